@@ -1,0 +1,11 @@
+//! chat-signer: signs what a hosted chat's clients may do, for callers it has authenticated, under a policy.
+//!
+//! A pure core decides and signs; a thin shell talks to the world. Read it in the order in which a request goes through it:
+//! `http` takes it in, [`authn`] finds out who asks, [`vendor`] understands what is asked, [`policy`] gives or withholds a
+//! `Permit`, and [`vendor`] again turns the permit into a signature or token.
+
+pub mod clock;
+pub mod environment;
+pub mod model;
+pub mod random;
+pub mod secret;

@@ -1,0 +1,254 @@
+//! What can be asked for, in words shared by all vendors.
+
+use std::fmt;
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
+        /// Something that a policy allows or denies.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Action { $($(#[$doc])* $name,)* }
+
+        impl Action {
+            /// Every action there is.
+            pub const ALL: &'static [Action] = &[$(Action::$name,)*];
+
+            /// How rules, routes, the command line and the audit log spell it.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Action::$name => $word,)* }
+            }
+        }
+    };
+}
+
+actions! {
+    /// Come online.
+    Login = "login",
+    /// Start a conversation.
+    Create = "create",
+    /// Enter a conversation oneself.
+    Join = "join",
+    /// Leave a conversation oneself.
+    Leave = "leave",
+    /// Add others to a conversation.
+    Invite = "invite",
+    /// Remove others from a conversation.
+    Kick = "kick",
+    /// Read what was said. Also Ably's operation of that name.
+    History = "history",
+    /// Shut clients out of a conversation.
+    BlockClients = "block-clients",
+    /// Let them in again.
+    UnblockClients = "unblock-clients",
+    /// Not be added to a conversation any more.
+    BlockConversation = "block-conversation",
+    /// Take that back.
+    UnblockConversation = "unblock-conversation",
+    /// TalkJS's server token: power over the whole app.
+    AppToken = "app-token",
+    /// Ably: send messages.
+    Publish = "publish",
+    /// Ably: receive messages.
+    Subscribe = "subscribe",
+    /// Ably: enter the presence set.
+    Presence = "presence",
+    /// Ably: read statistics.
+    Stats = "stats",
+    /// Ably: receive changes of live objects.
+    ObjectSubscribe = "object-subscribe",
+    /// Ably: change live objects.
+    ObjectPublish = "object-publish",
+    /// Ably: receive annotations.
+    AnnotationSubscribe = "annotation-subscribe",
+    /// Ably: annotate messages.
+    AnnotationPublish = "annotation-publish",
+    /// Ably: edit one's own messages.
+    MessageUpdateOwn = "message-update-own",
+    /// Ably: edit anyone's messages.
+    MessageUpdateAny = "message-update-any",
+    /// Ably: delete one's own messages.
+    MessageDeleteOwn = "message-delete-own",
+    /// Ably: delete anyone's messages.
+    MessageDeleteAny = "message-delete-any",
+    /// Ably: register for push notifications.
+    PushSubscribe = "push-subscribe",
+    /// Ably: manage everyone's push registrations.
+    PushAdmin = "push-admin",
+    /// Ably: read a channel's metadata.
+    ChannelMetadata = "channel-metadata",
+    /// Ably: send with headers reserved to servers.
+    PrivilegedHeaders = "privileged-headers",
+    /// Moderation: ban a user.
+    Ban = "ban",
+    /// Moderation: lift a ban.
+    Unban = "unban",
+    /// Moderation: mute a user.
+    Mute = "mute",
+    /// Moderation: lift a mute.
+    Unmute = "unmute",
+    /// Moderation: give or take a role.
+    SetRole = "set-role",
+    /// Moderation: register a conversation, its kind and owner.
+    ManageConversation = "manage-conversation",
+    /// Moderation: see bans, mutes, roles and conversations.
+    ReadRoster = "read-roster",
+}
+
+impl Action {
+    /// The action spelled so.
+    pub fn parse(word: &str) -> Option<Action> {
+        Action::ALL.iter().copied().find(|action| action.as_str() == word)
+    }
+
+    /// Whether this is an operation that an Ably capability can name.
+    pub fn is_ably_operation(self) -> bool {
+        ActionSet::ABLY.contains(self)
+    }
+
+    /// Whether this is about moderation at run time, not about signing.
+    pub fn is_moderation(self) -> bool {
+        self >= Action::Ban
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A set of actions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct ActionSet(u64);
+
+impl ActionSet {
+    /// No action.
+    pub const EMPTY: ActionSet = ActionSet(0);
+
+    /// Ably's seventeen operations.
+    pub const ABLY: ActionSet = ActionSet::of(&[
+        Action::Publish,
+        Action::Subscribe,
+        Action::Presence,
+        Action::History,
+        Action::Stats,
+        Action::ObjectSubscribe,
+        Action::ObjectPublish,
+        Action::AnnotationSubscribe,
+        Action::AnnotationPublish,
+        Action::MessageUpdateOwn,
+        Action::MessageUpdateAny,
+        Action::MessageDeleteOwn,
+        Action::MessageDeleteAny,
+        Action::PushSubscribe,
+        Action::PushAdmin,
+        Action::ChannelMetadata,
+        Action::PrivilegedHeaders,
+    ]);
+
+    /// What a mute takes away: everything that puts something before others.
+    pub const SENDING: ActionSet = ActionSet::of(&[
+        Action::Publish,
+        Action::Presence,
+        Action::ObjectPublish,
+        Action::AnnotationPublish,
+        Action::MessageUpdateOwn,
+        Action::MessageUpdateAny,
+        Action::MessageDeleteOwn,
+        Action::MessageDeleteAny,
+        Action::PushAdmin,
+    ]);
+
+    /// What `"*"` in a rule's `actions` stands for: everything but what must be named to be granted.
+    pub fn star() -> ActionSet {
+        Action::ALL
+            .iter()
+            .copied()
+            .filter(|action| !action.is_moderation())
+            .filter(|action| !matches!(action, Action::AppToken | Action::PushAdmin | Action::PrivilegedHeaders))
+            .collect()
+    }
+
+    /// The set of these actions.
+    pub const fn of(actions: &[Action]) -> ActionSet {
+        let mut bits = 0;
+        let mut i = 0;
+        while i < actions.len() {
+            bits |= 1 << actions[i] as u64;
+            i += 1;
+        }
+        ActionSet(bits)
+    }
+
+    /// Adds one.
+    pub fn insert(&mut self, action: Action) {
+        self.0 |= 1 << action as u64;
+    }
+
+    /// Whether it is in the set.
+    pub fn contains(self, action: Action) -> bool {
+        self.0 & (1 << action as u64) != 0
+    }
+
+    /// Whether every action of `other` is in this set.
+    pub fn contains_all(self, other: ActionSet) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The actions in both.
+    #[must_use]
+    pub fn intersection(self, other: ActionSet) -> ActionSet {
+        ActionSet(self.0 & other.0)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// How many there are.
+    pub fn len(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
+    /// Each action, in the order of [`Action::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Action> {
+        Action::ALL.iter().copied().filter(move |action| self.contains(*action))
+    }
+}
+
+impl FromIterator<Action> for ActionSet {
+    fn from_iter<I: IntoIterator<Item = Action>>(actions: I) -> ActionSet {
+        let mut set = ActionSet::EMPTY;
+        actions.into_iter().for_each(|action| set.insert(action));
+        set
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_names_its_action() {
+        for &action in Action::ALL {
+            assert_eq!(Action::parse(action.as_str()), Some(action));
+        }
+        assert_eq!(Action::parse("*"), None);
+    }
+
+    #[test]
+    fn ably_has_seventeen_operations() {
+        assert_eq!(ActionSet::ABLY.len(), 17);
+        assert!(ActionSet::ABLY.contains_all(ActionSet::SENDING));
+    }
+
+    #[test]
+    fn a_star_leaves_out_what_must_be_named() {
+        for word in ["app-token", "push-admin", "privileged-headers", "ban", "set-role", "read-roster"] {
+            let action = Action::parse(word).unwrap();
+            assert!(!ActionSet::star().contains(action), "{word}");
+        }
+        assert!(ActionSet::star().contains(Action::MessageDeleteAny));
+        assert!(ActionSet::star().contains(Action::BlockConversation));
+    }
+}

@@ -1,0 +1,102 @@
+//! JSON read strictly: an object that names a member twice is refused, as its readers could disagree on what it says.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+/// Reads a JSON object without duplicate members, at any depth.
+///
+/// # Errors
+/// What is wrong and where. Never a part of the input.
+pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
+    match serde_json::from_slice::<Strict>(bytes)?.0 {
+        Value::Object(members) => Ok(members),
+        _ => Err(Error::custom("expected an object")),
+    }
+}
+
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Strict, D::Error> {
+        deserializer.deserialize_any(Reader).map(Strict)
+    }
+}
+
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Strict(item)) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut members = Map::new();
+        while let Some(name) = entries.next_key::<String>()? {
+            let Strict(value) = entries.next_value()?;
+            if members.insert(name, value).is_some() {
+                return Err(A::Error::custom("a member stands twice in one object"));
+            }
+        }
+        Ok(Value::Object(members))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_serde_json_reads() {
+        let text = br#"{"a": [1, -2, 3.5, null, true, "x\u00e9"], "b": {"c": {}}}"#;
+        let expected: Value = serde_json::from_slice(text).unwrap();
+        assert_eq!(Value::Object(object(text).unwrap()), expected);
+    }
+
+    #[test]
+    fn refuses_duplicates_at_any_depth_and_endless_nesting() {
+        assert!(object(br#"{"a": 1, "a": 1}"#).is_err());
+        assert!(object(br#"{"a": [{"b": 1, "\u0062": 2}]}"#).is_err());
+        assert!(object(b"[]").is_err());
+        assert!(object("[".repeat(20_000).as_bytes()).is_err());
+    }
+}

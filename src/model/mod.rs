@@ -1,0 +1,18 @@
+//! The words that every other module shares: who calls, what is asked, and the patterns that name conversations.
+
+mod action;
+mod ask;
+mod caller;
+mod identifier;
+pub mod json;
+mod pattern;
+mod role;
+mod time;
+
+pub use action::{Action, ActionSet};
+pub use ask::{Ask, Grant, Need, Vendor};
+pub use caller::{Caller, CallerKind, claim};
+pub use identifier::{Flaw, check_identifier};
+pub use pattern::{BadPattern, Pattern, Template};
+pub use role::{Kind, Ladder, Role};
+pub use time::Millis;

@@ -1,0 +1,431 @@
+//! Names of conversations and the patterns that stand for many of them: an exact name, `ns:*`, or `*`.
+//!
+//! Two relations matter. An allow rule must *cover* what is asked: nothing of it may lie outside. Bans, mutes, blocks and deny rules
+//! need only *overlap* it: something of it lies inside. What Ably Chat keeps for a room `r` in channels `r::$chat…` belongs to the
+//! room, so both relations know that these are one conversation.
+
+use std::fmt;
+
+/// An exact conversation, a namespace, or everything.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Pattern {
+    /// One name.
+    Exact(String),
+    /// `ns:*`: all names that start with `ns:`. Holds `ns:`, with the colon.
+    Under(String),
+    /// `*`.
+    Everything,
+}
+
+/// Why a text is no pattern.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadPattern {
+    /// It is empty.
+    #[error("must not be empty")]
+    Empty,
+    /// A `*` stands where it stands for nothing.
+    #[error("may hold a `*` only alone or as the last segment, as in `chat:*`")]
+    Star,
+    /// `:*`, whose namespace has no name.
+    #[error("must name the namespace before `:*`")]
+    Nameless,
+}
+
+/// Where Ably Chat's channels of a room start, behind the room's name.
+const CHAT: &str = "::$chat";
+
+impl Pattern {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// If it is empty or has a `*` anywhere but alone or as a last `:*`.
+    pub fn parse(text: &str) -> Result<Pattern, BadPattern> {
+        if text == "*" {
+            return Ok(Pattern::Everything);
+        }
+        let stem = text.strip_suffix(":*");
+        if stem.unwrap_or(text).contains('*') {
+            return Err(BadPattern::Star);
+        }
+        match stem {
+            Some("") => Err(BadPattern::Nameless),
+            Some(_) => Ok(Pattern::Under(text[..text.len() - 1].to_owned())),
+            None if text.is_empty() => Err(BadPattern::Empty),
+            None => Ok(Pattern::Exact(text.to_owned())),
+        }
+    }
+
+    /// The name, if this is just one.
+    pub fn exact(&self) -> Option<&str> {
+        match self {
+            Pattern::Exact(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// How specific it is, for comparing the scopes of two bindings that both cover one conversation: an exact name before the
+    /// longest namespace before `*`.
+    pub fn specificity(&self) -> (u8, usize) {
+        match self {
+            Pattern::Everything => (0, 0),
+            Pattern::Under(prefix) => (1, prefix.len()),
+            Pattern::Exact(_) => (2, 0),
+        }
+    }
+
+    /// The conversation that this belongs to: the room `r` for `r::$chat…`, otherwise itself.
+    #[must_use]
+    pub fn home(&self) -> Pattern {
+        match self.room() {
+            Some(room) => Pattern::Exact(room.to_owned()),
+            None => self.clone(),
+        }
+    }
+
+    /// The room whose channels these are, if they are all one room's.
+    pub fn room(&self) -> Option<&str> {
+        match self {
+            Pattern::Exact(name) | Pattern::Under(name) => match name.find(CHAT) {
+                Some(end) if end > 0 => Some(&name[..end]),
+                _ => None,
+            },
+            Pattern::Everything => None,
+        }
+    }
+
+    /// Whether everything that `asked` stands for lies inside this pattern.
+    ///
+    /// `*` leaves out names that start with `[`, Ably's metachannels and queues: those are covered by their very name alone.
+    pub fn covers(&self, asked: &Pattern) -> bool {
+        self.covers_by_name(asked) || asked.room().is_some_and(|room| self.covers_name(room))
+    }
+
+    fn covers_by_name(&self, asked: &Pattern) -> bool {
+        match asked {
+            Pattern::Exact(name) => self.covers_name(name),
+            Pattern::Under(inner) => match self {
+                Pattern::Exact(_) => false,
+                Pattern::Under(outer) => inner == outer || inner.starts_with(outer.as_str()) && !is_bracketed(inner),
+                Pattern::Everything => !is_bracketed(inner),
+            },
+            Pattern::Everything => *self == Pattern::Everything,
+        }
+    }
+
+    fn covers_name(&self, name: &str) -> bool {
+        match self {
+            Pattern::Exact(own) => own == name,
+            Pattern::Under(outer) => name.starts_with(outer.as_str()) && !is_bracketed(name),
+            Pattern::Everything => !is_bracketed(name),
+        }
+    }
+
+    /// Whether anything that `asked` stands for, or belongs to, lies inside this pattern.
+    ///
+    /// Meant for what takes away, so it errs on that side: a name with Ably's qualifier (`[?rewind=1]chat`) counts as the name behind
+    /// it too, and `*` overlaps everything.
+    pub fn overlaps(&self, asked: &Pattern) -> bool {
+        if *self == Pattern::Everything || *asked == Pattern::Everything {
+            return true;
+        }
+        match (self.home(), asked) {
+            (Pattern::Exact(own), _) => asked.touches(&own),
+            (Pattern::Under(outer), Pattern::Exact(name)) => {
+                name.starts_with(&outer) || unqualified(name).starts_with(&outer)
+            }
+            (Pattern::Under(outer), Pattern::Under(inner)) => {
+                outer.starts_with(inner.as_str())
+                    || [inner, unqualified(inner)].iter().any(|name| name.starts_with(&outer))
+            }
+            (Pattern::Everything, _) | (_, Pattern::Everything) => true,
+        }
+    }
+
+    /// Whether this stands for the conversation `name` or for something that belongs to it.
+    fn touches(&self, name: &str) -> bool {
+        let own = unqualified(name);
+        match self {
+            Pattern::Exact(asked) => [asked, unqualified(asked)]
+                .into_iter()
+                .any(|asked| asked == name || belongs(asked, name) || belongs(asked, own) || asked == own),
+            Pattern::Under(prefix) => {
+                let chat = format!("{own}{CHAT}");
+                let prefix = unqualified(prefix);
+                own.starts_with(prefix) || chat.starts_with(prefix) || prefix.starts_with(&chat)
+            }
+            Pattern::Everything => true,
+        }
+    }
+
+    /// The text that all names in it start with.
+    pub fn prefix(&self) -> &str {
+        match self {
+            Pattern::Exact(name) | Pattern::Under(name) => name,
+            Pattern::Everything => "",
+        }
+    }
+}
+
+/// Whether the channel `name` is one of the room's own.
+fn belongs(name: &str, room: &str) -> bool {
+    name.strip_prefix(room).is_some_and(|rest| rest.starts_with(CHAT))
+}
+
+fn is_bracketed(name: &str) -> bool {
+    name.starts_with('[')
+}
+
+/// The name behind Ably's `[qualifier]`, if it has one.
+fn unqualified(name: &str) -> &str {
+    match name.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((_, name)) => name,
+        None => name,
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Pattern::Exact(name) => f.write_str(name),
+            Pattern::Under(prefix) => write!(f, "{prefix}*"),
+            Pattern::Everything => f.write_str("*"),
+        }
+    }
+}
+
+/// A pattern in a rule, in which `{client}` and `{claim:NAME}` stand for one segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    source: String,
+    pieces: Vec<Piece>,
+    /// The pattern, where there is nothing to fill in.
+    fixed: Option<Pattern>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    Client,
+    Claim(String),
+}
+
+impl Template {
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// In words that complete "conversations …": an unknown or unfinished placeholder, one that is not a whole segment, or no pattern.
+    pub fn parse(text: &str) -> Result<Template, String> {
+        let pieces = pieces(text)?;
+        let filled: String =
+            pieces.iter().map(|piece| if let Piece::Text(text) = piece { text } else { "x" }).collect();
+        let pattern = Pattern::parse(&filled).map_err(|bad| bad.to_string())?;
+        let fixed = pieces.iter().all(|piece| matches!(piece, Piece::Text(_))).then_some(pattern);
+        Ok(Template { source: text.to_owned(), pieces, fixed })
+    }
+
+    /// The pattern for this client and these claims, or `None` if a value is missing, empty, no string, or holds `:` or `*`: then the
+    /// template stands for nothing.
+    pub fn fill<'a>(&self, client: &str, claim: impl Fn(&str) -> Option<&'a str>) -> Option<Pattern> {
+        if let Some(pattern) = &self.fixed {
+            return Some(pattern.clone());
+        }
+        let mut text = String::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(fixed) => text.push_str(fixed),
+                Piece::Client => text.push_str(segment(client)?),
+                Piece::Claim(name) => text.push_str(segment(claim(name)?)?),
+            }
+        }
+        Pattern::parse(&text).ok()
+    }
+
+    /// The pattern, if it is the same for every client.
+    pub fn fixed(&self) -> Option<&Pattern> {
+        self.fixed.as_ref()
+    }
+
+    /// As the policy file has it.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+}
+
+/// A value that may stand for one segment.
+fn segment(value: &str) -> Option<&str> {
+    (!value.is_empty() && !value.contains([':', '*'])).then_some(value)
+}
+
+fn pieces(text: &str) -> Result<Vec<Piece>, String> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some(start) = rest.find('{') {
+        let (before, after) = rest.split_at(start);
+        let Some(end) = after.find('}') else {
+            return Err("has a `{` without its `}`".to_owned());
+        };
+        let alone = (before.is_empty() && pieces.is_empty() || before.ends_with(':'))
+            && (after.len() == end + 1 || after[end + 1..].starts_with(':'));
+        if !alone {
+            return Err(format!("must have `{}` as a whole segment, between `:`", &after[..=end]));
+        }
+        if !before.is_empty() {
+            pieces.push(Piece::Text(before.to_owned()));
+        }
+        pieces.push(placeholder(&after[1..end])?);
+        rest = &after[end + 1..];
+    }
+    if rest.contains('}') {
+        return Err("has a `}` without its `{`".to_owned());
+    }
+    if !rest.is_empty() {
+        pieces.push(Piece::Text(rest.to_owned()));
+    }
+    Ok(pieces)
+}
+
+fn placeholder(name: &str) -> Result<Piece, String> {
+    match (name, name.strip_prefix("claim:")) {
+        ("client", _) => Ok(Piece::Client),
+        (_, Some(claim)) if !claim.is_empty() => Ok(Piece::Claim(claim.to_owned())),
+        _ => Err(format!("has `{{{name}}}`: write `{{client}}` or `{{claim:NAME}}`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(text: &str) -> Pattern {
+        Pattern::parse(text).unwrap()
+    }
+
+    #[test]
+    fn reads_three_forms_and_nothing_else() {
+        for text in ["chat", "chat:lobby", "chat:*", "a:b:*", "*", "room::$chat", "_tmp:*"] {
+            assert_eq!(pattern(text).to_string(), text);
+        }
+        for (text, error) in [
+            ("", BadPattern::Empty),
+            (":*", BadPattern::Nameless),
+            ("chat*", BadPattern::Star),
+            ("*:chat", BadPattern::Star),
+            ("a:*:b", BadPattern::Star),
+            ("[*]*", BadPattern::Star),
+            ("[*]chat:*", BadPattern::Star),
+            ("**", BadPattern::Star),
+            ("a:*:*", BadPattern::Star),
+        ] {
+            assert_eq!(Pattern::parse(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn covers_what_lies_inside() {
+        let inside = [
+            ("chat:*", "chat:lobby"),
+            ("chat:*", "chat:a:b"),
+            ("chat:*", "chat:*"),
+            ("chat:*", "chat:a:*"),
+            ("*", "chat"),
+            ("*", "chat:*"),
+            ("*", "*"),
+            ("chat", "chat"),
+            ("[meta]log", "[meta]log"),
+            ("room", "room::$chat"),
+            ("room", "room::$chat::$typing"),
+            ("room", "room::$chat:*"),
+            ("ns:*", "ns:room::$chat"),
+        ];
+        for (outer, inner) in inside {
+            assert!(pattern(outer).covers(&pattern(inner)), "{outer} covers {inner}");
+        }
+        let outside = [
+            ("chat:*", "chat"),
+            ("chat:*", "chatter:x"),
+            ("chat:*", "*"),
+            ("chat:a:*", "chat:*"),
+            ("chat", "chat:*"),
+            ("*", "[meta]log"),
+            ("*", "[meta]log:*"),
+            ("[meta]x:*", "[meta]x:y"),
+            ("room", "room:x"),
+            ("room", "room2::$chat"),
+            ("room::$chat", "room"),
+            ("room:*", "room"),
+        ];
+        for (outer, inner) in outside {
+            assert!(!pattern(outer).covers(&pattern(inner)), "{outer} does not cover {inner}");
+        }
+    }
+
+    #[test]
+    fn overlaps_what_has_a_part_inside() {
+        let touching = [
+            ("chat:x", "chat:*"),
+            ("chat:x", "*"),
+            ("chat:*", "chat:x"),
+            ("chat:*", "chat:a:*"),
+            ("chat:a:*", "chat:*"),
+            ("*", "[meta]log"),
+            ("chat:x", "[?rewind=1]chat:x"),
+            ("chat:*", "[?rewind=1]chat:x"),
+            ("room", "room::$chat"),
+            ("room", "room:*"),
+            ("room", "room::*"),
+            ("room", "room::$chat:*"),
+            ("room::$chat", "room"),
+            ("room::$chat::$typing", "room::$chat"),
+            ("room::$chat:*", "room"),
+            ("room:*", "room::$chat"),
+            ("chat:room", "chat:room::$chat::$chatMessages"),
+            ("chat:x", "chat:x:*"),
+        ];
+        for (own, asked) in touching {
+            assert!(pattern(own).overlaps(&pattern(asked)), "{own} overlaps {asked}");
+        }
+        let apart = [
+            ("chat:x", "chat:y"),
+            ("chat:x", "chat"),
+            ("chat:*", "chat"),
+            ("chat:*", "chatter:*"),
+            ("room", "room2::$chat"),
+            ("room", "rooms:*"),
+            ("chat:x", "Chat:x"),
+            ("room", "room:x"),
+        ];
+        for (own, asked) in apart {
+            assert!(!pattern(own).overlaps(&pattern(asked)), "{own} does not overlap {asked}");
+        }
+    }
+
+    #[test]
+    fn fills_in_one_segment() {
+        let claim = |name: &str| (name == "tenant").then_some("acme");
+        let fill = |text: &str, client: &str| Template::parse(text).unwrap().fill(client, claim).map(|p| p.to_string());
+        assert_eq!(fill("user:{client}", "tom").as_deref(), Some("user:tom"));
+        assert_eq!(fill("{claim:tenant}:*", "tom").as_deref(), Some("acme:*"));
+        assert_eq!(fill("{claim:tenant}:{client}:x", "tom").as_deref(), Some("acme:tom:x"));
+        assert_eq!(fill("user:{client}", "a:b"), None);
+        assert_eq!(fill("user:{client}", "*"), None);
+        assert_eq!(fill("{claim:other}:*", "tom"), None);
+        assert_eq!(fill("chat:*", "*").as_deref(), Some("chat:*"));
+    }
+
+    #[test]
+    fn refuses_templates_that_mean_nothing() {
+        for text in [
+            "user:{client",
+            "user:client}",
+            "user{client}",
+            "{client}x",
+            "{name}",
+            "{claim:}",
+            "x*{client}",
+            "{client}{client}",
+            "",
+        ] {
+            assert!(Template::parse(text).is_err(), "{text}");
+        }
+    }
+}

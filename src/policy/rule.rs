@@ -1,0 +1,208 @@
+//! What a policy file says: rules, and entries about people and conversations.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::model::{ActionSet, CallerKind, Kind, Ladder, Millis, Pattern, Role, Template};
+
+/// Whether a rule that matches allows or denies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// What is asked may be done, if nothing denies it.
+    Allow,
+    /// What is asked may not be done, whatever allows it.
+    Deny,
+}
+
+impl Effect {
+    /// How the policy file spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Effect::Allow => "allow",
+            Effect::Deny => "deny",
+        }
+    }
+}
+
+/// Whom the client may be, for a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ClientIs {
+    /// The caller itself, who is then a user.
+    Itself,
+    /// Anyone.
+    Anyone,
+}
+
+/// Whom the targets may be, for a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TargetsAre {
+    /// The client itself.
+    Itself,
+    /// Anyone but the client.
+    Others,
+    /// Those whose role in the conversation is weaker than the client's.
+    Outranked,
+}
+
+impl TargetsAre {
+    /// How the policy file spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TargetsAre::Itself => "self",
+            TargetsAre::Others => "others",
+            TargetsAre::Outranked => "outranked",
+        }
+    }
+}
+
+/// A rule. Every condition that is given must hold; `None`, and no claims, is a condition not given.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// The name by which answers, logs and tests refer to it.
+    pub id: String,
+    /// What it does where it matches.
+    pub effect: Effect,
+    /// What it is about.
+    pub actions: ActionSet,
+    /// Users, services, or both.
+    pub callers: Option<Vec<CallerKind>>,
+    /// Which services, by key id or subject.
+    pub services: Option<Vec<String>>,
+    /// Which authenticators vouch for the caller.
+    pub authenticators: Option<Vec<String>>,
+    /// Which apps, by name.
+    pub apps: Option<Vec<String>>,
+    /// The client's role in the conversation; for an action without one, at scope `*`.
+    pub roles: Option<Vec<Role>>,
+    /// The caller's own role there.
+    pub caller_roles: Option<Vec<Role>>,
+    /// Whom the client may be. An allow rule that says nothing means [`ClientIs::Itself`].
+    pub client: Option<ClientIs>,
+    /// Whom the targets may be.
+    pub targets: Option<TargetsAre>,
+    /// The conversation's kind.
+    pub kinds: Option<Vec<Kind>>,
+    /// Which conversations.
+    pub conversations: Option<Vec<Template>>,
+    /// How many identities may be named, each counted once, the creator of a conversation among them. Allow rules only.
+    pub max_members: Option<usize>,
+    /// What the caller's token must say: claim names or JSON pointers, and a string, integer or boolean each. Allow rules only.
+    pub claims: Vec<(String, Value)>,
+    /// What a refused caller is told.
+    pub reason: Option<String>,
+}
+
+impl Rule {
+    /// A rule without conditions, to which they are then added.
+    pub fn new(id: impl Into<String>, effect: Effect, actions: ActionSet) -> Rule {
+        Rule {
+            id: id.into(),
+            effect,
+            actions,
+            callers: None,
+            services: None,
+            authenticators: None,
+            apps: None,
+            roles: None,
+            caller_roles: None,
+            client: None,
+            targets: None,
+            kinds: None,
+            conversations: None,
+            max_members: None,
+            claims: Vec::new(),
+            reason: None,
+        }
+    }
+
+    /// Whom the client may be, with the default of each effect.
+    pub fn client(&self) -> ClientIs {
+        self.client.unwrap_or(match self.effect {
+            Effect::Allow => ClientIs::Itself,
+            Effect::Deny => ClientIs::Anyone,
+        })
+    }
+}
+
+/// A conversation whose kind and people the policy file tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conversation {
+    /// Its id.
+    pub id: String,
+    /// The one app that this is about; all, where there is none.
+    pub app: Option<Arc<str>>,
+    /// Its kind.
+    pub kind: Kind,
+    /// Who is in it as what: the owner, the managers and the members, each with the role of that name.
+    pub people: Vec<(String, Option<Role>)>,
+}
+
+/// A user's role in some scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// Whose.
+    pub user: String,
+    /// Where.
+    pub scope: Pattern,
+    /// The one app that this is about; all, where there is none.
+    pub app: Option<Arc<str>>,
+    /// The role. `None` is a word that the policy does not list: it grants nothing, but still decides for its scope.
+    pub role: Option<Role>,
+}
+
+/// A ban or a mute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sanction {
+    /// Whose.
+    pub user: String,
+    /// Where.
+    pub scope: Pattern,
+    /// The one app that this is about; all, where there is none.
+    pub app: Option<Arc<str>>,
+    /// When it ends: from this moment on it counts no more. For good, where there is none.
+    pub until: Option<Millis>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// A user who does not want to be added to a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Whose.
+    pub user: String,
+    /// Which conversation or conversations.
+    pub conversation: Pattern,
+    /// The one app that this is about; all, where there is none.
+    pub app: Option<Arc<str>>,
+}
+
+/// All that a policy file says of people and conversations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entries {
+    /// `[[conversations]]`
+    pub conversations: Vec<Conversation>,
+    /// `[[bindings]]`
+    pub bindings: Vec<Binding>,
+    /// `[[bans]]`
+    pub bans: Vec<Sanction>,
+    /// `[[mutes]]`
+    pub mutes: Vec<Sanction>,
+    /// `[[blocks]]`
+    pub blocks: Vec<Block>,
+}
+
+/// A policy file, read and checked: what [`super::Policy`] is made of.
+#[derive(Clone, Debug, Default)]
+pub struct Document {
+    /// The roles, weakest first.
+    pub ladder: Ladder,
+    /// The role of those without a binding.
+    pub default_role: Option<Role>,
+    /// The rules, in the file's order.
+    pub rules: Vec<Rule>,
+    /// People and conversations.
+    pub entries: Entries,
+    /// SHA-256 of the file, in hex, for the audit log.
+    pub hash: String,
+}
