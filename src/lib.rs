@@ -7,5 +7,6 @@
 pub mod clock;
 pub mod environment;
 pub mod model;
+pub mod policy;
 pub mod random;
 pub mod secret;
