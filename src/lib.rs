@@ -5,6 +5,7 @@
 //! `Permit`, and [`vendor`] again turns the permit into a signature or token.
 
 pub mod clock;
+pub mod config;
 pub mod environment;
 pub mod model;
 pub mod policy;
