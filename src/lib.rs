@@ -4,8 +4,10 @@
 //! `http` takes it in, [`authn`] finds out who asks, [`vendor`] understands what is asked, [`policy`] gives or withholds a
 //! `Permit`, and [`vendor`] again turns the permit into a signature or token.
 
+pub mod authn;
 pub mod clock;
 pub mod config;
+pub mod crypto;
 pub mod environment;
 pub mod model;
 pub mod policy;
