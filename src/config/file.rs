@@ -76,6 +76,11 @@ impl<'a> File<'a> {
         }
     }
 
+    /// Whether anything keeps the file from being used.
+    pub(super) fn has_mistakes(&self) -> bool {
+        self.notes.borrow().problems.iter().any(|(severity, ..)| *severity == Severity::Mistake)
+    }
+
     /// All that was found, in the order of the file.
     pub(super) fn into_problems(self) -> Vec<Problem> {
         let mut notes = self.notes.take();

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::file::{File, Span};
-use super::reader::{Item, Section, quoted, suggest};
+use super::reader::{Item, Section, quoted};
 use super::secret::Vault;
 
 /// Notes that something is understood but can't be had yet.
@@ -191,17 +191,18 @@ pub(super) fn claim_name(item: &Item<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// An `http` or `https` address, without a password.
-fn url(item: &Item<'_>) -> Option<http::Uri> {
+/// An `http` or `https` address. One with a password in it isn't shown.
+pub(super) fn url(item: &Item<'_>) -> Option<http::Uri> {
+    const HELP: &str = "write https://, a host and a path";
     let text = item.filled()?;
-    let uri = text.parse::<http::Uri>().ok();
-    if uri.as_ref().is_none_or(|uri| uri.authority().is_none_or(|authority| authority.as_str().contains('@'))) {
+    if text.contains('@') {
         item.file.hide_if_guarded(&item.span);
-        item.file.mistake(&item.key, format!("`{}` is no plain web address", item.name), "write https://, a host and a path; no user or password");
+        item.file.mistake(&item.key, format!("`{}` must not hold a user or password", item.name), HELP);
         return None;
     }
+    let uri = text.parse::<http::Uri>().ok().filter(|uri| uri.host().is_some());
     let web = uri.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
-    web.or_else(|| item.refuse("must be an http or https address", suggest("https://", &[])))
+    web.or_else(|| item.refuse("is no http or https address", HELP))
 }
 
 /// A network, as in `127.0.0.1/32` or `::1/128`.

@@ -33,7 +33,7 @@ pub struct Problem {
     pub piece: Option<String>,
     /// What is wrong.
     pub message: String,
-    /// What to write instead.
+    /// What to write instead; empty where the message says it.
     pub help: String,
     pub(super) shown: Option<Shown>,
 }
@@ -97,7 +97,7 @@ impl Problem {
             }
             (_, None) => group.element(Origin::path(self.file.as_str())),
         };
-        group.element(Level::HELP.message(self.help.as_str()))
+        if self.help.is_empty() { group } else { group.element(Level::HELP.message(self.help.as_str())) }
     }
 
     fn snippet<'a>(&'a self, shown: &'a Shown, line: usize) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
