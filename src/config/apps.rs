@@ -18,16 +18,13 @@ use crate::vendor::{App, Ttl, ably, leancloud, talkjs};
 pub(super) struct Apps {
     /// Those without a mistake.
     pub(super) apps: Vec<App>,
-    /// All names and vendors, in the file's order.
+    /// Every name, also of those with a mistake, in the file's order.
+    pub(super) names: Vec<String>,
+    /// The name and vendor of those whose vendor is known.
     pub(super) facts: Vec<AppFacts>,
 }
 
 impl Apps {
-    /// Every app's name, also of those with a mistake.
-    pub(super) fn names(&self) -> Vec<String> {
-        self.facts.iter().map(|app| app.name.clone()).collect()
-    }
-
     /// The names of the apps at LeanCloud.
     pub(super) fn leancloud(&self) -> Vec<String> {
         let ours = self.facts.iter().filter(|app| app.vendor == Vendor::LeanCloud);
@@ -44,13 +41,14 @@ pub(super) fn apps(root: &mut Section<'_>, vault: &mut Vault) -> Apps {
     let mut ids = Ids::new();
     let section = root.section("apps");
     let entries = section.as_ref().map(Section::entries).unwrap_or_default();
-    if entries.is_empty() {
+    if entries.is_empty() && section.is_some() == root.has("apps") {
         let place = section.map_or(root.span.clone(), |section| section.span);
         let help = "add one: [apps.NAME] with vendor = \"leancloud\", \"talkjs\" or \"ably\"";
         root.file.missing(&place, "there is no app to sign for", help);
     }
     for item in entries {
         name(&item);
+        apps.names.push(item.name.to_owned());
         let Some(mut section) = item.section(format!("[apps.{}]", item.name.escape_debug())) else { continue };
         let Some(vendor) = vendor(&mut section) else { continue };
         apps.facts.push(AppFacts { name: item.name.to_owned(), vendor });
@@ -181,23 +179,15 @@ fn ably_app_id(key: &Secret) -> Option<String> {
 
 /// How long tokens live, within bounds. Where the file says nothing: at most `max`, and an hour if the request says nothing either.
 fn ttl(section: &mut Section<'_>, least: &str, most: &str, max: &str) -> Option<Ttl> {
-    let max = match section.get("max_ttl") {
-        Some(item) => item.duration(least, most)?,
-        None => value::duration(max)?,
-    };
-    let default = match section.get("default_ttl") {
-        Some(item) => default_ttl(&item, item.duration(least, most)?, max)?,
-        None => max.min(Duration::from_secs(3600)),
-    };
-    Some(Ttl { default_seconds: default.as_secs(), max_seconds: max.as_secs() })
-}
-
-fn default_ttl(item: &Item<'_>, default: Duration, max: Duration) -> Option<Duration> {
-    if default <= max {
-        return Some(default);
+    let given = [section.get("max_ttl"), section.get("default_ttl")];
+    let [max_given, default_given] = given.each_ref().map(|item| item.as_ref().and_then(|item| item.duration(least, most)));
+    let max = max_given.or(value::duration(max))?;
+    let default = default_given.unwrap_or(max.min(Duration::from_secs(3600)));
+    if let ([_, Some(item)], true) = (given, default > max) {
+        let longest = value::show_duration(max);
+        return item.refuse("is longer than `max_ttl`", format!("write at most \"{longest}\", or raise `max_ttl`"));
     }
-    let longest = value::show_duration(max);
-    item.refuse("is longer than `max_ttl`", format!("write at most \"{longest}\", or raise `max_ttl`"))
+    Some(Ttl { default_seconds: default.as_secs(), max_seconds: max.as_secs() })
 }
 
 /// What a token may do where the request names nothing.

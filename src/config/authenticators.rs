@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::demo::{self, DemoCaller};
 use super::file::Span;
 use super::later::{self, claim_name, header};
-use super::reader::{Item, Section, quoted};
+use super::reader::{Item, Section, quoted, unread};
 use super::secret::Vault;
 use crate::authn::{ALGORITHMS, Algorithm, ApiKey, Authenticator, Common, Jwt, Keys, is_symmetric};
 use crate::model::{CallerKind, Ladder, Role, check_identifier};
@@ -62,7 +62,7 @@ const TYPES: [(&str, Type); 7] = [
 pub(super) fn authenticators(root: &mut Section<'_>, mut context: Context<'_>) -> Callers {
     let mut callers = Callers::default();
     let sections = root.sections("authenticators");
-    if sections.is_empty() {
+    if !root.has("authenticators") {
         let help = "add [[authenticators]] with type = \"jwt\" or \"api-key\"";
         root.file.missing(&root.span, "there is no authenticator, so nobody could call", help);
     }
@@ -261,7 +261,7 @@ fn public(
     let bytes = match std::fs::read(vault.dir.join(name)) {
         Ok(bytes) => bytes,
         Err(error) => {
-            let flaw = format!("names {}, which can't be read: {}", quoted(name), error.kind());
+            let flaw = format!("names {}, {}", quoted(name), unread(&error));
             return item.refuse(flaw, "write the path of a file that is there, relative to this file's directory");
         }
     };

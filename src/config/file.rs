@@ -8,6 +8,9 @@ use super::report::{Problem, Severity, Shown};
 /// A range of bytes in a file.
 pub(super) type Span = Range<usize>;
 
+/// The place of what is said of a file as a whole.
+pub(super) const THE_FILE: Span = 0..0;
+
 /// A file's name and text, and what has been found in it so far.
 ///
 /// Notes can be taken through a shared reference, so that many sections of one file can be read side by side.
@@ -25,7 +28,7 @@ pub(super) struct File<'a> {
 #[derive(Default)]
 struct Notes {
     problems: Vec<(Severity, Span, String, String)>,
-    /// What must not be shown, as it may hold a secret.
+    /// What must not be shown, nor the rest of its last line, as it may hold a secret.
     hidden: Vec<Span>,
     /// The lines with errors in their syntax: what was made of them is not to be relied upon.
     broken: Vec<usize>,
@@ -64,16 +67,12 @@ impl<'a> File<'a> {
         self.notes.borrow_mut().broken.push(self.line(span.start));
     }
 
-    /// Keeps a part of the file, and the rest of its last line, from being shown.
-    pub(super) fn hide(&self, span: Span) {
-        self.notes.borrow_mut().hidden.push(span);
-    }
-
-    /// Hides a value that may be a secret in the wrong place.
-    pub(super) fn hide_if_guarded(&self, span: &Span) {
+    /// Hides a value that may be a secret in the wrong place; whether this is a file in which one may be.
+    pub(super) fn hide_if_guarded(&self, span: &Span) -> bool {
         if self.guarded {
-            self.hide(span.clone());
+            self.notes.borrow_mut().hidden.push(span.clone());
         }
+        self.guarded
     }
 
     /// Whether anything keeps the file from being used.
@@ -111,6 +110,9 @@ impl<'a> File<'a> {
 
     /// The line up to the first thing in it that must not be shown, and the part of it that `span` marks.
     fn shown(&self, hidden: &[Span], line: usize, span: &Span) -> Option<Shown> {
+        if *span == THE_FILE {
+            return None;
+        }
         let whole = self.line_span(line);
         let touching = hidden.iter().filter(|hidden| hidden.start < whole.end && hidden.end > whole.start);
         let end = touching.map(|hidden| hidden.start).min().unwrap_or(whole.end);

@@ -29,12 +29,11 @@ pub use signer::{AuditTo, Cors, Server, Shutdown};
 
 use crate::authn::Authenticators;
 use crate::engine::Engine;
-use crate::model::Ladder;
 use crate::policy::{AppFacts, Document, Place, Policy};
 use crate::{clock, crypto};
 use file::{File, Span};
 use policy::{Names, Places};
-use reader::Section;
+use reader::{Section, unread};
 use secret::Vault;
 
 /// What came of reading the configuration.
@@ -70,7 +69,7 @@ pub fn load(path: &Path) -> Loaded {
     let text = match std::fs::read(path).map(String::from_utf8) {
         Ok(Ok(text)) => text,
         Ok(Err(_)) => return failed(path, "this is not UTF-8", "save the file as UTF-8"),
-        Err(error) => return failed(path, &format!("can't read the configuration: {}", error.kind()), ABSENT),
+        Err(error) => return failed(path, &format!("this is the configuration, {}", unread(&error)), ABSENT),
     };
     let file = File::new(path.display().to_string(), &text, true);
     let (table, errors) = DeTable::parse_recoverable(&text);
@@ -103,15 +102,15 @@ fn failed(path: &Path, message: &str, help: &str) -> Loaded {
 
 /// The policy file's name and text.
 fn read_policy(root: &mut Section<'_>, dir: &Path) -> Option<(String, String)> {
-    let (path, place) = signer::policy_file(root, dir);
+    let (path, place) = signer::policy_file(root, dir)?;
     let name = path.display().to_string();
     let flaw = match std::fs::read(&path).map(String::from_utf8) {
         Ok(Ok(text)) => return Some((name, text)),
-        Ok(Err(_)) => "it is not UTF-8".to_owned(),
-        Err(error) => error.kind().to_string(),
+        Ok(Err(_)) => "which is not UTF-8".to_owned(),
+        Err(error) => unread(&error),
     };
-    let help = "write [policy] with file = \"policy.toml\": a path relative to this file";
-    root.file.mistake(&place, format!("can't read the policy {name}: {flaw}"), help);
+    let help = "write the path of one: [policy] with file = \"policy.toml\", relative to this file";
+    root.file.mistake(&place, format!("the policy is {name}, {flaw}"), help);
     None
 }
 
@@ -125,8 +124,8 @@ fn settings(
     let mut vault = Vault::new(dir);
     let ladder = policy_root.as_mut().map(policy::ladder).unwrap_or_default();
     let apps = apps::apps(&mut root, &mut vault);
-    let (names, leancloud) = (apps.names(), apps.leancloud());
-    let context = authenticators::Context { apps: &names, leancloud: &leancloud, ladder: &ladder, vault: &mut vault };
+    let leancloud = apps.leancloud();
+    let context = authenticators::Context { apps: &apps.names, leancloud: &leancloud, ladder: &ladder, vault: &mut vault };
     let callers = authenticators::authenticators(&mut root, context);
     let (server, admin, place) = signer::listeners(&mut root, &leancloud);
     let audit = signer::audit(&mut root, dir);
@@ -135,7 +134,7 @@ fn settings(
     demo::guard(root.file, &vault, &callers, server.listen, &place);
     root.finish();
 
-    let known = Names { ladder: &ladder, apps: &names, authenticators: &callers.names };
+    let known = Names { ladder: &ladder, apps: &apps.names, authenticators: &callers.names };
     let document = document(policy_root?, &known, &apps.facts, policy_text);
     let authenticators = Authenticators::new(callers.authenticators);
     let engine = Engine { apps: apps.apps, authenticators, policy: Policy::new(document) };
@@ -143,12 +142,12 @@ fn settings(
     Some(Settings { engine, server, admin, audit, shutdown, demonstration, demo_caller: callers.demo })
 }
 
-/// Reads the policy; where it has no mistake, also warns of what can't be meant.
+/// Reads the policy. Where it has no mistake and all vendors are known, also warns of what can't be meant.
 fn document(root: Section<'_>, names: &Names<'_>, apps: &[AppFacts], text: &str) -> Document {
     let file = root.file;
     let hash = crypto::hex(&crypto::sha256(text.as_bytes()));
     let (document, places) = policy::document(root, names, hash);
-    if !file.has_mistakes() {
+    if !file.has_mistakes() && !apps.is_empty() && apps.len() == names.apps.len() {
         for warning in crate::policy::lint(&document, apps, clock::now()) {
             file.warning(&place(&places, warning.about), warning.message, "");
         }

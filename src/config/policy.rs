@@ -1,8 +1,10 @@
 //! `policy.toml`: the roles, and the order in which the rest is read.
 
+use toml::de::DeValue;
+
 use super::entries;
 use super::file::Span;
-use super::reader::{Section, quoted};
+use super::reader::{Item, Section, quoted};
 use super::rules;
 use crate::model::{Ladder, Role};
 use crate::policy::Document;
@@ -43,11 +45,16 @@ pub(super) fn ladder(root: &mut Section<'_>) -> Ladder {
         }
         Some(word.to_owned())
     });
-    let words = words.unwrap_or_default();
-    if words.len() > Ladder::MAX {
-        item.refuse::<()>(format!("lists {} roles", words.len()), format!("list at most {}", Ladder::MAX));
+    if words.as_ref().is_some_and(|words| words.len() > Ladder::MAX) {
+        item.refuse::<()>("lists too many roles", format!("list at most {}", Ladder::MAX));
     }
-    Ladder::new(words)
+    Ladder::new(words.unwrap_or_else(|| all_words(&item)))
+}
+
+/// What a list with a mistake names anyway, so that the rest of the policy is not reported for that mistake.
+fn all_words(list: &Item<'_>) -> Vec<String> {
+    let DeValue::Array(array) = list.value else { return Vec::new() };
+    array.iter().filter_map(|word| word.get_ref().as_str()).map(str::to_owned).collect()
 }
 
 /// All of the policy but its roles, which have been read.

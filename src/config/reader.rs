@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::file::{File, Span};
+use super::file::{File, Span, THE_FILE};
 use super::value;
 use crate::model::Millis;
 
@@ -29,7 +29,7 @@ pub(super) struct Item<'a> {
     pub(super) file: &'a File<'a>,
     /// The key; for an element of a list, the list's.
     pub(super) name: &'a str,
-    /// Where the key stands.
+    /// Where the key stands; for an element of a list, where that begins.
     pub(super) key: Span,
     /// Where the value stands.
     pub(super) span: Span,
@@ -39,14 +39,21 @@ pub(super) struct Item<'a> {
 impl<'a> Section<'a> {
     /// A file's outermost table.
     pub(super) fn root(file: &'a File<'a>, table: &'a DeTable<'a>) -> Section<'a> {
-        Section { file, title: ROOT.to_owned(), span: 0..0, table, asked: Vec::new() }
+        Section { file, title: ROOT.to_owned(), span: THE_FILE, table, asked: Vec::new() }
     }
 
     /// What stands under this key, if anything does.
     pub(super) fn get(&mut self, key: &'static str) -> Option<Item<'a>> {
-        self.asked.push(key);
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
         let (name, value) = self.table.get_key_value(key)?;
         Some(self.item(name, value))
+    }
+
+    /// Whether anything stands under this key, of whatever type.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
     }
 
     /// What stands under this key; notes that nothing does, and what to write.
@@ -82,7 +89,7 @@ impl<'a> Section<'a> {
     /// Keeps all that nobody asked for from being shown: it may hold secrets.
     pub(super) fn hide_rest(&self) {
         let rest = self.entries().into_iter().filter(|item| !self.asked.contains(&item.name));
-        rest.for_each(|item| item.hide());
+        rest.for_each(|item| _ = item.hide());
     }
 
     /// Notes every key that nobody asked for, with the nearest that there is.
@@ -200,6 +207,7 @@ impl<'a> Item<'a> {
             return self.wrong_type("a list", help);
         };
         let element = |value: &'a toml::Spanned<DeValue<'a>>| Item {
+            key: value.span().start..value.span().start,
             span: value.span(),
             value: value.get_ref(),
             ..self.clone()
@@ -254,7 +262,11 @@ impl<'a> Item<'a> {
     /// A table.
     pub(super) fn section(&self, title: String) -> Option<Section<'a>> {
         let DeValue::Table(table) = self.value else {
-            return self.wrong_type("a table", &format!("write {} and its keys below it, or {{ key = … }}", bare(&title)));
+            let help = match title.starts_with('[') {
+                true => format!("write {title} and its keys below it, or put them in braces: {{ key = … }}"),
+                false => "put keys and values in braces: { key = … }".to_owned(),
+            };
+            return self.wrong_type("a table", &help);
         };
         Some(Section { file: self.file, title, span: self.span.clone(), table, asked: Vec::new() })
     }
@@ -276,7 +288,7 @@ impl<'a> Item<'a> {
         millis.or_else(|| self.refuse("is out of range", "write a time after 1970-01-01T00:00:00Z"))
     }
 
-    /// Notes that the value is of another type. It may be a secret in the wrong place, so it isn't shown.
+    /// Notes that the value is of another type. What can hold a secret in the wrong place isn't shown.
     pub(super) fn wrong_type<T>(&self, expected: &str, help: &str) -> Option<T> {
         let found = match self.value {
             DeValue::String(_) => "a string",
@@ -287,17 +299,16 @@ impl<'a> Item<'a> {
             DeValue::Array(_) => "a list",
             DeValue::Table(_) => "a table",
         };
-        self.hide();
-        self.file.mistake(&self.key, format!("`{}` must be {expected}, not {found}", self.name.escape_debug()), help);
+        let can_hold = matches!(self.value, DeValue::String(_) | DeValue::Array(_) | DeValue::Table(_));
+        let place = if can_hold && self.hide() { &self.key } else { &self.span };
+        self.file.mistake(place, format!("`{}` must be {expected}, not {found}", self.name.escape_debug()), help);
         None
     }
 
     /// Keeps the value from being shown where someone may have written a secret into it. A table below a header needs no hiding: its
     /// place is the header.
-    fn hide(&self) {
-        if self.span.start > self.key.end {
-            self.file.hide_if_guarded(&self.span);
-        }
+    fn hide(&self) -> bool {
+        self.span.start >= self.key.end && self.file.hide_if_guarded(&self.span)
     }
 }
 
@@ -324,6 +335,14 @@ pub(super) fn quoted(text: &str) -> String {
     format!("\"{}{rest}\"", short.escape_debug())
 }
 
+/// Why a file couldn't be read, to go on after its name.
+pub(super) fn unread(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "which is not there".to_owned(),
+        kind => format!("which can't be read: {kind}"),
+    }
+}
+
 /// `a, b or c`.
 pub(super) fn or(words: impl Iterator<Item = String>) -> String {
     joined(words.collect(), "or")
@@ -340,9 +359,4 @@ fn joined(mut words: Vec<String>, last: &str) -> String {
         (Some(only), true) => only,
         (Some(end), false) => format!("{} {last} {end}", words.join(", ")),
     }
-}
-
-/// A title without what only speech needs.
-fn bare(title: &str) -> &str {
-    title.trim_matches('`')
 }

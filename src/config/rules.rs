@@ -15,6 +15,10 @@ use crate::policy::{ClientIs, Effect, Rule, TargetsAre};
 pub(super) fn rules(root: &mut Section<'_>, names: &Names<'_>, places: &mut Vec<Span>) -> Vec<Rule> {
     let mut ids = HashSet::new();
     let mut rules = Vec::new();
+    if !root.has("rules") {
+        let help = "add [[rules]] with id, effect and actions";
+        root.file.warning(&root.span, "there is no rule, so nothing is allowed", help);
+    }
     for section in root.sections("rules") {
         let place = section.span.clone();
         if let Some(rule) = rule(section, names, &mut ids) {

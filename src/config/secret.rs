@@ -10,7 +10,7 @@ use toml::de::DeValue;
 
 use super::demo;
 use super::file::Span;
-use super::reader::{Item, nearest, quoted};
+use super::reader::{Item, nearest, quoted, unread};
 use crate::environment;
 use crate::secret::Secret;
 
@@ -48,8 +48,7 @@ impl Vault {
         if list.is_empty() {
             return refuse(item, "must not be an empty list", HELP);
         }
-        let elements = item.elements(HELP)?.into_iter();
-        let read: Vec<_> = elements.map(|item| self.secret(&Item { key: item.span.clone(), ..item })).collect();
+        let read: Vec<_> = item.elements(HELP)?.iter().map(|item| self.secret(item)).collect();
         read.into_iter().collect()
     }
 
@@ -112,14 +111,11 @@ fn file(item: &Item<'_>, name: &str, path: &Path) -> Option<Vec<u8>> {
     let meta = match std::fs::metadata(path) {
         Ok(meta) if meta.is_dir() => return refuse(item, &needs("which is a directory"), "name a file that holds the secret"),
         Ok(meta) => meta,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return refuse(item, &needs("which is not there"), "create it; its path is relative to this file's directory");
-        }
-        Err(error) => return refuse(item, &needs(&format!("which can't be read: {}", error.kind())), "check its rights"),
+        Err(error) => return unreadable(item, &needs(&unread(&error))),
     };
     let bytes = match std::fs::read(path) {
         Ok(bytes) => without_newline(bytes),
-        Err(error) => return refuse(item, &needs(&format!("which can't be read: {}", error.kind())), "check its rights"),
+        Err(error) => return unreadable(item, &needs(&unread(&error))),
     };
     if bytes.is_empty() {
         return refuse(item, &needs("which is empty"), "write the secret into it");
@@ -129,6 +125,10 @@ fn file(item: &Item<'_>, name: &str, path: &Path) -> Option<Vec<u8>> {
         item.file.warning(&item.key, message, "take that right away: chmod o-r");
     }
     Some(bytes)
+}
+
+fn unreadable<T>(item: &Item<'_>, flaw: &str) -> Option<T> {
+    refuse(item, flaw, "check the path, which is relative to this file's directory, and who may read it")
 }
 
 fn without_newline(mut bytes: Vec<u8>) -> Vec<u8> {

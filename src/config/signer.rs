@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::file::Span;
+use super::file::{Span, THE_FILE};
 use super::later;
 use super::reader::{Item, Section, quoted};
 
@@ -60,11 +60,16 @@ pub(super) fn listeners(root: &mut Section<'_>, leancloud: &[String]) -> (Server
         }
         section.finish();
     }
-    if admin == server.listen && admin.port() != 0 {
-        let at = if place.is_empty() { listen.clone() } else { place };
+    if clash(server.listen, admin) {
+        let at = if place == THE_FILE { listen.clone() } else { place };
         root.file.mistake(&at, format!("callers and probes can't share {admin}"), "give [admin] a `listen` of its own");
     }
     (server, admin, listen)
+}
+
+/// Whether two listeners can't both have their address.
+fn clash(a: SocketAddr, b: SocketAddr) -> bool {
+    a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
 }
 
 fn server(root: &mut Section<'_>, leancloud: &[String]) -> (Server, Span) {
@@ -132,15 +137,20 @@ fn address(item: &Item<'_>) -> Option<SocketAddr> {
     })
 }
 
-/// Where the policy is: its path, and where in the file that stands.
-pub(super) fn policy_file(root: &mut Section<'_>, dir: &Path) -> (PathBuf, Span) {
-    let default = (dir.join("policy.toml"), root.span.clone());
-    let Some(mut section) = root.section("policy") else { return default };
-    let item = section.get("file");
-    let named = item.and_then(|item| Some((dir.join(item.filled()?), item.span.clone())));
+/// Where the policy is: its path, and where in the file that stands. `None` if that is wrong.
+pub(super) fn policy_file(root: &mut Section<'_>, dir: &Path) -> Option<(PathBuf, Span)> {
+    let default = dir.join("policy.toml");
+    if !root.has("policy") {
+        return Some((default, root.span.clone()));
+    }
+    let mut section = root.section("policy")?;
     let place = section.span.clone();
+    let item = section.get("file");
     section.finish();
-    named.unwrap_or((default.0, place))
+    match item {
+        Some(item) => Some((dir.join(item.filled()?), item.span.clone())),
+        None => Some((default, place)),
+    }
 }
 
 /// Reads `[audit]`.
