@@ -4,7 +4,9 @@
 //! `http` takes it in, [`authn`] finds out who asks, [`vendor`] understands what is asked, [`policy`] gives or withholds a
 //! `Permit`, and [`vendor`] again turns the permit into a signature or token.
 
+pub mod authn;
 pub mod clock;
+pub mod crypto;
 pub mod environment;
 pub mod model;
 pub mod policy;
