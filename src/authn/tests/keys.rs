@@ -223,7 +223,7 @@ fn a_set_with_a_mistake_is_refused_as_a_whole() {
     let cases = [
         (jwks(&[RSA.jwk(json!({"d": "AA"}))]), "key 1 in the file: it is private or a shared secret"),
         (jwks(&[json!({"kty": "oct", "k": "c2VjcmV0"}), RSA.jwk(json!({}))]), "key 1 in the file: it is private"),
-        (jwks(&[RSA.jwk(json!({})), json!("key")]), "key 2 in the file: must be an object"),
+        (jwks(&[RSA.jwk(json!({})), json!("key")]), "key 2 in the file: it must be an object"),
         (
             jwks(&[RSA.jwk(json!({"kid": "a"})), OTHER_RSA.jwk(json!({"kid": "a"}))]),
             "two keys in the file have the `kid` \"a\"",
