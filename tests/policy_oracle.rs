@@ -1,5 +1,6 @@
 //! The policy against an oracle: a second implementation that is slow and, one hopes, obviously right. It knows no indexes and no
 //! early exits, and decides what patterns mean by trying every name of a small world.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use chat_signer::model::{
     Action, ActionSet, Ask, Caller, CallerKind, Grant, Kind, Ladder, Millis, Need, Pattern, Role, Template, Vendor,
@@ -345,35 +346,12 @@ impl Oracle<'_> {
 
     /// Every role that someone has in a place: one for a name, perhaps several for a pattern, `None` for no role.
     fn roles_of(&self, user: &str, with_token: bool, place: Option<&Pattern>) -> Vec<Option<Role>> {
-        self.roles_by(&self.bindings(user, with_token), self.document.default_role, place)
+        roles_by(&self.bindings(user, with_token), self.document.default_role, place)
     }
 
     fn service_roles(&self, place: Option<&Pattern>) -> Vec<Option<Role>> {
         let token: Vec<_> = self.caller.bindings.iter().map(|(scope, role)| (1, scope.clone(), Some(*role))).collect();
-        self.roles_by(&token, None, place)
-    }
-
-    fn roles_by(
-        &self,
-        bindings: &[(u8, Pattern, Option<Role>)],
-        default: Option<Role>,
-        place: Option<&Pattern>,
-    ) -> Vec<Option<Role>> {
-        let Some(place) = place else {
-            let everywhere: Vec<_> = bindings.iter().filter(|one| one.1 == Pattern::Everything).cloned().collect();
-            return vec![at(&everywhere, default, &Pattern::Everything)];
-        };
-        let text = place.to_string();
-        let place = if text.contains("::$chat") { Pattern::Exact(room(&text).to_owned()) } else { place.clone() };
-        let own = at(bindings, default, &place);
-        if matches!(place, Pattern::Exact(_)) {
-            return vec![own];
-        }
-        let inside: Vec<_> = bindings.iter().filter(|(_, scope, _)| overlaps(scope, &place)).collect();
-        let weakest = inside.iter().map(|(.., role)| *role).chain([own]).min().unwrap();
-        let mut roles = vec![weakest];
-        roles.extend(inside.iter().map(|(_, scope, _)| at(bindings, default, scope)));
-        roles
+        roles_by(&token, None, place)
     }
 
     fn kinds(&self, place: Option<&Pattern>) -> Vec<Kind> {
@@ -413,6 +391,28 @@ impl Oracle<'_> {
         }
         self.roles_of(target, false, place)[0] < self.roles_of(&self.ask.client, false, place)[0]
     }
+}
+
+fn roles_by(
+    bindings: &[(u8, Pattern, Option<Role>)],
+    default: Option<Role>,
+    place: Option<&Pattern>,
+) -> Vec<Option<Role>> {
+    let Some(place) = place else {
+        let everywhere: Vec<_> = bindings.iter().filter(|one| one.1 == Pattern::Everything).cloned().collect();
+        return vec![at(&everywhere, default, &Pattern::Everything)];
+    };
+    let text = place.to_string();
+    let place = if text.contains("::$chat") { Pattern::Exact(room(&text).to_owned()) } else { place.clone() };
+    let own = at(bindings, default, &place);
+    if matches!(place, Pattern::Exact(_)) {
+        return vec![own];
+    }
+    let inside: Vec<_> = bindings.iter().filter(|(_, scope, _)| overlaps(scope, &place)).collect();
+    let weakest = inside.iter().map(|(.., role)| *role).chain([own]).min().unwrap();
+    let mut roles = vec![weakest];
+    roles.extend(inside.iter().map(|(_, scope, _)| at(bindings, default, scope)));
+    roles
 }
 
 /// The binding that decides for a place: of the first source that covers it, the most specific, of equal ones the strongest.
