@@ -5,8 +5,10 @@
 //! `Permit`, and [`vendor`] again turns the permit into a signature or token.
 
 pub mod clock;
+pub mod crypto;
 pub mod environment;
 pub mod model;
 pub mod policy;
 pub mod random;
 pub mod secret;
+pub mod vendor;
