@@ -7,8 +7,10 @@
 pub mod authn;
 pub mod clock;
 pub mod crypto;
+pub mod engine;
 pub mod environment;
 pub mod model;
 pub mod policy;
 pub mod random;
 pub mod secret;
+pub mod vendor;
