@@ -1,1 +1,3 @@
+//! The `chat-signer` program.
+
 fn main() {}

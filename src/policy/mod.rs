@@ -11,6 +11,8 @@ mod question;
 mod register;
 mod rule;
 mod standing;
+#[cfg(test)]
+mod tests;
 
 pub use condition::Miss;
 pub use decide::Refusal;

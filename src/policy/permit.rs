@@ -38,6 +38,11 @@ impl Permit {
     pub fn is_operators(&self) -> bool {
         self.operator
     }
+
+    /// Gives the permit up for what it was about: the ask, what was granted of it, and the rules that allowed it.
+    pub fn spend(self) -> (Ask, Vec<Grant>, Vec<String>) {
+        (self.ask, self.granted, self.rules)
+    }
 }
 
 /// A permit for an operator, who holds the secrets anyway: all that is asked, without asking the policy. For the command line alone.

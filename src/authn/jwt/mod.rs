@@ -10,10 +10,11 @@ mod token;
 pub use keys::Keys;
 pub(super) use token::Token;
 
+use super::Common;
 use super::algorithm::{Algorithm, algorithm};
 use super::refusal::{Refusal, quoted};
-use super::{Common, jwt::claims::Clock};
 use crate::model::{Caller, Ladder, Millis, Role};
+use claims::Clock;
 
 /// Takes the tokens of one issuer.
 #[derive(Debug)]

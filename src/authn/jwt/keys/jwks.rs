@@ -19,7 +19,7 @@ pub(super) fn keys(file: &[u8], algorithms: &[Algorithm]) -> Result<Vec<Key>, St
     };
     let mut keys: Vec<Key> = Vec::new();
     for (i, entry) in entries.iter().enumerate() {
-        let read = entry.as_object().ok_or("must be an object".to_owned()).and_then(|jwk| key(jwk, algorithms));
+        let read = entry.as_object().ok_or("it must be an object".to_owned()).and_then(|jwk| key(jwk, algorithms));
         let Some(key) = read.map_err(|error| format!("key {} in the file: {error}", i + 1))? else {
             continue;
         };

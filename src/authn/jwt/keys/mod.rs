@@ -24,7 +24,8 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Shared secrets, all of which verify. Each must be as long as the longest hash, as RFC 7518, section 3.2 requires.
+    /// Shared secrets, all of which verify. Each must be at least as long as every algorithm's hash, as RFC 7518,
+    /// section 3.2 requires.
     ///
     /// # Errors
     /// A sentence that names the secret by its place in the list.
