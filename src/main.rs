@@ -1,1 +1,5 @@
-fn main() {}
+//! The `chat-signer` program.
+
+fn main() -> std::process::ExitCode {
+    chat_signer::cli::run()
+}
