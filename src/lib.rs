@@ -12,6 +12,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod engine;
+pub mod crypto;
 pub mod environment;
 pub mod http;
 pub mod model;

@@ -1,6 +1,8 @@
 //! Random bytes from the operating system's generator: the one place that asks it.
 
 use rand::TryRng;
+#[expect(clippy::disallowed_types, reason = "this is the module that asks the generator for all others")]
+use rand::rngs::SysRng;
 
 /// The operating system could not give random bytes. Nothing may be signed without them.
 #[derive(Debug, thiserror::Error)]
@@ -11,9 +13,8 @@ pub struct NoEntropy(String);
 ///
 /// # Errors
 /// If the operating system's generator fails.
-#[expect(clippy::disallowed_types, reason = "this is the module that asks the generator for all others")]
 pub fn bytes<const N: usize>() -> Result<[u8; N], NoEntropy> {
     let mut bytes = [0; N];
-    rand::rngs::SysRng.try_fill_bytes(&mut bytes).map_err(|error| NoEntropy(error.to_string()))?;
+    SysRng.try_fill_bytes(&mut bytes).map_err(|error| NoEntropy(error.to_string()))?;
     Ok(bytes)
 }

@@ -31,10 +31,10 @@ pub enum BadPattern {
     Nameless,
 }
 
-/// Where Ably Chat's channels of a room start, behind the room's name.
-const CHAT: &str = "::$chat";
-
 impl Pattern {
+    /// Where Ably Chat's channels of a room start, behind the room's name.
+    pub const CHAT: &str = "::$chat";
+
     /// Reads a pattern.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl Pattern {
     /// The room whose channels these are, if they are all one room's.
     pub fn room(&self) -> Option<&str> {
         match self {
-            Pattern::Exact(name) | Pattern::Under(name) => match name.find(CHAT) {
+            Pattern::Exact(name) | Pattern::Under(name) => match name.find(Self::CHAT) {
                 Some(end) if end > 0 => Some(&name[..end]),
                 _ => None,
             },
@@ -149,7 +149,7 @@ impl Pattern {
                 .into_iter()
                 .any(|asked| asked == name || belongs(asked, name) || belongs(asked, own) || asked == own),
             Pattern::Under(prefix) => {
-                let chat = format!("{own}{CHAT}");
+                let chat = format!("{own}{}", Self::CHAT);
                 let prefix = unqualified(prefix);
                 own.starts_with(prefix) || chat.starts_with(prefix) || prefix.starts_with(&chat)
             }
@@ -168,7 +168,7 @@ impl Pattern {
 
 /// Whether the channel `name` is one of the room's own.
 fn belongs(name: &str, room: &str) -> bool {
-    name.strip_prefix(room).is_some_and(|rest| rest.starts_with(CHAT))
+    name.strip_prefix(room).is_some_and(|rest| rest.starts_with(Pattern::CHAT))
 }
 
 fn is_bracketed(name: &str) -> bool {
@@ -176,7 +176,7 @@ fn is_bracketed(name: &str) -> bool {
 }
 
 /// The name behind Ably's `[qualifier]`, if it has one.
-fn unqualified(name: &str) -> &str {
+pub fn unqualified(name: &str) -> &str {
     match name.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((_, name)) => name,
         None => name,

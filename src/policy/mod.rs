@@ -1,7 +1,68 @@
 //! Decides: gives or withholds a [`Permit`].
+//!
+//! Pure: what it needs to know of the world reaches it as [`Facts`], the time as an argument.
 
+mod condition;
+mod decide;
+mod explain;
+mod lint;
 mod permit;
+mod question;
+mod register;
 mod rule;
+mod standing;
+#[cfg(test)]
+mod tests;
 
+pub use condition::Miss;
+pub use decide::Refusal;
+pub use explain::{Explained, RuleExplained};
+pub use lint::{AppFacts, Place, Warning, lint};
 pub use permit::{Cause, Denial, Nearest, Permit, operators_permit};
+pub use register::Register;
 pub use rule::{Binding, Block, ClientIs, Conversation, Document, Effect, Entries, Rule, Sanction, TargetsAre};
+pub use standing::Facts;
+
+use crate::model::Action;
+
+/// A policy file, made ready for deciding.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    document: Document,
+    register: Register,
+    /// For each effect and action, the rules about it in the order of their ids.
+    by_action: [Vec<Vec<usize>>; 2],
+}
+
+impl Policy {
+    /// Makes a policy file ready for deciding.
+    pub fn new(document: Document) -> Policy {
+        let register = Register::new(&document.entries);
+        let by_action = [Effect::Allow, Effect::Deny].map(|effect| index(&document.rules, effect));
+        Policy { document, register, by_action }
+    }
+
+    /// The policy file, as it was read.
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
+    /// What the file says of people and conversations.
+    pub fn register(&self) -> &Register {
+        &self.register
+    }
+
+    /// The rules of one effect about an action, in the order of their ids, so that the file's order never matters.
+    fn rules(&self, effect: Effect, action: Action) -> impl Iterator<Item = &Rule> {
+        let of_effect = &self.by_action[effect as usize];
+        of_effect.get(action as usize).into_iter().flatten().filter_map(|index| self.document.rules.get(*index))
+    }
+}
+
+fn index(rules: &[Rule], effect: Effect) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..rules.len()).filter(|index| rules[*index].effect == effect).collect();
+    order.sort_by_key(|index| &rules[*index].id);
+    let about =
+        |action: &Action| order.iter().copied().filter(|index| rules[*index].actions.contains(*action)).collect();
+    Action::ALL.iter().map(about).collect()
+}

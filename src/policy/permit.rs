@@ -38,6 +38,11 @@ impl Permit {
     pub fn is_operators(&self) -> bool {
         self.operator
     }
+
+    /// Gives the permit up for what it was about: the ask, what was granted of it, and the rules that allowed it.
+    pub fn spend(self) -> (Ask, Vec<Grant>, Vec<String>) {
+        (self.ask, self.granted, self.rules)
+    }
 }
 
 /// A permit for an operator, who holds the secrets anyway: all that is asked, without asking the policy. For the command line alone.
@@ -116,4 +121,90 @@ pub struct Denial {
     pub action: Action,
     /// Where.
     pub conversation: Option<Pattern>,
+}
+
+/// What a refused caller hears of a decision about someone else.
+const TARGET: &str = "a target can't be added";
+
+impl Denial {
+    /// The machine-readable code: `banned` or `denied`.
+    pub fn code(&self) -> &'static str {
+        match self.cause {
+            Cause::Banned { .. } => "banned",
+            _ => "denied",
+        }
+    }
+
+    /// The rule that decided, if it was one: the deny rule that matched, or the allow rule that came closest.
+    pub fn rule(&self) -> Option<&str> {
+        match &self.cause {
+            Cause::Rule { id, .. } => Some(id),
+            Cause::NothingMatched { nearest } => nearest.as_ref().map(|nearest| nearest.id.as_str()),
+            _ => None,
+        }
+    }
+
+    /// The reason that the policy file gives, where the refused caller may hear it.
+    pub fn reason(&self) -> Option<&str> {
+        match &self.cause {
+            Cause::Banned { reason, .. } | Cause::Muted { reason, .. } | Cause::Rule { reason, .. } => {
+                reason.as_deref()
+            }
+            Cause::NothingMatched { nearest } => nearest.as_ref()?.reason.as_deref(),
+            Cause::TargetBanned { .. } | Cause::TargetBlocks { .. } => None,
+        }
+    }
+
+    /// Why, for the caller: nothing about targets that the caller could not know.
+    pub fn public(&self) -> String {
+        let what = self.what();
+        match &self.cause {
+            Cause::Banned { user, scope, .. } => self.with_reason(format!("{user} is banned{}", somewhere(scope))),
+            Cause::Muted { user, scope, .. } => self.with_reason(format!("{user} is muted{}", somewhere(scope))),
+            Cause::TargetBanned { .. } | Cause::TargetBlocks { .. } => format!("{what}: {TARGET}"),
+            Cause::NothingMatched { nearest: None } => format!("{what}: no rule allows it"),
+            Cause::NothingMatched { nearest: Some(Nearest { spoiler: Some(spoiler), .. }) } => {
+                self.with_reason(format!("{what} as a whole, because of {spoiler}; ask for conversations by name"))
+            }
+            Cause::Rule { .. } | Cause::NothingMatched { .. } => self.with_reason(what),
+        }
+    }
+
+    /// Why, for the operator's log: everything.
+    pub fn log(&self) -> String {
+        let what = self.what();
+        match &self.cause {
+            Cause::TargetBanned { user, scope, reason } => {
+                let reason = reason.as_deref().unwrap_or("no reason given");
+                format!("{what}: the target {user} is banned{} ({reason})", somewhere(scope))
+            }
+            Cause::TargetBlocks { user } => format!("{what}: the target {user} does not want to be added there"),
+            Cause::Rule { id, .. } => format!("{} (rule {id})", self.public()),
+            Cause::NothingMatched { nearest: Some(nearest) } => {
+                format!("{what}: the nearest rule {} {}", nearest.id, nearest.misses.join("; "))
+            }
+            _ => self.public(),
+        }
+    }
+
+    fn what(&self) -> String {
+        match &self.conversation {
+            Some(conversation) => format!("{} is not allowed in {conversation}", self.action),
+            None => format!("{} is not allowed", self.action),
+        }
+    }
+
+    fn with_reason(&self, text: String) -> String {
+        match self.reason() {
+            Some(reason) => format!("{text}: {reason}"),
+            None => text,
+        }
+    }
+}
+
+fn somewhere(scope: &Pattern) -> String {
+    match scope {
+        Pattern::Everything => String::new(),
+        scope => format!(" in {scope}"),
+    }
 }

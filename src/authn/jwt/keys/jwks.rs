@@ -1,0 +1,109 @@
+//! A JWK set: public keys as JSON (RFC 7517; their parameters: RFC 7518, section 6, and RFC 8037).
+
+use serde_json::{Map, Value};
+
+use super::{Key, Shape};
+use crate::authn::algorithm::{Algorithm, algorithm};
+use crate::authn::refusal::quoted;
+use crate::crypto;
+use crate::model::json;
+
+type Jwk = Map<String, Value>;
+
+/// The keys in the file that one of these algorithms can use.
+pub(super) fn keys(file: &[u8], algorithms: &[Algorithm]) -> Result<Vec<Key>, String> {
+    let set =
+        json::object(file).map_err(|error| format!("the file is not a JSON object, each member once: {error}"))?;
+    let Some(Value::Array(entries)) = set.get("keys") else {
+        return Err("the file is no JWK set: it must have a list of `keys`".to_owned());
+    };
+    let mut keys: Vec<Key> = Vec::new();
+    for (i, entry) in entries.iter().enumerate() {
+        let read = entry.as_object().ok_or("it must be an object".to_owned()).and_then(|jwk| key(jwk, algorithms));
+        let Some(key) = read.map_err(|error| format!("key {} in the file: {error}", i + 1))? else {
+            continue;
+        };
+        if let Some(id) = key.id.as_deref().filter(|id| keys.iter().any(|known| known.id.as_deref() == Some(id))) {
+            return Err(format!("two keys in the file have the `kid` {}", quoted(id)));
+        }
+        keys.push(key);
+    }
+    Ok(keys)
+}
+
+/// The key, or `None` if it is for something else.
+fn key(jwk: &Jwk, algorithms: &[Algorithm]) -> Result<Option<Key>, String> {
+    if ["d", "k"].iter().any(|secret| jwk.contains_key(*secret)) {
+        return Err("it is private or a shared secret: keep only public keys in this file".to_owned());
+    }
+    let only = match jwk.get("alg") {
+        None => None,
+        Some(word) => match word.as_str().and_then(algorithm) {
+            None => return Ok(None),
+            known => known,
+        },
+    };
+    let Some(shape) = shape(jwk) else {
+        return Ok(None);
+    };
+    let fits = |own: &Algorithm| Shape::of(*own) == Some(shape) && only.is_none_or(|only| only == *own);
+    if !verifies(jwk) || !algorithms.iter().any(fits) {
+        return Ok(None);
+    }
+    Ok(Some(Key { id: id(jwk)?, only, ..material(jwk, shape)? }))
+}
+
+/// What the key is made of, if it is of a type that can be used here.
+fn shape(jwk: &Jwk) -> Option<Shape> {
+    let text = |name| jwk.get(name).and_then(Value::as_str);
+    match (text("kty")?, text("crv")) {
+        ("RSA", _) => Some(Shape::Rsa),
+        ("EC", Some("P-256")) => Some(Shape::P256),
+        ("EC", Some("P-384")) => Some(Shape::P384),
+        ("OKP", Some("Ed25519")) => Some(Shape::Ed25519),
+        _ => None,
+    }
+}
+
+/// Whether the key is meant for verifying signatures, as far as it says.
+fn verifies(jwk: &Jwk) -> bool {
+    let signs = jwk.get("use").is_none_or(|purpose| purpose == "sig");
+    let verifies = match jwk.get("key_ops") {
+        None => true,
+        Some(Value::Array(operations)) => operations.iter().any(|operation| operation == "verify"),
+        Some(_) => false,
+    };
+    signs && verifies
+}
+
+fn id(jwk: &Jwk) -> Result<Option<String>, String> {
+    match jwk.get("kid") {
+        None => Ok(None),
+        Some(Value::String(id)) => Ok(Some(id.clone())),
+        Some(_) => Err("its `kid` must be a string".to_owned()),
+    }
+}
+
+fn material(jwk: &Jwk, shape: Shape) -> Result<Key, String> {
+    match shape {
+        Shape::Rsa => Key::rsa(&bytes(jwk, "n")?, &bytes(jwk, "e")?),
+        Shape::P256 => Key::p256(&point(jwk, 32)?),
+        Shape::P384 => Key::p384(&point(jwk, 48)?),
+        Shape::Ed25519 => Key::ed25519(&bytes(jwk, "x")?),
+        Shape::Secret => Err("it is a shared secret".to_owned()),
+    }
+}
+
+/// The point as SEC 1 writes it uncompressed: 4, x, y. Each coordinate has the curve's length (RFC 7518, section 6.2.1.2).
+fn point(jwk: &Jwk, length: usize) -> Result<Vec<u8>, String> {
+    let (x, y) = (bytes(jwk, "x")?, bytes(jwk, "y")?);
+    if x.len() != length || y.len() != length {
+        return Err(format!("its `x` and `y` must have {length} bytes each"));
+    }
+    Ok([&[4], x.as_slice(), y.as_slice()].concat())
+}
+
+fn bytes(jwk: &Jwk, name: &str) -> Result<Vec<u8>, String> {
+    let text = jwk.get(name).and_then(Value::as_str);
+    text.and_then(crypto::base64url_decode).ok_or_else(|| format!("its `{name}` must be base64url without padding"))
+}

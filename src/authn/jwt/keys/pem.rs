@@ -1,0 +1,113 @@
+//! A public key in a PEM file: `SubjectPublicKeyInfo` (RFC 5280, section 4.1) in Base64 between `BEGIN PUBLIC KEY` and its end.
+
+use super::Key;
+use crate::crypto;
+
+/// The one key in the file.
+pub(super) fn key(file: &[u8]) -> Result<Key, String> {
+    let body = body(std::str::from_utf8(file).unwrap_or_default())?;
+    let text: String = body.split_whitespace().collect();
+    let Some(der) = crypto::base64_decode(&text) else {
+        return Err("the PEM block's Base64 is damaged: export the public key again".to_owned());
+    };
+    let Some((algorithm, key)) = key_info(&der) else {
+        return Err("the PEM block holds no public key: export it again, as SubjectPublicKeyInfo".to_owned());
+    };
+    match algorithm {
+        RSA => {
+            let (modulus, exponent) = rsa(key).ok_or("the PEM block's RSA key is damaged: export it again")?;
+            Key::rsa(modulus, exponent)
+        }
+        P256 => Key::p256(key),
+        P384 => Key::p384(key),
+        ED25519 => Key::ed25519(key),
+        _ => Err("the file's key has an unsupported type: use RSA, P-256, P-384 or Ed25519".to_owned()),
+    }
+}
+
+/// What stands between the lines of the file's one block, which must be a public key.
+fn body(text: &str) -> Result<&str, String> {
+    if text.contains("PRIVATE KEY-----") {
+        return Err(
+            "the file holds a private key, which must stay with the issuer: make a file of its public key with \
+                    `openssl pkey -in private.pem -pubout`"
+                .to_owned(),
+        );
+    }
+    let (label, rest) =
+        block(text).ok_or("the file holds no PEM block: it must begin with `-----BEGIN PUBLIC KEY-----`")?;
+    let fix = match label {
+        "PUBLIC KEY" => return only(rest),
+        "CERTIFICATE" => "make a file of its public key with `openssl x509 -in cert.pem -pubkey -noout`",
+        "RSA PUBLIC KEY" => "convert it with `openssl rsa -RSAPublicKey_in -in key.pem -pubout`",
+        _ => "it must hold a `PUBLIC KEY`",
+    };
+    Err(format!("the file's PEM block is no `PUBLIC KEY`: {fix}"))
+}
+
+/// The label of the first block, and what follows its first line.
+fn block(text: &str) -> Option<(&str, &str)> {
+    let (_, after) = text.split_once("-----BEGIN ")?;
+    after.split_once("-----")
+}
+
+/// The body before the block's last line. No other block may follow.
+fn only(rest: &str) -> Result<&str, String> {
+    let (body, after) = rest
+        .split_once("-----END PUBLIC KEY-----")
+        .ok_or("the file's PEM block is cut off: its END line is missing")?;
+    if block(after).is_some() {
+        return Err("the file holds several PEM blocks: use one, or `jwks` for several keys".to_owned());
+    }
+    Ok(body)
+}
+
+// The contents of each type's AlgorithmIdentifier, in DER: the object identifier and its parameters.
+/// rsaEncryption, NULL (RFC 3279, section 2.3.1).
+const RSA: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
+/// id-ecPublicKey, prime256v1 (RFC 5480, section 2.1.1).
+const P256: &[u8] =
+    &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+/// id-ecPublicKey, secp384r1 (the same).
+const P384: &[u8] = &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22];
+/// id-Ed25519 (RFC 8410, section 3).
+const ED25519: &[u8] = &[0x06, 0x03, 0x2b, 0x65, 0x70];
+
+const INTEGER: u8 = 0x02;
+const BIT_STRING: u8 = 0x03;
+const SEQUENCE: u8 = 0x30;
+
+/// The algorithm identifier and the key in a `SubjectPublicKeyInfo`.
+fn key_info(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let info = whole(take(SEQUENCE, der)?)?;
+    let (algorithm, rest) = take(SEQUENCE, info)?;
+    let bits = whole(take(BIT_STRING, rest)?)?;
+    // The first byte says how many bits of the last don't count: none, in a key.
+    Some((algorithm, bits.strip_prefix(&[0])?))
+}
+
+/// The modulus and exponent in an `RSAPublicKey` (RFC 8017, appendix A.1.1).
+fn rsa(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (modulus, rest) = take(INTEGER, whole(take(SEQUENCE, der)?)?)?;
+    Some((modulus, whole(take(INTEGER, rest)?)?))
+}
+
+/// The contents of the DER element (X.690) at the start, which must have this tag, and what follows it.
+fn take(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&[found, first], rest) = der.split_first_chunk()?;
+    if found != tag {
+        return None;
+    }
+    let (length, rest) = match first {
+        ..=0x7f => (usize::from(first), rest),
+        0x81 => rest.split_first_chunk().map(|(&[a], rest)| (usize::from(a), rest))?,
+        0x82 => rest.split_first_chunk().map(|(&[a, b], rest)| (usize::from(u16::from_be_bytes([a, b])), rest))?,
+        _ => return None,
+    };
+    rest.split_at_checked(length)
+}
+
+/// The contents, if nothing follows.
+fn whole<'a>((contents, rest): (&'a [u8], &[u8])) -> Option<&'a [u8]> {
+    rest.is_empty().then_some(contents)
+}

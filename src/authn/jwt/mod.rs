@@ -1,0 +1,67 @@
+//! Callers with a signed token: a JWT (RFC 7519) as a compact JWS (RFC 7515), checked as RFC 8725 advises.
+//!
+//! The issuer that a token names picks the authenticator; everything else in the token is believed only after the signature holds
+//! under one of that authenticator's keys, with one of its algorithms.
+
+mod claims;
+mod keys;
+mod token;
+
+pub use keys::Keys;
+pub(super) use token::Token;
+
+use super::Common;
+use super::algorithm::{Algorithm, algorithm};
+use super::refusal::{Refusal, quoted};
+use crate::model::{Caller, Ladder, Millis, Role};
+use claims::Clock;
+
+/// Takes the tokens of one issuer.
+#[derive(Debug)]
+pub struct Jwt {
+    /// What all authenticators have.
+    pub common: Common,
+    /// What `iss` must be, to the letter.
+    pub issuer: String,
+    /// What `aud` must hold one of.
+    pub audience: Vec<String>,
+    /// The algorithms that count, whatever the token asks for.
+    pub algorithms: Vec<Algorithm>,
+    /// The keys that the signature must hold under.
+    pub keys: Keys,
+    /// The claim that names the caller, usually `sub`: a literal name, or a JSON pointer.
+    pub subject: String,
+    /// Put before the subject.
+    pub subject_prefix: String,
+    /// The claim with roles at scope `*`: a list of words, or words in one string.
+    pub roles: Option<String>,
+    /// The claim with roles by scope: an object of pattern and word.
+    pub bindings: Option<String>,
+    /// The roles that the policy knows.
+    pub ladder: Ladder,
+    /// The strongest role that these tokens can give; without it they give none.
+    pub max_role: Option<Role>,
+    /// By how much, in seconds, this clock and the issuer's may differ.
+    pub leeway_seconds: u64,
+}
+
+impl Jwt {
+    /// Checks a token that names this issuer.
+    pub(super) fn identify(&self, token: Token<'_>, now: Millis) -> Result<Caller, Refusal> {
+        let algorithm = self.algorithm(&token)?;
+        self.keys.verify(&token, algorithm)?;
+        let claims = token.into_claims();
+        Clock::new(now, self.leeway_seconds).check(&claims)?;
+        claims::check_audience(&claims, &self.audience)?;
+        let subject = claims::subject(&claims, &self.subject, &self.subject_prefix)?;
+        let bindings = self.bindings(&claims)?;
+        Ok(self.common.caller(subject, claims, bindings))
+    }
+
+    fn algorithm(&self, token: &Token<'_>) -> Result<Algorithm, Refusal> {
+        let wanted = token.algorithm()?;
+        algorithm(wanted)
+            .filter(|known| self.algorithms.contains(known))
+            .ok_or_else(|| Refusal::new("the token's algorithm (alg) is not accepted").detail(quoted(wanted)))
+    }
+}

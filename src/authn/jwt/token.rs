@@ -1,0 +1,87 @@
+//! A token taken apart, with nothing in it believed yet.
+
+use serde_json::{Map, Value};
+
+use crate::authn::refusal::Refusal;
+use crate::crypto;
+use crate::model::json;
+
+/// The longest token that is looked at, in bytes.
+const LONGEST: usize = 8 * 1024;
+
+/// A compact JWS whose payload is a JSON object. Not verified.
+pub(in crate::authn) struct Token<'a> {
+    header: Map<String, Value>,
+    claims: Map<String, Value>,
+    /// The header and payload as they were sent: what is signed.
+    message: &'a str,
+    /// Still in Base64.
+    signature: &'a str,
+}
+
+impl<'a> Token<'a> {
+    /// Takes a token apart.
+    pub(in crate::authn) fn parse(text: &'a str) -> Result<Token<'a>, Refusal> {
+        if text.len() > LONGEST {
+            return Err(Refusal::new("the token is longer than 8 KiB"));
+        }
+        let (message, header, payload, signature) =
+            parts(text).ok_or_else(|| Refusal::new("the token must have three parts, divided by dots"))?;
+        let header = object(header, "header")?;
+        if header.contains_key("crit") {
+            return Err(Refusal::new("the token's header names extensions (crit), and none is supported"));
+        }
+        Ok(Token { header, claims: object(payload, "payload")?, message, signature })
+    }
+
+    /// The issuer that it names.
+    pub(in crate::authn) fn issuer(&self) -> Result<&str, Refusal> {
+        let issuer = self.claims.get("iss").and_then(Value::as_str);
+        issuer.ok_or_else(|| Refusal::new("the token must name its issuer (iss), as a string"))
+    }
+
+    /// The algorithm that it names.
+    pub(super) fn algorithm(&self) -> Result<&str, Refusal> {
+        let algorithm = self.header.get("alg").and_then(Value::as_str);
+        algorithm.ok_or_else(|| Refusal::new("the token must name its algorithm (alg), as a string"))
+    }
+
+    /// The key that it names, if it does.
+    pub(super) fn key_id(&self) -> Result<Option<&str>, Refusal> {
+        match self.header.get("kid") {
+            None => Ok(None),
+            Some(Value::String(id)) => Ok(Some(id)),
+            Some(_) => Err(Refusal::new("the token's key id (kid) must be a string")),
+        }
+    }
+
+    /// What is signed.
+    pub(super) fn message(&self) -> &'a [u8] {
+        self.message.as_bytes()
+    }
+
+    /// The signature, in Base64.
+    pub(super) fn signature(&self) -> &'a str {
+        self.signature
+    }
+
+    /// What the token says, for use once its signature is known to hold.
+    pub(super) fn into_claims(self) -> Map<String, Value> {
+        self.claims
+    }
+}
+
+/// The part that is signed, its two halves, and the signature.
+fn parts(text: &str) -> Option<(&str, &str, &str, &str)> {
+    let (message, signature) = text.rsplit_once('.')?;
+    let (header, payload) = message.split_once('.')?;
+    (!payload.contains('.')).then_some((message, header, payload, signature))
+}
+
+fn object(part: &str, name: &str) -> Result<Map<String, Value>, Refusal> {
+    let bytes = crypto::base64url_decode(part)
+        .ok_or_else(|| Refusal::new(format!("the token's {name} is not base64url without padding")))?;
+    json::object(&bytes).map_err(|error| {
+        Refusal::new(format!("the token's {name} is not a JSON object, each member once")).detail(error.to_string())
+    })
+}

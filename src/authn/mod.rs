@@ -1,0 +1,201 @@
+//! Who is calling: turns the credential in a request's headers into a [`Caller`], or a [`Refusal`] that says what was wrong.
+//!
+//! A request carries exactly one explicit credential: one `Authorization` header or one API key. Two are refused, as they could
+//! name two callers. A credential that is there and bad is refused, never passed over in favour of something else.
+
+mod algorithm;
+mod api_key;
+mod jwt;
+mod refusal;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Map, Value};
+
+pub use algorithm::{ALGORITHMS, Algorithm, algorithm, is_symmetric};
+pub use api_key::ApiKey;
+pub use jwt::{Jwt, Keys};
+pub use refusal::Refusal;
+
+use crate::crypto;
+use crate::model::{Caller, CallerKind, Millis, Pattern, Role};
+use jwt::Token;
+use refusal::quoted;
+
+/// All authenticators of a configuration, in its order. With none, everyone is refused.
+#[derive(Debug)]
+pub struct Authenticators {
+    all: Vec<Authenticator>,
+    /// The headers that hold API keys, each once.
+    key_headers: Vec<HeaderName>,
+}
+
+/// One way to find out who is calling.
+#[derive(Debug)]
+pub enum Authenticator {
+    /// A signed token.
+    Jwt(Jwt),
+    /// A key in a header.
+    ApiKey(ApiKey),
+}
+
+/// What all authenticators have.
+#[derive(Clone, Debug)]
+pub struct Common {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// What its callers are.
+    pub kind: CallerKind,
+    /// The apps that its callers may use; `None` is all.
+    pub apps: Option<Vec<String>>,
+}
+
+impl Authenticators {
+    /// Takes them in the order of the configuration.
+    pub fn new(all: Vec<Authenticator>) -> Authenticators {
+        let mut key_headers = Vec::new();
+        for authenticator in &all {
+            if let Authenticator::ApiKey(ApiKey { header, .. }) = authenticator
+                && !key_headers.contains(header)
+            {
+                key_headers.push(header.clone());
+            }
+        }
+        Authenticators { all, key_headers }
+    }
+
+    /// Finds out who sent a request with these headers to this app.
+    ///
+    /// # Errors
+    /// A refusal if there is no credential, more than one, or one that doesn't hold.
+    pub fn identify(&self, headers: &HeaderMap, app: &str, now: Millis) -> Result<Caller, Refusal> {
+        let (header, value) = self.credential(headers, app)?;
+        if header == AUTHORIZATION { self.by_token(value, app, now) } else { self.by_key(header, value, app) }
+    }
+
+    /// Their names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.all.iter().map(|authenticator| &*authenticator.common().name)
+    }
+
+    /// The one explicit credential of the request.
+    fn credential<'a>(
+        &'a self,
+        headers: &'a HeaderMap,
+        app: &str,
+    ) -> Result<(&'a HeaderName, &'a HeaderValue), Refusal> {
+        let names = std::iter::once(&AUTHORIZATION).chain(&self.key_headers);
+        let mut present = names.flat_map(|name| headers.get_all(name).iter().map(move |value| (name, value)));
+        match (present.next(), present.next()) {
+            (None, _) => Err(self.nothing(app)),
+            (Some(only), None) => Ok(only),
+            (Some((one, _)), Some((other, _))) if one == other => {
+                Err(Refusal::new(format!("the header `{one}` is there more than once")))
+            }
+            (Some((one, _)), Some((other, _))) => {
+                Err(Refusal::new(format!("there are two credentials, `{one}` and `{other}`: send one")))
+            }
+        }
+    }
+
+    fn by_token(&self, value: &HeaderValue, app: &str, now: Millis) -> Result<Caller, Refusal> {
+        if self.jwts().next().is_none() {
+            return Err(Refusal::new("an `authorization` header is not accepted here"));
+        }
+        let token = Token::parse(bearer(value)?)?;
+        let issuer = token.issuer()?;
+        let Some(jwt) = self.jwts().find(|jwt| jwt.issuer == issuer) else {
+            return Err(Refusal::new("the token's issuer (iss) is not known here").detail(quoted(issuer)));
+        };
+        let named = |refusal: Refusal| refusal.by(&jwt.common.name);
+        let caller = jwt.identify(token, now).map_err(named)?;
+        jwt.common.admit(caller, app).map_err(named)
+    }
+
+    fn by_key(&self, header: &HeaderName, value: &HeaderValue, app: &str) -> Result<Caller, Refusal> {
+        let sha256 = crypto::sha256(value.as_bytes());
+        let candidates = self.api_keys().filter(|api_key| api_key.header == header);
+        let found = candidates.filter_map(|api_key| Some((api_key, api_key.id(&sha256)?)));
+        // Not `next`: all keys are compared, whichever matches.
+        let Some((api_key, id)) = found.fold(None, |first, found| first.or(Some(found))) else {
+            return Err(Refusal::new(format!("the API key in `{header}` is not known")));
+        };
+        let caller = api_key.common.caller(id.to_owned(), Map::new(), Vec::new());
+        api_key.common.admit(caller, app).map_err(|refusal| refusal.by(&api_key.common.name))
+    }
+
+    fn jwts(&self) -> impl Iterator<Item = &Jwt> {
+        self.all.iter().filter_map(|authenticator| match authenticator {
+            Authenticator::Jwt(jwt) => Some(jwt),
+            Authenticator::ApiKey(_) => None,
+        })
+    }
+
+    fn api_keys(&self) -> impl Iterator<Item = &ApiKey> {
+        self.all.iter().filter_map(|authenticator| match authenticator {
+            Authenticator::ApiKey(api_key) => Some(api_key),
+            Authenticator::Jwt(_) => None,
+        })
+    }
+
+    /// The refusal of a request without a credential: says which one would do.
+    fn nothing(&self, app: &str) -> Refusal {
+        let mut accepted: Vec<String> = Vec::new();
+        for authenticator in self.all.iter().filter(|authenticator| authenticator.common().serves(app)) {
+            let word = match authenticator {
+                Authenticator::Jwt(_) => "`authorization: Bearer <token>`".to_owned(),
+                Authenticator::ApiKey(api_key) => format!("an API key in `{}`", api_key.header),
+            };
+            if !accepted.contains(&word) {
+                accepted.push(word);
+            }
+        }
+        match accepted.as_slice() {
+            [] => Refusal::new("no callers are accepted for this app: no authenticator is configured for it"),
+            words => Refusal::new(format!("there is no credential: send {}", words.join(" or "))),
+        }
+    }
+}
+
+impl Authenticator {
+    fn common(&self) -> &Common {
+        match self {
+            Authenticator::Jwt(jwt) => &jwt.common,
+            Authenticator::ApiKey(api_key) => &api_key.common,
+        }
+    }
+}
+
+impl Common {
+    fn serves(&self, app: &str) -> bool {
+        self.apps.as_ref().is_none_or(|apps| apps.iter().any(|own| own == app))
+    }
+
+    fn caller(&self, subject: String, claims: Map<String, Value>, bindings: Vec<(Pattern, Role)>) -> Caller {
+        Caller { kind: self.kind, subject, authenticator: self.name.clone(), claims, bindings }
+    }
+
+    /// The last word on every caller, whatever the credential was.
+    fn admit(&self, caller: Caller, app: &str) -> Result<Caller, Refusal> {
+        if caller.subject == "*" {
+            return Err(Refusal::new("a caller's subject must not be `*`"));
+        }
+        if !self.serves(app) {
+            return Err(Refusal::new("these callers are not accepted for this app"));
+        }
+        Ok(caller)
+    }
+}
+
+/// The token in `Bearer <token>` (RFC 6750, section 2.1). The scheme's case doesn't matter (RFC 9110, section 11.1).
+fn bearer(value: &HeaderValue) -> Result<&str, Refusal> {
+    let text = value.to_str().map_err(|_| Refusal::new("the `authorization` header holds more than ASCII"))?;
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim_start_matches(' ')),
+        _ => Err(Refusal::new("the `authorization` header must be `Bearer <token>`")),
+    }
+}

@@ -1,0 +1,77 @@
+//! Why a caller is turned away, said twice: shortly to the caller, in full to the log.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// A caller that is not let in. Holds no part of a credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    public: Cow<'static, str>,
+    detail: Option<String>,
+    authenticator: Option<Arc<str>>,
+}
+
+impl Refusal {
+    /// What an honest caller needs to put it right. Goes to anyone, so it repeats nothing of the credential.
+    pub(super) fn new(public: impl Into<Cow<'static, str>>) -> Refusal {
+        Refusal { public: public.into(), detail: None, authenticator: None }
+    }
+
+    /// What only the log should have besides. Text that came with the request goes through [`quoted`].
+    pub(super) fn detail(self, detail: String) -> Refusal {
+        Refusal { detail: Some(detail), ..self }
+    }
+
+    /// Names the authenticator that was responsible.
+    pub(super) fn by(self, authenticator: &Arc<str>) -> Refusal {
+        Refusal { authenticator: Some(authenticator.clone()), ..self }
+    }
+
+    /// A sentence that is safe to show to the caller.
+    pub fn public(&self) -> String {
+        self.public.clone().into_owned()
+    }
+
+    /// What the log should say. Never a token, key or signature.
+    pub fn log(&self) -> String {
+        match &self.detail {
+            Some(detail) => format!("{}: {detail}", self.public),
+            None => self.public(),
+        }
+    }
+
+    /// The authenticator that refused, where it came so far.
+    pub fn authenticator(&self) -> Option<&str> {
+        self.authenticator.as_deref()
+    }
+}
+
+/// A stranger's text, cut and escaped so that it can do no harm in a log.
+pub(super) fn quoted(text: &str) -> String {
+    const LONGEST: usize = 100;
+    let mut chars = text.chars();
+    let start: String = chars.by_ref().take(LONGEST).collect();
+    let dots = if chars.next().is_some() { "…" } else { "" };
+    format!("{start:?}{dots}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_knows_more_than_the_caller() {
+        let refusal = Refusal::new("wrong audience").detail("it is for \"shop\"".to_owned()).by(&"app-users".into());
+        assert_eq!(refusal.public(), "wrong audience");
+        assert_eq!(refusal.log(), "wrong audience: it is for \"shop\"");
+        assert_eq!(refusal.authenticator(), Some("app-users"));
+        assert_eq!(Refusal::new("no").log(), "no");
+    }
+
+    #[test]
+    fn quotes_escape_and_clip() {
+        assert_eq!(quoted("a\nb\u{1b}\"\u{202e}"), r#""a\nb\u{1b}\"\u{202e}""#);
+        assert_eq!(quoted(&"x".repeat(100)), format!("\"{}\"", "x".repeat(100)));
+        assert_eq!(quoted(&"汤".repeat(9000)), format!("\"{}\"…", "汤".repeat(100)));
+    }
+}

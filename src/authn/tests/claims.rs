@@ -1,0 +1,201 @@
+//! What a token with a good signature says, and whether that is enough.
+
+use super::*;
+
+const EXP: &str = "the token expired";
+
+fn said(changes: Value) -> String {
+    said_by(jwt(), changes)
+}
+
+/// The subject, or why there is none.
+fn said_by(jwt: Jwt, changes: Value) -> String {
+    present(jwt, &token(changes)).map_or_else(|refusal| refusal.public(), |caller| caller.subject)
+}
+
+#[test]
+fn expiry_counts_to_the_millisecond_with_leeway() {
+    let now = NOW.seconds();
+    // The leeway is 30 s, and the moment of expiry is already too late (RFC 7519, section 4.1.4).
+    assert_eq!(said(json!({"exp": now - 29})), "tom");
+    assert_eq!(said(json!({"exp": now - 30})), "the token expired 30 s ago");
+    assert_eq!(said(json!({"exp": now - 37})), "the token expired 37 s ago");
+    assert_eq!(said(json!({"exp": 1_799_999_970.5})), "tom");
+    assert_eq!(said(json!({"exp": 1_799_999_969.5})), "the token expired 30 s ago");
+    assert_eq!(said(json!({"exp": 0})), "the token expired 1800000000 s ago");
+    assert_eq!(said(json!({"exp": u64::MAX})), "tom");
+    let strict = || Jwt { leeway_seconds: 0, ..jwt() };
+    assert_eq!(said_by(strict(), json!({"exp": now + 1})), "tom");
+    assert_eq!(said_by(strict(), json!({"exp": now})), "the token expired 0 s ago");
+    assert_eq!(said_by(Jwt { leeway_seconds: u64::MAX, ..jwt() }, json!({"exp": 1})), "tom");
+    assert_eq!(said(json!({"exp": "(none)"})), "the token must have an expiry (exp)");
+}
+
+#[test]
+fn what_begins_in_the_future_waits() {
+    let now = NOW.seconds();
+    for name in ["nbf", "iat"] {
+        assert_eq!(said(json!({name: 0})), "tom");
+        assert_eq!(said(json!({name: now + 30})), "tom");
+        assert_eq!(said(json!({name: 1_800_000_030.0})), "tom");
+    }
+    assert_eq!(said(json!({"nbf": now + 31})), "the token is not valid yet (nbf): in 31 s");
+    assert_eq!(said(json!({"nbf": 1_800_000_030.5})), "the token is not valid yet (nbf): in 31 s");
+    let expected = "the token was issued 31 s in the future (iat): check the issuer's clock";
+    assert_eq!(said(json!({"iat": now + 31})), expected);
+    assert!(said(json!({"nbf": u64::MAX})).starts_with("the token is not valid yet"));
+}
+
+#[test]
+fn dates_are_numbers_of_seconds() {
+    for name in ["exp", "nbf", "iat"] {
+        let bad = [
+            json!("1800000060"),
+            json!(null),
+            json!(true),
+            json!([1]),
+            json!({}),
+            json!(-1),
+            json!(-0.5),
+            json!(1e300),
+        ];
+        for value in bad {
+            let expected = format!("the token's `{name}` must be a number of seconds since 1970");
+            assert_eq!(said(json!({name: value})), expected, "{name}: {value}");
+        }
+    }
+    assert!(said(json!({"exp": -0.0})).starts_with(EXP));
+    assert!(said(json!({"exp": 1e-9})).starts_with(EXP));
+}
+
+#[test]
+fn the_issuer_must_match_to_the_letter() {
+    let unknown = "the token's issuer (iss) is not known here";
+    for issuer in ["https://id.example.com", "https://ID.example.com/", "https://id.example.com/ ", ""] {
+        assert_eq!(said(json!({ "iss": issuer })), unknown, "{issuer}");
+    }
+    for issuer in [json!("(none)"), json!(null), json!([ISSUER]), json!(1)] {
+        assert_eq!(said(json!({ "iss": issuer })), "the token must name its issuer (iss), as a string");
+    }
+}
+
+#[test]
+fn one_audience_must_match_to_the_letter() {
+    let two = || Jwt { audience: vec!["chat".to_owned(), "talk".to_owned()], ..jwt() };
+    for audience in [json!("chat"), json!("talk"), json!(["shop", "talk"]), json!(["chat", "chat"])] {
+        assert_eq!(said_by(two(), json!({ "aud": audience })), "tom", "{audience}");
+    }
+    for audience in [json!("shop"), json!("Chat"), json!("chat "), json!(""), json!([]), json!(["shop"])] {
+        assert_eq!(said_by(two(), json!({ "aud": audience })), "the token is for another audience (aud)", "{audience}");
+    }
+    let malformed = "the token must name its audience (aud), as a string or a list of strings";
+    for audience in [json!("(none)"), json!(null), json!(1), json!({"chat": 1}), json!(["chat", 1]), json!([["chat"]])]
+    {
+        assert_eq!(said_by(two(), json!({ "aud": audience })), malformed, "{audience}");
+    }
+    assert_eq!(said_by(Jwt { audience: Vec::new(), ..jwt() }, json!({})), "the token is for another audience (aud)");
+}
+
+#[test]
+fn the_subject_is_an_identifier() {
+    let cases = [
+        (json!("Alice Smith"), "Alice Smith"),
+        (json!("(none)"), "the token must name its subject, as a string"),
+        (json!(null), "the token must name its subject, as a string"),
+        (json!(17), "the token must name its subject, as a string"),
+        (json!(["tom"]), "the token must name its subject, as a string"),
+        (json!(""), "the token's subject must not be empty"),
+        (json!("*"), "the token's subject must not be `*`"),
+        (json!(" tom"), "the token's subject must not begin or end with white space"),
+        (json!("to\nm"), "the token's subject must not hold control characters (found U+000A at character 3)"),
+        (json!("t".repeat(256)), "the token's subject must have at most 255 characters, not 256"),
+    ];
+    for (subject, expected) in cases {
+        assert_eq!(said(json!({ "sub": subject })), expected);
+    }
+}
+
+#[test]
+fn the_prefix_stands_before_the_subject() {
+    let prefixed = || Jwt { subject_prefix: "partner:".to_owned(), ..jwt() };
+    assert_eq!(said_by(prefixed(), json!({})), "partner:tom");
+    assert_eq!(said_by(prefixed(), json!({"sub": "*"})), "the token's subject must not be `*`");
+    assert_eq!(said_by(prefixed(), json!({"sub": ""})), "the token's subject must not be empty");
+    assert_eq!(
+        said_by(prefixed(), json!({"sub": " tom"})),
+        "the token's subject must not begin or end with white space"
+    );
+    let long = "t".repeat(248);
+    let expected = "the token's subject must have at most 255 characters, not 256";
+    assert_eq!(said_by(prefixed(), json!({ "sub": long })), expected);
+    assert_eq!(
+        said_by(Jwt { subject_prefix: "*".to_owned(), ..jwt() }, json!({"sub": ""})),
+        "the token's subject must not be empty"
+    );
+}
+
+#[test]
+fn the_subject_may_be_any_claim() {
+    let claims = json!({"user": {"id": "ann"}, "https://example.com/id": "bob", "a/b": "eve"});
+    for (name, expected) in [("/user/id", "ann"), ("https://example.com/id", "bob"), ("a/b", "eve"), ("/a~1b", "eve")] {
+        assert_eq!(said_by(Jwt { subject: name.to_owned(), ..jwt() }, claims.clone()), expected);
+    }
+    let missing = present(Jwt { subject: "/user/name".to_owned(), ..jwt() }, &token(claims)).unwrap_err();
+    assert_eq!(missing.log(), "the token must name its subject, as a string: it is read from the claim `/user/name`");
+}
+
+/// The bindings that a caller gets, as text, or why there is no caller.
+fn bindings(jwt: Jwt, changes: Value) -> Result<Vec<String>, String> {
+    let ladder = jwt.ladder.clone();
+    let caller = present(jwt, &token(changes)).map_err(|refusal| refusal.public())?;
+    Ok(caller.bindings.iter().map(|(scope, role)| format!("{scope}={}", ladder.word(*role))).collect())
+}
+
+#[test]
+fn roles_are_a_list_or_words() {
+    let cases = [
+        (json!(["moderator", "guest"]), vec!["*=moderator", "*=guest"]),
+        (json!("guest \t member\n"), vec!["*=guest", "*=member"]),
+        (json!("guest,member"), vec![]),
+        (json!(["Guest", "guest ", "", "boss", 1, null, ["guest"]]), vec![]),
+        (json!(["owner", "member"]), vec!["*=member"]),
+        (json!([]), vec![]),
+        (json!("(none)"), vec![]),
+    ];
+    for (roles, expected) in cases {
+        assert_eq!(bindings(jwt(), json!({ "roles": roles })).unwrap(), expected, "{roles}");
+    }
+    for roles in [json!(1), json!(null), json!(true), json!({"guest": true})] {
+        let refusal = bindings(jwt(), json!({ "roles": roles })).unwrap_err();
+        assert_eq!(refusal, "the token's roles must be a list of strings or words in one string");
+    }
+}
+
+#[test]
+fn bindings_are_scopes_and_words() {
+    let given = json!({"helpdesk": "moderator", "chat:*": "guest", "*": "member", "top": "owner", "x*": "guest", "": "guest",
+        "y": "boss", "z": 1, ":*": "guest"});
+    let expected = ["*=member", "chat:*=guest", "helpdesk=moderator"];
+    assert_eq!(bindings(jwt(), json!({"chat": {"bindings": given}})).unwrap(), expected);
+    assert_eq!(bindings(jwt(), json!({"chat": {}})).unwrap(), [""; 0]);
+    let both = json!({"roles": "guest", "chat": {"bindings": {"a": "member"}}});
+    assert_eq!(bindings(jwt(), both).unwrap(), ["*=guest", "a=member"]);
+    for given in [json!([]), json!("guest"), json!(null), json!(7)] {
+        let refusal = bindings(jwt(), json!({"chat": {"bindings": given}})).unwrap_err();
+        assert_eq!(refusal, "the token's bindings must be an object of pattern and role");
+    }
+}
+
+#[test]
+fn max_role_bounds_what_a_token_can_claim() {
+    let claims = || json!({"roles": ["guest", "member", "moderator", "owner"], "chat": {"bindings": {"a": "owner", "b": "guest"}}});
+    let with = |max_role| Jwt { max_role, ..jwt() };
+    assert_eq!(bindings(with(None), claims()).unwrap(), [""; 0]);
+    assert_eq!(bindings(with(Some(Role(0))), claims()).unwrap(), ["*=guest", "b=guest"]);
+    assert_eq!(bindings(with(Some(Role(1))), claims()).unwrap(), ["*=guest", "*=member", "b=guest"]);
+    assert_eq!(bindings(with(Some(Role(3))), claims()).unwrap().len(), 6);
+    // They count for nothing, so their form doesn't either.
+    assert_eq!(bindings(with(None), json!({"roles": 1})).unwrap(), [""; 0]);
+    let unread = Jwt { roles: None, bindings: None, ..jwt() };
+    assert_eq!(bindings(unread, claims()).unwrap(), [""; 0]);
+}

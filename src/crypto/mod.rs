@@ -1,0 +1,95 @@
+//! Hashes, MACs and the encodings that go with them. Thin: the algorithms are the `RustCrypto` project's.
+
+pub mod mac;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+/// SHA-256 (FIPS 180-4).
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// Whether both are the same, found in a time that depends on their lengths alone.
+pub fn equal(a: &[u8], b: &[u8]) -> bool {
+    a.ct_eq(b).into()
+}
+
+/// Lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    hex::encode(bytes)
+}
+
+/// Base64 with the standard alphabet and padding (RFC 4648, section 4).
+pub fn base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+/// Reads what [`base64()`] writes, and nothing else: `None` for missing padding or bits that stand for nothing.
+pub fn base64_decode(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text).ok()
+}
+
+/// Base64 with the URL-safe alphabet and without padding (RFC 4648, section 5, as RFC 7515 uses it).
+pub fn base64url(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Reads what [`base64url`] writes, and nothing else: `None` for padding or bits that stand for nothing, so that no two texts
+/// decode to the same bytes.
+pub fn base64url_decode(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn sha256_of_the_standards_example() {
+        // FIPS 180-4, example "abc".
+        assert_eq!(hex(&sha256(b"abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
+    fn equal_compares_all_of_both() {
+        assert!(equal(b"", b""));
+        assert!(equal(b"abc", b"abc"));
+        assert!(!equal(b"abc", b"abd"));
+        assert!(!equal(b"abc", b"ab"));
+    }
+
+    #[test]
+    fn encodings_differ_in_alphabet_and_padding() {
+        assert_eq!(base64(&[0xfb, 0xff]), "+/8=");
+        assert_eq!(base64url(&[0xfb, 0xff]), "-_8");
+        assert_eq!(hex(&[0xfb, 0x0f]), "fb0f");
+    }
+
+    #[test]
+    fn only_the_canonical_spelling_is_read() {
+        assert_eq!(base64url_decode("-_8").unwrap(), [0xfb, 0xff]);
+        for text in ["-_8=", "-_9", "+/8", "-_8 ", "-_8\n", "-", "-_8-_"] {
+            assert_eq!(base64url_decode(text), None, "{text:?}");
+        }
+        assert_eq!(base64_decode("+/8=").unwrap(), [0xfb, 0xff]);
+        for text in ["+/8", "+/9=", "-_8=", "+/8=\n"] {
+            assert_eq!(base64_decode(text), None, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_written_back_the_same(text in "[A-Za-z0-9_-]{0,12}") {
+            if let Some(bytes) = base64url_decode(&text) {
+                prop_assert_eq!(base64url(&bytes), text);
+            }
+        }
+    }
+}

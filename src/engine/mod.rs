@@ -1,0 +1,73 @@
+//! Puts the pure parts together: a request that is understood goes to the policy, and with its permit to the vendor's signing.
+//!
+//! Pure itself, so that the command line runs it without a server, and tests without a network: time and randomness are arguments.
+
+use crate::authn::Authenticators;
+use crate::model::{Ask, Caller, Grant, Millis};
+use crate::policy::{Denial, Explained, Facts, Policy};
+use crate::vendor::{self, App, Invalid, Nonce, Request, Signed};
+
+/// All that it takes to answer: the apps with their secrets, who may call, and the policy.
+#[derive(Debug)]
+pub struct Engine {
+    /// The apps, in the configuration's order.
+    pub apps: Vec<App>,
+    /// Who may call.
+    pub authenticators: Authenticators,
+    /// What they may do.
+    pub policy: Policy,
+}
+
+/// The answer to a request, with what the audit log wants to know of it.
+#[derive(Debug)]
+pub struct Verdict {
+    /// What was asked.
+    pub ask: Ask,
+    /// What of a capability was granted.
+    pub granted: Vec<Grant>,
+    /// The rules that allowed it.
+    pub rules: Vec<String>,
+    /// The nonce that was signed.
+    pub nonce: Option<String>,
+    /// What was signed, or why nothing was.
+    pub outcome: Result<Signed, Refused>,
+}
+
+/// Why nothing was signed.
+#[derive(Debug)]
+pub enum Refused {
+    /// The policy denies it.
+    Denied(Box<Denial>),
+    /// The policy allows it, but it can't be signed as asked.
+    Invalid(Invalid),
+}
+
+impl Engine {
+    /// The app of this name.
+    pub fn app(&self, name: &str) -> Option<&App> {
+        self.apps.iter().find(|app| **app.name() == *name)
+    }
+
+    /// Decides and, if the policy gives its permit, signs. `entropy` is 16 fresh random bytes, for the nonce.
+    pub fn answer(&self, app: &App, request: Request, caller: &Caller, now: Millis, entropy: [u8; 16]) -> Verdict {
+        let Request { ask, product } = request;
+        let register = self.policy.register();
+        let permit = match self.policy.decide(ask, caller, Facts { registers: &[register] }, now) {
+            Ok(permit) => permit,
+            Err(refusal) => {
+                let outcome = Err(Refused::Denied(refusal.denial));
+                return Verdict { ask: *refusal.ask, granted: Vec::new(), rules: Vec::new(), nonce: None, outcome };
+            }
+        };
+        let nonce = Nonce::from_entropy(entropy);
+        let outcome = vendor::sign(app, &permit, &product, now, &nonce).map_err(Refused::Invalid);
+        let (ask, granted, rules) = permit.spend();
+        Verdict { ask, granted, rules, nonce: Some(nonce.as_str().to_owned()), outcome }
+    }
+
+    /// The reasons behind the decision on an ask.
+    pub fn explain(&self, ask: &Ask, caller: &Caller, now: Millis) -> Vec<Explained> {
+        let register = self.policy.register();
+        self.policy.explain(ask, caller, Facts { registers: &[register] }, now)
+    }
+}

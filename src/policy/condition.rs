@@ -1,0 +1,311 @@
+//! The conditions that a rule can set: for each, whether it holds, and in which words it does not.
+//!
+//! Allow and deny rules read a condition differently, always to the safe side. An allow rule must hold for all that is asked: every
+//! role and kind in a pattern, every target. A deny rule needs one of them. A condition on something that the action does not have
+//! never lets an allow rule match, and keeps a deny rule from matching.
+
+use super::question::Question;
+use super::rule::{ClientIs, Effect, Rule, TargetsAre};
+use super::standing::{Basis, Standing};
+use crate::model::{CallerKind, Pattern, Role, Template};
+
+/// A condition: one line of a rule.
+pub(super) struct Condition {
+    /// The key in the policy file.
+    pub(super) name: &'static str,
+    holds: fn(&Rule, &Question<'_, '_>) -> bool,
+    /// What was needed and what was found, where it does not hold.
+    miss: fn(&Rule, &Question<'_, '_>) -> String,
+}
+
+/// Every condition, cheapest first.
+pub(super) const CONDITIONS: [Condition; 12] = [
+    Condition { name: "apps", holds: apps, miss: apps_miss },
+    Condition { name: "callers", holds: callers, miss: callers_miss },
+    Condition { name: "services", holds: services, miss: services_miss },
+    Condition { name: "authenticators", holds: authenticators, miss: authenticators_miss },
+    Condition { name: "client", holds: client, miss: client_miss },
+    Condition { name: "claims", holds: claims, miss: claims_miss },
+    Condition { name: "max_members", holds: max_members, miss: max_members_miss },
+    Condition { name: "conversations", holds: conversations, miss: conversations_miss },
+    Condition { name: "roles", holds: roles, miss: roles_miss },
+    Condition { name: "caller_roles", holds: caller_roles, miss: caller_roles_miss },
+    Condition { name: "kinds", holds: kinds, miss: kinds_miss },
+    Condition { name: "targets", holds: targets, miss: targets_miss },
+];
+
+/// A condition that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Miss {
+    /// The key in the policy file.
+    pub condition: &'static str,
+    /// What was needed and what was found, in a sentence's words.
+    pub needed: String,
+    /// The conversation inside the pattern asked for that keeps it from holding.
+    pub spoiler: Option<Pattern>,
+}
+
+/// Whether every condition of the rule holds.
+pub(super) fn all_hold(rule: &Rule, question: &Question<'_, '_>) -> bool {
+    CONDITIONS.iter().all(|condition| (condition.holds)(rule, question))
+}
+
+/// The conditions that do not hold.
+pub(super) fn misses(rule: &Rule, question: &Question<'_, '_>) -> Vec<Miss> {
+    let failing = CONDITIONS.iter().filter(|condition| !(condition.holds)(rule, question));
+    failing
+        .map(|condition| Miss {
+            condition: condition.name,
+            needed: (condition.miss)(rule, question),
+            spoiler: spoiler(condition.name, rule, question),
+        })
+        .collect()
+}
+
+/// A condition that is not given holds; one that is given holds if `test` does.
+fn given<T: ?Sized>(condition: Option<&T>, test: impl FnOnce(&T) -> bool) -> bool {
+    condition.is_none_or(test)
+}
+
+/// Of several things found, an allow rule needs at least one and all of them to fit; a deny rule one.
+fn enough<T>(effect: Effect, found: impl IntoIterator<Item = T>, fits: impl FnMut(T) -> bool) -> bool {
+    let mut found = found.into_iter().peekable();
+    match effect {
+        Effect::Allow => found.peek().is_some() && found.all(fits),
+        Effect::Deny => found.any(fits),
+    }
+}
+
+fn apps(rule: &Rule, question: &Question<'_, '_>) -> bool {
+    given(rule.apps.as_deref(), |apps| apps.iter().any(|app| **app == *question.case().ask.app))
+}
+
+fn apps_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
+    format!("needs app {}; this is {}", alternatives(rule.apps.iter().flatten()), question.case().ask.app)
+}
+
+fn callers(rule: &Rule, question: &Question<'_, '_>) -> bool {
+    given(rule.callers.as_deref(), |callers| callers.contains(&question.case().caller.kind))
+}
+
+fn callers_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
+    let needed = alternatives(rule.callers.iter().flatten().map(|kind| kind.as_str()));
+    let caller = question.case().caller;
+    format!("needs a {needed} as caller; {} is a {}", caller.subject, caller.kind.as_str())
+}
+
+fn services(rule: &Rule, question: &Question<'_, '_>) -> bool {
+    let caller = question.case().caller;
+    given(rule.services.as_deref(), |services| caller.kind == CallerKind::Service && services.contains(&caller.subject))
+}
+
+fn services_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
+    let caller = question.case().caller;
+    let needed = alternatives(rule.services.iter().flatten());
+    format!("needs service {needed}; the caller is the {} {}", caller.kind.as_str(), caller.subject)
+}
+
+fn authenticators(rule: &Rule, question: &Question<'_, '_>) -> bool {
+    let own = &question.case().caller.authenticator;
+    given(rule.authenticators.as_deref(), |names| names.iter().any(|name| **name == **own))
+}
+
+fn authenticators_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
+    let needed = alternatives(rule.authenticators.iter().flatten());
+    format!("needs authenticator {needed}; the caller came by {}", question.case().caller.authenticator)
+}
+
+/// The caller's own client, or anyone. A user who acts for anyone does so by a role of its own: such an allow rule without
+/// `caller_roles` never matches a user, whatever the file's reader let through.
+fn client(rule: &Rule, question: &Question<'_, '_>) -> bool {
+    let case = question.case();
+    match rule.client() {
+        ClientIs::Itself => case.caller.is(&case.ask.client),
+        ClientIs::Anyone => {
+            rule.effect == Effect::Deny || case.caller.kind == CallerKind::Service || rule.caller_roles.is_some()
+        }
+    }
+}
+
+fn client_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
+    let (caller, client) = (question.case().caller, &question.case().ask.client);
+    match (rule.client(), caller.kind) {
+        (ClientIs::Anyone, _) => "lets a user act for anyone only with caller_roles, which it does not name".to_owned(),
+        (ClientIs::Itself, CallerKind::User) => {
+            format!("needs the caller to be the client; the caller is {}, the client {client}", caller.subject)
+        }
+        (ClientIs::Itself, CallerKind::Service) => {
+            format!("needs the caller to be the client; the service {} is nobody's", caller.subject)
+        }
+    }
+}
+
+fn claims(rule: &Rule, question: &Question<'_, '_>) -> bool {
+    rule.claims.iter().all(|(name, value)| question.case().caller.claim(name) == Some(value))
+}
+
+fn claims_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
+    let failing = rule.claims.iter().filter(|(name, value)| question.case().caller.claim(name) != Some(value));
+    let needed: Vec<_> = failing.map(|(name, value)| format!("{name} = {value}")).collect();
+    format!("needs the caller's token to say {}; it does not", needed.join(" and "))
+}
+
+fn max_members(rule: &Rule, question: &Question<'_, '_>) -> bool {
+    rule.max_members.is_none_or(|max| question.members() <= max)
+}
+
+fn max_members_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
+    let max = rule.max_members.unwrap_or_default();
+    format!("needs at most {max} members; this has {}", question.members())
+}
+
+fn conversations(rule: &Rule, question: &Question<'_, '_>) -> bool {
+    let case = question.case();
+    given(rule.conversations.as_deref(), |templates| {
+        let Some(place) = question.scene.conversation else {
+            return false;
+        };
+        templates.iter().any(|template| {
+            let fits = |pattern: &Pattern| match rule.effect {
+                Effect::Allow => pattern.covers(place),
+                Effect::Deny => pattern.overlaps(place),
+            };
+            match template.fixed() {
+                Some(pattern) => fits(pattern),
+                None => template.fill(&case.ask.client, |name| case.text_claim(name)).as_ref().is_some_and(fits),
+            }
+        })
+    })
+}
+
+fn conversations_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
+    let sources = rule.conversations.iter().flatten().map(Template::source);
+    let needed = alternatives(sources);
+    match question.scene.conversation {
+        Some(place) => format!("needs a conversation in {needed}; this is {place}"),
+        None => format!("needs a conversation in {needed}; {} has none", question.action),
+    }
+}
+
+fn roles(rule: &Rule, question: &Question<'_, '_>) -> bool {
+    given(rule.roles.as_deref(), |roles| standing_fits(rule.effect, roles, question.scene.client()))
+}
+
+fn roles_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
+    role_miss(rule.roles.as_deref(), &question.case().ask.client, question.scene.client(), question)
+}
+
+fn caller_roles(rule: &Rule, question: &Question<'_, '_>) -> bool {
+    given(rule.caller_roles.as_deref(), |roles| standing_fits(rule.effect, roles, question.scene.caller()))
+}
+
+fn caller_roles_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
+    let needed =
+        role_miss(rule.caller_roles.as_deref(), &question.case().caller.subject, question.scene.caller(), question);
+    format!("{needed}, as the caller")
+}
+
+fn standing_fits(effect: Effect, roles: &[Role], standing: &Standing) -> bool {
+    let all = standing.parts.iter().map(|(_, role)| *role).chain([standing.role]);
+    enough(effect, all, |role| role.is_some_and(|role| roles.contains(&role)))
+}
+
+fn role_miss(roles: Option<&[Role]>, name: &str, standing: &Standing, question: &Question<'_, '_>) -> String {
+    let ladder = &question.case().policy.document().ladder;
+    let needed = alternatives(roles.iter().copied().flatten().map(|role| ladder.word(*role)));
+    let place = match question.scene.conversation {
+        Some(place) if place.exact().is_none() => format!(" throughout {place}"),
+        _ => String::new(),
+    };
+    format!("needs role {needed}{place}; {name} {}", standing.describe(ladder))
+}
+
+fn kinds(rule: &Rule, question: &Question<'_, '_>) -> bool {
+    given(rule.kinds.as_deref(), |kinds| enough(rule.effect, question.scene.kinds(), |(kind, _)| kinds.contains(&kind)))
+}
+
+fn kinds_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
+    let allowed = rule.kinds.as_deref().unwrap_or_default();
+    let needed = alternatives(allowed.iter().map(|kind| kind.as_str()));
+    let found = question.scene.kinds();
+    match found.iter().find(|(kind, _)| !allowed.contains(kind)).or(found.first()) {
+        Some((kind, place)) => format!("needs kind {needed}; {place} is of kind {kind}"),
+        None => format!("needs kind {needed}; {} has no conversation", question.action),
+    }
+}
+
+fn targets(rule: &Rule, question: &Question<'_, '_>) -> bool {
+    rule.targets.is_none_or(|are| enough(rule.effect, question.targets, |target| target_fits(are, target, question)))
+}
+
+fn target_fits(are: TargetsAre, target: &str, question: &Question<'_, '_>) -> bool {
+    let client = &question.case().ask.client;
+    match are {
+        TargetsAre::Itself => target == client,
+        TargetsAre::Others => target != client,
+        TargetsAre::Outranked => target != client && outranks(question, target),
+    }
+}
+
+/// Whether the target's role is weaker than the client's by the registers' word. A target whose binding names a role that the policy
+/// does not list is outranked by nobody: it may well be the strongest.
+fn outranks(question: &Question<'_, '_>, target: &str) -> bool {
+    let target = question.scene.target(target);
+    !matches!(target.basis, Basis::Unlisted(_)) && target.strongest < question.scene.untokened_client().role
+}
+
+fn targets_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
+    let Some(are) = rule.targets else {
+        return String::new();
+    };
+    let failing = question.targets.iter().find(|target| !target_fits(are, target, question));
+    let client = &question.case().ask.client;
+    match (failing, are) {
+        (None, _) => format!("needs targets; {} here has none", question.action),
+        (Some(target), TargetsAre::Itself) => {
+            format!("needs only the client itself as target; {target} is not {client}")
+        }
+        (Some(target), TargetsAre::Others) => format!("needs others as targets; {target} is the client"),
+        (Some(target), TargetsAre::Outranked) => {
+            let ladder = &question.case().policy.document().ladder;
+            format!(
+                "needs targets whom the client outranks; {target} {}, {client} {} (a token's roles do not count for this)",
+                question.scene.target(target).describe(ladder),
+                question.scene.untokened_client().describe(ladder)
+            )
+        }
+    }
+}
+
+/// The conversation inside a pattern that keeps a role or kind from fitting, where there is one.
+fn spoiler(condition: &str, rule: &Rule, question: &Question<'_, '_>) -> Option<Pattern> {
+    let place = question.scene.conversation?;
+    if place.exact().is_some() || rule.effect == Effect::Deny {
+        return None;
+    }
+    let by_role = |roles: &Option<Vec<Role>>, standing: &Standing| {
+        let roles = roles.as_deref().unwrap_or_default();
+        let unfit = |role: &Option<Role>| !role.is_some_and(|role| roles.contains(&role));
+        standing.parts.iter().find(|(part, role)| part != place && unfit(role)).map(|(part, _)| part.clone())
+    };
+    match condition {
+        "roles" => by_role(&rule.roles, question.scene.client()),
+        "caller_roles" => by_role(&rule.caller_roles, question.scene.caller()),
+        "kinds" => {
+            let allowed = rule.kinds.as_deref().unwrap_or_default();
+            let unfit = |(kind, found): &(_, Pattern)| !allowed.contains(kind) && found != place;
+            question.scene.kinds().into_iter().find(unfit).map(|(_, found)| found)
+        }
+        _ => None,
+    }
+}
+
+/// "a", "a or b", "a, b or c".
+pub(super) fn alternatives(words: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let words: Vec<_> = words.into_iter().map(|word| word.as_ref().to_owned()).collect();
+    match words.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
+        None => String::new(),
+    }
+}

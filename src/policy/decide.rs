@@ -1,0 +1,232 @@
+//! Deciding, in the order that users can rely on: bans, mutes, blocks, deny rules, allow rules; and no, if nothing matched.
+
+use super::Policy;
+use super::condition::{self, all_hold};
+use super::permit::{Cause, Denial, Nearest, Permit};
+use super::question::{Case, Question, Scene};
+use super::register::Entry;
+use super::rule::{Effect, Rule, Sanction};
+use super::standing::Facts;
+use crate::model::{Action, ActionSet, Ask, Caller, Grant, Millis, Need, Pattern};
+
+/// What puts someone into a conversation. A banned target can't be.
+const ADDING: ActionSet = ActionSet::of(&[Action::Create, Action::Invite, Action::UnblockClients]);
+
+impl Policy {
+    /// Gives a permit for what is asked, or says why not.
+    ///
+    /// All of the ask's needs must be allowed. Of its wants, each operation on each resource is decided for itself; the permit holds
+    /// those that are allowed, and if none is, that is a denial too. The same inputs give the same answer, whatever the order of
+    /// rules and entries in the file.
+    ///
+    /// # Errors
+    /// The reason for the first need that is denied; if it is the wants, the most telling of their reasons.
+    pub fn decide(&self, ask: Ask, caller: &Caller, facts: Facts<'_>, now: Millis) -> Result<Permit, Refusal> {
+        let case = Case { policy: self, facts, caller, ask: &ask, now };
+        match decide_all(case) {
+            Ok(Allowed { granted, user_claims, rules }) => {
+                Ok(Permit { ask, granted, user_claims, rules, operator: false })
+            }
+            Err(denial) => Err(Refusal { ask: Box::new(ask), denial }),
+        }
+    }
+}
+
+/// What was asked, handed back, and why it is refused.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// What was asked.
+    pub ask: Box<Ask>,
+    /// Why it is refused.
+    pub denial: Box<Denial>,
+}
+
+struct Allowed {
+    granted: Vec<Grant>,
+    user_claims: Vec<(Pattern, String)>,
+    rules: Vec<String>,
+}
+
+fn decide_all(case: Case<'_>) -> Result<Allowed, Box<Denial>> {
+    let mut rules = Vec::new();
+    for Need { action, conversation, targets } in &case.ask.needs {
+        let scene = Scene::new(case, conversation.as_ref());
+        let question = Question { scene: &scene, action: *action, targets };
+        note(&mut rules, decide_one(&question).map_err(|obstacle| obstacle.denial(&question))?);
+    }
+    let granted = decide_wants(case, &mut rules)?;
+    let user_claims = user_claims(case, &granted);
+    Ok(Allowed { granted, user_claims, rules: rules.into_iter().map(|rule| rule.id.clone()).collect() })
+}
+
+/// What of the wants is allowed. If nothing is, the most telling reason, of equal ones the first.
+fn decide_wants<'a>(case: Case<'a>, rules: &mut Vec<&'a Rule>) -> Result<Vec<Grant>, Box<Denial>> {
+    let mut granted = Vec::new();
+    let mut refused = Vec::new();
+    for Grant { resource, operations } in &case.ask.wants {
+        let scene = Scene::new(case, Some(resource));
+        let mut allowed = ActionSet::EMPTY;
+        for action in operations.iter() {
+            match decide_one(&Question { scene: &scene, action, targets: &[] }) {
+                Ok(rule) => {
+                    note(rules, rule);
+                    allowed.insert(action);
+                }
+                Err(obstacle) => refused.push((resource, action, obstacle)),
+            }
+        }
+        if !allowed.is_empty() {
+            granted.push(Grant { resource: resource.clone(), operations: allowed });
+        }
+    }
+    let telling = refused.into_iter().rev().max_by_key(|(.., obstacle)| obstacle.weight());
+    match telling {
+        Some((resource, action, obstacle)) if granted.is_empty() => {
+            let scene = Scene::new(case, Some(resource));
+            Err(obstacle.denial(&Question { scene: &scene, action, targets: &[] }))
+        }
+        _ => Ok(granted),
+    }
+}
+
+fn note<'a>(rules: &mut Vec<&'a Rule>, rule: &'a Rule) {
+    if !rules.iter().any(|noted| std::ptr::eq(*noted, rule)) {
+        rules.push(rule);
+    }
+}
+
+/// What keeps something from being allowed. Cheap to make; what it tells is worked out only for those that are told.
+pub(super) enum Obstacle<'a> {
+    Banned(&'a Sanction),
+    TargetBanned(&'a Sanction),
+    Muted(&'a Sanction),
+    TargetBlocks(String),
+    Rule(&'a Rule),
+    NothingMatched,
+}
+
+impl Obstacle<'_> {
+    /// How much it tells, for choosing one of several.
+    fn weight(&self) -> u8 {
+        match self {
+            Obstacle::Banned(_) => 5,
+            Obstacle::Rule(_) => 4,
+            Obstacle::Muted(_) => 3,
+            Obstacle::TargetBanned(_) | Obstacle::TargetBlocks(_) => 2,
+            Obstacle::NothingMatched => 1,
+        }
+    }
+
+    /// The denial for the question that met this obstacle.
+    pub(super) fn denial(self, question: &Question<'_, '_>) -> Box<Denial> {
+        let copy = |sanction: &Sanction| (sanction.user.clone(), sanction.scope.clone(), sanction.reason.clone());
+        let cause = match self {
+            Obstacle::Banned(ban) => {
+                let (user, scope, reason) = copy(ban);
+                Cause::Banned { user, scope, reason }
+            }
+            Obstacle::TargetBanned(ban) => {
+                let (user, scope, reason) = copy(ban);
+                Cause::TargetBanned { user, scope, reason }
+            }
+            Obstacle::Muted(mute) => {
+                let (user, scope, reason) = copy(mute);
+                Cause::Muted { user, scope, reason }
+            }
+            Obstacle::TargetBlocks(user) => Cause::TargetBlocks { user },
+            Obstacle::Rule(rule) => Cause::Rule { id: rule.id.clone(), reason: rule.reason.clone() },
+            Obstacle::NothingMatched => Cause::NothingMatched { nearest: nearest(question) },
+        };
+        Box::new(Denial { cause, action: question.action, conversation: question.scene.conversation.cloned() })
+    }
+}
+
+/// Decides one question: the rule that allows it, or what is in the way.
+pub(super) fn decide_one<'a>(question: &Question<'_, 'a>) -> Result<&'a Rule, Obstacle<'a>> {
+    if let Some(obstacle) = standing_in_the_way(question) {
+        return Err(obstacle);
+    }
+    let policy = question.case().policy;
+    if let Some(rule) = policy.rules(Effect::Deny, question.action).find(|rule| all_hold(rule, question)) {
+        return Err(Obstacle::Rule(rule));
+    }
+    let mut allowing = policy.rules(Effect::Allow, question.action);
+    allowing.find(|rule| all_hold(rule, question)).ok_or(Obstacle::NothingMatched)
+}
+
+/// What entries about people forbid, whatever the rules say: bans, then mutes, then blocks.
+fn standing_in_the_way<'a>(question: &Question<'_, 'a>) -> Option<Obstacle<'a>> {
+    let (case, place) = (question.case(), question.scene.conversation);
+    let (caller, client) = (case.caller.subject.as_str(), case.ask.client.as_str());
+    let other = (caller != client).then_some(client);
+    let mut people = std::iter::once(caller).chain(other);
+
+    if let Some(ban) = people.clone().find_map(|person| strictest(case, person, place, ban)) {
+        return Some(Obstacle::Banned(ban));
+    }
+    let mut targets = question.targets.iter();
+    if ADDING.contains(question.action)
+        && let Some(ban) = targets.clone().find_map(|target| strictest(case, target, place, ban))
+    {
+        return Some(Obstacle::TargetBanned(ban));
+    }
+    if ActionSet::SENDING.contains(question.action)
+        && let Some(mute) = people.find_map(|person| strictest(case, person, place, mute))
+    {
+        return Some(Obstacle::Muted(mute));
+    }
+    let place = place.filter(|_| question.action == Action::Invite)?;
+    targets.find(|target| blocks(case, target, place)).map(|target| Obstacle::TargetBlocks(target.clone()))
+}
+
+fn ban(entry: &Entry) -> Option<&Sanction> {
+    if let Entry::Ban(ban) = entry { Some(ban) } else { None }
+}
+
+fn mute(entry: &Entry) -> Option<&Sanction> {
+    if let Entry::Mute(mute) = entry { Some(mute) } else { None }
+}
+
+/// Of a person's sanctions of one sort that count here, the one that lasts longest; of those the one with the lesser scope and reason, so
+/// that the answer does not depend on the file's order.
+fn strictest<'a>(
+    case: &Case<'a>,
+    person: &str,
+    place: Option<&'a Pattern>,
+    sort: fn(&Entry) -> Option<&Sanction>,
+) -> Option<&'a Sanction> {
+    let counting = case.entries(person, place).filter_map(sort).filter(|sanction| case.counts(sanction, place));
+    counting.min_by_key(|sanction| {
+        let left = sanction.until.map_or(0, |until| u64::MAX - until.0);
+        (left, &sanction.scope, &sanction.reason)
+    })
+}
+
+fn blocks<'a>(case: &Case<'a>, target: &str, place: &'a Pattern) -> bool {
+    case.entries(target, Some(place))
+        .any(|entry| matches!(entry, Entry::Block(block) if block.conversation.overlaps(place)))
+}
+
+/// The allow rule that came closest: with the fewest conditions that did not hold, of those the first by id.
+fn nearest(question: &Question<'_, '_>) -> Option<Nearest> {
+    let rules = question.case().policy.rules(Effect::Allow, question.action);
+    let (rule, misses) = rules
+        .map(|rule| (rule, condition::misses(rule, question)))
+        .min_by_key(|(rule, misses)| (misses.len(), rule.id.as_str()))?;
+    Some(Nearest {
+        id: rule.id.clone(),
+        reason: rule.reason.clone(),
+        spoiler: misses.iter().find_map(|miss| miss.spoiler.as_ref()).map(ToString::to_string),
+        misses: misses.into_iter().map(|miss| miss.needed).collect(),
+    })
+}
+
+/// The client's roles in what is granted, each scope once, in order.
+fn user_claims(case: Case<'_>, granted: &[Grant]) -> Vec<(Pattern, String)> {
+    let ladder = &case.policy.document().ladder;
+    let within = granted.iter().flat_map(|grant| case.facts.roles_within(case.client(), &grant.resource));
+    let mut claims: Vec<_> = within.map(|(scope, role)| (scope, ladder.word(role).to_owned())).collect();
+    claims.sort();
+    claims.dedup();
+    claims
+}

@@ -1,0 +1,327 @@
+//! What in a policy file is allowed but can't be meant: rules that never match, entries without effect.
+
+use std::collections::HashMap;
+
+use super::rule::{ClientIs, Document, Effect, Rule, Sanction, TargetsAre};
+use crate::model::{Action, ActionSet, CallerKind, Kind, Millis, Pattern, Template, Vendor};
+
+/// What a policy's warnings depend on, of the apps that it is for.
+#[derive(Clone, Debug)]
+pub struct AppFacts {
+    /// The app's name.
+    pub name: String,
+    /// Its vendor.
+    pub vendor: Vendor,
+}
+
+/// What a warning is about, as an index into the lists of the [`Document`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// The policy as a whole.
+    Policy,
+    /// A rule.
+    Rule(usize),
+    /// A conversation.
+    Conversation(usize),
+    /// A binding.
+    Binding(usize),
+    /// A ban.
+    Ban(usize),
+    /// A mute.
+    Mute(usize),
+    /// A block.
+    Block(usize),
+}
+
+/// Something that is allowed but can't be meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Where.
+    pub about: Place,
+    /// What, and what to do about it.
+    pub message: String,
+}
+
+/// Every warning about a policy for these apps at this time, in the file's order of sections.
+pub fn lint(document: &Document, apps: &[AppFacts], now: Millis) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let mut warn = |about, message: String| warnings.push(Warning { about, message });
+    for (index, rule) in document.rules.iter().enumerate() {
+        let never = never_matches(rule, apps);
+        let pointless = || pointless(document, index);
+        if let Some(message) = never.or_else(pointless) {
+            warn(Place::Rule(index), message);
+        }
+    }
+    for app in apps.iter().filter(|app| app.vendor == Vendor::LeanCloud) {
+        if let Some(message) = login_without_create(document, app) {
+            warn(Place::Policy, message);
+        }
+    }
+    lint_entries(document, apps, now, &mut warn);
+    warnings
+}
+
+/// The vendors that the rule can be about.
+fn vendors(named: Option<&[String]>, apps: &[AppFacts]) -> Vec<Vendor> {
+    let meant = apps.iter().filter(|app| named.is_none_or(|names| names.contains(&app.name)));
+    meant.map(|app| app.vendor).collect()
+}
+
+fn never_matches(rule: &Rule, apps: &[AppFacts]) -> Option<String> {
+    let vendors = vendors(rule.apps.as_deref(), apps);
+    let possible: ActionSet =
+        rule.actions.iter().filter(|action| vendors.iter().any(|vendor| has(*vendor, *action))).collect();
+    let never = |why: String| Some(format!("this rule can never match: {why}"));
+    if possible.is_empty() {
+        let words: Vec<_> = rule.actions.iter().map(Action::as_str).collect();
+        return never(format!("none of its apps has the action {}", words.join(", ")));
+    }
+    let placeless = possible.iter().all(|action| !has_conversation(action));
+    let words = || possible.iter().map(Action::as_str).collect::<Vec<_>>().join(", ");
+    if placeless && rule.conversations.is_some() {
+        return never(format!("it has `conversations`, and {} is about none", words()));
+    }
+    if placeless && rule.kinds.is_some() {
+        return never(format!("it has `kinds`, and {} is about no conversation", words()));
+    }
+    if rule.targets.is_some() && possible.iter().all(|action| !has_targets(action)) {
+        return never(format!("it has `targets`, and {} touches nobody else", words()));
+    }
+    never_by_people(rule).and_then(never)
+}
+
+/// Conditions on people that exclude each other.
+fn never_by_people(rule: &Rule) -> Option<String> {
+    let only = |kind| rule.callers.as_deref().is_some_and(|callers| callers == [kind]);
+    if rule.client() == ClientIs::Itself && (only(CallerKind::Service) || rule.services.is_some()) {
+        return Some("a service is nobody's client; write `client = \"any\"`".to_owned());
+    }
+    if only(CallerKind::User) && rule.services.is_some() {
+        return Some("`services` names services, and `callers` lets only users in".to_owned());
+    }
+    let others_only = |action| matches!(action, Action::Invite | Action::Kick | Action::Create);
+    if rule.targets == Some(TargetsAre::Itself) && rule.actions.iter().filter(|a| has_targets(*a)).all(others_only) {
+        return Some(
+            "who invites or removes themselves joins or leaves: name `join` and `leave` without `targets`".to_owned(),
+        );
+    }
+    None
+}
+
+/// A rule that settles, wherever this one matches, what this one would.
+fn pointless(document: &Document, index: usize) -> Option<String> {
+    let rule = &document.rules[index];
+    let mut others = document.rules.iter().enumerate().filter(|(other, _)| *other != index);
+    others.find_map(|(other_index, other)| {
+        // Of two rules that match alike, only the later is pointless.
+        if !includes(other, rule) || index < other_index && other.effect == rule.effect && includes(rule, other) {
+            return None;
+        }
+        match (other.effect, rule.effect) {
+            (Effect::Deny, Effect::Allow) => {
+                Some(format!("this rule has no effect: the deny rule `{}` matches wherever it does", other.id))
+            }
+            (Effect::Allow, Effect::Deny) => None,
+            (_, effect) => {
+                let does = if effect == Effect::Allow { "allows" } else { "denies" };
+                Some(format!("this rule is pointless: `{}` {does} all that it {does}", other.id))
+            }
+        }
+    })
+}
+
+/// Whether `other` is sure to match wherever `rule` does.
+fn includes(other: &Rule, rule: &Rule) -> bool {
+    let anyone = other.effect == Effect::Deny || other.caller_roles.is_some();
+    other.actions.contains_all(rule.actions)
+        && subset(rule.callers.as_deref(), other.callers.as_deref())
+        && subset(rule.services.as_deref(), other.services.as_deref())
+        && subset(rule.authenticators.as_deref(), other.authenticators.as_deref())
+        && subset(rule.apps.as_deref(), other.apps.as_deref())
+        && subset(rule.roles.as_deref(), other.roles.as_deref())
+        && subset(rule.caller_roles.as_deref(), other.caller_roles.as_deref())
+        && subset(rule.kinds.as_deref(), other.kinds.as_deref())
+        && (other.client() == rule.client() || other.client() == ClientIs::Anyone && anyone)
+        && (other.targets.is_none() || other.targets == rule.targets || both_others(other, rule))
+        && other.max_members.is_none_or(|max| rule.max_members.is_some_and(|own| own <= max))
+        && other.claims.iter().all(|claim| rule.claims.contains(claim))
+        && conversations_included(other, rule)
+}
+
+/// Whom one outranks is always another.
+fn both_others(other: &Rule, rule: &Rule) -> bool {
+    other.targets == Some(TargetsAre::Others) && rule.targets == Some(TargetsAre::Outranked)
+}
+
+fn conversations_included(other: &Rule, rule: &Rule) -> bool {
+    let Some(outer) = &other.conversations else {
+        return true;
+    };
+    let inside = |template: &Template| {
+        outer.iter().any(|outer| match (outer.fixed(), template.fixed()) {
+            (Some(outer), Some(inner)) => outer.covers(inner),
+            _ => outer == template,
+        })
+    };
+    rule.conversations.as_ref().is_some_and(|templates| templates.iter().all(inside))
+}
+
+/// A condition not given lets everything in.
+fn subset<T: PartialEq>(inner: Option<&[T]>, outer: Option<&[T]>) -> bool {
+    match (inner, outer) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(inner), Some(outer)) => inner.iter().all(|one| outer.contains(one)),
+    }
+}
+
+/// LeanCloud signs `login` and `create` without members alike, so who has one without the other has neither.
+fn login_without_create(document: &Document, app: &AppFacts) -> Option<String> {
+    let allows = |action| {
+        let mut rules =
+            document.rules.iter().filter(|rule| rule.effect == Effect::Allow && rule.actions.contains(action));
+        rules.any(|rule| rule.apps.as_deref().is_none_or(|apps| apps.contains(&app.name)))
+    };
+    let (given, missing) = match (allows(Action::Login), allows(Action::Create)) {
+        (true, false) => ("login", "create"),
+        (false, true) => ("create", "login"),
+        _ => return None,
+    };
+    let name = &app.name;
+    Some(format!(
+        "nobody can {given} at `{name}`: LeanCloud's signatures for login and for create without members are the same, so both \
+         must be allowed, and no rule allows {missing}"
+    ))
+}
+
+fn lint_entries(document: &Document, apps: &[AppFacts], now: Millis, warn: &mut impl FnMut(Place, String)) {
+    let entries = &document.entries;
+    for (index, conversation) in entries.conversations.iter().enumerate() {
+        if conversation.people.is_empty() && matches!(conversation.kind, Kind::Group | Kind::Temporary) {
+            let kind = conversation.kind;
+            warn(
+                Place::Conversation(index),
+                format!(
+                    "this entry has no effect: without people it only says that the kind is {kind}, which it is anyway"
+                ),
+            );
+        } else if let Some(why) =
+            out_of_reach(&Pattern::Exact(conversation.id.clone()), conversation.app.as_deref(), apps)
+        {
+            warn(Place::Conversation(index), why);
+        }
+    }
+    for (index, binding) in entries.bindings.iter().enumerate() {
+        if let Some(why) = out_of_reach(&binding.scope, binding.app.as_deref(), apps) {
+            warn(Place::Binding(index), why);
+        }
+    }
+    lint_sanctions(&entries.bans, apps, now, &mut |index, message| warn(Place::Ban(index), message));
+    lint_sanctions(&entries.mutes, apps, now, &mut |index, message| warn(Place::Mute(index), message));
+    for (index, mute) in entries.mutes.iter().enumerate() {
+        if !at(Vendor::Ably, mute.app.as_deref(), apps) {
+            let message = "this mute has no effect: it takes away Ably's sending operations, and it is for no Ably app";
+            warn(Place::Mute(index), message.to_owned());
+        }
+    }
+    for (index, block) in entries.blocks.iter().enumerate() {
+        if !at(Vendor::LeanCloud, block.app.as_deref(), apps) {
+            let message = "this block has no effect: it keeps one from being invited, and it is for no LeanCloud app";
+            warn(Place::Block(index), message.to_owned());
+        } else if let Some(why) = out_of_reach(&block.conversation, block.app.as_deref(), apps) {
+            warn(Place::Block(index), why);
+        }
+    }
+}
+
+fn lint_sanctions(sanctions: &[Sanction], apps: &[AppFacts], now: Millis, warn: &mut impl FnMut(usize, String)) {
+    for (index, sanction) in sanctions.iter().enumerate() {
+        if let Some(until) = sanction.until.filter(|until| *until <= now) {
+            warn(
+                index,
+                format!("this entry ran out on {until} and has no effect; remove it or give it a later `until`"),
+            );
+        } else if let Some(why) = out_of_reach(&sanction.scope, sanction.app.as_deref(), apps) {
+            warn(index, why);
+        }
+    }
+    for index in repeated(sanctions) {
+        warn(
+            index,
+            "this entry has no effect: another for the same user holds wherever and whenever it does".to_owned(),
+        );
+    }
+}
+
+/// Sanctions that another of the same user includes. Looked for among each user's own, of which there are few.
+fn repeated(sanctions: &[Sanction]) -> Vec<usize> {
+    let mut of_user: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (index, sanction) in sanctions.iter().enumerate() {
+        of_user.entry(&sanction.user).or_default().push(index);
+    }
+    let outlasts = |outer: &Sanction, inner: &Sanction| match (outer.until, inner.until) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(outer), Some(inner)) => outer >= inner,
+    };
+    let holds = |outer: &Sanction, inner: &Sanction| {
+        outer.scope.covers(&inner.scope) && (outer.app.is_none() || outer.app == inner.app) && outlasts(outer, inner)
+    };
+    let is_repeated = |index: usize, own: &[usize]| {
+        own.iter().any(|&other| {
+            let (outer, inner) = (&sanctions[other], &sanctions[index]);
+            other != index && holds(outer, inner) && (other < index || !holds(inner, outer))
+        })
+    };
+    let few = of_user.values().filter(|own| own.len() <= 100);
+    let mut repeated: Vec<usize> =
+        few.flat_map(|own| own.iter().copied().filter(|index| is_repeated(*index, own)).collect::<Vec<_>>()).collect();
+    repeated.sort_unstable();
+    repeated
+}
+
+/// Whether an entry is for some app of this vendor.
+fn at(vendor: Vendor, named: Option<&str>, apps: &[AppFacts]) -> bool {
+    apps.iter().any(|app| app.vendor == vendor && named.is_none_or(|name| *name == *app.name))
+}
+
+/// Why no request can be about conversations of this scope at the apps that the entry is for.
+fn out_of_reach(scope: &Pattern, named: Option<&str>, apps: &[AppFacts]) -> Option<String> {
+    let leancloud = match scope {
+        Pattern::Under(prefix) => prefix == "_tmp:",
+        Pattern::Exact(name) => !name.strip_prefix("_tmp:").unwrap_or(name).contains(':'),
+        Pattern::Everything => true,
+    };
+    let reached = *scope == Pattern::Everything
+        || at(Vendor::Ably, named, apps)
+        || leancloud && at(Vendor::LeanCloud, named, apps);
+    (!reached).then(|| {
+        let which = if at(Vendor::LeanCloud, named, apps) {
+            "a LeanCloud conversation's id has no `:` but in `_tmp:`"
+        } else {
+            "TalkJS is asked about logins, which are in no conversation"
+        };
+        format!("this entry has no effect on {scope}: {which}")
+    })
+}
+
+fn has(vendor: Vendor, action: Action) -> bool {
+    match action {
+        Action::Login => true,
+        Action::AppToken => vendor == Vendor::TalkJs,
+        Action::History => vendor != Vendor::TalkJs,
+        _ if action.is_moderation() => true,
+        _ if action.is_ably_operation() => vendor == Vendor::Ably,
+        _ => vendor == Vendor::LeanCloud,
+    }
+}
+
+fn has_conversation(action: Action) -> bool {
+    !matches!(action, Action::Login | Action::Create | Action::AppToken)
+}
+
+fn has_targets(action: Action) -> bool {
+    use Action::{BlockClients, Create, Invite, Kick, UnblockClients};
+    matches!(action, Create | Invite | Kick | BlockClients | UnblockClients) || action.is_moderation()
+}

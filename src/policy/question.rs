@@ -1,0 +1,150 @@
+//! One question to the policy, with what is known about it worked out as it is needed.
+
+use std::cell::OnceCell;
+
+use serde_json::Value;
+
+use super::Policy;
+use super::register::Entry;
+use super::rule::Sanction;
+use super::standing::{Facts, Person, Standing};
+use crate::model::{Action, Ask, Caller, CallerKind, Kind, Millis, Pattern, Role};
+
+/// Everything that one request's questions have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Case<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) facts: Facts<'a>,
+    pub(super) caller: &'a Caller,
+    pub(super) ask: &'a Ask,
+    pub(super) now: Millis,
+}
+
+/// A place in which something is asked for, and what the client and the caller are there. Shared by all questions about it.
+pub(super) struct Scene<'a> {
+    pub(super) case: Case<'a>,
+    pub(super) conversation: Option<&'a Pattern>,
+    client: OnceCell<Standing>,
+    caller: OnceCell<Standing>,
+    untokened: OnceCell<Standing>,
+}
+
+/// May this be done?
+pub(super) struct Question<'s, 'a> {
+    pub(super) scene: &'s Scene<'a>,
+    pub(super) action: Action,
+    pub(super) targets: &'s [String],
+}
+
+impl<'a> Case<'a> {
+    /// The entries about a user that may touch a conversation; those about everything, where there is none.
+    pub(super) fn entries<'u>(
+        &self,
+        user: &'u str,
+        place: Option<&'u Pattern>,
+    ) -> impl Iterator<Item = &'a Entry> + use<'u, 'a> {
+        let app = &*self.ask.app;
+        self.facts.registers.iter().flat_map(move |register| register.about(user, app, place))
+    }
+
+    /// Whether a ban or mute counts at this time and place. What is in no conversation is touched by those for everywhere alone.
+    pub(super) fn counts(&self, sanction: &Sanction, place: Option<&Pattern>) -> bool {
+        let here = match place {
+            Some(place) => sanction.scope.overlaps(place),
+            None => sanction.scope == Pattern::Everything,
+        };
+        here && sanction.until.is_none_or(|until| self.now < until)
+    }
+
+    /// The caller's claim as text, where it is text.
+    pub(super) fn text_claim(&self, name: &str) -> Option<&'a str> {
+        self.caller.claim(name).and_then(Value::as_str)
+    }
+
+    fn person<'b>(&'b self, name: &'b str, token: &'b [(Pattern, Role)]) -> Person<'b> {
+        Person { name, app: &self.ask.app, token, default_role: self.policy.document().default_role }
+    }
+
+    /// The client, with its own token if it is the caller.
+    pub(super) fn client(&self) -> Person<'_> {
+        let token = if self.caller.is(&self.ask.client) { self.caller.bindings.as_slice() } else { &[] };
+        self.person(&self.ask.client, token)
+    }
+}
+
+impl<'a> Scene<'a> {
+    pub(super) fn new(case: Case<'a>, conversation: Option<&'a Pattern>) -> Scene<'a> {
+        Scene { case, conversation, client: OnceCell::new(), caller: OnceCell::new(), untokened: OnceCell::new() }
+    }
+
+    /// What the client is here.
+    pub(super) fn client(&self) -> &Standing {
+        self.client.get_or_init(|| self.standing(self.case.client()))
+    }
+
+    /// What the client is here by the word of the registers alone.
+    pub(super) fn untokened_client(&self) -> &Standing {
+        self.untokened.get_or_init(|| self.standing(self.case.person(&self.case.ask.client, &[])))
+    }
+
+    /// What the caller is here. A service is only what its token says: bindings are users'.
+    pub(super) fn caller(&self) -> &Standing {
+        self.caller.get_or_init(|| {
+            let caller = self.case.caller;
+            match caller.kind {
+                CallerKind::User => self.standing(self.case.person(&caller.subject, &caller.bindings)),
+                CallerKind::Service => {
+                    let person = Person { default_role: None, ..self.case.person("", &caller.bindings) };
+                    self.standing(person)
+                }
+            }
+        })
+    }
+
+    /// What a target is here.
+    pub(super) fn target(&self, name: &str) -> Standing {
+        self.standing(self.case.person(name, &[]))
+    }
+
+    fn standing(&self, person: Person<'_>) -> Standing {
+        match self.conversation {
+            Some(place) => self.case.facts.standing(person, place),
+            None => self.case.facts.standing_everywhere(person),
+        }
+    }
+
+    /// Every kind that conversations in this place have, each with one that has it: the place itself, or a known one inside.
+    pub(super) fn kinds(&self) -> Vec<(Kind, Pattern)> {
+        let Some(place) = self.conversation else {
+            return Vec::new();
+        };
+        let (home, app, facts) = (place.home(), &self.case.ask.app, self.case.facts);
+        let own = facts.kind(home.prefix(), app);
+        let mut kinds = vec![(own, home.clone())];
+        if home.exact().is_none() {
+            kinds.extend(Kind::ALL.into_iter().filter(|kind| *kind != own).filter_map(|kind| {
+                let known =
+                    facts.registers.iter().find_map(|register| register.conversation_of_kind(kind, app, place))?;
+                Some((kind, Pattern::Exact(known.to_owned())))
+            }));
+        }
+        kinds
+    }
+}
+
+impl<'s, 'a> Question<'s, 'a> {
+    /// The case this is a part of.
+    pub(super) fn case(&self) -> &'s Case<'a> {
+        &self.scene.case
+    }
+
+    /// How many identities are named, each once; who creates a conversation is one of its members.
+    pub(super) fn members(&self) -> usize {
+        let ask = self.case().ask;
+        let creator = (self.action == Action::Create).then_some(ask.client.as_str());
+        let mut named: Vec<&str> = ask.members.iter().map(String::as_str).chain(creator).collect();
+        named.sort_unstable();
+        named.dedup();
+        named.len()
+    }
+}

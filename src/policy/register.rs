@@ -1,0 +1,222 @@
+//! What is known of people and conversations, found by name at the same cost whether ten entries are known or a million.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::rule::{Binding, Block, Entries, Sanction};
+use crate::model::{Kind, Pattern, Role, unqualified};
+
+/// People by name, each with what stands against them and what they are, and the kinds of conversations.
+#[derive(Clone, Debug, Default)]
+pub struct Register {
+    people: HashMap<String, Dossier>,
+    kinds: HashMap<String, Vec<(App, Kind)>>,
+    /// Every conversation of a kind, sorted by id, to find one inside a pattern.
+    by_kind: HashMap<Kind, Vec<(String, App)>>,
+}
+
+/// The one app that something is about, or all.
+type App = Option<Arc<str>>;
+
+/// One entry about a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    Ban(Sanction),
+    Mute(Sanction),
+    Block(Block),
+    Role(Tenure),
+}
+
+/// A role held somewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Tenure {
+    pub(super) scope: Pattern,
+    pub(super) app: Option<Arc<str>>,
+    /// `None`: a word that the policy does not list.
+    pub(super) role: Option<Role>,
+    /// By the conversation's own list, not by a binding.
+    pub(super) listed: bool,
+}
+
+impl Entry {
+    fn scope(&self) -> &Pattern {
+        match self {
+            Entry::Ban(sanction) | Entry::Mute(sanction) => &sanction.scope,
+            Entry::Block(block) => &block.conversation,
+            Entry::Role(tenure) => &tenure.scope,
+        }
+    }
+
+    fn app(&self) -> Option<&str> {
+        match self {
+            Entry::Ban(sanction) | Entry::Mute(sanction) => sanction.app.as_deref(),
+            Entry::Block(block) => block.app.as_deref(),
+            Entry::Role(tenure) => tenure.app.as_deref(),
+        }
+    }
+}
+
+impl Register {
+    /// Files the entries.
+    pub fn new(entries: &Entries) -> Register {
+        let mut register = Register::default();
+        for ban in &entries.bans {
+            register.file(&ban.user, Entry::Ban(ban.clone()));
+        }
+        for mute in &entries.mutes {
+            register.file(&mute.user, Entry::Mute(mute.clone()));
+        }
+        for block in &entries.blocks {
+            register.file(&block.user, Entry::Block(block.clone()));
+        }
+        for Binding { user, scope, app, role } in &entries.bindings {
+            let tenure = Tenure { scope: scope.clone(), app: app.clone(), role: *role, listed: false };
+            register.file(user, Entry::Role(tenure));
+        }
+        for conversation in &entries.conversations {
+            for (user, role) in &conversation.people {
+                let scope = Pattern::Exact(conversation.id.clone());
+                let tenure = Tenure { scope, app: conversation.app.clone(), role: *role, listed: true };
+                register.file(user, Entry::Role(tenure));
+            }
+            let home = Pattern::Exact(conversation.id.clone()).home();
+            register.note_kind(home.prefix(), conversation.app.clone(), conversation.kind);
+        }
+        register.people.values_mut().for_each(Dossier::sort);
+        register.by_kind.values_mut().for_each(|known| known.sort_unstable());
+        register
+    }
+
+    fn file(&mut self, user: &str, entry: Entry) {
+        match self.people.get_mut(user) {
+            Some(dossier) => dossier.push(entry),
+            None => self.people.entry(user.to_owned()).or_default().push(entry),
+        }
+    }
+
+    fn note_kind(&mut self, id: &str, app: Option<Arc<str>>, kind: Kind) {
+        self.kinds.entry(id.to_owned()).or_default().push((app.clone(), kind));
+        self.by_kind.entry(kind).or_default().push((id.to_owned(), app));
+    }
+
+    /// The entries about a user at an app whose scope may overlap `place`: all that do, and perhaps some that don't. Of what is in no
+    /// conversation, those for everywhere.
+    pub(super) fn about<'a>(
+        &'a self,
+        user: &str,
+        app: &'a str,
+        place: Option<&Pattern>,
+    ) -> impl Iterator<Item = &'a Entry> + use<'a> {
+        let near = self.people.get(user).map(|dossier| dossier.near(place)).unwrap_or_default();
+        near.into_iter().flatten().filter(move |entry| entry.app().is_none_or(|own| own == app))
+    }
+
+    /// The kind of a conversation, if it is known here.
+    pub(super) fn kind(&self, name: &str, app: &str) -> Option<Kind> {
+        let known = self.kinds.get(name)?;
+        known.iter().find(|(own, _)| own.as_deref().is_none_or(|own| own == app)).map(|(_, kind)| *kind)
+    }
+
+    /// A known conversation of this kind that overlaps a pattern, if there is one: the first by name.
+    pub(super) fn conversation_of_kind(&self, kind: Kind, app: &str, asked: &Pattern) -> Option<&str> {
+        let known = self.by_kind.get(&kind)?;
+        let inside = known.range_with_prefix(asked.prefix());
+        homes(asked.prefix())
+            .flat_map(|home| known.named(home))
+            .chain(inside)
+            .filter(|(_, own)| own.as_deref().is_none_or(|own| own == app))
+            .map(|(id, _)| id.as_str())
+            .min()
+    }
+}
+
+/// What is known of one person, filed by scope. Each list is sorted by name.
+#[derive(Clone, Debug, Default)]
+struct Dossier {
+    exact: Vec<Entry>,
+    under: Vec<Entry>,
+    everywhere: Vec<Entry>,
+}
+
+impl Dossier {
+    fn push(&mut self, entry: Entry) {
+        let scope = entry.scope();
+        match scope {
+            Pattern::Everything => self.everywhere.push(entry),
+            Pattern::Under(_) if scope.room().is_none() => self.under.push(entry),
+            _ => self.exact.push(entry),
+        }
+    }
+
+    fn sort(&mut self) {
+        self.exact.sort_by(|a, b| a.name().cmp(b.name()));
+        self.under.sort_by(|a, b| a.name().cmp(b.name()));
+    }
+
+    /// The entries whose scope may overlap `place`.
+    fn near(&self, place: Option<&Pattern>) -> Vec<&[Entry]> {
+        let Some(asked) = place else {
+            return vec![&self.everywhere];
+        };
+        let name = unqualified(asked.prefix());
+        let mut near = vec![self.everywhere.as_slice()];
+        if !self.under.is_empty() {
+            near.extend(name.match_indices(':').map(|(colon, _)| self.under.named(&name[..=colon])));
+        }
+        match asked {
+            Pattern::Exact(_) => near.push(self.exact.named(asked.room().map_or(name, unqualified))),
+            Pattern::Under(_) => {
+                near.extend(homes(name).map(|home| self.exact.named(home)));
+                near.extend([self.exact.range_with_prefix(name), self.under.range_with_prefix(name)]);
+            }
+            Pattern::Everything => near.extend([self.exact.as_slice(), self.under.as_slice()]),
+        }
+        near
+    }
+}
+
+/// Something filed under a name, in a list sorted by name.
+trait Named {
+    fn name(&self) -> &str;
+}
+
+impl Named for Entry {
+    fn name(&self) -> &str {
+        let scope = self.scope();
+        unqualified(scope.room().unwrap_or(scope.prefix()))
+    }
+}
+
+impl Named for (String, App) {
+    fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Looking up in a list sorted by name.
+trait Sorted<T> {
+    fn named(&self, name: &str) -> &[T];
+    fn range_with_prefix(&self, prefix: &str) -> &[T];
+}
+
+impl<T: Named> Sorted<T> for [T] {
+    fn named(&self, name: &str) -> &[T] {
+        let start = self.partition_point(|entry| entry.name() < name);
+        let count = self[start..].partition_point(|entry| entry.name() == name);
+        &self[start..start + count]
+    }
+
+    fn range_with_prefix(&self, prefix: &str) -> &[T] {
+        let start = self.partition_point(|entry| entry.name() < prefix);
+        let count = self[start..].partition_point(|entry| entry.name().starts_with(prefix));
+        &self[start..start + count]
+    }
+}
+
+/// The rooms, outside the namespace itself, whose channels lie in the namespace `prefix`: `room` for `room:*`, `room::*` and
+/// `room::$chat:*`.
+fn homes(prefix: &str) -> impl Iterator<Item = &str> {
+    let before = prefix.strip_suffix(':');
+    let room = prefix.find(Pattern::CHAT).map(|end| &prefix[..end]);
+    [before, before.and_then(|name| name.strip_suffix(':')), room].into_iter().flatten()
+}

@@ -1,0 +1,179 @@
+//! Which role someone has in a conversation, and by whose word.
+//!
+//! The sources are asked in order of precedence: registers first, the caller's token last. The first with a binding that covers the
+//! conversation decides alone, by its most specific scope.
+
+use super::register::{Entry, Register};
+use crate::model::{Kind, Ladder, Pattern, Role};
+
+/// What the policy needs to know of the world for one decision.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// What is known of people and conversations, in order of precedence: the policy file's register first.
+    pub registers: &'a [&'a Register],
+}
+
+/// Someone's role in a conversation, or in all of a pattern's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// The role; for a pattern the weakest over the binding that covers it and all that overlap it.
+    pub(super) role: Option<Role>,
+    /// The strongest, for a pattern; otherwise the same.
+    pub(super) strongest: Option<Role>,
+    /// By whose word.
+    pub(super) basis: Basis,
+    /// For a pattern: the role that counts in each scope with a binding of its own.
+    pub(super) parts: Vec<(Pattern, Option<Role>)>,
+}
+
+/// By whose word someone has a role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Basis {
+    /// The conversation's own list of owner, managers and members.
+    List,
+    /// A binding with this scope.
+    Binding(Pattern),
+    /// A binding with this scope to a word that the policy does not list.
+    Unlisted(Pattern),
+    /// The caller's own token, with this scope.
+    Token(Pattern),
+    /// The policy's `default_role`.
+    Default,
+    /// Nobody's.
+    Nothing,
+}
+
+/// Whose standing is asked for, and where.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Person<'a> {
+    pub(super) name: &'a str,
+    pub(super) app: &'a str,
+    /// What the person's own token claims; empty for everyone but the caller.
+    pub(super) token: &'a [(Pattern, Role)],
+    /// What who has no binding is.
+    pub(super) default_role: Option<Role>,
+}
+
+/// A binding that was found, as far as deciding goes.
+struct Found<'a> {
+    scope: &'a Pattern,
+    role: Option<Role>,
+    listed: bool,
+    /// Which source it is from: the place in [`Facts::registers`], or one past for the token.
+    source: usize,
+}
+
+impl Facts<'_> {
+    /// The role that counts for a conversation, or over a pattern.
+    pub(super) fn standing(&self, person: Person<'_>, asked: &Pattern) -> Standing {
+        let home = asked.home();
+        let found = self.bindings(person, Some(&home));
+        let (role, basis) = self.covering(person, &found, &home);
+        if matches!(home, Pattern::Exact(_)) {
+            return Standing { role, strongest: role, basis, parts: Vec::new() };
+        }
+        let overlapping = || found.iter().filter(|found| found.scope.overlaps(&home));
+        let parts =
+            overlapping().map(|part| (part.scope.clone(), self.covering(person, &found, part.scope).0)).collect();
+        let weakest = overlapping().map(|found| found.role).fold(role, Option::min);
+        let strongest = overlapping().map(|found| found.role).fold(role, Option::max);
+        Standing { role: weakest, strongest, basis, parts }
+    }
+
+    /// The role that counts for what is in no conversation: that of scope `*`.
+    pub(super) fn standing_everywhere(&self, person: Person<'_>) -> Standing {
+        let found = self.bindings(person, None);
+        let (role, basis) = self.covering(person, &found, &Pattern::Everything);
+        Standing { role, strongest: role, basis, parts: Vec::new() }
+    }
+
+    /// What each scope of a person's bindings says for good, after precedence: scopes that a stronger source covers are left out.
+    pub(super) fn roles_within(&self, person: Person<'_>, asked: &Pattern) -> Vec<(Pattern, Role)> {
+        let found = self.bindings(person, Some(asked));
+        let overlapping = found.iter().filter(|binding| binding.scope.overlaps(asked));
+        let standing = overlapping.filter(|binding| {
+            !found.iter().any(|other| other.source < binding.source && other.scope.covers(binding.scope))
+        });
+        let roles = standing.filter_map(|binding| {
+            let same_scope = |other: &&Found<'_>| other.source == binding.source && other.scope == binding.scope;
+            let strongest = found.iter().filter(same_scope).map(|other| other.role).max().flatten();
+            Some((binding.scope.clone(), strongest?))
+        });
+        roles.collect()
+    }
+
+    /// The kind of a conversation.
+    pub(super) fn kind(&self, name: &str, app: &str) -> Kind {
+        if name.starts_with("_tmp:") {
+            return Kind::Temporary;
+        }
+        self.registers.iter().find_map(|register| register.kind(name, app)).unwrap_or(Kind::Group)
+    }
+
+    /// All bindings that may touch a place, in order of precedence; those for everywhere, where there is none.
+    fn bindings<'b>(&'b self, person: Person<'b>, place: Option<&Pattern>) -> Vec<Found<'b>> {
+        let mut found = Vec::new();
+        for (source, register) in self.registers.iter().enumerate() {
+            for entry in register.about(person.name, person.app, place) {
+                if let Entry::Role(tenure) = entry {
+                    found.push(Found { scope: &tenure.scope, role: tenure.role, listed: tenure.listed, source });
+                }
+            }
+        }
+        let source = self.registers.len();
+        found.extend(person.token.iter().map(|(scope, role)| Found {
+            scope,
+            role: Some(*role),
+            listed: false,
+            source,
+        }));
+        found
+    }
+
+    /// The role by the first source that covers `asked`: its most specific scope, of equal ones the strongest.
+    fn covering(&self, person: Person<'_>, found: &[Found<'_>], asked: &Pattern) -> (Option<Role>, Basis) {
+        let covering = || found.iter().filter(|binding| binding.scope.covers(asked));
+        let Some(source) = covering().map(|binding| binding.source).min() else {
+            return match person.default_role {
+                Some(role) => (Some(role), Basis::Default),
+                None => (None, Basis::Nothing),
+            };
+        };
+        let best = covering()
+            .filter(|binding| binding.source == source)
+            .max_by_key(|binding| (binding.scope.specificity(), binding.role));
+        best.map_or((None, Basis::Nothing), |best| (best.role, self.basis(best)))
+    }
+
+    fn basis(&self, binding: &Found<'_>) -> Basis {
+        let scope = || binding.scope.clone();
+        match binding.role {
+            _ if binding.source == self.registers.len() => Basis::Token(scope()),
+            None => Basis::Unlisted(scope()),
+            Some(_) if binding.listed => Basis::List,
+            Some(_) => Basis::Binding(scope()),
+        }
+    }
+}
+
+impl Standing {
+    /// In words that follow a name: "is member by the conversation's list".
+    pub(super) fn describe(&self, ladder: &Ladder) -> String {
+        let Some(role) = self.role else {
+            return match &self.basis {
+                Basis::Unlisted(scope) => {
+                    format!("has no role (the binding to {scope} names a role that the policy does not list)")
+                }
+                _ => "has no role".to_owned(),
+            };
+        };
+        let by = match &self.basis {
+            Basis::List => "by the conversation's list".to_owned(),
+            Basis::Binding(scope) => format!("by a binding to {scope}"),
+            Basis::Token(scope) => format!("by the caller's token for {scope}"),
+            Basis::Default => "by default".to_owned(),
+            Basis::Unlisted(_) | Basis::Nothing => "in part".to_owned(),
+        };
+        format!("is {} {by}", ladder.word(role))
+    }
+}

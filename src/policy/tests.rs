@@ -1,0 +1,347 @@
+//! Stories about deciding, small enough to read.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use super::*;
+use crate::model::{
+    ActionSet, Ask, Caller, CallerKind, Grant, Kind, Ladder, Millis, Need, Pattern, Role, Template, Vendor,
+};
+
+const GUEST: Role = Role(0);
+const MANAGER: Role = Role(1);
+const OWNER: Role = Role(2);
+const NOW: Millis = Millis(1_700_000_000_000);
+
+fn pattern(text: &str) -> Pattern {
+    Pattern::parse(text).unwrap()
+}
+
+fn user(name: &str) -> Caller {
+    let kind = CallerKind::User;
+    Caller {
+        kind,
+        subject: name.to_owned(),
+        authenticator: "idp".into(),
+        claims: serde_json::Map::new(),
+        bindings: Vec::new(),
+    }
+}
+
+fn service(name: &str) -> Caller {
+    Caller { kind: CallerKind::Service, ..user(name) }
+}
+
+fn ask(client: &str, action: Action, place: Option<&str>, targets: &[&str]) -> Ask {
+    let conversation = place.map(pattern);
+    let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
+    Ask {
+        app: "chat".into(),
+        vendor: Vendor::LeanCloud,
+        action,
+        client: client.to_owned(),
+        conversation: conversation.clone(),
+        members: targets.clone(),
+        needs: vec![Need { action, conversation, targets }],
+        wants: Vec::new(),
+    }
+}
+
+fn want(client: &str, resource: &str, operations: &[Action]) -> Ask {
+    let wants = vec![Grant { resource: pattern(resource), operations: operations.iter().copied().collect() }];
+    Ask { vendor: Vendor::Ably, needs: Vec::new(), wants, ..ask(client, Action::Login, None, &[]) }
+}
+
+fn allow(id: &str, actions: &[Action]) -> Rule {
+    Rule::new(id, Effect::Allow, ActionSet::of(actions))
+}
+
+fn document(rules: Vec<Rule>) -> Document {
+    let ladder = Ladder::new(["guest", "manager", "owner"].map(str::to_owned));
+    Document { ladder, rules, ..Document::default() }
+}
+
+fn conversation(id: &str, kind: Kind, people: &[(&str, Role)]) -> Conversation {
+    let people = people.iter().map(|(name, role)| (name.to_string(), Some(*role))).collect();
+    Conversation { id: id.to_owned(), app: None, kind, people }
+}
+
+fn binding(user: &str, scope: &str, role: Role) -> Binding {
+    Binding { user: user.to_owned(), scope: pattern(scope), app: None, role: Some(role) }
+}
+
+fn sanction(user: &str, scope: &str) -> Sanction {
+    let reason = Some("spam".to_owned());
+    Sanction { user: user.to_owned(), scope: pattern(scope), app: None, until: None, reason }
+}
+
+fn decide(document: &Document, caller: &Caller, ask: Ask) -> Result<Permit, Refusal> {
+    let policy = Policy::new(document.clone());
+    policy.decide(ask, caller, Facts { registers: &[policy.register()] }, NOW)
+}
+
+fn denial(document: &Document, caller: &Caller, ask: Ask) -> Denial {
+    *decide(document, caller, ask).expect_err("this must be denied").denial
+}
+
+#[test]
+fn nothing_matched_means_no_and_the_nearest_rule_says_why() {
+    let mut rule = allow("managers-kick", &[Action::Kick]);
+    rule.roles = Some(vec![MANAGER, OWNER]);
+    rule.reason = Some("Only managers and owners may remove members.".to_owned());
+    let mut document = document(vec![rule]);
+    document.entries.conversations.push(conversation("c1", Kind::Group, &[("tom", GUEST)]));
+
+    let denial = denial(&document, &user("tom"), ask("tom", Action::Kick, Some("c1"), &["bob"]));
+    assert_eq!(denial.public(), "kick is not allowed in c1: Only managers and owners may remove members.");
+    assert_eq!(denial.rule(), Some("managers-kick"));
+    assert_eq!(
+        denial.log(),
+        "kick is not allowed in c1: the nearest rule managers-kick needs role manager or owner; tom is guest by the \
+         conversation's list"
+    );
+}
+
+#[test]
+fn an_allow_rule_means_the_callers_own_client_unless_it_says_otherwise() {
+    let document = document(vec![allow("login", &[Action::Login])]);
+    assert!(decide(&document, &user("tom"), ask("tom", Action::Login, None, &[])).is_ok());
+    assert!(decide(&document, &user("tom"), ask("ann", Action::Login, None, &[])).is_err());
+    assert!(decide(&document, &service("tom"), ask("tom", Action::Login, None, &[])).is_err());
+}
+
+#[test]
+fn a_user_acts_for_anyone_only_by_a_role_of_its_own() {
+    let mut rule = allow("anyone", &[Action::Login]);
+    rule.client = Some(ClientIs::Anyone);
+    let mut document = document(vec![rule]);
+    assert!(decide(&document, &user("tom"), ask("ann", Action::Login, None, &[])).is_err());
+    assert!(decide(&document, &service("svc"), ask("ann", Action::Login, None, &[])).is_ok());
+
+    document.rules[0].caller_roles = Some(vec![OWNER]);
+    assert!(decide(&document, &user("tom"), ask("ann", Action::Login, None, &[])).is_err());
+    document.entries.bindings.push(binding("tom", "*", OWNER));
+    assert!(decide(&document, &user("tom"), ask("ann", Action::Login, None, &[])).is_ok());
+}
+
+#[test]
+fn a_service_has_no_part_in_a_users_bindings_of_the_same_name() {
+    let mut rule = allow("anyone", &[Action::Login]);
+    rule.client = Some(ClientIs::Anyone);
+    rule.caller_roles = Some(vec![OWNER]);
+    let mut document = document(vec![rule]);
+    document.entries.bindings.push(binding("svc", "*", OWNER));
+    assert!(decide(&document, &service("svc"), ask("ann", Action::Login, None, &[])).is_err());
+}
+
+#[test]
+fn a_ban_in_a_channel_denies_its_pattern_its_room_and_its_other_spelling() {
+    let mut document = document(vec![allow("all", &[Action::Subscribe, Action::History])]);
+    document.entries.bans.push(sanction("eve", "chat:x"));
+    for resource in ["chat:x", "chat:*", "*", "chat:x::$chat", "chat:x:*", "chat:x::$chat::$typing"] {
+        let denial = denial(&document, &user("eve"), want("eve", resource, &[Action::Subscribe]));
+        assert_eq!(denial.public(), "eve is banned in chat:x: spam", "{resource}");
+        assert_eq!(denial.code(), "banned");
+    }
+    assert!(decide(&document, &user("eve"), want("eve", "chat:y", &[Action::Subscribe])).is_ok());
+    assert!(decide(&document, &user("tom"), want("tom", "*", &[Action::Subscribe])).is_ok());
+}
+
+#[test]
+fn a_mute_takes_away_what_sends_and_leaves_the_rest() {
+    let mut document = document(vec![allow("all", &[Action::Subscribe, Action::Publish, Action::Presence])]);
+    document.entries.mutes.push(sanction("loud", "chat:*"));
+    let asked = [Action::Publish, Action::Subscribe, Action::Presence];
+    let permit = decide(&document, &user("loud"), want("loud", "chat:x", &asked)).unwrap();
+    assert_eq!(
+        permit.granted(),
+        [Grant { resource: pattern("chat:x"), operations: ActionSet::of(&[Action::Subscribe]) }]
+    );
+    let denial = denial(&document, &user("loud"), want("loud", "*", &[Action::Publish]));
+    assert_eq!(denial.public(), "loud is muted in chat:*: spam");
+}
+
+#[test]
+fn a_ban_that_ran_out_counts_no_more_from_its_very_moment() {
+    let mut document = document(vec![allow("login", &[Action::Login])]);
+    document.entries.bans.push(Sanction { until: Some(NOW), ..sanction("eve", "*") });
+    assert!(decide(&document, &user("eve"), ask("eve", Action::Login, None, &[])).is_ok());
+    document.entries.bans.push(Sanction { until: Some(Millis(NOW.0 + 1)), ..sanction("eve", "*") });
+    assert!(decide(&document, &user("eve"), ask("eve", Action::Login, None, &[])).is_err());
+}
+
+#[test]
+fn what_is_decided_about_a_target_is_for_the_log_alone() {
+    let mut document = document(vec![allow("invite", &[Action::Invite])]);
+    document.entries.bans.push(sanction("eve", "c1"));
+    let block = Block { user: "carol".to_owned(), conversation: pattern("c1"), app: None };
+    document.entries.blocks.push(block);
+    for (target, log) in [("eve", "is banned in c1 (spam)"), ("carol", "does not want to be added there")] {
+        let denial = denial(&document, &user("tom"), ask("tom", Action::Invite, Some("c1"), &[target]));
+        assert_eq!(denial.public(), "invite is not allowed in c1: a target can't be added");
+        assert_eq!(denial.reason(), None);
+        assert!(denial.log().ends_with(&format!("the target {target} {log}")), "{}", denial.log());
+    }
+}
+
+#[test]
+fn a_refused_pattern_names_what_spoils_it() {
+    let mut rule = allow("groups", &[Action::Subscribe]);
+    rule.kinds = Some(vec![Kind::Group]);
+    let mut document = document(vec![rule]);
+    document.entries.conversations.push(conversation("chat:vip", Kind::System, &[]));
+    let denial = denial(&document, &user("tom"), want("tom", "chat:*", &[Action::Subscribe]));
+    assert_eq!(
+        denial.public(),
+        "subscribe is not allowed in chat:* as a whole, because of chat:vip; ask for conversations by name"
+    );
+    assert!(decide(&document, &user("tom"), want("tom", "chat:x", &[Action::Subscribe])).is_ok());
+}
+
+#[test]
+fn the_first_source_that_covers_decides_alone() {
+    let mut rule = allow("owners", &[Action::Subscribe]);
+    rule.roles = Some(vec![OWNER]);
+    let mut document = document(vec![rule]);
+    document.entries.bindings.push(binding("tom", "chat:*", GUEST));
+    let mut tom = user("tom");
+    tom.bindings = vec![(pattern("chat:x"), OWNER), (pattern("news"), OWNER)];
+    assert!(decide(&document, &tom, want("tom", "chat:x", &[Action::Subscribe])).is_err());
+    assert!(decide(&document, &tom, want("tom", "news", &[Action::Subscribe])).is_ok());
+}
+
+#[test]
+fn user_claims_follow_precedence_and_never_tell_another_clients_token_roles() {
+    let mut any = allow("any", &[Action::Subscribe]);
+    any.client = Some(ClientIs::Anyone);
+    any.caller_roles = Some(vec![OWNER]);
+    let mut document = document(vec![allow("own", &[Action::Subscribe]), any]);
+    document.entries.bindings.extend([binding("tom", "chat:*", GUEST), binding("ann", "news", MANAGER)]);
+    document.entries.bindings.push(binding("tom", "chat:x", MANAGER));
+    let mut tom = user("tom");
+    tom.bindings = vec![(pattern("chat:y"), OWNER), (pattern("*"), OWNER)];
+
+    let own = decide(&document, &tom, want("tom", "*", &[Action::Subscribe])).unwrap();
+    let claims: Vec<_> = own.user_claims().iter().map(|(scope, role)| format!("{scope}={role}")).collect();
+    assert_eq!(claims, ["chat:x=manager", "chat:*=guest", "*=owner"]);
+
+    let others = decide(&document, &tom, want("ann", "news", &[Action::Subscribe])).unwrap();
+    let claims: Vec<_> = others.user_claims().iter().map(|(scope, role)| format!("{scope}={role}")).collect();
+    assert_eq!(claims, ["news=manager"]);
+}
+
+#[test]
+fn nobody_outranks_whose_role_is_an_unlisted_word() {
+    let mut rule = allow("kick", &[Action::Kick]);
+    rule.targets = Some(TargetsAre::Outranked);
+    let mut document = document(vec![rule]);
+    document.entries.conversations.push(conversation("c1", Kind::Group, &[("ann", OWNER)]));
+    let kick = |target: &str| ask("ann", Action::Kick, Some("c1"), &[target]);
+    assert!(decide(&document, &user("ann"), kick("bob")).is_ok());
+    document.entries.bindings.push(Binding { role: None, ..binding("bob", "c1", GUEST) });
+    assert!(decide(&document, &user("ann"), kick("bob")).is_err());
+}
+
+#[test]
+fn explains_every_rule() {
+    let mut managers = allow("managers-kick", &[Action::Kick]);
+    managers.roles = Some(vec![MANAGER, OWNER]);
+    managers.targets = Some(TargetsAre::Outranked);
+    let mut document = document(vec![managers, allow("joins", &[Action::Join])]);
+    document.entries.conversations.push(conversation("c1", Kind::Group, &[("tom", GUEST), ("ann", OWNER)]));
+    let policy = Policy::new(document);
+    let facts = Facts { registers: &[policy.register()] };
+    let explained = policy.explain(&ask("tom", Action::Kick, Some("c1"), &["ann"]), &user("tom"), facts, NOW);
+
+    assert_eq!(explained.len(), 1);
+    assert_eq!(
+        explained[0].standings,
+        ["tom is guest by the conversation's list", "ann is owner by the conversation's list"]
+    );
+    let [kick, joins] = explained[0].rules.as_slice() else { panic!("two rules") };
+    assert!(kick.applies && !kick.matches() && !joins.applies);
+    let needed: Vec<_> = kick.misses.iter().map(|miss| miss.needed.as_str()).collect();
+    assert_eq!(
+        needed,
+        [
+            "needs role manager or owner; tom is guest by the conversation's list",
+            "needs targets whom the client outranks; ann is owner by the conversation's list, tom is guest by the \
+             conversation's list (a token's roles do not count for this)",
+        ]
+    );
+}
+
+fn warnings(document: &Document) -> Vec<(Place, String)> {
+    let app = |name: &str, vendor| AppFacts { name: name.to_owned(), vendor };
+    let apps = [app("lean", Vendor::LeanCloud), app("talk", Vendor::TalkJs), app("able", Vendor::Ably)];
+    lint(document, &apps, NOW).into_iter().map(|warning| (warning.about, warning.message)).collect()
+}
+
+#[test]
+fn warns_of_rules_that_never_match() {
+    let mut of_login = allow("a", &[Action::Login, Action::Create]);
+    of_login.conversations = Some(vec![Template::parse("chat:*").unwrap()]);
+    let mut elsewhere = allow("b", &[Action::Publish]);
+    elsewhere.apps = Some(vec!["lean".to_owned()]);
+    let mut nobody = allow("c", &[Action::Join]);
+    nobody.targets = Some(TargetsAre::Others);
+    let mut selves = allow("d", &[Action::Subscribe]);
+    selves.callers = Some(vec![CallerKind::Service]);
+    let found = warnings(&document(vec![of_login, elsewhere, nobody, selves]));
+    let expected = [
+        "it has `conversations`, and login, create is about none",
+        "none of its apps has the action publish",
+        "it has `targets`, and join touches nobody else",
+        "a service is nobody's client; write `client = \"any\"`",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+    for (index, why) in expected.into_iter().enumerate() {
+        assert_eq!(found[index], (Place::Rule(index), format!("this rule can never match: {why}")));
+    }
+}
+
+#[test]
+fn warns_of_rules_that_others_make_pointless() {
+    let narrow = |id: &str| {
+        let mut rule = allow(id, &[Action::Subscribe]);
+        rule.conversations = Some(vec![Template::parse("chat:x").unwrap()]);
+        rule
+    };
+    let mut wide = allow("wide", &[Action::Subscribe, Action::History]);
+    wide.conversations = Some(vec![Template::parse("chat:*").unwrap()]);
+    let mut no = Rule::new("no", Effect::Deny, ActionSet::of(&[Action::Presence]));
+    no.callers = Some(vec![CallerKind::User, CallerKind::Service]);
+    let mut lost = allow("lost", &[Action::Presence]);
+    lost.callers = Some(vec![CallerKind::User]);
+    let rules = vec![narrow("narrow"), wide, narrow("twin"), no, lost];
+    let found = warnings(&document(rules));
+    assert_eq!(
+        found,
+        [
+            (Place::Rule(0), "this rule is pointless: `wide` allows all that it allows".to_owned()),
+            (Place::Rule(2), "this rule is pointless: `narrow` allows all that it allows".to_owned()),
+            (Place::Rule(4), "this rule has no effect: the deny rule `no` matches wherever it does".to_owned()),
+        ]
+    );
+}
+
+#[test]
+fn warns_of_login_without_create_and_of_entries_without_effect() {
+    let mut document = document(vec![allow("login", &[Action::Login])]);
+    let entries = &mut document.entries;
+    entries.conversations.push(conversation("c1", Kind::Group, &[]));
+    entries.bans.push(Sanction { until: Some(Millis(NOW.0 - 1)), ..sanction("eve", "*") });
+    entries.bans.extend([sanction("bob", "chat:x"), sanction("bob", "chat:*")]);
+    entries.mutes.push(Sanction { app: Some("lean".into()), ..sanction("eve", "*") });
+    entries.blocks.push(Block { user: "carol".to_owned(), conversation: pattern("c1"), app: Some("able".into()) });
+    entries.bindings.push(Binding { app: Some("lean".into()), ..binding("tom", "chat:*", GUEST) });
+    let places: Vec<_> = warnings(&document).into_iter().map(|(place, _)| place).collect();
+    let expected = [
+        Place::Policy,
+        Place::Conversation(0),
+        Place::Binding(0),
+        Place::Ban(0),
+        Place::Ban(1),
+        Place::Mute(0),
+        Place::Block(0),
+    ];
+    assert_eq!(places, expected);
+}

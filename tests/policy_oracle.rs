@@ -1,0 +1,745 @@
+//! The policy against an oracle: a second implementation that is slow and, one hopes, obviously right. It knows no indexes and no
+//! early exits, and decides what patterns mean by trying every name of a small world.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use chat_signer::model::{
+    Action, ActionSet, Ask, Caller, CallerKind, Grant, Kind, Ladder, Millis, Need, Pattern, Role, Template, Vendor,
+};
+use chat_signer::policy::{
+    Binding, Block, Cause, ClientIs, Conversation, Document, Effect, Entries, Facts, Policy, Rule, Sanction, TargetsAre,
+};
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+use serde_json::{Map, Value, json};
+
+// ---------------------------------------------------------------------------------------------------------------- the world
+
+const NOW: Millis = Millis(1_000);
+const PEOPLE: [&str; 4] = ["ann", "bob", "eve", "svc"];
+const APPS: [&str; 2] = ["lean", "able"];
+const SCOPES: [&str; 13] =
+    ["*", "a", "a:*", "a:x", "a:x:*", "a:y", "a::$chat", "a::$chat:*", "a:x::$chat::t", "b", "b:*", "[m]a", "[?r]a:x"];
+
+/// Every name there is: enough of them that two patterns which differ in meaning differ in some name.
+fn world() -> Vec<String> {
+    let mut names = Vec::new();
+    for stem in ["a", "b", "c", "a:x", "a:y", "a:z", "b:x", "b:y", "a:x:p", "a:x:q", "b:x:p"] {
+        for tail in ["", "::$chat", "::$chat:s", "::$chat::t", ":w"] {
+            names.push(format!("{stem}{tail}"));
+        }
+    }
+    for qualified in ["[m]a", "[m]b", "[?r]a:x", "[m]a:w"] {
+        names.push(qualified.to_owned());
+    }
+    names
+}
+
+// ------------------------------------------------------------------------------------------------------- patterns, by trying
+
+/// Whether the name is among those that the pattern's text stands for.
+fn literally(pattern: &Pattern, name: &str) -> bool {
+    match pattern {
+        Pattern::Exact(own) => own == name,
+        Pattern::Under(prefix) => name.starts_with(prefix.as_str()),
+        Pattern::Everything => true,
+    }
+}
+
+fn room(name: &str) -> &str {
+    name.split("::$chat").next().unwrap()
+}
+
+fn behind_qualifier(name: &str) -> &str {
+    if name.starts_with('[') { &name[name.find(']').unwrap() + 1..] } else { name }
+}
+
+/// An allow rule's pattern: all that is asked lies inside. `*` and namespaces leave out what starts with `[`.
+fn covers(own: &Pattern, asked: &Pattern) -> bool {
+    let inside = |name: &str| match own {
+        Pattern::Exact(exact) => name == exact || room(name) == exact,
+        _ => !name.starts_with('[') && literally(own, name),
+    };
+    match asked {
+        Pattern::Exact(name) => inside(name),
+        Pattern::Everything => *own == Pattern::Everything,
+        Pattern::Under(_) => {
+            let mut meant = world().into_iter().filter(|name| literally(asked, name)).peekable();
+            assert!(meant.peek().is_some(), "the world is too small for {asked}");
+            meant.all(|name| inside(&name))
+        }
+    }
+}
+
+/// What takes away: something of what is asked lies inside, or the room that it belongs to does, or the name behind a qualifier.
+fn overlaps(own: &Pattern, asked: &Pattern) -> bool {
+    if *own == Pattern::Everything || *asked == Pattern::Everything {
+        return true;
+    }
+    let own = if own.to_string().contains("::$chat") {
+        Pattern::Exact(room(&own.to_string()).to_owned())
+    } else {
+        own.clone()
+    };
+    let owned = |name: &str| {
+        let unqualified = behind_qualifier(name);
+        let own_name = Pattern::Exact(behind_qualifier(own.prefix()).to_owned());
+        [name, room(name), unqualified, room(unqualified)]
+            .iter()
+            .any(|name| literally(&own, name) || matches!(own, Pattern::Exact(_)) && literally(&own_name, name))
+    };
+    world().iter().filter(|name| literally(asked, name)).any(|name| owned(name))
+}
+
+// --------------------------------------------------------------------------------------------------------------- the oracle
+
+#[derive(Debug, PartialEq, Eq)]
+enum Answer {
+    Allowed { rules: Vec<String>, granted: Vec<(String, Vec<&'static str>)> },
+    Banned(String, String),
+    TargetBanned(String, String),
+    Muted(String, String),
+    TargetBlocks(String),
+    DeniedBy(String),
+    NothingMatched,
+}
+
+struct Oracle<'a> {
+    document: &'a Document,
+    caller: &'a Caller,
+    ask: &'a Ask,
+}
+
+struct Asked<'a> {
+    action: Action,
+    place: Option<&'a Pattern>,
+    targets: &'a [String],
+}
+
+impl Oracle<'_> {
+    fn decide(&self) -> Answer {
+        let mut rules: Vec<String> = Vec::new();
+        let mut note = |id: String| {
+            if !rules.contains(&id) {
+                rules.push(id);
+            }
+        };
+        for need in &self.ask.needs {
+            let asked = Asked { action: need.action, place: need.conversation.as_ref(), targets: &need.targets };
+            match self.decide_one(&asked) {
+                Ok(id) => note(id),
+                Err(answer) => return answer,
+            }
+        }
+        let (mut granted, mut refusals) = (Vec::new(), Vec::new());
+        for want in &self.ask.wants {
+            let mut allowed = Vec::new();
+            for action in want.operations.iter() {
+                match self.decide_one(&Asked { action, place: Some(&want.resource), targets: &[] }) {
+                    Ok(id) => {
+                        note(id);
+                        allowed.push(action.as_str());
+                    }
+                    Err(answer) => refusals.push(answer),
+                }
+            }
+            if !allowed.is_empty() {
+                granted.push((want.resource.to_string(), allowed));
+            }
+        }
+        if granted.is_empty() && !refusals.is_empty() {
+            return most_telling(refusals);
+        }
+        Answer::Allowed { rules, granted }
+    }
+
+    fn decide_one(&self, asked: &Asked<'_>) -> Result<String, Answer> {
+        let entries = &self.document.entries;
+        let concerned = [self.caller.subject.as_str(), self.ask.client.as_str()];
+        for person in concerned {
+            if let Some(ban) = self.sanction(&entries.bans, person, asked.place) {
+                return Err(Answer::Banned(person.to_owned(), ban.scope.to_string()));
+            }
+        }
+        if matches!(asked.action, Action::Invite | Action::Create | Action::UnblockClients) {
+            for target in asked.targets {
+                if let Some(ban) = self.sanction(&entries.bans, target, asked.place) {
+                    return Err(Answer::TargetBanned(target.clone(), ban.scope.to_string()));
+                }
+            }
+        }
+        let sends = [
+            "publish",
+            "presence",
+            "object-publish",
+            "annotation-publish",
+            "message-update-own",
+            "message-update-any",
+            "message-delete-own",
+            "message-delete-any",
+            "push-admin",
+        ];
+        if sends.contains(&asked.action.as_str()) {
+            for person in concerned {
+                if let Some(mute) = self.sanction(&entries.mutes, person, asked.place) {
+                    return Err(Answer::Muted(person.to_owned(), mute.scope.to_string()));
+                }
+            }
+        }
+        if asked.action == Action::Invite {
+            for target in asked.targets {
+                let blocks = |block: &Block| {
+                    block.user == *target
+                        && self.for_this_app(block.app.as_deref())
+                        && asked.place.is_some_and(|place| overlaps(&block.conversation, place))
+                };
+                if entries.blocks.iter().any(blocks) {
+                    return Err(Answer::TargetBlocks(target.clone()));
+                }
+            }
+        }
+        let mut matching: Vec<&Rule> = self.document.rules.iter().filter(|rule| self.matches(rule, asked)).collect();
+        matching.sort_by_key(|rule| (rule.effect == Effect::Allow, &rule.id));
+        match matching.first() {
+            Some(rule) if rule.effect == Effect::Deny => Err(Answer::DeniedBy(rule.id.clone())),
+            Some(rule) => Ok(rule.id.clone()),
+            None => Err(Answer::NothingMatched),
+        }
+    }
+
+    fn for_this_app(&self, app: Option<&str>) -> bool {
+        app.is_none() || app == Some(&*self.ask.app)
+    }
+
+    fn sanction<'e>(&self, all: &'e [Sanction], person: &str, place: Option<&Pattern>) -> Option<&'e Sanction> {
+        let mut counting: Vec<&Sanction> = all
+            .iter()
+            .filter(|one| one.user == person && self.for_this_app(one.app.as_deref()))
+            .filter(|one| one.until.is_none_or(|until| until > NOW))
+            .filter(|one| match place {
+                None => one.scope == Pattern::Everything,
+                Some(place) => overlaps(&one.scope, place),
+            })
+            .collect();
+        counting.sort_by_key(|one| {
+            (std::cmp::Reverse(one.until.map_or(u64::MAX, |until| until.0)), one.scope.clone(), one.reason.clone())
+        });
+        counting.first().copied()
+    }
+
+    fn matches(&self, rule: &Rule, asked: &Asked<'_>) -> bool {
+        let allow = rule.effect == Effect::Allow;
+        let (caller, ask) = (self.caller, self.ask);
+        let is_service = caller.kind == CallerKind::Service;
+        let is_own_client = !is_service && caller.subject == ask.client;
+
+        if !rule.actions.contains(asked.action) {
+            return false;
+        }
+        if let Some(apps) = &rule.apps
+            && !apps.contains(&ask.app.to_string())
+        {
+            return false;
+        }
+        if let Some(callers) = &rule.callers
+            && !callers.contains(&caller.kind)
+        {
+            return false;
+        }
+        if let Some(services) = &rule.services
+            && !(is_service && services.contains(&caller.subject))
+        {
+            return false;
+        }
+        if let Some(names) = &rule.authenticators
+            && !names.contains(&caller.authenticator.to_string())
+        {
+            return false;
+        }
+        match (rule.client, allow) {
+            (None | Some(ClientIs::Itself), true) | (Some(ClientIs::Itself), false) if !is_own_client => return false,
+            (Some(ClientIs::Anyone), true) if !is_service && rule.caller_roles.is_none() => return false,
+            _ => {}
+        }
+        for (name, value) in &rule.claims {
+            if caller.claims.get(name) != Some(value) {
+                return false;
+            }
+        }
+        if let Some(max) = rule.max_members {
+            let mut named: std::collections::BTreeSet<&str> = ask.members.iter().map(String::as_str).collect();
+            if asked.action == Action::Create {
+                named.insert(&ask.client);
+            }
+            if named.len() > max {
+                return false;
+            }
+        }
+        if let Some(templates) = &rule.conversations {
+            let Some(place) = asked.place else { return false };
+            let fits = |template: &Template| {
+                let filled = template.source().replace("{client}", &ask.client);
+                let pattern = Pattern::parse(&filled).unwrap();
+                if allow { covers(&pattern, place) } else { overlaps(&pattern, place) }
+            };
+            if !templates.iter().any(fits) {
+                return false;
+            }
+        }
+        if let Some(roles) = &rule.roles
+            && !fits(allow, &self.roles_of(&ask.client, is_own_client, asked.place), roles)
+        {
+            return false;
+        }
+        if let Some(roles) = &rule.caller_roles {
+            let held = if is_service {
+                self.service_roles(asked.place)
+            } else {
+                self.roles_of(&caller.subject, true, asked.place)
+            };
+            if !fits(allow, &held, roles) {
+                return false;
+            }
+        }
+        if let Some(kinds) = &rule.kinds {
+            let found = self.kinds(asked.place);
+            let good = |kind: &Kind| kinds.contains(kind);
+            if found.is_empty() || !(if allow { found.iter().all(good) } else { found.iter().any(good) }) {
+                return false;
+            }
+        }
+        if let Some(are) = rule.targets {
+            let good = |target: &String| match are {
+                TargetsAre::Itself => *target == ask.client,
+                TargetsAre::Others => *target != ask.client,
+                TargetsAre::Outranked => *target != ask.client && self.outranks(target, asked.place),
+            };
+            if asked.targets.is_empty()
+                || !(if allow { asked.targets.iter().all(good) } else { asked.targets.iter().any(good) })
+            {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Every binding of a user, as (source, scope, role): 0 is the file, 1 the token.
+    fn bindings(&self, user: &str, with_token: bool) -> Vec<(u8, Pattern, Option<Role>)> {
+        let entries = &self.document.entries;
+        let mut all = Vec::new();
+        for binding in &entries.bindings {
+            if binding.user == user && self.for_this_app(binding.app.as_deref()) {
+                all.push((0, binding.scope.clone(), binding.role));
+            }
+        }
+        for conversation in &entries.conversations {
+            for (person, role) in &conversation.people {
+                if person == user && self.for_this_app(conversation.app.as_deref()) {
+                    all.push((0, Pattern::Exact(conversation.id.clone()), *role));
+                }
+            }
+        }
+        if with_token {
+            all.extend(self.caller.bindings.iter().map(|(scope, role)| (1, scope.clone(), Some(*role))));
+        }
+        all
+    }
+
+    /// Every role that someone has in a place: one for a name, perhaps several for a pattern, `None` for no role.
+    fn roles_of(&self, user: &str, with_token: bool, place: Option<&Pattern>) -> Vec<Option<Role>> {
+        roles_by(&self.bindings(user, with_token), self.document.default_role, place)
+    }
+
+    fn service_roles(&self, place: Option<&Pattern>) -> Vec<Option<Role>> {
+        let token: Vec<_> = self.caller.bindings.iter().map(|(scope, role)| (1, scope.clone(), Some(*role))).collect();
+        roles_by(&token, None, place)
+    }
+
+    fn kinds(&self, place: Option<&Pattern>) -> Vec<Kind> {
+        let Some(place) = place else { return Vec::new() };
+        let known = self.document.entries.conversations.iter().filter(|one| self.for_this_app(one.app.as_deref()));
+        match place {
+            Pattern::Exact(name) => {
+                let kind = known.filter(|one| one.id == room(name)).map(|one| one.kind).next();
+                vec![kind.unwrap_or(Kind::Group)]
+            }
+            _ if place.to_string().contains("::$chat") => {
+                self.kinds(Some(&Pattern::Exact(room(&place.to_string()).to_owned())))
+            }
+            _ => {
+                let inside = known.filter(|one| overlaps(&Pattern::Exact(one.id.clone()), place)).map(|one| one.kind);
+                inside.chain([Kind::Group]).collect()
+            }
+        }
+    }
+
+    /// By the file alone. An unlisted role word keeps a target from being outranked.
+    fn outranks(&self, target: &str, place: Option<&Pattern>) -> bool {
+        let unlisted = |one: &(u8, Pattern, Option<Role>)| one.2.is_none();
+        let theirs = self.bindings(target, false);
+        if let Some(place) = place {
+            let home = Pattern::Exact(room(&place.to_string()).to_owned());
+            if best(&theirs, &home).is_some_and(unlisted) {
+                return false;
+            }
+        } else if best(
+            &theirs.iter().filter(|one| one.1 == Pattern::Everything).cloned().collect::<Vec<_>>(),
+            &Pattern::Everything,
+        )
+        .is_some_and(unlisted)
+        {
+            return false;
+        }
+        self.roles_of(target, false, place)[0] < self.roles_of(&self.ask.client, false, place)[0]
+    }
+}
+
+fn roles_by(
+    bindings: &[(u8, Pattern, Option<Role>)],
+    default: Option<Role>,
+    place: Option<&Pattern>,
+) -> Vec<Option<Role>> {
+    let Some(place) = place else {
+        let everywhere: Vec<_> = bindings.iter().filter(|one| one.1 == Pattern::Everything).cloned().collect();
+        return vec![at(&everywhere, default, &Pattern::Everything)];
+    };
+    let text = place.to_string();
+    let place = if text.contains("::$chat") { Pattern::Exact(room(&text).to_owned()) } else { place.clone() };
+    let own = at(bindings, default, &place);
+    if matches!(place, Pattern::Exact(_)) {
+        return vec![own];
+    }
+    let inside: Vec<_> = bindings.iter().filter(|(_, scope, _)| overlaps(scope, &place)).collect();
+    let weakest = inside.iter().map(|(.., role)| *role).chain([own]).min().unwrap();
+    let mut roles = vec![weakest];
+    roles.extend(inside.iter().map(|(_, scope, _)| at(bindings, default, scope)));
+    roles
+}
+
+/// The binding that decides for a place: of the first source that covers it, the most specific, of equal ones the strongest.
+fn best<'b>(bindings: &'b [(u8, Pattern, Option<Role>)], place: &Pattern) -> Option<&'b (u8, Pattern, Option<Role>)> {
+    let mut covering: Vec<_> = bindings.iter().filter(|(_, scope, _)| covers(scope, place)).collect();
+    covering.sort_by_key(|(source, scope, role)| {
+        let specific = match scope {
+            Pattern::Exact(_) => usize::MAX,
+            Pattern::Under(prefix) => prefix.len(),
+            Pattern::Everything => 0,
+        };
+        (*source, std::cmp::Reverse((specific, *role)))
+    });
+    covering.first().copied()
+}
+
+fn at(bindings: &[(u8, Pattern, Option<Role>)], default: Option<Role>, place: &Pattern) -> Option<Role> {
+    best(bindings, place).map_or(default, |(.., role)| *role)
+}
+
+fn fits(allow: bool, held: &[Option<Role>], wanted: &[Role]) -> bool {
+    let good = |role: &Option<Role>| role.is_some_and(|role| wanted.contains(&role));
+    if allow { held.iter().all(good) } else { held.iter().any(good) }
+}
+
+/// The first of the gravest.
+fn most_telling(refusals: Vec<Answer>) -> Answer {
+    let grave = |answer: &Answer| match answer {
+        Answer::Banned(..) => 0,
+        Answer::DeniedBy(_) => 1,
+        Answer::Muted(..) => 2,
+        _ => 3,
+    };
+    let gravest = refusals.iter().map(grave).min().unwrap();
+    refusals.into_iter().find(|answer| grave(answer) == gravest).unwrap()
+}
+
+// ------------------------------------------------------------------------------------------------------- random worlds
+
+fn role() -> impl Strategy<Value = Role> {
+    (0..3_u8).prop_map(Role)
+}
+
+fn pattern() -> impl Strategy<Value = Pattern> {
+    select(&SCOPES[..]).prop_map(|text| Pattern::parse(text).unwrap())
+}
+
+fn person() -> impl Strategy<Value = String> {
+    select(&PEOPLE[..]).prop_map(str::to_owned)
+}
+
+fn app() -> impl Strategy<Value = Option<std::sync::Arc<str>>> {
+    prop_oneof![3 => Just(None), 1 => select(&APPS[..]).prop_map(|name| Some(name.into()))]
+}
+
+fn maybe<S: Strategy>(strategy: S) -> impl Strategy<Value = Option<S::Value>>
+where
+    S::Value: Clone,
+{
+    prop_oneof![4 => Just(None), 1 => strategy.prop_map(Some)]
+}
+
+fn roles() -> impl Strategy<Value = Vec<Role>> {
+    subsequence(vec![Role(0), Role(1), Role(2)], 1..=3)
+}
+
+fn actions() -> impl Strategy<Value = ActionSet> {
+    let some = vec![
+        Action::Login,
+        Action::Create,
+        Action::Join,
+        Action::Invite,
+        Action::Kick,
+        Action::UnblockClients,
+        Action::Publish,
+        Action::Subscribe,
+        Action::History,
+    ];
+    prop_oneof![1 => Just(ActionSet::star()), 3 => subsequence(some, 1..=6).prop_map(|list| list.into_iter().collect())]
+}
+
+fn rule() -> impl Strategy<Value = Rule> {
+    let who = (
+        maybe(subsequence(vec![CallerKind::User, CallerKind::Service], 1..=2)),
+        maybe(subsequence(vec!["svc".to_owned(), "ann".to_owned()], 1..=2)),
+        maybe(subsequence(vec!["idp".to_owned(), "other".to_owned()], 1..=2)),
+        maybe(subsequence(APPS.map(str::to_owned).to_vec(), 1..=2)),
+        prop_oneof![Just(None), Just(Some(ClientIs::Itself)), Just(Some(ClientIs::Anyone))],
+        maybe(Just(vec![("tenant".to_owned(), json!("acme"))])),
+    );
+    let what = (
+        maybe(roles()),
+        maybe(roles()),
+        maybe(select(vec![TargetsAre::Itself, TargetsAre::Others, TargetsAre::Outranked])),
+        maybe(subsequence(Kind::ALL.to_vec(), 1..=3)),
+        maybe(proptest::collection::vec(template(), 1..3)),
+        maybe(1..4_usize),
+    );
+    (any::<bool>(), actions(), who, what).prop_map(|(deny, actions, who, what)| {
+        let mut rule = Rule::new("", if deny { Effect::Deny } else { Effect::Allow }, actions);
+        (rule.callers, rule.services, rule.authenticators, rule.apps, rule.client, _) = who.clone();
+        (rule.roles, rule.caller_roles, rule.targets, rule.kinds, rule.conversations, rule.max_members) = what;
+        rule.claims = who.5.unwrap_or_default();
+        rule
+    })
+}
+
+fn template() -> impl Strategy<Value = Template> {
+    const SOME: [&str; 8] = ["*", "a:*", "a", "a:x", "{client}:*", "a:{client}", "b:*", "[m]a"];
+    select(&SOME[..]).prop_map(|text| Template::parse(text).unwrap())
+}
+
+fn sanction() -> impl Strategy<Value = Sanction> {
+    let until = prop_oneof![2 => Just(None), 1 => select(vec![Some(Millis(999)), Some(NOW), Some(Millis(1_001)), Some(Millis(5_000))])];
+    (person(), pattern(), app(), until).prop_map(|(user, scope, app, until)| Sanction {
+        user,
+        scope,
+        app,
+        until,
+        reason: None,
+    })
+}
+
+fn few<S: Strategy>(strategy: S, most: usize) -> impl Strategy<Value = Vec<S::Value>> {
+    proptest::collection::vec(strategy, 0..=most)
+}
+
+fn entries() -> impl Strategy<Value = Entries> {
+    let conversation = (
+        select(vec!["a", "a:x", "a:y", "b"]),
+        app(),
+        select(Kind::ALL.to_vec()),
+        few((person(), proptest::option::of(role())), 2),
+    );
+    let conversation =
+        conversation.prop_map(|(id, app, kind, people)| Conversation { id: id.to_owned(), app, kind, people });
+    let binding = (person(), pattern(), app(), proptest::option::weighted(0.9, role()));
+    let binding = binding.prop_map(|(user, scope, app, role)| Binding { user, scope, app, role });
+    let block = (person(), pattern(), app()).prop_map(|(user, conversation, app)| Block { user, conversation, app });
+    (few(conversation, 3), few(binding, 5), few(sanction(), 2), few(sanction(), 2), few(block, 1)).prop_map(
+        |(mut conversations, bindings, bans, mutes, blocks)| {
+            // One conversation stands in the file once.
+            let mut seen = std::collections::BTreeSet::new();
+            conversations.retain(|one| seen.insert(one.id.clone()));
+            Entries { conversations, bindings, bans, mutes, blocks }
+        },
+    )
+}
+
+fn document() -> impl Strategy<Value = Document> {
+    let rules = proptest::collection::vec(rule(), 0..7);
+    (rules, entries(), maybe(role())).prop_map(|(mut rules, entries, default_role)| {
+        for (index, rule) in rules.iter_mut().enumerate() {
+            rule.id = format!("r{}", (index * 7 + 3) % 11);
+        }
+        let ladder = Ladder::new(["guest", "mod", "owner"].map(str::to_owned));
+        Document { ladder, default_role, rules, entries, hash: String::new() }
+    })
+}
+
+fn caller() -> impl Strategy<Value = Caller> {
+    let kind = prop_oneof![3 => Just(CallerKind::User), 1 => Just(CallerKind::Service)];
+    let acme = any::<bool>().prop_map(|acme| {
+        let tenant = if acme { "acme" } else { "else" };
+        Map::from_iter([("tenant".to_owned(), Value::from(tenant))])
+    });
+    (kind, person(), select(vec!["idp", "other"]), acme, few((pattern(), role()), 2)).prop_map(
+        |(kind, subject, authenticator, claims, bindings)| Caller {
+            kind,
+            subject,
+            authenticator: authenticator.into(),
+            claims,
+            bindings,
+        },
+    )
+}
+
+fn ask(caller: &Caller) -> impl Strategy<Value = Ask> + use<> {
+    let own = caller.subject.clone();
+    let client = prop_oneof![3 => Just(own), 1 => person()];
+    let place = || prop_oneof![1 => Just(None), 4 => pattern().prop_map(Some)];
+    let action = select(vec![
+        Action::Login,
+        Action::Create,
+        Action::Join,
+        Action::Invite,
+        Action::Kick,
+        Action::UnblockClients,
+        Action::History,
+    ]);
+    let exact = |place: Option<Pattern>| place.filter(|place| place.exact().is_some());
+    let need = (action, place(), few(person(), 3)).prop_map(move |(action, place, targets)| {
+        let conversation = exact(place).filter(|_| !matches!(action, Action::Login | Action::Create));
+        Need { action, conversation, targets }
+    });
+    let operations = subsequence(vec![Action::Publish, Action::Subscribe, Action::History, Action::Presence], 1..=4);
+    let grant = (pattern(), operations)
+        .prop_map(|(resource, operations)| Grant { resource, operations: operations.into_iter().collect() });
+    (select(&APPS[..]), client, proptest::collection::vec(need, 1..3), few(grant, 2)).prop_map(
+        |(app, client, needs, wants)| Ask {
+            app: app.into(),
+            vendor: Vendor::Ably,
+            action: needs[0].action,
+            client,
+            conversation: needs[0].conversation.clone(),
+            members: needs[0].targets.clone(),
+            needs,
+            wants,
+        },
+    )
+}
+
+fn case() -> impl Strategy<Value = (Document, Caller, Ask)> {
+    caller().prop_flat_map(|caller| {
+        let ask = ask(&caller);
+        (document(), Just(caller), ask)
+    })
+}
+
+fn answer(document: &Document, caller: &Caller, ask: &Ask) -> Answer {
+    let policy = Policy::new(document.clone());
+    let facts = Facts { registers: &[policy.register()] };
+    match policy.decide(ask.clone(), caller, facts, NOW) {
+        Ok(permit) => {
+            assert_eq!(permit.ask(), ask);
+            let granted = permit.granted().iter();
+            Answer::Allowed {
+                rules: permit.rules().to_vec(),
+                granted: granted
+                    .map(|grant| (grant.resource.to_string(), grant.operations.iter().map(Action::as_str).collect()))
+                    .collect(),
+            }
+        }
+        Err(refusal) => match refusal.denial.cause {
+            Cause::Banned { user, scope, .. } => Answer::Banned(user, scope.to_string()),
+            Cause::TargetBanned { user, scope, .. } => Answer::TargetBanned(user, scope.to_string()),
+            Cause::Muted { user, scope, .. } => Answer::Muted(user, scope.to_string()),
+            Cause::TargetBlocks { user } => Answer::TargetBlocks(user),
+            Cause::Rule { id, .. } => Answer::DeniedBy(id),
+            Cause::NothingMatched { .. } => Answer::NothingMatched,
+        },
+    }
+}
+
+/// What an answer lets one do: for an ask without wants, all or nothing.
+fn allowed(answer: &Answer) -> Vec<(String, &'static str)> {
+    match answer {
+        Answer::Allowed { granted, .. } => {
+            let pairs =
+                granted.iter().flat_map(|(resource, operations)| operations.iter().map(|one| (resource.clone(), *one)));
+            pairs.chain([(String::new(), "")]).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 6_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn decides_as_the_oracle_does((document, caller, ask) in case()) {
+        let expected = Oracle { document: &document, caller: &caller, ask: &ask }.decide();
+        prop_assert_eq!(answer(&document, &caller, &ask), expected);
+    }
+
+    #[test]
+    fn the_order_in_the_file_never_matters((document, caller, ask) in case(), turn in 0..7_usize) {
+        let mut turned = document.clone();
+        let by = |len: usize| if len == 0 { 0 } else { turn % len };
+        turned.rules.reverse();
+        let middle = by(turned.rules.len());
+        turned.rules.rotate_left(middle);
+        turned.entries.bindings.reverse();
+        turned.entries.bans.reverse();
+        turned.entries.mutes.reverse();
+        turned.entries.conversations.reverse();
+        prop_assert_eq!(answer(&turned, &caller, &ask), answer(&document, &caller, &ask));
+    }
+
+    #[test]
+    fn another_ban_mute_or_deny_rule_never_allows_more(
+        (document, caller, ask) in case(), ban in sanction(), mute in sanction(), mut deny in rule(), which in 0..3_u8,
+    ) {
+        let mut stricter = document.clone();
+        match which {
+            0 => stricter.entries.bans.push(ban),
+            1 => stricter.entries.mutes.push(mute),
+            _ => {
+                deny.effect = Effect::Deny;
+                deny.id = "added".to_owned();
+                stricter.rules.push(deny);
+            }
+        }
+        let before = allowed(&answer(&document, &caller, &ask));
+        for pair in allowed(&answer(&stricter, &caller, &ask)) {
+            prop_assert!(before.contains(&pair), "{:?} is allowed only with the addition", pair);
+        }
+    }
+
+    #[test]
+    fn a_deny_rule_beats_every_allow_rule((document, caller, ask) in case()) {
+        let mut stricter = document;
+        stricter.rules.push(Rule::new("no", Effect::Deny, Action::ALL.iter().copied().collect()));
+        prop_assert_eq!(allowed(&answer(&stricter, &caller, &ask)), vec![]);
+    }
+}
+
+#[test]
+fn the_cases_are_not_all_alike() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    let mut runner = TestRunner::deterministic();
+    let mut seen: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+    for _ in 0..3_000 {
+        let (document, caller, ask) = case().new_tree(&mut runner).unwrap().current();
+        let name = match answer(&document, &caller, &ask) {
+            Answer::Allowed { granted, .. } if granted.is_empty() => "allowed",
+            Answer::Allowed { .. } => "granted",
+            Answer::Banned(..) => "banned",
+            Answer::TargetBanned(..) => "target banned",
+            Answer::Muted(..) => "muted",
+            Answer::TargetBlocks(_) => "target blocks",
+            Answer::DeniedBy(_) => "denied",
+            Answer::NothingMatched => "nothing matched",
+        };
+        *seen.entry(name).or_default() += 1;
+    }
+    assert_eq!(seen.len(), 8, "{seen:?}");
+    assert!(seen["allowed"] + seen["granted"] > 100, "{seen:?}");
+}
