@@ -1,0 +1,133 @@
+//! Ably's capabilities: what a client may do in which channels.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::model::{Action, ActionSet, Grant, Pattern, check_identifier, json};
+use crate::vendor::object::Object;
+use crate::vendor::{Invalid, nearest, shown};
+
+/// How many characters a channel's name or pattern may have.
+const LONGEST: usize = 255;
+
+/// How many pairs of a channel and an operation one request may ask for: each is decided for itself.
+const MOST_PAIRS: usize = 100;
+
+/// A capability as Ably reads it, in the one form that we sign: JSON without white space, channels and operations ascending by code point,
+/// and `*` for all operations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capability(String);
+
+impl Capability {
+    /// What these grants say. A channel without operations is left out, as Ably refuses empty lists.
+    pub fn of(grants: &[Grant]) -> Capability {
+        let mut channels: Vec<(String, ActionSet)> = grants
+            .iter()
+            .map(|grant| (grant.resource.to_string(), grant.operations.intersection(ActionSet::ABLY)))
+            .filter(|(_, operations)| !operations.is_empty())
+            .collect();
+        channels.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        let add = |object: Object, (name, operations): (String, ActionSet)| object.value(&name, &words(operations));
+        Capability(channels.into_iter().fold(Object::new(), add).finish())
+    }
+
+    /// Whether it allows nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0 == "{}"
+    }
+
+    /// The JSON.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn words(operations: ActionSet) -> Value {
+    if operations == ActionSet::ABLY {
+        return Value::from(vec!["*"]);
+    }
+    let mut words: Vec<&str> = operations.iter().map(Action::as_str).collect();
+    words.sort_unstable();
+    Value::from(words)
+}
+
+/// Reads a capability: an object, or the JSON of one. In canonical order, `*` as all the operations that it stands for.
+pub(super) fn read(value: &Value) -> Result<Vec<Grant>, Invalid> {
+    match value {
+        Value::Object(channels) => from_object(channels),
+        Value::String(text) => match json::object(text.as_bytes()) {
+            Ok(channels) => from_object(&channels),
+            Err(error) => Err(invalid(format!("must be a JSON object, but: {error}"))),
+        },
+        _ => Err(invalid("must be an object, {\"channel\": [\"operation\"]}, or its JSON in a string")),
+    }
+}
+
+fn from_object(channels: &Map<String, Value>) -> Result<Vec<Grant>, Invalid> {
+    let mut grants = BTreeMap::new();
+    for (name, operations) in channels {
+        let resource =
+            resource(name).map_err(|flaw| invalid(format!("has the channel {}, which {flaw}", shown(name))))?;
+        let operations =
+            set(operations).map_err(|flaw| invalid(format!("has, for the channel {}, {flaw}", shown(name))))?;
+        grants.insert(name, Grant { resource, operations });
+    }
+    within_bounds(grants.into_values().collect())
+}
+
+/// Holds a capability to its size: something, but not too many pairs.
+pub(super) fn within_bounds(grants: Vec<Grant>) -> Result<Vec<Grant>, Invalid> {
+    let pairs: usize = grants.iter().map(|grant| grant.operations.len()).sum();
+    match pairs {
+        0 => Err(invalid("must name at least one channel")),
+        1..=MOST_PAIRS => Ok(grants),
+        _ => Err(invalid(format!("has {pairs} pairs of channel and operation; at most {MOST_PAIRS} may be asked for"))),
+    }
+}
+
+/// Reads a channel's name or pattern.
+///
+/// # Errors
+/// In words that complete "the channel, which …".
+pub(super) fn resource(name: &str) -> Result<Pattern, String> {
+    check_identifier(name, LONGEST).map_err(|flaw| flaw.to_string())?;
+    let pattern = Pattern::parse(name).map_err(|bad| bad.to_string())?;
+    if name.starts_with(':') {
+        return Err("must not start with `:`".to_owned());
+    }
+    Ok(pattern)
+}
+
+fn set(operations: &Value) -> Result<ActionSet, String> {
+    let Value::Array(items) = operations else {
+        return Err("something that is no list of operations".to_owned());
+    };
+    let words: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
+    let words = words.ok_or("an operation that is no string")?;
+    match words.as_slice() {
+        [] => Err("no operations: name some, or leave the channel out".to_owned()),
+        ["*"] => Ok(ActionSet::ABLY),
+        several if several.contains(&"*") => Err("`*` beside other operations; it stands alone".to_owned()),
+        several => several.iter().map(|word| operation(word)).collect(),
+    }
+}
+
+fn operation(word: &str) -> Result<Action, String> {
+    if let Some(action) = Action::parse(word).filter(|action| action.is_ably_operation()) {
+        return Ok(action);
+    }
+    let nearest = nearest(word, ActionSet::ABLY.iter().map(Action::as_str)).unwrap_or_default();
+    Err(format!("the unknown operation {}; the nearest that is known: `{nearest}`", shown(word)))
+}
+
+fn invalid(message: impl Into<String>) -> Invalid {
+    Invalid::new("capability", message)
+}

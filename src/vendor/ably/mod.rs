@@ -1,0 +1,197 @@
+//! Ably: JSON Web Tokens and token requests, HMAC-SHA256 with the secret of an API key.
+
+mod capability;
+mod key;
+mod message;
+mod request;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{Invalid, Nonce, Signed, Ttl, keyless, must_permit};
+use crate::crypto::{base64, equal};
+use crate::model::{Action, ActionSet, Millis, Template};
+use crate::policy::Permit;
+
+pub use capability::Capability;
+pub use key::Key;
+pub use message::{Claims, TokenParams, TokenRequest, TokenRequestText};
+pub(super) use request::parse;
+
+/// What can be asked of an Ably app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// A token, as a JSON Web Token.
+    Token,
+    /// A request that Ably exchanges for a token.
+    TokenRequest,
+}
+
+impl Operation {
+    pub(super) fn parse(name: &str) -> Option<Operation> {
+        match name {
+            "token" => Some(Operation::Token),
+            "token-request" => Some(Operation::TokenRequest),
+            _ => None,
+        }
+    }
+}
+
+/// What is to be made.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Product {
+    /// A token.
+    Token {
+        /// How long it lives, in milliseconds.
+        ttl_ms: u64,
+        /// Claims of the caller's token that go into it as they are.
+        claims: Vec<(String, Value)>,
+    },
+    /// A token request.
+    TokenRequest {
+        /// How long the token will live, in milliseconds.
+        ttl_ms: u64,
+    },
+}
+
+/// Which families of user claims are made of the client's roles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UserClaims {
+    /// `ably.channel.…`, which Ably copies to the client's messages.
+    pub channel: bool,
+    /// `ably.room.…`, which Ably Chat reads.
+    pub room: bool,
+}
+
+/// The longest token that Ably accepts, in bytes.
+const LONGEST_TOKEN: usize = 6 * 1024;
+
+/// The shortest nonce of a token request that Ably accepts.
+const SHORTEST_NONCE: usize = 16;
+
+/// An Ably app.
+pub struct App {
+    name: Arc<str>,
+    keys: Vec<Key>,
+    ttl: Ttl,
+    revocable: bool,
+    capability: Vec<(Template, ActionSet)>,
+    user_claims: UserClaims,
+    pass_claims: Vec<String>,
+}
+
+impl App {
+    /// An app with its API keys: the first signs, all verify.
+    ///
+    /// `revocable` says that the keys' tokens can be revoked, so live an hour at most. `capability` is what is asked where a request
+    /// names none. `pass_claims` are copied from a caller's token into its own, but never those that are Ably's or say for whom and how
+    /// long a token is.
+    pub fn new(
+        name: Arc<str>,
+        keys: Vec<Key>,
+        ttl: Ttl,
+        revocable: bool,
+        capability: Vec<(Template, ActionSet)>,
+        user_claims: UserClaims,
+        mut pass_claims: Vec<String>,
+    ) -> App {
+        let mut seen = HashSet::new();
+        pass_claims.retain(|name| request::may_pass(name) && seen.insert(name.clone()));
+        App { name, keys, ttl, revocable, capability, user_claims, pass_claims }
+    }
+
+    /// Its name in the configuration.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The name of the key that signs: `appId.keyId`.
+    pub fn key_name(&self) -> Option<&str> {
+        self.keys.first().map(Key::name)
+    }
+
+    pub(super) fn sign(
+        &self,
+        permit: &Permit,
+        product: &Product,
+        at: Millis,
+        nonce: &Nonce,
+    ) -> Result<Signed, Invalid> {
+        must_permit(permit, Action::Login)?;
+        let key = self.keys.first().ok_or_else(keyless)?;
+        let capability = Capability::of(permit.granted());
+        if capability.is_empty() {
+            // Without a capability Ably would give all that the key can do.
+            return Err(Invalid::new("capability", "must be granted at least in part"));
+        }
+        match product {
+            Product::Token { ttl_ms, claims } => self.token(key, permit, &capability, at, *ttl_ms, claims),
+            Product::TokenRequest { ttl_ms } => token_request(key, permit, &capability, at, *ttl_ms, nonce),
+        }
+    }
+
+    fn token(
+        &self,
+        key: &Key,
+        permit: &Permit,
+        capability: &Capability,
+        at: Millis,
+        ttl_ms: u64,
+        passed: &[(String, Value)],
+    ) -> Result<Signed, Invalid> {
+        let expires_at = at.seconds().saturating_add((ttl_ms / 1000).max(1));
+        let claims = Claims {
+            issued_at: at.seconds(),
+            expires_at,
+            capability,
+            client: &permit.ask().client,
+            roles: permit.user_claims(),
+            families: self.user_claims,
+            passed,
+        };
+        let input = claims.signing_input(key.name());
+        let token = input.token(&key.mac(input.as_str()));
+        if token.len() > LONGEST_TOKEN {
+            let message =
+                format!("makes a token of {} bytes, and Ably takes {LONGEST_TOKEN}: ask for less", token.len());
+            return Err(Invalid::new("capability", message));
+        }
+        Ok(Signed::Token { token, expires_at })
+    }
+
+    pub(super) fn verify(&self, message: &str, mac: &[u8]) -> Option<usize> {
+        self.keys.iter().position(|key| equal(&key.mac(message), mac))
+    }
+}
+
+fn token_request(
+    key: &Key,
+    permit: &Permit,
+    capability: &Capability,
+    at: Millis,
+    ttl_ms: u64,
+    nonce: &Nonce,
+) -> Result<Signed, Invalid> {
+    if nonce.as_str().len() < SHORTEST_NONCE {
+        return Err(Invalid::new("nonce", format!("must have at least {SHORTEST_NONCE} characters for Ably")));
+    }
+    let params = TokenParams {
+        key_name: key.name().to_owned(),
+        ttl: Some(ttl_ms),
+        capability: Some(capability.as_str().to_owned()),
+        client_id: Some(permit.ask().client.clone()),
+        timestamp: at.0,
+        nonce: nonce.as_str().to_owned(),
+    };
+    let mac = base64(&key.mac(TokenRequestText::new(&params)?.as_str()));
+    Ok(Signed::TokenRequest(TokenRequest { params, mac }))
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("name", &self.name).field("keys", &self.keys).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,126 @@
+//! The string that LeanCloud has signed.
+//!
+//! Its fields are joined with `:` (guide "Security, Permission Management"):
+//!
+//! | action | message |
+//! |---|---|
+//! | login | `appid:client::timestamp:nonce` |
+//! | create | `appid:client:members:timestamp:nonce` |
+//! | join, invite | `appid:client:conv:members:timestamp:nonce:invite` |
+//! | leave, kick | `appid:client:conv:members:timestamp:nonce:kick` |
+//! | history | `appid:client:conv:nonce:timestamp`, or `…:timestamp:nonce` |
+//! | block-conversation | `appid:client:conv::timestamp:nonce:client-block-conversations` |
+//! | unblock-conversation | `appid:client:conv::timestamp:nonce:client-unblock-conversations` |
+//! | block-clients | `appid:client:conv:members:timestamp:nonce:conversation-block-clients` |
+//! | unblock-clients | `appid:client:conv:members:timestamp:nonce:conversation-unblock-clients` |
+//!
+//! `members` are the ids that the client will send, all of them and no others, ascending by code point and joined with `:`.
+
+use std::fmt::{self, Write as _};
+
+use super::{App, HistoryOrder};
+use crate::model::{Action, Ask};
+use crate::vendor::{Invalid, misfit};
+
+/// The string to sign.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Message(String);
+
+impl Message {
+    /// The message for what `ask` asks of `app`, byte for byte. `timestamp` is in the app's unit. Identifiers and nonce are taken as they
+    /// are: that they can't be read in two ways is for [`parse`](crate::vendor::parse) and [`Nonce`](crate::vendor::Nonce) to see to.
+    ///
+    /// # Errors
+    /// If the action is not LeanCloud's, or its conversation is missing or a pattern.
+    pub fn new(app: &App, ask: &Ask, timestamp: u64, nonce: &str) -> Result<Message, Invalid> {
+        let mut message = Message(String::with_capacity(room_for(app, ask, nonce)));
+        message.0.push_str(app.app_id());
+        message.field(&ask.client);
+        match ask.action {
+            Action::Login => message.field(""),
+            Action::Create => message.members(&ask.members),
+            Action::History => message.field(conversation(ask)?),
+            Action::BlockConversation | Action::UnblockConversation => {
+                message.field(conversation(ask)?);
+                message.field("");
+            }
+            _ => {
+                message.field(conversation(ask)?);
+                message.members(&ask.members);
+            }
+        }
+        match (ask.action, app.history()) {
+            (Action::History, HistoryOrder::NonceTimestamp) => message.nonce_and_timestamp(nonce, timestamp),
+            _ => message.timestamp_and_nonce(timestamp, nonce),
+        }
+        if let Some(word) = last_word(ask.action)? {
+            message.field(word);
+        }
+        Ok(message)
+    }
+
+    /// The text to sign.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn field(&mut self, text: &str) {
+        self.0.push(':');
+        self.0.push_str(text);
+    }
+
+    /// The members, or an empty field where there are none. Rust orders strings by their UTF-8 bytes, which is by code point.
+    fn members(&mut self, members: &[String]) {
+        let mut ascending: Vec<&str> = members.iter().map(String::as_str).collect();
+        ascending.sort_unstable();
+        if ascending.is_empty() {
+            self.field("");
+        }
+        for member in ascending {
+            self.field(member);
+        }
+    }
+
+    fn timestamp_and_nonce(&mut self, timestamp: u64, nonce: &str) {
+        // Writing to a string does not fail.
+        let _ = write!(self.0, ":{timestamp}:{nonce}");
+    }
+
+    fn nonce_and_timestamp(&mut self, nonce: &str, timestamp: u64) {
+        let _ = write!(self.0, ":{nonce}:{timestamp}");
+    }
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn conversation(ask: &Ask) -> Result<&str, Invalid> {
+    let name = ask.conversation.as_ref().and_then(|conversation| conversation.exact());
+    name.ok_or_else(|| Invalid::new("conv_id", "must name one conversation"))
+}
+
+/// What the message ends with, which tells most actions apart.
+fn last_word(action: Action) -> Result<Option<&'static str>, Invalid> {
+    match action {
+        Action::Login | Action::Create | Action::History => Ok(None),
+        Action::Join | Action::Invite => Ok(Some("invite")),
+        Action::Leave | Action::Kick => Ok(Some("kick")),
+        Action::BlockConversation => Ok(Some("client-block-conversations")),
+        Action::UnblockConversation => Ok(Some("client-unblock-conversations")),
+        Action::BlockClients => Ok(Some("conversation-block-clients")),
+        Action::UnblockClients => Ok(Some("conversation-unblock-clients")),
+        _ => Err(misfit("an action of LeanCloud's")),
+    }
+}
+
+/// Bytes enough for any message of this ask.
+fn room_for(app: &App, ask: &Ask, nonce: &str) -> usize {
+    /// The longest last word, a timestamp, and a separator for each field but the members.
+    const FIXED: usize = "conversation-unblock-clients".len() + "18446744073709551615".len() + 8;
+    let conversation = ask.conversation.as_ref().map_or(0, |pattern| pattern.prefix().len());
+    let members: usize = ask.members.iter().map(|member| member.len() + 1).sum();
+    app.app_id().len() + ask.client.len() + conversation + members + nonce.len() + FIXED
+}

@@ -1,0 +1,332 @@
+//! Reads what is asked of a LeanCloud app.
+//!
+//! Each action takes the fields that it signs. Where a client's library sends an empty list of members though the action has none, the
+//! list is taken for what it says: nothing.
+
+use super::{ACTIONS, App, HistoryOrder};
+use crate::model::{Action, Ask, Caller, Need, Pattern, Vendor};
+use crate::vendor::params::{client, identifier, not_a_star};
+use crate::vendor::{Invalid, Params, Product, Request, misfit};
+
+/// How many characters an identifier may have: what LeanCloud documents.
+const LONGEST: usize = 64;
+
+/// What ids of temporary conversations start with.
+const TEMPORARY: &str = "_tmp:";
+
+/// Reads a request for `action`, one of LeanCloud's.
+pub(in crate::vendor) fn parse(
+    app: &App,
+    action: Action,
+    params: &Params,
+    caller: Option<&Caller>,
+) -> Result<Request, Invalid> {
+    if !ACTIONS.contains(action) {
+        return Err(misfit("an action of LeanCloud's"));
+    }
+    params.only(&["client_id", "conv_id", "members"])?;
+    let client = client("client_id", params.text("client_id")?, caller)?;
+    check_client("client_id", client)?;
+    let conversation = conversation(action, params)?;
+    let members = members(action, client, params)?;
+    let needs = needs(app, action, client, conversation, &members);
+    let ask = Ask {
+        app: app.name().clone(),
+        vendor: Vendor::LeanCloud,
+        action: needs.first().map_or(action, |need| need.action),
+        client: client.to_owned(),
+        conversation: conversation.map(exact),
+        members,
+        needs,
+        wants: Vec::new(),
+    };
+    Ok(Request { ask, product: Product::LeanCloud })
+}
+
+fn conversation(action: Action, params: &Params) -> Result<Option<&str>, Invalid> {
+    let has_one = !matches!(action, Action::Login | Action::Create);
+    match params.text("conv_id")? {
+        None if has_one => Err(Invalid::new("conv_id", format!("must be given: {action} is about a conversation"))),
+        None => Ok(None),
+        Some(_) if !has_one => Err(Invalid::new("conv_id", format!("must be left out: {action} has no conversation"))),
+        Some(id) => check_conversation(action, id).map(|()| Some(id)),
+    }
+}
+
+fn members(action: Action, client: &str, params: &Params) -> Result<Vec<String>, Invalid> {
+    let given = params.list("members")?;
+    for (place, member) in given.iter().flatten().enumerate() {
+        check_client(&format!("members[{place}]"), member)?;
+    }
+    let wrong = |message: String| Err(Invalid::new("members", message));
+    match (action, given) {
+        (Action::Create, given) => Ok(given.unwrap_or_default()),
+        (Action::Join | Action::Leave, None) => Ok(vec![client.to_owned()]),
+        (Action::Join | Action::Leave, Some(members)) if is_just(client, &members) => Ok(members),
+        (Action::Join | Action::Leave, _) => {
+            wrong(format!("must be left out or be the client: one can only {action} oneself"))
+        }
+        (Action::Invite | Action::Kick | Action::BlockClients | Action::UnblockClients, given) => match given {
+            Some(members) if !members.is_empty() => Ok(members),
+            _ => wrong(format!("must name at least one client to {action}")),
+        },
+        (_, Some(members)) if !members.is_empty() => wrong(format!("must be left out: {action} has none")),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Whether the members, as a set, are the client.
+fn is_just(client: &str, members: &[String]) -> bool {
+    !members.is_empty() && members.iter().all(|member| member == client)
+}
+
+/// All that the signature can be used for, and so all that must be allowed.
+fn needs(app: &App, action: Action, client: &str, conversation: Option<&str>, members: &[String]) -> Vec<Need> {
+    let need = |action, targets| Need { action, conversation: conversation.map(exact), targets };
+    let bare = |action| need(action, Vec::new());
+    let others = || each_once(members.iter().filter(|member| *member != client));
+    match action {
+        Action::Login => vec![bare(Action::Login), bare(Action::Create)],
+        Action::Create if members.is_empty() => vec![bare(Action::Create), bare(Action::Login)],
+        Action::Create => {
+            [Some(need(Action::Create, others())), history_like(app, members)].into_iter().flatten().collect()
+        }
+        Action::Invite | Action::Kick => {
+            let own = if action == Action::Invite { Action::Join } else { Action::Leave };
+            let own = members.iter().any(|member| member == client).then(|| bare(own));
+            let others = Some(others()).filter(|others| !others.is_empty()).map(|others| need(action, others));
+            others.into_iter().chain(own).collect()
+        }
+        Action::History => {
+            [Some(bare(Action::History)), creation_like(app, client, conversation)].into_iter().flatten().collect()
+        }
+        Action::BlockClients | Action::UnblockClients => vec![need(action, each_once(members))],
+        _ => vec![bare(action)],
+    }
+}
+
+/// The history whose message is byte for byte that of creating a conversation with these members.
+fn history_like(app: &App, members: &[String]) -> Option<Need> {
+    match members {
+        [member] if app.history() == HistoryOrder::TimestampNonce => {
+            Some(Need { action: Action::History, conversation: Some(exact(member)), targets: Vec::new() })
+        }
+        _ => None,
+    }
+}
+
+/// The creation whose message is byte for byte that of this conversation's history.
+fn creation_like(app: &App, client: &str, conversation: Option<&str>) -> Option<Need> {
+    let member = conversation.filter(|_| app.history() == HistoryOrder::TimestampNonce)?;
+    let targets = if member == client { Vec::new() } else { vec![member.to_owned()] };
+    Some(Need { action: Action::Create, conversation: None, targets })
+}
+
+fn each_once<'a>(members: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+    let mut members: Vec<&String> = members.into_iter().collect();
+    members.sort_unstable();
+    members.dedup();
+    members.into_iter().cloned().collect()
+}
+
+fn exact(name: &str) -> Pattern {
+    Pattern::Exact(name.to_owned())
+}
+
+fn check_client(field: &str, id: &str) -> Result<(), Invalid> {
+    not_a_star(field, id)?;
+    check_plain(field, id)
+}
+
+fn check_conversation(action: Action, id: &str) -> Result<(), Invalid> {
+    if id.contains('*') {
+        return Err(Invalid::new("conv_id", "must name one conversation, without `*`"));
+    }
+    // The message of a temporary conversation's history could be read as that of another action.
+    let plain = id.strip_prefix(TEMPORARY).filter(|_| action != Action::History);
+    check_plain("conv_id", plain.unwrap_or(id))
+}
+
+/// An identifier that can't be read as more or less than one field of the message.
+fn check_plain(field: &str, id: &str) -> Result<(), Invalid> {
+    identifier(field, id, LONGEST)?;
+    if id.contains(':') {
+        return Err(Invalid::new(field, "must not hold `:`, which separates the fields of what is signed"));
+    }
+    if id == "_tmp" {
+        return Err(Invalid::new(field, "must not be `_tmp`, which marks temporary conversations"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::vendor::testing::{params, service, user};
+
+    fn app(history: HistoryOrder) -> App {
+        App::new("leancloud".into(), "appid".to_owned(), &[], super::super::TimestampUnit::default(), history)
+    }
+
+    fn ask_in(history: HistoryOrder, action: Action, values: Value) -> Result<Ask, Invalid> {
+        parse(&app(history), action, &params(values), Some(&user("tom"))).map(|request| request.ask)
+    }
+
+    fn ask(action: Action, values: Value) -> Result<Ask, Invalid> {
+        ask_in(HistoryOrder::NonceTimestamp, action, values)
+    }
+
+    fn error(action: Action, values: Value) -> String {
+        ask(action, values).unwrap_err().to_string()
+    }
+
+    /// The needs as text: `kick@room(mary,tom)`.
+    fn needs(ask: &Ask) -> Vec<String> {
+        let place = |need: &Need| need.conversation.as_ref().map(|place| format!("@{place}")).unwrap_or_default();
+        ask.needs.iter().map(|need| format!("{}{}({})", need.action, place(need), need.targets.join(","))).collect()
+    }
+
+    #[test]
+    fn login_and_an_empty_creation_are_one() {
+        let login = ask(Action::Login, json!({})).unwrap();
+        assert_eq!((login.action, login.client.as_str()), (Action::Login, "tom"));
+        assert_eq!(needs(&login), ["login()", "create()"]);
+        let create = ask(Action::Create, json!({"members": []})).unwrap();
+        assert_eq!(create.action, Action::Create);
+        assert_eq!(needs(&create), ["create()", "login()"]);
+        assert_eq!(needs(&ask(Action::Create, json!({})).unwrap()), ["create()", "login()"]);
+    }
+
+    #[test]
+    fn who_creates_is_no_target_but_is_signed() {
+        let create = ask(Action::Create, json!({"members": ["tom", "mary", "bob", "mary"]})).unwrap();
+        assert_eq!(needs(&create), ["create(bob,mary)"]);
+        assert_eq!(create.members, ["tom", "mary", "bob", "mary"]);
+        assert_eq!(needs(&ask(Action::Create, json!({"members": ["tom"]})).unwrap()), ["create()"]);
+    }
+
+    #[test]
+    fn inviting_oneself_is_joining_and_kicking_oneself_is_leaving() {
+        for (asked, own) in [(Action::Invite, Action::Join), (Action::Kick, Action::Leave)] {
+            for members in [json!(["tom"]), json!(["tom", "tom"])] {
+                let ask = ask(asked, json!({"conv_id": "room", "members": members})).unwrap();
+                assert_eq!(ask.action, own);
+                assert_eq!(needs(&ask), [format!("{own}@room()")]);
+                assert_eq!(json!(ask.members), members);
+            }
+            let mixed = ask(asked, json!({"conv_id": "room", "members": ["tom", "mary"]})).unwrap();
+            assert_eq!(mixed.action, asked);
+            assert_eq!(needs(&mixed), [format!("{asked}@room(mary)"), format!("{own}@room()")]);
+            let others = ask(asked, json!({"conv_id": "room", "members": ["mary", "bob"]})).unwrap();
+            assert_eq!(needs(&others), [format!("{asked}@room(bob,mary)")]);
+        }
+    }
+
+    #[test]
+    fn joining_and_leaving_are_for_oneself() {
+        for action in [Action::Join, Action::Leave] {
+            let bare = ask(action, json!({"conv_id": "room"})).unwrap();
+            assert_eq!(
+                (bare.members.as_slice(), needs(&bare)),
+                (&["tom".to_owned()][..], vec![format!("{action}@room()")])
+            );
+            let given = ask(action, json!({"conv_id": "room", "members": ["tom", "tom"]})).unwrap();
+            assert_eq!(given.members, ["tom", "tom"]);
+            for members in [json!([]), json!(["mary"]), json!(["tom", "mary"])] {
+                assert!(
+                    error(action, json!({"conv_id": "room", "members": members}))
+                        .starts_with("members must be left out")
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn blocking_names_its_targets_even_oneself() {
+        let ask = ask(Action::BlockClients, json!({"conv_id": "room", "members": ["tom", "mary", "mary"]})).unwrap();
+        assert_eq!(needs(&ask), ["block-clients@room(mary,tom)"]);
+        assert_eq!(ask.members, ["tom", "mary", "mary"]);
+    }
+
+    #[test]
+    fn where_the_timestamp_comes_first_history_and_creation_are_tied() {
+        let tied = |action, values| needs(&ask_in(HistoryOrder::TimestampNonce, action, values).unwrap());
+        assert_eq!(tied(Action::Create, json!({"members": ["mary"]})), ["create(mary)", "history@mary()"]);
+        assert_eq!(tied(Action::Create, json!({"members": ["tom"]})), ["create()", "history@tom()"]);
+        assert_eq!(tied(Action::Create, json!({"members": ["mary", "mary"]})), ["create(mary)"]);
+        assert_eq!(tied(Action::Create, json!({})), ["create()", "login()"]);
+        assert_eq!(tied(Action::History, json!({"conv_id": "room"})), ["history@room()", "create(room)"]);
+        assert_eq!(tied(Action::History, json!({"conv_id": "tom"})), ["history@tom()", "create()"]);
+        assert_eq!(needs(&ask(Action::History, json!({"conv_id": "room"})).unwrap()), ["history@room()"]);
+    }
+
+    #[test]
+    fn each_action_takes_what_it_signs() {
+        assert_eq!(
+            error(Action::Login, json!({"conv_id": "room"})),
+            "conv_id must be left out: login has no conversation"
+        );
+        assert_eq!(
+            error(Action::Create, json!({"conv_id": "room"})),
+            "conv_id must be left out: create has no conversation"
+        );
+        assert_eq!(error(Action::Login, json!({"members": ["mary"]})), "members must be left out: login has none");
+        for action in [Action::History, Action::BlockConversation, Action::UnblockConversation] {
+            assert_eq!(ask(action, json!({"conv_id": "room", "members": []})).unwrap().members, Vec::<String>::new());
+            assert!(
+                error(action, json!({"conv_id": "room", "members": ["tom"]})).starts_with("members must be left out")
+            );
+            assert!(error(action, json!({})).starts_with("conv_id must be given"));
+        }
+        for action in [Action::Invite, Action::Kick, Action::BlockClients, Action::UnblockClients] {
+            for values in [json!({"conv_id": "room"}), json!({"conv_id": "room", "members": []})] {
+                assert_eq!(error(action, values), format!("members must name at least one client to {action}"));
+            }
+        }
+        assert_eq!(
+            error(Action::Kick, json!({"conv_id": "room", "memebers": ["mary"]})),
+            "memebers is not known here; the nearest that is: `members`"
+        );
+        assert!(error(Action::Publish, json!({})).contains("LeanCloud"));
+    }
+
+    #[test]
+    fn no_id_can_be_read_as_another_field() {
+        let long = "x".repeat(65);
+        for id in ["", "a:b", "_tmp", "*", " tom", "to\nm", "to\0m", long.as_str()] {
+            let own = error(Action::Login, json!({"client_id": id}));
+            assert!(own.starts_with("client_id must "), "{id:?}: {own}");
+            let member = error(Action::Invite, json!({"conv_id": "room", "members": ["mary", id]}));
+            assert!(member.starts_with("members[1] must "), "{id:?}: {member}");
+            let place = error(Action::Join, json!({"conv_id": id}));
+            assert!(place.starts_with("conv_id must "), "{id:?}: {place}");
+            let temporary = error(Action::Join, json!({"conv_id": format!("_tmp:{id}")}));
+            assert!(temporary.starts_with("conv_id must "), "{id:?}: {temporary}");
+        }
+        assert!(error(Action::Join, json!({"conv_id": "chat*"})).contains("without `*`"));
+    }
+
+    #[test]
+    fn temporary_conversations_have_no_history() {
+        let join = ask(Action::Join, json!({"conv_id": format!("_tmp:{}", "x".repeat(64))})).unwrap();
+        assert!(join.conversation.unwrap().exact().unwrap().starts_with("_tmp:x"));
+        assert!(error(Action::History, json!({"conv_id": "_tmp:x"})).starts_with("conv_id must not hold `:`"));
+        assert!(error(Action::Join, json!({"conv_id": "_tmp:_tmp:x"})).starts_with("conv_id must not hold `:`"));
+    }
+
+    #[test]
+    fn only_users_have_a_default() {
+        let parse = |values, caller| parse(&app(HistoryOrder::default()), Action::Login, &params(values), caller);
+        let orders = service("orders");
+        let error = parse(json!({}), Some(&orders)).unwrap_err().to_string();
+        assert_eq!(error, "client_id must be given: a service must name the client");
+        assert_eq!(parse(json!({}), None).unwrap_err().to_string(), "client_id must be given");
+        assert_eq!(parse(json!({"client_id": "mary"}), Some(&orders)).unwrap().ask.client, "mary");
+        let unfit = user("https://id/tom");
+        assert!(parse(json!({}), Some(&unfit)).unwrap_err().to_string().starts_with("client_id must not hold `:`"));
+    }
+}

@@ -1,0 +1,186 @@
+//! A request's parameters, each with its one right type.
+
+use serde_json::{Map, Value};
+
+use super::{Invalid, nearest, shown};
+use crate::model::{Caller, CallerKind, check_identifier};
+
+/// A request's parameters.
+#[derive(Clone, Debug, Default)]
+pub struct Params {
+    /// By name.
+    pub values: Map<String, Value>,
+    /// They are from a query or a form, where all values are strings and unknown names are ignored; or from a client whose JSON is read
+    /// as forgivingly, `null` being as good as absent.
+    pub lenient: bool,
+}
+
+/// A minute, in milliseconds.
+pub(super) const MINUTE: u64 = 60 * 1000;
+
+impl Params {
+    /// Refuses names that are not known here, unless they are to be ignored.
+    pub(super) fn only(&self, known: &[&str]) -> Result<(), Invalid> {
+        let unknown = self.values.keys().find(|name| !known.contains(&name.as_str()));
+        match unknown {
+            Some(name) if !self.lenient => {
+                let message = match nearest(name, known.iter().copied()) {
+                    Some(known) => format!("is not known here; the nearest that is: `{known}`"),
+                    None => "is not known here: nothing is taken".to_owned(),
+                };
+                Err(Invalid::new(name.chars().take(64).collect::<String>(), message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn value(&self, field: &str) -> Option<&Value> {
+        self.values.get(field).filter(|value| !(self.lenient && value.is_null()))
+    }
+
+    pub(super) fn text(&self, field: &str) -> Result<Option<&str>, Invalid> {
+        match self.value(field) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(Invalid::new(field, format!("must be a string, not {}", kind(other)))),
+        }
+    }
+
+    pub(super) fn list(&self, field: &str) -> Result<Option<Vec<String>>, Invalid> {
+        let items = match self.value(field) {
+            None => return Ok(None),
+            Some(Value::Array(items)) => items,
+            Some(other) => return Err(Invalid::new(field, format!("must be a list of strings, not {}", kind(other)))),
+        };
+        let text = |(place, item): (usize, &Value)| match item {
+            Value::String(text) => Ok(text.clone()),
+            other => Err(Invalid::new(format!("{field}[{place}]"), format!("must be a string, not {}", kind(other)))),
+        };
+        items.iter().enumerate().map(text).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// A duration in milliseconds: a number of `unit`s, of so many milliseconds each, or a text with a unit of its own.
+    pub(super) fn duration(&self, field: &str, unit: u64) -> Result<Option<u64>, Invalid> {
+        let Some(value) = self.value(field) else {
+            return Ok(None);
+        };
+        let plain = match value {
+            Value::String(text) if self.lenient => digits(text),
+            other => other.as_u64(),
+        };
+        let duration = plain.map(|number| number.saturating_mul(unit)).or_else(|| with_unit(value.as_str()?));
+        let units = if unit == 1 { "milliseconds" } else { "seconds" };
+        let message = || format!("must be a whole number of {units}, or a text with a unit, as \"30m\"");
+        duration.map(Some).ok_or_else(|| Invalid::new(field, message()))
+    }
+}
+
+/// The client that is named, or else the caller, if that is a user.
+pub(super) fn client<'a>(field: &str, named: Option<&'a str>, caller: Option<&'a Caller>) -> Result<&'a str, Invalid> {
+    match (named, caller) {
+        (Some(client), _) => Ok(client),
+        (None, Some(caller)) if caller.kind == CallerKind::User => Ok(&caller.subject),
+        (None, Some(_)) => Err(Invalid::new(field, "must be given: a service must name the client")),
+        (None, None) => Err(Invalid::new(field, "must be given")),
+    }
+}
+
+/// Holds an identifier to what is common to all vendors.
+pub(super) fn identifier(field: &str, id: &str, max: usize) -> Result<(), Invalid> {
+    check_identifier(id, max).map_err(|flaw| Invalid::new(field, flaw.to_string()))
+}
+
+/// Refuses a client or member by the name `*`, which is nobody's.
+pub(super) fn not_a_star(field: &str, id: &str) -> Result<(), Invalid> {
+    if id == "*" {
+        return Err(Invalid::new(field, format!("must name one client, not {}", shown(id))));
+    }
+    Ok(())
+}
+
+fn digits(text: &str) -> Option<u64> {
+    let all = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    all.then(|| text.parse().unwrap_or(u64::MAX))
+}
+
+/// `"500ms"`, `"30s"`, `"10m"`, `"1h"`, `"1d"`, in milliseconds.
+fn with_unit(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let unit = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => MINUTE,
+        "h" => 60 * MINUTE,
+        "d" => 24 * 60 * MINUTE,
+        _ => return None,
+    };
+    digits(number).map(|number| number.saturating_mul(unit))
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn params(values: Value, lenient: bool) -> Params {
+        let Value::Object(values) = values else { unreachable!() };
+        Params { values, lenient }
+    }
+
+    #[test]
+    fn unknown_names_are_refused_with_the_nearest_or_ignored() {
+        let error = params(json!({"clientid": "tom"}), false).only(&["client_id", "conv_id"]).unwrap_err();
+        assert_eq!(error.to_string(), "clientid is not known here; the nearest that is: `client_id`");
+        assert_eq!(params(json!({"rnd": "1"}), true).only(&["client_id"]), Ok(()));
+        let error = params(json!({"x".repeat(100): 1}), false).only(&[]).unwrap_err();
+        assert_eq!(error.field.len(), 64);
+    }
+
+    #[test]
+    fn each_type_is_told_by_name() {
+        let params = params(json!({"text": 1, "list": "a", "items": ["a", null], "null": null}), false);
+        assert_eq!(params.text("text").unwrap_err().to_string(), "text must be a string, not a number");
+        assert_eq!(params.text("null").unwrap_err().to_string(), "null must be a string, not null");
+        assert_eq!(params.list("list").unwrap_err().to_string(), "list must be a list of strings, not a string");
+        assert_eq!(params.list("items").unwrap_err().to_string(), "items[1] must be a string, not null");
+        assert_eq!(params.text("absent"), Ok(None));
+    }
+
+    #[test]
+    fn null_is_absent_where_reading_is_lenient() {
+        assert_eq!(params(json!({"text": null}), true).text("text"), Ok(None));
+    }
+
+    #[test]
+    fn durations_are_numbers_or_carry_their_unit() {
+        let read = |value: Value, lenient, unit| params(json!({"ttl": value}), lenient).duration("ttl", unit);
+        assert_eq!(read(json!(600), false, 1000), Ok(Some(600_000)));
+        assert_eq!(read(json!(600), false, 1), Ok(Some(600)));
+        assert_eq!(read(json!("30m"), false, 1), Ok(Some(1_800_000)));
+        assert_eq!(read(json!("1h"), true, 1000), Ok(Some(3_600_000)));
+        assert_eq!(read(json!("600"), true, 1000), Ok(Some(600_000)));
+        assert_eq!(read(json!(u64::MAX), false, 1000), Ok(Some(u64::MAX)));
+        assert_eq!(read(json!("99999999999999999999999h"), false, 1), Ok(Some(u64::MAX)));
+        for bad in [json!("600"), json!(-1), json!(1.5), json!(true), json!(null), json!("m"), json!("1 h"), json!("")]
+        {
+            let error = read(bad.clone(), false, 1000).unwrap_err();
+            assert!(error.message.starts_with("must be a whole number of seconds"), "{bad}");
+        }
+        assert!(read(json!("-600"), true, 1).is_err());
+        assert!(read(json!("+600"), true, 1).is_err());
+    }
+}

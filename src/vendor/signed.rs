@@ -1,0 +1,84 @@
+//! The answers.
+
+use std::fmt;
+
+use super::ably::TokenRequest;
+use super::object::Object;
+
+/// What was signed, ready to be answered. `Debug` shows only what kind of thing it is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Signed {
+    /// LeanCloud's, for every action.
+    Signature {
+        /// HMAC-SHA1, in lower-case hex.
+        signature: String,
+        /// In the app's unit, milliseconds or seconds.
+        timestamp: u64,
+        /// As signed.
+        nonce: String,
+    },
+    /// TalkJS's, of a user id.
+    UserSignature {
+        /// As signed.
+        user_id: String,
+        /// HMAC-SHA256, in lower-case hex.
+        signature: String,
+    },
+    /// TalkJS's and Ably's JSON Web Tokens.
+    Token {
+        /// The token.
+        token: String,
+        /// When it runs out, in Unix seconds.
+        expires_at: u64,
+    },
+    /// Ably's, to be exchanged for a token there.
+    TokenRequest(TokenRequest),
+}
+
+impl Signed {
+    /// The answer as JSON.
+    pub fn to_json(&self) -> String {
+        match self {
+            Signed::Signature { signature, timestamp, nonce } => Object::new()
+                .string("signature", signature)
+                .number("timestamp", *timestamp)
+                .string("nonce", nonce)
+                .finish(),
+            Signed::UserSignature { user_id, signature } => {
+                Object::new().string("user_id", user_id).string("signature", signature).finish()
+            }
+            Signed::Token { token, expires_at } => {
+                Object::new().string("token", token).number("expires_at", *expires_at).finish()
+            }
+            Signed::TokenRequest(request) => request.to_json(),
+        }
+    }
+
+    /// The token alone, for an answer in plain text.
+    pub fn token(&self) -> Option<&str> {
+        match self {
+            Signed::Token { token, .. } => Some(token),
+            _ => None,
+        }
+    }
+
+    /// The nonce, if one was signed.
+    pub fn nonce(&self) -> Option<&str> {
+        match self {
+            Signed::Signature { nonce, .. } => Some(nonce),
+            Signed::TokenRequest(request) => Some(&request.params.nonce),
+            Signed::UserSignature { .. } | Signed::Token { .. } => None,
+        }
+    }
+}
+
+impl fmt::Debug for Signed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Signed::Signature { .. } => "Signature(…)",
+            Signed::UserSignature { .. } => "UserSignature(…)",
+            Signed::Token { .. } => "Token(…)",
+            Signed::TokenRequest(_) => "TokenRequest(…)",
+        })
+    }
+}

@@ -1,0 +1,242 @@
+//! Tells which user ids could be read as the first two parts of a JSON Web Token.
+//!
+//! TalkJS's signature of a user id and the signature of a token are the same MAC with the same key. So the signature of the user id
+//! `base64url(header).base64url(payload)` makes it a valid token, of whatever powers the payload claims. Two nets catch those ids:
+//!
+//! - What stands before the first `.` and is Base64, in either alphabet or both, padded or not, must not start like a JSON object.
+//! - Whatever any decoder that we know of could make of what stands before the last `.` must not name the algorithm, which every header
+//!   does. Decoders are known that skip strange characters (PHP, Python, Node), take one for its low byte (Node), or go on behind
+//!   padding; and readers that skip comments before the object (Gson) or take UTF-16 (Python).
+
+/// Whether this id could be read as a token without its signature.
+pub(super) fn looks_like_jwt(id: &str) -> bool {
+    let Some((before_last, _)) = id.rsplit_once('.') else {
+        // Without a `.` it is no token yet. What is text throughout could still be a header; mere bytes could not, and one in
+        // twenty-five of all hexadecimal ids decodes to some that start with `{`.
+        return plain(id).is_some_and(|bytes| starts_object(&bytes) && std::str::from_utf8(&bytes).is_ok());
+    };
+    let first = id.split('.').next().and_then(plain);
+    first.is_some_and(|bytes| starts_object(&bytes)) || readings(before_last).any(|bytes| names_algorithm(&bytes))
+}
+
+/// The bytes of what is Base64 but for padding and white space.
+fn plain(text: &str) -> Option<Vec<u8>> {
+    let reading = Reading { standard: true, url_safe: true, low_byte: false };
+    let base64 = |c: char| c == '=' || c.is_whitespace() || reading.sextet(c).is_some();
+    text.chars().all(base64).then(|| reading.decode(text))
+}
+
+/// Whether it starts with `{`, behind white space, NULs and byte order marks.
+fn starts_object(bytes: &[u8]) -> bool {
+    let skipped = |byte: u8| byte.is_ascii_whitespace() || [0, 0x0b, 0xef, 0xbb, 0xbf, 0xfe, 0xff].contains(&byte);
+    bytes.iter().find(|byte| !skipped(**byte)) == Some(&b'{')
+}
+
+/// Whether it says `HS256`, in one-byte or two-byte characters, or has an escape that could stand for a part of that.
+fn names_algorithm(bytes: &[u8]) -> bool {
+    let text: Vec<u8> = bytes.iter().filter(|byte| **byte != 0).map(u8::to_ascii_lowercase).collect();
+    let says = |word: &[u8]| text.windows(word.len()).any(|window| window == word);
+    says(b"hs256") || says(b"\\u") || says(b"\\x")
+}
+
+/// How a decoder may read Base64: which characters count, and whether those beyond Latin-1 count as their low byte.
+#[derive(Clone, Copy)]
+struct Reading {
+    standard: bool,
+    url_safe: bool,
+    low_byte: bool,
+}
+
+/// What decoders may make of a text.
+fn readings(text: &str) -> impl Iterator<Item = Vec<u8>> {
+    // A decoder that goes on behind padding starts anew there.
+    let behind_padding = text.match_indices('=').map(|(place, _)| &text[place + 1..]);
+    let starts = std::iter::once(text).chain(behind_padding.filter(|rest| !rest.starts_with('=')));
+    starts.flat_map(|start| all_readings().map(move |reading| reading.decode(start)))
+}
+
+fn all_readings() -> impl Iterator<Item = Reading> {
+    (0..8).map(|bits| Reading { standard: bits & 1 != 0, url_safe: bits & 2 != 0, low_byte: bits & 4 != 0 })
+}
+
+impl Reading {
+    /// The bytes, without what is not of the alphabet and without bits left over.
+    fn decode(self, text: &str) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(text.len());
+        let (mut bits, mut held) = (0_u32, 0);
+        for sextet in text.chars().filter_map(|c| self.sextet(c)) {
+            bits = bits << 6 | sextet;
+            held += 6;
+            if held >= 8 {
+                held -= 8;
+                let [.., byte] = (bits >> held).to_be_bytes();
+                bytes.push(byte);
+            }
+        }
+        bytes
+    }
+
+    fn sextet(self, c: char) -> Option<u32> {
+        let c = if self.low_byte { char::from_u32(c as u32 & 0xff)? } else { c };
+        match c {
+            'A'..='Z' => Some(c as u32 - 'A' as u32),
+            'a'..='z' => Some(c as u32 - 'a' as u32 + 26),
+            '0'..='9' => Some(c as u32 - '0' as u32 + 52),
+            '+' if self.standard => Some(62),
+            '/' if self.standard => Some(63),
+            '-' if self.url_safe => Some(62),
+            '_' if self.url_safe => Some(63),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use base64::Engine as _;
+    use base64::alphabet;
+    use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::crypto::{base64, base64url};
+
+    const HEADER: &[u8] = br#"{"alg":"HS256"}"#;
+    const PAYLOAD: &[u8] = br#"{"tokenType":"app","iss":"appid","exp":99999999999}"#;
+
+    fn utf16(mark: bool, bytes: fn(u16) -> [u8; 2]) -> String {
+        let mark = mark.then_some('\u{feff}').into_iter();
+        let text: String = mark.chain(HEADER.iter().map(|byte| char::from(*byte))).collect();
+        base64url(&text.encode_utf16().flat_map(bytes).collect::<Vec<u8>>())
+    }
+
+    fn token(header: &str) -> String {
+        format!("{header}.{}", base64url(PAYLOAD))
+    }
+
+    #[test]
+    fn ordinary_ids_are_no_tokens() {
+        for id in [
+            "alice",
+            "123456",
+            "3f2504e0-4f89-11d3-9a0c-0305e82c3301",
+            "e2504e04-4f89-11d3-9a0c-0305e82c3301",
+            "e9a1b2c3d4e5f60718293a4b",
+            "bob+chat@example.com",
+            "Alice Smith",
+            "first.last@example.com",
+            "用户1",
+            "🚀user",
+            "a/b?c=d&e#f%20",
+            "ezra",
+            "ewan@example.com",
+            "ezra@example.com",
+            "eve.e4-e5@example.com.au",
+            "hs256.fan",
+            "",
+            ".",
+            "...",
+            "{",
+        ] {
+            assert!(!looks_like_jwt(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn every_spelling_of_a_header_is_seen() {
+        let padded = base64(br#"{"alg":"HS256" }"#);
+        assert!(padded.ends_with('='));
+        let plain = base64url(HEADER);
+        let (start, rest) = plain.split_at(1);
+        for header in [
+            plain.clone(),
+            padded,
+            base64url(b" \t\r\n{\"alg\":\"HS256\"}"),
+            base64url(b"\xef\xbb\xbf{\"alg\":\"HS256\"}"),
+            utf16(true, u16::to_be_bytes),
+            utf16(false, u16::to_be_bytes),
+            utf16(true, u16::to_le_bytes),
+            utf16(false, u16::to_le_bytes),
+            base64url(b"{\"alg\":\"HS256\",\"x\":\"\xff\"}"),
+            base64url(b"{alg:HS256}"),
+            base64url(b"#\n{\"alg\":\"HS256\"}"),
+            base64url(b"/**/{\"alg\":\"hs256\"}"),
+            base64url(br#"/**/{"alg":"\u0048S256"}"#),
+            // Characters that a decoder may skip.
+            format!("{start}={rest}"),
+            format!("{start} {rest}"),
+            format!("{start}.{rest}"),
+            format!("{start}é{rest}"),
+            format!(".{plain}"),
+            format!("+{plain}"),
+            format!("-{start}_{rest}"),
+            format!("{start}/{rest}"),
+            // A decoder that goes on behind padding.
+            format!("{}{plain}", base64(b" ")),
+            format!("{}=={plain}", base64(b"\n")),
+            // A character whose low byte is the letter.
+            format!("\u{165}{rest}"),
+        ] {
+            assert!(looks_like_jwt(&token(&header)), "{header}");
+            assert!(looks_like_jwt(&format!("{}.", token(&header))), "{header}");
+            assert!(looks_like_jwt(&format!("{}.x.y", token(&header))), "{header}");
+        }
+    }
+
+    #[test]
+    fn bits_left_over_change_nothing() {
+        // "ew", "ex", "ey" and "ez" differ in bits that stand for no byte.
+        for header in ["ew", "ex", "ey", "ez", "ew==", "ez==", "e30", "e30=", "e w", " ew"] {
+            assert!(looks_like_jwt(&token(header)), "{header}");
+        }
+    }
+
+    #[test]
+    fn without_a_dot_only_text_counts() {
+        assert!(looks_like_jwt(&base64url(HEADER)));
+        assert!(looks_like_jwt(&base64(br#" {"alg":"HS256" }"#)));
+        assert!(!looks_like_jwt(&base64url(b"{\xff")));
+    }
+
+    /// Decoders as they are found: both alphabets, padding or not, stray bits or not.
+    fn real_decoders() -> impl Iterator<Item = GeneralPurpose> {
+        let alphabets = [alphabet::STANDARD, alphabet::URL_SAFE];
+        let paddings =
+            [DecodePaddingMode::Indifferent, DecodePaddingMode::RequireCanonical, DecodePaddingMode::RequireNone];
+        alphabets.into_iter().flat_map(move |alphabet| {
+            paddings.into_iter().map(move |padding| {
+                let config =
+                    GeneralPurposeConfig::new().with_decode_padding_mode(padding).with_decode_allow_trailing_bits(true);
+                GeneralPurpose::new(&alphabet, config)
+            })
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_decoder_finds_an_object_that_we_miss(
+            header in "e?[w-z0-9]?[A-Za-z0-9+/_-]{0,8}={0,2}",
+            rest in "[A-Za-z0-9._-]{0,8}",
+        ) {
+            let decoded = real_decoders().filter_map(|decoder| decoder.decode(&header).ok());
+            let found = decoded.map(|bytes| bytes.trim_ascii_start().starts_with(b"{")).any(|is| is);
+            let id = format!("{header}.{rest}");
+            prop_assert!(!found || looks_like_jwt(&id));
+        }
+
+        #[test]
+        fn every_header_is_seen_whatever_is_strewn_in(
+            before in "[ \t\r\n]{0,4}",
+            inner in "\\PC{0,12}",
+            strewn in prop::collection::vec((0_usize..40, prop::sample::select(vec![' ', '.', '=', '@', 'é', '\n'])), 0..4),
+        ) {
+            let mut header = base64url(format!("{before}{{\"alg\":\"HS256\",{inner}").as_bytes());
+            for (place, character) in strewn {
+                header.insert(header.char_indices().map(|(at, _)| at).nth(place).unwrap_or(0), character);
+            }
+            prop_assert!(looks_like_jwt(&token(&header)));
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! TalkJS: signatures of user ids and JSON Web Tokens, both HMAC-SHA256 with the app's secret key.
+
+mod lookalike;
+mod message;
+mod request;
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{Invalid, Signed, SigningInput, Ttl, keyless, must_permit};
+use crate::crypto::mac::HmacSha256;
+use crate::crypto::{equal, hex};
+use crate::model::{Action, Millis};
+use crate::policy::Permit;
+use crate::secret::Secret;
+
+pub use message::{UserId, app_token, user_token};
+pub(super) use request::parse;
+
+/// What can be asked of a TalkJS app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// A user's token.
+    Token,
+    /// A user's signature, which never expires.
+    Signature,
+    /// A server's token: power over the whole app.
+    AppToken,
+}
+
+impl Operation {
+    pub(super) fn parse(name: &str) -> Option<Operation> {
+        match name {
+            "token" => Some(Operation::Token),
+            "signature" => Some(Operation::Signature),
+            "app-token" => Some(Operation::AppToken),
+            _ => None,
+        }
+    }
+}
+
+/// What is to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Product {
+    /// A user's token.
+    Token {
+        /// How long it lives.
+        ttl_seconds: u64,
+    },
+    /// A user's signature.
+    Signature,
+    /// A server's token.
+    AppToken,
+}
+
+/// How long a server's token lives, in seconds: as in TalkJS's documentation.
+const APP_TOKEN_SECONDS: u64 = 30;
+
+/// A TalkJS app.
+pub struct App {
+    name: Arc<str>,
+    id: String,
+    keys: Vec<HmacSha256>,
+    ttl: Ttl,
+    signatures: bool,
+}
+
+impl App {
+    /// An app with its secret keys: the first signs, all verify. `signatures` says whether it gives out those that never expire.
+    pub fn new(name: Arc<str>, app_id: String, keys: &[Secret], ttl: Ttl, signatures: bool) -> App {
+        let keys = keys.iter().map(|key| HmacSha256::new(key.expose())).collect();
+        App { name, id: app_id, keys, ttl, signatures }
+    }
+
+    /// Its name in the configuration.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Its id at TalkJS.
+    pub fn app_id(&self) -> &str {
+        &self.id
+    }
+
+    pub(super) fn sign(&self, permit: &Permit, product: &Product, at: Millis) -> Result<Signed, Invalid> {
+        let user = permit.ask().client.as_str();
+        match product {
+            Product::Token { ttl_seconds } => {
+                must_permit(permit, Action::Login)?;
+                let expires_at = at.seconds().saturating_add(*ttl_seconds);
+                self.token(&user_token(&self.id, user, expires_at), expires_at)
+            }
+            Product::Signature => {
+                must_permit(permit, Action::Login)?;
+                self.signature(user)
+            }
+            Product::AppToken => {
+                must_permit(permit, Action::AppToken)?;
+                let expires_at = at.seconds().saturating_add(APP_TOKEN_SECONDS);
+                self.token(&app_token(&self.id, expires_at), expires_at)
+            }
+        }
+    }
+
+    fn token(&self, input: &SigningInput, expires_at: u64) -> Result<Signed, Invalid> {
+        let token = input.token(&self.mac(input.as_str())?);
+        Ok(Signed::Token { token, expires_at })
+    }
+
+    fn signature(&self, user: &str) -> Result<Signed, Invalid> {
+        let message = self.signable(user)?;
+        let signature = hex(&self.mac(message.as_str())?);
+        Ok(Signed::UserSignature { user_id: user.to_owned(), signature })
+    }
+
+    /// The user id as a message, if it may be signed. Asked when the request is read, so that the caller learns of it, and again when it
+    /// is signed, so that no permit for a token becomes a signature.
+    fn signable<'a>(&self, user: &'a str) -> Result<UserId<'a>, Invalid> {
+        if !self.signatures {
+            let message = "is turned off for this app: a signature never expires; ask for a token";
+            return Err(Invalid::new("signature", message));
+        }
+        UserId::new(user)
+    }
+
+    fn mac(&self, message: &str) -> Result<[u8; 32], Invalid> {
+        Ok(self.keys.first().ok_or_else(keyless)?.mac(message.as_bytes()))
+    }
+
+    pub(super) fn verify(&self, message: &str, mac: &[u8]) -> Option<usize> {
+        self.keys.iter().position(|key| equal(&key.mac(message.as_bytes()), mac))
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("name", &self.name).field("app_id", &self.id).finish_non_exhaustive()
+    }
+}

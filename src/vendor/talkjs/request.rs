@@ -1,0 +1,151 @@
+//! Reads what is asked of a TalkJS app.
+
+use super::{App, Operation, Product};
+use crate::model::{Action, Ask, Caller, Need, Vendor};
+use crate::vendor::params::{MINUTE, client, identifier, not_a_star};
+use crate::vendor::{Invalid, Params, Request};
+
+/// How many characters an identifier may have.
+const LONGEST: usize = 255;
+
+/// The shortest life of a token, in milliseconds. The SDK takes one with under two minutes to live for expired and asks again at once, and
+/// TalkJS recommends ten minutes or more.
+const SHORTEST: u64 = 10 * MINUTE;
+
+/// Reads a request.
+pub(in crate::vendor) fn parse(
+    app: &App,
+    operation: Operation,
+    params: &Params,
+    caller: Option<&Caller>,
+) -> Result<Request, Invalid> {
+    let (action, client, product) = match operation {
+        Operation::Token => {
+            params.only(&["user_id", "ttl"])?;
+            (Action::Login, user(params, caller)?, Product::Token { ttl_seconds: ttl(app, params)? })
+        }
+        Operation::Signature => {
+            params.only(&["user_id"])?;
+            let user = user(params, caller)?;
+            app.signable(user)?;
+            (Action::Login, user, Product::Signature)
+        }
+        Operation::AppToken => {
+            params.only(&[])?;
+            (Action::AppToken, "", Product::AppToken)
+        }
+    };
+    let ask = Ask {
+        app: app.name().clone(),
+        vendor: Vendor::TalkJs,
+        action,
+        client: client.to_owned(),
+        conversation: None,
+        members: Vec::new(),
+        needs: vec![Need { action, conversation: None, targets: Vec::new() }],
+        wants: Vec::new(),
+    };
+    Ok(Request { ask, product: super::super::Product::TalkJs(product) })
+}
+
+fn user<'a>(params: &'a Params, caller: Option<&'a Caller>) -> Result<&'a str, Invalid> {
+    let user = client("user_id", params.text("user_id")?, caller)?;
+    identifier("user_id", user, LONGEST)?;
+    not_a_star("user_id", user)?;
+    Ok(user)
+}
+
+fn ttl(app: &App, params: &Params) -> Result<u64, Invalid> {
+    match params.duration("ttl", 1000)? {
+        Some(ttl) if ttl < SHORTEST => {
+            Err(Invalid::new("ttl", "must be at least 10 minutes, or clients ask again at once"))
+        }
+        Some(ttl) => Ok((ttl / 1000).min(app.ttl.max_seconds)),
+        None => Ok(app.ttl.default_seconds.min(app.ttl.max_seconds)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::vendor::Ttl;
+    use crate::vendor::testing::{params, query, service, user};
+
+    const TTL: Ttl = Ttl { default_seconds: 3600, max_seconds: 86_400 };
+
+    fn app(signatures: bool) -> App {
+        App::new("talkjs".into(), "appid".to_owned(), &[], TTL, signatures)
+    }
+
+    fn asked(operation: Operation, params: &Params) -> Result<(Ask, Product), Invalid> {
+        let request = parse(&app(true), operation, params, Some(&user("tom")))?;
+        let crate::vendor::Product::TalkJs(product) = request.product else { unreachable!() };
+        Ok((request.ask, product))
+    }
+
+    fn ttl(params: &Params) -> Result<u64, Invalid> {
+        match asked(Operation::Token, params)? {
+            (_, Product::Token { ttl_seconds }) => Ok(ttl_seconds),
+            _ => unreachable!(),
+        }
+    }
+
+    fn error(operation: Operation, values: Value) -> String {
+        asked(operation, &params(values)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn tokens_and_signatures_are_logins() {
+        let (ask, product) = asked(Operation::Signature, &params(json!({}))).unwrap();
+        assert_eq!((ask.action, ask.client.as_str(), product), (Action::Login, "tom", Product::Signature));
+        assert_eq!(ask.needs, [Need { action: Action::Login, conversation: None, targets: Vec::new() }]);
+        let (ask, product) = asked(Operation::Token, &params(json!({"user_id": "mary"}))).unwrap();
+        assert_eq!((ask.client.as_str(), product), ("mary", Product::Token { ttl_seconds: 3600 }));
+        let (ask, product) = asked(Operation::AppToken, &params(json!({}))).unwrap();
+        assert_eq!((ask.action, ask.client.as_str(), product), (Action::AppToken, "", Product::AppToken));
+    }
+
+    #[test]
+    fn lifetimes_are_at_least_ten_minutes_and_cut_to_the_longest() {
+        assert_eq!(ttl(&params(json!({"ttl": 600}))), Ok(600));
+        assert_eq!(ttl(&params(json!({"ttl": "30m"}))), Ok(1800));
+        assert_eq!(ttl(&params(json!({"ttl": "30d"}))), Ok(86_400));
+        assert_eq!(ttl(&params(json!({"ttl": u64::MAX}))), Ok(86_400));
+        assert_eq!(ttl(&query(json!({"ttl": "900", "rnd": "1"}))), Ok(900));
+        for short in [json!(599), json!(0), json!("9m"), json!("500ms")] {
+            assert!(error(Operation::Token, json!({"ttl": short})).starts_with("ttl must be at least 10 minutes"));
+        }
+        assert!(error(Operation::Token, json!({"ttl": "900"})).starts_with("ttl must be a whole number of seconds"));
+    }
+
+    #[test]
+    fn each_operation_takes_its_own_fields() {
+        assert!(error(Operation::Token, json!({"client_id": "tom"})).contains("nearest that is: `user_id`"));
+        assert!(error(Operation::Signature, json!({"ttl": 600})).starts_with("ttl is not known here"));
+        assert!(error(Operation::AppToken, json!({"user_id": "tom"})).contains("nothing is taken"));
+        for id in ["", "*", "a\nb", " a", &"x".repeat(256)] {
+            assert!(error(Operation::Token, json!({"user_id": id})).starts_with("user_id must "), "{id:?}");
+        }
+        assert!(asked(Operation::Token, &params(json!({"user_id": "x".repeat(255)}))).is_ok());
+        let nobody = parse(&app(true), Operation::Token, &params(json!({})), Some(&service("orders"))).unwrap_err();
+        assert_eq!(nobody.to_string(), "user_id must be given: a service must name the client");
+    }
+
+    #[test]
+    fn signatures_are_off_unless_asked_for() {
+        let refused = parse(&app(false), Operation::Signature, &params(json!({})), Some(&user("tom"))).unwrap_err();
+        assert!(refused.to_string().starts_with("signature is turned off for this app"));
+    }
+
+    #[test]
+    fn a_signature_never_completes_a_token() {
+        let forged = "eyJhbGciOiJIUzI1NiJ9.eyJ0b2tlblR5cGUiOiJhcHAiLCJpc3MiOiJhcHBpZCJ9";
+        let error = error(Operation::Signature, json!({"user_id": forged}));
+        assert!(error.starts_with("user_id must not look like a JSON Web Token"));
+        assert!(asked(Operation::Token, &params(json!({"user_id": forged}))).is_ok());
+    }
+}
