@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::rule::{Binding, Block, Entries, Sanction};
-use crate::model::{Kind, Pattern, Role, unqualified};
+use crate::model::{Kind, Pattern, Role, room, unqualified};
 
 /// People by name, each with what stands against them and what they are, and the kinds of conversations.
 #[derive(Clone, Debug, Default)]
@@ -217,6 +217,5 @@ impl<T: Named> Sorted<T> for [T] {
 /// `room::$chat:*`.
 fn homes(prefix: &str) -> impl Iterator<Item = &str> {
     let before = prefix.strip_suffix(':');
-    let room = prefix.find(Pattern::CHAT).map(|end| &prefix[..end]);
-    [before, before.and_then(|name| name.strip_suffix(':')), room].into_iter().flatten()
+    [before, before.and_then(|name| name.strip_suffix(':')), room(prefix)].into_iter().flatten()
 }
