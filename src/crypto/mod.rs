@@ -27,7 +27,7 @@ pub fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
-/// Reads what [`base64`] writes, and nothing else: `None` for missing padding or bits that stand for nothing.
+/// Reads what [`base64()`] writes, and nothing else: `None` for missing padding or bits that stand for nothing.
 pub fn base64_decode(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()
 }
