@@ -47,12 +47,10 @@ struct Reading {
     low_byte: bool,
 }
 
-/// What decoders may make of a text.
+/// What decoders may make of a text: they skip padding in the middle, or start anew behind it.
 fn readings(text: &str) -> impl Iterator<Item = Vec<u8>> {
-    // A decoder that goes on behind padding starts anew there.
-    let behind_padding = text.match_indices('=').map(|(place, _)| &text[place + 1..]);
-    let starts = std::iter::once(text).chain(behind_padding.filter(|rest| !rest.starts_with('=')));
-    starts.flat_map(|start| all_readings().map(move |reading| reading.decode(start)))
+    let anew = move |reading: Reading| text.split('=').flat_map(|piece| reading.decode(piece)).collect();
+    all_readings().flat_map(move |reading| [reading.decode(text), anew(reading)])
 }
 
 fn all_readings() -> impl Iterator<Item = Reading> {
