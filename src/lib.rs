@@ -6,6 +6,7 @@
 
 pub mod authn;
 pub mod clock;
+pub mod config;
 pub mod crypto;
 pub mod engine;
 pub mod environment;
