@@ -99,7 +99,8 @@ fn leancloud(section: &mut Section<'_>, name: &str, vault: &mut Vault, ids: &mut
     let units = [("ms", TimestampUnit::Milliseconds), ("s", TimestampUnit::Seconds)];
     let unit = section.get("timestamp").and_then(|item| item.word(&units)).unwrap_or(TimestampUnit::Milliseconds);
     let orders = [("nonce-timestamp", HistoryOrder::NonceTimestamp), ("timestamp-nonce", HistoryOrder::TimestampNonce)];
-    let order = section.get("history_order").and_then(|item| item.word(&orders)).unwrap_or(HistoryOrder::NonceTimestamp);
+    let order =
+        section.get("history_order").and_then(|item| item.word(&orders)).unwrap_or(HistoryOrder::NonceTimestamp);
     Some(leancloud::App::new(Arc::from(name), app_id?, &keys?, unit, order))
 }
 
@@ -117,7 +118,8 @@ fn ably(section: &mut Section<'_>, name: &str, vault: &mut Vault, ids: &mut Ids)
     let most = if revocable { "1h" } else { "24h" };
     let ttl = ttl(section, "1m", most, most);
     let capability = section.get("capability").map(|item| capability(&item)).unwrap_or_default();
-    let families = section.get("user_claims").and_then(|item| item.each(|item| item.word(&[("channel", 'c'), ("room", 'r')])));
+    let families =
+        section.get("user_claims").and_then(|item| item.each(|item| item.word(&[("channel", 'c'), ("room", 'r')])));
     let families = families.unwrap_or_default();
     let user_claims = ably::UserClaims { channel: families.contains(&'c'), room: families.contains(&'r') };
     let pass_claims = section.get("pass_claims").and_then(|item| item.each(pass_claim)).unwrap_or_default();
@@ -154,18 +156,26 @@ fn ably_keys(section: &mut Section<'_>, name: &str, vault: &mut Vault, ids: &mut
     for secret in &secrets {
         match ably::Key::parse(secret) {
             Ok(key) => keys.push(key),
-            Err(flaw) => note(format!("the secret `key` is no Ably key: {flaw}"), "copy the whole key: appId.keyId:secret"),
+            Err(flaw) => {
+                note(format!("the secret `key` is no Ably key: {flaw}"), "copy the whole key: appId.keyId:secret")
+            }
         }
     }
     let mut own: Vec<_> = secrets.iter().filter_map(ably_app_id).collect();
     own.dedup();
     if own.len() > 1 {
-        note("the secret `key` holds keys of different apps".to_owned(), "configure each Ably app as an app of its own");
+        note(
+            "the secret `key` holds keys of different apps".to_owned(),
+            "configure each Ably app as an app of its own",
+        );
     }
     for id in own {
         let other = ids.insert((Vendor::Ably, id), name.to_owned());
         if let Some(other) = other.filter(|other| other != name) {
-            note(format!("the secret `key` is for the same Ably app as that of [apps.{other}]"), "configure each Ably app once");
+            note(
+                format!("the secret `key` is for the same Ably app as that of [apps.{other}]"),
+                "configure each Ably app once",
+            );
         }
     }
     (keys.len() == secrets.len()).then_some(keys)
@@ -180,7 +190,8 @@ fn ably_app_id(key: &Secret) -> Option<String> {
 /// How long tokens live, within bounds. Where the file says nothing: at most `max`, and an hour if the request says nothing either.
 fn ttl(section: &mut Section<'_>, least: &str, most: &str, max: &str) -> Option<Ttl> {
     let given = [section.get("max_ttl"), section.get("default_ttl")];
-    let [max_given, default_given] = given.each_ref().map(|item| item.as_ref().and_then(|item| item.duration(least, most)));
+    let [max_given, default_given] =
+        given.each_ref().map(|item| item.as_ref().and_then(|item| item.duration(least, most)));
     let max = max_given.or(value::duration(max))?;
     let default = default_given.unwrap_or(max.min(Duration::from_secs(3600)));
     if let ([_, Some(item)], true) = (given, default > max) {
@@ -235,7 +246,8 @@ fn pass_claim(item: &Item<'_>) -> Option<String> {
         return item.refuse(format!("can't pass {}: that is Ably's own", quoted(name)), "leave it out");
     }
     if REGISTERED.contains(&name) {
-        return item.refuse(format!("can't pass {}: it says something of the token itself", quoted(name)), "leave it out");
+        return item
+            .refuse(format!("can't pass {}: it says something of the token itself", quoted(name)), "leave it out");
     }
     Some(name.to_owned())
 }

@@ -77,7 +77,8 @@ fn authenticator(mut section: Section<'_>, callers: &mut Callers, context: &mut 
     let help = "write type = \"jwt\" or type = \"api-key\"";
     let Some(kind_item) = section.need("type", help) else { return section.hide_rest() };
     let Some(kind) = kind_item.word(&TYPES) else { return section.hide_rest() };
-    let caller = section.need("caller", "write caller = \"user\" for end users' devices, or caller = \"service\" for backends");
+    let caller =
+        section.need("caller", "write caller = \"user\" for end users' devices, or caller = \"service\" for backends");
     let caller = caller.and_then(|item| item.word(&[("user", CallerKind::User), ("service", CallerKind::Service)]));
     let apps = section.get("apps").map(|item| item.names("a configured app", context.apps));
     let common = common(name, caller, apps);
@@ -111,13 +112,19 @@ fn name(section: &mut Section<'_>, callers: &mut Callers) -> Option<String> {
         return item.refuse(format!("can't be {}", quoted(name)), "use at most 64 small letters, digits, `_` and `-`");
     }
     if callers.names.iter().any(|other| other == name) {
-        return item.refuse(format!("is {} for another authenticator too", quoted(name)), "give each a name of its own");
+        return item
+            .refuse(format!("is {} for another authenticator too", quoted(name)), "give each a name of its own");
     }
     callers.names.push(name.to_owned());
     Some(name.to_owned())
 }
 
-fn jwt(section: &mut Section<'_>, common: Option<Common>, callers: &mut Callers, context: &mut Context<'_>) -> Option<Jwt> {
+fn jwt(
+    section: &mut Section<'_>,
+    common: Option<Common>,
+    callers: &mut Callers,
+    context: &mut Context<'_>,
+) -> Option<Jwt> {
     let issuer = issuer(section, callers);
     let audience = section.need("audience", "list what the tokens are made out to: audience = [\"chat\"]");
     let audience = audience.and_then(|item| item.texts());
@@ -181,7 +188,8 @@ fn keys(
     vault: &mut Vault,
     demo_secret: &mut Option<Secret>,
 ) -> Option<Keys> {
-    let mut sources: Vec<_> = ["secret", "public_key", "discovery"].into_iter().filter_map(|key| section.get(key)).collect();
+    let mut sources: Vec<_> =
+        ["secret", "public_key", "discovery"].into_iter().filter_map(|key| section.get(key)).collect();
     if let Some(mut jwks) = section.section("jwks") {
         let inside = ["file", "url", "secret", "public_key", "discovery"];
         sources.extend(inside.into_iter().filter_map(|key| jwks.get(key)));
@@ -256,7 +264,10 @@ fn public(
     let name = item.filled()?;
     let algorithms = algorithms?;
     if algorithms.iter().any(|algorithm| is_symmetric(*algorithm)) {
-        return item.refuse("can't verify these `algorithms`, which need a shared secret", "write secret = { env = \"NAME\" }");
+        return item.refuse(
+            "can't verify these `algorithms`, which need a shared secret",
+            "write secret = { env = \"NAME\" }",
+        );
     }
     let bytes = match std::fs::read(vault.dir.join(name)) {
         Ok(bytes) => bytes,
@@ -275,7 +286,10 @@ fn public(
 fn prefix<'a>(item: &Item<'a>) -> Option<&'a str> {
     let text = item.text()?;
     if text.chars().any(char::is_control) || text.chars().count() > 64 || text.trim_start() != text {
-        return item.refuse("can't start a user's id", "use at most 64 characters, without control characters or leading space");
+        return item.refuse(
+            "can't start a user's id",
+            "use at most 64 characters, without control characters or leading space",
+        );
     }
     Some(text)
 }
@@ -294,7 +308,8 @@ fn max_role(section: &mut Section<'_>, ladder: &Ladder, roles: Option<&Item<'_>>
 }
 
 fn api_key(section: &mut Section<'_>, common: Option<Common>, callers: &mut Callers) -> Option<ApiKey> {
-    let header = section.get("header").map_or(Some(http::HeaderName::from_static("x-api-key")), |item| key_header(&item));
+    let header =
+        section.get("header").map_or(Some(http::HeaderName::from_static("x-api-key")), |item| key_header(&item));
     let help = "list them: keys = [{ id = \"orders\", sha256 = \"…\" }]; `chat-signer hash-key` makes them";
     let items = section.need("keys", help).and_then(|item| item.list())?;
     let keys: Vec<_> = items.iter().map(|item| key(item, callers)).collect();
@@ -325,16 +340,22 @@ fn key_header(item: &Item<'_>) -> Option<http::HeaderName> {
         "x-request-id",
     ];
     let name = header(item)?;
-    let taken = TAKEN.contains(&name.as_str()) || ["sec-", "x-forwarded-"].iter().any(|start| name.as_str().starts_with(start));
+    let taken =
+        TAKEN.contains(&name.as_str()) || ["sec-", "x-forwarded-"].iter().any(|start| name.as_str().starts_with(start));
     if taken {
-        return item.refuse(format!("can't be {}, which has a meaning of its own", quoted(name.as_str())), "write \"x-api-key\"");
+        return item.refuse(
+            format!("can't be {}, which has a meaning of its own", quoted(name.as_str())),
+            "write \"x-api-key\"",
+        );
     }
     Some(name)
 }
 
 fn key(item: &Item<'_>, callers: &mut Callers) -> Option<(String, [u8; 32])> {
     let mut section = item.section("an API key".to_owned())?;
-    let id = section.need("id", "name whose it is: { id = \"orders\", sha256 = \"…\" }").and_then(|item| key_id(&item, callers));
+    let id = section
+        .need("id", "name whose it is: { id = \"orders\", sha256 = \"…\" }")
+        .and_then(|item| key_id(&item, callers));
     let hash = section.need("sha256", "write the key's SHA-256 in hex; `chat-signer hash-key` makes both");
     let hash = hash.and_then(|item| key_hash(&item, callers));
     section.finish();

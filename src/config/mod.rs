@@ -91,7 +91,8 @@ pub fn load(path: &Path) -> Loaded {
     Loaded { settings: settings.filter(|_| !report.has_mistakes()), report }
 }
 
-const ABSENT: &str = "name one with --config, or start in a directory with a signer.toml: the project's root has a demonstration";
+const ABSENT: &str =
+    "name one with --config, or start in a directory with a signer.toml: the project's root has a demonstration";
 
 fn failed(path: &Path, message: &str, help: &str) -> Loaded {
     let (message, help) = (message.to_owned(), help.to_owned());
@@ -125,7 +126,8 @@ fn settings(
     let ladder = policy_root.as_mut().map(policy::ladder).unwrap_or_default();
     let apps = apps::apps(&mut root, &mut vault);
     let leancloud = apps.leancloud();
-    let context = authenticators::Context { apps: &apps.names, leancloud: &leancloud, ladder: &ladder, vault: &mut vault };
+    let context =
+        authenticators::Context { apps: &apps.names, leancloud: &leancloud, ladder: &ladder, vault: &mut vault };
     let callers = authenticators::authenticators(&mut root, context);
     let (server, admin, place) = signer::listeners(&mut root, &leancloud);
     let audit = signer::audit(&mut root, dir);

@@ -219,7 +219,8 @@ impl<'a> Item<'a> {
     pub(super) fn list(&self) -> Option<Vec<Item<'a>>> {
         let items = self.elements("write a list in brackets, as in [\"…\"]")?;
         if items.is_empty() {
-            return self.refuse("must not be an empty list", "list at least one, or leave the key out where it is optional");
+            return self
+                .refuse("must not be an empty list", "list at least one, or leave the key out where it is optional");
         }
         Some(items)
     }
@@ -273,7 +274,8 @@ impl<'a> Item<'a> {
 
     /// A point in time, with its offset.
     pub(super) fn time(&self) -> Option<Millis> {
-        const HELP: &str = "write a date and time with an offset, without quotes: 2027-01-01T00:00:00Z or 2027-01-01T00:00:00+08:00";
+        const HELP: &str =
+            "write a date and time with an offset, without quotes: 2027-01-01T00:00:00Z or 2027-01-01T00:00:00+08:00";
         let DeValue::Datetime(time) = self.value else {
             return self.wrong_type("a date and time", HELP);
         };

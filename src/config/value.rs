@@ -68,10 +68,14 @@ mod tests {
 
     #[test]
     fn durations_have_a_whole_number_and_a_unit() {
-        for (text, millis) in [("250ms", 250), ("30s", 30_000), ("10m", 600_000), ("24h", 86_400_000), ("2d", 172_800_000)] {
+        for (text, millis) in
+            [("250ms", 250), ("30s", 30_000), ("10m", 600_000), ("24h", 86_400_000), ("2d", 172_800_000)]
+        {
             assert_eq!(duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["", "10", "m", "-1s", "1.5h", "10 m", "1m30s", "10M", "99999999999999999999s", "18446744073709551615d"] {
+        for text in
+            ["", "10", "m", "-1s", "1.5h", "10 m", "1m30s", "10M", "99999999999999999999s", "18446744073709551615d"]
+        {
             assert_eq!(duration(text), None, "{text}");
         }
     }

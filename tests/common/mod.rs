@@ -1,5 +1,8 @@
 //! The real program, started in a directory of its own on ports that the system chooses, and a client that speaks raw HTTP/1.1.
 
+#![allow(unreachable_pub)]
+
+use std::any::Any;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -85,19 +88,26 @@ user = "mallory"
 reason = "spam"
 "#;
 
+/// What becomes of a server's log.
+pub enum Log {
+    Read,
+    Unread,
+    Closed,
+}
+
 /// How to start a server.
 pub struct Setup {
     /// Further lines for `[server]`.
     pub server: String,
     /// Where the audit log goes.
     pub audit: Stdio,
-    /// Further arguments.
-    pub arguments: Vec<&'static str>,
+    /// What becomes of the log once the server listens.
+    pub log: Log,
 }
 
 impl Default for Setup {
     fn default() -> Setup {
-        Setup { server: String::new(), audit: Stdio::null(), arguments: Vec::new() }
+        Setup { server: String::new(), audit: Stdio::null(), log: Log::Read }
     }
 }
 
@@ -118,6 +128,7 @@ pub struct Server {
     pub admin: SocketAddr,
     pub directory: PathBuf,
     log: Option<JoinHandle<String>>,
+    _unread: Option<Box<dyn Any + Send>>,
 }
 
 impl Server {
@@ -147,7 +158,6 @@ impl Server {
     pub fn run(directory: PathBuf, configuration: &str, setup: Setup) -> Server {
         let mut child = Command::new(env!("CARGO_BIN_EXE_chat-signer"))
             .args(["serve", "--config", configuration])
-            .args(setup.arguments)
             .stdout(setup.audit)
             .stderr(Stdio::piped())
             .spawn()
@@ -161,8 +171,12 @@ impl Server {
                 break addresses;
             }
         };
-        let log = thread::spawn(move || lines.fold(log, |log, line| log + &line + "\n"));
-        Server { child, main, admin, directory, log: Some(log) }
+        let (log, unread): (_, Option<Box<dyn Any + Send>>) = match setup.log {
+            Log::Read => (Some(thread::spawn(move || lines.fold(log, |log, line| log + &line + "\n"))), None),
+            Log::Unread => (None, Some(Box::new(lines))),
+            Log::Closed => (None, None),
+        };
+        Server { child, main, admin, directory, log, _unread: unread }
     }
 
     pub fn connect(&self) -> Connection {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::common::{LONG, Server, Setup, post, request};
+use crate::common::{LONG, Log, Server, Setup, post, request};
 
 /// A server, and the socket on which each of its audit log's writes is one packet.
 fn audited() -> (Server, UnixDatagram) {
@@ -114,11 +114,23 @@ fn a_dead_log_is_a_503_and_not_ready() {
 }
 
 #[test]
+fn a_program_log_that_nobody_reads_stops_nothing() {
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let server = Server::with(Setup { log: Log::Unread, ..Setup::audit(full) });
+    let mut connection = server.connect();
+    let asked = post("/v1/leancloud/login", "tom", "");
+    for _ in 0..2000 {
+        assert_eq!(connection.ask(&asked).status, 503);
+    }
+    assert_eq!(server.admin("/livez").status, 200);
+}
+
+#[test]
 fn a_stuck_log_is_a_503_in_time_and_recovers_by_itself() {
     let (reader, writer) = pipe().unwrap();
     // Full to the brim: what doesn't fit blocks a writer of its own, until the pipe is read.
     let mut filler = writer.try_clone().unwrap();
-    let filled =
+    let filling =
         thread::spawn(move || std::io::Write::write_all(&mut filler, &[b"x".repeat(1 << 20), b"\n".to_vec()].concat()));
     let server = Server::with(Setup::audit(OwnedFd::from(writer)));
     until_full(&server);
@@ -138,7 +150,7 @@ fn a_stuck_log_is_a_503_in_time_and_recovers_by_itself() {
     }
     let answer = server.ask(&post("/v1/leancloud/login", "tom", ""));
     assert_eq!(answer.status, 200);
-    filled.join().unwrap().unwrap();
+    filling.join().unwrap().unwrap();
     let id = answer.header("x-request-id").unwrap().to_owned();
     drop(server);
     let lines = lines.join().unwrap();

@@ -113,7 +113,7 @@ fn headers_have_limits() {
     let server = Server::start();
     let long = format!("x-long: {}\r\n", "a".repeat(40_000));
     assert_eq!(server.connect().ask(&request("GET", "/livez", &long, "")).status, 431);
-    let many: String = (0..200).map(|n| format!("x-{n}: 1\r\n")).collect();
+    let many = "x-many: 1\r\n".repeat(200);
     assert_eq!(server.connect().ask(&request("GET", "/livez", &many, "")).status, 431);
     let query = format!("/v1/talkjs/token?ttl={}", "1".repeat(20_000));
     let answer = server.ask(&crate::common::get(&query, "tom"));

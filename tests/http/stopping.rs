@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{Connection, LONG, Server, Setup, request, token};
+use crate::common::{Connection, LONG, Log, Server, Setup, request, token};
 
 /// A request whose body is still to come, and which is known to be in progress.
 fn begun(server: &Server) -> Connection {
@@ -50,6 +50,13 @@ fn a_second_signal_ends_it_at_once() {
     until_refused(&server);
     server.signal("-TERM");
     assert_eq!(server.wait().code(), Some(1));
+}
+
+#[test]
+fn it_goes_on_when_nobody_reads_its_log() {
+    let mut server = Server::with(Setup { log: Log::Closed, ..Setup::default() });
+    server.signal("-TERM");
+    assert_eq!(server.wait().code(), Some(0));
 }
 
 #[test]
