@@ -6,9 +6,11 @@
 
 mod apps;
 mod authenticators;
+mod cases;
 mod demo;
 mod entries;
 mod file;
+mod keys;
 mod later;
 mod policy;
 mod reader;
@@ -23,9 +25,12 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
+pub use cases::{Case, Subject, cases};
 pub use demo::DemoCaller;
+pub use keys::keys;
 pub use report::{Problem, Report, Severity};
 pub use signer::{AuditTo, Cors, Server, Shutdown};
+pub use value::duration;
 
 use crate::authn::Authenticators;
 use crate::engine::Engine;

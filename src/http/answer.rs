@@ -120,7 +120,7 @@ async fn decide(
     let verdict = exchange.settings.engine.answer(route.app, request, caller, exchange.now, entropy);
     record::verdict(exchange, route.app, caller, &verdict).await?;
     verdict.outcome.map_err(|refused| match refused {
-        Refused::Denied(denial) => Failure::from(&denial),
+        Refused::Denied(denial) => Failure::from(&*denial),
         Refused::Invalid(invalid) => Failure::from(invalid),
     })
 }
