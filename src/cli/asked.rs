@@ -23,7 +23,7 @@ pub(super) struct Asked {
     /// The members: a,b,c or a JSON list; "" is none.
     #[arg(long, value_name = "IDS", value_parser = members)]
     pub(super) members: Option<Members>,
-    /// An Ably capability: {"chat:*": ["subscribe"]}.
+    /// An Ably capability, as `{"chat:*": ["subscribe"]}`.
     #[arg(long, value_name = "JSON")]
     pub(super) capability: Option<String>,
     /// How long a token lives: 1h, or a number in the vendor's unit (TalkJS seconds, Ably milliseconds).
@@ -67,10 +67,13 @@ impl Asked {
 
     /// The operation that is named.
     pub(super) fn operation(&self, app: &App) -> Result<Operation, Stop> {
-        vendor::operation(app, &self.action).ok_or_else(|| {
-            let names = Operation::names(app.vendor()).join(", ");
-            Stop::Usage(format!("`{}` can't be asked of {}; what can: {names}", self.action, self.app))
-        })
+        let names = Operation::names(app.vendor()).iter().copied();
+        vendor::operation(app, &self.action).ok_or_else(|| self.unknown(names))
+    }
+
+    fn unknown<'a>(&self, words: impl Iterator<Item = &'a str>) -> Stop {
+        let words = words.collect::<Vec<_>>().join(", ");
+        Stop::Usage(format!("`{}` can't be asked of {}; what can: {words}", self.action, self.app))
     }
 
     /// The request, read by the same rules as one over HTTP. `caller` is `None` for an operator.
@@ -84,15 +87,12 @@ impl Asked {
         if let Some(operation) = vendor::operation(app, &self.action) {
             return Ok(self.request(app, operation, Some(caller))?.ask);
         }
-        match Action::parse(&self.action).filter(|action| decided_alone(app.vendor()).contains(*action)) {
-            Some(action) => self.plain_ask(app, action, caller),
-            None => {
-                let actions = decided_alone(app.vendor()).iter().map(Action::as_str);
-                let known: Vec<&str> = Operation::names(app.vendor()).iter().copied().chain(actions).collect();
-                let known = known.join(", ");
-                Err(Stop::Usage(format!("`{}` can't be asked of {}; what can: {known}", self.action, self.app)))
-            }
+        let actions = decided_alone(app.vendor());
+        if let Some(action) = Action::parse(&self.action).filter(|action| actions.contains(*action)) {
+            return self.plain_ask(app, action, caller);
         }
+        let words = Operation::names(app.vendor()).iter().copied().chain(actions.iter().map(Action::as_str));
+        Err(self.unknown(words))
     }
 
     /// An ask for one action. Where no conversation is named, moderation is about all of them.

@@ -28,9 +28,9 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
         let own = if arguments.stdin { String::new() } else { format!("key     {key}\n") };
         format!("{own}sha256  {hash}\n\nFor the authenticator in the configuration:\n{line}")
     };
-    let json = || match arguments.stdin {
-        true => json!({ "id": arguments.id, "sha256": hash }).to_string(),
-        false => json!({ "id": arguments.id, "key": key, "sha256": hash }).to_string(),
+    let json = || {
+        let own = (!arguments.stdin).then_some(&key);
+        json!({ "id": arguments.id, "key": own, "sha256": hash }).to_string()
     };
     common.print(text, json)?;
     Ok(ExitCode::SUCCESS)

@@ -68,7 +68,9 @@ fn text(arguments: &Arguments, outcomes: &[Outcome<'_>]) -> String {
         let Some(flaw) = flaw else { continue };
         // Writing to a string does not fail.
         let _ = writeln!(text, "✗ {} ({}:{}): {flaw}", case.name, arguments.file.display(), case.line);
-        decision.iter().for_each(|decision| _ = writeln!(text, "  {decision}"));
+        if let Some(decision) = decision {
+            let _ = writeln!(text, "  {decision}");
+        }
     }
     text
 }

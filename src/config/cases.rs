@@ -64,7 +64,9 @@ pub fn cases(path: &Path) -> Result<Vec<Case>, Report> {
     };
     let file = File::new(path.display().to_string(), &text, false);
     let (table, errors) = DeTable::parse_recoverable(&text);
-    errors.iter().for_each(|error| file.syntax(error));
+    for error in &errors {
+        file.syntax(error);
+    }
     let mut root = Section::root(&file, table.get_ref());
     let sections = root.sections("cases");
     if sections.is_empty() {

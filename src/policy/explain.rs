@@ -123,10 +123,13 @@ fn considered(question: &Question<'_, '_>) -> Vec<Considered> {
     let targets = question.targets.iter().map(String::as_str);
     let people = actors.map(|actor| (actor, false)).chain(targets.map(|target| (target, true)));
     let entries = people.flat_map(|(name, target)| case.entries(name, place).map(move |entry| (name, target, entry)));
-    let mut considered: Vec<Considered> =
-        entries.filter_map(|(name, target, entry)| consider(question, name, target, entry)).collect();
-    // Looking near a pattern may find an entry more than once.
-    considered.dedup();
+    let mut considered: Vec<Considered> = Vec::new();
+    for entry in entries.filter_map(|(name, target, entry)| consider(question, name, target, entry)) {
+        // Looking near a pattern may find an entry more than once.
+        if !considered.contains(&entry) {
+            considered.push(entry);
+        }
+    }
     considered
 }
 

@@ -64,7 +64,9 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
     let app = arguments.asked.app(&engine.apps)?;
     let at = arguments.at.unwrap_or_else(clock::now);
     let (caller, notes) = arguments.who.caller(engine, &arguments.asked.app, at)?;
-    notes.iter().for_each(|note| complain(&format!("note: {note}")));
+    for note in notes {
+        complain(&format!("note: {note}"));
+    }
     let ask = arguments.asked.ask(app, &caller)?;
     let steps = engine.explain(&ask, &caller, at);
     let decided = decide(engine, ask, caller, at);

@@ -127,7 +127,9 @@ fn considered(Considered { counts, sentence }: &Considered) -> String {
 fn list(text: &mut String, title: &str, lines: &[String]) {
     if !lines.is_empty() {
         let _ = writeln!(text, "  {title}");
-        lines.iter().for_each(|line| _ = writeln!(text, "    {line}"));
+        for line in lines {
+            let _ = writeln!(text, "    {line}");
+        }
     }
 }
 
