@@ -145,14 +145,14 @@ async fn too_much_to_write_is_refused_at_once() {
     let (_reader, writer) = pipe().unwrap();
     let audit = Arc::new(Audit::new(File::from(OwnedFd::from(writer))).unwrap());
     let long = Arc::new(vec![b'x'; 1 << 20]);
-    let writes: Vec<_> = (0..8)
+    let attempts: Vec<_> = (0..32)
         .map(|_| {
             let (audit, long) = (Arc::clone(&audit), Arc::clone(&long));
             tokio::spawn(async move { audit.write(&long).await })
         })
         .collect();
     let mut results = Vec::new();
-    for write in writes {
+    for write in attempts {
         results.push(write.await.unwrap());
     }
     assert!(results.contains(&Err(Unwritten::Full)), "{results:?}");

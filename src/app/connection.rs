@@ -133,3 +133,43 @@ impl Drop for Beat {
         self.0.ended.fetch_add(1, Ordering::Release);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    /// Writes `begun`, reads until the connection ends, and tells what came and after how long.
+    async fn until_end(begun: &[u8]) -> (String, Duration) {
+        let (mut client, server) = duplex(1 << 16);
+        let (_go_on, stop) = watch::channel(());
+        let handler = |_| std::future::ready(Response::new(Full::from("answer")));
+        tokio::spawn(serve(server, stop, PATIENCE, handler));
+        client.write_all(begun).await.unwrap();
+        let (start, mut answer) = (Instant::now(), Vec::new());
+        client.read_to_end(&mut answer).await.unwrap();
+        (String::from_utf8_lossy(&answer).into_owned(), start.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_first_header_must_come_soon() {
+        for begun in [&b""[..], b"GET / HT", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+            let (_, after) = until_end(begun).await;
+            assert!((PATIENCE..=PATIENCE + 2 * LINGER).contains(&after), "{after:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_kept_for_a_while() {
+        for begun in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"GET / HTTP/1.1\r\n\r\nGET / HT"] {
+            let (answer, after) = until_end(begun).await;
+            assert!(answer.ends_with("answer"));
+            assert!((KEEP_ALIVE..=PATIENCE + KEEP_ALIVE + 2 * LINGER).contains(&after), "{after:?}");
+        }
+    }
+}

@@ -29,14 +29,15 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> ExitCode {
     let Some(settings) = loaded.settings else {
         return ExitCode::FAILURE;
     };
-    log::start(arguments.log_level, arguments.log_format);
-    match runtime() {
-        Ok(runtime) => runtime.block_on(serve(settings)),
-        Err(error) => {
-            tracing::error!("no threads to serve with: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    start(arguments, settings).unwrap_or_else(|error| {
+        eprintln!("no threads to serve with: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn start(arguments: &Arguments, settings: Settings) -> io::Result<ExitCode> {
+    let _log = log::start(arguments.log_level, arguments.log_format)?;
+    Ok(runtime()?.block_on(serve(settings)))
 }
 
 fn runtime() -> io::Result<Runtime> {

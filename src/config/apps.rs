@@ -17,7 +17,7 @@ use crate::vendor::{App, Ttl, ably, leancloud, talkjs};
 #[derive(Default)]
 pub(super) struct Apps {
     /// Those without a mistake.
-    pub(super) apps: Vec<App>,
+    pub(super) ready: Vec<App>,
     /// Every name, also of those with a mistake, in the file's order.
     pub(super) names: Vec<String>,
     /// The name and vendor of those whose vendor is known.
@@ -52,7 +52,7 @@ pub(super) fn apps(root: &mut Section<'_>, vault: &mut Vault) -> Apps {
         let Some(mut section) = item.section(format!("[apps.{}]", item.name.escape_debug())) else { continue };
         let Some(vendor) = vendor(&mut section) else { continue };
         apps.facts.push(AppFacts { name: item.name.to_owned(), vendor });
-        apps.apps.extend(app(&mut section, item.name, vendor, vault, &mut ids));
+        apps.ready.extend(app(&mut section, item.name, vendor, vault, &mut ids));
         later::enforcement(&mut section);
         section.finish();
     }
@@ -99,7 +99,8 @@ fn leancloud(section: &mut Section<'_>, name: &str, vault: &mut Vault, ids: &mut
     let units = [("ms", TimestampUnit::Milliseconds), ("s", TimestampUnit::Seconds)];
     let unit = section.get("timestamp").and_then(|item| item.word(&units)).unwrap_or(TimestampUnit::Milliseconds);
     let orders = [("nonce-timestamp", HistoryOrder::NonceTimestamp), ("timestamp-nonce", HistoryOrder::TimestampNonce)];
-    let order = section.get("history_order").and_then(|item| item.word(&orders)).unwrap_or(HistoryOrder::NonceTimestamp);
+    let order =
+        section.get("history_order").and_then(|item| item.word(&orders)).unwrap_or(HistoryOrder::NonceTimestamp);
     Some(leancloud::App::new(Arc::from(name), app_id?, &keys?, unit, order))
 }
 
@@ -117,7 +118,8 @@ fn ably(section: &mut Section<'_>, name: &str, vault: &mut Vault, ids: &mut Ids)
     let most = if revocable { "1h" } else { "24h" };
     let ttl = ttl(section, "1m", most, most);
     let capability = section.get("capability").map(|item| capability(&item)).unwrap_or_default();
-    let families = section.get("user_claims").and_then(|item| item.each(|item| item.word(&[("channel", 'c'), ("room", 'r')])));
+    let families =
+        section.get("user_claims").and_then(|item| item.each(|item| item.word(&[("channel", 'c'), ("room", 'r')])));
     let families = families.unwrap_or_default();
     let user_claims = ably::UserClaims { channel: families.contains(&'c'), room: families.contains(&'r') };
     let pass_claims = section.get("pass_claims").and_then(|item| item.each(pass_claim)).unwrap_or_default();
@@ -154,33 +156,34 @@ fn ably_keys(section: &mut Section<'_>, name: &str, vault: &mut Vault, ids: &mut
     for secret in &secrets {
         match ably::Key::parse(secret) {
             Ok(key) => keys.push(key),
-            Err(flaw) => note(format!("the secret `key` is no Ably key: {flaw}"), "copy the whole key: appId.keyId:secret"),
+            Err(flaw) => note(format!("the secret `key` {flaw}"), "copy the whole key from Ably's dashboard"),
         }
     }
-    let mut own: Vec<_> = secrets.iter().filter_map(ably_app_id).collect();
+    let mut own: Vec<_> = keys.iter().filter_map(|key| key.name().split_once('.')).map(|(app, _)| app).collect();
     own.dedup();
     if own.len() > 1 {
-        note("the secret `key` holds keys of different apps".to_owned(), "configure each Ably app as an app of its own");
+        note(
+            "the secret `key` holds keys of different apps".to_owned(),
+            "configure each Ably app as an app of its own",
+        );
     }
     for id in own {
-        let other = ids.insert((Vendor::Ably, id), name.to_owned());
+        let other = ids.insert((Vendor::Ably, id.to_owned()), name.to_owned());
         if let Some(other) = other.filter(|other| other != name) {
-            note(format!("the secret `key` is for the same Ably app as that of [apps.{other}]"), "configure each Ably app once");
+            note(
+                format!("the secret `key` is for the same Ably app as that of [apps.{other}]"),
+                "configure each Ably app once",
+            );
         }
     }
     (keys.len() == secrets.len()).then_some(keys)
 }
 
-/// The app's id in an Ably key, `appId.keyId:secret`.
-fn ably_app_id(key: &Secret) -> Option<String> {
-    let (id, _) = std::str::from_utf8(key.expose()).ok()?.split_once('.')?;
-    Some(id.to_owned())
-}
-
 /// How long tokens live, within bounds. Where the file says nothing: at most `max`, and an hour if the request says nothing either.
 fn ttl(section: &mut Section<'_>, least: &str, most: &str, max: &str) -> Option<Ttl> {
     let given = [section.get("max_ttl"), section.get("default_ttl")];
-    let [max_given, default_given] = given.each_ref().map(|item| item.as_ref().and_then(|item| item.duration(least, most)));
+    let [max_given, default_given] =
+        given.each_ref().map(|item| item.as_ref().and_then(|item| item.duration(least, most)));
     let max = max_given.or(value::duration(max))?;
     let default = default_given.unwrap_or(max.min(Duration::from_secs(3600)));
     if let ([_, Some(item)], true) = (given, default > max) {
@@ -190,7 +193,7 @@ fn ttl(section: &mut Section<'_>, least: &str, most: &str, max: &str) -> Option<
     Some(Ttl { default_seconds: default.as_secs(), max_seconds: max.as_secs() })
 }
 
-/// What a token may do where the request names nothing.
+/// What a token may do where the request names nothing: as much as a request may name.
 fn capability(item: &Item<'_>) -> Vec<(Template, ActionSet)> {
     let Some(section) = item.section("`capability`".to_owned()) else { return Vec::new() };
     let entries = section.entries();
@@ -198,21 +201,24 @@ fn capability(item: &Item<'_>) -> Vec<(Template, ActionSet)> {
         let help = "name channels and operations: capability = { \"chat:*\" = [\"subscribe\"] }";
         item.refuse::<()>("must not be empty", help);
     }
-    entries.iter().filter_map(|item| resource(item).zip(operations(item))).collect()
+    let grants: Vec<_> = entries.iter().filter_map(|item| resource(item).zip(operations(item))).collect();
+    if grants.iter().map(|(_, operations)| operations.len()).sum::<usize>() > 100 {
+        let help = "name fewer, or use patterns such as \"chat:*\"; \"*\" counts as all 17 operations";
+        item.refuse::<()>("has more than 100 pairs of channel and operation", help);
+    }
+    grants
 }
 
 fn resource(item: &Item<'_>) -> Option<Template> {
-    let bad = item.name.starts_with(':') || item.name.chars().any(char::is_control);
-    let parsed = if bad { Err("must be a channel's name".to_owned()) } else { Template::parse(item.name) };
-    match parsed {
-        Ok(template) => Some(template),
-        Err(flaw) => {
-            let message = format!("the channel {} {flaw}", quoted(item.name));
-            let help = "write a channel's name, \"ns:*\" or \"*\", with {client} or {claim:NAME} as whole segments where they are wanted";
-            item.file.mistake(&item.key, message, help);
-            None
-        }
-    }
+    let flaw = match (check_identifier(item.name, 255), Template::parse(item.name)) {
+        (Err(flaw), _) => flaw.to_string(),
+        (_, Err(flaw)) => flaw,
+        _ if item.name.starts_with(':') => "must not start with `:`".to_owned(),
+        (_, Ok(template)) => return Some(template),
+    };
+    let help = "write a channel's name, \"ns:*\" or \"*\", with {client} or {claim:NAME} as whole segments where they are wanted";
+    item.file.mistake(&item.key, format!("the channel {} {flaw}", quoted(item.name)), help);
+    None
 }
 
 fn operations(item: &Item<'_>) -> Option<ActionSet> {
@@ -231,11 +237,13 @@ fn operations(item: &Item<'_>) -> Option<ActionSet> {
 fn pass_claim(item: &Item<'_>) -> Option<String> {
     const REGISTERED: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
     let name = item.filled()?;
-    if name.starts_with("x-ably-") || name.starts_with("ably.") {
+    let folded = name.to_ascii_lowercase();
+    if folded.starts_with("x-ably-") || folded.starts_with("ably.") {
         return item.refuse(format!("can't pass {}: that is Ably's own", quoted(name)), "leave it out");
     }
-    if REGISTERED.contains(&name) {
-        return item.refuse(format!("can't pass {}: it says something of the token itself", quoted(name)), "leave it out");
+    if REGISTERED.contains(&folded.as_str()) {
+        return item
+            .refuse(format!("can't pass {}: it says something of the token itself", quoted(name)), "leave it out");
     }
     Some(name.to_owned())
 }

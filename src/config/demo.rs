@@ -76,13 +76,19 @@ pub(super) fn guard(file: &File<'_>, vault: &Vault, callers: &Callers, listen: S
         return warn(file, vault, callers);
     }
     for real in vault.seen.iter().filter(|seen| !seen.demonstration) {
-        let message = format!("`{}` is a secret of your own, but callers are trusted by the demonstration's secret", real.name);
-        let help = "that one is public, so anyone could have things signed: give the authenticator a secret of your own too";
+        let message =
+            format!("`{}` is a secret of your own, but callers are trusted by the demonstration's secret", real.name);
+        let help =
+            "that one is public, so anyone could have things signed: give the authenticator a secret of your own too";
         file.mistake(&real.key, message, help);
     }
     if !listen.ip().is_loopback() {
         let message = format!("the demonstration can't listen on {listen}: its caller secret is public");
-        file.mistake(place, message, "write listen = \"127.0.0.1:7480\", or give the authenticator a secret of your own");
+        file.mistake(
+            place,
+            message,
+            "write listen = \"127.0.0.1:7480\", or give the authenticator a secret of your own",
+        );
     }
 }
 

@@ -14,7 +14,9 @@ use crate::policy::{Binding, Block, Conversation, Entries, Sanction};
 pub(super) fn entries(root: &mut Section<'_>, names: &Names<'_>, places: &mut Places) -> Entries {
     let mut known = HashMap::new();
     Entries {
-        conversations: each(root, "conversations", &mut places.conversations, |entry| conversation(entry, names, &mut known)),
+        conversations: each(root, "conversations", &mut places.conversations, |entry| {
+            conversation(entry, names, &mut known)
+        }),
         bindings: each(root, "bindings", &mut places.bindings, |entry| binding(entry, names)),
         bans: each(root, "bans", &mut places.bans, |entry| sanction(entry, names)),
         mutes: each(root, "mutes", &mut places.mutes, |entry| sanction(entry, names)),

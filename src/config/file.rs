@@ -63,7 +63,11 @@ impl<'a> File<'a> {
     pub(super) fn syntax(&self, error: &toml::de::Error) {
         let span = error.span().unwrap_or_default();
         self.hide_if_guarded(&(0..self.text.len()));
-        self.mistake(&span, format!("this is not TOML: {}", error.message()), "see https://toml.io for how it is written");
+        self.mistake(
+            &span,
+            format!("this is not TOML: {}", error.message()),
+            "see https://toml.io for how it is written",
+        );
         self.notes.borrow_mut().broken.push(self.line(span.start));
     }
 

@@ -42,11 +42,12 @@ pub(super) fn unix_socket(item: &Item<'_>, path: &str) -> Option<SocketAddr> {
     None
 }
 
+/// Reads the keys of one table.
+type Reader = fn(&mut Section<'_>, &mut Vault);
+
 /// `[limits]`, `[facts]`, `[store]` and `[[webhooks]]`.
 pub(super) fn sections(root: &mut Section<'_>, vault: &mut Vault) {
-    let readers: [(&'static str, fn(&mut Section<'_>, &mut Vault)); 3] =
-        [("limits", limits), ("facts", facts), ("store", store)];
-    for (key, read) in readers {
+    for (key, read) in [("limits", limits as Reader), ("facts", facts), ("store", store)] {
         if let Some(mut section) = root.section(key) {
             read(&mut section, vault);
             refuse(section.file, &section.span, &section.title);
@@ -85,7 +86,8 @@ fn store(section: &mut Section<'_>, vault: &mut Vault) {
         Memory,
     }
     let words = [("redb", Type::Redb), ("redis", Type::Redis), ("memory", Type::Memory)];
-    let kind = section.need("type", "write type = \"redb\", \"redis\" or \"memory\"").and_then(|item| item.word(&words));
+    let kind =
+        section.need("type", "write type = \"redb\", \"redis\" or \"memory\"").and_then(|item| item.word(&words));
     match kind {
         Some(Type::Redb) => {
             section.need("path", "write the file's path: path = \"chat-signer.redb\"").and_then(|item| item.filled());
@@ -149,7 +151,9 @@ fn leancloud_session(section: &mut Section<'_>, vault: &mut Vault, leancloud: &[
 }
 
 fn mtls(section: &mut Section<'_>) {
-    section.need("san", "write san = \"uri\", \"dns\" or \"cn\"").and_then(|item| item.word(&[("uri", ()), ("dns", ()), ("cn", ())]));
+    section
+        .need("san", "write san = \"uri\", \"dns\" or \"cn\"")
+        .and_then(|item| item.word(&[("uri", ()), ("dns", ()), ("cn", ())]));
     for mut subject in section.sections("subjects") {
         for key in ["name", "subject"] {
             subject.need(key, "write { name = \"…\", subject = \"…\" }").and_then(|item| item.filled());
@@ -161,7 +165,11 @@ fn mtls(section: &mut Section<'_>) {
 fn peer(section: &mut Section<'_>) {
     let given = ["uids", "gids"].map(|key| section.get(key));
     if given.iter().all(Option::is_none) {
-        section.file.missing(&section.span, format!("{} has neither `uids` nor `gids`", section.title), "list whom to trust");
+        section.file.missing(
+            &section.span,
+            format!("{} has neither `uids` nor `gids`", section.title),
+            "list whom to trust",
+        );
     }
     for item in given.iter().flatten() {
         item.each(|item| item.integer(0..=u32::MAX));
@@ -178,7 +186,9 @@ fn secret(section: &mut Section<'_>, key: &'static str, needed: bool, vault: &mu
 pub(super) fn header(item: &Item<'_>) -> Option<http::HeaderName> {
     let text = item.filled()?;
     let name = http::HeaderName::from_lowercase(text.as_bytes()).ok();
-    name.or_else(|| item.refuse(format!("can't be {}", quoted(text)), "write a header's name in small letters, as in \"x-api-key\""))
+    name.or_else(|| {
+        item.refuse(format!("can't be {}", quoted(text)), "write a header's name in small letters, as in \"x-api-key\"")
+    })
 }
 
 /// A claim's name: a literal one, or a JSON pointer.
@@ -208,7 +218,14 @@ pub(super) fn url(item: &Item<'_>) -> Option<http::Uri> {
 /// A network, as in `127.0.0.1/32` or `::1/128`.
 fn network(item: &Item<'_>) -> Option<(std::net::IpAddr, u8)> {
     let text = item.filled()?;
-    let parsed = text.split_once('/').and_then(|(ip, bits)| Some((ip.parse::<std::net::IpAddr>().ok()?, bits.parse::<u8>().ok()?)));
+    let parsed = text
+        .split_once('/')
+        .and_then(|(ip, bits)| Some((ip.parse::<std::net::IpAddr>().ok()?, bits.parse::<u8>().ok()?)));
     let network = parsed.filter(|(ip, bits)| *bits <= if ip.is_ipv4() { 32 } else { 128 });
-    network.or_else(|| item.refuse(format!("has {}, which is no network", quoted(text)), "write an address and how many bits count, as in \"127.0.0.1/32\""))
+    network.or_else(|| {
+        item.refuse(
+            format!("has {}, which is no network", quoted(text)),
+            "write an address and how many bits count, as in \"127.0.0.1/32\"",
+        )
+    })
 }

@@ -4,12 +4,14 @@
 //! program believes share no type: a [`reader::Section`] takes notes while it hands out values with their places, and only a
 //! configuration without a mistake becomes settings.
 
+mod api_key;
 mod apps;
 mod authenticators;
 mod cases;
 mod demo;
 mod entries;
 mod file;
+mod jwt;
 mod keys;
 mod later;
 mod policy;
@@ -23,6 +25,7 @@ mod value;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use toml::Spanned;
 use toml::de::DeTable;
 
 pub use cases::{Case, Subject, cases};
@@ -77,16 +80,14 @@ pub fn load(path: &Path) -> Loaded {
         Err(error) => return failed(path, &format!("this is the configuration, {}", unread(&error)), ABSENT),
     };
     let file = File::new(path.display().to_string(), &text, true);
-    let (table, errors) = DeTable::parse_recoverable(&text);
-    errors.iter().for_each(|error| file.syntax(error));
+    let table = parse(&file, &text);
     let mut root = Section::root(&file, table.get_ref());
     let dir = path.parent().unwrap_or(Path::new(""));
 
     let policy = read_policy(&mut root, dir);
     let (name, policy_text) = policy.unwrap_or_default();
     let policy_file = File::new(name, &policy_text, false);
-    let (policy_table, errors) = DeTable::parse_recoverable(&policy_text);
-    errors.iter().for_each(|error| policy_file.syntax(error));
+    let policy_table = parse(&policy_file, &policy_text);
     let policy_root = (!policy_file.name.is_empty()).then(|| Section::root(&policy_file, policy_table.get_ref()));
 
     let settings = settings(root, policy_root, dir, &policy_text);
@@ -96,13 +97,23 @@ pub fn load(path: &Path) -> Loaded {
     Loaded { settings: settings.filter(|_| !report.has_mistakes()), report }
 }
 
-const ABSENT: &str = "name one with --config, or start in a directory with a signer.toml: the project's root has a demonstration";
+const ABSENT: &str =
+    "name one with --config, or start in a directory with a signer.toml: the project's root has a demonstration";
 
 fn failed(path: &Path, message: &str, help: &str) -> Loaded {
     let (message, help) = (message.to_owned(), help.to_owned());
     let file = path.display().to_string();
     let problem = Problem { severity: Severity::Mistake, file, place: None, piece: None, message, help, shown: None };
     Loaded { settings: None, report: Report::new(vec![problem]) }
+}
+
+/// Reads a file's tables, also those behind an error of syntax.
+fn parse<'a>(file: &File<'_>, text: &'a str) -> Spanned<DeTable<'a>> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        file.syntax(error);
+    }
+    table
 }
 
 /// The policy file's name and text.
@@ -130,7 +141,8 @@ fn settings(
     let ladder = policy_root.as_mut().map(policy::ladder).unwrap_or_default();
     let apps = apps::apps(&mut root, &mut vault);
     let leancloud = apps.leancloud();
-    let context = authenticators::Context { apps: &apps.names, leancloud: &leancloud, ladder: &ladder, vault: &mut vault };
+    let context =
+        authenticators::Context { apps: &apps.names, leancloud: &leancloud, ladder: &ladder, vault: &mut vault };
     let callers = authenticators::authenticators(&mut root, context);
     let (server, admin, place) = signer::listeners(&mut root, &leancloud);
     let audit = signer::audit(&mut root, dir);
@@ -142,7 +154,7 @@ fn settings(
     let known = Names { ladder: &ladder, apps: &apps.names, authenticators: &callers.names };
     let document = document(policy_root?, &known, &apps.facts, policy_text);
     let authenticators = Authenticators::new(callers.authenticators);
-    let engine = Engine { apps: apps.apps, authenticators, policy: Policy::new(document) };
+    let engine = Engine { apps: apps.ready, authenticators, policy: Policy::new(document) };
     let demonstration = callers.demo.is_some();
     Some(Settings { engine, server, admin, audit, shutdown, demonstration, demo_caller: callers.demo })
 }

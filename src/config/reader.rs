@@ -219,7 +219,8 @@ impl<'a> Item<'a> {
     pub(super) fn list(&self) -> Option<Vec<Item<'a>>> {
         let items = self.elements("write a list in brackets, as in [\"…\"]")?;
         if items.is_empty() {
-            return self.refuse("must not be an empty list", "list at least one, or leave the key out where it is optional");
+            return self
+                .refuse("must not be an empty list", "list at least one, or leave the key out where it is optional");
         }
         Some(items)
     }
@@ -262,30 +263,29 @@ impl<'a> Item<'a> {
     /// A table.
     pub(super) fn section(&self, title: String) -> Option<Section<'a>> {
         let DeValue::Table(table) = self.value else {
-            let help = match title.starts_with('[') {
-                true => format!("write {title} and its keys below it, or put them in braces: {{ key = … }}"),
-                false => "put keys and values in braces: { key = … }".to_owned(),
+            let header = if title.starts_with('[') {
+                format!("write {title} and its keys below it, or ")
+            } else {
+                String::new()
             };
-            return self.wrong_type("a table", &help);
+            return self.wrong_type("a table", &format!("{header}put its keys in braces: {{ key = … }}"));
         };
         Some(Section { file: self.file, title, span: self.span.clone(), table, asked: Vec::new() })
     }
 
     /// A point in time, with its offset.
     pub(super) fn time(&self) -> Option<Millis> {
-        const HELP: &str = "write a date and time with an offset, without quotes: 2027-01-01T00:00:00Z or 2027-01-01T00:00:00+08:00";
+        const HELP: &str =
+            "write a date and time with an offset, without quotes: 2027-01-01T00:00:00Z or 2027-01-01T00:00:00+08:00";
         let DeValue::Datetime(time) = self.value else {
             return self.wrong_type("a date and time", HELP);
         };
-        if time.date.is_none() || time.time.is_none() {
-            return self.refuse("must have both a date and a time", HELP);
+        match (time.date, time.time, time.offset) {
+            (None, ..) | (_, None, _) => self.refuse("must have both a date and a time", HELP),
+            (.., None) => self.refuse("has no offset", "add Z for UTC, or an offset as in +08:00, at its end"),
+            (Some(date), Some(time), Some(offset)) => value::time(&format!("{date}T{time}"), &offset.to_string())
+                .or_else(|| self.refuse("is out of range", "write a time after 1970-01-01T00:00:00Z")),
         }
-        if time.offset.is_none() {
-            return self.refuse("has no offset", "add Z for UTC, or an offset as in +08:00, at its end");
-        }
-        let millis = time.to_string().parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond);
-        let millis = millis.and_then(|millis| u64::try_from(millis).ok()).map(Millis);
-        millis.or_else(|| self.refuse("is out of range", "write a time after 1970-01-01T00:00:00Z"))
     }
 
     /// Notes that the value is of another type. What can hold a secret in the wrong place isn't shown.

@@ -73,8 +73,8 @@ impl Report {
     /// For people: each problem with its line of the file, in colour if wanted. Ends with a newline unless it is empty.
     pub fn render(&self, color: bool) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-        let rendered = self.problems.iter().map(|problem| renderer.render(&[problem.group()]) + "\n");
-        rendered.collect::<Vec<_>>().join("\n")
+        let texts = self.problems.iter().map(|problem| renderer.render(&[problem.group()]) + "\n");
+        texts.collect::<Vec<_>>().join("\n")
     }
 
     /// For programs: a list of objects with `severity`, `file`, `line`, `column`, `piece`, `message` and `help`.

@@ -50,7 +50,8 @@ fn rule<'a>(mut section: Section<'a>, names: &Names<'_>, ids: &mut HashSet<&'a s
 
 /// The rule's id, which no other rule has.
 fn id<'a>(section: &mut Section<'a>, ids: &mut HashSet<&'a str>) -> Option<&'a str> {
-    let item = section.need("id", "give it a name, by which answers, logs and tests refer to it: id = \"owners-kick\"")?;
+    let item =
+        section.need("id", "give it a name, by which answers, logs and tests refer to it: id = \"owners-kick\"")?;
     let id = item.filled()?;
     if id.len() > 64 || !id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
         return item.refuse(format!("can't be {}", quoted(id)), "use at most 64 letters, digits, `-`, `_` and `.`");
@@ -88,9 +89,8 @@ fn who(section: &mut Section<'_>, names: &Names<'_>, rule: &mut Rule) {
     const KINDS: [(&str, CallerKind); 2] = [("user", CallerKind::User), ("service", CallerKind::Service)];
     rule.callers = section.get("callers").and_then(|item| item.each(|item| item.word(&KINDS)));
     rule.services = section.get("services").and_then(|item| item.each(service));
-    rule.authenticators = section
-        .get("authenticators")
-        .and_then(|item| item.names("a configured authenticator", names.authenticators));
+    rule.authenticators =
+        section.get("authenticators").and_then(|item| item.names("a configured authenticator", names.authenticators));
     rule.roles = section.get("roles").and_then(|item| roles(&item, names));
     rule.caller_roles = section.get("caller_roles").and_then(|item| roles(&item, names));
     let client = [("self", ClientIs::Itself), ("any", ClientIs::Anyone)];
@@ -128,7 +128,8 @@ pub(super) fn kind(item: &Item<'_>) -> Option<Kind> {
 }
 
 fn template(item: &Item<'_>) -> Option<Template> {
-    const HELP: &str = "write a name, \"ns:*\" or \"*\", with {client} or {claim:NAME} as whole segments where they are wanted";
+    const HELP: &str =
+        "write a name, \"ns:*\" or \"*\", with {client} or {claim:NAME} as whole segments where they are wanted";
     match Template::parse(item.text()?) {
         Ok(template) => Some(template),
         Err(flaw) => item.refuse(flaw, HELP),
@@ -152,7 +153,8 @@ fn claim(item: &Item<'_>) -> Option<Value> {
             Ok(number) => Some(Value::from(number)),
             Err(_) => item.refuse("is out of range", "write a number of at most 63 bits, or a string"),
         },
-        _ => item.wrong_type("a string, a whole number, or true or false", "write the one value that the claim must have"),
+        _ => item
+            .wrong_type("a string, a whole number, or true or false", "write the one value that the claim must have"),
     }
 }
 
@@ -160,7 +162,8 @@ fn claim(item: &Item<'_>) -> Option<Value> {
 pub(super) fn reason(item: &Item<'_>) -> Option<String> {
     let text = item.filled()?;
     if text.chars().any(char::is_control) || text.chars().count() > 300 {
-        return item.refuse("must be one line of at most 300 characters", "say it shorter; it goes out in answers and logs");
+        return item
+            .refuse("must be one line of at most 300 characters", "say it shorter; it goes out in answers and logs");
     }
     Some(text.to_owned())
 }

@@ -92,11 +92,19 @@ fn reference<'a>(item: &Item<'a>) -> Option<Reference<'a>> {
 fn variable(item: &Item<'_>, name: &str) -> Option<Vec<u8>> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.bytes().all(legal) {
-        return refuse(item, "names no variable that could exist", "write the variable's name, as in { env = \"APP_KEY\" }");
+        return refuse(
+            item,
+            "names no variable that could exist",
+            "write the variable's name, as in { env = \"APP_KEY\" }",
+        );
     }
     let shown = if looks_secret(name) { "named here".to_owned() } else { quoted(name) };
     match environment::variable(name) {
-        None => refuse(item, &format!("needs the variable {shown}, which is not set"), "set it where the program is started"),
+        None => refuse(
+            item,
+            &format!("needs the variable {shown}, which is not set"),
+            "set it where the program is started",
+        ),
         Some(value) if value.is_empty() => {
             refuse(item, &format!("needs the variable {shown}, which is empty"), "set it to the secret")
         }
@@ -109,7 +117,9 @@ fn file(item: &Item<'_>, name: &str, path: &Path) -> Option<Vec<u8>> {
     let shown = if looks_secret(name) { "named here".to_owned() } else { quoted(name) };
     let needs = |flaw: &str| format!("needs the file {shown}, {flaw}");
     let meta = match std::fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => return refuse(item, &needs("which is a directory"), "name a file that holds the secret"),
+        Ok(meta) if meta.is_dir() => {
+            return refuse(item, &needs("which is a directory"), "name a file that holds the secret");
+        }
         Ok(meta) => meta,
         Err(error) => return unreadable(item, &needs(&unread(&error))),
     };
@@ -158,14 +168,18 @@ mod tests {
 
     #[test]
     fn takes_one_newline_away() {
-        for (text, secret) in [("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("a", "a"), ("a\r", "a\r"), ("\n", ""), ("", "")] {
+        for (text, secret) in
+            [("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("a", "a"), ("a\r", "a\r"), ("\n", ""), ("", "")]
+        {
             assert_eq!(without_newline(text.as_bytes().to_vec()), secret.as_bytes(), "{text:?}");
         }
     }
 
     #[test]
     fn tells_names_from_what_may_be_secrets() {
-        for name in ["LEANCLOUD_MASTER_KEY_2", "talkjs.secret", "/run/secrets/talkjs-0123456789", "secrets/key1", "missing"] {
+        for name in
+            ["LEANCLOUD_MASTER_KEY_2", "talkjs.secret", "/run/secrets/talkjs-0123456789", "secrets/key1", "missing"]
+        {
             assert!(!looks_secret(name), "{name}");
         }
         for secret in ["deadbeef0123456789abcdef", "fake_live_0123456789", "appid.keyid:abcdef0123"] {

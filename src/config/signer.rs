@@ -110,12 +110,13 @@ fn origin(item: &Item<'_>) -> Option<String> {
     if text.contains('*') {
         return item.refuse("must name each origin in full, without a `*`", HELP);
     }
-    let plain = text.parse::<http::Uri>().ok().filter(|uri| !text.ends_with('/') && uri.query().is_none()).and_then(|uri| {
-        let scheme = uri.scheme_str().filter(|scheme| ["http", "https"].contains(scheme))?.to_owned();
-        let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'))?;
-        let default = matches!((scheme.as_str(), authority.port_u16()), ("http", Some(80)) | ("https", Some(443)));
-        (!default).then(|| format!("{scheme}://{authority}"))
-    });
+    let plain =
+        text.parse::<http::Uri>().ok().filter(|uri| !text.ends_with('/') && uri.query().is_none()).and_then(|uri| {
+            let scheme = uri.scheme_str().filter(|scheme| ["http", "https"].contains(scheme))?.to_owned();
+            let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'))?;
+            let default = matches!((scheme.as_str(), authority.port_u16()), ("http", Some(80)) | ("https", Some(443)));
+            (!default).then(|| format!("{scheme}://{authority}"))
+        });
     match plain {
         Some(plain) if plain == text && !text.bytes().any(|byte| byte.is_ascii_uppercase()) => Some(plain),
         _ => item.refuse(format!("has {}, which is no origin", quoted(text)), HELP),
@@ -168,7 +169,8 @@ fn audit_to(item: &Item<'_>, dir: &Path) -> Option<AuditTo> {
         return Some(AuditTo::Stdout);
     }
     if path.is_dir() {
-        return item.refuse(format!("names {}, which is a directory", quoted(text)), "write \"stdout\", or a file's path");
+        return item
+            .refuse(format!("names {}, which is a directory", quoted(text)), "write \"stdout\", or a file's path");
     }
     if path.parent().is_some_and(|parent| !parent.as_os_str().is_empty() && !parent.is_dir()) {
         return item.refuse(format!("names {}, whose directory is not there", quoted(text)), "create that directory");

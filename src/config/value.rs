@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use jiff::civil::DateTime;
+
+use crate::model::Millis;
+
 /// `"10m"`: a whole number and `ms`, `s`, `m`, `h` or `d`.
 pub fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = split(text)?;
@@ -56,6 +60,22 @@ pub(super) fn rate(text: &str) -> Option<u32> {
     number.parse().ok().filter(|rate| plain && *rate > 0)
 }
 
+/// The point in time that a local date and time and an offset (`Z` or `+08:00`) name. None before 1970.
+pub(super) fn time(local: &str, offset: &str) -> Option<Millis> {
+    let since = local.parse::<DateTime>().ok()?.duration_since(DateTime::constant(1970, 1, 1, 0, 0, 0, 0));
+    let millis = since.as_millis() - i128::from(offset_minutes(offset)?) * 60_000;
+    u64::try_from(millis).ok().map(Millis)
+}
+
+fn offset_minutes(offset: &str) -> Option<i32> {
+    if offset == "Z" {
+        return Some(0);
+    }
+    let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+    let minutes = hours.parse::<i32>().ok()? * 60 + minutes.parse::<i32>().ok()?;
+    Some(if offset.starts_with('-') { -minutes } else { minutes })
+}
+
 fn split(text: &str) -> Option<(u64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(end);
@@ -68,10 +88,14 @@ mod tests {
 
     #[test]
     fn durations_have_a_whole_number_and_a_unit() {
-        for (text, millis) in [("250ms", 250), ("30s", 30_000), ("10m", 600_000), ("24h", 86_400_000), ("2d", 172_800_000)] {
+        for (text, millis) in
+            [("250ms", 250), ("30s", 30_000), ("10m", 600_000), ("24h", 86_400_000), ("2d", 172_800_000)]
+        {
             assert_eq!(duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["", "10", "m", "-1s", "1.5h", "10 m", "1m30s", "10M", "99999999999999999999s", "18446744073709551615d"] {
+        for text in
+            ["", "10", "m", "-1s", "1.5h", "10 m", "1m30s", "10M", "99999999999999999999s", "18446744073709551615d"]
+        {
             assert_eq!(duration(text), None, "{text}");
         }
     }
@@ -84,6 +108,20 @@ mod tests {
         }
         for text in ["64", "64KB", "64kib", "KiB", "1GiB"] {
             assert_eq!(size(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_count_from_1970() {
+        for (local, offset, millis) in [
+            ("1970-01-01T00:00:00", "Z", Some(0)),
+            ("2027-01-01T00:00:00.1239", "+08:00", Some(1_798_732_800_123)),
+            ("2026-12-31T08:00", "-08:00", Some(1_798_732_800_000)),
+            ("9999-12-31T23:59:59", "Z", Some(253_402_300_799_000)),
+            ("1970-01-01T00:00:00", "+00:01", None),
+            ("1969-12-31T23:59:59", "Z", None),
+        ] {
+            assert_eq!(time(local, offset), millis.map(Millis), "{local}{offset}");
         }
     }
 

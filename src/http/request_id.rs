@@ -53,7 +53,7 @@ mod tests {
     fn id(brought: &[&'static str]) -> String {
         let mut headers = HeaderMap::new();
         for id in brought {
-            headers.append(crate::http::X_REQUEST_ID, HeaderValue::from_static(id));
+            headers.append(crate::http::X_REQUEST_ID, HeaderValue::from_bytes(id.as_bytes()).unwrap());
         }
         RequestId::of(&headers).as_str().to_owned()
     }

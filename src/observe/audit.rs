@@ -110,7 +110,7 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     batch: Batch,
-    /// Since when the thread has been at its current write.
+    /// Since when the oldest line in the thread's current write has been waited for.
     writing_since: Option<Instant>,
     /// Whether the last write failed.
     broken: bool,
@@ -123,6 +123,8 @@ struct Queue {
 struct Batch {
     lines: Vec<u8>,
     waiting: Vec<oneshot::Sender<()>>,
+    /// Since when the first of them has waited.
+    since: Option<Instant>,
     /// How many lost lines this batch tells of.
     lost: u64,
 }
@@ -142,6 +144,7 @@ impl Shared {
         }
         let position = if queue.batch.waiting.is_empty() { Position::First } else { Position::Later };
         let (done, written) = oneshot::channel();
+        queue.batch.since.get_or_insert_with(Instant::now);
         queue.batch.lines.extend_from_slice(line);
         queue.batch.waiting.push(done);
         Ok((position, written))
@@ -167,10 +170,8 @@ impl Queue {
         if self.broken || self.closed {
             return Err(Unwritten::Broken);
         }
-        match self.writing_since {
-            Some(since) if since.elapsed() >= PATIENCE => Err(Unwritten::Stuck),
-            _ => Ok(()),
-        }
+        let oldest = self.writing_since.or(self.batch.since);
+        if oldest.is_some_and(|since| since.elapsed() >= PATIENCE) { Err(Unwritten::Stuck) } else { Ok(()) }
     }
 
     /// All that waits, in exchange for an empty batch whose buffers are used again.
@@ -180,7 +181,7 @@ impl Queue {
             batch.lost = self.lost;
             batch.lines.extend_from_slice(resumption(self.lost).as_bytes());
         }
-        self.writing_since = Some(Instant::now());
+        self.writing_since = Some(batch.since.take().unwrap_or_else(Instant::now));
         batch
     }
 }

@@ -61,7 +61,7 @@ pub struct Record<'a> {
     /// The nonce that was signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nonce: Option<&'a str>,
-    /// The rules that allowed it, or the one that denied it.
+    /// The rules that allowed it, or the one that denied it or came nearest to allowing it.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub rules: &'a [String],
     /// The ban's scope, where a ban denied it.
