@@ -10,6 +10,7 @@ mod leancloud;
 mod readings;
 mod search;
 mod talkjs;
+mod ties;
 
 use chat_signer::policy::{Permit, operators_permit};
 use chat_signer::vendor::{App, Invalid, Params, Product, operation, parse};
