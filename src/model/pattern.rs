@@ -223,7 +223,7 @@ impl Template {
         Ok(Template { source: text.to_owned(), pieces, fixed })
     }
 
-    /// The pattern for this client and these claims, or `None` if a value is missing, empty, no string, or holds `:` or `*`: then the
+    /// The pattern for this client and these claims, or `None` if a value is missing, empty, no string, holds `:` or `*`, or starts with `[`: then the
     /// template stands for nothing.
     pub fn fill<'a>(&self, client: &str, claim: impl Fn(&str) -> Option<&'a str>) -> Option<Pattern> {
         if let Some(pattern) = &self.fixed {
@@ -251,9 +251,9 @@ impl Template {
     }
 }
 
-/// A value that may stand for one segment.
+/// A value that may stand for one segment. What starts with `[` must be named, not filled in.
 fn segment(value: &str) -> Option<&str> {
-    (!value.is_empty() && !value.contains([':', '*'])).then_some(value)
+    (!value.is_empty() && !is_bracketed(value) && !value.contains([':', '*'])).then_some(value)
 }
 
 fn pieces(text: &str) -> Result<Vec<Piece>, String> {
@@ -408,6 +408,7 @@ mod tests {
         assert_eq!(fill("{claim:tenant}:{client}:x", "tom").as_deref(), Some("acme:tom:x"));
         assert_eq!(fill("user:{client}", "a:b"), None);
         assert_eq!(fill("user:{client}", "*"), None);
+        assert_eq!(fill("{client}", "[meta]log"), None);
         assert_eq!(fill("{claim:other}:*", "tom"), None);
         assert_eq!(fill("chat:*", "*").as_deref(), Some("chat:*"));
     }

@@ -47,12 +47,10 @@ struct Reading {
     low_byte: bool,
 }
 
-/// What decoders may make of a text.
+/// What decoders may make of a text: they skip padding in the middle, or start anew behind it.
 fn readings(text: &str) -> impl Iterator<Item = Vec<u8>> {
-    // A decoder that goes on behind padding starts anew there.
-    let behind_padding = text.match_indices('=').map(|(place, _)| &text[place + 1..]);
-    let starts = std::iter::once(text).chain(behind_padding.filter(|rest| !rest.starts_with('=')));
-    starts.flat_map(|start| all_readings().map(move |reading| reading.decode(start)))
+    let anew = move |reading: Reading| text.split('=').flat_map(|piece| reading.decode(piece)).collect();
+    all_readings().flat_map(move |reading| [reading.decode(text), anew(reading)])
 }
 
 fn all_readings() -> impl Iterator<Item = Reading> {
@@ -220,8 +218,8 @@ mod tests {
             header in "e?[w-z0-9]?[A-Za-z0-9+/_-]{0,8}={0,2}",
             rest in "[A-Za-z0-9._-]{0,8}",
         ) {
-            let decoded = real_decoders().filter_map(|decoder| decoder.decode(&header).ok());
-            let found = decoded.map(|bytes| bytes.trim_ascii_start().starts_with(b"{")).any(|is| is);
+            let mut decoded = real_decoders().filter_map(|decoder| decoder.decode(&header).ok());
+            let found = decoded.any(|bytes| bytes.trim_ascii_start().starts_with(b"{"));
             let id = format!("{header}.{rest}");
             prop_assert!(!found || looks_like_jwt(&id));
         }

@@ -1,0 +1,249 @@
+//! `[apps.*]` of `signer.toml`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::later;
+use super::reader::{Item, Section, quoted};
+use super::secret::Vault;
+use super::value;
+use crate::model::{Action, ActionSet, Template, Vendor, check_identifier};
+use crate::policy::AppFacts;
+use crate::secret::Secret;
+use crate::vendor::{App, Ttl, ably, leancloud, talkjs};
+
+/// The configured apps.
+#[derive(Default)]
+pub(super) struct Apps {
+    /// Those without a mistake.
+    pub(super) ready: Vec<App>,
+    /// Every name, also of those with a mistake, in the file's order.
+    pub(super) names: Vec<String>,
+    /// The name and vendor of those whose vendor is known.
+    pub(super) facts: Vec<AppFacts>,
+}
+
+impl Apps {
+    /// The names of the apps at LeanCloud.
+    pub(super) fn leancloud(&self) -> Vec<String> {
+        let ours = self.facts.iter().filter(|app| app.vendor == Vendor::LeanCloud);
+        ours.map(|app| app.name.clone()).collect()
+    }
+}
+
+/// The ids that vendors have given the apps, and the app that has each.
+type Ids = HashMap<(Vendor, String), String>;
+
+/// Reads every app.
+pub(super) fn apps(root: &mut Section<'_>, vault: &mut Vault) -> Apps {
+    let mut apps = Apps::default();
+    let mut ids = Ids::new();
+    let section = root.section("apps");
+    let entries = section.as_ref().map(Section::entries).unwrap_or_default();
+    if entries.is_empty() && section.is_some() == root.has("apps") {
+        let place = section.map_or(root.span.clone(), |section| section.span);
+        let help = "add one: [apps.NAME] with vendor = \"leancloud\", \"talkjs\" or \"ably\"";
+        root.file.missing(&place, "there is no app to sign for", help);
+    }
+    for item in entries {
+        name(&item);
+        apps.names.push(item.name.to_owned());
+        let Some(mut section) = item.section(format!("[apps.{}]", item.name.escape_debug())) else { continue };
+        let Some(vendor) = vendor(&mut section) else { continue };
+        apps.facts.push(AppFacts { name: item.name.to_owned(), vendor });
+        apps.ready.extend(app(&mut section, item.name, vendor, vault, &mut ids));
+        later::enforcement(&mut section);
+        section.finish();
+    }
+    apps
+}
+
+/// Checks an app's name, which is a part of its routes.
+fn name(item: &Item<'_>) {
+    let name = item.name;
+    if name == "roster" || name == "openapi.json" {
+        let message = format!("an app can't be called `{name}`: that path is taken");
+        item.file.mistake(&item.key, message, "give it another name");
+        return;
+    }
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.starts_with('-') || name.is_empty() || name.len() > 64 || !name.chars().all(legal) {
+        let message = format!("an app can't be called {}", quoted(name));
+        let help = "use at most 64 small letters, digits and `-`, as the name is a part of the path";
+        item.file.mistake(&item.key, message, help);
+    }
+}
+
+fn vendor(section: &mut Section<'_>) -> Option<Vendor> {
+    let item = section.need("vendor", "write vendor = \"leancloud\", \"talkjs\" or \"ably\"");
+    let vendor = item.and_then(|item| item.word(&Vendor::ALL.map(|vendor| (vendor.as_str(), vendor))));
+    if vendor.is_none() {
+        section.hide_rest();
+    }
+    vendor
+}
+
+fn app(section: &mut Section<'_>, name: &str, vendor: Vendor, vault: &mut Vault, ids: &mut Ids) -> Option<App> {
+    match vendor {
+        Vendor::LeanCloud => leancloud(section, name, vault, ids).map(App::LeanCloud),
+        Vendor::TalkJs => talkjs(section, name, vault, ids).map(App::TalkJs),
+        Vendor::Ably => ably(section, name, vault, ids).map(App::Ably),
+    }
+}
+
+fn leancloud(section: &mut Section<'_>, name: &str, vault: &mut Vault, ids: &mut Ids) -> Option<leancloud::App> {
+    use leancloud::{HistoryOrder, TimestampUnit};
+    let app_id = app_id(section, name, Vendor::LeanCloud, ids);
+    let keys = keys(section, "master_key", vault);
+    let units = [("ms", TimestampUnit::Milliseconds), ("s", TimestampUnit::Seconds)];
+    let unit = section.get("timestamp").and_then(|item| item.word(&units)).unwrap_or(TimestampUnit::Milliseconds);
+    let orders = [("nonce-timestamp", HistoryOrder::NonceTimestamp), ("timestamp-nonce", HistoryOrder::TimestampNonce)];
+    let order =
+        section.get("history_order").and_then(|item| item.word(&orders)).unwrap_or(HistoryOrder::NonceTimestamp);
+    Some(leancloud::App::new(Arc::from(name), app_id?, &keys?, unit, order))
+}
+
+fn talkjs(section: &mut Section<'_>, name: &str, vault: &mut Vault, ids: &mut Ids) -> Option<talkjs::App> {
+    let app_id = app_id(section, name, Vendor::TalkJs, ids);
+    let keys = keys(section, "secret_key", vault);
+    let ttl = ttl(section, "10m", "365d", "24h");
+    let signatures = section.get("signatures").and_then(|item| item.boolean()).unwrap_or(false);
+    Some(talkjs::App::new(Arc::from(name), app_id?, &keys?, ttl?, signatures))
+}
+
+fn ably(section: &mut Section<'_>, name: &str, vault: &mut Vault, ids: &mut Ids) -> Option<ably::App> {
+    let keys = ably_keys(section, name, vault, ids);
+    let revocable = section.get("revocable").and_then(|item| item.boolean()).unwrap_or(false);
+    let most = if revocable { "1h" } else { "24h" };
+    let ttl = ttl(section, "1m", most, most);
+    let capability = section.get("capability").map(|item| capability(&item)).unwrap_or_default();
+    let families =
+        section.get("user_claims").and_then(|item| item.each(|item| item.word(&[("channel", 'c'), ("room", 'r')])));
+    let families = families.unwrap_or_default();
+    let user_claims = ably::UserClaims { channel: families.contains(&'c'), room: families.contains(&'r') };
+    let pass_claims = section.get("pass_claims").and_then(|item| item.each(pass_claim)).unwrap_or_default();
+    Some(ably::App::new(Arc::from(name), keys?, ttl?, revocable, capability, user_claims, pass_claims))
+}
+
+/// The vendor's id of the app. Two apps with one id would be two sets of rules for one thing.
+fn app_id(section: &mut Section<'_>, name: &str, vendor: Vendor, ids: &mut Ids) -> Option<String> {
+    const HELP: &str = "write the app's id from the vendor's console";
+    let item = section.need("app_id", HELP)?;
+    let id = item.text()?;
+    if let Err(flaw) = check_identifier(id, 255) {
+        return item.refuse(flaw.to_string(), HELP);
+    }
+    if id.contains(':') {
+        return item.refuse("must not hold a `:`", HELP);
+    }
+    if let Some(other) = ids.insert((vendor, id.to_owned()), name.to_owned()) {
+        return item.refuse(format!("is that of [apps.{other}] too"), "configure each app of the vendor's once");
+    }
+    Some(id.to_owned())
+}
+
+fn keys(section: &mut Section<'_>, key: &'static str, vault: &mut Vault) -> Option<Vec<Secret>> {
+    let help = format!("write {key} = {{ env = \"NAME\" }} or {{ file = \"PATH\" }}");
+    vault.secrets(&section.need(key, &help)?)
+}
+
+fn ably_keys(section: &mut Section<'_>, name: &str, vault: &mut Vault, ids: &mut Ids) -> Option<Vec<ably::Key>> {
+    let secrets = keys(section, "key", vault)?;
+    let item = section.get("key")?;
+    let note = |message: String, help: &str| item.file.mistake(&item.key, message, help);
+    let mut keys = Vec::new();
+    for secret in &secrets {
+        match ably::Key::parse(secret) {
+            Ok(key) => keys.push(key),
+            Err(flaw) => note(format!("the secret `key` {flaw}"), "copy the whole key from Ably's dashboard"),
+        }
+    }
+    let mut own: Vec<_> = keys.iter().filter_map(|key| key.name().split_once('.')).map(|(app, _)| app).collect();
+    own.dedup();
+    if own.len() > 1 {
+        note(
+            "the secret `key` holds keys of different apps".to_owned(),
+            "configure each Ably app as an app of its own",
+        );
+    }
+    for id in own {
+        let other = ids.insert((Vendor::Ably, id.to_owned()), name.to_owned());
+        if let Some(other) = other.filter(|other| other != name) {
+            note(
+                format!("the secret `key` is for the same Ably app as that of [apps.{other}]"),
+                "configure each Ably app once",
+            );
+        }
+    }
+    (keys.len() == secrets.len()).then_some(keys)
+}
+
+/// How long tokens live, within bounds. Where the file says nothing: at most `max`, and an hour if the request says nothing either.
+fn ttl(section: &mut Section<'_>, least: &str, most: &str, max: &str) -> Option<Ttl> {
+    let given = [section.get("max_ttl"), section.get("default_ttl")];
+    let [max_given, default_given] =
+        given.each_ref().map(|item| item.as_ref().and_then(|item| item.duration(least, most)));
+    let max = max_given.or(value::duration(max))?;
+    let default = default_given.unwrap_or(max.min(Duration::from_secs(3600)));
+    if let ([_, Some(item)], true) = (given, default > max) {
+        let longest = value::show_duration(max);
+        return item.refuse("is longer than `max_ttl`", format!("write at most \"{longest}\", or raise `max_ttl`"));
+    }
+    Some(Ttl { default_seconds: default.as_secs(), max_seconds: max.as_secs() })
+}
+
+/// What a token may do where the request names nothing: as much as a request may name.
+fn capability(item: &Item<'_>) -> Vec<(Template, ActionSet)> {
+    let Some(section) = item.section("`capability`".to_owned()) else { return Vec::new() };
+    let entries = section.entries();
+    if entries.is_empty() {
+        let help = "name channels and operations: capability = { \"chat:*\" = [\"subscribe\"] }";
+        item.refuse::<()>("must not be empty", help);
+    }
+    let grants: Vec<_> = entries.iter().filter_map(|item| resource(item).zip(operations(item))).collect();
+    if grants.iter().map(|(_, operations)| operations.len()).sum::<usize>() > 100 {
+        let help = "name fewer, or use patterns such as \"chat:*\"; \"*\" counts as all 17 operations";
+        item.refuse::<()>("has more than 100 pairs of channel and operation", help);
+    }
+    grants
+}
+
+fn resource(item: &Item<'_>) -> Option<Template> {
+    let flaw = match (check_identifier(item.name, 255), Template::parse(item.name)) {
+        (Err(flaw), _) => flaw.to_string(),
+        (_, Err(flaw)) => flaw,
+        _ if item.name.starts_with(':') => "must not start with `:`".to_owned(),
+        (_, Ok(template)) => return Some(template),
+    };
+    let help = "write a channel's name, \"ns:*\" or \"*\", with {client} or {claim:NAME} as whole segments where they are wanted";
+    item.file.mistake(&item.key, format!("the channel {} {flaw}", quoted(item.name)), help);
+    None
+}
+
+fn operations(item: &Item<'_>) -> Option<ActionSet> {
+    let items = item.list()?;
+    if items.iter().any(|item| item.value.as_str() == Some("*")) {
+        return match items.len() {
+            1 => Some(ActionSet::ABLY),
+            _ => item.refuse("has \"*\" beside others", "write [\"*\"] alone, or list each operation"),
+        };
+    }
+    let words: Vec<_> = ActionSet::ABLY.iter().map(|action| (action.as_str(), action)).collect();
+    item.each(|item| item.word::<Action>(&words)).map(|operations| operations.into_iter().collect())
+}
+
+/// A claim that is copied from the caller's token into Ably's.
+fn pass_claim(item: &Item<'_>) -> Option<String> {
+    const REGISTERED: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
+    let name = item.filled()?;
+    let folded = name.to_ascii_lowercase();
+    if folded.starts_with("x-ably-") || folded.starts_with("ably.") {
+        return item.refuse(format!("can't pass {}: that is Ably's own", quoted(name)), "leave it out");
+    }
+    if REGISTERED.contains(&folded.as_str()) {
+        return item
+            .refuse(format!("can't pass {}: it says something of the token itself", quoted(name)), "leave it out");
+    }
+    Some(name.to_owned())
+}

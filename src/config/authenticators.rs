@@ -1,0 +1,112 @@
+//! `[[authenticators]]` of `signer.toml`.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::demo::DemoCaller;
+use super::file::Span;
+use super::reader::{Section, quoted};
+use super::secret::Vault;
+use super::{api_key, jwt, later};
+use crate::authn::{Authenticator, Common};
+use crate::model::{CallerKind, Ladder};
+
+/// The configured authenticators.
+#[derive(Default)]
+pub(super) struct Callers {
+    /// Those without a mistake.
+    pub(super) authenticators: Vec<Authenticator>,
+    /// Every name, also of those with a mistake.
+    pub(super) names: Vec<String>,
+    /// What makes a token that this configuration takes, if it trusts the demonstration's secret.
+    pub(super) demo: Option<DemoCaller>,
+    /// Where the hash of the demonstration's API key stands, if it does.
+    pub(super) demo_key: Option<Span>,
+    /// Each issuer, and who has it.
+    pub(super) issuers: HashMap<String, String>,
+    /// For each issuer, what it puts before its subjects, as which kind of caller, and its authenticator's name.
+    pub(super) prefixes: Vec<(CallerKind, String, String)>,
+    /// The ids and the hashes of all API keys.
+    pub(super) key_ids: HashSet<String>,
+    pub(super) key_hashes: HashSet<[u8; 32]>,
+}
+
+/// What authenticators may refer to.
+pub(super) struct Context<'c> {
+    /// The configured apps.
+    pub(super) apps: &'c [String],
+    /// Those of them at LeanCloud.
+    pub(super) leancloud: &'c [String],
+    /// The policy's roles; none if the policy couldn't be read.
+    pub(super) ladder: &'c Ladder,
+    pub(super) vault: &'c mut Vault,
+}
+
+#[derive(Clone, Copy)]
+enum Type {
+    Jwt,
+    ApiKey,
+    Later(&'static str),
+}
+
+const TYPES: [(&str, Type); 7] = [
+    ("jwt", Type::Jwt),
+    ("api-key", Type::ApiKey),
+    ("forwarded", Type::Later("forwarded")),
+    ("introspection", Type::Later("introspection")),
+    ("leancloud-session", Type::Later("leancloud-session")),
+    ("mtls", Type::Later("mtls")),
+    ("peer", Type::Later("peer")),
+];
+
+/// Reads every authenticator.
+pub(super) fn authenticators(root: &mut Section<'_>, mut context: Context<'_>) -> Callers {
+    let mut callers = Callers::default();
+    let list = root.get("authenticators");
+    if list.is_none_or(|item| item.value.as_array().is_some_and(|list| list.iter().next().is_none())) {
+        let help = "add [[authenticators]] with type = \"jwt\" or \"api-key\"";
+        root.file.missing(&root.span, "there is no authenticator, so nobody could call", help);
+    }
+    for section in root.sections("authenticators") {
+        authenticator(section, &mut callers, &mut context);
+    }
+    callers
+}
+
+fn authenticator(mut section: Section<'_>, callers: &mut Callers, context: &mut Context<'_>) {
+    let name = name(&mut section, callers);
+    let help = "write type = \"jwt\" or type = \"api-key\"";
+    let Some(kind_item) = section.need("type", help) else { return section.hide_rest() };
+    let Some(kind) = kind_item.word(&TYPES) else { return section.hide_rest() };
+    let caller =
+        section.need("caller", "write caller = \"user\" for end users' devices, or caller = \"service\" for backends");
+    let caller = caller.and_then(|item| item.word(&[("user", CallerKind::User), ("service", CallerKind::Service)]));
+    let apps = section.get("apps").and_then(|item| item.names("a configured app", context.apps));
+    let common = name.zip(caller).map(|(name, kind)| Common { name: Arc::from(name), kind, apps });
+    let made = match kind {
+        Type::Jwt => jwt::jwt(&mut section, common, callers, context).map(Authenticator::Jwt),
+        Type::ApiKey => api_key::api_key(&mut section, common, callers).map(Authenticator::ApiKey),
+        Type::Later(word) => {
+            later::authenticator(&mut section, word, context.vault, context.leancloud);
+            later::refuse(section.file, &kind_item.span, &format!("type = \"{word}\""));
+            None
+        }
+    };
+    callers.authenticators.extend(made);
+    section.finish();
+}
+
+fn name(section: &mut Section<'_>, callers: &mut Callers) -> Option<String> {
+    let item = section.need("name", "give it a name for logs and rules: name = \"app-users\"")?;
+    let name = item.filled()?;
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+    if name.len() > 64 || !name.chars().all(legal) {
+        return item.refuse(format!("can't be {}", quoted(name)), "use at most 64 small letters, digits, `_` and `-`");
+    }
+    if callers.names.iter().any(|other| other == name) {
+        return item
+            .refuse(format!("is {} for another authenticator too", quoted(name)), "give each a name of its own");
+    }
+    callers.names.push(name.to_owned());
+    Some(name.to_owned())
+}

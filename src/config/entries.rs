@@ -1,0 +1,179 @@
+//! `[[conversations]]`, `[[bindings]]`, `[[bans]]`, `[[mutes]]` and `[[blocks]]` of `policy.toml`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::file::Span;
+use super::policy::{Names, Places};
+use super::reader::{Item, Section, quoted, suggest};
+use super::rules::{kind, reason};
+use crate::model::{Kind, Pattern, Role, check_identifier};
+use crate::policy::{Binding, Block, Conversation, Entries, Sanction};
+
+/// Reads every entry; `places` gets where each stands.
+pub(super) fn entries(root: &mut Section<'_>, names: &Names<'_>, places: &mut Places) -> Entries {
+    let mut known = HashMap::new();
+    Entries {
+        conversations: each(root, "conversations", &mut places.conversations, |entry| {
+            conversation(entry, names, &mut known)
+        }),
+        bindings: each(root, "bindings", &mut places.bindings, |entry| binding(entry, names)),
+        bans: each(root, "bans", &mut places.bans, |entry| sanction(entry, names)),
+        mutes: each(root, "mutes", &mut places.mutes, |entry| sanction(entry, names)),
+        blocks: each(root, "blocks", &mut places.blocks, |entry| block(entry, names)),
+    }
+}
+
+fn each<'a, T>(
+    root: &mut Section<'a>,
+    key: &'static str,
+    places: &mut Vec<Span>,
+    mut read: impl FnMut(&mut Section<'a>) -> Option<T>,
+) -> Vec<T> {
+    let mut entries = Vec::new();
+    for mut section in root.sections(key) {
+        if let Some(entry) = read(&mut section) {
+            entries.push(entry);
+            places.push(section.span.clone());
+        }
+        section.finish();
+    }
+    entries
+}
+
+/// The apps in which each conversation has been told of; `None` for all.
+type Known<'a> = HashMap<&'a str, Vec<Option<Arc<str>>>>;
+
+fn conversation<'a>(entry: &mut Section<'a>, names: &Names<'_>, known: &mut Known<'a>) -> Option<Conversation> {
+    let item = entry.need("id", "write the conversation's id, or the channel's name");
+    let id = item.as_ref().and_then(exact);
+    let kind = conversation_kind(entry, id);
+    let app = app(entry, names);
+    let people = people(entry, names);
+    let (item, id) = (item?, id?);
+    let before = known.entry(id).or_default();
+    if before.iter().any(|other| other.is_none() || app.is_none() || *other == app) {
+        item.refuse::<()>(format!("names {}, which has an entry already", quoted(id)), "put both into one entry");
+    }
+    before.push(app.clone());
+    Some(Conversation { id: id.to_owned(), app, kind, people })
+}
+
+/// The name of one conversation.
+fn exact<'a>(item: &Item<'a>) -> Option<&'a str> {
+    let id = item.text()?;
+    if let Err(flaw) = check_identifier(id, 255) {
+        return item.refuse(flaw.to_string(), "write the conversation's id, or the channel's name");
+    }
+    match Pattern::parse(id) {
+        Ok(Pattern::Exact(_)) => Some(id),
+        _ => item.refuse("must name one conversation, without a `*`", "for many at once, write rules or bindings"),
+    }
+}
+
+fn conversation_kind(entry: &mut Section<'_>, id: Option<&str>) -> Kind {
+    let temporary = id.is_some_and(|id| id.starts_with("_tmp:"));
+    let item = entry.get("kind");
+    let given = item.as_ref().and_then(kind);
+    match (item, given) {
+        (Some(item), Some(kind)) if temporary && kind != Kind::Temporary => {
+            item.refuse::<()>("must be \"temporary\", as the id starts with `_tmp:`", "leave it out");
+            kind
+        }
+        (_, Some(kind)) => kind,
+        (_, None) if temporary => Kind::Temporary,
+        (_, None) => Kind::Group,
+    }
+}
+
+/// The owner, the managers and the members, each with the role of that name.
+fn people(entry: &mut Section<'_>, names: &Names<'_>) -> Vec<(String, Option<Role>)> {
+    let mut people = Vec::new();
+    if let Some(item) = entry.get("owner") {
+        let role = position(&item, "owner", names);
+        people.extend(user(&item).map(|user| (user, role)));
+    }
+    for (key, word) in [("managers", "manager"), ("members", "member")] {
+        let Some(item) = entry.get(key) else { continue };
+        let role = position(&item, word, names);
+        people.extend(item.each(user).unwrap_or_default().into_iter().map(|user| (user, role)));
+    }
+    people
+}
+
+/// The role that goes with a place in a conversation.
+fn position(item: &Item<'_>, word: &str, names: &Names<'_>) -> Option<Role> {
+    let role = names.ladder.role(word);
+    if role.is_none() && !names.ladder.words().is_empty() {
+        let message = format!("`{}` gives no role, as the policy has none called \"{word}\"", item.name);
+        item.file.warning(&item.key, message, format!("add \"{word}\" to `roles`, or give roles by [[bindings]]"));
+    }
+    role
+}
+
+fn binding(entry: &mut Section<'_>, names: &Names<'_>) -> Option<Binding> {
+    let user = needed_user(entry);
+    let scope = entry.need("conversation", "write a conversation's id, \"ns:*\", or \"*\" for everywhere");
+    let scope = scope.and_then(|item| pattern(&item));
+    let app = app(entry, names);
+    let role = entry.need("role", "write one of the policy's roles")?;
+    let word = role.filled()?;
+    let rank = names.ladder.role(word);
+    if rank.is_none() && !names.ladder.words().is_empty() {
+        let message = format!("`role` gives nothing, as the policy has no role {}", quoted(word));
+        role.file.warning(&role.span, message, suggest(word, names.ladder.words()));
+    }
+    Some(Binding { user: user?, scope: scope?, app, role: rank })
+}
+
+fn sanction(entry: &mut Section<'_>, names: &Names<'_>) -> Option<Sanction> {
+    let user = needed_user(entry);
+    let scope = match entry.get("conversation") {
+        Some(item) => pattern(&item),
+        None => Some(Pattern::Everything),
+    };
+    let app = app(entry, names);
+    let until = entry.get("until").and_then(|item| item.time());
+    let reason = entry.get("reason").and_then(|item| reason(&item));
+    Some(Sanction { user: user?, scope: scope?, app, until, reason })
+}
+
+fn block(entry: &mut Section<'_>, names: &Names<'_>) -> Option<Block> {
+    let user = needed_user(entry);
+    let conversation = entry.need("conversation", "write which conversation the user does not want to be added to");
+    let conversation = conversation.and_then(|item| pattern(&item));
+    let app = app(entry, names);
+    Some(Block { user: user?, conversation: conversation?, app })
+}
+
+fn needed_user(entry: &mut Section<'_>) -> Option<String> {
+    entry.need("user", "write whom it is about: user = \"tom\"").and_then(|item| user(&item))
+}
+
+fn user(item: &Item<'_>) -> Option<String> {
+    const HELP: &str = "write one user's id, as the chat service knows it";
+    let id = item.text()?;
+    if id == "*" {
+        return item.refuse("can't be everyone", "write rules about everyone, and entries about one user each");
+    }
+    match check_identifier(id, 255) {
+        Ok(()) => Some(id.to_owned()),
+        Err(flaw) => item.refuse(flaw.to_string(), HELP),
+    }
+}
+
+fn app(entry: &mut Section<'_>, names: &Names<'_>) -> Option<Arc<str>> {
+    entry.get("app")?.one_of("a configured app", names.apps).map(Arc::from)
+}
+
+fn pattern(item: &Item<'_>) -> Option<Pattern> {
+    const HELP: &str = "write a name, \"ns:*\", or \"*\" for everywhere";
+    let text = item.text()?;
+    if let Err(flaw) = check_identifier(text, 255) {
+        return item.refuse(flaw.to_string(), HELP);
+    }
+    match Pattern::parse(text) {
+        Ok(pattern) => Some(pattern),
+        Err(flaw) => item.refuse(flaw.to_string(), HELP),
+    }
+}

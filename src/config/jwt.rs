@@ -1,0 +1,213 @@
+//! `[[authenticators]]` with `type = "jwt"`.
+
+use super::authenticators::{Callers, Context};
+use super::demo::{self, DemoCaller};
+use super::later::{self, claim_name};
+use super::reader::{Item, Section, quoted, unread};
+use super::secret::Vault;
+use crate::authn::{ALGORITHMS, Algorithm, Common, Jwt, Keys, is_symmetric};
+use crate::model::{Ladder, Role};
+use crate::secret::Secret;
+
+/// Reads all but the keys that every authenticator has.
+pub(super) fn jwt(
+    section: &mut Section<'_>,
+    common: Option<Common>,
+    callers: &mut Callers,
+    context: &mut Context<'_>,
+) -> Option<Jwt> {
+    let issuer = issuer(section, common.as_ref(), callers);
+    let audience = section.need("audience", "list what the tokens are made out to: audience = [\"chat\"]");
+    let audience = audience.and_then(|item| item.texts());
+    let algorithms = algorithms(section);
+    let mut demo_secret = None;
+    let keys = keys(section, algorithms.as_deref(), context.vault, &mut demo_secret);
+    let subject = section.get("subject").map_or(Some("sub".to_owned()), |item| claim_name(&item));
+    let subject_prefix = subject_prefix(section, common.as_ref(), callers);
+    let roles = section.get("roles");
+    let bindings = section.get("bindings");
+    let max_role = max_role(section, context.ladder, roles.as_ref().or(bindings.as_ref()));
+    let [roles, bindings] = [roles, bindings].map(|item| item.and_then(|item| claim_name(&item)));
+    let leeway = section.get("leeway").and_then(|item| item.duration("0s", "5m"));
+
+    let jwt = Jwt {
+        common: common?,
+        issuer: issuer?,
+        audience: audience?,
+        algorithms: algorithms?,
+        subject: subject?,
+        subject_prefix: subject_prefix?,
+        roles,
+        bindings,
+        ladder: context.ladder.clone(),
+        max_role,
+        leeway_seconds: leeway.map_or(30, |leeway| leeway.as_secs()),
+        keys: keys?,
+    };
+    if let Some(secret) = demo_secret {
+        callers.demo = DemoCaller::of(&jwt, secret);
+    }
+    Some(jwt)
+}
+
+fn issuer(section: &mut Section<'_>, common: Option<&Common>, callers: &mut Callers) -> Option<String> {
+    let item = section.need("issuer", "write what `iss` is in its tokens: issuer = \"https://id.example.com/\"")?;
+    let issuer = item.filled()?;
+    let name = common.map_or("another authenticator".to_owned(), |common| quoted(&common.name));
+    if let Some(other) = callers.issuers.insert(issuer.to_owned(), name) {
+        let help = "one issuer has one authenticator: list several keys, audiences or algorithms in that one";
+        return item.refuse(format!("is that of {other} too"), help);
+    }
+    Some(issuer.to_owned())
+}
+
+fn algorithms(section: &mut Section<'_>) -> Option<Vec<Algorithm>> {
+    let item = section.need("algorithms", "list what its tokens are signed with: algorithms = [\"RS256\"]")?;
+    let algorithms = item.each(|item| item.word(&ALGORITHMS))?;
+    let symmetric = algorithms.iter().filter(|algorithm| is_symmetric(**algorithm)).count();
+    if symmetric != 0 && symmetric != algorithms.len() {
+        let help = "list either HS256, HS384 and HS512, or others: a public key must never pass for a shared secret";
+        return item.refuse("mixes shared secrets with public keys", help);
+    }
+    Some(algorithms)
+}
+
+/// Reads the one source of keys, which stands in `jwks = { … }` or beside it.
+fn keys(
+    section: &mut Section<'_>,
+    algorithms: Option<&[Algorithm]>,
+    vault: &mut Vault,
+    demo_secret: &mut Option<Secret>,
+) -> Option<Keys> {
+    let mut sources: Vec<_> =
+        ["secret", "public_key", "discovery"].into_iter().filter_map(|key| section.get(key)).collect();
+    if let Some(mut jwks) = section.section("jwks") {
+        let inside = ["file", "url", "secret", "public_key", "discovery"];
+        sources.extend(inside.into_iter().filter_map(|key| jwks.get(key)));
+        jwks.finish();
+    }
+    let help = "write secret = { env = \"NAME\" }, public_key = \"key.pem\" or jwks = { file = \"jwks.json\" }";
+    if sources.is_empty() {
+        section.file.missing(&section.span, format!("{} has no keys to verify tokens with", section.title), help);
+    }
+    for extra in sources.iter().skip(1) {
+        let message = format!("`{}` is a second source of keys", extra.name);
+        extra.file.mistake(&extra.key, message, "leave one: one authenticator has one source of keys");
+    }
+    let mut keys: Vec<_> = sources.iter().map(|item| source(item, algorithms, vault, demo_secret)).collect();
+    keys.pop().flatten()
+}
+
+fn source(
+    item: &Item<'_>,
+    algorithms: Option<&[Algorithm]>,
+    vault: &mut Vault,
+    demo_secret: &mut Option<Secret>,
+) -> Option<Keys> {
+    match item.name {
+        "secret" => shared(item, algorithms, vault, demo_secret),
+        "public_key" => public(item, algorithms, vault, Keys::pem),
+        "file" => public(item, algorithms, vault, Keys::jwks),
+        "url" => {
+            later::url(item)?;
+            later::refuse(item.file, &item.key, "a key set by `url`");
+            None
+        }
+        _ if item.boolean()? => {
+            later::refuse(item.file, &item.key, "`discovery`");
+            None
+        }
+        _ => item.refuse("can only be true", "leave it out"),
+    }
+}
+
+fn shared(
+    item: &Item<'_>,
+    algorithms: Option<&[Algorithm]>,
+    vault: &mut Vault,
+    demo_secret: &mut Option<Secret>,
+) -> Option<Keys> {
+    let secrets = vault.secrets(item);
+    let algorithms = algorithms?;
+    if !algorithms.iter().all(|algorithm| is_symmetric(*algorithm)) {
+        let message = "a shared secret can't verify these `algorithms`";
+        item.file.mistake(&item.key, message, "write `public_key` or `jwks` for them, or algorithms = [\"HS256\"]");
+        return None;
+    }
+    let secrets = secrets?;
+    *demo_secret = secrets.iter().find(|secret| demo::is_caller(secret)).cloned();
+    match Keys::secrets(&secrets, algorithms) {
+        Ok(keys) => Some(keys),
+        Err(flaw) => {
+            let help = "make a new one of random bytes: openssl rand -hex 32";
+            item.file.mistake(&item.key, format!("`secret` can't be used: {flaw}"), help);
+            None
+        }
+    }
+}
+
+fn public(
+    item: &Item<'_>,
+    algorithms: Option<&[Algorithm]>,
+    vault: &Vault,
+    read: fn(&[u8], &[Algorithm]) -> Result<Keys, String>,
+) -> Option<Keys> {
+    let name = item.filled()?;
+    let algorithms = algorithms?;
+    if algorithms.iter().any(|algorithm| is_symmetric(*algorithm)) {
+        return item.refuse(
+            "can't verify these `algorithms`, which need a shared secret",
+            "write secret = { env = \"NAME\" }",
+        );
+    }
+    let bytes = match std::fs::read(vault.dir.join(name)) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let flaw = format!("names {}, {}", quoted(name), unread(&error));
+            return item.refuse(flaw, "write the path of a file that is there, relative to this file's directory");
+        }
+    };
+    match read(&bytes, algorithms) {
+        Ok(keys) => Some(keys),
+        Err(flaw) => item.refuse(format!("names {}, which can't be used: {flaw}", quoted(name)), "replace that file"),
+    }
+}
+
+/// What stands before every subject. Two issuers with one prefix can speak for the same callers.
+fn subject_prefix(section: &mut Section<'_>, common: Option<&Common>, callers: &mut Callers) -> Option<String> {
+    let item = section.get("subject_prefix");
+    let place = item.as_ref().map_or(section.span.clone(), |item| item.span.clone());
+    let prefix = item.map_or(Some(""), |item| prefix(&item))?;
+    let Common { name, kind, .. } = common?;
+    if let Some((.., other)) = callers.prefixes.iter().find(|(of, known, _)| of == kind && known == prefix) {
+        let message = format!("this issuer and that of {} can speak for the same {}s", quoted(other), kind.as_str());
+        let help = "if that isn't meant, tell them apart: subject_prefix = \"partner/\"";
+        section.file.warning(&place, message, help);
+    }
+    callers.prefixes.push((*kind, prefix.to_owned(), name.to_string()));
+    Some(prefix.to_owned())
+}
+
+fn prefix<'a>(item: &Item<'a>) -> Option<&'a str> {
+    let text = item.text()?;
+    if text.chars().any(char::is_control) || text.chars().count() > 64 || text.trim_start() != text {
+        return item.refuse(
+            "can't start a user's id",
+            "use at most 64 characters, without control characters or leading space",
+        );
+    }
+    Some(text)
+}
+
+/// The strongest role that these callers' tokens can give.
+fn max_role(section: &mut Section<'_>, ladder: &Ladder, roles: Option<&Item<'_>>) -> Option<Role> {
+    let Some(item) = section.get("max_role") else {
+        if let Some(roles) = roles {
+            let message = format!("`{}` counts for nothing without `max_role`", roles.name);
+            let help = "add max_role = \"…\", the strongest role that these tokens may give";
+            section.file.warning(&roles.key, message, help);
+        }
+        return None;
+    };
+    ladder.role(item.one_of("one of the policy's roles", ladder.words())?)
+}

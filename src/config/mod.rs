@@ -1,0 +1,181 @@
+//! The configuration files: `signer.toml` and the policy file that it names, read into [`Settings`].
+//!
+//! Every mistake in both files is reported at once, each at its place and with what to write instead. What the files say and what the
+//! program believes share no type: a [`reader::Section`] takes notes while it hands out values with their places, and only a
+//! configuration without a mistake becomes settings.
+
+mod api_key;
+mod apps;
+mod authenticators;
+mod demo;
+mod entries;
+mod file;
+mod jwt;
+mod later;
+mod policy;
+mod reader;
+mod report;
+mod rules;
+mod secret;
+mod signer;
+mod value;
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use toml::Spanned;
+use toml::de::DeTable;
+
+pub use demo::DemoCaller;
+pub use report::{Problem, Report, Severity};
+pub use signer::{AuditTo, Cors, Server, Shutdown};
+
+use crate::authn::Authenticators;
+use crate::engine::Engine;
+use crate::policy::{AppFacts, Document, Place, Policy};
+use crate::{clock, crypto};
+use file::{File, Span};
+use policy::{Names, Places};
+use reader::{Section, unread};
+use secret::Vault;
+
+/// What came of reading the configuration.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The settings; only where the report has no mistake.
+    pub settings: Option<Settings>,
+    /// What was found.
+    pub report: Report,
+}
+
+/// All that the program believes: secrets in hand, everything checked.
+#[derive(Debug)]
+pub struct Settings {
+    /// What decides and signs.
+    pub engine: Engine,
+    /// The listener for callers.
+    pub server: Server,
+    /// Where probes and metrics are served.
+    pub admin: SocketAddr,
+    /// Where the audit log goes.
+    pub audit: AuditTo,
+    /// How the program ends.
+    pub shutdown: Shutdown,
+    /// Whether callers are trusted by the demonstration's secret, which everyone knows.
+    pub demonstration: bool,
+    /// What it takes to make such a caller's token.
+    pub demo_caller: Option<DemoCaller>,
+}
+
+/// Reads the configuration that starts at this `signer.toml`: all files that it names, and the variables.
+pub fn load(path: &Path) -> Loaded {
+    let text = match std::fs::read(path).map(String::from_utf8) {
+        Ok(Ok(text)) => text,
+        Ok(Err(_)) => return failed(path, "this is not UTF-8", "save the file as UTF-8"),
+        Err(error) => return failed(path, &format!("this is the configuration, {}", unread(&error)), ABSENT),
+    };
+    let file = File::new(path.display().to_string(), &text, true);
+    let table = parse(&file, &text);
+    let mut root = Section::root(&file, table.get_ref());
+    let dir = path.parent().unwrap_or(Path::new(""));
+
+    let policy = read_policy(&mut root, dir);
+    let (name, policy_text) = policy.unwrap_or_default();
+    let policy_file = File::new(name, &policy_text, false);
+    let policy_table = parse(&policy_file, &policy_text);
+    let policy_root = (!policy_file.name.is_empty()).then(|| Section::root(&policy_file, policy_table.get_ref()));
+
+    let settings = settings(root, policy_root, dir, &policy_text);
+    let mut problems = file.into_problems();
+    problems.extend(policy_file.into_problems());
+    let report = Report::new(problems);
+    Loaded { settings: settings.filter(|_| !report.has_mistakes()), report }
+}
+
+const ABSENT: &str =
+    "name one with --config, or start in a directory with a signer.toml: the project's root has a demonstration";
+
+fn failed(path: &Path, message: &str, help: &str) -> Loaded {
+    let (message, help) = (message.to_owned(), help.to_owned());
+    let file = path.display().to_string();
+    let problem = Problem { severity: Severity::Mistake, file, place: None, piece: None, message, help, shown: None };
+    Loaded { settings: None, report: Report::new(vec![problem]) }
+}
+
+/// Reads a file's tables, also those behind an error of syntax.
+fn parse<'a>(file: &File<'_>, text: &'a str) -> Spanned<DeTable<'a>> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        file.syntax(error);
+    }
+    table
+}
+
+/// The policy file's name and text.
+fn read_policy(root: &mut Section<'_>, dir: &Path) -> Option<(String, String)> {
+    let (path, place) = signer::policy_file(root, dir)?;
+    let name = path.display().to_string();
+    let flaw = match std::fs::read(&path).map(String::from_utf8) {
+        Ok(Ok(text)) => return Some((name, text)),
+        Ok(Err(_)) => "which is not UTF-8".to_owned(),
+        Err(error) => unread(&error),
+    };
+    let help = "write the path of one: [policy] with file = \"policy.toml\", relative to this file";
+    root.file.mistake(&place, format!("the policy is {name}, {flaw}"), help);
+    None
+}
+
+/// Reads everything in both files. What comes of it counts only if no mistake was noted.
+fn settings(
+    mut root: Section<'_>,
+    mut policy_root: Option<Section<'_>>,
+    dir: &Path,
+    policy_text: &str,
+) -> Option<Settings> {
+    let mut vault = Vault::new(dir);
+    let ladder = policy_root.as_mut().map(policy::ladder).unwrap_or_default();
+    let apps = apps::apps(&mut root, &mut vault);
+    let leancloud = apps.leancloud();
+    let context =
+        authenticators::Context { apps: &apps.names, leancloud: &leancloud, ladder: &ladder, vault: &mut vault };
+    let callers = authenticators::authenticators(&mut root, context);
+    let (server, admin, place) = signer::listeners(&mut root, &leancloud);
+    let audit = signer::audit(&mut root, dir);
+    let shutdown = signer::shutdown(&mut root);
+    later::sections(&mut root, &mut vault);
+    demo::guard(root.file, &vault, &callers, server.listen, &place);
+    root.finish();
+
+    let known = Names { ladder: &ladder, apps: &apps.names, authenticators: &callers.names };
+    let document = document(policy_root?, &known, &apps.facts, policy_text);
+    let authenticators = Authenticators::new(callers.authenticators);
+    let engine = Engine { apps: apps.ready, authenticators, policy: Policy::new(document) };
+    let demonstration = callers.demo.is_some();
+    Some(Settings { engine, server, admin, audit, shutdown, demonstration, demo_caller: callers.demo })
+}
+
+/// Reads the policy. Where it has no mistake and all vendors are known, also warns of what can't be meant.
+fn document(root: Section<'_>, names: &Names<'_>, apps: &[AppFacts], text: &str) -> Document {
+    let file = root.file;
+    let hash = crypto::hex(&crypto::sha256(text.as_bytes()));
+    let (document, places) = policy::document(root, names, hash);
+    if !file.has_mistakes() && !apps.is_empty() && apps.len() == names.apps.len() {
+        for warning in crate::policy::lint(&document, apps, clock::now()) {
+            file.warning(&place(&places, warning.about), warning.message, "");
+        }
+    }
+    document
+}
+
+fn place(places: &Places, about: Place) -> Span {
+    let (list, index) = match about {
+        Place::Policy => return 0..0,
+        Place::Rule(index) => (&places.rules, index),
+        Place::Conversation(index) => (&places.conversations, index),
+        Place::Binding(index) => (&places.bindings, index),
+        Place::Ban(index) => (&places.bans, index),
+        Place::Mute(index) => (&places.mutes, index),
+        Place::Block(index) => (&places.blocks, index),
+    };
+    list.get(index).cloned().unwrap_or_default()
+}

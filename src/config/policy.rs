@@ -1,0 +1,73 @@
+//! `policy.toml`: the roles, and the order in which the rest is read.
+
+use toml::de::DeValue;
+
+use super::entries;
+use super::file::Span;
+use super::reader::{Item, Section, quoted};
+use super::rules;
+use crate::model::{Ladder, Role};
+use crate::policy::Document;
+
+/// What the entries of a policy may refer to.
+pub(super) struct Names<'n> {
+    /// The policy's own roles.
+    pub(super) ladder: &'n Ladder,
+    /// The configured apps.
+    pub(super) apps: &'n [String],
+    /// The configured authenticators.
+    pub(super) authenticators: &'n [String],
+}
+
+/// Where each entry of a [`Document`] stands, list by list.
+#[derive(Default)]
+pub(super) struct Places {
+    pub(super) rules: Vec<Span>,
+    pub(super) conversations: Vec<Span>,
+    pub(super) bindings: Vec<Span>,
+    pub(super) bans: Vec<Span>,
+    pub(super) mutes: Vec<Span>,
+    pub(super) blocks: Vec<Span>,
+}
+
+/// The policy's roles, weakest first.
+pub(super) fn ladder(root: &mut Section<'_>) -> Ladder {
+    const HELP: &str = "list the roles, weakest first: roles = [\"member\", \"owner\"]";
+    let Some(item) = root.need("roles", HELP) else { return Ladder::default() };
+    let words = item.each(|item| {
+        let word = item.filled()?;
+        let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+        if !word.chars().all(legal) {
+            return item.refuse(
+                format!("can't have a role {}", quoted(word)),
+                "make it of small letters, digits, `_` and `-`",
+            );
+        }
+        Some(word.to_owned())
+    });
+    if words.as_ref().is_some_and(|words| words.len() > Ladder::MAX) {
+        item.refuse::<()>("lists too many roles", format!("list at most {}", Ladder::MAX));
+    }
+    Ladder::new(words.unwrap_or_else(|| all_words(&item)))
+}
+
+/// What a list with a mistake names anyway, so that the rest of the policy is not reported for that mistake.
+fn all_words(list: &Item<'_>) -> Vec<String> {
+    let DeValue::Array(array) = list.value else { return Vec::new() };
+    array.iter().filter_map(|word| word.get_ref().as_str()).map(str::to_owned).collect()
+}
+
+/// All of the policy but its roles, which have been read.
+pub(super) fn document(mut root: Section<'_>, names: &Names<'_>, hash: String) -> (Document, Places) {
+    let mut places = Places::default();
+    let default_role = default_role(&mut root, names.ladder);
+    let rules = rules::rules(&mut root, names, &mut places.rules);
+    let entries = entries::entries(&mut root, names, &mut places);
+    root.finish();
+    (Document { ladder: names.ladder.clone(), default_role, rules, entries, hash }, places)
+}
+
+fn default_role(root: &mut Section<'_>, ladder: &Ladder) -> Option<Role> {
+    let item = root.get("default_role")?;
+    ladder.role(item.one_of("one of this policy's roles", ladder.words())?)
+}

@@ -1,0 +1,362 @@
+//! Reads tables key by key: each accessor notes what is wrong with a value, and at the end a section notes the keys nobody asked for.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use toml::de::{DeTable, DeValue};
+
+use super::file::{File, Span, THE_FILE};
+use super::value;
+use crate::model::Millis;
+
+/// How a file's outermost table is spoken of.
+const ROOT: &str = "the file";
+
+/// A table, and which of its keys have been asked for.
+pub(super) struct Section<'a> {
+    pub(super) file: &'a File<'a>,
+    /// As it is spoken of: `[server]`.
+    pub(super) title: String,
+    /// Where its header or its braces stand.
+    pub(super) span: Span,
+    table: &'a DeTable<'a>,
+    asked: Vec<&'static str>,
+}
+
+/// A value, with the key that it stands under.
+#[derive(Clone)]
+pub(super) struct Item<'a> {
+    pub(super) file: &'a File<'a>,
+    /// The key; for an element of a list, the list's.
+    pub(super) name: &'a str,
+    /// Where the key stands; for an element of a list, where that begins.
+    pub(super) key: Span,
+    /// Where the value stands.
+    pub(super) span: Span,
+    pub(super) value: &'a DeValue<'a>,
+}
+
+impl<'a> Section<'a> {
+    /// A file's outermost table.
+    pub(super) fn root(file: &'a File<'a>, table: &'a DeTable<'a>) -> Section<'a> {
+        Section { file, title: ROOT.to_owned(), span: THE_FILE, table, asked: Vec::new() }
+    }
+
+    /// What stands under this key, if anything does.
+    pub(super) fn get(&mut self, key: &'static str) -> Option<Item<'a>> {
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
+        let (name, value) = self.table.get_key_value(key)?;
+        Some(self.item(name, value))
+    }
+
+    /// Whether anything stands under this key, of whatever type.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// What stands under this key; notes that nothing does, and what to write.
+    pub(super) fn need(&mut self, key: &'static str, help: &str) -> Option<Item<'a>> {
+        let item = self.get(key);
+        if item.is_none() {
+            self.file.missing(&self.span, format!("{} has no `{key}`", self.title), help);
+        }
+        item
+    }
+
+    /// The table under this key.
+    pub(super) fn section(&mut self, key: &'static str) -> Option<Section<'a>> {
+        let title = self.title_below(key);
+        self.get(key)?.section(title)
+    }
+
+    /// The tables of the list under this key: `[[rules]]`.
+    pub(super) fn sections(&mut self, key: &'static str) -> Vec<Section<'a>> {
+        let Some(list) = self.get(key) else { return Vec::new() };
+        let help = format!("write [[{key}]] above each of them");
+        let Some(items) = list.elements(&help) else { return Vec::new() };
+        items.into_iter().filter_map(|item| item.section(format!("[[{key}]]"))).collect()
+    }
+
+    /// Everything in it, in the file's order, whatever the keys.
+    pub(super) fn entries(&self) -> Vec<Item<'a>> {
+        let mut items: Vec<_> = self.table.iter().map(|(name, value)| self.item(name, value)).collect();
+        items.sort_by_key(|item| item.key.start);
+        items
+    }
+
+    /// Keeps all that nobody asked for from being shown: it may hold secrets.
+    pub(super) fn hide_rest(&self) {
+        let rest = self.entries().into_iter().filter(|item| !self.asked.contains(&item.name));
+        rest.for_each(|item| _ = item.hide());
+    }
+
+    /// Notes every key that nobody asked for, with the nearest that there is.
+    pub(super) fn finish(self) {
+        self.hide_rest();
+        for item in self.entries().into_iter().filter(|item| !self.asked.contains(&item.name)) {
+            let help = match nearest(item.name, self.asked.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("the keys here are {}", and(self.asked.iter().map(|key| format!("`{key}`")))),
+            };
+            let message = format!("{} has no key `{}`", self.title, item.name.escape_debug());
+            self.file.mistake(&item.key, message, help);
+        }
+    }
+
+    /// As the table under this key is spoken of.
+    pub(super) fn title_below(&self, key: &str) -> String {
+        match self.title.strip_prefix('[').and_then(|title| title.strip_suffix(']')) {
+            Some(inner) if !inner.starts_with('[') => format!("[{inner}.{key}]"),
+            None if self.title == ROOT => format!("[{key}]"),
+            _ => format!("`{key}`"),
+        }
+    }
+
+    fn item(&self, name: &'a toml::Spanned<toml::de::DeString<'a>>, value: &'a toml::Spanned<DeValue<'a>>) -> Item<'a> {
+        Item { file: self.file, name: name.get_ref(), key: name.span(), span: value.span(), value: value.get_ref() }
+    }
+}
+
+impl<'a> Item<'a> {
+    /// Notes what is wrong with the value, in words that go on after its name. `None`, so that it can stand as the last word.
+    pub(super) fn refuse<T>(&self, flaw: impl AsRef<str>, help: impl Into<String>) -> Option<T> {
+        self.file.mistake(&self.span, format!("`{}` {}", self.name.escape_debug(), flaw.as_ref()), help);
+        None
+    }
+
+    /// A text.
+    pub(super) fn text(&self) -> Option<&'a str> {
+        match self.value {
+            DeValue::String(text) => Some(text),
+            _ => self.wrong_type("a string", "write it in quotes"),
+        }
+    }
+
+    /// A text that is not empty.
+    pub(super) fn filled(&self) -> Option<&'a str> {
+        match self.text()? {
+            "" => self.refuse("must not be empty", "fill it in, or leave it out where it is optional"),
+            text => Some(text),
+        }
+    }
+
+    /// `true` or `false`.
+    pub(super) fn boolean(&self) -> Option<bool> {
+        match self.value {
+            DeValue::Boolean(value) => Some(*value),
+            _ => self.wrong_type("true or false", "write true or false, without quotes"),
+        }
+    }
+
+    /// A whole number within bounds.
+    pub(super) fn integer(&self, bounds: RangeInclusive<u32>) -> Option<u32> {
+        let DeValue::Integer(digits) = self.value else {
+            return self.wrong_type("a whole number", "write a whole number, without quotes");
+        };
+        let number = u32::from_str_radix(digits.as_str(), digits.radix()).ok();
+        let range = format!("write a whole number from {} to {}", bounds.start(), bounds.end());
+        number.filter(|number| bounds.contains(number)).or_else(|| self.refuse("is out of range", range))
+    }
+
+    /// A duration within bounds.
+    pub(super) fn duration(&self, least: &str, most: &str) -> Option<Duration> {
+        let help = format!("write a whole number and ms, s, m, h or d, from \"{least}\" to \"{most}\"");
+        let Some(duration) = value::duration(self.text()?) else {
+            return self.refuse("is not a duration", help);
+        };
+        let within = value::duration(least)? <= duration && duration <= value::duration(most)?;
+        if within { Some(duration) } else { self.refuse("is out of range", help) }
+    }
+
+    /// A size within bounds, in bytes.
+    pub(super) fn size(&self, bounds: RangeInclusive<usize>) -> Option<usize> {
+        let [least, most] = [bounds.start(), bounds.end()].map(|bytes| value::show_size(*bytes));
+        let help = format!("write a whole number and B, KiB or MiB, from \"{least}\" to \"{most}\"");
+        match value::size(self.text()?) {
+            None => self.refuse("is not a size", help),
+            Some(size) if !bounds.contains(&size) => self.refuse("is out of range", help),
+            size => size,
+        }
+    }
+
+    /// A rate, in events a second.
+    pub(super) fn rate(&self) -> Option<u32> {
+        let rate = value::rate(self.text()?);
+        rate.or_else(|| self.refuse("is not a rate", "write how many a second may come, as in \"20/s\""))
+    }
+
+    /// One of a few words, and what it stands for.
+    pub(super) fn word<T: Copy>(&self, words: &[(&str, T)]) -> Option<T> {
+        let text = self.text()?;
+        if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
+            return Some(*meaning);
+        }
+        let known = || words.iter().map(|(word, _)| *word);
+        let help = match nearest(text, known()) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => format!("write {}", or(known().map(quoted))),
+        };
+        self.refuse(format!("can't be {}", quoted(text)), help)
+    }
+
+    /// The elements of a list.
+    pub(super) fn elements(&self, help: &str) -> Option<Vec<Item<'a>>> {
+        let DeValue::Array(array) = self.value else {
+            return self.wrong_type("a list", help);
+        };
+        let element = |value: &'a toml::Spanned<DeValue<'a>>| Item {
+            key: value.span().start..value.span().start,
+            span: value.span(),
+            value: value.get_ref(),
+            ..self.clone()
+        };
+        Some(array.iter().map(element).collect())
+    }
+
+    /// The elements of a list that has some.
+    pub(super) fn list(&self) -> Option<Vec<Item<'a>>> {
+        let items = self.elements("write a list in brackets, as in [\"…\"]")?;
+        if items.is_empty() {
+            return self
+                .refuse("must not be an empty list", "list at least one, or leave the key out where it is optional");
+        }
+        Some(items)
+    }
+
+    /// A list that is not empty, each element read in the same way and at most once in it; `None` if any is wrong.
+    pub(super) fn each<T: PartialEq>(&self, read: impl Fn(&Item<'a>) -> Option<T>) -> Option<Vec<T>> {
+        let items = self.list()?;
+        let mut values = Vec::new();
+        for item in &items {
+            match read(item) {
+                Some(value) if values.contains(&value) => {
+                    item.refuse::<()>("names this twice", "write it once");
+                }
+                value => values.extend(value),
+            }
+        }
+        (values.len() == items.len()).then_some(values)
+    }
+
+    /// A list of texts that are not empty.
+    pub(super) fn texts(&self) -> Option<Vec<String>> {
+        self.each(|item| item.filled().map(str::to_owned))
+    }
+
+    /// A list of words out of those known, what they are called being `kind`. Where none are known, any will do: that none are has
+    /// been noted elsewhere.
+    pub(super) fn names(&self, kind: &str, known: &[String]) -> Option<Vec<String>> {
+        self.each(|item| item.one_of(kind, known).map(str::to_owned))
+    }
+
+    /// One of the words known, as [`Item::names`].
+    pub(super) fn one_of(&self, kind: &str, known: &[String]) -> Option<&'a str> {
+        let text = self.filled()?;
+        if known.is_empty() || known.iter().any(|name| name == text) {
+            return Some(text);
+        }
+        self.refuse(format!("names {}, which is not {kind}", quoted(text)), suggest(text, known))
+    }
+
+    /// A table.
+    pub(super) fn section(&self, title: String) -> Option<Section<'a>> {
+        let DeValue::Table(table) = self.value else {
+            let header = if title.starts_with('[') {
+                format!("write {title} and its keys below it, or ")
+            } else {
+                String::new()
+            };
+            return self.wrong_type("a table", &format!("{header}put its keys in braces: {{ key = … }}"));
+        };
+        Some(Section { file: self.file, title, span: self.span.clone(), table, asked: Vec::new() })
+    }
+
+    /// A point in time, with its offset.
+    pub(super) fn time(&self) -> Option<Millis> {
+        const HELP: &str =
+            "write a date and time with an offset, without quotes: 2027-01-01T00:00:00Z or 2027-01-01T00:00:00+08:00";
+        let DeValue::Datetime(time) = self.value else {
+            return self.wrong_type("a date and time", HELP);
+        };
+        match (time.date, time.time, time.offset) {
+            (None, ..) | (_, None, _) => self.refuse("must have both a date and a time", HELP),
+            (.., None) => self.refuse("has no offset", "add Z for UTC, or an offset as in +08:00, at its end"),
+            (Some(date), Some(time), Some(offset)) => value::time(&format!("{date}T{time}"), &offset.to_string())
+                .or_else(|| self.refuse("is out of range", "write a time after 1970-01-01T00:00:00Z")),
+        }
+    }
+
+    /// Notes that the value is of another type. What can hold a secret in the wrong place isn't shown.
+    pub(super) fn wrong_type<T>(&self, expected: &str, help: &str) -> Option<T> {
+        let found = match self.value {
+            DeValue::String(_) => "a string",
+            DeValue::Integer(_) => "a whole number",
+            DeValue::Float(_) => "a number with a fraction",
+            DeValue::Boolean(_) => "true or false",
+            DeValue::Datetime(_) => "a date or time",
+            DeValue::Array(_) => "a list",
+            DeValue::Table(_) => "a table",
+        };
+        let can_hold = matches!(self.value, DeValue::String(_) | DeValue::Array(_) | DeValue::Table(_));
+        let place = if can_hold && self.hide() { &self.key } else { &self.span };
+        self.file.mistake(place, format!("`{}` must be {expected}, not {found}", self.name.escape_debug()), help);
+        None
+    }
+
+    /// Keeps the value from being shown where someone may have written a secret into it. A table below a header needs no hiding: its
+    /// place is the header.
+    fn hide(&self) -> bool {
+        self.span.start >= self.key.end && self.file.hide_if_guarded(&self.span)
+    }
+}
+
+/// The word of those known that was probably meant.
+pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let distance = |known: &str| strsim::damerau_levenshtein(word, known);
+    let most = word.chars().take(64).count().div_ceil(3).min(4);
+    let near = known.into_iter().map(|known| (distance(known), known)).filter(|(distance, _)| *distance <= most);
+    near.min().map(|(_, known)| known)
+}
+
+/// What to write instead of a word that isn't known.
+pub(super) fn suggest(word: &str, known: &[String]) -> String {
+    match nearest(word, known.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => format!("write {}", or(known.iter().map(|known| quoted(known)))),
+    }
+}
+
+/// In quotes, as TOML has it, and not too long.
+pub(super) fn quoted(text: &str) -> String {
+    let short: String = text.chars().take(80).collect();
+    let rest = if short.len() < text.len() { "…" } else { "" };
+    format!("\"{}{rest}\"", short.escape_debug())
+}
+
+/// Why a file couldn't be read, to go on after its name.
+pub(super) fn unread(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "which is not there".to_owned(),
+        kind => format!("which can't be read: {kind}"),
+    }
+}
+
+/// `a, b or c`.
+pub(super) fn or(words: impl Iterator<Item = String>) -> String {
+    joined(words.collect(), "or")
+}
+
+/// `a, b and c`.
+pub(super) fn and(words: impl Iterator<Item = String>) -> String {
+    joined(words.collect(), "and")
+}
+
+fn joined(mut words: Vec<String>, last: &str) -> String {
+    match (words.pop(), words.is_empty()) {
+        (None, _) => String::new(),
+        (Some(only), true) => only,
+        (Some(end), false) => format!("{} {last} {end}", words.join(", ")),
+    }
+}

@@ -1,0 +1,203 @@
+//! `[[rules]]` of `policy.toml`.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+use toml::de::DeValue;
+
+use super::file::Span;
+use super::policy::Names;
+use super::reader::{Item, Section, nearest, quoted};
+use crate::model::{Action, ActionSet, CallerKind, Kind, Role, Template, check_identifier};
+use crate::policy::{ClientIs, Effect, Rule, TargetsAre};
+
+/// Reads every rule; `places` gets where each stands.
+pub(super) fn rules(root: &mut Section<'_>, names: &Names<'_>, places: &mut Vec<Span>) -> Vec<Rule> {
+    let mut ids = HashSet::new();
+    let mut rules = Vec::new();
+    if !root.has("rules") {
+        let help = "add [[rules]] with id, effect and actions";
+        root.file.warning(&root.span, "there is no rule, so nothing is allowed", help);
+    }
+    for section in root.sections("rules") {
+        let place = section.span.clone();
+        if let Some(rule) = rule(section, names, &mut ids) {
+            rules.push(rule);
+            places.push(place);
+        }
+    }
+    rules
+}
+
+fn rule<'a>(mut section: Section<'a>, names: &Names<'_>, ids: &mut HashSet<&'a str>) -> Option<Rule> {
+    let id = id(&mut section, ids);
+    let effect = section
+        .need("effect", "write effect = \"allow\" or effect = \"deny\"")
+        .and_then(|item| item.word(&[("allow", Effect::Allow), ("deny", Effect::Deny)]));
+    let actions = section.need("actions", "list them: actions = [\"join\"]; or all: actions = [\"*\"]");
+    let actions = actions.and_then(|item| self::actions(&item));
+
+    let mut rule = Rule::new(id.unwrap_or_default(), effect.unwrap_or(Effect::Deny), actions.unwrap_or_default());
+    who(&mut section, names, &mut rule);
+    what(&mut section, names, &mut rule);
+    rule.reason = section.get("reason").and_then(|item| reason(&item));
+    if effect.is_some() {
+        together(&mut section, &rule);
+    }
+    section.finish();
+    (id.is_some() && effect.is_some() && actions.is_some()).then_some(rule)
+}
+
+/// The rule's id, which no other rule has.
+fn id<'a>(section: &mut Section<'a>, ids: &mut HashSet<&'a str>) -> Option<&'a str> {
+    let item =
+        section.need("id", "give it a name, by which answers, logs and tests refer to it: id = \"owners-kick\"")?;
+    let id = item.filled()?;
+    if id.len() > 64 || !id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+        return item.refuse(format!("can't be {}", quoted(id)), "use at most 64 letters, digits, `-`, `_` and `.`");
+    }
+    if !ids.insert(id) {
+        return item.refuse(format!("is {} for another rule too", quoted(id)), "give each rule an id of its own");
+    }
+    Some(id)
+}
+
+fn actions(item: &Item<'_>) -> Option<ActionSet> {
+    let items = item.list()?;
+    if items.iter().any(|item| item.value.as_str() == Some("*")) {
+        return match items.len() {
+            1 => Some(ActionSet::star()),
+            _ => item.refuse("has \"*\" beside others", "write [\"*\"] alone, or list each action"),
+        };
+    }
+    item.each(action).map(|actions| actions.into_iter().collect())
+}
+
+fn action(item: &Item<'_>) -> Option<Action> {
+    let word = item.filled()?;
+    Action::parse(word).or_else(|| {
+        let help = match nearest(word, Action::ALL.iter().map(|action| action.as_str())) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => "write an action such as \"join\" or \"kick\", an operation of Ably's such as \"publish\", or \"*\" alone".into(),
+        };
+        item.refuse(format!("names {}, which is not an action", quoted(word)), help)
+    })
+}
+
+/// Reads the conditions on who asks.
+fn who(section: &mut Section<'_>, names: &Names<'_>, rule: &mut Rule) {
+    const KINDS: [(&str, CallerKind); 2] = [("user", CallerKind::User), ("service", CallerKind::Service)];
+    rule.callers = section.get("callers").and_then(|item| item.each(|item| item.word(&KINDS)));
+    rule.services = section.get("services").and_then(|item| item.each(service));
+    rule.authenticators =
+        section.get("authenticators").and_then(|item| item.names("a configured authenticator", names.authenticators));
+    rule.roles = section.get("roles").and_then(|item| roles(&item, names));
+    rule.caller_roles = section.get("caller_roles").and_then(|item| roles(&item, names));
+    let client = [("self", ClientIs::Itself), ("any", ClientIs::Anyone)];
+    rule.client = section.get("client").and_then(|item| item.word(&client));
+    rule.claims = section.get("claims").map(|item| claims(&item)).unwrap_or_default();
+}
+
+/// Reads the conditions on what is asked.
+fn what(section: &mut Section<'_>, names: &Names<'_>, rule: &mut Rule) {
+    rule.apps = section.get("apps").and_then(|item| item.names("a configured app", names.apps));
+    let targets = [TargetsAre::Itself, TargetsAre::Others, TargetsAre::Outranked].map(|are| (are.as_str(), are));
+    rule.targets = section.get("targets").and_then(|item| item.word(&targets));
+    rule.kinds = section.get("kinds").and_then(|item| item.each(kind));
+    rule.conversations = section.get("conversations").and_then(|item| item.each(template));
+    let most = section.get("max_members").and_then(|item| item.integer(1..=100_000));
+    rule.max_members = most.and_then(|most| usize::try_from(most).ok());
+}
+
+fn service(item: &Item<'_>) -> Option<String> {
+    let name = item.text()?;
+    match check_identifier(name, 255) {
+        Ok(()) => Some(name.to_owned()),
+        Err(flaw) => item.refuse(flaw.to_string(), "write the id of an API key, or the subject of a service's token"),
+    }
+}
+
+fn roles(item: &Item<'_>, names: &Names<'_>) -> Option<Vec<Role>> {
+    let words = item.names("one of this policy's roles", names.ladder.words())?;
+    words.iter().map(|word| names.ladder.role(word)).collect()
+}
+
+/// A conversation's kind.
+pub(super) fn kind(item: &Item<'_>) -> Option<Kind> {
+    item.word(&Kind::ALL.map(|kind| (kind.as_str(), kind)))
+}
+
+fn template(item: &Item<'_>) -> Option<Template> {
+    const HELP: &str =
+        "write a name, \"ns:*\" or \"*\", with {client} or {claim:NAME} as whole segments where they are wanted";
+    match Template::parse(item.text()?) {
+        Ok(template) => Some(template),
+        Err(flaw) => item.refuse(flaw, HELP),
+    }
+}
+
+fn claims(item: &Item<'_>) -> Vec<(String, Value)> {
+    let Some(section) = item.section("`claims`".to_owned()) else { return Vec::new() };
+    let entries = section.entries();
+    if entries.is_empty() {
+        item.refuse::<()>("must not be empty", "name a claim and its value: claims = { tenant = \"acme\" }");
+    }
+    entries.iter().filter_map(|item| Some((item.name.to_owned(), claim(item)?))).collect()
+}
+
+fn claim(item: &Item<'_>) -> Option<Value> {
+    match item.value {
+        DeValue::String(text) => Some(Value::from(text.as_ref())),
+        DeValue::Boolean(value) => Some(Value::from(*value)),
+        DeValue::Integer(digits) => match i64::from_str_radix(digits.as_str(), digits.radix()) {
+            Ok(number) => Some(Value::from(number)),
+            Err(_) => item.refuse("is out of range", "write a number of at most 63 bits, or a string"),
+        },
+        _ => item
+            .wrong_type("a string, a whole number, or true or false", "write the one value that the claim must have"),
+    }
+}
+
+/// What a refused caller is told: one line, not too long.
+pub(super) fn reason(item: &Item<'_>) -> Option<String> {
+    let text = item.filled()?;
+    if text.chars().any(char::is_control) || text.chars().count() > 300 {
+        return item
+            .refuse("must be one line of at most 300 characters", "say it shorter; it goes out in answers and logs");
+    }
+    Some(text.to_owned())
+}
+
+/// Checks what conditions need of each other.
+fn together(section: &mut Section<'_>, rule: &Rule) {
+    if rule.effect == Effect::Deny {
+        for key in ["max_members", "claims"] {
+            if let Some(item) = section.get(key) {
+                let help = "turn the rule round: allow what fulfils it, as nothing else is allowed then";
+                item.refuse::<()>("is for allow rules only", help);
+            }
+        }
+    }
+    if !rule.claims.is_empty() && section.get("authenticators").is_none() {
+        let help = "add authenticators = [\"…\"]: whose tokens are trusted to say this";
+        refuse(section, "claims", "needs `authenticators` beside it", help);
+    }
+    let users = rule.callers.as_ref().is_none_or(|kinds| kinds.contains(&CallerKind::User));
+    let services = rule.callers.as_ref().is_none_or(|kinds| kinds.contains(&CallerKind::Service));
+    if !services && rule.services.is_some() {
+        let help = "write callers = [\"service\"], or leave `callers` out";
+        refuse(section, "services", "can never match, as `callers` names no services", help);
+    }
+    let for_users = users && rule.services.is_none();
+    let anyone = rule.effect == Effect::Allow && rule.client() == ClientIs::Anyone;
+    if anyone && for_users && section.get("caller_roles").is_none() {
+        let help = "add caller_roles = [\"…\"]: which users may act for others; or callers = [\"service\"]";
+        refuse(section, "client", "would let every user act as anyone", help);
+    }
+}
+
+fn refuse(section: &mut Section<'_>, key: &'static str, flaw: &str, help: &str) {
+    if let Some(item) = section.get(key) {
+        item.refuse::<()>(flaw, help);
+    }
+}

@@ -1,0 +1,189 @@
+//! Secrets, which the file only refers to: `{ env = "NAME" }`, `{ file = "PATH" }`, or a list of them.
+//!
+//! Nothing that stands where a secret is due is ever repeated, as it may be one: not its line, and of a reference that doesn't look like
+//! the name of a variable or file not even the name.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeValue;
+
+use super::demo;
+use super::file::Span;
+use super::reader::{Item, nearest, quoted, unread};
+use crate::environment;
+use crate::secret::Secret;
+
+const HELP: &str = "write { env = \"NAME\" } for a variable or { file = \"PATH\" } for a file that holds it";
+
+/// Reads the secrets of one configuration, and remembers what is needed to guard the demonstration.
+pub(super) struct Vault {
+    /// What paths are relative to.
+    pub(super) dir: PathBuf,
+    /// Every secret that was read: where its reference stands, and whether it is one of the demonstration's.
+    pub(super) seen: Vec<Seen>,
+}
+
+/// A secret that was read.
+pub(super) struct Seen {
+    /// The key that it stands under.
+    pub(super) key: Span,
+    /// That key's name.
+    pub(super) name: String,
+    /// Whether it is one of the demonstration's.
+    pub(super) demonstration: bool,
+}
+
+impl Vault {
+    pub(super) fn new(dir: &Path) -> Vault {
+        Vault { dir: dir.to_owned(), seen: Vec::new() }
+    }
+
+    /// One secret or a list of them. `None` if any is wrong.
+    pub(super) fn secrets(&mut self, item: &Item<'_>) -> Option<Vec<Secret>> {
+        item.file.hide_if_guarded(&item.span);
+        let DeValue::Array(list) = item.value else {
+            return Some(vec![self.secret(item)?]);
+        };
+        if list.is_empty() {
+            return refuse(item, "must not be an empty list", HELP);
+        }
+        let read: Vec<_> = item.elements(HELP)?.iter().map(|item| self.secret(item)).collect();
+        read.into_iter().collect()
+    }
+
+    /// One secret.
+    fn secret(&mut self, item: &Item<'_>) -> Option<Secret> {
+        let bytes = match reference(item)? {
+            Reference::Variable(name) => variable(item, name)?,
+            Reference::File(path) => file(item, path, &self.dir.join(path))?,
+        };
+        let seen = Seen { key: item.key.clone(), name: item.name.to_owned(), demonstration: demo::is_secret(&bytes) };
+        self.seen.push(seen);
+        Some(Secret::new(bytes))
+    }
+}
+
+enum Reference<'a> {
+    Variable(&'a str),
+    File(&'a str),
+}
+
+fn reference<'a>(item: &Item<'a>) -> Option<Reference<'a>> {
+    let DeValue::Table(table) = item.value else {
+        return refuse(item, "must not stand in the file itself", HELP);
+    };
+    let mut entries = table.iter();
+    let (Some((key, value)), None) = (entries.next(), entries.next()) else {
+        return refuse(item, "must refer to one variable or one file", HELP);
+    };
+    let text = value.get_ref().as_str();
+    match (key.get_ref().as_ref(), text) {
+        ("env" | "file", None) => refuse(item, "must refer to its variable or file by name", HELP),
+        ("env", Some(name)) => Some(Reference::Variable(name)),
+        ("file", Some(path)) => Some(Reference::File(path)),
+        (other, _) => match nearest(other, ["env", "file"]) {
+            Some(near) => refuse(item, "refers to neither a variable nor a file", &format!("did you mean `{near}`?")),
+            None => refuse(item, "refers to neither a variable nor a file", HELP),
+        },
+    }
+}
+
+fn variable(item: &Item<'_>, name: &str) -> Option<Vec<u8>> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.bytes().all(legal) {
+        return refuse(
+            item,
+            "names no variable that could exist",
+            "write the variable's name, as in { env = \"APP_KEY\" }",
+        );
+    }
+    let shown = if looks_secret(name) { "named here".to_owned() } else { quoted(name) };
+    match environment::variable(name) {
+        None => refuse(
+            item,
+            &format!("needs the variable {shown}, which is not set"),
+            "set it where the program is started",
+        ),
+        Some(value) if value.is_empty() => {
+            refuse(item, &format!("needs the variable {shown}, which is empty"), "set it to the secret")
+        }
+        Some(value) => Some(std::os::unix::ffi::OsStringExt::into_vec(value)),
+    }
+}
+
+/// The file's bytes without one newline at the end.
+fn file(item: &Item<'_>, name: &str, path: &Path) -> Option<Vec<u8>> {
+    let shown = if looks_secret(name) { "named here".to_owned() } else { quoted(name) };
+    let needs = |flaw: &str| format!("needs the file {shown}, {flaw}");
+    let meta = match std::fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => {
+            return refuse(item, &needs("which is a directory"), "name a file that holds the secret");
+        }
+        Ok(meta) => meta,
+        Err(error) => return unreadable(item, &needs(&unread(&error))),
+    };
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => without_newline(bytes),
+        Err(error) => return unreadable(item, &needs(&unread(&error))),
+    };
+    if bytes.is_empty() {
+        return refuse(item, &needs("which is empty"), "write the secret into it");
+    }
+    if meta.permissions().mode() & 0o004 != 0 && !demo::is_secret(&bytes) {
+        let message = format!("`{}` {}", item.name, needs("which everyone on this machine can read"));
+        item.file.warning(&item.key, message, "take that right away: chmod o-r");
+    }
+    Some(bytes)
+}
+
+fn unreadable<T>(item: &Item<'_>, flaw: &str) -> Option<T> {
+    refuse(item, flaw, "check the path, which is relative to this file's directory, and who may read it")
+}
+
+fn without_newline(mut bytes: Vec<u8>) -> Vec<u8> {
+    if bytes.pop_if(|last| *last == b'\n').is_some() {
+        bytes.pop_if(|last| *last == b'\r');
+    }
+    bytes
+}
+
+/// Whether a name may be the secret itself, written where its variable or file should be named: long, with digits, and neither in
+/// capitals as variables are nor with the slashes of a path.
+fn looks_secret(name: &str) -> bool {
+    let digits = name.bytes().any(|byte| byte.is_ascii_digit());
+    let small = name.bytes().any(|byte| byte.is_ascii_lowercase());
+    name.len() >= 16 && digits && small && !name.contains('/')
+}
+
+/// Notes what is wrong, at the key, as the value isn't shown; or at the place in the list.
+fn refuse<T>(item: &Item<'_>, flaw: &str, help: &str) -> Option<T> {
+    item.file.mistake(&item.key, format!("the secret `{}` {flaw}", item.name), help);
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_one_newline_away() {
+        for (text, secret) in
+            [("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("a", "a"), ("a\r", "a\r"), ("\n", ""), ("", "")]
+        {
+            assert_eq!(without_newline(text.as_bytes().to_vec()), secret.as_bytes(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn tells_names_from_what_may_be_secrets() {
+        for name in
+            ["LEANCLOUD_MASTER_KEY_2", "talkjs.secret", "/run/secrets/talkjs-0123456789", "secrets/key1", "missing"]
+        {
+            assert!(!looks_secret(name), "{name}");
+        }
+        for secret in ["deadbeef0123456789abcdef", "fake_live_0123456789", "appid.keyid:abcdef0123"] {
+            assert!(looks_secret(secret), "{secret}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! `[server]`, `[admin]`, `[policy]`, `[audit]` and `[shutdown]` of `signer.toml`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::file::{Span, THE_FILE};
+use super::later;
+use super::reader::{Item, Section, quoted};
+
+/// What the listener for callers does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// The longest body it takes, in bytes.
+    pub body_limit: usize,
+    /// How long a request may take.
+    pub request_timeout: Duration,
+    /// Which other origins' pages may ask, if any.
+    pub cors: Option<Cors>,
+}
+
+/// Which other origins' pages may ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cors {
+    /// The origins, exactly as browsers send them.
+    pub origins: Vec<String>,
+    /// Whether they may send cookies along.
+    pub credentials: bool,
+}
+
+/// Where the audit log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditTo {
+    /// To standard output.
+    Stdout,
+    /// To the end of this file.
+    File(PathBuf),
+}
+
+/// How the program ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shutdown {
+    /// How long it goes on serving while it says that it isn't ready, so that load balancers turn away.
+    pub pause: Duration,
+    /// How long the requests in flight may take to end.
+    pub grace: Duration,
+}
+
+/// Reads `[server]` and `[admin]`; also tells where the callers' address stands.
+pub(super) fn listeners(root: &mut Section<'_>, leancloud: &[String]) -> (Server, SocketAddr, Span) {
+    let (server, listen) = server(root, leancloud);
+    let mut place = root.span.clone();
+    let mut admin = SocketAddr::from(([127, 0, 0, 1], 7481));
+    if let Some(mut section) = root.section("admin") {
+        if let Some(item) = section.get("listen") {
+            admin = address(&item).unwrap_or(admin);
+            place = item.span.clone();
+        }
+        section.finish();
+    }
+    if clash(server.listen, admin) {
+        let at = if place == THE_FILE { listen.clone() } else { place };
+        root.file.mistake(&at, format!("callers and probes can't share {admin}"), "give [admin] a `listen` of its own");
+    }
+    (server, admin, listen)
+}
+
+/// Whether two listeners can't both have their address.
+fn clash(a: SocketAddr, b: SocketAddr) -> bool {
+    a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
+}
+
+fn server(root: &mut Section<'_>, leancloud: &[String]) -> (Server, Span) {
+    let mut server = Server {
+        listen: SocketAddr::from(([127, 0, 0, 1], 7480)),
+        body_limit: 64 << 10,
+        request_timeout: Duration::from_secs(5),
+        cors: None,
+    };
+    let Some(mut section) = root.section("server") else { return (server, root.span.clone()) };
+    let mut place = section.span.clone();
+    if let Some(item) = section.get("listen") {
+        server.listen = address(&item).unwrap_or(server.listen);
+        place = item.span.clone();
+    }
+    let limit = section.get("body_limit").and_then(|item| item.size(1 << 10..=1 << 20));
+    server.body_limit = limit.unwrap_or(server.body_limit);
+    let timeout = section.get("request_timeout").and_then(|item| item.duration("100ms", "5m"));
+    server.request_timeout = timeout.unwrap_or(server.request_timeout);
+    server.cors = section.section("cors").and_then(cors);
+    later::server(&mut section, leancloud);
+    section.finish();
+    (server, place)
+}
+
+fn cors(mut section: Section<'_>) -> Option<Cors> {
+    let origins = section.need("origins", "list them: origins = [\"https://app.example.com\"]");
+    let origins = origins.and_then(|item| item.each(origin));
+    let credentials = section.get("credentials").and_then(|item| item.boolean()).unwrap_or(false);
+    section.finish();
+    Some(Cors { origins: origins?, credentials })
+}
+
+/// Scheme, host and port, as browsers send it: with nothing behind, and in small letters.
+fn origin(item: &Item<'_>) -> Option<String> {
+    const HELP: &str = "write an origin as browsers send it: \"https://app.example.com\", with a port only where it isn't the scheme's own";
+    let text = item.filled()?;
+    if text.contains('*') {
+        return item.refuse("must name each origin in full, without a `*`", HELP);
+    }
+    let plain =
+        text.parse::<http::Uri>().ok().filter(|uri| !text.ends_with('/') && uri.query().is_none()).and_then(|uri| {
+            let scheme = uri.scheme_str().filter(|scheme| ["http", "https"].contains(scheme))?.to_owned();
+            let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'))?;
+            let default = matches!((scheme.as_str(), authority.port_u16()), ("http", Some(80)) | ("https", Some(443)));
+            (!default).then(|| format!("{scheme}://{authority}"))
+        });
+    match plain {
+        Some(plain) if plain == text && !text.bytes().any(|byte| byte.is_ascii_uppercase()) => Some(plain),
+        _ => item.refuse(format!("has {}, which is no origin", quoted(text)), HELP),
+    }
+}
+
+/// An address to listen on.
+fn address(item: &Item<'_>) -> Option<SocketAddr> {
+    let text = item.filled()?;
+    if let Some(path) = text.strip_prefix("unix:") {
+        return later::unix_socket(item, path);
+    }
+    let parsed = text.parse().ok();
+    parsed.or_else(|| {
+        item.refuse(
+            format!("has {}, which is no address", quoted(text)),
+            "write an IP address and a port: \"127.0.0.1:7480\", \"[::1]:7480\", or \"0.0.0.0:7480\" for all interfaces",
+        )
+    })
+}
+
+/// Where the policy is: its path, and where in the file that stands. `None` if that is wrong.
+pub(super) fn policy_file(root: &mut Section<'_>, dir: &Path) -> Option<(PathBuf, Span)> {
+    let default = dir.join("policy.toml");
+    if !root.has("policy") {
+        return Some((default, root.span.clone()));
+    }
+    let mut section = root.section("policy")?;
+    let place = section.span.clone();
+    let item = section.get("file");
+    section.finish();
+    match item {
+        Some(item) => Some((dir.join(item.filled()?), item.span.clone())),
+        None => Some((default, place)),
+    }
+}
+
+/// Reads `[audit]`.
+pub(super) fn audit(root: &mut Section<'_>, dir: &Path) -> AuditTo {
+    let Some(mut section) = root.section("audit") else { return AuditTo::Stdout };
+    let to = section.get("to").and_then(|item| audit_to(&item, dir));
+    section.finish();
+    to.unwrap_or(AuditTo::Stdout)
+}
+
+fn audit_to(item: &Item<'_>, dir: &Path) -> Option<AuditTo> {
+    let text = item.filled()?;
+    let path = dir.join(text);
+    if text == "stdout" {
+        return Some(AuditTo::Stdout);
+    }
+    if path.is_dir() {
+        return item
+            .refuse(format!("names {}, which is a directory", quoted(text)), "write \"stdout\", or a file's path");
+    }
+    if path.parent().is_some_and(|parent| !parent.as_os_str().is_empty() && !parent.is_dir()) {
+        return item.refuse(format!("names {}, whose directory is not there", quoted(text)), "create that directory");
+    }
+    Some(AuditTo::File(path))
+}
+
+/// Reads `[shutdown]`.
+pub(super) fn shutdown(root: &mut Section<'_>) -> Shutdown {
+    let mut shutdown = Shutdown { pause: Duration::from_secs(5), grace: Duration::from_secs(25) };
+    let Some(mut section) = root.section("shutdown") else { return shutdown };
+    let pause = section.get("pause").and_then(|item| item.duration("0s", "5m"));
+    shutdown.pause = pause.unwrap_or(shutdown.pause);
+    let grace = section.get("grace").and_then(|item| item.duration("0s", "1h"));
+    shutdown.grace = grace.unwrap_or(shutdown.grace);
+    section.finish();
+    shutdown
+}
