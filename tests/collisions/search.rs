@@ -13,47 +13,37 @@ const NONCES: [&str; 12] =
     ["a1", "invite1", "n1-_tmp", "invite", "kick", "1700000000000", "0", "", "a1:kick", "_tmp", "tom", "a1:"];
 
 /// All identifiers in every place, with at most one member; and some of them with up to three, in any order and repeated.
-fn requests() -> impl Iterator<Item = Request> {
-    let none_or_one = || lists(&IDS, 1);
-    let wide = product(&IDS, &IDS, none_or_one());
-    let deep = product(
+fn requests() -> Vec<Request> {
+    let mut requests = product(&IDS, &IDS, &lists(&IDS, 1));
+    requests.extend(product(
         &["tom", "1700000000000", "invite"],
         &["tom", "x", "_tmp:x", "_tmp", "1700000000000", "a1"],
-        lists(&["tom", "mary", "x", "_tmp", "1700000000000", "a1", "invite"], 3),
-    );
-    wide.chain(deep)
+        &lists(&["tom", "mary", "x", "_tmp", "1700000000000", "a1", "invite"], 3),
+    ));
+    requests
 }
 
-fn product(clients: &[&str], conversations: &[&str], members: Vec<Vec<String>>) -> impl Iterator<Item = Request> {
-    let owned = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
-    let conversations: Vec<_> = std::iter::once(None).chain(owned(conversations).into_iter().map(Some)).collect();
-    let members: Vec<_> = std::iter::once(None).chain(members.into_iter().map(Some)).collect();
-    owned(clients).into_iter().flat_map(move |client| {
-        let (conversations, members) = (conversations.clone(), members.clone());
-        conversations.into_iter().flat_map(move |conversation| {
-            let client = client.clone();
-            members.clone().into_iter().flat_map(move |members| {
-                let request = Request {
-                    action: Action::Login,
-                    client: client.clone(),
-                    conversation: conversation.clone(),
-                    members,
-                };
-                ACTIONS.map(|action| Request { action, ..request.clone() })
-            })
-        })
-    })
+/// Every action of every client in each of the conversations and in none, with each of the lists of members and with none.
+fn product(clients: &[&str], conversations: &[&str], members: &[Vec<&str>]) -> Vec<Request> {
+    let conversations: Vec<_> = conversations.iter().copied().map(Some).chain([None]).collect();
+    let members: Vec<_> = members.iter().map(|list| Some(list.as_slice())).chain([None]).collect();
+    let mut requests = Vec::new();
+    for client in clients {
+        for conversation in &conversations {
+            for members in &members {
+                requests.extend(ACTIONS.map(|action| Request::new(action, client, *conversation, *members)));
+            }
+        }
+    }
+    requests
 }
 
 /// Every list of up to `longest` of these.
-fn lists(ids: &[&str], longest: usize) -> Vec<Vec<String>> {
+fn lists<'a>(ids: &[&'a str], longest: usize) -> Vec<Vec<&'a str>> {
     let mut all = vec![Vec::new()];
     let mut newest = all.clone();
     for _ in 0..longest {
-        let longer = |list: &Vec<String>| {
-            let list = list.clone();
-            ids.iter().map(move |id| list.iter().cloned().chain([(*id).to_owned()]).collect())
-        };
+        let longer = |list: &Vec<&'a str>| ids.iter().map(|id| [list.as_slice(), &[*id]].concat()).collect::<Vec<_>>();
         newest = newest.iter().flat_map(longer).collect();
         all.extend(newest.iter().cloned());
     }
