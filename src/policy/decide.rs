@@ -10,7 +10,7 @@ use super::standing::Facts;
 use crate::model::{Action, ActionSet, Ask, Caller, Grant, Millis, Need, Pattern};
 
 /// What puts someone into a conversation. A banned target can't be.
-const ADDING: ActionSet = ActionSet::of(&[Action::Create, Action::Invite, Action::UnblockClients]);
+pub(super) const ADDING: ActionSet = ActionSet::of(&[Action::Create, Action::Invite, Action::UnblockClients]);
 
 impl Policy {
     /// Gives a permit for what is asked, or says why not.

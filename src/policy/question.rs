@@ -192,10 +192,17 @@ impl<'s, 'a> Question<'s, 'a> {
     }
 
     /// How many identities are named, each once; who creates a conversation is one of its members.
+    ///
+    /// Creation and history are counted by what the need says, not the request: where a signature is good for both, either request has
+    /// both needs, and only one of them has members.
     pub(super) fn members(&self) -> usize {
         let ask = self.case().ask;
-        let creator = (self.action == Action::Create).then_some(ask.client.as_str());
-        let mut named: Vec<&str> = ask.members.iter().map(String::as_str).chain(creator).collect();
+        let (named, creator) = match self.action {
+            Action::Create => (self.targets, Some(ask.client.as_str())),
+            Action::History => (self.targets, None),
+            _ => (ask.members.as_slice(), None),
+        };
+        let mut named: Vec<&str> = named.iter().map(String::as_str).chain(creator).collect();
         named.sort_unstable();
         named.dedup();
         named.len()
