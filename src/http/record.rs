@@ -36,7 +36,7 @@ pub(super) fn verdict(
     };
     line(&match refused {
         None => Record { granted: &verdict.granted, nonce: verdict.nonce.as_deref(), ..record },
-        Some(Refused::Denied(denial)) => Record { asked: &ask.wants, ..denied(denial, record) },
+        Some(Refused::Denied(denial)) => Record { asked: &ask.wants, ..denied(denial, &record) },
         Some(Refused::Invalid(_)) => Record { decision: Decision::Invalid, asked: &ask.wants, ..record },
     })
 }
@@ -49,13 +49,13 @@ fn reason(refused: &Refused) -> String {
 }
 
 /// With the one thing that was denied, of all that was asked.
-fn denied<'a>(denial: &'a Denial, record: Record<'a>) -> Record<'a> {
+fn denied<'a>(denial: &'a Denial, record: &Record<'a>) -> Record<'a> {
     let ban = match &denial.cause {
         Cause::Banned { scope, .. } | Cause::TargetBanned { scope, .. } => Some(Scope(scope)),
         _ => None,
     };
     let (action, conversation) = (Some(denial.action.as_str()), denial.conversation.as_ref().map(Scope));
-    Record { decision: Decision::Deny, action, conversation, rule: denial.rule(), ban, ..record }
+    Record { decision: Decision::Deny, action, conversation, rule: denial.rule(), ban, ..*record }
 }
 
 fn blank<'a>(exchange: &Exchange<'a>, app: &'a App, decision: Decision) -> Record<'a> {
