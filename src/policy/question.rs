@@ -77,7 +77,7 @@ impl<'a> Case<'a> {
     }
 
     /// Whether a ban or mute counts at this time and place. What is in no conversation is touched by those for everywhere alone.
-    fn counts(&self, sanction: &Sanction, place: Option<&Pattern>) -> bool {
+    pub(super) fn counts(&self, sanction: &Sanction, place: Option<&Pattern>) -> bool {
         let here = match place {
             Some(place) => sanction.scope.overlaps(place),
             None => sanction.scope == Pattern::Everything,
@@ -125,7 +125,7 @@ impl<'a> Scene<'a> {
     }
 
     /// The caller, and the client if that is another.
-    fn actors(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+    pub(super) fn actors(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let (caller, client) = (self.case.caller.subject.as_str(), self.case.ask.client.as_str());
         std::iter::once(caller).chain((caller != client).then_some(client))
     }
