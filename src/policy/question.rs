@@ -77,7 +77,7 @@ impl<'a> Case<'a> {
     }
 
     /// Whether a ban or mute counts at this time and place. What is in no conversation is touched by those for everywhere alone.
-    fn counts(&self, sanction: &Sanction, place: Option<&Pattern>) -> bool {
+    pub(super) fn counts(&self, sanction: &Sanction, place: Option<&Pattern>) -> bool {
         let here = match place {
             Some(place) => sanction.scope.overlaps(place),
             None => sanction.scope == Pattern::Everything,
