@@ -57,6 +57,7 @@ async fn sign(
 ) -> Result<Answer, Failure> {
     let is_query = method(route, head.method())?;
     guard::demonstration(exchange, head)?;
+    guard::one_host(head)?;
     let caller = authenticate(exchange, route, head).await?;
     let form = accept::choose(head.headers(), route.forms).ok_or_else(|| not_acceptable(route))?;
     let params = if is_query {

@@ -110,6 +110,20 @@ fn what_nobody_can_answer_is_not_acceptable() {
 }
 
 #[test]
+fn there_is_one_host() {
+    let (auth, one) = (bearer(&tom()), "exactly one Host");
+    let ask = |hosts: &str| format!("POST {LOGIN} HTTP/1.1\r\n{hosts}{auth}{JSON}\r\n").into_bytes();
+    let whole = format!("POST http://localhost{LOGIN} HTTP/1.1\r\n{auth}{JSON}\r\n").into_bytes();
+    let cases = [
+        malformed("no host", ask(""), one),
+        malformed("two hosts", ask("host: localhost\r\nhost: example.com\r\n"), one),
+        malformed("the same host twice", ask("host: localhost\r\nHost: localhost\r\n"), one),
+        malformed("no host beside a whole address", whole, one),
+    ];
+    case::check(&cases);
+}
+
+#[test]
 fn a_strange_request_id_is_not_taken_over() {
     let server = case::server();
     for brought in [
