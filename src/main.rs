@@ -1,3 +1,5 @@
 //! The `chat-signer` program.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    chat_signer::cli::run()
+}

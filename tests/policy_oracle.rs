@@ -23,7 +23,9 @@ const SCOPES: [&str; 13] =
 /// Every name there is: enough of them that two patterns which differ in meaning differ in some name.
 fn world() -> Vec<String> {
     let mut names = Vec::new();
-    for stem in ["a", "b", "c", "a:x", "a:y", "a:z", "b:x", "b:y", "a:x:p", "a:x:q", "b:x:p"] {
+    let personal = PEOPLE.iter().flat_map(|person| [format!("a:{person}"), format!("{person}:x")]);
+    let stems = ["a", "b", "c", "a:x", "a:y", "a:z", "b:x", "b:y", "a:x:p", "a:x:q", "b:x:p"].map(str::to_owned);
+    for stem in personal.chain(stems) {
         for tail in ["", "::$chat", "::$chat:s", "::$chat::t", ":w"] {
             names.push(format!("{stem}{tail}"));
         }
@@ -266,7 +268,9 @@ impl Oracle<'_> {
             }
         }
         if let Some(max) = rule.max_members {
-            let mut named: std::collections::BTreeSet<&str> = ask.members.iter().map(String::as_str).collect();
+            let by_need = matches!(asked.action, Action::Create | Action::History);
+            let named = if by_need { asked.targets } else { &ask.members };
+            let mut named: std::collections::BTreeSet<&str> = named.iter().map(String::as_str).collect();
             if asked.action == Action::Create {
                 named.insert(&ask.client);
             }

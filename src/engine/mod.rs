@@ -27,7 +27,7 @@ pub struct Verdict {
     pub granted: Vec<Grant>,
     /// The rules that allowed it.
     pub rules: Vec<String>,
-    /// The nonce that was signed.
+    /// The nonce that was signed, where there is one.
     pub nonce: Option<String>,
     /// What was signed, or why nothing was.
     pub outcome: Result<Signed, Refused>,
@@ -61,8 +61,9 @@ impl Engine {
         };
         let nonce = Nonce::from_entropy(entropy);
         let outcome = vendor::sign(app, &permit, &product, now, &nonce).map_err(Refused::Invalid);
+        let nonce = outcome.as_ref().ok().and_then(Signed::nonce).map(str::to_owned);
         let (ask, granted, rules) = permit.spend();
-        Verdict { ask, granted, rules, nonce: Some(nonce.as_str().to_owned()), outcome }
+        Verdict { ask, granted, rules, nonce, outcome }
     }
 
     /// The reasons behind the decision on an ask.

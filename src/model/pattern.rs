@@ -85,10 +85,7 @@ impl Pattern {
     /// The room whose channels these are, if they are all one room's.
     pub fn room(&self) -> Option<&str> {
         match self {
-            Pattern::Exact(name) | Pattern::Under(name) => match name.find(Self::CHAT) {
-                Some(end) if end > 0 => Some(&name[..end]),
-                _ => None,
-            },
+            Pattern::Exact(name) | Pattern::Under(name) => room(name).filter(|room| !room.is_empty()),
             Pattern::Everything => None,
         }
     }
@@ -125,19 +122,17 @@ impl Pattern {
     /// Meant for what takes away, so it errs on that side: a name with Ably's qualifier (`[?rewind=1]chat`) counts as the name behind
     /// it too, and `*` overlaps everything.
     pub fn overlaps(&self, asked: &Pattern) -> bool {
-        if *self == Pattern::Everything || *asked == Pattern::Everything {
-            return true;
+        if let Some(conversation) = self.room().or(self.exact()) {
+            return asked.touches(conversation);
         }
-        match (self.home(), asked) {
-            (Pattern::Exact(own), _) => asked.touches(&own),
+        match (self, asked) {
             (Pattern::Under(outer), Pattern::Exact(name)) => {
-                name.starts_with(&outer) || unqualified(name).starts_with(&outer)
+                name.starts_with(outer) || unqualified(name).starts_with(outer)
             }
             (Pattern::Under(outer), Pattern::Under(inner)) => {
-                outer.starts_with(inner.as_str())
-                    || [inner, unqualified(inner)].iter().any(|name| name.starts_with(&outer))
+                outer.starts_with(inner) || inner.starts_with(outer) || unqualified(inner).starts_with(outer)
             }
-            (Pattern::Everything, _) | (_, Pattern::Everything) => true,
+            _ => true,
         }
     }
 
@@ -149,9 +144,9 @@ impl Pattern {
                 .into_iter()
                 .any(|asked| asked == name || belongs(asked, name) || belongs(asked, own) || asked == own),
             Pattern::Under(prefix) => {
-                let chat = format!("{own}{}", Self::CHAT);
                 let prefix = unqualified(prefix);
-                own.starts_with(prefix) || chat.starts_with(prefix) || prefix.starts_with(&chat)
+                let of_chat = |rest: &str| Self::CHAT.starts_with(rest) || rest.starts_with(Self::CHAT);
+                own.starts_with(prefix) || prefix.strip_prefix(own).is_some_and(of_chat)
             }
             Pattern::Everything => true,
         }
@@ -169,6 +164,14 @@ impl Pattern {
 /// Whether the channel `name` is one of the room's own.
 fn belongs(name: &str, room: &str) -> bool {
     name.strip_prefix(room).is_some_and(|rest| rest.starts_with(Pattern::CHAT))
+}
+
+/// What stands before Ably Chat's suffix, if the name has it. Hardly any does, nor even a `$`, for which it is far cheaper to look.
+pub fn room(name: &str) -> Option<&str> {
+    if !name.contains('$') {
+        return None;
+    }
+    name.find(Pattern::CHAT).map(|end| &name[..end])
 }
 
 fn is_bracketed(name: &str) -> bool {
@@ -223,7 +226,7 @@ impl Template {
         Ok(Template { source: text.to_owned(), pieces, fixed })
     }
 
-    /// The pattern for this client and these claims, or `None` if a value is missing, empty, no string, or holds `:` or `*`: then the
+    /// The pattern for this client and these claims, or `None` if a value is missing, empty, no string, holds `:` or `*`, or starts with `[`: then the
     /// template stands for nothing.
     pub fn fill<'a>(&self, client: &str, claim: impl Fn(&str) -> Option<&'a str>) -> Option<Pattern> {
         if let Some(pattern) = &self.fixed {
@@ -251,9 +254,9 @@ impl Template {
     }
 }
 
-/// A value that may stand for one segment.
+/// A value that may stand for one segment. What starts with `[` must be named, not filled in.
 fn segment(value: &str) -> Option<&str> {
-    (!value.is_empty() && !value.contains([':', '*'])).then_some(value)
+    (!value.is_empty() && !is_bracketed(value) && !value.contains([':', '*'])).then_some(value)
 }
 
 fn pieces(text: &str) -> Result<Vec<Piece>, String> {
@@ -408,6 +411,7 @@ mod tests {
         assert_eq!(fill("{claim:tenant}:{client}:x", "tom").as_deref(), Some("acme:tom:x"));
         assert_eq!(fill("user:{client}", "a:b"), None);
         assert_eq!(fill("user:{client}", "*"), None);
+        assert_eq!(fill("{client}", "[meta]log"), None);
         assert_eq!(fill("{claim:other}:*", "tom"), None);
         assert_eq!(fill("chat:*", "*").as_deref(), Some("chat:*"));
     }

@@ -116,13 +116,16 @@ fn authenticators_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
 }
 
 /// The caller's own client, or anyone. A user who acts for anyone does so by a role of its own: such an allow rule without
-/// `caller_roles` never matches a user, whatever the file's reader let through.
+/// `caller_roles` never matches a user, whatever the file's reader let through. (Where `callers` keeps users out anyway, that is the
+/// condition that says so.)
 fn client(rule: &Rule, question: &Question<'_, '_>) -> bool {
     let case = question.case();
     match rule.client() {
         ClientIs::Itself => case.caller.is(&case.ask.client),
         ClientIs::Anyone => {
-            rule.effect == Effect::Deny || case.caller.kind == CallerKind::Service || rule.caller_roles.is_some()
+            let keeps_users_out = rule.callers.as_deref().is_some_and(|callers| !callers.contains(&CallerKind::User));
+            let is_service = case.caller.kind == CallerKind::Service;
+            rule.effect == Effect::Deny || is_service || rule.caller_roles.is_some() || keeps_users_out
         }
     }
 }

@@ -14,6 +14,8 @@ mod signed;
 pub mod talkjs;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -33,6 +33,14 @@ impl Capability {
         Capability(channels.into_iter().fold(Object::new(), add).finish())
     }
 
+    /// What a capability's JSON says, in our own form of it.
+    ///
+    /// # Errors
+    /// If it is none that may be asked for.
+    pub fn parse(text: &str) -> Result<Capability, Invalid> {
+        read(&Value::from(text)).map(|grants| Capability::of(&grants))
+    }
+
     /// Whether it allows nothing.
     pub fn is_empty(&self) -> bool {
         self.0 == "{}"
@@ -130,4 +138,98 @@ fn operation(word: &str) -> Result<Action, String> {
 
 fn invalid(message: impl Into<String>) -> Invalid {
     Invalid::new("capability", message)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn canonical(value: &Value) -> String {
+        Capability::of(&read(value).unwrap()).to_string()
+    }
+
+    fn error(value: &Value) -> String {
+        read(value).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn there_is_one_form() {
+        assert_eq!(
+            canonical(&json!({"b": ["subscribe", "publish", "subscribe"], "a:*": ["*"], "a": ["history"]})),
+            r#"{"a":["history"],"a:*":["*"],"b":["publish","subscribe"]}"#
+        );
+        let text = Value::from(r#" { "é\u0022" : [ "stats" ] } "#);
+        assert_eq!(canonical(&text), r#"{"é\"":["stats"]}"#);
+        let all: Vec<&str> = ActionSet::ABLY.iter().map(Action::as_str).collect();
+        assert_eq!(canonical(&json!({"a": all})), r#"{"a":["*"]}"#);
+    }
+
+    #[test]
+    fn grants_are_in_order_with_every_star_expanded() {
+        let grants = read(&json!({"b": ["*"], "a:*": ["publish"], "a": ["publish"], "*": ["stats"]})).unwrap();
+        let order: Vec<String> = grants.iter().map(|grant| grant.resource.to_string()).collect();
+        assert_eq!(order, ["*", "a", "a:*", "b"]);
+        assert_eq!(grants.last().unwrap().operations, ActionSet::ABLY);
+    }
+
+    #[test]
+    fn what_ably_would_refuse_or_read_otherwise_is_refused() {
+        for (value, says) in [
+            (json!({}), "must name at least one channel"),
+            (json!(null), "must be an object"),
+            (json!(["publish"]), "must be an object"),
+            (json!({"a": []}), "no operations"),
+            (json!({"a": "publish"}), "no list"),
+            (json!({"a": [1]}), "no string"),
+            (json!({"a": ["*", "publish"]}), "stands alone"),
+            (json!({"a": ["subscibe"]}), "the unknown operation `subscibe`; the nearest that is known: `subscribe`"),
+            (json!({"a": ["login"]}), "the unknown operation `login`"),
+            (json!({"a": ["Publish"]}), "nearest that is known: `publish`"),
+            (json!({"": ["publish"]}), "must not be empty"),
+            (json!({":a": ["publish"]}), "must not start with `:`"),
+            (json!({":*": ["publish"]}), "must name the namespace"),
+            (json!({"a*": ["publish"]}), "has the channel `a*`, which may hold a `*` only alone"),
+            (json!({"a:*:b": ["publish"]}), "only alone or as the last segment"),
+            (json!({"[*]*": ["publish"]}), "only alone or as the last segment"),
+            (json!({"a\nb": ["publish"]}), "has the channel `a\\nb`, which must not hold control characters"),
+            (json!({" a": ["publish"]}), "white space"),
+            (json!({"x".repeat(256): ["publish"]}), "at most 255 characters"),
+            (json!("{"), "must be a JSON object"),
+            (json!("[]"), "must be a JSON object"),
+            (json!(r#"{"a":["publish"],"a":["history"]}"#), "stands twice"),
+            (json!("[".repeat(20_000)), "must be a JSON object"),
+        ] {
+            let error = error(&value);
+            assert!(error.starts_with("capability ") && error.contains(says), "{error}");
+        }
+        assert!(read(&json!({"[meta]log": ["subscribe"], "x".repeat(255): ["publish"]})).is_ok());
+    }
+
+    #[test]
+    fn pairs_are_counted_after_expansion() {
+        let stars = |channels: usize| (0..channels).map(|i| (i.to_string(), json!(["*"]))).collect::<Map<_, _>>();
+        assert!(read(&Value::from(stars(5))).is_ok());
+        assert!(error(&Value::from(stars(6))).contains("has 102 pairs"));
+        let mut hundred = stars(5);
+        hundred
+            .insert("more".to_owned(), json!(ActionSet::ABLY.iter().map(Action::as_str).take(15).collect::<Vec<_>>()));
+        assert!(read(&Value::from(hundred)).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_granted_is_not_said() {
+        let grant = |name: &str, operations| Grant { resource: Pattern::parse(name).unwrap(), operations };
+        let capability = Capability::of(&[
+            grant("b", ActionSet::of(&[Action::Publish, Action::Login])),
+            grant("a", ActionSet::EMPTY),
+            grant("0", ActionSet::of(&[Action::AppToken])),
+        ]);
+        assert_eq!(capability.as_str(), r#"{"b":["publish"]}"#);
+        assert!(Capability::of(&[grant("a", ActionSet::EMPTY)]).is_empty());
+        assert!(!capability.is_empty());
+    }
 }

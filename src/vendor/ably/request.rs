@@ -112,3 +112,141 @@ pub(super) fn may_pass(name: &str) -> bool {
     let registered = ["iat", "exp", "nbf", "iss", "sub", "aud", "jti"];
     !name.starts_with("x-ably-") && !name.starts_with("ably.") && !registered.contains(&name.as_str())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::super::{Capability, UserClaims};
+    use super::*;
+    use crate::model::Template;
+    use crate::vendor::Ttl;
+    use crate::vendor::testing::{params, query, service, user};
+
+    fn app(revocable: bool) -> App {
+        let ttl = Ttl { default_seconds: 7200, max_seconds: 14_400 };
+        let capability = [
+            ("user:{client}", &[Action::Subscribe][..]),
+            ("{claim:tenant}:*", &[Action::Publish]),
+            ("{claim:/org/name}:tom", &[Action::History]),
+            ("user:tom", &[Action::Publish]),
+        ]
+        .map(|(text, operations)| (Template::parse(text).unwrap(), ActionSet::of(operations)));
+        let pass = ["name", "age", "exp", "x-ably-clientId", "X-Ably-Capability", "ably.channel.*", "name"];
+        let pass = pass.map(str::to_owned).to_vec();
+        App::new("ably".into(), Vec::new(), ttl, revocable, capability.to_vec(), UserClaims::default(), pass)
+    }
+
+    fn asked(params: &Params, caller: Option<&Caller>) -> Result<(Ask, Product), Invalid> {
+        let request = parse(&app(false), Operation::Token, params, caller)?;
+        let crate::vendor::Product::Ably(product) = request.product else { unreachable!() };
+        Ok((request.ask, product))
+    }
+
+    fn error(values: Value) -> String {
+        asked(&params(values), Some(&user("tom"))).unwrap_err().to_string()
+    }
+
+    fn capability(params: &Params, caller: Option<&Caller>) -> Result<String, Invalid> {
+        asked(params, caller).map(|(ask, _)| Capability::of(&ask.wants).to_string())
+    }
+
+    #[test]
+    fn a_token_is_a_login_and_wants_its_capability() {
+        let (ask, _) =
+            asked(&params(json!({"capability": {"b": ["publish"], "a": ["history"]}})), Some(&user("tom"))).unwrap();
+        assert_eq!((ask.action, ask.client.as_str(), ask.conversation), (Action::Login, "tom", None));
+        assert_eq!(ask.needs, [Need { action: Action::Login, conversation: None, targets: Vec::new() }]);
+        assert_eq!(Capability::of(&ask.wants).as_str(), r#"{"a":["history"],"b":["publish"]}"#);
+    }
+
+    #[test]
+    fn ably_js_is_understood() {
+        let sent = json!({
+            "clientId": "tom", "capability": "{\"a\":[\"publish\"]}", "ttl": "3600000",
+            "timestamp": "1700000000000", "rnd": "123", "nonce": "x", "keyName": "other.key", "own": "1",
+        });
+        let (ask, product) = asked(&query(sent), Some(&user("tom"))).unwrap();
+        assert_eq!(ask.client, "tom");
+        assert_eq!(product, Product::Token { ttl_ms: 3_600_000, claims: Vec::new() });
+        let strict = json!({"clientId": "tom", "timestamp": 1, "rnd": 2, "nonce": "x", "keyName": "k", "capability": "{\"a\":[\"*\"]}"});
+        assert!(asked(&params(strict), Some(&user("tom"))).is_ok());
+        assert!(error(json!({"clientID": "tom"})).contains("nearest that is: `clientId`"));
+        assert!(error(json!({"clientId": "tom", "client_id": "mary"})).starts_with("clientId must be the same"));
+        assert!(error(json!({"clientId": ""})).starts_with("clientId must not be empty"));
+    }
+
+    #[test]
+    fn only_a_service_or_an_operator_asks_for_any_client() {
+        let any = params(json!({"client_id": "*", "capability": {"a": ["publish"]}}));
+        assert_eq!(asked(&any, Some(&service("orders"))).unwrap().0.client, "*");
+        assert_eq!(asked(&any, None).unwrap().0.client, "*");
+        let error = asked(&any, Some(&user("tom"))).unwrap_err().to_string();
+        assert_eq!(error, "client_id must not be `*`: only a service may ask for any client");
+        let nobody = asked(&params(json!({})), Some(&service("orders"))).unwrap_err().to_string();
+        assert_eq!(nobody, "client_id must be given: a service must name the client");
+    }
+
+    #[test]
+    fn lifetimes_are_clamped() {
+        let ttl = |revocable, params| match parse(&app(revocable), Operation::TokenRequest, &params, Some(&user("tom")))
+        {
+            Ok(Request { product: crate::vendor::Product::Ably(Product::TokenRequest { ttl_ms }), .. }) => Ok(ttl_ms),
+            Ok(_) => unreachable!(),
+            Err(invalid) => Err(invalid.to_string()),
+        };
+        assert_eq!(ttl(false, params(json!({}))), Ok(7_200_000));
+        assert_eq!(ttl(true, params(json!({}))), Ok(3_600_000));
+        assert_eq!(ttl(false, params(json!({"ttl": u64::MAX}))), Ok(14_400_000));
+        assert_eq!(ttl(true, params(json!({"ttl": "2h"}))), Ok(3_600_000));
+        assert_eq!(ttl(false, params(json!({"ttl": 1000}))), Ok(1000));
+        assert_eq!(ttl(false, query(json!({"ttl": "1000"}))), Ok(1000));
+        for bad in [json!(0), json!(999), json!(-1), json!(1.5), json!("1000"), json!("")] {
+            assert!(ttl(false, params(json!({"ttl": bad}))).unwrap_err().starts_with("ttl must be"));
+        }
+    }
+
+    #[test]
+    fn where_none_is_asked_for_the_default_is_filled_in() {
+        let mut tom = user("tom");
+        assert_eq!(capability(&params(json!({})), Some(&tom)).unwrap(), r#"{"user:tom":["publish","subscribe"]}"#);
+        tom.claims.insert("tenant".to_owned(), json!("acme"));
+        tom.claims.insert("org".to_owned(), json!({"name": "acme"}));
+        let filled = r#"{"acme:*":["publish"],"acme:tom":["history"],"user:tom":["publish","subscribe"]}"#;
+        assert_eq!(capability(&params(json!({})), Some(&tom)).unwrap(), filled);
+        assert_eq!(
+            capability(&params(json!({"client_id": "a:b"})), None).unwrap(),
+            r#"{"user:tom":["publish"]}"#,
+            "a client that is no segment fills nothing in"
+        );
+    }
+
+    #[test]
+    fn without_a_default_one_must_be_asked_for() {
+        let ttl = Ttl { default_seconds: 60, max_seconds: 60 };
+        let own = vec![(Template::parse("user:{client}").unwrap(), ActionSet::of(&[Action::Subscribe]))];
+        for (capability, client) in [(Vec::new(), "tom"), (own.clone(), "a:b"), (own, &"x".repeat(255))] {
+            let app = App::new("ably".into(), Vec::new(), ttl, false, capability, UserClaims::default(), Vec::new());
+            let error = parse(&app, Operation::Token, &params(json!({})), Some(&user(client))).unwrap_err();
+            assert!(error.to_string().starts_with("capability must be given"), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_the_callers_own_token_takes_its_claims_over() {
+        let mut tom = user("tom");
+        let exp = json!(99_999_999_999_u64);
+        let claims = [("name", json!("Tom")), ("age", json!(7)), ("exp", exp), ("x-ably-clientId", json!("mary"))];
+        tom.claims.extend(claims.map(|(name, value)| (name.to_owned(), value)));
+        tom.claims.insert("ably.channel.*".to_owned(), json!("owner"));
+        tom.claims.insert("X-Ably-Capability".to_owned(), json!("{\"*\":[\"*\"]}"));
+        let passed = |values| match asked(&params(values), Some(&tom)).unwrap().1 {
+            Product::Token { claims, .. } => claims,
+            Product::TokenRequest { .. } => unreachable!(),
+        };
+        assert_eq!(passed(json!({})), [("name".to_owned(), json!("Tom")), ("age".to_owned(), json!(7))]);
+        assert_eq!(passed(json!({"client_id": "mary"})), []);
+    }
+}

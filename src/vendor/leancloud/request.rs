@@ -56,7 +56,7 @@ fn conversation(action: Action, params: &Params) -> Result<Option<&str>, Invalid
 fn members(action: Action, client: &str, params: &Params) -> Result<Vec<String>, Invalid> {
     let given = params.list("members")?;
     for (place, member) in given.iter().flatten().enumerate() {
-        check_client(&format!("members[{place}]"), member)?;
+        check_client("members", member).map_err(|invalid| Invalid { field: format!("members[{place}]"), ..invalid })?;
     }
     let wrong = |message: String| Err(Invalid::new("members", message));
     match (action, given) {

@@ -1,0 +1,175 @@
+//! One connection, in HTTP/1.1 or HTTP/2, from its first byte to its end.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::service::{Service, service_fn};
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+/// What answers are made of.
+pub(super) type Body = Full<Bytes>;
+
+/// The longest header section, in bytes. A token may have 8 KiB, and cookies come by the way.
+const HEADER_LIMIT: u16 = 32 << 10;
+
+/// How many requests one HTTP/2 connection may have in progress.
+const STREAMS: u32 = 128;
+
+/// How long a connection may wait for its next request. Longer than the 60 seconds for which proxies keep theirs, so that it is
+/// they who close.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// How long a connection that was asked to end may take if no request is in progress.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Serves a connection to its end, which comes when the client closes it, when it has been without a request for too long, or some
+/// time after `stop` changes.
+///
+/// hyper's own time-out for headers starts only after it knows the version, and not at all in HTTP/2; a client that just sits
+/// there, or doesn't read, would stay for ever. This one is for the connection as a whole: within `patience` there must be a first
+/// whole header, and then a further one every [`KEEP_ALIVE`].
+pub(super) async fn serve<I, H, F>(io: I, mut stop: watch::Receiver<()>, patience: Duration, handler: H)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let pulse = Arc::new(Pulse::default());
+    let builder = builder();
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), counted(handler, Arc::clone(&pulse))));
+    let mut timer = pin!(sleep(patience));
+    let (mut ending, mut seen) = (false, 0);
+    loop {
+        let stopped = tokio::select! {
+            biased;
+            result = connection.as_mut() => return log(result),
+            _ = stop.changed(), if !ending => true,
+            () = timer.as_mut() => false,
+        };
+        let quiet = pulse.is_quiet_since(&mut seen);
+        if ending && quiet {
+            return;
+        }
+        if !ending && (stopped || quiet) {
+            ending = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        timer.as_mut().reset(Instant::now() + if ending { LINGER } else { KEEP_ALIVE });
+    }
+}
+
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    // A client that closes its half after the request still gets its answer, and no request is made to watch for that.
+    builder.http1().max_buf_size(HEADER_LIMIT.into()).half_close(true);
+    builder.http2().max_header_list_size(HEADER_LIMIT.into()).max_concurrent_streams(STREAMS);
+    builder
+}
+
+/// The handler as hyper wants it, with its requests counted.
+fn counted<H, F>(
+    handler: H,
+    pulse: Arc<Pulse>,
+) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
+where
+    H: Fn(Request<Incoming>) -> F,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    service_fn(move |request| {
+        let beat = Beat::new(&pulse);
+        let answer = handler(request);
+        async move {
+            let answer = answer.await;
+            drop(beat);
+            Ok(answer)
+        }
+    })
+}
+
+fn log(result: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
+    if let Err(error) = result {
+        tracing::debug!("a connection ended badly: {error}");
+    }
+}
+
+/// How many requests a connection has begun and ended.
+#[derive(Default)]
+struct Pulse {
+    begun: AtomicU64,
+    ended: AtomicU64,
+}
+
+impl Pulse {
+    /// Whether nothing is in progress and nothing has begun since the count was `seen`, which is brought up to date.
+    fn is_quiet_since(&self, seen: &mut u64) -> bool {
+        let ended = self.ended.load(Ordering::Acquire);
+        let begun = self.begun.load(Ordering::Acquire);
+        std::mem::replace(seen, begun) == begun && begun == ended
+    }
+}
+
+/// A request in progress.
+struct Beat(Arc<Pulse>);
+
+impl Beat {
+    fn new(pulse: &Arc<Pulse>) -> Beat {
+        pulse.begun.fetch_add(1, Ordering::Release);
+        Beat(Arc::clone(pulse))
+    }
+}
+
+impl Drop for Beat {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    /// Writes `begun`, reads until the connection ends, and tells what came and after how long.
+    async fn until_end(begun: &[u8]) -> (String, Duration) {
+        let (mut client, server) = duplex(1 << 16);
+        let (_go_on, stop) = watch::channel(());
+        let handler = |_| std::future::ready(Response::new(Full::from("answer")));
+        tokio::spawn(serve(server, stop, PATIENCE, handler));
+        client.write_all(begun).await.unwrap();
+        let (start, mut answer) = (Instant::now(), Vec::new());
+        client.read_to_end(&mut answer).await.unwrap();
+        (String::from_utf8_lossy(&answer).into_owned(), start.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_first_header_must_come_soon() {
+        for begun in [&b""[..], b"GET / HT", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+            let (_, after) = until_end(begun).await;
+            assert!((PATIENCE..=PATIENCE + 2 * LINGER).contains(&after), "{after:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_kept_for_a_while() {
+        for begun in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"GET / HTTP/1.1\r\n\r\nGET / HT"] {
+            let (answer, after) = until_end(begun).await;
+            assert!(answer.ends_with("answer"));
+            assert!((KEEP_ALIVE..=PATIENCE + KEEP_ALIVE + 2 * LINGER).contains(&after), "{after:?}");
+        }
+    }
+}

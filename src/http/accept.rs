@@ -1,0 +1,78 @@
+//! Which of the forms that an answer can take the caller likes best (RFC 9110, section 12.5.1).
+
+use hyper::header::{ACCEPT, HeaderMap};
+
+/// The best of `offered` for this `Accept`; of equals the first. `None` if the caller wants none of them. Without the header, or
+/// where it can't be read, everything is welcome.
+pub(super) fn choose<T: Copy>(headers: &HeaderMap, offered: &[(&str, T)]) -> Option<T> {
+    let mut ranges = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
+    if ranges.peek().is_none() {
+        return offered.first().map(|(_, form)| *form);
+    }
+    let accept = ranges.collect::<Vec<_>>().join(",");
+    // Of several greatest ones `max_by_key` takes the last.
+    let rated = offered.iter().rev().map(|(media, form)| (quality(&accept, media), form));
+    rated.filter(|(quality, _)| *quality > 0).max_by_key(|(quality, _)| *quality).map(|(_, form)| *form)
+}
+
+/// The weight that `accept` gives to a media type, in thousandths: that of its most specific range.
+fn quality(accept: &str, media: &str) -> u16 {
+    let ranges = accept.split(',').filter_map(|range| {
+        let (name, parameters) = range.split_once(';').unwrap_or((range, ""));
+        Some((specificity(name.trim(), media)?, weight(parameters)))
+    });
+    ranges.max().map_or(0, |(_, weight)| weight)
+}
+
+fn specificity(range: &str, media: &str) -> Option<u8> {
+    let (kind, _) = media.split_once('/')?;
+    match range.split_once('/')? {
+        _ if range.eq_ignore_ascii_case(media) => Some(2),
+        (asked, "*") if asked.eq_ignore_ascii_case(kind) => Some(1),
+        ("*", "*") => Some(0),
+        _ => None,
+    }
+}
+
+fn weight(parameters: &str) -> u16 {
+    let named = parameters.split(';').filter_map(|parameter| parameter.trim().split_once('='));
+    let weight =
+        named.filter(|(name, _)| name.eq_ignore_ascii_case("q")).find_map(|(_, q)| q.trim().parse::<f32>().ok());
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is clamped to the range first")]
+    weight.map_or(1000, |q| (q.clamp(0.0, 1.0) * 1000.0) as u16)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn chosen(accept: &str) -> Option<&'static str> {
+        let headers = HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]);
+        choose(&headers, &[("application/json", "json"), ("text/plain", "text")])
+    }
+
+    #[test]
+    fn the_first_form_is_the_default() {
+        assert_eq!(choose(&HeaderMap::new(), &[("a/b", 1), ("c/d", 2)]), Some(1));
+        assert_eq!(chosen("*/*"), Some("json"));
+        assert_eq!(chosen("text/html, */*;q=0.1"), Some("json"));
+        assert_eq!(chosen("application/json, text/plain"), Some("json"));
+    }
+
+    #[test]
+    fn a_preference_is_followed() {
+        assert_eq!(chosen("text/plain"), Some("text"));
+        assert_eq!(chosen("TEXT/*"), Some("text"));
+        assert_eq!(chosen("application/json;q=0.5, text/plain;q=0.9"), Some("text"));
+        assert_eq!(chosen("*/*, application/json; q=0"), Some("text"));
+    }
+
+    #[test]
+    fn what_fits_nothing_is_refused() {
+        assert_eq!(chosen("image/png"), None);
+        assert_eq!(chosen("application/json;q=0"), None);
+        assert_eq!(chosen("nonsense"), None);
+    }
+}

@@ -1,0 +1,124 @@
+//! From an authenticated request to its signature or token: the steps of `/v1/{app}/{operation}`, in order.
+
+use hyper::body::Incoming;
+use hyper::{Method, Request};
+
+use super::{Answer, Code, Exchange, Failure, accept, body, guard, params, record, render};
+use crate::engine::Refused;
+use crate::model::Caller;
+use crate::random;
+use crate::vendor::{self, App, Operation, Params, Signed};
+
+/// Where a request leads and what may go that way.
+pub(super) struct Route<'a> {
+    pub(super) app: &'a App,
+    pub(super) operation: Operation,
+    /// Whether GET is answered, too.
+    pub(super) gettable: bool,
+    /// Whether the body may be a form.
+    pub(super) takes_forms: bool,
+    /// The forms of the answer, by the media type for which the caller asks.
+    pub(super) forms: &'static [(&'static str, Form)],
+}
+
+/// What a good answer's body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// All that was signed, as JSON.
+    Json,
+    /// The bare token.
+    Text,
+    /// The bare token, by its own media type.
+    Jwt,
+}
+
+/// Answers a request for a signature or token.
+pub(super) async fn operation(
+    exchange: &Exchange<'_>,
+    route: &Route<'_>,
+    mut request: Request<Incoming>,
+) -> Result<Answer, Failure> {
+    let result = sign(exchange, route, &mut request).await;
+    if result.is_err() {
+        body::drain(request.into_body());
+    }
+    result
+}
+
+/// Nothing of the body is read before the caller is known, and nothing is given before it is recorded.
+async fn sign(exchange: &Exchange<'_>, route: &Route<'_>, request: &mut Request<Incoming>) -> Result<Answer, Failure> {
+    let is_query = method(route, request.method())?;
+    guard::demonstration(exchange, request)?;
+    guard::one_host(request)?;
+    let caller = authenticate(exchange, route, request).await?;
+    let form = accept::choose(request.headers(), route.forms).ok_or_else(|| not_acceptable(route))?;
+    let params =
+        if is_query { params::from_query(request.uri().query())? } else { read(exchange, route, request).await? };
+    let (line, outcome) = decide(exchange, route, &params, &caller)?;
+    exchange.runtime.audit.write(&line).await?;
+    outcome.map(|signed| render(&signed, form))
+}
+
+/// Whether the parameters are in the query.
+fn method(route: &Route<'_>, method: &Method) -> Result<bool, Failure> {
+    match *method {
+        Method::POST => Ok(false),
+        Method::GET if route.gettable => Ok(true),
+        _ => {
+            let allow = if route.gettable { "GET, POST" } else { "POST" };
+            let detail = format!("This path takes other methods: {allow}.");
+            Err(Failure { allow: Some(allow), ..Failure::plain(Code::MethodNotAllowed, detail) })
+        }
+    }
+}
+
+async fn authenticate(
+    exchange: &Exchange<'_>,
+    route: &Route<'_>,
+    request: &Request<Incoming>,
+) -> Result<Caller, Failure> {
+    let authenticators = &exchange.settings.engine.authenticators;
+    let refusal = match authenticators.identify(request.headers(), route.app.name(), exchange.now) {
+        Ok(caller) => return Ok(caller),
+        Err(refusal) => refusal,
+    };
+    let line = record::refusal(exchange, route.app, &refusal)?;
+    exchange.runtime.audit.write(&line).await?;
+    Err(Failure::from(&refusal))
+}
+
+fn not_acceptable(route: &Route<'_>) -> Failure {
+    let types: Vec<_> = route.forms.iter().map(|(media, _)| *media).collect();
+    Failure::plain(Code::NotAcceptable, format!("Accept leaves nothing that can be answered: {}.", types.join(", ")))
+}
+
+async fn read(exchange: &Exchange<'_>, route: &Route<'_>, request: &mut Request<Incoming>) -> Result<Params, Failure> {
+    let encoding = params::encoding(request.headers(), route.takes_forms)?;
+    let server = &exchange.settings.server;
+    let bytes = body::read(request.body_mut(), server.body_limit, server.request_timeout).await?;
+    params::from_body(&bytes, encoding, route.takes_forms)
+}
+
+/// What was decided, as the line for the audit log, and what to answer once that is written.
+type Decided = (Vec<u8>, Result<Signed, Failure>);
+
+/// Understands, decides and signs.
+fn decide(exchange: &Exchange<'_>, route: &Route<'_>, params: &Params, caller: &Caller) -> Result<Decided, Failure> {
+    let request = vendor::parse(route.app, route.operation, params, Some(caller))?;
+    let entropy = random::bytes().map_err(|error| Failure::internal(error.to_string()))?;
+    let verdict = exchange.settings.engine.answer(route.app, request, caller, exchange.now, entropy);
+    let line = record::verdict(exchange, route.app, caller, &verdict)?;
+    let outcome = verdict.outcome.map_err(|refused| match refused {
+        Refused::Denied(denial) => Failure::from(&*denial),
+        Refused::Invalid(invalid) => Failure::from(invalid),
+    });
+    Ok((line, outcome))
+}
+
+fn render(signed: &Signed, form: Form) -> Answer {
+    match (form, signed.token()) {
+        (Form::Text, Some(token)) => render::success("text/plain; charset=utf-8", token.to_owned()),
+        (Form::Jwt, Some(token)) => render::success("application/jwt", token.to_owned()),
+        _ => render::success("application/json", signed.to_json()),
+    }
+}

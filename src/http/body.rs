@@ -1,0 +1,78 @@
+//! Reading a request's body within bounds of size and time.
+
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use hyper::StatusCode;
+use hyper::body::{Body, Bytes, Incoming};
+
+use super::{Code, Failure};
+
+/// How much of a body that nobody wants is read, and for how long, so that its sender gets to read the answer.
+const DRAIN_LIMIT: u64 = 1 << 20;
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+
+/// The whole body, of at most `limit` bytes and within `patience`.
+pub(super) async fn read(body: &mut Incoming, limit: usize, patience: Duration) -> Result<Bytes, Failure> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large(limit));
+    }
+    tokio::time::timeout(patience, collect(body, limit)).await.unwrap_or_else(|_| Err(too_slow(patience)))
+}
+
+/// Reads on and forgets, in the background: closing a connection on unread data would take the answer away from its reader.
+pub(super) fn drain(mut body: Incoming) {
+    if body.is_end_stream() {
+        return;
+    }
+    tokio::spawn(tokio::time::timeout(DRAIN_TIME, async move {
+        let mut left = DRAIN_LIMIT;
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+            left = left.checked_sub(length)?;
+        }
+        Some(())
+    }));
+}
+
+/// Most bodies come in one frame, which is then not copied.
+async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, Failure> {
+    let Some(first) = data(body).await? else { return Ok(Bytes::new()) };
+    if first.len() > limit {
+        return Err(too_large(limit));
+    }
+    if body.is_end_stream() {
+        return Ok(first);
+    }
+    let mut whole = first.to_vec();
+    while let Some(more) = data(body).await? {
+        if whole.len() + more.len() > limit {
+            return Err(too_large(limit));
+        }
+        whole.extend_from_slice(&more);
+    }
+    Ok(whole.into())
+}
+
+/// The next piece of data; trailers are passed over.
+async fn data(body: &mut Incoming) -> Result<Option<Bytes>, Failure> {
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Failure::new(Code::Malformed, "The body broke off.", error.to_string()))?;
+        if let Ok(data) = frame.into_data() {
+            return Ok(Some(data));
+        }
+    }
+    Ok(None)
+}
+
+fn too_large(limit: usize) -> Failure {
+    Failure::plain(Code::TooLarge, format!("The body must have at most {limit} bytes."))
+}
+
+fn too_slow(patience: Duration) -> Failure {
+    let detail = format!("The body did not arrive within {patience:?}.");
+    Failure::plain(Code::Malformed, detail).with_status(StatusCode::REQUEST_TIMEOUT)
+}

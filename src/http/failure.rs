@@ -1,0 +1,154 @@
+//! What goes wrong with a request: once for the caller and once for the log.
+
+use std::borrow::Cow;
+
+use hyper::StatusCode;
+use serde::Serialize;
+
+use crate::authn::Refusal;
+use crate::observe::audit::Unwritten;
+use crate::policy::{Cause, Denial};
+use crate::vendor::Invalid;
+
+/// What sort of failure it is: the word that programs read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Code {
+    Malformed,
+    InvalidField,
+    Unauthenticated,
+    Denied,
+    Banned,
+    NotFound,
+    MethodNotAllowed,
+    NotAcceptable,
+    TooLarge,
+    UnsupportedMediaType,
+    Unavailable,
+    Internal,
+}
+
+impl Code {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Code::Malformed => "malformed",
+            Code::InvalidField => "invalid_field",
+            Code::Unauthenticated => "unauthenticated",
+            Code::Denied => "denied",
+            Code::Banned => "banned",
+            Code::NotFound => "not_found",
+            Code::MethodNotAllowed => "method_not_allowed",
+            Code::NotAcceptable => "not_acceptable",
+            Code::TooLarge => "too_large",
+            Code::UnsupportedMediaType => "unsupported_media_type",
+            Code::Unavailable => "unavailable",
+            Code::Internal => "internal",
+        }
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            Code::Malformed | Code::InvalidField => StatusCode::BAD_REQUEST,
+            Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Code::Denied | Code::Banned => StatusCode::FORBIDDEN,
+            Code::NotFound => StatusCode::NOT_FOUND,
+            Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Code::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+/// A request that got no signature.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) status: StatusCode,
+    pub(super) code: Code,
+    /// For the caller: names the field and the reason. Never a secret, token or signature.
+    pub(super) detail: Cow<'static, str>,
+    /// For the log: may say more. Never a secret, token or signature either.
+    pub(super) log: Cow<'static, str>,
+    pub(super) more: Box<More>,
+    /// The methods of the route, where it was another.
+    pub(super) allow: Option<&'static str>,
+}
+
+/// What a problem says beyond the members that all problems have.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct More {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) field: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rule: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ban: Option<Ban>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<String>,
+}
+
+/// The ban that a refusal is due to.
+#[derive(Debug, Serialize)]
+pub(super) struct Ban {
+    user: String,
+    conversation: String,
+}
+
+impl Failure {
+    /// A failure of this sort: what the caller is told, and what the log is told.
+    pub(super) fn new(code: Code, detail: impl Into<Cow<'static, str>>, log: impl Into<Cow<'static, str>>) -> Failure {
+        let (detail, log) = (detail.into(), log.into());
+        Failure { status: code.status(), code, detail, log, more: Box::default(), allow: None }
+    }
+
+    /// One whose message for the caller says all there is to say.
+    pub(super) fn plain(code: Code, detail: impl Into<Cow<'static, str>>) -> Failure {
+        let detail = detail.into();
+        Failure::new(code, detail.clone(), detail)
+    }
+
+    /// Our own fault.
+    pub(super) fn internal(log: impl Into<Cow<'static, str>>) -> Failure {
+        Failure::new(Code::Internal, "Something went wrong here. The log has more under this request id.", log)
+    }
+
+    /// With another status than the one that belongs to the code.
+    pub(super) fn with_status(self, status: StatusCode) -> Failure {
+        Failure { status, ..self }
+    }
+}
+
+impl From<Invalid> for Failure {
+    fn from(invalid: Invalid) -> Failure {
+        let mut failure = Failure::plain(Code::InvalidField, format!("{} {}", invalid.field, invalid.message));
+        failure.more.field = Some(invalid.field);
+        failure
+    }
+}
+
+impl From<&Refusal> for Failure {
+    fn from(refusal: &Refusal) -> Failure {
+        Failure::new(Code::Unauthenticated, refusal.public(), refusal.log())
+    }
+}
+
+impl From<Unwritten> for Failure {
+    fn from(error: Unwritten) -> Failure {
+        let detail = "The answer could not be recorded in the audit log, so it is not given. Try again.";
+        Failure::new(Code::Unavailable, detail, error.to_string())
+    }
+}
+
+impl From<&Denial> for Failure {
+    fn from(denial: &Denial) -> Failure {
+        let code = if denial.code() == "banned" { Code::Banned } else { Code::Denied };
+        let mut failure = Failure::new(code, denial.public(), denial.log());
+        failure.more.rule = denial.rule().map(str::to_owned);
+        failure.more.reason = denial.reason().map(str::to_owned);
+        if let Cause::Banned { user, scope, .. } = &denial.cause {
+            failure.more.ban = Some(Ban { user: user.clone(), conversation: scope.to_string() });
+        }
+        failure
+    }
+}

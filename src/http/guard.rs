@@ -1,0 +1,69 @@
+//! Looks at where a request was sent: to one host, and in the demonstration, whose secrets everyone knows, to this machine.
+
+use std::net::IpAddr;
+
+use hyper::header::HOST;
+use hyper::{Request, Version};
+
+use super::{Code, Exchange, Failure};
+
+/// Refuses what was not sent to a loopback name while the demonstration's secrets are in use. The listener is bound to loopback
+/// then; this keeps out web pages elsewhere that had their own name resolve to it.
+pub(super) fn demonstration<B>(exchange: &Exchange<'_>, request: &Request<B>) -> Result<(), Failure> {
+    if !exchange.settings.demonstration || is_to_loopback(request) {
+        return Ok(());
+    }
+    let detail = "The demonstration answers only on this machine: as localhost, 127.0.0.1 or [::1]. Configure secrets of your own \
+                  to serve others.";
+    Err(Failure::plain(Code::Denied, detail))
+}
+
+/// Refuses what names several hosts, or in HTTP/1.1 none (RFC 9112, section 3.2): whatever stands in front may have read another
+/// one than we would.
+pub(super) fn one_host<B>(request: &Request<B>) -> Result<(), Failure> {
+    let fits = match request.headers().get_all(HOST).iter().count() {
+        0 => request.version() != Version::HTTP_11,
+        count => count == 1,
+    };
+    if fits { Ok(()) } else { Err(Failure::plain(Code::Malformed, "The request must have exactly one Host header.")) }
+}
+
+/// Whether the request names its host, and all the places that do so name a loopback one.
+fn is_to_loopback<B>(request: &Request<B>) -> bool {
+    let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let headers = request.headers().get_all(HOST).iter().map(hyper::header::HeaderValue::as_bytes);
+    let mut hosts = authority.into_iter().chain(headers).peekable();
+    hosts.peek().is_some() && hosts.all(|host| std::str::from_utf8(host).is_ok_and(is_loopback))
+}
+
+fn is_loopback(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_goes_by_few_names() {
+        for host in ["localhost", "LOCALHOST:7480", "127.0.0.1", "127.8.9.1:80", "[::1]", "[::1]:7480"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in [
+            "",
+            "example.com",
+            "localhost.example.com",
+            "127.0.0.1.example.com:80",
+            "10.0.0.1",
+            "[::2]:1",
+            "a@localhost",
+        ] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The signing interface over HTTP: routes, limits, and one renderer for each shape of error.
+
+mod accept;
+mod answer;
+mod body;
+mod catch;
+mod cors;
+mod failure;
+mod guard;
+mod params;
+mod record;
+mod render;
+mod request_id;
+mod route;
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::{Request, Response};
+use tower::{Layer, ServiceExt};
+
+use crate::clock;
+use crate::config::Settings;
+use crate::model::Millis;
+use crate::runtime::Runtime;
+use failure::{Code, Failure};
+use render::Shape;
+use request_id::RequestId;
+
+/// An answer, whole.
+pub type Answer = Response<Full<Bytes>>;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// One request's surroundings: what all steps of answering it look at.
+struct Exchange<'a> {
+    runtime: &'a Runtime,
+    /// The settings that were in force when it came in; they hold to its end.
+    settings: &'a Settings,
+    id: &'a RequestId,
+    began: Instant,
+    now: Millis,
+}
+
+/// Answers a request to the main listener. Whatever happens, there is an answer.
+pub async fn serve(runtime: Arc<Runtime>, request: Request<Incoming>) -> Answer {
+    let settings = runtime.settings();
+    let id = RequestId::of(request.headers());
+    let exchange =
+        Exchange { runtime: &runtime, settings: &settings, id: &id, began: Instant::now(), now: clock::now() };
+    let mut answer = match catch::panics(pin!(cross_origin(&exchange, request))).await {
+        Ok(answer) => answer,
+        Err(_) => render::failure(&exchange, Shape::Problem, &Failure::internal("a panic, logged with its place")),
+    };
+    stamp(answer.headers_mut(), &id);
+    answer
+}
+
+async fn cross_origin(exchange: &Exchange<'_>, request: Request<Incoming>) -> Answer {
+    let Some(cors) = &exchange.settings.server.cors else {
+        return route::answer(exchange, request).await;
+    };
+    let inner = tower::service_fn(async |request| Ok::<_, Infallible>(route::answer(exchange, request).await));
+    let Ok(answer) = cors::layer(cors).layer(inner).oneshot(request).await;
+    answer
+}
+
+/// What every answer carries.
+fn stamp(headers: &mut HeaderMap, id: &RequestId) {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_REQUEST_ID, id.value().clone());
+}

@@ -1,0 +1,195 @@
+//! A request's parameters, from a JSON body, a form or a query.
+
+use hyper::StatusCode;
+use hyper::header::{CONTENT_TYPE, HeaderMap};
+use serde_json::error::Category;
+use serde_json::{Map, Value};
+
+use super::{Code, Failure};
+use crate::model::json;
+use crate::vendor::Params;
+
+/// The longest query that is read, in bytes.
+const QUERY_LIMIT: usize = 16 << 10;
+
+/// How a body is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encoding {
+    Json,
+    Form,
+}
+
+/// How the headers say that the body is written; `None` where they say nothing, which is fine for an empty one.
+///
+/// # Errors
+/// If it is anything but JSON in UTF-8, or a form where `forms` are taken.
+pub(super) fn encoding(headers: &HeaderMap, forms: bool) -> Result<Option<Encoding>, Failure> {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let value = match (values.next(), values.next()) {
+        (None, _) => return Ok(None),
+        (Some(value), None) => value.to_str().unwrap_or_default(),
+        _ => return Err(unsupported(forms)),
+    };
+    let (media, parameters) = value.split_once(';').unwrap_or((value, ""));
+    match media.trim() {
+        _ if !is_utf8(parameters) => Err(unsupported(forms)),
+        media if media.eq_ignore_ascii_case("application/json") => Ok(Some(Encoding::Json)),
+        media if forms && media.eq_ignore_ascii_case("application/x-www-form-urlencoded") => Ok(Some(Encoding::Form)),
+        _ => Err(unsupported(forms)),
+    }
+}
+
+/// The parameters in a body. An empty one is `{}`.
+pub(super) fn from_body(body: &[u8], encoding: Option<Encoding>, forms: bool) -> Result<Params, Failure> {
+    match encoding {
+        Some(Encoding::Form) => match std::str::from_utf8(body) {
+            Ok(text) => from_pairs(text, "form"),
+            Err(_) => Err(Failure::plain(Code::Malformed, "The form is not UTF-8.")),
+        },
+        _ if body.is_empty() => Ok(Params { values: Map::new(), lenient: false }),
+        Some(Encoding::Json) => from_json(body),
+        None => Err(unsupported(forms)),
+    }
+}
+
+/// The parameters in a query.
+pub(super) fn from_query(query: Option<&str>) -> Result<Params, Failure> {
+    let query = query.unwrap_or_default();
+    if query.len() > QUERY_LIMIT {
+        let detail = format!("The query must have at most {QUERY_LIMIT} bytes; POST takes more.");
+        return Err(Failure::plain(Code::TooLarge, detail).with_status(StatusCode::URI_TOO_LONG));
+    }
+    from_pairs(query, "query")
+}
+
+fn unsupported(forms: bool) -> Failure {
+    let or_forms = if forms { " or application/x-www-form-urlencoded" } else { "" };
+    let detail = format!("The Content-Type must be application/json{or_forms}, in UTF-8.");
+    Failure::plain(Code::UnsupportedMediaType, detail)
+}
+
+fn is_utf8(parameters: &str) -> bool {
+    let named = parameters.split(';').filter_map(|parameter| parameter.trim().split_once('='));
+    let mut charsets = named.filter(|(name, _)| name.eq_ignore_ascii_case("charset"));
+    charsets.all(|(_, charset)| charset.trim_matches('"').eq_ignore_ascii_case("utf-8"))
+}
+
+/// `serde_json`'s own messages are not passed on: they may quote the body.
+fn from_json(body: &[u8]) -> Result<Params, Failure> {
+    let values = json::object(body).map_err(|error| {
+        let wrong = match error.classify() {
+            Category::Eof => "The JSON body ends too early",
+            Category::Data => "The body must be a JSON object, and none in it may name a member twice",
+            Category::Syntax | Category::Io => "The body is not JSON",
+        };
+        let place = match error.line() {
+            0 => String::new(),
+            line => format!(", at line {line}, column {}", error.column()),
+        };
+        Failure::plain(Code::Malformed, format!("{wrong}{place}."))
+    })?;
+    Ok(Params { values, lenient: false })
+}
+
+/// Reads `name=value&…`. A name that stands twice, which its readers could disagree about, is refused, unless it means nothing here.
+fn from_pairs(text: &str, place: &'static str) -> Result<Params, Failure> {
+    let mut values = Map::new();
+    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let (Some(name), Some(value)) = (decode(name), decode(value)) else {
+            let detail =
+                format!("The {place} is not well encoded: after a % belong two hex digits, and all must be UTF-8.");
+            return Err(Failure::plain(Code::Malformed, detail));
+        };
+        if !is_read(&name) {
+            continue;
+        }
+        if values.contains_key(&name) {
+            let mut failure = Failure::plain(Code::InvalidField, format!("{name} stands in the {place} twice"));
+            failure.more.field = Some(name);
+            return Err(failure);
+        }
+        values.insert(name, Value::String(value));
+    }
+    Ok(Params { values, lenient: true })
+}
+
+/// Whether some route that takes queries or forms reads a parameter of this name. What isn't read may be anything, and stand twice.
+fn is_read(name: &str) -> bool {
+    matches!(
+        name,
+        "client_id" | "clientId" | "user_id" | "userId" | "capability" | "ttl" | "timestamp" | "nonce" | "keyName"
+    )
+}
+
+/// Undoes form encoding, strictly.
+fn decode(text: &str) -> Option<String> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'+' => b' ',
+            b'%' => hex_digit(bytes.next()?)? << 4 | hex_digit(bytes.next()?)?,
+            other => other,
+        });
+    }
+    String::from_utf8(decoded).ok()
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_query_is_decoded() {
+        let params = from_query(Some("client_id=tom%20m+%C3%A9&rnd=1&rnd=2&ttl=&&capability")).unwrap();
+        assert!(params.lenient);
+        let expected = serde_json::json!({"client_id": "tom m é", "ttl": "", "capability": ""});
+        assert_eq!(Value::Object(params.values), expected);
+    }
+
+    #[test]
+    fn a_query_that_could_be_read_in_two_ways_is_refused() {
+        for query in ["ttl=%4", "ttl=%", "ttl=%zz", "ttl=%ff", "%ff=1", "ttl=1&ttl=1", "ttl=1&%74tl=2", "ttl=%+1"] {
+            assert!(from_query(Some(query)).is_err(), "{query}");
+        }
+        let long = format!("ttl={}", "1".repeat(QUERY_LIMIT));
+        assert_eq!(from_query(Some(&long)).err().unwrap().status, StatusCode::URI_TOO_LONG);
+    }
+
+    #[test]
+    fn what_is_wrong_with_json_is_said_without_quoting_it() {
+        let detail = |body: &str| from_json(body.as_bytes()).err().unwrap().detail;
+        assert_eq!(detail("{\"a\": canary}"), "The body is not JSON, at line 1, column 7.");
+        assert_eq!(detail("{\n\"a\": \"canary"), "The JSON body ends too early, at line 2, column 12.");
+        let object = "The body must be a JSON object, and none in it may name a member twice";
+        assert_eq!(detail("[1]"), format!("{object}."));
+        assert!(detail("{\"canary\": 1, \"canary\": 2}").starts_with(object));
+        assert!(!detail("{\"canary\": 1, \"canary\": 2}").contains("canary"));
+    }
+
+    #[test]
+    fn content_types_are_told_apart() {
+        let read =
+            |value: &str, forms| encoding(&HeaderMap::from_iter([(CONTENT_TYPE, value.parse().unwrap())]), forms);
+        assert_eq!(read("application/json", false).unwrap(), Some(Encoding::Json));
+        assert_eq!(read("Application/JSON; charset=\"UTF-8\"", false).unwrap(), Some(Encoding::Json));
+        assert_eq!(read("application/x-www-form-urlencoded", true).unwrap(), Some(Encoding::Form));
+        assert_eq!(encoding(&HeaderMap::new(), false).unwrap(), None);
+        for value in [
+            "application/x-www-form-urlencoded",
+            "text/plain",
+            "",
+            "application/json; charset=latin1",
+            "application/jsonx",
+        ] {
+            assert_eq!(read(value, false).unwrap_err().code, Code::UnsupportedMediaType, "{value}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What the audit log says of a request.
+
+use super::{Exchange, Failure};
+use crate::authn::Refusal;
+use crate::engine::{Refused, Verdict};
+use crate::model::Caller;
+use crate::observe::{Decision, Record, Scope};
+use crate::policy::{Cause, Denial};
+use crate::vendor::App;
+
+/// The line for a caller who is refused.
+pub(super) fn refusal(exchange: &Exchange<'_>, app: &App, refusal: &Refusal) -> Result<Vec<u8>, Failure> {
+    let (authenticator, reason) = (refusal.authenticator(), refusal.log());
+    line(&Record { authenticator, reason: Some(&reason), ..blank(exchange, app, Decision::Refused) })
+}
+
+/// The line for a decision.
+pub(super) fn verdict(
+    exchange: &Exchange<'_>,
+    app: &App,
+    caller: &Caller,
+    verdict: &Verdict,
+) -> Result<Vec<u8>, Failure> {
+    let (ask, refused) = (&verdict.ask, verdict.outcome.as_ref().err());
+    let reason = refused.map(reason);
+    let record = Record {
+        authenticator: Some(&caller.authenticator),
+        caller: Some(caller.into()),
+        action: Some(ask.action.as_str()),
+        client: Some(&ask.client).filter(|client| !client.is_empty()).map(String::as_str),
+        conversation: ask.conversation.as_ref().map(Scope),
+        targets: &ask.members,
+        rules: &verdict.rules,
+        reason: reason.as_deref(),
+        ..blank(exchange, app, Decision::Allow)
+    };
+    line(&match refused {
+        None => Record { granted: &verdict.granted, nonce: verdict.nonce.as_deref(), ..record },
+        Some(Refused::Denied(denial)) => Record { asked: &ask.wants, ..denied(denial, &record) },
+        Some(Refused::Invalid(_)) => Record { decision: Decision::Invalid, asked: &ask.wants, ..record },
+    })
+}
+
+fn reason(refused: &Refused) -> String {
+    match refused {
+        Refused::Denied(denial) => denial.log(),
+        Refused::Invalid(invalid) => invalid.to_string(),
+    }
+}
+
+/// With the one thing that was denied, of all that was asked.
+fn denied<'a>(denial: &'a Denial, record: &Record<'a>) -> Record<'a> {
+    let ban = match &denial.cause {
+        Cause::Banned { scope, .. } | Cause::TargetBanned { scope, .. } => Some(Scope(scope)),
+        _ => None,
+    };
+    let (action, conversation) = (Some(denial.action.as_str()), denial.conversation.as_ref().map(Scope));
+    Record { decision: Decision::Deny, action, conversation, rule: denial.rule(), ban, ..*record }
+}
+
+fn blank<'a>(exchange: &Exchange<'a>, app: &'a App, decision: Decision) -> Record<'a> {
+    Record {
+        time: exchange.now,
+        request_id: exchange.id.as_str(),
+        decision,
+        authenticator: None,
+        caller: None,
+        app: app.name(),
+        vendor: app.vendor().as_str(),
+        action: None,
+        client: None,
+        conversation: None,
+        targets: &[],
+        asked: &[],
+        granted: &[],
+        nonce: None,
+        rules: &[],
+        rule: None,
+        ban: None,
+        reason: None,
+        policy: &exchange.settings.engine.policy.document().hash,
+        latency_us: u64::try_from(exchange.began.elapsed().as_micros()).unwrap_or(u64::MAX),
+    }
+}
+
+fn line(record: &Record<'_>) -> Result<Vec<u8>, Failure> {
+    record.line().map_err(|error| Failure::internal(error.to_string()))
+}

@@ -1,0 +1,121 @@
+//! Answers as bytes: one renderer for each shape.
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+
+use super::failure::{Failure, More};
+use super::{Answer, Exchange};
+
+const X_ABLY_ERRORCODE: HeaderName = HeaderName::from_static("x-ably-errorcode");
+
+/// Whose conventions a route's errors follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Problem details (RFC 9457).
+    Problem,
+    /// Ably's, without which its SDKs ask again for ever.
+    Ably,
+}
+
+/// A good answer.
+pub(super) fn success(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer
+}
+
+/// The answer to a failure, which is logged by the way.
+pub(super) fn failure(exchange: &Exchange<'_>, shape: Shape, failure: &Failure) -> Answer {
+    log(exchange, failure);
+    let mut answer = match shape {
+        Shape::Problem => problem(exchange, failure),
+        Shape::Ably => ably(failure),
+    };
+    let headers = answer.headers_mut();
+    match failure.status {
+        StatusCode::UNAUTHORIZED => headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+        StatusCode::SERVICE_UNAVAILABLE => headers.insert(RETRY_AFTER, HeaderValue::from_static("1")),
+        StatusCode::REQUEST_TIMEOUT => headers.insert(CONNECTION, HeaderValue::from_static("close")),
+        _ => None,
+    };
+    if let Some(methods) = failure.allow {
+        headers.insert(ALLOW, HeaderValue::from_static(methods));
+    }
+    answer
+}
+
+fn log(exchange: &Exchange<'_>, failure: &Failure) {
+    let (request_id, code, log) = (exchange.id.as_str(), failure.code.as_str(), &*failure.log);
+    match failure.status.as_u16() {
+        500 => tracing::error!(request_id, code, "{log}"),
+        501.. => tracing::warn!(request_id, code, "{log}"),
+        _ => tracing::debug!(request_id, code, "{log}"),
+    }
+}
+
+fn problem(exchange: &Exchange<'_>, failure: &Failure) -> Answer {
+    #[derive(Serialize)]
+    struct Problem<'a> {
+        r#type: &'static str,
+        title: &'static str,
+        status: u16,
+        detail: &'a str,
+        code: &'static str,
+        request_id: &'a str,
+        #[serde(flatten)]
+        more: &'a More,
+    }
+    let body = Problem {
+        r#type: "about:blank",
+        title: failure.status.canonical_reason().unwrap_or("Error"),
+        status: failure.status.as_u16(),
+        detail: &failure.detail,
+        code: failure.code.as_str(),
+        request_id: exchange.id.as_str(),
+        more: &failure.more,
+    };
+    json(failure.status, "application/problem+json", &body)
+}
+
+/// What ably-js reads. Only a 403 with all three members tells it to stop; with anything else it asks again every 15 seconds. So
+/// whatever can't succeed by asking again is a 403.
+fn ably(failure: &Failure) -> Answer {
+    #[derive(Serialize)]
+    struct Envelope<'a> {
+        error: Error<'a>,
+    }
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Error<'a> {
+        message: &'a str,
+        code: u32,
+        status_code: u16,
+    }
+    let (status, code) = ably_status(failure.status);
+    let error = Error { message: &failure.detail, code, status_code: status.as_u16() };
+    let mut answer = json(status, "application/json", &Envelope { error });
+    answer.headers_mut().insert(X_ABLY_ERRORCODE, HeaderValue::from(code));
+    answer
+}
+
+/// Ably's status and error code for ours. Its codes begin with the status; 50003 is its word for a time-out inside.
+fn ably_status(status: StatusCode) -> (StatusCode, u32) {
+    match status {
+        StatusCode::UNAUTHORIZED => (status, 40100),
+        StatusCode::REQUEST_TIMEOUT => (status, 40800),
+        StatusCode::TOO_MANY_REQUESTS => (status, 42900),
+        StatusCode::SERVICE_UNAVAILABLE => (status, 50003),
+        _ if status.is_server_error() => (status, 50000),
+        _ => (StatusCode::FORBIDDEN, 40300),
+    }
+}
+
+fn json(status: StatusCode, content_type: &'static str, body: &impl Serialize) -> Answer {
+    // Serialising strings and numbers can't fail; if it did, the status would still tell.
+    let mut answer = success(content_type, serde_json::to_vec(body).unwrap_or_default());
+    *answer.status_mut() = status;
+    answer
+}

@@ -1,0 +1,76 @@
+//! Request ids: the caller's own if it is sane, else a fresh one.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hyper::header::{HeaderMap, HeaderValue};
+
+use crate::{clock, crypto, random};
+
+/// The longest id that is taken over.
+const LONGEST: usize = 128;
+
+/// The name of one request, in its answer, in the audit log and in the program's own log.
+pub(super) struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// The id that the request brings: 1 to 128 characters of `A-Z a-z 0-9 . _ -`. Without such a one, or with several, a fresh one.
+    pub(super) fn of(headers: &HeaderMap) -> RequestId {
+        let mut brought = headers.get_all(super::X_REQUEST_ID).iter();
+        match (brought.next(), brought.next()) {
+            (Some(id), None) if is_sane(id.as_bytes()) => RequestId(id.clone()),
+            _ => RequestId::fresh(),
+        }
+    }
+
+    /// Unique and cheap, not secret: this process's random prefix, and a number.
+    fn fresh() -> RequestId {
+        static PREFIX: LazyLock<u64> = LazyLock::new(|| random::bytes().map_or(clock::now().0, u64::from_be_bytes));
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let id = crypto::hex(&[PREFIX.to_be_bytes(), number.to_be_bytes()].concat());
+        RequestId(HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("none")))
+    }
+
+    pub(super) fn value(&self) -> &HeaderValue {
+        &self.0
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+fn is_sane(id: &[u8]) -> bool {
+    (1..=LONGEST).contains(&id.len()) && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn id(brought: &[&'static str]) -> String {
+        let mut headers = HeaderMap::new();
+        for id in brought {
+            headers.append(crate::http::X_REQUEST_ID, HeaderValue::from_bytes(id.as_bytes()).unwrap());
+        }
+        RequestId::of(&headers).as_str().to_owned()
+    }
+
+    #[test]
+    fn a_sane_id_is_taken_over() {
+        assert_eq!(id(&["Root=1-67.a_b"].map(|id| &id[5..])), "1-67.a_b");
+    }
+
+    #[test]
+    fn any_other_is_replaced_by_a_fresh_one() {
+        let long: &'static str = "a".repeat(LONGEST + 1).leak();
+        for brought in [&[][..], &[""], &["a b"], &["{}"], &["é"], &[long], &["a", "b"]] {
+            let fresh = id(brought);
+            assert!(is_sane(fresh.as_bytes()) && !brought.contains(&fresh.as_str()), "{fresh}");
+        }
+        assert_ne!(id(&[]), id(&[]));
+    }
+}

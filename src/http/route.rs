@@ -1,0 +1,69 @@
+//! Which path leads where.
+
+use hyper::body::Incoming;
+use hyper::{Method, Request};
+
+use super::answer::{self, Form, Route};
+use super::render::{self, Shape};
+use super::{Answer, Code, Exchange, Failure};
+use crate::model::Vendor;
+use crate::runtime::Probe;
+use crate::vendor::{self, App};
+
+/// Answers a request, wherever it leads.
+pub(super) async fn answer(exchange: &Exchange<'_>, request: Request<Incoming>) -> Answer {
+    if let Some(probe) = Probe::at(request.uri().path()) {
+        return probed(exchange, probe, request.method());
+    }
+    // The path is kept for the route, which outlives the request's head.
+    let uri = request.uri().clone();
+    let Some((app, name)) = below_v1(exchange, uri.path()) else {
+        let detail = "There is nothing at this path. Signatures and tokens are at /v1/{app}/{operation}.";
+        return render::failure(exchange, Shape::Problem, &Failure::plain(Code::NotFound, detail));
+    };
+    let result = match to(app, name) {
+        Some(route) => answer::operation(exchange, &route, request).await,
+        None => Err(unknown_operation(app)),
+    };
+    result.unwrap_or_else(|failure| render::failure(exchange, shape(app), &failure))
+}
+
+fn below_v1<'a, 'p>(exchange: &Exchange<'a>, path: &'p str) -> Option<(&'a App, &'p str)> {
+    let (app, name) = path.strip_prefix("/v1/")?.split_once('/')?;
+    Some((exchange.settings.engine.app(app)?, name))
+}
+
+/// Where `/v1/{app}/{name}` leads, and what may go that way.
+fn to<'a>(app: &'a App, name: &str) -> Option<Route<'a>> {
+    let (gettable, takes_forms, forms): (bool, bool, &[_]) = match (app.vendor(), name) {
+        (Vendor::TalkJs, "token") => (true, false, &[("application/json", Form::Json), ("text/plain", Form::Text)]),
+        // The SDKs send all sorts of Accept and take a JWT for an answer to any of these.
+        (Vendor::Ably, "token") => {
+            (true, true, &[("application/jwt", Form::Jwt), ("text/plain", Form::Jwt), ("application/json", Form::Jwt)])
+        }
+        (Vendor::Ably, _) => (true, true, &[("application/json", Form::Json)]),
+        _ => (false, false, &[("application/json", Form::Json)]),
+    };
+    Some(Route { app, operation: vendor::operation(app, name)?, gettable, takes_forms, forms })
+}
+
+fn unknown_operation(app: &App) -> Failure {
+    let known = vendor::Operation::names(app.vendor()).join(", ");
+    Failure::plain(Code::NotFound, format!("The app {} has no such operation. It has: {known}.", app.name()))
+}
+
+fn shape(app: &App) -> Shape {
+    match app.vendor() {
+        Vendor::Ably => Shape::Ably,
+        Vendor::LeanCloud | Vendor::TalkJs => Shape::Problem,
+    }
+}
+
+fn probed(exchange: &Exchange<'_>, probe: Probe, method: &Method) -> Answer {
+    if method == Method::GET || method == Method::HEAD {
+        return exchange.runtime.probe(probe);
+    }
+    let failure =
+        Failure { allow: Some("GET, HEAD"), ..Failure::plain(Code::MethodNotAllowed, "Probes are asked with GET.") };
+    render::failure(exchange, Shape::Problem, &failure)
+}

@@ -1,0 +1,295 @@
+//! The audit log: lines that are written before the answer they tell of goes out.
+//!
+//! One thread writes. Whatever has been queued while it was busy goes out in its next write, so that many concurrent requests cost
+//! one write and one wake-up. A line that can't be written, or not soon enough, is an error for whoever waits for it: the log may
+//! say more than was given, never less. While the log is dead or stuck no line is taken on at all; the thread tries again by
+//! itself, and says in the log how many lines are missing once it gets through.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, oneshot};
+
+use crate::clock;
+
+/// How long a line may take before the log counts as stuck.
+pub const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a broken log rests before it is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// How many bytes may wait to be written.
+const QUEUE_LIMIT: usize = 4 << 20;
+
+/// How much of a written batch's memory is kept for the next one, in bytes.
+const SPARE: usize = 64 << 10;
+
+/// A line is not in the log, so what it tells of must not happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unwritten {
+    /// Writing failed, just now or the last time.
+    #[error("writing the audit log fails")]
+    Broken,
+    /// The log takes nothing more: a pipe that nobody reads, say.
+    #[error("the audit log is stuck")]
+    Stuck,
+    /// Too much waits to be written.
+    #[error("the audit log's queue is full")]
+    Full,
+}
+
+/// The audit log. Dropping it ends its thread.
+pub struct Audit(Arc<Shared>);
+
+impl Audit {
+    /// A log that goes to standard output.
+    pub fn to_stdout() -> io::Result<Audit> {
+        Audit::new(File::from(io::stdout().as_fd().try_clone_to_owned()?))
+    }
+
+    /// A log that is appended to this file, which is made for its owner alone if it doesn't exist.
+    pub fn to_file(path: &Path) -> io::Result<Audit> {
+        Audit::new(OpenOptions::new().append(true).create(true).mode(0o600).open(path)?)
+    }
+
+    /// A log that goes wherever this leads.
+    pub fn new(file: File) -> io::Result<Audit> {
+        let shared = Arc::new(Shared::default());
+        let writer = Writer { shared: Arc::clone(&shared), file, torn: false };
+        thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run())?;
+        Ok(Audit(shared))
+    }
+
+    /// Writes a line, which ends with its newline, and returns once it is written.
+    ///
+    /// # Errors
+    /// If the line is not written, or not within [`PATIENCE`]. A late line may still come to stand in the log.
+    pub async fn write(&self, line: &[u8]) -> Result<(), Unwritten> {
+        let (position, written) = self.0.push(line)?;
+        if position == Position::First {
+            // The other requests that are ready to run get to add their lines before the thread wakes. That it wakes must not
+            // depend on this request's client staying.
+            let _wake = WakeOnDrop(&self.0);
+            tokio::task::yield_now().await;
+        }
+        match tokio::time::timeout(PATIENCE, written).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Unwritten::Broken),
+            Err(_) => Err(Unwritten::Stuck),
+        }
+    }
+
+    /// Whether lines can be written, as far as is known.
+    pub fn health(&self) -> Result<(), Unwritten> {
+        self.0.lock().health()
+    }
+
+    /// Waits until all that is queued is written, for at most [`PATIENCE`], and ends the thread. Later lines are refused.
+    pub async fn close(&self) {
+        self.0.close();
+        let _ = tokio::time::timeout(PATIENCE, self.0.ended.notified()).await;
+    }
+}
+
+impl Drop for Audit {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    ended: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    batch: Batch,
+    /// Since when the oldest line in the thread's current write has been waited for.
+    writing_since: Option<Instant>,
+    /// Whether the last write failed.
+    broken: bool,
+    closed: bool,
+    /// Lines that were refused or lost, of which the log has not been told yet.
+    lost: u64,
+}
+
+#[derive(Default)]
+struct Batch {
+    lines: Vec<u8>,
+    waiting: Vec<oneshot::Sender<()>>,
+    /// Since when the first of them has waited.
+    since: Option<Instant>,
+    /// How many lost lines this batch tells of.
+    lost: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Position {
+    First,
+    Later,
+}
+
+impl Shared {
+    fn push(&self, line: &[u8]) -> Result<(Position, oneshot::Receiver<()>), Unwritten> {
+        let mut queue = self.lock();
+        if let Err(error) = queue.admits(line.len()) {
+            queue.lost += 1;
+            return Err(error);
+        }
+        let position = if queue.batch.waiting.is_empty() { Position::First } else { Position::Later };
+        let (done, written) = oneshot::channel();
+        queue.batch.since.get_or_insert_with(Instant::now);
+        queue.batch.lines.extend_from_slice(line);
+        queue.batch.waiting.push(done);
+        Ok((position, written))
+    }
+
+    fn close(&self) {
+        self.lock().closed = true;
+        self.wake.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn admits(&self, bytes: usize) -> Result<(), Unwritten> {
+        self.health()?;
+        if self.batch.lines.len() + bytes > QUEUE_LIMIT { Err(Unwritten::Full) } else { Ok(()) }
+    }
+
+    fn health(&self) -> Result<(), Unwritten> {
+        if self.broken || self.closed {
+            return Err(Unwritten::Broken);
+        }
+        let oldest = self.writing_since.or(self.batch.since);
+        if oldest.is_some_and(|since| since.elapsed() >= PATIENCE) { Err(Unwritten::Stuck) } else { Ok(()) }
+    }
+
+    /// All that waits, in exchange for an empty batch whose buffers are used again.
+    fn take(&mut self, empty: Batch) -> Batch {
+        let mut batch = std::mem::replace(&mut self.batch, empty);
+        if self.lost > 0 {
+            batch.lost = self.lost;
+            batch.lines.extend_from_slice(resumption(self.lost).as_bytes());
+        }
+        self.writing_since = Some(batch.since.take().unwrap_or_else(Instant::now));
+        batch
+    }
+}
+
+fn resumption(lost: u64) -> String {
+    format!("{{\"time\":\"{}\",\"event\":\"audit_resumed\",\"lost\":{lost}}}\n", clock::now())
+}
+
+struct WakeOnDrop<'a>(&'a Shared);
+
+impl Drop for WakeOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.wake.notify_one();
+    }
+}
+
+/// The thread that writes.
+struct Writer {
+    shared: Arc<Shared>,
+    file: File,
+    /// Whether the last byte written was not a newline.
+    torn: bool,
+}
+
+impl Writer {
+    fn run(mut self) {
+        let mut spare = Batch::default();
+        while let Some(mut batch) = self.next(std::mem::take(&mut spare)) {
+            let result = self.write(&batch.lines);
+            self.settle(&mut batch, &result);
+            spare = batch;
+        }
+        self.shared.ended.notify_one();
+    }
+
+    /// The next lines to write, once there are some; `None` after the end. A broken log has some to write after its rest.
+    fn next(&self, empty: Batch) -> Option<Batch> {
+        let mut queue = self.shared.lock();
+        if queue.broken {
+            let rested = self.shared.wake.wait_timeout_while(queue, RETRY, |queue| !queue.closed);
+            queue = rested.unwrap_or_else(PoisonError::into_inner).0;
+        } else {
+            let idle = |queue: &mut Queue| queue.batch.lines.is_empty() && queue.lost == 0 && !queue.closed;
+            queue = self.shared.wake.wait_while(queue, idle).unwrap_or_else(PoisonError::into_inner);
+        }
+        if queue.closed && (queue.broken || queue.batch.lines.is_empty()) { None } else { Some(queue.take(empty)) }
+    }
+
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        if self.torn {
+            self.write_all(b"\n")?;
+        }
+        self.write_all(lines)
+    }
+
+    fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.file.write(bytes) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    self.torn = bytes[..count].last() != Some(&b'\n');
+                    bytes = &bytes[count..];
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // Someone else made the pipe non-blocking.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(Duration::from_millis(5)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells those who wait how it went, and leaves the batch empty.
+    fn settle(&self, batch: &mut Batch, result: &io::Result<()>) {
+        let mut queue = self.shared.lock();
+        queue.writing_since = None;
+        match result {
+            Ok(()) => queue.lost -= batch.lost,
+            Err(_) => queue.lost += (batch.waiting.len() + queue.batch.waiting.len()) as u64,
+        }
+        let was_broken = std::mem::replace(&mut queue.broken, result.is_err());
+        let unwritable = if result.is_err() { std::mem::take(&mut queue.batch) } else { Batch::default() };
+        drop(queue);
+        report(was_broken, result);
+        drop(unwritable);
+        batch.lines.clear();
+        batch.lines.shrink_to(SPARE);
+        batch.lost = 0;
+        if result.is_ok() {
+            for waiting in batch.waiting.drain(..) {
+                // Who doesn't wait any more has answered without it.
+                let _ = waiting.send(());
+            }
+        } else {
+            batch.waiting.clear();
+        }
+    }
+}
+
+fn report(was_broken: bool, result: &io::Result<()>) {
+    match (was_broken, result) {
+        (false, Err(error)) => {
+            tracing::error!("the audit log can't be written, nothing is signed until it can: {error}");
+        }
+        (true, Ok(())) => tracing::info!("the audit log can be written again"),
+        _ => {}
+    }
+}

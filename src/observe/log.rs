@@ -1,0 +1,99 @@
+//! The program's own log, on standard error. The record of what was decided is the audit log; at the default level a request that
+//! goes well logs nothing here.
+//!
+//! A thread of its own writes the lines, so that a standard error that nobody reads holds up nothing. Lines that find the queue
+//! full are dropped.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// How many lines may wait to be written.
+const QUEUE: usize = 1024;
+
+/// How long the last lines may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The log, started. Dropping it writes what is queued.
+#[must_use = "what is queued when the program ends is lost without it"]
+pub struct Log(SyncSender<Message>);
+
+/// Starts the log for the whole process, and keeps panics' messages, which may quote input, out of it.
+pub fn start(level: Level, format: Format) -> io::Result<Log> {
+    let (queue, messages) = sync_channel(QUEUE);
+    thread::Builder::new().name("log".to_owned()).spawn(move || write(&messages))?;
+    let log = Log(queue.clone());
+    // Of libraries only warnings: what they say at lower levels may quote requests.
+    let filter = Targets::new().with_default(Level::WARN.min(level)).with_target("chat_signer", level);
+    let lines = tracing_subscriber::fmt::layer().with_writer(move || Queue(queue.clone())).with_target(false);
+    let registry = tracing_subscriber::registry().with(filter);
+    let started = match format {
+        Format::Text => registry.with(lines.with_ansi(io::stderr().is_terminal())).try_init(),
+        Format::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+    };
+    // One that was started before stays.
+    drop(started);
+    std::panic::set_hook(Box::new(|panic| {
+        let (file, line) = panic.location().map_or(("?", 0), |place| (place.file(), place.line()));
+        tracing::error!("panicked at {file}:{line}");
+    }));
+    Ok(log)
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let (done, written) = sync_channel(1);
+        if self.0.try_send(Message::Flush(done)).is_ok() {
+            let _ = written.recv_timeout(PATIENCE);
+        }
+    }
+}
+
+enum Message {
+    Line(Vec<u8>),
+    Flush(SyncSender<()>),
+}
+
+/// Takes whole lines: the formatter writes each event at once.
+struct Queue(SyncSender<Message>);
+
+impl Write for Queue {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let _ = self.0.try_send(Message::Line(line.to_vec()));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn write(messages: &Receiver<Message>) {
+    let mut to = io::stderr();
+    while let Ok(message) = messages.recv() {
+        match message {
+            Message::Line(line) => {
+                // Whoever closed standard error doesn't want it.
+                let _ = to.write_all(&line);
+            }
+            Message::Flush(done) => {
+                let _ = done.try_send(());
+            }
+        }
+    }
+}

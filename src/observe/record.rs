@@ -1,0 +1,126 @@
+//! A line of the audit log.
+
+use std::fmt::Display;
+
+use serde::{Serialize, Serializer};
+
+use crate::model::{Action, Caller, Grant, Millis, Pattern};
+
+/// What came of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decision {
+    /// It was allowed, and signed.
+    Allow,
+    /// The policy did not allow it.
+    Deny,
+    /// It was allowed, but could not be signed as asked.
+    Invalid,
+    /// The caller was not authenticated.
+    Refused,
+}
+
+/// What the audit log says of one decision, or of one caller who was refused. It has no place for a signature or token.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Record<'a> {
+    /// When the request came in.
+    #[serde(serialize_with = "display")]
+    pub time: Millis,
+    /// The id that the answer carries, too.
+    pub request_id: &'a str,
+    /// What was decided.
+    pub decision: Decision,
+    /// The authenticator that vouches for the caller, or refused it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authenticator: Option<&'a str>,
+    /// Who asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller: Option<Asker<'a>>,
+    /// The app's name.
+    pub app: &'a str,
+    /// Its vendor.
+    pub vendor: &'static str,
+    /// What was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<&'static str>,
+    /// The chat identity that it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<&'a str>,
+    /// The conversation that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<Scope<'a>>,
+    /// The other identities that it names, as sent.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub targets: &'a [String],
+    /// The capability asked for, where it was not granted.
+    #[serde(skip_serializing_if = "<[Grant]>::is_empty", serialize_with = "capability")]
+    pub asked: &'a [Grant],
+    /// The capability granted.
+    #[serde(skip_serializing_if = "<[Grant]>::is_empty", serialize_with = "capability")]
+    pub granted: &'a [Grant],
+    /// The nonce that was signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<&'a str>,
+    /// The rules that allowed it.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub rules: &'a [String],
+    /// The rule that denied it, or came nearest to allowing it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<&'a str>,
+    /// The ban's scope, where a ban denied it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ban: Option<Scope<'a>>,
+    /// Why not, in full.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+    /// SHA-256 of the policy file that decided.
+    pub policy: &'a str,
+    /// Microseconds from the end of the request's header to this line.
+    pub latency_us: u64,
+}
+
+impl Record<'_> {
+    /// The line, with its newline.
+    pub fn line(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut line = Vec::with_capacity(512);
+        serde_json::to_writer(&mut line, self)?;
+        line.push(b'\n');
+        Ok(line)
+    }
+}
+
+/// Who asked.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Asker<'a> {
+    /// User or service.
+    pub kind: &'static str,
+    /// The identity.
+    pub subject: &'a str,
+}
+
+impl<'a> From<&'a Caller> for Asker<'a> {
+    fn from(caller: &'a Caller) -> Asker<'a> {
+        Asker { kind: caller.kind.as_str(), subject: &caller.subject }
+    }
+}
+
+/// A conversation or a pattern of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a>(pub &'a Pattern);
+
+impl Serialize for Scope<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self.0)
+    }
+}
+
+fn display<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(value)
+}
+
+fn capability<S: Serializer>(grants: &[Grant], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(grants.iter().map(|grant| {
+        let operations: Vec<_> = grant.operations.iter().map(Action::as_str).collect();
+        (grant.resource.to_string(), operations)
+    }))
+}

@@ -1,0 +1,183 @@
+//! Signing, across vendors: what a permit is good for, and what is never shown.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::model::Pattern;
+use crate::policy::operators_permit;
+use crate::secret::Secret;
+use crate::vendor::testing::{params, user};
+
+const TTL: Ttl = Ttl { default_seconds: 3600, max_seconds: 86_400 };
+const AT: Millis = Millis(1_700_000_000_000);
+
+fn leancloud() -> App {
+    let keys = [Secret::new(b"canary".to_vec()), Secret::new(b"old canary".to_vec())];
+    let (unit, history) = (leancloud::TimestampUnit::default(), leancloud::HistoryOrder::default());
+    App::LeanCloud(leancloud::App::new("lean".into(), "id".to_owned(), &keys, unit, history))
+}
+
+fn talkjs(signatures: bool) -> App {
+    let keys = [Secret::new(b"canary".to_vec())];
+    App::TalkJs(talkjs::App::new("talk".into(), "id".to_owned(), &keys, TTL, signatures))
+}
+
+fn ably() -> App {
+    let key = ably::Key::parse(&Secret::new(b"app.id:canary".to_vec())).unwrap();
+    let claims = ably::UserClaims { channel: true, room: true };
+    App::Ably(ably::App::new("ably".into(), vec![key], TTL, false, Vec::new(), claims, vec!["name".to_owned()]))
+}
+
+fn asked(app: &App, name: &str, values: Value) -> Request {
+    parse(app, operation(app, name).unwrap(), &params(values), Some(&user("tom"))).unwrap()
+}
+
+fn signed(app: &App, ask: Ask, product: &Product) -> Result<Signed, Invalid> {
+    sign(app, &operators_permit(ask), product, AT, &Nonce::from_entropy([7; 16]))
+}
+
+fn error(app: &App, ask: Ask, product: &Product) -> String {
+    signed(app, ask, product).unwrap_err().to_string()
+}
+
+fn one_channel() -> Value {
+    json!({"capability": {"a": ["publish"]}})
+}
+
+#[test]
+fn every_name_is_an_operation_of_its_vendor_alone() {
+    for app in [leancloud(), talkjs(true), ably()] {
+        for name in Vendor::ALL.into_iter().flat_map(Operation::names) {
+            let own = Operation::names(app.vendor()).contains(name);
+            let found = operation(&app, name);
+            assert_eq!(found.map(Operation::as_str), own.then_some(*name), "{name}");
+        }
+        assert_eq!(operation(&app, "publish"), None);
+        assert_eq!(operation(&app, ""), None);
+    }
+    let action: Vec<Action> = leancloud::ACTIONS.iter().collect();
+    let named: Vec<Action> =
+        Operation::names(Vendor::LeanCloud).iter().filter_map(|name| Action::parse(name)).collect();
+    assert_eq!(action, named);
+    let mismatch = parse(&talkjs(true), Operation::LeanCloud(Action::Login), &params(json!({})), None);
+    assert_eq!(mismatch.unwrap_err().field, "action");
+}
+
+#[test]
+fn a_permit_signs_for_its_own_app_alone() {
+    let Request { ask, product } = asked(&talkjs(true), "token", json!({}));
+    assert!(signed(&talkjs(true), ask.clone(), &product).is_ok());
+    assert!(error(&leancloud(), ask.clone(), &Product::LeanCloud).contains("not for this app"));
+    let renamed = Ask { app: "other".into(), ..ask };
+    assert!(error(&talkjs(true), renamed, &product).contains("not for this app"));
+}
+
+#[test]
+fn a_permit_signs_what_was_decided_alone() {
+    let app = talkjs(true);
+    let login = asked(&app, "token", json!({})).ask;
+    let power = Product::TalkJs(talkjs::Product::AppToken);
+    assert_eq!(error(&app, login.clone(), &power), "action is not permitted: the permit is not for app-token");
+    let undecided = Ask { action: Action::AppToken, ..login };
+    assert!(error(&app, undecided, &power).contains("not for app-token"));
+    let Request { ask, product } = asked(&app, "app-token", json!({}));
+    assert!(signed(&app, ask.clone(), &product).is_ok());
+    assert!(error(&app, ask.clone(), &Product::TalkJs(talkjs::Product::Signature)).contains("not for login"));
+    assert!(error(&app, ask, &Product::LeanCloud).contains("not for this kind of answer"));
+}
+
+#[test]
+fn a_permit_for_a_token_is_none_for_a_signature() {
+    let signature = Product::TalkJs(talkjs::Product::Signature);
+    let forged = asked(&talkjs(true), "token", json!({"user_id": "eyJhbGciOiJIUzI1NiJ9.eyJ0b2tlblR5cGUiOiJhcHAifQ"}));
+    assert!(error(&talkjs(true), forged.ask, &signature).starts_with("user_id must not look like"));
+    let honest = asked(&talkjs(false), "token", json!({})).ask;
+    assert!(error(&talkjs(false), honest, &signature).contains("turned off"));
+}
+
+#[test]
+fn leancloud_signs_its_own_actions_in_a_place_of_their_own() {
+    let app = leancloud();
+    let join = asked(&app, "join", json!({"conv_id": "room"})).ask;
+    let undecided = Ask { action: Action::Kick, ..join.clone() };
+    assert!(error(&app, undecided, &Product::LeanCloud).contains("not for kick"));
+    let nowhere = Ask { conversation: None, ..join.clone() };
+    assert!(error(&app, nowhere, &Product::LeanCloud).starts_with("conv_id "));
+    let everywhere = Ask { conversation: Some(Pattern::Everything), ..join };
+    assert!(error(&app, everywhere, &Product::LeanCloud).starts_with("conv_id "));
+}
+
+#[test]
+fn every_key_verifies_and_the_first_signs() {
+    let app = leancloud();
+    let Request { ask, product } = asked(&app, "login", json!({}));
+    let Signed::Signature { signature, timestamp, nonce } = signed(&app, ask, &product).unwrap() else {
+        unreachable!()
+    };
+    let message = format!("id:tom::{timestamp}:{nonce}");
+    assert_eq!(app.verify(&message, &hex::decode(signature).unwrap()), Some(0));
+    let old = crate::crypto::mac::HmacSha1::new(b"old canary").mac(message.as_bytes());
+    assert_eq!(app.verify(&message, &old), Some(1));
+    assert_eq!(app.verify(&message, &[]), None);
+}
+
+#[test]
+fn without_a_key_nothing_is_signed() {
+    let app = App::TalkJs(talkjs::App::new("talk".into(), "id".to_owned(), &[], TTL, false));
+    let Request { ask, product } = asked(&app, "token", json!({}));
+    assert_eq!(error(&app, ask, &product), "app has no key to sign with");
+}
+
+#[test]
+fn ably_never_signs_without_a_capability() {
+    for name in ["token", "token-request"] {
+        let Request { ask, product } = asked(&ably(), name, one_channel());
+        let nothing = Ask { wants: Vec::new(), ..ask };
+        assert_eq!(error(&ably(), nothing, &product), "capability must be granted at least in part");
+    }
+}
+
+#[test]
+fn ably_takes_no_token_over_six_kilobytes() {
+    let channels = |count: usize| -> Value { (0..count).map(|i| (format!("{i:0>100}"), json!(["publish"]))).collect() };
+    let answer = |count| {
+        let Request { ask, product } = asked(&ably(), "token", json!({"capability": channels(count)}));
+        signed(&ably(), ask, &product)
+    };
+    assert!(answer(30).unwrap().token().unwrap().len() <= 6144);
+    assert!(answer(50).unwrap_err().to_string().starts_with("capability makes a token of"));
+}
+
+#[test]
+fn ably_tokens_live_whole_seconds_and_carry_the_callers_claims() {
+    let mut tom = user("tom");
+    tom.claims.insert("name".to_owned(), json!({"first": "Tom"}));
+    let values = json!({"capability": {"a": ["publish"]}, "ttl": 1999});
+    let app = ably();
+    let Request { ask, product } = parse(&app, operation(&app, "token").unwrap(), &params(values), Some(&tom)).unwrap();
+    let answer = signed(&app, ask, &product).unwrap();
+    let payload = answer.token().unwrap().split('.').nth(1).unwrap();
+    let payload = String::from_utf8(crate::crypto::base64url_decode(payload).unwrap()).unwrap();
+    let expected = r#"{"iat":1700000000,"exp":1700000001,"x-ably-capability":"{\"a\":[\"publish\"]}","x-ably-clientId":"tom","name":{"first":"Tom"}}"#;
+    assert_eq!(payload, expected);
+}
+
+#[test]
+fn nothing_signed_and_no_key_is_shown() {
+    let cases = [
+        (leancloud(), "login", json!({})),
+        (talkjs(true), "token", json!({})),
+        (talkjs(true), "signature", json!({})),
+        (ably(), "token", one_channel()),
+        (ably(), "token-request", one_channel()),
+    ];
+    for (app, name, values) in cases {
+        let Request { ask, product } = asked(&app, name, values);
+        let answer = signed(&app, ask, &product).unwrap();
+        let json: Value = serde_json::from_str(&answer.to_json()).unwrap();
+        let secret = ["signature", "token", "mac"].into_iter().find_map(|member| json[member].as_str()).unwrap();
+        let shown = format!("{answer:?} {app:?} {product:?}");
+        assert!(!shown.contains(secret) && !shown.contains("canary"), "{shown}");
+    }
+}

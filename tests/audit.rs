@@ -1,0 +1,202 @@
+//! The audit log against real files, pipes and sockets: dead ones, stuck ones, and ones that come back.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fs::{File, OpenOptions};
+use std::future::ready;
+use std::io::{BufRead, BufReader, Read, pipe};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chat_signer::observe::audit::{Audit, PATIENCE, Unwritten};
+
+/// A socket on which each write is one packet, so that writes can be counted.
+fn packets() -> (Audit, UnixDatagram) {
+    let (ours, theirs) = UnixDatagram::pair().unwrap();
+    theirs.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    (Audit::new(File::from(OwnedFd::from(ours))).unwrap(), theirs)
+}
+
+fn packet(socket: &UnixDatagram) -> String {
+    let mut buffer = vec![0; 1 << 16];
+    let length = socket.recv(&mut buffer).unwrap();
+    String::from_utf8(buffer[..length].to_vec()).unwrap()
+}
+
+async fn until_healthy(audit: &Audit) {
+    let began = Instant::now();
+    while audit.health().is_err() {
+        assert!(began.elapsed() < Duration::from_secs(20), "the log never came back");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A named pipe in a fresh directory.
+struct Fifo(PathBuf);
+
+impl Fifo {
+    fn new(name: &str) -> Fifo {
+        let directory = std::env::temp_dir().join(format!("chat-signer-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("fifo");
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        Fifo(path)
+    }
+
+    /// Opening for both never waits for another end.
+    fn reader_and_writer(&self) -> (File, File) {
+        let both = OpenOptions::new().read(true).write(true).open(&self.0).unwrap();
+        let writer = OpenOptions::new().write(true).open(&self.0).unwrap();
+        let reader = File::open(&self.0).unwrap();
+        drop(both);
+        (reader, writer)
+    }
+}
+
+impl Drop for Fifo {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(self.0.parent().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_line_is_written_when_the_waiting_ends() {
+    let (audit, socket) = packets();
+    socket.set_nonblocking(true).unwrap();
+    audit.write(b"one\n").await.unwrap();
+    assert_eq!(packet(&socket), "one\n");
+    audit.write(b"two\n").await.unwrap();
+    assert_eq!(packet(&socket), "two\n");
+}
+
+#[tokio::test]
+async fn concurrent_lines_share_a_write() {
+    let (audit, socket) = packets();
+    let audit = Arc::new(audit);
+    let writes: Vec<_> = (0..50)
+        .map(|n| {
+            let audit = Arc::clone(&audit);
+            tokio::spawn(async move { audit.write(format!("line {n}\n").as_bytes()).await })
+        })
+        .collect();
+    for write in writes {
+        write.await.unwrap().unwrap();
+    }
+    let (mut written, mut count) = (String::new(), 0);
+    while written.lines().count() < 50 {
+        written.push_str(&packet(&socket));
+        count += 1;
+    }
+    assert!(count <= 5, "{count} writes");
+    assert!((0..50).all(|n| written.lines().any(|line| line == format!("line {n}"))));
+}
+
+#[tokio::test]
+async fn a_line_is_written_although_its_client_has_gone() {
+    let (audit, socket) = packets();
+    tokio::select! {
+        biased;
+        _ = audit.write(b"gone\n") => panic!("nothing is written without a wait"),
+        () = ready(()) => {}
+    }
+    assert_eq!(packet(&socket), "gone\n");
+}
+
+#[tokio::test]
+async fn a_full_disk_is_an_error_at_once() {
+    let audit = Audit::to_file("/dev/full".as_ref()).unwrap();
+    assert_eq!(audit.health(), Ok(()));
+    assert_eq!(audit.write(b"line\n").await, Err(Unwritten::Broken));
+    assert_eq!(audit.health(), Err(Unwritten::Broken));
+    let began = Instant::now();
+    assert_eq!(audit.write(b"line\n").await, Err(Unwritten::Broken));
+    assert!(began.elapsed() < PATIENCE);
+}
+
+#[tokio::test]
+async fn a_stuck_pipe_is_an_error_in_time_and_recovers_by_itself() {
+    let (reader, writer) = pipe().unwrap();
+    let audit = Audit::new(File::from(OwnedFd::from(writer))).unwrap();
+    let long = [vec![b'x'; 200_000], b"\n".to_vec()].concat();
+    assert_eq!(audit.write(&long).await, Err(Unwritten::Stuck));
+    assert_eq!(audit.health(), Err(Unwritten::Stuck));
+    let began = Instant::now();
+    assert_eq!(audit.write(b"refused\n").await, Err(Unwritten::Stuck));
+    assert!(began.elapsed() < PATIENCE, "a log known to be stuck is not waited for");
+
+    let lines = std::thread::spawn(move || BufReader::new(reader).lines().map(Result::unwrap).collect::<Vec<_>>());
+    until_healthy(&audit).await;
+    audit.write(b"after\n").await.unwrap();
+    audit.close().await;
+    let lines = lines.join().unwrap();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[0].len(), 200_000);
+    assert!(lines[1].contains(r#""event":"audit_resumed","lost":1}"#), "{}", lines[1]);
+    assert_eq!(lines[2], "after");
+}
+
+#[tokio::test]
+async fn too_much_to_write_is_refused_at_once() {
+    let (_reader, writer) = pipe().unwrap();
+    let audit = Arc::new(Audit::new(File::from(OwnedFd::from(writer))).unwrap());
+    let long = Arc::new(vec![b'x'; 1 << 20]);
+    let attempts: Vec<_> = (0..32)
+        .map(|_| {
+            let (audit, long) = (Arc::clone(&audit), Arc::clone(&long));
+            tokio::spawn(async move { audit.write(&long).await })
+        })
+        .collect();
+    let mut results = Vec::new();
+    for write in attempts {
+        results.push(write.await.unwrap());
+    }
+    assert!(results.contains(&Err(Unwritten::Full)), "{results:?}");
+    assert!(results.iter().all(Result::is_err), "{results:?}");
+}
+
+#[tokio::test]
+async fn a_dead_pipe_recovers_without_traffic_and_leaves_no_torn_line() {
+    let fifo = Fifo::new("torn");
+    let (reader, writer) = fifo.reader_and_writer();
+    let audit = Audit::new(writer).unwrap();
+    let long = [vec![b'x'; 200_000], b"\n".to_vec()].concat();
+    assert_eq!(audit.write(&long).await, Err(Unwritten::Stuck));
+    drop(reader);
+    while audit.health() != Err(Unwritten::Broken) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+
+    let (mut reader, spare) = fifo.reader_and_writer();
+    drop(spare);
+    let text = std::thread::spawn(move || {
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        text
+    });
+    until_healthy(&audit).await;
+    audit.write(b"after\n").await.unwrap();
+    audit.close().await;
+    let text = text.join().unwrap();
+    let lines: Vec<_> = text.lines().skip_while(|line| line.starts_with('x')).collect();
+    assert!(lines[0].starts_with(r#"{"time":""#) && lines[0].contains(r#""lost":1}"#), "{lines:?}");
+    assert_eq!(lines[1..], ["after"]);
+}
+
+#[tokio::test]
+async fn a_file_is_its_owners_and_is_appended_to() {
+    let path = std::env::temp_dir().join(format!("chat-signer-audit-{}.log", std::process::id()));
+    for line in ["first\n", "second\n"] {
+        let audit = Audit::to_file(&path).unwrap();
+        audit.write(line.as_bytes()).await.unwrap();
+        audit.close().await;
+        assert_eq!(audit.write(b"late\n").await, Err(Unwritten::Broken), "a closed log takes nothing");
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "first\nsecond\n");
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::remove_file(&path).unwrap();
+}

@@ -1,0 +1,355 @@
+//! The real program, started in a directory of its own on ports that the system chooses, and a client that speaks raw HTTP/1.1.
+
+#![allow(unreachable_pub)]
+
+use std::any::Any;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+/// Longer than anything here takes on the slowest machine; only a test that fails waits so long.
+pub const LONG: Duration = Duration::from_secs(30);
+
+pub const CALLER_SECRET: &str = "obviously-fake-caller-secret-for-tests-0123456789abcdef0123456789abcdef";
+pub const SERVICE_KEY: &str = "obviously-fake-service-key-for-tests";
+
+const CONFIGURATION: &str = r#"
+[server]
+listen = "127.0.0.1:0"
+{server}
+
+[admin]
+listen = "127.0.0.1:0"
+
+[policy]
+file = "policy.toml"
+
+[shutdown]
+pause = "0s"
+grace = "20s"
+
+[apps.leancloud]
+vendor = "leancloud"
+app_id = "fake-leancloud-app"
+master_key = { file = "leancloud.secret" }
+
+[apps.talkjs]
+vendor = "talkjs"
+app_id = "fake-talkjs-app"
+secret_key = { file = "talkjs.secret" }
+
+[apps.ably]
+vendor = "ably"
+key = { file = "ably.secret" }
+capability = { "user:{client}" = ["subscribe"] }
+
+[[authenticators]]
+name = "app-users"
+type = "jwt"
+caller = "user"
+issuer = "https://id.example.com/"
+audience = ["chat"]
+algorithms = ["HS256"]
+secret = { file = "caller.secret" }
+
+[[authenticators]]
+name = "backend"
+type = "api-key"
+caller = "service"
+header = "x-api-key"
+keys = [{ id = "orders", sha256 = "{service_hash}" }]
+"#;
+
+const POLICY: &str = r#"
+roles = ["member", "owner"]
+
+[[rules]]
+id = "everyone"
+effect = "allow"
+actions = ["login", "create", "join", "leave", "subscribe"]
+
+[[rules]]
+id = "owners"
+effect = "allow"
+actions = ["kick"]
+roles = ["owner"]
+reason = "Only owners remove members."
+
+[[bans]]
+user = "mallory"
+reason = "spam"
+"#;
+
+/// What becomes of a server's log.
+pub enum Log {
+    Read,
+    Unread,
+    Closed,
+}
+
+/// How to start a server.
+pub struct Setup {
+    /// Further lines for `[server]`.
+    pub server: String,
+    /// Where the audit log goes.
+    pub audit: Stdio,
+    /// What becomes of the log once the server listens.
+    pub log: Log,
+}
+
+impl Default for Setup {
+    fn default() -> Setup {
+        Setup { server: String::new(), audit: Stdio::null(), log: Log::Read }
+    }
+}
+
+impl Setup {
+    pub fn server(lines: &str) -> Setup {
+        Setup { server: lines.to_owned(), ..Setup::default() }
+    }
+
+    pub fn audit(to: impl Into<Stdio>) -> Setup {
+        Setup { audit: to.into(), ..Setup::default() }
+    }
+}
+
+/// A running server. Dropping it ends it.
+pub struct Server {
+    child: Child,
+    pub main: SocketAddr,
+    pub admin: SocketAddr,
+    pub directory: PathBuf,
+    log: Option<JoinHandle<String>>,
+    _unread: Option<Box<dyn Any + Send>>,
+}
+
+impl Server {
+    pub fn start() -> Server {
+        Server::with(Setup::default())
+    }
+
+    pub fn with(setup: Setup) -> Server {
+        let directory = directory();
+        let hash = chat_signer::crypto::hex(&chat_signer::crypto::sha256(SERVICE_KEY.as_bytes()));
+        let configuration = CONFIGURATION.replace("{server}", &setup.server).replace("{service_hash}", &hash);
+        fs::write(directory.join("signer.toml"), configuration).unwrap();
+        fs::write(directory.join("policy.toml"), POLICY).unwrap();
+        for (name, secret) in [
+            ("leancloud", "fake-leancloud-master-key"),
+            ("talkjs", "fake-talkjs-secret-key-0123456789abcdef"),
+            ("ably", "fakeapp.fakekey:fake-ably-secret-0123456789abcdef"),
+            ("caller", CALLER_SECRET),
+        ] {
+            fs::write(directory.join(format!("{name}.secret")), secret).unwrap();
+        }
+        let configuration = directory.join("signer.toml");
+        Server::run(directory, &configuration.display().to_string(), setup)
+    }
+
+    /// With a configuration that is there already.
+    pub fn run(directory: PathBuf, configuration: &str, setup: Setup) -> Server {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_chat-signer"))
+            .args(["serve", "--config", configuration])
+            .stdout(setup.audit)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let mut log = String::new();
+        let (main, admin) = loop {
+            let line = lines.next().unwrap_or_else(|| panic!("it did not start: {log}"));
+            writeln!(log, "{line}").unwrap();
+            if let Some(addresses) = listening(&line) {
+                break addresses;
+            }
+        };
+        let (log, unread): (_, Option<Box<dyn Any + Send>>) = match setup.log {
+            Log::Read => (Some(thread::spawn(move || lines.fold(log, |log, line| log + &line + "\n"))), None),
+            Log::Unread => (None, Some(Box::new(lines))),
+            Log::Closed => (None, None),
+        };
+        Server { child, main, admin, directory, log, _unread: unread }
+    }
+
+    pub fn connect(&self) -> Connection {
+        Connection::to(self.main)
+    }
+
+    /// One request to the main listener on a connection of its own.
+    pub fn ask(&self, request: &str) -> Answer {
+        self.connect().ask(request)
+    }
+
+    /// A `GET` to the admin listener.
+    pub fn admin(&self, path: &str) -> Answer {
+        Connection::to(self.admin).ask(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"))
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.admin("/readyz").status == 200
+    }
+
+    pub fn signal(&self, name: &str) {
+        let killed = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+    }
+
+    /// Waits for it to end by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(began.elapsed() < LONG, "it does not end");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Ends it and says all that it logged.
+    pub fn log(mut self) -> String {
+        let _ = self.child.kill();
+        self.log.take().unwrap().join().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// A fresh directory.
+pub fn directory() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("chat-signer-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let directory = std::env::temp_dir().join(name);
+    fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
+fn listening(line: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let (main, admin) = line.split_once("listening on http://")?.1.split_once(" (admin http://")?;
+    let admin = admin.split_once(')')?.0;
+    Some((main.parse().ok()?, admin.parse().ok()?))
+}
+
+/// A token for this user.
+pub fn token(user: &str) -> String {
+    #[allow(clippy::disallowed_methods)]
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let claims = json!({"iss": "https://id.example.com/", "aud": "chat", "sub": user, "iat": now, "exp": now + 300});
+    let key = jsonwebtoken::EncodingKey::from_secret(CALLER_SECRET.as_bytes());
+    jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
+}
+
+/// A `POST` of JSON by this user.
+pub fn post(path: &str, user: &str, body: &str) -> String {
+    let token = token(user);
+    request("POST", path, &format!("authorization: Bearer {token}\r\ncontent-type: application/json\r\n"), body)
+}
+
+/// A `GET` by this user.
+pub fn get(path: &str, user: &str) -> String {
+    request("GET", path, &format!("authorization: Bearer {}\r\n", token(user)), "")
+}
+
+/// Any request; `headers` are whole lines.
+pub fn request(method: &str, path: &str, headers: &str, body: &str) -> String {
+    let length = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+    format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{headers}{length}\r\n{body}")
+}
+
+/// A connection, with what has been read ahead.
+pub struct Connection(BufReader<TcpStream>);
+
+impl Connection {
+    pub fn to(address: SocketAddr) -> Connection {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        Connection(BufReader::new(stream))
+    }
+
+    pub fn ask(&mut self, request: &str) -> Answer {
+        self.send(request);
+        self.read()
+    }
+
+    pub fn send(&mut self, bytes: &str) {
+        self.0.get_mut().write_all(bytes.as_bytes()).unwrap();
+    }
+
+    pub fn stream(&self) -> &TcpStream {
+        self.0.get_ref()
+    }
+
+    pub fn read(&mut self) -> Answer {
+        let head = self.head();
+        let length = head.header("content-length").map_or(0, |length| length.parse().unwrap());
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body).unwrap();
+        Answer { body: String::from_utf8(body).unwrap(), ..head }
+    }
+
+    /// An answer without a body, whatever its length says.
+    pub fn head(&mut self) -> Answer {
+        let status = self.line().strip_prefix("HTTP/1.1 ").unwrap()[..3].parse().unwrap();
+        let mut headers = Vec::new();
+        loop {
+            let line = self.line();
+            let Some((name, value)) = line.split_once(':') else { break };
+            headers.push((name.to_owned(), value.trim().to_owned()));
+        }
+        Answer { status, headers, body: String::new() }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        assert!(line.ends_with("\r\n"), "the answer broke off: {line:?}");
+        line.trim_end().to_owned()
+    }
+
+    /// What still comes until the server closes.
+    pub fn rest(&mut self) -> String {
+        let mut rest = Vec::new();
+        match self.0.read_to_end(&mut rest) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("the connection stays open"),
+            _ => String::from_utf8(rest).unwrap(),
+        }
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// A problem's code.
+    pub fn code(&self) -> String {
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        self.json()["code"].as_str().unwrap().to_owned()
+    }
+}

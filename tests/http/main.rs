@@ -1,0 +1,13 @@
+//! The program over real sockets.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod audit;
+mod browsers;
+mod limits;
+mod routes;
+mod stopping;
+mod versions;

@@ -1,0 +1,57 @@
+//! HTTP/2 without TLS.
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+
+use crate::common::{Server, token};
+
+async fn connect(server: &Server) -> SendRequest<Full<Bytes>> {
+    let stream = TcpStream::connect(server.main).await.unwrap();
+    let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+fn login(body: &str) -> Request<Full<Bytes>> {
+    Request::post("http://localhost/v1/leancloud/login")
+        .header("authorization", format!("Bearer {}", token("tom")))
+        .header("content-type", "application/json")
+        .body(Full::from(body.to_owned()))
+        .unwrap()
+}
+
+#[tokio::test]
+async fn requests_run_side_by_side() {
+    let server = Server::start();
+    let sender = connect(&server).await;
+    let asked: Vec<_> = (0..50)
+        .map(|_| {
+            let mut sender = sender.clone();
+            tokio::spawn(async move { sender.send_request(login("{}")).await.unwrap() })
+        })
+        .collect();
+    for answer in asked {
+        let answer = answer.await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(answer.headers()["cache-control"], "no-store");
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert!(body.starts_with(b"{\"signature\":"));
+    }
+}
+
+#[tokio::test]
+async fn limits_hold_and_the_connection_goes_on() {
+    let server = Server::start();
+    let mut sender = connect(&server).await;
+    let answer = sender.send_request(login(&" ".repeat(200_000))).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let mut long = login("{}");
+    long.headers_mut().insert("x-long", "a".repeat(40_000).parse().unwrap());
+    let answer = sender.send_request(long).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    assert_eq!(sender.send_request(login("{}")).await.unwrap().status(), StatusCode::OK);
+}
