@@ -43,6 +43,15 @@ fn a_second_issuer_does_not_speak_for_the_firsts_users() {
 }
 
 #[test]
+fn the_first_issuer_does_not_speak_for_the_seconds_users() {
+    let server = world_of(&[USERS, PARTNERS], LOGIN);
+    // Someone signs up with us by the name that the partner's alice has here.
+    user("partner.alice").is_nobody(&server, "leancloud/login", "another issuer's subjects");
+    partners("alice").may(&server, "leancloud/login", &json!({}));
+    user("partner").may(&server, "leancloud/login", &json!({}));
+}
+
+#[test]
 fn one_issuer_has_one_authenticator() {
     let again = PARTNERS.replace(PARTNER, ISSUER);
     let (configuration, policy) = files(&[USERS, &again], LOGIN);
