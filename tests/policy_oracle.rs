@@ -268,7 +268,9 @@ impl Oracle<'_> {
             }
         }
         if let Some(max) = rule.max_members {
-            let mut named: std::collections::BTreeSet<&str> = ask.members.iter().map(String::as_str).collect();
+            let by_need = matches!(asked.action, Action::Create | Action::History);
+            let named = if by_need { asked.targets } else { &ask.members };
+            let mut named: std::collections::BTreeSet<&str> = named.iter().map(String::as_str).collect();
             if asked.action == Action::Create {
                 named.insert(&ask.client);
             }

@@ -77,6 +77,11 @@ impl Authenticators {
         if header == AUTHORIZATION { self.by_token(value, app, now) } else { self.by_key(header, value, app) }
     }
 
+    /// All of them, in order.
+    pub fn all(&self) -> &[Authenticator] {
+        &self.all
+    }
+
     /// Their names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.all.iter().map(|authenticator| &*authenticator.common().name)
@@ -162,7 +167,8 @@ impl Authenticators {
 }
 
 impl Authenticator {
-    fn common(&self) -> &Common {
+    /// What all authenticators have.
+    pub fn common(&self) -> &Common {
         match self {
             Authenticator::Jwt(jwt) => &jwt.common,
             Authenticator::ApiKey(api_key) => &api_key.common,
@@ -171,7 +177,8 @@ impl Authenticator {
 }
 
 impl Common {
-    fn serves(&self, app: &str) -> bool {
+    /// Whether its callers may use this app.
+    pub fn serves(&self, app: &str) -> bool {
         self.apps.as_ref().is_none_or(|apps| apps.iter().any(|own| own == app))
     }
 

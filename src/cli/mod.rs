@@ -1,17 +1,29 @@
 //! The command line: one file a subcommand. Results go to standard output, the rest to standard error. Exit codes: 0 yes, 1 no (a
-//! mistake, a denial, a mismatch), 2 wrong usage.
+//! mistake, a denial, a mismatch, a failed case), 2 wrong usage.
 
+mod asked;
+mod caller;
+mod check;
+mod explain;
+mod hash_key;
 mod probe;
 mod serve;
+mod sign;
+mod test;
+mod token;
+mod verify;
 
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::config::{self, Settings};
+
 /// Signs for hosted chats: LeanCloud, TalkJS and Ably.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true)]
+#[command(version, propagate_version = true, after_help = AFTER_HELP)]
 struct Arguments {
     #[command(flatten)]
     common: Common,
@@ -19,23 +31,28 @@ struct Arguments {
     command: Command,
 }
 
+const AFTER_HELP: &str = "\
+Results go to standard output, the rest to standard error.
+Exit status: 0 yes; 1 no (a mistake, a denial, a mismatch, a failed case); 2 wrong usage.";
+
+/// Under which heading the help has what every subcommand takes.
+const EVERYWHERE: &str = "Everywhere";
+
 /// What every subcommand takes.
 #[derive(Debug, clap::Args)]
 struct Common {
     /// The configuration.
-    #[arg(long, global = true, value_name = "FILE", default_value = "signer.toml")]
+    #[arg(long, global = true, value_name = "FILE", default_value = "signer.toml", help_heading = EVERYWHERE)]
     config: PathBuf,
-    /// How results are printed.
-    #[arg(short, long, global = true, value_enum, default_value_t = Output::Text)]
+    /// How results are printed: for people, or for programs.
+    #[arg(short, long, global = true, value_enum, default_value_t = Output::Text, help_heading = EVERYWHERE)]
     output: Output,
 }
 
-/// How results are printed.
+/// How results are printed: for people or for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// For people.
     Text,
-    /// For programs.
     Json,
 }
 
@@ -43,6 +60,20 @@ enum Output {
 enum Command {
     /// Run the server.
     Serve(serve::Arguments),
+    /// Check configuration and policy, and report every mistake at its place.
+    Check,
+    /// Sign as an operator, without a server and without asking the policy.
+    Sign(sign::Arguments),
+    /// Check a signature or token from elsewhere, and say what would make it match.
+    Verify(verify::Arguments),
+    /// Show what the policy decides, and what each rule has to say.
+    Explain(explain::Arguments),
+    /// Hold the policy to a file of cases.
+    Test(test::Arguments),
+    /// Make a caller's token for the demonstration.
+    Token(token::Arguments),
+    /// Make an API key and its hash.
+    HashKey(hash_key::Arguments),
     /// Ask a running server whether it is ready.
     Probe(probe::Arguments),
 }
@@ -50,8 +81,73 @@ enum Command {
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
     let Arguments { common, command } = Arguments::parse();
-    match command {
-        Command::Serve(arguments) => serve::run(&common, &arguments),
-        Command::Probe(arguments) => probe::run(&common, &arguments),
+    let done = match command {
+        Command::Serve(arguments) => Ok(serve::run(&common, &arguments)),
+        Command::Check => check::run(&common),
+        Command::Sign(arguments) => sign::run(&common, &arguments),
+        Command::Verify(arguments) => verify::run(&common, &arguments),
+        Command::Explain(arguments) => explain::run(&common, &arguments),
+        Command::Test(arguments) => test::run(&common, &arguments),
+        Command::Token(arguments) => token::run(&common, &arguments),
+        Command::HashKey(arguments) => hash_key::run(&common, &arguments),
+        Command::Probe(arguments) => Ok(probe::run(&common, &arguments)),
+    };
+    done.unwrap_or_else(Stop::report)
+}
+
+/// Why a command ends without a result.
+#[derive(Debug)]
+enum Stop {
+    /// The configuration, or another file, has mistakes; this is the report. Exit code 1.
+    Mistakes(String),
+    /// The answer is no: exit code 1.
+    No(String),
+    /// It was not asked in the right way: exit code 2.
+    Usage(String),
+}
+
+impl Stop {
+    fn report(self) -> ExitCode {
+        match self {
+            Stop::Mistakes(report) => complain(&report),
+            Stop::No(message) => complain(&format!("error: {message}")),
+            Stop::Usage(message) => {
+                complain(&format!("error: {message}"));
+                return ExitCode::from(2);
+            }
+        }
+        ExitCode::FAILURE
     }
+}
+
+impl Common {
+    /// The settings; of a configuration with mistakes, their report. Warnings are for `check` and `serve`.
+    fn settings(&self) -> Result<Settings, Stop> {
+        let loaded = config::load(&self.config);
+        loaded.settings.ok_or_else(|| Stop::Mistakes(loaded.report.render(io::stderr().is_terminal())))
+    }
+
+    /// Prints a result in the form that was asked for.
+    fn print(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> String) -> Result<(), Stop> {
+        match self.output {
+            Output::Text => print(&text()),
+            Output::Json => print(&json()),
+        }
+    }
+}
+
+/// Writes a result, and a newline if it has none. One that can't be written is none.
+fn print(result: &str) -> Result<(), Stop> {
+    let mut out = io::stdout().lock();
+    let written = writeln!(out, "{}", result.trim_end_matches('\n')).and_then(|()| out.flush());
+    written.map_err(|error| Stop::No(format!("the result can't be written: {error}")))
+}
+
+/// Writes what is no result. If even that can't be written, the exit code has to do.
+fn complain(message: &str) {
+    let _ = writeln!(io::stderr(), "{}", message.trim_end_matches('\n'));
+}
+
+fn yes(yes: bool) -> ExitCode {
+    if yes { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

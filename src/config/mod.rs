@@ -7,10 +7,12 @@
 mod api_key;
 mod apps;
 mod authenticators;
+mod cases;
 mod demo;
 mod entries;
 mod file;
 mod jwt;
+mod keys;
 mod later;
 mod policy;
 mod reader;
@@ -26,9 +28,12 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::DeTable;
 
+pub use cases::{Case, Subject, cases};
 pub use demo::DemoCaller;
+pub use keys::keys;
 pub use report::{Problem, Report, Severity};
 pub use signer::{AuditTo, Cors, Server, Shutdown};
+pub use value::duration;
 
 use crate::authn::Authenticators;
 use crate::engine::Engine;

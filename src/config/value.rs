@@ -7,7 +7,7 @@ use jiff::civil::DateTime;
 use crate::model::Millis;
 
 /// `"10m"`: a whole number and `ms`, `s`, `m`, `h` or `d`.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = split(text)?;
     let millis = match unit {
         "ms" => 1,

@@ -13,6 +13,6 @@ pub use action::{Action, ActionSet};
 pub use ask::{Ask, Grant, Need, Vendor};
 pub use caller::{Caller, CallerKind, claim};
 pub use identifier::{Flaw, check_identifier};
-pub use pattern::{BadPattern, Pattern, Template, unqualified};
+pub use pattern::{BadPattern, Pattern, Template, room, unqualified};
 pub use role::{Kind, Ladder, Role};
 pub use time::Millis;

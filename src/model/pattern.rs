@@ -85,10 +85,7 @@ impl Pattern {
     /// The room whose channels these are, if they are all one room's.
     pub fn room(&self) -> Option<&str> {
         match self {
-            Pattern::Exact(name) | Pattern::Under(name) => match name.find(Self::CHAT) {
-                Some(end) if end > 0 => Some(&name[..end]),
-                _ => None,
-            },
+            Pattern::Exact(name) | Pattern::Under(name) => room(name).filter(|room| !room.is_empty()),
             Pattern::Everything => None,
         }
     }
@@ -125,19 +122,17 @@ impl Pattern {
     /// Meant for what takes away, so it errs on that side: a name with Ably's qualifier (`[?rewind=1]chat`) counts as the name behind
     /// it too, and `*` overlaps everything.
     pub fn overlaps(&self, asked: &Pattern) -> bool {
-        if *self == Pattern::Everything || *asked == Pattern::Everything {
-            return true;
+        if let Some(conversation) = self.room().or(self.exact()) {
+            return asked.touches(conversation);
         }
-        match (self.home(), asked) {
-            (Pattern::Exact(own), _) => asked.touches(&own),
+        match (self, asked) {
             (Pattern::Under(outer), Pattern::Exact(name)) => {
-                name.starts_with(&outer) || unqualified(name).starts_with(&outer)
+                name.starts_with(outer) || unqualified(name).starts_with(outer)
             }
             (Pattern::Under(outer), Pattern::Under(inner)) => {
-                outer.starts_with(inner.as_str())
-                    || [inner, unqualified(inner)].iter().any(|name| name.starts_with(&outer))
+                outer.starts_with(inner) || inner.starts_with(outer) || unqualified(inner).starts_with(outer)
             }
-            (Pattern::Everything, _) | (_, Pattern::Everything) => true,
+            _ => true,
         }
     }
 
@@ -149,9 +144,9 @@ impl Pattern {
                 .into_iter()
                 .any(|asked| asked == name || belongs(asked, name) || belongs(asked, own) || asked == own),
             Pattern::Under(prefix) => {
-                let chat = format!("{own}{}", Self::CHAT);
                 let prefix = unqualified(prefix);
-                own.starts_with(prefix) || chat.starts_with(prefix) || prefix.starts_with(&chat)
+                let of_chat = |rest: &str| Self::CHAT.starts_with(rest) || rest.starts_with(Self::CHAT);
+                own.starts_with(prefix) || prefix.strip_prefix(own).is_some_and(of_chat)
             }
             Pattern::Everything => true,
         }
@@ -169,6 +164,14 @@ impl Pattern {
 /// Whether the channel `name` is one of the room's own.
 fn belongs(name: &str, room: &str) -> bool {
     name.strip_prefix(room).is_some_and(|rest| rest.starts_with(Pattern::CHAT))
+}
+
+/// What stands before Ably Chat's suffix, if the name has it. Hardly any does, nor even a `$`, for which it is far cheaper to look.
+pub fn room(name: &str) -> Option<&str> {
+    if !name.contains('$') {
+        return None;
+    }
+    name.find(Pattern::CHAT).map(|end| &name[..end])
 }
 
 fn is_bracketed(name: &str) -> bool {

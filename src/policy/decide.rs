@@ -10,7 +10,7 @@ use super::standing::Facts;
 use crate::model::{Action, ActionSet, Ask, Caller, Grant, Millis, Need, Pattern};
 
 /// What puts someone into a conversation. A banned target can't be.
-const ADDING: ActionSet = ActionSet::of(&[Action::Create, Action::Invite, Action::UnblockClients]);
+pub(super) const ADDING: ActionSet = ActionSet::of(&[Action::Create, Action::Invite, Action::UnblockClients]);
 
 impl Policy {
     /// Gives a permit for what is asked, or says why not.
@@ -157,49 +157,22 @@ pub(super) fn decide_one<'a>(question: &Question<'_, 'a>) -> Result<&'a Rule, Ob
 /// What entries about people forbid, whatever the rules say: bans, then mutes, then blocks.
 fn standing_in_the_way<'a>(question: &Question<'_, 'a>) -> Option<Obstacle<'a>> {
     let (case, place) = (question.case(), question.scene.conversation);
-    let (caller, client) = (case.caller.subject.as_str(), case.ask.client.as_str());
-    let other = (caller != client).then_some(client);
-    let mut people = std::iter::once(caller).chain(other);
-
-    if let Some(ban) = people.clone().find_map(|person| strictest(case, person, place, ban)) {
+    if let Some(ban) = question.scene.ban() {
         return Some(Obstacle::Banned(ban));
     }
     let mut targets = question.targets.iter();
     if ADDING.contains(question.action)
-        && let Some(ban) = targets.clone().find_map(|target| strictest(case, target, place, ban))
+        && let Some(ban) = targets.clone().find_map(|target| case.ban(target, place))
     {
         return Some(Obstacle::TargetBanned(ban));
     }
     if ActionSet::SENDING.contains(question.action)
-        && let Some(mute) = people.find_map(|person| strictest(case, person, place, mute))
+        && let Some(mute) = question.scene.mute()
     {
         return Some(Obstacle::Muted(mute));
     }
     let place = place.filter(|_| question.action == Action::Invite)?;
     targets.find(|target| blocks(case, target, place)).map(|target| Obstacle::TargetBlocks(target.clone()))
-}
-
-fn ban(entry: &Entry) -> Option<&Sanction> {
-    if let Entry::Ban(ban) = entry { Some(ban) } else { None }
-}
-
-fn mute(entry: &Entry) -> Option<&Sanction> {
-    if let Entry::Mute(mute) = entry { Some(mute) } else { None }
-}
-
-/// Of a person's sanctions of one sort that count here, the one that lasts longest; of those the one with the lesser scope and reason, so
-/// that the answer does not depend on the file's order.
-fn strictest<'a>(
-    case: &Case<'a>,
-    person: &str,
-    place: Option<&'a Pattern>,
-    sort: fn(&Entry) -> Option<&Sanction>,
-) -> Option<&'a Sanction> {
-    let counting = case.entries(person, place).filter_map(sort).filter(|sanction| case.counts(sanction, place));
-    counting.min_by_key(|sanction| {
-        let left = sanction.until.map_or(0, |until| u64::MAX - until.0);
-        (left, &sanction.scope, &sanction.reason)
-    })
 }
 
 fn blocks<'a>(case: &Case<'a>, target: &str, place: &'a Pattern) -> bool {

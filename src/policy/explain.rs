@@ -1,13 +1,14 @@
 //! The reasons behind a decision: every rule, and which condition of each did not hold.
 
 use super::condition::{self, Miss};
-use super::decide::decide_one;
+use super::decide::{ADDING, decide_one};
 use super::permit::Denial;
 use super::question::{Case, Question, Scene};
-use super::rule::Effect;
+use super::register::Entry;
+use super::rule::{Effect, Sanction};
 use super::standing::Facts;
 use super::{Policy, Rule};
-use crate::model::{Action, Ask, Caller, Grant, Millis, Need, Pattern};
+use crate::model::{Action, ActionSet, Ask, Caller, Grant, Millis, Need, Pattern};
 
 /// One thing that was asked for, decided and explained.
 #[derive(Clone, Debug)]
@@ -22,8 +23,19 @@ pub struct Explained {
     pub outcome: Result<String, Box<Denial>>,
     /// Who is what here, a sentence each: the client, the caller if it is another, the targets.
     pub standings: Vec<String>,
-    /// What each rule had to say: those about this action, in the file's order.
+    /// The bans, mutes and blocks of those involved that are about this place or near it.
+    pub considered: Vec<Considered>,
+    /// What each rule had to say, in the file's order.
     pub rules: Vec<RuleExplained>,
+}
+
+/// A ban, mute or block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Considered {
+    /// Whether it stands in the way.
+    pub counts: bool,
+    /// Whose it is and where; if it does not stand in the way, why not.
+    pub sentence: String,
 }
 
 /// What one rule had to say.
@@ -74,6 +86,7 @@ fn explain_one(question: &Question<'_, '_>, required: bool) -> Explained {
         required,
         outcome: outcome.map(|rule| rule.id.clone()).map_err(|obstacle| obstacle.denial(question)),
         standings: standings(question),
+        considered: considered(question),
         rules: rules.map(|rule| explain_rule(rule, question)).collect(),
     }
 }
@@ -99,4 +112,76 @@ fn standings(question: &Question<'_, '_>) -> Vec<String> {
     let targets = question.targets.iter();
     lines.extend(targets.map(|target| format!("{target} {}", question.scene.target(target).describe(ladder))));
     lines
+}
+
+/// The bans, mutes and blocks of the caller, the client and the targets, each with whether it counts.
+fn considered(question: &Question<'_, '_>) -> Vec<Considered> {
+    let case = question.case();
+    let place = question.scene.conversation;
+    let targets = question.targets.iter().map(String::as_str);
+    let people = question.scene.actors().map(|actor| (actor, false)).chain(targets.map(|target| (target, true)));
+    let entries = people.flat_map(|(name, target)| case.entries(name, place).map(move |entry| (name, target, entry)));
+    let mut considered: Vec<Considered> = Vec::new();
+    for entry in entries.filter_map(|(name, target, entry)| consider(question, name, target, entry)) {
+        // Looking near a pattern may find an entry more than once.
+        if !considered.contains(&entry) {
+            considered.push(entry);
+        }
+    }
+    considered
+}
+
+fn consider(question: &Question<'_, '_>, name: &str, target: bool, entry: &Entry) -> Option<Considered> {
+    let action = question.action;
+    let (sentence, flaw) = match entry {
+        Entry::Ban(ban) => {
+            let bears = !target || ADDING.contains(action);
+            (sanctioned(name, "banned", ban), flaw(question, ban, bears))
+        }
+        Entry::Mute(mute) => {
+            let bears = !target && ActionSet::SENDING.contains(action);
+            (sanctioned(name, "muted", mute), flaw(question, mute, bears))
+        }
+        Entry::Block(block) => {
+            let here = question.scene.conversation.is_some_and(|place| block.conversation.overlaps(place));
+            let bears = target && action == Action::Invite;
+            let flaw = if !bears {
+                Some(beside(action))
+            } else if here {
+                None
+            } else {
+                Some(ELSEWHERE.to_owned())
+            };
+            (format!("{name} does not want to be added to {}", block.conversation), flaw)
+        }
+        Entry::Role(_) => return None,
+    };
+    let counts = flaw.is_none();
+    let sentence = flaw.map_or_else(|| sentence.clone(), |flaw| format!("{sentence}; {flaw}"));
+    Some(Considered { counts, sentence })
+}
+
+const ELSEWHERE: &str = "that is elsewhere";
+
+fn beside(action: Action) -> String {
+    format!("that does not bear on {action}")
+}
+
+/// Why a ban or mute does not stand in the way, if it does not. `bears`: its sort bears on the action and the person's part in it.
+fn flaw(question: &Question<'_, '_>, sanction: &Sanction, bears: bool) -> Option<String> {
+    let case = question.case();
+    if sanction.until.is_some_and(|until| until <= case.now) {
+        return Some("that is over".to_owned());
+    }
+    if !bears {
+        return Some(beside(question.action));
+    }
+    (!case.counts(sanction, question.scene.conversation)).then(|| ELSEWHERE.to_owned())
+}
+
+fn sanctioned(name: &str, word: &str, Sanction { scope, until, reason, .. }: &Sanction) -> String {
+    let place = if *scope == Pattern::Everything { String::new() } else { format!(" in {scope}") };
+    let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
+    let reason = reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    format!("{name} is {word}{place}{until}{reason}")
 }

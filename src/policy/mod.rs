@@ -16,7 +16,7 @@ mod tests;
 
 pub use condition::Miss;
 pub use decide::Refusal;
-pub use explain::{Explained, RuleExplained};
+pub use explain::{Considered, Explained, RuleExplained};
 pub use lint::{AppFacts, Place, Warning, lint};
 pub use permit::{Cause, Denial, Nearest, Permit, operators_permit};
 pub use register::Register;

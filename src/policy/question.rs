@@ -24,6 +24,8 @@ pub(super) struct Case<'a> {
 pub(super) struct Scene<'a> {
     pub(super) case: Case<'a>,
     pub(super) conversation: Option<&'a Pattern>,
+    ban: OnceCell<Option<&'a Sanction>>,
+    mute: OnceCell<Option<&'a Sanction>>,
     client: OnceCell<Standing>,
     caller: OnceCell<Standing>,
     untokened: OnceCell<Standing>,
@@ -45,6 +47,33 @@ impl<'a> Case<'a> {
     ) -> impl Iterator<Item = &'a Entry> + use<'u, 'a> {
         let app = &*self.ask.app;
         self.facts.registers.iter().flat_map(move |register| register.about(user, app, place))
+    }
+
+    /// The ban on a user that counts here, if there is one.
+    pub(super) fn ban(&self, user: &str, place: Option<&Pattern>) -> Option<&'a Sanction> {
+        let bans =
+            self.entries(user, place).filter_map(|entry| if let Entry::Ban(ban) = entry { Some(ban) } else { None });
+        self.strictest(bans, place)
+    }
+
+    /// The mute on a user that counts here, if there is one.
+    pub(super) fn mute(&self, user: &str, place: Option<&Pattern>) -> Option<&'a Sanction> {
+        let mutes =
+            self.entries(user, place).filter_map(|entry| if let Entry::Mute(mute) = entry { Some(mute) } else { None });
+        self.strictest(mutes, place)
+    }
+
+    /// Of sanctions, of those that count here, the one that lasts longest; of those the one with the lesser scope and reason, so that
+    /// the answer does not depend on the file's order.
+    fn strictest(
+        &self,
+        sanctions: impl Iterator<Item = &'a Sanction>,
+        place: Option<&Pattern>,
+    ) -> Option<&'a Sanction> {
+        sanctions.filter(|sanction| self.counts(sanction, place)).min_by_key(|sanction| {
+            let left = sanction.until.map_or(0, |until| u64::MAX - until.0);
+            (left, &sanction.scope, &sanction.reason)
+        })
     }
 
     /// Whether a ban or mute counts at this time and place. What is in no conversation is touched by those for everywhere alone.
@@ -74,7 +103,31 @@ impl<'a> Case<'a> {
 
 impl<'a> Scene<'a> {
     pub(super) fn new(case: Case<'a>, conversation: Option<&'a Pattern>) -> Scene<'a> {
-        Scene { case, conversation, client: OnceCell::new(), caller: OnceCell::new(), untokened: OnceCell::new() }
+        Scene {
+            case,
+            conversation,
+            ban: OnceCell::new(),
+            mute: OnceCell::new(),
+            client: OnceCell::new(),
+            caller: OnceCell::new(),
+            untokened: OnceCell::new(),
+        }
+    }
+
+    /// The ban that keeps the caller or the client from acting here.
+    pub(super) fn ban(&self) -> Option<&'a Sanction> {
+        *self.ban.get_or_init(|| self.actors().find_map(|user| self.case.ban(user, self.conversation)))
+    }
+
+    /// The mute that keeps the caller or the client from sending here.
+    pub(super) fn mute(&self) -> Option<&'a Sanction> {
+        *self.mute.get_or_init(|| self.actors().find_map(|user| self.case.mute(user, self.conversation)))
+    }
+
+    /// The caller, and the client if that is another.
+    pub(super) fn actors(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let (caller, client) = (self.case.caller.subject.as_str(), self.case.ask.client.as_str());
+        std::iter::once(caller).chain((caller != client).then_some(client))
     }
 
     /// What the client is here.
@@ -139,10 +192,17 @@ impl<'s, 'a> Question<'s, 'a> {
     }
 
     /// How many identities are named, each once; who creates a conversation is one of its members.
+    ///
+    /// Creation and history are counted by what the need says, not the request: where a signature is good for both, either request has
+    /// both needs, and only one of them has members.
     pub(super) fn members(&self) -> usize {
         let ask = self.case().ask;
-        let creator = (self.action == Action::Create).then_some(ask.client.as_str());
-        let mut named: Vec<&str> = ask.members.iter().map(String::as_str).chain(creator).collect();
+        let (named, creator) = match self.action {
+            Action::Create => (self.targets, Some(ask.client.as_str())),
+            Action::History => (self.targets, None),
+            _ => (ask.members.as_slice(), None),
+        };
+        let mut named: Vec<&str> = named.iter().map(String::as_str).chain(creator).collect();
         named.sort_unstable();
         named.dedup();
         named.len()

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::rule::{Binding, Block, Entries, Sanction};
-use crate::model::{Kind, Pattern, Role, unqualified};
+use crate::model::{Kind, Pattern, Role, room, unqualified};
 
 /// People by name, each with what stands against them and what they are, and the kinds of conversations.
 #[derive(Clone, Debug, Default)]
@@ -101,14 +101,14 @@ impl Register {
 
     /// The entries about a user at an app whose scope may overlap `place`: all that do, and perhaps some that don't. Of what is in no
     /// conversation, those for everywhere.
-    pub(super) fn about<'a>(
+    pub(super) fn about<'a, 'p>(
         &'a self,
         user: &str,
         app: &'a str,
-        place: Option<&Pattern>,
-    ) -> impl Iterator<Item = &'a Entry> + use<'a> {
-        let near = self.people.get(user).map(|dossier| dossier.near(place)).unwrap_or_default();
-        near.into_iter().flatten().filter(move |entry| entry.app().is_none_or(|own| own == app))
+        place: Option<&'p Pattern>,
+    ) -> impl Iterator<Item = &'a Entry> + use<'a, 'p> {
+        let near = self.people.get(user).into_iter().flat_map(move |dossier| dossier.near(place));
+        near.filter(move |entry| entry.app().is_none_or(|own| own == app))
     }
 
     /// The kind of a conversation, if it is known here.
@@ -122,6 +122,8 @@ impl Register {
         let known = self.by_kind.get(&kind)?;
         let inside = known.range_with_prefix(asked.prefix());
         homes(asked.prefix())
+            .into_iter()
+            .flatten()
             .flat_map(|home| known.named(home))
             .chain(inside)
             .filter(|(_, own)| own.as_deref().is_none_or(|own| own == app))
@@ -153,25 +155,20 @@ impl Dossier {
         self.under.sort_by(|a, b| a.name().cmp(b.name()));
     }
 
-    /// The entries whose scope may overlap `place`.
-    fn near(&self, place: Option<&Pattern>) -> Vec<&[Entry]> {
-        let Some(asked) = place else {
-            return vec![&self.everywhere];
+    /// The entries whose scope may overlap `place`: those for everywhere, for the namespaces around it, for itself, and inside it.
+    fn near<'p>(&self, place: Option<&'p Pattern>) -> impl Iterator<Item = &Entry> + use<'_, 'p> {
+        let name = place.map_or("", |asked| unqualified(asked.prefix()));
+        let (own, inside) = match place {
+            None => ([None; 3], None),
+            Some(asked @ Pattern::Exact(_)) => ([Some(asked.room().map_or(name, unqualified)), None, None], None),
+            Some(Pattern::Under(_)) => (homes(name), Some(name)),
+            Some(Pattern::Everything) => ([None; 3], Some("")),
         };
-        let name = unqualified(asked.prefix());
-        let mut near = vec![self.everywhere.as_slice()];
-        if !self.under.is_empty() {
-            near.extend(name.match_indices(':').map(|(colon, _)| self.under.named(&name[..=colon])));
-        }
-        match asked {
-            Pattern::Exact(_) => near.push(self.exact.named(asked.room().map_or(name, unqualified))),
-            Pattern::Under(_) => {
-                near.extend(homes(name).map(|home| self.exact.named(home)));
-                near.extend([self.exact.range_with_prefix(name), self.under.range_with_prefix(name)]);
-            }
-            Pattern::Everything => near.extend([self.exact.as_slice(), self.under.as_slice()]),
-        }
-        near
+        let around = name.match_indices(':').map(|(colon, _)| self.under.named(&name[..=colon]));
+        let own = own.into_iter().flatten().map(|home| self.exact.named(home));
+        let inside = inside.into_iter();
+        let inside = inside.flat_map(|prefix| [&self.exact, &self.under].map(|list| list.range_with_prefix(prefix)));
+        std::iter::once(self.everywhere.as_slice()).chain(around).chain(own).chain(inside).flatten()
     }
 }
 
@@ -215,8 +212,7 @@ impl<T: Named> Sorted<T> for [T] {
 
 /// The rooms, outside the namespace itself, whose channels lie in the namespace `prefix`: `room` for `room:*`, `room::*` and
 /// `room::$chat:*`.
-fn homes(prefix: &str) -> impl Iterator<Item = &str> {
+fn homes(prefix: &str) -> [Option<&str>; 3] {
     let before = prefix.strip_suffix(':');
-    let room = prefix.find(Pattern::CHAT).map(|end| &prefix[..end]);
-    [before, before.and_then(|name| name.strip_suffix(':')), room].into_iter().flatten()
+    [before, before.and_then(|name| name.strip_suffix(':')), room(prefix)]
 }

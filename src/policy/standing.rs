@@ -73,8 +73,9 @@ impl Facts<'_> {
             return Standing { role, strongest: role, basis, parts: Vec::new() };
         }
         let overlapping = || found.iter().filter(|found| found.scope.overlaps(&home));
-        let parts =
-            overlapping().map(|part| (part.scope.clone(), self.covering(person, &found, part.scope).0)).collect();
+        // Looked up for each part: to go through all that was found would take a person of many bindings quadratic time.
+        let role_in = |part: &Pattern| self.covering(person, &self.bindings(person, Some(part)), part).0;
+        let parts = overlapping().map(|part| (part.scope.clone(), role_in(part.scope))).collect();
         let weakest = overlapping().map(|found| found.role).fold(role, Option::min);
         let strongest = overlapping().map(|found| found.role).fold(role, Option::max);
         Standing { role: weakest, strongest, basis, parts }
@@ -91,12 +92,13 @@ impl Facts<'_> {
     pub(super) fn roles_within(&self, person: Person<'_>, asked: &Pattern) -> Vec<(Pattern, Role)> {
         let found = self.bindings(person, Some(asked));
         let overlapping = found.iter().filter(|binding| binding.scope.overlaps(asked));
-        let standing = overlapping.filter(|binding| {
-            !found.iter().any(|other| other.source < binding.source && other.scope.covers(binding.scope))
-        });
-        let roles = standing.filter_map(|binding| {
+        let roles = overlapping.filter_map(|binding| {
+            let near = self.bindings(person, Some(binding.scope));
+            if near.iter().any(|other| other.source < binding.source && other.scope.covers(binding.scope)) {
+                return None;
+            }
             let same_scope = |other: &&Found<'_>| other.source == binding.source && other.scope == binding.scope;
-            let strongest = found.iter().filter(same_scope).map(|other| other.role).max().flatten();
+            let strongest = near.iter().filter(same_scope).map(|other| other.role).max().flatten();
             Some((binding.scope.clone(), strongest?))
         });
         roles.collect()

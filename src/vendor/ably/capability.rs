@@ -33,6 +33,14 @@ impl Capability {
         Capability(channels.into_iter().fold(Object::new(), add).finish())
     }
 
+    /// What a capability's JSON says, in our own form of it.
+    ///
+    /// # Errors
+    /// If it is none that may be asked for.
+    pub fn parse(text: &str) -> Result<Capability, Invalid> {
+        read(&Value::from(text)).map(|grants| Capability::of(&grants))
+    }
+
     /// Whether it allows nothing.
     pub fn is_empty(&self) -> bool {
         self.0 == "{}"

@@ -67,7 +67,7 @@ pub struct UserClaims {
 }
 
 /// The longest token that Ably accepts, in bytes.
-const LONGEST_TOKEN: usize = 6 * 1024;
+pub const LONGEST_TOKEN: usize = 6 * 1024;
 
 /// The shortest nonce of a token request that Ably accepts.
 const SHORTEST_NONCE: usize = 16;

@@ -54,7 +54,7 @@ pub enum Product {
 }
 
 /// How long a server's token lives, in seconds: as in TalkJS's documentation.
-const APP_TOKEN_SECONDS: u64 = 30;
+pub const APP_TOKEN_SECONDS: u64 = 30;
 
 /// A TalkJS app.
 pub struct App {

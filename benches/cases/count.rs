@@ -1,0 +1,61 @@
+//! Does one thing so many times, for callgrind to count its instructions: `count STAGE CASE REGISTER TIMES`. Without arguments it
+//! lists what there is to count, a line each. `benches/callgrind` runs it.
+#![allow(missing_docs, unreachable_pub, clippy::expect_used, clippy::missing_panics_doc)]
+
+#[path = "mod.rs"]
+mod cases;
+
+use std::hint::black_box;
+
+use cases::{Bench, Case, Register};
+
+const STAGES: [&str; 4] = ["authenticate", "parse", "decide", "sign"];
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [stage, case, register, times] => {
+            let case = Case::ALL.into_iter().find(|known| known.as_str() == *case).expect("a known case");
+            let register =
+                Register::ALL.into_iter().find(|known| known.as_str() == *register).expect("a known register");
+            run(stage, &Bench::new(case, register), times.parse().expect("a number of times"));
+        }
+        _ => list(),
+    }
+}
+
+fn list() {
+    for case in Case::ALL {
+        for register in Register::ALL {
+            println!("answer {case} {register}");
+        }
+    }
+    for case in Case::ALL {
+        for stage in STAGES {
+            println!("{stage} {case} {}", Register::Ten);
+        }
+    }
+}
+
+fn run(stage: &str, bench: &Bench, times: usize) {
+    let requests = || (0..times).map(|_| bench.request());
+    match stage {
+        "answer" => counted(requests().collect(), |request| drop(black_box(bench.answer(request)))),
+        "authenticate" => counted(vec![(); times], |()| drop(black_box(bench.authenticate()))),
+        "parse" => counted(vec![(); times], |()| drop(black_box(bench.request()))),
+        "decide" => {
+            let asks = requests().map(|request| request.ask).collect();
+            counted(asks, |ask| drop(black_box(bench.decide(ask))));
+        }
+        _ => {
+            let permitted = requests().map(|request| (bench.decide(request.ask.clone()), request)).collect();
+            counted(permitted, |(permit, request)| drop(black_box(bench.sign(&request, &permit))));
+        }
+    }
+}
+
+/// What is counted: callgrind is told this function's name.
+#[inline(never)]
+fn counted<T>(inputs: Vec<T>, each: impl FnMut(T)) {
+    inputs.into_iter().for_each(each);
+}

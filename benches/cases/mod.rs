@@ -1,0 +1,218 @@
+//! What is measured: requests to the demonstration's apps under the shipped policy, in small and large registers.
+
+use std::fmt;
+use std::path::Path;
+
+use chat_signer::config;
+use chat_signer::crypto::{base64url, mac::HmacSha256};
+use chat_signer::engine::{Engine, Verdict};
+use chat_signer::model::{Ask, Caller, Millis, Pattern, json};
+use chat_signer::policy::{Binding, Document, Facts, Permit, Policy, Sanction};
+use chat_signer::secret::Secret;
+use chat_signer::vendor::{self, App, Nonce, Params, Request, Signed};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use serde_json::json;
+
+const NOW: Millis = Millis(1_800_000_000_000);
+const ENTROPY: [u8; 16] = [0x5a; 16];
+
+/// A manager of the conversation in the shipped policy.
+const CALLER: &str = "bob";
+
+/// How much the policy file says of people, besides what the shipped one does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Register {
+    /// Ten bans and ten bindings.
+    Ten,
+    /// 100,000 bans and as many bindings.
+    HundredThousand,
+    /// As many, and the caller itself has 100,000 more bindings and bans, elsewhere.
+    OwnHundredThousand,
+}
+
+impl Register {
+    /// All of them.
+    pub const ALL: [Register; 3] = [Register::Ten, Register::HundredThousand, Register::OwnHundredThousand];
+
+    /// How the reports spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Register::Ten => "10",
+            Register::HundredThousand => "100000",
+            Register::OwnHundredThousand => "100000-own",
+        }
+    }
+}
+
+/// One request, over and over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Case {
+    /// A LeanCloud invite of three members.
+    LeanCloud,
+    /// A TalkJS user token.
+    TalkJs,
+    /// An Ably token, as a JSON Web Token.
+    AblyToken,
+    /// An Ably token request.
+    AblyTokenRequest,
+}
+
+impl Case {
+    /// All of them.
+    pub const ALL: [Case; 4] = [Case::LeanCloud, Case::TalkJs, Case::AblyToken, Case::AblyTokenRequest];
+
+    /// How the reports spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Case::LeanCloud => "leancloud-invite",
+            Case::TalkJs => "talkjs-token",
+            Case::AblyToken => "ably-token",
+            Case::AblyTokenRequest => "ably-token-request",
+        }
+    }
+
+    fn app_and_operation(self) -> (&'static str, &'static str) {
+        match self {
+            Case::LeanCloud => ("leancloud", "invite"),
+            Case::TalkJs => ("talkjs", "token"),
+            Case::AblyToken => ("ably", "token"),
+            Case::AblyTokenRequest => ("ably", "token-request"),
+        }
+    }
+
+    /// The request's body.
+    pub fn body(self) -> &'static [u8] {
+        match self {
+            Case::LeanCloud => br#"{"conv_id":"5f3c2a1b9e8d7c6b5a493827","members":["mary","nina","oscar"]}"#,
+            Case::TalkJs => b"{}",
+            Case::AblyToken | Case::AblyTokenRequest => {
+                br#"{"capability":{"chat:lobby":["subscribe","publish","presence","history"],"chat:team:*":["subscribe"],"user:bob":["subscribe"]}}"#
+            }
+        }
+    }
+}
+
+impl fmt::Display for Register {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// All that it takes to answer one case's request.
+pub struct Bench {
+    engine: Engine,
+    case: Case,
+    caller: Caller,
+    headers: HeaderMap,
+}
+
+impl Bench {
+    /// The demonstration, with this register.
+    ///
+    /// # Panics
+    /// If the demonstration doesn't load, or refuses the request.
+    pub fn new(case: Case, register: Register) -> Bench {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("signer.toml");
+        let settings = config::load(&root).settings.expect("the demonstration loads");
+        let mut engine = settings.engine;
+        engine.policy = Policy::new(with_entries(engine.policy.document().clone(), register));
+        let headers = authorization(&settings.demo_caller.expect("it has a demonstration caller").secret);
+        let (app, _) = case.app_and_operation();
+        let caller = engine.authenticators.identify(&headers, app, NOW).expect("the token holds");
+        let bench = Bench { engine, case, caller, headers };
+        assert!(bench.answer(bench.request()).outcome.is_ok(), "the request is allowed");
+        bench
+    }
+
+    /// Stage 1: who is calling.
+    pub fn authenticate(&self) -> Caller {
+        let (app, _) = self.case.app_and_operation();
+        self.engine.authenticators.identify(&self.headers, app, NOW).expect("the token holds")
+    }
+
+    /// Stage 2: what is asked.
+    pub fn request(&self) -> Request {
+        let (_, name) = self.case.app_and_operation();
+        let operation = vendor::operation(self.app(), name).expect("the app has the operation");
+        let values = json::object(self.case.body()).expect("the body is an object");
+        let params = Params { values, lenient: false };
+        vendor::parse(self.app(), operation, &params, Some(&self.caller)).expect("the request is well-formed")
+    }
+
+    /// Stage 3: whether it is allowed.
+    pub fn decide(&self, ask: Ask) -> Permit {
+        let register = self.engine.policy.register();
+        let facts = Facts { registers: &[register] };
+        self.engine.policy.decide(ask, &self.caller, facts, NOW).expect("the request is allowed")
+    }
+
+    /// Stage 4: build the string and sign it.
+    pub fn sign(&self, request: &Request, permit: &Permit) -> Signed {
+        let nonce = Nonce::from_entropy(ENTROPY);
+        vendor::sign(self.app(), permit, &request.product, NOW, &nonce).expect("the permit is for this")
+    }
+
+    /// Stages 3 and 4, as the server runs them: decide, build and sign.
+    pub fn answer(&self, request: Request) -> Verdict {
+        self.engine.answer(self.app(), request, &self.caller, NOW, ENTROPY)
+    }
+
+    fn app(&self) -> &App {
+        let (app, _) = self.case.app_and_operation();
+        self.engine.app(app).expect("the demonstration has the app")
+    }
+}
+
+/// A caller's token, as an identity provider would make it.
+fn authorization(secret: &Secret) -> HeaderMap {
+    let claims = json!({
+        "iss": "https://demo.chat-signer.invalid/",
+        "aud": "chat-signer-demo",
+        "sub": CALLER,
+        "iat": NOW.seconds(),
+        "exp": NOW.seconds() + 3600,
+    });
+    let header = base64url(br#"{"alg":"HS256","typ":"JWT"}"#);
+    let input = format!("{header}.{}", base64url(claims.to_string().as_bytes()));
+    let signature = base64url(&HmacSha256::new(secret.expose()).mac(input.as_bytes()));
+    let value = format!("Bearer {input}.{signature}").parse().expect("a token is a header value");
+    HeaderMap::from_iter([(AUTHORIZATION, value)])
+}
+
+fn with_entries(mut document: Document, register: Register) -> Document {
+    let role = document.ladder.role("member");
+    let mut add = |user: String, scope: Pattern| {
+        document.entries.bindings.push(Binding { user: user.clone(), scope: scope.clone(), app: None, role });
+        document.entries.bans.push(Sanction { user, scope, app: None, until: None, reason: None });
+    };
+    let others = if register == Register::Ten { 10 } else { 100_000 };
+    for i in 0..others {
+        add(format!("user-{i}"), elsewhere(i));
+    }
+    for user in [CALLER, "mary", "nina", "oscar"] {
+        add(user.to_owned(), elsewhere(0));
+        add(user.to_owned(), elsewhere(1));
+    }
+    if register == Register::OwnHundredThousand {
+        for i in 0..100_000 {
+            add(CALLER.to_owned(), elsewhere(i));
+        }
+    }
+    document
+}
+
+/// Conversations and namespaces that no request here touches.
+fn elsewhere(i: usize) -> Pattern {
+    if i.is_multiple_of(2) {
+        Pattern::Exact(format!("elsewhere-{i}"))
+    } else {
+        Pattern::Under(format!("elsewhere-{i}:"))
+    }
+}

@@ -1,0 +1,71 @@
+//! Time: from an authenticated, parsed request to what is signed, and each stage by itself. Run with `cargo bench --bench sign`.
+#![allow(missing_docs, unreachable_pub, clippy::expect_used, clippy::missing_panics_doc)]
+
+mod cases;
+
+use cases::{Bench, Case, Register};
+use divan::Bencher;
+
+fn main() {
+    divan::main();
+}
+
+/// Decide, build and sign: what the policy's part and the vendor's cost together.
+mod answer {
+    use super::{Bench, Bencher, Case, Register};
+
+    #[divan::bench(args = Register::ALL)]
+    fn leancloud_invite(bencher: Bencher, register: Register) {
+        answer(bencher, Case::LeanCloud, register);
+    }
+
+    #[divan::bench(args = Register::ALL)]
+    fn talkjs_token(bencher: Bencher, register: Register) {
+        answer(bencher, Case::TalkJs, register);
+    }
+
+    #[divan::bench(args = Register::ALL)]
+    fn ably_token(bencher: Bencher, register: Register) {
+        answer(bencher, Case::AblyToken, register);
+    }
+
+    #[divan::bench(args = Register::ALL)]
+    fn ably_token_request(bencher: Bencher, register: Register) {
+        answer(bencher, Case::AblyTokenRequest, register);
+    }
+
+    fn answer(bencher: Bencher, case: Case, register: Register) {
+        let bench = Bench::new(case, register);
+        bencher.with_inputs(|| bench.request()).bench_values(|request| bench.answer(request));
+    }
+}
+
+/// Who calls: the check of an HS256 token.
+#[divan::bench]
+fn authenticate(bencher: Bencher) {
+    let bench = Bench::new(Case::LeanCloud, Register::Ten);
+    bencher.bench(|| bench.authenticate());
+}
+
+/// What is asked: from the body's bytes.
+#[divan::bench(args = Case::ALL)]
+fn parse(bencher: Bencher, case: Case) {
+    let bench = Bench::new(case, Register::Ten);
+    bencher.bench(|| bench.request());
+}
+
+/// Whether it is allowed.
+#[divan::bench(args = Case::ALL)]
+fn decide(bencher: Bencher, case: Case) {
+    let bench = Bench::new(case, Register::Ten);
+    bencher.with_inputs(|| bench.request().ask).bench_values(|ask| bench.decide(ask));
+}
+
+/// Build the string and sign it.
+#[divan::bench(args = Case::ALL)]
+fn sign(bencher: Bencher, case: Case) {
+    let bench = Bench::new(case, Register::Ten);
+    let request = bench.request();
+    let permit = bench.decide(request.ask.clone());
+    bencher.bench(|| bench.sign(&request, &permit));
+}

@@ -1,0 +1,217 @@
+//! What is asked for, as `sign`, `verify` and `explain` take it: the same fields as over HTTP.
+
+use serde_json::{Map, Value, json};
+
+use super::Stop;
+use crate::model::{Action, ActionSet, Ask, Caller, CallerKind, Millis, Need, Pattern, Vendor, check_identifier};
+use crate::vendor::leancloud::TimestampUnit;
+use crate::vendor::{self, App, Invalid, Nonce, Operation, Params, Request};
+
+/// An app, an action, and the action's fields.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Asked {
+    /// The app, by its name in the configuration.
+    pub(super) app: String,
+    /// The action, as the last segment of its route: invite, token, … To explain, also the policy's: publish, ban, …
+    pub(super) action: String,
+    /// The client: LeanCloud's clientId, TalkJS's user id, Ably's clientId.
+    #[arg(long, value_name = "ID")]
+    pub(super) client_id: Option<String>,
+    /// The conversation.
+    #[arg(long, value_name = "ID")]
+    pub(super) conv_id: Option<String>,
+    /// The members: a,b,c or a JSON list; "" is none.
+    #[arg(long, value_name = "IDS", value_parser = members)]
+    pub(super) members: Option<Members>,
+    /// An Ably capability, as `{"chat:*": ["subscribe"]}`.
+    #[arg(long, value_name = "JSON")]
+    pub(super) capability: Option<String>,
+    /// How long a token lives: 1h, or a number in the vendor's unit (TalkJS seconds, Ably milliseconds).
+    #[arg(long, value_name = "TIME")]
+    pub(super) ttl: Option<String>,
+}
+
+/// When it is signed, and with what nonce.
+#[derive(Debug, clap::Args)]
+pub(super) struct Moment {
+    /// When it is signed, in the unit that is signed: LeanCloud as configured, JWTs seconds, token requests milliseconds.
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) timestamp: Option<u64>,
+    /// The nonce that is signed.
+    #[arg(long)]
+    nonce: Option<String>,
+}
+
+/// Several members. A type of its own, so that an option of it is one text, not one for each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Members(pub(super) Vec<String>);
+
+fn members(text: &str) -> Result<Members, String> {
+    if text.starts_with('[') {
+        let list =
+            serde_json::from_str(text).map_err(|error| format!("must be a,b,c or a JSON list of strings: {error}"))?;
+        return Ok(Members(list));
+    }
+    let list = if text.is_empty() { Vec::new() } else { text.split(',').map(str::to_owned).collect() };
+    Ok(Members(list))
+}
+
+impl Asked {
+    /// The app that is named.
+    pub(super) fn app<'a>(&self, apps: &'a [App]) -> Result<&'a App, Stop> {
+        apps.iter().find(|app| **app.name() == *self.app).ok_or_else(|| {
+            let names: Vec<&str> = apps.iter().map(|app| &**app.name()).collect();
+            Stop::Usage(format!("there is no app `{}`; those configured: {}", self.app, names.join(", ")))
+        })
+    }
+
+    /// The operation that is named.
+    pub(super) fn operation(&self, app: &App) -> Result<Operation, Stop> {
+        let names = Operation::names(app.vendor()).iter().copied();
+        vendor::operation(app, &self.action).ok_or_else(|| self.unknown(names))
+    }
+
+    fn unknown<'a>(&self, words: impl Iterator<Item = &'a str>) -> Stop {
+        let words = words.collect::<Vec<_>>().join(", ");
+        Stop::Usage(format!("`{}` can't be asked of {}; what can: {words}", self.action, self.app))
+    }
+
+    /// The request, read by the same rules as one over HTTP. `caller` is `None` for an operator.
+    pub(super) fn request(&self, app: &App, operation: Operation, caller: Option<&Caller>) -> Result<Request, Stop> {
+        vendor::parse(app, operation, &self.params(app.vendor()), caller)
+            .map_err(|invalid| Stop::Usage(wrong(&invalid)))
+    }
+
+    /// What the policy is asked by this caller: for one of the app's operations, or for an action of the policy's alone.
+    pub(super) fn ask(&self, app: &App, caller: &Caller) -> Result<Ask, Stop> {
+        if let Some(operation) = vendor::operation(app, &self.action) {
+            return Ok(self.request(app, operation, Some(caller))?.ask);
+        }
+        let actions = decided_alone(app.vendor());
+        if let Some(action) = Action::parse(&self.action).filter(|action| actions.contains(*action)) {
+            return self.plain_ask(app, action, caller);
+        }
+        let words = Operation::names(app.vendor()).iter().copied().chain(actions.iter().map(Action::as_str));
+        Err(self.unknown(words))
+    }
+
+    /// An ask for one action. Where no conversation is named, moderation is about all of them.
+    fn plain_ask(&self, app: &App, action: Action, caller: &Caller) -> Result<Ask, Stop> {
+        let client = match (&self.client_id, caller.kind) {
+            (Some(client), _) => client.clone(),
+            (None, CallerKind::User) => caller.subject.clone(),
+            (None, CallerKind::Service) => {
+                return Err(Stop::Usage("--client-id must be given for a service".to_owned()));
+            }
+        };
+        check("--client-id", &client)?;
+        let targets = self.members.as_ref().map_or_else(Vec::new, |Members(list)| list.clone());
+        targets.iter().try_for_each(|target| check("--members", target))?;
+        let conversation = self.place(action)?;
+        let need = Need { action, conversation: conversation.clone(), targets: targets.clone() };
+        Ok(Ask {
+            app: app.name().clone(),
+            vendor: app.vendor(),
+            action,
+            client,
+            conversation,
+            members: targets,
+            needs: vec![need],
+            wants: Vec::new(),
+        })
+    }
+
+    fn place(&self, action: Action) -> Result<Option<Pattern>, Stop> {
+        let flaw = |flaw: String| Stop::Usage(format!("--conv-id {flaw}"));
+        match &self.conv_id {
+            Some(id) => {
+                check("--conv-id", id)?;
+                Pattern::parse(id).map(Some).map_err(|bad| flaw(bad.to_string()))
+            }
+            None if action.is_ably_operation() => Err(flaw(format!("must be given: {action} is about a channel"))),
+            None => Ok(action.is_moderation().then_some(Pattern::Everything)),
+        }
+    }
+
+    fn params(&self, vendor: Vendor) -> Params {
+        let client = if vendor == Vendor::TalkJs { "user_id" } else { "client_id" };
+        let ttl = self.ttl.as_ref().map(|ttl| ttl.parse::<u64>().map_or_else(|_| json!(ttl), |number| json!(number)));
+        let fields = [
+            (client, self.client_id.as_ref().map(|id| json!(id))),
+            ("conv_id", self.conv_id.as_ref().map(|id| json!(id))),
+            ("members", self.members.as_ref().map(|Members(list)| json!(list))),
+            ("capability", self.capability.as_ref().map(|text| json!(text))),
+            ("ttl", ttl),
+        ];
+        let given = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        Params { values: given.collect::<Map<String, Value>>(), lenient: false }
+    }
+}
+
+/// The actions that can be asked of the policy besides the operations.
+fn decided_alone(vendor: Vendor) -> ActionSet {
+    let own = |action: &Action| match vendor {
+        Vendor::LeanCloud => false,
+        Vendor::TalkJs => *action == Action::Login,
+        Vendor::Ably => *action == Action::Login || action.is_ably_operation(),
+    };
+    Action::ALL.iter().copied().filter(|action| action.is_moderation() || own(action)).collect()
+}
+
+fn check(flag: &str, id: &str) -> Result<(), Stop> {
+    check_identifier(id, 255).map_err(|flaw| Stop::Usage(format!("{flag} {flaw}")))
+}
+
+/// What is wrong with a field, said of the flag that it was given by.
+pub(super) fn wrong(Invalid { field, message }: &Invalid) -> String {
+    let flag = match field.as_str() {
+        "client_id" | "user_id" => "--client-id".to_owned(),
+        "conv_id" => "--conv-id".to_owned(),
+        flag if ["members", "capability", "ttl", "nonce"].iter().any(|known| flag.starts_with(known)) => {
+            format!("--{flag}")
+        }
+        other => other.to_owned(),
+    };
+    if message.starts_with("is not known here") {
+        return format!("{flag} is not taken by this action");
+    }
+    format!("{flag} {message}")
+}
+
+impl Moment {
+    /// The time that was given, if one was.
+    pub(super) fn time(&self, app: &App, operation: Operation) -> Option<Millis> {
+        let timestamp = self.timestamp?;
+        Some(if counts_seconds(app, operation) { Millis::from_seconds(timestamp) } else { Millis(timestamp) })
+    }
+
+    /// The nonce that was given, if one was.
+    pub(super) fn nonce(&self) -> Result<Option<Nonce>, Stop> {
+        let nonce = self.nonce.as_deref().map(Nonce::parse).transpose();
+        nonce.map_err(|flaw| Stop::Usage(format!("--nonce {flaw}")))
+    }
+}
+
+/// Whether the times in what is signed are seconds.
+fn counts_seconds(app: &App, operation: Operation) -> bool {
+    match app {
+        App::LeanCloud(app) => app.unit() == TimestampUnit::Seconds,
+        App::TalkJs(_) => true,
+        App::Ably(_) => operation == Operation::Ably(vendor::ably::Operation::Token),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_a_list_in_either_form() {
+        let read = |text: &str| members(text).map(|Members(list)| list);
+        assert_eq!(read(""), Ok(vec![]));
+        assert_eq!(read("a,b"), Ok(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(read("a,,b"), Ok(vec!["a".to_owned(), String::new(), "b".to_owned()]));
+        assert_eq!(read(r#"["a,b"]"#), Ok(vec!["a,b".to_owned()]));
+        assert!(read("[a]").is_err());
+    }
+}

@@ -1,0 +1,100 @@
+//! Who calls, as `explain` and `test` suppose it: without a credential, but no more than a credential could make of it.
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
+use serde_json::Map;
+
+use crate::authn::{Authenticator, Jwt};
+use crate::engine::Engine;
+use crate::model::{Caller, CallerKind, Ladder, Millis, Pattern, Role};
+
+/// A caller to suppose.
+#[derive(Debug)]
+pub(super) struct Supposed<'a> {
+    pub(super) kind: CallerKind,
+    /// The subject, as the policy sees it: behind the authenticator's prefix.
+    pub(super) subject: &'a str,
+    /// Which authenticator vouches for it; the first that can, if none is named.
+    pub(super) authenticator: Option<&'a str>,
+    /// What roles its token gives: `role` everywhere, or `scope=role`.
+    pub(super) roles: &'a [String],
+}
+
+/// A caller, and what of it can't be as it was supposed.
+pub(super) type Noted = (Caller, Vec<String>);
+
+impl Supposed<'_> {
+    /// The caller, at this app.
+    ///
+    /// # Errors
+    /// A sentence, if there can be no such caller.
+    pub(super) fn caller(&self, engine: &Engine, app: &str) -> Result<Noted, String> {
+        crate::model::check_identifier(self.subject, 255).map_err(|flaw| format!("the caller {flaw}"))?;
+        let authenticator = self.authenticator(engine, app)?;
+        let bindings = self.bindings(&engine.policy.document().ladder)?;
+        let (bindings, notes) = credible(authenticator, bindings, &engine.policy.document().ladder);
+        let caller = Caller {
+            kind: self.kind,
+            subject: self.subject.to_owned(),
+            authenticator: authenticator.common().name.clone(),
+            claims: Map::new(),
+            bindings,
+        };
+        Ok((caller, notes))
+    }
+
+    fn authenticator<'e>(&self, engine: &'e Engine, app: &str) -> Result<&'e Authenticator, String> {
+        let kind = self.kind.as_str();
+        let mut fitting = engine.authenticators.all().iter().filter(|known| {
+            let common = known.common();
+            common.kind == self.kind
+                && common.serves(app)
+                && self.authenticator.is_none_or(|name| *name == *common.name)
+        });
+        fitting.next().ok_or_else(|| match self.authenticator {
+            Some(name) => format!("there is no authenticator `{name}` of {kind}s for the app {app}"),
+            None => format!("no {kind} can call for the app {app}: there is no authenticator of {kind}s for it"),
+        })
+    }
+
+    fn bindings(&self, ladder: &Ladder) -> Result<Vec<(Pattern, Role)>, String> {
+        self.roles.iter().map(|text| binding(text, ladder)).collect()
+    }
+}
+
+fn binding(text: &str, ladder: &Ladder) -> Result<(Pattern, Role), String> {
+    let (scope, word) = text.rsplit_once('=').unwrap_or(("*", text));
+    let scope = Pattern::parse(scope).map_err(|flaw| format!("roles: the scope `{scope}` {flaw}"))?;
+    let role = ladder.role(word);
+    let role =
+        role.ok_or_else(|| format!("roles: the policy has no role `{word}`, but {}", ladder.words().join(", ")))?;
+    Ok((scope, role))
+}
+
+/// Of these bindings those that the authenticator would believe, and a note about the others.
+fn credible(by: &Authenticator, asked: Vec<(Pattern, Role)>, ladder: &Ladder) -> (Vec<(Pattern, Role)>, Vec<String>) {
+    let name = &by.common().name;
+    let max = match by {
+        Authenticator::Jwt(Jwt { max_role, .. }) => *max_role,
+        Authenticator::ApiKey(_) => None,
+    };
+    let (kept, dropped): (Vec<_>, Vec<_>) = asked.into_iter().partition(|(_, role)| Some(*role) <= max);
+    let most = match max {
+        Some(max) => format!("{name} gives no role above {}", ladder.word(max)),
+        None => format!("{name} gives no roles"),
+    };
+    let note = |(scope, role): (Pattern, Role)| {
+        format!("the role {} at {scope} counts for nothing: {most}", ladder.word(role))
+    };
+    (kept, dropped.into_iter().map(note).collect())
+}
+
+/// Who a token is for, found out as the server does.
+///
+/// # Errors
+/// Why the token is refused.
+pub(super) fn by_token(engine: &Engine, token: &str, app: &str, now: Millis) -> Result<Caller, String> {
+    let value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| "the token holds more than ASCII")?;
+    let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
+    engine.authenticators.identify(&headers, app, now).map_err(|refusal| refusal.log())
+}

@@ -1,0 +1,62 @@
+//! `check`: reads configuration and policy, and reports every mistake at its place.
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::{Common, Stop, yes};
+use crate::config::{self, Report, Settings, Severity};
+
+pub(super) fn run(common: &Common) -> Result<ExitCode, Stop> {
+    let loaded = config::load(&common.config);
+    let (report, settings) = (&loaded.report, loaded.settings.as_ref());
+    common.print(|| text(common, report, settings), || json(report, settings).to_string())?;
+    Ok(yes(settings.is_some()))
+}
+
+fn text(common: &Common, report: &Report, settings: Option<&Settings>) -> String {
+    let mut text = report.render(io::stdout().is_terminal());
+    if !report.is_empty() {
+        text.push('\n');
+    }
+    let warnings = count(report.count(Severity::Warning), "warning");
+    let summary = match settings {
+        None => format!("{}, {warnings}", count(report.count(Severity::Mistake), "mistake")),
+        Some(settings) => {
+            let file = common.config.display();
+            let but = if report.is_empty() { String::new() } else { format!(" ({warnings})") };
+            let [apps, authenticators, rules] = sizes(settings).map(|(one, number)| count(number, one));
+            format!("{file} and its policy are fine{but}: {apps}, {authenticators}, {rules}")
+        }
+    };
+    text + &summary
+}
+
+fn json(report: &Report, settings: Option<&Settings>) -> Value {
+    let mut json = json!({
+        "ok": settings.is_some(),
+        "mistakes": report.count(Severity::Mistake),
+        "warnings": report.count(Severity::Warning),
+        "problems": report.json(),
+    });
+    for (one, number) in settings.map(sizes).into_iter().flatten() {
+        json[format!("{one}s")] = json!(number);
+    }
+    json
+}
+
+fn sizes(settings: &Settings) -> [(&'static str, usize); 3] {
+    let engine = &settings.engine;
+    [
+        ("app", engine.apps.len()),
+        ("authenticator", engine.authenticators.names().count()),
+        ("rule", engine.policy.document().rules.len()),
+    ]
+}
+
+/// `1 rule`, `2 rules`.
+fn count(number: usize, one: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {one}{plural}")
+}

@@ -1,0 +1,115 @@
+//! `explain`: what the policy decides, and why: who is what, what stands in the way, and which condition of each rule did not hold.
+
+mod report;
+
+use std::process::ExitCode;
+
+use clap::ArgGroup;
+
+use super::asked::{Asked, Moment};
+use super::caller::{Noted, Supposed, by_token};
+use super::{Common, Stop, complain, yes};
+use crate::clock;
+use crate::engine::Engine;
+use crate::model::{Ask, Caller, CallerKind, Millis};
+use crate::policy::{Denial, Facts, Permit};
+pub(super) use report::sentence;
+
+use report::Report;
+
+/// `explain`'s own arguments.
+#[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("who").required(true))]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    asked: Asked,
+    /// Taken, so that the arguments of `sign` can stay; has no bearing on the policy.
+    #[command(flatten)]
+    _moment: Moment,
+    #[command(flatten)]
+    who: Who,
+    /// When it is decided: 2027-01-01T00:00:00Z, or milliseconds since 1970. Now, if left out.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    at: Option<Millis>,
+}
+
+/// Who calls.
+#[derive(Debug, clap::Args)]
+struct Who {
+    /// The caller, a user of this name.
+    #[arg(long = "as", value_name = "USER", group = "who")]
+    user: Option<String>,
+    /// The caller, a service of this id.
+    #[arg(long, value_name = "ID", group = "who")]
+    service: Option<String>,
+    /// The caller's own token, which is checked.
+    #[arg(long, value_name = "JWT", group = "who", conflicts_with_all = ["roles", "authenticator"])]
+    token: Option<String>,
+    /// The roles that the caller's token gives: moderator, or chat:*=moderator.
+    #[arg(long, value_name = "ROLES", value_delimiter = ',')]
+    roles: Vec<String>,
+    /// The authenticator that vouches for the caller. The first that can, if left out.
+    #[arg(long, value_name = "NAME")]
+    authenticator: Option<String>,
+}
+
+/// A decision, with all that led to it.
+pub(super) struct Decided {
+    pub(super) ask: Ask,
+    pub(super) caller: Caller,
+    pub(super) at: Millis,
+    pub(super) outcome: Result<Permit, Box<Denial>>,
+}
+
+pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, Stop> {
+    let settings = common.settings()?;
+    let engine = &settings.engine;
+    let app = arguments.asked.app(&engine.apps)?;
+    let at = arguments.at.unwrap_or_else(clock::now);
+    let (caller, notes) = arguments.who.caller(engine, &arguments.asked.app, at)?;
+    for note in notes {
+        complain(&format!("note: {note}"));
+    }
+    let ask = arguments.asked.ask(app, &caller)?;
+    let steps = engine.explain(&ask, &caller, at);
+    let decided = decide(engine, ask, caller, at);
+    let report = Report { decided: &decided, steps: &steps };
+    common.print(|| report.text(), || report.json().to_string())?;
+    Ok(yes(decided.outcome.is_ok()))
+}
+
+/// Decides as the server would.
+pub(super) fn decide(engine: &Engine, ask: Ask, caller: Caller, at: Millis) -> Decided {
+    let register = engine.policy.register();
+    let outcome = engine.policy.decide(ask.clone(), &caller, Facts { registers: &[register] }, at);
+    Decided { ask, caller, at, outcome: outcome.map_err(|refusal| refusal.denial) }
+}
+
+impl Who {
+    fn caller(&self, engine: &Engine, app: &str, at: Millis) -> Result<Noted, Stop> {
+        if let Some(token) = &self.token {
+            let caller = by_token(engine, token, app, at);
+            return caller
+                .map(|caller| (caller, Vec::new()))
+                .map_err(|why| Stop::No(format!("the caller is refused: {why}")));
+        }
+        let (kind, subject) = match (&self.user, &self.service) {
+            (_, Some(id)) => (CallerKind::Service, id),
+            (Some(user), _) => (CallerKind::User, user),
+            (None, None) => {
+                return Err(Stop::Usage("name the caller: --as USER, --service ID or --token JWT".to_owned()));
+            }
+        };
+        let supposed = Supposed { kind, subject, authenticator: self.authenticator.as_deref(), roles: &self.roles };
+        supposed.caller(engine, app).map_err(Stop::Usage)
+    }
+}
+
+/// A point in time: RFC 3339, or milliseconds since the Unix epoch.
+pub(super) fn time(text: &str) -> Result<Millis, String> {
+    if let Ok(millis) = text.parse() {
+        return Ok(Millis(millis));
+    }
+    let time = text.parse::<jiff::Timestamp>().ok().and_then(|time| u64::try_from(time.as_millisecond()).ok());
+    time.map(Millis).ok_or_else(|| "must be as 2027-01-01T00:00:00Z, or milliseconds since 1970".to_owned())
+}

@@ -1,0 +1,55 @@
+//! `hash-key`: a new API key and its hash, of which the configuration holds only the hash.
+
+use std::io::{self, Read};
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::{Common, Stop};
+use crate::crypto::{base64url, hex, sha256};
+use crate::random;
+
+/// `hash-key`'s own arguments.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The key's id: who the caller is to the policy and in the audit log.
+    #[arg(long, default_value = "NAME")]
+    id: String,
+    /// Hash the key that is on standard input instead of making one.
+    #[arg(long)]
+    stdin: bool,
+}
+
+pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, Stop> {
+    let key = if arguments.stdin { given()? } else { fresh()? };
+    let hash = hex(&sha256(key.as_bytes()));
+    let line = format!("keys = [{{ id = {}, sha256 = \"{hash}\" }}]", json!(arguments.id));
+    let text = || {
+        let own = if arguments.stdin { String::new() } else { format!("key     {key}\n") };
+        format!("{own}sha256  {hash}\n\nFor the authenticator in the configuration:\n{line}")
+    };
+    let json = || {
+        let own = (!arguments.stdin).then_some(&key);
+        json!({ "id": arguments.id, "key": own, "sha256": hash }).to_string()
+    };
+    common.print(text, json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A key of 256 random bits.
+fn fresh() -> Result<String, Stop> {
+    let bytes: [u8; 32] = random::bytes().map_err(|error| Stop::No(error.to_string()))?;
+    Ok(format!("csk_{}", base64url(&bytes)))
+}
+
+/// The key on standard input, without the newline at its end.
+fn given() -> Result<String, Stop> {
+    let mut text = String::new();
+    let read = io::stdin().lock().take(64 * 1024).read_to_string(&mut text);
+    read.map_err(|error| Stop::No(format!("the key can't be read: {error}")))?;
+    let key = text.trim_end_matches(['\n', '\r']);
+    if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Stop::Usage("the key on standard input must be one line of visible ASCII characters".to_owned()));
+    }
+    Ok(key.to_owned())
+}

@@ -1,0 +1,48 @@
+//! `sign`: signs as an operator, who holds the secrets anyway: without a server, and without asking the policy.
+
+use std::process::ExitCode;
+
+use super::asked::{Asked, Moment, wrong};
+use super::{Common, Stop};
+use crate::policy::operators_permit;
+use crate::vendor::{self, Nonce, Signed};
+use crate::{clock, random};
+
+/// `sign`'s own arguments.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    asked: Asked,
+    #[command(flatten)]
+    moment: Moment,
+}
+
+pub(super) fn run(common: &Common, Arguments { asked, moment }: &Arguments) -> Result<ExitCode, Stop> {
+    let settings = common.settings()?;
+    let app = asked.app(&settings.engine.apps)?;
+    let operation = asked.operation(app)?;
+    let request = asked.request(app, operation, None)?;
+    let at = moment.time(app, operation).unwrap_or_else(clock::now);
+    let nonce = moment.nonce()?.map_or_else(fresh, Ok)?;
+    let permit = operators_permit(request.ask);
+    let signed = vendor::sign(app, &permit, &request.product, at, &nonce);
+    let signed = signed.map_err(|invalid| Stop::Usage(wrong(&invalid)))?;
+    common.print(|| text(&signed), || signed.to_json())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn fresh() -> Result<Nonce, Stop> {
+    random::bytes().map(Nonce::from_entropy).map_err(|error| Stop::No(error.to_string()))
+}
+
+/// A token alone, so that it can be put into a header; a token request as the JSON that it is.
+fn text(signed: &Signed) -> String {
+    match signed {
+        Signed::Signature { signature, timestamp, nonce } => {
+            format!("signature  {signature}\ntimestamp  {timestamp}\nnonce      {nonce}")
+        }
+        Signed::UserSignature { user_id, signature } => format!("user_id    {user_id}\nsignature  {signature}"),
+        Signed::Token { token, .. } => token.clone(),
+        Signed::TokenRequest(request) => request.to_json(),
+    }
+}

@@ -1,0 +1,146 @@
+//! `test`: holds the policy to a file of cases.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::asked::{Asked, Members};
+use super::caller::Supposed;
+use super::explain::{Decided, decide, sentence};
+use super::{Common, Stop, yes};
+use crate::clock;
+use crate::config::{self, Case, Subject};
+use crate::engine::Engine;
+use crate::model::{CallerKind, Millis};
+use crate::policy::Permit;
+use crate::vendor::ably::Capability;
+
+/// `test`'s own arguments.
+#[derive(Debug, clap::Args)]
+#[command(after_help = FORMAT)]
+pub(super) struct Arguments {
+    /// The file of cases.
+    file: PathBuf,
+}
+
+const FORMAT: &str = "\
+A case:
+  [[cases]]
+  name = \"a manager can't remove the owner\"
+  as = \"bob\"                       # or service = \"orders\"
+  roles = [\"chat:*=moderator\"]     # optional: what the caller's token gives
+  app = \"leancloud\"
+  action = \"kick\"
+  conv_id = \"5f3c2a1b9e8d7c6b5a493827\"
+  members = [\"alice\"]
+  expect = \"deny\"                  # or \"allow\": all that is asked
+  rule = \"managers-kick\"           # optional: the rule that decides
+Also: client_id, capability (a table), authenticator, at (a date and time).";
+
+/// What came of a case: the decision in a sentence, and what is wrong with it, if anything is.
+struct Outcome<'c> {
+    case: &'c Case,
+    decision: Option<String>,
+    flaw: Option<String>,
+}
+
+pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, Stop> {
+    let settings = common.settings()?;
+    let cases =
+        config::cases(&arguments.file).map_err(|report| Stop::Mistakes(report.render(io::stderr().is_terminal())))?;
+    let now = clock::now();
+    let outcomes: Vec<Outcome<'_>> = cases.iter().map(|case| outcome(&settings.engine, case, now)).collect();
+    let failed = outcomes.iter().filter(|outcome| outcome.flaw.is_some()).count();
+    let passed = outcomes.len() - failed;
+    let json = || {
+        let cases: Value = outcomes.iter().map(Outcome::json).collect();
+        json!({ "passed": passed, "failed": failed, "cases": cases }).to_string()
+    };
+    common.print(|| text(arguments, &outcomes) + &format!("{passed} passed, {failed} failed"), json)?;
+    Ok(yes(failed == 0))
+}
+
+/// A few lines for each case that failed.
+fn text(arguments: &Arguments, outcomes: &[Outcome<'_>]) -> String {
+    let mut text = String::new();
+    for Outcome { case, decision, flaw } in outcomes {
+        let Some(flaw) = flaw else { continue };
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "✗ {} ({}:{}): {flaw}", case.name, arguments.file.display(), case.line);
+        if let Some(decision) = decision {
+            let _ = writeln!(text, "  {decision}");
+        }
+    }
+    text
+}
+
+fn outcome<'c>(engine: &Engine, case: &'c Case, now: Millis) -> Outcome<'c> {
+    match decided(engine, case, now) {
+        Ok((decided, notes)) => {
+            let flaw = flaw(case, &decided).map(|flaw| [vec![flaw], notes].concat().join("; "));
+            Outcome { case, decision: Some(sentence(&decided)), flaw }
+        }
+        Err(flaw) => Outcome { case, decision: None, flaw: Some(format!("it can't be asked: {flaw}")) },
+    }
+}
+
+fn decided(engine: &Engine, case: &Case, now: Millis) -> Result<(Decided, Vec<String>), String> {
+    let (kind, subject) = match &case.caller {
+        Subject::User(name) => (CallerKind::User, name),
+        Subject::Service(id) => (CallerKind::Service, id),
+    };
+    let asked = asked(case);
+    let plain = |stop: Stop| match stop {
+        Stop::Mistakes(message) | Stop::No(message) | Stop::Usage(message) => message,
+    };
+    let app = asked.app(&engine.apps).map_err(plain)?;
+    let supposed = Supposed { kind, subject, authenticator: case.authenticator.as_deref(), roles: &case.roles };
+    let (caller, notes) = supposed.caller(engine, &case.app)?;
+    let ask = asked.ask(app, &caller).map_err(plain)?;
+    Ok((decide(engine, ask, caller, case.at.unwrap_or(now)), notes))
+}
+
+fn asked(case: &Case) -> Asked {
+    Asked {
+        app: case.app.clone(),
+        action: case.action.clone(),
+        client_id: case.client_id.clone(),
+        conv_id: case.conv_id.clone(),
+        members: case.members.clone().map(Members),
+        capability: case.capability.as_ref().map(Value::to_string),
+        ttl: None,
+    }
+}
+
+/// What is not as it was expected. A capability that is granted in part is neither allowed nor denied.
+fn flaw(case: &Case, decided: &Decided) -> Option<String> {
+    let partly = |permit: &Permit| Capability::of(permit.granted()) != Capability::of(&decided.ask.wants);
+    match (&decided.outcome, case.allowed) {
+        (Ok(permit), _) if partly(permit) => Some("it is allowed in part".to_owned()),
+        (Ok(_), false) => Some("it should be denied".to_owned()),
+        (Err(_), true) => Some("it should be allowed".to_owned()),
+        (Ok(permit), true) => wrong_rule(case, permit.rules().iter().map(String::as_str)),
+        (Err(denial), false) => wrong_rule(case, denial.rule()),
+    }
+}
+
+fn wrong_rule<'r>(case: &Case, rules: impl IntoIterator<Item = &'r str>) -> Option<String> {
+    let expected = case.rule.as_deref()?;
+    let rules: Vec<&str> = rules.into_iter().collect();
+    (!rules.contains(&expected)).then(|| format!("rule {expected} should decide it"))
+}
+
+impl Outcome<'_> {
+    fn json(&self) -> Value {
+        json!({
+            "name": self.case.name,
+            "line": self.case.line,
+            "passed": self.flaw.is_none(),
+            "decision": self.decision,
+            "flaw": self.flaw,
+        })
+    }
+}

@@ -1,0 +1,247 @@
+//! The usual mistakes in what is signed for LeanCloud.
+
+use super::finding::Finding;
+use super::keys::Keys;
+use super::search::{Algorithm, Form, Message, Style, messages, search};
+use super::timestamps;
+use crate::model::{Action, Ask};
+use crate::vendor::leancloud::{App, HistoryOrder};
+use crate::vendor::{App as AnyApp, Nonce};
+
+const STYLE: Style = Style {
+    algorithm: Algorithm::HmacSha1,
+    form: Form::Hex,
+    tried: "other orders of the members, the client among them or not, each member once, joined otherwise; seconds for milliseconds \
+            and the other way round; nonce and timestamp the other way round; every action's word; empty fields left out or added; other \
+            app ids; every key of this configuration, misread too; and any two of these at once, in any form and hash",
+};
+
+/// Words that are signed for other actions, or that clients' libraries call actions by.
+const WORDS: [&str; 15] = [
+    "invite",
+    "kick",
+    "client-block-conversations",
+    "client-unblock-conversations",
+    "conversation-block-clients",
+    "conversation-unblock-clients",
+    "create",
+    "start",
+    "login",
+    "open",
+    "join",
+    "leave",
+    "add",
+    "remove",
+    "history",
+];
+
+/// What is signed, field by field.
+#[derive(Clone)]
+struct Fields {
+    app_id: String,
+    client: String,
+    conversation: Option<String>,
+    /// In the order in which they are signed. `None` where the message has not even an empty field for them.
+    members: Option<Vec<String>>,
+    separator: &'static str,
+    timestamp: u64,
+    nonce: String,
+    nonce_first: bool,
+    last: Option<&'static str>,
+}
+
+/// Finds out how a signature of this was made. `timestamp` is in the app's unit.
+pub(super) fn find(
+    (app, apps): (&App, &[AnyApp]),
+    ask: &Ask,
+    timestamp: u64,
+    nonce: &Nonce,
+    signature: &str,
+    keys: &Keys,
+) -> Finding {
+    let right = Fields::new(app, ask, timestamp, nonce);
+    let changes = |fields: &Fields| fields.changes(ask, app, apps);
+    let messages: Vec<Message> = messages(&right, Fields::text, changes);
+    let found = search(signature, STYLE, &messages, &keys.all());
+    Finding::new(signature, STYLE, right.text(), found)
+}
+
+impl Fields {
+    fn new(app: &App, ask: &Ask, timestamp: u64, nonce: &Nonce) -> Fields {
+        let mut members = ask.members.clone();
+        members.sort_unstable();
+        Fields {
+            app_id: app.app_id().to_owned(),
+            client: ask.client.clone(),
+            conversation: ask.conversation.as_ref().map(ToString::to_string),
+            members: (ask.action != Action::History).then_some(members),
+            separator: ":",
+            timestamp,
+            nonce: nonce.as_str().to_owned(),
+            nonce_first: ask.action == Action::History && app.history() == HistoryOrder::NonceTimestamp,
+            last: match ask.action {
+                Action::Join | Action::Invite => Some("invite"),
+                Action::Leave | Action::Kick => Some("kick"),
+                Action::BlockConversation => Some("client-block-conversations"),
+                Action::UnblockConversation => Some("client-unblock-conversations"),
+                Action::BlockClients => Some("conversation-block-clients"),
+                Action::UnblockClients => Some("conversation-unblock-clients"),
+                _ => None,
+            },
+        }
+    }
+
+    fn text(&self) -> String {
+        let members = self.members.as_ref().map(|members| members.join(self.separator));
+        let timestamp = self.timestamp.to_string();
+        let (first, second) = if self.nonce_first { (&self.nonce, &timestamp) } else { (&timestamp, &self.nonce) };
+        let start = [Some(&self.app_id), Some(&self.client), self.conversation.as_ref(), members.as_ref()];
+        let fields = start.into_iter().flatten().chain([first, second]).map(String::as_str).chain(self.last);
+        fields.collect::<Vec<_>>().join(":")
+    }
+
+    fn changes(&self, ask: &Ask, app: &App, apps: &[AnyApp]) -> Vec<(String, Fields)> {
+        let orders = self.orders(&ask.members);
+        let all = orders.into_iter().chain(self.other_members(ask.action)).chain(self.times()).chain(self.words());
+        all.chain(self.places()).chain(self.app_ids(app, apps)).collect()
+    }
+
+    fn orders(&self, given: &[String]) -> Vec<(String, Fields)> {
+        let Some(members) = &self.members else { return Vec::new() };
+        let sorted = |order: fn(&str, &str) -> std::cmp::Ordering| {
+            let mut members = members.clone();
+            members.sort_by(|a, b| order(a, b));
+            members
+        };
+        let by_number = |text: &str| text.parse::<u64>().unwrap_or(u64::MAX);
+        let mut numeric = members.clone();
+        numeric.sort_by_key(|member| by_number(member));
+        let same_people = |other: &[String]| {
+            let mut other = other.to_vec();
+            other.sort_unstable();
+            other == sorted(str::cmp)
+        };
+        let as_given =
+            same_people(given).then(|| ("the members are unsorted: they were signed as given", given.to_vec()));
+        let orders = [
+            ("the members are in descending order", sorted(|a, b| b.cmp(a))),
+            ("the members are sorted without regard to case", sorted(|a, b| a.to_lowercase().cmp(&b.to_lowercase()))),
+            ("the members are sorted as numbers", numeric),
+            ("the members are sorted by UTF-16 code unit", sorted(|a, b| a.encode_utf16().cmp(b.encode_utf16()))),
+        ];
+        let all = as_given.into_iter().chain(orders);
+        all.map(|(change, members)| (change.to_owned(), Fields { members: Some(members), ..self.clone() })).collect()
+    }
+
+    /// With other people in the list than were given.
+    fn other_members(&self, action: Action) -> Vec<(String, Fields)> {
+        let Some(members) = &self.members else { return Vec::new() };
+        let client = &self.client;
+        let who = if action == Action::Create { "creator" } else { "client" };
+        let mut with = members.clone();
+        with.push(client.clone());
+        let in_order: Vec<String> = with.clone();
+        with.sort_unstable();
+        let without: Vec<String> = members.iter().filter(|member| *member != client).cloned().collect();
+        let mut once = members.clone();
+        once.dedup();
+        let commas = Fields { separator: ",", ..self.clone() };
+        let lists = [
+            (format!("the {who} was left out of the members"), without),
+            (format!("the {who} was added to the members"), with),
+            (format!("the {who} was added to the end of the members"), in_order),
+            ("each member was signed once".to_owned(), once),
+            ("the members were left out".to_owned(), Vec::new()),
+        ];
+        let lists = lists.map(|(change, members)| (change, Fields { members: Some(members), ..self.clone() }));
+        lists.into_iter().chain([("the members are joined with `,`, not `:`".to_owned(), commas)]).collect()
+    }
+
+    fn times(&self) -> Vec<(String, Fields)> {
+        let with = |(change, timestamp)| (change, Fields { timestamp, ..self.clone() });
+        let swapped = Fields { nonce_first: !self.nonce_first, ..self.clone() };
+        let order = if self.nonce_first {
+            "the timestamp comes before the nonce"
+        } else {
+            "the nonce comes before the timestamp"
+        };
+        timestamps(self.timestamp).map(with).chain([(order.to_owned(), swapped)]).collect()
+    }
+
+    fn words(&self) -> Vec<(String, Fields)> {
+        let with = |last: Option<&'static str>| Fields { last, ..self.clone() };
+        let others = WORDS.into_iter().filter(|word| self.last != Some(word)).map(|word| {
+            let change = match self.last {
+                None => format!("`:{word}` was added at the end"),
+                Some(right) => format!("it ends with `:{word}`, not `:{right}`"),
+            };
+            (change, with(Some(word)))
+        });
+        let none = self.last.map(|word| (format!("`:{word}` was left out at the end"), with(None)));
+        none.into_iter().chain(others).collect()
+    }
+
+    /// With an empty field too many or too few.
+    fn places(&self) -> Vec<(String, Fields)> {
+        let missing =
+            self.members.as_ref().filter(|members| members.is_empty()).map(|_| {
+                ("the empty field for members was left out".to_owned(), Fields { members: None, ..self.clone() })
+            });
+        let members = self.members.is_none().then(|| {
+            let members = Some(Vec::new());
+            ("an empty field for members was added".to_owned(), Fields { members, ..self.clone() })
+        });
+        let conversation = self.conversation.is_none().then(|| {
+            let conversation = Some(String::new());
+            ("an empty field for the conversation was added".to_owned(), Fields { conversation, ..self.clone() })
+        });
+        [missing, members, conversation].into_iter().flatten().collect()
+    }
+
+    fn app_ids(&self, own: &App, apps: &[AnyApp]) -> Vec<(String, Fields)> {
+        let ids = apps.iter().filter_map(|app| match app {
+            AnyApp::LeanCloud(app) if app.app_id() != own.app_id() => Some((app.name(), app.app_id())),
+            _ => None,
+        });
+        ids.map(|(name, id)| {
+            (format!("it is for the app id of [apps.{name}]"), Fields { app_id: id.to_owned(), ..self.clone() })
+        })
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+    use crate::vendor::leancloud::{Message, TimestampUnit};
+    use crate::vendor::{Operation, Params, operation, parse};
+
+    fn ask(app: &AnyApp, name: &str) -> Ask {
+        let conversation = !matches!(name, "login" | "create");
+        let members = matches!(name, "create" | "invite" | "kick" | "block-clients" | "unblock-clients");
+        let fields = [
+            Some(("client_id", json!("tom"))),
+            conversation.then(|| ("conv_id", json!("group"))),
+            members.then(|| ("members", json!(["tom", "carol", "Zoe", "carol"]))),
+        ];
+        let given = fields.into_iter().flatten().map(|(name, value)| (name.to_owned(), value));
+        let params = Params { values: given.collect::<Map<String, Value>>(), lenient: false };
+        parse(app, operation(app, name).unwrap(), &params, None).unwrap().ask
+    }
+
+    #[test]
+    fn what_is_varied_starts_from_what_is_signed() {
+        for history in [HistoryOrder::NonceTimestamp, HistoryOrder::TimestampNonce] {
+            let app = || App::new("lc".into(), "appid".to_owned(), &[], TimestampUnit::Milliseconds, history);
+            let any = AnyApp::LeanCloud(app());
+            let nonce = Nonce::parse("n1").unwrap();
+            for name in Operation::names(any.vendor()) {
+                let ask = ask(&any, name);
+                let message = Message::new(&app(), &ask, 1_700_000_000_000, "n1").unwrap();
+                assert_eq!(Fields::new(&app(), &ask, 1_700_000_000_000, &nonce).text(), message.as_str());
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! `verify`: checks a signature or token from elsewhere and, where it doesn't match, names what would make it match.
+//!
+//! An operator holds the secrets, so the text that was signed is shown, but never a key, nor the signature that would have been right.
+
+mod ably;
+mod finding;
+mod keys;
+mod leancloud;
+mod search;
+mod talkjs;
+mod token;
+
+use std::process::ExitCode;
+
+use super::asked::{Asked, Moment};
+use super::{Common, Stop, yes};
+use crate::clock;
+use crate::config;
+use crate::model::Millis;
+use crate::vendor::ably::{Capability, Product as AblyProduct, TokenParams};
+use crate::vendor::talkjs::Product as TalkJsProduct;
+use crate::vendor::{App, Nonce, Operation, Product, Request};
+use finding::Finding;
+use keys::Keys;
+use token::Wanted;
+
+/// `verify`'s own arguments.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    asked: Asked,
+    #[command(flatten)]
+    moment: Moment,
+    /// What is checked: a signature, a token request's mac, or a token.
+    #[arg(long, value_name = "SIGNATURE", allow_hyphen_values = true)]
+    signature: String,
+}
+
+pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, Stop> {
+    let settings = common.settings()?;
+    let apps = &settings.engine.apps;
+    let app = arguments.asked.app(apps)?;
+    let operation = arguments.asked.operation(app)?;
+    let request = arguments.asked.request(app, operation, None)?;
+    let keys = Keys::new(app, config::keys(&common.config));
+    let finding = find(arguments, apps, app, operation, request, &keys)?;
+    common.print(|| finding.text(), || finding.json().to_string())?;
+    Ok(yes(finding.matches()))
+}
+
+fn find(
+    Arguments { asked, moment, signature }: &Arguments,
+    apps: &[App],
+    app: &App,
+    operation: Operation,
+    Request { ask, product }: Request,
+    keys: &Keys,
+) -> Result<Finding, Stop> {
+    let at = moment.time(app, operation);
+    let now = at.unwrap_or_else(clock::now);
+    match (app, &product) {
+        (App::LeanCloud(app), Product::LeanCloud) => {
+            let (at, nonce) = signed_moment(at, moment)?;
+            Ok(leancloud::find((app, apps), &ask, app.timestamp(at), &nonce, signature, keys))
+        }
+        (_, Product::TalkJs(TalkJsProduct::Signature)) => Ok(talkjs::find(&ask.client, signature, keys)),
+        (_, Product::Ably(AblyProduct::TokenRequest { ttl_ms })) => {
+            let (at, nonce) = signed_moment(at, moment)?;
+            let params = TokenParams {
+                key_name: String::new(),
+                ttl: Some(*ttl_ms),
+                capability: Some(Capability::of(&ask.wants).to_string()),
+                client_id: Some(ask.client),
+                timestamp: at.0,
+                nonce: nonce.as_str().to_owned(),
+            };
+            Ok(ably::find(&params, asked.capability.as_deref(), signature, keys))
+        }
+        _ => Ok(token::find(signature, &Wanted { app, ask: &ask, product: &product, signed_at: at, now }, keys)),
+    }
+}
+
+/// The time and nonce, without which nothing can be said of a signature of them.
+fn signed_moment(at: Option<Millis>, moment: &Moment) -> Result<(Millis, Nonce), Stop> {
+    match (at, moment.nonce()?) {
+        (Some(at), Some(nonce)) => Ok((at, nonce)),
+        _ => Err(Stop::Usage("--timestamp and --nonce must be given: they are a part of what was signed".to_owned())),
+    }
+}
+
+/// What tells seconds from milliseconds: in milliseconds, a day in 1973; in seconds, one in 5138.
+const BETWEEN: u64 = 100_000_000_000;
+
+/// The timestamp in another unit.
+fn timestamps(timestamp: u64) -> impl Iterator<Item = (String, u64)> {
+    let other = match timestamp {
+        BETWEEN.. => ("the timestamp is in seconds, not milliseconds", timestamp / 1000),
+        _ => ("the timestamp is in milliseconds, not seconds", timestamp.saturating_mul(1000)),
+    };
+    std::iter::once((other.0.to_owned(), other.1))
+}

@@ -1,0 +1,32 @@
+//! The usual mistakes in TalkJS's signatures of user ids.
+
+use serde_json::Value;
+
+use super::finding::Finding;
+use super::keys::Keys;
+use super::search::{Algorithm, Form, Style, messages, search};
+
+const STYLE: Style = Style {
+    algorithm: Algorithm::HmacSha256,
+    form: Form::Hex,
+    tried: "the user id in quotes, in another case, or with a newline; every key of this configuration, misread \
+            too; and any two of these at once, in any form and hash",
+};
+
+/// Finds out how a signature of this user id was made.
+pub(super) fn find(user: &str, signature: &str, keys: &Keys) -> Finding {
+    let messages = messages(&user.to_owned(), String::clone, changes);
+    let found = search(signature, STYLE, &messages, &keys.all());
+    Finding::new(signature, STYLE, user.to_owned(), found)
+}
+
+fn changes(user: &String) -> Vec<(String, String)> {
+    [
+        ("the user id was signed in quotes", Value::from(user.as_str()).to_string()),
+        ("the user id was signed in lower case", user.to_lowercase()),
+        ("the user id was signed in upper case", user.to_uppercase()),
+        ("the user id was signed with a newline at its end", format!("{user}\n")),
+    ]
+    .map(|(change, text)| (change.to_owned(), text))
+    .into()
+}

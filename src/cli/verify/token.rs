@@ -1,0 +1,203 @@
+//! The usual mistakes in TalkJS's and Ably's tokens: who signed them with what, and what they say.
+
+use serde_json::{Map, Value};
+
+use super::finding::Finding;
+use super::keys::Keys;
+use super::search::{Algorithm, Form, Message, Style, search};
+use crate::crypto::base64url_decode;
+use crate::model::{Ask, Millis, json};
+use crate::vendor::ably::Capability;
+use crate::vendor::{App, Product, ably, talkjs};
+
+const STYLE: Style = Style { algorithm: Algorithm::HmacSha256, form: Form::OtherBase64, tried: "" };
+
+/// Ably takes no longer life, in seconds.
+const LONGEST_AT_ABLY: u64 = 24 * 60 * 60;
+
+type Claims = Map<String, Value>;
+
+/// What a token should be.
+pub(super) struct Wanted<'a> {
+    pub(super) app: &'a App,
+    pub(super) ask: &'a Ask,
+    pub(super) product: &'a Product,
+    /// When it was signed, if that was said.
+    pub(super) signed_at: Option<Millis>,
+    pub(super) now: Millis,
+}
+
+/// Compares a token with what was wanted. `at` is when it was signed, if that was given; otherwise it is held against `now`.
+pub(super) fn find(token: &str, wanted: &Wanted<'_>, keys: &Keys) -> Finding {
+    let mut finding = Finding::default();
+    let text = token.trim();
+    if text != token {
+        finding.differences.push("there is white space around it, which clients keep as a part of it".to_owned());
+    }
+    let Some((message, header, claims)) = parts(text) else {
+        finding
+            .differences
+            .push("it is no JSON Web Token: three parts in base64url, the first two JSON objects".to_owned());
+        return finding;
+    };
+    let signature = text.get(message.len() + 1..).unwrap_or_default();
+    finding.key = signed_by(message, signature, keys, &mut finding.differences);
+    finding.differences.extend(wrong_header(&header, finding.key, wanted.app, keys));
+    finding.differences.extend(match wanted.product {
+        Product::Ably(_) => ably_claims(&claims, text, wanted),
+        _ => talkjs_claims(&claims, wanted),
+    });
+    finding
+}
+
+/// What is signed, the header, and the claims.
+fn parts(token: &str) -> Option<(&str, Claims, Claims)> {
+    let (message, _) = token.rsplit_once('.')?;
+    let (header, payload) = message.split_once('.')?;
+    let object = |part: &str| json::object(&base64url_decode(part)?).ok();
+    Some((message, object(header)?, object(payload)?))
+}
+
+/// Which of the app's keys signed it; notes any mistake in that.
+fn signed_by(message: &str, signature: &str, keys: &Keys, differences: &mut Vec<String>) -> Option<usize> {
+    let message = Message { changes: Vec::new(), text: message.to_owned() };
+    let Some(found) = search(signature, STYLE, &[message], &keys.all()) else {
+        differences.push("no key of this configuration has made its signature with HMAC-SHA256".to_owned());
+        return None;
+    };
+    differences.extend(found.changes);
+    found.key
+}
+
+fn wrong_header(header: &Claims, key: Option<usize>, app: &App, keys: &Keys) -> Vec<String> {
+    let alg = differs(header, "alg", "HS256");
+    let App::Ably(_) = app else { return alg.into_iter().collect() };
+    let names: Vec<String> = keys.each().map(|(name, _)| name).collect();
+    let kid = match key.and_then(|place| names.get(place)).or(names.first()) {
+        Some(name) => differs(header, "kid", name),
+        None => None,
+    };
+    alg.into_iter().chain(kid).collect()
+}
+
+fn talkjs_claims(claims: &Claims, wanted: &Wanted<'_>) -> Vec<String> {
+    let App::TalkJs(app) = wanted.app else { return Vec::new() };
+    let (kind, lives) = match wanted.product {
+        Product::TalkJs(talkjs::Product::Token { ttl_seconds }) => ("user", *ttl_seconds),
+        _ => ("app", talkjs::APP_TOKEN_SECONDS),
+    };
+    let subject = match kind {
+        "user" => differs(claims, "sub", &wanted.ask.client),
+        _ => claims.contains_key("sub").then(|| "`sub` is there, which a server's token hasn't".to_owned()),
+    };
+    let expiry = times(claims, wanted, lives);
+    [differs(claims, "tokenType", kind), differs(claims, "iss", app.app_id()), subject]
+        .into_iter()
+        .flatten()
+        .chain(expiry)
+        .collect()
+}
+
+fn ably_claims(claims: &Claims, token: &str, wanted: &Wanted<'_>) -> Vec<String> {
+    let lives = match wanted.product {
+        Product::Ably(ably::Product::Token { ttl_ms, .. }) => (ttl_ms / 1000).max(1),
+        _ => 0,
+    };
+    let issued = seconds(claims, "iat");
+    let (issued, wrong) = match issued {
+        Ok(issued) => (Some(issued), None),
+        Err(wrong) => (None, Some(wrong)),
+    };
+    let expiry = seconds(claims, "exp").ok();
+    let too_long = issued.zip(expiry).filter(|(issued, expiry)| expiry.saturating_sub(*issued) > LONGEST_AT_ABLY);
+    let too_long = too_long.map(|_| "it lives longer than the 24 hours that Ably takes".to_owned());
+    let early = issued.filter(|issued| *issued > wanted.now.seconds());
+    let early = early.map(|issued| format!("`iat` is to come: {}", Millis::from_seconds(issued)));
+    let too_large =
+        (token.len() > ably::LONGEST_TOKEN).then(|| format!("it has {} bytes; keep it under 6 KB", token.len()));
+    let unknown = claims.keys().filter(|name| name.starts_with("x-ably-") && !ABLYS.contains(&name.as_str()));
+    let unknown = unknown.map(|name| format!("`{name}` is not one of Ably's claims, which alone start with x-ably-"));
+    let all = [
+        wrong,
+        early,
+        too_long,
+        too_large,
+        capability(claims, wanted),
+        differs(claims, "x-ably-clientId", &wanted.ask.client),
+    ];
+    all.into_iter().flatten().chain(unknown).chain(times(claims, wanted, lives)).collect()
+}
+
+const ABLYS: [&str; 3] = ["x-ably-capability", "x-ably-clientId", "x-ably-revocation-key"];
+
+/// How the token's capability differs from the one wanted, whatever the order and white space in it.
+fn capability(claims: &Claims, wanted: &Wanted<'_>) -> Option<String> {
+    const NAME: &str = "x-ably-capability";
+    let right = Capability::of(&wanted.ask.wants);
+    let text = match claims.get(NAME) {
+        None => return Some(format!("`{NAME}` is missing, so the token can do all that the key can")),
+        Some(Value::String(text)) => text,
+        Some(other) => {
+            return Some(format!("`{NAME}` is {}, and must be the capability's JSON in a string", kind(other)));
+        }
+    };
+    match Capability::parse(text) {
+        Err(flaw) => Some(format!("`{NAME}`: {flaw}")),
+        Ok(found) => (found != right).then(|| format!("`{NAME}` is {found}, not {right}")),
+    }
+}
+
+/// What is wrong with the times: `exp`, which must be there, and `nbf`, which may.
+fn times(claims: &Claims, wanted: &Wanted<'_>, lives: u64) -> Vec<String> {
+    let expiry = match seconds(claims, "exp") {
+        Err(wrong) => Some(wrong),
+        Ok(expiry) if expiry <= wanted.now.seconds() => {
+            Some(format!("`exp` has passed: {}", Millis::from_seconds(expiry)))
+        }
+        Ok(expiry) => {
+            let right = wanted.signed_at.map(|at| at.seconds().saturating_add(lives));
+            right.filter(|right| *right != expiry).map(|right| format!("`exp` is {expiry}, not {right}"))
+        }
+    };
+    let start = match claims.get("nbf").map(|_| seconds(claims, "nbf")) {
+        Some(Ok(start)) if start > wanted.now.seconds() => {
+            Some(format!("`nbf` is to come: {}", Millis::from_seconds(start)))
+        }
+        Some(Err(wrong)) => Some(wrong),
+        _ => None,
+    };
+    expiry.into_iter().chain(start).collect()
+}
+
+/// A claim that is a time.
+fn seconds(claims: &Claims, name: &str) -> Result<u64, String> {
+    let value = claims.get(name).ok_or_else(|| format!("`{name}` is missing"))?;
+    match value.as_u64() {
+        Some(seconds) if seconds >= super::BETWEEN => {
+            Err(format!("`{name}` is in milliseconds, and must be in seconds"))
+        }
+        Some(seconds) => Ok(seconds),
+        None => Err(format!("`{name}` is {}, and must be a whole number of seconds", kind(value))),
+    }
+}
+
+/// How a claim differs from the text that it should be.
+fn differs(claims: &Claims, name: &str, right: &str) -> Option<String> {
+    match claims.get(name) {
+        Some(Value::String(found)) if found == right => None,
+        None => Some(format!("`{name}` is missing, and must be \"{right}\"")),
+        Some(Value::String(found)) => Some(format!("`{name}` is \"{}\", not \"{right}\"", found.escape_debug())),
+        Some(other) => Some(format!("`{name}` is {}, and must be a string: \"{right}\"", kind(other))),
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}

@@ -1,0 +1,27 @@
+//! The apps' keys alone, for `verify`, which tries them in the wrong ways that signers elsewhere have. The apps themselves keep keyed
+//! hashes, so the keys are read once more.
+
+use std::path::Path;
+
+use toml::de::DeTable;
+
+use super::file::File;
+use super::reader::Section;
+use super::secret::Vault;
+use crate::secret::Secret;
+
+/// The keys of every app, by the app's name, of a configuration that [`load`](super::load) has found to be without a mistake.
+pub fn keys(path: &Path) -> Vec<(String, Vec<Secret>)> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let file = File::new(path.display().to_string(), &text, true);
+    let (table, _) = DeTable::parse_recoverable(&text);
+    let mut vault = Vault::new(path.parent().unwrap_or(Path::new("")));
+    let apps = Section::root(&file, table.get_ref()).section("apps");
+    let entries = apps.as_ref().map(Section::entries).unwrap_or_default();
+    let keys = entries.into_iter().filter_map(|item| {
+        let mut app = item.section(String::new())?;
+        let key = ["master_key", "secret_key", "key"].into_iter().find_map(|name| app.get(name))?;
+        Some((item.name.to_owned(), vault.secrets(&key)?))
+    });
+    keys.collect()
+}

@@ -1,0 +1,25 @@
+//! No two requests of different meaning sign the same text, and no key signs one text for two purposes.
+//!
+//! A signature is worth what it is valid for, not what it was asked for. So whatever else the text that was signed could stand for must
+//! have been allowed with it, or must not exist.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod ably;
+mod jwt;
+mod leancloud;
+mod readings;
+mod search;
+mod talkjs;
+mod ties;
+
+use chat_signer::policy::{Permit, operators_permit};
+use chat_signer::vendor::{App, Invalid, Params, Product, operation, parse};
+use serde_json::Value;
+
+/// What an operator may have signed for these parameters: all that is accepted.
+fn accept(app: &App, name: &str, values: Value) -> Result<(Permit, Product), Invalid> {
+    let Value::Object(values) = values else { unreachable!("parameters are an object") };
+    let operation = operation(app, name).expect("the app's vendor has this operation");
+    let request = parse(app, operation, &Params { values, lenient: false }, None)?;
+    Ok((operators_permit(request.ask), request.product))
+}
