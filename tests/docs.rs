@@ -109,7 +109,7 @@ fn policies_do_what_their_cases_say() {
 /// Runs in the project's root, so on the demonstration.
 #[test]
 fn commands_answer_as_written() {
-    trycmd::TestCases::new().case("docs/*.md").case("README.md");
+    trycmd::TestCases::new().case("docs/command-line.md");
 }
 
 #[test]
@@ -120,7 +120,8 @@ fn links_lead_somewhere() {
             let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
             let target = if path.is_empty() { page.clone() } else { page.parent().unwrap().join(path) };
             assert!(target.exists(), "{}: {link} leads nowhere", page.display());
-            let leads = anchor.is_empty() || anchors(&fs::read_to_string(&target).unwrap()).any(|known| known == anchor);
+            let leads =
+                anchor.is_empty() || anchors(&fs::read_to_string(&target).unwrap()).any(|known| known == anchor);
             assert!(leads, "{}: {link} leads to no heading", page.display());
         }
     }
