@@ -49,8 +49,7 @@ fn a_token_lives_as_long_as_asked() {
     let lives = |ttl: &str| {
         let made = json(&["token", "--sub", "tom", "--ttl", ttl]);
         let payload = made["token"].as_str().unwrap().split('.').nth(1).unwrap().to_owned();
-        let claims: Value =
-            serde_json::from_slice(&chat_signer::crypto::base64url_decode(&payload).unwrap()).unwrap();
+        let claims: Value = serde_json::from_slice(&chat_signer::crypto::base64url_decode(&payload).unwrap()).unwrap();
         assert_eq!(claims["exp"], made["expires_at"]);
         claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap()
     };
@@ -84,8 +83,7 @@ fn keys_are_new_each_time_and_hashed_as_they_are_sent() {
     assert!(key.starts_with("csk_") && key.len() == "csk_".len() + 43, "{key}");
     assert_eq!(one["sha256"], hex(&sha256(key.as_bytes())));
 
-    let mut child =
-        chat_signer(&["hash-key", "--stdin"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = chat_signer(&["hash-key", "--stdin"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(format!("{key}\n").as_bytes()).unwrap();
     let text = stdout(&child.wait_with_output().unwrap());
     assert!(text.contains(one["sha256"].as_str().unwrap()) && !text.contains(key), "{text}");

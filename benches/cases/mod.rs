@@ -210,5 +210,9 @@ fn with_entries(mut document: Document, register: Register) -> Document {
 
 /// Conversations and namespaces that no request here touches.
 fn elsewhere(i: usize) -> Pattern {
-    if i % 2 == 0 { Pattern::Exact(format!("elsewhere-{i}")) } else { Pattern::Under(format!("elsewhere-{i}:")) }
+    if i.is_multiple_of(2) {
+        Pattern::Exact(format!("elsewhere-{i}"))
+    } else {
+        Pattern::Under(format!("elsewhere-{i}:"))
+    }
 }

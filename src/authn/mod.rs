@@ -118,7 +118,18 @@ impl Authenticators {
         };
         let named = |refusal: Refusal| refusal.by(&jwt.common.name);
         let caller = jwt.identify(token, now).map_err(named)?;
+        if self.is_anothers(jwt, &caller.subject) {
+            return Err(named(Refusal::new("the token's subject starts with what marks another issuer's subjects")));
+        }
         jwt.common.admit(caller, app).map_err(named)
+    }
+
+    /// Whether the subject belongs to another issuer: to one whose prefix fits it, too, and is longer. Without this, whoever signs up
+    /// with the first issuer as `partner.alice` would be the alice of the one whose prefix is `partner.`.
+    fn is_anothers(&self, jwt: &Jwt, subject: &str) -> bool {
+        self.jwts().filter(|other| other.common.kind == jwt.common.kind).any(|other| {
+            other.subject_prefix.len() > jwt.subject_prefix.len() && subject.starts_with(&other.subject_prefix)
+        })
     }
 
     fn by_key(&self, header: &HeaderName, value: &HeaderValue, app: &str) -> Result<Caller, Refusal> {

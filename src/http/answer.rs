@@ -49,6 +49,7 @@ pub(super) async fn operation(
 async fn sign(exchange: &Exchange<'_>, route: &Route<'_>, request: &mut Request<Incoming>) -> Result<Answer, Failure> {
     let is_query = method(route, request.method())?;
     guard::demonstration(exchange, request)?;
+    guard::one_host(request)?;
     let caller = authenticate(exchange, route, request).await?;
     let form = accept::choose(request.headers(), route.forms).ok_or_else(|| not_acceptable(route))?;
     let params =

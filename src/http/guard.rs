@@ -1,9 +1,9 @@
-//! Keeps the demonstration, whose secrets everyone knows, on this machine.
+//! Looks at where a request was sent: to one host, and in the demonstration, whose secrets everyone knows, to this machine.
 
 use std::net::IpAddr;
 
-use hyper::Request;
 use hyper::header::HOST;
+use hyper::{Request, Version};
 
 use super::{Code, Exchange, Failure};
 
@@ -16,6 +16,16 @@ pub(super) fn demonstration<B>(exchange: &Exchange<'_>, request: &Request<B>) ->
     let detail = "The demonstration answers only on this machine: as localhost, 127.0.0.1 or [::1]. Configure secrets of your own \
                   to serve others.";
     Err(Failure::plain(Code::Denied, detail))
+}
+
+/// Refuses what names several hosts, or in HTTP/1.1 none (RFC 9112, section 3.2): whatever stands in front may have read another
+/// one than we would.
+pub(super) fn one_host<B>(request: &Request<B>) -> Result<(), Failure> {
+    let fits = match request.headers().get_all(HOST).iter().count() {
+        0 => request.version() != Version::HTTP_11,
+        count => count == 1,
+    };
+    if fits { Ok(()) } else { Err(Failure::plain(Code::Malformed, "The request must have exactly one Host header.")) }
 }
 
 /// Whether the request names its host, and all the places that do so name a loopback one.

@@ -1,0 +1,18 @@
+//! Bad input over real sockets: each gets the right status and an answer that names what is wrong, and the next request is served.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../abuse/mod.rs"]
+mod abuse;
+mod bodies;
+mod capabilities;
+mod case;
+#[allow(dead_code)]
+#[path = "../common/mod.rs"]
+mod common;
+mod headers;
+mod identifiers;
+mod queries;
+mod routes;
+mod tokens;
+mod wire;
