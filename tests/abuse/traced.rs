@@ -20,7 +20,7 @@ pub enum Format {
 /// A running server. Its configuration has `audit.log` for the audit log.
 pub struct Traced {
     child: Child,
-    main: SocketAddr,
+    pub main: SocketAddr,
     admin: SocketAddr,
     directory: PathBuf,
     log: Option<JoinHandle<String>>,
