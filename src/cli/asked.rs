@@ -12,7 +12,7 @@ use crate::vendor::{self, App, Invalid, Nonce, Operation, Params, Request};
 pub(super) struct Asked {
     /// The app, by its name in the configuration.
     pub(super) app: String,
-    /// The action, as the last segment of its route: invite, token, …
+    /// The action, as the last segment of its route: invite, token, … To explain, also the policy's: publish, ban, …
     pub(super) action: String,
     /// The client: LeanCloud's clientId, TalkJS's user id, Ably's clientId.
     #[arg(long, value_name = "ID")]
@@ -34,7 +34,7 @@ pub(super) struct Asked {
 /// When it is signed, and with what nonce.
 #[derive(Debug, clap::Args)]
 pub(super) struct Moment {
-    /// When it is signed, in the unit that is signed: LeanCloud's as configured, a token request's milliseconds, a JWT's seconds.
+    /// When it is signed, in the unit that is signed: LeanCloud as configured, JWTs seconds, token requests milliseconds.
     #[arg(long, value_name = "NUMBER")]
     pub(super) timestamp: Option<u64>,
     /// The nonce that is signed.
@@ -172,6 +172,9 @@ pub(super) fn wrong(Invalid { field, message }: &Invalid) -> String {
         }
         other => other.to_owned(),
     };
+    if message.starts_with("is not known here") {
+        return format!("{flag} is not taken by this action");
+    }
     format!("{flag} {message}")
 }
 

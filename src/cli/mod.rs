@@ -35,23 +35,24 @@ const AFTER_HELP: &str = "\
 Results go to standard output, the rest to standard error.
 Exit status: 0 yes; 1 no (a mistake, a denial, a mismatch, a failed case); 2 wrong usage.";
 
+/// Under which heading the help has what every subcommand takes.
+const EVERYWHERE: &str = "Everywhere";
+
 /// What every subcommand takes.
 #[derive(Debug, clap::Args)]
 struct Common {
     /// The configuration.
-    #[arg(long, global = true, value_name = "FILE", default_value = "signer.toml")]
+    #[arg(long, global = true, value_name = "FILE", default_value = "signer.toml", help_heading = EVERYWHERE)]
     config: PathBuf,
-    /// How results are printed.
-    #[arg(short, long, global = true, value_enum, default_value_t = Output::Text)]
+    /// How results are printed: for people, or for programs.
+    #[arg(short, long, global = true, value_enum, default_value_t = Output::Text, help_heading = EVERYWHERE)]
     output: Output,
 }
 
-/// How results are printed.
+/// How results are printed: for people or for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// For people.
     Text,
-    /// For programs.
     Json,
 }
 
@@ -97,6 +98,8 @@ pub fn run() -> ExitCode {
 /// Why a command ends without a result.
 #[derive(Debug)]
 enum Stop {
+    /// The configuration, or another file, has mistakes; this is the report. Exit code 1.
+    Mistakes(String),
     /// The answer is no: exit code 1.
     No(String),
     /// It was not asked in the right way: exit code 2.
@@ -105,12 +108,15 @@ enum Stop {
 
 impl Stop {
     fn report(self) -> ExitCode {
-        let (Stop::No(message) | Stop::Usage(message)) = &self;
-        complain(message);
         match self {
-            Stop::No(_) => ExitCode::FAILURE,
-            Stop::Usage(_) => ExitCode::from(2),
+            Stop::Mistakes(report) => complain(&report),
+            Stop::No(message) => complain(&format!("error: {message}")),
+            Stop::Usage(message) => {
+                complain(&format!("error: {message}"));
+                return ExitCode::from(2);
+            }
         }
+        ExitCode::FAILURE
     }
 }
 
@@ -118,7 +124,7 @@ impl Common {
     /// The settings; of a configuration with mistakes, their report. Warnings are for `check` and `serve`.
     fn settings(&self) -> Result<Settings, Stop> {
         let loaded = config::load(&self.config);
-        loaded.settings.ok_or_else(|| Stop::No(loaded.report.render(io::stderr().is_terminal())))
+        loaded.settings.ok_or_else(|| Stop::Mistakes(loaded.report.render(io::stderr().is_terminal())))
     }
 
     /// Prints a result in the form that was asked for.

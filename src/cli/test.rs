@@ -1,6 +1,7 @@
 //! `test`: holds the policy to a file of cases.
 
 use std::fmt::Write as _;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -36,7 +37,7 @@ A case:
   conv_id = \"5f3c2a1b9e8d7c6b5a493827\"
   members = [\"alice\"]
   expect = \"deny\"                  # or \"allow\": all that is asked
-  rule = \"managers-kick\"           # optional: the rule that decides, as an answer over HTTP names it
+  rule = \"managers-kick\"           # optional: the rule that decides
 Also: client_id, capability (a table), authenticator, at (a date and time).";
 
 /// What came of a case: the decision in a sentence, and what is wrong with it, if anything is.
@@ -48,7 +49,8 @@ struct Outcome<'c> {
 
 pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, Stop> {
     let settings = common.settings()?;
-    let cases = config::cases(&arguments.file).map_err(|report| Stop::No(report.render(false)))?;
+    let cases =
+        config::cases(&arguments.file).map_err(|report| Stop::Mistakes(report.render(io::stderr().is_terminal())))?;
     let now = clock::now();
     let outcomes: Vec<Outcome<'_>> = cases.iter().map(|case| outcome(&settings.engine, case, now)).collect();
     let failed = outcomes.iter().filter(|outcome| outcome.flaw.is_some()).count();
@@ -92,7 +94,7 @@ fn decided(engine: &Engine, case: &Case, now: Millis) -> Result<(Decided, Vec<St
     };
     let asked = asked(case);
     let plain = |stop: Stop| match stop {
-        Stop::No(message) | Stop::Usage(message) => message,
+        Stop::Mistakes(message) | Stop::No(message) | Stop::Usage(message) => message,
     };
     let app = asked.app(&engine.apps).map_err(plain)?;
     let supposed = Supposed { kind, subject, authenticator: case.authenticator.as_deref(), roles: &case.roles };

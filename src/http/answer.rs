@@ -3,7 +3,6 @@
 use hyper::body::Incoming;
 use hyper::{Method, Request};
 
-use super::params::Encoding;
 use super::{Answer, Code, Exchange, Failure, accept, body, guard, params, record, render};
 use crate::engine::Refused;
 use crate::model::Caller;
@@ -37,36 +36,27 @@ pub(super) enum Form {
 pub(super) async fn operation(
     exchange: &Exchange<'_>,
     route: &Route<'_>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Answer, Failure> {
-    let (head, mut body) = request.into_parts();
-    let head = Request::from_parts(head, ());
-    let result = sign(exchange, route, &head, &mut body).await;
+    let result = sign(exchange, route, &mut request).await;
     if result.is_err() {
-        body::drain(body);
+        body::drain(request.into_body());
     }
     result
 }
 
-/// Nothing of the body is read before the caller is known.
-async fn sign(
-    exchange: &Exchange<'_>,
-    route: &Route<'_>,
-    head: &Request<()>,
-    body: &mut Incoming,
-) -> Result<Answer, Failure> {
-    let is_query = method(route, head.method())?;
-    guard::demonstration(exchange, head)?;
-    guard::one_host(head)?;
-    let caller = authenticate(exchange, route, head).await?;
-    let form = accept::choose(head.headers(), route.forms).ok_or_else(|| not_acceptable(route))?;
-    let params = if is_query {
-        params::from_query(head.uri().query())?
-    } else {
-        read(exchange, route, params::encoding(head.headers(), route.takes_forms)?, body).await?
-    };
-    let signed = decide(exchange, route, &params, &caller).await?;
-    Ok(render(&signed, form))
+/// Nothing of the body is read before the caller is known, and nothing is given before it is recorded.
+async fn sign(exchange: &Exchange<'_>, route: &Route<'_>, request: &mut Request<Incoming>) -> Result<Answer, Failure> {
+    let is_query = method(route, request.method())?;
+    guard::demonstration(exchange, request)?;
+    guard::one_host(request)?;
+    let caller = authenticate(exchange, route, request).await?;
+    let form = accept::choose(request.headers(), route.forms).ok_or_else(|| not_acceptable(route))?;
+    let params =
+        if is_query { params::from_query(request.uri().query())? } else { read(exchange, route, request).await? };
+    let (line, outcome) = decide(exchange, route, &params, &caller)?;
+    exchange.runtime.audit.write(&line).await?;
+    outcome.map(|signed| render(&signed, form))
 }
 
 /// Whether the parameters are in the query.
@@ -82,15 +72,19 @@ fn method(route: &Route<'_>, method: &Method) -> Result<bool, Failure> {
     }
 }
 
-async fn authenticate(exchange: &Exchange<'_>, route: &Route<'_>, head: &Request<()>) -> Result<Caller, Failure> {
+async fn authenticate(
+    exchange: &Exchange<'_>,
+    route: &Route<'_>,
+    request: &Request<Incoming>,
+) -> Result<Caller, Failure> {
     let authenticators = &exchange.settings.engine.authenticators;
-    match authenticators.identify(head.headers(), route.app.name(), exchange.now) {
-        Ok(caller) => Ok(caller),
-        Err(refusal) => {
-            record::refusal(exchange, route.app, &refusal).await?;
-            Err(Failure::from(&refusal))
-        }
-    }
+    let refusal = match authenticators.identify(request.headers(), route.app.name(), exchange.now) {
+        Ok(caller) => return Ok(caller),
+        Err(refusal) => refusal,
+    };
+    let line = record::refusal(exchange, route.app, &refusal)?;
+    exchange.runtime.audit.write(&line).await?;
+    Err(Failure::from(&refusal))
 }
 
 fn not_acceptable(route: &Route<'_>) -> Failure {
@@ -98,32 +92,27 @@ fn not_acceptable(route: &Route<'_>) -> Failure {
     Failure::plain(Code::NotAcceptable, format!("Accept leaves nothing that can be answered: {}.", types.join(", ")))
 }
 
-async fn read(
-    exchange: &Exchange<'_>,
-    route: &Route<'_>,
-    encoding: Option<Encoding>,
-    body: &mut Incoming,
-) -> Result<Params, Failure> {
+async fn read(exchange: &Exchange<'_>, route: &Route<'_>, request: &mut Request<Incoming>) -> Result<Params, Failure> {
+    let encoding = params::encoding(request.headers(), route.takes_forms)?;
     let server = &exchange.settings.server;
-    let bytes = body::read(body, server.body_limit, server.request_timeout).await?;
+    let bytes = body::read(request.body_mut(), server.body_limit, server.request_timeout).await?;
     params::from_body(&bytes, encoding, route.takes_forms)
 }
 
-/// Understands, decides, signs and records.
-async fn decide(
-    exchange: &Exchange<'_>,
-    route: &Route<'_>,
-    params: &Params,
-    caller: &Caller,
-) -> Result<Signed, Failure> {
+/// What was decided, as the line for the audit log, and what to answer once that is written.
+type Decided = (Vec<u8>, Result<Signed, Failure>);
+
+/// Understands, decides and signs.
+fn decide(exchange: &Exchange<'_>, route: &Route<'_>, params: &Params, caller: &Caller) -> Result<Decided, Failure> {
     let request = vendor::parse(route.app, route.operation, params, Some(caller))?;
     let entropy = random::bytes().map_err(|error| Failure::internal(error.to_string()))?;
     let verdict = exchange.settings.engine.answer(route.app, request, caller, exchange.now, entropy);
-    record::verdict(exchange, route.app, caller, &verdict).await?;
-    verdict.outcome.map_err(|refused| match refused {
+    let line = record::verdict(exchange, route.app, caller, &verdict)?;
+    let outcome = verdict.outcome.map_err(|refused| match refused {
         Refused::Denied(denial) => Failure::from(&*denial),
         Refused::Invalid(invalid) => Failure::from(invalid),
-    })
+    });
+    Ok((line, outcome))
 }
 
 fn render(signed: &Signed, form: Form) -> Answer {

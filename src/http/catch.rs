@@ -2,14 +2,13 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::Poll;
 
 /// What the future comes to, or what it panicked with.
 ///
 /// What requests share is behind locks and atomics that survive a panic, so nothing half-done is seen afterwards.
-pub(super) async fn panics<F: Future>(future: F) -> Result<F::Output, Box<dyn Any + Send>> {
-    let mut future = pin!(future);
+pub(super) async fn panics<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, Box<dyn Any + Send>> {
     std::future::poll_fn(move |context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
@@ -22,15 +21,17 @@ pub(super) async fn panics<F: Future>(future: F) -> Result<F::Output, Box<dyn An
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
 
+    use std::pin::pin;
+
     use super::*;
 
     #[tokio::test]
     async fn a_panic_is_an_error_and_everything_else_is_let_through() {
-        assert_eq!(panics(async { 7 }).await.unwrap(), 7);
-        let late = panics(async {
+        assert_eq!(panics(pin!(async { 7 })).await.unwrap(), 7);
+        let late = pin!(async {
             tokio::task::yield_now().await;
             panic!("expected by this test");
         });
-        assert!(late.await.is_err());
+        assert!(panics(late).await.is_err());
     }
 }

@@ -14,6 +14,8 @@ mod request_id;
 mod route;
 
 use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Instant;
 
 use http_body_util::Full;
@@ -46,11 +48,12 @@ struct Exchange<'a> {
 }
 
 /// Answers a request to the main listener. Whatever happens, there is an answer.
-pub async fn serve(runtime: &Runtime, request: Request<Incoming>) -> Answer {
+pub async fn serve(runtime: Arc<Runtime>, request: Request<Incoming>) -> Answer {
     let settings = runtime.settings();
     let id = RequestId::of(request.headers());
-    let exchange = Exchange { runtime, settings: &settings, id: &id, began: Instant::now(), now: clock::now() };
-    let mut answer = match catch::panics(cross_origin(&exchange, request)).await {
+    let exchange =
+        Exchange { runtime: &runtime, settings: &settings, id: &id, began: Instant::now(), now: clock::now() };
+    let mut answer = match catch::panics(pin!(cross_origin(&exchange, request))).await {
         Ok(answer) => answer,
         Err(_) => render::failure(&exchange, Shape::Problem, &Failure::internal("a panic, logged with its place")),
     };

@@ -1,27 +1,28 @@
-//! Puts what was decided into the audit log, before the answer goes out.
+//! What the audit log says of a request.
 
 use super::{Exchange, Failure};
 use crate::authn::Refusal;
 use crate::engine::{Refused, Verdict};
 use crate::model::Caller;
 use crate::observe::{Decision, Record, Scope};
-use crate::policy::Cause;
+use crate::policy::{Cause, Denial};
 use crate::vendor::App;
 
-/// Records a caller who is refused.
-pub(super) async fn refusal(exchange: &Exchange<'_>, app: &App, refusal: &Refusal) -> Result<(), Failure> {
+/// The line for a caller who is refused.
+pub(super) fn refusal(exchange: &Exchange<'_>, app: &App, refusal: &Refusal) -> Result<Vec<u8>, Failure> {
     let (authenticator, reason) = (refusal.authenticator(), refusal.log());
-    write(exchange, &Record { authenticator, reason: Some(&reason), ..blank(exchange, app, Decision::Refused) }).await
+    line(&Record { authenticator, reason: Some(&reason), ..blank(exchange, app, Decision::Refused) })
 }
 
-/// Records a decision.
-pub(super) async fn verdict(
+/// The line for a decision.
+pub(super) fn verdict(
     exchange: &Exchange<'_>,
     app: &App,
     caller: &Caller,
     verdict: &Verdict,
-) -> Result<(), Failure> {
-    let ask = &verdict.ask;
+) -> Result<Vec<u8>, Failure> {
+    let (ask, refused) = (&verdict.ask, verdict.outcome.as_ref().err());
+    let reason = refused.map(reason);
     let record = Record {
         authenticator: Some(&caller.authenticator),
         caller: Some(caller.into()),
@@ -29,43 +30,32 @@ pub(super) async fn verdict(
         client: Some(&ask.client).filter(|client| !client.is_empty()).map(String::as_str),
         conversation: ask.conversation.as_ref().map(Scope),
         targets: &ask.members,
-        granted: &verdict.granted,
-        nonce: verdict.nonce.as_deref(),
         rules: &verdict.rules,
+        reason: reason.as_deref(),
         ..blank(exchange, app, Decision::Allow)
     };
-    match &verdict.outcome {
-        Ok(_) => write(exchange, &record).await,
-        Err(refused) => unsuccessful(exchange, verdict, refused, record).await,
+    line(&match refused {
+        None => Record { granted: &verdict.granted, nonce: verdict.nonce.as_deref(), ..record },
+        Some(Refused::Denied(denial)) => Record { asked: &ask.wants, ..denied(denial, &record) },
+        Some(Refused::Invalid(_)) => Record { decision: Decision::Invalid, asked: &ask.wants, ..record },
+    })
+}
+
+fn reason(refused: &Refused) -> String {
+    match refused {
+        Refused::Denied(denial) => denial.log(),
+        Refused::Invalid(invalid) => invalid.to_string(),
     }
 }
 
-async fn unsuccessful(
-    exchange: &Exchange<'_>,
-    verdict: &Verdict,
-    refused: &Refused,
-    record: Record<'_>,
-) -> Result<(), Failure> {
-    let asked = &*verdict.ask.wants;
-    match refused {
-        Refused::Invalid(invalid) => {
-            let reason = format!("{} {}", invalid.field, invalid.message);
-            let decision = Decision::Invalid;
-            write(exchange, &Record { decision, asked, granted: &[], nonce: None, reason: Some(&reason), ..record })
-                .await
-        }
-        Refused::Denied(denial) => {
-            let (reason, rule) = (denial.log(), denial.rule().map(str::to_owned));
-            let ban = match &denial.cause {
-                Cause::Banned { scope, .. } | Cause::TargetBanned { scope, .. } => Some(Scope(scope)),
-                _ => None,
-            };
-            let (decision, action, conversation) =
-                (Decision::Deny, Some(denial.action.as_str()), denial.conversation.as_ref().map(Scope));
-            let (rules, reason) = (rule.as_slice(), Some(&*reason));
-            write(exchange, &Record { decision, action, conversation, asked, rules, ban, reason, ..record }).await
-        }
-    }
+/// With the one thing that was denied, of all that was asked.
+fn denied<'a>(denial: &'a Denial, record: &Record<'a>) -> Record<'a> {
+    let ban = match &denial.cause {
+        Cause::Banned { scope, .. } | Cause::TargetBanned { scope, .. } => Some(Scope(scope)),
+        _ => None,
+    };
+    let (action, conversation) = (Some(denial.action.as_str()), denial.conversation.as_ref().map(Scope));
+    Record { decision: Decision::Deny, action, conversation, rule: denial.rule(), ban, ..*record }
 }
 
 fn blank<'a>(exchange: &Exchange<'a>, app: &'a App, decision: Decision) -> Record<'a> {
@@ -85,6 +75,7 @@ fn blank<'a>(exchange: &Exchange<'a>, app: &'a App, decision: Decision) -> Recor
         granted: &[],
         nonce: None,
         rules: &[],
+        rule: None,
         ban: None,
         reason: None,
         policy: &exchange.settings.engine.policy.document().hash,
@@ -92,7 +83,6 @@ fn blank<'a>(exchange: &Exchange<'a>, app: &'a App, decision: Decision) -> Recor
     }
 }
 
-async fn write(exchange: &Exchange<'_>, record: &Record<'_>) -> Result<(), Failure> {
-    let line = record.line().map_err(|error| Failure::internal(error.to_string()))?;
-    Ok(exchange.runtime.audit.write(&line).await?)
+fn line(record: &Record<'_>) -> Result<Vec<u8>, Failure> {
+    record.line().map_err(|error| Failure::internal(error.to_string()))
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hyper::header::{HeaderMap, HeaderValue};
 
-use crate::{clock, random};
+use crate::{clock, crypto, random};
 
 /// The longest id that is taken over.
 const LONGEST: usize = 128;
@@ -27,10 +27,9 @@ impl RequestId {
     fn fresh() -> RequestId {
         static PREFIX: LazyLock<u64> = LazyLock::new(|| random::bytes().map_or(clock::now().0, u64::from_be_bytes));
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let id = format!("{:016x}-{:x}", *PREFIX, NEXT.fetch_add(1, Ordering::Relaxed));
-        RequestId(
-            HeaderValue::from_maybe_shared(hyper::body::Bytes::from(id)).unwrap_or(HeaderValue::from_static("none")),
-        )
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let id = crypto::hex(&[PREFIX.to_be_bytes(), number.to_be_bytes()].concat());
+        RequestId(HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("none")))
     }
 
     pub(super) fn value(&self) -> &HeaderValue {
@@ -48,6 +47,8 @@ fn is_sane(id: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn id(brought: &[&'static str]) -> String {

@@ -27,6 +27,9 @@ const RETRY: Duration = Duration::from_millis(500);
 /// How many bytes may wait to be written.
 const QUEUE_LIMIT: usize = 4 << 20;
 
+/// How much of a written batch's memory is kept for the next one, in bytes.
+const SPARE: usize = 64 << 10;
+
 /// A line is not in the log, so what it tells of must not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unwritten {
@@ -268,6 +271,7 @@ impl Writer {
         report(was_broken, result);
         drop(unwritable);
         batch.lines.clear();
+        batch.lines.shrink_to(SPARE);
         batch.lost = 0;
         if result.is_ok() {
             for waiting in batch.waiting.drain(..) {

@@ -21,7 +21,7 @@ pub enum Decision {
 }
 
 /// What the audit log says of one decision, or of one caller who was refused. It has no place for a signature or token.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Record<'a> {
     /// When the request came in.
     #[serde(serialize_with = "display")]
@@ -61,9 +61,12 @@ pub struct Record<'a> {
     /// The nonce that was signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nonce: Option<&'a str>,
-    /// The rules that allowed it, or the one that denied it or came nearest to allowing it.
+    /// The rules that allowed it.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub rules: &'a [String],
+    /// The rule that denied it, or came nearest to allowing it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<&'a str>,
     /// The ban's scope, where a ban denied it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ban: Option<Scope<'a>>,

@@ -118,10 +118,8 @@ fn standings(question: &Question<'_, '_>) -> Vec<String> {
 fn considered(question: &Question<'_, '_>) -> Vec<Considered> {
     let case = question.case();
     let place = question.scene.conversation;
-    let (caller, client) = (case.caller.subject.as_str(), case.ask.client.as_str());
-    let actors = std::iter::once(caller).chain((client != caller).then_some(client));
     let targets = question.targets.iter().map(String::as_str);
-    let people = actors.map(|actor| (actor, false)).chain(targets.map(|target| (target, true)));
+    let people = question.scene.actors().map(|actor| (actor, false)).chain(targets.map(|target| (target, true)));
     let entries = people.flat_map(|(name, target)| case.entries(name, place).map(move |entry| (name, target, entry)));
     let mut considered: Vec<Considered> = Vec::new();
     for entry in entries.filter_map(|(name, target, entry)| consider(question, name, target, entry)) {

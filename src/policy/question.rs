@@ -125,7 +125,7 @@ impl<'a> Scene<'a> {
     }
 
     /// The caller, and the client if that is another.
-    fn actors(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+    pub(super) fn actors(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let (caller, client) = (self.case.caller.subject.as_str(), self.case.ask.client.as_str());
         std::iter::once(caller).chain((caller != client).then_some(client))
     }

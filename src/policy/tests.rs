@@ -101,6 +101,19 @@ fn nothing_matched_means_no_and_the_nearest_rule_says_why() {
 }
 
 #[test]
+fn the_nearest_rule_is_one_for_such_a_caller() {
+    let mut services = allow("a-services", &[Action::Kick]);
+    services.callers = Some(vec![CallerKind::Service]);
+    services.client = Some(ClientIs::Anyone);
+    let mut managers = allow("managers", &[Action::Kick]);
+    managers.roles = Some(vec![MANAGER]);
+    managers.targets = Some(TargetsAre::Outranked);
+    let document = document(vec![services, managers]);
+    let denial = denial(&document, &user("tom"), ask("tom", Action::Kick, Some("c1"), &["bob"]));
+    assert_eq!(denial.rule(), Some("managers"));
+}
+
+#[test]
 fn an_allow_rule_means_the_callers_own_client_unless_it_says_otherwise() {
     let document = document(vec![allow("login", &[Action::Login])]);
     assert!(decide(&document, &user("tom"), ask("tom", Action::Login, None, &[])).is_ok());

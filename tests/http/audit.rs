@@ -53,8 +53,8 @@ fn a_decision_is_written_before_its_answer() {
     assert_eq!(server.ask(&post("/v1/leancloud/kick", "tom", kick)).status, 403);
     let written = line(&socket);
     assert_eq!(
-        (&written["decision"], &written["action"], &written["rules"]),
-        (&json!("deny"), &json!("kick"), &json!(["owners"]))
+        (&written["decision"], &written["action"], &written["rule"]),
+        (&json!("deny"), &json!("kick"), &json!("owners"))
     );
     assert_eq!(written["conversation"], "5f3c2a1b9e8d7c6b5a493827");
     assert!(written["reason"].as_str().unwrap().contains("owner"));

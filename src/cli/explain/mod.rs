@@ -4,6 +4,8 @@ mod report;
 
 use std::process::ExitCode;
 
+use clap::ArgGroup;
+
 use super::asked::{Asked, Moment};
 use super::caller::{Noted, Supposed, by_token};
 use super::{Common, Stop, complain, yes};
@@ -17,6 +19,7 @@ use report::Report;
 
 /// `explain`'s own arguments.
 #[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("who").required(true))]
 pub(super) struct Arguments {
     #[command(flatten)]
     asked: Asked,
@@ -34,7 +37,7 @@ pub(super) struct Arguments {
 #[derive(Debug, clap::Args)]
 struct Who {
     /// The caller, a user of this name.
-    #[arg(long = "as", value_name = "USER", group = "who", required_unless_present_any = ["service", "token"])]
+    #[arg(long = "as", value_name = "USER", group = "who")]
     user: Option<String>,
     /// The caller, a service of this id.
     #[arg(long, value_name = "ID", group = "who")]

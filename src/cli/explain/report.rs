@@ -68,23 +68,38 @@ pub(in crate::cli) fn sentence(Decided { ask, caller, outcome, .. }: &Decided) -
     }
 }
 
-/// What is asked, in words that follow "may": "invite carol in 5f3c…".
+/// What is asked, in words that follow "may": "invite carol to 5f3c…".
 fn deed(ask: &Ask, permit: Option<&Permit>) -> String {
-    let mut deed = ask.action.to_string();
-    if !ask.members.is_empty() {
-        let _ = write!(deed, " {}", ask.members.join(", "));
+    let who = ask.members.join(", ");
+    let place = ask.conversation.as_ref().map(Pattern::to_string).unwrap_or_default();
+    match ask.action {
+        Action::Login => format!("log in{}", powers(ask, permit)),
+        Action::AppToken => "have an app token".to_owned(),
+        Action::Create if who.is_empty() => "create a conversation".to_owned(),
+        Action::Create => format!("create a conversation with {who}"),
+        Action::Join | Action::Leave => format!("{} {place}", ask.action),
+        Action::Invite => format!("invite {who} to {place}"),
+        Action::Kick => format!("kick {who} from {place}"),
+        Action::History => format!("read the history of {place}"),
+        Action::BlockClients => format!("block {who} in {place}"),
+        Action::UnblockClients => format!("unblock {who} in {place}"),
+        Action::BlockConversation => format!("block {place}"),
+        Action::UnblockConversation => format!("unblock {place}"),
+        action if who.is_empty() => format!("{action} in {place}"),
+        action => format!("{action} {who} in {place}"),
     }
-    if let Some(conversation) = &ask.conversation {
-        let _ = write!(deed, " in {conversation}");
+}
+
+/// What a token is good for: what was asked and, where that is less, what was granted.
+fn powers(ask: &Ask, permit: Option<&Permit>) -> String {
+    if ask.wants.is_empty() {
+        return String::new();
     }
-    if !ask.wants.is_empty() {
-        let asked = Capability::of(&ask.wants);
-        let _ = match permit.map(|permit| Capability::of(permit.granted())) {
-            Some(granted) if granted != asked => write!(deed, ", but of {asked} only with {granted}"),
-            _ => write!(deed, " with {asked}"),
-        };
+    let asked = Capability::of(&ask.wants);
+    match permit.map(|permit| Capability::of(permit.granted())) {
+        Some(granted) if granted != asked => format!(" with {granted}, but not with all of {asked}"),
+        _ => format!(" with {asked}"),
     }
-    deed
 }
 
 fn by(rules: &[String]) -> String {
@@ -137,7 +152,9 @@ fn list(text: &mut String, title: &str, lines: &[String]) {
 fn rules(text: &mut String, step: &Explained) {
     let (about, others): (Vec<_>, Vec<_>) = step.rules.iter().partition(|rule| rule.applies);
     let width = about.iter().map(|rule| rule.id.chars().count()).max().unwrap_or_default();
-    let lines: Vec<String> = about.iter().flat_map(|rule| rule_lines(rule, width)).collect();
+    let conditions = about.iter().flat_map(|rule| &rule.misses).map(|miss| miss.condition.len());
+    let column = conditions.max().unwrap_or_default();
+    let lines: Vec<String> = about.iter().flat_map(|rule| rule_lines(rule, width, column)).collect();
     list(text, &format!("rules about {}", step.action), &lines);
     if about.is_empty() {
         let _ = writeln!(text, "  no rule is about {}", step.action);
@@ -149,7 +166,7 @@ fn rules(text: &mut String, step: &Explained) {
 }
 
 /// A line for each condition that did not hold, or one that says that all did.
-fn rule_lines(rule: &RuleExplained, width: usize) -> Vec<String> {
+fn rule_lines(rule: &RuleExplained, width: usize, column: usize) -> Vec<String> {
     let effect = rule.effect.as_str();
     if rule.matches() {
         let mark = if rule.effect == Effect::Allow { '✓' } else { '✗' };
@@ -157,11 +174,11 @@ fn rule_lines(rule: &RuleExplained, width: usize) -> Vec<String> {
     }
     let first = std::iter::once(format!("· {effect:<5} {:<width$}", rule.id));
     let heads = first.chain(std::iter::repeat(" ".repeat(width + 8)));
-    let column = rule.misses.iter().map(|miss| miss.condition.len()).max().unwrap_or_default();
-    heads
-        .zip(&rule.misses)
-        .map(|(head, miss)| format!("{head}  {:<column$}  {}", miss.condition, miss.needed))
-        .collect()
+    let misses = rule.misses.iter().map(|miss| {
+        let spoiler = miss.spoiler.as_ref().map(|spoiler| format!("; {spoiler} spoils it")).unwrap_or_default();
+        format!("{:<column$}  {}{spoiler}", miss.condition, miss.needed)
+    });
+    heads.zip(misses).map(|(head, miss)| format!("{head}  {miss}")).collect()
 }
 
 fn step_json(step: &Explained) -> Value {
@@ -179,8 +196,12 @@ fn step_json(step: &Explained) -> Value {
 }
 
 fn rule_json(rule: &RuleExplained, action: Action) -> Value {
-    let misses = rule.misses.iter().map(|miss| json!({ "condition": miss.condition, "needed": miss.needed }));
-    let beside = (!rule.applies).then(|| json!({ "condition": "actions", "needed": format!("is not about {action}") }));
+    let misses = rule.misses.iter().map(|miss| {
+        let spoiler = miss.spoiler.as_ref().map(Pattern::to_string);
+        json!({ "condition": miss.condition, "needed": miss.needed, "spoiler": spoiler })
+    });
+    let beside = (!rule.applies)
+        .then(|| json!({ "condition": "actions", "needed": format!("is not about {action}"), "spoiler": null }));
     json!({
         "id": rule.id,
         "effect": rule.effect.as_str(),

@@ -10,7 +10,7 @@ const STYLE: Style = Style {
     algorithm: Algorithm::HmacSha256,
     form: Form::Base64,
     tried: "the capability as it was given; fields left out; seconds for milliseconds; no newline at the end; other forms and hashes; \
-            every key of this configuration, misread too; and any two of these at once",
+            every key of this configuration, misread too; and any two of these at once, in any form and hash",
 };
 
 /// What is signed, and whether the last line ends with a newline, as it must.

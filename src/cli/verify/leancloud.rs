@@ -13,7 +13,7 @@ const STYLE: Style = Style {
     form: Form::Hex,
     tried: "other orders of the members, the client among them or not, each member once, joined otherwise; seconds for milliseconds \
             and the other way round; nonce and timestamp the other way round; every action's word; empty fields left out or added; other \
-            app ids; other forms and hashes; every key of this configuration, misread too; and any two of these at once",
+            app ids; every key of this configuration, misread too; and any two of these at once, in any form and hash",
 };
 
 /// Words that are signed for other actions, or that clients' libraries call actions by.
@@ -160,8 +160,12 @@ impl Fields {
     fn times(&self) -> Vec<(String, Fields)> {
         let with = |(change, timestamp)| (change, Fields { timestamp, ..self.clone() });
         let swapped = Fields { nonce_first: !self.nonce_first, ..self.clone() };
-        let order = if self.nonce_first { "timestamp before nonce" } else { "nonce before timestamp" };
-        timestamps(self.timestamp).map(with).chain([(format!("it has the {order}"), swapped)]).collect()
+        let order = if self.nonce_first {
+            "the timestamp comes before the nonce"
+        } else {
+            "the nonce comes before the timestamp"
+        };
+        timestamps(self.timestamp).map(with).chain([(order.to_owned(), swapped)]).collect()
     }
 
     fn words(&self) -> Vec<(String, Fields)> {
@@ -203,5 +207,41 @@ impl Fields {
             (format!("it is for the app id of [apps.{name}]"), Fields { app_id: id.to_owned(), ..self.clone() })
         })
         .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+    use crate::vendor::leancloud::{Message, TimestampUnit};
+    use crate::vendor::{Operation, Params, operation, parse};
+
+    fn ask(app: &AnyApp, name: &str) -> Ask {
+        let conversation = !matches!(name, "login" | "create");
+        let members = matches!(name, "create" | "invite" | "kick" | "block-clients" | "unblock-clients");
+        let fields = [
+            Some(("client_id", json!("tom"))),
+            conversation.then(|| ("conv_id", json!("group"))),
+            members.then(|| ("members", json!(["tom", "carol", "Zoe", "carol"]))),
+        ];
+        let given = fields.into_iter().flatten().map(|(name, value)| (name.to_owned(), value));
+        let params = Params { values: given.collect::<Map<String, Value>>(), lenient: false };
+        parse(app, operation(app, name).unwrap(), &params, None).unwrap().ask
+    }
+
+    #[test]
+    fn what_is_varied_starts_from_what_is_signed() {
+        for history in [HistoryOrder::NonceTimestamp, HistoryOrder::TimestampNonce] {
+            let app = || App::new("lc".into(), "appid".to_owned(), &[], TimestampUnit::Milliseconds, history);
+            let any = AnyApp::LeanCloud(app());
+            let nonce = Nonce::parse("n1").unwrap();
+            for name in Operation::names(any.vendor()) {
+                let ask = ask(&any, name);
+                let message = Message::new(&app(), &ask, 1_700_000_000_000, "n1").unwrap();
+                assert_eq!(Fields::new(&app(), &ask, 1_700_000_000_000, &nonce).text(), message.as_str());
+            }
+        }
     }
 }

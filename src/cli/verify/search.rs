@@ -6,7 +6,7 @@ use super::keys::Key;
 use crate::crypto::mac::{HmacSha1, HmacSha256};
 use crate::crypto::{base64, base64url_decode, equal};
 
-/// At most so many mistakes are taken together.
+/// At most so many mistakes are taken together, beside those in the form of the signature.
 const MOST: usize = 2;
 
 /// How a vendor wants its signatures.
@@ -64,8 +64,7 @@ pub(super) fn search(signature: &str, style: Style, messages: &[Message], keys: 
     let readings = readings(signature, style);
     (0..=MOST).find_map(|changes| {
         readings.iter().find_map(|reading| {
-            let left = changes.checked_sub(reading.changes.len())?;
-            keys.iter().find_map(|key| with_key(reading, key, messages, left.checked_sub(key.changes())?))
+            keys.iter().find_map(|key| with_key(reading, key, messages, changes.checked_sub(key.changes())?))
         })
     })
 }

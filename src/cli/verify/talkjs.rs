@@ -9,8 +9,8 @@ use super::search::{Algorithm, Form, Style, messages, search};
 const STYLE: Style = Style {
     algorithm: Algorithm::HmacSha256,
     form: Form::Hex,
-    tried: "the user id in quotes, in another case, or with a newline; other forms and hashes; every key of this configuration, misread \
-            too; and any two of these at once",
+    tried: "the user id in quotes, in another case, or with a newline; every key of this configuration, misread \
+            too; and any two of these at once, in any form and hash",
 };
 
 /// Finds out how a signature of this user id was made.

@@ -1,0 +1,130 @@
+//! What the command line answers differently each time, and how it ends where it can't answer.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use chat_signer::crypto::{hex, sha256};
+use serde_json::Value;
+
+const CONFIG: [&str; 2] = ["--config", "tests/cmd/chat/signer.toml"];
+
+fn chat_signer(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chat-signer"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments);
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    chat_signer(arguments).args(CONFIG).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn json(arguments: &[&str]) -> Value {
+    let output = run(&[arguments, &["-o", "json"]].concat());
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+#[test]
+fn a_demonstration_token_is_one_of_its_user() {
+    let token = stdout(&run(&["token", "--sub", "tom", "--roles", "moderator,owner"]));
+    let delete = ["explain", "ably", "message-delete-any", "--conv-id", "chat:lobby", "--token", token.trim()];
+    let explained = json(&delete);
+    assert_eq!(explained["allowed"], true);
+    assert_eq!(explained["caller"]["subject"], "tom");
+    assert_eq!(explained["steps"][0]["standings"][0], "tom is moderator by the caller's token for *");
+
+    let late = run(&[delete.as_slice(), &["--at", "2099-01-01T00:00:00Z"]].concat());
+    assert_eq!(late.status.code(), Some(1));
+    assert!(String::from_utf8(late.stderr).unwrap().starts_with("error: the caller is refused: the token expired "));
+}
+
+#[test]
+fn a_token_lives_as_long_as_asked() {
+    let lives = |ttl: &str| {
+        let made = json(&["token", "--sub", "tom", "--ttl", ttl]);
+        let payload = made["token"].as_str().unwrap().split('.').nth(1).unwrap().to_owned();
+        let claims: Value = serde_json::from_slice(&chat_signer::crypto::base64url_decode(&payload).unwrap()).unwrap();
+        assert_eq!(claims["exp"], made["expires_at"]);
+        claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap()
+    };
+    assert_eq!([lives("1h"), lives("90s")], [3600, 90]);
+}
+
+#[test]
+fn only_the_demonstration_makes_tokens() {
+    let directory = std::env::temp_dir().join(format!("chat-signer-cli-{}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    let demonstration = fs::read_to_string("tests/cmd/chat/signer.toml").unwrap();
+    let own = demonstration.replace("../../../deploy/demo/caller.secret", "own.secret");
+    let own = own.replace("../../../deploy/demo", &format!("{}/deploy/demo", env!("CARGO_MANIFEST_DIR")));
+    fs::write(directory.join("signer.toml"), own).unwrap();
+    fs::copy("tests/cmd/chat/policy.toml", directory.join("policy.toml")).unwrap();
+    fs::write(directory.join("own.secret"), "an-invented-secret-of-forty-characters-00").unwrap();
+    let config = directory.join("signer.toml");
+    let output = chat_signer(&["token", "--sub", "tom", "--config", config.to_str().unwrap()]).output().unwrap();
+    fs::remove_dir_all(&directory).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty());
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.starts_with("error: this configuration is not the demonstration"), "{error}");
+}
+
+#[test]
+fn keys_are_new_each_time_and_hashed_as_they_are_sent() {
+    let [one, other] = [json(&["hash-key", "--id", "orders"]), json(&["hash-key"])];
+    let key = one["key"].as_str().unwrap();
+    assert_ne!(one["key"], other["key"]);
+    assert!(key.starts_with("csk_") && key.len() == "csk_".len() + 43, "{key}");
+    assert_eq!(one["sha256"], hex(&sha256(key.as_bytes())));
+
+    let mut child = chat_signer(&["hash-key", "--stdin"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(format!("{key}\n").as_bytes()).unwrap();
+    let text = stdout(&child.wait_with_output().unwrap());
+    assert!(text.contains(one["sha256"].as_str().unwrap()) && !text.contains(key), "{text}");
+}
+
+#[test]
+fn nonces_are_new_each_time() {
+    let sign = || json(&["sign", "leancloud", "login", "--client-id", "tom"])["nonce"].clone();
+    assert_ne!(sign(), sign());
+}
+
+#[test]
+fn what_was_just_signed_verifies() {
+    let token = stdout(&run(&["sign", "talkjs", "token", "--client-id", "tom"]));
+    let verify = ["verify", "talkjs", "token", "--client-id", "tom", "--signature", token.trim()];
+    assert_eq!(stdout(&run(&verify)), "yes: it matches\n");
+    let ably = stdout(&run(&["sign", "ably", "token", "--client-id", "tom"]));
+    let verify = ["verify", "ably", "token", "--client-id", "tom", "--signature", ably.trim()];
+    assert_eq!(stdout(&run(&verify)), "yes: it matches\n");
+}
+
+#[test]
+fn a_mismatch_tells_neither_the_right_signature_nor_a_key() {
+    let fields = ["leancloud", "login", "--client-id", "tom", "--timestamp", "1700000000000", "--nonce", "n1"];
+    let right = json(&[&["sign"], fields.as_slice()].concat())["signature"].as_str().unwrap().to_owned();
+    for wrong in ["0".repeat(40), right.to_uppercase(), format!("{right}00")] {
+        for form in ["text", "json"] {
+            let verify = [&["verify"], fields.as_slice(), &["--signature", &wrong, "-o", form]].concat();
+            let output = run(&verify);
+            assert_eq!(output.status.code(), Some(1));
+            let told = String::from_utf8([output.stdout, output.stderr].concat()).unwrap().to_lowercase();
+            assert!(!told.contains(&right), "{told}");
+            assert!(!told.contains("demonstration-only"), "{told}");
+        }
+    }
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_none() {
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = chat_signer(&["hash-key"]).stdout(full).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().starts_with("error: the result can't be written"));
+}
