@@ -196,11 +196,12 @@ fn nearest(question: &Question<'_, '_>) -> Option<Nearest> {
     })
 }
 
-/// The client's roles in what is granted, each scope once, in order.
+/// The client's roles in what is granted, each scope once, in order; an empty word is no role.
 fn user_claims(case: Case<'_>, granted: &[Grant]) -> Vec<(Pattern, String)> {
     let ladder = &case.policy.document().ladder;
     let within = granted.iter().flat_map(|grant| case.facts.roles_within(case.client(), &grant.resource));
-    let mut claims: Vec<_> = within.map(|(scope, role)| (scope, ladder.word(role).to_owned())).collect();
+    let mut claims: Vec<_> =
+        within.map(|(scope, role)| (scope, role.map_or("", |role| ladder.word(role)).to_owned())).collect();
     claims.sort();
     claims.dedup();
     claims

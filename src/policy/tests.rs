@@ -242,6 +242,31 @@ fn user_claims_follow_precedence_and_never_tell_another_clients_token_roles() {
 }
 
 #[test]
+fn a_binding_to_a_rooms_channel_is_one_to_the_room() {
+    let mut rule = allow("owners", &[Action::Subscribe]);
+    rule.roles = Some(vec![OWNER]);
+    let mut document = document(vec![rule]);
+    document.entries.bindings.push(binding("tom", "lounge::$chat", OWNER));
+    let mut ann = user("ann");
+    ann.bindings = vec![(pattern("lounge::$chat::$typing"), OWNER)];
+    for resource in ["lounge", "lounge::$chat", "lounge::$chat:*"] {
+        let permit = decide(&document, &user("tom"), want("tom", resource, &[Action::Subscribe])).unwrap();
+        assert_eq!(permit.user_claims(), [(pattern("lounge"), "owner".to_owned())], "{resource}");
+        assert!(decide(&document, &ann, want("ann", resource, &[Action::Subscribe])).is_ok(), "{resource}");
+    }
+    assert!(decide(&document, &user("tom"), want("tom", "lounge:x", &[Action::Subscribe])).is_err());
+}
+
+#[test]
+fn no_role_is_told_where_a_wider_claim_would_give_one() {
+    let mut document = document(vec![allow("own", &[Action::Subscribe])]);
+    document.entries.bindings.push(binding("tom", "*", OWNER));
+    document.entries.bindings.push(Binding { role: None, ..binding("tom", "chat:x", GUEST) });
+    let permit = decide(&document, &user("tom"), want("tom", "chat:x", &[Action::Subscribe])).unwrap();
+    assert_eq!(permit.user_claims(), [(pattern("chat:x"), String::new()), (pattern("*"), "owner".to_owned())]);
+}
+
+#[test]
 fn nobody_outranks_whose_role_is_an_unlisted_word() {
     let mut rule = allow("kick", &[Action::Kick]);
     rule.targets = Some(TargetsAre::Outranked);
