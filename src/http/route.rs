@@ -5,26 +5,27 @@ use hyper::{Method, Request};
 
 use super::answer::{self, Form, Route};
 use super::render::{self, Shape};
-use super::{Answer, Code, Exchange, Failure};
+use super::{Answer, Code, Exchange, Failure, body};
 use crate::model::Vendor;
 use crate::runtime::Probe;
 use crate::vendor::{self, App};
 
 /// Answers a request, wherever it leads.
-pub(super) async fn answer(exchange: &Exchange<'_>, request: Request<Incoming>) -> Answer {
+pub(super) async fn answer(exchange: &Exchange<'_>, mut request: Request<Incoming>) -> Answer {
     if let Some(probe) = Probe::at(request.uri().path()) {
         return probed(exchange, probe, request.method());
     }
-    // The path is kept for the route, which outlives the request's head.
-    let uri = request.uri().clone();
-    let Some((app, name)) = below_v1(exchange, uri.path()) else {
+    let Some((app, name)) = below_v1(exchange, request.uri().path()) else {
         let detail = "There is nothing at this path. Signatures and tokens are at /v1/{app}/{operation}.";
         return render::failure(exchange, Shape::Problem, &Failure::plain(Code::NotFound, detail));
     };
     let result = match to(app, name) {
-        Some(route) => answer::operation(exchange, &route, request).await,
+        Some(route) => answer::operation(exchange, &route, &mut request).await,
         None => Err(unknown_operation(app)),
     };
+    if result.is_err() {
+        body::drain(request.into_body());
+    }
     result.unwrap_or_else(|failure| render::failure(exchange, shape(app), &failure))
 }
 
