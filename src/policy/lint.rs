@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::rule::{ClientIs, Document, Effect, Rule, Sanction, TargetsAre};
+use super::rule::{Binding, ClientIs, Document, Effect, Rule, Sanction, TargetsAre};
 use crate::model::{Action, ActionSet, CallerKind, Kind, Millis, Pattern, Template, Vendor};
 
 /// What a policy's warnings depend on, of the apps that it is for.
@@ -221,6 +221,10 @@ fn lint_entries(document: &Document, apps: &[AppFacts], now: Millis, warn: &mut 
             warn(Place::Conversation(index), why);
         }
     }
+    for index in outdone(&entries.bindings) {
+        let message = "this binding has no effect: another gives the same user a stronger role in the same scope";
+        warn(Place::Binding(index), message.to_owned());
+    }
     for (index, binding) in entries.bindings.iter().enumerate() {
         if let Some(why) = out_of_reach(&binding.scope, binding.app.as_deref(), apps) {
             warn(Place::Binding(index), why);
@@ -261,6 +265,18 @@ fn lint_sanctions(sanctions: &[Sanction], apps: &[AppFacts], now: Millis, warn: 
             "this entry has no effect: another for the same user holds wherever and whenever it does".to_owned(),
         );
     }
+}
+
+/// Bindings beside a stronger one of the same user in the same scope.
+fn outdone(bindings: &[Binding]) -> Vec<usize> {
+    let place = |binding: &'_ Binding| (binding.user.clone(), binding.scope.clone(), binding.app.clone());
+    let mut strongest = HashMap::new();
+    for binding in bindings {
+        let role = strongest.entry(place(binding)).or_insert(binding.role);
+        *role = binding.role.max(*role);
+    }
+    let weaker = bindings.iter().enumerate().filter(|(_, binding)| binding.role < strongest[&place(binding)]);
+    weaker.map(|(index, _)| index).collect()
 }
 
 /// Sanctions that another of the same user includes. Looked for among each user's own, of which there are few.

@@ -4,7 +4,7 @@
 //! conversation decides alone, by its most specific scope.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::register::{Entry, Register, homes};
@@ -72,20 +72,36 @@ impl Facts<'_> {
         let home = asked.home();
         let found = self.bindings(person, Some(&home));
         let (role, basis) = self.covering(person, &found, &home);
-        let parts = if home.exact().is_some() { BTreeSet::new() } else { self.parts(person, &found, &home) };
-        let role_in = |part: &Pattern| self.covering(person, &self.bindings(person, Some(part)), part).0;
-        Standing { role, basis, parts: parts.into_iter().map(|part| (part.clone(), role_in(&part))).collect() }
+        let parts = if home.exact().is_some() { Vec::new() } else { self.parts(person, &found, &home) };
+        Standing { role, basis, parts }
     }
 
     /// The parts of a pattern in which another role may count than throughout: those with a binding, and known rooms whose channels lie
     /// in it.
-    fn parts(&self, person: Person<'_>, found: &[Found<'_>], asked: &Pattern) -> BTreeSet<Pattern> {
-        let inside = found.iter().map(|binding| &*binding.scope).filter(|scope| asked.covers(scope) && *scope != asked);
-        let bound = |room: &Pattern| found.iter().any(|binding| *binding.scope == *room);
-        let known = |name: &str| self.registers.iter().any(|register| register.kind(name, person.app).is_some());
+    fn parts(&self, person: Person<'_>, found: &[Found<'_>], asked: &Pattern) -> Vec<(Pattern, Option<Role>)> {
         let rooms = homes(asked.prefix()).into_iter().flatten().map(|name| Pattern::Exact(name.to_owned()));
-        let rooms = rooms.filter(|room| bound(room) || known(room.prefix()));
-        inside.cloned().chain(rooms).collect()
+        let rooms: Vec<Pattern> = rooms.filter(|room| self.knows(room, person.app)).collect();
+        let role_in = |part: &Pattern| self.covering(person, &self.bindings(person, Some(part)), part).0;
+        let mut parts: BTreeMap<&Pattern, Option<Role>> = rooms.iter().map(|room| (room, role_in(room))).collect();
+        for binding in found {
+            let scope = &*binding.scope;
+            let is_room = scope.exact().is_some_and(|name| homes(asked.prefix()).contains(&Some(name)));
+            let touches = is_room || asked.covers(scope) && scope != asked;
+            match parts.get_mut(scope) {
+                _ if !touches => {}
+                // In its own scope nothing is more specific, and no source comes before the first.
+                Some(role) if binding.source == 0 => *role = binding.role.max(*role),
+                Some(_) => {}
+                None if binding.source == 0 => drop(parts.insert(scope, binding.role)),
+                None => drop(parts.insert(scope, role_in(scope))),
+            }
+        }
+        parts.into_iter().map(|(part, role)| (part.clone(), role)).collect()
+    }
+
+    /// Whether a conversation has an entry of its own.
+    fn knows(&self, conversation: &Pattern, app: &str) -> bool {
+        self.registers.iter().any(|register| register.kind(conversation.prefix(), app).is_some())
     }
 
     /// The role that counts for what is in no conversation: that of scope `*`.

@@ -151,7 +151,8 @@ fn a_ban_in_a_channel_denies_its_pattern_its_room_and_its_other_spelling() {
     document.entries.bans.push(sanction("eve", "chat:x"));
     for resource in ["chat:x", "chat:*", "*", "chat:x::$chat", "chat:x:*", "chat:x::$chat::$typing"] {
         let denial = denial(&document, &user("eve"), want("eve", resource, &[Action::Subscribe]));
-        let part = if ["chat:*", "*", "chat:x:*"].contains(&resource) { "; ask for other conversations by name" } else { "" };
+        let part =
+            if ["chat:*", "*", "chat:x:*"].contains(&resource) { "; ask for other conversations by name" } else { "" };
         assert_eq!(denial.public(), format!("eve is banned in chat:x{part}: spam"), "{resource}");
         assert_eq!(denial.code(), "banned");
     }
@@ -445,10 +446,12 @@ fn warns_of_login_without_create_and_of_entries_without_effect() {
     entries.mutes.push(Sanction { app: Some("lean".into()), ..sanction("eve", "*") });
     entries.blocks.push(Block { user: "carol".to_owned(), conversation: pattern("c1"), app: Some("able".into()) });
     entries.bindings.push(Binding { app: Some("lean".into()), ..binding("tom", "chat:*", GUEST) });
+    entries.bindings.extend([binding("ann", "chat:*", GUEST), binding("ann", "chat:*", OWNER)]);
     let places: Vec<_> = warnings(&document).into_iter().map(|(place, _)| place).collect();
     let expected = [
         Place::Policy,
         Place::Conversation(0),
+        Place::Binding(1),
         Place::Binding(0),
         Place::Ban(0),
         Place::Ban(1),
