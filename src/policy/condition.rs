@@ -227,7 +227,7 @@ fn role_miss(roles: Option<&[Role]>, name: &str, standing: &Standing, question: 
 }
 
 fn kinds(rule: &Rule, question: &Question<'_, '_>) -> bool {
-    given(rule.kinds.as_deref(), |kinds| enough(rule.effect, question.scene.kinds(), |(kind, _)| kinds.contains(&kind)))
+    given(rule.kinds.as_deref(), |kinds| enough(rule.effect, question.scene.kinds(), |(kind, _)| kinds.contains(kind)))
 }
 
 fn kinds_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
@@ -299,8 +299,8 @@ fn spoiler(condition: &str, rule: &Rule, question: &Question<'_, '_>) -> Option<
         "caller_roles" => by_role(&rule.caller_roles, question.scene.caller()),
         "kinds" => {
             let allowed = rule.kinds.as_deref().unwrap_or_default();
-            let unfit = |(kind, found): &(_, Pattern)| !allowed.contains(kind) && found != place;
-            question.scene.kinds().into_iter().find(unfit).map(|(_, found)| found)
+            let mut kinds = question.scene.kinds().iter();
+            kinds.find(|(kind, found)| !allowed.contains(kind) && found != place).map(|(_, found)| found.clone())
         }
         _ => None,
     }
