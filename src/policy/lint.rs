@@ -178,27 +178,36 @@ fn subset<T: PartialEq>(inner: Option<&[T]>, outer: Option<&[T]>) -> bool {
 
 /// LeanCloud signs `login` and `create` without members alike, so who has one without the other has neither.
 fn login_without_create(document: &Document, app: &AppFacts) -> Option<String> {
-    let allows = |action| {
+    let allows = |action, kind| {
         let mut rules =
             document.rules.iter().filter(|rule| rule.effect == Effect::Allow && rule.actions.contains(action));
-        rules.any(|rule| rule.apps.as_deref().is_none_or(|apps| apps.contains(&app.name)))
+        rules.any(|rule| {
+            rule.apps.as_deref().is_none_or(|apps| apps.contains(&app.name))
+                && rule.callers.as_deref().is_none_or(|callers| callers.contains(&kind))
+                && match kind {
+                    CallerKind::User => rule.services.is_none(),
+                    CallerKind::Service => rule.client() == ClientIs::Anyone,
+                }
+        })
     };
-    let (given, missing) = match (allows(Action::Login), allows(Action::Create)) {
-        (true, false) => ("login", "create"),
-        (false, true) => ("create", "login"),
-        _ => return None,
-    };
-    let name = &app.name;
-    Some(format!(
-        "nobody can {given} at `{name}`: LeanCloud's signatures for login and for create without members are the same, so both \
-         must be allowed, and no rule allows {missing}"
-    ))
+    [CallerKind::User, CallerKind::Service].into_iter().find_map(|kind| {
+        let (given, missing) = match (allows(Action::Login, kind), allows(Action::Create, kind)) {
+            (true, false) => ("login", "create"),
+            (false, true) => ("create", "login"),
+            _ => return None,
+        };
+        let (kind, name) = (kind.as_str(), &app.name);
+        Some(format!(
+            "no {kind} gets {given} at `{name}`: LeanCloud's signatures for login and for create without members are the \
+             same, so both must be allowed, and no rule allows a {kind} to {missing}"
+        ))
+    })
 }
 
 fn lint_entries(document: &Document, apps: &[AppFacts], now: Millis, warn: &mut impl FnMut(Place, String)) {
     let entries = &document.entries;
     for (index, conversation) in entries.conversations.iter().enumerate() {
-        if conversation.people.is_empty() && matches!(conversation.kind, Kind::Group | Kind::Temporary) {
+        if conversation.people.is_empty() && conversation.kind == Kind::by_id(&conversation.id) {
             let kind = conversation.kind;
             warn(
                 Place::Conversation(index),

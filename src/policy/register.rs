@@ -79,8 +79,8 @@ impl Register {
                 let tenure = Tenure { scope, app: conversation.app.clone(), role: *role, listed: true };
                 register.file(user, Entry::Role(tenure));
             }
-            let home = Pattern::Exact(conversation.id.clone()).home();
-            register.note_kind(home.prefix(), conversation.app.clone(), conversation.kind);
+            let scope = Pattern::Exact(conversation.id.clone());
+            register.note_kind(scope.home().prefix(), conversation.app.clone(), conversation.kind);
         }
         register.people.values_mut().for_each(Dossier::sort);
         register.by_kind.values_mut().for_each(|known| known.sort_unstable());
@@ -212,7 +212,7 @@ impl<T: Named> Sorted<T> for [T] {
 
 /// The rooms, outside the namespace itself, whose channels lie in the namespace `prefix`: `room` for `room:*`, `room::*` and
 /// `room::$chat:*`.
-fn homes(prefix: &str) -> [Option<&str>; 3] {
+pub(super) fn homes(prefix: &str) -> [Option<&str>; 3] {
     let before = prefix.strip_suffix(':');
     [before, before.and_then(|name| name.strip_suffix(':')), room(prefix)]
 }

@@ -3,7 +3,11 @@
 //! The sources are asked in order of precedence: registers first, the caller's token last. The first with a binding that covers the
 //! conversation decides alone, by its most specific scope.
 
-use super::register::{Entry, Register};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt;
+
+use super::register::{Entry, Register, homes};
 use crate::model::{Kind, Ladder, Pattern, Role};
 
 /// What the policy needs to know of the world for one decision.
@@ -16,13 +20,11 @@ pub struct Facts<'a> {
 /// Someone's role in a conversation, or in all of a pattern's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Standing {
-    /// The role; for a pattern the weakest over the binding that covers it and all that overlap it.
+    /// The role that counts wherever nothing more special does.
     pub(super) role: Option<Role>,
-    /// The strongest, for a pattern; otherwise the same.
-    pub(super) strongest: Option<Role>,
     /// By whose word.
     pub(super) basis: Basis,
-    /// For a pattern: the role that counts in each scope with a binding of its own.
+    /// For a pattern: the role that counts in each part of it for which there is something more special.
     pub(super) parts: Vec<(Pattern, Option<Role>)>,
 }
 
@@ -56,7 +58,8 @@ pub(super) struct Person<'a> {
 
 /// A binding that was found, as far as deciding goes.
 struct Found<'a> {
-    scope: &'a Pattern,
+    /// The conversation itself, where the binding names a part of a room.
+    scope: Cow<'a, Pattern>,
     role: Option<Role>,
     listed: bool,
     /// Which source it is from: the place in [`Facts::registers`], or one past for the token.
@@ -64,52 +67,57 @@ struct Found<'a> {
 }
 
 impl Facts<'_> {
-    /// The role that counts for a conversation, or over a pattern.
+    /// The roles that count for a conversation, or over a pattern: by name they would be the same.
     pub(super) fn standing(&self, person: Person<'_>, asked: &Pattern) -> Standing {
         let home = asked.home();
         let found = self.bindings(person, Some(&home));
         let (role, basis) = self.covering(person, &found, &home);
-        if matches!(home, Pattern::Exact(_)) {
-            return Standing { role, strongest: role, basis, parts: Vec::new() };
-        }
-        let overlapping = || found.iter().filter(|found| found.scope.overlaps(&home));
-        // Looked up for each part: to go through all that was found would take a person of many bindings quadratic time.
+        let parts = if home.exact().is_some() { BTreeSet::new() } else { self.parts(person, &found, &home) };
         let role_in = |part: &Pattern| self.covering(person, &self.bindings(person, Some(part)), part).0;
-        let parts = overlapping().map(|part| (part.scope.clone(), role_in(part.scope))).collect();
-        let weakest = overlapping().map(|found| found.role).fold(role, Option::min);
-        let strongest = overlapping().map(|found| found.role).fold(role, Option::max);
-        Standing { role: weakest, strongest, basis, parts }
+        Standing { role, basis, parts: parts.into_iter().map(|part| (part.clone(), role_in(&part))).collect() }
+    }
+
+    /// The parts of a pattern in which another role may count than throughout: those with a binding, and known rooms whose channels lie
+    /// in it.
+    fn parts(&self, person: Person<'_>, found: &[Found<'_>], asked: &Pattern) -> BTreeSet<Pattern> {
+        let inside = found.iter().map(|binding| &*binding.scope).filter(|scope| asked.covers(scope) && *scope != asked);
+        let bound = |room: &Pattern| found.iter().any(|binding| *binding.scope == *room);
+        let known = |name: &str| self.registers.iter().any(|register| register.kind(name, person.app).is_some());
+        let rooms = homes(asked.prefix()).into_iter().flatten().map(|name| Pattern::Exact(name.to_owned()));
+        let rooms = rooms.filter(|room| bound(room) || known(room.prefix()));
+        inside.cloned().chain(rooms).collect()
     }
 
     /// The role that counts for what is in no conversation: that of scope `*`.
     pub(super) fn standing_everywhere(&self, person: Person<'_>) -> Standing {
         let found = self.bindings(person, None);
         let (role, basis) = self.covering(person, &found, &Pattern::Everything);
-        Standing { role, strongest: role, basis, parts: Vec::new() }
+        Standing { role, basis, parts: Vec::new() }
     }
 
     /// What each scope of a person's bindings says for good, after precedence: scopes that a stronger source covers are left out.
-    pub(super) fn roles_within(&self, person: Person<'_>, asked: &Pattern) -> Vec<(Pattern, Role)> {
+    /// `None` is no role, which must be told too: a wider scope's would take its place.
+    pub(super) fn roles_within(&self, person: Person<'_>, asked: &Pattern) -> Vec<(Pattern, Option<Role>)> {
         let found = self.bindings(person, Some(asked));
         let overlapping = found.iter().filter(|binding| binding.scope.overlaps(asked));
         let roles = overlapping.filter_map(|binding| {
-            let near = self.bindings(person, Some(binding.scope));
-            if near.iter().any(|other| other.source < binding.source && other.scope.covers(binding.scope)) {
+            let near = self.bindings(person, Some(&binding.scope));
+            if near.iter().any(|other| other.source < binding.source && other.scope.covers(&binding.scope)) {
                 return None;
             }
             let same_scope = |other: &&Found<'_>| other.source == binding.source && other.scope == binding.scope;
             let strongest = near.iter().filter(same_scope).map(|other| other.role).max().flatten();
-            Some((binding.scope.clone(), strongest?))
+            Some((binding.scope.clone().into_owned(), strongest))
         });
         roles.collect()
     }
 
     /// The kind of a conversation.
     pub(super) fn kind(&self, name: &str, app: &str) -> Kind {
-        if name.starts_with("_tmp:") {
-            return Kind::Temporary;
+        match Kind::by_id(name) {
+            Kind::Temporary => Kind::Temporary,
+            other => self.registers.iter().find_map(|register| register.kind(name, app)).unwrap_or(other),
         }
-        self.registers.iter().find_map(|register| register.kind(name, app)).unwrap_or(Kind::Group)
     }
 
     /// All bindings that may touch a place, in order of precedence; those for everywhere, where there is none.
@@ -118,13 +126,13 @@ impl Facts<'_> {
         for (source, register) in self.registers.iter().enumerate() {
             for entry in register.about(person.name, person.app, place) {
                 if let Entry::Role(tenure) = entry {
-                    found.push(Found { scope: &tenure.scope, role: tenure.role, listed: tenure.listed, source });
+                    found.push(Found { scope: tenure.scope.home(), role: tenure.role, listed: tenure.listed, source });
                 }
             }
         }
         let source = self.registers.len();
         found.extend(person.token.iter().map(|(scope, role)| Found {
-            scope,
+            scope: scope.home(),
             role: Some(*role),
             listed: false,
             source,
@@ -148,7 +156,7 @@ impl Facts<'_> {
     }
 
     fn basis(&self, binding: &Found<'_>) -> Basis {
-        let scope = || binding.scope.clone();
+        let scope = || binding.scope.clone().into_owned();
         match binding.role {
             _ if binding.source == self.registers.len() => Basis::Token(scope()),
             None => Basis::Unlisted(scope()),
@@ -159,23 +167,36 @@ impl Facts<'_> {
 }
 
 impl Standing {
+    /// Every role that counts somewhere in what was asked for.
+    pub(super) fn roles(&self) -> impl Iterator<Item = Option<Role>> {
+        std::iter::once(self.role).chain(self.parts.iter().map(|(_, role)| *role))
+    }
+
     /// In words that follow a name: "is member by the conversation's list".
     pub(super) fn describe(&self, ladder: &Ladder) -> String {
-        let Some(role) = self.role else {
-            return match &self.basis {
-                Basis::Unlisted(scope) => {
-                    format!("has no role (the binding to {scope} names a role that the policy does not list)")
-                }
-                _ => "has no role".to_owned(),
-            };
+        let here = match (self.role, &self.basis) {
+            (None, Basis::Unlisted(scope)) => {
+                format!("has no role (the binding to {scope} names a role that the policy does not list)")
+            }
+            (None, _) => "has no role".to_owned(),
+            (Some(role), basis) => format!("is {}{basis}", ladder.word(role)),
         };
-        let by = match &self.basis {
-            Basis::List => "by the conversation's list".to_owned(),
-            Basis::Binding(scope) => format!("by a binding to {scope}"),
-            Basis::Token(scope) => format!("by the caller's token for {scope}"),
-            Basis::Default => "by default".to_owned(),
-            Basis::Unlisted(_) | Basis::Nothing => "in part".to_owned(),
-        };
-        format!("is {} {by}", ladder.word(role))
+        match self.parts.iter().find(|(_, role)| *role != self.role) {
+            Some((part, Some(role))) => format!("{here}, but {} in {part}", ladder.word(*role)),
+            Some((part, None)) => format!("{here}, but has no role in {part}"),
+            None => here,
+        }
+    }
+}
+
+impl fmt::Display for Basis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Basis::List => f.write_str(" by the conversation's list"),
+            Basis::Binding(scope) => write!(f, " by a binding to {scope}"),
+            Basis::Token(scope) => write!(f, " by the caller's token for {scope}"),
+            Basis::Default => f.write_str(" by default"),
+            Basis::Unlisted(_) | Basis::Nothing => Ok(()),
+        }
     }
 }
