@@ -77,6 +77,21 @@ impl Authenticators {
         if header == AUTHORIZATION { self.by_token(value, app, now) } else { self.by_key(header, value, app) }
     }
 
+    /// Whether some credential that this authenticator accepts could be this subject's.
+    ///
+    /// # Errors
+    /// Why none could.
+    pub fn check_subject(&self, authenticator: &Authenticator, subject: &str) -> Result<(), Refusal> {
+        match authenticator {
+            Authenticator::Jwt(jwt) => {
+                jwt.check_subject(subject)?;
+                self.check_own(jwt, subject)
+            }
+            Authenticator::ApiKey(api_key) if api_key.has(subject) => Ok(()),
+            Authenticator::ApiKey(_) => Err(Refusal::new("it has no API key of this id")),
+        }
+    }
+
     /// All of them, in order.
     pub fn all(&self) -> &[Authenticator] {
         &self.all
