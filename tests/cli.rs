@@ -202,3 +202,27 @@ fn a_result_that_cannot_be_written_is_none() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().starts_with("error: the result can't be written"));
 }
+
+#[test]
+fn whoever_stops_listening_stops_nothing() {
+    let probe = ["probe", "--admin", "127.0.0.1:1"];
+    let results = [&probe[..], &["probe", "--admin", "127.0.0.1:1", "-o", "json"]];
+    let mistaken = [&["serve", "--config", "tests/cmd/broken/signer.toml"][..], &["probe", "--config", "nowhere"]];
+    for arguments in [results, mistaken].concat() {
+        let closed = || std::io::pipe().unwrap().1;
+        let mut child = chat_signer(arguments).stdout(closed()).stderr(closed()).spawn().unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(1), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_probe_says_what_it_found() {
+    let probe = |form: &str| {
+        let output = chat_signer(&["probe", "--admin", "127.0.0.1:1", "-o", form]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap())
+    };
+    let [out, err] = probe("text");
+    assert!(out.is_empty() && err.starts_with("127.0.0.1:1 does not answer: "), "{out}{err}");
+    assert_eq!(probe("json"), ["{\"checks\":[],\"ready\":false}\n".to_owned(), String::new()]);
+}
