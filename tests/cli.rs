@@ -20,6 +20,21 @@ fn run(arguments: &[&str]) -> Output {
     chat_signer(arguments).args(CONFIG).output().unwrap()
 }
 
+/// Runs it with the usual configuration, changed.
+fn run_with(name: &str, change: impl Fn(&str) -> String, arguments: &[&str]) -> Output {
+    let directory = std::env::temp_dir().join(format!("chat-signer-cli-{name}-{}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    let changed = change(&fs::read_to_string("tests/cmd/chat/signer.toml").unwrap());
+    let changed = changed.replace("../../../deploy/demo", &format!("{}/deploy/demo", env!("CARGO_MANIFEST_DIR")));
+    fs::write(directory.join("signer.toml"), changed).unwrap();
+    fs::copy("tests/cmd/chat/policy.toml", directory.join("policy.toml")).unwrap();
+    fs::write(directory.join("own.secret"), "an-invented-secret-of-forty-characters-00").unwrap();
+    let config = directory.join("signer.toml");
+    let output = chat_signer(arguments).arg("--config").arg(config).output().unwrap();
+    fs::remove_dir_all(&directory).unwrap();
+    output
+}
+
 fn stdout(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout.clone()).unwrap()
@@ -58,21 +73,80 @@ fn a_token_lives_as_long_as_asked() {
 
 #[test]
 fn only_the_demonstration_makes_tokens() {
-    let directory = std::env::temp_dir().join(format!("chat-signer-cli-{}", std::process::id()));
-    fs::create_dir_all(&directory).unwrap();
-    let demonstration = fs::read_to_string("tests/cmd/chat/signer.toml").unwrap();
-    let own = demonstration.replace("../../../deploy/demo/caller.secret", "own.secret");
-    let own = own.replace("../../../deploy/demo", &format!("{}/deploy/demo", env!("CARGO_MANIFEST_DIR")));
-    fs::write(directory.join("signer.toml"), own).unwrap();
-    fs::copy("tests/cmd/chat/policy.toml", directory.join("policy.toml")).unwrap();
-    fs::write(directory.join("own.secret"), "an-invented-secret-of-forty-characters-00").unwrap();
-    let config = directory.join("signer.toml");
-    let output = chat_signer(&["token", "--sub", "tom", "--config", config.to_str().unwrap()]).output().unwrap();
-    fs::remove_dir_all(&directory).unwrap();
+    let public = "9b0b9866160887802d382386a3d037755cdd8a6d2a3e1d39efa5358ef3046301";
+    let own = |demonstration: &str| {
+        demonstration.replace("../../../deploy/demo/caller.secret", "own.secret").replace(public, &"0f".repeat(32))
+    };
+    let output = run_with("own-caller", own, &["token", "--sub", "tom"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(output.stdout.is_empty());
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.starts_with("error: this configuration is not the demonstration"), "{error}");
+}
+
+#[test]
+fn a_supposed_caller_has_the_roles_that_its_token_could_give() {
+    let notes = |name: &str, without: &[&str]| {
+        let change = |text: &str| without.iter().fold(text.to_owned(), |text, line| text.replace(line, ""));
+        let arguments = ["explain", "ably", "login", "--as", "tom", "--roles", "member,chat:*=member"];
+        let output = run_with(name, change, &arguments);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let (roles, bindings) = ("roles = \"roles\"\n", "bindings = \"bindings\"\n");
+    let nowhere =
+        "note: the role member at chat:* counts for nothing: demo has no `bindings`, so it gives roles at * alone\n";
+    let nothing = |scope: &str| format!("note: the role member at {scope} counts for nothing: demo gives no roles\n");
+    assert_eq!(notes("all", &[]), "");
+    assert_eq!(notes("no-roles", &[roles]), "");
+    assert_eq!(notes("no-bindings", &[bindings]), nowhere);
+    assert_eq!(notes("neither", &[roles, bindings]), nothing("*") + &nothing("chat:*"));
+    assert_eq!(notes("no-max-role", &["max_role = \"moderator\"\n"]), nothing("*") + &nothing("chat:*"));
+}
+
+#[test]
+fn a_supposed_caller_could_have_a_credential() {
+    let partner = r#"
+[[authenticators]]
+name = "partner"
+type = "jwt"
+caller = "user"
+issuer = "https://partner.example.com/"
+audience = ["chat"]
+algorithms = ["HS256"]
+secret = { file = "../../../deploy/demo/caller.secret" }
+subject_prefix = "partner."
+"#;
+    let refused = |name: &str, more: &[&str]| {
+        let change = |text: &str| format!("{text}{partner}");
+        let arguments = [&["explain", "leancloud", "login", "--client-id", "tom"], more].concat();
+        let output = run_with(name, change, &arguments);
+        let told = String::from_utf8(output.stderr).unwrap();
+        if output.status.code() == Some(2) { told } else { String::new() }
+    };
+    assert_eq!(refused("of-first", &["--as", "tom"]), "");
+    assert_eq!(refused("of-partner", &["--as", "partner.tom"]), "");
+    assert_eq!(
+        refused("star", &["--as", "*"]),
+        "error: demo accepts no user `*`: the token's subject must not be `*`\n"
+    );
+    assert_eq!(
+        refused("foreign", &["--as", "partner.tom", "--authenticator", "demo"]),
+        "error: demo accepts no user `partner.tom`: the token's subject starts with what marks another issuer's subjects\n"
+    );
+    assert_eq!(
+        refused("unprefixed", &["--as", "tom", "--authenticator", "partner"]),
+        "error: partner accepts no user `tom`: its subjects start with `partner.`\n"
+    );
+    assert_eq!(
+        refused("bare", &["--as", "partner.", "--authenticator", "partner"]),
+        "error: partner accepts no user `partner.`: the token's subject must not be empty\n"
+    );
+    assert_eq!(refused("key", &["--service", "orders"]), "");
+    assert_eq!(
+        refused("no-key", &["--service", "order"]),
+        "error: backend accepts no service `order`: it has no API key of this id\n"
+    );
 }
 
 #[test]
@@ -127,4 +201,28 @@ fn a_result_that_cannot_be_written_is_none() {
     let output = chat_signer(&["hash-key"]).stdout(full).stderr(Stdio::piped()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().starts_with("error: the result can't be written"));
+}
+
+#[test]
+fn whoever_stops_listening_stops_nothing() {
+    let probe = ["probe", "--admin", "127.0.0.1:1"];
+    let results = [&probe[..], &["probe", "--admin", "127.0.0.1:1", "-o", "json"]];
+    let mistaken = [&["serve", "--config", "tests/cmd/broken/signer.toml"][..], &["probe", "--config", "nowhere"]];
+    for arguments in [results, mistaken].concat() {
+        let closed = || std::io::pipe().unwrap().1;
+        let mut child = chat_signer(arguments).stdout(closed()).stderr(closed()).spawn().unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(1), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_probe_says_what_it_found() {
+    let probe = |form: &str| {
+        let output = chat_signer(&["probe", "--admin", "127.0.0.1:1", "-o", form]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap())
+    };
+    let [out, err] = probe("text");
+    assert!(out.is_empty() && err.starts_with("127.0.0.1:1 does not answer: "), "{out}{err}");
+    assert_eq!(probe("json"), ["{\"checks\":[],\"ready\":false}\n".to_owned(), String::new()]);
 }

@@ -83,6 +83,23 @@ fn the_demonstration_is_right() {
 }
 
 #[test]
+fn whoever_trusts_the_demonstrations_api_key_is_a_demonstration() {
+    let dir = scratch("demonstration-key");
+    fs::copy("tests/config/minimal.toml", dir.join("policy.toml")).unwrap();
+    let left_in = fs::read_to_string("tests/config/demonstration-left-in/signer.toml").unwrap();
+    let demo = fs::canonicalize("deploy/demo").unwrap();
+    let signer = left_in.replace("../../../deploy/demo", demo.to_str().unwrap()).replace("../minimal", "policy");
+    let own = "f0e1d2c3b4a5968778695a4b3c2d1e0ff0e1d2c3b4a5968778695a4b3c2d1e0f";
+    let public = "9b0b9866160887802d382386a3d037755cdd8a6d2a3e1d39efa5358ef3046301";
+    for (text, demonstration) in [(signer.replace(own, public), true), (signer, false)] {
+        fs::write(dir.join("signer.toml"), text).unwrap();
+        let loaded = load(&dir.join("signer.toml"));
+        assert_eq!(loaded.report.is_empty(), demonstration, "{}", loaded.report.render(false));
+        assert_eq!(loaded.settings.unwrap().demonstration, demonstration);
+    }
+}
+
+#[test]
 fn what_everyone_can_read_is_a_warning() {
     let dir = scratch("readable");
     fs::write(dir.join("policy.toml"), include_str!("config/minimal.toml")).unwrap();

@@ -90,7 +90,7 @@ pub fn run() -> ExitCode {
         Command::Test(arguments) => test::run(&common, &arguments),
         Command::Token(arguments) => token::run(&common, &arguments),
         Command::HashKey(arguments) => hash_key::run(&common, &arguments),
-        Command::Probe(arguments) => Ok(probe::run(&common, &arguments)),
+        Command::Probe(arguments) => probe::run(&common, &arguments),
     };
     done.unwrap_or_else(Stop::report)
 }

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::demo::DemoCaller;
-use super::file::Span;
 use super::reader::{Section, quoted};
 use super::secret::Vault;
 use super::{api_key, jwt, later};
@@ -20,8 +19,8 @@ pub(super) struct Callers {
     pub(super) names: Vec<String>,
     /// What makes a token that this configuration takes, if it trusts the demonstration's secret.
     pub(super) demo: Option<DemoCaller>,
-    /// Where the hash of the demonstration's API key stands, if it does.
-    pub(super) demo_key: Option<Span>,
+    /// Whether it trusts the demonstration's API key.
+    pub(super) demo_key: bool,
     /// Each issuer, and who has it.
     pub(super) issuers: HashMap<String, String>,
     /// For each issuer, what it puts before its subjects, as which kind of caller, and its authenticator's name.

@@ -66,7 +66,7 @@ pub struct Settings {
     pub audit: AuditTo,
     /// How the program ends.
     pub shutdown: Shutdown,
-    /// Whether callers are trusted by the demonstration's secret, which everyone knows.
+    /// Whether callers are trusted by the demonstration's secret or API key, which everyone knows.
     pub demonstration: bool,
     /// What it takes to make such a caller's token.
     pub demo_caller: Option<DemoCaller>,
@@ -153,9 +153,9 @@ fn settings(
 
     let known = Names { ladder: &ladder, apps: &apps.names, authenticators: &callers.names };
     let document = document(policy_root?, &known, &apps.facts, policy_text);
+    let demonstration = callers.public().is_some();
     let authenticators = Authenticators::new(callers.authenticators);
     let engine = Engine { apps: apps.ready, authenticators, policy: Policy::new(document) };
-    let demonstration = callers.demo.is_some();
     Some(Settings { engine, server, admin, audit, shutdown, demonstration, demo_caller: callers.demo })
 }
 
