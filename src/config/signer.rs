@@ -15,7 +15,7 @@ pub struct Server {
     pub listen: SocketAddr,
     /// The longest body it takes, in bytes.
     pub body_limit: usize,
-    /// How long a request may take.
+    /// How long a body may take to arrive, and the header of a connection's first request.
     pub request_timeout: Duration,
     /// Which other origins' pages may ask, if any.
     pub cors: Option<Cors>,
