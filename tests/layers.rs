@@ -80,6 +80,18 @@ fn the_checks_can_fail() {
     let read = arrows(&[("policy".to_owned(), PathBuf::new(), without_comments(code))]);
     let expected = ["crypto", "model", "secret"].map(|to| arrow("policy", to));
     assert_eq!(read, BTreeSet::from(expected));
+
+    let read = |path: &str, code: &str| arrows(&[("policy".to_owned(), PathBuf::from(path), code.to_owned())]);
+    let (one, two) = ("use super::engine::Engine;", "use super::super::{engine, rule};");
+    let escape = BTreeSet::from([arrow("policy", "engine")]);
+    for (path, code) in [("policy.rs", one), ("policy/mod.rs", one), ("policy/a.rs", two), ("policy/a/mod.rs", two)] {
+        assert_eq!(read(path, code), escape, "{path}");
+    }
+    assert_eq!(read("policy.rs", "mod tests { use super::super::engine; }"), escape);
+    for (path, code) in [("policy/a.rs", one), ("policy/a/b.rs", two), ("policy.rs", "use super::*; use super::Rule;")]
+    {
+        assert_eq!(read(path, code), BTreeSet::new(), "{path}");
+    }
 }
 
 fn complaints(arrows: &BTreeSet<(String, String)>) -> Vec<String> {
@@ -129,21 +141,32 @@ fn walk<'a>(start: &str, path: &mut Vec<&'a str>, next: &BTreeMap<&'a str, Vec<&
 /// Every `crate::module` that a source names, from the module it stands in.
 fn arrows(sources: &[(String, PathBuf, String)]) -> BTreeSet<(String, String)> {
     let mut arrows = BTreeSet::new();
-    for (module, _, code) in sources {
-        for path in ["crate::", "chat_signer::"] {
-            for (at, _) in code.match_indices(path) {
-                for to in heads(&code[at + path.len()..]) {
-                    if to != *module {
-                        arrows.insert((module.clone(), to));
-                    }
-                }
-            }
-        }
+    for (module, path, code) in sources {
+        let absolute = ["crate::", "chat_signer::"].into_iter().flat_map(|root| behind(code, root)).flat_map(heads);
+        // Behind `super::` there may be anything of a module's own, too.
+        let relative = escapes(path, code).flat_map(heads).filter(|to| layer(to).is_some());
+        let others = absolute.chain(relative).filter(|to| to != module);
+        arrows.extend(others.map(|to| (module.clone(), to)));
     }
     arrows
 }
 
-/// The first segments behind `crate::`: one name, or those in braces.
+/// What stands behind each place of `path`.
+fn behind<'a>(code: &'a str, path: &'a str) -> impl Iterator<Item = &'a str> {
+    code.match_indices(path).map(move |(at, _)| &code[at + path.len()..])
+}
+
+/// What stands behind at least as many `super::` as lead from the file at this path to the crate's root.
+fn escapes<'a>(path: &Path, code: &'a str) -> impl Iterator<Item = &'a str> {
+    let depth = path.iter().filter(|part| *part != "mod.rs").count().max(1);
+    let starts = code.match_indices("super::").filter(|(at, _)| !code[..*at].ends_with("super::"));
+    starts.filter_map(move |(at, _)| {
+        let rest = code[at..].trim_start_matches("super::");
+        (code.len() - at - rest.len() >= depth * "super::".len()).then_some(rest)
+    })
+}
+
+/// The first segments behind `crate::` or the like: one name, or those in braces.
 fn heads(rest: &str) -> Vec<String> {
     let name = |text: &str| text.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
     let Some(group) = rest.strip_prefix('{') else {
@@ -163,7 +186,7 @@ fn heads(rest: &str) -> Vec<String> {
     top.split(',').map(name).filter(|head| !head.is_empty()).collect()
 }
 
-/// Every source file: its top-level module, its path, and its code without comments.
+/// Every source file: its top-level module, its path in `src`, and its code without comments.
 fn sources() -> Vec<(String, PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
@@ -173,7 +196,7 @@ fn sources() -> Vec<(String, PathBuf, String)> {
         let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
         let module = first.strip_suffix(".rs").unwrap_or(first).to_owned();
         let code = without_comments(&fs::read_to_string(&path).unwrap());
-        (module, path, code)
+        (module, inside.to_owned(), code)
     };
     files.into_iter().map(read).filter(|(module, ..)| module != "lib").collect()
 }
