@@ -99,6 +99,8 @@ pub enum Log {
 pub struct Setup {
     /// Further lines for `[server]`.
     pub server: String,
+    /// Further arguments.
+    pub arguments: &'static [&'static str],
     /// Where the audit log goes.
     pub audit: Stdio,
     /// What becomes of the log once the server listens.
@@ -107,7 +109,7 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Setup {
-        Setup { server: String::new(), audit: Stdio::null(), log: Log::Read }
+        Setup { server: String::new(), arguments: &[], audit: Stdio::null(), log: Log::Read }
     }
 }
 
@@ -137,27 +139,23 @@ impl Server {
     }
 
     pub fn with(setup: Setup) -> Server {
-        let directory = directory();
-        let hash = chat_signer::crypto::hex(&chat_signer::crypto::sha256(SERVICE_KEY.as_bytes()));
-        let configuration = CONFIGURATION.replace("{server}", &setup.server).replace("{service_hash}", &hash);
-        fs::write(directory.join("signer.toml"), configuration).unwrap();
-        fs::write(directory.join("policy.toml"), POLICY).unwrap();
-        for (name, secret) in [
-            ("leancloud", "fake-leancloud-master-key"),
-            ("talkjs", "fake-talkjs-secret-key-0123456789abcdef"),
-            ("ably", "fakeapp.fakekey:fake-ably-secret-0123456789abcdef"),
-            ("caller", CALLER_SECRET),
-        ] {
-            fs::write(directory.join(format!("{name}.secret")), secret).unwrap();
-        }
-        let configuration = directory.join("signer.toml");
-        Server::run(directory, &configuration.display().to_string(), setup)
+        let configuration =
+            CONFIGURATION.replace("{server}", &setup.server).replace("{service_hash}", &hash(SERVICE_KEY));
+        let files = [
+            ("leancloud.secret", "fake-leancloud-master-key"),
+            ("talkjs.secret", "fake-talkjs-secret-key-0123456789abcdef"),
+            ("ably.secret", "fakeapp.fakekey:fake-ably-secret-0123456789abcdef"),
+            ("caller.secret", CALLER_SECRET),
+        ];
+        Server::run(lay_out(&configuration, POLICY, &files), setup)
     }
 
-    /// With a configuration that is there already.
-    pub fn run(directory: PathBuf, configuration: &str, setup: Setup) -> Server {
+    /// With the configuration that this directory holds; it is removed in the end.
+    pub fn run(directory: PathBuf, setup: Setup) -> Server {
         let mut child = Command::new(env!("CARGO_BIN_EXE_chat-signer"))
-            .args(["serve", "--config", configuration])
+            .args(["serve", "--config"])
+            .arg(directory.join("signer.toml"))
+            .args(setup.arguments)
             .stdout(setup.audit)
             .stderr(Stdio::piped())
             .spawn()
@@ -236,6 +234,20 @@ pub fn directory() -> PathBuf {
     let directory = std::env::temp_dir().join(name);
     fs::create_dir_all(&directory).unwrap();
     directory
+}
+
+/// Puts a configuration, its policy and the files that it names into a directory of their own.
+pub fn lay_out(configuration: &str, policy: &str, files: &[(&str, &str)]) -> PathBuf {
+    let directory = directory();
+    for (name, text) in [("signer.toml", configuration), ("policy.toml", policy)].iter().chain(files) {
+        fs::write(directory.join(name), text).unwrap();
+    }
+    directory
+}
+
+/// The SHA-256 of an API key, as the configuration has it.
+pub fn hash(key: &str) -> String {
+    chat_signer::crypto::hex(&chat_signer::crypto::sha256(key.as_bytes()))
 }
 
 fn listening(line: &str) -> Option<(SocketAddr, SocketAddr)> {

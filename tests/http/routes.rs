@@ -240,7 +240,7 @@ fn the_demonstration_answers_to_loopback_names_alone() {
         .replace("\"policy.toml\"", &format!("\"{root}/policy.toml\""));
     let configuration = directory.join("signer.toml");
     std::fs::write(&configuration, text).unwrap();
-    let server = Server::run(directory, &configuration.display().to_string(), Setup::default());
+    let server = Server::run(directory, Setup::default());
     let ask = |host: &str| server.ask(&format!("POST /v1/leancloud/login HTTP/1.1\r\n{host}\r\n"));
     for host in ["host: localhost\r\n", "host: 127.0.0.1:7480\r\n", "host: [::1]:1\r\n"] {
         assert_eq!(ask(host).status, 401, "{host}");

@@ -97,7 +97,7 @@ async fn a_connection_in_http2_is_not_quoted() {
     let (server, mut detector) = (world::server(Format::Text), detector());
     let tom = world::token("tom");
     detector.forbid_token("a caller's token", &tom);
-    let stream = TokioIo::new(TcpStream::connect(server.main).await.unwrap());
+    let stream = TokioIo::new(TcpStream::connect(server.0.main).await.unwrap());
     let (mut sender, connection) = handshake(TokioExecutor::new(), stream).await.unwrap();
     tokio::spawn(connection);
     for (header, value) in [("authorization", format!("Bearer {tom}")), ("x-api-key", world::KEY.to_owned())] {
