@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
 
 /// Longer than anything here takes on the slowest machine; only a test that fails waits so long.
@@ -103,11 +104,13 @@ pub struct Setup {
     pub audit: Stdio,
     /// What becomes of the log once the server listens.
     pub log: Log,
+    /// Further arguments of `serve`.
+    pub arguments: &'static [&'static str],
 }
 
 impl Default for Setup {
     fn default() -> Setup {
-        Setup { server: String::new(), audit: Stdio::null(), log: Log::Read }
+        Setup { server: String::new(), audit: Stdio::null(), log: Log::Read, arguments: &[] }
     }
 }
 
@@ -158,6 +161,7 @@ impl Server {
     pub fn run(directory: PathBuf, configuration: &str, setup: Setup) -> Server {
         let mut child = Command::new(env!("CARGO_BIN_EXE_chat-signer"))
             .args(["serve", "--config", configuration])
+            .args(setup.arguments)
             .stdout(setup.audit)
             .stderr(Stdio::piped())
             .spawn()
@@ -200,6 +204,12 @@ impl Server {
     pub fn signal(&self, name: &str) {
         let killed = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(killed.success());
+    }
+
+    /// Lets it write no file beyond this many bytes.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let limit = Rlimit { current: bytes, maximum: None };
+        prlimit(Pid::from_raw(self.child.id().cast_signed()), Resource::Fsize, limit).unwrap();
     }
 
     /// Waits for it to end by itself.
