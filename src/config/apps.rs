@@ -243,6 +243,9 @@ fn resource(item: &Item<'_>) -> Option<Template> {
         (Err(flaw), _) => flaw.to_string(),
         (_, Err(flaw)) => flaw,
         _ if item.name.starts_with(':') => "must not start with `:`".to_owned(),
+        _ if item.name.starts_with('[') && item.name.ends_with('*') => {
+            "must be a name, as it starts with `[`".to_owned()
+        }
         (_, Ok(template)) => return Some(template),
     };
     let help = "write a channel's name, \"ns:*\" or \"*\", with {client} or {claim:NAME} as whole segments where they are wanted";
