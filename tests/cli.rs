@@ -196,6 +196,89 @@ fn a_mismatch_tells_neither_the_right_signature_nor_a_key() {
 }
 
 #[test]
+fn what_the_server_would_refuse_is_refused() {
+    for (arguments, says) in [
+        ("explain ably publish --as tom --conv-id :x", "--conv-id must not start with `:`"),
+        ("explain ably publish --as tom --conv-id [q]x:*", "--conv-id must be asked for by its name"),
+        ("explain ably mute --as tom --conv-id :x", "--conv-id must not start with `:`"),
+        ("explain ably publish --as tom --conv-id x --client-id *", "--client-id must not be `*`"),
+        ("explain ably publish --as * --conv-id x", "`*`"),
+        ("explain ably login --as *", "`*`"),
+        ("explain talkjs login --as tom --client-id *", "--client-id must name one client"),
+        ("explain talkjs mute --service orders --client-id * --members tom", "--client-id must name one client"),
+        ("explain leancloud mute --as tom --members *", "--members must name one client each"),
+        ("explain ably publish --as tom --conv-id x --members mary", "--members is not taken"),
+        ("explain ably login --as tom --members mary", "--members is not taken"),
+        ("explain ably login --as tom --conv-id x", "--conv-id is not taken"),
+        ("explain ably publish --as tom --conv-id x --capability {}", "--capability is not taken"),
+        ("explain ably publish --as tom --conv-id x --ttl 1h", "--ttl is not taken"),
+        ("hash-key --id=", "--id must not be empty"),
+        ("hash-key --id=*", "--id can't be `*`"),
+    ] {
+        let output = run(&arguments.split(' ').collect::<Vec<_>>());
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {error}");
+        assert!(output.stdout.is_empty() && error.contains(says), "{arguments}: {error}");
+    }
+    let any = ["explain", "ably", "publish", "--service", "orders", "--conv-id", "chat:x", "--client-id", "*"];
+    let any = chat_signer(&any).output().unwrap();
+    assert_eq!(any.status.code(), Some(0), "a service may ask for any client");
+}
+
+#[test]
+fn a_reader_that_has_enough_does_not_change_the_answer() {
+    for (conversation, code) in [("chat:lobby", 0), ("elsewhere", 1)] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut explain = chat_signer(&["explain", "ably", "publish", "--as", "tom", "--conv-id", conversation]);
+        let output = explain.args(CONFIG).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!(output.status.code(), Some(code));
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    }
+}
+
+#[test]
+fn control_characters_are_escaped() {
+    let cases = std::env::temp_dir().join(format!("chat-signer-cases-{}.toml", std::process::id()));
+    let case = r#"
+[[cases]]
+name = "red\u001b[31m\nand down\u009b"
+as = "tom"
+app = "chat\u001b[0m"
+action = "login"
+expect = "allow"
+"#;
+    fs::write(&cases, case).unwrap();
+    let test = run(&["test", cases.to_str().unwrap()]);
+    fs::remove_file(&cases).unwrap();
+    let app = run(&["explain", "nowhere\u{1b}[31m\nnote: fine", "login", "--as", "tom"]);
+    let authenticator = run(&["explain", "ably", "login", "--as", "tom", "--authenticator", "x\u{1b}[31m"]);
+    for output in [test, app, authenticator] {
+        let told = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(told.contains("\\u{1b}[31m"), "{told}");
+        assert!(!told.contains(|c: char| c.is_control() && c != '\n'), "{told:?}");
+        assert!(!told.contains("\nnote: fine") && !told.contains("\nand down"), "{told:?}");
+    }
+}
+
+#[test]
+fn a_key_is_hashed_whole_or_not_at_all() {
+    let hash = |length: usize| {
+        let mut hash_key = chat_signer(&["hash-key", "--stdin"]);
+        let hash_key = hash_key.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = hash_key.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(&vec![b'a'; length]).unwrap();
+        drop(stdin);
+        child.wait_with_output().unwrap()
+    };
+    assert!(stdout(&hash(64 * 1024)).contains(&hex(&sha256(&vec![b'a'; 64 * 1024]))));
+    let output = hash(64 * 1024 + 1);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("longer than 64 KiB"));
+}
+
+#[test]
 fn a_result_that_cannot_be_written_is_none() {
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
     let output = chat_signer(&["hash-key"]).stdout(full).stderr(Stdio::piped()).output().unwrap();

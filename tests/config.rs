@@ -120,6 +120,77 @@ fn what_everyone_can_read_is_a_warning() {
 }
 
 #[test]
+fn the_audit_log_is_a_file_of_its_own() {
+    let dir = scratch("audit");
+    fs::write(dir.join("policy.toml"), include_str!("config/minimal.toml")).unwrap();
+    fs::write(dir.join("key.secret"), "canary\n").unwrap();
+    fs::set_permissions(dir.join("key.secret"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(dir.join("audit.log"), "").unwrap();
+    let _ = fs::remove_file(dir.join("link"));
+    std::os::unix::fs::symlink("key.secret", dir.join("link")).unwrap();
+    let signer = fs::read_to_string("tests/config/policy-no-rules/signer.toml").unwrap();
+    let signer = signer.replace("{ env = \"CARGO_PKG_NAME\" }", "[{ file = \"key.secret\" }]");
+    let absolute = dir.join("policy.toml").display().to_string();
+    for (to, flaw) in [
+        ("audit.log", ""),
+        ("new.log", ""),
+        ("stdout", ""),
+        ("signer.toml", "which the configuration is read from"),
+        ("policy.toml", "which the configuration is read from"),
+        ("./key.secret", "which the configuration is read from"),
+        ("link", "which the configuration is read from"),
+        (absolute.as_str(), "which the configuration is read from"),
+        ("stderr", "can't be \"stderr\""),
+    ] {
+        fs::write(dir.join("signer.toml"), format!("[audit]\nto = \"{to}\"\n\n{signer}")).unwrap();
+        let loaded = load(&dir.join("signer.toml"));
+        let said = loaded.report.render(false);
+        assert_eq!(loaded.settings.is_some(), flaw.is_empty(), "{to}: {said}");
+        assert!(said.contains(flaw), "{to}: {said}");
+    }
+}
+
+#[test]
+fn no_api_key_stands_where_something_else_does() {
+    let dir = scratch("header");
+    fs::write(dir.join("policy.toml"), include_str!("config/minimal.toml")).unwrap();
+    let signer = fs::read_to_string("tests/config/policy-no-rules/signer.toml").unwrap();
+    let taken = [
+        "host",
+        "date",
+        "content-type",
+        "content-md5",
+        "transfer-encoding",
+        "connection",
+        "te",
+        "upgrade",
+        "via",
+        "forwarded",
+        "x-forwarded-for",
+        "accept",
+        "accept-language",
+        "cookie",
+        "authorization",
+        "user-agent",
+        "origin",
+        "referer",
+        "range",
+        "if-match",
+        "if-none-match",
+        "expect",
+        "x-request-id",
+        "sec-fetch-site",
+    ];
+    for (header, free) in
+        taken.map(|header| (header, false)).into_iter().chain([("x-api-key", true), ("api-key", true)])
+    {
+        fs::write(dir.join("signer.toml"), format!("{signer}\nheader = \"{header}\"\n")).unwrap();
+        let loaded = load(&dir.join("signer.toml"));
+        assert_eq!(loaded.settings.is_some(), free, "{header}: {}", loaded.report.render(false));
+    }
+}
+
+#[test]
 fn a_configuration_that_is_not_there_is_named() {
     let loaded = load(Path::new("tests/config/nowhere/signer.toml"));
     assert!(loaded.settings.is_none());

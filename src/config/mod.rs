@@ -139,13 +139,14 @@ fn settings(
 ) -> Option<Settings> {
     let mut vault = Vault::new(dir);
     let ladder = policy_root.as_mut().map(policy::ladder).unwrap_or_default();
-    let apps = apps::apps(&mut root, &mut vault);
+    let mut apps = apps::apps(&mut root, &mut vault);
     let leancloud = apps.leancloud();
+    let keys = std::mem::take(&mut apps.keys);
     let context =
         authenticators::Context { apps: &apps.names, leancloud: &leancloud, ladder: &ladder, vault: &mut vault };
-    let callers = authenticators::authenticators(&mut root, context);
+    let callers = authenticators::authenticators(&mut root, keys, context);
     let (server, admin, place) = signer::listeners(&mut root, &leancloud);
-    let audit = signer::audit(&mut root, dir);
+    let audit = signer::audit(&mut root, dir, policy_root.as_ref().map(|root| root.file.name.as_str()));
     let shutdown = signer::shutdown(&mut root);
     later::sections(&mut root, &mut vault);
     demo::guard(root.file, &vault, &callers, server.listen, &place);

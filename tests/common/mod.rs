@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
 
 /// Longer than anything here takes on the slowest machine; only a test that fails waits so long.
@@ -99,17 +100,17 @@ pub enum Log {
 pub struct Setup {
     /// Further lines for `[server]`.
     pub server: String,
-    /// Further arguments.
-    pub arguments: &'static [&'static str],
     /// Where the audit log goes.
     pub audit: Stdio,
     /// What becomes of the log once the server listens.
     pub log: Log,
+    /// Further arguments of `serve`.
+    pub arguments: &'static [&'static str],
 }
 
 impl Default for Setup {
     fn default() -> Setup {
-        Setup { server: String::new(), arguments: &[], audit: Stdio::null(), log: Log::Read }
+        Setup { server: String::new(), audit: Stdio::null(), log: Log::Read, arguments: &[] }
     }
 }
 
@@ -198,6 +199,12 @@ impl Server {
     pub fn signal(&self, name: &str) {
         let killed = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(killed.success());
+    }
+
+    /// Lets it write no file beyond this many bytes.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let limit = Rlimit { current: bytes, maximum: None };
+        prlimit(Pid::from_raw(self.child.id().cast_signed()), Resource::Fsize, limit).unwrap();
     }
 
     /// Waits for it to end by itself.

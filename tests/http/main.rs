@@ -9,5 +9,6 @@ mod audit;
 mod browsers;
 mod limits;
 mod routes;
+mod starting;
 mod stopping;
 mod versions;
