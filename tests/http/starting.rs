@@ -11,7 +11,7 @@ fn another(server: &Server, audit: &Path) -> PathBuf {
     let text = fs::read_to_string(server.directory.join("signer.toml")).unwrap();
     let taken = text.replacen("127.0.0.1:0", &server.main.to_string(), 1);
     let configuration = server.directory.join("another.toml");
-    fs::write(&configuration, format!("{taken}\n[audit]\nto = {audit:?}\n")).unwrap();
+    fs::write(&configuration, format!("{taken}\n[audit]\nto = \"{}\"\n", audit.display())).unwrap();
     configuration
 }
 
