@@ -77,6 +77,21 @@ impl Authenticators {
         if header == AUTHORIZATION { self.by_token(value, app, now) } else { self.by_key(header, value, app) }
     }
 
+    /// Whether some credential that this authenticator accepts could be this subject's.
+    ///
+    /// # Errors
+    /// Why none could.
+    pub fn check_subject(&self, authenticator: &Authenticator, subject: &str) -> Result<(), Refusal> {
+        match authenticator {
+            Authenticator::Jwt(jwt) => {
+                jwt.check_subject(subject)?;
+                self.check_own(jwt, subject)
+            }
+            Authenticator::ApiKey(api_key) if api_key.has(subject) => Ok(()),
+            Authenticator::ApiKey(_) => Err(Refusal::new("it has no API key of this id")),
+        }
+    }
+
     /// All of them, in order.
     pub fn all(&self) -> &[Authenticator] {
         &self.all
@@ -118,10 +133,20 @@ impl Authenticators {
         };
         let named = |refusal: Refusal| refusal.by(&jwt.common.name);
         let caller = jwt.identify(token, now).map_err(named)?;
-        if self.is_anothers(jwt, &caller.subject) {
-            return Err(named(Refusal::new("the token's subject starts with what marks another issuer's subjects")));
-        }
+        self.check_own(jwt, &caller.subject).map_err(named)?;
         jwt.common.admit(caller, app).map_err(named)
+    }
+
+    /// Refuses a subject that is another's: two different credentials must not be one caller.
+    fn check_own(&self, jwt: &Jwt, subject: &str) -> Result<(), Refusal> {
+        if self.is_anothers(jwt, subject) {
+            return Err(Refusal::new("the token's subject starts with what marks another issuer's subjects"));
+        }
+        let mut api_keys = self.api_keys().filter(|api_key| api_key.common.kind == jwt.common.kind);
+        if api_keys.any(|api_key| api_key.has(subject)) {
+            return Err(Refusal::new("the token's subject is the id of an API key"));
+        }
+        Ok(())
     }
 
     /// Whether the subject belongs to another issuer: to one whose prefix fits it, too, and is longer. Without this, whoever signs up

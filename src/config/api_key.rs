@@ -19,30 +19,35 @@ pub(super) fn api_key(section: &mut Section<'_>, common: Option<Common>, callers
 
 /// A header that may hold an API key: one that nothing else is read from.
 fn key_header(item: &Item<'_>) -> Option<http::HeaderName> {
-    const TAKEN: [&str; 19] = [
-        "accept",
+    const TAKEN: [&str; 24] = [
         "authorization",
+        "cache-control",
         "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
         "cookie",
+        "date",
         "expect",
         "forwarded",
+        "from",
         "host",
         "keep-alive",
         "origin",
+        "pragma",
         "proxy-authorization",
+        "proxy-connection",
+        "range",
+        "referer",
         "te",
         "trailer",
         "transfer-encoding",
         "upgrade",
+        "user-agent",
+        "via",
         "x-lc-session",
         "x-request-id",
     ];
+    const STARTS: [&str; 6] = ["accept", "access-control-", "content-", "if-", "sec-", "x-forwarded-"];
     let name = header(item)?;
-    let taken =
-        TAKEN.contains(&name.as_str()) || ["sec-", "x-forwarded-"].iter().any(|start| name.as_str().starts_with(start));
+    let taken = TAKEN.contains(&name.as_str()) || STARTS.iter().any(|start| name.as_str().starts_with(start));
     if taken {
         return item.refuse(
             format!("can't be {}, which has a meaning of its own", quoted(name.as_str())),
@@ -91,8 +96,6 @@ fn key_hash(item: &Item<'_>, callers: &mut Callers) -> Option<[u8; 32]> {
     if !callers.key_hashes.insert(hash) {
         return item.refuse("is that of another key too", "make each caller a key of its own");
     }
-    if demo::is_api_key(&hash) {
-        callers.demo_key = Some(item.key.clone());
-    }
+    callers.demo_key |= demo::is_api_key(&hash);
     Some(hash)
 }

@@ -19,7 +19,7 @@ client = "self"
 #[test]
 fn a_claim_fills_in_one_segment_and_no_more() {
     let server = world(&format!(
-        "{LOGIN}\n[[rules]]\nid = \"tenants\"\neffect = \"allow\"\nactions = [\"subscribe\"]\nconversations = [\"{{claim:tenant}}:*\"]\n"
+        "{LOGIN}\n[[rules]]\nid = \"tenants\"\neffect = \"allow\"\nactions = [\"subscribe\"]\nauthenticators = [\"app-users\"]\nconversations = [\"{{claim:tenant}}:*\"]\n"
     ));
     let of = |tenant: Value| user_saying("tom", &json!({ "tenant": tenant }));
     of(json!("acme")).may(&server, "ably/token", &capability("acme:lobby"));

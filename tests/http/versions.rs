@@ -57,3 +57,14 @@ async fn limits_hold_and_the_connection_goes_on() {
     assert_eq!(answer.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     assert_eq!(sender.send_request(login("{}")).await.unwrap().status(), StatusCode::OK);
 }
+
+#[tokio::test]
+async fn the_host_is_the_authority() {
+    let server = Server::start();
+    let mut sender = connect(&server).await;
+    for (host, status) in [("example.com", 400), ("", 400), ("localhost", 200), ("LocalHost", 200)] {
+        let mut request = login("{}");
+        request.headers_mut().insert("host", host.parse().unwrap());
+        assert_eq!(sender.send_request(request).await.unwrap().status(), status, "{host}");
+    }
+}

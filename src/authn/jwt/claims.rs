@@ -1,5 +1,6 @@
 //! What a token says once its signature holds: when it counts, for whom it is, who the caller is and with what roles.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -12,6 +13,9 @@ type Claims = Map<String, Value>;
 
 /// The longest subject, in characters, as for any identifier.
 const LONGEST_SUBJECT: usize = 255;
+
+/// In how many scopes a token may give roles.
+const MOST_SCOPES: usize = 64;
 
 /// Now, give or take the leeway. All in milliseconds since the epoch.
 pub(super) struct Clock {
@@ -86,19 +90,25 @@ pub(super) fn subject(claims: &Claims, name: &str, prefix: &str) -> Result<Strin
         return Err(Refusal::new(text).detail(format!("it is read from the claim `{name}`")));
     };
     let whole = format!("{prefix}{bare}");
-    for subject in [bare, &whole] {
+    check_subject(bare, &whole)?;
+    Ok(whole)
+}
+
+/// Checks a subject, as the token has it and behind the prefix.
+pub(super) fn check_subject(bare: &str, whole: &str) -> Result<(), Refusal> {
+    for subject in [bare, whole] {
         let refuse = |flaw| Refusal::new(format!("the token's subject {flaw}"));
         check_identifier(subject, LONGEST_SUBJECT).map_err(refuse)?;
     }
     if bare == "*" {
         return Err(Refusal::new("the token's subject must not be `*`"));
     }
-    Ok(whole)
+    Ok(())
 }
 
 impl Jwt {
     /// The roles that the token gives: those that the policy lists and that are no stronger than these tokens may give. Others, and
-    /// scopes that are no patterns, count for nothing.
+    /// scopes that are no patterns, count for nothing. Each scope is there once.
     pub(super) fn bindings(&self, claims: &Claims) -> Result<Vec<(Pattern, Role)>, Refusal> {
         let Some(max) = self.max_role else {
             return Ok(Vec::new());
@@ -107,8 +117,21 @@ impl Jwt {
         let everywhere = words(claims, self.roles.as_deref())?.into_iter().filter_map(role);
         let scoped = scopes(claims, self.bindings.as_deref())?
             .filter_map(|(scope, word)| Some((Pattern::parse(scope).ok()?, role(word.as_str()?)?)));
-        Ok(everywhere.map(|role| (Pattern::Everything, role)).chain(scoped).collect())
+        strongest(everywhere.map(|role| (Pattern::Everything, role)).chain(scoped))
     }
+}
+
+/// The strongest role of each scope. There must be few: deciding on a pattern looks at every scope from every other.
+fn strongest(bindings: impl Iterator<Item = (Pattern, Role)>) -> Result<Vec<(Pattern, Role)>, Refusal> {
+    let mut roles: BTreeMap<Pattern, Role> = BTreeMap::new();
+    for (scope, role) in bindings {
+        let known = roles.entry(scope.home().into_owned()).or_insert(role);
+        *known = role.max(*known);
+    }
+    if roles.len() > MOST_SCOPES {
+        return Err(Refusal::new(format!("the token must not give roles in more than {MOST_SCOPES} different scopes")));
+    }
+    Ok(roles.into_iter().collect())
 }
 
 /// The words in a list, or in one string with white space between them.
