@@ -187,4 +187,5 @@ fn a_file_at_its_limit_is_a_503_and_recovers() {
     let log = std::fs::read_to_string(&path).unwrap();
     let last: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
     assert_eq!(last["request_id"], answer.header("x-request-id").unwrap());
+    std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
 }
