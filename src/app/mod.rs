@@ -2,6 +2,7 @@
 
 mod connection;
 mod listener;
+mod paced;
 
 use std::io;
 use std::net::SocketAddr;

@@ -169,7 +169,7 @@ fn until_full(server: &Server) {
 #[test]
 fn a_file_at_its_limit_is_a_503_and_recovers() {
     let path = directory().join("audit.log");
-    let server = Server::with(Setup::server(&format!("[audit]\nto = {path:?}")));
+    let server = Server::with(Setup::server(&format!("[audit]\nto = \"{}\"", path.display())));
     let asked = post("/v1/leancloud/login", "tom", "");
     assert_eq!(server.ask(&asked).status, 200);
     // The next line is torn.
@@ -187,4 +187,5 @@ fn a_file_at_its_limit_is_a_503_and_recovers() {
     let log = std::fs::read_to_string(&path).unwrap();
     let last: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
     assert_eq!(last["request_id"], answer.header("x-request-id").unwrap());
+    std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
 }

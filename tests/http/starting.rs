@@ -48,11 +48,13 @@ fn an_audit_log_that_goes_nowhere_is_warned_of() {
 
 #[test]
 fn what_a_client_says_forges_no_line_of_the_log() {
-    let server = Server::with(Setup { arguments: &["--log-level", "debug"], ..Setup::default() });
+    let mut server = Server::with(Setup { arguments: &["--log-level", "debug"], ..Setup::default() });
     let member = r#"{"conv_id": "a\u202eb", "members": ["bob"]}"#;
     assert_eq!(server.ask(&post("/v1/leancloud/kick", "tom", member)).status, 403);
     let forged = r#"{"capability": {"a\nERROR forged": ["publish"]}}"#;
     assert_eq!(server.ask(&post("/v1/ably/token", "tom", forged)).status, 403);
+    server.signal("-TERM");
+    server.wait();
     let log = server.log();
     assert!(log.contains(r"a\u202eb"), "{log}");
     assert!(!log.contains('\u{202e}') && !log.lines().any(|line| line.starts_with("ERROR")), "{log}");

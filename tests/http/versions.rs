@@ -27,7 +27,9 @@ fn login(body: &str) -> Request<Full<Bytes>> {
 #[tokio::test]
 async fn requests_run_side_by_side() {
     let server = Server::start();
-    let sender = connect(&server).await;
+    let mut sender = connect(&server).await;
+    // With the first answer the client knows how many may be in progress at once; the others wait their turn.
+    assert_eq!(sender.send_request(login("{}")).await.unwrap().status(), StatusCode::OK);
     let asked: Vec<_> = (0..50)
         .map(|_| {
             let mut sender = sender.clone();
