@@ -19,6 +19,7 @@ pub mod model;
 pub mod observe;
 pub mod policy;
 pub mod random;
+pub mod remote;
 pub mod runtime;
 pub mod secret;
 pub mod vendor;

@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::config::{AuditTo, Settings};
 use crate::observe::audit::Audit;
+use crate::remote::{self, Remote};
 use crate::runtime::Runtime;
 use crate::{admin, http};
 use listener::{Bound, Listener};
@@ -39,6 +40,9 @@ pub enum NoStart {
         /// What the system says.
         error: io::Error,
     },
+    /// Other servers can't be asked.
+    #[error(transparent)]
+    Remote(#[from] remote::NoClient),
     /// The process can't be told to stop.
     #[error("signals can't be received: {0}")]
     Signals(io::Error),
@@ -75,7 +79,8 @@ impl App {
         let audit = open(&settings.audit)?;
         let (pause, grace, patience) =
             (settings.shutdown.pause, settings.shutdown.grace, settings.server.request_timeout);
-        let runtime = Arc::new(Runtime::new(settings, audit));
+        let remote = Remote::start(&settings.engine.authenticators)?;
+        let runtime = Arc::new(Runtime::new(settings, audit, remote));
         let (for_main, for_admin) = (Arc::clone(&runtime), Arc::clone(&runtime));
         let main = main.serve(patience, move |request| http::serve(Arc::clone(&for_main), request));
         let admin = admin.serve(patience, move |request| std::future::ready(admin::serve(&for_admin, &request)));

@@ -5,7 +5,9 @@
 
 mod algorithm;
 mod api_key;
+mod endpoint;
 mod jwt;
+mod lookup;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -18,7 +20,9 @@ use serde_json::{Map, Value};
 
 pub use algorithm::{ALGORITHMS, Algorithm, algorithm, is_symmetric};
 pub use api_key::ApiKey;
-pub use jwt::{Jwt, Keys};
+pub use endpoint::{Bearer, Endpoint, is_safe};
+pub use jwt::{Jwt, KeySet, KeySource, Keys};
+pub use lookup::{Found, Lookup, Unidentified};
 pub use refusal::Refusal;
 
 use crate::crypto;
@@ -71,10 +75,30 @@ impl Authenticators {
     /// Finds out who sent a request with these headers to this app.
     ///
     /// # Errors
-    /// A refusal if there is no credential, more than one, or one that doesn't hold.
-    pub fn identify(&self, headers: &HeaderMap, app: &str, now: Millis) -> Result<Caller, Refusal> {
+    /// A refusal if there is no credential, more than one, or one that doesn't hold; or what must be looked up first.
+    pub fn identify(&self, headers: &HeaderMap, app: &str, now: Millis) -> Result<Caller, Unidentified> {
+        self.attempt(headers, app, now, false)
+    }
+
+    /// Finds out who sent a request, now that what [`identify`](Self::identify) wanted to know has been looked up.
+    ///
+    /// # Errors
+    /// A refusal, as there.
+    pub fn identify_with(&self, found: Found, headers: &HeaderMap, app: &str, now: Millis) -> Result<Caller, Refusal> {
+        match found {
+            Found::Keys => self.attempt(headers, app, now, true).map_err(Unidentified::into_refusal),
+            Found::Caller(result) => result,
+        }
+    }
+
+    /// `was_tried` if newer keys were looked up already.
+    fn attempt(&self, headers: &HeaderMap, app: &str, now: Millis, was_tried: bool) -> Result<Caller, Unidentified> {
         let (header, value) = self.credential(headers, app)?;
-        if header == AUTHORIZATION { self.by_token(value, app, now) } else { self.by_key(header, value, app) }
+        if header == AUTHORIZATION {
+            self.by_token(value, app, now, was_tried)
+        } else {
+            Ok(self.by_key(header, value, app)?)
+        }
     }
 
     /// All of them, in order.
@@ -107,18 +131,18 @@ impl Authenticators {
         }
     }
 
-    fn by_token(&self, value: &HeaderValue, app: &str, now: Millis) -> Result<Caller, Refusal> {
+    fn by_token(&self, value: &HeaderValue, app: &str, now: Millis, was_tried: bool) -> Result<Caller, Unidentified> {
         if self.jwts().next().is_none() {
-            return Err(Refusal::new("an `authorization` header is not accepted here"));
+            return Err(Refusal::new("an `authorization` header is not accepted here").into());
         }
         let token = Token::parse(bearer(value)?)?;
         let issuer = token.issuer()?;
         let Some(jwt) = self.jwts().find(|jwt| jwt.issuer == issuer) else {
-            return Err(Refusal::new("the token's issuer (iss) is not known here").detail(quoted(issuer)));
+            return Err(Refusal::new("the token's issuer (iss) is not known here").detail(quoted(issuer)).into());
         };
-        let named = |refusal: Refusal| refusal.by(&jwt.common.name);
-        let caller = jwt.identify(token, now).map_err(named)?;
-        jwt.common.admit(caller, app).map_err(named)
+        let name = &jwt.common.name;
+        let caller = jwt.identify(token, now, was_tried).map_err(|unidentified| unidentified.by(name))?;
+        jwt.common.admit(caller, app).map_err(|refusal| refusal.by(name).into())
     }
 
     fn by_key(&self, header: &HeaderName, value: &HeaderValue, app: &str) -> Result<Caller, Refusal> {

@@ -9,12 +9,18 @@ pub struct Refusal {
     public: Cow<'static, str>,
     detail: Option<String>,
     authenticator: Option<Arc<str>>,
+    unavailable: bool,
 }
 
 impl Refusal {
     /// What an honest caller needs to put it right. Goes to anyone, so it repeats nothing of the credential.
     pub(super) fn new(public: impl Into<Cow<'static, str>>) -> Refusal {
-        Refusal { public: public.into(), detail: None, authenticator: None }
+        Refusal { public: public.into(), detail: None, authenticator: None, unavailable: false }
+    }
+
+    /// That nobody can tell at the moment whether the credential is good.
+    pub(super) fn unavailable(public: impl Into<Cow<'static, str>>) -> Refusal {
+        Refusal { unavailable: true, ..Refusal::new(public) }
     }
 
     /// What only the log should have besides. Text that came with the request goes through [`quoted`].
@@ -38,6 +44,11 @@ impl Refusal {
             Some(detail) => format!("{}: {detail}", self.public),
             None => self.public(),
         }
+    }
+
+    /// Whether the same credential may be good later.
+    pub fn is_unavailable(&self) -> bool {
+        self.unavailable
     }
 
     /// The authenticator that refused, where it came so far.

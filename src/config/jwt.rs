@@ -2,10 +2,11 @@
 
 use super::authenticators::{Callers, Context};
 use super::demo::{self, DemoCaller};
-use super::later::{self, claim_name};
+use super::key_set::{Fetching, Owner};
+use super::later::claim_name;
 use super::reader::{Item, Section, quoted, unread};
 use super::secret::Vault;
-use crate::authn::{ALGORITHMS, Algorithm, Common, Jwt, Keys, is_symmetric};
+use crate::authn::{ALGORITHMS, Algorithm, Common, Jwt, KeySource, Keys, is_symmetric};
 use crate::model::{Ladder, Role};
 use crate::secret::Secret;
 
@@ -21,7 +22,8 @@ pub(super) fn jwt(
     let audience = audience.and_then(|item| item.texts());
     let algorithms = algorithms(section);
     let mut demo_secret = None;
-    let keys = keys(section, algorithms.as_deref(), context.vault, &mut demo_secret);
+    let owner = Owner { common: common.as_ref(), issuer: issuer.as_deref(), algorithms: algorithms.as_deref() };
+    let keys = keys(section, owner, context.vault, &mut demo_secret);
     let subject = section.get("subject").map_or(Some("sub".to_owned()), |item| claim_name(&item));
     let subject_prefix = subject_prefix(section, common.as_ref(), callers);
     let roles = section.get("roles");
@@ -75,18 +77,20 @@ fn algorithms(section: &mut Section<'_>) -> Option<Vec<Algorithm>> {
 /// Reads the one source of keys, which stands in `jwks = { … }` or beside it.
 fn keys(
     section: &mut Section<'_>,
-    algorithms: Option<&[Algorithm]>,
+    owner: Owner<'_>,
     vault: &mut Vault,
     demo_secret: &mut Option<Secret>,
-) -> Option<Keys> {
+) -> Option<KeySource> {
     let mut sources: Vec<_> =
         ["secret", "public_key", "discovery"].into_iter().filter_map(|key| section.get(key)).collect();
+    let mut fetching = Fetching::default();
     if let Some(mut jwks) = section.section("jwks") {
         let inside = ["file", "url", "secret", "public_key", "discovery"];
         sources.extend(inside.into_iter().filter_map(|key| jwks.get(key)));
+        fetching = Fetching::read(&mut jwks, vault);
         jwks.finish();
     }
-    let help = "write secret = { env = \"NAME\" }, public_key = \"key.pem\" or jwks = { file = \"jwks.json\" }";
+    let help = "write secret = { env = \"NAME\" }, public_key = \"key.pem\" or jwks = { url = \"https://…\" }";
     if sources.is_empty() {
         section.file.missing(&section.span, format!("{} has no keys to verify tokens with", section.title), help);
     }
@@ -94,30 +98,28 @@ fn keys(
         let message = format!("`{}` is a second source of keys", extra.name);
         extra.file.mistake(&extra.key, message, "leave one: one authenticator has one source of keys");
     }
-    let mut keys: Vec<_> = sources.iter().map(|item| source(item, algorithms, vault, demo_secret)).collect();
+    if !sources.iter().any(|item| matches!(item.name, "url" | "discovery")) {
+        fetching.refuse();
+    }
+    let read = |item: &Item<'_>| source(item, owner, &fetching, vault, demo_secret);
+    let mut keys: Vec<_> = sources.iter().map(read).collect();
     keys.pop().flatten()
 }
 
-fn source(
-    item: &Item<'_>,
-    algorithms: Option<&[Algorithm]>,
+fn source<'a>(
+    item: &Item<'a>,
+    owner: Owner<'_>,
+    fetching: &Fetching<'a>,
     vault: &mut Vault,
     demo_secret: &mut Option<Secret>,
-) -> Option<Keys> {
+) -> Option<KeySource> {
+    let algorithms = owner.algorithms;
     match item.name {
-        "secret" => shared(item, algorithms, vault, demo_secret),
-        "public_key" => public(item, algorithms, vault, Keys::pem),
-        "file" => public(item, algorithms, vault, Keys::jwks),
-        "url" => {
-            later::url(item)?;
-            later::refuse(item.file, &item.key, "a key set by `url`");
-            None
-        }
-        _ if item.boolean()? => {
-            later::refuse(item.file, &item.key, "`discovery`");
-            None
-        }
-        _ => item.refuse("can only be true", "leave it out"),
+        "secret" => shared(item, algorithms, vault, demo_secret).map(KeySource::Fixed),
+        "public_key" => public(item, algorithms, vault, Keys::pem).map(KeySource::Fixed),
+        "file" => public(item, algorithms, vault, Keys::jwks).map(KeySource::Fixed),
+        "url" => fetching.by_url(item, owner),
+        _ => fetching.by_discovery(item, owner),
     }
 }
 

@@ -11,6 +11,7 @@ use toml::de::DeValue;
 use super::demo;
 use super::file::Span;
 use super::reader::{Item, nearest, quoted, unread};
+use crate::authn::Bearer;
 use crate::environment;
 use crate::secret::Secret;
 
@@ -50,6 +51,20 @@ impl Vault {
         }
         let read: Vec<_> = item.elements(HELP)?.iter().map(|item| self.secret(item)).collect();
         read.into_iter().collect()
+    }
+
+    /// A token to show to others. One in a file is read again whenever it is shown; here it is only made sure that it is there.
+    pub(super) fn bearer(&mut self, item: &Item<'_>) -> Option<Bearer> {
+        item.file.hide_if_guarded(&item.span);
+        let token = self.secret(item)?;
+        let shown = token.expose().trim_ascii().iter().all(u8::is_ascii_graphic);
+        if !shown {
+            return refuse(item, "is no token, which has no white space and only ASCII", HELP);
+        }
+        match reference(item)? {
+            Reference::Variable(_) => Some(Bearer::Fixed(token)),
+            Reference::File(path) => Some(Bearer::File(self.dir.join(path))),
+        }
     }
 
     /// One secret.

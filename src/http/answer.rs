@@ -1,9 +1,11 @@
 //! From an authenticated request to its signature or token: the steps of `/v1/{app}/{operation}`, in order.
 
 use hyper::body::Incoming;
+use hyper::header::HeaderMap;
 use hyper::{Method, Request};
 
 use super::{Answer, Code, Exchange, Failure, accept, body, guard, params, record, render};
+use crate::authn::{Refusal, Unidentified};
 use crate::engine::Refused;
 use crate::model::Caller;
 use crate::random;
@@ -77,14 +79,26 @@ async fn authenticate(
     route: &Route<'_>,
     request: &Request<Incoming>,
 ) -> Result<Caller, Failure> {
-    let authenticators = &exchange.settings.engine.authenticators;
-    let refusal = match authenticators.identify(request.headers(), route.app.name(), exchange.now) {
+    let refusal = match identify(exchange, route.app.name(), request.headers()).await {
         Ok(caller) => return Ok(caller),
         Err(refusal) => refusal,
     };
     let line = record::refusal(exchange, route.app, &refusal)?;
     exchange.runtime.audit.write(&line).await?;
     Err(Failure::from(&refusal))
+}
+
+/// Finds out who is calling: at once, or after what has to be looked up elsewhere, once.
+async fn identify(exchange: &Exchange<'_>, app: &str, headers: &HeaderMap) -> Result<Caller, Refusal> {
+    let authenticators = &exchange.settings.engine.authenticators;
+    match authenticators.identify(headers, app, exchange.now) {
+        Ok(caller) => Ok(caller),
+        Err(Unidentified::Refused(refusal)) => Err(refusal),
+        Err(Unidentified::Unknown(lookup)) => {
+            let found = exchange.runtime.remote.look_up(lookup).await;
+            authenticators.identify_with(found, headers, app, exchange.now)
+        }
+    }
 }
 
 fn not_acceptable(route: &Route<'_>) -> Failure {

@@ -129,7 +129,8 @@ impl From<Invalid> for Failure {
 
 impl From<&Refusal> for Failure {
     fn from(refusal: &Refusal) -> Failure {
-        Failure::new(Code::Unauthenticated, refusal.public(), refusal.log())
+        let code = if refusal.is_unavailable() { Code::Unavailable } else { Code::Unauthenticated };
+        Failure::new(code, refusal.public(), refusal.log())
     }
 }
 

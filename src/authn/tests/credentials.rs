@@ -24,7 +24,7 @@ fn both() -> Authenticators {
 fn said(authenticators: &Authenticators, list: &[(&str, &str)]) -> String {
     match authenticators.identify(&headers(list), "ably", NOW) {
         Ok(caller) => format!("{}/{}", caller.authenticator, caller.subject),
-        Err(refusal) => refusal.public(),
+        Err(unidentified) => unidentified.into_refusal().public(),
     }
 }
 
@@ -80,7 +80,7 @@ fn the_scheme_is_bearer_in_any_case() {
     }
     let value = HeaderValue::from_bytes(b"Bearer \xff.\xfe.\xfd").unwrap();
     let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
-    let refusal = both().identify(&headers, "ably", NOW).unwrap_err();
+    let refusal = both().identify(&headers, "ably", NOW).unwrap_err().into_refusal();
     assert_eq!(refusal.public(), "the `authorization` header holds more than ASCII");
 }
 
@@ -153,7 +153,7 @@ fn a_second_issuer_cannot_speak_for_the_first() {
         common: common("partner", None),
         issuer: "https://partner.example/".to_owned(),
         subject_prefix: "partner:".to_owned(),
-        keys: Keys::secrets(&[partner_key], &[Algorithm::HS256]).unwrap(),
+        keys: KeySource::Fixed(Keys::secrets(&[partner_key], &[Algorithm::HS256]).unwrap()),
         ..jwt()
     };
     let both = Authenticators::new(vec![Authenticator::Jwt(jwt()), Authenticator::Jwt(partner)]);
