@@ -142,7 +142,21 @@ impl Authenticators {
         };
         let name = &jwt.common.name;
         let caller = jwt.identify(token, now, was_tried).map_err(|unidentified| unidentified.by(name))?;
-        jwt.common.admit(caller, app).map_err(|refusal| refusal.by(name).into())
+        let caller = self.own(jwt, caller).and_then(|caller| jwt.common.admit(caller, app));
+        caller.map_err(|refusal| refusal.by(name).into())
+    }
+
+    /// Refuses a subject that belongs to another issuer: to one whose prefix fits it, too, and is longer. Without this, whoever signs
+    /// up with the first issuer as `partner.alice` would be the alice of the one whose prefix is `partner.`.
+    fn own(&self, jwt: &Jwt, caller: Caller) -> Result<Caller, Refusal> {
+        let mut others = self.jwts().filter(|other| other.common.kind == jwt.common.kind);
+        let is_anothers = others.any(|other| {
+            other.subject_prefix.len() > jwt.subject_prefix.len() && caller.subject.starts_with(&other.subject_prefix)
+        });
+        if is_anothers {
+            return Err(Refusal::new("the token's subject starts with what marks another issuer's subjects"));
+        }
+        Ok(caller)
     }
 
     fn by_key(&self, header: &HeaderName, value: &HeaderValue, app: &str) -> Result<Caller, Refusal> {

@@ -138,7 +138,10 @@ fn app_id(section: &mut Section<'_>, name: &str, vendor: Vendor, ids: &mut Ids) 
         return item.refuse("must not hold a `:`", HELP);
     }
     if let Some(other) = ids.insert((vendor, id.to_owned()), name.to_owned()) {
-        return item.refuse(format!("is that of [apps.{other}] too"), "configure each app of the vendor's once");
+        return item.refuse(
+            format!("is that of [apps.{}] too", other.escape_debug()),
+            "configure each app of the vendor's once",
+        );
     }
     Some(id.to_owned())
 }
@@ -170,6 +173,7 @@ fn ably_keys(section: &mut Section<'_>, name: &str, vault: &mut Vault, ids: &mut
     for id in own {
         let other = ids.insert((Vendor::Ably, id.to_owned()), name.to_owned());
         if let Some(other) = other.filter(|other| other != name) {
+            let other = other.escape_debug();
             note(
                 format!("the secret `key` is for the same Ably app as that of [apps.{other}]"),
                 "configure each Ably app once",

@@ -1,0 +1,16 @@
+//! Stories of people who want more than they may. Each has a policy small enough to read, and ends with what they get.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../abuse/mod.rs"]
+mod abuse;
+mod anyone;
+mod bans;
+mod channels;
+#[allow(dead_code)]
+#[path = "../common/mod.rs"]
+mod common;
+mod conversations;
+mod issuers;
+mod roles;
+mod story;
