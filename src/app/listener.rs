@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -12,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::NoStart;
 use super::connection::{self, Body};
+use crate::authn::Peer;
 
 /// How long accepting rests when the system has no more to give: file descriptors, say.
 const REST: Duration = Duration::from_millis(100);
@@ -42,15 +44,15 @@ impl Bound {
     /// Serves each request with `handler`. A connection has `patience` for its first request's header.
     pub(super) fn serve<H, F>(self, patience: Duration, handler: H) -> Listener
     where
-        H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        H: Fn(Arc<Peer>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
         let Bound { listener, address } = self;
         let (stop, stopped) = watch::channel(());
         let accepting = tokio::spawn(async move {
             loop {
-                let stream = accept(&listener).await;
-                tokio::spawn(connection::serve(stream, stopped.clone(), patience, handler.clone()));
+                let (stream, peer) = accept(&listener).await;
+                tokio::spawn(connection::serve(stream, Arc::new(peer), stopped.clone(), patience, handler.clone()));
             }
         });
         Listener { address, accepting, stop }
@@ -73,13 +75,13 @@ impl Listener {
 }
 
 /// The next connection. One that can't be accepted is no reason to stop.
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, Peer) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, address)) => {
                 // Answers are small and whole: there is nothing to wait for. A failure is the client's hang-up.
                 let _ = stream.set_nodelay(true);
-                return stream;
+                return (stream, Peer::at(address.ip()));
             }
             Err(error) if is_the_clients(&error) => {}
             Err(error) => {

@@ -77,8 +77,8 @@ impl App {
             (settings.shutdown.pause, settings.shutdown.grace, settings.server.request_timeout);
         let runtime = Arc::new(Runtime::new(settings, audit));
         let (for_main, for_admin) = (Arc::clone(&runtime), Arc::clone(&runtime));
-        let main = main.serve(patience, move |request| http::serve(Arc::clone(&for_main), request));
-        let admin = admin.serve(patience, move |request| std::future::ready(admin::serve(&for_admin, &request)));
+        let main = main.serve(patience, move |peer, request| http::serve(Arc::clone(&for_main), peer, request));
+        let admin = admin.serve(patience, move |_, request| std::future::ready(admin::serve(&for_admin, &request)));
         Ok(App { runtime, main, admin, stop, pause, grace })
     }
 

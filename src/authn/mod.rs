@@ -6,6 +6,7 @@
 mod algorithm;
 mod api_key;
 mod jwt;
+mod presented;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use serde_json::{Map, Value};
 pub use algorithm::{ALGORITHMS, Algorithm, algorithm, is_symmetric};
 pub use api_key::ApiKey;
 pub use jwt::{Jwt, Keys};
+pub use presented::{Ids, Peer, Presented, Socket};
 pub use refusal::Refusal;
 
 use crate::crypto;
@@ -68,12 +70,12 @@ impl Authenticators {
         Authenticators { all, key_headers }
     }
 
-    /// Finds out who sent a request with these headers to this app.
+    /// Finds out who sent a request to this app.
     ///
     /// # Errors
     /// A refusal if there is no credential, more than one, or one that doesn't hold.
-    pub fn identify(&self, headers: &HeaderMap, app: &str, now: Millis) -> Result<Caller, Refusal> {
-        let (header, value) = self.credential(headers, app)?;
+    pub fn identify(&self, presented: &Presented<'_>, app: &str, now: Millis) -> Result<Caller, Refusal> {
+        let (header, value) = self.credential(presented.headers, app)?;
         if header == AUTHORIZATION { self.by_token(value, app, now) } else { self.by_key(header, value, app) }
     }
 

@@ -4,7 +4,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use serde_json::Map;
 
-use crate::authn::{Authenticator, Jwt};
+use crate::authn::{Authenticator, Jwt, Presented};
 use crate::engine::Engine;
 use crate::model::{Caller, CallerKind, Ladder, Millis, Pattern, Role};
 
@@ -96,5 +96,5 @@ fn credible(by: &Authenticator, asked: Vec<(Pattern, Role)>, ladder: &Ladder) ->
 pub(super) fn by_token(engine: &Engine, token: &str, app: &str, now: Millis) -> Result<Caller, String> {
     let value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| "the token holds more than ASCII")?;
     let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
-    engine.authenticators.identify(&headers, app, now).map_err(|refusal| refusal.log())
+    engine.authenticators.identify(&Presented::only(&headers), app, now).map_err(|refusal| refusal.log())
 }

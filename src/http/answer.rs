@@ -4,6 +4,7 @@ use hyper::body::Incoming;
 use hyper::{Method, Request};
 
 use super::{Answer, Code, Exchange, Failure, accept, body, guard, params, record, render};
+use crate::authn::Presented;
 use crate::engine::Refused;
 use crate::model::Caller;
 use crate::random;
@@ -78,7 +79,8 @@ async fn authenticate(
     request: &Request<Incoming>,
 ) -> Result<Caller, Failure> {
     let authenticators = &exchange.settings.engine.authenticators;
-    let refusal = match authenticators.identify(request.headers(), route.app.name(), exchange.now) {
+    let presented = Presented { headers: request.headers(), peer: exchange.peer, cross_site: false };
+    let refusal = match authenticators.identify(&presented, route.app.name(), exchange.now) {
         Ok(caller) => return Ok(caller),
         Err(refusal) => refusal,
     };
