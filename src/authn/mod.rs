@@ -1,12 +1,18 @@
 //! Who is calling: turns the credential in a request's headers into a [`Caller`], or a [`Refusal`] that says what was wrong.
 //!
-//! A request carries exactly one explicit credential: one `Authorization` header or one API key. Two are refused, as they could
-//! name two callers. A credential that is there and bad is refused, never passed over in favour of something else.
+//! A request carries at most one explicit credential: one `Authorization` header or one API key. Two are refused, as they could
+//! name two callers. Ambient credentials, which others than the request's author add to it, count only where no explicit one is
+//! there: what a proxy forwards, and what the connection tells. They don't count for what another site's page had the browser send.
+//!
+//! A credential that is there and bad is refused, never passed over in favour of something else.
 
 mod algorithm;
 mod api_key;
+mod forwarded;
 mod jwt;
 mod presented;
+mod process;
+mod proxies;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -19,8 +25,11 @@ use serde_json::{Map, Value};
 
 pub use algorithm::{ALGORITHMS, Algorithm, algorithm, is_symmetric};
 pub use api_key::ApiKey;
+pub use forwarded::Forwarded;
 pub use jwt::{Jwt, Keys};
 pub use presented::{Ids, Peer, Presented, Socket};
+pub use process::Process;
+pub use proxies::{Proxies, Proxy};
 pub use refusal::Refusal;
 
 use crate::crypto;
@@ -43,6 +52,10 @@ pub enum Authenticator {
     Jwt(Jwt),
     /// A key in a header.
     ApiKey(ApiKey),
+    /// A proxy's word.
+    Forwarded(Forwarded),
+    /// A process on this machine.
+    Process(Process),
 }
 
 /// What all authenticators have.
@@ -75,8 +88,12 @@ impl Authenticators {
     /// # Errors
     /// A refusal if there is no credential, more than one, or one that doesn't hold.
     pub fn identify(&self, presented: &Presented<'_>, app: &str, now: Millis) -> Result<Caller, Refusal> {
-        let (header, value) = self.credential(presented.headers, app)?;
-        if header == AUTHORIZATION { self.by_token(value, app, now) } else { self.by_key(header, value, app) }
+        forwarded::check(&self.forwarded(), presented)?;
+        match self.explicit(presented.headers)? {
+            Some((header, value)) if header == AUTHORIZATION => self.by_token(value, app, now),
+            Some((header, value)) => self.by_key(header, value, app),
+            None => self.ambient(presented, app).unwrap_or_else(|| Err(self.nothing(app))),
+        }
     }
 
     /// All of them, in order.
@@ -89,17 +106,13 @@ impl Authenticators {
         self.all.iter().map(|authenticator| &*authenticator.common().name)
     }
 
-    /// The one explicit credential of the request.
-    fn credential<'a>(
-        &'a self,
-        headers: &'a HeaderMap,
-        app: &str,
-    ) -> Result<(&'a HeaderName, &'a HeaderValue), Refusal> {
+    /// The one explicit credential of the request, if it carries any.
+    fn explicit<'a>(&'a self, headers: &'a HeaderMap) -> Result<Option<(&'a HeaderName, &'a HeaderValue)>, Refusal> {
         let names = std::iter::once(&AUTHORIZATION).chain(&self.key_headers);
         let mut present = names.flat_map(|name| headers.get_all(name).iter().map(move |value| (name, value)));
         match (present.next(), present.next()) {
-            (None, _) => Err(self.nothing(app)),
-            (Some(only), None) => Ok(only),
+            (only, None) => Ok(only),
+            (None, Some(_)) => Ok(None),
             (Some((one, _)), Some((other, _))) if one == other => {
                 Err(Refusal::new(format!("the header `{one}` is there more than once")))
             }
@@ -107,6 +120,32 @@ impl Authenticators {
                 Err(Refusal::new(format!("there are two credentials, `{one}` and `{other}`: send one")))
             }
         }
+    }
+
+    /// What the first authenticator to find an ambient credential makes of it, if any does.
+    fn ambient(&self, presented: &Presented<'_>, app: &str) -> Option<Result<Caller, Refusal>> {
+        let mut serving = self.all.iter().filter(|authenticator| authenticator.common().serves(app));
+        serving.find_map(|authenticator| {
+            let result = match authenticator {
+                Authenticator::Forwarded(forwarded) => forwarded.identify(presented)?,
+                Authenticator::Process(process) if !self.is_forwarded(presented.headers) => {
+                    Ok(process.identify(presented.peer)?)
+                }
+                _ => return None,
+            };
+            let common = authenticator.common();
+            let admitted = match result {
+                Ok(_) if presented.cross_site => Err(Refusal::cross_site()),
+                Ok(caller) => common.admit(caller, app),
+                Err(refusal) => Err(refusal),
+            };
+            Some(admitted.map_err(|refusal| refusal.by(&common.name)))
+        })
+    }
+
+    /// Whether a proxy says that it forwards this request for someone. What the connection tells is the proxy's then.
+    fn is_forwarded(&self, headers: &HeaderMap) -> bool {
+        self.forwarded().flat_map(Forwarded::headers).any(|header| headers.contains_key(header))
     }
 
     fn by_token(&self, value: &HeaderValue, app: &str, now: Millis) -> Result<Caller, Refusal> {
@@ -149,14 +188,21 @@ impl Authenticators {
     fn jwts(&self) -> impl Iterator<Item = &Jwt> {
         self.all.iter().filter_map(|authenticator| match authenticator {
             Authenticator::Jwt(jwt) => Some(jwt),
-            Authenticator::ApiKey(_) => None,
+            _ => None,
         })
     }
 
     fn api_keys(&self) -> impl Iterator<Item = &ApiKey> {
         self.all.iter().filter_map(|authenticator| match authenticator {
             Authenticator::ApiKey(api_key) => Some(api_key),
-            Authenticator::Jwt(_) => None,
+            _ => None,
+        })
+    }
+
+    fn forwarded(&self) -> impl Iterator<Item = &Forwarded> + Clone {
+        self.all.iter().filter_map(|authenticator| match authenticator {
+            Authenticator::Forwarded(forwarded) => Some(forwarded),
+            _ => None,
         })
     }
 
@@ -167,6 +213,8 @@ impl Authenticators {
             let word = match authenticator {
                 Authenticator::Jwt(_) => "`authorization: Bearer <token>`".to_owned(),
                 Authenticator::ApiKey(api_key) => format!("an API key in `{}`", api_key.header),
+                Authenticator::Forwarded(_) => "a request through the proxy in front".to_owned(),
+                Authenticator::Process(_) => "a request through the Unix socket, as one of its callers".to_owned(),
             };
             if !accepted.contains(&word) {
                 accepted.push(word);
@@ -185,6 +233,8 @@ impl Authenticator {
         match self {
             Authenticator::Jwt(jwt) => &jwt.common,
             Authenticator::ApiKey(api_key) => &api_key.common,
+            Authenticator::Forwarded(forwarded) => &forwarded.common,
+            Authenticator::Process(process) => &process.common,
         }
     }
 }

@@ -4,7 +4,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use serde_json::Map;
 
-use crate::authn::{Authenticator, Jwt, Presented};
+use crate::authn::{Authenticator, Forwarded, Jwt, Presented};
 use crate::engine::Engine;
 use crate::model::{Caller, CallerKind, Ladder, Millis, Pattern, Role};
 
@@ -75,8 +75,8 @@ fn binding(text: &str, ladder: &Ladder) -> Result<(Pattern, Role), String> {
 fn credible(by: &Authenticator, asked: Vec<(Pattern, Role)>, ladder: &Ladder) -> (Vec<(Pattern, Role)>, Vec<String>) {
     let name = &by.common().name;
     let max = match by {
-        Authenticator::Jwt(Jwt { max_role, .. }) => *max_role,
-        Authenticator::ApiKey(_) => None,
+        Authenticator::Jwt(Jwt { max_role, .. }) | Authenticator::Forwarded(Forwarded { max_role, .. }) => *max_role,
+        Authenticator::ApiKey(_) | Authenticator::Process(_) => None,
     };
     let (kept, dropped): (Vec<_>, Vec<_>) = asked.into_iter().partition(|(_, role)| Some(*role) <= max);
     let most = match max {

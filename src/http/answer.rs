@@ -3,7 +3,7 @@
 use hyper::body::Incoming;
 use hyper::{Method, Request};
 
-use super::{Answer, Code, Exchange, Failure, accept, body, guard, params, record, render};
+use super::{Answer, Code, Exchange, Failure, accept, body, cross_site, guard, params, record, render};
 use crate::authn::Presented;
 use crate::engine::Refused;
 use crate::model::Caller;
@@ -33,25 +33,18 @@ pub(super) enum Form {
     Jwt,
 }
 
-/// Answers a request for a signature or token.
+/// Answers a request for a signature or token. Nothing of the body is read before the caller is known, and nothing is given before
+/// it is recorded.
 pub(super) async fn operation(
     exchange: &Exchange<'_>,
     route: &Route<'_>,
-    mut request: Request<Incoming>,
+    request: &mut Request<Incoming>,
 ) -> Result<Answer, Failure> {
-    let result = sign(exchange, route, &mut request).await;
-    if result.is_err() {
-        body::drain(request.into_body());
-    }
-    result
-}
-
-/// Nothing of the body is read before the caller is known, and nothing is given before it is recorded.
-async fn sign(exchange: &Exchange<'_>, route: &Route<'_>, request: &mut Request<Incoming>) -> Result<Answer, Failure> {
     let is_query = method(route, request.method())?;
     guard::demonstration(exchange, request)?;
     guard::one_host(request)?;
     let caller = authenticate(exchange, route, request).await?;
+    exchange.runtime.limits.caller(&caller)?;
     let form = accept::choose(request.headers(), route.forms).ok_or_else(|| not_acceptable(route))?;
     let params =
         if is_query { params::from_query(request.uri().query())? } else { read(exchange, route, request).await? };
@@ -79,7 +72,8 @@ async fn authenticate(
     request: &Request<Incoming>,
 ) -> Result<Caller, Failure> {
     let authenticators = &exchange.settings.engine.authenticators;
-    let presented = Presented { headers: request.headers(), peer: exchange.peer, cross_site: false };
+    let cross_site = cross_site::is(exchange, request);
+    let presented = Presented { headers: request.headers(), peer: exchange.peer, cross_site };
     let refusal = match authenticators.identify(&presented, route.app.name(), exchange.now) {
         Ok(caller) => return Ok(caller),
         Err(refusal) => refusal,

@@ -1,12 +1,15 @@
 //! The signing interface over HTTP: routes, limits, and one renderer for each shape of error.
 
 mod accept;
+mod address;
 mod answer;
 mod body;
 mod catch;
 mod cors;
+mod cross_site;
 mod failure;
 mod guard;
+mod limit;
 mod params;
 mod record;
 mod render;
