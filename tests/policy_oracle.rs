@@ -38,6 +38,12 @@ fn world() -> Vec<String> {
 
 // ------------------------------------------------------------------------------------------------------- patterns, by trying
 
+/// The conversation that a binding is about: the room itself, where a part of it is named.
+fn home(scope: &Pattern) -> Pattern {
+    let text = scope.to_string();
+    if text.contains("::$chat") { Pattern::Exact(room(&text).to_owned()) } else { scope.clone() }
+}
+
 /// Whether the name is among those that the pattern's text stands for.
 fn literally(pattern: &Pattern, name: &str) -> bool {
     match pattern {
@@ -332,7 +338,7 @@ impl Oracle<'_> {
         let mut all = Vec::new();
         for binding in &entries.bindings {
             if binding.user == user && self.for_this_app(binding.app.as_deref()) {
-                all.push((0, binding.scope.clone(), binding.role));
+                all.push((0, home(&binding.scope), binding.role));
             }
         }
         for conversation in &entries.conversations {
@@ -343,7 +349,7 @@ impl Oracle<'_> {
             }
         }
         if with_token {
-            all.extend(self.caller.bindings.iter().map(|(scope, role)| (1, scope.clone(), Some(*role))));
+            all.extend(self.caller.bindings.iter().map(|(scope, role)| (1, home(scope), Some(*role))));
         }
         all
     }
@@ -354,7 +360,7 @@ impl Oracle<'_> {
     }
 
     fn service_roles(&self, place: Option<&Pattern>) -> Vec<Option<Role>> {
-        let token: Vec<_> = self.caller.bindings.iter().map(|(scope, role)| (1, scope.clone(), Some(*role))).collect();
+        let token: Vec<_> = self.caller.bindings.iter().map(|(scope, role)| (1, home(scope), Some(*role))).collect();
         roles_by(&token, None, place)
     }
 

@@ -59,10 +59,12 @@ impl<'a> File<'a> {
     }
 
     /// Notes an error of syntax. The parser's messages never hold a part of the file, but what stands around the error may well be a
-    /// secret that lost its quotes: then nothing of the file is shown.
+    /// secret that lost its quotes, or the file one with a secret, named by mistake: then nothing of the file is shown.
     pub(super) fn syntax(&self, error: &toml::de::Error) {
         let span = error.span().unwrap_or_default();
-        self.hide_if_guarded(&(0..self.text.len()));
+        if self.guarded || self.text.trim().lines().count() <= 1 {
+            self.notes.borrow_mut().hidden.push(0..self.text.len());
+        }
         self.mistake(
             &span,
             format!("this is not TOML: {}", error.message()),

@@ -4,6 +4,7 @@
 //! need only *overlap* it: something of it lies inside. What Ably Chat keeps for a room `r` in channels `r::$chat…` belongs to the
 //! room, so both relations know that these are one conversation.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// An exact conversation, a namespace, or everything.
@@ -74,11 +75,10 @@ impl Pattern {
     }
 
     /// The conversation that this belongs to: the room `r` for `r::$chat…`, otherwise itself.
-    #[must_use]
-    pub fn home(&self) -> Pattern {
+    pub fn home(&self) -> Cow<'_, Pattern> {
         match self.room() {
-            Some(room) => Pattern::Exact(room.to_owned()),
-            None => self.clone(),
+            Some(room) => Cow::Owned(Pattern::Exact(room.to_owned())),
+            None => Cow::Borrowed(self),
         }
     }
 

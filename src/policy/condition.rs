@@ -34,6 +34,9 @@ pub(super) const CONDITIONS: [Condition; 12] = [
     Condition { name: "targets", holds: targets, miss: targets_miss },
 ];
 
+/// The conditions that say whom a rule is for, whatever they ask.
+pub(super) const FOR_WHOM: [&str; 5] = ["apps", "callers", "services", "authenticators", "client"];
+
 /// A condition that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Miss {

@@ -180,12 +180,14 @@ fn blocks<'a>(case: &Case<'a>, target: &str, place: &'a Pattern) -> bool {
         .any(|entry| matches!(entry, Entry::Block(block) if block.conversation.overlaps(place)))
 }
 
-/// The allow rule that came closest: with the fewest conditions that did not hold, of those the first by id.
+/// The allow rule that came closest: of those that are for such a caller at such an app, or else of all, the one with the fewest
+/// conditions that did not hold; of equal ones the first by id.
 fn nearest(question: &Question<'_, '_>) -> Option<Nearest> {
     let rules = question.case().policy.rules(Effect::Allow, question.action);
-    let (rule, misses) = rules
-        .map(|rule| (rule, condition::misses(rule, question)))
-        .min_by_key(|(rule, misses)| (misses.len(), rule.id.as_str()))?;
+    let (rule, misses) = rules.map(|rule| (rule, condition::misses(rule, question))).min_by_key(|(rule, misses)| {
+        let for_others = misses.iter().any(|miss| condition::FOR_WHOM.contains(&miss.condition));
+        (for_others, misses.len(), rule.id.as_str())
+    })?;
     Some(Nearest {
         id: rule.id.clone(),
         reason: rule.reason.clone(),
@@ -194,11 +196,12 @@ fn nearest(question: &Question<'_, '_>) -> Option<Nearest> {
     })
 }
 
-/// The client's roles in what is granted, each scope once, in order.
+/// The client's roles in what is granted, each scope once, in order; an empty word is no role.
 fn user_claims(case: Case<'_>, granted: &[Grant]) -> Vec<(Pattern, String)> {
     let ladder = &case.policy.document().ladder;
     let within = granted.iter().flat_map(|grant| case.facts.roles_within(case.client(), &grant.resource));
-    let mut claims: Vec<_> = within.map(|(scope, role)| (scope, ladder.word(role).to_owned())).collect();
+    let mut claims: Vec<_> =
+        within.map(|(scope, role)| (scope, role.map_or("", |role| ladder.word(role)).to_owned())).collect();
     claims.sort();
     claims.dedup();
     claims

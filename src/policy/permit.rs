@@ -24,7 +24,8 @@ impl Permit {
         &self.granted
     }
 
-    /// The client's roles in what is granted, as scope and word, for Ably's user claims.
+    /// The client's roles in what is granted, as scope and word, for Ably's user claims. An empty word is no role, where a wider scope
+    /// would otherwise give one.
     pub fn user_claims(&self) -> &[(Pattern, String)] {
         &self.user_claims
     }

@@ -173,7 +173,7 @@ impl<'a> Scene<'a> {
         };
         let (home, app, facts) = (place.home(), &self.case.ask.app, self.case.facts);
         let own = facts.kind(home.prefix(), app);
-        let mut kinds = vec![(own, home.clone())];
+        let mut kinds = vec![(own, home.clone().into_owned())];
         if home.exact().is_none() {
             kinds.extend(Kind::ALL.into_iter().filter(|kind| *kind != own).filter_map(|kind| {
                 let known =

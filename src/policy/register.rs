@@ -79,8 +79,8 @@ impl Register {
                 let tenure = Tenure { scope, app: conversation.app.clone(), role: *role, listed: true };
                 register.file(user, Entry::Role(tenure));
             }
-            let home = Pattern::Exact(conversation.id.clone()).home();
-            register.note_kind(home.prefix(), conversation.app.clone(), conversation.kind);
+            let scope = Pattern::Exact(conversation.id.clone());
+            register.note_kind(scope.home().prefix(), conversation.app.clone(), conversation.kind);
         }
         register.people.values_mut().for_each(Dossier::sort);
         register.by_kind.values_mut().for_each(|known| known.sort_unstable());

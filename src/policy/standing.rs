@@ -3,6 +3,8 @@
 //! The sources are asked in order of precedence: registers first, the caller's token last. The first with a binding that covers the
 //! conversation decides alone, by its most specific scope.
 
+use std::borrow::Cow;
+
 use super::register::{Entry, Register};
 use crate::model::{Kind, Ladder, Pattern, Role};
 
@@ -56,7 +58,8 @@ pub(super) struct Person<'a> {
 
 /// A binding that was found, as far as deciding goes.
 struct Found<'a> {
-    scope: &'a Pattern,
+    /// The conversation itself, where the binding names a part of a room.
+    scope: Cow<'a, Pattern>,
     role: Option<Role>,
     listed: bool,
     /// Which source it is from: the place in [`Facts::registers`], or one past for the token.
@@ -69,13 +72,13 @@ impl Facts<'_> {
         let home = asked.home();
         let found = self.bindings(person, Some(&home));
         let (role, basis) = self.covering(person, &found, &home);
-        if matches!(home, Pattern::Exact(_)) {
+        if home.exact().is_some() {
             return Standing { role, strongest: role, basis, parts: Vec::new() };
         }
         let overlapping = || found.iter().filter(|found| found.scope.overlaps(&home));
         // Looked up for each part: to go through all that was found would take a person of many bindings quadratic time.
         let role_in = |part: &Pattern| self.covering(person, &self.bindings(person, Some(part)), part).0;
-        let parts = overlapping().map(|part| (part.scope.clone(), role_in(part.scope))).collect();
+        let parts = overlapping().map(|part| (part.scope.clone().into_owned(), role_in(&part.scope))).collect();
         let weakest = overlapping().map(|found| found.role).fold(role, Option::min);
         let strongest = overlapping().map(|found| found.role).fold(role, Option::max);
         Standing { role: weakest, strongest, basis, parts }
@@ -89,17 +92,18 @@ impl Facts<'_> {
     }
 
     /// What each scope of a person's bindings says for good, after precedence: scopes that a stronger source covers are left out.
-    pub(super) fn roles_within(&self, person: Person<'_>, asked: &Pattern) -> Vec<(Pattern, Role)> {
+    /// `None` is no role, which must be told too: a wider scope's would take its place.
+    pub(super) fn roles_within(&self, person: Person<'_>, asked: &Pattern) -> Vec<(Pattern, Option<Role>)> {
         let found = self.bindings(person, Some(asked));
         let overlapping = found.iter().filter(|binding| binding.scope.overlaps(asked));
         let roles = overlapping.filter_map(|binding| {
-            let near = self.bindings(person, Some(binding.scope));
-            if near.iter().any(|other| other.source < binding.source && other.scope.covers(binding.scope)) {
+            let near = self.bindings(person, Some(&binding.scope));
+            if near.iter().any(|other| other.source < binding.source && other.scope.covers(&binding.scope)) {
                 return None;
             }
             let same_scope = |other: &&Found<'_>| other.source == binding.source && other.scope == binding.scope;
             let strongest = near.iter().filter(same_scope).map(|other| other.role).max().flatten();
-            Some((binding.scope.clone(), strongest?))
+            Some((binding.scope.clone().into_owned(), strongest))
         });
         roles.collect()
     }
@@ -118,13 +122,13 @@ impl Facts<'_> {
         for (source, register) in self.registers.iter().enumerate() {
             for entry in register.about(person.name, person.app, place) {
                 if let Entry::Role(tenure) = entry {
-                    found.push(Found { scope: &tenure.scope, role: tenure.role, listed: tenure.listed, source });
+                    found.push(Found { scope: tenure.scope.home(), role: tenure.role, listed: tenure.listed, source });
                 }
             }
         }
         let source = self.registers.len();
         found.extend(person.token.iter().map(|(scope, role)| Found {
-            scope,
+            scope: scope.home(),
             role: Some(*role),
             listed: false,
             source,
@@ -148,7 +152,7 @@ impl Facts<'_> {
     }
 
     fn basis(&self, binding: &Found<'_>) -> Basis {
-        let scope = || binding.scope.clone();
+        let scope = || binding.scope.clone().into_owned();
         match binding.role {
             _ if binding.source == self.registers.len() => Basis::Token(scope()),
             None => Basis::Unlisted(scope()),

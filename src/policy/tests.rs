@@ -101,6 +101,19 @@ fn nothing_matched_means_no_and_the_nearest_rule_says_why() {
 }
 
 #[test]
+fn the_nearest_rule_is_one_for_such_a_caller() {
+    let mut services = allow("a-services", &[Action::Kick]);
+    services.callers = Some(vec![CallerKind::Service]);
+    services.client = Some(ClientIs::Anyone);
+    let mut managers = allow("managers", &[Action::Kick]);
+    managers.roles = Some(vec![MANAGER]);
+    managers.targets = Some(TargetsAre::Outranked);
+    let document = document(vec![services, managers]);
+    let denial = denial(&document, &user("tom"), ask("tom", Action::Kick, Some("c1"), &["bob"]));
+    assert_eq!(denial.rule(), Some("managers"));
+}
+
+#[test]
 fn an_allow_rule_means_the_callers_own_client_unless_it_says_otherwise() {
     let document = document(vec![allow("login", &[Action::Login])]);
     assert!(decide(&document, &user("tom"), ask("tom", Action::Login, None, &[])).is_ok());
@@ -226,6 +239,31 @@ fn user_claims_follow_precedence_and_never_tell_another_clients_token_roles() {
     let others = decide(&document, &tom, want("ann", "news", &[Action::Subscribe])).unwrap();
     let claims: Vec<_> = others.user_claims().iter().map(|(scope, role)| format!("{scope}={role}")).collect();
     assert_eq!(claims, ["news=manager"]);
+}
+
+#[test]
+fn a_binding_to_a_rooms_channel_is_one_to_the_room() {
+    let mut rule = allow("owners", &[Action::Subscribe]);
+    rule.roles = Some(vec![OWNER]);
+    let mut document = document(vec![rule]);
+    document.entries.bindings.push(binding("tom", "lounge::$chat", OWNER));
+    let mut ann = user("ann");
+    ann.bindings = vec![(pattern("lounge::$chat::$typing"), OWNER)];
+    for resource in ["lounge", "lounge::$chat", "lounge::$chat:*"] {
+        let permit = decide(&document, &user("tom"), want("tom", resource, &[Action::Subscribe])).unwrap();
+        assert_eq!(permit.user_claims(), [(pattern("lounge"), "owner".to_owned())], "{resource}");
+        assert!(decide(&document, &ann, want("ann", resource, &[Action::Subscribe])).is_ok(), "{resource}");
+    }
+    assert!(decide(&document, &user("tom"), want("tom", "lounge:x", &[Action::Subscribe])).is_err());
+}
+
+#[test]
+fn no_role_is_told_where_a_wider_claim_would_give_one() {
+    let mut document = document(vec![allow("own", &[Action::Subscribe])]);
+    document.entries.bindings.push(binding("tom", "*", OWNER));
+    document.entries.bindings.push(Binding { role: None, ..binding("tom", "chat:x", GUEST) });
+    let permit = decide(&document, &user("tom"), want("tom", "chat:x", &[Action::Subscribe])).unwrap();
+    assert_eq!(permit.user_claims(), [(pattern("chat:x"), String::new()), (pattern("*"), "owner".to_owned())]);
 }
 
 #[test]

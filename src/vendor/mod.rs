@@ -226,6 +226,11 @@ fn shown(text: &str) -> String {
     format!("`{short}`")
 }
 
+/// Whether this could be one of our words, misspelt. What couldn't is not repeated: it may be a secret in the wrong place.
+fn is_wordlike(text: &str) -> bool {
+    text.len() <= 32 && text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_' || byte == b'-')
+}
+
 /// The word among `words` that is most like the start of `word`, which may be endless.
 fn nearest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let start: String = word.chars().take(64).collect();

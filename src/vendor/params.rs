@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Invalid, nearest, shown};
+use super::{Invalid, is_wordlike, nearest, shown};
 use crate::model::{Caller, CallerKind, check_identifier};
 
 /// A request's parameters.
@@ -23,13 +23,7 @@ impl Params {
     pub(super) fn only(&self, known: &[&str]) -> Result<(), Invalid> {
         let unknown = self.values.keys().find(|name| !known.contains(&name.as_str()));
         match unknown {
-            Some(name) if !self.lenient => {
-                let message = match nearest(name, known.iter().copied()) {
-                    Some(known) => format!("is not known here; the nearest that is: `{known}`"),
-                    None => "is not known here: nothing is taken".to_owned(),
-                };
-                Err(Invalid::new(name.chars().take(64).collect::<String>(), message))
-            }
+            Some(name) if !self.lenient => Err(unknown_field(name, known)),
             _ => Ok(()),
         }
     }
@@ -73,6 +67,18 @@ impl Params {
         let message = || format!("must be a whole number of {units}, or a text with a unit, as \"30m\"");
         duration.map(Some).ok_or_else(|| Invalid::new(field, message()))
     }
+}
+
+fn unknown_field(name: &str, known: &[&str]) -> Invalid {
+    if !is_wordlike(name) {
+        let known = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
+        return Invalid::new("body", format!("has a field that is not known here; what is: {known}"));
+    }
+    let message = match nearest(name, known.iter().copied()) {
+        Some(known) => format!("is not known here; the nearest that is: `{known}`"),
+        None => "is not known here: nothing is taken".to_owned(),
+    };
+    Invalid::new(name, message)
 }
 
 /// The client that is named, or else the caller, if that is a user.
@@ -146,8 +152,16 @@ mod tests {
         let error = params(json!({"clientid": "tom"}), false).only(&["client_id", "conv_id"]).unwrap_err();
         assert_eq!(error.to_string(), "clientid is not known here; the nearest that is: `client_id`");
         assert_eq!(params(json!({"rnd": "1"}), true).only(&["client_id"]), Ok(()));
-        let error = params(json!({"x".repeat(100): 1}), false).only(&[]).unwrap_err();
-        assert_eq!(error.field.len(), 64);
+        let error = params(json!({"rn": "1"}), false).only(&[]).unwrap_err();
+        assert_eq!(error.to_string(), "rn is not known here: nothing is taken");
+    }
+
+    #[test]
+    fn a_name_that_may_be_a_secret_is_not_repeated() {
+        for name in ["x".repeat(33), "Zephyr7Quokka3".to_owned(), "a.b".to_owned(), "a b".to_owned(), "é".to_owned()] {
+            let error = params(json!({name: 1}), false).only(&["client_id", "conv_id"]).unwrap_err();
+            assert_eq!(error.to_string(), "body has a field that is not known here; what is: client_id, conv_id");
+        }
     }
 
     #[test]

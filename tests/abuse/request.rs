@@ -40,3 +40,9 @@ pub fn ask(connection: &mut Connection, bytes: &[u8]) -> Answer {
     send(connection, bytes);
     connection.read()
 }
+
+/// What stands behind `Bearer` in a request.
+pub fn tokens(request: &[u8]) -> impl Iterator<Item = &str> {
+    let head = request.split(|byte| *byte == b'\n');
+    head.filter_map(|line| Some(std::str::from_utf8(line).ok()?.split_once("Bearer ")?.1.trim_end()))
+}

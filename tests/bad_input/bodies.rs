@@ -62,6 +62,12 @@ fn fields_have_their_types() {
         field("an unknown field", login(r#"{"clientid": "tom"}"#), "clientid", "is not known here; the nearest"),
         field("a field of another vendor", login(r#"{"user_id": "tom"}"#), "user_id", "is not known here"),
         field("a field's name in capitals", login(r#"{"Client_ID": "tom"}"#), "Client_ID", "is not known here"),
+        field(
+            "a name that is no name",
+            login(r#"{"a:b": 1}"#),
+            "body",
+            "has a field that is not known here; what is: client_id",
+        ),
         field("an empty name", login(r#"{"": 1}"#), "", "is not known here"),
         field("a number for the client", login(r#"{"client_id": 42}"#), "client_id", "must be a string, not a number"),
         field("null for the client", login(r#"{"client_id": null}"#), "client_id", "must be a string, not null"),

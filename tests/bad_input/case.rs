@@ -4,11 +4,13 @@
 
 use serde_json::json;
 
+use crate::abuse::detector::Detector;
+use crate::abuse::traced::{Format, Traced};
 use crate::abuse::{self, request, token};
-use crate::common::{Answer, Connection, Server};
+use crate::common::{Answer, Connection};
 
-pub const SECRET: &[u8] = b"fake-caller-secret-0123456789abcdef0123456789abcdef";
-pub const KEY: &str = "fake-service-key";
+pub const SECRET: &[u8] = b"NotReal-Narwhal3Cobalt7Sextant9Fjord-Narwhal3Cobalt7Sextant9Fjord";
+pub const KEY: &str = "NotReal-Ocelot6Juniper2Bassoon8Kelp";
 pub const ISSUER: &str = "https://id.example.com/";
 pub const PARTNER: &str = "https://partner.example.com/";
 
@@ -20,6 +22,8 @@ body_limit = "128KiB"
 listen = "127.0.0.1:0"
 [policy]
 file = "policy.toml"
+[audit]
+to = "audit.log"
 [shutdown]
 pause = "0s"
 
@@ -86,7 +90,7 @@ max_members = 500
 reason = "A conversation has at most 500 members."
 
 [[rules]]
-id = "backends"
+id = "trusted-backends"
 effect = "allow"
 actions = ["*"]
 callers = ["service"]
@@ -94,15 +98,11 @@ client = "any"
 "#;
 
 /// A server for these cases.
-pub fn server() -> Server {
-    let files = [
-        ("leancloud.secret", abuse::LEANCLOUD),
-        ("talkjs.secret", abuse::TALKJS),
-        ("ably.secret", abuse::ABLY),
-        ("caller.secret", std::str::from_utf8(SECRET).unwrap()),
-        ("partner.pem", &token::pem()),
-    ];
-    abuse::serve(&CONFIGURATION.replace("{hash}", &abuse::hash(KEY)), POLICY, &files)
+pub fn server() -> Traced {
+    let pem = token::pem();
+    let files = [("caller.secret", std::str::from_utf8(SECRET).unwrap()), ("partner.pem", &pem)];
+    let configuration = CONFIGURATION.replace("{hash}", &abuse::hash(KEY));
+    Traced::start(abuse::lay_out(&configuration, POLICY, &[&files[..], &abuse::SECRETS].concat()), Format::Text)
 }
 
 /// A good token of tom's.
@@ -172,7 +172,7 @@ impl Case {
         Case { closes: true, ..self }
     }
 
-    fn check(&self, server: &Server) {
+    fn check(&self, server: &Traced, detector: &mut Detector) {
         let name = &self.name;
         let mut connection = server.connect();
         let answer = request::ask(&mut connection, &self.request);
@@ -181,9 +181,11 @@ impl Case {
         if self.closes {
             assert_eq!(connection.rest(), "", "{name}: one answer, and no more");
         } else {
-            assert!(is_served(&mut connection), "{name}: the connection goes on");
+            assert!(is_served(&mut connection, detector), "{name}: the connection goes on");
         }
-        assert!(is_served(&mut server.connect()), "{name}: the next connection is served");
+        assert!(is_served(&mut server.connect(), detector), "{name}: the next connection is served");
+        request::tokens(&self.request).for_each(|token| detector.forbid_token("the caller's token", token));
+        detector.assert_clean(name, &answer.body);
     }
 
     fn check_body(&self, answer: &Answer) {
@@ -209,18 +211,27 @@ impl Case {
     }
 }
 
-/// Checks each case, and that nothing went wrong behind the answers.
+/// Checks each case, and that nothing went wrong or was given away behind the answers.
 pub fn check(cases: &[Case]) {
     let server = server();
-    for case in cases {
-        case.check(&server);
+    let mut detector = Detector::default();
+    for (name, secret) in [("LeanCloud's key", abuse::LEANCLOUD), ("TalkJS's key", abuse::TALKJS)] {
+        detector.forbid(name, secret);
     }
-    assert!(server.is_ready());
-    let log = server.log();
+    detector.forbid("Ably's key", abuse::ABLY);
+    detector.forbid("the callers' secret", std::str::from_utf8(SECRET).unwrap());
+    detector.forbid("the API key", KEY);
+    for case in cases {
+        case.check(&server, &mut detector);
+    }
+    assert_eq!(server.admin("/readyz", "").status, 200);
+    let (log, _) = server.finish(&detector);
     assert!(!log.contains("panicked") && !log.contains("ERROR"), "{log}");
 }
 
-fn is_served(connection: &mut Connection) -> bool {
+fn is_served(connection: &mut Connection, detector: &mut Detector) -> bool {
     let answer = request::ask(connection, &request::post("/v1/leancloud/login", &tom(), "{}"));
-    answer.status == 200 && answer.json()["signature"].as_str().is_some_and(|signature| signature.len() == 40)
+    let signature = answer.json()["signature"].as_str().unwrap_or_default().to_owned();
+    detector.forbid_text("a signature", &signature);
+    answer.status == 200 && signature.len() == 40
 }

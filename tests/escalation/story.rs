@@ -96,14 +96,9 @@ pub fn files(callers: &[&str], rules: &str) -> (String, String) {
 }
 
 /// The files that the configuration names.
-pub fn secrets() -> [(&'static str, &'static str); 5] {
-    [
-        ("leancloud.secret", abuse::LEANCLOUD),
-        ("talkjs.secret", abuse::TALKJS),
-        ("ably.secret", abuse::ABLY),
-        ("caller.secret", std::str::from_utf8(SECRET).unwrap()),
-        ("partner.secret", std::str::from_utf8(PARTNERS_SECRET).unwrap()),
-    ]
+pub fn secrets() -> Vec<(&'static str, &'static str)> {
+    let [callers, partners] = [SECRET, PARTNERS_SECRET].map(|secret| std::str::from_utf8(secret).unwrap());
+    [&abuse::SECRETS[..], &[("caller.secret", callers), ("partner.secret", partners)]].concat()
 }
 
 /// Who asks: the headers that say so.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::model::{Action, ActionSet, Grant, Pattern, check_identifier, json};
 use crate::vendor::object::Object;
-use crate::vendor::{Invalid, nearest, shown};
+use crate::vendor::{Invalid, is_wordlike, nearest, shown};
 
 /// How many characters a channel's name or pattern may have.
 const LONGEST: usize = 255;
@@ -132,6 +132,9 @@ fn operation(word: &str) -> Result<Action, String> {
     if let Some(action) = Action::parse(word).filter(|action| action.is_ably_operation()) {
         return Ok(action);
     }
+    if !is_wordlike(word) {
+        return Err("an operation that is not known".to_owned());
+    }
     let nearest = nearest(word, ActionSet::ABLY.iter().map(Action::as_str)).unwrap_or_default();
     Err(format!("the unknown operation {}; the nearest that is known: `{nearest}`", shown(word)))
 }
@@ -188,6 +191,7 @@ mod tests {
             (json!({"a": ["*", "publish"]}), "stands alone"),
             (json!({"a": ["subscibe"]}), "the unknown operation `subscibe`; the nearest that is known: `subscribe`"),
             (json!({"a": ["login"]}), "the unknown operation `login`"),
+            (json!({"a": ["Zephyr7Quokka3"]}), "for the channel `a`, an operation that is not known"),
             (json!({"a": ["Publish"]}), "nearest that is known: `publish`"),
             (json!({"": ["publish"]}), "must not be empty"),
             (json!({":a": ["publish"]}), "must not start with `:`"),

@@ -5,11 +5,13 @@ mod pem;
 
 use std::fmt;
 
+use aws_lc_rs::hmac;
 use jsonwebtoken::{AlgorithmFamily, DecodingKey};
 
 use super::Token;
 use crate::authn::algorithm::{Algorithm, is_symmetric, words};
 use crate::authn::refusal::{Refusal, quoted};
+use crate::crypto;
 use crate::secret::Secret;
 
 /// How many keys of a set are tried for a token that doesn't say which one signed it. Each costs a stranger nothing and us a public
@@ -41,7 +43,7 @@ impl Keys {
                 return Err(format!("secret {place} is too short: {algorithm:?} needs at least {least} bytes"));
             }
         }
-        let keys = secrets.iter().map(|secret| Key::new(Shape::Secret, DecodingKey::from_secret(secret.expose())));
+        let keys = secrets.iter().flat_map(|secret| algorithms.iter().map(|algorithm| Key::shared(secret, *algorithm)));
         Ok(Keys { keys: keys.collect(), named: false })
     }
 
@@ -114,7 +116,15 @@ struct Key {
     shape: Shape,
     /// The one algorithm that it is for, where its JWK says so.
     only: Option<Algorithm>,
-    decoding: DecodingKey,
+    material: Material,
+}
+
+/// What a signature is checked with.
+enum Material {
+    /// A shared secret, set up for its algorithm: the library for tokens would do that again for every token, at twice the cost of
+    /// the check itself.
+    Shared(Box<hmac::Key>),
+    Public(DecodingKey),
 }
 
 /// What a key is made of, which decides the algorithms that it fits.
@@ -128,8 +138,19 @@ enum Shape {
 }
 
 impl Key {
-    fn new(shape: Shape, decoding: DecodingKey) -> Key {
-        Key { id: None, shape, only: None, decoding }
+    fn new(shape: Shape, key: DecodingKey) -> Key {
+        Key { id: None, shape, only: None, material: Material::Public(key) }
+    }
+
+    /// A shared secret for one of the symmetric algorithms.
+    fn shared(secret: &Secret, algorithm: Algorithm) -> Key {
+        let hash = match algorithm {
+            Algorithm::HS256 => hmac::HMAC_SHA256,
+            Algorithm::HS384 => hmac::HMAC_SHA384,
+            _ => hmac::HMAC_SHA512,
+        };
+        let material = Material::Shared(Box::new(hmac::Key::new(hash, secret.expose())));
+        Key { id: None, shape: Shape::Secret, only: Some(algorithm), material }
     }
 
     /// An RSA key of its modulus and exponent, both big-endian.
@@ -169,7 +190,13 @@ impl Key {
     }
 
     fn verifies(&self, token: &Token<'_>, algorithm: Algorithm) -> bool {
-        jsonwebtoken::crypto::verify(token.signature(), token.message(), &self.decoding, algorithm).unwrap_or(false)
+        match &self.material {
+            Material::Shared(key) => crypto::base64url_decode(token.signature())
+                .is_some_and(|signature| hmac::verify(key, token.message(), &signature).is_ok()),
+            Material::Public(key) => {
+                jsonwebtoken::crypto::verify(token.signature(), token.message(), key, algorithm).unwrap_or(false)
+            }
+        }
     }
 }
 
