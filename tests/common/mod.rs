@@ -215,6 +215,15 @@ impl Server {
         self.connect().ask(request)
     }
 
+    /// A request that waits for its body, `{}`: the server says so.
+    pub fn in_progress(&self) -> Connection {
+        let mut connection = self.connect();
+        let wait = "content-length: 2\r\nexpect: 100-continue\r\n\r\n";
+        connection.send(&post("/v1/leancloud/login", "tom", "").replace("\r\n\r\n", &format!("\r\n{wait}")));
+        assert_eq!(connection.head().status, 100);
+        connection
+    }
+
     /// A `GET` to the admin listener.
     pub fn admin(&self, path: &str) -> Answer {
         Connection::to(self.admin).ask(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"))
@@ -227,6 +236,13 @@ impl Server {
     pub fn signal(&self, name: &str) {
         let killed = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(killed.success());
+    }
+
+    /// How much memory it has, in bytes.
+    pub fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
     }
 
     /// Waits for it to end by itself.
