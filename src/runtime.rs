@@ -10,6 +10,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 
 use crate::config::Settings;
+use crate::limits::Limits;
 use crate::observe::audit::Audit;
 use crate::remote::Remote;
 
@@ -19,6 +20,8 @@ pub struct Runtime {
     draining: AtomicBool,
     /// The audit log.
     pub audit: Audit,
+    /// What keeps abuse cheap, and how much of it there is.
+    pub limits: Limits,
     /// What is asked of other servers.
     pub remote: Remote,
 }
@@ -40,7 +43,8 @@ pub type Check = (&'static str, Result<(), String>);
 impl Runtime {
     /// Starts with these settings, ready as soon as `remote` has what it waits for.
     pub fn new(settings: Settings, audit: Audit, remote: Remote) -> Runtime {
-        Runtime { settings: ArcSwap::from_pointee(settings), draining: AtomicBool::new(false), audit, remote }
+        let limits = Limits::new(&settings.limits);
+        Runtime { settings: ArcSwap::from_pointee(settings), draining: AtomicBool::new(false), audit, limits, remote }
     }
 
     /// The settings in force. A request takes them once and keeps them to its end.

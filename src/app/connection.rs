@@ -16,6 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+use crate::authn::Peer;
+
 /// What answers are made of.
 pub(super) type Body = Full<Bytes>;
 
@@ -38,15 +40,20 @@ const LINGER: Duration = Duration::from_secs(1);
 /// hyper's own time-out for headers starts only after it knows the version, and not at all in HTTP/2; a client that just sits
 /// there, or doesn't read, would stay for ever. This one is for the connection as a whole: within `patience` there must be a first
 /// whole header, and then a further one every [`KEEP_ALIVE`].
-pub(super) async fn serve<I, H, F>(io: I, mut stop: watch::Receiver<()>, patience: Duration, handler: H)
-where
+pub(super) async fn serve<I, H, F>(
+    io: I,
+    peer: Arc<Peer>,
+    mut stop: watch::Receiver<()>,
+    patience: Duration,
+    handler: H,
+) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    H: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+    H: Fn(Arc<Peer>, Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let pulse = Arc::new(Pulse::default());
     let builder = builder();
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), counted(handler, Arc::clone(&pulse))));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), counted(handler, peer, Arc::clone(&pulse))));
     let mut timer = pin!(sleep(patience));
     let (mut ending, mut seen) = (false, 0);
     loop {
@@ -79,15 +86,16 @@ fn builder() -> Builder<TokioExecutor> {
 /// The handler as hyper wants it, with its requests counted.
 fn counted<H, F>(
     handler: H,
+    peer: Arc<Peer>,
     pulse: Arc<Pulse>,
 ) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
 where
-    H: Fn(Request<Incoming>) -> F,
+    H: Fn(Arc<Peer>, Request<Incoming>) -> F,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     service_fn(move |request| {
         let beat = Beat::new(&pulse);
-        let answer = handler(request);
+        let answer = handler(Arc::clone(&peer), request);
         async move {
             let answer = answer.await;
             drop(beat);
@@ -148,8 +156,9 @@ mod tests {
     async fn until_end(begun: &[u8]) -> (String, Duration) {
         let (mut client, server) = duplex(1 << 16);
         let (_go_on, stop) = watch::channel(());
-        let handler = |_| std::future::ready(Response::new(Full::from("answer")));
-        tokio::spawn(serve(server, stop, PATIENCE, handler));
+        let handler = |_, _| std::future::ready(Response::new(Full::from("answer")));
+        let peer = Arc::new(Peer::unix(None));
+        tokio::spawn(serve(server, peer, stop, PATIENCE, handler));
         client.write_all(begun).await.unwrap();
         let (start, mut answer) = (Instant::now(), Vec::new());
         client.read_to_end(&mut answer).await.unwrap();

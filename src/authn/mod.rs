@@ -1,13 +1,20 @@
 //! Who is calling: turns the credential in a request's headers into a [`Caller`], or a [`Refusal`] that says what was wrong.
 //!
-//! A request carries exactly one explicit credential: one `Authorization` header or one API key. Two are refused, as they could
-//! name two callers. A credential that is there and bad is refused, never passed over in favour of something else.
+//! A request carries at most one explicit credential: one `Authorization` header or one API key. Two are refused, as they could
+//! name two callers. Ambient credentials, which others than the request's author add to it, count only where no explicit one is
+//! there: what a proxy forwards, and what the connection tells. They don't count for what another site's page had the browser send.
+//!
+//! A credential that is there and bad is refused, never passed over in favour of something else.
 
 mod algorithm;
 mod api_key;
 mod endpoint;
+mod forwarded;
 mod jwt;
 mod lookup;
+mod presented;
+mod process;
+mod proxies;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -21,8 +28,12 @@ use serde_json::{Map, Value};
 pub use algorithm::{ALGORITHMS, Algorithm, algorithm, is_symmetric};
 pub use api_key::ApiKey;
 pub use endpoint::{Bearer, Endpoint, is_safe};
+pub use forwarded::Forwarded;
 pub use jwt::{Jwt, KeySet, KeySource, Keys};
 pub use lookup::{Found, Lookup, Unidentified};
+pub use presented::{Ids, Peer, Presented, Socket};
+pub use process::Process;
+pub use proxies::{Proxies, Proxy};
 pub use refusal::Refusal;
 
 use crate::crypto;
@@ -45,6 +56,10 @@ pub enum Authenticator {
     Jwt(Jwt),
     /// A key in a header.
     ApiKey(ApiKey),
+    /// A proxy's word.
+    Forwarded(Forwarded),
+    /// A process on this machine.
+    Process(Process),
 }
 
 /// What all authenticators have.
@@ -72,32 +87,44 @@ impl Authenticators {
         Authenticators { all, key_headers }
     }
 
-    /// Finds out who sent a request with these headers to this app.
+    /// Finds out who sent a request to this app.
     ///
     /// # Errors
     /// A refusal if there is no credential, more than one, or one that doesn't hold; or what must be looked up first.
-    pub fn identify(&self, headers: &HeaderMap, app: &str, now: Millis) -> Result<Caller, Unidentified> {
-        self.attempt(headers, app, now, false)
+    pub fn identify(&self, presented: &Presented<'_>, app: &str, now: Millis) -> Result<Caller, Unidentified> {
+        self.attempt(presented, app, now, false)
     }
 
     /// Finds out who sent a request, now that what [`identify`](Self::identify) wanted to know has been looked up.
     ///
     /// # Errors
     /// A refusal, as there.
-    pub fn identify_with(&self, found: Found, headers: &HeaderMap, app: &str, now: Millis) -> Result<Caller, Refusal> {
+    pub fn identify_with(
+        &self,
+        found: Found,
+        presented: &Presented<'_>,
+        app: &str,
+        now: Millis,
+    ) -> Result<Caller, Refusal> {
         match found {
-            Found::Keys => self.attempt(headers, app, now, true).map_err(Unidentified::into_refusal),
+            Found::Keys => self.attempt(presented, app, now, true).map_err(Unidentified::into_refusal),
             Found::Caller(result) => result,
         }
     }
 
     /// `was_tried` if newer keys were looked up already.
-    fn attempt(&self, headers: &HeaderMap, app: &str, now: Millis, was_tried: bool) -> Result<Caller, Unidentified> {
-        let (header, value) = self.credential(headers, app)?;
-        if header == AUTHORIZATION {
-            self.by_token(value, app, now, was_tried)
-        } else {
-            Ok(self.by_key(header, value, app)?)
+    fn attempt(
+        &self,
+        presented: &Presented<'_>,
+        app: &str,
+        now: Millis,
+        was_tried: bool,
+    ) -> Result<Caller, Unidentified> {
+        forwarded::check(&self.forwarded(), presented)?;
+        match self.explicit(presented.headers)? {
+            Some((header, value)) if header == AUTHORIZATION => self.by_token(value, app, now, was_tried),
+            Some((header, value)) => Ok(self.by_key(header, value, app)?),
+            None => Ok(self.ambient(presented, app).unwrap_or_else(|| Err(self.nothing(app)))?),
         }
     }
 
@@ -111,17 +138,13 @@ impl Authenticators {
         self.all.iter().map(|authenticator| &*authenticator.common().name)
     }
 
-    /// The one explicit credential of the request.
-    fn credential<'a>(
-        &'a self,
-        headers: &'a HeaderMap,
-        app: &str,
-    ) -> Result<(&'a HeaderName, &'a HeaderValue), Refusal> {
+    /// The one explicit credential of the request, if it carries any.
+    fn explicit<'a>(&'a self, headers: &'a HeaderMap) -> Result<Option<(&'a HeaderName, &'a HeaderValue)>, Refusal> {
         let names = std::iter::once(&AUTHORIZATION).chain(&self.key_headers);
         let mut present = names.flat_map(|name| headers.get_all(name).iter().map(move |value| (name, value)));
         match (present.next(), present.next()) {
-            (None, _) => Err(self.nothing(app)),
-            (Some(only), None) => Ok(only),
+            (only, None) => Ok(only),
+            (None, Some(_)) => Ok(None),
             (Some((one, _)), Some((other, _))) if one == other => {
                 Err(Refusal::new(format!("the header `{one}` is there more than once")))
             }
@@ -129,6 +152,32 @@ impl Authenticators {
                 Err(Refusal::new(format!("there are two credentials, `{one}` and `{other}`: send one")))
             }
         }
+    }
+
+    /// What the first authenticator to find an ambient credential makes of it, if any does.
+    fn ambient(&self, presented: &Presented<'_>, app: &str) -> Option<Result<Caller, Refusal>> {
+        let mut serving = self.all.iter().filter(|authenticator| authenticator.common().serves(app));
+        serving.find_map(|authenticator| {
+            let result = match authenticator {
+                Authenticator::Forwarded(forwarded) => forwarded.identify(presented)?,
+                Authenticator::Process(process) if !self.is_forwarded(presented.headers) => {
+                    Ok(process.identify(presented.peer)?)
+                }
+                _ => return None,
+            };
+            let common = authenticator.common();
+            let admitted = match result {
+                Ok(_) if presented.cross_site => Err(Refusal::cross_site()),
+                Ok(caller) => common.admit(caller, app),
+                Err(refusal) => Err(refusal),
+            };
+            Some(admitted.map_err(|refusal| refusal.by(&common.name)))
+        })
+    }
+
+    /// Whether a proxy says that it forwards this request for someone. What the connection tells is the proxy's then.
+    fn is_forwarded(&self, headers: &HeaderMap) -> bool {
+        self.forwarded().flat_map(Forwarded::headers).any(|header| headers.contains_key(header))
     }
 
     fn by_token(&self, value: &HeaderValue, app: &str, now: Millis, was_tried: bool) -> Result<Caller, Unidentified> {
@@ -174,14 +223,21 @@ impl Authenticators {
     fn jwts(&self) -> impl Iterator<Item = &Jwt> {
         self.all.iter().filter_map(|authenticator| match authenticator {
             Authenticator::Jwt(jwt) => Some(jwt),
-            Authenticator::ApiKey(_) => None,
+            _ => None,
         })
     }
 
     fn api_keys(&self) -> impl Iterator<Item = &ApiKey> {
         self.all.iter().filter_map(|authenticator| match authenticator {
             Authenticator::ApiKey(api_key) => Some(api_key),
-            Authenticator::Jwt(_) => None,
+            _ => None,
+        })
+    }
+
+    fn forwarded(&self) -> impl Iterator<Item = &Forwarded> + Clone {
+        self.all.iter().filter_map(|authenticator| match authenticator {
+            Authenticator::Forwarded(forwarded) => Some(forwarded),
+            _ => None,
         })
     }
 
@@ -192,6 +248,8 @@ impl Authenticators {
             let word = match authenticator {
                 Authenticator::Jwt(_) => "`authorization: Bearer <token>`".to_owned(),
                 Authenticator::ApiKey(api_key) => format!("an API key in `{}`", api_key.header),
+                Authenticator::Forwarded(_) => "a request through the proxy in front".to_owned(),
+                Authenticator::Process(_) => "a request through the Unix socket, as one of its callers".to_owned(),
             };
             if !accepted.contains(&word) {
                 accepted.push(word);
@@ -210,6 +268,8 @@ impl Authenticator {
         match self {
             Authenticator::Jwt(jwt) => &jwt.common,
             Authenticator::ApiKey(api_key) => &api_key.common,
+            Authenticator::Forwarded(forwarded) => &forwarded.common,
+            Authenticator::Process(process) => &process.common,
         }
     }
 }

@@ -4,7 +4,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use serde_json::Map;
 
-use crate::authn::{Authenticator, Jwt};
+use crate::authn::{Authenticator, Forwarded, Jwt, Presented};
 use crate::engine::Engine;
 use crate::model::{Caller, CallerKind, Ladder, Millis, Pattern, Role};
 
@@ -75,8 +75,8 @@ fn binding(text: &str, ladder: &Ladder) -> Result<(Pattern, Role), String> {
 fn credible(by: &Authenticator, asked: Vec<(Pattern, Role)>, ladder: &Ladder) -> (Vec<(Pattern, Role)>, Vec<String>) {
     let name = &by.common().name;
     let max = match by {
-        Authenticator::Jwt(Jwt { max_role, .. }) => *max_role,
-        Authenticator::ApiKey(_) => None,
+        Authenticator::Jwt(Jwt { max_role, .. }) | Authenticator::Forwarded(Forwarded { max_role, .. }) => *max_role,
+        Authenticator::ApiKey(_) | Authenticator::Process(_) => None,
     };
     let (kept, dropped): (Vec<_>, Vec<_>) = asked.into_iter().partition(|(_, role)| Some(*role) <= max);
     let most = match max {
@@ -96,5 +96,8 @@ fn credible(by: &Authenticator, asked: Vec<(Pattern, Role)>, ladder: &Ladder) ->
 pub(super) fn by_token(engine: &Engine, token: &str, app: &str, now: Millis) -> Result<Caller, String> {
     let value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| "the token holds more than ASCII")?;
     let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
-    engine.authenticators.identify(&headers, app, now).map_err(|unidentified| unidentified.into_refusal().log())
+    engine
+        .authenticators
+        .identify(&Presented::only(&headers), app, now)
+        .map_err(|unidentified| unidentified.into_refusal().log())
 }

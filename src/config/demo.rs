@@ -1,11 +1,10 @@
 //! The demonstration's secrets. They are public, so they are known here by value: a configuration that trusts them is a demonstration,
 //! and must not be anything else.
 
-use std::net::SocketAddr;
-
 use super::authenticators::Callers;
 use super::file::{File, Span};
 use super::secret::Vault;
+use super::signer::Listen;
 use crate::authn::{Algorithm, Jwt};
 use crate::secret::Secret;
 
@@ -71,7 +70,7 @@ impl DemoCaller {
 
 /// Keeps a demonstration from being anything else: whoever trusts the demonstration's callers trusts everyone, so nothing real may be
 /// signed with, and nobody but this machine may ask.
-pub(super) fn guard(file: &File<'_>, vault: &Vault, callers: &Callers, listen: SocketAddr, place: &Span) {
+pub(super) fn guard(file: &File<'_>, vault: &Vault, callers: &Callers, listen: &Listen, place: &Span) {
     if callers.demo.is_none() {
         return warn(file, vault, callers);
     }
@@ -82,7 +81,7 @@ pub(super) fn guard(file: &File<'_>, vault: &Vault, callers: &Callers, listen: S
             "that one is public, so anyone could have things signed: give the authenticator a secret of your own too";
         file.mistake(&real.key, message, help);
     }
-    if !listen.ip().is_loopback() {
+    if !matches!(listen, Listen::Tcp(address) if address.ip().is_loopback()) {
         let message = format!("the demonstration can't listen on {listen}: its caller secret is public");
         file.mistake(
             place,

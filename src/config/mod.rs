@@ -12,10 +12,14 @@ mod demo;
 mod endpoint;
 mod entries;
 mod file;
+mod forwarded;
+mod headers;
 mod jwt;
 mod key_set;
 mod keys;
 mod later;
+mod limits;
+mod peer;
 mod policy;
 mod reader;
 mod report;
@@ -33,8 +37,9 @@ use toml::de::DeTable;
 pub use cases::{Case, Subject, cases};
 pub use demo::DemoCaller;
 pub use keys::keys;
+pub use limits::Limits;
 pub use report::{Problem, Report, Severity};
-pub use signer::{AuditTo, Cors, Server, Shutdown};
+pub use signer::{AuditTo, Cors, Listen, Server, Shutdown};
 pub use value::duration;
 
 use crate::authn::Authenticators;
@@ -64,6 +69,8 @@ pub struct Settings {
     pub server: Server,
     /// Where probes and metrics are served.
     pub admin: SocketAddr,
+    /// What keeps abuse cheap.
+    pub limits: Limits,
     /// Where the audit log goes.
     pub audit: AuditTo,
     /// How the program ends.
@@ -143,14 +150,20 @@ fn settings(
     let ladder = policy_root.as_mut().map(policy::ladder).unwrap_or_default();
     let apps = apps::apps(&mut root, &mut vault);
     let leancloud = apps.leancloud();
-    let context =
-        authenticators::Context { apps: &apps.names, leancloud: &leancloud, ladder: &ladder, vault: &mut vault };
+    let (server, admin, place) = signer::listeners(&mut root, dir, &leancloud);
+    let context = authenticators::Context {
+        apps: &apps.names,
+        leancloud: &leancloud,
+        ladder: &ladder,
+        unix: matches!(server.listen, Listen::Unix { .. }),
+        vault: &mut vault,
+    };
     let callers = authenticators::authenticators(&mut root, context);
-    let (server, admin, place) = signer::listeners(&mut root, &leancloud);
+    let limits = limits::limits(&mut root, &server.listen);
     let audit = signer::audit(&mut root, dir);
     let shutdown = signer::shutdown(&mut root);
     later::sections(&mut root, &mut vault);
-    demo::guard(root.file, &vault, &callers, server.listen, &place);
+    demo::guard(root.file, &vault, &callers, &server.listen, &place);
     root.finish();
 
     let known = Names { ladder: &ladder, apps: &apps.names, authenticators: &callers.names };
@@ -158,7 +171,7 @@ fn settings(
     let authenticators = Authenticators::new(callers.authenticators);
     let engine = Engine { apps: apps.ready, authenticators, policy: Policy::new(document) };
     let demonstration = callers.demo.is_some();
-    Some(Settings { engine, server, admin, audit, shutdown, demonstration, demo_caller: callers.demo })
+    Some(Settings { engine, server, admin, limits, audit, shutdown, demonstration, demo_caller: callers.demo })
 }
 
 /// Reads the policy. Where it has no mistake and all vendors are known, also warns of what can't be meant.

@@ -1,11 +1,10 @@
 //! From an authenticated request to its signature or token: the steps of `/v1/{app}/{operation}`, in order.
 
 use hyper::body::Incoming;
-use hyper::header::HeaderMap;
 use hyper::{Method, Request};
 
-use super::{Answer, Code, Exchange, Failure, accept, body, guard, params, record, render};
-use crate::authn::{Refusal, Unidentified};
+use super::{Answer, Code, Exchange, Failure, accept, body, cross_site, guard, params, record, render};
+use crate::authn::{Presented, Refusal, Unidentified};
 use crate::engine::Refused;
 use crate::model::Caller;
 use crate::random;
@@ -34,25 +33,18 @@ pub(super) enum Form {
     Jwt,
 }
 
-/// Answers a request for a signature or token.
+/// Answers a request for a signature or token. Nothing of the body is read before the caller is known, and nothing is given before
+/// it is recorded.
 pub(super) async fn operation(
     exchange: &Exchange<'_>,
     route: &Route<'_>,
-    mut request: Request<Incoming>,
+    request: &mut Request<Incoming>,
 ) -> Result<Answer, Failure> {
-    let result = sign(exchange, route, &mut request).await;
-    if result.is_err() {
-        body::drain(request.into_body());
-    }
-    result
-}
-
-/// Nothing of the body is read before the caller is known, and nothing is given before it is recorded.
-async fn sign(exchange: &Exchange<'_>, route: &Route<'_>, request: &mut Request<Incoming>) -> Result<Answer, Failure> {
     let is_query = method(route, request.method())?;
     guard::demonstration(exchange, request)?;
     guard::one_host(request)?;
     let caller = authenticate(exchange, route, request).await?;
+    exchange.runtime.limits.caller(&caller)?;
     let form = accept::choose(request.headers(), route.forms).ok_or_else(|| not_acceptable(route))?;
     let params =
         if is_query { params::from_query(request.uri().query())? } else { read(exchange, route, request).await? };
@@ -79,7 +71,9 @@ async fn authenticate(
     route: &Route<'_>,
     request: &Request<Incoming>,
 ) -> Result<Caller, Failure> {
-    let refusal = match identify(exchange, route.app.name(), request.headers()).await {
+    let cross_site = cross_site::is(exchange, request);
+    let presented = Presented { headers: request.headers(), peer: exchange.peer, cross_site };
+    let refusal = match identify(exchange, &presented, route.app.name()).await {
         Ok(caller) => return Ok(caller),
         Err(refusal) => refusal,
     };
@@ -89,14 +83,14 @@ async fn authenticate(
 }
 
 /// Finds out who is calling: at once, or after what has to be looked up elsewhere, once.
-async fn identify(exchange: &Exchange<'_>, app: &str, headers: &HeaderMap) -> Result<Caller, Refusal> {
+async fn identify(exchange: &Exchange<'_>, presented: &Presented<'_>, app: &str) -> Result<Caller, Refusal> {
     let authenticators = &exchange.settings.engine.authenticators;
-    match authenticators.identify(headers, app, exchange.now) {
+    match authenticators.identify(presented, app, exchange.now) {
         Ok(caller) => Ok(caller),
         Err(Unidentified::Refused(refusal)) => Err(refusal),
         Err(Unidentified::Unknown(lookup)) => {
             let found = exchange.runtime.remote.look_up(lookup).await;
-            authenticators.identify_with(found, headers, app, exchange.now)
+            authenticators.identify_with(found, presented, app, exchange.now)
         }
     }
 }

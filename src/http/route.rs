@@ -5,27 +5,38 @@ use hyper::{Method, Request};
 
 use super::answer::{self, Form, Route};
 use super::render::{self, Shape};
-use super::{Answer, Code, Exchange, Failure};
+use super::{Answer, Code, Exchange, Failure, body, limit};
 use crate::model::Vendor;
 use crate::runtime::Probe;
 use crate::vendor::{self, App};
 
 /// Answers a request, wherever it leads.
-pub(super) async fn answer(exchange: &Exchange<'_>, request: Request<Incoming>) -> Answer {
+pub(super) async fn answer(exchange: &Exchange<'_>, mut request: Request<Incoming>) -> Answer {
     if let Some(probe) = Probe::at(request.uri().path()) {
         return probed(exchange, probe, request.method());
     }
     // The path is kept for the route, which outlives the request's head.
     let uri = request.uri().clone();
-    let Some((app, name)) = below_v1(exchange, uri.path()) else {
-        let detail = "There is nothing at this path. Signatures and tokens are at /v1/{app}/{operation}.";
-        return render::failure(exchange, Shape::Problem, &Failure::plain(Code::NotFound, detail));
+    let place = below_v1(exchange, uri.path());
+    let result = match place {
+        Some((app, name)) => below_app(exchange, app, name, &mut request).await,
+        None => limit::enter(exchange, request.headers()).and(Err(nowhere())),
     };
-    let result = match to(app, name) {
-        Some(route) => answer::operation(exchange, &route, request).await,
-        None => Err(unknown_operation(app)),
-    };
-    result.unwrap_or_else(|failure| render::failure(exchange, shape(app), &failure))
+    result.unwrap_or_else(|failure| {
+        body::drain(request.into_body());
+        render::failure(exchange, place.map_or(Shape::Problem, |(app, _)| shape(app)), &failure)
+    })
+}
+
+async fn below_app(
+    exchange: &Exchange<'_>,
+    app: &App,
+    name: &str,
+    request: &mut Request<Incoming>,
+) -> Result<Answer, Failure> {
+    let _slot = limit::enter(exchange, request.headers())?;
+    let route = to(app, name).ok_or_else(|| unknown_operation(app))?;
+    answer::operation(exchange, &route, request).await
 }
 
 fn below_v1<'a, 'p>(exchange: &Exchange<'a>, path: &'p str) -> Option<(&'a App, &'p str)> {
@@ -45,6 +56,11 @@ fn to<'a>(app: &'a App, name: &str) -> Option<Route<'a>> {
         _ => (false, false, &[("application/json", Form::Json)]),
     };
     Some(Route { app, operation: vendor::operation(app, name)?, gettable, takes_forms, forms })
+}
+
+fn nowhere() -> Failure {
+    let detail = "There is nothing at this path. Signatures and tokens are at /v1/{app}/{operation}.";
+    Failure::plain(Code::NotFound, detail)
 }
 
 fn unknown_operation(app: &App) -> Failure {

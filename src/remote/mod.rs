@@ -30,7 +30,7 @@ impl Remote {
                 KeySource::Fetched(set) => Some(set),
                 KeySource::Fixed(_) => None,
             },
-            Authenticator::ApiKey(_) => None,
+            _ => None,
         });
         let refreshers: Vec<_> = sets.map(|set| Refresher::new(set).map(Arc::new)).collect::<Result<_, _>>()?;
         let mut tasks = JoinSet::new();

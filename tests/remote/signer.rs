@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use chat_signer::app::App;
+use chat_signer::app::{Address, App};
 use chat_signer::config;
 use chat_signer::crypto::base64url;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -120,7 +120,8 @@ impl Signer {
         let (log, logging) = capture();
         let frozen = freeze();
         let app = App::start(settings).await.unwrap();
-        let (main, admin) = app.addresses();
+        let (Address::Tcp(main), Address::Tcp(admin)) = app.addresses() else { panic!("it listens on TCP") };
+        let (main, admin) = (*main, *admin);
         Signer { directory, main, admin, log, _app: app, _logging: logging, _frozen: frozen }
     }
 
