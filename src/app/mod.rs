@@ -48,7 +48,7 @@ pub enum NoStart {
     },
     /// Other servers can't be asked.
     #[error(transparent)]
-    Remote(#[from] remote::NoClient),
+    Remote(#[from] remote::NoRemote),
     /// The process can't be told to stop.
     #[error("signals can't be received: {0}")]
     Signals(io::Error),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::introspection::Question;
 use super::jwt::KeySet;
 use super::refusal::Refusal;
 use crate::model::Caller;
@@ -20,6 +21,8 @@ pub enum Unidentified {
 pub enum Lookup {
     /// Whether this key set has newer keys.
     Keys(Arc<KeySet>),
+    /// Whom another server knows by a credential.
+    Session(Question),
 }
 
 /// What was found.

@@ -10,12 +10,14 @@ mod algorithm;
 mod api_key;
 mod endpoint;
 mod forwarded;
+mod introspection;
 mod jwt;
 mod lookup;
 mod presented;
 mod process;
 mod proxies;
 mod refusal;
+mod roles;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +31,7 @@ pub use algorithm::{ALGORITHMS, Algorithm, algorithm, is_symmetric};
 pub use api_key::ApiKey;
 pub use endpoint::{Bearer, Endpoint, is_safe};
 pub use forwarded::Forwarded;
+pub use introspection::{Answer, Introspection, Protocol, Question};
 pub use jwt::{Jwt, KeySet, KeySource, Keys};
 pub use lookup::{Found, Lookup, Unidentified};
 pub use presented::{Ids, Peer, Presented, Socket};
@@ -40,6 +43,8 @@ use crate::crypto;
 use crate::model::{Caller, CallerKind, Millis, Pattern, Role};
 use jwt::Token;
 use refusal::quoted;
+
+const NOT_FOR_THIS_APP: &str = "these callers are not accepted for this app";
 
 /// All authenticators of a configuration, in its order. With none, everyone is refused.
 #[derive(Debug)]
@@ -58,6 +63,8 @@ pub enum Authenticator {
     ApiKey(ApiKey),
     /// A proxy's word.
     Forwarded(Forwarded),
+    /// Another server's word.
+    Introspection(Arc<Introspection>),
     /// A process on this machine.
     Process(Process),
 }
@@ -108,7 +115,7 @@ impl Authenticators {
     ) -> Result<Caller, Refusal> {
         match found {
             Found::Keys => self.attempt(presented, app, now, true).map_err(Unidentified::into_refusal),
-            Found::Caller(result) => result,
+            Found::Caller(result) => self.own(result?),
         }
     }
 
@@ -122,9 +129,12 @@ impl Authenticators {
     ) -> Result<Caller, Unidentified> {
         forwarded::check(&self.forwarded(), presented)?;
         match self.explicit(presented.headers)? {
-            Some((header, value)) if header == AUTHORIZATION => self.by_token(value, app, now, was_tried),
-            Some((header, value)) => Ok(self.by_key(header, value, app)?),
-            None => Ok(self.ambient(presented, app).unwrap_or_else(|| Err(self.nothing(app)))?),
+            Some((header, value)) if self.key_headers.contains(header) => Ok(self.by_key(header, value, app)?),
+            Some((header, value)) => match self.asker(header, value, presented.headers, app)? {
+                Some(introspection) => Err(introspection.ask_explicit(header, presented.headers)),
+                None => self.by_token(value, app, now, was_tried),
+            },
+            None => self.ambient(presented, app).unwrap_or_else(|| Err(self.nothing(app).into())),
         }
     }
 
@@ -140,8 +150,14 @@ impl Authenticators {
 
     /// The one explicit credential of the request, if it carries any.
     fn explicit<'a>(&'a self, headers: &'a HeaderMap) -> Result<Option<(&'a HeaderName, &'a HeaderValue)>, Refusal> {
-        let names = std::iter::once(&AUTHORIZATION).chain(&self.key_headers);
-        let mut present = names.flat_map(|name| headers.get_all(name).iter().map(move |value| (name, value)));
+        let mut names: Vec<_> = std::iter::once(&AUTHORIZATION).chain(&self.key_headers).collect();
+        for name in self.introspections().filter_map(|introspection| introspection.explicit(headers)) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let mut present =
+            names.into_iter().flat_map(|name| headers.get_all(name).iter().map(move |value| (name, value)));
         match (present.next(), present.next()) {
             (only, None) => Ok(only),
             (None, Some(_)) => Ok(None),
@@ -154,24 +170,45 @@ impl Authenticators {
         }
     }
 
+    /// The authenticator that asks another server about the credential in this header, if one does. A token that names a known
+    /// issuer is that issuer's, whoever else takes tokens.
+    fn asker(
+        &self,
+        header: &HeaderName,
+        value: &HeaderValue,
+        headers: &HeaderMap,
+        app: &str,
+    ) -> Result<Option<&Arc<Introspection>>, Refusal> {
+        let mut asking = self.introspections().filter(|one| one.explicit(headers) == Some(header)).peekable();
+        let Some(&first) = asking.peek() else { return Ok(None) };
+        if header == AUTHORIZATION && self.issuer_of(bearer(value)?).is_some() {
+            return Ok(None);
+        }
+        match asking.find(|one| one.common.serves(app)) {
+            None => Err(Refusal::new(NOT_FOR_THIS_APP).by(&first.common.name)),
+            serving => Ok(serving),
+        }
+    }
+
     /// What the first authenticator to find an ambient credential makes of it, if any does.
-    fn ambient(&self, presented: &Presented<'_>, app: &str) -> Option<Result<Caller, Refusal>> {
+    fn ambient(&self, presented: &Presented<'_>, app: &str) -> Option<Result<Caller, Unidentified>> {
         let mut serving = self.all.iter().filter(|authenticator| authenticator.common().serves(app));
         serving.find_map(|authenticator| {
             let result = match authenticator {
-                Authenticator::Forwarded(forwarded) => forwarded.identify(presented)?,
+                Authenticator::Forwarded(forwarded) => forwarded.identify(presented)?.map_err(Unidentified::Refused),
                 Authenticator::Process(process) if !self.is_forwarded(presented.headers) => {
                     Ok(process.identify(presented.peer)?)
                 }
+                Authenticator::Introspection(introspection) => Err(introspection.ask_ambient(presented.headers)?),
                 _ => return None,
             };
             let common = authenticator.common();
             let admitted = match result {
-                Ok(_) if presented.cross_site => Err(Refusal::cross_site()),
-                Ok(caller) => common.admit(caller, app),
-                Err(refusal) => Err(refusal),
+                Ok(_) | Err(Unidentified::Unknown(_)) if presented.cross_site => Err(Refusal::cross_site().into()),
+                Ok(caller) => common.admit(caller, app).map_err(Unidentified::Refused),
+                unidentified => unidentified,
             };
-            Some(admitted.map_err(|refusal| refusal.by(&common.name)))
+            Some(admitted.map_err(|unidentified| unidentified.by(&common.name)))
         })
     }
 
@@ -191,19 +228,25 @@ impl Authenticators {
         };
         let name = &jwt.common.name;
         let caller = jwt.identify(token, now, was_tried).map_err(|unidentified| unidentified.by(name))?;
-        let caller = self.own(jwt, caller).and_then(|caller| jwt.common.admit(caller, app));
+        let caller = self.own(caller).and_then(|caller| jwt.common.admit(caller, app));
         caller.map_err(|refusal| refusal.by(name).into())
     }
 
-    /// Refuses a subject that belongs to another issuer: to one whose prefix fits it, too, and is longer. Without this, whoever signs
-    /// up with the first issuer as `partner.alice` would be the alice of the one whose prefix is `partner.`.
-    fn own(&self, jwt: &Jwt, caller: Caller) -> Result<Caller, Refusal> {
-        let mut others = self.jwts().filter(|other| other.common.kind == jwt.common.kind);
-        let is_anothers = others.any(|other| {
-            other.subject_prefix.len() > jwt.subject_prefix.len() && caller.subject.starts_with(&other.subject_prefix)
-        });
-        if is_anothers {
-            return Err(Refusal::new("the token's subject starts with what marks another issuer's subjects"));
+    /// The authenticator of the issuer that the token names.
+    fn issuer_of(&self, token: &str) -> Option<&Jwt> {
+        let token = Token::parse(token).ok()?;
+        self.jwts().find(|jwt| token.issuer().is_ok_and(|issuer| issuer == jwt.issuer))
+    }
+
+    /// Refuses a subject that belongs to another authenticator: to one whose prefix fits it, too, and is longer. Without this, whoever
+    /// signs up with the first issuer as `partner.alice` would be the alice of the one whose prefix is `partner.`.
+    fn own(&self, caller: Caller) -> Result<Caller, Refusal> {
+        let fitting = self.all.iter().filter(|one| one.common().kind == caller.kind);
+        let fitting = fitting.filter(|one| caller.subject.starts_with(one.subject_prefix()));
+        let closest = fitting.map(|one| one.subject_prefix().len()).max().unwrap_or(0);
+        let own = self.all.iter().find(|one| one.common().name == caller.authenticator);
+        if own.is_none_or(|own| own.subject_prefix().len() < closest) {
+            return Err(Refusal::new("the caller's subject starts with what marks another issuer's subjects"));
         }
         Ok(caller)
     }
@@ -234,6 +277,13 @@ impl Authenticators {
         })
     }
 
+    fn introspections(&self) -> impl Iterator<Item = &Arc<Introspection>> {
+        self.all.iter().filter_map(|authenticator| match authenticator {
+            Authenticator::Introspection(introspection) => Some(introspection),
+            _ => None,
+        })
+    }
+
     fn forwarded(&self) -> impl Iterator<Item = &Forwarded> + Clone {
         self.all.iter().filter_map(|authenticator| match authenticator {
             Authenticator::Forwarded(forwarded) => Some(forwarded),
@@ -249,6 +299,7 @@ impl Authenticators {
                 Authenticator::Jwt(_) => "`authorization: Bearer <token>`".to_owned(),
                 Authenticator::ApiKey(api_key) => format!("an API key in `{}`", api_key.header),
                 Authenticator::Forwarded(_) => "a request through the proxy in front".to_owned(),
+                Authenticator::Introspection(introspection) => introspection.wanted(),
                 Authenticator::Process(_) => "a request through the Unix socket, as one of its callers".to_owned(),
             };
             if !accepted.contains(&word) {
@@ -269,7 +320,18 @@ impl Authenticator {
             Authenticator::Jwt(jwt) => &jwt.common,
             Authenticator::ApiKey(api_key) => &api_key.common,
             Authenticator::Forwarded(forwarded) => &forwarded.common,
+            Authenticator::Introspection(introspection) => &introspection.common,
             Authenticator::Process(process) => &process.common,
+        }
+    }
+
+    /// What it puts before its callers' subjects.
+    fn subject_prefix(&self) -> &str {
+        match self {
+            Authenticator::Jwt(jwt) => &jwt.subject_prefix,
+            Authenticator::Forwarded(forwarded) => &forwarded.subject_prefix,
+            Authenticator::Introspection(introspection) => &introspection.subject_prefix,
+            Authenticator::ApiKey(_) | Authenticator::Process(_) => "",
         }
     }
 }
@@ -290,7 +352,7 @@ impl Common {
             return Err(Refusal::new("a caller's subject must not be `*`"));
         }
         if !self.serves(app) {
-            return Err(Refusal::new("these callers are not accepted for this app"));
+            return Err(Refusal::new(NOT_FOR_THIS_APP));
         }
         Ok(caller)
     }

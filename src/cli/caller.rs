@@ -76,6 +76,7 @@ fn credible(by: &Authenticator, asked: Vec<(Pattern, Role)>, ladder: &Ladder) ->
     let name = &by.common().name;
     let max = match by {
         Authenticator::Jwt(Jwt { max_role, .. }) | Authenticator::Forwarded(Forwarded { max_role, .. }) => *max_role,
+        Authenticator::Introspection(introspection) => introspection.max_role,
         Authenticator::ApiKey(_) | Authenticator::Process(_) => None,
     };
     let (kept, dropped): (Vec<_>, Vec<_>) = asked.into_iter().partition(|(_, role)| Some(*role) <= max);

@@ -10,9 +10,10 @@ use super::file::Span;
 use super::headers::Use;
 use super::reader::{Section, quoted};
 use super::secret::Vault;
-use super::{api_key, forwarded, jwt, later, peer};
+use super::{api_key, forwarded, introspection, jwt, later, peer};
 use crate::authn::{Authenticator, Common};
 use crate::model::{CallerKind, Ladder};
+use crate::vendor::App;
 
 /// The configured authenticators.
 #[derive(Default)]
@@ -42,6 +43,8 @@ pub(super) struct Context<'c> {
     pub(super) apps: &'c [String],
     /// Those of them at LeanCloud.
     pub(super) leancloud: &'c [String],
+    /// The apps without a mistake.
+    pub(super) ready: &'c [App],
     /// The policy's roles; none if the policy couldn't be read.
     pub(super) ladder: &'c Ladder,
     /// Whether callers are served on a Unix socket.
@@ -54,6 +57,8 @@ enum Type {
     Jwt,
     ApiKey,
     Forwarded,
+    Introspection,
+    LeanCloudSession,
     Peer,
     Later(&'static str),
 }
@@ -62,8 +67,8 @@ const TYPES: [(&str, Type); 7] = [
     ("jwt", Type::Jwt),
     ("api-key", Type::ApiKey),
     ("forwarded", Type::Forwarded),
-    ("introspection", Type::Later("introspection")),
-    ("leancloud-session", Type::Later("leancloud-session")),
+    ("introspection", Type::Introspection),
+    ("leancloud-session", Type::LeanCloudSession),
     ("mtls", Type::Later("mtls")),
     ("peer", Type::Peer),
 ];
@@ -96,9 +101,15 @@ fn authenticator(mut section: Section<'_>, callers: &mut Callers, context: &mut 
         Type::Jwt => jwt::jwt(&mut section, common, callers, context).map(Authenticator::Jwt),
         Type::ApiKey => api_key::api_key(&mut section, common, callers).map(Authenticator::ApiKey),
         Type::Forwarded => forwarded::forwarded(&mut section, common, callers, context).map(Authenticator::Forwarded),
+        Type::Introspection => {
+            introspection::introspection(&mut section, common, callers, context).map(Authenticator::Introspection)
+        }
+        Type::LeanCloudSession => {
+            introspection::leancloud_session(&mut section, common, callers, context).map(Authenticator::Introspection)
+        }
         Type::Peer => peer::peer(&mut section, common, context.unix).map(Authenticator::Process),
         Type::Later(word) => {
-            later::authenticator(&mut section, word, context.vault, context.leancloud);
+            later::mtls(&mut section);
             later::refuse(section.file, &kind_item.span, &format!("type = \"{word}\""));
             None
         }

@@ -12,6 +12,7 @@ pub(super) enum Use {
     Key,
     Caller,
     Roles,
+    Passed,
 }
 
 /// Headers with a meaning of their own.
@@ -49,7 +50,11 @@ pub(super) fn own(item: &Item<'_>, to: Use, callers: &mut Callers) -> Option<Hea
     let taken =
         TAKEN.contains(&text) || text.starts_with("sec-") || (to == Use::Key && text.starts_with("x-forwarded-"));
     if taken {
-        let usual = if to == Use::Key { "write \"x-api-key\"" } else { "write \"x-forwarded-user\", say" };
+        let usual = match to {
+            Use::Key => "write \"x-api-key\"",
+            Use::Caller | Use::Roles => "write \"x-forwarded-user\", say",
+            Use::Passed => "write a header of your app's own; cookies are listed under `cookies`",
+        };
         return item.refuse(format!("can't be {}, which has a meaning of its own", quoted(text)), usual);
     }
     take(item.file, &item.span, name, to, callers)
@@ -94,6 +99,7 @@ impl Use {
             Use::Key => "holds API keys",
             Use::Caller => "names forwarded callers",
             Use::Roles => "names forwarded roles",
+            Use::Passed => "is passed on",
         }
     }
 }

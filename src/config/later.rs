@@ -90,38 +90,8 @@ pub(super) fn enforcement(app: &mut Section<'_>) {
     section.finish();
 }
 
-/// Reads the keys of an authenticator of a type that can't be used yet.
-pub(super) fn authenticator(section: &mut Section<'_>, kind: &str, vault: &mut Vault, leancloud: &[String]) {
-    match kind {
-        "introspection" => introspection(section),
-        "leancloud-session" => leancloud_session(section, vault, leancloud),
-        _ => mtls(section),
-    }
-}
-
-fn introspection(section: &mut Section<'_>) {
-    section.need("url", "write whom to ask: url = \"https://…\"").and_then(|item| url(&item));
-    if let Some(mut forward) = section.section("forward") {
-        for key in ["cookies", "headers"] {
-            let items = forward.get(key).and_then(|item| item.elements("write a list of names"));
-            items.into_iter().flatten().for_each(|item| _ = item.filled());
-        }
-        forward.finish();
-    }
-    for key in ["subject", "roles"] {
-        section.get(key).and_then(|item| claim_name(&item));
-    }
-    section.get("cache").and_then(|item| item.duration("0s", "1h"));
-}
-
-fn leancloud_session(section: &mut Section<'_>, vault: &mut Vault, leancloud: &[String]) {
-    let app = section.need("app", "write which LeanCloud app's users these are");
-    app.and_then(|item| item.one_of("a configured LeanCloud app", leancloud));
-    section.need("url", "write the app's API address: url = \"https://…\"").and_then(|item| url(&item));
-    secret(section, "app_key", true, vault);
-}
-
-fn mtls(section: &mut Section<'_>) {
+/// Reads the keys of an authenticator with `type = "mtls"`.
+pub(super) fn mtls(section: &mut Section<'_>) {
     section
         .need("san", "write san = \"uri\", \"dns\" or \"cn\"")
         .and_then(|item| item.word(&[("uri", ()), ("dns", ()), ("cn", ())]));

@@ -14,6 +14,7 @@ mod entries;
 mod file;
 mod forwarded;
 mod headers;
+mod introspection;
 mod jwt;
 mod key_set;
 mod keys;
@@ -154,6 +155,7 @@ fn settings(
     let context = authenticators::Context {
         apps: &apps.names,
         leancloud: &leancloud,
+        ready: &apps.ready,
         ladder: &ladder,
         unix: matches!(server.listen, Listen::Unix { .. }),
         vault: &mut vault,

@@ -55,16 +55,21 @@ impl Vault {
 
     /// A token to show to others. One in a file is read again whenever it is shown; here it is only made sure that it is there.
     pub(super) fn bearer(&mut self, item: &Item<'_>) -> Option<Bearer> {
-        item.file.hide_if_guarded(&item.span);
-        let token = self.secret(item)?;
-        let shown = token.expose().trim_ascii().iter().all(u8::is_ascii_graphic);
-        if !shown {
-            return refuse(item, "is no token, which has no white space and only ASCII", HELP);
-        }
+        let token = self.header_secret(item)?;
         match reference(item)? {
             Reference::Variable(_) => Some(Bearer::Fixed(token)),
             Reference::File(path) => Some(Bearer::File(self.dir.join(path))),
         }
+    }
+
+    /// One secret that is sent in a header.
+    pub(super) fn header_secret(&mut self, item: &Item<'_>) -> Option<Secret> {
+        item.file.hide_if_guarded(&item.span);
+        let secret = self.secret(item)?;
+        if secret.expose().iter().all(u8::is_ascii_graphic) {
+            return Some(secret);
+        }
+        refuse(item, "can't be sent in a header: it has white space or more than ASCII", HELP)
     }
 
     /// One secret.

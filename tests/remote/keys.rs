@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::server::{Authority, Reply, Server};
-use crate::signer::{Answer, Key, Signer, alone, directory, set, until};
+use crate::signer::{Answer, Key, Signer, all, alone, directory, set, until};
 
 const ISSUER: &str = "https://id.example.com/";
 const OTHER: &str = "https://login.partner.example/";
@@ -147,7 +147,7 @@ async fn a_flood_of_made_up_keys_costs_the_issuer_nothing() {
         requests.collect()
     };
     let floods = (0..10).map(|number| signer.many(flood(number * 1000, 1000)));
-    let statuses = futures(floods).await;
+    let statuses = all(floods).await.concat();
     assert_eq!(statuses.len(), 10_000);
     assert!(statuses.iter().all(|status| status == "401"));
     assert_eq!(issuer.count(SET), 2);
@@ -160,23 +160,6 @@ async fn a_flood_of_made_up_keys_costs_the_issuer_nothing() {
     signer.many(flood(20_000, 10)).await;
     assert_eq!(issuer.count(SET), 3);
     assert_eq!(signer.subject(&key.bearer(ISSUER, "tom")).await, Ok("tom".to_owned()));
-}
-
-/// All results of these, which run side by side.
-async fn futures<T>(all: impl Iterator<Item = impl Future<Output = Vec<T>>>) -> Vec<T> {
-    let mut all: Vec<_> = all.map(Box::pin).collect();
-    let mut results = Vec::new();
-    std::future::poll_fn(move |context| {
-        all.retain_mut(|future| match future.as_mut().poll(context) {
-            std::task::Poll::Ready(result) => {
-                results.extend(result);
-                false
-            }
-            std::task::Poll::Pending => true,
-        });
-        if all.is_empty() { std::task::Poll::Ready(std::mem::take(&mut results)) } else { std::task::Poll::Pending }
-    })
-    .await
 }
 
 #[tokio::test]

@@ -4,4 +4,5 @@
 
 mod keys;
 mod server;
+mod sessions;
 mod signer;

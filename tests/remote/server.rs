@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 /// What a path answers.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) enum Reply {
     /// A status line's end, more header lines, and a body.
     Text(&'static str, String, String),
@@ -23,6 +24,8 @@ pub(crate) enum Reply {
     Flood,
     /// A body shorter than announced.
     Cut,
+    /// The other one, but not before this has permits.
+    Held(Arc<Semaphore>, Box<Reply>),
 }
 
 /// A request that came.
@@ -179,6 +182,13 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, script: &Mutex<Scrip
         script.seen.push(seen);
         reply
     };
+    let reply = match reply {
+        Reply::Held(until, reply) => {
+            drop(until.acquire().await);
+            *reply
+        }
+        reply => reply,
+    };
     // Whoever asked may have gone.
     let _ = write(&mut stream, reply).await;
 }
@@ -210,7 +220,7 @@ async fn write(stream: &mut (impl AsyncWrite + Unpin), reply: Reply) -> std::io:
             let head = format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n");
             stream.write_all((head + &body).as_bytes()).await?;
         }
-        Reply::Silence => std::future::pending().await,
+        Reply::Silence | Reply::Held(..) => std::future::pending().await,
         Reply::Flood => {
             stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n{\"keys\": [\"").await?;
             loop {

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::Jwt;
 use crate::authn::refusal::{Refusal, quoted};
-use crate::model::{Millis, Pattern, Role, check_identifier, claim};
+use crate::model::{Millis, check_identifier, claim};
 
 type Claims = Map<String, Value>;
 
@@ -66,7 +65,7 @@ fn date(claims: &Claims, name: &'static str) -> Result<Option<u64>, Refusal> {
 }
 
 /// Checks that `aud`, a string or a list of strings, holds one of these.
-pub(super) fn check_audience(claims: &Claims, accepted: &[String]) -> Result<(), Refusal> {
+pub(in crate::authn) fn check_audience(claims: &Claims, accepted: &[String]) -> Result<(), Refusal> {
     let malformed = || Refusal::new("the token must name its audience (aud), as a string or a list of strings");
     let named: Vec<&str> = match claims.get("aud") {
         Some(Value::String(one)) => vec![one],
@@ -94,46 +93,4 @@ pub(super) fn subject(claims: &Claims, name: &str, prefix: &str) -> Result<Strin
         return Err(Refusal::new("the token's subject must not be `*`"));
     }
     Ok(whole)
-}
-
-impl Jwt {
-    /// The roles that the token gives: those that the policy lists and that are no stronger than these tokens may give. Others, and
-    /// scopes that are no patterns, count for nothing.
-    pub(super) fn bindings(&self, claims: &Claims) -> Result<Vec<(Pattern, Role)>, Refusal> {
-        let Some(max) = self.max_role else {
-            return Ok(Vec::new());
-        };
-        let role = |word: &str| self.ladder.role(word).filter(|role| *role <= max);
-        let everywhere = words(claims, self.roles.as_deref())?.into_iter().filter_map(role);
-        let scoped = scopes(claims, self.bindings.as_deref())?
-            .filter_map(|(scope, word)| Some((Pattern::parse(scope).ok()?, role(word.as_str()?)?)));
-        Ok(everywhere.map(|role| (Pattern::Everything, role)).chain(scoped).collect())
-    }
-}
-
-/// The words in a list, or in one string with white space between them.
-fn words<'a>(claims: &'a Claims, name: Option<&str>) -> Result<Vec<&'a str>, Refusal> {
-    match name.and_then(|name| claim(claims, name)) {
-        None => Ok(Vec::new()),
-        Some(Value::String(line)) => Ok(line.split_whitespace().collect()),
-        Some(Value::Array(list)) => Ok(list.iter().filter_map(Value::as_str).collect()),
-        Some(_) => Err(mistyped("roles", "a list of strings or words in one string", name)),
-    }
-}
-
-/// The members of an object of scope and word.
-fn scopes<'a>(
-    claims: &'a Claims,
-    name: Option<&str>,
-) -> Result<impl Iterator<Item = (&'a String, &'a Value)>, Refusal> {
-    match name.and_then(|name| claim(claims, name)) {
-        None => Ok(None.into_iter().flatten()),
-        Some(Value::Object(members)) => Ok(Some(members).into_iter().flatten()),
-        Some(_) => Err(mistyped("bindings", "an object of pattern and role", name)),
-    }
-}
-
-fn mistyped(what: &str, wanted: &str, claim: Option<&str>) -> Refusal {
-    let detail = format!("they are read from the claim `{}`", claim.unwrap_or_default());
-    Refusal::new(format!("the token's {what} must be {wanted}")).detail(detail)
 }

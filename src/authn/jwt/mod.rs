@@ -8,6 +8,7 @@ mod key_set;
 mod keys;
 mod token;
 
+pub(super) use claims::check_audience;
 pub use key_set::{KeySet, KeySource};
 pub use keys::Keys;
 pub(super) use token::Token;
@@ -16,6 +17,7 @@ use super::Common;
 use super::algorithm::{Algorithm, algorithm};
 use super::lookup::Unidentified;
 use super::refusal::{Refusal, quoted};
+use super::roles::Grants;
 use crate::model::{Caller, Ladder, Millis, Role};
 use claims::Clock;
 
@@ -63,10 +65,15 @@ impl Jwt {
     fn caller(&self, token: Token<'_>, now: Millis) -> Result<Caller, Refusal> {
         let claims = token.into_claims();
         Clock::new(now, self.leeway_seconds).check(&claims)?;
-        claims::check_audience(&claims, &self.audience)?;
+        check_audience(&claims, &self.audience)?;
         let subject = claims::subject(&claims, &self.subject, &self.subject_prefix)?;
-        let bindings = self.bindings(&claims)?;
+        let bindings = self.grants().read(&claims)?;
         Ok(self.common.caller(subject, claims, bindings))
+    }
+
+    fn grants(&self) -> Grants<'_> {
+        let (roles, bindings) = (self.roles.as_deref(), self.bindings.as_deref());
+        Grants { roles, bindings, ladder: &self.ladder, max_role: self.max_role }
     }
 
     fn algorithm(&self, token: &Token<'_>) -> Result<Algorithm, Refusal> {
