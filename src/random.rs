@@ -1,5 +1,7 @@
 //! Random bytes from the operating system's generator: the one place that asks it.
 
+use std::cell::RefCell;
+
 use rand::TryRng;
 #[expect(clippy::disallowed_types, reason = "this is the module that asks the generator for all others")]
 use rand::rngs::SysRng;
@@ -17,4 +19,21 @@ pub fn bytes<const N: usize>() -> Result<[u8; N], NoEntropy> {
     let mut bytes = [0; N];
     SysRng.try_fill_bytes(&mut bytes).map_err(|error| NoEntropy(error.to_string()))?;
     Ok(bytes)
+}
+
+/// 16 random bytes for a nonce. They are drawn many at a time: the system call costs more than the whole nonce besides.
+///
+/// # Errors
+/// If the operating system's generator fails.
+pub fn nonce() -> Result<[u8; 16], NoEntropy> {
+    thread_local! {
+        static DRAWN: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) };
+    }
+    DRAWN.with_borrow_mut(|drawn| {
+        if let Some(nonce) = drawn.pop() {
+            return Ok(nonce);
+        }
+        drawn.extend_from_slice(bytes::<{ 31 * 16 }>()?.as_chunks().0);
+        bytes()
+    })
 }

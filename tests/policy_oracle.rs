@@ -160,18 +160,31 @@ impl Oracle<'_> {
         Answer::Allowed { rules, granted }
     }
 
+    /// A user hears what stands against someone else only if the rules alone would not refuse.
     fn decide_one(&self, asked: &Asked<'_>) -> Result<String, Answer> {
+        let Some(obstacle) = self.in_the_way(asked) else { return self.by_rules(asked) };
+        let own = match &obstacle {
+            Answer::Banned(user, _) | Answer::Muted(user, _) => *user == self.caller.subject,
+            _ => false,
+        };
+        match self.by_rules(asked) {
+            Err(refusal) if self.caller.kind == CallerKind::User && !own => Err(refusal),
+            _ => Err(obstacle),
+        }
+    }
+
+    fn in_the_way(&self, asked: &Asked<'_>) -> Option<Answer> {
         let entries = &self.document.entries;
         let concerned = [self.caller.subject.as_str(), self.ask.client.as_str()];
         for person in concerned {
             if let Some(ban) = self.sanction(&entries.bans, person, asked.place) {
-                return Err(Answer::Banned(person.to_owned(), ban.scope.to_string()));
+                return Some(Answer::Banned(person.to_owned(), ban.scope.to_string()));
             }
         }
         if matches!(asked.action, Action::Invite | Action::Create | Action::UnblockClients) {
             for target in asked.targets {
                 if let Some(ban) = self.sanction(&entries.bans, target, asked.place) {
-                    return Err(Answer::TargetBanned(target.clone(), ban.scope.to_string()));
+                    return Some(Answer::TargetBanned(target.clone(), ban.scope.to_string()));
                 }
             }
         }
@@ -189,7 +202,7 @@ impl Oracle<'_> {
         if sends.contains(&asked.action.as_str()) {
             for person in concerned {
                 if let Some(mute) = self.sanction(&entries.mutes, person, asked.place) {
-                    return Err(Answer::Muted(person.to_owned(), mute.scope.to_string()));
+                    return Some(Answer::Muted(person.to_owned(), mute.scope.to_string()));
                 }
             }
         }
@@ -201,10 +214,14 @@ impl Oracle<'_> {
                         && asked.place.is_some_and(|place| overlaps(&block.conversation, place))
                 };
                 if entries.blocks.iter().any(blocks) {
-                    return Err(Answer::TargetBlocks(target.clone()));
+                    return Some(Answer::TargetBlocks(target.clone()));
                 }
             }
         }
+        None
+    }
+
+    fn by_rules(&self, asked: &Asked<'_>) -> Result<String, Answer> {
         let mut matching: Vec<&Rule> = self.document.rules.iter().filter(|rule| self.matches(rule, asked)).collect();
         matching.sort_by_key(|rule| (rule.effect == Effect::Allow, &rule.id));
         match matching.first() {
@@ -246,6 +263,9 @@ impl Oracle<'_> {
         if let Some(apps) = &rule.apps
             && !apps.contains(&ask.app.to_string())
         {
+            return false;
+        }
+        if allow && asked.action == Action::AppToken && !is_service {
             return false;
         }
         if let Some(callers) = &rule.callers
@@ -356,12 +376,17 @@ impl Oracle<'_> {
 
     /// Every role that someone has in a place: one for a name, perhaps several for a pattern, `None` for no role.
     fn roles_of(&self, user: &str, with_token: bool, place: Option<&Pattern>) -> Vec<Option<Role>> {
-        roles_by(&self.bindings(user, with_token), self.document.default_role, place)
+        roles_by(&self.bindings(user, with_token), self.document.default_role, place, |name| self.knows(name))
     }
 
     fn service_roles(&self, place: Option<&Pattern>) -> Vec<Option<Role>> {
         let token: Vec<_> = self.caller.bindings.iter().map(|(scope, role)| (1, home(scope), Some(*role))).collect();
-        roles_by(&token, None, place)
+        roles_by(&token, None, place, |name| self.knows(name))
+    }
+
+    fn knows(&self, name: &str) -> bool {
+        let mut entries = self.document.entries.conversations.iter();
+        entries.any(|one| one.id == name && self.for_this_app(one.app.as_deref()))
     }
 
     fn kinds(&self, place: Option<&Pattern>) -> Vec<Kind> {
@@ -403,26 +428,28 @@ impl Oracle<'_> {
     }
 }
 
+/// The role in every conversation that a place stands for, found by going through all names there are. A room whose channels lie in a
+/// pattern, though it does not itself, is one of them if it is known.
 fn roles_by(
     bindings: &[(u8, Pattern, Option<Role>)],
     default: Option<Role>,
     place: Option<&Pattern>,
+    known: impl Fn(&str) -> bool,
 ) -> Vec<Option<Role>> {
     let Some(place) = place else {
         let everywhere: Vec<_> = bindings.iter().filter(|one| one.1 == Pattern::Everything).cloned().collect();
         return vec![at(&everywhere, default, &Pattern::Everything)];
     };
-    let text = place.to_string();
-    let place = if text.contains("::$chat") { Pattern::Exact(room(&text).to_owned()) } else { place.clone() };
-    let own = at(bindings, default, &place);
+    let place = home(place);
     if matches!(place, Pattern::Exact(_)) {
-        return vec![own];
+        return vec![at(bindings, default, &place)];
     }
-    let inside: Vec<_> = bindings.iter().filter(|(_, scope, _)| overlaps(scope, &place)).collect();
-    let weakest = inside.iter().map(|(.., role)| *role).chain([own]).min().unwrap();
-    let mut roles = vec![weakest];
-    roles.extend(inside.iter().map(|(_, scope, _)| at(bindings, default, scope)));
-    roles
+    let meant = world().into_iter().filter(|name| literally(&place, name) && !name.starts_with('['));
+    let conversations = meant.map(|name| room(&name).to_owned()).filter(|conversation| {
+        let bound = bindings.iter().any(|one| one.1 == Pattern::Exact(conversation.clone()));
+        literally(&place, conversation) || bound || known(conversation)
+    });
+    conversations.map(|conversation| at(bindings, default, &Pattern::Exact(conversation))).collect()
 }
 
 /// The binding that decides for a place: of the first source that covers it, the most specific, of equal ones the strongest.
@@ -497,6 +524,7 @@ fn actions() -> impl Strategy<Value = ActionSet> {
         Action::Invite,
         Action::Kick,
         Action::UnblockClients,
+        Action::AppToken,
         Action::Publish,
         Action::Subscribe,
         Action::History,
@@ -611,11 +639,13 @@ fn ask(caller: &Caller) -> impl Strategy<Value = Ask> + use<> {
         Action::Invite,
         Action::Kick,
         Action::UnblockClients,
+        Action::AppToken,
         Action::History,
     ]);
     let exact = |place: Option<Pattern>| place.filter(|place| place.exact().is_some());
     let need = (action, place(), few(person(), 3)).prop_map(move |(action, place, targets)| {
-        let conversation = exact(place).filter(|_| !matches!(action, Action::Login | Action::Create));
+        let conversation =
+            exact(place).filter(|_| !matches!(action, Action::Login | Action::Create | Action::AppToken));
         Need { action, conversation, targets }
     });
     let operations = subsequence(vec![Action::Publish, Action::Subscribe, Action::History, Action::Presence], 1..=4);

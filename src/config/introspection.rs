@@ -34,12 +34,13 @@ pub(super) fn introspection(
         Some(_) => token(section, context.vault),
         None => (session(section, callers), needed_subject(section), None),
     };
-    preset.map_or(Some(()), |item| item.word(&[("rfc7662", ())]))?;
+    let preset = preset.map_or(Some(()), |item| item.word(&[("rfc7662", ())]));
     let subject_prefix = subject_prefix(section, common.as_ref(), callers, "this server and");
     let (roles, bindings) = (section.get("roles"), section.get("bindings"));
     let max_role = max_role(section, context.ladder, roles.as_ref().or(bindings.as_ref()), "these answers");
     let [roles, bindings] = [roles, bindings].map(|item| item.and_then(|item| claim_name(&item)));
     let cache = cache(section);
+    preset?;
     Some(Arc::new(Introspection {
         common: common?,
         endpoint: Endpoint { url: url?, authorities, bearer },
@@ -136,34 +137,33 @@ fn needed_subject(section: &mut Section<'_>) -> Option<String> {
     claim_name(&item)
 }
 
-/// What an authorization server is sent, what of its answer names the caller, and what it is shown.
+/// What an authorization server is sent, what of its answer names the caller, and the token that it is shown. What is wrong among this
+/// is noted and left out.
 fn token(section: &mut Section<'_>, vault: &mut Vault) -> (Option<Protocol>, Option<String>, Option<Bearer>) {
     let subject = section.get("subject").map_or(Some("sub".to_owned()), |item| claim_name(&item));
-    let audience = section.get("audience").map_or(Some(None), |item| item.texts().map(Some));
-    let shown = section.get("bearer");
+    let audience = section.get("audience").and_then(|item| item.texts());
+    let client = client(section, vault);
     let bearer = endpoint::bearer(section, vault);
-    let client = client(section, vault, shown.is_some());
-    let protocol = client.zip(audience).map(|(client, audience)| Protocol::Token { client, audience });
-    (protocol, subject, bearer)
+    (Some(Protocol::Token { client, audience }), subject, bearer)
 }
 
-/// The id and secret that this program has at the authorization server, if any.
-fn client(section: &mut Section<'_>, vault: &mut Vault, has_bearer: bool) -> Option<Option<(String, Secret)>> {
+/// The id and secret that this program has at the authorization server.
+fn client(section: &mut Section<'_>, vault: &mut Vault) -> Option<(String, Secret)> {
     const BOTH: &str = "write both, or neither";
     let id = section.get("client_id");
-    let secret = section.get("client_secret");
-    let read = secret.as_ref().map(|item| vault.header_secret(item));
-    match (id, secret) {
-        (None, None) => Some(None),
-        (Some(id), _) if has_bearer => {
+    let key = section.get("client_secret");
+    let secret = key.as_ref().map(|item| vault.secret(item));
+    match (id, key) {
+        (Some(id), _) if section.has("bearer") => {
             id.refuse("is a second way to say who is asking", "leave `client_id` and `client_secret`, or `bearer`")
         }
-        (Some(id), Some(_)) => Some(Some((id.filled()?.to_owned(), read??))),
+        (Some(id), Some(_)) => Some((id.filled()?.to_owned(), secret.flatten()?)),
         (Some(id), None) => id.refuse("needs `client_secret` beside it", BOTH),
-        (None, Some(secret)) => {
-            section.file.mistake(&secret.key, "`client_secret` needs `client_id` beside it", BOTH);
+        (None, Some(key)) => {
+            section.file.mistake(&key.key, "`client_secret` needs `client_id` beside it", BOTH);
             None
         }
+        (None, None) => None,
     }
 }
 

@@ -64,7 +64,6 @@ impl Vault {
 
     /// One secret that is sent in a header.
     pub(super) fn header_secret(&mut self, item: &Item<'_>) -> Option<Secret> {
-        item.file.hide_if_guarded(&item.span);
         let secret = self.secret(item)?;
         if secret.expose().iter().all(u8::is_ascii_graphic) {
             return Some(secret);
@@ -73,7 +72,8 @@ impl Vault {
     }
 
     /// One secret.
-    fn secret(&mut self, item: &Item<'_>) -> Option<Secret> {
+    pub(super) fn secret(&mut self, item: &Item<'_>) -> Option<Secret> {
+        item.file.hide_if_guarded(&item.span);
         let bytes = match reference(item)? {
             Reference::Variable(name) => variable(item, name)?,
             Reference::File(path) => file(item, path, &self.dir.join(path))?,

@@ -33,8 +33,8 @@ pub(super) enum Form {
     Jwt,
 }
 
-/// Answers a request for a signature or token. Nothing of the body is read before the caller is known, and nothing is given before
-/// it is recorded.
+/// Answers a request for a signature or token. Nothing of its body is read before the caller is known, and nothing is given before it
+/// is recorded.
 pub(super) async fn operation(
     exchange: &Exchange<'_>,
     route: &Route<'_>,
@@ -113,7 +113,7 @@ type Decided = (Vec<u8>, Result<Signed, Failure>);
 /// Understands, decides and signs.
 fn decide(exchange: &Exchange<'_>, route: &Route<'_>, params: &Params, caller: &Caller) -> Result<Decided, Failure> {
     let request = vendor::parse(route.app, route.operation, params, Some(caller))?;
-    let entropy = random::bytes().map_err(|error| Failure::internal(error.to_string()))?;
+    let entropy = random::nonce().map_err(|error| Failure::internal(error.to_string()))?;
     let verdict = exchange.settings.engine.answer(route.app, request, caller, exchange.now, entropy);
     let line = record::verdict(exchange, route.app, caller, &verdict)?;
     let outcome = verdict.outcome.map_err(|refused| match refused {

@@ -72,7 +72,8 @@ async fn cross_origin(exchange: &Exchange<'_>, request: Request<Incoming>) -> An
         return route::answer(exchange, request).await;
     };
     let inner = tower::service_fn(async |request| Ok::<_, Infallible>(route::answer(exchange, request).await));
-    let Ok(answer) = cors::layer(cors).layer(inner).oneshot(request).await;
+    // Boxed, so that requests have room for this only where it is in use.
+    let Ok(answer) = Box::pin(cors::layer(cors).layer(inner).oneshot(request)).await;
     answer
 }
 

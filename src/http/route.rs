@@ -15,27 +15,24 @@ pub(super) async fn answer(exchange: &Exchange<'_>, mut request: Request<Incomin
     if let Some(probe) = Probe::at(request.uri().path()) {
         return probed(exchange, probe, request.method());
     }
-    // The path is kept for the route, which outlives the request's head.
-    let uri = request.uri().clone();
-    let place = below_v1(exchange, uri.path());
-    let result = match place {
-        Some((app, name)) => below_app(exchange, app, name, &mut request).await,
-        None => limit::enter(exchange, request.headers()).and(Err(nowhere())),
-    };
-    result.unwrap_or_else(|failure| {
+    let place = below_v1(exchange, request.uri().path()).map(|(app, name)| (app, to(app, name)));
+    let shape = place.as_ref().map_or(Shape::Problem, |(app, _)| shape(app));
+    let result = limited(exchange, place, &mut request).await;
+    if result.is_err() {
         body::drain(request.into_body());
-        render::failure(exchange, place.map_or(Shape::Problem, |(app, _)| shape(app)), &failure)
-    })
+    }
+    result.unwrap_or_else(|failure| render::failure(exchange, shape, &failure))
 }
 
-async fn below_app(
+/// Answers a request to this place, if the limits let it in.
+async fn limited(
     exchange: &Exchange<'_>,
-    app: &App,
-    name: &str,
+    place: Option<(&App, Option<Route<'_>>)>,
     request: &mut Request<Incoming>,
 ) -> Result<Answer, Failure> {
     let _slot = limit::enter(exchange, request.headers())?;
-    let route = to(app, name).ok_or_else(|| unknown_operation(app))?;
+    let (app, route) = place.ok_or_else(nowhere)?;
+    let route = route.ok_or_else(|| unknown_operation(app))?;
     answer::operation(exchange, &route, request).await
 }
 

@@ -59,6 +59,11 @@ impl Kind {
     /// Every kind, in the order in which they are documented.
     pub const ALL: [Kind; 4] = [Kind::Group, Kind::Chatroom, Kind::Temporary, Kind::System];
 
+    /// The kind of a conversation of which nothing is known but its id.
+    pub fn by_id(id: &str) -> Kind {
+        if id.starts_with("_tmp:") { Kind::Temporary } else { Kind::Group }
+    }
+
     /// How the policy file spells it.
     pub fn as_str(self) -> &'static str {
         match self {

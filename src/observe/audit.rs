@@ -69,20 +69,19 @@ impl Audit {
     /// Writes a line, which ends with its newline, and returns once it is written.
     ///
     /// # Errors
-    /// If the line is not written, or not within [`PATIENCE`]. A late line may still come to stand in the log.
+    /// If the line is not written, or not within [`PATIENCE`] or little more. A late line may still come to stand in the log.
     pub async fn write(&self, line: &[u8]) -> Result<(), Unwritten> {
-        let (position, written) = self.0.push(line)?;
-        if position == Position::First {
+        let Pushed { written, is_first, is_unwatched } = self.0.push(line)?;
+        if is_unwatched {
+            tokio::spawn(watch(Arc::clone(&self.0)));
+        }
+        if is_first {
             // The other requests that are ready to run get to add their lines before the thread wakes. That it wakes must not
             // depend on this request's client staying.
             let _wake = WakeOnDrop(&self.0);
             tokio::task::yield_now().await;
         }
-        match tokio::time::timeout(PATIENCE, written).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Unwritten::Broken),
-            Err(_) => Err(Unwritten::Stuck),
-        }
+        written.await.map_err(|_| self.health().err().unwrap_or(Unwritten::Stuck))
     }
 
     /// Whether lines can be written, as far as is known.
@@ -103,6 +102,17 @@ impl Drop for Audit {
     }
 }
 
+/// Gives up on lines that have waited too long, until none waits. One for all of them: a timer for each would cost more than the rest
+/// of its waiting.
+async fn watch(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(PATIENCE / 4).await;
+        if shared.lock().give_up() == Waiting::None {
+            return;
+        }
+    }
+}
+
 #[derive(Default)]
 struct Shared {
     queue: Mutex<Queue>,
@@ -113,11 +123,15 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     batch: Batch,
+    /// Who waits for the thread's current write.
+    writing: Vec<oneshot::Sender<()>>,
     /// Since when the oldest line in the thread's current write has been waited for.
     writing_since: Option<Instant>,
     /// Whether the last write failed.
     broken: bool,
     closed: bool,
+    /// Whether [`watch`] runs.
+    watched: bool,
     /// Lines that were refused or lost, of which the log has not been told yet.
     lost: u64,
 }
@@ -125,6 +139,8 @@ struct Queue {
 #[derive(Default)]
 struct Batch {
     lines: Vec<u8>,
+    /// How many they are.
+    count: u64,
     waiting: Vec<oneshot::Sender<()>>,
     /// Since when the first of them has waited.
     since: Option<Instant>,
@@ -132,25 +148,37 @@ struct Batch {
     lost: u64,
 }
 
+/// A line that has been queued.
+struct Pushed {
+    written: oneshot::Receiver<()>,
+    /// Whether it is the first of its batch.
+    is_first: bool,
+    /// Whether there is nobody to give up on it in time.
+    is_unwatched: bool,
+}
+
+/// Whether any lines wait.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Position {
-    First,
-    Later,
+enum Waiting {
+    None,
+    Some,
 }
 
 impl Shared {
-    fn push(&self, line: &[u8]) -> Result<(Position, oneshot::Receiver<()>), Unwritten> {
+    fn push(&self, line: &[u8]) -> Result<Pushed, Unwritten> {
         let mut queue = self.lock();
         if let Err(error) = queue.admits(line.len()) {
             queue.lost += 1;
             return Err(error);
         }
-        let position = if queue.batch.waiting.is_empty() { Position::First } else { Position::Later };
+        let is_first = queue.batch.lines.is_empty();
+        let is_unwatched = !std::mem::replace(&mut queue.watched, true);
         let (done, written) = oneshot::channel();
         queue.batch.since.get_or_insert_with(Instant::now);
         queue.batch.lines.extend_from_slice(line);
+        queue.batch.count += 1;
         queue.batch.waiting.push(done);
-        Ok((position, written))
+        Ok(Pushed { written, is_first, is_unwatched })
     }
 
     fn close(&self) {
@@ -173,8 +201,26 @@ impl Queue {
         if self.broken || self.closed {
             return Err(Unwritten::Broken);
         }
-        let oldest = self.writing_since.or(self.batch.since);
-        if oldest.is_some_and(|since| since.elapsed() >= PATIENCE) { Err(Unwritten::Stuck) } else { Ok(()) }
+        if self.is_stuck() { Err(Unwritten::Stuck) } else { Ok(()) }
+    }
+
+    fn is_stuck(&self) -> bool {
+        self.oldest().is_some_and(|since| since.elapsed() >= PATIENCE)
+    }
+
+    /// Since when the oldest line has waited, if there is one.
+    fn oldest(&self) -> Option<Instant> {
+        self.writing_since.or(self.batch.since)
+    }
+
+    /// Has nobody wait any more if the log is stuck. The lines stay.
+    fn give_up(&mut self) -> Waiting {
+        if self.is_stuck() {
+            self.writing.clear();
+            self.batch.waiting.clear();
+        }
+        self.watched = !self.writing.is_empty() || !self.batch.waiting.is_empty();
+        if self.watched { Waiting::Some } else { Waiting::None }
     }
 
     /// All that waits, in exchange for an empty batch whose buffers are used again.
@@ -184,6 +230,7 @@ impl Queue {
             batch.lost = self.lost;
             batch.lines.extend_from_slice(resumption(self.lost).as_bytes());
         }
+        self.writing = std::mem::take(&mut batch.waiting);
         self.writing_since = Some(batch.since.take().unwrap_or_else(Instant::now));
         batch
     }
@@ -263,8 +310,9 @@ impl Writer {
         queue.writing_since = None;
         match result {
             Ok(()) => queue.lost -= batch.lost,
-            Err(_) => queue.lost += (batch.waiting.len() + queue.batch.waiting.len()) as u64,
+            Err(_) => queue.lost += batch.count + queue.batch.count,
         }
+        let mut waiting = std::mem::take(&mut queue.writing);
         let was_broken = std::mem::replace(&mut queue.broken, result.is_err());
         let unwritable = if result.is_err() { std::mem::take(&mut queue.batch) } else { Batch::default() };
         drop(queue);
@@ -272,15 +320,15 @@ impl Writer {
         drop(unwritable);
         batch.lines.clear();
         batch.lines.shrink_to(SPARE);
-        batch.lost = 0;
+        (batch.count, batch.lost) = (0, 0);
         if result.is_ok() {
-            for waiting in batch.waiting.drain(..) {
+            for waiting in waiting.drain(..) {
                 // Who doesn't wait any more has answered without it.
                 let _ = waiting.send(());
             }
-        } else {
-            batch.waiting.clear();
         }
+        waiting.clear();
+        batch.waiting = waiting;
     }
 }
 

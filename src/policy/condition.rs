@@ -7,7 +7,7 @@
 use super::question::Question;
 use super::rule::{ClientIs, Effect, Rule, TargetsAre};
 use super::standing::{Basis, Standing};
-use crate::model::{CallerKind, Pattern, Role, Template};
+use crate::model::{Action, CallerKind, Pattern, Role, Template};
 
 /// A condition: one line of a rule.
 pub(super) struct Condition {
@@ -87,13 +87,19 @@ fn apps_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
     format!("needs app {}; this is {}", alternatives(rule.apps.iter().flatten()), question.case().ask.app)
 }
 
+/// An app token is power over everyone, so no rule can give it to a user.
 fn callers(rule: &Rule, question: &Question<'_, '_>) -> bool {
-    given(rule.callers.as_deref(), |callers| callers.contains(&question.case().caller.kind))
+    let kind = question.case().caller.kind;
+    let may_have = rule.effect == Effect::Deny || question.action != Action::AppToken || kind == CallerKind::Service;
+    may_have && given(rule.callers.as_deref(), |callers| callers.contains(&kind))
 }
 
 fn callers_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
-    let needed = alternatives(rule.callers.iter().flatten().map(|kind| kind.as_str()));
     let caller = question.case().caller;
+    if question.action == Action::AppToken {
+        return format!("an app token is for services alone; {} is a {}", caller.subject, caller.kind.as_str());
+    }
+    let needed = alternatives(rule.callers.iter().flatten().map(|kind| kind.as_str()));
     format!("needs a {needed} as caller; {} is a {}", caller.subject, caller.kind.as_str())
 }
 
@@ -212,8 +218,7 @@ fn caller_roles_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
 }
 
 fn standing_fits(effect: Effect, roles: &[Role], standing: &Standing) -> bool {
-    let all = standing.parts.iter().map(|(_, role)| *role).chain([standing.role]);
-    enough(effect, all, |role| role.is_some_and(|role| roles.contains(&role)))
+    enough(effect, standing.roles(), |role| role.is_some_and(|role| roles.contains(&role)))
 }
 
 fn role_miss(roles: Option<&[Role]>, name: &str, standing: &Standing, question: &Question<'_, '_>) -> String {
@@ -257,7 +262,8 @@ fn target_fits(are: TargetsAre, target: &str, question: &Question<'_, '_>) -> bo
 /// does not list is outranked by nobody: it may well be the strongest.
 fn outranks(question: &Question<'_, '_>, target: &str) -> bool {
     let target = question.scene.target(target);
-    !matches!(target.basis, Basis::Unlisted(_)) && target.strongest < question.scene.untokened_client().role
+    !matches!(target.basis, Basis::Unlisted(_))
+        && target.roles().max() < question.scene.untokened_client().roles().min()
 }
 
 fn targets_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
@@ -283,27 +289,45 @@ fn targets_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
     }
 }
 
-/// The conversation inside a pattern that keeps a role or kind from fitting, where there is one.
-fn spoiler(condition: &str, rule: &Rule, question: &Question<'_, '_>) -> Option<Pattern> {
-    let place = question.scene.conversation?;
-    if place.exact().is_some() || rule.effect == Effect::Deny {
-        return None;
-    }
+/// The conversation inside the pattern asked for that makes a condition hold or not hold for the whole, where it is only a part: for an
+/// allow rule one that does not fit, for a deny rule one that does.
+pub(super) fn spoiler(condition: &str, rule: &Rule, question: &Question<'_, '_>) -> Option<Pattern> {
+    let place = question.scene.conversation.filter(|place| place.exact().is_none())?;
+    let spoils = |fits: bool| fits == (rule.effect == Effect::Deny);
     let by_role = |roles: &Option<Vec<Role>>, standing: &Standing| {
-        let roles = roles.as_deref().unwrap_or_default();
-        let unfit = |role: &Option<Role>| !role.is_some_and(|role| roles.contains(&role));
-        standing.parts.iter().find(|(part, role)| part != place && unfit(role)).map(|(part, _)| part.clone())
+        let roles = roles.as_deref()?;
+        let fits = |role: Option<Role>| role.is_some_and(|role| roles.contains(&role));
+        let mut parts = standing.parts.iter().filter(|_| !spoils(fits(standing.role)));
+        parts.find(|(_, role)| spoils(fits(*role))).map(|(part, _)| part.clone())
     };
     match condition {
         "roles" => by_role(&rule.roles, question.scene.client()),
         "caller_roles" => by_role(&rule.caller_roles, question.scene.caller()),
         "kinds" => {
-            let allowed = rule.kinds.as_deref().unwrap_or_default();
-            let unfit = |(kind, found): &(_, Pattern)| !allowed.contains(kind) && found != place;
-            question.scene.kinds().into_iter().find(unfit).map(|(_, found)| found)
+            let kinds = rule.kinds.as_deref()?;
+            let found = question.scene.kinds();
+            let own = found.first().is_none_or(|(kind, _)| spoils(kinds.contains(kind)));
+            let mut parts = found.iter().skip(1).filter(|_| !own);
+            parts.find(|(kind, _)| spoils(kinds.contains(kind))).map(|(_, part)| part.clone())
+        }
+        "conversations" if rule.effect == Effect::Deny => {
+            let patterns: Vec<Pattern> =
+                rule.conversations.iter().flatten().filter_map(|one| filled(one, question)).collect();
+            let whole = patterns.iter().any(|pattern| pattern.covers(place));
+            patterns.into_iter().find(|pattern| !whole && pattern.overlaps(place))
         }
         _ => None,
     }
+}
+
+/// The conversation inside the pattern asked for for which a deny rule that matches was made.
+pub(super) fn denied_part(rule: &Rule, question: &Question<'_, '_>) -> Option<Pattern> {
+    CONDITIONS.iter().find_map(|condition| spoiler(condition.name, rule, question))
+}
+
+fn filled(template: &Template, question: &Question<'_, '_>) -> Option<Pattern> {
+    let case = question.case();
+    template.fill(&case.ask.client, |name| case.text_claim(name))
 }
 
 /// "a", "a or b", "a, b or c".

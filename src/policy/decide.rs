@@ -7,7 +7,7 @@ use super::question::{Case, Question, Scene};
 use super::register::Entry;
 use super::rule::{Effect, Rule, Sanction};
 use super::standing::Facts;
-use crate::model::{Action, ActionSet, Ask, Caller, Grant, Millis, Need, Pattern};
+use crate::model::{Action, ActionSet, Ask, Caller, CallerKind, Grant, Millis, Need, Pattern};
 
 /// What puts someone into a conversation. A banned target can't be.
 pub(super) const ADDING: ActionSet = ActionSet::of(&[Action::Create, Action::Invite, Action::UnblockClients]);
@@ -117,6 +117,11 @@ impl Obstacle<'_> {
         }
     }
 
+    /// Whether it is this person's own.
+    fn is_about(&self, person: &str) -> bool {
+        matches!(self, Obstacle::Banned(sanction) | Obstacle::Muted(sanction) if sanction.user == person)
+    }
+
     /// The denial for the question that met this obstacle.
     pub(super) fn denial(self, question: &Question<'_, '_>) -> Box<Denial> {
         let copy = |sanction: &Sanction| (sanction.user.clone(), sanction.scope.clone(), sanction.reason.clone());
@@ -134,7 +139,11 @@ impl Obstacle<'_> {
                 Cause::Muted { user, scope, reason }
             }
             Obstacle::TargetBlocks(user) => Cause::TargetBlocks { user },
-            Obstacle::Rule(rule) => Cause::Rule { id: rule.id.clone(), reason: rule.reason.clone() },
+            Obstacle::Rule(rule) => Cause::Rule {
+                id: rule.id.clone(),
+                reason: rule.reason.clone(),
+                spoiler: condition::denied_part(rule, question).map(|part| part.to_string()),
+            },
             Obstacle::NothingMatched => Cause::NothingMatched { nearest: nearest(question) },
         };
         Box::new(Denial { cause, action: question.action, conversation: question.scene.conversation.cloned() })
@@ -142,10 +151,21 @@ impl Obstacle<'_> {
 }
 
 /// Decides one question: the rule that allows it, or what is in the way.
+///
+/// What stands against someone else, a user hears only if it is all that stands in the way: who could not act for them anyway learns
+/// nothing about them.
 pub(super) fn decide_one<'a>(question: &Question<'_, 'a>) -> Result<&'a Rule, Obstacle<'a>> {
-    if let Some(obstacle) = standing_in_the_way(question) {
-        return Err(obstacle);
+    let caller = question.case().caller;
+    let obstacle = standing_in_the_way(question);
+    match obstacle {
+        Some(obstacle) if caller.kind == CallerKind::Service || obstacle.is_about(&caller.subject) => Err(obstacle),
+        Some(obstacle) => by_rules(question).and(Err(obstacle)),
+        None => by_rules(question),
     }
+}
+
+/// What the rules say: one that denies before one that allows.
+fn by_rules<'a>(question: &Question<'_, 'a>) -> Result<&'a Rule, Obstacle<'a>> {
     let policy = question.case().policy;
     if let Some(rule) = policy.rules(Effect::Deny, question.action).find(|rule| all_hold(rule, question)) {
         return Err(Obstacle::Rule(rule));

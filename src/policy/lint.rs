@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::rule::{ClientIs, Document, Effect, Rule, Sanction, TargetsAre};
+use super::rule::{Binding, ClientIs, Document, Effect, Rule, Sanction, TargetsAre};
 use crate::model::{Action, ActionSet, CallerKind, Kind, Millis, Pattern, Template, Vendor};
 
 /// What a policy's warnings depend on, of the apps that it is for.
@@ -178,27 +178,36 @@ fn subset<T: PartialEq>(inner: Option<&[T]>, outer: Option<&[T]>) -> bool {
 
 /// LeanCloud signs `login` and `create` without members alike, so who has one without the other has neither.
 fn login_without_create(document: &Document, app: &AppFacts) -> Option<String> {
-    let allows = |action| {
+    let allows = |action, kind| {
         let mut rules =
             document.rules.iter().filter(|rule| rule.effect == Effect::Allow && rule.actions.contains(action));
-        rules.any(|rule| rule.apps.as_deref().is_none_or(|apps| apps.contains(&app.name)))
+        rules.any(|rule| {
+            rule.apps.as_deref().is_none_or(|apps| apps.contains(&app.name))
+                && rule.callers.as_deref().is_none_or(|callers| callers.contains(&kind))
+                && match kind {
+                    CallerKind::User => rule.services.is_none(),
+                    CallerKind::Service => rule.client() == ClientIs::Anyone,
+                }
+        })
     };
-    let (given, missing) = match (allows(Action::Login), allows(Action::Create)) {
-        (true, false) => ("login", "create"),
-        (false, true) => ("create", "login"),
-        _ => return None,
-    };
-    let name = &app.name;
-    Some(format!(
-        "nobody can {given} at `{name}`: LeanCloud's signatures for login and for create without members are the same, so both \
-         must be allowed, and no rule allows {missing}"
-    ))
+    [CallerKind::User, CallerKind::Service].into_iter().find_map(|kind| {
+        let (given, missing) = match (allows(Action::Login, kind), allows(Action::Create, kind)) {
+            (true, false) => ("login", "create"),
+            (false, true) => ("create", "login"),
+            _ => return None,
+        };
+        let (kind, name) = (kind.as_str(), &app.name);
+        Some(format!(
+            "no {kind} gets {given} at `{name}`: LeanCloud's signatures for login and for create without members are the \
+             same, so both must be allowed, and no rule allows a {kind} to {missing}"
+        ))
+    })
 }
 
 fn lint_entries(document: &Document, apps: &[AppFacts], now: Millis, warn: &mut impl FnMut(Place, String)) {
     let entries = &document.entries;
     for (index, conversation) in entries.conversations.iter().enumerate() {
-        if conversation.people.is_empty() && matches!(conversation.kind, Kind::Group | Kind::Temporary) {
+        if conversation.people.is_empty() && conversation.kind == Kind::by_id(&conversation.id) {
             let kind = conversation.kind;
             warn(
                 Place::Conversation(index),
@@ -211,6 +220,10 @@ fn lint_entries(document: &Document, apps: &[AppFacts], now: Millis, warn: &mut 
         {
             warn(Place::Conversation(index), why);
         }
+    }
+    for index in outdone(&entries.bindings) {
+        let message = "this binding has no effect: another gives the same user a stronger role in the same scope";
+        warn(Place::Binding(index), message.to_owned());
     }
     for (index, binding) in entries.bindings.iter().enumerate() {
         if let Some(why) = out_of_reach(&binding.scope, binding.app.as_deref(), apps) {
@@ -252,6 +265,18 @@ fn lint_sanctions(sanctions: &[Sanction], apps: &[AppFacts], now: Millis, warn: 
             "this entry has no effect: another for the same user holds wherever and whenever it does".to_owned(),
         );
     }
+}
+
+/// Bindings beside a stronger one of the same user in the same scope.
+fn outdone(bindings: &[Binding]) -> Vec<usize> {
+    let place = |binding: &'_ Binding| (binding.user.clone(), binding.scope.clone(), binding.app.clone());
+    let mut strongest = HashMap::new();
+    for binding in bindings {
+        let role = strongest.entry(place(binding)).or_insert(binding.role);
+        *role = binding.role.max(*role);
+    }
+    let weaker = bindings.iter().enumerate().filter(|(_, binding)| binding.role < strongest[&place(binding)]);
+    weaker.map(|(index, _)| index).collect()
 }
 
 /// Sanctions that another of the same user includes. Looked for among each user's own, of which there are few.

@@ -92,6 +92,8 @@ pub enum Cause {
         id: String,
         /// Why.
         reason: Option<String>,
+        /// For a refused pattern: the conversation in it that the rule is about, if it is not about all of it.
+        spoiler: Option<String>,
     },
     /// No allow rule matched.
     NothingMatched {
@@ -160,11 +162,16 @@ impl Denial {
     pub fn public(&self) -> String {
         let what = self.what();
         match &self.cause {
-            Cause::Banned { user, scope, .. } => self.with_reason(format!("{user} is banned{}", somewhere(scope))),
-            Cause::Muted { user, scope, .. } => self.with_reason(format!("{user} is muted{}", somewhere(scope))),
+            Cause::Banned { user, scope, .. } => {
+                self.with_reason(format!("{user} is banned{}{}", somewhere(scope), self.elsewhere(scope)))
+            }
+            Cause::Muted { user, scope, .. } => {
+                self.with_reason(format!("{user} is muted{}{}", somewhere(scope), self.elsewhere(scope)))
+            }
             Cause::TargetBanned { .. } | Cause::TargetBlocks { .. } => format!("{what}: {TARGET}"),
             Cause::NothingMatched { nearest: None } => format!("{what}: no rule allows it"),
-            Cause::NothingMatched { nearest: Some(Nearest { spoiler: Some(spoiler), .. }) } => {
+            Cause::Rule { spoiler: Some(spoiler), .. }
+            | Cause::NothingMatched { nearest: Some(Nearest { spoiler: Some(spoiler), .. }) } => {
                 self.with_reason(format!("{what} as a whole, because of {spoiler}; ask for conversations by name"))
             }
             Cause::Rule { .. } | Cause::NothingMatched { .. } => self.with_reason(what),
@@ -193,6 +200,12 @@ impl Denial {
             Some(conversation) => format!("{} is not allowed in {conversation}", self.action),
             None => format!("{} is not allowed", self.action),
         }
+    }
+
+    /// What to do about a pattern that is refused for a part of it.
+    fn elsewhere(&self, scope: &Pattern) -> &'static str {
+        let in_part = self.conversation.as_ref().is_some_and(|asked| !scope.covers(asked) && asked.exact().is_none());
+        if in_part { "; ask for other conversations by name" } else { "" }
     }
 
     fn with_reason(&self, text: String) -> String {

@@ -212,7 +212,7 @@ impl<T: Named> Sorted<T> for [T] {
 
 /// The rooms, outside the namespace itself, whose channels lie in the namespace `prefix`: `room` for `room:*`, `room::*` and
 /// `room::$chat:*`.
-fn homes(prefix: &str) -> [Option<&str>; 3] {
+pub(super) fn homes(prefix: &str) -> [Option<&str>; 3] {
     let before = prefix.strip_suffix(':');
     [before, before.and_then(|name| name.strip_suffix(':')), room(prefix)]
 }

@@ -4,8 +4,10 @@
 //! conversation decides alone, by its most specific scope.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
 
-use super::register::{Entry, Register};
+use super::register::{Entry, Register, homes};
 use crate::model::{Kind, Ladder, Pattern, Role};
 
 /// What the policy needs to know of the world for one decision.
@@ -18,13 +20,11 @@ pub struct Facts<'a> {
 /// Someone's role in a conversation, or in all of a pattern's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Standing {
-    /// The role; for a pattern the weakest over the binding that covers it and all that overlap it.
+    /// The role that counts wherever nothing more special does.
     pub(super) role: Option<Role>,
-    /// The strongest, for a pattern; otherwise the same.
-    pub(super) strongest: Option<Role>,
     /// By whose word.
     pub(super) basis: Basis,
-    /// For a pattern: the role that counts in each scope with a binding of its own.
+    /// For a pattern: the role that counts in each part of it for which there is something more special.
     pub(super) parts: Vec<(Pattern, Option<Role>)>,
 }
 
@@ -67,28 +67,48 @@ struct Found<'a> {
 }
 
 impl Facts<'_> {
-    /// The role that counts for a conversation, or over a pattern.
+    /// The roles that count for a conversation, or over a pattern: by name they would be the same.
     pub(super) fn standing(&self, person: Person<'_>, asked: &Pattern) -> Standing {
         let home = asked.home();
         let found = self.bindings(person, Some(&home));
         let (role, basis) = self.covering(person, &found, &home);
-        if home.exact().is_some() {
-            return Standing { role, strongest: role, basis, parts: Vec::new() };
-        }
-        let overlapping = || found.iter().filter(|found| found.scope.overlaps(&home));
-        // Looked up for each part: to go through all that was found would take a person of many bindings quadratic time.
+        let parts = if home.exact().is_some() { Vec::new() } else { self.parts(person, &found, &home) };
+        Standing { role, basis, parts }
+    }
+
+    /// The parts of a pattern in which another role may count than throughout: those with a binding, and known rooms whose channels lie
+    /// in it.
+    fn parts(&self, person: Person<'_>, found: &[Found<'_>], asked: &Pattern) -> Vec<(Pattern, Option<Role>)> {
+        let rooms = homes(asked.prefix()).into_iter().flatten().map(|name| Pattern::Exact(name.to_owned()));
+        let rooms: Vec<Pattern> = rooms.filter(|room| self.knows(room, person.app)).collect();
         let role_in = |part: &Pattern| self.covering(person, &self.bindings(person, Some(part)), part).0;
-        let parts = overlapping().map(|part| (part.scope.clone().into_owned(), role_in(&part.scope))).collect();
-        let weakest = overlapping().map(|found| found.role).fold(role, Option::min);
-        let strongest = overlapping().map(|found| found.role).fold(role, Option::max);
-        Standing { role: weakest, strongest, basis, parts }
+        let mut parts: BTreeMap<&Pattern, Option<Role>> = rooms.iter().map(|room| (room, role_in(room))).collect();
+        for binding in found {
+            let scope = &*binding.scope;
+            let is_room = scope.exact().is_some_and(|name| homes(asked.prefix()).contains(&Some(name)));
+            let touches = is_room || asked.covers(scope) && scope != asked;
+            match parts.get_mut(scope) {
+                _ if !touches => {}
+                // In its own scope nothing is more specific, and no source comes before the first.
+                Some(role) if binding.source == 0 => *role = binding.role.max(*role),
+                Some(_) => {}
+                None if binding.source == 0 => drop(parts.insert(scope, binding.role)),
+                None => drop(parts.insert(scope, role_in(scope))),
+            }
+        }
+        parts.into_iter().map(|(part, role)| (part.clone(), role)).collect()
+    }
+
+    /// Whether a conversation has an entry of its own.
+    fn knows(&self, conversation: &Pattern, app: &str) -> bool {
+        self.registers.iter().any(|register| register.kind(conversation.prefix(), app).is_some())
     }
 
     /// The role that counts for what is in no conversation: that of scope `*`.
     pub(super) fn standing_everywhere(&self, person: Person<'_>) -> Standing {
         let found = self.bindings(person, None);
         let (role, basis) = self.covering(person, &found, &Pattern::Everything);
-        Standing { role, strongest: role, basis, parts: Vec::new() }
+        Standing { role, basis, parts: Vec::new() }
     }
 
     /// What each scope of a person's bindings says for good, after precedence: scopes that a stronger source covers are left out.
@@ -110,10 +130,10 @@ impl Facts<'_> {
 
     /// The kind of a conversation.
     pub(super) fn kind(&self, name: &str, app: &str) -> Kind {
-        if name.starts_with("_tmp:") {
-            return Kind::Temporary;
+        match Kind::by_id(name) {
+            Kind::Temporary => Kind::Temporary,
+            other => self.registers.iter().find_map(|register| register.kind(name, app)).unwrap_or(other),
         }
-        self.registers.iter().find_map(|register| register.kind(name, app)).unwrap_or(Kind::Group)
     }
 
     /// All bindings that may touch a place, in order of precedence; those for everywhere, where there is none.
@@ -163,23 +183,36 @@ impl Facts<'_> {
 }
 
 impl Standing {
+    /// Every role that counts somewhere in what was asked for.
+    pub(super) fn roles(&self) -> impl Iterator<Item = Option<Role>> {
+        std::iter::once(self.role).chain(self.parts.iter().map(|(_, role)| *role))
+    }
+
     /// In words that follow a name: "is member by the conversation's list".
     pub(super) fn describe(&self, ladder: &Ladder) -> String {
-        let Some(role) = self.role else {
-            return match &self.basis {
-                Basis::Unlisted(scope) => {
-                    format!("has no role (the binding to {scope} names a role that the policy does not list)")
-                }
-                _ => "has no role".to_owned(),
-            };
+        let here = match (self.role, &self.basis) {
+            (None, Basis::Unlisted(scope)) => {
+                format!("has no role (the binding to {scope} names a role that the policy does not list)")
+            }
+            (None, _) => "has no role".to_owned(),
+            (Some(role), basis) => format!("is {}{basis}", ladder.word(role)),
         };
-        let by = match &self.basis {
-            Basis::List => "by the conversation's list".to_owned(),
-            Basis::Binding(scope) => format!("by a binding to {scope}"),
-            Basis::Token(scope) => format!("by the caller's token for {scope}"),
-            Basis::Default => "by default".to_owned(),
-            Basis::Unlisted(_) | Basis::Nothing => "in part".to_owned(),
-        };
-        format!("is {} {by}", ladder.word(role))
+        match self.parts.iter().find(|(_, role)| *role != self.role) {
+            Some((part, Some(role))) => format!("{here}, but {} in {part}", ladder.word(*role)),
+            Some((part, None)) => format!("{here}, but has no role in {part}"),
+            None => here,
+        }
+    }
+}
+
+impl fmt::Display for Basis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Basis::List => f.write_str(" by the conversation's list"),
+            Basis::Binding(scope) => write!(f, " by a binding to {scope}"),
+            Basis::Token(scope) => write!(f, " by the caller's token for {scope}"),
+            Basis::Default => f.write_str(" by default"),
+            Basis::Unlisted(_) | Basis::Nothing => Ok(()),
+        }
     }
 }

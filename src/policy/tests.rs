@@ -151,7 +151,9 @@ fn a_ban_in_a_channel_denies_its_pattern_its_room_and_its_other_spelling() {
     document.entries.bans.push(sanction("eve", "chat:x"));
     for resource in ["chat:x", "chat:*", "*", "chat:x::$chat", "chat:x:*", "chat:x::$chat::$typing"] {
         let denial = denial(&document, &user("eve"), want("eve", resource, &[Action::Subscribe]));
-        assert_eq!(denial.public(), "eve is banned in chat:x: spam", "{resource}");
+        let part =
+            if ["chat:*", "*", "chat:x:*"].contains(&resource) { "; ask for other conversations by name" } else { "" };
+        assert_eq!(denial.public(), format!("eve is banned in chat:x{part}: spam"), "{resource}");
         assert_eq!(denial.code(), "banned");
     }
     assert!(decide(&document, &user("eve"), want("eve", "chat:y", &[Action::Subscribe])).is_ok());
@@ -169,7 +171,7 @@ fn a_mute_takes_away_what_sends_and_leaves_the_rest() {
         [Grant { resource: pattern("chat:x"), operations: ActionSet::of(&[Action::Subscribe]) }]
     );
     let denial = denial(&document, &user("loud"), want("loud", "*", &[Action::Publish]));
-    assert_eq!(denial.public(), "loud is muted in chat:*: spam");
+    assert_eq!(denial.public(), "loud is muted in chat:*; ask for other conversations by name: spam");
 }
 
 #[test]
@@ -207,6 +209,79 @@ fn a_refused_pattern_names_what_spoils_it() {
         "subscribe is not allowed in chat:* as a whole, because of chat:vip; ask for conversations by name"
     );
     assert!(decide(&document, &user("tom"), want("tom", "chat:x", &[Action::Subscribe])).is_ok());
+}
+
+#[test]
+fn a_pattern_is_granted_where_each_of_its_names_would_be() {
+    let subscribe = |resource: &str| want("tom", resource, &[Action::Subscribe]);
+    let mut no = Rule::new("no", Effect::Deny, ActionSet::of(&[Action::Subscribe]));
+    no.roles = Some(vec![MANAGER]);
+    let mut document = document(vec![allow("all", &[Action::Subscribe]), no]);
+    document.default_role = Some(MANAGER);
+    document.entries.bindings.push(binding("tom", "chat:x", GUEST));
+    // He is manager by default but for chat:x, and managers are denied.
+    assert!(decide(&document, &user("tom"), subscribe("chat:x")).is_ok());
+    assert!(decide(&document, &user("tom"), subscribe("chat:y")).is_err());
+    assert!(decide(&document, &user("tom"), subscribe("chat:*")).is_err());
+
+    document.rules[1].roles = Some(vec![GUEST]);
+    let denial = denial(&document, &user("tom"), subscribe("chat:*"));
+    let said = "subscribe is not allowed in chat:* as a whole, because of chat:x; ask for conversations by name";
+    assert_eq!(denial.public(), said);
+}
+
+#[test]
+fn a_wider_weaker_binding_does_not_count_inside_a_covered_pattern() {
+    let mut rule = allow("managers", &[Action::Subscribe]);
+    rule.roles = Some(vec![MANAGER]);
+    let mut document = document(vec![rule]);
+    document.entries.bindings.push(binding("sue", "chat:*", MANAGER));
+    let mut sue = user("sue");
+    sue.bindings = vec![(Pattern::Everything, GUEST)];
+    assert!(decide(&document, &sue, want("sue", "chat:*", &[Action::Subscribe])).is_ok());
+    assert!(decide(&document, &sue, want("sue", "*", &[Action::Subscribe])).is_err());
+}
+
+#[test]
+fn a_known_room_counts_in_the_pattern_that_its_channels_lie_in() {
+    let mut rule = allow("managers", &[Action::Subscribe]);
+    rule.roles = Some(vec![MANAGER]);
+    let mut document = document(vec![rule]);
+    document.entries.bindings.push(binding("bob", "room:*", MANAGER));
+    let ask = |resource: &str| decide(&document, &user("bob"), want("bob", resource, &[Action::Subscribe]));
+    assert!(ask("room:*").is_ok());
+    document.entries.conversations.push(conversation("room", Kind::Group, &[("alice", OWNER)]));
+    for resource in ["room::$chat", "room:*", "room::*"] {
+        let denial = denial(&document, &user("bob"), want("bob", resource, &[Action::Subscribe]));
+        assert_eq!(denial.rule(), Some("managers"), "{resource}");
+    }
+}
+
+#[test]
+fn no_rule_gives_a_user_an_app_token() {
+    let mut rule = allow("token", &[Action::AppToken]);
+    rule.client = Some(ClientIs::Anyone);
+    rule.caller_roles = Some(vec![OWNER]);
+    let mut document = document(vec![rule]);
+    document.entries.bindings.push(binding("tom", "*", OWNER));
+    assert!(decide(&document, &user("tom"), ask("", Action::AppToken, None, &[])).is_err());
+    document.rules[0].caller_roles = None;
+    assert!(decide(&document, &service("svc"), ask("", Action::AppToken, None, &[])).is_ok());
+}
+
+#[test]
+fn who_could_not_act_for_someone_learns_nothing_of_their_ban() {
+    let mut own = allow("own", &[Action::Login, Action::Invite]);
+    own.reason = Some("Only for yourself.".to_owned());
+    let mut document = document(vec![own]);
+    let before = denial(&document, &user("tom"), ask("mallory", Action::Login, None, &[]));
+    document.entries.bans.push(sanction("mallory", "*"));
+    let after = denial(&document, &user("tom"), ask("mallory", Action::Login, None, &[]));
+    assert_eq!(after, before);
+    let own = denial(&document, &user("mallory"), ask("mallory", Action::Login, None, &[]));
+    assert_eq!(own.code(), "banned");
+    let by_service = denial(&document, &service("svc"), ask("mallory", Action::Login, None, &[]));
+    assert_eq!(by_service.code(), "banned");
 }
 
 #[test]
@@ -371,10 +446,12 @@ fn warns_of_login_without_create_and_of_entries_without_effect() {
     entries.mutes.push(Sanction { app: Some("lean".into()), ..sanction("eve", "*") });
     entries.blocks.push(Block { user: "carol".to_owned(), conversation: pattern("c1"), app: Some("able".into()) });
     entries.bindings.push(Binding { app: Some("lean".into()), ..binding("tom", "chat:*", GUEST) });
+    entries.bindings.extend([binding("ann", "chat:*", GUEST), binding("ann", "chat:*", OWNER)]);
     let places: Vec<_> = warnings(&document).into_iter().map(|(place, _)| place).collect();
     let expected = [
         Place::Policy,
         Place::Conversation(0),
+        Place::Binding(1),
         Place::Binding(0),
         Place::Ban(0),
         Place::Ban(1),

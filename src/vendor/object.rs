@@ -1,39 +1,45 @@
 //! JSON objects exact to the byte: members in the order given, no white space.
 
-use std::fmt::Write as _;
-
+use serde::Serialize;
 use serde_json::Value;
 
 /// A JSON object being written.
-pub(super) struct Object(String);
+pub(super) struct Object(Vec<u8>);
 
 impl Object {
     pub(super) fn new() -> Object {
-        let mut text = String::with_capacity(256);
-        text.push('{');
+        let mut text = Vec::with_capacity(256);
+        text.push(b'{');
         Object(text)
     }
 
     pub(super) fn string(self, name: &str, value: &str) -> Object {
-        self.value(name, &Value::from(value))
+        self.member(name, value)
     }
 
     pub(super) fn number(self, name: &str, value: u64) -> Object {
-        self.value(name, &Value::from(value))
+        self.member(name, &value)
     }
 
-    pub(super) fn value(mut self, name: &str, value: &Value) -> Object {
+    pub(super) fn value(self, name: &str, value: &Value) -> Object {
+        self.member(name, value)
+    }
+
+    fn member(mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Object {
         if self.0.len() > 1 {
-            self.0.push(',');
+            self.0.push(b',');
         }
-        // Writing to a string does not fail.
-        let _ = write!(self.0, "{}:{value}", Value::from(name));
+        // Writing strings, numbers and JSON values to memory does not fail.
+        let _ = serde_json::to_writer(&mut self.0, name);
+        self.0.push(b':');
+        let _ = serde_json::to_writer(&mut self.0, value);
         self
     }
 
     pub(super) fn finish(mut self) -> String {
-        self.0.push('}');
-        self.0
+        self.0.push(b'}');
+        // What serde_json writes is UTF-8.
+        String::from_utf8(self.0).unwrap_or_default()
     }
 }
 

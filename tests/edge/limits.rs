@@ -9,6 +9,13 @@ fn login(server: &Server, user: &str) -> Answer {
     server.ask(&post("/v1/leancloud/login", user, "{}"))
 }
 
+/// All that a server logs to its orderly end.
+fn logged(mut server: Server) -> String {
+    server.signal("-TERM");
+    server.wait();
+    server.log()
+}
+
 /// How many requests are let through until the first 429, which is returned, too.
 fn until_limited(mut ask: impl FnMut() -> Answer) -> (usize, Answer) {
     for passed in 0..1000 {
@@ -28,7 +35,7 @@ fn a_caller_has_a_rate() {
     assert_eq!(answer.code(), "rate_limited");
     assert_eq!(answer.header("retry-after"), Some("1"));
     assert_eq!(login(&server, "alice").status, 200, "others have their own");
-    let log = server.log();
+    let log = logged(server);
     assert!(log.contains("turned away so far: requests beyond a caller's rate"), "{log}");
 }
 
@@ -150,7 +157,7 @@ fn beyond_the_cap_of_requests_in_progress_there_are_quick_refusals() {
         assert_eq!(connection.read().status, 200, "what is in progress is not disturbed");
     }
     assert_eq!(login(&server, "alice").status, 200, "and there is room again");
-    let log = server.log();
+    let log = logged(server);
     assert!(log.contains("turned away so far: requests beyond limits.in_flight"), "{log}");
 }
 
@@ -182,7 +189,7 @@ fn connections_beyond_the_cap_are_closed_at_once() {
     held.pop();
     // The server hears of it soon.
     let _ = std::iter::repeat_with(|| answers(&server)).find(|answers| *answers).unwrap();
-    let log = server.log();
+    let log = logged(server);
     assert!(log.contains("turned away so far: connections beyond limits.connections"), "{log}");
 }
 

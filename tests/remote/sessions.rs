@@ -26,6 +26,7 @@ fn is_tom() -> Reply {
     Reply::json(json!({"user": {"id": "tom"}}))
 }
 
+#[allow(clippy::unnecessary_wraps)]
 fn tom() -> Result<String, u16> {
     Ok("tom".to_owned())
 }
@@ -148,7 +149,7 @@ fn what_can_not_be_relied_on_is_no_answer() {
 }
 
 /// This answer makes nobody a caller, and is remembered for that many seconds.
-async fn fails(reply: Reply, expected: (u16, &'static str), seconds: u32) {
+async fn fails(reply: Reply, expected: (u16, &'static str), seconds: u64) {
     const HEADERS: &str = "cookie: sid=fake-session\r\n";
     let backend = Server::start().await;
     backend.set(ME, reply.clone());
@@ -165,7 +166,7 @@ async fn fails(reply: Reply, expected: (u16, &'static str), seconds: u32) {
     assert!(!(signer.audit() + &answer.body + &signer.log()).contains("fake-session"));
 
     backend.set(ME, is_tom());
-    signer.pass(seconds * SECOND - Duration::from_millis(100)).await;
+    signer.pass(Duration::from_millis(seconds * 1000 - 100)).await;
     assert_eq!(signer.subject(HEADERS).await, Err(expected.0), "{reply:?}");
     assert_eq!(backend.count(ME), 1, "{reply:?}");
     signer.pass(SECOND).await;
