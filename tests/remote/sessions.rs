@@ -355,6 +355,34 @@ fn an_introspected_token_must_be_active_and_for_this_audience() {
     }
 }
 
+#[tokio::test]
+async fn an_introspected_token_is_forgotten_when_it_expires() {
+    let server = Server::start().await;
+    let expiry = clock::now().0 / 1000 + 1000;
+    server.set(INTROSPECT, Reply::json(json!({"active": true, "sub": "tom", "exp": expiry})));
+    let signer = with_client_secret(&opaque(&server, "cache = \"1h\"")).await;
+    assert_eq!(signer.subject("authorization: Bearer fake\r\n").await, tom());
+    signer.pass(900 * SECOND).await;
+    assert_eq!(signer.subject("authorization: Bearer fake\r\n").await, tom());
+    assert_eq!(server.count(INTROSPECT), 1);
+    signer.pass(101 * SECOND).await;
+    server.set(INTROSPECT, Reply::json(json!({"active": false})));
+    assert_eq!(signer.subject("authorization: Bearer fake\r\n").await, Err(401));
+}
+
+#[tokio::test]
+async fn authenticators_that_take_the_same_header_are_chosen_by_app() {
+    let (one, other) = (Server::start().await, Server::start().await);
+    one.set(ME, Reply::json(json!({"user": {"id": "one"}})));
+    other.set(ME, Reply::json(json!({"user": {"id": "other"}})));
+    let headers = |text: String| text.replace("cookies = [\"sid\", \"sid.sig\"], ", "");
+    let first = headers(session(&one, "apps = [\"leancloud\"]"));
+    let second = headers(session(&other, "")).replace("\"session\"", "\"session-too\"");
+    let signer = Signer::start(&format!("{first}\n{second}")).await;
+    assert_eq!(signer.subject("x-tenant: acme\r\n").await, Ok("other".to_owned()));
+    assert_eq!((one.count(ME), other.count(ME)), (0, 1));
+}
+
 const USERS_ME: &str = "/1.1/users/me";
 
 fn leancloud(server: &Server, more: &str) -> String {
