@@ -15,6 +15,7 @@ pub mod crypto;
 pub mod engine;
 pub mod environment;
 pub mod http;
+pub mod limits;
 pub mod model;
 pub mod observe;
 pub mod policy;

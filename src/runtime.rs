@@ -10,6 +10,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 
 use crate::config::Settings;
+use crate::limits::Limits;
 use crate::observe::audit::Audit;
 
 /// What all requests share.
@@ -18,6 +19,8 @@ pub struct Runtime {
     draining: AtomicBool,
     /// The audit log.
     pub audit: Audit,
+    /// What keeps abuse cheap, and how much of it there is.
+    pub limits: Limits,
 }
 
 /// A question that orchestrators ask.
@@ -37,7 +40,8 @@ pub type Check = (&'static str, Result<(), String>);
 impl Runtime {
     /// Starts with these settings, ready at once.
     pub fn new(settings: Settings, audit: Audit) -> Runtime {
-        Runtime { settings: ArcSwap::from_pointee(settings), draining: AtomicBool::new(false), audit }
+        let limits = Limits::new(&settings.limits);
+        Runtime { settings: ArcSwap::from_pointee(settings), draining: AtomicBool::new(false), audit, limits }
     }
 
     /// The settings in force. A request takes them once and keeps them to its end.

@@ -1,11 +1,18 @@
 //! Who is calling: turns the credential in a request's headers into a [`Caller`], or a [`Refusal`] that says what was wrong.
 //!
-//! A request carries exactly one explicit credential: one `Authorization` header or one API key. Two are refused, as they could
-//! name two callers. A credential that is there and bad is refused, never passed over in favour of something else.
+//! A request carries at most one explicit credential: one `Authorization` header or one API key. Two are refused, as they could
+//! name two callers. Ambient credentials, which others than the request's author add to it, count only where no explicit one is
+//! there: what a proxy forwards, and what the connection tells. They don't count for what another site's page had the browser send.
+//!
+//! A credential that is there and bad is refused, never passed over in favour of something else.
 
 mod algorithm;
 mod api_key;
+mod forwarded;
 mod jwt;
+mod presented;
+mod process;
+mod proxies;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -18,7 +25,11 @@ use serde_json::{Map, Value};
 
 pub use algorithm::{ALGORITHMS, Algorithm, algorithm, is_symmetric};
 pub use api_key::ApiKey;
+pub use forwarded::Forwarded;
 pub use jwt::{Jwt, Keys};
+pub use presented::{Ids, Peer, Presented, Socket};
+pub use process::Process;
+pub use proxies::{Proxies, Proxy};
 pub use refusal::Refusal;
 
 use crate::crypto;
@@ -41,6 +52,10 @@ pub enum Authenticator {
     Jwt(Jwt),
     /// A key in a header.
     ApiKey(ApiKey),
+    /// A proxy's word.
+    Forwarded(Forwarded),
+    /// A process on this machine.
+    Process(Process),
 }
 
 /// What all authenticators have.
@@ -68,13 +83,17 @@ impl Authenticators {
         Authenticators { all, key_headers }
     }
 
-    /// Finds out who sent a request with these headers to this app.
+    /// Finds out who sent a request to this app.
     ///
     /// # Errors
     /// A refusal if there is no credential, more than one, or one that doesn't hold.
-    pub fn identify(&self, headers: &HeaderMap, app: &str, now: Millis) -> Result<Caller, Refusal> {
-        let (header, value) = self.credential(headers, app)?;
-        if header == AUTHORIZATION { self.by_token(value, app, now) } else { self.by_key(header, value, app) }
+    pub fn identify(&self, presented: &Presented<'_>, app: &str, now: Millis) -> Result<Caller, Refusal> {
+        forwarded::check(&self.forwarded(), presented)?;
+        match self.explicit(presented.headers)? {
+            Some((header, value)) if header == AUTHORIZATION => self.by_token(value, app, now),
+            Some((header, value)) => self.by_key(header, value, app),
+            None => self.ambient(presented, app).unwrap_or_else(|| Err(self.nothing(app))),
+        }
     }
 
     /// Whether some credential that this authenticator accepts could be this subject's.
@@ -85,10 +104,16 @@ impl Authenticators {
         match authenticator {
             Authenticator::Jwt(jwt) => {
                 jwt.check_subject(subject)?;
-                self.check_own(jwt, subject)
+                self.check_own(&jwt.common, &jwt.subject_prefix, subject)
             }
             Authenticator::ApiKey(api_key) if api_key.has(subject) => Ok(()),
             Authenticator::ApiKey(_) => Err(Refusal::new("it has no API key of this id")),
+            Authenticator::Forwarded(forwarded) => {
+                forwarded.check_subject(subject)?;
+                self.check_own(&forwarded.common, &forwarded.subject_prefix, subject)
+            }
+            Authenticator::Process(process) if process.may_be(subject) => Ok(()),
+            Authenticator::Process(_) => Err(Refusal::new("its processes have another subject")),
         }
     }
 
@@ -102,17 +127,13 @@ impl Authenticators {
         self.all.iter().map(|authenticator| &*authenticator.common().name)
     }
 
-    /// The one explicit credential of the request.
-    fn credential<'a>(
-        &'a self,
-        headers: &'a HeaderMap,
-        app: &str,
-    ) -> Result<(&'a HeaderName, &'a HeaderValue), Refusal> {
+    /// The one explicit credential of the request, if it carries any.
+    fn explicit<'a>(&'a self, headers: &'a HeaderMap) -> Result<Option<(&'a HeaderName, &'a HeaderValue)>, Refusal> {
         let names = std::iter::once(&AUTHORIZATION).chain(&self.key_headers);
         let mut present = names.flat_map(|name| headers.get_all(name).iter().map(move |value| (name, value)));
         match (present.next(), present.next()) {
-            (None, _) => Err(self.nothing(app)),
-            (Some(only), None) => Ok(only),
+            (only, None) => Ok(only),
+            (None, Some(_)) => Ok(None),
             (Some((one, _)), Some((other, _))) if one == other => {
                 Err(Refusal::new(format!("the header `{one}` is there more than once")))
             }
@@ -120,6 +141,35 @@ impl Authenticators {
                 Err(Refusal::new(format!("there are two credentials, `{one}` and `{other}`: send one")))
             }
         }
+    }
+
+    /// What the first authenticator to find an ambient credential makes of it, if any does.
+    fn ambient(&self, presented: &Presented<'_>, app: &str) -> Option<Result<Caller, Refusal>> {
+        let mut serving = self.all.iter().filter(|authenticator| authenticator.common().serves(app));
+        serving.find_map(|authenticator| {
+            let result = match authenticator {
+                Authenticator::Forwarded(forwarded) => forwarded.identify(presented)?.and_then(|caller| {
+                    self.check_own(&forwarded.common, &forwarded.subject_prefix, &caller.subject)?;
+                    Ok(caller)
+                }),
+                Authenticator::Process(process) if !self.is_forwarded(presented.headers) => {
+                    Ok(process.identify(presented.peer)?)
+                }
+                _ => return None,
+            };
+            let common = authenticator.common();
+            let admitted = match result {
+                Ok(_) if presented.cross_site => Err(Refusal::cross_site()),
+                Ok(caller) => common.admit(caller, app),
+                Err(refusal) => Err(refusal),
+            };
+            Some(admitted.map_err(|refusal| refusal.by(&common.name)))
+        })
+    }
+
+    /// Whether a proxy says that it forwards this request for someone. What the connection tells is the proxy's then.
+    fn is_forwarded(&self, headers: &HeaderMap) -> bool {
+        self.forwarded().flat_map(Forwarded::headers).any(|header| headers.contains_key(header))
     }
 
     fn by_token(&self, value: &HeaderValue, app: &str, now: Millis) -> Result<Caller, Refusal> {
@@ -133,28 +183,28 @@ impl Authenticators {
         };
         let named = |refusal: Refusal| refusal.by(&jwt.common.name);
         let caller = jwt.identify(token, now).map_err(named)?;
-        self.check_own(jwt, &caller.subject).map_err(named)?;
+        self.check_own(&jwt.common, &jwt.subject_prefix, &caller.subject).map_err(named)?;
         jwt.common.admit(caller, app).map_err(named)
     }
 
     /// Refuses a subject that is another's: two different credentials must not be one caller.
-    fn check_own(&self, jwt: &Jwt, subject: &str) -> Result<(), Refusal> {
-        if self.is_anothers(jwt, subject) {
+    fn check_own(&self, common: &Common, prefix: &str, subject: &str) -> Result<(), Refusal> {
+        if self.is_anothers(common.kind, prefix, subject) {
             return Err(Refusal::new("the token's subject starts with what marks another issuer's subjects"));
         }
-        let mut api_keys = self.api_keys().filter(|api_key| api_key.common.kind == jwt.common.kind);
+        let mut api_keys = self.api_keys().filter(|api_key| api_key.common.kind == common.kind);
         if api_keys.any(|api_key| api_key.has(subject)) {
             return Err(Refusal::new("the token's subject is the id of an API key"));
         }
         Ok(())
     }
 
-    /// Whether the subject belongs to another issuer: to one whose prefix fits it, too, and is longer. Without this, whoever signs up
-    /// with the first issuer as `partner.alice` would be the alice of the one whose prefix is `partner.`.
-    fn is_anothers(&self, jwt: &Jwt, subject: &str) -> bool {
-        self.jwts().filter(|other| other.common.kind == jwt.common.kind).any(|other| {
-            other.subject_prefix.len() > jwt.subject_prefix.len() && subject.starts_with(&other.subject_prefix)
-        })
+    /// Whether the subject belongs to another issuer or proxy: to one whose prefix fits it, too, and is longer. Without this, whoever
+    /// signs up with the first issuer as `partner.alice` would be the alice of the one whose prefix is `partner.`.
+    fn is_anothers(&self, kind: CallerKind, prefix: &str, subject: &str) -> bool {
+        let jwts = self.jwts().map(|jwt| (&jwt.common, &jwt.subject_prefix));
+        let mut all = jwts.chain(self.forwarded().map(|forwarded| (&forwarded.common, &forwarded.subject_prefix)));
+        all.any(|(common, other)| common.kind == kind && other.len() > prefix.len() && subject.starts_with(other))
     }
 
     fn by_key(&self, header: &HeaderName, value: &HeaderValue, app: &str) -> Result<Caller, Refusal> {
@@ -172,14 +222,21 @@ impl Authenticators {
     fn jwts(&self) -> impl Iterator<Item = &Jwt> {
         self.all.iter().filter_map(|authenticator| match authenticator {
             Authenticator::Jwt(jwt) => Some(jwt),
-            Authenticator::ApiKey(_) => None,
+            _ => None,
         })
     }
 
     fn api_keys(&self) -> impl Iterator<Item = &ApiKey> {
         self.all.iter().filter_map(|authenticator| match authenticator {
             Authenticator::ApiKey(api_key) => Some(api_key),
-            Authenticator::Jwt(_) => None,
+            _ => None,
+        })
+    }
+
+    fn forwarded(&self) -> impl Iterator<Item = &Forwarded> + Clone {
+        self.all.iter().filter_map(|authenticator| match authenticator {
+            Authenticator::Forwarded(forwarded) => Some(forwarded),
+            _ => None,
         })
     }
 
@@ -190,6 +247,8 @@ impl Authenticators {
             let word = match authenticator {
                 Authenticator::Jwt(_) => "`authorization: Bearer <token>`".to_owned(),
                 Authenticator::ApiKey(api_key) => format!("an API key in `{}`", api_key.header),
+                Authenticator::Forwarded(_) => "a request through the proxy in front".to_owned(),
+                Authenticator::Process(_) => "a request through the Unix socket, as one of its callers".to_owned(),
             };
             if !accepted.contains(&word) {
                 accepted.push(word);
@@ -208,6 +267,8 @@ impl Authenticator {
         match self {
             Authenticator::Jwt(jwt) => &jwt.common,
             Authenticator::ApiKey(api_key) => &api_key.common,
+            Authenticator::Forwarded(forwarded) => &forwarded.common,
+            Authenticator::Process(process) => &process.common,
         }
     }
 }

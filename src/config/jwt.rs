@@ -31,10 +31,10 @@ pub(super) fn jwt(
     let (place, secrets) = shared.unwrap_or_default();
     own_secrets(section, &place, &secrets, common.as_ref(), callers);
     let subject = section.get("subject").map_or(Some("sub".to_owned()), |item| claim_name(&item));
-    let subject_prefix = subject_prefix(section, common.as_ref(), callers);
+    let subject_prefix = subject_prefix(section, common.as_ref(), callers, "this issuer and that of");
     let roles = section.get("roles");
     let bindings = section.get("bindings");
-    let max_role = max_role(section, context.ladder, roles.as_ref().or(bindings.as_ref()));
+    let max_role = max_role(section, context.ladder, roles.as_ref().or(bindings.as_ref()), "these tokens");
     let [roles, bindings] = [roles, bindings].map(|item| item.and_then(|item| claim_name(&item)));
     let leeway = section.get("leeway").and_then(|item| item.duration("0s", "5m"));
 
@@ -199,14 +199,19 @@ fn public(
     }
 }
 
-/// What stands before every subject. Two issuers with one prefix can speak for the same callers.
-fn subject_prefix(section: &mut Section<'_>, common: Option<&Common>, callers: &mut Callers) -> Option<String> {
+/// What stands before every subject. Two issuers or proxies with one prefix can speak for the same callers.
+pub(super) fn subject_prefix(
+    section: &mut Section<'_>,
+    common: Option<&Common>,
+    callers: &mut Callers,
+    who: &str,
+) -> Option<String> {
     let item = section.get("subject_prefix");
     let place = item.as_ref().map_or(section.span.clone(), |item| item.span.clone());
     let prefix = item.map_or(Some(""), |item| prefix(&item))?;
     let Common { name, kind, .. } = common?;
     if let Some((.., other)) = callers.prefixes.iter().find(|(of, known, _)| of == kind && known == prefix) {
-        let message = format!("this issuer and that of {} can speak for the same {}s", quoted(other), kind.as_str());
+        let message = format!("{who} {} can speak for the same {}s", quoted(other), kind.as_str());
         let help = "if that isn't meant, tell them apart: subject_prefix = \"partner/\"";
         section.file.warning(&place, message, help);
     }
@@ -225,12 +230,17 @@ fn prefix<'a>(item: &Item<'a>) -> Option<&'a str> {
     Some(text)
 }
 
-/// The strongest role that these callers' tokens can give.
-fn max_role(section: &mut Section<'_>, ladder: &Ladder, roles: Option<&Item<'_>>) -> Option<Role> {
+/// The strongest role that the callers' tokens or headers can give.
+pub(super) fn max_role(
+    section: &mut Section<'_>,
+    ladder: &Ladder,
+    roles: Option<&Item<'_>>,
+    what: &str,
+) -> Option<Role> {
     let Some(item) = section.get("max_role") else {
         if let Some(roles) = roles {
             let message = format!("`{}` counts for nothing without `max_role`", roles.name);
-            let help = "add max_role = \"…\", the strongest role that these tokens may give";
+            let help = format!("add max_role = \"…\", the strongest role that {what} may give");
             section.file.warning(&roles.key, message, help);
         }
         return None;

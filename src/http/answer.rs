@@ -3,7 +3,8 @@
 use hyper::body::Incoming;
 use hyper::{Method, Request};
 
-use super::{Answer, Code, Exchange, Failure, accept, body, guard, params, record, render};
+use super::{Answer, Code, Exchange, Failure, accept, body, cross_site, guard, params, record, render};
+use crate::authn::Presented;
 use crate::engine::Refused;
 use crate::model::Caller;
 use crate::random;
@@ -43,6 +44,7 @@ pub(super) async fn operation(
     guard::demonstration(exchange, request)?;
     guard::one_host(request)?;
     let caller = authenticate(exchange, route, request).await?;
+    exchange.runtime.limits.caller(&caller)?;
     let form = accept::choose(request.headers(), route.forms).ok_or_else(|| not_acceptable(route))?;
     let params =
         if is_query { params::from_query(request.uri().query())? } else { read(exchange, route, request).await? };
@@ -70,7 +72,9 @@ async fn authenticate(
     request: &Request<Incoming>,
 ) -> Result<Caller, Failure> {
     let authenticators = &exchange.settings.engine.authenticators;
-    let refusal = match authenticators.identify(request.headers(), route.app.name(), exchange.now) {
+    let cross_site = cross_site::is(exchange, request);
+    let presented = Presented { headers: request.headers(), peer: exchange.peer, cross_site };
+    let refusal = match authenticators.identify(&presented, route.app.name(), exchange.now) {
         Ok(caller) => return Ok(caller),
         Err(refusal) => refusal,
     };

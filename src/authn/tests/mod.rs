@@ -203,7 +203,8 @@ fn headers(list: &[(&str, &str)]) -> HeaderMap {
 /// What becomes of this token where there is only this authenticator.
 fn present(jwt: Jwt, token: &str) -> Result<Caller, Refusal> {
     let authenticators = Authenticators::new(vec![Authenticator::Jwt(jwt)]);
-    authenticators.identify(&headers(&[("authorization", &format!("Bearer {token}"))]), "ably", NOW)
+    let headers = headers(&[("authorization", &format!("Bearer {token}"))]);
+    authenticators.identify(&Presented::only(&headers), "ably", NOW)
 }
 
 /// Why this token is refused, in the caller's words.
