@@ -2,10 +2,10 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// The longest answer that is read, in bytes.
-const LONGEST: u64 = 64 << 10;
+/// How much of an answer is read, in bytes.
+const LONGEST: usize = 64 << 10;
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,18 +16,42 @@ pub struct Answer {
     pub body: String,
 }
 
-/// Gets `path` from `address`. Connecting and each reading may take up to `patience`.
+/// Gets `path` from `address`. All of it may take up to `patience`.
 ///
 /// # Errors
-/// If nobody answers, or not in HTTP.
+/// If nobody answers, not in time, or not in HTTP.
 pub fn get(address: SocketAddr, path: &str, patience: Duration) -> io::Result<Answer> {
-    let mut stream = TcpStream::connect_timeout(&address, patience)?;
-    stream.set_read_timeout(Some(patience))?;
-    stream.set_write_timeout(Some(patience))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
-    let mut answer = Vec::new();
-    stream.take(LONGEST).read_to_end(&mut answer)?;
+    let answer = exchange(address, path, Instant::now() + patience).map_err(|error| match error.kind() {
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => {
+            io::Error::new(ErrorKind::TimedOut, format!("no answer within {} s", patience.as_secs_f32()))
+        }
+        _ => error,
+    })?;
     parse(&String::from_utf8_lossy(&answer)).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "not an HTTP answer"))
+}
+
+/// Asks, and reads what comes until the end.
+fn exchange(address: SocketAddr, path: &str, deadline: Instant) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect_timeout(&address, left(deadline)?)?;
+    stream.set_write_timeout(Some(left(deadline)?))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
+    let (mut answer, mut chunk) = (Vec::new(), [0; 4096]);
+    while answer.len() < LONGEST {
+        stream.set_read_timeout(Some(left(deadline)?))?;
+        match stream.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(count) => answer.extend_from_slice(&chunk[..count]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(answer)
+}
+
+/// How long there is until the deadline: never nothing, which would mean for ever.
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
 fn parse(answer: &str) -> Option<Answer> {
@@ -38,7 +62,28 @@ fn parse(answer: &str) -> Option<Answer> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::net::TcpListener;
+    use std::thread;
+
     use super::*;
+
+    #[test]
+    fn an_answer_that_does_not_end_is_not_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        // Each byte comes well in time.
+        let dripping = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            while stream.write_all(b"H").is_ok() {
+                thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let error = get(address, "/", Duration::from_millis(500)).unwrap_err();
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::TimedOut, "no answer within 0.5 s"));
+        dripping.join().unwrap();
+    }
 
     #[test]
     fn reads_what_servers_answer() {

@@ -200,3 +200,29 @@ async fn a_file_is_its_owners_and_is_appended_to() {
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     std::fs::remove_file(&path).unwrap();
 }
+
+#[tokio::test]
+async fn a_pipe_is_written_to_while_somebody_reads_it() {
+    let fifo = Fifo::new("read");
+    let (reader, writer) = fifo.reader_and_writer();
+    let audit = Audit::to_file(&fifo.0).unwrap();
+    drop(writer);
+    audit.write(b"line\n").await.unwrap();
+    let mut line = String::new();
+    BufReader::new(reader).read_line(&mut line).unwrap();
+    assert_eq!(line, "line\n");
+    assert_eq!(audit.write(b"line\n").await, Err(Unwritten::Broken), "its reader has gone");
+}
+
+#[tokio::test]
+async fn a_line_that_was_torn_before_the_start_takes_none_with_it() {
+    let path = std::env::temp_dir().join(format!("chat-signer-torn-{}.log", std::process::id()));
+    for (before, after) in [("{\"torn", "{\"torn\nline\n"), ("whole\n", "whole\nline\n"), ("", "line\n")] {
+        std::fs::write(&path, before).unwrap();
+        let audit = Audit::to_file(&path).unwrap();
+        audit.write(b"line\n").await.unwrap();
+        audit.close().await;
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), after);
+    }
+    std::fs::remove_file(&path).unwrap();
+}

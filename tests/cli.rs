@@ -20,6 +20,21 @@ fn run(arguments: &[&str]) -> Output {
     chat_signer(arguments).args(CONFIG).output().unwrap()
 }
 
+/// Runs it with the usual configuration, changed.
+fn run_with(name: &str, change: impl Fn(&str) -> String, arguments: &[&str]) -> Output {
+    let directory = std::env::temp_dir().join(format!("chat-signer-cli-{name}-{}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    let changed = change(&fs::read_to_string("tests/cmd/chat/signer.toml").unwrap());
+    let changed = changed.replace("../../../deploy/demo", &format!("{}/deploy/demo", env!("CARGO_MANIFEST_DIR")));
+    fs::write(directory.join("signer.toml"), changed).unwrap();
+    fs::copy("tests/cmd/chat/policy.toml", directory.join("policy.toml")).unwrap();
+    fs::write(directory.join("own.secret"), "an-invented-secret-of-forty-characters-00").unwrap();
+    let config = directory.join("signer.toml");
+    let output = chat_signer(arguments).arg("--config").arg(config).output().unwrap();
+    fs::remove_dir_all(&directory).unwrap();
+    output
+}
+
 fn stdout(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout.clone()).unwrap()
@@ -58,21 +73,80 @@ fn a_token_lives_as_long_as_asked() {
 
 #[test]
 fn only_the_demonstration_makes_tokens() {
-    let directory = std::env::temp_dir().join(format!("chat-signer-cli-{}", std::process::id()));
-    fs::create_dir_all(&directory).unwrap();
-    let demonstration = fs::read_to_string("tests/cmd/chat/signer.toml").unwrap();
-    let own = demonstration.replace("../../../deploy/demo/caller.secret", "own.secret");
-    let own = own.replace("../../../deploy/demo", &format!("{}/deploy/demo", env!("CARGO_MANIFEST_DIR")));
-    fs::write(directory.join("signer.toml"), own).unwrap();
-    fs::copy("tests/cmd/chat/policy.toml", directory.join("policy.toml")).unwrap();
-    fs::write(directory.join("own.secret"), "an-invented-secret-of-forty-characters-00").unwrap();
-    let config = directory.join("signer.toml");
-    let output = chat_signer(&["token", "--sub", "tom", "--config", config.to_str().unwrap()]).output().unwrap();
-    fs::remove_dir_all(&directory).unwrap();
+    let public = "9b0b9866160887802d382386a3d037755cdd8a6d2a3e1d39efa5358ef3046301";
+    let own = |demonstration: &str| {
+        demonstration.replace("../../../deploy/demo/caller.secret", "own.secret").replace(public, &"0f".repeat(32))
+    };
+    let output = run_with("own-caller", own, &["token", "--sub", "tom"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(output.stdout.is_empty());
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.starts_with("error: this configuration is not the demonstration"), "{error}");
+}
+
+#[test]
+fn a_supposed_caller_has_the_roles_that_its_token_could_give() {
+    let notes = |name: &str, without: &[&str]| {
+        let change = |text: &str| without.iter().fold(text.to_owned(), |text, line| text.replace(line, ""));
+        let arguments = ["explain", "ably", "login", "--as", "tom", "--roles", "member,chat:*=member"];
+        let output = run_with(name, change, &arguments);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let (roles, bindings) = ("roles = \"roles\"\n", "bindings = \"bindings\"\n");
+    let nowhere =
+        "note: the role member at chat:* counts for nothing: demo has no `bindings`, so it gives roles at * alone\n";
+    let nothing = |scope: &str| format!("note: the role member at {scope} counts for nothing: demo gives no roles\n");
+    assert_eq!(notes("all", &[]), "");
+    assert_eq!(notes("no-roles", &[roles]), "");
+    assert_eq!(notes("no-bindings", &[bindings]), nowhere);
+    assert_eq!(notes("neither", &[roles, bindings]), nothing("*") + &nothing("chat:*"));
+    assert_eq!(notes("no-max-role", &["max_role = \"moderator\"\n"]), nothing("*") + &nothing("chat:*"));
+}
+
+#[test]
+fn a_supposed_caller_could_have_a_credential() {
+    let partner = r#"
+[[authenticators]]
+name = "partner"
+type = "jwt"
+caller = "user"
+issuer = "https://partner.example.com/"
+audience = ["chat"]
+algorithms = ["HS256"]
+secret = { file = "../../../deploy/demo/caller.secret" }
+subject_prefix = "partner."
+"#;
+    let refused = |name: &str, more: &[&str]| {
+        let change = |text: &str| format!("{text}{partner}");
+        let arguments = [&["explain", "leancloud", "login", "--client-id", "tom"], more].concat();
+        let output = run_with(name, change, &arguments);
+        let told = String::from_utf8(output.stderr).unwrap();
+        if output.status.code() == Some(2) { told } else { String::new() }
+    };
+    assert_eq!(refused("of-first", &["--as", "tom"]), "");
+    assert_eq!(refused("of-partner", &["--as", "partner.tom"]), "");
+    assert_eq!(
+        refused("star", &["--as", "*"]),
+        "error: demo accepts no user `*`: the token's subject must not be `*`\n"
+    );
+    assert_eq!(
+        refused("foreign", &["--as", "partner.tom", "--authenticator", "demo"]),
+        "error: demo accepts no user `partner.tom`: the caller's subject starts with what marks another issuer's subjects\n"
+    );
+    assert_eq!(
+        refused("unprefixed", &["--as", "tom", "--authenticator", "partner"]),
+        "error: partner accepts no user `tom`: its subjects start with `partner.`\n"
+    );
+    assert_eq!(
+        refused("bare", &["--as", "partner.", "--authenticator", "partner"]),
+        "error: partner accepts no user `partner.`: the token's subject must not be empty\n"
+    );
+    assert_eq!(refused("key", &["--service", "orders"]), "");
+    assert_eq!(
+        refused("no-key", &["--service", "order"]),
+        "error: backend accepts no service `order`: it has no API key of this id\n"
+    );
 }
 
 #[test]
@@ -122,9 +196,116 @@ fn a_mismatch_tells_neither_the_right_signature_nor_a_key() {
 }
 
 #[test]
+fn what_the_server_would_refuse_is_refused() {
+    for (arguments, says) in [
+        ("explain ably publish --as tom --conv-id :x", "--conv-id must not start with `:`"),
+        ("explain ably publish --as tom --conv-id [q]x:*", "--conv-id must be asked for by its name"),
+        ("explain ably mute --as tom --conv-id :x", "--conv-id must not start with `:`"),
+        ("explain ably publish --as tom --conv-id x --client-id *", "--client-id must not be `*`"),
+        ("explain ably publish --as * --conv-id x", "`*`"),
+        ("explain ably login --as *", "`*`"),
+        ("explain talkjs login --as tom --client-id *", "--client-id must name one client"),
+        ("explain talkjs mute --service orders --client-id * --members tom", "--client-id must name one client"),
+        ("explain leancloud mute --as tom --members *", "--members must name one client each"),
+        ("explain ably publish --as tom --conv-id x --members mary", "--members is not taken"),
+        ("explain ably login --as tom --members mary", "--members is not taken"),
+        ("explain ably login --as tom --conv-id x", "--conv-id is not taken"),
+        ("explain ably publish --as tom --conv-id x --capability {}", "--capability is not taken"),
+        ("explain ably publish --as tom --conv-id x --ttl 1h", "--ttl is not taken"),
+        ("hash-key --id=", "--id must not be empty"),
+        ("hash-key --id=*", "--id can't be `*`"),
+    ] {
+        let output = run(&arguments.split(' ').collect::<Vec<_>>());
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {error}");
+        assert!(output.stdout.is_empty() && error.contains(says), "{arguments}: {error}");
+    }
+    let any = ["explain", "ably", "publish", "--service", "orders", "--conv-id", "chat:x", "--client-id", "*"];
+    let any = chat_signer(&any).output().unwrap();
+    assert_eq!(any.status.code(), Some(0), "a service may ask for any client");
+}
+
+#[test]
+fn a_reader_that_has_enough_does_not_change_the_answer() {
+    for (conversation, code) in [("chat:lobby", 0), ("elsewhere", 1)] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut explain = chat_signer(&["explain", "ably", "publish", "--as", "tom", "--conv-id", conversation]);
+        let output = explain.args(CONFIG).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!(output.status.code(), Some(code));
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    }
+}
+
+#[test]
+fn control_characters_are_escaped() {
+    let cases = std::env::temp_dir().join(format!("chat-signer-cases-{}.toml", std::process::id()));
+    let case = r#"
+[[cases]]
+name = "red\u001b[31m\nand down\u009b"
+as = "tom"
+app = "chat\u001b[0m"
+action = "login"
+expect = "allow"
+"#;
+    fs::write(&cases, case).unwrap();
+    let test = run(&["test", cases.to_str().unwrap()]);
+    fs::remove_file(&cases).unwrap();
+    let app = run(&["explain", "nowhere\u{1b}[31m\nnote: fine", "login", "--as", "tom"]);
+    let authenticator = run(&["explain", "ably", "login", "--as", "tom", "--authenticator", "x\u{1b}[31m"]);
+    for output in [test, app, authenticator] {
+        let told = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(told.contains("\\u{1b}[31m"), "{told}");
+        assert!(!told.contains(|c: char| c.is_control() && c != '\n'), "{told:?}");
+        assert!(!told.contains("\nnote: fine") && !told.contains("\nand down"), "{told:?}");
+    }
+}
+
+#[test]
+fn a_key_is_hashed_whole_or_not_at_all() {
+    let hash = |length: usize| {
+        let mut hash_key = chat_signer(&["hash-key", "--stdin"]);
+        let hash_key = hash_key.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = hash_key.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(&vec![b'a'; length]).unwrap();
+        drop(stdin);
+        child.wait_with_output().unwrap()
+    };
+    assert!(stdout(&hash(64 * 1024)).contains(&hex(&sha256(&vec![b'a'; 64 * 1024]))));
+    let output = hash(64 * 1024 + 1);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("longer than 64 KiB"));
+}
+
+#[test]
 fn a_result_that_cannot_be_written_is_none() {
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
     let output = chat_signer(&["hash-key"]).stdout(full).stderr(Stdio::piped()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().starts_with("error: the result can't be written"));
+}
+
+#[test]
+fn whoever_stops_listening_stops_nothing() {
+    let probe = ["probe", "--admin", "127.0.0.1:1"];
+    let results = [&probe[..], &["probe", "--admin", "127.0.0.1:1", "-o", "json"]];
+    let mistaken = [&["serve", "--config", "tests/cmd/broken/signer.toml"][..], &["probe", "--config", "nowhere"]];
+    for arguments in [results, mistaken].concat() {
+        let closed = || std::io::pipe().unwrap().1;
+        let mut child = chat_signer(arguments).stdout(closed()).stderr(closed()).spawn().unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(1), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_probe_says_what_it_found() {
+    let probe = |form: &str| {
+        let output = chat_signer(&["probe", "--admin", "127.0.0.1:1", "-o", form]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap())
+    };
+    let [out, err] = probe("text");
+    assert!(out.is_empty() && err.starts_with("127.0.0.1:1 does not answer: "), "{out}{err}");
+    assert_eq!(probe("json"), ["{\"checks\":[],\"ready\":false}\n".to_owned(), String::new()]);
 }

@@ -83,6 +83,23 @@ fn the_demonstration_is_right() {
 }
 
 #[test]
+fn whoever_trusts_the_demonstrations_api_key_is_a_demonstration() {
+    let dir = scratch("demonstration-key");
+    fs::copy("tests/config/minimal.toml", dir.join("policy.toml")).unwrap();
+    let left_in = fs::read_to_string("tests/config/demonstration-left-in/signer.toml").unwrap();
+    let demo = fs::canonicalize("deploy/demo").unwrap();
+    let signer = left_in.replace("../../../deploy/demo", demo.to_str().unwrap()).replace("../minimal", "policy");
+    let own = "f0e1d2c3b4a5968778695a4b3c2d1e0ff0e1d2c3b4a5968778695a4b3c2d1e0f";
+    let public = "9b0b9866160887802d382386a3d037755cdd8a6d2a3e1d39efa5358ef3046301";
+    for (text, demonstration) in [(signer.replace(own, public), true), (signer, false)] {
+        fs::write(dir.join("signer.toml"), text).unwrap();
+        let loaded = load(&dir.join("signer.toml"));
+        assert_eq!(loaded.report.is_empty(), demonstration, "{}", loaded.report.render(false));
+        assert_eq!(loaded.settings.unwrap().demonstration, demonstration);
+    }
+}
+
+#[test]
 fn what_everyone_can_read_is_a_warning() {
     let dir = scratch("readable");
     fs::write(dir.join("policy.toml"), include_str!("config/minimal.toml")).unwrap();
@@ -99,6 +116,77 @@ fn what_everyone_can_read_is_a_warning() {
         let expected = "`master_key` needs the file \"key.secret\", which everyone on this machine can read";
         assert_eq!(said.contains(expected) && said.contains("chmod o-r"), warnings == 1, "{said}");
         assert!(!said.contains("canary"));
+    }
+}
+
+#[test]
+fn the_audit_log_is_a_file_of_its_own() {
+    let dir = scratch("audit");
+    fs::write(dir.join("policy.toml"), include_str!("config/minimal.toml")).unwrap();
+    fs::write(dir.join("key.secret"), "canary\n").unwrap();
+    fs::set_permissions(dir.join("key.secret"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(dir.join("audit.log"), "").unwrap();
+    let _ = fs::remove_file(dir.join("link"));
+    std::os::unix::fs::symlink("key.secret", dir.join("link")).unwrap();
+    let signer = fs::read_to_string("tests/config/policy-no-rules/signer.toml").unwrap();
+    let signer = signer.replace("{ env = \"CARGO_PKG_NAME\" }", "[{ file = \"key.secret\" }]");
+    let absolute = dir.join("policy.toml").display().to_string();
+    for (to, flaw) in [
+        ("audit.log", ""),
+        ("new.log", ""),
+        ("stdout", ""),
+        ("signer.toml", "which the configuration is read from"),
+        ("policy.toml", "which the configuration is read from"),
+        ("./key.secret", "which the configuration is read from"),
+        ("link", "which the configuration is read from"),
+        (absolute.as_str(), "which the configuration is read from"),
+        ("stderr", "can't be \"stderr\""),
+    ] {
+        fs::write(dir.join("signer.toml"), format!("[audit]\nto = \"{to}\"\n\n{signer}")).unwrap();
+        let loaded = load(&dir.join("signer.toml"));
+        let said = loaded.report.render(false);
+        assert_eq!(loaded.settings.is_some(), flaw.is_empty(), "{to}: {said}");
+        assert!(said.contains(flaw), "{to}: {said}");
+    }
+}
+
+#[test]
+fn no_api_key_stands_where_something_else_does() {
+    let dir = scratch("header");
+    fs::write(dir.join("policy.toml"), include_str!("config/minimal.toml")).unwrap();
+    let signer = fs::read_to_string("tests/config/policy-no-rules/signer.toml").unwrap();
+    let taken = [
+        "host",
+        "date",
+        "content-type",
+        "content-md5",
+        "transfer-encoding",
+        "connection",
+        "te",
+        "upgrade",
+        "via",
+        "forwarded",
+        "x-forwarded-for",
+        "accept",
+        "accept-language",
+        "cookie",
+        "authorization",
+        "user-agent",
+        "origin",
+        "referer",
+        "range",
+        "if-match",
+        "if-none-match",
+        "expect",
+        "x-request-id",
+        "sec-fetch-site",
+    ];
+    for (header, free) in
+        taken.map(|header| (header, false)).into_iter().chain([("x-api-key", true), ("api-key", true)])
+    {
+        fs::write(dir.join("signer.toml"), format!("{signer}\nheader = \"{header}\"\n")).unwrap();
+        let loaded = load(&dir.join("signer.toml"));
+        assert_eq!(loaded.settings.is_some(), free, "{header}: {}", loaded.report.render(false));
     }
 }
 

@@ -3,19 +3,20 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::{Service, service_fn};
-use hyper::{Request, Response};
+use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+use super::paced::Paced;
 use crate::authn::Peer;
 
 /// What answers are made of.
@@ -25,7 +26,7 @@ pub(super) type Body = Full<Bytes>;
 const HEADER_LIMIT: u16 = 32 << 10;
 
 /// How many requests one HTTP/2 connection may have in progress.
-const STREAMS: u32 = 128;
+const STREAMS: u32 = 32;
 
 /// How long a connection may wait for its next request. Longer than the 60 seconds for which proxies keep theirs, so that it is
 /// they who close.
@@ -39,7 +40,7 @@ const LINGER: Duration = Duration::from_secs(1);
 ///
 /// hyper's own time-out for headers starts only after it knows the version, and not at all in HTTP/2; a client that just sits
 /// there, or doesn't read, would stay for ever. This one is for the connection as a whole: within `patience` there must be a first
-/// whole header, and then a further one every [`KEEP_ALIVE`].
+/// whole header, and then a further one every [`KEEP_ALIVE`]. [`Paced`] sees to what comes or goes too slowly meanwhile.
 pub(super) async fn serve<I, H, F>(
     io: I,
     peer: Arc<Peer>,
@@ -53,7 +54,8 @@ pub(super) async fn serve<I, H, F>(
 {
     let pulse = Arc::new(Pulse::default());
     let builder = builder();
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), counted(handler, peer, Arc::clone(&pulse))));
+    let io = TokioIo::new(Paced::new(io, Arc::clone(&pulse), patience));
+    let mut connection = pin!(builder.serve_connection(io, counted(handler, peer, Arc::clone(&pulse))));
     let mut timer = pin!(sleep(patience));
     let (mut ending, mut seen) = (false, 0);
     loop {
@@ -94,7 +96,7 @@ where
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     service_fn(move |request| {
-        let beat = Beat::new(&pulse);
+        let beat = Beat::new(&pulse, request.version());
         let answer = handler(Arc::clone(&peer), request);
         async move {
             let answer = answer.await;
@@ -112,9 +114,11 @@ fn log(result: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
 
 /// How many requests a connection has begun and ended.
 #[derive(Default)]
-struct Pulse {
+pub(super) struct Pulse {
     begun: AtomicU64,
     ended: AtomicU64,
+    /// Whether it is in HTTP/2, where other things than a request may come at any time.
+    framed: AtomicBool,
 }
 
 impl Pulse {
@@ -124,13 +128,21 @@ impl Pulse {
         let begun = self.begun.load(Ordering::Acquire);
         std::mem::replace(seen, begun) == begun && begun == ended
     }
+
+    /// Whether what comes next can only be the header of a further request.
+    pub(super) fn awaits_header(&self) -> bool {
+        let ended = self.ended.load(Ordering::Acquire);
+        let begun = self.begun.load(Ordering::Acquire);
+        begun > 0 && begun == ended && !self.framed.load(Ordering::Relaxed)
+    }
 }
 
 /// A request in progress.
 struct Beat(Arc<Pulse>);
 
 impl Beat {
-    fn new(pulse: &Arc<Pulse>) -> Beat {
+    fn new(pulse: &Arc<Pulse>, version: Version) -> Beat {
+        pulse.framed.store(version == Version::HTTP_2, Ordering::Relaxed);
         pulse.begun.fetch_add(1, Ordering::Release);
         Beat(Arc::clone(pulse))
     }
@@ -175,10 +187,75 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_kept_for_a_while() {
-        for begun in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"GET / HTTP/1.1\r\n\r\nGET / HT"] {
-            let (answer, after) = until_end(begun).await;
-            assert!(answer.ends_with("answer"));
-            assert!((KEEP_ALIVE..=PATIENCE + KEEP_ALIVE + 2 * LINGER).contains(&after), "{after:?}");
+        let (answer, after) = until_end(b"GET / HTTP/1.1\r\n\r\n").await;
+        assert!(answer.ends_with("answer"));
+        assert!((KEEP_ALIVE..=PATIENCE + KEEP_ALIVE + 2 * LINGER).contains(&after), "{after:?}");
+    }
+
+    /// Writes `begun`, reads up to the end of the answer, writes `further`, and tells after how long the connection ended.
+    async fn after_further(begun: &[u8], further: &[u8]) -> Duration {
+        let (mut client, server) = duplex(1 << 16);
+        let (_go_on, stop) = watch::channel(());
+        let handler = |_, _| std::future::ready(Response::new(Full::from("answer")));
+        tokio::spawn(serve(server, Arc::new(Peer::unix(None)), stop, PATIENCE, handler));
+        client.write_all(begun).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"answer") {
+            answer.push(client.read_u8().await.unwrap());
         }
+        sleep(3 * PATIENCE).await;
+        let start = Instant::now();
+        client.write_all(further).await.unwrap();
+        let _ = client.read_to_end(&mut answer).await;
+        start.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_further_header_must_come_soon_once_it_is_begun() {
+        let after = after_further(b"GET / HTTP/1.1\r\n\r\n", b"GET / HT").await;
+        assert!((PATIENCE..=PATIENCE + LINGER).contains(&after), "{after:?}");
+        // One that follows at once, and then nothing.
+        let after = after_further(b"GET / HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n").await;
+        assert!(after + PATIENCE >= KEEP_ALIVE, "{after:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_http2_other_frames_begin_no_header() {
+        let settings = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], b"\0\0\0\x04\0\0\0\0\0"].concat();
+        let get = b"\0\0\x0b\x01\x05\0\0\0\x01\x82\x86\x84\x41\x06server";
+        let window_update = b"\0\0\x04\x08\0\0\0\0\0\0\0\0\x01";
+        let after = after_further(&[&settings[..], get].concat(), window_update).await;
+        assert!(after + 4 * PATIENCE >= KEEP_ALIVE, "{after:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_not_taken_is_not_kept_for_long() {
+        let (mut client, server) = duplex(64);
+        let (_go_on, stop) = watch::channel(());
+        let handler = |_, _| std::future::ready(Response::new(Full::from("long".repeat(1000))));
+        let serving = tokio::spawn(serve(server, Arc::new(Peer::unix(None)), stop, PATIENCE, handler));
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        let start = Instant::now();
+        // Taking a little now and then doesn't help.
+        while !serving.is_finished() {
+            let _ = client.read_u8().await;
+            sleep(PATIENCE / 10).await;
+        }
+        let after = start.elapsed();
+        assert!((PATIENCE..=PATIENCE + LINGER).contains(&after), "{after:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn few_requests_may_be_in_progress_at_once() {
+        let (mut client, server) = duplex(1 << 16);
+        let (_go_on, stop) = watch::channel(());
+        let handler = |_, _| std::future::ready(Response::new(Full::from("answer")));
+        tokio::spawn(serve(server, Arc::new(Peer::unix(None)), stop, PATIENCE, handler));
+        client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+        let mut frame = vec![0; 9];
+        client.read_exact(&mut frame).await.unwrap();
+        let mut settings = vec![0; frame[2].into()];
+        client.read_exact(&mut settings).await.unwrap();
+        assert!(settings.chunks(6).any(|setting| setting == [0, 3, 0, 0, 0, 32]), "{settings:?}");
     }
 }

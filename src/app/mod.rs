@@ -3,6 +3,7 @@
 mod connection;
 mod files;
 mod listener;
+mod paced;
 mod unix;
 
 use std::io;
@@ -79,11 +80,12 @@ impl App {
     /// # Errors
     /// If one of these fails.
     pub async fn start(settings: Settings) -> Result<App, NoStart> {
+        // First, while a signal still ends the process: opening a file can take long where it lies on a network.
+        let audit = open(&settings.audit)?;
         let stop = Stop::new().map_err(NoStart::Signals)?;
         let main = Bound::new("server.listen", &settings.server.listen).await?;
         let admin = Bound::new("admin.listen", &Listen::Tcp(settings.admin)).await?;
         files::allow(settings.limits.connections);
-        let audit = open(&settings.audit)?;
         let (pause, grace, patience) =
             (settings.shutdown.pause, settings.shutdown.grace, settings.server.request_timeout);
         let remote = Remote::start(&settings.engine.authenticators)?;
@@ -142,6 +144,10 @@ struct Stop {
 
 impl Stop {
     fn new() -> io::Result<Stop> {
+        // A signal that is once received never ends the process again. There is nothing to do on a hang-up, and a write to a file
+        // at its size limit fails like one to a full disk.
+        drop(signal(SignalKind::hangup())?);
+        drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
         Ok(Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 

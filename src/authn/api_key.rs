@@ -23,6 +23,11 @@ impl ApiKey {
         let matching = self.keys.iter().filter(|(_, known)| crypto::equal(known, sha256));
         matching.fold(None, |first, (id, _)| first.or(Some(id)))
     }
+
+    /// Whether one of the keys has this id.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.keys.iter().any(|(known, _)| known == id)
+    }
 }
 
 impl fmt::Debug for ApiKey {

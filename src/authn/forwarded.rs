@@ -47,18 +47,31 @@ impl Forwarded {
 
     fn caller(&self, value: &HeaderValue, headers: &HeaderMap) -> Result<Caller, Refusal> {
         let bare = text(&self.header, value)?;
+        let subject = format!("{}{bare}", self.subject_prefix);
+        self.check(bare, &subject)?;
+        Ok(self.common.caller(subject, Map::new(), self.bindings(headers)?))
+    }
+
+    /// Whether the header could name this subject.
+    pub(super) fn check_subject(&self, subject: &str) -> Result<(), Refusal> {
+        let Some(bare) = subject.strip_prefix(&self.subject_prefix) else {
+            return Err(Refusal::new(format!("its subjects start with `{}`", self.subject_prefix)));
+        };
+        self.check(bare, subject)
+    }
+
+    fn check(&self, bare: &str, subject: &str) -> Result<(), Refusal> {
         if bare.contains(',') {
             return Err(Refusal::new(format!("the header `{}` must name one caller: it holds a comma", self.header)));
         }
-        let subject = format!("{}{bare}", self.subject_prefix);
-        for subject in [bare, &subject] {
+        for subject in [bare, subject] {
             let refuse = |flaw| Refusal::new(format!("the caller in the header `{}` {flaw}", self.header));
             check_identifier(subject, LONGEST_SUBJECT).map_err(refuse)?;
         }
         if bare == "*" {
             return Err(Refusal::new("a caller's subject must not be `*`"));
         }
-        Ok(self.common.caller(subject, Map::new(), self.bindings(headers)?))
+        Ok(())
     }
 
     /// The roles that the policy lists and that are no stronger than the header may give; others count for nothing.

@@ -138,6 +138,31 @@ impl Authenticators {
         }
     }
 
+    /// Whether some credential that this authenticator accepts could be this subject's.
+    ///
+    /// # Errors
+    /// Why none could.
+    pub fn check_subject(&self, authenticator: &Authenticator, subject: &str) -> Result<(), Refusal> {
+        match authenticator {
+            Authenticator::Jwt(jwt) => {
+                jwt.check_subject(subject)?;
+                self.check_own(jwt.common.kind, &jwt.subject_prefix, subject)
+            }
+            Authenticator::ApiKey(api_key) if api_key.has(subject) => Ok(()),
+            Authenticator::ApiKey(_) => Err(Refusal::new("it has no API key of this id")),
+            Authenticator::Forwarded(forwarded) => {
+                forwarded.check_subject(subject)?;
+                self.check_own(forwarded.common.kind, &forwarded.subject_prefix, subject)
+            }
+            Authenticator::Introspection(introspection) => {
+                introspection.check_subject(subject)?;
+                self.check_own(introspection.common.kind, &introspection.subject_prefix, subject)
+            }
+            Authenticator::Process(process) if process.may_be(subject) => Ok(()),
+            Authenticator::Process(_) => Err(Refusal::new("its processes have another subject")),
+        }
+    }
+
     /// All of them, in order.
     pub fn all(&self) -> &[Authenticator] {
         &self.all
@@ -195,7 +220,9 @@ impl Authenticators {
         let mut serving = self.all.iter().filter(|authenticator| authenticator.common().serves(app));
         serving.find_map(|authenticator| {
             let result = match authenticator {
-                Authenticator::Forwarded(forwarded) => forwarded.identify(presented)?.map_err(Unidentified::Refused),
+                Authenticator::Forwarded(forwarded) => {
+                    forwarded.identify(presented)?.and_then(|caller| self.own(caller)).map_err(Unidentified::Refused)
+                }
                 Authenticator::Process(process) if !self.is_forwarded(presented.headers) => {
                     Ok(process.identify(presented.peer)?)
                 }
@@ -228,8 +255,8 @@ impl Authenticators {
         };
         let name = &jwt.common.name;
         let caller = jwt.identify(token, now, was_tried).map_err(|unidentified| unidentified.by(name))?;
-        let caller = self.own(caller).and_then(|caller| jwt.common.admit(caller, app));
-        caller.map_err(|refusal| refusal.by(name).into())
+        let admitted = self.own(caller).and_then(|caller| jwt.common.admit(caller, app));
+        admitted.map_err(|refusal| refusal.by(name).into())
     }
 
     /// The authenticator of the issuer that the token names.
@@ -238,17 +265,32 @@ impl Authenticators {
         self.jwts().find(|jwt| token.issuer().is_ok_and(|issuer| issuer == jwt.issuer))
     }
 
-    /// Refuses a subject that belongs to another authenticator: to one whose prefix fits it, too, and is longer. Without this, whoever
-    /// signs up with the first issuer as `partner.alice` would be the alice of the one whose prefix is `partner.`.
+    /// The caller, if its subject is no other's.
     fn own(&self, caller: Caller) -> Result<Caller, Refusal> {
-        let fitting = self.all.iter().filter(|one| one.common().kind == caller.kind);
-        let fitting = fitting.filter(|one| caller.subject.starts_with(one.subject_prefix()));
-        let closest = fitting.map(|one| one.subject_prefix().len()).max().unwrap_or(0);
-        let own = self.all.iter().find(|one| one.common().name == caller.authenticator);
-        if own.is_none_or(|own| own.subject_prefix().len() < closest) {
+        let vouching = self.all.iter().find(|one| one.common().name == caller.authenticator);
+        let prefix = vouching.map_or("", Authenticator::subject_prefix);
+        let checked = self.check_own(caller.kind, prefix, &caller.subject);
+        checked.map_err(|refusal| refusal.by(&caller.authenticator))?;
+        Ok(caller)
+    }
+
+    /// Refuses a subject that is another's: two different credentials must not be one caller.
+    fn check_own(&self, kind: CallerKind, prefix: &str, subject: &str) -> Result<(), Refusal> {
+        if self.is_anothers(kind, prefix, subject) {
             return Err(Refusal::new("the caller's subject starts with what marks another issuer's subjects"));
         }
-        Ok(caller)
+        let mut api_keys = self.api_keys().filter(|api_key| api_key.common.kind == kind);
+        if api_keys.any(|api_key| api_key.has(subject)) {
+            return Err(Refusal::new("the caller's subject is the id of an API key"));
+        }
+        Ok(())
+    }
+
+    /// Whether the subject belongs to another issuer, proxy or server: to one whose prefix fits it, too, and is longer. Without this,
+    /// whoever signs up with the first issuer as `partner.alice` would be the alice of the one whose prefix is `partner.`.
+    fn is_anothers(&self, kind: CallerKind, prefix: &str, subject: &str) -> bool {
+        let mut others = self.all.iter().filter(|one| one.common().kind == kind).map(Authenticator::subject_prefix);
+        others.any(|other| other.len() > prefix.len() && subject.starts_with(other))
     }
 
     fn by_key(&self, header: &HeaderName, value: &HeaderValue, app: &str) -> Result<Caller, Refusal> {

@@ -26,6 +26,16 @@ impl Process {
         self.accepts(ids).then(|| self.common.caller(subject(), Map::new(), Vec::new()))
     }
 
+    /// Whether one of its callers could be called this.
+    pub(super) fn may_be(&self, subject: &str) -> bool {
+        if let Some(own) = &self.subject {
+            return own == subject;
+        }
+        let uid = subject.strip_prefix("uid-").and_then(|uid| uid.parse::<u32>().ok());
+        let listed = |uid: &u32| self.uids.as_ref().is_none_or(|uids| uids.contains(uid));
+        uid.filter(listed).is_some_and(|uid| subject == format!("uid-{uid}"))
+    }
+
     fn accepts(&self, Ids { uid, gid }: Ids) -> bool {
         let holds = |list: &Option<Vec<u32>>, id| list.as_ref().is_none_or(|list| list.contains(&id));
         (self.uids.is_some() || self.gids.is_some()) && holds(&self.uids, uid) && holds(&self.gids, gid)

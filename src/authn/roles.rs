@@ -1,12 +1,17 @@
 //! The roles that an issuer gives its callers: those that the policy lists and that are no stronger than it may give. Others, and
 //! scopes that are no patterns, count for nothing.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::refusal::Refusal;
 use crate::model::{Ladder, Pattern, Role, claim};
 
 type Claims = Map<String, Value>;
+
+/// In how many scopes an issuer may give a caller roles.
+const MOST_SCOPES: usize = 64;
 
 /// Where an issuer's roles stand, and what they count for.
 #[derive(Clone, Copy)]
@@ -22,7 +27,7 @@ pub(super) struct Grants<'a> {
 }
 
 impl Grants<'_> {
-    /// The roles in these claims, each with its scope.
+    /// The roles in these claims, each with its scope, which is there once.
     pub(super) fn read(self, claims: &Claims) -> Result<Vec<(Pattern, Role)>, Refusal> {
         let Some(max) = self.max_role else {
             return Ok(Vec::new());
@@ -31,8 +36,23 @@ impl Grants<'_> {
         let everywhere = words(claims, self.roles)?.into_iter().filter_map(role);
         let scoped = scopes(claims, self.bindings)?
             .filter_map(|(scope, word)| Some((Pattern::parse(scope).ok()?, role(word.as_str()?)?)));
-        Ok(everywhere.map(|role| (Pattern::Everything, role)).chain(scoped).collect())
+        strongest(everywhere.map(|role| (Pattern::Everything, role)).chain(scoped))
     }
+}
+
+/// The strongest role of each scope. There must be few: deciding on a pattern looks at every scope from every other.
+fn strongest(bindings: impl Iterator<Item = (Pattern, Role)>) -> Result<Vec<(Pattern, Role)>, Refusal> {
+    let mut roles: BTreeMap<Pattern, Role> = BTreeMap::new();
+    for (scope, role) in bindings {
+        let known = roles.entry(scope.home().into_owned()).or_insert(role);
+        *known = role.max(*known);
+    }
+    if roles.len() > MOST_SCOPES {
+        return Err(Refusal::new(format!(
+            "the caller must not have roles in more than {MOST_SCOPES} different scopes"
+        )));
+    }
+    Ok(roles.into_iter().collect())
 }
 
 /// The words in a list, or in one string with white space between them.

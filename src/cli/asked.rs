@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Stop;
-use crate::model::{Action, ActionSet, Ask, Caller, CallerKind, Millis, Need, Pattern, Vendor, check_identifier};
+use crate::model::{Action, ActionSet, Ask, Caller, Millis, Need, Pattern, Vendor, check_identifier};
 use crate::vendor::leancloud::TimestampUnit;
 use crate::vendor::{self, App, Invalid, Nonce, Operation, Params, Request};
 
@@ -97,17 +97,11 @@ impl Asked {
 
     /// An ask for one action. Where no conversation is named, moderation is about all of them.
     fn plain_ask(&self, app: &App, action: Action, caller: &Caller) -> Result<Ask, Stop> {
-        let client = match (&self.client_id, caller.kind) {
-            (Some(client), _) => client.clone(),
-            (None, CallerKind::User) => caller.subject.clone(),
-            (None, CallerKind::Service) => {
-                return Err(Stop::Usage("--client-id must be given for a service".to_owned()));
-            }
-        };
-        check("--client-id", &client)?;
+        self.only_taken(action)?;
+        let client = self.client(app, caller)?;
         let targets = self.members.as_ref().map_or_else(Vec::new, |Members(list)| list.clone());
-        targets.iter().try_for_each(|target| check("--members", target))?;
-        let conversation = self.place(action)?;
+        targets.iter().try_for_each(|target| target_id(target))?;
+        let conversation = self.place(app, action)?;
         let need = Need { action, conversation: conversation.clone(), targets: targets.clone() };
         Ok(Ask {
             app: app.name().clone(),
@@ -121,9 +115,36 @@ impl Asked {
         })
     }
 
-    fn place(&self, action: Action) -> Result<Option<Pattern>, Stop> {
+    /// Refuses what says nothing of an action that is no operation of its own.
+    fn only_taken(&self, action: Action) -> Result<(), Stop> {
+        let extra = [
+            ("--conv-id", self.conv_id.is_some() && action == Action::Login),
+            ("--members", self.members.is_some() && !action.is_moderation()),
+            ("--capability", self.capability.is_some()),
+            ("--ttl", self.ttl.is_some()),
+        ];
+        match extra.iter().find(|(_, given)| *given) {
+            Some((flag, _)) => Err(Stop::Usage(format!("{flag} is not taken by this action"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The client: one for whom this caller could ask the app to log in.
+    fn client(&self, app: &App, caller: &Caller) -> Result<String, Stop> {
+        let login = Asked {
+            action: if app.vendor() == Vendor::LeanCloud { "login" } else { "token" }.to_owned(),
+            app: self.app.clone(),
+            client_id: self.client_id.clone(),
+            capability: (app.vendor() == Vendor::Ably).then(|| r#"{"*":["subscribe"]}"#.to_owned()),
+            ..Asked::default()
+        };
+        Ok(login.request(app, login.operation(app)?, Some(caller))?.ask.client)
+    }
+
+    fn place(&self, app: &App, action: Action) -> Result<Option<Pattern>, Stop> {
         let flaw = |flaw: String| Stop::Usage(format!("--conv-id {flaw}"));
         match &self.conv_id {
+            Some(id) if app.vendor() == Vendor::Ably => vendor::ably::resource(id).map(Some).map_err(flaw),
             Some(id) => {
                 check("--conv-id", id)?;
                 Pattern::parse(id).map(Some).map_err(|bad| flaw(bad.to_string()))
@@ -156,6 +177,14 @@ fn decided_alone(vendor: Vendor) -> ActionSet {
         Vendor::Ably => *action == Action::Login || action.is_ably_operation(),
     };
     Action::ALL.iter().copied().filter(|action| action.is_moderation() || own(action)).collect()
+}
+
+fn target_id(id: &str) -> Result<(), Stop> {
+    check("--members", id)?;
+    if id == "*" {
+        return Err(Stop::Usage("--members must name one client each, not `*`".to_owned()));
+    }
+    Ok(())
 }
 
 fn check(flag: &str, id: &str) -> Result<(), Stop> {

@@ -29,7 +29,6 @@ impl Supposed<'_> {
     /// # Errors
     /// A sentence, if there can be no such caller.
     pub(super) fn caller(&self, engine: &Engine, app: &str) -> Result<Noted, String> {
-        crate::model::check_identifier(self.subject, 255).map_err(|flaw| format!("the caller {flaw}"))?;
         let authenticator = self.authenticator(engine, app)?;
         let bindings = self.bindings(&engine.policy.document().ladder)?;
         let (bindings, notes) = credible(authenticator, bindings, &engine.policy.document().ladder);
@@ -45,16 +44,24 @@ impl Supposed<'_> {
 
     fn authenticator<'e>(&self, engine: &'e Engine, app: &str) -> Result<&'e Authenticator, String> {
         let kind = self.kind.as_str();
-        let mut fitting = engine.authenticators.all().iter().filter(|known| {
+        let fitting = engine.authenticators.all().iter().filter(|known| {
             let common = known.common();
             common.kind == self.kind
                 && common.serves(app)
                 && self.authenticator.is_none_or(|name| *name == *common.name)
         });
-        fitting.next().ok_or_else(|| match self.authenticator {
+        let mut refused = None;
+        for authenticator in fitting {
+            let Err(why) = engine.authenticators.check_subject(authenticator, self.subject) else {
+                return Ok(authenticator);
+            };
+            let name = &authenticator.common().name;
+            refused.get_or_insert_with(|| format!("{name} accepts no {kind} `{}`: {}", self.subject, why.log()));
+        }
+        Err(refused.unwrap_or_else(|| match self.authenticator {
             Some(name) => format!("there is no authenticator `{name}` of {kind}s for the app {app}"),
             None => format!("no {kind} can call for the app {app}: there is no authenticator of {kind}s for it"),
-        })
+        }))
     }
 
     fn bindings(&self, ladder: &Ladder) -> Result<Vec<(Pattern, Role)>, String> {
@@ -73,21 +80,36 @@ fn binding(text: &str, ladder: &Ladder) -> Result<(Pattern, Role), String> {
 
 /// Of these bindings those that the authenticator would believe, and a note about the others.
 fn credible(by: &Authenticator, asked: Vec<(Pattern, Role)>, ladder: &Ladder) -> (Vec<(Pattern, Role)>, Vec<String>) {
-    let name = &by.common().name;
-    let max = match by {
-        Authenticator::Jwt(Jwt { max_role, .. }) | Authenticator::Forwarded(Forwarded { max_role, .. }) => *max_role,
-        Authenticator::Introspection(introspection) => introspection.max_role,
-        Authenticator::ApiKey(_) | Authenticator::Process(_) => None,
+    let (mut kept, mut notes) = (Vec::new(), Vec::new());
+    for (scope, role) in asked {
+        match disbelief(by, &scope, role, ladder) {
+            None => kept.push((scope, role)),
+            Some(why) => {
+                let (word, name) = (ladder.word(role), &by.common().name);
+                notes.push(format!("the role {word} at {scope} counts for nothing: {name} {why}"));
+            }
+        }
+    }
+    (kept, notes)
+}
+
+/// Why no credential of this authenticator gives this role, if none does.
+fn disbelief(by: &Authenticator, scope: &Pattern, role: Role, ladder: &Ladder) -> Option<String> {
+    let (max, everywhere, scoped) = match by {
+        Authenticator::Jwt(Jwt { max_role, roles, bindings, .. }) => (*max_role, roles.is_some(), bindings.is_some()),
+        Authenticator::Forwarded(Forwarded { max_role, roles_header, .. }) => {
+            (*max_role, roles_header.is_some(), false)
+        }
+        Authenticator::Introspection(one) => (one.max_role, one.roles.is_some(), one.bindings.is_some()),
+        Authenticator::ApiKey(_) | Authenticator::Process(_) => (None, false, false),
     };
-    let (kept, dropped): (Vec<_>, Vec<_>) = asked.into_iter().partition(|(_, role)| Some(*role) <= max);
-    let most = match max {
-        Some(max) => format!("{name} gives no role above {}", ladder.word(max)),
-        None => format!("{name} gives no roles"),
-    };
-    let note = |(scope, role): (Pattern, Role)| {
-        format!("the role {} at {scope} counts for nothing: {most}", ladder.word(role))
-    };
-    (kept, dropped.into_iter().map(note).collect())
+    match max {
+        Some(max) if role > max => Some(format!("gives no role above {}", ladder.word(max))),
+        Some(_) if scoped || everywhere && *scope == Pattern::Everything => None,
+        Some(_) if everywhere && matches!(by, Authenticator::Forwarded(_)) => Some("gives roles at * alone".to_owned()),
+        Some(_) if everywhere => Some("has no `bindings`, so it gives roles at * alone".to_owned()),
+        _ => Some("gives no roles".to_owned()),
+    }
 }
 
 /// Who a token is for, found out as the server does.

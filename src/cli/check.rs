@@ -5,13 +5,17 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::{Common, Stop, yes};
+use super::{Common, Output, Stop, line, print, yes};
 use crate::config::{self, Report, Settings, Severity};
 
 pub(super) fn run(common: &Common) -> Result<ExitCode, Stop> {
     let loaded = config::load(&common.config);
     let (report, settings) = (&loaded.report, loaded.settings.as_ref());
-    common.print(|| text(common, report, settings), || json(report, settings).to_string())?;
+    // Not by `common`, which lets no colours through; a report escapes by itself what could be one.
+    match common.output {
+        Output::Text => print(&text(common, report, settings))?,
+        Output::Json => print(&json(report, settings).to_string())?,
+    }
     Ok(yes(settings.is_some()))
 }
 
@@ -24,7 +28,7 @@ fn text(common: &Common, report: &Report, settings: Option<&Settings>) -> String
     let summary = match settings {
         None => format!("{}, {warnings}", count(report.count(Severity::Mistake), "mistake")),
         Some(settings) => {
-            let file = common.config.display();
+            let file = line(&common.config.display().to_string());
             let but = if report.is_empty() { String::new() } else { format!(" ({warnings})") };
             let [apps, authenticators, rules] = sizes(settings).map(|(one, number)| count(number, one));
             format!("{file} and its policy are fine{but}: {apps}, {authenticators}, {rules}")

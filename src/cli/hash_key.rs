@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{Common, Stop};
 use crate::crypto::{base64url, hex, sha256};
+use crate::model::check_identifier;
 use crate::random;
 
 /// `hash-key`'s own arguments.
@@ -21,6 +22,10 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, Stop> {
+    check_identifier(&arguments.id, 255).map_err(|flaw| Stop::Usage(format!("--id {flaw}")))?;
+    if arguments.id == "*" {
+        return Err(Stop::Usage("--id can't be `*`".to_owned()));
+    }
     let key = if arguments.stdin { given()? } else { fresh()? };
     let hash = hex(&sha256(key.as_bytes()));
     let line = format!("keys = [{{ id = {}, sha256 = \"{hash}\" }}]", json!(arguments.id));
@@ -42,11 +47,17 @@ fn fresh() -> Result<String, Stop> {
     Ok(format!("csk_{}", base64url(&bytes)))
 }
 
+/// The longest key that is read, in bytes.
+const LONGEST: usize = 64 * 1024;
+
 /// The key on standard input, without the newline at its end.
 fn given() -> Result<String, Stop> {
     let mut text = String::new();
-    let read = io::stdin().lock().take(64 * 1024).read_to_string(&mut text);
+    let read = io::stdin().lock().take(LONGEST as u64 + 1).read_to_string(&mut text);
     read.map_err(|error| Stop::No(format!("the key can't be read: {error}")))?;
+    if text.len() > LONGEST {
+        return Err(Stop::Usage("the key on standard input is longer than 64 KiB".to_owned()));
+    }
     let key = text.trim_end_matches(['\n', '\r']);
     if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Stop::Usage("the key on standard input must be one line of visible ASCII characters".to_owned()));

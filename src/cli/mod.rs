@@ -90,7 +90,7 @@ pub fn run() -> ExitCode {
         Command::Test(arguments) => test::run(&common, &arguments),
         Command::Token(arguments) => token::run(&common, &arguments),
         Command::HashKey(arguments) => hash_key::run(&common, &arguments),
-        Command::Probe(arguments) => Ok(probe::run(&common, &arguments)),
+        Command::Probe(arguments) => probe::run(&common, &arguments),
     };
     done.unwrap_or_else(Stop::report)
 }
@@ -110,9 +110,9 @@ impl Stop {
     fn report(self) -> ExitCode {
         match self {
             Stop::Mistakes(report) => complain(&report),
-            Stop::No(message) => complain(&format!("error: {message}")),
+            Stop::No(message) => complain(&format!("error: {}", line(&message))),
             Stop::Usage(message) => {
-                complain(&format!("error: {message}"));
+                complain(&format!("error: {}", line(&message)));
                 return ExitCode::from(2);
             }
         }
@@ -130,17 +130,34 @@ impl Common {
     /// Prints a result in the form that was asked for.
     fn print(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> String) -> Result<(), Stop> {
         match self.output {
-            Output::Text => print(&text()),
+            Output::Text => print(&lines(&text())),
             Output::Json => print(&json()),
         }
     }
 }
 
-/// Writes a result, and a newline if it has none. One that can't be written is none.
+/// Writes a result, and a newline if it has none. One that can't be written is none; but a reader that has read enough, such as `head`,
+/// leaves the result what it is.
 fn print(result: &str) -> Result<(), Stop> {
     let mut out = io::stdout().lock();
     let written = writeln!(out, "{}", result.trim_end_matches('\n')).and_then(|()| out.flush());
-    written.map_err(|error| Stop::No(format!("the result can't be written: {error}")))
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Stop::No(format!("the result can't be written: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A line of someone else's words: its control characters are escaped, so that they neither end it nor move the cursor.
+fn line(text: &str) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escaped).collect()
+}
+
+/// Several such lines.
+fn lines(text: &str) -> String {
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Writes what is no result. If even that can't be written, the exit code has to do.

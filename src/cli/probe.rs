@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::{Common, Output};
+use serde_json::json;
+
+use super::{Common, Output, Stop, complain, print, yes};
 use crate::client::{self, Answer};
-use crate::config;
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -19,25 +20,19 @@ pub(super) struct Arguments {
     admin: Option<SocketAddr>,
 }
 
-pub(super) fn run(common: &Common, arguments: &Arguments) -> ExitCode {
-    let Some(address) = arguments.admin.or_else(|| configured(common)) else {
-        return ExitCode::FAILURE;
+pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, Stop> {
+    let address = match arguments.admin {
+        Some(address) => address,
+        None => common.settings()?.admin,
     };
     let answer = client::get(reachable(address), "/readyz?verbose", PATIENCE);
     let ready = answer.as_ref().is_ok_and(|answer| answer.status == 200);
-    match common.output {
-        Output::Text => print(address, &answer),
-        Output::Json => println!("{}", serde_json::json!({ "ready": ready, "checks": checks(&answer) })),
+    match (common.output, &answer) {
+        (Output::Text, Ok(answer)) => print(&answer.body)?,
+        (Output::Text, Err(error)) => complain(&format!("{address} does not answer: {error}")),
+        (Output::Json, _) => print(&json!({ "ready": ready, "checks": checks(&answer) }).to_string())?,
     }
-    if ready { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-fn configured(common: &Common) -> Option<SocketAddr> {
-    let loaded = config::load(&common.config);
-    if loaded.settings.is_none() {
-        eprint!("{}", loaded.report.render(false));
-    }
-    loaded.settings.map(|settings| settings.admin)
+    Ok(yes(ready))
 }
 
 /// Where to reach what listens there: what listens on all addresses listens on loopback, too.
@@ -48,13 +43,6 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
         _ => {}
     }
     address
-}
-
-fn print(address: SocketAddr, answer: &io::Result<Answer>) {
-    match answer {
-        Ok(answer) => print!("{}", answer.body),
-        Err(error) => eprintln!("{address} does not answer: {error}"),
-    }
 }
 
 fn checks(answer: &io::Result<Answer>) -> Vec<&str> {

@@ -7,7 +7,7 @@ use std::thread::available_parallelism;
 use tokio::runtime::{Builder, Runtime};
 use tracing::Level;
 
-use super::Common;
+use super::{Common, complain};
 use crate::app::{App, End};
 use crate::config::{self, Settings};
 use crate::observe::log;
@@ -25,12 +25,14 @@ pub(super) struct Arguments {
 
 pub(super) fn run(common: &Common, arguments: &Arguments) -> ExitCode {
     let loaded = config::load(&common.config);
-    eprint!("{}", loaded.report.render(io::stderr().is_terminal()));
+    if !loaded.report.is_empty() {
+        complain(&loaded.report.render(io::stderr().is_terminal()));
+    }
     let Some(settings) = loaded.settings else {
         return ExitCode::FAILURE;
     };
     start(arguments, settings).unwrap_or_else(|error| {
-        eprintln!("no threads to serve with: {error}");
+        complain(&format!("no threads to serve with: {error}"));
         ExitCode::FAILURE
     })
 }

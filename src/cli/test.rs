@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::asked::{Asked, Members};
 use super::caller::Supposed;
 use super::explain::{Decided, decide, sentence};
-use super::{Common, Stop, yes};
+use super::{Common, Stop, line, yes};
 use crate::clock;
 use crate::config::{self, Case, Subject};
 use crate::engine::Engine;
@@ -69,9 +69,10 @@ fn text(arguments: &Arguments, outcomes: &[Outcome<'_>]) -> String {
     for Outcome { case, decision, flaw } in outcomes {
         let Some(flaw) = flaw else { continue };
         // Writing to a string does not fail.
-        let _ = writeln!(text, "✗ {} ({}:{}): {flaw}", case.name, arguments.file.display(), case.line);
+        let file = arguments.file.display().to_string();
+        let _ = writeln!(text, "✗ {} ({}:{}): {}", line(&case.name), line(&file), case.line, line(flaw));
         if let Some(decision) = decision {
-            let _ = writeln!(text, "  {decision}");
+            let _ = writeln!(text, "  {}", line(decision));
         }
     }
     text

@@ -24,9 +24,8 @@ pub(super) struct Arguments {
     ttl: Duration,
 }
 
-const NO_DEMONSTRATION: &str = "\
-this configuration is not the demonstration, so there is no secret here that callers' tokens are signed with:
-get a token from the issuer that the [[authenticators]] name";
+const NO_DEMONSTRATION: &str = "this configuration is not the demonstration, so there is no secret here that callers' tokens are \
+signed with: get a token from the issuer that the [[authenticators]] name";
 
 pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, Stop> {
     let settings = common.settings()?;

@@ -22,6 +22,8 @@ pub(super) struct Apps {
     pub(super) names: Vec<String>,
     /// The name and vendor of those whose vendor is known.
     pub(super) facts: Vec<AppFacts>,
+    /// Every key, and whose it is.
+    pub(super) keys: Vec<(Secret, String)>,
 }
 
 impl Apps {
@@ -32,13 +34,19 @@ impl Apps {
     }
 }
 
-/// The ids that vendors have given the apps, and the app that has each.
-type Ids = HashMap<(Vendor, String), String>;
+/// What belongs to one app alone.
+#[derive(Default)]
+struct Taken {
+    /// The ids that vendors have given the apps, and the app that has each.
+    ids: HashMap<(Vendor, String), String>,
+    /// The keys, and whose each is.
+    keys: Vec<(Secret, String)>,
+}
 
 /// Reads every app.
 pub(super) fn apps(root: &mut Section<'_>, vault: &mut Vault) -> Apps {
     let mut apps = Apps::default();
-    let mut ids = Ids::new();
+    let mut taken = Taken::default();
     let section = root.section("apps");
     let entries = section.as_ref().map(Section::entries).unwrap_or_default();
     if entries.is_empty() && section.is_some() == root.has("apps") {
@@ -52,10 +60,11 @@ pub(super) fn apps(root: &mut Section<'_>, vault: &mut Vault) -> Apps {
         let Some(mut section) = item.section(format!("[apps.{}]", item.name.escape_debug())) else { continue };
         let Some(vendor) = vendor(&mut section) else { continue };
         apps.facts.push(AppFacts { name: item.name.to_owned(), vendor });
-        apps.ready.extend(app(&mut section, item.name, vendor, vault, &mut ids));
+        apps.ready.extend(app(&mut section, item.name, vendor, vault, &mut taken));
         later::enforcement(&mut section);
         section.finish();
     }
+    apps.keys = taken.keys;
     apps
 }
 
@@ -84,18 +93,18 @@ fn vendor(section: &mut Section<'_>) -> Option<Vendor> {
     vendor
 }
 
-fn app(section: &mut Section<'_>, name: &str, vendor: Vendor, vault: &mut Vault, ids: &mut Ids) -> Option<App> {
+fn app(section: &mut Section<'_>, name: &str, vendor: Vendor, vault: &mut Vault, taken: &mut Taken) -> Option<App> {
     match vendor {
-        Vendor::LeanCloud => leancloud(section, name, vault, ids).map(App::LeanCloud),
-        Vendor::TalkJs => talkjs(section, name, vault, ids).map(App::TalkJs),
-        Vendor::Ably => ably(section, name, vault, ids).map(App::Ably),
+        Vendor::LeanCloud => leancloud(section, name, vault, taken).map(App::LeanCloud),
+        Vendor::TalkJs => talkjs(section, name, vault, taken).map(App::TalkJs),
+        Vendor::Ably => ably(section, name, vault, taken).map(App::Ably),
     }
 }
 
-fn leancloud(section: &mut Section<'_>, name: &str, vault: &mut Vault, ids: &mut Ids) -> Option<leancloud::App> {
+fn leancloud(section: &mut Section<'_>, name: &str, vault: &mut Vault, taken: &mut Taken) -> Option<leancloud::App> {
     use leancloud::{HistoryOrder, TimestampUnit};
-    let app_id = app_id(section, name, Vendor::LeanCloud, ids);
-    let keys = keys(section, "master_key", vault);
+    let app_id = app_id(section, name, Vendor::LeanCloud, taken);
+    let keys = keys(section, "master_key", name, vault, taken);
     let units = [("ms", TimestampUnit::Milliseconds), ("s", TimestampUnit::Seconds)];
     let unit = section.get("timestamp").and_then(|item| item.word(&units)).unwrap_or(TimestampUnit::Milliseconds);
     let orders = [("nonce-timestamp", HistoryOrder::NonceTimestamp), ("timestamp-nonce", HistoryOrder::TimestampNonce)];
@@ -104,16 +113,16 @@ fn leancloud(section: &mut Section<'_>, name: &str, vault: &mut Vault, ids: &mut
     Some(leancloud::App::new(Arc::from(name), app_id?, &keys?, unit, order))
 }
 
-fn talkjs(section: &mut Section<'_>, name: &str, vault: &mut Vault, ids: &mut Ids) -> Option<talkjs::App> {
-    let app_id = app_id(section, name, Vendor::TalkJs, ids);
-    let keys = keys(section, "secret_key", vault);
+fn talkjs(section: &mut Section<'_>, name: &str, vault: &mut Vault, taken: &mut Taken) -> Option<talkjs::App> {
+    let app_id = app_id(section, name, Vendor::TalkJs, taken);
+    let keys = keys(section, "secret_key", name, vault, taken);
     let ttl = ttl(section, "10m", "365d", "24h");
     let signatures = section.get("signatures").and_then(|item| item.boolean()).unwrap_or(false);
     Some(talkjs::App::new(Arc::from(name), app_id?, &keys?, ttl?, signatures))
 }
 
-fn ably(section: &mut Section<'_>, name: &str, vault: &mut Vault, ids: &mut Ids) -> Option<ably::App> {
-    let keys = ably_keys(section, name, vault, ids);
+fn ably(section: &mut Section<'_>, name: &str, vault: &mut Vault, taken: &mut Taken) -> Option<ably::App> {
+    let keys = ably_keys(section, name, vault, taken);
     let revocable = section.get("revocable").and_then(|item| item.boolean()).unwrap_or(false);
     let most = if revocable { "1h" } else { "24h" };
     let ttl = ttl(section, "1m", most, most);
@@ -127,7 +136,7 @@ fn ably(section: &mut Section<'_>, name: &str, vault: &mut Vault, ids: &mut Ids)
 }
 
 /// The vendor's id of the app. Two apps with one id would be two sets of rules for one thing.
-fn app_id(section: &mut Section<'_>, name: &str, vendor: Vendor, ids: &mut Ids) -> Option<String> {
+fn app_id(section: &mut Section<'_>, name: &str, vendor: Vendor, taken: &mut Taken) -> Option<String> {
     const HELP: &str = "write the app's id from the vendor's console";
     let item = section.need("app_id", HELP)?;
     let id = item.text()?;
@@ -137,7 +146,7 @@ fn app_id(section: &mut Section<'_>, name: &str, vendor: Vendor, ids: &mut Ids) 
     if id.contains(':') {
         return item.refuse("must not hold a `:`", HELP);
     }
-    if let Some(other) = ids.insert((vendor, id.to_owned()), name.to_owned()) {
+    if let Some(other) = taken.ids.insert((vendor, id.to_owned()), name.to_owned()) {
         return item.refuse(
             format!("is that of [apps.{}] too", other.escape_debug()),
             "configure each app of the vendor's once",
@@ -146,13 +155,29 @@ fn app_id(section: &mut Section<'_>, name: &str, vendor: Vendor, ids: &mut Ids) 
     Some(id.to_owned())
 }
 
-fn keys(section: &mut Section<'_>, key: &'static str, vault: &mut Vault) -> Option<Vec<Secret>> {
+fn keys(
+    section: &mut Section<'_>,
+    key: &'static str,
+    name: &str,
+    vault: &mut Vault,
+    taken: &mut Taken,
+) -> Option<Vec<Secret>> {
     let help = format!("write {key} = {{ env = \"NAME\" }} or {{ file = \"PATH\" }}");
-    vault.secrets(&section.need(key, &help)?)
+    let secrets = vault.secrets(&section.need(key, &help)?)?;
+    let owner = format!("[apps.{}]", name.escape_debug());
+    let parts = secrets.iter().filter_map(own_part).chain(secrets.iter().cloned());
+    taken.keys.extend(parts.map(|secret| (secret, owner.clone())));
+    Some(secrets)
 }
 
-fn ably_keys(section: &mut Section<'_>, name: &str, vault: &mut Vault, ids: &mut Ids) -> Option<Vec<ably::Key>> {
-    let secrets = keys(section, "key", vault)?;
+/// The secret of an Ably key is one by itself, too.
+fn own_part(key: &Secret) -> Option<Secret> {
+    let colon = key.expose().iter().position(|byte| *byte == b':')?;
+    key.expose().get(colon + 1..).map(|part| Secret::new(part.to_vec()))
+}
+
+fn ably_keys(section: &mut Section<'_>, name: &str, vault: &mut Vault, taken: &mut Taken) -> Option<Vec<ably::Key>> {
+    let secrets = keys(section, "key", name, vault, taken)?;
     let item = section.get("key")?;
     let note = |message: String, help: &str| item.file.mistake(&item.key, message, help);
     let mut keys = Vec::new();
@@ -171,7 +196,7 @@ fn ably_keys(section: &mut Section<'_>, name: &str, vault: &mut Vault, ids: &mut
         );
     }
     for id in own {
-        let other = ids.insert((Vendor::Ably, id.to_owned()), name.to_owned());
+        let other = taken.ids.insert((Vendor::Ably, id.to_owned()), name.to_owned());
         if let Some(other) = other.filter(|other| other != name) {
             let other = other.escape_debug();
             note(
@@ -218,6 +243,9 @@ fn resource(item: &Item<'_>) -> Option<Template> {
         (Err(flaw), _) => flaw.to_string(),
         (_, Err(flaw)) => flaw,
         _ if item.name.starts_with(':') => "must not start with `:`".to_owned(),
+        _ if item.name.starts_with('[') && item.name.ends_with('*') => {
+            "must be a name, as it starts with `[`".to_owned()
+        }
         (_, Ok(template)) => return Some(template),
     };
     let help = "write a channel's name, \"ns:*\" or \"*\", with {client} or {claim:NAME} as whole segments where they are wanted";

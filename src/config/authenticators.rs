@@ -6,13 +6,13 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use super::demo::DemoCaller;
-use super::file::Span;
 use super::headers::Use;
 use super::reader::{Section, quoted};
 use super::secret::Vault;
 use super::{api_key, forwarded, introspection, jwt, later, peer};
 use crate::authn::{Authenticator, Common};
 use crate::model::{CallerKind, Ladder};
+use crate::secret::Secret;
 use crate::vendor::App;
 
 /// The configured authenticators.
@@ -24,8 +24,8 @@ pub(super) struct Callers {
     pub(super) names: Vec<String>,
     /// What makes a token that this configuration takes, if it trusts the demonstration's secret.
     pub(super) demo: Option<DemoCaller>,
-    /// Where the hash of the demonstration's API key stands, if it does.
-    pub(super) demo_key: Option<Span>,
+    /// Whether it trusts the demonstration's API key.
+    pub(super) demo_key: bool,
     /// Each issuer, and who has it.
     pub(super) issuers: HashMap<String, String>,
     /// For each issuer, what it puts before its subjects, as which kind of caller, and its authenticator's name.
@@ -33,6 +33,8 @@ pub(super) struct Callers {
     /// The ids and the hashes of all API keys.
     pub(super) key_ids: HashSet<String>,
     pub(super) key_hashes: HashSet<[u8; 32]>,
+    /// What is signed with: the apps' keys and the shared secrets, and whose each is.
+    pub(super) secrets: Vec<(Secret, String)>,
     /// The headers that are read for keys, callers or roles.
     pub(super) headers: Vec<(HeaderName, Use)>,
 }
@@ -73,9 +75,9 @@ const TYPES: [(&str, Type); 7] = [
     ("peer", Type::Peer),
 ];
 
-/// Reads every authenticator.
-pub(super) fn authenticators(root: &mut Section<'_>, mut context: Context<'_>) -> Callers {
-    let mut callers = Callers::default();
+/// Reads every authenticator. `keys` are those of the apps, and whose each is.
+pub(super) fn authenticators(root: &mut Section<'_>, keys: Vec<(Secret, String)>, mut context: Context<'_>) -> Callers {
+    let mut callers = Callers { secrets: keys, ..Callers::default() };
     let list = root.get("authenticators");
     if list.is_none_or(|item| item.value.as_array().is_some_and(|list| list.iter().next().is_none())) {
         let help = "add [[authenticators]] with type = \"jwt\" or \"api-key\"";

@@ -71,33 +71,37 @@ impl DemoCaller {
 /// Keeps a demonstration from being anything else: whoever trusts the demonstration's callers trusts everyone, so nothing real may be
 /// signed with, and nobody but this machine may ask.
 pub(super) fn guard(file: &File<'_>, vault: &Vault, callers: &Callers, listen: &Listen, place: &Span) {
-    if callers.demo.is_none() {
-        return warn(file, vault, callers);
-    }
+    let Some(public) = callers.public() else {
+        return warn(file, vault);
+    };
     for real in vault.seen.iter().filter(|seen| !seen.demonstration) {
         let message =
-            format!("`{}` is a secret of your own, but callers are trusted by the demonstration's secret", real.name);
-        let help =
-            "that one is public, so anyone could have things signed: give the authenticator a secret of your own too";
+            format!("`{}` is a secret of your own, but callers are trusted by the demonstration's {public}", real.name);
+        let help = "that is public, so anyone could have things signed: put one of your own in its place too";
         file.mistake(&real.key, message, help);
     }
     if !matches!(listen, Listen::Tcp(address) if address.ip().is_loopback()) {
-        let message = format!("the demonstration can't listen on {listen}: its caller secret is public");
-        file.mistake(
-            place,
-            message,
-            "write listen = \"127.0.0.1:7480\", or give the authenticator a secret of your own",
-        );
+        let message = format!("the demonstration can't listen on {listen}: everyone knows its {public}");
+        let help = "write listen = \"127.0.0.1:7480\", or let callers prove who they are with a secret of your own";
+        file.mistake(place, message, help);
     }
 }
 
-fn warn(file: &File<'_>, vault: &Vault, callers: &Callers) {
+fn warn(file: &File<'_>, vault: &Vault) {
     for seen in vault.seen.iter().filter(|seen| seen.demonstration) {
         let message = format!("`{}` is one of the demonstration's secrets, which are public", seen.name);
         file.warning(&seen.key, message, "put your own in its place");
     }
-    if let Some(place) = &callers.demo_key {
-        let message = "`sha256` is that of the demonstration's API key, which is public";
-        file.warning(place, message, "make your own: chat-signer hash-key");
+}
+
+impl Callers {
+    /// By what of the demonstration's anyone can call, if by anything.
+    pub(super) fn public(&self) -> Option<&'static str> {
+        match (&self.demo, self.demo_key) {
+            (Some(_), true) => Some("caller secret and API key"),
+            (Some(_), false) => Some("caller secret"),
+            (None, true) => Some("API key"),
+            (None, false) => None,
+        }
     }
 }

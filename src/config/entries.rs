@@ -66,7 +66,13 @@ fn exact<'a>(item: &Item<'a>) -> Option<&'a str> {
         return item.refuse(flaw.to_string(), "write the conversation's id, or the channel's name");
     }
     match Pattern::parse(id) {
-        Ok(Pattern::Exact(_)) => Some(id),
+        Ok(pattern @ Pattern::Exact(_)) => match pattern.room() {
+            Some(room) => item.refuse(
+                format!("names a channel of the room {}, which is one conversation", quoted(room)),
+                format!("write {}", quoted(room)),
+            ),
+            None => Some(id),
+        },
         _ => item.refuse("must name one conversation, without a `*`", "for many at once, write rules or bindings"),
     }
 }

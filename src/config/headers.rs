@@ -16,24 +16,29 @@ pub(super) enum Use {
 }
 
 /// Headers with a meaning of their own.
-const TAKEN: [&str; 24] = [
-    "accept",
+const TAKEN: [&str; 29] = [
     "authorization",
+    "cache-control",
     "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
     "cookie",
+    "date",
     "expect",
     "forwarded",
+    "from",
     "host",
     "keep-alive",
     "origin",
+    "pragma",
     "proxy-authorization",
+    "proxy-connection",
+    "range",
+    "referer",
     "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "user-agent",
+    "via",
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-port",
@@ -43,12 +48,16 @@ const TAKEN: [&str; 24] = [
     "x-request-id",
 ];
 
+/// What further such headers start with.
+const STARTS: [&str; 5] = ["accept", "access-control-", "content-", "if-", "sec-"];
+
 /// A header's name that an authenticator may have for this use.
 pub(super) fn own(item: &Item<'_>, to: Use, callers: &mut Callers) -> Option<HeaderName> {
     let name = header(item)?;
     let text = name.as_str();
-    let taken =
-        TAKEN.contains(&text) || text.starts_with("sec-") || (to == Use::Key && text.starts_with("x-forwarded-"));
+    let taken = TAKEN.contains(&text)
+        || STARTS.iter().any(|start| text.starts_with(start))
+        || to == Use::Key && text.starts_with("x-forwarded-");
     if taken {
         let usual = match to {
             Use::Key => "write \"x-api-key\"",

@@ -2,6 +2,7 @@
 
 use super::authenticators::{Callers, Context};
 use super::demo::{self, DemoCaller};
+use super::file::Span;
 use super::key_set::{Fetching, Owner};
 use super::later::claim_name;
 use super::reader::{Item, Section, quoted, unread};
@@ -9,6 +10,11 @@ use super::secret::Vault;
 use crate::authn::{ALGORITHMS, Algorithm, Common, Jwt, KeySource, Keys, is_symmetric};
 use crate::model::{Ladder, Role};
 use crate::secret::Secret;
+
+const NEW_SECRET: &str = "make a new one of random bytes: openssl rand -hex 32";
+
+/// Shared secrets, and where they stand.
+type Shared = (Span, Vec<Secret>);
 
 /// Reads all but the keys that every authenticator has.
 pub(super) fn jwt(
@@ -21,9 +27,11 @@ pub(super) fn jwt(
     let audience = section.need("audience", "list what the tokens are made out to: audience = [\"chat\"]");
     let audience = audience.and_then(|item| item.texts());
     let algorithms = algorithms(section);
-    let mut demo_secret = None;
+    let mut shared = None;
     let owner = Owner { common: common.as_ref(), issuer: issuer.as_deref(), algorithms: algorithms.as_deref() };
-    let keys = keys(section, owner, context.vault, &mut demo_secret);
+    let keys = keys(section, owner, context.vault, &mut shared);
+    let (place, secrets) = shared.unwrap_or_default();
+    own_secrets(section, &place, &secrets, common.as_ref(), callers);
     let subject = section.get("subject").map_or(Some("sub".to_owned()), |item| claim_name(&item));
     let subject_prefix = subject_prefix(section, common.as_ref(), callers, "this issuer and that of");
     let roles = section.get("roles");
@@ -46,7 +54,7 @@ pub(super) fn jwt(
         leeway_seconds: leeway.map_or(30, |leeway| leeway.as_secs()),
         keys: keys?,
     };
-    if let Some(secret) = demo_secret {
+    if let Some(secret) = secrets.into_iter().find(demo::is_caller) {
         callers.demo = DemoCaller::of(&jwt, secret);
     }
     Some(jwt)
@@ -79,7 +87,7 @@ fn keys(
     section: &mut Section<'_>,
     owner: Owner<'_>,
     vault: &mut Vault,
-    demo_secret: &mut Option<Secret>,
+    shared_secrets: &mut Option<Shared>,
 ) -> Option<KeySource> {
     let mut sources: Vec<_> =
         ["secret", "public_key", "discovery"].into_iter().filter_map(|key| section.get(key)).collect();
@@ -101,7 +109,7 @@ fn keys(
     if !sources.iter().any(|item| matches!(item.name, "url" | "discovery")) {
         fetching.refuse();
     }
-    let read = |item: &Item<'_>| source(item, owner, &fetching, vault, demo_secret);
+    let read = |item: &Item<'_>| source(item, owner, &fetching, vault, shared_secrets);
     let mut keys: Vec<_> = sources.iter().map(read).collect();
     keys.pop().flatten()
 }
@@ -111,11 +119,11 @@ fn source<'a>(
     owner: Owner<'_>,
     fetching: &Fetching<'a>,
     vault: &mut Vault,
-    demo_secret: &mut Option<Secret>,
+    shared_secrets: &mut Option<Shared>,
 ) -> Option<KeySource> {
     let algorithms = owner.algorithms;
     match item.name {
-        "secret" => shared(item, algorithms, vault, demo_secret).map(KeySource::Fixed),
+        "secret" => shared(item, algorithms, vault, shared_secrets).map(KeySource::Fixed),
         "public_key" => public(item, algorithms, vault, Keys::pem).map(KeySource::Fixed),
         "file" => public(item, algorithms, vault, Keys::jwks).map(KeySource::Fixed),
         "url" => fetching.by_url(item, owner),
@@ -127,7 +135,7 @@ fn shared(
     item: &Item<'_>,
     algorithms: Option<&[Algorithm]>,
     vault: &mut Vault,
-    demo_secret: &mut Option<Secret>,
+    shared_secrets: &mut Option<Shared>,
 ) -> Option<Keys> {
     let secrets = vault.secrets(item);
     let algorithms = algorithms?;
@@ -137,15 +145,33 @@ fn shared(
         return None;
     }
     let secrets = secrets?;
-    *demo_secret = secrets.iter().find(|secret| demo::is_caller(secret)).cloned();
-    match Keys::secrets(&secrets, algorithms) {
+    let keys = Keys::secrets(&secrets, algorithms);
+    *shared_secrets = Some((item.key.clone(), secrets));
+    match keys {
         Ok(keys) => Some(keys),
         Err(flaw) => {
-            let help = "make a new one of random bytes: openssl rand -hex 32";
-            item.file.mistake(&item.key, format!("`secret` can't be used: {flaw}"), help);
+            item.file.mistake(&item.key, format!("`secret` can't be used: {flaw}"), NEW_SECRET);
             None
         }
     }
+}
+
+/// Checks that nothing else is signed with these secrets: whoever knows one could sign for both. Everyone knows the demonstration's.
+fn own_secrets(
+    section: &Section<'_>,
+    place: &Span,
+    secrets: &[Secret],
+    common: Option<&Common>,
+    callers: &mut Callers,
+) {
+    let own = |secret: &&Secret| !demo::is_caller(secret);
+    let taken = |secret: &Secret| callers.secrets.iter().find(|(known, _)| known == secret);
+    if let Some((_, other)) = secrets.iter().filter(own).find_map(taken) {
+        let message = format!("`secret` is that of {other} too, so each can sign as the other");
+        section.file.mistake(place, message, NEW_SECRET);
+    }
+    let name = common.map_or("another authenticator".to_owned(), |common| quoted(&common.name));
+    callers.secrets.extend(secrets.iter().map(|secret| (secret.clone(), name.clone())));
 }
 
 fn public(

@@ -76,7 +76,7 @@ pub struct Settings {
     pub audit: AuditTo,
     /// How the program ends.
     pub shutdown: Shutdown,
-    /// Whether callers are trusted by the demonstration's secret, which everyone knows.
+    /// Whether callers are trusted by the demonstration's secret or API key, which everyone knows.
     pub demonstration: bool,
     /// What it takes to make such a caller's token.
     pub demo_caller: Option<DemoCaller>,
@@ -149,9 +149,10 @@ fn settings(
 ) -> Option<Settings> {
     let mut vault = Vault::new(dir);
     let ladder = policy_root.as_mut().map(policy::ladder).unwrap_or_default();
-    let apps = apps::apps(&mut root, &mut vault);
+    let mut apps = apps::apps(&mut root, &mut vault);
     let leancloud = apps.leancloud();
     let (server, admin, place) = signer::listeners(&mut root, dir, &leancloud);
+    let keys = std::mem::take(&mut apps.keys);
     let context = authenticators::Context {
         apps: &apps.names,
         leancloud: &leancloud,
@@ -160,9 +161,9 @@ fn settings(
         unix: matches!(server.listen, Listen::Unix { .. }),
         vault: &mut vault,
     };
-    let callers = authenticators::authenticators(&mut root, context);
+    let callers = authenticators::authenticators(&mut root, keys, context);
     let limits = limits::limits(&mut root, &server.listen);
-    let audit = signer::audit(&mut root, dir);
+    let audit = signer::audit(&mut root, dir, policy_root.as_ref().map(|root| root.file.name.as_str()));
     let shutdown = signer::shutdown(&mut root);
     later::sections(&mut root, &mut vault);
     demo::guard(root.file, &vault, &callers, &server.listen, &place);
@@ -170,9 +171,9 @@ fn settings(
 
     let known = Names { ladder: &ladder, apps: &apps.names, authenticators: &callers.names };
     let document = document(policy_root?, &known, &apps.facts, policy_text);
+    let demonstration = callers.public().is_some();
     let authenticators = Authenticators::new(callers.authenticators);
     let engine = Engine { apps: apps.ready, authenticators, policy: Policy::new(document) };
-    let demonstration = callers.demo.is_some();
     Some(Settings { engine, server, admin, limits, audit, shutdown, demonstration, demo_caller: callers.demo })
 }
 

@@ -178,10 +178,7 @@ fn together(section: &mut Section<'_>, rule: &Rule) {
             }
         }
     }
-    if !rule.claims.is_empty() && section.get("authenticators").is_none() {
-        let help = "add authenticators = [\"…\"]: whose tokens are trusted to say this";
-        refuse(section, "claims", "needs `authenticators` beside it", help);
-    }
+    trusted(section, rule);
     let users = rule.callers.as_ref().is_none_or(|kinds| kinds.contains(&CallerKind::User));
     let services = rule.callers.as_ref().is_none_or(|kinds| kinds.contains(&CallerKind::Service));
     if !services && rule.services.is_some() {
@@ -193,6 +190,25 @@ fn together(section: &mut Section<'_>, rule: &Rule) {
     if anyone && for_users && section.get("caller_roles").is_none() {
         let help = "add caller_roles = [\"…\"]: which users may act for others; or callers = [\"service\"]";
         refuse(section, "client", "would let every user act as anyone", help);
+    }
+    if rule.effect == Effect::Allow && rule.actions.contains(Action::AppToken) && for_users {
+        let help = "add callers = [\"service\"], or services = [\"…\"]: which services may have one";
+        refuse(section, "actions", "names \"app-token\" for users too, but app tokens are for services alone", help);
+    }
+}
+
+/// Checks that whatever is allowed by the word of a token says by whose.
+fn trusted(section: &mut Section<'_>, rule: &Rule) {
+    const HELP: &str = "add authenticators = [\"…\"]: whose tokens are trusted to say this";
+    if section.get("authenticators").is_some() {
+        return;
+    }
+    if !rule.claims.is_empty() {
+        refuse(section, "claims", "needs `authenticators` beside it", HELP);
+    }
+    let filled = rule.conversations.iter().flatten().any(|template| template.source().contains("{claim:"));
+    if filled && rule.effect == Effect::Allow {
+        refuse(section, "conversations", "needs `authenticators` beside it for its {claim:…}", HELP);
     }
 }
 

@@ -169,11 +169,23 @@ fn without_newline(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 /// Whether a name may be the secret itself, written where its variable or file should be named: long, with digits, and neither in
-/// capitals as variables are nor with the slashes of a path.
+/// capitals as variables are nor with the slashes of a path; or random in one of its words.
 fn looks_secret(name: &str) -> bool {
     let digits = name.bytes().any(|byte| byte.is_ascii_digit());
     let small = name.bytes().any(|byte| byte.is_ascii_lowercase());
-    name.len() >= 16 && digits && small && !name.contains('/')
+    let long = name.len() >= 16 && digits && small && !name.contains('/');
+    long || name.split(|c: char| !c.is_ascii_alphanumeric() && c != '+').any(looks_random)
+}
+
+/// Whether a word mixes letters and digits as hex, Base64 and passwords do, and names don't. Base64's slashes divide it into words that
+/// are mostly still long enough to tell.
+fn looks_random(word: &str) -> bool {
+    let has = |kind: fn(&u8) -> bool| word.bytes().any(|byte| kind(&byte));
+    let [digits, small, capital] = [u8::is_ascii_digit, u8::is_ascii_lowercase, u8::is_ascii_uppercase].map(has);
+    let hex = word.len() >= 16 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let bytes = word.as_bytes();
+    let changes = bytes.iter().zip(bytes.iter().skip(1)).filter(|(a, b)| a.is_ascii_digit() != b.is_ascii_digit());
+    digits && (hex || word.len() >= 24 || word.len() >= 12 && small && capital || changes.count() >= 4)
 }
 
 /// Notes what is wrong, at the key, as the value isn't shown; or at the place in the list.
@@ -197,12 +209,34 @@ mod tests {
 
     #[test]
     fn tells_names_from_what_may_be_secrets() {
-        for name in
-            ["LEANCLOUD_MASTER_KEY_2", "talkjs.secret", "/run/secrets/talkjs-0123456789", "secrets/key1", "missing"]
-        {
+        for name in [
+            "LEANCLOUD_MASTER_KEY",
+            "LEANCLOUD_MASTER_KEY_2",
+            "K8S_APP1_S3_KEY2",
+            "MyTalkJsSecretKey",
+            "OAUTH2_CLIENT_SECRET_FOR_CHAT_V2",
+            "talkjs.secret",
+            "/run/secrets/talkjs",
+            "/run/secrets/talkjs-0123456789",
+            "/var/lib/chat-signer/2026-11/ably.secret",
+            "deploy/demo/ably.secret",
+            "../../../deploy/demo/caller.secret",
+            "secrets/key1",
+            "missing",
+        ] {
             assert!(!looks_secret(name), "{name}");
         }
-        for secret in ["deadbeef0123456789abcdef", "fake_live_0123456789", "appid.keyid:abcdef0123"] {
+        for secret in [
+            "deadbeef0123456789abcdef",
+            "DEADBEEF0123456789ABCDEF",
+            "fake_live_0123456789",
+            "appid.keyid:abcdef0123",
+            "keys/FAKEFAKEFAKEFAKEFAKE1234",
+            "fAk3/K3y+0123/notrealNOTREAL4567/abcDEF89==",
+            "aBcD/FaKe0123kEyS+eF==",
+            "f4k3k3y5",
+            "FAKE1KEY2NOT3REAL4",
+        ] {
             assert!(looks_secret(secret), "{secret}");
         }
     }

@@ -2,8 +2,11 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use toml::de::DeValue;
 
 use super::file::{Span, THE_FILE};
 use super::later;
@@ -16,7 +19,7 @@ pub struct Server {
     pub listen: Listen,
     /// The longest body it takes, in bytes.
     pub body_limit: usize,
-    /// How long a request may take.
+    /// How long a body may take to arrive, and the header of a connection's first request.
     pub request_timeout: Duration,
     /// Which other origins' pages may ask, if any.
     pub cors: Option<Cors>,
@@ -202,19 +205,49 @@ pub(super) fn policy_file(root: &mut Section<'_>, dir: &Path) -> Option<(PathBuf
     }
 }
 
-/// Reads `[audit]`.
-pub(super) fn audit(root: &mut Section<'_>, dir: &Path) -> AuditTo {
+/// Reads `[audit]`. The log must not be one of the files that the configuration is read from: this one, the policy, and every file that
+/// this one names.
+pub(super) fn audit(root: &mut Section<'_>, dir: &Path, policy: Option<&str>) -> AuditTo {
+    let mut read: Vec<PathBuf> = policy.into_iter().chain([root.file.name.as_str()]).map(PathBuf::from).collect();
+    read.extend(root.entries().iter().flat_map(files).map(|name| dir.join(name)));
     let Some(mut section) = root.section("audit") else { return AuditTo::Stdout };
-    let to = section.get("to").and_then(|item| audit_to(&item, dir));
+    let to = section.get("to").and_then(|item| audit_to(&item, dir, &read));
     section.finish();
     to.unwrap_or(AuditTo::Stdout)
 }
 
-fn audit_to(item: &Item<'_>, dir: &Path) -> Option<AuditTo> {
+/// The files that a value names, however deep, in secrets and keys.
+fn files<'a>(item: &Item<'a>) -> Vec<&'a str> {
+    const KEYS: [&str; 5] = ["file", "public_key", "cert", "key", "client_ca"];
+    match item.value {
+        DeValue::String(name) if KEYS.contains(&item.name) => vec![name],
+        DeValue::Array(_) => item.elements("").iter().flatten().flat_map(files).collect(),
+        DeValue::Table(_) => {
+            item.section(String::new()).iter().flat_map(Section::entries).flat_map(|item| files(&item)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Whether two paths lead to one file that is there.
+fn same(one: &Path, other: &Path) -> bool {
+    let file = |path: &Path| std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
+    file(one).is_some_and(|one| file(other) == Some(one))
+}
+
+fn audit_to(item: &Item<'_>, dir: &Path, read: &[PathBuf]) -> Option<AuditTo> {
     let text = item.filled()?;
     let path = dir.join(text);
     if text == "stdout" {
         return Some(AuditTo::Stdout);
+    }
+    if text == "stderr" {
+        return item
+            .refuse("can't be \"stderr\", where the program's own messages go", "write \"stdout\", or a file's path");
+    }
+    if read.iter().any(|file| same(file, &path)) {
+        let flaw = format!("names {}, which the configuration is read from", quoted(text));
+        return item.refuse(flaw, "name a file of the log's own, or write \"stdout\"");
     }
     if path.is_dir() {
         return item

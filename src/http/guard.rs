@@ -18,14 +18,19 @@ pub(super) fn demonstration<B>(exchange: &Exchange<'_>, request: &Request<B>) ->
     Err(Failure::plain(Code::Denied, detail))
 }
 
-/// Refuses what names several hosts, or in HTTP/1.1 none (RFC 9112, section 3.2): whatever stands in front may have read another
-/// one than we would.
+/// Refuses what names several hosts (RFC 9112, section 3.2; RFC 9113, section 8.3.1), or in HTTP/1.1 has no `Host`: whatever stands in
+/// front may have read another one than we would.
 pub(super) fn one_host<B>(request: &Request<B>) -> Result<(), Failure> {
-    let fits = match request.headers().get_all(HOST).iter().count() {
-        0 => request.version() != Version::HTTP_11,
-        count => count == 1,
+    let mut hosts = request.headers().get_all(HOST).iter().map(hyper::header::HeaderValue::as_bytes);
+    let fits = match (hosts.next(), hosts.next()) {
+        (None, _) => request.version() != Version::HTTP_11,
+        (Some(host), None) => {
+            request.uri().authority().is_none_or(|target| target.as_str().as_bytes().eq_ignore_ascii_case(host))
+        }
+        _ => false,
     };
-    if fits { Ok(()) } else { Err(Failure::plain(Code::Malformed, "The request must have exactly one Host header.")) }
+    let detail = "The request must have exactly one Host header, and its target must name no other host.";
+    if fits { Ok(()) } else { Err(Failure::plain(Code::Malformed, detail)) }
 }
 
 /// Whether the request names its host, and all the places that do so name a loopback one.

@@ -5,10 +5,8 @@
 //! say more than was given, never less. While the log is dead or stuck no line is taken on at all; the thread tries again by
 //! itself, and says in the log how many lines are missing once it gets through.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind, Write};
-use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -16,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot};
 
+use super::destination;
 use crate::clock;
 
 /// How long a line may take before the log counts as stuck.
@@ -48,20 +47,21 @@ pub enum Unwritten {
 pub struct Audit(Arc<Shared>);
 
 impl Audit {
-    /// A log that goes to standard output.
+    /// A log that goes to standard output. Warns if nothing that is written there is kept.
     pub fn to_stdout() -> io::Result<Audit> {
-        Audit::new(File::from(io::stdout().as_fd().try_clone_to_owned()?))
+        Audit::new(destination::stdout()?)
     }
 
-    /// A log that is appended to this file, which is made for its owner alone if it doesn't exist.
+    /// A log that is appended to this file, which is made for its owner alone if it doesn't exist; or to a pipe that somebody reads.
     pub fn to_file(path: &Path) -> io::Result<Audit> {
-        Audit::new(OpenOptions::new().append(true).create(true).mode(0o600).open(path)?)
+        Audit::new(destination::path(path)?)
     }
 
-    /// A log that goes wherever this leads.
+    /// A log that goes wherever this leads. If it leads to the end of a line that was torn, that line is ended first.
     pub fn new(file: File) -> io::Result<Audit> {
         let shared = Arc::new(Shared::default());
-        let writer = Writer { shared: Arc::clone(&shared), file, torn: false };
+        let torn = destination::is_torn(&file);
+        let writer = Writer { shared: Arc::clone(&shared), file, torn };
         thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run())?;
         Ok(Audit(shared))
     }
@@ -252,7 +252,7 @@ impl Drop for WakeOnDrop<'_> {
 struct Writer {
     shared: Arc<Shared>,
     file: File,
-    /// Whether the last byte written was not a newline.
+    /// Whether the last byte, of what was written or was there before, is not a newline.
     torn: bool,
 }
 

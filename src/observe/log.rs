@@ -4,6 +4,7 @@
 //! A thread of its own writes the lines, so that a standard error that nobody reads holds up nothing. Lines that find the queue
 //! full are dropped.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -69,18 +70,44 @@ enum Message {
     Flush(SyncSender<()>),
 }
 
-/// Takes whole lines: the formatter writes each event at once.
+/// Takes whole lines, each with its newline: the formatter writes each event at once.
 struct Queue(SyncSender<Message>);
 
 impl Write for Queue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let _ = self.0.try_send(Message::Line(line.to_vec()));
+        let _ = self.0.try_send(Message::Line(plain(line)));
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// The line with nothing in it that would begin another, or that a terminal would obey or show in another order: messages may quote
+/// callers. An escape is as in JSON. What colours a line stays: the formatter has escaped any other such sequence itself.
+fn plain(line: &[u8]) -> Vec<u8> {
+    let line = String::from_utf8_lossy(line);
+    let text = line.strip_suffix('\n').unwrap_or(&line);
+    let mut plain = String::with_capacity(line.len());
+    for character in text.chars() {
+        match character {
+            '\x1b' => plain.push(character),
+            '\n' => plain.push_str("\\n"),
+            _ if character.is_control() || is_hidden(character) => {
+                // Writing to a string can't fail.
+                let _ = write!(plain, "\\u{:04x}", u32::from(character));
+            }
+            _ => plain.push(character),
+        }
+    }
+    plain.push('\n');
+    plain.into_bytes()
+}
+
+/// Whether it breaks lines or turns the direction of writing (Unicode's `Bidi_Control`).
+fn is_hidden(character: char) -> bool {
+    matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn write(messages: &Receiver<Message>) {
@@ -95,5 +122,18 @@ fn write(messages: &Receiver<Message>) {
                 let _ = done.try_send(());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_stays_one_line_in_its_order() {
+        let plain = |line: &str| String::from_utf8_lossy(&plain(line.as_bytes())).into_owned();
+        assert_eq!(plain("a\nb\r\tc\u{85}\u{2028}\n"), "a\\nb\\u000d\\u0009c\\u0085\\u2028\n");
+        assert_eq!(plain("a\u{202e}b\u{2066}c\u{200f}\n"), "a\\u202eb\\u2066c\\u200f\n");
+        assert_eq!(plain("\u{1b}[31mERROR\u{1b}[0m é 漢 \\\n"), "\u{1b}[31mERROR\u{1b}[0m é 漢 \\\n");
     }
 }

@@ -232,7 +232,7 @@ fn role_miss(roles: Option<&[Role]>, name: &str, standing: &Standing, question: 
 }
 
 fn kinds(rule: &Rule, question: &Question<'_, '_>) -> bool {
-    given(rule.kinds.as_deref(), |kinds| enough(rule.effect, question.scene.kinds(), |(kind, _)| kinds.contains(&kind)))
+    given(rule.kinds.as_deref(), |kinds| enough(rule.effect, question.scene.kinds(), |(kind, _)| kinds.contains(kind)))
 }
 
 fn kinds_miss(rule: &Rule, question: &Question<'_, '_>) -> String {

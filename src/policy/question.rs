@@ -26,6 +26,7 @@ pub(super) struct Scene<'a> {
     pub(super) conversation: Option<&'a Pattern>,
     ban: OnceCell<Option<&'a Sanction>>,
     mute: OnceCell<Option<&'a Sanction>>,
+    kinds: OnceCell<Vec<(Kind, Pattern)>>,
     client: OnceCell<Standing>,
     caller: OnceCell<Standing>,
     untokened: OnceCell<Standing>,
@@ -108,6 +109,7 @@ impl<'a> Scene<'a> {
             conversation,
             ban: OnceCell::new(),
             mute: OnceCell::new(),
+            kinds: OnceCell::new(),
             client: OnceCell::new(),
             caller: OnceCell::new(),
             untokened: OnceCell::new(),
@@ -167,7 +169,11 @@ impl<'a> Scene<'a> {
     }
 
     /// Every kind that conversations in this place have, each with one that has it: the place itself, or a known one inside.
-    pub(super) fn kinds(&self) -> Vec<(Kind, Pattern)> {
+    pub(super) fn kinds(&self) -> &[(Kind, Pattern)] {
+        self.kinds.get_or_init(|| self.find_kinds())
+    }
+
+    fn find_kinds(&self) -> Vec<(Kind, Pattern)> {
         let Some(place) = self.conversation else {
             return Vec::new();
         };

@@ -113,14 +113,19 @@ fn what_nobody_can_answer_is_not_acceptable() {
 fn there_is_one_host() {
     let (auth, one) = (bearer(&tom()), "exactly one Host");
     let ask = |hosts: &str| format!("POST {LOGIN} HTTP/1.1\r\n{hosts}{auth}{JSON}\r\n").into_bytes();
-    let whole = format!("POST http://localhost{LOGIN} HTTP/1.1\r\n{auth}{JSON}\r\n").into_bytes();
+    let whole =
+        |hosts: &str| format!("POST http://localhost:80{LOGIN} HTTP/1.1\r\n{hosts}{auth}{JSON}\r\n").into_bytes();
     let cases = [
         malformed("no host", ask(""), one),
         malformed("two hosts", ask("host: localhost\r\nhost: example.com\r\n"), one),
         malformed("the same host twice", ask("host: localhost\r\nHost: localhost\r\n"), one),
-        malformed("no host beside a whole address", whole, one),
+        malformed("no host beside a whole address", whole(""), one),
+        malformed("another host beside a whole address", whole("host: example.com\r\n"), one),
+        malformed("another port beside a whole address", whole("host: localhost:81\r\n"), one),
     ];
     case::check(&cases);
+    let server = case::server();
+    assert_eq!(request::ask(&mut server.connect(), &whole("host: LOCALHOST:80\r\n")).status, 200);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
 
 /// Longer than anything here takes on the slowest machine; only a test that fails waits so long.
@@ -111,12 +112,14 @@ pub struct Setup {
     pub audit: Stdio,
     /// What becomes of the log once the server listens.
     pub log: Log,
+    /// Further arguments of `serve`.
+    pub arguments: &'static [&'static str],
 }
 
 impl Default for Setup {
     fn default() -> Setup {
         let (listen, audit) = ("127.0.0.1:0".to_owned(), Stdio::null());
-        Setup { listen, server: String::new(), more: String::new(), audit, log: Log::Read }
+        Setup { listen, server: String::new(), more: String::new(), audit, log: Log::Read, arguments: &[] }
     }
 }
 
@@ -180,6 +183,7 @@ impl Server {
     pub fn run(directory: PathBuf, configuration: &str, setup: Setup) -> Server {
         let mut child = Command::new(env!("CARGO_BIN_EXE_chat-signer"))
             .args(["serve", "--config", configuration])
+            .args(setup.arguments)
             .stdout(setup.audit)
             .stderr(Stdio::piped())
             .spawn()
@@ -236,6 +240,12 @@ impl Server {
     pub fn signal(&self, name: &str) {
         let killed = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(killed.success());
+    }
+
+    /// Lets it write no file beyond this many bytes.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let limit = Rlimit { current: bytes, maximum: None };
+        prlimit(Pid::from_raw(self.child.id().cast_signed()), Resource::Fsize, limit).unwrap();
     }
 
     /// How much memory it has, in bytes.

@@ -19,7 +19,7 @@ client = "self"
 #[test]
 fn a_claim_fills_in_one_segment_and_no_more() {
     let server = world(&format!(
-        "{LOGIN}\n[[rules]]\nid = \"tenants\"\neffect = \"allow\"\nactions = [\"subscribe\"]\nconversations = [\"{{claim:tenant}}:*\"]\n"
+        "{LOGIN}\n[[rules]]\nid = \"tenants\"\neffect = \"allow\"\nactions = [\"subscribe\"]\nauthenticators = [\"app-users\"]\nconversations = [\"{{claim:tenant}}:*\"]\n"
     ));
     let of = |tenant: Value| user_saying("tom", &json!({ "tenant": tenant }));
     of(json!("acme")).may(&server, "ably/token", &capability("acme:lobby"));
@@ -86,9 +86,10 @@ fn everything_is_not_what_must_be_named() {
         let body = json!({"capability": {"*": [operation]}});
         tom.may_not(&server, "ably/token", &body, "is not allowed in *");
     }
-    for channel in ["[meta]log", "[meta]log:*", "[queue]jobs", "[?rewind=1]chat:lobby"] {
+    for channel in ["[meta]log", "[queue]jobs", "[?rewind=1]chat:lobby"] {
         tom.may_not(&server, "ably/token", &capability(channel), "subscribe is not allowed in [");
     }
+    tom.may_not(&server, "ably/token", &capability("[meta]log:*"), "must be asked for by its name");
     tom.may_not(&server, "talkjs/app-token", &json!({}), "app-token is not allowed");
 }
 

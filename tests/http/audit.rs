@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::common::{LONG, Log, Server, Setup, post, request};
+use crate::common::{LONG, Log, Server, Setup, directory, post, request};
 
 /// A server, and the socket on which each of its audit log's writes is one packet.
 fn audited() -> (Server, UnixDatagram) {
@@ -164,4 +164,28 @@ fn until_full(server: &Server) {
     while server.ask(&post("/v1/leancloud/login", "tom", "")).status != 503 {
         assert!(began.elapsed() < LONG, "the pipe is never full");
     }
+}
+
+#[test]
+fn a_file_at_its_limit_is_a_503_and_recovers() {
+    let path = directory().join("audit.log");
+    let server = Server::with(Setup::server(&format!("[audit]\nto = \"{}\"", path.display())));
+    let asked = post("/v1/leancloud/login", "tom", "");
+    assert_eq!(server.ask(&asked).status, 200);
+    // The next line is torn.
+    server.limit_files(Some(path.metadata().unwrap().len() + 10));
+    assert_eq!(server.ask(&asked).status, 503);
+    assert_eq!(server.ask(&asked).status, 503);
+    server.limit_files(None);
+    let began = Instant::now();
+    while !server.is_ready() {
+        assert!(began.elapsed() < LONG, "it does not recover");
+        thread::sleep(Duration::from_millis(10));
+    }
+    let answer = server.ask(&asked);
+    assert_eq!(answer.status, 200);
+    let log = std::fs::read_to_string(&path).unwrap();
+    let last: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+    assert_eq!(last["request_id"], answer.header("x-request-id").unwrap());
+    std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
 }

@@ -10,5 +10,6 @@ mod audit;
 mod browsers;
 mod limits;
 mod routes;
+mod starting;
 mod stopping;
 mod versions;

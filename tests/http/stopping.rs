@@ -53,6 +53,15 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
+fn a_hang_up_stops_nothing() {
+    let mut server = Server::start();
+    server.signal("-HUP");
+    assert!(server.is_ready());
+    server.signal("-TERM");
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
 fn it_goes_on_when_nobody_reads_its_log() {
     let mut server = Server::with(Setup { log: Log::Closed, ..Setup::default() });
     server.signal("-TERM");

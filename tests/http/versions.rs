@@ -27,7 +27,9 @@ fn login(body: &str) -> Request<Full<Bytes>> {
 #[tokio::test]
 async fn requests_run_side_by_side() {
     let server = Server::start();
-    let sender = connect(&server).await;
+    let mut sender = connect(&server).await;
+    // With the first answer the client knows how many may be in progress at once; the others wait their turn.
+    assert_eq!(sender.send_request(login("{}")).await.unwrap().status(), StatusCode::OK);
     let asked: Vec<_> = (0..50)
         .map(|_| {
             let mut sender = sender.clone();
@@ -54,4 +56,15 @@ async fn limits_hold_and_the_connection_goes_on() {
     let answer = sender.send_request(long).await.unwrap();
     assert_eq!(answer.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     assert_eq!(sender.send_request(login("{}")).await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_host_is_the_authority() {
+    let server = Server::start();
+    let mut sender = connect(&server).await;
+    for (host, status) in [("example.com", 400), ("", 400), ("localhost", 200), ("LocalHost", 200)] {
+        let mut request = login("{}");
+        request.headers_mut().insert("host", host.parse().unwrap());
+        assert_eq!(sender.send_request(request).await.unwrap().status(), status, "{host}");
+    }
 }

@@ -106,14 +106,16 @@ impl Introspection {
             Some(_) => return Err(unreliable(format!("its `{}` is neither a text nor a whole number", self.subject))),
         };
         let whole = format!("{}{bare}", self.subject_prefix);
-        for subject in [&bare, &whole] {
-            check_identifier(subject, LONGEST_SUBJECT)
-                .map_err(|flaw| Refusal::new(format!("the caller's id {flaw}")))?;
-        }
-        if bare == "*" {
-            return Err(Refusal::new("a caller's subject must not be `*`"));
-        }
+        check_subject(&bare, &whole)?;
         Ok(whole)
+    }
+
+    /// Checks that an answer can name this subject, which stands behind the prefix.
+    pub(in crate::authn) fn check_subject(&self, subject: &str) -> Result<(), Refusal> {
+        let Some(bare) = subject.strip_prefix(&self.subject_prefix) else {
+            return Err(Refusal::new(format!("its subjects start with `{}`", self.subject_prefix)));
+        };
+        check_subject(bare, subject)
     }
 
     fn bindings(&self, claims: &Map<String, Value>) -> Result<Vec<(Pattern, Role)>, Refusal> {
@@ -123,6 +125,17 @@ impl Introspection {
         let grants = Grants { roles, bindings, ladder: &self.ladder, max_role: self.max_role };
         grants.read(claims).map_err(|refusal| unreliable(refusal.log()))
     }
+}
+
+/// Checks a subject, as the answer has it and behind the prefix.
+fn check_subject(bare: &str, whole: &str) -> Result<(), Refusal> {
+    for subject in [bare, whole] {
+        check_identifier(subject, LONGEST_SUBJECT).map_err(|flaw| Refusal::new(format!("the caller's id {flaw}")))?;
+    }
+    if bare == "*" {
+        return Err(Refusal::new("a caller's subject must not be `*`"));
+    }
+    Ok(())
 }
 
 /// Until when the token is good, if that is said (RFC 7662, section 2.2).

@@ -85,12 +85,18 @@ pub(super) fn subject(claims: &Claims, name: &str, prefix: &str) -> Result<Strin
         return Err(Refusal::new(text).detail(format!("it is read from the claim `{name}`")));
     };
     let whole = format!("{prefix}{bare}");
-    for subject in [bare, &whole] {
+    check_subject(bare, &whole)?;
+    Ok(whole)
+}
+
+/// Checks a subject, as the token has it and behind the prefix.
+pub(super) fn check_subject(bare: &str, whole: &str) -> Result<(), Refusal> {
+    for subject in [bare, whole] {
         let refuse = |flaw| Refusal::new(format!("the token's subject {flaw}"));
         check_identifier(subject, LONGEST_SUBJECT).map_err(refuse)?;
     }
     if bare == "*" {
         return Err(Refusal::new("the token's subject must not be `*`"));
     }
-    Ok(whole)
+    Ok(())
 }

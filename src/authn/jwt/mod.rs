@@ -76,6 +76,14 @@ impl Jwt {
         Grants { roles, bindings, ladder: &self.ladder, max_role: self.max_role }
     }
 
+    /// Checks that a token can name this subject, which stands behind the prefix.
+    pub(super) fn check_subject(&self, subject: &str) -> Result<(), Refusal> {
+        let Some(bare) = subject.strip_prefix(&self.subject_prefix) else {
+            return Err(Refusal::new(format!("its subjects start with `{}`", self.subject_prefix)));
+        };
+        claims::check_subject(bare, subject)
+    }
+
     fn algorithm(&self, token: &Token<'_>) -> Result<Algorithm, Refusal> {
         let wanted = token.algorithm()?;
         algorithm(wanted)

@@ -168,6 +168,22 @@ fn a_second_issuer_cannot_speak_for_the_first() {
 }
 
 #[test]
+fn a_token_cannot_speak_for_an_api_key() {
+    let said_of = |kind, prefix: &str, subject: &str| {
+        let jobs = Jwt { common: Common { kind, ..common("jobs", None) }, subject_prefix: prefix.to_owned(), ..jwt() };
+        let keys = api_key("backend", "x-api-key", &[("orders", KEY)], Some(&["talkjs"]));
+        let authenticators = Authenticators::new(vec![Authenticator::Jwt(jobs), keys]);
+        said(&authenticators, &[("authorization", &format!("Bearer {}", token(json!({ "sub": subject }))))])
+    };
+    let refusal = "the caller's subject is the id of an API key";
+    assert_eq!(said_of(CallerKind::Service, "", "orders"), refusal);
+    assert_eq!(said_of(CallerKind::Service, "ord", "ers"), refusal);
+    assert_eq!(said_of(CallerKind::Service, "", "Orders"), "jobs/Orders");
+    assert_eq!(said_of(CallerKind::Service, "jobs-", "orders"), "jobs/jobs-orders");
+    assert_eq!(said_of(CallerKind::User, "", "orders"), "jobs/orders");
+}
+
+#[test]
 fn a_key_whose_id_is_a_star_is_nobodys() {
     let keys = Authenticators::new(vec![api_key("backend", "x-api-key", &[("*", KEY)], None)]);
     assert_eq!(said(&keys, &[("x-api-key", KEY)]), "a caller's subject must not be `*`");

@@ -8,7 +8,7 @@ use clap::ArgGroup;
 
 use super::asked::{Asked, Moment};
 use super::caller::{Noted, Supposed, by_token};
-use super::{Common, Stop, complain, yes};
+use super::{Common, Stop, complain, line, yes};
 use crate::clock;
 use crate::engine::Engine;
 use crate::model::{Ask, Caller, CallerKind, Millis};
@@ -68,7 +68,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
     let at = arguments.at.unwrap_or_else(clock::now);
     let (caller, notes) = arguments.who.caller(engine, &arguments.asked.app, at)?;
     for note in notes {
-        complain(&format!("note: {note}"));
+        complain(&format!("note: {}", line(&note)));
     }
     let ask = arguments.asked.ask(app, &caller)?;
     let steps = engine.explain(&ask, &caller, at);

@@ -105,11 +105,14 @@ pub(super) fn within_bounds(grants: Vec<Grant>) -> Result<Vec<Grant>, Invalid> {
 ///
 /// # Errors
 /// In words that complete "the channel, which …".
-pub(super) fn resource(name: &str) -> Result<Pattern, String> {
+pub fn resource(name: &str) -> Result<Pattern, String> {
     check_identifier(name, LONGEST).map_err(|flaw| flaw.to_string())?;
     let pattern = Pattern::parse(name).map_err(|bad| bad.to_string())?;
     if name.starts_with(':') {
         return Err("must not start with `:`".to_owned());
+    }
+    if name.starts_with('[') && pattern.exact().is_none() {
+        return Err("must be asked for by its name, without a `*`, as it starts with `[`".to_owned());
     }
     Ok(pattern)
 }
@@ -197,6 +200,8 @@ mod tests {
             (json!({":a": ["publish"]}), "must not start with `:`"),
             (json!({":*": ["publish"]}), "must name the namespace"),
             (json!({"a*": ["publish"]}), "has the channel `a*`, which may hold a `*` only alone"),
+            (json!({"[q]chat:*": ["publish"]}), "has the channel `[q]chat:*`, which must be asked for by its name"),
+            (json!({"[meta]log:*": ["publish"]}), "must be asked for by its name"),
             (json!({"a:*:b": ["publish"]}), "only alone or as the last segment"),
             (json!({"[*]*": ["publish"]}), "only alone or as the last segment"),
             (json!({"a\nb": ["publish"]}), "has the channel `a\\nb`, which must not hold control characters"),

@@ -16,7 +16,7 @@ use crate::crypto::{base64, equal};
 use crate::model::{Action, ActionSet, Millis, Template};
 use crate::policy::Permit;
 
-pub use capability::Capability;
+pub use capability::{Capability, resource};
 pub use key::Key;
 pub use message::{Claims, TokenParams, TokenRequest, TokenRequestText};
 pub(super) use request::parse;

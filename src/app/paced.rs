@@ -1,0 +1,101 @@
+//! A connection's bytes, with a time limit for a header that was begun and for an answer that isn't taken.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+use super::connection::Pulse;
+
+/// Fails a read when the rest of a header doesn't come within `patience`, and a write when what waits to be sent isn't all taken
+/// within it.
+pub(super) struct Paced<I> {
+    io: I,
+    pulse: Arc<Pulse>,
+    patience: Duration,
+    /// Whether something was read since an answer was last written.
+    begun: bool,
+    header: Limit,
+    answer: Limit,
+}
+
+/// A time limit, while it runs.
+#[derive(Default)]
+struct Limit(Option<Pin<Box<Sleep>>>);
+
+impl<I> Paced<I> {
+    pub(super) fn new(io: I, pulse: Arc<Pulse>, patience: Duration) -> Paced<I> {
+        Paced { io, pulse, patience, begun: false, header: Limit::default(), answer: Limit::default() }
+    }
+
+    /// What a read came to: only a header's beginning makes a client late with more.
+    fn after_read(&mut self, context: &mut Context<'_>, read: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
+        if read.is_ready() {
+            self.begun = true;
+            return read;
+        }
+        if self.begun && self.pulse.awaits_header() {
+            return self.header.poll(context, self.patience);
+        }
+        self.header = Limit::default();
+        Poll::Pending
+    }
+
+    fn after_write(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.begun = false;
+        if written.is_ready() { written } else { self.answer.poll(context, self.patience).map_ok(|()| 0) }
+    }
+}
+
+impl Limit {
+    /// Starts it unless it runs; an error once the time is up.
+    fn poll(&mut self, context: &mut Context<'_>, patience: Duration) -> Poll<io::Result<()>> {
+        ready!(self.0.get_or_insert_with(|| Box::pin(sleep(patience))).as_mut().poll(context));
+        Poll::Ready(Err(ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Paced<I> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let paced = self.get_mut();
+        let read = Pin::new(&mut paced.io).poll_read(context, to);
+        paced.after_read(context, read)
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Paced<I> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let paced = self.get_mut();
+        let written = Pin::new(&mut paced.io).poll_write(context, bytes);
+        paced.after_write(context, written)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let paced = self.get_mut();
+        let written = Pin::new(&mut paced.io).poll_write_vectored(context, bytes);
+        paced.after_write(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    /// hyper flushes once all that waited has been written.
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let paced = self.get_mut();
+        paced.answer = Limit::default();
+        Pin::new(&mut paced.io).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(context)
+    }
+}

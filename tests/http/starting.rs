@@ -1,0 +1,61 @@
+//! What is said, or refused, before anything is answered.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::common::{Server, Setup, post};
+
+/// The configuration of a server that runs, with its audit log elsewhere. Its own address can't be listened on again.
+fn another(server: &Server, audit: &Path) -> PathBuf {
+    let text = fs::read_to_string(server.directory.join("signer.toml")).unwrap();
+    let taken = text.replacen("127.0.0.1:0", &server.main.to_string(), 1);
+    let configuration = server.directory.join("another.toml");
+    fs::write(&configuration, format!("{taken}\n[audit]\nto = \"{}\"\n", audit.display())).unwrap();
+    configuration
+}
+
+/// Runs `serve` until it ends, or is ended for not doing so, and tells its exit code and what it said.
+fn serve(configuration: &Path, redirection: &str) -> (Option<i32>, String) {
+    let command = format!("exec timeout 20 \"$0\" serve --config \"$1\" {redirection}");
+    let program = env!("CARGO_BIN_EXE_chat-signer");
+    let Output { status, stderr, .. } =
+        Command::new("sh").args(["-c", &command, program]).arg(configuration).output().unwrap();
+    (status.code(), String::from_utf8(stderr).unwrap())
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_is_said_at_once() {
+    let server = Server::start();
+    let fifo = server.directory.join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let (code, said) = serve(&another(&server, &fifo), "");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("audit.to") && said.contains("can't be opened: nobody reads this pipe"), "{said}");
+}
+
+#[test]
+fn an_audit_log_that_goes_nowhere_is_warned_of() {
+    let server = Server::start();
+    for (to, redirection, warned) in
+        [("stdout", ">&-", true), ("stdout", "> /dev/null", true), ("stdout", "", false), ("/dev/null", "", false)]
+    {
+        let (code, said) = serve(&another(&server, to.as_ref()), redirection);
+        assert_eq!(code, Some(1), "{said}");
+        assert_eq!(said.contains("WARN the audit log goes nowhere"), warned, "{to} {redirection}: {said}");
+    }
+}
+
+#[test]
+fn what_a_client_says_forges_no_line_of_the_log() {
+    let mut server = Server::with(Setup { arguments: &["--log-level", "debug"], ..Setup::default() });
+    let member = r#"{"conv_id": "a\u202eb", "members": ["bob"]}"#;
+    assert_eq!(server.ask(&post("/v1/leancloud/kick", "tom", member)).status, 403);
+    let forged = r#"{"capability": {"a\nERROR forged": ["publish"]}}"#;
+    assert_eq!(server.ask(&post("/v1/ably/token", "tom", forged)).status, 403);
+    server.signal("-TERM");
+    server.wait();
+    let log = server.log();
+    assert!(log.contains(r"a\u202eb"), "{log}");
+    assert!(!log.contains('\u{202e}') && !log.lines().any(|line| line.starts_with("ERROR")), "{log}");
+}
