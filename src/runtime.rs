@@ -10,7 +10,9 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 
 use crate::config::Settings;
+use crate::limits::Limits;
 use crate::observe::audit::Audit;
+use crate::remote::Remote;
 
 /// What all requests share.
 pub struct Runtime {
@@ -18,6 +20,10 @@ pub struct Runtime {
     draining: AtomicBool,
     /// The audit log.
     pub audit: Audit,
+    /// What keeps abuse cheap, and how much of it there is.
+    pub limits: Limits,
+    /// What is asked of other servers.
+    pub remote: Remote,
 }
 
 /// A question that orchestrators ask.
@@ -35,9 +41,10 @@ pub enum Probe {
 pub type Check = (&'static str, Result<(), String>);
 
 impl Runtime {
-    /// Starts with these settings, ready at once.
-    pub fn new(settings: Settings, audit: Audit) -> Runtime {
-        Runtime { settings: ArcSwap::from_pointee(settings), draining: AtomicBool::new(false), audit }
+    /// Starts with these settings, ready as soon as `remote` has what it waits for.
+    pub fn new(settings: Settings, audit: Audit, remote: Remote) -> Runtime {
+        let limits = Limits::new(&settings.limits);
+        Runtime { settings: ArcSwap::from_pointee(settings), draining: AtomicBool::new(false), audit, limits, remote }
     }
 
     /// The settings in force. A request takes them once and keeps them to its end.
@@ -62,9 +69,15 @@ impl Runtime {
     }
 
     /// All that readiness depends on.
-    pub fn checks(&self) -> [Check; 2] {
+    pub fn checks(&self) -> Vec<Check> {
         let serving = if self.draining.load(Ordering::Relaxed) { Err("shutting down".to_owned()) } else { Ok(()) };
-        [("serving", serving), ("audit", self.audit.health().map_err(|error| error.to_string()))]
+        let audit = self.audit.health().map_err(|error| error.to_string());
+        let mut checks = vec![("serving", serving), ("audit", audit)];
+        if self.remote.has_keys() {
+            let waits = self.remote.waits_for();
+            checks.push(("keys", if waits.is_empty() { Ok(()) } else { Err(waits.join("; ")) }));
+        }
+        checks
     }
 }
 

@@ -132,7 +132,7 @@ subject_prefix = "partner."
     );
     assert_eq!(
         refused("foreign", &["--as", "partner.tom", "--authenticator", "demo"]),
-        "error: demo accepts no user `partner.tom`: the token's subject starts with what marks another issuer's subjects\n"
+        "error: demo accepts no user `partner.tom`: the caller's subject starts with what marks another issuer's subjects\n"
     );
     assert_eq!(
         refused("unprefixed", &["--as", "tom", "--authenticator", "partner"]),

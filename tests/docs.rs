@@ -26,23 +26,39 @@ const ROLES: &str = r#"roles = ["guest", "member", "moderator", "manager", "admi
 const ANY_RULE: &str = "\n[[rules]]\nid = \"any\"\neffect = \"allow\"\nactions = [\"*\"]\n";
 
 /// What the examples refer to, all of it fake.
-const VARIABLES: [(&str, &str); 4] = [
+const VARIABLES: [(&str, &str); 5] = [
     ("LEANCLOUD_MASTER_KEY", "fake-leancloud-master-key"),
     ("LEANCLOUD_OLD_MASTER_KEY", "fake-old-leancloud-master-key"),
     ("TALKJS_SECRET_KEY", "fake-talkjs-secret-key"),
+    ("STAFF_TOKEN", "fake-token-of-staff"),
     ("JOBS_SECRET", "fake-secret-of-jobs-0000000000000000000000000000"),
 ];
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("secrets/talkjs", "fake-talkjs-secret-key"),
     ("secrets/ably", "fakeapp.fakekey:fake-ably-key-secret"),
     ("partner.pem", PEM),
     ("jwks.json", JWKS),
+    ("ca.crt", CERTIFICATE),
 ];
 /// A public key whose private half was thrown away.
 const PEM: &str = "-----BEGIN PUBLIC KEY-----
 MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEpJoraIIG2rCT63UaqICoJ3m7dKaZ
 3EkNnjU3yFJD3dD6GXAtvPL5fkkUJ5TbLuoCGM8PW7FTtk73CsraX/FVUA==
 -----END PUBLIC KEY-----
+";
+/// A certificate whose key was thrown away.
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----
+MIIBszCCAVmgAwIBAgIUP0YdgmT2dP1xhEWcyrSbCAHdDb4wCgYIKoZIzj0EAwIw
+LjEsMCoGA1UEAwwjRmFrZSBhdXRob3JpdHkgb2YgdGhlIGRvY3VtZW50YXRpb24w
+IBcNMjYxMTIyMDAyNzMxWhgPMjEyNjEwMjkwMDI3MzFaMC4xLDAqBgNVBAMMI0Zh
+a2UgYXV0aG9yaXR5IG9mIHRoZSBkb2N1bWVudGF0aW9uMFkwEwYHKoZIzj0CAQYI
+KoZIzj0DAQcDQgAEio2Yc0DHMkOvpi3EgRzq0eAuT0l9apdO9o6PEpMjmG6SgiaP
+prWSIVsf6kZIJ1pO5LY+L811FLMfZRkBU83F06NTMFEwHQYDVR0OBBYEFDPHa+mu
+UqDiEDfgGxruPkcg/eCFMB8GA1UdIwQYMBaAFDPHa+muUqDiEDfgGxruPkcg/eCF
+MA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIhAIR1BfiMjant+OtF
+kNE+LcYNUvJIOAX63CapzCH3OZbJAiBI2BBsdXpRZlzV6YGcq3h8tuXkMhgRtapE
+/tUadSTosQ==
+-----END CERTIFICATE-----
 ";
 const JWKS: &str = r#"{"keys": [{"kty": "EC", "crv": "P-256", "kid": "one",
   "x": "pJoraIIG2rCT63UaqICoJ3m7dKaZ3EkNnjU3yFJD3dA", "y": "-hlwLbzy-X5JFCeU2y7qAhjPD1uxU7ZO9wrK2l_xVVA"}]}"#;

@@ -13,6 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["app"],
     &["http", "admin", "reload"],
     &["runtime", "client"],
+    &["limits"],
     &["roster"],
     &["remote"],
     &["config", "observe"],

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
+use chat_signer::authn::Presented;
 use chat_signer::config;
 use chat_signer::crypto::{base64url, mac::HmacSha256};
 use chat_signer::engine::{Engine, Verdict};
@@ -125,7 +126,7 @@ impl Bench {
         engine.policy = Policy::new(with_entries(engine.policy.document().clone(), register));
         let headers = authorization(&settings.demo_caller.expect("it has a demonstration caller").secret);
         let (app, _) = case.app_and_operation();
-        let caller = engine.authenticators.identify(&headers, app, NOW).expect("the token holds");
+        let caller = engine.authenticators.identify(&Presented::only(&headers), app, NOW).expect("the token holds");
         let bench = Bench { engine, case, caller, headers };
         assert!(bench.answer(bench.request()).outcome.is_ok(), "the request is allowed");
         bench
@@ -134,7 +135,7 @@ impl Bench {
     /// Stage 1: who is calling.
     pub fn authenticate(&self) -> Caller {
         let (app, _) = self.case.app_and_operation();
-        self.engine.authenticators.identify(&self.headers, app, NOW).expect("the token holds")
+        self.engine.authenticators.identify(&Presented::only(&self.headers), app, NOW).expect("the token holds")
     }
 
     /// Stage 2: what is asked.

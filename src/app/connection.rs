@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::paced::Paced;
+use crate::authn::Peer;
 
 /// What answers are made of.
 pub(super) type Body = Full<Bytes>;
@@ -40,16 +41,21 @@ const LINGER: Duration = Duration::from_secs(1);
 /// hyper's own time-out for headers starts only after it knows the version, and not at all in HTTP/2; a client that just sits
 /// there, or doesn't read, would stay for ever. This one is for the connection as a whole: within `patience` there must be a first
 /// whole header, and then a further one every [`KEEP_ALIVE`]. [`Paced`] sees to what comes or goes too slowly meanwhile.
-pub(super) async fn serve<I, H, F>(io: I, mut stop: watch::Receiver<()>, patience: Duration, handler: H)
-where
+pub(super) async fn serve<I, H, F>(
+    io: I,
+    peer: Arc<Peer>,
+    mut stop: watch::Receiver<()>,
+    patience: Duration,
+    handler: H,
+) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    H: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+    H: Fn(Arc<Peer>, Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let pulse = Arc::new(Pulse::default());
     let builder = builder();
     let io = TokioIo::new(Paced::new(io, Arc::clone(&pulse), patience));
-    let mut connection = pin!(builder.serve_connection(io, counted(handler, Arc::clone(&pulse))));
+    let mut connection = pin!(builder.serve_connection(io, counted(handler, peer, Arc::clone(&pulse))));
     let mut timer = pin!(sleep(patience));
     let (mut ending, mut seen) = (false, 0);
     loop {
@@ -82,15 +88,16 @@ fn builder() -> Builder<TokioExecutor> {
 /// The handler as hyper wants it, with its requests counted.
 fn counted<H, F>(
     handler: H,
+    peer: Arc<Peer>,
     pulse: Arc<Pulse>,
 ) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
 where
-    H: Fn(Request<Incoming>) -> F,
+    H: Fn(Arc<Peer>, Request<Incoming>) -> F,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     service_fn(move |request| {
         let beat = Beat::new(&pulse, request.version());
-        let answer = handler(request);
+        let answer = handler(Arc::clone(&peer), request);
         async move {
             let answer = answer.await;
             drop(beat);
@@ -161,8 +168,9 @@ mod tests {
     async fn until_end(begun: &[u8]) -> (String, Duration) {
         let (mut client, server) = duplex(1 << 16);
         let (_go_on, stop) = watch::channel(());
-        let handler = |_| std::future::ready(Response::new(Full::from("answer")));
-        tokio::spawn(serve(server, stop, PATIENCE, handler));
+        let handler = |_, _| std::future::ready(Response::new(Full::from("answer")));
+        let peer = Arc::new(Peer::unix(None));
+        tokio::spawn(serve(server, peer, stop, PATIENCE, handler));
         client.write_all(begun).await.unwrap();
         let (start, mut answer) = (Instant::now(), Vec::new());
         client.read_to_end(&mut answer).await.unwrap();
@@ -188,8 +196,8 @@ mod tests {
     async fn after_further(begun: &[u8], further: &[u8]) -> Duration {
         let (mut client, server) = duplex(1 << 16);
         let (_go_on, stop) = watch::channel(());
-        let handler = |_| std::future::ready(Response::new(Full::from("answer")));
-        tokio::spawn(serve(server, stop, PATIENCE, handler));
+        let handler = |_, _| std::future::ready(Response::new(Full::from("answer")));
+        tokio::spawn(serve(server, Arc::new(Peer::unix(None)), stop, PATIENCE, handler));
         client.write_all(begun).await.unwrap();
         let mut answer = Vec::new();
         while !answer.ends_with(b"answer") {
@@ -224,8 +232,8 @@ mod tests {
     async fn an_answer_that_is_not_taken_is_not_kept_for_long() {
         let (mut client, server) = duplex(64);
         let (_go_on, stop) = watch::channel(());
-        let handler = |_| std::future::ready(Response::new(Full::from("long".repeat(1000))));
-        let serving = tokio::spawn(serve(server, stop, PATIENCE, handler));
+        let handler = |_, _| std::future::ready(Response::new(Full::from("long".repeat(1000))));
+        let serving = tokio::spawn(serve(server, Arc::new(Peer::unix(None)), stop, PATIENCE, handler));
         client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
         let start = Instant::now();
         // Taking a little now and then doesn't help.
@@ -241,8 +249,8 @@ mod tests {
     async fn few_requests_may_be_in_progress_at_once() {
         let (mut client, server) = duplex(1 << 16);
         let (_go_on, stop) = watch::channel(());
-        let handler = |_| std::future::ready(Response::new(Full::from("answer")));
-        tokio::spawn(serve(server, stop, PATIENCE, handler));
+        let handler = |_, _| std::future::ready(Response::new(Full::from("answer")));
+        tokio::spawn(serve(server, Arc::new(Peer::unix(None)), stop, PATIENCE, handler));
         client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
         let mut frame = vec![0; 9];
         client.read_exact(&mut frame).await.unwrap();

@@ -1,56 +1,107 @@
 //! A listener: accepts connections, and knows when the last one has ended.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::NoStart;
 use super::connection::{self, Body};
+use super::unix;
+use crate::authn::Peer;
+use crate::config::Listen;
+use crate::limits::Cap;
 
 /// How long accepting rests when the system has no more to give: file descriptors, say.
 const REST: Duration = Duration::from_millis(100);
 
 /// A listener that is bound.
 pub(super) struct Bound {
-    listener: TcpListener,
-    address: SocketAddr,
+    socket: Socket,
+    address: Address,
+}
+
+enum Socket {
+    Tcp(TcpListener),
+    Unix(unix::Socket),
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// Where a listener is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// At an address.
+    Tcp(SocketAddr),
+    /// At this Unix socket.
+    Unix(PathBuf),
 }
 
 /// A listener that serves.
 pub(super) struct Listener {
-    pub(super) address: SocketAddr,
+    pub(super) address: Address,
     accepting: JoinHandle<()>,
     /// Each connection holds a receiver to its end: a change tells it to wind up, and without receivers all have.
     stop: watch::Sender<()>,
 }
 
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(address) => write!(f, "http://{address}"),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
 impl Bound {
-    /// Binds `address`, which the setting `name` gives.
-    pub(super) async fn new(name: &'static str, address: SocketAddr) -> Result<Bound, NoStart> {
-        let failed = |error| NoStart::Bind { listener: name, address, error };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        Ok(Bound { listener, address })
+    /// Binds what the setting `name` says.
+    pub(super) async fn new(name: &'static str, listen: &Listen) -> Result<Bound, NoStart> {
+        let bound = match listen {
+            Listen::Tcp(address) => Bound::tcp(*address).await,
+            Listen::Unix { path, mode } => Bound::unix(path, *mode),
+        };
+        bound.map_err(|error| NoStart::Bind { listener: name, address: listen.to_string(), error })
     }
 
-    /// Serves each request with `handler`. A connection has `patience` for its first request's header.
-    pub(super) fn serve<H, F>(self, patience: Duration, handler: H) -> Listener
+    async fn tcp(address: SocketAddr) -> io::Result<Bound> {
+        let listener = TcpListener::bind(address).await?;
+        Ok(Bound { address: Address::Tcp(listener.local_addr()?), socket: Socket::Tcp(listener) })
+    }
+
+    fn unix(path: &Path, mode: u32) -> io::Result<Bound> {
+        let socket = unix::Socket::bind(path, mode)?;
+        Ok(Bound { socket: Socket::Unix(socket), address: Address::Unix(path.to_owned()) })
+    }
+
+    /// Serves each request with `handler`. A connection has `patience` for its first request's header. One that finds no room under
+    /// the cap is closed at once.
+    pub(super) fn serve<H, F>(self, cap: Arc<Cap>, patience: Duration, handler: H) -> Listener
     where
-        H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        H: Fn(Arc<Peer>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
-        let Bound { listener, address } = self;
+        let Bound { socket, address } = self;
         let (stop, stopped) = watch::channel(());
         let accepting = tokio::spawn(async move {
             loop {
-                let stream = accept(&listener).await;
-                tokio::spawn(connection::serve(stream, stopped.clone(), patience, handler.clone()));
+                let (stream, peer) = socket.next().await;
+                match stream {
+                    Stream::Tcp(stream) => begin(stream, peer, &cap, &stopped, patience, &handler),
+                    Stream::Unix(stream) => begin(stream, peer, &cap, &stopped, patience, &handler),
+                }
             }
         });
         Listener { address, accepting, stop }
@@ -72,19 +123,47 @@ impl Listener {
     }
 }
 
-/// The next connection. One that can't be accepted is no reason to stop.
-async fn accept(listener: &TcpListener) -> TcpStream {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
+/// Serves a connection in a task of its own, if there is room for one more.
+fn begin<I, H, F>(stream: I, peer: Peer, cap: &Cap, stop: &watch::Receiver<()>, patience: Duration, handler: &H)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Fn(Arc<Peer>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let Some(slot) = cap.take() else { return };
+    let serving = connection::serve(stream, Arc::new(peer), stop.clone(), patience, handler.clone());
+    tokio::spawn(async move {
+        serving.await;
+        drop(slot);
+    });
+}
+
+impl Socket {
+    /// The next connection. One that can't be accepted is no reason to stop.
+    async fn next(&self) -> (Stream, Peer) {
+        loop {
+            match self.accept().await {
+                Ok(accepted) => return accepted,
+                Err(error) if is_the_clients(&error) => {}
+                Err(error) => {
+                    tracing::warn!("a connection can't be accepted: {error}");
+                    tokio::time::sleep(REST).await;
+                }
+            }
+        }
+    }
+
+    async fn accept(&self) -> io::Result<(Stream, Peer)> {
+        match self {
+            Socket::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
                 // Answers are small and whole: there is nothing to wait for. A failure is the client's hang-up.
                 let _ = stream.set_nodelay(true);
-                return stream;
+                Ok((Stream::Tcp(stream), Peer::at(address.ip())))
             }
-            Err(error) if is_the_clients(&error) => {}
-            Err(error) => {
-                tracing::warn!("a connection can't be accepted: {error}");
-                tokio::time::sleep(REST).await;
+            Socket::Unix(socket) => {
+                let (stream, peer) = socket.accept().await?;
+                Ok((Stream::Unix(stream), peer))
             }
         }
     }

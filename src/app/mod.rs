@@ -1,11 +1,12 @@
 //! The running program: its listeners, from binding to the last connection's end.
 
 mod connection;
+mod files;
 mod listener;
 mod paced;
+mod unix;
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +14,17 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
-use crate::config::{AuditTo, Settings};
+use crate::config::{AuditTo, Listen, Settings};
+use crate::limits::Cap;
 use crate::observe::audit::Audit;
+use crate::remote::{self, Remote};
 use crate::runtime::Runtime;
 use crate::{admin, http};
+pub use listener::Address;
 use listener::{Bound, Listener};
+
+/// How many connections the admin listener has at most.
+const PROBES: usize = 256;
 
 /// Why the program did not start.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +35,7 @@ pub enum NoStart {
         /// `server.listen` or `admin.listen`.
         listener: &'static str,
         /// Where it was to listen.
-        address: SocketAddr,
+        address: String,
         /// What the system says.
         error: io::Error,
     },
@@ -40,6 +47,9 @@ pub enum NoStart {
         /// What the system says.
         error: io::Error,
     },
+    /// Other servers can't be asked.
+    #[error(transparent)]
+    Remote(#[from] remote::NoRemote),
     /// The process can't be told to stop.
     #[error("signals can't be received: {0}")]
     Signals(io::Error),
@@ -73,20 +83,28 @@ impl App {
         // First, while a signal still ends the process: opening a file can take long where it lies on a network.
         let audit = open(&settings.audit)?;
         let stop = Stop::new().map_err(NoStart::Signals)?;
-        let main = Bound::new("server.listen", settings.server.listen).await?;
-        let admin = Bound::new("admin.listen", settings.admin).await?;
+        let main = Bound::new("server.listen", &settings.server.listen).await?;
+        let admin = Bound::new("admin.listen", &Listen::Tcp(settings.admin)).await?;
+        files::allow(settings.limits.connections);
         let (pause, grace, patience) =
             (settings.shutdown.pause, settings.shutdown.grace, settings.server.request_timeout);
-        let runtime = Arc::new(Runtime::new(settings, audit));
+        let remote = Remote::start(&settings.engine.authenticators)?;
+        let runtime = Arc::new(Runtime::new(settings, audit, remote));
         let (for_main, for_admin) = (Arc::clone(&runtime), Arc::clone(&runtime));
-        let main = main.serve(patience, move |request| http::serve(Arc::clone(&for_main), request));
-        let admin = admin.serve(patience, move |request| std::future::ready(admin::serve(&for_admin, &request)));
+        let main = main.serve(Arc::clone(&runtime.limits.connections), patience, move |peer, request| {
+            http::serve(Arc::clone(&for_main), peer, request)
+        });
+        let admin = admin.serve(
+            Arc::new(Cap::new(PROBES, "probes beyond those that can be answered")),
+            patience,
+            move |_, request| std::future::ready(admin::serve(&for_admin, &request)),
+        );
         Ok(App { runtime, main, admin, stop, pause, grace })
     }
 
     /// Where it listens: the main address and the admin one.
-    pub fn addresses(&self) -> (SocketAddr, SocketAddr) {
-        (self.main.address, self.admin.address)
+    pub fn addresses(&self) -> (&Address, &Address) {
+        (&self.main.address, &self.admin.address)
     }
 
     /// Serves until the process is told to stop (SIGTERM or SIGINT), then winds up; a second signal cuts that short.

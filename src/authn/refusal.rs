@@ -9,12 +9,33 @@ pub struct Refusal {
     public: Cow<'static, str>,
     detail: Option<String>,
     authenticator: Option<Arc<str>>,
+    sort: Sort,
+}
+
+/// What is wrong with the credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sort {
+    Bad,
+    CrossSite,
+    Unavailable,
 }
 
 impl Refusal {
     /// What an honest caller needs to put it right. Goes to anyone, so it repeats nothing of the credential.
     pub(super) fn new(public: impl Into<Cow<'static, str>>) -> Refusal {
-        Refusal { public: public.into(), detail: None, authenticator: None }
+        Refusal { public: public.into(), detail: None, authenticator: None, sort: Sort::Bad }
+    }
+
+    /// The refusal of a caller who is known, for what the page of another site had the browser send.
+    pub(super) fn cross_site() -> Refusal {
+        let public =
+            "a page of an origin that is not listed may not use credentials that the browser or a proxy adds by itself";
+        Refusal { sort: Sort::CrossSite, ..Refusal::new(public) }
+    }
+
+    /// That nobody can tell at the moment whether the credential is good.
+    pub(super) fn unavailable(public: impl Into<Cow<'static, str>>) -> Refusal {
+        Refusal { sort: Sort::Unavailable, ..Refusal::new(public) }
     }
 
     /// What only the log should have besides. Text that came with the request goes through [`quoted`].
@@ -38,6 +59,16 @@ impl Refusal {
             Some(detail) => format!("{}: {detail}", self.public),
             None => self.public(),
         }
+    }
+
+    /// Whether the credential may hold, but does not count for this request: asking again with it won't help.
+    pub fn is_cross_site(&self) -> bool {
+        self.sort == Sort::CrossSite
+    }
+
+    /// Whether the same credential may turn out to be good later.
+    pub fn is_unavailable(&self) -> bool {
+        self.sort == Sort::Unavailable
     }
 
     /// The authenticator that refused, where it came so far.

@@ -4,7 +4,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use serde_json::Map;
 
-use crate::authn::{Authenticator, Jwt};
+use crate::authn::{Authenticator, Forwarded, Jwt, Presented};
 use crate::engine::Engine;
 use crate::model::{Caller, CallerKind, Ladder, Millis, Pattern, Role};
 
@@ -97,11 +97,16 @@ fn credible(by: &Authenticator, asked: Vec<(Pattern, Role)>, ladder: &Ladder) ->
 fn disbelief(by: &Authenticator, scope: &Pattern, role: Role, ladder: &Ladder) -> Option<String> {
     let (max, everywhere, scoped) = match by {
         Authenticator::Jwt(Jwt { max_role, roles, bindings, .. }) => (*max_role, roles.is_some(), bindings.is_some()),
-        Authenticator::ApiKey(_) => (None, false, false),
+        Authenticator::Forwarded(Forwarded { max_role, roles_header, .. }) => {
+            (*max_role, roles_header.is_some(), false)
+        }
+        Authenticator::Introspection(one) => (one.max_role, one.roles.is_some(), one.bindings.is_some()),
+        Authenticator::ApiKey(_) | Authenticator::Process(_) => (None, false, false),
     };
     match max {
         Some(max) if role > max => Some(format!("gives no role above {}", ladder.word(max))),
         Some(_) if scoped || everywhere && *scope == Pattern::Everything => None,
+        Some(_) if everywhere && matches!(by, Authenticator::Forwarded(_)) => Some("gives roles at * alone".to_owned()),
         Some(_) if everywhere => Some("has no `bindings`, so it gives roles at * alone".to_owned()),
         _ => Some("gives no roles".to_owned()),
     }
@@ -114,5 +119,8 @@ fn disbelief(by: &Authenticator, scope: &Pattern, role: Role, ladder: &Ladder) -
 pub(super) fn by_token(engine: &Engine, token: &str, app: &str, now: Millis) -> Result<Caller, String> {
     let value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| "the token holds more than ASCII")?;
     let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
-    engine.authenticators.identify(&headers, app, now).map_err(|refusal| refusal.log())
+    engine
+        .authenticators
+        .identify(&Presented::only(&headers), app, now)
+        .map_err(|unidentified| unidentified.into_refusal().log())
 }

@@ -56,7 +56,7 @@ async fn serve(settings: Settings) -> ExitCode {
         }
     };
     let (main, admin) = app.addresses();
-    tracing::info!("listening on http://{main} (admin http://{admin})");
+    tracing::info!("listening on {main} (admin {admin})");
     match app.run().await {
         End::Orderly => ExitCode::SUCCESS,
         End::Cut => {

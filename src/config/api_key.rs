@@ -1,60 +1,24 @@
 //! `[[authenticators]]` with `type = "api-key"`.
 
+use http::HeaderName;
+
 use super::authenticators::Callers;
 use super::demo;
-use super::later::header;
+use super::headers::{self, Use};
 use super::reader::{Item, Section, quoted};
 use crate::authn::{ApiKey, Common};
 use crate::model::check_identifier;
 
 /// Reads all but the keys that every authenticator has.
 pub(super) fn api_key(section: &mut Section<'_>, common: Option<Common>, callers: &mut Callers) -> Option<ApiKey> {
-    let header =
-        section.get("header").map_or(Some(http::HeaderName::from_static("x-api-key")), |item| key_header(&item));
+    let header = match section.get("header") {
+        Some(item) => headers::own(&item, Use::Key, callers),
+        None => headers::take(section.file, &section.span, HeaderName::from_static("x-api-key"), Use::Key, callers),
+    };
     let help = "list them: keys = [{ id = \"orders\", sha256 = \"…\" }]; `chat-signer hash-key` makes them";
     let items = section.need("keys", help).and_then(|item| item.list())?;
     let keys: Vec<_> = items.iter().map(|item| key(item, callers)).collect();
     Some(ApiKey { common: common?, header: header?, keys: keys.into_iter().collect::<Option<_>>()? })
-}
-
-/// A header that may hold an API key: one that nothing else is read from.
-fn key_header(item: &Item<'_>) -> Option<http::HeaderName> {
-    const TAKEN: [&str; 24] = [
-        "authorization",
-        "cache-control",
-        "connection",
-        "cookie",
-        "date",
-        "expect",
-        "forwarded",
-        "from",
-        "host",
-        "keep-alive",
-        "origin",
-        "pragma",
-        "proxy-authorization",
-        "proxy-connection",
-        "range",
-        "referer",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "user-agent",
-        "via",
-        "x-lc-session",
-        "x-request-id",
-    ];
-    const STARTS: [&str; 6] = ["accept", "access-control-", "content-", "if-", "sec-", "x-forwarded-"];
-    let name = header(item)?;
-    let taken = TAKEN.contains(&name.as_str()) || STARTS.iter().any(|start| name.as_str().starts_with(start));
-    if taken {
-        return item.refuse(
-            format!("can't be {}, which has a meaning of its own", quoted(name.as_str())),
-            "write \"x-api-key\"",
-        );
-    }
-    Some(name)
 }
 
 fn key(item: &Item<'_>, callers: &mut Callers) -> Option<(String, [u8; 32])> {

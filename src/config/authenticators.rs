@@ -3,13 +3,17 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use http::HeaderName;
+
 use super::demo::DemoCaller;
+use super::headers::Use;
 use super::reader::{Section, quoted};
 use super::secret::Vault;
-use super::{api_key, jwt, later};
+use super::{api_key, forwarded, introspection, jwt, later, peer};
 use crate::authn::{Authenticator, Common};
 use crate::model::{CallerKind, Ladder};
 use crate::secret::Secret;
+use crate::vendor::App;
 
 /// The configured authenticators.
 #[derive(Default)]
@@ -31,6 +35,8 @@ pub(super) struct Callers {
     pub(super) key_hashes: HashSet<[u8; 32]>,
     /// What is signed with: the apps' keys and the shared secrets, and whose each is.
     pub(super) secrets: Vec<(Secret, String)>,
+    /// The headers that are read for keys, callers or roles.
+    pub(super) headers: Vec<(HeaderName, Use)>,
 }
 
 /// What authenticators may refer to.
@@ -39,8 +45,12 @@ pub(super) struct Context<'c> {
     pub(super) apps: &'c [String],
     /// Those of them at LeanCloud.
     pub(super) leancloud: &'c [String],
+    /// The apps without a mistake.
+    pub(super) ready: &'c [App],
     /// The policy's roles; none if the policy couldn't be read.
     pub(super) ladder: &'c Ladder,
+    /// Whether callers are served on a Unix socket.
+    pub(super) unix: bool,
     pub(super) vault: &'c mut Vault,
 }
 
@@ -48,17 +58,21 @@ pub(super) struct Context<'c> {
 enum Type {
     Jwt,
     ApiKey,
+    Forwarded,
+    Introspection,
+    LeanCloudSession,
+    Peer,
     Later(&'static str),
 }
 
 const TYPES: [(&str, Type); 7] = [
     ("jwt", Type::Jwt),
     ("api-key", Type::ApiKey),
-    ("forwarded", Type::Later("forwarded")),
-    ("introspection", Type::Later("introspection")),
-    ("leancloud-session", Type::Later("leancloud-session")),
+    ("forwarded", Type::Forwarded),
+    ("introspection", Type::Introspection),
+    ("leancloud-session", Type::LeanCloudSession),
     ("mtls", Type::Later("mtls")),
-    ("peer", Type::Later("peer")),
+    ("peer", Type::Peer),
 ];
 
 /// Reads every authenticator. `keys` are those of the apps, and whose each is.
@@ -88,8 +102,16 @@ fn authenticator(mut section: Section<'_>, callers: &mut Callers, context: &mut 
     let made = match kind {
         Type::Jwt => jwt::jwt(&mut section, common, callers, context).map(Authenticator::Jwt),
         Type::ApiKey => api_key::api_key(&mut section, common, callers).map(Authenticator::ApiKey),
+        Type::Forwarded => forwarded::forwarded(&mut section, common, callers, context).map(Authenticator::Forwarded),
+        Type::Introspection => {
+            introspection::introspection(&mut section, common, callers, context).map(Authenticator::Introspection)
+        }
+        Type::LeanCloudSession => {
+            introspection::leancloud_session(&mut section, common, callers, context).map(Authenticator::Introspection)
+        }
+        Type::Peer => peer::peer(&mut section, common, context.unix).map(Authenticator::Process),
         Type::Later(word) => {
-            later::authenticator(&mut section, word, context.vault, context.leancloud);
+            later::mtls(&mut section);
             later::refuse(section.file, &kind_item.span, &format!("type = \"{word}\""));
             None
         }

@@ -1,11 +1,10 @@
 //! The demonstration's secrets. They are public, so they are known here by value: a configuration that trusts them is a demonstration,
 //! and must not be anything else.
 
-use std::net::SocketAddr;
-
 use super::authenticators::Callers;
 use super::file::{File, Span};
 use super::secret::Vault;
+use super::signer::Listen;
 use crate::authn::{Algorithm, Jwt};
 use crate::secret::Secret;
 
@@ -71,7 +70,7 @@ impl DemoCaller {
 
 /// Keeps a demonstration from being anything else: whoever trusts the demonstration's callers trusts everyone, so nothing real may be
 /// signed with, and nobody but this machine may ask.
-pub(super) fn guard(file: &File<'_>, vault: &Vault, callers: &Callers, listen: SocketAddr, place: &Span) {
+pub(super) fn guard(file: &File<'_>, vault: &Vault, callers: &Callers, listen: &Listen, place: &Span) {
     let Some(public) = callers.public() else {
         return warn(file, vault);
     };
@@ -81,7 +80,7 @@ pub(super) fn guard(file: &File<'_>, vault: &Vault, callers: &Callers, listen: S
         let help = "that is public, so anyone could have things signed: put one of your own in its place too";
         file.mistake(&real.key, message, help);
     }
-    if !listen.ip().is_loopback() {
+    if !matches!(listen, Listen::Tcp(address) if address.ip().is_loopback()) {
         let message = format!("the demonstration can't listen on {listen}: everyone knows its {public}");
         let help = "write listen = \"127.0.0.1:7480\", or let callers prove who they are with a secret of your own";
         file.mistake(place, message, help);

@@ -3,10 +3,11 @@
 use super::authenticators::{Callers, Context};
 use super::demo::{self, DemoCaller};
 use super::file::Span;
-use super::later::{self, claim_name};
+use super::key_set::{Fetching, Owner};
+use super::later::claim_name;
 use super::reader::{Item, Section, quoted, unread};
 use super::secret::Vault;
-use crate::authn::{ALGORITHMS, Algorithm, Common, Jwt, Keys, is_symmetric};
+use crate::authn::{ALGORITHMS, Algorithm, Common, Jwt, KeySource, Keys, is_symmetric};
 use crate::model::{Ladder, Role};
 use crate::secret::Secret;
 
@@ -27,14 +28,15 @@ pub(super) fn jwt(
     let audience = audience.and_then(|item| item.texts());
     let algorithms = algorithms(section);
     let mut shared = None;
-    let keys = keys(section, algorithms.as_deref(), context.vault, &mut shared);
+    let owner = Owner { common: common.as_ref(), issuer: issuer.as_deref(), algorithms: algorithms.as_deref() };
+    let keys = keys(section, owner, context.vault, &mut shared);
     let (place, secrets) = shared.unwrap_or_default();
     own_secrets(section, &place, &secrets, common.as_ref(), callers);
     let subject = section.get("subject").map_or(Some("sub".to_owned()), |item| claim_name(&item));
-    let subject_prefix = subject_prefix(section, common.as_ref(), callers);
+    let subject_prefix = subject_prefix(section, common.as_ref(), callers, "this issuer and that of");
     let roles = section.get("roles");
     let bindings = section.get("bindings");
-    let max_role = max_role(section, context.ladder, roles.as_ref().or(bindings.as_ref()));
+    let max_role = max_role(section, context.ladder, roles.as_ref().or(bindings.as_ref()), "these tokens");
     let [roles, bindings] = [roles, bindings].map(|item| item.and_then(|item| claim_name(&item)));
     let leeway = section.get("leeway").and_then(|item| item.duration("0s", "5m"));
 
@@ -83,18 +85,20 @@ fn algorithms(section: &mut Section<'_>) -> Option<Vec<Algorithm>> {
 /// Reads the one source of keys, which stands in `jwks = { … }` or beside it.
 fn keys(
     section: &mut Section<'_>,
-    algorithms: Option<&[Algorithm]>,
+    owner: Owner<'_>,
     vault: &mut Vault,
     shared_secrets: &mut Option<Shared>,
-) -> Option<Keys> {
+) -> Option<KeySource> {
     let mut sources: Vec<_> =
         ["secret", "public_key", "discovery"].into_iter().filter_map(|key| section.get(key)).collect();
+    let mut fetching = Fetching::default();
     if let Some(mut jwks) = section.section("jwks") {
         let inside = ["file", "url", "secret", "public_key", "discovery"];
         sources.extend(inside.into_iter().filter_map(|key| jwks.get(key)));
+        fetching = Fetching::read(&mut jwks, vault);
         jwks.finish();
     }
-    let help = "write secret = { env = \"NAME\" }, public_key = \"key.pem\" or jwks = { file = \"jwks.json\" }";
+    let help = "write secret = { env = \"NAME\" }, public_key = \"key.pem\" or jwks = { url = \"https://…\" }";
     if sources.is_empty() {
         section.file.missing(&section.span, format!("{} has no keys to verify tokens with", section.title), help);
     }
@@ -102,30 +106,28 @@ fn keys(
         let message = format!("`{}` is a second source of keys", extra.name);
         extra.file.mistake(&extra.key, message, "leave one: one authenticator has one source of keys");
     }
-    let mut keys: Vec<_> = sources.iter().map(|item| source(item, algorithms, vault, shared_secrets)).collect();
+    if !sources.iter().any(|item| matches!(item.name, "url" | "discovery")) {
+        fetching.refuse();
+    }
+    let read = |item: &Item<'_>| source(item, owner, &fetching, vault, shared_secrets);
+    let mut keys: Vec<_> = sources.iter().map(read).collect();
     keys.pop().flatten()
 }
 
-fn source(
-    item: &Item<'_>,
-    algorithms: Option<&[Algorithm]>,
+fn source<'a>(
+    item: &Item<'a>,
+    owner: Owner<'_>,
+    fetching: &Fetching<'a>,
     vault: &mut Vault,
     shared_secrets: &mut Option<Shared>,
-) -> Option<Keys> {
+) -> Option<KeySource> {
+    let algorithms = owner.algorithms;
     match item.name {
-        "secret" => shared(item, algorithms, vault, shared_secrets),
-        "public_key" => public(item, algorithms, vault, Keys::pem),
-        "file" => public(item, algorithms, vault, Keys::jwks),
-        "url" => {
-            later::url(item)?;
-            later::refuse(item.file, &item.key, "a key set by `url`");
-            None
-        }
-        _ if item.boolean()? => {
-            later::refuse(item.file, &item.key, "`discovery`");
-            None
-        }
-        _ => item.refuse("can only be true", "leave it out"),
+        "secret" => shared(item, algorithms, vault, shared_secrets).map(KeySource::Fixed),
+        "public_key" => public(item, algorithms, vault, Keys::pem).map(KeySource::Fixed),
+        "file" => public(item, algorithms, vault, Keys::jwks).map(KeySource::Fixed),
+        "url" => fetching.by_url(item, owner),
+        _ => fetching.by_discovery(item, owner),
     }
 }
 
@@ -199,14 +201,19 @@ fn public(
     }
 }
 
-/// What stands before every subject. Two issuers with one prefix can speak for the same callers.
-fn subject_prefix(section: &mut Section<'_>, common: Option<&Common>, callers: &mut Callers) -> Option<String> {
+/// What stands before every subject. Two issuers or proxies with one prefix can speak for the same callers.
+pub(super) fn subject_prefix(
+    section: &mut Section<'_>,
+    common: Option<&Common>,
+    callers: &mut Callers,
+    who: &str,
+) -> Option<String> {
     let item = section.get("subject_prefix");
     let place = item.as_ref().map_or(section.span.clone(), |item| item.span.clone());
     let prefix = item.map_or(Some(""), |item| prefix(&item))?;
     let Common { name, kind, .. } = common?;
     if let Some((.., other)) = callers.prefixes.iter().find(|(of, known, _)| of == kind && known == prefix) {
-        let message = format!("this issuer and that of {} can speak for the same {}s", quoted(other), kind.as_str());
+        let message = format!("{who} {} can speak for the same {}s", quoted(other), kind.as_str());
         let help = "if that isn't meant, tell them apart: subject_prefix = \"partner/\"";
         section.file.warning(&place, message, help);
     }
@@ -225,12 +232,17 @@ fn prefix<'a>(item: &Item<'a>) -> Option<&'a str> {
     Some(text)
 }
 
-/// The strongest role that these callers' tokens can give.
-fn max_role(section: &mut Section<'_>, ladder: &Ladder, roles: Option<&Item<'_>>) -> Option<Role> {
+/// The strongest role that the callers' tokens or headers can give.
+pub(super) fn max_role(
+    section: &mut Section<'_>,
+    ladder: &Ladder,
+    roles: Option<&Item<'_>>,
+    what: &str,
+) -> Option<Role> {
     let Some(item) = section.get("max_role") else {
         if let Some(roles) = roles {
             let message = format!("`{}` counts for nothing without `max_role`", roles.name);
-            let help = "add max_role = \"…\", the strongest role that these tokens may give";
+            let help = format!("add max_role = \"…\", the strongest role that {what} may give");
             section.file.warning(&roles.key, message, help);
         }
         return None;

@@ -9,11 +9,18 @@ mod apps;
 mod authenticators;
 mod cases;
 mod demo;
+mod endpoint;
 mod entries;
 mod file;
+mod forwarded;
+mod headers;
+mod introspection;
 mod jwt;
+mod key_set;
 mod keys;
 mod later;
+mod limits;
+mod peer;
 mod policy;
 mod reader;
 mod report;
@@ -31,8 +38,9 @@ use toml::de::DeTable;
 pub use cases::{Case, Subject, cases};
 pub use demo::DemoCaller;
 pub use keys::keys;
+pub use limits::Limits;
 pub use report::{Problem, Report, Severity};
-pub use signer::{AuditTo, Cors, Server, Shutdown};
+pub use signer::{AuditTo, Cors, Listen, Server, Shutdown};
 pub use value::duration;
 
 use crate::authn::Authenticators;
@@ -62,6 +70,8 @@ pub struct Settings {
     pub server: Server,
     /// Where probes and metrics are served.
     pub admin: SocketAddr,
+    /// What keeps abuse cheap.
+    pub limits: Limits,
     /// Where the audit log goes.
     pub audit: AuditTo,
     /// How the program ends.
@@ -141,15 +151,22 @@ fn settings(
     let ladder = policy_root.as_mut().map(policy::ladder).unwrap_or_default();
     let mut apps = apps::apps(&mut root, &mut vault);
     let leancloud = apps.leancloud();
+    let (server, admin, place) = signer::listeners(&mut root, dir, &leancloud);
     let keys = std::mem::take(&mut apps.keys);
-    let context =
-        authenticators::Context { apps: &apps.names, leancloud: &leancloud, ladder: &ladder, vault: &mut vault };
+    let context = authenticators::Context {
+        apps: &apps.names,
+        leancloud: &leancloud,
+        ready: &apps.ready,
+        ladder: &ladder,
+        unix: matches!(server.listen, Listen::Unix { .. }),
+        vault: &mut vault,
+    };
     let callers = authenticators::authenticators(&mut root, keys, context);
-    let (server, admin, place) = signer::listeners(&mut root, &leancloud);
+    let limits = limits::limits(&mut root, &server.listen);
     let audit = signer::audit(&mut root, dir, policy_root.as_ref().map(|root| root.file.name.as_str()));
     let shutdown = signer::shutdown(&mut root);
     later::sections(&mut root, &mut vault);
-    demo::guard(root.file, &vault, &callers, server.listen, &place);
+    demo::guard(root.file, &vault, &callers, &server.listen, &place);
     root.finish();
 
     let known = Names { ladder: &ladder, apps: &apps.names, authenticators: &callers.names };
@@ -157,7 +174,7 @@ fn settings(
     let demonstration = callers.public().is_some();
     let authenticators = Authenticators::new(callers.authenticators);
     let engine = Engine { apps: apps.ready, authenticators, policy: Policy::new(document) };
-    Some(Settings { engine, server, admin, audit, shutdown, demonstration, demo_caller: callers.demo })
+    Some(Settings { engine, server, admin, limits, audit, shutdown, demonstration, demo_caller: callers.demo })
 }
 
 /// Reads the policy. Where it has no mistake and all vendors are known, also warns of what can't be meant.

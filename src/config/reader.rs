@@ -1,5 +1,6 @@
 //! Reads tables key by key: each accessor notes what is wrong with a value, and at the end a section notes the keys nobody asked for.
 
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -182,7 +183,7 @@ impl<'a> Item<'a> {
     }
 
     /// A rate, in events a second.
-    pub(super) fn rate(&self) -> Option<u32> {
+    pub(super) fn rate(&self) -> Option<NonZeroU32> {
         let rate = value::rate(self.text()?);
         rate.or_else(|| self.refuse("is not a rate", "write how many a second may come, as in \"20/s\""))
     }

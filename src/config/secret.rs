@@ -11,6 +11,7 @@ use toml::de::DeValue;
 use super::demo;
 use super::file::Span;
 use super::reader::{Item, nearest, quoted, unread};
+use crate::authn::Bearer;
 use crate::environment;
 use crate::secret::Secret;
 
@@ -52,8 +53,27 @@ impl Vault {
         read.into_iter().collect()
     }
 
+    /// A token to show to others. One in a file is read again whenever it is shown; here it is only made sure that it is there.
+    pub(super) fn bearer(&mut self, item: &Item<'_>) -> Option<Bearer> {
+        let token = self.header_secret(item)?;
+        match reference(item)? {
+            Reference::Variable(_) => Some(Bearer::Fixed(token)),
+            Reference::File(path) => Some(Bearer::File(self.dir.join(path))),
+        }
+    }
+
+    /// One secret that is sent in a header.
+    pub(super) fn header_secret(&mut self, item: &Item<'_>) -> Option<Secret> {
+        let secret = self.secret(item)?;
+        if secret.expose().iter().all(u8::is_ascii_graphic) {
+            return Some(secret);
+        }
+        refuse(item, "can't be sent in a header: it has white space or more than ASCII", HELP)
+    }
+
     /// One secret.
-    fn secret(&mut self, item: &Item<'_>) -> Option<Secret> {
+    pub(super) fn secret(&mut self, item: &Item<'_>) -> Option<Secret> {
+        item.file.hide_if_guarded(&item.span);
         let bytes = match reference(item)? {
             Reference::Variable(name) => variable(item, name)?,
             Reference::File(path) => file(item, path, &self.dir.join(path))?,

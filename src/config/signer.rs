@@ -1,5 +1,6 @@
 //! `[server]`, `[admin]`, `[policy]`, `[audit]` and `[shutdown]` of `signer.toml`.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -15,13 +16,36 @@ use super::reader::{Item, Section, quoted};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// Where it listens.
-    pub listen: SocketAddr,
+    pub listen: Listen,
     /// The longest body it takes, in bytes.
     pub body_limit: usize,
     /// How long a body may take to arrive, and the header of a connection's first request.
     pub request_timeout: Duration,
     /// Which other origins' pages may ask, if any.
     pub cors: Option<Cors>,
+}
+
+/// Where callers are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// At an address.
+    Tcp(SocketAddr),
+    /// At a Unix socket.
+    Unix {
+        /// The socket's file.
+        path: PathBuf,
+        /// Who may connect: the file's permission bits.
+        mode: u32,
+    },
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listen::Tcp(address) => address.fmt(f),
+            Listen::Unix { path, .. } => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// Which other origins' pages may ask.
@@ -52,8 +76,8 @@ pub struct Shutdown {
 }
 
 /// Reads `[server]` and `[admin]`; also tells where the callers' address stands.
-pub(super) fn listeners(root: &mut Section<'_>, leancloud: &[String]) -> (Server, SocketAddr, Span) {
-    let (server, listen) = server(root, leancloud);
+pub(super) fn listeners(root: &mut Section<'_>, dir: &Path, leancloud: &[String]) -> (Server, SocketAddr, Span) {
+    let (server, listen) = server(root, dir, leancloud);
     let mut place = root.span.clone();
     let mut admin = SocketAddr::from(([127, 0, 0, 1], 7481));
     if let Some(mut section) = root.section("admin") {
@@ -63,7 +87,7 @@ pub(super) fn listeners(root: &mut Section<'_>, leancloud: &[String]) -> (Server
         }
         section.finish();
     }
-    if clash(server.listen, admin) {
+    if matches!(server.listen, Listen::Tcp(address) if clash(address, admin)) {
         let at = if place == THE_FILE { listen.clone() } else { place };
         root.file.mistake(&at, format!("callers and probes can't share {admin}"), "give [admin] a `listen` of its own");
     }
@@ -75,9 +99,9 @@ fn clash(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
 }
 
-fn server(root: &mut Section<'_>, leancloud: &[String]) -> (Server, Span) {
+fn server(root: &mut Section<'_>, dir: &Path, leancloud: &[String]) -> (Server, Span) {
     let mut server = Server {
-        listen: SocketAddr::from(([127, 0, 0, 1], 7480)),
+        listen: Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 7480))),
         body_limit: 64 << 10,
         request_timeout: Duration::from_secs(5),
         cors: None,
@@ -85,9 +109,10 @@ fn server(root: &mut Section<'_>, leancloud: &[String]) -> (Server, Span) {
     let Some(mut section) = root.section("server") else { return (server, root.span.clone()) };
     let mut place = section.span.clone();
     if let Some(item) = section.get("listen") {
-        server.listen = address(&item).unwrap_or(server.listen);
+        server.listen = listen(&item, dir).unwrap_or(server.listen);
         place = item.span.clone();
     }
+    socket_mode(&mut section, &mut server.listen);
     let limit = section.get("body_limit").and_then(|item| item.size(1 << 10..=1 << 20));
     server.body_limit = limit.unwrap_or(server.body_limit);
     let timeout = section.get("request_timeout").and_then(|item| item.duration("100ms", "5m"));
@@ -126,12 +151,35 @@ fn origin(item: &Item<'_>) -> Option<String> {
     }
 }
 
+/// Where callers are served: an address, or `unix:` and a path.
+fn listen(item: &Item<'_>, dir: &Path) -> Option<Listen> {
+    match item.filled()?.strip_prefix("unix:") {
+        Some("") => item.refuse("names no socket", "write its path: \"unix:/run/chat-signer.sock\""),
+        // Its owner alone may connect, until the file says otherwise.
+        Some(path) => Some(Listen::Unix { path: dir.join(path), mode: 0o600 }),
+        None => address(item).map(Listen::Tcp),
+    }
+}
+
+/// Who may connect to the Unix socket.
+fn socket_mode(section: &mut Section<'_>, listen: &mut Listen) {
+    let Some(item) = section.get("socket_mode") else { return };
+    let given = item.text().and_then(|text| {
+        let digits = (3..=4).contains(&text.len()) && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+        let bits = u32::from_str_radix(text, 8).ok().filter(|bits| digits && *bits <= 0o777);
+        bits.or_else(|| item.refuse("is no file mode", "write its octal digits in quotes, as in \"0660\""))
+    });
+    match listen {
+        Listen::Unix { mode, .. } => *mode = given.unwrap_or(*mode),
+        Listen::Tcp(_) => {
+            item.file.warning(&item.key, "`socket_mode` is for Unix sockets: it has no effect here", "leave it out");
+        }
+    }
+}
+
 /// An address to listen on.
 fn address(item: &Item<'_>) -> Option<SocketAddr> {
     let text = item.filled()?;
-    if let Some(path) = text.strip_prefix("unix:") {
-        return later::unix_socket(item, path);
-    }
     let parsed = text.parse().ok();
     parsed.or_else(|| {
         item.refuse(

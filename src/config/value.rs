@@ -1,5 +1,6 @@
 //! How durations, sizes and rates are written.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use jiff::civil::DateTime;
@@ -54,10 +55,10 @@ pub(super) fn show_size(bytes: usize) -> String {
 }
 
 /// `"20/s"`: a whole number, at least 1, a second.
-pub(super) fn rate(text: &str) -> Option<u32> {
+pub(super) fn rate(text: &str) -> Option<NonZeroU32> {
     let number = text.strip_suffix("/s")?;
     let plain = number.bytes().all(|byte| byte.is_ascii_digit());
-    number.parse().ok().filter(|rate| plain && *rate > 0)
+    number.parse().ok().filter(|_| plain)
 }
 
 /// The point in time that a local date and time and an offset (`Z` or `+08:00`) name. None before 1970.
@@ -127,7 +128,7 @@ mod tests {
 
     #[test]
     fn rates_are_by_the_second() {
-        assert_eq!(rate("20/s"), Some(20));
+        assert_eq!(rate("20/s").map(NonZeroU32::get), Some(20));
         for text in ["20", "0/s", "+20/s", "20/m", "/s", "1.5/s"] {
             assert_eq!(rate(text), None, "{text}");
         }

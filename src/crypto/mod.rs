@@ -4,12 +4,22 @@ pub mod mac;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use md5::Md5;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 /// SHA-256 (FIPS 180-4).
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
+}
+
+/// MD5 (RFC 1321) of these parts, one after the other. Broken as a hash: only for what others' protocols ask.
+pub fn md5(parts: &[&[u8]]) -> [u8; 16] {
+    let mut hash = Md5::new();
+    for part in parts {
+        hash.update(part);
+    }
+    hash.finalize().into()
 }
 
 /// Whether both are the same, found in a time that depends on their lengths alone.
@@ -56,6 +66,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn md5_of_the_standards_example() {
+        // RFC 1321, appendix A.5.
+        assert_eq!(hex(&md5(&[b"message ", b"digest"])), "f96b697d7cb7938d525a2f31aaf161d0");
+    }
 
     #[test]
     fn sha256_of_the_standards_example() {

@@ -3,7 +3,8 @@
 use hyper::body::Incoming;
 use hyper::{Method, Request};
 
-use super::{Answer, Code, Exchange, Failure, accept, body, guard, params, record, render};
+use super::{Answer, Code, Exchange, Failure, accept, body, cross_site, guard, params, record, render};
+use crate::authn::{Presented, Refusal, Unidentified};
 use crate::engine::Refused;
 use crate::model::Caller;
 use crate::random;
@@ -43,6 +44,7 @@ pub(super) async fn operation(
     guard::demonstration(exchange, request)?;
     guard::one_host(request)?;
     let caller = authenticate(exchange, route, request).await?;
+    exchange.runtime.limits.caller(&caller)?;
     let form = accept::choose(request.headers(), route.forms).ok_or_else(|| not_acceptable(route))?;
     let params =
         if is_query { params::from_query(request.uri().query())? } else { read(exchange, route, request).await? };
@@ -69,14 +71,28 @@ async fn authenticate(
     route: &Route<'_>,
     request: &Request<Incoming>,
 ) -> Result<Caller, Failure> {
-    let authenticators = &exchange.settings.engine.authenticators;
-    let refusal = match authenticators.identify(request.headers(), route.app.name(), exchange.now) {
+    let cross_site = cross_site::is(exchange, request);
+    let presented = Presented { headers: request.headers(), peer: exchange.peer, cross_site };
+    let refusal = match identify(exchange, &presented, route.app.name()).await {
         Ok(caller) => return Ok(caller),
         Err(refusal) => refusal,
     };
     let line = record::refusal(exchange, route.app, &refusal)?;
     exchange.runtime.audit.write(&line).await?;
     Err(Failure::from(&refusal))
+}
+
+/// Finds out who is calling: at once, or after what has to be looked up elsewhere, once.
+async fn identify(exchange: &Exchange<'_>, presented: &Presented<'_>, app: &str) -> Result<Caller, Refusal> {
+    let authenticators = &exchange.settings.engine.authenticators;
+    match authenticators.identify(presented, app, exchange.now) {
+        Ok(caller) => Ok(caller),
+        Err(Unidentified::Refused(refusal)) => Err(refusal),
+        Err(Unidentified::Unknown(lookup)) => {
+            let found = exchange.runtime.remote.look_up(lookup).await;
+            authenticators.identify_with(found, presented, app, exchange.now)
+        }
+    }
 }
 
 fn not_acceptable(route: &Route<'_>) -> Failure {

@@ -6,6 +6,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 
 use crate::authn::Refusal;
+use crate::limits::TooSoon;
 use crate::observe::audit::Unwritten;
 use crate::policy::{Cause, Denial};
 use crate::vendor::Invalid;
@@ -23,6 +24,8 @@ pub(super) enum Code {
     NotAcceptable,
     TooLarge,
     UnsupportedMediaType,
+    RateLimited,
+    Overloaded,
     Unavailable,
     Internal,
 }
@@ -40,6 +43,8 @@ impl Code {
             Code::NotAcceptable => "not_acceptable",
             Code::TooLarge => "too_large",
             Code::UnsupportedMediaType => "unsupported_media_type",
+            Code::RateLimited => "rate_limited",
+            Code::Overloaded => "overloaded",
             Code::Unavailable => "unavailable",
             Code::Internal => "internal",
         }
@@ -55,7 +60,8 @@ impl Code {
             Code::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Code::Overloaded | Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -73,6 +79,8 @@ pub(super) struct Failure {
     pub(super) more: Box<More>,
     /// The methods of the route, where it was another.
     pub(super) allow: Option<&'static str>,
+    /// For how many seconds not to ask again.
+    pub(super) retry_after: Option<u64>,
 }
 
 /// What a problem says beyond the members that all problems have.
@@ -99,7 +107,8 @@ impl Failure {
     /// A failure of this sort: what the caller is told, and what the log is told.
     pub(super) fn new(code: Code, detail: impl Into<Cow<'static, str>>, log: impl Into<Cow<'static, str>>) -> Failure {
         let (detail, log) = (detail.into(), log.into());
-        Failure { status: code.status(), code, detail, log, more: Box::default(), allow: None }
+        let retry_after = (code.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
+        Failure { status: code.status(), code, detail, log, more: Box::default(), allow: None, retry_after }
     }
 
     /// One whose message for the caller says all there is to say.
@@ -129,7 +138,21 @@ impl From<Invalid> for Failure {
 
 impl From<&Refusal> for Failure {
     fn from(refusal: &Refusal) -> Failure {
-        Failure::new(Code::Unauthenticated, refusal.public(), refusal.log())
+        let code = match refusal {
+            _ if refusal.is_cross_site() => Code::Denied,
+            _ if refusal.is_unavailable() => Code::Unavailable,
+            _ => Code::Unauthenticated,
+        };
+        Failure::new(code, refusal.public(), refusal.log())
+    }
+}
+
+impl From<TooSoon> for Failure {
+    fn from(TooSoon(wait): TooSoon) -> Failure {
+        let detail =
+            "There are too many requests from this address or caller. Ask again after the time in Retry-After.";
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Failure { retry_after: Some(seconds.max(1)), ..Failure::plain(Code::RateLimited, detail) }
     }
 }
 

@@ -1,12 +1,15 @@
 //! The signing interface over HTTP: routes, limits, and one renderer for each shape of error.
 
 mod accept;
+mod address;
 mod answer;
 mod body;
 mod catch;
 mod cors;
+mod cross_site;
 mod failure;
 mod guard;
+mod limit;
 mod params;
 mod record;
 mod render;
@@ -24,6 +27,7 @@ use hyper::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, X_CONTENT
 use hyper::{Request, Response};
 use tower::{Layer, ServiceExt};
 
+use crate::authn::Peer;
 use crate::clock;
 use crate::config::Settings;
 use crate::model::Millis;
@@ -42,17 +46,19 @@ struct Exchange<'a> {
     runtime: &'a Runtime,
     /// The settings that were in force when it came in; they hold to its end.
     settings: &'a Settings,
+    /// Who is at the other end.
+    peer: &'a Peer,
     id: &'a RequestId,
     began: Instant,
     now: Millis,
 }
 
 /// Answers a request to the main listener. Whatever happens, there is an answer.
-pub async fn serve(runtime: Arc<Runtime>, request: Request<Incoming>) -> Answer {
+pub async fn serve(runtime: Arc<Runtime>, peer: Arc<Peer>, request: Request<Incoming>) -> Answer {
     let settings = runtime.settings();
     let id = RequestId::of(request.headers());
-    let exchange =
-        Exchange { runtime: &runtime, settings: &settings, id: &id, began: Instant::now(), now: clock::now() };
+    let (began, now) = (Instant::now(), clock::now());
+    let exchange = Exchange { runtime: &runtime, settings: &settings, peer: &peer, id: &id, began, now };
     let mut answer = match catch::panics(pin!(cross_origin(&exchange, request))).await {
         Ok(answer) => answer,
         Err(_) => render::failure(&exchange, Shape::Problem, &Failure::internal("a panic, logged with its place")),

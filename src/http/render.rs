@@ -6,7 +6,7 @@ use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RE
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
-use super::failure::{Failure, More};
+use super::failure::{Code, Failure, More};
 use super::{Answer, Exchange};
 
 const X_ABLY_ERRORCODE: HeaderName = HeaderName::from_static("x-ably-errorcode");
@@ -37,10 +37,12 @@ pub(super) fn failure(exchange: &Exchange<'_>, shape: Shape, failure: &Failure) 
     let headers = answer.headers_mut();
     match failure.status {
         StatusCode::UNAUTHORIZED => headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
-        StatusCode::SERVICE_UNAVAILABLE => headers.insert(RETRY_AFTER, HeaderValue::from_static("1")),
         StatusCode::REQUEST_TIMEOUT => headers.insert(CONNECTION, HeaderValue::from_static("close")),
         _ => None,
     };
+    if let Some(seconds) = failure.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
     if let Some(methods) = failure.allow {
         headers.insert(ALLOW, HeaderValue::from_static(methods));
     }
@@ -50,6 +52,8 @@ pub(super) fn failure(exchange: &Exchange<'_>, shape: Shape, failure: &Failure) 
 fn log(exchange: &Exchange<'_>, failure: &Failure) {
     let (request_id, code, log) = (exchange.id.as_str(), failure.code.as_str(), &*failure.log);
     match failure.status.as_u16() {
+        // The limits' own count is in the log.
+        _ if failure.code == Code::Overloaded => tracing::debug!(request_id, code, "{log}"),
         500 => tracing::error!(request_id, code, "{log}"),
         501.. => tracing::warn!(request_id, code, "{log}"),
         _ => tracing::debug!(request_id, code, "{log}"),

@@ -5,7 +5,7 @@ use hyper::{Method, Request};
 
 use super::answer::{self, Form, Route};
 use super::render::{self, Shape};
-use super::{Answer, Code, Exchange, Failure, body};
+use super::{Answer, Code, Exchange, Failure, body, limit};
 use crate::model::Vendor;
 use crate::runtime::Probe;
 use crate::vendor::{self, App};
@@ -15,18 +15,25 @@ pub(super) async fn answer(exchange: &Exchange<'_>, mut request: Request<Incomin
     if let Some(probe) = Probe::at(request.uri().path()) {
         return probed(exchange, probe, request.method());
     }
-    let Some((app, name)) = below_v1(exchange, request.uri().path()) else {
-        let detail = "There is nothing at this path. Signatures and tokens are at /v1/{app}/{operation}.";
-        return render::failure(exchange, Shape::Problem, &Failure::plain(Code::NotFound, detail));
-    };
-    let result = match to(app, name) {
-        Some(route) => answer::operation(exchange, &route, &mut request).await,
-        None => Err(unknown_operation(app)),
-    };
+    let place = below_v1(exchange, request.uri().path()).map(|(app, name)| (app, to(app, name)));
+    let shape = place.as_ref().map_or(Shape::Problem, |(app, _)| shape(app));
+    let result = limited(exchange, place, &mut request).await;
     if result.is_err() {
         body::drain(request.into_body());
     }
-    result.unwrap_or_else(|failure| render::failure(exchange, shape(app), &failure))
+    result.unwrap_or_else(|failure| render::failure(exchange, shape, &failure))
+}
+
+/// Answers a request to this place, if the limits let it in.
+async fn limited(
+    exchange: &Exchange<'_>,
+    place: Option<(&App, Option<Route<'_>>)>,
+    request: &mut Request<Incoming>,
+) -> Result<Answer, Failure> {
+    let _slot = limit::enter(exchange, request.headers())?;
+    let (app, route) = place.ok_or_else(nowhere)?;
+    let route = route.ok_or_else(|| unknown_operation(app))?;
+    answer::operation(exchange, &route, request).await
 }
 
 fn below_v1<'a, 'p>(exchange: &Exchange<'a>, path: &'p str) -> Option<(&'a App, &'p str)> {
@@ -46,6 +53,11 @@ fn to<'a>(app: &'a App, name: &str) -> Option<Route<'a>> {
         _ => (false, false, &[("application/json", Form::Json)]),
     };
     Some(Route { app, operation: vendor::operation(app, name)?, gettable, takes_forms, forms })
+}
+
+fn nowhere() -> Failure {
+    let detail = "There is nothing at this path. Signatures and tokens are at /v1/{app}/{operation}.";
+    Failure::plain(Code::NotFound, detail)
 }
 
 fn unknown_operation(app: &App) -> Failure {

@@ -7,7 +7,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
@@ -24,7 +26,7 @@ pub const SERVICE_KEY: &str = "obviously-fake-service-key-for-tests";
 
 const CONFIGURATION: &str = r#"
 [server]
-listen = "127.0.0.1:0"
+listen = "{listen}"
 {server}
 
 [admin]
@@ -67,6 +69,8 @@ type = "api-key"
 caller = "service"
 header = "x-api-key"
 keys = [{ id = "orders", sha256 = "{service_hash}" }]
+
+{more}
 "#;
 
 const POLICY: &str = r#"
@@ -98,8 +102,12 @@ pub enum Log {
 
 /// How to start a server.
 pub struct Setup {
+    /// Where callers are served; a Unix socket's path is relative to the server's directory.
+    pub listen: String,
     /// Further lines for `[server]`.
     pub server: String,
+    /// Further sections.
+    pub more: String,
     /// Where the audit log goes.
     pub audit: Stdio,
     /// What becomes of the log once the server listens.
@@ -110,13 +118,23 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Setup {
-        Setup { server: String::new(), audit: Stdio::null(), log: Log::Read, arguments: &[] }
+        let (listen, audit) = ("127.0.0.1:0".to_owned(), Stdio::null());
+        Setup { listen, server: String::new(), more: String::new(), audit, log: Log::Read, arguments: &[] }
     }
 }
 
 impl Setup {
     pub fn server(lines: &str) -> Setup {
         Setup { server: lines.to_owned(), ..Setup::default() }
+    }
+
+    pub fn more(sections: &str) -> Setup {
+        Setup { more: sections.to_owned(), ..Setup::default() }
+    }
+
+    /// On a Unix socket.
+    pub fn unix(server: &str, sections: &str) -> Setup {
+        Setup { listen: "unix:s.sock".to_owned(), more: sections.to_owned(), ..Setup::server(server) }
     }
 
     pub fn audit(to: impl Into<Stdio>) -> Setup {
@@ -140,8 +158,11 @@ impl Server {
     }
 
     pub fn with(setup: Setup) -> Server {
-        let configuration =
-            CONFIGURATION.replace("{server}", &setup.server).replace("{service_hash}", &hash(SERVICE_KEY));
+        let configuration = CONFIGURATION
+            .replace("{listen}", &setup.listen)
+            .replace("{server}", &setup.server)
+            .replace("{service_hash}", &hash(SERVICE_KEY))
+            .replace("{more}", &setup.more);
         let files = [
             ("leancloud.secret", "fake-leancloud-master-key"),
             ("talkjs.secret", "fake-talkjs-secret-key-0123456789abcdef"),
@@ -179,12 +200,26 @@ impl Server {
     }
 
     pub fn connect(&self) -> Connection {
-        Connection::to(self.main)
+        if self.main.port() == 0 { Connection::unix(&self.socket()) } else { Connection::to(self.main) }
+    }
+
+    /// The Unix socket, where it has one.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.join("s.sock")
     }
 
     /// One request to the main listener on a connection of its own.
     pub fn ask(&self, request: &str) -> Answer {
         self.connect().ask(request)
+    }
+
+    /// A request that waits for its body, `{}`: the server says so.
+    pub fn in_progress(&self) -> Connection {
+        let mut connection = self.connect();
+        let wait = "content-length: 2\r\nexpect: 100-continue\r\n\r\n";
+        connection.send(&post("/v1/leancloud/login", "tom", "").replace("\r\n\r\n", &format!("\r\n{wait}")));
+        assert_eq!(connection.head().status, 100);
+        connection
     }
 
     /// A `GET` to the admin listener.
@@ -205,6 +240,13 @@ impl Server {
     pub fn limit_files(&self, bytes: Option<u64>) {
         let limit = Rlimit { current: bytes, maximum: None };
         prlimit(Pid::from_raw(self.child.id().cast_signed()), Resource::Fsize, limit).unwrap();
+    }
+
+    /// How much memory it has, in bytes.
+    pub fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
     }
 
     /// Waits for it to end by itself.
@@ -258,8 +300,10 @@ pub fn hash(key: &str) -> String {
 }
 
 fn listening(line: &str) -> Option<(SocketAddr, SocketAddr)> {
-    let (main, admin) = line.split_once("listening on http://")?.1.split_once(" (admin http://")?;
+    let (main, admin) = line.split_once("listening on ")?.1.split_once(" (admin http://")?;
     let admin = admin.split_once(')')?.0;
+    // A Unix socket has no address.
+    let main = main.strip_prefix("http://").unwrap_or("127.0.0.1:0");
     Some((main.parse().ok()?, admin.parse().ok()?))
 }
 
@@ -295,6 +339,13 @@ pub struct Connection(BufReader<TcpStream>);
 impl Connection {
     pub fn to(address: SocketAddr) -> Connection {
         let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        Connection(BufReader::new(stream))
+    }
+
+    pub fn unix(path: &Path) -> Connection {
+        // One type for both: they read and write alike.
+        let stream = TcpStream::from(OwnedFd::from(UnixStream::connect(path).unwrap()));
         stream.set_read_timeout(Some(LONG)).unwrap();
         Connection(BufReader::new(stream))
     }

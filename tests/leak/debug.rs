@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use chat_signer::authn::Presented;
 use chat_signer::config;
 use chat_signer::model::{Caller, CallerKind, Millis};
 use chat_signer::secret::Secret;
@@ -98,7 +99,11 @@ fn a_refusal_shows_no_credential() {
     ] {
         let mut headers = HeaderMap::new();
         headers.insert(name, value.parse().unwrap());
-        let refusal = engine.authenticators.identify(&headers, "leancloud", Millis(u64::MAX)).unwrap_err();
+        let refusal = engine
+            .authenticators
+            .identify(&Presented::only(&headers), "leancloud", Millis(u64::MAX))
+            .unwrap_err()
+            .into_refusal();
         let shown = format!("{refusal:?}{}{}", refusal.public(), refusal.log());
         detector.assert_clean("a refusal", &shown);
     }

@@ -1,21 +1,16 @@
 //! What a token says once its signature holds: when it counts, for whom it is, who the caller is and with what roles.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::Jwt;
 use crate::authn::refusal::{Refusal, quoted};
-use crate::model::{Millis, Pattern, Role, check_identifier, claim};
+use crate::model::{Millis, check_identifier, claim};
 
 type Claims = Map<String, Value>;
 
 /// The longest subject, in characters, as for any identifier.
 const LONGEST_SUBJECT: usize = 255;
-
-/// In how many scopes a token may give roles.
-const MOST_SCOPES: usize = 64;
 
 /// Now, give or take the leeway. All in milliseconds since the epoch.
 pub(super) struct Clock {
@@ -70,7 +65,7 @@ fn date(claims: &Claims, name: &'static str) -> Result<Option<u64>, Refusal> {
 }
 
 /// Checks that `aud`, a string or a list of strings, holds one of these.
-pub(super) fn check_audience(claims: &Claims, accepted: &[String]) -> Result<(), Refusal> {
+pub(in crate::authn) fn check_audience(claims: &Claims, accepted: &[String]) -> Result<(), Refusal> {
     let malformed = || Refusal::new("the token must name its audience (aud), as a string or a list of strings");
     let named: Vec<&str> = match claims.get("aud") {
         Some(Value::String(one)) => vec![one],
@@ -104,59 +99,4 @@ pub(super) fn check_subject(bare: &str, whole: &str) -> Result<(), Refusal> {
         return Err(Refusal::new("the token's subject must not be `*`"));
     }
     Ok(())
-}
-
-impl Jwt {
-    /// The roles that the token gives: those that the policy lists and that are no stronger than these tokens may give. Others, and
-    /// scopes that are no patterns, count for nothing. Each scope is there once.
-    pub(super) fn bindings(&self, claims: &Claims) -> Result<Vec<(Pattern, Role)>, Refusal> {
-        let Some(max) = self.max_role else {
-            return Ok(Vec::new());
-        };
-        let role = |word: &str| self.ladder.role(word).filter(|role| *role <= max);
-        let everywhere = words(claims, self.roles.as_deref())?.into_iter().filter_map(role);
-        let scoped = scopes(claims, self.bindings.as_deref())?
-            .filter_map(|(scope, word)| Some((Pattern::parse(scope).ok()?, role(word.as_str()?)?)));
-        strongest(everywhere.map(|role| (Pattern::Everything, role)).chain(scoped))
-    }
-}
-
-/// The strongest role of each scope. There must be few: deciding on a pattern looks at every scope from every other.
-fn strongest(bindings: impl Iterator<Item = (Pattern, Role)>) -> Result<Vec<(Pattern, Role)>, Refusal> {
-    let mut roles: BTreeMap<Pattern, Role> = BTreeMap::new();
-    for (scope, role) in bindings {
-        let known = roles.entry(scope.home().into_owned()).or_insert(role);
-        *known = role.max(*known);
-    }
-    if roles.len() > MOST_SCOPES {
-        return Err(Refusal::new(format!("the token must not give roles in more than {MOST_SCOPES} different scopes")));
-    }
-    Ok(roles.into_iter().collect())
-}
-
-/// The words in a list, or in one string with white space between them.
-fn words<'a>(claims: &'a Claims, name: Option<&str>) -> Result<Vec<&'a str>, Refusal> {
-    match name.and_then(|name| claim(claims, name)) {
-        None => Ok(Vec::new()),
-        Some(Value::String(line)) => Ok(line.split_whitespace().collect()),
-        Some(Value::Array(list)) => Ok(list.iter().filter_map(Value::as_str).collect()),
-        Some(_) => Err(mistyped("roles", "a list of strings or words in one string", name)),
-    }
-}
-
-/// The members of an object of scope and word.
-fn scopes<'a>(
-    claims: &'a Claims,
-    name: Option<&str>,
-) -> Result<impl Iterator<Item = (&'a String, &'a Value)>, Refusal> {
-    match name.and_then(|name| claim(claims, name)) {
-        None => Ok(None.into_iter().flatten()),
-        Some(Value::Object(members)) => Ok(Some(members).into_iter().flatten()),
-        Some(_) => Err(mistyped("bindings", "an object of pattern and role", name)),
-    }
-}
-
-fn mistyped(what: &str, wanted: &str, claim: Option<&str>) -> Refusal {
-    let detail = format!("they are read from the claim `{}`", claim.unwrap_or_default());
-    Refusal::new(format!("the token's {what} must be {wanted}")).detail(detail)
 }

@@ -4,15 +4,20 @@
 //! under one of that authenticator's keys, with one of its algorithms.
 
 mod claims;
+mod key_set;
 mod keys;
 mod token;
 
+pub(super) use claims::check_audience;
+pub use key_set::{KeySet, KeySource};
 pub use keys::Keys;
 pub(super) use token::Token;
 
 use super::Common;
 use super::algorithm::{Algorithm, algorithm};
+use super::lookup::Unidentified;
 use super::refusal::{Refusal, quoted};
+use super::roles::Grants;
 use crate::model::{Caller, Ladder, Millis, Role};
 use claims::Clock;
 
@@ -28,7 +33,7 @@ pub struct Jwt {
     /// The algorithms that count, whatever the token asks for.
     pub algorithms: Vec<Algorithm>,
     /// The keys that the signature must hold under.
-    pub keys: Keys,
+    pub keys: KeySource,
     /// The claim that names the caller, usually `sub`: a literal name, or a JSON pointer.
     pub subject: String,
     /// Put before the subject.
@@ -46,16 +51,29 @@ pub struct Jwt {
 }
 
 impl Jwt {
-    /// Checks a token that names this issuer.
-    pub(super) fn identify(&self, token: Token<'_>, now: Millis) -> Result<Caller, Refusal> {
+    /// Checks a token that names this issuer. Fetched keys may have to be looked up, unless that `was_tried`.
+    pub(super) fn identify(&self, token: Token<'_>, now: Millis, was_tried: bool) -> Result<Caller, Unidentified> {
         let algorithm = self.algorithm(&token)?;
-        self.keys.verify(&token, algorithm)?;
+        match &self.keys {
+            KeySource::Fixed(keys) => keys.verify(&token, algorithm)?,
+            KeySource::Fetched(set) => set.verify(&token, algorithm, was_tried)?,
+        }
+        Ok(self.caller(token, now)?)
+    }
+
+    /// Who the token is for. Its signature holds.
+    fn caller(&self, token: Token<'_>, now: Millis) -> Result<Caller, Refusal> {
         let claims = token.into_claims();
         Clock::new(now, self.leeway_seconds).check(&claims)?;
-        claims::check_audience(&claims, &self.audience)?;
+        check_audience(&claims, &self.audience)?;
         let subject = claims::subject(&claims, &self.subject, &self.subject_prefix)?;
-        let bindings = self.bindings(&claims)?;
+        let bindings = self.grants().read(&claims)?;
         Ok(self.common.caller(subject, claims, bindings))
+    }
+
+    fn grants(&self) -> Grants<'_> {
+        let (roles, bindings) = (self.roles.as_deref(), self.bindings.as_deref());
+        Grants { roles, bindings, ladder: &self.ladder, max_role: self.max_role }
     }
 
     /// Checks that a token can name this subject, which stands behind the prefix.

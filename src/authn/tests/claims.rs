@@ -167,7 +167,7 @@ fn roles_are_a_list_or_words() {
     }
     for roles in [json!(1), json!(null), json!(true), json!({"guest": true})] {
         let refusal = bindings(jwt(), json!({ "roles": roles })).unwrap_err();
-        assert_eq!(refusal, "the token's roles must be a list of strings or words in one string");
+        assert_eq!(refusal, "the caller's roles must be a list of strings or words in one string");
     }
 }
 
@@ -182,7 +182,7 @@ fn bindings_are_scopes_and_words() {
     assert_eq!(bindings(jwt(), both).unwrap(), ["a=member", "*=guest"]);
     for given in [json!([]), json!("guest"), json!(null), json!(7)] {
         let refusal = bindings(jwt(), json!({"chat": {"bindings": given}})).unwrap_err();
-        assert_eq!(refusal, "the token's bindings must be an object of pattern and role");
+        assert_eq!(refusal, "the caller's bindings must be an object of pattern and role");
     }
 }
 
@@ -215,7 +215,7 @@ fn a_token_has_roles_in_few_scopes() {
         json!({"roles": "member", "chat": {"bindings": scopes}})
     };
     assert_eq!(bindings(jwt(), claims(63)).unwrap().len(), 64);
-    let refusal = "the token must not give roles in more than 64 different scopes";
+    let refusal = "the caller must not have roles in more than 64 different scopes";
     assert_eq!(bindings(jwt(), claims(64)).unwrap_err(), refusal);
     // Those that count for nothing don't count here either.
     assert_eq!(bindings(Jwt { max_role: None, ..jwt() }, claims(100)).unwrap(), [""; 0]);

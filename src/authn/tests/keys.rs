@@ -208,7 +208,7 @@ fn a_set_leaves_out_what_is_for_something_else() {
     ];
     for jwk in &useless {
         let error = Keys::jwks(jwks(std::slice::from_ref(jwk)).as_bytes(), &[Algorithm::RS256]).unwrap_err();
-        assert_eq!(error, "the file has no key that RS256 can use", "{jwk}");
+        assert_eq!(error, "the key set has no key that RS256 can use", "{jwk}");
     }
     let mut set = useless.to_vec();
     set.push(RSA.jwk(json!({})));
@@ -221,30 +221,30 @@ fn a_set_with_a_mistake_is_refused_as_a_whole() {
     let short = crypto::base64url(&[0xc1; 128]);
     let long = crypto::base64url(&[0xc1; 1025]);
     let cases = [
-        (jwks(&[RSA.jwk(json!({"d": "AA"}))]), "key 1 in the file: it is private or a shared secret"),
-        (jwks(&[json!({"kty": "oct", "k": "c2VjcmV0"}), RSA.jwk(json!({}))]), "key 1 in the file: it is private"),
-        (jwks(&[RSA.jwk(json!({})), json!("key")]), "key 2 in the file: it must be an object"),
+        (jwks(&[RSA.jwk(json!({"d": "AA"}))]), "key 1 of the set: it is private or a shared secret"),
+        (jwks(&[json!({"kty": "oct", "k": "c2VjcmV0"}), RSA.jwk(json!({}))]), "key 1 of the set: it is private"),
+        (jwks(&[RSA.jwk(json!({})), json!("key")]), "key 2 of the set: it must be an object"),
         (
             jwks(&[RSA.jwk(json!({"kid": "a"})), OTHER_RSA.jwk(json!({"kid": "a"}))]),
-            "two keys in the file have the `kid` \"a\"",
+            "two keys of the set have the `kid` \"a\"",
         ),
-        (jwks(&[RSA.jwk(json!({"kid": 7}))]), "key 1 in the file: its `kid` must be a string"),
-        (jwks(&[RSA.jwk(json!({"n": short}))]), "key 1 in the file: the RSA key has 1024 bits"),
-        (jwks(&[RSA.jwk(json!({"n": long}))]), "key 1 in the file: the RSA key has 8200 bits"),
-        (jwks(&[RSA.jwk(json!({"n": ""}))]), "key 1 in the file: the RSA key has 0 bits"),
-        (jwks(&[RSA.jwk(json!({"n": "a+b="}))]), "key 1 in the file: its `n` must be base64url"),
-        (jwks(&[RSA.jwk(json!({"e": "AQ"}))]), "key 1 in the file: the RSA key's exponent"),
-        (jwks(&[RSA.jwk(json!({"e": "BA"}))]), "key 1 in the file: the RSA key's exponent"),
-        (jwks(&[RSA.jwk(json!({"e": ""}))]), "key 1 in the file: the RSA key's exponent"),
-        (jwks(&[P256.jwk(json!({"x": "AAAA"}))]), "key 1 in the file: its `x` and `y` must have 32 bytes each"),
-        (jwks(&[P256.jwk(json!({"y": "(none)"}))]), "key 1 in the file: its `y` must be base64url"),
-        (jwks(&[P384.jwk(json!({"y": "AAAA"}))]), "key 1 in the file: its `x` and `y` must have 48 bytes each"),
-        (jwks(&[ED25519.jwk(json!({"x": "AAAA"}))]), "key 1 in the file: an Ed25519 key has 32 bytes, not 3"),
-        (jwks(&[]), "the file has no key that RS256 or ES256 or ES384 or EdDSA can use"),
-        (RSA.jwk(json!({})).to_string(), "the file is no JWK set"),
-        (json!({"keys": {}}).to_string(), "the file is no JWK set"),
-        (r#"{"keys": [], "keys": []}"#.to_owned(), "the file is not a JSON object, each member once"),
-        (RSA.pem(), "the file is not a JSON object"),
+        (jwks(&[RSA.jwk(json!({"kid": 7}))]), "key 1 of the set: its `kid` must be a string"),
+        (jwks(&[RSA.jwk(json!({"n": short}))]), "key 1 of the set: the RSA key has 1024 bits"),
+        (jwks(&[RSA.jwk(json!({"n": long}))]), "key 1 of the set: the RSA key has 8200 bits"),
+        (jwks(&[RSA.jwk(json!({"n": ""}))]), "key 1 of the set: the RSA key has 0 bits"),
+        (jwks(&[RSA.jwk(json!({"n": "a+b="}))]), "key 1 of the set: its `n` must be base64url"),
+        (jwks(&[RSA.jwk(json!({"e": "AQ"}))]), "key 1 of the set: the RSA key's exponent"),
+        (jwks(&[RSA.jwk(json!({"e": "BA"}))]), "key 1 of the set: the RSA key's exponent"),
+        (jwks(&[RSA.jwk(json!({"e": ""}))]), "key 1 of the set: the RSA key's exponent"),
+        (jwks(&[P256.jwk(json!({"x": "AAAA"}))]), "key 1 of the set: its `x` and `y` must have 32 bytes each"),
+        (jwks(&[P256.jwk(json!({"y": "(none)"}))]), "key 1 of the set: its `y` must be base64url"),
+        (jwks(&[P384.jwk(json!({"y": "AAAA"}))]), "key 1 of the set: its `x` and `y` must have 48 bytes each"),
+        (jwks(&[ED25519.jwk(json!({"x": "AAAA"}))]), "key 1 of the set: an Ed25519 key has 32 bytes, not 3"),
+        (jwks(&[]), "the key set has no key that RS256 or ES256 or ES384 or EdDSA can use"),
+        (RSA.jwk(json!({})).to_string(), "it is no JWK set"),
+        (json!({"keys": {}}).to_string(), "it is no JWK set"),
+        (r#"{"keys": [], "keys": []}"#.to_owned(), "the key set is not a JSON object, each member once"),
+        (RSA.pem(), "the key set is not a JSON object"),
     ];
     let algorithms = [Algorithm::RS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA];
     for (file, expected) in cases {

@@ -181,7 +181,7 @@ fn jwt_with(keys: Keys, algorithms: Vec<Algorithm>) -> Jwt {
         issuer: ISSUER.to_owned(),
         audience: vec!["chat".to_owned()],
         algorithms,
-        keys,
+        keys: KeySource::Fixed(keys),
         subject: "sub".to_owned(),
         subject_prefix: String::new(),
         roles: Some("roles".to_owned()),
@@ -203,7 +203,8 @@ fn headers(list: &[(&str, &str)]) -> HeaderMap {
 /// What becomes of this token where there is only this authenticator.
 fn present(jwt: Jwt, token: &str) -> Result<Caller, Refusal> {
     let authenticators = Authenticators::new(vec![Authenticator::Jwt(jwt)]);
-    authenticators.identify(&headers(&[("authorization", &format!("Bearer {token}"))]), "ably", NOW)
+    let headers = headers(&[("authorization", &format!("Bearer {token}"))]);
+    authenticators.identify(&Presented::only(&headers), "ably", NOW).map_err(Unidentified::into_refusal)
 }
 
 /// Why this token is refused, in the caller's words.

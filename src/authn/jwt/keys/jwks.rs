@@ -10,21 +10,21 @@ use crate::model::json;
 
 type Jwk = Map<String, Value>;
 
-/// The keys in the file that one of these algorithms can use.
+/// The keys in the set that one of these algorithms can use.
 pub(super) fn keys(file: &[u8], algorithms: &[Algorithm]) -> Result<Vec<Key>, String> {
     let set =
-        json::object(file).map_err(|error| format!("the file is not a JSON object, each member once: {error}"))?;
+        json::object(file).map_err(|error| format!("the key set is not a JSON object, each member once: {error}"))?;
     let Some(Value::Array(entries)) = set.get("keys") else {
-        return Err("the file is no JWK set: it must have a list of `keys`".to_owned());
+        return Err("it is no JWK set, which has a list of `keys`".to_owned());
     };
     let mut keys: Vec<Key> = Vec::new();
     for (i, entry) in entries.iter().enumerate() {
         let read = entry.as_object().ok_or("it must be an object".to_owned()).and_then(|jwk| key(jwk, algorithms));
-        let Some(key) = read.map_err(|error| format!("key {} in the file: {error}", i + 1))? else {
+        let Some(key) = read.map_err(|error| format!("key {} of the set: {error}", i + 1))? else {
             continue;
         };
         if let Some(id) = key.id.as_deref().filter(|id| keys.iter().any(|known| known.id.as_deref() == Some(id))) {
-            return Err(format!("two keys in the file have the `kid` {}", quoted(id)));
+            return Err(format!("two keys of the set have the `kid` {}", quoted(id)));
         }
         keys.push(key);
     }
@@ -34,7 +34,7 @@ pub(super) fn keys(file: &[u8], algorithms: &[Algorithm]) -> Result<Vec<Key>, St
 /// The key, or `None` if it is for something else.
 fn key(jwk: &Jwk, algorithms: &[Algorithm]) -> Result<Option<Key>, String> {
     if ["d", "k"].iter().any(|secret| jwk.contains_key(*secret)) {
-        return Err("it is private or a shared secret: keep only public keys in this file".to_owned());
+        return Err("it is private or a shared secret: keep only public keys in it".to_owned());
     }
     let only = match jwk.get("alg") {
         None => None,

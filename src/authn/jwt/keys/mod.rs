@@ -66,11 +66,35 @@ impl Keys {
     /// A sentence that names the key by its place in the set; also if no key is left.
     pub fn jwks(file: &[u8], algorithms: &[Algorithm]) -> Result<Keys, String> {
         check(algorithms, false)?;
-        let keys = jwks::keys(file, algorithms)?;
+        let keys = Keys { keys: jwks::keys(file, algorithms)?, named: true };
         if keys.is_empty() {
-            return Err(format!("the file has no key that {} can use", words(algorithms)));
+            return Err(format!("the key set has no key that {} can use", words(algorithms)));
         }
-        Ok(Keys { keys, named: true })
+        Ok(keys)
+    }
+
+    /// A JWK set that may have come to hold no key that can be used: an issuer can take all of them back.
+    ///
+    /// # Errors
+    /// A sentence that names the key by its place in the set.
+    pub fn fetched(set: &[u8], algorithms: &[Algorithm]) -> Result<Keys, String> {
+        check(algorithms, false)?;
+        Ok(Keys { keys: jwks::keys(set, algorithms)?, named: true })
+    }
+
+    /// Whether no token could hold.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether the key of this id is there, or none is asked for.
+    pub(super) fn have(&self, id: Option<&str>) -> bool {
+        id.is_none_or(|id| self.keys.iter().any(|key| key.id.as_deref() == Some(id)))
     }
 
     /// Checks the token's signature.

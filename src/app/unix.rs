@@ -1,0 +1,161 @@
+//! A listener on a Unix socket, and the file that it leaves behind.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream as Probe;
+use std::path::{Path, PathBuf};
+
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::authn::{Ids, Peer};
+
+/// A Unix socket that is listened on. Dropping it removes its file.
+pub(super) struct Socket {
+    listener: UnixListener,
+    _file: SocketFile,
+}
+
+/// A socket's file, removed when it is dropped unless another has taken its place.
+struct SocketFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Socket {
+    /// Listens at `path`, where nothing may be but a socket that nobody listens on any more.
+    ///
+    /// It is made under another name and given its permissions before it gets its own, so that nobody gets in meanwhile.
+    pub(super) fn bind(path: &Path, mode: u32) -> io::Result<Socket> {
+        make_way(path)?;
+        let draft = draft(path);
+        remove(&draft)?;
+        let listener = UnixListener::bind(&draft)?;
+        fs::set_permissions(&draft, fs::Permissions::from_mode(mode))?;
+        fs::rename(&draft, path)?;
+        Ok(Socket { listener, _file: SocketFile::at(path)? })
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<(UnixStream, Peer)> {
+        let (stream, _) = self.listener.accept().await?;
+        // Who can't be told apart is nobody's caller.
+        let ids = stream.peer_cred().ok().map(|ids| Ids { uid: ids.uid(), gid: ids.gid() });
+        Ok((stream, Peer::unix(ids)))
+    }
+}
+
+impl SocketFile {
+    fn at(path: &Path) -> io::Result<SocketFile> {
+        let metadata = fs::symlink_metadata(path)?;
+        Ok(SocketFile { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() })
+    }
+
+    fn is_ours(&self) -> bool {
+        let metadata = fs::symlink_metadata(&self.path);
+        metadata.is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == (self.device, self.inode))
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if self.is_ours() {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Makes sure that what is at `path`, if anything, is a socket that was left behind.
+fn make_way(path: &Path) -> io::Result<()> {
+    let kind = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata.file_type(),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if !kind.is_socket() {
+        return Err(io::Error::new(ErrorKind::AlreadyExists, "there is something else, which is not a socket"));
+    }
+    match Probe::connect(path) {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(()),
+        Ok(_) => Err(io::Error::new(ErrorKind::AddrInUse, "another process listens there")),
+        Err(error) => Err(error),
+    }
+}
+
+/// A name beside `path` for the time until the socket is ready. It is short, as are the names that sockets may have.
+fn draft(path: &Path) -> PathBuf {
+    path.with_file_name(format!(".{}.sock", std::process::id()))
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// A path in a directory of its own.
+    fn path(name: &str) -> PathBuf {
+        let directory = std::env::temp_dir().join(format!("chat-signer-unix-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir_all(&directory).unwrap();
+        directory.join("s.sock")
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[tokio::test]
+    async fn the_file_has_the_mode_and_is_removed() {
+        let path = path("mode");
+        for bits in [0o600, 0o660, 0o666] {
+            let socket = Socket::bind(&path, bits).unwrap();
+            assert_eq!(mode(&path), bits);
+            assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no draft is left");
+            drop(socket);
+            assert!(!path.exists());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_socket_left_behind_is_replaced() {
+        let path = path("stale");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists(), "the standard library leaves it behind");
+        let socket = Socket::bind(&path, 0o600).unwrap();
+        Probe::connect(&path).unwrap();
+        drop(socket);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn what_is_in_use_or_is_no_socket_stays() {
+        let path = path("taken");
+        let first = Socket::bind(&path, 0o600).unwrap();
+        assert_eq!(Socket::bind(&path, 0o600).err().unwrap().kind(), ErrorKind::AddrInUse);
+        Probe::connect(&path).unwrap();
+        drop(first);
+        fs::write(&path, "data").unwrap();
+        assert_eq!(Socket::bind(&path, 0o600).err().unwrap().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "data");
+    }
+
+    #[tokio::test]
+    async fn the_socket_of_a_successor_stays() {
+        let path = path("successor");
+        let first = Socket::bind(&path, 0o600).unwrap();
+        fs::remove_file(&path).unwrap();
+        let second = Socket::bind(&path, 0o600).unwrap();
+        drop(first);
+        Probe::connect(&path).unwrap();
+        drop(second);
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,165 @@
+//! What an answer means: a caller, a bad credential, or nothing that can be relied on.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::{Map, Value};
+
+use super::{Introspection, Protocol};
+use crate::authn::jwt::check_audience;
+use crate::authn::refusal::Refusal;
+use crate::authn::roles::Grants;
+use crate::model::{Caller, Millis, Pattern, Role, check_identifier, claim, json};
+
+/// The longest subject, in characters, as for any identifier.
+const LONGEST_SUBJECT: usize = 255;
+
+/// For how long a credential is refused without asking again, at most.
+const REFUSED: Duration = Duration::from_secs(5);
+
+/// For how long nobody is asked about a credential after that failed.
+const FAILED: Duration = Duration::from_secs(1);
+
+/// What an answer means, and for how long.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The caller, or why there is none.
+    pub caller: Result<Caller, Refusal>,
+    /// For how long that holds.
+    pub lifetime: Duration,
+}
+
+impl Introspection {
+    /// Reads an answer.
+    pub fn read(&self, status: StatusCode, body: &[u8], now: Millis) -> Answer {
+        let found = self.claims(status, body).and_then(|claims| {
+            let until = self.check(&claims, now)?;
+            Ok((self.caller(claims)?, until))
+        });
+        match found {
+            Ok((caller, until)) => {
+                let left = until.map_or(Duration::MAX, |until| Duration::from_millis(until.0.saturating_sub(now.0)));
+                Answer { caller: Ok(caller), lifetime: self.cache.min(left) }
+            }
+            Err(refusal) => self.refused(refusal),
+        }
+    }
+
+    /// That there was no answer, for this reason.
+    pub fn unanswered(&self, reason: String) -> Answer {
+        self.refused(unreliable(reason))
+    }
+
+    fn refused(&self, refusal: Refusal) -> Answer {
+        let lifetime = if refusal.is_unavailable() { FAILED } else { self.cache.min(REFUSED) };
+        Answer { caller: Err(refusal.by(&self.common.name)), lifetime }
+    }
+
+    /// What the answer says of the credential, if it says anything.
+    fn claims(&self, status: StatusCode, body: &[u8]) -> Result<Map<String, Value>, Refusal> {
+        let is_leancloud = matches!(self.protocol, Protocol::LeanCloud { .. });
+        match status {
+            StatusCode::OK if body.trim_ascii() == b"null" => Err(unknown("nobody")),
+            StatusCode::OK => {
+                json::object(body).map_err(|error| unreliable(format!("it is not a JSON object: {error}")))
+            }
+            // LeanCloud says 401 where the program's own key is wrong.
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !is_leancloud => Err(unknown(status.as_str())),
+            StatusCode::BAD_REQUEST if is_leancloud && has_code_211(body) => Err(unknown("code 211")),
+            _ if status.is_redirection() => Err(unreliable(format!("it redirects ({status}), which is not followed"))),
+            _ => Err(unreliable(format!("it answers {status}"))),
+        }
+    }
+
+    /// Checks what an authorization server says of the token itself, and until when that holds.
+    fn check(&self, claims: &Map<String, Value>, now: Millis) -> Result<Option<Millis>, Refusal> {
+        let Protocol::Token { audience, .. } = &self.protocol else {
+            let inactive = claims.get("active") == Some(&Value::Bool(false));
+            return if inactive { Err(unknown("inactive")) } else { Ok(None) };
+        };
+        match claims.get("active") {
+            Some(Value::Bool(true)) => {}
+            Some(Value::Bool(false)) => return Err(unknown("inactive")),
+            _ => return Err(unreliable("it must say whether the token is active: true or false".to_owned())),
+        }
+        if let Some(audience) = audience {
+            check_audience(claims, audience)?;
+        }
+        expiry(claims, now)
+    }
+
+    fn caller(&self, claims: Map<String, Value>) -> Result<Caller, Refusal> {
+        let subject = self.subject(&claims)?;
+        let bindings = self.bindings(&claims)?;
+        // A LeanCloud user can change most of what LeanCloud knows of them, and the answer has their session besides.
+        let claims = if matches!(self.protocol, Protocol::LeanCloud { .. }) { Map::new() } else { claims };
+        Ok(self.common.caller(subject, claims, bindings))
+    }
+
+    /// Who the caller is: a text, or a whole number, as many backends count their users.
+    fn subject(&self, claims: &Map<String, Value>) -> Result<String, Refusal> {
+        let bare = match claim(claims, &self.subject) {
+            None | Some(Value::Null) => return Err(unknown("nobody")),
+            Some(Value::String(text)) if text.is_empty() => return Err(unknown("nobody")),
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Number(number)) if number.is_u64() || number.is_i64() => number.to_string(),
+            Some(_) => return Err(unreliable(format!("its `{}` is neither a text nor a whole number", self.subject))),
+        };
+        let whole = format!("{}{bare}", self.subject_prefix);
+        check_subject(&bare, &whole)?;
+        Ok(whole)
+    }
+
+    /// Checks that an answer can name this subject, which stands behind the prefix.
+    pub(in crate::authn) fn check_subject(&self, subject: &str) -> Result<(), Refusal> {
+        let Some(bare) = subject.strip_prefix(&self.subject_prefix) else {
+            return Err(Refusal::new(format!("its subjects start with `{}`", self.subject_prefix)));
+        };
+        check_subject(bare, subject)
+    }
+
+    fn bindings(&self, claims: &Map<String, Value>) -> Result<Vec<(Pattern, Role)>, Refusal> {
+        // Backends write null for none.
+        let given = |name: &&str| claim(claims, name) != Some(&Value::Null);
+        let (roles, bindings) = (self.roles.as_deref().filter(given), self.bindings.as_deref().filter(given));
+        let grants = Grants { roles, bindings, ladder: &self.ladder, max_role: self.max_role };
+        grants.read(claims).map_err(|refusal| unreliable(refusal.log()))
+    }
+}
+
+/// Checks a subject, as the answer has it and behind the prefix.
+fn check_subject(bare: &str, whole: &str) -> Result<(), Refusal> {
+    for subject in [bare, whole] {
+        check_identifier(subject, LONGEST_SUBJECT).map_err(|flaw| Refusal::new(format!("the caller's id {flaw}")))?;
+    }
+    if bare == "*" {
+        return Err(Refusal::new("a caller's subject must not be `*`"));
+    }
+    Ok(())
+}
+
+/// Until when the token is good, if that is said (RFC 7662, section 2.2).
+fn expiry(claims: &Map<String, Value>, now: Millis) -> Result<Option<Millis>, Refusal> {
+    let until = match claims.get("exp") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(value) => value.as_u64().map(|seconds| Millis(seconds.saturating_mul(1000))),
+    };
+    match until {
+        None => Err(unreliable("its `exp` must be a whole number of seconds".to_owned())),
+        Some(until) if until.0 <= now.0 => Err(unknown("expired")),
+        until => Ok(until),
+    }
+}
+
+/// LeanCloud's "Could not find user.", which is what it says of a bad session.
+fn has_code_211(body: &[u8]) -> bool {
+    json::object(body).is_ok_and(|answer| answer.get("code").and_then(Value::as_u64) == Some(211))
+}
+
+fn unknown(word: &str) -> Refusal {
+    Refusal::new("the credential is not known, or no longer").detail(format!("the answer is {word}"))
+}
+
+fn unreliable(reason: String) -> Refusal {
+    Refusal::unavailable("who the caller is can't be found out at the moment").detail(reason)
+}

@@ -1,0 +1,43 @@
+//! Cookies (RFC 6265, section 4.2), of which only some are passed on.
+
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// The `Cookie` header with those of the request's cookies that have one of these names, as they stand there; `None` if there are none.
+pub(super) fn only(headers: &HeaderMap, names: &[String]) -> Option<(HeaderName, HeaderValue)> {
+    // HTTP/2 may bring them in several headers (RFC 9113, section 8.2.3).
+    let pairs = headers.get_all(COOKIE).into_iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
+    let wanted: Vec<_> = pairs.map(<[u8]>::trim_ascii).filter(|pair| names.iter().any(|own| is(own, pair))).collect();
+    if wanted.is_empty() {
+        return None;
+    }
+    // What came in headers can stand in one.
+    HeaderValue::from_bytes(&wanted.join(&b"; "[..])).ok().map(|value| (COOKIE, value))
+}
+
+fn is(name: &str, pair: &[u8]) -> bool {
+    pair.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.trim_ascii_start().first() == Some(&b'='))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn only_the_named_cookies_are_passed_on() {
+        let kept = |lines: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(COOKIE, HeaderValue::from_bytes(line.as_bytes()).unwrap());
+            }
+            only(&headers, &["sid".to_owned(), "sid2".to_owned()]).map(|(_, value)| value.as_bytes().to_vec())
+        };
+        assert_eq!(kept(&[]), None);
+        assert_eq!(kept(&["", ";", "SID=1; xsid=2; sid; =sid; other=sid=3"]), None);
+        assert_eq!(kept(&["theme=dark; sid=a=b; lang=en"]).unwrap(), b"sid=a=b");
+        assert_eq!(kept(&["sid=", "sid2=\"x\""]).unwrap(), b"sid=; sid2=\"x\"");
+        assert_eq!(kept(&[" sid=1;sid=2 ;sid2=\u{fe}"]).unwrap(), "sid=1; sid=2; sid2=\u{fe}".as_bytes());
+    }
+}

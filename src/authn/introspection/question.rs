@@ -1,0 +1,114 @@
+//! What is asked.
+
+use std::fmt::{self, Write};
+use std::sync::Arc;
+
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method, Request};
+
+use super::{Introspection, Protocol};
+use crate::authn::bearer;
+use crate::authn::refusal::Refusal;
+use crate::crypto;
+use crate::model::Millis;
+use crate::secret::Secret;
+
+/// A question about one credential.
+pub struct Question {
+    /// The authenticator that asks it.
+    pub asker: Arc<Introspection>,
+    /// What of the caller's request is passed on.
+    pub(super) passed: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Question {
+    /// All that tells it from other questions, in an unambiguous form: who asks whom, and everything that is passed on.
+    pub fn identity(&self) -> Vec<u8> {
+        let asker = [self.asker.common.name.as_bytes().to_vec(), self.asker.endpoint.url.to_string().into_bytes()];
+        let passed = self.passed.iter().flat_map(|(name, value)| [name.as_str().into(), value.as_bytes().to_vec()]);
+        let mut bytes = Vec::new();
+        for part in asker.into_iter().chain(passed) {
+            bytes.extend_from_slice(&part.len().to_be_bytes());
+            bytes.extend_from_slice(&part);
+        }
+        bytes
+    }
+
+    /// The request that asks it.
+    ///
+    /// # Errors
+    /// If a configured credential can't stand in a header.
+    pub fn request(&self, now: Millis) -> Result<Request<Vec<u8>>, Refusal> {
+        let mut request = match &self.asker.protocol {
+            Protocol::Session { .. } => self.with_all(),
+            Protocol::Token { client, .. } => self.with_token(client.as_ref())?,
+            Protocol::LeanCloud { app_id, app_key, sign } => self.with_session(app_id, app_key, *sign, now)?,
+        };
+        *request.uri_mut() = self.asker.endpoint.url.clone();
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+        Ok(request)
+    }
+
+    fn with_all(&self) -> Request<Vec<u8>> {
+        let mut request = Request::new(Vec::new());
+        request.headers_mut().extend(self.passed.iter().cloned());
+        request
+    }
+
+    /// RFC 7662, section 2.1. The client's credentials are encoded as RFC 6749, section 2.3.1, has it.
+    fn with_token(&self, client: Option<&(String, Secret)>) -> Result<Request<Vec<u8>>, Refusal> {
+        let token = self.passed.first().map(|(_, value)| bearer(value)).transpose()?.unwrap_or_default();
+        let form = format!("token={}&token_type_hint=access_token", encoded(token.as_bytes()));
+        let mut request = Request::new(form.into_bytes());
+        *request.method_mut() = Method::POST;
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        if let Some((id, secret)) = client {
+            let pair = format!("{}:{}", encoded(id.as_bytes()), encoded(secret.expose()));
+            headers.insert(AUTHORIZATION, header(format!("Basic {}", crypto::base64(pair.as_bytes())).as_bytes())?);
+        }
+        Ok(request)
+    }
+
+    fn with_session(&self, id: &str, key: &Secret, sign: bool, now: Millis) -> Result<Request<Vec<u8>>, Refusal> {
+        let mut request = self.with_all();
+        let headers = request.headers_mut();
+        headers.insert(HeaderName::from_static("x-lc-id"), header(id.as_bytes())?);
+        if sign {
+            let hash = crypto::md5(&[now.0.to_string().as_bytes(), key.expose()]);
+            let signature = format!("{},{}", crypto::hex(&hash), now.0);
+            headers.insert(HeaderName::from_static("x-lc-sign"), header(signature.as_bytes())?);
+        } else {
+            headers.insert(HeaderName::from_static("x-lc-key"), header(key.expose())?);
+        }
+        Ok(request)
+    }
+}
+
+impl fmt::Debug for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Question({}, …)", self.asker.endpoint)
+    }
+}
+
+fn header(value: &[u8]) -> Result<HeaderValue, Refusal> {
+    let refuse = |_| {
+        let detail = "a configured id or key can't stand in a header".to_owned();
+        Refusal::unavailable("who the caller is can't be found out here").detail(detail)
+    };
+    let mut value = HeaderValue::from_bytes(value).map_err(refuse)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// In the form of `application/x-www-form-urlencoded`.
+fn encoded(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in bytes {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => text.push(char::from(*byte)),
+            _ => _ = write!(text, "%{byte:02X}"),
+        }
+    }
+    text
+}

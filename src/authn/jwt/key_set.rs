@@ -1,0 +1,86 @@
+//! A key set that is fetched from its issuer and changes while the program runs.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+
+use super::{Keys, Token};
+use crate::authn::algorithm::Algorithm;
+use crate::authn::endpoint::Endpoint;
+use crate::authn::lookup::{Lookup, Unidentified};
+use crate::authn::refusal::Refusal;
+
+/// Where an authenticator's keys come from.
+#[derive(Debug)]
+pub enum KeySource {
+    /// They are given once and for all.
+    Fixed(Keys),
+    /// They are fetched.
+    Fetched(Arc<KeySet>),
+}
+
+/// A JWK set behind a URL: how to fetch it, and the keys as last fetched.
+pub struct KeySet {
+    /// The name of the authenticator whose keys these are.
+    pub authenticator: Arc<str>,
+    /// Where the set is, or where it is told where the set is.
+    pub endpoint: Endpoint,
+    /// Whether the endpoint has the issuer's metadata, which name this issuer and where the set is (OpenID Connect Discovery 1.0,
+    /// section 4).
+    pub discovery: Option<String>,
+    /// What the keys must fit.
+    pub algorithms: Vec<Algorithm>,
+    /// For how long the last good keys serve while no newer ones can be had.
+    pub stale_if_error: Duration,
+    /// Nothing before the first fetch, and when the keys have become too old.
+    current: ArcSwapOption<Keys>,
+}
+
+impl KeySet {
+    /// One that has not been fetched yet.
+    pub fn new(
+        authenticator: Arc<str>,
+        endpoint: Endpoint,
+        discovery: Option<String>,
+        algorithms: Vec<Algorithm>,
+        stale_if_error: Duration,
+    ) -> KeySet {
+        let current = ArcSwapOption::empty();
+        KeySet { authenticator, endpoint, discovery, algorithms, stale_if_error, current }
+    }
+
+    /// Puts other keys in their place.
+    pub fn replace(&self, keys: Option<Keys>) {
+        self.current.store(keys.map(Arc::new));
+    }
+
+    /// Whether there are keys.
+    pub fn is_loaded(&self) -> bool {
+        self.current.load().is_some()
+    }
+
+    /// Checks the token's signature. Where there are no keys, or not the one that it names, they are to be looked up first, unless
+    /// that `was_tried`.
+    pub(super) fn verify(
+        self: &Arc<KeySet>,
+        token: &Token<'_>,
+        algorithm: Algorithm,
+        was_tried: bool,
+    ) -> Result<(), Unidentified> {
+        match &*self.current.load() {
+            Some(keys) if was_tried || keys.have(token.key_id()?) => Ok(keys.verify(token, algorithm)?),
+            None if was_tried => {
+                Err(Refusal::unavailable("the keys that verify this token can't be had at the moment").into())
+            }
+            _ => Err(Unidentified::Unknown(Lookup::Keys(Arc::clone(self)))),
+        }
+    }
+}
+
+impl fmt::Debug for KeySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeySet({})", self.endpoint.url)
+    }
+}

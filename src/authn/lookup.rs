@@ -1,0 +1,59 @@
+//! What has to be found out elsewhere before it is known who is calling.
+
+use std::sync::Arc;
+
+use super::introspection::Question;
+use super::jwt::KeySet;
+use super::refusal::Refusal;
+use crate::model::Caller;
+
+/// Why there is no caller, or not yet.
+#[derive(Debug)]
+pub enum Unidentified {
+    /// The credential is not accepted.
+    Refused(Refusal),
+    /// This must be looked up first.
+    Unknown(Lookup),
+}
+
+/// Something to look up.
+#[derive(Debug)]
+pub enum Lookup {
+    /// Whether this key set has newer keys.
+    Keys(Arc<KeySet>),
+    /// Whom another server knows by a credential.
+    Session(Question),
+}
+
+/// What was found.
+#[derive(Debug)]
+pub enum Found {
+    /// The key set holds the newest keys that are to be had.
+    Keys,
+    /// Who the caller is, as far as whoever was asked knows.
+    Caller(Result<Caller, Refusal>),
+}
+
+impl Unidentified {
+    /// Names the authenticator that was responsible.
+    pub(super) fn by(self, authenticator: &Arc<str>) -> Unidentified {
+        match self {
+            Unidentified::Refused(refusal) => Unidentified::Refused(refusal.by(authenticator)),
+            unknown @ Unidentified::Unknown(_) => unknown,
+        }
+    }
+
+    /// A refusal, where nothing is looked up.
+    pub fn into_refusal(self) -> Refusal {
+        match self {
+            Unidentified::Refused(refusal) => refusal,
+            Unidentified::Unknown(_) => Refusal::unavailable("who the caller is can't be looked up here"),
+        }
+    }
+}
+
+impl From<Refusal> for Unidentified {
+    fn from(refusal: Refusal) -> Unidentified {
+        Unidentified::Refused(refusal)
+    }
+}

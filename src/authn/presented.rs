@@ -1,0 +1,61 @@
+//! What a request brings along to say who sent it.
+
+use core::net::IpAddr;
+
+use http::HeaderMap;
+
+/// What a request brings along to say who sent it.
+#[derive(Clone, Copy, Debug)]
+pub struct Presented<'a> {
+    /// The request's headers.
+    pub headers: &'a HeaderMap,
+    /// The connection that it came on.
+    pub peer: &'a Peer,
+    /// Whether a page of another site made the browser send it. Ambient credentials don't count then.
+    pub cross_site: bool,
+}
+
+impl<'a> Presented<'a> {
+    /// These headers, from a peer of whom nothing is known.
+    pub fn only(headers: &'a HeaderMap) -> Presented<'a> {
+        const UNKNOWN: &Peer = &Peer { socket: Socket::Unix(None) };
+        Presented { headers, peer: UNKNOWN, cross_site: false }
+    }
+}
+
+/// Who is at the other end of a connection, as far as the connection itself tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// How it is connected.
+    pub socket: Socket,
+}
+
+/// How a peer is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Socket {
+    /// From this address; an IPv4 one is never written as IPv6.
+    Address(IpAddr),
+    /// Through a Unix socket, with the ids that the process had when it connected, if the system tells them.
+    Unix(Option<Ids>),
+}
+
+/// Whom a process runs as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ids {
+    /// Its effective user id.
+    pub uid: u32,
+    /// Its effective group id.
+    pub gid: u32,
+}
+
+impl Peer {
+    /// One that is connected from this address.
+    pub fn at(address: IpAddr) -> Peer {
+        Peer { socket: Socket::Address(address.to_canonical()) }
+    }
+
+    /// One that is connected through a Unix socket.
+    pub fn unix(ids: Option<Ids>) -> Peer {
+        Peer { socket: Socket::Unix(ids) }
+    }
+}

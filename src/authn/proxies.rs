@@ -1,0 +1,39 @@
+//! Which peers may speak for others.
+
+use core::net::IpAddr;
+
+use super::{Peer, Socket};
+use crate::model::Network;
+
+/// The peers that are believed what they say about those behind them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proxies(pub Vec<Proxy>);
+
+/// Some of these peers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proxy {
+    /// Those with an address in this network.
+    Network(Network),
+    /// Those that are connected through the Unix socket.
+    Unix,
+}
+
+impl Proxies {
+    /// Whether this peer is one of them.
+    pub fn include(&self, peer: &Peer) -> bool {
+        match peer.socket {
+            Socket::Address(address) => self.include_address(address),
+            Socket::Unix(_) => self.include_unix(),
+        }
+    }
+
+    /// Whether a peer with this address is one of them.
+    pub fn include_address(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|proxy| matches!(proxy, Proxy::Network(network) if network.contains(address)))
+    }
+
+    /// Whether those at the Unix socket are.
+    pub fn include_unix(&self) -> bool {
+        self.0.contains(&Proxy::Unix)
+    }
+}

@@ -1,0 +1,58 @@
+//! Servers that are asked while the program runs: where they are, whose certificates they may have, and what they are shown.
+
+use std::path::Path;
+
+use http::Uri;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use super::later;
+use super::reader::{Item, Section, quoted, unread};
+use super::secret::Vault;
+use crate::authn::{Bearer, is_safe};
+
+/// An address that may be asked who is who.
+pub(super) fn url(item: &Item<'_>) -> Option<Uri> {
+    let url = later::url(item)?;
+    if is_safe(&url) {
+        return Some(url);
+    }
+    item.refuse("must be fetched by HTTPS, except from this machine", "write https://, a host and a path")
+}
+
+/// Reads `ca`: the certificate authorities in a file.
+pub(super) fn authorities(section: &mut Section<'_>, dir: &Path) -> Vec<Vec<u8>> {
+    let item = section.get("ca");
+    item.and_then(|item| certificates(&item, dir)).unwrap_or_default()
+}
+
+/// Reads `bearer`.
+pub(super) fn bearer(section: &mut Section<'_>, vault: &mut Vault) -> Option<Bearer> {
+    vault.bearer(&section.get("bearer")?)
+}
+
+/// The certificates in a PEM file, in DER, each fit to be a trust anchor.
+fn certificates(item: &Item<'_>, dir: &Path) -> Option<Vec<Vec<u8>>> {
+    let name = item.filled()?;
+    let bytes = match std::fs::read(dir.join(name)) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let flaw = format!("names {}, {}", quoted(name), unread(&error));
+            return item.refuse(flaw, "write the path of a file that is there, relative to this file's directory");
+        }
+    };
+    let mut roots = RootCertStore::empty();
+    let read = CertificateDer::pem_slice_iter(&bytes).map(|certificate| {
+        let certificate = certificate.ok()?;
+        roots.add(certificate.clone()).ok()?;
+        Some(certificate.to_vec())
+    });
+    match read.collect::<Option<Vec<_>>>() {
+        Some(certificates) if !certificates.is_empty() => Some(certificates),
+        _ => item.refuse(
+            format!("names {}, which holds no certificates", quoted(name)),
+            "name a PEM file with the certificates of those who sign the server's, each as `CERTIFICATE`",
+        ),
+    }
+}

@@ -1,0 +1,33 @@
+//! `[[authenticators]]` with `type = "forwarded"`.
+
+use super::authenticators::{Callers, Context};
+use super::headers::{self, Use};
+use super::jwt::{max_role, subject_prefix};
+use super::limits::proxies;
+use super::reader::Section;
+use crate::authn::{Common, Forwarded};
+
+/// Reads all but the keys that every authenticator has.
+pub(super) fn forwarded(
+    section: &mut Section<'_>,
+    common: Option<Common>,
+    callers: &mut Callers,
+    context: &Context<'_>,
+) -> Option<Forwarded> {
+    let header = section.need("header", "name it: header = \"x-forwarded-user\"");
+    let header = header.and_then(|item| headers::own(&item, Use::Caller, callers));
+    let roles = section.get("roles_header");
+    let roles_header = roles.as_ref().map(|item| headers::own(item, Use::Roles, callers));
+    let from = section.need("from", "list the proxies: from = [\"127.0.0.1/32\"]").and_then(|item| proxies(&item));
+    let subject_prefix = subject_prefix(section, common.as_ref(), callers, "this proxy and");
+    let max_role = max_role(section, context.ladder, roles.as_ref(), "this header");
+    Some(Forwarded {
+        common: common?,
+        header: header?,
+        roles_header: roles_header.map_or(Some(None), |header| header.map(Some))?,
+        from: from?,
+        subject_prefix: subject_prefix?,
+        ladder: context.ladder.clone(),
+        max_role,
+    })
+}

@@ -1,0 +1,114 @@
+//! Which header is for what: a header that names the caller has no other meaning, and none that looks like it has one.
+
+use http::HeaderName;
+
+use super::authenticators::Callers;
+use super::file::{File, Span};
+use super::reader::{Item, quoted};
+
+/// What an authenticator reads from a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    Key,
+    Caller,
+    Roles,
+    Passed,
+}
+
+/// Headers with a meaning of their own.
+const TAKEN: [&str; 29] = [
+    "authorization",
+    "cache-control",
+    "connection",
+    "cookie",
+    "date",
+    "expect",
+    "forwarded",
+    "from",
+    "host",
+    "keep-alive",
+    "origin",
+    "pragma",
+    "proxy-authorization",
+    "proxy-connection",
+    "range",
+    "referer",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-lc-session",
+    "x-real-ip",
+    "x-request-id",
+];
+
+/// What further such headers start with.
+const STARTS: [&str; 5] = ["accept", "access-control-", "content-", "if-", "sec-"];
+
+/// A header's name that an authenticator may have for this use.
+pub(super) fn own(item: &Item<'_>, to: Use, callers: &mut Callers) -> Option<HeaderName> {
+    let name = header(item)?;
+    let text = name.as_str();
+    let taken = TAKEN.contains(&text)
+        || STARTS.iter().any(|start| text.starts_with(start))
+        || to == Use::Key && text.starts_with("x-forwarded-");
+    if taken {
+        let usual = match to {
+            Use::Key => "write \"x-api-key\"",
+            Use::Caller | Use::Roles => "write \"x-forwarded-user\", say",
+            Use::Passed => "write a header of your app's own; cookies are listed under `cookies`",
+        };
+        return item.refuse(format!("can't be {}, which has a meaning of its own", quoted(text)), usual);
+    }
+    take(item.file, &item.span, name, to, callers)
+}
+
+/// Keeps a header for this use. What programs may take one for another can't be kept for two.
+pub(super) fn take(
+    file: &File<'_>,
+    place: &Span,
+    name: HeaderName,
+    to: Use,
+    callers: &mut Callers,
+) -> Option<HeaderName> {
+    let clash = |(other, of): &&(HeaderName, Use)| plain(other) == plain(&name) && (other != name || *of != to);
+    if let Some((other, of)) = callers.headers.iter().find(clash) {
+        let (name, other) = (quoted(name.as_str()), quoted(other.as_str()));
+        let same = if name == other { "is".to_owned() } else { format!("can't be told from {other},") };
+        let message = format!("the header {name} {same} the one that {}", of.what());
+        file.mistake(place, message, "give each a header of its own");
+        return None;
+    }
+    callers.headers.push((name.clone(), to));
+    Some(name)
+}
+
+/// A header's name, as HTTP/2 spells it.
+pub(super) fn header(item: &Item<'_>) -> Option<HeaderName> {
+    let text = item.filled()?;
+    let name = HeaderName::from_lowercase(text.as_bytes()).ok();
+    name.or_else(|| {
+        item.refuse(format!("can't be {}", quoted(text)), "write a header's name in small letters, as in \"x-api-key\"")
+    })
+}
+
+fn plain(name: &HeaderName) -> String {
+    name.as_str().replace(|c: char| !c.is_ascii_alphanumeric(), "-")
+}
+
+impl Use {
+    fn what(self) -> &'static str {
+        match self {
+            Use::Key => "holds API keys",
+            Use::Caller => "names forwarded callers",
+            Use::Roles => "names forwarded roles",
+            Use::Passed => "is passed on",
+        }
+    }
+}

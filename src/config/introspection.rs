@@ -1,0 +1,186 @@
+//! `[[authenticators]]` with `type = "introspection"` and `type = "leancloud-session"`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::AUTHORIZATION;
+use http::{HeaderName, Uri};
+
+use super::authenticators::{Callers, Context};
+use super::endpoint;
+use super::headers::{self, Use};
+use super::jwt::{max_role, subject_prefix};
+use super::later::claim_name;
+use super::reader::{Item, Section, quoted};
+use super::secret::Vault;
+use crate::authn::{Bearer, Common, Endpoint, Introspection, Protocol};
+use crate::secret::Secret;
+use crate::vendor::App;
+
+/// For how long an answer is good where the file doesn't say.
+const CACHE: Duration = Duration::from_secs(30);
+
+/// Reads all but the keys that every authenticator has.
+pub(super) fn introspection(
+    section: &mut Section<'_>,
+    common: Option<Common>,
+    callers: &mut Callers,
+    context: &mut Context<'_>,
+) -> Option<Arc<Introspection>> {
+    let preset = section.get("preset");
+    let url = section.need("url", "write whom to ask: url = \"https://…\"").and_then(|item| endpoint::url(&item));
+    let authorities = endpoint::authorities(section, &context.vault.dir);
+    let (protocol, subject, bearer) = match &preset {
+        Some(_) => token(section, context.vault),
+        None => (session(section, callers), needed_subject(section), None),
+    };
+    let preset = preset.map_or(Some(()), |item| item.word(&[("rfc7662", ())]));
+    let subject_prefix = subject_prefix(section, common.as_ref(), callers, "this server and");
+    let (roles, bindings) = (section.get("roles"), section.get("bindings"));
+    let max_role = max_role(section, context.ladder, roles.as_ref().or(bindings.as_ref()), "these answers");
+    let [roles, bindings] = [roles, bindings].map(|item| item.and_then(|item| claim_name(&item)));
+    let cache = cache(section);
+    preset?;
+    Some(Arc::new(Introspection {
+        common: common?,
+        endpoint: Endpoint { url: url?, authorities, bearer },
+        protocol: protocol?,
+        subject: subject?,
+        subject_prefix: subject_prefix?,
+        roles,
+        bindings,
+        ladder: context.ladder.clone(),
+        max_role,
+        cache,
+    }))
+}
+
+/// Reads all but the keys that every authenticator has.
+pub(super) fn leancloud_session(
+    section: &mut Section<'_>,
+    common: Option<Common>,
+    callers: &mut Callers,
+    context: &mut Context<'_>,
+) -> Option<Arc<Introspection>> {
+    let app = section.need("app", "write which LeanCloud app's users these are");
+    let app = app.and_then(|item| item.one_of("a configured LeanCloud app", context.leancloud));
+    let url = section.need("url", "write the app's API address: url = \"https://…\"");
+    let url = url.and_then(|item| users_me(&item));
+    let authorities = endpoint::authorities(section, &context.vault.dir);
+    let key = section.need("app_key", "write app_key = { env = \"NAME\" } or { file = \"PATH\" }: the App Key");
+    let app_key = key.and_then(|item| context.vault.header_secret(&item));
+    let sign = section.get("sign").and_then(|item| item.boolean()).unwrap_or(false);
+    let subject_prefix = subject_prefix(section, common.as_ref(), callers, "this server and");
+    let cache = cache(section);
+    let app_id = app.and_then(|name| app_id(context.ready, name))?;
+    Some(Arc::new(Introspection {
+        common: common?,
+        endpoint: Endpoint { url: url?, authorities, bearer: None },
+        protocol: Protocol::LeanCloud { app_id, app_key: app_key?, sign },
+        subject: "objectId".to_owned(),
+        subject_prefix: subject_prefix?,
+        roles: None,
+        bindings: None,
+        ladder: context.ladder.clone(),
+        max_role: None,
+        cache,
+    }))
+}
+
+fn cache(section: &mut Section<'_>) -> Duration {
+    section.get("cache").and_then(|item| item.duration("0s", "1h")).unwrap_or(CACHE)
+}
+
+/// What the app's own "who am I" is sent.
+fn session(section: &mut Section<'_>, callers: &mut Callers) -> Option<Protocol> {
+    const HELP: &str =
+        "write which of the caller's cookies or headers are passed on: forward = { cookies = [\"sid\"] }";
+    section.need("forward", HELP)?;
+    let mut forward = section.section("forward")?;
+    let cookies = forward.get("cookies").map(|item| names(&item, cookie));
+    let headers = forward.get("headers").map(|item| names(&item, |item| header(item, callers)));
+    let place = forward.span.clone();
+    forward.finish();
+    let (cookies, headers) = (cookies.unwrap_or(Some(Vec::new()))?, headers.unwrap_or(Some(Vec::new()))?);
+    if cookies.is_empty() && headers.is_empty() {
+        section.file.mistake(&place, "`forward` names neither cookies nor headers", HELP);
+        return None;
+    }
+    Some(Protocol::Session { cookies, headers })
+}
+
+/// A list of names, which may be empty.
+fn names<'a, T>(item: &Item<'a>, mut read: impl FnMut(&Item<'a>) -> Option<T>) -> Option<Vec<T>> {
+    let read: Vec<_> = item.elements("write a list of names")?.iter().map(&mut read).collect();
+    read.into_iter().collect()
+}
+
+/// A cookie's name (RFC 6265, section 4.1.1).
+fn cookie(item: &Item<'_>) -> Option<String> {
+    let name = item.filled()?;
+    let legal = |byte: u8| byte.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(&byte);
+    if name.bytes().all(legal) {
+        return Some(name.to_owned());
+    }
+    item.refuse(format!("has {}, which is no cookie's name", quoted(name)), "write the name alone, as in \"sid\"")
+}
+
+fn header(item: &Item<'_>, callers: &mut Callers) -> Option<HeaderName> {
+    if headers::header(item)? == AUTHORIZATION {
+        return Some(AUTHORIZATION);
+    }
+    headers::own(item, Use::Passed, callers)
+}
+
+fn needed_subject(section: &mut Section<'_>) -> Option<String> {
+    let item = section.need("subject", "write what of the answer names the caller: subject = \"/id\"")?;
+    claim_name(&item)
+}
+
+/// What an authorization server is sent, what of its answer names the caller, and the token that it is shown. What is wrong among this
+/// is noted and left out.
+fn token(section: &mut Section<'_>, vault: &mut Vault) -> (Option<Protocol>, Option<String>, Option<Bearer>) {
+    let subject = section.get("subject").map_or(Some("sub".to_owned()), |item| claim_name(&item));
+    let audience = section.get("audience").and_then(|item| item.texts());
+    let client = client(section, vault);
+    let bearer = endpoint::bearer(section, vault);
+    (Some(Protocol::Token { client, audience }), subject, bearer)
+}
+
+/// The id and secret that this program has at the authorization server.
+fn client(section: &mut Section<'_>, vault: &mut Vault) -> Option<(String, Secret)> {
+    const BOTH: &str = "write both, or neither";
+    let id = section.get("client_id");
+    let key = section.get("client_secret");
+    let secret = key.as_ref().map(|item| vault.secret(item));
+    match (id, key) {
+        (Some(id), _) if section.has("bearer") => {
+            id.refuse("is a second way to say who is asking", "leave `client_id` and `client_secret`, or `bearer`")
+        }
+        (Some(id), Some(_)) => Some((id.filled()?.to_owned(), secret.flatten()?)),
+        (Some(id), None) => id.refuse("needs `client_secret` beside it", BOTH),
+        (None, Some(key)) => {
+            section.file.mistake(&key.key, "`client_secret` needs `client_id` beside it", BOTH);
+            None
+        }
+        (None, None) => None,
+    }
+}
+
+/// `/1.1/users/me` at the API's address.
+fn users_me(item: &Item<'_>) -> Option<Uri> {
+    let base = endpoint::url(item)?;
+    let text =
+        format!("{}://{}{}/1.1/users/me", base.scheme_str()?, base.authority()?, base.path().trim_end_matches('/'));
+    match text.parse() {
+        Ok(url) if base.query().is_none() => Some(url),
+        _ => item.refuse("must not have a query", "write the address alone, as in \"https://abc.api.example.com\""),
+    }
+}
+
+fn app_id(apps: &[App], name: &str) -> Option<String> {
+    apps.iter().find_map(|app| match app {
+        App::LeanCloud(app) if **app.name() == *name => Some(app.app_id().to_owned()),
+        _ => None,
+    })
+}

@@ -1,0 +1,85 @@
+//! Keys of `type = "jwt"` that are fetched: `jwks = { url = … }` and `discovery = true`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Uri;
+
+use super::endpoint;
+use super::reader::{Item, Section};
+use super::secret::Vault;
+use crate::authn::{Algorithm, Bearer, Common, Endpoint, KeySet, KeySource, is_safe, is_symmetric};
+
+/// For how long the last good keys serve where the file doesn't say.
+const STALE_IF_ERROR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How keys are fetched, wherever from.
+#[derive(Default)]
+pub(super) struct Fetching<'a> {
+    authorities: Vec<Vec<u8>>,
+    bearer: Option<Bearer>,
+    stale_if_error: Option<Duration>,
+    /// Whatever of this is given.
+    given: Vec<Item<'a>>,
+}
+
+/// The authenticator for which keys are fetched, as far as it could be read.
+#[derive(Clone, Copy)]
+pub(super) struct Owner<'o> {
+    pub(super) common: Option<&'o Common>,
+    pub(super) issuer: Option<&'o str>,
+    pub(super) algorithms: Option<&'o [Algorithm]>,
+}
+
+impl<'a> Fetching<'a> {
+    /// Reads what may stand beside `url` or `discovery`.
+    pub(super) fn read(jwks: &mut Section<'a>, vault: &mut Vault) -> Fetching<'a> {
+        Fetching {
+            given: ["ca", "bearer", "stale_if_error"].into_iter().filter_map(|key| jwks.get(key)).collect(),
+            authorities: endpoint::authorities(jwks, &vault.dir),
+            bearer: endpoint::bearer(jwks, vault),
+            stale_if_error: jwks.get("stale_if_error").and_then(|item| item.duration("0s", "30d")),
+        }
+    }
+
+    /// Refuses all of this, as the keys are not fetched.
+    pub(super) fn refuse(&self) {
+        for item in &self.given {
+            let help = "leave it out, or write `url` or `discovery = true` beside it";
+            item.refuse::<()>("is only for keys that are fetched", help);
+        }
+    }
+
+    /// The set at the address in `item`.
+    pub(super) fn by_url(&self, item: &Item<'a>, owner: Owner<'_>) -> Option<KeySource> {
+        let url = endpoint::url(item);
+        self.source(item, url?, None, owner)
+    }
+
+    /// The set that the issuer's metadata name, if `item` is true.
+    pub(super) fn by_discovery(&self, item: &Item<'a>, owner: Owner<'_>) -> Option<KeySource> {
+        if !item.boolean()? {
+            return item.refuse("can only be true", "leave it out");
+        }
+        let issuer = owner.issuer?;
+        let metadata = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+        match metadata.parse::<Uri>().ok().filter(is_safe) {
+            Some(url) => self.source(item, url, Some(issuer.to_owned()), owner),
+            None => item
+                .refuse("needs an `issuer` that is an https address", "write jwks = { url = \"https://…\" } instead"),
+        }
+    }
+
+    fn source(&self, item: &Item<'a>, url: Uri, discovery: Option<String>, owner: Owner<'_>) -> Option<KeySource> {
+        let algorithms = owner.algorithms?;
+        if algorithms.iter().any(|algorithm| is_symmetric(*algorithm)) {
+            let help = "write secret = { env = \"NAME\" }";
+            return item.refuse("can't verify these `algorithms`, which need a shared secret", help);
+        }
+        let endpoint = Endpoint { url, authorities: self.authorities.clone(), bearer: self.bearer.clone() };
+        let stale_if_error = self.stale_if_error.unwrap_or(STALE_IF_ERROR);
+        let name = owner.common?.name.clone();
+        let set = KeySet::new(name, endpoint, discovery, algorithms.to_vec(), stale_if_error);
+        Some(KeySource::Fetched(Arc::new(set)))
+    }
+}

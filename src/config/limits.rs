@@ -1,0 +1,74 @@
+//! `[limits]`, and how networks and proxies are written.
+
+use std::num::NonZeroU32;
+
+use super::reader::{Item, Section, quoted};
+use super::signer::Listen;
+use crate::authn::{Proxies, Proxy};
+use crate::model::Network;
+
+/// What keeps abuse cheap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How many requests a second each caller may send.
+    pub per_caller: Option<NonZeroU32>,
+    /// How many requests a second may come from each address, whoever the caller is.
+    pub per_address: Option<NonZeroU32>,
+    /// How many requests may be in progress at once.
+    pub in_flight: usize,
+    /// How many connections callers may have at once.
+    pub connections: usize,
+    /// Who is believed which address a request comes from.
+    pub trusted_proxies: Proxies,
+}
+
+/// Reads `[limits]`.
+pub(super) fn limits(root: &mut Section<'_>, listen: &Listen) -> Limits {
+    let mut limits = Limits {
+        per_caller: None,
+        per_address: None,
+        in_flight: 1024,
+        connections: 10_000,
+        trusted_proxies: Proxies::default(),
+    };
+    let Some(mut section) = root.section("limits") else { return limits };
+    limits.per_caller = section.get("per_caller").and_then(|item| item.rate());
+    let per_address = section.get("per_address");
+    limits.per_address = per_address.as_ref().and_then(Item::rate);
+    let mut cap =
+        |key, default| section.get(key).and_then(|item| item.integer(1..=1_000_000)).map_or(default, to_usize);
+    limits.in_flight = cap("in_flight", limits.in_flight);
+    limits.connections = cap("connections", limits.connections);
+    let trusted = section.get("trusted_proxies").and_then(|item| proxies(&item));
+    limits.trusted_proxies = trusted.unwrap_or(limits.trusted_proxies);
+    if let (Some(item), Listen::Unix { .. }, false) = (per_address, listen, limits.trusted_proxies.include_unix()) {
+        let message = "`per_address` counts all requests through the Unix socket as from one address";
+        section.file.warning(&item.key, message, "if a proxy is behind the socket, add \"unix\" to `trusted_proxies`");
+    }
+    section.finish();
+    limits
+}
+
+fn to_usize(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// A list of networks, and perhaps `"unix"`.
+pub(super) fn proxies(item: &Item<'_>) -> Option<Proxies> {
+    item.each(proxy).map(Proxies)
+}
+
+/// A network, as in `127.0.0.1/32` or `::1/128`, or `unix`.
+fn proxy(item: &Item<'_>) -> Option<Proxy> {
+    const HELP: &str = "write a network's first address and how many bits count, as in \"127.0.0.1/32\" or \"10.0.0.0/8\"; or \"unix\" for the Unix socket";
+    let text = item.filled()?;
+    if text == "unix" {
+        return Some(Proxy::Unix);
+    }
+    let network = Network::parse(text);
+    if network.is_some_and(|network| network.is_everyone()) {
+        let message = format!("{} is everyone, and everyone can write such a header", quoted(text));
+        item.file.warning(&item.span, message, "list the proxies' own addresses");
+    }
+    network.map(Proxy::Network).or_else(|| item.refuse(format!("has {}, which is no network", quoted(text)), HELP))
+}

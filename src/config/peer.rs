@@ -1,0 +1,36 @@
+//! `[[authenticators]]` with `type = "peer"`.
+
+use super::reader::{Item, Section};
+use crate::authn::{Common, Process};
+use crate::model::check_identifier;
+
+/// Reads all but the keys that every authenticator has. `unix` is whether callers are served on a Unix socket.
+pub(super) fn peer(section: &mut Section<'_>, common: Option<Common>, unix: bool) -> Option<Process> {
+    let given = ["uids", "gids"].map(|key| section.get(key));
+    if given.iter().all(Option::is_none) {
+        let message = format!("{} has neither `uids` nor `gids`", section.title);
+        section.file.missing(&section.span, message, "list whom to trust: uids = [1000]");
+        return None;
+    }
+    if !unix {
+        let message = "nobody can be such a caller: [server] does not listen on a Unix socket";
+        section.file.warning(&section.span, message, "write listen = \"unix:/run/chat-signer.sock\" in [server]");
+    }
+    let [uids, gids] = given.map(|item| item.map(|item| item.each(|item| item.integer(0..=u32::MAX))));
+    let subject = section.get("subject").map(|item| subject(&item));
+    Some(Process {
+        common: common?,
+        uids: uids.map_or(Some(None), |ids| ids.map(Some))?,
+        gids: gids.map_or(Some(None), |ids| ids.map(Some))?,
+        subject: subject.map_or(Some(None), |subject| subject.map(Some))?,
+    })
+}
+
+fn subject(item: &Item<'_>) -> Option<String> {
+    const HELP: &str = "write what rules and logs are to call these callers";
+    let text = item.text()?;
+    if let Err(flaw) = check_identifier(text, 255) {
+        return item.refuse(flaw.to_string(), HELP);
+    }
+    if text == "*" { item.refuse("can't be \"*\"", HELP) } else { Some(text.to_owned()) }
+}

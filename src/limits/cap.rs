@@ -1,0 +1,56 @@
+//! A cap on how many of something there are at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::Tally;
+
+/// So many of something there may be at once.
+#[derive(Debug)]
+pub struct Cap {
+    most: usize,
+    taken: Arc<AtomicUsize>,
+    turned_away: Tally,
+}
+
+/// One of them. Dropping it makes room for another.
+#[derive(Debug)]
+pub struct Slot(Arc<AtomicUsize>);
+
+impl Cap {
+    /// With room for `most`. What finds none is counted as `beyond`, in the log's words.
+    pub fn new(most: usize, beyond: &'static str) -> Cap {
+        Cap { most, taken: Arc::default(), turned_away: Tally::new(beyond) }
+    }
+
+    /// Takes a slot if one is free.
+    pub fn take(&self) -> Option<Slot> {
+        let one_more = |taken| (taken < self.most).then_some(taken + 1);
+        if self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok() {
+            return Some(Slot(Arc::clone(&self.taken)));
+        }
+        self.turned_away.note();
+        None
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_free_again_when_it_is_dropped() {
+        let cap = Cap::new(2, "tests");
+        let slots = [cap.take(), cap.take()];
+        assert!(slots.iter().all(Option::is_some));
+        assert!(cap.take().is_none() && cap.take().is_none());
+        drop(slots);
+        assert!(cap.take().is_some());
+    }
+}

@@ -1,0 +1,51 @@
+//! Counts what is turned away. The log hears of it now and then, not each time: a flood must not become a flood of lines.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long the log is left alone after a line.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// How much of something was turned away.
+#[derive(Debug)]
+pub(super) struct Tally {
+    of: &'static str,
+    count: AtomicU64,
+    began: Instant,
+    /// When the log may hear of it again, in milliseconds since it `began`.
+    next: AtomicU64,
+}
+
+impl Tally {
+    /// Begins at none. `of` is what they are, as the log is to say it.
+    pub(super) fn new(of: &'static str) -> Tally {
+        Tally { of, count: AtomicU64::new(0), began: Instant::now(), next: AtomicU64::new(0) }
+    }
+
+    /// Counts one.
+    pub(super) fn note(&self) {
+        let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.may_log(self.began.elapsed()) {
+            tracing::warn!(count, "turned away so far: {}", self.of);
+        }
+    }
+
+    fn may_log(&self, since_began: Duration) -> bool {
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let (now, next) = (millis(since_began), self.next.load(Ordering::Relaxed));
+        let then = now.saturating_add(millis(QUIET));
+        now >= next && self.next.compare_exchange(next, then, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_hears_of_the_first_and_then_now_and_then() {
+        let tally = Tally::new("tests");
+        let heard = [0, 1, 9_999, 10_000, 10_001, 30_000].map(|millis| tally.may_log(Duration::from_millis(millis)));
+        assert_eq!(heard, [true, false, false, true, false, true]);
+    }
+}

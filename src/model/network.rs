@@ -1,0 +1,105 @@
+//! A range of IP addresses.
+
+use core::net::IpAddr;
+
+/// The addresses that share their first bits with this one: `10.0.0.0/8`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    bits: u8,
+}
+
+impl Network {
+    /// Reads `10.0.0.0/8` or `fd00::/8`. `None` if it is neither, or names an address inside the network instead of its first.
+    pub fn parse(text: &str) -> Option<Network> {
+        let (address, bits) = text.split_once('/')?;
+        let address: IpAddr = address.parse().ok()?;
+        let plain = bits.bytes().all(|byte| byte.is_ascii_digit());
+        let network = Network { address, bits: bits.parse().ok().filter(|_| plain)? };
+        (network.bits <= width(address) && significant(address, network.bits) == number(address)).then_some(network)
+    }
+
+    /// Whether this address is in it. An IPv4 address that is written as an IPv6 one counts as what it is.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        address.is_ipv4() == self.address.is_ipv4() && significant(address, self.bits) == number(self.address)
+    }
+
+    /// Whether it is everyone: of IPv4 or of IPv6.
+    pub fn is_everyone(&self) -> bool {
+        self.bits == 0
+    }
+}
+
+fn width(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_bits().into(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+/// The address with all but its first bits put to zero.
+fn significant(address: IpAddr, bits: u8) -> u128 {
+    let rest = u32::from(width(address).saturating_sub(bits));
+    let low = u128::MAX.checked_shr(128 - rest).unwrap_or(0);
+    number(address) & !low
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn holds(network: &str, address: &str) -> bool {
+        Network::parse(network).unwrap().contains(address.parse().unwrap())
+    }
+
+    #[test]
+    fn a_network_holds_the_addresses_with_its_first_bits() {
+        for (network, inside, outside) in [
+            ("127.0.0.1/32", "127.0.0.1", "127.0.0.2"),
+            ("10.0.0.0/8", "10.255.1.2", "11.0.0.0"),
+            ("192.0.2.128/25", "192.0.2.255", "192.0.2.127"),
+            ("::1/128", "::1", "::2"),
+            ("fd00::/8", "fdff::1", "fe00::1"),
+            ("2001:db8::/33", "2001:db8:7fff::", "2001:db8:8000::"),
+        ] {
+            assert!(holds(network, inside), "{network} {inside}");
+            assert!(!holds(network, outside), "{network} {outside}");
+        }
+    }
+
+    #[test]
+    fn the_families_are_apart_but_for_ipv4_in_ipv6() {
+        assert!(holds("0.0.0.0/0", "255.255.255.255") && holds("::/0", "ffff::"));
+        assert!(!holds("0.0.0.0/0", "::1") && !holds("::/0", "127.0.0.1"));
+        assert!(holds("127.0.0.1/32", "::ffff:127.0.0.1"));
+        assert!(!holds("::/0", "::ffff:127.0.0.1"), "which is an IPv4 address");
+    }
+
+    #[test]
+    fn what_is_no_network_is_refused() {
+        for text in [
+            "",
+            "10.0.0.0",
+            "/8",
+            "10.0.0.0/",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0.0/+8",
+            "10.0.0.0/8/8",
+            "10.0.0.1/8",
+            "fd00::1/8",
+            "10.0.0/8",
+            "example.com/8",
+            "10.0.0.0/256",
+        ] {
+            assert_eq!(Network::parse(text), None, "{text}");
+        }
+    }
+}

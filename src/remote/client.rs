@@ -1,0 +1,140 @@
+//! The client for other servers, with the care that strangers need: HTTPS, a limit on time and size, and no redirects.
+
+use std::error::Error;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Bytes;
+use hyper::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
+use hyper::{Request, Response};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::time::timeout;
+
+use crate::authn::{Bearer, Endpoint, is_safe};
+
+/// How long an answer may take, from the name's resolution to the last byte.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a connection is kept for the next request.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// Asks one server.
+pub struct Client {
+    inner: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    bearer: Option<Bearer>,
+}
+
+/// Why a client can't be made.
+#[derive(Debug, thiserror::Error)]
+#[error("no TLS client can be made for {url}: {reason}")]
+pub struct NoClient {
+    url: String,
+    reason: rustls::Error,
+}
+
+/// Why there is no answer. Its text is for the log: it holds nothing that was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// The address is neither HTTPS nor on this machine.
+    #[error("it is asked for without TLS")]
+    Unsafe,
+    /// The token to show isn't there.
+    #[error("the file with the token to show can't be read: {0}")]
+    Token(std::io::ErrorKind),
+    /// No connection, or it broke off.
+    #[error("{0}")]
+    Broken(String),
+    /// It took too long.
+    #[error("no answer within {} s", PATIENCE.as_secs())]
+    Slow,
+    /// The answer is too long.
+    #[error("the answer is longer than {0} bytes")]
+    Long(usize),
+}
+
+impl Client {
+    /// For this server.
+    ///
+    /// # Errors
+    /// If its certificate authorities can't be used.
+    pub fn new(endpoint: &Endpoint) -> Result<Client, NoClient> {
+        let tls = tls(endpoint).map_err(|reason| NoClient { url: endpoint.to_string(), reason })?;
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
+        let mut builder = legacy::Client::builder(TokioExecutor::new());
+        builder.pool_timer(TokioTimer::new()).pool_idle_timeout(KEEP_ALIVE);
+        Ok(Client { inner: builder.build(connector), bearer: endpoint.bearer.clone() })
+    }
+
+    /// Sends a request and reads the answer, whatever its status, if it has at most `longest` bytes.
+    ///
+    /// # Errors
+    /// If there is none in time.
+    pub async fn send(&self, mut request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, Trouble> {
+        if !is_safe(request.uri()) {
+            return Err(Trouble::Unsafe);
+        }
+        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("chat-signer"));
+        if let Some(bearer) = &self.bearer {
+            request.headers_mut().insert(AUTHORIZATION, authorization(bearer)?);
+        }
+        timeout(PATIENCE, self.exchange(request, longest)).await.unwrap_or(Err(Trouble::Slow))
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, Trouble> {
+        let answer = self.inner.request(request).await.map_err(|error| Trouble::Broken(chain(&error)))?;
+        let (head, body) = answer.into_parts();
+        match Limited::new(body, longest).collect().await {
+            Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
+            Err(error) if error.is::<LengthLimitError>() => Err(Trouble::Long(longest)),
+            Err(error) => Err(Trouble::Broken(chain(&*error))),
+        }
+    }
+}
+
+/// The certificate authorities that ship with the program are Mozilla's; where the configuration names some, only those count.
+fn tls(endpoint: &Endpoint) -> Result<ClientConfig, rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    for authority in &endpoint.authorities {
+        roots.add(CertificateDer::from_slice(authority))?;
+    }
+    if roots.is_empty() {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// The header that shows the token. A file is read anew each time, as its token may have been changed.
+fn authorization(bearer: &Bearer) -> Result<HeaderValue, Trouble> {
+    let token = match bearer {
+        Bearer::Fixed(secret) => secret.expose().to_vec(),
+        Bearer::File(path) => std::fs::read(path).map_err(|error| Trouble::Token(error.kind()))?,
+    };
+    let mut value = HeaderValue::from_bytes(&[b"Bearer ", token.trim_ascii()].concat())
+        .map_err(|_| Trouble::Token(std::io::ErrorKind::InvalidData))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// An error with all that caused it, as the outermost alone says next to nothing.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let _ = write!(text, ": {inner}");
+        cause = inner.source();
+    }
+    text
+}

@@ -1,0 +1,216 @@
+//! Keeps a key set up to date: one task for each set, which does all the fetching, so that nothing is ever fetched twice at once.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{ACCEPT, HeaderValue};
+use hyper::{Request, Response, StatusCode, Uri};
+use serde_json::Value;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep};
+
+use super::client::{Client, NoClient};
+use super::freshness;
+use crate::authn::{KeySet, Keys, is_safe};
+use crate::clock;
+use crate::model::json;
+
+/// The longest key set or discovery document, in bytes.
+const LONGEST: usize = 256 << 10;
+
+/// How soon keys are fetched again at the earliest and at the latest, whatever the answer says, and where it says nothing.
+const SOONEST: Duration = Duration::from_secs(60);
+const LATEST: Duration = Duration::from_secs(60 * 60);
+const USUAL: Duration = Duration::from_secs(5 * 60);
+
+/// How soon a fetch that failed is tried again: at first, doubled each time, and at most.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(60);
+
+/// How soon after a fetch that a token's unknown key caused another such key may cause one.
+const REST: Duration = Duration::from_secs(30);
+
+/// Fetches one key set.
+pub(super) struct Refresher {
+    set: Arc<KeySet>,
+    client: Client,
+    state: Mutex<State>,
+    /// Tells the task that a fetch is wanted at once.
+    wanted: Notify,
+    /// Changes with every fetch that ends.
+    fetched: watch::Sender<()>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Whether a fetch is on its way, or about to be.
+    is_fetching: bool,
+    /// When a fetch was last asked for between the regular ones.
+    asked: Option<Instant>,
+    /// Where discovery found the set.
+    location: Option<Uri>,
+    /// When keys last came.
+    succeeded: Option<Instant>,
+    /// How many fetches have failed since.
+    failures: u32,
+    /// What the last one failed of, until the first has succeeded.
+    waits: Option<String>,
+}
+
+impl Refresher {
+    /// For this set, whose keys it will not have before it runs.
+    pub(super) fn new(set: &Arc<KeySet>) -> Result<Refresher, NoClient> {
+        let client = Client::new(&set.endpoint)?;
+        let state = State { is_fetching: true, waits: Some("not fetched yet".to_owned()), ..State::default() };
+        let (fetched, _) = watch::channel(());
+        Ok(Refresher { set: Arc::clone(set), client, state: Mutex::new(state), wanted: Notify::new(), fetched })
+    }
+
+    /// Whether this is its set.
+    pub(super) fn is_for(&self, set: &Arc<KeySet>) -> bool {
+        Arc::ptr_eq(&self.set, set)
+    }
+
+    /// Fetches the keys, and again whenever that is due or wanted.
+    pub(super) async fn run(self: Arc<Self>) {
+        let mut is_due = true;
+        loop {
+            let next = self.fetch(is_due).await;
+            is_due = tokio::select! {
+                () = sleep(next) => true,
+                () = self.wanted.notified() => false,
+            };
+        }
+    }
+
+    /// Returns once the keys are as new as they can be had: after the fetch that is on its way, or after one more; at once if there
+    /// was one for the same reason a moment ago.
+    pub(super) async fn refresh(&self) {
+        if let Some(mut fetched) = self.want() {
+            let _ = fetched.changed().await;
+        }
+    }
+
+    /// What is missing before the first keys have come.
+    pub(super) fn waits(&self) -> Option<String> {
+        let flaw = self.state().waits.clone()?;
+        Some(format!("the keys of {} from {}: {flaw}", self.set.authenticator, self.set.endpoint))
+    }
+
+    /// The fetch to wait for, if there is one. Subscribes while nothing can change, so that no other is mistaken for it.
+    fn want(&self) -> Option<watch::Receiver<()>> {
+        let mut state = self.state();
+        if !state.is_fetching {
+            if state.asked.is_some_and(|asked| asked.elapsed() < REST) {
+                return None;
+            }
+            state.asked = Some(Instant::now());
+            state.is_fetching = true;
+            self.wanted.notify_one();
+        }
+        Some(self.fetched.subscribe())
+    }
+
+    /// Fetches the keys once and tells how long to wait before the next time. If it `is_due` regularly, discovery is done again.
+    async fn fetch(&self, is_due: bool) -> Duration {
+        self.state().is_fetching = true;
+        let result = self.keys(is_due).await;
+        let mut state = self.state();
+        let next = match result {
+            Ok((keys, lifetime)) => {
+                self.succeed(&mut state, keys);
+                lifetime.unwrap_or(USUAL).clamp(SOONEST, LATEST)
+            }
+            Err(flaw) => self.fail(&mut state, flaw),
+        };
+        state.is_fetching = false;
+        self.fetched.send_replace(());
+        next
+    }
+
+    fn succeed(&self, state: &mut State, keys: Keys) {
+        if state.waits.is_some() || state.failures > 0 {
+            tracing::info!("{}: {} keys came from {}", self.set.authenticator, keys.len(), self.set.endpoint);
+        }
+        if keys.is_empty() {
+            tracing::warn!("{}: {} has no key left that can be used", self.set.authenticator, self.set.endpoint);
+        }
+        self.set.replace(Some(keys));
+        state.succeeded = Some(Instant::now());
+        state.failures = 0;
+        state.waits = None;
+    }
+
+    /// The last good keys go on serving, but not for ever.
+    fn fail(&self, state: &mut State, flaw: String) -> Duration {
+        tracing::warn!("{}: no keys came from {}: {flaw}", self.set.authenticator, self.set.endpoint);
+        state.waits = state.waits.is_some().then_some(flaw);
+        state.location = None;
+        let retry = FIRST_RETRY.saturating_mul(1 << state.failures.min(10)).min(LAST_RETRY);
+        state.failures = state.failures.saturating_add(1);
+        let Some(succeeded) = state.succeeded.filter(|_| self.set.is_loaded()) else { return retry };
+        let left = self.set.stale_if_error.saturating_sub(succeeded.elapsed());
+        if left.is_zero() {
+            tracing::error!("{}: its keys are too old to be used any longer", self.set.authenticator);
+            self.set.replace(None);
+            return retry;
+        }
+        retry.min(left)
+    }
+
+    /// The keys, and for how long they are good.
+    async fn keys(&self, is_due: bool) -> Result<(Keys, Option<Duration>), String> {
+        let location = self.location(is_due).await?;
+        let answer = self.get(location).await?;
+        let keys = Keys::fetched(answer.body(), &self.set.algorithms)?;
+        if keys.is_empty() && self.state().waits.is_some() {
+            return Err("the key set has no key that can be used".to_owned());
+        }
+        Ok((keys, freshness::lifetime(answer.headers(), clock::now())))
+    }
+
+    /// Where the set is. What discovery said is good until keys are due again, or a fetch fails.
+    async fn location(&self, is_due: bool) -> Result<Uri, String> {
+        let url = &self.set.endpoint.url;
+        let Some(issuer) = &self.set.discovery else { return Ok(url.clone()) };
+        let known = self.state().location.clone().filter(|_| !is_due);
+        if let Some(location) = known {
+            return Ok(location);
+        }
+        let answer = self.get(url.clone()).await?;
+        let location = discovered(answer.body(), issuer)?;
+        self.state().location = Some(location.clone());
+        Ok(location)
+    }
+
+    async fn get(&self, url: Uri) -> Result<Response<Bytes>, String> {
+        let mut request = Request::new(Full::default());
+        *request.uri_mut() = url;
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json, application/jwk-set+json"));
+        let answer = self.client.send(request, LONGEST).await.map_err(|trouble| trouble.to_string())?;
+        match answer.status() {
+            StatusCode::OK => Ok(answer),
+            status if status.is_redirection() => Err(format!("it redirects ({status}), which is not followed")),
+            status => Err(format!("it answers {status}")),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // What is done under the lock leaves the state whole at every step.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where an issuer's metadata say that its key set is (OpenID Connect Discovery 1.0, section 4.3).
+fn discovered(metadata: &[u8], issuer: &str) -> Result<Uri, String> {
+    let metadata = json::object(metadata).map_err(|error| format!("the metadata are not a JSON object: {error}"))?;
+    if metadata.get("issuer").and_then(Value::as_str) != Some(issuer) {
+        return Err("the metadata are another issuer's: `issuer` must be to the letter what is configured".to_owned());
+    }
+    let location = metadata.get("jwks_uri").and_then(Value::as_str).and_then(|text| text.parse().ok());
+    location
+        .filter(is_safe)
+        .ok_or_else(|| "the metadata name no key set (`jwks_uri`) that is fetched by HTTPS".to_owned())
+}

@@ -1,0 +1,77 @@
+//! Asks other servers whose a credential is, and remembers what they said.
+
+use std::sync::Arc;
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+
+use super::client::{Client, NoClient};
+use super::memory::Memory;
+use crate::authn::{Answer, Introspection, Question, Refusal};
+use crate::clock;
+use crate::crypto::mac::HmacSha256;
+use crate::model::Caller;
+
+/// The longest answer, in bytes.
+const LONGEST: usize = 64 << 10;
+
+/// How many answers are remembered.
+const MOST: usize = 10_000;
+
+/// Those who are asked, and what they said.
+pub(super) struct Sessions {
+    clients: Vec<(Arc<Introspection>, Client)>,
+    /// Turns questions, which hold credentials, into keys that tell nothing of them and that nobody can foresee.
+    key: HmacSha256,
+    answers: Memory<Answer>,
+}
+
+impl Sessions {
+    /// Asks on behalf of these authenticators. The key is random and nobody else's.
+    pub(super) fn new<'a>(
+        introspections: impl Iterator<Item = &'a Arc<Introspection>>,
+        key: &[u8; 32],
+    ) -> Result<Sessions, NoClient> {
+        let clients = introspections.map(|one| Ok((Arc::clone(one), Client::new(&one.endpoint)?)));
+        Ok(Sessions {
+            clients: clients.collect::<Result<_, _>>()?,
+            key: HmacSha256::new(key),
+            answers: Memory::new(MOST),
+        })
+    }
+
+    /// The caller, as far as whoever is asked knows.
+    pub(super) async fn ask(&self, question: &Question) -> Result<Caller, Refusal> {
+        let key = self.key.mac(&question.identity());
+        let ask = async || {
+            let answer = self.fetch(question).await;
+            let lifetime = answer.lifetime;
+            (answer, lifetime)
+        };
+        self.answers.answer(key, ask).await.caller
+    }
+
+    async fn fetch(&self, question: &Question) -> Answer {
+        let asker = &question.asker;
+        let answer = match self.send(question).await {
+            Ok(answer) => answer,
+            Err(reason) => asker.unanswered(reason),
+        };
+        if let Err(refusal) = &answer.caller
+            && refusal.is_unavailable()
+        {
+            tracing::warn!("{}: {}: {}", asker.common.name, asker.endpoint, refusal.log());
+        }
+        answer
+    }
+
+    async fn send(&self, question: &Question) -> Result<Answer, String> {
+        let asker = &question.asker;
+        let client = self.clients.iter().find(|(own, _)| Arc::ptr_eq(own, asker)).map(|(_, client)| client);
+        let client = client.ok_or("nobody asks for this authenticator any more")?;
+        let request = question.request(clock::now()).map_err(|refusal| refusal.log())?;
+        let request = request.map(|body| Full::new(Bytes::from(body)));
+        let answer = client.send(request, LONGEST).await.map_err(|trouble| trouble.to_string())?;
+        Ok(asker.read(answer.status(), answer.body(), clock::now()))
+    }
+}
