@@ -1,6 +1,7 @@
 //! Where rates are kept: a table that never grows.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use governor::nanos::Nanos;
 use governor::state::StateStore;
@@ -8,17 +9,24 @@ use governor::state::StateStore;
 /// How many counters a row has.
 const WIDTH: usize = 1 << 16;
 
+/// How many locks there are.
+const LOCKS: usize = 64;
+
 /// The state of every key, in two rows of counters (a count-min sketch with conservative update). A key has one counter in each
 /// row, and the one that was used less counts. So a key is turned away too soon only where both its counters are shared with busy
 /// keys, and never too late.
 #[derive(Debug)]
 pub(super) struct Table {
     rows: [Box<[AtomicU64]>; 2],
+    /// A key's events are counted one after another. Else one that comes between the changes to another's two counters would see the
+    /// one that is not changed yet, and both would be counted as one.
+    locks: [Mutex<()>; LOCKS],
 }
 
 impl Default for Table {
     fn default() -> Table {
-        Table { rows: std::array::from_fn(|_| (0..WIDTH).map(|_| AtomicU64::new(0)).collect()) }
+        let rows = std::array::from_fn(|_| (0..WIDTH).map(|_| AtomicU64::new(0)).collect());
+        Table { rows, locks: std::array::from_fn(|_| Mutex::new(())) }
     }
 }
 
@@ -29,6 +37,12 @@ impl Table {
         let places = [hash as usize % WIDTH, (hash >> 32) as usize % WIDTH];
         [&self.rows[0][places[0]], &self.rows[1][places[1]]]
     }
+
+    fn lock(&self, hash: u64) -> &Mutex<()> {
+        #[expect(clippy::cast_possible_truncation, reason = "what is cut off doesn't count")]
+        let place = hash as usize % LOCKS;
+        &self.locks[place]
+    }
 }
 
 impl StateStore for Table {
@@ -38,7 +52,9 @@ impl StateStore for Table {
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
+        let _one_at_a_time = self.lock(*hash).lock().unwrap_or_else(PoisonError::into_inner);
         let [one, other] = self.counters(*hash);
+        // Other keys may change one of the counters meanwhile.
         loop {
             let seen = [one, other].map(|counter| counter.load(Ordering::Relaxed));
             let (lesser, greater) = if seen[0] <= seen[1] { (one, other) } else { (other, one) };
