@@ -56,6 +56,18 @@ fn a_proxy_is_believed() {
 }
 
 #[test]
+fn no_caller_is_taken_for_another() {
+    let server = Server::with(Setup::more(FROM_HERE));
+    let own = |user| format!("authorization: Bearer {}\r\n", token(user));
+    assert_eq!(login(&server, &own("tom")).status, 200);
+    refused(&login(&server, &own("sso-tom")));
+    let sections = FROM_HERE.replace("\"user\"", "\"service\"").replace("subject_prefix = \"sso-\"\n", "");
+    let server = Server::with(Setup::more(&sections));
+    assert_ne!(login(&server, "x-forwarded-user: billing\r\n").status, 401);
+    refused(&login(&server, "x-forwarded-user: orders\r\n"));
+}
+
+#[test]
 fn roles_come_in_their_own_header_and_no_stronger_than_allowed() {
     let server = Server::with(Setup::more(FROM_HERE));
     for (groups, status) in [
