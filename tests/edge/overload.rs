@@ -82,7 +82,7 @@ async fn what_is_accepted_is_served_as_if_there_were_no_load() {
     let most = CAP * usize::try_from(rounds + 2).unwrap();
     assert!(loaded.accepted.len() <= most, "{} accepted: more than {CAP} were in progress", loaded.accepted.len());
 
-    // Memory: bounded by the number of connections, and used again.
+    // Memory: bounded by the number of connections, and what they leave is used again.
     let each = first.saturating_sub(began) / u64::try_from(CONNECTIONS).unwrap();
     push(server.main, CONNECTIONS, PUSHED / 2, PUSH).await;
     let second = server.memory();
@@ -140,7 +140,9 @@ async fn push(server: SocketAddr, connections: usize, long: Duration, push: Push
     let header: Arc<str> = request("POST", "/v1/leancloud/login", &headers, "").into();
     let mut streams = Vec::new();
     for _ in 0..connections {
-        streams.push(TcpStream::connect(server).await.unwrap());
+        let stream = TcpStream::connect(server).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        streams.push(stream);
     }
     let until = Instant::now() + long;
     let clients = streams.into_iter().zip(0..).map(|(stream, number)| {
@@ -164,14 +166,14 @@ async fn client(mut stream: TcpStream, header: Arc<str>, until: Instant, push: P
     let mut seen = Seen::default();
     while Instant::now() < until {
         let began = Instant::now();
-        stream.write_all(header.as_bytes()).await.unwrap();
-        let early = timeout(push.body_after, status(&mut stream)).await.ok();
-        stream.write_all(b"{}").await.unwrap();
-        let status = match early {
-            Some(status) => status,
-            None => timeout(LONG, status(&mut stream)).await.unwrap(),
-        };
-        match status {
+        if push.body_after.is_zero() {
+            stream.write_all(format!("{header}{{}}").as_bytes()).await.unwrap();
+        } else {
+            stream.write_all(header.as_bytes()).await.unwrap();
+            let _ = timeout(push.body_after, stream.readable()).await;
+            stream.write_all(b"{}").await.unwrap();
+        }
+        match timeout(LONG, status(&mut stream)).await.unwrap() {
             200 => seen.accepted.push(began.elapsed()),
             503 => {
                 seen.turned_away.push(began.elapsed());
