@@ -15,9 +15,12 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, RsaKeyPair};
 use aws_lc_rs::{hmac, signature::RsaEncoding};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 use serde_json::json;
 
 use super::*;
+use crate::crypto;
 use crate::model::Ladder;
 use crate::secret::Secret;
 
