@@ -6,11 +6,11 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Map;
 
-use super::jwt::Token;
+use super::jwt::{Finding, LONGEST, Token};
 use super::refusal::quoted;
 use super::{
-    Authenticator, Authenticators, Forwarded, Introspection, Jwt, NOT_FOR_THIS_APP, Presented, Refusal, Unidentified,
-    forwarded,
+    Authenticator, Authenticators, Common, Forwarded, Introspection, Jwt, NOT_FOR_THIS_APP, Presented, Refusal,
+    Unidentified, forwarded,
 };
 use crate::crypto;
 use crate::model::{Caller, Millis};
@@ -23,7 +23,7 @@ impl Authenticators {
         app: &str,
         now: Millis,
         was_tried: bool,
-    ) -> Result<Caller, Unidentified> {
+    ) -> Result<Arc<Caller>, Unidentified> {
         forwarded::check(&self.forwarded(), presented)?;
         match self.explicit(presented.headers)? {
             Some((header, value)) if self.key_headers.contains(header) => Ok(self.by_key(header, value, app)?),
@@ -78,7 +78,7 @@ impl Authenticators {
     }
 
     /// What the first authenticator to find an ambient credential makes of it, if any does.
-    fn ambient(&self, presented: &Presented<'_>, app: &str) -> Option<Result<Caller, Unidentified>> {
+    fn ambient(&self, presented: &Presented<'_>, app: &str) -> Option<Result<Arc<Caller>, Unidentified>> {
         let mut serving = self.all.iter().filter(|authenticator| authenticator.common().serves(app));
         serving.find_map(|authenticator| {
             let result = match authenticator {
@@ -106,19 +106,47 @@ impl Authenticators {
         self.forwarded().flat_map(Forwarded::headers).any(|header| headers.contains_key(header))
     }
 
-    fn by_token(&self, value: &HeaderValue, app: &str, now: Millis, was_tried: bool) -> Result<Caller, Unidentified> {
+    fn by_token(
+        &self,
+        value: &HeaderValue,
+        app: &str,
+        now: Millis,
+        was_tried: bool,
+    ) -> Result<Arc<Caller>, Unidentified> {
+        let token = bearer(value)?;
+        // What is too long isn't even hashed.
+        let memory = self.verified.as_ref().filter(|_| token.len() <= LONGEST);
+        let memory = memory.map(|verified| (verified, verified.id(token)));
+        if let Some(caller) = memory.and_then(|(verified, id)| verified.recall(&id, now)) {
+            return self.serve(caller, app);
+        }
+        let finding = self.verify(token, now, was_tried)?;
+        let caller = Arc::clone(&finding.caller);
+        if let Some((verified, id)) = memory {
+            verified.remember(id, finding);
+        }
+        self.serve(caller, app)
+    }
+
+    /// The caller with a good token, if it is one for this app.
+    fn serve(&self, caller: Arc<Caller>, app: &str) -> Result<Arc<Caller>, Unidentified> {
+        let caller = self.own(caller)?;
+        let Some(by) = self.vouching(&caller) else { return Err(Refusal::new(NOT_FOR_THIS_APP).into()) };
+        let Common { name, .. } = by.common();
+        Ok(by.common().admit(caller, app).map_err(|refusal| refusal.by(name))?)
+    }
+
+    /// Who the token is for, found out by the authenticator of the issuer that it names.
+    fn verify(&self, token: &str, now: Millis, was_tried: bool) -> Result<Finding, Unidentified> {
         if self.jwts().next().is_none() {
             return Err(Refusal::new("an `authorization` header is not accepted here").into());
         }
-        let token = Token::parse(bearer(value)?)?;
+        let token = Token::parse(token)?;
         let issuer = token.issuer()?;
         let Some(jwt) = self.jwts().find(|jwt| jwt.issuer == issuer) else {
             return Err(Refusal::new("the token's issuer (iss) is not known here").detail(quoted(issuer)).into());
         };
-        let name = &jwt.common.name;
-        let caller = jwt.identify(token, now, was_tried).map_err(|unidentified| unidentified.by(name))?;
-        let admitted = self.own(caller).and_then(|caller| jwt.common.admit(caller, app));
-        admitted.map_err(|refusal| refusal.by(name).into())
+        jwt.identify(token, now, was_tried).map_err(|unidentified| unidentified.by(&jwt.common.name))
     }
 
     /// The authenticator of the issuer that the token names.
@@ -127,7 +155,7 @@ impl Authenticators {
         self.jwts().find(|jwt| token.issuer().is_ok_and(|issuer| issuer == jwt.issuer))
     }
 
-    fn by_key(&self, header: &HeaderName, value: &HeaderValue, app: &str) -> Result<Caller, Refusal> {
+    fn by_key(&self, header: &HeaderName, value: &HeaderValue, app: &str) -> Result<Arc<Caller>, Refusal> {
         let sha256 = crypto::sha256(value.as_bytes());
         let candidates = self.api_keys().filter(|api_key| api_key.header == header);
         let found = candidates.filter_map(|api_key| Some((api_key, api_key.id(&sha256)?)));

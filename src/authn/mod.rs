@@ -41,6 +41,7 @@ pub use proxies::{Proxies, Proxy};
 pub use refusal::Refusal;
 
 use crate::model::{Caller, CallerKind, Millis, Pattern, Role};
+use jwt::Verified;
 
 const NOT_FOR_THIS_APP: &str = "these callers are not accepted for this app";
 
@@ -48,6 +49,8 @@ const NOT_FOR_THIS_APP: &str = "these callers are not accepted for this app";
 #[derive(Debug)]
 pub struct Authenticators {
     all: Vec<Authenticator>,
+    /// The tokens that came before, if they are remembered.
+    verified: Option<Verified>,
     /// The headers that hold API keys, each once.
     key_headers: Vec<HeaderName>,
 }
@@ -89,14 +92,21 @@ impl Authenticators {
                 key_headers.push(header.clone());
             }
         }
-        Authenticators { all, key_headers }
+        Authenticators { all, verified: None, key_headers }
+    }
+
+    /// Has tokens remembered from now on: one that was verified is not verified again while that would come to the same. Takes
+    /// about 16 MiB at most. The key must be random and nobody else's.
+    #[must_use]
+    pub fn remembering(self, key: &[u8; 32]) -> Authenticators {
+        Authenticators { verified: Some(Verified::new(key)), ..self }
     }
 
     /// Finds out who sent a request to this app.
     ///
     /// # Errors
     /// A refusal if there is no credential, more than one, or one that doesn't hold; or what must be looked up first.
-    pub fn identify(&self, presented: &Presented<'_>, app: &str, now: Millis) -> Result<Caller, Unidentified> {
+    pub fn identify(&self, presented: &Presented<'_>, app: &str, now: Millis) -> Result<Arc<Caller>, Unidentified> {
         self.attempt(presented, app, now, false)
     }
 
@@ -110,7 +120,7 @@ impl Authenticators {
         presented: &Presented<'_>,
         app: &str,
         now: Millis,
-    ) -> Result<Caller, Refusal> {
+    ) -> Result<Arc<Caller>, Refusal> {
         match found {
             Found::Keys => self.attempt(presented, app, now, true).map_err(Unidentified::into_refusal),
             Found::Caller(result) => self.own(result?),
@@ -185,12 +195,13 @@ impl Common {
         self.apps.as_ref().is_none_or(|apps| apps.iter().any(|own| own == app))
     }
 
-    fn caller(&self, subject: String, claims: Map<String, Value>, bindings: Vec<(Pattern, Role)>) -> Caller {
-        Caller { kind: self.kind, subject, authenticator: self.name.clone(), claims, bindings }
+    fn caller(&self, subject: String, claims: Map<String, Value>, bindings: Vec<(Pattern, Role)>) -> Arc<Caller> {
+        let authenticator = Arc::clone(&self.name);
+        Arc::new(Caller { kind: self.kind, subject, authenticator, claims, bindings })
     }
 
     /// The last word on every caller, whatever the credential was.
-    fn admit(&self, caller: Caller, app: &str) -> Result<Caller, Refusal> {
+    fn admit(&self, caller: Arc<Caller>, app: &str) -> Result<Arc<Caller>, Refusal> {
         if caller.subject == "*" {
             return Err(Refusal::new("a caller's subject must not be `*`"));
         }

@@ -1,5 +1,7 @@
 //! Whose a subject is: two different credentials must not be one caller.
 
+use std::sync::Arc;
+
 use super::{Authenticator, Authenticators, Refusal};
 use crate::model::{Caller, CallerKind};
 
@@ -30,12 +32,16 @@ impl Authenticators {
     }
 
     /// The caller, if its subject is no other's.
-    pub(super) fn own(&self, caller: Caller) -> Result<Caller, Refusal> {
-        let vouching = self.all.iter().find(|one| one.common().name == caller.authenticator);
-        let prefix = vouching.map_or("", Authenticator::subject_prefix);
+    pub(super) fn own(&self, caller: Arc<Caller>) -> Result<Arc<Caller>, Refusal> {
+        let prefix = self.vouching(&caller).map_or("", Authenticator::subject_prefix);
         let checked = self.check_own(caller.kind, prefix, &caller.subject);
         checked.map_err(|refusal| refusal.by(&caller.authenticator))?;
         Ok(caller)
+    }
+
+    /// The authenticator that vouches for the caller.
+    pub(super) fn vouching(&self, caller: &Caller) -> Option<&Authenticator> {
+        self.all.iter().find(|one| one.common().name == caller.authenticator)
     }
 
     /// Refuses a subject that is another's: two different credentials must not be one caller.
