@@ -85,6 +85,21 @@ async fn an_answer_is_kept_for_the_configured_time_and_for_that_credential_alone
 }
 
 #[tokio::test]
+async fn long_answers_are_not_remembered_without_end() {
+    let backend = Server::start().await;
+    backend.set(ME, Reply::json(json!({"user": {"id": "tom"}, "tags": vec!["x"; 12_000]})));
+    let signer = Signer::start(&session(&backend, "")).await;
+    let of = |number: usize| format!("cookie: sid=1\r\nx-tenant: {number}\r\n");
+    for number in 0..100 {
+        assert_eq!(signer.subject(&of(number)).await, tom());
+    }
+    assert_eq!(signer.subject(&of(99)).await, tom());
+    assert_eq!(backend.count(ME), 100, "the newest is still remembered");
+    assert_eq!(signer.subject(&of(0)).await, tom());
+    assert_eq!(backend.count(ME), 101, "the oldest is not");
+}
+
+#[tokio::test]
 async fn requests_at_once_with_one_session_ask_once() {
     let (backend, go) = (Server::start().await, Arc::new(Semaphore::new(0)));
     backend.set(ME, Reply::Held(Arc::clone(&go), Box::new(is_tom())));
