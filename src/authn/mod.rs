@@ -283,6 +283,9 @@ impl Authenticators {
         if api_keys.any(|api_key| api_key.has(subject)) {
             return Err(Refusal::new("the caller's subject is the id of an API key"));
         }
+        if self.all.iter().any(|one| one.is_process(kind, subject)) {
+            return Err(Refusal::new("the caller's subject is a process's on this machine"));
+        }
         Ok(())
     }
 
@@ -365,6 +368,11 @@ impl Authenticator {
             Authenticator::Introspection(introspection) => &introspection.common,
             Authenticator::Process(process) => &process.common,
         }
+    }
+
+    /// Whether it takes processes of which one could be this caller.
+    fn is_process(&self, kind: CallerKind, subject: &str) -> bool {
+        matches!(self, Authenticator::Process(process) if process.common.kind == kind && process.may_be(subject))
     }
 
     /// What it puts before its callers' subjects.
