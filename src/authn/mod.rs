@@ -173,6 +173,12 @@ impl Authenticators {
         self.all.iter().map(|authenticator| &*authenticator.common().name)
     }
 
+    /// The headers besides `Authorization` in which pages show who their users are.
+    pub fn page_headers(&self) -> impl Iterator<Item = &HeaderName> {
+        let users = self.introspections().filter(|introspection| introspection.common.kind == CallerKind::User);
+        users.flat_map(|introspection| introspection.headers()).filter(|name| **name != AUTHORIZATION)
+    }
+
     /// The one explicit credential of the request, if it carries any.
     fn explicit<'a>(&'a self, headers: &'a HeaderMap) -> Result<Option<(&'a HeaderName, &'a HeaderValue)>, Refusal> {
         let mut names: Vec<_> = std::iter::once(&AUTHORIZATION).chain(&self.key_headers).collect();

@@ -476,3 +476,19 @@ fn leancloud_refuses_with_a_code() {
         });
     }
 }
+
+#[tokio::test]
+async fn listed_pages_may_send_the_headers_that_tell_who_their_users_are() {
+    let server = Server::start().await;
+    let headers =
+        session(&server, "subject_prefix = \"s-\"").replace("[\"x-tenant\"]", "[\"x-tenant\", \"x-session\"]");
+    let service = session(&server, "").replace("\"session\"", "\"jobs\"").replace("x-tenant", "x-job");
+    let service = service.replace("\"user\"", "\"service\"");
+    let cors = "[server.cors]\norigins = [\"https://app.example.com\"]";
+    let signer = with_client_secret(&format!("{cors}\n{}\n{headers}\n{service}", leancloud(&server, ""))).await;
+    let preflight = "OPTIONS /v1/talkjs/token HTTP/1.1\r\nhost: localhost\r\norigin: https://app.example.com\r\n\
+                     access-control-request-method: POST\r\nconnection: close\r\n\r\n";
+    let answer = signer.exchange(preflight).await;
+    let allowed = answer.head.lines().find_map(|line| line.strip_prefix("access-control-allow-headers: ")).unwrap();
+    assert_eq!(allowed, "authorization,content-type,x-request-id,x-lc-session,x-tenant,x-session");
+}
