@@ -137,6 +137,12 @@ impl Authenticators {
         self.all.iter().map(|authenticator| &*authenticator.common().name)
     }
 
+    /// The headers besides `Authorization` in which pages show who their users are.
+    pub fn page_headers(&self) -> impl Iterator<Item = &HeaderName> {
+        let users = self.introspections().filter(|introspection| introspection.common.kind == CallerKind::User);
+        users.flat_map(|introspection| introspection.headers()).filter(|name| **name != AUTHORIZATION)
+    }
+
     fn jwts(&self) -> impl Iterator<Item = &Jwt> {
         self.all.iter().filter_map(|authenticator| match authenticator {
             Authenticator::Jwt(jwt) => Some(jwt),
