@@ -8,11 +8,13 @@
 
 mod algorithm;
 mod api_key;
+mod certificate;
 mod endpoint;
 mod forwarded;
 mod introspection;
 mod jwt;
 mod lookup;
+mod mtls;
 mod presented;
 mod process;
 mod proxies;
@@ -29,12 +31,14 @@ use serde_json::{Map, Value};
 
 pub use algorithm::{ALGORITHMS, Algorithm, algorithm, is_symmetric};
 pub use api_key::ApiKey;
+pub use certificate::{Certificate, Names, Shown, validity};
 pub use endpoint::{Bearer, Endpoint, is_safe};
 pub use forwarded::Forwarded;
 pub use introspection::{Answer, Introspection, Protocol, Question};
 pub use jwt::{Jwt, KeySet, KeySource, Keys};
 pub use lookup::{Found, Lookup, Unidentified};
-pub use presented::{Ids, Peer, Presented, Socket};
+pub use mtls::{Mtls, San, Subject};
+pub use presented::{Ids, Peer, Presented, Socket, Tls};
 pub use process::Process;
 pub use proxies::{Proxies, Proxy};
 pub use refusal::Refusal;
@@ -65,6 +69,8 @@ pub enum Authenticator {
     Forwarded(Forwarded),
     /// Another server's word.
     Introspection(Arc<Introspection>),
+    /// A client certificate.
+    Mtls(Mtls),
     /// A process on this machine.
     Process(Process),
 }
@@ -158,6 +164,8 @@ impl Authenticators {
                 introspection.check_subject(subject)?;
                 self.check_own(introspection.common.kind, &introspection.subject_prefix, subject)
             }
+            Authenticator::Mtls(mtls) if mtls.has(subject) => Ok(()),
+            Authenticator::Mtls(_) => Err(Refusal::new("it has no certificate's name for this subject")),
             Authenticator::Process(process) if process.may_be(subject) => Ok(()),
             Authenticator::Process(_) => Err(Refusal::new("its processes have another subject")),
         }
@@ -223,6 +231,9 @@ impl Authenticators {
                 Authenticator::Forwarded(forwarded) => {
                     forwarded.identify(presented)?.and_then(|caller| self.own(caller)).map_err(Unidentified::Refused)
                 }
+                Authenticator::Mtls(mtls) if !self.is_forwarded(presented.headers) => {
+                    self.by_certificate(mtls, presented.certificate)?.map_err(Unidentified::Refused)
+                }
                 Authenticator::Process(process) if !self.is_forwarded(presented.headers) => {
                     Ok(process.identify(presented.peer)?)
                 }
@@ -237,6 +248,24 @@ impl Authenticators {
             };
             Some(admitted.map_err(|unidentified| unidentified.by(&common.name)))
         })
+    }
+
+    /// The caller whom a client certificate names; none if there is no certificate, or if another authenticator lists its name.
+    fn by_certificate(&self, mtls: &Mtls, shown: Shown<'_>) -> Option<Result<Caller, Refusal>> {
+        let names = match shown {
+            Shown::Nothing => return None,
+            Shown::Names(names) => names,
+            Shown::Stale => {
+                let text =
+                    "the client certificate is not accepted any more: it has expired, or its authority was withdrawn";
+                return Some(Err(Refusal::new(text)));
+            }
+        };
+        let caller = mtls.identify(names);
+        if caller.is_none() && self.mtls().any(|other| other.identify(names).is_some()) {
+            return None;
+        }
+        Some(caller.unwrap_or_else(|| Err(mtls.stranger(names))))
     }
 
     /// Whether a proxy says that it forwards this request for someone. What the connection tells is the proxy's then.
@@ -279,11 +308,11 @@ impl Authenticators {
         if self.is_anothers(kind, prefix, subject) {
             return Err(Refusal::new("the caller's subject starts with what marks another issuer's subjects"));
         }
-        let mut api_keys = self.api_keys().filter(|api_key| api_key.common.kind == kind);
-        if api_keys.any(|api_key| api_key.has(subject)) {
-            return Err(Refusal::new("the caller's subject is the id of an API key"));
+        let mut same_kind = self.all.iter().filter(|one| one.common().kind == kind);
+        match same_kind.find_map(|one| one.reserves(subject)) {
+            Some(what) => Err(Refusal::new(format!("the caller's subject is {what}"))),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Whether the subject belongs to another issuer, proxy or server: to one whose prefix fits it, too, and is longer. Without this,
@@ -326,6 +355,13 @@ impl Authenticators {
         })
     }
 
+    fn mtls(&self) -> impl Iterator<Item = &Mtls> {
+        self.all.iter().filter_map(|authenticator| match authenticator {
+            Authenticator::Mtls(mtls) => Some(mtls),
+            _ => None,
+        })
+    }
+
     fn forwarded(&self) -> impl Iterator<Item = &Forwarded> + Clone {
         self.all.iter().filter_map(|authenticator| match authenticator {
             Authenticator::Forwarded(forwarded) => Some(forwarded),
@@ -342,6 +378,7 @@ impl Authenticators {
                 Authenticator::ApiKey(api_key) => format!("an API key in `{}`", api_key.header),
                 Authenticator::Forwarded(_) => "a request through the proxy in front".to_owned(),
                 Authenticator::Introspection(introspection) => introspection.wanted(),
+                Authenticator::Mtls(_) => "a client certificate".to_owned(),
                 Authenticator::Process(_) => "a request through the Unix socket, as one of its callers".to_owned(),
             };
             if !accepted.contains(&word) {
@@ -363,6 +400,7 @@ impl Authenticator {
             Authenticator::ApiKey(api_key) => &api_key.common,
             Authenticator::Forwarded(forwarded) => &forwarded.common,
             Authenticator::Introspection(introspection) => &introspection.common,
+            Authenticator::Mtls(mtls) => &mtls.common,
             Authenticator::Process(process) => &process.common,
         }
     }
@@ -373,7 +411,17 @@ impl Authenticator {
             Authenticator::Jwt(jwt) => &jwt.subject_prefix,
             Authenticator::Forwarded(forwarded) => &forwarded.subject_prefix,
             Authenticator::Introspection(introspection) => &introspection.subject_prefix,
-            Authenticator::ApiKey(_) | Authenticator::Process(_) => "",
+            Authenticator::ApiKey(_) | Authenticator::Mtls(_) | Authenticator::Process(_) => "",
+        }
+    }
+
+    /// What this subject is, if the configuration gives it to one of its callers by name.
+    fn reserves(&self, subject: &str) -> Option<&'static str> {
+        match self {
+            Authenticator::ApiKey(api_key) => api_key.has(subject).then_some("the id of an API key"),
+            Authenticator::Mtls(mtls) => mtls.has(subject).then_some("that of a client certificate"),
+            Authenticator::Process(process) => process.may_be(subject).then_some("that of a process on this machine"),
+            Authenticator::Jwt(_) | Authenticator::Forwarded(_) | Authenticator::Introspection(_) => None,
         }
     }
 }
