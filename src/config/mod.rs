@@ -20,6 +20,7 @@ mod key_set;
 mod keys;
 mod later;
 mod limits;
+mod mtls;
 mod peer;
 mod policy;
 mod reader;
@@ -27,9 +28,9 @@ mod report;
 mod rules;
 mod secret;
 mod signer;
+mod tls;
 mod value;
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use toml::Spanned;
@@ -40,7 +41,8 @@ pub use demo::DemoCaller;
 pub use keys::keys;
 pub use limits::Limits;
 pub use report::{Problem, Report, Severity};
-pub use signer::{AuditTo, Cors, Listen, Server, Shutdown};
+pub use signer::{Admin, AuditTo, Cors, Listen, Server, Shutdown};
+pub use tls::Tls;
 pub use value::duration;
 
 use crate::authn::Authenticators;
@@ -68,8 +70,8 @@ pub struct Settings {
     pub engine: Engine,
     /// The listener for callers.
     pub server: Server,
-    /// Where probes and metrics are served.
-    pub admin: SocketAddr,
+    /// The listener for probes.
+    pub admin: Admin,
     /// What keeps abuse cheap.
     pub limits: Limits,
     /// Where the audit log goes.
@@ -159,6 +161,7 @@ fn settings(
         ready: &apps.ready,
         ladder: &ladder,
         unix: matches!(server.listen, Listen::Unix { .. }),
+        client_ca: tls::client_ca(&mut root),
         vault: &mut vault,
     };
     let callers = authenticators::authenticators(&mut root, keys, context);

@@ -11,18 +11,30 @@ use toml::de::DeValue;
 use super::file::{Span, THE_FILE};
 use super::later;
 use super::reader::{Item, Section, quoted};
+use super::tls::{self, Tls};
 
 /// What the listener for callers does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Server {
     /// Where it listens.
     pub listen: Listen,
+    /// What it speaks TLS with, if it does.
+    pub tls: Option<Tls>,
     /// The longest body it takes, in bytes.
     pub body_limit: usize,
     /// How long a body may take to arrive, and the header of a connection's first request.
     pub request_timeout: Duration,
     /// Which other origins' pages may ask, if any.
     pub cors: Option<Cors>,
+}
+
+/// What the listener for probes does.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// What it speaks TLS with, if it does.
+    pub tls: Option<Tls>,
 }
 
 /// Where callers are served.
@@ -76,20 +88,22 @@ pub struct Shutdown {
 }
 
 /// Reads `[server]` and `[admin]`; also tells where the callers' address stands.
-pub(super) fn listeners(root: &mut Section<'_>, dir: &Path, leancloud: &[String]) -> (Server, SocketAddr, Span) {
+pub(super) fn listeners(root: &mut Section<'_>, dir: &Path, leancloud: &[String]) -> (Server, Admin, Span) {
     let (server, listen) = server(root, dir, leancloud);
     let mut place = root.span.clone();
-    let mut admin = SocketAddr::from(([127, 0, 0, 1], 7481));
+    let mut admin = Admin { listen: SocketAddr::from(([127, 0, 0, 1], 7481)), tls: None };
     if let Some(mut section) = root.section("admin") {
         if let Some(item) = section.get("listen") {
-            admin = address(&item).unwrap_or(admin);
+            admin.listen = address(&item).unwrap_or(admin.listen);
             place = item.span.clone();
         }
+        admin.tls = tls::tls(&mut section, dir, false);
         section.finish();
     }
-    if matches!(server.listen, Listen::Tcp(address) if clash(address, admin)) {
+    if matches!(server.listen, Listen::Tcp(address) if clash(address, admin.listen)) {
         let at = if place == THE_FILE { listen.clone() } else { place };
-        root.file.mistake(&at, format!("callers and probes can't share {admin}"), "give [admin] a `listen` of its own");
+        let message = format!("callers and probes can't share {}", admin.listen);
+        root.file.mistake(&at, message, "give [admin] a `listen` of its own");
     }
     (server, admin, listen)
 }
@@ -102,6 +116,7 @@ fn clash(a: SocketAddr, b: SocketAddr) -> bool {
 fn server(root: &mut Section<'_>, dir: &Path, leancloud: &[String]) -> (Server, Span) {
     let mut server = Server {
         listen: Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 7480))),
+        tls: None,
         body_limit: 64 << 10,
         request_timeout: Duration::from_secs(5),
         cors: None,
@@ -113,6 +128,11 @@ fn server(root: &mut Section<'_>, dir: &Path, leancloud: &[String]) -> (Server, 
         place = item.span.clone();
     }
     socket_mode(&mut section, &mut server.listen);
+    server.tls = tls::tls(&mut section, dir, true);
+    if let (Some(item), Listen::Unix { .. }) = (section.get("tls"), &server.listen) {
+        let message = "`tls` is for addresses: nothing on a Unix socket is encrypted";
+        item.file.mistake(&item.key, message, "leave it out, or listen on an address");
+    }
     let limit = section.get("body_limit").and_then(|item| item.size(1 << 10..=1 << 20));
     server.body_limit = limit.unwrap_or(server.body_limit);
     let timeout = section.get("request_timeout").and_then(|item| item.duration("100ms", "5m"));
