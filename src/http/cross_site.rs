@@ -14,6 +14,11 @@ pub(super) fn is<B>(exchange: &Exchange<'_>, request: &Request<B>) -> bool {
     is_from(request.headers(), request.uri(), listed)
 }
 
+/// Whether a page of any other origin than our own, listed or not, made the browser send it.
+pub(super) fn is_foreign<B>(request: &Request<B>) -> bool {
+    is_from(request.headers(), request.uri(), &[])
+}
+
 fn is_from(headers: &HeaderMap, uri: &Uri, listed: &[String]) -> bool {
     let mut origins = headers.get_all(ORIGIN).iter();
     let origin = match (origins.next(), origins.next()) {
