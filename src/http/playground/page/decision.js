@@ -48,7 +48,7 @@ const sanction = ({ counts, sentence }) => el("li", counts ? "counts" : "passed"
 
 function rule({ id, effect, matches, misses }, step) {
   const nearest = !step.allowed && !matches && step.rule === id;
-  const word = matches ? (effect === "allow" ? "allows it" : "denies it") : `would ${effect}${nearest ? ", comes nearest" : ""}`;
+  const word = matches ? (effect === "allow" ? "allows it" : "denies it") : `would ${effect}${nearest ? "; comes nearest" : ""}`;
   const sign = matches ? mark(effect === "allow") : el("span", "sign", "·");
   return el(
     "li",

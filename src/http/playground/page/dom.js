@@ -20,19 +20,23 @@ export function fill(select, options) {
   );
 }
 
-/** Code to look at, and a button that copies it. `shown` may be marked up; `text` is what is copied. */
-export function code(text, { shown = [text], copy = null } = {}) {
+/** Code to look at: `text`, or the same marked up. */
+export function code(text, shown = [text]) {
   const block = el("pre", null, el("code", null, shown));
   block.tabIndex = 0;
-  if (!copy) return block;
-  const button = el("button", "copy", "Copy");
-  button.type = "button";
-  button.setAttribute("aria-label", copy);
-  button.addEventListener("click", () => copied(button, text));
-  return el("div", "copyable", block, button);
+  return block;
 }
 
-async function copied(button, text) {
+/** A button that copies a text. */
+export function copier(name, text) {
+  const button = el("button", "copy", "Copy");
+  button.type = "button";
+  button.ariaLabel = name;
+  button.addEventListener("click", () => copy(button, text));
+  return button;
+}
+
+async function copy(button, text) {
   try {
     await navigator.clipboard.writeText(text);
     button.textContent = "Copied";

@@ -24,7 +24,7 @@ const EXAMPLES = [
 let world;
 
 function pretty(value) {
-  const lines = Object.entries(value).map(([name, words]) => `  ${JSON.stringify(name)}: ${JSON.stringify(words)}`);
+  const lines = Object.entries(value).map(([name, words]) => `  ${JSON.stringify(name)}: [${words.map((word) => JSON.stringify(word)).join(", ")}]`);
   return `{\n${lines.join(",\n")}\n}`;
 }
 
@@ -53,9 +53,17 @@ export function start(known, { changed, ask }) {
   byId("examples").append(...EXAMPLES.filter(([, it]) => fits(it)).map(([text, it]) => chip(text, it, ask)));
 }
 
+/** Shows which of the examples this is, if it is one. */
+export function mark(situation) {
+  for (const button of byId("examples").querySelectorAll("button")) {
+    button.ariaCurrent = button.value === toHash(situation) ? "true" : null;
+  }
+}
+
 function chip(text, situation, ask) {
   const button = el("button", null, text);
   button.type = "button";
+  button.value = toHash(situation);
   button.addEventListener("click", () => {
     write(situation);
     ask();
@@ -161,8 +169,10 @@ function parse(capability) {
 /** The service of a situation, with its header and key. */
 export const service = (situation) => services().find(({ id }) => id === situation.service);
 
+/** A situation as the address has it. */
 export function toHash(situation) {
-  return `#${new URLSearchParams(situation)}`;
+  const order = ["as", "role", "service", "app", "action", ...FIELDS];
+  return `#${new URLSearchParams(order.filter((name) => situation[name]).map((name) => [name, situation[name]]))}`;
 }
 
 /** The situation in the address; the first example where there is none. */

@@ -11,7 +11,7 @@ await begin();
 
 async function begin() {
   const world = await (await fetch("/playground/world")).json();
-  form.start(world, { changed: () => (byId("stale").hidden = false), ask });
+  form.start(world, { changed: () => (byId("stale").hidden = false), ask: () => ask().then(reveal) });
   addEventListener("hashchange", open);
   open();
 }
@@ -28,6 +28,7 @@ async function ask() {
   const number = ++latest;
   const situation = form.read();
   history.replaceState(null, "", form.toHash(situation));
+  form.mark(situation);
   byId("stale").hidden = true;
   waiting();
   try {
@@ -36,6 +37,12 @@ async function ask() {
   } catch (error) {
     if (number === latest) trouble(error.message);
   }
+}
+
+/** Where the verdict is below the fold, as on a phone, goes there. */
+function reveal() {
+  const verdict = byId("verdict");
+  if (verdict.getBoundingClientRect().top > innerHeight - 120) verdict.scrollIntoView();
 }
 
 /** The whole way of one request: the caller's credential, the real route's answer, and the reasons behind it. */

@@ -1,6 +1,6 @@
 // What came of a request, step by step.
 
-import { byId, code, el } from "./dom.js";
+import { byId, code, copier, el } from "./dom.js";
 import { decision } from "./decision.js";
 
 /** While the answer is on its way: what stands there is of another request. */
@@ -26,32 +26,54 @@ export function show(outcome) {
   ]);
 }
 
-/** How it looks, what it is in a word, why, and by which rules. */
+/** How it looks, what it is in a word, why, the reason that the policy gives, and what is said below. */
 function judge({ answer, reasons, problem }) {
   const decided = reasons?.decided;
   if (!decided) return ["refused", "Refused", `Before the policy was asked: ${problem.detail}`];
-  const sentence = decided.decision.replace(/^\w+: /, "").replace(/ \(rules? [^()]*\)$/, "");
-  if (!decided.allowed) return ["denied", decided.code === "banned" ? "Banned" : "Denied", `${sentence}.`, [decided.rule]];
+  const sentence = told(decided);
+  if (!decided.allowed) {
+    const by = decided.rule ? named("Rule", [decided.rule]) : null;
+    return ["denied", decided.code === "banned" ? "Banned" : "Denied", sentence, decided.reason, by];
+  }
   if (!answer.ok) return ["refused", "Allowed, but not signed", detail(answer)];
-  const whole = decided.steps.every((one) => one.allowed);
-  return whole ? ["allowed", "Allowed", `${sentence}.`, decided.rules] : ["partly", "Partly granted", `${sentence}.`, decided.rules];
+  const whole = decided.steps.every((step) => step.allowed);
+  const by = named(decided.rules.length > 1 ? "Rules" : "Rule", decided.rules);
+  return [whole ? "allowed" : "partly", whole ? "Allowed" : "Partly granted", sentence, null, ...powers(decided), by];
 }
+
+/** The engine's sentence, without what is shown beside it. */
+function told({ decision, reason }) {
+  const bare = decision.replace(/^\w+: /, "").replace(/ \(rules? [^()]*\)$/, "").replace(/ with \{.*\}/, "");
+  return `${bare.replace(` (${reason})`, "").replace(/^the /, "The ")}.`;
+}
+
+/** What of a capability is granted, and what is not. */
+function powers({ steps }) {
+  const line = (word, those) => {
+    const channels = Map.groupBy(those, (step) => step.conversation);
+    const texts = [...channels].map(([channel, list]) => [el("code", null, channel), ` ${list.map((step) => step.action).join(", ")}`]);
+    return texts.length ? el("p", "powers", el("span", null, word), el("span", null, separated(texts, el("br")))) : null;
+  };
+  const wants = steps.filter((step) => !step.required);
+  return [line("Granted", wants.filter((step) => step.allowed)), line("Withheld", wants.filter((step) => !step.allowed))];
+}
+
+const named = (word, rules) => el("p", "rules", `${word} `, separated(rules.map((rule) => el("code", null, rule)), " "));
 
 const MARKS = { allowed: "✓", denied: "✕", partly: "◐", refused: "!" };
 
-function verdict(look, word, sentence, rules = []) {
-  const named = rules.filter(Boolean).map((rule) => el("code", null, rule));
+function verdict(look, word, sentence, reason, ...below) {
   const mark = el("span", "mark", MARKS[look]);
   mark.setAttribute("aria-hidden", "true");
+  const quote = reason ? el("p", "reason", `“${reason}”`) : null;
   byId("verdict").className = `verdict ${look}`;
-  byId("verdict").replaceChildren(
-    el("p", "word", mark, word),
-    el("p", "sentence", sentence),
-    named.length ? el("p", "rules", named.length > 1 ? "Rules " : "Rule ", separated(named)) : "",
-  );
+  byId("verdict").replaceChildren(el("p", "word", mark, word), el("p", "sentence", sentence), el("div", null, quote, ...below));
 }
 
-const separated = (items) => items.flatMap((item, place) => (place ? [" ", item] : [item]));
+/** Lists with something in between: texts as they are, elements anew each time. */
+function separated(items, between) {
+  return items.flatMap((item, place) => (place ? [between.cloneNode?.(true) ?? between, item] : [item])).flat();
+}
 
 function steps(items) {
   byId("steps").replaceChildren(...items);
@@ -93,10 +115,16 @@ function asked({ request: { path, headers, body } }) {
   ].join(" \\\n");
   return [
     [el("code", null, path)],
-    code(text),
-    el("h3", null, "The same in a terminal"),
-    code(curl, { copy: "Copy the curl line" }),
+    code(text, dimmed(text, headers)),
+    el("div", "titled", el("h3", null, "The same in a terminal"), copier("Copy the curl line", curl)),
+    code(curl, dimmed(curl, headers)),
   ];
+}
+
+/** A text in which the caller's long token stands back. */
+function dimmed(text, { authorization }) {
+  const token = authorization?.split(" ")[1];
+  return token ? separated(text.split(token), el("span", "part0 long", token)) : [text];
 }
 
 /** For a shell. */
@@ -105,14 +133,14 @@ const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 function signed({ answer, reasons }) {
   const signed = reasons?.signed;
   if (!signed) {
-    const why = answer.ok ? "The answer holds nothing that was signed." : "Nothing is signed without the policy’s permit.";
-    return ["None", el("p", "aside", why)];
+    const why = answer.ok ? "The answer holds no signature." : "Without the policy’s permit there is no string to sign.";
+    return ["Nothing is signed", el("p", "aside", why)];
   }
   const held = signed.matches ? "It was recomputed here and is the one in the answer." : "It is not the one in the answer.";
   const [header, payload] = signed.token ?? [];
   return [
     `${signed.text.length} characters`,
-    code(signed.text, { shown: parts(signed.text, Boolean(header)) }),
+    code(signed.text, parts(signed.text, Boolean(header))),
     ...(header ? [el("p", null, "Which is Base64url of this header and these claims:"), code(`${header}\n${JSON.stringify(JSON.parse(payload), null, 2)}`)] : []),
     el("p", "aside", `Its ${signed.algorithm} with ${signed.key}, which never leaves the server, is the signature. ${held}`),
   ];
@@ -121,8 +149,7 @@ function signed({ answer, reasons }) {
 /** A token with its parts in colours. */
 function parts(text, isToken) {
   if (!isToken) return [text];
-  const coloured = text.split(".").map((part, place) => el("span", `part${place}`, part));
-  return coloured.flatMap((part, place) => (place ? [".", part] : [part]));
+  return separated(text.split(".").map((part, place) => el("span", `part${place} long`, part)), ".");
 }
 
 function answer({ answer: { status, statusText, headers, text } }) {
@@ -132,7 +159,7 @@ function answer({ answer: { status, statusText, headers, text } }) {
   const body = type.includes("json") ? [JSON.stringify(JSON.parse(text), null, 2)] : parts(text, type === "application/jwt");
   return [
     `${status} ${statusText}`,
-    code(`${lines.join("\n")}\n\n${text}`, { shown: [`${lines.join("\n")}\n\n`, ...body], copy: null }),
+    code(text, [`${lines.join("\n")}\n\n`, ...body]),
   ];
 }
 
