@@ -1,0 +1,1 @@
+//! When a certificate that was good still is.
