@@ -18,6 +18,7 @@ use tokio::time::{sleep, timeout};
 use crate::config::{AuditTo, Listen, Settings};
 use crate::limits::Cap;
 use crate::observe::audit::Audit;
+use crate::random::{self, NoEntropy};
 use crate::remote::{self, Remote};
 use crate::runtime::Runtime;
 use crate::{admin, http};
@@ -51,6 +52,9 @@ pub enum NoStart {
     /// Other servers can't be asked.
     #[error(transparent)]
     Remote(#[from] remote::NoRemote),
+    /// There is nothing to remember tokens by.
+    #[error(transparent)]
+    Entropy(#[from] NoEntropy),
     /// The process can't be told to stop.
     #[error("signals can't be received: {0}")]
     Signals(io::Error),
@@ -89,6 +93,7 @@ impl App {
         files::allow(settings.limits.connections);
         let (pause, grace, patience) =
             (settings.shutdown.pause, settings.shutdown.grace, settings.server.request_timeout);
+        let settings = remembering(settings)?;
         let remote = Remote::start(&settings.engine.authenticators)?;
         let runtime = Arc::new(Runtime::new(settings, audit, remote));
         let (for_main, for_admin) = (Arc::clone(&runtime), Arc::clone(&runtime));
@@ -132,6 +137,12 @@ impl App {
         runtime.audit.close().await;
         end
     }
+}
+
+/// Has the authenticators remember tokens.
+fn remembering(mut settings: Settings) -> Result<Settings, NoEntropy> {
+    settings.engine.authenticators = settings.engine.authenticators.remembering(&random::bytes()?);
+    Ok(settings)
 }
 
 fn open(to: &AuditTo) -> Result<Audit, NoStart> {

@@ -3,6 +3,8 @@
 //! An authority may vouch for many more than may call here, so a name that is not listed, to the letter, is nobody's. A certificate
 //! that could be two callers' is neither's.
 
+use std::sync::Arc;
+
 use serde_json::Map;
 
 use super::refusal::{Refusal, quoted};
@@ -44,7 +46,7 @@ pub struct Subject {
 
 impl Mtls {
     /// The caller whom the certificate names, if it names one that is listed.
-    pub(super) fn identify(&self, names: &Names) -> Option<Result<Caller, Refusal>> {
+    pub(super) fn identify(&self, names: &Names) -> Option<Result<Arc<Caller>, Refusal>> {
         let first = self.listed(names).next()?;
         if self.is_ambiguous(names, first) {
             let refusal = Refusal::new("the client certificate names more than one caller");

@@ -1,5 +1,7 @@
 //! Who calls, as `explain` and `test` suppose it: without a credential, but no more than a credential could make of it.
 
+use std::sync::Arc;
+
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use serde_json::Map;
@@ -135,5 +137,6 @@ pub(super) fn by_token(engine: &Engine, token: &str, app: &str, now: Millis) -> 
     engine
         .authenticators
         .identify(&Presented::only(&headers), app, now)
+        .map(Arc::unwrap_or_clone)
         .map_err(|unidentified| unidentified.into_refusal().log())
 }
