@@ -29,7 +29,13 @@ impl Authority {
 
     /// One that this one vouches for.
     pub(crate) fn below(&self, name: &str) -> Authority {
+        self.below_until(name, 2099)
+    }
+
+    /// One that this one vouches for up to the beginning of this year.
+    pub(crate) fn below_until(&self, name: &str, year: i32) -> Authority {
         let (params, key) = authority(name);
+        let params = valid(params, 2020, year);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let pem = certificate.pem();
         Authority { issuer: Issuer::new(params, key), der: certificate.into(), pem }

@@ -10,6 +10,7 @@ mod callers;
 mod client;
 mod files;
 mod handshakes;
-mod names;
+
 mod probes;
 mod slow;
+mod standing;

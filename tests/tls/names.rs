@@ -1,1 +1,0 @@
-//! When a certificate that was good still is.
