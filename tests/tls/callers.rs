@@ -1,8 +1,10 @@
 //! Callers with a certificate.
 
+use rustls::HandshakeKind;
+
 use crate::authority::{Identity, called, client, dns, uri};
-use crate::client::{Client, V12, V13, World};
-use crate::common::{Answer, SERVICE_KEY, Server, request, token};
+use crate::client::{Client, V12, V13, World, login};
+use crate::common::{Answer, Connection, SERVICE_KEY, Server, request, token};
 
 const ORDERS: &str = "spiffe://example.com/orders";
 
@@ -124,6 +126,22 @@ fn authorities_in_between_are_shown_by_the_caller() {
 }
 
 #[test]
+fn a_session_is_resumed_as_its_caller_and_without_early_data() {
+    let world = World::new();
+    let server = world.serve(&mtls("uri", &subject(ORDERS, "orders")));
+    for versions in [V12, V13] {
+        let mut client = world.client_in(versions, Some(&world.clients.client(uri(ORDERS))));
+        client.0.enable_early_data = true;
+        assert_eq!(client.login(&server, "").status, 200);
+        let mut again = client.connect(server.main).unwrap();
+        assert_eq!(again.conn.handshake_kind(), Some(HandshakeKind::Resumed));
+        assert!(again.conn.early_data().is_none());
+        let mut again = Connection::on(again);
+        assert_eq!(again.ask(&login("")).status, 200);
+    }
+}
+
+#[test]
 fn each_authenticator_looks_at_its_own_names() {
     let world = World::new();
     let host = subject("a.example.com", "mallory");
@@ -219,7 +237,7 @@ fn headers_that_tell_of_certificates_mean_nothing() {
         format!("ssl-client-cert: {certificate}"),
         "x-ssl-client-verify: SUCCESS\r\nx-ssl-client-s-dn: CN=orders".to_owned(),
     ] {
-        assert_eq!(plain.ask(&crate::client::login(&format!("{header}\r\n"))).status, 401, "{header}");
+        assert_eq!(plain.ask(&login(&format!("{header}\r\n"))).status, 401, "{header}");
         assert_eq!(world.client().login(&secure, &format!("{header}\r\n")).status, 401, "{header}");
     }
 }
