@@ -38,6 +38,7 @@ pub use presented::{Ids, Peer, Presented, Socket};
 pub use process::Process;
 pub use proxies::{Proxies, Proxy};
 pub use refusal::Refusal;
+pub use roles::strongest;
 
 use crate::crypto;
 use crate::model::{Caller, CallerKind, Millis, Pattern, Role};
