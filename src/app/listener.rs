@@ -57,6 +57,14 @@ pub(super) struct Listener {
     stop: watch::Sender<()>,
 }
 
+/// What holds for a connection that begins.
+pub(super) struct Terms {
+    /// How many there may be. One that finds no room is closed at once.
+    pub(super) cap: Cap,
+    /// How long it has for its first request's header.
+    pub(super) patience: Duration,
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -86,10 +94,10 @@ impl Bound {
         Ok(Bound { socket: Socket::Unix(socket), address: Address::Unix(path.to_owned()) })
     }
 
-    /// Serves each request with `handler`. A connection has `patience` for its first request's header. One that finds no room under
-    /// the cap is closed at once.
-    pub(super) fn serve<H, F>(self, cap: Arc<Cap>, patience: Duration, handler: H) -> Listener
+    /// Serves each request with `handler`. Each connection is begun on the terms of its time.
+    pub(super) fn serve<T, H, F>(self, terms: T, handler: H) -> Listener
     where
+        T: Fn() -> Terms + Send + 'static,
         H: Fn(Arc<Peer>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
@@ -99,8 +107,8 @@ impl Bound {
             loop {
                 let (stream, peer) = socket.next().await;
                 match stream {
-                    Stream::Tcp(stream) => begin(stream, peer, &cap, &stopped, patience, &handler),
-                    Stream::Unix(stream) => begin(stream, peer, &cap, &stopped, patience, &handler),
+                    Stream::Tcp(stream) => begin(stream, peer, &terms(), &stopped, &handler),
+                    Stream::Unix(stream) => begin(stream, peer, &terms(), &stopped, &handler),
                 }
             }
         });
@@ -124,14 +132,14 @@ impl Listener {
 }
 
 /// Serves a connection in a task of its own, if there is room for one more.
-fn begin<I, H, F>(stream: I, peer: Peer, cap: &Cap, stop: &watch::Receiver<()>, patience: Duration, handler: &H)
+fn begin<I, H, F>(stream: I, peer: Peer, terms: &Terms, stop: &watch::Receiver<()>, handler: &H)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Fn(Arc<Peer>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let Some(slot) = cap.take() else { return };
-    let serving = connection::serve(stream, Arc::new(peer), stop.clone(), patience, handler.clone());
+    let Some(slot) = terms.cap.take() else { return };
+    let serving = connection::serve(stream, Arc::new(peer), stop.clone(), terms.patience, handler.clone());
     tokio::spawn(async move {
         serving.await;
         drop(slot);

@@ -1,7 +1,5 @@
 //! Servers that are asked while the program runs: where they are, whose certificates they may have, and what they are shown.
 
-use std::path::Path;
-
 use http::Uri;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -22,9 +20,9 @@ pub(super) fn url(item: &Item<'_>) -> Option<Uri> {
 }
 
 /// Reads `ca`: the certificate authorities in a file.
-pub(super) fn authorities(section: &mut Section<'_>, dir: &Path) -> Vec<Vec<u8>> {
+pub(super) fn authorities(section: &mut Section<'_>, vault: &Vault) -> Vec<Vec<u8>> {
     let item = section.get("ca");
-    item.and_then(|item| certificates(&item, dir)).unwrap_or_default()
+    item.and_then(|item| certificates(&item, vault)).unwrap_or_default()
 }
 
 /// Reads `bearer`.
@@ -33,9 +31,9 @@ pub(super) fn bearer(section: &mut Section<'_>, vault: &mut Vault) -> Option<Bea
 }
 
 /// The certificates in a PEM file, in DER, each fit to be a trust anchor.
-fn certificates(item: &Item<'_>, dir: &Path) -> Option<Vec<Vec<u8>>> {
+fn certificates(item: &Item<'_>, vault: &Vault) -> Option<Vec<Vec<u8>>> {
     let name = item.filled()?;
-    let bytes = match std::fs::read(dir.join(name)) {
+    let bytes = match vault.read(name) {
         Ok(bytes) => bytes,
         Err(error) => {
             let flaw = format!("names {}, {}", quoted(name), unread(&error));

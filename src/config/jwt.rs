@@ -188,7 +188,7 @@ fn public(
             "write secret = { env = \"NAME\" }",
         );
     }
-    let bytes = match std::fs::read(vault.dir.join(name)) {
+    let bytes = match vault.read(name) {
         Ok(bytes) => bytes,
         Err(error) => {
             let flaw = format!("names {}, {}", quoted(name), unread(&error));
