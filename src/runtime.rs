@@ -14,6 +14,7 @@ use crate::config::Settings;
 use crate::limits::Limits;
 use crate::model::Millis;
 use crate::observe::audit::Audit;
+use crate::random::{self, NoEntropy};
 use crate::remote::{NoRemote, Remote};
 
 /// What all requests share.
@@ -144,18 +145,26 @@ impl Snapshot {
     /// From the first settings.
     ///
     /// # Errors
-    /// If other servers that they name can't be asked.
+    /// If other servers that they name can't be asked, or the operating system gives no random bytes.
     pub fn new(settings: Settings) -> Result<Snapshot, NoRemote> {
+        let settings = remembering(settings)?;
         let remote = Remote::start(&settings.engine.authenticators)?;
         Ok(Snapshot { limits: Limits::new(&settings.limits), remote, settings })
     }
 
     /// From further settings, with what goes on of these.
-    fn renewed(&self, mut settings: Settings) -> Result<Snapshot, NoRemote> {
+    fn renewed(&self, settings: Settings) -> Result<Snapshot, NoRemote> {
+        let mut settings = remembering(settings)?;
         settings.engine.authenticators.take_over(&self.settings.engine.authenticators);
         let remote = self.remote.renew(&settings.engine.authenticators)?;
         Ok(Snapshot { limits: self.limits.renewed(&settings.limits), remote, settings })
     }
+}
+
+/// Has the authenticators remember tokens. What they remembered under other settings doesn't count.
+fn remembering(mut settings: Settings) -> Result<Settings, NoEntropy> {
+    settings.engine.authenticators = settings.engine.authenticators.remembering(&random::bytes()?);
+    Ok(settings)
 }
 
 impl Check {

@@ -4,6 +4,7 @@ mod connection;
 mod files;
 mod listener;
 mod paced;
+mod secure;
 mod unix;
 
 use std::io;
@@ -85,7 +86,7 @@ impl App {
         let audit = open(&settings.audit)?;
         let stop = Stop::new().map_err(NoStart::Signals)?;
         let main = Bound::new("server.listen", &settings.server.listen).await?;
-        let admin = Bound::new("admin.listen", &Listen::Tcp(settings.admin)).await?;
+        let admin = Bound::new("admin.listen", &Listen::Tcp(settings.admin.listen)).await?;
         files::allow(settings.limits.connections);
         let runtime = Arc::new(Runtime::new(Snapshot::new(settings)?, audit));
         let (for_main, for_admin) = (Arc::clone(&runtime), Arc::clone(&runtime));
@@ -139,14 +140,18 @@ fn terms(runtime: &Arc<Runtime>) -> impl Fn() -> Terms + Send + 'static {
     let runtime = Arc::clone(runtime);
     move || {
         let Snapshot { settings, limits, .. } = &*runtime.snapshot();
-        Terms { cap: limits.connections.clone(), patience: settings.server.request_timeout }
+        let (patience, tls) = (settings.server.request_timeout, settings.server.tls.clone());
+        Terms { cap: limits.connections.clone(), patience, tls }
     }
 }
 
 /// The terms of connections to the admin listener.
 fn terms_of_probes(runtime: &Arc<Runtime>) -> impl Fn() -> Terms + Send + 'static {
     let (runtime, cap) = (Arc::clone(runtime), Cap::new(PROBES, "probes beyond those that can be answered"));
-    move || Terms { cap: cap.clone(), patience: runtime.snapshot().settings.server.request_timeout }
+    move || {
+        let Snapshot { settings, .. } = &*runtime.snapshot();
+        Terms { cap: cap.clone(), patience: settings.server.request_timeout, tls: settings.admin.tls.clone() }
+    }
 }
 
 fn open(to: &AuditTo) -> Result<Audit, NoStart> {

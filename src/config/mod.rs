@@ -20,6 +20,7 @@ mod key_set;
 mod keys;
 mod later;
 mod limits;
+mod mtls;
 mod peer;
 mod policy;
 mod reader;
@@ -28,9 +29,9 @@ mod rules;
 mod secret;
 mod signer;
 mod sources;
+mod tls;
 mod value;
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use toml::Spanned;
@@ -41,8 +42,9 @@ pub use demo::DemoCaller;
 pub use keys::keys;
 pub use limits::Limits;
 pub use report::{Problem, Report, Severity};
-pub use signer::{AuditTo, Cors, Listen, Server, Shutdown};
+pub use signer::{Admin, AuditTo, Cors, Listen, Server, Shutdown};
 pub use sources::Sources;
+pub use tls::Tls;
 pub use value::duration;
 
 use crate::authn::Authenticators;
@@ -73,8 +75,8 @@ pub struct Settings {
     pub engine: Engine,
     /// The listener for callers.
     pub server: Server,
-    /// Where probes and metrics are served.
-    pub admin: SocketAddr,
+    /// The listener for probes.
+    pub admin: Admin,
     /// What keeps abuse cheap.
     pub limits: Limits,
     /// Where the audit log goes.
@@ -119,7 +121,7 @@ fn understand(path: &Path, text: &str, disk: &Disk) -> (Option<Settings>, Report
     let policy_table = parse(&policy_file, &policy_text);
     let policy_root = (!policy_file.name.is_empty()).then(|| Section::root(&policy_file, policy_table.get_ref()));
 
-    let settings = settings(root, policy_root, Vault::new(dir, disk.clone()), dir, &policy_text);
+    let settings = settings(root, policy_root, Vault::new(dir, disk.clone()), &policy_text);
     let mut problems = file.into_problems();
     problems.extend(policy_file.into_problems());
     let report = Report::new(problems);
@@ -164,13 +166,12 @@ fn settings(
     mut root: Section<'_>,
     mut policy_root: Option<Section<'_>>,
     mut vault: Vault,
-    dir: &Path,
     policy_text: &str,
 ) -> Option<Settings> {
     let ladder = policy_root.as_mut().map(policy::ladder).unwrap_or_default();
     let mut apps = apps::apps(&mut root, &mut vault);
     let leancloud = apps.leancloud();
-    let (server, admin, place) = signer::listeners(&mut root, dir, &leancloud);
+    let (server, admin, place) = signer::listeners(&mut root, &vault, &leancloud);
     let keys = std::mem::take(&mut apps.keys);
     let context = authenticators::Context {
         apps: &apps.names,
@@ -178,11 +179,12 @@ fn settings(
         ready: &apps.ready,
         ladder: &ladder,
         unix: matches!(server.listen, Listen::Unix { .. }),
+        client_ca: tls::client_ca(&mut root),
         vault: &mut vault,
     };
     let callers = authenticators::authenticators(&mut root, keys, context);
     let limits = limits::limits(&mut root, &server.listen);
-    let audit = signer::audit(&mut root, dir, policy_root.as_ref().map(|root| root.file.name.as_str()));
+    let audit = signer::audit(&mut root, &vault.dir, policy_root.as_ref().map(|root| root.file.name.as_str()));
     let shutdown = signer::shutdown(&mut root);
     later::sections(&mut root, &mut vault);
     demo::guard(root.file, &vault, &callers, &server.listen, &place);

@@ -3,6 +3,7 @@
 //! Nothing that stands where a secret is due is ever repeated, as it may be one: not its line, and of a reference that doesn't look like
 //! the name of a variable or file not even the name.
 
+use std::fs::Metadata;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ const HELP: &str = "write { env = \"NAME\" } for a variable or { file = \"PATH\"
 /// Reads the secrets of one configuration, and remembers what is needed to guard the demonstration.
 pub(super) struct Vault {
     /// What paths are relative to.
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     disk: Disk,
     /// Every secret that was read: where its reference stands, and whether it is one of the demonstration's.
     pub(super) seen: Vec<Seen>,
@@ -105,9 +106,8 @@ impl Vault {
         if bytes.is_empty() {
             return refuse(item, &needs("which is empty"), "write the secret into it");
         }
-        if is_for_everyone(&self.dir.join(name)) && !demo::is_secret(&bytes) {
-            let message = format!("`{}` {}", item.name, needs("which everyone on this machine can read"));
-            item.file.warning(&item.key, message, "take that right away: chmod o-r");
+        if let (Ok(meta), false) = (std::fs::metadata(self.dir.join(name)), demo::is_secret(&bytes)) {
+            warn_if_readable(item, &shown, &meta);
         }
         Some(bytes)
     }
@@ -161,9 +161,12 @@ fn variable(item: &Item<'_>, name: &str) -> Option<Vec<u8>> {
     }
 }
 
-/// Whether everyone on this machine can read a file.
-fn is_for_everyone(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+/// Warns of a secret's file, `shown` by this name, that everyone can read.
+pub(super) fn warn_if_readable(item: &Item<'_>, shown: &str, meta: &Metadata) {
+    if meta.permissions().mode() & 0o004 != 0 {
+        let message = format!("`{}` needs the file {shown}, which everyone on this machine can read", item.name);
+        item.file.warning(&item.key, message, "take that right away: chmod o-r");
+    }
 }
 
 fn unreadable<T>(item: &Item<'_>, flaw: &str) -> Option<T> {

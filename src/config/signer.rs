@@ -11,18 +11,31 @@ use toml::de::DeValue;
 use super::file::{Span, THE_FILE};
 use super::later;
 use super::reader::{Item, Section, quoted};
+use super::secret::Vault;
+use super::tls::{self, Tls};
 
 /// What the listener for callers does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Server {
     /// Where it listens.
     pub listen: Listen,
+    /// What it speaks TLS with, if it does.
+    pub tls: Option<Tls>,
     /// The longest body it takes, in bytes.
     pub body_limit: usize,
     /// How long a body may take to arrive, and the header of a connection's first request.
     pub request_timeout: Duration,
     /// Which other origins' pages may ask, if any.
     pub cors: Option<Cors>,
+}
+
+/// What the listener for probes does.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// What it speaks TLS with, if it does.
+    pub tls: Option<Tls>,
 }
 
 /// Where callers are served.
@@ -76,20 +89,22 @@ pub struct Shutdown {
 }
 
 /// Reads `[server]` and `[admin]`; also tells where the callers' address stands.
-pub(super) fn listeners(root: &mut Section<'_>, dir: &Path, leancloud: &[String]) -> (Server, SocketAddr, Span) {
-    let (server, listen) = server(root, dir, leancloud);
+pub(super) fn listeners(root: &mut Section<'_>, vault: &Vault, leancloud: &[String]) -> (Server, Admin, Span) {
+    let (server, listen) = server(root, vault, leancloud);
     let mut place = root.span.clone();
-    let mut admin = SocketAddr::from(([127, 0, 0, 1], 7481));
+    let mut admin = Admin { listen: SocketAddr::from(([127, 0, 0, 1], 7481)), tls: None };
     if let Some(mut section) = root.section("admin") {
         if let Some(item) = section.get("listen") {
-            admin = address(&item).unwrap_or(admin);
+            admin.listen = address(&item).unwrap_or(admin.listen);
             place = item.span.clone();
         }
+        admin.tls = tls::tls(&mut section, vault, false);
         section.finish();
     }
-    if matches!(server.listen, Listen::Tcp(address) if clash(address, admin)) {
+    if matches!(server.listen, Listen::Tcp(address) if clash(address, admin.listen)) {
         let at = if place == THE_FILE { listen.clone() } else { place };
-        root.file.mistake(&at, format!("callers and probes can't share {admin}"), "give [admin] a `listen` of its own");
+        let message = format!("callers and probes can't share {}", admin.listen);
+        root.file.mistake(&at, message, "give [admin] a `listen` of its own");
     }
     (server, admin, listen)
 }
@@ -99,9 +114,10 @@ fn clash(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
 }
 
-fn server(root: &mut Section<'_>, dir: &Path, leancloud: &[String]) -> (Server, Span) {
+fn server(root: &mut Section<'_>, vault: &Vault, leancloud: &[String]) -> (Server, Span) {
     let mut server = Server {
         listen: Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 7480))),
+        tls: None,
         body_limit: 64 << 10,
         request_timeout: Duration::from_secs(5),
         cors: None,
@@ -109,10 +125,15 @@ fn server(root: &mut Section<'_>, dir: &Path, leancloud: &[String]) -> (Server, 
     let Some(mut section) = root.section("server") else { return (server, root.span.clone()) };
     let mut place = section.span.clone();
     if let Some(item) = section.get("listen") {
-        server.listen = listen(&item, dir).unwrap_or(server.listen);
+        server.listen = listen(&item, &vault.dir).unwrap_or(server.listen);
         place = item.span.clone();
     }
     socket_mode(&mut section, &mut server.listen);
+    server.tls = tls::tls(&mut section, vault, true);
+    if let (Some(item), Listen::Unix { .. }) = (section.get("tls"), &server.listen) {
+        let message = "`tls` is for addresses: nothing on a Unix socket is encrypted";
+        item.file.mistake(&item.key, message, "leave it out, or listen on an address");
+    }
     let limit = section.get("body_limit").and_then(|item| item.size(1 << 10..=1 << 20));
     server.body_limit = limit.unwrap_or(server.body_limit);
     let timeout = section.get("request_timeout").and_then(|item| item.duration("100ms", "5m"));

@@ -1,6 +1,6 @@
 //! What holds from the program's start to its end.
 
-use crate::config::{AuditTo, Listen, Settings};
+use crate::config::{AuditTo, Listen, Settings, Tls};
 
 /// The settings that can't be changed while the program runs and yet are other ones: a sentence for each.
 pub(super) fn changed(now: &Settings, next: &Settings) -> Vec<String> {
@@ -15,9 +15,16 @@ pub(super) fn changed(now: &Settings, next: &Settings) -> Vec<String> {
     {
         compare("server.socket_mode", format!("{now:04o}"), format!("{next:04o}"));
     }
-    compare("admin.listen", now.admin.to_string(), next.admin.to_string());
+    compare("server.tls", presence(now.server.tls.as_ref()), presence(next.server.tls.as_ref()));
+    compare("admin.listen", now.admin.listen.to_string(), next.admin.listen.to_string());
+    compare("admin.tls", presence(now.admin.tls.as_ref()), presence(next.admin.tls.as_ref()));
     compare("audit.to", destination(&now.audit), destination(&next.audit));
     changed
+}
+
+/// Whether there is TLS at all: with which certificates can change.
+fn presence(tls: Option<&Tls>) -> String {
+    if tls.is_some() { "on" } else { "off" }.to_owned()
 }
 
 fn destination(to: &AuditTo) -> String {

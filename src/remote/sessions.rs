@@ -7,17 +7,19 @@ use hyper::body::Bytes;
 
 use super::NoRemote;
 use super::client::Client;
-use super::memory::Memory;
+use super::memory::{Limits, Memory};
 use crate::authn::{Answer, Introspection, Question, Refusal};
 use crate::crypto::mac::HmacSha256;
-use crate::model::Caller;
+use crate::model::{Caller, json};
 use crate::{clock, random};
 
 /// The longest answer, in bytes.
 const LONGEST: usize = 64 << 10;
 
-/// How many answers are remembered.
+/// How many answers are remembered, and how many bytes they may take: a caller can have as many as it likes, by headers that are
+/// passed on beside its session.
 const MOST: usize = 10_000;
+const HEAVIEST: usize = 64 << 20;
 
 /// Those who are asked, and what they said.
 pub(super) struct Sessions {
@@ -46,12 +48,12 @@ impl Sessions {
         });
         Ok(Sessions {
             asked: asked.collect::<Result<_, _>>()?,
-            answers: before.map_or_else(|| Arc::new(Memory::new(MOST)), |before| Arc::clone(&before.answers)),
+            answers: before.map_or_else(memory, |before| Arc::clone(&before.answers)),
         })
     }
 
     /// The caller, as far as whoever is asked knows.
-    pub(super) async fn ask(&self, question: &Question) -> Result<Caller, Refusal> {
+    pub(super) async fn ask(&self, question: &Question) -> Result<Arc<Caller>, Refusal> {
         let Some(asked) = self.asked(&question.asker) else {
             let detail = "nobody asks for this authenticator any more".to_owned();
             return question.asker.unanswered(detail).caller;
@@ -95,4 +97,13 @@ impl Asked {
         let answer = self.client.send(request, LONGEST).await.map_err(|trouble| trouble.to_string())?;
         Ok(self.by.read(answer.status(), answer.body(), clock::now()))
     }
+}
+
+fn memory() -> Arc<Memory<Answer>> {
+    Arc::new(Memory::new(Limits { most: MOST, heaviest: HEAVIEST, weigh }))
+}
+
+/// How many bytes an answer takes, roughly.
+fn weigh(answer: &Answer) -> usize {
+    answer.caller.as_ref().map_or(0, |caller| json::weight(&caller.claims))
 }
