@@ -46,7 +46,7 @@ pub(super) async fn operation(
     guard::demonstration(exchange, request)?;
     guard::one_host(request)?;
     let caller = authenticate(exchange, route, request).await?;
-    exchange.runtime.limits.caller(&caller)?;
+    exchange.snapshot.limits.caller(&caller)?;
     let form = accept::choose(request.headers(), route.forms).ok_or_else(|| not_acceptable(route))?;
     let params =
         if is_query { params::from_query(request.uri().query())? } else { read(exchange, route, request).await? };
@@ -93,7 +93,7 @@ async fn identify(exchange: &Exchange<'_>, presented: &Presented<'_>, app: &str)
         Ok(caller) => Ok(caller),
         Err(Unidentified::Refused(refusal)) => Err(refusal),
         Err(Unidentified::Unknown(lookup)) => {
-            let found = exchange.runtime.remote.look_up(lookup).await;
+            let found = exchange.snapshot.remote.look_up(lookup).await;
             authenticators.identify_with(found, presented, app, exchange.now)
         }
     }
