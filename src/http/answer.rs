@@ -5,7 +5,9 @@ use std::sync::Arc;
 use hyper::body::Incoming;
 use hyper::{Method, Request};
 
-use super::{Answer, Code, Exchange, Failure, accept, body, cross_site, guard, limit, params, record, render};
+use super::{
+    Answer, Code, Exchange, Failure, accept, body, certificate, cross_site, guard, limit, params, record, render,
+};
 use crate::authn::{Presented, Refusal, Unidentified};
 use crate::engine::Refused;
 use crate::limits::Slot;
@@ -73,13 +75,15 @@ fn method(route: &Route<'_>, method: &Method) -> Result<bool, Failure> {
     }
 }
 
-async fn authenticate(
+/// Finds out who is calling. A caller who is refused is recorded.
+pub(super) async fn authenticate(
     exchange: &Exchange<'_>,
     route: &Route<'_>,
     request: &Request<Incoming>,
 ) -> Result<Arc<Caller>, Failure> {
     let cross_site = cross_site::is(exchange, request);
-    let presented = Presented { headers: request.headers(), peer: exchange.peer, cross_site };
+    let certificate = certificate::shown(exchange);
+    let presented = Presented { headers: request.headers(), peer: exchange.peer, certificate, cross_site };
     let refusal = match identify(exchange, &presented, route.app.name()).await {
         Ok(caller) => return Ok(caller),
         Err(refusal) => refusal,
