@@ -33,6 +33,8 @@ pub struct Limits {
     pub connections: Cap,
     /// How many requests may be in progress at once.
     pub in_flight: Cap,
+    /// How many besides may wait for the rest of their body at once.
+    pub waiting: Cap,
     /// Keyed at random, so that nobody can choose whom to share a counter with.
     hasher: RandomState,
 }
@@ -49,6 +51,7 @@ impl Limits {
             per_caller: rate(None, settings.per_caller, CALLERS),
             connections: Cap::new(settings.connections, "connections beyond limits.connections"),
             in_flight: Cap::new(settings.in_flight, "requests beyond limits.in_flight"),
+            waiting: Cap::new(settings.in_flight, "requests that waited for their body beyond limits.in_flight"),
             hasher: RandomState::new(),
         }
     }

@@ -224,11 +224,18 @@ impl Server {
 
     /// A request that waits for its body, `{}`: the server says so.
     pub fn in_progress(&self) -> Connection {
+        let (connection, answer) = self.begin();
+        assert_eq!(answer.status, 100);
+        connection
+    }
+
+    /// A request whose body, `{}`, has not been sent, and what the server says to that.
+    pub fn begin(&self) -> (Connection, Answer) {
         let mut connection = self.connect();
         let wait = "content-length: 2\r\nexpect: 100-continue\r\n\r\n";
         connection.send(&post("/v1/leancloud/login", "tom", "").replace("\r\n\r\n", &format!("\r\n{wait}")));
-        assert_eq!(connection.head().status, 100);
-        connection
+        let answer = connection.head();
+        (connection, answer)
     }
 
     /// A `GET` to the admin listener.
