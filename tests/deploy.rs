@@ -14,8 +14,9 @@ use std::process::Command;
 use common::{Server, Setup, directory, request};
 use serde_json::Value;
 
-/// Where the manifests have the secrets mounted.
+/// Where the manifests have the secrets mounted, and the certificate.
 const MOUNTED: &str = "/run/secrets/chat-signer/";
+const TLS: &str = "/run/secrets/chat-signer-tls/";
 /// The overlays' own configurations; the service takes the base's.
 const KUBERNETES: [&str; 2] = ["deploy/kubernetes/base", "deploy/kubernetes/overlays/sidecar"];
 
@@ -24,12 +25,15 @@ fn the_manifests_configurations_have_neither_mistakes_nor_warnings() {
     for folder in KUBERNETES {
         let home = directory();
         let signer = text(&format!("{folder}/signer.toml"));
-        fs::write(home.join("signer.toml"), signer.replace(MOUNTED, "")).unwrap();
+        fs::write(home.join("signer.toml"), signer.replace(MOUNTED, "").replace(TLS, "")).unwrap();
         fs::write(home.join("policy.toml"), text(&format!("{folder}/policy.toml"))).unwrap();
         for name in secrets(&signer) {
             let secret = if name == "ably-key" { "fakeapp.fakekey:fake-secret" } else { "fake-secret" };
             write_secret(&home.join(&name), &format!("{secret}-of-{name}"));
         }
+        let tls = rcgen::generate_simple_self_signed(["chat-signer.example.com".to_owned()]).unwrap();
+        fs::write(home.join("tls.crt"), tls.cert.pem()).unwrap();
+        write_secret(&home.join("tls.key"), &tls.signing_key.serialize_pem());
         assert_fine(&home, folder);
         fs::remove_dir_all(home).unwrap();
     }
