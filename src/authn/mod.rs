@@ -202,16 +202,6 @@ impl Authenticator {
             Authenticator::ApiKey(_) | Authenticator::Mtls(_) | Authenticator::Process(_) => "",
         }
     }
-
-    /// What this subject is, if the configuration gives it to one of its callers by name.
-    fn reserves(&self, subject: &str) -> Option<&'static str> {
-        match self {
-            Authenticator::ApiKey(api_key) => api_key.has(subject).then_some("the id of an API key"),
-            Authenticator::Mtls(mtls) => mtls.has(subject).then_some("that of a client certificate"),
-            Authenticator::Process(process) => process.may_be(subject).then_some("that of a process on this machine"),
-            Authenticator::Jwt(_) | Authenticator::Forwarded(_) | Authenticator::Introspection(_) => None,
-        }
-    }
 }
 
 impl Common {

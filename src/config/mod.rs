@@ -9,6 +9,7 @@ mod apps;
 mod authenticators;
 mod cases;
 mod demo;
+mod demo_token;
 mod endpoint;
 mod entries;
 mod file;
@@ -38,7 +39,8 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 pub use cases::{Case, Subject, cases};
-pub use demo::DemoCaller;
+pub use demo::{DemoCaller, demo_api_key};
+pub use demo_token::NoToken;
 pub use keys::keys;
 pub use limits::Limits;
 pub use report::{Problem, Report, Severity};
@@ -171,7 +173,7 @@ fn settings(
     let ladder = policy_root.as_mut().map(policy::ladder).unwrap_or_default();
     let mut apps = apps::apps(&mut root, &mut vault);
     let leancloud = apps.leancloud();
-    let (server, admin, place) = signer::listeners(&mut root, &vault, &leancloud);
+    let (server, admin, places) = signer::listeners(&mut root, &vault, &leancloud);
     let keys = std::mem::take(&mut apps.keys);
     let context = authenticators::Context {
         apps: &apps.names,
@@ -187,7 +189,7 @@ fn settings(
     let audit = signer::audit(&mut root, &vault.dir, policy_root.as_ref().map(|root| root.file.name.as_str()));
     let shutdown = signer::shutdown(&mut root);
     later::sections(&mut root, &mut vault);
-    demo::guard(root.file, &vault, &callers, &server.listen, &place);
+    demo::guard(root.file, &vault, &callers, &server.listen, &places);
     root.finish();
 
     let known = Names { ladder: &ladder, apps: &apps.names, authenticators: &callers.names };

@@ -27,6 +27,8 @@ pub struct Server {
     pub request_timeout: Duration,
     /// Which other origins' pages may ask, if any.
     pub cors: Option<Cors>,
+    /// Whether the demonstration's playground is served.
+    pub playground: bool,
 }
 
 /// What the listener for probes does.
@@ -88,9 +90,17 @@ pub struct Shutdown {
     pub grace: Duration,
 }
 
-/// Reads `[server]` and `[admin]`; also tells where the callers' address stands.
-pub(super) fn listeners(root: &mut Section<'_>, vault: &Vault, leancloud: &[String]) -> (Server, Admin, Span) {
-    let (server, listen) = server(root, vault, leancloud);
+/// Where in the file stands what only some configurations may have.
+pub(super) struct Places {
+    /// The callers' address.
+    pub(super) listen: Span,
+    /// The playground, where it is turned on.
+    pub(super) playground: Option<Span>,
+}
+
+/// Reads `[server]` and `[admin]`.
+pub(super) fn listeners(root: &mut Section<'_>, vault: &Vault, leancloud: &[String]) -> (Server, Admin, Places) {
+    let (server, places) = server(root, vault, leancloud);
     let mut place = root.span.clone();
     let mut admin = Admin { listen: SocketAddr::from(([127, 0, 0, 1], 7481)), tls: None };
     if let Some(mut section) = root.section("admin") {
@@ -102,11 +112,11 @@ pub(super) fn listeners(root: &mut Section<'_>, vault: &Vault, leancloud: &[Stri
         section.finish();
     }
     if matches!(server.listen, Listen::Tcp(address) if clash(address, admin.listen)) {
-        let at = if place == THE_FILE { listen.clone() } else { place };
+        let at = if place == THE_FILE { places.listen.clone() } else { place };
         let message = format!("callers and probes can't share {}", admin.listen);
         root.file.mistake(&at, message, "give [admin] a `listen` of its own");
     }
-    (server, admin, listen)
+    (server, admin, places)
 }
 
 /// Whether two listeners can't both have their address.
@@ -114,19 +124,21 @@ fn clash(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
 }
 
-fn server(root: &mut Section<'_>, vault: &Vault, leancloud: &[String]) -> (Server, Span) {
+fn server(root: &mut Section<'_>, vault: &Vault, leancloud: &[String]) -> (Server, Places) {
     let mut server = Server {
         listen: Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 7480))),
         tls: None,
         body_limit: 64 << 10,
         request_timeout: Duration::from_secs(5),
         cors: None,
+        playground: false,
     };
-    let Some(mut section) = root.section("server") else { return (server, root.span.clone()) };
-    let mut place = section.span.clone();
+    let mut places = Places { listen: root.span.clone(), playground: None };
+    let Some(mut section) = root.section("server") else { return (server, places) };
+    places.listen = section.span.clone();
     if let Some(item) = section.get("listen") {
         server.listen = listen(&item, &vault.dir).unwrap_or(server.listen);
-        place = item.span.clone();
+        places.listen = item.span.clone();
     }
     socket_mode(&mut section, &mut server.listen);
     server.tls = tls::tls(&mut section, vault, true);
@@ -139,9 +151,12 @@ fn server(root: &mut Section<'_>, vault: &Vault, leancloud: &[String]) -> (Serve
     let timeout = section.get("request_timeout").and_then(|item| item.duration("100ms", "5m"));
     server.request_timeout = timeout.unwrap_or(server.request_timeout);
     server.cors = section.section("cors").and_then(cors);
+    let playground = section.get("playground").filter(|item| item.boolean() == Some(true));
+    server.playground = playground.is_some();
+    places.playground = playground.map(|item| item.key);
     later::server(&mut section, leancloud);
     section.finish();
-    (server, place)
+    (server, places)
 }
 
 fn cors(mut section: Section<'_>) -> Option<Cors> {

@@ -68,7 +68,8 @@ fn method(route: &Route<'_>, method: &Method) -> Result<bool, Failure> {
     }
 }
 
-async fn authenticate(
+/// Finds out who is calling. A caller who is refused is recorded.
+pub(super) async fn authenticate(
     exchange: &Exchange<'_>,
     route: &Route<'_>,
     request: &Request<Incoming>,

@@ -11,8 +11,12 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Whether a page of another site, whose origin is not listed, made the browser send it. Requests that no browser sends are not.
 pub(super) fn is<B>(exchange: &Exchange<'_>, request: &Request<B>) -> bool {
     let listed = exchange.settings.server.cors.as_ref().map_or(&[][..], |cors| &cors.origins);
-    let own = Own { uri: request.uri(), is_https: exchange.peer.tls.is_some() };
-    is_from(request.headers(), own, listed)
+    is_from(request.headers(), Own::of(exchange, request), listed)
+}
+
+/// Whether a page of any other origin than our own, listed or not, made the browser send it.
+pub(super) fn is_foreign<B>(exchange: &Exchange<'_>, request: &Request<B>) -> bool {
+    is_from(request.headers(), Own::of(exchange, request), &[])
 }
 
 /// Where the request was sent to, besides its `Host`.
@@ -36,7 +40,11 @@ fn is_from(headers: &HeaderMap, own: Own<'_>, listed: &[String]) -> bool {
     origin.is_some_and(|origin| !own.is(origin, headers)) || !headers.get_all(SEC_FETCH_SITE).iter().all(near)
 }
 
-impl Own<'_> {
+impl<'a> Own<'a> {
+    fn of<B>(exchange: &Exchange<'_>, request: &'a Request<B>) -> Own<'a> {
+        Own { uri: request.uri(), is_https: exchange.peer.tls.is_some() }
+    }
+
     /// Whether this is the origin that the request itself was sent to.
     fn is(self, origin: &HeaderValue, headers: &HeaderMap) -> bool {
         let schemes = if self.is_https { &["https://"][..] } else { &["https://", "http://"] };

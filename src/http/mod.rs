@@ -12,6 +12,7 @@ mod failure;
 mod guard;
 mod limit;
 mod params;
+mod playground;
 mod record;
 mod render;
 mod request_id;
