@@ -45,6 +45,7 @@ pub use presented::{Ids, Peer, Presented, Socket, Tls};
 pub use process::Process;
 pub use proxies::{Proxies, Proxy};
 pub use refusal::Refusal;
+pub use roles::strongest;
 
 use crate::model::{Caller, CallerKind, Millis, Pattern, Role};
 use jwt::Verified;

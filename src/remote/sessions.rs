@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
+use tokio::sync::Semaphore;
 
 use super::NoRemote;
 use super::client::Client;
@@ -21,16 +22,21 @@ const LONGEST: usize = 64 << 10;
 const MOST: usize = 10_000;
 const HEAVIEST: usize = 64 << 20;
 
+/// How many questions one of those who are asked has to answer at once. Strangers can have any number of them asked; where answers are
+/// slow, each would keep one of the places for requests in progress.
+const AT_ONCE: usize = 256;
+
 /// Those who are asked, and what they said.
 pub(super) struct Sessions {
     asked: Vec<Arc<Asked>>,
     answers: Arc<Memory<Answer>>,
 }
 
-/// One of them.
+/// One who is asked.
 struct Asked {
     by: Arc<Introspection>,
     client: Client,
+    room: Semaphore,
     /// Turns questions, which hold credentials, into keys that tell nothing of them and that nobody can foresee. Its own, so that
     /// nothing is remembered longer than the configuration under which it was understood.
     key: HmacSha256,
@@ -74,7 +80,7 @@ impl Sessions {
 impl Asked {
     fn new(by: &Arc<Introspection>) -> Result<Asked, NoRemote> {
         let (client, key) = (Client::new(&by.endpoint)?, HmacSha256::new(&random::bytes::<32>()?));
-        Ok(Asked { by: Arc::clone(by), client, key })
+        Ok(Asked { by: Arc::clone(by), client, room: Semaphore::new(AT_ONCE), key })
     }
 
     async fn fetch(&self, question: &Question) -> Answer {
@@ -92,6 +98,8 @@ impl Asked {
     }
 
     async fn send(&self, question: &Question) -> Result<Answer, String> {
+        let place = self.room.try_acquire();
+        let _place = place.map_err(|_| format!("{AT_ONCE} questions wait for an answer already"))?;
         let request = question.request(clock::now()).map_err(|refusal| refusal.log())?;
         let request = request.map(|body| Full::new(Bytes::from(body)));
         let answer = self.client.send(request, LONGEST).await.map_err(|trouble| trouble.to_string())?;
