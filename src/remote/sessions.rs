@@ -32,14 +32,14 @@ pub(super) struct Sessions {
     answers: Arc<Memory<Answer>>,
 }
 
-/// One of them.
+/// One who is asked.
 struct Asked {
     by: Arc<Introspection>,
     client: Client,
+    room: Semaphore,
     /// Turns questions, which hold credentials, into keys that tell nothing of them and that nobody can foresee. Its own, so that
     /// nothing is remembered longer than the configuration under which it was understood.
     key: HmacSha256,
-    room: Semaphore,
 }
 
 impl Sessions {
@@ -80,7 +80,7 @@ impl Sessions {
 impl Asked {
     fn new(by: &Arc<Introspection>) -> Result<Asked, NoRemote> {
         let (client, key) = (Client::new(&by.endpoint)?, HmacSha256::new(&random::bytes::<32>()?));
-        Ok(Asked { by: Arc::clone(by), client, key, room: Semaphore::new(AT_ONCE) })
+        Ok(Asked { by: Arc::clone(by), client, room: Semaphore::new(AT_ONCE), key })
     }
 
     async fn fetch(&self, question: &Question) -> Answer {
@@ -98,7 +98,8 @@ impl Asked {
     }
 
     async fn send(&self, question: &Question) -> Result<Answer, String> {
-        let _place = self.room.try_acquire().map_err(|_| format!("{AT_ONCE} questions wait for an answer already"))?;
+        let place = self.room.try_acquire();
+        let _place = place.map_err(|_| format!("{AT_ONCE} questions wait for an answer already"))?;
         let request = question.request(clock::now()).map_err(|refusal| refusal.log())?;
         let request = request.map(|body| Full::new(Bytes::from(body)));
         let answer = self.client.send(request, LONGEST).await.map_err(|trouble| trouble.to_string())?;
