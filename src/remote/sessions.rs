@@ -57,7 +57,7 @@ impl Sessions {
     }
 
     /// The caller, as far as whoever is asked knows.
-    pub(super) async fn ask(&self, question: &Question) -> Result<Caller, Refusal> {
+    pub(super) async fn ask(&self, question: &Question) -> Result<Arc<Caller>, Refusal> {
         let key = self.key.mac(&question.identity());
         let ask = async || {
             let answer = self.fetch(question).await;
