@@ -83,8 +83,8 @@ impl Sessions {
 
     async fn send(&self, question: &Question) -> Result<Answer, String> {
         let asker = &question.asker;
-        let asked = self.asked.iter().find(|asked| Arc::ptr_eq(&asked.by, asker));
-        let Asked { client, room, .. } = asked.ok_or("nobody asks for this authenticator any more")?;
+        let own = self.asked.iter().find(|one| Arc::ptr_eq(&one.by, asker));
+        let Asked { client, room, .. } = own.ok_or("nobody asks for this authenticator any more")?;
         let _place = room.try_acquire().map_err(|_| format!("{AT_ONCE} questions wait for an answer already"))?;
         let request = question.request(clock::now()).map_err(|refusal| refusal.log())?;
         let request = request.map(|body| Full::new(Bytes::from(body)));
