@@ -674,7 +674,7 @@ fn case() -> impl Strategy<Value = (Document, Caller, Ask)> {
 
 fn answer(document: &Document, caller: &Caller, ask: &Ask) -> Answer {
     let policy = Policy::new(document.clone());
-    let facts = Facts { registers: &[policy.register()] };
+    let facts = Facts { registers: &[policy.register()], told: &[] };
     match policy.decide(ask.clone(), caller, facts, NOW) {
         Ok(permit) => {
             assert_eq!(permit.ask(), ask);

@@ -150,7 +150,7 @@ impl Bench {
     /// Stage 3: whether it is allowed.
     pub fn decide(&self, ask: Ask) -> Permit {
         let register = self.engine.policy.register();
-        let facts = Facts { registers: &[register] };
+        let facts = Facts { registers: &[register], told: &[] };
         self.engine.policy.decide(ask, &self.caller, facts, NOW).expect("the request is allowed")
     }
 

@@ -52,7 +52,7 @@ impl Engine {
     pub fn answer(&self, app: &App, request: Request, caller: &Caller, now: Millis, entropy: [u8; 16]) -> Verdict {
         let Request { ask, product } = request;
         let register = self.policy.register();
-        let permit = match self.policy.decide(ask, caller, Facts { registers: &[register] }, now) {
+        let permit = match self.policy.decide(ask, caller, Facts { registers: &[register], told: &[] }, now) {
             Ok(permit) => permit,
             Err(refusal) => {
                 let outcome = Err(Refused::Denied(refusal.denial));
@@ -69,6 +69,6 @@ impl Engine {
     /// The reasons behind the decision on an ask.
     pub fn explain(&self, ask: &Ask, caller: &Caller, now: Millis) -> Vec<Explained> {
         let register = self.policy.register();
-        self.policy.explain(ask, caller, Facts { registers: &[register] }, now)
+        self.policy.explain(ask, caller, Facts { registers: &[register], told: &[] }, now)
     }
 }

@@ -81,7 +81,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
 /// Decides as the server would.
 pub(super) fn decide(engine: &Engine, ask: Ask, caller: Caller, at: Millis) -> Decided {
     let register = engine.policy.register();
-    let outcome = engine.policy.decide(ask.clone(), &caller, Facts { registers: &[register] }, at);
+    let outcome = engine.policy.decide(ask.clone(), &caller, Facts { registers: &[register], told: &[] }, at);
     Decided { ask, caller, at, outcome: outcome.map_err(|refusal| refusal.denial) }
 }
 
