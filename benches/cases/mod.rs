@@ -162,7 +162,7 @@ impl Bench {
 
     /// Stages 3 and 4, as the server runs them: decide, build and sign.
     pub fn answer(&self, request: Request) -> Verdict {
-        self.engine.answer(self.app(), request, &self.caller, NOW, ENTROPY)
+        self.engine.answer(self.app(), request, &self.caller, &[], NOW, ENTROPY)
     }
 
     fn app(&self) -> &App {

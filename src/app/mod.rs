@@ -88,7 +88,7 @@ impl App {
         files::allow(settings.limits.connections);
         let (pause, grace, patience) =
             (settings.shutdown.pause, settings.shutdown.grace, settings.server.request_timeout);
-        let remote = Remote::start(&settings.engine.authenticators)?;
+        let remote = Remote::start(&settings.engine)?;
         let runtime = Arc::new(Runtime::new(settings, audit, remote));
         let (for_main, for_admin) = (Arc::clone(&runtime), Arc::clone(&runtime));
         let main = main.serve(Arc::clone(&runtime.limits.connections), patience, move |peer, request| {

@@ -9,6 +9,7 @@ use crate::authn::Refusal;
 use crate::limits::TooSoon;
 use crate::observe::audit::Unwritten;
 use crate::policy::{Cause, Denial};
+use crate::remote::Unavailable;
 use crate::vendor::Invalid;
 
 /// What sort of failure it is: the word that programs read.
@@ -160,6 +161,13 @@ impl From<Unwritten> for Failure {
     fn from(error: Unwritten) -> Failure {
         let detail = "The answer could not be recorded in the audit log, so it is not given. Try again.";
         Failure::new(Code::Unavailable, detail, error.to_string())
+    }
+}
+
+impl From<Unavailable> for Failure {
+    fn from(unavailable: Unavailable) -> Failure {
+        let detail = "What the decision depends on can't be found out at the moment. Try again.";
+        Failure::new(Code::Unavailable, detail, unavailable.to_string())
     }
 }
 

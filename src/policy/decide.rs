@@ -247,7 +247,8 @@ fn user_claims(case: Case<'_>, granted: &[Grant]) -> Vec<(Pattern, String)> {
     claims.sort();
     claims.dedup();
     // No role goes without saying, unless a wider scope's would take its place.
-    let wider: Vec<Pattern> = claims.iter().filter(|(_, word)| !word.is_empty()).map(|(scope, _)| scope.clone()).collect();
+    let wider: Vec<Pattern> =
+        claims.iter().filter(|(_, word)| !word.is_empty()).map(|(scope, _)| scope.clone()).collect();
     claims.retain(|(scope, word)| !word.is_empty() || wider.iter().any(|wide| wide.covers(scope)));
     claims
 }

@@ -5,12 +5,12 @@
 
 use std::collections::BTreeSet;
 
+use super::Policy;
 use super::condition::CONDITIONS;
 use super::decide::standing_in_the_way;
 use super::question::{Case, Question, Scene};
 use super::rule::{Effect, Rule, TargetsAre};
 use super::standing::{Facts, Standing};
-use super::Policy;
 use crate::model::{Action, Ask, Caller, CallerKind, Grant, Millis, Need, Pattern};
 
 /// What an answer is good for besides the rules.

@@ -1,6 +1,8 @@
-//! Everything that asks other servers while requests are served: issuers for their keys, and whoever knows whose a session is.
+//! Everything that asks other servers while requests are served: issuers for their keys, whoever knows whose a session is, and whoever
+//! knows conversations.
 
 mod client;
+mod facts;
 mod freshness;
 mod keys;
 mod memory;
@@ -11,9 +13,13 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 pub use client::{Client, NoClient, Trouble};
+pub use facts::Unavailable;
 
-use crate::authn::{Authenticator, Authenticators, Found, Introspection, KeySet, KeySource, Lookup};
+use crate::authn::{Authenticator, Found, Introspection, KeySet, KeySource, Lookup};
+use crate::engine::{Engine, Inquiry};
+use crate::policy::Told;
 use crate::random::{self, NoEntropy};
+use facts::Facts;
 use keys::Refresher;
 use sessions::Sessions;
 
@@ -21,6 +27,7 @@ use sessions::Sessions;
 pub struct Remote {
     refreshers: Vec<Arc<Refresher>>,
     sessions: Sessions,
+    facts: Option<Arc<Facts>>,
     _tasks: JoinSet<()>,
 }
 
@@ -35,20 +42,24 @@ pub enum NoRemote {
 }
 
 impl Remote {
-    /// Begins to fetch what these authenticators need, without waiting for it.
+    /// Begins to fetch what this engine's authenticators need, without waiting for it.
     ///
     /// # Errors
     /// If a server's certificate authorities can't be used, or the operating system gives no random bytes.
-    pub fn start(authenticators: &Authenticators) -> Result<Remote, NoRemote> {
-        let all = authenticators.all();
+    pub fn start(engine: &Engine) -> Result<Remote, NoRemote> {
+        let all = engine.authenticators.all();
         let refreshers = all.iter().filter_map(key_set).map(|set| Refresher::new(set).map(Arc::new));
         let refreshers: Vec<_> = refreshers.collect::<Result<_, _>>()?;
         let sessions = Sessions::new(all.iter().filter_map(introspection), &random::bytes()?)?;
+        let facts = match &engine.facts {
+            Some(source) => Some(Arc::new(Facts::new(source, &random::bytes()?)?)),
+            None => None,
+        };
         let mut tasks = JoinSet::new();
         for refresher in &refreshers {
             tasks.spawn(Arc::clone(refresher).run());
         }
-        Ok(Remote { refreshers, sessions, _tasks: tasks })
+        Ok(Remote { refreshers, sessions, facts, _tasks: tasks })
     }
 
     /// Looks up what is needed to tell who is calling.
@@ -61,6 +72,17 @@ impl Remote {
                 Found::Keys
             }
             Lookup::Session(question) => Found::Caller(self.sessions.ask(&question).await),
+        }
+    }
+
+    /// What another service tells of the conversations that these inquiries are about.
+    ///
+    /// # Errors
+    /// If it can't be asked, or its answer can't be relied on.
+    pub async fn inquire(&self, inquiries: Vec<Inquiry>) -> Result<Vec<Told>, Unavailable> {
+        match &self.facts {
+            Some(facts) if !inquiries.is_empty() => facts.ask(inquiries).await,
+            _ => Ok(Vec::new()),
         }
     }
 

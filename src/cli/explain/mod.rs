@@ -12,7 +12,7 @@ use super::{Common, Stop, complain, line, yes};
 use crate::clock;
 use crate::engine::Engine;
 use crate::model::{Ask, Caller, CallerKind, Millis};
-use crate::policy::{Denial, Facts, Permit};
+use crate::policy::{Denial, Permit};
 pub(super) use report::sentence;
 
 use report::Report;
@@ -71,7 +71,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
         complain(&format!("note: {}", line(&note)));
     }
     let ask = arguments.asked.ask(app, &caller)?;
-    let steps = engine.explain(&ask, &caller, at);
+    let steps = engine.explain(&ask, &caller, &[], at);
     let decided = decide(engine, ask, caller, at);
     let report = Report { decided: &decided, steps: &steps };
     common.print(|| report.text(), || report.json().to_string())?;
@@ -80,8 +80,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
 
 /// Decides as the server would.
 pub(super) fn decide(engine: &Engine, ask: Ask, caller: Caller, at: Millis) -> Decided {
-    let register = engine.policy.register();
-    let outcome = engine.policy.decide(ask.clone(), &caller, Facts { registers: &[register], told: &[] }, at);
+    let outcome = engine.decide(ask.clone(), &caller, &[], at);
     Decided { ask, caller, at, outcome: outcome.map_err(|refusal| refusal.denial) }
 }
 
