@@ -617,7 +617,7 @@ fn entries() -> impl Strategy<Value = Entries> {
     let binding = (person(), pattern(), app(), proptest::option::weighted(0.9, role()));
     let binding = binding.prop_map(|(user, scope, app, role)| Binding { user, scope, app, role });
     let block = (person(), pattern(), app()).prop_map(|(user, conversation, app)| Block { user, conversation, app });
-    (few(conversation, 3), few(binding, 5), few(sanction(), 2), few(sanction(), 2), few(block, 1)).prop_map(
+    (few(conversation, 3), few(binding, 5), few(sanction(), 2), few(sanction(), 2), few(block, 3)).prop_map(
         |(mut conversations, bindings, bans, mutes, blocks)| {
             // One conversation stands in the file once.
             let mut seen = BTreeSet::new();
@@ -663,6 +663,7 @@ fn ask(caller: &Caller) -> impl Strategy<Value = Ask> + use<> {
         Action::Login,
         Action::Create,
         Action::Join,
+        Action::Invite,
         Action::Invite,
         Action::Kick,
         Action::UnblockClients,
@@ -836,7 +837,8 @@ proptest! {
     fn what_is_not_asked_about_makes_no_difference(
         mut world in case(), all in proptest::collection::vec(details(), 6), bearing in bearing(),
     ) {
-        world.ask.wants.retain(|want| home(&want.resource).exact().is_some());
+        // Of a pattern nothing is asked, and a qualified name has a say in what is told of the name behind the qualifier.
+        world.ask.wants.retain(|want| home(&want.resource).exact().is_some_and(|name| !name.starts_with('[')));
         world.told = asked_about(&world.ask).into_iter().zip(all.into_iter().map(Some)).collect();
         let policy = Policy::new(world.document.clone());
         let facts = Facts { registers: &[policy.register()], told: &[] };
@@ -870,7 +872,7 @@ fn the_cases_are_not_all_alike() {
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
-    for _ in 0..3_000 {
+    for _ in 0..6_000 {
         let world = case().new_tree(&mut runner).unwrap().current();
         let name = match answer(&world) {
             Answer::Allowed { granted, .. } if granted.is_empty() => "allowed",

@@ -23,8 +23,11 @@ const MOST: usize = 10_000;
 /// How many conversations of one request are asked about at the same time.
 const AT_ONCE: usize = 8;
 
-/// How long it may take to learn all that one request needs.
+/// How long it may take to learn about one conversation.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long it may take to learn all that one request needs.
+const PATIENCE_FOR_ALL: Duration = Duration::from_secs(10);
 
 /// For how long nobody is asked again about something after that failed.
 const FAILED: Duration = Duration::from_secs(1);
@@ -66,8 +69,8 @@ impl Facts {
     /// What there is to know about all of these, in their order.
     pub(super) async fn ask(self: &Arc<Self>, inquiries: Vec<Inquiry>) -> Result<Vec<Told>, Unavailable> {
         let first = inquiries.first().map(|inquiry| inquiry.conversation().to_owned()).unwrap_or_default();
-        let all = timeout(PATIENCE, self.ask_all(inquiries)).await;
-        all.unwrap_or_else(|_| Err(Unavailable { conversation: first, reason: slow() }))
+        let all = timeout(PATIENCE_FOR_ALL, self.ask_all(inquiries)).await;
+        all.unwrap_or_else(|_| Err(Unavailable { conversation: first, reason: slow(PATIENCE_FOR_ALL) }))
     }
 
     async fn ask_all(self: &Arc<Self>, inquiries: Vec<Inquiry>) -> Result<Vec<Told>, Unavailable> {
@@ -89,7 +92,7 @@ impl Facts {
     /// What is known from before, or else what the service tells now.
     async fn remembered(&self, inquiry: &Inquiry) -> Result<Told, Unavailable> {
         let ask = async || {
-            let read = timeout(PATIENCE, self.read(inquiry)).await.unwrap_or_else(|_| Err(slow()));
+            let read = timeout(PATIENCE, self.read(inquiry)).await.unwrap_or_else(|_| Err(slow(PATIENCE)));
             match read {
                 Ok(told) => (Ok(told), self.source.cache),
                 Err(reason) => (Err(self.unavailable(inquiry, reason)), FAILED),
@@ -125,8 +128,8 @@ impl Facts {
     }
 }
 
-fn slow() -> String {
-    format!("no answer within {} s", PATIENCE.as_secs())
+fn slow(patience: Duration) -> String {
+    format!("no answer within {} s", patience.as_secs())
 }
 
 /// The next of these to end, if any runs.
