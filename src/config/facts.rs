@@ -34,10 +34,14 @@ pub(super) fn facts(
 ) -> Option<Arc<FactSource>> {
     let mut section = root.section("facts")?;
     let types = [("http", Type::Http), ("leancloud", Type::LeanCloud)];
-    let Some(kind) = section.get("type").map_or(Some(Type::Http), |item| item.word(&types)) else {
+    let item = section.get("type");
+    let Some(kind) = item.as_ref().map_or(Some(Type::Http), |item| item.word(&types)) else {
         section.hide_rest();
         return None;
     };
+    if let Some(item) = item.filter(|_| kind == Type::LeanCloud) {
+        roles(&item, ladder);
+    }
     let source = match kind {
         Type::Http => http(&mut section, apps, ladder, vault),
         Type::LeanCloud => leancloud(&mut section, apps, ladder, vault),
@@ -68,10 +72,7 @@ fn leancloud(section: &mut Section<'_>, apps: &Apps, ladder: &Ladder, vault: &mu
         Some((name, app_id(&apps.ready, name)?, master_key(&item, apps, name)?))
     });
     let url = section.need("url", "write the app's API address: url = \"https://…\"");
-    let url = url.and_then(|item| {
-        roles(&item, ladder);
-        endpoint::api(&item, "")
-    });
+    let url = url.and_then(|item| endpoint::api(&item, ""));
     let authorities = endpoint::authorities(section, &vault.dir);
     let cache = cache(section);
     let (name, app_id, master_key) = app?;
@@ -102,7 +103,10 @@ fn master_key(item: &Item<'_>, apps: &Apps, name: &str) -> Option<Secret> {
 fn roles(item: &Item<'_>, ladder: &Ladder) {
     let missing = LEANCLOUD_ROLES.into_iter().filter(|word| !ladder.words().is_empty() && ladder.role(word).is_none());
     for word in missing {
-        let flaw = format!("tells of the role \"{word}\", which the policy does not list");
-        item.refuse::<()>(flaw, "list \"member\", \"manager\" and \"owner\" in the policy's `roles`");
+        let flaw = format!("needs the role \"{word}\", which the policy does not list");
+        item.refuse::<()>(
+            flaw,
+            "list \"member\", \"manager\" and \"owner\" in the policy's `roles`: LeanCloud has these",
+        );
     }
 }

@@ -2,17 +2,20 @@
 
 mod report;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ArgGroup;
+use serde_json::{Map, Value};
 
 use super::asked::{Asked, Moment};
 use super::caller::{Noted, Supposed, by_token};
+use super::facts::{self, Given};
 use super::{Common, Stop, complain, line, yes};
 use crate::clock;
 use crate::engine::Engine;
 use crate::model::{Ask, Caller, CallerKind, Millis};
-use crate::policy::{Denial, Permit};
+use crate::policy::{Denial, Permit, Told};
 pub(super) use report::sentence;
 
 use report::Report;
@@ -31,6 +34,9 @@ pub(super) struct Arguments {
     /// When it is decided: 2027-01-01T00:00:00Z, or milliseconds since 1970. Now, if left out.
     #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<Millis>,
+    /// What the server would find out by [facts]: a JSON file, {"CONVERSATION": {"kind": …, "owner": …, "roles": {"USER": "ROLE"}}}.
+    #[arg(long, value_name = "FILE")]
+    facts: Option<PathBuf>,
 }
 
 /// Who calls.
@@ -71,17 +77,30 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
         complain(&format!("note: {}", line(&note)));
     }
     let ask = arguments.asked.ask(app, &caller)?;
-    let steps = engine.explain(&ask, &caller, &[], at);
-    let decided = decide(engine, ask, caller, at);
+    let facts = arguments.facts.as_deref().map_or(Ok(Map::new()), facts::read)?;
+    let given = Given::of(&facts, engine, &ask, &caller, at).map_err(Stop::No)?;
+    note_facts(&facts, &given);
+    let steps = engine.explain(&ask, &caller, &given.told, at);
+    let decided = decide(engine, ask, caller, &given.told, at);
     let report = Report { decided: &decided, steps: &steps };
     common.print(|| report.text(), || report.json().to_string())?;
     Ok(yes(decided.outcome.is_ok()))
 }
 
 /// Decides as the server would.
-pub(super) fn decide(engine: &Engine, ask: Ask, caller: Caller, at: Millis) -> Decided {
-    let outcome = engine.decide(ask.clone(), &caller, &[], at);
+pub(super) fn decide(engine: &Engine, ask: Ask, caller: Caller, told: &[Told], at: Millis) -> Decided {
+    let outcome = engine.decide(ask.clone(), &caller, told, at);
     Decided { ask, caller, at, outcome: outcome.map_err(|refusal| refusal.denial) }
+}
+
+/// Says where the server would ask for more, or for nothing.
+fn note_facts(facts: &Map<String, Value>, given: &Given) {
+    for conversation in given.missing.iter().map(|name| line(name)) {
+        complain(&format!("note: the server would ask for facts about {conversation}; give them with --facts"));
+    }
+    if !facts.is_empty() && given.told.is_empty() && given.missing.is_empty() {
+        complain("note: nothing here depends on facts: the server would not ask for them");
+    }
 }
 
 impl Who {
