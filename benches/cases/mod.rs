@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use chat_signer::authn::Presented;
 use chat_signer::config;
@@ -110,7 +111,7 @@ impl fmt::Display for Case {
 pub struct Bench {
     engine: Engine,
     case: Case,
-    caller: Caller,
+    caller: Arc<Caller>,
     headers: HeaderMap,
 }
 
@@ -133,7 +134,7 @@ impl Bench {
     }
 
     /// Stage 1: who is calling.
-    pub fn authenticate(&self) -> Caller {
+    pub fn authenticate(&self) -> Arc<Caller> {
         let (app, _) = self.case.app_and_operation();
         self.engine.authenticators.identify(&Presented::only(&self.headers), app, NOW).expect("the token holds")
     }

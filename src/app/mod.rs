@@ -4,6 +4,7 @@ mod connection;
 mod files;
 mod listener;
 mod paced;
+mod secure;
 mod unix;
 
 use std::io;
@@ -17,6 +18,7 @@ use tokio::time::{sleep, timeout};
 use crate::config::{AuditTo, Listen, Settings};
 use crate::limits::Cap;
 use crate::observe::audit::Audit;
+use crate::random::{self, NoEntropy};
 use crate::remote::{self, Remote};
 use crate::runtime::Runtime;
 use crate::{admin, http};
@@ -50,6 +52,9 @@ pub enum NoStart {
     /// Other servers can't be asked.
     #[error(transparent)]
     Remote(#[from] remote::NoRemote),
+    /// There is nothing to remember tokens by.
+    #[error(transparent)]
+    Entropy(#[from] NoEntropy),
     /// The process can't be told to stop.
     #[error("signals can't be received: {0}")]
     Signals(io::Error),
@@ -84,19 +89,25 @@ impl App {
         let audit = open(&settings.audit)?;
         let stop = Stop::new().map_err(NoStart::Signals)?;
         let main = Bound::new("server.listen", &settings.server.listen).await?;
-        let admin = Bound::new("admin.listen", &Listen::Tcp(settings.admin)).await?;
+        let admin = Bound::new("admin.listen", &Listen::Tcp(settings.admin.listen)).await?;
         files::allow(settings.limits.connections);
         let (pause, grace, patience) =
             (settings.shutdown.pause, settings.shutdown.grace, settings.server.request_timeout);
+        let settings = remembering(settings)?;
         let remote = Remote::start(&settings.engine)?;
         let runtime = Arc::new(Runtime::new(settings, audit, remote));
         let (for_main, for_admin) = (Arc::clone(&runtime), Arc::clone(&runtime));
-        let main = main.serve(Arc::clone(&runtime.limits.connections), patience, move |peer, request| {
-            http::serve(Arc::clone(&for_main), peer, request)
-        });
+        let (main_tls, admin_tls) = (Arc::clone(&runtime), Arc::clone(&runtime));
+        let main = main.serve(
+            Arc::clone(&runtime.limits.connections),
+            patience,
+            move || main_tls.settings().server.tls.clone(),
+            move |peer, request| http::serve(Arc::clone(&for_main), peer, request),
+        );
         let admin = admin.serve(
             Arc::new(Cap::new(PROBES, "probes beyond those that can be answered")),
             patience,
+            move || admin_tls.settings().admin.tls.clone(),
             move |_, request| std::future::ready(admin::serve(&for_admin, &request)),
         );
         Ok(App { runtime, main, admin, stop, pause, grace })
@@ -126,6 +137,12 @@ impl App {
         runtime.audit.close().await;
         end
     }
+}
+
+/// Has the authenticators remember tokens.
+fn remembering(mut settings: Settings) -> Result<Settings, NoEntropy> {
+    settings.engine.authenticators = settings.engine.authenticators.remembering(&random::bytes()?);
+    Ok(settings)
 }
 
 fn open(to: &AuditTo) -> Result<Audit, NoStart> {

@@ -31,7 +31,7 @@ pub enum Found {
     /// The key set holds the newest keys that are to be had.
     Keys,
     /// Who the caller is, as far as whoever was asked knows.
-    Caller(Result<Caller, Refusal>),
+    Caller(Result<Arc<Caller>, Refusal>),
 }
 
 impl Unidentified {

@@ -9,12 +9,11 @@ use serde_json::{Value, json};
 
 use super::asked::{Asked, Members};
 use super::caller::Supposed;
-use super::explain::{Decided, decide, sentence};
 use super::facts::Given;
 use super::{Common, Stop, line, yes};
 use crate::clock;
 use crate::config::{self, Case, Subject};
-use crate::engine::Engine;
+use crate::engine::{Decided, Engine};
 use crate::model::{CallerKind, Millis};
 use crate::policy::Permit;
 use crate::vendor::ably::Capability;
@@ -84,7 +83,7 @@ fn outcome<'c>(engine: &Engine, case: &'c Case, now: Millis) -> Outcome<'c> {
     match decided(engine, case, now) {
         Ok((decided, notes)) => {
             let flaw = flaw(case, &decided).map(|flaw| [vec![flaw], notes].concat().join("; "));
-            Outcome { case, decision: Some(sentence(&decided)), flaw }
+            Outcome { case, decision: Some(decided.sentence()), flaw }
         }
         Err(flaw) => Outcome { case, decision: None, flaw: Some(format!("it can't be asked: {flaw}")) },
     }
@@ -108,7 +107,7 @@ fn decided(engine: &Engine, case: &Case, now: Millis) -> Result<(Decided, Vec<St
     if let Some(conversation) = given.missing.first() {
         return Err(format!("it depends on the facts about {conversation}: add them to the case, as `facts`"));
     }
-    Ok((decide(engine, ask, caller, &given.told, at), notes))
+    Ok((engine.decide(ask, caller, &given.told, at), notes))
 }
 
 fn asked(case: &Case) -> Asked {

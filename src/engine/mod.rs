@@ -3,14 +3,17 @@
 //! Pure itself, so that the command line runs it without a server, and tests without a network: time and randomness are arguments.
 
 mod facts;
+mod reasons;
 
 use std::sync::Arc;
 
 use crate::authn::Authenticators;
 use crate::model::{Ask, Caller, Grant, Millis};
-use crate::policy::{Denial, Explained, Facts, Permit, Policy, Refusal, Told};
+use crate::policy::{Denial, Explained, Facts, Policy, Told};
 use crate::vendor::{self, App, Invalid, Nonce, Request, Signed};
 pub use facts::{FactProtocol, FactSource, Inquiry, Reading, details};
+
+pub use reasons::{Decided, why};
 
 /// All that it takes to answer: the apps with their secrets, who may call, and the policy.
 #[derive(Debug)]
@@ -64,14 +67,6 @@ impl Engine {
         if open.is_empty() { Vec::new() } else { source.inquiries(open, ask, caller) }
     }
 
-    /// Decides, by what the policy's file says and what was told elsewhere.
-    ///
-    /// # Errors
-    /// Why it is refused.
-    pub fn decide(&self, ask: Ask, caller: &Caller, told: &[Told], now: Millis) -> Result<Permit, Refusal> {
-        self.policy.decide(ask, caller, Facts { registers: &[self.policy.register()], told }, now)
-    }
-
     /// Decides and, if the policy gives its permit, signs. `entropy` is 16 fresh random bytes, for the nonce.
     pub fn answer(
         &self,
@@ -83,7 +78,8 @@ impl Engine {
         entropy: [u8; 16],
     ) -> Verdict {
         let Request { ask, product } = request;
-        let permit = match self.decide(ask, caller, told, now) {
+        let facts = Facts { registers: &[self.policy.register()], told };
+        let permit = match self.policy.decide(ask, caller, facts, now) {
             Ok(permit) => permit,
             Err(refusal) => {
                 let outcome = Err(Refused::Denied(refusal.denial));
@@ -95,6 +91,13 @@ impl Engine {
         let nonce = outcome.as_ref().ok().and_then(Signed::nonce).map(str::to_owned);
         let (ask, granted, rules) = permit.spend();
         Verdict { ask, granted, rules, nonce, outcome }
+    }
+
+    /// Decides as [`Engine::answer`] does, and signs nothing.
+    pub fn decide(&self, ask: Ask, caller: Caller, told: &[Told], at: Millis) -> Decided {
+        let facts = Facts { registers: &[self.policy.register()], told };
+        let outcome = self.policy.decide(ask.clone(), &caller, facts, at);
+        Decided { ask, caller, at, outcome: outcome.map_err(|refusal| refusal.denial) }
     }
 
     /// The reasons behind the decision on an ask.

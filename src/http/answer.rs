@@ -1,9 +1,11 @@
 //! From an authenticated request to its signature or token: the steps of `/v1/{app}/{operation}`, in order.
 
+use std::sync::Arc;
+
 use hyper::body::Incoming;
 use hyper::{Method, Request};
 
-use super::{Answer, Code, Exchange, Failure, accept, body, cross_site, guard, params, record, render};
+use super::{Answer, Code, Exchange, Failure, accept, body, certificate, cross_site, guard, params, record, render};
 use crate::authn::{Presented, Refusal, Unidentified};
 use crate::engine::Refused;
 use crate::model::{Ask, Caller};
@@ -69,13 +71,15 @@ fn method(route: &Route<'_>, method: &Method) -> Result<bool, Failure> {
     }
 }
 
-async fn authenticate(
+/// Finds out who is calling. A caller who is refused is recorded.
+pub(super) async fn authenticate(
     exchange: &Exchange<'_>,
     route: &Route<'_>,
     request: &Request<Incoming>,
-) -> Result<Caller, Failure> {
+) -> Result<Arc<Caller>, Failure> {
     let cross_site = cross_site::is(exchange, request);
-    let presented = Presented { headers: request.headers(), peer: exchange.peer, cross_site };
+    let certificate = certificate::shown(exchange);
+    let presented = Presented { headers: request.headers(), peer: exchange.peer, certificate, cross_site };
     let refusal = match identify(exchange, &presented, route.app.name()).await {
         Ok(caller) => return Ok(caller),
         Err(refusal) => refusal,
@@ -86,7 +90,7 @@ async fn authenticate(
 }
 
 /// Finds out who is calling: at once, or after what has to be looked up elsewhere, once.
-async fn identify(exchange: &Exchange<'_>, presented: &Presented<'_>, app: &str) -> Result<Caller, Refusal> {
+async fn identify(exchange: &Exchange<'_>, presented: &Presented<'_>, app: &str) -> Result<Arc<Caller>, Refusal> {
     let authenticators = &exchange.settings.engine.authenticators;
     match authenticators.identify(presented, app, exchange.now) {
         Ok(caller) => Ok(caller),

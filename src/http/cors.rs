@@ -6,22 +6,24 @@ use hyper::Method;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use crate::authn::Authenticators;
 use crate::config::Cors;
 
 /// How long a browser may remember what a preflight said.
 const MAX_AGE: Duration = Duration::from_secs(600);
 
-/// Lets pages of the configured origins, spelt exactly so, call from a browser.
-pub(super) fn layer(cors: &Cors) -> CorsLayer {
+/// Lets pages of the configured origins, spelt exactly so, call from a browser, with what tells who their users are.
+pub(super) fn layer(cors: &Cors, authenticators: &Authenticators) -> CorsLayer {
     // `*` is not an origin, and the layer panics on it.
     let origins =
         cors.origins.iter().filter(|origin| *origin != "*").filter_map(|origin| HeaderValue::from_str(origin).ok());
+    let own = [AUTHORIZATION, CONTENT_TYPE, super::X_REQUEST_ID];
     let exposed = [super::X_REQUEST_ID, HeaderName::from_static("x-ably-errorcode"), RETRY_AFTER];
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_credentials(cors.credentials)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE, super::X_REQUEST_ID])
+        .allow_headers(own.into_iter().chain(authenticators.page_headers().cloned()).collect::<Vec<_>>())
         .expose_headers(exposed)
         .max_age(MAX_AGE)
 }

@@ -5,12 +5,14 @@ mod address;
 mod answer;
 mod body;
 mod catch;
+mod certificate;
 mod cors;
 mod cross_site;
 mod failure;
 mod guard;
 mod limit;
 mod params;
+mod playground;
 mod record;
 mod render;
 mod request_id;
@@ -71,9 +73,10 @@ async fn cross_origin(exchange: &Exchange<'_>, request: Request<Incoming>) -> An
     let Some(cors) = &exchange.settings.server.cors else {
         return route::answer(exchange, request).await;
     };
+    let authenticators = &exchange.settings.engine.authenticators;
     let inner = tower::service_fn(async |request| Ok::<_, Infallible>(route::answer(exchange, request).await));
     // Boxed, so that requests have room for this only where it is in use.
-    let Ok(answer) = Box::pin(cors::layer(cors).layer(inner).oneshot(request)).await;
+    let Ok(answer) = Box::pin(cors::layer(cors, authenticators).layer(inner).oneshot(request)).await;
     answer
 }
 

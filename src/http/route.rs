@@ -5,7 +5,7 @@ use hyper::{Method, Request};
 
 use super::answer::{self, Form, Route};
 use super::render::{self, Shape};
-use super::{Answer, Code, Exchange, Failure, body, limit};
+use super::{Answer, Code, Exchange, Failure, body, limit, playground};
 use crate::model::Vendor;
 use crate::runtime::Probe;
 use crate::vendor::{self, App};
@@ -15,9 +15,14 @@ pub(super) async fn answer(exchange: &Exchange<'_>, mut request: Request<Incomin
     if let Some(probe) = Probe::at(request.uri().path()) {
         return probed(exchange, probe, request.method());
     }
-    let place = below_v1(exchange, request.uri().path()).map(|(app, name)| (app, to(app, name)));
+    let place = request.uri().path().strip_prefix("/v1/").and_then(|below| split(exchange, below));
+    let place = place.map(|(app, name)| (app, to(app, name)));
     let shape = place.as_ref().map_or(Shape::Problem, |(app, _)| shape(app));
-    let result = limited(exchange, place, &mut request).await;
+    let result = match playground::at(exchange, request.uri().path()) {
+        // Boxed, so that other requests have no room for it.
+        Some(demo) => Box::pin(playground::answer(exchange, demo, &mut request)).await,
+        None => limited(exchange, place, &mut request).await,
+    };
     if result.is_err() {
         body::drain(request.into_body());
     }
@@ -36,8 +41,14 @@ async fn limited(
     answer::operation(exchange, &route, request).await
 }
 
-fn below_v1<'a, 'p>(exchange: &Exchange<'a>, path: &'p str) -> Option<(&'a App, &'p str)> {
-    let (app, name) = path.strip_prefix("/v1/")?.split_once('/')?;
+/// The operation at `{app}/{name}`, if there is one.
+pub(super) fn find<'a>(exchange: &Exchange<'a>, below: &str) -> Option<Route<'a>> {
+    let (app, name) = split(exchange, below)?;
+    to(app, name)
+}
+
+fn split<'a, 'p>(exchange: &Exchange<'a>, below: &'p str) -> Option<(&'a App, &'p str)> {
+    let (app, name) = below.split_once('/')?;
     Some((exchange.settings.engine.app(app)?, name))
 }
 

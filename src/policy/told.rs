@@ -38,6 +38,14 @@ impl Told {
         self.scope.prefix()
     }
 
+    /// How many bytes its names take, with something for each.
+    pub fn size(&self) -> usize {
+        let own = size_of::<Told>() + self.conversation().len();
+        let Some(details) = &self.details else { return own };
+        let names = details.roles.iter().map(|(name, _)| name).chain(&details.shut_out);
+        own + names.map(|name| size_of::<(String, Role)>() + name.len()).sum::<usize>()
+    }
+
     pub(super) fn kind(&self) -> Option<Kind> {
         self.details.as_ref()?.kind
     }

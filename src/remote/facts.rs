@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::client::{Client, NoClient};
-use super::memory::Memory;
+use super::memory::{Limits, Memory};
 use crate::crypto::mac::HmacSha256;
 use crate::engine::{FactSource, Inquiry};
 use crate::policy::Told;
@@ -19,6 +19,9 @@ const LONGEST: usize = 256 << 10;
 
 /// How many answers are remembered.
 const MOST: usize = 10_000;
+
+/// How many bytes the remembered answers take together, roughly.
+const HEAVIEST: usize = 16 << 20;
 
 /// How many conversations of one request are asked about at the same time.
 const AT_ONCE: usize = 8;
@@ -61,7 +64,7 @@ impl Facts {
             source: Arc::clone(source),
             client: Client::new(&source.endpoint)?,
             key: HmacSha256::new(key),
-            answers: Memory::new(MOST),
+            answers: Memory::new(Limits { most: MOST, heaviest: HEAVIEST, weigh }),
             quiet_until: Mutex::new(None),
         })
     }
@@ -125,6 +128,14 @@ impl Facts {
             tracing::warn!("{}: {unavailable}", self.source.endpoint);
         }
         unavailable
+    }
+}
+
+/// How many bytes an answer takes, roughly.
+fn weigh(answer: &Result<Told, Unavailable>) -> usize {
+    match answer {
+        Ok(told) => told.size(),
+        Err(unavailable) => unavailable.conversation.len() + unavailable.reason.len(),
     }
 }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, HeaderValue};
+use hyper::http::uri::Scheme;
 use hyper::{Request, Response, StatusCode, Uri};
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 
 use super::client::{Client, NoClient};
 use super::freshness;
@@ -73,15 +74,19 @@ impl Refresher {
         Arc::ptr_eq(&self.set, set)
     }
 
-    /// Fetches the keys, and again whenever that is due or wanted.
+    /// Fetches the keys, and again whenever that is due or wanted. Being wanted doesn't put off what is due: strangers could do that
+    /// for ever.
     pub(super) async fn run(self: Arc<Self>) {
-        let mut is_due = true;
+        let mut due = Instant::now();
         loop {
-            let next = self.fetch(is_due).await;
-            is_due = tokio::select! {
-                () = sleep(next) => true,
-                () = self.wanted.notified() => false,
-            };
+            let is_due = due <= Instant::now();
+            let wait = self.fetch(is_due).await;
+            let next = Instant::now() + wait;
+            due = if is_due { next } else { due.min(next) };
+            tokio::select! {
+                () = sleep_until(due) => {}
+                () = self.wanted.notified() => {}
+            }
         }
     }
 
@@ -180,7 +185,7 @@ impl Refresher {
             return Ok(location);
         }
         let answer = self.get(url.clone()).await?;
-        let location = discovered(answer.body(), issuer)?;
+        let location = discovered(answer.body(), issuer, url)?;
         self.state().location = Some(location.clone());
         Ok(location)
     }
@@ -203,14 +208,16 @@ impl Refresher {
     }
 }
 
-/// Where an issuer's metadata say that its key set is (OpenID Connect Discovery 1.0, section 4.3).
-fn discovered(metadata: &[u8], issuer: &str) -> Result<Uri, String> {
+/// Where an issuer's metadata from this address say that its key set is (OpenID Connect Discovery 1.0, section 4.3). Only an issuer on
+/// this machine may name another program on it.
+fn discovered(metadata: &[u8], issuer: &str, from: &Uri) -> Result<Uri, String> {
     let metadata = json::object(metadata).map_err(|error| format!("the metadata are not a JSON object: {error}"))?;
     if metadata.get("issuer").and_then(Value::as_str) != Some(issuer) {
         return Err("the metadata are another issuer's: `issuer` must be to the letter what is configured".to_owned());
     }
-    let location = metadata.get("jwks_uri").and_then(Value::as_str).and_then(|text| text.parse().ok());
+    let location = metadata.get("jwks_uri").and_then(Value::as_str).and_then(|text| text.parse::<Uri>().ok());
+    let is_trusted = |to: &Uri| is_safe(to) && [from.scheme(), Some(&Scheme::HTTPS)].contains(&to.scheme());
     location
-        .filter(is_safe)
+        .filter(is_trusted)
         .ok_or_else(|| "the metadata name no key set (`jwks_uri`) that is fetched by HTTPS".to_owned())
 }

@@ -6,17 +6,19 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 
 use super::client::{Client, NoClient};
-use super::memory::Memory;
+use super::memory::{Limits, Memory};
 use crate::authn::{Answer, Introspection, Question, Refusal};
 use crate::clock;
 use crate::crypto::mac::HmacSha256;
-use crate::model::Caller;
+use crate::model::{Caller, json};
 
 /// The longest answer, in bytes.
 const LONGEST: usize = 64 << 10;
 
-/// How many answers are remembered.
+/// How many answers are remembered, and how many bytes they may take: a caller can have as many as it likes, by headers that are
+/// passed on beside its session.
 const MOST: usize = 10_000;
+const HEAVIEST: usize = 64 << 20;
 
 /// Those who are asked, and what they said.
 pub(super) struct Sessions {
@@ -36,12 +38,12 @@ impl Sessions {
         Ok(Sessions {
             clients: clients.collect::<Result<_, _>>()?,
             key: HmacSha256::new(key),
-            answers: Memory::new(MOST),
+            answers: Memory::new(Limits { most: MOST, heaviest: HEAVIEST, weigh }),
         })
     }
 
     /// The caller, as far as whoever is asked knows.
-    pub(super) async fn ask(&self, question: &Question) -> Result<Caller, Refusal> {
+    pub(super) async fn ask(&self, question: &Question) -> Result<Arc<Caller>, Refusal> {
         let key = self.key.mac(&question.identity());
         let ask = async || {
             let answer = self.fetch(question).await;
@@ -74,4 +76,9 @@ impl Sessions {
         let answer = client.send(request, LONGEST).await.map_err(|trouble| trouble.to_string())?;
         Ok(asker.read(answer.status(), answer.body(), clock::now()))
     }
+}
+
+/// How many bytes an answer takes, roughly.
+fn weigh(answer: &Answer) -> usize {
+    answer.caller.as_ref().map_or(0, |caller| json::weight(&caller.claims))
 }

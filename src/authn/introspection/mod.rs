@@ -94,6 +94,15 @@ impl Introspection {
         }
     }
 
+    /// The headers that it reads, but for cookies.
+    pub(super) fn headers(&self) -> &[HeaderName] {
+        match &self.protocol {
+            Protocol::Session { headers, .. } => headers,
+            Protocol::Token { .. } => std::slice::from_ref(&AUTHORIZATION),
+            Protocol::LeanCloud { .. } => std::slice::from_ref(&X_LC_SESSION),
+        }
+    }
+
     /// What to ask for the request's explicit credential.
     pub(super) fn ask_explicit(self: &Arc<Self>, header: &HeaderName, headers: &HeaderMap) -> Unidentified {
         if headers.get(header).is_none_or(|value| value.as_bytes().trim_ascii().is_empty()) {

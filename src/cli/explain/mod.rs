@@ -14,11 +14,7 @@ use super::facts::{self, Given};
 use super::{Common, Stop, complain, line, yes};
 use crate::clock;
 use crate::engine::Engine;
-use crate::model::{Ask, Caller, CallerKind, Millis};
-use crate::policy::{Denial, Permit, Told};
-pub(super) use report::sentence;
-
-use report::Report;
+use crate::model::{CallerKind, Millis};
 
 /// `explain`'s own arguments.
 #[derive(Debug, clap::Args)]
@@ -59,14 +55,6 @@ struct Who {
     authenticator: Option<String>,
 }
 
-/// A decision, with all that led to it.
-pub(super) struct Decided {
-    pub(super) ask: Ask,
-    pub(super) caller: Caller,
-    pub(super) at: Millis,
-    pub(super) outcome: Result<Permit, Box<Denial>>,
-}
-
 pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, Stop> {
     let settings = common.settings()?;
     let engine = &settings.engine;
@@ -81,16 +69,9 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
     let given = Given::of(&facts, engine, &ask, &caller, at).map_err(Stop::No)?;
     note_facts(&facts, &given);
     let steps = engine.explain(&ask, &caller, &given.told, at);
-    let decided = decide(engine, ask, caller, &given.told, at);
-    let report = Report { decided: &decided, steps: &steps };
-    common.print(|| report.text(), || report.json().to_string())?;
+    let decided = engine.decide(ask, caller, &given.told, at);
+    common.print(|| report::text(&decided, &steps), || decided.json(&steps).to_string())?;
     Ok(yes(decided.outcome.is_ok()))
-}
-
-/// Decides as the server would.
-pub(super) fn decide(engine: &Engine, ask: Ask, caller: Caller, told: &[Told], at: Millis) -> Decided {
-    let outcome = engine.decide(ask.clone(), &caller, told, at);
-    Decided { ask, caller, at, outcome: outcome.map_err(|refusal| refusal.denial) }
 }
 
 /// Says where the server would ask for more, or for nothing.
