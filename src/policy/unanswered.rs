@@ -67,10 +67,12 @@ fn name(place: &Pattern) -> Option<String> {
     place.home().exact().map(str::to_owned)
 }
 
+/// Whether it is, or belongs to, just one conversation: only such can be asked about.
 fn is_one(place: &Pattern) -> bool {
     place.home().exact().is_some()
 }
 
+/// How a question comes out, as far as that can be told without asking.
 fn prospect(question: &Question<'_, '_>, bearing: Bearing) -> Prospect {
     let caller = question.case().caller;
     if standing_in_the_way(question).is_some_and(|obstacle| obstacle.is_told_to(caller)) {
@@ -102,6 +104,7 @@ enum Chance {
     Sure,
 }
 
+/// Whether a rule matches, with every condition that an answer could change left open.
 fn chance(rule: &Rule, question: &Question<'_, '_>) -> Chance {
     let mut chance = Chance::Sure;
     for condition in &CONDITIONS {

@@ -94,6 +94,10 @@ impl Facts {
 
     /// What is known from before, or else what the service tells now.
     async fn remembered(&self, inquiry: &Inquiry) -> Result<Told, Unavailable> {
+        // Roles in answers are ranks in one policy's list: they mean nothing to another's.
+        if !Arc::ptr_eq(&inquiry.source, &self.source) {
+            return Err(self.unavailable(inquiry, "it is no longer asked for this policy".to_owned()));
+        }
         let ask = async || {
             let read = timeout(PATIENCE, self.read(inquiry)).await.unwrap_or_else(|_| Err(slow(PATIENCE)));
             match read {
