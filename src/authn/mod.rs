@@ -20,6 +20,7 @@ mod presented;
 mod process;
 mod proxies;
 mod refusal;
+mod renewal;
 mod roles;
 mod subject;
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub use presented::{Ids, Peer, Presented, Socket, Tls};
 pub use process::Process;
 pub use proxies::{Proxies, Proxy};
 pub use refusal::Refusal;
+pub use roles::strongest;
 
 use crate::model::{Caller, CallerKind, Millis, Pattern, Role};
 use jwt::Verified;
@@ -78,7 +80,7 @@ pub enum Authenticator {
 }
 
 /// What all authenticators have.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Common {
     /// Its name in the configuration.
     pub name: Arc<str>,
@@ -160,13 +162,6 @@ impl Authenticators {
     fn api_keys(&self) -> impl Iterator<Item = &ApiKey> {
         self.all.iter().filter_map(|authenticator| match authenticator {
             Authenticator::ApiKey(api_key) => Some(api_key),
-            _ => None,
-        })
-    }
-
-    fn introspections(&self) -> impl Iterator<Item = &Arc<Introspection>> {
-        self.all.iter().filter_map(|authenticator| match authenticator {
-            Authenticator::Introspection(introspection) => Some(introspection),
             _ => None,
         })
     }

@@ -52,7 +52,7 @@ pub(super) fn facts(
 
 fn http(section: &mut Section<'_>, apps: &Apps, ladder: &Ladder, vault: &mut Vault) -> Option<FactSource> {
     let url = section.need("url", "write whom to ask: url = \"https://…\"").and_then(|item| endpoint::url(&item));
-    let authorities = endpoint::authorities(section, &vault.dir);
+    let authorities = endpoint::authorities(section, vault);
     let bearer = section.get("bearer").map(|item| vault.bearer(&item));
     let apps = section.get("apps").map(|item| item.names("a configured app", &apps.names));
     let cache = cache(section);
@@ -73,7 +73,7 @@ fn leancloud(section: &mut Section<'_>, apps: &Apps, ladder: &Ladder, vault: &mu
     });
     let url = section.need("url", "write the app's API address: url = \"https://…\"");
     let url = url.and_then(|item| endpoint::api(&item, ""));
-    let authorities = endpoint::authorities(section, &vault.dir);
+    let authorities = endpoint::authorities(section, vault);
     let cache = cache(section);
     let (name, app_id, master_key) = app?;
     Some(FactSource {

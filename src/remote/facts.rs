@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use super::client::{Client, NoClient};
+use super::NoRemote;
+use super::client::Client;
 use super::memory::{Limits, Memory};
 use crate::crypto::mac::HmacSha256;
 use crate::engine::{FactSource, Inquiry};
 use crate::policy::Told;
+use crate::random;
 
 /// The longest answer, in bytes.
 const LONGEST: usize = 256 << 10;
@@ -25,6 +28,10 @@ const HEAVIEST: usize = 16 << 20;
 
 /// How many conversations of one request are asked about at the same time.
 const AT_ONCE: usize = 8;
+
+/// How many conversations the service is asked about at once, by all requests together. Where answers are slow, each keeps one of the
+/// places for requests in progress.
+const ROOM: usize = 256;
 
 /// How long it may take to learn about one conversation.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -50,6 +57,7 @@ pub struct Unavailable {
 pub(super) struct Facts {
     source: Arc<FactSource>,
     client: Client,
+    room: Semaphore,
     /// Turns inquiries into keys that nobody can foresee.
     key: HmacSha256,
     answers: Memory<Result<Told, Unavailable>>,
@@ -58,12 +66,13 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// Asks this service. The key is random and nobody else's.
-    pub(super) fn new(source: &Arc<FactSource>, key: &[u8; 32]) -> Result<Facts, NoClient> {
+    /// Asks this service.
+    pub(super) fn new(source: &Arc<FactSource>) -> Result<Facts, NoRemote> {
         Ok(Facts {
             source: Arc::clone(source),
             client: Client::new(&source.endpoint)?,
-            key: HmacSha256::new(key),
+            room: Semaphore::new(ROOM),
+            key: HmacSha256::new(&random::bytes::<32>()?),
             answers: Memory::new(Limits { most: MOST, heaviest: HEAVIEST, weigh }),
             quiet_until: Mutex::new(None),
         })
@@ -113,6 +122,7 @@ impl Facts {
         if let Some(told) = reading.known() {
             return Ok(told);
         }
+        let _place = self.room.try_acquire().map_err(|_| format!("{ROOM} questions wait for an answer already"))?;
         loop {
             let request = reading.request()?.map(|body| Full::new(Bytes::from(body)));
             let answer = self.client.send(request, LONGEST).await.map_err(|trouble| trouble.to_string())?;
