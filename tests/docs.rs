@@ -90,6 +90,9 @@ fn whole_configurations_have_neither_mistakes_nor_warnings() {
         for (name, text) in FILES {
             home.write(name, text);
         }
+        let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        home.write("tls.crt", &certified.cert.pem());
+        home.write("tls.key", &certified.signing_key.serialize_pem());
         let answer = home.run(&["check", "-o", "json"]);
         let report: Value = serde_json::from_slice(&answer.stdout).unwrap();
         assert_eq!((&report["mistakes"], &report["warnings"]), (&0.into(), &0.into()), "{}: {report:#}", block.place);
