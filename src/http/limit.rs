@@ -21,7 +21,7 @@ pub(super) async fn wait<T>(
     place: Slot,
     coming: impl Future<Output = Result<T, Failure>>,
 ) -> Result<(T, Slot), Failure> {
-    let limits = &exchange.runtime.limits;
+    let limits = &exchange.snapshot.limits;
     let mut coming = pin!(coming);
     tokio::select! {
         biased;

@@ -64,6 +64,7 @@ impl Limits {
             per_caller: rate(self.per_caller.as_ref(), settings.per_caller, CALLERS),
             connections: self.connections.resized(settings.connections),
             in_flight: self.in_flight.resized(settings.in_flight),
+            waiting: self.waiting.resized(settings.in_flight),
             hasher: self.hasher.clone(),
         }
     }
