@@ -9,15 +9,11 @@ pub(super) fn refuse(file: &File<'_>, place: &Span, what: &str) {
     file.mistake(place, format!("{what} is not supported yet"), "leave it out for now");
 }
 
-/// `tls` and `leancloud_compat` of `[server]`.
-pub(super) fn server(section: &mut Section<'_>, leancloud: &[String]) {
+/// `tls` of `[server]`.
+pub(super) fn server(section: &mut Section<'_>) {
     if let Some(item) = section.get("tls") {
         tls(section, &item);
         refuse(section.file, &item.key, "`tls`");
-    }
-    if let Some(item) = section.get("leancloud_compat") {
-        item.one_of("a configured LeanCloud app", leancloud);
-        refuse(section.file, &item.key, "`leancloud_compat`");
     }
 }
 

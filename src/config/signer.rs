@@ -9,8 +9,8 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::file::{Span, THE_FILE};
-use super::later;
 use super::reader::{Item, Section, quoted};
+use super::{apps, later};
 
 /// What the listener for callers does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Server {
     pub request_timeout: Duration,
     /// Which other origins' pages may ask, if any.
     pub cors: Option<Cors>,
+    /// The LeanCloud app behind the routes of LeanCloud's demo servers, if there is one.
+    pub leancloud_compat: Option<String>,
 }
 
 /// Where callers are served.
@@ -105,6 +107,7 @@ fn server(root: &mut Section<'_>, dir: &Path, leancloud: &[String]) -> (Server, 
         body_limit: 64 << 10,
         request_timeout: Duration::from_secs(5),
         cors: None,
+        leancloud_compat: only(leancloud),
     };
     let Some(mut section) = root.section("server") else { return (server, root.span.clone()) };
     let mut place = section.span.clone();
@@ -118,9 +121,20 @@ fn server(root: &mut Section<'_>, dir: &Path, leancloud: &[String]) -> (Server, 
     let timeout = section.get("request_timeout").and_then(|item| item.duration("100ms", "5m"));
     server.request_timeout = timeout.unwrap_or(server.request_timeout);
     server.cors = section.section("cors").and_then(cors);
-    later::server(&mut section, leancloud);
+    if let Some(item) = section.get("leancloud_compat") {
+        server.leancloud_compat = apps::leancloud_app(&item, leancloud).map(str::to_owned);
+    }
+    later::server(&mut section);
     section.finish();
     (server, place)
+}
+
+/// The app, where there is just one.
+fn only(apps: &[String]) -> Option<String> {
+    match apps {
+        [app] => Some(app.clone()),
+        _ => None,
+    }
 }
 
 fn cors(mut section: Section<'_>) -> Option<Cors> {

@@ -11,6 +11,16 @@ use crate::config::Cors;
 /// How long a browser may remember what a preflight said.
 const MAX_AGE: Duration = Duration::from_secs(600);
 
+/// What LeanCloud's SDKs send along, whoever they call. Browsers ask leave for all of it; none but the session means anything here.
+const LEANCLOUD: [HeaderName; 6] = [
+    HeaderName::from_static("x-lc-id"),
+    HeaderName::from_static("x-lc-key"),
+    HeaderName::from_static("x-lc-prod"),
+    HeaderName::from_static("x-lc-session"),
+    HeaderName::from_static("x-lc-sign"),
+    HeaderName::from_static("x-lc-ua"),
+];
+
 /// Lets pages of the configured origins, spelt exactly so, call from a browser.
 pub(super) fn layer(cors: &Cors) -> CorsLayer {
     // `*` is not an origin, and the layer panics on it.
@@ -21,7 +31,7 @@ pub(super) fn layer(cors: &Cors) -> CorsLayer {
         .allow_origin(AllowOrigin::list(origins))
         .allow_credentials(cors.credentials)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE, super::X_REQUEST_ID])
+        .allow_headers([&[AUTHORIZATION, CONTENT_TYPE, super::X_REQUEST_ID][..], &LEANCLOUD].concat())
         .expose_headers(exposed)
         .max_age(MAX_AGE)
 }

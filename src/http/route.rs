@@ -5,7 +5,7 @@ use hyper::{Method, Request};
 
 use super::answer::{self, Form, Route};
 use super::render::{self, Shape};
-use super::{Answer, Code, Exchange, Failure, body, limit};
+use super::{Answer, Code, Exchange, Failure, body, compat, limit};
 use crate::model::Vendor;
 use crate::runtime::Probe;
 use crate::vendor::{self, App};
@@ -15,25 +15,33 @@ pub(super) async fn answer(exchange: &Exchange<'_>, mut request: Request<Incomin
     if let Some(probe) = Probe::at(request.uri().path()) {
         return probed(exchange, probe, request.method());
     }
-    let place = below_v1(exchange, request.uri().path()).map(|(app, name)| (app, to(app, name)));
-    let shape = place.as_ref().map_or(Shape::Problem, |(app, _)| shape(app));
-    let result = limited(exchange, place, &mut request).await;
+    let (shape, route) = find(exchange, request.uri().path());
+    let result = limited(exchange, route, &mut request).await;
     if result.is_err() {
         body::drain(request.into_body());
     }
     result.unwrap_or_else(|failure| render::failure(exchange, shape, &failure))
 }
 
-/// Answers a request to this place, if the limits let it in.
+/// Where a path leads, and the shape of what goes wrong there.
+fn find<'a>(exchange: &Exchange<'a>, path: &str) -> (Shape, Result<Route<'a>, Failure>) {
+    if let Some(route) = compat::route(exchange, path) {
+        return (Shape::LeanCloud, route);
+    }
+    match below_v1(exchange, path) {
+        Some((app, name)) => (shape(app), to(app, name).ok_or_else(|| unknown_operation(app))),
+        None => (Shape::Problem, Err(nowhere())),
+    }
+}
+
+/// Answers a request that leads here, if the limits let it in.
 async fn limited(
     exchange: &Exchange<'_>,
-    place: Option<(&App, Option<Route<'_>>)>,
+    route: Result<Route<'_>, Failure>,
     request: &mut Request<Incoming>,
 ) -> Result<Answer, Failure> {
     let _slot = limit::enter(exchange, request.headers())?;
-    let (app, route) = place.ok_or_else(nowhere)?;
-    let route = route.ok_or_else(|| unknown_operation(app))?;
-    answer::operation(exchange, &route, request).await
+    answer::operation(exchange, &route?, request).await
 }
 
 fn below_v1<'a, 'p>(exchange: &Exchange<'a>, path: &'p str) -> Option<(&'a App, &'p str)> {
