@@ -14,8 +14,11 @@ const ACTION = { ack: 1, nack: 2, connected: 4, disconnected: 6, close: 7, close
 const EXPIRED = { code: 40142, statusCode: 401, message: 'Token expired' };
 
 export class Ably {
-  static async start() {
+  /** One that has this key. */
+  static async start(key = ABLY) {
     const cloud = new Ably();
+    cloud.key = key;
+    cloud.said = new Map();
     Object.assign(cloud, { tokens: [], requests: [], sockets: new Set() });
     cloud.http = createServer((request, response) => cloud.rest(request, response)).listen(0, '127.0.0.1');
     await once(cloud.http, 'listening');
@@ -53,8 +56,8 @@ export class Ably {
 
   /** Takes a token; what it says is kept for the tests to look at. */
   accept(token) {
-    const { header, claims } = verifyJwt(ABLY.secret, token);
-    if (header.kid !== ABLY.keyName || header.typ !== 'JWT') throw new Error('not a token for this key');
+    const { header, claims } = verifyJwt(this.key.secret, token);
+    if (header.kid !== this.key.keyName || header.typ !== 'JWT') throw new Error('not a token for this key');
     if (claims.exp - claims.iat > 24 * 3600) throw new Error('lives too long');
     this.tokens.push(claims);
     return claims;
@@ -82,9 +85,11 @@ export class Ably {
         socket.channels.add(channel);
         return send(socket, { action: ACTION.attached, channel, flags: 0 });
       case ACTION.message: {
-        if (!allows(socket.claims, channel, 'publish')) return send(socket, { action: ACTION.nack, msgSerial, count: 1, error: { code: 40160, statusCode: 401, message: 'not permitted' } });
-        send(socket, { action: ACTION.ack, msgSerial, count: 1, res: [{ serials: [`s${msgSerial}`] }] });
-        return this.deliver(socket, channel, messages);
+        const refused = { code: 40160, statusCode: 401, message: 'not permitted' };
+        if (!messages.every((message) => this.permits(socket, channel, message))) return send(socket, { action: ACTION.nack, msgSerial, count: 1, error: refused });
+        const stamped = messages.map((message) => this.stamp(socket, channel, message));
+        send(socket, { action: ACTION.ack, msgSerial, count: 1, res: [{ serials: stamped.map(({ serial }) => serial) }] });
+        return this.deliver(channel, stamped);
       }
       case ACTION.close:
         return send(socket, { action: ACTION.closed });
@@ -93,16 +98,26 @@ export class Ably {
     }
   }
 
-  /** Hands messages on, with the sender's id and user claim. */
-  deliver(sender, channel, messages) {
-    const userClaim = sender.claims[`ably.channel.${channel}`] ?? sender.claims[`ably.channel.${channel.split(':')[0]}:*`] ?? sender.claims['ably.channel.*'];
-    const stamped = messages.map((message) => ({
-      ...message,
-      clientId: sender.claims['x-ably-clientId'],
-      extras: { ...message.extras, ...(userClaim && { userClaim }) },
-    }));
+  /** Whether the sender's capability is enough: to publish, or to change a message of one's own or of anyone. */
+  permits({ claims }, channel, { action = 0, serial }) {
+    if (action === 0) return allows(claims, channel, 'publish');
+    const word = action === 1 ? 'update' : 'delete';
+    const isOwn = this.said.get(serial) === claims['x-ably-clientId'];
+    return allows(claims, channel, `message-${word}-any`) || (isOwn && allows(claims, channel, `message-${word}-own`));
+  }
+
+  /** Adds what only Ably can: the author, who changes it, and the sender's user claim. */
+  stamp({ claims }, channel, message) {
+    const sender = claims['x-ably-clientId'];
+    const { action = 0, serial = `s${this.said.size}`, extras, ...rest } = message;
+    if (action === 0) this.said.set(serial, sender);
+    const userClaim = claims[`ably.channel.${channel}`] ?? claims[`ably.channel.${channel.split(':')[0]}:*`] ?? claims['ably.channel.*'];
+    return { ...rest, action, serial, clientId: this.said.get(serial), version: { serial: `v${Math.random()}`, clientId: sender }, extras: { ...extras, ...(userClaim && { userClaim }) } };
+  }
+
+  deliver(channel, messages) {
     for (const socket of this.sockets) {
-      if (socket.channels.has(channel)) send(socket, { action: ACTION.message, channel, id: 'm', timestamp: Date.now(), messages: stamped });
+      if (socket.channels.has(channel)) send(socket, { action: ACTION.message, channel, id: 'm', timestamp: Date.now(), messages });
     }
   }
 
@@ -110,9 +125,9 @@ export class Ably {
     const body = Buffer.concat(await request.toArray()).toString();
     const answer = (status, value) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
     const refuse = (message) => answer(401, { error: { code: 40101, statusCode: 401, message } });
-    if (request.url.startsWith(`/keys/${ABLY.keyName}/requestToken`)) {
+    if (request.url.startsWith(`/keys/${this.key.keyName}/requestToken`)) {
       const asked = JSON.parse(body);
-      if (asked.mac !== ablyMac(ABLY.secret, asked)) return refuse('the MAC does not hold');
+      if (asked.mac !== ablyMac(this.key.secret, asked)) return refuse('the MAC does not hold');
       if (Math.abs(Date.now() - asked.timestamp) > 120_000) return refuse('the request is old');
       this.requests.push(asked);
       return answer(201, this.details(asked));
@@ -130,7 +145,7 @@ export class Ably {
   details({ ttl, capability, clientId }) {
     const issued = Date.now();
     const claims = { iat: Math.floor(issued / 1000), exp: Math.floor((issued + ttl) / 1000), 'x-ably-capability': capability, 'x-ably-clientId': clientId };
-    return { token: jwt(ABLY.secret, claims, { kid: ABLY.keyName }), issued, expires: issued + ttl, capability, clientId };
+    return { token: jwt(this.key.secret, claims, { kid: this.key.keyName }), issued, expires: issued + ttl, capability, clientId };
   }
 }
 

@@ -17,8 +17,10 @@ const BLACKLIST_SIGNATURE_FAILED = { code: 4546, reason: 'BLACKLIST_SIGNATURE_FA
 const KICKED = { code: 4115, reason: 'SESSION_CLOSED_BY_APP' };
 
 export class LeanCloud {
-  static async start() {
+  /** One that has this app. */
+  static async start(app = LEANCLOUD) {
     const cloud = new LeanCloud();
+    cloud.app = app;
     cloud.http = createServer((request, response) => {
       const [status, body] = cloud.history(new URL(request.url, 'http://127.0.0.1'));
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
@@ -66,8 +68,8 @@ export class LeanCloud {
     if (pathname.endsWith('/rtm/notifications')) return [200, { notifications: [] }];
     if (pathname !== '/1.1/rtm/messages/history') return [404, {}];
     const [convid, peerid, nonce, time, signature] = ['convid', 'peerid', 'nonce', 'signature_ts', 'signature'].map((name) => searchParams.get(name));
-    const text = [LEANCLOUD.appId, peerid, convid, nonce, time].join(':');
-    if (signature !== leancloudSignature(LEANCLOUD.masterKey, text)) return [401, { code: 1, error: 'signature mismatch' }];
+    const text = [this.app.appId, peerid, convid, nonce, time].join(':');
+    if (signature !== leancloudSignature(this.app.masterKey, text)) return [401, { code: 1, error: 'signature mismatch' }];
     return [200, [{ from: 'carol', data: 'hello', 'conv-id': convid }]];
   }
 
@@ -121,9 +123,9 @@ export class LeanCloud {
 
   /** Whether a signature is that of these fields, with its own time and nonce, and fresh. */
   holds({ t, n, s }, fields, ...last) {
-    const text = [LEANCLOUD.appId, ...fields, t, n, ...last].join(':');
+    const text = [this.app.appId, ...fields, t, n, ...last].join(':');
     const fresh = Math.abs(Date.now() - t) < 60_000;
-    if (!fresh || s !== leancloudSignature(LEANCLOUD.masterKey, text)) return false;
+    if (!fresh || s !== leancloudSignature(this.app.masterKey, text)) return false;
     this.accepted.push([...fields, ...last].join(':'));
     return true;
   }

@@ -1,8 +1,8 @@
 // The real program, with a configuration of its own, on ports that the system chooses.
 
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,8 @@ import { fileURLToPath } from 'node:url';
 
 import { jwt } from './crypto.js';
 
-const PROGRAM = process.env.CHAT_SIGNER ?? fileURLToPath(new URL('../../../target/debug/chat-signer', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+const PROGRAM = process.env.CHAT_SIGNER ?? join(ROOT, 'target/debug/chat-signer');
 
 export const LEANCLOUD = { appId: 'fake-leancloud-app', appKey: 'fake-leancloud-app-key', masterKey: 'fake-leancloud-master-key' };
 export const TALKJS = { appId: 'fake-talkjs-app', secretKey: 'fake-talkjs-secret-key-0123456789abcdef' };
@@ -152,8 +153,27 @@ export class Signer {
     signer.backend = backend?.url ?? 'http://127.0.0.1:9';
     for (const [name, text] of Object.entries(FILES)) signer.write(name, text);
     signer.write('policy.toml', POLICY);
-    await signer.run('127.0.0.1:0');
+    signer.write('signer.toml', configuration({ listen: '127.0.0.1:0', backend: signer.backend }));
+    await signer.run();
     return signer;
+  }
+
+  /** The demonstration at the project's root. */
+  static async demonstration() {
+    const signer = new Signer();
+    signer.directory = mkdtempSync(join(tmpdir(), 'chat-signer-demo-'));
+    cpSync(join(ROOT, 'deploy/demo'), join(signer.directory, 'deploy/demo'), { recursive: true });
+    for (const name of ['leancloud', 'talkjs', 'ably', 'caller']) chmodSync(join(signer.directory, `deploy/demo/${name}.secret`), 0o600);
+    signer.write('policy.toml', readFileSync(join(ROOT, 'policy.toml')));
+    const anyPort = readFileSync(join(ROOT, 'signer.toml'), 'utf8').replace(/127\.0\.0\.1:748\d/g, '127.0.0.1:0');
+    signer.write('signer.toml', anyPort);
+    await signer.run();
+    return signer;
+  }
+
+  /** What a command prints. */
+  command(...words) {
+    return execFileSync(PROGRAM, words, { cwd: this.directory, encoding: 'utf8' }).trim();
   }
 
   /** From now on this user is banned. */
@@ -178,13 +198,12 @@ export class Signer {
   }
 
   async reload() {
-    const listen = new URL(this.url).host;
+    this.write('signer.toml', configuration({ listen: new URL(this.url).host, backend: this.backend }));
     await this.end();
-    await this.run(listen);
+    await this.run();
   }
 
-  async run(listen) {
-    this.write('signer.toml', configuration({ listen, backend: this.backend }));
+  async run() {
     const options = { cwd: this.directory, stdio: ['ignore', 'ignore', 'pipe'] };
     this.child = spawn(PROGRAM, ['serve'], options);
     this.child.on('error', (error) => { throw error; });

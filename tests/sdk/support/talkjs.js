@@ -10,8 +10,10 @@ import { verifyJwt } from './crypto.js';
 import { TALKJS } from './signer.js';
 
 export class TalkJs {
-  static async start() {
+  /** One that has this app. */
+  static async start(app = TALKJS) {
     const cloud = new TalkJs();
+    cloud.app = app;
     Object.assign(cloud, { tokens: [], requests: [] });
     cloud.sockets = new Set();
     cloud.http = createServer((request, response) => response.end('{}')).listen(0, '127.0.0.1');
@@ -62,7 +64,7 @@ export class TalkJs {
 
   renew(socket, token) {
     try {
-      const { claims } = verifyJwt(TALKJS.secretKey, token);
+      const { claims } = verifyJwt(this.app.secretKey, token);
       if (claims.tokenType !== 'user' || claims.iss !== socket.appId || claims.sub !== socket.userId) throw new Error('not for this user');
       socket.claims = claims;
       this.tokens.push(claims);
