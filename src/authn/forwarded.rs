@@ -4,6 +4,8 @@
 //! anyone else its presence is refused, and so is a header that some other program could take for it: proxies have been got round
 //! with `X_Forwarded_User` where they only took out `X-Forwarded-User` (CVE-2025-64484).
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Map;
 
@@ -40,12 +42,12 @@ impl Forwarded {
     }
 
     /// The caller whom the request names, if it names one and comes from one of the proxies.
-    pub(super) fn identify(&self, presented: &Presented<'_>) -> Option<Result<Caller, Refusal>> {
+    pub(super) fn identify(&self, presented: &Presented<'_>) -> Option<Result<Arc<Caller>, Refusal>> {
         let value = presented.headers.get(&self.header).filter(|_| self.from.include(presented.peer))?;
         Some(self.caller(value, presented.headers))
     }
 
-    fn caller(&self, value: &HeaderValue, headers: &HeaderMap) -> Result<Caller, Refusal> {
+    fn caller(&self, value: &HeaderValue, headers: &HeaderMap) -> Result<Arc<Caller>, Refusal> {
         let bare = text(&self.header, value)?;
         let subject = format!("{}{bare}", self.subject_prefix);
         self.check(bare, &subject)?;

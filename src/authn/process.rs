@@ -1,5 +1,7 @@
 //! Callers on this machine, told apart by the system: the user and group of the process at the other end of a Unix socket.
 
+use std::sync::Arc;
+
 use serde_json::Map;
 
 use super::{Common, Ids, Peer, Socket};
@@ -20,7 +22,7 @@ pub struct Process {
 
 impl Process {
     /// The caller, if it is one of those accepted.
-    pub(super) fn identify(&self, peer: &Peer) -> Option<Caller> {
+    pub(super) fn identify(&self, peer: &Peer) -> Option<Arc<Caller>> {
         let Socket::Unix(Some(ids)) = peer.socket else { return None };
         let subject = || self.subject.clone().unwrap_or_else(|| format!("uid-{}", ids.uid));
         self.accepts(ids).then(|| self.common.caller(subject(), Map::new(), Vec::new()))

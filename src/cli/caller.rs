@@ -1,10 +1,12 @@
 //! Who calls, as `explain` and `test` suppose it: without a credential, but no more than a credential could make of it.
 
+use std::sync::Arc;
+
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use serde_json::Map;
 
-use crate::authn::{Authenticator, Forwarded, Jwt, Presented};
+use crate::authn::{Authenticator, Forwarded, Jwt, Presented, Unidentified, strongest};
 use crate::engine::Engine;
 use crate::model::{Caller, CallerKind, Ladder, Millis, Pattern, Role};
 
@@ -30,8 +32,13 @@ impl Supposed<'_> {
     /// A sentence, if there can be no such caller.
     pub(super) fn caller(&self, engine: &Engine, app: &str) -> Result<Noted, String> {
         let authenticator = self.authenticator(engine, app)?;
-        let bindings = self.bindings(&engine.policy.document().ladder)?;
-        let (bindings, notes) = credible(authenticator, bindings, &engine.policy.document().ladder);
+        let bindings = match authenticator {
+            // The configuration says which role a certificate's caller has.
+            Authenticator::Mtls(mtls) if self.roles.is_empty() => mtls.bindings(self.subject),
+            _ => self.bindings(&engine.policy.document().ladder)?,
+        };
+        let (bindings, notes) = credible(authenticator, self.subject, bindings, &engine.policy.document().ladder);
+        let bindings = strongest(bindings.into_iter()).map_err(|refusal| format!("roles: {}", refusal.log()))?;
         let caller = Caller {
             kind: self.kind,
             subject: self.subject.to_owned(),
@@ -79,10 +86,15 @@ fn binding(text: &str, ladder: &Ladder) -> Result<(Pattern, Role), String> {
 }
 
 /// Of these bindings those that the authenticator would believe, and a note about the others.
-fn credible(by: &Authenticator, asked: Vec<(Pattern, Role)>, ladder: &Ladder) -> (Vec<(Pattern, Role)>, Vec<String>) {
+fn credible(
+    by: &Authenticator,
+    subject: &str,
+    asked: Vec<(Pattern, Role)>,
+    ladder: &Ladder,
+) -> (Vec<(Pattern, Role)>, Vec<String>) {
     let (mut kept, mut notes) = (Vec::new(), Vec::new());
     for (scope, role) in asked {
-        match disbelief(by, &scope, role, ladder) {
+        match disbelief(by, subject, &scope, role, ladder) {
             None => kept.push((scope, role)),
             Some(why) => {
                 let (word, name) = (ladder.word(role), &by.common().name);
@@ -93,15 +105,19 @@ fn credible(by: &Authenticator, asked: Vec<(Pattern, Role)>, ladder: &Ladder) ->
     (kept, notes)
 }
 
-/// Why no credential of this authenticator gives this role, if none does.
-fn disbelief(by: &Authenticator, scope: &Pattern, role: Role, ladder: &Ladder) -> Option<String> {
+/// Why no credential of this authenticator gives this subject this role, if none does.
+fn disbelief(by: &Authenticator, subject: &str, scope: &Pattern, role: Role, ladder: &Ladder) -> Option<String> {
+    if let Authenticator::Mtls(mtls) = by {
+        let given = mtls.bindings(subject).contains(&(scope.clone(), role));
+        return (!given).then(|| "gives the roles that stand beside the certificate's name alone".to_owned());
+    }
     let (max, everywhere, scoped) = match by {
         Authenticator::Jwt(Jwt { max_role, roles, bindings, .. }) => (*max_role, roles.is_some(), bindings.is_some()),
         Authenticator::Forwarded(Forwarded { max_role, roles_header, .. }) => {
             (*max_role, roles_header.is_some(), false)
         }
         Authenticator::Introspection(one) => (one.max_role, one.roles.is_some(), one.bindings.is_some()),
-        Authenticator::ApiKey(_) | Authenticator::Process(_) => (None, false, false),
+        Authenticator::ApiKey(_) | Authenticator::Mtls(_) | Authenticator::Process(_) => (None, false, false),
     };
     match max {
         Some(max) if role > max => Some(format!("gives no role above {}", ladder.word(max))),
@@ -115,12 +131,16 @@ fn disbelief(by: &Authenticator, scope: &Pattern, role: Role, ladder: &Ladder) -
 /// Who a token is for, found out as the server does.
 ///
 /// # Errors
-/// Why the token is refused.
+/// Why the token is refused, or why nobody can tell here.
 pub(super) fn by_token(engine: &Engine, token: &str, app: &str, now: Millis) -> Result<Caller, String> {
-    let value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| "the token holds more than ASCII")?;
+    const INSTEAD: &str = "and only the server does that; name the caller instead: --as or --service, with --roles";
+    let refused = |why: &str| format!("the caller is refused: {why}");
+    let value = HeaderValue::from_str(&format!("Bearer {token}"));
+    let value = value.map_err(|_| refused("the token holds more than ASCII"))?;
     let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
-    engine
-        .authenticators
-        .identify(&Presented::only(&headers), app, now)
-        .map_err(|unidentified| unidentified.into_refusal().log())
+    let identified = engine.authenticators.identify(&Presented::only(&headers), app, now);
+    identified.map(Arc::unwrap_or_clone).map_err(|unidentified| match unidentified {
+        Unidentified::Refused(refusal) => refused(&refusal.log()),
+        Unidentified::Unknown(lookup) => format!("the caller can't be told: {lookup}, {INSTEAD}"),
+    })
 }

@@ -9,11 +9,10 @@ use serde_json::{Value, json};
 
 use super::asked::{Asked, Members};
 use super::caller::Supposed;
-use super::explain::{Decided, decide, sentence};
 use super::{Common, Stop, line, yes};
 use crate::clock;
 use crate::config::{self, Case, Subject};
-use crate::engine::Engine;
+use crate::engine::{Decided, Engine};
 use crate::model::{CallerKind, Millis};
 use crate::policy::Permit;
 use crate::vendor::ably::Capability;
@@ -82,7 +81,7 @@ fn outcome<'c>(engine: &Engine, case: &'c Case, now: Millis) -> Outcome<'c> {
     match decided(engine, case, now) {
         Ok((decided, notes)) => {
             let flaw = flaw(case, &decided).map(|flaw| [vec![flaw], notes].concat().join("; "));
-            Outcome { case, decision: Some(sentence(&decided)), flaw }
+            Outcome { case, decision: Some(decided.sentence()), flaw }
         }
         Err(flaw) => Outcome { case, decision: None, flaw: Some(format!("it can't be asked: {flaw}")) },
     }
@@ -101,7 +100,7 @@ fn decided(engine: &Engine, case: &Case, now: Millis) -> Result<(Decided, Vec<St
     let supposed = Supposed { kind, subject, authenticator: case.authenticator.as_deref(), roles: &case.roles };
     let (caller, notes) = supposed.caller(engine, &case.app)?;
     let ask = asked.ask(app, &caller).map_err(plain)?;
-    Ok((decide(engine, ask, caller, case.at.unwrap_or(now)), notes))
+    Ok((engine.decide(ask, caller, case.at.unwrap_or(now)), notes))
 }
 
 fn asked(case: &Case) -> Asked {

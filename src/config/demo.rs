@@ -2,9 +2,9 @@
 //! and must not be anything else.
 
 use super::authenticators::Callers;
-use super::file::{File, Span};
+use super::file::File;
 use super::secret::Vault;
-use super::signer::Listen;
+use super::signer::{Listen, Places};
 use crate::authn::{Algorithm, Jwt};
 use crate::secret::Secret;
 
@@ -19,7 +19,10 @@ const SECRETS: [&[u8]; 4] = [
     b"demoapp.demokey:demonstration-only-ably-key-secret",
 ];
 
-/// SHA-256 of the demonstration's API key, `demo-service-key-not-for-production`.
+/// The demonstration's API key.
+const API_KEY: &str = "demo-service-key-not-for-production";
+
+/// Its SHA-256, as the configuration has it.
 const API_KEY_SHA256: &str = "9b0b9866160887802d382386a3d037755cdd8a6d2a3e1d39efa5358ef3046301";
 
 /// Whether this is the secret that the demonstration's callers are signed with.
@@ -35,6 +38,11 @@ pub(super) fn is_secret(bytes: &[u8]) -> bool {
 /// Whether this is the hash of the demonstration's API key.
 pub(super) fn is_api_key(sha256: &[u8; 32]) -> bool {
     hex::encode(sha256) == API_KEY_SHA256
+}
+
+/// The API key with this hash, if it is the demonstration's.
+pub fn demo_api_key(sha256: &[u8; 32]) -> Option<&'static str> {
+    is_api_key(sha256).then_some(API_KEY)
 }
 
 /// What it takes to make a token that the demonstration's authenticator accepts.
@@ -70,7 +78,11 @@ impl DemoCaller {
 
 /// Keeps a demonstration from being anything else: whoever trusts the demonstration's callers trusts everyone, so nothing real may be
 /// signed with, and nobody but this machine may ask.
-pub(super) fn guard(file: &File<'_>, vault: &Vault, callers: &Callers, listen: &Listen, place: &Span) {
+pub(super) fn guard(file: &File<'_>, vault: &Vault, callers: &Callers, listen: &Listen, places: &Places) {
+    if let (Some(place), None) = (&places.playground, &callers.demo) {
+        let message = "the playground is for the demonstration: it makes tokens for anyone, with the demonstration's caller secret";
+        file.mistake(place, message, "leave it out: `chat-signer explain` shows decisions on any configuration");
+    }
     let Some(public) = callers.public() else {
         return warn(file, vault);
     };
@@ -83,7 +95,7 @@ pub(super) fn guard(file: &File<'_>, vault: &Vault, callers: &Callers, listen: &
     if !matches!(listen, Listen::Tcp(address) if address.ip().is_loopback()) {
         let message = format!("the demonstration can't listen on {listen}: everyone knows its {public}");
         let help = "write listen = \"127.0.0.1:7480\", or let callers prove who they are with a secret of your own";
-        file.mistake(place, message, help);
+        file.mistake(&places.listen, message, help);
     }
 }
 

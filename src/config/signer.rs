@@ -8,15 +8,19 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::apps;
 use super::file::{Span, THE_FILE};
 use super::reader::{Item, Section, quoted};
-use super::{apps, later};
+use super::secret::Vault;
+use super::tls::{self, Tls};
 
 /// What the listener for callers does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Server {
     /// Where it listens.
     pub listen: Listen,
+    /// What it speaks TLS with, if it does.
+    pub tls: Option<Tls>,
     /// The longest body it takes, in bytes.
     pub body_limit: usize,
     /// How long a body may take to arrive, and the header of a connection's first request.
@@ -25,6 +29,17 @@ pub struct Server {
     pub cors: Option<Cors>,
     /// The LeanCloud app behind the routes of LeanCloud's demo servers, if there is one.
     pub leancloud_compat: Option<String>,
+    /// Whether the demonstration's playground is served.
+    pub playground: bool,
+}
+
+/// What the listener for probes does.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// What it speaks TLS with, if it does.
+    pub tls: Option<Tls>,
 }
 
 /// Where callers are served.
@@ -77,23 +92,33 @@ pub struct Shutdown {
     pub grace: Duration,
 }
 
-/// Reads `[server]` and `[admin]`; also tells where the callers' address stands.
-pub(super) fn listeners(root: &mut Section<'_>, dir: &Path, leancloud: &[String]) -> (Server, SocketAddr, Span) {
-    let (server, listen) = server(root, dir, leancloud);
+/// Where in the file stands what only some configurations may have.
+pub(super) struct Places {
+    /// The callers' address.
+    pub(super) listen: Span,
+    /// The playground, where it is turned on.
+    pub(super) playground: Option<Span>,
+}
+
+/// Reads `[server]` and `[admin]`.
+pub(super) fn listeners(root: &mut Section<'_>, vault: &Vault, leancloud: &[String]) -> (Server, Admin, Places) {
+    let (server, places) = server(root, vault, leancloud);
     let mut place = root.span.clone();
-    let mut admin = SocketAddr::from(([127, 0, 0, 1], 7481));
+    let mut admin = Admin { listen: SocketAddr::from(([127, 0, 0, 1], 7481)), tls: None };
     if let Some(mut section) = root.section("admin") {
         if let Some(item) = section.get("listen") {
-            admin = address(&item).unwrap_or(admin);
+            admin.listen = address(&item).unwrap_or(admin.listen);
             place = item.span.clone();
         }
+        admin.tls = tls::tls(&mut section, vault, false);
         section.finish();
     }
-    if matches!(server.listen, Listen::Tcp(address) if clash(address, admin)) {
-        let at = if place == THE_FILE { listen.clone() } else { place };
-        root.file.mistake(&at, format!("callers and probes can't share {admin}"), "give [admin] a `listen` of its own");
+    if matches!(server.listen, Listen::Tcp(address) if clash(address, admin.listen)) {
+        let at = if place == THE_FILE { places.listen.clone() } else { place };
+        let message = format!("callers and probes can't share {}", admin.listen);
+        root.file.mistake(&at, message, "give [admin] a `listen` of its own");
     }
-    (server, admin, listen)
+    (server, admin, places)
 }
 
 /// Whether two listeners can't both have their address.
@@ -101,32 +126,42 @@ fn clash(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
 }
 
-fn server(root: &mut Section<'_>, dir: &Path, leancloud: &[String]) -> (Server, Span) {
+fn server(root: &mut Section<'_>, vault: &Vault, leancloud: &[String]) -> (Server, Places) {
     let mut server = Server {
         listen: Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 7480))),
+        tls: None,
         body_limit: 64 << 10,
         request_timeout: Duration::from_secs(5),
         cors: None,
         leancloud_compat: only(leancloud),
+        playground: false,
     };
-    let Some(mut section) = root.section("server") else { return (server, root.span.clone()) };
-    let mut place = section.span.clone();
+    let mut places = Places { listen: root.span.clone(), playground: None };
+    let Some(mut section) = root.section("server") else { return (server, places) };
+    places.listen = section.span.clone();
     if let Some(item) = section.get("listen") {
-        server.listen = listen(&item, dir).unwrap_or(server.listen);
-        place = item.span.clone();
+        server.listen = listen(&item, &vault.dir).unwrap_or(server.listen);
+        places.listen = item.span.clone();
     }
     socket_mode(&mut section, &mut server.listen);
+    server.tls = tls::tls(&mut section, vault, true);
+    if let (Some(item), Listen::Unix { .. }) = (section.get("tls"), &server.listen) {
+        let message = "`tls` is for addresses: nothing on a Unix socket is encrypted";
+        item.file.mistake(&item.key, message, "leave it out, or listen on an address");
+    }
     let limit = section.get("body_limit").and_then(|item| item.size(1 << 10..=1 << 20));
     server.body_limit = limit.unwrap_or(server.body_limit);
     let timeout = section.get("request_timeout").and_then(|item| item.duration("100ms", "5m"));
     server.request_timeout = timeout.unwrap_or(server.request_timeout);
     server.cors = section.section("cors").and_then(cors);
+    let playground = section.get("playground").filter(|item| item.boolean() == Some(true));
+    server.playground = playground.is_some();
+    places.playground = playground.map(|item| item.key);
     if let Some(item) = section.get("leancloud_compat") {
         server.leancloud_compat = apps::leancloud_app(&item, leancloud).map(str::to_owned);
     }
-    later::server(&mut section);
     section.finish();
-    (server, place)
+    (server, places)
 }
 
 /// The app, where there is just one.
@@ -232,7 +267,7 @@ pub(super) fn audit(root: &mut Section<'_>, dir: &Path, policy: Option<&str>) ->
 
 /// The files that a value names, however deep, in secrets and keys.
 fn files<'a>(item: &Item<'a>) -> Vec<&'a str> {
-    const KEYS: [&str; 5] = ["file", "public_key", "cert", "key", "client_ca"];
+    const KEYS: [&str; 6] = ["file", "public_key", "ca", "cert", "key", "client_ca"];
     match item.value {
         DeValue::String(name) if KEYS.contains(&item.name) => vec![name],
         DeValue::Array(_) => item.elements("").iter().flatten().flat_map(files).collect(),

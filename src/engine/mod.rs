@@ -2,10 +2,14 @@
 //!
 //! Pure itself, so that the command line runs it without a server, and tests without a network: time and randomness are arguments.
 
+mod reasons;
+
 use crate::authn::Authenticators;
 use crate::model::{Ask, Caller, Grant, Millis};
 use crate::policy::{Denial, Explained, Facts, Policy};
 use crate::vendor::{self, App, Invalid, Nonce, Request, Signed};
+
+pub use reasons::{Decided, why};
 
 /// All that it takes to answer: the apps with their secrets, who may call, and the policy.
 #[derive(Debug)]
@@ -64,6 +68,13 @@ impl Engine {
         let nonce = outcome.as_ref().ok().and_then(Signed::nonce).map(str::to_owned);
         let (ask, granted, rules) = permit.spend();
         Verdict { ask, granted, rules, nonce, outcome }
+    }
+
+    /// Decides as [`Engine::answer`] does, and signs nothing.
+    pub fn decide(&self, ask: Ask, caller: Caller, at: Millis) -> Decided {
+        let register = self.policy.register();
+        let outcome = self.policy.decide(ask.clone(), &caller, Facts { registers: &[register] }, at);
+        Decided { ask, caller, at, outcome: outcome.map_err(|refusal| refusal.denial) }
     }
 
     /// The reasons behind the decision on an ask.

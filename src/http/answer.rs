@@ -1,11 +1,16 @@
 //! From an authenticated request to its signature or token: the steps of `/v1/{app}/{operation}`, in order.
 
+use std::sync::Arc;
+
 use hyper::body::Incoming;
 use hyper::{Method, Request};
 
-use super::{Answer, Code, Exchange, Failure, accept, body, cross_site, guard, params, record, render};
+use super::{
+    Answer, Code, Exchange, Failure, accept, body, certificate, cross_site, guard, limit, params, record, render,
+};
 use crate::authn::{Presented, Refusal, Unidentified};
 use crate::engine::Refused;
+use crate::limits::Slot;
 use crate::model::Caller;
 use crate::random;
 use crate::vendor::{self, App, Operation, Params, Signed};
@@ -43,15 +48,19 @@ pub(super) async fn operation(
     exchange: &Exchange<'_>,
     route: &Route<'_>,
     request: &mut Request<Incoming>,
+    place: Slot,
 ) -> Result<Answer, Failure> {
     let is_query = method(route, request.method())?;
     guard::demonstration(exchange, request)?;
     guard::one_host(request)?;
     let caller = authenticate(exchange, route, request).await?;
-    exchange.runtime.limits.caller(&caller)?;
+    exchange.snapshot.limits.caller(&caller)?;
     let form = accept::choose(request.headers(), route.forms).ok_or_else(|| not_acceptable(route))?;
-    let params =
-        if is_query { params::from_query(request.uri().query())? } else { read(exchange, route, request).await? };
+    let (params, _place) = if is_query {
+        (params::from_query(request.uri().query())?, place)
+    } else {
+        read(exchange, route, request, place).await?
+    };
     let (line, outcome) = decide(exchange, route, &params, &caller)?;
     exchange.runtime.audit.write(&line).await?;
     outcome.map(|signed| render(&signed, form))
@@ -70,13 +79,15 @@ fn method(route: &Route<'_>, method: &Method) -> Result<bool, Failure> {
     }
 }
 
-async fn authenticate(
+/// Finds out who is calling. A caller who is refused is recorded.
+pub(super) async fn authenticate(
     exchange: &Exchange<'_>,
     route: &Route<'_>,
     request: &Request<Incoming>,
-) -> Result<Caller, Failure> {
+) -> Result<Arc<Caller>, Failure> {
     let cross_site = cross_site::is(exchange, request);
-    let presented = Presented { headers: request.headers(), peer: exchange.peer, cross_site };
+    let certificate = certificate::shown(exchange);
+    let presented = Presented { headers: request.headers(), peer: exchange.peer, certificate, cross_site };
     let refusal = match identify(exchange, &presented, route.app.name()).await {
         Ok(caller) => return Ok(caller),
         Err(refusal) => refusal,
@@ -87,13 +98,13 @@ async fn authenticate(
 }
 
 /// Finds out who is calling: at once, or after what has to be looked up elsewhere, once.
-async fn identify(exchange: &Exchange<'_>, presented: &Presented<'_>, app: &str) -> Result<Caller, Refusal> {
+async fn identify(exchange: &Exchange<'_>, presented: &Presented<'_>, app: &str) -> Result<Arc<Caller>, Refusal> {
     let authenticators = &exchange.settings.engine.authenticators;
     match authenticators.identify(presented, app, exchange.now) {
         Ok(caller) => Ok(caller),
         Err(Unidentified::Refused(refusal)) => Err(refusal),
         Err(Unidentified::Unknown(lookup)) => {
-            let found = exchange.runtime.remote.look_up(lookup).await;
+            let found = exchange.snapshot.remote.look_up(lookup).await;
             authenticators.identify_with(found, presented, app, exchange.now)
         }
     }
@@ -104,11 +115,18 @@ fn not_acceptable(route: &Route<'_>) -> Failure {
     Failure::plain(Code::NotAcceptable, format!("Accept leaves nothing that can be answered: {}.", types.join(", ")))
 }
 
-async fn read(exchange: &Exchange<'_>, route: &Route<'_>, request: &mut Request<Incoming>) -> Result<Params, Failure> {
+/// The parameters in the body, and the place that the request has now.
+async fn read(
+    exchange: &Exchange<'_>,
+    route: &Route<'_>,
+    request: &mut Request<Incoming>,
+    place: Slot,
+) -> Result<(Params, Slot), Failure> {
     let encoding = params::encoding(request.headers(), route.takes_forms)?;
     let server = &exchange.settings.server;
-    let bytes = body::read(request.body_mut(), server.body_limit, server.request_timeout).await?;
-    params::from_body(&bytes, encoding, route.takes_forms)
+    let reading = body::read(request.body_mut(), server.body_limit, server.request_timeout);
+    let (bytes, place) = limit::wait(exchange, place, reading).await?;
+    Ok((params::from_body(&bytes, encoding, route.takes_forms)?, place))
 }
 
 /// What was decided, as the line for the audit log, and what to answer once that is written.

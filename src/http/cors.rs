@@ -6,32 +6,35 @@ use hyper::Method;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use crate::authn::Authenticators;
 use crate::config::Cors;
 
 /// How long a browser may remember what a preflight said.
 const MAX_AGE: Duration = Duration::from_secs(600);
 
-/// What LeanCloud's SDKs send along, whoever they call. Browsers ask leave for all of it; none but the session means anything here.
-const LEANCLOUD: [HeaderName; 6] = [
+/// What LeanCloud's SDKs send along, whoever they call. Browsers ask leave for all of it; none of it means anything here.
+const LEANCLOUD: [HeaderName; 5] = [
     HeaderName::from_static("x-lc-id"),
     HeaderName::from_static("x-lc-key"),
     HeaderName::from_static("x-lc-prod"),
-    HeaderName::from_static("x-lc-session"),
     HeaderName::from_static("x-lc-sign"),
     HeaderName::from_static("x-lc-ua"),
 ];
 
-/// Lets pages of the configured origins, spelt exactly so, call from a browser.
-pub(super) fn layer(cors: &Cors) -> CorsLayer {
+/// Lets pages of the configured origins, spelt exactly so, call from a browser, with what tells who their users are.
+pub(super) fn layer(cors: &Cors, authenticators: &Authenticators) -> CorsLayer {
     // `*` is not an origin, and the layer panics on it.
     let origins =
         cors.origins.iter().filter(|origin| *origin != "*").filter_map(|origin| HeaderValue::from_str(origin).ok());
+    let own = [AUTHORIZATION, CONTENT_TYPE, super::X_REQUEST_ID];
     let exposed = [super::X_REQUEST_ID, HeaderName::from_static("x-ably-errorcode"), RETRY_AFTER];
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_credentials(cors.credentials)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([&[AUTHORIZATION, CONTENT_TYPE, super::X_REQUEST_ID][..], &LEANCLOUD].concat())
+        .allow_headers(
+            own.into_iter().chain(LEANCLOUD).chain(authenticators.page_headers().cloned()).collect::<Vec<_>>(),
+        )
         .expose_headers(exposed)
         .max_age(MAX_AGE)
 }

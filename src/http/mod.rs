@@ -5,6 +5,7 @@ mod address;
 mod answer;
 mod body;
 mod catch;
+mod certificate;
 mod compat;
 mod cors;
 mod cross_site;
@@ -12,6 +13,7 @@ mod failure;
 mod guard;
 mod limit;
 mod params;
+mod playground;
 mod record;
 mod render;
 mod request_id;
@@ -32,7 +34,7 @@ use crate::authn::Peer;
 use crate::clock;
 use crate::config::Settings;
 use crate::model::Millis;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, Snapshot};
 use failure::{Code, Failure};
 use render::Shape;
 use request_id::RequestId;
@@ -45,7 +47,8 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// One request's surroundings: what all steps of answering it look at.
 struct Exchange<'a> {
     runtime: &'a Runtime,
-    /// The settings that were in force when it came in; they hold to its end.
+    /// What was in force when it came in, and holds to its end.
+    snapshot: &'a Snapshot,
     settings: &'a Settings,
     /// Who is at the other end.
     peer: &'a Peer,
@@ -56,10 +59,18 @@ struct Exchange<'a> {
 
 /// Answers a request to the main listener. Whatever happens, there is an answer.
 pub async fn serve(runtime: Arc<Runtime>, peer: Arc<Peer>, request: Request<Incoming>) -> Answer {
-    let settings = runtime.settings();
+    let snapshot = runtime.snapshot();
     let id = RequestId::of(request.headers());
     let (began, now) = (Instant::now(), clock::now());
-    let exchange = Exchange { runtime: &runtime, settings: &settings, peer: &peer, id: &id, began, now };
+    let exchange = Exchange {
+        runtime: &runtime,
+        snapshot: &snapshot,
+        settings: &snapshot.settings,
+        peer: &peer,
+        id: &id,
+        began,
+        now,
+    };
     let mut answer = match catch::panics(pin!(cross_origin(&exchange, request))).await {
         Ok(answer) => answer,
         Err(_) => render::failure(&exchange, Shape::Problem, &Failure::internal("a panic, logged with its place")),
@@ -72,9 +83,10 @@ async fn cross_origin(exchange: &Exchange<'_>, request: Request<Incoming>) -> An
     let Some(cors) = &exchange.settings.server.cors else {
         return route::answer(exchange, request).await;
     };
+    let authenticators = &exchange.settings.engine.authenticators;
     let inner = tower::service_fn(async |request| Ok::<_, Infallible>(route::answer(exchange, request).await));
     // Boxed, so that requests have room for this only where it is in use.
-    let Ok(answer) = Box::pin(cors::layer(cors).layer(inner).oneshot(request)).await;
+    let Ok(answer) = Box::pin(cors::layer(cors, authenticators).layer(inner).oneshot(request)).await;
     answer
 }
 

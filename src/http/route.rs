@@ -5,7 +5,7 @@ use hyper::{Method, Request};
 
 use super::answer::{self, Form, Route};
 use super::render::{self, Shape};
-use super::{Answer, Code, Exchange, Failure, body, compat, limit};
+use super::{Answer, Code, Exchange, Failure, body, compat, limit, playground};
 use crate::model::Vendor;
 use crate::runtime::Probe;
 use crate::vendor::{self, App};
@@ -15,8 +15,12 @@ pub(super) async fn answer(exchange: &Exchange<'_>, mut request: Request<Incomin
     if let Some(probe) = Probe::at(request.uri().path()) {
         return probed(exchange, probe, request.method());
     }
-    let (shape, route) = find(exchange, request.uri().path());
-    let result = limited(exchange, route, &mut request).await;
+    let (shape, route) = place(exchange, request.uri().path());
+    let result = match playground::at(exchange, request.uri().path()) {
+        // Boxed, so that other requests have no room for it.
+        Some(demo) => Box::pin(playground::answer(exchange, demo, &mut request)).await,
+        None => limited(exchange, route, &mut request).await,
+    };
     if result.is_err() {
         body::drain(request.into_body());
     }
@@ -24,11 +28,11 @@ pub(super) async fn answer(exchange: &Exchange<'_>, mut request: Request<Incomin
 }
 
 /// Where a path leads, and the shape of what goes wrong there.
-fn find<'a>(exchange: &Exchange<'a>, path: &str) -> (Shape, Result<Route<'a>, Failure>) {
+fn place<'a>(exchange: &Exchange<'a>, path: &str) -> (Shape, Result<Route<'a>, Failure>) {
     if let Some(route) = compat::route(exchange, path) {
         return (Shape::LeanCloud, route);
     }
-    match below_v1(exchange, path) {
+    match path.strip_prefix("/v1/").and_then(|below| split(exchange, below)) {
         Some((app, name)) => (shape(app), to(app, name).ok_or_else(|| unknown_operation(app))),
         None => (Shape::Problem, Err(nowhere())),
     }
@@ -40,12 +44,18 @@ async fn limited(
     route: Result<Route<'_>, Failure>,
     request: &mut Request<Incoming>,
 ) -> Result<Answer, Failure> {
-    let _slot = limit::enter(exchange, request.headers())?;
-    answer::operation(exchange, &route?, request).await
+    let place = limit::enter(exchange, request.headers())?;
+    answer::operation(exchange, &route?, request, place).await
 }
 
-fn below_v1<'a, 'p>(exchange: &Exchange<'a>, path: &'p str) -> Option<(&'a App, &'p str)> {
-    let (app, name) = path.strip_prefix("/v1/")?.split_once('/')?;
+/// The operation at `{app}/{name}`, if there is one.
+pub(super) fn find<'a>(exchange: &Exchange<'a>, below: &str) -> Option<Route<'a>> {
+    let (app, name) = split(exchange, below)?;
+    to(app, name)
+}
+
+fn split<'a, 'p>(exchange: &Exchange<'a>, below: &'p str) -> Option<(&'a App, &'p str)> {
+    let (app, name) = below.split_once('/')?;
     Some((exchange.settings.engine.app(app)?, name))
 }
 

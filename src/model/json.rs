@@ -16,6 +16,25 @@ pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
     }
 }
 
+/// How many bytes of memory an object takes, roughly; rather too many than too few.
+pub fn weight(members: &Map<String, Value>) -> usize {
+    // A map's entries are allotted eleven at a time.
+    const ENTRIES: usize = 11 * (size_of::<String>() + size_of::<Value>());
+    let own: usize = members.iter().map(|(name, value)| name.len() + weight_of(value)).sum();
+    own + ENTRIES * members.len().div_ceil(6)
+}
+
+fn weight_of(value: &Value) -> usize {
+    // A list may have room for twice as many as it holds, and the smallest allotment is 32 bytes.
+    const EACH: usize = 2 * size_of::<Value>();
+    match value {
+        Value::String(text) => EACH + text.len().max(32),
+        Value::Array(items) => EACH + items.iter().map(weight_of).sum::<usize>(),
+        Value::Object(members) => EACH + weight(members),
+        _ => EACH,
+    }
+}
+
 struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {
@@ -98,5 +117,17 @@ mod tests {
         assert!(object(br#"{"a": [{"b": 1, "\u0062": 2}]}"#).is_err());
         assert!(object(b"[]").is_err());
         assert!(object("[".repeat(20_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn small_values_are_heavier_than_their_text() {
+        let weight = |text: &str| weight(&object(text.as_bytes()).unwrap_or_default());
+        assert_eq!(weight("{}"), 0);
+        assert!((600..2000).contains(&weight(r#"{"id": "tom"}"#)));
+        let list = |item: &str| format!("{{\"list\": [{}]}}", vec![item; 1000].join(","));
+        for (item, least) in [("0", 32), ("\"\"", 64), ("[]", 32), ("{\"\":0}", 600)] {
+            assert!(weight(&list(item)) >= 1000 * least, "{item}");
+        }
+        assert!(weight(&format!("{{\"{}\": 0}}", "x".repeat(5000))) > 5000);
     }
 }

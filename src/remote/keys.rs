@@ -6,10 +6,12 @@ use std::time::Duration;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, HeaderValue};
+use hyper::http::uri::Scheme;
 use hyper::{Request, Response, StatusCode, Uri};
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
 
 use super::client::{Client, NoClient};
 use super::freshness;
@@ -32,8 +34,49 @@ const LAST_RETRY: Duration = Duration::from_secs(60);
 /// How soon after a fetch that a token's unknown key caused another such key may cause one.
 const REST: Duration = Duration::from_secs(30);
 
+/// A task that keeps one key set up to date. It ends when this is dropped.
+pub(super) struct Fetching {
+    refresher: Arc<Refresher>,
+    task: JoinHandle<()>,
+}
+
+impl Fetching {
+    /// Begins to fetch this set.
+    pub(super) fn start(set: &Arc<KeySet>) -> Result<Fetching, NoClient> {
+        let refresher = Arc::new(Refresher::new(set)?);
+        let task = tokio::spawn(Arc::clone(&refresher).run());
+        Ok(Fetching { refresher, task })
+    }
+
+    /// Whether this is its set.
+    pub(super) fn is_for(&self, set: &Arc<KeySet>) -> bool {
+        Arc::ptr_eq(&self.refresher.set, set)
+    }
+
+    /// Returns once the keys are as new as they can be had: after the fetch that is on its way, or after one more; at once if there
+    /// was one for the same reason a moment ago.
+    pub(super) async fn refresh(&self) {
+        if let Some(mut fetched) = self.refresher.want() {
+            let _ = fetched.changed().await;
+        }
+    }
+
+    /// What is missing before the first keys have come.
+    pub(super) fn waits(&self) -> Option<String> {
+        let Refresher { set, .. } = &*self.refresher;
+        let flaw = self.refresher.state().waits.clone()?;
+        Some(format!("the keys of {} from {}: {flaw}", set.authenticator, set.endpoint))
+    }
+}
+
+impl Drop for Fetching {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 /// Fetches one key set.
-pub(super) struct Refresher {
+struct Refresher {
     set: Arc<KeySet>,
     client: Client,
     state: Mutex<State>,
@@ -61,42 +104,27 @@ struct State {
 
 impl Refresher {
     /// For this set, whose keys it will not have before it runs.
-    pub(super) fn new(set: &Arc<KeySet>) -> Result<Refresher, NoClient> {
+    fn new(set: &Arc<KeySet>) -> Result<Refresher, NoClient> {
         let client = Client::new(&set.endpoint)?;
         let state = State { is_fetching: true, waits: Some("not fetched yet".to_owned()), ..State::default() };
         let (fetched, _) = watch::channel(());
         Ok(Refresher { set: Arc::clone(set), client, state: Mutex::new(state), wanted: Notify::new(), fetched })
     }
 
-    /// Whether this is its set.
-    pub(super) fn is_for(&self, set: &Arc<KeySet>) -> bool {
-        Arc::ptr_eq(&self.set, set)
-    }
-
-    /// Fetches the keys, and again whenever that is due or wanted.
-    pub(super) async fn run(self: Arc<Self>) {
-        let mut is_due = true;
+    /// Fetches the keys, and again whenever that is due or wanted. Being wanted doesn't put off what is due: strangers could do that
+    /// for ever.
+    async fn run(self: Arc<Self>) {
+        let mut due = Instant::now();
         loop {
-            let next = self.fetch(is_due).await;
-            is_due = tokio::select! {
-                () = sleep(next) => true,
-                () = self.wanted.notified() => false,
-            };
+            let is_due = due <= Instant::now();
+            let wait = self.fetch(is_due).await;
+            let next = Instant::now() + wait;
+            due = if is_due { next } else { due.min(next) };
+            tokio::select! {
+                () = sleep_until(due) => {}
+                () = self.wanted.notified() => {}
+            }
         }
-    }
-
-    /// Returns once the keys are as new as they can be had: after the fetch that is on its way, or after one more; at once if there
-    /// was one for the same reason a moment ago.
-    pub(super) async fn refresh(&self) {
-        if let Some(mut fetched) = self.want() {
-            let _ = fetched.changed().await;
-        }
-    }
-
-    /// What is missing before the first keys have come.
-    pub(super) fn waits(&self) -> Option<String> {
-        let flaw = self.state().waits.clone()?;
-        Some(format!("the keys of {} from {}: {flaw}", self.set.authenticator, self.set.endpoint))
     }
 
     /// The fetch to wait for, if there is one. Subscribes while nothing can change, so that no other is mistaken for it.
@@ -180,7 +208,7 @@ impl Refresher {
             return Ok(location);
         }
         let answer = self.get(url.clone()).await?;
-        let location = discovered(answer.body(), issuer)?;
+        let location = discovered(answer.body(), issuer, url)?;
         self.state().location = Some(location.clone());
         Ok(location)
     }
@@ -203,14 +231,16 @@ impl Refresher {
     }
 }
 
-/// Where an issuer's metadata say that its key set is (OpenID Connect Discovery 1.0, section 4.3).
-fn discovered(metadata: &[u8], issuer: &str) -> Result<Uri, String> {
+/// Where an issuer's metadata from this address say that its key set is (OpenID Connect Discovery 1.0, section 4.3). Only an issuer on
+/// this machine may name another program on it.
+fn discovered(metadata: &[u8], issuer: &str, from: &Uri) -> Result<Uri, String> {
     let metadata = json::object(metadata).map_err(|error| format!("the metadata are not a JSON object: {error}"))?;
     if metadata.get("issuer").and_then(Value::as_str) != Some(issuer) {
         return Err("the metadata are another issuer's: `issuer` must be to the letter what is configured".to_owned());
     }
-    let location = metadata.get("jwks_uri").and_then(Value::as_str).and_then(|text| text.parse().ok());
+    let location = metadata.get("jwks_uri").and_then(Value::as_str).and_then(|text| text.parse::<Uri>().ok());
+    let is_trusted = |to: &Uri| is_safe(to) && [from.scheme(), Some(&Scheme::HTTPS)].contains(&to.scheme());
     location
-        .filter(is_safe)
+        .filter(is_trusted)
         .ok_or_else(|| "the metadata name no key set (`jwks_uri`) that is fetched by HTTPS".to_owned())
 }

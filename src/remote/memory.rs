@@ -1,7 +1,8 @@
-//! Remembers answers for a while, so many of them at most, and has each asked for once at a time.
+//! Remembers answers for a while, so many and so much of them at most, and has each asked for once at a time.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
@@ -12,63 +13,112 @@ pub(super) type Key = [u8; 32];
 
 /// Answers by their questions' keys.
 pub(super) struct Memory<T> {
-    most: usize,
+    limits: Limits<T>,
     entries: Mutex<Entries<T>>,
+}
+
+/// How much is remembered at most.
+pub(super) struct Limits<T> {
+    /// How many answers.
+    pub(super) most: usize,
+    /// How many bytes the answers take together.
+    pub(super) heaviest: usize,
+    /// How many bytes one takes, roughly.
+    pub(super) weigh: fn(&T) -> usize,
 }
 
 struct Entries<T> {
     known: HashMap<Key, Arc<Entry<T>>>,
     /// In the order in which they were made, also those that newer ones have replaced. Never more than `most`.
     order: VecDeque<(Key, Arc<Entry<T>>)>,
+    /// What those in `order` weigh together.
+    weight: usize,
 }
 
-/// An answer and when it ends, once it is there. Whoever finds none asks, and all others wait for it.
-type Entry<T> = OnceCell<(T, Instant)>;
+struct Entry<T> {
+    /// An answer and when it ends, once it is there. Whoever finds none asks, and all others wait for it.
+    answer: OnceCell<(T, Instant)>,
+    /// What the answer adds to the weight of all. Changes only while the entries are locked.
+    weight: AtomicUsize,
+}
 
 impl<T: Clone> Memory<T> {
-    /// Remembers this many answers at most, the newest.
-    pub(super) fn new(most: usize) -> Memory<T> {
-        Memory { most, entries: Mutex::new(Entries { known: HashMap::new(), order: VecDeque::new() }) }
+    /// Remembers the newest answers within these limits.
+    pub(super) fn new(limits: Limits<T>) -> Memory<T> {
+        Memory { limits, entries: Mutex::new(Entries { known: HashMap::new(), order: VecDeque::new(), weight: 0 }) }
     }
 
     /// The answer to the question that this key stands for: remembered, or got by `ask`, which also says for how long it is good.
     pub(super) async fn answer(&self, key: Key, ask: impl AsyncFnOnce() -> (T, Duration)) -> T {
         let entry = self.entry(key);
+        if let Some((answer, _)) = entry.answer.get() {
+            return answer.clone();
+        }
+        let mut is_new = false;
         let timed = async || {
             let (answer, lifetime) = ask().await;
+            is_new = true;
             (answer, Instant::now() + lifetime)
         };
-        entry.get_or_init(timed).await.0.clone()
+        let answer = entry.answer.get_or_init(timed).await.0.clone();
+        if is_new {
+            self.weigh(&key, &entry, &answer);
+        }
+        answer
     }
 
     /// The entry for this key: one whose answer is good, or still to come, or else a new one.
     fn entry(&self, key: Key) -> Arc<Entry<T>> {
-        // What is done under the lock leaves the entries whole at every step.
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = entries.known.get(&key).filter(|entry| is_good(entry)) {
+        let mut entries = self.entries();
+        if let Some(entry) = entries.known.get(&key).filter(|entry| entry.is_good()) {
             return Arc::clone(entry);
         }
-        while entries.order.len() >= self.most {
+        while entries.order.len() >= self.limits.most {
             entries.forget_oldest();
         }
-        let entry = Arc::new(OnceCell::new());
+        let entry = Arc::new(Entry { answer: OnceCell::new(), weight: AtomicUsize::new(0) });
         entries.known.insert(key, Arc::clone(&entry));
         entries.order.push_back((key, Arc::clone(&entry)));
         entry
+    }
+
+    /// Counts what an answer that has come weighs, if it is still remembered, and makes room for it.
+    fn weigh(&self, key: &Key, entry: &Arc<Entry<T>>, answer: &T) {
+        let weight = (self.limits.weigh)(answer);
+        let mut entries = self.entries();
+        if entries.holds(key, entry) {
+            entry.weight.store(weight, Ordering::Relaxed);
+            entries.weight += weight;
+        }
+        while entries.weight > self.limits.heaviest {
+            entries.forget_oldest();
+        }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries<T>> {
+        // What is done under the lock leaves the entries whole at every step.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<T> Entries<T> {
     fn forget_oldest(&mut self) {
         let Some((key, oldest)) = self.order.pop_front() else { return };
-        if self.known.get(&key).is_some_and(|entry| Arc::ptr_eq(entry, &oldest)) {
+        self.weight -= oldest.weight.load(Ordering::Relaxed);
+        if self.holds(&key, &oldest) {
             self.known.remove(&key);
         }
     }
+
+    fn holds(&self, key: &Key, entry: &Arc<Entry<T>>) -> bool {
+        self.known.get(key).is_some_and(|known| Arc::ptr_eq(known, entry))
+    }
 }
 
-fn is_good<T>(entry: &Entry<T>) -> bool {
-    entry.get().is_none_or(|(_, end)| Instant::now() < *end)
+impl<T> Entry<T> {
+    fn is_good(&self) -> bool {
+        self.answer.get().is_none_or(|(_, end)| Instant::now() < *end)
+    }
 }
 
 #[cfg(test)]
@@ -86,6 +136,11 @@ mod tests {
         [number; 32]
     }
 
+    /// This many answers, which weigh as much as they are long, with up to 100 bytes.
+    fn memory(most: usize) -> Memory<&'static str> {
+        Memory::new(Limits { most, heaviest: 100, weigh: |answer| answer.len() })
+    }
+
     /// The answer for this key, which is the given one only if it has to be asked for.
     async fn asked(memory: &Memory<&'static str>, number: u8, answer: &'static str) -> &'static str {
         memory.answer(key(number), async || (answer, SECOND)).await
@@ -93,7 +148,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_is_good_for_its_lifetime() {
-        let memory = Memory::new(10);
+        let memory = memory(10);
         assert_eq!(asked(&memory, 1, "one").await, "one");
         assert_eq!(asked(&memory, 2, "other").await, "other");
         advance(SECOND / 2).await;
@@ -106,7 +161,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_question_is_asked_once_at_a_time() {
-        let (memory, go) = (Arc::new(Memory::new(10)), Arc::new(Notify::new()));
+        let (memory, go) =
+            (Arc::new(Memory::new(Limits { most: 10, heaviest: 0, weigh: |_| 0 })), Arc::new(Notify::new()));
         let mut tasks = Vec::new();
         for number in 0..20 {
             let (memory, go) = (Arc::clone(&memory), Arc::clone(&go));
@@ -130,7 +186,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn memory_is_bounded() {
-        let memory = Memory::new(3);
+        let memory = memory(3);
         for round in 0..100 {
             for number in 0..5 {
                 asked(&memory, number, "answer").await;
@@ -147,5 +203,25 @@ mod tests {
         }
         assert_eq!(asked(&memory, 1, "last").await, "last");
         assert!(memory.entries.lock().unwrap().order.len() <= 3);
+    }
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_make_room_for_heavy_answers() {
+        const HEAVY: &str = "forty bytes, which is less than half of it";
+        let memory = memory(10);
+        for number in 0..3 {
+            asked(&memory, number, HEAVY).await;
+        }
+        assert_eq!(asked(&memory, 2, "new").await, HEAVY);
+        assert_eq!(asked(&memory, 1, "new").await, HEAVY);
+        assert_eq!(asked(&memory, 0, "new").await, "new");
+        // One that is replaced, or heavier than all may be together, leaves nothing behind.
+        advance(SECOND).await;
+        for number in 0..100 {
+            asked(&memory, number, HEAVY).await;
+        }
+        let endless = Box::leak("x".repeat(101).into_boxed_str());
+        asked(&memory, 101, endless).await;
+        let entries = memory.entries.lock().unwrap();
+        assert_eq!((entries.weight, entries.known.len(), entries.order.len()), (0, 0, 0));
     }
 }

@@ -116,6 +116,25 @@ fn a_process_is_its_user_id_or_the_configured_subject() {
 }
 
 #[test]
+fn nobody_else_is_taken_for_a_process() {
+    let (uid, _) = ids();
+    for (lines, subject) in [
+        (format!("uids = [{uid}]"), format!("uid-{uid}")),
+        (format!("uids = [{uid}]\nsubject = \"jobs\""), "jobs".to_owned()),
+    ] {
+        let server = Server::with(Setup::unix("", &peer(&lines)));
+        let as_user = |user: &str| login(&server, &format!("authorization: Bearer {}\r\n", token(user)));
+        let answer = as_user(&subject);
+        assert_eq!(answer.status, 401, "{subject}");
+        assert!(answer.body.contains("a process's on this machine"), "{answer:?}");
+        assert_eq!(as_user(&format!("{subject}0")).status, 200, "who is no such process");
+        let services = Server::with(Setup::unix("", &peer(&lines).replace("\"user\"", "\"service\"")));
+        let own = format!("authorization: Bearer {}\r\n", token(&subject));
+        assert_eq!(login(&services, &own).status, 200, "a user is no service");
+    }
+}
+
+#[test]
 fn explicit_credentials_come_first_and_bad_ones_are_not_passed_over() {
     let (uid, _) = ids();
     let server = Server::with(Setup::unix("", &peer(&format!("uids = [{uid}]"))));

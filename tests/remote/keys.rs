@@ -272,6 +272,44 @@ async fn discovery_finds_the_set_of_the_issuer_that_was_asked_for() {
     until("the new place", async || provider.count("/moved") == 1).await;
 }
 
+#[tokio::test]
+async fn made_up_keys_do_not_put_off_what_is_due() {
+    let (provider, key) = (Server::start().await, Key::new("one"));
+    let issuer = provider.url("/realms/chat/");
+    provider.set(METADATA, Reply::json(json!({"issuer": issuer, "jwks_uri": provider.url(SET)})));
+    provider.set(SET, Reply::json(set(&[&key])));
+    let signer = Signer::start(&authenticator("discovery = true").replace(ISSUER, &issuer)).await;
+    assert_eq!(signer.subject(&key.bearer(&issuer, "tom")).await, Ok("tom".to_owned()));
+
+    // The old place still has the old key.
+    provider.set(METADATA, Reply::json(json!({"issuer": issuer, "jwks_uri": provider.url("/moved")})));
+    provider.set("/moved", Reply::json(set(&[])));
+    for number in 1..=9 {
+        signer.pass(Duration::from_secs(31)).await;
+        assert_eq!(signer.subject(&key.bearer_as("made-up", &issuer, "tom")).await, Err(401));
+        assert_eq!((provider.count(METADATA), provider.count(SET)), (1, 1 + number));
+    }
+    signer.pass(Duration::from_secs(31)).await;
+    until("the old key's end", async || signer.subject(&key.bearer(&issuer, "tom")).await == Err(401)).await;
+    assert_eq!(provider.count(METADATA), 2);
+}
+
+/// Keys on a public address must not be asked of a program on this machine, which would be shown the token besides.
+#[tokio::test]
+async fn metadata_that_came_over_https_name_no_other_program_on_this_machine() {
+    let (authority, key, local) = (Authority::new(), Key::new("one"), Server::start().await);
+    let provider = Server::with(Some(authority.acceptor())).await;
+    let issuer = provider.url("");
+    provider.set(METADATA_AT_ROOT, Reply::json(json!({"issuer": issuer, "jwks_uri": local.url(SET)})));
+    local.set(SET, Reply::json(set(&[&key])));
+    let directory = directory();
+    fs::write(directory.join("ca.crt"), authority.pem()).unwrap();
+    let authenticator = authenticator("jwks = { discovery = true, ca = \"ca.crt\" }").replace(ISSUER, &issuer);
+    let signer = Signer::start_in(directory, &authenticator).await;
+    until("the refusal", async || signer.ready().await.body.contains("by HTTPS")).await;
+    assert_eq!(local.count(SET), 0);
+}
+
 #[test]
 fn metadata_that_can_not_be_believed_are_not() {
     let key = Key::new("one");

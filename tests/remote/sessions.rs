@@ -85,6 +85,21 @@ async fn an_answer_is_kept_for_the_configured_time_and_for_that_credential_alone
 }
 
 #[tokio::test]
+async fn long_answers_are_not_remembered_without_end() {
+    let backend = Server::start().await;
+    backend.set(ME, Reply::json(json!({"user": {"id": "tom"}, "tags": vec!["x"; 12_000]})));
+    let signer = Signer::start(&session(&backend, "")).await;
+    let of = |number: usize| format!("cookie: sid=1\r\nx-tenant: {number}\r\n");
+    for number in 0..100 {
+        assert_eq!(signer.subject(&of(number)).await, tom());
+    }
+    assert_eq!(signer.subject(&of(99)).await, tom());
+    assert_eq!(backend.count(ME), 100, "the newest is still remembered");
+    assert_eq!(signer.subject(&of(0)).await, tom());
+    assert_eq!(backend.count(ME), 101, "the oldest is not");
+}
+
+#[tokio::test]
 async fn requests_at_once_with_one_session_ask_once() {
     let (backend, go) = (Server::start().await, Arc::new(Semaphore::new(0)));
     backend.set(ME, Reply::Held(Arc::clone(&go), Box::new(is_tom())));
@@ -100,6 +115,27 @@ async fn requests_at_once_with_one_session_ask_once() {
     let (answers, ()) = tokio::join!(all((0..50).map(|_| signer.subject("cookie: sid=1\r\n"))), release);
     assert!(answers.len() == 50 && answers.iter().all(|answer| *answer == tom()), "{answers:?}");
     assert_eq!(backend.count(ME), 1);
+}
+
+#[tokio::test]
+async fn a_backend_that_hangs_does_not_take_every_place() {
+    let (backend, go) = (Server::start().await, Arc::new(Semaphore::new(0)));
+    backend.set(ME, Reply::Held(Arc::clone(&go), Box::new(is_tom())));
+    let signer = Signer::start(&session(&backend, "")).await;
+    let of = |number: usize| format!("cookie: sid={number}\r\n");
+    let flood = all((0..300).map(async |number| signer.subject(&of(number)).await));
+    let release = async {
+        until("the questions", async || backend.count(ME) >= 256).await;
+        // Time enough for more of them to be asked, if they were.
+        for _ in 0..10_000 {
+            tokio::task::yield_now().await;
+        }
+        go.add_permits(300);
+    };
+    let (answers, ()) = tokio::join!(flood, release);
+    let refused = answers.iter().filter(|answer| **answer == Err(503)).count();
+    assert_eq!((refused, backend.count(ME)), (300 - 256, 256));
+    assert_eq!(signer.subject(&of(1000)).await, tom(), "there is room again");
 }
 
 #[test]
@@ -506,4 +542,23 @@ fn leancloud_refuses_with_a_code() {
             assert_eq!(signer.subject("x-lc-session: fake\r\n").await, Err(status), "{reply:?}");
         });
     }
+}
+
+#[tokio::test]
+async fn listed_pages_may_send_the_headers_that_tell_who_their_users_are() {
+    let server = Server::start().await;
+    let headers =
+        session(&server, "subject_prefix = \"s-\"").replace("[\"x-tenant\"]", "[\"x-tenant\", \"x-session\"]");
+    let service = session(&server, "").replace("\"session\"", "\"jobs\"").replace("x-tenant", "x-job");
+    let service = service.replace("\"user\"", "\"service\"");
+    let cors = "[server.cors]\norigins = [\"https://app.example.com\"]";
+    let signer = with_client_secret(&format!("{cors}\n{}\n{headers}\n{service}", leancloud(&server, ""))).await;
+    let preflight = "OPTIONS /v1/talkjs/token HTTP/1.1\r\nhost: localhost\r\norigin: https://app.example.com\r\n\
+                     access-control-request-method: POST\r\nconnection: close\r\n\r\n";
+    let answer = signer.exchange(preflight).await;
+    let allowed = answer.head.lines().find_map(|line| line.strip_prefix("access-control-allow-headers: ")).unwrap();
+    assert_eq!(
+        allowed,
+        "authorization,content-type,x-request-id,x-lc-id,x-lc-key,x-lc-prod,x-lc-sign,x-lc-ua,x-lc-session,x-tenant,x-session"
+    );
 }

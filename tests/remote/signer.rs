@@ -167,6 +167,11 @@ impl Signer {
         exchange(self.main, &format!("{head}{headers}content-length: {length}\r\n\r\n{body}")).await
     }
 
+    /// Any request, whose connection is closed after it.
+    pub(crate) async fn exchange(&self, request: &str) -> Answer {
+        exchange(self.main, request).await
+    }
+
     /// The probe with its reasons.
     pub(crate) async fn ready(&self) -> Answer {
         let request = "GET /readyz?verbose HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";

@@ -1,5 +1,6 @@
 //! What an answer means: a caller, a bad credential, or nothing that can be relied on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -24,7 +25,7 @@ const FAILED: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The caller, or why there is none.
-    pub caller: Result<Caller, Refusal>,
+    pub caller: Result<Arc<Caller>, Refusal>,
     /// For how long that holds.
     pub lifetime: Duration,
 }
@@ -88,7 +89,7 @@ impl Introspection {
         expiry(claims, now)
     }
 
-    fn caller(&self, claims: Map<String, Value>) -> Result<Caller, Refusal> {
+    fn caller(&self, claims: Map<String, Value>) -> Result<Arc<Caller>, Refusal> {
         let subject = self.subject(&claims)?;
         let bindings = self.bindings(&claims)?;
         // A LeanCloud user can change most of what LeanCloud knows of them, and the answer has their session besides.

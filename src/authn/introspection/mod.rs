@@ -27,7 +27,7 @@ use crate::secret::Secret;
 static X_LC_SESSION: HeaderName = HeaderName::from_static("x-lc-session");
 
 /// Takes another server's word.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Introspection {
     /// What all authenticators have.
     pub common: Common,
@@ -52,7 +52,7 @@ pub struct Introspection {
 }
 
 /// What is sent, and what an answer looks like.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// The app's own "who am I": `GET`, with these cookies and headers of the caller's request.
     Session {
@@ -91,6 +91,15 @@ impl Introspection {
             }
             Protocol::Token { .. } => Some(&AUTHORIZATION),
             Protocol::LeanCloud { .. } => headers.contains_key(&X_LC_SESSION).then_some(&X_LC_SESSION),
+        }
+    }
+
+    /// The headers that it reads, but for cookies.
+    pub(super) fn headers(&self) -> &[HeaderName] {
+        match &self.protocol {
+            Protocol::Session { headers, .. } => headers,
+            Protocol::Token { .. } => std::slice::from_ref(&AUTHORIZATION),
+            Protocol::LeanCloud { .. } => std::slice::from_ref(&X_LC_SESSION),
         }
     }
 

@@ -7,7 +7,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request};
 
 use super::{Introspection, Protocol};
-use crate::authn::bearer;
+use crate::authn::credential::bearer;
 use crate::authn::refusal::Refusal;
 use crate::crypto;
 use crate::model::Millis;

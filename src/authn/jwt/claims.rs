@@ -1,5 +1,6 @@
 //! What a token says once its signature holds: when it counts, for whom it is, who the caller is and with what roles.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -23,30 +24,30 @@ impl Clock {
         Clock { now: now.0, leeway: leeway_seconds.saturating_mul(1000) }
     }
 
-    /// Checks `exp`, which must be there, and `nbf` and `iat`, which may.
-    pub(super) fn check(&self, claims: &Claims) -> Result<(), Refusal> {
+    /// Checks `exp`, which must be there, and `nbf` and `iat`, which may. Tells when, in milliseconds, this check comes to the same.
+    pub(super) fn check(&self, claims: &Claims) -> Result<Range<u64>, Refusal> {
         let expiry = date(claims, "exp")?.ok_or_else(|| Refusal::new("the token must have an expiry (exp)"))?;
-        if self.now >= expiry.saturating_add(self.leeway) {
+        let end = expiry.saturating_add(self.leeway);
+        if self.now >= end {
             let ago = (self.now - expiry) / 1000;
             return Err(Refusal::new(format!("the token expired {ago} s ago")));
         }
-        if let Some(wait) = self.wait(claims, "nbf")? {
+        let valid = date(claims, "nbf")?.unwrap_or(0);
+        if let Some(wait) = self.wait(valid) {
             return Err(Refusal::new(format!("the token is not valid yet (nbf): in {wait} s")));
         }
-        if let Some(wait) = self.wait(claims, "iat")? {
+        let issued = date(claims, "iat")?.unwrap_or(0);
+        if let Some(wait) = self.wait(issued) {
             let text = format!("the token was issued {wait} s in the future (iat): check the issuer's clock");
             return Err(Refusal::new(text));
         }
-        Ok(())
+        Ok(valid.max(issued).saturating_sub(self.leeway)..end)
     }
 
     /// For how many seconds more, rounded up, this date lies in the future, if it does so beyond the leeway.
-    fn wait(&self, claims: &Claims, name: &'static str) -> Result<Option<u64>, Refusal> {
-        let Some(date) = date(claims, name)? else {
-            return Ok(None);
-        };
+    fn wait(&self, date: u64) -> Option<u64> {
         let ahead = date.saturating_sub(self.now);
-        Ok((ahead > self.leeway).then(|| ahead.div_ceil(1000)))
+        (ahead > self.leeway).then(|| ahead.div_ceil(1000))
     }
 }
 

@@ -1,11 +1,12 @@
 //! A key set that is fetched from its issuer and changes while the program runs.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
+use super::verified::Under;
 use super::{Keys, Token};
 use crate::authn::algorithm::Algorithm;
 use crate::authn::endpoint::Endpoint;
@@ -51,6 +52,13 @@ impl KeySet {
         KeySet { authenticator, endpoint, discovery, algorithms, stale_if_error, current }
     }
 
+    /// Whether all but the keys is the same.
+    pub(in crate::authn) fn is_configured_like(&self, other: &KeySet) -> bool {
+        let KeySet { authenticator, endpoint, discovery, algorithms, stale_if_error, current: _ } = self;
+        (authenticator, endpoint) == (&other.authenticator, &other.endpoint)
+            && (discovery, algorithms, stale_if_error) == (&other.discovery, &other.algorithms, &other.stale_if_error)
+    }
+
     /// Puts other keys in their place.
     pub fn replace(&self, keys: Option<Keys>) {
         self.current.store(keys.map(Arc::new));
@@ -61,16 +69,24 @@ impl KeySet {
         self.current.load().is_some()
     }
 
-    /// Checks the token's signature. Where there are no keys, or not the one that it names, they are to be looked up first, unless
+    /// Whether these are its keys at the moment.
+    pub(super) fn has(&self, keys: &Weak<Keys>) -> bool {
+        self.current.load().as_ref().is_some_and(|current| Arc::as_ptr(current) == keys.as_ptr())
+    }
+
+    /// Checks the token's signature, and tells under which keys it holds. Where there are no keys, or not the one that it names, they are to be looked up first, unless
     /// that `was_tried`.
     pub(super) fn verify(
         self: &Arc<KeySet>,
         token: &Token<'_>,
         algorithm: Algorithm,
         was_tried: bool,
-    ) -> Result<(), Unidentified> {
+    ) -> Result<Under, Unidentified> {
         match &*self.current.load() {
-            Some(keys) if was_tried || keys.have(token.key_id()?) => Ok(keys.verify(token, algorithm)?),
+            Some(keys) if was_tried || keys.have(token.key_id()?) => {
+                keys.verify(token, algorithm)?;
+                Ok(Under::Fetched(Arc::clone(self), Arc::downgrade(keys)))
+            }
             None if was_tried => {
                 Err(Refusal::unavailable("the keys that verify this token can't be had at the moment").into())
             }

@@ -7,19 +7,22 @@ mod claims;
 mod key_set;
 mod keys;
 mod token;
+mod verified;
 
 pub(super) use claims::check_audience;
 pub use key_set::{KeySet, KeySource};
 pub use keys::Keys;
-pub(super) use token::Token;
+pub(super) use token::{LONGEST, Token};
+pub(super) use verified::{Finding, Verified};
 
 use super::Common;
 use super::algorithm::{Algorithm, algorithm};
 use super::lookup::Unidentified;
 use super::refusal::{Refusal, quoted};
 use super::roles::Grants;
-use crate::model::{Caller, Ladder, Millis, Role};
+use crate::model::{Ladder, Millis, Role};
 use claims::Clock;
+use verified::Under;
 
 /// Takes the tokens of one issuer.
 #[derive(Debug)]
@@ -52,23 +55,24 @@ pub struct Jwt {
 
 impl Jwt {
     /// Checks a token that names this issuer. Fetched keys may have to be looked up, unless that `was_tried`.
-    pub(super) fn identify(&self, token: Token<'_>, now: Millis, was_tried: bool) -> Result<Caller, Unidentified> {
+    pub(super) fn identify(&self, token: Token<'_>, now: Millis, was_tried: bool) -> Result<Finding, Unidentified> {
         let algorithm = self.algorithm(&token)?;
-        match &self.keys {
-            KeySource::Fixed(keys) => keys.verify(&token, algorithm)?,
+        let under = match &self.keys {
+            KeySource::Fixed(keys) => keys.verify(&token, algorithm).map(|()| Under::Fixed)?,
             KeySource::Fetched(set) => set.verify(&token, algorithm, was_tried)?,
-        }
-        Ok(self.caller(token, now)?)
+        };
+        Ok(self.finding(token, now, under)?)
     }
 
     /// Who the token is for. Its signature holds.
-    fn caller(&self, token: Token<'_>, now: Millis) -> Result<Caller, Refusal> {
+    fn finding(&self, token: Token<'_>, now: Millis, under: Under) -> Result<Finding, Refusal> {
         let claims = token.into_claims();
-        Clock::new(now, self.leeway_seconds).check(&claims)?;
+        let span = Clock::new(now, self.leeway_seconds).check(&claims)?;
         check_audience(&claims, &self.audience)?;
         let subject = claims::subject(&claims, &self.subject, &self.subject_prefix)?;
         let bindings = self.grants().read(&claims)?;
-        Ok(self.common.caller(subject, claims, bindings))
+        let caller = self.common.caller(subject, claims, bindings);
+        Ok(Finding { caller, span, under })
     }
 
     fn grants(&self) -> Grants<'_> {

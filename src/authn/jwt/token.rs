@@ -7,7 +7,7 @@ use crate::crypto;
 use crate::model::json;
 
 /// The longest token that is looked at, in bytes.
-const LONGEST: usize = 8 * 1024;
+pub(in crate::authn) const LONGEST: usize = 8 * 1024;
 
 /// A compact JWS whose payload is a JSON object. Not verified.
 pub(in crate::authn) struct Token<'a> {

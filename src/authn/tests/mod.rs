@@ -6,6 +6,7 @@ mod claims;
 mod credentials;
 mod keys;
 mod tokens;
+mod verified;
 
 use std::fmt::Write;
 use std::sync::LazyLock;
@@ -15,9 +16,12 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, RsaKeyPair};
 use aws_lc_rs::{hmac, signature::RsaEncoding};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 use serde_json::json;
 
 use super::*;
+use crate::crypto;
 use crate::model::Ladder;
 use crate::secret::Secret;
 
@@ -204,7 +208,10 @@ fn headers(list: &[(&str, &str)]) -> HeaderMap {
 fn present(jwt: Jwt, token: &str) -> Result<Caller, Refusal> {
     let authenticators = Authenticators::new(vec![Authenticator::Jwt(jwt)]);
     let headers = headers(&[("authorization", &format!("Bearer {token}"))]);
-    authenticators.identify(&Presented::only(&headers), "ably", NOW).map_err(Unidentified::into_refusal)
+    authenticators
+        .identify(&Presented::only(&headers), "ably", NOW)
+        .map(Arc::unwrap_or_clone)
+        .map_err(Unidentified::into_refusal)
 }
 
 /// Why this token is refused, in the caller's words.

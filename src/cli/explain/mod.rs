@@ -11,11 +11,7 @@ use super::caller::{Noted, Supposed, by_token};
 use super::{Common, Stop, complain, line, yes};
 use crate::clock;
 use crate::engine::Engine;
-use crate::model::{Ask, Caller, CallerKind, Millis};
-use crate::policy::{Denial, Facts, Permit};
-pub(super) use report::sentence;
-
-use report::Report;
+use crate::model::{CallerKind, Millis};
 
 /// `explain`'s own arguments.
 #[derive(Debug, clap::Args)]
@@ -53,14 +49,6 @@ struct Who {
     authenticator: Option<String>,
 }
 
-/// A decision, with all that led to it.
-pub(super) struct Decided {
-    pub(super) ask: Ask,
-    pub(super) caller: Caller,
-    pub(super) at: Millis,
-    pub(super) outcome: Result<Permit, Box<Denial>>,
-}
-
 pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, Stop> {
     let settings = common.settings()?;
     let engine = &settings.engine;
@@ -72,26 +60,16 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
     }
     let ask = arguments.asked.ask(app, &caller)?;
     let steps = engine.explain(&ask, &caller, at);
-    let decided = decide(engine, ask, caller, at);
-    let report = Report { decided: &decided, steps: &steps };
-    common.print(|| report.text(), || report.json().to_string())?;
+    let decided = engine.decide(ask, caller, at);
+    common.print(|| report::text(&decided, &steps), || decided.json(&steps).to_string())?;
     Ok(yes(decided.outcome.is_ok()))
-}
-
-/// Decides as the server would.
-pub(super) fn decide(engine: &Engine, ask: Ask, caller: Caller, at: Millis) -> Decided {
-    let register = engine.policy.register();
-    let outcome = engine.policy.decide(ask.clone(), &caller, Facts { registers: &[register] }, at);
-    Decided { ask, caller, at, outcome: outcome.map_err(|refusal| refusal.denial) }
 }
 
 impl Who {
     fn caller(&self, engine: &Engine, app: &str, at: Millis) -> Result<Noted, Stop> {
         if let Some(token) = &self.token {
             let caller = by_token(engine, token, app, at);
-            return caller
-                .map(|caller| (caller, Vec::new()))
-                .map_err(|why| Stop::No(format!("the caller is refused: {why}")));
+            return caller.map(|caller| (caller, Vec::new())).map_err(Stop::No);
         }
         let (kind, subject) = match (&self.user, &self.service) {
             (_, Some(id)) => (CallerKind::Service, id),

@@ -24,9 +24,9 @@ export const PAGE = 'https://app.example.com';
 const CALLER_SECRET = 'obviously-fake-caller-secret-for-tests-0123456789abcdef0123456789abcdef';
 const ISSUER = 'https://id.example.com/';
 
-const configuration = ({ listen, backend }) => `
+const configuration = (backend) => `
 [server]
-listen = "${listen}"
+listen = "127.0.0.1:0"
 [server.cors]
 origins = ["${PAGE}"]
 credentials = true
@@ -153,7 +153,7 @@ export class Signer {
     signer.backend = backend?.url ?? 'http://127.0.0.1:9';
     for (const [name, text] of Object.entries(FILES)) signer.write(name, text);
     signer.write('policy.toml', POLICY);
-    signer.write('signer.toml', configuration({ listen: '127.0.0.1:0', backend: signer.backend }));
+    signer.write('signer.toml', configuration(signer.backend));
     await signer.run();
     return signer;
   }
@@ -197,27 +197,29 @@ export class Signer {
     writeFileSync(join(this.directory, name), text, { mode: 0o600 });
   }
 
+  /** Has the files read again, and waits until they are in force. */
   async reload() {
-    this.write('signer.toml', configuration({ listen: new URL(this.url).host, backend: this.backend }));
-    await this.end();
-    await this.run();
+    this.child.kill('SIGHUP');
+    await this.says(/read again and is in force/);
   }
 
   async run() {
     const options = { cwd: this.directory, stdio: ['ignore', 'ignore', 'pipe'] };
     this.child = spawn(PROGRAM, ['serve'], options);
     this.child.on('error', (error) => { throw error; });
-    const said = [];
-    for await (const line of createInterface({ input: this.child.stderr })) {
-      said.push(line);
-      const address = line.match(/listening on (http:\S+) /)?.[1];
-      if (address) {
-        this.url = address;
-        break;
-      }
+    this.lines = createInterface({ input: this.child.stderr })[Symbol.asyncIterator]();
+    [, this.url] = await this.says(/listening on (http:\S+) /);
+  }
+
+  /** Waits for a line of the program's log. */
+  async says(pattern) {
+    for (const said = []; ; ) {
+      const { value, done } = await this.lines.next();
+      if (done) throw new Error(`it ended and did not say ${pattern}:\n${said.join('\n')}`);
+      said.push(value);
+      const found = value.match(pattern);
+      if (found) return found;
     }
-    if (this.child.exitCode !== null || !this.url) throw new Error(`it did not start:\n${said.join('\n')}`);
-    this.child.stderr.resume();
   }
 
   async end() {

@@ -1,0 +1,219 @@
+//! Which credential of a request counts, and what becomes of it.
+
+use std::sync::Arc;
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::Map;
+
+use super::jwt::{Finding, LONGEST, Token};
+use super::refusal::quoted;
+use super::{
+    Authenticator, Authenticators, Common, Forwarded, Introspection, Jwt, Mtls, NOT_FOR_THIS_APP, Presented, Refusal,
+    Shown, Unidentified, forwarded,
+};
+use crate::crypto;
+use crate::model::{Caller, Millis};
+
+const STALE: &str = "the client certificate is not accepted any more: it has expired, or its authority was withdrawn";
+
+impl Authenticators {
+    /// Who sent the request, as its one credential has it. `was_tried` if newer keys were looked up already.
+    pub(super) fn attempt(
+        &self,
+        presented: &Presented<'_>,
+        app: &str,
+        now: Millis,
+        was_tried: bool,
+    ) -> Result<Arc<Caller>, Unidentified> {
+        forwarded::check(&self.forwarded(), presented)?;
+        match self.explicit(presented.headers)? {
+            Some((header, value)) if self.key_headers.contains(header) => Ok(self.by_key(header, value, app)?),
+            Some((header, value)) => match self.asker(header, value, presented.headers, app)? {
+                Some(introspection) => Err(introspection.ask_explicit(header, presented.headers)),
+                None => self.by_token(value, app, now, was_tried),
+            },
+            None => self.ambient(presented, app).unwrap_or_else(|| Err(self.nothing(app).into())),
+        }
+    }
+
+    /// The one explicit credential of the request, if it carries any.
+    fn explicit<'a>(&'a self, headers: &'a HeaderMap) -> Result<Option<(&'a HeaderName, &'a HeaderValue)>, Refusal> {
+        let mut names: Vec<_> = std::iter::once(&AUTHORIZATION).chain(&self.key_headers).collect();
+        for name in self.introspections().filter_map(|introspection| introspection.explicit(headers)) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let mut present =
+            names.into_iter().flat_map(|name| headers.get_all(name).iter().map(move |value| (name, value)));
+        match (present.next(), present.next()) {
+            (only, None) => Ok(only),
+            (None, Some(_)) => Ok(None),
+            (Some((one, _)), Some((other, _))) if one == other => {
+                Err(Refusal::new(format!("the header `{one}` is there more than once")))
+            }
+            (Some((one, _)), Some((other, _))) => {
+                Err(Refusal::new(format!("there are two credentials, `{one}` and `{other}`: send one")))
+            }
+        }
+    }
+
+    /// The authenticator that asks another server about the credential in this header, if one does. A token that names a known
+    /// issuer is that issuer's, whoever else takes tokens.
+    fn asker(
+        &self,
+        header: &HeaderName,
+        value: &HeaderValue,
+        headers: &HeaderMap,
+        app: &str,
+    ) -> Result<Option<&Arc<Introspection>>, Refusal> {
+        let mut asking = self.introspections().filter(|one| one.explicit(headers) == Some(header)).peekable();
+        let Some(&first) = asking.peek() else { return Ok(None) };
+        if header == AUTHORIZATION && self.issuer_of(bearer(value)?).is_some() {
+            return Ok(None);
+        }
+        match asking.find(|one| one.common.serves(app)) {
+            None => Err(Refusal::new(NOT_FOR_THIS_APP).by(&first.common.name)),
+            serving => Ok(serving),
+        }
+    }
+
+    /// What the first authenticator to find an ambient credential makes of it, if any does.
+    fn ambient(&self, presented: &Presented<'_>, app: &str) -> Option<Result<Arc<Caller>, Unidentified>> {
+        let mut serving = self.all.iter().filter(|authenticator| authenticator.common().serves(app));
+        serving.find_map(|authenticator| {
+            let result = match authenticator {
+                Authenticator::Forwarded(forwarded) => {
+                    forwarded.identify(presented)?.and_then(|caller| self.own(caller)).map_err(Unidentified::Refused)
+                }
+                Authenticator::Mtls(mtls) if !self.is_forwarded(presented.headers) => {
+                    self.by_certificate(mtls, presented.certificate)?.map_err(Unidentified::Refused)
+                }
+                Authenticator::Process(process) if !self.is_forwarded(presented.headers) => {
+                    Ok(process.identify(presented.peer)?)
+                }
+                Authenticator::Introspection(introspection) => Err(introspection.ask_ambient(presented.headers)?),
+                _ => return None,
+            };
+            let common = authenticator.common();
+            let admitted = match result {
+                Ok(_) | Err(Unidentified::Unknown(_)) if presented.cross_site => Err(Refusal::cross_site().into()),
+                Ok(caller) => common.admit(caller, app).map_err(Unidentified::Refused),
+                unidentified => unidentified,
+            };
+            Some(admitted.map_err(|unidentified| unidentified.by(&common.name)))
+        })
+    }
+
+    /// The caller whom a client certificate names; none if there is no certificate, or if another authenticator lists its name.
+    fn by_certificate(&self, mtls: &Mtls, shown: Shown<'_>) -> Option<Result<Arc<Caller>, Refusal>> {
+        let names = match shown {
+            Shown::Nothing => return None,
+            Shown::Names(names) => names,
+            Shown::Stale => return Some(Err(Refusal::new(STALE))),
+        };
+        let caller = mtls.identify(names);
+        if caller.is_none() && self.mtls().any(|other| other.identify(names).is_some()) {
+            return None;
+        }
+        Some(caller.unwrap_or_else(|| Err(mtls.stranger(names))))
+    }
+
+    /// Whether a proxy says that it forwards this request for someone. What the connection tells is the proxy's then.
+    fn is_forwarded(&self, headers: &HeaderMap) -> bool {
+        self.forwarded().flat_map(Forwarded::headers).any(|header| headers.contains_key(header))
+    }
+
+    fn by_token(
+        &self,
+        value: &HeaderValue,
+        app: &str,
+        now: Millis,
+        was_tried: bool,
+    ) -> Result<Arc<Caller>, Unidentified> {
+        let token = bearer(value)?;
+        // What is too long isn't even hashed.
+        let memory = self.verified.as_ref().filter(|_| token.len() <= LONGEST);
+        let memory = memory.map(|verified| (verified, verified.id(token)));
+        if let Some(caller) = memory.and_then(|(verified, id)| verified.recall(&id, now)) {
+            return self.serve(caller, app);
+        }
+        let finding = self.verify(token, now, was_tried)?;
+        let caller = Arc::clone(&finding.caller);
+        if let Some((verified, id)) = memory {
+            verified.remember(id, finding);
+        }
+        self.serve(caller, app)
+    }
+
+    /// The caller with a good token, if it is one for this app.
+    fn serve(&self, caller: Arc<Caller>, app: &str) -> Result<Arc<Caller>, Unidentified> {
+        let caller = self.own(caller)?;
+        let Some(by) = self.vouching(&caller) else { return Err(Refusal::new(NOT_FOR_THIS_APP).into()) };
+        let Common { name, .. } = by.common();
+        Ok(by.common().admit(caller, app).map_err(|refusal| refusal.by(name))?)
+    }
+
+    /// Who the token is for, found out by the authenticator of the issuer that it names.
+    fn verify(&self, token: &str, now: Millis, was_tried: bool) -> Result<Finding, Unidentified> {
+        if self.jwts().next().is_none() {
+            return Err(Refusal::new("an `authorization` header is not accepted here").into());
+        }
+        let token = Token::parse(token)?;
+        let issuer = token.issuer()?;
+        let Some(jwt) = self.jwts().find(|jwt| jwt.issuer == issuer) else {
+            return Err(Refusal::new("the token's issuer (iss) is not known here").detail(quoted(issuer)).into());
+        };
+        jwt.identify(token, now, was_tried).map_err(|unidentified| unidentified.by(&jwt.common.name))
+    }
+
+    /// The authenticator of the issuer that the token names.
+    fn issuer_of(&self, token: &str) -> Option<&Jwt> {
+        let token = Token::parse(token).ok()?;
+        self.jwts().find(|jwt| token.issuer().is_ok_and(|issuer| issuer == jwt.issuer))
+    }
+
+    fn by_key(&self, header: &HeaderName, value: &HeaderValue, app: &str) -> Result<Arc<Caller>, Refusal> {
+        let sha256 = crypto::sha256(value.as_bytes());
+        let candidates = self.api_keys().filter(|api_key| api_key.header == header);
+        let found = candidates.filter_map(|api_key| Some((api_key, api_key.id(&sha256)?)));
+        // Not `next`: all keys are compared, whichever matches.
+        let Some((api_key, id)) = found.fold(None, |first, found| first.or(Some(found))) else {
+            return Err(Refusal::new(format!("the API key in `{header}` is not known")));
+        };
+        let caller = api_key.common.caller(id.to_owned(), Map::new(), Vec::new());
+        api_key.common.admit(caller, app).map_err(|refusal| refusal.by(&api_key.common.name))
+    }
+
+    /// The refusal of a request without a credential: says which one would do.
+    fn nothing(&self, app: &str) -> Refusal {
+        let mut accepted: Vec<String> = Vec::new();
+        for authenticator in self.all.iter().filter(|authenticator| authenticator.common().serves(app)) {
+            let word = match authenticator {
+                Authenticator::Jwt(_) => "`authorization: Bearer <token>`".to_owned(),
+                Authenticator::ApiKey(api_key) => format!("an API key in `{}`", api_key.header),
+                Authenticator::Forwarded(_) => "a request through the proxy in front".to_owned(),
+                Authenticator::Introspection(introspection) => introspection.wanted(),
+                Authenticator::Mtls(_) => "a client certificate".to_owned(),
+                Authenticator::Process(_) => "a request through the Unix socket, as one of its callers".to_owned(),
+            };
+            if !accepted.contains(&word) {
+                accepted.push(word);
+            }
+        }
+        match accepted.as_slice() {
+            [] => Refusal::new("no callers are accepted for this app: no authenticator is configured for it"),
+            words => Refusal::new(format!("there is no credential: send {}", words.join(" or "))),
+        }
+    }
+}
+
+/// The token in `Bearer <token>` (RFC 6750, section 2.1). The scheme's case doesn't matter (RFC 9110, section 11.1).
+pub(super) fn bearer(value: &HeaderValue) -> Result<&str, Refusal> {
+    let text = value.to_str().map_err(|_| Refusal::new("the `authorization` header holds more than ASCII"))?;
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim_start_matches(' ')),
+        _ => Err(Refusal::new("the `authorization` header must be `Bearer <token>`")),
+    }
+}

@@ -1,0 +1,229 @@
+//! Remembers tokens whose signature held, so that one that comes again costs neither a signature check nor a reading of its JSON.
+//!
+//! A remembered token counts only where verifying it anew would say the same: at a time at which its dates hold, and under the very
+//! keys that verified it. Failures are not remembered, and nor is any token: a MAC under a key that nobody knows stands for it.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use serde_json::{Map, Value};
+
+use super::key_set::KeySet;
+use super::keys::Keys;
+use crate::crypto::mac::HmacSha256;
+use crate::model::{Caller, Millis};
+
+/// In how many parts the memory is divided, so that requests at once seldom wait for each other.
+const PARTS: usize = 16;
+
+/// How much each part holds, and how much one token may take of it, in bytes by the estimate of [`weight`].
+const MOST: usize = 1 << 20;
+const HEAVIEST: usize = 32 << 10;
+
+/// The tokens that have been verified.
+pub(in crate::authn) struct Verified {
+    key: HmacSha256,
+    parts: [Mutex<Part>; PARTS],
+}
+
+/// What stands for a token.
+pub(in crate::authn) type Id = [u8; 32];
+
+/// What was found out about a token.
+#[derive(Clone, Debug)]
+pub(in crate::authn) struct Finding {
+    pub(in crate::authn) caller: Arc<Caller>,
+    /// When the token's dates hold, in milliseconds since the epoch.
+    pub(super) span: Range<u64>,
+    pub(super) under: Under,
+}
+
+/// The keys under which a signature held.
+#[derive(Clone, Debug)]
+pub(super) enum Under {
+    /// Those that the authenticator was made with.
+    Fixed,
+    /// Those that this set had then.
+    Fetched(Arc<KeySet>, Weak<Keys>),
+}
+
+#[derive(Default)]
+struct Part {
+    known: HashMap<Id, (Finding, usize)>,
+    /// In the order in which they came: the oldest goes first.
+    order: VecDeque<Id>,
+    weight: usize,
+}
+
+impl Verified {
+    /// Remembers nothing yet. The key must be random and nobody else's: whoever knew it could look for two tokens of one MAC.
+    pub(in crate::authn) fn new(key: &[u8; 32]) -> Verified {
+        Verified { key: HmacSha256::new(key), parts: Default::default() }
+    }
+
+    /// What stands for this token.
+    pub(in crate::authn) fn id(&self, token: &str) -> Id {
+        self.key.mac(token.as_bytes())
+    }
+
+    /// Who the token is for, if it was verified and that still counts.
+    pub(in crate::authn) fn recall(&self, id: &Id, now: Millis) -> Option<Arc<Caller>> {
+        let part = self.part(id);
+        let (finding, _) = part.known.get(id)?;
+        finding.counts(now).then(|| Arc::clone(&finding.caller))
+    }
+
+    /// Remembers what was found out about a token. What is too heavy isn't: it is found out each time.
+    pub(in crate::authn) fn remember(&self, id: Id, finding: Finding) {
+        let weight = weight(&finding.caller);
+        if weight <= HEAVIEST {
+            self.part(&id).put(id, finding, weight);
+        }
+    }
+
+    fn part(&self, [first, ..]: &Id) -> MutexGuard<'_, Part> {
+        // What is done under the lock leaves the part whole at every step.
+        self.parts[usize::from(*first) % PARTS].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Part {
+    fn put(&mut self, id: Id, finding: Finding, weight: usize) {
+        match self.known.insert(id, (finding, weight)) {
+            Some((_, replaced)) => self.weight -= replaced,
+            None => self.order.push_back(id),
+        }
+        self.weight += weight;
+        while self.weight > MOST {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let oldest = self.order.pop_front().and_then(|id| self.known.remove(&id));
+        self.weight = oldest.map_or(0, |(_, weight)| self.weight - weight);
+    }
+}
+
+impl Finding {
+    fn counts(&self, now: Millis) -> bool {
+        let is_current = match &self.under {
+            Under::Fixed => true,
+            Under::Fetched(set, keys) => set.has(keys),
+        };
+        is_current && self.span.contains(&now.0)
+    }
+}
+
+impl fmt::Debug for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Verified(…)")
+    }
+}
+
+/// About how much memory a caller takes here, in bytes: rather too much than too little.
+fn weight(caller: &Caller) -> usize {
+    /// The entry, its id twice, the caller, and what allocating them adds.
+    const ENTRY: usize = 512;
+    const BINDING: usize = 96;
+    let bindings = caller.bindings.iter().map(|(scope, _)| BINDING + scope.to_string().len());
+    ENTRY + caller.subject.len() + bindings.sum::<usize>() + object(&caller.claims)
+}
+
+/// A map is made of nodes for up to 11 members, each half full at least.
+fn object(members: &Map<String, Value>) -> usize {
+    const NODE: usize = 720;
+    const MEMBER: usize = 160;
+    let inside: usize = members.iter().map(|(name, value)| MEMBER + name.len() + inside(value)).sum();
+    if members.is_empty() { 0 } else { NODE + inside }
+}
+
+/// What a value takes beside its own place.
+fn inside(value: &Value) -> usize {
+    const PLACE: usize = 64;
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => 16 + text.len(),
+        Value::Array(values) => values.iter().map(|value| PLACE + inside(value)).sum(),
+        Value::Object(members) => object(members),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::CallerKind;
+
+    const NOW: Millis = Millis(1);
+
+    fn finding(claims: Value) -> Finding {
+        let Value::Object(claims) = claims else { unreachable!("claims are an object") };
+        let (kind, subject, authenticator) = (CallerKind::User, "tom".to_owned(), "app-users".into());
+        let caller = Arc::new(Caller { kind, subject, authenticator, claims, bindings: Vec::new() });
+        Finding { caller, span: 0..2, under: Under::Fixed }
+    }
+
+    fn total(verified: &Verified) -> usize {
+        verified.parts.iter().map(|part| part.lock().unwrap().weight).sum()
+    }
+
+    #[test]
+    fn a_flood_takes_bounded_memory_and_pushes_out_the_oldest() {
+        let verified = Verified::new(&[1; 32]);
+        let ids: Vec<_> = (0..50_000).map(|number| verified.id(&number.to_string())).collect();
+        for id in &ids {
+            verified.remember(*id, finding(json!({"pad": "x".repeat(1000)})));
+        }
+        for part in &verified.parts {
+            let part = part.lock().unwrap();
+            assert_eq!(part.order.len(), part.known.len());
+            assert_eq!(part.weight, part.known.values().map(|(_, weight)| weight).sum::<usize>());
+            assert!((MOST - HEAVIEST..=MOST).contains(&part.weight), "{}", part.weight);
+        }
+        let known: Vec<_> = ids.iter().map(|id| verified.recall(id, NOW).is_some()).collect();
+        assert!(known[49_000..].iter().all(|known| *known), "the newest stay");
+        assert!(!known[..10_000].iter().any(|known| *known), "the oldest go");
+    }
+
+    #[test]
+    fn one_token_has_one_place_however_often_it_is_verified() {
+        let (verified, one) = (Verified::new(&[1; 32]), finding(json!({"a": 1})));
+        let id = verified.id("one");
+        for _ in 0..3 {
+            verified.remember(id, one.clone());
+        }
+        assert_eq!(total(&verified), weight(&one.caller));
+        verified.remember(id, finding(json!({})));
+        assert_eq!(total(&verified), weight(&finding(json!({})).caller));
+    }
+
+    #[test]
+    fn what_is_too_heavy_is_not_remembered() {
+        let verified = Verified::new(&[1; 32]);
+        // All of these are about 6 KiB of JSON, as long as claims can be.
+        let cases = [
+            (json!({"a": "x".repeat(6000)}), true),
+            (json!({"a": vec![1; 3000]}), false),
+            (json!({"a": vec![json!({"b": 0}); 750]}), false),
+        ];
+        for (number, (claims, fits)) in cases.into_iter().enumerate() {
+            let id = verified.id(&number.to_string());
+            verified.remember(id, finding(claims));
+            assert_eq!(verified.recall(&id, NOW).is_some(), fits, "{number}");
+        }
+    }
+
+    #[test]
+    fn what_stands_for_a_token_depends_on_the_key() {
+        let (one, other) = (Verified::new(&[1; 32]), Verified::new(&[2; 32]));
+        assert_eq!(one.id("token"), one.id("token"));
+        assert_ne!(one.id("token"), one.id("tokem"));
+        assert_ne!(one.id("token"), other.id("token"));
+    }
+}

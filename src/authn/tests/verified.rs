@@ -1,0 +1,170 @@
+//! Tokens that are remembered count only where verifying them anew would say the same.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use super::*;
+
+const KEY: &[u8; 32] = &[7; 32];
+
+static OTHER: LazyLock<Signer> = LazyLock::new(Signer::ed25519);
+
+/// Those who sign with EdDSA here, by their key's id.
+fn signer(kid: &str) -> &'static Signer {
+    if kid == "one" { &ED25519 } else { &OTHER }
+}
+
+fn fetched(kids: &[&str]) -> Keys {
+    let set: Vec<_> = kids.iter().map(|kid| signer(kid).jwk(json!({ "kid": kid }))).collect();
+    Keys::fetched(jwks(&set).as_bytes(), &[Algorithm::EdDSA]).unwrap()
+}
+
+fn key_set() -> Arc<KeySet> {
+    let url = "https://id.example.com/jwks".parse().unwrap();
+    let endpoint = Endpoint { url, authorities: Vec::new(), bearer: None };
+    Arc::new(KeySet::new("app-users".into(), endpoint, None, vec![Algorithm::EdDSA], Duration::from_secs(60)))
+}
+
+/// Two authenticators, one with fetched keys and one with a shared secret.
+fn authenticators(set: &Arc<KeySet>) -> Authenticators {
+    let common = Common { apps: Some(vec!["ably".to_owned()]), ..jwt().common };
+    let keys = KeySource::Fetched(Arc::clone(set));
+    let users = Jwt { common, keys, algorithms: vec![Algorithm::EdDSA], ..jwt() };
+    let common = Common { name: "partners".into(), ..jwt().common };
+    let partners = Jwt { common, issuer: "https://partner.example/".to_owned(), leeway_seconds: 0, ..jwt() };
+    Authenticators::new(vec![Authenticator::Jwt(users), Authenticator::Jwt(partners)])
+}
+
+fn eddsa(kid: &str, changes: Value) -> String {
+    signer(kid).token(Algorithm::EdDSA, &merged(header(Algorithm::EdDSA), json!({ "kid": kid })), &claims(changes))
+}
+
+/// Tokens that differ in when they count, in their keys, and in being good at all.
+fn tokens() -> Vec<String> {
+    let now = NOW.seconds();
+    let anonymous = OTHER.token(Algorithm::EdDSA, &header(Algorithm::EdDSA), &claims(json!({"exp": now + 50})));
+    let partners = json!({"iss": "https://partner.example/", "nbf": now - 5, "iat": now + 5, "exp": now + 60});
+    let mut tokens = vec![
+        eddsa("one", json!({})),
+        eddsa("one", json!({"exp": now - 10, "nbf": now - 60})),
+        eddsa("other", json!({"nbf": now + 20, "iat": now + 40, "exp": now + 40})),
+        eddsa("other", json!({"sub": "*"})),
+        eddsa("one", json!({"aud": "shop"})),
+        anonymous,
+        token(partners),
+        token(json!({"iss": "https://partner.example/", "exp": u64::MAX, "sub": "ann"})),
+    ];
+    let (message, _) = tokens[0].rsplit_once('.').unwrap();
+    let (_, signature) = tokens[1].rsplit_once('.').unwrap();
+    tokens.push(format!("{message}.{signature}"));
+    tokens
+}
+
+/// Who the bearer is, or why nobody, with all that can be told of either.
+fn said(authenticators: &Authenticators, token: &str, app: &str, now: Millis, was_tried: bool) -> String {
+    let headers = headers(&[("authorization", &format!("Bearer {token}"))]);
+    let presented = Presented::only(&headers);
+    let result = if was_tried {
+        authenticators.identify_with(Found::Keys, &presented, app, now).map_err(Unidentified::Refused)
+    } else {
+        authenticators.identify(&presented, app, now)
+    };
+    format!("{result:?}")
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Ask { token: Index, seconds: i64, millis: u64, app: &'static str, was_tried: bool },
+    Keys(Option<Vec<&'static str>>),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let ask =
+        (any::<Index>(), -70..100_i64, select(vec![0, 1, 999]), select(vec!["ably", "ably", "talkjs"]), any::<bool>());
+    let keys = select(vec![None, Some(vec![]), Some(vec!["one"]), Some(vec!["other"]), Some(vec!["one", "other"])]);
+    prop_oneof![
+        9 => ask.prop_map(|(token, seconds, millis, app, was_tried)| Step::Ask { token, seconds, millis, app, was_tried }),
+        1 => keys.prop_map(Step::Keys),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn it_makes_no_difference_whether_tokens_are_remembered(steps in proptest::collection::vec(step(), 1..60)) {
+        let (set, tokens) = (key_set(), tokens());
+        set.replace(Some(fetched(&["one", "other"])));
+        let plain = authenticators(&set);
+        let remembering = authenticators(&set).remembering(KEY);
+        for step in steps {
+            match step {
+                Step::Keys(kids) => set.replace(kids.as_deref().map(fetched)),
+                Step::Ask { token, seconds, millis, app, was_tried } => {
+                    let now = Millis(NOW.0.strict_add_signed(seconds * 1000) + millis);
+                    let token = token.get(&tokens);
+                    let [with, without] = [&remembering, &plain].map(|one| said(one, token, app, now, was_tried));
+                    prop_assert_eq!(with, without);
+                }
+            }
+        }
+    }
+}
+
+/// Whether the token is remembered for this moment.
+fn is_known(authenticators: &Authenticators, token: &str, now: Millis) -> bool {
+    let verified = authenticators.verified.as_ref().unwrap();
+    verified.recall(&verified.id(token), now).is_some()
+}
+
+#[test]
+fn a_token_is_remembered_from_its_beginning_to_its_end() {
+    let authenticators = authenticators(&key_set()).remembering(KEY);
+    let now = NOW.seconds();
+    let claims = json!({"iss": "https://partner.example/", "nbf": now - 5, "iat": now - 7, "exp": now + 9});
+    let good = token(claims);
+    assert!(!is_known(&authenticators, &good, NOW));
+    assert!(said(&authenticators, &good, "ably", NOW, false).contains("tom"));
+    let known = |millis: i64| is_known(&authenticators, &good, Millis(NOW.0.strict_add_signed(millis)));
+    assert_eq!([-5001, -5000, 0, 8999, 9000].map(known), [false, true, true, true, false]);
+    assert!(!is_known(&authenticators, &format!("{good}="), NOW));
+}
+
+#[test]
+fn a_token_is_forgotten_when_its_keys_change() {
+    let set = key_set();
+    let authenticators = authenticators(&set).remembering(KEY);
+    let good = eddsa("one", json!({}));
+    for keys in [Some(&["one", "other"][..]), Some(&["one"]), Some(&["other"]), Some(&[]), None] {
+        set.replace(keys.map(fetched));
+        assert!(!is_known(&authenticators, &good, NOW), "{keys:?}");
+        let is_good = said(&authenticators, &good, "ably", NOW, true).starts_with("Ok");
+        assert_eq!(is_good, keys.is_some_and(|keys| keys.contains(&"one")));
+        assert_eq!(is_known(&authenticators, &good, NOW), is_good);
+    }
+}
+
+#[test]
+fn what_is_refused_is_not_remembered() {
+    let set = key_set();
+    set.replace(Some(fetched(&["one"])));
+    let authenticators = authenticators(&set).remembering(KEY);
+    for token in tokens() {
+        let held = said(&authenticators, &token, "ably", NOW, true).starts_with("Ok");
+        assert_eq!(is_known(&authenticators, &token, NOW), held, "{token}");
+    }
+    // Its signature holds; that it isn't for this app is found out each time.
+    let good = eddsa("one", json!({"sub": "ann"}));
+    assert!(said(&authenticators, &good, "talkjs", NOW, false).contains("not accepted for this app"));
+    assert!(is_known(&authenticators, &good, NOW));
+    assert!(said(&authenticators, &good, "talkjs", NOW, false).contains("not accepted for this app"));
+    assert!(said(&authenticators, &good, "ably", NOW, false).starts_with("Ok"));
+}
+
+#[test]
+fn what_is_remembered_shows_nothing() {
+    let authenticators = authenticators(&key_set()).remembering(KEY);
+    let good = token(json!({"iss": "https://partner.example/"}));
+    assert!(said(&authenticators, &good, "ably", NOW, false).starts_with("Ok"));
+    assert!(format!("{authenticators:?}").contains("verified: Some(Verified(…))"));
+}

@@ -1,0 +1,73 @@
+//! The page and what belongs to it, as they were built in.
+
+use http_body_util::Full;
+use hyper::Response;
+use hyper::header::{
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, X_FRAME_OPTIONS,
+};
+
+use super::super::Answer;
+
+/// Each by its path below the page's own, with its media type.
+const ASSETS: [(&str, &str, &str); 8] = [
+    ("", "text/html; charset=utf-8", include_str!("page/page.html")),
+    ("/style.css", CSS, include_str!("page/style.css")),
+    ("/main.js", JS, include_str!("page/main.js")),
+    ("/form.js", JS, include_str!("page/form.js")),
+    ("/result.js", JS, include_str!("page/result.js")),
+    ("/decision.js", JS, include_str!("page/decision.js")),
+    ("/dom.js", JS, include_str!("page/dom.js")),
+    ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
+];
+
+const CSS: &str = "text/css; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
+
+/// Nothing but our own files, requests to nobody but us, no frames, no forms, and no text that is turned into code or markup.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
+                      form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// What is at this path below the page's own.
+pub(super) fn at(below: &str) -> Option<Answer> {
+    let (_, media, text) = ASSETS.iter().find(|(path, ..)| *path == below)?;
+    let mut answer = Response::new(Full::from(*text));
+    protect(answer.headers_mut(), media);
+    Some(answer)
+}
+
+fn protect(headers: &mut HeaderMap, media: &'static str) {
+    let lines = [
+        (CONTENT_TYPE, media),
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (REFERRER_POLICY, "no-referrer"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    headers.extend(lines.map(|(name, value)| (name, HeaderValue::from_static(value))));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_the_page_is_fetched_from_elsewhere() {
+        for (path, _, text) in ASSETS {
+            let text = text.replace("http://www.w3.org/2000/svg", "");
+            for elsewhere in ["http://", "https://", "//cdn", "@import", "url("] {
+                assert!(!text.contains(elsewhere), "{path} has {elsewhere}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_text_becomes_markup_or_code() {
+        let sinks = ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("];
+        for (path, _, text) in ASSETS {
+            for sink in sinks {
+                assert!(!text.contains(sink), "{path} has {sink}");
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The decision on a request that the page has sent to the real route, by the same engine, with all its reasons.
+
+use std::sync::Arc;
+
+use hyper::Request;
+use hyper::body::Incoming;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::super::answer::{self, Route};
+use super::super::{Exchange, Failure};
+use super::{fields, read, signed};
+use crate::vendor::{self, Params};
+
+/// What the page sent, and what it got.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    /// The real request's body.
+    request: Map<String, Value>,
+    /// The real answer's body, if it was a good one.
+    answer: Option<String>,
+}
+
+/// What `explain` prints as JSON, and the string that was signed. The caller is who the real request's credential says.
+pub(super) async fn explain(
+    exchange: &Exchange<'_>,
+    route: &Route<'_>,
+    request: &mut Request<Incoming>,
+) -> Result<Value, Failure> {
+    let caller = answer::authenticate(exchange, route, request).await?;
+    exchange.snapshot.limits.caller(&caller)?;
+    let asked: Asked = fields(read(exchange, request).await?)?;
+    let params = Params { values: asked.request, lenient: false };
+    let ask = vendor::parse(route.app, route.operation, &params, Some(&caller))?.ask;
+    let signed = asked.answer.and_then(|answer| signed::of(route.app, &ask, &answer));
+    let engine = &exchange.settings.engine;
+    let steps = engine.explain(&ask, &caller, exchange.now);
+    let decided = engine.decide(ask, Arc::unwrap_or_clone(caller), exchange.now);
+    Ok(json!({ "decided": decided.json(&steps), "signed": signed }))
+}

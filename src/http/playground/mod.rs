@@ -1,0 +1,95 @@
+//! The playground: a page on which to ask as anyone, and to see what comes of it, step by step.
+//!
+//! The page sends its requests to the real routes. Beside it there is only what it can't do itself: make a caller's token, explain a
+//! decision, and name what the configuration knows. All of this is served where the configuration asks for it and trusts the
+//! demonstration's callers, who can be anyone; everywhere else nothing is at these paths.
+
+mod assets;
+mod explain;
+mod signed;
+mod token;
+mod world;
+
+use hyper::Request;
+use hyper::body::Incoming;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::{Answer, Code, Exchange, Failure, body, cross_site, guard, limit, params, render, route};
+use crate::config::DemoCaller;
+
+const PATH: &str = "/playground";
+
+/// Whether the playground is at this path: as whom callers can come to it, if it is.
+pub(super) fn at<'a>(exchange: &Exchange<'a>, path: &str) -> Option<&'a DemoCaller> {
+    let below = path.strip_prefix(PATH).filter(|below| below.is_empty() || below.starts_with('/'));
+    let served = exchange.settings.server.playground && below.is_some();
+    exchange.settings.demo_caller.as_ref().filter(|_| served)
+}
+
+/// Answers a request to something of the playground's.
+pub(super) async fn answer(
+    exchange: &Exchange<'_>,
+    demo: &DemoCaller,
+    request: &mut Request<Incoming>,
+) -> Result<Answer, Failure> {
+    let _slot = limit::enter(exchange, request.headers())?;
+    guard::demonstration(exchange, request)?;
+    guard::one_host(request)?;
+    let below = request.uri().path().strip_prefix(PATH).unwrap_or_default().to_owned();
+    if let Some(asset) = assets::at(&below) {
+        return only(request, "GET, HEAD").map(|()| asset);
+    }
+    same_origin(exchange, request)?;
+    match below.as_str() {
+        "/world" => only(request, "GET, HEAD").map(|()| json(&world::of(exchange.settings, demo))),
+        "/token" => {
+            only(request, "POST")?;
+            let asked = read(exchange, request).await?;
+            token::make(exchange, demo, asked).map(|made| json(&made))
+        }
+        _ => {
+            let route = below.strip_prefix("/explain/").and_then(|place| route::find(exchange, place));
+            let route = route.ok_or_else(nowhere)?;
+            only(request, "POST")?;
+            explain::explain(exchange, &route, request).await.map(|explained| json(&explained))
+        }
+    }
+}
+
+fn only<B>(request: &Request<B>, methods: &'static str) -> Result<(), Failure> {
+    if methods.split(", ").any(|method| request.method() == method) {
+        return Ok(());
+    }
+    let detail = format!("This path takes other methods: {methods}.");
+    Err(Failure { allow: Some(methods), ..Failure::plain(Code::MethodNotAllowed, detail) })
+}
+
+/// Refuses what another page than our own made the browser send, be its origin listed or not.
+fn same_origin<B>(exchange: &Exchange<'_>, request: &Request<B>) -> Result<(), Failure> {
+    if !cross_site::is_foreign(exchange, request) {
+        return Ok(());
+    }
+    Err(Failure::plain(Code::Denied, "The playground is for its own page."))
+}
+
+async fn read(exchange: &Exchange<'_>, request: &mut Request<Incoming>) -> Result<Map<String, Value>, Failure> {
+    let encoding = params::encoding(request.headers(), false)?;
+    let server = &exchange.settings.server;
+    let bytes = body::read(request.body_mut(), server.body_limit, server.request_timeout).await?;
+    params::from_body(&bytes, encoding, false).map(|params| params.values)
+}
+
+/// The fields of a body: each of a type, none left over.
+fn fields<T: DeserializeOwned>(values: Map<String, Value>) -> Result<T, Failure> {
+    // The message names fields and types; a value of the wrong type is quoted in it, but secrets are not sent here.
+    serde_json::from_value(Value::Object(values)).map_err(|error| Failure::plain(Code::InvalidField, error.to_string()))
+}
+
+fn json(value: &Value) -> Answer {
+    render::success("application/json", value.to_string())
+}
+
+fn nowhere() -> Failure {
+    Failure::plain(Code::NotFound, "There is nothing at this path. The playground is at /playground.")
+}

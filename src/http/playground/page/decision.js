@@ -1,0 +1,63 @@
+// The policy's decision, in the engine's own words: each thing that was asked for, who is what, and what every rule had to say.
+
+import { el } from "./dom.js";
+
+/** The step's headline, and what stands below it. */
+export function decision({ reasons, problem }) {
+  if (!reasons) return ["Not asked", el("p", "aside", problem.detail)];
+  const { steps } = reasons.decided;
+  const allowed = steps.filter((step) => step.allowed).length;
+  const headline = steps.length === 1 ? (allowed ? "Allowed" : "Denied") : `${allowed} of ${steps.length} allowed`;
+  const first = Math.max(0, steps.findIndex((step) => !step.allowed));
+  return [headline, ...steps.map((step, place) => thing(step, place === first))];
+}
+
+/** One thing that was asked for: a need, or an operation of a capability. */
+function thing(step, open) {
+  const place = step.conversation ? [" in ", el("code", null, step.conversation)] : [];
+  const why = step.allowed ? ["allowed by ", el("code", null, step.rule)] : [step.why];
+  const summary = el("summary", null, mark(step.allowed), el("span", null, el("strong", null, step.action), place, " – ", why));
+  const about = step.rules.filter((rule) => !beside(rule));
+  const others = step.rules.filter(beside).map((rule) => rule.id);
+  const details = el(
+    "details",
+    "thing",
+    summary,
+    el("h3", null, "Who is what"),
+    el("ul", "plain", step.standings.map((text) => el("li", null, text))),
+    step.considered.length ? el("h3", null, "Bans, mutes and blocks") : null,
+    step.considered.length ? el("ul", "plain", step.considered.map(sanction)) : null,
+    el("h3", null, `Rules about ${step.action}`),
+    about.length ? el("ul", "verdicts", about.map((one) => rule(one, step))) : el("p", "aside", "There are none."),
+    others.length ? el("p", "aside", `Not about ${step.action}: ${others.join(", ")}.`) : null,
+  );
+  details.open = open;
+  return details;
+}
+
+/** Whether a rule is about other actions. */
+const beside = (rule) => rule.misses.some((miss) => miss.condition === "actions");
+
+function mark(good) {
+  const sign = el("span", good ? "sign good" : "sign bad", good ? "✓" : "✕");
+  sign.setAttribute("aria-hidden", "true");
+  return sign;
+}
+
+const sanction = ({ counts, sentence }) => el("li", counts ? "counts" : "passed", sentence);
+
+function rule({ id, effect, matches, misses }, step) {
+  const nearest = !step.allowed && !matches && step.rule === id;
+  const word = matches ? (effect === "allow" ? "allows it" : "denies it") : `would ${effect}${nearest ? "; comes nearest" : ""}`;
+  const sign = matches ? mark(effect === "allow") : el("span", "sign", "·");
+  return el(
+    "li",
+    matches ? effect : nearest ? "nearest" : "passed",
+    sign,
+    el("div", null, el("p", null, el("code", null, id), " ", el("span", "effect", word)), misses.map(miss)),
+  );
+}
+
+function miss({ condition, needed, spoiler }) {
+  return el("p", "miss", el("span", "condition", condition), " ", needed, spoiler ? `; ${spoiler} spoils it` : null);
+}

@@ -1,0 +1,174 @@
+// What came of a request, step by step.
+
+import { byId, code, copier, el } from "./dom.js";
+import { decision } from "./decision.js";
+
+/** While the answer is on its way: what stands there is of another request. */
+export function waiting() {
+  byId("steps").setAttribute("aria-busy", "true");
+}
+
+/** What kept a request from being made. */
+export function trouble(message) {
+  verdict("refused", "Not asked", message);
+  steps([]);
+}
+
+/** A request, its answer, and the reasons behind it. */
+export function show(outcome) {
+  verdict(...judge(outcome));
+  steps([
+    step("Who asks", ...caller(outcome)),
+    step("What is asked", ...asked(outcome)),
+    step("The decision", ...decision(outcome)),
+    step("The string to sign", ...signed(outcome)),
+    step("The answer", ...answer(outcome)),
+  ]);
+}
+
+/** How it looks, what it is in a word, why, the reason that the policy gives, and what is said below. */
+function judge({ answer, reasons, problem }) {
+  const decided = reasons?.decided;
+  if (!decided) return ["refused", "Refused", `Before the policy was asked: ${problem.detail}`];
+  const sentence = told(decided);
+  if (!decided.allowed) {
+    const by = decided.rule ? named("Rule", [decided.rule]) : null;
+    return ["denied", decided.code === "banned" ? "Banned" : "Denied", sentence, decided.reason, by];
+  }
+  if (!answer.ok) return ["refused", "Allowed, but not signed", detail(answer)];
+  const whole = decided.steps.every((step) => step.allowed);
+  const by = named(decided.rules.length > 1 ? "Rules" : "Rule", decided.rules);
+  return [whole ? "allowed" : "partly", whole ? "Allowed" : "Partly granted", sentence, null, ...powers(decided), by];
+}
+
+/** The engine's sentence, without what is shown beside it. */
+function told({ decision, reason }) {
+  const bare = decision.replace(/^\w+: /, "").replace(/ \(rules? [^()]*\)$/, "").replace(/ with \{.*\}/, "");
+  return `${bare.replace(` (${reason})`, "").replace(/^the /, "The ")}.`;
+}
+
+/** What of a capability is granted, and what is not. */
+function powers({ steps }) {
+  const line = (word, those) => {
+    const channels = Map.groupBy(those, (step) => step.conversation);
+    const texts = [...channels].map(([channel, list]) => [el("code", null, channel), ` ${list.map((step) => step.action).join(", ")}`]);
+    return texts.length ? el("p", "powers", el("span", null, word), el("span", null, separated(texts, el("br")))) : null;
+  };
+  const wants = steps.filter((step) => !step.required);
+  return [line("Granted", wants.filter((step) => step.allowed)), line("Withheld", wants.filter((step) => !step.allowed))];
+}
+
+const named = (word, rules) => el("p", "rules", `${word} `, separated(rules.map((rule) => el("code", null, rule)), " "));
+
+const MARKS = { allowed: "✓", denied: "✕", partly: "◐", refused: "!" };
+
+function verdict(look, word, sentence, reason, ...below) {
+  const mark = el("span", "mark", MARKS[look]);
+  mark.setAttribute("aria-hidden", "true");
+  const quote = reason ? el("p", "reason", `“${reason}”`) : null;
+  byId("verdict").className = `verdict ${look}`;
+  byId("verdict").replaceChildren(el("p", "word", mark, word), el("p", "sentence", sentence), el("div", null, quote, ...below));
+}
+
+/** Lists with something in between: texts as they are, elements anew each time. */
+function separated(items, between) {
+  return items.flatMap((item, place) => (place ? [between.cloneNode?.(true) ?? between, item] : [item])).flat();
+}
+
+function steps(items) {
+  byId("steps").replaceChildren(...items);
+  byId("steps").removeAttribute("aria-busy");
+}
+
+function step(title, headline, ...content) {
+  return el("li", null, el("h2", null, title), el("p", "headline", headline), ...content);
+}
+
+function caller({ situation, request, reasons }) {
+  const by = reasons ? [", vouched for by ", el("code", null, reasons.decided.caller.authenticator)] : [];
+  if (situation.service) {
+    return [
+      [`${situation.service}, a service`, ...by],
+      el("p", null, "A backend, which proves itself by an API key in a header."),
+    ];
+  }
+  return [
+    [`${situation.as}, a user`, ...by],
+    el("p", null, "An end user’s device. Its token says:"),
+    code(JSON.stringify(claims(request.headers.authorization), null, 2)),
+  ];
+}
+
+/** What a token says. */
+function claims(bearer) {
+  const part = bearer.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+  return JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(part), (c) => c.charCodeAt(0))));
+}
+
+function asked({ request: { path, headers, body } }) {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+  const text = [`POST ${path}`, ...lines, "", JSON.stringify(body)].join("\n");
+  const curl = [
+    `curl -s ${location.origin}${path}`,
+    ...lines.map((line) => `  -H ${quoted(line)}`),
+    `  -d ${quoted(JSON.stringify(body))}`,
+  ].join(" \\\n");
+  return [
+    [el("code", null, path)],
+    code(text, dimmed(text, headers)),
+    el("div", "titled", el("h3", null, "The same in a terminal"), copier("Copy the curl line", curl)),
+    code(curl, dimmed(curl, headers)),
+  ];
+}
+
+/** A text in which the caller's long token stands back. */
+function dimmed(text, { authorization }) {
+  const token = authorization?.split(" ")[1];
+  return token ? separated(text.split(token), el("span", "part0 long", token)) : [text];
+}
+
+/** For a shell. */
+const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+
+function signed({ answer, reasons }) {
+  const signed = reasons?.signed;
+  if (!signed) {
+    const why = answer.ok ? "The answer holds no signature." : "Without the policy’s permit there is no string to sign.";
+    return ["Nothing is signed", el("p", "aside", why)];
+  }
+  const held = signed.matches ? "It was recomputed here and is the one in the answer." : "It is not the one in the answer.";
+  const [header, payload] = signed.token ?? [];
+  return [
+    `${signed.text.length} characters`,
+    code(signed.text, parts(signed.text, Boolean(header))),
+    ...(header ? [el("p", null, "Which is Base64url of this header and these claims:"), code(`${header}\n${JSON.stringify(JSON.parse(payload), null, 2)}`)] : []),
+    el("p", "aside", `Its ${signed.algorithm} with ${signed.key}, which never leaves the server, is the signature. ${held}`),
+  ];
+}
+
+/** A token with its parts in colours. */
+function parts(text, isToken) {
+  if (!isToken) return [text];
+  return separated(text.split(".").map((part, place) => el("span", `part${place} long`, part)), ".");
+}
+
+function answer({ answer: { status, statusText, headers, text } }) {
+  const names = ["content-type", "x-request-id", "x-ably-errorcode", "retry-after"];
+  const lines = names.filter((name) => headers.has(name)).map((name) => `${name}: ${headers.get(name)}`);
+  const type = headers.get("content-type") ?? "";
+  const body = type.includes("json") ? [JSON.stringify(JSON.parse(text), null, 2)] : parts(text, type === "application/jwt");
+  return [
+    `${status} ${statusText}`,
+    code(text, [`${lines.join("\n")}\n\n`, ...body]),
+  ];
+}
+
+/** What an error says for people, in whichever shape it comes. */
+function detail({ text, status }) {
+  try {
+    const said = JSON.parse(text);
+    return said.detail ?? said.error?.message ?? String(status);
+  } catch {
+    return String(status);
+  }
+}

@@ -1,0 +1,99 @@
+//! The string that was signed for an answer: told again by the code that signs, and held against the answer's MAC.
+
+use serde::{Deserialize, Serialize};
+
+use crate::crypto::{base64_decode, base64url_decode};
+use crate::model::{Ask, Vendor};
+use crate::vendor::App;
+use crate::vendor::ably::{TokenParams, TokenRequestText};
+use crate::vendor::leancloud::{self, Message};
+use crate::vendor::talkjs::UserId;
+
+/// What was signed.
+#[derive(Debug, Serialize)]
+pub(super) struct Signed {
+    text: String,
+    algorithm: &'static str,
+    /// With what: the key's name, never the key.
+    key: &'static str,
+    /// Whether the answer's MAC is that of just this text, by one of the app's keys.
+    matches: bool,
+    /// What a token says: its header and its claims.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<[String; 2]>,
+}
+
+/// A text, and the MAC that the answer has for it.
+type Claimed = (String, Vec<u8>);
+
+/// What was signed for this answer to `ask`; `None` if it is no answer of this app's.
+pub(super) fn of(app: &App, ask: &Ask, answer: &str) -> Option<Signed> {
+    let ((text, mac), token) = match app {
+        App::LeanCloud(one) => (signature(one, ask, answer)?, None),
+        App::TalkJs(_) => user_signature(answer).map(|claimed| (claimed, None)).or_else(|| wrapped_token(answer))?,
+        App::Ably(_) => token_request(answer).map(|claimed| (claimed, None)).or_else(|| token(answer))?,
+    };
+    let (algorithm, key) = match app.vendor() {
+        Vendor::LeanCloud => ("HMAC-SHA1", "the app's master key"),
+        Vendor::TalkJs => ("HMAC-SHA256", "the app's secret key"),
+        Vendor::Ably => ("HMAC-SHA256", "the secret of the app's API key"),
+    };
+    let matches = app.verify(&text, &mac).is_some();
+    Some(Signed { text, algorithm, key, matches, token })
+}
+
+fn signature(app: &leancloud::App, ask: &Ask, answer: &str) -> Option<Claimed> {
+    #[derive(Deserialize)]
+    struct Answer {
+        signature: String,
+        timestamp: u64,
+        nonce: String,
+    }
+    let Answer { signature, timestamp, nonce } = serde_json::from_str(answer).ok()?;
+    let message = Message::new(app, ask, timestamp, &nonce).ok()?;
+    Some((message.to_string(), hex::decode(signature).ok()?))
+}
+
+fn user_signature(answer: &str) -> Option<Claimed> {
+    #[derive(Deserialize)]
+    struct Answer {
+        user_id: String,
+        signature: String,
+    }
+    let Answer { user_id, signature } = serde_json::from_str(answer).ok()?;
+    Some((UserId::new(&user_id).ok()?.to_string(), hex::decode(signature).ok()?))
+}
+
+fn token_request(answer: &str) -> Option<Claimed> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Answer {
+        key_name: String,
+        ttl: Option<u64>,
+        capability: Option<String>,
+        client_id: Option<String>,
+        timestamp: u64,
+        nonce: String,
+        mac: String,
+    }
+    let Answer { key_name, ttl, capability, client_id, timestamp, nonce, mac } = serde_json::from_str(answer).ok()?;
+    let params = TokenParams { key_name, ttl, capability, client_id, timestamp, nonce };
+    Some((TokenRequestText::new(&params).ok()?.to_string(), base64_decode(&mac)?))
+}
+
+fn wrapped_token(answer: &str) -> Option<(Claimed, Option<[String; 2]>)> {
+    #[derive(Deserialize)]
+    struct Answer {
+        token: String,
+    }
+    let Answer { token: bare } = serde_json::from_str(answer).ok()?;
+    token(&bare)
+}
+
+/// What a JSON Web Token's signature is over, which is the rest of it (RFC 7515, section 5.1), and what that says.
+fn token(token: &str) -> Option<(Claimed, Option<[String; 2]>)> {
+    let (text, mac) = token.rsplit_once('.')?;
+    let (header, claims) = text.split_once('.')?;
+    let read = |part: &str| String::from_utf8(base64url_decode(part)?).ok();
+    Some(((text.to_owned(), base64url_decode(mac)?), Some([read(header)?, read(claims)?])))
+}

@@ -1,0 +1,64 @@
+//! What the configuration knows, for the page to offer: apps, callers, roles, people and conversations.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::authn::{ApiKey, Authenticator, Jwt};
+use crate::config::{DemoCaller, Settings, demo_api_key};
+use crate::policy::Entries;
+use crate::vendor::{App, Operation};
+
+/// How many people and conversations are offered.
+const MOST: usize = 200;
+
+/// All of it.
+pub(super) fn of(settings: &Settings, demo: &DemoCaller) -> Value {
+    let document = settings.engine.policy.document();
+    let all = settings.engine.authenticators.all();
+    json!({
+        "apps": settings.engine.apps.iter().map(app).collect::<Value>(),
+        "callers": all.iter().flat_map(|one| callers(one, demo)).collect::<Value>(),
+        "roles": document.ladder.words(),
+        "people": people(&document.entries),
+        "conversations": conversations(&document.entries),
+    })
+}
+
+fn app(app: &App) -> Value {
+    let vendor = app.vendor();
+    json!({ "name": &**app.name(), "vendor": vendor.as_str(), "operations": Operation::names(vendor) })
+}
+
+/// Those whom the page can be by this authenticator: whoever it likes by the demonstration's tokens, or the owner of its API key.
+fn callers(authenticator: &Authenticator, demo: &DemoCaller) -> Vec<Value> {
+    let name = &*authenticator.common().name;
+    let kind = authenticator.common().kind.as_str();
+    match authenticator {
+        Authenticator::Jwt(Jwt { issuer, ladder, max_role, .. }) if *issuer == demo.issuer => {
+            let highest = max_role.map(|role| ladder.word(role));
+            vec![json!({ "authenticator": name, "kind": kind, "tokens": true, "max_role": highest })]
+        }
+        Authenticator::ApiKey(ApiKey { header, keys, .. }) => {
+            let public = keys.iter().filter_map(|(id, hash)| Some((id, demo_api_key(hash)?)));
+            let caller = |(id, key): (&String, &str)| json!({ "authenticator": name, "kind": kind, "id": id, "header": header.as_str(), "key": key });
+            public.map(caller).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Whoever the policy names.
+fn people(entries: &Entries) -> BTreeSet<&str> {
+    let Entries { conversations, bindings, bans, mutes, blocks } = entries;
+    let members = conversations.iter().flat_map(|one| one.people.iter().map(|(name, _)| name));
+    let bound = bindings.iter().map(|binding| &binding.user);
+    let barred = bans.iter().chain(mutes).map(|sanction| &sanction.user);
+    let blocking = blocks.iter().map(|block| &block.user);
+    members.chain(bound).chain(barred).chain(blocking).map(String::as_str).take(MOST).collect()
+}
+
+fn conversations(entries: &Entries) -> Value {
+    let known = entries.conversations.iter().take(MOST);
+    known.map(|one| json!({ "id": one.id, "kind": one.kind.as_str() })).collect()
+}
