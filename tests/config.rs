@@ -75,7 +75,7 @@ fn the_demonstration_is_right() {
     let apps: Vec<_> = settings.engine.apps.iter().map(|app| app.name().to_string()).collect();
     assert_eq!(apps, ["leancloud", "talkjs", "ably"]);
     assert_eq!(settings.server.listen.to_string(), "127.0.0.1:7480");
-    assert_eq!(settings.admin.to_string(), "127.0.0.1:7481");
+    assert_eq!(settings.admin.listen.to_string(), "127.0.0.1:7481");
     assert_eq!(settings.server.body_limit, 65_536);
     assert_eq!(settings.audit, AuditTo::Stdout);
     assert_eq!(settings.shutdown.grace, Duration::from_secs(25));

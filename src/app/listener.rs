@@ -9,16 +9,15 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::NoStart;
 use super::connection::{self, Body};
-use super::unix;
+use super::{secure, unix};
 use crate::authn::Peer;
-use crate::config::Listen;
+use crate::config::{Listen, Tls};
 use crate::limits::Cap;
 
 /// How long accepting rests when the system has no more to give: file descriptors, say.
@@ -45,6 +44,8 @@ enum Stream {
 pub enum Address {
     /// At an address.
     Tcp(SocketAddr),
+    /// At an address, with TLS.
+    Tls(SocketAddr),
     /// At this Unix socket.
     Unix(PathBuf),
 }
@@ -61,6 +62,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Address::Tcp(address) => write!(f, "http://{address}"),
+            Address::Tls(address) => write!(f, "https://{address}"),
             Address::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -87,24 +89,42 @@ impl Bound {
     }
 
     /// Serves each request with `handler`. A connection has `patience` for its first request's header. One that finds no room under
-    /// the cap is closed at once.
-    pub(super) fn serve<H, F>(self, cap: Arc<Cap>, patience: Duration, handler: H) -> Listener
+    /// the cap is closed at once. What a connection at an address speaks TLS with, if it does, `tls` says when it comes; shaking hands
+    /// may take up to `patience`, too.
+    pub(super) fn serve<T, H, F>(self, cap: Arc<Cap>, patience: Duration, tls: T, handler: H) -> Listener
     where
+        T: Fn() -> Option<Tls> + Send + 'static,
         H: Fn(Arc<Peer>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
         let Bound { socket, address } = self;
+        let address = if tls().is_some() { address.with_tls() } else { address };
         let (stop, stopped) = watch::channel(());
         let accepting = tokio::spawn(async move {
             loop {
                 let (stream, peer) = socket.next().await;
-                match stream {
-                    Stream::Tcp(stream) => begin(stream, peer, &cap, &stopped, patience, &handler),
-                    Stream::Unix(stream) => begin(stream, peer, &cap, &stopped, patience, &handler),
+                let (stop, handler) = (stopped.clone(), handler.clone());
+                match (stream, tls()) {
+                    (Stream::Tcp(stream), Some(tls)) => begin(&cap, secure(stream, peer, tls, stop, patience, handler)),
+                    (Stream::Tcp(stream), None) => {
+                        begin(&cap, connection::serve(stream, Arc::new(peer), stop, patience, handler));
+                    }
+                    (Stream::Unix(stream), _) => {
+                        begin(&cap, connection::serve(stream, Arc::new(peer), stop, patience, handler));
+                    }
                 }
             }
         });
         Listener { address, accepting, stop }
+    }
+}
+
+impl Address {
+    fn with_tls(self) -> Address {
+        match self {
+            Address::Tcp(address) | Address::Tls(address) => Address::Tls(address),
+            unix @ Address::Unix(_) => unix,
+        }
     }
 }
 
@@ -124,18 +144,30 @@ impl Listener {
 }
 
 /// Serves a connection in a task of its own, if there is room for one more.
-fn begin<I, H, F>(stream: I, peer: Peer, cap: &Cap, stop: &watch::Receiver<()>, patience: Duration, handler: &H)
-where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    H: Fn(Arc<Peer>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<Body>> + Send + 'static,
-{
+fn begin(cap: &Cap, serving: impl Future<Output = ()> + Send + 'static) {
     let Some(slot) = cap.take() else { return };
-    let serving = connection::serve(stream, Arc::new(peer), stop.clone(), patience, handler.clone());
     tokio::spawn(async move {
         serving.await;
         drop(slot);
     });
+}
+
+/// Serves a connection with TLS to its end.
+async fn secure<H, F>(
+    stream: TcpStream,
+    peer: Peer,
+    tls: Tls,
+    mut stop: watch::Receiver<()>,
+    patience: Duration,
+    handler: H,
+) where
+    H: Fn(Arc<Peer>, Request<Incoming>) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let shaken = secure::shake_hands(stream, peer, &tls, &mut stop, patience).await;
+    if let Some((stream, peer)) = shaken {
+        connection::serve(stream, Arc::new(peer), stop, patience, handler).await;
+    }
 }
 
 impl Socket {

@@ -4,6 +4,7 @@ mod connection;
 mod files;
 mod listener;
 mod paced;
+mod secure;
 mod unix;
 
 use std::io;
@@ -88,7 +89,7 @@ impl App {
         let audit = open(&settings.audit)?;
         let stop = Stop::new().map_err(NoStart::Signals)?;
         let main = Bound::new("server.listen", &settings.server.listen).await?;
-        let admin = Bound::new("admin.listen", &Listen::Tcp(settings.admin)).await?;
+        let admin = Bound::new("admin.listen", &Listen::Tcp(settings.admin.listen)).await?;
         files::allow(settings.limits.connections);
         let (pause, grace, patience) =
             (settings.shutdown.pause, settings.shutdown.grace, settings.server.request_timeout);
@@ -96,12 +97,17 @@ impl App {
         let remote = Remote::start(&settings.engine.authenticators)?;
         let runtime = Arc::new(Runtime::new(settings, audit, remote));
         let (for_main, for_admin) = (Arc::clone(&runtime), Arc::clone(&runtime));
-        let main = main.serve(Arc::clone(&runtime.limits.connections), patience, move |peer, request| {
-            http::serve(Arc::clone(&for_main), peer, request)
-        });
+        let (main_tls, admin_tls) = (Arc::clone(&runtime), Arc::clone(&runtime));
+        let main = main.serve(
+            Arc::clone(&runtime.limits.connections),
+            patience,
+            move || main_tls.settings().server.tls.clone(),
+            move |peer, request| http::serve(Arc::clone(&for_main), peer, request),
+        );
         let admin = admin.serve(
             Arc::new(Cap::new(PROBES, "probes beyond those that can be answered")),
             patience,
+            move || admin_tls.settings().admin.tls.clone(),
             move |_, request| std::future::ready(admin::serve(&for_admin, &request)),
         );
         Ok(App { runtime, main, admin, stop, pause, grace })

@@ -88,11 +88,15 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Paced<I> {
         self.io.is_write_vectored()
     }
 
-    /// hyper flushes once all that waited has been written.
+    /// hyper flushes once all that waited has been written. With TLS some of that may still wait below.
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let paced = self.get_mut();
+        let flushed = Pin::new(&mut paced.io).poll_flush(context);
+        if flushed.is_pending() {
+            return paced.answer.poll(context, paced.patience);
+        }
         paced.answer = Limit::default();
-        Pin::new(&mut paced.io).poll_flush(context)
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

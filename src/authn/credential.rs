@@ -9,8 +9,8 @@ use serde_json::Map;
 use super::jwt::{Finding, LONGEST, Token};
 use super::refusal::quoted;
 use super::{
-    Authenticator, Authenticators, Common, Forwarded, Introspection, Jwt, NOT_FOR_THIS_APP, Presented, Refusal,
-    Unidentified, forwarded,
+    Authenticator, Authenticators, Common, Forwarded, Introspection, Jwt, Mtls, NOT_FOR_THIS_APP, Presented, Refusal,
+    Shown, Unidentified, forwarded,
 };
 use crate::crypto;
 use crate::model::{Caller, Millis};
@@ -85,6 +85,9 @@ impl Authenticators {
                 Authenticator::Forwarded(forwarded) => {
                     forwarded.identify(presented)?.and_then(|caller| self.own(caller)).map_err(Unidentified::Refused)
                 }
+                Authenticator::Mtls(mtls) if !self.is_forwarded(presented.headers) => {
+                    self.by_certificate(mtls, presented.certificate)?.map_err(Unidentified::Refused)
+                }
                 Authenticator::Process(process) if !self.is_forwarded(presented.headers) => {
                     Ok(process.identify(presented.peer)?)
                 }
@@ -99,6 +102,24 @@ impl Authenticators {
             };
             Some(admitted.map_err(|unidentified| unidentified.by(&common.name)))
         })
+    }
+
+    /// The caller whom a client certificate names; none if there is no certificate, or if another authenticator lists its name.
+    fn by_certificate(&self, mtls: &Mtls, shown: Shown<'_>) -> Option<Result<Arc<Caller>, Refusal>> {
+        let names = match shown {
+            Shown::Nothing => return None,
+            Shown::Names(names) => names,
+            Shown::Stale => {
+                let text =
+                    "the client certificate is not accepted any more: it has expired, or its authority was withdrawn";
+                return Some(Err(Refusal::new(text)));
+            }
+        };
+        let caller = mtls.identify(names);
+        if caller.is_none() && self.mtls().any(|other| other.identify(names).is_some()) {
+            return None;
+        }
+        Some(caller.unwrap_or_else(|| Err(mtls.stranger(names))))
     }
 
     /// Whether a proxy says that it forwards this request for someone. What the connection tells is the proxy's then.
@@ -176,6 +197,7 @@ impl Authenticators {
                 Authenticator::ApiKey(api_key) => format!("an API key in `{}`", api_key.header),
                 Authenticator::Forwarded(_) => "a request through the proxy in front".to_owned(),
                 Authenticator::Introspection(introspection) => introspection.wanted(),
+                Authenticator::Mtls(_) => "a client certificate".to_owned(),
                 Authenticator::Process(_) => "a request through the Unix socket, as one of its callers".to_owned(),
             };
             if !accepted.contains(&word) {

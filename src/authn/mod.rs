@@ -8,12 +8,14 @@
 
 mod algorithm;
 mod api_key;
+mod certificate;
 mod credential;
 mod endpoint;
 mod forwarded;
 mod introspection;
 mod jwt;
 mod lookup;
+mod mtls;
 mod presented;
 mod process;
 mod proxies;
@@ -26,16 +28,19 @@ mod tests;
 use std::sync::Arc;
 
 use http::HeaderName;
+use http::header::AUTHORIZATION;
 use serde_json::{Map, Value};
 
 pub use algorithm::{ALGORITHMS, Algorithm, algorithm, is_symmetric};
 pub use api_key::ApiKey;
+pub use certificate::{Certificate, Names, Shown, validity};
 pub use endpoint::{Bearer, Endpoint, is_safe};
 pub use forwarded::Forwarded;
 pub use introspection::{Answer, Introspection, Protocol, Question};
 pub use jwt::{Jwt, KeySet, KeySource, Keys};
 pub use lookup::{Found, Lookup, Unidentified};
-pub use presented::{Ids, Peer, Presented, Socket};
+pub use mtls::{Mtls, San, Subject};
+pub use presented::{Ids, Peer, Presented, Socket, Tls};
 pub use process::Process;
 pub use proxies::{Proxies, Proxy};
 pub use refusal::Refusal;
@@ -66,6 +71,8 @@ pub enum Authenticator {
     Forwarded(Forwarded),
     /// Another server's word.
     Introspection(Arc<Introspection>),
+    /// A client certificate.
+    Mtls(Mtls),
     /// A process on this machine.
     Process(Process),
 }
@@ -164,6 +171,13 @@ impl Authenticators {
         })
     }
 
+    fn mtls(&self) -> impl Iterator<Item = &Mtls> {
+        self.all.iter().filter_map(|authenticator| match authenticator {
+            Authenticator::Mtls(mtls) => Some(mtls),
+            _ => None,
+        })
+    }
+
     fn forwarded(&self) -> impl Iterator<Item = &Forwarded> + Clone {
         self.all.iter().filter_map(|authenticator| match authenticator {
             Authenticator::Forwarded(forwarded) => Some(forwarded),
@@ -180,6 +194,7 @@ impl Authenticator {
             Authenticator::ApiKey(api_key) => &api_key.common,
             Authenticator::Forwarded(forwarded) => &forwarded.common,
             Authenticator::Introspection(introspection) => &introspection.common,
+            Authenticator::Mtls(mtls) => &mtls.common,
             Authenticator::Process(process) => &process.common,
         }
     }
@@ -190,7 +205,17 @@ impl Authenticator {
             Authenticator::Jwt(jwt) => &jwt.subject_prefix,
             Authenticator::Forwarded(forwarded) => &forwarded.subject_prefix,
             Authenticator::Introspection(introspection) => &introspection.subject_prefix,
-            Authenticator::ApiKey(_) | Authenticator::Process(_) => "",
+            Authenticator::ApiKey(_) | Authenticator::Mtls(_) | Authenticator::Process(_) => "",
+        }
+    }
+
+    /// What this subject is, if the configuration gives it to one of its callers by name.
+    fn reserves(&self, subject: &str) -> Option<&'static str> {
+        match self {
+            Authenticator::ApiKey(api_key) => api_key.has(subject).then_some("the id of an API key"),
+            Authenticator::Mtls(mtls) => mtls.has(subject).then_some("that of a client certificate"),
+            Authenticator::Process(process) => process.may_be(subject).then_some("that of a process on this machine"),
+            Authenticator::Jwt(_) | Authenticator::Forwarded(_) | Authenticator::Introspection(_) => None,
         }
     }
 }

@@ -4,6 +4,8 @@ use core::net::IpAddr;
 
 use http::HeaderMap;
 
+use super::certificate::{Certificate, Shown};
+
 /// What a request brings along to say who sent it.
 #[derive(Clone, Copy, Debug)]
 pub struct Presented<'a> {
@@ -11,6 +13,8 @@ pub struct Presented<'a> {
     pub headers: &'a HeaderMap,
     /// The connection that it came on.
     pub peer: &'a Peer,
+    /// What the connection's client certificate is good for.
+    pub certificate: Shown<'a>,
     /// Whether a page of another site made the browser send it. Ambient credentials don't count then.
     pub cross_site: bool,
 }
@@ -18,8 +22,8 @@ pub struct Presented<'a> {
 impl<'a> Presented<'a> {
     /// These headers, from a peer of whom nothing is known.
     pub fn only(headers: &'a HeaderMap) -> Presented<'a> {
-        const UNKNOWN: &Peer = &Peer { socket: Socket::Unix(None) };
-        Presented { headers, peer: UNKNOWN, cross_site: false }
+        const UNKNOWN: &Peer = &Peer { socket: Socket::Unix(None), tls: None };
+        Presented { headers, peer: UNKNOWN, certificate: Shown::Nothing, cross_site: false }
     }
 }
 
@@ -28,6 +32,15 @@ impl<'a> Presented<'a> {
 pub struct Peer {
     /// How it is connected.
     pub socket: Socket,
+    /// Of a connection with TLS, what that tells.
+    pub tls: Option<Tls>,
+}
+
+/// What a connection with TLS tells of the peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate that it has shown, if any.
+    pub certificate: Option<Certificate>,
 }
 
 /// How a peer is connected.
@@ -51,11 +64,11 @@ pub struct Ids {
 impl Peer {
     /// One that is connected from this address.
     pub fn at(address: IpAddr) -> Peer {
-        Peer { socket: Socket::Address(address.to_canonical()) }
+        Peer { socket: Socket::Address(address.to_canonical()), tls: None }
     }
 
     /// One that is connected through a Unix socket.
     pub fn unix(ids: Option<Ids>) -> Peer {
-        Peer { socket: Socket::Unix(ids) }
+        Peer { socket: Socket::Unix(ids), tls: None }
     }
 }

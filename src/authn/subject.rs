@@ -26,6 +26,8 @@ impl Authenticators {
                 introspection.check_subject(subject)?;
                 self.check_own(introspection.common.kind, &introspection.subject_prefix, subject)
             }
+            Authenticator::Mtls(mtls) if mtls.has(subject) => Ok(()),
+            Authenticator::Mtls(_) => Err(Refusal::new("it has no certificate's name for this subject")),
             Authenticator::Process(process) if process.may_be(subject) => Ok(()),
             Authenticator::Process(_) => Err(Refusal::new("its processes have another subject")),
         }
@@ -49,11 +51,11 @@ impl Authenticators {
         if self.is_anothers(kind, prefix, subject) {
             return Err(Refusal::new("the caller's subject starts with what marks another issuer's subjects"));
         }
-        let mut api_keys = self.api_keys().filter(|api_key| api_key.common.kind == kind);
-        if api_keys.any(|api_key| api_key.has(subject)) {
-            return Err(Refusal::new("the caller's subject is the id of an API key"));
+        let mut same_kind = self.all.iter().filter(|one| one.common().kind == kind);
+        match same_kind.find_map(|one| one.reserves(subject)) {
+            Some(what) => Err(Refusal::new(format!("the caller's subject is {what}"))),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Whether the subject belongs to another issuer, proxy or server: to one whose prefix fits it, too, and is longer. Without this,

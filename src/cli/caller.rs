@@ -32,8 +32,12 @@ impl Supposed<'_> {
     /// A sentence, if there can be no such caller.
     pub(super) fn caller(&self, engine: &Engine, app: &str) -> Result<Noted, String> {
         let authenticator = self.authenticator(engine, app)?;
-        let bindings = self.bindings(&engine.policy.document().ladder)?;
-        let (bindings, notes) = credible(authenticator, bindings, &engine.policy.document().ladder);
+        let bindings = match authenticator {
+            // The configuration says which role a certificate's caller has.
+            Authenticator::Mtls(mtls) if self.roles.is_empty() => mtls.bindings(self.subject),
+            _ => self.bindings(&engine.policy.document().ladder)?,
+        };
+        let (bindings, notes) = credible(authenticator, self.subject, bindings, &engine.policy.document().ladder);
         let caller = Caller {
             kind: self.kind,
             subject: self.subject.to_owned(),
@@ -81,10 +85,15 @@ fn binding(text: &str, ladder: &Ladder) -> Result<(Pattern, Role), String> {
 }
 
 /// Of these bindings those that the authenticator would believe, and a note about the others.
-fn credible(by: &Authenticator, asked: Vec<(Pattern, Role)>, ladder: &Ladder) -> (Vec<(Pattern, Role)>, Vec<String>) {
+fn credible(
+    by: &Authenticator,
+    subject: &str,
+    asked: Vec<(Pattern, Role)>,
+    ladder: &Ladder,
+) -> (Vec<(Pattern, Role)>, Vec<String>) {
     let (mut kept, mut notes) = (Vec::new(), Vec::new());
     for (scope, role) in asked {
-        match disbelief(by, &scope, role, ladder) {
+        match disbelief(by, subject, &scope, role, ladder) {
             None => kept.push((scope, role)),
             Some(why) => {
                 let (word, name) = (ladder.word(role), &by.common().name);
@@ -95,15 +104,19 @@ fn credible(by: &Authenticator, asked: Vec<(Pattern, Role)>, ladder: &Ladder) ->
     (kept, notes)
 }
 
-/// Why no credential of this authenticator gives this role, if none does.
-fn disbelief(by: &Authenticator, scope: &Pattern, role: Role, ladder: &Ladder) -> Option<String> {
+/// Why no credential of this authenticator gives this subject this role, if none does.
+fn disbelief(by: &Authenticator, subject: &str, scope: &Pattern, role: Role, ladder: &Ladder) -> Option<String> {
+    if let Authenticator::Mtls(mtls) = by {
+        let given = mtls.bindings(subject).contains(&(scope.clone(), role));
+        return (!given).then(|| "gives the roles that stand beside the certificate's name alone".to_owned());
+    }
     let (max, everywhere, scoped) = match by {
         Authenticator::Jwt(Jwt { max_role, roles, bindings, .. }) => (*max_role, roles.is_some(), bindings.is_some()),
         Authenticator::Forwarded(Forwarded { max_role, roles_header, .. }) => {
             (*max_role, roles_header.is_some(), false)
         }
         Authenticator::Introspection(one) => (one.max_role, one.roles.is_some(), one.bindings.is_some()),
-        Authenticator::ApiKey(_) | Authenticator::Process(_) => (None, false, false),
+        Authenticator::ApiKey(_) | Authenticator::Mtls(_) | Authenticator::Process(_) => (None, false, false),
     };
     match max {
         Some(max) if role > max => Some(format!("gives no role above {}", ladder.word(max))),

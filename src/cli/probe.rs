@@ -1,31 +1,48 @@
 //! `probe`: asks a running server whether it is ready, for images without curl.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::{Common, Output, Stop, complain, print, yes};
-use crate::client::{self, Answer};
+use crate::client::{self, Answer, Trust};
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// `probe`'s own arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The admin listener's address, if it isn't to be read from the configuration.
-    #[arg(long, value_name = "ADDRESS")]
-    admin: Option<SocketAddr>,
+    /// The admin listener's address, if it isn't to be read from the configuration; with https:// before it if it speaks TLS.
+    #[arg(long, value_name = "ADDRESS", value_parser = parse)]
+    admin: Option<Admin>,
+    /// A PEM file with the authorities that the server's certificate may come from. Without it, a certificate of this machine's own
+    /// server is not checked, and no other server is asked.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// The name that the certificate must be for, if that is not the address.
+    #[arg(long, value_name = "NAME", requires = "ca")]
+    server_name: Option<String>,
+}
+
+/// Where the admin listener is, and whether it speaks TLS.
+#[derive(Clone, Copy, Debug)]
+struct Admin {
+    address: SocketAddr,
+    tls: bool,
 }
 
 pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, Stop> {
-    let address = match arguments.admin {
-        Some(address) => address,
-        None => common.settings()?.admin,
+    let Admin { address, tls } = match arguments.admin {
+        Some(admin) => admin,
+        None => configured(common)?,
     };
-    let answer = client::get(reachable(address), "/readyz?verbose", PATIENCE);
+    let address = reachable(address);
+    let trust = if tls { Some(trust(arguments, address)?) } else { None };
+    let answer = client::get(address, trust.as_ref(), "/readyz?verbose", PATIENCE);
     let ready = answer.as_ref().is_ok_and(|answer| answer.status == 200);
     match (common.output, &answer) {
         (Output::Text, Ok(answer)) => print(&answer.body)?,
@@ -33,6 +50,32 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
         (Output::Json, _) => print(&json!({ "ready": ready, "checks": checks(&answer) }).to_string())?,
     }
     Ok(yes(ready))
+}
+
+fn parse(text: &str) -> Result<Admin, AddrParseError> {
+    let secure = text.strip_prefix("https://");
+    let plain = text.strip_prefix("http://").unwrap_or(text);
+    Ok(Admin { address: secure.unwrap_or(plain).parse()?, tls: secure.is_some() })
+}
+
+fn configured(common: &Common) -> Result<Admin, Stop> {
+    let admin = common.settings()?.admin;
+    Ok(Admin { address: admin.listen, tls: admin.tls.is_some() })
+}
+
+/// Who may answer at this address.
+fn trust(arguments: &Arguments, address: SocketAddr) -> Result<Trust, Stop> {
+    match &arguments.ca {
+        Some(path) => {
+            let flaw = |flaw: String| Stop::No(format!("--ca {}: {flaw}", path.display()));
+            let pem = std::fs::read(path).map_err(|error| flaw(error.to_string()))?;
+            Trust::authorities(&pem, arguments.server_name.as_deref()).map_err(flaw)
+        }
+        None if address.ip().is_loopback() => Ok(Trust::anyone()),
+        None => {
+            Err(Stop::Usage(format!("{address} is not on this machine: name the authority of its certificate by --ca")))
+        }
+    }
 }
 
 /// Where to reach what listens there: what listens on all addresses listens on loopback, too.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use super::demo::DemoCaller;
+use super::file::Span;
 use super::headers::Use;
 use super::reader::{Section, quoted};
 use super::secret::Vault;
-use super::{api_key, forwarded, introspection, jwt, later, peer};
+use super::{api_key, forwarded, introspection, jwt, mtls, peer};
 use crate::authn::{Authenticator, Common};
 use crate::model::{CallerKind, Ladder};
 use crate::secret::Secret;
@@ -35,6 +36,8 @@ pub(super) struct Callers {
     pub(super) key_hashes: HashSet<[u8; 32]>,
     /// What is signed with: the apps' keys and the shared secrets, and whose each is.
     pub(super) secrets: Vec<(Secret, String)>,
+    /// Whether some have a certificate for a credential.
+    pub(super) takes_certificates: bool,
     /// The headers that are read for keys, callers or roles.
     pub(super) headers: Vec<(HeaderName, Use)>,
 }
@@ -51,6 +54,8 @@ pub(super) struct Context<'c> {
     pub(super) ladder: &'c Ladder,
     /// Whether callers are served on a Unix socket.
     pub(super) unix: bool,
+    /// Where it says whose client certificates are taken, if they are.
+    pub(super) client_ca: Option<Span>,
     pub(super) vault: &'c mut Vault,
 }
 
@@ -61,8 +66,8 @@ enum Type {
     Forwarded,
     Introspection,
     LeanCloudSession,
+    Mtls,
     Peer,
-    Later(&'static str),
 }
 
 const TYPES: [(&str, Type); 7] = [
@@ -71,7 +76,7 @@ const TYPES: [(&str, Type); 7] = [
     ("forwarded", Type::Forwarded),
     ("introspection", Type::Introspection),
     ("leancloud-session", Type::LeanCloudSession),
-    ("mtls", Type::Later("mtls")),
+    ("mtls", Type::Mtls),
     ("peer", Type::Peer),
 ];
 
@@ -85,6 +90,11 @@ pub(super) fn authenticators(root: &mut Section<'_>, keys: Vec<(Secret, String)>
     }
     for section in root.sections("authenticators") {
         authenticator(section, &mut callers, &mut context);
+    }
+    if let (Some(place), false) = (context.client_ca, callers.takes_certificates) {
+        let message =
+            "`client_ca` has no effect: no caller has to show a certificate, and no authenticator looks at it";
+        root.file.warning(&place, message, "leave it out, or add [[authenticators]] with type = \"mtls\"");
     }
     callers
 }
@@ -109,12 +119,11 @@ fn authenticator(mut section: Section<'_>, callers: &mut Callers, context: &mut 
         Type::LeanCloudSession => {
             introspection::leancloud_session(&mut section, common, callers, context).map(Authenticator::Introspection)
         }
-        Type::Peer => peer::peer(&mut section, common, context.unix).map(Authenticator::Process),
-        Type::Later(word) => {
-            later::mtls(&mut section);
-            later::refuse(section.file, &kind_item.span, &format!("type = \"{word}\""));
-            None
+        Type::Mtls => {
+            callers.takes_certificates = true;
+            mtls::mtls(&mut section, common, context).map(Authenticator::Mtls)
         }
+        Type::Peer => peer::peer(&mut section, common, context.unix).map(Authenticator::Process),
     };
     callers.authenticators.extend(made);
     section.finish();

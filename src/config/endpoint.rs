@@ -24,7 +24,7 @@ pub(super) fn url(item: &Item<'_>) -> Option<Uri> {
 /// Reads `ca`: the certificate authorities in a file.
 pub(super) fn authorities(section: &mut Section<'_>, dir: &Path) -> Vec<Vec<u8>> {
     let item = section.get("ca");
-    item.and_then(|item| certificates(&item, dir)).unwrap_or_default()
+    item.and_then(|item| certificates(&item, dir, "the server's")).unwrap_or_default()
 }
 
 /// Reads `bearer`.
@@ -32,16 +32,9 @@ pub(super) fn bearer(section: &mut Section<'_>, vault: &mut Vault) -> Option<Bea
     vault.bearer(&section.get("bearer")?)
 }
 
-/// The certificates in a PEM file, in DER, each fit to be a trust anchor.
-fn certificates(item: &Item<'_>, dir: &Path) -> Option<Vec<Vec<u8>>> {
-    let name = item.filled()?;
-    let bytes = match std::fs::read(dir.join(name)) {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            let flaw = format!("names {}, {}", quoted(name), unread(&error));
-            return item.refuse(flaw, "write the path of a file that is there, relative to this file's directory");
-        }
-    };
+/// The certificates in a PEM file, in DER, each fit to be a trust anchor. `whose` certificates they sign is for the message.
+pub(super) fn certificates(item: &Item<'_>, dir: &Path, whose: &str) -> Option<Vec<Vec<u8>>> {
+    let (name, bytes) = read(item, dir)?;
     let mut roots = RootCertStore::empty();
     let read = CertificateDer::pem_slice_iter(&bytes).map(|certificate| {
         let certificate = certificate.ok()?;
@@ -52,7 +45,19 @@ fn certificates(item: &Item<'_>, dir: &Path) -> Option<Vec<Vec<u8>>> {
         Some(certificates) if !certificates.is_empty() => Some(certificates),
         _ => item.refuse(
             format!("names {}, which holds no certificates", quoted(name)),
-            "name a PEM file with the certificates of those who sign the server's, each as `CERTIFICATE`",
+            format!("name a PEM file with the certificates of those who sign {whose}, each as `CERTIFICATE`"),
+        ),
+    }
+}
+
+/// A file that is named by its path: the name and what it holds.
+pub(super) fn read<'a>(item: &Item<'a>, dir: &Path) -> Option<(&'a str, Vec<u8>)> {
+    let name = item.filled()?;
+    match std::fs::read(dir.join(name)) {
+        Ok(bytes) => Some((name, bytes)),
+        Err(error) => item.refuse(
+            format!("names {}, {}", quoted(name), unread(&error)),
+            "write the path of a file that is there, relative to this file's directory",
         ),
     }
 }

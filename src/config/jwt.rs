@@ -2,10 +2,11 @@
 
 use super::authenticators::{Callers, Context};
 use super::demo::{self, DemoCaller};
+use super::endpoint;
 use super::file::Span;
 use super::key_set::{Fetching, Owner};
 use super::later::claim_name;
-use super::reader::{Item, Section, quoted, unread};
+use super::reader::{Item, Section, quoted};
 use super::secret::Vault;
 use crate::authn::{ALGORITHMS, Algorithm, Common, Jwt, KeySource, Keys, is_symmetric};
 use crate::model::{Ladder, Role};
@@ -188,13 +189,7 @@ fn public(
             "write secret = { env = \"NAME\" }",
         );
     }
-    let bytes = match std::fs::read(vault.dir.join(name)) {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            let flaw = format!("names {}, {}", quoted(name), unread(&error));
-            return item.refuse(flaw, "write the path of a file that is there, relative to this file's directory");
-        }
-    };
+    let (_, bytes) = endpoint::read(item, &vault.dir)?;
     match read(&bytes, algorithms) {
         Ok(keys) => Some(keys),
         Err(flaw) => item.refuse(format!("names {}, which can't be used: {flaw}", quoted(name)), "replace that file"),

@@ -9,26 +9,12 @@ pub(super) fn refuse(file: &File<'_>, place: &Span, what: &str) {
     file.mistake(place, format!("{what} is not supported yet"), "leave it out for now");
 }
 
-/// `tls` and `leancloud_compat` of `[server]`.
+/// `leancloud_compat` of `[server]`.
 pub(super) fn server(section: &mut Section<'_>, leancloud: &[String]) {
-    if let Some(item) = section.get("tls") {
-        tls(section, &item);
-        refuse(section.file, &item.key, "`tls`");
-    }
     if let Some(item) = section.get("leancloud_compat") {
         item.one_of("a configured LeanCloud app", leancloud);
         refuse(section.file, &item.key, "`leancloud_compat`");
     }
-}
-
-fn tls(server: &Section<'_>, item: &Item<'_>) {
-    let Some(mut tls) = item.section(server.title_below("tls")) else { return };
-    for (key, what) in [("cert", "the certificate chain"), ("key", "its private key")] {
-        let help = format!("write the path of the PEM file with {what}");
-        tls.need(key, &help).and_then(|item| item.filled());
-    }
-    tls.get("client_ca").and_then(|item| item.filled());
-    tls.finish();
 }
 
 /// Reads the keys of one table.
@@ -88,19 +74,6 @@ pub(super) fn enforcement(app: &mut Section<'_>) {
     section.get("url").and_then(|item| url(&item));
     refuse(section.file, &section.span, &section.title);
     section.finish();
-}
-
-/// Reads the keys of an authenticator with `type = "mtls"`.
-pub(super) fn mtls(section: &mut Section<'_>) {
-    section
-        .need("san", "write san = \"uri\", \"dns\" or \"cn\"")
-        .and_then(|item| item.word(&[("uri", ()), ("dns", ()), ("cn", ())]));
-    for mut subject in section.sections("subjects") {
-        for key in ["name", "subject"] {
-            subject.need(key, "write { name = \"…\", subject = \"…\" }").and_then(|item| item.filled());
-        }
-        subject.finish();
-    }
 }
 
 fn secret(section: &mut Section<'_>, key: &'static str, needed: bool, vault: &mut Vault) {

@@ -21,6 +21,7 @@ mod key_set;
 mod keys;
 mod later;
 mod limits;
+mod mtls;
 mod peer;
 mod policy;
 mod reader;
@@ -28,9 +29,9 @@ mod report;
 mod rules;
 mod secret;
 mod signer;
+mod tls;
 mod value;
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use toml::Spanned;
@@ -42,7 +43,8 @@ pub use demo_token::NoToken;
 pub use keys::keys;
 pub use limits::Limits;
 pub use report::{Problem, Report, Severity};
-pub use signer::{AuditTo, Cors, Listen, Server, Shutdown};
+pub use signer::{Admin, AuditTo, Cors, Listen, Server, Shutdown};
+pub use tls::Tls;
 pub use value::duration;
 
 use crate::authn::Authenticators;
@@ -70,8 +72,8 @@ pub struct Settings {
     pub engine: Engine,
     /// The listener for callers.
     pub server: Server,
-    /// Where probes and metrics are served.
-    pub admin: SocketAddr,
+    /// The listener for probes.
+    pub admin: Admin,
     /// What keeps abuse cheap.
     pub limits: Limits,
     /// Where the audit log goes.
@@ -153,7 +155,7 @@ fn settings(
     let ladder = policy_root.as_mut().map(policy::ladder).unwrap_or_default();
     let mut apps = apps::apps(&mut root, &mut vault);
     let leancloud = apps.leancloud();
-    let (server, admin, places) = signer::listeners(&mut root, dir, &leancloud);
+    let (server, admin, place) = signer::listeners(&mut root, dir, &leancloud);
     let keys = std::mem::take(&mut apps.keys);
     let context = authenticators::Context {
         apps: &apps.names,
@@ -161,6 +163,7 @@ fn settings(
         ready: &apps.ready,
         ladder: &ladder,
         unix: matches!(server.listen, Listen::Unix { .. }),
+        client_ca: tls::client_ca(&mut root),
         vault: &mut vault,
     };
     let callers = authenticators::authenticators(&mut root, keys, context);
@@ -168,7 +171,8 @@ fn settings(
     let audit = signer::audit(&mut root, dir, policy_root.as_ref().map(|root| root.file.name.as_str()));
     let shutdown = signer::shutdown(&mut root);
     later::sections(&mut root, &mut vault);
-    demo::guard(root.file, &vault, &callers, &server.listen, &places);
+    demo::guard(root.file, &vault, &callers, &server.listen, &place);
+    demo::playground(&mut root, &callers);
     root.finish();
 
     let known = Names { ladder: &ladder, apps: &apps.names, authenticators: &callers.names };

@@ -26,7 +26,8 @@ pub(super) fn peer(section: &mut Section<'_>, common: Option<Common>, unix: bool
     })
 }
 
-fn subject(item: &Item<'_>) -> Option<String> {
+/// What callers are called who don't bring a name of their own.
+pub(super) fn subject(item: &Item<'_>) -> Option<String> {
     const HELP: &str = "write what rules and logs are to call these callers";
     let text = item.text()?;
     if let Err(flaw) = check_identifier(text, 255) {

@@ -3,6 +3,7 @@
 //! Nothing that stands where a secret is due is ever repeated, as it may be one: not its line, and of a reference that doesn't look like
 //! the name of a variable or file not even the name.
 
+use std::fs::Metadata;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -150,11 +151,18 @@ fn file(item: &Item<'_>, name: &str, path: &Path) -> Option<Vec<u8>> {
     if bytes.is_empty() {
         return refuse(item, &needs("which is empty"), "write the secret into it");
     }
-    if meta.permissions().mode() & 0o004 != 0 && !demo::is_secret(&bytes) {
-        let message = format!("`{}` {}", item.name, needs("which everyone on this machine can read"));
-        item.file.warning(&item.key, message, "take that right away: chmod o-r");
+    if !demo::is_secret(&bytes) {
+        warn_if_readable(item, &shown, &meta);
     }
     Some(bytes)
+}
+
+/// Warns of a secret's file, `shown` by this name, that everyone can read.
+pub(super) fn warn_if_readable(item: &Item<'_>, shown: &str, meta: &Metadata) {
+    if meta.permissions().mode() & 0o004 != 0 {
+        let message = format!("`{}` needs the file {shown}, which everyone on this machine can read", item.name);
+        item.file.warning(&item.key, message, "take that right away: chmod o-r");
+    }
 }
 
 fn unreadable<T>(item: &Item<'_>, flaw: &str) -> Option<T> {

@@ -11,12 +11,15 @@ use toml::de::DeValue;
 use super::file::{Span, THE_FILE};
 use super::later;
 use super::reader::{Item, Section, quoted};
+use super::tls::{self, Tls};
 
 /// What the listener for callers does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Server {
     /// Where it listens.
     pub listen: Listen,
+    /// What it speaks TLS with, if it does.
+    pub tls: Option<Tls>,
     /// The longest body it takes, in bytes.
     pub body_limit: usize,
     /// How long a body may take to arrive, and the header of a connection's first request.
@@ -25,6 +28,15 @@ pub struct Server {
     pub cors: Option<Cors>,
     /// Whether the demonstration's playground is served.
     pub playground: bool,
+}
+
+/// What the listener for probes does.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// What it speaks TLS with, if it does.
+    pub tls: Option<Tls>,
 }
 
 /// Where callers are served.
@@ -77,31 +89,25 @@ pub struct Shutdown {
     pub grace: Duration,
 }
 
-/// Where in the file stands what only some configurations may have.
-pub(super) struct Places {
-    /// The callers' address.
-    pub(super) listen: Span,
-    /// The playground, where it is turned on.
-    pub(super) playground: Option<Span>,
-}
-
-/// Reads `[server]` and `[admin]`.
-pub(super) fn listeners(root: &mut Section<'_>, dir: &Path, leancloud: &[String]) -> (Server, SocketAddr, Places) {
-    let (server, places) = server(root, dir, leancloud);
+/// Reads `[server]` and `[admin]`; also tells where the callers' address stands.
+pub(super) fn listeners(root: &mut Section<'_>, dir: &Path, leancloud: &[String]) -> (Server, Admin, Span) {
+    let (server, listen) = server(root, dir, leancloud);
     let mut place = root.span.clone();
-    let mut admin = SocketAddr::from(([127, 0, 0, 1], 7481));
+    let mut admin = Admin { listen: SocketAddr::from(([127, 0, 0, 1], 7481)), tls: None };
     if let Some(mut section) = root.section("admin") {
         if let Some(item) = section.get("listen") {
-            admin = address(&item).unwrap_or(admin);
+            admin.listen = address(&item).unwrap_or(admin.listen);
             place = item.span.clone();
         }
+        admin.tls = tls::tls(&mut section, dir, false);
         section.finish();
     }
-    if matches!(server.listen, Listen::Tcp(address) if clash(address, admin)) {
-        let at = if place == THE_FILE { places.listen.clone() } else { place };
-        root.file.mistake(&at, format!("callers and probes can't share {admin}"), "give [admin] a `listen` of its own");
+    if matches!(server.listen, Listen::Tcp(address) if clash(address, admin.listen)) {
+        let at = if place == THE_FILE { listen.clone() } else { place };
+        let message = format!("callers and probes can't share {}", admin.listen);
+        root.file.mistake(&at, message, "give [admin] a `listen` of its own");
     }
-    (server, admin, places)
+    (server, admin, listen)
 }
 
 /// Whether two listeners can't both have their address.
@@ -109,33 +115,36 @@ fn clash(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
 }
 
-fn server(root: &mut Section<'_>, dir: &Path, leancloud: &[String]) -> (Server, Places) {
+fn server(root: &mut Section<'_>, dir: &Path, leancloud: &[String]) -> (Server, Span) {
     let mut server = Server {
         listen: Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 7480))),
+        tls: None,
         body_limit: 64 << 10,
         request_timeout: Duration::from_secs(5),
         cors: None,
         playground: false,
     };
-    let mut places = Places { listen: root.span.clone(), playground: None };
-    let Some(mut section) = root.section("server") else { return (server, places) };
-    places.listen = section.span.clone();
+    let Some(mut section) = root.section("server") else { return (server, root.span.clone()) };
+    let mut place = section.span.clone();
     if let Some(item) = section.get("listen") {
         server.listen = listen(&item, dir).unwrap_or(server.listen);
-        places.listen = item.span.clone();
+        place = item.span.clone();
     }
     socket_mode(&mut section, &mut server.listen);
+    server.tls = tls::tls(&mut section, dir, true);
+    if let (Some(item), Listen::Unix { .. }) = (section.get("tls"), &server.listen) {
+        let message = "`tls` is for addresses: nothing on a Unix socket is encrypted";
+        item.file.mistake(&item.key, message, "leave it out, or listen on an address");
+    }
     let limit = section.get("body_limit").and_then(|item| item.size(1 << 10..=1 << 20));
     server.body_limit = limit.unwrap_or(server.body_limit);
     let timeout = section.get("request_timeout").and_then(|item| item.duration("100ms", "5m"));
     server.request_timeout = timeout.unwrap_or(server.request_timeout);
     server.cors = section.section("cors").and_then(cors);
-    let playground = section.get("playground").filter(|item| item.boolean() == Some(true));
-    server.playground = playground.is_some();
-    places.playground = playground.map(|item| item.key);
+    server.playground = section.get("playground").and_then(|item| item.boolean()).unwrap_or(false);
     later::server(&mut section, leancloud);
     section.finish();
-    (server, places)
+    (server, place)
 }
 
 fn cors(mut section: Section<'_>) -> Option<Cors> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hyper::body::Incoming;
 use hyper::{Method, Request};
 
-use super::{Answer, Code, Exchange, Failure, accept, body, cross_site, guard, params, record, render};
+use super::{Answer, Code, Exchange, Failure, accept, body, certificate, cross_site, guard, params, record, render};
 use crate::authn::{Presented, Refusal, Unidentified};
 use crate::engine::Refused;
 use crate::model::Caller;
@@ -75,7 +75,8 @@ pub(super) async fn authenticate(
     request: &Request<Incoming>,
 ) -> Result<Arc<Caller>, Failure> {
     let cross_site = cross_site::is(exchange, request);
-    let presented = Presented { headers: request.headers(), peer: exchange.peer, cross_site };
+    let certificate = certificate::shown(exchange);
+    let presented = Presented { headers: request.headers(), peer: exchange.peer, certificate, cross_site };
     let refusal = match identify(exchange, &presented, route.app.name()).await {
         Ok(caller) => return Ok(caller),
         Err(refusal) => refusal,

@@ -11,15 +11,29 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Whether a page of another site, whose origin is not listed, made the browser send it. Requests that no browser sends are not.
 pub(super) fn is<B>(exchange: &Exchange<'_>, request: &Request<B>) -> bool {
     let listed = exchange.settings.server.cors.as_ref().map_or(&[][..], |cors| &cors.origins);
-    is_from(request.headers(), request.uri(), listed)
+    is_from(request.headers(), Own::of(exchange, request), listed)
 }
 
 /// Whether a page of any other origin than our own, listed or not, made the browser send it.
-pub(super) fn is_foreign<B>(request: &Request<B>) -> bool {
-    is_from(request.headers(), request.uri(), &[])
+pub(super) fn is_foreign<B>(exchange: &Exchange<'_>, request: &Request<B>) -> bool {
+    is_from(request.headers(), Own::of(exchange, request), &[])
 }
 
-fn is_from(headers: &HeaderMap, uri: &Uri, listed: &[String]) -> bool {
+/// Where the request was sent to, besides its `Host`.
+#[derive(Clone, Copy)]
+struct Own<'a> {
+    uri: &'a Uri,
+    /// Whether it came here by HTTPS. Otherwise something in front may have ended TLS.
+    is_https: bool,
+}
+
+impl<'a> Own<'a> {
+    fn of<B>(exchange: &Exchange<'_>, request: &'a Request<B>) -> Own<'a> {
+        Own { uri: request.uri(), is_https: exchange.peer.tls.is_some() }
+    }
+}
+
+fn is_from(headers: &HeaderMap, own: Own<'_>, listed: &[String]) -> bool {
     let mut origins = headers.get_all(ORIGIN).iter();
     let origin = match (origins.next(), origins.next()) {
         (_, Some(_)) => return true,
@@ -29,16 +43,18 @@ fn is_from(headers: &HeaderMap, uri: &Uri, listed: &[String]) -> bool {
         return false;
     }
     let near = |site: &HeaderValue| site == "same-origin" || site == "none";
-    origin.is_some_and(|origin| !is_own(origin, headers, uri)) || !headers.get_all(SEC_FETCH_SITE).iter().all(near)
+    origin.is_some_and(|origin| !own.is(origin, headers)) || !headers.get_all(SEC_FETCH_SITE).iter().all(near)
 }
 
-/// Whether this is the origin that the request itself was sent to. Its scheme isn't known behind whatever ends TLS.
-fn is_own(origin: &HeaderValue, headers: &HeaderMap, uri: &Uri) -> bool {
-    let origin = origin.as_bytes();
-    let authority = [&b"https://"[..], b"http://"].into_iter().find_map(|scheme| origin.strip_prefix(scheme));
-    let host = headers.get(HOST).map(HeaderValue::as_bytes);
-    let host = host.or_else(|| uri.authority().map(|authority| authority.as_str().as_bytes()));
-    authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
+impl Own<'_> {
+    /// Whether this is the origin that the request itself was sent to.
+    fn is(self, origin: &HeaderValue, headers: &HeaderMap) -> bool {
+        let schemes = if self.is_https { &["https://"][..] } else { &["https://", "http://"] };
+        let authority = schemes.iter().find_map(|scheme| origin.as_bytes().strip_prefix(scheme.as_bytes()));
+        let host = headers.get(HOST).map(HeaderValue::as_bytes);
+        let host = host.or_else(|| self.uri.authority().map(|authority| authority.as_str().as_bytes()));
+        authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
+    }
 }
 
 #[cfg(test)]
@@ -48,11 +64,15 @@ mod tests {
     use super::*;
 
     fn is_cross(lines: &[(HeaderName, &str)]) -> bool {
+        is_cross_at(false, lines)
+    }
+
+    fn is_cross_at(is_https: bool, lines: &[(HeaderName, &str)]) -> bool {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(name, value.parse().unwrap());
         }
-        is_from(&headers, &Uri::from_static("/"), &["https://app.example.com".to_owned()])
+        is_from(&headers, Own { uri: &Uri::from_static("/"), is_https }, &["https://app.example.com".to_owned()])
     }
 
     const OWN: (HeaderName, &str) = (HOST, "signer.example.com");
@@ -76,6 +96,12 @@ mod tests {
         }
         assert!(!is_cross(&[OWN, (ORIGIN, "https://app.example.com"), (SEC_FETCH_SITE, "cross-site")]));
         assert!(!is_cross(&[OWN, (SEC_FETCH_SITE, "none")]));
+    }
+
+    #[test]
+    fn with_tls_a_page_without_it_is_another_site() {
+        assert!(!is_cross_at(true, &[OWN, (ORIGIN, "https://signer.example.com")]));
+        assert!(is_cross_at(true, &[OWN, (ORIGIN, "http://signer.example.com")]));
     }
 
     #[test]

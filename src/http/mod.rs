@@ -5,6 +5,7 @@ mod address;
 mod answer;
 mod body;
 mod catch;
+mod certificate;
 mod cors;
 mod cross_site;
 mod failure;

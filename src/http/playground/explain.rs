@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::super::answer::{self, Route};
 use super::super::{Exchange, Failure};
 use super::{fields, read, signed};
+use crate::model::Caller;
 use crate::vendor::{self, Params};
 
 /// What the page sent, and what it got.
@@ -34,6 +35,6 @@ pub(super) async fn explain(
     let signed = asked.answer.and_then(|answer| signed::of(route.app, &ask, &answer));
     let engine = &exchange.settings.engine;
     let steps = engine.explain(&ask, &caller, exchange.now);
-    let decided = engine.decide(ask, caller, exchange.now);
+    let decided = engine.decide(ask, Caller::clone(&caller), exchange.now);
     Ok(json!({ "decided": decided.json(&steps), "signed": signed }))
 }

@@ -40,7 +40,7 @@ pub(super) async fn answer(
     if let Some(asset) = assets::at(&below) {
         return only(request, "GET, HEAD").map(|()| asset);
     }
-    same_origin(request)?;
+    same_origin(exchange, request)?;
     match below.as_str() {
         "/world" => only(request, "GET, HEAD").map(|()| json(&world::of(exchange.settings, demo))),
         "/token" => {
@@ -66,8 +66,8 @@ fn only<B>(request: &Request<B>, methods: &'static str) -> Result<(), Failure> {
 }
 
 /// Refuses what another page than our own made the browser send, be its origin listed or not.
-fn same_origin<B>(request: &Request<B>) -> Result<(), Failure> {
-    if !cross_site::is_foreign(request) {
+fn same_origin<B>(exchange: &Exchange<'_>, request: &Request<B>) -> Result<(), Failure> {
+    if !cross_site::is_foreign(exchange, request) {
         return Ok(());
     }
     Err(Failure::plain(Code::Denied, "The playground is for its own page."))

@@ -1,8 +1,12 @@
 //! A tiny HTTP/1.1 client, for asking this machine's own server.
 
+mod tls;
+
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
+
+pub use tls::Trust;
 
 /// How much of an answer is read, in bytes.
 const LONGEST: usize = 64 << 10;
@@ -16,12 +20,12 @@ pub struct Answer {
     pub body: String,
 }
 
-/// Gets `path` from `address`. All of it may take up to `patience`.
+/// Gets `path` from `address`, over TLS where it is said whom to `trust`. All of it may take up to `patience`.
 ///
 /// # Errors
 /// If nobody answers, not in time, or not in HTTP.
-pub fn get(address: SocketAddr, path: &str, patience: Duration) -> io::Result<Answer> {
-    let answer = exchange(address, path, Instant::now() + patience).map_err(|error| match error.kind() {
+pub fn get(address: SocketAddr, trust: Option<&Trust>, path: &str, patience: Duration) -> io::Result<Answer> {
+    let answer = exchange(address, trust, path, Instant::now() + patience).map_err(|error| match error.kind() {
         ErrorKind::TimedOut | ErrorKind::WouldBlock => {
             io::Error::new(ErrorKind::TimedOut, format!("no answer within {} s", patience.as_secs_f32()))
         }
@@ -30,14 +34,21 @@ pub fn get(address: SocketAddr, path: &str, patience: Duration) -> io::Result<An
     parse(&String::from_utf8_lossy(&answer)).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "not an HTTP answer"))
 }
 
+fn exchange(address: SocketAddr, trust: Option<&Trust>, path: &str, deadline: Instant) -> io::Result<Vec<u8>> {
+    let stream = Timed { stream: TcpStream::connect_timeout(&address, left(deadline)?)?, deadline };
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    match trust {
+        Some(trust) => ask(trust.secure(stream, address.ip())?, &request),
+        None => ask(stream, &request),
+    }
+}
+
 /// Asks, and reads what comes until the end.
-fn exchange(address: SocketAddr, path: &str, deadline: Instant) -> io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect_timeout(&address, left(deadline)?)?;
-    stream.set_write_timeout(Some(left(deadline)?))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
+fn ask(mut stream: impl Read + Write, request: &str) -> io::Result<Vec<u8>> {
+    stream.write_all(request.as_bytes())?;
+    stream.flush()?;
     let (mut answer, mut chunk) = (Vec::new(), [0; 4096]);
     while answer.len() < LONGEST {
-        stream.set_read_timeout(Some(left(deadline)?))?;
         match stream.read(&mut chunk) {
             Ok(0) => break,
             Ok(count) => answer.extend_from_slice(&chunk[..count]),
@@ -46,6 +57,30 @@ fn exchange(address: SocketAddr, path: &str, deadline: Instant) -> io::Result<Ve
         }
     }
     Ok(answer)
+}
+
+/// A stream that fails once the time is up.
+struct Timed {
+    stream: TcpStream,
+    deadline: Instant,
+}
+
+impl Read for Timed {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(left(self.deadline)?))?;
+        self.stream.read(to)
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(Some(left(self.deadline)?))?;
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
 }
 
 /// How long there is until the deadline: never nothing, which would mean for ever.
@@ -80,7 +115,7 @@ mod tests {
                 thread::sleep(Duration::from_millis(10));
             }
         });
-        let error = get(address, "/", Duration::from_millis(500)).unwrap_err();
+        let error = get(address, None, "/", Duration::from_millis(500)).unwrap_err();
         assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::TimedOut, "no answer within 0.5 s"));
         dripping.join().unwrap();
     }

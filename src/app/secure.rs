@@ -1,0 +1,43 @@
+//! How a connection with TLS begins.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::authn::{self, Certificate, Peer};
+use crate::config::Tls;
+
+/// Shakes hands with a client, if it does its part within `patience` and `stop` doesn't change, and finds out what certificate it has.
+pub(super) async fn shake_hands(
+    stream: TcpStream,
+    peer: Peer,
+    tls: &Tls,
+    stop: &mut watch::Receiver<()>,
+    patience: Duration,
+) -> Option<(TlsStream<TcpStream>, Peer)> {
+    let accepting = timeout(patience, TlsAcceptor::from(Arc::clone(&tls.server)).accept(stream));
+    let accepted = tokio::select! {
+        accepted = accepting => accepted.unwrap_or_else(|late| Err(late.into())),
+        _ = stop.changed() => return None,
+    };
+    match accepted {
+        Ok(stream) => {
+            let tls = authn::Tls { certificate: certificate(&stream, tls) };
+            Some((stream, Peer { tls: Some(tls), ..peer }))
+        }
+        Err(error) => {
+            tracing::debug!("a client and TLS: {error}");
+            None
+        }
+    }
+}
+
+fn certificate(stream: &TlsStream<TcpStream>, tls: &Tls) -> Option<Certificate> {
+    let chain = stream.get_ref().1.peer_certificates()?;
+    Some(Certificate::new(chain.iter().map(|der| der.to_vec()).collect(), tls.authorities()))
+}

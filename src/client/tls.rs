@@ -1,0 +1,100 @@
+//! TLS for the client.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme, StreamOwned,
+};
+
+/// Which server is spoken to.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    verifier: Arc<dyn ServerCertVerifier>,
+    name: Option<ServerName<'static>>,
+}
+
+impl Trust {
+    /// One with a certificate by one of the authorities in this PEM file, for this name or, without one, for its address.
+    ///
+    /// # Errors
+    /// If there are no authorities in it, or that is no name.
+    pub fn authorities(pem: &[u8], name: Option<&str>) -> Result<Trust, String> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).filter_map(Result::ok));
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+        let verifier = verifier.map_err(|_| "it holds no certificates".to_owned())?;
+        let name =
+            name.map(|name| ServerName::try_from(name.to_owned()).map_err(|_| format!("{name} is no host's name")));
+        Ok(Trust { verifier, name: name.transpose()? })
+    }
+
+    /// Whichever answers. Only for asking this machine itself, where nothing secret is sent and nothing learned but whether it is ready.
+    pub fn anyone() -> Trust {
+        Trust { verifier: Arc::new(Anyone(provider())), name: None }
+    }
+
+    /// Speaks TLS on a stream that leads to this address.
+    pub(super) fn secure<S: Read + Write>(
+        &self,
+        stream: S,
+        address: IpAddr,
+    ) -> io::Result<StreamOwned<ClientConnection, S>> {
+        let invalid = |error: Error| io::Error::new(ErrorKind::InvalidInput, error);
+        let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+        let builder =
+            builder.map_err(invalid)?.dangerous().with_custom_certificate_verifier(Arc::clone(&self.verifier));
+        let config = Arc::new(builder.with_no_client_auth());
+        let name = self.name.clone().unwrap_or_else(|| ServerName::from(address));
+        Ok(StreamOwned::new(ClientConnection::new(config, name).map_err(invalid)?, stream))
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+/// Takes any certificate whose key the server holds.
+#[derive(Debug)]
+struct Anyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,77 @@
+//! `[[authenticators]]` with `type = "mtls"`.
+
+use super::authenticators::Context;
+use super::peer;
+use super::reader::{Item, Section, quoted};
+use crate::authn::{Common, Mtls, San, Subject};
+use crate::model::{Ladder, Role};
+
+/// Reads all but the keys that every authenticator has.
+pub(super) fn mtls(section: &mut Section<'_>, common: Option<Common>, context: &Context<'_>) -> Option<Mtls> {
+    if context.client_ca.is_none() {
+        let message = "nobody can be such a caller: [server] takes no client certificates";
+        let help = "write tls = { cert = \"tls.crt\", key = \"tls.key\", client_ca = \"ca.crt\" } in [server]";
+        section.file.warning(&section.span, message, help);
+    }
+    let san = section.need("san", "write san = \"uri\", \"dns\" or \"cn\"");
+    let san = san.and_then(|item| item.word(&[("uri", San::Uri), ("dns", San::Dns), ("cn", San::Cn)]));
+    let help = "list them: subjects = [{ name = \"spiffe://example.com/orders\", subject = \"orders\" }]";
+    let items = section.need("subjects", help).and_then(|item| item.list())?;
+    let mut names = Vec::new();
+    let subjects: Vec<_> = items.iter().map(|item| subject(item, san, context.ladder, &mut names)).collect();
+    Some(Mtls { common: common?, san: san?, subjects: subjects.into_iter().collect::<Option<_>>()? })
+}
+
+fn subject<'a>(item: &Item<'a>, san: Option<San>, ladder: &Ladder, names: &mut Vec<&'a str>) -> Option<Subject> {
+    let mut section = item.section("a certificate's subject".to_owned())?;
+    let help = "write { name = \"…\", subject = \"…\" }";
+    let name = section.need("name", help).and_then(|item| name(&item, san, names));
+    let subject = section.need("subject", help).and_then(|item| peer::subject(&item));
+    let roles = section.get("roles").map(|item| role(&item, ladder));
+    section.finish();
+    Some(Subject { name: name?, subject: subject?, role: roles.map_or(Some(None), |role| role.map(Some))? })
+}
+
+/// A name as certificates have it.
+fn name<'a>(item: &Item<'a>, san: Option<San>, names: &mut Vec<&'a str>) -> Option<String> {
+    let name = item.filled()?;
+    if name.contains('*') {
+        return item.refuse("must name one caller in full, without a `*`", "list each name of its own");
+    }
+    match san {
+        Some(San::Uri) if !is_uri(name) => {
+            return item
+                .refuse("is no URI", "write it as it stands in the certificate: \"spiffe://example.com/orders\"");
+        }
+        Some(San::Dns) if !is_dns_name(name) => {
+            return item.refuse("is no DNS name in small letters", "write it as in \"orders.example.com\"");
+        }
+        _ => {}
+    }
+    if names.contains(&name) {
+        return item.refuse(format!("is {} for another subject too", quoted(name)), "list each name once");
+    }
+    names.push(name);
+    Some(name.to_owned())
+}
+
+/// A scheme and something behind it (RFC 3986, section 3).
+fn is_uri(name: &str) -> bool {
+    let Some((scheme, rest)) = name.split_once(':') else { return false };
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.bytes().all(legal)
+        && !rest.is_empty()
+        && rest.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn is_dns_name(name: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+    name.len() <= 253 && name.split('.').all(|label| (1..=63).contains(&label.len()) && label.bytes().all(legal))
+}
+
+/// The strongest of the roles: at one scope no other counts.
+fn role(item: &Item<'_>, ladder: &Ladder) -> Option<Role> {
+    let words = item.names("one of the policy's roles", ladder.words())?;
+    words.iter().filter_map(|word| ladder.role(word)).max()
+}

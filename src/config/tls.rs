@@ -1,0 +1,194 @@
+//! `tls` of `[server]` and `[admin]`: the certificate that is shown, its key, and whose certificates callers may show.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::endpoint;
+use super::file::Span;
+use super::reader::{Item, Section, quoted};
+use super::secret::warn_if_readable;
+use crate::authn::{Certificate, validity};
+use crate::model::Millis;
+use crate::{clock, crypto};
+
+/// What a listener speaks TLS with. Connections that are being made take it from the settings in force, so that it can be replaced.
+#[derive(Clone)]
+pub struct Tls {
+    /// What a connection is made with: TLS 1.2 or 1.3, and in it HTTP/1.1 or HTTP/2. Sessions are resumed only under the very same.
+    pub server: Arc<ServerConfig>,
+    clients: Option<Clients>,
+}
+
+/// Whose certificates callers may show.
+#[derive(Clone)]
+struct Clients {
+    verifier: Arc<dyn ClientCertVerifier>,
+    mark: [u8; 32],
+}
+
+impl Tls {
+    /// Marks the authorities that vouch for callers. Others have another mark.
+    pub fn authorities(&self) -> [u8; 32] {
+        self.clients.as_ref().map_or([0; 32], |clients| clients.mark)
+    }
+
+    /// Whether a certificate that was good when its connection began still is: the authorities are the same and it has not expired, or
+    /// else those that there are now vouch for it, too.
+    pub fn vouches_for(&self, certificate: &Certificate, now: Millis) -> bool {
+        let Some(clients) = &self.clients else { return false };
+        let is_same = certificate.authorities == clients.mark && now <= certificate.until;
+        is_same || clients.verify(&certificate.chain, now)
+    }
+}
+
+impl Clients {
+    fn verify(&self, chain: &[Vec<u8>], now: Millis) -> bool {
+        let mut chain = chain.iter().map(|der| CertificateDer::from_slice(der));
+        let Some(first) = chain.next() else { return false };
+        let now = UnixTime::since_unix_epoch(Duration::from_millis(now.0));
+        self.verifier.verify_client_cert(&first, &chain.collect::<Vec<_>>(), now).is_ok()
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("clients", &self.clients.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// Reads `tls`. Only callers may show certificates: `for_callers`.
+pub(super) fn tls(listener: &mut Section<'_>, dir: &Path, for_callers: bool) -> Option<Tls> {
+    let mut section = listener.section("tls")?;
+    let chain = section.need("cert", "write the path of the PEM file with the certificate chain");
+    let chain = chain.and_then(|item| certificates(&item, dir));
+    let key = section.need("key", "write the path of the PEM file with the certificate's private key");
+    let certified = key.and_then(|item| certified(&item, dir, chain));
+    let authorities = if for_callers { section.get("client_ca") } else { None };
+    let clients = authorities.as_ref().map(|item| clients(item, dir));
+    section.finish();
+    let clients = clients.map_or(Some(None), |clients| clients.map(Some))?;
+    server(certified?, clients.as_ref()).map(|server| Tls { server: Arc::new(server), clients })
+}
+
+/// Where the file says whose certificates callers may show, if it does.
+pub(super) fn client_ca(root: &mut Section<'_>) -> Option<Span> {
+    let server = root.get("server")?.value.as_table()?;
+    let tls = server.get("tls")?.get_ref().as_table()?;
+    tls.get_key_value("client_ca").map(|(key, _)| key.span())
+}
+
+fn server(certified: CertifiedKey, clients: Option<&Clients>) -> Option<ServerConfig> {
+    let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().ok()?;
+    let builder = match clients {
+        Some(clients) => builder.with_client_cert_verifier(Arc::clone(&clients.verifier)),
+        None => builder.with_no_client_auth(),
+    };
+    let mut server = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Some(server)
+}
+
+/// The certificate chain, the listener's own first.
+fn certificates(item: &Item<'_>, dir: &Path) -> Option<Vec<CertificateDer<'static>>> {
+    let (name, bytes) = endpoint::read(item, dir)?;
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&bytes).filter_map(Result::ok).collect();
+    let flaw = |flaw: &str| format!("names {}, {flaw}", quoted(name));
+    let help =
+        "name a PEM file with the certificate and those that lead from it to its authority, each as `CERTIFICATE`";
+    let Some(first) = chain.first() else { return item.refuse(flaw("which holds no certificates"), help) };
+    let Some(times) = validity(first) else {
+        return item.refuse(flaw("whose first certificate can't be read"), help);
+    };
+    warn_of_time(item, name, times);
+    Some(chain)
+}
+
+/// An expired certificate is no reason not to start: some clients may not care, and none is helped by a server that isn't there.
+fn warn_of_time(item: &Item<'_>, name: &str, (begin, end): (Millis, Millis)) {
+    let now = clock::now();
+    let flaw = if now > end {
+        format!("expired at {end}")
+    } else if now < begin {
+        format!("is not valid before {begin}")
+    } else {
+        return;
+    };
+    let message = format!("the certificate in {} {flaw}: clients will not accept it", quoted(name));
+    item.file.warning(&item.span, message, "replace that file");
+}
+
+/// The chain with its key.
+fn certified(item: &Item<'_>, dir: &Path, chain: Option<Vec<CertificateDer<'static>>>) -> Option<CertifiedKey> {
+    let (name, key) = private_key(item, dir)?;
+    let flaw = match CertifiedKey::from_der(chain?, key, &provider()) {
+        Ok(certified) => return Some(certified),
+        Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+            "which is not the key of the certificate in `cert`"
+        }
+        Err(Error::InvalidCertificate(_)) => {
+            "whose certificate in `cert` can't be used: it must be an X.509 one of version 3"
+        }
+        Err(_) => "whose key can't be used: take RSA of at least 2048 bits, P-256, P-384, P-521 or Ed25519",
+    };
+    item.refuse(format!("names {}, {flaw}", quoted(name)), "replace one of the two files")
+}
+
+/// The one private key in a PEM file.
+fn private_key<'a>(item: &Item<'a>, dir: &Path) -> Option<(&'a str, PrivateKeyDer<'static>)> {
+    if item.text()?.contains("-----BEGIN") {
+        item.file.hide_if_guarded(&item.span);
+        let message = format!("the secret `{}` must not stand in the file itself", item.name);
+        item.file.mistake(&item.key, message, "write the path of the PEM file that holds it");
+        return None;
+    }
+    let (name, bytes) = endpoint::read(item, dir)?;
+    let bytes = Zeroizing::new(bytes);
+    let help = "name a PEM file with one unencrypted `PRIVATE KEY`";
+    let refuse = |flaw: &str| item.refuse(format!("names {}, {flaw}", quoted(name)), help);
+    if bytes.windows(ENCRYPTED.len()).any(|part| part == ENCRYPTED) {
+        return refuse("whose key is encrypted");
+    }
+    let mut keys: Vec<PrivateKeyDer<'_>> = PrivateKeyDer::pem_slice_iter(&bytes).filter_map(Result::ok).collect();
+    match (keys.pop(), keys.pop()) {
+        (None, _) => refuse("which holds no private key"),
+        (Some(mut one), Some(mut other)) => {
+            one.zeroize();
+            other.zeroize();
+            refuse("which holds more than one private key")
+        }
+        (Some(key), None) => {
+            if let Ok(meta) = std::fs::metadata(dir.join(name)) {
+                warn_if_readable(item, &quoted(name), &meta);
+            }
+            Some((name, key))
+        }
+    }
+}
+
+/// What stands in a PEM file only if a key in it is encrypted (RFC 1421, section 4.6.1.1; RFC 7468, section 11).
+const ENCRYPTED: &[u8] = b"ENCRYPTED";
+
+/// Whose certificates callers may show. None has to be shown: callers may have other credentials.
+fn clients(item: &Item<'_>, dir: &Path) -> Option<Clients> {
+    let authorities = endpoint::certificates(item, dir, "callers'")?;
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(authorities.iter().map(|der| CertificateDer::from_slice(der)));
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).allow_unauthenticated();
+    let hashes: Vec<u8> = authorities.iter().flat_map(|der| crypto::sha256(der)).collect();
+    builder.build().ok().map(|verifier| Clients { verifier, mark: crypto::sha256(&hashes) })
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
