@@ -9,6 +9,7 @@ mod common;
 mod audit;
 mod browsers;
 mod limits;
+mod playground;
 mod routes;
 mod starting;
 mod stopping;
