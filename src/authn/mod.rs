@@ -44,6 +44,7 @@ pub use presented::{Ids, Peer, Presented, Socket, Tls};
 pub use process::Process;
 pub use proxies::{Proxies, Proxy};
 pub use refusal::Refusal;
+pub use roles::strongest;
 
 use crate::model::{Caller, CallerKind, Millis, Pattern, Role};
 use jwt::Verified;
@@ -206,16 +207,6 @@ impl Authenticator {
             Authenticator::Forwarded(forwarded) => &forwarded.subject_prefix,
             Authenticator::Introspection(introspection) => &introspection.subject_prefix,
             Authenticator::ApiKey(_) | Authenticator::Mtls(_) | Authenticator::Process(_) => "",
-        }
-    }
-
-    /// What this subject is, if the configuration gives it to one of its callers by name.
-    fn reserves(&self, subject: &str) -> Option<&'static str> {
-        match self {
-            Authenticator::ApiKey(api_key) => api_key.has(subject).then_some("the id of an API key"),
-            Authenticator::Mtls(mtls) => mtls.has(subject).then_some("that of a client certificate"),
-            Authenticator::Process(process) => process.may_be(subject).then_some("that of a process on this machine"),
-            Authenticator::Jwt(_) | Authenticator::Forwarded(_) | Authenticator::Introspection(_) => None,
         }
     }
 }

@@ -242,7 +242,7 @@ pub(super) fn audit(root: &mut Section<'_>, dir: &Path, policy: Option<&str>) ->
 
 /// The files that a value names, however deep, in secrets and keys.
 fn files<'a>(item: &Item<'a>) -> Vec<&'a str> {
-    const KEYS: [&str; 5] = ["file", "public_key", "cert", "key", "client_ca"];
+    const KEYS: [&str; 6] = ["file", "public_key", "ca", "cert", "key", "client_ca"];
     match item.value {
         DeValue::String(name) if KEYS.contains(&item.name) => vec![name],
         DeValue::Array(_) => item.elements("").iter().flatten().flat_map(files).collect(),

@@ -12,7 +12,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::endpoint;
 use super::file::Span;
@@ -102,10 +102,12 @@ fn server(certified: CertifiedKey, clients: Option<&Clients>) -> Option<ServerCo
 /// The certificate chain, the listener's own first.
 fn certificates(item: &Item<'_>, dir: &Path) -> Option<Vec<CertificateDer<'static>>> {
     let (name, bytes) = endpoint::read(item, dir)?;
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(&bytes).filter_map(Result::ok).collect();
     let flaw = |flaw: &str| format!("names {}, {flaw}", quoted(name));
     let help =
         "name a PEM file with the certificate and those that lead from it to its authority, each as `CERTIFICATE`";
+    let Ok(chain) = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>() else {
+        return item.refuse(flaw(BROKEN), help);
+    };
     let Some(first) = chain.first() else { return item.refuse(flaw("which holds no certificates"), help) };
     let Some(times) = validity(first) else {
         return item.refuse(flaw("whose first certificate can't be read"), help);
@@ -144,7 +146,7 @@ fn certified(item: &Item<'_>, dir: &Path, chain: Option<Vec<CertificateDer<'stat
     item.refuse(format!("names {}, {flaw}", quoted(name)), "replace one of the two files")
 }
 
-/// The one private key in a PEM file.
+/// The key that the file holds which is named.
 fn private_key<'a>(item: &Item<'a>, dir: &Path) -> Option<(&'a str, PrivateKeyDer<'static>)> {
     if item.text()?.contains("-----BEGIN") {
         item.file.hide_if_guarded(&item.span);
@@ -153,28 +155,32 @@ fn private_key<'a>(item: &Item<'a>, dir: &Path) -> Option<(&'a str, PrivateKeyDe
         return None;
     }
     let (name, bytes) = endpoint::read(item, dir)?;
-    let bytes = Zeroizing::new(bytes);
-    let help = "name a PEM file with one unencrypted `PRIVATE KEY`";
-    let refuse = |flaw: &str| item.refuse(format!("names {}, {flaw}", quoted(name)), help);
-    if bytes.windows(ENCRYPTED.len()).any(|part| part == ENCRYPTED) {
-        return refuse("whose key is encrypted");
+    if let Ok(meta) = std::fs::metadata(dir.join(name)) {
+        warn_if_readable(item, &quoted(name), &meta);
     }
-    let mut keys: Vec<PrivateKeyDer<'_>> = PrivateKeyDer::pem_slice_iter(&bytes).filter_map(Result::ok).collect();
-    match (keys.pop(), keys.pop()) {
-        (None, _) => refuse("which holds no private key"),
-        (Some(mut one), Some(mut other)) => {
-            one.zeroize();
-            other.zeroize();
-            refuse("which holds more than one private key")
-        }
-        (Some(key), None) => {
-            if let Ok(meta) = std::fs::metadata(dir.join(name)) {
-                warn_if_readable(item, &quoted(name), &meta);
-            }
-            Some((name, key))
+    match one_key(&Zeroizing::new(bytes)) {
+        Ok(key) => Some((name, key)),
+        Err(flaw) => {
+            let help = "name a PEM file with one `PRIVATE KEY` that is not encrypted";
+            item.refuse(format!("names {}, {flaw}", quoted(name)), help)
         }
     }
 }
+
+/// The one private key in a PEM file.
+fn one_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, &'static str> {
+    if pem.windows(ENCRYPTED.len()).any(|part| part == ENCRYPTED) {
+        return Err("whose key is encrypted");
+    }
+    let mut keys = PrivateKeyDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| BROKEN)?;
+    match (keys.pop(), keys.is_empty()) {
+        (None, _) => Err("which holds no private key"),
+        (Some(_), false) => Err("which holds more than one private key"),
+        (Some(key), true) => Ok(key),
+    }
+}
+
+const BROKEN: &str = "which is not PEM, or not all of it";
 
 /// What stands in a PEM file only if a key in it is encrypted (RFC 1421, section 4.6.1.1; RFC 7468, section 11).
 const ENCRYPTED: &[u8] = b"ENCRYPTED";

@@ -27,12 +27,6 @@ struct Own<'a> {
     is_https: bool,
 }
 
-impl<'a> Own<'a> {
-    fn of<B>(exchange: &Exchange<'_>, request: &'a Request<B>) -> Own<'a> {
-        Own { uri: request.uri(), is_https: exchange.peer.tls.is_some() }
-    }
-}
-
 fn is_from(headers: &HeaderMap, own: Own<'_>, listed: &[String]) -> bool {
     let mut origins = headers.get_all(ORIGIN).iter();
     let origin = match (origins.next(), origins.next()) {
@@ -46,7 +40,11 @@ fn is_from(headers: &HeaderMap, own: Own<'_>, listed: &[String]) -> bool {
     origin.is_some_and(|origin| !own.is(origin, headers)) || !headers.get_all(SEC_FETCH_SITE).iter().all(near)
 }
 
-impl Own<'_> {
+impl<'a> Own<'a> {
+    fn of<B>(exchange: &Exchange<'_>, request: &'a Request<B>) -> Own<'a> {
+        Own { uri: request.uri(), is_https: exchange.peer.tls.is_some() }
+    }
+
     /// Whether this is the origin that the request itself was sent to.
     fn is(self, origin: &HeaderValue, headers: &HeaderMap) -> bool {
         let schemes = if self.is_https { &["https://"][..] } else { &["https://", "http://"] };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
+use tokio::sync::Semaphore;
 
 use super::client::{Client, NoClient};
 use super::memory::{Limits, Memory};
@@ -20,12 +21,23 @@ const LONGEST: usize = 64 << 10;
 const MOST: usize = 10_000;
 const HEAVIEST: usize = 64 << 20;
 
+/// How many questions one of those who are asked has to answer at once. Strangers can have any number of them asked; where answers are
+/// slow, each would keep one of the places for requests in progress.
+const AT_ONCE: usize = 256;
+
 /// Those who are asked, and what they said.
 pub(super) struct Sessions {
-    clients: Vec<(Arc<Introspection>, Client)>,
+    asked: Vec<Asked>,
     /// Turns questions, which hold credentials, into keys that tell nothing of them and that nobody can foresee.
     key: HmacSha256,
     answers: Memory<Answer>,
+}
+
+/// One who is asked.
+struct Asked {
+    by: Arc<Introspection>,
+    client: Client,
+    room: Semaphore,
 }
 
 impl Sessions {
@@ -34,9 +46,11 @@ impl Sessions {
         introspections: impl Iterator<Item = &'a Arc<Introspection>>,
         key: &[u8; 32],
     ) -> Result<Sessions, NoClient> {
-        let clients = introspections.map(|one| Ok((Arc::clone(one), Client::new(&one.endpoint)?)));
+        let asked = introspections.map(|one| {
+            Ok(Asked { by: Arc::clone(one), client: Client::new(&one.endpoint)?, room: Semaphore::new(AT_ONCE) })
+        });
         Ok(Sessions {
-            clients: clients.collect::<Result<_, _>>()?,
+            asked: asked.collect::<Result<_, _>>()?,
             key: HmacSha256::new(key),
             answers: Memory::new(Limits { most: MOST, heaviest: HEAVIEST, weigh }),
         })
@@ -69,8 +83,9 @@ impl Sessions {
 
     async fn send(&self, question: &Question) -> Result<Answer, String> {
         let asker = &question.asker;
-        let client = self.clients.iter().find(|(own, _)| Arc::ptr_eq(own, asker)).map(|(_, client)| client);
-        let client = client.ok_or("nobody asks for this authenticator any more")?;
+        let known = self.asked.iter().find(|asked| Arc::ptr_eq(&asked.by, asker));
+        let Asked { client, room, .. } = known.ok_or("nobody asks for this authenticator any more")?;
+        let _place = room.try_acquire().map_err(|_| format!("{AT_ONCE} questions wait for an answer already"))?;
         let request = question.request(clock::now()).map_err(|refusal| refusal.log())?;
         let request = request.map(|body| Full::new(Bytes::from(body)));
         let answer = client.send(request, LONGEST).await.map_err(|trouble| trouble.to_string())?;

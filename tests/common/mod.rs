@@ -31,6 +31,7 @@ listen = "{listen}"
 
 [admin]
 listen = "127.0.0.1:0"
+{admin}
 
 [policy]
 file = "policy.toml"
@@ -106,8 +107,12 @@ pub struct Setup {
     pub listen: String,
     /// Further lines for `[server]`.
     pub server: String,
+    /// Further lines for `[admin]`.
+    pub admin: String,
     /// Further sections.
     pub more: String,
+    /// Further files in the server's directory: their names, and what they hold.
+    pub files: Vec<(&'static str, String)>,
     /// Where the audit log goes.
     pub audit: Stdio,
     /// What becomes of the log once the server listens.
@@ -119,7 +124,8 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Setup {
         let (listen, audit) = ("127.0.0.1:0".to_owned(), Stdio::null());
-        Setup { listen, server: String::new(), more: String::new(), audit, log: Log::Read, arguments: &[] }
+        let [server, admin, more] = [const { String::new() }; 3];
+        Setup { listen, server, admin, more, files: Vec::new(), audit, log: Log::Read, arguments: &[] }
     }
 }
 
@@ -161,14 +167,16 @@ impl Server {
         let configuration = CONFIGURATION
             .replace("{listen}", &setup.listen)
             .replace("{server}", &setup.server)
+            .replace("{admin}", &setup.admin)
             .replace("{service_hash}", &hash(SERVICE_KEY))
             .replace("{more}", &setup.more);
-        let files = [
+        let mut files = vec![
             ("leancloud.secret", "fake-leancloud-master-key"),
             ("talkjs.secret", "fake-talkjs-secret-key-0123456789abcdef"),
             ("ably.secret", "fakeapp.fakekey:fake-ably-secret-0123456789abcdef"),
             ("caller.secret", CALLER_SECRET),
         ];
+        files.extend(setup.files.iter().map(|(name, text)| (*name, text.as_str())));
         Server::run(lay_out(&configuration, POLICY, &files), setup)
     }
 
@@ -300,11 +308,11 @@ pub fn hash(key: &str) -> String {
 }
 
 fn listening(line: &str) -> Option<(SocketAddr, SocketAddr)> {
-    let (main, admin) = line.split_once("listening on ")?.1.split_once(" (admin http://")?;
-    let admin = admin.split_once(')')?.0;
+    let (main, admin) = line.split_once("listening on ")?.1.split_once(" (admin ")?;
+    let address = |url: &str| url.split_once("://").map(|(_, address)| address.to_owned());
     // A Unix socket has no address.
-    let main = main.strip_prefix("http://").unwrap_or("127.0.0.1:0");
-    Some((main.parse().ok()?, admin.parse().ok()?))
+    let main = address(main).unwrap_or("127.0.0.1:0".to_owned());
+    Some((main.parse().ok()?, address(admin.split_once(')')?.0)?.parse().ok()?))
 }
 
 /// A token for this user.
@@ -334,19 +342,29 @@ pub fn request(method: &str, path: &str, headers: &str, body: &str) -> String {
 }
 
 /// A connection, with what has been read ahead.
-pub struct Connection(BufReader<TcpStream>);
+pub struct Connection<S = TcpStream>(BufReader<S>);
 
 impl Connection {
     pub fn to(address: SocketAddr) -> Connection {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(LONG)).unwrap();
-        Connection(BufReader::new(stream))
+        Connection::on(stream)
     }
 
     pub fn unix(path: &Path) -> Connection {
         // One type for both: they read and write alike.
         let stream = TcpStream::from(OwnedFd::from(UnixStream::connect(path).unwrap()));
         stream.set_read_timeout(Some(LONG)).unwrap();
+        Connection::on(stream)
+    }
+
+    pub fn stream(&self) -> &TcpStream {
+        self.0.get_ref()
+    }
+}
+
+impl<S: Read + Write> Connection<S> {
+    pub fn on(stream: S) -> Connection<S> {
         Connection(BufReader::new(stream))
     }
 
@@ -357,10 +375,6 @@ impl Connection {
 
     pub fn send(&mut self, bytes: &str) {
         self.0.get_mut().write_all(bytes.as_bytes()).unwrap();
-    }
-
-    pub fn stream(&self) -> &TcpStream {
-        self.0.get_ref()
     }
 
     pub fn read(&mut self) -> Answer {

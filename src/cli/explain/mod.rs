@@ -69,9 +69,7 @@ impl Who {
     fn caller(&self, engine: &Engine, app: &str, at: Millis) -> Result<Noted, Stop> {
         if let Some(token) = &self.token {
             let caller = by_token(engine, token, app, at);
-            return caller
-                .map(|caller| (caller, Vec::new()))
-                .map_err(|why| Stop::No(format!("the caller is refused: {why}")));
+            return caller.map(|caller| (caller, Vec::new())).map_err(Stop::No);
         }
         let (kind, subject) = match (&self.user, &self.service) {
             (_, Some(id)) => (CallerKind::Service, id),

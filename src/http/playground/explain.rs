@@ -1,5 +1,7 @@
 //! The decision on a request that the page has sent to the real route, by the same engine, with all its reasons.
 
+use std::sync::Arc;
+
 use hyper::Request;
 use hyper::body::Incoming;
 use serde::Deserialize;
@@ -8,7 +10,6 @@ use serde_json::{Map, Value, json};
 use super::super::answer::{self, Route};
 use super::super::{Exchange, Failure};
 use super::{fields, read, signed};
-use crate::model::Caller;
 use crate::vendor::{self, Params};
 
 /// What the page sent, and what it got.
@@ -35,6 +36,6 @@ pub(super) async fn explain(
     let signed = asked.answer.and_then(|answer| signed::of(route.app, &ask, &answer));
     let engine = &exchange.settings.engine;
     let steps = engine.explain(&ask, &caller, exchange.now);
-    let decided = engine.decide(ask, Caller::clone(&caller), exchange.now);
+    let decided = engine.decide(ask, Arc::unwrap_or_clone(caller), exchange.now);
     Ok(json!({ "decided": decided.json(&steps), "signed": signed }))
 }
