@@ -3,7 +3,8 @@
 
 mod cases;
 
-use cases::{Bench, Case, Register};
+use cases::caller::{Calls, Kind};
+use cases::{Bench, Case, NOW, Register};
 use divan::Bencher;
 
 fn main() {
@@ -40,11 +41,21 @@ mod answer {
     }
 }
 
-/// Who calls: the check of an HS256 token.
-#[divan::bench]
-fn authenticate(bencher: Bencher) {
-    let bench = Bench::new(Case::LeanCloud, Register::Ten);
-    bencher.bench(|| bench.authenticate());
+/// Who calls: the check of a token.
+mod authenticate {
+    use super::{Bencher, Calls, Kind, NOW};
+
+    #[divan::bench(args = Kind::ALL)]
+    fn anew(bencher: Bencher, kind: Kind) {
+        let calls = Calls::new(kind, false, NOW);
+        bencher.bench(|| calls.identify());
+    }
+
+    #[divan::bench(args = Kind::ALL)]
+    fn remembered(bencher: Bencher, kind: Kind) {
+        let calls = Calls::new(kind, true, NOW);
+        bencher.bench(|| calls.identify());
+    }
 }
 
 /// What is asked: from the body's bytes.

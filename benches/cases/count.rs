@@ -1,4 +1,5 @@
-//! Does one thing so many times, for callgrind to count its instructions: `count STAGE CASE REGISTER TIMES`. Without arguments it
+//! Does one thing so many times, for callgrind to count its instructions: `count STAGE CASE REGISTER TIMES`, or `count
+//! authenticate ALGORITHM HOW TIMES`. Without arguments it
 //! lists what there is to count, a line each. `benches/callgrind` runs it.
 #![allow(missing_docs, unreachable_pub, clippy::expect_used, clippy::missing_panics_doc)]
 
@@ -7,13 +8,20 @@ mod cases;
 
 use std::hint::black_box;
 
-use cases::{Bench, Case, Register};
+use cases::caller::{Calls, Kind};
+use cases::{Bench, Case, NOW, Register};
 
-const STAGES: [&str; 4] = ["authenticate", "parse", "decide", "sign"];
+const STAGES: [&str; 3] = ["parse", "decide", "sign"];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["authenticate", kind, how, times] => {
+            let kind = Kind::ALL.into_iter().find(|known| known.to_string() == *kind).expect("a known kind");
+            let calls = Calls::new(kind, *how == "remembered", NOW);
+            let times: usize = times.parse().expect("a number of times");
+            counted(vec![(); times], |()| drop(black_box(calls.identify())));
+        }
         [stage, case, register, times] => {
             let case = Case::ALL.into_iter().find(|known| known.as_str() == *case).expect("a known case");
             let register =
@@ -25,6 +33,10 @@ fn main() {
 }
 
 fn list() {
+    for kind in Kind::ALL {
+        println!("authenticate {kind} anew");
+        println!("authenticate {kind} remembered");
+    }
     for case in Case::ALL {
         for register in Register::ALL {
             println!("answer {case} {register}");
@@ -41,7 +53,6 @@ fn run(stage: &str, bench: &Bench, times: usize) {
     let requests = || (0..times).map(|_| bench.request());
     match stage {
         "answer" => counted(requests().collect(), |request| drop(black_box(bench.answer(request)))),
-        "authenticate" => counted(vec![(); times], |()| drop(black_box(bench.authenticate()))),
         "parse" => counted(vec![(); times], |()| drop(black_box(bench.request()))),
         "decide" => {
             let asks = requests().map(|request| request.ask).collect();

@@ -1,5 +1,7 @@
 //! What is measured: requests to the demonstration's apps under the shipped policy, in small and large registers.
 
+pub mod caller;
+
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +18,8 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use serde_json::json;
 
-const NOW: Millis = Millis(1_800_000_000_000);
+/// When it all happens.
+pub const NOW: Millis = Millis(1_800_000_000_000);
 const ENTROPY: [u8; 16] = [0x5a; 16];
 
 /// A manager of the conversation in the shipped policy.
@@ -112,7 +115,6 @@ pub struct Bench {
     engine: Engine,
     case: Case,
     caller: Arc<Caller>,
-    headers: HeaderMap,
 }
 
 impl Bench {
@@ -125,18 +127,12 @@ impl Bench {
         let settings = config::load(&root).settings.expect("the demonstration loads");
         let mut engine = settings.engine;
         engine.policy = Policy::new(with_entries(engine.policy.document().clone(), register));
-        let headers = authorization(&settings.demo_caller.expect("it has a demonstration caller").secret);
         let (app, _) = case.app_and_operation();
+        let headers = authorization(&settings.demo_caller.expect("it has a demonstration caller").secret);
         let caller = engine.authenticators.identify(&Presented::only(&headers), app, NOW).expect("the token holds");
-        let bench = Bench { engine, case, caller, headers };
+        let bench = Bench { engine, case, caller };
         assert!(bench.answer(bench.request()).outcome.is_ok(), "the request is allowed");
         bench
-    }
-
-    /// Stage 1: who is calling.
-    pub fn authenticate(&self) -> Arc<Caller> {
-        let (app, _) = self.case.app_and_operation();
-        self.engine.authenticators.identify(&Presented::only(&self.headers), app, NOW).expect("the token holds")
     }
 
     /// Stage 2: what is asked.

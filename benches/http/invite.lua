@@ -1,8 +1,19 @@
--- The request that benches/compare has wrk send, with the caller's token from the environment; and a line with what came of it.
-wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
-wrk.headers["Authorization"] = "Bearer " .. os.getenv("TOKEN")
-wrk.body = '{"conv_id":"5f3c2a1b9e8d7c6b5a493827","members":["mary","nina","oscar"]}'
+-- The requests that benches/compare has wrk send: one after the other with each of the callers' tokens in the file that the
+-- environment names; and a line with what came of them.
+local body = '{"conv_id":"5f3c2a1b9e8d7c6b5a493827","members":["mary","nina","oscar"]}'
+local requests, last = {}, 0
+
+function init()
+    for token in io.lines(os.getenv("TOKENS")) do
+        local headers = { ["Content-Type"] = "application/json", ["Authorization"] = "Bearer " .. token }
+        requests[#requests + 1] = wrk.format("POST", nil, headers, body)
+    end
+end
+
+function request()
+    last = last % #requests + 1
+    return requests[last]
+end
 
 function done(summary, latency)
     local failed = summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.write +

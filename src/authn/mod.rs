@@ -20,6 +20,7 @@ mod presented;
 mod process;
 mod proxies;
 mod refusal;
+mod renewal;
 mod roles;
 mod subject;
 #[cfg(test)]
@@ -79,7 +80,7 @@ pub enum Authenticator {
 }
 
 /// What all authenticators have.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Common {
     /// Its name in the configuration.
     pub name: Arc<str>,
@@ -161,13 +162,6 @@ impl Authenticators {
     fn api_keys(&self) -> impl Iterator<Item = &ApiKey> {
         self.all.iter().filter_map(|authenticator| match authenticator {
             Authenticator::ApiKey(api_key) => Some(api_key),
-            _ => None,
-        })
-    }
-
-    fn introspections(&self) -> impl Iterator<Item = &Arc<Introspection>> {
-        self.all.iter().filter_map(|authenticator| match authenticator {
-            Authenticator::Introspection(introspection) => Some(introspection),
             _ => None,
         })
     }

@@ -72,7 +72,7 @@ impl Authenticator {
         match self {
             Authenticator::ApiKey(api_key) => api_key.has(subject).then_some("the id of an API key"),
             Authenticator::Mtls(mtls) => mtls.has(subject).then_some("that of a client certificate"),
-            Authenticator::Process(process) => process.may_be(subject).then_some("a process's on this machine"),
+            Authenticator::Process(process) => process.may_be(subject).then_some("that of a process on this machine"),
             Authenticator::Jwt(_) | Authenticator::Forwarded(_) | Authenticator::Introspection(_) => None,
         }
     }

@@ -59,8 +59,8 @@ pub enum Subject {
 pub fn cases(path: &Path) -> Result<Vec<Case>, Report> {
     let text = match std::fs::read(path).map(String::from_utf8) {
         Ok(Ok(text)) => text,
-        Ok(Err(_)) => return Err(failed(path, "this is not UTF-8", "save the file as UTF-8").report),
-        Err(error) => return Err(failed(path, &format!("this is the file of cases, {}", unread(&error)), "").report),
+        Ok(Err(_)) => return Err(failed(path, "this is not UTF-8", "save the file as UTF-8")),
+        Err(error) => return Err(failed(path, &format!("this is the file of cases, {}", unread(&error)), "")),
     };
     let file = File::new(path.display().to_string(), &text, false);
     let (table, errors) = DeTable::parse_recoverable(&text);

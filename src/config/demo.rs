@@ -2,10 +2,9 @@
 //! and must not be anything else.
 
 use super::authenticators::Callers;
-use super::file::{File, Span};
-use super::reader::Section;
+use super::file::File;
 use super::secret::Vault;
-use super::signer::Listen;
+use super::signer::{Listen, Places};
 use crate::authn::{Algorithm, Jwt};
 use crate::secret::Secret;
 
@@ -79,7 +78,11 @@ impl DemoCaller {
 
 /// Keeps a demonstration from being anything else: whoever trusts the demonstration's callers trusts everyone, so nothing real may be
 /// signed with, and nobody but this machine may ask.
-pub(super) fn guard(file: &File<'_>, vault: &Vault, callers: &Callers, listen: &Listen, place: &Span) {
+pub(super) fn guard(file: &File<'_>, vault: &Vault, callers: &Callers, listen: &Listen, places: &Places) {
+    if let (Some(place), None) = (&places.playground, &callers.demo) {
+        let message = "the playground is for the demonstration: it makes tokens for anyone, with the demonstration's caller secret";
+        file.mistake(place, message, "leave it out: `chat-signer explain` shows decisions on any configuration");
+    }
     let Some(public) = callers.public() else {
         return warn(file, vault);
     };
@@ -92,23 +95,8 @@ pub(super) fn guard(file: &File<'_>, vault: &Vault, callers: &Callers, listen: &
     if !matches!(listen, Listen::Tcp(address) if address.ip().is_loopback()) {
         let message = format!("the demonstration can't listen on {listen}: everyone knows its {public}");
         let help = "write listen = \"127.0.0.1:7480\", or let callers prove who they are with a secret of your own";
-        file.mistake(place, message, help);
+        file.mistake(&places.listen, message, help);
     }
-}
-
-/// Refuses the playground, which makes tokens for anyone, where these are not the demonstration's callers. `[server]` has been read.
-pub(super) fn playground(root: &mut Section<'_>, callers: &Callers) {
-    if let Some(place) = turned_on(root).filter(|_| callers.demo.is_none()) {
-        let message = "the playground makes tokens for anyone, so it needs the demonstration's caller secret";
-        root.file.mistake(&place, message, "leave it out: `chat-signer explain` shows decisions everywhere");
-    }
-}
-
-/// Where `playground = true` stands.
-fn turned_on(root: &mut Section<'_>) -> Option<Span> {
-    let server = root.get("server")?.value.as_table()?;
-    let (key, value) = server.get_key_value("playground")?;
-    (value.get_ref().as_bool() == Some(true)).then(|| key.span())
 }
 
 fn warn(file: &File<'_>, vault: &Vault) {

@@ -29,7 +29,7 @@ pub(super) fn introspection(
 ) -> Option<Arc<Introspection>> {
     let preset = section.get("preset");
     let url = section.need("url", "write whom to ask: url = \"https://…\"").and_then(|item| endpoint::url(&item));
-    let authorities = endpoint::authorities(section, &context.vault.dir);
+    let authorities = endpoint::authorities(section, context.vault);
     let (protocol, subject, bearer) = match &preset {
         Some(_) => token(section, context.vault),
         None => (session(section, callers), needed_subject(section), None),
@@ -66,7 +66,7 @@ pub(super) fn leancloud_session(
     let app = app.and_then(|item| item.one_of("a configured LeanCloud app", context.leancloud));
     let url = section.need("url", "write the app's API address: url = \"https://…\"");
     let url = url.and_then(|item| users_me(&item));
-    let authorities = endpoint::authorities(section, &context.vault.dir);
+    let authorities = endpoint::authorities(section, context.vault);
     let key = section.need("app_key", "write app_key = { env = \"NAME\" } or { file = \"PATH\" }: the App Key");
     let app_key = key.and_then(|item| context.vault.header_secret(&item));
     let sign = section.get("sign").and_then(|item| item.boolean()).unwrap_or(false);

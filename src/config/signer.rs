@@ -11,6 +11,7 @@ use toml::de::DeValue;
 use super::file::{Span, THE_FILE};
 use super::later;
 use super::reader::{Item, Section, quoted};
+use super::secret::Vault;
 use super::tls::{self, Tls};
 
 /// What the listener for callers does.
@@ -89,9 +90,17 @@ pub struct Shutdown {
     pub grace: Duration,
 }
 
-/// Reads `[server]` and `[admin]`; also tells where the callers' address stands.
-pub(super) fn listeners(root: &mut Section<'_>, dir: &Path, leancloud: &[String]) -> (Server, Admin, Span) {
-    let (server, listen) = server(root, dir, leancloud);
+/// Where in the file stands what only some configurations may have.
+pub(super) struct Places {
+    /// The callers' address.
+    pub(super) listen: Span,
+    /// The playground, where it is turned on.
+    pub(super) playground: Option<Span>,
+}
+
+/// Reads `[server]` and `[admin]`.
+pub(super) fn listeners(root: &mut Section<'_>, vault: &Vault, leancloud: &[String]) -> (Server, Admin, Places) {
+    let (server, places) = server(root, vault, leancloud);
     let mut place = root.span.clone();
     let mut admin = Admin { listen: SocketAddr::from(([127, 0, 0, 1], 7481)), tls: None };
     if let Some(mut section) = root.section("admin") {
@@ -99,15 +108,15 @@ pub(super) fn listeners(root: &mut Section<'_>, dir: &Path, leancloud: &[String]
             admin.listen = address(&item).unwrap_or(admin.listen);
             place = item.span.clone();
         }
-        admin.tls = tls::tls(&mut section, dir, false);
+        admin.tls = tls::tls(&mut section, vault, false);
         section.finish();
     }
     if matches!(server.listen, Listen::Tcp(address) if clash(address, admin.listen)) {
-        let at = if place == THE_FILE { listen.clone() } else { place };
+        let at = if place == THE_FILE { places.listen.clone() } else { place };
         let message = format!("callers and probes can't share {}", admin.listen);
         root.file.mistake(&at, message, "give [admin] a `listen` of its own");
     }
-    (server, admin, listen)
+    (server, admin, places)
 }
 
 /// Whether two listeners can't both have their address.
@@ -115,7 +124,7 @@ fn clash(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
 }
 
-fn server(root: &mut Section<'_>, dir: &Path, leancloud: &[String]) -> (Server, Span) {
+fn server(root: &mut Section<'_>, vault: &Vault, leancloud: &[String]) -> (Server, Places) {
     let mut server = Server {
         listen: Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 7480))),
         tls: None,
@@ -124,14 +133,15 @@ fn server(root: &mut Section<'_>, dir: &Path, leancloud: &[String]) -> (Server, 
         cors: None,
         playground: false,
     };
-    let Some(mut section) = root.section("server") else { return (server, root.span.clone()) };
-    let mut place = section.span.clone();
+    let mut places = Places { listen: root.span.clone(), playground: None };
+    let Some(mut section) = root.section("server") else { return (server, places) };
+    places.listen = section.span.clone();
     if let Some(item) = section.get("listen") {
-        server.listen = listen(&item, dir).unwrap_or(server.listen);
-        place = item.span.clone();
+        server.listen = listen(&item, &vault.dir).unwrap_or(server.listen);
+        places.listen = item.span.clone();
     }
     socket_mode(&mut section, &mut server.listen);
-    server.tls = tls::tls(&mut section, dir, true);
+    server.tls = tls::tls(&mut section, vault, true);
     if let (Some(item), Listen::Unix { .. }) = (section.get("tls"), &server.listen) {
         let message = "`tls` is for addresses: nothing on a Unix socket is encrypted";
         item.file.mistake(&item.key, message, "leave it out, or listen on an address");
@@ -141,10 +151,12 @@ fn server(root: &mut Section<'_>, dir: &Path, leancloud: &[String]) -> (Server, 
     let timeout = section.get("request_timeout").and_then(|item| item.duration("100ms", "5m"));
     server.request_timeout = timeout.unwrap_or(server.request_timeout);
     server.cors = section.section("cors").and_then(cors);
-    server.playground = section.get("playground").and_then(|item| item.boolean()).unwrap_or(false);
+    let playground = section.get("playground").filter(|item| item.boolean() == Some(true));
+    server.playground = playground.is_some();
+    places.playground = playground.map(|item| item.key);
     later::server(&mut section, leancloud);
     section.finish();
-    (server, place)
+    (server, places)
 }
 
 fn cors(mut section: Section<'_>) -> Option<Cors> {

@@ -1,7 +1,6 @@
 //! `tls` of `[server]` and `[admin]`: the certificate that is shown, its key, and whose certificates callers may show.
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use zeroize::Zeroizing;
 use super::endpoint;
 use super::file::Span;
 use super::reader::{Item, Section, quoted};
-use super::secret::warn_if_readable;
+use super::secret::{Vault, warn_if_readable};
 use crate::authn::{Certificate, validity};
 use crate::model::Millis;
 use crate::{clock, crypto};
@@ -68,14 +67,14 @@ impl fmt::Debug for Tls {
 }
 
 /// Reads `tls`. Only callers may show certificates: `for_callers`.
-pub(super) fn tls(listener: &mut Section<'_>, dir: &Path, for_callers: bool) -> Option<Tls> {
+pub(super) fn tls(listener: &mut Section<'_>, vault: &Vault, for_callers: bool) -> Option<Tls> {
     let mut section = listener.section("tls")?;
     let chain = section.need("cert", "write the path of the PEM file with the certificate chain");
-    let chain = chain.and_then(|item| certificates(&item, dir));
+    let chain = chain.and_then(|item| certificates(&item, vault));
     let key = section.need("key", "write the path of the PEM file with the certificate's private key");
-    let certified = key.and_then(|item| certified(&item, dir, chain));
+    let certified = key.and_then(|item| certified(&item, vault, chain));
     let authorities = if for_callers { section.get("client_ca") } else { None };
-    let clients = authorities.as_ref().map(|item| clients(item, dir));
+    let clients = authorities.as_ref().map(|item| clients(item, vault));
     section.finish();
     let clients = clients.map_or(Some(None), |clients| clients.map(Some))?;
     server(certified?, clients.as_ref()).map(|server| Tls { server: Arc::new(server), clients })
@@ -100,8 +99,8 @@ fn server(certified: CertifiedKey, clients: Option<&Clients>) -> Option<ServerCo
 }
 
 /// The certificate chain, the listener's own first.
-fn certificates(item: &Item<'_>, dir: &Path) -> Option<Vec<CertificateDer<'static>>> {
-    let (name, bytes) = endpoint::read(item, dir)?;
+fn certificates(item: &Item<'_>, vault: &Vault) -> Option<Vec<CertificateDer<'static>>> {
+    let (name, bytes) = endpoint::read(item, vault)?;
     let flaw = |flaw: &str| format!("names {}, {flaw}", quoted(name));
     let help =
         "name a PEM file with the certificate and those that lead from it to its authority, each as `CERTIFICATE`";
@@ -131,8 +130,8 @@ fn warn_of_time(item: &Item<'_>, name: &str, (begin, end): (Millis, Millis)) {
 }
 
 /// The chain with its key.
-fn certified(item: &Item<'_>, dir: &Path, chain: Option<Vec<CertificateDer<'static>>>) -> Option<CertifiedKey> {
-    let (name, key) = private_key(item, dir)?;
+fn certified(item: &Item<'_>, vault: &Vault, chain: Option<Vec<CertificateDer<'static>>>) -> Option<CertifiedKey> {
+    let (name, key) = private_key(item, vault)?;
     let flaw = match CertifiedKey::from_der(chain?, key, &provider()) {
         Ok(certified) => return Some(certified),
         Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
@@ -147,15 +146,15 @@ fn certified(item: &Item<'_>, dir: &Path, chain: Option<Vec<CertificateDer<'stat
 }
 
 /// The key that the file holds which is named.
-fn private_key<'a>(item: &Item<'a>, dir: &Path) -> Option<(&'a str, PrivateKeyDer<'static>)> {
+fn private_key<'a>(item: &Item<'a>, vault: &Vault) -> Option<(&'a str, PrivateKeyDer<'static>)> {
     if item.text()?.contains("-----BEGIN") {
         item.file.hide_if_guarded(&item.span);
         let message = format!("the secret `{}` must not stand in the file itself", item.name);
         item.file.mistake(&item.key, message, "write the path of the PEM file that holds it");
         return None;
     }
-    let (name, bytes) = endpoint::read(item, dir)?;
-    if let Ok(meta) = std::fs::metadata(dir.join(name)) {
+    let (name, bytes) = endpoint::read(item, vault)?;
+    if let Ok(meta) = std::fs::metadata(vault.dir.join(name)) {
         warn_if_readable(item, &quoted(name), &meta);
     }
     match one_key(&Zeroizing::new(bytes)) {
@@ -186,8 +185,8 @@ const BROKEN: &str = "which is not PEM, or not all of it";
 const ENCRYPTED: &[u8] = b"ENCRYPTED";
 
 /// Whose certificates callers may show. None has to be shown: callers may have other credentials.
-fn clients(item: &Item<'_>, dir: &Path) -> Option<Clients> {
-    let authorities = endpoint::certificates(item, dir, "callers'")?;
+fn clients(item: &Item<'_>, vault: &Vault) -> Option<Clients> {
+    let authorities = endpoint::certificates(item, vault, "callers'")?;
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(authorities.iter().map(|der| CertificateDer::from_slice(der)));
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).allow_unauthenticated();

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use hyper::body::Incoming;
 use hyper::{Method, Request};
 
-use super::{Answer, Code, Exchange, Failure, accept, body, certificate, cross_site, guard, params, record, render};
+use super::{
+    Answer, Code, Exchange, Failure, accept, body, certificate, cross_site, guard, limit, params, record, render,
+};
 use crate::authn::{Presented, Refusal, Unidentified};
 use crate::engine::Refused;
+use crate::limits::Slot;
 use crate::model::Caller;
 use crate::random;
 use crate::vendor::{self, App, Operation, Params, Signed};
@@ -41,15 +44,19 @@ pub(super) async fn operation(
     exchange: &Exchange<'_>,
     route: &Route<'_>,
     request: &mut Request<Incoming>,
+    place: Slot,
 ) -> Result<Answer, Failure> {
     let is_query = method(route, request.method())?;
     guard::demonstration(exchange, request)?;
     guard::one_host(request)?;
     let caller = authenticate(exchange, route, request).await?;
-    exchange.runtime.limits.caller(&caller)?;
+    exchange.snapshot.limits.caller(&caller)?;
     let form = accept::choose(request.headers(), route.forms).ok_or_else(|| not_acceptable(route))?;
-    let params =
-        if is_query { params::from_query(request.uri().query())? } else { read(exchange, route, request).await? };
+    let (params, _place) = if is_query {
+        (params::from_query(request.uri().query())?, place)
+    } else {
+        read(exchange, route, request, place).await?
+    };
     let (line, outcome) = decide(exchange, route, &params, &caller)?;
     exchange.runtime.audit.write(&line).await?;
     outcome.map(|signed| render(&signed, form))
@@ -93,7 +100,7 @@ async fn identify(exchange: &Exchange<'_>, presented: &Presented<'_>, app: &str)
         Ok(caller) => Ok(caller),
         Err(Unidentified::Refused(refusal)) => Err(refusal),
         Err(Unidentified::Unknown(lookup)) => {
-            let found = exchange.runtime.remote.look_up(lookup).await;
+            let found = exchange.snapshot.remote.look_up(lookup).await;
             authenticators.identify_with(found, presented, app, exchange.now)
         }
     }
@@ -104,11 +111,18 @@ fn not_acceptable(route: &Route<'_>) -> Failure {
     Failure::plain(Code::NotAcceptable, format!("Accept leaves nothing that can be answered: {}.", types.join(", ")))
 }
 
-async fn read(exchange: &Exchange<'_>, route: &Route<'_>, request: &mut Request<Incoming>) -> Result<Params, Failure> {
+/// The parameters in the body, and the place that the request has now.
+async fn read(
+    exchange: &Exchange<'_>,
+    route: &Route<'_>,
+    request: &mut Request<Incoming>,
+    place: Slot,
+) -> Result<(Params, Slot), Failure> {
     let encoding = params::encoding(request.headers(), route.takes_forms)?;
     let server = &exchange.settings.server;
-    let bytes = body::read(request.body_mut(), server.body_limit, server.request_timeout).await?;
-    params::from_body(&bytes, encoding, route.takes_forms)
+    let reading = body::read(request.body_mut(), server.body_limit, server.request_timeout);
+    let (bytes, place) = limit::wait(exchange, place, reading).await?;
+    Ok((params::from_body(&bytes, encoding, route.takes_forms)?, place))
 }
 
 /// What was decided, as the line for the audit log, and what to answer once that is written.

@@ -1,5 +1,7 @@
 //! Lets a request in, or turns it away before anything is spent on it.
 
+use std::pin::pin;
+
 use hyper::header::HeaderMap;
 
 use super::{Code, Exchange, Failure, address};
@@ -7,10 +9,32 @@ use crate::limits::Slot;
 
 /// Counts the request for its address and takes one of the places for requests in progress, to be kept to the request's end.
 pub(super) fn enter(exchange: &Exchange<'_>, headers: &HeaderMap) -> Result<Slot, Failure> {
-    let limits = &exchange.runtime.limits;
+    let limits = &exchange.snapshot.limits;
     limits.address(|| address::of(exchange.peer, headers, &exchange.settings.limits.trusted_proxies))?;
-    limits.in_flight.take().ok_or_else(|| {
-        let detail = "More requests are in progress than can be served well. Ask again shortly.";
-        Failure::plain(Code::Overloaded, detail)
-    })
+    limits.in_flight.take().ok_or_else(overloaded)
+}
+
+/// Waits for something that the client is to send. Unless that is there already, the request gives up its place meanwhile for one
+/// among those that wait: slow clients must not keep out the others.
+pub(super) async fn wait<T>(
+    exchange: &Exchange<'_>,
+    place: Slot,
+    coming: impl Future<Output = Result<T, Failure>>,
+) -> Result<(T, Slot), Failure> {
+    let limits = &exchange.snapshot.limits;
+    let mut coming = pin!(coming);
+    tokio::select! {
+        biased;
+        here = &mut coming => return Ok((here?, place)),
+        () = std::future::ready(()) => {}
+    }
+    let waiting = limits.waiting.take().ok_or_else(overloaded)?;
+    drop(place);
+    let here = coming.await?;
+    drop(waiting);
+    Ok((here, limits.in_flight.take().ok_or_else(overloaded)?))
+}
+
+fn overloaded() -> Failure {
+    Failure::plain(Code::Overloaded, "More requests are in progress than can be served well. Ask again shortly.")
 }

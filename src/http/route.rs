@@ -32,13 +32,13 @@ pub(super) async fn answer(exchange: &Exchange<'_>, mut request: Request<Incomin
 /// Answers a request to this place, if the limits let it in.
 async fn limited(
     exchange: &Exchange<'_>,
-    place: Option<(&App, Option<Route<'_>>)>,
+    to: Option<(&App, Option<Route<'_>>)>,
     request: &mut Request<Incoming>,
 ) -> Result<Answer, Failure> {
-    let _slot = limit::enter(exchange, request.headers())?;
-    let (app, route) = place.ok_or_else(nowhere)?;
+    let place = limit::enter(exchange, request.headers())?;
+    let (app, route) = to.ok_or_else(nowhere)?;
     let route = route.ok_or_else(|| unknown_operation(app))?;
-    answer::operation(exchange, &route, request).await
+    answer::operation(exchange, &route, request, place).await
 }
 
 /// The operation at `{app}/{name}`, if there is one.

@@ -8,6 +8,7 @@ pub mod token;
 pub mod traced;
 
 use crate::common::{Server, Setup};
+#[allow(unused_imports)]
 pub use crate::common::{hash, lay_out};
 
 /// Secrets of the apps, all obviously fake, and unlike anything that is said of them.

@@ -12,7 +12,6 @@ use crate::common::{Answer, Connection};
 pub const SECRET: &[u8] = b"NotReal-Narwhal3Cobalt7Sextant9Fjord-Narwhal3Cobalt7Sextant9Fjord";
 pub const KEY: &str = "NotReal-Ocelot6Juniper2Bassoon8Kelp";
 pub const ISSUER: &str = "https://id.example.com/";
-pub const PARTNER: &str = "https://partner.example.com/";
 
 const CONFIGURATION: &str = r#"
 [server]
@@ -56,17 +55,6 @@ roles = "roles"
 max_role = "owner"
 
 [[authenticators]]
-name = "partner"
-type = "jwt"
-caller = "user"
-issuer = "https://partner.example.com/"
-audience = ["chat"]
-algorithms = ["RS256"]
-public_key = "partner.pem"
-subject_prefix = "partner."
-apps = ["leancloud"]
-
-[[authenticators]]
 name = "backend"
 type = "api-key"
 caller = "service"
@@ -99,8 +87,7 @@ client = "any"
 
 /// A server for these cases.
 pub fn server() -> Traced {
-    let pem = token::pem();
-    let files = [("caller.secret", std::str::from_utf8(SECRET).unwrap()), ("partner.pem", &pem)];
+    let files = [("caller.secret", std::str::from_utf8(SECRET).unwrap())];
     let configuration = CONFIGURATION.replace("{hash}", &abuse::hash(KEY));
     Traced::start(abuse::lay_out(&configuration, POLICY, &[&files[..], &abuse::SECRETS].concat()), Format::Text)
 }

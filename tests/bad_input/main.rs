@@ -14,5 +14,4 @@ mod headers;
 mod identifiers;
 mod queries;
 mod routes;
-mod tokens;
 mod wire;

@@ -12,6 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -154,7 +155,7 @@ pub struct Server {
     pub main: SocketAddr,
     pub admin: SocketAddr,
     pub directory: PathBuf,
-    log: Option<JoinHandle<String>>,
+    log: Option<(Arc<Mutex<String>>, JoinHandle<()>)>,
     _unread: Option<Box<dyn Any + Send>>,
 }
 
@@ -200,7 +201,7 @@ impl Server {
             }
         };
         let (log, unread): (_, Option<Box<dyn Any + Send>>) = match setup.log {
-            Log::Read => (Some(thread::spawn(move || lines.fold(log, |log, line| log + &line + "\n"))), None),
+            Log::Read => (Some(collected(log, lines)), None),
             Log::Unread => (None, Some(Box::new(lines))),
             Log::Closed => (None, None),
         };
@@ -223,11 +224,18 @@ impl Server {
 
     /// A request that waits for its body, `{}`: the server says so.
     pub fn in_progress(&self) -> Connection {
+        let (connection, answer) = self.begin();
+        assert_eq!(answer.status, 100);
+        connection
+    }
+
+    /// A request whose body, `{}`, has not been sent, and what the server says to that.
+    pub fn begin(&self) -> (Connection, Answer) {
         let mut connection = self.connect();
         let wait = "content-length: 2\r\nexpect: 100-continue\r\n\r\n";
         connection.send(&post("/v1/leancloud/login", "tom", "").replace("\r\n\r\n", &format!("\r\n{wait}")));
-        assert_eq!(connection.head().status, 100);
-        connection
+        let answer = connection.head();
+        (connection, answer)
     }
 
     /// A `GET` to the admin listener.
@@ -272,8 +280,26 @@ impl Server {
     /// Ends it and says all that it logged.
     pub fn log(mut self) -> String {
         let _ = self.child.kill();
-        self.log.take().unwrap().join().unwrap()
+        let (log, reader) = self.log.take().unwrap();
+        reader.join().unwrap();
+        log.lock().unwrap().clone()
     }
+
+    /// What it has logged so far.
+    pub fn said(&self) -> String {
+        self.log.as_ref().unwrap().0.lock().unwrap().clone()
+    }
+}
+
+/// The log so far, to which a thread adds what still comes.
+fn collected(
+    log: String,
+    lines: impl Iterator<Item = String> + Send + 'static,
+) -> (Arc<Mutex<String>>, JoinHandle<()>) {
+    let log = Arc::new(Mutex::new(log));
+    let shared = Arc::clone(&log);
+    let reader = thread::spawn(move || lines.for_each(|line| writeln!(shared.lock().unwrap(), "{line}").unwrap()));
+    (log, reader)
 }
 
 impl Drop for Server {

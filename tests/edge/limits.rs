@@ -1,9 +1,10 @@
 //! Rates for callers and addresses, and caps on requests and connections.
 
-use std::io::Read;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
+use std::time::Instant;
 
-use crate::common::{Answer, Connection, SERVICE_KEY, Server, Setup, get, post, request};
+use crate::common::{Answer, Connection, LONG, SERVICE_KEY, Server, Setup, get, post, request};
 
 fn login(server: &Server, user: &str) -> Answer {
     server.ask(&post("/v1/leancloud/login", user, "{}"))
@@ -14,6 +15,14 @@ fn logged(mut server: Server) -> String {
     server.signal("-TERM");
     server.wait();
     server.log()
+}
+
+/// Asks until it is so.
+fn eventually(mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < LONG, "not so after {LONG:?}");
+    }
 }
 
 /// How many requests are let through until the first 429, which is returned, too.
@@ -142,18 +151,34 @@ fn memory_is_bounded_whatever_the_number_of_addresses() {
     assert!(grown < 1 << 20, "9,000 further addresses took {grown} bytes");
 }
 
+/// Callers whom another server knows by a header.
+fn sessions(backend: &TcpListener) -> String {
+    let url = format!("http://{}/me", backend.local_addr().unwrap());
+    format!(
+        "[[authenticators]]\nname = \"sessions\"\ntype = \"introspection\"\ncaller = \"user\"\nurl = \"{url}\"\n\
+         forward = {{ headers = [\"x-session\"] }}\nsubject = \"/id\"\n"
+    )
+}
+
 #[test]
 fn beyond_the_cap_of_requests_in_progress_there_are_quick_refusals() {
-    let server = Server::with(Setup::more("[limits]\nin_flight = 2"));
-    let mut slow: Vec<Connection> = (0..2).map(|_| server.in_progress()).collect();
+    let backend = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = Server::with(Setup::more(&format!("[limits]\nin_flight = 2\n{}", sessions(&backend))));
+    let mut held: Vec<(Connection, TcpStream)> = Vec::new();
+    for session in ["one", "two"] {
+        let mut connection = server.connect();
+        let credential = format!("x-session: {session}\r\ncontent-type: application/json\r\n");
+        connection.send(&request("POST", "/v1/leancloud/login", &credential, "{}"));
+        held.push((connection, backend.accept().unwrap().0));
+    }
     let answer = login(&server, "alice");
     assert_eq!((answer.status, answer.code().as_str()), (503, "overloaded"));
     assert_eq!(answer.header("retry-after"), Some("1"));
     let ably = server.ask(&get("/v1/ably/token", "alice"));
     assert_eq!((ably.status, ably.json()["error"]["code"].as_u64()), (503, Some(50003)));
     assert_eq!(server.ask("GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n").status, 200, "probes get through");
-    for connection in &mut slow {
-        connection.send("{}");
+    for (connection, asked) in &mut held {
+        asked.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n{\"id\":\"tom\"}").unwrap();
         assert_eq!(connection.read().status, 200, "what is in progress is not disturbed");
     }
     assert_eq!(login(&server, "alice").status, 200, "and there is room again");
@@ -162,15 +187,41 @@ fn beyond_the_cap_of_requests_in_progress_there_are_quick_refusals() {
 }
 
 #[test]
+fn those_who_wait_for_their_body_keep_out_nobody_but_their_like() {
+    let server = Server::with(Setup::more("[limits]\nin_flight = 2"));
+    let mut slow: Vec<Connection> = (0..2).map(|_| server.in_progress()).collect();
+    for _ in 0..5 {
+        assert_eq!(login(&server, "alice").status, 200, "whole requests are served");
+        let (_, answer) = server.begin();
+        assert_eq!(answer.status, 503);
+        assert_eq!(answer.header("retry-after"), Some("1"));
+    }
+    for connection in &mut slow {
+        connection.send("{}");
+        assert_eq!(connection.read().status, 200, "those who wait are not disturbed");
+    }
+    let log = logged(server);
+    assert!(log.contains("turned away so far: requests that waited for their body beyond"), "{log}");
+}
+
+#[test]
 fn a_client_that_hangs_up_gives_its_place_back() {
     let server = Server::with(Setup::more("[limits]\nin_flight = 1"));
     for _ in 0..5 {
-        let slow = server.in_progress();
-        assert_eq!(login(&server, "alice").status, 503);
-        drop(slow);
-        // The server hears of it soon.
-        let _ = std::iter::repeat_with(|| login(&server, "alice")).find(|answer| answer.status == 200).unwrap();
+        // The server hears soon of one that has hung up, and then there is a place to wait at.
+        drop(server.in_progress());
+        let _ = std::iter::repeat_with(|| waits(&server)).find(|waits| *waits).unwrap();
     }
+}
+
+/// Whether a request may wait for its body, which it then gets.
+fn waits(server: &Server) -> bool {
+    let (mut connection, answer) = server.begin();
+    if answer.status == 503 {
+        return false;
+    }
+    assert_eq!(answer.status, 100);
+    connection.ask("{}").status == 200
 }
 
 #[test]
@@ -188,7 +239,7 @@ fn connections_beyond_the_cap_are_closed_at_once() {
     assert!(server.is_ready(), "probes have their own listener");
     held.pop();
     // The server hears of it soon.
-    let _ = std::iter::repeat_with(|| answers(&server)).find(|answers| *answers).unwrap();
+    eventually(|| answers(&server));
     let log = logged(server);
     assert!(log.contains("turned away so far: connections beyond limits.connections"), "{log}");
 }

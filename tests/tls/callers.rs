@@ -69,6 +69,25 @@ fn roles_stand_beside_the_name() {
 }
 
 #[test]
+fn explain_knows_a_certificate_s_caller_and_its_roles() {
+    let owner = format!("{{ name = \"{ORDERS}\", subject = \"orders\", roles = [\"owner\"] }}");
+    let server = World::new().serve(&mtls("uri", &format!("{owner}, {}", subject("spiffe://example.com/a", "a"))));
+    let explain = |user: &str, roles: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_chat-signer"));
+        command.args(["explain", "leancloud", "kick", "--conv-id", "5f3c2a1b9e8d7c6b5a493827", "--members", "tom"]);
+        command.args(["--authenticator", "by-uri", "--as", user]).args(roles);
+        command.arg("--config").arg(server.directory.join("signer.toml")).output().unwrap()
+    };
+    assert_eq!(explain("orders", &[]).status.code(), Some(0));
+    assert_eq!(explain("orders", &["--roles", "owner"]).status.code(), Some(0));
+    assert_eq!(explain("a", &[]).status.code(), Some(1));
+    let claimed = explain("a", &["--roles", "owner"]);
+    assert_eq!(claimed.status.code(), Some(1));
+    assert!(format!("{claimed:?}").contains("the roles that stand beside the certificate's name"), "{claimed:?}");
+    assert_ne!(explain("tom", &[]).status.code(), Some(0), "nobody is called so");
+}
+
+#[test]
 fn names_that_are_not_listed_are_nobody_s() {
     let world = World::new();
     let server = world.serve(&mtls("uri", &subject(ORDERS, "orders")));

@@ -29,7 +29,7 @@ pub(super) async fn explain(
     request: &mut Request<Incoming>,
 ) -> Result<Value, Failure> {
     let caller = answer::authenticate(exchange, route, request).await?;
-    exchange.runtime.limits.caller(&caller)?;
+    exchange.snapshot.limits.caller(&caller)?;
     let asked: Asked = fields(read(exchange, request).await?)?;
     let params = Params { values: asked.request, lenient: false };
     let ask = vendor::parse(route.app, route.operation, &params, Some(&caller))?.ask;
