@@ -1,7 +1,7 @@
 //! Runs the tests of `tests/browser`: the playground, pages of other origins and the vendors' SDKs, in headless Chromium.
 //!
-//! They take Node.js 20 or newer, Debian's `chromium` (or another at `$CHROMIUM`), and `npm ci` in that directory. Where something is not
-//! there they are skipped, which is said out loud; not with `CI=true`, where that is a failure.
+//! They take Node.js 20 or newer, Debian's `chromium` (or another at `$CHROMIUM`), and `npm ci` in that directory and in `tests/sdk`. Where
+//! something is not there they are skipped, which is said out loud; not with `CI=true`, where that is a failure.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
@@ -19,7 +19,7 @@ fn pages_in_chromium() {
         return skip(&lacking.join(" and "));
     }
     let ran = Command::new("node")
-        .args(["--test", "--test-reporter=spec"])
+        .args(["--test", "--test-force-exit", "--test-timeout=300000", "--test-reporter=spec"])
         .args(tests(&home))
         .env("CHAT_SIGNER", env!("CARGO_BIN_EXE_chat-signer"))
         .output()
@@ -38,7 +38,8 @@ fn lacking(home: &Path) -> Vec<String> {
     let chromium =
         variable("CHROMIUM").map_or_else(|| "/usr/bin/chromium".to_owned(), |path| path.to_string_lossy().into());
     let programs = ["node".to_owned(), chromium].into_iter().filter(|program| !runs(program));
-    let packages = [home.join("node_modules")].into_iter().filter(|path| !path.is_dir());
+    let packages =
+        ["node_modules", "../sdk/node_modules"].map(|path| home.join(path)).into_iter().filter(|path| !path.is_dir());
     programs.chain(packages.map(|path| path.display().to_string())).collect()
 }
 
