@@ -8,6 +8,7 @@ mod common;
 
 mod audit;
 mod browsers;
+mod compat;
 mod limits;
 mod playground;
 mod routes;
