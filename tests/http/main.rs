@@ -10,6 +10,7 @@ mod audit;
 mod browsers;
 mod compat;
 mod limits;
+mod playground;
 mod routes;
 mod starting;
 mod stopping;
