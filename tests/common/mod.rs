@@ -156,7 +156,7 @@ pub struct Server {
     pub admin: SocketAddr,
     pub directory: PathBuf,
     log: Option<(Arc<Mutex<String>>, JoinHandle<()>)>,
-    _unread: Option<Box<dyn Any + Send>>,
+    _unread: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Server {
@@ -200,7 +200,7 @@ impl Server {
                 break addresses;
             }
         };
-        let (log, unread): (_, Option<Box<dyn Any + Send>>) = match setup.log {
+        let (log, unread): (_, Option<Box<dyn Any + Send + Sync>>) = match setup.log {
             Log::Read => (Some(collected(log, lines)), None),
             Log::Unread => (None, Some(Box::new(lines))),
             Log::Closed => (None, None),
@@ -283,6 +283,22 @@ impl Server {
         let (log, reader) = self.log.take().unwrap();
         reader.join().unwrap();
         log.lock().unwrap().clone()
+    }
+
+    /// Has it go on with another configuration.
+    pub fn change(&self, from: &str, to: &str) {
+        let (path, draft) = (self.directory.join("signer.toml"), self.directory.join("signer.new"));
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{text}");
+        let times = || self.said().matches("is in force").count();
+        let before = times();
+        fs::write(&draft, text.replace(from, to)).unwrap();
+        fs::rename(draft, path).unwrap();
+        let began = Instant::now();
+        while times() == before {
+            assert!(began.elapsed() < LONG, "it is not taken over: {}", self.said());
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// What it has logged so far.

@@ -13,3 +13,4 @@ mod routes;
 mod starting;
 mod stopping;
 mod versions;
+mod winding;
