@@ -359,10 +359,15 @@ fn listening(line: &str) -> Option<(SocketAddr, SocketAddr)> {
 
 /// A token for this user.
 pub fn token(user: &str) -> String {
+    token_by(user, CALLER_SECRET)
+}
+
+/// A token for this user, signed with this secret.
+pub fn token_by(user: &str, secret: &str) -> String {
     #[allow(clippy::disallowed_methods)]
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let claims = json!({"iss": "https://id.example.com/", "aud": "chat", "sub": user, "iat": now, "exp": now + 300});
-    let key = jsonwebtoken::EncodingKey::from_secret(CALLER_SECRET.as_bytes());
+    let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
     jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
 }
 
