@@ -148,7 +148,7 @@ impl Snapshot {
     /// If other servers that they name can't be asked, or the operating system gives no random bytes.
     pub fn new(settings: Settings) -> Result<Snapshot, NoRemote> {
         let settings = remembering(settings)?;
-        let remote = Remote::start(&settings.engine.authenticators)?;
+        let remote = Remote::start(&settings.engine)?;
         Ok(Snapshot { limits: Limits::new(&settings.limits), remote, settings })
     }
 
@@ -156,7 +156,7 @@ impl Snapshot {
     fn renewed(&self, settings: Settings) -> Result<Snapshot, NoRemote> {
         let mut settings = remembering(settings)?;
         settings.engine.authenticators.take_over(&self.settings.engine.authenticators);
-        let remote = self.remote.renew(&settings.engine.authenticators)?;
+        let remote = self.remote.renew(&settings.engine)?;
         Ok(Snapshot { limits: self.limits.renewed(&settings.limits), remote, settings })
     }
 }

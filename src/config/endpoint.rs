@@ -19,6 +19,16 @@ pub(super) fn url(item: &Item<'_>) -> Option<Uri> {
     item.refuse("must be fetched by HTTPS, except from this machine", "write https://, a host and a path")
 }
 
+/// The address of an interface, with `tail` put behind it.
+pub(super) fn api(item: &Item<'_>, tail: &str) -> Option<Uri> {
+    let base = url(item)?;
+    let text = format!("{}://{}{}{tail}", base.scheme_str()?, base.authority()?, base.path().trim_end_matches('/'));
+    match text.parse() {
+        Ok(url) if base.query().is_none() => Some(url),
+        _ => item.refuse("must not have a query", "write the address alone, as in \"https://abc.api.example.com\""),
+    }
+}
+
 /// Reads `ca`: the certificate authorities in a file.
 pub(super) fn authorities(section: &mut Section<'_>, vault: &Vault) -> Vec<Vec<u8>> {
     let item = section.get("ca");

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
 use http::header::AUTHORIZATION;
-use http::{HeaderName, Uri};
 
 use super::authenticators::{Callers, Context};
 use super::endpoint;
@@ -65,7 +65,7 @@ pub(super) fn leancloud_session(
     let app = section.need("app", "write which LeanCloud app's users these are");
     let app = app.and_then(|item| item.one_of("a configured LeanCloud app", context.leancloud));
     let url = section.need("url", "write the app's API address: url = \"https://…\"");
-    let url = url.and_then(|item| users_me(&item));
+    let url = url.and_then(|item| endpoint::api(&item, "/1.1/users/me"));
     let authorities = endpoint::authorities(section, context.vault);
     let key = section.need("app_key", "write app_key = { env = \"NAME\" } or { file = \"PATH\" }: the App Key");
     let app_key = key.and_then(|item| context.vault.header_secret(&item));
@@ -167,18 +167,8 @@ fn client(section: &mut Section<'_>, vault: &mut Vault) -> Option<(String, Secre
     }
 }
 
-/// `/1.1/users/me` at the API's address.
-fn users_me(item: &Item<'_>) -> Option<Uri> {
-    let base = endpoint::url(item)?;
-    let text =
-        format!("{}://{}{}/1.1/users/me", base.scheme_str()?, base.authority()?, base.path().trim_end_matches('/'));
-    match text.parse() {
-        Ok(url) if base.query().is_none() => Some(url),
-        _ => item.refuse("must not have a query", "write the address alone, as in \"https://abc.api.example.com\""),
-    }
-}
-
-fn app_id(apps: &[App], name: &str) -> Option<String> {
+/// The id of the LeanCloud app of this name.
+pub(super) fn app_id(apps: &[App], name: &str) -> Option<String> {
     apps.iter().find_map(|app| match app {
         App::LeanCloud(app) if **app.name() == *name => Some(app.app_id().to_owned()),
         _ => None,

@@ -12,6 +12,7 @@ mod demo;
 mod demo_token;
 mod endpoint;
 mod entries;
+mod facts;
 mod file;
 mod forwarded;
 mod headers;
@@ -185,6 +186,7 @@ fn settings(
         vault: &mut vault,
     };
     let callers = authenticators::authenticators(&mut root, keys, context);
+    let facts = facts::facts(&mut root, &apps, &ladder, &mut vault);
     let limits = limits::limits(&mut root, &server.listen);
     let audit = signer::audit(&mut root, &vault.dir, policy_root.as_ref().map(|root| root.file.name.as_str()));
     let shutdown = signer::shutdown(&mut root);
@@ -196,7 +198,7 @@ fn settings(
     let document = document(policy_root?, &known, &apps.facts, policy_text);
     let demonstration = callers.public().is_some();
     let authenticators = Authenticators::new(callers.authenticators);
-    let engine = Engine { apps: apps.ready, authenticators, policy: Policy::new(document) };
+    let engine = Engine { apps: apps.ready, authenticators, policy: Policy::new(document), facts };
     Some(Settings { engine, server, admin, limits, audit, shutdown, demonstration, demo_caller: callers.demo })
 }
 

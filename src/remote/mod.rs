@@ -1,6 +1,8 @@
-//! Everything that asks other servers while requests are served: issuers for their keys, and whoever knows whose a session is.
+//! Everything that asks other servers while requests are served: issuers for their keys, whoever knows whose a session is, and whoever
+//! knows conversations.
 
 mod client;
+mod facts;
 mod freshness;
 mod keys;
 mod memory;
@@ -9,9 +11,13 @@ mod sessions;
 use std::sync::Arc;
 
 pub use client::{Client, NoClient, Trouble};
+pub use facts::Unavailable;
 
-use crate::authn::{Authenticators, Found, KeySet, Lookup};
+use crate::authn::{Found, KeySet, Lookup};
+use crate::engine::{Engine, Inquiry};
+use crate::policy::Told;
 use crate::random::NoEntropy;
+use facts::Facts;
 use keys::Fetching;
 use sessions::Sessions;
 
@@ -20,6 +26,7 @@ use sessions::Sessions;
 pub struct Remote {
     keys: Vec<Arc<Fetching>>,
     sessions: Sessions,
+    facts: Option<Arc<Facts>>,
     /// Whether requests can be served before all keys are there.
     has_started: bool,
 }
@@ -35,24 +42,25 @@ pub enum NoRemote {
 }
 
 impl Remote {
-    /// Begins to fetch what these authenticators need, without waiting for it.
+    /// Begins to fetch what this engine's authenticators need, without waiting for it.
     ///
     /// # Errors
     /// If a server's certificate authorities can't be used, or the operating system gives no random bytes.
-    pub fn start(authenticators: &Authenticators) -> Result<Remote, NoRemote> {
-        Remote::build(authenticators, None)
+    pub fn start(engine: &Engine) -> Result<Remote, NoRemote> {
+        Remote::build(engine, None)
     }
 
-    /// Goes on with other authenticators. What they have [taken over](Authenticators::take_over) from those before is not fetched
-    /// again, and what is remembered of it stays.
+    /// Goes on with another engine. What its authenticators have [taken over](crate::authn::Authenticators::take_over) from those before
+    /// is not fetched again, and what is remembered of it stays. Facts are asked for anew: they are told in the roles of one policy.
     ///
     /// # Errors
     /// As [`start`](Self::start).
-    pub fn renew(&self, authenticators: &Authenticators) -> Result<Remote, NoRemote> {
-        Remote::build(authenticators, Some(self))
+    pub fn renew(&self, engine: &Engine) -> Result<Remote, NoRemote> {
+        Remote::build(engine, Some(self))
     }
 
-    fn build(authenticators: &Authenticators, before: Option<&Remote>) -> Result<Remote, NoRemote> {
+    fn build(engine: &Engine, before: Option<&Remote>) -> Result<Remote, NoRemote> {
+        let authenticators = &engine.authenticators;
         let fetching = |set| match before.and_then(|before| before.fetching(set)) {
             Some(known) => Ok(Arc::clone(known)),
             None => Fetching::start(set).map(Arc::new),
@@ -60,6 +68,7 @@ impl Remote {
         Ok(Remote {
             sessions: Sessions::new(authenticators.introspections(), before.map(|before| &before.sessions))?,
             keys: authenticators.key_sets().map(fetching).collect::<Result<_, _>>()?,
+            facts: engine.facts.as_ref().map(Facts::new).transpose()?.map(Arc::new),
             has_started: before.is_some_and(Remote::has_started),
         })
     }
@@ -74,6 +83,17 @@ impl Remote {
                 Found::Keys
             }
             Lookup::Session(question) => Found::Caller(self.sessions.ask(&question).await),
+        }
+    }
+
+    /// What another service tells of the conversations that these inquiries are about.
+    ///
+    /// # Errors
+    /// If it can't be asked, or its answer can't be relied on.
+    pub async fn inquire(&self, inquiries: Vec<Inquiry>) -> Result<Vec<Told>, Unavailable> {
+        match &self.facts {
+            Some(facts) if !inquiries.is_empty() => facts.ask(inquiries).await,
+            _ => Ok(Vec::new()),
         }
     }
 

@@ -392,6 +392,15 @@ fn an_introspected_token_must_be_active_and_for_this_audience() {
 }
 
 #[tokio::test]
+async fn a_server_that_may_not_know_this_program_is_told_of_in_the_log() {
+    let server = Server::start().await;
+    server.set(INTROSPECT, Reply::status("401 Unauthorized"));
+    let signer = with_client_secret(&opaque(&server, "")).await;
+    assert_eq!(signer.subject("authorization: Bearer fake\r\n").await, Err(401));
+    assert!(signer.audit().contains("perhaps it does not know this program"), "{}", signer.audit());
+}
+
+#[tokio::test]
 async fn an_introspected_token_is_forgotten_when_it_expires() {
     let server = Server::start().await;
     let expiry = clock::now().0 / 1000 + 1000;
