@@ -7,7 +7,7 @@ use hyper::body::Bytes;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
-use crate::runtime::{Check, Probe, Runtime};
+use crate::runtime::{Check, Finding, Probe, Runtime};
 
 /// Answers a request to the admin listener.
 pub fn serve<B>(runtime: &Runtime, request: &Request<B>) -> Response<Full<Bytes>> {
@@ -30,13 +30,14 @@ fn is_verbose<B>(request: &Request<B>) -> bool {
 
 fn verbose(checks: &[Check]) -> Response<Full<Bytes>> {
     let mut lines = String::new();
-    for (name, result) in checks {
-        let _ = match result {
-            Ok(()) => writeln!(lines, "[+] {name}: ok"),
-            Err(reason) => writeln!(lines, "[-] {name}: {reason}"),
+    for Check { name, finding } in checks {
+        let _ = match finding {
+            Finding::Good => writeln!(lines, "[+] {name}: ok"),
+            Finding::Notice(reason) => writeln!(lines, "[!] {name}: {reason}"),
+            Finding::Bad(reason) => writeln!(lines, "[-] {name}: {reason}"),
         };
     }
-    let ready = checks.iter().all(|(_, result)| result.is_ok());
+    let ready = checks.iter().all(Check::passes);
     text(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, lines)
 }
 

@@ -20,6 +20,7 @@ pub mod model;
 pub mod observe;
 pub mod policy;
 pub mod random;
+pub mod reload;
 pub mod remote;
 pub mod runtime;
 pub mod secret;

@@ -1,7 +1,7 @@
-//! What is alive while the program serves: the settings in force, the audit log, and whether it is ready.
+//! What is alive while the program serves: the settings in force with what was built from them, the audit log, and whether it is ready.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use http_body_util::Full;
@@ -9,21 +9,43 @@ use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 
+use crate::clock;
 use crate::config::Settings;
 use crate::limits::Limits;
+use crate::model::Millis;
 use crate::observe::audit::Audit;
-use crate::remote::Remote;
+use crate::random::{self, NoEntropy};
+use crate::remote::{NoRemote, Remote};
 
 /// What all requests share.
 pub struct Runtime {
-    settings: ArcSwap<Settings>,
+    current: ArcSwap<Snapshot>,
     draining: AtomicBool,
     /// The audit log.
     pub audit: Audit,
+    /// What became of attempts to replace the settings.
+    pub reloads: Reloads,
+}
+
+/// Settings, and what was built from them. What they are replaced by shares with them what need not change.
+pub struct Snapshot {
+    /// All that the program believes.
+    pub settings: Settings,
     /// What keeps abuse cheap, and how much of it there is.
     pub limits: Limits,
     /// What is asked of other servers.
     pub remote: Remote,
+}
+
+/// How often the settings were replaced, and how often that failed.
+#[derive(Debug)]
+pub struct Reloads {
+    succeeded: AtomicU64,
+    failed: AtomicU64,
+    /// When settings were last put in force, in milliseconds since 1970.
+    last: AtomicU64,
+    /// Why the last attempt failed, if it did.
+    failure: Mutex<Option<String>>,
 }
 
 /// A question that orchestrators ask.
@@ -37,19 +59,44 @@ pub enum Probe {
     Startup,
 }
 
-/// Something that readiness depends on, and what is wrong with it.
-pub type Check = (&'static str, Result<(), String>);
+/// Something that readiness depends on, or that whoever looks should know.
+pub struct Check {
+    /// What was looked at.
+    pub name: &'static str,
+    /// What was found.
+    pub finding: Finding,
+}
+
+/// How something is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// As it should be.
+    Good,
+    /// Not as it should be, though requests can be served.
+    Notice(String),
+    /// Such that no requests should be sent here.
+    Bad(String),
+}
 
 impl Runtime {
-    /// Starts with these settings, ready as soon as `remote` has what it waits for.
-    pub fn new(settings: Settings, audit: Audit, remote: Remote) -> Runtime {
-        let limits = Limits::new(&settings.limits);
-        Runtime { settings: ArcSwap::from_pointee(settings), draining: AtomicBool::new(false), audit, limits, remote }
+    /// Starts with these settings, ready as soon as they have what they wait for.
+    pub fn new(first: Snapshot, audit: Audit) -> Runtime {
+        let (current, draining) = (ArcSwap::from_pointee(first), AtomicBool::new(false));
+        Runtime { current, draining, audit, reloads: Reloads::new() }
     }
 
-    /// The settings in force. A request takes them once and keeps them to its end.
-    pub fn settings(&self) -> Arc<Settings> {
-        self.settings.load_full()
+    /// The settings in force and what was built from them. A request takes them once and keeps them to its end.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// Puts other settings in force, for requests that come from now on.
+    ///
+    /// # Errors
+    /// If what they need can't be built. Then nothing changes.
+    pub fn replace(&self, settings: Settings) -> Result<(), NoRemote> {
+        self.current.store(Arc::new(self.snapshot().renewed(settings)?));
+        Ok(())
     }
 
     /// Stops being ready, so that no new requests are sent here.
@@ -59,7 +106,7 @@ impl Runtime {
 
     /// The answer to a probe.
     pub fn probe(&self, probe: Probe) -> Response<Full<Bytes>> {
-        let passes = probe != Probe::Ready || self.checks().iter().all(|(_, result)| result.is_ok());
+        let passes = probe != Probe::Ready || self.checks().iter().all(Check::passes);
         let (status, body) =
             if passes { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") };
         let mut answer = Response::new(Full::from(body));
@@ -68,16 +115,106 @@ impl Runtime {
         answer
     }
 
-    /// All that readiness depends on.
+    /// All that readiness depends on, and what else should be known.
     pub fn checks(&self) -> Vec<Check> {
-        let serving = if self.draining.load(Ordering::Relaxed) { Err("shutting down".to_owned()) } else { Ok(()) };
-        let audit = self.audit.health().map_err(|error| error.to_string());
-        let mut checks = vec![("serving", serving), ("audit", audit)];
-        if self.remote.has_keys() {
-            let waits = self.remote.waits_for();
-            checks.push(("keys", if waits.is_empty() { Ok(()) } else { Err(waits.join("; ")) }));
+        let draining = self.draining.load(Ordering::Relaxed);
+        let serving = if draining { Finding::Bad("shutting down".to_owned()) } else { Finding::Good };
+        let audit = self.audit.health().map_or_else(|error| Finding::Bad(error.to_string()), |()| Finding::Good);
+        let mut checks = vec![Check { name: "serving", finding: serving }, Check { name: "audit", finding: audit }];
+        let remote = &self.snapshot().remote;
+        if remote.has_keys() {
+            checks.push(Check { name: "keys", finding: keys(remote) });
+        }
+        if let Some(failure) = self.reloads.failure() {
+            checks.push(Check { name: "configuration", finding: Finding::Notice(failure) });
         }
         checks
+    }
+}
+
+fn keys(remote: &Remote) -> Finding {
+    let missing = remote.waits_for();
+    match missing.join("; ") {
+        _ if missing.is_empty() => Finding::Good,
+        missing if remote.has_started() => Finding::Notice(missing),
+        missing => Finding::Bad(missing),
+    }
+}
+
+impl Snapshot {
+    /// From the first settings.
+    ///
+    /// # Errors
+    /// If other servers that they name can't be asked, or the operating system gives no random bytes.
+    pub fn new(settings: Settings) -> Result<Snapshot, NoRemote> {
+        let settings = remembering(settings)?;
+        let remote = Remote::start(&settings.engine)?;
+        Ok(Snapshot { limits: Limits::new(&settings.limits), remote, settings })
+    }
+
+    /// From further settings, with what goes on of these.
+    fn renewed(&self, settings: Settings) -> Result<Snapshot, NoRemote> {
+        let mut settings = remembering(settings)?;
+        settings.engine.authenticators.take_over(&self.settings.engine.authenticators);
+        let remote = self.remote.renew(&settings.engine)?;
+        Ok(Snapshot { limits: self.limits.renewed(&settings.limits), remote, settings })
+    }
+}
+
+/// Has the authenticators remember tokens. What they remembered under other settings doesn't count.
+fn remembering(mut settings: Settings) -> Result<Settings, NoEntropy> {
+    settings.engine.authenticators = settings.engine.authenticators.remembering(&random::bytes()?);
+    Ok(settings)
+}
+
+impl Check {
+    /// Whether it is no reason not to be ready.
+    pub fn passes(&self) -> bool {
+        !matches!(self.finding, Finding::Bad(_))
+    }
+}
+
+impl Reloads {
+    fn new() -> Reloads {
+        let (succeeded, failed, last) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(clock::now().0));
+        Reloads { succeeded, failed, last, failure: Mutex::new(None) }
+    }
+
+    /// Notes that other settings are in force.
+    pub fn succeed(&self) {
+        self.succeeded.fetch_add(1, Ordering::Relaxed);
+        self.last.store(clock::now().0, Ordering::Relaxed);
+        *self.lock() = None;
+    }
+
+    /// Notes why the settings stay as they were.
+    pub fn fail(&self, reason: String) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        *self.lock() = Some(reason);
+    }
+
+    /// How often the settings were replaced.
+    pub fn succeeded(&self) -> u64 {
+        self.succeeded.load(Ordering::Relaxed)
+    }
+
+    /// How often they were to be replaced and stayed.
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// When settings were last put in force, at first by the start.
+    pub fn last(&self) -> Millis {
+        Millis(self.last.load(Ordering::Relaxed))
+    }
+
+    /// Why the last attempt failed, if it did.
+    pub fn failure(&self) -> Option<String> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<String>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -105,6 +105,60 @@ fn a_supposed_caller_has_the_roles_that_its_token_could_give() {
 }
 
 #[test]
+fn a_supposed_caller_has_no_more_roles_than_a_token_may_give() {
+    let explain = |count: usize| {
+        let roles: Vec<_> = (0..count).flat_map(|n| [format!("c{n}=guest"), format!("c{n}=member")]).collect();
+        run(&["explain", "ably", "subscribe", "--conv-id", "c1", "--as", "tom", "--roles", &roles.join(",")])
+    };
+    let output = explain(64);
+    assert_ne!(output.status.code(), Some(2), "{output:?}");
+    assert!(String::from_utf8(output.stdout).unwrap().contains("tom is member by the caller's token for c1"));
+    let output = explain(65);
+    assert_eq!(output.status.code(), Some(2));
+    let expected = "error: roles: the caller must not have roles in more than 64 different scopes\n";
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
+}
+
+#[test]
+fn what_is_only_asked_elsewhere_while_serving_is_said() {
+    let fetched = |text: &str| {
+        format!(
+            "{text}\n[[authenticators]]\nname = \"staff\"\ntype = \"jwt\"\ncaller = \"user\"\nissuer = \"https://staff.example.com/\"\n\
+                 audience = [\"chat\"]\nalgorithms = [\"ES256\"]\nsubject_prefix = \"staff-\"\njwks = {{ url = \"https://staff.example.com/jwks.json?x=1\" }}\n"
+        )
+    };
+    let opaque = |text: &str| {
+        format!(
+            "{text}\n[[authenticators]]\nname = \"opaque\"\ntype = \"introspection\"\npreset = \"rfc7662\"\ncaller = \"user\"\n\
+                 url = \"https://id.example.com/introspect\"\nsubject_prefix = \"id-\"\n"
+        )
+    };
+    // {"alg":"ES256","kid":"one"}, {"iss":"https://staff.example.com/"}
+    let token = "eyJhbGciOiJFUzI1NiIsImtpZCI6Im9uZSJ9.eyJpc3MiOiJodHRwczovL3N0YWZmLmV4YW1wbGUuY29tLyJ9.AAAA";
+    let explain = ["explain", "talkjs", "token", "--token"];
+    let told = |name, change: &dyn Fn(&str) -> String, token| {
+        let output = run_with(name, change, &[&explain[..], &[token]].concat());
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let instead = "name the caller instead: --as or --service, with --roles";
+    assert_eq!(
+        told("fetched", &fetched, token),
+        format!(
+            "error: the caller can't be told: the keys of staff are fetched from https://staff.example.com/jwks.json, and only the \
+                 server does that; {instead}\n"
+        )
+    );
+    assert_eq!(
+        told("opaque", &opaque, "fake-opaque-token"),
+        format!(
+            "error: the caller can't be told: opaque asks https://id.example.com/introspect whose this token is, and only the server \
+                 does that; {instead}\n"
+        )
+    );
+}
+
+#[test]
 fn a_supposed_caller_could_have_a_credential() {
     let partner = r#"
 [[authenticators]]

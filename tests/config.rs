@@ -131,6 +131,10 @@ fn the_audit_log_is_a_file_of_its_own() {
     let signer = fs::read_to_string("tests/config/policy-no-rules/signer.toml").unwrap();
     let signer = signer.replace("{ env = \"CARGO_PKG_NAME\" }", "[{ file = \"key.secret\" }]");
     let absolute = dir.join("policy.toml").display().to_string();
+    fs::write(dir.join("ca.crt"), rcgen::generate_simple_self_signed(Vec::new()).unwrap().cert.pem()).unwrap();
+    let session = "[[authenticators]]\nname = \"session\"\ntype = \"introspection\"\ncaller = \"user\"\nurl = \"https://app.example.com/me\"\n\
+                   forward = { cookies = [\"sid\"] }\nsubject = \"/id\"\nca = \"ca.crt\"\n";
+    let signer = format!("{signer}\n{session}");
     for (to, flaw) in [
         ("audit.log", ""),
         ("new.log", ""),
@@ -139,6 +143,7 @@ fn the_audit_log_is_a_file_of_its_own() {
         ("policy.toml", "which the configuration is read from"),
         ("./key.secret", "which the configuration is read from"),
         ("link", "which the configuration is read from"),
+        ("ca.crt", "which the configuration is read from"),
         (absolute.as_str(), "which the configuration is read from"),
         ("stderr", "can't be \"stderr\""),
     ] {

@@ -8,7 +8,14 @@
 //! - `toml cases`: cases for the policy before it
 //! - `toml rules`: rules and entries, as they may stand in the demonstration's policy
 //! - `toml fragment`: a piece that is only held to be TOML
+//!
+//! And of the others: `console` is run and its answers compared, `sh` is [run](shell), `sh fragment` and `json` are read.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+#[allow(dead_code)]
+mod common;
+#[path = "docs/shell.rs"]
+mod shell;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -83,6 +90,9 @@ fn whole_configurations_have_neither_mistakes_nor_warnings() {
         for (name, text) in FILES {
             home.write(name, text);
         }
+        let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        home.write("tls.crt", &certified.cert.pem());
+        home.write("tls.key", &certified.signing_key.serialize_pem());
         let answer = home.run(&["check", "-o", "json"]);
         let report: Value = serde_json::from_slice(&answer.stdout).unwrap();
         assert_eq!((&report["mistakes"], &report["warnings"]), (&0.into(), &0.into()), "{}: {report:#}", block.place);
@@ -125,7 +135,14 @@ fn policies_do_what_their_cases_say() {
 /// Runs in the project's root, so on the demonstration.
 #[test]
 fn commands_answer_as_written() {
-    trycmd::TestCases::new().case("docs/command-line.md");
+    trycmd::TestCases::new().case("*.md").case("docs/*.md");
+}
+
+#[test]
+fn answers_are_json() {
+    for Block { place, text, .. } in blocks().iter().filter(|block| block.info == "json") {
+        assert!(serde_json::from_str::<Value>(text).is_ok(), "{place} is not JSON");
+    }
 }
 
 #[test]
@@ -153,10 +170,9 @@ struct Block {
 }
 
 fn pages() -> Vec<PathBuf> {
-    let root = Path::new(ROOT);
-    let docs = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    let pages = docs.filter(|path| path.extension().is_some_and(|end| end == "md")).chain([root.join("README.md")]);
-    let mut pages: Vec<PathBuf> = pages.collect();
+    let files = ["", "docs"].map(|folder| fs::read_dir(Path::new(ROOT).join(folder)).unwrap());
+    let files = files.into_iter().flatten().map(|entry| entry.unwrap().path());
+    let mut pages: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
     pages.sort();
     pages
 }
@@ -170,7 +186,7 @@ fn page_blocks(page: &Path) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut inside = false;
     for (line, number) in text.lines().zip(1..) {
-        match (line.strip_prefix("```"), inside) {
+        match (line.trim_start().strip_prefix("```"), inside) {
             (Some(info), false) => {
                 let place = format!("{}:{number}", page.display());
                 blocks.push(Block { info: info.to_owned(), place, text: String::new() });
@@ -189,7 +205,7 @@ fn page_blocks(page: &Path) -> Vec<Block> {
 fn prose(text: &str) -> impl Iterator<Item = &str> {
     let mut inside = false;
     text.lines().filter(move |line| {
-        let fence = line.starts_with("```");
+        let fence = line.trim_start().starts_with("```");
         inside ^= fence;
         !inside && !fence
     })

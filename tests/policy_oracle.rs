@@ -2,11 +2,14 @@
 //! early exits, and decides what patterns mean by trying every name of a small world.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chat_signer::model::{
     Action, ActionSet, Ask, Caller, CallerKind, Grant, Kind, Ladder, Millis, Need, Pattern, Role, Template, Vendor,
 };
 use chat_signer::policy::{
-    Binding, Block, Cause, ClientIs, Conversation, Document, Effect, Entries, Facts, Policy, Rule, Sanction, TargetsAre,
+    Bearing, Binding, Block, Cause, ClientIs, Conversation, Details, Document, Effect, Entries, Facts, Permit, Policy,
+    Refusal, Rule, Sanction, TargetsAre, Told,
 };
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -107,6 +110,9 @@ enum Answer {
     TargetBanned(String, String),
     Muted(String, String),
     TargetBlocks(String),
+    ShutOut(String),
+    TargetShutOut(String),
+    UnknownConversation,
     DeniedBy(String),
     NothingMatched,
 }
@@ -115,7 +121,11 @@ struct Oracle<'a> {
     document: &'a Document,
     caller: &'a Caller,
     ask: &'a Ask,
+    told: &'a Account,
 }
+
+/// What another service tells: conversations by name, `None` where there is no such one.
+type Account = BTreeMap<String, Option<Details>>;
 
 struct Asked<'a> {
     action: Action,
@@ -164,7 +174,7 @@ impl Oracle<'_> {
     fn decide_one(&self, asked: &Asked<'_>) -> Result<String, Answer> {
         let Some(obstacle) = self.in_the_way(asked) else { return self.by_rules(asked) };
         let own = match &obstacle {
-            Answer::Banned(user, _) | Answer::Muted(user, _) => *user == self.caller.subject,
+            Answer::Banned(user, _) | Answer::Muted(user, _) | Answer::ShutOut(user) => *user == self.caller.subject,
             _ => false,
         };
         match self.by_rules(asked) {
@@ -206,7 +216,17 @@ impl Oracle<'_> {
                 }
             }
         }
+        let shut_out = |user: &String| {
+            let told = asked.place.and_then(|place| self.told.get(home(place).exact()?));
+            told.is_some_and(|details| details.as_ref().is_some_and(|details| details.shut_out.contains(user)))
+        };
+        if asked.action == Action::Join && shut_out(&self.ask.client) {
+            return Some(Answer::ShutOut(self.ask.client.clone()));
+        }
         if asked.action == Action::Invite {
+            if let Some(target) = asked.targets.iter().find(|target| shut_out(target)) {
+                return Some(Answer::TargetShutOut(target.clone()));
+            }
             for target in asked.targets {
                 let blocks = |block: &Block| {
                     block.user == *target
@@ -222,6 +242,9 @@ impl Oracle<'_> {
     }
 
     fn by_rules(&self, asked: &Asked<'_>) -> Result<String, Answer> {
+        if asked.place.and_then(|place| self.told.get(home(place).exact()?)).is_some_and(Option::is_none) {
+            return Err(Answer::UnknownConversation);
+        }
         let mut matching: Vec<&Rule> = self.document.rules.iter().filter(|rule| self.matches(rule, asked)).collect();
         matching.sort_by_key(|rule| (rule.effect == Effect::Allow, &rule.id));
         match matching.first() {
@@ -296,7 +319,7 @@ impl Oracle<'_> {
         if let Some(max) = rule.max_members {
             let by_need = matches!(asked.action, Action::Create | Action::History);
             let named = if by_need { asked.targets } else { &ask.members };
-            let mut named: std::collections::BTreeSet<&str> = named.iter().map(String::as_str).collect();
+            let mut named: BTreeSet<&str> = named.iter().map(String::as_str).collect();
             if asked.action == Action::Create {
                 named.insert(&ask.client);
             }
@@ -352,7 +375,7 @@ impl Oracle<'_> {
         true
     }
 
-    /// Every binding of a user, as (source, scope, role): 0 is the file, 1 the token.
+    /// Every binding of a user, as (source, scope, role): 0 is the file, 1 what is told, 2 the token.
     fn bindings(&self, user: &str, with_token: bool) -> Vec<(u8, Pattern, Option<Role>)> {
         let entries = &self.document.entries;
         let mut all = Vec::new();
@@ -368,8 +391,14 @@ impl Oracle<'_> {
                 }
             }
         }
+        for (name, details) in self.told {
+            if let Some(details) = details {
+                let roles = details.roles.iter().filter(|(person, _)| person == user).map(|(_, role)| *role);
+                all.push((1, Pattern::Exact(name.clone()), roles.max()));
+            }
+        }
         if with_token {
-            all.extend(self.caller.bindings.iter().map(|(scope, role)| (1, home(scope), Some(*role))));
+            all.extend(self.caller.bindings.iter().map(|(scope, role)| (2, home(scope), Some(*role))));
         }
         all
     }
@@ -380,7 +409,7 @@ impl Oracle<'_> {
     }
 
     fn service_roles(&self, place: Option<&Pattern>) -> Vec<Option<Role>> {
-        let token: Vec<_> = self.caller.bindings.iter().map(|(scope, role)| (1, home(scope), Some(*role))).collect();
+        let token: Vec<_> = self.caller.bindings.iter().map(|(scope, role)| (2, home(scope), Some(*role))).collect();
         roles_by(&token, None, place, |name| self.knows(name))
     }
 
@@ -391,25 +420,23 @@ impl Oracle<'_> {
 
     fn kinds(&self, place: Option<&Pattern>) -> Vec<Kind> {
         let Some(place) = place else { return Vec::new() };
-        let known = self.document.entries.conversations.iter().filter(|one| self.for_this_app(one.app.as_deref()));
-        match place {
-            Pattern::Exact(name) => {
-                let kind = known.filter(|one| one.id == room(name)).map(|one| one.kind).next();
-                vec![kind.unwrap_or(Kind::Group)]
-            }
-            _ if place.to_string().contains("::$chat") => {
-                self.kinds(Some(&Pattern::Exact(room(&place.to_string()).to_owned())))
-            }
-            _ => {
-                let inside = known.filter(|one| overlaps(&Pattern::Exact(one.id.clone()), place)).map(|one| one.kind);
-                inside.chain([Kind::Group]).collect()
-            }
+        if let Some(name) = home(place).exact() {
+            return vec![self.kind(name).unwrap_or(Kind::Group)];
         }
+        let filed = self.document.entries.conversations.iter().map(|one| &one.id);
+        let inside = filed.chain(self.told.keys()).filter(|name| overlaps(&Pattern::Exact((*name).clone()), place));
+        inside.filter_map(|name| self.kind(name)).chain([Kind::Group]).collect()
     }
 
-    /// By the file alone. An unlisted role word keeps a target from being outranked.
+    fn kind(&self, name: &str) -> Option<Kind> {
+        let mut filed = self.document.entries.conversations.iter();
+        let filed = filed.find(|one| one.id == name && self.for_this_app(one.app.as_deref())).map(|one| one.kind);
+        filed.or_else(|| self.told.get(name)?.as_ref()?.kind)
+    }
+
+    /// Without the token. An unlisted role word in the file keeps a target from being outranked.
     fn outranks(&self, target: &str, place: Option<&Pattern>) -> bool {
-        let unlisted = |one: &(u8, Pattern, Option<Role>)| one.2.is_none();
+        let unlisted = |one: &(u8, Pattern, Option<Role>)| one.0 == 0 && one.2.is_none();
         let theirs = self.bindings(target, false);
         if let Some(place) = place {
             let home = Pattern::Exact(room(&place.to_string()).to_owned());
@@ -480,7 +507,7 @@ fn most_telling(refusals: Vec<Answer>) -> Answer {
     let grave = |answer: &Answer| match answer {
         Answer::Banned(..) => 0,
         Answer::DeniedBy(_) => 1,
-        Answer::Muted(..) => 2,
+        Answer::Muted(..) | Answer::UnknownConversation => 2,
         _ => 3,
     };
     let gravest = refusals.iter().map(grave).min().unwrap();
@@ -590,10 +617,10 @@ fn entries() -> impl Strategy<Value = Entries> {
     let binding = (person(), pattern(), app(), proptest::option::weighted(0.9, role()));
     let binding = binding.prop_map(|(user, scope, app, role)| Binding { user, scope, app, role });
     let block = (person(), pattern(), app()).prop_map(|(user, conversation, app)| Block { user, conversation, app });
-    (few(conversation, 3), few(binding, 5), few(sanction(), 2), few(sanction(), 2), few(block, 1)).prop_map(
+    (few(conversation, 3), few(binding, 5), few(sanction(), 2), few(sanction(), 2), few(block, 3)).prop_map(
         |(mut conversations, bindings, bans, mutes, blocks)| {
             // One conversation stands in the file once.
-            let mut seen = std::collections::BTreeSet::new();
+            let mut seen = BTreeSet::new();
             conversations.retain(|one| seen.insert(one.id.clone()));
             Entries { conversations, bindings, bans, mutes, blocks }
         },
@@ -637,6 +664,7 @@ fn ask(caller: &Caller) -> impl Strategy<Value = Ask> + use<> {
         Action::Create,
         Action::Join,
         Action::Invite,
+        Action::Invite,
         Action::Kick,
         Action::UnblockClients,
         Action::AppToken,
@@ -665,19 +693,63 @@ fn ask(caller: &Caller) -> impl Strategy<Value = Ask> + use<> {
     )
 }
 
-fn case() -> impl Strategy<Value = (Document, Caller, Ask)> {
-    caller().prop_flat_map(|caller| {
-        let ask = ask(&caller);
-        (document(), Just(caller), ask)
+fn details() -> impl Strategy<Value = Details> {
+    let roles = few((person(), role()), 4);
+    (maybe(select(Kind::ALL.to_vec())), roles, few(person(), 1)).prop_map(|(kind, roles, shut_out)| Details {
+        kind,
+        roles,
+        shut_out,
     })
 }
 
-fn answer(document: &Document, caller: &Caller, ask: &Ask) -> Answer {
-    let policy = Policy::new(document.clone());
-    let facts = Facts { registers: &[policy.register()] };
-    match policy.decide(ask.clone(), caller, facts, NOW) {
+fn told() -> impl Strategy<Value = Account> {
+    let name = select(vec!["a", "a:x", "a:y", "b", "b:x", "[m]a"]).prop_map(str::to_owned);
+    proptest::collection::btree_map(name, proptest::option::weighted(0.8, details()), 0..4)
+}
+
+/// What is known and what is asked.
+#[derive(Clone, Debug)]
+struct World {
+    document: Document,
+    caller: Caller,
+    ask: Ask,
+    told: Account,
+}
+
+fn case() -> impl Strategy<Value = World> {
+    caller().prop_flat_map(|caller| {
+        let ask = ask(&caller);
+        let parts = (document(), Just(caller), ask, told());
+        parts.prop_map(|(document, caller, ask, told)| World { document, caller, ask, told })
+    })
+}
+
+impl World {
+    fn decide(&self) -> Result<Permit, Refusal> {
+        let policy = Policy::new(self.document.clone());
+        let told = self.told.iter().map(|(name, details)| match details {
+            Some(details) => Told::known(name, details.clone()),
+            None => Told::unknown(name),
+        });
+        let told: Vec<Told> = told.collect();
+        let facts = Facts { registers: &[policy.register()], told: &told };
+        policy.decide(self.ask.clone(), &self.caller, facts, NOW)
+    }
+
+    fn oracle(&self) -> Oracle<'_> {
+        Oracle { document: &self.document, caller: &self.caller, ask: &self.ask, told: &self.told }
+    }
+
+    /// With another file.
+    fn with(&self, document: Document) -> World {
+        World { document, ..self.clone() }
+    }
+}
+
+fn answer(world: &World) -> Answer {
+    match world.decide() {
         Ok(permit) => {
-            assert_eq!(permit.ask(), ask);
+            assert_eq!(permit.ask(), &world.ask);
             let granted = permit.granted().iter();
             Answer::Allowed {
                 rules: permit.rules().to_vec(),
@@ -691,6 +763,9 @@ fn answer(document: &Document, caller: &Caller, ask: &Ask) -> Answer {
             Cause::TargetBanned { user, scope, .. } => Answer::TargetBanned(user, scope.to_string()),
             Cause::Muted { user, scope, .. } => Answer::Muted(user, scope.to_string()),
             Cause::TargetBlocks { user } => Answer::TargetBlocks(user),
+            Cause::ShutOut { user } => Answer::ShutOut(user),
+            Cause::TargetShutOut { user } => Answer::TargetShutOut(user),
+            Cause::UnknownConversation => Answer::UnknownConversation,
             Cause::Rule { id, .. } => Answer::DeniedBy(id),
             Cause::NothingMatched { .. } => Answer::NothingMatched,
         },
@@ -713,14 +788,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 6_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn decides_as_the_oracle_does((document, caller, ask) in case()) {
-        let expected = Oracle { document: &document, caller: &caller, ask: &ask }.decide();
-        prop_assert_eq!(answer(&document, &caller, &ask), expected);
+    fn decides_as_the_oracle_does(world in case()) {
+        prop_assert_eq!(answer(&world), world.oracle().decide());
     }
 
     #[test]
-    fn the_order_in_the_file_never_matters((document, caller, ask) in case(), turn in 0..7_usize) {
-        let mut turned = document.clone();
+    fn the_order_in_the_file_never_matters(world in case(), turn in 0..7_usize) {
+        let mut turned = world.document.clone();
         let by = |len: usize| if len == 0 { 0 } else { turn % len };
         turned.rules.reverse();
         let middle = by(turned.rules.len());
@@ -729,14 +803,14 @@ proptest! {
         turned.entries.bans.reverse();
         turned.entries.mutes.reverse();
         turned.entries.conversations.reverse();
-        prop_assert_eq!(answer(&turned, &caller, &ask), answer(&document, &caller, &ask));
+        prop_assert_eq!(answer(&world.with(turned)), answer(&world));
     }
 
     #[test]
     fn another_ban_mute_or_deny_rule_never_allows_more(
-        (document, caller, ask) in case(), ban in sanction(), mute in sanction(), mut deny in rule(), which in 0..3_u8,
+        world in case(), ban in sanction(), mute in sanction(), mut deny in rule(), which in 0..3_u8,
     ) {
-        let mut stricter = document.clone();
+        let mut stricter = world.document.clone();
         match which {
             0 => stricter.entries.bans.push(ban),
             1 => stricter.entries.mutes.push(mute),
@@ -746,18 +820,50 @@ proptest! {
                 stricter.rules.push(deny);
             }
         }
-        let before = allowed(&answer(&document, &caller, &ask));
-        for pair in allowed(&answer(&stricter, &caller, &ask)) {
+        let before = allowed(&answer(&world));
+        for pair in allowed(&answer(&world.with(stricter))) {
             prop_assert!(before.contains(&pair), "{:?} is allowed only with the addition", pair);
         }
     }
 
     #[test]
-    fn a_deny_rule_beats_every_allow_rule((document, caller, ask) in case()) {
-        let mut stricter = document;
+    fn a_deny_rule_beats_every_allow_rule(world in case()) {
+        let mut stricter = world.document.clone();
         stricter.rules.push(Rule::new("no", Effect::Deny, Action::ALL.iter().copied().collect()));
-        prop_assert_eq!(allowed(&answer(&stricter, &caller, &ask)), vec![]);
+        prop_assert_eq!(allowed(&answer(&world.with(stricter))), vec![]);
     }
+
+    #[test]
+    fn what_is_not_asked_about_makes_no_difference(
+        mut world in case(), all in proptest::collection::vec(details(), 6), bearing in bearing(),
+    ) {
+        // Of a pattern nothing is asked, and a qualified name has a say in what is told of the name behind the qualifier.
+        world.ask.wants.retain(|want| home(&want.resource).exact().is_some_and(|name| !name.starts_with('[')));
+        world.told = asked_about(&world.ask).into_iter().zip(all.into_iter().map(Some)).collect();
+        let policy = Policy::new(world.document.clone());
+        let facts = Facts { registers: &[policy.register()], told: &[] };
+        let open = policy.unanswered(&world.ask, &world.caller, facts, NOW, bearing);
+        for details in world.told.values_mut().flatten().filter(|_| !bearing.shuts_out) {
+            details.shut_out.clear();
+        }
+        let mut less = world.clone();
+        less.told.retain(|name, _| open.contains(name));
+        prop_assert_eq!(allowed(&answer(&less)), allowed(&answer(&world)), "asked only about {:?}", open);
+        if let (Ok(less), Ok(all), true) = (less.decide(), world.decide(), bearing.user_claims) {
+            prop_assert_eq!(less.user_claims(), all.user_claims());
+        }
+    }
+}
+
+fn bearing() -> impl Strategy<Value = Bearing> {
+    (any::<bool>(), any::<bool>()).prop_map(|(shuts_out, user_claims)| Bearing { shuts_out, user_claims })
+}
+
+/// Every conversation that an ask is about.
+fn asked_about(ask: &Ask) -> BTreeSet<String> {
+    let needs = ask.needs.iter().filter_map(|need| need.conversation.as_ref());
+    let places = needs.chain(ask.wants.iter().map(|want| &want.resource));
+    places.filter_map(|place| home(place).exact().map(str::to_owned)).collect()
 }
 
 #[test]
@@ -765,21 +871,24 @@ fn the_cases_are_not_all_alike() {
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
-    let mut seen: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
-    for _ in 0..3_000 {
-        let (document, caller, ask) = case().new_tree(&mut runner).unwrap().current();
-        let name = match answer(&document, &caller, &ask) {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for _ in 0..6_000 {
+        let world = case().new_tree(&mut runner).unwrap().current();
+        let name = match answer(&world) {
             Answer::Allowed { granted, .. } if granted.is_empty() => "allowed",
             Answer::Allowed { .. } => "granted",
             Answer::Banned(..) => "banned",
             Answer::TargetBanned(..) => "target banned",
             Answer::Muted(..) => "muted",
             Answer::TargetBlocks(_) => "target blocks",
+            Answer::ShutOut(_) => "shut out",
+            Answer::TargetShutOut(_) => "target shut out",
+            Answer::UnknownConversation => "unknown conversation",
             Answer::DeniedBy(_) => "denied",
             Answer::NothingMatched => "nothing matched",
         };
         *seen.entry(name).or_default() += 1;
     }
-    assert_eq!(seen.len(), 8, "{seen:?}");
+    assert_eq!(seen.len(), 11, "{seen:?}");
     assert!(seen["allowed"] + seen["granted"] > 100, "{seen:?}");
 }

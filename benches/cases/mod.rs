@@ -147,7 +147,7 @@ impl Bench {
     /// Stage 3: whether it is allowed.
     pub fn decide(&self, ask: Ask) -> Permit {
         let register = self.engine.policy.register();
-        let facts = Facts { registers: &[register] };
+        let facts = Facts { registers: &[register], told: &[] };
         self.engine.policy.decide(ask, &self.caller, facts, NOW).expect("the request is allowed")
     }
 
@@ -159,7 +159,7 @@ impl Bench {
 
     /// Stages 3 and 4, as the server runs them: decide, build and sign.
     pub fn answer(&self, request: Request) -> Verdict {
-        self.engine.answer(self.app(), request, &self.caller, NOW, ENTROPY)
+        self.engine.answer(self.app(), request, &self.caller, &[], NOW, ENTROPY)
     }
 
     fn app(&self) -> &App {

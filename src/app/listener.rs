@@ -58,6 +58,16 @@ pub(super) struct Listener {
     stop: watch::Sender<()>,
 }
 
+/// What holds for a connection that begins.
+pub(super) struct Terms {
+    /// How many there may be. One that finds no room is closed at once.
+    pub(super) cap: Cap,
+    /// How long it has to shake hands, and for its first request's header.
+    pub(super) patience: Duration,
+    /// What it speaks TLS with at an address, if it does.
+    pub(super) tls: Option<Tls>,
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -88,23 +98,21 @@ impl Bound {
         Ok(Bound { socket: Socket::Unix(socket), address: Address::Unix(path.to_owned()) })
     }
 
-    /// Serves each request with `handler`. A connection has `patience` for its first request's header. One that finds no room under
-    /// the cap is closed at once. What a connection at an address speaks TLS with, if it does, `tls` says when it comes; shaking hands
-    /// may take up to `patience`, too.
-    pub(super) fn serve<T, H, F>(self, cap: Arc<Cap>, patience: Duration, tls: T, handler: H) -> Listener
+    /// Serves each request with `handler`. Each connection is begun on the terms of its time.
+    pub(super) fn serve<T, H, F>(self, terms: T, handler: H) -> Listener
     where
-        T: Fn() -> Option<Tls> + Send + 'static,
+        T: Fn() -> Terms + Send + 'static,
         H: Fn(Arc<Peer>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
         let Bound { socket, address } = self;
-        let address = if tls().is_some() { address.with_tls() } else { address };
+        let address = if terms().tls.is_some() { address.with_tls() } else { address };
         let (stop, stopped) = watch::channel(());
         let accepting = tokio::spawn(async move {
             loop {
                 let (stream, peer) = socket.next().await;
-                let (stop, handler) = (stopped.clone(), handler.clone());
-                match (stream, tls()) {
+                let (Terms { cap, patience, tls }, stop, handler) = (terms(), stopped.clone(), handler.clone());
+                match (stream, tls) {
                     (Stream::Tcp(stream), Some(tls)) => begin(&cap, secure(stream, peer, tls, stop, patience, handler)),
                     (Stream::Tcp(stream), None) => {
                         begin(&cap, connection::serve(stream, Arc::new(peer), stop, patience, handler));

@@ -8,22 +8,22 @@ mod secure;
 mod unix;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::config::{AuditTo, Listen, Settings};
+use crate::config::{AuditTo, Listen, Report, Settings, Shutdown, Sources};
 use crate::limits::Cap;
 use crate::observe::audit::Audit;
-use crate::random::{self, NoEntropy};
-use crate::remote::{self, Remote};
-use crate::runtime::Runtime;
+use crate::reload::Reload;
+use crate::remote;
+use crate::runtime::{Runtime, Snapshot};
 use crate::{admin, http};
 pub use listener::Address;
-use listener::{Bound, Listener};
+use listener::{Bound, Listener, Terms};
 
 /// How many connections the admin listener has at most.
 const PROBES: usize = 256;
@@ -52,9 +52,6 @@ pub enum NoStart {
     /// Other servers can't be asked.
     #[error(transparent)]
     Remote(#[from] remote::NoRemote),
-    /// There is nothing to remember tokens by.
-    #[error(transparent)]
-    Entropy(#[from] NoEntropy),
     /// The process can't be told to stop.
     #[error("signals can't be received: {0}")]
     Signals(io::Error),
@@ -75,8 +72,8 @@ pub struct App {
     main: Listener,
     admin: Listener,
     stop: Stop,
-    pause: Duration,
-    grace: Duration,
+    /// What goes on beside the requests, until this is dropped.
+    tasks: JoinSet<()>,
 }
 
 impl App {
@@ -91,26 +88,23 @@ impl App {
         let main = Bound::new("server.listen", &settings.server.listen).await?;
         let admin = Bound::new("admin.listen", &Listen::Tcp(settings.admin.listen)).await?;
         files::allow(settings.limits.connections);
-        let (pause, grace, patience) =
-            (settings.shutdown.pause, settings.shutdown.grace, settings.server.request_timeout);
-        let settings = remembering(settings)?;
-        let remote = Remote::start(&settings.engine.authenticators)?;
-        let runtime = Arc::new(Runtime::new(settings, audit, remote));
+        let runtime = Arc::new(Runtime::new(Snapshot::new(settings)?, audit));
         let (for_main, for_admin) = (Arc::clone(&runtime), Arc::clone(&runtime));
-        let (main_tls, admin_tls) = (Arc::clone(&runtime), Arc::clone(&runtime));
-        let main = main.serve(
-            Arc::clone(&runtime.limits.connections),
-            patience,
-            move || main_tls.settings().server.tls.clone(),
-            move |peer, request| http::serve(Arc::clone(&for_main), peer, request),
-        );
-        let admin = admin.serve(
-            Arc::new(Cap::new(PROBES, "probes beyond those that can be answered")),
-            patience,
-            move || admin_tls.settings().admin.tls.clone(),
-            move |_, request| std::future::ready(admin::serve(&for_admin, &request)),
-        );
-        Ok(App { runtime, main, admin, stop, pause, grace })
+        let main = main.serve(terms(&runtime), move |peer, request| http::serve(Arc::clone(&for_main), peer, request));
+        let admin = admin
+            .serve(terms_of_probes(&runtime), move |_, request| std::future::ready(admin::serve(&for_admin, &request)));
+        Ok(App { runtime, main, admin, stop, tasks: JoinSet::new() })
+    }
+
+    /// Has the settings follow the files that they were loaded from.
+    ///
+    /// # Errors
+    /// If hang-ups can't be received.
+    pub fn follow(&mut self, path: &Path, sources: Sources, report: &Report) -> Result<(), NoStart> {
+        let hangup = signal(SignalKind::hangup()).map_err(NoStart::Signals)?;
+        let reload = Reload::new(Arc::clone(&self.runtime), path.to_owned(), sources, report);
+        self.tasks.spawn(reload.run(hangup));
+        Ok(())
     }
 
     /// Where it listens: the main address and the admin one.
@@ -120,8 +114,10 @@ impl App {
 
     /// Serves until the process is told to stop (SIGTERM or SIGINT), then winds up; a second signal cuts that short.
     pub async fn run(self) -> End {
-        let App { runtime, main, admin, mut stop, pause, grace } = self;
+        let App { runtime, main, admin, mut stop, tasks } = self;
         stop.signalled().await;
+        drop(tasks);
+        let Shutdown { pause, grace } = runtime.snapshot().settings.shutdown;
         tracing::info!("stopping: finishing what is in progress");
         runtime.drain();
         let orderly = async {
@@ -139,10 +135,23 @@ impl App {
     }
 }
 
-/// Has the authenticators remember tokens.
-fn remembering(mut settings: Settings) -> Result<Settings, NoEntropy> {
-    settings.engine.authenticators = settings.engine.authenticators.remembering(&random::bytes()?);
-    Ok(settings)
+/// The terms of callers' connections.
+fn terms(runtime: &Arc<Runtime>) -> impl Fn() -> Terms + Send + 'static {
+    let runtime = Arc::clone(runtime);
+    move || {
+        let Snapshot { settings, limits, .. } = &*runtime.snapshot();
+        let (patience, tls) = (settings.server.request_timeout, settings.server.tls.clone());
+        Terms { cap: limits.connections.clone(), patience, tls }
+    }
+}
+
+/// The terms of connections to the admin listener.
+fn terms_of_probes(runtime: &Arc<Runtime>) -> impl Fn() -> Terms + Send + 'static {
+    let (runtime, cap) = (Arc::clone(runtime), Cap::new(PROBES, "probes beyond those that can be answered"));
+    move || {
+        let Snapshot { settings, .. } = &*runtime.snapshot();
+        Terms { cap: cap.clone(), patience: settings.server.request_timeout, tls: settings.admin.tls.clone() }
+    }
 }
 
 fn open(to: &AuditTo) -> Result<Audit, NoStart> {
@@ -161,8 +170,8 @@ struct Stop {
 
 impl Stop {
     fn new() -> io::Result<Stop> {
-        // A signal that is once received never ends the process again. There is nothing to do on a hang-up, and a write to a file
-        // at its size limit fails like one to a full disk.
+        // A signal that is once received never ends the process again: neither a hang-up, on which files are read again, nor a write
+        // to a file at its size limit, which fails like one to a full disk.
         drop(signal(SignalKind::hangup())?);
         drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
         Ok(Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })

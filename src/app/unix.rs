@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixStream as Probe;
+use std::os::unix::net::{SocketAddr, UnixStream as Probe};
 use std::path::{Path, PathBuf};
 
 use tokio::net::{UnixListener, UnixStream};
@@ -28,6 +28,8 @@ impl Socket {
     ///
     /// It is made under another name and given its permissions before it gets its own, so that nobody gets in meanwhile.
     pub(super) fn bind(path: &Path, mode: u32) -> io::Result<Socket> {
+        // The draft's name may be short enough where this one is too long for anyone to connect to.
+        SocketAddr::from_pathname(path)?;
         make_way(path)?;
         let draft = draft(path);
         remove(&draft)?;
@@ -145,6 +147,14 @@ mod tests {
         fs::write(&path, "data").unwrap();
         assert_eq!(Socket::bind(&path, 0o600).err().unwrap().kind(), ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(&path).unwrap(), "data");
+    }
+
+    #[tokio::test]
+    async fn a_path_that_nobody_could_connect_to_is_refused() {
+        let long = path("long").with_file_name("x".repeat(108));
+        let error = Socket::bind(&long, 0o600).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(!long.exists());
     }
 
     #[tokio::test]

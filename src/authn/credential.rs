@@ -15,6 +15,8 @@ use super::{
 use crate::crypto;
 use crate::model::{Caller, Millis};
 
+const STALE: &str = "the client certificate is not accepted any more: it has expired, or its authority was withdrawn";
+
 impl Authenticators {
     /// Who sent the request, as its one credential has it. `was_tried` if newer keys were looked up already.
     pub(super) fn attempt(
@@ -109,11 +111,7 @@ impl Authenticators {
         let names = match shown {
             Shown::Nothing => return None,
             Shown::Names(names) => names,
-            Shown::Stale => {
-                let text =
-                    "the client certificate is not accepted any more: it has expired, or its authority was withdrawn";
-                return Some(Err(Refusal::new(text)));
-            }
+            Shown::Stale => return Some(Err(Refusal::new(STALE))),
         };
         let caller = mtls.identify(names);
         if caller.is_none() && self.mtls().any(|other| other.identify(names).is_some()) {

@@ -9,7 +9,7 @@ use http::Uri;
 use crate::secret::Secret;
 
 /// A server to ask.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// Where; see [`is_safe`].
     pub url: Uri,
@@ -28,7 +28,7 @@ impl fmt::Display for Endpoint {
 }
 
 /// A token to show.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Bearer {
     /// This one.
     Fixed(Secret),

@@ -1,5 +1,6 @@
 //! What has to be found out elsewhere before it is known who is calling.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::introspection::Question;
@@ -48,6 +49,18 @@ impl Unidentified {
         match self {
             Unidentified::Refused(refusal) => refusal,
             Unidentified::Unknown(_) => Refusal::unavailable("who the caller is can't be looked up here"),
+        }
+    }
+}
+
+impl fmt::Display for Lookup {
+    /// Who asks whom, to follow "the caller can't be told".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Lookup::Keys(set) => write!(f, "the keys of {} are fetched from {}", set.authenticator, set.endpoint),
+            Lookup::Session(Question { asker, .. }) => {
+                write!(f, "{} asks {} whose this token is", asker.common.name, asker.endpoint)
+            }
         }
     }
 }

@@ -20,6 +20,7 @@ mod presented;
 mod process;
 mod proxies;
 mod refusal;
+mod renewal;
 mod roles;
 mod subject;
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub use presented::{Ids, Peer, Presented, Socket, Tls};
 pub use process::Process;
 pub use proxies::{Proxies, Proxy};
 pub use refusal::Refusal;
+pub use roles::strongest;
 
 use crate::model::{Caller, CallerKind, Millis, Pattern, Role};
 use jwt::Verified;
@@ -78,7 +80,7 @@ pub enum Authenticator {
 }
 
 /// What all authenticators have.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Common {
     /// Its name in the configuration.
     pub name: Arc<str>,
@@ -164,13 +166,6 @@ impl Authenticators {
         })
     }
 
-    fn introspections(&self) -> impl Iterator<Item = &Arc<Introspection>> {
-        self.all.iter().filter_map(|authenticator| match authenticator {
-            Authenticator::Introspection(introspection) => Some(introspection),
-            _ => None,
-        })
-    }
-
     fn mtls(&self) -> impl Iterator<Item = &Mtls> {
         self.all.iter().filter_map(|authenticator| match authenticator {
             Authenticator::Mtls(mtls) => Some(mtls),
@@ -206,16 +201,6 @@ impl Authenticator {
             Authenticator::Forwarded(forwarded) => &forwarded.subject_prefix,
             Authenticator::Introspection(introspection) => &introspection.subject_prefix,
             Authenticator::ApiKey(_) | Authenticator::Mtls(_) | Authenticator::Process(_) => "",
-        }
-    }
-
-    /// What this subject is, if the configuration gives it to one of its callers by name.
-    fn reserves(&self, subject: &str) -> Option<&'static str> {
-        match self {
-            Authenticator::ApiKey(api_key) => api_key.has(subject).then_some("the id of an API key"),
-            Authenticator::Mtls(mtls) => mtls.has(subject).then_some("that of a client certificate"),
-            Authenticator::Process(process) => process.may_be(subject).then_some("that of a process on this machine"),
-            Authenticator::Jwt(_) | Authenticator::Forwarded(_) | Authenticator::Introspection(_) => None,
         }
     }
 }

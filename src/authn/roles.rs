@@ -41,7 +41,10 @@ impl Grants<'_> {
 }
 
 /// The strongest role of each scope. There must be few: deciding on a pattern looks at every scope from every other.
-fn strongest(bindings: impl Iterator<Item = (Pattern, Role)>) -> Result<Vec<(Pattern, Role)>, Refusal> {
+///
+/// # Errors
+/// If there are too many scopes.
+pub fn strongest(bindings: impl Iterator<Item = (Pattern, Role)>) -> Result<Vec<(Pattern, Role)>, Refusal> {
     let mut roles: BTreeMap<Pattern, Role> = BTreeMap::new();
     for (scope, role) in bindings {
         let known = roles.entry(scope.home().into_owned()).or_insert(role);

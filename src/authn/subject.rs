@@ -27,7 +27,7 @@ impl Authenticators {
                 self.check_own(introspection.common.kind, &introspection.subject_prefix, subject)
             }
             Authenticator::Mtls(mtls) if mtls.has(subject) => Ok(()),
-            Authenticator::Mtls(_) => Err(Refusal::new("it has no certificate's name for this subject")),
+            Authenticator::Mtls(_) => Err(Refusal::new("it lists no certificate's name for this subject")),
             Authenticator::Process(process) if process.may_be(subject) => Ok(()),
             Authenticator::Process(_) => Err(Refusal::new("its processes have another subject")),
         }
@@ -53,7 +53,7 @@ impl Authenticators {
         }
         let mut same_kind = self.all.iter().filter(|one| one.common().kind == kind);
         match same_kind.find_map(|one| one.reserves(subject)) {
-            Some(what) => Err(Refusal::new(format!("the caller's subject is {what}"))),
+            Some(whose) => Err(Refusal::new(format!("the caller's subject is {whose}"))),
             None => Ok(()),
         }
     }
@@ -63,5 +63,17 @@ impl Authenticators {
     fn is_anothers(&self, kind: CallerKind, prefix: &str, subject: &str) -> bool {
         let mut others = self.all.iter().filter(|one| one.common().kind == kind).map(Authenticator::subject_prefix);
         others.any(|other| other.len() > prefix.len() && subject.starts_with(other))
+    }
+}
+
+impl Authenticator {
+    /// Whose this subject is, if the configuration gives it to one of its callers.
+    fn reserves(&self, subject: &str) -> Option<&'static str> {
+        match self {
+            Authenticator::ApiKey(api_key) => api_key.has(subject).then_some("the id of an API key"),
+            Authenticator::Mtls(mtls) => mtls.has(subject).then_some("that of a client certificate"),
+            Authenticator::Process(process) => process.may_be(subject).then_some("that of a process on this machine"),
+            Authenticator::Jwt(_) | Authenticator::Forwarded(_) | Authenticator::Introspection(_) => None,
+        }
     }
 }

@@ -6,7 +6,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use serde_json::Map;
 
-use crate::authn::{Authenticator, Forwarded, Jwt, Presented};
+use crate::authn::{Authenticator, Forwarded, Jwt, Presented, Unidentified, strongest};
 use crate::engine::Engine;
 use crate::model::{Caller, CallerKind, Ladder, Millis, Pattern, Role};
 
@@ -38,6 +38,7 @@ impl Supposed<'_> {
             _ => self.bindings(&engine.policy.document().ladder)?,
         };
         let (bindings, notes) = credible(authenticator, self.subject, bindings, &engine.policy.document().ladder);
+        let bindings = strongest(bindings.into_iter()).map_err(|refusal| format!("roles: {}", refusal.log()))?;
         let caller = Caller {
             kind: self.kind,
             subject: self.subject.to_owned(),
@@ -130,13 +131,16 @@ fn disbelief(by: &Authenticator, subject: &str, scope: &Pattern, role: Role, lad
 /// Who a token is for, found out as the server does.
 ///
 /// # Errors
-/// Why the token is refused.
+/// Why the token is refused, or why nobody can tell here.
 pub(super) fn by_token(engine: &Engine, token: &str, app: &str, now: Millis) -> Result<Caller, String> {
-    let value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| "the token holds more than ASCII")?;
+    const INSTEAD: &str = "and only the server does that; name the caller instead: --as or --service, with --roles";
+    let refused = |why: &str| format!("the caller is refused: {why}");
+    let value = HeaderValue::from_str(&format!("Bearer {token}"));
+    let value = value.map_err(|_| refused("the token holds more than ASCII"))?;
     let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
-    engine
-        .authenticators
-        .identify(&Presented::only(&headers), app, now)
-        .map(Arc::unwrap_or_clone)
-        .map_err(|unidentified| unidentified.into_refusal().log())
+    let identified = engine.authenticators.identify(&Presented::only(&headers), app, now);
+    identified.map(Arc::unwrap_or_clone).map_err(|unidentified| match unidentified {
+        Unidentified::Refused(refusal) => refused(&refusal.log()),
+        Unidentified::Unknown(lookup) => format!("the caller can't be told: {lookup}, {INSTEAD}"),
+    })
 }

@@ -5,6 +5,7 @@ mod asked;
 mod caller;
 mod check;
 mod explain;
+mod facts;
 mod hash_key;
 mod probe;
 mod serve;

@@ -1,16 +1,21 @@
 //! `serve`: runs the server.
 
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::process::ExitCode;
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tracing::Level;
 
 use super::{Common, complain};
-use crate::app::{App, End};
-use crate::config::{self, Settings};
+use crate::app::{App, End, NoStart};
+use crate::config::{self, Loaded, Report, Settings, Sources};
 use crate::observe::log;
+
+/// How long the end waits for a file that is being read: it may lie on a network that hangs.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// `serve`'s own arguments.
 #[derive(Debug, clap::Args)]
@@ -24,22 +29,25 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(common: &Common, arguments: &Arguments) -> ExitCode {
-    let loaded = config::load(&common.config);
-    if !loaded.report.is_empty() {
-        complain(&loaded.report.render(io::stderr().is_terminal()));
+    let Loaded { settings, report, sources } = config::load(&common.config);
+    if !report.is_empty() {
+        complain(&report.render(io::stderr().is_terminal()));
     }
-    let Some(settings) = loaded.settings else {
+    let Some(settings) = settings else {
         return ExitCode::FAILURE;
     };
-    start(arguments, settings).unwrap_or_else(|error| {
+    start(arguments, serve(settings, &common.config, sources, &report)).unwrap_or_else(|error| {
         complain(&format!("no threads to serve with: {error}"));
         ExitCode::FAILURE
     })
 }
 
-fn start(arguments: &Arguments, settings: Settings) -> io::Result<ExitCode> {
+fn start(arguments: &Arguments, serving: impl Future<Output = ExitCode>) -> io::Result<ExitCode> {
     let _log = log::start(arguments.log_level, arguments.log_format)?;
-    Ok(runtime()?.block_on(serve(settings)))
+    let runtime = runtime()?;
+    let code = runtime.block_on(serving);
+    runtime.shutdown_timeout(PATIENCE);
+    Ok(code)
 }
 
 fn runtime() -> io::Result<Runtime> {
@@ -47,8 +55,8 @@ fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(workers).enable_all().build()
 }
 
-async fn serve(settings: Settings) -> ExitCode {
-    let app = match App::start(settings).await {
+async fn serve(settings: Settings, path: &Path, sources: Sources, report: &Report) -> ExitCode {
+    let app = match start_following(settings, path, sources, report).await {
         Ok(app) => app,
         Err(error) => {
             tracing::error!("{error}");
@@ -64,4 +72,10 @@ async fn serve(settings: Settings) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+async fn start_following(settings: Settings, path: &Path, sources: Sources, report: &Report) -> Result<App, NoStart> {
+    let mut app = App::start(settings).await?;
+    app.follow(path, sources, report)?;
+    Ok(app)
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::asked::{Asked, Members};
 use super::caller::Supposed;
+use super::facts::Given;
 use super::{Common, Stop, line, yes};
 use crate::clock;
 use crate::config::{self, Case, Subject};
@@ -37,7 +38,8 @@ A case:
   members = [\"alice\"]
   expect = \"deny\"                  # or \"allow\": all that is asked
   rule = \"managers-kick\"           # optional: the rule that decides
-Also: client_id, capability (a table), authenticator, at (a date and time).";
+Also: client_id, capability (a table), authenticator, at (a date and time), and where
+the server would ask for facts: facts = { CONVERSATION = { roles = { USER = \"ROLE\" } } }.";
 
 /// What came of a case: the decision in a sentence, and what is wrong with it, if anything is.
 struct Outcome<'c> {
@@ -100,7 +102,12 @@ fn decided(engine: &Engine, case: &Case, now: Millis) -> Result<(Decided, Vec<St
     let supposed = Supposed { kind, subject, authenticator: case.authenticator.as_deref(), roles: &case.roles };
     let (caller, notes) = supposed.caller(engine, &case.app)?;
     let ask = asked.ask(app, &caller).map_err(plain)?;
-    Ok((engine.decide(ask, caller, case.at.unwrap_or(now)), notes))
+    let at = case.at.unwrap_or(now);
+    let given = Given::of(&case.facts, engine, &ask, &caller, at)?;
+    if let Some(conversation) = given.missing.first() {
+        return Err(format!("it depends on the facts about {conversation}: add them to the case, as `facts`"));
+    }
+    Ok((engine.decide(ask, caller, &given.told, at), notes))
 }
 
 fn asked(case: &Case) -> Asked {

@@ -24,6 +24,8 @@ pub(super) struct Apps {
     pub(super) facts: Vec<AppFacts>,
     /// Every key, and whose it is.
     pub(super) keys: Vec<(Secret, String)>,
+    /// The master key that each LeanCloud app signs with, by the app's name.
+    pub(super) master_keys: Vec<(String, Secret)>,
 }
 
 impl Apps {
@@ -41,6 +43,8 @@ struct Taken {
     ids: HashMap<(Vendor, String), String>,
     /// The keys, and whose each is.
     keys: Vec<(Secret, String)>,
+    /// As in [`Apps`].
+    master_keys: Vec<(String, Secret)>,
 }
 
 /// Reads every app.
@@ -64,7 +68,7 @@ pub(super) fn apps(root: &mut Section<'_>, vault: &mut Vault) -> Apps {
         later::enforcement(&mut section);
         section.finish();
     }
-    apps.keys = taken.keys;
+    (apps.keys, apps.master_keys) = (taken.keys, taken.master_keys);
     apps
 }
 
@@ -105,6 +109,7 @@ fn leancloud(section: &mut Section<'_>, name: &str, vault: &mut Vault, taken: &m
     use leancloud::{HistoryOrder, TimestampUnit};
     let app_id = app_id(section, name, Vendor::LeanCloud, taken);
     let keys = keys(section, "master_key", name, vault, taken);
+    taken.master_keys.extend(keys.iter().flatten().take(1).map(|key| (name.to_owned(), key.clone())));
     let units = [("ms", TimestampUnit::Milliseconds), ("s", TimestampUnit::Seconds)];
     let unit = section.get("timestamp").and_then(|item| item.word(&units)).unwrap_or(TimestampUnit::Milliseconds);
     let orders = [("nonce-timestamp", HistoryOrder::NonceTimestamp), ("timestamp-nonce", HistoryOrder::TimestampNonce)];

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::file::{File, THE_FILE};
 use super::reader::{Item, Section, unread};
@@ -35,6 +35,8 @@ pub struct Case {
     pub members: Option<Vec<String>>,
     /// What an Ably token is to be good for.
     pub capability: Option<Value>,
+    /// What the server would find out about conversations: each as a backend would tell of it, or `"unknown"`.
+    pub facts: Map<String, Value>,
     /// When; now, if it isn't said.
     pub at: Option<Millis>,
     /// Whether it should be allowed.
@@ -59,8 +61,8 @@ pub enum Subject {
 pub fn cases(path: &Path) -> Result<Vec<Case>, Report> {
     let text = match std::fs::read(path).map(String::from_utf8) {
         Ok(Ok(text)) => text,
-        Ok(Err(_)) => return Err(failed(path, "this is not UTF-8", "save the file as UTF-8").report),
-        Err(error) => return Err(failed(path, &format!("this is the file of cases, {}", unread(&error)), "").report),
+        Ok(Err(_)) => return Err(failed(path, "this is not UTF-8", "save the file as UTF-8")),
+        Err(error) => return Err(failed(path, &format!("this is the file of cases, {}", unread(&error)), "")),
     };
     let file = File::new(path.display().to_string(), &text, false);
     let (table, errors) = DeTable::parse_recoverable(&text);
@@ -91,6 +93,7 @@ fn case(mut section: Section<'_>, text: &str) -> Option<Case> {
     let roles = section.get("roles").and_then(|item| texts(&item)).unwrap_or_default();
     let members = section.get("members").and_then(|item| texts(&item));
     let capability = section.get("capability").and_then(|item| capability(&item));
+    let facts = section.get("facts").map_or(Some(Map::new()), |item| facts(&item));
     let at = section.get("at").and_then(|item| item.time());
     section.finish();
     Some(Case {
@@ -105,6 +108,7 @@ fn case(mut section: Section<'_>, text: &str) -> Option<Case> {
         conv_id,
         members,
         capability,
+        facts: facts?,
         at,
         allowed: allowed?,
         rule,
@@ -140,4 +144,18 @@ fn capability(item: &Item<'_>) -> Option<Value> {
     let channels = section.entries();
     let channels = channels.iter().map(|channel| Some((channel.name.to_owned(), json!(texts(channel)?))));
     channels.collect::<Option<Map<_, _>>>().map(Value::Object)
+}
+
+fn facts(item: &Item<'_>) -> Option<Map<String, Value>> {
+    let section = item.section("`facts`".to_owned())?;
+    section.entries().iter().map(|entry| Some((entry.name.to_owned(), json(entry)?))).collect()
+}
+
+/// As JSON has it: texts, and lists and tables of them.
+fn json(item: &Item<'_>) -> Option<Value> {
+    match item.value {
+        DeValue::Array(_) => item.elements("")?.iter().map(json).collect::<Option<Vec<_>>>().map(Value::from),
+        DeValue::Table(_) => facts(item).map(Value::from),
+        _ => item.text().map(Value::from),
+    }
 }

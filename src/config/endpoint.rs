@@ -1,7 +1,5 @@
 //! Servers that are asked while the program runs: where they are, whose certificates they may have, and what they are shown.
 
-use std::path::Path;
-
 use http::Uri;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -21,10 +19,20 @@ pub(super) fn url(item: &Item<'_>) -> Option<Uri> {
     item.refuse("must be fetched by HTTPS, except from this machine", "write https://, a host and a path")
 }
 
+/// The address of an interface, with `tail` put behind it.
+pub(super) fn api(item: &Item<'_>, tail: &str) -> Option<Uri> {
+    let base = url(item)?;
+    let text = format!("{}://{}{}{tail}", base.scheme_str()?, base.authority()?, base.path().trim_end_matches('/'));
+    match text.parse() {
+        Ok(url) if base.query().is_none() => Some(url),
+        _ => item.refuse("must not have a query", "write the address alone, as in \"https://abc.api.example.com\""),
+    }
+}
+
 /// Reads `ca`: the certificate authorities in a file.
-pub(super) fn authorities(section: &mut Section<'_>, dir: &Path) -> Vec<Vec<u8>> {
+pub(super) fn authorities(section: &mut Section<'_>, vault: &Vault) -> Vec<Vec<u8>> {
     let item = section.get("ca");
-    item.and_then(|item| certificates(&item, dir, "the server's")).unwrap_or_default()
+    item.and_then(|item| certificates(&item, vault, "the server's")).unwrap_or_default()
 }
 
 /// Reads `bearer`.
@@ -33,8 +41,8 @@ pub(super) fn bearer(section: &mut Section<'_>, vault: &mut Vault) -> Option<Bea
 }
 
 /// The certificates in a PEM file, in DER, each fit to be a trust anchor. `whose` certificates they sign is for the message.
-pub(super) fn certificates(item: &Item<'_>, dir: &Path, whose: &str) -> Option<Vec<Vec<u8>>> {
-    let (name, bytes) = read(item, dir)?;
+pub(super) fn certificates(item: &Item<'_>, vault: &Vault, whose: &str) -> Option<Vec<Vec<u8>>> {
+    let (name, bytes) = read(item, vault)?;
     let mut roots = RootCertStore::empty();
     let read = CertificateDer::pem_slice_iter(&bytes).map(|certificate| {
         let certificate = certificate.ok()?;
@@ -51,9 +59,9 @@ pub(super) fn certificates(item: &Item<'_>, dir: &Path, whose: &str) -> Option<V
 }
 
 /// A file that is named by its path: the name and what it holds.
-pub(super) fn read<'a>(item: &Item<'a>, dir: &Path) -> Option<(&'a str, Vec<u8>)> {
+pub(super) fn read<'a>(item: &Item<'a>, vault: &Vault) -> Option<(&'a str, Vec<u8>)> {
     let name = item.filled()?;
-    match std::fs::read(dir.join(name)) {
+    match vault.read(name) {
         Ok(bytes) => Some((name, bytes)),
         Err(error) => item.refuse(
             format!("names {}, {}", quoted(name), unread(&error)),

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
 use http::header::AUTHORIZATION;
-use http::{HeaderName, Uri};
 
 use super::authenticators::{Callers, Context};
 use super::endpoint;
@@ -29,7 +29,7 @@ pub(super) fn introspection(
 ) -> Option<Arc<Introspection>> {
     let preset = section.get("preset");
     let url = section.need("url", "write whom to ask: url = \"https://…\"").and_then(|item| endpoint::url(&item));
-    let authorities = endpoint::authorities(section, &context.vault.dir);
+    let authorities = endpoint::authorities(section, context.vault);
     let (protocol, subject, bearer) = match &preset {
         Some(_) => token(section, context.vault),
         None => (session(section, callers), needed_subject(section), None),
@@ -65,8 +65,8 @@ pub(super) fn leancloud_session(
     let app = section.need("app", "write which LeanCloud app's users these are");
     let app = app.and_then(|item| item.one_of("a configured LeanCloud app", context.leancloud));
     let url = section.need("url", "write the app's API address: url = \"https://…\"");
-    let url = url.and_then(|item| users_me(&item));
-    let authorities = endpoint::authorities(section, &context.vault.dir);
+    let url = url.and_then(|item| endpoint::api(&item, "/1.1/users/me"));
+    let authorities = endpoint::authorities(section, context.vault);
     let key = section.need("app_key", "write app_key = { env = \"NAME\" } or { file = \"PATH\" }: the App Key");
     let app_key = key.and_then(|item| context.vault.header_secret(&item));
     let sign = section.get("sign").and_then(|item| item.boolean()).unwrap_or(false);
@@ -167,18 +167,8 @@ fn client(section: &mut Section<'_>, vault: &mut Vault) -> Option<(String, Secre
     }
 }
 
-/// `/1.1/users/me` at the API's address.
-fn users_me(item: &Item<'_>) -> Option<Uri> {
-    let base = endpoint::url(item)?;
-    let text =
-        format!("{}://{}{}/1.1/users/me", base.scheme_str()?, base.authority()?, base.path().trim_end_matches('/'));
-    match text.parse() {
-        Ok(url) if base.query().is_none() => Some(url),
-        _ => item.refuse("must not have a query", "write the address alone, as in \"https://abc.api.example.com\""),
-    }
-}
-
-fn app_id(apps: &[App], name: &str) -> Option<String> {
+/// The id of the LeanCloud app of this name.
+pub(super) fn app_id(apps: &[App], name: &str) -> Option<String> {
     apps.iter().find_map(|app| match app {
         App::LeanCloud(app) if **app.name() == *name => Some(app.app_id().to_owned()),
         _ => None,

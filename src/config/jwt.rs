@@ -189,7 +189,7 @@ fn public(
             "write secret = { env = \"NAME\" }",
         );
     }
-    let (_, bytes) = endpoint::read(item, &vault.dir)?;
+    let (_, bytes) = endpoint::read(item, vault)?;
     match read(&bytes, algorithms) {
         Ok(keys) => Some(keys),
         Err(flaw) => item.refuse(format!("names {}, which can't be used: {flaw}", quoted(name)), "replace that file"),

@@ -36,7 +36,7 @@ impl<'a> Fetching<'a> {
     pub(super) fn read(jwks: &mut Section<'a>, vault: &mut Vault) -> Fetching<'a> {
         Fetching {
             given: ["ca", "bearer", "stale_if_error"].into_iter().filter_map(|key| jwks.get(key)).collect(),
-            authorities: endpoint::authorities(jwks, &vault.dir),
+            authorities: endpoint::authorities(jwks, vault),
             bearer: endpoint::bearer(jwks, vault),
             stale_if_error: jwks.get("stale_if_error").and_then(|item| item.duration("0s", "30d")),
         }

@@ -8,6 +8,7 @@ use toml::de::DeTable;
 use super::file::File;
 use super::reader::Section;
 use super::secret::Vault;
+use super::sources::Disk;
 use crate::secret::Secret;
 
 /// The keys of every app, by the app's name, of a configuration that [`load`](super::load) has found to be without a mistake.
@@ -15,7 +16,7 @@ pub fn keys(path: &Path) -> Vec<(String, Vec<Secret>)> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let file = File::new(path.display().to_string(), &text, true);
     let (table, _) = DeTable::parse_recoverable(&text);
-    let mut vault = Vault::new(path.parent().unwrap_or(Path::new("")));
+    let mut vault = Vault::new(path.parent().unwrap_or(Path::new("")), Disk::default());
     let apps = Section::root(&file, table.get_ref()).section("apps");
     let entries = apps.as_ref().map(Section::entries).unwrap_or_default();
     let keys = entries.into_iter().filter_map(|item| {

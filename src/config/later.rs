@@ -17,17 +17,12 @@ pub(super) fn server(section: &mut Section<'_>, leancloud: &[String]) {
     }
 }
 
-/// Reads the keys of one table.
-type Reader = fn(&mut Section<'_>, &mut Vault);
-
-/// `[facts]`, `[store]` and `[[webhooks]]`.
+/// `[store]` and `[[webhooks]]`.
 pub(super) fn sections(root: &mut Section<'_>, vault: &mut Vault) {
-    for (key, read) in [("facts", facts as Reader), ("store", store)] {
-        if let Some(mut section) = root.section(key) {
-            read(&mut section, vault);
-            refuse(section.file, &section.span, &section.title);
-            section.finish();
-        }
+    if let Some(mut section) = root.section("store") {
+        store(&mut section, vault);
+        refuse(section.file, &section.span, &section.title);
+        section.finish();
     }
     for mut section in root.sections("webhooks") {
         section.need("url", "write where to: url = \"https://…\"").and_then(|item| url(&item));
@@ -35,12 +30,6 @@ pub(super) fn sections(root: &mut Section<'_>, vault: &mut Vault) {
         refuse(section.file, &section.span, &section.title);
         section.finish();
     }
-}
-
-fn facts(section: &mut Section<'_>, vault: &mut Vault) {
-    section.need("url", "write whom to ask: url = \"https://…\"").and_then(|item| url(&item));
-    secret(section, "bearer", false, vault);
-    section.get("cache").and_then(|item| item.duration("0s", "1h"));
 }
 
 fn store(section: &mut Section<'_>, vault: &mut Vault) {

@@ -12,6 +12,7 @@ mod demo;
 mod demo_token;
 mod endpoint;
 mod entries;
+mod facts;
 mod file;
 mod forwarded;
 mod headers;
@@ -29,6 +30,7 @@ mod report;
 mod rules;
 mod secret;
 mod signer;
+mod sources;
 mod tls;
 mod value;
 
@@ -44,6 +46,7 @@ pub use keys::keys;
 pub use limits::Limits;
 pub use report::{Problem, Report, Severity};
 pub use signer::{Admin, AuditTo, Cors, Listen, Server, Shutdown};
+pub use sources::Sources;
 pub use tls::Tls;
 pub use value::duration;
 
@@ -55,6 +58,7 @@ use file::{File, Span};
 use policy::{Names, Places};
 use reader::{Section, unread};
 use secret::Vault;
+use sources::Disk;
 
 /// What came of reading the configuration.
 #[derive(Debug)]
@@ -63,6 +67,8 @@ pub struct Loaded {
     pub settings: Option<Settings>,
     /// What was found.
     pub report: Report,
+    /// The files that were read, or couldn't be.
+    pub sources: Sources,
 }
 
 /// All that the program believes: secrets in hand, everything checked.
@@ -88,37 +94,51 @@ pub struct Settings {
 
 /// Reads the configuration that starts at this `signer.toml`: all files that it names, and the variables.
 pub fn load(path: &Path) -> Loaded {
-    let text = match std::fs::read(path).map(String::from_utf8) {
-        Ok(Ok(text)) => text,
-        Ok(Err(_)) => return failed(path, "this is not UTF-8", "save the file as UTF-8"),
-        Err(error) => return failed(path, &format!("this is the configuration, {}", unread(&error)), ABSENT),
+    read(path, &Disk::default())
+}
+
+/// Reads a configuration again that the program runs with. A pipe or device that it was read from has nothing more to say and is a
+/// mistake.
+pub fn reload(path: &Path) -> Loaded {
+    read(path, &Disk::again())
+}
+
+fn read(path: &Path, disk: &Disk) -> Loaded {
+    let (settings, report) = match disk.read(path).map(String::from_utf8) {
+        Ok(Ok(text)) => understand(path, &text, disk),
+        Ok(Err(_)) => (None, failed(path, "this is not UTF-8", "save the file as UTF-8")),
+        Err(error) => (None, failed(path, &format!("this is the configuration, {}", unread(&error)), ABSENT)),
     };
-    let file = File::new(path.display().to_string(), &text, true);
-    let table = parse(&file, &text);
+    Loaded { settings, report, sources: disk.sources() }
+}
+
+fn understand(path: &Path, text: &str, disk: &Disk) -> (Option<Settings>, Report) {
+    let file = File::new(path.display().to_string(), text, true);
+    let table = parse(&file, text);
     let mut root = Section::root(&file, table.get_ref());
     let dir = path.parent().unwrap_or(Path::new(""));
 
-    let policy = read_policy(&mut root, dir);
+    let policy = read_policy(&mut root, dir, disk);
     let (name, policy_text) = policy.unwrap_or_default();
     let policy_file = File::new(name, &policy_text, false);
     let policy_table = parse(&policy_file, &policy_text);
     let policy_root = (!policy_file.name.is_empty()).then(|| Section::root(&policy_file, policy_table.get_ref()));
 
-    let settings = settings(root, policy_root, dir, &policy_text);
+    let settings = settings(root, policy_root, Vault::new(dir, disk.clone()), &policy_text);
     let mut problems = file.into_problems();
     problems.extend(policy_file.into_problems());
     let report = Report::new(problems);
-    Loaded { settings: settings.filter(|_| !report.has_mistakes()), report }
+    (settings.filter(|_| !report.has_mistakes()), report)
 }
 
 const ABSENT: &str =
     "name one with --config, or start in a directory with a signer.toml: the project's root has a demonstration";
 
-fn failed(path: &Path, message: &str, help: &str) -> Loaded {
+fn failed(path: &Path, message: &str, help: &str) -> Report {
     let (message, help) = (message.to_owned(), help.to_owned());
     let file = path.display().to_string();
     let problem = Problem { severity: Severity::Mistake, file, place: None, piece: None, message, help, shown: None };
-    Loaded { settings: None, report: Report::new(vec![problem]) }
+    Report::new(vec![problem])
 }
 
 /// Reads a file's tables, also those behind an error of syntax.
@@ -131,10 +151,10 @@ fn parse<'a>(file: &File<'_>, text: &'a str) -> Spanned<DeTable<'a>> {
 }
 
 /// The policy file's name and text.
-fn read_policy(root: &mut Section<'_>, dir: &Path) -> Option<(String, String)> {
+fn read_policy(root: &mut Section<'_>, dir: &Path, disk: &Disk) -> Option<(String, String)> {
     let (path, place) = signer::policy_file(root, dir)?;
     let name = path.display().to_string();
-    let flaw = match std::fs::read(&path).map(String::from_utf8) {
+    let flaw = match disk.read(&path).map(String::from_utf8) {
         Ok(Ok(text)) => return Some((name, text)),
         Ok(Err(_)) => "which is not UTF-8".to_owned(),
         Err(error) => unread(&error),
@@ -148,14 +168,13 @@ fn read_policy(root: &mut Section<'_>, dir: &Path) -> Option<(String, String)> {
 fn settings(
     mut root: Section<'_>,
     mut policy_root: Option<Section<'_>>,
-    dir: &Path,
+    mut vault: Vault,
     policy_text: &str,
 ) -> Option<Settings> {
-    let mut vault = Vault::new(dir);
     let ladder = policy_root.as_mut().map(policy::ladder).unwrap_or_default();
     let mut apps = apps::apps(&mut root, &mut vault);
     let leancloud = apps.leancloud();
-    let (server, admin, places) = signer::listeners(&mut root, dir, &leancloud);
+    let (server, admin, places) = signer::listeners(&mut root, &vault, &leancloud);
     let keys = std::mem::take(&mut apps.keys);
     let context = authenticators::Context {
         apps: &apps.names,
@@ -167,8 +186,9 @@ fn settings(
         vault: &mut vault,
     };
     let callers = authenticators::authenticators(&mut root, keys, context);
+    let facts = facts::facts(&mut root, &apps, &ladder, &mut vault);
     let limits = limits::limits(&mut root, &server.listen);
-    let audit = signer::audit(&mut root, dir, policy_root.as_ref().map(|root| root.file.name.as_str()));
+    let audit = signer::audit(&mut root, &vault.dir, policy_root.as_ref().map(|root| root.file.name.as_str()));
     let shutdown = signer::shutdown(&mut root);
     later::sections(&mut root, &mut vault);
     demo::guard(root.file, &vault, &callers, &server.listen, &places);
@@ -178,7 +198,7 @@ fn settings(
     let document = document(policy_root?, &known, &apps.facts, policy_text);
     let demonstration = callers.public().is_some();
     let authenticators = Authenticators::new(callers.authenticators);
-    let engine = Engine { apps: apps.ready, authenticators, policy: Policy::new(document) };
+    let engine = Engine { apps: apps.ready, authenticators, policy: Policy::new(document), facts };
     Some(Settings { engine, server, admin, limits, audit, shutdown, demonstration, demo_caller: callers.demo })
 }
 

@@ -340,6 +340,7 @@ pub(super) fn quoted(text: &str) -> String {
 pub(super) fn unread(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "which is not there".to_owned(),
+        std::io::ErrorKind::Unsupported => "which can't be read a second time: it is no regular file".to_owned(),
         kind => format!("which can't be read: {kind}"),
     }
 }

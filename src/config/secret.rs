@@ -4,6 +4,7 @@
 //! the name of a variable or file not even the name.
 
 use std::fs::Metadata;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use toml::de::DeValue;
 use super::demo;
 use super::file::Span;
 use super::reader::{Item, nearest, quoted, unread};
+use super::sources::Disk;
 use crate::authn::Bearer;
 use crate::environment;
 use crate::secret::Secret;
@@ -22,6 +24,7 @@ const HELP: &str = "write { env = \"NAME\" } for a variable or { file = \"PATH\"
 pub(super) struct Vault {
     /// What paths are relative to.
     pub(super) dir: PathBuf,
+    disk: Disk,
     /// Every secret that was read: where its reference stands, and whether it is one of the demonstration's.
     pub(super) seen: Vec<Seen>,
 }
@@ -37,8 +40,13 @@ pub(super) struct Seen {
 }
 
 impl Vault {
-    pub(super) fn new(dir: &Path) -> Vault {
-        Vault { dir: dir.to_owned(), seen: Vec::new() }
+    pub(super) fn new(dir: &Path, disk: Disk) -> Vault {
+        Vault { dir: dir.to_owned(), disk, seen: Vec::new() }
+    }
+
+    /// What a file holds that the configuration names, secret or not.
+    pub(super) fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        self.disk.read(&self.dir.join(name))
     }
 
     /// One secret or a list of them. `None` if any is wrong.
@@ -77,11 +85,31 @@ impl Vault {
         item.file.hide_if_guarded(&item.span);
         let bytes = match reference(item)? {
             Reference::Variable(name) => variable(item, name)?,
-            Reference::File(path) => file(item, path, &self.dir.join(path))?,
+            Reference::File(path) => self.file(item, path)?,
         };
         let seen = Seen { key: item.key.clone(), name: item.name.to_owned(), demonstration: demo::is_secret(&bytes) };
         self.seen.push(seen);
         Some(Secret::new(bytes))
+    }
+
+    /// The file's bytes without one newline at the end.
+    fn file(&self, item: &Item<'_>, name: &str) -> Option<Vec<u8>> {
+        let shown = if looks_secret(name) { "named here".to_owned() } else { quoted(name) };
+        let needs = |flaw: &str| format!("needs the file {shown}, {flaw}");
+        let bytes = match self.read(name) {
+            Ok(bytes) => without_newline(bytes),
+            Err(error) if error.kind() == ErrorKind::IsADirectory => {
+                return refuse(item, &needs("which is a directory"), "name a file that holds the secret");
+            }
+            Err(error) => return unreadable(item, &needs(&unread(&error))),
+        };
+        if bytes.is_empty() {
+            return refuse(item, &needs("which is empty"), "write the secret into it");
+        }
+        if let (Ok(meta), false) = (std::fs::metadata(self.dir.join(name)), demo::is_secret(&bytes)) {
+            warn_if_readable(item, &shown, &meta);
+        }
+        Some(bytes)
     }
 }
 
@@ -131,30 +159,6 @@ fn variable(item: &Item<'_>, name: &str) -> Option<Vec<u8>> {
         }
         Some(value) => Some(std::os::unix::ffi::OsStringExt::into_vec(value)),
     }
-}
-
-/// The file's bytes without one newline at the end.
-fn file(item: &Item<'_>, name: &str, path: &Path) -> Option<Vec<u8>> {
-    let shown = if looks_secret(name) { "named here".to_owned() } else { quoted(name) };
-    let needs = |flaw: &str| format!("needs the file {shown}, {flaw}");
-    let meta = match std::fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => {
-            return refuse(item, &needs("which is a directory"), "name a file that holds the secret");
-        }
-        Ok(meta) => meta,
-        Err(error) => return unreadable(item, &needs(&unread(&error))),
-    };
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => without_newline(bytes),
-        Err(error) => return unreadable(item, &needs(&unread(&error))),
-    };
-    if bytes.is_empty() {
-        return refuse(item, &needs("which is empty"), "write the secret into it");
-    }
-    if !demo::is_secret(&bytes) {
-        warn_if_readable(item, &shown, &meta);
-    }
-    Some(bytes)
 }
 
 /// Warns of a secret's file, `shown` by this name, that everyone can read.

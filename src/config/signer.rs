@@ -11,6 +11,7 @@ use toml::de::DeValue;
 use super::file::{Span, THE_FILE};
 use super::later;
 use super::reader::{Item, Section, quoted};
+use super::secret::Vault;
 use super::tls::{self, Tls};
 
 /// What the listener for callers does.
@@ -98,8 +99,8 @@ pub(super) struct Places {
 }
 
 /// Reads `[server]` and `[admin]`.
-pub(super) fn listeners(root: &mut Section<'_>, dir: &Path, leancloud: &[String]) -> (Server, Admin, Places) {
-    let (server, places) = server(root, dir, leancloud);
+pub(super) fn listeners(root: &mut Section<'_>, vault: &Vault, leancloud: &[String]) -> (Server, Admin, Places) {
+    let (server, places) = server(root, vault, leancloud);
     let mut place = root.span.clone();
     let mut admin = Admin { listen: SocketAddr::from(([127, 0, 0, 1], 7481)), tls: None };
     if let Some(mut section) = root.section("admin") {
@@ -107,7 +108,7 @@ pub(super) fn listeners(root: &mut Section<'_>, dir: &Path, leancloud: &[String]
             admin.listen = address(&item).unwrap_or(admin.listen);
             place = item.span.clone();
         }
-        admin.tls = tls::tls(&mut section, dir, false);
+        admin.tls = tls::tls(&mut section, vault, false);
         section.finish();
     }
     if matches!(server.listen, Listen::Tcp(address) if clash(address, admin.listen)) {
@@ -123,7 +124,7 @@ fn clash(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
 }
 
-fn server(root: &mut Section<'_>, dir: &Path, leancloud: &[String]) -> (Server, Places) {
+fn server(root: &mut Section<'_>, vault: &Vault, leancloud: &[String]) -> (Server, Places) {
     let mut server = Server {
         listen: Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 7480))),
         tls: None,
@@ -136,11 +137,11 @@ fn server(root: &mut Section<'_>, dir: &Path, leancloud: &[String]) -> (Server, 
     let Some(mut section) = root.section("server") else { return (server, places) };
     places.listen = section.span.clone();
     if let Some(item) = section.get("listen") {
-        server.listen = listen(&item, dir).unwrap_or(server.listen);
+        server.listen = listen(&item, &vault.dir).unwrap_or(server.listen);
         places.listen = item.span.clone();
     }
     socket_mode(&mut section, &mut server.listen);
-    server.tls = tls::tls(&mut section, dir, true);
+    server.tls = tls::tls(&mut section, vault, true);
     if let (Some(item), Listen::Unix { .. }) = (section.get("tls"), &server.listen) {
         let message = "`tls` is for addresses: nothing on a Unix socket is encrypted";
         item.file.mistake(&item.key, message, "leave it out, or listen on an address");
@@ -253,7 +254,7 @@ pub(super) fn audit(root: &mut Section<'_>, dir: &Path, policy: Option<&str>) ->
 
 /// The files that a value names, however deep, in secrets and keys.
 fn files<'a>(item: &Item<'a>) -> Vec<&'a str> {
-    const KEYS: [&str; 5] = ["file", "public_key", "cert", "key", "client_ca"];
+    const KEYS: [&str; 6] = ["file", "public_key", "ca", "cert", "key", "client_ca"];
     match item.value {
         DeValue::String(name) if KEYS.contains(&item.name) => vec![name],
         DeValue::Array(_) => item.elements("").iter().flatten().flat_map(files).collect(),

@@ -1,7 +1,6 @@
 //! `tls` of `[server]` and `[admin]`: the certificate that is shown, its key, and whose certificates callers may show.
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +11,12 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::endpoint;
 use super::file::Span;
 use super::reader::{Item, Section, quoted};
-use super::secret::warn_if_readable;
+use super::secret::{Vault, warn_if_readable};
 use crate::authn::{Certificate, validity};
 use crate::model::Millis;
 use crate::{clock, crypto};
@@ -68,14 +67,14 @@ impl fmt::Debug for Tls {
 }
 
 /// Reads `tls`. Only callers may show certificates: `for_callers`.
-pub(super) fn tls(listener: &mut Section<'_>, dir: &Path, for_callers: bool) -> Option<Tls> {
+pub(super) fn tls(listener: &mut Section<'_>, vault: &Vault, for_callers: bool) -> Option<Tls> {
     let mut section = listener.section("tls")?;
     let chain = section.need("cert", "write the path of the PEM file with the certificate chain");
-    let chain = chain.and_then(|item| certificates(&item, dir));
+    let chain = chain.and_then(|item| certificates(&item, vault));
     let key = section.need("key", "write the path of the PEM file with the certificate's private key");
-    let certified = key.and_then(|item| certified(&item, dir, chain));
+    let certified = key.and_then(|item| certified(&item, vault, chain));
     let authorities = if for_callers { section.get("client_ca") } else { None };
-    let clients = authorities.as_ref().map(|item| clients(item, dir));
+    let clients = authorities.as_ref().map(|item| clients(item, vault));
     section.finish();
     let clients = clients.map_or(Some(None), |clients| clients.map(Some))?;
     server(certified?, clients.as_ref()).map(|server| Tls { server: Arc::new(server), clients })
@@ -100,12 +99,14 @@ fn server(certified: CertifiedKey, clients: Option<&Clients>) -> Option<ServerCo
 }
 
 /// The certificate chain, the listener's own first.
-fn certificates(item: &Item<'_>, dir: &Path) -> Option<Vec<CertificateDer<'static>>> {
-    let (name, bytes) = endpoint::read(item, dir)?;
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(&bytes).filter_map(Result::ok).collect();
+fn certificates(item: &Item<'_>, vault: &Vault) -> Option<Vec<CertificateDer<'static>>> {
+    let (name, bytes) = endpoint::read(item, vault)?;
     let flaw = |flaw: &str| format!("names {}, {flaw}", quoted(name));
     let help =
         "name a PEM file with the certificate and those that lead from it to its authority, each as `CERTIFICATE`";
+    let Ok(chain) = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>() else {
+        return item.refuse(flaw(BROKEN), help);
+    };
     let Some(first) = chain.first() else { return item.refuse(flaw("which holds no certificates"), help) };
     let Some(times) = validity(first) else {
         return item.refuse(flaw("whose first certificate can't be read"), help);
@@ -129,8 +130,8 @@ fn warn_of_time(item: &Item<'_>, name: &str, (begin, end): (Millis, Millis)) {
 }
 
 /// The chain with its key.
-fn certified(item: &Item<'_>, dir: &Path, chain: Option<Vec<CertificateDer<'static>>>) -> Option<CertifiedKey> {
-    let (name, key) = private_key(item, dir)?;
+fn certified(item: &Item<'_>, vault: &Vault, chain: Option<Vec<CertificateDer<'static>>>) -> Option<CertifiedKey> {
+    let (name, key) = private_key(item, vault)?;
     let flaw = match CertifiedKey::from_der(chain?, key, &provider()) {
         Ok(certified) => return Some(certified),
         Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
@@ -144,44 +145,48 @@ fn certified(item: &Item<'_>, dir: &Path, chain: Option<Vec<CertificateDer<'stat
     item.refuse(format!("names {}, {flaw}", quoted(name)), "replace one of the two files")
 }
 
-/// The one private key in a PEM file.
-fn private_key<'a>(item: &Item<'a>, dir: &Path) -> Option<(&'a str, PrivateKeyDer<'static>)> {
+/// The key that the file holds which is named.
+fn private_key<'a>(item: &Item<'a>, vault: &Vault) -> Option<(&'a str, PrivateKeyDer<'static>)> {
     if item.text()?.contains("-----BEGIN") {
         item.file.hide_if_guarded(&item.span);
         let message = format!("the secret `{}` must not stand in the file itself", item.name);
         item.file.mistake(&item.key, message, "write the path of the PEM file that holds it");
         return None;
     }
-    let (name, bytes) = endpoint::read(item, dir)?;
-    let bytes = Zeroizing::new(bytes);
-    let help = "name a PEM file with one unencrypted `PRIVATE KEY`";
-    let refuse = |flaw: &str| item.refuse(format!("names {}, {flaw}", quoted(name)), help);
-    if bytes.windows(ENCRYPTED.len()).any(|part| part == ENCRYPTED) {
-        return refuse("whose key is encrypted");
+    let (name, bytes) = endpoint::read(item, vault)?;
+    if let Ok(meta) = std::fs::metadata(vault.dir.join(name)) {
+        warn_if_readable(item, &quoted(name), &meta);
     }
-    let mut keys: Vec<PrivateKeyDer<'_>> = PrivateKeyDer::pem_slice_iter(&bytes).filter_map(Result::ok).collect();
-    match (keys.pop(), keys.pop()) {
-        (None, _) => refuse("which holds no private key"),
-        (Some(mut one), Some(mut other)) => {
-            one.zeroize();
-            other.zeroize();
-            refuse("which holds more than one private key")
-        }
-        (Some(key), None) => {
-            if let Ok(meta) = std::fs::metadata(dir.join(name)) {
-                warn_if_readable(item, &quoted(name), &meta);
-            }
-            Some((name, key))
+    match one_key(&Zeroizing::new(bytes)) {
+        Ok(key) => Some((name, key)),
+        Err(flaw) => {
+            let help = "name a PEM file with one `PRIVATE KEY` that is not encrypted";
+            item.refuse(format!("names {}, {flaw}", quoted(name)), help)
         }
     }
 }
+
+/// The one private key in a PEM file.
+fn one_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, &'static str> {
+    if pem.windows(ENCRYPTED.len()).any(|part| part == ENCRYPTED) {
+        return Err("whose key is encrypted");
+    }
+    let mut keys = PrivateKeyDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| BROKEN)?;
+    match (keys.pop(), keys.is_empty()) {
+        (None, _) => Err("which holds no private key"),
+        (Some(_), false) => Err("which holds more than one private key"),
+        (Some(key), true) => Ok(key),
+    }
+}
+
+const BROKEN: &str = "which is not PEM, or not all of it";
 
 /// What stands in a PEM file only if a key in it is encrypted (RFC 1421, section 4.6.1.1; RFC 7468, section 11).
 const ENCRYPTED: &[u8] = b"ENCRYPTED";
 
 /// Whose certificates callers may show. None has to be shown: callers may have other credentials.
-fn clients(item: &Item<'_>, dir: &Path) -> Option<Clients> {
-    let authorities = endpoint::certificates(item, dir, "callers'")?;
+fn clients(item: &Item<'_>, vault: &Vault) -> Option<Clients> {
+    let authorities = endpoint::certificates(item, vault, "callers'")?;
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(authorities.iter().map(|der| CertificateDer::from_slice(der)));
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).allow_unauthenticated();

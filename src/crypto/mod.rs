@@ -2,6 +2,8 @@
 
 pub mod mac;
 
+use std::fmt::Write;
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use md5::Md5;
@@ -25,6 +27,28 @@ pub fn md5(parts: &[&[u8]]) -> [u8; 16] {
 /// Whether both are the same, found in a time that depends on their lengths alone.
 pub fn equal(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
+}
+
+/// These parts in one, so that no other parts give the same: each behind its length.
+pub fn joined<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for part in parts {
+        bytes.extend_from_slice(&part.len().to_be_bytes());
+        bytes.extend_from_slice(part);
+    }
+    bytes
+}
+
+/// Percent-encoded (RFC 3986, section 2.1): all but letters, digits, `-`, `.` and `_`. Good for a path's segment and in a form.
+pub fn percent_encoded(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in bytes {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => text.push(char::from(*byte)),
+            _ => _ = write!(text, "%{byte:02X}"),
+        }
+    }
+    text
 }
 
 /// Lower-case hex.
@@ -85,6 +109,19 @@ mod tests {
         assert!(equal(b"abc", b"abc"));
         assert!(!equal(b"abc", b"abd"));
         assert!(!equal(b"abc", b"ab"));
+    }
+
+    #[test]
+    fn parts_are_told_apart() {
+        let join = |parts: &[&str]| joined(parts.iter().map(|part| part.as_bytes()));
+        assert_ne!(join(&["a", "bc"]), join(&["ab", "c"]));
+        assert_ne!(join(&["a"]), join(&["a", ""]));
+        assert_eq!(join(&["a", "b"]), join(&["a", "b"]));
+    }
+
+    #[test]
+    fn nothing_percent_encoded_leaves_its_segment() {
+        assert_eq!(percent_encoded("a/../b?c#d%2F é~".as_bytes()), "a%2F..%2Fb%3Fc%23d%252F%20%C3%A9%7E");
     }
 
     #[test]

@@ -2,12 +2,16 @@
 //!
 //! Pure itself, so that the command line runs it without a server, and tests without a network: time and randomness are arguments.
 
+mod facts;
 mod reasons;
+
+use std::sync::Arc;
 
 use crate::authn::Authenticators;
 use crate::model::{Ask, Caller, Grant, Millis};
-use crate::policy::{Denial, Explained, Facts, Policy};
+use crate::policy::{Denial, Explained, Facts, Policy, Told};
 use crate::vendor::{self, App, Invalid, Nonce, Request, Signed};
+pub use facts::{FactProtocol, FactSource, Inquiry, Reading, details};
 
 pub use reasons::{Decided, why};
 
@@ -20,6 +24,8 @@ pub struct Engine {
     pub authenticators: Authenticators,
     /// What they may do.
     pub policy: Policy,
+    /// Who else knows what conversations are like, and who is what in them.
+    pub facts: Option<Arc<FactSource>>,
 }
 
 /// The answer to a request, with what the audit log wants to know of it.
@@ -52,11 +58,28 @@ impl Engine {
         self.apps.iter().find(|app| **app.name() == *name)
     }
 
+    /// What must be asked elsewhere before this can be decided: nothing, where no answer could make a difference.
+    pub fn inquiries(&self, ask: &Ask, caller: &Caller, now: Millis) -> Vec<Inquiry> {
+        let Some(source) = self.facts.as_ref().filter(|source| source.serves(&ask.app)) else { return Vec::new() };
+        let bearing = source.bearing(self.app(&ask.app).is_some_and(App::tells_roles));
+        let facts = Facts { registers: &[self.policy.register()], told: &[] };
+        let open = self.policy.unanswered(ask, caller, facts, now, bearing);
+        if open.is_empty() { Vec::new() } else { source.inquiries(open, ask, caller) }
+    }
+
     /// Decides and, if the policy gives its permit, signs. `entropy` is 16 fresh random bytes, for the nonce.
-    pub fn answer(&self, app: &App, request: Request, caller: &Caller, now: Millis, entropy: [u8; 16]) -> Verdict {
+    pub fn answer(
+        &self,
+        app: &App,
+        request: Request,
+        caller: &Caller,
+        told: &[Told],
+        now: Millis,
+        entropy: [u8; 16],
+    ) -> Verdict {
         let Request { ask, product } = request;
-        let register = self.policy.register();
-        let permit = match self.policy.decide(ask, caller, Facts { registers: &[register] }, now) {
+        let facts = Facts { registers: &[self.policy.register()], told };
+        let permit = match self.policy.decide(ask, caller, facts, now) {
             Ok(permit) => permit,
             Err(refusal) => {
                 let outcome = Err(Refused::Denied(refusal.denial));
@@ -71,15 +94,14 @@ impl Engine {
     }
 
     /// Decides as [`Engine::answer`] does, and signs nothing.
-    pub fn decide(&self, ask: Ask, caller: Caller, at: Millis) -> Decided {
-        let register = self.policy.register();
-        let outcome = self.policy.decide(ask.clone(), &caller, Facts { registers: &[register] }, at);
+    pub fn decide(&self, ask: Ask, caller: Caller, told: &[Told], at: Millis) -> Decided {
+        let facts = Facts { registers: &[self.policy.register()], told };
+        let outcome = self.policy.decide(ask.clone(), &caller, facts, at);
         Decided { ask, caller, at, outcome: outcome.map_err(|refusal| refusal.denial) }
     }
 
     /// The reasons behind the decision on an ask.
-    pub fn explain(&self, ask: &Ask, caller: &Caller, now: Millis) -> Vec<Explained> {
-        let register = self.policy.register();
-        self.policy.explain(ask, caller, Facts { registers: &[register] }, now)
+    pub fn explain(&self, ask: &Ask, caller: &Caller, told: &[Told], now: Millis) -> Vec<Explained> {
+        self.policy.explain(ask, caller, Facts { registers: &[self.policy.register()], told }, now)
     }
 }

@@ -108,6 +108,8 @@ pub fn why(denial: &Denial) -> String {
         Cause::Muted { user, .. } => format!("{user} is muted{reason}"),
         Cause::TargetBanned { user, .. } => format!("{user}, whom it adds, is banned"),
         Cause::TargetBlocks { user } => format!("{user} does not want to be added there"),
+        Cause::ShutOut { user } | Cause::TargetShutOut { user } => format!("{user} is blocked there"),
+        Cause::UnknownConversation => "the facts know no such conversation".to_owned(),
         Cause::Rule { id, .. } => format!("rule {id} denies it{reason}"),
         Cause::NothingMatched { nearest: Some(nearest) } => {
             format!("no rule allows {}; {} comes nearest{reason}", denial.action, nearest.id)

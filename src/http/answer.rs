@@ -11,7 +11,8 @@ use super::{
 use crate::authn::{Presented, Refusal, Unidentified};
 use crate::engine::Refused;
 use crate::limits::Slot;
-use crate::model::Caller;
+use crate::model::{Ask, Caller};
+use crate::policy::Told;
 use crate::random;
 use crate::vendor::{self, App, Operation, Params, Signed};
 
@@ -50,14 +51,16 @@ pub(super) async fn operation(
     guard::demonstration(exchange, request)?;
     guard::one_host(request)?;
     let caller = authenticate(exchange, route, request).await?;
-    exchange.runtime.limits.caller(&caller)?;
+    exchange.snapshot.limits.caller(&caller)?;
     let form = accept::choose(request.headers(), route.forms).ok_or_else(|| not_acceptable(route))?;
     let (params, _place) = if is_query {
         (params::from_query(request.uri().query())?, place)
     } else {
         read(exchange, route, request, place).await?
     };
-    let (line, outcome) = decide(exchange, route, &params, &caller)?;
+    let asked = vendor::parse(route.app, route.operation, &params, Some(&caller))?;
+    let told = inquire(exchange, route, &asked.ask, &caller).await?;
+    let (line, outcome) = decide(exchange, route, asked, &caller, &told)?;
     exchange.runtime.audit.write(&line).await?;
     outcome.map(|signed| render(&signed, form))
 }
@@ -100,7 +103,7 @@ async fn identify(exchange: &Exchange<'_>, presented: &Presented<'_>, app: &str)
         Ok(caller) => Ok(caller),
         Err(Unidentified::Refused(refusal)) => Err(refusal),
         Err(Unidentified::Unknown(lookup)) => {
-            let found = exchange.runtime.remote.look_up(lookup).await;
+            let found = exchange.snapshot.remote.look_up(lookup).await;
             authenticators.identify_with(found, presented, app, exchange.now)
         }
     }
@@ -125,14 +128,34 @@ async fn read(
     Ok((params::from_body(&bytes, encoding, route.takes_forms)?, place))
 }
 
+/// Finds out what the decision depends on and another service knows.
+async fn inquire(exchange: &Exchange<'_>, route: &Route<'_>, ask: &Ask, caller: &Caller) -> Result<Vec<Told>, Failure> {
+    let inquiries = exchange.settings.engine.inquiries(ask, caller, exchange.now);
+    if inquiries.is_empty() {
+        return Ok(Vec::new());
+    }
+    let unavailable = match Box::pin(exchange.snapshot.remote.inquire(inquiries)).await {
+        Ok(told) => return Ok(told),
+        Err(unavailable) => unavailable,
+    };
+    let line = record::undecided(exchange, route.app, caller, ask, &unavailable)?;
+    exchange.runtime.audit.write(&line).await?;
+    Err(Failure::from(unavailable))
+}
+
 /// What was decided, as the line for the audit log, and what to answer once that is written.
 type Decided = (Vec<u8>, Result<Signed, Failure>);
 
-/// Understands, decides and signs.
-fn decide(exchange: &Exchange<'_>, route: &Route<'_>, params: &Params, caller: &Caller) -> Result<Decided, Failure> {
-    let request = vendor::parse(route.app, route.operation, params, Some(caller))?;
+/// Decides and signs.
+fn decide(
+    exchange: &Exchange<'_>,
+    route: &Route<'_>,
+    asked: vendor::Request,
+    caller: &Caller,
+    told: &[Told],
+) -> Result<Decided, Failure> {
     let entropy = random::nonce().map_err(|error| Failure::internal(error.to_string()))?;
-    let verdict = exchange.settings.engine.answer(route.app, request, caller, exchange.now, entropy);
+    let verdict = exchange.settings.engine.answer(route.app, asked, caller, told, exchange.now, entropy);
     let line = record::verdict(exchange, route.app, caller, &verdict)?;
     let outcome = verdict.outcome.map_err(|refused| match refused {
         Refused::Denied(denial) => Failure::from(&*denial),

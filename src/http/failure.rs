@@ -9,6 +9,7 @@ use crate::authn::Refusal;
 use crate::limits::TooSoon;
 use crate::observe::audit::Unwritten;
 use crate::policy::{Cause, Denial};
+use crate::remote::Unavailable;
 use crate::vendor::Invalid;
 
 /// What sort of failure it is: the word that programs read.
@@ -81,6 +82,8 @@ pub(super) struct Failure {
     pub(super) allow: Option<&'static str>,
     /// For how many seconds not to ask again.
     pub(super) retry_after: Option<u64>,
+    /// Whether whoever noticed it has seen to the log, where each single one would be a flood.
+    pub(super) is_logged: bool,
 }
 
 /// What a problem says beyond the members that all problems have.
@@ -108,7 +111,16 @@ impl Failure {
     pub(super) fn new(code: Code, detail: impl Into<Cow<'static, str>>, log: impl Into<Cow<'static, str>>) -> Failure {
         let (detail, log) = (detail.into(), log.into());
         let retry_after = (code.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
-        Failure { status: code.status(), code, detail, log, more: Box::default(), allow: None, retry_after }
+        Failure {
+            status: code.status(),
+            code,
+            detail,
+            log,
+            more: Box::default(),
+            allow: None,
+            retry_after,
+            is_logged: false,
+        }
     }
 
     /// One whose message for the caller says all there is to say.
@@ -160,6 +172,13 @@ impl From<Unwritten> for Failure {
     fn from(error: Unwritten) -> Failure {
         let detail = "The answer could not be recorded in the audit log, so it is not given. Try again.";
         Failure::new(Code::Unavailable, detail, error.to_string())
+    }
+}
+
+impl From<Unavailable> for Failure {
+    fn from(unavailable: Unavailable) -> Failure {
+        let detail = "What the decision depends on can't be found out at the moment. Try again.";
+        Failure { is_logged: true, ..Failure::new(Code::Unavailable, detail, unavailable.to_string()) }
     }
 }
 

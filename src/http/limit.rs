@@ -9,7 +9,7 @@ use crate::limits::Slot;
 
 /// Counts the request for its address and takes one of the places for requests in progress, to be kept to the request's end.
 pub(super) fn enter(exchange: &Exchange<'_>, headers: &HeaderMap) -> Result<Slot, Failure> {
-    let limits = &exchange.runtime.limits;
+    let limits = &exchange.snapshot.limits;
     limits.address(|| address::of(exchange.peer, headers, &exchange.settings.limits.trusted_proxies))?;
     limits.in_flight.take().ok_or_else(overloaded)
 }
@@ -21,7 +21,7 @@ pub(super) async fn wait<T>(
     place: Slot,
     coming: impl Future<Output = Result<T, Failure>>,
 ) -> Result<(T, Slot), Failure> {
-    let limits = &exchange.runtime.limits;
+    let limits = &exchange.snapshot.limits;
     let mut coming = pin!(coming);
     tokio::select! {
         biased;

@@ -33,7 +33,7 @@ use crate::authn::Peer;
 use crate::clock;
 use crate::config::Settings;
 use crate::model::Millis;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, Snapshot};
 use failure::{Code, Failure};
 use render::Shape;
 use request_id::RequestId;
@@ -46,7 +46,8 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// One request's surroundings: what all steps of answering it look at.
 struct Exchange<'a> {
     runtime: &'a Runtime,
-    /// The settings that were in force when it came in; they hold to its end.
+    /// What was in force when it came in, and holds to its end.
+    snapshot: &'a Snapshot,
     settings: &'a Settings,
     /// Who is at the other end.
     peer: &'a Peer,
@@ -57,10 +58,18 @@ struct Exchange<'a> {
 
 /// Answers a request to the main listener. Whatever happens, there is an answer.
 pub async fn serve(runtime: Arc<Runtime>, peer: Arc<Peer>, request: Request<Incoming>) -> Answer {
-    let settings = runtime.settings();
+    let snapshot = runtime.snapshot();
     let id = RequestId::of(request.headers());
     let (began, now) = (Instant::now(), clock::now());
-    let exchange = Exchange { runtime: &runtime, settings: &settings, peer: &peer, id: &id, began, now };
+    let exchange = Exchange {
+        runtime: &runtime,
+        snapshot: &snapshot,
+        settings: &snapshot.settings,
+        peer: &peer,
+        id: &id,
+        began,
+        now,
+    };
     let mut answer = match catch::panics(pin!(cross_origin(&exchange, request))).await {
         Ok(answer) => answer,
         Err(_) => render::failure(&exchange, Shape::Problem, &Failure::internal("a panic, logged with its place")),

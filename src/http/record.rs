@@ -3,9 +3,10 @@
 use super::{Exchange, Failure};
 use crate::authn::Refusal;
 use crate::engine::{Refused, Verdict};
-use crate::model::Caller;
+use crate::model::{Ask, Caller};
 use crate::observe::{Decision, Record, Scope};
 use crate::policy::{Cause, Denial};
+use crate::remote::Unavailable;
 use crate::vendor::App;
 
 /// The line for a caller who is refused.
@@ -23,22 +24,45 @@ pub(super) fn verdict(
 ) -> Result<Vec<u8>, Failure> {
     let (ask, refused) = (&verdict.ask, verdict.outcome.as_ref().err());
     let reason = refused.map(reason);
-    let record = Record {
+    let asked = asked(exchange, app, caller, ask, Decision::Allow);
+    let record = Record { rules: &verdict.rules, reason: reason.as_deref(), ..asked };
+    line(&match refused {
+        None => Record { granted: &verdict.granted, nonce: verdict.nonce.as_deref(), ..record },
+        Some(Refused::Denied(denial)) => Record { asked: &ask.wants, ..denied(denial, &record) },
+        Some(Refused::Invalid(_)) => Record { decision: Decision::Invalid, asked: &ask.wants, ..record },
+    })
+}
+
+/// The line for what can't be decided, as another service that knows has not told.
+pub(super) fn undecided(
+    exchange: &Exchange<'_>,
+    app: &App,
+    caller: &Caller,
+    ask: &Ask,
+    unavailable: &Unavailable,
+) -> Result<Vec<u8>, Failure> {
+    let reason = unavailable.to_string();
+    let record = asked(exchange, app, caller, ask, Decision::Unavailable);
+    line(&Record { reason: Some(&reason), asked: &ask.wants, ..record })
+}
+
+/// Who asked what.
+fn asked<'a>(
+    exchange: &Exchange<'a>,
+    app: &'a App,
+    caller: &'a Caller,
+    ask: &'a Ask,
+    decision: Decision,
+) -> Record<'a> {
+    Record {
         authenticator: Some(&caller.authenticator),
         caller: Some(caller.into()),
         action: Some(ask.action.as_str()),
         client: Some(&ask.client).filter(|client| !client.is_empty()).map(String::as_str),
         conversation: ask.conversation.as_ref().map(Scope),
         targets: &ask.members,
-        rules: &verdict.rules,
-        reason: reason.as_deref(),
-        ..blank(exchange, app, Decision::Allow)
-    };
-    line(&match refused {
-        None => Record { granted: &verdict.granted, nonce: verdict.nonce.as_deref(), ..record },
-        Some(Refused::Denied(denial)) => Record { asked: &ask.wants, ..denied(denial, &record) },
-        Some(Refused::Invalid(_)) => Record { decision: Decision::Invalid, asked: &ask.wants, ..record },
-    })
+        ..blank(exchange, app, decision)
+    }
 }
 
 fn reason(refused: &Refused) -> String {

@@ -53,7 +53,7 @@ fn log(exchange: &Exchange<'_>, failure: &Failure) {
     let (request_id, code, log) = (exchange.id.as_str(), failure.code.as_str(), &*failure.log);
     match failure.status.as_u16() {
         // The limits' own count is in the log.
-        _ if failure.code == Code::Overloaded => tracing::debug!(request_id, code, "{log}"),
+        _ if failure.is_logged || failure.code == Code::Overloaded => tracing::debug!(request_id, code, "{log}"),
         500 => tracing::error!(request_id, code, "{log}"),
         501.. => tracing::warn!(request_id, code, "{log}"),
         _ => tracing::debug!(request_id, code, "{log}"),

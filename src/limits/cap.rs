@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::Tally;
 
 /// So many of something there may be at once.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Cap {
     most: usize,
     taken: Arc<AtomicUsize>,
-    turned_away: Tally,
+    turned_away: Arc<Tally>,
 }
 
 /// One of them. Dropping it makes room for another.
@@ -20,7 +20,13 @@ pub struct Slot(Arc<AtomicUsize>);
 impl Cap {
     /// With room for `most`. What finds none is counted as `beyond`, in the log's words.
     pub fn new(most: usize, beyond: &'static str) -> Cap {
-        Cap { most, taken: Arc::default(), turned_away: Tally::new(beyond) }
+        Cap { most, taken: Arc::default(), turned_away: Arc::new(Tally::new(beyond)) }
+    }
+
+    /// With room for `most` of the same: what was taken before counts.
+    #[must_use]
+    pub fn resized(&self, most: usize) -> Cap {
+        Cap { most, ..self.clone() }
     }
 
     /// Takes a slot if one is free.
@@ -52,5 +58,16 @@ mod tests {
         assert!(cap.take().is_none() && cap.take().is_none());
         drop(slots);
         assert!(cap.take().is_some());
+    }
+
+    #[test]
+    fn what_was_taken_counts_under_another_size() {
+        let cap = Cap::new(2, "tests");
+        let slots = [cap.take(), cap.take()];
+        let smaller = cap.resized(1);
+        assert!(smaller.take().is_none() && cap.resized(3).take().is_some());
+        drop(slots);
+        let slot = smaller.take();
+        assert!(slot.is_some() && smaller.take().is_none());
     }
 }

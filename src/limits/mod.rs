@@ -9,6 +9,7 @@ mod tally;
 
 use core::net::IpAddr;
 use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,13 +20,17 @@ use crate::model::Caller;
 use rate::Rate;
 use tally::Tally;
 
+/// What is turned away by the rates, in the log's words.
+const ADDRESSES: &str = "requests beyond an address's rate";
+const CALLERS: &str = "requests beyond a caller's rate";
+
 /// All limits, and how much of them is used.
 #[derive(Debug)]
 pub struct Limits {
-    per_address: Option<Rate>,
-    per_caller: Option<Rate>,
+    per_address: Option<Arc<Rate>>,
+    per_caller: Option<Arc<Rate>>,
     /// How many connections there may be at once.
-    pub connections: Arc<Cap>,
+    pub connections: Cap,
     /// How many requests may be in progress at once.
     pub in_flight: Cap,
     /// How many besides may wait for the rest of their body at once.
@@ -41,14 +46,26 @@ pub struct TooSoon(pub Duration);
 impl Limits {
     /// Starts with nothing used.
     pub fn new(settings: &config::Limits) -> Limits {
-        let rate = |per_second, of| Some(Rate::new(per_second?, Tally::new(of)));
         Limits {
-            per_address: rate(settings.per_address, "requests beyond an address's rate"),
-            per_caller: rate(settings.per_caller, "requests beyond a caller's rate"),
-            connections: Arc::new(Cap::new(settings.connections, "connections beyond limits.connections")),
+            per_address: rate(None, settings.per_address, ADDRESSES),
+            per_caller: rate(None, settings.per_caller, CALLERS),
+            connections: Cap::new(settings.connections, "connections beyond limits.connections"),
             in_flight: Cap::new(settings.in_flight, "requests beyond limits.in_flight"),
             waiting: Cap::new(settings.in_flight, "requests that waited for their body beyond limits.in_flight"),
             hasher: RandomState::new(),
+        }
+    }
+
+    /// Goes on with other settings. What is used stays used, but a rate that changed counts from nothing.
+    #[must_use]
+    pub fn renewed(&self, settings: &config::Limits) -> Limits {
+        Limits {
+            per_address: rate(self.per_address.as_ref(), settings.per_address, ADDRESSES),
+            per_caller: rate(self.per_caller.as_ref(), settings.per_caller, CALLERS),
+            connections: self.connections.resized(settings.connections),
+            in_flight: self.in_flight.resized(settings.in_flight),
+            waiting: self.waiting.resized(settings.in_flight),
+            hasher: self.hasher.clone(),
         }
     }
 
@@ -71,6 +88,13 @@ impl Limits {
     }
 }
 
+/// A rate of so much: the same as before, if it was that.
+fn rate(before: Option<&Arc<Rate>>, per_second: Option<NonZeroU32>, of: &'static str) -> Option<Arc<Rate>> {
+    let per_second = per_second?;
+    let same = before.filter(|before| before.per_second == per_second);
+    Some(same.map_or_else(|| Arc::new(Rate::new(per_second, Tally::new(of))), Arc::clone))
+}
+
 /// Whose requests are counted together: an IPv4 address's, and those of the 2^64 IPv6 addresses that one customer has at least.
 fn neighbourhood(address: IpAddr) -> u128 {
     match address.to_canonical() {
@@ -84,6 +108,26 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    #[test]
+    fn what_is_used_stays_used() {
+        let settings = config::Limits {
+            per_address: NonZeroU32::new(1),
+            per_caller: None,
+            in_flight: 1,
+            connections: 1,
+            trusted_proxies: crate::authn::Proxies::default(),
+        };
+        let address = |limits: &Limits| limits.address(|| [192, 0, 2, 1].into());
+        let limits = Limits::new(&settings);
+        let _slots = (limits.connections.take(), limits.in_flight.take());
+        assert_eq!(address(&limits), Ok(()));
+        let same = limits.renewed(&settings);
+        assert!(address(&same).is_err() && same.connections.take().is_none() && same.in_flight.take().is_none());
+        let wider = config::Limits { per_address: NonZeroU32::new(2), in_flight: 2, connections: 2, ..settings };
+        let wider = same.renewed(&wider);
+        assert!(address(&wider).is_ok() && wider.connections.take().is_some() && wider.in_flight.take().is_some());
+    }
 
     #[test]
     fn ipv6_counts_by_its_first_64_bits() {

@@ -12,6 +12,7 @@ use super::{Tally, TooSoon};
 /// How many events a second each key may have. After a quiet time a second's worth of them may come at once.
 #[derive(Debug)]
 pub(super) struct Rate {
+    pub(super) per_second: NonZeroU32,
     limiter: RateLimiter<u64, Table, MonotonicClock>,
     turned_away: Tally,
 }
@@ -19,7 +20,7 @@ pub(super) struct Rate {
 impl Rate {
     pub(super) fn new(per_second: NonZeroU32, turned_away: Tally) -> Rate {
         let limiter = RateLimiter::new(Quota::per_second(per_second), Table::default(), MonotonicClock);
-        Rate { limiter, turned_away }
+        Rate { per_second, limiter, turned_away }
     }
 
     /// Counts an event of this key, which is a hash. One that comes too soon counts for nothing.

@@ -10,10 +10,11 @@ pub struct Network {
 }
 
 impl Network {
-    /// Reads `10.0.0.0/8` or `fd00::/8`. `None` if it is neither, or names an address inside the network instead of its first.
+    /// Reads `10.0.0.0/8` or `fd00::/8`. `None` if it is neither, or names an address inside the network instead of its first, or an
+    /// IPv4 one as IPv6, which would hold nothing.
     pub fn parse(text: &str) -> Option<Network> {
         let (address, bits) = text.split_once('/')?;
-        let address: IpAddr = address.parse().ok()?;
+        let address: IpAddr = address.parse().ok().filter(|address: &IpAddr| address.to_canonical() == *address)?;
         let plain = bits.bytes().all(|byte| byte.is_ascii_digit());
         let network = Network { address, bits: bits.parse().ok().filter(|_| plain)? };
         (network.bits <= width(address) && significant(address, network.bits) == number(address)).then_some(network)
@@ -98,6 +99,7 @@ mod tests {
             "10.0.0/8",
             "example.com/8",
             "10.0.0.0/256",
+            "::ffff:10.0.0.0/104",
         ] {
             assert_eq!(Network::parse(text), None, "{text}");
         }

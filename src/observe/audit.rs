@@ -6,7 +6,7 @@
 //! itself, and says in the log how many lines are missing once it gets through.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Write};
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot};
 
-use super::destination;
+use super::destination::Destination;
 use crate::clock;
 
 /// How long a line may take before the log counts as stuck.
@@ -49,21 +49,32 @@ pub struct Audit(Arc<Shared>);
 impl Audit {
     /// A log that goes to standard output. Warns if nothing that is written there is kept.
     pub fn to_stdout() -> io::Result<Audit> {
-        Audit::new(destination::stdout()?)
+        Audit::start(Destination::stdout()?)
     }
 
     /// A log that is appended to this file, which is made for its owner alone if it doesn't exist; or to a pipe that somebody reads.
+    /// Once the file has got another name or is gone, or another file has taken its place, the log goes on in one at this path.
     pub fn to_file(path: &Path) -> io::Result<Audit> {
-        Audit::new(destination::path(path)?)
+        Audit::start(Destination::at(path)?)
     }
 
     /// A log that goes wherever this leads. If it leads to the end of a line that was torn, that line is ended first.
     pub fn new(file: File) -> io::Result<Audit> {
+        Audit::start(Destination::to(file))
+    }
+
+    fn start(destination: Destination) -> io::Result<Audit> {
         let shared = Arc::new(Shared::default());
-        let torn = destination::is_torn(&file);
-        let writer = Writer { shared: Arc::clone(&shared), file, torn };
+        let writer = Writer { shared: Arc::clone(&shared), destination };
         thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run())?;
         Ok(Audit(shared))
+    }
+
+    /// Has the file opened anew before anything more is written. Where that fails, the log goes on where it was, and the program's own
+    /// log says so.
+    pub fn reopen(&self) {
+        self.0.lock().batch.reopen = true;
+        self.0.wake.notify_one();
     }
 
     /// Writes a line, which ends with its newline, and returns once it is written.
@@ -146,6 +157,8 @@ struct Batch {
     since: Option<Instant>,
     /// How many lost lines this batch tells of.
     lost: u64,
+    /// Whether the file is to be opened anew before it.
+    reopen: bool,
 }
 
 /// A line that has been queued.
@@ -223,6 +236,11 @@ impl Queue {
         if self.watched { Waiting::Some } else { Waiting::None }
     }
 
+    /// Whether there is nothing to do.
+    fn is_empty(&self) -> bool {
+        self.batch.lines.is_empty() && self.lost == 0 && !self.batch.reopen
+    }
+
     /// All that waits, in exchange for an empty batch whose buffers are used again.
     fn take(&mut self, empty: Batch) -> Batch {
         let mut batch = std::mem::replace(&mut self.batch, empty);
@@ -251,16 +269,17 @@ impl Drop for WakeOnDrop<'_> {
 /// The thread that writes.
 struct Writer {
     shared: Arc<Shared>,
-    file: File,
-    /// Whether the last byte, of what was written or was there before, is not a newline.
-    torn: bool,
+    destination: Destination,
 }
 
 impl Writer {
     fn run(mut self) {
         let mut spare = Batch::default();
         while let Some(mut batch) = self.next(std::mem::take(&mut spare)) {
-            let result = self.write(&batch.lines);
+            if batch.reopen {
+                self.destination.reopen();
+            }
+            let result = if batch.lines.is_empty() { Ok(()) } else { self.destination.write(&batch.lines) };
             self.settle(&mut batch, &result);
             spare = batch;
         }
@@ -274,34 +293,10 @@ impl Writer {
             let rested = self.shared.wake.wait_timeout_while(queue, RETRY, |queue| !queue.closed);
             queue = rested.unwrap_or_else(PoisonError::into_inner).0;
         } else {
-            let idle = |queue: &mut Queue| queue.batch.lines.is_empty() && queue.lost == 0 && !queue.closed;
+            let idle = |queue: &mut Queue| queue.is_empty() && !queue.closed;
             queue = self.shared.wake.wait_while(queue, idle).unwrap_or_else(PoisonError::into_inner);
         }
         if queue.closed && (queue.broken || queue.batch.lines.is_empty()) { None } else { Some(queue.take(empty)) }
-    }
-
-    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        if self.torn {
-            self.write_all(b"\n")?;
-        }
-        self.write_all(lines)
-    }
-
-    fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match self.file.write(bytes) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(count) => {
-                    self.torn = bytes[..count].last() != Some(&b'\n');
-                    bytes = &bytes[count..];
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Someone else made the pipe non-blocking.
-                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(Duration::from_millis(5)),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 
     /// Tells those who wait how it went, and leaves the batch empty.
@@ -315,12 +310,13 @@ impl Writer {
         let mut waiting = std::mem::take(&mut queue.writing);
         let was_broken = std::mem::replace(&mut queue.broken, result.is_err());
         let unwritable = if result.is_err() { std::mem::take(&mut queue.batch) } else { Batch::default() };
+        queue.batch.reopen |= unwritable.reopen;
         drop(queue);
         report(was_broken, result);
         drop(unwritable);
         batch.lines.clear();
         batch.lines.shrink_to(SPARE);
-        (batch.count, batch.lost) = (0, 0);
+        (batch.count, batch.lost, batch.reopen) = (0, 0, false);
         if result.is_ok() {
             for waiting in waiting.drain(..) {
                 // Who doesn't wait any more has answered without it.

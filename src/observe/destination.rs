@@ -1,30 +1,119 @@
-//! Where the audit log goes, opened so that opening never waits.
+//! Where the audit log goes: opened so that opening never waits, and opened anew when something else has taken its place.
 
-use std::fs::{self, File};
-use std::io;
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
-/// Standard output. Warns if nothing that is written there is kept.
-pub(super) fn stdout() -> io::Result<File> {
-    let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    if goes_nowhere(&file) {
-        tracing::warn!(
-            "the audit log goes nowhere: standard output is closed or /dev/null. Set audit.to to a file, or to \
-             \"/dev/null\" if no audit log is wanted"
-        );
-    }
-    Ok(file)
+/// Where lines go, and whether it is still where it was.
+pub(super) struct Destination {
+    file: File,
+    /// What it was opened by; nothing where it can't be opened anew.
+    path: Option<PathBuf>,
+    /// Whether the last byte, of what was written or was there before, is not a newline.
+    torn: bool,
+    /// Whether opening it anew failed the last time.
+    unopened: bool,
 }
 
-/// A file to append to, made for its owner alone if it doesn't exist, or a pipe that somebody reads.
-///
+impl Destination {
+    /// Standard output. Warns if nothing that is written there is kept.
+    pub(super) fn stdout() -> io::Result<Destination> {
+        let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        if goes_nowhere(&file) {
+            tracing::warn!(
+                "the audit log goes nowhere: standard output is closed or /dev/null. Set audit.to to a file, or to \
+                 \"/dev/null\" if no audit log is wanted"
+            );
+        }
+        Ok(Destination::to(file))
+    }
+
+    /// A file to append to, made for its owner alone if it doesn't exist, or a pipe that somebody reads.
+    pub(super) fn at(path: &Path) -> io::Result<Destination> {
+        Ok(Destination { path: Some(path.to_owned()), ..Destination::to(open(path)?) })
+    }
+
+    /// Wherever this leads.
+    pub(super) fn to(file: File) -> Destination {
+        Destination { torn: is_torn(&file), file, path: None, unopened: false }
+    }
+
+    /// Writes these lines; at the path, if something else or nothing is there by now. A file that was only given another name is good
+    /// as long as no other can be had. One that was removed is not: what is written there is lost.
+    pub(super) fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        if !self.is_in_place() {
+            self.reopen();
+        }
+        self.append(lines)?;
+        if self.is_removed() {
+            self.open_anew()?;
+            self.append(lines)?;
+        }
+        Ok(())
+    }
+
+    /// Opens the path anew. Where that fails all stays as it is, and the log says so, once.
+    pub(super) fn reopen(&mut self) {
+        if let Err(error) = self.open_anew() {
+            if !self.unopened {
+                tracing::error!("the audit log can't be opened anew and goes on where it was: {error}");
+            }
+            self.unopened = true;
+        }
+    }
+
+    fn open_anew(&mut self) -> io::Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        *self = Destination::at(path)?;
+        Ok(())
+    }
+
+    /// Whether what is at the path is what is written to.
+    fn is_in_place(&self) -> bool {
+        let Some(path) = &self.path else { return true };
+        let id = |metadata: Metadata| (metadata.dev(), metadata.ino());
+        fs::metadata(path).is_ok_and(|there| self.file.metadata().is_ok_and(|own| id(own) == id(there)))
+    }
+
+    /// Whether it has no name any more.
+    fn is_removed(&self) -> bool {
+        self.path.is_some() && self.file.metadata().is_ok_and(|own| own.nlink() == 0)
+    }
+
+    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        if self.torn {
+            self.write_all(b"\n")?;
+        }
+        self.write_all(lines)
+    }
+
+    fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.file.write(bytes) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    self.torn = bytes[..count].last() != Some(&b'\n');
+                    bytes = &bytes[count..];
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // Someone else made the pipe non-blocking.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(Duration::from_millis(5)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Opening a pipe that nobody reads would wait for a reader, so it is opened without waiting; it is written to like any other.
-pub(super) fn path(path: &Path) -> io::Result<File> {
+fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
     let file = match rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR) {
         Err(Errno::NXIO) if is_pipe(path) => {
@@ -37,7 +126,7 @@ pub(super) fn path(path: &Path) -> io::Result<File> {
 }
 
 /// Whether the last line in a file has no end, as after a crash or on a full disk. Where that can't be read, it may be so.
-pub(super) fn is_torn(file: &File) -> bool {
+fn is_torn(file: &File) -> bool {
     let Ok(length) = file.metadata().map(|metadata| if metadata.is_file() { metadata.len() } else { 0 }) else {
         return false;
     };

@@ -18,6 +18,8 @@ pub enum Decision {
     Invalid,
     /// The caller was not authenticated.
     Refused,
+    /// What it depends on could not be found out, so it was not decided.
+    Unavailable,
 }
 
 /// What the audit log says of one decision, or of one caller who was refused. It has no place for a signature or token.

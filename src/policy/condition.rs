@@ -18,6 +18,13 @@ pub(super) struct Condition {
     miss: fn(&Rule, &Question<'_, '_>) -> String,
 }
 
+impl Condition {
+    /// Whether it holds, or is not given.
+    pub(super) fn holds(&self, rule: &Rule, question: &Question<'_, '_>) -> bool {
+        (self.holds)(rule, question)
+    }
+}
+
 /// Every condition, cheapest first.
 pub(super) const CONDITIONS: [Condition; 12] = [
     Condition { name: "apps", holds: apps, miss: apps_miss },
@@ -50,12 +57,12 @@ pub struct Miss {
 
 /// Whether every condition of the rule holds.
 pub(super) fn all_hold(rule: &Rule, question: &Question<'_, '_>) -> bool {
-    CONDITIONS.iter().all(|condition| (condition.holds)(rule, question))
+    CONDITIONS.iter().all(|condition| condition.holds(rule, question))
 }
 
 /// The conditions that do not hold.
 pub(super) fn misses(rule: &Rule, question: &Question<'_, '_>) -> Vec<Miss> {
-    let failing = CONDITIONS.iter().filter(|condition| !(condition.holds)(rule, question));
+    let failing = CONDITIONS.iter().filter(|condition| !condition.holds(rule, question));
     failing
         .map(|condition| Miss {
             condition: condition.name,

@@ -101,6 +101,9 @@ pub(super) enum Obstacle<'a> {
     TargetBanned(&'a Sanction),
     Muted(&'a Sanction),
     TargetBlocks(String),
+    ShutOut(&'a str),
+    TargetShutOut(String),
+    UnknownConversation,
     Rule(&'a Rule),
     NothingMatched,
 }
@@ -109,17 +112,22 @@ impl Obstacle<'_> {
     /// How much it tells, for choosing one of several.
     fn weight(&self) -> u8 {
         match self {
-            Obstacle::Banned(_) => 5,
+            Obstacle::Banned(_) | Obstacle::ShutOut(_) => 5,
             Obstacle::Rule(_) => 4,
-            Obstacle::Muted(_) => 3,
-            Obstacle::TargetBanned(_) | Obstacle::TargetBlocks(_) => 2,
+            Obstacle::Muted(_) | Obstacle::UnknownConversation => 3,
+            Obstacle::TargetBanned(_) | Obstacle::TargetBlocks(_) | Obstacle::TargetShutOut(_) => 2,
             Obstacle::NothingMatched => 1,
         }
     }
 
-    /// Whether it is this person's own.
-    fn is_about(&self, person: &str) -> bool {
-        matches!(self, Obstacle::Banned(sanction) | Obstacle::Muted(sanction) if sanction.user == person)
+    /// Whether it is told to the caller in any case: to a service, and where it is the caller's own.
+    pub(super) fn is_told_to(&self, caller: &Caller) -> bool {
+        let is_own = match self {
+            Obstacle::Banned(sanction) | Obstacle::Muted(sanction) => sanction.user == caller.subject,
+            Obstacle::ShutOut(user) => *user == caller.subject,
+            _ => false,
+        };
+        caller.kind == CallerKind::Service || is_own
     }
 
     /// The denial for the question that met this obstacle.
@@ -139,6 +147,9 @@ impl Obstacle<'_> {
                 Cause::Muted { user, scope, reason }
             }
             Obstacle::TargetBlocks(user) => Cause::TargetBlocks { user },
+            Obstacle::ShutOut(user) => Cause::ShutOut { user: user.to_owned() },
+            Obstacle::TargetShutOut(user) => Cause::TargetShutOut { user },
+            Obstacle::UnknownConversation => Cause::UnknownConversation,
             Obstacle::Rule(rule) => Cause::Rule {
                 id: rule.id.clone(),
                 reason: rule.reason.clone(),
@@ -158,15 +169,18 @@ pub(super) fn decide_one<'a>(question: &Question<'_, 'a>) -> Result<&'a Rule, Ob
     let caller = question.case().caller;
     let obstacle = standing_in_the_way(question);
     match obstacle {
-        Some(obstacle) if caller.kind == CallerKind::Service || obstacle.is_about(&caller.subject) => Err(obstacle),
+        Some(obstacle) if obstacle.is_told_to(caller) => Err(obstacle),
         Some(obstacle) => by_rules(question).and(Err(obstacle)),
         None => by_rules(question),
     }
 }
 
-/// What the rules say: one that denies before one that allows.
+/// What the rules say: one that denies before one that allows. What is in no known conversation they don't allow.
 fn by_rules<'a>(question: &Question<'_, 'a>) -> Result<&'a Rule, Obstacle<'a>> {
     let policy = question.case().policy;
+    if question.scene.told().is_some_and(|told| told.details.is_none()) {
+        return Err(Obstacle::UnknownConversation);
+    }
     if let Some(rule) = policy.rules(Effect::Deny, question.action).find(|rule| all_hold(rule, question)) {
         return Err(Obstacle::Rule(rule));
     }
@@ -174,8 +188,8 @@ fn by_rules<'a>(question: &Question<'_, 'a>) -> Result<&'a Rule, Obstacle<'a>> {
     allowing.find(|rule| all_hold(rule, question)).ok_or(Obstacle::NothingMatched)
 }
 
-/// What entries about people forbid, whatever the rules say: bans, then mutes, then blocks.
-fn standing_in_the_way<'a>(question: &Question<'_, 'a>) -> Option<Obstacle<'a>> {
+/// What entries about people forbid, whatever the rules say: bans, then mutes, then blocks, theirs and the conversation's.
+pub(super) fn standing_in_the_way<'a>(question: &Question<'_, 'a>) -> Option<Obstacle<'a>> {
     let (case, place) = (question.case(), question.scene.conversation);
     if let Some(ban) = question.scene.ban() {
         return Some(Obstacle::Banned(ban));
@@ -191,7 +205,15 @@ fn standing_in_the_way<'a>(question: &Question<'_, 'a>) -> Option<Obstacle<'a>> 
     {
         return Some(Obstacle::Muted(mute));
     }
+    let told = question.scene.told();
+    let client = &case.ask.client;
+    if question.action == Action::Join && told.is_some_and(|told| told.shuts_out(client)) {
+        return Some(Obstacle::ShutOut(client));
+    }
     let place = place.filter(|_| question.action == Action::Invite)?;
+    if let Some(target) = targets.clone().find(|target| told.is_some_and(|told| told.shuts_out(target))) {
+        return Some(Obstacle::TargetShutOut(target.clone()));
+    }
     targets.find(|target| blocks(case, target, place)).map(|target| Obstacle::TargetBlocks(target.clone()))
 }
 
@@ -224,5 +246,9 @@ fn user_claims(case: Case<'_>, granted: &[Grant]) -> Vec<(Pattern, String)> {
         within.map(|(scope, role)| (scope, role.map_or("", |role| ladder.word(role)).to_owned())).collect();
     claims.sort();
     claims.dedup();
+    // No role goes without saying, unless a wider scope's would take its place.
+    let wider: Vec<Pattern> =
+        claims.iter().filter(|(_, word)| !word.is_empty()).map(|(scope, _)| scope.clone()).collect();
+    claims.retain(|(scope, word)| !word.is_empty() || wider.iter().any(|wide| wide.covers(scope)));
     claims
 }

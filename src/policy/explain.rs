@@ -128,7 +128,21 @@ fn considered(question: &Question<'_, '_>) -> Vec<Considered> {
             considered.push(entry);
         }
     }
+    considered.extend(shut_out(question));
     considered
+}
+
+/// Those whom the conversation shuts out, of the client and the targets.
+fn shut_out(question: &Question<'_, '_>) -> impl Iterator<Item = Considered> {
+    let client = &question.case().ask.client;
+    let told = question.scene.told();
+    let parts = std::iter::once((client, Action::Join)).chain(question.targets.iter().map(|one| (one, Action::Invite)));
+    let shut_out = parts.filter(move |(user, _)| told.is_some_and(|told| told.shuts_out(user)));
+    shut_out.map(|(user, entry)| {
+        let counts = question.action == entry;
+        let flaw = if counts { String::new() } else { format!("; {}", beside(question.action)) };
+        Considered { counts, sentence: format!("{user} is blocked there by the facts{flaw}") }
+    })
 }
 
 fn consider(question: &Question<'_, '_>, name: &str, target: bool, entry: &Entry) -> Option<Considered> {

@@ -13,6 +13,8 @@ mod rule;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod told;
+mod unanswered;
 
 pub use condition::Miss;
 pub use decide::Refusal;
@@ -22,6 +24,8 @@ pub use permit::{Cause, Denial, Nearest, Permit, operators_permit};
 pub use register::Register;
 pub use rule::{Binding, Block, ClientIs, Conversation, Document, Effect, Entries, Rule, Sanction, TargetsAre};
 pub use standing::Facts;
+pub use told::{Details, Told};
+pub use unanswered::Bearing;
 
 use crate::model::Action;
 

@@ -86,6 +86,18 @@ pub enum Cause {
         /// Who.
         user: String,
     },
+    /// The conversation shuts the client out, who was to join it.
+    ShutOut {
+        /// Who.
+        user: String,
+    },
+    /// The conversation shuts a target out, who was to be invited.
+    TargetShutOut {
+        /// Who.
+        user: String,
+    },
+    /// Whoever knows conversations does not know this one.
+    UnknownConversation,
     /// A deny rule matched.
     Rule {
         /// Which.
@@ -154,7 +166,11 @@ impl Denial {
                 reason.as_deref()
             }
             Cause::NothingMatched { nearest } => nearest.as_ref()?.reason.as_deref(),
-            Cause::TargetBanned { .. } | Cause::TargetBlocks { .. } => None,
+            Cause::TargetBanned { .. }
+            | Cause::TargetBlocks { .. }
+            | Cause::ShutOut { .. }
+            | Cause::TargetShutOut { .. }
+            | Cause::UnknownConversation => None,
         }
     }
 
@@ -168,7 +184,11 @@ impl Denial {
             Cause::Muted { user, scope, .. } => {
                 self.with_reason(format!("{user} is muted{}{}", somewhere(scope), self.elsewhere(scope)))
             }
-            Cause::TargetBanned { .. } | Cause::TargetBlocks { .. } => format!("{what}: {TARGET}"),
+            Cause::TargetBanned { .. } | Cause::TargetBlocks { .. } | Cause::TargetShutOut { .. } => {
+                format!("{what}: {TARGET}")
+            }
+            Cause::ShutOut { user } => format!("{what}: {user} is blocked there"),
+            Cause::UnknownConversation => format!("{what}: there is no such conversation"),
             Cause::NothingMatched { nearest: None } => format!("{what}: no rule allows it"),
             Cause::Rule { spoiler: Some(spoiler), .. }
             | Cause::NothingMatched { nearest: Some(Nearest { spoiler: Some(spoiler), .. }) } => {
@@ -187,6 +207,7 @@ impl Denial {
                 format!("{what}: the target {user} is banned{} ({reason})", somewhere(scope))
             }
             Cause::TargetBlocks { user } => format!("{what}: the target {user} does not want to be added there"),
+            Cause::TargetShutOut { user } => format!("{what}: the target {user} is blocked there"),
             Cause::Rule { id, .. } => format!("{} (rule {id})", self.public()),
             Cause::NothingMatched { nearest: Some(nearest) } => {
                 format!("{what}: the nearest rule {} {}", nearest.id, nearest.misses.join("; "))

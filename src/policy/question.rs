@@ -8,6 +8,7 @@ use super::Policy;
 use super::register::Entry;
 use super::rule::Sanction;
 use super::standing::{Facts, Person, Standing};
+use super::told::Told;
 use crate::model::{Action, Ask, Caller, CallerKind, Kind, Millis, Pattern, Role};
 
 /// Everything that one request's questions have in common.
@@ -132,6 +133,11 @@ impl<'a> Scene<'a> {
         std::iter::once(caller).chain((caller != client).then_some(client))
     }
 
+    /// What another service tells of this very conversation.
+    pub(super) fn told(&self) -> Option<&'a Told> {
+        self.case.facts.told_of(self.conversation?)
+    }
+
     /// What the client is here.
     pub(super) fn client(&self) -> &Standing {
         self.client.get_or_init(|| self.standing(self.case.client()))
@@ -182,8 +188,7 @@ impl<'a> Scene<'a> {
         let mut kinds = vec![(own, home.clone().into_owned())];
         if home.exact().is_none() {
             kinds.extend(Kind::ALL.into_iter().filter(|kind| *kind != own).filter_map(|kind| {
-                let known =
-                    facts.registers.iter().find_map(|register| register.conversation_of_kind(kind, app, place))?;
+                let known = facts.conversation_of_kind(kind, app, place)?;
                 Some((kind, Pattern::Exact(known.to_owned())))
             }));
         }

@@ -1,13 +1,15 @@
 //! Which role someone has in a conversation, and by whose word.
 //!
-//! The sources are asked in order of precedence: registers first, the caller's token last. The first with a binding that covers the
-//! conversation decides alone, by its most specific scope.
+//! The sources are asked in order of precedence: registers first, then what another service tells, the caller's token last. The first
+//! with a binding that covers the conversation decides alone, by its most specific scope. What another service tells of a conversation
+//! is a binding for everyone: to no role for whom it leaves out.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use super::register::{Entry, Register, homes};
+use super::told::Told;
 use crate::model::{Kind, Ladder, Pattern, Role};
 
 /// What the policy needs to know of the world for one decision.
@@ -15,6 +17,8 @@ use crate::model::{Kind, Ladder, Pattern, Role};
 pub struct Facts<'a> {
     /// What is known of people and conversations, in order of precedence: the policy file's register first.
     pub registers: &'a [&'a Register],
+    /// What another service tells of conversations, each once. Comes after the registers and before the caller's token.
+    pub told: &'a [Told],
 }
 
 /// Someone's role in a conversation, or in all of a pattern's.
@@ -37,6 +41,8 @@ pub(super) enum Basis {
     Binding(Pattern),
     /// A binding with this scope to a word that the policy does not list.
     Unlisted(Pattern),
+    /// What another service tells of the conversation, whether that names the person or not.
+    Told,
     /// The caller's own token, with this scope.
     Token(Pattern),
     /// The policy's `default_role`.
@@ -62,11 +68,11 @@ struct Found<'a> {
     scope: Cow<'a, Pattern>,
     role: Option<Role>,
     listed: bool,
-    /// Which source it is from: the place in [`Facts::registers`], or one past for the token.
+    /// Which source it is from: the place in [`Facts::registers`], one past for what is told, two past for the token.
     source: usize,
 }
 
-impl Facts<'_> {
+impl<'a> Facts<'a> {
     /// The roles that count for a conversation, or over a pattern: by name they would be the same.
     pub(super) fn standing(&self, person: Person<'_>, asked: &Pattern) -> Standing {
         let home = asked.home();
@@ -130,10 +136,28 @@ impl Facts<'_> {
 
     /// The kind of a conversation.
     pub(super) fn kind(&self, name: &str, app: &str) -> Kind {
-        match Kind::by_id(name) {
-            Kind::Temporary => Kind::Temporary,
-            other => self.registers.iter().find_map(|register| register.kind(name, app)).unwrap_or(other),
+        self.known_kind(name, app).unwrap_or_else(|| Kind::by_id(name))
+    }
+
+    /// The kind of a conversation, where its id or somebody tells it.
+    pub(super) fn known_kind(&self, name: &str, app: &str) -> Option<Kind> {
+        if Kind::by_id(name) == Kind::Temporary {
+            return Some(Kind::Temporary);
         }
+        let filed = self.registers.iter().find_map(|register| register.kind(name, app));
+        filed.or_else(|| self.told.iter().find(|told| told.conversation() == name)?.kind())
+    }
+
+    /// A conversation of this kind that overlaps a pattern, if one is known.
+    pub(super) fn conversation_of_kind(&self, kind: Kind, app: &str, asked: &Pattern) -> Option<&str> {
+        let filed = self.registers.iter().find_map(|register| register.conversation_of_kind(kind, app, asked));
+        let told = self.told.iter().filter(|told| told.scope.overlaps(asked)).map(Told::conversation);
+        filed.or_else(|| told.filter(|name| self.known_kind(name, app) == Some(kind)).min())
+    }
+
+    /// What another service tells of this very conversation.
+    pub(super) fn told_of(self, conversation: &Pattern) -> Option<&'a Told> {
+        self.told.iter().find(|told| told.scope == *conversation.home())
     }
 
     /// All bindings that may touch a place, in order of precedence; those for everywhere, where there is none.
@@ -146,7 +170,15 @@ impl Facts<'_> {
                 }
             }
         }
+        // Services are in no conversation: nobody is asked about them.
+        let told = self.told.iter().filter(|_| !person.name.is_empty());
+        let near = told.filter(|told| place.is_some_and(|place| told.scope.overlaps(place)));
         let source = self.registers.len();
+        found.extend(near.filter_map(|told| {
+            let role = told.details.as_ref()?.role(person.name);
+            Some(Found { scope: Cow::Borrowed(&told.scope), role, listed: false, source })
+        }));
+        let source = source + 1;
         found.extend(person.token.iter().map(|(scope, role)| Found {
             scope: scope.home(),
             role: Some(*role),
@@ -174,7 +206,8 @@ impl Facts<'_> {
     fn basis(&self, binding: &Found<'_>) -> Basis {
         let scope = || binding.scope.clone().into_owned();
         match binding.role {
-            _ if binding.source == self.registers.len() => Basis::Token(scope()),
+            _ if binding.source > self.registers.len() => Basis::Token(scope()),
+            _ if binding.source == self.registers.len() => Basis::Told,
             None => Basis::Unlisted(scope()),
             Some(_) if binding.listed => Basis::List,
             Some(_) => Basis::Binding(scope()),
@@ -188,12 +221,18 @@ impl Standing {
         std::iter::once(self.role).chain(self.parts.iter().map(|(_, role)| *role))
     }
 
+    /// Whether a register has decided, so that neither other services nor tokens have a say.
+    pub(super) fn is_filed(&self) -> bool {
+        matches!(self.basis, Basis::List | Basis::Binding(_) | Basis::Unlisted(_))
+    }
+
     /// In words that follow a name: "is member by the conversation's list".
     pub(super) fn describe(&self, ladder: &Ladder) -> String {
         let here = match (self.role, &self.basis) {
             (None, Basis::Unlisted(scope)) => {
                 format!("has no role (the binding to {scope} names a role that the policy does not list)")
             }
+            (None, Basis::Told) => "has no role by the facts".to_owned(),
             (None, _) => "has no role".to_owned(),
             (Some(role), basis) => format!("is {}{basis}", ladder.word(role)),
         };
@@ -210,6 +249,7 @@ impl fmt::Display for Basis {
         match self {
             Basis::List => f.write_str(" by the conversation's list"),
             Basis::Binding(scope) => write!(f, " by a binding to {scope}"),
+            Basis::Told => f.write_str(" by the facts"),
             Basis::Token(scope) => write!(f, " by the caller's token for {scope}"),
             Basis::Default => f.write_str(" by default"),
             Basis::Unlisted(_) | Basis::Nothing => Ok(()),

@@ -75,7 +75,7 @@ fn sanction(user: &str, scope: &str) -> Sanction {
 
 fn decide(document: &Document, caller: &Caller, ask: Ask) -> Result<Permit, Refusal> {
     let policy = Policy::new(document.clone());
-    policy.decide(ask, caller, Facts { registers: &[policy.register()] }, NOW)
+    policy.decide(ask, caller, Facts { registers: &[policy.register()], told: &[] }, NOW)
 }
 
 fn denial(document: &Document, caller: &Caller, ask: Ask) -> Denial {
@@ -361,7 +361,7 @@ fn explains_every_rule() {
     let mut document = document(vec![managers, allow("joins", &[Action::Join])]);
     document.entries.conversations.push(conversation("c1", Kind::Group, &[("tom", GUEST), ("ann", OWNER)]));
     let policy = Policy::new(document);
-    let facts = Facts { registers: &[policy.register()] };
+    let facts = Facts { registers: &[policy.register()], told: &[] };
     let explained = policy.explain(&ask("tom", Action::Kick, Some("c1"), &["ann"]), &user("tom"), facts, NOW);
 
     assert_eq!(explained.len(), 1);

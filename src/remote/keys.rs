@@ -10,6 +10,7 @@ use hyper::http::uri::Scheme;
 use hyper::{Request, Response, StatusCode, Uri};
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::client::{Client, NoClient};
@@ -33,8 +34,49 @@ const LAST_RETRY: Duration = Duration::from_secs(60);
 /// How soon after a fetch that a token's unknown key caused another such key may cause one.
 const REST: Duration = Duration::from_secs(30);
 
+/// A task that keeps one key set up to date. It ends when this is dropped.
+pub(super) struct Fetching {
+    refresher: Arc<Refresher>,
+    task: JoinHandle<()>,
+}
+
+impl Fetching {
+    /// Begins to fetch this set.
+    pub(super) fn start(set: &Arc<KeySet>) -> Result<Fetching, NoClient> {
+        let refresher = Arc::new(Refresher::new(set)?);
+        let task = tokio::spawn(Arc::clone(&refresher).run());
+        Ok(Fetching { refresher, task })
+    }
+
+    /// Whether this is its set.
+    pub(super) fn is_for(&self, set: &Arc<KeySet>) -> bool {
+        Arc::ptr_eq(&self.refresher.set, set)
+    }
+
+    /// Returns once the keys are as new as they can be had: after the fetch that is on its way, or after one more; at once if there
+    /// was one for the same reason a moment ago.
+    pub(super) async fn refresh(&self) {
+        if let Some(mut fetched) = self.refresher.want() {
+            let _ = fetched.changed().await;
+        }
+    }
+
+    /// What is missing before the first keys have come.
+    pub(super) fn waits(&self) -> Option<String> {
+        let Refresher { set, .. } = &*self.refresher;
+        let flaw = self.refresher.state().waits.clone()?;
+        Some(format!("the keys of {} from {}: {flaw}", set.authenticator, set.endpoint))
+    }
+}
+
+impl Drop for Fetching {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 /// Fetches one key set.
-pub(super) struct Refresher {
+struct Refresher {
     set: Arc<KeySet>,
     client: Client,
     state: Mutex<State>,
@@ -62,21 +104,16 @@ struct State {
 
 impl Refresher {
     /// For this set, whose keys it will not have before it runs.
-    pub(super) fn new(set: &Arc<KeySet>) -> Result<Refresher, NoClient> {
+    fn new(set: &Arc<KeySet>) -> Result<Refresher, NoClient> {
         let client = Client::new(&set.endpoint)?;
         let state = State { is_fetching: true, waits: Some("not fetched yet".to_owned()), ..State::default() };
         let (fetched, _) = watch::channel(());
         Ok(Refresher { set: Arc::clone(set), client, state: Mutex::new(state), wanted: Notify::new(), fetched })
     }
 
-    /// Whether this is its set.
-    pub(super) fn is_for(&self, set: &Arc<KeySet>) -> bool {
-        Arc::ptr_eq(&self.set, set)
-    }
-
     /// Fetches the keys, and again whenever that is due or wanted. Being wanted doesn't put off what is due: strangers could do that
     /// for ever.
-    pub(super) async fn run(self: Arc<Self>) {
+    async fn run(self: Arc<Self>) {
         let mut due = Instant::now();
         loop {
             let is_due = due <= Instant::now();
@@ -88,20 +125,6 @@ impl Refresher {
                 () = self.wanted.notified() => {}
             }
         }
-    }
-
-    /// Returns once the keys are as new as they can be had: after the fetch that is on its way, or after one more; at once if there
-    /// was one for the same reason a moment ago.
-    pub(super) async fn refresh(&self) {
-        if let Some(mut fetched) = self.want() {
-            let _ = fetched.changed().await;
-        }
-    }
-
-    /// What is missing before the first keys have come.
-    pub(super) fn waits(&self) -> Option<String> {
-        let flaw = self.state().waits.clone()?;
-        Some(format!("the keys of {} from {}: {flaw}", self.set.authenticator, self.set.endpoint))
     }
 
     /// The fetch to wait for, if there is one. Subscribes while nothing can change, so that no other is mistaken for it.

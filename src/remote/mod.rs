@@ -1,6 +1,8 @@
-//! Everything that asks other servers while requests are served: issuers for their keys, and whoever knows whose a session is.
+//! Everything that asks other servers while requests are served: issuers for their keys, whoever knows whose a session is, and whoever
+//! knows conversations.
 
 mod client;
+mod facts;
 mod freshness;
 mod keys;
 mod memory;
@@ -8,20 +10,25 @@ mod sessions;
 
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
-
 pub use client::{Client, NoClient, Trouble};
+pub use facts::Unavailable;
 
-use crate::authn::{Authenticator, Authenticators, Found, Introspection, KeySet, KeySource, Lookup};
-use crate::random::{self, NoEntropy};
-use keys::Refresher;
+use crate::authn::{Found, KeySet, Lookup};
+use crate::engine::{Engine, Inquiry};
+use crate::policy::Told;
+use crate::random::NoEntropy;
+use facts::Facts;
+use keys::Fetching;
 use sessions::Sessions;
 
-/// What is asked elsewhere, and what is known from there. Dropping it ends all that it does in the background.
+/// What is asked elsewhere, and what is known from there. Dropping it ends what it does in the background, but for what others have
+/// taken over.
 pub struct Remote {
-    refreshers: Vec<Arc<Refresher>>,
+    keys: Vec<Arc<Fetching>>,
     sessions: Sessions,
-    _tasks: JoinSet<()>,
+    facts: Option<Arc<Facts>>,
+    /// Whether requests can be served before all keys are there.
+    has_started: bool,
 }
 
 /// Why other servers can't be asked.
@@ -35,28 +42,43 @@ pub enum NoRemote {
 }
 
 impl Remote {
-    /// Begins to fetch what these authenticators need, without waiting for it.
+    /// Begins to fetch what this engine's authenticators need, without waiting for it.
     ///
     /// # Errors
     /// If a server's certificate authorities can't be used, or the operating system gives no random bytes.
-    pub fn start(authenticators: &Authenticators) -> Result<Remote, NoRemote> {
-        let all = authenticators.all();
-        let refreshers = all.iter().filter_map(key_set).map(|set| Refresher::new(set).map(Arc::new));
-        let refreshers: Vec<_> = refreshers.collect::<Result<_, _>>()?;
-        let sessions = Sessions::new(all.iter().filter_map(introspection), &random::bytes()?)?;
-        let mut tasks = JoinSet::new();
-        for refresher in &refreshers {
-            tasks.spawn(Arc::clone(refresher).run());
-        }
-        Ok(Remote { refreshers, sessions, _tasks: tasks })
+    pub fn start(engine: &Engine) -> Result<Remote, NoRemote> {
+        Remote::build(engine, None)
+    }
+
+    /// Goes on with another engine. What its authenticators have [taken over](crate::authn::Authenticators::take_over) from those before
+    /// is not fetched again, and what is remembered of it stays. Facts are asked for anew: they are told in the roles of one policy.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn renew(&self, engine: &Engine) -> Result<Remote, NoRemote> {
+        Remote::build(engine, Some(self))
+    }
+
+    fn build(engine: &Engine, before: Option<&Remote>) -> Result<Remote, NoRemote> {
+        let authenticators = &engine.authenticators;
+        let fetching = |set| match before.and_then(|before| before.fetching(set)) {
+            Some(known) => Ok(Arc::clone(known)),
+            None => Fetching::start(set).map(Arc::new),
+        };
+        Ok(Remote {
+            sessions: Sessions::new(authenticators.introspections(), before.map(|before| &before.sessions))?,
+            keys: authenticators.key_sets().map(fetching).collect::<Result<_, _>>()?,
+            facts: engine.facts.as_ref().map(Facts::new).transpose()?.map(Arc::new),
+            has_started: before.is_some_and(Remote::has_started),
+        })
     }
 
     /// Looks up what is needed to tell who is calling.
     pub async fn look_up(&self, lookup: Lookup) -> Found {
         match lookup {
             Lookup::Keys(set) => {
-                if let Some(refresher) = self.refreshers.iter().find(|refresher| refresher.is_for(&set)) {
-                    refresher.refresh().await;
+                if let Some(fetching) = self.fetching(&set) {
+                    fetching.refresh().await;
                 }
                 Found::Keys
             }
@@ -64,30 +86,33 @@ impl Remote {
         }
     }
 
-    /// What has to be there before requests can be served: nothing, or a sentence for each thing that isn't.
+    /// What another service tells of the conversations that these inquiries are about.
+    ///
+    /// # Errors
+    /// If it can't be asked, or its answer can't be relied on.
+    pub async fn inquire(&self, inquiries: Vec<Inquiry>) -> Result<Vec<Told>, Unavailable> {
+        match &self.facts {
+            Some(facts) if !inquiries.is_empty() => facts.ask(inquiries).await,
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// What is not there yet: a sentence for each thing.
     pub fn waits_for(&self) -> Vec<String> {
-        self.refreshers.iter().filter_map(|refresher| refresher.waits()).collect()
+        self.keys.iter().filter_map(|fetching| fetching.waits()).collect()
     }
 
     /// Whether there is anything to wait for at all.
     pub fn has_keys(&self) -> bool {
-        !self.refreshers.is_empty()
+        !self.keys.is_empty()
     }
-}
 
-fn key_set(authenticator: &Authenticator) -> Option<&Arc<KeySet>> {
-    match authenticator {
-        Authenticator::Jwt(jwt) => match &jwt.keys {
-            KeySource::Fetched(set) => Some(set),
-            KeySource::Fixed(_) => None,
-        },
-        _ => None,
+    /// Whether all keys were there once. Those that came later are no reason to stop serving whoever needs none of them.
+    pub fn has_started(&self) -> bool {
+        self.has_started || self.waits_for().is_empty()
     }
-}
 
-fn introspection(authenticator: &Authenticator) -> Option<&Arc<Introspection>> {
-    match authenticator {
-        Authenticator::Introspection(introspection) => Some(introspection),
-        _ => None,
+    fn fetching(&self, set: &Arc<KeySet>) -> Option<&Arc<Fetching>> {
+        self.keys.iter().find(|fetching| fetching.is_for(set))
     }
 }

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
+use tokio::sync::Semaphore;
 
-use super::client::{Client, NoClient};
+use super::NoRemote;
+use super::client::Client;
 use super::memory::{Limits, Memory};
 use crate::authn::{Answer, Introspection, Question, Refusal};
-use crate::clock;
 use crate::crypto::mac::HmacSha256;
 use crate::model::{Caller, json};
+use crate::{clock, random};
 
 /// The longest answer, in bytes.
 const LONGEST: usize = 64 << 10;
@@ -20,37 +22,65 @@ const LONGEST: usize = 64 << 10;
 const MOST: usize = 10_000;
 const HEAVIEST: usize = 64 << 20;
 
+/// How many questions one of those who are asked has to answer at once. Strangers can have any number of them asked; where answers are
+/// slow, each would keep one of the places for requests in progress.
+const AT_ONCE: usize = 256;
+
 /// Those who are asked, and what they said.
 pub(super) struct Sessions {
-    clients: Vec<(Arc<Introspection>, Client)>,
-    /// Turns questions, which hold credentials, into keys that tell nothing of them and that nobody can foresee.
+    asked: Vec<Arc<Asked>>,
+    answers: Arc<Memory<Answer>>,
+}
+
+/// One who is asked.
+struct Asked {
+    by: Arc<Introspection>,
+    client: Client,
+    room: Semaphore,
+    /// Turns questions, which hold credentials, into keys that tell nothing of them and that nobody can foresee. Its own, so that
+    /// nothing is remembered longer than the configuration under which it was understood.
     key: HmacSha256,
-    answers: Memory<Answer>,
 }
 
 impl Sessions {
-    /// Asks on behalf of these authenticators. The key is random and nobody else's.
+    /// Asks on behalf of these authenticators. What is remembered of those that were there `before` stays.
     pub(super) fn new<'a>(
         introspections: impl Iterator<Item = &'a Arc<Introspection>>,
-        key: &[u8; 32],
-    ) -> Result<Sessions, NoClient> {
-        let clients = introspections.map(|one| Ok((Arc::clone(one), Client::new(&one.endpoint)?)));
+        before: Option<&Sessions>,
+    ) -> Result<Sessions, NoRemote> {
+        let asked = introspections.map(|by| match before.and_then(|before| before.asked(by)) {
+            Some(known) => Ok(Arc::clone(known)),
+            None => Asked::new(by).map(Arc::new),
+        });
         Ok(Sessions {
-            clients: clients.collect::<Result<_, _>>()?,
-            key: HmacSha256::new(key),
-            answers: Memory::new(Limits { most: MOST, heaviest: HEAVIEST, weigh }),
+            asked: asked.collect::<Result<_, _>>()?,
+            answers: before.map_or_else(memory, |before| Arc::clone(&before.answers)),
         })
     }
 
     /// The caller, as far as whoever is asked knows.
     pub(super) async fn ask(&self, question: &Question) -> Result<Arc<Caller>, Refusal> {
-        let key = self.key.mac(&question.identity());
+        let Some(asked) = self.asked(&question.asker) else {
+            let detail = "nobody asks for this authenticator any more".to_owned();
+            return question.asker.unanswered(detail).caller;
+        };
         let ask = async || {
-            let answer = self.fetch(question).await;
+            let answer = asked.fetch(question).await;
             let lifetime = answer.lifetime;
             (answer, lifetime)
         };
-        self.answers.answer(key, ask).await.caller
+        self.answers.answer(asked.key.mac(&question.identity()), ask).await.caller
+    }
+
+    fn asked(&self, by: &Arc<Introspection>) -> Option<&Arc<Asked>> {
+        self.asked.iter().find(|asked| Arc::ptr_eq(&asked.by, by))
+    }
+}
+
+impl Asked {
+    fn new(by: &Arc<Introspection>) -> Result<Asked, NoRemote> {
+        let (client, key) = (Client::new(&by.endpoint)?, HmacSha256::new(&random::bytes::<32>()?));
+        Ok(Asked { by: Arc::clone(by), client, room: Semaphore::new(AT_ONCE), key })
     }
 
     async fn fetch(&self, question: &Question) -> Answer {
@@ -68,14 +98,17 @@ impl Sessions {
     }
 
     async fn send(&self, question: &Question) -> Result<Answer, String> {
-        let asker = &question.asker;
-        let client = self.clients.iter().find(|(own, _)| Arc::ptr_eq(own, asker)).map(|(_, client)| client);
-        let client = client.ok_or("nobody asks for this authenticator any more")?;
+        let place = self.room.try_acquire();
+        let _place = place.map_err(|_| format!("{AT_ONCE} questions wait for an answer already"))?;
         let request = question.request(clock::now()).map_err(|refusal| refusal.log())?;
         let request = request.map(|body| Full::new(Bytes::from(body)));
-        let answer = client.send(request, LONGEST).await.map_err(|trouble| trouble.to_string())?;
-        Ok(asker.read(answer.status(), answer.body(), clock::now()))
+        let answer = self.client.send(request, LONGEST).await.map_err(|trouble| trouble.to_string())?;
+        Ok(self.by.read(answer.status(), answer.body(), clock::now()))
     }
+}
+
+fn memory() -> Arc<Memory<Answer>> {
+    Arc::new(Memory::new(Limits { most: MOST, heaviest: HEAVIEST, weigh }))
 }
 
 /// How many bytes an answer takes, roughly.

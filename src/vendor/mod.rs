@@ -57,6 +57,11 @@ impl App {
         }
     }
 
+    /// Whether the client's roles stand in what is signed, for others to read.
+    pub fn tells_roles(&self) -> bool {
+        matches!(self, App::Ably(app) if app.tells_roles())
+    }
+
     /// Which of the app's keys, counted from 0, has made this MAC of this message, if any has. Compared in constant time.
     pub fn verify(&self, message: &str, mac: &[u8]) -> Option<usize> {
         match self {

@@ -12,6 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -31,6 +32,7 @@ listen = "{listen}"
 
 [admin]
 listen = "127.0.0.1:0"
+{admin}
 
 [policy]
 file = "policy.toml"
@@ -106,8 +108,12 @@ pub struct Setup {
     pub listen: String,
     /// Further lines for `[server]`.
     pub server: String,
+    /// Further lines for `[admin]`.
+    pub admin: String,
     /// Further sections.
     pub more: String,
+    /// Further files in the server's directory: their names, and what they hold.
+    pub files: Vec<(&'static str, String)>,
     /// Where the audit log goes.
     pub audit: Stdio,
     /// What becomes of the log once the server listens.
@@ -119,7 +125,8 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Setup {
         let (listen, audit) = ("127.0.0.1:0".to_owned(), Stdio::null());
-        Setup { listen, server: String::new(), more: String::new(), audit, log: Log::Read, arguments: &[] }
+        let [server, admin, more] = [const { String::new() }; 3];
+        Setup { listen, server, admin, more, files: Vec::new(), audit, log: Log::Read, arguments: &[] }
     }
 }
 
@@ -148,7 +155,7 @@ pub struct Server {
     pub main: SocketAddr,
     pub admin: SocketAddr,
     pub directory: PathBuf,
-    log: Option<JoinHandle<String>>,
+    log: Option<(Arc<Mutex<String>>, JoinHandle<()>)>,
     _unread: Option<Box<dyn Any + Send>>,
 }
 
@@ -161,14 +168,16 @@ impl Server {
         let configuration = CONFIGURATION
             .replace("{listen}", &setup.listen)
             .replace("{server}", &setup.server)
+            .replace("{admin}", &setup.admin)
             .replace("{service_hash}", &hash(SERVICE_KEY))
             .replace("{more}", &setup.more);
-        let files = [
+        let mut files = vec![
             ("leancloud.secret", "fake-leancloud-master-key"),
             ("talkjs.secret", "fake-talkjs-secret-key-0123456789abcdef"),
             ("ably.secret", "fakeapp.fakekey:fake-ably-secret-0123456789abcdef"),
             ("caller.secret", CALLER_SECRET),
         ];
+        files.extend(setup.files.iter().map(|(name, text)| (*name, text.as_str())));
         Server::run(lay_out(&configuration, POLICY, &files), setup)
     }
 
@@ -192,7 +201,7 @@ impl Server {
             }
         };
         let (log, unread): (_, Option<Box<dyn Any + Send>>) = match setup.log {
-            Log::Read => (Some(thread::spawn(move || lines.fold(log, |log, line| log + &line + "\n"))), None),
+            Log::Read => (Some(collected(log, lines)), None),
             Log::Unread => (None, Some(Box::new(lines))),
             Log::Closed => (None, None),
         };
@@ -271,8 +280,26 @@ impl Server {
     /// Ends it and says all that it logged.
     pub fn log(mut self) -> String {
         let _ = self.child.kill();
-        self.log.take().unwrap().join().unwrap()
+        let (log, reader) = self.log.take().unwrap();
+        reader.join().unwrap();
+        log.lock().unwrap().clone()
     }
+
+    /// What it has logged so far.
+    pub fn said(&self) -> String {
+        self.log.as_ref().unwrap().0.lock().unwrap().clone()
+    }
+}
+
+/// The log so far, to which a thread adds what still comes.
+fn collected(
+    log: String,
+    lines: impl Iterator<Item = String> + Send + 'static,
+) -> (Arc<Mutex<String>>, JoinHandle<()>) {
+    let log = Arc::new(Mutex::new(log));
+    let shared = Arc::clone(&log);
+    let reader = thread::spawn(move || lines.for_each(|line| writeln!(shared.lock().unwrap(), "{line}").unwrap()));
+    (log, reader)
 }
 
 impl Drop for Server {
@@ -307,11 +334,11 @@ pub fn hash(key: &str) -> String {
 }
 
 fn listening(line: &str) -> Option<(SocketAddr, SocketAddr)> {
-    let (main, admin) = line.split_once("listening on ")?.1.split_once(" (admin http://")?;
-    let admin = admin.split_once(')')?.0;
+    let (main, admin) = line.split_once("listening on ")?.1.split_once(" (admin ")?;
+    let address = |url: &str| url.split_once("://").map(|(_, address)| address.to_owned());
     // A Unix socket has no address.
-    let main = main.strip_prefix("http://").unwrap_or("127.0.0.1:0");
-    Some((main.parse().ok()?, admin.parse().ok()?))
+    let main = address(main).unwrap_or("127.0.0.1:0".to_owned());
+    Some((main.parse().ok()?, address(admin.split_once(')')?.0)?.parse().ok()?))
 }
 
 /// A token for this user.
@@ -341,19 +368,29 @@ pub fn request(method: &str, path: &str, headers: &str, body: &str) -> String {
 }
 
 /// A connection, with what has been read ahead.
-pub struct Connection(BufReader<TcpStream>);
+pub struct Connection<S = TcpStream>(BufReader<S>);
 
 impl Connection {
     pub fn to(address: SocketAddr) -> Connection {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(LONG)).unwrap();
-        Connection(BufReader::new(stream))
+        Connection::on(stream)
     }
 
     pub fn unix(path: &Path) -> Connection {
         // One type for both: they read and write alike.
         let stream = TcpStream::from(OwnedFd::from(UnixStream::connect(path).unwrap()));
         stream.set_read_timeout(Some(LONG)).unwrap();
+        Connection::on(stream)
+    }
+
+    pub fn stream(&self) -> &TcpStream {
+        self.0.get_ref()
+    }
+}
+
+impl<S: Read + Write> Connection<S> {
+    pub fn on(stream: S) -> Connection<S> {
         Connection(BufReader::new(stream))
     }
 
@@ -364,10 +401,6 @@ impl Connection {
 
     pub fn send(&mut self, bytes: &str) {
         self.0.get_mut().write_all(bytes.as_bytes()).unwrap();
-    }
-
-    pub fn stream(&self) -> &TcpStream {
-        self.0.get_ref()
     }
 
     pub fn read(&mut self) -> Answer {

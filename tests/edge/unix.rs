@@ -126,7 +126,7 @@ fn nobody_else_is_taken_for_a_process() {
         let as_user = |user: &str| login(&server, &format!("authorization: Bearer {}\r\n", token(user)));
         let answer = as_user(&subject);
         assert_eq!(answer.status, 401, "{subject}");
-        assert!(answer.body.contains("a process's on this machine"), "{answer:?}");
+        assert!(answer.body.contains("of a process on this machine"), "{answer:?}");
         assert_eq!(as_user(&format!("{subject}0")).status, 200, "who is no such process");
         let services = Server::with(Setup::unix("", &peer(&lines).replace("\"user\"", "\"service\"")));
         let own = format!("authorization: Bearer {}\r\n", token(&subject));

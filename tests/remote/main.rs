@@ -1,7 +1,9 @@
-//! The program among other servers: issuers, session endpoints, LeanCloud. All of them are here, over real sockets; the program's own
+//! The program among other servers: issuers, session endpoints, fact servers, LeanCloud. All of them are here, over real sockets; the program's own
 //! clock is stopped, so that hours pass when a test says so.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod conversations;
+mod facts;
 mod keys;
 mod server;
 mod sessions;

@@ -117,6 +117,27 @@ async fn requests_at_once_with_one_session_ask_once() {
     assert_eq!(backend.count(ME), 1);
 }
 
+#[tokio::test]
+async fn a_backend_that_hangs_does_not_take_every_place() {
+    let (backend, go) = (Server::start().await, Arc::new(Semaphore::new(0)));
+    backend.set(ME, Reply::Held(Arc::clone(&go), Box::new(is_tom())));
+    let signer = Signer::start(&session(&backend, "")).await;
+    let of = |number: usize| format!("cookie: sid={number}\r\n");
+    let flood = all((0..300).map(async |number| signer.subject(&of(number)).await));
+    let release = async {
+        until("the questions", async || backend.count(ME) >= 256).await;
+        // Time enough for more of them to be asked, if they were.
+        for _ in 0..10_000 {
+            tokio::task::yield_now().await;
+        }
+        go.add_permits(300);
+    };
+    let (answers, ()) = tokio::join!(flood, release);
+    let refused = answers.iter().filter(|answer| **answer == Err(503)).count();
+    assert_eq!((refused, backend.count(ME)), (300 - 256, 256));
+    assert_eq!(signer.subject(&of(1000)).await, tom(), "there is room again");
+}
+
 #[test]
 fn who_is_not_known_is_refused_for_a_moment() {
     for reply in [
@@ -368,6 +389,15 @@ fn an_introspected_token_must_be_active_and_for_this_audience() {
             assert_eq!(signer.subject("authorization: Bearer fake\r\n").await, expected, "{answer}");
         });
     }
+}
+
+#[tokio::test]
+async fn a_server_that_may_not_know_this_program_is_told_of_in_the_log() {
+    let server = Server::start().await;
+    server.set(INTROSPECT, Reply::status("401 Unauthorized"));
+    let signer = with_client_secret(&opaque(&server, "")).await;
+    assert_eq!(signer.subject("authorization: Bearer fake\r\n").await, Err(401));
+    assert!(signer.audit().contains("perhaps it does not know this program"), "{}", signer.audit());
 }
 
 #[tokio::test]

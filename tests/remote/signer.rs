@@ -114,8 +114,13 @@ impl Signer {
     }
 
     pub(crate) async fn start_in(directory: PathBuf, authenticators: &str) -> Signer {
-        fs::write(directory.join("signer.toml"), format!("{BASE}\n{authenticators}")).unwrap();
-        fs::write(directory.join("policy.toml"), POLICY).unwrap();
+        Signer::start_with(directory, authenticators, POLICY).await
+    }
+
+    /// Starts with these further sections and this policy.
+    pub(crate) async fn start_with(directory: PathBuf, sections: &str, policy: &str) -> Signer {
+        fs::write(directory.join("signer.toml"), format!("{BASE}\n{sections}")).unwrap();
+        fs::write(directory.join("policy.toml"), policy).unwrap();
         fs::write(directory.join("key.secret"), "obviously-fake-key").unwrap();
         let loaded = config::load(&directory.join("signer.toml"));
         let settings = loaded.settings.unwrap_or_else(|| panic!("{}", loaded.report.render(false)));

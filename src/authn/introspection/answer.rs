@@ -65,10 +65,20 @@ impl Introspection {
                 json::object(body).map_err(|error| unreliable(format!("it is not a JSON object: {error}")))
             }
             // LeanCloud says 401 where the program's own key is wrong.
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !is_leancloud => Err(unknown(status.as_str())),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !is_leancloud => Err(self.turned_away(status)),
             StatusCode::BAD_REQUEST if is_leancloud && has_code_211(body) => Err(unknown("code 211")),
             _ if status.is_redirection() => Err(unreliable(format!("it redirects ({status}), which is not followed"))),
             _ => Err(unreliable(format!("it answers {status}"))),
+        }
+    }
+
+    /// An authorization server says of a bad token that it isn't active; this status is for whoever asks (RFC 7662, section 2.3).
+    fn turned_away(&self, status: StatusCode) -> Refusal {
+        match self.protocol {
+            Protocol::Token { .. } => {
+                unknown(&format!("{}: perhaps it does not know this program by what it is shown", status.as_str()))
+            }
+            _ => unknown(status.as_str()),
         }
     }
 

@@ -27,7 +27,7 @@ use crate::secret::Secret;
 static X_LC_SESSION: HeaderName = HeaderName::from_static("x-lc-session");
 
 /// Takes another server's word.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Introspection {
     /// What all authenticators have.
     pub common: Common,
@@ -52,7 +52,7 @@ pub struct Introspection {
 }
 
 /// What is sent, and what an answer looks like.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// The app's own "who am I": `GET`, with these cookies and headers of the caller's request.
     Session {

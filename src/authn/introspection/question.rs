@@ -1,6 +1,6 @@
 //! What is asked.
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::sync::Arc;
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, Method, Request};
 use super::{Introspection, Protocol};
 use crate::authn::credential::bearer;
 use crate::authn::refusal::Refusal;
-use crate::crypto;
+use crate::crypto::{self, percent_encoded};
 use crate::model::Millis;
 use crate::secret::Secret;
 
@@ -24,14 +24,10 @@ pub struct Question {
 impl Question {
     /// All that tells it from other questions, in an unambiguous form: who asks whom, and everything that is passed on.
     pub fn identity(&self) -> Vec<u8> {
-        let asker = [self.asker.common.name.as_bytes().to_vec(), self.asker.endpoint.url.to_string().into_bytes()];
-        let passed = self.passed.iter().flat_map(|(name, value)| [name.as_str().into(), value.as_bytes().to_vec()]);
-        let mut bytes = Vec::new();
-        for part in asker.into_iter().chain(passed) {
-            bytes.extend_from_slice(&part.len().to_be_bytes());
-            bytes.extend_from_slice(&part);
-        }
-        bytes
+        let url = self.asker.endpoint.url.to_string();
+        let asker = [self.asker.common.name.as_bytes(), url.as_bytes()];
+        let passed = self.passed.iter().flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()]);
+        crypto::joined(asker.into_iter().chain(passed))
     }
 
     /// The request that asks it.
@@ -58,13 +54,13 @@ impl Question {
     /// RFC 7662, section 2.1. The client's credentials are encoded as RFC 6749, section 2.3.1, has it.
     fn with_token(&self, client: Option<&(String, Secret)>) -> Result<Request<Vec<u8>>, Refusal> {
         let token = self.passed.first().map(|(_, value)| bearer(value)).transpose()?.unwrap_or_default();
-        let form = format!("token={}&token_type_hint=access_token", encoded(token.as_bytes()));
+        let form = format!("token={}&token_type_hint=access_token", percent_encoded(token.as_bytes()));
         let mut request = Request::new(form.into_bytes());
         *request.method_mut() = Method::POST;
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         if let Some((id, secret)) = client {
-            let pair = format!("{}:{}", encoded(id.as_bytes()), encoded(secret.expose()));
+            let pair = format!("{}:{}", percent_encoded(id.as_bytes()), percent_encoded(secret.expose()));
             headers.insert(AUTHORIZATION, header(format!("Basic {}", crypto::base64(pair.as_bytes())).as_bytes())?);
         }
         Ok(request)
@@ -99,16 +95,4 @@ fn header(value: &[u8]) -> Result<HeaderValue, Refusal> {
     let mut value = HeaderValue::from_bytes(value).map_err(refuse)?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// In the form of `application/x-www-form-urlencoded`.
-fn encoded(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for byte in bytes {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => text.push(char::from(*byte)),
-            _ => _ = write!(text, "%{byte:02X}"),
-        }
-    }
-    text
 }

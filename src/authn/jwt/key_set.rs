@@ -52,6 +52,13 @@ impl KeySet {
         KeySet { authenticator, endpoint, discovery, algorithms, stale_if_error, current }
     }
 
+    /// Whether all but the keys is the same.
+    pub(in crate::authn) fn is_configured_like(&self, other: &KeySet) -> bool {
+        let KeySet { authenticator, endpoint, discovery, algorithms, stale_if_error, current: _ } = self;
+        (authenticator, endpoint) == (&other.authenticator, &other.endpoint)
+            && (discovery, algorithms, stale_if_error) == (&other.discovery, &other.algorithms, &other.stale_if_error)
+    }
+
     /// Puts other keys in their place.
     pub fn replace(&self, keys: Option<Keys>) {
         self.current.store(keys.map(Arc::new));

@@ -2,12 +2,15 @@
 
 mod report;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ArgGroup;
+use serde_json::{Map, Value};
 
 use super::asked::{Asked, Moment};
 use super::caller::{Noted, Supposed, by_token};
+use super::facts::{self, Given};
 use super::{Common, Stop, complain, line, yes};
 use crate::clock;
 use crate::engine::Engine;
@@ -27,6 +30,9 @@ pub(super) struct Arguments {
     /// When it is decided: 2027-01-01T00:00:00Z, or milliseconds since 1970. Now, if left out.
     #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<Millis>,
+    /// What the server would find out by [facts]: a JSON file, {"CONVERSATION": {"kind": …, "owner": …, "roles": {"USER": "ROLE"}}}.
+    #[arg(long, value_name = "FILE")]
+    facts: Option<PathBuf>,
 }
 
 /// Who calls.
@@ -59,19 +65,30 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
         complain(&format!("note: {}", line(&note)));
     }
     let ask = arguments.asked.ask(app, &caller)?;
-    let steps = engine.explain(&ask, &caller, at);
-    let decided = engine.decide(ask, caller, at);
+    let facts = arguments.facts.as_deref().map_or(Ok(Map::new()), facts::read)?;
+    let given = Given::of(&facts, engine, &ask, &caller, at).map_err(Stop::No)?;
+    note_facts(&facts, &given);
+    let steps = engine.explain(&ask, &caller, &given.told, at);
+    let decided = engine.decide(ask, caller, &given.told, at);
     common.print(|| report::text(&decided, &steps), || decided.json(&steps).to_string())?;
     Ok(yes(decided.outcome.is_ok()))
+}
+
+/// Says where the server would ask for more, or for nothing.
+fn note_facts(facts: &Map<String, Value>, given: &Given) {
+    for conversation in given.missing.iter().map(|name| line(name)) {
+        complain(&format!("note: the server would ask for facts about {conversation}; give them with --facts"));
+    }
+    if !facts.is_empty() && given.told.is_empty() && given.missing.is_empty() {
+        complain("note: nothing here depends on facts: the server would not ask for them");
+    }
 }
 
 impl Who {
     fn caller(&self, engine: &Engine, app: &str, at: Millis) -> Result<Noted, Stop> {
         if let Some(token) = &self.token {
             let caller = by_token(engine, token, app, at);
-            return caller
-                .map(|caller| (caller, Vec::new()))
-                .map_err(|why| Stop::No(format!("the caller is refused: {why}")));
+            return caller.map(|caller| (caller, Vec::new())).map_err(Stop::No);
         }
         let (kind, subject) = match (&self.user, &self.service) {
             (_, Some(id)) => (CallerKind::Service, id),

@@ -29,13 +29,14 @@ pub(super) async fn explain(
     request: &mut Request<Incoming>,
 ) -> Result<Value, Failure> {
     let caller = answer::authenticate(exchange, route, request).await?;
-    exchange.runtime.limits.caller(&caller)?;
+    exchange.snapshot.limits.caller(&caller)?;
     let asked: Asked = fields(read(exchange, request).await?)?;
     let params = Params { values: asked.request, lenient: false };
     let ask = vendor::parse(route.app, route.operation, &params, Some(&caller))?.ask;
     let signed = asked.answer.and_then(|answer| signed::of(route.app, &ask, &answer));
     let engine = &exchange.settings.engine;
-    let steps = engine.explain(&ask, &caller, exchange.now);
-    let decided = engine.decide(ask, Arc::unwrap_or_clone(caller), exchange.now);
+    let told = exchange.snapshot.remote.inquire(engine.inquiries(&ask, &caller, exchange.now)).await?;
+    let steps = engine.explain(&ask, &caller, &told, exchange.now);
+    let decided = engine.decide(ask, Arc::unwrap_or_clone(caller), &told, exchange.now);
     Ok(json!({ "decided": decided.json(&steps), "signed": signed }))
 }

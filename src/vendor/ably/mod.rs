@@ -113,6 +113,10 @@ impl App {
         self.keys.first().map(Key::name)
     }
 
+    pub(super) fn tells_roles(&self) -> bool {
+        self.user_claims.channel || self.user_claims.room
+    }
+
     pub(super) fn sign(
         &self,
         permit: &Permit,

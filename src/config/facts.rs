@@ -1,0 +1,112 @@
+//! `[facts]`: who is asked what conversations are like.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::apps::Apps;
+use super::endpoint;
+use super::introspection::app_id;
+use super::reader::{Item, Section, quoted};
+use super::secret::Vault;
+use crate::authn::Endpoint;
+use crate::engine::{FactProtocol, FactSource};
+use crate::model::Ladder;
+use crate::secret::Secret;
+
+/// For how long an answer is good where the file doesn't say.
+const CACHE: Duration = Duration::from_secs(5);
+
+/// The roles that LeanCloud tells of.
+const LEANCLOUD_ROLES: [&str; 3] = ["member", "manager", "owner"];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Type {
+    Http,
+    LeanCloud,
+}
+
+/// Reads the section, if it is there.
+pub(super) fn facts(
+    root: &mut Section<'_>,
+    apps: &Apps,
+    ladder: &Ladder,
+    vault: &mut Vault,
+) -> Option<Arc<FactSource>> {
+    let mut section = root.section("facts")?;
+    let types = [("http", Type::Http), ("leancloud", Type::LeanCloud)];
+    let item = section.get("type");
+    let Some(kind) = item.as_ref().map_or(Some(Type::Http), |item| item.word(&types)) else {
+        section.hide_rest();
+        return None;
+    };
+    if let Some(item) = item.filter(|_| kind == Type::LeanCloud) {
+        roles(&item, ladder);
+    }
+    let source = match kind {
+        Type::Http => http(&mut section, apps, ladder, vault),
+        Type::LeanCloud => leancloud(&mut section, apps, ladder, vault),
+    };
+    section.finish();
+    source.map(Arc::new)
+}
+
+fn http(section: &mut Section<'_>, apps: &Apps, ladder: &Ladder, vault: &mut Vault) -> Option<FactSource> {
+    let url = section.need("url", "write whom to ask: url = \"https://…\"").and_then(|item| endpoint::url(&item));
+    let authorities = endpoint::authorities(section, vault);
+    let bearer = section.get("bearer").map(|item| vault.bearer(&item));
+    let apps = section.get("apps").map(|item| item.names("a configured app", &apps.names));
+    let cache = cache(section);
+    Some(FactSource {
+        endpoint: Endpoint { url: url?, authorities, bearer: bearer.map_or(Some(None), |bearer| bearer.map(Some))? },
+        protocol: FactProtocol::Http,
+        apps: apps.map_or(Some(None), |apps| apps.map(Some))?,
+        ladder: ladder.clone(),
+        cache: cache?,
+    })
+}
+
+fn leancloud(section: &mut Section<'_>, apps: &Apps, ladder: &Ladder, vault: &mut Vault) -> Option<FactSource> {
+    let app = section.need("app", "write which LeanCloud app's conversations these are");
+    let app = app.and_then(|item| {
+        let name = item.one_of("a configured LeanCloud app", &apps.leancloud())?;
+        Some((name, app_id(&apps.ready, name)?, master_key(&item, apps, name)?))
+    });
+    let url = section.need("url", "write the app's API address: url = \"https://…\"");
+    let url = url.and_then(|item| endpoint::api(&item, ""));
+    let authorities = endpoint::authorities(section, vault);
+    let cache = cache(section);
+    let (name, app_id, master_key) = app?;
+    Some(FactSource {
+        endpoint: Endpoint { url: url?, authorities, bearer: None },
+        protocol: FactProtocol::LeanCloud { app_id, master_key },
+        apps: Some(vec![name.to_owned()]),
+        ladder: ladder.clone(),
+        cache: cache?,
+    })
+}
+
+fn cache(section: &mut Section<'_>) -> Option<Duration> {
+    section.get("cache").map_or(Some(CACHE), |item| item.duration("0s", "1h"))
+}
+
+/// The key that the app's own requests are made with.
+fn master_key(item: &Item<'_>, apps: &Apps, name: &str) -> Option<Secret> {
+    let (_, key) = apps.master_keys.iter().find(|(app, _)| app == name)?;
+    if key.expose().iter().all(u8::is_ascii_graphic) {
+        return Some(key.clone());
+    }
+    let flaw = format!("names {}, whose `master_key` can't be sent in a header", quoted(name));
+    item.refuse(flaw, "copy the Master Key from the console: it has neither white space nor more than ASCII")
+}
+
+/// The policy must know the roles that LeanCloud tells of. Where it knows none, that has been noted elsewhere.
+fn roles(item: &Item<'_>, ladder: &Ladder) {
+    let missing = LEANCLOUD_ROLES.into_iter().filter(|word| !ladder.words().is_empty() && ladder.role(word).is_none());
+    for word in missing {
+        let flaw = format!("needs the role \"{word}\", which the policy does not list");
+        item.refuse::<()>(
+            flaw,
+            "list \"member\", \"manager\" and \"owner\" in the policy's `roles`: LeanCloud has these",
+        );
+    }
+}

@@ -1,0 +1,152 @@
+//! The files that a configuration is read from: which they are, and what each held.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{File, Metadata};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::crypto;
+
+/// How long a file's times must have stood still before they are relied upon. A change soon after another may leave them as they
+/// are, on file systems whose clocks are coarse.
+const SETTLED: Duration = Duration::from_secs(5);
+
+/// The files that a configuration was read from, also those that weren't there, and what each held.
+#[derive(Clone, Default)]
+pub struct Sources(BTreeMap<PathBuf, Seen>);
+
+/// A file as it was seen.
+#[derive(Clone, Copy)]
+struct Seen {
+    content: Content,
+    stamp: Option<Stamp>,
+    /// Since when it has had this stamp, as far as was seen.
+    since: Instant,
+}
+
+/// What a file held.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// Bytes with this SHA-256.
+    Bytes([u8; 32]),
+    /// A pipe or a device, which can be read once.
+    Stream,
+    /// It can't be read, for this reason.
+    Unread(ErrorKind),
+    /// One thing the first time it was read, another the second time.
+    Torn,
+}
+
+/// What tells a file's states apart without reading it: device, inode, length, and the times of the last changes to what it holds and
+/// to itself, in seconds and nanoseconds.
+type Stamp = (u64, u64, u64, (i64, i64), (i64, i64));
+
+impl Sources {
+    /// The same files as they are now, symbolic links followed anew.
+    #[must_use]
+    pub fn again(&self) -> Sources {
+        Sources(self.0.iter().map(|(path, seen)| (path.clone(), seen.again(path))).collect())
+    }
+
+    /// Whether these are the same files, and each holds the same.
+    pub fn hold_the_same_as(&self, other: &Sources) -> bool {
+        let same = |((path, seen), (other_path, other)): ((&PathBuf, &Seen), (&PathBuf, &Seen))| {
+            path == other_path && seen.content == other.content && seen.content != Content::Torn
+        };
+        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(same)
+    }
+
+    fn note(&mut self, path: &Path, content: Content, stamp: Option<Stamp>) {
+        let seen = Seen { content, stamp, since: Instant::now() };
+        let known = self.0.entry(path.to_owned()).or_insert(seen);
+        if known.content != content {
+            known.content = Content::Torn;
+        }
+    }
+}
+
+impl fmt::Debug for Sources {
+    /// Their number alone: some hold secrets, and where a file is to be named someone may have written the secret itself.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sources({})", self.0.len())
+    }
+}
+
+impl Seen {
+    fn again(&self, path: &Path) -> Seen {
+        let opened = open(path, true).and_then(|file| Ok((stamp(&file.metadata()?), file)));
+        let (stamp, mut file) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return Seen { content: Content::Unread(error.kind()), stamp: None, since: Instant::now() },
+        };
+        let since = if self.stamp == Some(stamp) { self.since } else { Instant::now() };
+        if since.elapsed() >= SETTLED {
+            return *self;
+        }
+        Seen { content: read(&mut file, true).0, stamp: Some(stamp), since }
+    }
+}
+
+/// Reads the files of one configuration, and remembers what they held.
+#[derive(Clone, Default)]
+pub(super) struct Disk {
+    sources: Rc<RefCell<Sources>>,
+    /// Whether they have been read before: a pipe would be waited on for ever.
+    again: bool,
+}
+
+impl Disk {
+    /// For a configuration that has been read before.
+    pub(super) fn again() -> Disk {
+        Disk { again: true, ..Disk::default() }
+    }
+
+    /// What the file holds.
+    pub(super) fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let (stamp, (content, bytes)) = match open(path, self.again) {
+            Ok(mut file) => (file.metadata().ok().as_ref().map(stamp), read(&mut file, self.again)),
+            Err(error) => (None, (Content::Unread(error.kind()), Err(error))),
+        };
+        self.sources.borrow_mut().note(path, content, stamp);
+        bytes
+    }
+
+    /// All that were read.
+    pub(super) fn sources(&self) -> Sources {
+        self.sources.borrow().clone()
+    }
+}
+
+/// Opens a file for reading; a pipe without waiting, if it was opened before.
+fn open(path: &Path, again: bool) -> io::Result<File> {
+    let wait = if again { OFlags::NONBLOCK } else { OFlags::empty() };
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | wait;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
+}
+
+/// All bytes of a file. A pipe or device has none to give again.
+fn read(file: &mut File, again: bool) -> (Content, io::Result<Vec<u8>>) {
+    let is_stream = file.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
+    if is_stream && again {
+        return (Content::Stream, Err(ErrorKind::Unsupported.into()));
+    }
+    let mut bytes = Vec::new();
+    match file.read_to_end(&mut bytes) {
+        Ok(_) if is_stream => (Content::Stream, Ok(bytes)),
+        Ok(_) => (Content::Bytes(crypto::sha256(&bytes)), Ok(bytes)),
+        Err(error) => (Content::Unread(error.kind()), Err(error)),
+    }
+}
+
+fn stamp(metadata: &Metadata) -> Stamp {
+    let modified = (metadata.mtime(), metadata.mtime_nsec());
+    let changed = (metadata.ctime(), metadata.ctime_nsec());
+    (metadata.dev(), metadata.ino(), metadata.size(), modified, changed)
+}

@@ -1,0 +1,46 @@
+//! An answer of the app's own backend: `{"kind": "group", "owner": "alice", "roles": {"bob": "manager"}}`.
+
+use serde_json::{Map, Value};
+
+use crate::model::{Kind, Ladder, Role};
+use crate::policy::Details;
+
+/// Reads what is told of a conversation. `kind` and `owner` may be left out or null; nothing else may stand there.
+///
+/// # Errors
+/// What is wrong with it, in words that go on after "it": a kind or role that the policy does not know, say.
+pub fn details(object: &Map<String, Value>, ladder: &Ladder) -> Result<Details, String> {
+    if let Some(other) = object.keys().find(|name| !["kind", "owner", "roles"].contains(&name.as_str())) {
+        let start: String = other.chars().take(64).flat_map(char::escape_debug).collect();
+        return Err(format!("its `{start}` is not known here"));
+    }
+    let given = |name: &str| object.get(name).filter(|value| !value.is_null());
+    let Some(Value::Object(roles)) = object.get("roles") else {
+        return Err("its `roles` must be there, an object of users and roles".to_owned());
+    };
+    let mut roles = roles.iter().map(|(user, word)| tenure(user, word, ladder)).collect::<Result<Vec<_>, _>>()?;
+    roles.extend(given("owner").map(|owner| tenure_of_owner(owner, ladder)).transpose()?);
+    let kind = given("kind").map(kind).transpose()?;
+    Ok(Details { kind, roles, shut_out: Vec::new() })
+}
+
+fn tenure(user: &str, word: &Value, ladder: &Ladder) -> Result<(String, Role), String> {
+    let word = word.as_str().ok_or("its `roles` must be words")?;
+    Ok((user.to_owned(), role(word, ladder)?))
+}
+
+fn tenure_of_owner(owner: &Value, ladder: &Ladder) -> Result<(String, Role), String> {
+    let owner = owner.as_str().filter(|owner| !owner.is_empty()).ok_or("its `owner` must be a user")?;
+    Ok((owner.to_owned(), role("owner", ladder)?))
+}
+
+/// The role of this name.
+pub(super) fn role(word: &str, ladder: &Ladder) -> Result<Role, String> {
+    let start: String = word.chars().take(64).flat_map(char::escape_debug).collect();
+    ladder.role(word).ok_or_else(|| format!("it has the role `{start}`, which the policy does not list"))
+}
+
+fn kind(value: &Value) -> Result<Kind, String> {
+    let kind = value.as_str().and_then(Kind::parse);
+    kind.ok_or_else(|| "its `kind` must be group, chatroom, temporary or system".to_owned())
+}

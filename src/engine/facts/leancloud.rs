@@ -1,0 +1,215 @@
+//! Conversations as LeanCloud's REST interface tells of them, with the app's master key.
+//!
+//! Four things are read one after the other, some of them page by page: the conversation itself, its members, what managers and owners
+//! it has (`member-infos`), and whom it shuts out (`blacklists`). A chat room has no list of members, a system conversation neither that
+//! nor managers. Temporary conversations are not kept there at all.
+
+use http::{HeaderName, HeaderValue, Request};
+use serde_json::{Map, Value, json};
+
+use super::Inquiry;
+use super::details::role;
+use crate::crypto::percent_encoded;
+use crate::model::{Kind, Role};
+use crate::policy::{Details, Told};
+use crate::secret::Secret;
+
+/// The roles that LeanCloud knows, and what the policy calls them.
+const ROLES: [(&str, &str); 3] = [("Member", MEMBER), ("Manager", "manager"), ("Owner", OWNER)];
+const MEMBER: &str = "member";
+const OWNER: &str = "owner";
+
+/// How many entries are asked for at once. The server may send fewer.
+const PAGE: usize = 100;
+
+/// How many requests one conversation may take. A chat room may shut out 10,000 clients.
+const MOST_REQUESTS: usize = 150;
+
+/// How far the reading has come, and what was found.
+#[derive(Debug)]
+pub(super) struct Progress {
+    stage: Stage,
+    requests: usize,
+    kind: Kind,
+    creator: Option<String>,
+    members: Vec<String>,
+    roles: Vec<(String, Role)>,
+    shut_out: Vec<String>,
+}
+
+/// What is asked next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Stage {
+    Conversation,
+    Members,
+    Infos { skip: usize },
+    Blacklist { next: Option<String> },
+}
+
+impl Progress {
+    pub(super) fn new(conversation: &str) -> Progress {
+        Progress {
+            stage: Stage::Conversation,
+            requests: 0,
+            kind: Kind::by_id(conversation),
+            creator: None,
+            members: Vec::new(),
+            roles: Vec::new(),
+            shut_out: Vec::new(),
+        }
+    }
+
+    /// Nobody has a role in a temporary conversation, as far as LeanCloud tells; and nothing is called `.` or `..`, which would lead
+    /// elsewhere in a path.
+    pub(super) fn known(&self, inquiry: &Inquiry) -> Option<Told> {
+        let conversation = inquiry.conversation.as_str();
+        if self.kind == Kind::Temporary {
+            let details = Details { kind: Some(Kind::Temporary), ..Details::default() };
+            return Some(Told::known(conversation, details));
+        }
+        matches!(conversation, "." | "..").then(|| Told::unknown(conversation))
+    }
+
+    pub(super) fn request(&self, inquiry: &Inquiry, app_id: &str, key: &Secret) -> Result<Request<Vec<u8>>, String> {
+        let id = percent_encoded(inquiry.conversation.as_bytes());
+        let folder = match self.kind {
+            Kind::Chatroom => "chatrooms",
+            Kind::System => "service-conversations",
+            Kind::Group | Kind::Temporary => "conversations",
+        };
+        let tail = match &self.stage {
+            Stage::Conversation => {
+                let filter = json!({ "objectId": inquiry.conversation }).to_string();
+                format!("all-conversations?limit=2&where={}", percent_encoded(filter.as_bytes()))
+            }
+            Stage::Members => format!("{folder}/{id}/members"),
+            Stage::Infos { skip } => format!("{folder}/{id}/member-infos?limit={PAGE}&skip={skip}"),
+            Stage::Blacklist { next: None } => format!("{folder}/{id}/blacklists?limit={PAGE}"),
+            Stage::Blacklist { next: Some(next) } => {
+                format!("{folder}/{id}/blacklists?limit={PAGE}&next={}", percent_encoded(next.as_bytes()))
+            }
+        };
+        let base = inquiry.source.endpoint.url.to_string();
+        let url = format!("{}/1.2/rtm/{tail}", base.trim_end_matches('/'));
+        let mut request = Request::new(Vec::new());
+        *request.uri_mut() = url.parse().map_err(|_| "its address is too long".to_owned())?;
+        request.headers_mut().insert(HeaderName::from_static("x-lc-id"), header(app_id.as_bytes())?);
+        let key = header(&[key.expose(), b",master"].concat())?;
+        request.headers_mut().insert(HeaderName::from_static("x-lc-key"), key);
+        Ok(request)
+    }
+
+    /// Reads the answer to the last request. `None`: there is more to ask.
+    pub(super) fn read(&mut self, inquiry: &Inquiry, answer: &Map<String, Value>) -> Result<Option<Told>, String> {
+        self.requests += 1;
+        let next = match self.stage.clone() {
+            Stage::Conversation => match self.conversation(inquiry, answer)? {
+                Some(stage) => Some(stage),
+                None => return Ok(Some(Told::unknown(&inquiry.conversation))),
+            },
+            Stage::Members => {
+                self.members = named(inquiry, &texts(answer, "result")?);
+                Some(Stage::Infos { skip: 0 })
+            }
+            Stage::Infos { skip } => Some(self.infos(inquiry, answer, skip)?),
+            Stage::Blacklist { next } => self.blacklist(inquiry, answer, next.as_deref())?,
+        };
+        match next {
+            None => Ok(Some(Told::known(&inquiry.conversation, self.details(inquiry)?))),
+            Some(_) if self.requests >= MOST_REQUESTS => Err("its lists are too long".to_owned()),
+            Some(stage) => {
+                self.stage = stage;
+                Ok(None)
+            }
+        }
+    }
+
+    /// What comes after the conversation itself, if there is such a one.
+    fn conversation(&mut self, inquiry: &Inquiry, answer: &Map<String, Value>) -> Result<Option<Stage>, String> {
+        let found = match list(answer, "results")?.as_slice() {
+            [] => return Ok(None),
+            [one] if one.get("objectId").and_then(Value::as_str) == Some(&inquiry.conversation) => one,
+            _ => return Err("it has other conversations than the one asked for".to_owned()),
+        };
+        let is = |field: &str| match found.get(field) {
+            None | Some(Value::Null) => Ok(false),
+            Some(value) => value.as_bool().ok_or_else(|| format!("its `{field}` is not true or false")),
+        };
+        self.creator = found.get("c").and_then(Value::as_str).map(str::to_owned);
+        let (kind, next) = match (is("sys")?, is("tr")?) {
+            (true, _) => (Kind::System, Stage::Blacklist { next: None }),
+            (false, true) => (Kind::Chatroom, Stage::Infos { skip: 0 }),
+            (false, false) => (Kind::Group, Stage::Members),
+        };
+        self.kind = kind;
+        Ok(Some(next))
+    }
+
+    /// A page may be shorter than it was asked for, so only an empty one is the last.
+    fn infos(&mut self, inquiry: &Inquiry, answer: &Map<String, Value>, skip: usize) -> Result<Stage, String> {
+        let infos = list(answer, "results")?;
+        for info in infos {
+            let text = |field: &str| info.get(field).and_then(Value::as_str);
+            let (user, word) =
+                text("clientId").zip(text("role")).ok_or("a member's info has no `clientId` or `role`")?;
+            let known = ROLES.iter().find(|(theirs, _)| *theirs == word);
+            let (_, word) = known.ok_or("a member's info has a role that is not known")?;
+            if inquiry.users.iter().any(|asked| asked == user) {
+                self.roles.push((user.to_owned(), role(word, &inquiry.source.ladder)?));
+            }
+        }
+        Ok(if infos.is_empty() { Stage::Blacklist { next: None } } else { Stage::Infos { skip: skip + infos.len() } })
+    }
+
+    fn blacklist(
+        &mut self,
+        inquiry: &Inquiry,
+        answer: &Map<String, Value>,
+        last: Option<&str>,
+    ) -> Result<Option<Stage>, String> {
+        self.shut_out.extend(named(inquiry, &texts(answer, "client_ids")?));
+        match answer.get("next") {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(next)) if next.is_empty() => Ok(None),
+            Some(Value::String(next)) if Some(next.as_str()) != last => {
+                Ok(Some(Stage::Blacklist { next: Some(next.clone()) }))
+            }
+            Some(_) => Err("its `next` leads nowhere".to_owned()),
+        }
+    }
+
+    /// In a group only its members have a role; whoever is nothing more is a member.
+    fn details(&mut self, inquiry: &Inquiry) -> Result<Details, String> {
+        let ladder = &inquiry.source.ladder;
+        let mut roles = std::mem::take(&mut self.roles);
+        if let Some(creator) = self.creator.take().filter(|creator| inquiry.users.contains(creator)) {
+            roles.push((creator, role(OWNER, ladder)?));
+        }
+        if self.kind == Kind::Group {
+            roles.retain(|(user, _)| self.members.contains(user));
+            let member = role(MEMBER, ladder)?;
+            roles.extend(std::mem::take(&mut self.members).into_iter().map(|user| (user, member)));
+        }
+        Ok(Details { kind: Some(self.kind), roles, shut_out: std::mem::take(&mut self.shut_out) })
+    }
+}
+
+/// Of these users those that are asked about.
+fn named(inquiry: &Inquiry, users: &[&str]) -> Vec<String> {
+    inquiry.users.iter().filter(|asked| users.contains(&asked.as_str())).cloned().collect()
+}
+
+fn list<'a>(answer: &'a Map<String, Value>, name: &str) -> Result<&'a Vec<Value>, String> {
+    answer.get(name).and_then(Value::as_array).ok_or_else(|| format!("its `{name}` must be there, a list"))
+}
+
+fn texts<'a>(answer: &'a Map<String, Value>, name: &str) -> Result<Vec<&'a str>, String> {
+    let texts = list(answer, name)?.iter().map(Value::as_str).collect::<Option<_>>();
+    texts.ok_or_else(|| format!("its `{name}` must hold client ids"))
+}
+
+fn header(value: &[u8]) -> Result<HeaderValue, String> {
+    let mut value = HeaderValue::from_bytes(value).map_err(|_| "a configured id or key can't stand in a header")?;
+    value.set_sensitive(true);
+    Ok(value)
+}

@@ -1,0 +1,202 @@
+//! What is asked of another service about conversations, and what its answers mean. The asking itself is done elsewhere.
+
+mod details;
+mod leancloud;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use serde_json::{Map, Value, json};
+
+use crate::authn::Endpoint;
+use crate::crypto;
+use crate::model::{Ask, Caller, CallerKind, Ladder, Vendor, json};
+use crate::policy::{Bearing, Told};
+use crate::secret::Secret;
+pub use details::details;
+use leancloud::Progress;
+
+/// Another service, which knows conversations.
+#[derive(Debug)]
+pub struct FactSource {
+    /// Whom to ask.
+    pub endpoint: Endpoint,
+    /// How.
+    pub protocol: FactProtocol,
+    /// The apps whose conversations it knows; `None` is all.
+    pub apps: Option<Vec<String>>,
+    /// The roles that the policy knows.
+    pub ladder: Ladder,
+    /// For how long an answer is good.
+    pub cache: Duration,
+}
+
+/// What is sent, and what an answer looks like.
+#[derive(Debug)]
+pub enum FactProtocol {
+    /// The app's own backend: one `POST` a conversation.
+    Http,
+    /// LeanCloud's REST interface. The endpoint is the app's API address, without a path of the interface.
+    LeanCloud {
+        /// The app's id.
+        app_id: String,
+        /// The app's master key.
+        master_key: Secret,
+    },
+}
+
+/// A question about one conversation.
+#[derive(Clone)]
+pub struct Inquiry {
+    /// Whom to ask.
+    pub source: Arc<FactSource>,
+    app: Arc<str>,
+    vendor: Vendor,
+    conversation: String,
+    /// In order, each once.
+    users: Vec<String>,
+}
+
+/// An inquiry on its way: what to send next, until the last answer is there.
+pub struct Reading<'a> {
+    inquiry: &'a Inquiry,
+    progress: Option<Progress>,
+}
+
+impl FactSource {
+    /// The questions about these conversations of an ask, for whoever has a part in it.
+    pub(super) fn inquiries(
+        self: &Arc<Self>,
+        conversations: impl IntoIterator<Item = String>,
+        ask: &Ask,
+        caller: &Caller,
+    ) -> Vec<Inquiry> {
+        let users = users(ask, caller);
+        let inquiry = |conversation| Inquiry {
+            source: Arc::clone(self),
+            app: ask.app.clone(),
+            vendor: ask.vendor,
+            conversation,
+            users: users.clone(),
+        };
+        conversations.into_iter().map(inquiry).collect()
+    }
+
+    /// Whether it knows this app's conversations.
+    pub fn serves(&self, app: &str) -> bool {
+        self.apps.as_ref().is_none_or(|apps| apps.iter().any(|own| own == app))
+    }
+
+    /// What its answers are good for besides the rules.
+    pub(super) fn bearing(&self, user_claims: bool) -> Bearing {
+        Bearing { shuts_out: matches!(self.protocol, FactProtocol::LeanCloud { .. }), user_claims }
+    }
+}
+
+/// The users whom an ask names: the caller, unless it is a service, the client, and whom it touches. In order, each once.
+fn users(ask: &Ask, caller: &Caller) -> Vec<String> {
+    let caller = (caller.kind == CallerKind::User).then_some(&caller.subject);
+    // `*` is Ably's "any identity", and nobody's name.
+    let client = Some(&ask.client).filter(|client| !client.is_empty() && *client != "*");
+    let mut users: Vec<String> = caller.into_iter().chain(client).chain(&ask.members).cloned().collect();
+    users.sort_unstable();
+    users.dedup();
+    users
+}
+
+impl Inquiry {
+    /// The conversation that it is about: its name, a room's for its channels.
+    pub fn conversation(&self) -> &str {
+        &self.conversation
+    }
+
+    /// All that tells it from other inquiries, in an unambiguous form.
+    pub fn identity(&self) -> Vec<u8> {
+        let parts = [&*self.app, self.vendor.as_str(), &self.conversation];
+        crypto::joined(parts.into_iter().chain(self.users.iter().map(String::as_str)).map(str::as_bytes))
+    }
+
+    /// Begins to ask.
+    pub fn begin(&self) -> Reading<'_> {
+        let progress = match self.source.protocol {
+            FactProtocol::Http => None,
+            FactProtocol::LeanCloud { .. } => Some(Progress::new(&self.conversation)),
+        };
+        Reading { inquiry: self, progress }
+    }
+}
+
+impl fmt::Debug for Inquiry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Inquiry({}, {})", self.source.endpoint, self.conversation)
+    }
+}
+
+impl Reading<'_> {
+    /// What is known without asking, if that is all there is to know.
+    pub fn known(&self) -> Option<Told> {
+        self.progress.as_ref()?.known(self.inquiry)
+    }
+
+    /// The next request.
+    ///
+    /// # Errors
+    /// If a configured id or key can't be sent.
+    pub fn request(&self) -> Result<Request<Vec<u8>>, String> {
+        let mut request = match (&self.progress, &self.inquiry.source.protocol) {
+            (Some(progress), FactProtocol::LeanCloud { app_id, master_key }) => {
+                progress.request(self.inquiry, app_id, master_key)?
+            }
+            _ => post(self.inquiry),
+        };
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+        Ok(request)
+    }
+
+    /// Reads the answer to it. `None`: there is more to ask.
+    ///
+    /// # Errors
+    /// Why the answer can't be relied on, in words for the log.
+    pub fn read(&mut self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Option<Told>, String> {
+        let inquiry = self.inquiry;
+        if let Some(progress) = &mut self.progress {
+            return progress.read(inquiry, &object(status, headers, body)?);
+        }
+        let conversation = inquiry.conversation.clone();
+        if status == StatusCode::NOT_FOUND {
+            return Ok(Some(Told::unknown(conversation)));
+        }
+        let mut details = details(&object(status, headers, body)?, &inquiry.source.ladder)?;
+        details.roles.retain(|(user, _)| inquiry.users.contains(user));
+        Ok(Some(Told::known(conversation, details)))
+    }
+}
+
+fn post(inquiry: &Inquiry) -> Request<Vec<u8>> {
+    let Inquiry { source, app, vendor, conversation, users } = inquiry;
+    let body = json!({ "app": &**app, "vendor": vendor.as_str(), "conversation": conversation, "users": users });
+    let mut request = Request::new(body.to_string().into_bytes());
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = source.endpoint.url.clone();
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    request
+}
+
+/// The object that a good answer holds.
+fn object(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, String> {
+    if status.is_redirection() {
+        return Err(format!("it redirects ({status}), which is not followed"));
+    }
+    if status != StatusCode::OK {
+        return Err(format!("it answers {status}"));
+    }
+    let media = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = media.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        return Err("it answers something else than application/json".to_owned());
+    }
+    json::object(body).map_err(|error| format!("it is not a JSON object: {error}"))
+}

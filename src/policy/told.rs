@@ -1,0 +1,63 @@
+//! What another service tells of a conversation, for one request.
+
+use crate::model::{Kind, Pattern, Role};
+
+/// What another service tells of one conversation. Nothing else is known of it then but what registers say: whom it leaves out has no
+/// role there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The conversation, by its name.
+    pub(super) scope: Pattern,
+    pub(super) details: Option<Details>,
+}
+
+/// What a conversation is like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Details {
+    /// Its kind, if that is told.
+    pub kind: Option<Kind>,
+    /// Who is what there. Of several roles of one user the strongest counts.
+    pub roles: Vec<(String, Role)>,
+    /// Those whom it shuts out: they neither join nor are invited.
+    pub shut_out: Vec<String>,
+}
+
+impl Told {
+    /// That the conversation is like this.
+    pub fn known(conversation: impl Into<String>, details: Details) -> Told {
+        Told { scope: Pattern::Exact(conversation.into()), details: Some(details) }
+    }
+
+    /// That there is no such conversation.
+    pub fn unknown(conversation: impl Into<String>) -> Told {
+        Told { scope: Pattern::Exact(conversation.into()), details: None }
+    }
+
+    /// Which conversation it is about.
+    pub fn conversation(&self) -> &str {
+        self.scope.prefix()
+    }
+
+    /// How many bytes its names take, with something for each.
+    pub fn size(&self) -> usize {
+        let own = size_of::<Told>() + self.conversation().len();
+        let Some(details) = &self.details else { return own };
+        let names = details.roles.iter().map(|(name, _)| name).chain(&details.shut_out);
+        own + names.map(|name| size_of::<(String, Role)>() + name.len()).sum::<usize>()
+    }
+
+    pub(super) fn kind(&self) -> Option<Kind> {
+        self.details.as_ref()?.kind
+    }
+
+    /// Whether the conversation lets this user neither join nor be invited.
+    pub(super) fn shuts_out(&self, user: &str) -> bool {
+        self.details.as_ref().is_some_and(|details| details.shut_out.iter().any(|one| one == user))
+    }
+}
+
+impl Details {
+    pub(super) fn role(&self, user: &str) -> Option<Role> {
+        self.roles.iter().filter(|(name, _)| name == user).map(|(_, role)| *role).max()
+    }
+}

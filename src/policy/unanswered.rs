@@ -1,0 +1,147 @@
+//! Which conversations another service must be asked about before something can be decided: those in which its answer could make a
+//! difference, and no others.
+//!
+//! Each rule is looked at with all that such an answer could change left open. Where it comes out the same anyway, nobody is asked.
+
+use std::collections::BTreeSet;
+
+use super::Policy;
+use super::condition::CONDITIONS;
+use super::decide::standing_in_the_way;
+use super::question::{Case, Question, Scene};
+use super::rule::{Effect, Rule, TargetsAre};
+use super::standing::{Facts, Standing};
+use crate::model::{Action, Ask, Caller, CallerKind, Grant, Millis, Need, Pattern};
+
+/// What an answer is good for besides the rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bearing {
+    /// It says whom a conversation shuts out.
+    pub shuts_out: bool,
+    /// The client's roles are told to others, in what is signed.
+    pub user_claims: bool,
+}
+
+/// How a question comes out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Prospect {
+    Denied,
+    Allowed,
+    Open,
+}
+
+impl Policy {
+    /// The conversations about which another service must be asked before this can be decided, each once, in order: a room's name for
+    /// its channels. None, if it is denied whatever the answers are. `facts` is all that is known so far.
+    pub fn unanswered(
+        &self,
+        ask: &Ask,
+        caller: &Caller,
+        facts: Facts<'_>,
+        now: Millis,
+        bearing: Bearing,
+    ) -> BTreeSet<String> {
+        let case = Case { policy: self, facts, caller, ask, now };
+        let mut open = BTreeSet::new();
+        for Need { action, conversation, targets } in &ask.needs {
+            let scene = Scene::new(case, conversation.as_ref());
+            match prospect(&Question { scene: &scene, action: *action, targets }, bearing) {
+                Prospect::Denied => return BTreeSet::new(),
+                Prospect::Allowed => {}
+                Prospect::Open => open.extend(conversation.as_ref().and_then(name)),
+            }
+        }
+        for Grant { resource, operations } in &ask.wants {
+            let scene = Scene::new(case, Some(resource));
+            let question = |action| Question { scene: &scene, action, targets: &[] };
+            if operations.iter().any(|action| prospect(&question(action), bearing) == Prospect::Open) {
+                open.extend(name(resource));
+            }
+        }
+        open
+    }
+}
+
+/// The one conversation that this is or belongs to.
+fn name(place: &Pattern) -> Option<String> {
+    place.home().exact().map(str::to_owned)
+}
+
+/// Whether it is, or belongs to, just one conversation: only such can be asked about.
+fn is_one(place: &Pattern) -> bool {
+    place.home().exact().is_some()
+}
+
+/// How a question comes out, as far as that can be told without asking.
+fn prospect(question: &Question<'_, '_>, bearing: Bearing) -> Prospect {
+    let caller = question.case().caller;
+    if standing_in_the_way(question).is_some_and(|obstacle| obstacle.is_told_to(caller)) {
+        return Prospect::Denied;
+    }
+    match by_rules(question) {
+        Prospect::Allowed if bears(question, bearing) => Prospect::Open,
+        prospect => prospect,
+    }
+}
+
+/// What the rules say: one that denies before one that allows.
+fn by_rules(question: &Question<'_, '_>) -> Prospect {
+    let policy = question.case().policy;
+    let denied = policy.rules(Effect::Deny, question.action).map(|rule| chance(rule, question)).max();
+    let allowed = policy.rules(Effect::Allow, question.action).map(|rule| chance(rule, question)).max();
+    match (denied.unwrap_or(Chance::None), allowed.unwrap_or(Chance::None)) {
+        (Chance::Sure, _) | (_, Chance::None) => Prospect::Denied,
+        (Chance::None, Chance::Sure) => Prospect::Allowed,
+        _ => Prospect::Open,
+    }
+}
+
+/// Whether a rule matches.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Chance {
+    None,
+    Some,
+    Sure,
+}
+
+/// Whether a rule matches, with every condition that an answer could change left open.
+fn chance(rule: &Rule, question: &Question<'_, '_>) -> Chance {
+    let mut chance = Chance::Sure;
+    for condition in &CONDITIONS {
+        if is_open(condition.name, rule, question) {
+            chance = Chance::Some;
+        } else if !condition.holds(rule, question) {
+            return Chance::None;
+        }
+    }
+    chance
+}
+
+/// Whether an answer could change if this condition holds.
+fn is_open(condition: &str, rule: &Rule, question: &Question<'_, '_>) -> bool {
+    let (scene, case) = (question.scene, question.case());
+    let Some(place) = scene.conversation.filter(|place| is_one(place)) else { return false };
+    let is_user = case.caller.kind == CallerKind::User;
+    let open = |standing: &Standing| !standing.is_filed();
+    match condition {
+        "roles" => rule.roles.is_some() && open(scene.client()),
+        "caller_roles" => rule.caller_roles.is_some() && is_user && open(scene.caller()),
+        "kinds" => rule.kinds.is_some() && case.facts.known_kind(place.home().prefix(), &case.ask.app).is_none(),
+        "targets" => {
+            let any = || question.targets.iter().any(|target| open(&scene.target(target)));
+            let ranked = rule.targets == Some(TargetsAre::Outranked) && !question.targets.is_empty();
+            ranked && (open(scene.untokened_client()) || any())
+        }
+        _ => false,
+    }
+}
+
+/// Whether an answer has a bearing on what the rules allow.
+fn bears(question: &Question<'_, '_>, bearing: Bearing) -> bool {
+    if !question.scene.conversation.is_some_and(is_one) {
+        return false;
+    }
+    let enters = matches!(question.action, Action::Join | Action::Invite);
+    let is_told = question.action.is_ably_operation() && !question.scene.client().is_filed();
+    bearing.shuts_out && enters || bearing.user_claims && is_told
+}

@@ -1,0 +1,35 @@
+//! What holds from the program's start to its end.
+
+use crate::config::{AuditTo, Listen, Settings, Tls};
+
+/// The settings that can't be changed while the program runs and yet are other ones: a sentence for each.
+pub(super) fn changed(now: &Settings, next: &Settings) -> Vec<String> {
+    let mut changed = Vec::new();
+    let mut compare = |key: &str, now: String, next: String| {
+        if now != next {
+            changed.push(format!("`{key}` can't be changed from {now} to {next} while the program runs: restart it"));
+        }
+    };
+    compare("server.listen", now.server.listen.to_string(), next.server.listen.to_string());
+    if let (Listen::Unix { mode: now, .. }, Listen::Unix { mode: next, .. }) = (&now.server.listen, &next.server.listen)
+    {
+        compare("server.socket_mode", format!("{now:04o}"), format!("{next:04o}"));
+    }
+    compare("server.tls", presence(now.server.tls.as_ref()), presence(next.server.tls.as_ref()));
+    compare("admin.listen", now.admin.listen.to_string(), next.admin.listen.to_string());
+    compare("admin.tls", presence(now.admin.tls.as_ref()), presence(next.admin.tls.as_ref()));
+    compare("audit.to", destination(&now.audit), destination(&next.audit));
+    changed
+}
+
+/// Whether there is TLS at all: with which certificates can change.
+fn presence(tls: Option<&Tls>) -> String {
+    if tls.is_some() { "on" } else { "off" }.to_owned()
+}
+
+fn destination(to: &AuditTo) -> String {
+    match to {
+        AuditTo::Stdout => "stdout".to_owned(),
+        AuditTo::File(path) => path.display().to_string(),
+    }
+}

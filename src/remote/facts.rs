@@ -1,0 +1,166 @@
+//! Asks another service about conversations, and remembers what it told.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+
+use super::NoRemote;
+use super::client::Client;
+use super::memory::{Limits, Memory};
+use crate::crypto::mac::HmacSha256;
+use crate::engine::{FactSource, Inquiry};
+use crate::policy::Told;
+use crate::random;
+
+/// The longest answer, in bytes.
+const LONGEST: usize = 256 << 10;
+
+/// How many answers are remembered.
+const MOST: usize = 10_000;
+
+/// How many bytes the remembered answers take together, roughly.
+const HEAVIEST: usize = 16 << 20;
+
+/// How many conversations of one request are asked about at the same time.
+const AT_ONCE: usize = 8;
+
+/// How many conversations the service is asked about at once, by all requests together. Where answers are slow, each keeps one of the
+/// places for requests in progress.
+const ROOM: usize = 256;
+
+/// How long it may take to learn about one conversation.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long it may take to learn all that one request needs.
+const PATIENCE_FOR_ALL: Duration = Duration::from_secs(10);
+
+/// For how long nobody is asked again about something after that failed.
+const FAILED: Duration = Duration::from_secs(1);
+
+/// How long the log is left alone after a failure.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// Why nothing is known of a conversation at the moment, in words for the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the facts about {conversation} can't be had: {reason}")]
+pub struct Unavailable {
+    conversation: String,
+    reason: String,
+}
+
+/// The service that is asked, and what it told.
+pub(super) struct Facts {
+    source: Arc<FactSource>,
+    client: Client,
+    room: Semaphore,
+    /// Turns inquiries into keys that nobody can foresee.
+    key: HmacSha256,
+    answers: Memory<Result<Told, Unavailable>>,
+    /// When the log may hear of a failure again.
+    quiet_until: Mutex<Option<Instant>>,
+}
+
+impl Facts {
+    /// Asks this service.
+    pub(super) fn new(source: &Arc<FactSource>) -> Result<Facts, NoRemote> {
+        Ok(Facts {
+            source: Arc::clone(source),
+            client: Client::new(&source.endpoint)?,
+            room: Semaphore::new(ROOM),
+            key: HmacSha256::new(&random::bytes::<32>()?),
+            answers: Memory::new(Limits { most: MOST, heaviest: HEAVIEST, weigh }),
+            quiet_until: Mutex::new(None),
+        })
+    }
+
+    /// What there is to know about all of these, in their order.
+    pub(super) async fn ask(self: &Arc<Self>, inquiries: Vec<Inquiry>) -> Result<Vec<Told>, Unavailable> {
+        let first = inquiries.first().map(|inquiry| inquiry.conversation().to_owned()).unwrap_or_default();
+        let all = timeout(PATIENCE_FOR_ALL, self.ask_all(inquiries)).await;
+        all.unwrap_or_else(|_| Err(Unavailable { conversation: first, reason: slow(PATIENCE_FOR_ALL) }))
+    }
+
+    async fn ask_all(self: &Arc<Self>, inquiries: Vec<Inquiry>) -> Result<Vec<Told>, Unavailable> {
+        let (mut running, mut told) = (JoinSet::new(), Vec::with_capacity(inquiries.len()));
+        for inquiry in inquiries {
+            if running.len() >= AT_ONCE {
+                told.extend(next(&mut running).await.transpose()?);
+            }
+            let facts = Arc::clone(self);
+            running.spawn(async move { facts.remembered(&inquiry).await });
+        }
+        while let Some(one) = next(&mut running).await {
+            told.push(one?);
+        }
+        told.sort_unstable_by(|one, other| one.conversation().cmp(other.conversation()));
+        Ok(told)
+    }
+
+    /// What is known from before, or else what the service tells now.
+    async fn remembered(&self, inquiry: &Inquiry) -> Result<Told, Unavailable> {
+        // Roles in answers are ranks in one policy's list: they mean nothing to another's.
+        if !Arc::ptr_eq(&inquiry.source, &self.source) {
+            return Err(self.unavailable(inquiry, "it is no longer asked for this policy".to_owned()));
+        }
+        let ask = async || {
+            let read = timeout(PATIENCE, self.read(inquiry)).await.unwrap_or_else(|_| Err(slow(PATIENCE)));
+            match read {
+                Ok(told) => (Ok(told), self.source.cache),
+                Err(reason) => (Err(self.unavailable(inquiry, reason)), FAILED),
+            }
+        };
+        self.answers.answer(self.key.mac(&inquiry.identity()), ask).await
+    }
+
+    async fn read(&self, inquiry: &Inquiry) -> Result<Told, String> {
+        let mut reading = inquiry.begin();
+        if let Some(told) = reading.known() {
+            return Ok(told);
+        }
+        let _place = self.room.try_acquire().map_err(|_| format!("{ROOM} questions wait for an answer already"))?;
+        loop {
+            let request = reading.request()?.map(|body| Full::new(Bytes::from(body)));
+            let answer = self.client.send(request, LONGEST).await.map_err(|trouble| trouble.to_string())?;
+            if let Some(told) = reading.read(answer.status(), answer.headers(), answer.body())? {
+                return Ok(told);
+            }
+        }
+    }
+
+    /// The log hears of failures now and then: a service that is down must not become a flood of lines.
+    fn unavailable(&self, inquiry: &Inquiry, reason: String) -> Unavailable {
+        let unavailable = Unavailable { conversation: inquiry.conversation().to_owned(), reason };
+        let mut quiet_until = self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if quiet_until.is_none_or(|until| until <= now) {
+            *quiet_until = Some(now + QUIET);
+            tracing::warn!("{}: {unavailable}", self.source.endpoint);
+        }
+        unavailable
+    }
+}
+
+/// How many bytes an answer takes, roughly.
+fn weigh(answer: &Result<Told, Unavailable>) -> usize {
+    match answer {
+        Ok(told) => told.size(),
+        Err(unavailable) => unavailable.conversation.len() + unavailable.reason.len(),
+    }
+}
+
+fn slow(patience: Duration) -> String {
+    format!("no answer within {} s", patience.as_secs())
+}
+
+/// The next of these to end, if any runs.
+async fn next(running: &mut JoinSet<Result<Told, Unavailable>>) -> Option<Result<Told, Unavailable>> {
+    let ended = running.join_next().await?;
+    Some(ended.unwrap_or_else(|_| {
+        Err(Unavailable { conversation: "a conversation".to_owned(), reason: "the asking broke off".to_owned() })
+    }))
+}

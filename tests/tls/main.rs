@@ -1,0 +1,16 @@
+//! TLS on both listeners, with certificates made here: handshakes, callers by certificate, and what clients do wrong.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[allow(dead_code)]
+#[path = "../common/mod.rs"]
+mod common;
+
+mod authority;
+mod callers;
+mod client;
+mod files;
+mod handshakes;
+
+mod probes;
+mod slow;
+mod standing;
