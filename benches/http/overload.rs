@@ -82,10 +82,10 @@ impl Server {
         let inside = latencies(fs::read(&self.audit)?.get(usize::try_from(until)?..).unwrap_or_default());
         // The server hears that the connections have ended.
         sleep(Duration::from_secs(2)).await;
-        let rate = |durations: &[Duration]| durations.len() as f64 / LASTS.as_secs_f64();
+        let rate = |durations: &[Duration]| durations.len() as u64 / LASTS.as_secs();
         let p99 = percentile(&seen.accepted, 99);
         println!(
-            "{:33} {:>10.0} {:>7.2} {p99:>7.2} {:>14.2} {:>11.0} {:>7.2} {:>7.1} {:>5.1}",
+            "{:33} {:>10} {:>7.2} {p99:>7.2} {:>14.2} {:>11} {:>7.2} {:>7.1} {:>5.1}",
             load.name,
             rate(&seen.accepted),
             percentile(&seen.accepted, 50),
