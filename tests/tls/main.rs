@@ -12,5 +12,6 @@ mod files;
 mod handshakes;
 
 mod probes;
+mod renewal;
 mod slow;
 mod standing;
