@@ -8,7 +8,9 @@ mod common;
 
 mod audit;
 mod browsers;
+mod compat;
 mod limits;
+mod playground;
 mod routes;
 mod starting;
 mod stopping;
