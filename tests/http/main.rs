@@ -15,3 +15,4 @@ mod routes;
 mod starting;
 mod stopping;
 mod versions;
+mod winding;
