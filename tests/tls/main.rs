@@ -12,5 +12,7 @@ mod files;
 mod handshakes;
 
 mod probes;
+mod renewal;
+mod replacing;
 mod slow;
 mod standing;

@@ -36,13 +36,11 @@ fn expiries() -> Vec<Row> {
     let mut rows = vec![
         refused("no exp", ALL, "the token must have an expiry (exp)", no_claim("exp")),
         refused("exp 1e400", TYPES, "the token's payload is not", claims_text(r#""x":{"exp":1e400}"#)),
-        saying("exp", json!(now() - 60), "the token expired 6"),
-        saying("exp", json!(now() - 31), "the token expired 3"),
+        saying("exp", json!(now() - 60), EXPIRED),
+        saying("exp", json!(now() - 31), EXPIRED),
         fine("exp", json!(now() + 600)),
         fine("exp", json!(4_000_000_000.5)),
         fine("exp", json!(u64::MAX)),
-        // The issuer's clock may be off by as much as the leeway, 30 seconds.
-        fine("exp", json!(now() + 1)),
     ];
     for zero in [json!(0), json!(0.0), json!(-0.0), json!(1e-300), json!(1)] {
         rows.push(saying("exp", zero, EXPIRED));
