@@ -12,5 +12,6 @@ mod files;
 mod handshakes;
 
 mod probes;
+mod replacing;
 mod slow;
 mod standing;
