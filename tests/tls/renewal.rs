@@ -4,7 +4,7 @@ use std::fs;
 
 use rustls::pki_types::CertificateDer;
 
-use crate::authority::{Authority, Identity, uri};
+use crate::authority::{Identity, uri};
 use crate::client::{Client, World, login};
 use crate::common::{Server, until};
 
@@ -51,23 +51,6 @@ fn a_new_certificate_is_shown_to_new_connections_and_old_ones_go_on() {
     replace(&server, "tls.crt", &cert);
     until("the new one is shown", || shown(&server, &client) == new.chain()[0]);
     assert_eq!((kept.ask(&login("")).status, client.login(&server, "").status), (200, 200));
-}
-
-#[test]
-fn an_authority_that_is_withdrawn_vouches_for_nobody_any_more() {
-    let world = World::new();
-    let server = world.serve(MESH);
-    let client = world.client_as(&world.clients.client(uri("spiffe://example.com/tom")));
-    let mut kept = client.keep(&server);
-    assert_eq!(kept.ask(&login("")).status, 200);
-    let other = Authority::new("fake others");
-    replace(&server, "clients.crt", &[world.clients.pem(), other.pem()].concat());
-    let newcomer = world.client_as(&other.client(uri("spiffe://example.com/tom")));
-    until("both are in force", || server.said().contains("is in force"));
-    assert_eq!(newcomer.login(&server, "").status, 200);
-    assert_eq!(kept.ask(&login("")).status, 200);
-    replace(&server, "clients.crt", other.pem());
-    until("the first one counts no more", || kept.ask(&login("")).status == 401);
 }
 
 #[test]
