@@ -161,12 +161,25 @@ mod tests {
 
     use super::*;
 
-    /// Files in a directory of their own.
-    fn directory(name: &str) -> PathBuf {
-        let directory = std::env::temp_dir().join(format!("chat-signer-sources-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&directory);
-        fs::create_dir_all(&directory).unwrap();
-        directory
+    /// A directory of a test's own, which is removed in the end.
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new(name: &str) -> Directory {
+            let path = std::env::temp_dir().join(format!("chat-signer-sources-{}-{name}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Directory(path)
+        }
+
+        fn join(&self, name: &str) -> PathBuf {
+            self.0.join(name)
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
     }
 
     /// What is known once these were read.
@@ -180,7 +193,8 @@ mod tests {
 
     #[test]
     fn what_a_file_holds_tells_whether_it_changed() {
-        let path = directory("content").join("file");
+        let directory = Directory::new("content");
+        let path = directory.join("file");
         fs::write(&path, "one").unwrap();
         let sources = read(&[&path]);
         assert!(sources.again().hold_the_same_as(&sources));
@@ -196,7 +210,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_known_too_and_links_are_followed() {
-        let directory = directory("links");
+        let directory = Directory::new("links");
         let [missing, link] = ["missing", "link"].map(|name| directory.join(name));
         for name in ["one", "two"] {
             fs::write(directory.join(name), name).unwrap();
@@ -216,7 +230,8 @@ mod tests {
 
     #[test]
     fn two_readings_that_differ_are_no_state_at_all() {
-        let path = directory("torn").join("file");
+        let directory = Directory::new("torn");
+        let path = directory.join("file");
         let disk = Disk::default();
         for text in ["one", "two"] {
             fs::write(&path, text).unwrap();
@@ -228,7 +243,8 @@ mod tests {
 
     #[test]
     fn a_pipe_is_read_once_and_never_waited_for_again() {
-        let path = directory("pipe").join("fifo");
+        let directory = Directory::new("pipe");
+        let path = directory.join("fifo");
         assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
         let writer = std::thread::spawn({
             let path = path.clone();

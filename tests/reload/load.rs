@@ -233,7 +233,7 @@ fn no_request_fails_and_none_sees_a_mix_while_files_change() {
 fn change_twice(volume: &mut Volume, server: &Server, round: usize) -> Duration {
     volume.spoil(round);
     if round.is_multiple_of(2) {
-        until_refused(server, "have a mistake");
+        until_refused(server, "is still in force");
         assert_eq!(state(&server.ask(&asking()).body), volume.state);
     }
     volume.mend(round);

@@ -11,7 +11,6 @@ mod client;
 mod files;
 mod handshakes;
 mod probes;
-mod renewal;
 mod replacing;
 mod slow;
 mod standing;
