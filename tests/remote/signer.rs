@@ -98,6 +98,12 @@ impl Answer {
     }
 }
 
+impl Drop for Signer {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
 /// A fresh directory.
 pub(crate) fn directory() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
