@@ -185,6 +185,7 @@ fn no_api_key_stands_where_something_else_does() {
         "expect",
         "x-request-id",
         "sec-fetch-site",
+        "x-lc-key",
     ];
     for (header, free) in
         taken.map(|header| (header, false)).into_iter().chain([("x-api-key", true), ("api-key", true)])

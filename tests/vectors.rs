@@ -115,7 +115,7 @@ mod lean {
             let seconds = str(&vector, "name") == "login_seconds_timestamp";
             let at = if seconds { Millis::from_seconds(timestamp) } else { Millis(timestamp) };
             let answer = signed(&app, action(&vector).as_str(), params(&vector), at, str(&vector, "nonce")).unwrap();
-            let Signed::Signature { signature, timestamp: signed_at, nonce } = &answer else { panic!() };
+            let Signed::Signature { signature, timestamp: signed_at, nonce, .. } = &answer else { panic!() };
             assert_eq!(signature, str(&vector, "signature"), "{vector}");
             assert_eq!((*signed_at, nonce.as_str()), (timestamp, str(&vector, "nonce")));
             let json = format!(r#"{{"signature":"{signature}","timestamp":{timestamp},"nonce":"{nonce}"}}"#);

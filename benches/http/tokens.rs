@@ -27,8 +27,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn make(kind: Kind, directory: &Path, count: usize) -> Result<(), Box<dyn Error>> {
     let (issuer, word, now) = (Issuer::new(kind), kind.to_string(), clock::now());
-    let name = format!("https://{}.chat-signer.invalid/", word.to_lowercase());
-    let tokens: Vec<_> = (0..count).map(|number| issuer.token(&name, AUDIENCE, now, number)).collect();
+    let name = word.to_lowercase();
+    let own = format!("https://{name}.chat-signer.invalid/");
+    let tokens: Vec<_> = (0..count).map(|number| issuer.token(&own, AUDIENCE, now, number)).collect();
     fs::write(directory.join(format!("{word}.tokens")), tokens.join("\n") + "\n")?;
     let keys = if kind == Kind::Hs256 {
         fs::write(directory.join("HS256.secret"), caller::SECRET)?;
@@ -38,7 +39,7 @@ fn make(kind: Kind, directory: &Path, count: usize) -> Result<(), Box<dyn Error>
         format!("jwks = {{ file = \"{word}.json\" }}")
     };
     println!(
-        "\n[[authenticators]]\nname = \"{word}\"\ntype = \"jwt\"\ncaller = \"user\"\nissuer = \"{name}\"\n\
+        "\n[[authenticators]]\nname = \"{name}\"\ntype = \"jwt\"\ncaller = \"user\"\nissuer = \"{own}\"\n\
          audience = [\"{AUDIENCE}\"]\nalgorithms = [\"{word}\"]\n{keys}"
     );
     Ok(())

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::service::{Service, service_fn};
 use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -35,8 +36,19 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long a connection that was asked to end may take if no request is in progress.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// How the listener goes on, for its connections to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// As always.
+    Open,
+    /// It will end soon: whoever has a connection is told to make another, elsewhere if possible.
+    Winding,
+    /// It takes no more connections, and those that it has end.
+    Ending,
+}
+
 /// Serves a connection to its end, which comes when the client closes it, when it has been without a request for too long, or some
-/// time after `stop` changes.
+/// time after the `phase` says so.
 ///
 /// hyper's own time-out for headers starts only after it knows the version, and not at all in HTTP/2; a client that just sits
 /// there, or doesn't read, would stay for ever. This one is for the connection as a whole: within `patience` there must be a first
@@ -44,7 +56,7 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(super) async fn serve<I, H, F>(
     io: I,
     peer: Arc<Peer>,
-    mut stop: watch::Receiver<()>,
+    mut phase: watch::Receiver<Phase>,
     patience: Duration,
     handler: H,
 ) where
@@ -52,28 +64,33 @@ pub(super) async fn serve<I, H, F>(
     H: Fn(Arc<Peer>, Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let pulse = Arc::new(Pulse::default());
+    let pulse = Arc::new(Pulse::new(*phase.borrow() != Phase::Open));
     let builder = builder();
     let io = TokioIo::new(Paced::new(io, Arc::clone(&pulse), patience));
     let mut connection = pin!(builder.serve_connection(io, counted(handler, peer, Arc::clone(&pulse))));
     let mut timer = pin!(sleep(patience));
     let (mut ending, mut seen) = (false, 0);
     loop {
-        let stopped = tokio::select! {
+        let news = tokio::select! {
             biased;
             result = connection.as_mut() => return log(result),
-            _ = stop.changed(), if !ending => true,
-            () = timer.as_mut() => false,
+            changed = phase.changed(), if !ending => Some(changed.is_err()),
+            () = timer.as_mut() => None,
         };
-        let quiet = pulse.is_quiet_since(&mut seen);
+        let quiet = news.is_none() && pulse.is_quiet_since(&mut seen);
         if ending && quiet {
             return;
         }
-        if !ending && (stopped || quiet) {
+        let phase = *phase.borrow_and_update();
+        if !ending && (quiet || pulse.ends(phase, news)) {
             ending = true;
             connection.as_mut().graceful_shutdown();
         }
-        timer.as_mut().reset(Instant::now() + if ending { LINGER } else { KEEP_ALIVE });
+        if ending || phase == Phase::Ending {
+            timer.as_mut().reset(Instant::now() + LINGER);
+        } else if news.is_none() {
+            timer.as_mut().reset(Instant::now() + KEEP_ALIVE);
+        }
     }
 }
 
@@ -99,7 +116,10 @@ where
         let beat = Beat::new(&pulse, request.version());
         let answer = handler(Arc::clone(&peer), request);
         async move {
-            let answer = answer.await;
+            let mut answer = answer.await;
+            if beat.is_last() {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             drop(beat);
             Ok(answer)
         }
@@ -113,15 +133,36 @@ fn log(result: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
 }
 
 /// How many requests a connection has begun and ended.
-#[derive(Default)]
 pub(super) struct Pulse {
     begun: AtomicU64,
     ended: AtomicU64,
     /// Whether it is in HTTP/2, where other things than a request may come at any time.
     framed: AtomicBool,
+    /// Whether the client is to go on in another connection.
+    winding: AtomicBool,
 }
 
 impl Pulse {
+    fn new(winding: bool) -> Pulse {
+        let (begun, ended) = (AtomicU64::new(0), AtomicU64::new(0));
+        Pulse { begun, ended, framed: AtomicBool::new(false), winding: AtomicBool::new(winding) }
+    }
+
+    /// Whether the connection is to end now that this is the phase. `news` is whether the listener is gone, if that is what is heard.
+    ///
+    /// A client in HTTP/2 is told so at once; one in HTTP/1.1 only with its next answer, as it may be about to send a request. For the
+    /// same reason a new connection has a moment for its first one.
+    fn ends(&self, phase: Phase, news: Option<bool>) -> bool {
+        let has_begun = self.begun.load(Ordering::Acquire) > 0;
+        self.winding.store(phase != Phase::Open, Ordering::Relaxed);
+        match phase {
+            _ if news == Some(true) => true,
+            Phase::Open => false,
+            Phase::Winding => news.is_some() && self.framed.load(Ordering::Relaxed),
+            Phase::Ending => news.is_none() || has_begun,
+        }
+    }
+
     /// Whether nothing is in progress and nothing has begun since the count was `seen`, which is brought up to date.
     fn is_quiet_since(&self, seen: &mut u64) -> bool {
         let ended = self.ended.load(Ordering::Acquire);
@@ -148,6 +189,13 @@ impl Beat {
     }
 }
 
+impl Beat {
+    /// Whether the client is to send no further request in this connection. HTTP/2 has no header for that.
+    fn is_last(&self) -> bool {
+        self.0.winding.load(Ordering::Relaxed) && !self.0.framed.load(Ordering::Relaxed)
+    }
+}
+
 impl Drop for Beat {
     fn drop(&mut self) {
         self.0.ended.fetch_add(1, Ordering::Release);
@@ -167,7 +215,7 @@ mod tests {
     /// Writes `begun`, reads until the connection ends, and tells what came and after how long.
     async fn until_end(begun: &[u8]) -> (String, Duration) {
         let (mut client, server) = duplex(1 << 16);
-        let (_go_on, stop) = watch::channel(());
+        let (_go_on, stop) = watch::channel(Phase::Open);
         let handler = |_, _| std::future::ready(Response::new(Full::from("answer")));
         let peer = Arc::new(Peer::unix(None));
         tokio::spawn(serve(server, peer, stop, PATIENCE, handler));
@@ -192,10 +240,34 @@ mod tests {
         assert!((KEEP_ALIVE..=PATIENCE + KEEP_ALIVE + 2 * LINGER).contains(&after), "{after:?}");
     }
 
+    /// What comes if a request is sent so long after the listener began to end, and after how long the connection has ended.
+    async fn at_the_end(wait: Duration) -> (String, Duration) {
+        let (mut client, server) = duplex(1 << 16);
+        let (listener, phase) = watch::channel(Phase::Open);
+        let handler = |_, _| std::future::ready(Response::new(Full::from("answer")));
+        tokio::spawn(serve(server, Arc::new(Peer::unix(None)), phase, PATIENCE, handler));
+        tokio::task::yield_now().await;
+        let start = Instant::now();
+        listener.send_replace(Phase::Ending);
+        sleep(wait).await;
+        let (mut answer, _) = (Vec::new(), client.write_all(b"GET / HTTP/1.1\r\n\r\n").await);
+        let _ = client.read_to_end(&mut answer).await;
+        (String::from_utf8_lossy(&answer).into_owned(), start.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_new_at_the_end_has_a_moment_for_its_request() {
+        let (answer, after) = at_the_end(LINGER / 2).await;
+        assert!(answer.contains("connection: close") && answer.ends_with("answer"), "{answer}");
+        assert!(after < LINGER, "{after:?}");
+        let (answer, after) = at_the_end(2 * LINGER).await;
+        assert!(answer.is_empty() && after <= 2 * LINGER, "{answer} {after:?}");
+    }
+
     /// Writes `begun`, reads up to the end of the answer, writes `further`, and tells after how long the connection ended.
     async fn after_further(begun: &[u8], further: &[u8]) -> Duration {
         let (mut client, server) = duplex(1 << 16);
-        let (_go_on, stop) = watch::channel(());
+        let (_go_on, stop) = watch::channel(Phase::Open);
         let handler = |_, _| std::future::ready(Response::new(Full::from("answer")));
         tokio::spawn(serve(server, Arc::new(Peer::unix(None)), stop, PATIENCE, handler));
         client.write_all(begun).await.unwrap();
@@ -230,7 +302,7 @@ mod tests {
 
     /// How long an answer may wait on a connection over `io`, whose other end takes next to nothing of it.
     async fn untaken(mut client: DuplexStream, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Duration {
-        let (_go_on, stop) = watch::channel(());
+        let (_go_on, stop) = watch::channel(Phase::Open);
         let handler = |_, _| std::future::ready(Response::new(Full::from("long".repeat(1000))));
         let serving = tokio::spawn(serve(io, Arc::new(Peer::unix(None)), stop, PATIENCE, handler));
         client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
@@ -257,7 +329,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn few_requests_may_be_in_progress_at_once() {
         let (mut client, server) = duplex(1 << 16);
-        let (_go_on, stop) = watch::channel(());
+        let (_go_on, stop) = watch::channel(Phase::Open);
         let handler = |_, _| std::future::ready(Response::new(Full::from("answer")));
         tokio::spawn(serve(server, Arc::new(Peer::unix(None)), stop, PATIENCE, handler));
         client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();

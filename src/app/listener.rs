@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::NoStart;
-use super::connection::{self, Body};
+use super::connection::{self, Body, Phase};
 use super::{secure, unix};
 use crate::authn::Peer;
 use crate::config::{Listen, Tls};
@@ -54,8 +54,8 @@ pub enum Address {
 pub(super) struct Listener {
     pub(super) address: Address,
     accepting: JoinHandle<()>,
-    /// Each connection holds a receiver to its end: a change tells it to wind up, and without receivers all have.
-    stop: watch::Sender<()>,
+    /// Each connection holds a receiver to its end: without receivers all have ended.
+    phase: watch::Sender<Phase>,
 }
 
 /// What holds for a connection that begins.
@@ -107,23 +107,30 @@ impl Bound {
     {
         let Bound { socket, address } = self;
         let address = if terms().tls.is_some() { address.with_tls() } else { address };
-        let (stop, stopped) = watch::channel(());
+        let (sender, mut phase) = watch::channel(Phase::Open);
         let accepting = tokio::spawn(async move {
             loop {
-                let (stream, peer) = socket.next().await;
-                let (Terms { cap, patience, tls }, stop, handler) = (terms(), stopped.clone(), handler.clone());
+                let (stream, peer) = tokio::select! {
+                    // Who is connected already, as far as the system is concerned, is not turned away.
+                    biased;
+                    accepted = socket.next() => accepted,
+                    _ = phase.wait_for(|phase| *phase == Phase::Ending) => return,
+                };
+                let (Terms { cap, patience, tls }, phase, handler) = (terms(), phase.clone(), handler.clone());
                 match (stream, tls) {
-                    (Stream::Tcp(stream), Some(tls)) => begin(&cap, secure(stream, peer, tls, stop, patience, handler)),
+                    (Stream::Tcp(stream), Some(tls)) => {
+                        begin(&cap, secure(stream, peer, tls, phase, patience, handler));
+                    }
                     (Stream::Tcp(stream), None) => {
-                        begin(&cap, connection::serve(stream, Arc::new(peer), stop, patience, handler));
+                        begin(&cap, connection::serve(stream, Arc::new(peer), phase, patience, handler));
                     }
                     (Stream::Unix(stream), _) => {
-                        begin(&cap, connection::serve(stream, Arc::new(peer), stop, patience, handler));
+                        begin(&cap, connection::serve(stream, Arc::new(peer), phase, patience, handler));
                     }
                 }
             }
         });
-        Listener { address, accepting, stop }
+        Listener { address, accepting, phase: sender }
     }
 }
 
@@ -137,12 +144,16 @@ impl Address {
 }
 
 impl Listener {
+    /// Goes on as before, but has clients turn away.
+    pub(super) fn wind_up(&self) {
+        self.phase.send_replace(Phase::Winding);
+    }
+
     /// Takes no more connections and returns once the last one has ended.
     pub(super) async fn stop(self) {
-        self.accepting.abort();
+        self.phase.send_replace(Phase::Ending);
         let _ = self.accepting.await;
-        let _ = self.stop.send(());
-        self.stop.closed().await;
+        self.phase.closed().await;
     }
 
     /// Takes no more connections.
@@ -165,16 +176,16 @@ async fn secure<H, F>(
     stream: TcpStream,
     peer: Peer,
     tls: Tls,
-    mut stop: watch::Receiver<()>,
+    mut phase: watch::Receiver<Phase>,
     patience: Duration,
     handler: H,
 ) where
     H: Fn(Arc<Peer>, Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let shaken = secure::shake_hands(stream, peer, &tls, &mut stop, patience).await;
+    let shaken = secure::shake_hands(stream, peer, &tls, &mut phase, patience).await;
     if let Some((stream, peer)) = shaken {
-        connection::serve(stream, Arc::new(peer), stop, patience, handler).await;
+        connection::serve(stream, Arc::new(peer), phase, patience, handler).await;
     }
 }
 

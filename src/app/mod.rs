@@ -114,14 +114,14 @@ impl App {
 
     /// Serves until the process is told to stop (SIGTERM or SIGINT), then winds up; a second signal cuts that short.
     pub async fn run(self) -> End {
-        let App { runtime, main, admin, mut stop, tasks } = self;
+        let App { runtime, main, admin, mut stop, tasks: _tasks } = self;
         stop.signalled().await;
-        drop(tasks);
         let Shutdown { pause, grace } = runtime.snapshot().settings.shutdown;
         tracing::info!("stopping: finishing what is in progress");
         runtime.drain();
         let orderly = async {
             // Whoever sends requests here gets to see that this is not ready any more.
+            main.wind_up();
             sleep(pause).await;
             timeout(grace, main.stop()).await.map_or(End::Cut, |()| End::Orderly)
         };

@@ -9,21 +9,22 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::connection::Phase;
 use crate::authn::{self, Certificate, Peer};
 use crate::config::Tls;
 
-/// Shakes hands with a client, if it does its part within `patience` and `stop` doesn't change, and finds out what certificate it has.
+/// Shakes hands with a client, if it does its part within `patience` and before the end, and finds out what certificate it has.
 pub(super) async fn shake_hands(
     stream: TcpStream,
     peer: Peer,
     tls: &Tls,
-    stop: &mut watch::Receiver<()>,
+    phase: &mut watch::Receiver<Phase>,
     patience: Duration,
 ) -> Option<(TlsStream<TcpStream>, Peer)> {
     let accepting = timeout(patience, TlsAcceptor::from(Arc::clone(&tls.server)).accept(stream));
     let accepted = tokio::select! {
         accepted = accepting => accepted.unwrap_or_else(|late| Err(late.into())),
-        _ = stop.changed() => return None,
+        _ = phase.wait_for(|phase| *phase == Phase::Ending) => return None,
     };
     match accepted {
         Ok(stream) => {

@@ -38,7 +38,7 @@ fn fresh() -> Result<Nonce, Stop> {
 /// A token alone, so that it can be put into a header; a token request as the JSON that it is.
 fn text(signed: &Signed) -> String {
     match signed {
-        Signed::Signature { signature, timestamp, nonce } => {
+        Signed::Signature { signature, timestamp, nonce, .. } => {
             format!("signature  {signature}\ntimestamp  {timestamp}\nnonce      {nonce}")
         }
         Signed::UserSignature { user_id, signature } => format!("user_id    {user_id}\nsignature  {signature}"),

@@ -36,6 +36,17 @@ impl Apps {
     }
 }
 
+/// The name of one of these apps at LeanCloud.
+pub(super) fn leancloud_app<'a>(item: &Item<'a>, leancloud: &[String]) -> Option<&'a str> {
+    let name = item.one_of("a configured LeanCloud app", leancloud)?;
+    if leancloud.is_empty() {
+        return item.refuse(format!("names {}, and there is no LeanCloud app", quoted(name)), NO_LEANCLOUD);
+    }
+    Some(name)
+}
+
+const NO_LEANCLOUD: &str = "add one: [apps.NAME] with vendor = \"leancloud\"; or leave this out";
+
 /// What belongs to one app alone.
 #[derive(Default)]
 struct Taken {

@@ -16,7 +16,7 @@ pub(super) enum Use {
 }
 
 /// Headers with a meaning of their own.
-const TAKEN: [&str; 29] = [
+const TAKEN: [&str; 28] = [
     "authorization",
     "cache-control",
     "connection",
@@ -43,13 +43,12 @@ const TAKEN: [&str; 29] = [
     "x-forwarded-host",
     "x-forwarded-port",
     "x-forwarded-proto",
-    "x-lc-session",
     "x-real-ip",
     "x-request-id",
 ];
 
-/// What further such headers start with.
-const STARTS: [&str; 5] = ["accept", "access-control-", "content-", "if-", "sec-"];
+/// What further such headers start with. Those of LeanCloud's SDKs are in every request that these send, whoever they call.
+const STARTS: [&str; 6] = ["accept", "access-control-", "content-", "if-", "sec-", "x-lc-"];
 
 /// A header's name that an authenticator may have for this use.
 pub(super) fn own(item: &Item<'_>, to: Use, callers: &mut Callers) -> Option<HeaderName> {

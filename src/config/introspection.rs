@@ -7,12 +7,12 @@ use http::HeaderName;
 use http::header::AUTHORIZATION;
 
 use super::authenticators::{Callers, Context};
-use super::endpoint;
 use super::headers::{self, Use};
 use super::jwt::{max_role, subject_prefix};
 use super::later::claim_name;
 use super::reader::{Item, Section, quoted};
 use super::secret::Vault;
+use super::{apps, endpoint};
 use crate::authn::{Bearer, Common, Endpoint, Introspection, Protocol};
 use crate::secret::Secret;
 use crate::vendor::App;
@@ -63,7 +63,7 @@ pub(super) fn leancloud_session(
     context: &mut Context<'_>,
 ) -> Option<Arc<Introspection>> {
     let app = section.need("app", "write which LeanCloud app's users these are");
-    let app = app.and_then(|item| item.one_of("a configured LeanCloud app", context.leancloud));
+    let app = app.and_then(|item| apps::leancloud_app(&item, context.leancloud));
     let url = section.need("url", "write the app's API address: url = \"https://…\"");
     let url = url.and_then(|item| endpoint::api(&item, "/1.1/users/me"));
     let authorities = endpoint::authorities(section, context.vault);

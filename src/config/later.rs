@@ -9,14 +9,6 @@ pub(super) fn refuse(file: &File<'_>, place: &Span, what: &str) {
     file.mistake(place, format!("{what} is not supported yet"), "leave it out for now");
 }
 
-/// `leancloud_compat` of `[server]`.
-pub(super) fn server(section: &mut Section<'_>, leancloud: &[String]) {
-    if let Some(item) = section.get("leancloud_compat") {
-        item.one_of("a configured LeanCloud app", leancloud);
-        refuse(section.file, &item.key, "`leancloud_compat`");
-    }
-}
-
 /// `[store]` and `[[webhooks]]`.
 pub(super) fn sections(root: &mut Section<'_>, vault: &mut Vault) {
     if let Some(mut section) = root.section("store") {

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::apps;
 use super::file::{Span, THE_FILE};
-use super::later;
 use super::reader::{Item, Section, quoted};
 use super::secret::Vault;
 use super::tls::{self, Tls};
@@ -27,6 +27,8 @@ pub struct Server {
     pub request_timeout: Duration,
     /// Which other origins' pages may ask, if any.
     pub cors: Option<Cors>,
+    /// The LeanCloud app behind the routes of LeanCloud's demo servers, if there is one.
+    pub leancloud_compat: Option<String>,
     /// Whether the demonstration's playground is served.
     pub playground: bool,
 }
@@ -131,6 +133,7 @@ fn server(root: &mut Section<'_>, vault: &Vault, leancloud: &[String]) -> (Serve
         body_limit: 64 << 10,
         request_timeout: Duration::from_secs(5),
         cors: None,
+        leancloud_compat: only(leancloud),
         playground: false,
     };
     let mut places = Places { listen: root.span.clone(), playground: None };
@@ -154,9 +157,19 @@ fn server(root: &mut Section<'_>, vault: &Vault, leancloud: &[String]) -> (Serve
     let playground = section.get("playground").filter(|item| item.boolean() == Some(true));
     server.playground = playground.is_some();
     places.playground = playground.map(|item| item.key);
-    later::server(&mut section, leancloud);
+    if let Some(item) = section.get("leancloud_compat") {
+        server.leancloud_compat = apps::leancloud_app(&item, leancloud).map(str::to_owned);
+    }
     section.finish();
     (server, places)
+}
+
+/// The app, where there is just one.
+fn only(apps: &[String]) -> Option<String> {
+    match apps {
+        [app] => Some(app.clone()),
+        _ => None,
+    }
 }
 
 fn cors(mut section: Section<'_>) -> Option<Cors> {

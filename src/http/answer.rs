@@ -37,6 +37,10 @@ pub(super) enum Form {
     Text,
     /// The bare token, by its own media type.
     Jwt,
+    /// What LeanCloud's demo servers answer.
+    Compat,
+    /// The same, as the result of a cloud function.
+    CloudFunction,
 }
 
 /// Answers a request for a signature or token. Nothing of its body is read before the caller is known, and nothing is given before it
@@ -168,6 +172,10 @@ fn render(signed: &Signed, form: Form) -> Answer {
     match (form, signed.token()) {
         (Form::Text, Some(token)) => render::success("text/plain; charset=utf-8", token.to_owned()),
         (Form::Jwt, Some(token)) => render::success("application/jwt", token.to_owned()),
+        (Form::Compat, _) => render::success("application/json", signed.to_compat_json()),
+        (Form::CloudFunction, _) => {
+            render::success("application/json", format!("{{\"result\":{}}}", signed.to_compat_json()))
+        }
         _ => render::success("application/json", signed.to_json()),
     }
 }

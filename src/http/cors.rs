@@ -12,6 +12,15 @@ use crate::config::Cors;
 /// How long a browser may remember what a preflight said.
 const MAX_AGE: Duration = Duration::from_secs(600);
 
+/// What LeanCloud's SDKs send along, whoever they call. Browsers ask leave for all of it; none of it means anything here.
+const LEANCLOUD: [HeaderName; 5] = [
+    HeaderName::from_static("x-lc-id"),
+    HeaderName::from_static("x-lc-key"),
+    HeaderName::from_static("x-lc-prod"),
+    HeaderName::from_static("x-lc-sign"),
+    HeaderName::from_static("x-lc-ua"),
+];
+
 /// Lets pages of the configured origins, spelt exactly so, call from a browser, with what tells who their users are.
 pub(super) fn layer(cors: &Cors, authenticators: &Authenticators) -> CorsLayer {
     // `*` is not an origin, and the layer panics on it.
@@ -23,7 +32,9 @@ pub(super) fn layer(cors: &Cors, authenticators: &Authenticators) -> CorsLayer {
         .allow_origin(AllowOrigin::list(origins))
         .allow_credentials(cors.credentials)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers(own.into_iter().chain(authenticators.page_headers().cloned()).collect::<Vec<_>>())
+        .allow_headers(
+            own.into_iter().chain(LEANCLOUD).chain(authenticators.page_headers().cloned()).collect::<Vec<_>>(),
+        )
         .expose_headers(exposed)
         .max_age(MAX_AGE)
 }

@@ -6,6 +6,7 @@ mod answer;
 mod body;
 mod catch;
 mod certificate;
+mod compat;
 mod cors;
 mod cross_site;
 mod failure;

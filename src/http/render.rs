@@ -18,6 +18,8 @@ pub(super) enum Shape {
     Problem,
     /// Ably's, without which its SDKs ask again for ever.
     Ably,
+    /// LeanCloud's, for clients of its demo servers.
+    LeanCloud,
 }
 
 /// A good answer.
@@ -33,6 +35,7 @@ pub(super) fn failure(exchange: &Exchange<'_>, shape: Shape, failure: &Failure) 
     let mut answer = match shape {
         Shape::Problem => problem(exchange, failure),
         Shape::Ably => ably(failure),
+        Shape::LeanCloud => leancloud(failure),
     };
     let headers = answer.headers_mut();
     match failure.status {
@@ -115,6 +118,20 @@ fn ably_status(status: StatusCode) -> (StatusCode, u32) {
         _ if status.is_server_error() => (status, 50000),
         _ => (StatusCode::FORBIDDEN, 40300),
     }
+}
+
+/// What LeanCloud's SDKs make an error of. Its codes are those of the REST interface; 1 is what cloud functions fail with.
+fn leancloud(failure: &Failure) -> Answer {
+    #[derive(Serialize)]
+    struct Error<'a> {
+        code: u16,
+        error: &'a str,
+    }
+    let code = match failure.status.as_u16() {
+        known @ (401 | 403 | 429) => known,
+        _ => 1,
+    };
+    json(failure.status, "application/json", &Error { code, error: &failure.detail })
 }
 
 fn json(status: StatusCode, content_type: &'static str, body: &impl Serialize) -> Answer {

@@ -5,7 +5,7 @@ use hyper::{Method, Request};
 
 use super::answer::{self, Form, Route};
 use super::render::{self, Shape};
-use super::{Answer, Code, Exchange, Failure, body, limit, playground};
+use super::{Answer, Code, Exchange, Failure, body, compat, limit, playground};
 use crate::model::Vendor;
 use crate::runtime::Probe;
 use crate::vendor::{self, App};
@@ -15,13 +15,11 @@ pub(super) async fn answer(exchange: &Exchange<'_>, mut request: Request<Incomin
     if let Some(probe) = Probe::at(request.uri().path()) {
         return probed(exchange, probe, request.method());
     }
-    let place = request.uri().path().strip_prefix("/v1/").and_then(|below| split(exchange, below));
-    let place = place.map(|(app, name)| (app, to(app, name)));
-    let shape = place.as_ref().map_or(Shape::Problem, |(app, _)| shape(app));
+    let (shape, route) = place(exchange, request.uri().path());
     let result = match playground::at(exchange, request.uri().path()) {
         // Boxed, so that other requests have no room for it.
         Some(demo) => Box::pin(playground::answer(exchange, demo, &mut request)).await,
-        None => limited(exchange, place, &mut request).await,
+        None => limited(exchange, route, &mut request).await,
     };
     if result.is_err() {
         body::drain(request.into_body());
@@ -29,16 +27,25 @@ pub(super) async fn answer(exchange: &Exchange<'_>, mut request: Request<Incomin
     result.unwrap_or_else(|failure| render::failure(exchange, shape, &failure))
 }
 
-/// Answers a request to this place, if the limits let it in.
+/// Where a path leads, and the shape of what goes wrong there.
+fn place<'a>(exchange: &Exchange<'a>, path: &str) -> (Shape, Result<Route<'a>, Failure>) {
+    if let Some(route) = compat::route(exchange, path) {
+        return (Shape::LeanCloud, route);
+    }
+    match path.strip_prefix("/v1/").and_then(|below| split(exchange, below)) {
+        Some((app, name)) => (shape(app), to(app, name).ok_or_else(|| unknown_operation(app))),
+        None => (Shape::Problem, Err(nowhere())),
+    }
+}
+
+/// Answers a request that leads here, if the limits let it in.
 async fn limited(
     exchange: &Exchange<'_>,
-    to: Option<(&App, Option<Route<'_>>)>,
+    route: Result<Route<'_>, Failure>,
     request: &mut Request<Incoming>,
 ) -> Result<Answer, Failure> {
     let place = limit::enter(exchange, request.headers())?;
-    let (app, route) = to.ok_or_else(nowhere)?;
-    let route = route.ok_or_else(|| unknown_operation(app))?;
-    answer::operation(exchange, &route, request, place).await
+    answer::operation(exchange, &route?, request, place).await
 }
 
 /// The operation at `{app}/{name}`, if there is one.

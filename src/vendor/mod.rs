@@ -77,6 +77,8 @@ impl App {
 pub enum Operation {
     /// LeanCloud's are the actions of the same names.
     LeanCloud(Action),
+    /// What clients of LeanCloud's demo servers ask: which action it is, the parameters tell.
+    LeanCloudCompat(leancloud::Compat),
     /// TalkJS's tokens and signatures.
     TalkJs(talkjs::Operation),
     /// Ably's tokens and token requests.
@@ -109,6 +111,7 @@ impl Operation {
     pub fn as_str(self) -> &'static str {
         match self {
             Operation::LeanCloud(action) => action.as_str(),
+            Operation::LeanCloudCompat(compat) => compat.as_str(),
             Operation::TalkJs(talkjs::Operation::Token) | Operation::Ably(ably::Operation::Token) => "token",
             Operation::TalkJs(talkjs::Operation::Signature) => "signature",
             Operation::TalkJs(talkjs::Operation::AppToken) => "app-token",
@@ -181,6 +184,9 @@ pub struct Ttl {
 pub fn parse(app: &App, operation: Operation, params: &Params, caller: Option<&Caller>) -> Result<Request, Invalid> {
     match (app, operation) {
         (App::LeanCloud(app), Operation::LeanCloud(action)) => leancloud::parse(app, action, params, caller),
+        (App::LeanCloud(app), Operation::LeanCloudCompat(compat)) => {
+            leancloud::parse_compat(app, compat, params, caller)
+        }
         (App::TalkJs(app), Operation::TalkJs(operation)) => talkjs::parse(app, operation, params, caller),
         (App::Ably(app), Operation::Ably(operation)) => ably::parse(app, operation, params, caller),
         _ => Err(Invalid::new("action", format!("must be one of this app's, not {}", operation.as_str()))),

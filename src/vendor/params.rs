@@ -123,7 +123,7 @@ fn with_unit(text: &str) -> Option<u64> {
     digits(number).map(|number| number.saturating_mul(unit))
 }
 
-fn kind(value: &Value) -> &'static str {
+pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

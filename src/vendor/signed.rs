@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::ably::TokenRequest;
+use super::leancloud::Message;
 use super::object::Object;
 
 /// What was signed, ready to be answered. `Debug` shows only what kind of thing it is.
@@ -16,6 +17,8 @@ pub enum Signed {
         timestamp: u64,
         /// As signed.
         nonce: String,
+        /// What was signed, for clients of LeanCloud's demo servers, which tell it.
+        message: Message,
     },
     /// TalkJS's, of a user id.
     UserSignature {
@@ -39,7 +42,7 @@ impl Signed {
     /// The answer as JSON.
     pub fn to_json(&self) -> String {
         match self {
-            Signed::Signature { signature, timestamp, nonce } => Object::new()
+            Signed::Signature { signature, timestamp, nonce, .. } => Object::new()
                 .string("signature", signature)
                 .number("timestamp", *timestamp)
                 .string("nonce", nonce)
@@ -51,6 +54,19 @@ impl Signed {
                 Object::new().string("token", token).number("expires_at", *expires_at).finish()
             }
             Signed::TokenRequest(request) => request.to_json(),
+        }
+    }
+
+    /// The answer as LeanCloud's demo servers give it: with the text that was signed.
+    pub fn to_compat_json(&self) -> String {
+        match self {
+            Signed::Signature { signature, timestamp, nonce, message } => Object::new()
+                .string("nonce", nonce)
+                .number("timestamp", *timestamp)
+                .string("signature", signature)
+                .string("msg", message.as_str())
+                .finish(),
+            _ => self.to_json(),
         }
     }
 

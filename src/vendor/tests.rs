@@ -112,7 +112,7 @@ fn leancloud_signs_its_own_actions_in_a_place_of_their_own() {
 fn every_key_verifies_and_the_first_signs() {
     let app = leancloud();
     let Request { ask, product } = asked(&app, "login", json!({}));
-    let Signed::Signature { signature, timestamp, nonce } = signed(&app, ask, &product).unwrap() else {
+    let Signed::Signature { signature, timestamp, nonce, .. } = signed(&app, ask, &product).unwrap() else {
         unreachable!()
     };
     let message = format!("id:tom::{timestamp}:{nonce}");

@@ -156,7 +156,7 @@ pub struct Server {
     pub admin: SocketAddr,
     pub directory: PathBuf,
     log: Option<(Arc<Mutex<String>>, JoinHandle<()>)>,
-    _unread: Option<Box<dyn Any + Send>>,
+    _unread: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Server {
@@ -200,7 +200,7 @@ impl Server {
                 break addresses;
             }
         };
-        let (log, unread): (_, Option<Box<dyn Any + Send>>) = match setup.log {
+        let (log, unread): (_, Option<Box<dyn Any + Send + Sync>>) = match setup.log {
             Log::Read => (Some(collected(log, lines)), None),
             Log::Unread => (None, Some(Box::new(lines))),
             Log::Closed => (None, None),
@@ -285,6 +285,22 @@ impl Server {
         log.lock().unwrap().clone()
     }
 
+    /// Has it go on with another configuration.
+    pub fn change(&self, from: &str, to: &str) {
+        let (path, draft) = (self.directory.join("signer.toml"), self.directory.join("signer.new"));
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{text}");
+        let times = || self.said().matches("is in force").count();
+        let before = times();
+        fs::write(&draft, text.replace(from, to)).unwrap();
+        fs::rename(draft, path).unwrap();
+        let began = Instant::now();
+        while times() == before {
+            assert!(began.elapsed() < LONG, "it is not taken over: {}", self.said());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// What it has logged so far.
     pub fn said(&self) -> String {
         self.log.as_ref().unwrap().0.lock().unwrap().clone()
@@ -343,10 +359,15 @@ fn listening(line: &str) -> Option<(SocketAddr, SocketAddr)> {
 
 /// A token for this user.
 pub fn token(user: &str) -> String {
+    token_by(user, CALLER_SECRET)
+}
+
+/// A token for this user, signed with this secret.
+pub fn token_by(user: &str, secret: &str) -> String {
     #[allow(clippy::disallowed_methods)]
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let claims = json!({"iss": "https://id.example.com/", "aud": "chat", "sub": user, "iat": now, "exp": now + 300});
-    let key = jsonwebtoken::EncodingKey::from_secret(CALLER_SECRET.as_bytes());
+    let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
     jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
 }
 

@@ -1,49 +1,134 @@
 //! Pages of other origins.
 
-use crate::common::{Server, Setup, post, request, token};
+use crate::common::{Answer, Server, Setup, post, request, token};
 
-const CORS: &str = "[server.cors]\norigins = [\"https://app.example.com\"]\ncredentials = true";
+const CORS: &str =
+    "[server.cors]\norigins = [\"https://app.example.com\", \"http://localhost:3000\"]\ncredentials = true";
 
 const PREFLIGHT: &str = "access-control-request-method: POST\r\naccess-control-request-headers: authorization\r\n";
+
+/// One of every kind of route.
+const PATHS: [&str; 8] = [
+    "/v1/leancloud/login",
+    "/v1/talkjs/token",
+    "/v1/ably/token",
+    "/v1/ably/token-request",
+    "/sign2",
+    "/1.1/functions/signLogin",
+    "/1.1/functions/nothing",
+    "/v1/nothing/token",
+];
+
+fn may_be_read(answer: &Answer, origin: &str) {
+    assert_eq!(answer.header("access-control-allow-origin"), Some(origin), "{answer:?}");
+    assert_eq!(answer.header("access-control-allow-credentials"), Some("true"));
+    assert!(answer.header("vary").unwrap().contains("origin"));
+}
 
 #[test]
 fn a_preflight_is_answered_to_everyone_and_allows_the_listed() {
     let server = Server::with(Setup::server(CORS));
-    let ask = |origin: &str| {
-        server.ask(&request("OPTIONS", "/v1/ably/token", &format!("origin: {origin}\r\n{PREFLIGHT}"), ""))
-    };
-    let answer = ask("https://app.example.com");
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.header("access-control-allow-origin"), Some("https://app.example.com"));
-    assert_eq!(answer.header("access-control-allow-credentials"), Some("true"));
-    assert_eq!(answer.header("access-control-allow-methods"), Some("GET,POST"));
-    assert_eq!(answer.header("access-control-allow-headers"), Some("authorization,content-type,x-request-id"));
-    assert_eq!(answer.header("access-control-max-age"), Some("600"));
-    assert!(answer.header("vary").unwrap().contains("origin"));
-    assert!(answer.header("x-request-id").is_some());
-    for origin in ["https://evil.example.com", "http://app.example.com", "https://app.example.com.evil.com", "null"] {
-        assert_eq!(ask(origin).header("access-control-allow-origin"), None, "{origin}");
+    for path in PATHS {
+        let ask = |origin: &str| server.ask(&request("OPTIONS", path, &format!("origin: {origin}\r\n{PREFLIGHT}"), ""));
+        for origin in ["https://app.example.com", "http://localhost:3000"] {
+            let answer = ask(origin);
+            assert_eq!((answer.status, answer.body.as_str()), (200, ""));
+            may_be_read(&answer, origin);
+            assert_eq!(answer.header("access-control-allow-methods"), Some("GET,POST"));
+            let headers = "authorization,content-type,x-request-id,x-lc-id,x-lc-key,x-lc-prod,x-lc-sign,x-lc-ua";
+            assert_eq!(answer.header("access-control-allow-headers"), Some(headers));
+            assert_eq!(answer.header("access-control-max-age"), Some("600"));
+            assert!(answer.header("x-request-id").is_some());
+        }
+        for origin in [
+            "https://evil.example.com",
+            "http://app.example.com",
+            "https://app.example.com.evil.com",
+            "https://app.example.com:8443",
+            "https://APP.example.com",
+            "http://localhost:3001",
+            "null",
+            "*",
+        ] {
+            let answer = ask(origin);
+            assert_eq!(answer.header("access-control-allow-origin"), None, "{origin}");
+            assert!(answer.header("vary").unwrap().contains("origin"));
+        }
     }
 }
 
 #[test]
 fn answers_and_errors_can_be_read_by_listed_pages() {
     let server = Server::with(Setup::server(CORS));
-    let headers = format!("authorization: Bearer {}\r\norigin: https://app.example.com\r\n", token("tom"));
-    for (path, status) in [("/v1/ably/token", 200), ("/v1/ably/token?capability=x", 403), ("/v1/nothing/token", 404)] {
-        let answer = server.ask(&request("GET", path, &headers, ""));
-        assert_eq!(answer.status, status, "{path}");
-        assert_eq!(answer.header("access-control-allow-origin"), Some("https://app.example.com"));
+    let origin = "origin: https://app.example.com\r\n";
+    let by = |user: &str| format!("{origin}authorization: Bearer {}\r\n", token(user));
+    let ask = |method: &str, path: &str, headers: &str, body: &str| {
+        let json = if body.is_empty() { "" } else { "content-type: application/json\r\n" };
+        server.ask(&request(method, path, &format!("{headers}{json}"), body))
+    };
+    for (method, path, headers, body, status) in [
+        ("GET", "/v1/ably/token", by("tom"), "", 200),
+        ("GET", "/v1/ably/token?capability=x", by("tom"), "", 403),
+        ("GET", "/v1/ably/token", origin.to_owned(), "", 401),
+        ("POST", "/v1/talkjs/token", by("tom"), "{}", 200),
+        ("POST", "/v1/talkjs/token", by("mallory"), "{}", 403),
+        ("PUT", "/v1/talkjs/token", by("tom"), "", 405),
+        ("GET", "/v1/nothing/token", by("tom"), "", 404),
+        ("POST", "/sign2", by("tom"), "{}", 200),
+        ("POST", "/sign2", origin.to_owned(), "{}", 401),
+        ("POST", "/1.1/functions/signLogin", by("mallory"), "{}", 403),
+        ("POST", "/1.1/functions/signLogin", by("tom"), "{", 400),
+        ("POST", "/1.1/functions/nothing", by("tom"), "{}", 404),
+    ] {
+        let answer = ask(method, path, &headers, body);
+        assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
+        may_be_read(&answer, "https://app.example.com");
         assert_eq!(answer.header("access-control-expose-headers"), Some("x-request-id,x-ably-errorcode,retry-after"));
     }
+}
+
+#[test]
+fn what_may_be_tried_again_can_be_read_too() {
+    let (reader, audit) = std::io::pipe().unwrap();
+    let server = Server::with(Setup { audit: audit.into(), ..Setup::server(CORS) });
+    drop(reader);
+    let headers = format!("origin: https://app.example.com\r\nauthorization: Bearer {}\r\n", token("tom"));
+    for path in &PATHS[..6] {
+        let answer = server.ask(&request("POST", path, &headers, ""));
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{path}");
+        may_be_read(&answer, "https://app.example.com");
+    }
+}
+
+#[test]
+fn answers_to_other_pages_say_that_they_depend_on_the_origin() {
+    let server = Server::with(Setup::server(CORS));
+    for origin in ["", "origin: https://evil.example.com\r\n"] {
+        let ask = post("/v1/leancloud/login", "tom", "{}").replacen("\r\n", &format!("\r\n{origin}"), 1);
+        let answer = server.ask(&ask);
+        // A token of the page's own is no ambient credential: who has it could send it without a browser.
+        assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, None));
+        assert!(answer.header("vary").unwrap().contains("origin"));
+    }
+}
+
+#[test]
+fn without_credentials_none_are_invited() {
+    let server = Server::with(Setup::server(&CORS.replace("true", "false")));
+    let origin = "origin: https://app.example.com\r\n";
+    let answer = server.ask(&request("OPTIONS", "/v1/ably/token", &format!("{origin}{PREFLIGHT}"), ""));
+    assert_eq!(answer.header("access-control-allow-origin"), Some("https://app.example.com"));
+    assert_eq!(answer.header("access-control-allow-credentials"), None);
 }
 
 #[test]
 fn nothing_is_allowed_unless_configured() {
     let server = Server::start();
     let origin = "origin: https://app.example.com\r\n";
-    let answer = server.ask(&request("OPTIONS", "/v1/leancloud/login", &format!("{origin}{PREFLIGHT}"), ""));
-    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (405, None));
-    let answer = server.ask(&post("/v1/leancloud/login", "tom", "{}").replacen("\r\n", &format!("\r\n{origin}"), 1));
-    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, None));
+    for path in ["/v1/leancloud/login", "/sign2"] {
+        let answer = server.ask(&request("OPTIONS", path, &format!("{origin}{PREFLIGHT}"), ""));
+        assert_eq!((answer.status, answer.header("access-control-allow-origin")), (405, None));
+        let answer = server.ask(&post(path, "tom", "{}").replacen("\r\n", &format!("\r\n{origin}"), 1));
+        assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, None));
+    }
 }

@@ -8,8 +8,11 @@ mod common;
 
 mod audit;
 mod browsers;
+mod compat;
 mod limits;
+mod playground;
 mod routes;
 mod starting;
 mod stopping;
 mod versions;
+mod winding;

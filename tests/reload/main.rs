@@ -6,7 +6,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod audit;
+mod carried;
 mod files;
+mod keys;
+mod load;
 mod settings;
 
 use std::fs;

@@ -281,6 +281,34 @@ async fn a_cookie_does_not_count_for_another_sites_page() {
     assert_eq!(signer.subject("sec-fetch-site: same-origin\r\ncookie: sid=1\r\n").await, tom());
 }
 
+#[tokio::test]
+async fn a_cookie_counts_for_a_listed_page() {
+    let backend = Server::start().await;
+    backend.set(ME, is_tom());
+    let cors = "[server.cors]\norigins = [\"https://app.example.com\"]\ncredentials = true\n";
+    let signer = Signer::start(&format!("{}\n{cors}", session(&backend, ""))).await;
+    let (ours, evil) = ("https://app.example.com", "https://evil.example.com");
+    for path in ["/v1/talkjs/token", "/v1/leancloud/login", "/sign2", "/1.1/functions/signLogin"] {
+        let ask = |origin: &str, cookie: &'static str| {
+            let page = format!("origin: {origin}\r\nsec-fetch-site: cross-site\r\ncookie: {cookie}\r\n");
+            let signer = &signer;
+            async move { signer.post(path, &page, "{}").await }
+        };
+        let answer = ask(ours, "sid=1").await;
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        for line in
+            [format!("access-control-allow-origin: {ours}"), "access-control-allow-credentials: true".to_owned()]
+        {
+            assert!(answer.head.contains(&line), "{path}: {answer:?}");
+        }
+        let answer = ask(evil, "sid=1").await;
+        assert_eq!(answer.status, 403, "{path}: {answer:?}");
+        assert!(!answer.head.contains("access-control-allow-origin") && !answer.body.contains("signature"));
+        assert_eq!(ask(ours, "sid2=1").await.status, 401, "{path}");
+    }
+    assert_eq!(backend.count(ME), 1);
+}
+
 #[test]
 fn an_app_that_is_not_served_is_no_reason_to_ask() {
     for is_header in [true, false] {
@@ -467,6 +495,24 @@ async fn leancloud_tells_whose_a_session_is() {
     assert_eq!(server.count(USERS_ME), 1);
 }
 
+/// As `AV.Cloud.run` does it.
+#[tokio::test]
+async fn a_cloud_function_is_called_by_who_is_logged_in() {
+    let server = Server::start().await;
+    server.set(USERS_ME, Reply::json(json!({"objectId": "65847593aa"})));
+    let signer = with_client_secret(&leancloud(&server, "")).await;
+    let call = async |headers: &str, body: &str| signer.post("/1.1/functions/signLogin", headers, body).await;
+    let keys = "x-lc-id: other\r\nx-lc-sign: 0123,1700000000000\r\nx-lc-prod: 1\r\n";
+    let session = format!("{keys}x-lc-session: fake-session\r\n");
+    let answer = call(&session, "{\"clientId\":\"65847593aa\"}").await;
+    assert!(answer.json()["result"]["msg"].as_str().unwrap().starts_with("fake-leancloud-app:65847593aa::"));
+    let answer = call(&session, "{\"clientId\":\"another\"}").await;
+    assert_eq!((answer.status, answer.json()["code"].as_u64()), (403, Some(403)));
+    let answer = call(keys, "{}").await;
+    assert_eq!((answer.status, answer.json()["code"].as_u64()), (401, Some(401)));
+    assert_eq!(server.count(USERS_ME), 1);
+}
+
 #[tokio::test]
 async fn the_app_key_need_not_be_sent() {
     let server = Server::start().await;
@@ -520,5 +566,8 @@ async fn listed_pages_may_send_the_headers_that_tell_who_their_users_are() {
                      access-control-request-method: POST\r\nconnection: close\r\n\r\n";
     let answer = signer.exchange(preflight).await;
     let allowed = answer.head.lines().find_map(|line| line.strip_prefix("access-control-allow-headers: ")).unwrap();
-    assert_eq!(allowed, "authorization,content-type,x-request-id,x-lc-session,x-tenant,x-session");
+    assert_eq!(
+        allowed,
+        "authorization,content-type,x-request-id,x-lc-id,x-lc-key,x-lc-prod,x-lc-sign,x-lc-ua,x-lc-session,x-tenant,x-session"
+    );
 }

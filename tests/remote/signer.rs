@@ -52,7 +52,7 @@ roles = ["member", "moderator", "owner"]
 [[rules]]
 id = "everyone"
 effect = "allow"
-actions = ["login"]
+actions = ["login", "create"]
 
 [[rules]]
 id = "moderators"

@@ -63,10 +63,21 @@ mod tests {
 
     #[test]
     fn no_text_becomes_markup_or_code() {
-        let sinks = ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("];
+        let sinks =
+            ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", " style=\""];
         for (path, _, text) in ASSETS {
-            for sink in sinks {
-                assert!(!text.contains(sink), "{path} has {sink}");
+            let found: Vec<_> = sinks.iter().filter(|sink| text.contains(**sink)).collect();
+            assert!(found.is_empty(), "{path} has {found:?}");
+        }
+    }
+
+    #[test]
+    fn all_that_is_linked_is_there() {
+        for (path, _, text) in ASSETS {
+            let absolute = text.split("\"/playground").skip(1).filter_map(|rest| rest.split('"').next());
+            let relative = text.split("from \".").skip(1).filter_map(|rest| rest.split('"').next());
+            for link in absolute.chain(relative).filter(|link| link.contains('.')) {
+                assert!(at(link).is_some(), "{path} links {link}");
             }
         }
     }

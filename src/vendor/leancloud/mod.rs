@@ -1,5 +1,6 @@
 //! LeanCloud's LeanMessage, and TapTap's service of the same protocol: HMAC-SHA1 with the app's master key.
 
+mod compat;
 mod message;
 mod request;
 
@@ -13,6 +14,8 @@ use crate::model::{Action, ActionSet, Millis};
 use crate::policy::Permit;
 use crate::secret::Secret;
 
+pub use compat::Compat;
+pub(super) use compat::parse as parse_compat;
 pub use message::Message;
 pub(super) use request::parse;
 
@@ -100,7 +103,8 @@ impl App {
         let timestamp = self.timestamp(at);
         let message = Message::new(self, permit.ask(), timestamp, nonce.as_str())?;
         let mac = self.keys.first().ok_or_else(keyless)?.mac(message.as_str().as_bytes());
-        Ok(Signed::Signature { signature: hex(&mac), timestamp, nonce: nonce.as_str().to_owned() })
+        let (signature, nonce) = (hex(&mac), nonce.as_str().to_owned());
+        Ok(Signed::Signature { signature, timestamp, nonce, message })
     }
 
     pub(super) fn verify(&self, message: &str, mac: &[u8]) -> Option<usize> {

@@ -47,15 +47,21 @@ function mark(good) {
 const sanction = ({ counts, sentence }) => el("li", counts ? "counts" : "passed", sentence);
 
 function rule({ id, effect, matches, misses }, step) {
+  const decides = matches && step.allowed === (effect === "allow");
   const nearest = !step.allowed && !matches && step.rule === id;
-  const word = matches ? (effect === "allow" ? "allows it" : "denies it") : `would ${effect}${nearest ? "; comes nearest" : ""}`;
-  const sign = matches ? mark(effect === "allow") : el("span", "sign", "·");
+  const sign = decides ? mark(step.allowed) : el("span", "sign", "·");
   return el(
     "li",
-    matches ? effect : nearest ? "nearest" : "passed",
+    decides ? effect : nearest ? "nearest" : "passed",
     sign,
-    el("div", null, el("p", null, el("code", null, id), " ", el("span", "effect", word)), misses.map(miss)),
+    el("div", null, el("p", null, el("code", null, id), " ", el("span", "effect", said(effect, matches, decides, nearest))), misses.map(miss)),
   );
+}
+
+function said(effect, matches, decides, nearest) {
+  if (decides) return effect === "allow" ? "allows it" : "denies it";
+  if (matches) return "would allow it, but is overruled";
+  return nearest ? `would ${effect}; comes nearest` : `would ${effect}`;
 }
 
 function miss({ condition, needed, spoiler }) {

@@ -1,0 +1,42 @@
+// Chats at LeanCloud with signatures from chat-signer. See ../README.md for how to run it.
+
+import leancloud from 'leancloud-realtime';
+
+import { signatures } from './signatures.js';
+
+const { SIGNER = 'http://127.0.0.1:7480', TOKEN, CLOUD, CLIENT = 'tom' } = process.env;
+const ROOM = '5f3c2a1b9e8d7c6b5a493827';
+if (!TOKEN) throw new Error('set TOKEN to what proves the caller: TOKEN=$(cargo run -qr -- token --sub tom)');
+
+const factories = signatures(SIGNER, () => TOKEN);
+await (CLOUD ? chat(JSON.parse(CLOUD)) : show());
+
+/** With an app at LeanCloud. */
+async function chat(cloud) {
+  const realtime = new leancloud.Realtime(cloud);
+  const client = await realtime.createIMClient(CLIENT, factories);
+  console.log(`${client.id} is online`);
+  const conversation = await client.createConversation({ members: ['carol'], name: 'Tom and Carol', unique: true });
+  await conversation.send(new leancloud.TextMessage('hello'));
+  console.log(`said hello in ${conversation.id}`);
+  await client.close();
+}
+
+/** Without: what the SDK would be given, and send on. */
+async function show() {
+  const { signatureFactory, conversationSignatureFactory } = factories;
+  await log('goes online', signatureFactory(CLIENT));
+  await log('creates a conversation with carol', conversationSignatureFactory(null, CLIENT, ['carol', CLIENT], 'create'));
+  await log(`joins ${ROOM}`, conversationSignatureFactory(ROOM, CLIENT, [CLIENT], 'add'));
+  await log(`invites zoe to ${ROOM}`, conversationSignatureFactory(ROOM, CLIENT, ['zoe'], 'add'));
+  console.log('\nWith CLOUD set, the SDK sends this to LeanCloud: see examples/README.md.');
+}
+
+async function log(what, signing) {
+  try {
+    const { signature, timestamp, nonce } = await signing;
+    console.log(`${CLIENT} ${what}: s=${signature} t=${timestamp} n=${nonce}`);
+  } catch (error) {
+    console.log(`${CLIENT} ${what}: refused (${error.code}): ${error.message}`);
+  }
+}

@@ -1,0 +1,389 @@
+//! Reads what clients of LeanCloud's own demo servers send.
+//!
+//! Those servers sign whatever fields they are given, one behind the other, and so can be had to sign one thing for another: with a
+//! conversation and members but no action, say, they sign the creation of a conversation with the first as a member. Here the fields
+//! are first taken for one of our actions, and then it is that action which is checked, decided and signed.
+//!
+//! Sources: leancloud/realtime-messaging-signature-cloudcode for `/sign2`, leancloud/leanengine-nodejs-demos
+//! (`functions/rtm-signature.js`) for the functions, and for the words of `action` the SDKs that choose them.
+
+use serde_json::{Map, Value};
+
+use super::{ACTIONS, App};
+use crate::model::{Action, ActionSet, Caller};
+use crate::vendor::params::kind;
+use crate::vendor::{Invalid, Params, Request, is_wordlike, shown};
+
+/// What a demo server answers to: a page, or a cloud function of this name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Compat {
+    /// Everything; what is meant is told from the fields.
+    Sign2,
+    /// `login`.
+    SignLogin,
+    /// `create`.
+    SignStartConversation,
+    /// `invite` and `kick`, with oneself `join` and `leave`.
+    SignOperateConversation,
+    /// `history`.
+    SignQueryMessage,
+    /// `block-conversation` and `unblock-conversation`.
+    SignBlockConversation,
+    /// `block-clients` and `unblock-clients`.
+    SignBlockClient,
+}
+
+impl Compat {
+    /// All of them.
+    pub const ALL: [Compat; 7] = [
+        Compat::Sign2,
+        Compat::SignLogin,
+        Compat::SignStartConversation,
+        Compat::SignOperateConversation,
+        Compat::SignQueryMessage,
+        Compat::SignBlockConversation,
+        Compat::SignBlockClient,
+    ];
+
+    /// The function's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Compat::Sign2 => "sign2",
+            Compat::SignLogin => "signLogin",
+            Compat::SignStartConversation => "signStartConversation",
+            Compat::SignOperateConversation => "signOperateConversation",
+            Compat::SignQueryMessage => "signQueryMessage",
+            Compat::SignBlockConversation => "signBlockConversation",
+            Compat::SignBlockClient => "signBlockClient",
+        }
+    }
+
+    /// The function of this name.
+    pub fn parse(name: &str) -> Option<Compat> {
+        Compat::ALL.into_iter().find(|compat| compat.as_str() == name)
+    }
+
+    /// What can be asked of it. Clients that have one function for all that happens to conversations also create them with it.
+    fn actions(self) -> ActionSet {
+        match self {
+            Compat::Sign2 => ACTIONS,
+            Compat::SignLogin => ActionSet::of(&[Action::Login]),
+            Compat::SignStartConversation => ActionSet::of(&[Action::Create]),
+            Compat::SignOperateConversation => {
+                ActionSet::of(&[Action::Invite, Action::Kick, Action::Join, Action::Leave, Action::Create])
+            }
+            Compat::SignQueryMessage => ActionSet::of(&[Action::History]),
+            Compat::SignBlockConversation => ActionSet::of(&[Action::BlockConversation, Action::UnblockConversation]),
+            Compat::SignBlockClient => ActionSet::of(&[Action::BlockClients, Action::UnblockClients]),
+        }
+    }
+
+    /// How its clients spell the client and the conversation.
+    fn names(self) -> [&'static str; 2] {
+        if self == Compat::Sign2 { ["client_id", "conv_id"] } else { ["clientId", "conversationId"] }
+    }
+}
+
+/// Reads a request. Names that mean nothing here are ignored.
+pub(in crate::vendor) fn parse(
+    app: &App,
+    compat: Compat,
+    params: &Params,
+    caller: Option<&Caller>,
+) -> Result<Request, Invalid> {
+    let understand = || {
+        let params = Params { values: ours(params)?, lenient: true };
+        super::parse(app, action(compat, &params)?, &params, caller)
+    };
+    understand().map_err(|invalid| in_words_of(compat, invalid))
+}
+
+/// The fields by our names. `null` is as good as nothing, and so is an empty text where libraries send one for want of anything.
+fn ours(theirs: &Params) -> Result<Map<String, Value>, Invalid> {
+    let mut values = Map::new();
+    for (ours, other) in [("client_id", "clientId"), ("conv_id", "conversationId")] {
+        if let Some(value) = either(theirs, ours, other)? {
+            values.insert(ours.to_owned(), value.clone());
+        }
+    }
+    for name in ["members", "action"] {
+        values.extend(given(theirs, name).map(|value| (name.to_owned(), value.clone())));
+    }
+    values.retain(|name, value| name == "client_id" || value != "");
+    if let Some(client) = values.get_mut("client_id") {
+        *client = user_id(client)?;
+    }
+    Ok(values)
+}
+
+/// A field that has two names.
+fn either<'a>(params: &'a Params, one: &str, other: &str) -> Result<Option<&'a Value>, Invalid> {
+    match (given(params, one), given(params, other)) {
+        (Some(one_value), Some(value)) if one_value != value => {
+            Err(Invalid::new(other, format!("must be the same as {one} where both are given")))
+        }
+        (one, other) => Ok(one.or(other)),
+    }
+}
+
+fn given<'a>(params: &'a Params, name: &str) -> Option<&'a Value> {
+    params.values.get(name).filter(|value| !value.is_null())
+}
+
+/// The client, who may be a user as a JavaScript object: leancloud-realtime hands one to its signature factories where a client was made
+/// from an `AV.User`.
+fn user_id(client: &Value) -> Result<Value, Invalid> {
+    let wrong =
+        |what: &str| Err(Invalid::new("client_id", format!("must be a text or a user with an objectId, {what}")));
+    match client {
+        Value::String(_) => Ok(client.clone()),
+        Value::Object(user) => match (user.get("objectId"), user.get("id")) {
+            (Some(one), Some(other)) if one != other => wrong("and not have another id besides"),
+            (Some(id @ Value::String(_)), _) | (None, Some(id @ Value::String(_))) => Ok(id.clone()),
+            _ => wrong("and this object has none"),
+        },
+        other => wrong(&format!("not {}", kind(other))),
+    }
+}
+
+/// What is meant: what `action` says, or else the only thing that can be.
+fn action(compat: Compat, params: &Params) -> Result<Action, Invalid> {
+    let known = compat.actions();
+    let Some(word) = params.text("action")? else {
+        return told(compat, params).ok_or_else(|| Invalid::new("action", format!("must be given: {}", words(known))));
+    };
+    let action = named(word).filter(|action| known.contains(*action));
+    action.ok_or_else(|| {
+        let found = if is_wordlike(word) { format!(", not {}", shown(word)) } else { String::new() };
+        Invalid::new("action", format!("must be {}{found}", words(known)))
+    })
+}
+
+/// What is meant where no action is given. For a conversation with members it could be anything.
+fn told(compat: Compat, params: &Params) -> Option<Action> {
+    let has_members = params.value("members").is_some_and(|members| members != &Value::Array(Vec::new()));
+    match (compat, params.value("conv_id").is_some(), has_members) {
+        (Compat::SignLogin, ..) | (Compat::Sign2, false, false) => Some(Action::Login),
+        (Compat::SignStartConversation, ..) | (Compat::Sign2, false, true) => Some(Action::Create),
+        (Compat::SignQueryMessage, ..) | (Compat::Sign2, true, false) => Some(Action::History),
+        _ => None,
+    }
+}
+
+/// The action of this name: ours, the protocol's, or one of those that SDKs have.
+fn named(word: &str) -> Option<Action> {
+    match word {
+        "open" => Some(Action::Login),
+        "start" => Some(Action::Create),
+        "add" => Some(Action::Invite),
+        "remove" => Some(Action::Kick),
+        "block" | "conversation-block-clients" => Some(Action::BlockClients),
+        "unblock" | "conversation-unblock-clients" => Some(Action::UnblockClients),
+        "client-block-conversations" => Some(Action::BlockConversation),
+        "client-unblock-conversations" => Some(Action::UnblockConversation),
+        word => Action::parse(word).filter(|action| ACTIONS.contains(*action)),
+    }
+}
+
+fn words(actions: ActionSet) -> String {
+    let words: Vec<_> = actions.iter().map(Action::as_str).collect();
+    words.join(" or ")
+}
+
+/// Names the field as this function's clients do.
+fn in_words_of(compat: Compat, invalid: Invalid) -> Invalid {
+    let [client, conversation] = compat.names();
+    let field = match invalid.field.as_str() {
+        "client_id" => client.to_owned(),
+        "conv_id" => conversation.to_owned(),
+        _ => invalid.field,
+    };
+    Invalid { field, ..invalid }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::super::{HistoryOrder, TimestampUnit};
+    use super::*;
+    use crate::model::Ask;
+    use crate::vendor::testing::{params, service, user};
+
+    fn ask_by(compat: Compat, values: Value, caller: &Caller) -> Result<Ask, Invalid> {
+        let app = App::new(
+            "leancloud".into(),
+            "appid".to_owned(),
+            &[],
+            TimestampUnit::default(),
+            HistoryOrder::NonceTimestamp,
+        );
+        parse(&app, compat, &params(values), Some(caller)).map(|request| request.ask)
+    }
+
+    fn ask(compat: Compat, values: Value) -> Result<Ask, Invalid> {
+        ask_by(compat, values, &user("tom"))
+    }
+
+    /// The action with what is signed: `invite tom@room(mary)`.
+    fn said(compat: Compat, values: Value) -> String {
+        let ask = ask(compat, values).unwrap();
+        let place = ask.conversation.map(|place| format!("@{place}")).unwrap_or_default();
+        format!("{} {}{place}({})", ask.action, ask.client, ask.members.join(","))
+    }
+
+    fn error(compat: Compat, values: Value) -> String {
+        ask(compat, values).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_page_tells_from_the_fields_what_is_meant() {
+        for (values, meant) in [
+            (json!({"client_id": "tom"}), "login tom()"),
+            (json!({"client_id": "tom", "members": [], "conv_id": null, "action": null}), "login tom()"),
+            (json!({"client_id": "tom", "members": ["tom", "mary"]}), "create tom(tom,mary)"),
+            (json!({"client_id": "tom", "members": ["mary"], "conv_id": "", "action": ""}), "create tom(mary)"),
+            (json!({"client_id": "tom", "conv_id": "room"}), "history tom@room()"),
+            (
+                json!({"client_id": "tom", "conv_id": "room", "members": ["mary"], "action": "invite"}),
+                "invite tom@room(mary)",
+            ),
+            (
+                json!({"client_id": "tom", "conv_id": "room", "members": ["tom"], "action": "invite"}),
+                "join tom@room(tom)",
+            ),
+            (
+                json!({"client_id": "tom", "conv_id": "room", "members": ["mary"], "action": "kick"}),
+                "kick tom@room(mary)",
+            ),
+        ] {
+            assert_eq!(said(Compat::Sign2, values.clone()), meant, "{values}");
+        }
+        let ambiguous = json!({"client_id": "tom", "conv_id": "room", "members": ["mary"]});
+        assert!(error(Compat::Sign2, ambiguous).starts_with("action must be given: login or create or "));
+    }
+
+    #[test]
+    fn an_action_has_many_names() {
+        let sent = |action| json!({"client_id": "tom", "conv_id": "room", "members": ["mary"], "action": action});
+        for (words, meant) in [
+            (["invite", "add"], "invite tom@room(mary)"),
+            (["kick", "remove"], "kick tom@room(mary)"),
+            (["block", "conversation-block-clients"], "block-clients tom@room(mary)"),
+            (["unblock", "conversation-unblock-clients"], "unblock-clients tom@room(mary)"),
+        ] {
+            for word in words {
+                assert_eq!(said(Compat::Sign2, sent(word)), meant);
+            }
+        }
+        let place = |action| json!({"client_id": "tom", "conv_id": "room", "action": action});
+        for (word, meant) in [
+            ("client-block-conversations", "block-conversation tom@room()"),
+            ("client-unblock-conversations", "unblock-conversation tom@room()"),
+            ("block-conversation", "block-conversation tom@room()"),
+            ("history", "history tom@room()"),
+            ("join", "join tom@room(tom)"),
+        ] {
+            assert_eq!(said(Compat::Sign2, place(word)), meant);
+        }
+        for word in ["create", "start"] {
+            assert_eq!(said(Compat::Sign2, json!({"members": ["mary"], "action": word})), "create tom(mary)");
+        }
+        for word in ["login", "open"] {
+            assert_eq!(said(Compat::Sign2, json!({"action": word})), "login tom()");
+        }
+        for word in ["Invite", "publish", "ban", "x:y", "app-token"] {
+            assert!(error(Compat::Sign2, sent(word)).starts_with("action must be login or create or "), "{word}");
+        }
+    }
+
+    #[test]
+    fn each_function_means_what_its_name_says() {
+        let sent = |action: Value, members: Value| json!({"clientId": "tom", "conversationId": "room", "members": members, "action": action});
+        assert_eq!(said(Compat::SignLogin, json!({"clientId": "tom"})), "login tom()");
+        let create = json!({"clientId": "tom", "conversationId": null, "members": ["tom"], "action": "create"});
+        assert_eq!(said(Compat::SignStartConversation, create.clone()), "create tom(tom)");
+        assert_eq!(said(Compat::SignOperateConversation, create), "create tom(tom)");
+        for (action, meant) in [("add", "invite tom@room(mary)"), ("remove", "kick tom@room(mary)")] {
+            assert_eq!(said(Compat::SignOperateConversation, sent(json!(action), json!(["mary"]))), meant);
+        }
+        assert_eq!(said(Compat::SignQueryMessage, sent(Value::Null, json!([]))), "history tom@room()");
+        let block = sent(json!("client-block-conversations"), json!(null));
+        assert_eq!(said(Compat::SignBlockConversation, block), "block-conversation tom@room()");
+        let block = sent(json!("conversation-block-clients"), json!(["mary"]));
+        assert_eq!(said(Compat::SignBlockClient, block), "block-clients tom@room(mary)");
+    }
+
+    #[test]
+    fn a_function_is_asked_for_nothing_else() {
+        let sent =
+            |action: &str| json!({"clientId": "tom", "conversationId": "room", "members": ["mary"], "action": action});
+        assert_eq!(error(Compat::SignLogin, sent("kick")), "action must be login, not `kick`");
+        assert_eq!(
+            error(Compat::SignBlockClient, sent("kick")),
+            "action must be block-clients or unblock-clients, not `kick`"
+        );
+        assert!(
+            error(Compat::SignBlockConversation, sent("block")).starts_with("action must be block-conversation or ")
+        );
+        assert!(error(Compat::SignOperateConversation, sent("")).starts_with("action must be given: "));
+        assert_eq!(
+            error(Compat::SignStartConversation, sent("create")),
+            "conversationId must be left out: create has no conversation"
+        );
+        assert_eq!(error(Compat::SignQueryMessage, sent("")), "members must be left out: history has none");
+    }
+
+    #[test]
+    fn a_user_as_an_object_is_read_by_its_id() {
+        let pointer = json!({"__type": "Pointer", "className": "_User", "objectId": "65847593"});
+        let whole = json!({"objectId": "65847593", "username": "tom", "id": "65847593"});
+        for client in [pointer, whole, json!({"id": "65847593"})] {
+            assert_eq!(said(Compat::SignLogin, json!({"clientId": client})), "login 65847593()");
+        }
+        for client in [
+            json!({"objectId": "1", "id": "2"}),
+            json!({"objectId": 7}),
+            json!({"objectId": null, "id": "1"}),
+            json!({"username": "tom"}),
+            json!({}),
+            json!(["tom"]),
+            json!(7),
+            json!(true),
+        ] {
+            assert!(
+                error(Compat::SignLogin, json!({"clientId": client})).starts_with("clientId must be a text or a user"),
+                "{client}"
+            );
+        }
+        let members = json!({"conv_id": "room", "members": [{"objectId": "1"}], "action": "invite"});
+        assert_eq!(error(Compat::Sign2, members), "members[0] must be a string, not an object");
+    }
+
+    #[test]
+    fn both_spellings_are_understood_unless_they_differ() {
+        assert_eq!(
+            said(Compat::Sign2, json!({"clientId": "tom", "client_id": "tom", "conversationId": "room"})),
+            "history tom@room()"
+        );
+        let error = error(Compat::SignLogin, json!({"clientId": "tom", "client_id": "mary"}));
+        assert_eq!(error, "clientId must be the same as client_id where both are given");
+    }
+
+    #[test]
+    fn all_other_fields_are_ignored_and_all_checks_hold() {
+        assert_eq!(
+            said(Compat::Sign2, json!({"rnd": 1, "nonce": "a1", "timestamp": "x", "peerIds": []})),
+            "login tom()"
+        );
+        assert!(error(Compat::SignLogin, json!({"clientId": "tom:mary"})).starts_with("clientId must not hold `:`"));
+        assert!(error(Compat::SignLogin, json!({"clientId": ""})).starts_with("clientId must not be empty"));
+        assert!(
+            error(Compat::SignQueryMessage, json!({"conversationId": "_tmp:x"})).starts_with("conversationId must not")
+        );
+        let nobody = ask_by(Compat::SignLogin, json!({}), &service("orders")).unwrap_err().to_string();
+        assert_eq!(nobody, "clientId must be given: a service must name the client");
+    }
+}

@@ -1,0 +1,262 @@
+// The real program, with a configuration of its own, on ports that the system chooses.
+
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+import { jwt } from './crypto.js';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+const PROGRAM = process.env.CHAT_SIGNER ?? join(ROOT, 'target/debug/chat-signer');
+
+export const LEANCLOUD = { appId: 'fake-leancloud-app', appKey: 'fake-leancloud-app-key', masterKey: 'fake-leancloud-master-key' };
+export const TALKJS = { appId: 'fake-talkjs-app', secretKey: 'fake-talkjs-secret-key-0123456789abcdef' };
+export const ABLY = { keyName: 'fakeapp.fakekey', secret: 'fake-ably-secret-0123456789abcdef' };
+export const ROOM = '5f3c2a1b9e8d7c6b5a493827';
+/** A page that may call from a browser. */
+export const PAGE = 'https://app.example.com';
+
+const CALLER_SECRET = 'obviously-fake-caller-secret-for-tests-0123456789abcdef0123456789abcdef';
+const ISSUER = 'https://id.example.com/';
+
+const configuration = (backend) => `
+[server]
+listen = "127.0.0.1:0"
+[server.cors]
+origins = ["${PAGE}"]
+credentials = true
+
+[admin]
+listen = "127.0.0.1:0"
+
+[shutdown]
+pause = "0s"
+
+[apps.leancloud]
+vendor = "leancloud"
+app_id = "${LEANCLOUD.appId}"
+master_key = { file = "leancloud.secret" }
+
+[apps.talkjs]
+vendor = "talkjs"
+app_id = "${TALKJS.appId}"
+secret_key = { file = "talkjs.secret" }
+
+[apps.ably]
+vendor = "ably"
+key = { file = "ably.secret" }
+capability = { "chat:*" = ["subscribe", "publish"], "user:{client}" = ["subscribe"] }
+user_claims = ["channel"]
+
+[[authenticators]]
+name = "app-users"
+type = "jwt"
+caller = "user"
+issuer = "${ISSUER}"
+audience = ["chat"]
+algorithms = ["HS256"]
+secret = { file = "caller.secret" }
+
+[[authenticators]]
+name = "sessions"
+type = "introspection"
+caller = "user"
+url = "${backend}/me"
+forward = { cookies = ["sid"] }
+subject = "/id"
+cache = "0s"
+
+[[authenticators]]
+name = "leancloud-users"
+type = "leancloud-session"
+caller = "user"
+app = "leancloud"
+url = "${backend}"
+app_key = { file = "app-key.secret" }
+cache = "0s"
+`;
+
+const POLICY = `
+roles = ["guest", "member", "moderator", "manager", "owner"]
+default_role = "guest"
+
+[[rules]]
+id = "everyone"
+effect = "allow"
+actions = ["login", "create", "join", "leave", "block-conversation", "unblock-conversation"]
+
+[[rules]]
+id = "members"
+effect = "allow"
+apps = ["leancloud"]
+actions = ["history"]
+roles = ["member", "manager", "owner"]
+
+[[rules]]
+id = "managers"
+effect = "allow"
+actions = ["invite", "kick", "block-clients", "unblock-clients"]
+roles = ["manager", "owner"]
+reason = "Only managers and owners add and remove members."
+
+[[rules]]
+id = "chat"
+effect = "allow"
+apps = ["ably"]
+actions = ["subscribe", "publish", "history"]
+conversations = ["chat:*"]
+
+[[rules]]
+id = "own-channel"
+effect = "allow"
+apps = ["ably"]
+actions = ["subscribe"]
+conversations = ["user:{client}"]
+
+[[conversations]]
+id = "${ROOM}"
+owner = "alice"
+managers = ["65847593aabbccddeeff0011"]
+members = ["tom", "carol"]
+
+[[bindings]]
+user = "alice"
+conversation = "chat:*"
+role = "moderator"
+`;
+
+const FILES = {
+  'leancloud.secret': LEANCLOUD.masterKey,
+  'talkjs.secret': TALKJS.secretKey,
+  'ably.secret': `${ABLY.keyName}:${ABLY.secret}`,
+  'caller.secret': CALLER_SECRET,
+  'app-key.secret': LEANCLOUD.appKey,
+};
+
+/** A token of the app's own identity provider: what a logged-in user's device has. */
+export function callerToken(subject) {
+  const now = Math.floor(Date.now() / 1000);
+  return jwt(CALLER_SECRET, { iss: ISSUER, aud: 'chat', sub: subject, iat: now, exp: now + 300 });
+}
+
+/** A running server. */
+export class Signer {
+  /** Starts one that asks the backend about sessions. */
+  static async start(backend) {
+    const signer = new Signer();
+    signer.directory = mkdtempSync(join(tmpdir(), 'chat-signer-sdk-'));
+    signer.backend = backend?.url ?? 'http://127.0.0.1:9';
+    for (const [name, text] of Object.entries(FILES)) signer.write(name, text);
+    signer.write('policy.toml', POLICY);
+    signer.write('signer.toml', configuration(signer.backend));
+    await signer.run();
+    return signer;
+  }
+
+  /** The demonstration at the project's root. */
+  static async demonstration() {
+    const signer = new Signer();
+    signer.directory = mkdtempSync(join(tmpdir(), 'chat-signer-demo-'));
+    cpSync(join(ROOT, 'deploy/demo'), join(signer.directory, 'deploy/demo'), { recursive: true });
+    for (const name of ['leancloud', 'talkjs', 'ably', 'caller']) chmodSync(join(signer.directory, `deploy/demo/${name}.secret`), 0o600);
+    signer.write('policy.toml', readFileSync(join(ROOT, 'policy.toml')));
+    const anyPort = readFileSync(join(ROOT, 'signer.toml'), 'utf8').replace(/127\.0\.0\.1:748\d/g, '127.0.0.1:0');
+    signer.write('signer.toml', anyPort);
+    await signer.run();
+    return signer;
+  }
+
+  /** What a command prints. */
+  command(...words) {
+    return execFileSync(PROGRAM, words, { cwd: this.directory, encoding: 'utf8' }).trim();
+  }
+
+  /** From now on this user is banned. */
+  async ban(user, reason) {
+    this.write('policy.toml', `${POLICY}\n[[bans]]\nuser = "${user}"\nreason = "${reason}"\n`);
+    await this.reload();
+  }
+
+  /** From now on nobody is banned. */
+  async pardon() {
+    this.write('policy.toml', POLICY);
+    await this.reload();
+  }
+
+  async stop() {
+    await this.end();
+    rmSync(this.directory, { recursive: true });
+  }
+
+  write(name, text) {
+    writeFileSync(join(this.directory, name), text, { mode: 0o600 });
+  }
+
+  /** Has the files read again, and waits until they are in force. */
+  async reload() {
+    this.child.kill('SIGHUP');
+    await this.says(/read again and is in force/);
+  }
+
+  async run() {
+    const options = { cwd: this.directory, stdio: ['ignore', 'ignore', 'pipe'] };
+    this.child = spawn(PROGRAM, ['serve'], options);
+    this.child.on('error', (error) => { throw error; });
+    this.lines = createInterface({ input: this.child.stderr })[Symbol.asyncIterator]();
+    [, this.url] = await this.says(/listening on (http:\S+) /);
+  }
+
+  /** Waits for a line of the program's log. */
+  async says(pattern) {
+    for (const said = []; ; ) {
+      const { value, done } = await this.lines.next();
+      if (done) throw new Error(`it ended and did not say ${pattern}:\n${said.join('\n')}`);
+      said.push(value);
+      const found = value.match(pattern);
+      if (found) return found;
+    }
+  }
+
+  async end() {
+    if (this.child.exitCode !== null) return;
+    this.child.kill('SIGKILL');
+    await once(this.child, 'exit');
+  }
+}
+
+/**
+ * The app's own backend and LeanCloud's user service in one: knows whose a session is, and can be down.
+ */
+export class Backend {
+  static async start(users) {
+    const backend = new Backend();
+    Object.assign(backend, { users, down: false, asked: [] });
+    backend.server = createServer((request, response) => backend.answer(request, response));
+    backend.server.listen(0, '127.0.0.1');
+    await once(backend.server, 'listening');
+    backend.url = `http://127.0.0.1:${backend.server.address().port}`;
+    return backend;
+  }
+
+  answer(request, response) {
+    this.asked.push({ path: request.url, headers: request.headers });
+    const send = (status, body) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+    if (this.down) return send(500, {});
+    const user = this.users[request.headers['x-lc-session'] ?? request.headers.cookie?.match(/sid=([^;]*)/)?.[1]];
+    if (request.url.startsWith('/1.1/users/')) {
+      return user ? send(200, { objectId: user, username: user, sessionToken: request.headers['x-lc-session'] }) : send(400, { code: 211, error: 'Could not find user.' });
+    }
+    return user ? send(200, { id: user }) : send(401, {});
+  }
+
+  async stop() {
+    this.server.closeAllConnections();
+    this.server.close();
+    await once(this.server, 'close');
+  }
+}
