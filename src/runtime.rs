@@ -11,11 +11,15 @@ use hyper::{Response, StatusCode};
 
 use crate::clock;
 use crate::config::Settings;
-use crate::limits::Limits;
+use crate::limits::{Cap, Limits};
 use crate::model::Millis;
 use crate::observe::audit::Audit;
+use crate::observe::metrics::Metrics;
 use crate::random::{self, NoEntropy};
 use crate::remote::{NoRemote, Remote};
+
+/// How many connections the admin listener has at most.
+const PROBES: usize = 256;
 
 /// What all requests share.
 pub struct Runtime {
@@ -23,6 +27,10 @@ pub struct Runtime {
     draining: AtomicBool,
     /// The audit log.
     pub audit: Audit,
+    /// What is counted while requests are answered.
+    pub metrics: Metrics,
+    /// How many connections the admin listener may have at once.
+    pub probes: Cap,
     /// What became of attempts to replace the settings.
     pub reloads: Reloads,
 }
@@ -82,7 +90,8 @@ impl Runtime {
     /// Starts with these settings, ready as soon as they have what they wait for.
     pub fn new(first: Snapshot, audit: Audit) -> Runtime {
         let (current, draining) = (ArcSwap::from_pointee(first), AtomicBool::new(false));
-        Runtime { current, draining, audit, reloads: Reloads::new() }
+        let probes = Cap::new(PROBES, "probes beyond those that can be answered");
+        Runtime { current, draining, audit, metrics: Metrics::default(), probes, reloads: Reloads::new() }
     }
 
     /// The settings in force and what was built from them. A request takes them once and keeps them to its end.
@@ -226,6 +235,15 @@ impl Probe {
             "/readyz" => Some(Probe::Ready),
             "/startupz" => Some(Probe::Startup),
             _ => None,
+        }
+    }
+
+    /// The path that it is at.
+    pub fn path(self) -> &'static str {
+        match self {
+            Probe::Live => "/livez",
+            Probe::Ready => "/readyz",
+            Probe::Startup => "/startupz",
         }
     }
 }

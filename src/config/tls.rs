@@ -26,6 +26,8 @@ use crate::{clock, crypto};
 pub struct Tls {
     /// What a connection is made with: TLS 1.2 or 1.3, and in it HTTP/1.1 or HTTP/2. Sessions are resumed only under the very same.
     pub server: Arc<ServerConfig>,
+    /// When the listener's certificate ends.
+    pub until: Millis,
     clients: Option<Clients>,
 }
 
@@ -71,13 +73,15 @@ pub(super) fn tls(listener: &mut Section<'_>, vault: &Vault, for_callers: bool) 
     let mut section = listener.section("tls")?;
     let chain = section.need("cert", "write the path of the PEM file with the certificate chain");
     let chain = chain.and_then(|item| certificates(&item, vault));
+    let until = chain.as_ref().and_then(|chain| validity(chain.first()?)).map(|(_, end)| end);
     let key = section.need("key", "write the path of the PEM file with the certificate's private key");
     let certified = key.and_then(|item| certified(&item, vault, chain));
     let authorities = if for_callers { section.get("client_ca") } else { None };
     let clients = authorities.as_ref().map(|item| clients(item, vault));
     section.finish();
     let clients = clients.map_or(Some(None), |clients| clients.map(Some))?;
-    server(certified?, clients.as_ref()).map(|server| Tls { server: Arc::new(server), clients })
+    server(certified?, clients.as_ref())
+        .and_then(|server| Some(Tls { server: Arc::new(server), until: until?, clients }))
 }
 
 /// Where the file says whose certificates callers may show, if it does.

@@ -18,6 +18,8 @@ mod record;
 mod render;
 mod request_id;
 mod route;
+mod tally;
+mod template;
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -34,6 +36,7 @@ use crate::authn::Peer;
 use crate::clock;
 use crate::config::Settings;
 use crate::model::Millis;
+use crate::observe::metrics::Listener;
 use crate::runtime::{Runtime, Snapshot};
 use failure::{Code, Failure};
 use render::Shape;
@@ -71,11 +74,13 @@ pub async fn serve(runtime: Arc<Runtime>, peer: Arc<Peer>, request: Request<Inco
         began,
         now,
     };
+    let route = template::of(&exchange, request.uri().path());
     let mut answer = match catch::panics(pin!(cross_origin(&exchange, request))).await {
         Ok(answer) => answer,
         Err(_) => render::failure(&exchange, Shape::Problem, &Failure::internal("a panic, logged with its place")),
     };
     stamp(answer.headers_mut(), &id);
+    runtime.metrics.answered(Listener::Main, route, answer.status().as_u16(), began.elapsed());
     answer
 }
 

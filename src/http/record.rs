@@ -11,7 +11,7 @@ use crate::vendor::App;
 
 /// The line for a caller who is refused.
 pub(super) fn refusal(exchange: &Exchange<'_>, app: &App, refusal: &Refusal) -> Result<Vec<u8>, Failure> {
-    let (authenticator, reason) = (refusal.authenticator(), refusal.log());
+    let (authenticator, reason) = (refusal.authenticator().map(|name| &**name), refusal.log());
     line(&Record { authenticator, reason: Some(&reason), ..blank(exchange, app, Decision::Refused) })
 }
 

@@ -7,8 +7,7 @@ use serde::{Serialize, Serializer};
 use crate::model::{Action, Caller, Grant, Millis, Pattern};
 
 /// What came of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Decision {
     /// It was allowed, and signed.
     Allow,
@@ -20,6 +19,25 @@ pub enum Decision {
     Refused,
     /// What it depends on could not be found out, so it was not decided.
     Unavailable,
+}
+
+impl Decision {
+    /// How the audit log and the metrics spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Decision::Allow => "allow",
+            Decision::Deny => "deny",
+            Decision::Invalid => "invalid",
+            Decision::Refused => "refused",
+            Decision::Unavailable => "unavailable",
+        }
+    }
+}
+
+impl Serialize for Decision {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.as_str())
+    }
 }
 
 /// What the audit log says of one decision, or of one caller who was refused. It has no place for a signature or token.

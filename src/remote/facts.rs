@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::NoRemote;
 use super::client::Client;
+use super::count::{Count, Outcome};
 use super::memory::{Limits, Memory};
 use crate::crypto::mac::HmacSha256;
 use crate::engine::{FactSource, Inquiry};
@@ -61,13 +62,14 @@ pub(super) struct Facts {
     /// Turns inquiries into keys that nobody can foresee.
     key: HmacSha256,
     answers: Memory<Result<Told, Unavailable>>,
+    count: Arc<Count>,
     /// When the log may hear of a failure again.
     quiet_until: Mutex<Option<Instant>>,
 }
 
 impl Facts {
-    /// Asks this service.
-    pub(super) fn new(source: &Arc<FactSource>) -> Result<Facts, NoRemote> {
+    /// Asks this service, and goes on counting what came of it.
+    pub(super) fn new(source: &Arc<FactSource>, before: Option<&Facts>) -> Result<Facts, NoRemote> {
         Ok(Facts {
             source: Arc::clone(source),
             client: Client::new(&source.endpoint)?,
@@ -75,7 +77,13 @@ impl Facts {
             key: HmacSha256::new(&random::bytes::<32>()?),
             answers: Memory::new(Limits { most: MOST, heaviest: HEAVIEST, weigh }),
             quiet_until: Mutex::new(None),
+            count: before.map(|before| Arc::clone(&before.count)).unwrap_or_default(),
         })
+    }
+
+    /// What came of the questions so far, by how the service is asked.
+    pub(super) fn counts(&self) -> (&'static str, [(Outcome, u64); 3]) {
+        (self.source.protocol.as_str(), self.count.all([Outcome::Ok, Outcome::Unknown, Outcome::Failed]))
     }
 
     /// What there is to know about all of these, in their order.
@@ -109,6 +117,11 @@ impl Facts {
         }
         let ask = async || {
             let read = timeout(PATIENCE, self.read(inquiry)).await.unwrap_or_else(|_| Err(slow(PATIENCE)));
+            self.count.add(match &read {
+                Ok(told) if told.is_known() => Outcome::Ok,
+                Ok(_) => Outcome::Unknown,
+                Err(_) => Outcome::Failed,
+            });
             match read {
                 Ok(told) => (Ok(told), self.source.cache),
                 Err(reason) => (Err(self.unavailable(inquiry, reason)), FAILED),

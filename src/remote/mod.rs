@@ -2,6 +2,7 @@
 //! knows conversations.
 
 mod client;
+mod count;
 mod facts;
 mod freshness;
 mod keys;
@@ -11,7 +12,9 @@ mod sessions;
 use std::sync::Arc;
 
 pub use client::{Client, NoClient, Trouble};
+pub use count::Outcome;
 pub use facts::Unavailable;
+pub use keys::Standing;
 
 use crate::authn::{Found, KeySet, Lookup};
 use crate::engine::{Engine, Inquiry};
@@ -65,10 +68,12 @@ impl Remote {
             Some(known) => Ok(Arc::clone(known)),
             None => Fetching::start(set).map(Arc::new),
         };
+        let known = before.and_then(|before| before.facts.as_deref());
+        let facts = engine.facts.as_ref().map(|source| Facts::new(source, known));
         Ok(Remote {
             sessions: Sessions::new(authenticators.introspections(), before.map(|before| &before.sessions))?,
             keys: authenticators.key_sets().map(fetching).collect::<Result<_, _>>()?,
-            facts: engine.facts.as_ref().map(Facts::new).transpose()?.map(Arc::new),
+            facts: facts.transpose()?.map(Arc::new),
             has_started: before.is_some_and(Remote::has_started),
         })
     }
@@ -95,6 +100,21 @@ impl Remote {
             Some(facts) if !inquiries.is_empty() => facts.ask(inquiries).await,
             _ => Ok(Vec::new()),
         }
+    }
+
+    /// How each key set is.
+    pub fn key_sets(&self) -> impl Iterator<Item = Standing> {
+        self.keys.iter().map(|fetching| fetching.standing())
+    }
+
+    /// What came of the questions whose a credential is, by the authenticator's name.
+    pub fn lookups(&self) -> impl Iterator<Item = (&Arc<str>, [(Outcome, u64); 3])> {
+        self.sessions.counts()
+    }
+
+    /// What came of the questions about conversations, by how they are asked.
+    pub fn facts(&self) -> Option<(&'static str, [(Outcome, u64); 3])> {
+        self.facts.as_deref().map(Facts::counts)
     }
 
     /// What is not there yet: a sentence for each thing.

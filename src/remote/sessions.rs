@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::NoRemote;
 use super::client::Client;
+use super::count::{Count, Outcome};
 use super::memory::{Limits, Memory};
 use crate::authn::{Answer, Introspection, Question, Refusal};
 use crate::crypto::mac::HmacSha256;
@@ -40,6 +41,7 @@ struct Asked {
     /// Turns questions, which hold credentials, into keys that tell nothing of them and that nobody can foresee. Its own, so that
     /// nothing is remembered longer than the configuration under which it was understood.
     key: HmacSha256,
+    count: Count,
 }
 
 impl Sessions {
@@ -72,6 +74,12 @@ impl Sessions {
         self.answers.answer(asked.key.mac(&question.identity()), ask).await.caller
     }
 
+    /// What came of the questions so far, by the authenticator's name.
+    pub(super) fn counts(&self) -> impl Iterator<Item = (&Arc<str>, [(Outcome, u64); 3])> {
+        let counts = |asked: &'_ Arc<Asked>| asked.count.all([Outcome::Ok, Outcome::Refused, Outcome::Failed]);
+        self.asked.iter().map(move |asked| (&asked.by.common.name, counts(asked)))
+    }
+
     fn asked(&self, by: &Arc<Introspection>) -> Option<&Arc<Asked>> {
         self.asked.iter().find(|asked| Arc::ptr_eq(&asked.by, by))
     }
@@ -80,7 +88,7 @@ impl Sessions {
 impl Asked {
     fn new(by: &Arc<Introspection>) -> Result<Asked, NoRemote> {
         let (client, key) = (Client::new(&by.endpoint)?, HmacSha256::new(&random::bytes::<32>()?));
-        Ok(Asked { by: Arc::clone(by), client, room: Semaphore::new(AT_ONCE), key })
+        Ok(Asked { by: Arc::clone(by), client, room: Semaphore::new(AT_ONCE), key, count: Count::default() })
     }
 
     async fn fetch(&self, question: &Question) -> Answer {
@@ -89,11 +97,14 @@ impl Asked {
             Ok(answer) => answer,
             Err(reason) => asker.unanswered(reason),
         };
-        if let Err(refusal) = &answer.caller
-            && refusal.is_unavailable()
-        {
-            tracing::warn!("{}: {}: {}", asker.common.name, asker.endpoint, refusal.log());
-        }
+        self.count.add(match &answer.caller {
+            Ok(_) => Outcome::Ok,
+            Err(refusal) if refusal.is_unavailable() => {
+                tracing::warn!("{}: {}: {}", asker.common.name, asker.endpoint, refusal.log());
+                Outcome::Failed
+            }
+            Err(_) => Outcome::Refused,
+        });
         answer
     }
 
