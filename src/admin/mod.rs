@@ -80,7 +80,7 @@ fn only_read<B>(request: &Request<B>) -> Option<Response<Full<Bytes>>> {
     if request.method() == Method::GET || request.method() == Method::HEAD {
         return None;
     }
-    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "Probes and metrics are asked for with GET.\n");
+    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "Probes and metrics are asked with GET.\n");
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     Some(answer)
 }
