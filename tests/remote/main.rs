@@ -5,6 +5,7 @@
 mod conversations;
 mod facts;
 mod keys;
+mod metrics;
 mod server;
 mod sessions;
 mod signer;
