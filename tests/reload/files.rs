@@ -7,8 +7,8 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use crate::common::Server;
-use crate::{may, policy, replace, started, until, until_accepted, until_refused};
+use crate::common::{Server, until};
+use crate::{may, policy, replace, started, until_accepted, until_refused};
 
 /// Has the policy changed by `change` and waits until it counts.
 fn takes_effect(how: &str, server: &Server, change: impl FnOnce(&Path, &str)) {

@@ -15,8 +15,8 @@ use chat_signer::crypto::mac::HmacSha256;
 use chat_signer::crypto::{base64url, base64url_decode};
 use serde_json::{Value, json};
 
-use crate::common::{CALLER_SECRET, Server, Setup, directory, post};
-use crate::{replace, until, until_accepted, until_refused};
+use crate::common::{CALLER_SECRET, Server, Setup, directory, post, until};
+use crate::{replace, until_accepted, until_refused};
 
 const SIGNER: &str = r#"
 [server]

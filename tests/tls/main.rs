@@ -10,7 +10,8 @@ mod callers;
 mod client;
 mod files;
 mod handshakes;
-
 mod probes;
+mod renewal;
+mod replacing;
 mod slow;
 mod standing;
