@@ -1,6 +1,6 @@
 //! What the program counts, asked of the running program: each metric moves for its reason and no other, and callers have no say in how
 //! many there are.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::float_cmp)]
 
 #[allow(dead_code)]
 mod common;

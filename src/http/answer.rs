@@ -113,7 +113,7 @@ async fn identify(exchange: &Exchange<'_>, presented: &Presented<'_>, app: &str)
         Ok(caller) => Ok(caller),
         Err(Unidentified::Refused(refusal)) => Err(refusal),
         Err(Unidentified::Unknown(lookup)) => {
-            let found = exchange.snapshot.remote.look_up(lookup).await;
+            let found = exchange.snapshot.remote.look_up(lookup, exchange.trace).await;
             authenticators.identify_with(found, presented, app, exchange.now)
         }
     }
@@ -144,7 +144,7 @@ async fn inquire(exchange: &Exchange<'_>, route: &Route<'_>, ask: &Ask, caller: 
     if inquiries.is_empty() {
         return Ok(Vec::new());
     }
-    let unavailable = match Box::pin(exchange.snapshot.remote.inquire(inquiries)).await {
+    let unavailable = match Box::pin(exchange.snapshot.remote.inquire(inquiries, exchange.trace)).await {
         Ok(told) => return Ok(told),
         Err(unavailable) => unavailable,
     };

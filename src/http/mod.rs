@@ -37,6 +37,7 @@ use crate::clock;
 use crate::config::Settings;
 use crate::model::Millis;
 use crate::observe::metrics::Listener;
+use crate::observe::trace::Trace;
 use crate::runtime::{Runtime, Snapshot};
 use failure::{Code, Failure};
 use render::Shape;
@@ -56,6 +57,8 @@ struct Exchange<'a> {
     /// Who is at the other end.
     peer: &'a Peer,
     id: &'a RequestId,
+    /// The trace that it belongs to, if it says so.
+    trace: Option<&'a Arc<Trace>>,
     began: Instant,
     now: Millis,
 }
@@ -64,6 +67,7 @@ struct Exchange<'a> {
 pub async fn serve(runtime: Arc<Runtime>, peer: Arc<Peer>, request: Request<Incoming>) -> Answer {
     let snapshot = runtime.snapshot();
     let id = RequestId::of(request.headers());
+    let trace = Trace::of(request.headers()).map(Arc::new);
     let (began, now) = (Instant::now(), clock::now());
     let exchange = Exchange {
         runtime: &runtime,
@@ -71,6 +75,7 @@ pub async fn serve(runtime: Arc<Runtime>, peer: Arc<Peer>, request: Request<Inco
         settings: &snapshot.settings,
         peer: &peer,
         id: &id,
+        trace: trace.as_ref(),
         began,
         now,
     };

@@ -86,6 +86,9 @@ fn blank<'a>(exchange: &Exchange<'a>, app: &'a App, decision: Decision) -> Recor
     Record {
         time: exchange.now,
         request_id: exchange.id.as_str(),
+        trace_id: exchange.trace.map(|trace| &*trace.trace_id),
+        span_id: exchange.trace.map(|trace| &*trace.span_id),
+        parent_span_id: exchange.trace.map(|trace| &*trace.parent_id),
         decision,
         authenticator: None,
         caller: None,

@@ -6,5 +6,6 @@ pub mod log;
 pub mod metrics;
 pub mod process;
 mod record;
+pub mod trace;
 
 pub use record::{Asker, Decision, Record, Scope};

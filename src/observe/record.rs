@@ -48,6 +48,15 @@ pub struct Record<'a> {
     pub time: Millis,
     /// The id that the answer carries, too.
     pub request_id: &'a str,
+    /// The trace that the request belongs to, by its own account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<&'a str>,
+    /// What this program calls its part of the trace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub span_id: Option<&'a str>,
+    /// What the caller calls its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_span_id: Option<&'a str>,
     /// What was decided.
     pub decision: Decision,
     /// The authenticator that vouches for the caller, or refused it.

@@ -18,6 +18,7 @@ pub use keys::Standing;
 
 use crate::authn::{Found, KeySet, Lookup};
 use crate::engine::{Engine, Inquiry};
+use crate::observe::trace::Trace;
 use crate::policy::Told;
 use crate::random::NoEntropy;
 use facts::Facts;
@@ -78,8 +79,8 @@ impl Remote {
         })
     }
 
-    /// Looks up what is needed to tell who is calling.
-    pub async fn look_up(&self, lookup: Lookup) -> Found {
+    /// Looks up what is needed to tell who is calling, for a request of this trace.
+    pub async fn look_up(&self, lookup: Lookup, trace: Option<&Arc<Trace>>) -> Found {
         match lookup {
             Lookup::Keys(set) => {
                 if let Some(fetching) = self.fetching(&set) {
@@ -87,17 +88,17 @@ impl Remote {
                 }
                 Found::Keys
             }
-            Lookup::Session(question) => Found::Caller(self.sessions.ask(&question).await),
+            Lookup::Session(question) => Found::Caller(self.sessions.ask(&question, trace).await),
         }
     }
 
-    /// What another service tells of the conversations that these inquiries are about.
+    /// What another service tells of the conversations that these inquiries are about, for a request of this trace.
     ///
     /// # Errors
     /// If it can't be asked, or its answer can't be relied on.
-    pub async fn inquire(&self, inquiries: Vec<Inquiry>) -> Result<Vec<Told>, Unavailable> {
+    pub async fn inquire(&self, inquiries: Vec<Inquiry>, trace: Option<&Arc<Trace>>) -> Result<Vec<Told>, Unavailable> {
         match &self.facts {
-            Some(facts) if !inquiries.is_empty() => facts.ask(inquiries).await,
+            Some(facts) if !inquiries.is_empty() => facts.ask(inquiries, trace).await,
             _ => Ok(Vec::new()),
         }
     }

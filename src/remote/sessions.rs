@@ -13,6 +13,7 @@ use super::memory::{Limits, Memory};
 use crate::authn::{Answer, Introspection, Question, Refusal};
 use crate::crypto::mac::HmacSha256;
 use crate::model::{Caller, json};
+use crate::observe::trace::Trace;
 use crate::{clock, random};
 
 /// The longest answer, in bytes.
@@ -61,13 +62,13 @@ impl Sessions {
     }
 
     /// The caller, as far as whoever is asked knows.
-    pub(super) async fn ask(&self, question: &Question) -> Result<Arc<Caller>, Refusal> {
+    pub(super) async fn ask(&self, question: &Question, trace: Option<&Arc<Trace>>) -> Result<Arc<Caller>, Refusal> {
         let Some(asked) = self.asked(&question.asker) else {
             let detail = "nobody asks for this authenticator any more".to_owned();
             return question.asker.unanswered(detail).caller;
         };
         let ask = async || {
-            let answer = asked.fetch(question).await;
+            let answer = asked.fetch(question, trace).await;
             let lifetime = answer.lifetime;
             (answer, lifetime)
         };
@@ -91,9 +92,9 @@ impl Asked {
         Ok(Asked { by: Arc::clone(by), client, room: Semaphore::new(AT_ONCE), key, count: Count::default() })
     }
 
-    async fn fetch(&self, question: &Question) -> Answer {
+    async fn fetch(&self, question: &Question, trace: Option<&Arc<Trace>>) -> Answer {
         let asker = &question.asker;
-        let answer = match self.send(question).await {
+        let answer = match self.send(question, trace).await {
             Ok(answer) => answer,
             Err(reason) => asker.unanswered(reason),
         };
@@ -108,11 +109,14 @@ impl Asked {
         answer
     }
 
-    async fn send(&self, question: &Question) -> Result<Answer, String> {
+    async fn send(&self, question: &Question, trace: Option<&Arc<Trace>>) -> Result<Answer, String> {
         let place = self.room.try_acquire();
         let _place = place.map_err(|_| format!("{AT_ONCE} questions wait for an answer already"))?;
         let request = question.request(clock::now()).map_err(|refusal| refusal.log())?;
-        let request = request.map(|body| Full::new(Bytes::from(body)));
+        let mut request = request.map(|body| Full::new(Bytes::from(body)));
+        if let Some(trace) = trace {
+            trace.pass_on(request.headers_mut());
+        }
         let answer = self.client.send(request, LONGEST).await.map_err(|trouble| trouble.to_string())?;
         Ok(self.by.read(answer.status(), answer.body(), clock::now()))
     }

@@ -9,3 +9,4 @@ mod metrics;
 mod server;
 mod sessions;
 mod signer;
+mod traces;

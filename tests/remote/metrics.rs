@@ -1,4 +1,5 @@
 //! What is counted of other servers.
+#![allow(clippy::float_cmp)]
 
 use std::time::Duration;
 
