@@ -16,6 +16,8 @@ use crate::model::Millis;
 use crate::observe::audit::Audit;
 use crate::observe::metrics::Metrics;
 use crate::random::{self, NoEntropy};
+#[cfg(feature = "otlp")]
+use crate::remote::Spans;
 use crate::remote::{NoRemote, Remote};
 
 /// How many connections the admin listener has at most.
@@ -43,6 +45,9 @@ pub struct Snapshot {
     pub limits: Limits,
     /// What is asked of other servers.
     pub remote: Remote,
+    /// Who collects what requests were in their traces, if anyone does.
+    #[cfg(feature = "otlp")]
+    pub spans: Option<Arc<Spans>>,
 }
 
 /// How often the settings were replaced, and how often that failed.
@@ -158,7 +163,13 @@ impl Snapshot {
     pub fn new(settings: Settings) -> Result<Snapshot, NoRemote> {
         let settings = remembering(settings)?;
         let remote = Remote::start(&settings.engine)?;
-        Ok(Snapshot { limits: Limits::new(&settings.limits), remote, settings })
+        Ok(Snapshot {
+            limits: Limits::new(&settings.limits),
+            remote,
+            #[cfg(feature = "otlp")]
+            spans: spans(&settings, None)?,
+            settings,
+        })
     }
 
     /// From further settings, with what goes on of these.
@@ -166,7 +177,23 @@ impl Snapshot {
         let mut settings = remembering(settings)?;
         settings.engine.authenticators.take_over(&self.settings.engine.authenticators);
         let remote = self.remote.renew(&settings.engine)?;
-        Ok(Snapshot { limits: self.limits.renewed(&settings.limits), remote, settings })
+        Ok(Snapshot {
+            limits: self.limits.renewed(&settings.limits),
+            remote,
+            #[cfg(feature = "otlp")]
+            spans: spans(&settings, self.spans.as_ref())?,
+            settings,
+        })
+    }
+}
+
+/// Who is to collect spans: the same as before, if that is so.
+#[cfg(feature = "otlp")]
+fn spans(settings: &Settings, before: Option<&Arc<Spans>>) -> Result<Option<Arc<Spans>>, NoRemote> {
+    let Some(endpoint) = &settings.traces else { return Ok(None) };
+    match before.filter(|before| before.is_for(endpoint)) {
+        Some(same) => Ok(Some(Arc::clone(same))),
+        None => Ok(Some(Arc::new(Spans::start(endpoint)?))),
     }
 }
 

@@ -92,6 +92,8 @@ fn answers_decisions_and_callers_are_counted() {
         (request("POST", "/v1/leancloud/login", &format!("authorization: Bearer a.b.c\r\n{json}"), "{}"), 401),
         (request("POST", "/v1/leancloud/login", &format!("x-api-key: another\r\n{json}"), "{}"), 401),
         (request("POST", "/v1/leancloud/login", &service, r#"{"client_id": "tom"}"#), 403),
+        (post("/1.1/functions/signLogin", "tom", "{}"), 200),
+        (post("/1.1/functions/dance", "tom", "{}"), 404),
         (request("GET", "/livez", "", ""), 200),
         (request("GET", "/metrics", "", ""), 404),
         (post("/v1/leancloud/dance", "tom", "{}"), 404),
@@ -113,7 +115,8 @@ fn answers_decisions_and_callers_are_counted() {
             (r#"listener="main",route="/v1/leancloud/invite",status="403""#, 1.0),
             (r#"listener="main",route="/v1/ably/token",status="200""#, 1.0),
             (r#"listener="main",route="/livez",status="200""#, 1.0),
-            (r#"listener="main",route="other",status="404""#, 3.0),
+            (r#"listener="main",route="/1.1/functions/signLogin",status="200""#, 1.0),
+            (r#"listener="main",route="other",status="404""#, 4.0),
             (r#"listener="admin",route="/readyz",status="200""#, 1.0),
             (r#"listener="admin",route="other",status="404""#, 1.0),
         ],
@@ -121,7 +124,7 @@ fn answers_decisions_and_callers_are_counted() {
     scrape.assert(
         "decisions_total",
         &[
-            (r#"app="leancloud",action="login",outcome="allow",rule="everyone""#, 2.0),
+            (r#"app="leancloud",action="login",outcome="allow",rule="everyone""#, 3.0),
             (r#"app="ably",action="login",outcome="allow",rule="everyone""#, 1.0),
             (r#"app="leancloud",action="kick",outcome="deny",rule="owners""#, 1.0),
             (r#"app="leancloud",action="invite",outcome="deny",rule="default""#, 1.0),
@@ -132,7 +135,7 @@ fn answers_decisions_and_callers_are_counted() {
     scrape.assert(
         "authentications_total",
         &[
-            (r#"authenticator="app-users",outcome="accepted""#, 7.0),
+            (r#"authenticator="app-users",outcome="accepted""#, 8.0),
             (r#"authenticator="backend",outcome="accepted""#, 1.0),
             (r#"authenticator="none",outcome="refused""#, 3.0),
         ],
@@ -140,7 +143,7 @@ fn answers_decisions_and_callers_are_counted() {
     assert_eq!(scrape.value(r#"http_request_duration_seconds_count{route="/v1/leancloud/login"}"#), 8.0);
     assert_eq!(scrape.value(r#"http_request_duration_seconds_bucket{le="+Inf",route="/v1/leancloud/login"}"#), 8.0);
     assert!(scrape.value(r#"http_request_duration_seconds_sum{route="/v1/leancloud/login"}"#) > 0.0);
-    assert_eq!((scrape.value("audit_lines_total"), scrape.value("audit_errors_total")), (10.0, 0.0));
+    assert_eq!((scrape.value("audit_lines_total"), scrape.value("audit_errors_total")), (11.0, 0.0));
 }
 
 #[test]

@@ -127,6 +127,10 @@ impl App {
         };
         admin.abort();
         runtime.audit.close().await;
+        #[cfg(feature = "otlp")]
+        if let Some(spans) = &runtime.snapshot().spans {
+            spans.flush().await;
+        }
         end
     }
 }

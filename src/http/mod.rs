@@ -18,6 +18,8 @@ mod record;
 mod render;
 mod request_id;
 mod route;
+#[cfg(feature = "otlp")]
+mod span;
 mod tally;
 mod template;
 
@@ -80,11 +82,15 @@ pub async fn serve(runtime: Arc<Runtime>, peer: Arc<Peer>, request: Request<Inco
         now,
     };
     let route = template::of(&exchange, request.uri().path());
+    #[cfg(feature = "otlp")]
+    let method = request.method().clone();
     let mut answer = match catch::panics(pin!(cross_origin(&exchange, request))).await {
         Ok(answer) => answer,
         Err(_) => render::failure(&exchange, Shape::Problem, &Failure::internal("a panic, logged with its place")),
     };
     stamp(answer.headers_mut(), &id);
+    #[cfg(feature = "otlp")]
+    span::record(&exchange, &method, &route, answer.status().as_u16());
     runtime.metrics.answered(Listener::Main, route, answer.status().as_u16(), began.elapsed());
     answer
 }

@@ -43,6 +43,8 @@ pub enum Listener {
 pub enum Route {
     /// To an operation of the app of this name.
     Operation(Arc<str>, &'static str),
+    /// To a cloud function of LeanCloud's demo servers.
+    Function(&'static str),
     /// To a path that is the same in every configuration.
     Fixed(&'static str),
     /// Nowhere.
@@ -153,8 +155,15 @@ impl Identity {
 
 impl EncodeLabelValue for Route {
     fn encode(&self, to: &mut LabelValueEncoder) -> fmt::Result {
+        write!(to, "{self}")
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Route::Operation(app, name) => write!(to, "/v1/{app}/{name}"),
+            Route::Function(name) => write!(to, "/1.1/functions/{name}"),
             Route::Fixed(path) => to.write_str(path),
             Route::Other => to.write_str("other"),
         }

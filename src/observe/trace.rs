@@ -6,8 +6,10 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{crypto, random};
 
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+/// The header that names the trace.
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// The header with what tracing systems on the way have noted.
+pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The length of a `traceparent` of version 00, in bytes.
 const LENGTH: usize = 55;
@@ -25,7 +27,8 @@ pub struct Trace {
     pub parent_id: String,
     /// What this program calls its part: 16 hexadecimal digits.
     pub span_id: String,
-    is_sampled: bool,
+    /// Whether the caller has it recorded.
+    pub is_sampled: bool,
     state: Option<HeaderValue>,
 }
 

@@ -8,6 +8,8 @@ mod freshness;
 mod keys;
 mod memory;
 mod sessions;
+#[cfg(feature = "otlp")]
+mod spans;
 
 use std::sync::Arc;
 
@@ -15,6 +17,8 @@ pub use client::{Client, NoClient, Trouble};
 pub use count::Outcome;
 pub use facts::Unavailable;
 pub use keys::Standing;
+#[cfg(feature = "otlp")]
+pub use spans::{Span, Spans};
 
 use crate::authn::{Found, KeySet, Lookup};
 use crate::engine::{Engine, Inquiry};

@@ -9,4 +9,5 @@ mod metrics;
 mod server;
 mod sessions;
 mod signer;
+mod spans;
 mod traces;
