@@ -189,6 +189,15 @@ impl Signer {
         exchange(self.admin, request).await
     }
 
+    /// The value of a metric's series, without what all their names begin with.
+    pub(crate) async fn metric(&self, series: &str) -> Option<f64> {
+        let request = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        let metrics = exchange(self.admin, request).await.body;
+        let value =
+            |line: &str| line.strip_prefix("chat_signer_")?.strip_prefix(series)?.strip_prefix(' ')?.parse().ok();
+        metrics.lines().find_map(value)
+    }
+
     /// Sends many of the same request over one connection, and returns the statuses of the answers.
     pub(crate) async fn many(&self, requests: Vec<String>) -> Vec<String> {
         let stream = TcpStream::connect(self.main).await.unwrap();
