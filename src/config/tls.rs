@@ -26,6 +26,8 @@ use crate::{clock, crypto};
 pub struct Tls {
     /// What a connection is made with: TLS 1.2 or 1.3, and in it HTTP/1.1 or HTTP/2. Sessions are resumed only under the very same.
     pub server: Arc<ServerConfig>,
+    /// The last moment at which the whole of its own certificate chain is valid.
+    pub until: Millis,
     clients: Option<Clients>,
 }
 
@@ -68,16 +70,28 @@ impl fmt::Debug for Tls {
 
 /// Reads `tls`. Only callers may show certificates: `for_callers`.
 pub(super) fn tls(listener: &mut Section<'_>, vault: &Vault, for_callers: bool) -> Option<Tls> {
-    let mut section = listener.section("tls")?;
+    let section = listener.section("tls")?;
+    let (file, place) = (section.file, section.span.clone());
+    let tls = read(section, vault, for_callers);
+    if tls.is_none() && !file.has_mistakes() {
+        // Whatever the reason, it must not come to a listener without TLS.
+        file.mistake(&place, "TLS can't be spoken with these files", "replace them");
+    }
+    tls
+}
+
+fn read(mut section: Section<'_>, vault: &Vault, for_callers: bool) -> Option<Tls> {
     let chain = section.need("cert", "write the path of the PEM file with the certificate chain");
     let chain = chain.and_then(|item| certificates(&item, vault));
+    let until = chain.iter().flatten().filter_map(|der| validity(der)).map(|(_, end)| end).min();
     let key = section.need("key", "write the path of the PEM file with the certificate's private key");
     let certified = key.and_then(|item| certified(&item, vault, chain));
     let authorities = if for_callers { section.get("client_ca") } else { None };
     let clients = authorities.as_ref().map(|item| clients(item, vault));
     section.finish();
     let clients = clients.map_or(Some(None), |clients| clients.map(Some))?;
-    server(certified?, clients.as_ref()).map(|server| Tls { server: Arc::new(server), clients })
+    let server = Arc::new(server(certified?, clients.as_ref())?);
+    Some(Tls { server, until: until?, clients })
 }
 
 /// Where the file says whose certificates callers may show, if it does.

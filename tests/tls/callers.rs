@@ -6,16 +6,16 @@ use crate::authority::{Identity, called, client, dns, uri};
 use crate::client::{Client, V12, V13, World, login};
 use crate::common::{Answer, Connection, SERVICE_KEY, Server, request, token};
 
-const ORDERS: &str = "spiffe://example.com/orders";
+pub(crate) const ORDERS: &str = "spiffe://example.com/orders";
 
 /// An authenticator for these names.
-fn mtls(san: &str, subjects: &str) -> String {
+pub(crate) fn mtls(san: &str, subjects: &str) -> String {
     format!(
         "[[authenticators]]\nname = \"by-{san}\"\ntype = \"mtls\"\ncaller = \"user\"\nsan = \"{san}\"\nsubjects = [{subjects}]\n"
     )
 }
 
-fn subject(name: &str, subject: &str) -> String {
+pub(crate) fn subject(name: &str, subject: &str) -> String {
     format!("{{ name = \"{name}\", subject = \"{subject}\" }}")
 }
 

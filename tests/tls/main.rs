@@ -10,7 +10,7 @@ mod callers;
 mod client;
 mod files;
 mod handshakes;
-
 mod probes;
+mod replacing;
 mod slow;
 mod standing;
