@@ -1,7 +1,7 @@
 //! What is alive while the program serves: the settings in force with what was built from them, the audit log, and whether it is ready.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 use http_body_util::Full;
@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub limits: Limits,
     /// What is asked of other servers.
     pub remote: Remote,
+    /// The interface's description for these settings, once it has been asked for.
+    pub description: OnceLock<Bytes>,
 }
 
 /// How often the settings were replaced, and how often that failed.
@@ -149,7 +151,7 @@ impl Snapshot {
     pub fn new(settings: Settings) -> Result<Snapshot, NoRemote> {
         let settings = remembering(settings)?;
         let remote = Remote::start(&settings.engine)?;
-        Ok(Snapshot { limits: Limits::new(&settings.limits), remote, settings })
+        Ok(Snapshot { limits: Limits::new(&settings.limits), remote, settings, description: OnceLock::new() })
     }
 
     /// From further settings, with what goes on of these.
@@ -157,7 +159,8 @@ impl Snapshot {
         let mut settings = remembering(settings)?;
         settings.engine.authenticators.take_over(&self.settings.engine.authenticators);
         let remote = self.remote.renew(&settings.engine)?;
-        Ok(Snapshot { limits: self.limits.renewed(&settings.limits), remote, settings })
+        let limits = self.limits.renewed(&settings.limits);
+        Ok(Snapshot { limits, remote, settings, description: OnceLock::new() })
     }
 }
 
