@@ -150,3 +150,110 @@ fn stamp(metadata: &Metadata) -> Stamp {
     let changed = (metadata.ctime(), metadata.ctime_nsec());
     (metadata.dev(), metadata.ino(), metadata.size(), modified, changed)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::process::Command;
+
+    use super::*;
+
+    /// A directory of a test's own, which is removed in the end.
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new(name: &str) -> Directory {
+            let path = std::env::temp_dir().join(format!("chat-signer-sources-{}-{name}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Directory(path)
+        }
+
+        fn join(&self, name: &str) -> PathBuf {
+            self.0.join(name)
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    /// What is known once these were read.
+    fn read(paths: &[&Path]) -> Sources {
+        let disk = Disk::default();
+        for path in paths {
+            let _ = disk.read(path);
+        }
+        disk.sources()
+    }
+
+    #[test]
+    fn what_a_file_holds_tells_whether_it_changed() {
+        let directory = Directory::new("content");
+        let path = directory.join("file");
+        fs::write(&path, "one").unwrap();
+        let sources = read(&[&path]);
+        assert!(sources.again().hold_the_same_as(&sources));
+        fs::write(&path, "one").unwrap();
+        assert!(sources.again().hold_the_same_as(&sources), "it was written, and holds the same");
+        fs::write(&path, "two").unwrap();
+        assert!(!sources.again().hold_the_same_as(&sources));
+        fs::remove_file(&path).unwrap();
+        assert!(!sources.again().hold_the_same_as(&sources));
+        fs::write(&path, "one").unwrap();
+        assert!(sources.again().again().hold_the_same_as(&sources));
+    }
+
+    #[test]
+    fn what_is_missing_is_known_too_and_links_are_followed() {
+        let directory = Directory::new("links");
+        let [missing, link] = ["missing", "link"].map(|name| directory.join(name));
+        for name in ["one", "two"] {
+            fs::write(directory.join(name), name).unwrap();
+        }
+        symlink("one", &link).unwrap();
+        let sources = read(&[&missing, &link]);
+        assert!(sources.again().hold_the_same_as(&sources));
+        fs::remove_file(&link).unwrap();
+        symlink("two", &link).unwrap();
+        assert!(!sources.again().hold_the_same_as(&sources));
+        fs::remove_file(&link).unwrap();
+        symlink("one", &link).unwrap();
+        assert!(sources.again().hold_the_same_as(&sources));
+        fs::write(&missing, "").unwrap();
+        assert!(!sources.again().hold_the_same_as(&sources));
+    }
+
+    #[test]
+    fn two_readings_that_differ_are_no_state_at_all() {
+        let directory = Directory::new("torn");
+        let path = directory.join("file");
+        let disk = Disk::default();
+        for text in ["one", "two"] {
+            fs::write(&path, text).unwrap();
+            disk.read(&path).unwrap();
+        }
+        assert!(!disk.sources().hold_the_same_as(&disk.sources()));
+        assert!(!disk.sources().again().hold_the_same_as(&disk.sources()));
+    }
+
+    #[test]
+    fn a_pipe_is_read_once_and_never_waited_for_again() {
+        let directory = Directory::new("pipe");
+        let path = directory.join("fifo");
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let writer = std::thread::spawn({
+            let path = path.clone();
+            move || fs::write(path, "secret").unwrap()
+        });
+        let disk = Disk::default();
+        assert_eq!(disk.read(&path).unwrap(), b"secret");
+        writer.join().unwrap();
+        assert!(disk.sources().again().hold_the_same_as(&disk.sources()));
+        assert_eq!(Disk::again().read(&path).unwrap_err().kind(), ErrorKind::Unsupported);
+    }
+}

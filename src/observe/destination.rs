@@ -82,9 +82,9 @@ impl Destination {
         fs::metadata(path).is_ok_and(|there| self.file.metadata().is_ok_and(|own| id(own) == id(there)))
     }
 
-    /// Whether it has no name any more.
+    /// Whether it has no name any more. Some file systems count no names.
     fn is_removed(&self) -> bool {
-        self.path.is_some() && self.file.metadata().is_ok_and(|own| own.nlink() == 0)
+        self.path.is_some() && self.file.metadata().is_ok_and(|own| own.nlink() == 0) && !self.is_in_place()
     }
 
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {

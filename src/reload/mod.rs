@@ -59,6 +59,8 @@ impl Reload {
         let Ok(now) = spawn_blocking(move || seen.again()).await else { return };
         if self.watch.is_due(now) {
             self.read().await;
+        } else if self.watch.is_restless() {
+            self.refuse(&["the files change all the time: let them stand still, or send SIGHUP".to_owned()]);
         }
     }
 
@@ -107,7 +109,7 @@ impl Reload {
 
     fn refuse(&self, mistakes: &[String]) {
         for mistake in mistakes {
-            tracing::error!("the configuration was read again and is not used: {mistake}");
+            tracing::error!("a changed configuration is not used: {mistake}");
         }
         let since = self.runtime.reloads.last();
         let others = match mistakes.len() {
@@ -115,9 +117,7 @@ impl Reload {
             count => format!(" (and {} more)", count - 1),
         };
         let first = mistakes.first().map_or("", String::as_str);
-        self.runtime
-            .reloads
-            .fail(format!("that of {since} is still in force, as the files have a mistake: {first}{others}"));
+        self.runtime.reloads.fail(format!("that of {since} is still in force: {first}{others}"));
     }
 }
 

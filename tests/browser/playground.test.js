@@ -6,8 +6,8 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
+import { Signer } from '../sdk/support/signer.js';
 import { launch, open } from './support/chromium.js';
-import { Demonstration } from './support/demonstration.js';
 import { faint, nameless, tooWide } from './support/looks.js';
 
 /** Where pictures of all examples go, to be looked at. */
@@ -18,7 +18,7 @@ const GROUP = '5f3c2a1b9e8d7c6b5a493827';
 
 let browser, demonstration;
 before(async () => {
-  [browser, demonstration] = await Promise.all([launch(), Demonstration.start()]);
+  [browser, demonstration] = await Promise.all([launch(), Signer.demonstration()]);
 });
 after(async () => {
   await browser?.close();
@@ -275,7 +275,7 @@ test('no other page can frame it, or use it', async () => {
 });
 
 test('a server that is gone is told', async () => {
-  const other = await Demonstration.start();
+  const other = await Signer.demonstration();
   const { context, page } = await open(browser);
   await page.goto(`${other.url}/playground`);
   await answered(page);

@@ -294,11 +294,7 @@ impl Server {
         let before = times();
         fs::write(&draft, text.replace(from, to)).unwrap();
         fs::rename(draft, path).unwrap();
-        let began = Instant::now();
-        while times() == before {
-            assert!(began.elapsed() < LONG, "it is not taken over: {}", self.said());
-            thread::sleep(Duration::from_millis(5));
-        }
+        until("it is taken over", || times() > before);
     }
 
     /// What it has logged so far.
@@ -324,6 +320,16 @@ impl Drop for Server {
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.directory);
     }
+}
+
+/// Waits until this is so, and tells how long that took.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < LONG, "not so: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+    began.elapsed()
 }
 
 /// A fresh directory.

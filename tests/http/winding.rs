@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use hyper::body::{Body, Bytes, Frame};
 use hyper::client::conn::http2::{SendRequest, handshake};
@@ -16,15 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use crate::common::{LONG, Server, Setup, post, token};
-
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < LONG, "not so: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
+use crate::common::{LONG, Server, Setup, post, token, until};
 
 /// Bodies may take as long as a test does.
 const PATIENT: &str = "request_timeout = \"5m\"";

@@ -8,8 +8,7 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::common::{Server, Setup, post};
-use crate::until;
+use crate::common::{Server, Setup, post, until};
 
 fn audited() -> Server {
     Server::with(Setup::more("[audit]\nto = \"audit.log\""))

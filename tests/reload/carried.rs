@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::common::{Answer, Server, Setup, post, request};
+use crate::common::{Answer, Server, Setup, post, request, until};
 use crate::keys::{SigningKey, authenticator};
-use crate::{edit, may, policy, replace, until};
+use crate::{edit, may, policy, replace};
 
 /// A server that gives everyone this answer, and counts how often.
 struct Known {

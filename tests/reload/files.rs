@@ -4,11 +4,12 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::common::Server;
-use crate::{may, policy, replace, started, until, until_accepted, until_refused};
+use crate::common::{Server, until};
+use crate::{may, policy, replace, started, until_accepted, until_refused};
 
 /// Has the policy changed by `change` and waits until it counts.
 fn takes_effect(how: &str, server: &Server, change: impl FnOnce(&Path, &str)) {
@@ -107,6 +108,32 @@ fn a_mistake_changes_nothing_and_is_told_once() {
         assert_eq!(log.lines().filter(|line| line.contains("ERROR") && line.contains(mistake)).count(), 1, "{log}");
     }
     assert_eq!(log.matches("is in force").count(), 1, "{log}");
+}
+
+#[test]
+fn files_that_never_stand_still_are_told_of_and_read_on_demand() {
+    let server = started();
+    let path = server.directory.join("policy.toml");
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0.. {
+                replace(&path, &format!("{}# {number}\n", policy("leave")));
+                thread::sleep(Duration::from_millis(50));
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        });
+        until_refused(&server, "the files change all the time");
+        assert!(may(&server, "join"));
+        until("it is read", || {
+            server.signal("-HUP");
+            may(&server, "leave")
+        });
+        done.store(true, Ordering::Relaxed);
+    });
+    until_accepted(&server);
 }
 
 #[test]

@@ -15,8 +15,8 @@ use chat_signer::crypto::mac::HmacSha256;
 use chat_signer::crypto::{base64url, base64url_decode};
 use serde_json::{Value, json};
 
-use crate::common::{CALLER_SECRET, Server, Setup, directory, post};
-use crate::{replace, until, until_accepted, until_refused};
+use crate::common::{CALLER_SECRET, Server, Setup, directory, post, until};
+use crate::{replace, until_accepted, until_refused};
 
 const SIGNER: &str = r#"
 [server]
@@ -233,7 +233,7 @@ fn no_request_fails_and_none_sees_a_mix_while_files_change() {
 fn change_twice(volume: &mut Volume, server: &Server, round: usize) -> Duration {
     volume.spoil(round);
     if round.is_multiple_of(2) {
-        until_refused(server, "have a mistake");
+        until_refused(server, "is still in force");
         assert_eq!(state(&server.ask(&asking()).body), volume.state);
     }
     volume.mend(round);

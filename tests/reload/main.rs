@@ -15,20 +15,8 @@ mod settings;
 
 use std::fs;
 use std::path::Path;
-use std::thread;
-use std::time::{Duration, Instant};
 
-use common::{LONG, Server, post};
-
-/// Waits until this is so, and tells how long that took.
-fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < LONG, "not so: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
-    began.elapsed()
-}
+use common::{Server, post, until};
 
 /// Waits until the admin listener says this of the configuration.
 fn until_refused(server: &Server, why: &str) {

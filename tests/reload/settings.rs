@@ -6,9 +6,9 @@ use std::path::Path;
 use chat_signer::crypto::base64url;
 use chat_signer::crypto::mac::HmacSha256;
 
-use crate::common::{CALLER_SECRET, Server, Setup, lay_out, post, request, token_by};
+use crate::common::{CALLER_SECRET, Server, Setup, lay_out, post, request, token_by, until};
 use crate::keys::{SigningKey, authenticator};
-use crate::{edit, may, replace, until, until_accepted, until_refused};
+use crate::{edit, may, replace, until_accepted, until_refused};
 
 #[test]
 fn what_holds_from_start_to_end_is_named() {

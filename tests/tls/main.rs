@@ -10,7 +10,6 @@ mod callers;
 mod client;
 mod files;
 mod handshakes;
-
 mod probes;
 mod replacing;
 mod slow;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::authority::{Authority, Identity, uri};
 use crate::callers::{ORDERS, mtls, subject};
 use crate::client::{World, login};
-use crate::common::{LONG, Server, get};
+use crate::common::{LONG, Server, get, until};
 
 /// Puts these in the place of the server's certificate and the clients' authorities.
 fn replace(server: &Server, identity: &Identity, authorities: &[&Authority]) {
@@ -69,4 +69,17 @@ fn files_that_do_not_fit_together_change_nothing() {
     assert_eq!(client.login(&server, "").status, 200);
     replace(&server, &others.servers.server(), &[&world.clients]);
     until_shown(&others, &server);
+}
+
+#[test]
+fn tls_is_neither_added_nor_taken_away() {
+    let world = World::new();
+    let server = world.serve("");
+    let path = server.directory.join("signer.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let without: Vec<_> = text.lines().filter(|line| !line.starts_with("tls =")).collect();
+    fs::write(path, without.join("\n")).unwrap();
+    let refusal = "`server.tls` can't be changed from on to off";
+    until("it is refused", || server.admin("/readyz?verbose").body.contains(refusal));
+    assert!(world.client().connect(server.main).is_ok());
 }

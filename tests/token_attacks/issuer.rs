@@ -94,7 +94,7 @@ impl Issuer {
     pub(crate) fn draft(self) -> Draft {
         let header = json!({"typ": "JWT", "alg": self.algorithm(), "kid": self.kid()});
         let now = token::now();
-        let claims = json!({"iss": self.name(), "aud": "chat", "sub": "tom", "iat": now, "exp": now + 600});
+        let claims = json!({"iss": self.name(), "aud": "chat", "sub": "tom", "iat": now, "exp": now + 6000});
         match self {
             Shared => Draft::new(&header, &claims, hmac(SECRET)),
             _ => Draft::new(&header, &claims, move |message| self.key().sign(message)),

@@ -8,21 +8,9 @@ use serde_json::{Value, json};
 
 use crate::abuse;
 use crate::common::{Server, Setup};
-use crate::world::serve_set;
+use crate::world::{APP, POLICY, serve_set};
 
-const CONFIGURATION: &str = r#"
-[server]
-listen = "127.0.0.1:0"
-[admin]
-listen = "127.0.0.1:0"
-[policy]
-file = "policy.toml"
-
-[apps.talkjs]
-vendor = "talkjs"
-app_id = "fake-talkjs-app"
-secret_key = { file = "talkjs.secret" }
-
+const CALLERS: &str = r#"
 [[authenticators]]
 name = "users"
 type = "jwt"
@@ -32,8 +20,6 @@ audience = ["chat"]
 algorithms = ["RS256"]
 {keys}
 "#;
-
-const POLICY: &str = "roles = [\"member\"]\n[[rules]]\nid = \"all\"\neffect = \"allow\"\nactions = [\"login\"]\n";
 
 /// Made with `openssl genrsa 1024 | openssl rsa -pubout`.
 const PEM: &str = "-----BEGIN PUBLIC KEY-----\nMIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQCYxxqhTOpG8foYh+bdzLITqSp7\n\
@@ -49,8 +35,11 @@ fn set(bits: usize) -> Value {
 
 /// What loading this configuration complains of.
 fn complaints(keys: &str, file: (&str, &str)) -> String {
-    let directory =
-        abuse::lay_out(&CONFIGURATION.replace("{keys}", keys), POLICY, &[&[file][..], &abuse::SECRETS].concat());
+    let directory = abuse::lay_out(
+        &(APP.to_owned() + CALLERS).replace("{keys}", keys),
+        POLICY,
+        &[&[file][..], &abuse::SECRETS].concat(),
+    );
     let loaded = config::load(&directory.join("signer.toml"));
     fs::remove_dir_all(directory).unwrap();
     assert_eq!(loaded.settings.is_none(), loaded.report.has_mistakes());
@@ -72,7 +61,7 @@ fn in_a_file() {
 #[test]
 fn behind_a_url() {
     let keys = format!("jwks = {{ url = \"{}\" }}", serve_set(&set(2047)));
-    let directory = abuse::lay_out(&CONFIGURATION.replace("{keys}", &keys), POLICY, &abuse::SECRETS);
+    let directory = abuse::lay_out(&(APP.to_owned() + CALLERS).replace("{keys}", &keys), POLICY, &abuse::SECRETS);
     let server = Server::run(directory, Setup::default());
     let reason = "key 1 of the set: the RSA key has 2047 bits";
     let reasons = std::iter::repeat_with(|| server.admin("/readyz?verbose").body);

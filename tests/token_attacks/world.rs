@@ -14,7 +14,8 @@ use crate::abuse::{self, request};
 use crate::common::Connection;
 use crate::issuer::{Issuer, SECRET};
 
-const CONFIGURATION: &str = r#"
+/// All but the callers.
+pub(crate) const APP: &str = r#"
 [server]
 listen = "127.0.0.1:0"
 [admin]
@@ -30,7 +31,9 @@ pause = "0s"
 vendor = "talkjs"
 app_id = "fake-talkjs-app"
 secret_key = { file = "talkjs.secret" }
+"#;
 
+const CALLERS: &str = r#"
 [[authenticators]]
 name = "shared"
 type = "jwt"
@@ -74,7 +77,7 @@ jwks = { url = "{url}" }
 subject_prefix = "fetched."
 "#;
 
-const POLICY: &str = r#"
+pub(crate) const POLICY: &str = r#"
 roles = ["member"]
 
 [[rules]]
@@ -104,7 +107,7 @@ pub(crate) fn trap(path: &str) -> String {
 impl World {
     pub(crate) fn start() -> World {
         let url = serve_set(&json!({"keys": [Issuer::Fetched.key().named("fetched")]}));
-        let mut configuration = CONFIGURATION.replace("{url}", &url);
+        let mut configuration = format!("{APP}{CALLERS}").replace("{url}", &url);
         for issuer in [Issuer::Shared, Issuer::Pem, Issuer::Rsa, Issuer::Fetched] {
             configuration = configuration.replace(&format!("{{{issuer:?}}}"), issuer.name());
         }

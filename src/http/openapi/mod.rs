@@ -58,7 +58,7 @@ fn paths(settings: &Settings, responses: &Value) -> Map<String, Value> {
     }
     for (path, about) in &read::<Map<String, Value>>(include_str!("text/compat.json")) {
         if let Some(Ok(route)) = compat::route(settings, path) {
-            let tag = if path == "/sign2" { "demo-server" } else { "cloud-functions" };
+            let tag = if path == compat::SIGN2 { "demo-server" } else { "cloud-functions" };
             describe(path.clone(), &route, &About::of(about), tag, "leancloud");
         }
     }

@@ -21,7 +21,8 @@ export const launch = () => chromium.launch({ executablePath: process.env.CHROMI
  * was a refusal, which Chromium logs as well, is none.
  */
 export async function open(browser, options) {
-  const context = await browser.newContext(options);
+  // Without motion, so that what is seen doesn't depend on when.
+  const context = await browser.newContext({ reducedMotion: 'reduce', ...options });
   context.setDefaultTimeout(15_000);
   const page = await context.newPage();
   const wrong = [];

@@ -24,12 +24,12 @@ export const PAGE = 'https://app.example.com';
 const CALLER_SECRET = 'obviously-fake-caller-secret-for-tests-0123456789abcdef0123456789abcdef';
 const ISSUER = 'https://id.example.com/';
 
-const configuration = (backend) => `
+const configuration = ({ backend, pages, credentials }) => `
 [server]
 listen = "127.0.0.1:0"
 [server.cors]
-origins = ["${PAGE}"]
-credentials = true
+origins = ${JSON.stringify(pages)}
+credentials = ${credentials}
 
 [admin]
 listen = "127.0.0.1:0"
@@ -146,14 +146,14 @@ export function callerToken(subject) {
 
 /** A running server. */
 export class Signer {
-  /** Starts one that asks the backend about sessions. */
-  static async start(backend) {
+  /** Starts one that asks the backend about sessions, for these pages, with their cookies or without. */
+  static async start(backend, { pages = [PAGE], credentials = true } = {}) {
     const signer = new Signer();
     signer.directory = mkdtempSync(join(tmpdir(), 'chat-signer-sdk-'));
     signer.backend = backend?.url ?? 'http://127.0.0.1:9';
     for (const [name, text] of Object.entries(FILES)) signer.write(name, text);
     signer.write('policy.toml', POLICY);
-    signer.write('signer.toml', configuration(signer.backend));
+    signer.write('signer.toml', configuration({ backend: signer.backend, pages, credentials }));
     await signer.run();
     return signer;
   }

@@ -1,0 +1,210 @@
+// The vendors' SDKs as browsers load them, in a page of another origin than the signer's, with the factories and fetchers of `examples`.
+
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { Ably } from '../sdk/support/ably.js';
+import { LeanCloud } from '../sdk/support/leancloud.js';
+import { Backend, LEANCLOUD, ROOM, Signer, TALKJS, callerToken } from '../sdk/support/signer.js';
+import { TalkJs } from '../sdk/support/talkjs.js';
+import { launch, open } from './support/chromium.js';
+import { Site } from './support/site.js';
+
+const at = (path) => fileURLToPath(new URL(path, import.meta.url));
+const FILES = {
+  '/ably.js': at('../sdk/node_modules/ably/build/ably.min.js'),
+  '/leancloud-4.js': at('../sdk/node_modules/leancloud-realtime/dist/realtime.browser.min.js'),
+  '/leancloud-5.js': at('../sdk/node_modules/leancloud-realtime-5/dist/im-browser.min.js'),
+  '/talkjs.js': at('../sdk/node_modules/@talkjs/core/dist/talkSession.js'),
+  '/signatures.js': at('../../examples/leancloud-realtime/signatures.js'),
+  '/token.js': at('../../examples/talkjs/token.js'),
+};
+
+let browser, backend, site, signer;
+before(async () => {
+  [browser, backend, site] = await Promise.all([launch(), Backend.start({ 'fake-session-of-tom': 'tom' }), Site.start(FILES)]);
+  signer = await Signer.start(backend, { pages: [site.origin] });
+});
+after(async () => {
+  await browser?.close();
+  await Promise.all([backend, site, signer].map((one) => one?.stop()));
+});
+
+/** A page of the app, with this SDK in it. */
+async function app(script) {
+  const opened = await open(browser);
+  await opened.page.goto(site.origin);
+  if (script) await opened.page.addScriptTag({ url: script });
+  return opened;
+}
+
+/** From now on to the end of the test this user is banned. */
+async function ban(context, user) {
+  await signer.ban(user, 'spam');
+  context.after(() => signer.pardon());
+}
+
+describe('ably-js', () => {
+  let cloud;
+  before(async () => (cloud = await Ably.start()));
+  after(() => cloud.stop());
+  beforeEach(() => (cloud.tokens = []));
+
+  /** Connects as this user, and stays. */
+  async function connect(subject, more = {}) {
+    const { context, page } = await app('/ably.js');
+    const options = { authUrl: `${signer.url}/v1/ably/token`, authHeaders: { authorization: `Bearer ${callerToken(subject)}` }, disableConnectivityCheck: true, logLevel: 0 };
+    const state = await page.evaluate((options) => {
+      globalThis.client = new Ably.Realtime(options);
+      return new Promise((resolve) => {
+        client.connection.on('connected', () => resolve('connected'));
+        // Where it goes on trying it isn't refused as it should be.
+        for (const state of ['failed', 'disconnected']) {
+          client.connection.on(state, ({ reason }) => resolve(`${state}: ${reason.cause?.message ?? reason.message}`));
+        }
+      });
+    }, { ...cloud.options, ...options, ...more });
+    return { context, page, state };
+  }
+
+  for (const authMethod of ['GET', 'POST']) {
+    test(`connects with a token that it has got by ${authMethod}, and renews it`, async () => {
+      const { context, page, state } = await connect('tom', { authMethod, defaultTokenParams: { capability: { 'chat:lobby': ['publish', 'subscribe', 'message-delete-any'] } } });
+      assert.equal(state, 'connected');
+      assert.equal(cloud.tokens[0]['x-ably-clientId'], 'tom');
+      assert.deepEqual(JSON.parse(cloud.tokens[0]['x-ably-capability']), { 'chat:lobby': ['publish', 'subscribe'] });
+      const heard = await page.evaluate(async () => {
+        const channel = client.channels.get('chat:lobby');
+        const heard = new Promise((resolve) => channel.subscribe(({ clientId, data }) => resolve([clientId, data])));
+        await channel.publish('greeting', 'hello');
+        return heard;
+      });
+      assert.deepEqual(heard, ['tom', 'hello']);
+      const renewed = page.evaluate(() => new Promise((resolve) => client.connection.once('update', () => resolve('renewed'))));
+      cloud.reauthenticate();
+      assert.equal(await renewed, 'renewed');
+      assert.equal(cloud.tokens.length, 2);
+      await context.close();
+    });
+  }
+
+  test('reads why it is refused, and stops', async (test) => {
+    await ban(test, 'mallory');
+    const { context, page, state } = await connect('mallory');
+    assert.match(state, /^failed: .*mallory is banned: spam/);
+    assert.equal(await page.evaluate(() => client.connection.state), 'failed');
+    assert.equal(cloud.tokens.length, 0);
+    await context.close();
+  });
+
+  test('is the user of the page’s own session, by a callback that sends the cookie', async () => {
+    const { context, page } = await app('/ably.js');
+    await page.goto(`${site.origin}/login?sid=fake-session-of-tom`);
+    await page.addScriptTag({ url: '/ably.js' });
+    const clientId = await page.evaluate(async ({ options, url }) => {
+      const authCallback = (_, done) => fetch(url, { credentials: 'include' }).then((answer) => answer.text()).then((token) => done(null, token), done);
+      const client = new Ably.Realtime({ ...options, authCallback });
+      await client.connection.whenState('connected');
+      return client.auth.clientId;
+    }, { options: { ...cloud.options, disableConnectivityCheck: true }, url: `${signer.url}/v1/ably/token` });
+    assert.equal(clientId, 'tom');
+    await context.close();
+  });
+});
+
+for (const version of [4, 5]) {
+  describe(`leancloud-realtime ${version}`, () => {
+    let cloud;
+    before(async () => (cloud = await LeanCloud.start()));
+    after(() => cloud.stop());
+    beforeEach(() => (cloud.accepted = []));
+
+    /** Goes online as this user, with the factories of the example, and does something as that client. */
+    async function online(subject, act) {
+      const { context, page } = await app(`/leancloud-${version}.js`);
+      const options = { ...LEANCLOUD, server: cloud.restUrl, RTMServers: cloud.url };
+      const done = await page.evaluate(async ({ options, version, signer, subject, token, room, act }) => {
+        const { signatures } = await import('/signatures.js');
+        const factories = signatures(signer, () => token);
+        if (version === 5) factories.blacklistSignatureFactory = factories.conversationSignatureFactory;
+        try {
+          const client = await new AV.Realtime(options).createIMClient(subject, factories);
+          const data = { id: room, members: [subject], creator: 'alice', createdAt: new Date(), updatedAt: new Date() };
+          const conversation = await client.parseConversation(data);
+          await eval(act)(client, conversation);
+          return 'done';
+        } catch (error) {
+          return `${error.code}: ${error.message}`;
+        }
+      }, { options, version, signer: signer.url, subject, token: callerToken(subject), room: ROOM, act: `(${act})` });
+      await context.close();
+      return done;
+    }
+
+    test('logs in, creates, joins and leaves', async () => {
+      const done = await online('tom', async (client, conversation) => {
+        await client.createConversation({ members: ['carol'], unique: true });
+        await conversation.join();
+        await conversation.quit();
+      });
+      assert.equal(done, 'done');
+      assert.deepEqual(cloud.accepted, ['tom:', 'tom:carol:tom', `tom:${ROOM}:tom:invite`, `tom:${ROOM}:tom:kick`]);
+    });
+
+    test('invites, kicks, blocks and unblocks', async () => {
+      const done = await online('alice', async (client, conversation) => {
+        await conversation.add(['zoe']);
+        await conversation.remove(['tom']);
+        await conversation.blockMembers(['tom']);
+        await conversation.unblockMembers(['tom']);
+      });
+      assert.equal(done, 'done');
+      const words = ['zoe:invite', 'tom:kick', 'tom:conversation-block-clients', 'tom:conversation-unblock-clients'];
+      assert.deepEqual(cloud.accepted.slice(1), words.map((word) => `alice:${ROOM}:${word}`));
+    });
+
+    test('reads why it is refused', async () => {
+      const done = await online('tom', (client, conversation) => conversation.remove(['alice']));
+      assert.match(done, /Only managers and owners add and remove members/);
+      assert.deepEqual(cloud.accepted, ['tom:']);
+    });
+
+    test('reads of a ban', async (test) => {
+      await ban(test, 'mallory');
+      assert.match(await online('mallory', () => {}), /mallory is banned: spam/);
+      assert.deepEqual(cloud.accepted, []);
+    });
+  });
+}
+
+describe('@talkjs/core', () => {
+  let cloud;
+  before(async () => (cloud = await TalkJs.start()));
+  after(() => cloud.stop());
+  beforeEach(() => cloud.forget());
+
+  /** Uses a session of this user with the fetcher of the example; tells what came of it. */
+  const use = (page, subject) => page.evaluate(async ({ appId, host, signer, subject, token }) => {
+    const [{ getTalkSession }, { tokenFetcher }] = await Promise.all([import('/talkjs.js'), import('/token.js')]);
+    const session = getTalkSession({ appId, host, userId: subject, tokenFetcher: tokenFetcher(signer, () => token), forceCreateNew: true });
+    const ended = new Promise((resolve) => session.onError((error) => resolve(error.message)));
+    const used = session.currentUser.createIfNotExists({ name: subject }).then(() => 'used', () => ended);
+    return Promise.race([used, ended]);
+  }, { appId: TALKJS.appId, host: cloud.host, signer: signer.url, subject, token: callerToken(subject) });
+
+  test('opens a session with the token that it has fetched', async () => {
+    const { context, page } = await app();
+    assert.equal(await use(page, 'tom'), 'used');
+    assert.deepEqual(cloud.tokens.map(({ sub, iss }) => [sub, iss]), [['tom', TALKJS.appId]]);
+    await context.close();
+  });
+
+  test('reads of a ban', async (test) => {
+    await ban(test, 'mallory');
+    const { context, page } = await app();
+    assert.match(await use(page, 'mallory'), /mallory is banned: spam/);
+    assert.deepEqual(cloud.tokens, []);
+    await context.close();
+  });
+});
