@@ -1,7 +1,7 @@
 //! What is alive while the program serves: the settings in force with what was built from them, the audit log, and whether it is ready.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 use http_body_util::Full;
@@ -45,6 +45,8 @@ pub struct Snapshot {
     pub limits: Limits,
     /// What is asked of other servers.
     pub remote: Remote,
+    /// The interface's description for these settings, once it has been asked for.
+    pub description: OnceLock<Bytes>,
     /// Who collects what requests were in their traces, if anyone does.
     #[cfg(feature = "otlp")]
     pub spans: Option<Arc<Spans>>,
@@ -166,6 +168,7 @@ impl Snapshot {
         Ok(Snapshot {
             limits: Limits::new(&settings.limits),
             remote,
+            description: OnceLock::new(),
             #[cfg(feature = "otlp")]
             spans: spans(&settings, None)?,
             settings,
@@ -180,6 +183,7 @@ impl Snapshot {
         Ok(Snapshot {
             limits: self.limits.renewed(&settings.limits),
             remote,
+            description: OnceLock::new(),
             #[cfg(feature = "otlp")]
             spans: spans(&settings, self.spans.as_ref())?,
             settings,

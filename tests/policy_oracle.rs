@@ -348,12 +348,8 @@ impl Oracle<'_> {
             return false;
         }
         if let Some(roles) = &rule.caller_roles {
-            let held = if is_service {
-                self.service_roles(asked.place)
-            } else {
-                self.roles_of(&caller.subject, true, asked.place)
-            };
-            if !fits(allow, &held, roles) {
+            let held = self.roles_of(&caller.subject, true, asked.place);
+            if !fits(allow, &if is_service { self.service_roles(asked.place) } else { held }, roles) {
                 return false;
             }
         }

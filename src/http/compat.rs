@@ -1,7 +1,8 @@
 //! The routes of LeanCloud's own demo servers, for clients that were written for them.
 
 use super::answer::{Form, Route};
-use super::{Code, Exchange, Failure};
+use super::{Code, Failure};
+use crate::config::Settings;
 use crate::vendor::leancloud::Compat;
 use crate::vendor::{App, Operation};
 
@@ -12,14 +13,14 @@ pub(super) const FUNCTIONS: &str = "/1.1/functions/";
 pub(super) const SIGN2: &str = "/sign2";
 
 /// Where this path leads, if it is one of those that demo servers have.
-pub(super) fn route<'a>(exchange: &Exchange<'a>, path: &str) -> Option<Result<Route<'a>, Failure>> {
+pub(super) fn route<'a>(settings: &'a Settings, path: &str) -> Option<Result<Route<'a>, Failure>> {
     let (compat, forms): (_, &[_]) = match path.strip_prefix(FUNCTIONS) {
         Some(name) => (Compat::parse(name), &[("application/json", Form::CloudFunction)]),
         None if path == SIGN2 => (Some(Compat::Sign2), &[("application/json", Form::Compat)]),
         None => return None,
     };
     let Some(compat) = compat else { return Some(Err(unknown())) };
-    Some(app(exchange).map(|app| Route {
+    Some(app(settings).map(|app| Route {
         app,
         operation: Operation::LeanCloudCompat(compat),
         gettable: false,
@@ -28,8 +29,7 @@ pub(super) fn route<'a>(exchange: &Exchange<'a>, path: &str) -> Option<Result<Ro
     }))
 }
 
-fn app<'a>(exchange: &Exchange<'a>) -> Result<&'a App, Failure> {
-    let settings = exchange.settings;
+fn app(settings: &Settings) -> Result<&App, Failure> {
     let app = settings.server.leancloud_compat.as_deref().and_then(|name| settings.engine.app(name));
     app.ok_or_else(|| {
         let detail = "Nothing is signed at this path: the configuration has no LeanCloud app, or several of which \

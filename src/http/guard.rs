@@ -1,4 +1,5 @@
-//! Looks at where a request was sent: to one host, and in the demonstration, whose secrets everyone knows, to this machine.
+//! Looks at how and where a request was sent: with which method, to one host, and in the demonstration, whose secrets everyone knows, to
+//! this machine.
 
 use std::net::IpAddr;
 
@@ -31,6 +32,15 @@ pub(super) fn one_host<B>(request: &Request<B>) -> Result<(), Failure> {
     };
     let detail = "The request must have exactly one Host header, and its target must name no other host.";
     if fits { Ok(()) } else { Err(Failure::plain(Code::Malformed, detail)) }
+}
+
+/// Refuses other methods than these.
+pub(super) fn only<B>(request: &Request<B>, methods: &'static str) -> Result<(), Failure> {
+    if methods.split(", ").any(|method| request.method() == method) {
+        return Ok(());
+    }
+    let detail = format!("This path takes other methods: {methods}.");
+    Err(Failure { allow: Some(methods), ..Failure::plain(Code::MethodNotAllowed, detail) })
 }
 
 /// Whether the request names its host, and all the places that do so name a loopback one.

@@ -12,6 +12,7 @@ mod cross_site;
 mod failure;
 mod guard;
 mod limit;
+mod openapi;
 mod params;
 mod playground;
 mod record;

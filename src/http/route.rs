@@ -5,7 +5,7 @@ use hyper::{Method, Request};
 
 use super::answer::{self, Form, Route};
 use super::render::{self, Shape};
-use super::{Answer, Code, Exchange, Failure, body, compat, limit, playground};
+use super::{Answer, Code, Exchange, Failure, body, compat, limit, openapi, playground};
 use crate::model::Vendor;
 use crate::runtime::Probe;
 use crate::vendor::{self, App};
@@ -19,6 +19,7 @@ pub(super) async fn answer(exchange: &Exchange<'_>, mut request: Request<Incomin
     let result = match playground::at(exchange, request.uri().path()) {
         // Boxed, so that other requests have no room for it.
         Some(demo) => Box::pin(playground::answer(exchange, demo, &mut request)).await,
+        None if request.uri().path() == openapi::PATH => openapi::answer(exchange, &request),
         None => limited(exchange, route, &mut request).await,
     };
     if result.is_err() {
@@ -29,7 +30,7 @@ pub(super) async fn answer(exchange: &Exchange<'_>, mut request: Request<Incomin
 
 /// Where a path leads, and the shape of what goes wrong there.
 fn place<'a>(exchange: &Exchange<'a>, path: &str) -> (Shape, Result<Route<'a>, Failure>) {
-    if let Some(route) = compat::route(exchange, path) {
+    if let Some(route) = compat::route(exchange.settings, path) {
         return (Shape::LeanCloud, route);
     }
     match path.strip_prefix("/v1/").and_then(|below| split(exchange, below)) {
@@ -60,7 +61,7 @@ pub(super) fn split<'a, 'p>(exchange: &Exchange<'a>, below: &'p str) -> Option<(
 }
 
 /// Where `/v1/{app}/{name}` leads, and what may go that way.
-fn to<'a>(app: &'a App, name: &str) -> Option<Route<'a>> {
+pub(super) fn to<'a>(app: &'a App, name: &str) -> Option<Route<'a>> {
     let (gettable, takes_forms, forms): (bool, bool, &[_]) = match (app.vendor(), name) {
         (Vendor::TalkJs, "token") => (true, false, &[("application/json", Form::Json), ("text/plain", Form::Text)]),
         // The SDKs send all sorts of Accept and take a JWT for an answer to any of these.

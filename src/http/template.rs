@@ -1,18 +1,15 @@
 //! By what name the metrics know where a request leads.
 
-use super::{Exchange, compat, playground, route};
+use super::{Exchange, compat, openapi, playground, route};
 use crate::observe::metrics::Route;
 use crate::runtime::Probe;
 use crate::vendor;
 use crate::vendor::leancloud::Compat;
 
-/// Where the description of the interface is.
-const OPENAPI: &str = "/v1/openapi.json";
-
 /// The place that this path leads to: one of those that there are, whatever callers ask for.
 pub(super) fn of(exchange: &Exchange<'_>, path: &str) -> Route {
-    if path == OPENAPI {
-        return Route::Fixed(OPENAPI);
+    if path == openapi::PATH {
+        return Route::Fixed(openapi::PATH);
     }
     if let Some(below) = path.strip_prefix("/v1/") {
         return operation(exchange, below).unwrap_or(Route::Other);

@@ -38,31 +38,23 @@ pub(super) async fn answer(
     guard::one_host(request)?;
     let below = request.uri().path().strip_prefix(PATH).unwrap_or_default().to_owned();
     if let Some(asset) = assets::at(&below) {
-        return only(request, "GET, HEAD").map(|()| asset);
+        return guard::only(request, "GET, HEAD").map(|()| asset);
     }
     same_origin(exchange, request)?;
     match below.as_str() {
-        "/world" => only(request, "GET, HEAD").map(|()| json(&world::of(exchange.settings, demo))),
+        "/world" => guard::only(request, "GET, HEAD").map(|()| json(&world::of(exchange.settings, demo))),
         "/token" => {
-            only(request, "POST")?;
+            guard::only(request, "POST")?;
             let asked = read(exchange, request).await?;
             token::make(exchange, demo, asked).map(|made| json(&made))
         }
         _ => {
             let route = below.strip_prefix("/explain/").and_then(|place| route::find(exchange, place));
             let route = route.ok_or_else(nowhere)?;
-            only(request, "POST")?;
+            guard::only(request, "POST")?;
             explain::explain(exchange, &route, request).await.map(|explained| json(&explained))
         }
     }
-}
-
-fn only<B>(request: &Request<B>, methods: &'static str) -> Result<(), Failure> {
-    if methods.split(", ").any(|method| request.method() == method) {
-        return Ok(());
-    }
-    let detail = format!("This path takes other methods: {methods}.");
-    Err(Failure { allow: Some(methods), ..Failure::plain(Code::MethodNotAllowed, detail) })
 }
 
 /// Refuses what another page than our own made the browser send, be its origin listed or not.

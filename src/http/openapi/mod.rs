@@ -1,0 +1,92 @@
+//! The interface's own description (OpenAPI 3.1), for the apps that are configured.
+//!
+//! Which routes there are, with which methods and types, the router is asked. What they mean and what is answered stands in `text/`, with an
+//! example of each for the demonstration.
+
+mod operation;
+mod security;
+
+use hyper::Request;
+use hyper::body::{Bytes, Incoming};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use super::answer::Route;
+use super::{Answer, Exchange, Failure, compat, guard, limit, render, route};
+use crate::config::Settings;
+use crate::model::Vendor;
+use crate::vendor::{App, Operation};
+use operation::{About, Described};
+
+pub(super) const PATH: &str = "/v1/openapi.json";
+
+/// Answers with the document, which is made when it is first asked for.
+pub(super) fn answer(exchange: &Exchange<'_>, request: &Request<Incoming>) -> Result<Answer, Failure> {
+    let _place = limit::enter(exchange, request.headers())?;
+    guard::only(request, "GET, HEAD")?;
+    guard::demonstration(exchange, request)?;
+    guard::one_host(request)?;
+    let make = || Bytes::from(document(exchange.settings).to_string());
+    Ok(render::success("application/json", exchange.snapshot.description.get_or_init(make).clone()))
+}
+
+/// The document for these settings.
+fn document(settings: &Settings) -> Value {
+    let mut document: Map<String, Value> = read(include_str!("text/document.json"));
+    let mut components: Map<String, Value> = read(include_str!("text/components.json"));
+    let paths = paths(settings, components.get("responses").unwrap_or(&Value::Null));
+    let schemes = security::schemes(&settings.engine.authenticators);
+    components.insert("securitySchemes".to_owned(), Value::Object(schemes));
+    document.insert("components".to_owned(), Value::Object(components));
+    document.insert("paths".to_owned(), Value::Object(paths));
+    Value::Object(document)
+}
+
+fn paths(settings: &Settings, responses: &Value) -> Map<String, Value> {
+    let mut paths: Map<String, Value> = read(include_str!("text/own.json"));
+    let mut describe = |path: String, route: &Route<'_>, about: &About, tag: &str, shape: &str| {
+        let security = security::required(&settings.engine.authenticators, route.app.name());
+        let described = Described { about, route, tag, shape, security, responses };
+        paths.insert(path, described.item());
+    };
+    for app in &settings.engine.apps {
+        for (name, about) in &operations(app) {
+            if let Some(route) = route::to(app, name) {
+                describe(format!("/v1/{}/{name}", app.name()), &route, about, app.name(), shape(app));
+            }
+        }
+    }
+    for (path, about) in &read::<Map<String, Value>>(include_str!("text/compat.json")) {
+        if let Some(Ok(route)) = compat::route(settings, path) {
+            let tag = if path == compat::SIGN2 { "demo-server" } else { "cloud-functions" };
+            describe(path.clone(), &route, &About::of(about), tag, "leancloud");
+        }
+    }
+    paths
+}
+
+/// What can be asked of an app, by the last segment of its route.
+fn operations(app: &App) -> Vec<(&'static str, About)> {
+    let all: Map<String, Value> = read(match app.vendor() {
+        Vendor::LeanCloud => include_str!("text/leancloud.json"),
+        Vendor::TalkJs => include_str!("text/talkjs.json"),
+        Vendor::Ably => include_str!("text/ably.json"),
+    });
+    let names = Operation::names(app.vendor()).iter();
+    names.filter_map(|name| Some((*name, About::of(all.get(*name)?)))).collect()
+}
+
+/// What the responses to errors of this app are called in `text/components.json`.
+fn shape(app: &App) -> &'static str {
+    if app.vendor() == Vendor::Ably { "ably" } else { "problem" }
+}
+
+/// A piece of the document. That each can be read is tested.
+fn read<T: DeserializeOwned + Default>(text: &str) -> T {
+    serde_json::from_str(text).unwrap_or_default()
+}
+
+/// `{"$ref": …}` to a component.
+fn reference(kind: &str, name: &str) -> Value {
+    json!({ "$ref": format!("#/components/{kind}/{name}") })
+}

@@ -1,0 +1,200 @@
+//! One path of the document.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::reference;
+use crate::http::answer::{Form, Route};
+
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// What `text/` says of one path.
+#[derive(Default, Deserialize)]
+pub(super) struct About {
+    summary: String,
+    #[serde(default)]
+    description: String,
+    /// The schema of a body in JSON.
+    body: Value,
+    /// The schemas of the parameters in a query or form.
+    #[serde(default)]
+    query: Map<String, Value>,
+    /// The schema of what is signed, where that isn't the bare token.
+    answer: Value,
+    examples: BTreeMap<String, Example>,
+}
+
+/// A request, and what the demonstration answers.
+#[derive(Deserialize)]
+struct Example {
+    /// Who asks.
+    caller: String,
+    #[serde(default)]
+    by: Place,
+    request: Value,
+    status: u16,
+    answer: Value,
+}
+
+/// Where the parameters are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Place {
+    #[default]
+    Body,
+    Form,
+    Query,
+}
+
+/// A path, with all that is known of it.
+pub(super) struct Described<'a> {
+    pub(super) about: &'a About,
+    pub(super) route: &'a Route<'a>,
+    pub(super) tag: &'a str,
+    /// What the names of its errors begin with.
+    pub(super) shape: &'a str,
+    pub(super) security: Value,
+    /// All responses that are components.
+    pub(super) responses: &'a Value,
+}
+
+impl About {
+    pub(super) fn of(text: &Value) -> About {
+        About::deserialize(text).unwrap_or_default()
+    }
+}
+
+impl Described<'_> {
+    /// The path's item.
+    pub(super) fn item(&self) -> Value {
+        let mut item = Map::from_iter([("post".to_owned(), self.post())]);
+        if self.route.gettable {
+            item.insert("get".to_owned(), self.get());
+        }
+        Value::Object(item)
+    }
+
+    fn post(&self) -> Value {
+        let json = content(&self.about.body, self.requests(Place::Body));
+        let mut bodies = Map::from_iter([(JSON.to_owned(), Value::Object(json))]);
+        if self.route.takes_forms {
+            let schema = json!({ "type": "object", "properties": self.about.query });
+            bodies.insert(FORM.to_owned(), Value::Object(content(&schema, self.requests(Place::Form))));
+        }
+        let mut post = self.operation("", &[Place::Body, Place::Form]);
+        post.insert("requestBody".to_owned(), json!({ "content": bodies }));
+        Value::Object(post)
+    }
+
+    fn get(&self) -> Value {
+        let parameters: Vec<_> = self.about.query.iter().map(|(name, schema)| self.parameter(name, schema)).collect();
+        let mut get = self.operation(".by-query", &[Place::Query]);
+        get.insert("parameters".to_owned(), Value::Array(parameters));
+        Value::Object(get)
+    }
+
+    fn parameter(&self, name: &str, schema: &Value) -> Value {
+        let values = self.examples(&[Place::Query]).filter_map(|(key, example)| {
+            let value = example.request.get(name)?;
+            Some((key.clone(), json!({ "value": value, "x-caller": example.caller })))
+        });
+        let mut parameter = content(schema, values.collect());
+        parameter.insert("name".to_owned(), json!(name));
+        parameter.insert("in".to_owned(), json!("query"));
+        Value::Object(parameter)
+    }
+
+    /// What all methods have.
+    fn operation(&self, ending: &str, places: &[Place]) -> Map<String, Value> {
+        let name = self.route.operation.as_str();
+        let mut operation = Map::from_iter([
+            ("operationId".to_owned(), json!(format!("{}.{name}{ending}", self.tag))),
+            ("tags".to_owned(), json!([self.tag])),
+            ("summary".to_owned(), json!(self.about.summary)),
+            ("security".to_owned(), self.security.clone()),
+            ("responses".to_owned(), self.all_responses(places)),
+        ]);
+        if !self.about.description.is_empty() {
+            operation.insert("description".to_owned(), json!(self.about.description));
+        }
+        operation
+    }
+
+    fn all_responses(&self, places: &[Place]) -> Value {
+        let mut all = Map::from_iter([("200".to_owned(), self.success(places))]);
+        // What can go wrong with a body, and what with a query.
+        let elsewhere: &[_] = if places.contains(&Place::Query) { &["408", "413", "415"] } else { &["414"] };
+        for (name, response) in self.responses.as_object().into_iter().flatten() {
+            let Some((shape, status)) = name.split_once('-') else { continue };
+            if (shape == self.shape || shape == "any") && !elsewhere.contains(&status) {
+                all.insert(status.to_owned(), self.error(name, response, places));
+            }
+        }
+        Value::Object(all)
+    }
+
+    /// The good answer.
+    fn success(&self, places: &[Place]) -> Value {
+        let answers = self.answers(places, "200");
+        let contents = self.route.forms.iter().map(|(_, form)| {
+            let token = reference("schemas", "Token");
+            let (media, schema) = match form {
+                Form::Json | Form::Compat | Form::CloudFunction => (JSON, &self.about.answer),
+                Form::Text => ("text/plain", &token),
+                Form::Jwt => ("application/jwt", &token),
+            };
+            let of_this_form = answers.iter().filter(|(_, example)| (example["value"].is_string()) == (media != JSON));
+            let examples = of_this_form.map(|(name, example)| (name.clone(), example.clone())).collect();
+            (media.to_owned(), Value::Object(content(schema, examples)))
+        });
+        let headers = ["Cache-Control", "X-Content-Type-Options", "X-Request-Id"]
+            .map(|name| (name.to_owned(), reference("headers", name)));
+        json!({
+            "description": "Signed",
+            "headers": Map::from_iter(headers),
+            "content": contents.collect::<Map<_, _>>(),
+        })
+    }
+
+    /// An error: the component, or where there are examples of one's own, that with them.
+    fn error(&self, name: &str, component: &Value, places: &[Place]) -> Value {
+        let status = name.rsplit('-').next().unwrap_or_default();
+        let examples = self.answers(places, status);
+        if examples.is_empty() {
+            return reference("responses", name);
+        }
+        let mut response = component.clone();
+        for content in response["content"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+            content["examples"] = Value::Object(examples.clone());
+        }
+        response
+    }
+
+    /// The requests with parameters here.
+    fn requests(&self, place: Place) -> Map<String, Value> {
+        let request = |example: &Example| json!({ "value": example.request, "x-caller": example.caller });
+        self.examples(&[place]).map(|(name, example)| (name.clone(), request(example))).collect()
+    }
+
+    /// What is answered with this status.
+    fn answers(&self, places: &[Place], status: &str) -> Map<String, Value> {
+        let with = self.examples(places).filter(|(_, example)| example.status.to_string() == status);
+        with.map(|(name, example)| (name.clone(), json!({ "value": example.answer }))).collect()
+    }
+
+    fn examples<'s>(&'s self, places: &'s [Place]) -> impl Iterator<Item = (&'s String, &'s Example)> {
+        self.about.examples.iter().filter(|(_, example)| places.contains(&example.by))
+    }
+}
+
+/// A schema, and examples if there are any.
+fn content(schema: &Value, examples: Map<String, Value>) -> Map<String, Value> {
+    let mut content = Map::from_iter([("schema".to_owned(), schema.clone())]);
+    if !examples.is_empty() {
+        content.insert("examples".to_owned(), Value::Object(examples));
+    }
+    content
+}

@@ -1,0 +1,63 @@
+//! How callers show who they are.
+
+use http::HeaderName;
+use http::header::AUTHORIZATION;
+use serde_json::{Map, Value, json};
+
+use crate::authn::{Authenticator, Authenticators, Protocol};
+
+/// Every scheme of the configuration, by name.
+pub(super) fn schemes(authenticators: &Authenticators) -> Map<String, Value> {
+    authenticators.all().iter().flat_map(of).collect()
+}
+
+/// What a request to this app must show: any one of these. Where a proxy or the socket tells who asks, it need show nothing itself.
+pub(super) fn required(authenticators: &Authenticators, app: &str) -> Value {
+    let mut required = Vec::new();
+    for authenticator in authenticators.all().iter().filter(|authenticator| authenticator.common().serves(app)) {
+        let schemes = of(authenticator);
+        let nothing = schemes.is_empty().then(|| json!({}));
+        let named = schemes.into_iter().map(|(name, _)| json!({ name: [] }));
+        required.extend(named.chain(nothing).filter(|one| !required.contains(one)).collect::<Vec<_>>());
+    }
+    Value::Array(required)
+}
+
+/// The schemes of one authenticator, by name.
+fn of(authenticator: &Authenticator) -> Vec<(String, Value)> {
+    match authenticator {
+        Authenticator::Jwt(_) => vec![token()],
+        Authenticator::ApiKey(api_key) => vec![in_header(&api_key.header)],
+        Authenticator::Introspection(introspection) => match &introspection.protocol {
+            Protocol::Token { .. } => vec![token()],
+            Protocol::LeanCloud { .. } => vec![in_header(&HeaderName::from_static("x-lc-session"))],
+            Protocol::Session { cookies, headers } if cookies.is_empty() => headers.iter().map(in_header).collect(),
+            Protocol::Session { cookies, .. } => cookies.iter().map(|name| in_cookie(name)).collect(),
+        },
+        Authenticator::Mtls(_) => vec![("certificate".to_owned(), json!({ "type": "mutualTLS" }))],
+        Authenticator::Forwarded(_) | Authenticator::Process(_) => Vec::new(),
+    }
+}
+
+fn token() -> (String, Value) {
+    ("token".to_owned(), json!({ "type": "http", "scheme": "bearer" }))
+}
+
+fn in_header(name: &HeaderName) -> (String, Value) {
+    if name == AUTHORIZATION {
+        return token();
+    }
+    (
+        format!("header-{name}").replace(unnamable, "_"),
+        json!({ "type": "apiKey", "in": "header", "name": name.as_str() }),
+    )
+}
+
+fn in_cookie(name: &str) -> (String, Value) {
+    (format!("cookie-{name}").replace(unnamable, "_"), json!({ "type": "apiKey", "in": "cookie", "name": name }))
+}
+
+/// Whether the name of a component can't have this in it.
+fn unnamable(c: char) -> bool {
+    !c.is_ascii_alphanumeric() && !"._-".contains(c)
+}
