@@ -327,6 +327,10 @@ impl Oracle<'_> {
                 return false;
             }
         }
+        let must_be_named = asked.place.is_some_and(|place| place.prefix().starts_with('['));
+        if allow && must_be_named && rule.conversations.is_none() {
+            return false;
+        }
         if let Some(templates) = &rule.conversations {
             let Some(place) = asked.place else { return false };
             let fits = |template: &Template| {

@@ -6,8 +6,14 @@ use crate::runtime::Probe;
 use crate::vendor;
 use crate::vendor::leancloud::Compat;
 
+/// Where the description of the interface is.
+const OPENAPI: &str = "/v1/openapi.json";
+
 /// The place that this path leads to: one of those that there are, whatever callers ask for.
 pub(super) fn of(exchange: &Exchange<'_>, path: &str) -> Route {
+    if path == OPENAPI {
+        return Route::Fixed(OPENAPI);
+    }
     if let Some(below) = path.strip_prefix("/v1/") {
         return operation(exchange, below).unwrap_or(Route::Other);
     }
