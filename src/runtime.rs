@@ -11,11 +11,17 @@ use hyper::{Response, StatusCode};
 
 use crate::clock;
 use crate::config::Settings;
-use crate::limits::Limits;
+use crate::limits::{Cap, Limits};
 use crate::model::Millis;
 use crate::observe::audit::Audit;
+use crate::observe::metrics::Metrics;
 use crate::random::{self, NoEntropy};
+#[cfg(feature = "otlp")]
+use crate::remote::Spans;
 use crate::remote::{NoRemote, Remote};
+
+/// How many connections the admin listener has at most.
+const PROBES: usize = 256;
 
 /// What all requests share.
 pub struct Runtime {
@@ -23,6 +29,10 @@ pub struct Runtime {
     draining: AtomicBool,
     /// The audit log.
     pub audit: Audit,
+    /// What is counted while requests are answered.
+    pub metrics: Metrics,
+    /// How many connections the admin listener may have at once.
+    pub probes: Cap,
     /// What became of attempts to replace the settings.
     pub reloads: Reloads,
 }
@@ -35,6 +45,9 @@ pub struct Snapshot {
     pub limits: Limits,
     /// What is asked of other servers.
     pub remote: Remote,
+    /// Who collects what requests were in their traces, if anyone does.
+    #[cfg(feature = "otlp")]
+    pub spans: Option<Arc<Spans>>,
 }
 
 /// How often the settings were replaced, and how often that failed.
@@ -82,7 +95,8 @@ impl Runtime {
     /// Starts with these settings, ready as soon as they have what they wait for.
     pub fn new(first: Snapshot, audit: Audit) -> Runtime {
         let (current, draining) = (ArcSwap::from_pointee(first), AtomicBool::new(false));
-        Runtime { current, draining, audit, reloads: Reloads::new() }
+        let probes = Cap::new(PROBES, "probes beyond those that can be answered");
+        Runtime { current, draining, audit, metrics: Metrics::default(), probes, reloads: Reloads::new() }
     }
 
     /// The settings in force and what was built from them. A request takes them once and keeps them to its end.
@@ -149,7 +163,13 @@ impl Snapshot {
     pub fn new(settings: Settings) -> Result<Snapshot, NoRemote> {
         let settings = remembering(settings)?;
         let remote = Remote::start(&settings.engine)?;
-        Ok(Snapshot { limits: Limits::new(&settings.limits), remote, settings })
+        Ok(Snapshot {
+            limits: Limits::new(&settings.limits),
+            remote,
+            #[cfg(feature = "otlp")]
+            spans: spans(&settings, None)?,
+            settings,
+        })
     }
 
     /// From further settings, with what goes on of these.
@@ -157,7 +177,23 @@ impl Snapshot {
         let mut settings = remembering(settings)?;
         settings.engine.authenticators.take_over(&self.settings.engine.authenticators);
         let remote = self.remote.renew(&settings.engine)?;
-        Ok(Snapshot { limits: self.limits.renewed(&settings.limits), remote, settings })
+        Ok(Snapshot {
+            limits: self.limits.renewed(&settings.limits),
+            remote,
+            #[cfg(feature = "otlp")]
+            spans: spans(&settings, self.spans.as_ref())?,
+            settings,
+        })
+    }
+}
+
+/// Who is to collect spans: the same as before, if that is so.
+#[cfg(feature = "otlp")]
+fn spans(settings: &Settings, before: Option<&Arc<Spans>>) -> Result<Option<Arc<Spans>>, NoRemote> {
+    let Some(endpoint) = &settings.traces else { return Ok(None) };
+    match before.filter(|before| before.is_for(endpoint)) {
+        Some(same) => Ok(Some(Arc::clone(same))),
+        None => Ok(Some(Arc::new(Spans::start(endpoint)?))),
     }
 }
 
@@ -226,6 +262,15 @@ impl Probe {
             "/readyz" => Some(Probe::Ready),
             "/startupz" => Some(Probe::Startup),
             _ => None,
+        }
+    }
+
+    /// The path that it is at.
+    pub fn path(self) -> &'static str {
+        match self {
+            Probe::Live => "/livez",
+            Probe::Ready => "/readyz",
+            Probe::Startup => "/startupz",
         }
     }
 }

@@ -7,11 +7,15 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::Instant;
 
-use common::{Server, Setup, directory, request};
+use common::{LONG, Server, Setup, directory, post, request};
 use serde_json::Value;
 
 /// Where the manifests have the secrets mounted, and the certificate.
@@ -102,6 +106,36 @@ fn metrics_go_by_the_names_of_the_operators_page() {
             assert_eq!(unknown, None, "{file}: `{name}` has no such label");
         }
     }
+}
+
+#[test]
+fn the_operators_page_has_the_metrics_of_the_program() {
+    let asked = answering("200 OK", KEY_SET);
+    let keys = authenticator(
+        "jwt",
+        &format!(
+            "issuer = \"https://id\"\naudience = [\"chat\"]\nalgorithms = [\"EdDSA\"]\njwks = {{ url = \"{asked}\" }}"
+        ),
+    );
+    let session = authenticator(
+        "introspection",
+        &format!("url = \"{asked}\"\nsubject = \"/id\"\nforward = {{ cookies = [\"sid\"] }}"),
+    );
+    let tls = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let files = vec![("tls.crt", tls.cert.pem()), ("tls.key", tls.signing_key.serialize_pem())];
+    let server = "tls = { cert = \"tls.crt\", key = \"tls.key\" }".to_owned();
+    let all =
+        Server::with(Setup { server, files, ..Setup::more(&format!("{keys}\n{session}\n[facts]\nurl = \"{asked}\"")) });
+    let asking = Server::start();
+    assert_eq!(asking.ask(&post("/v1/leancloud/login", "tom", "{}")).status, 200);
+    let mut shown = families(&asking);
+    let began = Instant::now();
+    while !shown.contains_key("chat_signer_key_set_age_seconds") {
+        assert!(began.elapsed() < LONG, "{shown:?}");
+        // The first fetch of the keys is still under way.
+        shown.extend(families(&all));
+    }
+    assert_eq!(shown, metrics());
 }
 
 #[test]
@@ -207,6 +241,45 @@ fn run_setup(home: &Path) {
 fn contents(home: &Path) -> BTreeMap<String, String> {
     let files = fs::read_dir(home).unwrap().map(|entry| entry.unwrap());
     files.map(|file| (file.file_name().into_string().unwrap(), fs::read_to_string(file.path()).unwrap())).collect()
+}
+
+/// A key set with one key (RFC 8037, appendix A.2).
+const KEY_SET: &str =
+    r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+fn authenticator(kind: &str, more: &str) -> String {
+    format!("[[authenticators]]\nname = \"{kind}\"\ntype = \"{kind}\"\ncaller = \"user\"\n{more}\n")
+}
+
+/// The address of a server that answers this to whatever it is asked.
+fn answering(status: &'static str, body: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    format!("http://{address}/")
+}
+
+/// The metrics that the program shows, and the labels of each.
+fn families(server: &Server) -> BTreeMap<String, BTreeSet<String>> {
+    let text = server.admin("/metrics").body;
+    let samples = text.lines().filter(|line| !line.starts_with('#'));
+    samples
+        .map(|line| {
+            let (name, rest) = line.split_at(line.find(['{', ' ']).unwrap());
+            let labels = rest.split("=\"").map(|before| before.rsplit(['{', ',']).next().unwrap().to_owned());
+            let count = rest.matches("=\"").count();
+            (family(name).to_owned(), labels.take(count).filter(|label| label != "le").collect())
+        })
+        .collect()
 }
 
 /// The metrics of the operator's page, and the labels of each.

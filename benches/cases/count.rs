@@ -1,12 +1,19 @@
 //! Does one thing so many times, for callgrind to count its instructions: `count STAGE CASE REGISTER TIMES`, or `count
-//! authenticate ALGORITHM HOW TIMES`. Without arguments it
+//! authenticate ALGORITHM HOW TIMES`, or `count metrics request shown TIMES`. Without arguments it
 //! lists what there is to count, a line each. `benches/callgrind` runs it.
 #![allow(missing_docs, unreachable_pub, clippy::expect_used, clippy::missing_panics_doc)]
 
 #[path = "mod.rs"]
 mod cases;
 
+use std::borrow::Cow;
 use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chat_signer::model::Action;
+use chat_signer::observe::Decision;
+use chat_signer::observe::metrics::{Identity, Listener, Metrics, Route};
 
 use cases::caller::{Calls, Kind};
 use cases::{Bench, Case, NOW, Register};
@@ -22,6 +29,7 @@ fn main() {
             let times: usize = times.parse().expect("a number of times");
             counted(vec![(); times], |()| drop(black_box(calls.identify())));
         }
+        ["metrics", .., times] => measure(times.parse().expect("a number of times")),
         [stage, case, register, times] => {
             let case = Case::ALL.into_iter().find(|known| known.as_str() == *case).expect("a known case");
             let register =
@@ -37,6 +45,7 @@ fn list() {
         println!("authenticate {kind} anew");
         println!("authenticate {kind} remembered");
     }
+    println!("metrics request shown");
     for case in Case::ALL {
         for register in Register::ALL {
             println!("answer {case} {register}");
@@ -47,6 +56,23 @@ fn list() {
             println!("{stage} {case} {}", Register::Ten);
         }
     }
+}
+
+/// All that the metrics count of one request that is answered well.
+fn measure(times: usize) {
+    let (metrics, names) = (Metrics::default(), ["leancloud", "app-users"].map(Arc::from));
+    let [app, authenticator] = &names;
+    let rules = (0..=times).map(|_| "managers-invite".to_owned());
+    let count = |rule| {
+        metrics.identified(Some(authenticator), Identity::Accepted);
+        metrics.decided(app, Action::Invite, Decision::Allow, Cow::Owned(rule));
+        let route = Route::Operation(Arc::clone(app), "invite");
+        metrics.answered(Listener::Main, route, 200, Duration::from_micros(90));
+    };
+    // What is counted for the first time takes longer than ever after.
+    let mut rules: Vec<String> = rules.collect();
+    rules.pop().into_iter().for_each(count);
+    counted(rules, count);
 }
 
 fn run(stage: &str, bench: &Bench, times: usize) {

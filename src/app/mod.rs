@@ -16,7 +16,6 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::config::{AuditTo, Listen, Report, Settings, Shutdown, Sources};
-use crate::limits::Cap;
 use crate::observe::audit::Audit;
 use crate::reload::Reload;
 use crate::remote;
@@ -24,9 +23,6 @@ use crate::runtime::{Runtime, Snapshot};
 use crate::{admin, http};
 pub use listener::Address;
 use listener::{Bound, Listener, Terms};
-
-/// How many connections the admin listener has at most.
-const PROBES: usize = 256;
 
 /// Why the program did not start.
 #[derive(Debug, thiserror::Error)]
@@ -131,6 +127,10 @@ impl App {
         };
         admin.abort();
         runtime.audit.close().await;
+        #[cfg(feature = "otlp")]
+        if let Some(spans) = &runtime.snapshot().spans {
+            spans.flush().await;
+        }
         end
     }
 }
@@ -147,10 +147,14 @@ fn terms(runtime: &Arc<Runtime>) -> impl Fn() -> Terms + Send + 'static {
 
 /// The terms of connections to the admin listener.
 fn terms_of_probes(runtime: &Arc<Runtime>) -> impl Fn() -> Terms + Send + 'static {
-    let (runtime, cap) = (Arc::clone(runtime), Cap::new(PROBES, "probes beyond those that can be answered"));
+    let runtime = Arc::clone(runtime);
     move || {
         let Snapshot { settings, .. } = &*runtime.snapshot();
-        Terms { cap: cap.clone(), patience: settings.server.request_timeout, tls: settings.admin.tls.clone() }
+        Terms {
+            cap: runtime.probes.clone(),
+            patience: settings.server.request_timeout,
+            tls: settings.admin.tls.clone(),
+        }
     }
 }
 

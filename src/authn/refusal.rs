@@ -72,8 +72,8 @@ impl Refusal {
     }
 
     /// The authenticator that refused, where it came so far.
-    pub fn authenticator(&self) -> Option<&str> {
-        self.authenticator.as_deref()
+    pub fn authenticator(&self) -> Option<&Arc<str>> {
+        self.authenticator.as_ref()
     }
 }
 
@@ -95,7 +95,7 @@ mod tests {
         let refusal = Refusal::new("wrong audience").detail("it is for \"shop\"".to_owned()).by(&"app-users".into());
         assert_eq!(refusal.public(), "wrong audience");
         assert_eq!(refusal.log(), "wrong audience: it is for \"shop\"");
-        assert_eq!(refusal.authenticator(), Some("app-users"));
+        assert_eq!(refusal.authenticator().map(|name| &**name), Some("app-users"));
         assert_eq!(Refusal::new("no").log(), "no");
     }
 

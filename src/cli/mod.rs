@@ -7,6 +7,7 @@ mod check;
 mod explain;
 mod facts;
 mod hash_key;
+mod init;
 mod probe;
 mod serve;
 mod sign;
@@ -59,6 +60,8 @@ enum Output {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a configuration and a policy to start from.
+    Init(init::Arguments),
     /// Run the server.
     Serve(serve::Arguments),
     /// Check configuration and policy, and report every mistake at its place.
@@ -83,6 +86,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let Arguments { common, command } = Arguments::parse();
     let done = match command {
+        Command::Init(arguments) => init::run(&common, &arguments),
         Command::Serve(arguments) => Ok(serve::run(&common, &arguments)),
         Command::Check => check::run(&common),
         Command::Sign(arguments) => sign::run(&common, &arguments),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::later;
+use super::placeholder;
 use super::reader::{Item, Section, quoted};
 use super::secret::Vault;
 use super::value;
@@ -168,6 +169,7 @@ fn app_id(section: &mut Section<'_>, name: &str, vendor: Vendor, taken: &mut Tak
             "configure each app of the vendor's once",
         );
     }
+    placeholder::warn(&item, "the app's id from the vendor's console");
     Some(id.to_owned())
 }
 

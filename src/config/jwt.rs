@@ -6,6 +6,7 @@ use super::endpoint;
 use super::file::Span;
 use super::key_set::{Fetching, Owner};
 use super::later::claim_name;
+use super::placeholder;
 use super::reader::{Item, Section, quoted};
 use super::secret::Vault;
 use crate::authn::{ALGORITHMS, Algorithm, Common, Jwt, KeySource, Keys, is_symmetric};
@@ -26,7 +27,10 @@ pub(super) fn jwt(
 ) -> Option<Jwt> {
     let issuer = issuer(section, common.as_ref(), callers);
     let audience = section.need("audience", "list what the tokens are made out to: audience = [\"chat\"]");
-    let audience = audience.and_then(|item| item.texts());
+    let audience = audience.and_then(|item| {
+        placeholder::warn(&item, "what `aud` is in its tokens");
+        item.texts()
+    });
     let algorithms = algorithms(section);
     let mut shared = None;
     let owner = Owner { common: common.as_ref(), issuer: issuer.as_deref(), algorithms: algorithms.as_deref() };
@@ -69,6 +73,7 @@ fn issuer(section: &mut Section<'_>, common: Option<&Common>, callers: &mut Call
         let help = "one issuer has one authenticator: list several keys, audiences or algorithms in that one";
         return item.refuse(format!("is that of {other} too"), help);
     }
+    placeholder::warn(&item, "what `iss` is in its tokens");
     Some(issuer.to_owned())
 }
 

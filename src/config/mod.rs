@@ -24,6 +24,7 @@ mod later;
 mod limits;
 mod mtls;
 mod peer;
+mod placeholder;
 mod policy;
 mod reader;
 mod report;
@@ -32,6 +33,7 @@ mod secret;
 mod signer;
 mod sources;
 mod tls;
+mod traces;
 mod value;
 
 use std::path::Path;
@@ -44,13 +46,14 @@ pub use demo::{DemoCaller, demo_api_key};
 pub use demo_token::NoToken;
 pub use keys::keys;
 pub use limits::Limits;
+pub use placeholder::CHANGE_ME;
 pub use report::{Problem, Report, Severity};
 pub use signer::{Admin, AuditTo, Cors, Listen, Server, Shutdown};
 pub use sources::Sources;
 pub use tls::Tls;
 pub use value::duration;
 
-use crate::authn::Authenticators;
+use crate::authn::{Authenticators, Endpoint};
 use crate::engine::Engine;
 use crate::policy::{AppFacts, Document, Place, Policy};
 use crate::{clock, crypto};
@@ -84,6 +87,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Where the audit log goes.
     pub audit: AuditTo,
+    /// Who collects what requests were in their traces, if anyone does.
+    pub traces: Option<Endpoint>,
     /// How the program ends.
     pub shutdown: Shutdown,
     /// Whether callers are trusted by the demonstration's secret or API key, which everyone knows.
@@ -190,6 +195,7 @@ fn settings(
     let limits = limits::limits(&mut root, &server.listen);
     let audit = signer::audit(&mut root, &vault.dir, policy_root.as_ref().map(|root| root.file.name.as_str()));
     let shutdown = signer::shutdown(&mut root);
+    let traces = traces::traces(&mut root, &mut vault);
     later::sections(&mut root, &mut vault);
     demo::guard(root.file, &vault, &callers, &server.listen, &places);
     root.finish();
@@ -199,7 +205,7 @@ fn settings(
     let demonstration = callers.public().is_some();
     let authenticators = Authenticators::new(callers.authenticators);
     let engine = Engine { apps: apps.ready, authenticators, policy: Policy::new(document), facts };
-    Some(Settings { engine, server, admin, limits, audit, shutdown, demonstration, demo_caller: callers.demo })
+    Some(Settings { engine, server, admin, limits, audit, traces, shutdown, demonstration, demo_caller: callers.demo })
 }
 
 /// Reads the policy. Where it has no mistake and all vendors are known, also warns of what can't be meant.

@@ -6,12 +6,13 @@ use hyper::body::Incoming;
 use hyper::{Method, Request};
 
 use super::{
-    Answer, Code, Exchange, Failure, accept, body, certificate, cross_site, guard, limit, params, record, render,
+    Answer, Code, Exchange, Failure, accept, body, certificate, cross_site, guard, limit, params, record, render, tally,
 };
 use crate::authn::{Presented, Refusal, Unidentified};
-use crate::engine::Refused;
+use crate::engine::{Refused, Verdict};
 use crate::limits::Slot;
 use crate::model::{Ask, Caller};
+use crate::observe::Decision;
 use crate::policy::Told;
 use crate::random;
 use crate::vendor::{self, App, Operation, Params, Signed};
@@ -64,8 +65,9 @@ pub(super) async fn operation(
     };
     let asked = vendor::parse(route.app, route.operation, &params, Some(&caller))?;
     let told = inquire(exchange, route, &asked.ask, &caller).await?;
-    let (line, outcome) = decide(exchange, route, asked, &caller, &told)?;
+    let (line, decided, outcome) = decide(exchange, route, asked, &caller, &told)?;
     exchange.runtime.audit.write(&line).await?;
+    decided.count(exchange, route.app);
     outcome.map(|signed| render(&signed, form))
 }
 
@@ -92,9 +94,13 @@ pub(super) async fn authenticate(
     let certificate = certificate::shown(exchange);
     let presented = Presented { headers: request.headers(), peer: exchange.peer, certificate, cross_site };
     let refusal = match identify(exchange, &presented, route.app.name()).await {
-        Ok(caller) => return Ok(caller),
+        Ok(caller) => {
+            tally::accepted(exchange, &caller);
+            return Ok(caller);
+        }
         Err(refusal) => refusal,
     };
+    tally::refused(exchange, &refusal);
     let line = record::refusal(exchange, route.app, &refusal)?;
     exchange.runtime.audit.write(&line).await?;
     Err(Failure::from(&refusal))
@@ -107,7 +113,7 @@ async fn identify(exchange: &Exchange<'_>, presented: &Presented<'_>, app: &str)
         Ok(caller) => Ok(caller),
         Err(Unidentified::Refused(refusal)) => Err(refusal),
         Err(Unidentified::Unknown(lookup)) => {
-            let found = exchange.snapshot.remote.look_up(lookup).await;
+            let found = exchange.snapshot.remote.look_up(lookup, exchange.trace).await;
             authenticators.identify_with(found, presented, app, exchange.now)
         }
     }
@@ -138,17 +144,18 @@ async fn inquire(exchange: &Exchange<'_>, route: &Route<'_>, ask: &Ask, caller: 
     if inquiries.is_empty() {
         return Ok(Vec::new());
     }
-    let unavailable = match Box::pin(exchange.snapshot.remote.inquire(inquiries)).await {
+    let unavailable = match Box::pin(exchange.snapshot.remote.inquire(inquiries, exchange.trace)).await {
         Ok(told) => return Ok(told),
         Err(unavailable) => unavailable,
     };
     let line = record::undecided(exchange, route.app, caller, ask, &unavailable)?;
     exchange.runtime.audit.write(&line).await?;
+    tally::Decided::unavailable(ask.action).count(exchange, route.app);
     Err(Failure::from(unavailable))
 }
 
-/// What was decided, as the line for the audit log, and what to answer once that is written.
-type Decided = (Vec<u8>, Result<Signed, Failure>);
+/// What was decided, as the line for the audit log, and what to count and to answer once that is written.
+type Decided = (Vec<u8>, tally::Decided, Result<Signed, Failure>);
 
 /// Decides and signs.
 fn decide(
@@ -161,11 +168,17 @@ fn decide(
     let entropy = random::nonce().map_err(|error| Failure::internal(error.to_string()))?;
     let verdict = exchange.settings.engine.answer(route.app, asked, caller, told, exchange.now, entropy);
     let line = record::verdict(exchange, route.app, caller, &verdict)?;
-    let outcome = verdict.outcome.map_err(|refused| match refused {
-        Refused::Denied(denial) => Failure::from(&*denial),
-        Refused::Invalid(invalid) => Failure::from(invalid),
-    });
-    Ok((line, outcome))
+    let Verdict { ask, rules, outcome, .. } = verdict;
+    let allowed = |decision| tally::Decided::allowed(ask.action, decision, rules);
+    let (decided, outcome) = match outcome {
+        Ok(signed) => (allowed(Decision::Allow), Ok(signed)),
+        Err(Refused::Invalid(invalid)) => (allowed(Decision::Invalid), Err(Failure::from(invalid))),
+        Err(Refused::Denied(denial)) => {
+            let failure = Failure::from(&*denial);
+            (tally::Decided::denied(denial.action, denial.cause), Err(failure))
+        }
+    };
+    Ok((line, decided, outcome))
 }
 
 fn render(signed: &Signed, form: Form) -> Answer {

@@ -6,13 +6,16 @@ use crate::vendor::leancloud::Compat;
 use crate::vendor::{App, Operation};
 
 /// Where LeanCloud's SDKs call cloud functions.
-const FUNCTIONS: &str = "/1.1/functions/";
+pub(super) const FUNCTIONS: &str = "/1.1/functions/";
+
+/// Where the first of the demo servers has its one route.
+pub(super) const SIGN2: &str = "/sign2";
 
 /// Where this path leads, if it is one of those that demo servers have.
 pub(super) fn route<'a>(exchange: &Exchange<'a>, path: &str) -> Option<Result<Route<'a>, Failure>> {
     let (compat, forms): (_, &[_]) = match path.strip_prefix(FUNCTIONS) {
         Some(name) => (Compat::parse(name), &[("application/json", Form::CloudFunction)]),
-        None if path == "/sign2" => (Some(Compat::Sign2), &[("application/json", Form::Compat)]),
+        None if path == SIGN2 => (Some(Compat::Sign2), &[("application/json", Form::Compat)]),
         None => return None,
     };
     let Some(compat) = compat else { return Some(Err(unknown())) };

@@ -8,6 +8,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::authn::Authenticators;
 use crate::config::Cors;
+use crate::observe::trace::{TRACEPARENT, TRACESTATE};
 
 /// How long a browser may remember what a preflight said.
 const MAX_AGE: Duration = Duration::from_secs(600);
@@ -26,7 +27,7 @@ pub(super) fn layer(cors: &Cors, authenticators: &Authenticators) -> CorsLayer {
     // `*` is not an origin, and the layer panics on it.
     let origins =
         cors.origins.iter().filter(|origin| *origin != "*").filter_map(|origin| HeaderValue::from_str(origin).ok());
-    let own = [AUTHORIZATION, CONTENT_TYPE, super::X_REQUEST_ID];
+    let own = [AUTHORIZATION, CONTENT_TYPE, super::X_REQUEST_ID, TRACEPARENT, TRACESTATE];
     let exposed = [super::X_REQUEST_ID, HeaderName::from_static("x-ably-errorcode"), RETRY_AFTER];
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))

@@ -18,6 +18,10 @@ mod record;
 mod render;
 mod request_id;
 mod route;
+#[cfg(feature = "otlp")]
+mod span;
+mod tally;
+mod template;
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -34,6 +38,8 @@ use crate::authn::Peer;
 use crate::clock;
 use crate::config::Settings;
 use crate::model::Millis;
+use crate::observe::metrics::Listener;
+use crate::observe::trace::Trace;
 use crate::runtime::{Runtime, Snapshot};
 use failure::{Code, Failure};
 use render::Shape;
@@ -53,6 +59,8 @@ struct Exchange<'a> {
     /// Who is at the other end.
     peer: &'a Peer,
     id: &'a RequestId,
+    /// The trace that it belongs to, if it says so.
+    trace: Option<&'a Arc<Trace>>,
     began: Instant,
     now: Millis,
 }
@@ -61,6 +69,7 @@ struct Exchange<'a> {
 pub async fn serve(runtime: Arc<Runtime>, peer: Arc<Peer>, request: Request<Incoming>) -> Answer {
     let snapshot = runtime.snapshot();
     let id = RequestId::of(request.headers());
+    let trace = Trace::of(request.headers()).map(Arc::new);
     let (began, now) = (Instant::now(), clock::now());
     let exchange = Exchange {
         runtime: &runtime,
@@ -68,14 +77,21 @@ pub async fn serve(runtime: Arc<Runtime>, peer: Arc<Peer>, request: Request<Inco
         settings: &snapshot.settings,
         peer: &peer,
         id: &id,
+        trace: trace.as_ref(),
         began,
         now,
     };
+    let route = template::of(&exchange, request.uri().path());
+    #[cfg(feature = "otlp")]
+    let method = request.method().clone();
     let mut answer = match catch::panics(pin!(cross_origin(&exchange, request))).await {
         Ok(answer) => answer,
         Err(_) => render::failure(&exchange, Shape::Problem, &Failure::internal("a panic, logged with its place")),
     };
     stamp(answer.headers_mut(), &id);
+    #[cfg(feature = "otlp")]
+    span::record(&exchange, &method, &route, answer.status().as_u16());
+    runtime.metrics.answered(Listener::Main, route, answer.status().as_u16(), began.elapsed());
     answer
 }
 

@@ -11,7 +11,7 @@ use crate::vendor::App;
 
 /// The line for a caller who is refused.
 pub(super) fn refusal(exchange: &Exchange<'_>, app: &App, refusal: &Refusal) -> Result<Vec<u8>, Failure> {
-    let (authenticator, reason) = (refusal.authenticator(), refusal.log());
+    let (authenticator, reason) = (refusal.authenticator().map(|name| &**name), refusal.log());
     line(&Record { authenticator, reason: Some(&reason), ..blank(exchange, app, Decision::Refused) })
 }
 
@@ -86,6 +86,9 @@ fn blank<'a>(exchange: &Exchange<'a>, app: &'a App, decision: Decision) -> Recor
     Record {
         time: exchange.now,
         request_id: exchange.id.as_str(),
+        trace_id: exchange.trace.map(|trace| &*trace.trace_id),
+        span_id: exchange.trace.map(|trace| &*trace.span_id),
+        parent_span_id: exchange.trace.map(|trace| &*trace.parent_id),
         decision,
         authenticator: None,
         caller: None,

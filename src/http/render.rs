@@ -54,12 +54,13 @@ pub(super) fn failure(exchange: &Exchange<'_>, shape: Shape, failure: &Failure) 
 
 fn log(exchange: &Exchange<'_>, failure: &Failure) {
     let (request_id, code, log) = (exchange.id.as_str(), failure.code.as_str(), &*failure.log);
+    let trace_id = exchange.trace.map(|trace| &*trace.trace_id);
+    // The limits' own count is in the log.
+    let is_quiet = failure.is_logged || failure.code == Code::Overloaded;
     match failure.status.as_u16() {
-        // The limits' own count is in the log.
-        _ if failure.is_logged || failure.code == Code::Overloaded => tracing::debug!(request_id, code, "{log}"),
-        500 => tracing::error!(request_id, code, "{log}"),
-        501.. => tracing::warn!(request_id, code, "{log}"),
-        _ => tracing::debug!(request_id, code, "{log}"),
+        500 if !is_quiet => tracing::error!(request_id, trace_id, code, "{log}"),
+        501.. if !is_quiet => tracing::warn!(request_id, trace_id, code, "{log}"),
+        _ => tracing::debug!(request_id, trace_id, code, "{log}"),
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) fn find<'a>(exchange: &Exchange<'a>, below: &str) -> Option<Route<'a>
     to(app, name)
 }
 
-fn split<'a, 'p>(exchange: &Exchange<'a>, below: &'p str) -> Option<(&'a App, &'p str)> {
+pub(super) fn split<'a, 'p>(exchange: &Exchange<'a>, below: &'p str) -> Option<(&'a App, &'p str)> {
     let (app, name) = below.split_once('/')?;
     Some((exchange.settings.engine.app(app)?, name))
 }

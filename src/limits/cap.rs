@@ -38,6 +38,16 @@ impl Cap {
         self.turned_away.note();
         None
     }
+
+    /// How many slots are taken.
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// How often there was no slot.
+    pub fn turned_away(&self) -> u64 {
+        self.turned_away.count()
+    }
 }
 
 impl Drop for Slot {

@@ -29,6 +29,7 @@ const CALLERS: &str = "requests beyond a caller's rate";
 pub struct Limits {
     per_address: Option<Arc<Rate>>,
     per_caller: Option<Arc<Rate>>,
+    beyond: Beyond,
     /// How many connections there may be at once.
     pub connections: Cap,
     /// How many requests may be in progress at once.
@@ -39,6 +40,13 @@ pub struct Limits {
     hasher: RandomState,
 }
 
+/// What the rates have turned away, whatever they were at the time.
+#[derive(Clone, Debug)]
+struct Beyond {
+    address: Arc<Tally>,
+    caller: Arc<Tally>,
+}
+
 /// A rate is exceeded: for how long not to come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooSoon(pub Duration);
@@ -46,9 +54,11 @@ pub struct TooSoon(pub Duration);
 impl Limits {
     /// Starts with nothing used.
     pub fn new(settings: &config::Limits) -> Limits {
+        let beyond = Beyond { address: Arc::new(Tally::new(ADDRESSES)), caller: Arc::new(Tally::new(CALLERS)) };
         Limits {
-            per_address: rate(None, settings.per_address, ADDRESSES),
-            per_caller: rate(None, settings.per_caller, CALLERS),
+            per_address: rate(None, settings.per_address, &beyond.address),
+            per_caller: rate(None, settings.per_caller, &beyond.caller),
+            beyond,
             connections: Cap::new(settings.connections, "connections beyond limits.connections"),
             in_flight: Cap::new(settings.in_flight, "requests beyond limits.in_flight"),
             waiting: Cap::new(settings.in_flight, "requests that waited for their body beyond limits.in_flight"),
@@ -60,8 +70,9 @@ impl Limits {
     #[must_use]
     pub fn renewed(&self, settings: &config::Limits) -> Limits {
         Limits {
-            per_address: rate(self.per_address.as_ref(), settings.per_address, ADDRESSES),
-            per_caller: rate(self.per_caller.as_ref(), settings.per_caller, CALLERS),
+            per_address: rate(self.per_address.as_ref(), settings.per_address, &self.beyond.address),
+            per_caller: rate(self.per_caller.as_ref(), settings.per_caller, &self.beyond.caller),
+            beyond: self.beyond.clone(),
             connections: self.connections.resized(settings.connections),
             in_flight: self.in_flight.resized(settings.in_flight),
             waiting: self.waiting.resized(settings.in_flight),
@@ -86,13 +97,23 @@ impl Limits {
         let Some(rate) = &self.per_caller else { return Ok(()) };
         rate.check(self.hasher.hash_one((caller.kind, &caller.subject)))
     }
+
+    /// How many requests and connections each limit has turned away, by the limit's name in the configuration.
+    pub fn turned_away(&self) -> [(&'static str, u64); 4] {
+        [
+            ("per_address", self.beyond.address.count()),
+            ("per_caller", self.beyond.caller.count()),
+            ("in_flight", self.in_flight.turned_away() + self.waiting.turned_away()),
+            ("connections", self.connections.turned_away()),
+        ]
+    }
 }
 
 /// A rate of so much: the same as before, if it was that.
-fn rate(before: Option<&Arc<Rate>>, per_second: Option<NonZeroU32>, of: &'static str) -> Option<Arc<Rate>> {
+fn rate(before: Option<&Arc<Rate>>, per_second: Option<NonZeroU32>, beyond: &Arc<Tally>) -> Option<Arc<Rate>> {
     let per_second = per_second?;
     let same = before.filter(|before| before.per_second == per_second);
-    Some(same.map_or_else(|| Arc::new(Rate::new(per_second, Tally::new(of))), Arc::clone))
+    Some(same.map_or_else(|| Arc::new(Rate::new(per_second, Arc::clone(beyond))), Arc::clone))
 }
 
 /// Whose requests are counted together: an IPv4 address's, and those of the 2^64 IPv6 addresses that one customer has at least.

@@ -1,6 +1,7 @@
 //! A rate for each of any number of keys.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use governor::clock::{Clock, MonotonicClock};
@@ -14,11 +15,11 @@ use super::{Tally, TooSoon};
 pub(super) struct Rate {
     pub(super) per_second: NonZeroU32,
     limiter: RateLimiter<u64, Table, MonotonicClock>,
-    turned_away: Tally,
+    turned_away: Arc<Tally>,
 }
 
 impl Rate {
-    pub(super) fn new(per_second: NonZeroU32, turned_away: Tally) -> Rate {
+    pub(super) fn new(per_second: NonZeroU32, turned_away: Arc<Tally>) -> Rate {
         let limiter = RateLimiter::new(Quota::per_second(per_second), Table::default(), MonotonicClock);
         Rate { per_second, limiter, turned_away }
     }

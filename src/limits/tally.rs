@@ -30,6 +30,11 @@ impl Tally {
         }
     }
 
+    /// How many there were.
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
     fn may_log(&self, since_began: Duration) -> bool {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let (now, next) = (millis(since_began), self.next.load(Ordering::Relaxed));

@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -82,6 +83,14 @@ impl Audit {
     /// # Errors
     /// If the line is not written, or not within [`PATIENCE`] or little more. A late line may still come to stand in the log.
     pub async fn write(&self, line: &[u8]) -> Result<(), Unwritten> {
+        let written = self.try_write(line).await;
+        if written.is_err() {
+            self.0.failed.fetch_add(1, Ordering::Relaxed);
+        }
+        written
+    }
+
+    async fn try_write(&self, line: &[u8]) -> Result<(), Unwritten> {
         let Pushed { written, is_first, is_unwatched } = self.0.push(line)?;
         if is_unwatched {
             tokio::spawn(watch(Arc::clone(&self.0)));
@@ -98,6 +107,16 @@ impl Audit {
     /// Whether lines can be written, as far as is known.
     pub fn health(&self) -> Result<(), Unwritten> {
         self.0.lock().health()
+    }
+
+    /// How many lines stand in the log.
+    pub fn written(&self) -> u64 {
+        self.0.written.load(Ordering::Relaxed)
+    }
+
+    /// How many lines could not be written, or not in time.
+    pub fn failed(&self) -> u64 {
+        self.0.failed.load(Ordering::Relaxed)
     }
 
     /// Waits until all that is queued is written, for at most [`PATIENCE`], and ends the thread. Later lines are refused.
@@ -129,6 +148,8 @@ struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
     ended: Notify,
+    written: AtomicU64,
+    failed: AtomicU64,
 }
 
 #[derive(Default)]
@@ -304,7 +325,10 @@ impl Writer {
         let mut queue = self.shared.lock();
         queue.writing_since = None;
         match result {
-            Ok(()) => queue.lost -= batch.lost,
+            Ok(()) => {
+                queue.lost -= batch.lost;
+                self.shared.written.fetch_add(batch.count, Ordering::Relaxed);
+            }
             Err(_) => queue.lost += batch.count + queue.batch.count,
         }
         let mut waiting = std::mem::take(&mut queue.writing);

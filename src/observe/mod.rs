@@ -1,8 +1,11 @@
-//! What operators see: the audit log, which says what was decided, and the program's own log.
+//! What operators see: the audit log, which says what was decided, the program's own log, and metrics.
 
 pub mod audit;
 mod destination;
 pub mod log;
+pub mod metrics;
+pub mod process;
 mod record;
+pub mod trace;
 
 pub use record::{Asker, Decision, Record, Scope};

@@ -7,8 +7,7 @@ use serde::{Serialize, Serializer};
 use crate::model::{Action, Caller, Grant, Millis, Pattern};
 
 /// What came of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Decision {
     /// It was allowed, and signed.
     Allow,
@@ -22,6 +21,25 @@ pub enum Decision {
     Unavailable,
 }
 
+impl Decision {
+    /// How the audit log and the metrics spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Decision::Allow => "allow",
+            Decision::Deny => "deny",
+            Decision::Invalid => "invalid",
+            Decision::Refused => "refused",
+            Decision::Unavailable => "unavailable",
+        }
+    }
+}
+
+impl Serialize for Decision {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.as_str())
+    }
+}
+
 /// What the audit log says of one decision, or of one caller who was refused. It has no place for a signature or token.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Record<'a> {
@@ -30,6 +48,15 @@ pub struct Record<'a> {
     pub time: Millis,
     /// The id that the answer carries, too.
     pub request_id: &'a str,
+    /// The trace that the request belongs to, by its own account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<&'a str>,
+    /// What this program calls its part of the trace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub span_id: Option<&'a str>,
+    /// What the caller calls its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_span_id: Option<&'a str>,
     /// What was decided.
     pub decision: Decision,
     /// The authenticator that vouches for the caller, or refused it.

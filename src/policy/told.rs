@@ -38,6 +38,11 @@ impl Told {
         self.scope.prefix()
     }
 
+    /// Whether there is such a conversation.
+    pub fn is_known(&self) -> bool {
+        self.details.is_some()
+    }
+
     /// How many bytes its names take, with something for each.
     pub fn size(&self) -> usize {
         let own = size_of::<Told>() + self.conversation().len();

@@ -11,9 +11,11 @@ use tokio::time::{Instant, timeout};
 
 use super::NoRemote;
 use super::client::Client;
+use super::count::{Count, Outcome};
 use super::memory::{Limits, Memory};
 use crate::crypto::mac::HmacSha256;
 use crate::engine::{FactSource, Inquiry};
+use crate::observe::trace::Trace;
 use crate::policy::Told;
 use crate::random;
 
@@ -61,13 +63,14 @@ pub(super) struct Facts {
     /// Turns inquiries into keys that nobody can foresee.
     key: HmacSha256,
     answers: Memory<Result<Told, Unavailable>>,
+    count: Arc<Count>,
     /// When the log may hear of a failure again.
     quiet_until: Mutex<Option<Instant>>,
 }
 
 impl Facts {
-    /// Asks this service.
-    pub(super) fn new(source: &Arc<FactSource>) -> Result<Facts, NoRemote> {
+    /// Asks this service, and goes on counting what came of it.
+    pub(super) fn new(source: &Arc<FactSource>, before: Option<&Facts>) -> Result<Facts, NoRemote> {
         Ok(Facts {
             source: Arc::clone(source),
             client: Client::new(&source.endpoint)?,
@@ -75,24 +78,38 @@ impl Facts {
             key: HmacSha256::new(&random::bytes::<32>()?),
             answers: Memory::new(Limits { most: MOST, heaviest: HEAVIEST, weigh }),
             quiet_until: Mutex::new(None),
+            count: before.map(|before| Arc::clone(&before.count)).unwrap_or_default(),
         })
     }
 
+    /// What came of the questions so far, by how the service is asked.
+    pub(super) fn counts(&self) -> (&'static str, [(Outcome, u64); 3]) {
+        (self.source.protocol.as_str(), self.count.all([Outcome::Ok, Outcome::Unknown, Outcome::Failed]))
+    }
+
     /// What there is to know about all of these, in their order.
-    pub(super) async fn ask(self: &Arc<Self>, inquiries: Vec<Inquiry>) -> Result<Vec<Told>, Unavailable> {
+    pub(super) async fn ask(
+        self: &Arc<Self>,
+        inquiries: Vec<Inquiry>,
+        trace: Option<&Arc<Trace>>,
+    ) -> Result<Vec<Told>, Unavailable> {
         let first = inquiries.first().map(|inquiry| inquiry.conversation().to_owned()).unwrap_or_default();
-        let all = timeout(PATIENCE_FOR_ALL, self.ask_all(inquiries)).await;
+        let all = timeout(PATIENCE_FOR_ALL, self.ask_all(inquiries, trace)).await;
         all.unwrap_or_else(|_| Err(Unavailable { conversation: first, reason: slow(PATIENCE_FOR_ALL) }))
     }
 
-    async fn ask_all(self: &Arc<Self>, inquiries: Vec<Inquiry>) -> Result<Vec<Told>, Unavailable> {
+    async fn ask_all(
+        self: &Arc<Self>,
+        inquiries: Vec<Inquiry>,
+        trace: Option<&Arc<Trace>>,
+    ) -> Result<Vec<Told>, Unavailable> {
         let (mut running, mut told) = (JoinSet::new(), Vec::with_capacity(inquiries.len()));
         for inquiry in inquiries {
             if running.len() >= AT_ONCE {
                 told.extend(next(&mut running).await.transpose()?);
             }
-            let facts = Arc::clone(self);
-            running.spawn(async move { facts.remembered(&inquiry).await });
+            let (facts, trace) = (Arc::clone(self), trace.cloned());
+            running.spawn(async move { facts.remembered(&inquiry, trace.as_deref()).await });
         }
         while let Some(one) = next(&mut running).await {
             told.push(one?);
@@ -102,7 +119,7 @@ impl Facts {
     }
 
     /// What is known from before, or else what the service tells now.
-    async fn remembered(&self, inquiry: &Inquiry) -> Result<Told, Unavailable> {
+    async fn remembered(&self, inquiry: &Inquiry, trace: Option<&Trace>) -> Result<Told, Unavailable> {
         // Roles in answers are ranks in one policy's list: they mean nothing to another's.
         if !Arc::ptr_eq(&inquiry.source, &self.source) {
             return Err(self.unavailable(inquiry, "it is no longer asked for this policy".to_owned()));
@@ -115,10 +132,16 @@ impl Facts {
             return answer;
         }
         let Ok(_place) = self.room.try_acquire() else {
+            self.count.add(Outcome::Failed);
             return Err(self.unavailable(inquiry, format!("{ROOM} questions wait for an answer already")));
         };
         let ask = async || {
-            let read = timeout(PATIENCE, self.read(inquiry)).await.unwrap_or_else(|_| Err(slow(PATIENCE)));
+            let read = timeout(PATIENCE, self.read(inquiry, trace)).await.unwrap_or_else(|_| Err(slow(PATIENCE)));
+            self.count.add(match &read {
+                Ok(told) if told.is_known() => Outcome::Ok,
+                Ok(_) => Outcome::Unknown,
+                Err(_) => Outcome::Failed,
+            });
             match read {
                 Ok(told) => (Ok(told), self.source.cache),
                 Err(reason) => (Err(self.unavailable(inquiry, reason)), FAILED),
@@ -127,10 +150,13 @@ impl Facts {
         self.answers.answer(key, ask).await
     }
 
-    async fn read(&self, inquiry: &Inquiry) -> Result<Told, String> {
+    async fn read(&self, inquiry: &Inquiry, trace: Option<&Trace>) -> Result<Told, String> {
         let mut reading = inquiry.begin();
         loop {
-            let request = reading.request()?.map(|body| Full::new(Bytes::from(body)));
+            let mut request = reading.request()?.map(|body| Full::new(Bytes::from(body)));
+            if let Some(trace) = trace {
+                trace.pass_on(request.headers_mut());
+            }
             let answer = self.client.send(request, LONGEST).await.map_err(|trouble| trouble.to_string())?;
             if let Some(told) = reading.read(answer.status(), answer.headers(), answer.body())? {
                 return Ok(told);

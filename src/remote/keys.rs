@@ -67,6 +67,20 @@ impl Fetching {
         }
     }
 
+    /// How the set is.
+    pub(super) fn standing(&self) -> Standing {
+        let Refresher { set, .. } = &*self.refresher;
+        let State { succeeded, fetched, failed, .. } = &*self.refresher.state();
+        let age = succeeded.map(|succeeded| succeeded.elapsed());
+        Standing {
+            authenticator: Arc::clone(&set.authenticator),
+            age,
+            keys: set.count(),
+            fetched: *fetched,
+            failed: *failed,
+        }
+    }
+
     /// What is missing before the first keys have come.
     pub(super) fn waits(&self) -> Option<String> {
         let Refresher { set, .. } = &*self.refresher;
@@ -79,6 +93,21 @@ impl Drop for Fetching {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// How a key set is.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// The name of the authenticator whose keys these are.
+    pub authenticator: Arc<str>,
+    /// How long ago the keys were last fetched, if they ever were.
+    pub age: Option<Duration>,
+    /// How many keys can be used.
+    pub keys: usize,
+    /// How many fetches were good.
+    pub fetched: u64,
+    /// How many were not.
+    pub failed: u64,
 }
 
 /// Fetches one key set.
@@ -104,6 +133,9 @@ struct State {
     succeeded: Option<Instant>,
     /// How many fetches have failed since.
     failures: u32,
+    /// How many fetches were good, and how many failed, in all.
+    fetched: u64,
+    failed: u64,
     /// What the last one failed of, until the first has succeeded.
     waits: Option<String>,
 }
@@ -173,6 +205,7 @@ impl Refresher {
         }
         self.set.replace(Some(keys));
         state.succeeded = Some(Instant::now());
+        state.fetched += 1;
         state.failures = 0;
         state.waits = None;
     }
@@ -184,6 +217,7 @@ impl Refresher {
         state.location = None;
         let retry = FIRST_RETRY.saturating_mul(1 << state.failures.min(10)).min(LAST_RETRY);
         state.failures = state.failures.saturating_add(1);
+        state.failed += 1;
         let Some(succeeded) = state.succeeded.filter(|_| self.set.is_loaded()) else { return retry };
         let left = self.set.stale_if_error.saturating_sub(succeeded.elapsed());
         if left.is_zero() {

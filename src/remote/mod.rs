@@ -2,19 +2,27 @@
 //! knows conversations.
 
 mod client;
+mod count;
 mod facts;
 mod freshness;
 mod keys;
 mod memory;
 mod sessions;
+#[cfg(feature = "otlp")]
+mod spans;
 
 use std::sync::Arc;
 
 pub use client::{Client, NoClient, Trouble};
+pub use count::Outcome;
 pub use facts::Unavailable;
+pub use keys::Standing;
+#[cfg(feature = "otlp")]
+pub use spans::{Span, Spans};
 
 use crate::authn::{Found, KeySet, Lookup};
 use crate::engine::{Engine, Inquiry};
+use crate::observe::trace::Trace;
 use crate::policy::Told;
 use crate::random::NoEntropy;
 use facts::Facts;
@@ -65,16 +73,18 @@ impl Remote {
             Some(known) => Ok(Arc::clone(known)),
             None => Fetching::start(set).map(Arc::new),
         };
+        let known = before.and_then(|before| before.facts.as_deref());
+        let facts = engine.facts.as_ref().map(|source| Facts::new(source, known));
         Ok(Remote {
             sessions: Sessions::new(authenticators.introspections(), before.map(|before| &before.sessions))?,
             keys: authenticators.key_sets().map(fetching).collect::<Result<_, _>>()?,
-            facts: engine.facts.as_ref().map(Facts::new).transpose()?.map(Arc::new),
+            facts: facts.transpose()?.map(Arc::new),
             has_started: before.is_some_and(Remote::has_started),
         })
     }
 
-    /// Looks up what is needed to tell who is calling.
-    pub async fn look_up(&self, lookup: Lookup) -> Found {
+    /// Looks up what is needed to tell who is calling, for a request of this trace.
+    pub async fn look_up(&self, lookup: Lookup, trace: Option<&Arc<Trace>>) -> Found {
         match lookup {
             Lookup::Keys(set) => {
                 if let Some(fetching) = self.fetching(&set) {
@@ -82,19 +92,34 @@ impl Remote {
                 }
                 Found::Keys
             }
-            Lookup::Session(question) => Found::Caller(self.sessions.ask(&question).await),
+            Lookup::Session(question) => Found::Caller(self.sessions.ask(&question, trace).await),
         }
     }
 
-    /// What another service tells of the conversations that these inquiries are about.
+    /// What another service tells of the conversations that these inquiries are about, for a request of this trace.
     ///
     /// # Errors
     /// If it can't be asked, or its answer can't be relied on.
-    pub async fn inquire(&self, inquiries: Vec<Inquiry>) -> Result<Vec<Told>, Unavailable> {
+    pub async fn inquire(&self, inquiries: Vec<Inquiry>, trace: Option<&Arc<Trace>>) -> Result<Vec<Told>, Unavailable> {
         match &self.facts {
-            Some(facts) if !inquiries.is_empty() => facts.ask(inquiries).await,
+            Some(facts) if !inquiries.is_empty() => facts.ask(inquiries, trace).await,
             _ => Ok(Vec::new()),
         }
+    }
+
+    /// How each key set is.
+    pub fn key_sets(&self) -> impl Iterator<Item = Standing> {
+        self.keys.iter().map(|fetching| fetching.standing())
+    }
+
+    /// What came of the questions whose a credential is, by the authenticator's name.
+    pub fn lookups(&self) -> impl Iterator<Item = (&Arc<str>, [(Outcome, u64); 3])> {
+        self.sessions.counts()
+    }
+
+    /// What came of the questions about conversations, by how they are asked.
+    pub fn facts(&self) -> Option<(&'static str, [(Outcome, u64); 3])> {
+        self.facts.as_deref().map(Facts::counts)
     }
 
     /// What is not there yet: a sentence for each thing.

@@ -8,10 +8,12 @@ use tokio::sync::Semaphore;
 
 use super::NoRemote;
 use super::client::Client;
+use super::count::{Count, Outcome};
 use super::memory::{Limits, Memory};
 use crate::authn::{Answer, Introspection, Question, Refusal};
 use crate::crypto::mac::HmacSha256;
 use crate::model::{Caller, json};
+use crate::observe::trace::Trace;
 use crate::{clock, random};
 
 /// The longest answer, in bytes.
@@ -40,6 +42,7 @@ struct Asked {
     /// Turns questions, which hold credentials, into keys that tell nothing of them and that nobody can foresee. Its own, so that
     /// nothing is remembered longer than the configuration under which it was understood.
     key: HmacSha256,
+    count: Count,
 }
 
 impl Sessions {
@@ -59,7 +62,7 @@ impl Sessions {
     }
 
     /// The caller, as far as whoever is asked knows.
-    pub(super) async fn ask(&self, question: &Question) -> Result<Arc<Caller>, Refusal> {
+    pub(super) async fn ask(&self, question: &Question, trace: Option<&Arc<Trace>>) -> Result<Arc<Caller>, Refusal> {
         let Some(asked) = self.asked(&question.asker) else {
             let detail = "nobody asks for this authenticator any more".to_owned();
             return question.asker.unanswered(detail).caller;
@@ -69,15 +72,22 @@ impl Sessions {
             return answer.caller;
         }
         let Ok(_place) = asked.room.try_acquire() else {
+            asked.count.add(Outcome::Failed);
             let detail = format!("{AT_ONCE} requests wait for an answer already");
             return question.asker.unanswered(detail).caller;
         };
         let ask = async || {
-            let answer = asked.fetch(question).await;
+            let answer = asked.fetch(question, trace).await;
             let lifetime = answer.lifetime;
             (answer, lifetime)
         };
         self.answers.answer(key, ask).await.caller
+    }
+
+    /// What came of the questions so far, by the authenticator's name.
+    pub(super) fn counts(&self) -> impl Iterator<Item = (&Arc<str>, [(Outcome, u64); 3])> {
+        let counts = |asked: &'_ Arc<Asked>| asked.count.all([Outcome::Ok, Outcome::Refused, Outcome::Failed]);
+        self.asked.iter().map(move |asked| (&asked.by.common.name, counts(asked)))
     }
 
     fn asked(&self, by: &Arc<Introspection>) -> Option<&Arc<Asked>> {
@@ -88,26 +98,32 @@ impl Sessions {
 impl Asked {
     fn new(by: &Arc<Introspection>) -> Result<Asked, NoRemote> {
         let (client, key) = (Client::new(&by.endpoint)?, HmacSha256::new(&random::bytes::<32>()?));
-        Ok(Asked { by: Arc::clone(by), client, room: Semaphore::new(AT_ONCE), key })
+        Ok(Asked { by: Arc::clone(by), client, room: Semaphore::new(AT_ONCE), key, count: Count::default() })
     }
 
-    async fn fetch(&self, question: &Question) -> Answer {
+    async fn fetch(&self, question: &Question, trace: Option<&Arc<Trace>>) -> Answer {
         let asker = &question.asker;
-        let answer = match self.send(question).await {
+        let answer = match self.send(question, trace).await {
             Ok(answer) => answer,
             Err(reason) => asker.unanswered(reason),
         };
-        if let Err(refusal) = &answer.caller
-            && refusal.is_unavailable()
-        {
-            tracing::warn!("{}: {}: {}", asker.common.name, asker.endpoint, refusal.log());
-        }
+        self.count.add(match &answer.caller {
+            Ok(_) => Outcome::Ok,
+            Err(refusal) if refusal.is_unavailable() => {
+                tracing::warn!("{}: {}: {}", asker.common.name, asker.endpoint, refusal.log());
+                Outcome::Failed
+            }
+            Err(_) => Outcome::Refused,
+        });
         answer
     }
 
-    async fn send(&self, question: &Question) -> Result<Answer, String> {
+    async fn send(&self, question: &Question, trace: Option<&Arc<Trace>>) -> Result<Answer, String> {
         let request = question.request(clock::now()).map_err(|refusal| refusal.log())?;
-        let request = request.map(|body| Full::new(Bytes::from(body)));
+        let mut request = request.map(|body| Full::new(Bytes::from(body)));
+        if let Some(trace) = trace {
+            trace.pass_on(request.headers_mut());
+        }
         let answer = self.client.send(request, LONGEST).await.map_err(|trouble| trouble.to_string())?;
         Ok(self.by.read(answer.status(), answer.body(), clock::now()))
     }

@@ -50,6 +50,9 @@ fn what_is_answered_is_nowhere_else() {
             }
         }
         assert!(given > 50 && refused > 100, "both happen: {given} and {refused}");
+        let metrics = server.admin("/metrics", "").body;
+        assert!(metrics.contains("chat_signer_decisions_total{"), "{metrics}");
+        detector.assert_clean("the metrics", &metrics);
         let (log, audit) = server.finish(&detector);
         assert_eq!(audit.lines().filter(|line| line.contains(r#""decision":"allow""#)).count(), given);
         assert!(audit.contains(r#""decision":"deny""#) && log.contains("DEBUG"), "both logs were looked at: {log}");

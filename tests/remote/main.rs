@@ -5,6 +5,9 @@
 mod conversations;
 mod facts;
 mod keys;
+mod metrics;
 mod server;
 mod sessions;
 mod signer;
+mod spans;
+mod traces;

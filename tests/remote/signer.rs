@@ -98,6 +98,12 @@ impl Answer {
     }
 }
 
+impl Drop for Signer {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
 /// A fresh directory.
 pub(crate) fn directory() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -181,6 +187,15 @@ impl Signer {
     pub(crate) async fn ready(&self) -> Answer {
         let request = "GET /readyz?verbose HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
         exchange(self.admin, request).await
+    }
+
+    /// The value of a metric's series, without what all their names begin with.
+    pub(crate) async fn metric(&self, series: &str) -> Option<f64> {
+        let request = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        let metrics = exchange(self.admin, request).await.body;
+        let value =
+            |line: &str| line.strip_prefix("chat_signer_")?.strip_prefix(series)?.strip_prefix(' ')?.parse().ok();
+        metrics.lines().find_map(value)
     }
 
     /// Sends many of the same request over one connection, and returns the statuses of the answers.

@@ -64,6 +64,11 @@ impl KeySet {
         self.current.store(keys.map(Arc::new));
     }
 
+    /// How many keys there are.
+    pub fn count(&self) -> usize {
+        self.current.load().as_ref().map_or(0, |keys| keys.len())
+    }
+
     /// Whether there are keys.
     pub fn is_loaded(&self) -> bool {
         self.current.load().is_some()

@@ -48,6 +48,16 @@ pub enum FactProtocol {
     },
 }
 
+impl FactProtocol {
+    /// How the configuration spells it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            FactProtocol::Http => "http",
+            FactProtocol::LeanCloud { .. } => "leancloud",
+        }
+    }
+}
+
 /// A question about one conversation.
 #[derive(Clone)]
 pub struct Inquiry {

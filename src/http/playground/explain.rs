@@ -35,7 +35,8 @@ pub(super) async fn explain(
     let ask = vendor::parse(route.app, route.operation, &params, Some(&caller))?.ask;
     let signed = asked.answer.and_then(|answer| signed::of(route.app, &ask, &answer));
     let engine = &exchange.settings.engine;
-    let told = exchange.snapshot.remote.inquire(engine.inquiries(&ask, &caller, exchange.now)).await?;
+    let inquiries = engine.inquiries(&ask, &caller, exchange.now);
+    let told = exchange.snapshot.remote.inquire(inquiries, exchange.trace).await?;
     let steps = engine.explain(&ask, &caller, &told, exchange.now);
     let decided = engine.decide(ask, Arc::unwrap_or_clone(caller), &told, exchange.now);
     Ok(json!({ "decided": decided.json(&steps), "signed": signed }))

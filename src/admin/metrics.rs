@@ -1,0 +1,208 @@
+//! All metrics, put together when someone looks: what requests counted, and what can be read from what is alive.
+
+use std::fmt::{self, Debug};
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::encoding::{EncodeCounterValue, EncodeGaugeValue};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::registry::Registry;
+
+use crate::model::Millis;
+use crate::observe::metrics::Listener;
+use crate::observe::process::{self, Usage};
+use crate::remote::Standing;
+use crate::runtime::{Check, Runtime};
+
+type Labels<const N: usize> = [(&'static str, String); N];
+
+/// All metrics, in OpenMetrics' text format (version 1.0.0).
+pub(super) fn text(runtime: &Runtime) -> Result<String, fmt::Error> {
+    let mut text = String::new();
+    encode_registry(&mut text, &of_the_program(runtime))?;
+    if let Some(usage) = process::usage() {
+        encode_registry(&mut text, &of_the_process(&usage))?;
+    }
+    encode_eof(&mut text)?;
+    Ok(text)
+}
+
+/// The same in Prometheus' own text format (version 0.0.4), in which a counter is declared by its whole name, and nothing marks the
+/// end.
+pub(super) fn classic(text: &str) -> String {
+    let mut classic = String::with_capacity(text.len());
+    let mut help = None;
+    for line in text.lines() {
+        let declared = line.strip_prefix("# TYPE ").and_then(|rest| rest.strip_suffix(" counter"));
+        if line.starts_with("# HELP ") {
+            help = Some(line);
+            continue;
+        }
+        let total = |line: &str, name| line.replacen(name, &format!("{name}_total"), 1);
+        for line in help.take().into_iter().chain([line]).filter(|line| *line != "# EOF") {
+            classic += &declared.map_or_else(|| line.to_owned(), |name| total(line, name));
+            classic.push('\n');
+        }
+    }
+    classic
+}
+
+fn of_the_program(runtime: &Runtime) -> Registry {
+    let mut registry = Registry::with_prefix("chat_signer");
+    runtime.metrics.register(&mut registry);
+    let build = Labels::from([("version", env!("CARGO_PKG_VERSION").to_owned())]);
+    gauges(&mut registry, "build_info", "The program's version, always 1", [(build, 1.0)]);
+    let is_ready = runtime.checks().iter().all(Check::passes);
+    gauge(&mut registry, "ready", "Whether it can sign", u32::from(is_ready));
+    counter(&mut registry, "audit_lines", "Lines in the audit log", runtime.audit.written());
+    let help = "Lines that could not be written to the audit log, or not in time";
+    counter(&mut registry, "audit_errors", help, runtime.audit.failed());
+    limits(&mut registry, runtime);
+    reloads(&mut registry, runtime);
+    key_sets(&mut registry, runtime);
+    others(&mut registry, runtime);
+    certificates(&mut registry, runtime);
+    registry
+}
+
+fn limits(registry: &mut Registry, runtime: &Runtime) {
+    let limits = &runtime.snapshot().limits;
+    let turned_away = limits.turned_away().map(|(limit, count)| ([("limit", limit.to_owned())], count));
+    counters(registry, "limited", "Requests and connections that a limit turned away", turned_away);
+    let open = [(Listener::Main, &limits.connections), (Listener::Admin, &runtime.probes)];
+    let open = open.map(|(listener, cap)| ([("listener", listener.as_str().to_owned())], float(cap.taken())));
+    gauges(registry, "connections", "Open connections", open);
+    let help = "Requests in progress, but for those that wait for their body";
+    gauge(registry, "in_flight", help, float(limits.in_flight.taken()));
+}
+
+fn reloads(registry: &mut Registry, runtime: &Runtime) {
+    let reloads = &runtime.reloads;
+    let outcomes = [("applied", reloads.succeeded()), ("refused", reloads.failed())];
+    let outcomes = outcomes.map(|(outcome, count)| ([("outcome", outcome.to_owned())], count));
+    counters(registry, "reloads", "Changed files that were put in force or refused", outcomes);
+    let help = "When files were last put in force, in seconds since 1970";
+    gauge(registry, "reload_last_success_timestamp_seconds", help, timestamp(reloads.last()));
+    let help = "Whether the files have mistakes, so that the last good ones are in force";
+    gauge(registry, "reload_failing", help, u32::from(reloads.failure().is_some()));
+}
+
+fn key_sets(registry: &mut Registry, runtime: &Runtime) {
+    let sets: Vec<_> = runtime.snapshot().remote.key_sets().collect();
+    let named = |set: &Standing| [("authenticator", set.authenticator.to_string())];
+    let ages = sets.iter().filter_map(|set| Some((named(set), set.age.as_ref().map(Duration::as_secs_f64)?)));
+    gauges(registry, "key_set_age_seconds", "Seconds since a key set was last fetched", ages);
+    let keys = sets.iter().map(|set| (named(set), float(set.keys)));
+    gauges(registry, "key_set_keys", "Keys of a key set that are in use", keys);
+    let fetches = sets.iter().flat_map(|set| {
+        let outcomes = [("ok", set.fetched), ("failed", set.failed)];
+        let name = &set.authenticator;
+        outcomes.map(|(outcome, count)| (by_outcome("authenticator", name, outcome), count))
+    });
+    counters(registry, "key_set_fetches", "Fetches of a key set", fetches);
+}
+
+/// Other servers that are asked for requests.
+fn others(registry: &mut Registry, runtime: &Runtime) {
+    let remote = &runtime.snapshot().remote;
+    let lookups = remote.lookups().flat_map(|(name, outcomes)| {
+        outcomes.map(|(outcome, count)| (by_outcome("authenticator", name, outcome.as_str()), count))
+    });
+    counters(registry, "lookups", "Questions to other servers whose a credential is", lookups);
+    let facts = remote.facts().into_iter().flat_map(|(source, outcomes)| {
+        outcomes.map(|(outcome, count)| (by_outcome("source", source, outcome.as_str()), count))
+    });
+    counters(registry, "facts", "Questions to another server about conversations", facts);
+}
+
+fn certificates(registry: &mut Registry, runtime: &Runtime) {
+    let settings = &runtime.snapshot().settings;
+    let shown = [(Listener::Main, &settings.server.tls), (Listener::Admin, &settings.admin.tls)];
+    let ends = shown.into_iter().filter_map(|(listener, tls)| {
+        let end = timestamp(tls.as_ref()?.until);
+        Some(([("listener", listener.as_str().to_owned())], end))
+    });
+    let help = "When the certificate in use ends, in seconds since 1970";
+    gauges(registry, "tls_certificate_expiry_timestamp_seconds", help, ends);
+}
+
+/// By the names that Prometheus' own client libraries give them.
+fn of_the_process(usage: &Usage) -> Registry {
+    let mut registry = Registry::with_prefix("process");
+    gauge(&mut registry, "start_time_seconds", "When the process started, in seconds since 1970", usage.started);
+    counter(&mut registry, "cpu_seconds", "Processor time used, in seconds", usage.cpu);
+    gauge(&mut registry, "resident_memory_bytes", "Memory in use", usage.resident);
+    gauge(&mut registry, "open_fds", "Open files and connections", usage.open_files);
+    if let Some(most) = usage.most_files {
+        gauge(&mut registry, "max_fds", "How many files and connections the system allows", most);
+    }
+    registry
+}
+
+fn by_outcome(label: &'static str, name: &str, outcome: &str) -> Labels<2> {
+    [(label, name.to_owned()), ("outcome", outcome.to_owned())]
+}
+
+fn gauge<V>(registry: &mut Registry, name: &str, help: &str, value: V)
+where
+    V: EncodeGaugeValue + Debug + Send + Sync + 'static,
+{
+    registry.register(name, help, ConstGauge::new(value));
+}
+
+fn gauges<const N: usize>(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (Labels<N>, f64)>,
+) {
+    let family = Family::<Labels<N>, Gauge<f64, AtomicU64>>::default();
+    for (labels, value) in values {
+        family.get_or_create(&labels).set(value);
+    }
+    registry.register(name, help, family);
+}
+
+/// `name` is without the `_total` that it is shown with.
+fn counter<V>(registry: &mut Registry, name: &str, help: &str, value: V)
+where
+    V: EncodeCounterValue + Debug + Send + Sync + 'static,
+{
+    registry.register(name, help, ConstCounter::new(value));
+}
+
+fn counters<const N: usize>(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (Labels<N>, u64)>,
+) {
+    let family = Family::<Labels<N>, Counter>::default();
+    for (labels, value) in values {
+        family.get_or_create(&labels).inc_by(value);
+    }
+    registry.register(name, help, family);
+}
+
+fn timestamp(time: Millis) -> f64 {
+    Duration::from_millis(time.0).as_secs_f64()
+}
+
+fn float(count: usize) -> f64 {
+    u32::try_from(count).map_or(f64::INFINITY, f64::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_classic_format_declares_counters_by_their_whole_names() {
+        let text = "# HELP a_b Of a_b.\n# TYPE a_b counter\na_b_total{c=\"# EOF\"} 1\n# HELP d D.\n# TYPE d gauge\nd 2\n# EOF\n";
+        let same = "# HELP a_b_total Of a_b.\n# TYPE a_b_total counter\na_b_total{c=\"# EOF\"} 1\n# HELP d D.\n# TYPE d gauge\nd 2\n";
+        assert_eq!(classic(text), same);
+    }
+}

@@ -1,0 +1,93 @@
+//! The admin listener: probes, with their reasons, and metrics.
+
+mod metrics;
+
+use std::fmt::Write;
+use std::time::Instant;
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+
+use crate::observe::metrics::{Listener, Route};
+use crate::runtime::{Check, Finding, Probe, Runtime};
+
+/// Where the metrics are.
+const METRICS: &str = "/metrics";
+
+const OPENMETRICS: &str = "application/openmetrics-text";
+
+/// Answers a request to the admin listener.
+pub fn serve<B>(runtime: &Runtime, request: &Request<B>) -> Response<Full<Bytes>> {
+    let began = Instant::now();
+    let (route, mut answer) = match (Probe::at(request.uri().path()), request.uri().path()) {
+        (Some(probe), _) => (Route::Fixed(probe.path()), probed(runtime, probe, request)),
+        (None, METRICS) => (Route::Fixed(METRICS), only_read(request).unwrap_or_else(|| measured(runtime, request))),
+        (None, _) => (Route::Other, text(StatusCode::NOT_FOUND, "There is nothing at this path.\n")),
+    };
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    runtime.metrics.answered(Listener::Admin, route, answer.status().as_u16(), began.elapsed());
+    answer
+}
+
+fn probed<B>(runtime: &Runtime, probe: Probe, request: &Request<B>) -> Response<Full<Bytes>> {
+    match only_read(request) {
+        Some(refusal) => refusal,
+        None if probe == Probe::Ready && is_verbose(request) => verbose(&runtime.checks()),
+        None => runtime.probe(probe),
+    }
+}
+
+/// The metrics: in OpenMetrics' format where that is asked for, as Prometheus does, else in Prometheus' older one.
+fn measured<B>(runtime: &Runtime, request: &Request<B>) -> Response<Full<Bytes>> {
+    let Ok(metrics) = metrics::text(runtime) else {
+        return text(StatusCode::INTERNAL_SERVER_ERROR, "The metrics can't be written.\n");
+    };
+    let accepts = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let (form, metrics) = if accepts.into_iter().any(|value| value.contains(OPENMETRICS)) {
+        ("application/openmetrics-text; version=1.0.0; charset=utf-8", metrics)
+    } else {
+        ("text/plain; version=0.0.4; charset=utf-8", metrics::classic(&metrics))
+    };
+    let mut answer = text(StatusCode::OK, metrics);
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(form));
+    answer
+}
+
+fn is_verbose<B>(request: &Request<B>) -> bool {
+    request
+        .uri()
+        .query()
+        .is_some_and(|query| query.split('&').any(|name| matches!(name, "verbose" | "verbose=" | "verbose=1")))
+}
+
+fn verbose(checks: &[Check]) -> Response<Full<Bytes>> {
+    let mut lines = String::new();
+    for Check { name, finding } in checks {
+        let _ = match finding {
+            Finding::Good => writeln!(lines, "[+] {name}: ok"),
+            Finding::Notice(reason) => writeln!(lines, "[!] {name}: {reason}"),
+            Finding::Bad(reason) => writeln!(lines, "[-] {name}: {reason}"),
+        };
+    }
+    let ready = checks.iter().all(Check::passes);
+    text(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, lines)
+}
+
+/// What is answered to a request that wants more than to read.
+fn only_read<B>(request: &Request<B>) -> Option<Response<Full<Bytes>>> {
+    if request.method() == Method::GET || request.method() == Method::HEAD {
+        return None;
+    }
+    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "Probes and metrics are asked with GET.\n");
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    Some(answer)
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    answer
+}

@@ -1,0 +1,88 @@
+//! `init`: a `signer.toml` and a `policy.toml` to start from.
+
+mod files;
+mod texts;
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::{Common, Stop};
+use crate::config::CHANGE_ME;
+use crate::model::Vendor;
+
+/// `init`'s own arguments.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Whom to sign for: leancloud, talkjs, ably, or several of them.
+    #[arg(required = true, value_name = "VENDOR", value_parser = vendor)]
+    vendors: Vec<Vendor>,
+    /// The directory for the two files, made if it isn't there. The current one, if left out.
+    #[arg(long)]
+    dir: Option<PathBuf>,
+}
+
+pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, Stop> {
+    // Each once, and in one order.
+    let vendors: Vec<_> = Vendor::ALL.into_iter().filter(|vendor| arguments.vendors.contains(vendor)).collect();
+    let dir = arguments.dir.clone().unwrap_or_default();
+    let [signer, policy] = ["signer.toml", "policy.toml"].map(|name| dir.join(name));
+    files::write(&dir, &[(&policy, texts::policy(&vendors)), (&signer, texts::signer(&vendors))]).map_err(Stop::No)?;
+    let [signer, policy] = [signer, policy].map(|path| path.display().to_string());
+    let config = arguments.dir.as_ref().map_or(String::new(), |_| format!(" --config {}", quoted(&signer)));
+    let commands = commands(&vendors, &config);
+    let json = || {
+        let variables: Vec<_> = vendors.iter().map(|vendor| texts::secret(*vendor).0).collect();
+        json!({ "wrote": [signer, policy], "change": CHANGE_ME, "variables": variables, "next": commands }).to_string()
+    };
+    common.print(|| text(&signer, &policy, &vendors, &commands), json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What was written, and what is to be done.
+fn text(signer: &str, policy: &str, vendors: &[Vendor], commands: &[String; 3]) -> String {
+    let mut text = format!(
+        "wrote {signer} and {policy}\n\n\
+         In {signer}, put your own in the place of each `{CHANGE_ME}`.\n\
+         Where the program is started, set\n"
+    );
+    for (variable, holds) in vendors.iter().map(|vendor| texts::secret(*vendor)) {
+        let _ = writeln!(text, "  {variable:<22}{holds}");
+    }
+    let [check, explain, serve] = commands;
+    let _ = write!(
+        text,
+        "Then see what is wrong or still to be changed, see who may do what, and run it:\n  {check}\n  {explain}\n  {serve}\n"
+    );
+    text
+}
+
+/// The commands to go on with, with this at their end.
+fn commands(vendors: &[Vendor], config: &str) -> [String; 3] {
+    let app = vendors.first().map_or("APP", |vendor| vendor.as_str());
+    let commands = ["check", &format!("explain {app} login --as alice"), "serve"];
+    commands.map(|command| format!("chat-signer {command}{config}"))
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+@%".contains(c);
+    if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
+}
+
+fn vendor(name: &str) -> Result<Vendor, String> {
+    Vendor::parse(name).ok_or_else(|| "it is none of leancloud, talkjs and ably".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_takes_a_path_as_one_word() {
+        assert_eq!(quoted("./etc/signer.toml"), "./etc/signer.toml");
+        assert_eq!(quoted("my files/it's"), r"'my files/it'\''s'");
+    }
+}

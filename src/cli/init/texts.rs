@@ -1,0 +1,33 @@
+//! What the two files hold: a head, a piece for each vendor, and an end.
+
+use crate::model::Vendor;
+
+/// The configuration for apps at these vendors.
+pub(super) fn signer(vendors: &[Vendor]) -> String {
+    let apps = vendors.iter().map(|vendor| match vendor {
+        Vendor::LeanCloud => include_str!("signer/leancloud.toml"),
+        Vendor::TalkJs => include_str!("signer/talkjs.toml"),
+        Vendor::Ably => include_str!("signer/ably.toml"),
+    });
+    include_str!("signer/head.toml").to_owned() + &apps.collect::<String>() + include_str!("signer/callers.toml")
+}
+
+/// The policy for these vendors.
+pub(super) fn policy(vendors: &[Vendor]) -> String {
+    let rules = vendors.iter().map(|vendor| match vendor {
+        Vendor::LeanCloud => include_str!("policy/leancloud.toml"),
+        // Nothing but logins is asked there.
+        Vendor::TalkJs => "",
+        Vendor::Ably => include_str!("policy/ably.toml"),
+    });
+    include_str!("policy/head.toml").to_owned() + &rules.collect::<String>() + include_str!("policy/people.toml")
+}
+
+/// The variable that holds a vendor's secret, and what it is called there.
+pub(super) fn secret(vendor: Vendor) -> (&'static str, &'static str) {
+    match vendor {
+        Vendor::LeanCloud => ("LEANCLOUD_MASTER_KEY", "the Master Key of your app at LeanCloud"),
+        Vendor::TalkJs => ("TALKJS_SECRET_KEY", "the secret key of your app at TalkJS"),
+        Vendor::Ably => ("ABLY_KEY", "an API key of your app at Ably, whole: appId.keyId:secret"),
+    }
+}

@@ -1,0 +1,21 @@
+//! `[traces]`: who collects what requests were in their traces.
+
+use super::endpoint;
+use super::reader::Section;
+use super::secret::Vault;
+use crate::authn::Endpoint;
+
+/// Reads the section, if it is there.
+pub(super) fn traces(root: &mut Section<'_>, vault: &mut Vault) -> Option<Endpoint> {
+    let mut section = root.section("traces")?;
+    if !cfg!(feature = "otlp") {
+        let help = "build it with `--features otlp`, or leave the section out";
+        section.file.mistake(&section.span, "this program was built without the export of traces", help);
+    }
+    let help = "write where to: url = \"http://127.0.0.1:4318/v1/traces\"";
+    let url = section.need("url", help).and_then(|item| endpoint::url(&item));
+    let authorities = endpoint::authorities(&mut section, vault);
+    let bearer = endpoint::bearer(&mut section, vault);
+    section.finish();
+    Some(Endpoint { url: url?, authorities, bearer })
+}

@@ -1,0 +1,35 @@
+//! A request as a part of its trace.
+
+use hyper::Method;
+
+use super::Exchange;
+use crate::observe::metrics::Route;
+use crate::remote::Span;
+
+/// Has a request sent to who collects the traces, if someone does and it belongs to one.
+pub(super) fn record(exchange: &Exchange<'_>, method: &Method, route: &Route, status: u16) {
+    let (Some(spans), Some(trace)) = (&exchange.snapshot.spans, exchange.trace) else { return };
+    spans.record(Span {
+        trace: trace.clone(),
+        method: usual(method),
+        route: route.clone(),
+        status,
+        request_id: exchange.id.as_str().to_owned(),
+        began: exchange.now,
+        took: exchange.began.elapsed(),
+    });
+}
+
+/// The method, or what OpenTelemetry calls one that a caller made up.
+fn usual(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        Method::PATCH => "PATCH",
+        _ => "_OTHER",
+    }
+}

@@ -1,0 +1,63 @@
+//! What the metrics count of a request on its way.
+
+use std::borrow::Cow;
+
+use super::Exchange;
+use crate::authn::Refusal;
+use crate::model::{Action, Caller};
+use crate::observe::Decision;
+use crate::observe::metrics::Identity;
+use crate::policy::Cause;
+use crate::vendor::App;
+
+/// Counts a caller who is known.
+pub(super) fn accepted(exchange: &Exchange<'_>, caller: &Caller) {
+    exchange.runtime.metrics.identified(Some(&caller.authenticator), Identity::Accepted);
+}
+
+/// Counts a caller who is not let in.
+pub(super) fn refused(exchange: &Exchange<'_>, refusal: &Refusal) {
+    let identity = if refusal.is_unavailable() { Identity::Unavailable } else { Identity::Refused };
+    exchange.runtime.metrics.identified(refusal.authenticator(), identity);
+}
+
+/// A decision that is counted once it is recorded.
+pub(super) struct Decided {
+    action: Action,
+    decision: Decision,
+    rule: Cow<'static, str>,
+}
+
+impl Decided {
+    /// What these rules allowed. Where several did, as for a capability, it was the first that allowed the action itself.
+    pub(super) fn allowed(action: Action, decision: Decision, rules: Vec<String>) -> Decided {
+        Decided { action, decision, rule: rules.into_iter().next().map_or(Cow::Borrowed("none"), Cow::Owned) }
+    }
+
+    /// What was denied for this cause.
+    pub(super) fn denied(action: Action, cause: Cause) -> Decided {
+        Decided { action, decision: Decision::Deny, rule: decisive(cause) }
+    }
+
+    /// What could not be decided.
+    pub(super) fn unavailable(action: Action) -> Decided {
+        Decided { action, decision: Decision::Unavailable, rule: Cow::Borrowed("none") }
+    }
+
+    pub(super) fn count(self, exchange: &Exchange<'_>, app: &App) {
+        exchange.runtime.metrics.decided(app.name(), self.action, self.decision, self.rule);
+    }
+}
+
+/// The rule that decided, or what did instead.
+fn decisive(cause: Cause) -> Cow<'static, str> {
+    Cow::Borrowed(match cause {
+        Cause::Rule { id, .. } => return Cow::Owned(id),
+        Cause::NothingMatched { nearest: Some(nearest) } => return Cow::Owned(nearest.id),
+        Cause::NothingMatched { nearest: None } => "default",
+        Cause::Banned { .. } | Cause::TargetBanned { .. } => "ban",
+        Cause::Muted { .. } => "mute",
+        Cause::TargetBlocks { .. } | Cause::ShutOut { .. } | Cause::TargetShutOut { .. } => "block",
+        Cause::UnknownConversation => "unknown-conversation",
+    })
+}
