@@ -132,6 +132,7 @@ impl Facts {
             return answer;
         }
         let Ok(_place) = self.room.try_acquire() else {
+            self.count.add(Outcome::Failed);
             return Err(self.unavailable(inquiry, format!("{ROOM} questions wait for an answer already")));
         };
         let ask = async || {

@@ -72,6 +72,7 @@ impl Sessions {
             return answer.caller;
         }
         let Ok(_place) = asked.room.try_acquire() else {
+            asked.count.add(Outcome::Failed);
             let detail = format!("{AT_ONCE} requests wait for an answer already");
             return question.asker.unanswered(detail).caller;
         };
