@@ -350,6 +350,23 @@ pub fn lay_out(configuration: &str, policy: &str, files: &[(&str, &str)]) -> Pat
     directory
 }
 
+/// A copy of the shipped demonstration, on ports that the system chooses and with these pieces of it changed.
+pub fn demonstration(changes: &[(&str, &str)]) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
+    let ports = [("127.0.0.1:7480", "127.0.0.1:0"), ("127.0.0.1:7481", "127.0.0.1:0")];
+    let configuration = ports.iter().chain(changes).fold(read("signer.toml"), |text, (old, new)| {
+        assert!(text.contains(old), "{old}");
+        text.replace(old, new)
+    });
+    let directory = lay_out(&configuration, &read("policy.toml"), &[]);
+    fs::create_dir_all(directory.join("deploy/demo")).unwrap();
+    for secret in ["leancloud", "talkjs", "ably", "caller"].map(|name| format!("deploy/demo/{name}.secret")) {
+        fs::copy(root.join(&secret), directory.join(&secret)).unwrap();
+    }
+    directory
+}
+
 /// The SHA-256 of an API key, as the configuration has it.
 pub fn hash(key: &str) -> String {
     chat_signer::crypto::hex(&chat_signer::crypto::sha256(key.as_bytes()))

@@ -1,27 +1,17 @@
 //! The demonstration's playground: there for its own page and nobody else, and never without the demonstration.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::common::{Answer, Server, Setup, lay_out, request};
+use crate::common::{self, Answer, Server, Setup, request};
 
 const GROUP: &str = "5f3c2a1b9e8d7c6b5a493827";
 
-/// The shipped demonstration on free ports, with these lines changed.
+/// The shipped demonstration, running, with these lines changed.
 fn demonstration(changes: &[(&str, &str)]) -> Server {
-    let read = |name: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
-    let secrets = ["leancloud", "talkjs", "ably", "caller"].map(|name| format!("deploy/demo/{name}.secret"));
-    let plain = [("127.0.0.1:7480", "127.0.0.1:0"), ("127.0.0.1:7481", "127.0.0.1:0"), ("deploy/demo/", "")];
-    let configuration = plain.iter().chain(changes).fold(read("signer.toml"), |text, (old, new)| {
-        assert!(text.contains(old), "{old}");
-        text.replace(old, new)
-    });
-    let files = secrets.each_ref().map(|path| (path.trim_start_matches("deploy/demo/"), read(path)));
-    let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
-    Server::run(lay_out(&configuration, &read("policy.toml"), &files), Setup::default())
+    Server::run(common::demonstration(changes), Setup::default())
 }
 
 const JSON: &str = "content-type: application/json\r\n";
@@ -210,7 +200,7 @@ fn no_secret_that_signs_is_told() {
     let world = get(&server, "/playground/world", "");
     let texts = [answer.body, reasons.to_string(), world.body];
     for secret in ["leancloud", "talkjs", "ably", "caller"] {
-        let secret = fs::read_to_string(server.directory.join(format!("{secret}.secret"))).unwrap();
+        let secret = fs::read_to_string(server.directory.join(format!("deploy/demo/{secret}.secret"))).unwrap();
         let secret = secret.trim().rsplit(':').next().unwrap().to_owned();
         assert!(secret.len() > 20);
         assert!(texts.iter().all(|text| !text.contains(&secret)));

@@ -1,11 +1,9 @@
 //! The document as a server gives it, and answers held to it.
 
-use std::fs;
-
 use chat_signer::config::load;
 use serde_json::Value;
 
-use crate::common::{Answer, Server, Setup, directory, request};
+use crate::common::{self, Answer, Server, Setup, request};
 use crate::schema;
 
 pub(crate) struct Document(pub(crate) Value);
@@ -58,17 +56,9 @@ impl Document {
     }
 }
 
-/// The demonstration, on ports of the system's choice, and where its secrets are.
+/// The demonstration, running.
 pub(crate) fn demonstration() -> Server {
-    let home = directory();
-    fs::create_dir_all(home.join("deploy/demo")).unwrap();
-    let secrets = ["leancloud", "talkjs", "ably", "caller"].map(|name| format!("deploy/demo/{name}.secret"));
-    for name in ["signer.toml", "policy.toml"].into_iter().chain(secrets.iter().map(String::as_str)) {
-        let text = fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
-        let text = text.replace("127.0.0.1:7480", "127.0.0.1:0").replace("127.0.0.1:7481", "127.0.0.1:0");
-        fs::write(home.join(name), text).unwrap();
-    }
-    Server::run(home, Setup::default())
+    Server::run(common::demonstration(&[]), Setup::default())
 }
 
 /// The header by which the demonstration knows this caller.
