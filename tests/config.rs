@@ -277,7 +277,9 @@ fn apply(bytes: &mut Vec<u8>, edit: &Edit) {
 /// The cases, with the rights on their secrets that a careful operator would give.
 fn cases() -> Vec<PathBuf> {
     let entries = fs::read_dir("tests/config").unwrap().map(|entry| entry.unwrap().path());
-    let mut cases: Vec<_> = entries.filter(|path| path.is_dir()).collect();
+    // Its report is that of a program without the feature.
+    let applies = |path: &PathBuf| path.is_dir() && !(cfg!(feature = "otlp") && path.ends_with("traces"));
+    let mut cases: Vec<_> = entries.filter(applies).collect();
     cases.sort();
     assert!(cases.len() > 10);
     for file in cases.iter().flat_map(|case| fs::read_dir(case).unwrap()).map(|entry| entry.unwrap().path()) {

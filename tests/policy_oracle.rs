@@ -327,6 +327,10 @@ impl Oracle<'_> {
                 return false;
             }
         }
+        let must_be_named = asked.place.is_some_and(|place| place.prefix().starts_with('['));
+        if allow && must_be_named && rule.conversations.is_none() {
+            return false;
+        }
         if let Some(templates) = &rule.conversations {
             let Some(place) = asked.place else { return false };
             let fits = |template: &Template| {
@@ -344,12 +348,8 @@ impl Oracle<'_> {
             return false;
         }
         if let Some(roles) = &rule.caller_roles {
-            let held = if is_service {
-                self.service_roles(asked.place)
-            } else {
-                self.roles_of(&caller.subject, true, asked.place)
-            };
-            if !fits(allow, &held, roles) {
+            let held = self.roles_of(&caller.subject, true, asked.place);
+            if !fits(allow, &if is_service { self.service_roles(asked.place) } else { held }, roles) {
                 return false;
             }
         }

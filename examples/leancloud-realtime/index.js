@@ -37,6 +37,7 @@ async function log(what, signing) {
     const { signature, timestamp, nonce } = await signing;
     console.log(`${CLIENT} ${what}: s=${signature} t=${timestamp} n=${nonce}`);
   } catch (error) {
+    if (!error.code) throw error; // chat-signer isn't there
     console.log(`${CLIENT} ${what}: refused (${error.code}): ${error.message}`);
   }
 }

@@ -180,7 +180,8 @@ fn cors(mut section: Section<'_>) -> Option<Cors> {
     Some(Cors { origins: origins?, credentials })
 }
 
-/// Scheme, host and port, as browsers send it: with nothing behind, and in small letters.
+/// Scheme, host and port, as browsers send it: with nothing behind, and in small letters. Pages inside apps have schemes of their own
+/// (`capacitor://localhost`); those of files have no origin but `null`, which is anyone's.
 fn origin(item: &Item<'_>) -> Option<String> {
     const HELP: &str = "write an origin as browsers send it: \"https://app.example.com\", with a port only where it isn't the scheme's own";
     let text = item.filled()?;
@@ -189,7 +190,7 @@ fn origin(item: &Item<'_>) -> Option<String> {
     }
     let plain =
         text.parse::<http::Uri>().ok().filter(|uri| !text.ends_with('/') && uri.query().is_none()).and_then(|uri| {
-            let scheme = uri.scheme_str().filter(|scheme| ["http", "https"].contains(scheme))?.to_owned();
+            let scheme = uri.scheme_str().filter(|scheme| *scheme != "file")?.to_owned();
             let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'))?;
             let default = matches!((scheme.as_str(), authority.port_u16()), ("http", Some(80)) | ("https", Some(443)));
             (!default).then(|| format!("{scheme}://{authority}"))

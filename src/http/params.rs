@@ -42,6 +42,8 @@ pub(super) fn encoding(headers: &HeaderMap, forms: bool) -> Result<Option<Encodi
 /// The parameters in a body. An empty one is `{}`.
 pub(super) fn from_body(body: &[u8], encoding: Option<Encoding>, forms: bool) -> Result<Params, Failure> {
     match encoding {
+        // curl calls everything a form; as one, JSON would be a single unknown name, and ignored.
+        Some(Encoding::Form) if body.trim_ascii_start().starts_with(b"{") => Err(json_as_form()),
         Some(Encoding::Form) => match std::str::from_utf8(body) {
             Ok(text) => from_pairs(text, "form"),
             Err(_) => Err(Failure::plain(Code::Malformed, "The form is not UTF-8.")),
@@ -66,6 +68,10 @@ fn unsupported(forms: bool) -> Failure {
     let or_forms = if forms { " or application/x-www-form-urlencoded" } else { "" };
     let detail = format!("The Content-Type must be application/json{or_forms}, in UTF-8.");
     Failure::plain(Code::UnsupportedMediaType, detail)
+}
+
+fn json_as_form() -> Failure {
+    Failure::plain(Code::Malformed, "The form is JSON. Send that with Content-Type: application/json.")
 }
 
 fn is_utf8(parameters: &str) -> bool {

@@ -56,7 +56,7 @@ pub(super) fn find<'a>(exchange: &Exchange<'a>, below: &str) -> Option<Route<'a>
 }
 
 pub(super) fn split<'a, 'p>(exchange: &Exchange<'a>, below: &'p str) -> Option<(&'a App, &'p str)> {
-    let (app, name) = below.split_once('/')?;
+    let (app, name) = below.split_once('/').unwrap_or((below, ""));
     Some((exchange.settings.engine.app(app)?, name))
 }
 

@@ -178,12 +178,13 @@ fn max_members_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
     format!("needs at most {max} members; this has {}", question.members())
 }
 
+/// An allow rule that names none means all that `*` means: what must be named is not among them.
 fn conversations(rule: &Rule, question: &Question<'_, '_>) -> bool {
-    let case = question.case();
-    given(rule.conversations.as_deref(), |templates| {
-        let Some(place) = question.scene.conversation else {
-            return false;
-        };
+    let (case, place) = (question.case(), question.scene.conversation);
+    let Some(templates) = rule.conversations.as_deref() else {
+        return rule.effect == Effect::Deny || place.is_none_or(|place| Pattern::Everything.covers(place));
+    };
+    place.is_some_and(|place| {
         templates.iter().any(|template| {
             let fits = |pattern: &Pattern| match rule.effect {
                 Effect::Allow => pattern.covers(place),
@@ -201,6 +202,7 @@ fn conversations_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
     let sources = rule.conversations.iter().flatten().map(Template::source);
     let needed = alternatives(sources);
     match question.scene.conversation {
+        Some(place) if rule.conversations.is_none() => format!("needs `conversations` that name {place}"),
         Some(place) => format!("needs a conversation in {needed}; this is {place}"),
         None => format!("needs a conversation in {needed}; {} has none", question.action),
     }

@@ -156,7 +156,9 @@ fn both_others(other: &Rule, rule: &Rule) -> bool {
 
 fn conversations_included(other: &Rule, rule: &Rule) -> bool {
     let Some(outer) = &other.conversations else {
-        return true;
+        // An allow rule that names none leaves out what must be named.
+        let must_be_named = |template: &Template| template.source().starts_with('[');
+        return other.effect == Effect::Deny || !rule.conversations.iter().flatten().any(must_be_named);
     };
     let inside = |template: &Template| {
         outer.iter().any(|outer| match (outer.fixed(), template.fixed()) {

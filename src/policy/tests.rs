@@ -437,6 +437,16 @@ fn warns_of_rules_that_others_make_pointless() {
 }
 
 #[test]
+fn what_must_be_named_is_not_included_in_a_rule_that_names_nothing() {
+    let mut log = allow("log", &[Action::Subscribe]);
+    log.conversations = Some(vec![Template::parse("[meta]log").unwrap()]);
+    let mut chat = allow("chat", &[Action::Subscribe]);
+    chat.conversations = Some(vec![Template::parse("chat:{client}").unwrap()]);
+    let found = warnings(&document(vec![allow("wherever", &[Action::Subscribe]), log, chat]));
+    assert_eq!(found, [(Place::Rule(2), "this rule is pointless: `wherever` allows all that it allows".to_owned())]);
+}
+
+#[test]
 fn warns_of_login_without_create_and_of_entries_without_effect() {
     let mut document = document(vec![allow("login", &[Action::Login])]);
     let entries = &mut document.entries;

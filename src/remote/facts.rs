@@ -31,8 +31,8 @@ const HEAVIEST: usize = 16 << 20;
 /// How many conversations of one request are asked about at the same time.
 const AT_ONCE: usize = 8;
 
-/// How many conversations the service is asked about at once, by all requests together. Where answers are slow, each keeps one of the
-/// places for requests in progress.
+/// How many conversations are waited for at once, by all requests together, whether they ask or another does. Where answers are slow,
+/// each request keeps one of the places for those in progress.
 const ROOM: usize = 256;
 
 /// How long it may take to learn about one conversation.
@@ -124,6 +124,17 @@ impl Facts {
         if !Arc::ptr_eq(&inquiry.source, &self.source) {
             return Err(self.unavailable(inquiry, "it is no longer asked for this policy".to_owned()));
         }
+        if let Some(told) = inquiry.begin().known() {
+            return Ok(told);
+        }
+        let key = self.key.mac(&inquiry.identity());
+        if let Some(answer) = self.answers.known(&key) {
+            return answer;
+        }
+        let Ok(_place) = self.room.try_acquire() else {
+            self.count.add(Outcome::Failed);
+            return Err(self.unavailable(inquiry, format!("{ROOM} questions wait for an answer already")));
+        };
         let ask = async || {
             let read = timeout(PATIENCE, self.read(inquiry, trace)).await.unwrap_or_else(|_| Err(slow(PATIENCE)));
             self.count.add(match &read {
@@ -136,15 +147,11 @@ impl Facts {
                 Err(reason) => (Err(self.unavailable(inquiry, reason)), FAILED),
             }
         };
-        self.answers.answer(self.key.mac(&inquiry.identity()), ask).await
+        self.answers.answer(key, ask).await
     }
 
     async fn read(&self, inquiry: &Inquiry, trace: Option<&Trace>) -> Result<Told, String> {
         let mut reading = inquiry.begin();
-        if let Some(told) = reading.known() {
-            return Ok(told);
-        }
-        let _place = self.room.try_acquire().map_err(|_| format!("{ROOM} questions wait for an answer already"))?;
         loop {
             let mut request = reading.request()?.map(|body| Full::new(Bytes::from(body)));
             if let Some(trace) = trace {

@@ -9,7 +9,7 @@ use hyper::header::{ACCEPT, HeaderValue};
 use hyper::http::uri::Scheme;
 use hyper::{Request, Response, StatusCode, Uri};
 use serde_json::Value;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
@@ -31,6 +31,10 @@ const USUAL: Duration = Duration::from_secs(5 * 60);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
 
+/// How many requests wait at once for keys that are on their way. Strangers can send any number of tokens with made-up keys; where an
+/// issuer is slow, each would keep one of the places for requests in progress.
+const AT_ONCE: usize = 256;
+
 /// How soon after a fetch that a token's unknown key caused another such key may cause one.
 const REST: Duration = Duration::from_secs(30);
 
@@ -38,6 +42,7 @@ const REST: Duration = Duration::from_secs(30);
 pub(super) struct Fetching {
     refresher: Arc<Refresher>,
     task: JoinHandle<()>,
+    room: Semaphore,
 }
 
 impl Fetching {
@@ -45,7 +50,7 @@ impl Fetching {
     pub(super) fn start(set: &Arc<KeySet>) -> Result<Fetching, NoClient> {
         let refresher = Arc::new(Refresher::new(set)?);
         let task = tokio::spawn(Arc::clone(&refresher).run());
-        Ok(Fetching { refresher, task })
+        Ok(Fetching { refresher, task, room: Semaphore::new(AT_ONCE) })
     }
 
     /// Whether this is its set.
@@ -54,8 +59,9 @@ impl Fetching {
     }
 
     /// Returns once the keys are as new as they can be had: after the fetch that is on its way, or after one more; at once if there
-    /// was one for the same reason a moment ago.
+    /// was one for the same reason a moment ago, or too many wait already.
     pub(super) async fn refresh(&self) {
+        let Ok(_place) = self.room.try_acquire() else { return };
         if let Some(mut fetched) = self.refresher.want() {
             let _ = fetched.changed().await;
         }

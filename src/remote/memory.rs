@@ -48,6 +48,12 @@ impl<T: Clone> Memory<T> {
         Memory { limits, entries: Mutex::new(Entries { known: HashMap::new(), order: VecDeque::new(), weight: 0 }) }
     }
 
+    /// The answer to the question that this key stands for, if it is remembered.
+    pub(super) fn known(&self, key: &Key) -> Option<T> {
+        let entry = self.entries().known.get(key).filter(|entry| entry.is_good()).map(Arc::clone)?;
+        entry.answer.get().map(|(answer, _)| answer.clone())
+    }
+
     /// The answer to the question that this key stands for: remembered, or got by `ask`, which also says for how long it is good.
     pub(super) async fn answer(&self, key: Key, ask: impl AsyncFnOnce() -> (T, Duration)) -> T {
         let entry = self.entry(key);

@@ -24,8 +24,8 @@ const LONGEST: usize = 64 << 10;
 const MOST: usize = 10_000;
 const HEAVIEST: usize = 64 << 20;
 
-/// How many questions one of those who are asked has to answer at once. Strangers can have any number of them asked; where answers are
-/// slow, each would keep one of the places for requests in progress.
+/// How many requests wait at once for what one of those who are asked says. Strangers can send any number of them, also with one and
+/// the same credential; where answers are slow, each would keep one of the places for requests in progress.
 const AT_ONCE: usize = 256;
 
 /// Those who are asked, and what they said.
@@ -67,12 +67,21 @@ impl Sessions {
             let detail = "nobody asks for this authenticator any more".to_owned();
             return question.asker.unanswered(detail).caller;
         };
+        let key = asked.key.mac(&question.identity());
+        if let Some(answer) = self.answers.known(&key) {
+            return answer.caller;
+        }
+        let Ok(_place) = asked.room.try_acquire() else {
+            asked.count.add(Outcome::Failed);
+            let detail = format!("{AT_ONCE} requests wait for an answer already");
+            return question.asker.unanswered(detail).caller;
+        };
         let ask = async || {
             let answer = asked.fetch(question, trace).await;
             let lifetime = answer.lifetime;
             (answer, lifetime)
         };
-        self.answers.answer(asked.key.mac(&question.identity()), ask).await.caller
+        self.answers.answer(key, ask).await.caller
     }
 
     /// What came of the questions so far, by the authenticator's name.
@@ -110,8 +119,6 @@ impl Asked {
     }
 
     async fn send(&self, question: &Question, trace: Option<&Arc<Trace>>) -> Result<Answer, String> {
-        let place = self.room.try_acquire();
-        let _place = place.map_err(|_| format!("{AT_ONCE} questions wait for an answer already"))?;
         let request = question.request(clock::now()).map_err(|refusal| refusal.log())?;
         let mut request = request.map(|body| Full::new(Bytes::from(body)));
         if let Some(trace) = trace {

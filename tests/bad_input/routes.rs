@@ -10,7 +10,7 @@ fn paths_lead_somewhere_or_are_not_found() {
     let cases: Vec<Case> = vec![
         at("the root", "/", nothing),
         at("no app", "/v1", nothing),
-        at("no operation", "/v1/leancloud", nothing),
+        at("no operation", "/v1/leancloud", "no such operation. It has: login"),
         at("an empty app", "/v1//login", nothing),
         at("an unknown app", "/v1/slack/login", nothing),
         at("an app in capitals", "/v1/LeanCloud/login", nothing),
@@ -25,6 +25,7 @@ fn paths_lead_somewhere_or_are_not_found() {
         at("a NUL", "/v1/leancloud/login%00", "no such operation"),
         at("a long path", &format!("/v1/leancloud/{}", "a".repeat(8000)), "no such operation"),
         at("the admin listener's", "/metrics", nothing),
+        ably("no operation at Ably", get("/v1/ably?clientId=tom", &tom()), "It has: token, token-request"),
         ably("an unknown operation at Ably", post("/v1/ably/revoke", &tom(), "{}"), "It has: token, token-request"),
     ];
     case::check(&cases);

@@ -244,6 +244,23 @@ describe('a situation', () => {
     await context.close();
   });
 
+  test('that the form doesn’t have is not taken for another', async () => {
+    for (const [hash, said] of [
+      ['#as=tom&role=king&app=leancloud&action=login', 'role king'],
+      ['#service=nobody&app=leancloud&action=login&client_id=tom', 'service nobody'],
+      ['#as=tom&app=slack&action=login', 'app slack'],
+      ['#as=tom&app=talkjs&action=kick', 'action kick'],
+    ]) {
+      const { context, page, wrong } = await playground({ hash });
+      assert.match(await page.locator('#verdict').innerText(), new RegExp(`Not asked\\s+The address names the ${said}, and there is none of that name here`));
+      assert.equal(new URL(page.url()).hash, hash);
+      await example(page, 'alice logs in');
+      assert.match(await word(page), /Allowed$/);
+      assert.deepEqual(wrong, []);
+      await context.close();
+    }
+  });
+
   test('with markup in it is text', async () => {
     const name = '<img src=x onerror=console.error(1)>';
     const { context, page, wrong } = await playground({ hash: `#${new URLSearchParams({ as: name, app: 'leancloud', action: 'join', conv_id: `${name}'` })}` });

@@ -94,6 +94,29 @@ fn everything_is_not_what_must_be_named() {
 }
 
 #[test]
+fn nor_is_it_where_a_rule_names_no_conversations() {
+    let rules = r#"
+        [[rules]]
+        id = "wherever"
+        effect = "allow"
+        actions = ["login", "subscribe"]
+
+        [[rules]]
+        id = "the-log"
+        effect = "allow"
+        actions = ["history"]
+        conversations = ["[meta]log"]
+        "#;
+    let (server, tom) = (world(rules), user("tom"));
+    assert_eq!(tom.is_granted(&server, &json!({"*": ["subscribe"]})), json!({"*": ["subscribe"]}));
+    for channel in ["[meta]log", "[queue]jobs", "[?rewind=1]chat:lobby"] {
+        tom.may_not(&server, "ably/token", &capability(channel), "subscribe is not allowed in [");
+    }
+    let both = json!({"[meta]log": ["history", "subscribe"]});
+    assert_eq!(tom.is_granted(&server, &both), json!({"[meta]log": ["history"]}));
+}
+
+#[test]
 fn a_role_in_one_channel_is_none_in_the_pattern() {
     let server = world(&format!(
         "{LOGIN}{}",

@@ -122,6 +122,21 @@ fn without_credentials_none_are_invited() {
     assert_eq!(answer.header("access-control-allow-credentials"), None);
 }
 
+/// What pages inside mobile and desktop apps have for an origin.
+#[test]
+fn an_origin_may_have_a_scheme_of_its_own() {
+    let apps = ["capacitor://localhost", "tauri://localhost", "chrome-extension://abcdefghijklmnop"];
+    let server = Server::with(Setup::server(&format!("[server.cors]\norigins = {apps:?}\ncredentials = true")));
+    for origin in apps {
+        let answer = server.ask(&request("OPTIONS", "/sign2", &format!("origin: {origin}\r\n{PREFLIGHT}"), ""));
+        may_be_read(&answer, origin);
+    }
+    for origin in ["capacitor://localhost:80", "http://localhost", "null", "file://"] {
+        let answer = server.ask(&request("OPTIONS", "/sign2", &format!("origin: {origin}\r\n{PREFLIGHT}"), ""));
+        assert_eq!(answer.header("access-control-allow-origin"), None, "{origin}");
+    }
+}
+
 #[test]
 fn nothing_is_allowed_unless_configured() {
     let server = Server::start();

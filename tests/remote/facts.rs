@@ -1,5 +1,6 @@
 //! A service that knows conversations: the app's own backend.
 
+use std::cell::Cell;
 use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
@@ -395,6 +396,25 @@ async fn requests_at_once_with_one_question_ask_once() {
     let (statuses, ()) = tokio::join!(all((0..50).map(|_| kick(&signer, "bob", "tom"))), release);
     assert!(statuses.len() == 50 && statuses.iter().all(|status| *status == 200), "{statuses:?}");
     assert_eq!(backend.count(PATH), 1);
+}
+
+#[tokio::test]
+async fn those_who_wait_for_an_answer_do_not_take_every_place() {
+    let (backend, go) = (Server::start().await, Arc::new(Semaphore::new(0)));
+    backend.set(PATH, Reply::Held(Arc::clone(&go), Box::new(told(json!({"roles": {"bob": "manager"}})))));
+    let signer = signer(&backend, "").await;
+    let refused = Cell::new(0);
+    let flood = all((0..300).map(async |_| match kick(&signer, "bob", "tom").await {
+        503 => refused.set(refused.get() + 1),
+        status => assert_eq!(status, 200),
+    }));
+    let release = async {
+        until("the refusals", async || refused.get() == 300 - 256).await;
+        go.add_permits(300);
+    };
+    tokio::join!(flood, release);
+    assert_eq!((refused.get(), backend.count(PATH)), (300 - 256, 1));
+    assert_eq!(kick(&signer, "bob", "tom").await, 200);
 }
 
 #[tokio::test]

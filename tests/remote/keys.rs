@@ -1,9 +1,12 @@
 //! Key sets that are fetched from issuers.
 
+use std::cell::Cell;
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use tokio::sync::Semaphore;
 
 use crate::server::{Authority, Reply, Server};
 use crate::signer::{Answer, Key, Signer, all, alone, directory, set, until};
@@ -160,6 +163,26 @@ async fn a_flood_of_made_up_keys_costs_the_issuer_nothing() {
     signer.many(flood(20_000, 10)).await;
     assert_eq!(issuer.count(SET), 3);
     assert_eq!(signer.subject(&key.bearer(ISSUER, "tom")).await, Ok("tom".to_owned()));
+}
+
+#[tokio::test]
+async fn made_up_keys_do_not_take_every_place_while_the_issuer_hangs() {
+    let (issuer, key, go) = (Server::start().await, Key::new("one"), Arc::new(Semaphore::new(0)));
+    issuer.set(SET, Reply::json(set(&[&key])));
+    let signer = signer(&issuer).await;
+    issuer.set(SET, Reply::Held(Arc::clone(&go), Box::new(Reply::json(set(&[&key])))));
+    let refused = Cell::new(0);
+    let flood = all((0..300).map(async |_| {
+        assert_eq!(signer.subject(&key.bearer_as("made-up", ISSUER, "mallory")).await, Err(401));
+        refused.set(refused.get() + 1);
+    }));
+    let release = async {
+        until("the refusals", async || refused.get() == 300 - 256).await;
+        assert_eq!(signer.subject(&key.bearer(ISSUER, "tom")).await, Ok("tom".to_owned()));
+        go.add_permits(300);
+    };
+    tokio::join!(flood, release);
+    assert_eq!((refused.get(), issuer.count(SET)), (300, 2));
 }
 
 #[tokio::test]

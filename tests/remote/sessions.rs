@@ -1,5 +1,6 @@
 //! Sessions and opaque tokens, whose owners other servers know.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -136,6 +137,25 @@ async fn a_backend_that_hangs_does_not_take_every_place() {
     let refused = answers.iter().filter(|answer| **answer == Err(503)).count();
     assert_eq!((refused, backend.count(ME)), (300 - 256, 256));
     assert_eq!(signer.subject(&of(1000)).await, tom(), "there is room again");
+}
+
+#[tokio::test]
+async fn those_who_wait_for_one_answer_do_not_take_every_place() {
+    let (backend, go) = (Server::start().await, Arc::new(Semaphore::new(0)));
+    backend.set(ME, Reply::Held(Arc::clone(&go), Box::new(is_tom())));
+    let signer = Signer::start(&session(&backend, "")).await;
+    let refused = Cell::new(0);
+    let flood = all((0..300).map(async |_| match signer.subject("cookie: sid=1\r\n").await {
+        Err(503) => refused.set(refused.get() + 1),
+        answer => assert_eq!(answer, tom()),
+    }));
+    let release = async {
+        until("the refusals", async || refused.get() == 300 - 256).await;
+        go.add_permits(300);
+    };
+    tokio::join!(flood, release);
+    assert_eq!((refused.get(), backend.count(ME)), (300 - 256, 1));
+    assert_eq!(signer.subject("cookie: sid=1\r\n").await, tom());
 }
 
 #[test]

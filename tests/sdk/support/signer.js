@@ -1,6 +1,7 @@
 // The real program, with a configuration of its own, on ports that the system chooses.
 
 import { execFileSync, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -178,14 +179,12 @@ export class Signer {
 
   /** From now on this user is banned. */
   async ban(user, reason) {
-    this.write('policy.toml', `${POLICY}\n[[bans]]\nuser = "${user}"\nreason = "${reason}"\n`);
-    await this.reload();
+    await this.enforce(`${POLICY}\n[[bans]]\nuser = "${user}"\nreason = "${reason}"\n`);
   }
 
   /** From now on nobody is banned. */
   async pardon() {
-    this.write('policy.toml', POLICY);
-    await this.reload();
+    await this.enforce(POLICY);
   }
 
   async stop() {
@@ -197,10 +196,12 @@ export class Signer {
     writeFileSync(join(this.directory, name), text, { mode: 0o600 });
   }
 
-  /** Has the files read again, and waits until they are in force. */
-  async reload() {
+  /** Waits until this policy is in force, and not merely one that was there before: the log names it by its hash. */
+  async enforce(policy) {
+    this.write('policy.toml', policy);
     this.child.kill('SIGHUP');
-    await this.says(/read again and is in force/);
+    const hash = createHash('sha256').update(policy).digest('hex');
+    await this.says(new RegExp(`read again and is in force.*${hash}`));
   }
 
   async run() {

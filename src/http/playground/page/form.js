@@ -100,17 +100,22 @@ export function read() {
   return situation;
 }
 
-/** Puts a situation into the form. */
+/** Puts a situation into the form. Returns the name of a choice in it that the form doesn't have, if there is one. */
 export function write(situation) {
   control("kind").value = situation.service ? "service" : "user";
-  if (situation.service) control("service").value = situation.service;
   control("as").value = situation.as ?? "";
-  control("role").value = situation.role ?? "";
-  control("app").value = situation.app ?? control("app").value;
+  control("role").value = "";
+  for (const name of ["service", "role", "app"]) choose(name, situation[name]);
   arrange();
-  control("action").value = situation.action ?? control("action").value;
+  choose("action", situation.action);
   for (const field of FIELDS) control(field).value = situation[field] ?? "";
   arrange();
+  return ["service", "role", "app", "action"].find((name) => situation[name] && control(name).value !== situation[name]);
+}
+
+/** Makes a choice, if it is offered. */
+function choose(name, value) {
+  if ([...control(name).options].some((option) => option.value === value)) control(name).value = value;
 }
 
 /** Shows the fields that this caller and action have. */

@@ -20,8 +20,11 @@ async function begin() {
 function open() {
   const situation = form.fromHash(location.hash);
   if (!situation) return;
-  form.write(situation);
-  ask();
+  const unknown = form.write(situation);
+  if (!unknown) return ask();
+  latest += 1;
+  form.mark(situation);
+  trouble(`The address names the ${unknown} ${situation[unknown]}, and there is none of that name here.`);
 }
 
 async function ask() {
