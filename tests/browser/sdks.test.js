@@ -81,9 +81,12 @@ describe('ably-js', () => {
         return heard;
       });
       assert.deepEqual(heard, ['tom', 'hello']);
-      const renewed = page.evaluate(() => new Promise((resolve) => client.connection.once('update', () => resolve('renewed'))));
+      // The page listens before the cloud asks.
+      await page.evaluate(() => {
+        globalThis.renewed = new Promise((resolve) => client.connection.once('update', () => resolve('renewed')));
+      });
       cloud.reauthenticate();
-      assert.equal(await renewed, 'renewed');
+      assert.equal(await page.evaluate(() => renewed), 'renewed');
       assert.equal(cloud.tokens.length, 2);
       await context.close();
     });
