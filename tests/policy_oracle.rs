@@ -275,19 +275,20 @@ impl Oracle<'_> {
     }
 
     fn matches(&self, rule: &Rule, asked: &Asked<'_>) -> bool {
-        let allow = rule.effect == Effect::Allow;
-        let (caller, ask) = (self.caller, self.ask);
-        let is_service = caller.kind == CallerKind::Service;
-        let is_own_client = !is_service && caller.subject == ask.client;
+        rule.actions.contains(asked.action)
+            && rule.apps.as_ref().is_none_or(|apps| apps.contains(&self.ask.app.to_string()))
+            && self.fits_caller(rule, asked)
+            && self.fits_number(rule, asked)
+            && self.fits_place(rule, asked)
+            && self.fits_roles(rule, asked)
+            && self.fits_kinds(rule, asked)
+            && self.fits_targets(rule, asked)
+    }
 
-        if !rule.actions.contains(asked.action) {
-            return false;
-        }
-        if let Some(apps) = &rule.apps
-            && !apps.contains(&ask.app.to_string())
-        {
-            return false;
-        }
+    /// Whether this caller is one whom the rule is about.
+    fn fits_caller(&self, rule: &Rule, asked: &Asked<'_>) -> bool {
+        let (caller, allow) = (self.caller, rule.effect == Effect::Allow);
+        let is_service = caller.kind == CallerKind::Service;
         if allow && asked.action == Action::AppToken && !is_service {
             return false;
         }
@@ -307,72 +308,72 @@ impl Oracle<'_> {
             return false;
         }
         match (rule.client, allow) {
-            (None | Some(ClientIs::Itself), true) | (Some(ClientIs::Itself), false) if !is_own_client => return false,
+            (None | Some(ClientIs::Itself), true) | (Some(ClientIs::Itself), false) if !self.is_own_client() => {
+                return false;
+            }
             (Some(ClientIs::Anyone), true) if !is_service && rule.caller_roles.is_none() => return false,
             _ => {}
         }
-        for (name, value) in &rule.claims {
-            if caller.claims.get(name) != Some(value) {
-                return false;
-            }
+        rule.claims.iter().all(|(name, value)| caller.claims.get(name) == Some(value))
+    }
+
+    fn is_own_client(&self) -> bool {
+        self.caller.kind == CallerKind::User && self.caller.subject == self.ask.client
+    }
+
+    fn fits_number(&self, rule: &Rule, asked: &Asked<'_>) -> bool {
+        let Some(max) = rule.max_members else { return true };
+        let by_need = matches!(asked.action, Action::Create | Action::History);
+        let named = if by_need { asked.targets } else { &self.ask.members };
+        let mut named: BTreeSet<&str> = named.iter().map(String::as_str).collect();
+        if asked.action == Action::Create {
+            named.insert(&self.ask.client);
         }
-        if let Some(max) = rule.max_members {
-            let by_need = matches!(asked.action, Action::Create | Action::History);
-            let named = if by_need { asked.targets } else { &ask.members };
-            let mut named: BTreeSet<&str> = named.iter().map(String::as_str).collect();
-            if asked.action == Action::Create {
-                named.insert(&ask.client);
-            }
-            if named.len() > max {
-                return false;
-            }
-        }
-        let must_be_named = asked.place.is_some_and(|place| place.prefix().starts_with('['));
-        if allow && must_be_named && rule.conversations.is_none() {
-            return false;
-        }
-        if let Some(templates) = &rule.conversations {
-            let Some(place) = asked.place else { return false };
-            let fits = |template: &Template| {
-                let filled = template.source().replace("{client}", &ask.client);
-                let pattern = Pattern::parse(&filled).unwrap();
-                if allow { covers(&pattern, place) } else { overlaps(&pattern, place) }
-            };
-            if !templates.iter().any(fits) {
-                return false;
-            }
-        }
-        if let Some(roles) = &rule.roles
-            && !fits(allow, &self.roles_of(&ask.client, is_own_client, asked.place), roles)
-        {
-            return false;
-        }
-        if let Some(roles) = &rule.caller_roles {
-            let held = self.roles_of(&caller.subject, true, asked.place);
-            if !fits(allow, &if is_service { self.service_roles(asked.place) } else { held }, roles) {
-                return false;
-            }
-        }
-        if let Some(kinds) = &rule.kinds {
-            let found = self.kinds(asked.place);
-            let good = |kind: &Kind| kinds.contains(kind);
-            if found.is_empty() || !(if allow { found.iter().all(good) } else { found.iter().any(good) }) {
-                return false;
-            }
-        }
-        if let Some(are) = rule.targets {
-            let good = |target: &String| match are {
-                TargetsAre::Itself => *target == ask.client,
-                TargetsAre::Others => *target != ask.client,
-                TargetsAre::Outranked => *target != ask.client && self.outranks(target, asked.place),
-            };
-            if asked.targets.is_empty()
-                || !(if allow { asked.targets.iter().all(good) } else { asked.targets.iter().any(good) })
-            {
-                return false;
-            }
-        }
-        true
+        named.len() <= max
+    }
+
+    fn fits_place(&self, rule: &Rule, asked: &Asked<'_>) -> bool {
+        let allow = rule.effect == Effect::Allow;
+        let Some(templates) = &rule.conversations else {
+            let must_be_named = asked.place.is_some_and(|place| place.prefix().starts_with('['));
+            return !(allow && must_be_named);
+        };
+        let Some(place) = asked.place else { return false };
+        templates.iter().any(|template| {
+            let filled = template.source().replace("{client}", &self.ask.client);
+            let pattern = Pattern::parse(&filled).unwrap();
+            if allow { covers(&pattern, place) } else { overlaps(&pattern, place) }
+        })
+    }
+
+    fn fits_roles(&self, rule: &Rule, asked: &Asked<'_>) -> bool {
+        let allow = rule.effect == Effect::Allow;
+        let clients = || self.roles_of(&self.ask.client, self.is_own_client(), asked.place);
+        let callers = || match self.caller.kind {
+            CallerKind::Service => self.service_roles(asked.place),
+            CallerKind::User => self.roles_of(&self.caller.subject, true, asked.place),
+        };
+        rule.roles.as_ref().is_none_or(|roles| fits(allow, &clients(), roles))
+            && rule.caller_roles.as_ref().is_none_or(|roles| fits(allow, &callers(), roles))
+    }
+
+    fn fits_kinds(&self, rule: &Rule, asked: &Asked<'_>) -> bool {
+        let Some(kinds) = &rule.kinds else { return true };
+        let found = self.kinds(asked.place);
+        let good = |kind: &Kind| kinds.contains(kind);
+        !found.is_empty() && if rule.effect == Effect::Allow { found.iter().all(good) } else { found.iter().any(good) }
+    }
+
+    fn fits_targets(&self, rule: &Rule, asked: &Asked<'_>) -> bool {
+        let Some(are) = rule.targets else { return true };
+        let good = |target: &String| match are {
+            TargetsAre::Itself => *target == self.ask.client,
+            TargetsAre::Others => *target != self.ask.client,
+            TargetsAre::Outranked => *target != self.ask.client && self.outranks(target, asked.place),
+        };
+        let targets = &asked.targets;
+        !targets.is_empty()
+            && if rule.effect == Effect::Allow { targets.iter().all(good) } else { targets.iter().any(good) }
     }
 
     /// Every binding of a user, as (source, scope, role): 0 is the file, 1 what is told, 2 the token.
