@@ -24,4 +24,5 @@ pub mod reload;
 pub mod remote;
 pub mod runtime;
 pub mod secret;
+pub mod store;
 pub mod vendor;

@@ -1,0 +1,280 @@
+//! Where the roster is kept: entries by key, changed in transactions that are numbered, each with what is to be told and done because of
+//! it.
+//!
+//! A store knows nothing of bans or roles: keys and values are text. What it promises is order and durability: a change is acknowledged
+//! only when it would survive a crash, changes are numbered without a gap, and whoever has seen one finds out about the next, or that
+//! the store is no longer the one it was.
+#![allow(clippy::unused_async)]
+
+mod memory;
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::model::Millis;
+use memory::Memory;
+
+/// A store, of any kind.
+pub enum Store {
+    /// Forgets all when the process ends. For tests.
+    Memory(Memory),
+}
+
+/// Which store this is, and how far it has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Drawn when the store was begun, and again when an operator accepted it as it was. Empty: the store has never been begun.
+    pub epoch: String,
+    /// The number of the last change; 0 before the first.
+    pub version: u64,
+    /// What was drawn for the last change. Two stores with the same number and another id have parted ways.
+    pub change: String,
+    /// Whether an operator has accepted this epoch, so that it counts for who knew another.
+    pub accepted: bool,
+}
+
+/// All that a store holds, as it was when the head was read or later: what follows the head may be in it, and is applied again.
+#[derive(Clone, Debug)]
+pub struct Contents {
+    /// How far the store had come when the reading began.
+    pub head: Head,
+    /// Every entry, as key and value.
+    pub entries: Vec<(String, String)>,
+}
+
+/// A change to be made.
+#[derive(Clone, Debug, Default)]
+pub struct Commit {
+    /// What becomes of entries, by key: their new value, or `None` where they go.
+    pub puts: Vec<(String, Option<String>)>,
+    /// What is told to who listens, one for each thing that happened: JSON.
+    pub events: Vec<String>,
+    /// What is to be done because of it.
+    pub jobs: Vec<NewJob>,
+}
+
+/// A change that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Its number.
+    pub version: u64,
+    /// What was drawn for it.
+    pub id: String,
+    /// When it was made.
+    pub at: Millis,
+    /// What became of entries.
+    pub puts: Vec<(String, Option<String>)>,
+    /// What is told of it.
+    pub events: Vec<String>,
+}
+
+/// Something to be done, at least once, by whichever process comes to it. A job of the same key that waits already is replaced, and
+/// begins anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewJob {
+    /// What it is about. Starts with the kind of job: `enforce:` or `webhook:`.
+    pub key: String,
+    /// What whoever does it must know: JSON.
+    pub body: String,
+}
+
+/// A job, with how it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// What it is about.
+    pub key: String,
+    /// What whoever does it must know.
+    pub body: String,
+    /// The change that asked for it. A later one makes it another job.
+    pub revision: u64,
+    /// How often it was tried since it was asked for.
+    pub attempts: u32,
+    /// When it may be tried next.
+    pub due: Millis,
+    /// How it stands.
+    pub state: JobState,
+    /// Why the last attempt failed, if it did.
+    pub error: Option<String>,
+    /// Whether someone had claimed it before and wasn't heard of again. What they did last may still be on its way.
+    pub taken_over: bool,
+}
+
+/// How a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum JobState {
+    /// It waits, or is being done.
+    Pending,
+    /// It was done.
+    Done,
+    /// It can't be done, and somebody should look at it.
+    SetAside,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// It is done.
+    Done,
+    /// It is to be tried again then.
+    Again {
+        /// When.
+        due: Millis,
+        /// Why; `None` where nothing went wrong.
+        error: Option<String>,
+    },
+    /// It can't be done.
+    SetAside {
+        /// Why.
+        error: String,
+    },
+}
+
+/// Why a change was not made, or it isn't known whether it was.
+#[derive(Debug, thiserror::Error)]
+pub enum NotCommitted {
+    /// Another was made first. Look at the store again.
+    #[error("the store has changed meanwhile")]
+    Behind,
+    /// The store can't be had. The change may have been made all the same, and is then found when the store is read again.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why a store can't be read or written: a sentence for the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the store can't be used: {0}")]
+pub struct Unavailable(pub String);
+
+impl Job {
+    /// How it stands after an attempt.
+    fn settle(&mut self, attempt: &Attempt) {
+        self.attempts = self.attempts.saturating_add(1);
+        (self.state, self.error) = match attempt {
+            Attempt::Done => (JobState::Done, None),
+            Attempt::Again { due, error } => {
+                self.due = *due;
+                (JobState::Pending, error.clone())
+            }
+            Attempt::SetAside { error } => (JobState::SetAside, Some(error.clone())),
+        };
+        self.taken_over = false;
+    }
+}
+
+/// Changes since a number, or that they are no longer kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// These, in order, without a gap. None: there was no change.
+    Changes(Vec<Change>),
+    /// Some of them are gone. Read all contents.
+    Gone,
+}
+
+/// How many changes are kept to be read again.
+pub const KEPT: u64 = 10_000;
+
+impl Store {
+    /// A store that forgets all when the process ends.
+    pub fn memory() -> Store {
+        Store::Memory(Memory::default())
+    }
+
+    /// How far the store has come: read where it is written, so that nothing acknowledged before is missing.
+    pub async fn head(&self) -> Result<Head, Unavailable> {
+        match self {
+            Store::Memory(memory) => Ok(memory.head()),
+        }
+    }
+
+    /// Begins a store that has never been begun: draws its epoch. One that has been is left as it is.
+    pub async fn begin(&self) -> Result<(), Unavailable> {
+        match self {
+            Store::Memory(memory) => memory.begin(),
+        }
+    }
+
+    /// An operator's word that the store is as it should be, though other processes may know another: draws a new epoch.
+    pub async fn accept(&self) -> Result<(), Unavailable> {
+        match self {
+            Store::Memory(memory) => memory.accept(),
+        }
+    }
+
+    /// Reads everything.
+    pub async fn contents(&self) -> Result<Contents, Unavailable> {
+        match self {
+            Store::Memory(memory) => Ok(memory.contents()),
+        }
+    }
+
+    /// Reads the changes after a number.
+    pub async fn since(&self, version: u64) -> Result<Since, Unavailable> {
+        match self {
+            Store::Memory(memory) => Ok(memory.since(version)),
+        }
+    }
+
+    /// Makes a change, if the store is still at this head, and returns when it is durable.
+    pub async fn commit(&self, on: &Head, commit: Commit, at: Millis) -> Result<Change, NotCommitted> {
+        match self {
+            Store::Memory(memory) => memory.commit(on, commit, at),
+        }
+    }
+
+    /// Changes whenever the store may have: a hint, which can get lost.
+    pub fn hints(&self) -> watch::Receiver<u64> {
+        match self {
+            Store::Memory(memory) => memory.hints(),
+        }
+    }
+
+    /// Takes jobs that are due and nobody is at, for this long. `worker` names who takes them: one name a process.
+    pub async fn claim(
+        &self,
+        worker: &str,
+        now: Millis,
+        lease: Duration,
+        most: usize,
+    ) -> Result<Vec<Job>, Unavailable> {
+        match self {
+            Store::Memory(memory) => Ok(memory.claim(worker, now, lease, most)),
+        }
+    }
+
+    /// Notes what came of a job, unless it was asked for again or taken over since it was claimed: then whether it is done is another's to
+    /// say, and only the claim is given back. Returns whether it was noted.
+    pub async fn settle(&self, worker: &str, job: &Job, attempt: &Attempt, now: Millis) -> Result<bool, Unavailable> {
+        match self {
+            Store::Memory(memory) => Ok(memory.settle(worker, job, attempt, now)),
+        }
+    }
+
+    /// Jobs in this state, by key, those after `after`.
+    pub async fn jobs(&self, state: JobState, after: &str, most: usize) -> Result<Vec<Job>, Unavailable> {
+        match self {
+            Store::Memory(memory) => Ok(memory.jobs(state, after, most)),
+        }
+    }
+
+    /// What was noted under this key by who did jobs.
+    pub async fn note(&self, key: &str) -> Result<Option<String>, Unavailable> {
+        match self {
+            Store::Memory(memory) => Ok(memory.note(key)),
+        }
+    }
+
+    /// Notes something for whoever does such a job next, or forgets it, if this worker still has the job. Returns whether it has, and
+    /// when it returns the note is durable.
+    pub async fn set_note(
+        &self,
+        worker: &str,
+        job: &Job,
+        key: &str,
+        value: Option<String>,
+    ) -> Result<bool, Unavailable> {
+        match self {
+            Store::Memory(memory) => Ok(memory.set_note(worker, job, key, value)),
+        }
+    }
+}
