@@ -1,9 +1,10 @@
 //! `serve`: runs the server.
 
 use std::io::{self, IsTerminal};
+use std::panic;
 use std::path::Path;
-use std::process::ExitCode;
-use std::thread::available_parallelism;
+use std::process::{self, ExitCode};
+use std::thread::{self, available_parallelism};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
@@ -12,10 +13,14 @@ use tracing::Level;
 use super::{Common, complain};
 use crate::app::{App, End, NoStart};
 use crate::config::{self, Loaded, Report, Settings, Sources};
-use crate::observe::log;
+use crate::observe::log::{self, Log};
 
 /// How long the end waits for a file that is being read: it may lie on a network that hangs.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How many threads serve requests at most, however many processors there are: one signs tens of thousands a second, and limits on
+/// threads are set without knowing the machine.
+const WORKERS: usize = 8;
 
 /// `serve`'s own arguments.
 #[derive(Debug, clap::Args)]
@@ -43,7 +48,8 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> ExitCode {
 }
 
 fn start(arguments: &Arguments, serving: impl Future<Output = ExitCode>) -> io::Result<ExitCode> {
-    let _log = log::start(arguments.log_level, arguments.log_format)?;
+    let log = log::start(arguments.log_level, arguments.log_format)?;
+    end_with_this_thread(log.clone());
     let runtime = runtime()?;
     let code = runtime.block_on(serving);
     runtime.shutdown_timeout(PATIENCE);
@@ -51,8 +57,22 @@ fn start(arguments: &Arguments, serving: impl Future<Output = ExitCode>) -> io::
 }
 
 fn runtime() -> io::Result<Runtime> {
-    let workers = available_parallelism()?.get();
+    let workers = available_parallelism()?.get().min(WORKERS);
     Builder::new_multi_thread().worker_threads(workers).enable_all().build()
+}
+
+/// Ends the process when this thread panics, as it does inside tokio where the system gives too few threads: unwinding would wait for
+/// those that there are, which nobody tells to end.
+fn end_with_this_thread(log: Log) {
+    let (this, usual) = (thread::current().id(), panic::take_hook());
+    panic::set_hook(Box::new(move |panic| {
+        usual(panic);
+        if thread::current().id() == this {
+            log.flush();
+            complain("the main thread has failed: too few threads are allowed, or this is a bug");
+            process::exit(101);
+        }
+    }));
 }
 
 async fn serve(settings: Settings, path: &Path, sources: Sources, report: &Report) -> ExitCode {
@@ -71,6 +91,7 @@ async fn serve(settings: Settings, path: &Path, sources: Sources, report: &Repor
             tracing::warn!("stopped before all was finished");
             ExitCode::FAILURE
         }
+        End::Failed => ExitCode::FAILURE,
     }
 }
 
