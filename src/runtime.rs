@@ -152,7 +152,7 @@ impl Runtime {
 }
 
 fn keys(remote: &Remote) -> Finding {
-    let missing = remote.waits_for();
+    let missing: Vec<String> = remote.key_sets().filter_map(|set| set.flaw).collect();
     match missing.join("; ") {
         _ if missing.is_empty() => Finding::Good,
         missing if remote.has_started() => Finding::Notice(missing),
