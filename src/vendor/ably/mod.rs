@@ -3,6 +3,7 @@
 mod capability;
 mod key;
 mod message;
+mod moderation;
 mod request;
 
 use std::collections::HashSet;
@@ -19,6 +20,8 @@ use crate::policy::Permit;
 pub use capability::{Capability, resource};
 pub use key::Key;
 pub use message::{Claims, TokenParams, TokenRequest, TokenRequestText};
+pub use moderation::Moderator;
+pub(super) use moderation::hear;
 pub(super) use request::parse;
 
 /// What can be asked of an Ably app.
