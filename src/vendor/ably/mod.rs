@@ -106,6 +106,11 @@ impl App {
         App { name, keys, ttl, revocable, capability, user_claims, pass_claims }
     }
 
+    /// Whether its keys' tokens can be revoked.
+    pub fn is_revocable(&self) -> bool {
+        self.revocable
+    }
+
     /// Its name in the configuration.
     pub fn name(&self) -> &Arc<str> {
         &self.name
