@@ -9,16 +9,10 @@ pub(super) fn refuse(file: &File<'_>, place: &Span, what: &str) {
     file.mistake(place, format!("{what} is not supported yet"), "leave it out for now");
 }
 
-/// `[store]` and `[[webhooks]]`.
+/// `[store]`.
 pub(super) fn sections(root: &mut Section<'_>, vault: &mut Vault) {
     if let Some(mut section) = root.section("store") {
         store(&mut section, vault);
-        refuse(section.file, &section.span, &section.title);
-        section.finish();
-    }
-    for mut section in root.sections("webhooks") {
-        section.need("url", "write where to: url = \"https://…\"").and_then(|item| url(&item));
-        secret(&mut section, "secret", true, vault);
         refuse(section.file, &section.span, &section.title);
         section.finish();
     }
@@ -46,15 +40,6 @@ fn store(section: &mut Section<'_>, vault: &mut Vault) {
         None => _ = (section.get("path"), section.get("url").map(|item| vault.secrets(&item)), section.get("prefix")),
     }
     section.get("max_staleness").and_then(|item| item.duration("1s", "1h"));
-}
-
-/// `[apps.*.enforcement]`.
-pub(super) fn enforcement(app: &mut Section<'_>) {
-    let Some(mut section) = app.section("enforcement") else { return };
-    section.get("enabled").and_then(|item| item.boolean());
-    section.get("url").and_then(|item| url(&item));
-    refuse(section.file, &section.span, &section.title);
-    section.finish();
 }
 
 fn secret(section: &mut Section<'_>, key: &'static str, needed: bool, vault: &mut Vault) {
