@@ -103,7 +103,7 @@ impl Runtime {
     pub fn new(first: Snapshot, audit: Audit, roster: Roster) -> Runtime {
         let (current, draining) = (ArcSwap::from_pointee(first), AtomicBool::new(false));
         let probes = Cap::new(PROBES, "probes beyond those that can be answered");
-let (metrics, started) = (Metrics::default(), clock::now());
+        let (metrics, started) = (Metrics::default(), clock::now());
         Runtime { current, draining, audit, roster, metrics, probes, reloads: Reloads::new(), started }
     }
 

@@ -149,7 +149,7 @@ async fn failure(tasks: &mut JoinSet<()>) {
             return tracing::error!("what follows the files has failed");
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// The terms of callers' connections.

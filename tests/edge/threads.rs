@@ -69,7 +69,9 @@ fn outcome(home: &Path, program: &Path, user: u32, threads: usize) -> Outcome {
 fn give(path: &Path, user: u32) {
     chown(path, Some(user), Some(user)).unwrap();
     if path.is_dir() {
-        fs::read_dir(path).unwrap().for_each(|entry| give(&entry.unwrap().path(), user));
+        for entry in fs::read_dir(path).unwrap() {
+            give(&entry.unwrap().path(), user);
+        }
     } else if path.extension().is_some_and(|end| end == "secret") {
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
     }
