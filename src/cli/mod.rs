@@ -8,6 +8,7 @@ mod explain;
 mod facts;
 mod hash_key;
 mod init;
+mod moderated;
 mod probe;
 mod serve;
 mod sign;

@@ -237,6 +237,9 @@ fn role_miss(roles: Option<&[Role]>, name: &str, standing: &Standing, question: 
         Some(place) if place.exact().is_none() => format!(" throughout {place}"),
         _ => String::new(),
     };
+    if name.is_empty() {
+        return format!("needs role {needed}{place}; there is no client");
+    }
     format!("needs role {needed}{place}; {name} {}", standing.describe(ladder))
 }
 
@@ -287,6 +290,9 @@ fn targets_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
             format!("needs only the client itself as target; {target} is not {client}")
         }
         (Some(target), TargetsAre::Others) => format!("needs others as targets; {target} is the client"),
+        (Some(_), TargetsAre::Outranked) if client.is_empty() => {
+            "needs targets whom the client outranks; there is no client".to_owned()
+        }
         (Some(target), TargetsAre::Outranked) => {
             let ladder = &question.case().policy.document().ladder;
             format!(

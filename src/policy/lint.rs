@@ -1,5 +1,7 @@
 //! What in a policy file is allowed but can't be meant: rules that never match, entries without effect.
 
+mod moderators;
+
 use std::collections::HashMap;
 
 use super::rule::{Binding, ClientIs, Document, Effect, Rule, Sanction, TargetsAre};
@@ -50,6 +52,9 @@ pub fn lint(document: &Document, apps: &[AppFacts], now: Millis) -> Vec<Warning>
         let never = never_matches(rule, apps);
         let pointless = || pointless(document, index);
         if let Some(message) = never.or_else(pointless) {
+            warn(Place::Rule(index), message);
+        }
+        if let Some(message) = moderators::misjudged(rule) {
             warn(Place::Rule(index), message);
         }
     }
@@ -338,6 +343,8 @@ fn has(vendor: Vendor, action: Action) -> bool {
         Action::Login => true,
         Action::AppToken => vendor == Vendor::TalkJs,
         Action::History => vendor != Vendor::TalkJs,
+        // Users keep blocks in the roster, whatever they are good for at the vendor.
+        Action::BlockConversation | Action::UnblockConversation => true,
         _ if action.is_moderation() => true,
         _ if action.is_ably_operation() => vendor == Vendor::Ably,
         _ => vendor == Vendor::LeanCloud,
@@ -349,6 +356,6 @@ fn has_conversation(action: Action) -> bool {
 }
 
 fn has_targets(action: Action) -> bool {
-    use Action::{BlockClients, Create, Invite, Kick, UnblockClients};
-    matches!(action, Create | Invite | Kick | BlockClients | UnblockClients) || action.is_moderation()
+    use Action::{Ban, BlockClients, Create, Invite, Kick, Mute, SetRole, Unban, UnblockClients, Unmute};
+    matches!(action, Create | Invite | Kick | BlockClients | UnblockClients | Ban | Unban | Mute | Unmute | SetRole)
 }

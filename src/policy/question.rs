@@ -93,7 +93,9 @@ impl<'a> Case<'a> {
 
     fn person<'b>(&'b self, name: &'b str, token: &'b [(Pattern, Role)]) -> Person<'b> {
         let document = self.policy.document();
-        Person { name, app: &self.ask.app, token, default_role: document.default_role, ladder: &document.ladder }
+        // A service that acts as itself is nobody there, by default too.
+        let default_role = document.default_role.filter(|_| !name.is_empty());
+        Person { name, app: &self.ask.app, token, default_role, ladder: &document.ladder }
     }
 
     /// The client, with its own token if it is the caller.
@@ -169,10 +171,7 @@ impl<'a> Scene<'a> {
             let caller = self.case.caller;
             match caller.kind {
                 CallerKind::User => self.standing(self.case.person(&caller.subject, &caller.bindings)),
-                CallerKind::Service => {
-                    let person = Person { default_role: None, ..self.case.person("", &caller.bindings) };
-                    self.standing(person)
-                }
+                CallerKind::Service => self.standing(self.case.person("", &caller.bindings)),
             }
         })
     }

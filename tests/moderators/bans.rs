@@ -320,7 +320,7 @@ fn strangers_are_left_alone_but_for_what_stands_against_them() {
     let mut world = world();
     for deed in [ban(), mute()] {
         let why = world.refused(&user("bob"), deed, "zoe", "chat:x", "not_there");
-        assert_eq!(why, "is nothing there; a conversation's moderators act on its people alone");
+        assert_eq!(why, "it is nothing there; a conversation's moderators act on its people alone");
     }
     // A former member's ban is lifted by who made it.
     world.done(&user("bob"), ban(), "tom", "chat:x");

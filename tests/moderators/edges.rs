@@ -34,6 +34,19 @@ fn an_app_that_is_not_there_is_no_way_around_the_policy() {
 }
 
 #[test]
+fn a_star_is_nobody() {
+    let mut world = World::new();
+    world.refused(&service("orders"), ban(), "*", "room", "invalid");
+    world.refused(&service("orders").acting_as("*"), ban(), "tom", "room", "invalid");
+    world.refused(&service("orders").acting_as("*"), Deed::Block, "*", "room", "invalid");
+    for deed in [Deed::ForgetConversation, Deed::SetConversation { kind: None, owner: Some("*".to_owned()) }] {
+        world.refused(&service("orders"), deed.clone(), "*", "*", "invalid");
+    }
+    let owner = Deed::SetConversation { kind: None, owner: Some("*".to_owned()) };
+    world.refused(&service("orders"), owner, "room", "room", "invalid");
+}
+
+#[test]
 fn nobody_blocks_for_another() {
     let mut world = World::new();
     world.done(&user("tom"), Deed::Block, "tom", "room");

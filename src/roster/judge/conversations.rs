@@ -36,6 +36,9 @@ impl Part<'_, '_> {
         if known.is_some_and(|known| known != owner) {
             return Err(Why::Conflict("it has another owner, which is set once".to_owned()));
         }
+        if owner == "*" {
+            return Err(Why::Unfit("`*` is no user".to_owned()));
+        }
         self.listed(OWNER)?;
         self.unfiled(owner)
     }

@@ -102,6 +102,9 @@ impl<'a> Judge<'a> {
         if wish.client.is_empty() && self.caller.kind == CallerKind::User {
             return unfit("a user acts as itself, or as another user");
         }
+        if user == "*" || wish.client == "*" {
+            return unfit("`*` is no user");
+        }
         if wish.is_for_oneself() && wish.client != user {
             return unfit("everyone blocks conversations for itself alone");
         }

@@ -36,7 +36,7 @@ impl Why {
     pub fn public(&self) -> String {
         match self {
             Why::Denied(denial) => denial.public(),
-            Why::NotThere => "is nothing there; a conversation's moderators act on its people alone".to_owned(),
+            Why::NotThere => "it is nothing there; a conversation's moderators act on its people alone".to_owned(),
             Why::Unfit(sentence) | Why::NotOutranked(sentence) | Why::Conflict(sentence) => sentence.clone(),
             Why::File(line, sentence) => {
                 format!("{sentence} by the policy file, line {line}, which is changed there alone")
