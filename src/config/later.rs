@@ -9,43 +9,14 @@ pub(super) fn refuse(file: &File<'_>, place: &Span, what: &str) {
     file.mistake(place, format!("{what} is not supported yet"), "leave it out for now");
 }
 
-/// `[store]` and `[[webhooks]]`.
+/// `[[webhooks]]`.
 pub(super) fn sections(root: &mut Section<'_>, vault: &mut Vault) {
-    if let Some(mut section) = root.section("store") {
-        store(&mut section, vault);
-        refuse(section.file, &section.span, &section.title);
-        section.finish();
-    }
     for mut section in root.sections("webhooks") {
         section.need("url", "write where to: url = \"https://…\"").and_then(|item| url(&item));
         secret(&mut section, "secret", true, vault);
         refuse(section.file, &section.span, &section.title);
         section.finish();
     }
-}
-
-fn store(section: &mut Section<'_>, vault: &mut Vault) {
-    #[derive(Clone, Copy, PartialEq)]
-    enum Type {
-        Redb,
-        Redis,
-        Memory,
-    }
-    let words = [("redb", Type::Redb), ("redis", Type::Redis), ("memory", Type::Memory)];
-    let kind =
-        section.need("type", "write type = \"redb\", \"redis\" or \"memory\"").and_then(|item| item.word(&words));
-    match kind {
-        Some(Type::Redb) => {
-            section.need("path", "write the file's path: path = \"chat-signer.redb\"").and_then(|item| item.filled());
-        }
-        Some(Type::Redis) => {
-            secret(section, "url", true, vault);
-            section.get("prefix").and_then(|item| item.filled());
-        }
-        Some(Type::Memory) => {}
-        None => _ = (section.get("path"), section.get("url").map(|item| vault.secrets(&item)), section.get("prefix")),
-    }
-    section.get("max_staleness").and_then(|item| item.duration("1s", "1h"));
 }
 
 /// `[apps.*.enforcement]`.

@@ -27,11 +27,13 @@ mod peer;
 mod placeholder;
 mod policy;
 mod reader;
+mod redis_url;
 mod report;
 mod rules;
 mod secret;
 mod signer;
 mod sources;
+mod store;
 mod tls;
 mod traces;
 mod value;
@@ -47,9 +49,11 @@ pub use demo_token::NoToken;
 pub use keys::keys;
 pub use limits::Limits;
 pub use placeholder::CHANGE_ME;
+pub use redis_url::{RedisAddress, RedisServer};
 pub use report::{Problem, Report, Severity};
 pub use signer::{Admin, AuditTo, Cors, Listen, Server, Shutdown};
 pub use sources::Sources;
+pub use store::{Durability, RedisSettings, StoreKind, StoreSettings};
 pub use tls::Tls;
 pub use value::duration;
 
@@ -89,6 +93,8 @@ pub struct Settings {
     pub audit: AuditTo,
     /// Who collects what requests were in their traces, if anyone does.
     pub traces: Option<Endpoint>,
+    /// Where the roster is kept, if there is one.
+    pub store: Option<StoreSettings>,
     /// How the program ends.
     pub shutdown: Shutdown,
     /// Whether callers are trusted by the demonstration's secret or API key, which everyone knows.
@@ -196,6 +202,7 @@ fn settings(
     let audit = signer::audit(&mut root, &vault.dir, policy_root.as_ref().map(|root| root.file.name.as_str()));
     let shutdown = signer::shutdown(&mut root);
     let traces = traces::traces(&mut root, &mut vault);
+    let store = store::store(&mut root, &mut vault);
     later::sections(&mut root, &mut vault);
     demo::guard(root.file, &vault, &callers, &server.listen, &places);
     root.finish();
@@ -205,7 +212,18 @@ fn settings(
     let demonstration = callers.public().is_some();
     let authenticators = Authenticators::new(callers.authenticators);
     let engine = Engine { apps: apps.ready, authenticators, policy: Policy::new(document), facts };
-    Some(Settings { engine, server, admin, limits, audit, traces, shutdown, demonstration, demo_caller: callers.demo })
+    Some(Settings {
+        engine,
+        server,
+        admin,
+        limits,
+        audit,
+        traces,
+        store,
+        shutdown,
+        demonstration,
+        demo_caller: callers.demo,
+    })
 }
 
 /// Reads the policy. Where it has no mistake and all vendors are known, also warns of what can't be meant.
