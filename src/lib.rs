@@ -22,6 +22,7 @@ pub mod policy;
 pub mod random;
 pub mod reload;
 pub mod remote;
+pub mod roster;
 pub mod runtime;
 pub mod secret;
 pub mod store;

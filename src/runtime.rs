@@ -19,6 +19,7 @@ use crate::random::{self, NoEntropy};
 #[cfg(feature = "otlp")]
 use crate::remote::Spans;
 use crate::remote::{NoRemote, Remote};
+use crate::roster::Roster;
 
 /// How many connections the admin listener has at most.
 const PROBES: usize = 256;
@@ -29,6 +30,8 @@ pub struct Runtime {
     draining: AtomicBool,
     /// The audit log.
     pub audit: Audit,
+    /// What moderators change while the program serves.
+    pub roster: Roster,
     /// What is counted while requests are answered.
     pub metrics: Metrics,
     /// How many connections the admin listener may have at once.
@@ -95,10 +98,10 @@ pub enum Finding {
 
 impl Runtime {
     /// Starts with these settings, ready as soon as they have what they wait for.
-    pub fn new(first: Snapshot, audit: Audit) -> Runtime {
+    pub fn new(first: Snapshot, audit: Audit, roster: Roster) -> Runtime {
         let (current, draining) = (ArcSwap::from_pointee(first), AtomicBool::new(false));
         let probes = Cap::new(PROBES, "probes beyond those that can be answered");
-        Runtime { current, draining, audit, metrics: Metrics::default(), probes, reloads: Reloads::new() }
+        Runtime { current, draining, audit, roster, metrics: Metrics::default(), probes, reloads: Reloads::new() }
     }
 
     /// The settings in force and what was built from them. A request takes them once and keeps them to its end.
@@ -140,6 +143,10 @@ impl Runtime {
         let remote = &self.snapshot().remote;
         if remote.has_keys() {
             checks.push(Check { name: "keys", finding: keys(remote) });
+        }
+        if self.roster.store().is_some() {
+            let finding = self.roster.check().map_or_else(|stale| Finding::Bad(stale.to_string()), |()| Finding::Good);
+            checks.push(Check { name: "roster", finding });
         }
         if let Some(failure) = self.reloads.failure() {
             checks.push(Check { name: "configuration", finding: Finding::Notice(failure) });

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use chat_signer::config::{Settings, load};
-use chat_signer::engine::Refused;
+use chat_signer::engine::{Refused, World};
 use chat_signer::model::{Action, Caller, CallerKind, Millis};
+use chat_signer::policy::Register;
 use chat_signer::vendor::{self, Params};
 use serde_json::{Map, Value, json};
 
@@ -26,7 +27,7 @@ fn decide(kind: CallerKind, subject: &str, app: &str, operation: &str, values: &
     let params = Params { values: values.as_object().unwrap().clone(), lenient: false };
     let operation = vendor::operation(app, operation).unwrap();
     let request = vendor::parse(app, operation, &params, Some(&caller)).map_err(|invalid| invalid.message)?;
-    let verdict = engine.answer(app, request, &caller, &[], NOW, [7; 16]);
+    let verdict = engine.answer(app, request, &caller, World { roster: &Register::default(), told: &[] }, NOW, [7; 16]);
     let granted: Vec<_> = verdict
         .granted
         .iter()

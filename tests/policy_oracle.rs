@@ -8,8 +8,8 @@ use chat_signer::model::{
     Action, ActionSet, Ask, Caller, CallerKind, Grant, Kind, Ladder, Millis, Need, Pattern, Role, Template, Vendor,
 };
 use chat_signer::policy::{
-    Bearing, Binding, Block, Cause, ClientIs, Conversation, Details, Document, Effect, Entries, Facts, Permit, Policy,
-    Refusal, Rule, Sanction, TargetsAre, Told,
+    Bearing, Binding, Block, Cause, ClientIs, Conversation, Details, Document, Effect, Entries, Facts, Origin, Permit,
+    Policy, Refusal, Rule, Sanction, TargetsAre, Told,
 };
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -599,6 +599,7 @@ fn sanction() -> impl Strategy<Value = Sanction> {
         app,
         until,
         reason: None,
+        origin: Origin::File { line: 1 },
     })
 }
 
@@ -614,10 +615,15 @@ fn entries() -> impl Strategy<Value = Entries> {
         few((person(), proptest::option::of(role())), 2),
     );
     let conversation =
-        conversation.prop_map(|(id, app, kind, people)| Conversation { id: id.to_owned(), app, kind, people });
+        conversation.prop_map(|(id, app, kind, people)| Conversation { id: id.to_owned(), app, kind, people, line: 1 });
     let binding = (person(), pattern(), app(), proptest::option::weighted(0.9, role()));
-    let binding = binding.prop_map(|(user, scope, app, role)| Binding { user, scope, app, role });
-    let block = (person(), pattern(), app()).prop_map(|(user, conversation, app)| Block { user, conversation, app });
+    let binding = binding.prop_map(|(user, scope, app, role)| Binding { user, scope, app, role, line: 1 });
+    let block = (person(), pattern(), app()).prop_map(|(user, conversation, app)| Block {
+        user,
+        conversation,
+        app,
+        origin: Origin::File { line: 1 },
+    });
     (few(conversation, 3), few(binding, 5), few(sanction(), 2), few(sanction(), 2), few(block, 3)).prop_map(
         |(mut conversations, bindings, bans, mutes, blocks)| {
             // One conversation stands in the file once.

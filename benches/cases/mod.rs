@@ -9,9 +9,9 @@ use std::sync::Arc;
 use chat_signer::authn::Presented;
 use chat_signer::config;
 use chat_signer::crypto::{base64url, mac::HmacSha256};
-use chat_signer::engine::{Engine, Verdict};
+use chat_signer::engine::{Engine, Verdict, World};
 use chat_signer::model::{Ask, Caller, Millis, Pattern, json};
-use chat_signer::policy::{Binding, Document, Facts, Permit, Policy, Sanction};
+use chat_signer::policy::{self, Binding, Document, Facts, Origin, Permit, Policy, Sanction};
 use chat_signer::secret::Secret;
 use chat_signer::vendor::{self, App, Nonce, Params, Request, Signed};
 use http::HeaderMap;
@@ -159,7 +159,14 @@ impl Bench {
 
     /// Stages 3 and 4, as the server runs them: decide, build and sign.
     pub fn answer(&self, request: Request) -> Verdict {
-        self.engine.answer(self.app(), request, &self.caller, &[], NOW, ENTROPY)
+        self.engine.answer(
+            self.app(),
+            request,
+            &self.caller,
+            World { roster: &policy::Register::default(), told: &[] },
+            NOW,
+            ENTROPY,
+        )
     }
 
     fn app(&self) -> &App {
@@ -187,8 +194,15 @@ fn authorization(secret: &Secret) -> HeaderMap {
 fn with_entries(mut document: Document, register: Register) -> Document {
     let role = document.ladder.role("member");
     let mut add = |user: String, scope: Pattern| {
-        document.entries.bindings.push(Binding { user: user.clone(), scope: scope.clone(), app: None, role });
-        document.entries.bans.push(Sanction { user, scope, app: None, until: None, reason: None });
+        document.entries.bindings.push(Binding { user: user.clone(), scope: scope.clone(), app: None, role, line: 1 });
+        document.entries.bans.push(Sanction {
+            user,
+            scope,
+            app: None,
+            until: None,
+            reason: None,
+            origin: Origin::File { line: 1 },
+        });
     };
     let others = if register == Register::Ten { 10 } else { 100_000 };
     for i in 0..others {

@@ -19,6 +19,7 @@ use crate::config::{AuditTo, Listen, Report, Settings, Shutdown, Sources};
 use crate::observe::audit::Audit;
 use crate::reload::Reload;
 use crate::remote;
+use crate::roster::Roster;
 use crate::runtime::{Runtime, Snapshot};
 use crate::{admin, http};
 pub use listener::Address;
@@ -84,7 +85,7 @@ impl App {
         let main = Bound::new("server.listen", &settings.server.listen).await?;
         let admin = Bound::new("admin.listen", &Listen::Tcp(settings.admin.listen)).await?;
         files::allow(settings.limits.connections);
-        let runtime = Arc::new(Runtime::new(Snapshot::new(settings)?, audit));
+        let runtime = Arc::new(Runtime::new(Snapshot::new(settings)?, audit, Roster::none()));
         let (for_main, for_admin) = (Arc::clone(&runtime), Arc::clone(&runtime));
         let main = main.serve(terms(&runtime), move |peer, request| http::serve(Arc::clone(&for_main), peer, request));
         let admin = admin

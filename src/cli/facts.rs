@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::Stop;
 use crate::engine::{Engine, Inquiry, details};
 use crate::model::{Ask, Caller, Ladder, Millis, json};
-use crate::policy::{Details, Told};
+use crate::policy::{Details, Register, Told};
 
 /// The facts for a decision.
 pub(super) struct Given {
@@ -34,6 +34,7 @@ impl Given {
         engine: &Engine,
         ask: &Ask,
         caller: &Caller,
+        roster: &Register,
         at: Millis,
     ) -> Result<Given, String> {
         let ladder = &engine.policy.document().ladder;
@@ -41,7 +42,7 @@ impl Given {
             told(conversation, value, ladder).map_err(|flaw| format!("the facts about {conversation}: {flaw}"))
         });
         let mut told = told.collect::<Result<Vec<_>, _>>()?;
-        let inquiries = engine.inquiries(ask, caller, at);
+        let inquiries = engine.inquiries(ask, caller, roster, at);
         told.retain(|told| inquiries.iter().any(|inquiry| inquiry.conversation() == told.conversation()));
         let wanted = inquiries.iter().map(Inquiry::conversation);
         let missing = wanted.filter(|name| !facts.contains_key(*name)).map(str::to_owned).collect();

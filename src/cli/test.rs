@@ -13,9 +13,9 @@ use super::facts::Given;
 use super::{Common, Stop, line, yes};
 use crate::clock;
 use crate::config::{self, Case, Subject};
-use crate::engine::{Decided, Engine};
+use crate::engine::{Decided, Engine, World};
 use crate::model::{CallerKind, Millis};
-use crate::policy::Permit;
+use crate::policy::{Permit, Register};
 use crate::vendor::ably::Capability;
 
 /// `test`'s own arguments.
@@ -103,11 +103,12 @@ fn decided(engine: &Engine, case: &Case, now: Millis) -> Result<(Decided, Vec<St
     let (caller, notes) = supposed.caller(engine, &case.app)?;
     let ask = asked.ask(app, &caller).map_err(plain)?;
     let at = case.at.unwrap_or(now);
-    let given = Given::of(&case.facts, engine, &ask, &caller, at)?;
+    let roster = &Register::default();
+    let given = Given::of(&case.facts, engine, &ask, &caller, roster, at)?;
     if let Some(conversation) = given.missing.first() {
         return Err(format!("it depends on the facts about {conversation}: add them to the case, as `facts`"));
     }
-    Ok((engine.decide(ask, caller, &given.told, at), notes))
+    Ok((engine.decide(ask, caller, World { roster, told: &given.told }, at), notes))
 }
 
 fn asked(case: &Case) -> Asked {

@@ -8,7 +8,7 @@ use super::policy::{Names, Places};
 use super::reader::{Item, Section, quoted, suggest};
 use super::rules::{kind, reason};
 use crate::model::{Kind, Pattern, Role, check_identifier};
-use crate::policy::{Binding, Block, Conversation, Entries, Sanction};
+use crate::policy::{Binding, Block, Conversation, Entries, Origin, Sanction};
 
 /// Reads every entry; `places` gets where each stands.
 pub(super) fn entries(root: &mut Section<'_>, names: &Names<'_>, places: &mut Places) -> Entries {
@@ -56,7 +56,7 @@ fn conversation<'a>(entry: &mut Section<'a>, names: &Names<'_>, known: &mut Know
         item.refuse::<()>(format!("names {}, which has an entry already", quoted(id)), "put both into one entry");
     }
     before.push(app.clone());
-    Some(Conversation { id: id.to_owned(), app, kind, people })
+    Some(Conversation { id: id.to_owned(), app, kind, people, line: line(entry) })
 }
 
 /// The name of one conversation.
@@ -129,7 +129,7 @@ fn binding(entry: &mut Section<'_>, names: &Names<'_>) -> Option<Binding> {
         let message = format!("`role` gives nothing, as the policy has no role {}", quoted(word));
         role.file.warning(&role.span, message, suggest(word, names.ladder.words()));
     }
-    Some(Binding { user: user?, scope: scope?, app, role: rank })
+    Some(Binding { user: user?, scope: scope?, app, role: rank, line: line(entry) })
 }
 
 fn sanction(entry: &mut Section<'_>, names: &Names<'_>) -> Option<Sanction> {
@@ -141,7 +141,7 @@ fn sanction(entry: &mut Section<'_>, names: &Names<'_>) -> Option<Sanction> {
     let app = app(entry, names);
     let until = entry.get("until").and_then(|item| item.time());
     let reason = entry.get("reason").and_then(|item| reason(&item));
-    Some(Sanction { user: user?, scope: scope?, app, until, reason })
+    Some(Sanction { user: user?, scope: scope?, app, until, reason, origin: Origin::File { line: line(entry) } })
 }
 
 fn block(entry: &mut Section<'_>, names: &Names<'_>) -> Option<Block> {
@@ -149,7 +149,12 @@ fn block(entry: &mut Section<'_>, names: &Names<'_>) -> Option<Block> {
     let conversation = entry.need("conversation", "write which conversation the user does not want to be added to");
     let conversation = conversation.and_then(|item| pattern(&item));
     let app = app(entry, names);
-    Some(Block { user: user?, conversation: conversation?, app })
+    Some(Block { user: user?, conversation: conversation?, app, origin: Origin::File { line: line(entry) } })
+}
+
+/// The line in which an entry begins.
+fn line(entry: &Section<'_>) -> usize {
+    entry.file.line_of(&entry.span)
 }
 
 fn needed_user(entry: &mut Section<'_>) -> Option<String> {

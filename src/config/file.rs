@@ -130,6 +130,11 @@ impl<'a> File<'a> {
         Some(Shown { line, mark: span.start - whole.start..span.end.min(end) - whole.start })
     }
 
+    /// The line, counted from 1, in which something stands.
+    pub(super) fn line_of(&self, span: &Span) -> usize {
+        self.line(span.start) + 1
+    }
+
     /// The line, counted from 0, that the byte is in.
     fn line(&self, at: usize) -> usize {
         self.lines.partition_point(|start| *start <= at).saturating_sub(1)

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::authn::Authenticators;
 use crate::model::{Ask, Caller, Grant, Millis};
-use crate::policy::{Denial, Explained, Facts, Policy, Told};
+use crate::policy::{Denial, Explained, Facts, Policy, Register, Told};
 use crate::vendor::{self, App, Invalid, Nonce, Request, Signed};
 pub use facts::{FactProtocol, FactSource, Inquiry, Reading, details};
 
@@ -26,6 +26,15 @@ pub struct Engine {
     pub policy: Policy,
     /// Who else knows what conversations are like, and who is what in them.
     pub facts: Option<Arc<FactSource>>,
+}
+
+/// What is known of the world besides what the policy file says.
+#[derive(Clone, Copy, Debug)]
+pub struct World<'a> {
+    /// What was changed at run time.
+    pub roster: &'a Register,
+    /// What another service tells.
+    pub told: &'a [Told],
 }
 
 /// The answer to a request, with what the audit log wants to know of it.
@@ -59,10 +68,10 @@ impl Engine {
     }
 
     /// What must be asked elsewhere before this can be decided: nothing, where no answer could make a difference.
-    pub fn inquiries(&self, ask: &Ask, caller: &Caller, now: Millis) -> Vec<Inquiry> {
+    pub fn inquiries(&self, ask: &Ask, caller: &Caller, roster: &Register, now: Millis) -> Vec<Inquiry> {
         let Some(source) = self.facts.as_ref().filter(|source| source.serves(&ask.app)) else { return Vec::new() };
         let bearing = source.bearing(self.app(&ask.app).is_some_and(App::tells_roles));
-        let facts = Facts { registers: &[self.policy.register()], told: &[] };
+        let facts = Facts { registers: &[self.policy.register(), roster], told: &[] };
         let open = self.policy.unanswered(ask, caller, facts, now, bearing);
         if open.is_empty() { Vec::new() } else { source.inquiries(open, ask, caller) }
     }
@@ -73,12 +82,12 @@ impl Engine {
         app: &App,
         request: Request,
         caller: &Caller,
-        told: &[Told],
+        World { roster, told }: World<'_>,
         now: Millis,
         entropy: [u8; 16],
     ) -> Verdict {
         let Request { ask, product } = request;
-        let facts = Facts { registers: &[self.policy.register()], told };
+        let facts = Facts { registers: &[self.policy.register(), roster], told };
         let permit = match self.policy.decide(ask, caller, facts, now) {
             Ok(permit) => permit,
             Err(refusal) => {
@@ -94,14 +103,20 @@ impl Engine {
     }
 
     /// Decides as [`Engine::answer`] does, and signs nothing.
-    pub fn decide(&self, ask: Ask, caller: Caller, told: &[Told], at: Millis) -> Decided {
-        let facts = Facts { registers: &[self.policy.register()], told };
+    pub fn decide(&self, ask: Ask, caller: Caller, World { roster, told }: World<'_>, at: Millis) -> Decided {
+        let facts = Facts { registers: &[self.policy.register(), roster], told };
         let outcome = self.policy.decide(ask.clone(), &caller, facts, at);
         Decided { ask, caller, at, outcome: outcome.map_err(|refusal| refusal.denial) }
     }
 
     /// The reasons behind the decision on an ask.
-    pub fn explain(&self, ask: &Ask, caller: &Caller, told: &[Told], now: Millis) -> Vec<Explained> {
-        self.policy.explain(ask, caller, Facts { registers: &[self.policy.register()], told }, now)
+    pub fn explain(
+        &self,
+        ask: &Ask,
+        caller: &Caller,
+        World { roster, told }: World<'_>,
+        now: Millis,
+    ) -> Vec<Explained> {
+        self.policy.explain(ask, caller, Facts { registers: &[self.policy.register(), roster], told }, now)
     }
 }

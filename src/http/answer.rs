@@ -9,12 +9,13 @@ use super::{
     Answer, Code, Exchange, Failure, accept, body, certificate, cross_site, guard, limit, params, record, render, tally,
 };
 use crate::authn::{Presented, Refusal, Unidentified};
-use crate::engine::{Refused, Verdict};
+use crate::engine::{Inquiry, Refused, Verdict, World};
 use crate::limits::Slot;
 use crate::model::{Ask, Caller};
 use crate::observe::Decision;
 use crate::policy::Told;
 use crate::random;
+use crate::roster::Stale;
 use crate::vendor::{self, App, Operation, Params, Signed};
 
 /// Where a request leads and what may go that way.
@@ -140,18 +141,41 @@ async fn read(
 
 /// Finds out what the decision depends on and another service knows.
 async fn inquire(exchange: &Exchange<'_>, route: &Route<'_>, ask: &Ask, caller: &Caller) -> Result<Vec<Told>, Failure> {
-    let inquiries = exchange.settings.engine.inquiries(ask, caller, exchange.now);
-    if inquiries.is_empty() {
-        return Ok(Vec::new());
-    }
-    let unavailable = match Box::pin(exchange.snapshot.remote.inquire(inquiries, exchange.trace)).await {
-        Ok(told) => return Ok(told),
-        Err(unavailable) => unavailable,
+    let inquiries = match inquiries(exchange, ask, caller) {
+        Ok(inquiries) if inquiries.is_empty() => return Ok(Vec::new()),
+        Ok(inquiries) => inquiries,
+        Err(stale) => {
+            undecided(exchange, route, ask, caller, &stale.to_string()).await?;
+            return Err(Failure::from(stale));
+        }
     };
-    let line = record::undecided(exchange, route.app, caller, ask, &unavailable)?;
+    match Box::pin(exchange.snapshot.remote.inquire(inquiries, exchange.trace)).await {
+        Ok(told) => Ok(told),
+        Err(unavailable) => {
+            undecided(exchange, route, ask, caller, &unavailable.to_string()).await?;
+            Err(Failure::from(unavailable))
+        }
+    }
+}
+
+/// What must be asked elsewhere, by what is known of the roster now.
+fn inquiries(exchange: &Exchange<'_>, ask: &Ask, caller: &Caller) -> Result<Vec<Inquiry>, Stale> {
+    let index = exchange.runtime.roster.read()?;
+    Ok(exchange.settings.engine.inquiries(ask, caller, index.register(), exchange.now))
+}
+
+/// Records that something can't be decided.
+async fn undecided(
+    exchange: &Exchange<'_>,
+    route: &Route<'_>,
+    ask: &Ask,
+    caller: &Caller,
+    reason: &str,
+) -> Result<(), Failure> {
+    let line = record::undecided(exchange, route.app, caller, ask, reason)?;
     exchange.runtime.audit.write(&line).await?;
     tally::Decided::unavailable(ask.action).count(exchange, route.app);
-    Err(Failure::from(unavailable))
+    Ok(())
 }
 
 /// What was decided, as the line for the audit log, and what to count and to answer once that is written.
@@ -166,7 +190,10 @@ fn decide(
     told: &[Told],
 ) -> Result<Decided, Failure> {
     let entropy = random::nonce().map_err(|error| Failure::internal(error.to_string()))?;
-    let verdict = exchange.settings.engine.answer(route.app, asked, caller, told, exchange.now, entropy);
+    let index = exchange.runtime.roster.read()?;
+    let world = World { roster: index.register(), told };
+    let verdict = exchange.settings.engine.answer(route.app, asked, caller, world, exchange.now, entropy);
+    drop(index);
     let line = record::verdict(exchange, route.app, caller, &verdict)?;
     let Verdict { ask, rules, outcome, .. } = verdict;
     let allowed = |decision| tally::Decided::allowed(ask.action, decision, rules);

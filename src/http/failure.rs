@@ -10,6 +10,7 @@ use crate::limits::TooSoon;
 use crate::observe::audit::Unwritten;
 use crate::policy::{Cause, Denial};
 use crate::remote::Unavailable;
+use crate::roster::Stale;
 use crate::vendor::Invalid;
 
 /// What sort of failure it is: the word that programs read.
@@ -179,6 +180,13 @@ impl From<Unavailable> for Failure {
     fn from(unavailable: Unavailable) -> Failure {
         let detail = "What the decision depends on can't be found out at the moment. Try again.";
         Failure { is_logged: true, ..Failure::new(Code::Unavailable, detail, unavailable.to_string()) }
+    }
+}
+
+impl From<Stale> for Failure {
+    fn from(stale: Stale) -> Failure {
+        let detail = "Who is banned can't be told for certain at the moment, so nothing is decided. Try again.";
+        Failure::new(Code::Unavailable, detail, stale.to_string())
     }
 }
 

@@ -6,7 +6,6 @@ use crate::engine::{Refused, Verdict};
 use crate::model::{Ask, Caller};
 use crate::observe::{Decision, Record, Scope};
 use crate::policy::{Cause, Denial};
-use crate::remote::Unavailable;
 use crate::vendor::App;
 
 /// The line for a caller who is refused.
@@ -33,17 +32,16 @@ pub(super) fn verdict(
     })
 }
 
-/// The line for what can't be decided, as another service that knows has not told.
+/// The line for what can't be decided, and why not.
 pub(super) fn undecided(
     exchange: &Exchange<'_>,
     app: &App,
     caller: &Caller,
     ask: &Ask,
-    unavailable: &Unavailable,
+    reason: &str,
 ) -> Result<Vec<u8>, Failure> {
-    let reason = unavailable.to_string();
     let record = asked(exchange, app, caller, ask, Decision::Unavailable);
-    line(&Record { reason: Some(&reason), asked: &ask.wants, ..record })
+    line(&Record { reason: Some(reason), asked: &ask.wants, ..record })
 }
 
 /// Who asked what.

@@ -132,19 +132,21 @@ impl Obstacle<'_> {
 
     /// The denial for the question that met this obstacle.
     pub(super) fn denial(self, question: &Question<'_, '_>) -> Box<Denial> {
-        let copy = |sanction: &Sanction| (sanction.user.clone(), sanction.scope.clone(), sanction.reason.clone());
+        let copy = |Sanction { user, scope, reason, origin, .. }: &Sanction| {
+            (user.clone(), scope.clone(), reason.clone(), origin.clone())
+        };
         let cause = match self {
             Obstacle::Banned(ban) => {
-                let (user, scope, reason) = copy(ban);
-                Cause::Banned { user, scope, reason }
+                let (user, scope, reason, origin) = copy(ban);
+                Cause::Banned { user, scope, reason, origin }
             }
             Obstacle::TargetBanned(ban) => {
-                let (user, scope, reason) = copy(ban);
-                Cause::TargetBanned { user, scope, reason }
+                let (user, scope, reason, origin) = copy(ban);
+                Cause::TargetBanned { user, scope, reason, origin }
             }
             Obstacle::Muted(mute) => {
-                let (user, scope, reason) = copy(mute);
-                Cause::Muted { user, scope, reason }
+                let (user, scope, reason, origin) = copy(mute);
+                Cause::Muted { user, scope, reason, origin }
             }
             Obstacle::TargetBlocks(user) => Cause::TargetBlocks { user },
             Obstacle::ShutOut(user) => Cause::ShutOut { user: user.to_owned() },

@@ -2,7 +2,7 @@
 
 use super::condition::{self, Miss};
 use super::decide::{ADDING, decide_one};
-use super::permit::Denial;
+use super::permit::{Denial, at_run_time};
 use super::question::{Case, Question, Scene};
 use super::register::Entry;
 use super::rule::{Effect, Sanction};
@@ -166,7 +166,8 @@ fn consider(question: &Question<'_, '_>, name: &str, target: bool, entry: &Entry
             } else {
                 Some(ELSEWHERE.to_owned())
             };
-            (format!("{name} does not want to be added to {}", block.conversation), flaw)
+            let by = at_run_time(&block.origin);
+            (format!("{name} does not want to be added to {}{by}", block.conversation), flaw)
         }
         Entry::Role(_) => return None,
     };
@@ -193,9 +194,9 @@ fn flaw(question: &Question<'_, '_>, sanction: &Sanction, bears: bool) -> Option
     (!case.counts(sanction, question.scene.conversation)).then(|| ELSEWHERE.to_owned())
 }
 
-fn sanctioned(name: &str, word: &str, Sanction { scope, until, reason, .. }: &Sanction) -> String {
+fn sanctioned(name: &str, word: &str, Sanction { scope, until, reason, origin, .. }: &Sanction) -> String {
     let place = if *scope == Pattern::Everything { String::new() } else { format!(" in {scope}") };
     let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
     let reason = reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-    format!("{name} is {word}{place}{until}{reason}")
+    format!("{name} is {word}{place}{until}{reason}{}", at_run_time(origin))
 }

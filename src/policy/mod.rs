@@ -8,6 +8,7 @@ mod explain;
 mod lint;
 mod permit;
 mod question;
+mod rank;
 mod register;
 mod rule;
 mod standing;
@@ -21,8 +22,11 @@ pub use decide::Refusal;
 pub use explain::{Considered, Explained, RuleExplained};
 pub use lint::{AppFacts, Place, Warning, lint};
 pub use permit::{Cause, Denial, Nearest, Permit, operators_permit};
-pub use register::Register;
-pub use rule::{Binding, Block, ClientIs, Conversation, Document, Effect, Entries, Rule, Sanction, TargetsAre};
+pub use rank::Rank;
+pub use register::{Entry, Held, Register, Tenure};
+pub use rule::{
+    Author, Binding, Block, ClientIs, Conversation, Document, Effect, Entries, Origin, Rule, Sanction, TargetsAre,
+};
 pub use standing::Facts;
 pub use told::{Details, Told};
 pub use unanswered::Bearing;

@@ -1,5 +1,6 @@
 //! The two outcomes of a decision: a permit, without which nothing is signed, or a denial that says why.
 
+use super::rule::Origin;
 use crate::model::{Action, Ask, Grant, Pattern};
 
 /// Leave to sign one [`Ask`]. Only the policy makes them: the fields are private and there is no other constructor, so no path to a
@@ -62,6 +63,8 @@ pub enum Cause {
         scope: Pattern,
         /// Why.
         reason: Option<String>,
+        /// By whose word.
+        origin: Origin,
     },
     /// A target is banned, so it can't be added.
     TargetBanned {
@@ -71,6 +74,8 @@ pub enum Cause {
         scope: Pattern,
         /// Why.
         reason: Option<String>,
+        /// By whose word.
+        origin: Origin,
     },
     /// The caller or the client is muted.
     Muted {
@@ -80,6 +85,8 @@ pub enum Cause {
         scope: Pattern,
         /// Why.
         reason: Option<String>,
+        /// By whose word.
+        origin: Origin,
     },
     /// A target does not want to be added there.
     TargetBlocks {
@@ -202,9 +209,12 @@ impl Denial {
     pub fn log(&self) -> String {
         let what = self.what();
         match &self.cause {
-            Cause::TargetBanned { user, scope, reason } => {
+            Cause::TargetBanned { user, scope, reason, origin } => {
                 let reason = reason.as_deref().unwrap_or("no reason given");
-                format!("{what}: the target {user} is banned{} ({reason})", somewhere(scope))
+                format!("{what}: the target {user} is banned{} ({reason}){}", somewhere(scope), at_run_time(origin))
+            }
+            Cause::Banned { origin, .. } | Cause::Muted { origin, .. } => {
+                format!("{}{}", self.public(), at_run_time(origin))
             }
             Cause::TargetBlocks { user } => format!("{what}: the target {user} does not want to be added there"),
             Cause::TargetShutOut { user } => format!("{what}: the target {user} is blocked there"),
@@ -234,6 +244,14 @@ impl Denial {
             Some(reason) => format!("{text}: {reason}"),
             None => text,
         }
+    }
+}
+
+/// Who made an entry, where that was not the policy file's author.
+pub(super) fn at_run_time(origin: &Origin) -> String {
+    match origin {
+        Origin::File { .. } => String::new(),
+        Origin::Roster { .. } => format!(", {origin}"),
     }
 }
 

@@ -93,7 +93,8 @@ impl<'a> Case<'a> {
     }
 
     fn person<'b>(&'b self, name: &'b str, token: &'b [(Pattern, Role)]) -> Person<'b> {
-        Person { name, app: &self.ask.app, token, default_role: self.policy.document().default_role }
+        let document = self.policy.document();
+        Person { name, app: &self.ask.app, token, default_role: document.default_role, ladder: &document.ladder }
     }
 
     /// The client, with its own token if it is the caller.

@@ -1,18 +1,18 @@
 //! What is known of people and conversations, found by name at the same cost whether ten entries are known or a million.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::rule::{Binding, Block, Entries, Sanction};
-use crate::model::{Kind, Pattern, Role, room, unqualified};
+use super::rule::{Binding, Block, Entries, Origin, Sanction};
+use crate::model::{Kind, Ladder, Pattern, Role, room, unqualified};
 
 /// People by name, each with what stands against them and what they are, and the kinds of conversations.
 #[derive(Clone, Debug, Default)]
 pub struct Register {
-    people: HashMap<String, Dossier>,
+    people: HashMap<Arc<str>, Dossier>,
     kinds: HashMap<String, Vec<(App, Kind)>>,
     /// Every conversation of a kind, sorted by id, to find one inside a pattern.
-    by_kind: HashMap<Kind, Vec<(String, App)>>,
+    by_kind: HashMap<Kind, BTreeSet<(String, App)>>,
 }
 
 /// The one app that something is about, or all.
@@ -20,26 +20,46 @@ type App = Option<Arc<str>>;
 
 /// One entry about a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Entry {
+pub enum Entry {
+    /// Kept from everything.
     Ban(Sanction),
+    /// Kept from sending.
     Mute(Sanction),
+    /// Not to be added to a conversation.
     Block(Block),
+    /// A role held somewhere.
     Role(Tenure),
 }
 
 /// A role held somewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Tenure {
-    pub(super) scope: Pattern,
-    pub(super) app: Option<Arc<str>>,
-    /// `None`: a word that the policy does not list.
-    pub(super) role: Option<Role>,
+pub struct Tenure {
+    /// Where.
+    pub scope: Pattern,
+    /// The one app that this is about; all, where there is none.
+    pub app: Option<Arc<str>>,
+    /// Which.
+    pub held: Held,
     /// By the conversation's own list, not by a binding.
-    pub(super) listed: bool,
+    pub listed: bool,
+    /// By whose word.
+    pub origin: Origin,
+}
+
+/// Which role is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// This one; `None` is a word that the policy does not list.
+    Role(Option<Role>),
+    /// The one that the policy in force calls so.
+    Word(Arc<str>),
+    /// The one that was held there was taken away: what a wider scope gives here counts, or the default, and nobody else's word.
+    Removed,
 }
 
 impl Entry {
-    fn scope(&self) -> &Pattern {
+    /// Where it holds.
+    pub fn scope(&self) -> &Pattern {
         match self {
             Entry::Ban(sanction) | Entry::Mute(sanction) => &sanction.scope,
             Entry::Block(block) => &block.conversation,
@@ -47,17 +67,43 @@ impl Entry {
         }
     }
 
-    fn app(&self) -> Option<&str> {
+    /// The one app that it is about; all, where there is none.
+    pub fn app(&self) -> Option<&Arc<str>> {
         match self {
-            Entry::Ban(sanction) | Entry::Mute(sanction) => sanction.app.as_deref(),
-            Entry::Block(block) => block.app.as_deref(),
-            Entry::Role(tenure) => tenure.app.as_deref(),
+            Entry::Ban(sanction) | Entry::Mute(sanction) => sanction.app.as_ref(),
+            Entry::Block(block) => block.app.as_ref(),
+            Entry::Role(tenure) => tenure.app.as_ref(),
+        }
+    }
+
+    /// By whose word it is there.
+    pub fn origin(&self) -> &Origin {
+        match self {
+            Entry::Ban(sanction) | Entry::Mute(sanction) => &sanction.origin,
+            Entry::Block(block) => &block.origin,
+            Entry::Role(tenure) => &tenure.origin,
+        }
+    }
+}
+
+impl Tenure {
+    /// Whether the policy lists the role.
+    pub(super) fn is_listed(&self, ladder: &Ladder) -> bool {
+        self.held == Held::Removed || self.role(ladder).is_some()
+    }
+
+    /// The role, in the words of the policy in force.
+    pub(super) fn role(&self, ladder: &Ladder) -> Option<Role> {
+        match &self.held {
+            Held::Role(role) => *role,
+            Held::Word(word) => ladder.role(word),
+            Held::Removed => None,
         }
     }
 }
 
 impl Register {
-    /// Files the entries.
+    /// Files the entries of a policy file.
     pub fn new(entries: &Entries) -> Register {
         let mut register = Register::default();
         for ban in &entries.bans {
@@ -69,46 +115,98 @@ impl Register {
         for block in &entries.blocks {
             register.file(&block.user, Entry::Block(block.clone()));
         }
-        for Binding { user, scope, app, role } in &entries.bindings {
-            let tenure = Tenure { scope: scope.clone(), app: app.clone(), role: *role, listed: false };
-            register.file(user, Entry::Role(tenure));
+        for Binding { user, scope, app, role, line } in &entries.bindings {
+            let origin = Origin::File { line: *line };
+            let (scope, app, held) = (scope.clone(), app.clone(), Held::Role(*role));
+            register.file(user, Entry::Role(Tenure { scope, app, held, listed: false, origin }));
         }
         for conversation in &entries.conversations {
-            for (user, role) in &conversation.people {
-                let scope = Pattern::Exact(conversation.id.clone());
-                let tenure = Tenure { scope, app: conversation.app.clone(), role: *role, listed: true };
-                register.file(user, Entry::Role(tenure));
-            }
             let scope = Pattern::Exact(conversation.id.clone());
-            register.note_kind(scope.home().prefix(), conversation.app.clone(), conversation.kind);
+            for (user, role) in &conversation.people {
+                let origin = Origin::File { line: conversation.line };
+                let (scope, app, held) = (scope.clone(), conversation.app.clone(), Held::Role(*role));
+                register.file(user, Entry::Role(Tenure { scope, app, held, listed: true, origin }));
+            }
+            register.set_kind(&conversation.id, conversation.app.clone(), conversation.kind);
         }
         register.people.values_mut().for_each(Dossier::sort);
-        register.by_kind.values_mut().for_each(|known| known.sort_unstable());
         register
+    }
+
+    /// Files an entry about a user, at its place.
+    pub fn add(&mut self, user: &Arc<str>, entry: Entry) {
+        self.dossier(user).insert(entry);
+    }
+
+    /// Takes those entries about a user in this scope away that `is` picks. Whether there were any.
+    pub fn remove(&mut self, user: &str, scope: &Pattern, is: impl Fn(&Entry) -> bool) -> bool {
+        let Some(dossier) = self.people.get_mut(user) else { return false };
+        let before = dossier.len();
+        dossier.list(scope).retain(|entry| entry.scope() != scope || !is(entry));
+        let (after, gone) = (dossier.len(), dossier.len() < before);
+        if after == 0 {
+            self.people.remove(user);
+        }
+        gone
+    }
+
+    /// A user's name as it is kept here, if there are entries about it.
+    pub fn name(&self, user: &str) -> Option<Arc<str>> {
+        self.people.get_key_value(user).map(|(name, _)| Arc::clone(name))
+    }
+
+    /// All entries about a user.
+    pub fn all_about(&self, user: &str) -> impl Iterator<Item = &Entry> {
+        self.people.get(user).into_iter().flat_map(Dossier::all)
+    }
+
+    /// The entries about a user with just this scope.
+    pub fn filed_at<'a>(&'a self, user: &str, scope: &Pattern) -> impl Iterator<Item = &'a Entry> + use<'a> {
+        let list = self.people.get(user).map_or(&[][..], |dossier| dossier.listed(scope));
+        let scope = scope.clone();
+        list.named(filed_under(&scope)).iter().filter(move |entry| *entry.scope() == scope)
+    }
+
+    /// Notes the kind of a conversation, in place of what was noted for this app before.
+    pub fn set_kind(&mut self, id: &str, app: Option<Arc<str>>, kind: Kind) {
+        let home = Pattern::Exact(id.to_owned()).home().prefix().to_owned();
+        self.forget_kind(&home, app.as_ref());
+        self.kinds.entry(home.clone()).or_default().push((app.clone(), kind));
+        self.by_kind.entry(kind).or_default().insert((home, app));
+    }
+
+    /// Forgets the kind of a conversation.
+    pub fn forget_kind(&mut self, id: &str, app: Option<&Arc<str>>) {
+        let Some(known) = self.kinds.get_mut(id) else { return };
+        for (own, kind) in known.extract_if(.., |(own, _)| own.as_ref() == app) {
+            self.by_kind.entry(kind).or_default().remove(&(id.to_owned(), own));
+        }
+        if known.is_empty() {
+            self.kinds.remove(id);
+        }
     }
 
     fn file(&mut self, user: &str, entry: Entry) {
         match self.people.get_mut(user) {
             Some(dossier) => dossier.push(entry),
-            None => self.people.entry(user.to_owned()).or_default().push(entry),
+            None => self.dossier(&Arc::from(user)).push(entry),
         }
     }
 
-    fn note_kind(&mut self, id: &str, app: Option<Arc<str>>, kind: Kind) {
-        self.kinds.entry(id.to_owned()).or_default().push((app.clone(), kind));
-        self.by_kind.entry(kind).or_default().push((id.to_owned(), app));
+    fn dossier(&mut self, user: &Arc<str>) -> &mut Dossier {
+        self.people.entry(Arc::clone(user)).or_default()
     }
 
     /// The entries about a user at an app whose scope may overlap `place`: all that do, and perhaps some that don't. Of what is in no
     /// conversation, those for everywhere.
-    pub(super) fn about<'a, 'p>(
+    pub fn about<'a, 'p>(
         &'a self,
         user: &str,
         app: &'a str,
         place: Option<&'p Pattern>,
     ) -> impl Iterator<Item = &'a Entry> + use<'a, 'p> {
         let near = self.people.get(user).into_iter().flat_map(move |dossier| dossier.near(place));
-        near.filter(move |entry| entry.app().is_none_or(|own| own == app))
+        near.filter(move |entry| entry.app().is_none_or(|own| **own == *app))
     }
 
     /// The kind of a conversation, if it is known here.
@@ -120,15 +218,14 @@ impl Register {
     /// A known conversation of this kind that overlaps a pattern, if there is one: the first by name.
     pub(super) fn conversation_of_kind(&self, kind: Kind, app: &str, asked: &Pattern) -> Option<&str> {
         let known = self.by_kind.get(&kind)?;
-        let inside = known.range_with_prefix(asked.prefix());
-        homes(asked.prefix())
-            .into_iter()
-            .flatten()
-            .flat_map(|home| known.named(home))
-            .chain(inside)
-            .filter(|(_, own)| own.as_deref().is_none_or(|own| own == app))
-            .map(|(id, _)| id.as_str())
-            .min()
+        let from = |name: &str| known.range((name.to_owned(), None)..);
+        let is_here = |own: &App| own.as_deref().is_none_or(|own| own == app);
+        let named = |home: &&str| from(home).take_while(|(id, _)| id == home).any(|(_, own)| is_here(own));
+        let mut inside = from(asked.prefix()).take_while(|(id, _)| id.starts_with(asked.prefix()));
+        let first = inside.find(|(_, own)| is_here(own)).map(|(id, _)| id.as_str());
+        let room = homes(asked.prefix()).into_iter().flatten().filter(named).min();
+        let room = room.and_then(|room| from(room).next()).map(|(id, _)| id.as_str());
+        first.into_iter().chain(room).min()
     }
 }
 
@@ -142,12 +239,42 @@ struct Dossier {
 
 impl Dossier {
     fn push(&mut self, entry: Entry) {
-        let scope = entry.scope();
-        match scope {
-            Pattern::Everything => self.everywhere.push(entry),
-            Pattern::Under(_) if scope.room().is_none() => self.under.push(entry),
-            _ => self.exact.push(entry),
+        self.list(entry.scope()).push(entry);
+    }
+
+    /// Puts an entry where it belongs by name. Most people have one or two: room is made for no more.
+    fn insert(&mut self, entry: Entry) {
+        let list = self.list(entry.scope());
+        if list.len() == list.capacity() {
+            list.reserve_exact(1 + list.len() / 2);
         }
+        let place = list.partition_point(|other| other.name() <= entry.name());
+        list.insert(place, entry);
+    }
+
+    fn listed(&self, scope: &Pattern) -> &[Entry] {
+        match scope {
+            Pattern::Everything => &self.everywhere,
+            Pattern::Under(_) if scope.room().is_none() => &self.under,
+            _ => &self.exact,
+        }
+    }
+
+    /// The list in which entries of this scope are.
+    fn list(&mut self, scope: &Pattern) -> &mut Vec<Entry> {
+        match scope {
+            Pattern::Everything => &mut self.everywhere,
+            Pattern::Under(_) if scope.room().is_none() => &mut self.under,
+            _ => &mut self.exact,
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Entry> {
+        self.everywhere.iter().chain(&self.under).chain(&self.exact)
+    }
+
+    fn len(&self) -> usize {
+        self.everywhere.len() + self.under.len() + self.exact.len()
     }
 
     fn sort(&mut self) {
@@ -179,15 +306,13 @@ trait Named {
 
 impl Named for Entry {
     fn name(&self) -> &str {
-        let scope = self.scope();
-        unqualified(scope.room().unwrap_or(scope.prefix()))
+        filed_under(self.scope())
     }
 }
 
-impl Named for (String, App) {
-    fn name(&self) -> &str {
-        &self.0
-    }
+/// The name by which entries of this scope are sorted.
+fn filed_under(scope: &Pattern) -> &str {
+    unqualified(scope.room().unwrap_or(scope.prefix()))
 }
 
 /// Looking up in a list sorted by name.

@@ -1,7 +1,9 @@
 //! What a policy file says: rules, and entries about people and conversations.
 
+use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::model::{ActionSet, CallerKind, Kind, Ladder, Millis, Pattern, Role, Template};
@@ -125,6 +127,72 @@ impl Rule {
     }
 }
 
+/// By whose word an entry is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The policy file's, at this line, counted from 1.
+    File {
+        /// The line.
+        line: usize,
+    },
+    /// Somebody's, at run time.
+    Roster {
+        /// Whose.
+        author: Arc<Author>,
+        /// When.
+        at: Millis,
+    },
+}
+
+/// Who made an entry at run time.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Author {
+    /// A user or a service.
+    pub kind: CallerKind,
+    /// The identity.
+    pub subject: String,
+    /// The word for the role that a user had there at that time, if it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+}
+
+impl Origin {
+    /// The line of the policy file, if it is from there.
+    pub fn line(&self) -> Option<usize> {
+        match self {
+            Origin::File { line } => Some(*line),
+            Origin::Roster { .. } => None,
+        }
+    }
+
+    /// Who made it at run time, if it was made then.
+    pub fn author(&self) -> Option<&Author> {
+        match self {
+            Origin::File { .. } => None,
+            Origin::Roster { author, .. } => Some(author),
+        }
+    }
+}
+
+impl fmt::Display for Author {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.role {
+            Some(role) => write!(f, "{} ({role})", self.subject),
+            None => write!(f, "{} ({})", self.subject, self.kind.as_str()),
+        }
+    }
+}
+
+/// "by the policy file, line 7", "by bob (manager) at 2026-…".
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::File { line } => write!(f, "by the policy file, line {line}"),
+            Origin::Roster { author, at } => write!(f, "by {author} at {at}"),
+        }
+    }
+}
+
 /// A conversation whose kind and people the policy file tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conversation {
@@ -136,6 +204,8 @@ pub struct Conversation {
     pub kind: Kind,
     /// Who is in it as what: the owner, the managers and the members, each with the role of that name.
     pub people: Vec<(String, Option<Role>)>,
+    /// The line of the policy file.
+    pub line: usize,
 }
 
 /// A user's role in some scope.
@@ -149,6 +219,8 @@ pub struct Binding {
     pub app: Option<Arc<str>>,
     /// The role. `None` is a word that the policy does not list: it grants nothing, but still decides for its scope.
     pub role: Option<Role>,
+    /// The line of the policy file.
+    pub line: usize,
 }
 
 /// A ban or a mute.
@@ -164,6 +236,8 @@ pub struct Sanction {
     pub until: Option<Millis>,
     /// Why.
     pub reason: Option<String>,
+    /// By whose word.
+    pub origin: Origin,
 }
 
 /// A user who does not want to be added to a conversation.
@@ -175,6 +249,8 @@ pub struct Block {
     pub conversation: Pattern,
     /// The one app that this is about; all, where there is none.
     pub app: Option<Arc<str>>,
+    /// By whose word.
+    pub origin: Origin,
 }
 
 /// All that a policy file says of people and conversations.

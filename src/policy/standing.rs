@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::register::{Entry, Register, homes};
+use super::register::{Entry, Held, Register, homes};
 use super::told::Told;
 use crate::model::{Kind, Ladder, Pattern, Role};
 
@@ -47,6 +47,8 @@ pub(super) enum Basis {
     Token(Pattern),
     /// The policy's `default_role`.
     Default,
+    /// The policy's `default_role`, or nobody's, since the role there was taken away.
+    Removed,
     /// Nobody's.
     Nothing,
 }
@@ -60,6 +62,8 @@ pub(super) struct Person<'a> {
     pub(super) token: &'a [(Pattern, Role)],
     /// What who has no binding is.
     pub(super) default_role: Option<Role>,
+    /// The roles that there are.
+    pub(super) ladder: &'a Ladder,
 }
 
 /// A binding that was found, as far as deciding goes.
@@ -68,6 +72,8 @@ struct Found<'a> {
     scope: Cow<'a, Pattern>,
     role: Option<Role>,
     listed: bool,
+    /// It only says that a role was taken away.
+    removed: bool,
     /// Which source it is from: the place in [`Facts::registers`], one past for what is told, two past for the token.
     source: usize,
 }
@@ -96,9 +102,9 @@ impl<'a> Facts<'a> {
             match parts.get_mut(scope) {
                 _ if !touches => {}
                 // In its own scope nothing is more specific, and no source comes before the first.
-                Some(role) if binding.source == 0 => *role = binding.role.max(*role),
+                Some(role) if binding.source == 0 && !binding.removed => *role = binding.role.max(*role),
                 Some(_) => {}
-                None if binding.source == 0 => drop(parts.insert(scope, binding.role)),
+                None if binding.source == 0 && !binding.removed => drop(parts.insert(scope, binding.role)),
                 None => drop(parts.insert(scope, role_in(scope))),
             }
         }
@@ -128,8 +134,13 @@ impl<'a> Facts<'a> {
                 return None;
             }
             let same_scope = |other: &&Found<'_>| other.source == binding.source && other.scope == binding.scope;
-            let strongest = near.iter().filter(same_scope).map(|other| other.role).max().flatten();
-            Some((binding.scope.clone().into_owned(), strongest))
+            let mut same = near.iter().filter(same_scope);
+            let role = if same.all(|other| other.removed) {
+                self.covering(person, &near, &binding.scope).0
+            } else {
+                near.iter().filter(same_scope).map(|other| other.role).max().flatten()
+            };
+            Some((binding.scope.clone().into_owned(), role))
         });
         roles.collect()
     }
@@ -166,7 +177,13 @@ impl<'a> Facts<'a> {
         for (source, register) in self.registers.iter().enumerate() {
             for entry in register.about(person.name, person.app, place) {
                 if let Entry::Role(tenure) = entry {
-                    found.push(Found { scope: tenure.scope.home(), role: tenure.role, listed: tenure.listed, source });
+                    found.push(Found {
+                        scope: tenure.scope.home(),
+                        role: tenure.role(person.ladder),
+                        listed: tenure.listed,
+                        removed: tenure.held == Held::Removed,
+                        source,
+                    });
                 }
             }
         }
@@ -176,31 +193,31 @@ impl<'a> Facts<'a> {
         let source = self.registers.len();
         found.extend(near.filter_map(|told| {
             let role = told.details.as_ref()?.role(person.name);
-            Some(Found { scope: Cow::Borrowed(&told.scope), role, listed: false, source })
+            Some(Found { scope: Cow::Borrowed(&told.scope), role, listed: false, removed: false, source })
         }));
         let source = source + 1;
         found.extend(person.token.iter().map(|(scope, role)| Found {
             scope: scope.home(),
             role: Some(*role),
             listed: false,
+            removed: false,
             source,
         }));
         found
     }
 
-    /// The role by the first source that covers `asked`: its most specific scope, of equal ones the strongest.
+    /// The role by the first source that covers `asked`: its most specific scope, of equal ones the strongest. Where all that this
+    /// source says is that a role was taken away, the default role.
     fn covering(&self, person: Person<'_>, found: &[Found<'_>], asked: &Pattern) -> (Option<Role>, Basis) {
         let covering = || found.iter().filter(|binding| binding.scope.covers(asked));
         let Some(source) = covering().map(|binding| binding.source).min() else {
-            return match person.default_role {
-                Some(role) => (Some(role), Basis::Default),
-                None => (None, Basis::Nothing),
-            };
+            let basis = if person.default_role.is_some() { Basis::Default } else { Basis::Nothing };
+            return (person.default_role, basis);
         };
         let best = covering()
-            .filter(|binding| binding.source == source)
+            .filter(|binding| binding.source == source && !binding.removed)
             .max_by_key(|binding| (binding.scope.specificity(), binding.role));
-        best.map_or((None, Basis::Nothing), |best| (best.role, self.basis(best)))
+        best.map_or((person.default_role, Basis::Removed), |best| (best.role, self.basis(best)))
     }
 
     fn basis(&self, binding: &Found<'_>) -> Basis {
@@ -223,7 +240,7 @@ impl Standing {
 
     /// Whether a register has decided, so that neither other services nor tokens have a say.
     pub(super) fn is_filed(&self) -> bool {
-        matches!(self.basis, Basis::List | Basis::Binding(_) | Basis::Unlisted(_))
+        matches!(self.basis, Basis::List | Basis::Binding(_) | Basis::Unlisted(_) | Basis::Removed)
     }
 
     /// In words that follow a name: "is member by the conversation's list".
@@ -233,6 +250,7 @@ impl Standing {
                 format!("has no role (the binding to {scope} names a role that the policy does not list)")
             }
             (None, Basis::Told) => "has no role by the facts".to_owned(),
+            (None, Basis::Removed) => "has no role (the one there was taken away)".to_owned(),
             (None, _) => "has no role".to_owned(),
             (Some(role), basis) => format!("is {}{basis}", ladder.word(role)),
         };
@@ -252,6 +270,7 @@ impl fmt::Display for Basis {
             Basis::Told => f.write_str(" by the facts"),
             Basis::Token(scope) => write!(f, " by the caller's token for {scope}"),
             Basis::Default => f.write_str(" by default"),
+            Basis::Removed => f.write_str(" by default (the role there was taken away)"),
             Basis::Unlisted(_) | Basis::Nothing => Ok(()),
         }
     }

@@ -61,16 +61,17 @@ fn document(rules: Vec<Rule>) -> Document {
 
 fn conversation(id: &str, kind: Kind, people: &[(&str, Role)]) -> Conversation {
     let people = people.iter().map(|(name, role)| (name.to_string(), Some(*role))).collect();
-    Conversation { id: id.to_owned(), app: None, kind, people }
+    Conversation { id: id.to_owned(), app: None, kind, people, line: 1 }
 }
 
 fn binding(user: &str, scope: &str, role: Role) -> Binding {
-    Binding { user: user.to_owned(), scope: pattern(scope), app: None, role: Some(role) }
+    Binding { user: user.to_owned(), scope: pattern(scope), app: None, role: Some(role), line: 1 }
 }
 
 fn sanction(user: &str, scope: &str) -> Sanction {
     let reason = Some("spam".to_owned());
-    Sanction { user: user.to_owned(), scope: pattern(scope), app: None, until: None, reason }
+    let origin = Origin::File { line: 1 };
+    Sanction { user: user.to_owned(), scope: pattern(scope), app: None, until: None, reason, origin }
 }
 
 fn decide(document: &Document, caller: &Caller, ask: Ask) -> Result<Permit, Refusal> {
@@ -187,7 +188,8 @@ fn a_ban_that_ran_out_counts_no_more_from_its_very_moment() {
 fn what_is_decided_about_a_target_is_for_the_log_alone() {
     let mut document = document(vec![allow("invite", &[Action::Invite])]);
     document.entries.bans.push(sanction("eve", "c1"));
-    let block = Block { user: "carol".to_owned(), conversation: pattern("c1"), app: None };
+    let block =
+        Block { user: "carol".to_owned(), conversation: pattern("c1"), app: None, origin: Origin::File { line: 1 } };
     document.entries.blocks.push(block);
     for (target, log) in [("eve", "is banned in c1 (spam)"), ("carol", "does not want to be added there")] {
         let denial = denial(&document, &user("tom"), ask("tom", Action::Invite, Some("c1"), &[target]));
@@ -454,7 +456,12 @@ fn warns_of_login_without_create_and_of_entries_without_effect() {
     entries.bans.push(Sanction { until: Some(Millis(NOW.0 - 1)), ..sanction("eve", "*") });
     entries.bans.extend([sanction("bob", "chat:x"), sanction("bob", "chat:*")]);
     entries.mutes.push(Sanction { app: Some("lean".into()), ..sanction("eve", "*") });
-    entries.blocks.push(Block { user: "carol".to_owned(), conversation: pattern("c1"), app: Some("able".into()) });
+    entries.blocks.push(Block {
+        user: "carol".to_owned(),
+        conversation: pattern("c1"),
+        app: Some("able".into()),
+        origin: Origin::File { line: 1 },
+    });
     entries.bindings.push(Binding { app: Some("lean".into()), ..binding("tom", "chat:*", GUEST) });
     entries.bindings.extend([binding("ann", "chat:*", GUEST), binding("ann", "chat:*", OWNER)]);
     let places: Vec<_> = warnings(&document).into_iter().map(|(place, _)| place).collect();

@@ -195,6 +195,14 @@ impl Store {
         }
     }
 
+    /// Whether a store that has never been begun may be begun by whoever finds it so. One that several processes share may not: to who
+    /// has just started, one that lost everything looks just like a new one.
+    pub fn begins_itself(&self) -> bool {
+        match self {
+            Store::Memory(_) => true,
+        }
+    }
+
     /// Begins a store that has never been begun: draws its epoch. One that has been is left as it is.
     pub async fn begin(&self) -> Result<(), Unavailable> {
         match self {

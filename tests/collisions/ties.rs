@@ -2,7 +2,7 @@
 
 use chat_signer::model::{Action, ActionSet, Caller, CallerKind, Kind, Ladder, Millis, Pattern, Role, Template};
 use chat_signer::policy::{
-    Binding, ClientIs, Conversation, Document, Effect, Entries, Facts, Policy, Rule, Sanction, TargetsAre,
+    Binding, ClientIs, Conversation, Document, Effect, Entries, Facts, Origin, Policy, Rule, Sanction, TargetsAre,
 };
 use chat_signer::vendor::leancloud::HistoryOrder;
 use proptest::collection::vec;
@@ -53,11 +53,19 @@ fn rule() -> impl Strategy<Value = Rule> {
 
 fn entries() -> impl Strategy<Value = Entries> {
     let conversation = (name(), select(Kind::ALL.to_vec()), vec((name(), of(role())), 0..2));
-    let conversation = conversation.prop_map(|(id, kind, people)| Conversation { id, app: None, kind, people });
+    let conversation =
+        conversation.prop_map(|(id, kind, people)| Conversation { id, app: None, kind, people, line: 1 });
     let binding = (name(), scope(), of(role()));
-    let binding = binding.prop_map(|(user, scope, role)| Binding { user, scope, app: None, role });
+    let binding = binding.prop_map(|(user, scope, role)| Binding { user, scope, app: None, role, line: 1 });
     let ban = (name(), scope());
-    let ban = ban.prop_map(|(user, scope)| Sanction { user, scope, app: None, until: None, reason: None });
+    let ban = ban.prop_map(|(user, scope)| Sanction {
+        user,
+        scope,
+        app: None,
+        until: None,
+        reason: None,
+        origin: Origin::File { line: 1 },
+    });
     (vec(conversation, 0..2), vec(binding, 0..3), vec(ban, 0..2)).prop_map(|(conversations, bindings, bans)| Entries {
         conversations,
         bindings,

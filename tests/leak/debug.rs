@@ -5,7 +5,9 @@ use std::path::Path;
 
 use chat_signer::authn::Presented;
 use chat_signer::config;
+use chat_signer::engine::World;
 use chat_signer::model::{Caller, CallerKind, Millis};
+use chat_signer::policy::Register;
 use chat_signer::secret::Secret;
 use chat_signer::vendor::{self, Params, ably};
 use http::HeaderMap;
@@ -75,7 +77,14 @@ fn what_was_signed_is_not_shown() {
         let app = engine.app(name).unwrap();
         let operation = vendor::operation(app, operation).unwrap();
         let request = vendor::parse(app, operation, &params(body), Some(&caller)).unwrap();
-        let verdict = engine.answer(app, request, &caller, &[], Millis(1_800_000_000_000), [7; 16]);
+        let verdict = engine.answer(
+            app,
+            request,
+            &caller,
+            World { roster: &Register::default(), told: &[] },
+            Millis(1_800_000_000_000),
+            [7; 16],
+        );
         forbid_signed(&mut detector, &verdict.outcome.as_ref().unwrap().to_json());
         detector.assert_clean("Debug of a verdict", &format!("{verdict:?}{verdict:#?}{:?}", verdict.outcome));
     }

@@ -13,8 +13,9 @@ use super::caller::{Noted, Supposed, by_token};
 use super::facts::{self, Given};
 use super::{Common, Stop, complain, line, yes};
 use crate::clock;
-use crate::engine::Engine;
+use crate::engine::{Engine, World};
 use crate::model::{CallerKind, Millis};
+use crate::policy::Register;
 
 /// `explain`'s own arguments.
 #[derive(Debug, clap::Args)]
@@ -66,10 +67,12 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
     }
     let ask = arguments.asked.ask(app, &caller)?;
     let facts = arguments.facts.as_deref().map_or(Ok(Map::new()), facts::read)?;
-    let given = Given::of(&facts, engine, &ask, &caller, at).map_err(Stop::No)?;
+    let roster = &Register::default();
+    let given = Given::of(&facts, engine, &ask, &caller, roster, at).map_err(Stop::No)?;
     note_facts(&facts, &given);
-    let steps = engine.explain(&ask, &caller, &given.told, at);
-    let decided = engine.decide(ask, caller, &given.told, at);
+    let world = World { roster, told: &given.told };
+    let steps = engine.explain(&ask, &caller, world, at);
+    let decided = engine.decide(ask, caller, world, at);
     common.print(|| report::text(&decided, &steps), || decided.json(&steps).to_string())?;
     Ok(yes(decided.outcome.is_ok()))
 }

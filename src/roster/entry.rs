@@ -1,0 +1,335 @@
+//! One entry of the roster, and how it is kept: a key that says what it is about, and a value that says all of it, as JSON.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::crypto::percent_encoded;
+use crate::model::{CallerKind, Kind, Millis, Pattern};
+use crate::policy::{Author, Block, Held, Origin, Sanction, Tenure};
+
+/// An entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// A ban.
+    Ban(Sanction),
+    /// A mute.
+    Mute(Sanction),
+    /// A user's role, or that it was taken away.
+    Role(String, Tenure),
+    /// A block.
+    Block(Block),
+    /// A conversation.
+    Conversation(Conversation),
+}
+
+/// A conversation that was registered at run time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conversation {
+    /// Its id.
+    pub id: String,
+    /// The one app that this is about; all, where there is none.
+    pub app: Option<Arc<str>>,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its owner, once it has one. It never has another.
+    pub owner: Option<String>,
+    /// Whether it was forgotten: then only its owner is remembered, so that nobody else becomes it.
+    pub forgotten: bool,
+    /// By whose word.
+    pub origin: Origin,
+}
+
+/// What sort of entries there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// Bans.
+    Bans,
+    /// Mutes.
+    Mutes,
+    /// Roles.
+    Roles,
+    /// Blocks.
+    Blocks,
+    /// Conversations.
+    Conversations,
+}
+
+/// What an entry is about. Of bans and mutes each author has one in a place; of all else there is one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Its table.
+    pub table: Table,
+    /// The user; of a conversation its id.
+    pub name: String,
+    /// Where it holds; nothing for a conversation.
+    pub scope: Option<Pattern>,
+    /// The one app that it is about; all, where there is none.
+    pub app: Option<Arc<str>>,
+    /// Whose ban or mute it is.
+    pub author: Option<(CallerKind, String)>,
+}
+
+/// A kept entry that can't be understood: another version of the program may have written it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the entry {key} can't be understood: {flaw}")]
+pub struct Malformed {
+    /// Its key.
+    pub key: String,
+    /// What is wrong with it.
+    pub flaw: String,
+}
+
+/// An entry's value, as it is kept.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    /// The user; of a conversation its id.
+    id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    app: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    role: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    forgotten: bool,
+    by: Author,
+    /// Milliseconds since 1970.
+    at: u64,
+}
+
+impl Table {
+    /// Every table.
+    pub const ALL: [Table; 5] = [Table::Bans, Table::Mutes, Table::Roles, Table::Blocks, Table::Conversations];
+
+    /// How paths and files spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Table::Bans => "bans",
+            Table::Mutes => "mutes",
+            Table::Roles => "roles",
+            Table::Blocks => "blocks",
+            Table::Conversations => "conversations",
+        }
+    }
+
+    /// What a key of the table begins with, up to its first slash.
+    fn prefix(self) -> &'static str {
+        match self {
+            Table::Bans => "ban",
+            Table::Mutes => "mute",
+            Table::Roles => "role",
+            Table::Blocks => "block",
+            Table::Conversations => "conversation",
+        }
+    }
+}
+
+impl Key {
+    /// The key that is written so.
+    pub fn parse(text: &str) -> Option<Key> {
+        let mut segments = text.split('/');
+        let prefix = segments.next()?;
+        let table = Table::ALL.into_iter().find(|table| table.prefix() == prefix)?;
+        let segments = segments.map(decoded).collect::<Option<Vec<_>>>()?;
+        let (name, scope, app, author) = match &*segments {
+            [name, scope, app] => (name, scope, app, None),
+            [name, scope, app, kind, subject] => (name, scope, app, Some((kind, subject))),
+            _ => return None,
+        };
+        let author = match author {
+            None => None,
+            Some((kind, subject)) => Some((caller_kind(kind)?, subject.clone())),
+        };
+        let scope = if scope.is_empty() { None } else { Some(Pattern::parse(scope).ok()?) };
+        let app = Some(&**app).filter(|app| !app.is_empty()).map(Arc::from);
+        Some(Key { table, name: name.clone(), scope, app, author })
+    }
+}
+
+/// Its segments, percent-encoded, between slashes.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scope = self.scope.as_ref().map(Pattern::to_string).unwrap_or_default();
+        let segment = |text: &str| percent_encoded(text.as_bytes());
+        let app = segment(self.app.as_deref().unwrap_or_default());
+        write!(f, "{}/{}/{}/{app}", self.table.prefix(), segment(&self.name), segment(&scope))?;
+        match &self.author {
+            Some((kind, subject)) => write!(f, "/{}/{}", kind.as_str(), segment(subject)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn caller_kind(word: &str) -> Option<CallerKind> {
+    [CallerKind::User, CallerKind::Service].into_iter().find(|kind| kind.as_str() == word)
+}
+
+/// Undoes percent-encoding.
+fn decoded(segment: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment;
+    while let Some((plain, coded)) = rest.split_once('%') {
+        bytes.extend_from_slice(plain.as_bytes());
+        bytes.push(u8::from_str_radix(coded.get(..2)?, 16).ok()?);
+        rest = coded.get(2..)?;
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    String::from_utf8(bytes).ok()
+}
+
+impl Record {
+    /// The table it is in.
+    pub fn table(&self) -> Table {
+        match self {
+            Record::Ban(_) => Table::Bans,
+            Record::Mute(_) => Table::Mutes,
+            Record::Role(..) => Table::Roles,
+            Record::Block(_) => Table::Blocks,
+            Record::Conversation(_) => Table::Conversations,
+        }
+    }
+
+    /// The user; of a conversation its id.
+    pub fn name(&self) -> &str {
+        match self {
+            Record::Ban(sanction) | Record::Mute(sanction) => &sanction.user,
+            Record::Role(user, _) => user,
+            Record::Block(block) => &block.user,
+            Record::Conversation(conversation) => &conversation.id,
+        }
+    }
+
+    /// The one app that it is about; all, where there is none.
+    pub fn app(&self) -> Option<&Arc<str>> {
+        match self {
+            Record::Ban(sanction) | Record::Mute(sanction) => sanction.app.as_ref(),
+            Record::Role(_, tenure) => tenure.app.as_ref(),
+            Record::Block(block) => block.app.as_ref(),
+            Record::Conversation(conversation) => conversation.app.as_ref(),
+        }
+    }
+
+    /// Where it holds; nothing for a conversation.
+    pub fn scope(&self) -> Option<&Pattern> {
+        match self {
+            Record::Ban(sanction) | Record::Mute(sanction) => Some(&sanction.scope),
+            Record::Role(_, tenure) => Some(&tenure.scope),
+            Record::Block(block) => Some(&block.conversation),
+            Record::Conversation(_) => None,
+        }
+    }
+
+    /// By whose word.
+    pub fn origin(&self) -> &Origin {
+        match self {
+            Record::Ban(sanction) | Record::Mute(sanction) => &sanction.origin,
+            Record::Role(_, tenure) => &tenure.origin,
+            Record::Block(block) => &block.origin,
+            Record::Conversation(conversation) => &conversation.origin,
+        }
+    }
+
+    /// When it ends, if it does by itself.
+    pub fn until(&self) -> Option<Millis> {
+        match self {
+            Record::Ban(sanction) | Record::Mute(sanction) => sanction.until,
+            _ => None,
+        }
+    }
+
+    /// Under which key it is kept.
+    pub fn key(&self) -> Key {
+        let sanctions = matches!(self.table(), Table::Bans | Table::Mutes);
+        let author = self.origin().author().filter(|_| sanctions);
+        Key {
+            table: self.table(),
+            name: self.name().to_owned(),
+            scope: self.scope().cloned(),
+            app: self.app().cloned(),
+            author: author.map(|author| (author.kind, author.subject.clone())),
+        }
+    }
+
+    /// The value that is kept of it. An entry of the policy file becomes a service's: who takes it over vouches for it.
+    pub fn value(&self) -> String {
+        let (by, at) = match self.origin() {
+            Origin::Roster { author, at } => (Author::clone(author), at.0),
+            Origin::File { .. } => {
+                (Author { kind: CallerKind::Service, subject: "policy-file".to_owned(), role: None }, 0)
+            }
+        };
+        let mut kept = Kept {
+            id: self.name().to_owned(),
+            scope: self.scope().map(Pattern::to_string),
+            app: self.app().map(ToString::to_string),
+            until: self.until().map(|until| until.0),
+            reason: None,
+            role: None,
+            kind: None,
+            owner: None,
+            forgotten: false,
+            by,
+            at,
+        };
+        match self {
+            Record::Ban(sanction) | Record::Mute(sanction) => kept.reason.clone_from(&sanction.reason),
+            Record::Role(_, Tenure { held: Held::Word(word), .. }) => kept.role = Some(word.to_string()),
+            Record::Role(..) | Record::Block(_) => {}
+            Record::Conversation(conversation) => {
+                kept.kind = Some(conversation.kind.as_str().to_owned());
+                kept.owner.clone_from(&conversation.owner);
+                kept.forgotten = conversation.forgotten;
+            }
+        }
+        // All of it can be written as JSON.
+        serde_json::to_string(&kept).unwrap_or_default()
+    }
+
+    /// Reads a kept entry.
+    ///
+    /// # Errors
+    /// If it can't be understood, or is kept under another key than its own.
+    pub fn read(key: &str, value: &str) -> Result<Record, Malformed> {
+        let malformed = |flaw: String| Malformed { key: key.to_owned(), flaw };
+        let kept: Kept = serde_json::from_str(value).map_err(|error| malformed(error.to_string()))?;
+        let key = Key::parse(key).ok_or_else(|| malformed("it has no proper key".to_owned()))?;
+        let record = kept.record(key.table).ok_or_else(|| malformed("it lacks something".to_owned()))?;
+        if record.key() == key { Ok(record) } else { Err(malformed("it belongs under another key".to_owned())) }
+    }
+}
+
+impl Kept {
+    fn record(self, table: Table) -> Option<Record> {
+        let origin = Origin::Roster { author: Arc::new(self.by), at: Millis(self.at) };
+        let app = self.app.map(Arc::from);
+        if table == Table::Conversations {
+            let kind = Kind::parse(self.kind.as_deref()?)?;
+            let (owner, forgotten) = (self.owner, self.forgotten);
+            return Some(Record::Conversation(Conversation { id: self.id, app, kind, owner, forgotten, origin }));
+        }
+        let scope = Pattern::parse(self.scope.as_deref()?).ok()?;
+        Some(match table {
+            Table::Roles => {
+                let held = self.role.map_or(Held::Removed, |word| Held::Word(word.into()));
+                Record::Role(self.id, Tenure { scope, app, held, listed: false, origin })
+            }
+            Table::Blocks => Record::Block(Block { user: self.id, conversation: scope, app, origin }),
+            _ => {
+                let (until, reason) = (self.until.map(Millis), self.reason);
+                let sanction = Sanction { user: self.id, scope, app, until, reason, origin };
+                if table == Table::Bans { Record::Ban(sanction) } else { Record::Mute(sanction) }
+            }
+        })
+    }
+}

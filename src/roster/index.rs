@@ -1,0 +1,217 @@
+//! The roster in memory: what deciding looks at, and what is listed.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::entry::{Conversation, Key, Malformed, Record, Table};
+use crate::model::{Millis, Pattern};
+use crate::policy::{Author, Block, Entry, Held, Origin, Register, Sanction, Tenure};
+
+/// All entries, found by name, and those that end, by when.
+#[derive(Debug, Default)]
+pub struct Index {
+    register: Register,
+    /// Who has entries, for each table but that of conversations.
+    people: BTreeMap<Table, BTreeSet<Arc<str>>>,
+    conversations: BTreeMap<(String, Option<Arc<str>>), Conversation>,
+    /// What ends by itself.
+    endings: BTreeSet<(Millis, Key)>,
+    /// Each author once: most entries are by few.
+    authors: HashSet<Arc<Author>>,
+    entries: usize,
+}
+
+impl Index {
+    /// An index of these entries, as they are kept.
+    ///
+    /// # Errors
+    /// If one can't be understood.
+    pub fn new<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Index, Malformed> {
+        let mut index = Index::default();
+        for (key, value) in entries {
+            index.put(Record::read(key, value)?);
+        }
+        Ok(index)
+    }
+
+    /// What deciding looks at.
+    pub fn register(&self) -> &Register {
+        &self.register
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.entries
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries == 0
+    }
+
+    /// Takes over what became of an entry: its value, or that it is gone.
+    ///
+    /// # Errors
+    /// If it can't be understood. Then nothing changes.
+    pub fn apply(&mut self, key: &str, value: Option<&str>) -> Result<(), Malformed> {
+        if let Some(value) = value {
+            self.put(Record::read(key, value)?);
+            return Ok(());
+        }
+        let malformed = || Malformed { key: key.to_owned(), flaw: "it has no proper key".to_owned() };
+        self.remove(&Key::parse(key).ok_or_else(malformed)?);
+        Ok(())
+    }
+
+    /// The entry of this key.
+    pub fn find(&self, key: &Key) -> Option<Record> {
+        let Some(scope) = &key.scope else {
+            return self.conversation(&key.name, key.app.as_ref()).cloned().map(Record::Conversation);
+        };
+        let near = self.register.filed_at(&key.name, scope).filter_map(|entry| record(&key.name, entry));
+        near.into_iter().find(|record| record.key() == *key)
+    }
+
+    /// A user's entries in a table with just this scope.
+    pub fn at(&self, table: Table, user: &str, scope: &Pattern) -> Vec<Record> {
+        let near = self.register.filed_at(user, scope).filter_map(|entry| record(user, entry));
+        near.filter(|record| record.table() == table).collect()
+    }
+
+    /// A conversation's entry for just this app, or for all.
+    pub fn conversation(&self, id: &str, app: Option<&Arc<str>>) -> Option<&Conversation> {
+        self.conversations.get(&(id.to_owned(), app.cloned()))
+    }
+
+    /// All entries of a conversation: for one app or another, or for all.
+    pub fn conversations_of(&self, id: &str) -> impl Iterator<Item = &Conversation> {
+        let from = (id.to_owned(), None);
+        self.conversations.range(from..).take_while(move |((name, _), _)| name == id).map(|(_, entry)| entry)
+    }
+
+    /// A user's entries in a table, in the order of their keys.
+    pub fn of(&self, table: Table, user: &str) -> Vec<Record> {
+        let all = self.register.all_about(user).filter_map(|entry| record(user, entry));
+        let mut found: Vec<Record> = all.filter(|record| record.table() == table).collect();
+        found.sort_by_cached_key(Record::key);
+        found
+    }
+
+    /// Who has entries in a table, in order: those at or after `from`.
+    pub fn people(&self, table: Table, from: &str) -> impl Iterator<Item = &Arc<str>> {
+        let people = self.people.get(&table).into_iter();
+        people.flat_map(move |people| people.range::<str, _>((Bound::Included(from), Bound::Unbounded)))
+    }
+
+    /// The keys of what has ended by now: as many as this.
+    pub fn ended(&self, now: Millis, most: usize) -> Vec<Key> {
+        let ended = self.endings.iter().take_while(|(until, _)| *until <= now);
+        ended.take(most).map(|(_, key)| key.clone()).collect()
+    }
+
+    /// When the next entry ends, if one does.
+    pub fn next_ending(&self) -> Option<Millis> {
+        self.endings.first().map(|(until, _)| *until)
+    }
+
+    fn put(&mut self, record: Record) {
+        let key = record.key();
+        self.remove(&key);
+        self.entries += 1;
+        if let Some(until) = record.until() {
+            self.endings.insert((until, key));
+        }
+        let user = self.user(&record);
+        let mut origin = record.origin().clone();
+        self.intern(&mut origin);
+        match record {
+            Record::Ban(ban) => self.register.add(&user, Entry::Ban(ban_by(ban, origin))),
+            Record::Mute(mute) => self.register.add(&user, Entry::Mute(ban_by(mute, origin))),
+            Record::Role(_, tenure) => self.register.add(&user, Entry::Role(Tenure { origin, ..tenure })),
+            Record::Block(block) => self.register.add(&user, Entry::Block(Block { origin, ..block })),
+            Record::Conversation(conversation) => self.put_conversation(Conversation { origin, ..conversation }),
+        }
+    }
+
+    fn put_conversation(&mut self, conversation: Conversation) {
+        let Conversation { id, app, kind, owner, forgotten, origin } = &conversation;
+        if !forgotten {
+            self.register.set_kind(id, app.clone(), *kind);
+            if let Some(owner) = owner {
+                let (scope, held) = (Pattern::Exact(id.clone()), Held::Word(OWNER.into()));
+                let tenure = Tenure { scope, app: app.clone(), held, listed: true, origin: origin.clone() };
+                self.register.add(&Arc::from(owner.as_str()), Entry::Role(tenure));
+            }
+        }
+        self.conversations.insert((conversation.id.clone(), conversation.app.clone()), conversation);
+    }
+
+    fn remove(&mut self, key: &Key) {
+        let Some(record) = self.find(key) else { return };
+        self.entries -= 1;
+        if let Some(until) = record.until() {
+            self.endings.remove(&(until, key.clone()));
+        }
+        if let Record::Conversation(conversation) = &record {
+            return self.remove_conversation(conversation);
+        }
+        let (Some(scope), user) = (&key.scope, &key.name) else { return };
+        self.register.remove(user, scope, |entry| self::record(user, entry).is_some_and(|record| record.key() == *key));
+        let mut left = self.register.all_about(user).filter_map(|entry| self::record(user, entry));
+        if !left.any(|record| record.table() == key.table)
+            && let Some(people) = self.people.get_mut(&key.table)
+        {
+            people.remove(user.as_str());
+        }
+    }
+
+    fn remove_conversation(&mut self, Conversation { id, app, owner, .. }: &Conversation) {
+        self.conversations.remove(&(id.clone(), app.clone()));
+        self.register.forget_kind(id, app.as_ref());
+        if let Some(owner) = owner {
+            let is_its = |entry: &Entry| matches!(entry, Entry::Role(tenure) if tenure.listed && tenure.app == *app);
+            self.register.remove(owner, &Pattern::Exact(id.clone()), is_its);
+        }
+    }
+
+    /// The user's name, once for all entries.
+    fn user(&mut self, record: &Record) -> Arc<str> {
+        if record.table() == Table::Conversations {
+            return Arc::from(record.name());
+        }
+        let people = self.people.entry(record.table()).or_default();
+        if let Some(known) = people.get(record.name()) {
+            return Arc::clone(known);
+        }
+        let name = self.register.name(record.name()).unwrap_or_else(|| Arc::from(record.name()));
+        people.insert(Arc::clone(&name));
+        name
+    }
+
+    fn intern(&mut self, origin: &mut Origin) {
+        let Origin::Roster { author, .. } = origin else { return };
+        match self.authors.get(author) {
+            Some(known) => *author = Arc::clone(known),
+            None => drop(self.authors.insert(Arc::clone(author))),
+        }
+    }
+}
+
+/// The word for the role of a conversation's owner.
+pub const OWNER: &str = "owner";
+
+fn ban_by(sanction: Sanction, origin: Origin) -> Sanction {
+    Sanction { origin, ..sanction }
+}
+
+/// The entry that this is about a user; none for an owner, who is a part of the conversation's.
+fn record(user: &str, entry: &Entry) -> Option<Record> {
+    match entry {
+        Entry::Ban(ban) => Some(Record::Ban(ban.clone())),
+        Entry::Mute(mute) => Some(Record::Mute(mute.clone())),
+        Entry::Block(block) => Some(Record::Block(block.clone())),
+        Entry::Role(tenure) if tenure.listed => None,
+        Entry::Role(tenure) => Some(Record::Role(user.to_owned(), tenure.clone())),
+    }
+}
