@@ -9,4 +9,5 @@ mod ambient;
 mod forwarded;
 mod limits;
 mod overload;
+mod tokens;
 mod unix;
