@@ -137,6 +137,23 @@ fn files_that_never_stand_still_are_told_of_and_read_on_demand() {
 }
 
 #[test]
+fn files_that_come_to_rest_as_they_were_are_in_order() {
+    let server = started();
+    let path = server.directory.join("policy.toml");
+    let good = fs::read_to_string(&path).unwrap();
+    let is_told = || server.admin("/readyz?verbose").body.contains("the files change all the time");
+    let mut number = 0;
+    until("it is told", || {
+        number += 1;
+        replace(&path, &format!("{good}# {number}\n"));
+        is_told()
+    });
+    replace(&path, &good);
+    until_accepted(&server);
+    assert!(may(&server, "join"));
+}
+
+#[test]
 fn a_hang_up_has_the_files_read_whether_they_changed_or_not() {
     let server = Server::start();
     for times in 1..=3 {
