@@ -21,10 +21,15 @@ pub fn open(path: &Path, wait: bool) -> io::Result<File> {
 /// # Errors
 /// [`ErrorKind::FileTooLarge`] if there are more than `longest`; if it can't be read.
 pub fn bytes(file: &mut File, longest: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.take(longest.saturating_add(1)).read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length <= longest) {
-        return Ok(bytes);
+    // A pipe has none, and what grows has more by the time it is read.
+    let length = file.metadata()?.len();
+    if length <= longest {
+        // Room for all at once: of a secret, no part is left behind in memory that it has grown out of.
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0).saturating_add(1));
+        file.take(longest.saturating_add(1)).read_to_end(&mut bytes)?;
+        if u64::try_from(bytes.len()).is_ok_and(|length| length <= longest) {
+            return Ok(bytes);
+        }
     }
     Err(io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {longest} bytes")))
 }
