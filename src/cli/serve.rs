@@ -7,6 +7,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 
 use super::{Common, complain};
@@ -29,6 +30,10 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(common: &Common, arguments: &Arguments) -> ExitCode {
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return unable(&error),
+    };
     let Loaded { settings, report, sources } = config::load(&common.config);
     if !report.is_empty() {
         complain(&report.render(io::stderr().is_terminal()));
@@ -36,23 +41,31 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> ExitCode {
     let Some(settings) = settings else {
         return ExitCode::FAILURE;
     };
-    start(arguments, serve(settings, &common.config, sources, &report)).unwrap_or_else(|error| {
-        complain(&format!("no threads to serve with: {error}"));
-        ExitCode::FAILURE
-    })
+    let serving = serve(settings, &common.config, sources, &report);
+    start(arguments, runtime, serving).unwrap_or_else(|error| unable(&error))
 }
 
-fn start(arguments: &Arguments, serving: impl Future<Output = ExitCode>) -> io::Result<ExitCode> {
+fn unable(error: &io::Error) -> ExitCode {
+    complain(&format!("no threads to serve with: {error}"));
+    ExitCode::FAILURE
+}
+
+fn start(arguments: &Arguments, runtime: Runtime, serving: impl Future<Output = ExitCode>) -> io::Result<ExitCode> {
     let _log = log::start(arguments.log_level, arguments.log_format)?;
-    let runtime = runtime()?;
     let code = runtime.block_on(serving);
     runtime.shutdown_timeout(PATIENCE);
     Ok(code)
 }
 
+/// The threads to serve with. From here on a hang-up, on which files are read again, never ends the process: it may come from whoever
+/// changes them while they are read for the first time.
 fn runtime() -> io::Result<Runtime> {
     let workers = available_parallelism()?.get();
-    Builder::new_multi_thread().worker_threads(workers).enable_all().build()
+    let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
+    let entered = runtime.enter();
+    drop(signal(SignalKind::hangup())?);
+    drop(entered);
+    Ok(runtime)
 }
 
 async fn serve(settings: Settings, path: &Path, sources: Sources, report: &Report) -> ExitCode {
