@@ -191,9 +191,8 @@ struct Stop {
 
 impl Stop {
     fn new() -> io::Result<Stop> {
-        // A signal that is once received never ends the process again: neither a hang-up, on which files are read again, nor a write
-        // to a file at its size limit, which fails like one to a full disk.
-        drop(signal(SignalKind::hangup())?);
+        // A signal that is once received never ends the process again: a write to a file at its size limit fails like one to a full
+        // disk.
         drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
         Ok(Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }

@@ -40,6 +40,7 @@ mod traces;
 mod value;
 mod webhooks;
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use toml::Spanned;
@@ -122,13 +123,31 @@ pub fn reload(path: &Path) -> Loaded {
     read(path, &Disk::again())
 }
 
+/// Where this `signer.toml` says that probes are served, and whether with TLS. Nothing else of it counts, and no other file is read: a
+/// program that runs well is not to be told ill for what has become of its files since.
+///
+/// # Errors
+/// What was found, if it can't be told.
+pub fn probes(path: &Path) -> Result<(SocketAddr, bool), Report> {
+    let text = text(path, &Disk::again())?;
+    let file = File::new(path.display().to_string(), &text, true);
+    let probes = signer::probes(&mut Section::root(&file, parse(&file, &text).get_ref()));
+    probes.ok_or_else(|| Report::new(file.into_problems()))
+}
+
 fn read(path: &Path, disk: &Disk) -> Loaded {
-    let (settings, report) = match disk.read(path).map(String::from_utf8) {
-        Ok(Ok(text)) => understand(path, &text, disk),
-        Ok(Err(_)) => (None, failed(path, "this is not UTF-8", "save the file as UTF-8")),
-        Err(error) => (None, failed(path, &format!("this is the configuration, {}", unread(&error)), ABSENT)),
+    let (settings, report) = match text(path, disk) {
+        Ok(text) => understand(path, &text, disk),
+        Err(report) => (None, report),
     };
     Loaded { settings, report, sources: disk.sources() }
+}
+
+fn text(path: &Path, disk: &Disk) -> Result<String, Report> {
+    let bytes = disk.read(path);
+    let bytes =
+        bytes.map_err(|error| failed(path, &format!("this is the configuration, {}", unread(&error)), ABSENT))?;
+    String::from_utf8(bytes).map_err(|_| failed(path, "this is not UTF-8", "save the file as UTF-8"))
 }
 
 fn understand(path: &Path, text: &str, disk: &Disk) -> (Option<Settings>, Report) {
