@@ -39,6 +39,7 @@ mod value;
 mod webhooks;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::DeTable;
@@ -94,9 +95,9 @@ pub struct Settings {
     /// Who collects what requests were in their traces, if anyone does.
     pub traces: Option<Endpoint>,
     /// Whose bans and mutes are carried to their vendor.
-    pub enforcements: Vec<Enforcement>,
+    pub enforcements: Vec<Arc<Enforcement>>,
     /// Who is told what changes in the roster.
-    pub webhooks: Vec<Webhook>,
+    pub webhooks: Vec<Arc<Webhook>>,
     /// How the program ends.
     pub shutdown: Shutdown,
     /// Whether callers are trusted by the demonstration's secret or API key, which everyone knows.
@@ -213,7 +214,7 @@ fn settings(
     let document = document(policy_root?, &known, &apps.facts, policy_text);
     let demonstration = callers.public().is_some();
     let authenticators = Authenticators::new(callers.authenticators);
-    let engine = Engine { apps: apps.ready, authenticators, policy: Policy::new(document), facts };
+    let engine = Engine { apps: apps.ready, authenticators, policy: Arc::new(Policy::new(document)), facts };
     let demo_caller = callers.demo;
     Some(Settings {
         engine,
@@ -222,8 +223,8 @@ fn settings(
         limits,
         audit,
         traces,
-        enforcements,
-        webhooks,
+        enforcements: enforcements.into_iter().map(Arc::new).collect(),
+        webhooks: webhooks.into_iter().map(Arc::new).collect(),
         shutdown,
         demonstration,
         demo_caller,
