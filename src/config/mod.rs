@@ -11,6 +11,7 @@ mod cases;
 mod demo;
 mod demo_token;
 mod endpoint;
+mod enforcement;
 mod entries;
 mod facts;
 mod file;
@@ -20,7 +21,6 @@ mod introspection;
 mod jwt;
 mod key_set;
 mod keys;
-mod later;
 mod limits;
 mod mtls;
 mod peer;
@@ -34,10 +34,13 @@ mod secret;
 mod signer;
 mod sources;
 mod store;
+mod text;
 mod tls;
 mod traces;
 mod value;
+mod webhooks;
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use toml::Spanned;
@@ -46,6 +49,7 @@ use toml::de::DeTable;
 pub use cases::{Case, Subject, cases};
 pub use demo::{DemoCaller, demo_api_key};
 pub use demo_token::NoToken;
+pub use enforcement::Enforcement;
 pub use keys::keys;
 pub use limits::Limits;
 pub use placeholder::CHANGE_ME;
@@ -56,6 +60,7 @@ pub use sources::Sources;
 pub use store::{Durability, RedisSettings, StoreKind, StoreSettings};
 pub use tls::Tls;
 pub use value::duration;
+pub use webhooks::Webhook;
 
 use crate::authn::{Authenticators, Endpoint};
 use crate::engine::Engine;
@@ -93,6 +98,10 @@ pub struct Settings {
     pub audit: AuditTo,
     /// Who collects what requests were in their traces, if anyone does.
     pub traces: Option<Endpoint>,
+    /// Whose bans and mutes are carried to their vendor.
+    pub enforcements: Vec<Enforcement>,
+    /// Who is told what changes in the roster.
+    pub webhooks: Vec<Webhook>,
     /// Where the roster is kept, if there is one.
     pub store: Option<StoreSettings>,
     /// How the program ends.
@@ -114,13 +123,31 @@ pub fn reload(path: &Path) -> Loaded {
     read(path, &Disk::again())
 }
 
+/// Where this `signer.toml` says that probes are served, and whether with TLS. Nothing else of it counts, and no other file is read: a
+/// program that runs well is not to be told ill for what has become of its files since.
+///
+/// # Errors
+/// What was found, if it can't be told.
+pub fn probes(path: &Path) -> Result<(SocketAddr, bool), Report> {
+    let text = text(path, &Disk::again())?;
+    let file = File::new(path.display().to_string(), &text, true);
+    let probes = signer::probes(&mut Section::root(&file, parse(&file, &text).get_ref()));
+    probes.ok_or_else(|| Report::new(file.into_problems()))
+}
+
 fn read(path: &Path, disk: &Disk) -> Loaded {
-    let (settings, report) = match disk.read(path).map(String::from_utf8) {
-        Ok(Ok(text)) => understand(path, &text, disk),
-        Ok(Err(_)) => (None, failed(path, "this is not UTF-8", "save the file as UTF-8")),
-        Err(error) => (None, failed(path, &format!("this is the configuration, {}", unread(&error)), ABSENT)),
+    let (settings, report) = match text(path, disk) {
+        Ok(text) => understand(path, &text, disk),
+        Err(report) => (None, report),
     };
     Loaded { settings, report, sources: disk.sources() }
+}
+
+fn text(path: &Path, disk: &Disk) -> Result<String, Report> {
+    let bytes = disk.read(path);
+    let bytes =
+        bytes.map_err(|error| failed(path, &format!("this is the configuration, {}", unread(&error)), ABSENT))?;
+    String::from_utf8(bytes).map_err(|_| failed(path, "this is not UTF-8", "save the file as UTF-8"))
 }
 
 fn understand(path: &Path, text: &str, disk: &Disk) -> (Option<Settings>, Report) {
@@ -186,7 +213,7 @@ fn settings(
     let mut apps = apps::apps(&mut root, &mut vault);
     let leancloud = apps.leancloud();
     let (server, admin, places) = signer::listeners(&mut root, &vault, &leancloud);
-    let keys = std::mem::take(&mut apps.keys);
+    let (keys, enforcements) = (std::mem::take(&mut apps.keys), std::mem::take(&mut apps.enforcements));
     let context = authenticators::Context {
         apps: &apps.names,
         leancloud: &leancloud,
@@ -202,8 +229,8 @@ fn settings(
     let audit = signer::audit(&mut root, &vault.dir, policy_root.as_ref().map(|root| root.file.name.as_str()));
     let shutdown = signer::shutdown(&mut root);
     let traces = traces::traces(&mut root, &mut vault);
+    let webhooks = webhooks::webhooks(&mut root, &mut vault);
     let store = store::store(&mut root, &mut vault);
-    later::sections(&mut root, &mut vault);
     demo::guard(root.file, &vault, &callers, &server.listen, &places);
     root.finish();
 
@@ -212,6 +239,7 @@ fn settings(
     let demonstration = callers.public().is_some();
     let authenticators = Authenticators::new(callers.authenticators);
     let engine = Engine { apps: apps.ready, authenticators, policy: Policy::new(document), facts };
+    let demo_caller = callers.demo;
     Some(Settings {
         engine,
         server,
@@ -219,10 +247,12 @@ fn settings(
         limits,
         audit,
         traces,
+        enforcements,
+        webhooks,
         store,
         shutdown,
         demonstration,
-        demo_caller: callers.demo,
+        demo_caller,
     })
 }
 
