@@ -76,7 +76,7 @@ impl Client {
     /// # Errors
     /// If its certificate authorities can't be used.
     pub fn new(endpoint: &Endpoint) -> Result<Client, NoClient> {
-        let tls = tls(endpoint).map_err(|reason| NoClient { url: endpoint.to_string(), reason })?;
+        let tls = tls(&endpoint.authorities).map_err(|reason| NoClient { url: endpoint.to_string(), reason })?;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -143,10 +143,14 @@ impl Client {
     }
 }
 
-/// The certificate authorities that ship with the program are Mozilla's; where the configuration names some, only those count.
-fn tls(endpoint: &Endpoint) -> Result<ClientConfig, rustls::Error> {
+/// What is spoken to a server whose certificate comes from one of these authorities, in DER; without any, from one of Mozilla's, which ship with
+/// the program.
+///
+/// # Errors
+/// If an authority can't be used.
+pub fn tls(authorities: &[Vec<u8>]) -> Result<ClientConfig, rustls::Error> {
     let mut roots = RootCertStore::empty();
-    for authority in &endpoint.authorities {
+    for authority in authorities {
         roots.add(CertificateDer::from_slice(authority))?;
     }
     if roots.is_empty() {
