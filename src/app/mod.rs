@@ -60,6 +60,8 @@ pub enum End {
     Orderly,
     /// Something was cut off: the time was up, or a second signal came.
     Cut,
+    /// What goes on beside the requests has failed.
+    Failed,
 }
 
 /// The program, listening.
@@ -107,10 +109,14 @@ impl App {
         (&self.main.address, &self.admin.address)
     }
 
-    /// Serves until the process is told to stop (SIGTERM or SIGINT), then winds up; a second signal cuts that short.
+    /// Serves until the process is told to stop (SIGTERM or SIGINT), then winds up; a second signal cuts that short. What goes on beside
+    /// the requests fails only of a fault in the program or the system: then it winds up as well, for whoever starts it again.
     pub async fn run(self) -> End {
-        let App { runtime, main, admin, mut stop, tasks: _tasks } = self;
-        stop.signalled().await;
+        let App { runtime, main, admin, mut stop, mut tasks } = self;
+        let failed = tokio::select! {
+            () = stop.signalled() => false,
+            () = failure(&mut tasks) => true,
+        };
         let Shutdown { pause, grace } = runtime.snapshot().settings.shutdown;
         tracing::info!("stopping: finishing what is in progress");
         runtime.drain();
@@ -130,8 +136,18 @@ impl App {
         if let Some(spans) = &runtime.snapshot().spans {
             spans.flush().await;
         }
-        end
+        if failed { End::Failed } else { end }
     }
+}
+
+/// Returns once one of these has panicked.
+async fn failure(tasks: &mut JoinSet<()>) {
+    while let Some(ended) = tasks.join_next().await {
+        if ended.is_err() {
+            return tracing::error!("what follows the files has failed");
+        }
+    }
+    std::future::pending::<()>().await;
 }
 
 /// The terms of callers' connections.

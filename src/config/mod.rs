@@ -11,6 +11,7 @@ mod cases;
 mod demo;
 mod demo_token;
 mod endpoint;
+mod enforcement;
 mod entries;
 mod facts;
 mod file;
@@ -20,21 +21,24 @@ mod introspection;
 mod jwt;
 mod key_set;
 mod keys;
-mod later;
 mod limits;
 mod mtls;
 mod peer;
 mod placeholder;
 mod policy;
 mod reader;
+mod redis_url;
 mod report;
 mod rules;
 mod secret;
 mod signer;
 mod sources;
+mod store;
+mod text;
 mod tls;
 mod traces;
 mod value;
+mod webhooks;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -45,14 +49,18 @@ use toml::de::DeTable;
 pub use cases::{Case, Subject, cases};
 pub use demo::{DemoCaller, demo_api_key};
 pub use demo_token::NoToken;
+pub use enforcement::Enforcement;
 pub use keys::keys;
 pub use limits::Limits;
 pub use placeholder::CHANGE_ME;
+pub use redis_url::{RedisAddress, RedisServer};
 pub use report::{Problem, Report, Severity};
 pub use signer::{Admin, AuditTo, Cors, Listen, Server, Shutdown};
 pub use sources::Sources;
+pub use store::{Durability, RedisSettings, StoreKind, StoreSettings};
 pub use tls::Tls;
 pub use value::duration;
+pub use webhooks::Webhook;
 
 use crate::authn::{Authenticators, Endpoint};
 use crate::engine::Engine;
@@ -90,6 +98,12 @@ pub struct Settings {
     pub audit: AuditTo,
     /// Who collects what requests were in their traces, if anyone does.
     pub traces: Option<Endpoint>,
+    /// Whose bans and mutes are carried to their vendor.
+    pub enforcements: Vec<Enforcement>,
+    /// Who is told what changes in the roster.
+    pub webhooks: Vec<Webhook>,
+    /// Where the roster is kept, if there is one.
+    pub store: Option<StoreSettings>,
     /// How the program ends.
     pub shutdown: Shutdown,
     /// Whether callers are trusted by the demonstration's secret or API key, which everyone knows.
@@ -199,7 +213,7 @@ fn settings(
     let mut apps = apps::apps(&mut root, &mut vault);
     let leancloud = apps.leancloud();
     let (server, admin, places) = signer::listeners(&mut root, &vault, &leancloud);
-    let keys = std::mem::take(&mut apps.keys);
+    let (keys, enforcements) = (std::mem::take(&mut apps.keys), std::mem::take(&mut apps.enforcements));
     let context = authenticators::Context {
         apps: &apps.names,
         leancloud: &leancloud,
@@ -215,7 +229,8 @@ fn settings(
     let audit = signer::audit(&mut root, &vault.dir, policy_root.as_ref().map(|root| root.file.name.as_str()));
     let shutdown = signer::shutdown(&mut root);
     let traces = traces::traces(&mut root, &mut vault);
-    later::sections(&mut root, &mut vault);
+    let webhooks = webhooks::webhooks(&mut root, &mut vault);
+    let store = store::store(&mut root, &mut vault);
     demo::guard(root.file, &vault, &callers, &server.listen, &places);
     root.finish();
 
@@ -224,7 +239,21 @@ fn settings(
     let demonstration = callers.public().is_some();
     let authenticators = Authenticators::new(callers.authenticators);
     let engine = Engine { apps: apps.ready, authenticators, policy: Policy::new(document), facts };
-    Some(Settings { engine, server, admin, limits, audit, traces, shutdown, demonstration, demo_caller: callers.demo })
+    let demo_caller = callers.demo;
+    Some(Settings {
+        engine,
+        server,
+        admin,
+        limits,
+        audit,
+        traces,
+        enforcements,
+        webhooks,
+        store,
+        shutdown,
+        demonstration,
+        demo_caller,
+    })
 }
 
 /// Reads the policy. Where it has no mistake and all vendors are known, also warns of what can't be meant.

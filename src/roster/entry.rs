@@ -261,14 +261,13 @@ impl Record {
         }
     }
 
-    /// The value under which it is kept.
-    ///
-    /// # Errors
-    /// Never, in truth: all of it can be written as JSON.
-    pub fn value(&self) -> Result<String, Malformed> {
-        let malformed = |flaw: String| Malformed { key: self.key().to_string(), flaw };
-        let Origin::Roster { author, at } = self.origin() else {
-            return Err(malformed("it is the policy file's".to_owned()));
+    /// The value that is kept of it. An entry of the policy file becomes a service's: who takes it over vouches for it.
+    pub fn value(&self) -> String {
+        let (by, at) = match self.origin() {
+            Origin::Roster { author, at } => (Author::clone(author), at.0),
+            Origin::File { .. } => {
+                (Author { kind: CallerKind::Service, subject: "policy-file".to_owned(), role: None }, 0)
+            }
         };
         let mut kept = Kept {
             id: self.name().to_owned(),
@@ -280,8 +279,8 @@ impl Record {
             kind: None,
             owner: None,
             forgotten: false,
-            by: Author::clone(author),
-            at: at.0,
+            by,
+            at,
         };
         match self {
             Record::Ban(sanction) | Record::Mute(sanction) => kept.reason.clone_from(&sanction.reason),
@@ -293,7 +292,8 @@ impl Record {
                 kept.forgotten = conversation.forgotten;
             }
         }
-        serde_json::to_string(&kept).map_err(|error| malformed(error.to_string()))
+        // All of it can be written as JSON.
+        serde_json::to_string(&kept).unwrap_or_default()
     }
 
     /// Reads a kept entry.

@@ -1,0 +1,129 @@
+//! What is told and done because of a change: events for who listens, and jobs for the outbox.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::entry::{Record, Table};
+use super::judge::Ruling;
+use crate::crypto::percent_encoded;
+use crate::model::{Millis, Pattern};
+use crate::policy::{Author, Held};
+use crate::store::{Commit, Head, NewJob};
+
+/// Who is told of changes and where they are carried out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The apps at whose vendor bans and mutes are carried out.
+    pub enforced: Vec<Arc<str>>,
+    /// Where events are sent.
+    pub webhooks: Vec<String>,
+}
+
+/// What became of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Set,
+    Lifted,
+    Expired,
+}
+
+/// The change that a ruling asks for: what it sets and takes away, who is told, and what is to be done.
+pub(super) fn commit(ruling: &Ruling, by: &Author, plan: &Plan, head: &Head, now: Millis) -> Commit {
+    let mut commit = Commit::default();
+    for record in &ruling.set {
+        commit.puts.push((record.key().to_string(), Some(record.value())));
+        note(&mut commit, record, Fate::Set, Some(by), plan, head, now);
+    }
+    for record in &ruling.gone {
+        commit.puts.push((record.key().to_string(), None));
+        note(&mut commit, record, Fate::Lifted, Some(by), plan, head, now);
+    }
+    commit
+}
+
+/// The change that takes away what has ended.
+pub(super) fn expiry(ended: &[Record], plan: &Plan, head: &Head, now: Millis) -> Commit {
+    let mut commit = Commit::default();
+    for record in ended {
+        commit.puts.push((record.key().to_string(), None));
+        note(&mut commit, record, Fate::Expired, None, plan, head, now);
+    }
+    commit
+}
+
+fn note(commit: &mut Commit, record: &Record, fate: Fate, by: Option<&Author>, plan: &Plan, head: &Head, now: Millis) {
+    let id = format!("{}-{}-{}", head.epoch, head.version + 1, commit.events.len() + 1);
+    let mut data = details(record);
+    if let Some(by) = by {
+        data.insert("by".to_owned(), json!({ "kind": by.kind.as_str(), "subject": by.subject }));
+    }
+    let event = json!({ "id": id, "type": name(record, fate), "time": now.to_string(), "data": data });
+    for webhook in &plan.webhooks {
+        let key = format!("webhook:{}:{id}", percent_encoded(webhook.as_bytes()));
+        commit.jobs.push(NewJob { key, body: json!({ "webhook": webhook, "event": event }).to_string() });
+    }
+    commit.events.push(event.to_string());
+    for app in plan.enforced.iter().filter(|app| record.app().is_none_or(|own| own == *app)) {
+        commit.jobs.extend(enforcement(record, app).filter(|job| !commit.jobs.contains(job)));
+    }
+}
+
+/// What is to be made true at a vendor: what the roster says of this user in this conversation, or in all of them.
+fn enforcement(record: &Record, app: &str) -> Option<NewJob> {
+    let (Record::Ban(sanction) | Record::Mute(sanction)) = record else { return None };
+    let conversation = sanction.scope.home().exact().map(str::to_owned);
+    let place = conversation.as_deref().map_or_else(|| "*".to_owned(), |name| percent_encoded(name.as_bytes()));
+    let key =
+        format!("enforce:{}:{}:{place}", percent_encoded(app.as_bytes()), percent_encoded(sanction.user.as_bytes()));
+    let body = json!({ "app": app, "user": sanction.user, "conversation": conversation });
+    Some(NewJob { key, body: body.to_string() })
+}
+
+fn name(record: &Record, fate: Fate) -> &'static str {
+    match (record, fate) {
+        (Record::Ban(_), Fate::Set) => "ban.created",
+        (Record::Ban(_), Fate::Lifted) => "ban.lifted",
+        (Record::Ban(_), Fate::Expired) => "ban.expired",
+        (Record::Mute(_), Fate::Set) => "mute.created",
+        (Record::Mute(_), Fate::Lifted) => "mute.lifted",
+        (Record::Mute(_), Fate::Expired) => "mute.expired",
+        (Record::Role(_, tenure), Fate::Set) if tenure.held != Held::Removed => "role.set",
+        (Record::Role(..), _) => "role.removed",
+        (Record::Block(_), Fate::Set) => "block.created",
+        (Record::Block(_), _) => "block.lifted",
+        (Record::Conversation(conversation), Fate::Set) if !conversation.forgotten => "conversation.set",
+        (Record::Conversation(_), _) => "conversation.forgotten",
+    }
+}
+
+/// What an entry says, as events and lists tell it; what it doesn't say is left out.
+pub fn details(record: &Record) -> Map<String, Value> {
+    let mut details = Map::new();
+    let mut tell = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            details.insert(name.to_owned(), Value::String(value));
+        }
+    };
+    if record.table() != Table::Conversations {
+        tell("user", Some(record.name().to_owned()));
+    }
+    let place = record.scope().filter(|scope| **scope != Pattern::Everything);
+    tell("conversation", place.map(Pattern::to_string));
+    tell("app", record.app().map(ToString::to_string));
+    tell("until", record.until().map(|until| until.to_string()));
+    match record {
+        Record::Ban(sanction) | Record::Mute(sanction) => tell("reason", sanction.reason.clone()),
+        Record::Role(_, tenure) => match &tenure.held {
+            Held::Word(word) => tell("role", Some(word.to_string())),
+            Held::Role(_) | Held::Removed => {}
+        },
+        Record::Block(_) => {}
+        Record::Conversation(conversation) => {
+            tell("conversation", Some(conversation.id.clone()));
+            tell("kind", Some(conversation.kind.as_str().to_owned()).filter(|_| !conversation.forgotten));
+            tell("owner", conversation.owner.clone());
+        }
+    }
+    details
+}

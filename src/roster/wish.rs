@@ -1,0 +1,126 @@
+//! What a moderator wants changed, and of whom.
+
+use std::sync::Arc;
+
+use crate::engine::Engine;
+use crate::model::{Action, Ask, Kind, Millis, Need, Pattern};
+use crate::vendor::App;
+
+/// Something to be done to users in a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// What.
+    pub deed: Deed,
+    /// To whom, each once.
+    pub users: Vec<String>,
+    /// Where.
+    pub scope: Pattern,
+    /// The one app that it is about; all, where there is none.
+    pub app: Option<Arc<str>>,
+    /// The moderator: the user as whom the caller acts; empty where a service acts as itself.
+    pub client: String,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// Keep from everything.
+    Ban(Terms),
+    /// Let again.
+    LiftBan,
+    /// Keep from sending.
+    Mute(Terms),
+    /// Let send again.
+    LiftMute,
+    /// Give a role.
+    SetRole(String),
+    /// Take a role.
+    RemoveRole(String),
+    /// Not be added to a conversation any more: what a user does to itself.
+    Block,
+    /// Take that back.
+    LiftBlock,
+    /// Register a conversation.
+    SetConversation {
+        /// Its kind; as before, or what its id says, where there is none.
+        kind: Option<Kind>,
+        /// Its owner; as before where there is none.
+        owner: Option<String>,
+    },
+    /// Forget a conversation.
+    ForgetConversation,
+}
+
+/// How long something holds, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// When it ends; for good, where there is none.
+    pub until: Option<Millis>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+impl Deed {
+    /// The action that the policy is asked about.
+    pub fn action(&self) -> Action {
+        match self {
+            Deed::Ban(_) => Action::Ban,
+            Deed::LiftBan => Action::Unban,
+            Deed::Mute(_) => Action::Mute,
+            Deed::LiftMute => Action::Unmute,
+            Deed::SetRole(_) | Deed::RemoveRole(_) => Action::SetRole,
+            Deed::Block => Action::BlockConversation,
+            Deed::LiftBlock => Action::UnblockConversation,
+            Deed::SetConversation { .. } | Deed::ForgetConversation => Action::ManageConversation,
+        }
+    }
+
+    /// Whether it is done to those it names, or to who asks or to a conversation.
+    fn has_targets(&self) -> bool {
+        !matches!(self, Deed::Block | Deed::LiftBlock | Deed::SetConversation { .. } | Deed::ForgetConversation)
+    }
+}
+
+impl Wish {
+    /// The apps that it is about.
+    pub fn apps<'e>(&self, engine: &'e Engine) -> impl Iterator<Item = &'e App> + use<'_, 'e> {
+        engine.apps.iter().filter(|app| self.app.as_ref().is_none_or(|own| own == app.name()))
+    }
+
+    /// What the policy is asked about all of it at one app.
+    pub fn ask(&self, app: &App) -> Ask {
+        self.ask_about(app, &self.users)
+    }
+
+    /// What the policy is asked about it at one app, for some of the users.
+    pub(super) fn ask_about(&self, app: &App, users: &[String]) -> Ask {
+        let action = self.deed.action();
+        let targets = if self.deed.has_targets() { users.to_vec() } else { Vec::new() };
+        Ask {
+            app: Arc::clone(app.name()),
+            vendor: app.vendor(),
+            action,
+            client: self.client.clone(),
+            conversation: Some(self.scope.clone()),
+            members: targets.clone(),
+            needs: vec![Need { action, conversation: Some(self.scope.clone()), targets }],
+            wants: Vec::new(),
+        }
+    }
+}
+
+/// Reading the roster in a place: what the policy is asked about it.
+pub fn reading(app: &App, client: &str, place: &Pattern) -> Ask {
+    let action = Action::ReadRoster;
+    let conversation = Some(place.clone());
+    Ask {
+        app: Arc::clone(app.name()),
+        vendor: app.vendor(),
+        action,
+        client: client.to_owned(),
+        conversation: conversation.clone(),
+        members: Vec::new(),
+        needs: vec![Need { action, conversation, targets: Vec::new() }],
+        wants: Vec::new(),
+    }
+}
