@@ -11,7 +11,7 @@ use hyper::{Response, StatusCode};
 
 use crate::clock;
 use crate::config::Settings;
-use crate::limits::{Cap, Limits};
+use crate::limits::{Cap, Limits, PROBES};
 use crate::model::Millis;
 use crate::observe::audit::Audit;
 use crate::observe::metrics::Metrics;
@@ -20,9 +20,6 @@ use crate::random::{self, NoEntropy};
 use crate::remote::Spans;
 use crate::remote::{NoRemote, Remote};
 use crate::roster::Roster;
-
-/// How many connections the admin listener has at most.
-const PROBES: usize = 256;
 
 /// What all requests share.
 pub struct Runtime {

@@ -1,7 +1,6 @@
 //! The running program: its listeners, from binding to the last connection's end.
 
 mod connection;
-mod files;
 mod listener;
 mod paced;
 mod secure;
@@ -86,7 +85,6 @@ impl App {
         let stop = Stop::new().map_err(NoStart::Signals)?;
         let main = Bound::new("server.listen", &settings.server.listen).await?;
         let admin = Bound::new("admin.listen", &Listen::Tcp(settings.admin.listen)).await?;
-        files::allow(settings.limits.connections);
         let runtime = Arc::new(Runtime::new(Snapshot::new(settings)?, audit, Roster::none()));
         let (for_main, for_admin) = (Arc::clone(&runtime), Arc::clone(&runtime));
         let main = main.serve(terms(&runtime), move |peer, request| http::serve(Arc::clone(&for_main), peer, request));
