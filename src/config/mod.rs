@@ -42,6 +42,7 @@ mod webhooks;
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::DeTable;
@@ -99,9 +100,9 @@ pub struct Settings {
     /// Who collects what requests were in their traces, if anyone does.
     pub traces: Option<Endpoint>,
     /// Whose bans and mutes are carried to their vendor.
-    pub enforcements: Vec<Enforcement>,
+    pub enforcements: Vec<Arc<Enforcement>>,
     /// Who is told what changes in the roster.
-    pub webhooks: Vec<Webhook>,
+    pub webhooks: Vec<Arc<Webhook>>,
     /// Where the roster is kept, if there is one.
     pub store: Option<StoreSettings>,
     /// How the program ends.
@@ -238,7 +239,7 @@ fn settings(
     let document = document(policy_root?, &known, &apps.facts, policy_text);
     let demonstration = callers.public().is_some();
     let authenticators = Authenticators::new(callers.authenticators);
-    let engine = Engine { apps: apps.ready, authenticators, policy: Policy::new(document), facts };
+    let engine = Engine { apps: apps.ready, authenticators, policy: Arc::new(Policy::new(document)), facts };
     let demo_caller = callers.demo;
     Some(Settings {
         engine,
@@ -247,8 +248,8 @@ fn settings(
         limits,
         audit,
         traces,
-        enforcements,
-        webhooks,
+        enforcements: enforcements.into_iter().map(Arc::new).collect(),
+        webhooks: webhooks.into_iter().map(Arc::new).collect(),
         store,
         shutdown,
         demonstration,

@@ -24,7 +24,7 @@ use tokio::time::timeout;
 use crate::authn::{Bearer, Endpoint, is_safe};
 use crate::files;
 
-/// How long an answer may take, from the reading of the token to the last byte.
+/// How long an answer may take, from the reading of the token to the last byte, unless it was said otherwise.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a connection is kept for the next request.
@@ -39,6 +39,7 @@ pub struct Client {
     bearer: Option<Bearer>,
     /// Lets one read the token's file at a time: where that hangs, it takes no more than one thread.
     reading: Arc<Semaphore>,
+    patience: Duration,
 }
 
 /// Why a client can't be made.
@@ -62,8 +63,8 @@ pub enum Trouble {
     #[error("{0}")]
     Broken(String),
     /// It took too long.
-    #[error("no answer within {} s", PATIENCE.as_secs())]
-    Slow,
+    #[error("no answer within {} s", .0.as_secs())]
+    Slow(Duration),
     /// The answer is too long.
     #[error("the answer is longer than {0} bytes")]
     Long(usize),
@@ -75,7 +76,7 @@ impl Client {
     /// # Errors
     /// If its certificate authorities can't be used.
     pub fn new(endpoint: &Endpoint) -> Result<Client, NoClient> {
-        let tls = tls(endpoint).map_err(|reason| NoClient { url: endpoint.to_string(), reason })?;
+        let tls = tls(&endpoint.authorities).map_err(|reason| NoClient { url: endpoint.to_string(), reason })?;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -83,8 +84,14 @@ impl Client {
             HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
         let mut builder = legacy::Client::builder(TokioExecutor::new());
         builder.pool_timer(TokioTimer::new()).pool_idle_timeout(KEEP_ALIVE);
-        let reading = Arc::new(Semaphore::new(1));
-        Ok(Client { inner: builder.build(connector), bearer: endpoint.bearer.clone(), reading })
+        let (bearer, reading) = (endpoint.bearer.clone(), Arc::new(Semaphore::new(1)));
+        Ok(Client { inner: builder.build(connector), bearer, reading, patience: PATIENCE })
+    }
+
+    /// Waits so long for an answer.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Client {
+        Client { patience, ..self }
     }
 
     /// Sends a request and reads the answer, whatever its status, if it has at most `longest` bytes.
@@ -96,7 +103,8 @@ impl Client {
             return Err(Trouble::Unsafe);
         }
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("chat-signer"));
-        timeout(PATIENCE, self.exchange(request, longest)).await.unwrap_or(Err(Trouble::Slow))
+        let slow = Err(Trouble::Slow(self.patience));
+        timeout(self.patience, self.exchange(request, longest)).await.unwrap_or(slow)
     }
 
     async fn exchange(&self, mut request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, Trouble> {
@@ -135,10 +143,14 @@ impl Client {
     }
 }
 
-/// The certificate authorities that ship with the program are Mozilla's; where the configuration names some, only those count.
-fn tls(endpoint: &Endpoint) -> Result<ClientConfig, rustls::Error> {
+/// What is spoken to a server whose certificate comes from one of these authorities, in DER; without any, from one of Mozilla's, which ship with
+/// the program.
+///
+/// # Errors
+/// If an authority can't be used.
+pub fn tls(authorities: &[Vec<u8>]) -> Result<ClientConfig, rustls::Error> {
     let mut roots = RootCertStore::empty();
-    for authority in &endpoint.authorities {
+    for authority in authorities {
         roots.add(CertificateDer::from_slice(authority))?;
     }
     if roots.is_empty() {

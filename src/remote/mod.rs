@@ -13,7 +13,7 @@ mod spans;
 
 use std::sync::Arc;
 
-pub use client::{Client, NoClient, Trouble};
+pub use client::{Client, NoClient, Trouble, tls};
 pub use count::Outcome;
 pub use facts::Unavailable;
 pub use keys::Standing;

@@ -105,7 +105,7 @@ impl Moderator {
         let undone = note.is_none().then(|| noted.map(str::to_owned)).flatten();
         let calls = call.map(|change| self.change(user, conversation, change)).transpose()?;
         let before = undone.or_else(|| after.clone());
-        Ok(Plan { before, calls: calls.into_iter().collect(), after, again: want.ends(), lacking: None })
+        Ok(Plan { before, calls: calls.into_iter().collect(), after, ..Plan::default() })
     }
 
     fn change(&self, user: &str, conversation: &str, change: Change) -> Result<Call, Impossible> {
