@@ -11,6 +11,7 @@ use hyper::{Response, StatusCode};
 
 use crate::clock;
 use crate::config::Settings;
+use crate::files::Place;
 use crate::limits::{Cap, Limits, PROBES};
 use crate::model::Millis;
 use crate::observe::audit::Audit;
@@ -33,6 +34,8 @@ pub struct Runtime {
     pub metrics: Metrics,
     /// How many connections the admin listener may have at once.
     pub probes: Cap,
+    /// The file of the Unix socket on which callers are served, if it is one.
+    pub socket: Option<Place>,
     /// What became of attempts to replace the settings.
     pub reloads: Reloads,
     /// When it was made, which is when the process started but for some milliseconds.
@@ -101,7 +104,7 @@ impl Runtime {
         let (current, draining) = (ArcSwap::from_pointee(first), AtomicBool::new(false));
         let probes = Cap::new(PROBES, "probes beyond those that can be answered");
         let (metrics, started) = (Metrics::default(), clock::now());
-        Runtime { current, draining, audit, roster, metrics, probes, reloads: Reloads::new(), started }
+        Runtime { current, draining, audit, roster, metrics, probes, socket: None, reloads: Reloads::new(), started }
     }
 
     /// The settings in force and what was built from them. A request takes them once and keeps them to its end.
@@ -147,6 +150,10 @@ impl Runtime {
         if self.roster.store().is_some() {
             let finding = self.roster.check().map_or_else(|stale| Finding::Bad(stale.to_string()), |()| Finding::Good);
             checks.push(Check { name: "roster", finding });
+        }
+        if let Some(lost) = self.socket.as_ref().filter(|socket| !draining && !socket.is_the_same()) {
+            let flaw = format!("there is no longer this program's at {}: restart it", lost.path.display());
+            checks.push(Check { name: "socket", finding: Finding::Notice(flaw) });
         }
         if let Some(failure) = self.reloads.failure() {
             checks.push(Check { name: "configuration", finding: Finding::Notice(failure) });

@@ -85,7 +85,9 @@ impl App {
         let stop = Stop::new().map_err(NoStart::Signals)?;
         let main = Bound::new("server.listen", &settings.server.listen).await?;
         let admin = Bound::new("admin.listen", &Listen::Tcp(settings.admin.listen)).await?;
-        let runtime = Arc::new(Runtime::new(Snapshot::new(settings)?, audit, Roster::none()));
+        let mut runtime = Runtime::new(Snapshot::new(settings)?, audit, Roster::none());
+        runtime.socket = main.file();
+        let runtime = Arc::new(runtime);
         let (for_main, for_admin) = (Arc::clone(&runtime), Arc::clone(&runtime));
         let main = main.serve(terms(&runtime), move |peer, request| http::serve(Arc::clone(&for_main), peer, request));
         let admin = admin
