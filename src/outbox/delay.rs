@@ -24,9 +24,9 @@ mod tests {
     #[test]
     fn it_doubles_up_to_a_limit_and_scatters() {
         let terms = Terms::default();
-        let wait = |attempts, chance| delay(&terms, attempts, None, chance).as_secs_f64();
-        assert_eq!([wait(0, 0), wait(3, 0), wait(20, 0), wait(u32::MAX, 0)], [1.0, 8.0, 600.0, 600.0]);
-        assert_eq!([wait(0, u32::MAX), wait(3, u32::MAX), wait(20, u32::MAX)], [1.0, 4.0, 300.0]);
+        let wait = |attempts, chance| delay(&terms, attempts, None, chance).as_secs();
+        assert_eq!([wait(0, 0), wait(3, 0), wait(20, 0), wait(u32::MAX, 0)], [1, 8, 600, 600]);
+        assert_eq!([wait(0, u32::MAX), wait(3, u32::MAX), wait(20, u32::MAX)], [1, 4, 300]);
     }
 
     #[test]
