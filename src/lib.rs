@@ -14,6 +14,7 @@ pub mod config;
 pub mod crypto;
 pub mod engine;
 pub mod environment;
+pub mod files;
 pub mod http;
 pub mod limits;
 pub mod model;

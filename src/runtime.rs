@@ -11,7 +11,7 @@ use hyper::{Response, StatusCode};
 
 use crate::clock;
 use crate::config::Settings;
-use crate::limits::{Cap, Limits};
+use crate::limits::{Cap, Limits, PROBES};
 use crate::model::Millis;
 use crate::observe::audit::Audit;
 use crate::observe::metrics::Metrics;
@@ -20,9 +20,6 @@ use crate::random::{self, NoEntropy};
 use crate::remote::Spans;
 use crate::remote::{NoRemote, Remote};
 use crate::roster::Roster;
-
-/// How many connections the admin listener has at most.
-const PROBES: usize = 256;
 
 /// What all requests share.
 pub struct Runtime {
@@ -38,6 +35,8 @@ pub struct Runtime {
     pub probes: Cap,
     /// What became of attempts to replace the settings.
     pub reloads: Reloads,
+    /// When it was made, which is when the process started but for some milliseconds.
+    pub started: Millis,
 }
 
 /// Settings, and what was built from them. What they are replaced by shares with them what need not change.
@@ -101,7 +100,8 @@ impl Runtime {
     pub fn new(first: Snapshot, audit: Audit, roster: Roster) -> Runtime {
         let (current, draining) = (ArcSwap::from_pointee(first), AtomicBool::new(false));
         let probes = Cap::new(PROBES, "probes beyond those that can be answered");
-        Runtime { current, draining, audit, roster, metrics: Metrics::default(), probes, reloads: Reloads::new() }
+        let (metrics, started) = (Metrics::default(), clock::now());
+        Runtime { current, draining, audit, roster, metrics, probes, reloads: Reloads::new(), started }
     }
 
     /// The settings in force and what was built from them. A request takes them once and keeps them to its end.
@@ -156,7 +156,7 @@ impl Runtime {
 }
 
 fn keys(remote: &Remote) -> Finding {
-    let missing = remote.waits_for();
+    let missing: Vec<String> = remote.key_sets().filter_map(|set| set.flaw).collect();
     match missing.join("; ") {
         _ if missing.is_empty() => Finding::Good,
         missing if remote.has_started() => Finding::Notice(missing),

@@ -21,23 +21,26 @@ mod introspection;
 mod jwt;
 mod key_set;
 mod keys;
-mod later;
 mod limits;
 mod mtls;
 mod peer;
 mod placeholder;
 mod policy;
 mod reader;
+mod redis_url;
 mod report;
 mod rules;
 mod secret;
 mod signer;
 mod sources;
+mod store;
+mod text;
 mod tls;
 mod traces;
 mod value;
 mod webhooks;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -51,9 +54,11 @@ pub use enforcement::Enforcement;
 pub use keys::keys;
 pub use limits::Limits;
 pub use placeholder::CHANGE_ME;
+pub use redis_url::{RedisAddress, RedisServer};
 pub use report::{Problem, Report, Severity};
 pub use signer::{Admin, AuditTo, Cors, Listen, Server, Shutdown};
 pub use sources::Sources;
+pub use store::{Durability, RedisSettings, StoreKind, StoreSettings};
 pub use tls::Tls;
 pub use value::duration;
 pub use webhooks::Webhook;
@@ -98,6 +103,8 @@ pub struct Settings {
     pub enforcements: Vec<Arc<Enforcement>>,
     /// Who is told what changes in the roster.
     pub webhooks: Vec<Arc<Webhook>>,
+    /// Where the roster is kept, if there is one.
+    pub store: Option<StoreSettings>,
     /// How the program ends.
     pub shutdown: Shutdown,
     /// Whether callers are trusted by the demonstration's secret or API key, which everyone knows.
@@ -117,13 +124,31 @@ pub fn reload(path: &Path) -> Loaded {
     read(path, &Disk::again())
 }
 
+/// Where this `signer.toml` says that probes are served, and whether with TLS. Nothing else of it counts, and no other file is read: a
+/// program that runs well is not to be told ill for what has become of its files since.
+///
+/// # Errors
+/// What was found, if it can't be told.
+pub fn probes(path: &Path) -> Result<(SocketAddr, bool), Report> {
+    let text = text(path, &Disk::again())?;
+    let file = File::new(path.display().to_string(), &text, true);
+    let probes = signer::probes(&mut Section::root(&file, parse(&file, &text).get_ref()));
+    probes.ok_or_else(|| Report::new(file.into_problems()))
+}
+
 fn read(path: &Path, disk: &Disk) -> Loaded {
-    let (settings, report) = match disk.read(path).map(String::from_utf8) {
-        Ok(Ok(text)) => understand(path, &text, disk),
-        Ok(Err(_)) => (None, failed(path, "this is not UTF-8", "save the file as UTF-8")),
-        Err(error) => (None, failed(path, &format!("this is the configuration, {}", unread(&error)), ABSENT)),
+    let (settings, report) = match text(path, disk) {
+        Ok(text) => understand(path, &text, disk),
+        Err(report) => (None, report),
     };
     Loaded { settings, report, sources: disk.sources() }
+}
+
+fn text(path: &Path, disk: &Disk) -> Result<String, Report> {
+    let bytes = disk.read(path);
+    let bytes =
+        bytes.map_err(|error| failed(path, &format!("this is the configuration, {}", unread(&error)), ABSENT))?;
+    String::from_utf8(bytes).map_err(|_| failed(path, "this is not UTF-8", "save the file as UTF-8"))
 }
 
 fn understand(path: &Path, text: &str, disk: &Disk) -> (Option<Settings>, Report) {
@@ -206,7 +231,7 @@ fn settings(
     let shutdown = signer::shutdown(&mut root);
     let traces = traces::traces(&mut root, &mut vault);
     let webhooks = webhooks::webhooks(&mut root, &mut vault);
-    later::sections(&mut root, &mut vault);
+    let store = store::store(&mut root, &mut vault);
     demo::guard(root.file, &vault, &callers, &server.listen, &places);
     root.finish();
 
@@ -225,6 +250,7 @@ fn settings(
         traces,
         enforcements: enforcements.into_iter().map(Arc::new).collect(),
         webhooks: webhooks.into_iter().map(Arc::new).collect(),
+        store,
         shutdown,
         demonstration,
         demo_caller,
