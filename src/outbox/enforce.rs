@@ -2,17 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde::Deserialize;
 
 use super::attempt::{Did, Halt, Running};
 use super::look::Subject;
+use super::memo::{Memo, Own, Touched, touched};
 use crate::clock;
 use crate::crypto::percent_encoded;
 use crate::model::Millis;
 use crate::store::JobState;
 use crate::vendor::leancloud;
 use crate::vendor::moderation::{Desired, Moderator, Plan};
+use crate::vendor::talkjs::{self, Participant};
 
 /// How many jobs are read from the store at once.
 const PAGE: usize = 200;
@@ -29,39 +30,11 @@ pub(super) struct Order {
     conversation: Option<String>,
 }
 
-/// What is noted of a user everywhere: where something was done because of that.
-#[derive(Default, Serialize, Deserialize)]
-struct Touched {
-    conversations: BTreeSet<String>,
-}
-
-/// What is kept of a place.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Memo {
-    /// When something was sent that may not have been answered, in milliseconds since 1970.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    sent: Option<u64>,
-    /// What the vendor's part noted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    note: Option<String>,
-}
-
 /// What was made true, place by place, and what is left.
 #[derive(Default)]
 struct Delivered {
     made: BTreeMap<Option<String>, Desired>,
     did: Did,
-}
-
-/// Notes that this attempt has made, by key. They hold though another has forgotten them meanwhile: what was sent because of them may
-/// have come later than what that one did.
-type Own = BTreeMap<String, String>;
-
-impl Touched {
-    fn memo(&self) -> Memo {
-        let note = (!self.conversations.is_empty()).then(|| json!(self).to_string());
-        Memo { sent: None, note }
-    }
 }
 
 impl Order {
@@ -118,28 +91,71 @@ impl Running<'_> {
     async fn everywhere(&self, subject: &Subject<'_>, own: &mut Own) -> Result<Delivered, Halt> {
         let mut delivered = Delivered::default();
         let want = self.wanted(subject, None)?;
+        delivered.made.insert(None, want.clone());
         delivered.did.again = self.ends(subject.app, subject.user, None)?;
-        let conversations = match &subject.target.what.moderator {
+        match &subject.target.what.moderator {
             Moderator::Ably(moderator) => {
                 let plan = moderator.plan(subject.user, &want)?;
                 self.carry_out(subject, EVERYWHERE, Memo::default(), plan, own, &mut delivered).await?;
-                BTreeSet::new()
             }
             Moderator::LeanCloud(_) => {
                 self.kick(subject, &want, own, &mut delivered).await?;
                 let known = self.conversations_of_jobs(subject).await?;
-                self.with_notes(subject, known, own).await?
+                for conversation in self.with_notes(subject, known, own).await? {
+                    self.reconcile(subject, &conversation, own, &mut delivered).await?;
+                }
             }
-            Moderator::TalkJs(_) => self.conversations_touched(subject, own).await?,
-        };
-        delivered.made.insert(None, want);
-        for conversation in conversations {
-            self.reconcile(subject, &conversation, own, &mut delivered).await?;
-        }
-        if let Moderator::TalkJs(_) = &subject.target.what.moderator {
-            self.untouch(subject, own).await?;
+            Moderator::TalkJs(moderator) => self.in_each(moderator, subject, own, &mut delivered).await?,
         }
         Ok(delivered)
+    }
+
+    /// One conversation that can't be dealt with is no reason to leave the others.
+    async fn in_each(
+        &self,
+        moderator: &talkjs::Moderator,
+        subject: &Subject<'_>,
+        own: &mut Own,
+        delivered: &mut Delivered,
+    ) -> Result<(), Halt> {
+        delivered.did.is_doubtful = self.job.taken_over;
+        let found = self.participations(moderator, subject).await?;
+        let mut flaw = None;
+        for conversation in self.conversations_touched(subject, &found, own).await? {
+            match self.in_listed(moderator, subject, &conversation, found.get(&conversation), own, delivered).await {
+                Err(Halt::Never(why)) => flaw = Some(Halt::Never(why)),
+                done => done?,
+            }
+        }
+        self.untouch(subject, own).await?;
+        flaw.map_or(Ok(()), Err)
+    }
+
+    /// Where the list says that nothing is to be done, nothing more is asked: of many conversations some are left for the next attempt,
+    /// which must get further than this one.
+    async fn in_listed(
+        &self,
+        moderator: &talkjs::Moderator,
+        subject: &Subject<'_>,
+        conversation: &str,
+        found: Option<&Participant>,
+        own: &mut Own,
+        delivered: &mut Delivered,
+    ) -> Result<(), Halt> {
+        let want = self.wanted(subject, Some(conversation))?;
+        let key = key(subject, conversation);
+        let memo = self.stored(&key).await?;
+        let note = memo.note.as_ref().or(own.get(&key)).map(String::as_str);
+        if want == Desired::default() && note.is_none() && memo.sent.is_none() {
+            delivered.made.insert(Some(conversation.to_owned()), want);
+            return Ok(());
+        }
+        let plan = moderator.plan((subject.user, conversation), &want, note, found)?;
+        if plan.calls.is_empty() && plan.after == memo.note && memo.sent.is_none() {
+            delivered.made.insert(Some(conversation.to_owned()), want);
+            return Ok(());
+        }
+        self.reconcile(subject, conversation, own, delivered).await
     }
 
     async fn kick(
@@ -158,18 +174,23 @@ impl Running<'_> {
 
     /// The conversations to look at. Those in which something is to be done are noted first: whoever is removed from one is not named as
     /// being in it again.
-    async fn conversations_touched(&self, subject: &Subject<'_>, own: &mut Own) -> Result<BTreeSet<String>, Halt> {
+    async fn conversations_touched(
+        &self,
+        subject: &Subject<'_>,
+        found: &BTreeMap<String, Participant>,
+        own: &mut Own,
+    ) -> Result<BTreeSet<String>, Halt> {
         let key = key(subject, EVERYWHERE);
         let noted = self.noted(&key, own).await?;
         let mut touched = touched(noted.as_deref())?;
         let mut all = self.conversations_of_jobs(subject).await?;
         all.extend(touched.conversations.iter().cloned());
         let known = touched.conversations.len();
-        for conversation in self.conversations(subject).await? {
-            if self.desired(subject.app, subject.user, Some(&conversation))? != Desired::default() {
+        for conversation in found.keys() {
+            if self.wanted(subject, Some(conversation))? != Desired::default() {
                 touched.conversations.insert(conversation.clone());
             }
-            all.insert(conversation);
+            all.insert(conversation.clone());
         }
         if touched.conversations.len() > known && !self.keep(&key, &touched.memo(), own).await? {
             return Err(Halt::Lost);
@@ -285,33 +306,6 @@ impl Running<'_> {
         delivered.did.lacking = delivered.did.lacking.or(lacking);
         Ok(())
     }
-
-    /// Whether something was sent that was never answered, and not so long ago that it can't arrive any more.
-    fn is_on_its_way(&self, memo: &Memo) -> bool {
-        let lease = u64::try_from(self.shared.terms.lease.as_millis()).unwrap_or(u64::MAX);
-        memo.sent.is_some_and(|sent| clock::now().0 < sent.saturating_add(lease))
-    }
-
-    async fn stored(&self, key: &str) -> Result<Memo, Halt> {
-        let memo = self.store()?.note(key).await?.as_deref().map(serde_json::from_str).transpose();
-        Ok(memo.map_err(|_| Halt::Never("what was noted of it can't be read".to_owned()))?.unwrap_or_default())
-    }
-
-    async fn noted(&self, key: &str, own: &Own) -> Result<Option<String>, Halt> {
-        Ok(self.stored(key).await?.note.or_else(|| own.get(key).cloned()))
-    }
-
-    /// Notes something, if the job is still this process's.
-    async fn keep(&self, key: &str, memo: &Memo, own: &mut Own) -> Result<bool, Halt> {
-        let text = (*memo != Memo::default()).then(|| json!(memo).to_string());
-        let kept = self.store()?.set_note(&self.shared.name, self.job, key, text).await?;
-        match memo.note.clone().filter(|_| kept) {
-            Some(note) => _ = own.insert(key.to_owned(), note),
-            None if kept => _ = own.remove(key),
-            None => {}
-        }
-        Ok(kept)
-    }
 }
 
 /// The key of what is noted of a user in a place, and the start of the keys of all jobs about the user.
@@ -319,12 +313,6 @@ fn key(subject: &Subject<'_>, place: &str) -> String {
     let place = if place == EVERYWHERE { place.to_owned() } else { percent_encoded(place.as_bytes()) };
     let [app, user] = [subject.app, subject.user].map(|text| percent_encoded(text.as_bytes()));
     format!("enforce:{app}:{user}:{place}")
-}
-
-fn touched(noted: Option<&str>) -> Result<Touched, Halt> {
-    let touched = noted.map(serde_json::from_str).transpose();
-    let touched = touched.map_err(|_| Halt::Never("what was noted of it can't be read".to_owned()))?;
-    Ok(touched.unwrap_or_default())
 }
 
 fn earlier(one: Option<Millis>, other: Option<Millis>) -> Option<Millis> {

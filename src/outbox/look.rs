@@ -1,11 +1,14 @@
 //! Asks a vendor how things are, and plans what to do about it.
 
+use std::collections::BTreeMap;
+
 use super::attempt::{Halt, Running};
 use super::targets::Target;
 use crate::clock;
 use crate::config::Enforcement;
+use crate::vendor::leancloud;
 use crate::vendor::moderation::{Desired, Moderator, Plan};
-use crate::vendor::{leancloud, talkjs};
+use crate::vendor::talkjs::{self, Participant};
 
 /// How many conversations of a user are looked at.
 const MOST: usize = 10_000;
@@ -72,22 +75,26 @@ impl Running<'_> {
         Ok(place.plan(&found, clock::now())?)
     }
 
-    /// The conversations that a user is in, as far as the vendor tells.
-    pub(super) async fn conversations(&self, subject: &Subject<'_>) -> Result<Vec<String>, Halt> {
-        let Moderator::TalkJs(moderator) = &subject.target.what.moderator else { return Ok(Vec::new()) };
-        let mut ids: Vec<String> = Vec::new();
+    /// The conversations that a user is in at TalkJS, and as what.
+    pub(super) async fn participations(
+        &self,
+        moderator: &talkjs::Moderator,
+        subject: &Subject<'_>,
+    ) -> Result<BTreeMap<String, Participant>, Halt> {
+        let (mut found, mut last) = (BTreeMap::new(), None);
         loop {
-            let call = moderator.list(subject.user, ids.last().map(String::as_str))?;
-            let Some(body) = self.send(subject.target, &call).await? else { return Ok(ids) };
+            let call = moderator.list(subject.user, last.as_deref())?;
+            let Some(body) = self.send(subject.target, &call).await? else { return Ok(found) };
             let page = talkjs::page(&body, subject.user).map_err(malformed)?;
-            let Some((last, _)) = page.last() else { return Ok(ids) };
-            if ids.last() == Some(last) {
+            let next = page.last().map(|(id, _)| id.clone());
+            found.extend(page);
+            if next.is_none() || found.len() >= MOST {
+                return Ok(found);
+            }
+            if next == last {
                 return Err(malformed("its list of conversations has no end"));
             }
-            ids.extend(page.into_iter().map(|(id, _)| id));
-            if ids.len() >= MOST {
-                return Ok(ids);
-            }
+            last = next;
         }
     }
 }

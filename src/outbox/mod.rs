@@ -12,6 +12,7 @@ mod attempt;
 mod delay;
 mod enforce;
 mod look;
+mod memo;
 mod targets;
 mod truth;
 mod turns;

@@ -16,11 +16,8 @@ use crate::config::{Enforcement, Webhook};
 use crate::policy::Policy;
 use crate::remote::{Client, NoClient};
 
-/// How many requests may be made at once after a quiet time, in seconds of the rate.
-const BURST: u32 = 10;
-
-/// How many requests a second a webhook gets.
-const WEBHOOK_RATE: u32 = 20;
+/// How many requests a second a webhook gets, and how many at once after a quiet time.
+const WEBHOOK_RATE: (u32, u32) = (20, 100);
 
 /// How long the log is left alone after a failure.
 const QUIET: Duration = Duration::from_secs(10);
@@ -74,9 +71,9 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    fn new(per_second: u32) -> Pace {
-        let rate = NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN);
-        let quota = Quota::per_second(rate).allow_burst(rate.saturating_mul(NonZeroU32::MIN.saturating_add(BURST - 1)));
+    fn new((per_second, at_once): (u32, u32)) -> Pace {
+        let [rate, burst] = [per_second, at_once].map(|number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN));
+        let quota = Quota::per_second(rate).allow_burst(burst);
         Pace { limiter: RateLimiter::direct_with_clock(quota, MonotonicClock), quiet_until: Mutex::new(None) }
     }
 

@@ -99,8 +99,8 @@ impl Moderator {
         }
     }
 
-    /// How many requests a second the vendor takes from an app.
-    pub fn rate(&self) -> u32 {
+    /// How many requests a second the vendor takes from an app, and how many at once after a quiet time.
+    pub fn rate(&self) -> (u32, u32) {
         match self {
             Moderator::LeanCloud(_) => leancloud::Moderator::RATE,
             Moderator::TalkJs(_) => talkjs::Moderator::RATE,

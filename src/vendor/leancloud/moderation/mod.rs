@@ -68,8 +68,9 @@ struct Note {
 }
 
 impl Moderator {
-    /// How many requests a second an app makes. LeanCloud names a limit for messages alone: 30 a second, 2 for apps that are developed.
-    pub const RATE: u32 = 10;
+    /// How many requests a second an app makes, and how many at once after a quiet time. LeanCloud names a limit for messages alone: 30
+    /// a second, 2 for apps that are developed.
+    pub const RATE: (u32, u32) = (10, 30);
 
     /// With the app's id and master key.
     pub fn new(id: String, key: Secret) -> Moderator {
