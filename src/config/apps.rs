@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::later;
+use super::enforcement::{self, Enforcement, Of};
 use super::placeholder;
 use super::reader::{Item, Section, quoted};
 use super::secret::Vault;
@@ -25,8 +25,10 @@ pub(super) struct Apps {
     pub(super) facts: Vec<AppFacts>,
     /// Every key, and whose it is.
     pub(super) keys: Vec<(Secret, String)>,
-    /// The master key that each LeanCloud app signs with, by the app's name.
-    pub(super) master_keys: Vec<(String, Secret)>,
+    /// The keys of each app as they were read, by the app's name.
+    pub(super) secrets: Vec<(String, Vec<Secret>)>,
+    /// Those whose bans are carried to their vendor.
+    pub(super) enforcements: Vec<Enforcement>,
 }
 
 impl Apps {
@@ -56,7 +58,7 @@ struct Taken {
     /// The keys, and whose each is.
     keys: Vec<(Secret, String)>,
     /// As in [`Apps`].
-    master_keys: Vec<(String, Secret)>,
+    secrets: Vec<(String, Vec<Secret>)>,
 }
 
 /// Reads every app.
@@ -76,11 +78,14 @@ pub(super) fn apps(root: &mut Section<'_>, vault: &mut Vault) -> Apps {
         let Some(mut section) = item.section(format!("[apps.{}]", item.name.escape_debug())) else { continue };
         let Some(vendor) = vendor(&mut section) else { continue };
         apps.facts.push(AppFacts { name: item.name.to_owned(), vendor });
-        apps.ready.extend(app(&mut section, item.name, vendor, vault, &mut taken));
-        later::enforcement(&mut section);
+        let app = app(&mut section, item.name, vendor, vault, &mut taken);
+        let keys = taken.secrets.iter().find(|(name, _)| name == item.name).map_or(&[][..], |(_, keys)| keys);
+        let of = Of { vendor, app: app.as_ref(), keys, has_store: root.has("store") };
+        apps.enforcements.extend(enforcement::enforcement(&mut section, &of, vault));
+        apps.ready.extend(app);
         section.finish();
     }
-    (apps.keys, apps.master_keys) = (taken.keys, taken.master_keys);
+    (apps.keys, apps.secrets) = (taken.keys, taken.secrets);
     apps
 }
 
@@ -121,7 +126,6 @@ fn leancloud(section: &mut Section<'_>, name: &str, vault: &mut Vault, taken: &m
     use leancloud::{HistoryOrder, TimestampUnit};
     let app_id = app_id(section, name, Vendor::LeanCloud, taken);
     let keys = keys(section, "master_key", name, vault, taken);
-    taken.master_keys.extend(keys.iter().flatten().take(1).map(|key| (name.to_owned(), key.clone())));
     let units = [("ms", TimestampUnit::Milliseconds), ("s", TimestampUnit::Seconds)];
     let unit = section.get("timestamp").and_then(|item| item.word(&units)).unwrap_or(TimestampUnit::Milliseconds);
     let orders = [("nonce-timestamp", HistoryOrder::NonceTimestamp), ("timestamp-nonce", HistoryOrder::TimestampNonce)];
@@ -185,6 +189,7 @@ fn keys(
     let owner = format!("[apps.{}]", name.escape_debug());
     let parts = secrets.iter().filter_map(own_part).chain(secrets.iter().cloned());
     taken.keys.extend(parts.map(|secret| (secret, owner.clone())));
+    taken.secrets.push((name.to_owned(), secrets.clone()));
     Some(secrets)
 }
 

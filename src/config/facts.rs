@@ -91,7 +91,8 @@ fn cache(section: &mut Section<'_>) -> Option<Duration> {
 
 /// The key that the app's own requests are made with.
 fn master_key(item: &Item<'_>, apps: &Apps, name: &str) -> Option<Secret> {
-    let (_, key) = apps.master_keys.iter().find(|(app, _)| app == name)?;
+    let (_, keys) = apps.secrets.iter().find(|(app, _)| app == name)?;
+    let key = keys.first()?;
     if key.expose().iter().all(u8::is_ascii_graphic) {
         return Some(key.clone());
     }

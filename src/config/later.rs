@@ -1,38 +1,6 @@
-//! What is read and checked in full, but can't be used yet.
+//! What sections of different sorts have in common: names of claims, and addresses.
 
-use super::file::{File, Span};
-use super::reader::{Item, Section};
-use super::secret::Vault;
-
-/// Notes that something is understood but can't be had yet.
-pub(super) fn refuse(file: &File<'_>, place: &Span, what: &str) {
-    file.mistake(place, format!("{what} is not supported yet"), "leave it out for now");
-}
-
-/// `[[webhooks]]`.
-pub(super) fn sections(root: &mut Section<'_>, vault: &mut Vault) {
-    for mut section in root.sections("webhooks") {
-        section.need("url", "write where to: url = \"https://…\"").and_then(|item| url(&item));
-        secret(&mut section, "secret", true, vault);
-        refuse(section.file, &section.span, &section.title);
-        section.finish();
-    }
-}
-
-/// `[apps.*.enforcement]`.
-pub(super) fn enforcement(app: &mut Section<'_>) {
-    let Some(mut section) = app.section("enforcement") else { return };
-    section.get("enabled").and_then(|item| item.boolean());
-    section.get("url").and_then(|item| url(&item));
-    refuse(section.file, &section.span, &section.title);
-    section.finish();
-}
-
-fn secret(section: &mut Section<'_>, key: &'static str, needed: bool, vault: &mut Vault) {
-    let help = format!("write {key} = {{ env = \"NAME\" }} or {{ file = \"PATH\" }}");
-    let item = if needed { section.need(key, &help) } else { section.get(key) };
-    item.and_then(|item| vault.secrets(&item));
-}
+use super::reader::Item;
 
 /// A claim's name: a literal one, or a JSON pointer.
 pub(super) fn claim_name(item: &Item<'_>) -> Option<String> {

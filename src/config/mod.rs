@@ -11,6 +11,7 @@ mod cases;
 mod demo;
 mod demo_token;
 mod endpoint;
+mod enforcement;
 mod entries;
 mod facts;
 mod file;
@@ -37,6 +38,7 @@ mod store;
 mod tls;
 mod traces;
 mod value;
+mod webhooks;
 
 use std::path::Path;
 
@@ -46,6 +48,7 @@ use toml::de::DeTable;
 pub use cases::{Case, Subject, cases};
 pub use demo::{DemoCaller, demo_api_key};
 pub use demo_token::NoToken;
+pub use enforcement::Enforcement;
 pub use keys::keys;
 pub use limits::Limits;
 pub use placeholder::CHANGE_ME;
@@ -56,6 +59,7 @@ pub use sources::Sources;
 pub use store::{Durability, RedisSettings, StoreKind, StoreSettings};
 pub use tls::Tls;
 pub use value::duration;
+pub use webhooks::Webhook;
 
 use crate::authn::{Authenticators, Endpoint};
 use crate::engine::Engine;
@@ -95,6 +99,10 @@ pub struct Settings {
     pub traces: Option<Endpoint>,
     /// Where the roster is kept, if there is one.
     pub store: Option<StoreSettings>,
+    /// Whose bans and mutes are carried to their vendor.
+    pub enforcements: Vec<Enforcement>,
+    /// Who is told what changes in the roster.
+    pub webhooks: Vec<Webhook>,
     /// How the program ends.
     pub shutdown: Shutdown,
     /// Whether callers are trusted by the demonstration's secret or API key, which everyone knows.
@@ -186,7 +194,7 @@ fn settings(
     let mut apps = apps::apps(&mut root, &mut vault);
     let leancloud = apps.leancloud();
     let (server, admin, places) = signer::listeners(&mut root, &vault, &leancloud);
-    let keys = std::mem::take(&mut apps.keys);
+    let (keys, enforcements) = (std::mem::take(&mut apps.keys), std::mem::take(&mut apps.enforcements));
     let context = authenticators::Context {
         apps: &apps.names,
         leancloud: &leancloud,
@@ -203,7 +211,7 @@ fn settings(
     let shutdown = signer::shutdown(&mut root);
     let traces = traces::traces(&mut root, &mut vault);
     let store = store::store(&mut root, &mut vault);
-    later::sections(&mut root, &mut vault);
+    let webhooks = webhooks::webhooks(&mut root, &mut vault);
     demo::guard(root.file, &vault, &callers, &server.listen, &places);
     root.finish();
 
@@ -212,6 +220,7 @@ fn settings(
     let demonstration = callers.public().is_some();
     let authenticators = Authenticators::new(callers.authenticators);
     let engine = Engine { apps: apps.ready, authenticators, policy: Policy::new(document), facts };
+    let demo_caller = callers.demo;
     Some(Settings {
         engine,
         server,
@@ -220,9 +229,11 @@ fn settings(
         audit,
         traces,
         store,
+        enforcements,
+        webhooks,
         shutdown,
         demonstration,
-        demo_caller: callers.demo,
+        demo_caller,
     })
 }
 

@@ -199,7 +199,7 @@ impl Store {
     /// has just started, one that lost everything looks just like a new one.
     pub fn begins_itself(&self) -> bool {
         match self {
-            Store::Memory(_) => true,
+            Store::Memory(_) | Store::Redb(_) => true,
         }
     }
 

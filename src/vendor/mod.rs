@@ -7,6 +7,7 @@
 pub mod ably;
 mod jwt;
 pub mod leancloud;
+pub mod moderation;
 mod nonce;
 mod object;
 mod params;

@@ -3,6 +3,7 @@
 mod capability;
 mod key;
 mod message;
+mod moderation;
 mod request;
 
 use std::collections::HashSet;
@@ -19,6 +20,8 @@ use crate::policy::Permit;
 pub use capability::{Capability, resource};
 pub use key::Key;
 pub use message::{Claims, TokenParams, TokenRequest, TokenRequestText};
+pub use moderation::Moderator;
+pub(super) use moderation::hear;
 pub(super) use request::parse;
 
 /// What can be asked of an Ably app.
@@ -101,6 +104,11 @@ impl App {
         let mut seen = HashSet::new();
         pass_claims.retain(|name| request::may_pass(name) && seen.insert(name.clone()));
         App { name, keys, ttl, revocable, capability, user_claims, pass_claims }
+    }
+
+    /// Whether its keys' tokens can be revoked.
+    pub fn is_revocable(&self) -> bool {
+        self.revocable
     }
 
     /// Its name in the configuration.

@@ -2,6 +2,7 @@
 
 mod compat;
 mod message;
+mod moderation;
 mod request;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use crate::secret::Secret;
 pub use compat::Compat;
 pub(super) use compat::parse as parse_compat;
 pub use message::Message;
+pub use moderation::{Found, Look, Moderator, Place};
 pub(super) use request::parse;
 
 /// What a timestamp counts. LeanCloud's documentation says milliseconds, its demos sign seconds.

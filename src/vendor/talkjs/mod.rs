@@ -2,6 +2,7 @@
 
 mod lookalike;
 mod message;
+mod moderation;
 mod request;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use crate::policy::Permit;
 use crate::secret::Secret;
 
 pub use message::{UserId, app_token, user_token};
+pub use moderation::{Access, Moderator, PAGE, Participant, page, participant};
 pub(super) use request::parse;
 
 /// What can be asked of a TalkJS app.

@@ -1,0 +1,94 @@
+//! `[[webhooks]]`: who is told what changes in the roster.
+
+use super::endpoint;
+use super::enforcement::NO_STORE;
+use super::reader::{Item, Section};
+use super::secret::Vault;
+use crate::authn::Endpoint;
+use crate::crypto::base64_decode;
+use crate::crypto::mac::HmacSha256;
+
+/// What a secret begins with, and how many bytes it holds in Base64 after that:
+/// <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>.
+const PREFIX: &str = "whsec_";
+const LENGTHS: std::ops::RangeInclusive<usize> = 24..=64;
+
+/// Someone who is told what changes.
+#[derive(Debug)]
+pub struct Webhook {
+    /// Where.
+    pub endpoint: Endpoint,
+    /// What it is signed with: by each of them, so that receivers can go from one to the next.
+    pub keys: Vec<HmacSha256>,
+}
+
+/// Reads every webhook.
+pub(super) fn webhooks(root: &mut Section<'_>, vault: &mut Vault) -> Vec<Webhook> {
+    let has_store = root.has("store");
+    let (mut webhooks, mut urls) = (Vec::new(), Vec::new());
+    for mut section in root.sections("webhooks") {
+        let item = section.need("url", "write where to: url = \"https://…\"");
+        let url = item.as_ref().and_then(|item| url(item, &mut urls));
+        let authorities = endpoint::authorities(&mut section, vault);
+        let item = section.need("secret", "write secret = { env = \"NAME\" } or { file = \"PATH\" }");
+        let keys = item.and_then(|item| keys(&item, vault));
+        if !has_store {
+            let message = "[[webhooks]] needs [store]: what is told is kept there until it was taken";
+            section.file.mistake(&section.span, message, NO_STORE);
+        }
+        section.finish();
+        let webhook = url.zip(keys);
+        webhooks
+            .extend(webhook.map(|(url, keys)| Webhook { endpoint: Endpoint { url, authorities, bearer: None }, keys }));
+    }
+    webhooks
+}
+
+/// An address, each once: what is to be told is known by it.
+fn url(item: &Item<'_>, urls: &mut Vec<http::Uri>) -> Option<http::Uri> {
+    let url = endpoint::url(item)?;
+    if urls.contains(&url) {
+        return item.refuse("is that of another webhook too", "configure each webhook once");
+    }
+    urls.push(url.clone());
+    Some(url)
+}
+
+fn keys(item: &Item<'_>, vault: &mut Vault) -> Option<Vec<HmacSha256>> {
+    let secrets = vault.secrets(item)?;
+    let keys: Option<Vec<_>> = secrets.iter().map(|secret| key(secret.expose())).collect();
+    if keys.is_none() {
+        let message = format!("the secret `{}` is not as webhooks have it", item.name);
+        let help = "write whsec_ and 24 to 64 random bytes in Base64 into it: echo whsec_$(openssl rand -base64 32)";
+        item.file.mistake(&item.key, message, help);
+    }
+    keys
+}
+
+fn key(secret: &[u8]) -> Option<HmacSha256> {
+    let text = std::str::from_utf8(secret).ok()?.strip_prefix(PREFIX)?;
+    let bytes = base64_decode(text).filter(|bytes| LENGTHS.contains(&bytes.len()))?;
+    Some(HmacSha256::new(&bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::base64;
+
+    #[test]
+    fn secrets_are_of_some_length_and_say_what_they_are() {
+        let secret = |length: usize| format!("{PREFIX}{}", base64(&vec![7; length]));
+        for (text, good) in [
+            (secret(24), true),
+            (secret(64), true),
+            (secret(23), false),
+            (secret(65), false),
+            (base64(&[7; 32]), false),
+            ("whsec_fake".to_owned(), false),
+        ] {
+            assert_eq!(key(text.as_bytes()).is_some(), good, "{text}");
+        }
+        assert!(key(b"whsec_\xff").is_none());
+    }
+}

@@ -1,0 +1,140 @@
+//! What is known of a conversation at LeanCloud and of a user in it, and what must be asked for that.
+
+use serde_json::{Map, Value};
+
+use super::{Note, Place};
+use crate::crypto::percent_encoded;
+use crate::model::Kind;
+use crate::vendor::moderation::Desired;
+
+/// How many entries of a list are asked for at once. The server may send fewer.
+const PAGE: usize = 100;
+
+/// How many requests reading one place's lists may take: a chat room may shut out 10,000 clients.
+const MOST_REQUESTS: usize = 150;
+
+/// What can be asked about a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Whether there is such a conversation, and of what kind it is.
+    Conversation,
+    /// Whether the user is on its black list.
+    Blacklist,
+    /// Whether the user is a member.
+    Members,
+    /// Whether the user is silenced for good.
+    Silences,
+}
+
+/// What is known of a place. Nothing at first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The conversation's kind.
+    kind: Option<Kind>,
+    /// That there is no such conversation.
+    is_absent: bool,
+    pub(super) is_blacklisted: Option<bool>,
+    pub(super) is_member: Option<bool>,
+    pub(super) is_silenced: Option<bool>,
+    /// Where the list that is being read goes on.
+    next: Option<String>,
+    requests: usize,
+}
+
+impl Found {
+    /// Takes in the answer to a question.
+    ///
+    /// # Errors
+    /// If it can't be understood.
+    pub fn read(&mut self, look: Look, place: &Place<'_>, body: &[u8]) -> Result<(), &'static str> {
+        let answer: Map<String, Value> = serde_json::from_slice(body).map_err(|_| "its answer is not JSON")?;
+        self.requests += 1;
+        match look {
+            Look::Conversation => {
+                self.kind = conversation(&answer, place.conversation)?;
+                self.is_absent = self.kind.is_none();
+            }
+            Look::Members => self.is_member = Some(names(&answer, "result", place.user)?),
+            Look::Blacklist => self.is_blacklisted = self.on_list(&answer, place.user)?,
+            Look::Silences => self.is_silenced = self.on_list(&answer, place.user)?,
+        }
+        Ok(())
+    }
+
+    /// Takes in that there is nothing of that name.
+    pub fn absent(&mut self) {
+        (self.kind, self.is_absent) = (None, true);
+    }
+
+    /// The conversation's kind, if that is known.
+    pub(super) fn kind(&self, conversation: &str) -> Option<Kind> {
+        let kind = Kind::by_id(conversation);
+        if kind == Kind::Temporary { Some(kind) } else { self.kind }
+    }
+
+    /// What must be asked next.
+    pub(super) fn missing(&self, place: &Place<'_>, note: Note) -> Option<Look> {
+        if *place.want == Desired::default() && note == Note::default() {
+            return None;
+        }
+        let kind = match self.kind(place.conversation) {
+            Some(Kind::Temporary) => return None,
+            Some(kind) => kind,
+            None => return (!self.is_absent).then_some(Look::Conversation),
+        };
+        let unknown = |known: Option<bool>, look| known.is_none().then_some(look);
+        match place.want {
+            Desired { banned: Some(_), .. } if note.blacklisted.is_some() => None,
+            Desired { banned: Some(_), .. } => match self.is_blacklisted {
+                None => Some(Look::Blacklist),
+                Some(false) if kind == Kind::Group => unknown(self.is_member, Look::Members),
+                Some(_) => None,
+            },
+            Desired { muted: Some(_), .. } if kind != Kind::System && !note.silenced_for_good => {
+                unknown(self.is_silenced, Look::Silences)
+            }
+            _ => None,
+        }
+    }
+
+    /// The end of a path that asks for a page of this list.
+    pub(super) fn list(&self, name: &str) -> String {
+        let next = self.next.as_ref().map(|next| format!("&next={}", percent_encoded(next.as_bytes())));
+        format!("{name}?limit={PAGE}{}", next.unwrap_or_default())
+    }
+
+    /// Whether the user is on the list, if that is known after this page.
+    fn on_list(&mut self, answer: &Map<String, Value>, user: &str) -> Result<Option<bool>, &'static str> {
+        if names(answer, "client_ids", user)? {
+            self.next = None;
+            return Ok(Some(true));
+        }
+        let next = answer.get("next").and_then(Value::as_str).filter(|next| !next.is_empty()).map(str::to_owned);
+        if next.is_some() && (next == self.next || self.requests >= MOST_REQUESTS) {
+            return Err("its list has no end");
+        }
+        let is_last = next.is_none();
+        self.next = next;
+        Ok(is_last.then_some(false))
+    }
+}
+
+/// The kind of the conversation, if there is one.
+fn conversation(answer: &Map<String, Value>, id: &str) -> Result<Option<Kind>, &'static str> {
+    let results = answer.get("results").and_then(Value::as_array).ok_or("its answer is no list of conversations")?;
+    let Some(found) = results.iter().find(|one| one.get("objectId").and_then(Value::as_str) == Some(id)) else {
+        return if results.is_empty() { Ok(None) } else { Err("its answer is about other conversations") };
+    };
+    let is = |field: &str| found.get(field).and_then(Value::as_bool).unwrap_or(false);
+    Ok(Some(match (is("sys"), is("tr")) {
+        (true, _) => Kind::System,
+        (false, true) => Kind::Chatroom,
+        (false, false) => Kind::Group,
+    }))
+}
+
+/// Whether the list of this name names the user.
+fn names(answer: &Map<String, Value>, list: &str, user: &str) -> Result<bool, &'static str> {
+    let list = answer.get(list).and_then(Value::as_array).ok_or("its answer has no list of clients")?;
+    Ok(list.iter().any(|id| id.as_str() == Some(user)))
+}

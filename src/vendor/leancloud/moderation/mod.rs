@@ -1,0 +1,273 @@
+//! Bans and mutes at LeanCloud: the client is put on the conversation's black list and thrown out, or silenced there.
+//!
+//! Paths and bodies are those of the REST interface for instant messaging, version 1.2, with the master key. The black list takes the
+//! client out of the conversation as well; a kick ends its session and voids the signature that it logged in with. Whoever was on a list
+//! already stays on it, and whoever was a member becomes one again.
+
+mod found;
+#[cfg(test)]
+mod tests;
+
+use http::{HeaderMap, HeaderName, Method};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::crypto::percent_encoded;
+use crate::model::{Kind, Millis};
+use crate::secret::Secret;
+use crate::vendor::moderation::{Call, Desired, Impossible, Plan, Until, secret, segment};
+pub use found::{Found, Look};
+
+/// How long a silence lasts at most, in milliseconds, and how long before its end it is renewed.
+const LONGEST_SILENCE: u64 = 24 * 3_600_000;
+const RENEWED_BEFORE: u64 = 2 * 3_600_000;
+
+/// The longest reason of a kick, in characters.
+const LONGEST_REASON: usize = 20;
+
+/// An app's credentials.
+#[derive(Debug)]
+pub struct Moderator {
+    id: String,
+    key: Secret,
+}
+
+/// Where something is to be done, and why.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Who it is about.
+    pub user: &'a str,
+    /// The conversation.
+    pub conversation: &'a str,
+    /// The change that asked for it.
+    pub revision: u64,
+    /// What should be true.
+    pub want: &'a Desired,
+    /// What was noted before.
+    pub noted: Option<&'a str>,
+}
+
+/// That the user was put on a black list, which ends a membership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Blacklisted {
+    was_member: bool,
+}
+
+/// What was done, so that it can be undone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+struct Note {
+    /// Put on the black list.
+    blacklisted: Option<Blacklisted>,
+    /// Silenced for a while.
+    silenced: bool,
+    /// Silenced for good.
+    silenced_for_good: bool,
+    /// Thrown out because of this change.
+    kicked: Option<u64>,
+}
+
+impl Moderator {
+    /// How many requests a second an app makes. LeanCloud names a limit for messages alone: 30 a second, 2 for apps that are developed.
+    pub const RATE: u32 = 10;
+
+    /// With the app's id and master key.
+    pub fn new(id: String, key: Secret) -> Moderator {
+        Moderator { id, key }
+    }
+
+    pub(crate) fn credentials(&self) -> Result<HeaderMap, Impossible> {
+        let key = secret(&[self.key.expose(), b",master"].concat())?;
+        let id = secret(self.id.as_bytes())?;
+        Ok(HeaderMap::from_iter([(HeaderName::from_static("x-lc-id"), id), (HeaderName::from_static("x-lc-key"), key)]))
+    }
+}
+
+impl Place<'_> {
+    /// What must be asked next before there can be a plan, if anything.
+    ///
+    /// # Errors
+    /// If an id can't stand in a path, or the note can't be read.
+    pub fn look(&self, found: &Found) -> Result<Option<(Look, Call)>, Impossible> {
+        let Some(look) = found.missing(self, self.note()?) else { return Ok(None) };
+        let path = match (look, found.kind(self.conversation)) {
+            (Look::Blacklist, Some(kind)) => self.path(kind, &found.list("blacklists"))?,
+            (Look::Silences, Some(kind)) => self.path(kind, &found.list("permanent-silenceds"))?,
+            (Look::Members, Some(kind)) => self.path(kind, "members")?,
+            (_, _) => {
+                let filter = json!({ "objectId": self.conversation }).to_string();
+                format!("/1.2/rtm/all-conversations?limit=2&where={}", percent_encoded(filter.as_bytes()))
+            }
+        };
+        Ok(Some((look, Call::new(Method::GET, path))))
+    }
+
+    /// What to do, once nothing is left to ask.
+    ///
+    /// # Errors
+    /// If an id can't stand in a path, or the note can't be read.
+    pub fn plan(&self, found: &Found, now: Millis) -> Result<Plan, Impossible> {
+        let note = self.note()?;
+        let Some(kind) = found.kind(self.conversation) else {
+            return Ok(Plan { before: self.noted.map(str::to_owned), ..Plan::default() });
+        };
+        let mut draft = Draft { place: self, kind, note, calls: Vec::new(), again: self.want.ends(), lacking: None };
+        if self.want.banned.is_some() {
+            draft.ban(found)?;
+        } else {
+            draft.unban()?;
+            draft.mute(found, now)?;
+        }
+        Ok(draft.plan(note))
+    }
+
+    /// What to do everywhere: LeanCloud has no list that shuts a client out for good, but then nobody signs for it any more.
+    ///
+    /// # Errors
+    /// If an id can't stand in a path, or the note can't be read.
+    pub fn plan_everywhere(&self) -> Result<Plan, Impossible> {
+        let note = self.note()?;
+        let kind = Kind::Group;
+        let mut draft = Draft { place: self, kind, note, calls: Vec::new(), again: self.want.ends(), lacking: None };
+        if self.want.banned.is_some() {
+            draft.kick()?;
+        } else {
+            draft.note.kicked = None;
+        }
+        if self.want.muted.is_some() {
+            draft.lacking = Some("LeanCloud silences in one conversation at a time, not everywhere");
+        }
+        Ok(draft.plan(note))
+    }
+
+    fn note(&self) -> Result<Note, Impossible> {
+        let note = self.noted.map(serde_json::from_str).transpose();
+        Ok(note.map_err(|_| Impossible("what was noted of it can't be read".to_owned()))?.unwrap_or_default())
+    }
+
+    fn path(&self, kind: Kind, tail: &str) -> Result<String, Impossible> {
+        let folder = match kind {
+            Kind::Chatroom => "chatrooms",
+            Kind::System => "service-conversations",
+            Kind::Group | Kind::Temporary => "conversations",
+        };
+        Ok(format!("/1.2/rtm/{folder}/{}/{tail}", segment(self.conversation)?))
+    }
+}
+
+/// A plan that is being made.
+struct Draft<'a> {
+    place: &'a Place<'a>,
+    kind: Kind,
+    note: Note,
+    calls: Vec<Call>,
+    again: Option<Millis>,
+    lacking: Option<&'static str>,
+}
+
+impl Draft<'_> {
+    fn ban(&mut self, found: &Found) -> Result<(), Impossible> {
+        if self.kind == Kind::Temporary {
+            self.lacking =
+                Some("LeanCloud has no black list for temporary conversations: the client was only thrown out");
+        } else if self.note.blacklisted.is_none() && found.is_blacklisted == Some(false) {
+            self.note.blacklisted = Some(Blacklisted { was_member: found.is_member == Some(true) });
+        }
+        if self.note.blacklisted.is_some() {
+            self.listed(Method::POST, "blacklists")?;
+        }
+        self.kick()
+    }
+
+    /// Once for a change: what is done again because it may have failed halfway should not end sessions again.
+    fn kick(&mut self) -> Result<(), Impossible> {
+        let Place { user, revision, want, .. } = *self.place;
+        if self.note.kicked != Some(revision) {
+            let reason = want.reason.as_deref().filter(|reason| reason.chars().count() <= LONGEST_REASON);
+            let path = format!("/1.2/rtm/clients/{}/kick", segment(user)?);
+            let body = json!({ "reason": reason.unwrap_or("banned") });
+            self.calls.push(Call::new(Method::POST, path).json(&body));
+            self.note.kicked = Some(revision);
+        }
+        Ok(())
+    }
+
+    fn unban(&mut self) -> Result<(), Impossible> {
+        self.note.kicked = None;
+        if let Some(Blacklisted { was_member }) = self.note.blacklisted.take() {
+            self.listed(Method::DELETE, "blacklists")?;
+            if was_member {
+                self.listed(Method::POST, "members")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn mute(&mut self, found: &Found, now: Millis) -> Result<(), Impossible> {
+        let is_others = found.is_silenced == Some(true) && !self.note.silenced_for_good;
+        let before = self.note;
+        (self.note.silenced, self.note.silenced_for_good) = (false, false);
+        match self.place.want.muted {
+            Some(_) if matches!(self.kind, Kind::System | Kind::Temporary) => {
+                self.lacking = Some("LeanCloud silences nobody in a conversation of this kind");
+            }
+            Some(_) if is_others => {}
+            Some(Until::Forever) => {
+                self.listed(Method::POST, "permanent-silenceds")?;
+                self.note.silenced_for_good = true;
+            }
+            Some(Until::At(until)) => {
+                self.silence(until, now)?;
+                self.note.silenced = true;
+            }
+            None => {}
+        }
+        self.unmute(before)
+    }
+
+    fn silence(&mut self, until: Millis, now: Millis) -> Result<(), Impossible> {
+        let left = until.0.saturating_sub(now.0);
+        if left > LONGEST_SILENCE {
+            let renewal = Millis(now.0.saturating_add(LONGEST_SILENCE - RENEWED_BEFORE));
+            self.again = self.again.into_iter().chain([renewal]).min();
+        }
+        let seconds = left.min(LONGEST_SILENCE).div_ceil(1000).max(1);
+        let path = self.place.path(self.kind, "temporary-silenceds")?;
+        let body = json!({ "client_id": self.place.user, "ttl": seconds });
+        self.calls.push(Call::new(Method::POST, path).json(&body));
+        Ok(())
+    }
+
+    /// Takes back those silences that are not wanted any more.
+    fn unmute(&mut self, before: Note) -> Result<(), Impossible> {
+        if before.silenced && !self.note.silenced {
+            let client = percent_encoded(self.place.user.as_bytes());
+            let path = self.place.path(self.kind, &format!("temporary-silenceds?client_id={client}"))?;
+            self.calls.push(Call::new(Method::DELETE, path));
+        }
+        if before.silenced_for_good && !self.note.silenced_for_good {
+            self.listed(Method::DELETE, "permanent-silenceds")?;
+        }
+        Ok(())
+    }
+
+    /// Puts the user on one of the conversation's lists, or takes it off.
+    fn listed(&mut self, method: Method, list: &str) -> Result<(), Impossible> {
+        let path = self.place.path(self.kind, list)?;
+        self.calls.push(Call::new(method, path).json(&json!({ "client_ids": [self.place.user] })));
+        Ok(())
+    }
+
+    /// What is noted before allows to undo what was done before and what is done now.
+    fn plan(self, old: Note) -> Plan {
+        let new = self.note;
+        let before = Note {
+            blacklisted: old.blacklisted.or(new.blacklisted),
+            silenced: old.silenced || new.silenced,
+            silenced_for_good: old.silenced_for_good || new.silenced_for_good,
+            kicked: old.kicked,
+        };
+        let text = |note: Note| (note != Note::default()).then(|| json!(note).to_string());
+        Plan { before: text(before), calls: self.calls, after: text(new), again: self.again, lacking: self.lacking }
+    }
+}

@@ -1,0 +1,158 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+const NOW: Millis = Millis(1_000_000_000);
+const GROUP: &str = r#"{"results":[{"objectId":"c1"}]}"#;
+
+fn ban() -> Desired {
+    Desired { banned: Some(Until::Forever), ..Desired::default() }
+}
+
+fn mute(until: Until) -> Desired {
+    Desired { muted: Some(until), ..Desired::default() }
+}
+
+/// Asks what must be asked and answers from this list, then plans.
+fn plan(conversation: &str, want: &Desired, noted: Option<&str>, answers: &[&str]) -> (Vec<String>, Plan) {
+    let place = Place { user: "al/ice", conversation, revision: 7, want, noted };
+    let (mut found, mut asked, mut answers) = (Found::default(), Vec::new(), answers.iter());
+    while let Some((look, call)) = place.look(&found).unwrap() {
+        asked.push(call.path);
+        found.read(look, &place, answers.next().unwrap().as_bytes()).unwrap();
+    }
+    assert_eq!(answers.next(), None, "asked only {asked:?}");
+    (asked, place.plan(&found, NOW).unwrap())
+}
+
+fn calls(plan: &Plan) -> Vec<String> {
+    let short = |call: &Call| format!("{} {} {}", call.method, call.path, call.body.as_deref().unwrap_or_default());
+    plan.calls.iter().map(|call| short(call).trim_end().to_owned()).collect()
+}
+
+#[test]
+fn a_ban_shuts_out_and_throws_out_and_is_undone() {
+    let lists = [GROUP, r#"{"client_ids":["x"],"next":"a&b"}"#, r#"{"client_ids":[]}"#, r#"{"result":["al/ice"]}"#];
+    let (asked, banned) = plan("c1", &ban(), None, &lists);
+    assert_eq!(
+        asked,
+        [
+            "/1.2/rtm/all-conversations?limit=2&where=%7B%22objectId%22%3A%22c1%22%7D",
+            "/1.2/rtm/conversations/c1/blacklists?limit=100",
+            "/1.2/rtm/conversations/c1/blacklists?limit=100&next=a%26b",
+            "/1.2/rtm/conversations/c1/members",
+        ]
+    );
+    assert_eq!(
+        calls(&banned),
+        [
+            r#"POST /1.2/rtm/conversations/c1/blacklists {"client_ids":["al/ice"]}"#,
+            r#"POST /1.2/rtm/clients/al%2Fice/kick {"reason":"banned"}"#,
+        ]
+    );
+    assert!(banned.before.unwrap().contains(r#""kicked":null"#));
+    let noted = banned.after;
+    let (_, again) = plan("c1", &ban(), noted.as_deref(), &[GROUP]);
+    assert_eq!(calls(&again), [r#"POST /1.2/rtm/conversations/c1/blacklists {"client_ids":["al/ice"]}"#]);
+    let (_, lifted) = plan("c1", &Desired::default(), noted.as_deref(), &[GROUP]);
+    assert_eq!(
+        calls(&lifted),
+        [
+            r#"DELETE /1.2/rtm/conversations/c1/blacklists {"client_ids":["al/ice"]}"#,
+            r#"POST /1.2/rtm/conversations/c1/members {"client_ids":["al/ice"]}"#,
+        ]
+    );
+    assert_eq!((lifted.before, lifted.after), (noted, None));
+}
+
+#[test]
+fn who_was_shut_out_before_stays_so() {
+    let (_, banned) = plan("c1", &ban(), None, &[GROUP, r#"{"client_ids":["al/ice"]}"#]);
+    assert_eq!(calls(&banned), [r#"POST /1.2/rtm/clients/al%2Fice/kick {"reason":"banned"}"#]);
+    let (_, lifted) = plan("c1", &Desired::default(), banned.after.as_deref(), &[GROUP]);
+    assert_eq!(calls(&lifted), Vec::<String>::new());
+    assert_eq!(lifted.after, None);
+}
+
+#[test]
+fn silences_last_and_are_renewed() {
+    let day = LONGEST_SILENCE;
+    let none = [GROUP, r#"{"client_ids":[]}"#];
+    let post = |ttl: u64| {
+        format!(r#"POST /1.2/rtm/conversations/c1/temporary-silenceds {{"client_id":"al/ice","ttl":{ttl}}}"#)
+    };
+    let (_, brief) = plan("c1", &mute(Until::At(Millis(NOW.0 + 1500))), None, &none);
+    assert_eq!((calls(&brief), brief.again), (vec![post(2)], Some(Millis(NOW.0 + 1500))));
+    let (_, long) = plan("c1", &mute(Until::At(Millis(NOW.0 + 3 * day))), None, &none);
+    assert_eq!((calls(&long), long.again), (vec![post(86_400)], Some(Millis(NOW.0 + day - RENEWED_BEFORE))));
+
+    let (_, longer) = plan("c1", &mute(Until::Forever), long.after.as_deref(), &none);
+    let made = calls(&longer);
+    assert_eq!(made[0], r#"POST /1.2/rtm/conversations/c1/permanent-silenceds {"client_ids":["al/ice"]}"#);
+    assert_eq!(made[1], "DELETE /1.2/rtm/conversations/c1/temporary-silenceds?client_id=al%2Fice");
+    let (_, shorter) = plan("c1", &mute(Until::At(Millis(NOW.0 + 1000))), longer.after.as_deref(), &[GROUP]);
+    let made = calls(&shorter);
+    assert_eq!(made[0], post(1));
+    assert_eq!(made[1], r#"DELETE /1.2/rtm/conversations/c1/permanent-silenceds {"client_ids":["al/ice"]}"#);
+    let both: Note = serde_json::from_str(shorter.before.as_deref().unwrap()).unwrap();
+    assert!(both.silenced && both.silenced_for_good, "either can be undone after a crash");
+    let (_, lifted) = plan("c1", &Desired::default(), shorter.after.as_deref(), &[GROUP]);
+    assert_eq!(calls(&lifted), ["DELETE /1.2/rtm/conversations/c1/temporary-silenceds?client_id=al%2Fice"]);
+}
+
+#[test]
+fn who_was_silenced_before_stays_so() {
+    let (_, muted) = plan("c1", &mute(Until::Forever), None, &[GROUP, r#"{"client_ids":["al/ice"]}"#]);
+    assert_eq!((calls(&muted), muted.after), (Vec::new(), None));
+}
+
+#[test]
+fn kinds_have_folders_of_their_own_and_lack_something() {
+    let room = r#"{"results":[{"objectId":"c1","tr":true}]}"#;
+    let system = r#"{"results":[{"objectId":"c1","sys":true}]}"#;
+    let (asked, _) = plan("c1", &ban(), None, &[room, r#"{"client_ids":[]}"#]);
+    assert_eq!(asked[1], "/1.2/rtm/chatrooms/c1/blacklists?limit=100");
+    let (_, muted) = plan("c1", &mute(Until::Forever), None, &[system]);
+    assert!(muted.lacking.is_some() && muted.calls.is_empty());
+    let (asked, banned) = plan("_tmp:x", &ban(), None, &[]);
+    assert!(asked.is_empty() && banned.lacking.is_some());
+    assert_eq!(calls(&banned).len(), 1, "thrown out all the same");
+    let (_, gone) = plan("c1", &ban(), Some(r#"{"blacklisted":{"was_member":true}}"#), &[r#"{"results":[]}"#]);
+    assert_eq!((calls(&gone), gone.after), (Vec::new(), None));
+}
+
+#[test]
+fn everywhere_is_a_kick_for_each_change() {
+    let everywhere = |want: &Desired, noted: Option<&str>| {
+        Place { user: "alice", conversation: "*", revision: 7, want, noted }.plan_everywhere().unwrap()
+    };
+    let want = Desired { reason: Some("spam".to_owned()), ..ban() };
+    let banned = everywhere(&want, None);
+    assert_eq!(calls(&banned), [r#"POST /1.2/rtm/clients/alice/kick {"reason":"spam"}"#]);
+    assert!(everywhere(&want, banned.after.as_deref()).calls.is_empty());
+    assert_eq!(everywhere(&Desired::default(), banned.after.as_deref()).after, None);
+    assert!(everywhere(&mute(Until::Forever), None).lacking.is_some());
+}
+
+#[test]
+fn answers_that_say_nothing_are_refused() {
+    let want = ban();
+    let place = Place { user: "alice", conversation: "c1", revision: 7, want: &want, noted: None };
+    let read = |look, body: &str| Found::default().read(look, &place, body.as_bytes());
+    assert!(read(Look::Conversation, "[]").is_err());
+    assert!(read(Look::Conversation, r#"{"results":[{"objectId":"c2"}]}"#).is_err());
+    assert!(read(Look::Blacklist, "{}").is_err());
+    assert!(read(Look::Members, r#"{"result":"alice"}"#).is_err());
+    let mut found = Found::default();
+    let page = br#"{"client_ids":[],"next":"a"}"#;
+    found.read(Look::Blacklist, &place, page).unwrap();
+    assert!(found.read(Look::Blacklist, &place, page).is_err(), "a list that goes round in a circle");
+}
+
+#[test]
+fn the_master_key_stands_in_a_header_and_nowhere_else() {
+    let moderator = Moderator::new("id".to_owned(), Secret::new(b"canary".to_vec()));
+    let headers = moderator.credentials().unwrap();
+    assert_eq!(headers["x-lc-key"], "canary,master");
+    assert!(headers["x-lc-key"].is_sensitive() && !format!("{moderator:?}{headers:?}").contains("canary"));
+}

@@ -1,0 +1,320 @@
+//! Bans and mutes at TalkJS: a participant is removed, or may only read.
+//!
+//! Paths and bodies: <https://talkjs.com/docs/Reference/REST_API/Participation/>, `…/Conversations/`, `…/Users/`. All that is sent is
+//! idempotent there.
+
+use http::{HeaderMap, Method};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{APP_TOKEN_SECONDS, app_token};
+use crate::crypto::mac::HmacSha256;
+use crate::model::Millis;
+use crate::secret::Secret;
+use crate::vendor::moderation::{Call, Desired, Impossible, Plan, authorization, segment};
+
+/// How many conversations are listed at once: the most that TalkJS gives.
+pub const PAGE: usize = 30;
+
+/// An app's credentials.
+#[derive(Debug)]
+pub struct Moderator {
+    id: String,
+    key: HmacSha256,
+}
+
+/// What a participant may do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Participant {
+    /// Whether they may write, read, or neither.
+    pub access: Access,
+    /// What they are told of: `true`, `false` or `"MentionsOnly"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<Value>,
+}
+
+/// A participant's access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Access {
+    /// Reading and writing.
+    ReadWrite,
+    /// Reading.
+    Read,
+    /// Nothing.
+    None,
+}
+
+/// What was done, and what was there before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Note {
+    was: Participant,
+    removed: bool,
+}
+
+impl Moderator {
+    /// How many requests a second an app may make; 600 may come at once, it is said.
+    pub const RATE: u32 = 9;
+
+    /// With the app's id and secret key.
+    pub fn new(id: String, key: &Secret) -> Moderator {
+        Moderator { id, key: HmacSha256::new(key.expose()) }
+    }
+
+    pub(crate) fn credentials(&self, now: Millis) -> Result<HeaderMap, Impossible> {
+        let input = app_token(&self.id, now.seconds().saturating_add(APP_TOKEN_SECONDS));
+        authorization("Bearer", &input.token(&self.key.mac(input.as_str().as_bytes())))
+    }
+
+    /// Asks who is in a conversation.
+    ///
+    /// # Errors
+    /// If the id can't stand in a path.
+    pub fn look(&self, conversation: &str) -> Result<Call, Impossible> {
+        self.call(Method::GET, &format!("conversations/{}", segment(conversation)?))
+    }
+
+    /// Asks for a page of the conversations that a user is in, those behind `after`.
+    ///
+    /// # Errors
+    /// If an id can't stand in a path.
+    pub fn list(&self, user: &str, after: Option<&str>) -> Result<Call, Impossible> {
+        let after = after.map(segment).transpose()?.map(|after| format!("&startingAfter={after}")).unwrap_or_default();
+        let user = segment(user)?;
+        self.call(Method::GET, &format!("users/{user}/conversations?limit={PAGE}&orderBy=createdAt{after}"))
+    }
+
+    /// What to do in a conversation, where the user was found to be this.
+    ///
+    /// # Errors
+    /// If an id can't stand in a path, or the note can't be read.
+    pub fn plan(
+        &self,
+        (user, conversation): (&str, &str),
+        want: &Desired,
+        noted: Option<&str>,
+        found: Option<&Participant>,
+    ) -> Result<Plan, Impossible> {
+        let note = noted.map(serde_json::from_str::<Note>).transpose();
+        let note = note.map_err(|_| Impossible("what was noted of it can't be read".to_owned()))?;
+        let (note, call) = match (want.banned, want.muted) {
+            (Some(_), _) => removal(note, found),
+            (None, Some(_)) => silence(note, found),
+            (None, None) => (None, note.and_then(|note| restoration(note, found))),
+        };
+        let after = note.as_ref().map(|note| json!(note).to_string());
+        let undone = note.is_none().then(|| noted.map(str::to_owned)).flatten();
+        let calls = call.map(|change| self.change(user, conversation, change)).transpose()?;
+        let before = undone.or_else(|| after.clone());
+        Ok(Plan { before, calls: calls.into_iter().collect(), after, again: want.ends(), lacking: None })
+    }
+
+    fn change(&self, user: &str, conversation: &str, change: Change) -> Result<Call, Impossible> {
+        let path = format!("conversations/{}/participants/{}", segment(conversation)?, segment(user)?);
+        Ok(match change {
+            Change::Remove => self.call(Method::DELETE, &path)?,
+            Change::Put(participant) => self.call(Method::PUT, &path)?.json(&json!(participant)),
+            Change::Limit(access) => self.call(Method::PATCH, &path)?.json(&json!({ "access": access })),
+        })
+    }
+
+    fn call(&self, method: Method, path: &str) -> Result<Call, Impossible> {
+        Ok(Call::new(method, format!("/v1/{}/{path}", segment(&self.id)?)))
+    }
+}
+
+enum Change {
+    Remove,
+    Put(Participant),
+    Limit(Access),
+}
+
+/// Whoever has no access has nothing to lose.
+fn removal(note: Option<Note>, found: Option<&Participant>) -> (Option<Note>, Option<Change>) {
+    match (note, found) {
+        (note, None) => (note, None),
+        (None, Some(Participant { access: Access::None, .. })) => (None, None),
+        (note, Some(found)) => {
+            let was = note.map_or_else(|| found.clone(), |note| note.was);
+            (Some(Note { was, removed: true }), Some(Change::Remove))
+        }
+    }
+}
+
+fn silence(note: Option<Note>, found: Option<&Participant>) -> (Option<Note>, Option<Change>) {
+    match (note, found) {
+        (Some(Note { was, removed: true }), None) => {
+            let muted = Participant { access: Access::Read, ..was.clone() };
+            (Some(Note { was, removed: false }), Some(Change::Put(muted)))
+        }
+        (note, Some(found)) if found.access == Access::ReadWrite => {
+            let was = note.map_or_else(|| found.clone(), |note| note.was);
+            (Some(Note { was, removed: false }), Some(Change::Limit(Access::Read)))
+        }
+        (note, Some(_)) => (note.map(|note| Note { removed: false, ..note }), None),
+        (note, None) => (note, None),
+    }
+}
+
+/// Only what was taken away is given back: not to someone who has left since, nor where others have changed it since.
+fn restoration(note: Note, found: Option<&Participant>) -> Option<Change> {
+    match (note, found) {
+        (Note { was, removed: true }, found) => (found != Some(&was)).then_some(Change::Put(was)),
+        (Note { was, .. }, Some(found)) if found.access == Access::Read && was.access != Access::Read => {
+            Some(Change::Limit(was.access))
+        }
+        _ => None,
+    }
+}
+
+/// What the user is in a conversation, by its description.
+///
+/// # Errors
+/// If it is none.
+pub fn participant(body: &[u8], user: &str) -> Result<Option<Participant>, &'static str> {
+    let conversation: Map<String, Value> = serde_json::from_slice(body).map_err(|_| "its answer is not JSON")?;
+    of(&conversation, user)
+}
+
+/// The conversations on a page, and what the user is in them.
+///
+/// # Errors
+/// If it is none.
+pub fn page(body: &[u8], user: &str) -> Result<Vec<(String, Participant)>, &'static str> {
+    #[derive(Deserialize)]
+    struct Page {
+        data: Vec<Map<String, Value>>,
+    }
+    let page: Page = serde_json::from_slice(body).map_err(|_| "its answer is no list of conversations")?;
+    let mut found = Vec::new();
+    for conversation in &page.data {
+        let id = conversation.get("id").and_then(Value::as_str).ok_or("its answer has a conversation without an id")?;
+        let participant = of(conversation, user)?.ok_or("its answer has a conversation that the user isn't in")?;
+        found.push((id.to_owned(), participant));
+    }
+    Ok(found)
+}
+
+fn of(conversation: &Map<String, Value>, user: &str) -> Result<Option<Participant>, &'static str> {
+    let participants = conversation.get("participants").and_then(Value::as_object);
+    let participants = participants.ok_or("its answer has a conversation without participants")?;
+    let found = participants.get(user).map(Participant::deserialize).transpose();
+    found.map_err(|_| "its answer has a participant without a known access")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::vendor::moderation::Until;
+
+    const RW: &str = r#"{"access":"ReadWrite","notify":"MentionsOnly"}"#;
+    const R: &str = r#"{"access":"Read","notify":true}"#;
+    const NONE: &str = r#"{"access":"None"}"#;
+
+    fn moderator() -> Moderator {
+        Moderator::new("app".to_owned(), &Secret::new(b"fake".to_vec()))
+    }
+
+    /// The plan's request in short, and the note that it leaves.
+    fn plan(want: &str, noted: Option<&str>, found: Option<&str>) -> (String, Option<String>) {
+        let want = Desired {
+            banned: want.contains("ban").then_some(Until::Forever),
+            muted: want.contains("mute").then_some(Until::Forever),
+            reason: None,
+        };
+        let found: Option<Participant> = found.map(|found| serde_json::from_str(found).unwrap());
+        let plan = moderator().plan(("al/ice", "c:1"), &want, noted, found.as_ref()).unwrap();
+        let calls: Vec<_> = plan
+            .calls
+            .iter()
+            .map(|call| {
+                assert_eq!(call.path, "/v1/app/conversations/c%3A1/participants/al%2Fice");
+                format!("{} {}", call.method, call.body.as_deref().unwrap_or_default()).trim().to_owned()
+            })
+            .collect();
+        if plan.after.is_some() {
+            assert_eq!(plan.before, plan.after);
+        } else {
+            assert_eq!(plan.before.as_deref(), noted);
+        }
+        (calls.join(", "), plan.after)
+    }
+
+    fn note(was: &str, removed: bool) -> String {
+        format!("{{\"removed\":{removed},\"was\":{was}}}")
+    }
+
+    #[test]
+    fn each_state_leads_to_what_is_wanted() {
+        let read = r#"PATCH {"access":"Read"}"#;
+        let some = |was: &str, removed| Some(note(was, removed));
+        let cases = [
+            ("ban", None, None, "", None),
+            ("ban", None, Some(RW), "DELETE", some(RW, true)),
+            ("ban", None, Some(R), "DELETE", some(R, true)),
+            ("ban", None, Some(NONE), "", None),
+            ("ban, mute", None, Some(RW), "DELETE", some(RW, true)),
+            ("ban", some(RW, false), Some(R), "DELETE", some(RW, true)),
+            ("ban", some(RW, true), None, "", some(RW, true)),
+            ("ban", some(RW, true), Some(R), "DELETE", some(RW, true)),
+            ("mute", None, None, "", None),
+            ("mute", None, Some(RW), read, some(RW, false)),
+            ("mute", None, Some(R), "", None),
+            ("mute", None, Some(NONE), "", None),
+            ("mute", some(RW, false), Some(R), "", some(RW, false)),
+            ("mute", some(RW, false), Some(RW), read, some(RW, false)),
+            ("mute", some(RW, true), None, r#"PUT {"access":"Read","notify":"MentionsOnly"}"#, some(RW, false)),
+            ("mute", some(RW, true), Some(R), "", some(RW, false)),
+            ("", None, None, "", None),
+            ("", None, Some(R), "", None),
+            ("", some(RW, true), None, r#"PUT {"access":"ReadWrite","notify":"MentionsOnly"}"#, None),
+            ("", some(R, true), None, r#"PUT {"access":"Read","notify":true}"#, None),
+            ("", some(RW, true), Some(RW), "", None),
+            ("", some(RW, false), Some(R), r#"PATCH {"access":"ReadWrite"}"#, None),
+            ("", some(RW, false), Some(RW), "", None),
+            ("", some(RW, false), Some(NONE), "", None),
+            ("", some(RW, false), None, "", None),
+        ];
+        for (want, noted, found, calls, after) in cases {
+            let (made, left) = plan(want, noted.as_deref(), found);
+            assert_eq!((made.as_str(), left), (calls, after), "{want}, noted {noted:?}, found {found:?}");
+        }
+    }
+
+    #[test]
+    fn pages_follow_each_other() {
+        let moderator = moderator();
+        let path = |after| moderator.list("a b", after).unwrap().path;
+        assert_eq!(path(None), "/v1/app/users/a%20b/conversations?limit=30&orderBy=createdAt");
+        assert_eq!(
+            path(Some("c&d")),
+            "/v1/app/users/a%20b/conversations?limit=30&orderBy=createdAt&startingAfter=c%26d"
+        );
+        assert!(moderator.look("..").is_err() && moderator.list(".", None).is_err());
+    }
+
+    #[test]
+    fn answers_are_read_or_refused() {
+        let one = format!(r#"{{"id":"c1","participants":{{"alice":{RW},"bob":{R}}}}}"#);
+        assert_eq!(participant(one.as_bytes(), "bob").unwrap().unwrap().access, Access::Read);
+        assert_eq!(participant(one.as_bytes(), "carol").unwrap(), None);
+        let list = page(format!("{{\"data\":[{one}]}}").as_bytes(), "alice").unwrap();
+        assert_eq!(list[0].0, "c1");
+        assert_eq!(list[0].1.notify, Some(json!("MentionsOnly")));
+        for bad in ["", "[]", "{}", r#"{"participants":{"alice":{}}}"#, r#"{"participants":{"alice":{"access":"?"}}}"#]
+        {
+            assert!(participant(bad.as_bytes(), "alice").is_err(), "{bad}");
+        }
+        assert!(page(b"{\"data\":[{}]}", "alice").is_err());
+    }
+
+    #[test]
+    fn its_token_is_a_servers_and_lives_briefly() {
+        let headers = moderator().credentials(Millis(1_000_000)).unwrap();
+        let value = headers["authorization"].to_str().unwrap();
+        let payload = value.split('.').nth(1).and_then(crate::crypto::base64url_decode).unwrap();
+        assert_eq!(String::from_utf8(payload).unwrap(), r#"{"tokenType":"app","iss":"app","exp":1030}"#);
+        assert!(headers["authorization"].is_sensitive());
+    }
+}
