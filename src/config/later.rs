@@ -1,52 +1,6 @@
-//! What is read and checked in full, but can't be used yet.
+//! Values that several sections have in common.
 
-use super::file::{File, Span};
-use super::reader::{Item, Section};
-use super::secret::Vault;
-
-/// Notes that something is understood but can't be had yet.
-pub(super) fn refuse(file: &File<'_>, place: &Span, what: &str) {
-    file.mistake(place, format!("{what} is not supported yet"), "leave it out for now");
-}
-
-/// `[store]`.
-pub(super) fn sections(root: &mut Section<'_>, vault: &mut Vault) {
-    if let Some(mut section) = root.section("store") {
-        store(&mut section, vault);
-        refuse(section.file, &section.span, &section.title);
-        section.finish();
-    }
-}
-
-fn store(section: &mut Section<'_>, vault: &mut Vault) {
-    #[derive(Clone, Copy, PartialEq)]
-    enum Type {
-        Redb,
-        Redis,
-        Memory,
-    }
-    let words = [("redb", Type::Redb), ("redis", Type::Redis), ("memory", Type::Memory)];
-    let kind =
-        section.need("type", "write type = \"redb\", \"redis\" or \"memory\"").and_then(|item| item.word(&words));
-    match kind {
-        Some(Type::Redb) => {
-            section.need("path", "write the file's path: path = \"chat-signer.redb\"").and_then(|item| item.filled());
-        }
-        Some(Type::Redis) => {
-            secret(section, "url", true, vault);
-            section.get("prefix").and_then(|item| item.filled());
-        }
-        Some(Type::Memory) => {}
-        None => _ = (section.get("path"), section.get("url").map(|item| vault.secrets(&item)), section.get("prefix")),
-    }
-    section.get("max_staleness").and_then(|item| item.duration("1s", "1h"));
-}
-
-fn secret(section: &mut Section<'_>, key: &'static str, needed: bool, vault: &mut Vault) {
-    let help = format!("write {key} = {{ env = \"NAME\" }} or {{ file = \"PATH\" }}");
-    let item = if needed { section.need(key, &help) } else { section.get(key) };
-    item.and_then(|item| vault.secrets(&item));
-}
+use super::reader::Item;
 
 /// A claim's name: a literal one, or a JSON pointer.
 pub(super) fn claim_name(item: &Item<'_>) -> Option<String> {

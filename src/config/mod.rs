@@ -28,11 +28,13 @@ mod peer;
 mod placeholder;
 mod policy;
 mod reader;
+mod redis_url;
 mod report;
 mod rules;
 mod secret;
 mod signer;
 mod sources;
+mod store;
 mod tls;
 mod traces;
 mod value;
@@ -50,9 +52,11 @@ pub use enforcement::Enforcement;
 pub use keys::keys;
 pub use limits::Limits;
 pub use placeholder::CHANGE_ME;
+pub use redis_url::{RedisAddress, RedisServer};
 pub use report::{Problem, Report, Severity};
 pub use signer::{Admin, AuditTo, Cors, Listen, Server, Shutdown};
 pub use sources::Sources;
+pub use store::{Durability, RedisSettings, StoreKind, StoreSettings};
 pub use tls::Tls;
 pub use value::duration;
 pub use webhooks::Webhook;
@@ -97,6 +101,8 @@ pub struct Settings {
     pub enforcements: Vec<Enforcement>,
     /// Who is told what changes in the roster.
     pub webhooks: Vec<Webhook>,
+    /// Where the roster is kept, if there is one.
+    pub store: Option<StoreSettings>,
     /// How the program ends.
     pub shutdown: Shutdown,
     /// Whether callers are trusted by the demonstration's secret or API key, which everyone knows.
@@ -205,7 +211,7 @@ fn settings(
     let shutdown = signer::shutdown(&mut root);
     let traces = traces::traces(&mut root, &mut vault);
     let webhooks = webhooks::webhooks(&mut root, &mut vault);
-    later::sections(&mut root, &mut vault);
+    let store = store::store(&mut root, &mut vault);
     demo::guard(root.file, &vault, &callers, &server.listen, &places);
     root.finish();
 
@@ -214,7 +220,6 @@ fn settings(
     let demonstration = callers.public().is_some();
     let authenticators = Authenticators::new(callers.authenticators);
     let engine = Engine { apps: apps.ready, authenticators, policy: Policy::new(document), facts };
-    let demo_caller = callers.demo;
     Some(Settings {
         engine,
         server,
@@ -224,9 +229,10 @@ fn settings(
         traces,
         enforcements,
         webhooks,
+        store,
         shutdown,
         demonstration,
-        demo_caller,
+        demo_caller: callers.demo,
     })
 }
 
