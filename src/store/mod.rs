@@ -4,7 +4,6 @@
 //! A store knows nothing of bans or roles: keys and values are text. What it promises is order and durability: a change is acknowledged
 //! only when it would survive a crash, changes are numbered without a gap, and whoever has seen one finds out about the next, or that
 //! the store is no longer the one it was.
-#![allow(clippy::unused_async)]
 
 mod held;
 mod memory;
