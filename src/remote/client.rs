@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
 use hyper::{Request, Response};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use crate::authn::{Bearer, Endpoint, is_safe};
 
-/// How long an answer may take, from the name's resolution to the last byte.
+/// How long an answer may take, from the name's resolution to the last byte, unless it was said otherwise.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a connection is kept for the next request.
@@ -29,6 +29,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 pub struct Client {
     inner: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     bearer: Option<Bearer>,
+    patience: Duration,
 }
 
 /// Why a client can't be made.
@@ -52,8 +53,8 @@ pub enum Trouble {
     #[error("{0}")]
     Broken(String),
     /// It took too long.
-    #[error("no answer within {} s", PATIENCE.as_secs())]
-    Slow,
+    #[error("no answer within {} s", .0.as_secs())]
+    Slow(Duration),
     /// The answer is too long.
     #[error("the answer is longer than {0} bytes")]
     Long(usize),
@@ -73,7 +74,13 @@ impl Client {
             HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
         let mut builder = legacy::Client::builder(TokioExecutor::new());
         builder.pool_timer(TokioTimer::new()).pool_idle_timeout(KEEP_ALIVE);
-        Ok(Client { inner: builder.build(connector), bearer: endpoint.bearer.clone() })
+        Ok(Client { inner: builder.build(connector), bearer: endpoint.bearer.clone(), patience: PATIENCE })
+    }
+
+    /// Waits so long for an answer.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Client {
+        Client { patience, ..self }
     }
 
     /// Sends a request and reads the answer, whatever its status, if it has at most `longest` bytes.
@@ -88,17 +95,23 @@ impl Client {
         if let Some(bearer) = &self.bearer {
             request.headers_mut().insert(AUTHORIZATION, authorization(bearer)?);
         }
-        timeout(PATIENCE, self.exchange(request, longest)).await.unwrap_or(Err(Trouble::Slow))
+        let slow = Err(Trouble::Slow(self.patience));
+        timeout(self.patience, self.exchange(request, longest)).await.unwrap_or(slow)
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, Trouble> {
         let answer = self.inner.request(request).await.map_err(|error| Trouble::Broken(chain(&error)))?;
-        let (head, body) = answer.into_parts();
-        match Limited::new(body, longest).collect().await {
-            Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
-            Err(error) if error.is::<LengthLimitError>() => Err(Trouble::Long(longest)),
-            Err(error) => Err(Trouble::Broken(chain(&*error))),
-        }
+        read(answer, longest).await
+    }
+}
+
+/// Reads the rest of an answer.
+pub(super) async fn read(answer: Response<Incoming>, longest: usize) -> Result<Response<Bytes>, Trouble> {
+    let (head, body) = answer.into_parts();
+    match Limited::new(body, longest).collect().await {
+        Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
+        Err(error) if error.is::<LengthLimitError>() => Err(Trouble::Long(longest)),
+        Err(error) => Err(Trouble::Broken(chain(&*error))),
     }
 }
 
@@ -129,7 +142,7 @@ fn authorization(bearer: &Bearer) -> Result<HeaderValue, Trouble> {
 }
 
 /// An error with all that caused it, as the outermost alone says next to nothing.
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
