@@ -12,6 +12,7 @@ mod moderate;
 mod probe;
 mod serve;
 mod sign;
+mod store;
 mod test;
 mod token;
 mod verify;
@@ -81,6 +82,9 @@ enum Command {
     HashKey(hash_key::Arguments),
     /// Ask a running server whether it is ready.
     Probe(probe::Arguments),
+    /// Accept, export or import the roster's store.
+    #[command(subcommand)]
+    Store(store::Command),
     #[command(flatten)]
     Moderate(moderate::Command),
 }
@@ -99,6 +103,7 @@ pub fn run() -> ExitCode {
         Command::Token(arguments) => token::run(&common, &arguments),
         Command::HashKey(arguments) => hash_key::run(&common, &arguments),
         Command::Probe(arguments) => probe::run(&common, &arguments),
+        Command::Store(command) => store::run(&common, &command),
         Command::Moderate(command) => moderate::run(&common, &command),
     };
     done.unwrap_or_else(Stop::report)
@@ -116,6 +121,12 @@ enum Stop {
 }
 
 impl Stop {
+    fn message(&self) -> &str {
+        match self {
+            Stop::Mistakes(message) | Stop::No(message) | Stop::Usage(message) => message,
+        }
+    }
+
     fn report(self) -> ExitCode {
         match self {
             Stop::Mistakes(report) => complain(&report),

@@ -30,6 +30,7 @@ mod policy;
 mod reader;
 mod redis_url;
 mod report;
+mod roster;
 mod rules;
 mod secret;
 mod signer;
@@ -54,6 +55,7 @@ pub use limits::Limits;
 pub use placeholder::CHANGE_ME;
 pub use redis_url::{RedisAddress, RedisServer};
 pub use report::{Problem, Report, Severity};
+pub use roster::{IMPORT, Registered, RosterFile, roster};
 pub use signer::{Admin, AuditTo, Cors, Listen, Server, Shutdown};
 pub use sources::Sources;
 pub use store::{Durability, RedisSettings, StoreKind, StoreSettings};
@@ -158,6 +160,15 @@ fn failed(path: &Path, message: &str, help: &str) -> Report {
     let file = path.display().to_string();
     let problem = Problem { severity: Severity::Mistake, file, place: None, piece: None, message, help, shown: None };
     Report::new(vec![problem])
+}
+
+/// The text of another file than the configuration's; `is` says what it is.
+fn source(path: &Path, is: &str) -> Result<String, Report> {
+    match std::fs::read(path).map(String::from_utf8) {
+        Ok(Ok(text)) => Ok(text),
+        Ok(Err(_)) => Err(failed(path, "this is not UTF-8", "save the file as UTF-8")),
+        Err(error) => Err(failed(path, &format!("{is}, {}", unread(&error)), "")),
+    }
 }
 
 /// Reads a file's tables, also those behind an error of syntax.

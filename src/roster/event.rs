@@ -22,7 +22,7 @@ pub struct Plan {
 
 /// What became of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+pub(super) enum Fate {
     Set,
     Lifted,
     Expired,
@@ -52,7 +52,16 @@ pub(super) fn expiry(ended: &[Record], plan: &Plan, head: &Head, now: Millis) ->
     commit
 }
 
-fn note(commit: &mut Commit, record: &Record, fate: Fate, by: Option<&Author>, plan: &Plan, head: &Head, now: Millis) {
+/// Tells of what became of an entry, and has it carried out.
+pub(super) fn note(
+    commit: &mut Commit,
+    record: &Record,
+    fate: Fate,
+    by: Option<&Author>,
+    plan: &Plan,
+    head: &Head,
+    now: Millis,
+) {
     let id = format!("{}-{}-{}", head.epoch, head.version + 1, commit.events.len() + 1);
     let mut data = details(record);
     if let Some(by) = by {
