@@ -1,6 +1,6 @@
 //! What is alive while the program serves: the settings in force with what was built from them, the audit log, and whether it is ready.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -8,6 +8,7 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
+use tokio::sync::watch;
 
 use crate::clock;
 use crate::config::Settings;
@@ -19,7 +20,7 @@ use crate::random::{self, NoEntropy};
 #[cfg(feature = "otlp")]
 use crate::remote::Spans;
 use crate::remote::{NoRemote, Remote};
-use crate::roster::Roster;
+use crate::roster::{Plan, Roster};
 
 /// How many connections the admin listener has at most.
 const PROBES: usize = 256;
@@ -27,7 +28,7 @@ const PROBES: usize = 256;
 /// What all requests share.
 pub struct Runtime {
     current: ArcSwap<Snapshot>,
-    draining: AtomicBool,
+    draining: watch::Sender<bool>,
     /// The audit log.
     pub audit: Audit,
     /// What moderators change while the program serves.
@@ -99,7 +100,7 @@ pub enum Finding {
 impl Runtime {
     /// Starts with these settings, ready as soon as they have what they wait for.
     pub fn new(first: Snapshot, audit: Audit, roster: Roster) -> Runtime {
-        let (current, draining) = (ArcSwap::from_pointee(first), AtomicBool::new(false));
+        let (current, draining) = (ArcSwap::from_pointee(first), watch::channel(false).0);
         let probes = Cap::new(PROBES, "probes beyond those that can be answered");
         Runtime { current, draining, audit, roster, metrics: Metrics::default(), probes, reloads: Reloads::new() }
     }
@@ -120,7 +121,18 @@ impl Runtime {
 
     /// Stops being ready, so that no new requests are sent here.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.send_replace(true);
+    }
+
+    /// Returns once it is no longer ready because it stops.
+    pub async fn drained(&self) {
+        // The sender is there as long as this.
+        _ = self.draining.subscribe().wait_for(|draining| *draining).await;
+    }
+
+    /// Where changes of the roster are carried out and told, by the settings in force.
+    pub fn plan(&self) -> Plan {
+        Plan::of(&self.snapshot().settings)
     }
 
     /// The answer to a probe.
@@ -136,7 +148,7 @@ impl Runtime {
 
     /// All that readiness depends on, and what else should be known.
     pub fn checks(&self) -> Vec<Check> {
-        let draining = self.draining.load(Ordering::Relaxed);
+        let draining = *self.draining.borrow();
         let serving = if draining { Finding::Bad("shutting down".to_owned()) } else { Finding::Good };
         let audit = self.audit.health().map_or_else(|error| Finding::Bad(error.to_string()), |()| Finding::Good);
         let mut checks = vec![Check { name: "serving", finding: serving }, Check { name: "audit", finding: audit }];

@@ -46,7 +46,7 @@ fn origin() -> impl Strategy<Value = Origin> {
 }
 
 fn sanction() -> impl Strategy<Value = Sanction> {
-    let reason = r#"[ -~é汤]{1,30}"#;
+    let reason = "[ -~é汤]{1,30}";
     (id(), scope(), app(), option::of(time()), option::of(reason), origin())
         .prop_map(|(user, scope, app, until, reason, origin)| Sanction { user, scope, app, until, reason, origin })
 }
@@ -198,7 +198,7 @@ fn a_large_file_takes_several_changes() {
 
 #[test]
 fn an_owner_stays_unless_all_is_replaced() {
-    let owned = |by: &str| read(by, &format!("[[conversations]]\nid = \"c\"\n{by}")).unwrap().0;
+    let owned = |more: &str| read("owner", &format!("[[conversations]]\nid = \"c\"\n{more}")).unwrap().0;
     run(async {
         let store = Store::memory();
         take(&store, &owned("owner = \"alice\""), false).await.unwrap();

@@ -14,10 +14,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::NoStart;
-use super::connection::{self, Body, Phase};
+use super::connection::{self, Phase};
 use super::{secure, unix};
 use crate::authn::Peer;
 use crate::config::{Listen, Tls};
+use crate::http::Body;
 use crate::limits::Cap;
 
 /// How long accepting rests when the system has no more to give: file descriptors, say.

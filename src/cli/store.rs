@@ -102,7 +102,7 @@ async fn export(common: &Common, settings: &Settings, arguments: &Export) -> Res
 
 fn import(common: &Common, settings: &Settings, arguments: &Importing) -> Result<ExitCode, Stop> {
     let records = read(&arguments.file, settings)?;
-    let plan = if arguments.quiet { Plan::default() } else { plan(settings) };
+    let plan = if arguments.quiet { Plan::default() } else { Plan::of(settings) };
     let import = Import { records: &records, replace: arguments.replace, plan: &plan };
     let imported = block_on(async {
         let store = open(settings, true).await?;
@@ -205,14 +205,6 @@ fn unfinished(error: &NotImported, import: &Import<'_>) -> Stop {
         NotImported::Unavailable(_) | NotImported::Busy => "; say it again to be sure",
     };
     Stop::No(format!("{error}{maybe}"))
-}
-
-/// Who is told of changes, by the configuration.
-fn plan(settings: &Settings) -> Plan {
-    Plan {
-        enforced: settings.enforcements.iter().map(|one| one.app.clone()).collect(),
-        webhooks: settings.webhooks.iter().map(|one| one.endpoint.url.to_string()).collect(),
-    }
 }
 
 fn records(entries: &BTreeMap<String, String>) -> Result<Vec<Record>, Malformed> {

@@ -1,4 +1,4 @@
-//! Values that several sections have in common.
+//! What sections of different sorts have in common: names of claims, and addresses.
 
 use super::reader::Item;
 

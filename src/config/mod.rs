@@ -99,12 +99,12 @@ pub struct Settings {
     pub audit: AuditTo,
     /// Who collects what requests were in their traces, if anyone does.
     pub traces: Option<Endpoint>,
+    /// Where the roster is kept, if there is one.
+    pub store: Option<StoreSettings>,
     /// Whose bans and mutes are carried to their vendor.
     pub enforcements: Vec<Enforcement>,
     /// Who is told what changes in the roster.
     pub webhooks: Vec<Webhook>,
-    /// Where the roster is kept, if there is one.
-    pub store: Option<StoreSettings>,
     /// How the program ends.
     pub shutdown: Shutdown,
     /// Whether callers are trusted by the demonstration's secret or API key, which everyone knows.
@@ -221,8 +221,8 @@ fn settings(
     let audit = signer::audit(&mut root, &vault.dir, policy_root.as_ref().map(|root| root.file.name.as_str()));
     let shutdown = signer::shutdown(&mut root);
     let traces = traces::traces(&mut root, &mut vault);
-    let webhooks = webhooks::webhooks(&mut root, &mut vault);
     let store = store::store(&mut root, &mut vault);
+    let webhooks = webhooks::webhooks(&mut root, &mut vault);
     demo::guard(root.file, &vault, &callers, &server.listen, &places);
     root.finish();
 
@@ -231,6 +231,7 @@ fn settings(
     let demonstration = callers.public().is_some();
     let authenticators = Authenticators::new(callers.authenticators);
     let engine = Engine { apps: apps.ready, authenticators, policy: Policy::new(document), facts };
+    let demo_caller = callers.demo;
     Some(Settings {
         engine,
         server,
@@ -238,12 +239,12 @@ fn settings(
         limits,
         audit,
         traces,
+        store,
         enforcements,
         webhooks,
-        store,
         shutdown,
         demonstration,
-        demo_caller: callers.demo,
+        demo_caller,
     })
 }
 

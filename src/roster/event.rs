@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::entry::{Record, Table};
 use super::judge::Ruling;
+use crate::config::Settings;
 use crate::crypto::percent_encoded;
 use crate::model::{Millis, Pattern};
 use crate::policy::{Author, Held};
@@ -18,6 +19,17 @@ pub struct Plan {
     pub enforced: Vec<Arc<str>>,
     /// Where events are sent.
     pub webhooks: Vec<String>,
+}
+
+impl Plan {
+    /// By these settings.
+    pub fn of(settings: &Settings) -> Plan {
+        let Settings { enforcements, webhooks, .. } = settings;
+        Plan {
+            enforced: enforcements.iter().map(|enforcement| Arc::clone(&enforcement.app)).collect(),
+            webhooks: webhooks.iter().map(|webhook| webhook.endpoint.url.to_string()).collect(),
+        }
+    }
 }
 
 /// What became of an entry.
