@@ -135,11 +135,7 @@ impl Runtime {
 
     /// Where changes of the roster are carried out and told, by the settings in force.
     pub fn plan(&self) -> Plan {
-        let Settings { enforcements, webhooks, .. } = &self.snapshot().settings;
-        Plan {
-            enforced: enforcements.iter().map(|enforcement| Arc::clone(&enforcement.app)).collect(),
-            webhooks: webhooks.iter().map(|webhook| webhook.endpoint.url.to_string()).collect(),
-        }
+        Plan::of(&self.snapshot().settings)
     }
 
     /// The answer to a probe.
