@@ -1,7 +1,6 @@
 //! The running program: its listeners, from binding to the last connection's end.
 
 mod connection;
-mod files;
 mod listener;
 mod paced;
 mod secure;
@@ -10,20 +9,25 @@ mod unix;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::config::{AuditTo, Listen, Report, Settings, Shutdown, Sources};
+use crate::config::{AuditTo, Listen, Report, Settings, Shutdown, Sources, StoreSettings};
 use crate::observe::audit::Audit;
 use crate::reload::Reload;
 use crate::remote;
 use crate::roster::Roster;
 use crate::runtime::{Runtime, Snapshot};
+use crate::store::{self, Store};
 use crate::{admin, http};
 pub use listener::Address;
 use listener::{Bound, Listener, Terms};
+
+/// How long what is being carried to vendors and webhooks may take at the end. It is done again by whoever starts next.
+const CARRYING: Duration = Duration::from_secs(2);
 
 /// Why the program did not start.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +50,9 @@ pub enum NoStart {
         /// What the system says.
         error: io::Error,
     },
+    /// The roster's store can't be opened.
+    #[error("[store]: {0}")]
+    Store(store::Unavailable),
     /// Other servers can't be asked.
     #[error(transparent)]
     Remote(#[from] remote::NoRemote),
@@ -84,15 +91,20 @@ impl App {
         // First, while a signal still ends the process: opening a file can take long where it lies on a network.
         let audit = open(&settings.audit)?;
         let stop = Stop::new().map_err(NoStart::Signals)?;
+        let roster = roster(settings.store.as_ref()).await?;
         let main = Bound::new("server.listen", &settings.server.listen).await?;
         let admin = Bound::new("admin.listen", &Listen::Tcp(settings.admin.listen)).await?;
-        files::allow(settings.limits.connections);
-        let runtime = Arc::new(Runtime::new(Snapshot::new(settings)?, audit, Roster::none()));
+        let mut runtime = Runtime::new(Snapshot::new(settings)?, audit, roster);
+        runtime.socket = main.file();
+        let runtime = Arc::new(runtime);
+        runtime.carry()?;
         let (for_main, for_admin) = (Arc::clone(&runtime), Arc::clone(&runtime));
         let main = main.serve(terms(&runtime), move |peer, request| http::serve(Arc::clone(&for_main), peer, request));
-        let admin = admin
-            .serve(terms_of_probes(&runtime), move |_, request| std::future::ready(admin::serve(&for_admin, &request)));
-        Ok(App { runtime, main, admin, stop, tasks: JoinSet::new() })
+        let admin = admin.serve(terms_of_probes(&runtime), move |_, request| {
+            std::future::ready(admin::serve(&for_admin, &request).map(http::Body::from))
+        });
+        let tasks = keeping(&runtime);
+        Ok(App { runtime, main, admin, stop, tasks })
     }
 
     /// Has the settings follow the files that they were loaded from.
@@ -133,6 +145,9 @@ impl App {
             () = stop.signalled() => End::Cut,
         };
         admin.abort();
+        if let Some(outbox) = runtime.outbox.get().filter(|_| end == End::Orderly) {
+            outbox.stop(CARRYING).await;
+        }
         runtime.audit.close().await;
         #[cfg(feature = "otlp")]
         if let Some(spans) = &runtime.snapshot().spans {
@@ -175,6 +190,23 @@ fn terms_of_probes(runtime: &Arc<Runtime>) -> impl Fn() -> Terms + Send + 'stati
     }
 }
 
+async fn roster(settings: Option<&StoreSettings>) -> Result<Roster, NoStart> {
+    let Some(settings) = settings else { return Ok(Roster::none()) };
+    Ok(Roster::of(Store::open(settings).await.map_err(NoStart::Store)?, settings.max_staleness))
+}
+
+/// Has the roster kept at what its store holds, without what has ended.
+fn keeping(runtime: &Arc<Runtime>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    if runtime.roster.store().is_some() {
+        let following = Arc::clone(runtime);
+        tasks.spawn(async move { following.roster.follow().await });
+        let sweeping = Arc::clone(runtime);
+        tasks.spawn(async move { sweeping.roster.sweep(|| sweeping.plan()).await });
+    }
+    tasks
+}
+
 fn open(to: &AuditTo) -> Result<Audit, NoStart> {
     let (name, opened) = match to {
         AuditTo::Stdout => (PathBuf::from("stdout"), Audit::to_stdout()),
@@ -191,9 +223,8 @@ struct Stop {
 
 impl Stop {
     fn new() -> io::Result<Stop> {
-        // A signal that is once received never ends the process again: neither a hang-up, on which files are read again, nor a write
-        // to a file at its size limit, which fails like one to a full disk.
-        drop(signal(SignalKind::hangup())?);
+        // A signal that is once received never ends the process again: a write to a file at its size limit fails like one to a full
+        // disk.
         drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
         Ok(Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }

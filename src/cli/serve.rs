@@ -8,6 +8,7 @@ use std::thread::{self, available_parallelism};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 
 use super::{Common, complain};
@@ -34,31 +35,37 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(common: &Common, arguments: &Arguments) -> ExitCode {
-    let Loaded { settings, report, sources } = config::load(&common.config);
-    if !report.is_empty() {
-        complain(&report.render(io::stderr().is_terminal()));
-    }
-    let Some(settings) = settings else {
-        return ExitCode::FAILURE;
-    };
-    start(arguments, serve(settings, &common.config, sources, &report)).unwrap_or_else(|error| {
+    start(common, arguments).unwrap_or_else(|error| {
         complain(&format!("no threads to serve with: {error}"));
         ExitCode::FAILURE
     })
 }
 
-fn start(arguments: &Arguments, serving: impl Future<Output = ExitCode>) -> io::Result<ExitCode> {
+fn start(common: &Common, arguments: &Arguments) -> io::Result<ExitCode> {
     let log = log::start(arguments.log_level, arguments.log_format)?;
     end_with_this_thread(log.clone());
     let runtime = runtime()?;
-    let code = runtime.block_on(serving);
+    let Loaded { settings, report, sources } = config::load(&common.config);
+    if !report.is_empty() {
+        complain(&report.render(io::stderr().is_terminal()));
+    }
+    let Some(settings) = settings else {
+        return Ok(ExitCode::FAILURE);
+    };
+    let code = runtime.block_on(serve(settings, &common.config, sources, &report));
     runtime.shutdown_timeout(PATIENCE);
     Ok(code)
 }
 
+/// The threads to serve with. From here on a hang-up, on which files are read again, never ends the process: it may come from whoever
+/// changes them while they are read for the first time.
 fn runtime() -> io::Result<Runtime> {
     let workers = available_parallelism()?.get().min(WORKERS);
-    Builder::new_multi_thread().worker_threads(workers).enable_all().build()
+    let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
+    let entered = runtime.enter();
+    drop(signal(SignalKind::hangup())?);
+    drop(entered);
+    Ok(runtime)
 }
 
 /// Ends the process when this thread panics, as it does inside tokio where the system gives too few threads: unwinding would wait for

@@ -16,7 +16,8 @@ use crate::clock;
 use crate::config::{self, Case, Subject};
 use crate::engine::{Decided, Engine, World};
 use crate::model::{CallerKind, Millis};
-use crate::policy::{Permit, Register};
+use crate::policy::Permit;
+use crate::roster::Index;
 use crate::vendor::ably::Capability;
 
 /// `test`'s own arguments.
@@ -96,21 +97,20 @@ fn decided(engine: &Engine, case: &Case, now: Millis) -> Result<(Decided, Modera
         Subject::Service(id) => (CallerKind::Service, id),
     };
     let asked = asked(case);
-    let plain = |stop: Stop| match stop {
-        Stop::Mistakes(message) | Stop::No(message) | Stop::Usage(message) => message,
-    };
+    let plain = |stop: Stop| stop.message().to_owned();
     let app = asked.app(&engine.apps).map_err(plain)?;
     let supposed = Supposed { kind, subject, authenticator: case.authenticator.as_deref(), roles: &case.roles };
     let (caller, notes) = supposed.caller(engine, &case.app)?;
     let ask = asked.ask(app, &caller).map_err(plain)?;
     let at = case.at.unwrap_or(now);
-    let roster = &Register::default();
+    let index = Index::default();
+    let roster = index.register();
     let given = Given::of(&case.facts, engine, &ask, &caller, roster, at)?;
     if let Some(conversation) = given.missing.first() {
         return Err(format!("it depends on the facts about {conversation}: add them to the case, as `facts`"));
     }
     let decided = engine.decide(ask, caller, World { roster, told: &given.told }, at);
-    let moderated = Moderated::of(engine, &decided, &given.told);
+    let moderated = Moderated::of(engine, &decided, &index, &given.told);
     Ok((decided, moderated, notes))
 }
 
@@ -130,7 +130,7 @@ fn asked(case: &Case) -> Asked {
 fn flaw(case: &Case, decided: &Decided, moderated: &Moderated) -> Option<String> {
     let partly = |permit: &Permit| Capability::of(permit.granted()) != Capability::of(&decided.ask.wants);
     if !moderated.is_fine() {
-        return case.allowed.then(|| "it should be allowed".to_owned());
+        return if case.allowed { Some("it should be allowed".to_owned()) } else { wrong_rule(case, None) };
     }
     match (&decided.outcome, case.allowed) {
         (Ok(permit), _) if partly(permit) => Some("it is allowed in part".to_owned()),

@@ -340,11 +340,10 @@ fn out_of_reach(scope: &Pattern, named: Option<&str>, apps: &[AppFacts]) -> Opti
 
 fn has(vendor: Vendor, action: Action) -> bool {
     match action {
-        Action::Login => true,
+        // Users keep blocks in the roster, whatever they are good for at the vendor.
+        Action::Login | Action::BlockConversation | Action::UnblockConversation => true,
         Action::AppToken => vendor == Vendor::TalkJs,
         Action::History => vendor != Vendor::TalkJs,
-        // Users keep blocks in the roster, whatever they are good for at the vendor.
-        Action::BlockConversation | Action::UnblockConversation => true,
         _ if action.is_moderation() => true,
         _ if action.is_ably_operation() => vendor == Vendor::Ably,
         _ => vendor == Vendor::LeanCloud,

@@ -10,10 +10,11 @@ mod memory;
 mod sessions;
 #[cfg(feature = "otlp")]
 mod spans;
+pub mod unix;
 
 use std::sync::Arc;
 
-pub use client::{Client, NoClient, Trouble};
+pub use client::{Client, NoClient, Trouble, tls};
 pub use count::Outcome;
 pub use facts::Unavailable;
 pub use keys::Standing;

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{Attempt, Change, Commit, Contents, Head, Job, JobState, KEPT, NotCommitted, Since, Unavailable};
+use super::held::Held;
+use super::{
+    Attempt, Change, Commit, Contents, Head, Job, JobState, KEPT, KEPT_DONE, NotCommitted, Since, Unavailable, fresh,
+};
 use crate::model::Millis;
-use crate::random;
 
 /// A store in memory.
 pub struct Memory {
@@ -27,12 +29,6 @@ struct Kept {
     log: VecDeque<Change>,
     jobs: BTreeMap<String, Held>,
     notes: BTreeMap<String, String>,
-}
-
-/// A job, and who is at it until when.
-struct Held {
-    job: Job,
-    lease: Option<(String, Millis)>,
 }
 
 impl Default for Memory {
@@ -94,19 +90,9 @@ impl Memory {
         }
         let version = kept.version;
         for job in commit.jobs {
-            let lease = kept.jobs.get(&job.key).and_then(|held| held.lease.clone());
-            let (state, due) = (JobState::Pending, at);
-            let job = Job {
-                key: job.key,
-                body: job.body,
-                revision: version,
-                attempts: 0,
-                due,
-                state,
-                error: None,
-                taken_over: false,
-            };
-            kept.jobs.insert(job.key.clone(), Held { job, lease });
+            let key = job.key.clone();
+            let before = kept.jobs.remove(&key);
+            kept.jobs.insert(key, Held::asked(job, version, at, before));
         }
         let change = Change { version, id, at, puts: commit.puts, events: commit.events };
         kept.log.push_back(change.clone());
@@ -123,30 +109,21 @@ impl Memory {
     }
 
     pub(super) fn claim(&self, worker: &str, now: Millis, lease: Duration, most: usize) -> Vec<Job> {
-        let until = Millis(now.0.saturating_add(u64::try_from(lease.as_millis()).unwrap_or(u64::MAX)));
         let mut kept = self.lock();
-        let due = kept.jobs.values_mut().filter(|held| {
-            let job = &held.job;
-            job.state == JobState::Pending && job.due <= now && held.lease.as_ref().is_none_or(|(_, end)| *end <= now)
-        });
-        due.take(most)
-            .map(|held| {
-                held.job.taken_over |= held.lease.is_some();
-                held.lease = Some((worker.to_owned(), until));
-                held.job.clone()
-            })
-            .collect()
+        let mut due: Vec<_> = kept.jobs.values_mut().filter_map(|held| Some((held.ready()?, held))).collect();
+        due.retain(|(ready, _)| *ready <= now);
+        due.sort_by(|(one, a), (other, b)| (one, &a.job.key).cmp(&(other, &b.job.key)));
+        due.into_iter().take(most).map(|(_, held)| held.lend(worker, now.after(lease))).collect()
     }
 
-    pub(super) fn settle(&self, worker: &str, job: &Job, attempt: &Attempt, _now: Millis) -> bool {
+    pub(super) fn settle(&self, worker: &str, job: &Job, attempt: &Attempt, now: Millis) -> bool {
         let mut kept = self.lock();
-        let Some(held) = kept.jobs.get_mut(&job.key).filter(|held| held.is_with(worker)) else { return false };
-        held.lease = None;
-        if held.job.revision != job.revision {
+        let Some(held) = kept.jobs.get_mut(&job.key).filter(|held| held.is_with(worker, job)) else {
             return false;
-        }
-        held.job.settle(attempt);
-        true
+        };
+        let is_noted = held.settle(job.revision, attempt, now);
+        kept.forget_done();
+        is_noted
     }
 
     pub(super) fn jobs(&self, state: JobState, after: &str, most: usize) -> Vec<Job> {
@@ -161,7 +138,7 @@ impl Memory {
 
     pub(super) fn set_note(&self, worker: &str, job: &Job, key: &str, value: Option<String>) -> bool {
         let mut kept = self.lock();
-        if !kept.jobs.get(&job.key).is_some_and(|held| held.is_with(worker)) {
+        if !kept.jobs.get(&job.key).is_some_and(|held| held.is_with(worker, job)) {
             return false;
         }
         match value {
@@ -180,16 +157,13 @@ impl Kept {
     fn head(&self) -> Head {
         Head { epoch: self.epoch.clone(), version: self.version, change: self.change.clone(), accepted: self.accepted }
     }
-}
 
-impl Held {
-    fn is_with(&self, worker: &str) -> bool {
-        self.lease.as_ref().is_some_and(|(holder, _)| holder == worker)
+    fn forget_done(&mut self) {
+        let done = self.jobs.values().filter_map(|held| Some((held.done?, held.job.key.clone())));
+        let mut done: Vec<_> = done.collect();
+        done.sort();
+        for (_, key) in done.iter().rev().skip(KEPT_DONE) {
+            self.jobs.remove(key);
+        }
     }
-}
-
-/// An id that no other has.
-fn fresh() -> Result<String, Unavailable> {
-    let bytes = random::bytes::<16>().map_err(|error| Unavailable(error.to_string()))?;
-    Ok(hex::encode(bytes))
 }

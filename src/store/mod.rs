@@ -4,21 +4,32 @@
 //! A store knows nothing of bans or roles: keys and values are text. What it promises is order and durability: a change is acknowledged
 //! only when it would survive a crash, changes are numbered without a gap, and whoever has seen one finds out about the next, or that
 //! the store is no longer the one it was.
-#![allow(clippy::unused_async)]
 
+mod held;
 mod memory;
+mod redb;
+mod redis;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use self::memory::Memory;
+use self::redb::Redb;
+use self::redis::Redis;
+use crate::config::{StoreKind, StoreSettings};
 use crate::model::Millis;
-use memory::Memory;
+use crate::random;
 
 /// A store, of any kind.
 pub enum Store {
     /// Forgets all when the process ends. For tests.
     Memory(Memory),
+    /// One file, which this process has to itself.
+    Redb(Redb),
+    /// A server that many processes share.
+    Redis(Redis),
 }
 
 /// Which store this is, and how far it has come.
@@ -55,7 +66,7 @@ pub struct Commit {
 }
 
 /// A change that was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// Its number.
     pub version: u64,
@@ -80,7 +91,7 @@ pub struct NewJob {
 }
 
 /// A job, with how it goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     /// What it is about.
     pub key: String,
@@ -101,7 +112,7 @@ pub struct Job {
 }
 
 /// How a job stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum JobState {
     /// It waits, or is being done.
     Pending,
@@ -146,22 +157,6 @@ pub enum NotCommitted {
 #[error("the store can't be used: {0}")]
 pub struct Unavailable(pub String);
 
-impl Job {
-    /// How it stands after an attempt.
-    fn settle(&mut self, attempt: &Attempt) {
-        self.attempts = self.attempts.saturating_add(1);
-        (self.state, self.error) = match attempt {
-            Attempt::Done => (JobState::Done, None),
-            Attempt::Again { due, error } => {
-                self.due = *due;
-                (JobState::Pending, error.clone())
-            }
-            Attempt::SetAside { error } => (JobState::SetAside, Some(error.clone())),
-        };
-        self.taken_over = false;
-    }
-}
-
 /// Changes since a number, or that they are no longer kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Since {
@@ -174,16 +169,33 @@ pub enum Since {
 /// How many changes are kept to be read again.
 pub const KEPT: u64 = 10_000;
 
+/// How many jobs that are done are kept to be looked at.
+pub const KEPT_DONE: usize = 1_000;
+
 impl Store {
     /// A store that forgets all when the process ends.
     pub fn memory() -> Store {
         Store::Memory(Memory::default())
     }
 
+    /// Opens the store that the configuration says. A file is begun where there is none; a server is waited for when it is needed.
+    ///
+    /// # Errors
+    /// If it is a file that can't be used.
+    pub async fn open(settings: &StoreSettings) -> Result<Store, Unavailable> {
+        match &settings.kind {
+            StoreKind::Redb { path } => Redb::open(path).await.map(Store::Redb),
+            StoreKind::Redis(settings) => Redis::open(settings).map(Store::Redis),
+            StoreKind::Memory => Ok(Store::memory()),
+        }
+    }
+
     /// How far the store has come: read where it is written, so that nothing acknowledged before is missing.
     pub async fn head(&self) -> Result<Head, Unavailable> {
         match self {
             Store::Memory(memory) => Ok(memory.head()),
+            Store::Redb(redb) => redb.head().await,
+            Store::Redis(redis) => redis.head().await,
         }
     }
 
@@ -191,7 +203,8 @@ impl Store {
     /// has just started, one that lost everything looks just like a new one.
     pub fn begins_itself(&self) -> bool {
         match self {
-            Store::Memory(_) => true,
+            Store::Memory(_) | Store::Redb(_) => true,
+            Store::Redis(_) => false,
         }
     }
 
@@ -199,6 +212,8 @@ impl Store {
     pub async fn begin(&self) -> Result<(), Unavailable> {
         match self {
             Store::Memory(memory) => memory.begin(),
+            Store::Redb(redb) => redb.begin().await,
+            Store::Redis(redis) => redis.begin().await,
         }
     }
 
@@ -206,6 +221,8 @@ impl Store {
     pub async fn accept(&self) -> Result<(), Unavailable> {
         match self {
             Store::Memory(memory) => memory.accept(),
+            Store::Redb(redb) => redb.accept().await,
+            Store::Redis(redis) => redis.accept().await,
         }
     }
 
@@ -213,6 +230,8 @@ impl Store {
     pub async fn contents(&self) -> Result<Contents, Unavailable> {
         match self {
             Store::Memory(memory) => Ok(memory.contents()),
+            Store::Redb(redb) => redb.contents().await,
+            Store::Redis(redis) => redis.contents().await,
         }
     }
 
@@ -220,6 +239,8 @@ impl Store {
     pub async fn since(&self, version: u64) -> Result<Since, Unavailable> {
         match self {
             Store::Memory(memory) => Ok(memory.since(version)),
+            Store::Redb(redb) => redb.since(version).await,
+            Store::Redis(redis) => redis.since(version).await,
         }
     }
 
@@ -227,6 +248,8 @@ impl Store {
     pub async fn commit(&self, on: &Head, commit: Commit, at: Millis) -> Result<Change, NotCommitted> {
         match self {
             Store::Memory(memory) => memory.commit(on, commit, at),
+            Store::Redb(redb) => redb.commit(on, commit, at).await,
+            Store::Redis(redis) => redis.commit(on, commit, at).await,
         }
     }
 
@@ -234,6 +257,8 @@ impl Store {
     pub fn hints(&self) -> watch::Receiver<u64> {
         match self {
             Store::Memory(memory) => memory.hints(),
+            Store::Redb(redb) => redb.hints(),
+            Store::Redis(redis) => redis.hints(),
         }
     }
 
@@ -247,6 +272,8 @@ impl Store {
     ) -> Result<Vec<Job>, Unavailable> {
         match self {
             Store::Memory(memory) => Ok(memory.claim(worker, now, lease, most)),
+            Store::Redb(redb) => redb.claim(worker, now, lease, most).await,
+            Store::Redis(redis) => redis.claim(worker, lease, most).await,
         }
     }
 
@@ -255,6 +282,8 @@ impl Store {
     pub async fn settle(&self, worker: &str, job: &Job, attempt: &Attempt, now: Millis) -> Result<bool, Unavailable> {
         match self {
             Store::Memory(memory) => Ok(memory.settle(worker, job, attempt, now)),
+            Store::Redb(redb) => redb.settle(worker, job, attempt, now).await,
+            Store::Redis(redis) => redis.settle(worker, job, attempt, now).await,
         }
     }
 
@@ -262,6 +291,8 @@ impl Store {
     pub async fn jobs(&self, state: JobState, after: &str, most: usize) -> Result<Vec<Job>, Unavailable> {
         match self {
             Store::Memory(memory) => Ok(memory.jobs(state, after, most)),
+            Store::Redb(redb) => redb.jobs(state, after, most).await,
+            Store::Redis(redis) => redis.jobs(state, after, most).await,
         }
     }
 
@@ -269,6 +300,8 @@ impl Store {
     pub async fn note(&self, key: &str) -> Result<Option<String>, Unavailable> {
         match self {
             Store::Memory(memory) => Ok(memory.note(key)),
+            Store::Redb(redb) => redb.note(key).await,
+            Store::Redis(redis) => redis.note(key).await,
         }
     }
 
@@ -283,6 +316,14 @@ impl Store {
     ) -> Result<bool, Unavailable> {
         match self {
             Store::Memory(memory) => Ok(memory.set_note(worker, job, key, value)),
+            Store::Redb(redb) => redb.set_note(worker, job, key, value).await,
+            Store::Redis(redis) => redis.set_note(worker, job, key, value).await,
         }
     }
+}
+
+/// An id that no other has.
+fn fresh() -> Result<String, Unavailable> {
+    let bytes = random::bytes::<16>().map_err(|error| Unavailable(error.to_string()))?;
+    Ok(hex::encode(bytes))
 }

@@ -10,4 +10,5 @@ mod forwarded;
 mod limits;
 mod overload;
 mod threads;
+mod tokens;
 mod unix;

@@ -1,0 +1,146 @@
+//! Where a Redis is, as its URL says.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+
+use crate::secret::Secret;
+
+/// A Redis, and who one is there.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisServer {
+    /// Where it is.
+    pub address: RedisAddress,
+    /// Which of its databases; a cluster has only 0.
+    pub database: i64,
+    /// Who one is there, where it isn't the default user.
+    pub user: Option<String>,
+    /// How that is shown, if it has to be.
+    pub password: Option<Secret>,
+}
+
+/// Where a Redis is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum RedisAddress {
+    /// On a host.
+    Tcp {
+        /// Its name or IP address.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// Whether it speaks TLS.
+        tls: bool,
+    },
+    /// At a Unix socket.
+    Unix(PathBuf),
+}
+
+impl RedisServer {
+    /// Whether what is sent there crosses a network in the clear.
+    pub(super) fn is_exposed(&self) -> bool {
+        match &self.address {
+            RedisAddress::Tcp { host, tls: false, .. } => !is_loopback(host),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for RedisAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RedisAddress::Tcp { host, port, .. } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            RedisAddress::Tcp { host, port, .. } => write!(f, "{host}:{port}"),
+            RedisAddress::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Debug for RedisServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RedisServer(…)")
+    }
+}
+
+/// Reads a URL: `redis://`, or `rediss://` for TLS, or `unix://`; see <https://www.iana.org/assignments/uri-schemes/prov/redis>.
+pub(super) fn server(url: &Secret) -> Option<RedisServer> {
+    let text = str::from_utf8(url.expose()).ok()?.trim();
+    if text.contains('#') {
+        return None;
+    }
+    // The library is built without TLS, which is this program's own.
+    let encrypted = text.strip_prefix("rediss://").or_else(|| text.strip_prefix("valkeys://"));
+    let plain = encrypted.map_or_else(|| text.to_owned(), |rest| format!("redis://{rest}"));
+    let info: ConnectionInfo = plain.into_connection_info().ok()?;
+    let redis = info.redis_settings();
+    Some(RedisServer {
+        address: address(info.addr(), encrypted.is_some())?,
+        database: redis.db(),
+        user: redis.username().map(str::to_owned),
+        password: redis.password().map(|password| Secret::new(password.into())),
+    })
+}
+
+fn address(address: &ConnectionAddr, tls: bool) -> Option<RedisAddress> {
+    match address {
+        ConnectionAddr::Tcp(host, port) if !host.is_empty() => {
+            Some(RedisAddress::Tcp { host: host.clone(), port: *port, tls })
+        }
+        ConnectionAddr::Unix(path) => Some(RedisAddress::Unix(path.clone())),
+        _ => None,
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn read(url: &str) -> Option<RedisServer> {
+        server(&Secret::new(url.into()))
+    }
+
+    #[test]
+    fn reads_what_redis_urls_say() {
+        for (url, address, exposed) in [
+            ("redis://127.0.0.1", "127.0.0.1:6379", false),
+            ("redis://localhost:1/3", "localhost:1", false),
+            ("redis://u:p@redis.example.com:7000/3\n", "redis.example.com:7000", true),
+            ("rediss://:p@redis.example.com", "redis.example.com:6379", false),
+            ("valkeys://redis.example.com", "redis.example.com:6379", false),
+            ("redis://[2001:db8::1]:7000", "[2001:db8::1]:7000", true),
+            ("unix:///run/redis.sock", "unix:/run/redis.sock", false),
+            ("redis://myMaster_1", "myMaster_1:6379", true),
+        ] {
+            let server = read(url).unwrap();
+            assert_eq!((server.address.to_string().as_str(), server.is_exposed()), (address, exposed), "{url}");
+        }
+        let server = read("rediss://us%40er:p%2Fass@h/3").unwrap();
+        assert!(matches!(server.address, RedisAddress::Tcp { tls: true, .. }));
+        assert_eq!((server.user.unwrap().as_str(), server.database), ("us@er", 3));
+        assert_eq!(server.password.unwrap().expose(), b"p/ass");
+    }
+
+    #[test]
+    fn refuses_what_is_none() {
+        for url in [
+            "",
+            "redis://",
+            "http://localhost",
+            "localhost:6379",
+            "rediss://h/#insecure",
+            "redis://h/x",
+            "redis://0.0.0.0",
+            "redis://h:port",
+            "redis://:p#ss@h",
+        ] {
+            assert!(read(url).is_none(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Jobs as they are kept: with who is at them.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Attempt, Job, JobState, NewJob};
+use crate::model::Millis;
+
+/// A job, with who is at it.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Held {
+    pub(super) job: Job,
+    lease: Option<Lease>,
+    /// When it was done, if it is.
+    pub(super) done: Option<Millis>,
+}
+
+/// Who claimed a job.
+#[derive(Serialize, Deserialize)]
+struct Lease {
+    worker: String,
+    /// What was claimed, as it was then: by now the job may have been asked for again, or tried.
+    revision: u64,
+    attempts: u32,
+    /// Until when nobody else may claim it.
+    until: Millis,
+}
+
+impl Held {
+    /// A job that a change asks for. Whoever is at the one before it still has it.
+    pub(super) fn asked(new: NewJob, revision: u64, at: Millis, before: Option<Held>) -> Held {
+        Held { job: Job::new(new, revision, at), lease: before.and_then(|before| before.lease), done: None }
+    }
+
+    /// When it may be claimed, if ever.
+    pub(super) fn ready(&self) -> Option<Millis> {
+        let free = self.lease.as_ref().map_or(Millis(0), |lease| lease.until);
+        (self.job.state == JobState::Pending).then(|| self.job.due.max(free))
+    }
+
+    /// Gives it to a worker.
+    pub(super) fn lend(&mut self, worker: &str, until: Millis) -> Job {
+        self.job.taken_over |= self.lease.is_some();
+        let (revision, attempts) = (self.job.revision, self.job.attempts);
+        self.lease = Some(Lease { worker: worker.to_owned(), revision, attempts, until });
+        self.job.clone()
+    }
+
+    /// Whether this worker was the last to claim it, has it from that as `job`, and hasn't given it back.
+    pub(super) fn is_with(&self, worker: &str, job: &Job) -> bool {
+        let is = |lease: &Lease| (lease.revision, lease.attempts) == (job.revision, job.attempts);
+        self.lease.as_ref().is_some_and(|lease| lease.worker == worker && is(lease))
+    }
+
+    /// Takes it back from who had it, and notes what came of it if it still is the same. Returns whether it is.
+    pub(super) fn settle(&mut self, revision: u64, attempt: &Attempt, now: Millis) -> bool {
+        self.lease = None;
+        if self.job.revision != revision {
+            return false;
+        }
+        self.job.settle(attempt);
+        self.done = (self.job.state == JobState::Done).then_some(now);
+        true
+    }
+}
+
+impl Job {
+    pub(super) fn new(new: NewJob, revision: u64, at: Millis) -> Job {
+        Job {
+            key: new.key,
+            body: new.body,
+            revision,
+            attempts: 0,
+            due: at,
+            state: JobState::Pending,
+            error: None,
+            taken_over: false,
+        }
+    }
+
+    /// How it stands after an attempt.
+    pub(super) fn settle(&mut self, attempt: &Attempt) {
+        self.attempts = self.attempts.saturating_add(1);
+        (self.state, self.error) = match attempt {
+            Attempt::Done => (JobState::Done, None),
+            Attempt::Again { due, error } => {
+                self.due = *due;
+                (JobState::Pending, error.clone())
+            }
+            Attempt::SetAside { error } => (JobState::SetAside, Some(error.clone())),
+        };
+        self.taken_over = false;
+    }
+}

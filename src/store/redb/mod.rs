@@ -1,0 +1,190 @@
+//! A store in one file, which one process has to itself.
+//!
+//! Every change is a transaction that is on the disk when it is acknowledged. After a failed write nothing is known of the file any more
+//! but what a restart finds in it, so the store is not used again until then.
+
+mod file;
+mod tables;
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use redb::{Database, ReadableDatabase};
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+
+use self::tables::{Reading, Writing};
+use super::{Attempt, Change, Commit, Contents, Head, Job, JobState, NotCommitted, Since, Unavailable, fresh};
+use crate::model::Millis;
+
+/// A store in a file.
+pub struct Redb {
+    file: Arc<Opened>,
+    hint: watch::Sender<u64>,
+}
+
+struct Opened {
+    /// What it is called, for errors.
+    name: String,
+    database: Database,
+    /// Why it must not be used again, if so.
+    broken: OnceLock<String>,
+}
+
+impl Redb {
+    /// Opens the file, or begins it where there is none.
+    pub(super) async fn open(path: &Path) -> Result<Redb, Unavailable> {
+        let name = path.display().to_string();
+        let (path, epoch) = (path.to_owned(), fresh()?);
+        let opening = spawn_blocking(move || file::open(&path, &epoch));
+        let database = opening.await.map_err(|_| Unavailable(format!("{name} is damaged")))??;
+        let file = Arc::new(Opened { name, database, broken: OnceLock::new() });
+        Ok(Redb { file, hint: watch::channel(0).0 })
+    }
+
+    pub(super) async fn head(&self) -> Result<Head, Unavailable> {
+        self.read(Reading::head).await
+    }
+
+    pub(super) async fn begin(&self) -> Result<(), Unavailable> {
+        let epoch = fresh()?;
+        let begun = |writing: &Writing| {
+            let head = writing.head()?;
+            if !head.epoch.is_empty() {
+                return Ok(None);
+            }
+            writing.set_head(&Head { epoch, ..head }).map(Some)
+        };
+        self.write(begun).await.map(drop)
+    }
+
+    pub(super) async fn accept(&self) -> Result<(), Unavailable> {
+        let epoch = fresh()?;
+        let accepted = |writing: &Writing| {
+            let head = writing.head()?;
+            writing.set_head(&Head { epoch, accepted: true, ..head }).map(Some)
+        };
+        self.write(accepted).await?;
+        self.hint.send_modify(|hint| *hint += 1);
+        Ok(())
+    }
+
+    pub(super) async fn contents(&self) -> Result<Contents, Unavailable> {
+        self.read(|reading| Ok(Contents { head: reading.head()?, entries: reading.entries()? })).await
+    }
+
+    pub(super) async fn since(&self, version: u64) -> Result<Since, Unavailable> {
+        self.read(move |reading| reading.since(version)).await
+    }
+
+    pub(super) async fn commit(&self, on: &Head, commit: Commit, at: Millis) -> Result<Change, NotCommitted> {
+        let (on, id) = (on.clone(), fresh()?);
+        let made = move |writing: &Writing| {
+            if writing.head()? != on {
+                return Ok(None);
+            }
+            writing.commit(on, id, commit, at).map(Some)
+        };
+        let change = self.write(made).await?.ok_or(NotCommitted::Behind)?;
+        self.hint.send_modify(|hint| *hint += 1);
+        Ok(change)
+    }
+
+    pub(super) fn hints(&self) -> watch::Receiver<u64> {
+        self.hint.subscribe()
+    }
+
+    pub(super) async fn claim(
+        &self,
+        worker: &str,
+        now: Millis,
+        lease: Duration,
+        most: usize,
+    ) -> Result<Vec<Job>, Unavailable> {
+        // Most of the time there is nothing to do, and to find that out costs no write.
+        if most == 0 || !self.read(move |reading| reading.is_any_ready(now)).await? {
+            return Ok(Vec::new());
+        }
+        let worker = worker.to_owned();
+        let claimed = move |writing: &Writing| writing.claim(&worker, now, now.after(lease), most).map(Some);
+        Ok(self.write(claimed).await?.unwrap_or_default())
+    }
+
+    pub(super) async fn settle(
+        &self,
+        worker: &str,
+        job: &Job,
+        attempt: &Attempt,
+        now: Millis,
+    ) -> Result<bool, Unavailable> {
+        let (worker, job, attempt) = (worker.to_owned(), job.clone(), attempt.clone());
+        let settled = move |writing: &Writing| writing.settle(&worker, &job, &attempt, now);
+        Ok(self.write(settled).await?.unwrap_or(false))
+    }
+
+    pub(super) async fn jobs(&self, state: JobState, after: &str, most: usize) -> Result<Vec<Job>, Unavailable> {
+        let after = after.to_owned();
+        self.read(move |reading| reading.jobs(state, &after, most)).await
+    }
+
+    pub(super) async fn note(&self, key: &str) -> Result<Option<String>, Unavailable> {
+        let key = key.to_owned();
+        self.read(move |reading| reading.note(&key)).await
+    }
+
+    pub(super) async fn set_note(
+        &self,
+        worker: &str,
+        job: &Job,
+        key: &str,
+        value: Option<String>,
+    ) -> Result<bool, Unavailable> {
+        let (worker, job, key) = (worker.to_owned(), job.clone(), key.to_owned());
+        let noted = move |writing: &Writing| writing.set_note(&worker, &job, &key, value.as_deref());
+        Ok(self.write(noted).await?.is_some())
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Reading) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, Unavailable> {
+        self.run(move |file| work(&Reading(file.database.begin_read()?))).await
+    }
+
+    /// Makes a transaction of the work, and has it on the disk; of no work, which is `None`, nothing is written.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Writing) -> Result<Option<T>, redb::Error> + Send + 'static,
+    ) -> Result<Option<T>, Unavailable> {
+        self.run(move |file| file.write(work).inspect_err(|error| _ = file.broken.set(error.to_string()))).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Opened) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, Unavailable> {
+        let file = Arc::clone(&self.file);
+        let done = spawn_blocking(move || match file.broken.get() {
+            Some(error) => Err(format!("{} could not be written: {error}; restart to use it again", file.name)),
+            None => work(&file).map_err(|error| format!("{}: {error}", file.name)),
+        });
+        let done = done.await.unwrap_or_else(|_| Err(format!("{} is damaged", self.file.name)));
+        done.map_err(Unavailable)
+    }
+}
+
+impl Opened {
+    fn write<T>(
+        &self,
+        work: impl FnOnce(&Writing) -> Result<Option<T>, redb::Error>,
+    ) -> Result<Option<T>, redb::Error> {
+        let writing = Writing(self.database.begin_write()?);
+        let Some(done) = work(&writing)? else {
+            writing.0.abort()?;
+            return Ok(None);
+        };
+        writing.0.commit()?;
+        Ok(Some(done))
+    }
+}

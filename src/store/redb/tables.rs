@@ -1,0 +1,269 @@
+//! What the file of a store holds, and what is done with it in one transaction.
+
+use std::ops::Bound;
+
+use redb::{
+    Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableError,
+    WriteTransaction,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::model::Millis;
+use crate::store::held::Held;
+use crate::store::{Attempt, Change, Commit, Head, Job, JobState, KEPT, KEPT_DONE, NewJob, Since};
+
+/// The layout of the tables below. Another one has another number.
+pub(super) const LAYOUT: u64 = 1;
+
+/// The layout and the last change's number.
+const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("chat-signer");
+/// The rest of the head.
+const HEAD: TableDefinition<&str, &str> = TableDefinition::new("head");
+const ENTRIES: TableDefinition<&str, &str> = TableDefinition::new("entries");
+/// The last changes, by number, as JSON.
+const LOG: TableDefinition<u64, &str> = TableDefinition::new("log");
+/// Jobs by key, as JSON.
+const JOBS: TableDefinition<&str, &str> = TableDefinition::new("jobs");
+/// When which job may be claimed.
+const READY: TableDefinition<(u64, &str), ()> = TableDefinition::new("ready");
+/// When which job was done.
+const DONE: TableDefinition<(u64, &str), ()> = TableDefinition::new("done");
+const NOTES: TableDefinition<&str, &str> = TableDefinition::new("notes");
+
+type Result<T> = std::result::Result<T, redb::Error>;
+
+/// A state of the file.
+pub(super) struct Reading(pub(super) ReadTransaction);
+
+/// A change to the file.
+pub(super) struct Writing(pub(super) WriteTransaction);
+
+/// Makes the tables in a new file.
+pub(super) fn begin(database: &Database, epoch: &str) -> Result<()> {
+    let writing = Writing(database.begin_write()?);
+    writing.0.open_table(ENTRIES)?;
+    writing.0.open_table(LOG)?;
+    writing.0.open_table(JOBS)?;
+    writing.0.open_table(READY)?;
+    writing.0.open_table(DONE)?;
+    writing.0.open_table(NOTES)?;
+    writing.0.open_table(NUMBERS)?.insert("layout", LAYOUT)?;
+    writing.set_head(&Head { epoch: epoch.to_owned(), version: 0, change: String::new(), accepted: false })?;
+    Ok(writing.0.commit()?)
+}
+
+/// The layout of the tables. `None`: they aren't this program's.
+pub(super) fn layout(database: &Database) -> Result<Option<u64>> {
+    match database.begin_read()?.open_table(NUMBERS) {
+        Ok(numbers) => Ok(numbers.get("layout")?.map(|layout| layout.value())),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl Reading {
+    pub(super) fn head(&self) -> Result<Head> {
+        head(&self.0.open_table(NUMBERS)?, &self.0.open_table(HEAD)?)
+    }
+
+    pub(super) fn entries(&self) -> Result<Vec<(String, String)>> {
+        let table = self.0.open_table(ENTRIES)?;
+        let mut entries = Vec::with_capacity(usize::try_from(table.len()?).unwrap_or(0));
+        for entry in table.iter()? {
+            let (key, value) = entry?;
+            entries.push((key.value().to_owned(), value.value().to_owned()));
+        }
+        Ok(entries)
+    }
+
+    pub(super) fn since(&self, version: u64) -> Result<Since> {
+        let log = self.0.open_table(LOG)?;
+        let next = version.saturating_add(1);
+        let oldest = match log.first()? {
+            Some((number, _)) => number.value(),
+            None => self.head()?.version.saturating_add(1),
+        };
+        if next < oldest {
+            return Ok(Since::Gone);
+        }
+        let changes = log.range(next..)?.map(|entry| parse(entry?.1.value()));
+        changes.collect::<Result<_>>().map(Since::Changes)
+    }
+
+    pub(super) fn is_any_ready(&self, now: Millis) -> Result<bool> {
+        Ok(self.0.open_table(READY)?.first()?.is_some_and(|(ready, _)| ready.value().0 <= now.0))
+    }
+
+    pub(super) fn jobs(&self, state: JobState, after: &str, most: usize) -> Result<Vec<Job>> {
+        let jobs = self.0.open_table(JOBS)?;
+        let mut found = Vec::new();
+        for entry in jobs.range::<&str>((Bound::Excluded(after), Bound::Unbounded))? {
+            if found.len() == most {
+                break;
+            }
+            let job = parse::<Held>(entry?.1.value())?.job;
+            if job.state == state {
+                found.push(job);
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) fn note(&self, key: &str) -> Result<Option<String>> {
+        Ok(self.0.open_table(NOTES)?.get(key)?.map(|note| note.value().to_owned()))
+    }
+}
+
+impl Writing {
+    pub(super) fn head(&self) -> Result<Head> {
+        head(&self.0.open_table(NUMBERS)?, &self.0.open_table(HEAD)?)
+    }
+
+    pub(super) fn set_head(&self, head: &Head) -> Result<()> {
+        self.0.open_table(NUMBERS)?.insert("version", head.version)?;
+        let mut table = self.0.open_table(HEAD)?;
+        table.insert("epoch", head.epoch.as_str())?;
+        table.insert("change", head.change.as_str())?;
+        table.insert("accepted", if head.accepted { "yes" } else { "no" })?;
+        Ok(())
+    }
+
+    pub(super) fn commit(&self, on: Head, id: String, commit: Commit, at: Millis) -> Result<Change> {
+        let version = on.version.saturating_add(1);
+        self.set_head(&Head { version, change: id.clone(), ..on })?;
+        let change = Change { version, id, at, puts: commit.puts, events: commit.events };
+        self.put(&change.puts)?;
+        self.log(&change)?;
+        for job in commit.jobs {
+            self.ask(job, version, at)?;
+        }
+        Ok(change)
+    }
+
+    fn put(&self, puts: &[(String, Option<String>)]) -> Result<()> {
+        let mut entries = self.0.open_table(ENTRIES)?;
+        for (key, value) in puts {
+            match value {
+                Some(value) => entries.insert(key.as_str(), value.as_str())?,
+                None => entries.remove(key.as_str())?,
+            };
+        }
+        Ok(())
+    }
+
+    fn log(&self, change: &Change) -> Result<()> {
+        let mut log = self.0.open_table(LOG)?;
+        log.insert(change.version, written(change)?.as_str())?;
+        while log.len()? > KEPT {
+            log.pop_first()?;
+        }
+        Ok(())
+    }
+
+    fn ask(&self, job: NewJob, revision: u64, at: Millis) -> Result<()> {
+        let before = self.take(&job.key)?;
+        self.keep(&Held::asked(job, revision, at, before))
+    }
+
+    pub(super) fn claim(&self, worker: &str, now: Millis, until: Millis, most: usize) -> Result<Vec<Job>> {
+        let mut claimed = Vec::new();
+        for key in self.ready(now, most)? {
+            if let Some(mut held) = self.take(&key)? {
+                claimed.push(held.lend(worker, until));
+                self.keep(&held)?;
+            }
+        }
+        Ok(claimed)
+    }
+
+    fn ready(&self, now: Millis, most: usize) -> Result<Vec<String>> {
+        let ready = self.0.open_table(READY)?;
+        let due = ready.range(..(now.0.saturating_add(1), ""))?;
+        due.take(most).map(|entry| Ok(entry?.0.value().1.to_owned())).collect()
+    }
+
+    /// Notes what came of a job. `None` where this worker doesn't have it.
+    pub(super) fn settle(&self, worker: &str, job: &Job, attempt: &Attempt, now: Millis) -> Result<Option<bool>> {
+        let Some(mut held) = self.take(&job.key)?.filter(|held| held.is_with(worker, job)) else { return Ok(None) };
+        let is_noted = held.settle(job.revision, attempt, now);
+        self.keep(&held)?;
+        self.forget_done()?;
+        Ok(Some(is_noted))
+    }
+
+    /// Notes something. `None` where this worker doesn't have the job.
+    pub(super) fn set_note(&self, worker: &str, job: &Job, key: &str, value: Option<&str>) -> Result<Option<()>> {
+        if !self.held(&job.key)?.is_some_and(|held| held.is_with(worker, job)) {
+            return Ok(None);
+        }
+        let mut notes = self.0.open_table(NOTES)?;
+        match value {
+            Some(value) => notes.insert(key, value)?,
+            None => notes.remove(key)?,
+        };
+        Ok(Some(()))
+    }
+
+    fn forget_done(&self) -> Result<()> {
+        let mut done = self.0.open_table(DONE)?;
+        let mut jobs = self.0.open_table(JOBS)?;
+        while done.len()? > KEPT_DONE as u64 {
+            let Some((first, _)) = done.pop_first()? else { break };
+            jobs.remove(first.value().1)?;
+        }
+        Ok(())
+    }
+
+    fn held(&self, key: &str) -> Result<Option<Held>> {
+        self.0.open_table(JOBS)?.get(key)?.map(|held| parse(held.value())).transpose()
+    }
+
+    /// Takes a job out of all tables.
+    fn take(&self, key: &str) -> Result<Option<Held>> {
+        let removed = self.0.open_table(JOBS)?.remove(key)?.map(|held| parse::<Held>(held.value()));
+        let Some(held) = removed.transpose()? else { return Ok(None) };
+        if let Some(ready) = held.ready() {
+            self.0.open_table(READY)?.remove((ready.0, key))?;
+        }
+        if let Some(done) = held.done {
+            self.0.open_table(DONE)?.remove((done.0, key))?;
+        }
+        Ok(Some(held))
+    }
+
+    /// Puts a job into all tables that it belongs in.
+    fn keep(&self, held: &Held) -> Result<()> {
+        let key = held.job.key.as_str();
+        self.0.open_table(JOBS)?.insert(key, written(held)?.as_str())?;
+        if let Some(ready) = held.ready() {
+            self.0.open_table(READY)?.insert((ready.0, key), ())?;
+        }
+        if let Some(done) = held.done {
+            self.0.open_table(DONE)?.insert((done.0, key), ())?;
+        }
+        Ok(())
+    }
+}
+
+fn head(
+    numbers: &impl ReadableTable<&'static str, u64>,
+    table: &impl ReadableTable<&'static str, &'static str>,
+) -> Result<Head> {
+    let text =
+        |key: &str| Ok::<_, redb::Error>(table.get(key)?.map_or_else(String::new, |text| text.value().to_owned()));
+    Ok(Head {
+        epoch: text("epoch")?,
+        version: numbers.get("version")?.map_or(0, |version| version.value()),
+        change: text("change")?,
+        accepted: text("accepted")? == "yes",
+    })
+}
+
+fn written(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| redb::Error::Corrupted(error.to_string()))
+}
+
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| redb::Error::Corrupted(error.to_string()))
+}

@@ -1,0 +1,344 @@
+//! What every store promises, whatever its kind.
+
+use std::collections::BTreeMap;
+use std::slice;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chat_signer::clock;
+use chat_signer::model::Millis;
+use chat_signer::store::{Attempt, Change, Commit, Head, Job, JobState, KEPT, KEPT_DONE, NotCommitted, Since, Store};
+
+use crate::bed::{Bed, LONG, Scratch, ask, claim, commit, eventually, put};
+use crate::server::Redis;
+
+/// Every behaviour below, of one kind of store.
+macro_rules! behaviours {
+    ($kind:ident: $bed:expr) => {
+        mod $kind {
+            use super::*;
+            behaviours!(@each $bed;
+                a_store_is_begun_once,
+                an_operator_draws_a_new_epoch,
+                changes_are_numbered_and_in_order,
+                entries_are_what_the_changes_left,
+                a_change_on_another_head_is_not_made,
+                what_is_no_longer_kept_is_gone,
+                writers_at_the_same_time_lose_nothing,
+                a_change_is_hinted_at,
+                a_job_is_done_by_one,
+                a_job_waits_until_it_is_due,
+                a_job_that_was_not_given_back_is_taken_over,
+                a_job_asked_for_again_begins_anew,
+                what_came_of_a_job_is_noted_by_who_has_it,
+                jobs_are_listed_by_key,
+                only_the_last_done_jobs_are_kept,
+                notes_are_made_by_who_has_the_job,
+                any_text_will_do
+            );
+        }
+    };
+    (@each $bed:expr; $($name:ident),*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                if let Some(bed) = $bed {
+                    super::$name(bed.store().await).await;
+                }
+            }
+        )*
+    };
+}
+
+behaviours!(memory: Some(Bed::Memory));
+behaviours!(redb: Some(Bed::Redb(Scratch::quick())));
+behaviours!(redis: Redis::start().map(Bed::Redis));
+
+async fn a_store_is_begun_once(store: Store) {
+    let head = store.head().await.unwrap();
+    assert_eq!((head.epoch.len(), head.version, head.change.as_str(), head.accepted), (32, 0, "", false));
+    assert_eq!(store.since(0).await.unwrap(), Since::Changes(Vec::new()));
+    assert!(store.contents().await.unwrap().entries.is_empty());
+    store.begin().await.unwrap();
+    assert_eq!(store.head().await.unwrap(), head);
+}
+
+async fn an_operator_draws_a_new_epoch(store: Store) {
+    let before = commit(&store, put("ban/tom", "1")).await;
+    store.accept().await.unwrap();
+    let after = store.head().await.unwrap();
+    assert_ne!(after.epoch, before.epoch);
+    assert_eq!(after, Head { epoch: after.epoch.clone(), accepted: true, ..before.clone() });
+    let late = store.commit(&before, put("ban/tom", "2"), clock::now()).await;
+    assert!(matches!(late, Err(NotCommitted::Behind)), "{late:?}");
+    assert_eq!(entries(&store).await["ban/tom"], "1");
+    assert_eq!(commit(&store, put("ban/tom", "3")).await.version, before.version + 1);
+}
+
+async fn changes_are_numbered_and_in_order(store: Store) {
+    let mut made = Vec::new();
+    for number in 1..=20 {
+        let head = store.head().await.unwrap();
+        let events = vec![format!("{{\"n\":{number}}}"), "{}".to_owned()];
+        let commit = Commit { events, ..put("ban/tom", &number.to_string()) };
+        let change = store.commit(&head, commit.clone(), Millis(number)).await.unwrap();
+        assert_eq!((change.version, change.at), (number, Millis(number)));
+        assert_eq!((&change.puts, &change.events), (&commit.puts, &commit.events));
+        let now = store.head().await.unwrap();
+        assert_eq!(now, Head { version: number, change: change.id.clone(), ..head });
+        made.push(change);
+    }
+    assert_eq!(since(&store, 0).await, made);
+    assert_eq!(since(&store, 17).await, made[17..]);
+    for none in [20, 21, u64::MAX] {
+        assert_eq!(since(&store, none).await, Vec::new());
+    }
+}
+
+async fn entries_are_what_the_changes_left(store: Store) {
+    commit(&store, put("ban/tom", "1")).await;
+    let both = vec![("ban/tom".to_owned(), None), ("ban/jerry".to_owned(), Some("2".to_owned()))];
+    commit(&store, Commit { puts: both, ..Commit::default() }).await;
+    commit(&store, put("ban/spike", "3")).await;
+    let head = commit(&store, put("ban/spike", "4")).await;
+    let gone = vec![("ban/nobody".to_owned(), None)];
+    let last = commit(&store, Commit { puts: gone, ..Commit::default() }).await;
+    assert_eq!(last.version, head.version + 1);
+    let contents = store.contents().await.unwrap();
+    assert_eq!(contents.head, last);
+    let expected = [("ban/jerry", "2"), ("ban/spike", "4")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+    assert_eq!(contents.entries.into_iter().collect::<BTreeMap<_, _>>(), BTreeMap::from(expected));
+}
+
+async fn a_change_on_another_head_is_not_made(store: Store) {
+    let old = store.head().await.unwrap();
+    let head = commit(&store, put("ban/tom", "1")).await;
+    let others = [
+        old,
+        Head { version: 2, ..head.clone() },
+        Head { change: "another".to_owned(), ..head.clone() },
+        Head { epoch: "another".to_owned(), ..head.clone() },
+        Head { accepted: true, ..head.clone() },
+    ];
+    for other in others {
+        let late =
+            store.commit(&other, Commit { jobs: ask(&["a"], "").jobs, ..put("ban/tom", "2") }, clock::now()).await;
+        assert!(matches!(late, Err(NotCommitted::Behind)), "{other:?}: {late:?}");
+    }
+    assert_eq!(store.head().await.unwrap(), head);
+    assert_eq!(entries(&store).await["ban/tom"], "1");
+    assert_eq!(since(&store, 0).await.len(), 1);
+    assert_eq!(claim(&store, "me", LONG).await, Vec::new());
+}
+
+async fn what_is_no_longer_kept_is_gone(store: Store) {
+    let mut head = store.head().await.unwrap();
+    for number in 0..KEPT + 3 {
+        let change = store.commit(&head, put("ban/tom", &number.to_string()), Millis(number)).await.unwrap();
+        head = Head { version: change.version, change: change.id, ..head };
+    }
+    for gone in [0, 2] {
+        assert_eq!(store.since(gone).await.unwrap(), Since::Gone);
+    }
+    let kept = since(&store, 3).await;
+    assert_eq!(kept.len() as u64, KEPT);
+    assert!(kept.iter().zip(4..).all(|(change, number)| change.version == number));
+}
+
+async fn writers_at_the_same_time_lose_nothing(store: Store) {
+    let store = Arc::new(store);
+    let writers: Vec<_> = (0..50).map(|writer| tokio::spawn(write(Arc::clone(&store), writer))).collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    assert_eq!(store.head().await.unwrap().version, 150);
+    let expected = (0..50).flat_map(|writer| (0..3).map(move |number| format!("ban/{writer}/{number}")));
+    let mut expected: Vec<_> = expected.collect();
+    expected.sort();
+    assert_eq!(entries(&store).await.into_keys().collect::<Vec<_>>(), expected);
+    assert!(since(&store, 0).await.iter().zip(1..).all(|(change, number)| change.version == number));
+}
+
+/// Makes three changes, however often others are faster.
+async fn write(store: Arc<Store>, writer: u32) {
+    for number in 0..3 {
+        loop {
+            let head = store.head().await.unwrap();
+            match store.commit(&head, put(&format!("ban/{writer}/{number}"), ""), clock::now()).await {
+                Ok(_) => break,
+                Err(NotCommitted::Behind) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
+async fn a_change_is_hinted_at(store: Store) {
+    let mut hints = store.hints();
+    hints.borrow_and_update();
+    commit(&store, put("ban/tom", "1")).await;
+    tokio::time::timeout(LONG, hints.changed()).await.unwrap().unwrap();
+}
+
+async fn a_job_is_done_by_one(store: Store) {
+    let head = commit(&store, ask(&["enforce:a", "enforce:b"], "{}")).await;
+    assert_eq!(store.claim("me", clock::now(), LONG, 0).await.unwrap(), Vec::new());
+    let first = store.claim("me", clock::now(), LONG, 1).await.unwrap();
+    let [job] = &first[..] else { panic!("{first:?}") };
+    let fresh = (job.key.as_str(), job.body.as_str(), job.revision, job.attempts, job.state);
+    assert_eq!(fresh, ("enforce:a", "{}", head.version, 0, JobState::Pending));
+    assert!(!job.taken_over && job.error.is_none());
+    assert_eq!(keys(&claim(&store, "you", LONG).await), ["enforce:b"]);
+    assert_eq!(claim(&store, "me", LONG).await, Vec::new());
+
+    assert!(store.settle("me", job, &Attempt::Done, clock::now()).await.unwrap());
+    let done = store.jobs(JobState::Done, "", 10).await.unwrap();
+    assert_eq!(done, [Job { state: JobState::Done, attempts: 1, ..job.clone() }]);
+    assert_eq!(keys(&store.jobs(JobState::Pending, "", 10).await.unwrap()), ["enforce:b"]);
+    assert!(!store.settle("me", job, &Attempt::Done, clock::now()).await.unwrap(), "it is no longer mine");
+}
+
+async fn a_job_waits_until_it_is_due(store: Store) {
+    commit(&store, ask(&["enforce:a"], "")).await;
+    let job = claim(&store, "me", LONG).await.remove(0);
+    let due = Millis(clock::now().0 + 300);
+    let again = Attempt::Again { due, error: Some("refused".to_owned()) };
+    assert!(store.settle("me", &job, &again, clock::now()).await.unwrap());
+    let waiting = Job { due, attempts: 1, error: Some("refused".to_owned()), ..job };
+    assert_eq!(store.jobs(JobState::Pending, "", 10).await.unwrap(), slice::from_ref(&waiting));
+    let claimed = eventually("the job's time", || async {
+        let before = clock::now();
+        let claimed = claim(&store, "you", LONG).await;
+        assert!(claimed.is_empty() || clock::now() >= due, "at {before}: {claimed:?}");
+        claimed.into_iter().next()
+    });
+    assert_eq!(claimed.await, waiting);
+}
+
+async fn a_job_that_was_not_given_back_is_taken_over(store: Store) {
+    commit(&store, ask(&["enforce:a"], "")).await;
+    let mine = claim(&store, "me", Duration::from_millis(100)).await.remove(0);
+    assert!(!mine.taken_over);
+    let yours = eventually("a lease's end", || async { claim(&store, "you", LONG).await.pop() }).await;
+    assert_eq!(yours, Job { taken_over: true, ..mine.clone() });
+    assert_eq!(store.jobs(JobState::Pending, "", 10).await.unwrap(), slice::from_ref(&yours));
+
+    assert!(!store.settle("me", &mine, &Attempt::Done, clock::now()).await.unwrap());
+    let failed = Attempt::Again { due: Millis(0), error: None };
+    assert!(store.settle("you", &yours, &failed, clock::now()).await.unwrap());
+    let again = claim(&store, "me", LONG).await.remove(0);
+    assert_eq!((again.taken_over, again.attempts), (false, 1));
+}
+
+async fn a_job_asked_for_again_begins_anew(store: Store) {
+    commit(&store, ask(&["enforce:a"], "old")).await;
+    let old = claim(&store, "me", LONG).await.remove(0);
+    let head = commit(&store, ask(&["enforce:a"], "new")).await;
+    assert_eq!(claim(&store, "you", LONG).await, Vec::new(), "who has the old one has the new one");
+    assert!(!store.settle("me", &old, &Attempt::Done, clock::now()).await.unwrap(), "the old one is of no account");
+    let new = claim(&store, "you", LONG).await.remove(0);
+    assert_eq!((new.body.as_str(), new.revision, new.attempts, new.taken_over), ("new", head.version, 0, false));
+
+    assert!(store.settle("you", &new, &Attempt::Done, clock::now()).await.unwrap());
+    commit(&store, ask(&["enforce:a"], "third")).await;
+    assert_eq!(store.jobs(JobState::Done, "", 10).await.unwrap(), Vec::new());
+    assert_eq!(claim(&store, "me", LONG).await[0].body, "third");
+}
+
+async fn what_came_of_a_job_is_noted_by_who_has_it(store: Store) {
+    commit(&store, ask(&["enforce:a"], "")).await;
+    let job = claim(&store, "me", LONG).await.remove(0);
+    let aside = Attempt::SetAside { error: "no such user".to_owned() };
+    assert!(!store.settle("you", &job, &aside, clock::now()).await.unwrap());
+    assert_eq!(store.jobs(JobState::SetAside, "", 10).await.unwrap(), Vec::new());
+    assert!(store.settle("me", &job, &aside, clock::now()).await.unwrap());
+    let expected =
+        Job { state: JobState::SetAside, attempts: 1, error: Some("no such user".to_owned()), ..job.clone() };
+    assert_eq!(store.jobs(JobState::SetAside, "", 10).await.unwrap(), [expected]);
+    assert_eq!(claim(&store, "me", LONG).await, Vec::new());
+    let unknown = Job { key: "enforce:unknown".to_owned(), ..job };
+    assert!(!store.settle("me", &unknown, &Attempt::Done, clock::now()).await.unwrap());
+}
+
+async fn jobs_are_listed_by_key(store: Store) {
+    commit(&store, ask(&["webhook:b", "enforce:ü", "enforce:a", "webhook:a"], "")).await;
+    let all = ["enforce:a", "enforce:ü", "webhook:a", "webhook:b"];
+    for (after, most, expected) in [
+        ("", 10, &all[..]),
+        ("", 2, &all[..2]),
+        ("", 0, &[]),
+        ("enforce:a", 10, &all[1..]),
+        ("enforce:b", 1, &all[1..2]),
+        ("webhook:b", 10, &[]),
+        ("x", 10, &[]),
+    ] {
+        assert_eq!(keys(&store.jobs(JobState::Pending, after, most).await.unwrap()), expected, "{most} after {after}");
+    }
+    assert_eq!(store.jobs(JobState::Done, "", 10).await.unwrap(), Vec::new());
+}
+
+async fn only_the_last_done_jobs_are_kept(store: Store) {
+    let keys: Vec<_> = (0..KEPT_DONE + 2).map(|number| format!("webhook:{number:04}")).collect();
+    let asked: Vec<_> = keys.iter().map(String::as_str).collect();
+    commit(&store, ask(&asked, "")).await;
+    let jobs = store.claim("me", clock::now(), LONG, keys.len()).await.unwrap();
+    assert_eq!(jobs.len(), keys.len());
+    for (job, time) in jobs.iter().rev().zip(1..) {
+        assert!(store.settle("me", job, &Attempt::Done, Millis(time)).await.unwrap());
+    }
+    let done = store.jobs(JobState::Done, "", keys.len()).await.unwrap();
+    assert_eq!(done.len(), KEPT_DONE);
+    assert_eq!(done.last().unwrap().key, format!("webhook:{:04}", KEPT_DONE - 1), "the first to be done are gone");
+}
+
+async fn notes_are_made_by_who_has_the_job(store: Store) {
+    commit(&store, ask(&["enforce:a"], "")).await;
+    let job = claim(&store, "me", LONG).await.remove(0);
+    assert_eq!(store.note("before").await.unwrap(), None);
+    assert!(store.set_note("me", &job, "before", Some("Read".to_owned())).await.unwrap());
+    assert!(!store.set_note("you", &job, "before", Some("ReadWrite".to_owned())).await.unwrap());
+    assert!(!store.set_note("you", &job, "before", None).await.unwrap());
+    assert_eq!(store.note("before").await.unwrap().as_deref(), Some("Read"));
+    assert!(store.set_note("me", &job, "before", None).await.unwrap());
+    assert_eq!(store.note("before").await.unwrap(), None);
+    store.settle("me", &job, &Attempt::Done, clock::now()).await.unwrap();
+    assert!(!store.set_note("me", &job, "before", Some(String::new())).await.unwrap());
+}
+
+async fn any_text_will_do(store: Store) {
+    let long = "x".repeat(1 << 20);
+    let texts = ["", " ", "a\0b", "\n\r\n", "{\"a\":[]}", "{}", "ü€😀", "\u{10ffff}", "*", "%25", &long];
+    for text in texts {
+        let key = text.get(..64).unwrap_or(text);
+        let events = vec![text.to_owned()];
+        commit(&store, Commit { events, jobs: ask(&[key], text).jobs, ..put(key, text) }).await;
+        assert_eq!(entries(&store).await[key], text);
+        let head = store.head().await.unwrap();
+        assert_eq!(since(&store, head.version - 1).await[0].events, [text]);
+        let job = claim(&store, text, LONG).await.remove(0);
+        assert_eq!((job.key.as_str(), job.body.as_str()), (key, text));
+        assert!(store.set_note(text, &job, key, Some(text.to_owned())).await.unwrap());
+        assert_eq!(store.note(key).await.unwrap().as_deref(), Some(text));
+        assert!(store.settle(text, &job, &Attempt::SetAside { error: text.to_owned() }, clock::now()).await.unwrap());
+    }
+    assert_eq!(
+        store.jobs(JobState::SetAside, "", 100).await.unwrap().len(),
+        texts.len() - 1,
+        "none comes after itself"
+    );
+}
+
+async fn entries(store: &Store) -> BTreeMap<String, String> {
+    store.contents().await.unwrap().entries.into_iter().collect()
+}
+
+async fn since(store: &Store, version: u64) -> Vec<Change> {
+    match store.since(version).await.unwrap() {
+        Since::Changes(changes) => changes,
+        Since::Gone => panic!("what follows {version} is gone"),
+    }
+}
+
+fn keys(jobs: &[Job]) -> Vec<&str> {
+    jobs.iter().map(|job| job.key.as_str()).collect()
+}
