@@ -19,6 +19,7 @@ pub mod http;
 pub mod limits;
 pub mod model;
 pub mod observe;
+pub mod outbox;
 pub mod policy;
 pub mod random;
 pub mod reload;

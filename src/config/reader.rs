@@ -343,7 +343,7 @@ pub(super) fn unread(error: &std::io::Error) -> String {
         std::io::ErrorKind::NotFound => "which is not there".to_owned(),
         std::io::ErrorKind::Unsupported => "which can't be read a second time: it is no regular file".to_owned(),
         std::io::ErrorKind::FileTooLarge => format!("which has more than {} MiB", LONGEST >> 20),
-        kind => format!("which can't be read: {kind}"),
+        _ => format!("which can't be read: {error}"),
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Engine {
     /// Who may call.
     pub authenticators: Authenticators,
     /// What they may do.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// Who else knows what conversations are like, and who is what in them.
     pub facts: Option<Arc<FactSource>>,
 }
@@ -74,6 +74,14 @@ impl Engine {
         let facts = Facts { registers: &[self.policy.register(), roster], told: &[] };
         let open = self.policy.unanswered(ask, caller, facts, now, bearing);
         if open.is_empty() { Vec::new() } else { source.inquiries(open, ask, caller) }
+    }
+
+    /// What must be asked elsewhere before a user moderates: what people are in the one conversation that it is about. That counts
+    /// whatever the rules say.
+    pub fn inquiries_about_ranks(&self, ask: &Ask, caller: &Caller) -> Vec<Inquiry> {
+        let Some(source) = self.facts.as_ref().filter(|source| source.serves(&ask.app)) else { return Vec::new() };
+        let place = ask.conversation.as_ref().and_then(|place| place.home().exact().map(str::to_owned));
+        source.inquiries(place, ask, caller)
     }
 
     /// Decides and, if the policy gives its permit, signs. `entropy` is 16 fresh random bytes, for the nonce.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
 use hyper::{Request, Response};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -24,7 +24,7 @@ use tokio::time::timeout;
 use crate::authn::{Bearer, Endpoint, is_safe};
 use crate::files;
 
-/// How long an answer may take, from the reading of the token to the last byte.
+/// How long an answer may take, from the reading of the token to the last byte, unless it was said otherwise.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a connection is kept for the next request.
@@ -39,6 +39,7 @@ pub struct Client {
     bearer: Option<Bearer>,
     /// Lets one read the token's file at a time: where that hangs, it takes no more than one thread.
     reading: Arc<Semaphore>,
+    patience: Duration,
 }
 
 /// Why a client can't be made.
@@ -62,8 +63,8 @@ pub enum Trouble {
     #[error("{0}")]
     Broken(String),
     /// It took too long.
-    #[error("no answer within {} s", PATIENCE.as_secs())]
-    Slow,
+    #[error("no answer within {} s", .0.as_secs())]
+    Slow(Duration),
     /// The answer is too long.
     #[error("the answer is longer than {0} bytes")]
     Long(usize),
@@ -83,8 +84,14 @@ impl Client {
             HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
         let mut builder = legacy::Client::builder(TokioExecutor::new());
         builder.pool_timer(TokioTimer::new()).pool_idle_timeout(KEEP_ALIVE);
-        let reading = Arc::new(Semaphore::new(1));
-        Ok(Client { inner: builder.build(connector), bearer: endpoint.bearer.clone(), reading })
+        let (bearer, reading) = (endpoint.bearer.clone(), Arc::new(Semaphore::new(1)));
+        Ok(Client { inner: builder.build(connector), bearer, reading, patience: PATIENCE })
+    }
+
+    /// Waits so long for an answer.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Client {
+        Client { patience, ..self }
     }
 
     /// Sends a request and reads the answer, whatever its status, if it has at most `longest` bytes.
@@ -96,7 +103,8 @@ impl Client {
             return Err(Trouble::Unsafe);
         }
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("chat-signer"));
-        timeout(PATIENCE, self.exchange(request, longest)).await.unwrap_or(Err(Trouble::Slow))
+        let slow = Err(Trouble::Slow(self.patience));
+        timeout(self.patience, self.exchange(request, longest)).await.unwrap_or(slow)
     }
 
     async fn exchange(&self, mut request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, Trouble> {
@@ -104,12 +112,7 @@ impl Client {
             request.headers_mut().insert(AUTHORIZATION, self.authorization(bearer).await?);
         }
         let answer = self.inner.request(request).await.map_err(|error| Trouble::Broken(chain(&error)))?;
-        let (head, body) = answer.into_parts();
-        match Limited::new(body, longest).collect().await {
-            Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
-            Err(error) if error.is::<LengthLimitError>() => Err(Trouble::Long(longest)),
-            Err(error) => Err(Trouble::Broken(chain(&*error))),
-        }
+        read(answer, longest).await
     }
 
     /// The header that shows the token. A file is read anew each time, as its token may have been changed.
@@ -135,6 +138,16 @@ impl Client {
     }
 }
 
+/// Reads the rest of an answer.
+pub(super) async fn read(answer: Response<Incoming>, longest: usize) -> Result<Response<Bytes>, Trouble> {
+    let (head, body) = answer.into_parts();
+    match Limited::new(body, longest).collect().await {
+        Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
+        Err(error) if error.is::<LengthLimitError>() => Err(Trouble::Long(longest)),
+        Err(error) => Err(Trouble::Broken(chain(&*error))),
+    }
+}
+
 /// What is spoken to a server whose certificate comes from one of these authorities, in DER; without any, from one of Mozilla's, which ship with
 /// the program.
 ///
@@ -154,7 +167,7 @@ pub fn tls(authorities: &[Vec<u8>]) -> Result<ClientConfig, rustls::Error> {
 }
 
 /// An error with all that caused it, as the outermost alone says next to nothing.
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

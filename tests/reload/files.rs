@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -108,6 +109,15 @@ fn a_mistake_changes_nothing_and_is_told_once() {
         assert_eq!(log.lines().filter(|line| line.contains("ERROR") && line.contains(mistake)).count(), 1, "{log}");
     }
     assert_eq!(log.matches("is in force").count(), 1, "{log}");
+}
+
+#[test]
+fn what_the_system_says_of_a_file_that_can_not_be_read_is_told() {
+    let server = Server::start();
+    let path = server.directory.join("policy.toml");
+    fs::remove_file(&path).unwrap();
+    let _socket = UnixListener::bind(&path).unwrap();
+    until_refused(&server, "policy.toml, which can't be read: No such device or address");
 }
 
 #[test]
