@@ -2,9 +2,35 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
+
+/// Which file was at a path.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The path.
+    pub path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Place {
+    /// What is at this path now, be it a link.
+    ///
+    /// # Errors
+    /// If there is nothing.
+    pub fn at(path: &Path) -> io::Result<Place> {
+        let metadata = std::fs::symlink_metadata(path)?;
+        Ok(Place { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() })
+    }
+
+    /// Whether it is still there, and not another in its place.
+    pub fn is_the_same(&self) -> bool {
+        Place::at(&self.path).is_ok_and(|now| (now.device, now.inode) == (self.device, self.inode))
+    }
+}
 
 /// Opens a file for reading. Whether a pipe is waited for until somebody writes to it, `wait` says.
 ///

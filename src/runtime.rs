@@ -1,6 +1,6 @@
 //! What is alive while the program serves: the settings in force with what was built from them, the audit log, and whether it is ready.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -8,9 +8,11 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
+use tokio::sync::watch;
 
 use crate::clock;
 use crate::config::Settings;
+use crate::files::Place;
 use crate::limits::{Cap, Limits, PROBES};
 use crate::model::Millis;
 use crate::observe::audit::Audit;
@@ -19,12 +21,12 @@ use crate::random::{self, NoEntropy};
 #[cfg(feature = "otlp")]
 use crate::remote::Spans;
 use crate::remote::{NoRemote, Remote};
-use crate::roster::Roster;
+use crate::roster::{Plan, Roster};
 
 /// What all requests share.
 pub struct Runtime {
     current: ArcSwap<Snapshot>,
-    draining: AtomicBool,
+    draining: watch::Sender<bool>,
     /// The audit log.
     pub audit: Audit,
     /// What moderators change while the program serves.
@@ -33,6 +35,8 @@ pub struct Runtime {
     pub metrics: Metrics,
     /// How many connections the admin listener may have at once.
     pub probes: Cap,
+    /// The file of the Unix socket on which callers are served, if it is one.
+    pub socket: Option<Place>,
     /// What became of attempts to replace the settings.
     pub reloads: Reloads,
     /// When it was made, which is when the process started but for some milliseconds.
@@ -98,10 +102,10 @@ pub enum Finding {
 impl Runtime {
     /// Starts with these settings, ready as soon as they have what they wait for.
     pub fn new(first: Snapshot, audit: Audit, roster: Roster) -> Runtime {
-        let (current, draining) = (ArcSwap::from_pointee(first), AtomicBool::new(false));
+        let (current, draining) = (ArcSwap::from_pointee(first), watch::channel(false).0);
         let probes = Cap::new(PROBES, "probes beyond those that can be answered");
         let (metrics, started) = (Metrics::default(), clock::now());
-        Runtime { current, draining, audit, roster, metrics, probes, reloads: Reloads::new(), started }
+        Runtime { current, draining, audit, roster, metrics, probes, socket: None, reloads: Reloads::new(), started }
     }
 
     /// The settings in force and what was built from them. A request takes them once and keeps them to its end.
@@ -120,7 +124,18 @@ impl Runtime {
 
     /// Stops being ready, so that no new requests are sent here.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.send_replace(true);
+    }
+
+    /// Returns once it is no longer ready because it stops.
+    pub async fn drained(&self) {
+        // The sender is there as long as this.
+        _ = self.draining.subscribe().wait_for(|draining| *draining).await;
+    }
+
+    /// Where changes of the roster are carried out and told, by the settings in force.
+    pub fn plan(&self) -> Plan {
+        Plan::of(&self.snapshot().settings)
     }
 
     /// The answer to a probe.
@@ -136,7 +151,7 @@ impl Runtime {
 
     /// All that readiness depends on, and what else should be known.
     pub fn checks(&self) -> Vec<Check> {
-        let draining = self.draining.load(Ordering::Relaxed);
+        let draining = *self.draining.borrow();
         let serving = if draining { Finding::Bad("shutting down".to_owned()) } else { Finding::Good };
         let audit = self.audit.health().map_or_else(|error| Finding::Bad(error.to_string()), |()| Finding::Good);
         let mut checks = vec![Check { name: "serving", finding: serving }, Check { name: "audit", finding: audit }];
@@ -147,6 +162,10 @@ impl Runtime {
         if self.roster.store().is_some() {
             let finding = self.roster.check().map_or_else(|stale| Finding::Bad(stale.to_string()), |()| Finding::Good);
             checks.push(Check { name: "roster", finding });
+        }
+        if let Some(lost) = self.socket.as_ref().filter(|socket| !draining && !socket.is_the_same()) {
+            let flaw = format!("there is no longer this program's at {}: restart it", lost.path.display());
+            checks.push(Check { name: "socket", finding: Finding::Notice(flaw) });
         }
         if let Some(failure) = self.reloads.failure() {
             checks.push(Check { name: "configuration", finding: Finding::Notice(failure) });

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::service::{Service, service_fn};
 use hyper::{Request, Response, Version};
@@ -19,9 +18,7 @@ use tokio::time::{Instant, sleep};
 
 use super::paced::Paced;
 use crate::authn::Peer;
-
-/// What answers are made of.
-pub(super) type Body = Full<Bytes>;
+use crate::http::Body;
 
 /// The longest header section, in bytes. A token may have 8 KiB, and cookies come by the way.
 const HEADER_LIMIT: u16 = 32 << 10;
@@ -120,7 +117,7 @@ where
             if beat.is_last() {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            drop(beat);
+            answer.body_mut().keep(beat);
             Ok(answer)
         }
     })
@@ -216,7 +213,7 @@ mod tests {
     async fn until_end(begun: &[u8]) -> (String, Duration) {
         let (mut client, server) = duplex(1 << 16);
         let (_go_on, stop) = watch::channel(Phase::Open);
-        let handler = |_, _| std::future::ready(Response::new(Full::from("answer")));
+        let handler = |_, _| std::future::ready(Response::new(Body::from("answer")));
         let peer = Arc::new(Peer::unix(None));
         tokio::spawn(serve(server, peer, stop, PATIENCE, handler));
         client.write_all(begun).await.unwrap();
@@ -244,7 +241,7 @@ mod tests {
     async fn at_the_end(wait: Duration) -> (String, Duration) {
         let (mut client, server) = duplex(1 << 16);
         let (listener, phase) = watch::channel(Phase::Open);
-        let handler = |_, _| std::future::ready(Response::new(Full::from("answer")));
+        let handler = |_, _| std::future::ready(Response::new(Body::from("answer")));
         tokio::spawn(serve(server, Arc::new(Peer::unix(None)), phase, PATIENCE, handler));
         tokio::task::yield_now().await;
         let start = Instant::now();
@@ -268,7 +265,7 @@ mod tests {
     async fn after_further(begun: &[u8], further: &[u8]) -> Duration {
         let (mut client, server) = duplex(1 << 16);
         let (_go_on, stop) = watch::channel(Phase::Open);
-        let handler = |_, _| std::future::ready(Response::new(Full::from("answer")));
+        let handler = |_, _| std::future::ready(Response::new(Body::from("answer")));
         tokio::spawn(serve(server, Arc::new(Peer::unix(None)), stop, PATIENCE, handler));
         client.write_all(begun).await.unwrap();
         let mut answer = Vec::new();
@@ -303,7 +300,7 @@ mod tests {
     /// How long an answer may wait on a connection over `io`, whose other end takes next to nothing of it.
     async fn untaken(mut client: DuplexStream, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Duration {
         let (_go_on, stop) = watch::channel(Phase::Open);
-        let handler = |_, _| std::future::ready(Response::new(Full::from("long".repeat(1000))));
+        let handler = |_, _| std::future::ready(Response::new(Body::from("long".repeat(1000))));
         let serving = tokio::spawn(serve(io, Arc::new(Peer::unix(None)), stop, PATIENCE, handler));
         client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
         let start = Instant::now();
@@ -330,7 +327,7 @@ mod tests {
     async fn few_requests_may_be_in_progress_at_once() {
         let (mut client, server) = duplex(1 << 16);
         let (_go_on, stop) = watch::channel(Phase::Open);
-        let handler = |_, _| std::future::ready(Response::new(Full::from("answer")));
+        let handler = |_, _| std::future::ready(Response::new(Body::from("answer")));
         tokio::spawn(serve(server, Arc::new(Peer::unix(None)), stop, PATIENCE, handler));
         client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
         let mut frame = vec![0; 9];

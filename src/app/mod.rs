@@ -14,12 +14,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::config::{AuditTo, Listen, Report, Settings, Shutdown, Sources};
+use crate::config::{AuditTo, Listen, Report, Settings, Shutdown, Sources, StoreSettings};
 use crate::observe::audit::Audit;
 use crate::reload::Reload;
 use crate::remote;
 use crate::roster::Roster;
 use crate::runtime::{Runtime, Snapshot};
+use crate::store::{self, Store};
 use crate::{admin, http};
 pub use listener::Address;
 use listener::{Bound, Listener, Terms};
@@ -45,6 +46,9 @@ pub enum NoStart {
         /// What the system says.
         error: io::Error,
     },
+    /// The roster's store can't be opened.
+    #[error("[store]: {0}")]
+    Store(store::Unavailable),
     /// Other servers can't be asked.
     #[error(transparent)]
     Remote(#[from] remote::NoRemote),
@@ -83,14 +87,19 @@ impl App {
         // First, while a signal still ends the process: opening a file can take long where it lies on a network.
         let audit = open(&settings.audit)?;
         let stop = Stop::new().map_err(NoStart::Signals)?;
+        let roster = roster(settings.store.as_ref()).await?;
         let main = Bound::new("server.listen", &settings.server.listen).await?;
         let admin = Bound::new("admin.listen", &Listen::Tcp(settings.admin.listen)).await?;
-        let runtime = Arc::new(Runtime::new(Snapshot::new(settings)?, audit, Roster::none()));
+        let mut runtime = Runtime::new(Snapshot::new(settings)?, audit, roster);
+        runtime.socket = main.file();
+        let runtime = Arc::new(runtime);
         let (for_main, for_admin) = (Arc::clone(&runtime), Arc::clone(&runtime));
         let main = main.serve(terms(&runtime), move |peer, request| http::serve(Arc::clone(&for_main), peer, request));
-        let admin = admin
-            .serve(terms_of_probes(&runtime), move |_, request| std::future::ready(admin::serve(&for_admin, &request)));
-        Ok(App { runtime, main, admin, stop, tasks: JoinSet::new() })
+        let admin = admin.serve(terms_of_probes(&runtime), move |_, request| {
+            std::future::ready(admin::serve(&for_admin, &request).map(http::Body::from))
+        });
+        let tasks = keeping(&runtime);
+        Ok(App { runtime, main, admin, stop, tasks })
     }
 
     /// Has the settings follow the files that they were loaded from.
@@ -171,6 +180,23 @@ fn terms_of_probes(runtime: &Arc<Runtime>) -> impl Fn() -> Terms + Send + 'stati
             tls: settings.admin.tls.clone(),
         }
     }
+}
+
+async fn roster(settings: Option<&StoreSettings>) -> Result<Roster, NoStart> {
+    let Some(settings) = settings else { return Ok(Roster::none()) };
+    Ok(Roster::of(Store::open(settings).await.map_err(NoStart::Store)?, settings.max_staleness))
+}
+
+/// Has the roster kept at what its store holds, without what has ended.
+fn keeping(runtime: &Arc<Runtime>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    if runtime.roster.store().is_some() {
+        let following = Arc::clone(runtime);
+        tasks.spawn(async move { following.roster.follow().await });
+        let sweeping = Arc::clone(runtime);
+        tasks.spawn(async move { sweeping.roster.sweep(|| sweeping.plan()).await });
+    }
+    tasks
 }
 
 fn open(to: &AuditTo) -> Result<Audit, NoStart> {

@@ -22,7 +22,7 @@ impl Authenticators {
     pub(super) fn attempt(
         &self,
         presented: &Presented<'_>,
-        app: &str,
+        app: Option<&str>,
         now: Millis,
         was_tried: bool,
     ) -> Result<Arc<Caller>, Unidentified> {
@@ -66,22 +66,22 @@ impl Authenticators {
         header: &HeaderName,
         value: &HeaderValue,
         headers: &HeaderMap,
-        app: &str,
+        app: Option<&str>,
     ) -> Result<Option<&Arc<Introspection>>, Refusal> {
         let mut asking = self.introspections().filter(|one| one.explicit(headers) == Some(header)).peekable();
         let Some(&first) = asking.peek() else { return Ok(None) };
         if header == AUTHORIZATION && self.issuer_of(bearer(value)?).is_some() {
             return Ok(None);
         }
-        match asking.find(|one| one.common.serves(app)) {
+        match asking.find(|one| one.common.serves_if(app)) {
             None => Err(Refusal::new(NOT_FOR_THIS_APP).by(&first.common.name)),
             serving => Ok(serving),
         }
     }
 
     /// What the first authenticator to find an ambient credential makes of it, if any does.
-    fn ambient(&self, presented: &Presented<'_>, app: &str) -> Option<Result<Arc<Caller>, Unidentified>> {
-        let mut serving = self.all.iter().filter(|authenticator| authenticator.common().serves(app));
+    fn ambient(&self, presented: &Presented<'_>, app: Option<&str>) -> Option<Result<Arc<Caller>, Unidentified>> {
+        let mut serving = self.all.iter().filter(|authenticator| authenticator.common().serves_if(app));
         serving.find_map(|authenticator| {
             let result = match authenticator {
                 Authenticator::Forwarded(forwarded) => {
@@ -128,7 +128,7 @@ impl Authenticators {
     fn by_token(
         &self,
         value: &HeaderValue,
-        app: &str,
+        app: Option<&str>,
         now: Millis,
         was_tried: bool,
     ) -> Result<Arc<Caller>, Unidentified> {
@@ -148,7 +148,7 @@ impl Authenticators {
     }
 
     /// The caller with a good token, if it is one for this app.
-    fn serve(&self, caller: Arc<Caller>, app: &str) -> Result<Arc<Caller>, Unidentified> {
+    fn serve(&self, caller: Arc<Caller>, app: Option<&str>) -> Result<Arc<Caller>, Unidentified> {
         let caller = self.own(caller)?;
         let Some(by) = self.vouching(&caller) else { return Err(Refusal::new(NOT_FOR_THIS_APP).into()) };
         let Common { name, .. } = by.common();
@@ -174,7 +174,7 @@ impl Authenticators {
         self.jwts().find(|jwt| token.issuer().is_ok_and(|issuer| issuer == jwt.issuer))
     }
 
-    fn by_key(&self, header: &HeaderName, value: &HeaderValue, app: &str) -> Result<Arc<Caller>, Refusal> {
+    fn by_key(&self, header: &HeaderName, value: &HeaderValue, app: Option<&str>) -> Result<Arc<Caller>, Refusal> {
         let sha256 = crypto::sha256(value.as_bytes());
         let candidates = self.api_keys().filter(|api_key| api_key.header == header);
         let found = candidates.filter_map(|api_key| Some((api_key, api_key.id(&sha256)?)));
@@ -187,9 +187,9 @@ impl Authenticators {
     }
 
     /// The refusal of a request without a credential: says which one would do.
-    fn nothing(&self, app: &str) -> Refusal {
+    fn nothing(&self, app: Option<&str>) -> Refusal {
         let mut accepted: Vec<String> = Vec::new();
-        for authenticator in self.all.iter().filter(|authenticator| authenticator.common().serves(app)) {
+        for authenticator in self.all.iter().filter(|authenticator| authenticator.common().serves_if(app)) {
             let word = match authenticator {
                 Authenticator::Jwt(_) => "`authorization: Bearer <token>`".to_owned(),
                 Authenticator::ApiKey(api_key) => format!("an API key in `{}`", api_key.header),

@@ -111,28 +111,47 @@ impl Authenticators {
         Authenticators { verified: Some(Verified::new(key)), ..self }
     }
 
-    /// Finds out who sent a request to this app.
+    /// Finds out who sent a request to this app, or to whichever: then it remains to be [admitted](Self::admit).
     ///
     /// # Errors
     /// A refusal if there is no credential, more than one, or one that doesn't hold; or what must be looked up first.
-    pub fn identify(&self, presented: &Presented<'_>, app: &str, now: Millis) -> Result<Arc<Caller>, Unidentified> {
-        self.attempt(presented, app, now, false)
+    pub fn identify<'a>(
+        &self,
+        presented: &Presented<'_>,
+        app: impl Into<Option<&'a str>>,
+        now: Millis,
+    ) -> Result<Arc<Caller>, Unidentified> {
+        self.attempt(presented, app.into(), now, false)
     }
 
     /// Finds out who sent a request, now that what [`identify`](Self::identify) wanted to know has been looked up.
     ///
     /// # Errors
     /// A refusal, as there.
-    pub fn identify_with(
+    pub fn identify_with<'a>(
         &self,
         found: Found,
         presented: &Presented<'_>,
-        app: &str,
+        app: impl Into<Option<&'a str>>,
         now: Millis,
     ) -> Result<Arc<Caller>, Refusal> {
         match found {
-            Found::Keys => self.attempt(presented, app, now, true).map_err(Unidentified::into_refusal),
+            Found::Keys => self.attempt(presented, app.into(), now, true).map_err(Unidentified::into_refusal),
             Found::Caller(result) => self.own(result?),
+        }
+    }
+
+    /// Whether a caller may use all of these apps, by the authenticator that vouches for it.
+    ///
+    /// # Errors
+    /// A refusal, if it may not.
+    pub fn admit<'a>(&self, caller: &Caller, mut apps: impl Iterator<Item = &'a str>) -> Result<(), Refusal> {
+        let Some(by) = self.vouching(caller) else { return Err(Refusal::new(NOT_FOR_THIS_APP)) };
+        match apps.find(|app| !by.common().serves(app)) {
+            None => Ok(()),
+            Some(app) => {
+                Err(Refusal::new(format!("these callers are not accepted for the app {app}")).by(&by.common().name))
+            }
         }
     }
 
@@ -211,17 +230,22 @@ impl Common {
         self.apps.as_ref().is_none_or(|apps| apps.iter().any(|own| own == app))
     }
 
+    /// Whether its callers may use this app, if it is about one.
+    fn serves_if(&self, app: Option<&str>) -> bool {
+        app.is_none_or(|app| self.serves(app))
+    }
+
     fn caller(&self, subject: String, claims: Map<String, Value>, bindings: Vec<(Pattern, Role)>) -> Arc<Caller> {
         let authenticator = Arc::clone(&self.name);
         Arc::new(Caller { kind: self.kind, subject, authenticator, claims, bindings })
     }
 
     /// The last word on every caller, whatever the credential was.
-    fn admit(&self, caller: Arc<Caller>, app: &str) -> Result<Arc<Caller>, Refusal> {
+    fn admit(&self, caller: Arc<Caller>, app: Option<&str>) -> Result<Arc<Caller>, Refusal> {
         if caller.subject == "*" {
             return Err(Refusal::new("a caller's subject must not be `*`"));
         }
-        if !self.serves(app) {
+        if !self.serves_if(app) {
             return Err(Refusal::new(NOT_FOR_THIS_APP));
         }
         Ok(caller)

@@ -81,7 +81,7 @@ fn trust(arguments: &Arguments, address: SocketAddr) -> Result<Trust, Stop> {
 }
 
 /// Where to reach what listens there: what listens on all addresses listens on loopback, too.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
         IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),

@@ -95,9 +95,7 @@ fn decided(engine: &Engine, case: &Case, now: Millis) -> Result<(Decided, Vec<St
         Subject::Service(id) => (CallerKind::Service, id),
     };
     let asked = asked(case);
-    let plain = |stop: Stop| match stop {
-        Stop::Mistakes(message) | Stop::No(message) | Stop::Usage(message) => message,
-    };
+    let plain = |stop: Stop| stop.message().to_owned();
     let app = asked.app(&engine.apps).map_err(plain)?;
     let supposed = Supposed { kind, subject, authenticator: case.authenticator.as_deref(), roles: &case.roles };
     let (caller, notes) = supposed.caller(engine, &case.app)?;

@@ -29,6 +29,7 @@ mod policy;
 mod reader;
 mod redis_url;
 mod report;
+mod roster;
 mod rules;
 mod secret;
 mod signer;
@@ -56,6 +57,7 @@ pub use limits::Limits;
 pub use placeholder::CHANGE_ME;
 pub use redis_url::{RedisAddress, RedisServer};
 pub use report::{Problem, Report, Severity};
+pub use roster::{IMPORT, Registered, RosterFile, roster};
 pub use signer::{Admin, AuditTo, Cors, Listen, Server, Shutdown};
 pub use sources::Sources;
 pub use store::{Durability, RedisSettings, StoreKind, StoreSettings};
@@ -180,6 +182,15 @@ fn failed(path: &Path, message: &str, help: &str) -> Report {
     Report::new(vec![problem])
 }
 
+/// The text of another file than the configuration's; `is` says what it is.
+fn source(path: &Path, is: &str) -> Result<String, Report> {
+    match std::fs::read(path).map(String::from_utf8) {
+        Ok(Ok(text)) => Ok(text),
+        Ok(Err(_)) => Err(failed(path, "this is not UTF-8", "save the file as UTF-8")),
+        Err(error) => Err(failed(path, &format!("{is}, {}", unread(&error)), "")),
+    }
+}
+
 /// Reads a file's tables, also those behind an error of syntax.
 fn parse<'a>(file: &File<'_>, text: &'a str) -> Spanned<DeTable<'a>> {
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -230,8 +241,8 @@ fn settings(
     let audit = signer::audit(&mut root, &vault.dir, policy_root.as_ref().map(|root| root.file.name.as_str()));
     let shutdown = signer::shutdown(&mut root);
     let traces = traces::traces(&mut root, &mut vault);
+    let store = store::store(&mut root, &mut vault, callers.public().is_some());
     let webhooks = webhooks::webhooks(&mut root, &mut vault);
-    let store = store::store(&mut root, &mut vault);
     demo::guard(root.file, &vault, &callers, &server.listen, &places);
     root.finish();
 

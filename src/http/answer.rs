@@ -56,19 +56,19 @@ pub(super) async fn operation(
     let is_query = method(route, request.method())?;
     guard::demonstration(exchange, request)?;
     guard::one_host(request)?;
-    let caller = authenticate(exchange, route, request).await?;
+    let caller = authenticate(exchange, Some(route.app), request).await?;
     exchange.snapshot.limits.caller(&caller)?;
     let form = accept::choose(request.headers(), route.forms).ok_or_else(|| not_acceptable(route))?;
     let (params, _place) = if is_query {
         (params::from_query(request.uri().query())?, place)
     } else {
-        read(exchange, route, request, place).await?
+        read(exchange, route.takes_forms, request, place).await?
     };
     let asked = vendor::parse(route.app, route.operation, &params, Some(&caller))?;
     let told = inquire(exchange, route, &asked.ask, &caller).await?;
     let (line, decided, outcome) = decide(exchange, route, asked, &caller, &told)?;
     exchange.runtime.audit.write(&line).await?;
-    decided.count(exchange, route.app);
+    decided.count(exchange, Some(route.app));
     outcome.map(|signed| render(&signed, form))
 }
 
@@ -85,30 +85,39 @@ fn method(route: &Route<'_>, method: &Method) -> Result<bool, Failure> {
     }
 }
 
-/// Finds out who is calling. A caller who is refused is recorded.
+/// Finds out who is calling, for an app or for whichever. A caller who is refused is recorded.
 pub(super) async fn authenticate(
     exchange: &Exchange<'_>,
-    route: &Route<'_>,
+    app: Option<&App>,
     request: &Request<Incoming>,
 ) -> Result<Arc<Caller>, Failure> {
     let cross_site = cross_site::is(exchange, request);
     let certificate = certificate::shown(exchange);
     let presented = Presented { headers: request.headers(), peer: exchange.peer, certificate, cross_site };
-    let refusal = match identify(exchange, &presented, route.app.name()).await {
+    let refusal = match identify(exchange, &presented, app.map(|app| &**app.name())).await {
         Ok(caller) => {
             tally::accepted(exchange, &caller);
             return Ok(caller);
         }
         Err(refusal) => refusal,
     };
-    tally::refused(exchange, &refusal);
-    let line = record::refusal(exchange, route.app, &refusal)?;
+    Err(refused(exchange, app, &refusal).await?)
+}
+
+/// Counts and records a caller who is refused.
+pub(super) async fn refused(exchange: &Exchange<'_>, app: Option<&App>, refusal: &Refusal) -> Result<Failure, Failure> {
+    tally::refused(exchange, refusal);
+    let line = record::refusal(exchange, app, refusal)?;
     exchange.runtime.audit.write(&line).await?;
-    Err(Failure::from(&refusal))
+    Ok(Failure::from(refusal))
 }
 
 /// Finds out who is calling: at once, or after what has to be looked up elsewhere, once.
-async fn identify(exchange: &Exchange<'_>, presented: &Presented<'_>, app: &str) -> Result<Arc<Caller>, Refusal> {
+async fn identify(
+    exchange: &Exchange<'_>,
+    presented: &Presented<'_>,
+    app: Option<&str>,
+) -> Result<Arc<Caller>, Refusal> {
     let authenticators = &exchange.settings.engine.authenticators;
     match authenticators.identify(presented, app, exchange.now) {
         Ok(caller) => Ok(caller),
@@ -121,22 +130,21 @@ async fn identify(exchange: &Exchange<'_>, presented: &Presented<'_>, app: &str)
 }
 
 fn not_acceptable(route: &Route<'_>) -> Failure {
-    let types: Vec<_> = route.forms.iter().map(|(media, _)| *media).collect();
-    Failure::plain(Code::NotAcceptable, format!("Accept leaves nothing that can be answered: {}.", types.join(", ")))
+    Failure::not_acceptable(&route.forms.iter().map(|(media, _)| *media).collect::<Vec<_>>())
 }
 
 /// The parameters in the body, and the place that the request has now.
-async fn read(
+pub(super) async fn read(
     exchange: &Exchange<'_>,
-    route: &Route<'_>,
+    takes_forms: bool,
     request: &mut Request<Incoming>,
     place: Slot,
 ) -> Result<(Params, Slot), Failure> {
-    let encoding = params::encoding(request.headers(), route.takes_forms)?;
+    let encoding = params::encoding(request.headers(), takes_forms)?;
     let server = &exchange.settings.server;
     let reading = body::read(request.body_mut(), server.body_limit, server.request_timeout);
     let (bytes, place) = limit::wait(exchange, place, reading).await?;
-    Ok((params::from_body(&bytes, encoding, route.takes_forms)?, place))
+    Ok((params::from_body(&bytes, encoding, takes_forms)?, place))
 }
 
 /// Finds out what the decision depends on and another service knows.
@@ -172,9 +180,9 @@ async fn undecided(
     caller: &Caller,
     reason: &str,
 ) -> Result<(), Failure> {
-    let line = record::undecided(exchange, route.app, caller, ask, reason)?;
+    let line = record::undecided(exchange, Some(route.app), caller, ask, reason)?;
     exchange.runtime.audit.write(&line).await?;
-    tally::Decided::unavailable(ask.action).count(exchange, route.app);
+    tally::Decided::unavailable(ask.action).count(exchange, Some(route.app));
     Ok(())
 }
 

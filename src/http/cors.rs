@@ -6,6 +6,7 @@ use hyper::Method;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::roster::LAST_EVENT_ID;
 use crate::authn::Authenticators;
 use crate::config::Cors;
 use crate::observe::trace::{TRACEPARENT, TRACESTATE};
@@ -23,16 +24,16 @@ const LEANCLOUD: [HeaderName; 5] = [
 ];
 
 /// Lets pages of the configured origins, spelt exactly so, call from a browser, with what tells who their users are.
-pub(super) fn layer(cors: &Cors, authenticators: &Authenticators) -> CorsLayer {
+pub(super) fn layer(cors: &Cors, authenticators: &Authenticators, methods: &'static [Method]) -> CorsLayer {
     // `*` is not an origin, and the layer panics on it.
     let origins =
         cors.origins.iter().filter(|origin| *origin != "*").filter_map(|origin| HeaderValue::from_str(origin).ok());
-    let own = [AUTHORIZATION, CONTENT_TYPE, super::X_REQUEST_ID, TRACEPARENT, TRACESTATE];
+    let own = [AUTHORIZATION, CONTENT_TYPE, super::X_REQUEST_ID, LAST_EVENT_ID, TRACEPARENT, TRACESTATE];
     let exposed = [super::X_REQUEST_ID, HeaderName::from_static("x-ably-errorcode"), RETRY_AFTER];
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_credentials(cors.credentials)
-        .allow_methods([Method::GET, Method::POST])
+        .allow_methods(methods.to_vec())
         .allow_headers(
             own.into_iter().chain(LEANCLOUD).chain(authenticators.page_headers().cloned()).collect::<Vec<_>>(),
         )

@@ -10,7 +10,7 @@ use crate::limits::TooSoon;
 use crate::observe::audit::Unwritten;
 use crate::policy::{Cause, Denial};
 use crate::remote::Unavailable;
-use crate::roster::Stale;
+use crate::roster::{NotChanged, Stale, Why};
 use crate::vendor::Invalid;
 
 /// What sort of failure it is: the word that programs read.
@@ -24,6 +24,7 @@ pub(super) enum Code {
     NotFound,
     MethodNotAllowed,
     NotAcceptable,
+    Conflict,
     TooLarge,
     UnsupportedMediaType,
     RateLimited,
@@ -43,6 +44,7 @@ impl Code {
             Code::NotFound => "not_found",
             Code::MethodNotAllowed => "method_not_allowed",
             Code::NotAcceptable => "not_acceptable",
+            Code::Conflict => "conflict",
             Code::TooLarge => "too_large",
             Code::UnsupportedMediaType => "unsupported_media_type",
             Code::RateLimited => "rate_limited",
@@ -60,6 +62,7 @@ impl Code {
             Code::NotFound => StatusCode::NOT_FOUND,
             Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Code::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Code::Conflict => StatusCode::CONFLICT,
             Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
@@ -98,6 +101,9 @@ pub(super) struct More {
     pub(super) ban: Option<Ban>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<String>,
+    /// The line of the policy file that stands against it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) line: Option<usize>,
 }
 
 /// The ban that a refusal is due to.
@@ -133,6 +139,19 @@ impl Failure {
     /// Our own fault.
     pub(super) fn internal(log: impl Into<Cow<'static, str>>) -> Failure {
         Failure::new(Code::Internal, "Something went wrong here. The log has more under this request id.", log)
+    }
+
+    /// That `Accept` leaves none of these media types.
+    pub(super) fn not_acceptable(types: &[&str]) -> Failure {
+        let detail = format!("Accept leaves nothing that can be answered: {}.", types.join(", "));
+        Failure::plain(Code::NotAcceptable, detail)
+    }
+
+    /// That there is nothing but the policy file.
+    pub(super) fn no_store() -> Failure {
+        let detail = "There is no [store] in the configuration: the policy file is all there is, and nothing is changed while the \
+                      program runs.";
+        Failure::plain(Code::NotFound, detail)
     }
 
     /// With another status than the one that belongs to the code.
@@ -187,6 +206,33 @@ impl From<Stale> for Failure {
     fn from(stale: Stale) -> Failure {
         let detail = "Who is banned can't be told for certain at the moment, so nothing is decided. Try again.";
         Failure::new(Code::Unavailable, detail, stale.to_string())
+    }
+}
+
+impl From<NotChanged> for Failure {
+    fn from(not_changed: NotChanged) -> Failure {
+        match not_changed {
+            NotChanged::Stale(stale) => Failure::from(stale),
+            NotChanged::NoStore => Failure::no_store(),
+            NotChanged::Unavailable(unavailable) => {
+                let detail =
+                    "The change could not be stored, or it isn't known whether it was. Ask for the same again.";
+                Failure::new(Code::Unavailable, detail, unavailable.to_string())
+            }
+        }
+    }
+}
+
+impl From<&Why> for Failure {
+    fn from(why: &Why) -> Failure {
+        let code = match why {
+            Why::Denied(denial) => return Failure::from(&**denial),
+            Why::NotThere | Why::NotOutranked(_) => Code::Denied,
+            Why::File(..) | Why::Conflict(_) => Code::Conflict,
+        };
+        let mut failure = Failure::new(code, why.public(), why.log());
+        failure.more.line = if let Why::File(line, _) = why { Some(*line) } else { None };
+        failure
     }
 }
 

@@ -18,7 +18,9 @@ mod playground;
 mod record;
 mod render;
 mod request_id;
+mod roster;
 mod route;
+mod sent;
 #[cfg(feature = "otlp")]
 mod span;
 mod tally;
@@ -29,8 +31,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Request, Response};
 use tower::{Layer, ServiceExt};
@@ -45,25 +46,60 @@ use crate::runtime::{Runtime, Snapshot};
 use failure::{Code, Failure};
 use render::Shape;
 use request_id::RequestId;
+pub use sent::Body;
 
-/// An answer, whole.
-pub type Answer = Response<Full<Bytes>>;
+/// An answer.
+pub type Answer = Response<Body>;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// One request's surroundings: what all steps of answering it look at.
 struct Exchange<'a> {
-    runtime: &'a Runtime,
+    runtime: &'a Arc<Runtime>,
     /// What was in force when it came in, and holds to its end.
-    snapshot: &'a Snapshot,
+    snapshot: &'a Arc<Snapshot>,
     settings: &'a Settings,
     /// Who is at the other end.
-    peer: &'a Peer,
+    peer: &'a Arc<Peer>,
     id: &'a RequestId,
     /// The trace that it belongs to, if it says so.
     trace: Option<&'a Arc<Trace>>,
     began: Instant,
     now: Millis,
+}
+
+/// A request's surroundings for what goes on though nobody may wait for it any more.
+struct Lasting {
+    runtime: Arc<Runtime>,
+    snapshot: Arc<Snapshot>,
+    peer: Arc<Peer>,
+    id: RequestId,
+    trace: Option<Arc<Trace>>,
+    began: Instant,
+    now: Millis,
+}
+
+impl Exchange<'_> {
+    fn lasting(&self) -> Lasting {
+        let (runtime, snapshot) = (Arc::clone(self.runtime), Arc::clone(self.snapshot));
+        let (peer, id, trace) = (Arc::clone(self.peer), self.id.clone(), self.trace.cloned());
+        Lasting { runtime, snapshot, peer, id, trace, began: self.began, now: self.now }
+    }
+}
+
+impl Lasting {
+    fn exchange(&self) -> Exchange<'_> {
+        Exchange {
+            runtime: &self.runtime,
+            snapshot: &self.snapshot,
+            settings: &self.snapshot.settings,
+            peer: &self.peer,
+            id: &self.id,
+            trace: self.trace.as_ref(),
+            began: self.began,
+            now: self.now,
+        }
+    }
 }
 
 /// Answers a request to the main listener. Whatever happens, there is an answer.
@@ -72,16 +108,8 @@ pub async fn serve(runtime: Arc<Runtime>, peer: Arc<Peer>, request: Request<Inco
     let id = RequestId::of(request.headers());
     let trace = Trace::of(request.headers()).map(Arc::new);
     let (began, now) = (Instant::now(), clock::now());
-    let exchange = Exchange {
-        runtime: &runtime,
-        snapshot: &snapshot,
-        settings: &snapshot.settings,
-        peer: &peer,
-        id: &id,
-        trace: trace.as_ref(),
-        began,
-        now,
-    };
+    let lasting = Lasting { runtime, snapshot, peer, id, trace, began, now };
+    let exchange = lasting.exchange();
     let route = template::of(&exchange, request.uri().path());
     #[cfg(feature = "otlp")]
     let method = request.method().clone();
@@ -89,10 +117,10 @@ pub async fn serve(runtime: Arc<Runtime>, peer: Arc<Peer>, request: Request<Inco
         Ok(answer) => answer,
         Err(_) => render::failure(&exchange, Shape::Problem, &Failure::internal("a panic, logged with its place")),
     };
-    stamp(answer.headers_mut(), &id);
+    stamp(answer.headers_mut(), exchange.id);
     #[cfg(feature = "otlp")]
     span::record(&exchange, &method, &route, answer.status().as_u16());
-    runtime.metrics.answered(Listener::Main, route, answer.status().as_u16(), began.elapsed());
+    exchange.runtime.metrics.answered(Listener::Main, route, answer.status().as_u16(), began.elapsed());
     answer
 }
 
@@ -101,9 +129,10 @@ async fn cross_origin(exchange: &Exchange<'_>, request: Request<Incoming>) -> An
         return route::answer(exchange, request).await;
     };
     let authenticators = &exchange.settings.engine.authenticators;
+    let methods = roster::methods_for_pages(request.uri().path());
     let inner = tower::service_fn(async |request| Ok::<_, Infallible>(route::answer(exchange, request).await));
     // Boxed, so that requests have room for this only where it is in use.
-    let Ok(answer) = Box::pin(cors::layer(cors, authenticators).layer(inner).oneshot(request)).await;
+    let Ok(answer) = Box::pin(cors::layer(cors, authenticators, methods).layer(inner).oneshot(request)).await;
     answer
 }
 

@@ -45,7 +45,7 @@ pub(super) fn from_body(body: &[u8], encoding: Option<Encoding>, forms: bool) ->
         // curl calls everything a form; as one, JSON would be a single unknown name, and ignored.
         Some(Encoding::Form) if body.trim_ascii_start().starts_with(b"{") => Err(json_as_form()),
         Some(Encoding::Form) => match std::str::from_utf8(body) {
-            Ok(text) => from_pairs(text, "form"),
+            Ok(text) => from_pairs(text, "form", is_read),
             Err(_) => Err(Failure::plain(Code::Malformed, "The form is not UTF-8.")),
         },
         _ if body.is_empty() => Ok(Params { values: Map::new(), lenient: false }),
@@ -54,14 +54,19 @@ pub(super) fn from_body(body: &[u8], encoding: Option<Encoding>, forms: bool) ->
     }
 }
 
-/// The parameters in a query.
+/// The parameters in a query, as routes that sign take it.
 pub(super) fn from_query(query: Option<&str>) -> Result<Params, Failure> {
+    from_query_of(query, is_read)
+}
+
+/// The parameters in a query, of those that are read.
+pub(super) fn from_query_of(query: Option<&str>, is_read: fn(&str) -> bool) -> Result<Params, Failure> {
     let query = query.unwrap_or_default();
     if query.len() > QUERY_LIMIT {
         let detail = format!("The query must have at most {QUERY_LIMIT} bytes; POST takes more.");
         return Err(Failure::plain(Code::TooLarge, detail).with_status(StatusCode::URI_TOO_LONG));
     }
-    from_pairs(query, "query")
+    from_pairs(query, "query", is_read)
 }
 
 fn unsupported(forms: bool) -> Failure {
@@ -98,7 +103,7 @@ fn from_json(body: &[u8]) -> Result<Params, Failure> {
 }
 
 /// Reads `name=value&…`. A name that stands twice, which its readers could disagree about, is refused, unless it means nothing here.
-fn from_pairs(text: &str, place: &'static str) -> Result<Params, Failure> {
+fn from_pairs(text: &str, place: &'static str, is_read: fn(&str) -> bool) -> Result<Params, Failure> {
     let mut values = Map::new();
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -120,13 +125,13 @@ fn from_pairs(text: &str, place: &'static str) -> Result<Params, Failure> {
     Ok(Params { values, lenient: true })
 }
 
-/// Whether some route that takes queries or forms reads a parameter of this name. What isn't read may be anything, and stand twice.
+/// Whether some route that signs and takes queries or forms reads a parameter of this name. What isn't read may be anything, and stand twice.
 fn is_read(name: &str) -> bool {
     matches!(name, "client_id" | "clientId" | "user_id" | "capability" | "ttl" | "timestamp" | "nonce" | "keyName")
 }
 
 /// Undoes form encoding, strictly.
-fn decode(text: &str) -> Option<String> {
+pub(super) fn decode(text: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {

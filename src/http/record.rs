@@ -9,7 +9,7 @@ use crate::policy::{Cause, Denial};
 use crate::vendor::App;
 
 /// The line for a caller who is refused.
-pub(super) fn refusal(exchange: &Exchange<'_>, app: &App, refusal: &Refusal) -> Result<Vec<u8>, Failure> {
+pub(super) fn refusal(exchange: &Exchange<'_>, app: Option<&App>, refusal: &Refusal) -> Result<Vec<u8>, Failure> {
     let (authenticator, reason) = (refusal.authenticator().map(|name| &**name), refusal.log());
     line(&Record { authenticator, reason: Some(&reason), ..blank(exchange, app, Decision::Refused) })
 }
@@ -23,7 +23,7 @@ pub(super) fn verdict(
 ) -> Result<Vec<u8>, Failure> {
     let (ask, refused) = (&verdict.ask, verdict.outcome.as_ref().err());
     let reason = refused.map(reason);
-    let asked = asked(exchange, app, caller, ask, Decision::Allow);
+    let asked = asked(exchange, Some(app), caller, ask, Decision::Allow);
     let record = Record { rules: &verdict.rules, reason: reason.as_deref(), ..asked };
     line(&match refused {
         None => Record { granted: &verdict.granted, nonce: verdict.nonce.as_deref(), ..record },
@@ -35,7 +35,7 @@ pub(super) fn verdict(
 /// The line for what can't be decided, and why not.
 pub(super) fn undecided(
     exchange: &Exchange<'_>,
-    app: &App,
+    app: Option<&App>,
     caller: &Caller,
     ask: &Ask,
     reason: &str,
@@ -45,9 +45,9 @@ pub(super) fn undecided(
 }
 
 /// Who asked what.
-fn asked<'a>(
+pub(super) fn asked<'a>(
     exchange: &Exchange<'a>,
-    app: &'a App,
+    app: Option<&'a App>,
     caller: &'a Caller,
     ask: &'a Ask,
     decision: Decision,
@@ -71,7 +71,7 @@ fn reason(refused: &Refused) -> String {
 }
 
 /// With the one thing that was denied, of all that was asked.
-fn denied<'a>(denial: &'a Denial, record: &Record<'a>) -> Record<'a> {
+pub(super) fn denied<'a>(denial: &'a Denial, record: &Record<'a>) -> Record<'a> {
     let ban = match &denial.cause {
         Cause::Banned { scope, .. } | Cause::TargetBanned { scope, .. } => Some(Scope(scope)),
         _ => None,
@@ -80,7 +80,8 @@ fn denied<'a>(denial: &'a Denial, record: &Record<'a>) -> Record<'a> {
     Record { decision: Decision::Deny, action, conversation, rule: denial.rule(), ban, ..*record }
 }
 
-fn blank<'a>(exchange: &Exchange<'a>, app: &'a App, decision: Decision) -> Record<'a> {
+/// What every line has. Without an app it is about all of them.
+fn blank<'a>(exchange: &Exchange<'a>, app: Option<&'a App>, decision: Decision) -> Record<'a> {
     Record {
         time: exchange.now,
         request_id: exchange.id.as_str(),
@@ -90,8 +91,8 @@ fn blank<'a>(exchange: &Exchange<'a>, app: &'a App, decision: Decision) -> Recor
         decision,
         authenticator: None,
         caller: None,
-        app: app.name(),
-        vendor: app.vendor().as_str(),
+        app: app.map(|app| &**app.name()),
+        vendor: app.map(|app| app.vendor().as_str()),
         action: None,
         client: None,
         conversation: None,
@@ -99,6 +100,7 @@ fn blank<'a>(exchange: &Exchange<'a>, app: &'a App, decision: Decision) -> Recor
         asked: &[],
         granted: &[],
         nonce: None,
+        change: None,
         rules: &[],
         rule: None,
         ban: None,
@@ -108,6 +110,6 @@ fn blank<'a>(exchange: &Exchange<'a>, app: &'a App, decision: Decision) -> Recor
     }
 }
 
-fn line(record: &Record<'_>) -> Result<Vec<u8>, Failure> {
+pub(super) fn line(record: &Record<'_>) -> Result<Vec<u8>, Failure> {
     record.line().map_err(|error| Failure::internal(error.to_string()))
 }

@@ -1,13 +1,12 @@
 //! Answers as bytes: one renderer for each shape.
 
-use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
 use super::failure::{Code, Failure, More};
-use super::{Answer, Exchange};
+use super::{Answer, Body, Exchange};
 
 const X_ABLY_ERRORCODE: HeaderName = HeaderName::from_static("x-ably-errorcode");
 
@@ -24,7 +23,7 @@ pub(super) enum Shape {
 
 /// A good answer.
 pub(super) fn success(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+    let mut answer = Response::new(Body::from(body.into()));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     answer
 }

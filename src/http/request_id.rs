@@ -11,6 +11,7 @@ use crate::{clock, crypto, random};
 const LONGEST: usize = 128;
 
 /// The name of one request, in its answer, in the audit log and in the program's own log.
+#[derive(Clone)]
 pub(super) struct RequestId(HeaderValue);
 
 impl RequestId {

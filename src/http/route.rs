@@ -5,7 +5,7 @@ use hyper::{Method, Request};
 
 use super::answer::{self, Form, Route};
 use super::render::{self, Shape};
-use super::{Answer, Code, Exchange, Failure, body, compat, limit, openapi, playground};
+use super::{Answer, Body, Code, Exchange, Failure, body, compat, limit, openapi, playground, roster};
 use crate::model::Vendor;
 use crate::runtime::Probe;
 use crate::vendor::{self, App};
@@ -20,6 +20,9 @@ pub(super) async fn answer(exchange: &Exchange<'_>, mut request: Request<Incomin
         // Boxed, so that other requests have no room for it.
         Some(demo) => Box::pin(playground::answer(exchange, demo, &mut request)).await,
         None if request.uri().path() == openapi::PATH => openapi::answer(exchange, &request),
+        None if request.uri().path().starts_with(roster::PATH) => {
+            Box::pin(roster::answer(exchange, &mut request)).await
+        }
         None => limited(exchange, route, &mut request).await,
     };
     if result.is_err() {
@@ -93,7 +96,7 @@ fn shape(app: &App) -> Shape {
 
 fn probed(exchange: &Exchange<'_>, probe: Probe, method: &Method) -> Answer {
     if method == Method::GET || method == Method::HEAD {
-        return exchange.runtime.probe(probe);
+        return exchange.runtime.probe(probe).map(Body::from);
     }
     let failure =
         Failure { allow: Some("GET, HEAD"), ..Failure::plain(Code::MethodNotAllowed, "Probes are asked with GET.") };

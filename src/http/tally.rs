@@ -1,6 +1,7 @@
 //! What the metrics count of a request on its way.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::Exchange;
 use crate::authn::Refusal;
@@ -39,13 +40,20 @@ impl Decided {
         Decided { action, decision: Decision::Deny, rule: decisive(cause) }
     }
 
+    /// What was refused for what else is known of whom it is about, which this word names.
+    pub(super) fn ruled_out(action: Action, word: &'static str) -> Decided {
+        Decided { action, decision: Decision::Deny, rule: Cow::Borrowed(word) }
+    }
+
     /// What could not be decided.
     pub(super) fn unavailable(action: Action) -> Decided {
         Decided { action, decision: Decision::Unavailable, rule: Cow::Borrowed("none") }
     }
 
-    pub(super) fn count(self, exchange: &Exchange<'_>, app: &App) {
-        exchange.runtime.metrics.decided(app.name(), self.action, self.decision, self.rule);
+    /// Counts it for an app, or for all of them.
+    pub(super) fn count(self, exchange: &Exchange<'_>, app: Option<&App>) {
+        let app = app.map_or_else(|| Arc::from("*"), |app| Arc::clone(app.name()));
+        exchange.runtime.metrics.decided(app, self.action, self.decision, self.rule);
     }
 }
 

@@ -1,6 +1,6 @@
 //! By what name the metrics know where a request leads.
 
-use super::{Exchange, compat, openapi, playground, route};
+use super::{Exchange, compat, openapi, playground, roster, route};
 use crate::observe::metrics::Route;
 use crate::runtime::Probe;
 use crate::vendor;
@@ -10,6 +10,9 @@ use crate::vendor::leancloud::Compat;
 pub(super) fn of(exchange: &Exchange<'_>, path: &str) -> Route {
     if path == openapi::PATH {
         return Route::Fixed(openapi::PATH);
+    }
+    if let Some(below) = path.strip_prefix(roster::PATH) {
+        return roster::Resource::at(below).map_or(Route::Other, |resource| Route::Fixed(resource.template()));
     }
     if let Some(below) = path.strip_prefix("/v1/") {
         return operation(exchange, below).unwrap_or(Route::Other);

@@ -78,10 +78,10 @@ impl Audit {
         self.0.wake.notify_one();
     }
 
-    /// Writes a line, which ends with its newline, and returns once it is written.
+    /// Writes a line or several, each of which ends with its newline, and returns once they are written.
     ///
     /// # Errors
-    /// If the line is not written, or not within [`PATIENCE`] or little more. A late line may still come to stand in the log.
+    /// If they are not written, or not within [`PATIENCE`] or little more. A late line may still come to stand in the log.
     pub async fn write(&self, line: &[u8]) -> Result<(), Unwritten> {
         let written = self.try_write(line).await;
         if written.is_err() {
@@ -215,7 +215,7 @@ impl Shared {
         let (done, written) = oneshot::channel();
         queue.batch.since.get_or_insert_with(Instant::now);
         queue.batch.lines.extend_from_slice(line);
-        queue.batch.count += 1;
+        queue.batch.count += line.split_inclusive(|byte| *byte == b'\n').count() as u64;
         queue.batch.waiting.push(done);
         Ok(Pushed { written, is_first, is_unwatched })
     }

@@ -116,8 +116,8 @@ impl Metrics {
     }
 
     /// Counts a decision about this action of an app: the id of the rule that decided, or what did instead.
-    pub fn decided(&self, app: &Arc<str>, action: Action, decision: Decision, rule: Cow<'static, str>) {
-        let (app, action, outcome) = (Arc::clone(app), action.as_str(), decision.as_str());
+    pub fn decided(&self, app: Arc<str>, action: Action, decision: Decision, rule: Cow<'static, str>) {
+        let (action, outcome) = (action.as_str(), decision.as_str());
         self.decisions.get_or_create(&Decided { app, action, outcome, rule }).inc();
     }
 

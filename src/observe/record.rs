@@ -65,10 +65,12 @@ pub struct Record<'a> {
     /// Who asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caller: Option<Asker<'a>>,
-    /// The app's name.
-    pub app: &'a str,
+    /// The app's name; nothing where it is about all apps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub app: Option<&'a str>,
     /// Its vendor.
-    pub vendor: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<&'static str>,
     /// What was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<&'static str>,
@@ -90,6 +92,9 @@ pub struct Record<'a> {
     /// The nonce that was signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nonce: Option<&'a str>,
+    /// The number of the roster's change that was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<u64>,
     /// The rules that allowed it.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub rules: &'a [String],

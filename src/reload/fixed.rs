@@ -19,6 +19,9 @@ pub(super) fn changed(now: &Settings, next: &Settings) -> Vec<String> {
     compare("admin.listen", now.admin.listen.to_string(), next.admin.listen.to_string());
     compare("admin.tls", presence(now.admin.tls.as_ref()), presence(next.admin.tls.as_ref()));
     compare("audit.to", destination(&now.audit), destination(&next.audit));
+    if now.store != next.store {
+        changed.push("`[store]` can't be changed while the program runs: restart it".to_owned());
+    }
     changed
 }
 

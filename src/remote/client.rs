@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
 use hyper::{Request, Response};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -112,12 +112,7 @@ impl Client {
             request.headers_mut().insert(AUTHORIZATION, self.authorization(bearer).await?);
         }
         let answer = self.inner.request(request).await.map_err(|error| Trouble::Broken(chain(&error)))?;
-        let (head, body) = answer.into_parts();
-        match Limited::new(body, longest).collect().await {
-            Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
-            Err(error) if error.is::<LengthLimitError>() => Err(Trouble::Long(longest)),
-            Err(error) => Err(Trouble::Broken(chain(&*error))),
-        }
+        read(answer, longest).await
     }
 
     /// The header that shows the token. A file is read anew each time, as its token may have been changed.
@@ -143,6 +138,16 @@ impl Client {
     }
 }
 
+/// Reads the rest of an answer.
+pub(super) async fn read(answer: Response<Incoming>, longest: usize) -> Result<Response<Bytes>, Trouble> {
+    let (head, body) = answer.into_parts();
+    match Limited::new(body, longest).collect().await {
+        Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
+        Err(error) if error.is::<LengthLimitError>() => Err(Trouble::Long(longest)),
+        Err(error) => Err(Trouble::Broken(chain(&*error))),
+    }
+}
+
 /// What is spoken to a server whose certificate comes from one of these authorities, in DER; without any, from one of Mozilla's, which ship with
 /// the program.
 ///
@@ -162,7 +167,7 @@ pub fn tls(authorities: &[Vec<u8>]) -> Result<ClientConfig, rustls::Error> {
 }
 
 /// An error with all that caused it, as the outermost alone says next to nothing.
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -10,6 +10,7 @@ mod memory;
 mod sessions;
 #[cfg(feature = "otlp")]
 mod spans;
+pub mod unix;
 
 use std::sync::Arc;
 

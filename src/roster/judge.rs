@@ -40,6 +40,8 @@ pub struct Ruling {
     pub failed: Vec<Failed>,
     /// The rules that allowed it, each once.
     pub rules: Vec<String>,
+    /// The number of the change that was made, if one was.
+    pub change: Option<u64>,
 }
 
 /// Someone for whom it is not done, and why.

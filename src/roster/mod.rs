@@ -7,6 +7,7 @@ mod event;
 mod index;
 mod judge;
 mod live;
+pub mod transfer;
 mod wish;
 
 use std::time::Duration;
@@ -34,8 +35,10 @@ impl Roster {
     pub async fn carry_out(&self, judge: &Judge<'_>, wish: &Wish, plan: &Plan) -> Result<Ruling, NotChanged> {
         let author = judge.author(wish);
         self.change(|index, head| {
-            let ruling = judge.rule(index, wish);
-            (event::commit(&ruling, &author, plan, head, judge.now), ruling)
+            let mut ruling = judge.rule(index, wish);
+            let commit = event::commit(&ruling, &author, plan, head, judge.now);
+            ruling.change = (!commit.puts.is_empty()).then_some(head.version + 1);
+            (commit, ruling)
         })
         .await
     }

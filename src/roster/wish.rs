@@ -76,7 +76,7 @@ impl Deed {
     }
 
     /// Whether it is done to those it names, or to who asks or to a conversation.
-    fn has_targets(&self) -> bool {
+    pub fn has_targets(&self) -> bool {
         !matches!(self, Deed::Block | Deed::LiftBlock | Deed::SetConversation { .. } | Deed::ForgetConversation)
     }
 }
@@ -85,6 +85,11 @@ impl Wish {
     /// The apps that it is about.
     pub fn apps<'e>(&self, engine: &'e Engine) -> impl Iterator<Item = &'e App> + use<'_, 'e> {
         engine.apps.iter().filter(|app| self.app.as_ref().is_none_or(|own| own == app.name()))
+    }
+
+    /// Whether it depends on what people are in the place, whatever the policy's rules say: where a user moderates.
+    pub fn depends_on_ranks(&self) -> bool {
+        !self.client.is_empty() && !matches!(self.deed, Deed::Block | Deed::LiftBlock)
     }
 
     /// What the policy is asked about all of it at one app.

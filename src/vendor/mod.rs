@@ -164,7 +164,8 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    pub(crate) fn new(field: impl Into<String>, message: impl Into<String>) -> Invalid {
+    /// What is wrong with which.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Invalid {
         Invalid { field: field.into(), message: message.into() }
     }
 }

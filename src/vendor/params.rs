@@ -20,7 +20,10 @@ pub(super) const MINUTE: u64 = 60 * 1000;
 
 impl Params {
     /// Refuses names that are not known here, unless they are to be ignored.
-    pub(super) fn only(&self, known: &[&str]) -> Result<(), Invalid> {
+    ///
+    /// # Errors
+    /// That a name is not known.
+    pub fn only(&self, known: &[&str]) -> Result<(), Invalid> {
         let unknown = self.values.keys().find(|name| !known.contains(&name.as_str()));
         match unknown {
             Some(name) if !self.lenient => Err(unknown_field(name, known)),
@@ -28,11 +31,16 @@ impl Params {
         }
     }
 
-    pub(super) fn value(&self, field: &str) -> Option<&Value> {
+    /// Whatever is there.
+    pub fn value(&self, field: &str) -> Option<&Value> {
         self.values.get(field).filter(|value| !(self.lenient && value.is_null()))
     }
 
-    pub(super) fn text(&self, field: &str) -> Result<Option<&str>, Invalid> {
+    /// A text.
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub fn text(&self, field: &str) -> Result<Option<&str>, Invalid> {
         match self.value(field) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -40,7 +48,11 @@ impl Params {
         }
     }
 
-    pub(super) fn list(&self, field: &str) -> Result<Option<Vec<String>>, Invalid> {
+    /// A list of texts.
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub fn list(&self, field: &str) -> Result<Option<Vec<String>>, Invalid> {
         let items = match self.value(field) {
             None => return Ok(None),
             Some(Value::Array(items)) => items,

@@ -1,12 +1,11 @@
 //! The page and what belongs to it, as they were built in.
 
-use http_body_util::Full;
 use hyper::Response;
 use hyper::header::{
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, X_FRAME_OPTIONS,
 };
 
-use super::super::Answer;
+use super::super::{Answer, Body};
 
 /// Each by its path below the page's own, with its media type.
 const ASSETS: [(&str, &str, &str); 8] = [
@@ -30,7 +29,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// What is at this path below the page's own.
 pub(super) fn at(below: &str) -> Option<Answer> {
     let (_, media, text) = ASSETS.iter().find(|(path, ..)| *path == below)?;
-    let mut answer = Response::new(Full::from(*text));
+    let mut answer = Response::new(Body::from(*text));
     protect(answer.headers_mut(), media);
     Some(answer)
 }

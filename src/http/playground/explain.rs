@@ -29,7 +29,7 @@ pub(super) async fn explain(
     route: &Route<'_>,
     request: &mut Request<Incoming>,
 ) -> Result<Value, Failure> {
-    let caller = answer::authenticate(exchange, route, request).await?;
+    let caller = answer::authenticate(exchange, Some(route.app), request).await?;
     exchange.snapshot.limits.caller(&caller)?;
     let asked: Asked = fields(read(exchange, request).await?)?;
     let params = Params { values: asked.request, lenient: false };

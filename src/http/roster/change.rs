@@ -1,0 +1,106 @@
+//! Changing the roster: from a request to what became of it, for whom.
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::{Method, Request};
+use serde::Serialize;
+
+use super::fields::Fields;
+use super::record::Asked;
+use super::resource::Resource;
+use super::visit::{ToldByApp, Visit};
+use super::wishes;
+use crate::http::{Answer, Failure, Lasting, answer, params, render};
+use crate::limits::Slot;
+use crate::model::{Ask, Caller};
+use crate::roster::{Judge, Ruling, Why, Wish};
+use crate::vendor::Params;
+
+/// Answers a request for a change.
+pub(super) async fn answer(
+    visit: &Visit<'_>,
+    resource: &Resource,
+    request: &mut Request<Incoming>,
+    place: Slot,
+) -> Result<Answer, Failure> {
+    let exchange = visit.exchange;
+    let (params, place) = read(visit, request, place).await?;
+    let fields = Fields { params: &params, settings: exchange.settings };
+    let wish = wishes::read(resource, request.method(), fields, &visit.caller, exchange.now)?;
+    visit.admit(wish.app.as_ref()).await?;
+    if exchange.runtime.roster.store().is_none() {
+        return Err(Failure::no_store());
+    }
+    let asks: Vec<Ask> = wish.apps(&exchange.settings.engine).map(|app| wish.ask(app)).collect();
+    let told = visit.inquire(wish.app.as_ref(), &asks, wish.depends_on_ranks()).await?;
+    // What has begun is finished and recorded, whether or not the caller stays to hear of it.
+    let (lasting, caller) = (exchange.lasting(), Arc::clone(&visit.caller));
+    let making = tokio::spawn(async move {
+        let made = make(&lasting, &caller, &wish, &told, &asks).await;
+        drop(place);
+        made
+    });
+    making.await.unwrap_or_else(|_| Err(Failure::internal("a panic, logged with its place")))
+}
+
+/// The parameters: in the body, or for `DELETE`, which has none, in the query.
+async fn read(visit: &Visit<'_>, request: &mut Request<Incoming>, place: Slot) -> Result<(Params, Slot), Failure> {
+    if request.method() != Method::DELETE {
+        return answer::read(visit.exchange, false, request, place).await;
+    }
+    let is_read = |name: &str| matches!(name, "app" | "client_id");
+    Ok((params::from_query_of(request.uri().query(), is_read)?, place))
+}
+
+/// Makes the change and records it. Nothing is changed that can't be recorded, as far as that can be told before.
+async fn make(
+    lasting: &Lasting,
+    caller: &Arc<Caller>,
+    wish: &Wish,
+    told: &ToldByApp,
+    asks: &[Ask],
+) -> Result<Answer, Failure> {
+    let exchange = &lasting.exchange();
+    let visit = Visit { exchange, caller: Arc::clone(caller) };
+    exchange.runtime.audit.health()?;
+    let judge = Judge { engine: &exchange.settings.engine, caller, told, now: exchange.now };
+    let ruling = match exchange.runtime.roster.carry_out(&judge, wish, &exchange.runtime.plan()).await {
+        Ok(ruling) => ruling,
+        Err(not_changed) => {
+            let reason = not_changed.to_string();
+            return Err(visit.undecided(wish.app.as_ref(), asks, &reason, not_changed.into()).await);
+        }
+    };
+    let Some(ask) = asks.first() else { return Err(Failure::internal("there is no app")) };
+    let asked = Asked { exchange, app: visit.app(wish.app.as_ref()), caller, ask };
+    exchange.runtime.audit.write(&asked.lines(&ruling)?).await?;
+    asked.count(&ruling);
+    tell(wish, &ruling)
+}
+
+/// The answer: for whom it is done and for whom not. A problem, if it is for nobody and all depends on the caller or on one thing.
+fn tell(wish: &Wish, ruling: &Ruling) -> Result<Answer, Failure> {
+    #[derive(Serialize)]
+    struct Told<'a> {
+        succeeded: &'a [String],
+        failed: Vec<Failed<'a>>,
+    }
+    #[derive(Serialize)]
+    struct Failed<'a> {
+        user: &'a str,
+        code: &'static str,
+        reason: String,
+    }
+    let denied = |why: &Why| matches!(why, Why::Denied(_)) || !wish.deed.has_targets();
+    if let Some(first) = ruling.failed.first()
+        && ruling.succeeded.is_empty()
+        && ruling.failed.iter().all(|failed| denied(&failed.why))
+    {
+        return Err(Failure::from(&first.why));
+    }
+    let failed = ruling.failed.iter();
+    let failed = failed.map(|one| Failed { user: &one.user, code: one.why.code(), reason: one.why.public() });
+    let told = Told { succeeded: &ruling.succeeded, failed: failed.collect() };
+    Ok(render::success("application/json", serde_json::to_vec(&told).unwrap_or_default()))
+}

@@ -1,0 +1,193 @@
+//! A request's fields, each held to what it must be.
+
+use std::sync::Arc;
+
+use crate::config::Settings;
+use crate::model::{Caller, CallerKind, Kind, Millis, Pattern, check_identifier};
+use crate::roster::Terms;
+use crate::vendor::{Invalid, Params};
+
+/// The most users that one request may name.
+const MOST_USERS: usize = 100;
+
+/// The longest identifier, in characters: what of the vendors takes most takes.
+const LONGEST: usize = 255;
+
+/// The longest reason, in characters.
+const LONGEST_REASON: usize = 255;
+
+/// The fields of one request.
+#[derive(Clone, Copy)]
+pub(super) struct Fields<'a> {
+    pub(super) params: &'a Params,
+    pub(super) settings: &'a Settings,
+}
+
+impl<'a> Fields<'a> {
+    /// The one app that it is about, if it is about one.
+    pub(super) fn app(self) -> Result<Option<Arc<str>>, Invalid> {
+        let Some(name) = self.params.text("app")? else { return Ok(None) };
+        let app = self.settings.engine.app(name);
+        let known = || self.settings.engine.apps.iter().map(|app| &**app.name()).collect::<Vec<_>>().join(", ");
+        app.map(|app| Some(Arc::clone(app.name())))
+            .ok_or_else(|| Invalid::new("app", format!("must be one of the configured apps: {}", known())))
+    }
+
+    /// As whom the caller acts: a user as itself unless it names another; a service as itself, which is nobody's name, unless it names
+    /// a user.
+    pub(super) fn client(self, caller: &Caller) -> Result<String, Invalid> {
+        match (self.params.text("client_id")?, caller.kind) {
+            (Some(client), _) => user("client_id", client).map(str::to_owned),
+            (None, CallerKind::User) => Ok(caller.subject.clone()),
+            (None, CallerKind::Service) => Ok(String::new()),
+        }
+    }
+
+    /// The users whom it is about, each once.
+    pub(super) fn users(self) -> Result<Vec<String>, Invalid> {
+        let users = self.params.list("users")?.unwrap_or_default();
+        if users.is_empty() || users.len() > MOST_USERS {
+            return Err(Invalid::new("users", format!("must name at least one user, and at most {MOST_USERS}")));
+        }
+        for (place, name) in users.iter().enumerate() {
+            let field = format!("users[{place}]");
+            user(&field, name)?;
+            if users.iter().take(place).any(|other| other == name) {
+                return Err(Invalid::new(field, "is there already"));
+            }
+        }
+        Ok(users)
+    }
+
+    /// One user to look for.
+    #[allow(dead_code)]
+    pub(super) fn user(self) -> Result<Option<&'a str>, Invalid> {
+        self.params.text("user")?.map(|name| user("user", name)).transpose()
+    }
+
+    /// Where it is: everywhere, if it doesn't say.
+    pub(super) fn place(self) -> Result<Option<Pattern>, Invalid> {
+        let Some(text) = self.params.text("conversation")? else { return Ok(None) };
+        check_identifier(text, LONGEST).map_err(|flaw| Invalid::new("conversation", flaw.to_string()))?;
+        let pattern = Pattern::parse(text).map_err(|flaw| Invalid::new("conversation", flaw.to_string()))?;
+        Ok(Some(pattern))
+    }
+
+    /// Where it is, which it must say.
+    pub(super) fn needed_place(self) -> Result<Pattern, Invalid> {
+        let missing = || {
+            Invalid::new(
+                "conversation",
+                "must be given: a conversation, a namespace such as `chat:*`, or `*` for everywhere",
+            )
+        };
+        self.place()?.ok_or_else(missing)
+    }
+
+    /// How long it holds, and why.
+    pub(super) fn terms(self, now: Millis) -> Result<Terms, Invalid> {
+        Ok(Terms { until: self.until(now)?, reason: self.reason()? })
+    }
+
+    fn until(self, now: Millis) -> Result<Option<Millis>, Invalid> {
+        let Some(text) = self.params.text("until")? else { return Ok(None) };
+        let until = time(text).ok_or_else(|| {
+            Invalid::new(
+                "until",
+                "must be a date and time with an offset: 2027-01-01T00:00:00Z or 2027-01-01T00:00:00+08:00",
+            )
+        })?;
+        if until <= now {
+            return Err(Invalid::new("until", "must be in the future"));
+        }
+        Ok(Some(until))
+    }
+
+    fn reason(self) -> Result<Option<String>, Invalid> {
+        let Some(text) = self.params.text("reason")? else { return Ok(None) };
+        if text.trim().is_empty() || text.chars().count() > LONGEST_REASON || text.chars().any(char::is_control) {
+            let message = format!("must be one line of at most {LONGEST_REASON} characters, and not empty");
+            return Err(Invalid::new("reason", message));
+        }
+        Ok(Some(text.to_owned()))
+    }
+
+    /// A role that the policy lists.
+    pub(super) fn role(self) -> Result<String, Invalid> {
+        let ladder = &self.settings.engine.policy.document().ladder;
+        let word = self.params.text("role")?.filter(|word| ladder.role(word).is_some());
+        let unknown =
+            || Invalid::new("role", format!("must be one of the policy's roles: {}", ladder.words().join(", ")));
+        word.map(str::to_owned).ok_or_else(unknown)
+    }
+
+    /// A conversation's kind, if it is told.
+    pub(super) fn kind(self, id: &str) -> Result<Option<Kind>, Invalid> {
+        let Some(word) = self.params.text("kind")? else { return Ok(None) };
+        match Kind::parse(word) {
+            None => Err(Invalid::new("kind", "must be group, chatroom, temporary or system")),
+            Some(kind) if (Kind::by_id(id) == Kind::Temporary) && kind != Kind::Temporary => {
+                Err(Invalid::new("kind", "must be temporary, as the id starts with `_tmp:`"))
+            }
+            kind => Ok(kind),
+        }
+    }
+
+    /// A conversation's owner, if it is told.
+    pub(super) fn owner(self) -> Result<Option<String>, Invalid> {
+        self.params.text("owner")?.map(|name| user("owner", name).map(str::to_owned)).transpose()
+    }
+}
+
+/// The id of one conversation.
+pub(super) fn conversation(id: &str) -> Result<Pattern, Invalid> {
+    let invalid = |message: String| Invalid::new("id", message);
+    check_identifier(id, LONGEST).map_err(|flaw| invalid(flaw.to_string()))?;
+    match Pattern::parse(id) {
+        Ok(pattern @ Pattern::Exact(_)) => match pattern.room() {
+            Some(room) => Err(invalid(format!("names a channel of a room, which is one conversation: {room}"))),
+            None => Ok(pattern),
+        },
+        _ => Err(invalid("must name one conversation, without a `*`".to_owned())),
+    }
+}
+
+/// A user's name.
+fn user<'a>(field: &str, name: &'a str) -> Result<&'a str, Invalid> {
+    if name == "*" {
+        return Err(Invalid::new(field, "must name one user, not `*`"));
+    }
+    check_identifier(name, LONGEST).map_err(|flaw| Invalid::new(field, flaw.to_string()))?;
+    Ok(name)
+}
+
+/// Reads a point in time (RFC 3339, section 5.6).
+fn time(text: &str) -> Option<Millis> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || b"-+:.TZ".contains(&byte));
+    let time: jiff::Timestamp = text.parse().ok().filter(|_| is_plain)?;
+    u64::try_from(time.as_millisecond()).ok().map(Millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_an_offset() {
+        for (text, millis) in [
+            ("2027-01-01T00:00:00Z", Some(1_798_761_600_000)),
+            ("2027-01-01T00:00:00+08:00", Some(1_798_732_800_000)),
+            ("2027-01-01T00:00:00.1239Z", Some(1_798_761_600_123)),
+            ("2027-01-01T00:00:00", None),
+            ("2027-01-01", None),
+            ("2027-01-01 00:00:00Z", None),
+            ("2027-01-01T00:00:00Z[UTC]", None),
+            ("2027-13-01T00:00:00Z", None),
+            ("1969-12-31T23:59:59Z", None),
+            ("1798761600", None),
+            ("", None),
+        ] {
+            assert_eq!(time(text), millis.map(Millis), "{text}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What there is below `/v1/roster/`.
+
+use crate::http::{Code, Failure};
+use crate::roster::Table;
+
+/// Something below `/v1/roster/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::http) enum Resource {
+    /// Entries of a table: to be listed, and made.
+    Entries(Table),
+    /// Where entries of a table are taken back.
+    Lifting(Table),
+    /// A conversation, by its id.
+    Conversation(String),
+    /// What happens, as it does.
+    Events,
+    /// What is carried out at vendors and told to webhooks.
+    Enforcements,
+}
+
+impl Resource {
+    /// What is at this path.
+    ///
+    /// # Errors
+    /// If there is nothing, or a conversation's id is not well encoded.
+    pub(in crate::http) fn at(below: &str) -> Result<Resource, Failure> {
+        Ok(match below {
+            "bans" => Resource::Entries(Table::Bans),
+            "mutes" => Resource::Entries(Table::Mutes),
+            "roles" => Resource::Entries(Table::Roles),
+            "blocks" => Resource::Entries(Table::Blocks),
+            "bans/lift" => Resource::Lifting(Table::Bans),
+            "mutes/lift" => Resource::Lifting(Table::Mutes),
+            "roles/remove" => Resource::Lifting(Table::Roles),
+            "blocks/lift" => Resource::Lifting(Table::Blocks),
+            "events" => Resource::Events,
+            "enforcements" => Resource::Enforcements,
+            _ => Resource::Conversation(conversation(below)?),
+        })
+    }
+
+    /// The methods that it takes.
+    pub(super) fn methods(&self) -> &'static str {
+        match self {
+            Resource::Entries(_) => "GET, POST",
+            Resource::Lifting(_) => "POST",
+            Resource::Conversation(_) => "GET, PUT, DELETE",
+            Resource::Events | Resource::Enforcements => "GET",
+        }
+    }
+
+    /// What is answered, if all is well.
+    pub(super) fn media(&self) -> &'static str {
+        if *self == Resource::Events { "text/event-stream" } else { "application/json" }
+    }
+
+    /// Its path, whatever the conversation.
+    pub(in crate::http) fn template(&self) -> &'static str {
+        match self {
+            Resource::Entries(Table::Bans) => "/v1/roster/bans",
+            Resource::Entries(Table::Mutes) => "/v1/roster/mutes",
+            Resource::Entries(Table::Roles) => "/v1/roster/roles",
+            Resource::Entries(Table::Blocks) => "/v1/roster/blocks",
+            Resource::Lifting(Table::Bans) => "/v1/roster/bans/lift",
+            Resource::Lifting(Table::Mutes) => "/v1/roster/mutes/lift",
+            Resource::Lifting(Table::Roles) => "/v1/roster/roles/remove",
+            Resource::Lifting(Table::Blocks) => "/v1/roster/blocks/lift",
+            Resource::Entries(Table::Conversations) | Resource::Lifting(Table::Conversations) => {
+                "/v1/roster/conversations"
+            }
+            Resource::Conversation(_) => "/v1/roster/conversations/{id}",
+            Resource::Events => "/v1/roster/events",
+            Resource::Enforcements => "/v1/roster/enforcements",
+        }
+    }
+}
+
+/// The conversation's id in a path: one segment, percent-encoded.
+fn conversation(below: &str) -> Result<String, Failure> {
+    let segment = below.strip_prefix("conversations/").filter(|id| !id.is_empty() && !id.contains('/'));
+    let segment = segment.ok_or_else(nowhere)?;
+    let undecodable = || {
+        Failure::plain(
+            Code::Malformed,
+            "The conversation's id in the path is not well encoded: after a % belong two hex digits, and all must be UTF-8.",
+        )
+    };
+    percent_decoded(segment).ok_or_else(undecodable)
+}
+
+fn nowhere() -> Failure {
+    let detail = "There is nothing at this path. The roster has: bans, bans/lift, mutes, mutes/lift, roles, roles/remove, blocks, \
+                  blocks/lift, conversations/{id}, events, enforcements.";
+    Failure::plain(Code::NotFound, detail)
+}
+
+/// Undoes percent-encoding, strictly.
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((plain, coded)) = rest.split_once('%') {
+        decoded.extend_from_slice(plain.as_bytes());
+        let digits = coded.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+        decoded.push(u8::from_str_radix(digits, 16).ok()?);
+        rest = &coded[2..];
+    }
+    decoded.extend_from_slice(rest.as_bytes());
+    String::from_utf8(decoded).ok()
+}

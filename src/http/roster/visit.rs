@@ -1,0 +1,96 @@
+//! A caller who is known, at the roster: whether it may be, and what its question depends on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::engine::Inquiry;
+use crate::http::{Exchange, Failure, answer, record, tally};
+use crate::model::{Ask, Caller};
+use crate::policy::Told;
+use crate::roster::Stale;
+use crate::vendor::App;
+
+/// A caller's request, once the caller is known.
+pub(super) struct Visit<'a> {
+    pub(super) exchange: &'a Exchange<'a>,
+    pub(super) caller: Arc<Caller>,
+}
+
+/// What another service tells of the place, at each app.
+pub(super) type ToldByApp = HashMap<Arc<str>, Vec<Told>>;
+
+impl<'a> Visit<'a> {
+    /// The apps that a request is about: the one that it names, or all.
+    pub(super) fn apps(&self, named: Option<&Arc<str>>) -> Vec<&'a App> {
+        let apps = self.exchange.settings.engine.apps.iter();
+        apps.filter(|app| named.is_none_or(|name| name == app.name())).collect()
+    }
+
+    /// The one app that a request is about, if it is about one.
+    pub(super) fn app(&self, named: Option<&Arc<str>>) -> Option<&'a App> {
+        self.exchange.settings.engine.app(named?)
+    }
+
+    /// Lets the caller in if its authenticator serves all that the request is about.
+    pub(super) async fn admit(&self, named: Option<&Arc<str>>) -> Result<(), Failure> {
+        let apps = self.apps(named).into_iter().map(|app| &**app.name());
+        match self.exchange.settings.engine.authenticators.admit(&self.caller, apps) {
+            Ok(()) => Ok(()),
+            Err(refusal) => Err(answer::refused(self.exchange, self.app(named), &refusal).await?),
+        }
+    }
+
+    /// Finds out what a decision depends on and another service knows. `ranks` if what people are in the place counts in any case.
+    pub(super) async fn inquire(
+        &self,
+        named: Option<&Arc<str>>,
+        asks: &[Ask],
+        ranks: bool,
+    ) -> Result<ToldByApp, Failure> {
+        let mut told = ToldByApp::new();
+        for ask in asks {
+            let inquiries = match self.inquiries(ask, ranks) {
+                Ok(inquiries) => inquiries,
+                Err(stale) => return Err(self.undecided(named, asks, &stale.to_string(), stale.clone().into()).await),
+            };
+            let (snapshot, trace) = (self.exchange.snapshot, self.exchange.trace);
+            match Box::pin(snapshot.remote.inquire(inquiries, trace)).await {
+                Ok(known) => drop(told.insert(Arc::clone(&ask.app), known)),
+                Err(unavailable) => {
+                    let reason = unavailable.to_string();
+                    return Err(self.undecided(named, asks, &reason, unavailable.into()).await);
+                }
+            }
+        }
+        Ok(told)
+    }
+
+    fn inquiries(&self, ask: &Ask, ranks: bool) -> Result<Vec<Inquiry>, Stale> {
+        let engine = &self.exchange.settings.engine;
+        let index = self.exchange.runtime.roster.read()?;
+        if ranks {
+            return Ok(engine.inquiries_about_ranks(ask, &self.caller));
+        }
+        Ok(engine.inquiries(ask, &self.caller, index.register(), self.exchange.now))
+    }
+
+    /// Records that something can't be decided: the failure to answer with, unless that can't be recorded.
+    pub(super) async fn undecided(
+        &self,
+        named: Option<&Arc<str>>,
+        asks: &[Ask],
+        reason: &str,
+        failure: Failure,
+    ) -> Failure {
+        let (Some(ask), app) = (asks.first(), self.app(named)) else { return failure };
+        let line = match record::undecided(self.exchange, app, &self.caller, ask, reason) {
+            Ok(line) => line,
+            Err(failure) => return failure,
+        };
+        if let Err(unwritten) = self.exchange.runtime.audit.write(&line).await {
+            return unwritten.into();
+        }
+        tally::Decided::unavailable(ask.action).count(self.exchange, app);
+        failure
+    }
+}

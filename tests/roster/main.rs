@@ -1,0 +1,8 @@
+//! Moderation over real sockets, with a roster in memory.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod changes;
+#[allow(dead_code)]
+#[path = "../common/mod.rs"]
+mod common;
+mod world;
