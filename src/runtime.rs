@@ -12,7 +12,8 @@ use tokio::sync::watch;
 
 use crate::clock;
 use crate::config::Settings;
-use crate::limits::{Cap, Limits};
+use crate::files::Place;
+use crate::limits::{Cap, Limits, PROBES};
 use crate::model::Millis;
 use crate::observe::audit::Audit;
 use crate::observe::metrics::Metrics;
@@ -21,9 +22,6 @@ use crate::random::{self, NoEntropy};
 use crate::remote::Spans;
 use crate::remote::{NoRemote, Remote};
 use crate::roster::{Plan, Roster};
-
-/// How many connections the admin listener has at most.
-const PROBES: usize = 256;
 
 /// What all requests share.
 pub struct Runtime {
@@ -37,8 +35,12 @@ pub struct Runtime {
     pub metrics: Metrics,
     /// How many connections the admin listener may have at once.
     pub probes: Cap,
+    /// The file of the Unix socket on which callers are served, if it is one.
+    pub socket: Option<Place>,
     /// What became of attempts to replace the settings.
     pub reloads: Reloads,
+    /// When it was made, which is when the process started but for some milliseconds.
+    pub started: Millis,
 }
 
 /// Settings, and what was built from them. What they are replaced by shares with them what need not change.
@@ -102,7 +104,8 @@ impl Runtime {
     pub fn new(first: Snapshot, audit: Audit, roster: Roster) -> Runtime {
         let (current, draining) = (ArcSwap::from_pointee(first), watch::channel(false).0);
         let probes = Cap::new(PROBES, "probes beyond those that can be answered");
-        Runtime { current, draining, audit, roster, metrics: Metrics::default(), probes, reloads: Reloads::new() }
+        let (metrics, started) = (Metrics::default(), clock::now());
+        Runtime { current, draining, audit, roster, metrics, probes, socket: None, reloads: Reloads::new(), started }
     }
 
     /// The settings in force and what was built from them. A request takes them once and keeps them to its end.
@@ -160,6 +163,10 @@ impl Runtime {
             let finding = self.roster.check().map_or_else(|stale| Finding::Bad(stale.to_string()), |()| Finding::Good);
             checks.push(Check { name: "roster", finding });
         }
+        if let Some(lost) = self.socket.as_ref().filter(|socket| !draining && !socket.is_the_same()) {
+            let flaw = format!("there is no longer this program's at {}: restart it", lost.path.display());
+            checks.push(Check { name: "socket", finding: Finding::Notice(flaw) });
+        }
         if let Some(failure) = self.reloads.failure() {
             checks.push(Check { name: "configuration", finding: Finding::Notice(failure) });
         }
@@ -168,7 +175,7 @@ impl Runtime {
 }
 
 fn keys(remote: &Remote) -> Finding {
-    let missing = remote.waits_for();
+    let missing: Vec<String> = remote.key_sets().filter_map(|set| set.flaw).collect();
     match missing.join("; ") {
         _ if missing.is_empty() => Finding::Good,
         missing if remote.has_started() => Finding::Notice(missing),

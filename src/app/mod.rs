@@ -1,7 +1,6 @@
 //! The running program: its listeners, from binding to the last connection's end.
 
 mod connection;
-mod files;
 mod listener;
 mod paced;
 mod secure;
@@ -65,6 +64,8 @@ pub enum End {
     Orderly,
     /// Something was cut off: the time was up, or a second signal came.
     Cut,
+    /// What goes on beside the requests has failed.
+    Failed,
 }
 
 /// The program, listening.
@@ -89,8 +90,9 @@ impl App {
         let roster = roster(settings.store.as_ref()).await?;
         let main = Bound::new("server.listen", &settings.server.listen).await?;
         let admin = Bound::new("admin.listen", &Listen::Tcp(settings.admin.listen)).await?;
-        files::allow(settings.limits.connections);
-        let runtime = Arc::new(Runtime::new(Snapshot::new(settings)?, audit, roster));
+        let mut runtime = Runtime::new(Snapshot::new(settings)?, audit, roster);
+        runtime.socket = main.file();
+        let runtime = Arc::new(runtime);
         let (for_main, for_admin) = (Arc::clone(&runtime), Arc::clone(&runtime));
         let main = main.serve(terms(&runtime), move |peer, request| http::serve(Arc::clone(&for_main), peer, request));
         let admin = admin.serve(terms_of_probes(&runtime), move |_, request| {
@@ -116,10 +118,14 @@ impl App {
         (&self.main.address, &self.admin.address)
     }
 
-    /// Serves until the process is told to stop (SIGTERM or SIGINT), then winds up; a second signal cuts that short.
+    /// Serves until the process is told to stop (SIGTERM or SIGINT), then winds up; a second signal cuts that short. What goes on beside
+    /// the requests fails only of a fault in the program or the system: then it winds up as well, for whoever starts it again.
     pub async fn run(self) -> End {
-        let App { runtime, main, admin, mut stop, tasks: _tasks } = self;
-        stop.signalled().await;
+        let App { runtime, main, admin, mut stop, mut tasks } = self;
+        let failed = tokio::select! {
+            () = stop.signalled() => false,
+            () = failure(&mut tasks) => true,
+        };
         let Shutdown { pause, grace } = runtime.snapshot().settings.shutdown;
         tracing::info!("stopping: finishing what is in progress");
         runtime.drain();
@@ -139,8 +145,18 @@ impl App {
         if let Some(spans) = &runtime.snapshot().spans {
             spans.flush().await;
         }
-        end
+        if failed { End::Failed } else { end }
     }
+}
+
+/// Returns once one of these has panicked.
+async fn failure(tasks: &mut JoinSet<()>) {
+    while let Some(ended) = tasks.join_next().await {
+        if ended.is_err() {
+            return tracing::error!("what follows the files has failed");
+        }
+    }
+    std::future::pending::<()>().await;
 }
 
 /// The terms of callers' connections.
@@ -199,9 +215,8 @@ struct Stop {
 
 impl Stop {
     fn new() -> io::Result<Stop> {
-        // A signal that is once received never ends the process again: neither a hang-up, on which files are read again, nor a write
-        // to a file at its size limit, which fails like one to a full disk.
-        drop(signal(SignalKind::hangup())?);
+        // A signal that is once received never ends the process again: a write to a file at its size limit fails like one to a full
+        // disk.
         drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
         Ok(Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }

@@ -8,6 +8,7 @@
 mod held;
 mod memory;
 mod redb;
+mod redis;
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 
 use self::memory::Memory;
 use self::redb::Redb;
+use self::redis::Redis;
 use crate::config::{StoreKind, StoreSettings};
 use crate::model::Millis;
 use crate::random;
@@ -26,6 +28,8 @@ pub enum Store {
     Memory(Memory),
     /// One file, which this process has to itself.
     Redb(Redb),
+    /// A server that many processes share.
+    Redis(Redis),
 }
 
 /// Which store this is, and how far it has come.
@@ -181,7 +185,7 @@ impl Store {
     pub async fn open(settings: &StoreSettings) -> Result<Store, Unavailable> {
         match &settings.kind {
             StoreKind::Redb { path } => Redb::open(path).await.map(Store::Redb),
-            StoreKind::Redis(_) => Err(Unavailable("redis is not supported yet".to_owned())),
+            StoreKind::Redis(settings) => Redis::open(settings).map(Store::Redis),
             StoreKind::Memory => Ok(Store::memory()),
         }
     }
@@ -191,6 +195,7 @@ impl Store {
         match self {
             Store::Memory(memory) => Ok(memory.head()),
             Store::Redb(redb) => redb.head().await,
+            Store::Redis(redis) => redis.head().await,
         }
     }
 
@@ -199,6 +204,7 @@ impl Store {
     pub fn begins_itself(&self) -> bool {
         match self {
             Store::Memory(_) | Store::Redb(_) => true,
+            Store::Redis(_) => false,
         }
     }
 
@@ -207,6 +213,7 @@ impl Store {
         match self {
             Store::Memory(memory) => memory.begin(),
             Store::Redb(redb) => redb.begin().await,
+            Store::Redis(redis) => redis.begin().await,
         }
     }
 
@@ -215,6 +222,7 @@ impl Store {
         match self {
             Store::Memory(memory) => memory.accept(),
             Store::Redb(redb) => redb.accept().await,
+            Store::Redis(redis) => redis.accept().await,
         }
     }
 
@@ -223,6 +231,7 @@ impl Store {
         match self {
             Store::Memory(memory) => Ok(memory.contents()),
             Store::Redb(redb) => redb.contents().await,
+            Store::Redis(redis) => redis.contents().await,
         }
     }
 
@@ -231,6 +240,7 @@ impl Store {
         match self {
             Store::Memory(memory) => Ok(memory.since(version)),
             Store::Redb(redb) => redb.since(version).await,
+            Store::Redis(redis) => redis.since(version).await,
         }
     }
 
@@ -239,6 +249,7 @@ impl Store {
         match self {
             Store::Memory(memory) => memory.commit(on, commit, at),
             Store::Redb(redb) => redb.commit(on, commit, at).await,
+            Store::Redis(redis) => redis.commit(on, commit, at).await,
         }
     }
 
@@ -247,6 +258,7 @@ impl Store {
         match self {
             Store::Memory(memory) => memory.hints(),
             Store::Redb(redb) => redb.hints(),
+            Store::Redis(redis) => redis.hints(),
         }
     }
 
@@ -261,6 +273,7 @@ impl Store {
         match self {
             Store::Memory(memory) => Ok(memory.claim(worker, now, lease, most)),
             Store::Redb(redb) => redb.claim(worker, now, lease, most).await,
+            Store::Redis(redis) => redis.claim(worker, lease, most).await,
         }
     }
 
@@ -270,6 +283,7 @@ impl Store {
         match self {
             Store::Memory(memory) => Ok(memory.settle(worker, job, attempt, now)),
             Store::Redb(redb) => redb.settle(worker, job, attempt, now).await,
+            Store::Redis(redis) => redis.settle(worker, job, attempt, now).await,
         }
     }
 
@@ -278,6 +292,7 @@ impl Store {
         match self {
             Store::Memory(memory) => Ok(memory.jobs(state, after, most)),
             Store::Redb(redb) => redb.jobs(state, after, most).await,
+            Store::Redis(redis) => redis.jobs(state, after, most).await,
         }
     }
 
@@ -286,6 +301,7 @@ impl Store {
         match self {
             Store::Memory(memory) => Ok(memory.note(key)),
             Store::Redb(redb) => redb.note(key).await,
+            Store::Redis(redis) => redis.note(key).await,
         }
     }
 
@@ -301,6 +317,7 @@ impl Store {
         match self {
             Store::Memory(memory) => Ok(memory.set_note(worker, job, key, value)),
             Store::Redb(redb) => redb.set_note(worker, job, key, value).await,
+            Store::Redis(redis) => redis.set_note(worker, job, key, value).await,
         }
     }
 }

@@ -7,3 +7,5 @@ mod agreement;
 mod bed;
 mod behaviour;
 mod file;
+#[path = "../common/redis.rs"]
+mod server;
