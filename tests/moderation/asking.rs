@@ -201,3 +201,42 @@ fn the_demonstration_is_asked_with_the_key_that_everyone_knows() {
     fs::write(path, configuration.replacen("127.0.0.1:0", &server.main.to_string(), 1)).unwrap();
     assert_eq!(run(&server.directory, &["ban", "eve"]).well(), "✓ eve\n");
 }
+
+#[test]
+fn the_roster_is_shown() {
+    let server = server();
+    asks(&server, &["ban", "eve", "--for", "7d", "--reason", "spam", "--conversation", "den"]).well();
+    asks_as(&server, "alice", &["ban", "tom", "--conversation", "den"]).well();
+    let shows = |arguments: &[&str]| asks(&server, &[&["read-roster"][..], arguments].concat()).well();
+    let bans = shows(&["bans"]);
+    let lines: Vec<&str> = bans.lines().collect();
+    assert_eq!(lines[0], format!("mallory, by the policy file, line {}", line_of("[[bans]]")));
+    assert!(
+        lines[1].starts_with("eve, conversation den, until 2")
+            && lines[1].contains(", reason spam, by orders (service) at 2"),
+        "{bans}"
+    );
+    assert!(lines[2].starts_with("tom, conversation den, by alice (owner) at 2"), "{bans}");
+    assert!(shows(&["bans", "--user", "tom", "--conversation", "den"]).starts_with("tom, "));
+
+    let page = shows(&["bans", "--limit", "1"]);
+    let cursor = page.lines().last().unwrap().strip_prefix("there are more: --after ").unwrap().to_owned();
+    assert!(shows(&["bans", "--after", &cursor]).starts_with("eve, "), "{page}");
+
+    assert_eq!(shows(&["mutes"]), "none\n");
+    assert_eq!(shows(&["enforcements", "--state", "pending"]), "none\n");
+    assert!(shows(&["roles", "--user", "bob"]).starts_with("bob, conversation den, role manager, by the policy file"));
+    assert!(
+        shows(&["conversation", "den"]).starts_with("conversation den, kind group, owner alice, by the policy file")
+    );
+    assert!(asks(&server, &["read-roster", "conversation", "nowhere"]).ill().contains("(not_found, "));
+    let one_too_many = asks(&server, &["read-roster", "bans", "den"]);
+    assert_eq!((one_too_many.code, one_too_many.said.as_str()), (2, ""));
+    let listed: Value = serde_json::from_str(&shows(&["bans", "-o", "json"])).unwrap();
+    assert_eq!(listed["entries"][0]["source"], "file");
+}
+
+/// The line of the policy in which something first stands.
+fn line_of(text: &str) -> usize {
+    POLICY.lines().position(|line| line == text).unwrap() + 1
+}
