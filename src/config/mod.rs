@@ -241,8 +241,8 @@ fn settings(
     let audit = signer::audit(&mut root, &vault.dir, policy_root.as_ref().map(|root| root.file.name.as_str()));
     let shutdown = signer::shutdown(&mut root);
     let traces = traces::traces(&mut root, &mut vault);
-    let webhooks = webhooks::webhooks(&mut root, &mut vault);
     let store = store::store(&mut root, &mut vault, callers.public().is_some());
+    let webhooks = webhooks::webhooks(&mut root, &mut vault);
     demo::guard(root.file, &vault, &callers, &server.listen, &places);
     root.finish();
 
