@@ -139,9 +139,7 @@ pub(super) fn roster(settings: &Settings, file: Option<&Path>) -> Result<Index, 
         return Ok(Index::default());
     }
     block_on(followed(settings))?.or_else(|stop| {
-        let why = stop.message();
-        complain(&format!("note: this is by the policy file alone, without the roster: {}", line(why)));
-        complain("note: name an export of the roster by --roster to see it counted");
+        complain(&format!("note: the roster is not counted: {}", line(stop.message())));
         Ok(Index::default())
     })
 }
