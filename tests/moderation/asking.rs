@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::common::{Log, SERVICE_KEY, Server, Setup, demonstration, post, token, until};
-use super::{POLICY, Ran, program, run, write};
+use super::{POLICY, Ran, files, program, run, write};
 
 const MEMORY: &str = "[store]\ntype = \"memory\"\n";
 
@@ -13,15 +13,16 @@ fn server() -> Server {
     with(Setup::more(MEMORY))
 }
 
-fn with(mut setup: Setup) -> Server {
-    setup.files.push(("policy.toml", POLICY.to_owned()));
-    let server = Server::with(setup);
+fn with(setup: Setup) -> Server {
+    let mut files = files(&[]);
+    files.extend(setup.files);
+    let server = Server::with(Setup { files, ..setup });
     until("it is ready", || server.is_ready());
     server
 }
 
 /// Asks as the service.
-fn asks(server: &Server, arguments: &[&str]) -> Ran {
+pub(super) fn asks(server: &Server, arguments: &[&str]) -> Ran {
     asks_with(server, arguments, &[("CHAT_SIGNER_API_KEY", SERVICE_KEY)])
 }
 
@@ -36,7 +37,7 @@ fn asks_with(server: &Server, arguments: &[&str], variables: &[(&str, &str)]) ->
     Ran::of(command.env("CHAT_SIGNER_SERVER", url).envs(variables.iter().copied()).output().unwrap())
 }
 
-fn login(server: &Server, user: &str) -> u16 {
+pub(super) fn login(server: &Server, user: &str) -> u16 {
     server.ask(&post("/v1/leancloud/login", user, "{}")).status
 }
 
