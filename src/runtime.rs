@@ -17,10 +17,11 @@ use crate::limits::{Cap, Limits, PROBES};
 use crate::model::Millis;
 use crate::observe::audit::Audit;
 use crate::observe::metrics::Metrics;
+use crate::outbox::{self, Outbox, Targets};
 use crate::random::{self, NoEntropy};
 #[cfg(feature = "otlp")]
 use crate::remote::Spans;
-use crate::remote::{NoRemote, Remote};
+use crate::remote::{NoClient, NoRemote, Remote};
 use crate::roster::{Plan, Roster};
 
 /// What all requests share.
@@ -30,7 +31,9 @@ pub struct Runtime {
     /// The audit log.
     pub audit: Audit,
     /// What moderators change while the program serves.
-    pub roster: Roster,
+    pub roster: Arc<Roster>,
+    /// Carries those changes to vendors and webhooks, where there is a store that remembers what is to be carried.
+    pub outbox: OnceLock<Outbox>,
     /// What is counted while requests are answered.
     pub metrics: Metrics,
     /// How many connections the admin listener may have at once.
@@ -105,7 +108,8 @@ impl Runtime {
         let (current, draining) = (ArcSwap::from_pointee(first), watch::channel(false).0);
         let probes = Cap::new(PROBES, "probes beyond those that can be answered");
         let (metrics, started) = (Metrics::default(), clock::now());
-        Runtime { current, draining, audit, roster, metrics, probes, socket: None, reloads: Reloads::new(), started }
+        let (roster, outbox, reloads) = (Arc::new(roster), OnceLock::new(), Reloads::new());
+        Runtime { current, draining, audit, roster, outbox, metrics, probes, socket: None, reloads, started }
     }
 
     /// The settings in force and what was built from them. A request takes them once and keeps them to its end.
@@ -118,7 +122,24 @@ impl Runtime {
     /// # Errors
     /// If what they need can't be built. Then nothing changes.
     pub fn replace(&self, settings: Settings) -> Result<(), NoRemote> {
-        self.current.store(Arc::new(self.snapshot().renewed(settings)?));
+        let next = self.snapshot().renewed(settings)?;
+        if let Some(outbox) = self.outbox.get() {
+            outbox.configure(targets(&next.settings)?);
+        }
+        self.current.store(Arc::new(next));
+        Ok(())
+    }
+
+    /// Begins to carry changes of the roster to vendors and webhooks, if there is a store.
+    ///
+    /// # Errors
+    /// If a server's certificate authorities can't be used, or the operating system gives no random bytes.
+    pub fn carry(&self) -> Result<(), NoRemote> {
+        if self.roster.store().is_some() {
+            let (targets, counts) = (targets(&self.snapshot().settings)?, self.metrics.outbox.clone());
+            let outbox = Outbox::start(Arc::clone(&self.roster), targets, outbox::Terms::default(), counts)?;
+            _ = self.outbox.set(outbox);
+        }
         Ok(())
     }
 
@@ -172,6 +193,11 @@ impl Runtime {
         }
         checks
     }
+}
+
+fn targets(settings: &Settings) -> Result<Targets, NoClient> {
+    let terms = outbox::Terms::default();
+    Targets::new(&settings.engine.policy, &settings.enforcements, &settings.webhooks, &terms)
 }
 
 fn keys(remote: &Remote) -> Finding {

@@ -9,6 +9,7 @@ mod unix;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -24,6 +25,9 @@ use crate::store::{self, Store};
 use crate::{admin, http};
 pub use listener::Address;
 use listener::{Bound, Listener, Terms};
+
+/// How long what is being carried to vendors and webhooks may take at the end. It is done again by whoever starts next.
+const CARRYING: Duration = Duration::from_secs(2);
 
 /// Why the program did not start.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +97,7 @@ impl App {
         let mut runtime = Runtime::new(Snapshot::new(settings)?, audit, roster);
         runtime.socket = main.file();
         let runtime = Arc::new(runtime);
+        runtime.carry()?;
         let (for_main, for_admin) = (Arc::clone(&runtime), Arc::clone(&runtime));
         let main = main.serve(terms(&runtime), move |peer, request| http::serve(Arc::clone(&for_main), peer, request));
         let admin = admin.serve(terms_of_probes(&runtime), move |_, request| {
@@ -140,6 +145,9 @@ impl App {
             () = stop.signalled() => End::Cut,
         };
         admin.abort();
+        if let Some(outbox) = runtime.outbox.get().filter(|_| end == End::Orderly) {
+            outbox.stop(CARRYING).await;
+        }
         runtime.audit.close().await;
         #[cfg(feature = "otlp")]
         if let Some(spans) = &runtime.snapshot().spans {

@@ -19,7 +19,7 @@ mod turns;
 mod webhook;
 mod worker;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -70,7 +70,7 @@ impl Default for Terms {
 pub struct Outbox {
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
-    worker: JoinHandle<()>,
+    worker: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What all of its tasks share.
@@ -93,9 +93,10 @@ impl Outbox {
     pub fn start(roster: Arc<Roster>, targets: Targets, terms: Terms, counts: Counts) -> Result<Outbox, NoEntropy> {
         let name = hex::encode(random::bytes::<16>()?);
         let (stop, stopping) = watch::channel(false);
+        targets.expect(&counts);
         let targets = ArcSwap::from_pointee(targets);
         let shared = Arc::new(Shared { roster, targets, terms, name, counts, turns: Turns::default(), stopping });
-        let worker = tokio::spawn(worker::run(Arc::clone(&shared)));
+        let worker = Mutex::new(Some(tokio::spawn(worker::run(Arc::clone(&shared)))));
         Ok(Outbox { shared, stop, worker })
     }
 
@@ -104,23 +105,34 @@ impl Outbox {
         self.shared.targets.load_full()
     }
 
-    /// Puts others in their place.
+    /// Puts others in their place. Those that stay go on at their pace.
     pub fn configure(&self, targets: Targets) {
-        self.shared.targets.store(Arc::new(targets));
+        targets.expect(&self.shared.counts);
+        self.shared.targets.store(Arc::new(targets.paced_as(&self.targets())));
     }
 
     /// Begins nothing new, ends the requests in progress and gives back what is left. What takes longer than this is cut off, and is
     /// taken over by another process when its lease is over.
-    pub async fn stop(mut self, grace: Duration) {
+    pub async fn stop(&self, grace: Duration) {
         self.stop.send_replace(true);
-        if timeout(grace, &mut self.worker).await.is_err() {
+        let Some(mut worker) = self.worker().take() else { return };
+        if timeout(grace, &mut worker).await.is_err() {
+            worker.abort();
             tracing::warn!("what was being carried to vendors and webhooks was cut off; it is done again later");
         }
     }
 }
 
+impl Outbox {
+    fn worker(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.worker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Drop for Outbox {
     fn drop(&mut self) {
-        self.worker.abort();
+        if let Some(worker) = self.worker().take() {
+            worker.abort();
+        }
     }
 }

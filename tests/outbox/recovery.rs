@@ -154,7 +154,7 @@ async fn whoever_stops_ends_what_is_on_its_way_and_gives_back_the_rest() {
     let worker = world.work_by(Terms { lease, patience: Duration::from_secs(30), ..brisk() });
     world.impose(Ban, "alice", None, None).await;
     until(async || world.vendor.server.count("GET", "/users/alice") == 1).await;
-    let stopping = tokio::spawn(worker.stop(Duration::from_secs(30)));
+    let stopping = tokio::spawn(async move { worker.stop(Duration::from_secs(30)).await });
     gate.add_permits(1);
     stopping.await.unwrap();
     assert_eq!(world.vendor.server.count("DELETE", ""), 0, "nothing was begun after that");
