@@ -61,7 +61,7 @@ pub use roster::{IMPORT, Registered, RosterFile, roster};
 pub use signer::{Admin, AuditTo, Cors, Listen, Server, Shutdown};
 pub use sources::Sources;
 pub use store::{Durability, RedisSettings, StoreKind, StoreSettings};
-pub use tls::Tls;
+pub use tls::{Identity, Tls};
 pub use value::duration;
 pub use webhooks::Webhook;
 
