@@ -159,14 +159,12 @@ impl Bench {
 
     /// Stages 3 and 4, as the server runs them: decide, build and sign.
     pub fn answer(&self, request: Request) -> Verdict {
-        self.engine.answer(
-            self.app(),
-            request,
-            &self.caller,
-            World { roster: &policy::Register::default(), told: &[] },
-            NOW,
-            ENTROPY,
-        )
+        self.answer_with(request, &policy::Register::default())
+    }
+
+    /// The same, with what was changed at run time.
+    pub fn answer_with(&self, request: Request, roster: &policy::Register) -> Verdict {
+        self.engine.answer(self.app(), request, &self.caller, World { roster, told: &[] }, NOW, ENTROPY)
     }
 
     fn app(&self) -> &App {

@@ -18,8 +18,9 @@ use crate::vendor::talkjs::{self, Participant};
 /// How many jobs are read from the store at once.
 const PAGE: usize = 200;
 
-/// How a place is called that is no conversation.
+/// How places are called that are no conversations: everywhere, and where it is kept in which something is done.
 const EVERYWHERE: &str = "*";
+const LIST: &str = "";
 
 /// What a job of this kind says.
 #[derive(Debug, Deserialize)]
@@ -83,7 +84,11 @@ impl Running<'_> {
 
     async fn in_one(&self, subject: &Subject<'_>, conversation: &str, own: &mut Own) -> Result<Delivered, Halt> {
         let mut delivered = Delivered::default();
+        if self.wanted(subject, Some(conversation))? != Desired::default() {
+            self.list(subject, [conversation], own).await?;
+        }
         self.reconcile(subject, conversation, own, &mut delivered).await?;
+        self.unlist(subject, |listed| listed == conversation, own).await?;
         Ok(delivered)
     }
 
@@ -100,10 +105,11 @@ impl Running<'_> {
             }
             Moderator::LeanCloud(_) => {
                 self.kick(subject, &want, own, &mut delivered).await?;
-                let known = self.conversations_of_jobs(subject).await?;
+                let known = self.known(subject, own).await?;
                 for conversation in self.with_notes(subject, known, own).await? {
                     self.reconcile(subject, &conversation, own, &mut delivered).await?;
                 }
+                self.unlist(subject, |_| true, own).await?;
             }
             Moderator::TalkJs(moderator) => self.in_each(moderator, subject, own, &mut delivered).await?,
         }
@@ -120,14 +126,23 @@ impl Running<'_> {
     ) -> Result<(), Halt> {
         delivered.did.is_doubtful = self.job.taken_over;
         let found = self.participations(moderator, subject).await?;
+        let mut all = self.known(subject, own).await?;
+        all.extend(found.keys().cloned());
+        let mut wanted = Vec::new();
+        for conversation in &all {
+            if self.wanted(subject, Some(conversation))? != Desired::default() {
+                wanted.push(conversation.as_str());
+            }
+        }
+        self.list(subject, wanted, own).await?;
         let mut flaw = None;
-        for conversation in self.conversations_touched(subject, &found, own).await? {
-            match self.in_listed(moderator, subject, &conversation, found.get(&conversation), own, delivered).await {
+        for conversation in &all {
+            match self.in_listed(moderator, subject, conversation, found.get(conversation), own, delivered).await {
                 Err(Halt::Never(why)) => flaw = Some(Halt::Never(why)),
                 done => done?,
             }
         }
-        self.untouch(subject, own).await?;
+        self.unlist(subject, |_| true, own).await?;
         flaw.map_or(Ok(()), Err)
     }
 
@@ -172,38 +187,43 @@ impl Running<'_> {
         self.carry_out(subject, EVERYWHERE, stored, plan, own, delivered).await
     }
 
-    /// The conversations to look at. Those in which something is to be done are noted first: whoever is removed from one is not named as
-    /// being in it again.
-    async fn conversations_touched(
-        &self,
-        subject: &Subject<'_>,
-        found: &BTreeMap<String, Participant>,
-        own: &mut Own,
-    ) -> Result<BTreeSet<String>, Halt> {
-        let key = key(subject, EVERYWHERE);
-        let noted = self.noted(&key, own).await?;
-        let mut touched = touched(noted.as_deref())?;
-        let mut all = self.conversations_of_jobs(subject).await?;
-        all.extend(touched.conversations.iter().cloned());
-        let known = touched.conversations.len();
-        for conversation in found.keys() {
-            if self.wanted(subject, Some(conversation))? != Desired::default() {
-                touched.conversations.insert(conversation.clone());
-            }
-            all.insert(conversation.clone());
-        }
-        if touched.conversations.len() > known && !self.keep(&key, &touched.memo(), own).await? {
-            return Err(Halt::Lost);
-        }
-        Ok(all)
+    /// The conversations in which something is done about the user, or was not long ago.
+    async fn known(&self, subject: &Subject<'_>, own: &Own) -> Result<BTreeSet<String>, Halt> {
+        let noted = self.noted(&key(subject, LIST), own).await?;
+        let mut known = touched(noted.as_deref())?.conversations;
+        known.extend(self.conversations_of_jobs(subject).await?);
+        Ok(known)
     }
 
-    /// Forgets the conversations in which all is as it was before.
-    async fn untouch(&self, subject: &Subject<'_>, own: &mut Own) -> Result<(), Halt> {
-        let key = key(subject, EVERYWHERE);
+    /// Notes that something is done about the user in these conversations, before it is: whoever is removed from one is not named as being
+    /// in it again. Ably is not told of conversations.
+    async fn list<'c>(
+        &self,
+        subject: &Subject<'_>,
+        conversations: impl IntoIterator<Item = &'c str>,
+        own: &mut Own,
+    ) -> Result<(), Halt> {
+        if let Moderator::Ably(_) = &subject.target.what.moderator {
+            return Ok(());
+        }
+        let key = key(subject, LIST);
+        let noted = self.noted(&key, own).await?;
+        let mut touched = touched(noted.as_deref())?;
+        let before = touched.conversations.len();
+        touched.conversations.extend(conversations.into_iter().map(str::to_owned));
+        if touched.conversations.len() > before && !self.keep(&key, &touched.memo(), own).await? {
+            return Err(Halt::Lost);
+        }
+        Ok(())
+    }
+
+    /// Takes back, of these, the conversations in which all is as it was before.
+    async fn unlist(&self, subject: &Subject<'_>, of: impl Fn(&str) -> bool, own: &mut Own) -> Result<(), Halt> {
+        let key = key(subject, LIST);
         let Some(noted) = self.noted(&key, own).await? else { return Ok(()) };
-        let before = touched(Some(&noted))?;
-        let conversations = self.with_notes(subject, before.conversations, own).await?;
+        let (asked, mut conversations): (BTreeSet<_>, BTreeSet<_>) =
+            touched(Some(&noted))?.conversations.into_iter().partition(|listed| of(listed));
+        conversations.extend(self.with_notes(subject, asked, own).await?);
         let memo = Touched { conversations }.memo();
         if memo.note.as_ref() != Some(&noted) {
             self.keep(&key, &memo, own).await?;
@@ -227,9 +247,9 @@ impl Running<'_> {
         Ok(kept)
     }
 
-    /// The conversations in which something was ever done about the user.
+    /// The conversations in which something was done not long ago: jobs that are done are not kept for ever.
     async fn conversations_of_jobs(&self, subject: &Subject<'_>) -> Result<BTreeSet<String>, Halt> {
-        let prefix = key(subject, "");
+        let prefix = key(subject, LIST);
         let mut found = BTreeSet::new();
         for state in [JobState::Pending, JobState::Done, JobState::SetAside] {
             let mut after = prefix.clone();

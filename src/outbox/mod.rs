@@ -93,6 +93,7 @@ impl Outbox {
     pub fn start(roster: Arc<Roster>, targets: Targets, terms: Terms, counts: Counts) -> Result<Outbox, NoEntropy> {
         let name = hex::encode(random::bytes::<16>()?);
         let (stop, stopping) = watch::channel(false);
+        targets.expect(&counts);
         let targets = ArcSwap::from_pointee(targets);
         let shared = Arc::new(Shared { roster, targets, terms, name, counts, turns: Turns::default(), stopping });
         let worker = Mutex::new(Some(tokio::spawn(worker::run(Arc::clone(&shared)))));
@@ -104,9 +105,10 @@ impl Outbox {
         self.shared.targets.load_full()
     }
 
-    /// Puts others in their place.
+    /// Puts others in their place. Those that stay go on at their pace.
     pub fn configure(&self, targets: Targets) {
-        self.shared.targets.store(Arc::new(targets));
+        targets.expect(&self.shared.counts);
+        self.shared.targets.store(Arc::new(targets.paced_as(&self.targets())));
     }
 
     /// Begins nothing new, ends the requests in progress and gives back what is left. What takes longer than this is cut off, and is

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Terms;
 use crate::config::{Enforcement, Webhook};
+use crate::observe::outbox::{Counts, Kind};
 use crate::policy::Policy;
 use crate::remote::{Client, NoClient};
 
@@ -33,6 +34,8 @@ pub struct Targets {
 /// One of them.
 pub(super) struct Target<T> {
     pub(super) what: Arc<T>,
+    /// By which it is counted: the app's name, or the webhook's host.
+    pub(super) label: Arc<str>,
     pub(super) client: Client,
     pub(super) pace: Arc<Pace>,
 }
@@ -52,14 +55,48 @@ impl Targets {
         for what in enforcements {
             let client = Client::new(&what.endpoint)?.patient(terms.patience);
             let pace = Arc::new(Pace::new(what.moderator.rate()));
-            targets.apps.insert(Arc::clone(&what.app), Arc::new(Target { what: Arc::clone(what), client, pace }));
+            let label = Arc::clone(&what.app);
+            targets.apps.insert(Arc::clone(&label), Arc::new(Target { what: Arc::clone(what), label, client, pace }));
         }
         for what in webhooks {
             let client = Client::new(&what.endpoint)?.patient(terms.webhook_patience);
-            let target = Target { what: Arc::clone(what), client, pace: Arc::new(Pace::new(WEBHOOK_RATE)) };
+            let (label, pace) = (Arc::from(what.endpoint.url.host().unwrap_or("unknown")), Pace::new(WEBHOOK_RATE));
+            let target = Target { what: Arc::clone(what), label, client, pace: Arc::new(pace) };
             targets.webhooks.insert(what.endpoint.url.to_string(), Arc::new(target));
         }
         Ok(targets)
+    }
+
+    /// At the pace of these, as far as they are the same.
+    pub(super) fn paced_as(mut self, before: &Targets) -> Targets {
+        for (app, target) in &mut self.apps {
+            take_pace(target, before.apps.get(app));
+        }
+        for (url, target) in &mut self.webhooks {
+            take_pace(target, before.webhooks.get(url));
+        }
+        self
+    }
+
+    /// The kinds of what is carried to them.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = Kind> {
+        let has = |kind: &Kind| match kind {
+            Kind::Enforcement => !self.apps.is_empty(),
+            Kind::Webhook => !self.webhooks.is_empty(),
+        };
+        Kind::ALL.into_iter().filter(has)
+    }
+
+    /// Has something to count for each of them.
+    pub(super) fn expect(&self, counts: &Counts) {
+        self.apps.values().for_each(|target| counts.expect(Kind::Enforcement, &target.label));
+        self.webhooks.values().for_each(|target| counts.expect(Kind::Webhook, &target.label));
+    }
+}
+
+fn take_pace<T>(target: &mut Arc<Target<T>>, before: Option<&Arc<Target<T>>>) {
+    if let (Some(target), Some(before)) = (Arc::get_mut(target), before) {
+        target.pace = Arc::clone(&before.pace);
     }
 }
 

@@ -14,7 +14,7 @@ use super::targets::Pace;
 use super::webhook::Message;
 use crate::clock;
 use crate::model::Millis;
-use crate::observe::outbox::{Outcome, Waiting};
+use crate::observe::outbox::{Kind, Outcome, Waiting};
 use crate::random;
 use crate::store::{Attempt, Job, JobState, Store, Unavailable};
 
@@ -34,7 +34,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
     while !*stopping.borrow() {
         if counted.is_none_or(|at| at.elapsed() >= shared.terms.count) {
             counted = Some(Instant::now());
-            shared.counts.waiting(&count(store).await.unwrap_or_default());
+            count(&shared, store).await;
         }
         take(&shared, store, &mut running).await;
         tokio::select! {
@@ -84,7 +84,7 @@ async fn attend(shared: &Shared, job: &Job, until: Instant) {
     report(job, pace.as_deref(), &done);
     let (attempt, outcome) = verdict(shared, job, done);
     match store.settle(&shared.name, job, &attempt, clock::now()).await {
-        Ok(true) => label.into_iter().for_each(|label| shared.counts.delivered(label, outcome)),
+        Ok(true) => label.into_iter().for_each(|(kind, target)| shared.counts.delivered(kind, target, outcome)),
         // It was asked for again, or another has it.
         Ok(false) => {}
         Err(unavailable) => tracing::warn!("what came of {} could not be noted: {unavailable}", job.key),
@@ -92,7 +92,7 @@ async fn attend(shared: &Shared, job: &Job, until: Instant) {
 }
 
 /// By what it is counted: the kind, and the app or the webhook's host.
-pub(super) type Label = (&'static str, Arc<str>);
+type Label = (Kind, Arc<str>);
 
 impl Running<'_> {
     async fn do_it(&self) -> (Option<Label>, Option<Arc<Pace>>, Result<Did, Halt>) {
@@ -105,7 +105,7 @@ impl Running<'_> {
         match Order::read(&self.job.body) {
             Ok(order) => {
                 let target = self.targets.apps.get(order.app.as_str());
-                let label = target.map(|target| ("enforcement", Arc::clone(&target.what.app)));
+                let label = target.map(|target| (Kind::Enforcement, Arc::clone(&target.label)));
                 (label, target.map(|target| Arc::clone(&target.pace)), self.enforce_in_turn(&order).await)
             }
             Err(halt) => (None, None, Err(halt)),
@@ -119,7 +119,7 @@ impl Running<'_> {
 
     fn host(&self, message: &Message) -> Option<Label> {
         let target = self.targets.webhooks.get(&message.webhook)?;
-        Some(("webhook", Arc::from(target.what.endpoint.url.host()?)))
+        Some((Kind::Webhook, Arc::clone(&target.label)))
     }
 
     fn webhook_pace(&self, message: &Message) -> Option<Arc<Pace>> {
@@ -165,28 +165,49 @@ fn chance() -> u32 {
     random::bytes().map_or(0, u32::from_ne_bytes)
 }
 
-/// What waits, and what was set aside.
-async fn count(store: &Store) -> Result<Waiting, Unavailable> {
-    let now = clock::now();
-    let mut waiting = Waiting::default();
+/// Counts what waits and what was set aside, of those kinds that are configured here.
+async fn count(shared: &Shared, store: &Store) {
+    let targets = shared.targets.load_full();
+    for kind in targets.kinds() {
+        match waiting(store, kind).await {
+            Ok(waiting) => shared.counts.waiting(kind, &waiting),
+            Err(unavailable) => tracing::debug!("what waits can't be counted: {unavailable}"),
+        }
+    }
+}
+
+async fn waiting(store: &Store, kind: Kind) -> Result<Waiting, Unavailable> {
+    let (now, mut waiting) = (clock::now(), Waiting::default());
+    let prefix = match kind {
+        Kind::Enforcement => "enforce:",
+        Kind::Webhook => "webhook:",
+    };
     for state in [JobState::Pending, JobState::SetAside] {
-        let (mut after, mut seen) = (String::new(), 0);
+        let (mut after, mut seen) = (prefix.to_owned(), 0);
         while seen < COUNTED {
             let jobs = store.jobs(state, &after, PAGE).await?;
-            let Some(last) = jobs.last() else { break };
-            after.clone_from(&last.key);
-            seen += jobs.len();
-            for job in &jobs {
-                match state {
-                    JobState::SetAside => waiting.set_aside += 1,
-                    _ if job.due <= now => {
-                        waiting.due += 1;
-                        waiting.oldest = waiting.oldest.max(now.0 - job.due.0);
-                    }
-                    _ => {}
-                }
+            let own: Vec<&Job> = jobs.iter().take_while(|job| job.key.starts_with(prefix)).collect();
+            for job in &own {
+                add(&mut waiting, job, now);
+            }
+            seen += own.len();
+            match own.last() {
+                Some(last) if own.len() == PAGE => after.clone_from(&last.key),
+                _ => break,
             }
         }
     }
     Ok(waiting)
+}
+
+fn add(waiting: &mut Waiting, job: &Job, now: Millis) {
+    match job.state {
+        JobState::SetAside => waiting.set_aside += 1,
+        JobState::Pending if job.error.is_some() => waiting.failing += 1,
+        JobState::Pending if job.due <= now => {
+            waiting.due += 1;
+            waiting.oldest = waiting.oldest.max(now.0 - job.due.0);
+        }
+        JobState::Pending | JobState::Done => {}
+    }
 }

@@ -41,6 +41,11 @@ impl Redis {
         is_installed().then(|| Redis::run(directory(), Some(free_port()), arguments))
     }
 
+    /// A Sentinel with this configuration, which it changes.
+    pub fn sentinel(configuration: &Path) -> Option<Redis> {
+        Redis::on_port(&[configuration.to_str()?, "--sentinel"])
+    }
+
     fn run(directory: PathBuf, port: Option<u16>, arguments: &[&str]) -> Redis {
         let shown = directory.display().to_string();
         let port_shown = port.unwrap_or(0).to_string();
@@ -146,10 +151,13 @@ pub fn free_port() -> u16 {
 
 fn spawn(directory: &Path, arguments: &[String]) -> Child {
     let log = fs::OpenOptions::new().create(true).append(true).open(directory.join("log")).unwrap();
+    // A configuration's path must come first.
+    let (path, rest) = arguments.split_at(usize::from(arguments.first().is_some_and(|first| !first.starts_with("--"))));
     Command::new("redis-server")
+        .args(path)
         .args(["--unixsocket", directory.join("redis.sock").to_str().unwrap(), "--dir", directory.to_str().unwrap()])
         .args(["--save", "", "--bind", "127.0.0.1", "--daemonize", "no"])
-        .args(arguments)
+        .args(rest)
         .stdout(log)
         .stderr(Stdio::null())
         .spawn()

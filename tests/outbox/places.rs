@@ -37,7 +37,7 @@ async fn a_ban_everywhere_ends_every_participation_and_restores_each() {
     take(&world, (false, Ban, None)).await;
     world.settled().await;
     assert_eq!(world.vendor.held(|held| held.participants.clone()), before);
-    assert_eq!(world.note("alice", "*").await, None);
+    assert_eq!(world.note("alice", "").await, None);
     world.vendor.assert_content();
 }
 

@@ -6,6 +6,11 @@
 mod agreement;
 mod bed;
 mod behaviour;
+mod durable;
+mod faults;
 mod file;
+mod found;
+#[path = "../common/proxy.rs"]
+mod proxy;
 #[path = "../common/redis.rs"]
 mod server;
