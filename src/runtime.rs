@@ -12,18 +12,17 @@ use tokio::sync::watch;
 
 use crate::clock;
 use crate::config::Settings;
-use crate::limits::{Cap, Limits};
+use crate::files::Place;
+use crate::limits::{Cap, Limits, PROBES};
 use crate::model::Millis;
 use crate::observe::audit::Audit;
 use crate::observe::metrics::Metrics;
+use crate::outbox::{self, Outbox, Targets};
 use crate::random::{self, NoEntropy};
 #[cfg(feature = "otlp")]
 use crate::remote::Spans;
-use crate::remote::{NoRemote, Remote};
+use crate::remote::{NoClient, NoRemote, Remote};
 use crate::roster::{Plan, Roster};
-
-/// How many connections the admin listener has at most.
-const PROBES: usize = 256;
 
 /// What all requests share.
 pub struct Runtime {
@@ -32,13 +31,19 @@ pub struct Runtime {
     /// The audit log.
     pub audit: Audit,
     /// What moderators change while the program serves.
-    pub roster: Roster,
+    pub roster: Arc<Roster>,
+    /// Carries those changes to vendors and webhooks, where there is a store that remembers what is to be carried.
+    pub outbox: OnceLock<Outbox>,
     /// What is counted while requests are answered.
     pub metrics: Metrics,
     /// How many connections the admin listener may have at once.
     pub probes: Cap,
+    /// The file of the Unix socket on which callers are served, if it is one.
+    pub socket: Option<Place>,
     /// What became of attempts to replace the settings.
     pub reloads: Reloads,
+    /// When it was made, which is when the process started but for some milliseconds.
+    pub started: Millis,
 }
 
 /// Settings, and what was built from them. What they are replaced by shares with them what need not change.
@@ -102,7 +107,9 @@ impl Runtime {
     pub fn new(first: Snapshot, audit: Audit, roster: Roster) -> Runtime {
         let (current, draining) = (ArcSwap::from_pointee(first), watch::channel(false).0);
         let probes = Cap::new(PROBES, "probes beyond those that can be answered");
-        Runtime { current, draining, audit, roster, metrics: Metrics::default(), probes, reloads: Reloads::new() }
+        let (metrics, started) = (Metrics::default(), clock::now());
+        let (roster, outbox, reloads) = (Arc::new(roster), OnceLock::new(), Reloads::new());
+        Runtime { current, draining, audit, roster, outbox, metrics, probes, socket: None, reloads, started }
     }
 
     /// The settings in force and what was built from them. A request takes them once and keeps them to its end.
@@ -115,7 +122,24 @@ impl Runtime {
     /// # Errors
     /// If what they need can't be built. Then nothing changes.
     pub fn replace(&self, settings: Settings) -> Result<(), NoRemote> {
-        self.current.store(Arc::new(self.snapshot().renewed(settings)?));
+        let next = self.snapshot().renewed(settings)?;
+        if let Some(outbox) = self.outbox.get() {
+            outbox.configure(targets(&next.settings)?);
+        }
+        self.current.store(Arc::new(next));
+        Ok(())
+    }
+
+    /// Begins to carry changes of the roster to vendors and webhooks, if there is a store.
+    ///
+    /// # Errors
+    /// If a server's certificate authorities can't be used, or the operating system gives no random bytes.
+    pub fn carry(&self) -> Result<(), NoRemote> {
+        if self.roster.store().is_some() {
+            let (targets, counts) = (targets(&self.snapshot().settings)?, self.metrics.outbox.clone());
+            let outbox = Outbox::start(Arc::clone(&self.roster), targets, outbox::Terms::default(), counts)?;
+            _ = self.outbox.set(outbox);
+        }
         Ok(())
     }
 
@@ -132,11 +156,7 @@ impl Runtime {
 
     /// Where changes of the roster are carried out and told, by the settings in force.
     pub fn plan(&self) -> Plan {
-        let Settings { enforcements, webhooks, .. } = &self.snapshot().settings;
-        Plan {
-            enforced: enforcements.iter().map(|enforcement| Arc::clone(&enforcement.app)).collect(),
-            webhooks: webhooks.iter().map(|webhook| webhook.endpoint.url.to_string()).collect(),
-        }
+        Plan::of(&self.snapshot().settings)
     }
 
     /// The answer to a probe.
@@ -164,6 +184,10 @@ impl Runtime {
             let finding = self.roster.check().map_or_else(|stale| Finding::Bad(stale.to_string()), |()| Finding::Good);
             checks.push(Check { name: "roster", finding });
         }
+        if let Some(lost) = self.socket.as_ref().filter(|socket| !draining && !socket.is_the_same()) {
+            let flaw = format!("there is no longer this program's at {}: restart it", lost.path.display());
+            checks.push(Check { name: "socket", finding: Finding::Notice(flaw) });
+        }
         if let Some(failure) = self.reloads.failure() {
             checks.push(Check { name: "configuration", finding: Finding::Notice(failure) });
         }
@@ -171,8 +195,13 @@ impl Runtime {
     }
 }
 
+fn targets(settings: &Settings) -> Result<Targets, NoClient> {
+    let terms = outbox::Terms::default();
+    Targets::new(&settings.engine.policy, &settings.enforcements, &settings.webhooks, &terms)
+}
+
 fn keys(remote: &Remote) -> Finding {
-    let missing = remote.waits_for();
+    let missing: Vec<String> = remote.key_sets().filter_map(|set| set.flaw).collect();
     match missing.join("; ") {
         _ if missing.is_empty() => Finding::Good,
         missing if remote.has_started() => Finding::Notice(missing),

@@ -92,6 +92,16 @@ fn the_stacks_setup_leaves_what_it_finds_and_keeps_it_private() {
 }
 
 #[test]
+fn the_stack_shows_the_program_directories_whose_files_may_be_replaced() {
+    let stack = text("deploy/compose/compose.yaml");
+    let (_, service) = stack.split_once("\n  signer:\n").unwrap();
+    let (service, _) = service.split_once("\n  prometheus:\n").unwrap();
+    let sources = service.lines().filter_map(|line| line.trim().strip_prefix("- .")?.split(':').next());
+    let sources: Vec<_> = sources.map(|source| root("deploy/compose").join(format!(".{source}"))).collect();
+    assert!(!sources.is_empty() && sources.iter().all(|source| source.is_dir()), "{sources:?}");
+}
+
+#[test]
 fn metrics_go_by_the_names_of_the_operators_page() {
     let known = metrics();
     for file in
@@ -222,7 +232,7 @@ fn set_up() -> PathBuf {
     let signer = signer.replace("0.0.0.0:7480", "127.0.0.1:0").replace("0.0.0.0:7481", "127.0.0.1:0");
     write_over(
         &home.join("signer.toml"),
-        &signer.replace("/policy/policy.toml", root("policy.toml").to_str().unwrap()),
+        &signer.replace("/policy/policy.toml", root("deploy/compose/policy/policy.toml").to_str().unwrap()),
     );
     home
 }

@@ -40,9 +40,10 @@ const VARIABLES: [(&str, &str); 5] = [
     ("STAFF_TOKEN", "fake-token-of-staff"),
     ("JOBS_SECRET", "fake-secret-of-jobs-0000000000000000000000000000"),
 ];
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     ("secrets/talkjs", "fake-talkjs-secret-key"),
     ("secrets/ably", "fakeapp.fakekey:fake-ably-key-secret"),
+    ("secrets/webhook", "whsec_ZmFrZS1mYWtlLWZha2UtZmFrZS1mYWtlLWZha2U="),
     ("partner.pem", PEM),
     ("jwks.json", JWKS),
     ("ca.crt", CERTIFICATE),

@@ -23,7 +23,7 @@ const LAYERS: &[&[&str]] = &[
     &["vendor"],
     &["authn"],
     &["policy"],
-    &["crypto", "clock", "random", "environment"],
+    &["crypto", "clock", "random", "environment", "files"],
     &["secret", "model"],
 ];
 
@@ -47,6 +47,7 @@ const WORLD: &[&str] = &[
     "crate::clock",
     "crate::random",
     "crate::environment",
+    "crate::files",
 ];
 
 #[test]

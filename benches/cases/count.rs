@@ -65,7 +65,7 @@ fn measure(times: usize) {
     let rules = (0..=times).map(|_| "managers-invite".to_owned());
     let count = |rule| {
         metrics.identified(Some(authenticator), Identity::Accepted);
-        metrics.decided(app, Action::Invite, Decision::Allow, Cow::Owned(rule));
+        metrics.decided(Arc::clone(app), Action::Invite, Decision::Allow, Cow::Owned(rule));
         let route = Route::Operation(Arc::clone(app), "invite");
         metrics.answered(Listener::Main, route, 200, Duration::from_micros(90));
     };

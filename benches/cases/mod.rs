@@ -126,7 +126,7 @@ impl Bench {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("signer.toml");
         let settings = config::load(&root).settings.expect("the demonstration loads");
         let mut engine = settings.engine;
-        engine.policy = Policy::new(with_entries(engine.policy.document().clone(), register));
+        engine.policy = Arc::new(Policy::new(with_entries(engine.policy.document().clone(), register)));
         let (app, _) = case.app_and_operation();
         let headers = authorization(&settings.demo_caller.expect("it has a demonstration caller").secret);
         let caller = engine.authenticators.identify(&Presented::only(&headers), app, NOW).expect("the token holds");
@@ -159,14 +159,12 @@ impl Bench {
 
     /// Stages 3 and 4, as the server runs them: decide, build and sign.
     pub fn answer(&self, request: Request) -> Verdict {
-        self.engine.answer(
-            self.app(),
-            request,
-            &self.caller,
-            World { roster: &policy::Register::default(), told: &[] },
-            NOW,
-            ENTROPY,
-        )
+        self.answer_with(request, &policy::Register::default())
+    }
+
+    /// The same, with what was changed at run time.
+    pub fn answer_with(&self, request: Request, roster: &policy::Register) -> Verdict {
+        self.engine.answer(self.app(), request, &self.caller, World { roster, told: &[] }, NOW, ENTROPY)
     }
 
     fn app(&self) -> &App {

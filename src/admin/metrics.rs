@@ -23,9 +23,7 @@ type Labels<const N: usize> = [(&'static str, String); N];
 pub(super) fn text(runtime: &Runtime) -> Result<String, fmt::Error> {
     let mut text = String::new();
     encode_registry(&mut text, &of_the_program(runtime))?;
-    if let Some(usage) = process::usage() {
-        encode_registry(&mut text, &of_the_process(&usage))?;
-    }
+    encode_registry(&mut text, &of_the_process(runtime.started, &process::usage()))?;
     encode_eof(&mut text)?;
     Ok(text)
 }
@@ -148,15 +146,21 @@ fn roster(registry: &mut Registry, runtime: &Runtime) {
     gauge(registry, "roster_streams", "Open streams of events", streams);
 }
 
-/// By the names that Prometheus' own client libraries give them.
-fn of_the_process(usage: &Usage) -> Registry {
+/// By the names that Prometheus' own client libraries give them. What the system doesn't tell is left out.
+fn of_the_process(started: Millis, usage: &Usage) -> Registry {
     let mut registry = Registry::with_prefix("process");
-    gauge(&mut registry, "start_time_seconds", "When the process started, in seconds since 1970", usage.started);
-    counter(&mut registry, "cpu_seconds", "Processor time used, in seconds", usage.cpu);
-    gauge(&mut registry, "resident_memory_bytes", "Memory in use", usage.resident);
-    gauge(&mut registry, "open_fds", "Open files and connections", usage.open_files);
-    if let Some(most) = usage.most_files {
-        gauge(&mut registry, "max_fds", "How many files and connections the system allows", most);
+    gauge(&mut registry, "start_time_seconds", "When the process started, in seconds since 1970", timestamp(started));
+    if let Some(cpu) = usage.cpu {
+        counter(&mut registry, "cpu_seconds", "Processor time used, in seconds", cpu);
+    }
+    for (name, help, value) in [
+        ("resident_memory_bytes", "Memory in use", usage.resident),
+        ("open_fds", "Open files and connections", usage.open_files),
+        ("max_fds", "How many files and connections the system allows", usage.most_files),
+    ] {
+        if let Some(value) = value {
+            gauge(&mut registry, name, help, value);
+        }
     }
     registry
 }

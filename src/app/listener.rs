@@ -18,6 +18,7 @@ use super::connection::{self, Phase};
 use super::{secure, unix};
 use crate::authn::Peer;
 use crate::config::{Listen, Tls};
+use crate::files::Place;
 use crate::http::Body;
 use crate::limits::Cap;
 
@@ -97,6 +98,14 @@ impl Bound {
     fn unix(path: &Path, mode: u32) -> io::Result<Bound> {
         let socket = unix::Socket::bind(path, mode)?;
         Ok(Bound { socket: Socket::Unix(socket), address: Address::Unix(path.to_owned()) })
+    }
+
+    /// The file of a Unix socket.
+    pub(super) fn file(&self) -> Option<Place> {
+        match &self.socket {
+            Socket::Tcp(_) => None,
+            Socket::Unix(socket) => Some(socket.place()),
+        }
     }
 
     /// Serves each request with `handler`. Each connection is begun on the terms of its time.

@@ -1,7 +1,6 @@
 //! The running program: its listeners, from binding to the last connection's end.
 
 mod connection;
-mod files;
 mod listener;
 mod paced;
 mod secure;
@@ -10,6 +9,7 @@ mod unix;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -25,6 +25,9 @@ use crate::store::{self, Store};
 use crate::{admin, http};
 pub use listener::Address;
 use listener::{Bound, Listener, Terms};
+
+/// How long what is being carried to vendors and webhooks may take at the end. It is done again by whoever starts next.
+const CARRYING: Duration = Duration::from_secs(2);
 
 /// Why the program did not start.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +68,8 @@ pub enum End {
     Orderly,
     /// Something was cut off: the time was up, or a second signal came.
     Cut,
+    /// What goes on beside the requests has failed.
+    Failed,
 }
 
 /// The program, listening.
@@ -89,8 +94,10 @@ impl App {
         let roster = roster(settings.store.as_ref()).await?;
         let main = Bound::new("server.listen", &settings.server.listen).await?;
         let admin = Bound::new("admin.listen", &Listen::Tcp(settings.admin.listen)).await?;
-        files::allow(settings.limits.connections);
-        let runtime = Arc::new(Runtime::new(Snapshot::new(settings)?, audit, roster));
+        let mut runtime = Runtime::new(Snapshot::new(settings)?, audit, roster);
+        runtime.socket = main.file();
+        let runtime = Arc::new(runtime);
+        runtime.carry()?;
         let (for_main, for_admin) = (Arc::clone(&runtime), Arc::clone(&runtime));
         let main = main.serve(terms(&runtime), move |peer, request| http::serve(Arc::clone(&for_main), peer, request));
         let admin = admin.serve(terms_of_probes(&runtime), move |_, request| {
@@ -116,10 +123,14 @@ impl App {
         (&self.main.address, &self.admin.address)
     }
 
-    /// Serves until the process is told to stop (SIGTERM or SIGINT), then winds up; a second signal cuts that short.
+    /// Serves until the process is told to stop (SIGTERM or SIGINT), then winds up; a second signal cuts that short. What goes on beside
+    /// the requests fails only of a fault in the program or the system: then it winds up as well, for whoever starts it again.
     pub async fn run(self) -> End {
-        let App { runtime, main, admin, mut stop, tasks: _tasks } = self;
-        stop.signalled().await;
+        let App { runtime, main, admin, mut stop, mut tasks } = self;
+        let failed = tokio::select! {
+            () = stop.signalled() => false,
+            () = failure(&mut tasks) => true,
+        };
         let Shutdown { pause, grace } = runtime.snapshot().settings.shutdown;
         tracing::info!("stopping: finishing what is in progress");
         runtime.drain();
@@ -134,13 +145,26 @@ impl App {
             () = stop.signalled() => End::Cut,
         };
         admin.abort();
+        if let Some(outbox) = runtime.outbox.get().filter(|_| end == End::Orderly) {
+            outbox.stop(CARRYING).await;
+        }
         runtime.audit.close().await;
         #[cfg(feature = "otlp")]
         if let Some(spans) = &runtime.snapshot().spans {
             spans.flush().await;
         }
-        end
+        if failed { End::Failed } else { end }
     }
+}
+
+/// Returns once one of these has panicked.
+async fn failure(tasks: &mut JoinSet<()>) {
+    while let Some(ended) = tasks.join_next().await {
+        if ended.is_err() {
+            return tracing::error!("what follows the files has failed");
+        }
+    }
+    std::future::pending::<()>().await;
 }
 
 /// The terms of callers' connections.
@@ -199,9 +223,8 @@ struct Stop {
 
 impl Stop {
     fn new() -> io::Result<Stop> {
-        // A signal that is once received never ends the process again: neither a hang-up, on which files are read again, nor a write
-        // to a file at its size limit, which fails like one to a full disk.
-        drop(signal(SignalKind::hangup())?);
+        // A signal that is once received never ends the process again: a write to a file at its size limit fails like one to a full
+        // disk.
         drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
         Ok(Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }

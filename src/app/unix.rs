@@ -2,26 +2,23 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixStream as Probe};
 use std::path::{Path, PathBuf};
 
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::authn::{Ids, Peer};
+use crate::files::Place;
 
 /// A Unix socket that is listened on. Dropping it removes its file.
 pub(super) struct Socket {
     listener: UnixListener,
-    _file: SocketFile,
+    file: SocketFile,
 }
 
 /// A socket's file, removed when it is dropped unless another has taken its place.
-struct SocketFile {
-    path: PathBuf,
-    device: u64,
-    inode: u64,
-}
+struct SocketFile(Place);
 
 impl Socket {
     /// Listens at `path`, where nothing may be but a socket that nobody listens on any more.
@@ -36,7 +33,12 @@ impl Socket {
         let listener = UnixListener::bind(&draft)?;
         fs::set_permissions(&draft, fs::Permissions::from_mode(mode))?;
         fs::rename(&draft, path)?;
-        Ok(Socket { listener, _file: SocketFile::at(path)? })
+        Ok(Socket { listener, file: SocketFile(Place::at(path)?) })
+    }
+
+    /// Its file.
+    pub(super) fn place(&self) -> Place {
+        self.file.0.clone()
     }
 
     pub(super) async fn accept(&self) -> io::Result<(UnixStream, Peer)> {
@@ -47,22 +49,10 @@ impl Socket {
     }
 }
 
-impl SocketFile {
-    fn at(path: &Path) -> io::Result<SocketFile> {
-        let metadata = fs::symlink_metadata(path)?;
-        Ok(SocketFile { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() })
-    }
-
-    fn is_ours(&self) -> bool {
-        let metadata = fs::symlink_metadata(&self.path);
-        metadata.is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == (self.device, self.inode))
-    }
-}
-
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if self.is_ours() {
-            let _ = fs::remove_file(&self.path);
+        if self.0.is_the_same() {
+            let _ = fs::remove_file(&self.0.path);
         }
     }
 }

@@ -8,9 +8,12 @@ mod explain;
 mod facts;
 mod hash_key;
 mod init;
+mod moderate;
+mod moderated;
 mod probe;
 mod serve;
 mod sign;
+mod store;
 mod test;
 mod token;
 mod verify;
@@ -80,6 +83,11 @@ enum Command {
     HashKey(hash_key::Arguments),
     /// Ask a running server whether it is ready.
     Probe(probe::Arguments),
+    /// Accept, export or import the roster's store.
+    #[command(subcommand)]
+    Store(store::Command),
+    #[command(flatten)]
+    Moderate(moderate::Command),
 }
 
 /// Runs the command that the process was started with.
@@ -96,6 +104,8 @@ pub fn run() -> ExitCode {
         Command::Token(arguments) => token::run(&common, &arguments),
         Command::HashKey(arguments) => hash_key::run(&common, &arguments),
         Command::Probe(arguments) => probe::run(&common, &arguments),
+        Command::Store(command) => store::run(&common, &command),
+        Command::Moderate(command) => moderate::run(&common, &command),
     };
     done.unwrap_or_else(Stop::report)
 }
@@ -112,6 +122,12 @@ enum Stop {
 }
 
 impl Stop {
+    fn message(&self) -> &str {
+        match self {
+            Stop::Mistakes(message) | Stop::No(message) | Stop::Usage(message) => message,
+        }
+    }
+
     fn report(self) -> ExitCode {
         match self {
             Stop::Mistakes(report) => complain(&report),
@@ -168,6 +184,12 @@ fn lines(text: &str) -> String {
 /// Writes what is no result. If even that can't be written, the exit code has to do.
 fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "{}", message.trim_end_matches('\n'));
+}
+
+/// Waits for what would rather not be waited for: few commands do more than one thing at a time.
+fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Stop> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    Ok(runtime.map_err(|error| Stop::No(error.to_string()))?.block_on(work))
 }
 
 fn yes(yes: bool) -> ExitCode {

@@ -1,6 +1,6 @@
 //! `probe`: asks a running server whether it is ready, for images without curl.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::net::{AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::{Common, Output, Stop, complain, print, yes};
 use crate::client::{self, Answer, Trust};
+use crate::config;
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -59,8 +60,9 @@ fn parse(text: &str) -> Result<Admin, AddrParseError> {
 }
 
 fn configured(common: &Common) -> Result<Admin, Stop> {
-    let admin = common.settings()?.admin;
-    Ok(Admin { address: admin.listen, tls: admin.tls.is_some() })
+    let (address, tls) =
+        config::probes(&common.config).map_err(|report| Stop::Mistakes(report.render(io::stderr().is_terminal())))?;
+    Ok(Admin { address, tls })
 }
 
 /// Who may answer at this address.
@@ -79,7 +81,7 @@ fn trust(arguments: &Arguments, address: SocketAddr) -> Result<Trust, Stop> {
 }
 
 /// Where to reach what listens there: what listens on all addresses listens on loopback, too.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
         IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),

@@ -1,21 +1,27 @@
 //! `serve`: runs the server.
 
 use std::io::{self, IsTerminal};
+use std::panic;
 use std::path::Path;
-use std::process::ExitCode;
-use std::thread::available_parallelism;
+use std::process::{self, ExitCode};
+use std::thread::{self, available_parallelism};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 
 use super::{Common, complain};
 use crate::app::{App, End, NoStart};
 use crate::config::{self, Loaded, Report, Settings, Sources};
-use crate::observe::log;
+use crate::observe::log::{self, Log};
 
 /// How long the end waits for a file that is being read: it may lie on a network that hangs.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How many threads serve requests at most, however many processors there are: one signs tens of thousands a second, and limits on
+/// threads are set without knowing the machine.
+const WORKERS: usize = 8;
 
 /// `serve`'s own arguments.
 #[derive(Debug, clap::Args)]
@@ -29,30 +35,51 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(common: &Common, arguments: &Arguments) -> ExitCode {
-    let Loaded { settings, report, sources } = config::load(&common.config);
-    if !report.is_empty() {
-        complain(&report.render(io::stderr().is_terminal()));
-    }
-    let Some(settings) = settings else {
-        return ExitCode::FAILURE;
-    };
-    start(arguments, serve(settings, &common.config, sources, &report)).unwrap_or_else(|error| {
+    start(common, arguments).unwrap_or_else(|error| {
         complain(&format!("no threads to serve with: {error}"));
         ExitCode::FAILURE
     })
 }
 
-fn start(arguments: &Arguments, serving: impl Future<Output = ExitCode>) -> io::Result<ExitCode> {
-    let _log = log::start(arguments.log_level, arguments.log_format)?;
+fn start(common: &Common, arguments: &Arguments) -> io::Result<ExitCode> {
+    let log = log::start(arguments.log_level, arguments.log_format)?;
+    end_with_this_thread(log.clone());
     let runtime = runtime()?;
-    let code = runtime.block_on(serving);
+    let Loaded { settings, report, sources } = config::load(&common.config);
+    if !report.is_empty() {
+        complain(&report.render(io::stderr().is_terminal()));
+    }
+    let Some(settings) = settings else {
+        return Ok(ExitCode::FAILURE);
+    };
+    let code = runtime.block_on(serve(settings, &common.config, sources, &report));
     runtime.shutdown_timeout(PATIENCE);
     Ok(code)
 }
 
+/// The threads to serve with. From here on a hang-up, on which files are read again, never ends the process: it may come from whoever
+/// changes them while they are read for the first time.
 fn runtime() -> io::Result<Runtime> {
-    let workers = available_parallelism()?.get();
-    Builder::new_multi_thread().worker_threads(workers).enable_all().build()
+    let workers = available_parallelism()?.get().min(WORKERS);
+    let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
+    let entered = runtime.enter();
+    drop(signal(SignalKind::hangup())?);
+    drop(entered);
+    Ok(runtime)
+}
+
+/// Ends the process when this thread panics, as it does inside tokio where the system gives too few threads: unwinding would wait for
+/// those that there are, which nobody tells to end.
+fn end_with_this_thread(log: Log) {
+    let (this, usual) = (thread::current().id(), panic::take_hook());
+    panic::set_hook(Box::new(move |panic| {
+        usual(panic);
+        if thread::current().id() == this {
+            log.flush();
+            complain("the main thread has failed: too few threads are allowed, or this is a bug");
+            process::exit(101);
+        }
+    }));
 }
 
 async fn serve(settings: Settings, path: &Path, sources: Sources, report: &Report) -> ExitCode {
@@ -71,6 +98,7 @@ async fn serve(settings: Settings, path: &Path, sources: Sources, report: &Repor
             tracing::warn!("stopped before all was finished");
             ExitCode::FAILURE
         }
+        End::Failed => ExitCode::FAILURE,
     }
 }
 

@@ -185,7 +185,13 @@ fn keys(
     taken: &mut Taken,
 ) -> Option<Vec<Secret>> {
     let help = format!("write {key} = {{ env = \"NAME\" }} or {{ file = \"PATH\" }}");
-    let secrets = vault.secrets(&section.need(key, &help)?)?;
+    let item = section.need(key, &help)?;
+    let secrets = vault.secrets(&item)?;
+    if secrets.iter().any(|secret| secret.expose().trim_ascii().iter().any(u8::is_ascii_control)) {
+        let message = format!("the secret `{key}` holds control characters, which no vendor's key does");
+        item.file.mistake(&item.key, message, "copy it anew from the vendor's console");
+        return None;
+    }
     let owner = format!("[apps.{}]", name.escape_debug());
     let parts = secrets.iter().filter_map(own_part).chain(secrets.iter().cloned());
     taken.keys.extend(parts.map(|secret| (secret, owner.clone())));

@@ -136,6 +136,10 @@ fn name(section: &mut Section<'_>, callers: &mut Callers) -> Option<String> {
     if name.len() > 64 || !name.chars().all(legal) {
         return item.refuse(format!("can't be {}", quoted(name)), "use at most 64 small letters, digits, `_` and `-`");
     }
+    if name == "none" {
+        let help = "metrics say \"none\" of callers that no authenticator told of: give it another name";
+        return item.refuse(format!("can't be {}", quoted(name)), help);
+    }
     if callers.names.iter().any(|other| other == name) {
         return item
             .refuse(format!("is {} for another authenticator too", quoted(name)), "give each a name of its own");

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
 use super::file::{File, THE_FILE};
-use super::reader::{Item, Section, unread};
-use super::{Report, failed};
+use super::reader::{Item, Section};
+use super::{Report, parse, source};
 use crate::model::Millis;
 
 /// A request, and what is expected of the policy.
@@ -59,16 +59,9 @@ pub enum Subject {
 /// # Errors
 /// The report of every mistake in it.
 pub fn cases(path: &Path) -> Result<Vec<Case>, Report> {
-    let text = match std::fs::read(path).map(String::from_utf8) {
-        Ok(Ok(text)) => text,
-        Ok(Err(_)) => return Err(failed(path, "this is not UTF-8", "save the file as UTF-8")),
-        Err(error) => return Err(failed(path, &format!("this is the file of cases, {}", unread(&error)), "")),
-    };
+    let text = source(path, "this is the file of cases")?;
     let file = File::new(path.display().to_string(), &text, false);
-    let (table, errors) = DeTable::parse_recoverable(&text);
-    for error in &errors {
-        file.syntax(error);
-    }
+    let table = parse(&file, &text);
     let mut root = Section::root(&file, table.get_ref());
     let sections = root.sections("cases");
     if sections.is_empty() {

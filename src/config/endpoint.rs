@@ -5,14 +5,14 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::later;
 use super::reader::{Item, Section, quoted, unread};
 use super::secret::Vault;
+use super::text;
 use crate::authn::{Bearer, is_safe};
 
 /// An address that may be asked who is who.
 pub(super) fn url(item: &Item<'_>) -> Option<Uri> {
-    let url = later::url(item)?;
+    let url = text::url(item)?;
     if is_safe(&url) {
         return Some(url);
     }

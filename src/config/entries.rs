@@ -42,7 +42,7 @@ fn each<'a, T>(
 }
 
 /// The apps in which each conversation has been told of; `None` for all.
-type Known<'a> = HashMap<&'a str, Vec<Option<Arc<str>>>>;
+pub(super) type Known<'a> = HashMap<&'a str, Vec<Option<Arc<str>>>>;
 
 fn conversation<'a>(entry: &mut Section<'a>, names: &Names<'_>, known: &mut Known<'a>) -> Option<Conversation> {
     let item = entry.need("id", "write the conversation's id, or the channel's name");
@@ -51,16 +51,21 @@ fn conversation<'a>(entry: &mut Section<'a>, names: &Names<'_>, known: &mut Know
     let app = app(entry, names);
     let people = people(entry, names);
     let (item, id) = (item?, id?);
-    let before = known.entry(id).or_default();
-    if before.iter().any(|other| other.is_none() || app.is_none() || *other == app) {
-        item.refuse::<()>(format!("names {}, which has an entry already", quoted(id)), "put both into one entry");
-    }
-    before.push(app.clone());
+    once(&item, id, app.as_ref(), known);
     Some(Conversation { id: id.to_owned(), app, kind, people, line: line(entry) })
 }
 
+/// Notes a conversation that has an entry for these apps already.
+pub(super) fn once<'a>(item: &Item<'a>, id: &'a str, app: Option<&Arc<str>>, known: &mut Known<'a>) {
+    let before = known.entry(id).or_default();
+    if before.iter().any(|other| other.is_none() || app.is_none() || other.as_ref() == app) {
+        item.refuse::<()>(format!("names {}, which has an entry already", quoted(id)), "put both into one entry");
+    }
+    before.push(app.cloned());
+}
+
 /// The name of one conversation.
-fn exact<'a>(item: &Item<'a>) -> Option<&'a str> {
+pub(super) fn exact<'a>(item: &Item<'a>) -> Option<&'a str> {
     let id = item.text()?;
     if let Err(flaw) = check_identifier(id, 255) {
         return item.refuse(flaw.to_string(), "write the conversation's id, or the channel's name");
@@ -77,7 +82,7 @@ fn exact<'a>(item: &Item<'a>) -> Option<&'a str> {
     }
 }
 
-fn conversation_kind(entry: &mut Section<'_>, id: Option<&str>) -> Kind {
+pub(super) fn conversation_kind(entry: &mut Section<'_>, id: Option<&str>) -> Kind {
     let temporary = id.is_some_and(|id| id.starts_with("_tmp:"));
     let item = entry.get("kind");
     let given = item.as_ref().and_then(kind);
@@ -132,7 +137,7 @@ fn binding(entry: &mut Section<'_>, names: &Names<'_>) -> Option<Binding> {
     Some(Binding { user: user?, scope: scope?, app, role: rank, line: line(entry) })
 }
 
-fn sanction(entry: &mut Section<'_>, names: &Names<'_>) -> Option<Sanction> {
+pub(super) fn sanction(entry: &mut Section<'_>, names: &Names<'_>) -> Option<Sanction> {
     let user = needed_user(entry);
     let scope = match entry.get("conversation") {
         Some(item) => pattern(&item),
@@ -144,7 +149,7 @@ fn sanction(entry: &mut Section<'_>, names: &Names<'_>) -> Option<Sanction> {
     Some(Sanction { user: user?, scope: scope?, app, until, reason, origin: Origin::File { line: line(entry) } })
 }
 
-fn block(entry: &mut Section<'_>, names: &Names<'_>) -> Option<Block> {
+pub(super) fn block(entry: &mut Section<'_>, names: &Names<'_>) -> Option<Block> {
     let user = needed_user(entry);
     let conversation = entry.need("conversation", "write which conversation the user does not want to be added to");
     let conversation = conversation.and_then(|item| pattern(&item));
@@ -157,11 +162,11 @@ fn line(entry: &Section<'_>) -> usize {
     entry.file.line_of(&entry.span)
 }
 
-fn needed_user(entry: &mut Section<'_>) -> Option<String> {
+pub(super) fn needed_user(entry: &mut Section<'_>) -> Option<String> {
     entry.need("user", "write whom it is about: user = \"tom\"").and_then(|item| user(&item))
 }
 
-fn user(item: &Item<'_>) -> Option<String> {
+pub(super) fn user(item: &Item<'_>) -> Option<String> {
     const HELP: &str = "write one user's id, as the chat service knows it";
     let id = item.text()?;
     if id == "*" {
@@ -177,7 +182,7 @@ fn app(entry: &mut Section<'_>, names: &Names<'_>) -> Option<Arc<str>> {
     entry.get("app")?.one_of("a configured app", names.apps).map(Arc::from)
 }
 
-fn pattern(item: &Item<'_>) -> Option<Pattern> {
+pub(super) fn pattern(item: &Item<'_>) -> Option<Pattern> {
     const HELP: &str = "write a name, \"ns:*\", or \"*\" for everywhere";
     let text = item.text()?;
     if let Err(flaw) = check_identifier(text, 255) {

@@ -21,7 +21,6 @@ mod introspection;
 mod jwt;
 mod key_set;
 mod keys;
-mod later;
 mod limits;
 mod mtls;
 mod peer;
@@ -30,17 +29,21 @@ mod policy;
 mod reader;
 mod redis_url;
 mod report;
+mod roster;
 mod rules;
 mod secret;
 mod signer;
 mod sources;
 mod store;
+mod text;
 mod tls;
 mod traces;
 mod value;
 mod webhooks;
 
+use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::DeTable;
@@ -54,6 +57,7 @@ pub use limits::Limits;
 pub use placeholder::CHANGE_ME;
 pub use redis_url::{RedisAddress, RedisServer};
 pub use report::{Problem, Report, Severity};
+pub use roster::{IMPORT, Registered, RosterFile, roster};
 pub use signer::{Admin, AuditTo, Cors, Listen, Server, Shutdown};
 pub use sources::Sources;
 pub use store::{Durability, RedisSettings, StoreKind, StoreSettings};
@@ -97,12 +101,12 @@ pub struct Settings {
     pub audit: AuditTo,
     /// Who collects what requests were in their traces, if anyone does.
     pub traces: Option<Endpoint>,
+    /// Whose bans and mutes are carried to their vendor.
+    pub enforcements: Vec<Arc<Enforcement>>,
+    /// Who is told what changes in the roster.
+    pub webhooks: Vec<Arc<Webhook>>,
     /// Where the roster is kept, if there is one.
     pub store: Option<StoreSettings>,
-    /// Whose bans and mutes are carried to their vendor.
-    pub enforcements: Vec<Enforcement>,
-    /// Who is told what changes in the roster.
-    pub webhooks: Vec<Webhook>,
     /// How the program ends.
     pub shutdown: Shutdown,
     /// Whether callers are trusted by the demonstration's secret or API key, which everyone knows.
@@ -122,13 +126,31 @@ pub fn reload(path: &Path) -> Loaded {
     read(path, &Disk::again())
 }
 
+/// Where this `signer.toml` says that probes are served, and whether with TLS. Nothing else of it counts, and no other file is read: a
+/// program that runs well is not to be told ill for what has become of its files since.
+///
+/// # Errors
+/// What was found, if it can't be told.
+pub fn probes(path: &Path) -> Result<(SocketAddr, bool), Report> {
+    let text = text(path, &Disk::again())?;
+    let file = File::new(path.display().to_string(), &text, true);
+    let probes = signer::probes(&mut Section::root(&file, parse(&file, &text).get_ref()));
+    probes.ok_or_else(|| Report::new(file.into_problems()))
+}
+
 fn read(path: &Path, disk: &Disk) -> Loaded {
-    let (settings, report) = match disk.read(path).map(String::from_utf8) {
-        Ok(Ok(text)) => understand(path, &text, disk),
-        Ok(Err(_)) => (None, failed(path, "this is not UTF-8", "save the file as UTF-8")),
-        Err(error) => (None, failed(path, &format!("this is the configuration, {}", unread(&error)), ABSENT)),
+    let (settings, report) = match text(path, disk) {
+        Ok(text) => understand(path, &text, disk),
+        Err(report) => (None, report),
     };
     Loaded { settings, report, sources: disk.sources() }
+}
+
+fn text(path: &Path, disk: &Disk) -> Result<String, Report> {
+    let bytes = disk.read(path);
+    let bytes =
+        bytes.map_err(|error| failed(path, &format!("this is the configuration, {}", unread(&error)), ABSENT))?;
+    String::from_utf8(bytes).map_err(|_| failed(path, "this is not UTF-8", "save the file as UTF-8"))
 }
 
 fn understand(path: &Path, text: &str, disk: &Disk) -> (Option<Settings>, Report) {
@@ -158,6 +180,15 @@ fn failed(path: &Path, message: &str, help: &str) -> Report {
     let file = path.display().to_string();
     let problem = Problem { severity: Severity::Mistake, file, place: None, piece: None, message, help, shown: None };
     Report::new(vec![problem])
+}
+
+/// The text of another file than the configuration's; `is` says what it is.
+fn source(path: &Path, is: &str) -> Result<String, Report> {
+    match std::fs::read(path).map(String::from_utf8) {
+        Ok(Ok(text)) => Ok(text),
+        Ok(Err(_)) => Err(failed(path, "this is not UTF-8", "save the file as UTF-8")),
+        Err(error) => Err(failed(path, &format!("{is}, {}", unread(&error)), "")),
+    }
 }
 
 /// Reads a file's tables, also those behind an error of syntax.
@@ -210,7 +241,7 @@ fn settings(
     let audit = signer::audit(&mut root, &vault.dir, policy_root.as_ref().map(|root| root.file.name.as_str()));
     let shutdown = signer::shutdown(&mut root);
     let traces = traces::traces(&mut root, &mut vault);
-    let store = store::store(&mut root, &mut vault);
+    let store = store::store(&mut root, &mut vault, callers.public().is_some());
     let webhooks = webhooks::webhooks(&mut root, &mut vault);
     demo::guard(root.file, &vault, &callers, &server.listen, &places);
     root.finish();
@@ -219,7 +250,7 @@ fn settings(
     let document = document(policy_root?, &known, &apps.facts, policy_text);
     let demonstration = callers.public().is_some();
     let authenticators = Authenticators::new(callers.authenticators);
-    let engine = Engine { apps: apps.ready, authenticators, policy: Policy::new(document), facts };
+    let engine = Engine { apps: apps.ready, authenticators, policy: Arc::new(Policy::new(document)), facts };
     let demo_caller = callers.demo;
     Some(Settings {
         engine,
@@ -228,9 +259,9 @@ fn settings(
         limits,
         audit,
         traces,
+        enforcements: enforcements.into_iter().map(Arc::new).collect(),
+        webhooks: webhooks.into_iter().map(Arc::new).collect(),
         store,
-        enforcements,
-        webhooks,
         shutdown,
         demonstration,
         demo_caller,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::file::{File, Span, THE_FILE};
+use super::sources::LONGEST;
 use super::value;
 use crate::model::Millis;
 
@@ -341,7 +342,8 @@ pub(super) fn unread(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "which is not there".to_owned(),
         std::io::ErrorKind::Unsupported => "which can't be read a second time: it is no regular file".to_owned(),
-        kind => format!("which can't be read: {kind}"),
+        std::io::ErrorKind::FileTooLarge => format!("which has more than {} MiB", LONGEST >> 20),
+        _ => format!("which can't be read: {error}"),
     }
 }
 

@@ -11,6 +11,9 @@ use super::reader::{Item, Section, nearest, quoted};
 use crate::model::{Action, ActionSet, CallerKind, Kind, Role, Template, check_identifier};
 use crate::policy::{ClientIs, Effect, Rule, TargetsAre};
 
+/// What metrics show in a rule's place where none decided.
+const NO_RULE: [&str; 6] = ["none", "default", "ban", "mute", "block", "unknown-conversation"];
+
 /// Reads every rule; `places` gets where each stands.
 pub(super) fn rules(root: &mut Section<'_>, names: &Names<'_>, places: &mut Vec<Span>) -> Vec<Rule> {
     let mut ids = HashSet::new();
@@ -58,6 +61,10 @@ fn id<'a>(section: &mut Section<'a>, ids: &mut HashSet<&'a str>) -> Option<&'a s
     }
     if !ids.insert(id) {
         return item.refuse(format!("is {} for another rule too", quoted(id)), "give each rule an id of its own");
+    }
+    if NO_RULE.contains(&id) {
+        let message = format!("metrics can't tell this rule from {} where no rule decided", quoted(id));
+        item.file.warning(&item.span, message, "give the rule another id");
     }
     Some(id)
 }

@@ -87,6 +87,7 @@ impl Vault {
             Reference::Variable(name) => variable(item, name)?,
             Reference::File(path) => self.file(item, path)?,
         };
+        warn_of_space(item, &bytes);
         let seen = Seen { key: item.key.clone(), name: item.name.to_owned(), demonstration: demo::is_secret(&bytes) };
         self.seen.push(seen);
         Some(Secret::new(bytes))
@@ -166,6 +167,15 @@ pub(super) fn warn_if_readable(item: &Item<'_>, shown: &str, meta: &Metadata) {
     if meta.permissions().mode() & 0o004 != 0 {
         let message = format!("`{}` needs the file {shown}, which everyone on this machine can read", item.name);
         item.file.warning(&item.key, message, "take that right away: chmod o-r");
+    }
+}
+
+/// Warns of white space that was hardly meant: that around a text. Random bytes may well begin or end with what would be some.
+fn warn_of_space(item: &Item<'_>, secret: &[u8]) {
+    let text = secret.trim_ascii();
+    if text.len() < secret.len() && text.iter().all(u8::is_ascii_graphic) {
+        let message = format!("the secret `{}` begins or ends with white space, which counts", item.name);
+        item.file.warning(&item.key, message, "take it away, but for one newline at the end of a file");
     }
 }
 

@@ -1,7 +1,7 @@
 //! `[server]`, `[admin]`, `[policy]`, `[audit]` and `[shutdown]` of `signer.toml`.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -92,6 +92,9 @@ pub struct Shutdown {
     pub grace: Duration,
 }
 
+/// Where probes are served unless the file says otherwise.
+const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7481);
+
 /// Where in the file stands what only some configurations may have.
 pub(super) struct Places {
     /// The callers' address.
@@ -104,7 +107,7 @@ pub(super) struct Places {
 pub(super) fn listeners(root: &mut Section<'_>, vault: &Vault, leancloud: &[String]) -> (Server, Admin, Places) {
     let (server, places) = server(root, vault, leancloud);
     let mut place = root.span.clone();
-    let mut admin = Admin { listen: SocketAddr::from(([127, 0, 0, 1], 7481)), tls: None };
+    let mut admin = Admin { listen: ADMIN, tls: None };
     if let Some(mut section) = root.section("admin") {
         if let Some(item) = section.get("listen") {
             admin.listen = address(&item).unwrap_or(admin.listen);
@@ -119,6 +122,13 @@ pub(super) fn listeners(root: &mut Section<'_>, vault: &Vault, leancloud: &[Stri
         root.file.mistake(&at, message, "give [admin] a `listen` of its own");
     }
     (server, admin, places)
+}
+
+/// Where `[admin]` says that probes are served, and whether with TLS, if that much of it can be read.
+pub(super) fn probes(root: &mut Section<'_>) -> Option<(SocketAddr, bool)> {
+    let Some(mut section) = root.section("admin") else { return (!root.file.has_mistakes()).then_some((ADMIN, false)) };
+    let listen = section.get("listen").map_or(Some(ADMIN), |item| address(&item))?;
+    Some((listen, section.has("tls")))
 }
 
 /// Whether two listeners can't both have their address.

@@ -4,19 +4,20 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{File, Metadata};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{Mode, OFlags};
-
-use crate::crypto;
+use crate::{crypto, files};
 
 /// How long a file's times must have stood still before they are relied upon. A change soon after another may leave them as they
 /// are, on file systems whose clocks are coarse.
 const SETTLED: Duration = Duration::from_secs(5);
+
+/// The most bytes that a file may have.
+pub(super) const LONGEST: u64 = 16 << 20;
 
 /// The files that a configuration was read from, also those that weren't there, and what each held.
 #[derive(Clone, Default)]
@@ -81,7 +82,7 @@ impl fmt::Debug for Sources {
 
 impl Seen {
     fn again(&self, path: &Path) -> Seen {
-        let opened = open(path, true).and_then(|file| Ok((stamp(&file.metadata()?), file)));
+        let opened = files::open(path, false).and_then(|file| Ok((stamp(&file.metadata()?), file)));
         let (stamp, mut file) = match opened {
             Ok(opened) => opened,
             Err(error) => return Seen { content: Content::Unread(error.kind()), stamp: None, since: Instant::now() },
@@ -110,7 +111,7 @@ impl Disk {
 
     /// What the file holds.
     pub(super) fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let (stamp, (content, bytes)) = match open(path, self.again) {
+        let (stamp, (content, bytes)) = match files::open(path, !self.again) {
             Ok(mut file) => (file.metadata().ok().as_ref().map(stamp), read(&mut file, self.again)),
             Err(error) => (None, (Content::Unread(error.kind()), Err(error))),
         };
@@ -124,23 +125,15 @@ impl Disk {
     }
 }
 
-/// Opens a file for reading; a pipe without waiting, if it was opened before.
-fn open(path: &Path, again: bool) -> io::Result<File> {
-    let wait = if again { OFlags::NONBLOCK } else { OFlags::empty() };
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | wait;
-    Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
-}
-
 /// All bytes of a file. A pipe or device has none to give again.
 fn read(file: &mut File, again: bool) -> (Content, io::Result<Vec<u8>>) {
     let is_stream = file.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
     if is_stream && again {
         return (Content::Stream, Err(ErrorKind::Unsupported.into()));
     }
-    let mut bytes = Vec::new();
-    match file.read_to_end(&mut bytes) {
-        Ok(_) if is_stream => (Content::Stream, Ok(bytes)),
-        Ok(_) => (Content::Bytes(crypto::sha256(&bytes)), Ok(bytes)),
+    match files::bytes(file, LONGEST) {
+        Ok(bytes) if is_stream => (Content::Stream, Ok(bytes)),
+        Ok(bytes) => (Content::Bytes(crypto::sha256(&bytes)), Ok(bytes)),
         Err(error) => (Content::Unread(error.kind()), Err(error)),
     }
 }

@@ -57,10 +57,10 @@ pub enum Durability {
     None,
 }
 
-/// Reads `[store]`, if it is there.
-pub(super) fn store(root: &mut Section<'_>, vault: &mut Vault) -> Option<StoreSettings> {
+/// Reads `[store]`, if it is there. `demonstration`: whether nothing here is meant to last.
+pub(super) fn store(root: &mut Section<'_>, vault: &mut Vault, demonstration: bool) -> Option<StoreSettings> {
     let mut section = root.section("store")?;
-    let kind = kind(&mut section, vault);
+    let kind = kind(&mut section, vault, demonstration);
     let max_staleness = match section.get("max_staleness") {
         Some(item) => item.duration("1s", "1h"),
         None => Some(Duration::from_secs(60)),
@@ -69,7 +69,7 @@ pub(super) fn store(root: &mut Section<'_>, vault: &mut Vault) -> Option<StoreSe
     Some(StoreSettings { kind: kind?, max_staleness: max_staleness? })
 }
 
-fn kind(section: &mut Section<'_>, vault: &mut Vault) -> Option<StoreKind> {
+fn kind(section: &mut Section<'_>, vault: &mut Vault, demonstration: bool) -> Option<StoreKind> {
     #[derive(Clone, Copy)]
     enum Type {
         Redb,
@@ -81,6 +81,7 @@ fn kind(section: &mut Section<'_>, vault: &mut Vault) -> Option<StoreKind> {
     match item.as_ref().and_then(|item| item.word(&words)) {
         Some(Type::Redb) => redb(section, &vault.dir),
         Some(Type::Redis) => redis(section, vault).map(StoreKind::Redis),
+        Some(Type::Memory) if demonstration => Some(StoreKind::Memory),
         Some(Type::Memory) => {
             let item = item?;
             let message = "this store forgets every ban when the process ends, and no other process hears of any";

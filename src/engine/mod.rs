@@ -23,7 +23,7 @@ pub struct Engine {
     /// Who may call.
     pub authenticators: Authenticators,
     /// What they may do.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// Who else knows what conversations are like, and who is what in them.
     pub facts: Option<Arc<FactSource>>,
 }

@@ -39,6 +39,11 @@ impl Cap {
         None
     }
 
+    /// How many slots there are.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
     /// How many slots are taken.
     pub fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)

@@ -3,6 +3,7 @@
 //! Its memory is set at the start, whatever comes.
 
 mod cap;
+mod files;
 mod rate;
 mod table;
 mod tally;
@@ -19,6 +20,9 @@ use crate::config;
 use crate::model::Caller;
 use rate::Rate;
 use tally::Tally;
+
+/// How many connections the admin listener has at most.
+pub const PROBES: usize = 256;
 
 /// What is turned away by the rates, in the log's words.
 const ADDRESSES: &str = "requests beyond an address's rate";
@@ -64,7 +68,7 @@ impl Limits {
             per_address: rate(None, settings.per_address, &beyond.address),
             per_caller: rate(None, settings.per_caller, &beyond.caller),
             beyond,
-            connections: Cap::new(settings.connections, "connections beyond limits.connections"),
+            connections: Cap::new(files::room(settings.connections, None), "connections beyond limits.connections"),
             in_flight: Cap::new(settings.in_flight, "requests beyond limits.in_flight"),
             waiting: Cap::new(settings.in_flight, "requests that waited for their body beyond limits.in_flight"),
             streams: Cap::new(STREAMS, "streams of events beyond those that can be served"),
@@ -75,11 +79,12 @@ impl Limits {
     /// Goes on with other settings. What is used stays used, but a rate that changed counts from nothing.
     #[must_use]
     pub fn renewed(&self, settings: &config::Limits) -> Limits {
+        let connections = files::room(settings.connections, Some(self.connections.most()));
         Limits {
             per_address: rate(self.per_address.as_ref(), settings.per_address, &self.beyond.address),
             per_caller: rate(self.per_caller.as_ref(), settings.per_caller, &self.beyond.caller),
             beyond: self.beyond.clone(),
-            connections: self.connections.resized(settings.connections),
+            connections: self.connections.resized(connections),
             in_flight: self.in_flight.resized(settings.in_flight),
             waiting: self.waiting.resized(settings.in_flight),
             streams: self.streams.clone(),

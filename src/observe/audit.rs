@@ -119,9 +119,14 @@ impl Audit {
         self.0.failed.load(Ordering::Relaxed)
     }
 
-    /// Waits until all that is queued is written, for at most [`PATIENCE`], and ends the thread. Later lines are refused.
+    /// Waits until all that is queued is written, for at most [`PATIENCE`], and ends the thread. Later lines are refused. Of a log that
+    /// is stuck nobody waits for what is queued any more.
     pub async fn close(&self) {
+        let is_stuck = self.0.lock().is_stuck();
         self.0.close();
+        if is_stuck {
+            return;
+        }
         let _ = tokio::time::timeout(PATIENCE, self.0.ended.notified()).await;
     }
 }

@@ -31,6 +31,7 @@ pub enum Format {
 }
 
 /// The log, started. Dropping it writes what is queued.
+#[derive(Clone)]
 #[must_use = "what is queued when the program ends is lost without it"]
 pub struct Log(SyncSender<Message>);
 
@@ -56,12 +57,19 @@ pub fn start(level: Level, format: Format) -> io::Result<Log> {
     Ok(log)
 }
 
-impl Drop for Log {
-    fn drop(&mut self) {
+impl Log {
+    /// Waits until what is queued is written, but not for long.
+    pub fn flush(&self) {
         let (done, written) = sync_channel(1);
         if self.0.try_send(Message::Flush(done)).is_ok() {
             let _ = written.recv_timeout(PATIENCE);
         }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.flush();
     }
 }
 

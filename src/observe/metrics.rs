@@ -14,6 +14,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::Decision;
+use super::outbox::Counts;
 use crate::model::Action;
 
 /// The upper bounds of the times that are told apart, in seconds. A decision takes less than the first; asking others takes up to some
@@ -27,6 +28,8 @@ pub struct Metrics {
     durations: Family<Timed, Histogram, fn() -> Histogram>,
     decisions: Family<Decided, Counter>,
     authentications: Family<Identified, Counter>,
+    /// What is carried to vendors and webhooks.
+    pub outbox: Counts,
 }
 
 /// Where a request came in.
@@ -99,6 +102,7 @@ impl Default for Metrics {
             durations: Family::new_with_constructor(|| Histogram::new(BOUNDS)),
             decisions: Family::default(),
             authentications: Family::default(),
+            outbox: Counts::default(),
         }
     }
 }
@@ -130,6 +134,7 @@ impl Metrics {
         registry.register("http_request_duration_seconds", help, self.durations.clone());
         registry.register("decisions", "Decisions, by the rule that decided", self.decisions.clone());
         registry.register("authentications", "Callers, by what was found out about them", self.authentications.clone());
+        self.outbox.register(registry);
     }
 }
 

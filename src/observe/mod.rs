@@ -4,6 +4,7 @@ pub mod audit;
 mod destination;
 pub mod log;
 pub mod metrics;
+pub mod outbox;
 pub mod process;
 mod record;
 pub mod trace;

@@ -59,7 +59,8 @@ impl Reload {
         let Ok(now) = spawn_blocking(move || seen.again()).await else { return };
         if self.watch.is_due(now) {
             self.read().await;
-        } else if self.watch.is_restless() {
+        }
+        if self.watch.is_restless() {
             self.refuse(&["the files change all the time: let them stand still, or send SIGHUP".to_owned()]);
         }
     }

@@ -2,11 +2,13 @@
 
 use std::error::Error;
 use std::fmt::Write;
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
 use hyper::{Request, Response};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -15,20 +17,29 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::authn::{Bearer, Endpoint, is_safe};
+use crate::files;
 
-/// How long an answer may take, from the name's resolution to the last byte.
+/// How long an answer may take, from the reading of the token to the last byte, unless it was said otherwise.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a connection is kept for the next request.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
+/// The longest token that is read from a file, in bytes.
+const LONGEST_TOKEN: u64 = 64 << 10;
+
 /// Asks one server.
 pub struct Client {
     inner: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     bearer: Option<Bearer>,
+    /// Lets one read the token's file at a time: where that hangs, it takes no more than one thread.
+    reading: Arc<Semaphore>,
+    patience: Duration,
 }
 
 /// Why a client can't be made.
@@ -47,13 +58,13 @@ pub enum Trouble {
     Unsafe,
     /// The token to show isn't there.
     #[error("the file with the token to show can't be read: {0}")]
-    Token(std::io::ErrorKind),
+    Token(io::Error),
     /// No connection, or it broke off.
     #[error("{0}")]
     Broken(String),
     /// It took too long.
-    #[error("no answer within {} s", PATIENCE.as_secs())]
-    Slow,
+    #[error("no answer within {} s", .0.as_secs())]
+    Slow(Duration),
     /// The answer is too long.
     #[error("the answer is longer than {0} bytes")]
     Long(usize),
@@ -65,7 +76,7 @@ impl Client {
     /// # Errors
     /// If its certificate authorities can't be used.
     pub fn new(endpoint: &Endpoint) -> Result<Client, NoClient> {
-        let tls = tls(endpoint).map_err(|reason| NoClient { url: endpoint.to_string(), reason })?;
+        let tls = tls(&endpoint.authorities).map_err(|reason| NoClient { url: endpoint.to_string(), reason })?;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -73,7 +84,14 @@ impl Client {
             HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
         let mut builder = legacy::Client::builder(TokioExecutor::new());
         builder.pool_timer(TokioTimer::new()).pool_idle_timeout(KEEP_ALIVE);
-        Ok(Client { inner: builder.build(connector), bearer: endpoint.bearer.clone() })
+        let (bearer, reading) = (endpoint.bearer.clone(), Arc::new(Semaphore::new(1)));
+        Ok(Client { inner: builder.build(connector), bearer, reading, patience: PATIENCE })
+    }
+
+    /// Waits so long for an answer.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Client {
+        Client { patience, ..self }
     }
 
     /// Sends a request and reads the answer, whatever its status, if it has at most `longest` bytes.
@@ -85,27 +103,59 @@ impl Client {
             return Err(Trouble::Unsafe);
         }
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("chat-signer"));
-        if let Some(bearer) = &self.bearer {
-            request.headers_mut().insert(AUTHORIZATION, authorization(bearer)?);
-        }
-        timeout(PATIENCE, self.exchange(request, longest)).await.unwrap_or(Err(Trouble::Slow))
+        let slow = Err(Trouble::Slow(self.patience));
+        timeout(self.patience, self.exchange(request, longest)).await.unwrap_or(slow)
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, Trouble> {
-        let answer = self.inner.request(request).await.map_err(|error| Trouble::Broken(chain(&error)))?;
-        let (head, body) = answer.into_parts();
-        match Limited::new(body, longest).collect().await {
-            Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
-            Err(error) if error.is::<LengthLimitError>() => Err(Trouble::Long(longest)),
-            Err(error) => Err(Trouble::Broken(chain(&*error))),
+    async fn exchange(&self, mut request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, Trouble> {
+        if let Some(bearer) = &self.bearer {
+            request.headers_mut().insert(AUTHORIZATION, self.authorization(bearer).await?);
         }
+        let answer = self.inner.request(request).await.map_err(|error| Trouble::Broken(chain(&error)))?;
+        read(answer, longest).await
+    }
+
+    /// The header that shows the token. A file is read anew each time, as its token may have been changed.
+    async fn authorization(&self, bearer: &Bearer) -> Result<HeaderValue, Trouble> {
+        let token = match bearer {
+            Bearer::Fixed(secret) => secret.expose().to_vec(),
+            Bearer::File(path) => self.read(path.clone()).await.map_err(Trouble::Token)?,
+        };
+        let mut value = HeaderValue::from_bytes(&[b"Bearer ", token.trim_ascii()].concat())
+            .map_err(|_| Trouble::Token(ErrorKind::InvalidData.into()))?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+
+    /// Reads a file where waiting for it, as for one on a network that hangs, holds up nobody else.
+    async fn read(&self, path: PathBuf) -> io::Result<Vec<u8>> {
+        let turn = Arc::clone(&self.reading).acquire_owned().await.map_err(io::Error::other)?;
+        let reading = spawn_blocking(move || {
+            let _turn = turn;
+            files::read(&path, LONGEST_TOKEN)
+        });
+        reading.await?
     }
 }
 
-/// The certificate authorities that ship with the program are Mozilla's; where the configuration names some, only those count.
-fn tls(endpoint: &Endpoint) -> Result<ClientConfig, rustls::Error> {
+/// Reads the rest of an answer.
+pub(super) async fn read(answer: Response<Incoming>, longest: usize) -> Result<Response<Bytes>, Trouble> {
+    let (head, body) = answer.into_parts();
+    match Limited::new(body, longest).collect().await {
+        Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
+        Err(error) if error.is::<LengthLimitError>() => Err(Trouble::Long(longest)),
+        Err(error) => Err(Trouble::Broken(chain(&*error))),
+    }
+}
+
+/// What is spoken to a server whose certificate comes from one of these authorities, in DER; without any, from one of Mozilla's, which ship with
+/// the program.
+///
+/// # Errors
+/// If an authority can't be used.
+pub fn tls(authorities: &[Vec<u8>]) -> Result<ClientConfig, rustls::Error> {
     let mut roots = RootCertStore::empty();
-    for authority in &endpoint.authorities {
+    for authority in authorities {
         roots.add(CertificateDer::from_slice(authority))?;
     }
     if roots.is_empty() {
@@ -116,20 +166,8 @@ fn tls(endpoint: &Endpoint) -> Result<ClientConfig, rustls::Error> {
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// The header that shows the token. A file is read anew each time, as its token may have been changed.
-fn authorization(bearer: &Bearer) -> Result<HeaderValue, Trouble> {
-    let token = match bearer {
-        Bearer::Fixed(secret) => secret.expose().to_vec(),
-        Bearer::File(path) => std::fs::read(path).map_err(|error| Trouble::Token(error.kind()))?,
-    };
-    let mut value = HeaderValue::from_bytes(&[b"Bearer ", token.trim_ascii()].concat())
-        .map_err(|_| Trouble::Token(std::io::ErrorKind::InvalidData))?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
 /// An error with all that caused it, as the outermost alone says next to nothing.
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

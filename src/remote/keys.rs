@@ -70,22 +70,22 @@ impl Fetching {
     /// How the set is.
     pub(super) fn standing(&self) -> Standing {
         let Refresher { set, .. } = &*self.refresher;
-        let State { succeeded, fetched, failed, .. } = &*self.refresher.state();
-        let age = succeeded.map(|succeeded| succeeded.elapsed());
+        let State { succeeded, fetched, failed, flaw, .. } = &*self.refresher.state();
+        let too_old = if succeeded.is_some() { " are too old to be used any longer" } else { "" };
+        let missing = || format!("the keys of {} from {}{too_old}: {flaw}", set.authenticator, set.endpoint);
         Standing {
             authenticator: Arc::clone(&set.authenticator),
-            age,
+            age: succeeded.map(|succeeded| succeeded.elapsed()),
             keys: set.count(),
             fetched: *fetched,
             failed: *failed,
+            flaw: (!set.is_loaded()).then(missing),
         }
     }
 
-    /// What is missing before the first keys have come.
-    pub(super) fn waits(&self) -> Option<String> {
-        let Refresher { set, .. } = &*self.refresher;
-        let flaw = self.refresher.state().waits.clone()?;
-        Some(format!("the keys of {} from {}: {flaw}", set.authenticator, set.endpoint))
+    /// Whether keys ever came.
+    pub(super) fn has_started(&self) -> bool {
+        self.refresher.state().succeeded.is_some()
     }
 }
 
@@ -108,6 +108,8 @@ pub struct Standing {
     pub fetched: u64,
     /// How many were not.
     pub failed: u64,
+    /// Why there are no keys, where that is so: its callers can't be told from others then.
+    pub flaw: Option<String>,
 }
 
 /// Fetches one key set.
@@ -136,15 +138,15 @@ struct State {
     /// How many fetches were good, and how many failed, in all.
     fetched: u64,
     failed: u64,
-    /// What the last one failed of, until the first has succeeded.
-    waits: Option<String>,
+    /// What the last one that failed failed of.
+    flaw: String,
 }
 
 impl Refresher {
     /// For this set, whose keys it will not have before it runs.
     fn new(set: &Arc<KeySet>) -> Result<Refresher, NoClient> {
         let client = Client::new(&set.endpoint)?;
-        let state = State { is_fetching: true, waits: Some("not fetched yet".to_owned()), ..State::default() };
+        let state = State { is_fetching: true, flaw: "not fetched yet".to_owned(), ..State::default() };
         let (fetched, _) = watch::channel(());
         Ok(Refresher { set: Arc::clone(set), client, state: Mutex::new(state), wanted: Notify::new(), fetched })
     }
@@ -197,7 +199,7 @@ impl Refresher {
     }
 
     fn succeed(&self, state: &mut State, keys: Keys) {
-        if state.waits.is_some() || state.failures > 0 {
+        if state.succeeded.is_none() || state.failures > 0 {
             tracing::info!("{}: {} keys came from {}", self.set.authenticator, keys.len(), self.set.endpoint);
         }
         if keys.is_empty() {
@@ -207,13 +209,12 @@ impl Refresher {
         state.succeeded = Some(Instant::now());
         state.fetched += 1;
         state.failures = 0;
-        state.waits = None;
     }
 
     /// The last good keys go on serving, but not for ever.
     fn fail(&self, state: &mut State, flaw: String) -> Duration {
         tracing::warn!("{}: no keys came from {}: {flaw}", self.set.authenticator, self.set.endpoint);
-        state.waits = state.waits.is_some().then_some(flaw);
+        state.flaw = flaw;
         state.location = None;
         let retry = FIRST_RETRY.saturating_mul(1 << state.failures.min(10)).min(LAST_RETRY);
         state.failures = state.failures.saturating_add(1);
@@ -233,7 +234,7 @@ impl Refresher {
         let location = self.location(is_due).await?;
         let answer = self.get(location).await?;
         let keys = Keys::fetched(answer.body(), &self.set.algorithms)?;
-        if keys.is_empty() && self.state().waits.is_some() {
+        if keys.is_empty() && self.state().succeeded.is_none() {
             return Err("the key set has no key that can be used".to_owned());
         }
         Ok((keys, freshness::lifetime(answer.headers(), clock::now())))

@@ -10,10 +10,11 @@ mod memory;
 mod sessions;
 #[cfg(feature = "otlp")]
 mod spans;
+pub mod unix;
 
 use std::sync::Arc;
 
-pub use client::{Client, NoClient, Trouble};
+pub use client::{Client, NoClient, Trouble, tls};
 pub use count::Outcome;
 pub use facts::Unavailable;
 pub use keys::Standing;
@@ -122,11 +123,6 @@ impl Remote {
         self.facts.as_deref().map(Facts::counts)
     }
 
-    /// What is not there yet: a sentence for each thing.
-    pub fn waits_for(&self) -> Vec<String> {
-        self.keys.iter().filter_map(|fetching| fetching.waits()).collect()
-    }
-
     /// Whether there is anything to wait for at all.
     pub fn has_keys(&self) -> bool {
         !self.keys.is_empty()
@@ -134,7 +130,7 @@ impl Remote {
 
     /// Whether all keys were there once. Those that came later are no reason to stop serving whoever needs none of them.
     pub fn has_started(&self) -> bool {
-        self.has_started || self.waits_for().is_empty()
+        self.has_started || self.keys.iter().all(|fetching| fetching.has_started())
     }
 
     fn fetching(&self, set: &Arc<KeySet>) -> Option<&Arc<Fetching>> {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::entry::{Record, Table};
 use super::judge::Ruling;
+use crate::config::Settings;
 use crate::crypto::percent_encoded;
 use crate::model::{Millis, Pattern};
 use crate::policy::{Author, Held};
@@ -20,9 +21,20 @@ pub struct Plan {
     pub webhooks: Vec<String>,
 }
 
+impl Plan {
+    /// By these settings.
+    pub fn of(settings: &Settings) -> Plan {
+        let Settings { enforcements, webhooks, .. } = settings;
+        Plan {
+            enforced: enforcements.iter().map(|enforcement| Arc::clone(&enforcement.app)).collect(),
+            webhooks: webhooks.iter().map(|webhook| webhook.endpoint.url.to_string()).collect(),
+        }
+    }
+}
+
 /// What became of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+pub(super) enum Fate {
     Set,
     Lifted,
     Expired,
@@ -52,7 +64,16 @@ pub(super) fn expiry(ended: &[Record], plan: &Plan, head: &Head, now: Millis) ->
     commit
 }
 
-fn note(commit: &mut Commit, record: &Record, fate: Fate, by: Option<&Author>, plan: &Plan, head: &Head, now: Millis) {
+/// Tells of what became of an entry, and has it carried out.
+pub(super) fn note(
+    commit: &mut Commit,
+    record: &Record,
+    fate: Fate,
+    by: Option<&Author>,
+    plan: &Plan,
+    head: &Head,
+    now: Millis,
+) {
     let id = format!("{}-{}-{}", head.epoch, head.version + 1, commit.events.len() + 1);
     let mut data = details(record);
     if let Some(by) = by {

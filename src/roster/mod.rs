@@ -7,6 +7,7 @@ mod event;
 mod index;
 mod judge;
 mod live;
+pub mod transfer;
 mod wish;
 
 use std::time::Duration;

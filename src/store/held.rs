@@ -9,10 +9,20 @@ use crate::model::Millis;
 #[derive(Serialize, Deserialize)]
 pub(super) struct Held {
     pub(super) job: Job,
-    /// Who claimed it, and until when nobody else may.
-    lease: Option<(String, Millis)>,
+    lease: Option<Lease>,
     /// When it was done, if it is.
     pub(super) done: Option<Millis>,
+}
+
+/// Who claimed a job.
+#[derive(Serialize, Deserialize)]
+struct Lease {
+    worker: String,
+    /// What was claimed, as it was then: by now the job may have been asked for again, or tried.
+    revision: u64,
+    attempts: u32,
+    /// Until when nobody else may claim it.
+    until: Millis,
 }
 
 impl Held {
@@ -23,20 +33,22 @@ impl Held {
 
     /// When it may be claimed, if ever.
     pub(super) fn ready(&self) -> Option<Millis> {
-        let free = self.lease.as_ref().map_or(Millis(0), |(_, end)| *end);
+        let free = self.lease.as_ref().map_or(Millis(0), |lease| lease.until);
         (self.job.state == JobState::Pending).then(|| self.job.due.max(free))
     }
 
     /// Gives it to a worker.
     pub(super) fn lend(&mut self, worker: &str, until: Millis) -> Job {
         self.job.taken_over |= self.lease.is_some();
-        self.lease = Some((worker.to_owned(), until));
+        let (revision, attempts) = (self.job.revision, self.job.attempts);
+        self.lease = Some(Lease { worker: worker.to_owned(), revision, attempts, until });
         self.job.clone()
     }
 
-    /// Whether this worker was the last to claim it, and hasn't given it back.
-    pub(super) fn is_with(&self, worker: &str) -> bool {
-        self.lease.as_ref().is_some_and(|(holder, _)| holder == worker)
+    /// Whether this worker was the last to claim it, has it from that as `job`, and hasn't given it back.
+    pub(super) fn is_with(&self, worker: &str, job: &Job) -> bool {
+        let is = |lease: &Lease| (lease.revision, lease.attempts) == (job.revision, job.attempts);
+        self.lease.as_ref().is_some_and(|lease| lease.worker == worker && is(lease))
     }
 
     /// Takes it back from who had it, and notes what came of it if it still is the same. Returns whether it is.

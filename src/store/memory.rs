@@ -118,7 +118,9 @@ impl Memory {
 
     pub(super) fn settle(&self, worker: &str, job: &Job, attempt: &Attempt, now: Millis) -> bool {
         let mut kept = self.lock();
-        let Some(held) = kept.jobs.get_mut(&job.key).filter(|held| held.is_with(worker)) else { return false };
+        let Some(held) = kept.jobs.get_mut(&job.key).filter(|held| held.is_with(worker, job)) else {
+            return false;
+        };
         let is_noted = held.settle(job.revision, attempt, now);
         kept.forget_done();
         is_noted
@@ -136,7 +138,7 @@ impl Memory {
 
     pub(super) fn set_note(&self, worker: &str, job: &Job, key: &str, value: Option<String>) -> bool {
         let mut kept = self.lock();
-        if !kept.jobs.get(&job.key).is_some_and(|held| held.is_with(worker)) {
+        if !kept.jobs.get(&job.key).is_some_and(|held| held.is_with(worker, job)) {
             return false;
         }
         match value {

@@ -4,11 +4,11 @@
 //! A store knows nothing of bans or roles: keys and values are text. What it promises is order and durability: a change is acknowledged
 //! only when it would survive a crash, changes are numbered without a gap, and whoever has seen one finds out about the next, or that
 //! the store is no longer the one it was.
-#![allow(clippy::unused_async)]
 
 mod held;
 mod memory;
 mod redb;
+mod redis;
 
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use self::memory::Memory;
 use self::redb::Redb;
+use self::redis::Redis;
 use crate::config::{StoreKind, StoreSettings};
 use crate::model::Millis;
 use crate::random;
@@ -27,6 +28,8 @@ pub enum Store {
     Memory(Memory),
     /// One file, which this process has to itself.
     Redb(Redb),
+    /// A server that many processes share.
+    Redis(Redis),
 }
 
 /// Which store this is, and how far it has come.
@@ -182,7 +185,7 @@ impl Store {
     pub async fn open(settings: &StoreSettings) -> Result<Store, Unavailable> {
         match &settings.kind {
             StoreKind::Redb { path } => Redb::open(path).await.map(Store::Redb),
-            StoreKind::Redis(_) => Err(Unavailable("redis is not supported yet".to_owned())),
+            StoreKind::Redis(settings) => Redis::open(settings).map(Store::Redis),
             StoreKind::Memory => Ok(Store::memory()),
         }
     }
@@ -192,6 +195,7 @@ impl Store {
         match self {
             Store::Memory(memory) => Ok(memory.head()),
             Store::Redb(redb) => redb.head().await,
+            Store::Redis(redis) => redis.head().await,
         }
     }
 
@@ -200,6 +204,7 @@ impl Store {
     pub fn begins_itself(&self) -> bool {
         match self {
             Store::Memory(_) | Store::Redb(_) => true,
+            Store::Redis(_) => false,
         }
     }
 
@@ -208,6 +213,7 @@ impl Store {
         match self {
             Store::Memory(memory) => memory.begin(),
             Store::Redb(redb) => redb.begin().await,
+            Store::Redis(redis) => redis.begin().await,
         }
     }
 
@@ -216,6 +222,7 @@ impl Store {
         match self {
             Store::Memory(memory) => memory.accept(),
             Store::Redb(redb) => redb.accept().await,
+            Store::Redis(redis) => redis.accept().await,
         }
     }
 
@@ -224,6 +231,7 @@ impl Store {
         match self {
             Store::Memory(memory) => Ok(memory.contents()),
             Store::Redb(redb) => redb.contents().await,
+            Store::Redis(redis) => redis.contents().await,
         }
     }
 
@@ -232,6 +240,7 @@ impl Store {
         match self {
             Store::Memory(memory) => Ok(memory.since(version)),
             Store::Redb(redb) => redb.since(version).await,
+            Store::Redis(redis) => redis.since(version).await,
         }
     }
 
@@ -240,6 +249,7 @@ impl Store {
         match self {
             Store::Memory(memory) => memory.commit(on, commit, at),
             Store::Redb(redb) => redb.commit(on, commit, at).await,
+            Store::Redis(redis) => redis.commit(on, commit, at).await,
         }
     }
 
@@ -248,6 +258,7 @@ impl Store {
         match self {
             Store::Memory(memory) => memory.hints(),
             Store::Redb(redb) => redb.hints(),
+            Store::Redis(redis) => redis.hints(),
         }
     }
 
@@ -262,6 +273,7 @@ impl Store {
         match self {
             Store::Memory(memory) => Ok(memory.claim(worker, now, lease, most)),
             Store::Redb(redb) => redb.claim(worker, now, lease, most).await,
+            Store::Redis(redis) => redis.claim(worker, lease, most).await,
         }
     }
 
@@ -271,6 +283,7 @@ impl Store {
         match self {
             Store::Memory(memory) => Ok(memory.settle(worker, job, attempt, now)),
             Store::Redb(redb) => redb.settle(worker, job, attempt, now).await,
+            Store::Redis(redis) => redis.settle(worker, job, attempt, now).await,
         }
     }
 
@@ -279,6 +292,7 @@ impl Store {
         match self {
             Store::Memory(memory) => Ok(memory.jobs(state, after, most)),
             Store::Redb(redb) => redb.jobs(state, after, most).await,
+            Store::Redis(redis) => redis.jobs(state, after, most).await,
         }
     }
 
@@ -287,6 +301,7 @@ impl Store {
         match self {
             Store::Memory(memory) => Ok(memory.note(key)),
             Store::Redb(redb) => redb.note(key).await,
+            Store::Redis(redis) => redis.note(key).await,
         }
     }
 
@@ -302,6 +317,7 @@ impl Store {
         match self {
             Store::Memory(memory) => Ok(memory.set_note(worker, job, key, value)),
             Store::Redb(redb) => redb.set_note(worker, job, key, value).await,
+            Store::Redis(redis) => redis.set_note(worker, job, key, value).await,
         }
     }
 }

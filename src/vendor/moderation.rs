@@ -30,24 +30,6 @@ pub enum Until {
     Forever,
 }
 
-impl Desired {
-    /// When something of it ends by itself, so that there is something to undo.
-    pub fn ends(&self) -> Option<Millis> {
-        let ends = [self.banned, self.muted].into_iter().flatten().filter_map(Until::at);
-        ends.min()
-    }
-}
-
-impl Until {
-    /// When it ends, if it does by itself.
-    pub fn at(self) -> Option<Millis> {
-        match self {
-            Until::At(at) => Some(at),
-            Until::Forever => None,
-        }
-    }
-}
-
 /// A request to a vendor, without its address and credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
@@ -117,8 +99,8 @@ impl Moderator {
         }
     }
 
-    /// How many requests a second the vendor takes from an app.
-    pub fn rate(&self) -> u32 {
+    /// How many requests a second the vendor takes from an app, and how many at once after a quiet time.
+    pub fn rate(&self) -> (u32, u32) {
         match self {
             Moderator::LeanCloud(_) => leancloud::Moderator::RATE,
             Moderator::TalkJs(_) => talkjs::Moderator::RATE,
@@ -311,14 +293,5 @@ mod tests {
         assert_eq!(hear(503, &headers, ""), Heard::Later("it answers 503".into(), None));
         headers.insert(RETRY_AFTER, HeaderValue::from_static("7"));
         assert_eq!(hear(429, &headers, ""), Heard::Later("it answers 429".into(), Some(7)));
-    }
-
-    #[test]
-    fn what_ends_first_is_next() {
-        let ban = |banned, muted| Desired { banned, muted, reason: None }.ends();
-        let at = |millis| Some(Until::At(Millis(millis)));
-        assert_eq!(ban(None, None), None);
-        assert_eq!(ban(Some(Until::Forever), at(7)), Some(Millis(7)));
-        assert_eq!(ban(at(5), at(7)), Some(Millis(5)));
     }
 }

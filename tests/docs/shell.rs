@@ -8,14 +8,18 @@ use std::process::{Command, Stdio};
 use super::common::{self, Server, Setup};
 use super::{Block, ROOT, page_blocks, pages};
 
-/// What the commands mean here. A denial is no failure, wrong usage is one; so is any answer but a signature and a refusal by policy.
+/// What the commands mean here. To say no is no failure of the commands that are asked something; of all others it is one, and so is any answer
+/// but a signature and a refusal by policy.
 const PRELUDE: &str = r#"
 set -euo pipefail
 chat-signer() {
     local status=0
     if [ "$1" = serve ]; then set -- "$@" --help; fi
     "$PROGRAM" "$@" || status=$?
-    [ "$status" -lt 2 ]
+    case "$1" in
+        explain | verify) [ "$status" -lt 2 ] ;;
+        *) return "$status" ;;
+    esac
 }
 cargo() {
     case "$1" in
@@ -55,6 +59,10 @@ fn pieces_of_shell_are_shell() {
 fn run(blocks: &[Block]) {
     let home = demonstration();
     let server = Server::run(home.clone(), Setup::default());
+    // So that the commands find it by the configuration.
+    let (path, listen) = (home.join("signer.toml"), format!("listen = \"{}\"", server.main));
+    let configuration = fs::read_to_string(&path).unwrap();
+    fs::write(path, configuration.replacen("listen = \"127.0.0.1:0\"", &listen, 1)).unwrap();
     let mut script = PRELUDE.to_owned();
     for block in blocks {
         write!(script, "PLACE='{}'\n{}", block.place, block.text).unwrap();

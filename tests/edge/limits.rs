@@ -161,6 +161,21 @@ fn sessions(backend: &TcpListener) -> String {
 }
 
 #[test]
+fn callers_leave_probes_their_share_of_what_the_system_allows() {
+    let server = Server::start();
+    server.limit_open_files(100);
+    server.change("grace = \"20s\"", "grace = \"10s\"");
+    let _callers: Vec<_> = (0..200).map(|_| server.connect()).collect();
+    assert_eq!(server.admin("/livez").status, 200);
+    server.change("grace = \"10s\"", "grace = \"5s\"");
+    let log = logged(server);
+    let warning =
+        "the system allows 100 open files: callers have room for 50 connections, not limits.connections = 10000";
+    assert_eq!(log.matches(warning).count(), 1, "{log}");
+    assert!(log.contains("turned away so far: connections beyond limits.connections"), "{log}");
+}
+
+#[test]
 fn beyond_the_cap_of_requests_in_progress_there_are_quick_refusals() {
     let backend = TcpListener::bind("127.0.0.1:0").unwrap();
     let server = Server::with(Setup::more(&format!("[limits]\nin_flight = 2\n{}", sessions(&backend))));

@@ -9,4 +9,6 @@ mod ambient;
 mod forwarded;
 mod limits;
 mod overload;
+mod threads;
+mod tokens;
 mod unix;

@@ -37,6 +37,24 @@ fn serves_on_a_socket_with_its_mode_and_removes_it() {
 }
 
 #[test]
+fn a_socket_that_nobody_finds_any_more_is_told_of() {
+    let mut server = Server::with(Setup::unix("", ""));
+    let said = |server: &Server| server.admin("/readyz?verbose").body;
+    assert!(!said(&server).contains("[!]"), "{}", said(&server));
+    let mut connection = server.connect();
+    fs::remove_file(server.socket()).unwrap();
+    let notice = format!("[!] socket: there is no longer this program's at {}: restart it", server.socket().display());
+    assert!(said(&server).contains(&notice), "{}", said(&server));
+    assert!(server.is_ready(), "who is connected is served");
+    assert_eq!(connection.ask(&post("/v1/leancloud/login", "tom", "{}")).status, 200);
+    let _another = UnixListener::bind(server.socket()).unwrap();
+    assert!(said(&server).contains(&notice), "another's is not ours: {}", said(&server));
+    server.signal("-TERM");
+    assert!(server.wait().success());
+    assert!(server.socket().exists());
+}
+
+#[test]
 fn a_socket_left_behind_by_a_killed_server_is_replaced() {
     let server = Server::with(Setup::unix("", ""));
     let (path, directory) = (server.socket(), server.directory.clone());

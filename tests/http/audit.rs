@@ -7,9 +7,10 @@ use std::os::unix::net::UnixDatagram;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use chat_signer::observe::audit::PATIENCE;
 use serde_json::{Value, json};
 
-use crate::common::{LONG, Log, Server, Setup, directory, post, request};
+use crate::common::{LONG, Log, Server, Setup, directory, post, request, until};
 
 /// A server, and the socket on which each of its audit log's writes is one packet.
 fn audited() -> (Server, UnixDatagram) {
@@ -156,6 +157,24 @@ fn a_stuck_log_is_a_503_in_time_and_recovers_by_itself() {
     let lines = lines.join().unwrap();
     assert!(lines.iter().any(|line| line.contains("audit_resumed")), "the gap is told");
     assert!(lines.iter().any(|line| line.contains(&id)));
+}
+
+#[test]
+fn a_stuck_log_does_not_keep_a_second_signal_from_ending_it_at_once() {
+    let (reader, writer) = pipe().unwrap();
+    let mut filler = writer.try_clone().unwrap();
+    let filling = thread::spawn(move || std::io::Write::write_all(&mut filler, &b"x".repeat(1 << 20)));
+    let mut server = Server::with(Setup::audit(OwnedFd::from(writer)));
+    until_full(&server);
+    let _waiting = server.in_progress();
+    server.signal("-TERM");
+    until("it stops", || server.said().contains("stopping"));
+    let began = Instant::now();
+    server.signal("-INT");
+    assert_eq!(server.wait().code(), Some(1));
+    assert!(began.elapsed() < PATIENCE);
+    drop(reader);
+    assert!(filling.join().unwrap().is_err());
 }
 
 /// Asks until the pipe takes no more. The filler and the server write in turns, so that some lines may get through.

@@ -1,8 +1,9 @@
 //! What is said, or refused, before anything is answered.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use crate::common::{Server, Setup, post};
 
@@ -44,6 +45,28 @@ fn an_audit_log_that_goes_nowhere_is_warned_of() {
         assert_eq!(code, Some(1), "{said}");
         assert_eq!(said.contains("WARN the audit log goes nowhere"), warned, "{to} {redirection}: {said}");
     }
+}
+
+#[test]
+fn a_hang_up_while_the_configuration_is_read_stops_nothing() {
+    let server = Server::start();
+    let fifo = server.directory.join("fifo.secret");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let configuration = another(&server, "stdout".as_ref());
+    let text = fs::read_to_string(&configuration).unwrap();
+    fs::write(&configuration, text.replace("leancloud.secret", "fifo.secret")).unwrap();
+    let mut starting = Command::new(env!("CARGO_BIN_EXE_chat-signer"));
+    let starting = starting.args(["serve", "--config"]).arg(configuration).stdout(Stdio::null()).stderr(Stdio::piped());
+    let starting = starting.spawn().unwrap();
+    // This waits until it is being read.
+    let mut secret = File::options().write(true).open(fifo).unwrap();
+    assert!(Command::new("kill").args(["-HUP", &starting.id().to_string()]).status().unwrap().success());
+    let _ = secret.write_all(b"fake-leancloud-master-key");
+    drop(secret);
+    let Output { status, stderr, .. } = starting.wait_with_output().unwrap();
+    let said = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(1), "{status}: {said}");
+    assert!(said.contains("server.listen can't listen on"), "{said}");
 }
 
 #[test]

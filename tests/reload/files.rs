@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -111,6 +112,30 @@ fn a_mistake_changes_nothing_and_is_told_once() {
 }
 
 #[test]
+fn what_the_system_says_of_a_file_that_can_not_be_read_is_told() {
+    let server = Server::start();
+    let path = server.directory.join("policy.toml");
+    fs::remove_file(&path).unwrap();
+    let _socket = UnixListener::bind(&path).unwrap();
+    until_refused(&server, "policy.toml, which can't be read: No such device or address");
+}
+
+#[test]
+fn no_file_is_read_that_is_too_large_to_be_meant() {
+    let server = started();
+    for name in ["leancloud.secret", "policy.toml", "signer.toml"] {
+        let path = server.directory.join(name);
+        let good = fs::read_to_string(&path).unwrap();
+        // A hole takes no room on the disk.
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(20 << 20).unwrap();
+        until_refused(&server, "which has more than 16 MiB");
+        replace(&path, &good);
+        until_accepted(&server);
+    }
+    assert!(may(&server, "join"));
+}
+
+#[test]
 fn files_that_never_stand_still_are_told_of_and_read_on_demand() {
     let server = started();
     let path = server.directory.join("policy.toml");
@@ -134,6 +159,23 @@ fn files_that_never_stand_still_are_told_of_and_read_on_demand() {
         done.store(true, Ordering::Relaxed);
     });
     until_accepted(&server);
+}
+
+#[test]
+fn files_that_come_to_rest_as_they_were_are_in_order() {
+    let server = started();
+    let path = server.directory.join("policy.toml");
+    let good = fs::read_to_string(&path).unwrap();
+    let is_told = || server.admin("/readyz?verbose").body.contains("the files change all the time");
+    let mut number = 0;
+    until("it is told", || {
+        number += 1;
+        replace(&path, &format!("{good}# {number}\n"));
+        is_told()
+    });
+    replace(&path, &good);
+    until_accepted(&server);
+    assert!(may(&server, "join"));
 }
 
 #[test]

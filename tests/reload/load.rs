@@ -46,6 +46,9 @@ const ROUNDS: usize = 25;
 /// How many requests are sent at least.
 const REQUESTS: usize = 10_000;
 
+/// How soon a good change is in force, as the documentation has it.
+const PROMISED: Duration = Duration::from_secs(2);
+
 /// A state of the files: the number of the mounted volume, and that of the policy in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct State {
@@ -220,6 +223,8 @@ fn no_request_fails_and_none_sees_a_mix_while_files_change() {
     delays.sort();
     let requests = count.into_inner();
     assert!(requests >= REQUESTS);
+    // The median: on a machine that is busy with other things some take longer.
+    assert!(delays[ROUNDS / 2] < PROMISED, "{delays:?}");
     println!(
         "{requests} requests, {} changes; a good one was in force after {} ms (median), {} ms at most",
         2 * ROUNDS,

@@ -11,6 +11,7 @@ mod carried;
 mod files;
 mod keys;
 mod load;
+mod probing;
 mod settings;
 
 use std::fs;

@@ -2,6 +2,10 @@
 //! clock is stopped, so that hours pass when a test says so.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[cfg(feature = "otlp")]
+#[allow(dead_code)]
+#[path = "../common/mod.rs"]
+mod common;
 mod conversations;
 mod facts;
 mod keys;

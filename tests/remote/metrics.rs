@@ -52,12 +52,18 @@ async fn an_issuer_that_is_down_is_seen_while_its_last_good_keys_serve() {
     assert_eq!(signer.subject(&key.bearer(ISSUER, "tom")).await, Err(503));
     let unavailable = r#"authentications_total{authenticator="app-users",outcome="unavailable"}"#;
     assert_eq!(signer.metric(unavailable).await, Some(1.0));
+    // Others than its callers are served.
+    let ready = signer.ready().await;
+    assert_eq!((ready.status, signer.metric("ready").await), (200, Some(1.0)));
+    let told = format!("[!] keys: the keys of app-users from {} are too old to be used any longer: ", issuer.url(SET));
+    assert!(ready.body.contains(&told), "{}", ready.body);
 
     issuer.up().await;
     issuer.set(SET, Reply::json(set(&[&key])));
     signer.pass(Duration::from_secs(60)).await;
     until("the keys come back", async || fetches("ok").await == 2.0).await;
     assert_eq!((age().await, keys().await), (Some(0.0), Some(1.0)));
+    assert!(signer.ready().await.body.contains("[+] keys: ok"));
 }
 
 #[tokio::test]

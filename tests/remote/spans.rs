@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::common::{Server as Program, Setup, post};
 use crate::server::{Reply, Server};
 use crate::signer::{Signer, until};
 
@@ -73,6 +74,18 @@ async fn a_request_in_a_recorded_trace_is_told_of() {
         span["attributes"],
         attributes.map(|(key, value)| json!({"key": key, "value": value})).into_iter().collect::<Value>()
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_is_queued_when_the_program_is_told_to_stop_is_still_sent() {
+    let collector = Server::start().await;
+    collector.set(COLLECT, Reply::json("{}"));
+    let mut program = Program::with(Setup::more(&format!("[traces]\nurl = \"{}\"\n", collector.url(COLLECT))));
+    let traced = format!("traceparent: 00-{TRACE}-{PARENT}-01\r\ncontent-type:");
+    assert_eq!(program.ask(&post("/v1/leancloud/login", "tom", "{}").replace("content-type:", &traced)).status, 200);
+    program.signal("-TERM");
+    assert!(program.wait().success());
+    assert_eq!(spans(&collector).len(), 1);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Whatever is done to a store, it answers as the one in memory does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chat_signer::model::Millis;
@@ -10,6 +11,7 @@ use proptest::test_runner::TestRunner;
 use tokio::runtime::Runtime;
 
 use crate::bed::{Bed, LONG, Scratch};
+use crate::server::Redis;
 
 /// Something that is done to a store. Numbers choose keys, values and workers.
 #[derive(Clone, Debug)]
@@ -113,7 +115,7 @@ impl Subject {
     async fn commit(&mut self, puts: &[(u8, Option<u8>)], jobs: &[u8], late: bool, now: Millis) -> String {
         let puts = puts.iter().map(|(key, value)| (key.to_string(), value.map(|value| value.to_string())));
         // Of a key that is there twice it isn't said which counts.
-        let puts: std::collections::BTreeMap<_, _> = puts.collect();
+        let puts: BTreeMap<_, _> = puts.collect();
         let jobs: BTreeSet<_> = jobs.iter().collect();
         let jobs = jobs.into_iter().map(|key| NewJob { key: format!("job:{key}"), body: self.time.to_string() });
         let commit = Commit { puts: puts.into_iter().collect(), events: vec!["{}".to_owned()], jobs: jobs.collect() };
@@ -165,7 +167,7 @@ fn without_id(change: &Change) -> Change {
 }
 
 /// Does the same to a store on each of `beds` and to one in memory.
-fn agree(cases: u32, beds: impl Fn() -> Bed) {
+fn agree(cases: u32, beds: impl Fn() -> Arc<Bed>) {
     let runtime = Runtime::new().unwrap();
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     let deeds = proptest::collection::vec(deed(), 1..60);
@@ -184,5 +186,15 @@ fn agree(cases: u32, beds: impl Fn() -> Bed) {
 
 #[test]
 fn redb_agrees_with_memory() {
-    agree(60, || Bed::Redb(Scratch::quick()));
+    agree(60, || Arc::new(Bed::Redb(Scratch::quick())));
+}
+
+#[test]
+fn redis_agrees_with_memory() {
+    let Some(redis) = Redis::start() else { return };
+    let redis = Arc::new(Bed::Redis(redis));
+    agree(60, || {
+        redis.empty();
+        Arc::clone(&redis)
+    });
 }

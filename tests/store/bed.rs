@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use std::{fs, process};
 
 use chat_signer::clock;
-use chat_signer::config::{StoreKind, StoreSettings};
+use chat_signer::config::{Durability, RedisAddress, RedisServer, RedisSettings, StoreKind, StoreSettings};
 use chat_signer::store::{Commit, Head, Job, NewJob, Store};
+
+use crate::server::Redis;
 
 /// Long enough that no test sees its end.
 pub const LONG: Duration = Duration::from_secs(3600);
@@ -17,6 +19,7 @@ pub const LONG: Duration = Duration::from_secs(3600);
 pub enum Bed {
     Memory,
     Redb(Scratch),
+    Redis(Redis),
 }
 
 impl Bed {
@@ -27,16 +30,40 @@ impl Bed {
         store
     }
 
+    /// Takes away all that a Redis holds.
+    pub fn empty(&self) {
+        if let Bed::Redis(redis) = self {
+            redis.ask::<()>(&["FLUSHALL"]);
+        }
+    }
+
     fn settings(&self) -> StoreSettings {
         match self {
             Bed::Memory => settings(StoreKind::Memory),
             Bed::Redb(scratch) => settings(StoreKind::Redb { path: scratch.0.join("store.redb") }),
+            Bed::Redis(redis) => settings(StoreKind::Redis(socket(redis))),
         }
     }
 }
 
 pub fn settings(kind: StoreKind) -> StoreSettings {
     StoreSettings { kind, max_staleness: Duration::from_secs(60) }
+}
+
+/// What leads to a Redis by its socket.
+pub fn socket(redis: &Redis) -> RedisSettings {
+    at(RedisAddress::Unix(redis.socket()))
+}
+
+/// What leads to a Redis.
+pub fn at(address: RedisAddress) -> RedisSettings {
+    RedisSettings {
+        servers: vec![RedisServer { address, database: 0, user: None, password: None }],
+        sentinels: Vec::new(),
+        prefix: "chat-signer:".to_owned(),
+        durability: Durability::Fsync,
+        authorities: Vec::new(),
+    }
 }
 
 /// A directory of one's own.

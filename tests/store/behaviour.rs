@@ -10,6 +10,7 @@ use chat_signer::model::Millis;
 use chat_signer::store::{Attempt, Change, Commit, Head, Job, JobState, KEPT, KEPT_DONE, NotCommitted, Since, Store};
 
 use crate::bed::{Bed, LONG, Scratch, ask, claim, commit, eventually, put};
+use crate::server::Redis;
 
 /// Every behaviour below, of one kind of store.
 macro_rules! behaviours {
@@ -51,6 +52,7 @@ macro_rules! behaviours {
 
 behaviours!(memory: Some(Bed::Memory));
 behaviours!(redb: Some(Bed::Redb(Scratch::quick())));
+behaviours!(redis: Redis::start().map(Bed::Redis));
 
 async fn a_store_is_begun_once(store: Store) {
     let head = store.head().await.unwrap();

@@ -6,4 +6,10 @@
 mod agreement;
 mod bed;
 mod behaviour;
+mod durable;
+mod faults;
 mod file;
+mod found;
+mod proxy;
+#[path = "../common/redis.rs"]
+mod server;

@@ -11,11 +11,12 @@ use serde_json::{Map, Value};
 use super::asked::{Asked, Moment};
 use super::caller::{Noted, Supposed, by_token};
 use super::facts::{self, Given};
-use super::{Common, Stop, complain, line, yes};
+use super::moderated::Moderated;
+use super::{Common, Stop, complain, line, store, yes};
 use crate::clock;
-use crate::engine::{Engine, World};
+use crate::engine::{Decided, Engine, World};
 use crate::model::{CallerKind, Millis};
-use crate::policy::Register;
+use crate::policy::Explained;
 
 /// `explain`'s own arguments.
 #[derive(Debug, clap::Args)]
@@ -34,6 +35,9 @@ pub(super) struct Arguments {
     /// What the server would find out by [facts]: a JSON file, {"CONVERSATION": {"kind": …, "owner": …, "roles": {"USER": "ROLE"}}}.
     #[arg(long, value_name = "FILE")]
     facts: Option<PathBuf>,
+    /// An export of the roster, to be counted in the place of what the store holds.
+    #[arg(long, value_name = "FILE")]
+    roster: Option<PathBuf>,
 }
 
 /// Who calls.
@@ -67,14 +71,26 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
     }
     let ask = arguments.asked.ask(app, &caller)?;
     let facts = arguments.facts.as_deref().map_or(Ok(Map::new()), facts::read)?;
-    let roster = &Register::default();
+    let index = store::roster(&settings, arguments.roster.as_deref())?;
+    let roster = index.register();
     let given = Given::of(&facts, engine, &ask, &caller, roster, at).map_err(Stop::No)?;
     note_facts(&facts, &given);
     let world = World { roster, told: &given.told };
     let steps = engine.explain(&ask, &caller, world, at);
     let decided = engine.decide(ask, caller, world, at);
-    common.print(|| report::text(&decided, &steps), || decided.json(&steps).to_string())?;
-    Ok(yes(decided.outcome.is_ok()))
+    let moderated = Moderated::of(engine, &decided, &index, &given.told);
+    common.print(|| report::text(&decided, &moderated, &steps), || json(&decided, &moderated, &steps).to_string())?;
+    Ok(yes(decided.outcome.is_ok() && moderated.is_fine()))
+}
+
+fn json(decided: &Decided, moderated: &Moderated, steps: &[Explained]) -> Value {
+    let mut json = decided.json(steps);
+    if !moderated.is_fine() {
+        json["allowed"] = false.into();
+        json["decision"] = moderated.sentence(decided).into();
+        json["failed"] = moderated.json();
+    }
+    json
 }
 
 /// Says where the server would ask for more, or for nothing.

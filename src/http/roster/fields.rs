@@ -64,6 +64,7 @@ impl<'a> Fields<'a> {
     }
 
     /// One user to look for.
+    #[allow(dead_code)]
     pub(super) fn user(self) -> Result<Option<&'a str>, Invalid> {
         self.params.text("user")?.map(|name| user("user", name)).transpose()
     }

@@ -118,8 +118,8 @@ impl Redb {
         attempt: &Attempt,
         now: Millis,
     ) -> Result<bool, Unavailable> {
-        let (worker, key, revision, attempt) = (worker.to_owned(), job.key.clone(), job.revision, attempt.clone());
-        let settled = move |writing: &Writing| writing.settle(&worker, &key, revision, &attempt, now);
+        let (worker, job, attempt) = (worker.to_owned(), job.clone(), attempt.clone());
+        let settled = move |writing: &Writing| writing.settle(&worker, &job, &attempt, now);
         Ok(self.write(settled).await?.unwrap_or(false))
     }
 
@@ -140,7 +140,7 @@ impl Redb {
         key: &str,
         value: Option<String>,
     ) -> Result<bool, Unavailable> {
-        let (worker, job, key) = (worker.to_owned(), job.key.clone(), key.to_owned());
+        let (worker, job, key) = (worker.to_owned(), job.clone(), key.to_owned());
         let noted = move |writing: &Writing| writing.set_note(&worker, &job, &key, value.as_deref());
         Ok(self.write(noted).await?.is_some())
     }

@@ -184,24 +184,17 @@ impl Writing {
     }
 
     /// Notes what came of a job. `None` where this worker doesn't have it.
-    pub(super) fn settle(
-        &self,
-        worker: &str,
-        key: &str,
-        revision: u64,
-        attempt: &Attempt,
-        now: Millis,
-    ) -> Result<Option<bool>> {
-        let Some(mut held) = self.take(key)?.filter(|held| held.is_with(worker)) else { return Ok(None) };
-        let is_noted = held.settle(revision, attempt, now);
+    pub(super) fn settle(&self, worker: &str, job: &Job, attempt: &Attempt, now: Millis) -> Result<Option<bool>> {
+        let Some(mut held) = self.take(&job.key)?.filter(|held| held.is_with(worker, job)) else { return Ok(None) };
+        let is_noted = held.settle(job.revision, attempt, now);
         self.keep(&held)?;
         self.forget_done()?;
         Ok(Some(is_noted))
     }
 
     /// Notes something. `None` where this worker doesn't have the job.
-    pub(super) fn set_note(&self, worker: &str, job: &str, key: &str, value: Option<&str>) -> Result<Option<()>> {
-        if !self.held(job)?.is_some_and(|held| held.is_with(worker)) {
+    pub(super) fn set_note(&self, worker: &str, job: &Job, key: &str, value: Option<&str>) -> Result<Option<()>> {
+        if !self.held(&job.key)?.is_some_and(|held| held.is_with(worker, job)) {
             return Ok(None);
         }
         let mut notes = self.0.open_table(NOTES)?;

@@ -21,8 +21,8 @@ pub struct Moderator {
 }
 
 impl Moderator {
-    /// How many requests a second an app makes. What Ably takes is agreed with it, for each app.
-    pub const RATE: u32 = 5;
+    /// How many requests a second an app makes, and how many at once after a quiet time. What Ably takes is agreed with it, for each app.
+    pub const RATE: (u32, u32) = (5, 20);
 
     /// With these API keys, each `appId.keyId:secret`. Those that are not so are left out.
     pub fn new(keys: &[Secret]) -> Moderator {

@@ -68,8 +68,9 @@ struct Note {
 }
 
 impl Moderator {
-    /// How many requests a second an app makes. LeanCloud names a limit for messages alone: 30 a second, 2 for apps that are developed.
-    pub const RATE: u32 = 10;
+    /// How many requests a second an app makes, and how many at once after a quiet time. LeanCloud names a limit for messages alone: 30
+    /// a second, 2 for apps that are developed.
+    pub const RATE: (u32, u32) = (10, 30);
 
     /// With the app's id and master key.
     pub fn new(id: String, key: Secret) -> Moderator {
@@ -111,7 +112,7 @@ impl Place<'_> {
         let Some(kind) = found.kind(self.conversation) else {
             return Ok(Plan { before: self.noted.map(str::to_owned), ..Plan::default() });
         };
-        let mut draft = Draft { place: self, kind, note, calls: Vec::new(), again: self.want.ends(), lacking: None };
+        let mut draft = Draft { place: self, kind, note, calls: Vec::new(), again: None, lacking: None };
         if self.want.banned.is_some() {
             draft.ban(found)?;
         } else {
@@ -128,7 +129,7 @@ impl Place<'_> {
     pub fn plan_everywhere(&self) -> Result<Plan, Impossible> {
         let note = self.note()?;
         let kind = Kind::Group;
-        let mut draft = Draft { place: self, kind, note, calls: Vec::new(), again: self.want.ends(), lacking: None };
+        let mut draft = Draft { place: self, kind, note, calls: Vec::new(), again: None, lacking: None };
         if self.want.banned.is_some() {
             draft.kick()?;
         } else {
@@ -228,8 +229,7 @@ impl Draft<'_> {
     fn silence(&mut self, until: Millis, now: Millis) -> Result<(), Impossible> {
         let left = until.0.saturating_sub(now.0);
         if left > LONGEST_SILENCE {
-            let renewal = Millis(now.0.saturating_add(LONGEST_SILENCE - RENEWED_BEFORE));
-            self.again = self.again.into_iter().chain([renewal]).min();
+            self.again = Some(Millis(now.0.saturating_add(LONGEST_SILENCE - RENEWED_BEFORE)));
         }
         let seconds = left.min(LONGEST_SILENCE).div_ceil(1000).max(1);
         let path = self.place.path(self.kind, "temporary-silenceds")?;

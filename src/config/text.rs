@@ -1,4 +1,4 @@
-//! What sections of different sorts have in common: names of claims, and addresses.
+//! Texts of a certain form.
 
 use super::reader::Item;
 

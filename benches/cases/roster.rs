@@ -1,0 +1,142 @@
+//! Fills a store with so many bans, reads it again as a process does that starts, and times deciding and one more ban: `roster DIRECTORY
+//! BANS`. `benches/roster` runs it for several numbers, each in a process of its own.
+#![allow(missing_docs, unreachable_pub, dead_code, clippy::expect_used, clippy::missing_panics_doc)]
+
+#[path = "mod.rs"]
+mod cases;
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::fs;
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chat_signer::config::{self, StoreKind, StoreSettings};
+use chat_signer::model::{Caller, CallerKind, Millis, Pattern};
+use chat_signer::policy::{Author, Origin, Sanction};
+use chat_signer::roster::{Deed, Judge, Plan, Record, Roster, Terms, Wish};
+use chat_signer::store::{Commit, Store};
+
+use cases::{Bench, Case, NOW, Register};
+
+/// How many bans are written in one change while the store is filled.
+const AT_ONCE: usize = 10_000;
+
+/// How often each thing is timed.
+const ROUNDS: usize = 200;
+
+/// How many requests are decided in a round.
+const REQUESTS: u32 = 1000;
+
+type Failure = Box<dyn Error>;
+
+fn main() -> Result<(), Failure> {
+    let mut arguments = std::env::args().skip(1);
+    let directory = arguments.next().ok_or("which directory?")?;
+    let bans: usize = arguments.next().ok_or("how many bans?")?.parse()?;
+    let path = Path::new(&directory).join(format!("{bans}.redb"));
+    let settings = StoreSettings { kind: StoreKind::Redb { path }, max_staleness: Duration::from_secs(60) };
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(measure(&settings, bans))
+}
+
+async fn measure(settings: &StoreSettings, bans: usize) -> Result<(), Failure> {
+    fill(&Store::open(settings).await?, bans).await?;
+    // What filling it took is given back only in a while: the difference is what the roster takes.
+    let before = resident()?;
+    let began = Instant::now();
+    let roster = Roster::of(Store::open(settings).await?, settings.max_staleness);
+    roster.catch_up().await;
+    let loaded = began.elapsed();
+    let memory = resident()?.saturating_sub(before);
+    assert_eq!(roster.read()?.len(), bans, "all of it is there");
+    let request = decide(&roster)?;
+    let ban = ban(&roster).await?;
+    println!(
+        "{bans} bans: read in {:.2} s, {} MiB, {:.2} µs a request, {:.2} ms for one more ban",
+        loaded.as_secs_f64(),
+        memory >> 20,
+        request.as_secs_f64() * 1e6,
+        ban.as_secs_f64() * 1e3,
+    );
+    Ok(())
+}
+
+async fn fill(store: &Store, bans: usize) -> Result<(), Failure> {
+    store.begin().await?;
+    let author = Arc::new(Author { kind: CallerKind::Service, subject: "backend".to_owned(), role: None });
+    let mut numbers = (0..bans).peekable();
+    while numbers.peek().is_some() {
+        let puts = numbers.by_ref().take(AT_ONCE).map(|number| {
+            let record = Record::Ban(Sanction {
+                user: format!("banned-{number}"),
+                scope: Pattern::Everything,
+                app: None,
+                until: None,
+                reason: Some("spam".to_owned()),
+                origin: Origin::Roster { author: Arc::clone(&author), at: NOW },
+            });
+            (record.key().to_string(), Some(record.value()))
+        });
+        let commit = Commit { puts: puts.collect(), ..Commit::default() };
+        store.commit(&store.head().await?, commit, NOW).await?;
+    }
+    Ok(())
+}
+
+/// How long it takes to decide and sign a LeanCloud invite of three members: the median.
+fn decide(roster: &Roster) -> Result<Duration, Failure> {
+    let bench = Bench::new(Case::LeanCloud, Register::Ten);
+    let rounds = (0..ROUNDS).map(|_| {
+        let requests: Vec<_> = (0..REQUESTS).map(|_| bench.request()).collect();
+        let began = Instant::now();
+        for request in requests {
+            black_box(bench.answer_with(request, roster.read()?.register()));
+        }
+        Ok(began.elapsed() / REQUESTS)
+    });
+    rounds.collect::<Result<Vec<_>, Failure>>().map(median)
+}
+
+/// How long it takes until one more ban is durable and in force: the median.
+async fn ban(roster: &Roster) -> Result<Duration, Failure> {
+    let signer = Path::new(env!("CARGO_MANIFEST_DIR")).join("signer.toml");
+    let settings = config::load(&signer).settings.ok_or("the demonstration doesn't load")?;
+    let caller = Caller {
+        kind: CallerKind::Service,
+        subject: "backend".to_owned(),
+        authenticator: "backend".into(),
+        claims: serde_json::Map::new(),
+        bindings: Vec::new(),
+    };
+    let told = HashMap::new();
+    let mut rounds = Vec::with_capacity(ROUNDS);
+    for number in 0..ROUNDS {
+        let judge = Judge { engine: &settings.engine, caller: &caller, told: &told, now: Millis(NOW.0 + 1) };
+        let wish = Wish {
+            deed: Deed::Ban(Terms::default()),
+            users: vec![format!("one-more-{number}")],
+            scope: Pattern::Everything,
+            app: None,
+            client: String::new(),
+        };
+        let began = Instant::now();
+        let ruling = roster.carry_out(&judge, &wish, &Plan::default()).await?;
+        rounds.push(began.elapsed());
+        assert_eq!(ruling.succeeded.len(), 1, "it is allowed: {:?}", ruling.failed);
+    }
+    Ok(median(rounds))
+}
+
+fn median(mut rounds: Vec<Duration>) -> Duration {
+    rounds.sort_unstable();
+    rounds.get(rounds.len() / 2).copied().unwrap_or_default()
+}
+
+/// How many bytes of memory the process has.
+fn resident() -> Result<u64, Failure> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+}

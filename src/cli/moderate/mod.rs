@@ -1,0 +1,225 @@
+//! Moderation: commands that have a running server change its roster, and show what it holds.
+
+mod answer;
+mod list;
+mod server;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use hyper::Method;
+use serde_json::{Map, Value, json};
+
+use super::{Common, Stop, explain};
+use crate::model::Millis;
+use crate::{clock, config, crypto};
+use server::{Options, Question};
+
+/// What moderators ask of a server.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Ban users: from everything, or from a conversation.
+    Ban(Sanction),
+    /// Lift bans.
+    Unban(People),
+    /// Mute users: they read, but don't send.
+    Mute(Sanction),
+    /// Lift mutes.
+    Unmute(People),
+    /// Give users a role in a conversation.
+    SetRole(Appointment),
+    /// Take a role from users.
+    RemoveRole(Appointment),
+    /// Keep a user from being added to a conversation, as the user wishes.
+    BlockConversation(Block),
+    /// Take that back.
+    UnblockConversation(Block),
+    /// Register a conversation's kind and owner, or forget it.
+    ManageConversation(Conversation),
+    /// Show bans, mutes, roles, blocks, a conversation, or what vendors and webhooks are told.
+    ReadRoster(list::Arguments),
+}
+
+/// Users, and where.
+#[derive(Debug, clap::Args)]
+pub(super) struct People {
+    /// The users.
+    #[arg(required = true, value_name = "USER")]
+    users: Vec<String>,
+    /// The conversation: its id, or ns:* for all of a namespace. Everywhere, if left out.
+    #[arg(long, value_name = "ID")]
+    conversation: Option<String>,
+    #[command(flatten)]
+    whose: Whose,
+}
+
+/// Users, where, how long and why.
+#[derive(Debug, clap::Args)]
+pub(super) struct Sanction {
+    #[command(flatten)]
+    people: People,
+    /// When it ends: 2027-01-01T00:00:00Z, or milliseconds since 1970. For good, if left out.
+    #[arg(long, value_name = "TIME", value_parser = explain::time)]
+    until: Option<Millis>,
+    /// How long it lasts from now on: 30m, 12h, 7d.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration, conflicts_with = "until")]
+    lasts: Option<Duration>,
+    /// Why. The user is told.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+/// Users, and their role where.
+#[derive(Debug, clap::Args)]
+pub(super) struct Appointment {
+    /// The users.
+    #[arg(required = true, value_name = "USER")]
+    users: Vec<String>,
+    /// The role, as the policy calls it.
+    #[arg(long)]
+    role: String,
+    /// The conversation: its id, or ns:* for all of a namespace, or * for everywhere.
+    #[arg(long, value_name = "ID")]
+    conversation: String,
+    #[command(flatten)]
+    whose: Whose,
+}
+
+/// A conversation, for a user.
+#[derive(Debug, clap::Args)]
+pub(super) struct Block {
+    /// The conversation.
+    conversation: String,
+    #[command(flatten)]
+    whose: Whose,
+}
+
+/// A conversation, and what it is.
+#[derive(Debug, clap::Args)]
+pub(super) struct Conversation {
+    /// The conversation's id.
+    id: String,
+    /// Its kind: group, chatroom, temporary or system.
+    #[arg(long)]
+    kind: Option<String>,
+    /// Its owner, which is set once.
+    #[arg(long, value_name = "USER")]
+    owner: Option<String>,
+    /// Forget it, but for who its owner is.
+    #[arg(long, conflicts_with_all = ["kind", "owner"])]
+    forget: bool,
+    #[command(flatten)]
+    whose: Whose,
+}
+
+/// At which app, as whom, and at which server.
+#[derive(Debug, clap::Args)]
+struct Whose {
+    /// The one app that it is about. All, if left out.
+    #[arg(long)]
+    app: Option<String>,
+    /// The user who does it, where a service asks. The service itself, if left out.
+    #[arg(long = "as", value_name = "USER")]
+    client: Option<String>,
+    #[command(flatten)]
+    server: Options,
+}
+
+pub(super) fn run(common: &Common, command: &Command) -> Result<ExitCode, Stop> {
+    let (whose, question) = match command {
+        Command::Ban(sanction) => sanction.question("bans"),
+        Command::Unban(people) => people.question("bans/lift"),
+        Command::Mute(sanction) => sanction.question("mutes"),
+        Command::Unmute(people) => people.question("mutes/lift"),
+        Command::SetRole(role) => role.question("roles"),
+        Command::RemoveRole(role) => role.question("roles/remove"),
+        Command::BlockConversation(block) => block.question("blocks"),
+        Command::UnblockConversation(block) => block.question("blocks/lift"),
+        Command::ManageConversation(conversation) => conversation.question()?,
+        Command::ReadRoster(arguments) => return list::run(common, arguments),
+    };
+    answer::done(common, &whose.server.ask(common, &question)?)
+}
+
+impl People {
+    fn question(&self, route: &str) -> (&Whose, Question) {
+        self.question_with(route, [])
+    }
+
+    fn question_with<const N: usize>(&self, route: &str, more: [(&str, Option<Value>); N]) -> (&Whose, Question) {
+        let fields =
+            [("users", Some(json!(self.users))), ("conversation", self.conversation.as_ref().map(|id| json!(id)))];
+        (&self.whose, self.whose.post(route, fields.into_iter().chain(more)))
+    }
+}
+
+impl Sanction {
+    fn question(&self, route: &str) -> (&Whose, Question) {
+        let until = self.until.or_else(|| self.lasts.map(|lasts| clock::now().after(lasts)));
+        let until = until.map(|until| json!(until.to_string()));
+        self.people
+            .question_with(route, [("until", until), ("reason", self.reason.as_ref().map(|reason| json!(reason)))])
+    }
+}
+
+impl Appointment {
+    fn question(&self, route: &str) -> (&Whose, Question) {
+        let Appointment { users, role, conversation, whose } = self;
+        let fields = [("users", json!(users)), ("conversation", json!(conversation)), ("role", json!(role))];
+        (whose, whose.post(route, fields.map(|(name, value)| (name, Some(value)))))
+    }
+}
+
+impl Block {
+    fn question(&self, route: &str) -> (&Whose, Question) {
+        (&self.whose, self.whose.post(route, [("conversation", Some(json!(self.conversation)))]))
+    }
+}
+
+impl Conversation {
+    fn question(&self) -> Result<(&Whose, Question), Stop> {
+        let path = conversation(&self.id)?;
+        let whose = &self.whose;
+        if self.forget {
+            let path = path + &query(&[("app", whose.app.as_deref()), ("client_id", whose.client.as_deref())]);
+            return Ok((whose, Question { method: Method::DELETE, path, body: None }));
+        }
+        let [kind, owner] = [&self.kind, &self.owner].map(|text| text.as_ref().map(|text| json!(text)));
+        let body = Some(whose.body([("kind", kind), ("owner", owner)]));
+        Ok((whose, Question { method: Method::PUT, path, body }))
+    }
+}
+
+impl Whose {
+    fn post<'f>(&self, route: &str, fields: impl IntoIterator<Item = (&'f str, Option<Value>)>) -> Question {
+        Question { method: Method::POST, path: format!("/v1/roster/{route}"), body: Some(self.body(fields)) }
+    }
+
+    fn body<'f>(&self, fields: impl IntoIterator<Item = (&'f str, Option<Value>)>) -> Value {
+        let [app, client] = [&self.app, &self.client].map(|text| text.as_ref().map(|text| json!(text)));
+        let fields = fields.into_iter().chain([("app", app), ("client_id", client)]);
+        Value::Object(fields.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect::<Map<_, _>>())
+    }
+}
+
+/// The path of a conversation.
+fn conversation(id: &str) -> Result<String, Stop> {
+    if id.is_empty() {
+        return Err(Stop::Usage("the conversation's id must not be empty".to_owned()));
+    }
+    Ok(format!("/v1/roster/conversations/{}", crypto::percent_encoded(id.as_bytes())))
+}
+
+/// The fields that are there, as a URL's query.
+fn query(fields: &[(&str, Option<&str>)]) -> String {
+    let fields = fields.iter().filter_map(|(name, value)| Some((name, (*value)?)));
+    let fields: Vec<_> =
+        fields.map(|(name, value)| format!("{name}={}", crypto::percent_encoded(value.as_bytes()))).collect();
+    if fields.is_empty() { String::new() } else { format!("?{}", fields.join("&")) }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    config::duration(text)
+        .filter(|lasts| !lasts.is_zero())
+        .ok_or_else(|| "must be a whole number and s, m, h or d: 12h".to_owned())
+}

@@ -1,0 +1,257 @@
+//! The server that is asked: where it listens, and who asks. What proves that never stands on the command line, where every process of
+//! the machine could read it.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::{Method, Request, StatusCode, Uri};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use serde_json::Value;
+
+use super::super::{Common, Stop, block_on, probe};
+use crate::authn::{ApiKey, Authenticator, Endpoint};
+use crate::config::{Listen, Settings, demo_api_key};
+use crate::environment;
+use crate::remote::{Client, Trouble, unix};
+
+/// How long an answer may take: longer than the server itself takes to give up a change.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How much of an answer is read, in bytes.
+const LONGEST: usize = 16 << 20;
+
+/// Under which heading the help has these.
+const SERVER: &str = "Server";
+
+const SERVER_VARIABLE: &str = "CHAT_SIGNER_SERVER";
+const KEY_VARIABLE: &str = "CHAT_SIGNER_API_KEY";
+const TOKEN_VARIABLE: &str = "CHAT_SIGNER_TOKEN";
+
+/// Which server is asked, and who asks.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// The server: https://HOST:PORT, or unix:PATH. If left out, the one in the variable CHAT_SIGNER_SERVER, or else the one of the
+    /// configuration.
+    #[arg(long, value_name = "URL", help_heading = SERVER)]
+    server: Option<String>,
+    /// A PEM file with the authorities that the server's certificate may come from. Those that browsers trust, if left out.
+    #[arg(long, value_name = "FILE", help_heading = SERVER)]
+    ca: Option<PathBuf>,
+    /// A file with the API key to show. The one in the variable CHAT_SIGNER_API_KEY, if left out.
+    #[arg(long, value_name = "FILE", help_heading = SERVER)]
+    key_file: Option<PathBuf>,
+    /// The header in which to show the API key. That of the configuration, or else x-api-key, if left out.
+    #[arg(long, value_name = "NAME", help_heading = SERVER)]
+    key_header: Option<HeaderName>,
+    /// A file with the bearer token to show instead. The one in the variable CHAT_SIGNER_TOKEN, if left out.
+    #[arg(long, value_name = "FILE", help_heading = SERVER, conflicts_with = "key_file")]
+    token_file: Option<PathBuf>,
+}
+
+/// What is asked.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) method: Method,
+    /// With its query.
+    pub(super) path: String,
+    pub(super) body: Option<Value>,
+}
+
+/// What is answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    /// Nothing, where there was no body.
+    pub(super) body: Value,
+}
+
+/// Where a server listens.
+#[derive(Debug)]
+enum Place {
+    /// At the address that this URL begins with.
+    Url(String),
+    /// At a Unix socket.
+    Socket(PathBuf),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Url(url) => f.write_str(url),
+            Place::Socket(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// What proves who asks.
+enum Proof {
+    Key(HeaderValue),
+    Token(HeaderValue),
+}
+
+impl Options {
+    /// Asks, and returns what is answered, whatever its status.
+    pub(super) fn ask(&self, common: &Common, question: &Question) -> Result<Answer, Stop> {
+        let named = self
+            .server
+            .clone()
+            .or_else(|| Some(environment::variable(SERVER_VARIABLE)?.to_string_lossy().into_owned()));
+        // Who names the server may not have its configuration.
+        let settings = if named.is_some() { None } else { Some(common.settings()?) };
+        let place = named.as_deref().map_or_else(|| configured(settings.as_ref()), given)?;
+        let mut request = request(&place, question)?;
+        if let Some((name, value)) = self.credential(settings.as_ref())? {
+            request.headers_mut().insert(name, value);
+        }
+        block_on(self.exchange(&place, request))?
+    }
+
+    async fn exchange(&self, place: &Place, request: Request<Full<Bytes>>) -> Result<Answer, Stop> {
+        let answer = match place {
+            Place::Socket(path) => unix::send(path, request, LONGEST, PATIENCE).await,
+            Place::Url(_) => self.client(request.uri())?.send(request, LONGEST).await,
+        };
+        let answer = answer.map_err(|trouble| silence(place, &trouble))?;
+        let status = answer.status();
+        let body = if answer.body().is_empty() { Ok(Value::Null) } else { serde_json::from_slice(answer.body()) };
+        let body = body.map_err(|_| Stop::No(format!("what answers at {place}, with {status}, is not chat-signer")))?;
+        Ok(Answer { status, body })
+    }
+
+    fn client(&self, url: &Uri) -> Result<Client, Stop> {
+        let authorities = self.ca.as_deref().map_or(Ok(Vec::new()), authorities)?;
+        let client = Client::new(&Endpoint { url: url.clone(), authorities, bearer: None });
+        Ok(client.map_err(|error| Stop::No(error.to_string()))?.patient(PATIENCE))
+    }
+
+    /// The header that proves who asks. Without one, the server may know its callers by other means: by a Unix socket's peer, say.
+    fn credential(&self, settings: Option<&Settings>) -> Result<Option<(HeaderName, HeaderValue)>, Stop> {
+        let key = settings.and_then(api_key);
+        let header = || self.key_header.clone().or_else(|| key.map(|key| key.header.clone()));
+        let header = || header().unwrap_or(HeaderName::from_static("x-api-key"));
+        Ok(match self.proof()? {
+            Some(Proof::Key(key)) => Some((header(), key)),
+            Some(Proof::Token(token)) => Some((AUTHORIZATION, token)),
+            // Everyone knows the demonstration's key.
+            None => key.and_then(demonstration).map(|key| (header(), HeaderValue::from_static(key))),
+        })
+    }
+
+    fn proof(&self) -> Result<Option<Proof>, Stop> {
+        if let Some(path) = &self.key_file {
+            return secret(&read("--key-file", path)?, "", "--key-file").map(Proof::Key).map(Some);
+        }
+        if let Some(path) = &self.token_file {
+            return secret(&read("--token-file", path)?, "Bearer ", "--token-file").map(Proof::Token).map(Some);
+        }
+        let variable = |name| environment::variable(name).map(OsString::into_vec);
+        match (variable(KEY_VARIABLE), variable(TOKEN_VARIABLE)) {
+            (Some(_), Some(_)) => Err(Stop::Usage(format!(
+                "both {KEY_VARIABLE} and {TOKEN_VARIABLE} are set: a request shows one of them; unset the other, or name a file"
+            ))),
+            (Some(key), None) => secret(&key, "", KEY_VARIABLE).map(Proof::Key).map(Some),
+            (None, Some(token)) => secret(&token, "Bearer ", TOKEN_VARIABLE).map(Proof::Token).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// The place that somebody has written so.
+fn given(text: &str) -> Result<Place, Stop> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return Ok(Place::Socket(PathBuf::from(path)));
+    }
+    let url = text.parse::<Uri>().ok().filter(|url| {
+        let plain = url.query().is_none() && !text.contains('@');
+        plain && url.host().is_some() && matches!(url.scheme_str(), Some("http" | "https"))
+    });
+    let wrong = "the server must be written as https://HOST:PORT, or unix:PATH for a socket";
+    url.map(|_| Place::Url(text.trim_end_matches('/').to_owned())).ok_or_else(|| Stop::Usage(wrong.to_owned()))
+}
+
+/// The place where the configuration has the server listen.
+fn configured(settings: Option<&Settings>) -> Result<Place, Stop> {
+    let Some(Settings { server, .. }) = settings else { return given("") };
+    match &server.listen {
+        Listen::Unix { path, .. } => Ok(Place::Socket(path.clone())),
+        Listen::Tcp(address) if address.port() == 0 => {
+            Err(Stop::Usage("the server listens on a port that the system chose: name it by --server".to_owned()))
+        }
+        Listen::Tcp(address) => Ok(Place::Url(url(*address, server.tls.is_some()))),
+    }
+}
+
+fn url(address: SocketAddr, tls: bool) -> String {
+    let scheme = if tls { "https" } else { "http" };
+    format!("{scheme}://{}", probe::reachable(address))
+}
+
+fn request(place: &Place, question: &Question) -> Result<Request<Full<Bytes>>, Stop> {
+    let path = &question.path;
+    let url = if let Place::Url(url) = place { format!("{url}{path}") } else { path.clone() };
+    let request = Request::builder().method(question.method.clone()).uri(url);
+    let request = match &question.body {
+        Some(body) => request.header(CONTENT_TYPE, "application/json").body(Full::from(body.to_string())),
+        None => request.body(Full::default()),
+    };
+    request.map_err(|error| Stop::Usage(format!("{place}{path} is no address: {error}")))
+}
+
+/// What to say of a server that doesn't answer.
+fn silence(place: &Place, trouble: &Trouble) -> Stop {
+    match trouble {
+        Trouble::Unsafe => Stop::Usage(format!(
+            "{place} is not on this machine alone: write https://, so that nobody on the way learns what proves who asks"
+        )),
+        Trouble::Slow(_) => Stop::No(format!(
+            "{place}: {trouble}; a change may have been made all the same, and to say it again does no harm"
+        )),
+        _ => Stop::No(format!("{place} does not answer: {trouble}")),
+    }
+}
+
+fn authorities(path: &Path) -> Result<Vec<Vec<u8>>, Stop> {
+    let flaw = |flaw: String| Stop::No(format!("--ca {}: {flaw}", path.display()));
+    let pem = std::fs::read(path).map_err(|error| flaw(error.to_string()))?;
+    let found: Result<Vec<_>, _> =
+        CertificateDer::pem_slice_iter(&pem).map(|der| der.map(|der| der.to_vec())).collect();
+    let found = found.map_err(|error| flaw(error.to_string()))?;
+    if found.is_empty() { Err(flaw("it holds no certificates".to_owned())) } else { Ok(found) }
+}
+
+fn read(flag: &str, path: &Path) -> Result<Vec<u8>, Stop> {
+    std::fs::read(path).map_err(|error: io::Error| Stop::No(format!("{flag} {}: {error}", path.display())))
+}
+
+/// A header's value that holds a secret, behind these words.
+fn secret(bytes: &[u8], words: &str, from: &str) -> Result<HeaderValue, Stop> {
+    let bytes = bytes.trim_ascii();
+    if bytes.is_empty() {
+        return Err(Stop::No(format!("{from} is empty")));
+    }
+    let value = HeaderValue::from_bytes(&[words.as_bytes(), bytes].concat());
+    let mut value = value.map_err(|_| Stop::No(format!("{from} holds what can't be sent: more than one line, say")))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The first authenticator by API keys.
+fn api_key(settings: &Settings) -> Option<&ApiKey> {
+    settings.engine.authenticators.all().iter().find_map(|one| match one {
+        Authenticator::ApiKey(key) => Some(key),
+        _ => None,
+    })
+}
+
+fn demonstration(key: &ApiKey) -> Option<&'static str> {
+    key.keys.iter().find_map(|(_, hash)| demo_api_key(hash))
+}

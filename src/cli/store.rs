@@ -1,0 +1,251 @@
+//! `store`: an operator's word on the roster's store, and its entries as a file. Opens the configured store itself, without a server.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::{Common, Stop, block_on, complain, line};
+use crate::clock;
+use crate::config::{self, Settings, StoreKind};
+use crate::roster::transfer::{self, AT_ONCE, Import, NotImported};
+use crate::roster::{Index, Key, Malformed, Plan, Record, Table};
+use crate::store::{Head, Store, Unavailable};
+
+/// What is done with the store.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Say that the store is as it should be, though servers know another: one that was brought back or flushed, say.
+    Accept(Accept),
+    /// Write all entries as TOML, in a policy file's tables.
+    Export(Export),
+    /// Take over the entries of such a file.
+    Import(Importing),
+}
+
+/// `store accept`'s own arguments.
+#[derive(Debug, clap::Args)]
+pub(super) struct Accept {
+    /// Also if it holds no entry: then nobody is banned any more.
+    #[arg(long)]
+    empty: bool,
+}
+
+/// `store export`'s own arguments.
+#[derive(Debug, clap::Args)]
+pub(super) struct Export {
+    /// The file. Standard output, if left out.
+    file: Option<PathBuf>,
+}
+
+/// `store import`'s own arguments.
+#[derive(Debug, clap::Args)]
+pub(super) struct Importing {
+    /// The file.
+    file: PathBuf,
+    /// Take away all entries that are not in the file.
+    #[arg(long)]
+    replace: bool,
+    /// Send no webhooks and carry nothing to the vendors: the entries held before, in another store.
+    #[arg(long)]
+    quiet: bool,
+}
+
+pub(super) fn run(common: &Common, command: &Command) -> Result<ExitCode, Stop> {
+    let settings = common.settings()?;
+    match command {
+        Command::Accept(arguments) => block_on(accept(common, &settings, arguments))?,
+        Command::Export(arguments) => block_on(export(common, &settings, arguments))?,
+        Command::Import(arguments) => import(common, &settings, arguments),
+    }
+}
+
+async fn accept(common: &Common, settings: &Settings, arguments: &Accept) -> Result<ExitCode, Stop> {
+    let store = open(settings, false).await?;
+    let (_, entries) = transfer::held(&store).await?;
+    if entries.is_empty() && !arguments.empty {
+        return Err(Stop::No(
+            "the store is empty: to accept it is to forget every ban. If that is right, say --empty; if not, bring back what it held, \
+             or `store import` what was exported"
+                .to_owned(),
+        ));
+    }
+    store.accept().await?;
+    let Head { epoch, version, .. } = store.head().await?;
+    let count = count(&entries);
+    let text = || format!("accepted: {}, at change {version}, epoch {epoch}", told(&count));
+    let json = || json!({ "accepted": true, "epoch": epoch, "version": version, "entries": count }).to_string();
+    common.print(text, json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn export(common: &Common, settings: &Settings, arguments: &Export) -> Result<ExitCode, Stop> {
+    let store = open(settings, false).await?;
+    let (head, entries) = transfer::held(&store).await?;
+    let records = records(&entries).map_err(|malformed| Stop::No(malformed.to_string()))?;
+    let Some(path) = &arguments.file else {
+        common.print(|| toml(&head, &records), || whole(&entries))?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let flaw = |error: io::Error| Stop::No(format!("{} can't be written: {error}", path.display()));
+    write(path, &toml(&head, &records)).map_err(flaw)?;
+    let count = count(&entries);
+    let (file, version) = (path.display().to_string(), head.version);
+    let text = || format!("wrote {file}: {}, at change {version}", told(&count));
+    common.print(text, || json!({ "file": file, "version": version, "entries": count }).to_string())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn import(common: &Common, settings: &Settings, arguments: &Importing) -> Result<ExitCode, Stop> {
+    let records = read(&arguments.file, settings)?;
+    let plan = if arguments.quiet { Plan::default() } else { Plan::of(settings) };
+    let import = Import { records: &records, replace: arguments.replace, plan: &plan };
+    let imported = block_on(async {
+        let store = open(settings, true).await?;
+        transfer::import(&store, &import).await.map_err(|error| unfinished(&error, &import))
+    })??;
+    let (set, gone) = (imported.set, imported.gone);
+    let same = records.len() - set.min(records.len());
+    let text = || format!("set {set}, took away {gone}, and {same} were there already");
+    common.print(text, || json!({ "set": set, "gone": gone, "same": same }).to_string())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The entries of a file; of one with mistakes, their report.
+fn read(path: &Path, settings: &Settings) -> Result<Vec<Record>, Stop> {
+    let apps: Vec<String> = settings.engine.apps.iter().map(|app| app.name().to_string()).collect();
+    let ladder = &settings.engine.policy.document().ladder;
+    let render = |report: &config::Report| report.render(io::stderr().is_terminal());
+    let (file, report) =
+        config::roster(path, &apps, ladder, clock::now()).map_err(|report| Stop::Mistakes(render(&report)))?;
+    if !report.is_empty() {
+        complain(&render(&report));
+    }
+    Ok(transfer::records(file))
+}
+
+/// The roster that servers go by, as far as it can be known here: that of the file, or of the store. Else it is empty, and a note says
+/// why.
+pub(super) fn roster(settings: &Settings, file: Option<&Path>) -> Result<Index, Stop> {
+    if let Some(path) = file {
+        let entries: Vec<_> = read(path, settings)?.iter().map(|one| (one.key().to_string(), one.value())).collect();
+        return index(entries.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+    }
+    if settings.store.is_none() {
+        return Ok(Index::default());
+    }
+    block_on(followed(settings))?.or_else(|stop| {
+        complain(&format!("note: the roster is not counted: {}", line(stop.message())));
+        Ok(Index::default())
+    })
+}
+
+/// The roster that a server which starts now would follow.
+async fn followed(settings: &Settings) -> Result<Index, Stop> {
+    let store = open(settings, false).await?;
+    let (head, entries) = transfer::held(&store).await?;
+    if head.epoch.is_empty() {
+        return Err(Stop::No(
+            "the store is empty, and servers refuse everyone until `chat-signer store accept`".to_owned(),
+        ));
+    }
+    index(entries.iter().map(|(key, value)| (key.as_str(), value.as_str())))
+}
+
+fn index<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Index, Stop> {
+    Index::new(entries).map_err(|malformed| Stop::No(malformed.to_string()))
+}
+
+/// Opens the store, which is begun only where that is meant.
+async fn open(settings: &Settings, begin: bool) -> Result<Store, Stop> {
+    let Some(store) = &settings.store else {
+        return Err(Stop::No("the configuration has no [store]: the policy file is all there is".to_owned()));
+    };
+    let path = match &store.kind {
+        StoreKind::Memory => {
+            return Err(Stop::No(
+                "the store is in the memory of the server, which alone can be asked: `chat-signer read-roster`"
+                    .to_owned(),
+            ));
+        }
+        StoreKind::Redb { path } if !begin && !path.exists() => {
+            return Err(Stop::No(format!("the store {} is not there: the first server begins it", path.display())));
+        }
+        StoreKind::Redb { path } => Some(path),
+        StoreKind::Redis(_) => None,
+    };
+    let hint = |Unavailable(flaw)| match path {
+        Some(_) => Stop::No(format!(
+            "{flaw} (a running server has the file to itself: stop it, or ask it: `chat-signer read-roster`)"
+        )),
+        None => Stop::No(flaw),
+    };
+    Store::open(store).await.map_err(hint)
+}
+
+impl From<Unavailable> for Stop {
+    fn from(unavailable: Unavailable) -> Stop {
+        Stop::No(unavailable.to_string())
+    }
+}
+
+/// What to say of an import that was not done, or not to its end.
+fn unfinished(error: &NotImported, import: &Import<'_>) -> Stop {
+    let maybe = match error {
+        NotImported::Malformed(_) | NotImported::Owner(..) => "; nothing was written",
+        NotImported::Unavailable(_) | NotImported::Busy if import.records.len() > AT_ONCE => {
+            "; some of it may be written: say it again to finish"
+        }
+        NotImported::Unavailable(_) | NotImported::Busy => "; say it again to be sure",
+    };
+    Stop::No(format!("{error}{maybe}"))
+}
+
+fn records(entries: &BTreeMap<String, String>) -> Result<Vec<Record>, Malformed> {
+    entries.iter().map(|(key, value)| Record::read(key, value)).collect()
+}
+
+fn toml(head: &Head, records: &[Record]) -> String {
+    let (now, version, epoch) = (clock::now(), head.version, &head.epoch);
+    let head = format!("# chat-signer's roster, as it was at {now}: at change {version}, epoch {epoch}.\n\n");
+    head + &transfer::toml(records)
+}
+
+/// Every entry as it is kept, for programs.
+fn whole(entries: &BTreeMap<String, String>) -> String {
+    let parsed = |value: &str| serde_json::from_str::<Value>(value).unwrap_or_default();
+    let entries = entries.iter().map(|(key, value)| json!({ "key": key, "value": parsed(value) }));
+    entries.collect::<Value>().to_string()
+}
+
+/// Writes a file that its owner alone can read: whole, or not at all.
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    let _ = fs::remove_file(&draft);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&draft, path)
+}
+
+/// How many entries each table has.
+fn count(entries: &BTreeMap<String, String>) -> BTreeMap<&'static str, usize> {
+    let mut count: BTreeMap<_, _> = Table::ALL.iter().map(|table| (table.as_str(), 0)).collect();
+    for key in entries.keys().filter_map(|key| Key::parse(key)) {
+        *count.entry(key.table.as_str()).or_default() += 1;
+    }
+    count
+}
+
+fn told(count: &BTreeMap<&'static str, usize>) -> String {
+    Table::ALL
+        .iter()
+        .map(|table| format!("{} {}", count.get(table.as_str()).unwrap_or(&0), table.as_str()))
+        .collect::<Vec<_>>()
+        .join(", ")
+}

@@ -1,0 +1,232 @@
+//! A file with a roster's entries: the tables of a policy file, and in each entry who made it when. `store export` writes such files.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::entries::{self, Known};
+use super::file::{File, Span};
+use super::policy::Names;
+use super::reader::{Item, Section, suggest};
+use super::{Report, parse, source};
+use crate::model::{CallerKind, Kind, Ladder, Millis, check_identifier};
+use crate::policy::{Author, Block, Held, Origin, Sanction, Tenure};
+
+/// What a file says of people and conversations, each with who said so and when.
+#[derive(Debug, Default)]
+pub struct RosterFile {
+    /// `[[bans]]`
+    pub bans: Vec<Sanction>,
+    /// `[[mutes]]`
+    pub mutes: Vec<Sanction>,
+    /// `[[bindings]]`: whose, and which.
+    pub bindings: Vec<(String, Tenure)>,
+    /// `[[blocks]]`
+    pub blocks: Vec<Block>,
+    /// `[[conversations]]`
+    pub conversations: Vec<Registered>,
+}
+
+/// A conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// Its id.
+    pub id: String,
+    /// The one app that this is about; all, where there is none.
+    pub app: Option<Arc<str>>,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its owner, if it has one.
+    pub owner: Option<String>,
+    /// Whether only its owner is remembered.
+    pub forgotten: bool,
+    /// By whose word.
+    pub origin: Origin,
+}
+
+/// The service that speaks where an entry doesn't say who made it.
+pub const IMPORT: &str = "import";
+
+/// Reads a file of entries, for these apps and roles: what names others is kept, and warned of. An entry that doesn't say who made it
+/// or when is made by the import, `now`.
+///
+/// # Errors
+/// The report, if there is a mistake in it.
+pub fn roster(path: &Path, apps: &[String], ladder: &Ladder, now: Millis) -> Result<(RosterFile, Report), Report> {
+    let text = source(path, "this is the roster")?;
+    let file = File::new(path.display().to_string(), &text, false);
+    let table = parse(&file, &text);
+    let mut root = Section::root(&file, table.get_ref());
+    let mut reader = Reader { apps, ladder, now, warned: HashSet::new(), known: HashSet::new() };
+    let mut conversations = Known::new();
+    let read = RosterFile {
+        bans: each(&mut root, "bans", |entry| reader.sanction(entry, "bans")),
+        mutes: each(&mut root, "mutes", |entry| reader.sanction(entry, "mutes")),
+        bindings: each(&mut root, "bindings", |entry| reader.binding(entry)),
+        blocks: each(&mut root, "blocks", |entry| reader.block(entry)),
+        conversations: each(&mut root, "conversations", |entry| reader.conversation(entry, &mut conversations)),
+    };
+    root.finish();
+    let has_mistakes = file.has_mistakes();
+    let report = Report::new(file.into_problems());
+    if has_mistakes { Err(report) } else { Ok((read, report)) }
+}
+
+fn each<'a, T>(
+    root: &mut Section<'a>,
+    key: &'static str,
+    mut read: impl FnMut(&mut Section<'a>) -> Option<T>,
+) -> Vec<T> {
+    let mut entries = Vec::new();
+    for mut section in root.sections(key) {
+        entries.extend(read(&mut section));
+        section.finish();
+    }
+    entries
+}
+
+/// What is known while a file is read.
+struct Reader<'n> {
+    apps: &'n [String],
+    ladder: &'n Ladder,
+    now: Millis,
+    /// The apps and roles that were warned of.
+    warned: HashSet<String>,
+    /// What there has been an entry for.
+    known: HashSet<String>,
+}
+
+impl Reader<'_> {
+    fn sanction(&mut self, entry: &mut Section<'_>, table: &str) -> Option<Sanction> {
+        let origin = self.origin(entry);
+        self.app(entry);
+        let sanction = entries::sanction(entry, &self.any());
+        let sanction = Sanction { origin: origin?, ..sanction? };
+        let Sanction { user, scope, app, origin, .. } = &sanction;
+        let by = origin.author().map(|author| (author.kind, &author.subject));
+        self.once(entry, format!("{:?}", (table, user, scope, app, by)), "about the user there by this author");
+        Some(sanction)
+    }
+
+    /// A role, or that one was taken away.
+    fn binding(&mut self, entry: &mut Section<'_>) -> Option<(String, Tenure)> {
+        let (origin, app) = (self.origin(entry), self.app(entry));
+        let user = entries::needed_user(entry);
+        let scope = entry.need("conversation", "write a conversation's id, \"ns:*\", or \"*\" for everywhere");
+        let scope = scope.and_then(|item| entries::pattern(&item));
+        let removed = entry.get("removed").map_or(Some(false), |item| item.boolean());
+        let held = if removed == Some(true) { gone(entry) } else { self.role(entry) };
+        let (user, scope, _) = (user?, scope?, removed?);
+        self.once(entry, format!("{:?}", ("bindings", &user, &scope, &app)), "about the user there");
+        Some((user, Tenure { scope, app, held: held?, listed: false, origin: origin? }))
+    }
+
+    fn role(&mut self, entry: &mut Section<'_>) -> Option<Held> {
+        let item = entry.need("role", "write one of the policy's roles, or removed = true where it was taken away")?;
+        let word = item.filled()?;
+        if word == "owner" {
+            let help = "write the owner into the conversation's own entry, under [[conversations]]";
+            return item.refuse("can't be \"owner\": an owner is set once, with the conversation", help);
+        }
+        if self.ladder.role(word).is_none() && self.warned.insert(format!("role {word}")) {
+            let message = format!("the policy has no role \"{}\": it gives nothing", word.escape_debug());
+            item.file.warning(&item.span, message, suggest(word, self.ladder.words()));
+        }
+        Some(Held::Word(word.into()))
+    }
+
+    fn block(&mut self, entry: &mut Section<'_>) -> Option<Block> {
+        let origin = self.origin(entry);
+        self.app(entry);
+        let block = entries::block(entry, &self.any());
+        let block = Block { origin: origin?, ..block? };
+        self.once(
+            entry,
+            format!("{:?}", ("blocks", &block.user, &block.conversation, &block.app)),
+            "about the user there",
+        );
+        Some(block)
+    }
+
+    fn conversation<'a>(&mut self, entry: &mut Section<'a>, known: &mut Known<'a>) -> Option<Registered> {
+        let origin = self.origin(entry);
+        let app = self.app(entry);
+        let item = entry.need("id", "write the conversation's id, or the channel's name");
+        let id = item.as_ref().and_then(entries::exact);
+        let kind = entries::conversation_kind(entry, id);
+        let owner = entry.get("owner").map(|item| entries::user(&item));
+        let forgotten = entry.get("forgotten").map_or(Some(false), |item| item.boolean());
+        for key in ["managers", "members"] {
+            if let Some(item) = entry.get(key) {
+                item.refuse::<()>("is for the policy file alone", "give them roles there: [[bindings]]");
+            }
+        }
+        let (item, id) = (item?, id?);
+        entries::once(&item, id, app.as_ref(), known);
+        let owner = if let Some(owner) = owner { Some(owner?) } else { None };
+        Some(Registered { id: id.to_owned(), app, kind, owner, forgotten: forgotten?, origin: origin? })
+    }
+
+    /// Who made the entry, and when.
+    fn origin(&self, entry: &mut Section<'_>) -> Option<Origin> {
+        let author = match entry.section("by") {
+            Some(mut section) => {
+                let author = author(&mut section);
+                section.finish();
+                author
+            }
+            None if entry.has("by") => None,
+            None => Some(Author { kind: CallerKind::Service, subject: IMPORT.to_owned(), role: None }),
+        };
+        let at = entry.get("at").map_or(Some(self.now), |item| item.time());
+        Some(Origin::Roster { author: Arc::new(author?), at: at? })
+    }
+
+    /// The app, which may be gone.
+    fn app(&mut self, entry: &mut Section<'_>) -> Option<Arc<str>> {
+        let item = entry.get("app")?;
+        let name = item.filled()?;
+        if !self.apps.iter().any(|app| app == name) && self.warned.insert(format!("app {name}")) {
+            let message = format!("there is no app \"{}\": it has no effect until there is one", name.escape_debug());
+            item.file.warning(&item.span, message, suggest(name, self.apps));
+        }
+        Some(name.into())
+    }
+
+    /// Takes any app: those that are gone are warned of.
+    fn any(&self) -> Names<'_> {
+        Names { ladder: self.ladder, apps: &[], authenticators: &[] }
+    }
+
+    fn once(&mut self, entry: &Section<'_>, key: String, whose: &str) {
+        if !self.known.insert(key) {
+            let place: &Span = &entry.span;
+            entry.file.mistake(place, format!("there is such an entry {whose} already"), "leave one of them out");
+        }
+    }
+}
+
+/// That a role was taken away.
+fn gone(entry: &mut Section<'_>) -> Option<Held> {
+    match entry.get("role") {
+        Some(item) => item.refuse("stands beside `removed`", "leave one of them out"),
+        None => Some(Held::Removed),
+    }
+}
+
+fn author(section: &mut Section<'_>) -> Option<Author> {
+    let kind = section.need("kind", "write kind = \"user\" or \"service\"");
+    let kind = kind.and_then(|item| item.word(&[("user", CallerKind::User), ("service", CallerKind::Service)]));
+    let subject = section.need("subject", "write whose word it is").and_then(|item| subject(&item));
+    let role = section.get("role").map(|item| item.filled().map(str::to_owned));
+    let role = if let Some(role) = role { Some(role?) } else { None };
+    Some(Author { kind: kind?, subject: subject?, role })
+}
+
+fn subject(item: &Item<'_>) -> Option<String> {
+    let text = item.text()?;
+    match check_identifier(text, usize::MAX) {
+        Ok(()) => Some(text.to_owned()),
+        Err(flaw) => item.refuse(flaw.to_string(), "write a user's or service's id"),
+    }
+}

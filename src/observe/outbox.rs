@@ -1,0 +1,130 @@
+//! What is counted of what is carried to vendors and webhooks.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// The counts. Clones count together. What isn't configured has no series.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    deliveries: Family<Delivered, Counter>,
+    jobs: Family<Stand, Gauge>,
+    oldest: Family<Of, Gauge<f64, AtomicU64>>,
+}
+
+/// What kind of thing is carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Bans and mutes, to vendors.
+    Enforcement,
+    /// Events, to webhooks.
+    Webhook,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is done.
+    Done,
+    /// It is tried again.
+    Failed,
+    /// It was given back.
+    Unfinished,
+    /// It can't be done.
+    SetAside,
+}
+
+/// What waits in the store, of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// What is due.
+    pub due: u32,
+    /// What was set aside.
+    pub set_aside: u32,
+    /// For how long the oldest of what is due has been, in milliseconds.
+    pub oldest: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Delivered {
+    kind: &'static str,
+    target: Arc<str>,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Stand {
+    kind: &'static str,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Of {
+    kind: &'static str,
+}
+
+impl Counts {
+    /// Counts an attempt for this app, or for the webhook at this host.
+    pub fn delivered(&self, kind: Kind, target: Arc<str>, outcome: Outcome) {
+        self.of(kind, target, outcome).inc();
+    }
+
+    /// Has something to count for this app or host, if only that there was nothing yet.
+    pub fn expect(&self, kind: Kind, target: &Arc<str>) {
+        for outcome in [Outcome::Done, Outcome::Failed, Outcome::SetAside] {
+            drop(self.of(kind, Arc::clone(target), outcome));
+        }
+    }
+
+    fn of(&self, kind: Kind, target: Arc<str>, outcome: Outcome) -> impl std::ops::Deref<Target = Counter> {
+        let (kind, outcome) = (kind.as_str(), outcome.as_str());
+        self.deliveries.get_or_create(&Delivered { kind, target, outcome })
+    }
+
+    /// Shows what waits.
+    pub fn waiting(&self, kind: Kind, waiting: &Waiting) {
+        let kind = kind.as_str();
+        self.jobs.get_or_create(&Stand { kind, state: "due" }).set(waiting.due.into());
+        self.jobs.get_or_create(&Stand { kind, state: "set_aside" }).set(waiting.set_aside.into());
+        self.oldest.get_or_create(&Of { kind }).set(Duration::from_millis(waiting.oldest).as_secs_f64());
+    }
+
+    /// Has the counts shown by this registry.
+    pub fn register(&self, registry: &mut Registry) {
+        let help = "Attempts to carry something to a vendor or webhook";
+        registry.register("deliveries", help, self.deliveries.clone());
+        registry.register("outbox_jobs", "What is due and not done, or was set aside", self.jobs.clone());
+        let help = "Seconds for which the oldest of what is due has been";
+        registry.register("outbox_oldest_due_seconds", help, self.oldest.clone());
+    }
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Kind; 2] = [Kind::Enforcement, Kind::Webhook];
+
+    /// How labels spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Enforcement => "enforcement",
+            Kind::Webhook => "webhook",
+        }
+    }
+}
+
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Done => "done",
+            Outcome::Failed => "failed",
+            Outcome::Unfinished => "unfinished",
+            Outcome::SetAside => "set_aside",
+        }
+    }
+}

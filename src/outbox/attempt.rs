@@ -1,0 +1,105 @@
+//! One attempt at a job: what it has at hand, and what can come of it.
+
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::Request;
+use hyper::body::Bytes;
+use tokio::time::{Instant, timeout_at};
+
+use super::Shared;
+use super::targets::{Target, Targets};
+use crate::clock;
+use crate::config::Enforcement;
+use crate::store::{Job, Store, Unavailable};
+use crate::vendor::moderation::{Call, Heard, Impossible};
+
+/// The longest answer of a vendor that is read, in bytes: thirty conversations with hundreds of participants each.
+const LONGEST: usize = 4 << 20;
+
+/// A job that is being done.
+pub(super) struct Running<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) targets: &'a Targets,
+    pub(super) job: &'a Job,
+    /// When nothing more may be sent: the answer to it would come after the lease.
+    pub(super) until: Instant,
+}
+
+/// What is done.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Did {
+    /// When there is more to do.
+    pub(super) again: Option<crate::model::Millis>,
+    /// What can't be had from this vendor.
+    pub(super) lacking: Option<&'static str>,
+    /// Whether something that was sent before may yet come after it.
+    pub(super) is_doubtful: bool,
+}
+
+/// Why a job is not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Halt {
+    /// Something went wrong that may go well another time; not before this has passed.
+    Later(String, Option<Duration>),
+    /// The time is up, or the process ends: whoever comes next goes on.
+    Unfinished,
+    /// It will not succeed.
+    Never(String),
+    /// This process doesn't know the app or webhook. Another may.
+    Unknown(String),
+    /// It belongs to another by now.
+    Lost,
+}
+
+impl Halt {
+    pub(super) fn later(why: String) -> Halt {
+        Halt::Later(why, None)
+    }
+}
+
+impl From<Unavailable> for Halt {
+    fn from(unavailable: Unavailable) -> Halt {
+        Halt::later(unavailable.to_string())
+    }
+}
+
+impl From<Impossible> for Halt {
+    fn from(impossible: Impossible) -> Halt {
+        Halt::Never(impossible.to_string())
+    }
+}
+
+impl Running<'_> {
+    pub(super) fn store(&self) -> Result<&Store, Halt> {
+        self.shared.roster.store().ok_or_else(|| Halt::Never("there is no store".to_owned()))
+    }
+
+    /// Waits for this, but not longer than the job may take.
+    pub(super) async fn in_time<T>(&self, doing: impl Future<Output = T>) -> Result<T, Halt> {
+        let done = timeout_at(self.until, doing).await.map_err(|_| Halt::Unfinished)?;
+        let is_stopping = *self.shared.stopping.borrow();
+        if is_stopping || Instant::now() >= self.until { Err(Halt::Unfinished) } else { Ok(done) }
+    }
+
+    /// Makes a request of a vendor when it is its turn. `None`: there is nothing of that name.
+    pub(super) async fn send(&self, target: &Target<Enforcement>, call: &Call) -> Result<Option<Bytes>, Halt> {
+        let Enforcement { endpoint, moderator, .. } = &*target.what;
+        self.in_time(target.pace.turn()).await?;
+        let base = endpoint.url.to_string();
+        let mut request = Request::new(Full::from(call.body.clone().unwrap_or_default()));
+        *request.method_mut() = call.method.clone();
+        let url = format!("{}{}", base.trim_end_matches('/'), call.path);
+        *request.uri_mut() = url.parse().map_err(|_| Halt::Never("its address is too long".to_owned()))?;
+        *request.headers_mut() = moderator.headers(call, clock::now())?;
+        let answer = target.client.send(request, LONGEST).await;
+        let answer = answer.map_err(|trouble| Halt::later(format!("{}: {trouble}", moderator.vendor().as_str())))?;
+        let named = |why: String| format!("{}: {why}", moderator.vendor().as_str());
+        match moderator.hear(call, answer.status(), answer.headers(), answer.body()) {
+            Heard::Done => Ok(Some(answer.into_body())),
+            Heard::Absent => Ok(None),
+            Heard::Later(why, asked) => Err(Halt::Later(named(why), asked.map(Duration::from_secs))),
+            Heard::Never(why) => Err(Halt::Never(named(why))),
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Makes true at a vendor what is true of a user in a conversation, or everywhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use super::attempt::{Did, Halt, Running};
+use super::look::Subject;
+use super::memo::{Memo, Own, Touched, touched};
+use crate::clock;
+use crate::crypto::percent_encoded;
+use crate::model::Millis;
+use crate::store::JobState;
+use crate::vendor::leancloud;
+use crate::vendor::moderation::{Desired, Moderator, Plan};
+use crate::vendor::talkjs::{self, Participant};
+
+/// How many jobs are read from the store at once.
+const PAGE: usize = 200;
+
+/// How places are called that are no conversations: everywhere, and where it is kept in which something is done.
+const EVERYWHERE: &str = "*";
+const LIST: &str = "";
+
+/// What a job of this kind says.
+#[derive(Debug, Deserialize)]
+pub(super) struct Order {
+    pub(super) app: String,
+    pub(super) user: String,
+    /// `None`: everywhere.
+    conversation: Option<String>,
+}
+
+/// What was made true, place by place, and what is left.
+#[derive(Default)]
+struct Delivered {
+    made: BTreeMap<Option<String>, Desired>,
+    did: Did,
+}
+
+impl Order {
+    /// Reads a job's body.
+    pub(super) fn read(body: &str) -> Result<Order, Halt> {
+        serde_json::from_str(body).map_err(|_| Halt::Never("what is to be done can't be understood".to_owned()))
+    }
+}
+
+impl Running<'_> {
+    /// Does what is true now, until it still is true after it was done.
+    pub(super) async fn enforce(&self, order: &Order) -> Result<Did, Halt> {
+        let unknown = || Halt::Unknown(format!("[apps.{}.enforcement] is not configured", order.app));
+        let target = self.targets.apps.get(order.app.as_str()).ok_or_else(unknown)?;
+        let subject = Subject { target, app: &order.app, user: &order.user };
+        let mut own = Own::new();
+        self.catch_up().await?;
+        loop {
+            let delivered = match &order.conversation {
+                Some(conversation) => self.in_one(&subject, conversation, &mut own).await?,
+                None => self.everywhere(&subject, &mut own).await?,
+            };
+            self.catch_up().await?;
+            if self.still_holds(&subject, &delivered)? {
+                return Ok(delivered.did);
+            }
+        }
+    }
+
+    fn still_holds(&self, subject: &Subject<'_>, delivered: &Delivered) -> Result<bool, Halt> {
+        for (place, made) in &delivered.made {
+            if self.wanted(subject, place.as_deref())? != *made {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Ably's tokens are good in many places at once, so that what counts for them is the worst.
+    fn wanted(&self, subject: &Subject<'_>, place: Option<&str>) -> Result<Desired, Halt> {
+        match (&subject.target.what.moderator, place) {
+            (Moderator::Ably(_), None) => self.worst(subject.app, subject.user),
+            _ => self.desired(subject.app, subject.user, place),
+        }
+    }
+
+    async fn in_one(&self, subject: &Subject<'_>, conversation: &str, own: &mut Own) -> Result<Delivered, Halt> {
+        let mut delivered = Delivered::default();
+        if self.wanted(subject, Some(conversation))? != Desired::default() {
+            self.list(subject, [conversation], own).await?;
+        }
+        self.reconcile(subject, conversation, own, &mut delivered).await?;
+        self.unlist(subject, |listed| listed == conversation, own).await?;
+        Ok(delivered)
+    }
+
+    /// In all conversations that the user is in or was dealt with in, as each of them wants; and what there is to do for all at once.
+    async fn everywhere(&self, subject: &Subject<'_>, own: &mut Own) -> Result<Delivered, Halt> {
+        let mut delivered = Delivered::default();
+        let want = self.wanted(subject, None)?;
+        delivered.made.insert(None, want.clone());
+        delivered.did.again = self.ends(subject.app, subject.user, None)?;
+        match &subject.target.what.moderator {
+            Moderator::Ably(moderator) => {
+                let plan = moderator.plan(subject.user, &want)?;
+                self.carry_out(subject, EVERYWHERE, Memo::default(), plan, own, &mut delivered).await?;
+            }
+            Moderator::LeanCloud(_) => {
+                self.kick(subject, &want, own, &mut delivered).await?;
+                let known = self.known(subject, own).await?;
+                for conversation in self.with_notes(subject, known, own).await? {
+                    self.reconcile(subject, &conversation, own, &mut delivered).await?;
+                }
+                self.unlist(subject, |_| true, own).await?;
+            }
+            Moderator::TalkJs(moderator) => self.in_each(moderator, subject, own, &mut delivered).await?,
+        }
+        Ok(delivered)
+    }
+
+    /// One conversation that can't be dealt with is no reason to leave the others.
+    async fn in_each(
+        &self,
+        moderator: &talkjs::Moderator,
+        subject: &Subject<'_>,
+        own: &mut Own,
+        delivered: &mut Delivered,
+    ) -> Result<(), Halt> {
+        delivered.did.is_doubtful = self.job.taken_over;
+        let found = self.participations(moderator, subject).await?;
+        let mut all = self.known(subject, own).await?;
+        all.extend(found.keys().cloned());
+        let mut wanted = Vec::new();
+        for conversation in &all {
+            if self.wanted(subject, Some(conversation))? != Desired::default() {
+                wanted.push(conversation.as_str());
+            }
+        }
+        self.list(subject, wanted, own).await?;
+        let mut flaw = None;
+        for conversation in &all {
+            match self.in_listed(moderator, subject, conversation, found.get(conversation), own, delivered).await {
+                Err(Halt::Never(why)) => flaw = Some(Halt::Never(why)),
+                done => done?,
+            }
+        }
+        self.unlist(subject, |_| true, own).await?;
+        flaw.map_or(Ok(()), Err)
+    }
+
+    /// Where the list says that nothing is to be done, nothing more is asked: of many conversations some are left for the next attempt,
+    /// which must get further than this one.
+    async fn in_listed(
+        &self,
+        moderator: &talkjs::Moderator,
+        subject: &Subject<'_>,
+        conversation: &str,
+        found: Option<&Participant>,
+        own: &mut Own,
+        delivered: &mut Delivered,
+    ) -> Result<(), Halt> {
+        let want = self.wanted(subject, Some(conversation))?;
+        let key = key(subject, conversation);
+        let memo = self.stored(&key).await?;
+        let note = memo.note.as_ref().or(own.get(&key)).map(String::as_str);
+        if want == Desired::default() && note.is_none() && memo.sent.is_none() {
+            delivered.made.insert(Some(conversation.to_owned()), want);
+            return Ok(());
+        }
+        let plan = moderator.plan((subject.user, conversation), &want, note, found)?;
+        if plan.calls.is_empty() && plan.after == memo.note && memo.sent.is_none() {
+            delivered.made.insert(Some(conversation.to_owned()), want);
+            return Ok(());
+        }
+        self.reconcile(subject, conversation, own, delivered).await
+    }
+
+    async fn kick(
+        &self,
+        subject: &Subject<'_>,
+        want: &Desired,
+        own: &mut Own,
+        delivered: &mut Delivered,
+    ) -> Result<(), Halt> {
+        let stored = self.stored(&key(subject, EVERYWHERE)).await?;
+        let (user, revision, noted) = (subject.user, self.job.revision, stored.note.as_deref());
+        let place = leancloud::Place { user, conversation: EVERYWHERE, revision, want, noted };
+        let plan = place.plan_everywhere()?;
+        self.carry_out(subject, EVERYWHERE, stored, plan, own, delivered).await
+    }
+
+    /// The conversations in which something is done about the user, or was not long ago.
+    async fn known(&self, subject: &Subject<'_>, own: &Own) -> Result<BTreeSet<String>, Halt> {
+        let noted = self.noted(&key(subject, LIST), own).await?;
+        let mut known = touched(noted.as_deref())?.conversations;
+        known.extend(self.conversations_of_jobs(subject).await?);
+        Ok(known)
+    }
+
+    /// Notes that something is done about the user in these conversations, before it is: whoever is removed from one is not named as being
+    /// in it again. Ably is not told of conversations.
+    async fn list<'c>(
+        &self,
+        subject: &Subject<'_>,
+        conversations: impl IntoIterator<Item = &'c str>,
+        own: &mut Own,
+    ) -> Result<(), Halt> {
+        if let Moderator::Ably(_) = &subject.target.what.moderator {
+            return Ok(());
+        }
+        let key = key(subject, LIST);
+        let noted = self.noted(&key, own).await?;
+        let mut touched = touched(noted.as_deref())?;
+        let before = touched.conversations.len();
+        touched.conversations.extend(conversations.into_iter().map(str::to_owned));
+        if touched.conversations.len() > before && !self.keep(&key, &touched.memo(), own).await? {
+            return Err(Halt::Lost);
+        }
+        Ok(())
+    }
+
+    /// Takes back, of these, the conversations in which all is as it was before.
+    async fn unlist(&self, subject: &Subject<'_>, of: impl Fn(&str) -> bool, own: &mut Own) -> Result<(), Halt> {
+        let key = key(subject, LIST);
+        let Some(noted) = self.noted(&key, own).await? else { return Ok(()) };
+        let (asked, mut conversations): (BTreeSet<_>, BTreeSet<_>) =
+            touched(Some(&noted))?.conversations.into_iter().partition(|listed| of(listed));
+        conversations.extend(self.with_notes(subject, asked, own).await?);
+        let memo = Touched { conversations }.memo();
+        if memo.note.as_ref() != Some(&noted) {
+            self.keep(&key, &memo, own).await?;
+        }
+        Ok(())
+    }
+
+    /// Of these conversations those in which something is done about the user.
+    async fn with_notes(
+        &self,
+        subject: &Subject<'_>,
+        conversations: BTreeSet<String>,
+        own: &Own,
+    ) -> Result<BTreeSet<String>, Halt> {
+        let mut kept = BTreeSet::new();
+        for conversation in conversations {
+            if self.noted(&key(subject, &conversation), own).await?.is_some() {
+                kept.insert(conversation);
+            }
+        }
+        Ok(kept)
+    }
+
+    /// The conversations in which something was done not long ago: jobs that are done are not kept for ever.
+    async fn conversations_of_jobs(&self, subject: &Subject<'_>) -> Result<BTreeSet<String>, Halt> {
+        let prefix = key(subject, LIST);
+        let mut found = BTreeSet::new();
+        for state in [JobState::Pending, JobState::Done, JobState::SetAside] {
+            let mut after = prefix.clone();
+            loop {
+                let jobs = self.store()?.jobs(state, &after, PAGE).await?;
+                let is_last = jobs.len() < PAGE || jobs.last().is_some_and(|job| !job.key.starts_with(&prefix));
+                after = jobs.last().map(|job| job.key.clone()).unwrap_or_default();
+                let own = jobs.iter().filter(|job| job.key.starts_with(&prefix));
+                found.extend(own.filter_map(|job| Order::read(&job.body).ok()?.conversation));
+                if is_last {
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Makes one conversation as it should be. What was noted is read before and after the vendor is asked: where another process has
+    /// changed both meanwhile, what the vendor said is not what was there before anybody did anything.
+    async fn reconcile(
+        &self,
+        subject: &Subject<'_>,
+        conversation: &str,
+        own: &mut Own,
+        delivered: &mut Delivered,
+    ) -> Result<(), Halt> {
+        let key = key(subject, conversation);
+        let mut stored = self.stored(&key).await?;
+        loop {
+            let want = self.wanted(subject, Some(conversation))?;
+            let noted = stored.note.as_ref().or(own.get(&key)).cloned();
+            let plan = self.plan(subject, conversation, &want, noted.as_deref()).await?;
+            let now = self.stored(&key).await?;
+            if now == stored {
+                delivered.made.insert(Some(conversation.to_owned()), want);
+                let ends = self.ends(subject.app, subject.user, Some(conversation))?;
+                delivered.did.again = earlier(delivered.did.again, ends);
+                return self.carry_out(subject, conversation, stored, plan, own, delivered).await;
+            }
+            stored = now;
+        }
+    }
+
+    /// Without the claim nobody is to lose anything more, as it couldn't be noted what. What was taken away may be given back.
+    async fn carry_out(
+        &self,
+        subject: &Subject<'_>,
+        conversation: &str,
+        memo: Memo,
+        plan: Plan,
+        own: &mut Own,
+        delivered: &mut Delivered,
+    ) -> Result<(), Halt> {
+        let key = key(subject, conversation);
+        let Plan { before, calls, after, again, lacking } = plan;
+        let is_noted = before.is_some() || after.is_some() || memo != Memo::default();
+        let is_doubtful = self.job.taken_over || self.is_on_its_way(&memo);
+        let sent = if calls.is_empty() { memo.sent } else { Some(clock::now().0) };
+        let first = Memo { sent, note: before };
+        own.extend(first.note.clone().map(|note| (key.clone(), note)));
+        if is_noted && first != memo && !self.keep(&key, &first, own).await? && after.is_some() {
+            return Err(Halt::Lost);
+        }
+        for call in &calls {
+            self.send(subject.target, call).await?;
+        }
+        // What was sent before may yet come after this, and then all of it must be done once more.
+        let last = Memo { sent: None, note: after };
+        if is_noted && last != first && !is_doubtful {
+            self.keep(&key, &last, own).await?;
+        }
+        delivered.did.is_doubtful |= is_doubtful;
+        delivered.did.again = earlier(delivered.did.again, again);
+        delivered.did.lacking = delivered.did.lacking.or(lacking);
+        Ok(())
+    }
+}
+
+/// The key of what is noted of a user in a place, and the start of the keys of all jobs about the user.
+fn key(subject: &Subject<'_>, place: &str) -> String {
+    let place = if place == EVERYWHERE { place.to_owned() } else { percent_encoded(place.as_bytes()) };
+    let [app, user] = [subject.app, subject.user].map(|text| percent_encoded(text.as_bytes()));
+    format!("enforce:{app}:{user}:{place}")
+}
+
+fn earlier(one: Option<Millis>, other: Option<Millis>) -> Option<Millis> {
+    one.into_iter().chain(other).min()
+}

@@ -1,0 +1,104 @@
+//! Asks a vendor how things are, and plans what to do about it.
+
+use std::collections::BTreeMap;
+
+use super::attempt::{Halt, Running};
+use super::targets::Target;
+use crate::clock;
+use crate::config::Enforcement;
+use crate::vendor::leancloud;
+use crate::vendor::moderation::{Desired, Moderator, Plan};
+use crate::vendor::talkjs::{self, Participant};
+
+/// How many conversations of a user are looked at.
+const MOST: usize = 10_000;
+
+/// A user at an app's vendor.
+pub(super) struct Subject<'a> {
+    pub(super) target: &'a Target<Enforcement>,
+    pub(super) app: &'a str,
+    pub(super) user: &'a str,
+}
+
+impl Running<'_> {
+    /// What to do in one conversation.
+    pub(super) async fn plan(
+        &self,
+        subject: &Subject<'_>,
+        conversation: &str,
+        want: &Desired,
+        noted: Option<&str>,
+    ) -> Result<Plan, Halt> {
+        match &subject.target.what.moderator {
+            Moderator::TalkJs(moderator) => self.plan_talkjs(moderator, subject, conversation, want, noted).await,
+            Moderator::LeanCloud(_) => self.plan_leancloud(subject, conversation, want, noted).await,
+            Moderator::Ably(moderator) => Ok(moderator.plan(subject.user, want)?),
+        }
+    }
+
+    async fn plan_talkjs(
+        &self,
+        moderator: &talkjs::Moderator,
+        subject: &Subject<'_>,
+        conversation: &str,
+        want: &Desired,
+        noted: Option<&str>,
+    ) -> Result<Plan, Halt> {
+        let Subject { target, user, .. } = *subject;
+        let place = (user, conversation);
+        if *want == Desired::default() && noted.is_none() {
+            return Ok(Plan::default());
+        }
+        let found = match self.send(target, &moderator.look(conversation)?).await? {
+            Some(body) => talkjs::participant(&body, user).map_err(malformed)?,
+            None => None,
+        };
+        Ok(moderator.plan(place, want, noted, found.as_ref())?)
+    }
+
+    async fn plan_leancloud(
+        &self,
+        subject: &Subject<'_>,
+        conversation: &str,
+        want: &Desired,
+        noted: Option<&str>,
+    ) -> Result<Plan, Halt> {
+        let revision = self.job.revision;
+        let place = leancloud::Place { user: subject.user, conversation, revision, want, noted };
+        let mut found = leancloud::Found::default();
+        while let Some((look, call)) = place.look(&found)? {
+            match self.send(subject.target, &call).await? {
+                Some(body) => found.read(look, &place, &body).map_err(malformed)?,
+                None => found.absent(),
+            }
+        }
+        Ok(place.plan(&found, clock::now())?)
+    }
+
+    /// The conversations that a user is in at TalkJS, and as what.
+    pub(super) async fn participations(
+        &self,
+        moderator: &talkjs::Moderator,
+        subject: &Subject<'_>,
+    ) -> Result<BTreeMap<String, Participant>, Halt> {
+        let (mut found, mut last) = (BTreeMap::new(), None);
+        loop {
+            let call = moderator.list(subject.user, last.as_deref())?;
+            let Some(body) = self.send(subject.target, &call).await? else { return Ok(found) };
+            let page = talkjs::page(&body, subject.user).map_err(malformed)?;
+            let next = page.last().map(|(id, _)| id.clone());
+            found.extend(page);
+            if next.is_none() || found.len() >= MOST {
+                return Ok(found);
+            }
+            if next == last {
+                return Err(malformed("its list of conversations has no end"));
+            }
+            last = next;
+        }
+    }
+}
+
+fn malformed(flaw: &'static str) -> Halt {
+    Halt::later(flaw.to_owned())
+}

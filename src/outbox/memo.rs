@@ -1,0 +1,73 @@
+//! What is noted in the store while something is carried out, so that it can be undone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::attempt::{Halt, Running};
+use crate::clock;
+
+/// What is kept of a place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Memo {
+    /// When something was sent that may not have been answered, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) sent: Option<u64>,
+    /// What the vendor's part noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) note: Option<String>,
+}
+
+/// What is noted of a user everywhere: where something was done because of that.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct Touched {
+    pub(super) conversations: BTreeSet<String>,
+}
+
+/// Notes that this attempt has made, by key. They hold though another has forgotten them meanwhile: what was sent because of them may
+/// have come later than what that one did.
+pub(super) type Own = BTreeMap<String, String>;
+
+impl Touched {
+    pub(super) fn memo(&self) -> Memo {
+        let note = (!self.conversations.is_empty()).then(|| json!(self).to_string());
+        Memo { sent: None, note }
+    }
+}
+
+/// Reads what was noted of a user everywhere.
+pub(super) fn touched(noted: Option<&str>) -> Result<Touched, Halt> {
+    let touched = noted.map(serde_json::from_str).transpose();
+    let touched = touched.map_err(|_| Halt::Never("what was noted of it can't be read".to_owned()))?;
+    Ok(touched.unwrap_or_default())
+}
+
+impl Running<'_> {
+    /// Whether something was sent that was never answered, and not so long ago that it can't arrive any more.
+    pub(super) fn is_on_its_way(&self, memo: &Memo) -> bool {
+        let lease = u64::try_from(self.shared.terms.lease.as_millis()).unwrap_or(u64::MAX);
+        memo.sent.is_some_and(|sent| clock::now().0 < sent.saturating_add(lease))
+    }
+
+    pub(super) async fn stored(&self, key: &str) -> Result<Memo, Halt> {
+        let memo = self.store()?.note(key).await?.as_deref().map(serde_json::from_str).transpose();
+        Ok(memo.map_err(|_| Halt::Never("what was noted of it can't be read".to_owned()))?.unwrap_or_default())
+    }
+
+    pub(super) async fn noted(&self, key: &str, own: &Own) -> Result<Option<String>, Halt> {
+        Ok(self.stored(key).await?.note.or_else(|| own.get(key).cloned()))
+    }
+
+    /// Notes something, if the job is still this process's.
+    pub(super) async fn keep(&self, key: &str, memo: &Memo, own: &mut Own) -> Result<bool, Halt> {
+        let text = (*memo != Memo::default()).then(|| json!(memo).to_string());
+        let kept = self.store()?.set_note(&self.shared.name, self.job, key, text).await?;
+        match memo.note.clone().filter(|_| kept) {
+            Some(note) => _ = own.insert(key.to_owned(), note),
+            None if kept => _ = own.remove(key),
+            None => {}
+        }
+        Ok(kept)
+    }
+}

@@ -1,0 +1,138 @@
+//! Does what is to be done because of changes in the roster: has vendors end what banned and muted users still do there, and tells
+//! webhooks.
+//!
+//! What is to be done waits in the store as jobs. Any process may take one, for the time of a lease. Of enforcement a job says only *who*
+//! and *where*: what should be true there is read from the roster when it is done, and again after that, so that whoever was held up does
+//! not leave behind what was true before. What vendors had before is noted in the store before it is changed, so that it can be put back.
+//!
+//! A job whose holder was not heard of again is done twice, the second time after a further lease: what that one did last may still have
+//! been on its way the first time. Until then what was noted is kept.
+
+mod attempt;
+mod delay;
+mod enforce;
+mod look;
+mod memo;
+mod targets;
+mod truth;
+mod turns;
+mod webhook;
+mod worker;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::observe::outbox::Counts;
+use crate::random::{self, NoEntropy};
+use crate::roster::Roster;
+pub use targets::Targets;
+use turns::Turns;
+
+/// How patient it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// How long a job belongs to who took it. Much longer than any request.
+    pub lease: Duration,
+    /// How long a vendor may take to answer.
+    pub patience: Duration,
+    /// How long a webhook may take to answer.
+    pub webhook_patience: Duration,
+    /// How soon something is tried again at first, and how late in the end.
+    pub backoff: (Duration, Duration),
+    /// How often it looks for what is due where nothing hints at it.
+    pub poll: Duration,
+    /// How often it counts what waits.
+    pub count: Duration,
+    /// How many jobs are done at once.
+    pub at_once: usize,
+}
+
+impl Default for Terms {
+    fn default() -> Terms {
+        Terms {
+            lease: Duration::from_secs(60),
+            patience: Duration::from_secs(5),
+            webhook_patience: Duration::from_secs(10),
+            backoff: (Duration::from_secs(1), Duration::from_secs(600)),
+            poll: Duration::from_secs(1),
+            count: Duration::from_secs(15),
+            at_once: 32,
+        }
+    }
+}
+
+/// The worker of this process. Dropping it cuts off what it does.
+pub struct Outbox {
+    shared: Arc<Shared>,
+    stop: watch::Sender<bool>,
+    worker: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What all of its tasks share.
+struct Shared {
+    roster: Arc<Roster>,
+    targets: ArcSwap<Targets>,
+    terms: Terms,
+    /// By which the store knows this process.
+    name: String,
+    counts: Counts,
+    turns: Turns,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Outbox {
+    /// Begins to do what is to be done with this roster's store.
+    ///
+    /// # Errors
+    /// If the operating system gives no random bytes.
+    pub fn start(roster: Arc<Roster>, targets: Targets, terms: Terms, counts: Counts) -> Result<Outbox, NoEntropy> {
+        let name = hex::encode(random::bytes::<16>()?);
+        let (stop, stopping) = watch::channel(false);
+        targets.expect(&counts);
+        let targets = ArcSwap::from_pointee(targets);
+        let shared = Arc::new(Shared { roster, targets, terms, name, counts, turns: Turns::default(), stopping });
+        let worker = Mutex::new(Some(tokio::spawn(worker::run(Arc::clone(&shared)))));
+        Ok(Outbox { shared, stop, worker })
+    }
+
+    /// Who is told what, as of now.
+    pub fn targets(&self) -> Arc<Targets> {
+        self.shared.targets.load_full()
+    }
+
+    /// Puts others in their place. Those that stay go on at their pace.
+    pub fn configure(&self, targets: Targets) {
+        targets.expect(&self.shared.counts);
+        self.shared.targets.store(Arc::new(targets.paced_as(&self.targets())));
+    }
+
+    /// Begins nothing new, ends the requests in progress and gives back what is left. What takes longer than this is cut off, and is
+    /// taken over by another process when its lease is over.
+    pub async fn stop(&self, grace: Duration) {
+        self.stop.send_replace(true);
+        let Some(mut worker) = self.worker().take() else { return };
+        if timeout(grace, &mut worker).await.is_err() {
+            worker.abort();
+            tracing::warn!("what was being carried to vendors and webhooks was cut off; it is done again later");
+        }
+    }
+}
+
+impl Outbox {
+    fn worker(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.worker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        if let Some(worker) = self.worker().take() {
+            worker.abort();
+        }
+    }
+}

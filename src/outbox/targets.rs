@@ -1,0 +1,134 @@
+//! Who is told: apps' vendors and webhooks, each with its connections and its pace.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use governor::clock::{Clock, MonotonicClock};
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use tokio::time::{Instant, sleep};
+
+use super::Terms;
+use crate::config::{Enforcement, Webhook};
+use crate::observe::outbox::{Counts, Kind};
+use crate::policy::Policy;
+use crate::remote::{Client, NoClient};
+
+/// How many requests a second a webhook gets, and how many at once after a quiet time.
+const WEBHOOK_RATE: (u32, u32) = (20, 100);
+
+/// How long the log is left alone after a failure.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// Who is told, and by which policy file.
+pub struct Targets {
+    pub(super) policy: Arc<Policy>,
+    pub(super) apps: HashMap<Arc<str>, Arc<Target<Enforcement>>>,
+    /// By address.
+    pub(super) webhooks: HashMap<String, Arc<Target<Webhook>>>,
+}
+
+/// One of them.
+pub(super) struct Target<T> {
+    pub(super) what: Arc<T>,
+    /// By which it is counted: the app's name, or the webhook's host.
+    pub(super) label: Arc<str>,
+    pub(super) client: Client,
+    pub(super) pace: Arc<Pace>,
+}
+
+impl Targets {
+    /// These.
+    ///
+    /// # Errors
+    /// If a server's certificate authorities can't be used.
+    pub fn new(
+        policy: &Arc<Policy>,
+        enforcements: &[Arc<Enforcement>],
+        webhooks: &[Arc<Webhook>],
+        terms: &Terms,
+    ) -> Result<Targets, NoClient> {
+        let mut targets = Targets { policy: Arc::clone(policy), apps: HashMap::new(), webhooks: HashMap::new() };
+        for what in enforcements {
+            let client = Client::new(&what.endpoint)?.patient(terms.patience);
+            let pace = Arc::new(Pace::new(what.moderator.rate()));
+            let label = Arc::clone(&what.app);
+            targets.apps.insert(Arc::clone(&label), Arc::new(Target { what: Arc::clone(what), label, client, pace }));
+        }
+        for what in webhooks {
+            let client = Client::new(&what.endpoint)?.patient(terms.webhook_patience);
+            let (label, pace) = (Arc::from(what.endpoint.url.host().unwrap_or("unknown")), Pace::new(WEBHOOK_RATE));
+            let target = Target { what: Arc::clone(what), label, client, pace: Arc::new(pace) };
+            targets.webhooks.insert(what.endpoint.url.to_string(), Arc::new(target));
+        }
+        Ok(targets)
+    }
+
+    /// At the pace of these, as far as they are the same.
+    pub(super) fn paced_as(mut self, before: &Targets) -> Targets {
+        for (app, target) in &mut self.apps {
+            take_pace(target, before.apps.get(app));
+        }
+        for (url, target) in &mut self.webhooks {
+            take_pace(target, before.webhooks.get(url));
+        }
+        self
+    }
+
+    /// The kinds of what is carried to them.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = Kind> {
+        let has = |kind: &Kind| match kind {
+            Kind::Enforcement => !self.apps.is_empty(),
+            Kind::Webhook => !self.webhooks.is_empty(),
+        };
+        Kind::ALL.into_iter().filter(has)
+    }
+
+    /// Has something to count for each of them.
+    pub(super) fn expect(&self, counts: &Counts) {
+        self.apps.values().for_each(|target| counts.expect(Kind::Enforcement, &target.label));
+        self.webhooks.values().for_each(|target| counts.expect(Kind::Webhook, &target.label));
+    }
+}
+
+fn take_pace<T>(target: &mut Arc<Target<T>>, before: Option<&Arc<Target<T>>>) {
+    if let (Some(target), Some(before)) = (Arc::get_mut(target), before) {
+        target.pace = Arc::clone(&before.pace);
+    }
+}
+
+/// How often requests are made.
+pub(super) struct Pace {
+    limiter: RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<<MonotonicClock as Clock>::Instant>>,
+    /// When the log may hear of a failure again.
+    quiet_until: Mutex<Option<Instant>>,
+}
+
+impl Pace {
+    fn new((per_second, at_once): (u32, u32)) -> Pace {
+        let [rate, burst] = [per_second, at_once].map(|number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN));
+        let quota = Quota::per_second(rate).allow_burst(burst);
+        Pace { limiter: RateLimiter::direct_with_clock(quota, MonotonicClock), quiet_until: Mutex::new(None) }
+    }
+
+    /// Waits until the next request may be made.
+    pub(super) async fn turn(&self) {
+        while let Err(until) = self.limiter.check() {
+            sleep(until.wait_time_from(MonotonicClock.now())).await;
+        }
+    }
+
+    /// Whether the log should hear of a failure: a server that is down must not become a flood of lines.
+    pub(super) fn is_news(&self) -> bool {
+        let mut quiet_until = self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let is_news = quiet_until.is_none_or(|until| until <= now);
+        if is_news {
+            *quiet_until = Some(now + QUIET);
+        }
+        is_news
+    }
+}

@@ -1,0 +1,134 @@
+//! Tells a webhook what happened, as Standard Webhooks has it:
+//! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>.
+
+use std::time::Duration;
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
+use http_body_util::Full;
+use hyper::body::Bytes;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::attempt::{Did, Halt, Running};
+use crate::clock;
+use crate::crypto::base64;
+use crate::crypto::mac::HmacSha256;
+use crate::model::Millis;
+use crate::vendor::moderation::retry_after;
+
+const ID: HeaderName = HeaderName::from_static("webhook-id");
+const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+
+/// The longest answer that is read, in bytes. It isn't looked at.
+const LONGEST: usize = 64 << 10;
+
+/// For how long after it happened something is told.
+const WORTH_TELLING: u64 = 3 * 24 * 3_600_000;
+
+/// What a job of this kind says.
+#[derive(Debug, Deserialize)]
+pub(super) struct Message {
+    pub(super) webhook: String,
+    event: Value,
+}
+
+impl Message {
+    /// Reads a job's body.
+    pub(super) fn read(body: &str) -> Result<Message, Halt> {
+        serde_json::from_str(body).map_err(|_| Halt::Never("what is to be told can't be understood".to_owned()))
+    }
+
+    fn text(&self, name: &str) -> &str {
+        self.event.get(name).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Whether it happened so long ago that nobody waits for it any more.
+    fn is_old(&self, now: Millis) -> bool {
+        let time = self.text("time").parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_millisecond);
+        now.0.saturating_sub(u64::try_from(time).unwrap_or_default()) > WORTH_TELLING
+    }
+
+    fn request(&self, keys: &[HmacSha256], now: Millis) -> Result<Request<Full<Bytes>>, Halt> {
+        let (id, timestamp, body) = (self.text("id"), now.seconds().to_string(), self.event.to_string());
+        let signature = signature(keys, id, &timestamp, &body);
+        let malformed = || Halt::Never("what is to be told has an id that can't stand in a header".to_owned());
+        let header = |text: &str| HeaderValue::from_str(text).map_err(|_| malformed());
+        let mut request = Request::new(Full::from(body));
+        *request.method_mut() = Method::POST;
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ID, header(id)?);
+        headers.insert(TIMESTAMP, header(&timestamp)?);
+        let mut signature = header(&signature)?;
+        signature.set_sensitive(true);
+        headers.insert(SIGNATURE, signature);
+        Ok(request)
+    }
+}
+
+/// One signature for each key, so that receivers can go from one to the next.
+fn signature(keys: &[HmacSha256], id: &str, timestamp: &str, body: &str) -> String {
+    let signed = format!("{id}.{timestamp}.{body}");
+    let signatures: Vec<_> = keys.iter().map(|key| format!("v1,{}", base64(&key.mac(signed.as_bytes())))).collect();
+    signatures.join(" ")
+}
+
+impl Running<'_> {
+    /// Tells it, once.
+    pub(super) async fn tell(&self, message: &Message) -> Result<Did, Halt> {
+        let unknown = || Halt::Unknown("this webhook is not configured".to_owned());
+        let target = self.targets.webhooks.get(&message.webhook).ok_or_else(unknown)?;
+        self.in_time(target.pace.turn()).await?;
+        let now = clock::now();
+        let mut request = message.request(&target.what.keys, now)?;
+        *request.uri_mut() = target.what.endpoint.url.clone();
+        let (why, asked) = match target.client.send(request, LONGEST).await {
+            Ok(answer) if answer.status().is_success() => return Ok(Did::default()),
+            Ok(answer) if answer.status() == StatusCode::GONE => {
+                return Err(Halt::Never("it answers 410: it doesn't want to be told any more".to_owned()));
+            }
+            Ok(answer) => (format!("it answers {}", answer.status().as_u16()), retry_after(answer.headers())),
+            Err(trouble) => (trouble.to_string(), None),
+        };
+        if message.is_old(now) {
+            return Err(Halt::Never(format!("it was tried for three days: {why}")));
+        }
+        Err(Halt::Later(why, asked.map(Duration::from_secs)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::crypto::base64_decode;
+
+    /// The example in the specification's README of the reference libraries.
+    #[test]
+    fn signs_as_the_reference_libraries_do() {
+        let key = HmacSha256::new(&base64_decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap());
+        let body = r#"{"test": 2432232314}"#;
+        let made = signature(&[key], "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", body);
+        assert_eq!(made, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn each_key_signs() {
+        let keys = [b"one".as_slice(), b"two"].map(HmacSha256::new);
+        let both = signature(&keys, "id", "1", "{}");
+        let each = keys.map(|key| signature(&[key], "id", "1", "{}"));
+        assert_eq!(both, each.join(" "));
+    }
+
+    #[test]
+    fn what_is_old_is_not_told_for_ever() {
+        let message = |time: &str| Message { webhook: String::new(), event: serde_json::json!({ "time": time }) };
+        let now = Millis(WORTH_TELLING + 1001);
+        assert!(message("1970-01-01T00:00:01.000Z").is_old(now));
+        assert!(!message("1970-01-01T00:00:01.001Z").is_old(now));
+        assert!(message("yesterday").is_old(now), "nor what says no time");
+    }
+}

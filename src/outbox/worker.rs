@@ -1,0 +1,212 @@
+//! Takes jobs as they come due, has them done, and says what came of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use super::Shared;
+use super::attempt::{Did, Halt, Running};
+use super::delay::delay;
+use super::enforce::Order;
+use super::targets::Pace;
+use super::webhook::Message;
+use crate::clock;
+use crate::model::Millis;
+use crate::observe::outbox::{Kind, Outcome, Waiting};
+use crate::random;
+use crate::store::{Attempt, Job, JobState, Store, Unavailable};
+
+/// How often a job is tried that this process knows nothing of, as another may.
+const UNKNOWN: u32 = 10;
+
+/// How many jobs are counted at most, and how many are read at once.
+const COUNTED: usize = 10_000;
+const PAGE: usize = 500;
+
+/// Takes jobs until it is to stop, then waits for those that it has.
+pub(super) async fn run(shared: Arc<Shared>) {
+    let Some(store) = shared.roster.store() else { return };
+    let (mut hints, mut stopping) = (store.hints(), shared.stopping.clone());
+    let mut running = JoinSet::new();
+    let mut counted: Option<Instant> = None;
+    while !*stopping.borrow() {
+        if counted.is_none_or(|at| at.elapsed() >= shared.terms.count) {
+            counted = Some(Instant::now());
+            count(&shared, store).await;
+        }
+        take(&shared, store, &mut running).await;
+        tokio::select! {
+            _ = stopping.changed() => {}
+            hint = hints.changed() => if hint.is_err() { sleep(shared.terms.poll).await },
+            Some(_) = running.join_next() => {}
+            () = sleep(shared.terms.poll) => {}
+        }
+    }
+    while running.join_next().await.is_some() {}
+}
+
+async fn take(shared: &Arc<Shared>, store: &Store, running: &mut JoinSet<()>) {
+    while running.try_join_next().is_some() {}
+    let free = shared.terms.at_once.saturating_sub(running.len());
+    if free == 0 {
+        return;
+    }
+    let until = Instant::now() + shared.terms.working_time();
+    match store.claim(&shared.name, clock::now(), shared.terms.lease, free).await {
+        Ok(jobs) => {
+            for job in jobs {
+                let shared = Arc::clone(shared);
+                running.spawn(async move { attend(&shared, &job, until).await });
+            }
+        }
+        Err(unavailable) => tracing::debug!("nothing is carried to vendors and webhooks: {unavailable}"),
+    }
+}
+
+impl super::Terms {
+    /// For how long after it was taken something may still be sent for a job: the answer comes within the lease.
+    fn working_time(&self) -> Duration {
+        self.lease.saturating_sub(self.patience.max(self.webhook_patience))
+    }
+}
+
+/// Does a job and says what came of it.
+async fn attend(shared: &Shared, job: &Job, until: Instant) {
+    let Some(store) = shared.roster.store() else { return };
+    let targets = shared.targets.load_full();
+    let running = Running { shared, targets: &targets, job, until };
+    let (label, pace, done) = running.do_it().await;
+    if done == Err(Halt::Lost) {
+        return;
+    }
+    report(job, pace.as_deref(), &done);
+    let (attempt, outcome) = verdict(shared, job, done);
+    match store.settle(&shared.name, job, &attempt, clock::now()).await {
+        Ok(true) => label.into_iter().for_each(|(kind, target)| shared.counts.delivered(kind, target, outcome)),
+        // It was asked for again, or another has it.
+        Ok(false) => {}
+        Err(unavailable) => tracing::warn!("what came of {} could not be noted: {unavailable}", job.key),
+    }
+}
+
+/// By what it is counted: the kind, and the app or the webhook's host.
+type Label = (Kind, Arc<str>);
+
+impl Running<'_> {
+    async fn do_it(&self) -> (Option<Label>, Option<Arc<Pace>>, Result<Did, Halt>) {
+        if self.job.key.starts_with("webhook:") {
+            return match Message::read(&self.job.body) {
+                Ok(message) => (self.host(&message), self.webhook_pace(&message), self.tell(&message).await),
+                Err(halt) => (None, None, Err(halt)),
+            };
+        }
+        match Order::read(&self.job.body) {
+            Ok(order) => {
+                let target = self.targets.apps.get(order.app.as_str());
+                let label = target.map(|target| (Kind::Enforcement, Arc::clone(&target.label)));
+                (label, target.map(|target| Arc::clone(&target.pace)), self.enforce_in_turn(&order).await)
+            }
+            Err(halt) => (None, None, Err(halt)),
+        }
+    }
+
+    async fn enforce_in_turn(&self, order: &Order) -> Result<Did, Halt> {
+        let _turn = self.in_time(self.shared.turns.take(&format!("{}\n{}", order.app, order.user))).await?;
+        self.enforce(order).await
+    }
+
+    fn host(&self, message: &Message) -> Option<Label> {
+        let target = self.targets.webhooks.get(&message.webhook)?;
+        Some((Kind::Webhook, Arc::clone(&target.label)))
+    }
+
+    fn webhook_pace(&self, message: &Message) -> Option<Arc<Pace>> {
+        Some(Arc::clone(&self.targets.webhooks.get(&message.webhook)?.pace))
+    }
+}
+
+fn report(job: &Job, pace: Option<&Pace>, done: &Result<Did, Halt>) {
+    match done {
+        Err(Halt::Never(why)) => tracing::warn!("{} is set aside: {why}", job.key),
+        Ok(Did { lacking: Some(lacking), .. }) => tracing::warn!("{} is set aside: {lacking}", job.key),
+        Err(Halt::Later(why, _) | Halt::Unknown(why)) if pace.is_none_or(Pace::is_news) => {
+            tracing::warn!("{} is tried again later: {why}", job.key);
+        }
+        _ => {}
+    }
+}
+
+fn verdict(shared: &Shared, job: &Job, done: Result<Did, Halt>) -> (Attempt, Outcome) {
+    let again = |wait: Duration, error| Attempt::Again { due: later(shared, job, wait), error };
+    let backoff = |asked| delay(&shared.terms, job.attempts, asked, chance());
+    match done {
+        Ok(Did { lacking: Some(lacking), .. }) => (Attempt::SetAside { error: lacking.to_owned() }, Outcome::SetAside),
+        Ok(did) if did.is_doubtful => (again(shared.terms.lease, None), Outcome::Done),
+        Ok(Did { again: Some(due), .. }) => (Attempt::Again { due, error: None }, Outcome::Done),
+        Ok(_) => (Attempt::Done, Outcome::Done),
+        Err(Halt::Unknown(why)) if job.attempts >= UNKNOWN => (Attempt::SetAside { error: why }, Outcome::SetAside),
+        Err(Halt::Never(why)) => (Attempt::SetAside { error: why }, Outcome::SetAside),
+        Err(Halt::Later(why, asked)) => (again(backoff(asked), Some(why)), Outcome::Failed),
+        Err(Halt::Unknown(why)) => (again(backoff(None), Some(why)), Outcome::Failed),
+        Err(Halt::Unfinished | Halt::Lost) => (again(Duration::ZERO, None), Outcome::Unfinished),
+    }
+}
+
+/// When a job is due that is to wait. One that was taken over waits for a further lease at least, whatever came of it.
+fn later(shared: &Shared, job: &Job, wait: Duration) -> Millis {
+    let wait = if job.taken_over { wait.max(shared.terms.lease) } else { wait };
+    Millis(clock::now().0.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// Without randomness all wait equally long, which does no harm.
+fn chance() -> u32 {
+    random::bytes().map_or(0, u32::from_ne_bytes)
+}
+
+/// Counts what waits and what was set aside, of those kinds that are configured here.
+async fn count(shared: &Shared, store: &Store) {
+    let targets = shared.targets.load_full();
+    for kind in targets.kinds() {
+        match waiting(store, kind).await {
+            Ok(waiting) => shared.counts.waiting(kind, &waiting),
+            Err(unavailable) => tracing::debug!("what waits can't be counted: {unavailable}"),
+        }
+    }
+}
+
+async fn waiting(store: &Store, kind: Kind) -> Result<Waiting, Unavailable> {
+    let (now, mut waiting) = (clock::now(), Waiting::default());
+    let prefix = match kind {
+        Kind::Enforcement => "enforce:",
+        Kind::Webhook => "webhook:",
+    };
+    for state in [JobState::Pending, JobState::SetAside] {
+        let (mut after, mut seen) = (prefix.to_owned(), 0);
+        while seen < COUNTED {
+            let jobs = store.jobs(state, &after, PAGE).await?;
+            let own: Vec<&Job> = jobs.iter().take_while(|job| job.key.starts_with(prefix)).collect();
+            for job in &own {
+                add(&mut waiting, job, now);
+            }
+            seen += own.len();
+            match own.last() {
+                Some(last) if own.len() == PAGE => after.clone_from(&last.key),
+                _ => break,
+            }
+        }
+    }
+    Ok(waiting)
+}
+
+fn add(waiting: &mut Waiting, job: &Job, now: Millis) {
+    match job.state {
+        JobState::SetAside => waiting.set_aside += 1,
+        JobState::Pending if job.due <= now => {
+            waiting.due += 1;
+            waiting.oldest = waiting.oldest.max(now.0 - job.due.0);
+        }
+        JobState::Pending | JobState::Done => {}
+    }
+}

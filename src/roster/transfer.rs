@@ -1,0 +1,268 @@
+//! A roster's way from one store to another: out as TOML that people can read, and in from such a file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use super::entry::{Conversation, Malformed, Record, Table};
+use super::event::{Fate, Plan, note};
+use crate::config::{IMPORT, Registered, RosterFile};
+use crate::crypto::hex;
+use crate::model::{CallerKind, Millis, Pattern};
+use crate::policy::{Author, Held, Origin};
+use crate::store::{Change, Commit, Contents, Head, NotCommitted, Since, Store, Unavailable};
+use crate::{clock, random};
+
+/// How many entries are written in one change. What is more is written in several.
+pub const AT_ONCE: usize = 5000;
+
+/// How often an import begins anew because others change the store meanwhile.
+const ATTEMPTS: usize = 20;
+
+/// What is to be taken over into a store.
+#[derive(Debug)]
+pub struct Import<'i> {
+    /// The entries.
+    pub records: &'i [Record],
+    /// Whether all others go.
+    pub replace: bool,
+    /// Who is told, and where it is carried out.
+    pub plan: &'i Plan,
+}
+
+/// What an import did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// How many entries are new or changed.
+    pub set: usize,
+    /// How many went.
+    pub gone: usize,
+}
+
+/// Why an import was not done, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum NotImported {
+    /// The store can't be had.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// An entry in the store can't be understood.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// An owner would be another: conversation, before, after.
+    #[error("the conversation {0} has the owner {1} in the store, and an owner is set once: it can't become {2}")]
+    Owner(String, String, String),
+    /// Others were faster each time.
+    #[error("the store changes faster than it can be written: try again")]
+    Busy,
+}
+
+/// All entries of a store by their keys, as of one moment.
+///
+/// # Errors
+/// If the store can't be read.
+pub async fn held(store: &Store) -> Result<(Head, BTreeMap<String, String>), Unavailable> {
+    let Contents { mut head, entries } = store.contents().await?;
+    let mut held: BTreeMap<String, String> = entries.into_iter().collect();
+    let Since::Changes(changes) = store.since(head.version).await? else {
+        return Err(Unavailable("it changes faster than it can be read".to_owned()));
+    };
+    for Change { version, id, puts, .. } in changes {
+        for (key, value) in puts {
+            match value {
+                Some(value) => held.insert(key, value),
+                None => held.remove(&key),
+            };
+        }
+        head = Head { version, change: id, ..head };
+    }
+    Ok((head, held))
+}
+
+/// The entries of a file.
+pub fn records(file: RosterFile) -> Vec<Record> {
+    let RosterFile { bans, mutes, bindings, blocks, conversations } = file;
+    let sanctions = bans.into_iter().map(Record::Ban).chain(mutes.into_iter().map(Record::Mute));
+    let roles = bindings.into_iter().map(|(user, tenure)| Record::Role(user, tenure));
+    let conversations = conversations.into_iter().map(|Registered { id, app, kind, owner, forgotten, origin }| {
+        Record::Conversation(Conversation { id, app, kind, owner, forgotten, origin })
+    });
+    sanctions.chain(roles).chain(blocks.into_iter().map(Record::Block)).chain(conversations).collect()
+}
+
+/// Takes entries over into a store. What the store holds just so is not written again, so an import that was cut off is finished by another.
+/// One that was never begun is begun at the end: no server goes by a part of them.
+///
+/// # Errors
+/// If it was not done. Where it takes several changes, some of them may have been made.
+pub async fn import(store: &Store, import: &Import<'_>) -> Result<Imported, NotImported> {
+    let mut done = Imported::default();
+    for _ in 0..ATTEMPTS {
+        let (mut head, before) = held(store).await?;
+        let work = work(&before, import)?;
+        match write(store, &mut head, &work, import.plan, &mut done).await {
+            Err(NotCommitted::Behind) => {}
+            Err(NotCommitted::Unavailable(unavailable)) => return Err(unavailable.into()),
+            Ok(()) => {
+                store.begin().await?;
+                return Ok(done);
+            }
+        }
+    }
+    Err(NotImported::Busy)
+}
+
+/// An entry that is to be set, or to go.
+enum Work {
+    Set(Record),
+    Gone(Record),
+}
+
+fn work(held: &BTreeMap<String, String>, import: &Import<'_>) -> Result<Vec<Work>, NotImported> {
+    let mut work = Vec::new();
+    let mut wanted = BTreeSet::new();
+    for record in import.records {
+        let key = record.key().to_string();
+        let before = held.get(&key);
+        if !import.replace
+            && let Some(before) = before
+        {
+            keep_owner(&Record::read(&key, before)?, record)?;
+        }
+        if before.is_none_or(|before| *before != record.value()) {
+            work.push(Work::Set(record.clone()));
+        }
+        wanted.insert(key);
+    }
+    if import.replace {
+        for (key, value) in held.iter().filter(|(key, _)| !wanted.contains(*key)) {
+            work.push(Work::Gone(Record::read(key, value)?));
+        }
+    }
+    Ok(work)
+}
+
+fn keep_owner(before: &Record, after: &Record) -> Result<(), NotImported> {
+    let (Record::Conversation(before), Record::Conversation(after)) = (before, after) else { return Ok(()) };
+    match (&before.owner, &after.owner) {
+        (Some(owner), other) if other.as_ref() != Some(owner) => {
+            let other = other.clone().unwrap_or_else(|| "nobody".to_owned());
+            Err(NotImported::Owner(before.id.clone(), owner.clone(), other))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn write(
+    store: &Store,
+    head: &mut Head,
+    work: &[Work],
+    plan: &Plan,
+    done: &mut Imported,
+) -> Result<(), NotCommitted> {
+    // What is told has an id of its own also where the store has no epoch yet.
+    let import = format!("import-{}", hex(&random::bytes::<16>().map_err(|error| Unavailable(error.to_string()))?));
+    let epoch = if head.epoch.is_empty() { import } else { head.epoch.clone() };
+    for part in work.chunks(AT_ONCE) {
+        let now = clock::now();
+        let told = Head { epoch: epoch.clone(), ..head.clone() };
+        let Change { version, id, .. } = store.commit(head, commit(part, plan, &told, now), now).await?;
+        (head.version, head.change) = (version, id);
+        let set = part.iter().filter(|work| matches!(work, Work::Set(_))).count();
+        done.set += set;
+        done.gone += part.len() - set;
+    }
+    Ok(())
+}
+
+/// A change of these entries, told as each author's. Those that go, go by the import's word.
+fn commit(part: &[Work], plan: &Plan, head: &Head, now: Millis) -> Commit {
+    let import = Author { kind: CallerKind::Service, subject: IMPORT.to_owned(), role: None };
+    let mut commit = Commit::default();
+    for work in part {
+        let (record, value, fate, by) = match work {
+            Work::Set(record) => (record, Some(record.value()), Fate::Set, record.origin().author()),
+            Work::Gone(record) => (record, None, Fate::Lifted, Some(&import)),
+        };
+        commit.puts.push((record.key().to_string(), value));
+        note(&mut commit, record, fate, by, plan, head, now);
+    }
+    commit
+}
+
+/// Entries as a file of TOML, in the tables of a policy file: each table sorted by user, then by conversation.
+pub fn toml(records: &[Record]) -> String {
+    let mut records: Vec<&Record> = records.iter().collect();
+    records.sort_by_cached_key(|record| record.key());
+    let mut text = String::new();
+    for record in records {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "[[{}]]", header(record.table()));
+        for (name, value) in lines(record) {
+            let _ = writeln!(text, "{name} = {value}");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// How a policy file spells the table.
+fn header(table: Table) -> &'static str {
+    if table == Table::Roles { "bindings" } else { table.as_str() }
+}
+
+/// The keys of an entry, and their values as TOML has them.
+fn lines(record: &Record) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    let mut line = |name, value: Option<String>| lines.extend(value.map(|value| (name, value)));
+    let is_conversation = record.table() == Table::Conversations;
+    line(if is_conversation { "id" } else { "user" }, Some(quoted(record.name())));
+    let everywhere = matches!(record, Record::Ban(_) | Record::Mute(_)) && record.scope() == Some(&Pattern::Everything);
+    let scope = record.scope().filter(|_| !everywhere);
+    line("conversation", scope.map(|scope| quoted(&scope.to_string())));
+    line("app", record.app().map(|app| quoted(app)));
+    match record {
+        Record::Ban(sanction) | Record::Mute(sanction) => {
+            line("until", sanction.until.map(time));
+            line("reason", sanction.reason.as_deref().map(quoted));
+        }
+        Record::Role(_, tenure) => match &tenure.held {
+            Held::Word(word) => line("role", Some(quoted(word))),
+            Held::Role(_) | Held::Removed => line("removed", Some("true".to_owned())),
+        },
+        Record::Block(_) => {}
+        Record::Conversation(conversation) => {
+            line("kind", Some(quoted(conversation.kind.as_str())));
+            line("owner", conversation.owner.as_deref().map(quoted));
+            line("forgotten", conversation.forgotten.then(|| "true".to_owned()));
+        }
+    }
+    if let Origin::Roster { author, at } = record.origin() {
+        line("by", Some(by(author)));
+        line("at", Some(time(*at)));
+    }
+    lines
+}
+
+fn by(Author { kind, subject, role }: &Author) -> String {
+    let role = role.as_ref().map_or_else(String::new, |role| format!(", role = {}", quoted(role)));
+    format!("{{ kind = {}, subject = {}{role} }}", quoted(kind.as_str()), quoted(subject))
+}
+
+/// A time as TOML has it: to the millisecond, and never later than the year 9999.
+fn time(time: Millis) -> String {
+    const LAST: Millis = Millis(253_402_207_200_000);
+    time.min(LAST).to_string()
+}
+
+/// A text as TOML has it, in one line.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => _ = write!(quoted, "\\u{:04X}", u32::from(c)),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}

@@ -1,0 +1,213 @@
+//! Connections: where the primary is, and to be let in there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, Pipeline, ProtocolVersion, PushInfo};
+use redis::{RedisConnectionInfo, RedisError, ServerErrorKind, cmd};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::script::Keys;
+use crate::config::{RedisAddress, RedisServer, RedisSettings};
+use crate::remote;
+use crate::store::Unavailable;
+
+/// How long anything may take: to be let in, or an answer.
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How often a node of a cluster may say that another one has the store.
+const HOPS: usize = 4;
+
+/// Where what is pushed on a connection goes.
+pub(super) type Pushes = UnboundedSender<PushInfo>;
+
+/// The servers that may be, or know, the primary.
+pub(super) struct Servers {
+    settings: RedisSettings,
+    tls: TlsConnector,
+    pub(super) keys: Keys,
+}
+
+/// A connection, with what serves it, which ends with it.
+pub(super) struct Connection {
+    server: RedisServer,
+    sender: MultiplexedConnection,
+    driver: JoinHandle<()>,
+}
+
+/// What bytes go over.
+trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
+
+impl Servers {
+    pub(super) fn new(settings: &RedisSettings) -> Result<Servers, Unavailable> {
+        let tls = remote::tls(&settings.authorities).map_err(|error| Unavailable(error.to_string()))?;
+        let keys = Keys::new(&settings.prefix);
+        Ok(Servers { settings: settings.clone(), tls: TlsConnector::from(Arc::new(tls)), keys })
+    }
+
+    /// A connection to the primary. All that may know it are asked at once, so that none who doesn't answer keeps one waiting.
+    pub(super) async fn primary(self: &Arc<Self>, pushes: Option<&Pushes>) -> Result<Connection, Unavailable> {
+        let settings = &self.settings;
+        let asked = if settings.sentinels.is_empty() { &settings.servers } else { &settings.sentinels };
+        let mut attempts = JoinSet::new();
+        for server in asked {
+            let (servers, server, pushes) = (Arc::clone(self), server.clone(), pushes.cloned());
+            attempts.spawn(async move { servers.by(server, pushes).await });
+        }
+        let mut flaws = Vec::new();
+        while let Some(done) = attempts.join_next().await {
+            match done {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(Unavailable(flaw))) => flaws.push(flaw),
+                Err(_) => {}
+            }
+        }
+        Err(Unavailable(flaws.join("; ")))
+    }
+
+    /// A connection to the primary that this server is, or knows.
+    async fn by(&self, server: RedisServer, pushes: Option<Pushes>) -> Result<Connection, Unavailable> {
+        let name = server.address.to_string();
+        let reached = async {
+            let server = if self.settings.sentinels.is_empty() { server } else { self.told_by(&server).await? };
+            self.reach(server, pushes).await
+        };
+        timeout(PATIENCE, reached).await.unwrap_or_else(|_| Err(slow(&name)))
+    }
+
+    /// The primary, as a Sentinel knows it.
+    async fn told_by(&self, sentinel: &RedisServer) -> Result<RedisServer, Unavailable> {
+        let Some(wanted) = self.settings.servers.first() else { return Err(Unavailable("no server".to_owned())) };
+        let RedisAddress::Tcp { host: name, tls, .. } = &wanted.address else {
+            return Err(Unavailable(format!("{} is no name that a Sentinel could know", wanted.address)));
+        };
+        let mut question = cmd("SENTINEL");
+        question.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
+        let told: Option<(String, u16)> = self.connect(sentinel, None).await?.ask(&question).await?;
+        let (host, port) = told.ok_or_else(|| Unavailable(format!("{} knows no {name}", sentinel.address)))?;
+        Ok(RedisServer { address: RedisAddress::Tcp { host, port, tls: *tls }, ..wanted.clone() })
+    }
+
+    /// A connection to this server, if it is the primary, or to the one in its cluster.
+    async fn reach(&self, mut server: RedisServer, pushes: Option<Pushes>) -> Result<Connection, Unavailable> {
+        for _ in 0..HOPS {
+            let connection = self.connect(&server, pushes.clone()).await?;
+            let mut sender = connection.sender.clone();
+            let Err(error) = self.keys.head.query_async::<redis::Value>(&mut sender).await else {
+                return Ok(connection);
+            };
+            server.address = moved(&server.address, &error).ok_or_else(|| connection.flaw(&error))?;
+        }
+        Err(Unavailable(format!("{} is one of many that say another has the store", server.address)))
+    }
+
+    async fn connect(&self, server: &RedisServer, pushes: Option<Pushes>) -> Result<Connection, Unavailable> {
+        let lost = |error: std::io::Error| Unavailable(format!("{}: {error}", server.address));
+        let wire = self.wire(&server.address).await.map_err(lost)?;
+        let mut config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let mut info = RedisConnectionInfo::default().set_db(server.database);
+        if let Some(pushes) = pushes {
+            config = config.set_push_sender(pushes);
+            info = info.set_protocol(ProtocolVersion::RESP3);
+        }
+        if let Some(user) = &server.user {
+            info = info.set_username(user);
+        }
+        if let Some(password) = password(server) {
+            info = info.set_password(password);
+        }
+        let connected = MultiplexedConnection::new_with_config(&info, wire, config).await;
+        let (sender, driver) = connected.map_err(|error| flaw(server, &error))?;
+        Ok(Connection { server: server.clone(), sender, driver: tokio::spawn(driver) })
+    }
+
+    async fn wire(&self, address: &RedisAddress) -> std::io::Result<Box<dyn Wire>> {
+        let (host, port, tls) = match address {
+            RedisAddress::Unix(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
+            RedisAddress::Tcp { host, port, tls } => (host, *port, *tls),
+        };
+        let stream = TcpStream::connect((host.as_str(), port)).await?;
+        stream.set_nodelay(true)?;
+        if !tls {
+            return Ok(Box::new(stream));
+        }
+        let name = ServerName::try_from(host.clone()).map_err(std::io::Error::other)?;
+        Ok(Box::new(self.tls.connect(name, stream).await?))
+    }
+
+    /// What nobody has answered, in time.
+    pub(super) fn slow(&self) -> Unavailable {
+        let names: Vec<_> = self.settings.servers.iter().map(|server| server.address.to_string()).collect();
+        slow(&names.join(", "))
+    }
+}
+
+impl Connection {
+    /// Sends a command, and reads the answer.
+    pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Unavailable> {
+        let answer = timeout(PATIENCE, command.query_async(&mut self.sender.clone())).await;
+        answer.map_err(|_| slow(&self.name()))?.map_err(|error| self.flaw(&error))
+    }
+
+    /// Sends commands, and reads the answers. None may be an error.
+    pub(super) async fn ask_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Unavailable> {
+        let answer = timeout(PATIENCE, commands.query_async(&mut self.sender.clone())).await;
+        answer.map_err(|_| slow(&self.name()))?.map_err(|error| self.flaw(&error))
+    }
+
+    /// Whether it has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.driver.is_finished()
+    }
+
+    pub(super) fn name(&self) -> String {
+        self.server.address.to_string()
+    }
+
+    fn flaw(&self, error: &RedisError) -> Unavailable {
+        flaw(&self.server, error)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+fn slow(name: &str) -> Unavailable {
+    Unavailable(format!("{name}: no answer within {} s", PATIENCE.as_secs()))
+}
+
+/// What a server said, but for the password, which some repeat when they don't understand how it is shown.
+fn flaw(server: &RedisServer, error: &RedisError) -> Unavailable {
+    let (name, mut text) = (&server.address, error.to_string());
+    if let Some(password) = password(server).filter(|password| !password.is_empty()) {
+        text = text.replace(password, "…");
+    }
+    match error.kind() {
+        ErrorKind::Server(ServerErrorKind::ReadOnly) => Unavailable(format!("{name} is a replica, not the primary")),
+        _ => Unavailable(format!("{name}: {text}")),
+    }
+}
+
+fn password(server: &RedisServer) -> Option<&str> {
+    server.password.as_ref().and_then(|password| str::from_utf8(password.expose()).ok())
+}
+
+/// Which node of a cluster has the store, if that is what a node says. A host that it doesn't name is its own.
+fn moved(from: &RedisAddress, error: &RedisError) -> Option<RedisAddress> {
+    let RedisAddress::Tcp { host: own, tls, .. } = from else { return None };
+    let (host, port) = error.redirect_node()?.0.rsplit_once(':')?;
+    let host = if host.is_empty() { own } else { host };
+    Some(RedisAddress::Tcp { host: host.to_owned(), port: port.parse().ok()?, tls: *tls })
+}

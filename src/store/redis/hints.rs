@@ -1,0 +1,67 @@
+//! Hints that the store may have changed, on a connection of their own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{PushInfo, PushKind, cmd};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::watch;
+use tokio::time::{interval, sleep};
+
+use super::connect::{Connection, Servers};
+use crate::random;
+use crate::store::Unavailable;
+
+/// How often the connection is asked whether it still is one.
+const PULSE: Duration = Duration::from_secs(5);
+
+/// How long to wait after the first failure, and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// Listens for ever. What was told while there was no connection can't be known, so a new one is a hint by itself.
+pub(super) async fn listen(servers: Arc<Servers>, hint: watch::Sender<u64>) {
+    let mut pause = PAUSES.0;
+    loop {
+        if let Ok((connection, pushes)) = subscribed(&servers).await {
+            hint.send_modify(|hint| *hint += 1);
+            pause = PAUSES.0;
+            follow(&connection, pushes, &hint).await;
+        }
+        sleep(jittered(pause)).await;
+        pause = (pause * 2).min(PAUSES.1);
+    }
+}
+
+async fn subscribed(servers: &Arc<Servers>) -> Result<(Connection, UnboundedReceiver<PushInfo>), Unavailable> {
+    let (sender, pushes) = unbounded_channel();
+    let connection = servers.primary(Some(&sender)).await?;
+    let mut subscribe = cmd("SUBSCRIBE");
+    subscribe.arg(&servers.keys.channel);
+    connection.ask::<()>(&subscribe).await?;
+    Ok((connection, pushes))
+}
+
+/// Passes hints on until the connection is lost.
+async fn follow(connection: &Connection, mut pushes: UnboundedReceiver<PushInfo>, hint: &watch::Sender<u64>) {
+    let mut pulse = interval(PULSE);
+    loop {
+        tokio::select! {
+            push = pushes.recv() => match push.map(|push| push.kind) {
+                Some(PushKind::Message) => hint.send_modify(|hint| *hint += 1),
+                Some(PushKind::Disconnection) | None => return,
+                Some(_) => {}
+            },
+            _ = pulse.tick() => {
+                if connection.ask::<()>(&cmd("PING")).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Between half of it and all, so that those who lost the same server don't come back as one.
+fn jittered(pause: Duration) -> Duration {
+    let [drawn] = random::bytes::<1>().unwrap_or([u8::MAX]);
+    pause / 2 + pause / 2 * u32::from(drawn) / u32::from(u8::MAX)
+}

@@ -1,0 +1,99 @@
+//! Jobs and notes in Redis. Leases end by the server's clock, so that workers need not agree on the time.
+
+use std::time::Duration;
+
+use redis::cmd;
+
+use super::script::{CLAIM, JOBS, SET_NOTE, SETTLE};
+use super::{Redis, parse, written};
+use crate::model::Millis;
+use crate::store::{Attempt, Job, JobState, KEPT_DONE, Unavailable};
+
+/// The longest that anything lasts, in milliseconds: Redis counts exactly up to 2^53.
+const LONGEST: u64 = 1 << 50;
+
+impl Redis {
+    pub(in crate::store) async fn claim(
+        &self,
+        worker: &str,
+        lease: Duration,
+        most: usize,
+    ) -> Result<Vec<Job>, Unavailable> {
+        if most == 0 {
+            return Ok(Vec::new());
+        }
+        let lease = u64::try_from(lease.as_millis()).unwrap_or(LONGEST).min(LONGEST);
+        let mut claim = self.keys().script(CLAIM);
+        claim.arg(worker).arg(lease).arg(limit(most));
+        read(self.reads.ask(&claim).await?)
+    }
+
+    pub(in crate::store) async fn settle(
+        &self,
+        worker: &str,
+        job: &Job,
+        attempt: &Attempt,
+        now: Millis,
+    ) -> Result<bool, Unavailable> {
+        let mut settled = job.clone();
+        settled.settle(attempt);
+        let wait = settled.due.0.saturating_sub(now.0).min(LONGEST);
+        let mut settle = self.keys().script(SETTLE);
+        settle.arg(worker).arg(&job.key).arg(stage(job)).arg(letter(settled.state)).arg(stage(&settled));
+        settle.arg(written(&settled)?);
+        settle.arg(wait).arg(now.0.min(LONGEST)).arg(KEPT_DONE);
+        self.reads.ask(&settle).await
+    }
+
+    pub(in crate::store) async fn jobs(
+        &self,
+        state: JobState,
+        after: &str,
+        most: usize,
+    ) -> Result<Vec<Job>, Unavailable> {
+        let mut jobs = self.keys().script(JOBS);
+        jobs.arg(letter(state)).arg(after).arg(limit(most));
+        read(self.reads.ask(&jobs).await?)
+    }
+
+    pub(in crate::store) async fn note(&self, key: &str) -> Result<Option<String>, Unavailable> {
+        let mut get = cmd("HGET");
+        get.arg(&self.keys().notes).arg(key);
+        self.reads.ask(&get).await
+    }
+
+    pub(in crate::store) async fn set_note(
+        &self,
+        worker: &str,
+        job: &Job,
+        key: &str,
+        value: Option<String>,
+    ) -> Result<bool, Unavailable> {
+        let mut set = self.keys().script(SET_NOTE);
+        set.arg(worker).arg(&job.key).arg(stage(job)).arg(key).arg(value);
+        self.writes.make(&set).await
+    }
+}
+
+/// Jobs, each as its JSON and whether somebody else had it.
+fn read(jobs: Vec<(Option<String>, bool)>) -> Result<Vec<Job>, Unavailable> {
+    let jobs = jobs.into_iter().filter_map(|(job, taken_over)| Some((job?, taken_over)));
+    jobs.map(|(job, taken_over)| Ok(Job { taken_over, ..parse(Some(&job))? })).collect()
+}
+
+/// What tells a job from itself as it was before it was asked for again, or tried.
+fn stage(job: &Job) -> String {
+    format!("{}.{}", job.revision, job.attempts)
+}
+
+fn limit(most: usize) -> usize {
+    most.min(1 << 30)
+}
+
+fn letter(state: JobState) -> &'static str {
+    match state {
+        JobState::Pending => "p",
+        JobState::Done => "d",
+        JobState::SetAside => "s",
+    }
+}

@@ -1,0 +1,171 @@
+//! A connection to the primary that is made when it is needed, and again when it was lost.
+
+use std::sync::Arc;
+
+use redis::{Cmd, FromRedisValue, Pipeline, Value, cmd, pipe};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use super::connect::{Connection, PATIENCE, Servers};
+use crate::config::Durability;
+use crate::store::Unavailable;
+
+/// How long a change may take to become durable, in milliseconds. Less than [`PATIENCE`], so that the server gives up before this side does.
+const DURABLE: usize = 2000;
+
+/// A connection that is made again when it was lost.
+pub(super) struct Link {
+    servers: Arc<Servers>,
+    durability: Durability,
+    open: Mutex<Option<Arc<Open>>>,
+}
+
+/// A connection that is there.
+pub(super) struct Open {
+    pub(super) connection: Connection,
+    proof: Proof,
+}
+
+/// How it is known that a change is durable.
+enum Proof {
+    /// It isn't asked for.
+    None,
+    /// The server tells when its own disk has it.
+    Disk,
+    /// The server is set to answer only when its own disk has it.
+    Always,
+    /// The server tells how many replicas have it.
+    Replica,
+}
+
+impl Link {
+    /// For reading, and for what may be lost.
+    pub(super) fn new(servers: &Arc<Servers>) -> Link {
+        Link::durable(servers, Durability::None)
+    }
+
+    /// For changes that count only when they are durable.
+    pub(super) fn durable(servers: &Arc<Servers>, durability: Durability) -> Link {
+        Link { servers: Arc::clone(servers), durability, open: Mutex::default() }
+    }
+
+    /// Sends a command, and reads the answer.
+    pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Unavailable> {
+        self.within(async { self.open().await?.connection.ask(command).await }).await
+    }
+
+    /// Sends a command that changes something, and reads the answer when the change is durable.
+    pub(super) async fn make<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Unavailable> {
+        let made = async {
+            let open = self.open().await?;
+            let mut commands = pipe();
+            commands.add_command(command.clone());
+            open.proof.ask(&mut commands);
+            let mut answers: Vec<Value> = open.connection.ask_all(&commands).await?;
+            let proof = answers.split_off(1.min(answers.len()));
+            open.proof.holds(&proof).map_err(|flaw| open.flaw(flaw))?;
+            let answer = answers.pop().unwrap_or(Value::Nil);
+            T::from_redis_value(answer).map_err(|error| Unavailable(error.to_string()))
+        };
+        self.within(made).await
+    }
+
+    /// Does something in time. Where that fails, the next to come begins with a new connection.
+    async fn within<T>(&self, work: impl Future<Output = Result<T, Unavailable>>) -> Result<T, Unavailable> {
+        let done = timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(self.servers.slow()));
+        if done.is_err() {
+            self.forget();
+        }
+        done
+    }
+
+    /// The connection that there is, or a new one.
+    pub(super) async fn open(&self) -> Result<Arc<Open>, Unavailable> {
+        let mut open = self.open.lock().await;
+        if let Some(open) = open.as_ref().filter(|open| !open.connection.is_over()) {
+            return Ok(Arc::clone(open));
+        }
+        let connection = self.servers.primary(None).await?;
+        let made = Arc::new(Open { proof: Proof::had(self.durability, &connection).await?, connection });
+        Ok(Arc::clone(open.insert(made)))
+    }
+
+    /// Has the next connection be a new one.
+    pub(super) fn forget(&self) {
+        // Who holds the lock makes a new one already.
+        if let Ok(mut open) = self.open.try_lock() {
+            *open = None;
+        }
+    }
+}
+
+impl Open {
+    fn flaw(&self, flaw: &str) -> Unavailable {
+        Unavailable(format!("{}: {flaw}", self.connection.name()))
+    }
+}
+
+impl Proof {
+    /// How it can be known on this connection, before anything is changed.
+    async fn had(durability: Durability, connection: &Connection) -> Result<Proof, Unavailable> {
+        let proof = match durability {
+            Durability::None => return Ok(Proof::None),
+            Durability::Replica => Proof::Replica,
+            Durability::Fsync => match Proof::Disk.is_had(connection).await {
+                Err(Unavailable(flaw)) if is_unknown(&flaw) => Proof::Always,
+                had => return had.map(|()| Proof::Disk),
+            },
+        };
+        proof.is_had(connection).await.map(|()| proof)
+    }
+
+    async fn is_had(&self, connection: &Connection) -> Result<(), Unavailable> {
+        let mut commands = pipe();
+        self.ask(&mut commands);
+        let answers: Vec<Value> = connection.ask_all(&commands).await?;
+        self.holds(&answers).map_err(|flaw| Unavailable(format!("{}: {flaw}", connection.name())))
+    }
+
+    fn ask(&self, commands: &mut Pipeline) {
+        let mut question = match self {
+            Proof::None => return,
+            Proof::Disk => cmd("WAITAOF"),
+            Proof::Always => cmd("CONFIG"),
+            Proof::Replica => cmd("WAIT"),
+        };
+        match self {
+            Proof::Disk => question.arg(1).arg(0).arg(DURABLE),
+            Proof::Replica => question.arg(1).arg(DURABLE),
+            _ => question.arg("GET").arg("*append*"),
+        };
+        commands.add_command(question);
+    }
+
+    /// Whether the answers say that what was changed before is durable; if not, why, and what to do.
+    fn holds(&self, answers: &[Value]) -> Result<(), &'static str> {
+        let answer = answers.first();
+        let count = |value: Option<&Value>| matches!(value, Some(Value::Int(1..)));
+        match (self, answer) {
+            (Proof::Disk, Some(Value::Array(counts))) if count(counts.first()) => Ok(()),
+            (Proof::Disk, _) => Err("the disk doesn't keep up, so it isn't known that the change is on it"),
+            (Proof::Replica, answer) if count(answer) => Ok(()),
+            (Proof::Replica, _) => Err("no replica has the change: connect one, or set `durability` to \"fsync\""),
+            (Proof::Always, Some(settings)) if is_always(settings) => Ok(()),
+            (Proof::Always, _) => Err(NOT_ALWAYS),
+            (Proof::None, _) => Ok(()),
+        }
+    }
+}
+
+const NOT_ALWAYS: &str = "a change would not be on the disk when it is acknowledged: set `appendonly yes` and `appendfsync always` in Redis, or take 7.2 or newer";
+
+fn is_unknown(flaw: &str) -> bool {
+    flaw.to_ascii_lowercase().contains("unknown command")
+}
+
+/// Whether Redis answers only when its disk has what was changed.
+fn is_always(settings: &Value) -> bool {
+    let Ok(settings) = <Vec<(String, String)>>::from_redis_value_ref(settings) else { return false };
+    let has = |name: &str, value: &str| settings.iter().any(|(key, set)| key == name && set == value);
+    has("appendonly", "yes") && has("appendfsync", "always") && has("no-appendfsync-on-rewrite", "no")
+}

@@ -1,0 +1,78 @@
+//! What Redis is asked: keys and scripts. A script is one step: nobody sees half of it, or comes between.
+
+use redis::{Cmd, cmd};
+
+/// The names of all keys, which are in one slot of a cluster, and of the channel.
+pub(super) struct Keys {
+    /// In the order in which the scripts take them.
+    all: [String; 10],
+    pub(super) entries: String,
+    pub(super) log: String,
+    pub(super) notes: String,
+    pub(super) channel: String,
+    /// What only a primary answers: which store it has.
+    pub(super) head: Cmd,
+}
+
+const NAMES: [&str; 10] = ["head", "entries", "log", "jobs", "standing", "index", "ready", "leases", "done", "notes"];
+
+impl Keys {
+    pub(super) fn new(prefix: &str) -> Keys {
+        let tag = tag(prefix);
+        let name = |name: &str| format!("{tag}{name}");
+        let all = NAMES.map(name);
+        let head = script(HEAD, &all);
+        Keys { all, entries: name("entries"), log: name("log"), notes: name("notes"), channel: name("hints"), head }
+    }
+
+    /// What runs a script. Its own arguments go behind.
+    pub(super) fn script(&self, text: &str) -> Cmd {
+        script(text, &self.all)
+    }
+}
+
+/// It is sent whole, and not by its hash: a server that has just become the primary doesn't know it.
+fn script(text: &str, keys: &[String]) -> Cmd {
+    let mut eval = cmd("EVAL");
+    eval.arg(text).arg(keys.len()).arg(keys);
+    eval
+}
+
+/// The prefix with braces: what is between them decides which slot of a cluster a key is in.
+fn tag(prefix: &str) -> String {
+    let has_some = prefix.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
+    if has_some.is_some_and(|(between, _)| !between.is_empty()) { prefix.to_owned() } else { format!("{{{prefix}}}") }
+}
+
+macro_rules! scripts {
+    ($($name:ident = $file:literal),*) => {
+        $(pub(super) const $name: &str = concat!(include_str!("scripts/prelude.lua"), include_str!($file));)*
+    };
+}
+
+scripts!(
+    HEAD = "scripts/head.lua",
+    BEGIN = "scripts/begin.lua",
+    ACCEPT = "scripts/accept.lua",
+    COMMIT = "scripts/commit.lua",
+    CLAIM = "scripts/claim.lua",
+    SETTLE = "scripts/settle.lua",
+    JOBS = "scripts/jobs.lua",
+    SET_NOTE = "scripts/set_note.lua"
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_in_one_slot() {
+        for (prefix, key) in [
+            ("chat-signer:", "{chat-signer:}notes"),
+            ("{chat}:signer:", "{chat}:signer:notes"),
+            ("a{b}c{d}", "a{b}c{d}notes"),
+        ] {
+            assert_eq!(Keys::new(prefix).notes, key);
+        }
+    }
+}

@@ -1,0 +1,5 @@
+-- ARGV: epoch, layout
+if redis.call('HEXISTS', HEAD, 'epoch') == 0 then
+  redis.call('HSET', HEAD, 'epoch', ARGV[1], 'layout', ARGV[2])
+end
+return 1

@@ -1,0 +1,36 @@
+-- ARGV: epoch, version, change and accepted as they must be; the change's version, id and JSON; how many changes are kept; channel; how many entries
+-- change; for each of them its key, 1 or 0 for whether it stays, and its value; for each job its key and JSON.
+local head = redis.call('HMGET', HEAD, 'epoch', 'version', 'change', 'accepted')
+local default = { '', '0', '', '0' }
+for i = 1, 4 do
+  if (head[i] or default[i]) ~= ARGV[i] then return 0 end
+end
+local version, id, json, kept, channel, puts = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10])
+
+redis.call('XADD', LOG, 'MAXLEN', kept, version .. '-0', 'change', json)
+local at = 11
+for _ = 1, puts do
+  if ARGV[at + 1] == '1' then
+    redis.call('HSET', ENTRIES, ARGV[at], ARGV[at + 2])
+  else
+    redis.call('HDEL', ENTRIES, ARGV[at])
+  end
+  at = at + 3
+end
+
+local time = now()
+while at < #ARGV do
+  local key, ready, held = ARGV[at], time, lease(ARGV[at])
+  if held then
+    lend(key, held.till, '0', held.stage, held.worker)
+    ready = math.max(ready, held.till)
+  end
+  unlist(key)
+  list(key, 'p', version .. '.0', ARGV[at + 1])
+  redis.call('ZADD', READY, whole(ready), key)
+  at = at + 2
+end
+
+redis.call('HSET', HEAD, 'version', version, 'change', id)
+redis.call('PUBLISH', channel, version)
+return 1

@@ -1,0 +1,40 @@
+local HEAD, ENTRIES, LOG, JOBS, STANDING, INDEX, READY, LEASES, DONE, NOTES = unpack(KEYS)
+
+-- The server's clock, in milliseconds.
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function whole(number)
+  return string.format('%.0f', number)
+end
+
+-- Who claimed a job, at which stage (the change that asked for it and how often it was tried), until when, and whether from somebody else. Nothing where nobody did.
+local function lease(key)
+  local text = redis.call('HGET', LEASES, key)
+  if not text then return nil end
+  local till, taken, stage, worker = string.match(text, '^(%d+) (%d) (%S+) (.*)$')
+  return { till = tonumber(till), taken = taken, stage = stage, worker = worker }
+end
+
+local function lend(key, till, taken, stage, worker)
+  redis.call('HSET', LEASES, key, table.concat({ whole(till), taken, stage, worker }, ' '))
+end
+
+-- Takes a job out of what finds it.
+local function unlist(key)
+  local standing = redis.call('HGET', STANDING, key)
+  if standing then
+    redis.call('ZREM', INDEX, string.sub(standing, 1, 1) .. key)
+    redis.call('ZREM', READY, key)
+    redis.call('ZREM', DONE, key)
+  end
+end
+
+-- Puts a job in this state (p, d or s) where it is found by it.
+local function list(key, state, stage, json)
+  redis.call('HSET', JOBS, key, json)
+  redis.call('HSET', STANDING, key, state .. stage)
+  redis.call('ZADD', INDEX, 0, state .. key)
+end

@@ -1,0 +1,108 @@
+//! Bans and mutes everywhere at TalkJS, and beside others in one conversation.
+
+use std::collections::BTreeMap;
+
+use crate::world::What::{Ban, Mute};
+use crate::world::{What, World};
+
+type Step = (bool, What, Option<&'static str>);
+
+fn conversations(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("c{number:02}")).collect()
+}
+
+async fn take(world: &World, (imposes, what, place): Step) {
+    if imposes {
+        world.impose(what, "alice", place, None).await;
+    } else {
+        world.lift(what, "alice", place).await;
+    }
+}
+
+#[tokio::test]
+async fn a_ban_everywhere_ends_every_participation_and_restores_each() {
+    let world = World::new("talkjs").await;
+    let ids = conversations(65);
+    for (number, id) in ids.iter().enumerate() {
+        world.vendor.join(id, "alice", if number % 3 == 0 { "Read" } else { "ReadWrite" }, number % 2 == 0);
+        world.vendor.join(id, "bob", "ReadWrite", true);
+    }
+    let before = world.vendor.held(|held| held.participants.clone());
+    let _worker = world.work();
+    take(&world, (true, Ban, None)).await;
+    world.settled().await;
+    assert!(ids.iter().all(|id| world.vendor.access(id, "alice").is_none()));
+    assert!(ids.iter().all(|id| world.vendor.access(id, "bob").is_some()));
+    assert!(world.vendor.server.seen("GET", "/users/alice/").len() >= 4, "three pages and the end");
+    take(&world, (false, Ban, None)).await;
+    world.settled().await;
+    assert_eq!(world.vendor.held(|held| held.participants.clone()), before);
+    assert_eq!(world.note("alice", "").await, None);
+    world.vendor.assert_content();
+}
+
+/// Whatever is imposed and lifted in whatever order, each conversation ends up with the strictest of what is left.
+#[tokio::test]
+async fn what_is_imposed_in_one_place_and_everywhere_does_not_get_in_each_others_way() {
+    let all: [Step; 4] = [(true, Ban, None), (true, Mute, None), (true, Ban, Some("c00")), (true, Mute, Some("c01"))];
+    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1], [1, 3, 0, 2], [0, 2, 3, 1], [2, 3, 0, 1]] {
+        for lifting in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 1, 3]] {
+            let world = World::new("talkjs").await;
+            for id in conversations(3) {
+                world.vendor.join(&id, "alice", "ReadWrite", true);
+            }
+            let _worker = world.work();
+            let mut held: Vec<Step> = Vec::new();
+            let imposed = order.map(|number| all[number]);
+            let lifted = lifting.map(|number| (false, all[number].1, all[number].2));
+            for step in imposed.into_iter().chain(lifted) {
+                take(&world, step).await;
+                world.settled().await;
+                held.retain(|(_, what, place)| (*what, *place) != (step.1, step.2));
+                held.extend(step.0.then_some(step));
+                let access: BTreeMap<_, _> =
+                    conversations(3).into_iter().map(|id| (id.clone(), world.vendor.access(&id, "alice"))).collect();
+                let expected = conversations(3).into_iter().map(|id| (id.clone(), expected(&held, &id)));
+                assert_eq!(access, expected.collect(), "{order:?}, {lifting:?}: after {step:?}");
+            }
+            world.vendor.assert_content();
+        }
+    }
+}
+
+fn expected(held: &[Step], id: &str) -> Option<String> {
+    let here = |what| held.iter().any(|(_, own, place)| *own == what && place.is_none_or(|place| place == id));
+    match (here(Ban), here(Mute)) {
+        (true, _) => None,
+        (false, true) => Some("Read".to_owned()),
+        (false, false) => Some("ReadWrite".to_owned()),
+    }
+}
+
+#[tokio::test]
+async fn a_ban_from_a_namespace_is_one_from_the_conversations_in_it() {
+    let world = World::new("talkjs").await;
+    for id in ["shop:1", "shop:2", "help:1"] {
+        world.vendor.join(id, "alice", "ReadWrite", true);
+    }
+    let _worker = world.work();
+    let access = || ["shop:1", "shop:2", "help:1"].map(|id| world.vendor.access(id, "alice").is_some());
+    take(&world, (true, Ban, Some("shop:*"))).await;
+    world.settled().await;
+    assert_eq!(access(), [false, false, true]);
+    take(&world, (false, Ban, Some("shop:*"))).await;
+    world.settled().await;
+    assert_eq!(access(), [true; 3]);
+}
+
+#[tokio::test]
+async fn one_conversation_that_can_not_be_dealt_with_is_no_reason_to_leave_the_others() {
+    let world = World::new("talkjs").await;
+    for id in ["..", "c00", "c01"] {
+        world.vendor.join(id, "alice", "ReadWrite", true);
+    }
+    let _worker = world.work();
+    take(&world, (true, Ban, None)).await;
+    assert!(world.set_aside().await.contains("would lead elsewhere"));
+    assert_eq!(["..", "c00", "c01"].map(|id| world.vendor.access(id, "alice").is_some()), [true, false, false]);
+}

@@ -1,0 +1,293 @@
+//! Fake vendors: they keep what they are told, and complain of what a real one would not take.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use crate::server::{Reply, Seen, Server};
+
+pub(crate) const APP_ID: &str = "fakeapp";
+pub(crate) const KEY: &str = "fake-vendor-key";
+pub(crate) const ABLY_KEYS: [&str; 2] = ["fakeapp.new:fake-new-secret", "fakeapp.old:fake-old-secret"];
+
+/// A participant: access and what they are notified of.
+pub(crate) type Participant = (String, Value);
+
+/// What a vendor holds.
+#[derive(Default)]
+pub(crate) struct Held {
+    /// At TalkJS: who is what in each conversation.
+    pub(crate) participants: BTreeMap<String, BTreeMap<String, Participant>>,
+    /// At LeanCloud, by conversation: members, black list, silenced for good, and for how many seconds.
+    pub(crate) members: BTreeMap<String, BTreeSet<String>>,
+    pub(crate) blacklists: BTreeMap<String, BTreeSet<String>>,
+    pub(crate) silenced: BTreeMap<String, BTreeSet<String>>,
+    pub(crate) briefly: BTreeMap<(String, String), u64>,
+    pub(crate) kicked: Vec<(String, String)>,
+    /// At Ably: by key, whose tokens.
+    pub(crate) revoked: Vec<(String, String)>,
+    /// What a real one would not have taken.
+    complaints: Vec<String>,
+}
+
+pub(crate) struct Vendor {
+    pub(crate) server: Server,
+    held: Arc<Mutex<Held>>,
+}
+
+impl Vendor {
+    pub(crate) async fn start() -> Vendor {
+        let held: Arc<Mutex<Held>> = Arc::default();
+        let shared = Arc::clone(&held);
+        let server = Server::start(move |seen| shared.lock().unwrap().answer(seen)).await;
+        Vendor { server, held }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.server.address)
+    }
+
+    pub(crate) fn held<T>(&self, look: impl FnOnce(&mut Held) -> T) -> T {
+        look(&mut self.held.lock().unwrap())
+    }
+
+    /// Puts a user into a conversation at TalkJS.
+    pub(crate) fn join(&self, conversation: &str, user: &str, access: &str, notify: impl Into<Value>) {
+        let participant = (access.to_owned(), notify.into());
+        self.held(|held| {
+            held.participants.entry(conversation.to_owned()).or_default().insert(user.to_owned(), participant)
+        });
+    }
+
+    /// A user's access in a conversation at TalkJS.
+    pub(crate) fn access(&self, conversation: &str, user: &str) -> Option<String> {
+        self.held(|held| Some(held.participants.get(conversation)?.get(user)?.0.clone()))
+    }
+
+    /// That a real one would have taken all that came.
+    pub(crate) fn assert_content(&self) {
+        self.held(|held| assert_eq!(held.complaints, Vec::<String>::new()));
+    }
+}
+
+impl Held {
+    fn answer(&mut self, seen: &Seen) -> Reply {
+        let answer = self.route(seen);
+        let (status, body) = answer.unwrap_or_else(|complaint| {
+            self.complaints.push(format!("{} {}: {complaint}", seen.method, seen.path));
+            (400, json!({ "code": 1 }))
+        });
+        (status, Vec::new(), body.to_string())
+    }
+
+    fn route(&mut self, seen: &Seen) -> Result<(u16, Value), String> {
+        let (path, query) = seen.path.split_once('?').unwrap_or((&seen.path, ""));
+        let segments: Vec<String> = path.trim_start_matches('/').split('/').map(decoded).collect();
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        if segments.iter().any(|segment| matches!(*segment, "" | "." | "..")) {
+            return Err("the path leads elsewhere".to_owned());
+        }
+        if seen.headers.get("content-type").is_none_or(|kind| kind != "application/json") {
+            return Err("not announced as JSON".to_owned());
+        }
+        let query: BTreeMap<String, String> =
+            query.split('&').filter_map(|pair| pair.split_once('=')).map(|(k, v)| (k.to_owned(), decoded(v))).collect();
+        let body: Value = if seen.body.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&seen.body).map_err(|_| "a body that is not JSON")?
+        };
+        match segments.as_slice() {
+            ["v1", APP_ID, rest @ ..] => {
+                is_app_token(seen)?;
+                self.talkjs(&seen.method, rest, &query, &body)
+            }
+            ["1.2", "rtm", rest @ ..] => {
+                is_master(seen)?;
+                self.leancloud(&seen.method, rest, &query, &body)
+            }
+            ["keys", name, "revokeTokens"] => self.ably(name, seen, &body),
+            _ => Err("no such path".to_owned()),
+        }
+    }
+
+    fn talkjs(
+        &mut self,
+        method: &str,
+        path: &[&str],
+        query: &BTreeMap<String, String>,
+        body: &Value,
+    ) -> Result<(u16, Value), String> {
+        let gone = Ok((404, json!({ "errorCode": "NOT_FOUND" })));
+        match (method, path) {
+            ("GET", ["conversations", id]) => match self.participants.get(*id) {
+                Some(_) => Ok((200, self.conversation(id))),
+                None => gone,
+            },
+            ("GET", ["users", user, "conversations"]) => {
+                let most: usize = query["limit"].parse().unwrap();
+                if most > 30 || query["orderBy"] != "createdAt" {
+                    return Err("a page that TalkJS doesn't give".to_owned());
+                }
+                let own = self.participants.iter().filter(|(_, people)| people.contains_key(*user));
+                let after = own.map(|(id, _)| id).filter(|id| query.get("startingAfter").is_none_or(|last| *id > last));
+                let page: Vec<Value> = after.take(most).map(|id| self.conversation(id)).collect();
+                Ok((200, json!({ "data": page })))
+            }
+            (_, ["conversations", id, "participants", user]) => {
+                let Some(people) = self.participants.get_mut(*id) else { return gone };
+                let access = body.get("access").and_then(Value::as_str);
+                match method {
+                    "DELETE" => _ = people.remove(*user),
+                    "PUT" if matches!(access, Some("Read" | "ReadWrite")) => {
+                        let notify = body.get("notify").cloned().unwrap_or(json!(true));
+                        people.insert((*user).to_owned(), (access.unwrap_or_default().to_owned(), notify));
+                    }
+                    "PATCH" if matches!(access, Some("Read" | "ReadWrite" | "None")) => {
+                        let Some(participant) = people.get_mut(*user) else { return gone };
+                        access.unwrap_or_default().clone_into(&mut participant.0);
+                    }
+                    _ => return Err(format!("a body that TalkJS doesn't take: {body}")),
+                }
+                Ok((200, json!({})))
+            }
+            _ => Err("no such path at TalkJS".to_owned()),
+        }
+    }
+
+    fn conversation(&self, id: &str) -> Value {
+        let people = self.participants.get(id).into_iter().flatten();
+        let people: serde_json::Map<_, _> = people
+            .map(|(user, (access, notify))| (user.clone(), json!({ "access": access, "notify": notify })))
+            .collect();
+        json!({ "id": id, "participants": people })
+    }
+
+    fn leancloud(
+        &mut self,
+        method: &str,
+        path: &[&str],
+        query: &BTreeMap<String, String>,
+        body: &Value,
+    ) -> Result<(u16, Value), String> {
+        let clients = || -> Result<Vec<String>, String> {
+            let ids = body.get("client_ids").cloned().ok_or("no client_ids")?;
+            serde_json::from_value(ids).map_err(|_| "client_ids are no list".to_owned())
+        };
+        match (method, path) {
+            ("GET", ["all-conversations"]) => {
+                let filter: Value = serde_json::from_str(&query["where"]).unwrap();
+                let id = filter["objectId"].as_str().unwrap();
+                let known = self.members.contains_key(id).then(|| json!({ "objectId": id }));
+                Ok((200, json!({ "results": known.into_iter().collect::<Vec<_>>() })))
+            }
+            ("POST", ["clients", id, "kick"]) => {
+                let reason = body["reason"].as_str().ok_or("no reason")?;
+                if reason.chars().count() > 20 {
+                    return Err("a reason that is too long".to_owned());
+                }
+                self.kicked.push(((*id).to_owned(), reason.to_owned()));
+                Ok((200, json!({})))
+            }
+            ("GET", ["conversations", id, "members"]) => Ok((200, json!({ "result": self.members[*id] }))),
+            ("POST", ["conversations", id, "members"]) => {
+                self.members.get_mut(*id).unwrap().extend(clients()?);
+                Ok((200, json!({})))
+            }
+            ("GET", ["conversations", id, list]) => Ok((200, json!({ "client_ids": self.list(list)?.get(*id) }))),
+            ("POST", ["conversations", id, "temporary-silenceds"]) => {
+                let (client, ttl) = (body["client_id"].as_str().ok_or("no client_id")?, body["ttl"].as_u64());
+                let ttl = ttl.filter(|ttl| (1..=86_400).contains(ttl)).ok_or("a ttl that LeanCloud doesn't take")?;
+                self.briefly.insert(((*id).to_owned(), client.to_owned()), ttl);
+                Ok((200, json!({})))
+            }
+            ("DELETE", ["conversations", id, "temporary-silenceds"]) => {
+                self.briefly.remove(&((*id).to_owned(), query["client_id"].clone()));
+                Ok((200, json!({})))
+            }
+            ("POST", ["conversations", id, list]) => {
+                self.list(list)?.entry((*id).to_owned()).or_default().extend(clients()?);
+                if *list == "blacklists" {
+                    let out = clients()?;
+                    self.members.entry((*id).to_owned()).or_default().retain(|member| !out.contains(member));
+                }
+                Ok((200, json!({})))
+            }
+            ("DELETE", ["conversations", id, list]) => {
+                let out = clients()?;
+                self.list(list)?.entry((*id).to_owned()).or_default().retain(|client| !out.contains(client));
+                Ok((200, json!({})))
+            }
+            _ => Err("no such path at LeanCloud".to_owned()),
+        }
+    }
+
+    fn list(&mut self, name: &str) -> Result<&mut BTreeMap<String, BTreeSet<String>>, String> {
+        match name {
+            "blacklists" => Ok(&mut self.blacklists),
+            "permanent-silenceds" => Ok(&mut self.silenced),
+            _ => Err("no such list".to_owned()),
+        }
+    }
+
+    fn ably(&mut self, name: &str, seen: &Seen, body: &Value) -> Result<(u16, Value), String> {
+        let shown = seen.headers["authorization"].to_str().unwrap();
+        let key = ABLY_KEYS.into_iter().find(|key| shown == format!("Basic {}", STANDARD.encode(key)));
+        let own = key.and_then(|key| key.split_once(':')).is_some_and(|(own, _)| own == name);
+        if !own || seen.method != "POST" {
+            return Err("a key that is not its own".to_owned());
+        }
+        let targets: Vec<&str> = body["targets"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        for target in &targets {
+            let client = target.strip_prefix("clientId:").ok_or("another target than a client")?;
+            self.revoked.push((name.to_owned(), client.to_owned()));
+        }
+        let results: Vec<Value> = targets.iter().map(|target| json!({ "target": target, "appliesAt": 1 })).collect();
+        Ok((201, json!({ "successCount": results.len(), "failureCount": 0, "results": results })))
+    }
+}
+
+/// A token for a server, signed with the key and hardly longer good than half a minute.
+fn is_app_token(seen: &Seen) -> Result<(), String> {
+    let shown = seen.headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let token = shown.strip_prefix("Bearer ").ok_or("no bearer token")?;
+    let (signed, signature) = token.rsplit_once('.').ok_or("no token")?;
+    let mut mac = Hmac::<Sha256>::new_from_slice(KEY.as_bytes()).unwrap();
+    mac.update(signed.as_bytes());
+    let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| "a signature that is not Base64")?;
+    mac.verify_slice(&signature).map_err(|_| "another signature")?;
+    let (_, payload) = signed.split_once('.').ok_or("no payload")?;
+    let payload: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
+    let left = payload["exp"].as_u64().unwrap().saturating_sub(chat_signer::clock::now().seconds());
+    match (payload["tokenType"].as_str(), payload["iss"].as_str()) {
+        (Some("app"), Some(APP_ID)) if (1..=31).contains(&left) => Ok(()),
+        _ => Err(format!("not a server's token for now: {payload}")),
+    }
+}
+
+fn is_master(seen: &Seen) -> Result<(), String> {
+    let header =
+        |name: &str| seen.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let is_right = header("x-lc-id") == APP_ID && header("x-lc-key") == format!("{KEY},master");
+    if is_right { Ok(()) } else { Err("not with the master key".to_owned()) }
+}
+
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        if *first == b'%' {
+            bytes.push(u8::from_str_radix(std::str::from_utf8(&tail[..2]).unwrap(), 16).unwrap());
+            rest = &tail[2..];
+        } else {
+            bytes.push(*first);
+            rest = tail;
+        }
+    }
+    String::from_utf8(bytes).unwrap()
+}

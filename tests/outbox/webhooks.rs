@@ -1,0 +1,138 @@
+//! Webhooks, as a receiver sees them that checks signatures with code of its own.
+
+use std::sync::{Arc, Mutex};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chat_signer::clock;
+use chat_signer::config::Webhook;
+use chat_signer::crypto::mac::HmacSha256;
+use chat_signer::model::Millis;
+use chat_signer::store::{JobState, NewJob};
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use crate::server::{Fault, Seen, Server};
+use crate::world::{World, endpoint};
+
+const SECRETS: [&[u8]; 2] = [b"fake-new-secret-of-a-webhook", b"fake-old-secret-of-a-webhook"];
+
+/// A receiver, and what it has taken: only what was signed with the secrets that it knows.
+struct Receiver {
+    server: Server,
+    taken: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Receiver {
+    async fn knowing(secret: &'static [u8]) -> Receiver {
+        let taken: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let own = Arc::clone(&taken);
+        let server = Server::start(move |seen| {
+            if !is_signed(seen, secret) {
+                return (401, Vec::new(), String::new());
+            }
+            own.lock().unwrap().push(serde_json::from_str(&seen.body).unwrap());
+            (204, Vec::new(), String::new())
+        })
+        .await;
+        Receiver { server, taken }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/hooks?tenant=a", self.server.address)
+    }
+
+    fn taken(&self) -> Vec<Value> {
+        self.taken.lock().unwrap().clone()
+    }
+}
+
+/// As the standard says, from scratch: over id, time and body, and not from another time.
+fn is_signed(seen: &Seen, secret: &[u8]) -> bool {
+    let header = |name: &str| seen.headers[name].to_str().unwrap();
+    let (id, time) = (header("webhook-id"), header("webhook-timestamp"));
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
+    mac.update(format!("{id}.{time}.{}", seen.body).as_bytes());
+    let expected = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
+    let event: Value = serde_json::from_str(&seen.body).unwrap();
+    let age = clock::now().seconds().abs_diff(time.parse().unwrap());
+    seen.method == "POST"
+        && seen.headers["content-type"] == "application/json"
+        && header("webhook-signature").split(' ').any(|signature| signature == expected)
+        && event["id"] == id
+        && age <= 300
+}
+
+async fn world(receiver: &Receiver) -> World {
+    let keys = SECRETS.map(HmacSha256::new).to_vec();
+    World::new("talkjs").await.with_webhooks(vec![Webhook { endpoint: endpoint(&receiver.url()), keys }])
+}
+
+/// Has a change told that happened then.
+async fn tell(world: &World, url: &str, id: &str, at: Millis) {
+    let event = json!({ "id": id, "type": "ban.created", "time": at.to_string(), "data": { "user": "alice" } });
+    let body = json!({ "webhook": url, "event": event }).to_string();
+    world.ask_for(NewJob { key: format!("webhook:x:{id}"), body }).await;
+}
+
+#[tokio::test]
+async fn receivers_of_either_secret_take_what_happened() {
+    for secret in SECRETS {
+        let receiver = Receiver::knowing(secret).await;
+        let world = world(&receiver).await;
+        let _worker = world.work();
+        let now = clock::now();
+        tell(&world, &receiver.url(), "e-1-1", now).await;
+        world.settled().await;
+        let told =
+            json!({ "id": "e-1-1", "type": "ban.created", "time": now.to_string(), "data": { "user": "alice" } });
+        assert_eq!(receiver.taken(), [told]);
+        assert_eq!(world.jobs(JobState::Done).await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn what_fails_is_told_again_with_the_same_id() {
+    let receiver = Receiver::knowing(SECRETS[0]).await;
+    let elsewhere = format!("http://{}/elsewhere", receiver.server.address);
+    let redirect = Fault::Answer(307, vec![("location", elsewhere)]);
+    let faults = [Fault::Answer(500, Vec::new()), Fault::Answer(400, Vec::new()), redirect, Fault::Cut, Fault::Stall];
+    for fault in faults {
+        receiver.server.fail("POST", "/hooks", 1, fault);
+    }
+    let world = world(&receiver).await;
+    let _worker = world.work();
+    tell(&world, &receiver.url(), "e-1-1", clock::now()).await;
+    world.settled().await;
+    let seen = receiver.server.seen("POST", "");
+    assert_eq!(seen.len(), 6);
+    assert!(seen.iter().all(|seen| seen.headers["webhook-id"] == "e-1-1" && seen.path == "/hooks?tenant=a"));
+    assert_eq!(receiver.taken().len(), 1);
+}
+
+#[tokio::test]
+async fn whoever_is_gone_or_fails_for_days_is_not_told_for_ever() {
+    let receiver = Receiver::knowing(SECRETS[0]).await;
+    receiver.server.fail("POST", "/hooks", 1, Fault::Answer(410, Vec::new()));
+    let world = world(&receiver).await;
+    let _worker = world.work();
+    tell(&world, &receiver.url(), "e-1-1", clock::now()).await;
+    assert!(world.set_aside().await.contains("410"));
+    receiver.server.fail("POST", "/hooks", 1, Fault::Answer(500, Vec::new()));
+    tell(&world, &receiver.url(), "e-0-1", Millis(clock::now().0 - 3 * 86_400_000 - 1000)).await;
+    crate::world::until(async || world.jobs(JobState::SetAside).await.len() == 2).await;
+    assert_eq!(receiver.server.count("POST", ""), 2);
+    assert_eq!(receiver.taken(), Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn what_is_told_to_someone_unknown_waits_and_is_then_set_aside() {
+    let receiver = Receiver::knowing(SECRETS[0]).await;
+    let world = world(&receiver).await;
+    let _worker = world.work();
+    tell(&world, "https://other.example/", "e-1-1", clock::now()).await;
+    assert_eq!(world.set_aside().await, "this webhook is not configured");
+    let job = world.jobs(JobState::SetAside).await.remove(0);
+    assert_eq!(job.attempts, 11, "another process may know it");
+}

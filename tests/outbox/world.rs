@@ -1,0 +1,184 @@
+//! A roster in memory, workers on it, and moderators who change it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chat_signer::authn::Endpoint;
+use chat_signer::clock;
+use chat_signer::config::{Enforcement, Webhook};
+use chat_signer::model::{CallerKind, Millis, Pattern};
+use chat_signer::observe::outbox::Counts;
+use chat_signer::outbox::{Outbox, Targets, Terms};
+use chat_signer::policy::{Author, Document, Origin, Policy, Sanction};
+use chat_signer::roster::{Record, Roster};
+use chat_signer::secret::Secret;
+use chat_signer::store::{Commit, Job, JobState, NewJob, Store};
+use chat_signer::vendor::moderation::Moderator;
+use chat_signer::vendor::{ably, leancloud, talkjs};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::vendors::{ABLY_KEYS, APP_ID, KEY, Vendor};
+
+/// Longer than anything here takes on the slowest machine; only a test that fails waits so long.
+const LONG: Duration = Duration::from_secs(30);
+
+/// What a moderator can impose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    Ban,
+    Mute,
+}
+
+pub(crate) struct World {
+    pub(crate) roster: Arc<Roster>,
+    pub(crate) vendor: Vendor,
+    pub(crate) app: &'static str,
+    policy: Arc<Policy>,
+    webhooks: Vec<Arc<Webhook>>,
+}
+
+/// Quick enough for tests: nothing here waits for minutes.
+pub(crate) fn brisk() -> Terms {
+    Terms {
+        lease: Duration::from_secs(2),
+        patience: Duration::from_secs(1),
+        webhook_patience: Duration::from_secs(1),
+        backoff: (Duration::from_millis(10), Duration::from_millis(100)),
+        poll: Duration::from_millis(10),
+        count: Duration::from_millis(10),
+        at_once: 8,
+    }
+}
+
+impl World {
+    pub(crate) async fn new(app: &'static str) -> World {
+        let roster = Arc::new(Roster::of(Store::memory(), Duration::from_secs(600)));
+        roster.catch_up().await;
+        roster.check().unwrap();
+        let policy = Arc::new(Policy::new(Document::default()));
+        World { roster, vendor: Vendor::start().await, app, policy, webhooks: Vec::new() }
+    }
+
+    pub(crate) fn with_webhooks(self, webhooks: Vec<Webhook>) -> World {
+        World { webhooks: webhooks.into_iter().map(Arc::new).collect(), ..self }
+    }
+
+    pub(crate) fn targets(&self, terms: &Terms) -> Targets {
+        let key = Secret::new(KEY.as_bytes().to_vec());
+        let moderator = match self.app {
+            "talkjs" => Moderator::TalkJs(talkjs::Moderator::new(APP_ID.to_owned(), &key)),
+            "leancloud" => Moderator::LeanCloud(leancloud::Moderator::new(APP_ID.to_owned(), key)),
+            _ => Moderator::Ably(ably::Moderator::new(&ABLY_KEYS.map(|key| Secret::new(key.as_bytes().to_vec())))),
+        };
+        let enforcement = Enforcement { app: self.app.into(), endpoint: endpoint(&self.vendor.url()), moderator };
+        Targets::new(&self.policy, &[Arc::new(enforcement)], &self.webhooks, terms).unwrap()
+    }
+
+    pub(crate) fn work(&self) -> Outbox {
+        self.work_by(brisk())
+    }
+
+    pub(crate) fn work_by(&self, terms: Terms) -> Outbox {
+        Outbox::start(Arc::clone(&self.roster), self.targets(&terms), terms, Counts::default()).unwrap()
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        self.roster.store().unwrap()
+    }
+
+    /// Imposes something until then, for good where that is not said.
+    pub(crate) async fn impose(&self, what: What, user: &str, place: Option<&str>, until: Option<Millis>) {
+        let record = self.record(what, user, place, until);
+        let put = (record.key().to_string(), Some(record.value()));
+        self.commit(put, self.job(user, place)).await;
+    }
+
+    pub(crate) async fn lift(&self, what: What, user: &str, place: Option<&str>) {
+        let put = (self.record(what, user, place, None).key().to_string(), None);
+        self.commit(put, self.job(user, place)).await;
+    }
+
+    /// Has something done because of a change that has no part in it.
+    pub(crate) async fn ask_for(&self, job: NewJob) {
+        let record = self.record(What::Ban, "nobody", None, None);
+        self.commit((record.key().to_string(), Some(record.value())), job).await;
+    }
+
+    async fn commit(&self, put: (String, Option<String>), job: NewJob) {
+        let commit = |_: &_, _: &_| {
+            let (puts, jobs) = (vec![put.clone()], vec![job.clone()]);
+            (Commit { puts, events: Vec::new(), jobs }, ())
+        };
+        self.roster.change(commit).await.unwrap();
+    }
+
+    fn record(&self, what: What, user: &str, place: Option<&str>, until: Option<Millis>) -> Record {
+        let author = Author { kind: CallerKind::Service, subject: "orders".to_owned(), role: None };
+        let sanction = Sanction {
+            user: user.to_owned(),
+            scope: Pattern::parse(place.unwrap_or("*")).unwrap(),
+            app: Some(self.app.into()),
+            until,
+            reason: Some("spam".to_owned()),
+            origin: Origin::Roster { author: Arc::new(author), at: clock::now() },
+        };
+        match what {
+            What::Ban => Record::Ban(sanction),
+            What::Mute => Record::Mute(sanction),
+        }
+    }
+
+    fn job(&self, user: &str, place: Option<&str>) -> NewJob {
+        let exact = place.filter(|place| !place.ends_with(":*"));
+        let body = json!({ "app": self.app, "user": user, "conversation": exact }).to_string();
+        NewJob { key: self.key(user, exact.unwrap_or("*")), body }
+    }
+
+    pub(crate) fn key(&self, user: &str, place: &str) -> String {
+        let encoded = |text: &str| text.replace('%', "%25").replace(':', "%3A").replace('/', "%2F");
+        let place = if place == "*" { place.to_owned() } else { encoded(place) };
+        format!("enforce:{}:{}:{place}", self.app, encoded(user))
+    }
+
+    pub(crate) async fn jobs(&self, state: JobState) -> Vec<Job> {
+        self.store().jobs(state, "", 1000).await.unwrap()
+    }
+
+    /// Waits until nothing is left to do.
+    pub(crate) async fn settled(&self) {
+        until(async || self.jobs(JobState::Pending).await.is_empty()).await;
+    }
+
+    /// Waits until something was set aside, and says why.
+    pub(crate) async fn set_aside(&self) -> String {
+        until(async || !self.jobs(JobState::SetAside).await.is_empty()).await;
+        self.jobs(JobState::SetAside).await.remove(0).error.unwrap()
+    }
+
+    /// What is noted of a user somewhere.
+    pub(crate) async fn note(&self, user: &str, place: &str) -> Option<Value> {
+        let note = self.store().note(&self.key(user, place)).await.unwrap()?;
+        serde_json::from_str(&note).unwrap()
+    }
+}
+
+pub(crate) fn endpoint(url: &str) -> Endpoint {
+    Endpoint { url: url.parse().unwrap(), authorities: Vec::new(), bearer: None }
+}
+
+/// Waits until this holds.
+pub(crate) async fn until(holds: impl AsyncFn() -> bool) {
+    let began = Instant::now();
+    let waiting = async {
+        while !holds().await {
+            sleep(Duration::from_millis(2)).await;
+        }
+    };
+    timeout(LONG, waiting).await.unwrap_or_else(|_| panic!("it didn't happen within {:?}", began.elapsed()));
+}
+
+/// In so many seconds.
+pub(crate) fn in_seconds(seconds: u64) -> Millis {
+    Millis(clock::now().0 + 1000 * seconds)
+}

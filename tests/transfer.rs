@@ -1,0 +1,229 @@
+//! A roster is the same after its way through a file into another store, and nothing in a file is passed over.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chat_signer::config::{self, Report};
+use chat_signer::model::{CallerKind, Kind, Ladder, Millis, Pattern};
+use chat_signer::policy::{Author, Block, Held, Origin, Sanction, Tenure};
+use chat_signer::roster::transfer::{self, AT_ONCE, Import, Imported, NotImported};
+use chat_signer::roster::{Conversation, Plan, Record};
+use chat_signer::store::Store;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+const NOW: Millis = Millis(1_800_000_000_000);
+
+/// Ids, some of them with what TOML and keys write in their own way.
+fn id() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-c]{1,2}", r#"[a-z"\\'#=%/ é汤🙂]{1,12}"#, Just("ns:a".to_owned()), Just("_tmp:x".to_owned())]
+        .prop_filter("an id", |id| chat_signer::model::check_identifier(id, 255).is_ok() && id != "*")
+}
+
+fn scope() -> impl Strategy<Value = Pattern> {
+    let exact = id().prop_filter_map("a pattern", |id| Pattern::parse(&id).ok());
+    prop_oneof![3 => exact, 1 => Just(Pattern::Everything), 1 => "[a-c]{1,2}".prop_map(|ns| Pattern::parse(&format!("{ns}:*")).unwrap())]
+}
+
+fn app() -> impl Strategy<Value = Option<Arc<str>>> {
+    option::of(prop_oneof![Just("leancloud"), Just("one that is gone")].prop_map(Arc::from))
+}
+
+fn time() -> impl Strategy<Value = Millis> {
+    prop_oneof![0..4_000_000_000_000_u64, 253_402_207_100_000_u64..=253_402_207_200_000].prop_map(Millis)
+}
+
+fn origin() -> impl Strategy<Value = Origin> {
+    let kind = prop_oneof![Just(CallerKind::User), Just(CallerKind::Service)];
+    (kind, id(), option::of("[a-z]{1,6}"), time()).prop_map(|(kind, subject, role, at)| {
+        let author = Arc::new(Author { kind, subject, role });
+        Origin::Roster { author, at }
+    })
+}
+
+fn sanction() -> impl Strategy<Value = Sanction> {
+    let reason = "[ -~é汤]{1,30}";
+    (id(), scope(), app(), option::of(time()), option::of(reason), origin())
+        .prop_map(|(user, scope, app, until, reason, origin)| Sanction { user, scope, app, until, reason, origin })
+}
+
+fn conversation() -> impl Strategy<Value = Conversation> {
+    let kind = prop_oneof![Just(Kind::Group), Just(Kind::Chatroom), Just(Kind::System)];
+    (id(), app(), kind, option::of(id()), any::<bool>(), origin()).prop_map(
+        |(id, app, kind, owner, forgotten, origin)| {
+            let kind = if id.starts_with("_tmp:") { Kind::Temporary } else { kind };
+            Conversation { id, app, kind, owner, forgotten, origin }
+        },
+    )
+}
+
+fn record() -> impl Strategy<Value = Record> {
+    let held = prop_oneof![Just(Held::Removed), "[a-z]{1,4}".prop_map(|word| Held::Word(word.into()))];
+    let role = (id(), scope(), app(), held, origin()).prop_map(|(user, scope, app, held, origin)| {
+        Record::Role(user, Tenure { scope, app, held, listed: false, origin })
+    });
+    let block = (id(), scope(), app(), origin())
+        .prop_map(|(user, conversation, app, origin)| Record::Block(Block { user, conversation, app, origin }));
+    prop_oneof![
+        sanction().prop_map(Record::Ban),
+        sanction().prop_map(Record::Mute),
+        role,
+        block,
+        conversation().prop_map(Record::Conversation)
+    ]
+}
+
+/// Some entries, of which none says something else of the same.
+fn records() -> impl Strategy<Value = Vec<Record>> {
+    vec(record(), 0..12).prop_map(|records| {
+        let mut conversations: Vec<String> = Vec::new();
+        let by_key: BTreeMap<_, _> = records.into_iter().map(|record| (record.key(), record)).collect();
+        let mut records: Vec<_> = by_key.into_values().collect();
+        records.retain(|record| {
+            let Record::Conversation(one) = record else { return true };
+            let is_new = !conversations.contains(&one.id);
+            conversations.push(one.id.clone());
+            is_new
+        });
+        records
+    })
+}
+
+fn file(name: &str, text: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("transfer-{name}.toml"));
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn read(name: &str, text: &str) -> Result<(Vec<Record>, Report), String> {
+    let ladder = Ladder::new(["member", "manager"].map(str::to_owned));
+    let read = config::roster(&file(name, text), &["leancloud".to_owned()], &ladder, NOW);
+    read.map(|(file, report)| (transfer::records(file), report)).map_err(|report| report.render(false))
+}
+
+fn run<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+async fn take(store: &Store, records: &[Record], replace: bool) -> Result<Imported, NotImported> {
+    transfer::import(store, &Import { records, replace, plan: &Plan::default() }).await
+}
+
+fn kept(records: &[Record]) -> BTreeMap<String, String> {
+    records.iter().map(|record| (record.key().to_string(), record.value())).collect()
+}
+
+async fn held(store: &Store) -> BTreeMap<String, String> {
+    transfer::held(store).await.unwrap().1
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn what_goes_out_comes_in_again(records in records(), before in records()) {
+        let text = transfer::toml(&records);
+        let (read, _) = read("round", &text).map_err(TestCaseError::fail)?;
+        prop_assert_eq!(kept(&read), kept(&records));
+        prop_assert_eq!(transfer::toml(&read), text);
+        run(async {
+            let store = Store::memory();
+            let done = take(&store, &read, false).await.unwrap();
+            prop_assert_eq!(done, Imported { set: records.len(), gone: 0 });
+            prop_assert_eq!(held(&store).await, kept(&records));
+            prop_assert_eq!(take(&store, &read, false).await.unwrap(), Imported::default());
+
+            let other = Store::memory();
+            take(&other, &before, false).await.unwrap();
+            take(&other, &read, true).await.unwrap();
+            prop_assert_eq!(held(&other).await, kept(&records));
+            Ok(())
+        })?;
+    }
+}
+
+#[test]
+fn a_file_reads_as_one_would_write_it() {
+    let text = r#"[[bans]]
+user = "mallory"
+conversation = "chat:*"
+app = "leancloud"
+until = 2027-01-01T00:00:00.000Z
+reason = "said \"no\""
+by = { kind = "user", subject = "bob", role = "manager" }
+at = 2026-11-22T10:00:00.000Z
+
+[[bindings]]
+user = "tom"
+conversation = "*"
+removed = true
+by = { kind = "service", subject = "orders" }
+at = 2026-11-22T10:00:00.000Z
+
+[[conversations]]
+id = "5f3c2a1b9e8d7c6b5a493827"
+kind = "group"
+owner = "alice"
+forgotten = true
+by = { kind = "service", subject = "orders" }
+at = 2026-11-22T10:00:00.000Z
+
+"#;
+    let (records, report) = read("written", text).unwrap();
+    assert!(report.is_empty());
+    assert_eq!(transfer::toml(&records), text);
+}
+
+#[test]
+fn an_entry_without_an_author_is_the_imports() {
+    let (records, _) = read("plain", "[[bans]]\nuser = \"mallory\"\n").unwrap();
+    assert_eq!(records[0].origin().to_string(), format!("by import (service) at {NOW}"));
+}
+
+#[test]
+fn a_large_file_takes_several_changes() {
+    let ban = |number: usize| format!("[[bans]]\nuser = \"u{number}\"\n");
+    let (records, _) = read("large", &(0..=AT_ONCE).map(ban).collect::<String>()).unwrap();
+    run(async {
+        let store = Store::memory();
+        take(&store, &records, false).await.unwrap();
+        let head = store.head().await.unwrap();
+        assert_eq!((head.version, head.epoch.is_empty()), (2, false));
+        assert_eq!(held(&store).await.len(), AT_ONCE + 1);
+    });
+}
+
+#[test]
+fn an_owner_stays_unless_all_is_replaced() {
+    let owned = |more: &str| read("owner", &format!("[[conversations]]\nid = \"c\"\n{more}")).unwrap().0;
+    run(async {
+        let store = Store::memory();
+        take(&store, &owned("owner = \"alice\""), false).await.unwrap();
+        for other in ["owner = \"bob\"", "kind = \"group\""] {
+            let refused = take(&store, &owned(other), false).await.unwrap_err();
+            assert!(refused.to_string().contains("has the owner alice in the store"), "{refused}");
+        }
+        take(&store, &owned("owner = \"bob\""), true).await.unwrap();
+    });
+}
+
+#[test]
+fn webhooks_and_vendors_are_told_of_an_import() {
+    let (records, _) =
+        read("told", "[[bans]]\nuser = \"a\"\n[[blocks]]\nuser = \"b\"\nconversation = \"c\"\n").unwrap();
+    let plan = Plan { enforced: vec!["leancloud".into()], webhooks: vec!["https://app.example.com/hook".to_owned()] };
+    let jobs = |plan: &Plan| {
+        run(async {
+            let store = Store::memory();
+            transfer::import(&store, &Import { records: &records, replace: false, plan }).await.unwrap();
+            let jobs = store.jobs(chat_signer::store::JobState::Pending, "", 9).await.unwrap();
+            jobs.iter().map(|job| job.key.split(':').next().unwrap().to_owned()).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(jobs(&plan), ["enforce", "webhook", "webhook"]);
+    assert_eq!(jobs(&Plan::default()), Vec::<String>::new());
+}
