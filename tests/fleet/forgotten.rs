@@ -9,7 +9,8 @@ use crate::proxy::Proxy;
 use crate::redis::{DURABLE, Redis};
 use crate::world::login;
 
-const LOST: &str = "has lost changes that it had acknowledged. If it is to count as it is, say `chat-signer store accept`";
+const LOST: &str =
+    "has lost changes that it had acknowledged. If it is to count as it is, say `chat-signer store accept`";
 
 #[test]
 fn after_a_flush_nobody_gets_a_signature_until_an_operator_accepts_it() {

@@ -46,8 +46,7 @@ fn a_store_that_stands_still_keeps_no_signature_waiting() {
     redis.stall();
     let longest = thread::scope(|scope| {
         // Every server has changes that wait.
-        let waiting: Vec<_> =
-            (0..12).map(|number| (&fleet.servers[number % 3], format!("late-{number}"))).collect();
+        let waiting: Vec<_> = (0..12).map(|number| (&fleet.servers[number % 3], format!("late-{number}"))).collect();
         let waiting: Vec<_> =
             waiting.into_iter().map(|(server, user)| scope.spawn(move || ban(server, &user))).collect();
         let mut longest = Duration::ZERO;
