@@ -69,7 +69,7 @@ impl Events {
         loop {
             let line = self.raw()?;
             match line.split_once(": ") {
-                Some(("id", id)) => self.last = id.to_owned(),
+                Some(("id", id)) => id.clone_into(&mut self.last),
                 Some(("event", name)) => event = Some(name.to_owned()),
                 Some(("data", text)) => data = Some(serde_json::from_str(text).unwrap()),
                 // A chunk's length, an end of a chunk, or a comment.
