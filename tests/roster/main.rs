@@ -5,4 +5,6 @@ mod changes;
 #[allow(dead_code)]
 #[path = "../common/mod.rs"]
 mod common;
+mod conversations;
+mod lists;
 mod world;
