@@ -62,6 +62,18 @@ pub(super) fn layout(database: &Database) -> Result<Option<u64>> {
     }
 }
 
+/// Ends all leases: whoever had them had the file to itself, and is gone.
+pub(super) fn free(database: &Database) -> Result<()> {
+    let writing = Writing(database.begin_write()?);
+    for key in writing.keys()? {
+        if let Some(mut held) = writing.take(&key)? {
+            held.free();
+            writing.keep(&held)?;
+        }
+    }
+    Ok(writing.0.commit()?)
+}
+
 impl Reading {
     pub(super) fn head(&self) -> Result<Head> {
         head(&self.0.open_table(NUMBERS)?, &self.0.open_table(HEAD)?)
@@ -213,6 +225,12 @@ impl Writing {
             jobs.remove(first.value().1)?;
         }
         Ok(())
+    }
+
+    /// The keys of those jobs that are not done.
+    fn keys(&self) -> Result<Vec<String>> {
+        let ready = self.0.open_table(READY)?;
+        ready.iter()?.map(|entry| Ok(entry?.0.value().1.to_owned())).collect()
     }
 
     fn held(&self, key: &str) -> Result<Option<Held>> {
