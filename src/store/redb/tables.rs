@@ -243,6 +243,12 @@ impl Writing {
         Ok(())
     }
 
+    /// The keys of those jobs that are not done.
+    fn keys(&self) -> Result<Vec<String>> {
+        let ready = self.0.open_table(READY)?;
+        ready.iter()?.map(|entry| Ok(entry?.0.value().1.to_owned())).collect()
+    }
+
     fn held(&self, key: &str) -> Result<Option<Held>> {
         self.0.open_table(JOBS)?.get(key)?.map(|held| parse(held.value())).transpose()
     }
