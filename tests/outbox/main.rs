@@ -5,6 +5,7 @@
 mod ably;
 mod leancloud;
 mod places;
+mod receiver;
 mod recovery;
 mod server;
 mod talkjs;
