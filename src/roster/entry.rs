@@ -248,6 +248,21 @@ impl Record {
         }
     }
 
+    /// Whether another says the same of the same, whoever said it and when.
+    pub(super) fn says_the_same_as(&self, other: &Record) -> bool {
+        match (self, other) {
+            (Record::Ban(a), Record::Ban(b)) | (Record::Mute(a), Record::Mute(b)) => {
+                (a.until, &a.reason) == (b.until, &b.reason)
+            }
+            (Record::Role(_, a), Record::Role(_, b)) => a.held == b.held,
+            (Record::Block(_), Record::Block(_)) => true,
+            (Record::Conversation(a), Record::Conversation(b)) => {
+                (a.kind, &a.owner, a.forgotten) == (b.kind, &b.owner, b.forgotten)
+            }
+            _ => false,
+        }
+    }
+
     /// Under which key it is kept.
     pub fn key(&self) -> Key {
         let sanctions = matches!(self.table(), Table::Bans | Table::Mutes);
