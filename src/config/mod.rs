@@ -57,7 +57,7 @@ pub use limits::Limits;
 pub use placeholder::CHANGE_ME;
 pub use redis_url::{RedisAddress, RedisServer};
 pub use report::{Problem, Report, Severity};
-pub use roster::{IMPORT, Registered, RosterFile, roster};
+pub use roster::{IMPORT, RosterFile, roster};
 pub use signer::{Admin, AuditTo, Cors, Listen, Server, Shutdown};
 pub use sources::Sources;
 pub use store::{Durability, RedisSettings, StoreKind, StoreSettings};

@@ -203,6 +203,7 @@ async fn waiting(store: &Store, kind: Kind) -> Result<Waiting, Unavailable> {
 fn add(waiting: &mut Waiting, job: &Job, now: Millis) {
     match job.state {
         JobState::SetAside => waiting.set_aside += 1,
+        JobState::Pending if job.error.is_some() => waiting.failing += 1,
         JobState::Pending if job.due <= now => {
             waiting.due += 1;
             waiting.oldest = waiting.oldest.max(now.0 - job.due.0);

@@ -37,6 +37,11 @@ impl Held {
         (self.job.state == JobState::Pending).then(|| self.job.due.max(free))
     }
 
+    /// Ends the lease of a worker that is gone, if there is one. Returns whether there was.
+    pub(super) fn abandon(&mut self) -> bool {
+        self.lease.as_mut().map(|lease| lease.until = Millis(0)).is_some()
+    }
+
     /// Gives it to a worker.
     pub(super) fn lend(&mut self, worker: &str, until: Millis) -> Job {
         self.job.taken_over |= self.lease.is_some();

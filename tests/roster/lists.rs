@@ -94,7 +94,7 @@ fn what_is_asked_for_is_what_comes() {
     assert_eq!(listed("conversation=chat:*"), ["ann chat:a", "ben chat:b"]);
     assert_eq!(listed("conversation=chat:*&app=talkjs"), ["ann chat:a"]);
     assert_eq!(listed("conversation=chat:*&app=ably&user=ben"), ["ben chat:b"]);
-    assert_eq!(listed("conversation=*"), ["mallory *", "ann chat:a", "ann den", "ben *", "ben chat:b"]);
+    assert_eq!(listed("conversation=*"), ["mallory *", "ann chat:a", "ann den", "ben chat:b", "ben *"]);
 }
 
 trait Merge {

@@ -62,6 +62,20 @@ pub(super) fn layout(database: &Database) -> Result<Option<u64>> {
     }
 }
 
+/// Ends all leases: whoever opens the file has it alone, so that those who claimed jobs before are gone.
+pub(super) fn release(database: &Database) -> Result<()> {
+    let abandoned = Reading(database.begin_read()?).abandoned()?;
+    if abandoned.is_empty() {
+        return Ok(());
+    }
+    let writing = Writing(database.begin_write()?);
+    for held in abandoned {
+        writing.take(&held.job.key)?;
+        writing.keep(&held)?;
+    }
+    Ok(writing.0.commit()?)
+}
+
 impl Reading {
     pub(super) fn head(&self) -> Result<Head> {
         head(&self.0.open_table(NUMBERS)?, &self.0.open_table(HEAD)?)
@@ -112,6 +126,20 @@ impl Reading {
 
     pub(super) fn note(&self, key: &str) -> Result<Option<String>> {
         Ok(self.0.open_table(NOTES)?.get(key)?.map(|note| note.value().to_owned()))
+    }
+
+    /// The jobs that somebody has claimed, without their leases.
+    fn abandoned(&self) -> Result<Vec<Held>> {
+        let jobs = self.0.open_table(JOBS)?;
+        let mut abandoned = Vec::new();
+        for waiting in self.0.open_table(READY)?.iter()? {
+            let Some(held) = jobs.get(waiting?.0.value().1)? else { continue };
+            let mut held = parse::<Held>(held.value())?;
+            if held.abandon() {
+                abandoned.push(held);
+            }
+        }
+        Ok(abandoned)
     }
 }
 
