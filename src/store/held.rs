@@ -50,13 +50,6 @@ impl Held {
         self.job.clone()
     }
 
-    /// Ends the lease of a worker that is no more, if there is one. Whoever claims it next takes it over.
-    pub(super) fn free(&mut self) {
-        if let Some(lease) = &mut self.lease {
-            lease.until = Millis(0);
-        }
-    }
-
     /// Whether this worker was the last to claim it, has it from that as `job`, and hasn't given it back.
     pub(super) fn is_with(&self, worker: &str, job: &Job) -> bool {
         let is = |lease: &Lease| (lease.revision, lease.attempts) == (job.revision, job.attempts);
