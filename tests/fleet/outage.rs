@@ -50,7 +50,7 @@ fn a_store_that_stands_still_keeps_no_signature_waiting() {
         let waiting: Vec<_> =
             waiting.into_iter().map(|(server, user)| scope.spawn(move || ban(server, &user))).collect();
         let mut longest = Duration::ZERO;
-        while !waiting.iter().all(|waiting| waiting.is_finished()) {
+        while !waiting.iter().all(std::thread::ScopedJoinHandle::is_finished) {
             for server in &fleet.servers {
                 longest = longest.max(timed(server, "tom", 200)).max(timed(server, "ann", 403));
             }

@@ -37,7 +37,7 @@ fn a_ban_holds_everywhere_whoever_else_bans() {
         for writer in 0..WRITERS {
             let (fleet, times) = (&fleet, &times);
             scope.spawn(move || {
-                let mut servers: Vec<_> = fleet.servers.iter().map(|server| server.connect()).collect();
+                let mut servers: Vec<_> = fleet.servers.iter().map(super::common::Server::connect).collect();
                 for user in (0..BANS).map(|round| user(writer, round)) {
                     let ban = Service.request("POST", "bans", Some(&json!({ "users": [user] })));
                     let begin = Instant::now();
