@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::attempt::{Halt, Running};
 use crate::clock;
+use crate::model::Millis;
 
 /// What is kept of a place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,12 @@ pub(super) struct Touched {
 /// Notes that this attempt has made, by key. They hold though another has forgotten them meanwhile: what was sent because of them may
 /// have come later than what that one did.
 pub(super) type Own = BTreeMap<String, String>;
+
+impl Memo {
+    pub(super) fn sent_at(self, now: Millis) -> Memo {
+        Memo { sent: Some(now.0), ..self }
+    }
+}
 
 impl Touched {
     pub(super) fn memo(&self) -> Memo {

@@ -9,7 +9,8 @@ use crate::proxy::Proxy;
 use crate::redis::{DURABLE, Redis};
 use crate::world::login;
 
-const LOST: &str = "has lost changes that it had acknowledged. If it is to count as it is, say `chat-signer store accept`";
+const LOST: &str =
+    "has lost changes that it had acknowledged. If it is to count as it is, say `chat-signer store accept`";
 
 #[test]
 fn after_a_flush_nobody_gets_a_signature_until_an_operator_accepts_it() {
@@ -113,4 +114,12 @@ fn an_older_store_is_refused_until_an_operator_accepts_it() {
 
     // The one before was accepted, too, but before that.
     proxy.lead_to(&redis.socket());
+    println!("all refuse the store before it after {:?}", fleet.refuse_for("nobody has accepted it since"));
+    proxy.lead_to(&older.socket());
+    fleet.are_ready();
+
+    // Whoever has lost nothing by an operator's word goes on.
+    assert!(fleet.accept(&[]).status.success());
+    assert_eq!(ban(&another, "gil"), 200);
+    fleet.all_refuse(&["ann", "dan", "eve", "fay", "gil"]);
 }
