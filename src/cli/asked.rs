@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Stop;
-use crate::model::{Action, ActionSet, Ask, Caller, Millis, Need, Pattern, Vendor, check_identifier};
+use crate::model::{Action, ActionSet, Ask, Caller, CallerKind, Millis, Need, Pattern, Vendor, check_identifier};
 use crate::vendor::leancloud::TimestampUnit;
 use crate::vendor::{self, App, Invalid, Nonce, Operation, Params, Request};
 
@@ -98,11 +98,13 @@ impl Asked {
     /// An ask for one action. Where no conversation is named, moderation is about all of them.
     fn plain_ask(&self, app: &App, action: Action, caller: &Caller) -> Result<Ask, Stop> {
         self.only_taken(action)?;
-        let client = self.client(app, caller)?;
-        let targets = self.members.as_ref().map_or_else(Vec::new, |Members(list)| list.clone());
-        targets.iter().try_for_each(|target| target_id(target))?;
+        let client = self.client(app, action, caller)?;
+        let targets = self.targets(action)?;
         let conversation = self.place(app, action)?;
-        let need = Need { action, conversation: conversation.clone(), targets: targets.clone() };
+        let need = |targets| Need { action, conversation: conversation.clone(), targets };
+        // Each user is decided about by itself.
+        let needs = targets.iter().map(|target| need(vec![target.clone()]));
+        let needs = if targets.is_empty() { vec![need(Vec::new())] } else { needs.collect() };
         Ok(Ask {
             app: app.name().clone(),
             vendor: app.vendor(),
@@ -110,7 +112,7 @@ impl Asked {
             client,
             conversation,
             members: targets,
-            needs: vec![need],
+            needs,
             wants: Vec::new(),
         })
     }
@@ -119,7 +121,7 @@ impl Asked {
     fn only_taken(&self, action: Action) -> Result<(), Stop> {
         let extra = [
             ("--conv-id", self.conv_id.is_some() && action == Action::Login),
-            ("--members", self.members.is_some() && !action.is_moderation()),
+            ("--members", self.members.is_some() && !acts_on_users(action)),
             ("--capability", self.capability.is_some()),
             ("--ttl", self.ttl.is_some()),
         ];
@@ -129,8 +131,21 @@ impl Asked {
         }
     }
 
-    /// The client: one for whom this caller could ask the app to log in.
-    fn client(&self, app: &App, caller: &Caller) -> Result<String, Stop> {
+    /// To whom it is done.
+    fn targets(&self, action: Action) -> Result<Vec<String>, Stop> {
+        let targets = self.members.as_ref().map_or_else(Vec::new, |Members(list)| list.clone());
+        if targets.is_empty() && acts_on_users(action) {
+            return Err(Stop::Usage(format!("--members must be given: {action} is done to users")));
+        }
+        targets.iter().try_for_each(|target| target_id(target))?;
+        Ok(targets)
+    }
+
+    /// The client: one for whom this caller could ask the app to log in. A service moderates as itself, if it names none.
+    fn client(&self, app: &App, action: Action, caller: &Caller) -> Result<String, Stop> {
+        if self.client_id.is_none() && action.is_moderation() && caller.kind == CallerKind::Service {
+            return Ok(String::new());
+        }
         let login = Asked {
             action: if app.vendor() == Vendor::LeanCloud { "login" } else { "token" }.to_owned(),
             app: self.app.clone(),
@@ -150,6 +165,9 @@ impl Asked {
                 Pattern::parse(id).map(Some).map_err(|bad| flaw(bad.to_string()))
             }
             None if action.is_ably_operation() => Err(flaw(format!("must be given: {action} is about a channel"))),
+            None if BLOCKS.contains(&action) || action == Action::ManageConversation => {
+                Err(flaw(format!("must be given: {action} is about a conversation")))
+            }
             None => Ok(action.is_moderation().then_some(Pattern::Everything)),
         }
     }
@@ -173,10 +191,18 @@ impl Asked {
 fn decided_alone(vendor: Vendor) -> ActionSet {
     let own = |action: &Action| match vendor {
         Vendor::LeanCloud => false,
-        Vendor::TalkJs => *action == Action::Login,
-        Vendor::Ably => *action == Action::Login || action.is_ably_operation(),
+        Vendor::TalkJs => *action == Action::Login || BLOCKS.contains(action),
+        Vendor::Ably => *action == Action::Login || BLOCKS.contains(action) || action.is_ably_operation(),
     };
     Action::ALL.iter().copied().filter(|action| action.is_moderation() || own(action)).collect()
+}
+
+/// What users keep in the roster for themselves. Only at LeanCloud it is signed, too.
+const BLOCKS: [Action; 2] = [Action::BlockConversation, Action::UnblockConversation];
+
+/// Whether this is moderation that is done to users.
+fn acts_on_users(action: Action) -> bool {
+    action.is_moderation() && !matches!(action, Action::ManageConversation | Action::ReadRoster)
 }
 
 fn target_id(id: &str) -> Result<(), Stop> {

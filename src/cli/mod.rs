@@ -9,6 +9,7 @@ mod facts;
 mod hash_key;
 mod init;
 mod moderate;
+mod moderated;
 mod probe;
 mod serve;
 mod sign;

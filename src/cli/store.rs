@@ -139,9 +139,7 @@ pub(super) fn roster(settings: &Settings, file: Option<&Path>) -> Result<Index, 
         return Ok(Index::default());
     }
     block_on(followed(settings))?.or_else(|stop| {
-        let why = stop.message();
-        complain(&format!("note: this is by the policy file alone, without the roster: {}", line(why)));
-        complain("note: name an export of the roster by --roster to see it counted");
+        complain(&format!("note: the roster is not counted: {}", line(stop.message())));
         Ok(Index::default())
     })
 }
@@ -228,7 +226,8 @@ fn whole(entries: &BTreeMap<String, String>) -> String {
 fn write(path: &Path, text: &str) -> io::Result<()> {
     let mut draft = path.as_os_str().to_owned();
     draft.push(".new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    let _ = fs::remove_file(&draft);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&draft, path)

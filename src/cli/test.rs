@@ -10,12 +10,14 @@ use serde_json::{Value, json};
 use super::asked::{Asked, Members};
 use super::caller::Supposed;
 use super::facts::Given;
+use super::moderated::Moderated;
 use super::{Common, Stop, line, yes};
 use crate::clock;
 use crate::config::{self, Case, Subject};
 use crate::engine::{Decided, Engine, World};
 use crate::model::{CallerKind, Millis};
 use crate::policy::{Permit, Register};
+use crate::roster::Index;
 use crate::vendor::ably::Capability;
 
 /// `test`'s own arguments.
@@ -81,15 +83,15 @@ fn text(arguments: &Arguments, outcomes: &[Outcome<'_>]) -> String {
 
 fn outcome<'c>(engine: &Engine, case: &'c Case, now: Millis) -> Outcome<'c> {
     match decided(engine, case, now) {
-        Ok((decided, notes)) => {
-            let flaw = flaw(case, &decided).map(|flaw| [vec![flaw], notes].concat().join("; "));
-            Outcome { case, decision: Some(decided.sentence()), flaw }
+        Ok((decided, moderated, notes)) => {
+            let flaw = flaw(case, &decided, &moderated).map(|flaw| [vec![flaw], notes].concat().join("; "));
+            Outcome { case, decision: Some(moderated.sentence(&decided)), flaw }
         }
         Err(flaw) => Outcome { case, decision: None, flaw: Some(format!("it can't be asked: {flaw}")) },
     }
 }
 
-fn decided(engine: &Engine, case: &Case, now: Millis) -> Result<(Decided, Vec<String>), String> {
+fn decided(engine: &Engine, case: &Case, now: Millis) -> Result<(Decided, Moderated, Vec<String>), String> {
     let (kind, subject) = match &case.caller {
         Subject::User(name) => (CallerKind::User, name),
         Subject::Service(id) => (CallerKind::Service, id),
@@ -106,7 +108,9 @@ fn decided(engine: &Engine, case: &Case, now: Millis) -> Result<(Decided, Vec<St
     if let Some(conversation) = given.missing.first() {
         return Err(format!("it depends on the facts about {conversation}: add them to the case, as `facts`"));
     }
-    Ok((engine.decide(ask, caller, World { roster, told: &given.told }, at), notes))
+    let decided = engine.decide(ask, caller, World { roster, told: &given.told }, at);
+    let moderated = Moderated::of(engine, &decided, &Index::default(), &given.told);
+    Ok((decided, moderated, notes))
 }
 
 fn asked(case: &Case) -> Asked {
@@ -122,8 +126,11 @@ fn asked(case: &Case) -> Asked {
 }
 
 /// What is not as it was expected. A capability that is granted in part is neither allowed nor denied.
-fn flaw(case: &Case, decided: &Decided) -> Option<String> {
+fn flaw(case: &Case, decided: &Decided, moderated: &Moderated) -> Option<String> {
     let partly = |permit: &Permit| Capability::of(permit.granted()) != Capability::of(&decided.ask.wants);
+    if !moderated.is_fine() {
+        return case.allowed.then(|| "it should be allowed".to_owned());
+    }
     match (&decided.outcome, case.allowed) {
         (Ok(permit), _) if partly(permit) => Some("it is allowed in part".to_owned()),
         (Ok(_), false) => Some("it should be denied".to_owned()),

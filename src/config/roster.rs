@@ -9,8 +9,8 @@ use super::file::{File, Span};
 use super::policy::Names;
 use super::reader::{Item, Section, suggest};
 use super::{Report, parse, source};
-use crate::model::{CallerKind, Kind, Ladder, Millis, check_identifier};
-use crate::policy::{Author, Block, Held, Origin, Sanction, Tenure};
+use crate::model::{CallerKind, Ladder, Millis, check_identifier};
+use crate::policy::{Author, Block, Held, Origin, Registered, Sanction, Tenure};
 
 /// What a file says of people and conversations, each with who said so and when.
 #[derive(Debug, Default)]
@@ -25,23 +25,6 @@ pub struct RosterFile {
     pub blocks: Vec<Block>,
     /// `[[conversations]]`
     pub conversations: Vec<Registered>,
-}
-
-/// A conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registered {
-    /// Its id.
-    pub id: String,
-    /// The one app that this is about; all, where there is none.
-    pub app: Option<Arc<str>>,
-    /// Its kind.
-    pub kind: Kind,
-    /// Its owner, if it has one.
-    pub owner: Option<String>,
-    /// Whether only its owner is remembered.
-    pub forgotten: bool,
-    /// By whose word.
-    pub origin: Origin,
 }
 
 /// The service that speaks where an entry doesn't say who made it.
@@ -104,7 +87,7 @@ impl Reader<'_> {
         let sanction = Sanction { origin: origin?, ..sanction? };
         let Sanction { user, scope, app, origin, .. } = &sanction;
         let by = origin.author().map(|author| (author.kind, &author.subject));
-        self.once(entry, format!("{:?}", (table, user, scope, app, by)), "of this author");
+        self.once(entry, format!("{:?}", (table, user, scope, app, by)), "about the user there by this author");
         Some(sanction)
     }
 
@@ -117,7 +100,7 @@ impl Reader<'_> {
         let removed = entry.get("removed").map_or(Some(false), |item| item.boolean());
         let held = if removed == Some(true) { gone(entry) } else { self.role(entry) };
         let (user, scope, _) = (user?, scope?, removed?);
-        self.once(entry, format!("{:?}", ("bindings", &user, &scope, &app)), "of this user there");
+        self.once(entry, format!("{:?}", ("bindings", &user, &scope, &app)), "about the user there");
         Some((user, Tenure { scope, app, held: held?, listed: false, origin: origin? }))
     }
 
@@ -125,7 +108,8 @@ impl Reader<'_> {
         let item = entry.need("role", "write one of the policy's roles, or removed = true where it was taken away")?;
         let word = item.filled()?;
         if word == "owner" {
-            return item.refuse("can't be given", "write the owner into the conversation's entry: [[conversations]]");
+            let help = "write the owner into the conversation's own entry, under [[conversations]]";
+            return item.refuse("can't be \"owner\": an owner is set once, with the conversation", help);
         }
         if self.ladder.role(word).is_none() && self.warned.insert(format!("role {word}")) {
             let message = format!("the policy has no role \"{}\": it gives nothing", word.escape_debug());
@@ -142,7 +126,7 @@ impl Reader<'_> {
         self.once(
             entry,
             format!("{:?}", ("blocks", &block.user, &block.conversation, &block.app)),
-            "of this user there",
+            "about the user there",
         );
         Some(block)
     }
@@ -200,7 +184,7 @@ impl Reader<'_> {
     fn once(&mut self, entry: &Section<'_>, key: String, whose: &str) {
         if !self.known.insert(key) {
             let place: &Span = &entry.span;
-            entry.file.mistake(place, format!("{} has an entry {whose} already", entry.title), "leave one of them out");
+            entry.file.mistake(place, format!("there is such an entry {whose} already"), "leave one of them out");
         }
     }
 }

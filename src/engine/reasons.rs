@@ -76,6 +76,9 @@ fn deed(ask: &Ask, permit: Option<&Permit>) -> String {
         Action::UnblockClients => format!("unblock {who} in {place}"),
         Action::BlockConversation => format!("block {place}"),
         Action::UnblockConversation => format!("unblock {place}"),
+        Action::SetRole => format!("change what {who} is in {place}"),
+        Action::ManageConversation => format!("manage {place}"),
+        Action::ReadRoster => format!("read the roster of {place}"),
         action if who.is_empty() => format!("{action} in {place}"),
         action => format!("{action} {who} in {place}"),
     }

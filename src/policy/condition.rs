@@ -6,7 +6,7 @@
 
 use super::question::Question;
 use super::rule::{ClientIs, Effect, Rule, TargetsAre};
-use super::standing::{Basis, Standing};
+use super::standing::Standing;
 use crate::model::{Action, CallerKind, Pattern, Role, Template};
 
 /// A condition: one line of a rule.
@@ -237,6 +237,9 @@ fn role_miss(roles: Option<&[Role]>, name: &str, standing: &Standing, question: 
         Some(place) if place.exact().is_none() => format!(" throughout {place}"),
         _ => String::new(),
     };
+    if name.is_empty() {
+        return format!("needs role {needed}{place}; there is no client");
+    }
     format!("needs role {needed}{place}; {name} {}", standing.describe(ladder))
 }
 
@@ -270,9 +273,9 @@ fn target_fits(are: TargetsAre, target: &str, question: &Question<'_, '_>) -> bo
 /// Whether the target's role is weaker than the client's by the registers' word. A target whose binding names a role that the policy
 /// does not list is outranked by nobody: it may well be the strongest.
 fn outranks(question: &Question<'_, '_>, target: &str) -> bool {
-    let target = question.scene.target(target);
-    !matches!(target.basis, Basis::Unlisted(_))
-        && target.roles().max() < question.scene.untokened_client().roles().min()
+    let standing = question.scene.target(target);
+    standing.roles().max() < question.scene.untokened_client().roles().min()
+        && !question.scene.is_unlisted(target, &standing)
 }
 
 fn targets_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
@@ -287,6 +290,9 @@ fn targets_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
             format!("needs only the client itself as target; {target} is not {client}")
         }
         (Some(target), TargetsAre::Others) => format!("needs others as targets; {target} is the client"),
+        (Some(_), TargetsAre::Outranked) if client.is_empty() => {
+            "needs targets whom the client outranks; there is no client".to_owned()
+        }
         (Some(target), TargetsAre::Outranked) => {
             let ladder = &question.case().policy.document().ladder;
             format!(

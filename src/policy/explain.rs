@@ -150,11 +150,11 @@ fn consider(question: &Question<'_, '_>, name: &str, target: bool, entry: &Entry
     let (sentence, flaw) = match entry {
         Entry::Ban(ban) => {
             let bears = !target || ADDING.contains(action);
-            (sanctioned(name, "banned", ban), flaw(question, ban, bears))
+            (sanctioned(name, "banned", ban), flaw(question, ban, target, bears))
         }
         Entry::Mute(mute) => {
             let bears = !target && ActionSet::SENDING.contains(action);
-            (sanctioned(name, "muted", mute), flaw(question, mute, bears))
+            (sanctioned(name, "muted", mute), flaw(question, mute, target, bears))
         }
         Entry::Block(block) => {
             let here = question.scene.conversation.is_some_and(|place| block.conversation.overlaps(place));
@@ -183,13 +183,16 @@ fn beside(action: Action) -> String {
 }
 
 /// Why a ban or mute does not stand in the way, if it does not. `bears`: its sort bears on the action and the person's part in it.
-fn flaw(question: &Question<'_, '_>, sanction: &Sanction, bears: bool) -> Option<String> {
+fn flaw(question: &Question<'_, '_>, sanction: &Sanction, target: bool, bears: bool) -> Option<String> {
     let case = question.case();
     if sanction.until.is_some_and(|until| until <= case.now) {
         return Some("that is over".to_owned());
     }
     if !bears {
         return Some(beside(question.action));
+    }
+    if !target && !question.scene.is_meant(&sanction.user, sanction) {
+        return Some("that is about a user of this name, not the service".to_owned());
     }
     (!case.counts(sanction, question.scene.conversation)).then(|| ELSEWHERE.to_owned())
 }

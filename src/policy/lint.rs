@@ -1,5 +1,7 @@
 //! What in a policy file is allowed but can't be meant: rules that never match, entries without effect.
 
+mod moderators;
+
 use std::collections::HashMap;
 
 use super::rule::{Binding, ClientIs, Document, Effect, Rule, Sanction, TargetsAre};
@@ -50,6 +52,9 @@ pub fn lint(document: &Document, apps: &[AppFacts], now: Millis) -> Vec<Warning>
         let never = never_matches(rule, apps);
         let pointless = || pointless(document, index);
         if let Some(message) = never.or_else(pointless) {
+            warn(Place::Rule(index), message);
+        }
+        if let Some(message) = moderators::misjudged(rule) {
             warn(Place::Rule(index), message);
         }
     }
@@ -335,7 +340,8 @@ fn out_of_reach(scope: &Pattern, named: Option<&str>, apps: &[AppFacts]) -> Opti
 
 fn has(vendor: Vendor, action: Action) -> bool {
     match action {
-        Action::Login => true,
+        // Users keep blocks in the roster, whatever they are good for at the vendor.
+        Action::Login | Action::BlockConversation | Action::UnblockConversation => true,
         Action::AppToken => vendor == Vendor::TalkJs,
         Action::History => vendor != Vendor::TalkJs,
         _ if action.is_moderation() => true,
@@ -349,6 +355,6 @@ fn has_conversation(action: Action) -> bool {
 }
 
 fn has_targets(action: Action) -> bool {
-    use Action::{BlockClients, Create, Invite, Kick, UnblockClients};
-    matches!(action, Create | Invite | Kick | BlockClients | UnblockClients) || action.is_moderation()
+    use Action::{Ban, BlockClients, Create, Invite, Kick, Mute, SetRole, Unban, UnblockClients, Unmute};
+    matches!(action, Create | Invite | Kick | BlockClients | UnblockClients | Ban | Unban | Mute | Unmute | SetRole)
 }

@@ -33,6 +33,14 @@ pub(super) struct Scene<'a> {
     untokened: OnceCell<Standing>,
 }
 
+fn as_ban(entry: &Entry) -> Option<&Sanction> {
+    if let Entry::Ban(ban) = entry { Some(ban) } else { None }
+}
+
+fn as_mute(entry: &Entry) -> Option<&Sanction> {
+    if let Entry::Mute(mute) = entry { Some(mute) } else { None }
+}
+
 /// May this be done?
 pub(super) struct Question<'s, 'a> {
     pub(super) scene: &'s Scene<'a>,
@@ -53,16 +61,7 @@ impl<'a> Case<'a> {
 
     /// The ban on a user that counts here, if there is one.
     pub(super) fn ban(&self, user: &str, place: Option<&Pattern>) -> Option<&'a Sanction> {
-        let bans =
-            self.entries(user, place).filter_map(|entry| if let Entry::Ban(ban) = entry { Some(ban) } else { None });
-        self.strictest(bans, place)
-    }
-
-    /// The mute on a user that counts here, if there is one.
-    pub(super) fn mute(&self, user: &str, place: Option<&Pattern>) -> Option<&'a Sanction> {
-        let mutes =
-            self.entries(user, place).filter_map(|entry| if let Entry::Mute(mute) = entry { Some(mute) } else { None });
-        self.strictest(mutes, place)
+        self.strictest(self.entries(user, place).filter_map(as_ban), place)
     }
 
     /// Of sanctions, of those that count here, the one that lasts longest; of those the one with the lesser scope and reason, so that
@@ -94,7 +93,9 @@ impl<'a> Case<'a> {
 
     fn person<'b>(&'b self, name: &'b str, token: &'b [(Pattern, Role)]) -> Person<'b> {
         let document = self.policy.document();
-        Person { name, app: &self.ask.app, token, default_role: document.default_role, ladder: &document.ladder }
+        // A service that acts as itself is nobody there, by default too.
+        let default_role = document.default_role.filter(|_| !name.is_empty());
+        Person { name, app: &self.ask.app, token, default_role, ladder: &document.ladder }
     }
 
     /// The client, with its own token if it is the caller.
@@ -120,12 +121,27 @@ impl<'a> Scene<'a> {
 
     /// The ban that keeps the caller or the client from acting here.
     pub(super) fn ban(&self) -> Option<&'a Sanction> {
-        *self.ban.get_or_init(|| self.actors().find_map(|user| self.case.ban(user, self.conversation)))
+        *self.ban.get_or_init(|| self.on_actors(as_ban))
     }
 
     /// The mute that keeps the caller or the client from sending here.
     pub(super) fn mute(&self) -> Option<&'a Sanction> {
-        *self.mute.get_or_init(|| self.actors().find_map(|user| self.case.mute(user, self.conversation)))
+        *self.mute.get_or_init(|| self.on_actors(as_mute))
+    }
+
+    fn on_actors(&self, sort: fn(&Entry) -> Option<&Sanction>) -> Option<&'a Sanction> {
+        self.actors().find_map(|actor| {
+            let sanctions = self.case.entries(actor, self.conversation).filter_map(sort);
+            self.case.strictest(sanctions.filter(|sanction| self.is_meant(actor, sanction)), self.conversation)
+        })
+    }
+
+    /// Whether a ban or mute is about this very actor. What moderators do, they do to users: a service that happens to have a user's
+    /// name is shut out by the policy file alone.
+    pub(super) fn is_meant(&self, actor: &str, sanction: &Sanction) -> bool {
+        let caller = self.case.caller;
+        let is_service = caller.kind == CallerKind::Service && caller.subject == actor && self.case.ask.client != actor;
+        !is_service || sanction.origin.line().is_some()
     }
 
     /// The caller, and the client if that is another.
@@ -155,10 +171,7 @@ impl<'a> Scene<'a> {
             let caller = self.case.caller;
             match caller.kind {
                 CallerKind::User => self.standing(self.case.person(&caller.subject, &caller.bindings)),
-                CallerKind::Service => {
-                    let person = Person { default_role: None, ..self.case.person("", &caller.bindings) };
-                    self.standing(person)
-                }
+                CallerKind::Service => self.standing(self.case.person("", &caller.bindings)),
             }
         })
     }
@@ -166,6 +179,11 @@ impl<'a> Scene<'a> {
     /// What a target is here.
     pub(super) fn target(&self, name: &str) -> Standing {
         self.standing(self.case.person(name, &[]))
+    }
+
+    /// Whether what a target is here may be more than it seems: a role that the policy does not list.
+    pub(super) fn is_unlisted(&self, target: &str, standing: &Standing) -> bool {
+        self.case.facts.is_unlisted(self.case.person(target, &[]), standing)
     }
 
     fn standing(&self, person: Person<'_>) -> Standing {

@@ -9,15 +9,19 @@ use crate::model::{Pattern, Role};
 /// What someone is in a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rank {
+    /// The role that counts wherever nothing more special does, if something gives it: not the default role.
+    pub held: Option<Role>,
+    /// The scope of the binding that gives it, where it is one.
+    pub scope: Option<Pattern>,
     /// The weakest role that counts anywhere in the place.
     pub weakest: Option<Role>,
     /// The strongest one.
     pub strongest: Option<Role>,
     /// Whether anything at all says what this person is in the place, and be it that a role was taken away.
     pub is_bound: bool,
-    /// Whether it is so by a binding to everything there is.
+    /// Whether it is so by a binding to everything there is, and nowhere in the place less by something more special.
     pub is_everywhere: bool,
-    /// Whether some binding there names a role that the policy does not list, which may be the strongest of all.
+    /// Whether a binding counts there that names a role which the policy does not list: it may be the strongest of all.
     pub is_unlisted: bool,
 }
 
@@ -33,13 +37,12 @@ impl Policy {
     pub fn rank(&self, user: &str, app: &str, place: &Pattern, facts: Facts<'_>) -> Rank {
         let document = self.document();
         let (default_role, ladder) = (document.default_role, &document.ladder);
-        let standing = facts.standing(Person { name: user, app, token: &[], default_role, ladder }, place);
-        let is_listed = |entry: &Entry| match entry {
-            Entry::Role(tenure) => tenure.is_listed(ladder),
-            _ => true,
-        };
-        let mut near = facts.registers.iter().flat_map(|register| register.about(user, app, Some(place)));
+        let person = Person { name: user, app, token: &[], default_role, ladder };
+        let standing = facts.standing(person, place);
+        let is_given = matches!(standing.basis, Basis::List | Basis::Binding(_) | Basis::Told);
+        let scope = if let Basis::Binding(scope) = &standing.basis { Some(scope.clone()) } else { None };
         Rank {
+            held: standing.role.filter(|_| is_given),
             weakest: standing.roles().min().flatten(),
             strongest: standing.roles().max().flatten(),
             is_bound: match standing.basis {
@@ -47,8 +50,9 @@ impl Policy {
                 Basis::Told => standing.role.is_some(),
                 _ => true,
             },
-            is_everywhere: standing.basis == Basis::Binding(Pattern::Everything),
-            is_unlisted: near.any(|entry| entry.scope().overlaps(place) && !is_listed(entry)),
+            is_everywhere: scope == Some(Pattern::Everything) && standing.roles().min() == Some(standing.role),
+            is_unlisted: facts.is_unlisted(person, &standing),
+            scope,
         }
     }
 

@@ -87,11 +87,6 @@ impl Entry {
 }
 
 impl Tenure {
-    /// Whether the policy lists the role.
-    pub(super) fn is_listed(&self, ladder: &Ladder) -> bool {
-        self.held == Held::Removed || self.role(ladder).is_some()
-    }
-
     /// The role, in the words of the policy in force.
     pub(super) fn role(&self, ladder: &Ladder) -> Option<Role> {
         match &self.held {

@@ -88,6 +88,13 @@ impl<'a> Facts<'a> {
         Standing { role, basis, parts }
     }
 
+    /// Whether anywhere in the place of a standing a binding counts that names a role which the policy does not list.
+    pub(super) fn is_unlisted(&self, person: Person<'_>, standing: &Standing) -> bool {
+        let is = |standing: &Standing| matches!(standing.basis, Basis::Unlisted(_));
+        let mut without = standing.parts.iter().filter(|(_, role)| role.is_none());
+        is(standing) || without.any(|(part, _)| is(&self.standing(person, part)))
+    }
+
     /// The parts of a pattern in which another role may count than throughout: those with a binding, and known rooms whose channels lie
     /// in it.
     fn parts(&self, person: Person<'_>, found: &[Found<'_>], asked: &Pattern) -> Vec<(Pattern, Option<Role>)> {

@@ -449,6 +449,40 @@ fn what_must_be_named_is_not_included_in_a_rule_that_names_nothing() {
 }
 
 #[test]
+fn warns_of_rules_for_moderators_that_reach_too_far_or_not_far_enough() {
+    let moderation = [Action::Ban, Action::Unmute, Action::SetRole];
+    let mut held = allow("held", &moderation);
+    held.targets = Some(TargetsAre::Outranked);
+    let mut services = allow("services", &moderation);
+    (services.callers, services.client) = (Some(vec![CallerKind::Service]), Some(ClientIs::Anyone));
+    let mut mixed = allow("mixed", &[Action::SetRole, Action::ReadRoster]);
+    mixed.targets = Some(TargetsAre::Outranked);
+    let mut place = allow("place", &[Action::ReadRoster]);
+    place.targets = Some(TargetsAre::Outranked);
+    let careless = allow("careless", &moderation);
+    let deny = Rule::new("deny", Effect::Deny, ActionSet::of(&[Action::Mute]));
+    let found =
+        warnings(&document(vec![held, services, mixed, place, allow("roles", &[Action::SetRole]), careless, deny]));
+    let expected = [
+        (
+            2,
+            "this rule never allows read-roster, as it has `targets` and that touches nobody: give it a rule of its own",
+        ),
+        (3, "this rule can never match: it has `targets`, and read-roster touches nobody else"),
+        (
+            5,
+            "this rule lets users ban or unmute whoever is in the conversation, its owner too: write `targets = \
+             \"outranked\"`",
+        ),
+    ];
+    let rules: Vec<_> = found.iter().filter(|(_, message)| !message.contains("pointless")).collect();
+    assert_eq!(rules.len(), expected.len(), "{found:?}");
+    for ((place, message), (index, why)) in rules.into_iter().zip(expected) {
+        assert_eq!((place, message.as_str()), (&Place::Rule(index), why));
+    }
+}
+
+#[test]
 fn warns_of_login_without_create_and_of_entries_without_effect() {
     let mut document = document(vec![allow("login", &[Action::Login])]);
     let entries = &mut document.entries;

@@ -23,7 +23,7 @@ pub struct Bearing {
 }
 
 /// How a question comes out.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Prospect {
     Denied,
     Allowed,
@@ -45,10 +45,11 @@ impl Policy {
         let mut open = BTreeSet::new();
         for Need { action, conversation, targets } in &ask.needs {
             let scene = Scene::new(case, conversation.as_ref());
-            match prospect(&Question { scene: &scene, action: *action, targets }, bearing) {
-                Prospect::Denied => return BTreeSet::new(),
-                Prospect::Allowed => {}
-                Prospect::Open => open.extend(conversation.as_ref().and_then(name)),
+            let question = |targets| Question { scene: &scene, action: *action, targets };
+            match apart(*action, targets).map(|targets| prospect(&question(targets), bearing)).max() {
+                None | Some(Prospect::Denied) => return BTreeSet::new(),
+                Some(Prospect::Allowed) => {}
+                Some(Prospect::Open) => open.extend(conversation.as_ref().and_then(name)),
             }
         }
         for Grant { resource, operations } in &ask.wants {
@@ -60,6 +61,13 @@ impl Policy {
         }
         open
     }
+}
+
+/// The targets that are decided about together: all of them, but each by itself where moderators act on them.
+fn apart(action: Action, targets: &[String]) -> impl Iterator<Item = &[String]> {
+    let together = if action.is_moderation() { 1 } else { targets.len() };
+    let none = targets.is_empty().then_some(targets);
+    targets.chunks(together.max(1)).chain(none)
 }
 
 /// The one conversation that this is or belongs to.
@@ -143,5 +151,18 @@ fn bears(question: &Question<'_, '_>, bearing: Bearing) -> bool {
     }
     let enters = matches!(question.action, Action::Join | Action::Invite);
     let is_told = question.action.is_ably_operation() && !question.scene.client().is_filed();
-    bearing.shuts_out && enters || bearing.user_claims && is_told
+    bearing.shuts_out && enters || bearing.user_claims && is_told || ranks(question)
+}
+
+/// Whether an answer could change what people are to each other, which moderators are held to whatever the rules say. Services, who
+/// act as themselves, are held to what role there is to take.
+fn ranks(question: &Question<'_, '_>) -> bool {
+    let (scene, client) = (question.scene, &question.case().ask.client);
+    let open = |standing: &Standing| !standing.is_filed();
+    let of_targets = || question.targets.iter().any(|target| open(&scene.target(target)));
+    match question.action {
+        Action::ReadRoster => false,
+        Action::SetRole if client.is_empty() => of_targets(),
+        action => action.is_moderation() && !client.is_empty() && (open(scene.untokened_client()) || of_targets()),
+    }
 }

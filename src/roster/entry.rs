@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::crypto::percent_encoded;
 use crate::model::{CallerKind, Kind, Millis, Pattern};
+pub use crate::policy::Registered as Conversation;
 use crate::policy::{Author, Block, Held, Origin, Sanction, Tenure};
 
 /// An entry.
@@ -22,23 +23,6 @@ pub enum Record {
     Block(Block),
     /// A conversation.
     Conversation(Conversation),
-}
-
-/// A conversation that was registered at run time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conversation {
-    /// Its id.
-    pub id: String,
-    /// The one app that this is about; all, where there is none.
-    pub app: Option<Arc<str>>,
-    /// Its kind.
-    pub kind: Kind,
-    /// Its owner, once it has one. It never has another.
-    pub owner: Option<String>,
-    /// Whether it was forgotten: then only its owner is remembered, so that nobody else becomes it.
-    pub forgotten: bool,
-    /// By whose word.
-    pub origin: Origin,
 }
 
 /// What sort of entries there are.
@@ -245,6 +229,21 @@ impl Record {
         match self {
             Record::Ban(sanction) | Record::Mute(sanction) => sanction.until,
             _ => None,
+        }
+    }
+
+    /// Whether another says the same of the same, whoever said it and when.
+    pub(super) fn says_the_same_as(&self, other: &Record) -> bool {
+        match (self, other) {
+            (Record::Ban(a), Record::Ban(b)) | (Record::Mute(a), Record::Mute(b)) => {
+                (a.until, &a.reason) == (b.until, &b.reason)
+            }
+            (Record::Role(_, a), Record::Role(_, b)) => a.held == b.held,
+            (Record::Block(_), Record::Block(_)) => true,
+            (Record::Conversation(a), Record::Conversation(b)) => {
+                (a.kind, &a.owner, a.forgotten) == (b.kind, &b.owner, b.forgotten)
+            }
+            _ => false,
         }
     }
 

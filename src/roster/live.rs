@@ -234,11 +234,11 @@ impl Roster {
             store.begin().await?;
             head = store.head().await?;
         }
-        if head == *known {
-            return Ok(Ok(()));
-        }
         if head.epoch.is_empty() {
             return Ok(Err(EMPTY.to_owned()));
+        }
+        if head == *known {
+            return Ok(Ok(()));
         }
         if known.epoch.is_empty() || head.epoch != known.epoch && head.accepted {
             return self.read_all(store, known).await;

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::entry::{Conversation, Malformed, Record, Table};
+use super::entry::{Malformed, Record, Table};
 use super::event::{Fate, Plan, note};
-use crate::clock;
-use crate::config::{IMPORT, Registered, RosterFile};
+use crate::config::{IMPORT, RosterFile};
+use crate::crypto::hex;
 use crate::model::{CallerKind, Millis, Pattern};
 use crate::policy::{Author, Held, Origin};
 use crate::store::{Change, Commit, Contents, Head, NotCommitted, Since, Store, Unavailable};
+use crate::{clock, random};
 
 /// How many entries are written in one change. What is more is written in several.
 pub const AT_ONCE: usize = 5000;
@@ -81,19 +82,19 @@ pub fn records(file: RosterFile) -> Vec<Record> {
     let RosterFile { bans, mutes, bindings, blocks, conversations } = file;
     let sanctions = bans.into_iter().map(Record::Ban).chain(mutes.into_iter().map(Record::Mute));
     let roles = bindings.into_iter().map(|(user, tenure)| Record::Role(user, tenure));
-    let conversations = conversations.into_iter().map(|Registered { id, app, kind, owner, forgotten, origin }| {
-        Record::Conversation(Conversation { id, app, kind, owner, forgotten, origin })
-    });
-    sanctions.chain(roles).chain(blocks.into_iter().map(Record::Block)).chain(conversations).collect()
+    sanctions
+        .chain(roles)
+        .chain(blocks.into_iter().map(Record::Block))
+        .chain(conversations.into_iter().map(Record::Conversation))
+        .collect()
 }
 
-/// Takes entries over into a store, which is begun if it never was. What the store holds just so is not written again, so an import that
-/// was cut off is finished by another.
+/// Takes entries over into a store. What the store holds just so is not written again, so an import that was cut off is finished by another.
+/// One that was never begun is begun at the end: no server goes by a part of them.
 ///
 /// # Errors
 /// If it was not done. Where it takes several changes, some of them may have been made.
 pub async fn import(store: &Store, import: &Import<'_>) -> Result<Imported, NotImported> {
-    store.begin().await?;
     let mut done = Imported::default();
     for _ in 0..ATTEMPTS {
         let (mut head, before) = held(store).await?;
@@ -101,7 +102,10 @@ pub async fn import(store: &Store, import: &Import<'_>) -> Result<Imported, NotI
         match write(store, &mut head, &work, import.plan, &mut done).await {
             Err(NotCommitted::Behind) => {}
             Err(NotCommitted::Unavailable(unavailable)) => return Err(unavailable.into()),
-            Ok(()) => return Ok(done),
+            Ok(()) => {
+                store.begin().await?;
+                return Ok(done);
+            }
         }
     }
     Err(NotImported::Busy)
@@ -155,9 +159,13 @@ async fn write(
     plan: &Plan,
     done: &mut Imported,
 ) -> Result<(), NotCommitted> {
+    // What is told has an id of its own also where the store has no epoch yet.
+    let import = format!("import-{}", hex(&random::bytes::<16>().map_err(|error| Unavailable(error.to_string()))?));
+    let epoch = if head.epoch.is_empty() { import } else { head.epoch.clone() };
     for part in work.chunks(AT_ONCE) {
         let now = clock::now();
-        let Change { version, id, .. } = store.commit(head, commit(part, plan, head, now), now).await?;
+        let told = Head { epoch: epoch.clone(), ..head.clone() };
+        let Change { version, id, .. } = store.commit(head, commit(part, plan, &told, now), now).await?;
         (head.version, head.change) = (version, id);
         let set = part.iter().filter(|work| matches!(work, Work::Set(_))).count();
         done.set += set;

@@ -11,7 +11,7 @@ use crate::vendor::App;
 pub struct Wish {
     /// What.
     pub deed: Deed,
-    /// To whom, each once.
+    /// To whom; of what is about a conversation, its id.
     pub users: Vec<String>,
     /// Where.
     pub scope: Pattern,
@@ -77,7 +77,15 @@ impl Deed {
 
     /// Whether it is done to those it names, or to who asks or to a conversation.
     pub fn has_targets(&self) -> bool {
-        !matches!(self, Deed::Block | Deed::LiftBlock | Deed::SetConversation { .. } | Deed::ForgetConversation)
+        !self.is_for_oneself() && !self.is_about_conversation()
+    }
+
+    fn is_for_oneself(&self) -> bool {
+        matches!(self, Deed::Block | Deed::LiftBlock)
+    }
+
+    fn is_about_conversation(&self) -> bool {
+        matches!(self, Deed::SetConversation { .. } | Deed::ForgetConversation)
     }
 }
 
@@ -94,23 +102,44 @@ impl Wish {
 
     /// What the policy is asked about all of it at one app.
     pub fn ask(&self, app: &App) -> Ask {
-        self.ask_about(app, &self.users)
+        self.ask_of(app, self.users.clone())
     }
 
-    /// What the policy is asked about it at one app, for some of the users.
-    pub(super) fn ask_about(&self, app: &App, users: &[String]) -> Ask {
+    /// What the policy is asked about it at one app, for one of the users.
+    pub(super) fn ask_about(&self, app: &App, user: &str) -> Ask {
+        self.ask_of(app, vec![user.to_owned()])
+    }
+
+    fn ask_of(&self, app: &App, users: Vec<String>) -> Ask {
         let action = self.deed.action();
-        let targets = if self.deed.has_targets() { users.to_vec() } else { Vec::new() };
+        let (members, targets) =
+            if self.deed.has_targets() { (self.users.clone(), users) } else { (Vec::new(), Vec::new()) };
         Ask {
             app: Arc::clone(app.name()),
             vendor: app.vendor(),
             action,
             client: self.client.clone(),
             conversation: Some(self.scope.clone()),
-            members: targets.clone(),
+            members,
             needs: vec![Need { action, conversation: Some(self.scope.clone()), targets }],
             wants: Vec::new(),
         }
+    }
+
+    /// Whether it is done to who asks.
+    pub(super) fn is_for_oneself(&self) -> bool {
+        self.deed.is_for_oneself()
+    }
+
+    /// Whether it is done to a conversation, which stands for a user then.
+    pub(super) fn is_about_conversation(&self) -> bool {
+        self.deed.is_about_conversation()
+    }
+
+    /// Whether the place is just the conversation of this name.
+    pub(super) fn is_named_by(&self, name: &str) -> bool {
+        let home = Pattern::Exact(name.to_owned()).home().into_owned();
+        self.scope.exact().is_some() && self.scope == home
     }
 }
 

@@ -37,19 +37,17 @@ impl Held {
         (self.job.state == JobState::Pending).then(|| self.job.due.max(free))
     }
 
+    /// Ends the lease of a worker that is gone, if there is one. Returns whether there was.
+    pub(super) fn abandon(&mut self) -> bool {
+        self.lease.as_mut().map(|lease| lease.until = Millis(0)).is_some()
+    }
+
     /// Gives it to a worker.
     pub(super) fn lend(&mut self, worker: &str, until: Millis) -> Job {
         self.job.taken_over |= self.lease.is_some();
         let (revision, attempts) = (self.job.revision, self.job.attempts);
         self.lease = Some(Lease { worker: worker.to_owned(), revision, attempts, until });
         self.job.clone()
-    }
-
-    /// Ends the lease of a worker that is no more, if there is one. Whoever claims it next takes it over.
-    pub(super) fn free(&mut self) {
-        if let Some(lease) = &mut self.lease {
-            lease.until = Millis(0);
-        }
     }
 
     /// Whether this worker was the last to claim it, has it from that as `job`, and hasn't given it back.

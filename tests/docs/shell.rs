@@ -59,6 +59,10 @@ fn pieces_of_shell_are_shell() {
 fn run(blocks: &[Block]) {
     let home = demonstration();
     let server = Server::run(home.clone(), Setup::default());
+    // So that the commands find it by the configuration.
+    let (path, listen) = (home.join("signer.toml"), format!("listen = \"{}\"", server.main));
+    let configuration = fs::read_to_string(&path).unwrap();
+    fs::write(path, configuration.replacen("listen = \"127.0.0.1:0\"", &listen, 1)).unwrap();
     let mut script = PRELUDE.to_owned();
     for block in blocks {
         write!(script, "PLACE='{}'\n{}", block.place, block.text).unwrap();

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::common::{Log, SERVICE_KEY, Server, Setup, demonstration, post, token, until};
-use super::{POLICY, Ran, program, run, write};
+use super::{POLICY, Ran, files, program, run, write};
 
 const MEMORY: &str = "[store]\ntype = \"memory\"\n";
 
@@ -13,15 +13,16 @@ fn server() -> Server {
     with(Setup::more(MEMORY))
 }
 
-fn with(mut setup: Setup) -> Server {
-    setup.files.push(("policy.toml", POLICY.to_owned()));
-    let server = Server::with(setup);
+fn with(setup: Setup) -> Server {
+    let mut files = files(&[]);
+    files.extend(setup.files);
+    let server = Server::with(Setup { files, ..setup });
     until("it is ready", || server.is_ready());
     server
 }
 
 /// Asks as the service.
-fn asks(server: &Server, arguments: &[&str]) -> Ran {
+pub(super) fn asks(server: &Server, arguments: &[&str]) -> Ran {
     asks_with(server, arguments, &[("CHAT_SIGNER_API_KEY", SERVICE_KEY)])
 }
 
@@ -36,7 +37,7 @@ fn asks_with(server: &Server, arguments: &[&str], variables: &[(&str, &str)]) ->
     Ran::of(command.env("CHAT_SIGNER_SERVER", url).envs(variables.iter().copied()).output().unwrap())
 }
 
-fn login(server: &Server, user: &str) -> u16 {
+pub(super) fn login(server: &Server, user: &str) -> u16 {
     server.ask(&post("/v1/leancloud/login", user, "{}")).status
 }
 
@@ -58,7 +59,7 @@ fn who_fails_is_told_of_beside_who_does_not() {
     let lines: Vec<&str> = ran.said.lines().collect();
     assert_eq!(lines[0], "✓ tom");
     assert!(lines[1].starts_with("✗ alice: ") && lines[1].ends_with("(denied)"), "{lines:?}");
-    assert!(lines[2].starts_with("✗ zoe: is nothing there; ") && lines[2].ends_with("(not_there)"), "{lines:?}");
+    assert!(lines[2].starts_with("✗ zoe: it is nothing there; ") && lines[2].ends_with("(not_there)"), "{lines:?}");
     assert_eq!((lines.len(), ran.complained.as_str()), (3, ""));
 }
 
@@ -200,4 +201,43 @@ fn the_demonstration_is_asked_with_the_key_that_everyone_knows() {
     let configuration = fs::read_to_string(&path).unwrap();
     fs::write(path, configuration.replacen("127.0.0.1:0", &server.main.to_string(), 1)).unwrap();
     assert_eq!(run(&server.directory, &["ban", "eve"]).well(), "✓ eve\n");
+}
+
+#[test]
+fn the_roster_is_shown() {
+    let server = server();
+    asks(&server, &["ban", "eve", "--for", "7d", "--reason", "spam", "--conversation", "den"]).well();
+    asks_as(&server, "alice", &["ban", "tom", "--conversation", "den"]).well();
+    let shows = |arguments: &[&str]| asks(&server, &[&["read-roster"][..], arguments].concat()).well();
+    let bans = shows(&["bans"]);
+    let lines: Vec<&str> = bans.lines().collect();
+    assert_eq!(lines[0], format!("mallory, by the policy file, line {}", line_of("[[bans]]")));
+    assert!(
+        lines[1].starts_with("eve, conversation den, until 2")
+            && lines[1].contains(", reason spam, by orders (service) at 2"),
+        "{bans}"
+    );
+    assert!(lines[2].starts_with("tom, conversation den, by alice (owner) at 2"), "{bans}");
+    assert!(shows(&["bans", "--user", "tom", "--conversation", "den"]).starts_with("tom, "));
+
+    let page = shows(&["bans", "--limit", "1"]);
+    let cursor = page.lines().last().unwrap().strip_prefix("there are more: --after ").unwrap().to_owned();
+    assert!(shows(&["bans", "--after", &cursor]).starts_with("eve, "), "{page}");
+
+    assert_eq!(shows(&["mutes"]), "none\n");
+    assert_eq!(shows(&["enforcements", "--state", "pending"]), "none\n");
+    assert!(shows(&["roles", "--user", "bob"]).starts_with("bob, conversation den, role manager, by the policy file"));
+    assert!(
+        shows(&["conversation", "den"]).starts_with("conversation den, kind group, owner alice, by the policy file")
+    );
+    assert!(asks(&server, &["read-roster", "conversation", "nowhere"]).ill().contains("(not_found, "));
+    let one_too_many = asks(&server, &["read-roster", "bans", "den"]);
+    assert_eq!((one_too_many.code, one_too_many.said.as_str()), (2, ""));
+    let listed: Value = serde_json::from_str(&shows(&["bans", "-o", "json"])).unwrap();
+    assert_eq!(listed["entries"][0]["source"], "file");
+}
+
+/// The line of the policy in which something first stands.
+fn line_of(text: &str) -> usize {
+    POLICY.lines().position(|line| line == text).unwrap() + 1
 }

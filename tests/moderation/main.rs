@@ -7,6 +7,9 @@ mod common;
 
 mod asking;
 mod keeping;
+#[path = "../common/redis.rs"]
+mod redis;
+mod shared;
 
 use std::fs;
 use std::path::Path;
@@ -58,6 +61,12 @@ fn program(arguments: &[&str]) -> Command {
 /// Runs it with the configuration in this directory.
 fn run(directory: &Path, arguments: &[&str]) -> Ran {
     Ran::of(program(arguments).arg("--config").arg(directory.join("signer.toml")).output().unwrap())
+}
+
+/// These files, and the policy.
+fn files(more: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
+    let more = more.iter().map(|(name, text)| (*name, (*text).to_owned()));
+    more.chain([("policy.toml", POLICY.to_owned())]).collect()
 }
 
 /// What it did.

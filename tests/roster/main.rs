@@ -5,4 +5,8 @@ mod changes;
 #[allow(dead_code)]
 #[path = "../common/mod.rs"]
 mod common;
+mod conversations;
+mod events;
+mod lists;
+mod refusals;
 mod world;

@@ -64,10 +64,39 @@ async fn a_file_that_is_opened_again_holds_all() {
     assert_eq!(state(&store).await, before);
     assert!(store.head().await.unwrap().accepted);
     assert_eq!(store.head().await.unwrap().version, head.version + 1);
+    assert!(store.settle("me", &job, &Attempt::Done, clock::now()).await.unwrap());
+    assert_eq!(claim(&store, "you", LONG).await.len(), 1, "the other one");
+}
+
+/// Nobody else can have the file, so that whoever claimed jobs before is gone. What it did last may still be on its way.
+#[tokio::test]
+async fn what_was_claimed_before_a_restart_need_not_wait_for_the_lease() {
+    let scratch = Scratch::new();
+    let path = scratch.0.join("store.redb");
+    let store = open(&path).await.unwrap();
+    commit(&store, ask(&["enforce:a", "enforce:b"], "{}")).await;
+    let job = store.claim("me", clock::now(), LONG, 1).await.unwrap().remove(0);
+    drop(store);
+
+    let store = open(&path).await.unwrap();
+    commit(&store, ask(&["enforce:c"], "{}")).await;
     let claimed = claim(&store, "you", LONG).await;
-    let claimed: Vec<_> = claimed.iter().map(|job| (job.key.as_str(), job.taken_over)).collect();
-    assert_eq!(claimed, [("enforce:a", true), ("enforce:b", false)], "whoever had the one had the file to itself");
+    let taken_over: Vec<_> = claimed.iter().filter(|job| job.taken_over).map(|job| job.key.as_str()).collect();
+    assert_eq!((claimed.len(), taken_over), (3, vec![job.key.as_str()]));
     assert!(!store.settle("me", &job, &Attempt::Done, clock::now()).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_waits_for_its_time_still_does_after_a_restart() {
+    let scratch = Scratch::new();
+    let path = scratch.0.join("store.redb");
+    let store = open(&path).await.unwrap();
+    commit(&store, ask(&["enforce:a"], "{}")).await;
+    let job = claim(&store, "me", LONG).await.remove(0);
+    let again = Attempt::Again { due: clock::now().after(LONG), error: None };
+    assert!(store.settle("me", &job, &again, clock::now()).await.unwrap());
+    drop(store);
+    assert_eq!(claim(&open(&path).await.unwrap(), "you", LONG).await, []);
 }
 
 async fn state(store: &Store) -> String {

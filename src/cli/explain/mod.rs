@@ -11,10 +11,12 @@ use serde_json::{Map, Value};
 use super::asked::{Asked, Moment};
 use super::caller::{Noted, Supposed, by_token};
 use super::facts::{self, Given};
+use super::moderated::Moderated;
 use super::{Common, Stop, complain, line, store, yes};
 use crate::clock;
-use crate::engine::{Engine, World};
+use crate::engine::{Decided, Engine, World};
 use crate::model::{CallerKind, Millis};
+use crate::policy::Explained;
 
 /// `explain`'s own arguments.
 #[derive(Debug, clap::Args)]
@@ -76,8 +78,19 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
     let world = World { roster, told: &given.told };
     let steps = engine.explain(&ask, &caller, world, at);
     let decided = engine.decide(ask, caller, world, at);
-    common.print(|| report::text(&decided, &steps), || decided.json(&steps).to_string())?;
-    Ok(yes(decided.outcome.is_ok()))
+    let moderated = Moderated::of(engine, &decided, &index, &given.told);
+    common.print(|| report::text(&decided, &moderated, &steps), || json(&decided, &moderated, &steps).to_string())?;
+    Ok(yes(decided.outcome.is_ok() && moderated.is_fine()))
+}
+
+fn json(decided: &Decided, moderated: &Moderated, steps: &[Explained]) -> Value {
+    let mut json = decided.json(steps);
+    if !moderated.is_fine() {
+        json["allowed"] = false.into();
+        json["decision"] = moderated.sentence(decided).into();
+        json["failed"] = moderated.json();
+    }
+    json
 }
 
 /// Says where the server would ask for more, or for nothing.

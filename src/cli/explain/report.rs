@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 
+use super::super::moderated::Moderated;
 use crate::engine::{Decided, why};
 use crate::policy::{Considered, Effect, Explained, RuleExplained};
 
 /// The decision in a sentence, then each thing that was decided: who is what, what stands in the way, each rule.
-pub(super) fn text(decided: &Decided, steps: &[Explained]) -> String {
-    let mut text = format!("{}\n", decided.sentence());
+pub(super) fn text(decided: &Decided, moderated: &Moderated, steps: &[Explained]) -> String {
+    let mut text = format!("{}\n", moderated.sentence(decided));
     for step in steps {
         // Writing to a string does not fail.
         let _ = writeln!(text, "\n{}", headline(step, steps.len() == 1));

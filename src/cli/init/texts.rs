@@ -20,7 +20,11 @@ pub(super) fn policy(vendors: &[Vendor]) -> String {
         Vendor::TalkJs => "",
         Vendor::Ably => include_str!("policy/ably.toml"),
     });
-    include_str!("policy/head.toml").to_owned() + &rules.collect::<String>() + include_str!("policy/people.toml")
+    let moderators = include_str!("policy/moderators.toml");
+    include_str!("policy/head.toml").to_owned()
+        + &rules.collect::<String>()
+        + moderators
+        + include_str!("policy/people.toml")
 }
 
 /// The variable that holds a vendor's secret, and what it is called there.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::super::{Common, Stop, line};
 use super::answer::{list, refused, word};
-use super::server::{Answer, Options, Question};
+use super::server::{Options, Question};
 use super::{conversation, query};
 
 /// `read-roster`'s own arguments.
@@ -27,9 +27,12 @@ pub(in crate::cli) struct Arguments {
     /// Only what is about this conversation.
     #[arg(long, value_name = "ID")]
     conversation: Option<String>,
-    /// The one app that a conversation's entry is about. All, if left out.
+    /// Only what holds at this app.
     #[arg(long)]
     app: Option<String>,
+    /// Of what is told to vendors and webhooks, only what is so: pending, set-aside or done.
+    #[arg(long)]
+    state: Option<String>,
     /// At most so many.
     #[arg(long, value_name = "NUMBER")]
     limit: Option<u32>,
@@ -57,7 +60,7 @@ enum What {
 pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, Stop> {
     let answer = arguments.server.ask(common, &arguments.question()?)?;
     refused(common, &answer)?;
-    common.print(|| text(arguments.what, &answer), || answer.body.to_string())?;
+    common.print(|| text(arguments.what, &answer.body), || answer.body.to_string())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -68,6 +71,7 @@ impl Arguments {
             ("user", self.user.as_deref()),
             ("conversation", self.conversation.as_deref()),
             ("app", self.app.as_deref()),
+            ("state", self.state.as_deref()),
             ("limit", limit.as_deref()),
             ("after", self.after.as_deref()),
             ("client_id", self.client.as_deref()),
@@ -96,37 +100,47 @@ impl What {
     }
 }
 
-/// In which order an entry's members are shown; the others follow.
-const ORDER: [&str; 9] = ["user", "conversation", "app", "role", "kind", "owner", "until", "reason", "by"];
-
 /// A line for each entry, and how to go on.
-fn text(what: What, answer: &Answer) -> String {
-    if what == What::Conversation {
-        return entry(&answer.body);
-    }
+fn text(what: What, body: &Value) -> String {
     let mut text = String::new();
-    for one in list(&answer.body, "entries") {
+    for one in list(body, "entries") {
         // Writing to a string does not fail.
-        let _ = writeln!(text, "{}", entry(one));
+        let _ = writeln!(text, "{}", entry(what, one));
     }
-    if text.is_empty() {
-        text.push_str("none\n");
-    }
-    if let Some(next) = answer.body.get("next").filter(|next| !next.is_null()) {
-        let _ = writeln!(text, "there are more: --after {}", word(next));
+    match body.get("next") {
+        Some(next) => _ = writeln!(text, "there are more: --after {}", word(next)),
+        None if text.is_empty() => text.push_str("none"),
+        None => {}
     }
     text
 }
 
-fn entry(entry: &Value) -> String {
-    let Some(members) = entry.as_object() else { return word(entry) };
-    let place = |name: &str| ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len());
-    let mut members: Vec<_> = members.iter().filter(|(_, value)| !value.is_null()).collect();
-    members.sort_by_key(|(name, _)| place(name));
-    let words = members.iter().map(|(name, value)| match (name.as_str(), value) {
-        ("user", user) => word(user),
-        ("by", Value::Object(by)) => format!("by {}", by.get("subject").map(word).unwrap_or_default()),
-        (name, value) => format!("{} {}", line(name), word(value)),
-    });
-    words.collect::<Vec<_>>().join(", ")
+fn entry(what: What, entry: &Value) -> String {
+    const FIRST: [&str; 7] = ["conversation", "app", "role", "kind", "owner", "until", "reason"];
+    const TOLD_OTHERWISE: [&str; 5] = ["user", "by", "at", "source", "line"];
+    let told = |name: &str| entry.get(name).map(|value| format!("{} {}", line(name), word(value)));
+    let mut words: Vec<String> = entry.get("user").map(word).into_iter().collect();
+    words.extend(FIRST.iter().filter_map(|name| told(name)));
+    match what {
+        What::Roles if entry.get("role").is_none() => words.push("role none".to_owned()),
+        What::Conversation if entry.get("kind").is_none() => words.push("forgotten".to_owned()),
+        _ => {}
+    }
+    let others = entry.as_object().into_iter().flat_map(|members| members.keys().map(String::as_str));
+    let others = others.filter(|name| !FIRST.contains(name) && !TOLD_OTHERWISE.contains(name));
+    words.extend(others.filter_map(told));
+    words.extend(by(entry));
+    words.join(", ")
+}
+
+/// By whose word it is there, and since when.
+fn by(entry: &Value) -> Option<String> {
+    if let Some(line) = entry.get("line") {
+        return Some(format!("by the policy file, line {}", word(line)));
+    }
+    let by = entry.get("by")?;
+    let subject = by.get("subject").map(word).unwrap_or_default();
+    let what = by.get("role").or_else(|| by.get("kind")).map(|what| format!(" ({})", word(what))).unwrap_or_default();
+    let at = entry.get("at").map(|at| format!(" at {}", word(at))).unwrap_or_default();
+    Some(format!("by {subject}{what}{at}"))
 }

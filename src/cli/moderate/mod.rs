@@ -36,7 +36,7 @@ pub(super) enum Command {
     UnblockConversation(Block),
     /// Register a conversation's kind and owner, or forget it.
     ManageConversation(Conversation),
-    /// Show bans, mutes, roles, blocks, a conversation, or how vendors are told.
+    /// Show bans, mutes, roles, blocks, a conversation, or what vendors and webhooks are told.
     ReadRoster(list::Arguments),
 }
 

@@ -101,7 +101,10 @@ enum Proof {
 impl Options {
     /// Asks, and returns what is answered, whatever its status.
     pub(super) fn ask(&self, common: &Common, question: &Question) -> Result<Answer, Stop> {
-        let named = self.server.clone().or_else(|| environment::variable(SERVER_VARIABLE)?.into_string().ok());
+        let named = self
+            .server
+            .clone()
+            .or_else(|| Some(environment::variable(SERVER_VARIABLE)?.to_string_lossy().into_owned()));
         // Who names the server may not have its configuration.
         let settings = if named.is_some() { None } else { Some(common.settings()?) };
         let place = named.as_deref().map_or_else(|| configured(settings.as_ref()), given)?;
@@ -207,7 +210,7 @@ fn request(place: &Place, question: &Question) -> Result<Request<Full<Bytes>>, S
 fn silence(place: &Place, trouble: &Trouble) -> Stop {
     match trouble {
         Trouble::Unsafe => Stop::Usage(format!(
-            "{place} is on another machine: write https://, so that nobody on the way learns what proves who asks"
+            "{place} is not on this machine alone: write https://, so that nobody on the way learns what proves who asks"
         )),
         Trouble::Slow(_) => Stop::No(format!(
             "{place}: {trouble}; a change may have been made all the same, and to say it again does no harm"

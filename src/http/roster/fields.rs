@@ -16,6 +16,10 @@ const LONGEST: usize = 255;
 /// The longest reason, in characters.
 const LONGEST_REASON: usize = 255;
 
+/// How many entries a page has, at most and where the request doesn't say.
+const MOST_ENTRIES: usize = 1000;
+const USUAL: usize = 100;
+
 /// The fields of one request.
 #[derive(Clone, Copy)]
 pub(super) struct Fields<'a> {
@@ -30,7 +34,7 @@ impl<'a> Fields<'a> {
         let app = self.settings.engine.app(name);
         let known = || self.settings.engine.apps.iter().map(|app| &**app.name()).collect::<Vec<_>>().join(", ");
         app.map(|app| Some(Arc::clone(app.name())))
-            .ok_or_else(|| Invalid::new("app", format!("must be one of the configured apps: {}", known())))
+            .ok_or_else(|| invalid("app", format!("must be one of the configured apps: {}", known())))
     }
 
     /// As whom the caller acts: a user as itself unless it names another; a service as itself, which is nobody's name, unless it names
@@ -47,13 +51,13 @@ impl<'a> Fields<'a> {
     pub(super) fn users(self) -> Result<Vec<String>, Invalid> {
         let users = self.params.list("users")?.unwrap_or_default();
         if users.is_empty() || users.len() > MOST_USERS {
-            return Err(Invalid::new("users", format!("must name at least one user, and at most {MOST_USERS}")));
+            return Err(invalid("users", format!("must name at least one user, and at most {MOST_USERS}")));
         }
         for (place, name) in users.iter().enumerate() {
             let field = format!("users[{place}]");
             user(&field, name)?;
             if users.iter().take(place).any(|other| other == name) {
-                return Err(Invalid::new(field, "is there already"));
+                return Err(invalid(field, "is there already"));
             }
         }
         Ok(users)
@@ -68,15 +72,15 @@ impl<'a> Fields<'a> {
     /// Where it is: everywhere, if it doesn't say.
     pub(super) fn place(self) -> Result<Option<Pattern>, Invalid> {
         let Some(text) = self.params.text("conversation")? else { return Ok(None) };
-        check_identifier(text, LONGEST).map_err(|flaw| Invalid::new("conversation", flaw.to_string()))?;
-        let pattern = Pattern::parse(text).map_err(|flaw| Invalid::new("conversation", flaw.to_string()))?;
+        check_identifier(text, LONGEST).map_err(|flaw| invalid("conversation", flaw.to_string()))?;
+        let pattern = Pattern::parse(text).map_err(|flaw| invalid("conversation", flaw.to_string()))?;
         Ok(Some(pattern))
     }
 
     /// Where it is, which it must say.
     pub(super) fn needed_place(self) -> Result<Pattern, Invalid> {
         let missing = || {
-            Invalid::new(
+            invalid(
                 "conversation",
                 "must be given: a conversation, a namespace such as `chat:*`, or `*` for everywhere",
             )
@@ -92,13 +96,13 @@ impl<'a> Fields<'a> {
     fn until(self, now: Millis) -> Result<Option<Millis>, Invalid> {
         let Some(text) = self.params.text("until")? else { return Ok(None) };
         let until = time(text).ok_or_else(|| {
-            Invalid::new(
+            invalid(
                 "until",
                 "must be a date and time with an offset: 2027-01-01T00:00:00Z or 2027-01-01T00:00:00+08:00",
             )
         })?;
         if until <= now {
-            return Err(Invalid::new("until", "must be in the future"));
+            return Err(invalid("until", "must be in the future"));
         }
         Ok(Some(until))
     }
@@ -107,7 +111,7 @@ impl<'a> Fields<'a> {
         let Some(text) = self.params.text("reason")? else { return Ok(None) };
         if text.trim().is_empty() || text.chars().count() > LONGEST_REASON || text.chars().any(char::is_control) {
             let message = format!("must be one line of at most {LONGEST_REASON} characters, and not empty");
-            return Err(Invalid::new("reason", message));
+            return Err(invalid("reason", message));
         }
         Ok(Some(text.to_owned()))
     }
@@ -116,8 +120,7 @@ impl<'a> Fields<'a> {
     pub(super) fn role(self) -> Result<String, Invalid> {
         let ladder = &self.settings.engine.policy.document().ladder;
         let word = self.params.text("role")?.filter(|word| ladder.role(word).is_some());
-        let unknown =
-            || Invalid::new("role", format!("must be one of the policy's roles: {}", ladder.words().join(", ")));
+        let unknown = || invalid("role", format!("must be one of the policy's roles: {}", ladder.words().join(", ")));
         word.map(str::to_owned).ok_or_else(unknown)
     }
 
@@ -125,12 +128,25 @@ impl<'a> Fields<'a> {
     pub(super) fn kind(self, id: &str) -> Result<Option<Kind>, Invalid> {
         let Some(word) = self.params.text("kind")? else { return Ok(None) };
         match Kind::parse(word) {
-            None => Err(Invalid::new("kind", "must be group, chatroom, temporary or system")),
+            None => Err(invalid("kind", "must be group, chatroom, temporary or system")),
             Some(kind) if (Kind::by_id(id) == Kind::Temporary) && kind != Kind::Temporary => {
-                Err(Invalid::new("kind", "must be temporary, as the id starts with `_tmp:`"))
+                Err(invalid("kind", "must be temporary, as the id starts with `_tmp:`"))
             }
             kind => Ok(kind),
         }
+    }
+
+    /// How many entries a page has at most.
+    pub(super) fn limit(self) -> Result<usize, Invalid> {
+        let Some(text) = self.params.text("limit")? else { return Ok(USUAL) };
+        let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+        let limit = text.parse().ok().filter(|limit| plain && (1..=MOST_ENTRIES).contains(limit));
+        limit.ok_or_else(|| invalid("limit", format!("must be a whole number from 1 to {MOST_ENTRIES}")))
+    }
+
+    /// Where a list is to go on, if not at its beginning.
+    pub(super) fn after<T>(self, read: impl FnOnce(&str) -> Result<T, Invalid>) -> Result<Option<T>, Invalid> {
+        self.params.text("after")?.map(read).transpose()
     }
 
     /// A conversation's owner, if it is told.
@@ -141,7 +157,7 @@ impl<'a> Fields<'a> {
 
 /// The id of one conversation.
 pub(super) fn conversation(id: &str) -> Result<Pattern, Invalid> {
-    let invalid = |message: String| Invalid::new("id", message);
+    let invalid = |message: String| invalid("id", message);
     check_identifier(id, LONGEST).map_err(|flaw| invalid(flaw.to_string()))?;
     match Pattern::parse(id) {
         Ok(pattern @ Pattern::Exact(_)) => match pattern.room() {
@@ -152,12 +168,17 @@ pub(super) fn conversation(id: &str) -> Result<Pattern, Invalid> {
     }
 }
 
+/// That a field is not as it must be.
+pub(super) fn invalid(field: impl Into<String>, message: impl Into<String>) -> Invalid {
+    Invalid::new(field, message)
+}
+
 /// A user's name.
 fn user<'a>(field: &str, name: &'a str) -> Result<&'a str, Invalid> {
     if name == "*" {
-        return Err(Invalid::new(field, "must name one user, not `*`"));
+        return Err(invalid(field, "must name one user, not `*`"));
     }
-    check_identifier(name, LONGEST).map_err(|flaw| Invalid::new(field, flaw.to_string()))?;
+    check_identifier(name, LONGEST).map_err(|flaw| invalid(field, flaw.to_string()))?;
     Ok(name)
 }
 

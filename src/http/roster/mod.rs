@@ -1,7 +1,14 @@
 //! `/v1/roster/…`: what moderators change and see at run time, under the same authentication, limits and policy as signing.
 
 mod change;
+mod conversations;
+mod cursor;
+mod enforcements;
+mod entry;
+mod events;
 mod fields;
+mod list;
+mod read;
 mod record;
 mod resource;
 mod visit;
@@ -42,7 +49,15 @@ pub(super) async fn answer(exchange: &Exchange<'_>, request: &mut Request<Incomi
     exchange.snapshot.limits.caller(&caller)?;
     let visit = Visit { exchange, caller: Arc::clone(&caller) };
     acceptable(request, resource.media())?;
-    change::answer(&visit, &resource, request, place).await
+    match &resource {
+        Resource::Entries(table) if request.method() == Method::GET => list::answer(&visit, *table, request).await,
+        Resource::Conversation(id) if request.method() == Method::GET => {
+            conversations::answer(&visit, id, request).await
+        }
+        Resource::Events => events::answer(&visit, request).await,
+        Resource::Enforcements => enforcements::answer(&visit, request).await,
+        _ => change::answer(&visit, &resource, request, place).await,
+    }
 }
 
 fn acceptable(request: &Request<Incoming>, media: &'static str) -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 
 use hyper::Method;
 
-use super::fields::{self, Fields};
+use super::fields::{self, Fields, invalid};
 use super::resource::Resource;
 use crate::model::{Caller, Millis, Pattern};
 use crate::roster::{Deed, Table, Wish};
@@ -63,7 +63,7 @@ fn deed(resource: &Resource, method: &Method, fields: Fields<'_>, now: Millis) -
 /// The client, whom a block is about.
 fn itself(client: &str) -> Result<String, Invalid> {
     if client.is_empty() {
-        return Err(Invalid::new("client_id", "must be given: a service must name the client, whose block it is"));
+        return Err(invalid("client_id", "must be given: a service must name the client, whose block it is"));
     }
     Ok(client.to_owned())
 }

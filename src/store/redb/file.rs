@@ -24,10 +24,10 @@ pub(super) fn open(path: &Path, epoch: &str) -> Result<Database, Unavailable> {
     };
     let database = opened.map_err(|error| Unavailable(flaw(path, &error)))?;
     match tables::layout(&database) {
-        Ok(Some(layout)) if layout == tables::LAYOUT => match tables::free(&database) {
-            Ok(()) => Ok(database),
-            Err(error) => Err(Unavailable(flaw(path, &error))),
-        },
+        Ok(Some(layout)) if layout == tables::LAYOUT => {
+            tables::release(&database).map_err(|error| Unavailable(flaw(path, &error)))?;
+            Ok(database)
+        }
         Ok(Some(layout)) => {
             let known = tables::LAYOUT;
             Err(Unavailable(format!(

@@ -62,14 +62,16 @@ pub(super) fn layout(database: &Database) -> Result<Option<u64>> {
     }
 }
 
-/// Ends all leases: whoever had them had the file to itself, and is gone.
-pub(super) fn free(database: &Database) -> Result<()> {
+/// Ends all leases: whoever opens the file has it alone, so that those who claimed jobs before are gone.
+pub(super) fn release(database: &Database) -> Result<()> {
+    let abandoned = Reading(database.begin_read()?).abandoned()?;
+    if abandoned.is_empty() {
+        return Ok(());
+    }
     let writing = Writing(database.begin_write()?);
-    for key in writing.keys()? {
-        if let Some(mut held) = writing.take(&key)? {
-            held.free();
-            writing.keep(&held)?;
-        }
+    for held in abandoned {
+        writing.take(&held.job.key)?;
+        writing.keep(&held)?;
     }
     Ok(writing.0.commit()?)
 }
@@ -124,6 +126,20 @@ impl Reading {
 
     pub(super) fn note(&self, key: &str) -> Result<Option<String>> {
         Ok(self.0.open_table(NOTES)?.get(key)?.map(|note| note.value().to_owned()))
+    }
+
+    /// The jobs that somebody has claimed, without their leases.
+    fn abandoned(&self) -> Result<Vec<Held>> {
+        let jobs = self.0.open_table(JOBS)?;
+        let mut abandoned = Vec::new();
+        for waiting in self.0.open_table(READY)?.iter()? {
+            let Some(held) = jobs.get(waiting?.0.value().1)? else { continue };
+            let mut held = parse::<Held>(held.value())?;
+            if held.abandon() {
+                abandoned.push(held);
+            }
+        }
+        Ok(abandoned)
     }
 }
 
@@ -225,12 +241,6 @@ impl Writing {
             jobs.remove(first.value().1)?;
         }
         Ok(())
-    }
-
-    /// The keys of those jobs that are not done.
-    fn keys(&self) -> Result<Vec<String>> {
-        let ready = self.0.open_table(READY)?;
-        ready.iter()?.map(|entry| Ok(entry?.0.value().1.to_owned())).collect()
     }
 
     fn held(&self, key: &str) -> Result<Option<Held>> {

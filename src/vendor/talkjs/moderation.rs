@@ -238,7 +238,7 @@ mod tests {
             .collect();
         match (noted, &plan.after) {
             (Some(noted), Some(_)) if noted.contains("\"removed\":true") => {
-                assert_eq!(plan.before.as_deref(), Some(noted))
+                assert_eq!(plan.before.as_deref(), Some(noted));
             }
             (_, Some(_)) => assert_eq!(plan.before, plan.after),
             (_, None) => assert_eq!(plan.before.as_deref(), noted),

@@ -1,0 +1,66 @@
+//! What the rules for moderators make of what the policy allows, by the roster that is known, and
+//! by the facts that are given.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::engine::{Decided, Engine};
+use crate::model::{Action, Ask, Pattern};
+use crate::policy::Told;
+use crate::roster::{Deed, Failed, Index, Judge, Terms, Wish};
+
+/// Whom it isn't done to, though the policy allows it, and why.
+pub(super) struct Moderated(Vec<Failed>);
+
+impl Moderated {
+    pub(super) fn of(engine: &Engine, decided: &Decided, index: &Index, told: &[Told]) -> Moderated {
+        let Decided { ask, caller, at, outcome } = decided;
+        let Some(wish) = wish(engine, ask).filter(|_| outcome.is_ok()) else { return Moderated(Vec::new()) };
+        let told = HashMap::from([(Arc::clone(&ask.app), told.to_vec())]);
+        let judge = Judge { engine, caller, told: &told, now: *at };
+        Moderated(judge.rule(index, &wish).failed)
+    }
+
+    /// Whether nothing is refused.
+    pub(super) fn is_fine(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A line for each user.
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.0.iter().map(|Failed { user, why }| format!("{user}: {}", why.public())).collect()
+    }
+
+    /// The decision on the whole, in a sentence.
+    pub(super) fn sentence(&self, decided: &Decided) -> String {
+        if self.is_fine() {
+            return decided.sentence();
+        }
+        format!("denied by the rules for moderators, whatever the policy allows: {}", self.lines().join("; "))
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let one = |Failed { user, why }: &Failed| json!({ "user": user, "code": why.code(), "reason": why.public() });
+        self.0.iter().map(one).collect()
+    }
+}
+
+/// What a moderator would ask of the server, if it is moderation. Of roles the weakest: which one is given isn't asked of the policy.
+fn wish(engine: &Engine, ask: &Ask) -> Option<Wish> {
+    let weakest = engine.policy.document().ladder.words().first();
+    let deed = match ask.action {
+        Action::Ban => Deed::Ban(Terms::default()),
+        Action::Unban => Deed::LiftBan,
+        Action::Mute => Deed::Mute(Terms::default()),
+        Action::Unmute => Deed::LiftMute,
+        Action::SetRole => Deed::SetRole(weakest?.clone()),
+        Action::ManageConversation => Deed::SetConversation { kind: None, owner: None },
+        _ => return None,
+    };
+    let scope = ask.conversation.clone()?;
+    let is_conversation = ask.action == Action::ManageConversation;
+    let users = if is_conversation { vec![Pattern::to_string(&scope)] } else { ask.members.clone() };
+    Some(Wish { deed, users, scope, app: Some(Arc::clone(&ask.app)), client: ask.client.clone() })
+}

@@ -1,0 +1,122 @@
+//! Leave to see the roster, and what is asked for in the query.
+
+use std::sync::Arc;
+
+use hyper::Request;
+use hyper::body::Incoming;
+
+use super::fields::Fields;
+use super::visit::{ToldByApp, Visit};
+use crate::http::{Exchange, Failure, params, record, tally};
+use crate::model::{Ask, Caller, Millis, Pattern};
+use crate::observe::{Decision, Record};
+use crate::policy::{Denial, Facts};
+use crate::roster::{Stale, reading};
+use crate::vendor::{App, Params};
+
+/// Someone who wants to see the roster: as whom, and how much of it.
+pub(super) struct Reader {
+    /// The user as whom the caller acts; empty where a service acts as itself.
+    client: String,
+    /// The one app that it is about; all, where there is none.
+    pub(super) app: Option<Arc<str>>,
+    /// Where.
+    pub(super) place: Pattern,
+}
+
+/// Leave to see it, which can be looked at again.
+pub(super) struct Leave {
+    asks: Vec<Ask>,
+    told: ToldByApp,
+}
+
+/// The rules that allow something, or why it is denied.
+type Decided = Result<Vec<String>, Box<Denial>>;
+
+/// The parameters in a query. Others than those that some route here reads may be anything.
+pub(super) fn query(request: &Request<Incoming>) -> Result<Params, Failure> {
+    const READ: [&str; 8] = ["user", "conversation", "app", "client_id", "limit", "after", "state", "last_event_id"];
+    params::from_query_of(request.uri().query(), |name| READ.contains(&name))
+}
+
+impl Reader {
+    /// Who wants to see something here: everywhere, if it is nowhere else.
+    pub(super) fn new(visit: &Visit<'_>, fields: Fields<'_>, place: Option<Pattern>) -> Result<Reader, Failure> {
+        let client = fields.client(&visit.caller)?;
+        Ok(Reader { client, app: fields.app()?, place: place.unwrap_or(Pattern::Everything) })
+    }
+
+    /// Who wants to see everything, of all apps.
+    pub(super) fn of_everything(visit: &Visit<'_>, fields: Fields<'_>) -> Result<Reader, Failure> {
+        Ok(Reader { client: fields.client(&visit.caller)?, app: None, place: Pattern::Everything })
+    }
+
+    /// Lets in who may see it, and records that, or that it may not.
+    pub(super) async fn admit(&self, visit: &Visit<'_>) -> Result<Leave, Failure> {
+        let (exchange, app) = (visit.exchange, self.app.as_ref());
+        visit.admit(app).await?;
+        let asks: Vec<Ask> = visit.apps(app).into_iter().map(|app| reading(app, &self.client, &self.place)).collect();
+        let told = visit.inquire(app, &asks, false).await?;
+        let leave = Leave { asks, told };
+        match leave.decide(exchange, &visit.caller, exchange.now) {
+            Ok(decided) => note(exchange, visit.app(app), &visit.caller, &leave, decided).await?,
+            Err(stale) => {
+                let reason = stale.to_string();
+                return Err(visit.undecided(app, &leave.asks, &reason, stale.into()).await);
+            }
+        }
+        Ok(leave)
+    }
+}
+
+impl Leave {
+    /// Whether there is still leave, by what is known now.
+    pub(super) fn holds(&self, exchange: &Exchange<'_>, caller: &Caller, now: Millis) -> bool {
+        matches!(self.decide(exchange, caller, now), Ok(Ok(_)))
+    }
+
+    /// What the policy says now, at each app.
+    fn decide(&self, exchange: &Exchange<'_>, caller: &Caller, now: Millis) -> Result<Decided, Stale> {
+        let policy = &exchange.settings.engine.policy;
+        let index = exchange.runtime.roster.read()?;
+        let registers = [policy.register(), index.register()];
+        let mut rules = Vec::new();
+        for ask in &self.asks {
+            let told = self.told.get(&ask.app).map_or(&[][..], Vec::as_slice);
+            match policy.decide(ask.clone(), caller, Facts { registers: &registers, told }, now) {
+                Ok(permit) => {
+                    let new = permit.spend().2.into_iter().filter(|rule| !rules.contains(rule)).collect::<Vec<_>>();
+                    rules.extend(new);
+                }
+                Err(refusal) => return Ok(Err(refusal.denial)),
+            }
+        }
+        Ok(Ok(rules))
+    }
+}
+
+/// Records and counts a decision.
+async fn note(
+    exchange: &Exchange<'_>,
+    app: Option<&App>,
+    caller: &Caller,
+    leave: &Leave,
+    decided: Decided,
+) -> Result<(), Failure> {
+    let Some(ask) = leave.asks.first() else { return Err(Failure::internal("there is no app")) };
+    let record = record::asked(exchange, app, caller, ask, Decision::Allow);
+    match decided {
+        Ok(rules) => {
+            exchange.runtime.audit.write(&record::line(&Record { rules: &rules, ..record })?).await?;
+            tally::Decided::allowed(ask.action, Decision::Allow, rules).count(exchange, app);
+            Ok(())
+        }
+        Err(denial) => {
+            let (failure, reason) = (Failure::from(&*denial), denial.log());
+            let line = record::line(&Record { reason: Some(&reason), ..record::denied(&denial, &record) })?;
+            exchange.runtime.audit.write(&line).await?;
+            tally::Decided::denied(denial.action, denial.cause).count(exchange, app);
+            Err(failure)
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Blocks: everyone's own.
+
+use super::super::entry::{Record, Table};
+use super::part::Part;
+use super::sanctions::{for_app, holds_in};
+use super::{Why, Work};
+use crate::policy::{Block, Entry};
+
+impl Part<'_, '_> {
+    pub(super) fn block(&self) -> Work {
+        let (user, conversation, app) = (self.user.to_owned(), self.wish.scope.clone(), self.wish.app.clone());
+        self.put(Record::Block(Block { user, conversation, app, origin: self.origin() }))
+    }
+
+    pub(super) fn lift_block(&self) -> Result<Work, Why> {
+        let is_here = |record: &Record| {
+            let here = record.scope().is_some_and(|scope| *scope.home() == self.wish.scope);
+            here && record.app() == self.wish.app.as_ref()
+        };
+        let gone: Vec<Record> = self.index.of(Table::Blocks, self.user).into_iter().filter(is_here).collect();
+        let is_gone = |block: &Block| gone.iter().any(|gone| matches!(gone, Record::Block(own) if own == block));
+        for register in [self.policy().register(), self.index.register()] {
+            for app in &self.apps {
+                let near = register.about(self.user, app.name(), Some(&self.wish.scope));
+                let blocks = near.filter_map(|entry| if let Entry::Block(block) = entry { Some(block) } else { None });
+                let mut left =
+                    blocks.filter(|block| holds_in(&block.conversation, &self.wish.scope) && !is_gone(block));
+                if let Some(left) = left.next() {
+                    return Err(still_blocked(left));
+                }
+            }
+        }
+        Ok((Vec::new(), gone))
+    }
+}
+
+fn still_blocked(Block { conversation, app, origin, .. }: &Block) -> Why {
+    match origin.line() {
+        Some(line) => Why::File(line, format!("it is blocked in {conversation}")),
+        None => Why::Conflict(format!("it is blocked in {conversation}{}: lift that", for_app(app.as_ref()))),
+    }
+}

@@ -1,0 +1,125 @@
+//! One user's part in a wish: what the moderator is there, and what the user is.
+
+use std::sync::Arc;
+
+use super::super::entry::{Record, Table};
+use super::super::index::Index;
+use super::super::wish::{Deed, Wish};
+use super::{Judge, Why, Work};
+use crate::model::{Ladder, Role};
+use crate::policy::{Author, Facts, Origin, Policy, Rank, Register};
+use crate::vendor::App;
+
+/// One user's part in a wish.
+pub(super) struct Part<'j, 'a> {
+    pub(super) judge: &'j Judge<'a>,
+    pub(super) index: &'j Index,
+    pub(super) wish: &'j Wish,
+    pub(super) user: &'j str,
+    /// Every app that it is about.
+    pub(super) apps: Vec<&'a App>,
+    pub(super) author: Arc<Author>,
+}
+
+impl<'j, 'a> Part<'j, 'a> {
+    pub(super) fn new(judge: &'j Judge<'a>, index: &'j Index, wish: &'j Wish, user: &'j str) -> Part<'j, 'a> {
+        let apps = wish.apps(judge.engine).collect();
+        let mut part = Part { judge, index, wish, user, apps, author: Arc::new(judge.author(wish)) };
+        if !part.is_service() {
+            // Of several, the strongest: nobody who is weaker than that at one app overrules it there.
+            let strongest = part.ranks(&wish.client).filter_map(|rank| rank.strongest).max();
+            Arc::make_mut(&mut part.author).role = strongest.map(|role| part.ladder().word(role).to_owned());
+        }
+        part
+    }
+
+    /// What no policy can relax: for users who moderate; services answer to the policy alone.
+    pub(super) fn hold_to_rules(&self) -> Result<(), Why> {
+        let acts_on_others =
+            matches!(self.wish.deed, Deed::Ban(_) | Deed::Mute(_) | Deed::SetRole(_) | Deed::RemoveRole(_));
+        if self.is_service() || !acts_on_others {
+            return Ok(());
+        }
+        let within_reach =
+            |app: &&App| self.rank(&self.wish.client, app).is_everywhere || self.rank(self.user, app).is_bound;
+        if !self.apps.iter().all(within_reach) {
+            return Err(Why::NotThere);
+        }
+        match &self.wish.deed {
+            Deed::SetRole(word) => self.outranks_role(word),
+            Deed::RemoveRole(_) => self.outranks_user(),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn decide(&self) -> Result<Work, Why> {
+        match &self.wish.deed {
+            Deed::Ban(terms) => self.sanction(Record::Ban, terms),
+            Deed::Mute(terms) => self.sanction(Record::Mute, terms),
+            Deed::LiftBan => self.lift(Table::Bans),
+            Deed::LiftMute => self.lift(Table::Mutes),
+            Deed::SetRole(word) => self.set_role(word),
+            Deed::RemoveRole(word) => self.remove_role(word),
+            Deed::Block => Ok(self.block()),
+            Deed::LiftBlock => self.lift_block(),
+            Deed::SetConversation { kind, owner } => self.set_conversation(*kind, owner.as_deref()),
+            Deed::ForgetConversation => self.forget_conversation(),
+        }
+    }
+
+    /// Sets an entry, unless there is just such a one.
+    pub(super) fn put(&self, record: Record) -> Work {
+        match self.index.find(&record.key()) {
+            Some(before) if before.says_the_same_as(&record) => (Vec::new(), Vec::new()),
+            _ => (vec![record], Vec::new()),
+        }
+    }
+
+    /// Whether a service acts as itself.
+    pub(super) fn is_service(&self) -> bool {
+        self.wish.client.is_empty()
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        Origin::Roster { author: Arc::clone(&self.author), at: self.judge.now }
+    }
+
+    pub(super) fn policy(&self) -> &'a Policy {
+        &self.judge.engine.policy
+    }
+
+    pub(super) fn ladder(&self) -> &'a Ladder {
+        &self.policy().document().ladder
+    }
+
+    /// Whether an entry for this app, or for all, counts anywhere where the wish does.
+    pub(super) fn is_about(&self, app: Option<&Arc<str>>) -> bool {
+        app.is_none() || self.wish.app.is_none() || app == self.wish.app.as_ref()
+    }
+
+    /// The weakest role that the moderator has in the place, at any of the apps.
+    pub(super) fn own_role(&self) -> Option<Role> {
+        self.ranks(&self.wish.client).map(|rank| rank.weakest.filter(|_| !rank.is_unlisted)).min().flatten()
+    }
+
+    /// Whether the moderator outranks somebody at every app.
+    pub(super) fn outranks(&self, user: &str) -> bool {
+        self.apps.iter().all(|app| self.rank(&self.wish.client, app).outranks(&self.rank(user, app)))
+    }
+
+    fn ranks(&self, user: &str) -> impl Iterator<Item = Rank> {
+        self.apps.iter().map(|app| self.rank(user, app))
+    }
+
+    /// What somebody is in the place at an app.
+    pub(super) fn rank(&self, user: &str, app: &App) -> Rank {
+        self.rank_by(self.index.register(), user, app)
+    }
+
+    /// The same, by the word of another roster.
+    pub(super) fn rank_by(&self, roster: &Register, user: &str, app: &App) -> Rank {
+        let registers = [self.policy().register(), roster];
+        let facts = Facts { registers: &registers, told: self.judge.told_at(app) };
+        self.policy().rank(user, app.name(), &self.wish.scope, facts)
+    }
+}

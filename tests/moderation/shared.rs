@@ -1,0 +1,41 @@
+//! A store that servers share: an operator's word decides which one counts.
+
+use super::asking::{asks, login};
+use super::common::{Server, Setup, until};
+use super::redis::Redis;
+use super::{files, run};
+
+const REDIS: &str = "[store]\ntype = \"redis\"\nurl = { file = \"redis.url\" }\n";
+
+#[test]
+fn a_flushed_store_counts_only_by_an_operators_word() {
+    let Some(redis) = Redis::start() else { return };
+    let url = format!("unix://{}", redis.socket().display());
+    let server = Server::with(Setup { files: files(&[("redis.url", &url)]), ..Setup::more(REDIS) });
+    let store = |arguments: &[&str]| run(&server.directory, &[&["store"][..], arguments].concat());
+    let file = server.directory.join("roster.toml").display().to_string();
+
+    // A new one is as empty as one that was flushed.
+    assert_eq!((server.is_ready(), login(&server, "tom")), (false, 503));
+    assert!(store(&["accept"]).ill().starts_with("error: the store is empty"));
+    store(&["accept", "--empty"]).well();
+    until("it is ready", || server.is_ready());
+    assert_eq!(asks(&server, &["ban", "eve"]).well(), "✓ eve\n");
+    store(&["export", &file]).well();
+
+    redis.ask::<()>(&["FLUSHALL"]);
+    until("it refuses", || !server.is_ready());
+    assert_eq!([login(&server, "eve"), login(&server, "tom")], [503, 503]);
+    assert!(store(&["accept"]).ill().starts_with("error: the store is empty"));
+    let imported = store(&["import", &file, "--quiet"]).well();
+    assert_eq!(imported, "set 1, took away 0, and 0 were there already\n");
+    assert_eq!((server.is_ready(), login(&server, "tom")), (false, 503));
+    store(&["accept"]).well();
+    until("it is ready again", || server.is_ready());
+    assert_eq!([login(&server, "eve"), login(&server, "tom")], [403, 200]);
+
+    // While servers run, the store is read beside them.
+    let explained = run(&server.directory, &["explain", "leancloud", "login", "--as", "eve"]);
+    assert_eq!((explained.code, explained.complained.as_str()), (1, ""));
+    assert!(explained.said.contains("eve is banned, by orders (service) at 2"), "{explained:?}");
+}

@@ -1,0 +1,218 @@
+//! Wishes that no honest moderator has: what the core makes of them, whoever hands them on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chat_signer::model::{Action, ActionSet, Millis};
+use chat_signer::policy::{ClientIs, Effect, Rule};
+use chat_signer::roster::{Deed, Judge, Plan, Roster, Terms};
+use chat_signer::store::{Since, Store};
+
+use crate::world::{World, ban, block, mute, remove_role, service, set_role, user};
+
+#[test]
+fn a_user_without_a_client_is_no_service() {
+    let mut world = World::new();
+    let mut rule = Rule::new("administrators-act", Effect::Allow, Action::ALL.iter().copied().collect());
+    (rule.client, rule.caller_roles) = (Some(ClientIs::Anyone), Some(vec![world.role("administrator")]));
+    world.rule(rule);
+    world.bind("ada", "*", "administrator");
+    for deed in [ban(), set_role("administrator"), Deed::LiftBan, Deed::ForgetConversation, Deed::Block] {
+        world.refused(&user("ada").acting_as(""), deed, "tom", "chat:x", "invalid");
+    }
+}
+
+#[test]
+fn an_app_that_is_not_there_is_no_way_around_the_policy() {
+    let mut world = World::new();
+    for actor in [user("eve"), service("orders")] {
+        let outcome = world.act_at(&actor, ban(), "tom", "*", Some("elsewhere"));
+        assert_eq!((outcome.code.as_str(), outcome.changes), ("invalid", (0, 0)));
+    }
+    world.engine.apps.clear();
+    world.refused(&user("eve"), ban(), "tom", "*", "invalid");
+}
+
+#[test]
+fn a_star_is_nobody() {
+    let mut world = World::new();
+    world.refused(&service("orders"), ban(), "*", "room", "invalid");
+    world.refused(&service("orders").acting_as("*"), ban(), "tom", "room", "invalid");
+    world.refused(&service("orders").acting_as("*"), Deed::Block, "*", "room", "invalid");
+    for deed in [Deed::ForgetConversation, Deed::SetConversation { kind: None, owner: Some("*".to_owned()) }] {
+        world.refused(&service("orders"), deed.clone(), "*", "*", "invalid");
+    }
+    let owner = Deed::SetConversation { kind: None, owner: Some("*".to_owned()) };
+    world.refused(&service("orders"), owner, "room", "room", "invalid");
+}
+
+#[test]
+fn nobody_blocks_for_another() {
+    let mut world = World::new();
+    world.done(&user("tom"), Deed::Block, "tom", "room");
+    for actor in [user("eve"), service("orders"), service("orders").acting_as("eve")] {
+        world.refused(&actor, Deed::Block, "bob", "room", "invalid");
+        world.refused(&actor, Deed::LiftBlock, "tom", "room", "invalid");
+    }
+    world.done(&service("orders").acting_as("tom"), Deed::LiftBlock, "tom", "room");
+}
+
+#[test]
+fn a_block_by_the_policy_file_stays_and_its_line_is_named() {
+    let mut world = World::new();
+    let line = chat_signer::policy::Origin::File { line: 5 };
+    world.reload(|document| document.entries.blocks.push(block("tom", "room", line)));
+    for place in ["room", "room::$chat"] {
+        let why = world.refused(&user("tom"), Deed::LiftBlock, "tom", place, "file");
+        assert!(why.contains("line 5"), "{why}");
+    }
+    world.done(&user("tom"), Deed::LiftBlock, "tom", "other");
+}
+
+#[test]
+fn a_block_that_still_holds_is_not_lifted_in_vain() {
+    let mut world = World::new();
+    world.done(&user("tom"), Deed::Block, "tom", "chat:*");
+    let why = world.refused(&user("tom"), Deed::LiftBlock, "tom", "chat:x", "conflict");
+    assert_eq!(why, "it is blocked in chat:*: lift that");
+    assert_eq!(world.act_at(&user("tom"), Deed::LiftBlock, "tom", "chat:*", Some("leancloud")).code, "conflict");
+    world.done(&user("tom"), Deed::LiftBlock, "tom", "chat:*");
+}
+
+#[test]
+fn blocks_keep_from_being_invited() {
+    let mut world = World::new();
+    world.bind("bob", "room", "manager");
+    let invited = |world: &World| world.decide(&user("bob"), "leancloud", Action::Invite, "room", &["tom"]).is_ok();
+    assert!(invited(&world));
+    world.done(&user("tom"), Deed::Block, "tom", "room");
+    assert!(!invited(&world));
+    world.done(&user("tom"), Deed::LiftBlock, "tom", "room");
+    assert!(invited(&world));
+}
+
+#[test]
+fn who_is_named_twice_is_dealt_with_once() {
+    let mut world = World::new();
+    let backend = service("orders");
+    let ruling = world.carry_out(&backend, &World::wish(&backend, ban(), &["tom", "eve", "tom"], "room", None));
+    assert_eq!((ruling.set.len(), ruling.succeeded), (2, vec!["tom".to_owned(), "eve".to_owned()]));
+}
+
+#[test]
+fn each_of_a_hundred_succeeds_or_fails_by_itself() {
+    let mut world = World::new();
+    world.bind("bob", "room", "manager");
+    let names: Vec<String> = (0..100).map(|n| format!("user-{n}")).collect();
+    for (n, name) in names.iter().enumerate() {
+        match n % 4 {
+            0 => world.bind(name, "room", "member"),
+            1 => world.bind(name, "room", "owner"),
+            2 => world.filed(name, "room", "guest"),
+            _ => {}
+        }
+    }
+    let users: Vec<&str> = names.iter().map(String::as_str).collect();
+    let bob = user("bob");
+    let banned = world.carry_out(&bob, &World::wish(&bob, ban(), &users, "room", None));
+    assert_eq!((banned.succeeded.len(), banned.failed.len(), banned.set.len()), (50, 50, 50));
+    assert_eq!(banned.rules, ["managers-moderate"], "each rule once");
+    let given = world.carry_out(&bob, &World::wish(&bob, set_role("moderator"), &users, "room", None));
+    let mut codes: Vec<(&str, usize)> = Vec::new();
+    for failed in &given.failed {
+        match codes.iter_mut().find(|(code, _)| *code == failed.why.code()) {
+            Some((_, count)) => *count += 1,
+            None => codes.push((failed.why.code(), 1)),
+        }
+    }
+    codes.sort_unstable();
+    assert_eq!(codes, [("denied", 25), ("file", 25), ("not_there", 25)]);
+    assert_eq!(given.succeeded.len(), 25);
+}
+
+#[test]
+fn max_members_counts_all_who_are_named() {
+    let mut world = World::new();
+    world.reload(|document| {
+        let rule = document.rules.iter_mut().find(|rule| rule.id == "managers-moderate").unwrap();
+        rule.max_members = Some(2);
+    });
+    world.bind("bob", "*", "manager");
+    let bob = user("bob");
+    let ban = |users: &[&str]| world.ruling(&bob, &World::wish(&bob, ban(), users, "room", None));
+    assert_eq!(ban(&["a", "b"]).succeeded.len(), 2);
+    assert_eq!(ban(&["a", "b", "c"]).failed.len(), 3);
+}
+
+#[test]
+fn a_rule_for_ordinary_actions_lets_nobody_moderate() {
+    let mut world = World::new();
+    world.reload(|document| {
+        document.rules = vec![Rule::new("all", Effect::Allow, ActionSet::star())];
+    });
+    world.bind("bob", "*", "owner");
+    world.bind("tom", "*", "guest");
+    for deed in [ban(), mute(), Deed::LiftBan, Deed::LiftMute, set_role("guest"), remove_role("guest")] {
+        world.refused(&user("bob"), deed, "tom", "room", "denied");
+    }
+}
+
+#[test]
+fn names_of_every_shape_are_kept_apart() {
+    let names =
+        ["a/b", "a%2Fb", "a", "a/", "..", ".", "%", "%2F", "é", "e\u{301}", "朝", "a b", "a:b", "a//b", "\"", "*x"];
+    let mut world = World::new();
+    let backend = service("orders");
+    for name in names {
+        world.done(&backend, ban(), name, "room");
+        world.done(&backend, set_role("member"), name, "a/b:%2F..");
+    }
+    assert_eq!(world.index.len(), 2 * names.len());
+    for name in names {
+        assert!(!world.may_read(name, "room"), "{name}");
+        let outcome = world.act(&backend, Deed::LiftBan, name, "room");
+        assert_eq!((outcome.code.as_str(), outcome.changes), ("ok", (0, 1)), "{name}");
+    }
+    assert_eq!(world.index.len(), names.len());
+}
+
+#[tokio::test]
+async fn the_same_again_is_no_change_no_event_and_no_job() {
+    let world = World::new();
+    let store = Store::memory();
+    let roster = Roster::of(store, Duration::from_secs(60));
+    roster.catch_up().await;
+    let actor = service("orders");
+    let plan = Plan { enforced: vec![Arc::from("ably")], webhooks: vec!["https://app.example.com/hook".to_owned()] };
+    let judge = Judge { engine: &world.engine, caller: &actor.caller, told: &world.told, now: world.now };
+    let terms = Terms { until: Some(Millis(world.now.0 * 2)), reason: Some("spam".to_owned()) };
+    let deeds = [
+        Deed::Ban(terms.clone()),
+        Deed::Mute(terms),
+        set_role("member"),
+        remove_role("member"),
+        Deed::LiftBan,
+        Deed::LiftMute,
+    ];
+    for (deed, changes) in deeds.into_iter().zip(1..) {
+        let wish = World::wish(&actor, deed, &["tom", "eve"], "room", None);
+        for _ in 0..3 {
+            let ruling = roster.carry_out(&judge, &wish, &plan).await.unwrap();
+            assert_eq!((ruling.succeeded.len(), ruling.failed.len()), (2, 0), "{wish:?}");
+            assert_eq!(roster.head().await.version, changes, "{wish:?}");
+        }
+    }
+    let Since::Changes(changes) = roster.store().unwrap().since(0).await.unwrap() else { panic!("gone") };
+    assert!(changes.iter().all(|change| change.events.len() == 2), "one for each user");
+}
+
+#[test]
+fn only_moderators_names_are_told() {
+    let mut world = World::new();
+    world.bind("alice", "room", "owner");
+    world.bind("bob", "room", "manager");
+    world.bind("tom", "room", "member");
+    world.done(&user("alice"), ban(), "tom", "room");
+    let why = world.refused(&user("eve"), Deed::LiftBan, "tom", "room", "denied");
+    assert!(!why.contains("alice") && !why.contains("banned"), "who may not moderate learns nothing: {why}");
+}

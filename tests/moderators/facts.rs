@@ -1,0 +1,74 @@
+//! What another service tells of a conversation counts in moderation, and is asked for in time.
+
+use chat_signer::model::{Action, ActionSet};
+use chat_signer::policy::{Bearing, Effect, Facts, Rule};
+use chat_signer::roster::Deed;
+
+use crate::world::{Actor, World, ban, set_role, user};
+
+/// The conversations about which somebody must be asked before a wish at Ably's app can be judged.
+fn asked(world: &World, actor: &Actor, deed: Deed, users: &[&str], place: &str) -> Vec<String> {
+    let wish = World::wish(actor, deed, users, place, Some("ably"));
+    let ask = wish.ask(world.engine.app("ably").unwrap());
+    let registers = [world.engine.policy.register(), world.index.register()];
+    let facts = Facts { registers: &registers, told: &[] };
+    let open = world.engine.policy.unanswered(&ask, &actor.caller, facts, world.now, Bearing::default());
+    open.into_iter().collect()
+}
+
+#[test]
+fn an_owner_by_facts_is_beyond_a_managers_reach() {
+    let mut world = World::new();
+    world.bind("bob", "chat:x", "manager");
+    world.tell("chat:x", &[("alice", "owner"), ("tom", "member")]);
+    world.refused(&user("bob"), ban(), "alice", "chat:x", "denied");
+    world.refused(&user("bob"), ban(), "zoe", "chat:x", "not_there");
+    world.done(&user("bob"), ban(), "tom", "chat:x");
+    world.done(&user("alice"), Deed::LiftBan, "tom", "chat:x");
+}
+
+#[test]
+fn who_was_demoted_by_facts_moderates_nobody() {
+    let mut world = World::new();
+    world.tell("chat:x", &[("bob", "manager"), ("tom", "member")]);
+    world.done(&user("bob"), ban(), "tom", "chat:x");
+    world.tell("chat:x", &[("bob", "member"), ("tom", "member")]);
+    world.refused(&user("bob"), Deed::LiftBan, "tom", "chat:x", "denied");
+}
+
+#[test]
+fn the_roster_comes_before_facts() {
+    let mut world = World::new();
+    world.bind("bob", "chat:x", "member");
+    world.tell("chat:x", &[("bob", "owner"), ("tom", "guest")]);
+    world.refused(&user("bob"), ban(), "tom", "chat:x", "denied");
+}
+
+#[test]
+fn everyone_named_is_asked_about_though_one_settles_the_matter() {
+    let mut world = World::new();
+    world.filed("bob", "chat:x", "manager");
+    world.filed("boss", "chat:x", "owner");
+    assert_eq!(asked(&world, &user("bob"), ban(), &["alice"], "chat:x"), ["chat:x"]);
+    assert_eq!(asked(&world, &user("bob"), ban(), &["boss", "alice"], "chat:x"), ["chat:x"]);
+    assert_eq!(asked(&world, &user("bob"), ban(), &["boss"], "chat:x"), Vec::<String>::new());
+}
+
+/// The rules for moderators need to know what everyone is, even where the policy's rules don't.
+#[test]
+fn what_moderators_are_held_to_depends_on_facts() {
+    let mut world = World::new();
+    let actions = ActionSet::of(&[Action::Ban, Action::SetRole, Action::Unban]);
+    world.rule(Rule::new("careless", Effect::Allow, actions));
+    world.bind("bob", "chat:x", "manager");
+    for deed in [ban(), set_role("member"), Deed::LiftBan] {
+        assert_eq!(asked(&world, &user("bob"), deed, &["alice"], "chat:x"), ["chat:x"]);
+    }
+    world.bind("tom", "chat:x", "member");
+    assert_eq!(asked(&world, &user("bob"), ban(), &["tom"], "chat:x"), Vec::<String>::new(), "all is known");
+    assert_eq!(
+        asked(&world, &user("bob"), ban(), &["alice"], "chat:*"),
+        Vec::<String>::new(),
+        "of patterns nothing is"
+    );
+}

@@ -1,0 +1,10 @@
+//! Who may moderate whom, and what no moderator gets past: the rules of the roster, by their public face.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod bans;
+mod conversations;
+mod edges;
+mod facts;
+mod roles;
+mod table;
+mod world;

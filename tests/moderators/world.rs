@@ -1,0 +1,298 @@
+//! A policy, a roster and what is told: the world that moderators change, step by step.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use chat_signer::config::load;
+use chat_signer::engine::Engine;
+use chat_signer::model::{Action, Ask, Caller, CallerKind, Kind, Millis, Need, Pattern, Role};
+use chat_signer::policy::{
+    Author, Binding, Block, Conversation, Denial, Details, Document, Facts, Held, Origin, Permit, Policy, Rule,
+    Sanction, Tenure, Told,
+};
+use chat_signer::roster::{self, Deed, Index, Judge, Record, Ruling, Terms, Wish};
+use serde_json::Map;
+
+pub(crate) const NOW: Millis = Millis(1_798_732_800_000);
+pub(crate) const HOUR: u64 = 3_600_000;
+pub(crate) const APPS: [&str; 3] = ["leancloud", "talkjs", "ably"];
+
+/// The shipped rules, nobody known by the file, and an empty roster.
+pub(crate) struct World {
+    pub(crate) engine: Engine,
+    pub(crate) index: Index,
+    pub(crate) told: HashMap<Arc<str>, Vec<Told>>,
+    pub(crate) now: Millis,
+}
+
+/// Who asks, and as whom.
+#[derive(Clone, Debug)]
+pub(crate) struct Actor {
+    pub(crate) caller: Caller,
+    pub(crate) client: String,
+}
+
+/// A user's device, which acts as itself.
+pub(crate) fn user(name: &str) -> Actor {
+    let caller = Caller {
+        kind: CallerKind::User,
+        subject: name.to_owned(),
+        authenticator: "demo".into(),
+        claims: Map::new(),
+        bindings: Vec::new(),
+    };
+    Actor { caller, client: name.to_owned() }
+}
+
+/// A backend, which acts as itself.
+pub(crate) fn service(id: &str) -> Actor {
+    let caller = Caller { kind: CallerKind::Service, authenticator: "backend".into(), ..user(id).caller };
+    Actor { caller, client: String::new() }
+}
+
+impl Actor {
+    /// The same caller for another client.
+    pub(crate) fn acting_as(self, client: &str) -> Actor {
+        Actor { client: client.to_owned(), ..self }
+    }
+
+    /// With these roles in its token.
+    pub(crate) fn with_token(mut self, bindings: &[(&str, Role)]) -> Actor {
+        self.caller.bindings = bindings.iter().map(|(scope, role)| (at(scope), *role)).collect();
+        self
+    }
+}
+
+/// A pattern.
+pub(crate) fn at(text: &str) -> Pattern {
+    Pattern::parse(text).unwrap()
+}
+
+/// For good, without a reason.
+pub(crate) fn ban() -> Deed {
+    Deed::Ban(Terms::default())
+}
+
+pub(crate) fn mute() -> Deed {
+    Deed::Mute(Terms::default())
+}
+
+pub(crate) fn ban_until(hours: u64) -> Deed {
+    Deed::Ban(Terms { until: Some(Millis(NOW.0 + hours * HOUR)), reason: None })
+}
+
+pub(crate) fn set_role(word: &str) -> Deed {
+    Deed::SetRole(word.to_owned())
+}
+
+pub(crate) fn remove_role(word: &str) -> Deed {
+    Deed::RemoveRole(word.to_owned())
+}
+
+/// What came of a wish about one user: `ok`, or why not, and the sentence.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) code: String,
+    pub(crate) sentence: String,
+    /// How many entries were set, and how many went.
+    pub(crate) changes: (usize, usize),
+}
+
+impl World {
+    pub(crate) fn new() -> World {
+        let mut engine = load(Path::new("signer.toml")).settings.unwrap().engine;
+        let shipped = engine.policy.document().clone();
+        engine.policy = Policy::new(Document { entries: chat_signer::policy::Entries::default(), ..shipped }).into();
+        World { engine, index: Index::default(), told: HashMap::new(), now: NOW }
+    }
+
+    pub(crate) fn role(&self, word: &str) -> Role {
+        self.engine.policy.document().ladder.role(word).unwrap()
+    }
+
+    /// Changes the policy file, as a reload does.
+    pub(crate) fn reload(&mut self, change: impl FnOnce(&mut Document)) {
+        let mut document = self.engine.policy.document().clone();
+        change(&mut document);
+        self.engine.policy = Policy::new(document).into();
+    }
+
+    /// The policy file binds a user, in line 7.
+    pub(crate) fn filed(&mut self, user: &str, scope: &str, word: &str) {
+        let role = self.engine.policy.document().ladder.role(word);
+        let binding = Binding { user: user.to_owned(), scope: at(scope), app: None, role, line: 7 };
+        self.reload(|document| document.entries.bindings.push(binding));
+    }
+
+    /// The policy file knows a conversation, in line 9.
+    pub(crate) fn filed_conversation(&mut self, id: &str, kind: Kind, people: &[(&str, &str)]) {
+        let ladder = &self.engine.policy.document().ladder;
+        let people = people.iter().map(|(user, word)| ((*user).to_owned(), ladder.role(word))).collect();
+        let conversation = Conversation { id: id.to_owned(), app: None, kind, people, line: 9 };
+        self.reload(|document| document.entries.conversations.push(conversation));
+    }
+
+    pub(crate) fn rule(&mut self, rule: Rule) {
+        self.reload(|document| document.rules.push(rule));
+    }
+
+    /// The roster holds this, by a service's word.
+    pub(crate) fn keep(&mut self, record: &Record) {
+        self.index.apply(&record.key().to_string(), Some(&record.value())).unwrap();
+    }
+
+    /// The roster gives a user a role.
+    pub(crate) fn bind(&mut self, user: &str, scope: &str, word: &str) {
+        self.bind_at(user, scope, word, None);
+    }
+
+    pub(crate) fn bind_at(&mut self, user: &str, scope: &str, word: &str, app: Option<&str>) {
+        let held = Held::Word(word.into());
+        let tenure = Tenure { scope: at(scope), app: app.map(Arc::from), held, listed: false, origin: origin() };
+        self.keep(&Record::Role(user.to_owned(), tenure));
+    }
+
+    /// The roster knows a conversation.
+    pub(crate) fn known(&mut self, id: &str, kind: Kind, owner: Option<&str>) {
+        let owner = owner.map(str::to_owned);
+        let (id, app, forgotten, origin) = (id.to_owned(), None, false, origin());
+        self.keep(&Record::Conversation(roster::Conversation { id, app, kind, owner, forgotten, origin }));
+    }
+
+    /// What another service tells of a conversation, at every app.
+    pub(crate) fn tell(&mut self, conversation: &str, people: &[(&str, &str)]) {
+        let roles = people.iter().map(|(user, word)| ((*user).to_owned(), self.role(word))).collect();
+        let details = Details { kind: None, roles, shut_out: Vec::new() };
+        for app in APPS {
+            let told = self.told.entry(app.into()).or_default();
+            told.retain(|told| told.conversation() != conversation);
+            told.push(Told::known(conversation, details.clone()));
+        }
+    }
+
+    pub(crate) fn wish(actor: &Actor, deed: Deed, users: &[&str], scope: &str, app: Option<&str>) -> Wish {
+        Wish {
+            deed,
+            users: users.iter().map(|user| (*user).to_owned()).collect(),
+            scope: at(scope),
+            app: app.map(Arc::from),
+            client: actor.client.clone(),
+        }
+    }
+
+    /// What would come of a wish.
+    pub(crate) fn ruling(&self, actor: &Actor, wish: &Wish) -> Ruling {
+        let judge = Judge { engine: &self.engine, caller: &actor.caller, told: &self.told, now: self.now };
+        judge.rule(&self.index, wish)
+    }
+
+    /// Carries a wish out, through the form in which entries are kept.
+    pub(crate) fn carry_out(&mut self, actor: &Actor, wish: &Wish) -> Ruling {
+        let ruling = self.ruling(actor, wish);
+        for record in &ruling.set {
+            self.index.apply(&record.key().to_string(), Some(&record.value())).unwrap();
+        }
+        for record in &ruling.gone {
+            self.index.apply(&record.key().to_string(), None).unwrap();
+        }
+        ruling
+    }
+
+    /// Does something to one user, in all apps.
+    pub(crate) fn act(&mut self, actor: &Actor, deed: Deed, target: &str, scope: &str) -> Outcome {
+        self.act_at(actor, deed, target, scope, None)
+    }
+
+    pub(crate) fn act_at(
+        &mut self,
+        actor: &Actor,
+        deed: Deed,
+        target: &str,
+        scope: &str,
+        app: Option<&str>,
+    ) -> Outcome {
+        let ruling = self.carry_out(actor, &World::wish(actor, deed, &[target], scope, app));
+        outcome(&ruling)
+    }
+
+    /// As [`act`](World::act), and it is done.
+    #[track_caller]
+    pub(crate) fn done(&mut self, actor: &Actor, deed: Deed, target: &str, scope: &str) {
+        let outcome = self.act(actor, deed, target, scope);
+        assert_eq!(outcome.code, "ok", "{outcome:?}");
+    }
+
+    /// As [`act`](World::act), and it isn't done, for this reason: nothing changes.
+    #[track_caller]
+    pub(crate) fn refused(&mut self, actor: &Actor, deed: Deed, target: &str, scope: &str, code: &str) -> String {
+        let outcome = self.act(actor, deed, target, scope);
+        assert_eq!(outcome.code, code, "{outcome:?}");
+        assert_eq!(outcome.changes, (0, 0), "{outcome:?}");
+        outcome.sentence
+    }
+
+    /// What the policy says of one action in a place.
+    pub(crate) fn decide(
+        &self,
+        actor: &Actor,
+        app: &str,
+        action: Action,
+        place: &str,
+        targets: &[&str],
+    ) -> Result<Permit, Box<Denial>> {
+        let app = self.engine.app(app).unwrap();
+        let targets: Vec<String> = targets.iter().map(|target| (*target).to_owned()).collect();
+        let conversation = Some(at(place));
+        let need = Need { action, conversation: conversation.clone(), targets: targets.clone() };
+        let ask = Ask {
+            app: Arc::clone(app.name()),
+            vendor: app.vendor(),
+            action,
+            client: actor.client.clone(),
+            conversation,
+            members: targets,
+            needs: vec![need],
+            wants: Vec::new(),
+        };
+        let registers = [self.engine.policy.register(), self.index.register()];
+        let told = self.told.get(app.name()).map_or(&[][..], Vec::as_slice);
+        let facts = Facts { registers: &registers, told };
+        self.engine.policy.decide(ask, &actor.caller, facts, self.now).map_err(|refusal| refusal.denial)
+    }
+
+    /// Whether a user may send in a channel of Ably's, as the shipped rules have it.
+    pub(crate) fn may_send(&self, name: &str, channel: &str) -> bool {
+        self.decide(&user(name), "ably", Action::Publish, channel, &[]).is_ok()
+    }
+
+    /// Whether a user may read in a channel of Ably's.
+    pub(crate) fn may_read(&self, name: &str, channel: &str) -> bool {
+        self.decide(&user(name), "ably", Action::Subscribe, channel, &[]).is_ok()
+    }
+}
+
+pub(crate) fn outcome(ruling: &Ruling) -> Outcome {
+    let changes = (ruling.set.len(), ruling.gone.len());
+    let failed = ruling.failed.first().map(|failed| (failed.why.code().to_owned(), failed.why.public()));
+    let (code, sentence) = failed.unwrap_or_else(|| ("ok".to_owned(), String::new()));
+    Outcome { code, sentence, changes }
+}
+
+/// By a service's word, an hour ago.
+pub(crate) fn origin() -> Origin {
+    by(CallerKind::Service, "orders", None)
+}
+
+pub(crate) fn by(kind: CallerKind, subject: &str, role: Option<&str>) -> Origin {
+    let author = Author { kind, subject: subject.to_owned(), role: role.map(str::to_owned) };
+    Origin::Roster { author: Arc::new(author), at: Millis(NOW.0 - HOUR) }
+}
+
+pub(crate) fn sanction(user: &str, scope: &str, origin: Origin) -> Sanction {
+    Sanction { user: user.to_owned(), scope: at(scope), app: None, until: None, reason: None, origin }
+}
+
+pub(crate) fn block(user: &str, scope: &str, origin: Origin) -> Block {
+    Block { user: user.to_owned(), conversation: at(scope), app: None, origin }
+}
