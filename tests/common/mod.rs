@@ -252,6 +252,12 @@ impl Server {
         assert!(killed.success());
     }
 
+    /// Waits until it has been killed, and leaves what it had: another may be run there.
+    pub fn killed(mut self) -> PathBuf {
+        self.wait();
+        std::mem::take(&mut self.directory)
+    }
+
     /// Lets it write no file beyond this many bytes.
     pub fn limit_files(&self, bytes: Option<u64>) {
         let limit = Rlimit { current: bytes, maximum: None };

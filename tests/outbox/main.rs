@@ -10,6 +10,7 @@ mod ably;
 mod killed;
 mod leancloud;
 mod places;
+mod receiver;
 mod recovery;
 mod server;
 mod talkjs;
