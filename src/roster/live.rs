@@ -74,7 +74,7 @@ impl Roster {
     }
 
     fn following(store: Option<Store>, max_staleness: Duration) -> Roster {
-        let known = Head { epoch: String::new(), version: 0, change: String::new(), accepted: false };
+        let known = Head { epoch: String::new(), version: 0, change: String::new(), accepted: None };
         Roster {
             store,
             index: RwLock::default(),
@@ -240,7 +240,7 @@ impl Roster {
         if head == *known {
             return Ok(Ok(()));
         }
-        if known.epoch.is_empty() || head.epoch != known.epoch && head.accepted {
+        if known.epoch.is_empty() || head.epoch != known.epoch && self.is_accepted(store, &head, known).await? {
             return self.read_all(store, known).await;
         }
         if head.epoch != known.epoch {
@@ -252,17 +252,19 @@ impl Roster {
         self.read_on(store, known).await
     }
 
-    /// Reads the changes since what is known. The last known one is read again: where it isn't the same, the store has lost it.
+    /// Whether a store of another epoch counts: an operator has accepted it since the one that is known was last heard of, or it has all
+    /// that is known. That it was accepted at some time is not enough: so was every store before, and one of those may come back.
+    async fn is_accepted(&self, store: &Store, head: &Head, known: &Head) -> Result<bool, Unavailable> {
+        let Some(at) = head.accepted else { return Ok(false) };
+        let is_since = self.age().is_none_or(|age| at > clock::now().before(age));
+        Ok(is_since || matches!(go_on(store, known).await?, On::With(_)))
+    }
+
     async fn read_on(&self, store: &Store, known: &mut Head) -> Result<Result<(), String>, Unavailable> {
-        match store.since(known.version.saturating_sub(1)).await? {
-            Since::Gone => self.read_all(store, known).await,
-            Since::Changes(changes) => {
-                let (again, new) = changes.split_at(changes.partition_point(|change| change.version <= known.version));
-                if again.iter().any(|change| change.id != known.change) {
-                    return Ok(Err(format!("{OLDER} (change {} is another than the one known)", known.version)));
-                }
-                Ok(self.take(known, new))
-            }
+        match go_on(store, known).await? {
+            On::With(new) => Ok(self.take(known, &new)),
+            On::Gone => self.read_all(store, known).await,
+            On::Lost => Ok(Err(format!("{OLDER} (it does not have change {} as it is known)", known.version))),
         }
     }
 
@@ -299,11 +301,35 @@ impl Roster {
     }
 }
 
+/// How a store goes on after what is known.
+enum On {
+    /// With these changes.
+    With(Vec<Change>),
+    /// Nobody knows: it no longer has the last known change in its log.
+    Gone,
+    /// It doesn't: it has lost the last known change.
+    Lost,
+}
+
+/// Reads the changes since what is known, and the last known one again: where it isn't the same, the store has lost it.
+async fn go_on(store: &Store, known: &Head) -> Result<On, Unavailable> {
+    let before = known.version.saturating_sub(1);
+    let Since::Changes(mut changes) = store.since(before).await? else { return Ok(On::Gone) };
+    if known.version == before {
+        return Ok(On::With(changes));
+    }
+    let is_there = changes.first().is_some_and(|first| (first.version, &first.id) == (known.version, &known.change));
+    if !is_there {
+        return Ok(On::Lost);
+    }
+    changes.remove(0);
+    Ok(On::With(changes))
+}
+
 const EMPTY: &str = "the roster's store is empty. If it is new, or what was in it is to be given up, say `chat-signer store \
                      accept`; if not, bring back what it held";
 
-const ANOTHER: &str =
-    "the roster's store is another one than before. If it is the right one now, say `chat-signer store accept`";
+const ANOTHER: &str = "the roster's store is another one than before, and nobody has accepted it since. If it is the right one now, say `chat-signer store accept`";
 
 const OLDER: &str = "the roster's store has lost changes that it had acknowledged. If it is to count as it is, say `chat-signer \
                      store accept`";

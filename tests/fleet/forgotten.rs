@@ -114,4 +114,12 @@ fn an_older_store_is_refused_until_an_operator_accepts_it() {
 
     // The one before was accepted, too, but before that.
     proxy.lead_to(&redis.socket());
+    println!("all refuse the store before it after {:?}", fleet.refuse_for("nobody has accepted it since"));
+    proxy.lead_to(&older.socket());
+    fleet.are_ready();
+
+    // Whoever has lost nothing by an operator's word goes on.
+    assert!(fleet.accept(&[]).status.success());
+    assert_eq!(ban(&another, "gil"), 200);
+    fleet.all_refuse(&["ann", "dan", "eve", "fay", "gil"]);
 }

@@ -1,6 +1,6 @@
 //! A store that is down, or stands still.
 
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::common::Server;
@@ -46,11 +46,10 @@ fn a_store_that_stands_still_keeps_no_signature_waiting() {
     redis.stall();
     let longest = thread::scope(|scope| {
         // Every server has changes that wait.
-        let waiting: Vec<_> = (0..12).map(|number| (&fleet.servers[number % 3], format!("late-{number}"))).collect();
-        let waiting: Vec<_> =
-            waiting.into_iter().map(|(server, user)| scope.spawn(move || ban(server, &user))).collect();
+        let late = (0..12).map(|number| (&fleet.servers[number % 3], format!("late-{number}")));
+        let waiting: Vec<_> = late.map(|(server, user)| scope.spawn(move || ban(server, &user))).collect();
         let mut longest = Duration::ZERO;
-        while !waiting.iter().all(|waiting| waiting.is_finished()) {
+        while !waiting.iter().all(ScopedJoinHandle::is_finished) {
             for server in &fleet.servers {
                 longest = longest.max(timed(server, "tom", 200)).max(timed(server, "ann", 403));
             }

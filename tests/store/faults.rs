@@ -179,14 +179,14 @@ async fn a_flushed_server_is_an_empty_store() {
     let store = begun(socket(&redis)).await;
     let last = commit(&store, put("ban/tom", "1")).await;
     redis.ask::<()>(&["FLUSHALL"]);
-    let nothing = Head { epoch: String::new(), version: 0, change: String::new(), accepted: false };
+    let nothing = Head { epoch: String::new(), version: 0, change: String::new(), accepted: None };
     assert_eq!(store.head().await.unwrap(), nothing);
     assert!(keys(&store).await.is_empty());
     let late = store.commit(&last, put("ban/jerry", "1"), clock::now()).await;
     assert!(matches!(late, Err(NotCommitted::Behind)), "{late:?}");
     store.accept().await.unwrap();
     let accepted = store.head().await.unwrap();
-    assert!(accepted.accepted && accepted.epoch != last.epoch && accepted.version == 0, "{accepted:?}");
+    assert!(accepted.accepted.is_some() && accepted.epoch != last.epoch && accepted.version == 0, "{accepted:?}");
     assert_eq!(commit(&store, put("ban/jerry", "1")).await.version, 1);
 }
 

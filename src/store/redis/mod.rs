@@ -127,7 +127,7 @@ impl Redis {
         let version = on.version.saturating_add(1);
         let change = Change { version, id: fresh()?, at, puts: commit.puts, events: commit.events };
         let mut script = self.keys().script(COMMIT);
-        script.arg(&on.epoch).arg(on.version).arg(&on.change).arg(u8::from(on.accepted));
+        script.arg(&on.epoch).arg(on.version).arg(&on.change).arg(on.accepted.map_or(0, |at| at.0));
         script.arg(version).arg(&change.id).arg(written(&change)?).arg(KEPT).arg(&self.keys().channel);
         script.arg(change.puts.len());
         for (key, value) in &change.puts {
@@ -156,7 +156,7 @@ impl Drop for Redis {
     }
 }
 
-type Fields = (Option<String>, Option<u64>, Option<String>, Option<String>, Option<String>);
+type Fields = (Option<String>, Option<u64>, Option<String>, Option<u64>, Option<String>);
 
 fn head((epoch, version, change, accepted, layout): Fields) -> Result<Head, Unavailable> {
     match layout {
@@ -167,7 +167,7 @@ fn head((epoch, version, change, accepted, layout): Fields) -> Result<Head, Unav
             epoch: epoch.unwrap_or_default(),
             version: version.unwrap_or(0),
             change: change.unwrap_or_default(),
-            accepted: accepted.as_deref() == Some("1"),
+            accepted: accepted.map(Millis),
         }),
     }
 }
