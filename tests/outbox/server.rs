@@ -86,6 +86,12 @@ impl Server {
         self.script.lock().unwrap().faults.push((method, path, times, fault));
     }
 
+    /// Has nothing more go wrong.
+    #[allow(dead_code)] // The tests that kill the program need it.
+    pub(crate) fn recover(&self) {
+        self.script.lock().unwrap().faults.clear();
+    }
+
     /// What came with this method, and this in its path.
     pub(crate) fn seen(&self, method: &str, path: &str) -> Vec<Seen> {
         let script = self.script.lock().unwrap();
