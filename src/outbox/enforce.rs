@@ -324,7 +324,7 @@ impl Running<'_> {
         let key = key(subject, conversation);
         let Plan { before, calls, after, again, lacking } = plan;
         let is_noted = before.is_some() || after.is_some() || memo != Memo::default();
-        let is_doubtful = self.is_on_its_way(&memo);
+        let doubt = self.doubt(&memo);
         let sent = if calls.is_empty() { memo.sent } else { Some(clock::now().0) };
         let first = Memo { sent, note: before };
         own.extend(first.note.clone().map(|note| (key.clone(), note)));
@@ -334,12 +334,13 @@ impl Running<'_> {
         for call in &calls {
             self.send(subject.target, call).await?;
         }
-        // What was sent before may yet come after this, and then all of it must be done once more.
-        let last = Memo { sent: None, note: after };
-        if is_noted && last != first && !is_doubtful {
+        // What was sent before may yet come after this, and then all of it must be done once more. What was sent now was answered.
+        let note = if doubt.is_some() { first.note.clone() } else { after };
+        let last = Memo { sent: doubt, note };
+        if is_noted && last != first {
             self.keep(&key, &last, own).await?;
         }
-        delivered.did.is_doubtful |= is_doubtful;
+        delivered.did.is_doubtful |= doubt.is_some();
         delivered.did.again = earlier(delivered.did.again, again);
         delivered.did.lacking = delivered.did.lacking.or(lacking);
         Ok(())
