@@ -187,8 +187,10 @@ impl Roster {
             if commit.puts.is_empty() {
                 return Ok(answer);
             }
+            let asked = self.began.elapsed();
             match store.commit(&known, commit, clock::now()).await {
                 Ok(change) => {
+                    self.hear(asked);
                     self.take(&mut known, std::slice::from_ref(&change)).map_err(|flaw| {
                         self.refuse(&flaw);
                         Unavailable(flaw)
@@ -202,13 +204,13 @@ impl Roster {
     }
 
     async fn bring_up(&self, store: &Store, known: &mut Head) -> Result<(), Unavailable> {
-        let asked = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let asked = self.began.elapsed();
         let done = self.compare(store, known).await;
         match &done {
             Ok(Ok(())) => {
                 self.refused.store(None);
                 self.trouble.store(None);
-                self.heard.store(asked.saturating_add(1), Ordering::Release);
+                self.hear(asked);
             }
             Ok(Err(refused)) => self.refuse(refused),
             Err(unavailable) => self.trouble.store(Some(Arc::new(unavailable.to_string()))),
@@ -218,6 +220,12 @@ impl Roster {
             Ok(Ok(())) => Ok(()),
             Err(unavailable) => Err(unavailable),
         }
+    }
+
+    /// Notes that what is known was what the store held, so long after the beginning.
+    fn hear(&self, asked: Duration) {
+        let asked = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX);
+        self.heard.store(asked.saturating_add(1), Ordering::Release);
     }
 
     fn refuse(&self, reason: &str) {
