@@ -143,6 +143,7 @@ impl Running<'_> {
         own: &mut Own,
         delivered: &mut Delivered,
     ) -> Result<(), Halt> {
+        delivered.did.doubtful_until = self.doubt(&Memo::default()).map(|sent| self.arrived(sent));
         let found = self.participations(moderator, subject).await?;
         let mut all = self.known(subject, own).await?;
         all.extend(found.keys().cloned());
@@ -340,7 +341,7 @@ impl Running<'_> {
         if is_noted && last != first {
             self.keep(&key, &last, own).await?;
         }
-        delivered.did.is_doubtful |= doubt.is_some();
+        delivered.did.doubtful_until = delivered.did.doubtful_until.max(doubt.map(|sent| self.arrived(sent)));
         delivered.did.again = earlier(delivered.did.again, again);
         delivered.did.lacking = delivered.did.lacking.or(lacking);
         Ok(())

@@ -158,6 +158,16 @@ async fn jobs_that_were_taken_over_do_not_keep_each_other_from_being_done() {
 }
 
 #[tokio::test]
+async fn what_can_only_be_done_in_part_is_done_twice_as_well_before_it_is_set_aside() {
+    let world = World::new("leancloud").await;
+    world.impose(Mute, "alice", None, None).await;
+    assert_eq!(world.store().claim("ghost", clock::now(), Duration::from_millis(50), 1).await.unwrap().len(), 1);
+    let _worker = world.work();
+    assert_eq!(world.set_aside().await, "LeanCloud silences in one conversation at a time, not everywhere");
+    assert_eq!(world.jobs(JobState::SetAside).await[0].attempts, 2);
+}
+
+#[tokio::test]
 async fn several_workers_do_each_job_once() {
     let world = World::new("talkjs").await;
     let users: Vec<_> = (0..40).map(|number| format!("user{number}")).collect();
