@@ -52,6 +52,9 @@ impl Running<'_> {
         let target = self.targets.apps.get(order.app.as_str()).ok_or_else(unknown)?;
         let subject = Subject { target, app: &order.app, user: &order.user };
         let mut own = Own::new();
+        if self.job.taken_over {
+            self.renew_doubts(&subject, order.conversation.as_deref(), &mut own).await?;
+        }
         self.catch_up().await?;
         loop {
             let delivered = match &order.conversation {
@@ -63,6 +66,22 @@ impl Running<'_> {
                 return Ok(delivered.did);
             }
         }
+    }
+
+    /// Whoever had the job before may yet be heard of: what they were about to send counts as sent now.
+    async fn renew_doubts(&self, subject: &Subject<'_>, place: Option<&str>, own: &mut Own) -> Result<(), Halt> {
+        let places = match place {
+            Some(conversation) => BTreeSet::from([conversation.to_owned()]),
+            None => self.known(subject, own).await?,
+        };
+        for place in &places {
+            let key = key(subject, place);
+            let memo = self.stored(&key).await?;
+            if memo.sent.is_some() && !self.keep(&key, &memo.sent_at(clock::now()), own).await? {
+                return Err(Halt::Lost);
+            }
+        }
+        Ok(())
     }
 
     fn still_holds(&self, subject: &Subject<'_>, delivered: &Delivered) -> Result<bool, Halt> {
@@ -124,7 +143,6 @@ impl Running<'_> {
         own: &mut Own,
         delivered: &mut Delivered,
     ) -> Result<(), Halt> {
-        delivered.did.is_doubtful = self.job.taken_over;
         let found = self.participations(moderator, subject).await?;
         let mut all = self.known(subject, own).await?;
         all.extend(found.keys().cloned());
@@ -306,7 +324,7 @@ impl Running<'_> {
         let key = key(subject, conversation);
         let Plan { before, calls, after, again, lacking } = plan;
         let is_noted = before.is_some() || after.is_some() || memo != Memo::default();
-        let is_doubtful = self.job.taken_over || self.is_on_its_way(&memo);
+        let doubt = self.doubt(&memo);
         let sent = if calls.is_empty() { memo.sent } else { Some(clock::now().0) };
         let first = Memo { sent, note: before };
         own.extend(first.note.clone().map(|note| (key.clone(), note)));
@@ -316,12 +334,13 @@ impl Running<'_> {
         for call in &calls {
             self.send(subject.target, call).await?;
         }
-        // What was sent before may yet come after this, and then all of it must be done once more.
-        let last = Memo { sent: None, note: after };
-        if is_noted && last != first && !is_doubtful {
+        // What was sent before may yet come after this, and then all of it must be done once more. What was sent now was answered.
+        let note = if doubt.is_some() { first.note.clone() } else { after };
+        let last = Memo { sent: doubt, note };
+        if is_noted && last != first {
             self.keep(&key, &last, own).await?;
         }
-        delivered.did.is_doubtful |= is_doubtful;
+        delivered.did.is_doubtful |= doubt.is_some();
         delivered.did.again = earlier(delivered.did.again, again);
         delivered.did.lacking = delivered.did.lacking.or(lacking);
         Ok(())

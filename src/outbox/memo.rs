@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::attempt::{Halt, Running};
 use crate::clock;
+use crate::model::Millis;
 
 /// What is kept of a place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +30,12 @@ pub(super) struct Touched {
 /// have come later than what that one did.
 pub(super) type Own = BTreeMap<String, String>;
 
+impl Memo {
+    pub(super) fn sent_at(self, now: Millis) -> Memo {
+        Memo { sent: Some(now.0), ..self }
+    }
+}
+
 impl Touched {
     pub(super) fn memo(&self) -> Memo {
         let note = (!self.conversations.is_empty()).then(|| json!(self).to_string());
@@ -44,10 +51,12 @@ pub(super) fn touched(noted: Option<&str>) -> Result<Touched, Halt> {
 }
 
 impl Running<'_> {
-    /// Whether something was sent that was never answered, and not so long ago that it can't arrive any more.
-    pub(super) fn is_on_its_way(&self, memo: &Memo) -> bool {
-        let lease = u64::try_from(self.shared.terms.lease.as_millis()).unwrap_or(u64::MAX);
-        memo.sent.is_some_and(|sent| clock::now().0 < sent.saturating_add(lease))
+    /// When something was sent at the latest that was never answered, if that is not so long ago that it can't arrive any more. Of whom
+    /// the job was taken over from nobody knows when that was: until now.
+    pub(super) fn doubt(&self, memo: &Memo) -> Option<u64> {
+        let (now, lease) = (clock::now().0, u64::try_from(self.shared.terms.lease.as_millis()).unwrap_or(u64::MAX));
+        let on_its_way = memo.sent.filter(|sent| now < sent.saturating_add(lease));
+        self.job.taken_over.then_some(now).max(on_its_way)
     }
 
     pub(super) async fn stored(&self, key: &str) -> Result<Memo, Halt> {

@@ -139,7 +139,7 @@ fn report(job: &Job, pace: Option<&Pace>, done: &Result<Did, Halt>) {
 }
 
 fn verdict(shared: &Shared, job: &Job, done: Result<Did, Halt>) -> (Attempt, Outcome) {
-    let again = |wait: Duration, error| Attempt::Again { due: later(shared, job, wait), error };
+    let again = |wait: Duration, error| Attempt::Again { due: later(wait), error };
     let backoff = |asked| delay(&shared.terms, job.attempts, asked, chance());
     match done {
         Ok(Did { lacking: Some(lacking), .. }) => (Attempt::SetAside { error: lacking.to_owned() }, Outcome::SetAside),
@@ -154,9 +154,7 @@ fn verdict(shared: &Shared, job: &Job, done: Result<Did, Halt>) -> (Attempt, Out
     }
 }
 
-/// When a job is due that is to wait. One that was taken over waits for a further lease at least, whatever came of it.
-fn later(shared: &Shared, job: &Job, wait: Duration) -> Millis {
-    let wait = if job.taken_over { wait.max(shared.terms.lease) } else { wait };
+fn later(wait: Duration) -> Millis {
     Millis(clock::now().0.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
 }
 

@@ -252,6 +252,12 @@ impl Server {
         assert!(killed.success());
     }
 
+    /// Waits until it has been killed, and leaves what it had: another may be run there.
+    pub fn killed(mut self) -> PathBuf {
+        self.wait();
+        std::mem::take(&mut self.directory)
+    }
+
     /// Lets it write no file beyond this many bytes.
     pub fn limit_files(&self, bytes: Option<u64>) {
         let limit = Rlimit { current: bytes, maximum: None };
@@ -343,6 +349,8 @@ pub fn directory() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let name = format!("chat-signer-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let directory = std::env::temp_dir().join(name);
+    // A process of the same id, which was killed, may have left a store there.
+    let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).unwrap();
     directory
 }

@@ -86,6 +86,11 @@ impl Server {
         self.script.lock().unwrap().faults.push((method, path, times, fault));
     }
 
+    /// Nothing goes wrong any more.
+    pub(crate) fn heal(&self) {
+        self.script.lock().unwrap().faults.clear();
+    }
+
     /// What came with this method, and this in its path.
     pub(crate) fn seen(&self, method: &str, path: &str) -> Vec<Seen> {
         let script = self.script.lock().unwrap();

@@ -84,8 +84,13 @@ impl Link {
         done
     }
 
+    /// A connection for what must be asked of one server, step by step. Who fails on it has it [forgotten](Link::forget).
+    pub(super) async fn hold(&self) -> Result<Arc<Open>, Unavailable> {
+        self.within(self.open()).await
+    }
+
     /// The connection that there is, or a new one.
-    pub(super) async fn open(&self) -> Result<Arc<Open>, Unavailable> {
+    async fn open(&self) -> Result<Arc<Open>, Unavailable> {
         let mut open = self.open.lock().await;
         if let Some(open) = open.as_ref().filter(|open| !open.connection.is_over()) {
             return Ok(Arc::clone(open));

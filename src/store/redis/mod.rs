@@ -69,7 +69,7 @@ impl Redis {
     }
 
     pub(super) async fn contents(&self) -> Result<Contents, Unavailable> {
-        let open = self.reads.open().await?;
+        let open = self.reads.hold().await?;
         let contents = self.scan(&open).await;
         if contents.is_err() {
             self.reads.forget();

@@ -98,15 +98,17 @@ impl Moderator {
         let path = format!("conversations/{}/participants/{}", segment(conversation)?, segment(user)?);
         let note = noted.map(serde_json::from_str::<Note>).transpose();
         let note = note.map_err(|_| Impossible("what was noted of it can't be read".to_owned()))?;
+        let was_removed = note.as_ref().is_some_and(|note| note.removed);
         let (note, call) = match (want.banned, want.muted) {
             (Some(_), _) => removal(note, found),
             (None, Some(_)) => silence(note, found),
             (None, None) => (None, note.and_then(|note| restoration(note, found))),
         };
         let after = note.as_ref().map(|note| json!(note).to_string());
-        let undone = note.is_none().then(|| noted.map(str::to_owned)).flatten();
+        // Until they are back it must be known that they were removed.
+        let before = note.map(|note| json!(Note { removed: note.removed || was_removed, ..note }).to_string());
+        let before = before.or_else(|| noted.map(str::to_owned));
         let calls = call.map(|change| self.change(&path, change)).transpose()?;
-        let before = undone.or_else(|| after.clone());
         Ok(Plan { before, calls: calls.into_iter().collect(), after, ..Plan::default() })
     }
 
@@ -234,10 +236,12 @@ mod tests {
                 format!("{} {}", call.method, call.body.as_deref().unwrap_or_default()).trim().to_owned()
             })
             .collect();
-        if plan.after.is_some() {
-            assert_eq!(plan.before, plan.after);
-        } else {
-            assert_eq!(plan.before.as_deref(), noted);
+        match (noted, &plan.after) {
+            (Some(noted), Some(_)) if noted.contains("\"removed\":true") => {
+                assert_eq!(plan.before.as_deref(), Some(noted));
+            }
+            (_, Some(_)) => assert_eq!(plan.before, plan.after),
+            (_, None) => assert_eq!(plan.before.as_deref(), noted),
         }
         (calls.join(", "), plan.after)
     }

@@ -1,0 +1,66 @@
+//! What a store holds, as lists tell it: without who made an entry and when.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use chat_signer::config::{StoreKind, StoreSettings};
+use chat_signer::roster::{Record, Table, details};
+use chat_signer::store::{Job, JobState, Since, Store};
+use serde_json::{Value, json};
+
+/// Entries, by table and place.
+pub(crate) type Entries = BTreeMap<String, Value>;
+
+/// Where an entry stands: there is one at most.
+pub(crate) fn place(table: Table, entry: &Value) -> String {
+    let part = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
+    format!("{} {} {} {}", table.as_str(), part("user"), part("conversation"), part("app"))
+}
+
+/// All that a store holds.
+pub(crate) struct Kept {
+    pub(crate) entries: Entries,
+    /// The ids of all that happened.
+    pub(crate) events: BTreeSet<String>,
+    pub(crate) pending: Vec<Job>,
+    pub(crate) set_aside: Vec<Job>,
+}
+
+/// What the file in this directory holds: of a copy, so that it is left as it is.
+pub(crate) async fn kept(directory: &Path) -> Kept {
+    let path = directory.join("copy.redb");
+    fs::copy(directory.join("roster.redb"), &path).unwrap();
+    let settings =
+        StoreSettings { kind: StoreKind::Redb { path: path.clone() }, max_staleness: Duration::from_secs(60) };
+    let store = Store::open(&settings).await.unwrap();
+    let contents = store.contents().await.unwrap();
+    let entries = contents.entries.iter().map(|(key, value)| told(&Record::read(key, value).unwrap()));
+    let Since::Changes(changes) = store.since(0).await.unwrap() else { panic!("there were too many changes") };
+    assert_eq!(changes.len() as u64, contents.head.version, "they are numbered without a gap");
+    let events = changes.iter().flat_map(|change| &change.events).map(|event| id(event)).collect();
+    let jobs = async |state| store.jobs(state, "", usize::MAX).await.unwrap();
+    let kept = Kept {
+        entries: entries.collect(),
+        events,
+        pending: jobs(JobState::Pending).await,
+        set_aside: jobs(JobState::SetAside).await,
+    };
+    drop(store);
+    fs::remove_file(path).unwrap();
+    kept
+}
+
+fn told(record: &Record) -> (String, Value) {
+    let mut entry = details(record);
+    if matches!(record, Record::Conversation(conversation) if conversation.forgotten) {
+        entry.insert("forgotten".to_owned(), json!(true));
+    }
+    let entry = Value::Object(entry);
+    (place(record.table(), &entry), entry)
+}
+
+fn id(event: &str) -> String {
+    serde_json::from_str::<Value>(event).unwrap()["id"].as_str().unwrap().to_owned()
+}
