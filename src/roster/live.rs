@@ -166,7 +166,7 @@ impl Roster {
     }
 
     /// Makes a change that is decided upon what is known: by `decide`, which is asked again where another process was faster. Returns
-    /// what it says when the change is durable and the index has it. A change of nothing is none.
+    /// what it says when the change is durable and the index has it. A change of nothing is none, but is said only of what the store holds.
     ///
     /// # Errors
     /// If it wasn't made, or it isn't known whether it was.
@@ -184,23 +184,38 @@ impl Roster {
         let mut known = self.known.lock().await;
         loop {
             let (commit, answer) = decide(&*self.read()?, &known);
-            if commit.puts.is_empty() {
+            let is_so = if commit.puts.is_empty() {
+                self.is_up(store, &mut known).await?
+            } else {
+                self.make(store, &mut known, commit).await?
+            };
+            if is_so {
                 return Ok(answer);
             }
-            let asked = self.began.elapsed();
-            match store.commit(&known, commit, clock::now()).await {
-                Ok(change) => {
-                    self.hear(asked);
-                    self.take(&mut known, std::slice::from_ref(&change)).map_err(|flaw| {
-                        self.refuse(&flaw);
-                        Unavailable(flaw)
-                    })?;
-                    return Ok(answer);
-                }
-                Err(NotCommitted::Behind) => self.bring_up(store, &mut known).await?,
-                Err(NotCommitted::Unavailable(unavailable)) => return Err(unavailable.into()),
-            }
         }
+    }
+
+    /// Whether what is known was what the store holds; if not, it is now.
+    async fn is_up(&self, store: &Store, known: &mut Head) -> Result<bool, Unavailable> {
+        let before = known.clone();
+        self.bring_up(store, known).await?;
+        Ok(*known == before)
+    }
+
+    /// Makes a change, unless the store holds more than what is known: then it is known now.
+    async fn make(&self, store: &Store, known: &mut Head, commit: Commit) -> Result<bool, Unavailable> {
+        let asked = self.began.elapsed();
+        let change = match store.commit(known, commit, clock::now()).await {
+            Ok(change) => change,
+            Err(NotCommitted::Behind) => return self.bring_up(store, known).await.map(|()| false),
+            Err(NotCommitted::Unavailable(unavailable)) => return Err(unavailable),
+        };
+        self.hear(asked);
+        self.take(known, std::slice::from_ref(&change)).map_err(|flaw| {
+            self.refuse(&flaw);
+            Unavailable(flaw)
+        })?;
+        Ok(true)
     }
 
     async fn bring_up(&self, store: &Store, known: &mut Head) -> Result<(), Unavailable> {
