@@ -84,12 +84,10 @@ impl World {
 
     fn home(&self) -> PathBuf {
         let url = self.vendor.url();
-        let mut more = String::new();
-        for app in ["leancloud", "talkjs", "ably"] {
-            more += &format!("\n[apps.{app}.enforcement]\nenabled = true\nurl = \"{url}\"\n");
-        }
-        more += &format!("\n[[webhooks]]\nurl = \"{}\"\nsecret = {{ file = \"hook.secret\" }}\n", self.receiver.url());
-        let home = home(&more);
+        let apps = ["leancloud", "talkjs", "ably"];
+        let apps = apps.map(|app| format!("[apps.{app}.enforcement]\nenabled = true\nurl = \"{url}\"\n"));
+        let hook = format!("[[webhooks]]\nurl = \"{}\"\nsecret = {{ file = \"hook.secret\" }}\n", self.receiver.url());
+        let home = home(&format!("\n{}\n{hook}", apps.join("\n")));
         std::fs::write(home.join("hook.secret"), format!("whsec_{}", base64(SECRET))).unwrap();
         home
     }
