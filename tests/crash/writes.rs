@@ -64,8 +64,9 @@ impl Writer {
                     self.acknowledged.insert(id, demand.subjects);
                     count.fetch_add(1, Ordering::Relaxed);
                 }
+                // The machine is too busy to write the audit log in time.
+                Ok((503, _)) | Err(_) => return self.doubtful = Some(demand),
                 Ok((status, answer)) => panic!("{} {:?}: {status} {answer}", demand.path, demand.body),
-                Err(_) => return self.doubtful = Some(demand),
             }
         }
     }
