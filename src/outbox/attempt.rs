@@ -11,6 +11,7 @@ use super::Shared;
 use super::targets::{Target, Targets};
 use crate::clock;
 use crate::config::Enforcement;
+use crate::model::Millis;
 use crate::store::{Job, Store, Unavailable};
 use crate::vendor::moderation::{Call, Heard, Impossible};
 
@@ -30,11 +31,11 @@ pub(super) struct Running<'a> {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Did {
     /// When there is more to do.
-    pub(super) again: Option<crate::model::Millis>,
+    pub(super) again: Option<Millis>,
     /// What can't be had from this vendor.
     pub(super) lacking: Option<&'static str>,
-    /// Whether something that was sent before may yet come after it.
-    pub(super) is_doubtful: bool,
+    /// Until when something that was sent before may yet come after it, if so.
+    pub(super) doubtful_until: Option<Millis>,
 }
 
 /// Why a job is not done.

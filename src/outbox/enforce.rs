@@ -143,6 +143,7 @@ impl Running<'_> {
         own: &mut Own,
         delivered: &mut Delivered,
     ) -> Result<(), Halt> {
+        delivered.did.doubtful_until = self.doubt(&Memo::default()).map(|sent| self.arrived(sent));
         let found = self.participations(moderator, subject).await?;
         let mut all = self.known(subject, own).await?;
         all.extend(found.keys().cloned());
@@ -324,7 +325,7 @@ impl Running<'_> {
         let key = key(subject, conversation);
         let Plan { before, calls, after, again, lacking } = plan;
         let is_noted = before.is_some() || after.is_some() || memo != Memo::default();
-        let is_doubtful = self.is_on_its_way(&memo);
+        let doubt = self.doubt(&memo);
         let sent = if calls.is_empty() { memo.sent } else { Some(clock::now().0) };
         let first = Memo { sent, note: before };
         own.extend(first.note.clone().map(|note| (key.clone(), note)));
@@ -334,12 +335,13 @@ impl Running<'_> {
         for call in &calls {
             self.send(subject.target, call).await?;
         }
-        // What was sent before may yet come after this, and then all of it must be done once more.
-        let last = Memo { sent: None, note: after };
-        if is_noted && last != first && !is_doubtful {
+        // What was sent before may yet come after this, and then all of it must be done once more. What was sent now was answered.
+        let note = if doubt.is_some() { first.note.clone() } else { after };
+        let last = Memo { sent: doubt, note };
+        if is_noted && last != first {
             self.keep(&key, &last, own).await?;
         }
-        delivered.did.is_doubtful |= is_doubtful;
+        delivered.did.doubtful_until = delivered.did.doubtful_until.max(doubt.map(|sent| self.arrived(sent)));
         delivered.did.again = earlier(delivered.did.again, again);
         delivered.did.lacking = delivered.did.lacking.or(lacking);
         Ok(())

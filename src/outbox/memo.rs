@@ -51,10 +51,17 @@ pub(super) fn touched(noted: Option<&str>) -> Result<Touched, Halt> {
 }
 
 impl Running<'_> {
-    /// Whether something was sent that was never answered, and not so long ago that it can't arrive any more.
-    pub(super) fn is_on_its_way(&self, memo: &Memo) -> bool {
-        let lease = u64::try_from(self.shared.terms.lease.as_millis()).unwrap_or(u64::MAX);
-        memo.sent.is_some_and(|sent| clock::now().0 < sent.saturating_add(lease))
+    /// When something was sent at the latest that was never answered, if it may yet arrive. Of whom the job was taken over from nobody
+    /// knows when that was: until now.
+    pub(super) fn doubt(&self, memo: &Memo) -> Option<u64> {
+        let now = clock::now();
+        let on_its_way = memo.sent.filter(|sent| now < self.arrived(*sent));
+        self.job.taken_over.then_some(now.0).max(on_its_way)
+    }
+
+    /// When something that was sent then has arrived, if it ever does.
+    pub(super) fn arrived(&self, sent: u64) -> Millis {
+        Millis(sent).after(self.shared.terms.lease)
     }
 
     pub(super) async fn stored(&self, key: &str) -> Result<Memo, Halt> {

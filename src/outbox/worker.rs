@@ -130,7 +130,9 @@ impl Running<'_> {
 fn report(job: &Job, pace: Option<&Pace>, done: &Result<Did, Halt>) {
     match done {
         Err(Halt::Never(why)) => tracing::warn!("{} is set aside: {why}", job.key),
-        Ok(Did { lacking: Some(lacking), .. }) => tracing::warn!("{} is set aside: {lacking}", job.key),
+        Ok(Did { lacking: Some(lacking), doubtful_until: None, .. }) => {
+            tracing::warn!("{} is set aside: {lacking}", job.key);
+        }
         Err(Halt::Later(why, _) | Halt::Unknown(why)) if pace.is_none_or(Pace::is_news) => {
             tracing::warn!("{} is tried again later: {why}", job.key);
         }
@@ -142,8 +144,8 @@ fn verdict(shared: &Shared, job: &Job, done: Result<Did, Halt>) -> (Attempt, Out
     let again = |wait: Duration, error| Attempt::Again { due: later(wait), error };
     let backoff = |asked| delay(&shared.terms, job.attempts, asked, chance());
     match done {
+        Ok(Did { doubtful_until: Some(due), .. }) => (Attempt::Again { due, error: None }, Outcome::Done),
         Ok(Did { lacking: Some(lacking), .. }) => (Attempt::SetAside { error: lacking.to_owned() }, Outcome::SetAside),
-        Ok(did) if did.is_doubtful => (again(shared.terms.lease, None), Outcome::Done),
         Ok(Did { again: Some(due), .. }) => (Attempt::Again { due, error: None }, Outcome::Done),
         Ok(_) => (Attempt::Done, Outcome::Done),
         Err(Halt::Unknown(why)) if job.attempts >= UNKNOWN => (Attempt::SetAside { error: why }, Outcome::SetAside),

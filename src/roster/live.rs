@@ -166,7 +166,7 @@ impl Roster {
     }
 
     /// Makes a change that is decided upon what is known: by `decide`, which is asked again where another process was faster. Returns
-    /// what it says when the change is durable and the index has it. A change of nothing is none.
+    /// what it says when the change is durable and the index has it. A change of nothing is none, but is said only of what the store holds.
     ///
     /// # Errors
     /// If it wasn't made, or it isn't known whether it was.
@@ -184,31 +184,48 @@ impl Roster {
         let mut known = self.known.lock().await;
         loop {
             let (commit, answer) = decide(&*self.read()?, &known);
-            if commit.puts.is_empty() {
+            let is_so = if commit.puts.is_empty() {
+                self.is_up(store, &mut known).await?
+            } else {
+                self.make(store, &mut known, commit).await?
+            };
+            if is_so {
                 return Ok(answer);
-            }
-            match store.commit(&known, commit, clock::now()).await {
-                Ok(change) => {
-                    self.take(&mut known, std::slice::from_ref(&change)).map_err(|flaw| {
-                        self.refuse(&flaw);
-                        Unavailable(flaw)
-                    })?;
-                    return Ok(answer);
-                }
-                Err(NotCommitted::Behind) => self.bring_up(store, &mut known).await?,
-                Err(NotCommitted::Unavailable(unavailable)) => return Err(unavailable.into()),
             }
         }
     }
 
+    /// Whether what is known was what the store holds; if not, it is now.
+    async fn is_up(&self, store: &Store, known: &mut Head) -> Result<bool, Unavailable> {
+        let before = known.clone();
+        self.bring_up(store, known).await?;
+        Ok(*known == before)
+    }
+
+    /// Makes a change, unless the store holds more than what is known: then it is known now.
+    async fn make(&self, store: &Store, known: &mut Head, commit: Commit) -> Result<bool, Unavailable> {
+        let asked = self.began.elapsed();
+        let change = match store.commit(known, commit, clock::now()).await {
+            Ok(change) => change,
+            Err(NotCommitted::Behind) => return self.bring_up(store, known).await.map(|()| false),
+            Err(NotCommitted::Unavailable(unavailable)) => return Err(unavailable),
+        };
+        self.hear(asked);
+        self.take(known, std::slice::from_ref(&change)).map_err(|flaw| {
+            self.refuse(&flaw);
+            Unavailable(flaw)
+        })?;
+        Ok(true)
+    }
+
     async fn bring_up(&self, store: &Store, known: &mut Head) -> Result<(), Unavailable> {
-        let asked = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let asked = self.began.elapsed();
         let done = self.compare(store, known).await;
         match &done {
             Ok(Ok(())) => {
                 self.refused.store(None);
                 self.trouble.store(None);
-                self.heard.store(asked.saturating_add(1), Ordering::Release);
+                self.hear(asked);
             }
             Ok(Err(refused)) => self.refuse(refused),
             Err(unavailable) => self.trouble.store(Some(Arc::new(unavailable.to_string()))),
@@ -218,6 +235,12 @@ impl Roster {
             Ok(Ok(())) => Ok(()),
             Err(unavailable) => Err(unavailable),
         }
+    }
+
+    /// Notes that what is known was what the store held, so long after the beginning.
+    fn hear(&self, asked: Duration) {
+        let asked = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX);
+        self.heard.store(asked.saturating_add(1), Ordering::Release);
     }
 
     fn refuse(&self, reason: &str) {

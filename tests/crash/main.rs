@@ -17,7 +17,9 @@ mod vendors;
 
 mod chance;
 mod client;
+mod deliveries;
 mod demands;
 mod kept;
 mod signer;
+mod vendor;
 mod writes;

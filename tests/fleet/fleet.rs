@@ -129,10 +129,16 @@ pub(crate) fn changes(redis: &Redis) -> Vec<Value> {
     changes
 }
 
-/// How often this has happened to this user.
-pub(crate) fn events(redis: &Redis, kind: &str, user: &str) -> usize {
+/// To whom this has happened, as often as it is told of.
+pub(crate) fn told_of(redis: &Redis, kind: &str) -> Vec<String> {
     let changes = changes(redis);
     let told = changes.iter().flat_map(|change| change["events"].as_array().unwrap());
     let events = told.map(|event| serde_json::from_str::<Value>(event.as_str().unwrap()).unwrap());
-    events.filter(|event| event["type"] == kind && event["data"]["user"] == user).count()
+    let of = events.filter(|event| event["type"] == kind);
+    of.map(|event| event["data"]["user"].as_str().unwrap().to_owned()).collect()
+}
+
+/// How often this has happened to this user.
+pub(crate) fn events(redis: &Redis, kind: &str, user: &str) -> usize {
+    told_of(redis, kind).iter().filter(|told| *told == user).count()
 }

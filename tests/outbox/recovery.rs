@@ -1,5 +1,6 @@
 //! Vendors that fail, workers that are held up or gone, and what comes of it in the end.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -131,6 +132,39 @@ async fn what_another_left_is_taken_over_and_done_twice() {
     assert_eq!(world.vendor.access("c1", "alice").as_deref(), Some("ReadWrite"));
     assert_eq!(world.note("alice", "c1").await, None);
     assert!(!world.store().settle("ghost", &job, &Attempt::Done, clock::now()).await.unwrap());
+}
+
+/// Jobs about one user deal with the same conversations. What one of them sends, and is answered, is no reason for the other to wait.
+#[tokio::test]
+async fn jobs_that_were_taken_over_do_not_keep_each_other_from_being_done() {
+    let world = World::new("leancloud").await;
+    world.vendor.held(|held| {
+        held.members.insert("c1".to_owned(), BTreeSet::from(["alice".to_owned()]));
+        for lists in [&mut held.blacklists, &mut held.silenced] {
+            lists.insert("c1".to_owned(), BTreeSet::new());
+        }
+    });
+    for place in [Some("c1"), None] {
+        world.impose(Ban, "alice", place, None).await;
+    }
+    // One comes back half a lease after the other.
+    for lease in [Duration::from_millis(50), brisk().lease / 2] {
+        assert_eq!(world.store().claim("ghost", clock::now(), lease, 1).await.unwrap().len(), 1);
+    }
+    let _worker = world.work();
+    world.settled().await;
+    let times = world.vendor.server.count("POST", "/blacklists");
+    assert!(times <= 6, "{times} times, where each of two is done twice, or three times at most");
+}
+
+#[tokio::test]
+async fn what_can_only_be_done_in_part_is_done_twice_as_well_before_it_is_set_aside() {
+    let world = World::new("leancloud").await;
+    world.impose(Mute, "alice", None, None).await;
+    assert_eq!(world.store().claim("ghost", clock::now(), Duration::from_millis(50), 1).await.unwrap().len(), 1);
+    let _worker = world.work();
+    assert_eq!(world.set_aside().await, "LeanCloud silences in one conversation at a time, not everywhere");
+    assert_eq!(world.jobs(JobState::SetAside).await[0].attempts, 2);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use chat_signer::store::JobState;
 use serde_json::json;
 
+use crate::server::Fault;
 use crate::world::What::{Ban, Mute};
 use crate::world::World;
 
@@ -82,6 +83,26 @@ async fn a_mute_outlives_a_ban() {
     assert_eq!(seen, [Some("Read"), None, Some("Read"), Some("ReadWrite")].map(|access| access.map(str::to_owned)));
     assert_eq!(world.vendor.held(|held| held.participants["c1"]["alice"].1.clone()), json!("MentionsOnly"));
     world.vendor.assert_content();
+}
+
+/// Who was removed is not taken for someone who left because coming back failed the first time.
+#[tokio::test]
+async fn a_mute_outlives_a_ban_though_it_fails_at_first() {
+    for fault in [Fault::Answer(500, Vec::new()), Fault::Cut, Fault::CutAfter] {
+        let world = World::new("talkjs").await;
+        world.vendor.join("c1", "alice", "ReadWrite", true);
+        world.vendor.server.fail("PUT", "/c1", 2, fault.clone());
+        let _worker = world.work();
+        world.impose(Mute, "alice", Some("c1"), None).await;
+        world.impose(Ban, "alice", Some("c1"), None).await;
+        world.settled().await;
+        world.lift(Ban, "alice", Some("c1")).await;
+        world.settled().await;
+        assert_eq!(world.vendor.access("c1", "alice").as_deref(), Some("Read"), "{fault:?}");
+        world.lift(Mute, "alice", Some("c1")).await;
+        world.settled().await;
+        assert_eq!(world.vendor.access("c1", "alice").as_deref(), Some("ReadWrite"), "{fault:?}");
+    }
 }
 
 #[tokio::test]

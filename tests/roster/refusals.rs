@@ -206,3 +206,24 @@ fn a_token_of_a_banned_user_is_no_way_round() {
     let headers = format!("authorization: Bearer {}\r\ncontent-type: application/json\r\n", token("bob"));
     assert_eq!(server.ask(&request("POST", "/v1/roster/bans/lift", &headers, &lift.to_string())).status, 403);
 }
+
+#[test]
+fn who_has_not_heard_of_the_store_decides_nothing() {
+    // Nobody listens there.
+    let url = ("redis.secret", "redis://127.0.0.1:1/".to_owned());
+    let store = "[store]\ntype = \"redis\"\nurl = { file = \"redis.secret\" }\n";
+    let policy = ("policy.toml", crate::world::POLICY.to_owned());
+    let server = crate::common::Server::with(Setup { files: vec![url, policy], ..Setup::more(store) });
+    assert!(!server.is_ready());
+    let answers = [
+        server.ask(&post("/v1/leancloud/login", "tom", "{}")),
+        Service.posts(&server, "bans", &json!({"users": ["tom"]})),
+        Service.gets(&server, "bans"),
+        Service.gets(&server, "conversations/den"),
+        Service.gets(&server, "events"),
+    ];
+    for answer in answers {
+        assert_eq!((answer.status, answer.code().as_str()), (503, "unavailable"), "{answer:?}");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+    }
+}

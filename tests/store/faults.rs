@@ -87,7 +87,7 @@ async fn a_server_that_is_killed_while_it_is_written_to_has_all_that_was_acknowl
     for round in 0..5 {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let writer = tokio::spawn(writes_until_it_fails(Arc::clone(&store), round, sender));
-        for _ in 0..round * 7 + 1 {
+        for _ in 0..=round * 7 {
             acknowledged.push(receiver.recv().await.unwrap());
         }
         redis.kill();

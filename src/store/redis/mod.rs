@@ -12,7 +12,7 @@ mod script;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use redis::cmd;
+use redis::{cmd, pipe};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -102,13 +102,10 @@ impl Redis {
     pub(super) async fn since(&self, version: u64) -> Result<Since, Unavailable> {
         let (mut changes, mut last) = (Vec::new(), version);
         loop {
-            let head = self.head().await?;
-            let mut range = cmd("XRANGE");
-            range.arg(&self.keys().log).arg(format!("({last}-0")).arg("+").arg("COUNT").arg(CHANGES);
-            let some: Vec<(String, Vec<String>)> = self.reads.ask(&range).await?;
-            if some.is_empty() && head.version <= last {
-                return Ok(Since::Changes(changes));
-            }
+            let mut questions = pipe();
+            questions.add_command(self.keys().head.clone());
+            questions.cmd("XRANGE").arg(&self.keys().log).arg(format!("({last}-0")).arg("+").arg("COUNT").arg(CHANGES);
+            let (fields, some): (Fields, Vec<(String, Vec<String>)>) = self.reads.ask_all(&questions).await?;
             for (_, fields) in &some {
                 let change: Change = parse(fields.get(1))?;
                 if change.version != last.saturating_add(1) {
@@ -116,6 +113,9 @@ impl Redis {
                 }
                 last = change.version;
                 changes.push(change);
+            }
+            if head(fields)?.version <= last {
+                return Ok(Since::Changes(changes));
             }
             if some.is_empty() {
                 return Ok(Since::Gone);

@@ -96,18 +96,16 @@ impl Moderator {
         found: Option<&Participant>,
     ) -> Result<Plan, Impossible> {
         let path = format!("conversations/{}/participants/{}", segment(conversation)?, segment(user)?);
-        let note = noted.map(serde_json::from_str::<Note>).transpose();
-        let note = note.map_err(|_| Impossible("what was noted of it can't be read".to_owned()))?;
-        let was_removed = note.as_ref().is_some_and(|note| note.removed);
-        let (note, call) = match (want.banned, want.muted) {
-            (Some(_), _) => removal(note, found),
-            (None, Some(_)) => silence(note, found),
-            (None, None) => (None, note.and_then(|note| restoration(note, found))),
+        let noted = noted.map(serde_json::from_str::<Note>).transpose();
+        let old = noted.map_err(|_| Impossible("what was noted of it can't be read".to_owned()))?;
+        let (new, call) = match (want.banned, want.muted) {
+            (Some(_), _) => removal(old.clone(), found),
+            (None, Some(_)) => silence(old.clone(), found),
+            (None, None) => (None, old.clone().and_then(|note| restoration(note, found))),
         };
-        let after = note.as_ref().map(|note| json!(note).to_string());
-        // Until they are back it must be known that they were removed.
-        let before = note.map(|note| json!(Note { removed: note.removed || was_removed, ..note }).to_string());
-        let before = before.or_else(|| noted.map(str::to_owned));
+        let text = |note: Note| json!(note).to_string();
+        let after = new.clone().map(text);
+        let before = both(old, new).map(text);
         let calls = call.map(|change| self.change(&path, change)).transpose()?;
         Ok(Plan { before, calls: calls.into_iter().collect(), after, ..Plan::default() })
     }
@@ -122,6 +120,14 @@ impl Moderator {
 
     fn call(&self, method: Method, path: &str) -> Result<Call, Impossible> {
         Ok(Call::new(method, format!("/v1/{}/{path}", segment(&self.id)?)))
+    }
+}
+
+/// What is noted until all is done: whoever was removed, or is going to be, may not be there though nobody left.
+fn both(old: Option<Note>, new: Option<Note>) -> Option<Note> {
+    match (old, new) {
+        (Some(old), Some(new)) => Some(Note { removed: old.removed || new.removed, ..new }),
+        (old, new) => old.or(new),
     }
 }
 

@@ -1,0 +1,288 @@
+//! Changes that are carried to vendors and webhooks, all of which misbehave, by a process that is killed in the middle of that.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use chat_signer::clock;
+use chat_signer::crypto::base64;
+use chat_signer::model::Millis;
+use chat_signer::roster::Table;
+use chat_signer::store::Job;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+
+use crate::chance::Chance;
+use crate::client::Client;
+use crate::common::{SERVICE_KEY, Server, request, until};
+use crate::demands::{Demand, LATER, Spot};
+use crate::kept::{Entries, kept};
+use crate::receiver::Receiver;
+use crate::server::Fault;
+use crate::signer::{home, start};
+use crate::vendor::{Before, PLACES, USERS};
+use crate::vendors::Vendor;
+
+const ROUNDS: usize = 12;
+
+/// How many changes are asked for in each round.
+const CHANGES: usize = 6;
+
+/// Longer than it takes until all is done twice that was under way when the process was killed.
+const QUIET: Duration = Duration::from_secs(240);
+
+const SECRET: &[u8] = b"obviously-fake-secret-of-a-webhook";
+
+/// Requests with these methods to these paths go wrong.
+const TARGETS: [(&str, &str); 9] = [
+    ("GET", "/v1/"),
+    ("DELETE", "/v1/"),
+    ("PUT", "/v1/"),
+    ("PATCH", "/v1/"),
+    ("GET", "/1.2/"),
+    ("POST", "/1.2/"),
+    ("DELETE", "/1.2/"),
+    ("POST", "/keys/"),
+    ("POST", "/keys/"),
+];
+
+struct World {
+    chance: Chance,
+    vendor: Vendor,
+    receiver: Receiver,
+    /// What was acknowledged.
+    entries: Entries,
+    /// What is to be asked for, again if it was not acknowledged.
+    demands: VecDeque<Demand>,
+    /// Those of whom what is imposed on them ends by itself, and when the last of it has.
+    fleeting: BTreeSet<String>,
+    ends: Millis,
+    asked: usize,
+    /// Lets go the requests that are held up.
+    gate: Arc<Semaphore>,
+}
+
+impl World {
+    fn new(runtime: &Runtime, chance: Chance) -> World {
+        let (vendor, receiver) = runtime.block_on(async { (Vendor::start().await, Receiver::knowing(SECRET).await) });
+        World {
+            chance,
+            vendor,
+            receiver,
+            entries: Entries::new(),
+            demands: VecDeque::new(),
+            fleeting: BTreeSet::new(),
+            ends: Millis(0),
+            asked: 0,
+            gate: Arc::new(Semaphore::new(0)),
+        }
+    }
+
+    fn home(&self) -> PathBuf {
+        let url = self.vendor.url();
+        let apps = ["leancloud", "talkjs", "ably"];
+        let apps = apps.map(|app| format!("[apps.{app}.enforcement]\nenabled = true\nurl = \"{url}\"\n"));
+        let hook = format!("[[webhooks]]\nurl = \"{}\"\nsecret = {{ file = \"hook.secret\" }}\n", self.receiver.url());
+        let home = home(&format!("\n{}\n{hook}", apps.join("\n")));
+        std::fs::write(home.join("hook.secret"), format!("whsec_{}", base64(SECRET))).unwrap();
+        home
+    }
+
+    /// Bans, mutes, and their ends.
+    fn demand(&mut self) -> Demand {
+        self.asked += 1;
+        let (table, user) = (self.chance.of(&[Table::Bans, Table::Mutes]), self.chance.of(&USERS));
+        let places = [None, Some(PLACES[0]), Some(PLACES[1]), Some(PLACES[2])];
+        let (spot, reason) = (Spot { conversation: self.chance.of(&places), app: None }, format!("{}", self.asked));
+        match self.chance.below(8) {
+            0 => self.fleeting_demand(table, spot, &reason),
+            1..5 => Demand::impose(table, &[user.to_owned()], spot, self.chance.of(&[None, Some(LATER)]), &reason),
+            _ => Demand::lift(table, &[user.to_owned()], spot),
+        }
+    }
+
+    /// Each is about another user, so that nothing else is said of that one.
+    fn fleeting_demand(&mut self, table: Table, spot: Spot, reason: &str) -> Demand {
+        let user = format!("fleeting{}", self.asked);
+        self.ends = Millis(clock::now().0 + 20_000);
+        self.fleeting.insert(user.clone());
+        Demand::impose(table, &[user], spot, Some(&self.ends.to_string()), reason)
+    }
+
+    fn misbehave(&mut self) {
+        self.gate = Arc::new(Semaphore::new(0));
+        for _ in 0..5 {
+            let ((method, path), times) = (self.chance.of(&TARGETS), 1 + self.chance.below(2));
+            let fault = self.fault();
+            self.vendor.server.fail(method, path, times, fault);
+        }
+        let (fault, times) = (self.fault(), 1 + self.chance.below(3));
+        self.receiver.server.fail("POST", "/hooks", times, fault);
+    }
+
+    fn fault(&mut self) -> Fault {
+        let gate = Arc::clone(&self.gate);
+        let busy = Fault::Answer(429, vec![("retry-after", "1".to_owned())]);
+        let failed = Fault::Answer(500, Vec::new());
+        self.chance.of(&[failed, busy, Fault::Stall, Fault::Cut, Fault::CutAfter, Fault::Late(gate)])
+    }
+
+    /// How many requests came to vendors and the webhook.
+    fn deliveries(&self) -> usize {
+        ["GET", "POST", "PUT", "PATCH", "DELETE"]
+            .map(|method| self.vendor.server.count(method, ""))
+            .iter()
+            .sum::<usize>()
+            + self.receiver.server.count("POST", "")
+    }
+
+    /// Asks for what is to be asked for, and has it killed after so many further deliveries, if there are as many.
+    fn round(&mut self, directory: PathBuf) -> PathBuf {
+        let held_up = Arc::clone(&self.gate);
+        self.misbehave();
+        let new: Vec<_> = (0..CHANGES).map(|_| self.demand()).collect();
+        self.demands.extend(new);
+        let server = start(directory);
+        let (quota, moment) = (1 + self.chance.below(40), self.chance.shorter_than(Duration::from_millis(20)));
+        let before = self.deliveries();
+        let (mut demands, mut entries) = (std::mem::take(&mut self.demands), std::mem::take(&mut self.entries));
+        thread::scope(|scope| {
+            scope.spawn(|| ask_for_all(&mut demands, &mut entries, server.main));
+            wait(Duration::from_secs(2), || self.deliveries() >= before + quota / 2);
+            held_up.add_permits(1000);
+            wait(Duration::from_secs(2), || self.deliveries() >= before + quota);
+            thread::sleep(moment);
+            server.signal("-KILL");
+        });
+        (self.demands, self.entries) = (demands, entries);
+        server.killed()
+    }
+}
+
+/// Asks for one after another until there is no answer. What was acknowledged is known from then on.
+fn ask_for_all(demands: &mut VecDeque<Demand>, entries: &mut Entries, address: SocketAddr) {
+    let Ok(mut client) = Client::to(address) else { return };
+    while let Some(demand) = demands.front() {
+        match client.ask("delivered", demand) {
+            Ok((200, answer)) if answer["failed"] == Value::Array(Vec::new()) => demand.apply(entries),
+            // What is wider keeps it from having an effect; or its time has come meanwhile.
+            Ok((200 | 400, answer)) if is_expected(&answer) => {}
+            // The machine is too busy to write the audit log in time.
+            Ok((503, _)) | Err(_) => return,
+            Ok((status, answer)) => panic!("{} {:?}: {status} {answer}", demand.path, demand.body),
+        }
+        demands.pop_front();
+    }
+}
+
+fn is_expected(answer: &Value) -> bool {
+    answer["failed"][0]["code"] == "conflict" || answer["field"] == "until"
+}
+
+/// Waits until this is so, but not longer than this. Returns whether it is.
+fn wait(most: Duration, mut is_so: impl FnMut() -> bool) -> bool {
+    let began = Instant::now();
+    while began.elapsed() < most {
+        if is_so() {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    false
+}
+
+#[test]
+fn what_is_carried_arrives() {
+    let mut chance = Chance::new();
+    let runtime = Runtime::new().unwrap();
+    let mut world = World::new(&runtime, chance.split());
+    let before = Before::set(&world.vendor, &mut chance);
+    let elsewhere = Spot { conversation: Some(".."), app: Some("talkjs") };
+    world.demands.push_back(Demand::impose(Table::Bans, &["dots".to_owned()], elsewhere, None, "leads elsewhere"));
+    let mut directory = world.home();
+    for _ in 0..ROUNDS {
+        directory = world.round(directory);
+    }
+    directory = world.quiet(directory);
+
+    let kept = runtime.block_on(kept(&directory));
+    world.entries.retain(|_, entry| !world.fleeting.contains(entry["user"].as_str().unwrap()));
+    assert_eq!(kept.entries, world.entries);
+    let pending: Vec<_> = kept.pending.iter().filter(|job| !is_renewal(job.due)).collect();
+    assert_eq!(pending, Vec::<&Job>::new());
+    let set_aside: BTreeSet<_> = kept.set_aside.iter().map(|job| job.key.clone()).collect();
+    assert_eq!(set_aside, impossible(&world.entries), "{:?}", kept.set_aside);
+    before.assert_restored_but_for(&world.vendor, &world.entries);
+    world.vendor.assert_content();
+    let told: BTreeSet<_> =
+        world.receiver.taken().iter().map(|event| event["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(told, kept.events);
+    println!(
+        "{} events, told in {} requests; {} requests in all",
+        told.len(),
+        world.receiver.taken().len(),
+        world.deliveries()
+    );
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+impl World {
+    /// Starts it once more, where nothing goes wrong any more, and ends it orderly when nothing is left to do.
+    fn quiet(&mut self, directory: PathBuf) -> PathBuf {
+        self.vendor.server.heal();
+        self.receiver.server.heal();
+        let before = self.deliveries();
+        let server = start(directory);
+        until("all is acknowledged", || {
+            ask_for_all(&mut self.demands, &mut self.entries, server.main);
+            self.demands.is_empty()
+        });
+        wait(Duration::from_secs(2), || self.deliveries() > before + 20);
+        self.gate.add_permits(1000);
+        let began = Instant::now();
+        let is_quiet = wait(QUIET, || {
+            thread::sleep(Duration::from_millis(100));
+            self.have_ended() && pending(&server).is_some_and(|pending| pending.is_empty())
+        });
+        assert!(is_quiet, "{:?}", pending(&server));
+        println!("quiet after {:?}", began.elapsed());
+        server.signal("-TERM");
+        server.killed()
+    }
+
+    /// Whether all has ended that does so by itself, and was told.
+    fn have_ended(&self) -> bool {
+        let taken = self.receiver.taken();
+        let expired = taken.iter().filter(|event| event["type"].as_str().unwrap().ends_with(".expired"));
+        let expired: BTreeSet<_> = expired.filter_map(|event| event["data"]["user"].as_str()).collect();
+        let mut acknowledged = self.entries.values().filter_map(|entry| entry["user"].as_str());
+        self.ends < clock::now() && acknowledged.all(|user| !self.fleeting.contains(user) || expired.contains(user))
+    }
+}
+
+/// What is still to be done today, if it can be told.
+fn pending(server: &Server) -> Option<Vec<Value>> {
+    let key = format!("x-api-key: {SERVICE_KEY}\r\n");
+    let answer = server.ask(&request("GET", "/v1/roster/enforcements?state=pending&limit=1000", &key, ""));
+    let due = |job: &Value| job["due"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond();
+    let mut jobs = answer.json()["entries"].as_array()?.clone();
+    jobs.retain(|job| !is_renewal(Millis(due(job).try_into().unwrap())));
+    Some(jobs)
+}
+
+/// Whether something is due only because LeanCloud silences nobody for longer than a day.
+fn is_renewal(due: Millis) -> bool {
+    due.0 > clock::now().0 + 20 * 3_600_000
+}
+
+/// The keys of what can't be done: LeanCloud silences nobody everywhere, and no path leads to a conversation that is called `..`.
+fn impossible(entries: &Entries) -> BTreeSet<String> {
+    let mutes = entries.iter().filter(|(place, entry)| place.starts_with("mutes") && entry["conversation"].is_null());
+    let encoded = |user: &str| user.replace('/', "%2F").replace(':', "%3A");
+    let silences = mutes.map(|(_, entry)| format!("enforce:leancloud:{}:*", encoded(entry["user"].as_str().unwrap())));
+    silences.chain(["enforce:talkjs:dots:..".to_owned()]).collect()
+}
