@@ -457,15 +457,13 @@ impl Oracle<'_> {
 
     /// Every role that someone has in a place: one for a name, perhaps several for a pattern, `None` for no role.
     fn roles_of(&self, user: &str, with_token: bool, place: Option<&Pattern>) -> Vec<Option<Role>> {
-        let bindings = self.bindings(user, with_token);
-        let places = places(&bindings, place, |name| self.knows(name));
-        places.iter().map(|(near, place)| at(near, self.document.default_role, place)).collect()
+        let (bindings, places) = places(self.bindings(user, with_token), place, |name| self.knows(name));
+        places.iter().map(|place| at(&bindings, self.document.default_role, place)).collect()
     }
 
     fn service_roles(&self, place: Option<&Pattern>) -> Vec<Option<Role>> {
-        let token: Vec<Bound> = self.token().collect();
-        let places = places(&token, place, |name| self.knows(name));
-        places.iter().map(|(near, place)| at(near, None, place)).collect()
+        let (token, places) = places(self.token().collect(), place, |name| self.knows(name));
+        places.iter().map(|place| at(&token, None, place)).collect()
     }
 
     fn knows(&self, name: &str) -> bool {
@@ -491,11 +489,11 @@ impl Oracle<'_> {
 
     /// Without the token. An unlisted role word that counts anywhere there keeps a target from being outranked.
     fn outranks(&self, target: &str, place: Option<&Pattern>) -> bool {
-        let bindings = self.bindings(target, false);
-        let unlisted = |(near, place): &(Vec<Bound>, Pattern)| {
-            best(near, place).is_some_and(|(source, _, says)| *source < 2 && *says == Says::Is(None))
+        let (bindings, places) = places(self.bindings(target, false), place, |name| self.knows(name));
+        let unlisted = |place: &Pattern| {
+            best(&bindings, place).is_some_and(|(source, _, says)| *source < 2 && *says == Says::Is(None))
         };
-        if places(&bindings, place, |name| self.knows(name)).iter().any(unlisted) {
+        if places.iter().any(unlisted) {
             return false;
         }
         let theirs = self.roles_of(target, false, place).into_iter().max();
@@ -503,23 +501,24 @@ impl Oracle<'_> {
     }
 }
 
-/// Each conversation that a place stands for, found by going through all names there are, with the bindings that may count there. A room
-/// whose channels lie in a pattern, though it does not itself, is one of them if it is known.
-fn places(bindings: &[Bound], place: Option<&Pattern>, known: impl Fn(&str) -> bool) -> Vec<(Vec<Bound>, Pattern)> {
+/// Of these bindings those that may count in a place, and each conversation that it stands for, found by going through all names there
+/// are. A room whose channels lie in a pattern, though it does not itself, is one of them if it is known.
+fn places(bindings: Vec<Bound>, place: Option<&Pattern>, known: impl Fn(&str) -> bool) -> (Vec<Bound>, Vec<Pattern>) {
     let Some(place) = place else {
-        let everywhere = bindings.iter().filter(|one| one.1 == Pattern::Everything).cloned().collect();
-        return vec![(everywhere, Pattern::Everything)];
+        let everywhere = bindings.into_iter().filter(|one| one.1 == Pattern::Everything).collect();
+        return (everywhere, vec![Pattern::Everything]);
     };
     let place = home(place);
     if matches!(place, Pattern::Exact(_)) {
-        return vec![(bindings.to_vec(), place)];
+        return (bindings, vec![place]);
     }
     let meant = world().into_iter().filter(|name| literally(&place, name) && !name.starts_with('['));
     let conversations = meant.map(|name| room(&name).to_owned()).filter(|conversation| {
         let bound = bindings.iter().any(|one| one.1 == Pattern::Exact(conversation.clone()));
         literally(&place, conversation) || bound || known(conversation)
     });
-    conversations.map(|conversation| (bindings.to_vec(), Pattern::Exact(conversation))).collect()
+    let conversations = conversations.map(Pattern::Exact).collect();
+    (bindings, conversations)
 }
 
 /// The binding that decides for a place: of the first source that covers it, the most specific, of equal ones the strongest. One that
