@@ -211,17 +211,17 @@ impl Register {
         here.max_by_key(|(own, _)| own.is_some()).map(|(_, kind)| *kind)
     }
 
-    /// A known conversation of this kind that overlaps a pattern, if there is one: the first by name.
-    pub(super) fn conversation_of_kind(&self, kind: Kind, app: &str, asked: &Pattern) -> Option<&str> {
-        let known = self.by_kind.get(&kind)?;
-        let from = |name: &str| known.range((name.to_owned(), None)..);
-        let is_here = |own: &App| own.as_deref().is_none_or(|own| own == app);
-        let named = |home: &&str| from(home).take_while(|(id, _)| id == home).any(|(_, own)| is_here(own));
-        let mut inside = from(asked.prefix()).take_while(|(id, _)| id.starts_with(asked.prefix()));
-        let first = inside.find(|(_, own)| is_here(own)).map(|(id, _)| id.as_str());
-        let room = homes(asked.prefix()).into_iter().flatten().filter(named).min();
-        let room = room.and_then(|room| from(room).next()).map(|(id, _)| id.as_str());
-        first.into_iter().chain(room).min()
+    /// The known conversations of this kind that overlap a pattern, sorted by name.
+    pub(super) fn conversations_of_kind(&self, kind: Kind, app: &str, asked: &Pattern) -> impl Iterator<Item = &str> {
+        let known = self.by_kind.get(&kind);
+        // What a pattern's rooms are called is the beginning of every name in the pattern.
+        let homes: BTreeSet<&str> = homes(asked.prefix()).into_iter().flatten().collect();
+        let parts = homes.into_iter().map(|home| (home, true)).chain([(asked.prefix(), false)]);
+        let near = parts.flat_map(move |(prefix, alone)| {
+            let from = known.into_iter().flat_map(move |known| known.range((prefix.to_owned(), None)..));
+            from.take_while(move |(id, _)| if alone { id == prefix } else { id.starts_with(prefix) })
+        });
+        near.filter(move |(_, own)| own.as_deref().is_none_or(|own| own == app)).map(|(id, _)| id.as_str())
     }
 }
 

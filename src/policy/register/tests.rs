@@ -9,6 +9,7 @@ use proptest::sample::select;
 use super::*;
 use crate::model::Millis;
 use crate::policy::rule::Conversation;
+use crate::policy::standing::Facts;
 
 const USERS: [&str; 3] = ["ann", "bob", "eve"];
 const PLACES: [&str; 12] =
@@ -109,7 +110,7 @@ fn all_of(register: &Register) -> Vec<String> {
             found.push(format!("{id} at {app}: {:?}", register.kind(id, app)));
         }
         for place in PLACES.map(|place| Pattern::parse(place).unwrap()) {
-            let kinds = Kind::ALL.map(|kind| register.conversation_of_kind(kind, app, &place));
+            let kinds = Kind::ALL.map(|kind| register.conversations_of_kind(kind, app, &place).collect::<Vec<_>>());
             found.push(format!("{place} at {app}: {kinds:?}"));
         }
     }
@@ -178,4 +179,18 @@ fn of_two_kinds_the_apps_own_counts() {
         register.forget_kind("a", None);
         register.forget_kind("a", Some(&Arc::from("able")));
     }
+}
+
+#[test]
+fn a_conversation_is_of_the_kind_that_the_first_source_says() {
+    let (mut file, mut roster) = (Register::default(), Register::default());
+    file.set_kind("a:x", None, Kind::Group);
+    for id in ["a:x", "a:y"] {
+        roster.set_kind(id, None, Kind::Chatroom);
+    }
+    let facts = Facts { registers: &[&file, &roster], told: &[] };
+    let of_kind = |kind, place: &str| facts.conversation_of_kind(kind, "able", &Pattern::parse(place).unwrap());
+    assert_eq!(of_kind(Kind::Chatroom, "a:*"), Some("a:y"));
+    assert_eq!(of_kind(Kind::Chatroom, "a:x:*"), None);
+    assert_eq!(of_kind(Kind::Group, "*"), Some("a:x"));
 }
