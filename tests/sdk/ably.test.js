@@ -6,7 +6,7 @@ import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 
 import * as AblySdk from 'ably';
 
-import { Ably } from './support/ably.js';
+import { Ably, reaches } from './support/ably.js';
 import { ABLY, Backend, Signer, callerToken } from './support/signer.js';
 
 const { ErrorInfo, Realtime, Rest } = AblySdk.default ?? AblySdk;
@@ -34,14 +34,6 @@ function realtime(options) {
   const client = new Realtime({ ...cloud.options, ...QUIET, authUrl: `${signer.url}/v1/ably/token`, disconnectedRetryTimeout: 50, ...options });
   clients.push(client);
   return client;
-}
-
-/** Waits for a state, and tells why it came to that. */
-async function reaches(client, state) {
-  const { connection } = client;
-  await Promise.race([state, 'failed'].map((one) => connection.whenState(one)));
-  assert.equal(connection.state, state, connection.errorReason?.cause?.message);
-  return connection.errorReason;
 }
 
 const capability = (claims) => JSON.parse(claims['x-ably-capability']);

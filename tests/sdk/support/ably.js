@@ -1,7 +1,8 @@
 // An Ably that listens on loopback: the realtime WebSocket and as much of the REST interface as exchanges a TokenRequest and takes
-// messages. It checks tokens and MACs by recomputing them, copies a token's user claims to messages as Ably does, and can ask its
-// clients to authenticate anew or end their tokens.
+// messages, and revokes tokens. It checks tokens and MACs by recomputing them, copies a token's user claims to messages as Ably does,
+// and can ask its clients to authenticate anew or end their tokens.
 
+import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 
@@ -11,6 +12,7 @@ import { ablyMac, jwt, verifyJwt } from './crypto.js';
 import { ABLY } from './signer.js';
 
 const ACTION = { ack: 1, nack: 2, connected: 4, disconnected: 6, close: 7, closed: 8, error: 9, attach: 10, attached: 11, message: 15, auth: 17 };
+const REVOKED = { code: 40141, statusCode: 401, message: 'Token revoked' };
 const EXPIRED = { code: 40142, statusCode: 401, message: 'Token expired' };
 
 export class Ably {
@@ -19,7 +21,7 @@ export class Ably {
     const cloud = new Ably();
     cloud.key = key;
     cloud.said = new Map();
-    Object.assign(cloud, { tokens: [], requests: [], sockets: new Set() });
+    Object.assign(cloud, { tokens: [], requests: [], revoked: [], sockets: new Set() });
     cloud.http = createServer((request, response) => cloud.rest(request, response)).listen(0, '127.0.0.1');
     await once(cloud.http, 'listening');
     cloud.port = cloud.http.address().port;
@@ -41,10 +43,19 @@ export class Ably {
 
   /** Ends everyone's connection because their token has expired, as Ably also does when it is revoked. */
   expire() {
+    for (const socket of this.sockets) end(socket, EXPIRED);
+  }
+
+  /** Revokes the tokens of these clients, for who has the key. */
+  revoke(authorization, targets) {
+    const { keyName, secret } = this.key;
+    if (authorization !== `Basic ${Buffer.from(`${keyName}:${secret}`).toString('base64')}`) throw new Error('another key');
+    this.revoked.push(...targets);
     for (const socket of this.sockets) {
-      send(socket, { action: ACTION.disconnected, error: EXPIRED });
-      socket.close();
+      if (targets.includes(`clientId:${socket.claims['x-ably-clientId']}`)) end(socket, REVOKED);
     }
+    const results = targets.map((target) => ({ target, issuedBefore: Date.now(), appliesAt: Date.now() }));
+    return { successCount: results.length, failureCount: 0, results };
   }
 
   async stop() {
@@ -133,6 +144,7 @@ export class Ably {
       return answer(201, this.details(asked));
     }
     try {
+      if (request.url === `/keys/${this.key.keyName}/revokeTokens`) return answer(201, this.revoke(request.headers.authorization, JSON.parse(body).targets));
       const claims = this.accept(Buffer.from(request.headers.authorization.replace('Bearer ', ''), 'base64').toString());
       const channel = decodeURIComponent(request.url.split('/')[2]);
       return allows(claims, channel, 'publish') ? answer(201, {}) : refuse('not permitted');
@@ -147,6 +159,19 @@ export class Ably {
     const claims = { iat: Math.floor(issued / 1000), exp: Math.floor((issued + ttl) / 1000), 'x-ably-capability': capability, 'x-ably-clientId': clientId };
     return { token: jwt(this.key.secret, claims, { kid: this.key.keyName }), issued, expires: issued + ttl, capability, clientId };
   }
+}
+
+/** Waits until a client is in a state, and tells why it came to that. */
+export async function reaches(client, state) {
+  const { connection } = client;
+  await Promise.race([state, 'failed'].map((one) => connection.whenState(one)));
+  assert.equal(connection.state, state, connection.errorReason?.cause?.message);
+  return connection.errorReason;
+}
+
+function end(socket, error) {
+  send(socket, { action: ACTION.disconnected, error });
+  socket.close();
 }
 
 const send = (socket, message) => socket.send(JSON.stringify(message));

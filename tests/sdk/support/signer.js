@@ -1,5 +1,6 @@
 // The real program, with a configuration of its own, on ports that the system chooses.
 
+import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -22,10 +23,11 @@ export const ROOM = '5f3c2a1b9e8d7c6b5a493827';
 /** A page that may call from a browser. */
 export const PAGE = 'https://app.example.com';
 
+const SERVICE_KEY = 'obviously-fake-service-key-for-tests';
 const CALLER_SECRET = 'obviously-fake-caller-secret-for-tests-0123456789abcdef0123456789abcdef';
 const ISSUER = 'https://id.example.com/';
 
-const configuration = ({ backend, pages, credentials }) => `
+const configuration = ({ backend, pages, credentials, enforced }) => `
 [server]
 listen = "127.0.0.1:0"
 [server.cors]
@@ -51,6 +53,7 @@ secret_key = { file = "talkjs.secret" }
 [apps.ably]
 vendor = "ably"
 key = { file = "ably.secret" }
+revocable = ${enforced !== undefined}
 capability = { "chat:*" = ["subscribe", "publish"], "user:{client}" = ["subscribe"] }
 user_claims = ["channel"]
 
@@ -80,7 +83,21 @@ app = "leancloud"
 url = "${backend}"
 app_key = { file = "app-key.secret" }
 cache = "0s"
-`;
+
+[[authenticators]]
+name = "moderation"
+type = "api-key"
+caller = "service"
+header = "x-api-key"
+keys = [{ id = "moderation", sha256 = "${createHash('sha256').update(SERVICE_KEY).digest('hex')}" }]
+
+[store]
+type = "memory"
+${enforced === undefined ? '' : `
+[apps.ably.enforcement]
+enabled = true
+url = "http://127.0.0.1:${enforced.port}"
+`}`;
 
 const POLICY = `
 roles = ["guest", "member", "moderator", "manager", "owner"]
@@ -119,6 +136,13 @@ apps = ["ably"]
 actions = ["subscribe"]
 conversations = ["user:{client}"]
 
+[[rules]]
+id = "services-moderate"
+effect = "allow"
+callers = ["service"]
+client = "any"
+actions = ["ban", "unban", "mute"]
+
 [[conversations]]
 id = "${ROOM}"
 owner = "alice"
@@ -147,14 +171,14 @@ export function callerToken(subject) {
 
 /** A running server. */
 export class Signer {
-  /** Starts one that asks the backend about sessions, for these pages, with their cookies or without. */
-  static async start(backend, { pages = [PAGE], credentials = true } = {}) {
+  /** Starts one that asks the backend about sessions, for these pages, with their cookies or without, and has bans carried to this Ably. */
+  static async start(backend, { pages = [PAGE], credentials = true, enforced } = {}) {
     const signer = new Signer();
     signer.directory = mkdtempSync(join(tmpdir(), 'chat-signer-sdk-'));
     signer.backend = backend?.url ?? 'http://127.0.0.1:9';
     for (const [name, text] of Object.entries(FILES)) signer.write(name, text);
     signer.write('policy.toml', POLICY);
-    signer.write('signer.toml', configuration({ backend: signer.backend, pages, credentials }));
+    signer.write('signer.toml', configuration({ backend: signer.backend, pages, credentials, enforced }));
     await signer.run();
     return signer;
   }
@@ -180,6 +204,13 @@ export class Signer {
   /** From now on this user is banned. */
   async ban(user, reason) {
     await this.enforce(`${POLICY}\n[[bans]]\nuser = "${user}"\nreason = "${reason}"\n`);
+  }
+
+  /** Has a moderator's backend do this to a user: `bans`, `bans/lift`, `mutes`. */
+  async moderate(what, user, more) {
+    const headers = { 'x-api-key': SERVICE_KEY, 'content-type': 'application/json' };
+    const response = await fetch(`${this.url}/v1/roster/${what}`, { method: 'POST', headers, body: JSON.stringify({ users: [user], ...more }) });
+    assert.deepEqual(await response.json(), { succeeded: [user], failed: [] });
   }
 
   /** From now on nobody is banned. */
