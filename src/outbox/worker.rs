@@ -1,5 +1,6 @@
 //! Takes jobs as they come due, has them done, and says what came of them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,7 +88,7 @@ async fn attend(shared: &Shared, job: &Job, until: Instant) {
         Ok(true) => label.into_iter().for_each(|(kind, target)| shared.counts.delivered(kind, target, outcome)),
         // It was asked for again, or another has it.
         Ok(false) => {}
-        Err(unavailable) => tracing::warn!("what came of {} could not be noted: {unavailable}", job.key),
+        Err(unavailable) => tracing::warn!("what came of {} could not be noted: {unavailable}", name(job)),
     }
 }
 
@@ -127,14 +128,24 @@ impl Running<'_> {
     }
 }
 
+/// A job's key for the log, without the query of a webhook's address, which may hold a secret.
+fn name(job: &Job) -> Cow<'_, str> {
+    match job.key.split_once("%3F") {
+        Some((address, rest)) if job.key.starts_with("webhook:") => {
+            Cow::Owned(format!("{address}:{}", rest.rsplit(':').next().unwrap_or_default()))
+        }
+        _ => Cow::Borrowed(&job.key),
+    }
+}
+
 fn report(job: &Job, pace: Option<&Pace>, done: &Result<Did, Halt>) {
     match done {
-        Err(Halt::Never(why)) => tracing::warn!("{} is set aside: {why}", job.key),
+        Err(Halt::Never(why)) => tracing::warn!("{} is set aside: {why}", name(job)),
         Ok(Did { lacking: Some(lacking), doubtful_until: None, .. }) => {
-            tracing::warn!("{} is set aside: {lacking}", job.key);
+            tracing::warn!("{} is set aside: {lacking}", name(job));
         }
         Err(Halt::Later(why, _) | Halt::Unknown(why)) if pace.is_none_or(Pace::is_news) => {
-            tracing::warn!("{} is tried again later: {why}", job.key);
+            tracing::warn!("{} is tried again later: {why}", name(job));
         }
         _ => {}
     }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::entry::{Record, Table};
 use super::judge::Ruling;
+use super::wish::{Deed, Wish};
 use crate::config::Settings;
 use crate::crypto::percent_encoded;
 use crate::model::{Millis, Pattern};
@@ -54,6 +55,18 @@ pub(super) fn commit(ruling: &Ruling, by: &Author, plan: &Plan, head: &Head, now
     commit
 }
 
+/// What is to be made true at vendors again, though nothing changes: who asks for what is so already may do it because a vendor doesn't
+/// know of it, as where it was set aside, or where that app's bans were not carried out before.
+pub(super) fn again(ruling: &Ruling, wish: &Wish, plan: &Plan) -> Vec<NewJob> {
+    if !matches!(wish.deed, Deed::Ban(_) | Deed::LiftBan | Deed::Mute(_) | Deed::LiftMute) {
+        return Vec::new();
+    }
+    let changed = |user: &&String| ruling.set.iter().chain(&ruling.gone).any(|record| record.name() == *user);
+    let same = ruling.succeeded.iter().filter(|user| !changed(user));
+    let apps = || plan.enforced.iter().filter(|app| wish.app.as_ref().is_none_or(|own| own == *app));
+    same.flat_map(|user| apps().map(move |app| job(app, user, &wish.scope))).collect()
+}
+
 /// The change that takes away what has ended.
 pub(super) fn expiry(ended: &[Record], plan: &Plan, head: &Head, now: Millis) -> Commit {
     let mut commit = Commit::default();
@@ -93,12 +106,14 @@ pub(super) fn note(
 /// What is to be made true at a vendor: what the roster says of this user in this conversation, or in all of them.
 fn enforcement(record: &Record, app: &str) -> Option<NewJob> {
     let (Record::Ban(sanction) | Record::Mute(sanction)) = record else { return None };
-    let conversation = sanction.scope.home().exact().map(str::to_owned);
+    Some(job(app, &sanction.user, &sanction.scope))
+}
+
+fn job(app: &str, user: &str, scope: &Pattern) -> NewJob {
+    let conversation = scope.home().exact().map(str::to_owned);
     let place = conversation.as_deref().map_or_else(|| "*".to_owned(), |name| percent_encoded(name.as_bytes()));
-    let key =
-        format!("enforce:{}:{}:{place}", percent_encoded(app.as_bytes()), percent_encoded(sanction.user.as_bytes()));
-    let body = json!({ "app": app, "user": sanction.user, "conversation": conversation });
-    Some(NewJob { key, body: body.to_string() })
+    let key = format!("enforce:{}:{}:{place}", percent_encoded(app.as_bytes()), percent_encoded(user.as_bytes()));
+    NewJob { key, body: json!({ "app": app, "user": user, "conversation": conversation }).to_string() }
 }
 
 fn name(record: &Record, fate: Fate) -> &'static str {

@@ -184,7 +184,7 @@ impl Roster {
         let mut known = self.known.lock().await;
         loop {
             let (commit, answer) = decide(&*self.read()?, &known);
-            let is_so = if commit.puts.is_empty() {
+            let is_so = if commit.puts.is_empty() && commit.jobs.is_empty() {
                 self.is_up(store, &mut known).await?
             } else {
                 self.make(store, &mut known, commit).await?

@@ -38,7 +38,8 @@ impl Roster {
         let author = judge.author(wish);
         self.change(|index, head| {
             let mut ruling = judge.rule(index, wish);
-            let commit = event::commit(&ruling, &author, plan, head, judge.now);
+            let mut commit = event::commit(&ruling, &author, plan, head, judge.now);
+            commit.jobs.extend(event::again(&ruling, wish, plan));
             ruling.change = (!commit.puts.is_empty()).then_some(head.version + 1);
             (commit, ruling)
         })

@@ -6,10 +6,18 @@ use super::sanctions::{for_app, holds_in};
 use super::{Why, Work};
 use crate::policy::{Block, Entry};
 
+/// How many blocks one user may have. Anyone may block, any name: without a limit, anyone could fill the store.
+const MOST: usize = 1000;
+
 impl Part<'_, '_> {
-    pub(super) fn block(&self) -> Work {
+    pub(super) fn block(&self) -> Result<Work, Why> {
         let (user, conversation, app) = (self.user.to_owned(), self.wish.scope.clone(), self.wish.app.clone());
-        self.put(Record::Block(Block { user, conversation, app, origin: self.origin() }))
+        let work = self.put(Record::Block(Block { user, conversation, app, origin: self.origin() }));
+        let blocks = self.index.register().all_about(self.user).filter(|entry| matches!(entry, Entry::Block(_)));
+        if !work.0.is_empty() && blocks.count() >= MOST {
+            return Err(Why::Conflict(format!("it has {MOST} blocks already: lift some")));
+        }
+        Ok(work)
     }
 
     pub(super) fn lift_block(&self) -> Result<Work, Why> {

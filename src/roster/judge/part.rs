@@ -47,8 +47,7 @@ impl<'j, 'a> Part<'j, 'a> {
         }
         match &self.wish.deed {
             Deed::SetRole(word) => self.outranks_role(word),
-            Deed::RemoveRole(_) => self.outranks_user(),
-            _ => Ok(()),
+            _ => self.outranks_user(),
         }
     }
 
@@ -60,7 +59,7 @@ impl<'j, 'a> Part<'j, 'a> {
             Deed::LiftMute => self.lift(Table::Mutes),
             Deed::SetRole(word) => self.set_role(word),
             Deed::RemoveRole(word) => self.remove_role(word),
-            Deed::Block => Ok(self.block()),
+            Deed::Block => self.block(),
             Deed::LiftBlock => self.lift_block(),
             Deed::SetConversation { kind, owner } => self.set_conversation(*kind, owner.as_deref()),
             Deed::ForgetConversation => self.forget_conversation(),
