@@ -22,9 +22,8 @@ fn a_killed_store_is_done_without_for_a_while_and_then_not() {
         assert_eq!((login(server, "tom"), login(server, "ann"), ban(server, "late")), (200, 403, 503));
         assert_eq!(ban(server, "ann"), 503, "nobody knows whether that still is so");
     }
-    let took = fleet.refuse_for("has not been heard of");
+    fleet.refuse_for("has not been heard of");
     println!("all refuse everyone {:?} after the store was killed", begin.elapsed());
-    assert!(took >= Duration::from_millis(1), "not at once");
     for server in &fleet.servers {
         assert_eq!((login(server, "ann"), ban(server, "late")), (503, 503));
     }
