@@ -131,7 +131,7 @@ fn report(job: &Job, pace: Option<&Pace>, done: &Result<Did, Halt>) {
     match done {
         Err(Halt::Never(why)) => tracing::warn!("{} is set aside: {why}", job.key),
         Ok(Did { lacking: Some(lacking), doubtful_until: None, .. }) => {
-            tracing::warn!("{} is set aside: {lacking}", job.key)
+            tracing::warn!("{} is set aside: {lacking}", job.key);
         }
         Err(Halt::Later(why, _) | Halt::Unknown(why)) if pace.is_none_or(Pace::is_news) => {
             tracing::warn!("{} is tried again later: {why}", job.key);

@@ -86,12 +86,6 @@ impl Server {
         self.script.lock().unwrap().faults.push((method, path, times, fault));
     }
 
-    /// Has nothing more go wrong.
-    #[allow(dead_code)] // The tests that kill the program need it.
-    pub(crate) fn recover(&self) {
-        self.script.lock().unwrap().faults.clear();
-    }
-
     /// What came with this method, and this in its path.
     pub(crate) fn seen(&self, method: &str, path: &str) -> Vec<Seen> {
         let script = self.script.lock().unwrap();
@@ -100,6 +94,20 @@ impl Server {
 
     pub(crate) fn count(&self, method: &str, path: &str) -> usize {
         self.seen(method, path).len()
+    }
+}
+
+/// For the tests that kill the program.
+#[allow(dead_code)]
+impl Server {
+    /// Has nothing more go wrong.
+    pub(crate) fn recover(&self) {
+        self.script.lock().unwrap().faults.clear();
+    }
+
+    /// How many requests came.
+    pub(crate) fn total(&self) -> usize {
+        self.script.lock().unwrap().seen.len()
     }
 }
 
