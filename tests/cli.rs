@@ -254,7 +254,7 @@ fn what_the_server_would_refuse_is_refused() {
     for (arguments, says) in [
         ("explain ably publish --as tom --conv-id :x", "--conv-id must not start with `:`"),
         ("explain ably publish --as tom --conv-id [q]x:*", "--conv-id must be asked for by its name"),
-        ("explain ably mute --as tom --conv-id :x", "--conv-id must not start with `:`"),
+        ("explain ably mute --as tom --conv-id :x --members mary", "--conv-id must not start with `:`"),
         ("explain ably publish --as tom --conv-id x --client-id *", "--client-id must not be `*`"),
         ("explain ably publish --as * --conv-id x", "`*`"),
         ("explain ably login --as *", "`*`"),

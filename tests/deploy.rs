@@ -133,9 +133,13 @@ fn the_operators_page_has_the_metrics_of_the_program() {
     );
     let tls = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let files = vec![("tls.crt", tls.cert.pem()), ("tls.key", tls.signing_key.serialize_pem())];
+    let carried = "[store]\ntype = \"memory\"\n[apps.talkjs.enforcement]\nenabled = true\n";
     let server = "tls = { cert = \"tls.crt\", key = \"tls.key\" }".to_owned();
-    let all =
-        Server::with(Setup { server, files, ..Setup::more(&format!("{keys}\n{session}\n[facts]\nurl = \"{asked}\"")) });
+    let all = Server::with(Setup {
+        server,
+        files,
+        ..Setup::more(&format!("{carried}\n{keys}\n{session}\n[facts]\nurl = \"{asked}\""))
+    });
     let asking = Server::start();
     assert_eq!(asking.ask(&post("/v1/leancloud/login", "tom", "{}")).status, 200);
     let mut shown = families(&asking);

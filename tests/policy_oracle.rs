@@ -3,13 +3,14 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chat_signer::model::{
     Action, ActionSet, Ask, Caller, CallerKind, Grant, Kind, Ladder, Millis, Need, Pattern, Role, Template, Vendor,
 };
 use chat_signer::policy::{
-    Bearing, Binding, Block, Cause, ClientIs, Conversation, Details, Document, Effect, Entries, Facts, Origin, Permit,
-    Policy, Refusal, Rule, Sanction, TargetsAre, Told,
+    Author, Bearing, Binding, Block, Cause, ClientIs, Conversation, Details, Document, Effect, Entries, Entry, Facts,
+    Held, Origin, Permit, Policy, Refusal, Register, Rule, Sanction, TargetsAre, Tenure, Told,
 };
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -119,10 +120,28 @@ enum Answer {
 
 struct Oracle<'a> {
     document: &'a Document,
+    roster: &'a Roster,
     caller: &'a Caller,
     ask: &'a Ask,
     told: &'a Account,
 }
+
+/// What was changed at run time: people and conversations as in a policy file, and roles that were given or taken away.
+#[derive(Clone, Debug, Default)]
+struct Roster {
+    entries: Entries,
+    roles: Vec<(String, Tenure)>,
+}
+
+/// What a binding says: a role, none (a word that isn't listed), or that a role was taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Says {
+    Removed,
+    Is(Option<Role>),
+}
+
+/// A binding: where it is from (0 is the file, 1 the roster, 2 what is told, 3 the token), its scope, and what it says.
+type Bound = (u8, Pattern, Says);
 
 /// What another service tells: conversations by name, `None` where there is no such one.
 type Account = BTreeMap<String, Option<Details>>;
@@ -184,16 +203,15 @@ impl Oracle<'_> {
     }
 
     fn in_the_way(&self, asked: &Asked<'_>) -> Option<Answer> {
-        let entries = &self.document.entries;
         let concerned = [self.caller.subject.as_str(), self.ask.client.as_str()];
         for person in concerned {
-            if let Some(ban) = self.sanction(&entries.bans, person, asked.place) {
+            if let Some(ban) = self.sanction(|entries| &entries.bans, person, asked.place, self.is_a_service(person)) {
                 return Some(Answer::Banned(person.to_owned(), ban.scope.to_string()));
             }
         }
         if matches!(asked.action, Action::Invite | Action::Create | Action::UnblockClients) {
             for target in asked.targets {
-                if let Some(ban) = self.sanction(&entries.bans, target, asked.place) {
+                if let Some(ban) = self.sanction(|entries| &entries.bans, target, asked.place, false) {
                     return Some(Answer::TargetBanned(target.clone(), ban.scope.to_string()));
                 }
             }
@@ -211,7 +229,8 @@ impl Oracle<'_> {
         ];
         if sends.contains(&asked.action.as_str()) {
             for person in concerned {
-                if let Some(mute) = self.sanction(&entries.mutes, person, asked.place) {
+                let is_service = self.is_a_service(person);
+                if let Some(mute) = self.sanction(|entries| &entries.mutes, person, asked.place, is_service) {
                     return Some(Answer::Muted(person.to_owned(), mute.scope.to_string()));
                 }
             }
@@ -233,7 +252,7 @@ impl Oracle<'_> {
                         && self.for_this_app(block.app.as_deref())
                         && asked.place.is_some_and(|place| overlaps(&block.conversation, place))
                 };
-                if entries.blocks.iter().any(blocks) {
+                if self.all_entries().any(|entries| entries.blocks.iter().any(blocks)) {
                     return Some(Answer::TargetBlocks(target.clone()));
                 }
             }
@@ -258,9 +277,26 @@ impl Oracle<'_> {
         app.is_none() || app == Some(&*self.ask.app)
     }
 
-    fn sanction<'e>(&self, all: &'e [Sanction], person: &str, place: Option<&Pattern>) -> Option<&'e Sanction> {
-        let mut counting: Vec<&Sanction> = all
-            .iter()
+    fn all_entries(&self) -> impl Iterator<Item = &Entries> {
+        [&self.document.entries, &self.roster.entries].into_iter()
+    }
+
+    /// Who is shut out by the policy file alone: the calling service. What is done at run time is done to users.
+    fn is_a_service(&self, person: &str) -> bool {
+        self.caller.kind == CallerKind::Service && person == self.caller.subject && person != self.ask.client
+    }
+
+    fn sanction(
+        &self,
+        of: impl Fn(&Entries) -> &Vec<Sanction>,
+        person: &str,
+        place: Option<&Pattern>,
+        file_alone: bool,
+    ) -> Option<&Sanction> {
+        let mut counting: Vec<&Sanction> = self
+            .all_entries()
+            .take(if file_alone { 1 } else { 2 })
+            .flat_map(of)
             .filter(|one| one.user == person && self.for_this_app(one.app.as_deref()))
             .filter(|one| one.until.is_none_or(|until| until > NOW))
             .filter(|one| match place {
@@ -376,47 +412,63 @@ impl Oracle<'_> {
             && if rule.effect == Effect::Allow { targets.iter().all(good) } else { targets.iter().any(good) }
     }
 
-    /// Every binding of a user, as (source, scope, role): 0 is the file, 1 what is told, 2 the token.
-    fn bindings(&self, user: &str, with_token: bool) -> Vec<(u8, Pattern, Option<Role>)> {
-        let entries = &self.document.entries;
+    /// Every binding of a user.
+    fn bindings(&self, user: &str, with_token: bool) -> Vec<Bound> {
         let mut all = Vec::new();
-        for binding in &entries.bindings {
+        for binding in &self.document.entries.bindings {
             if binding.user == user && self.for_this_app(binding.app.as_deref()) {
-                all.push((0, home(&binding.scope), binding.role));
+                all.push((0, home(&binding.scope), Says::Is(binding.role)));
             }
         }
-        for conversation in &entries.conversations {
-            for (person, role) in &conversation.people {
-                if person == user && self.for_this_app(conversation.app.as_deref()) {
-                    all.push((0, Pattern::Exact(conversation.id.clone()), *role));
+        for (source, entries) in (0..).zip(self.all_entries()) {
+            for conversation in &entries.conversations {
+                for (person, role) in &conversation.people {
+                    if person == user && self.for_this_app(conversation.app.as_deref()) {
+                        all.push((source, Pattern::Exact(conversation.id.clone()), Says::Is(*role)));
+                    }
                 }
+            }
+        }
+        for (person, tenure) in &self.roster.roles {
+            if person == user && self.for_this_app(tenure.app.as_deref()) {
+                let says = match &tenure.held {
+                    Held::Role(role) => Says::Is(*role),
+                    Held::Word(word) => Says::Is(self.document.ladder.role(word)),
+                    Held::Removed => Says::Removed,
+                };
+                all.push((1, home(&tenure.scope), says));
             }
         }
         for (name, details) in self.told {
             if let Some(details) = details {
                 let roles = details.roles.iter().filter(|(person, _)| person == user).map(|(_, role)| *role);
-                all.push((1, Pattern::Exact(name.clone()), roles.max()));
+                all.push((2, Pattern::Exact(name.clone()), Says::Is(roles.max())));
             }
         }
         if with_token {
-            all.extend(self.caller.bindings.iter().map(|(scope, role)| (2, home(scope), Some(*role))));
+            all.extend(self.token());
         }
         all
     }
 
+    fn token(&self) -> impl Iterator<Item = Bound> {
+        self.caller.bindings.iter().map(|(scope, role)| (3, home(scope), Says::Is(Some(*role))))
+    }
+
     /// Every role that someone has in a place: one for a name, perhaps several for a pattern, `None` for no role.
     fn roles_of(&self, user: &str, with_token: bool, place: Option<&Pattern>) -> Vec<Option<Role>> {
-        roles_by(&self.bindings(user, with_token), self.document.default_role, place, |name| self.knows(name))
+        let (bindings, places) = places(self.bindings(user, with_token), place, |name| self.knows(name));
+        places.iter().map(|place| at(&bindings, self.document.default_role, place)).collect()
     }
 
     fn service_roles(&self, place: Option<&Pattern>) -> Vec<Option<Role>> {
-        let token: Vec<_> = self.caller.bindings.iter().map(|(scope, role)| (2, home(scope), Some(*role))).collect();
-        roles_by(&token, None, place, |name| self.knows(name))
+        let (token, places) = places(self.token().collect(), place, |name| self.knows(name));
+        places.iter().map(|place| at(&token, None, place)).collect()
     }
 
     fn knows(&self, name: &str) -> bool {
-        let mut entries = self.document.entries.conversations.iter();
-        entries.any(|one| one.id == name && self.for_this_app(one.app.as_deref()))
+        let mut known = self.all_entries().flat_map(|entries| &entries.conversations);
+        known.any(|one| one.id == name && self.for_this_app(one.app.as_deref()))
     }
 
     fn kinds(&self, place: Option<&Pattern>) -> Vec<Kind> {
@@ -424,78 +476,71 @@ impl Oracle<'_> {
         if let Some(name) = home(place).exact() {
             return vec![self.kind(name).unwrap_or(Kind::Group)];
         }
-        let filed = self.document.entries.conversations.iter().map(|one| &one.id);
+        let filed = self.all_entries().flat_map(|entries| &entries.conversations).map(|one| &one.id);
         let inside = filed.chain(self.told.keys()).filter(|name| overlaps(&Pattern::Exact((*name).clone()), place));
         inside.filter_map(|name| self.kind(name)).chain([Kind::Group]).collect()
     }
 
     fn kind(&self, name: &str) -> Option<Kind> {
-        let mut filed = self.document.entries.conversations.iter();
+        let mut filed = self.all_entries().flat_map(|entries| &entries.conversations);
         let filed = filed.find(|one| one.id == name && self.for_this_app(one.app.as_deref())).map(|one| one.kind);
         filed.or_else(|| self.told.get(name)?.as_ref()?.kind)
     }
 
-    /// Without the token. An unlisted role word in the file keeps a target from being outranked.
+    /// Without the token. An unlisted role word that counts anywhere there keeps a target from being outranked.
     fn outranks(&self, target: &str, place: Option<&Pattern>) -> bool {
-        let unlisted = |one: &(u8, Pattern, Option<Role>)| one.0 == 0 && one.2.is_none();
-        let theirs = self.bindings(target, false);
-        if let Some(place) = place {
-            let home = Pattern::Exact(room(&place.to_string()).to_owned());
-            if best(&theirs, &home).is_some_and(unlisted) {
-                return false;
-            }
-        } else if best(
-            &theirs.iter().filter(|one| one.1 == Pattern::Everything).cloned().collect::<Vec<_>>(),
-            &Pattern::Everything,
-        )
-        .is_some_and(unlisted)
-        {
+        let (bindings, places) = places(self.bindings(target, false), place, |name| self.knows(name));
+        let unlisted = |place: &Pattern| {
+            best(&bindings, place).is_some_and(|(source, _, says)| *source < 2 && *says == Says::Is(None))
+        };
+        if places.iter().any(unlisted) {
             return false;
         }
-        self.roles_of(target, false, place)[0] < self.roles_of(&self.ask.client, false, place)[0]
+        let theirs = self.roles_of(target, false, place).into_iter().max();
+        theirs < self.roles_of(&self.ask.client, false, place).into_iter().min()
     }
 }
 
-/// The role in every conversation that a place stands for, found by going through all names there are. A room whose channels lie in a
-/// pattern, though it does not itself, is one of them if it is known.
-fn roles_by(
-    bindings: &[(u8, Pattern, Option<Role>)],
-    default: Option<Role>,
-    place: Option<&Pattern>,
-    known: impl Fn(&str) -> bool,
-) -> Vec<Option<Role>> {
+/// Of these bindings those that may count in a place, and each conversation that it stands for, found by going through all names there
+/// are. A room whose channels lie in a pattern, though it does not itself, is one of them if it is known.
+fn places(bindings: Vec<Bound>, place: Option<&Pattern>, known: impl Fn(&str) -> bool) -> (Vec<Bound>, Vec<Pattern>) {
     let Some(place) = place else {
-        let everywhere: Vec<_> = bindings.iter().filter(|one| one.1 == Pattern::Everything).cloned().collect();
-        return vec![at(&everywhere, default, &Pattern::Everything)];
+        let everywhere = bindings.into_iter().filter(|one| one.1 == Pattern::Everything).collect();
+        return (everywhere, vec![Pattern::Everything]);
     };
     let place = home(place);
     if matches!(place, Pattern::Exact(_)) {
-        return vec![at(bindings, default, &place)];
+        return (bindings, vec![place]);
     }
     let meant = world().into_iter().filter(|name| literally(&place, name) && !name.starts_with('['));
     let conversations = meant.map(|name| room(&name).to_owned()).filter(|conversation| {
         let bound = bindings.iter().any(|one| one.1 == Pattern::Exact(conversation.clone()));
         literally(&place, conversation) || bound || known(conversation)
     });
-    conversations.map(|conversation| at(bindings, default, &Pattern::Exact(conversation))).collect()
+    let conversations = conversations.map(Pattern::Exact).collect();
+    (bindings, conversations)
 }
 
-/// The binding that decides for a place: of the first source that covers it, the most specific, of equal ones the strongest.
-fn best<'b>(bindings: &'b [(u8, Pattern, Option<Role>)], place: &Pattern) -> Option<&'b (u8, Pattern, Option<Role>)> {
+/// The binding that decides for a place: of the first source that covers it, the most specific, of equal ones the strongest. One that
+/// says a role was taken away decides only where its source has no other.
+fn best<'b>(bindings: &'b [Bound], place: &Pattern) -> Option<&'b Bound> {
     let mut covering: Vec<_> = bindings.iter().filter(|(_, scope, _)| covers(scope, place)).collect();
-    covering.sort_by_key(|(source, scope, role)| {
+    covering.sort_by_key(|(source, scope, says)| {
         let specific = match scope {
             Pattern::Exact(_) => usize::MAX,
             Pattern::Under(prefix) => prefix.len(),
             Pattern::Everything => 0,
         };
-        (*source, std::cmp::Reverse((specific, *role)))
+        (*source, *says == Says::Removed, std::cmp::Reverse((specific, *says)))
     });
     covering.first().copied()
 }
 
-fn at(bindings: &[(u8, Pattern, Option<Role>)], default: Option<Role>, place: &Pattern) -> Option<Role> {
-    best(bindings, place).map_or(default, |(.., role)| *role)
+fn at(bindings: &[Bound], default: Option<Role>, place: &Pattern) -> Option<Role> {
+    match best(bindings, place) {
+        Some((.., Says::Is(role))) => *role,
+        Some((.., Says::Removed)) | None => default,
+    }
 }
 
 fn fits(allow: bool, held: &[Option<Role>], wanted: &[Role]) -> bool {
@@ -529,7 +574,7 @@ fn person() -> impl Strategy<Value = String> {
     select(&PEOPLE[..]).prop_map(str::to_owned)
 }
 
-fn app() -> impl Strategy<Value = Option<std::sync::Arc<str>>> {
+fn app() -> impl Strategy<Value = Option<Arc<str>>> {
     prop_oneof![3 => Just(None), 1 => select(&APPS[..]).prop_map(|name| Some(name.into()))]
 }
 
@@ -556,8 +601,10 @@ fn actions() -> impl Strategy<Value = ActionSet> {
         Action::Publish,
         Action::Subscribe,
         Action::History,
+        Action::Ban,
+        Action::SetRole,
     ];
-    prop_oneof![1 => Just(ActionSet::star()), 3 => subsequence(some, 1..=6).prop_map(|list| list.into_iter().collect())]
+    prop_oneof![1 => Just(ActionSet::star()), 3 => subsequence(some, 1..=7).prop_map(|list| list.into_iter().collect())]
 }
 
 fn rule() -> impl Strategy<Value = Rule> {
@@ -634,6 +681,28 @@ fn entries() -> impl Strategy<Value = Entries> {
     )
 }
 
+fn roster() -> impl Strategy<Value = Roster> {
+    let word = prop_oneof![
+        3 => select(vec!["guest", "mod", "owner"]).prop_map(|word| Held::Word(word.into())),
+        1 => Just(Held::Word("wizard".into())),
+        3 => Just(Held::Removed),
+    ];
+    let tenure = (person(), pattern(), app(), word)
+        .prop_map(|(user, scope, app, held)| (user, Tenure { scope, app, held, listed: false, origin: at_run_time() }));
+    (entries(), few(tenure, 4)).prop_map(|(mut entries, roles)| {
+        entries.bindings.clear();
+        for sanction in entries.bans.iter_mut().chain(&mut entries.mutes) {
+            sanction.origin = at_run_time();
+        }
+        Roster { entries, roles }
+    })
+}
+
+fn at_run_time() -> Origin {
+    let author = Author { kind: CallerKind::User, subject: "ann".to_owned(), role: None };
+    Origin::Roster { author: Arc::new(author), at: NOW }
+}
+
 fn document() -> impl Strategy<Value = Document> {
     let rules = proptest::collection::vec(rule(), 0..7);
     (rules, entries(), maybe(role())).prop_map(|(mut rules, entries, default_role)| {
@@ -676,9 +745,16 @@ fn ask(caller: &Caller) -> impl Strategy<Value = Ask> + use<> {
         Action::UnblockClients,
         Action::AppToken,
         Action::History,
+        Action::Ban,
+        Action::SetRole,
     ]);
     let exact = |place: Option<Pattern>| place.filter(|place| place.exact().is_some());
-    let need = (action, place(), few(person(), 3)).prop_map(move |(action, place, targets)| {
+    let need = (action, place(), few(person(), 3)).prop_map(move |(action, place, mut targets)| {
+        if action.is_moderation() {
+            // Each user is decided about by itself, perhaps in many conversations at once.
+            targets.truncate(1);
+            return Need { action, conversation: place, targets };
+        }
         let conversation =
             exact(place).filter(|_| !matches!(action, Action::Login | Action::Create | Action::AppToken));
         Need { action, conversation, targets }
@@ -718,6 +794,7 @@ fn told() -> impl Strategy<Value = Account> {
 #[derive(Clone, Debug)]
 struct World {
     document: Document,
+    roster: Roster,
     caller: Caller,
     ask: Ask,
     told: Account,
@@ -726,9 +803,20 @@ struct World {
 fn case() -> impl Strategy<Value = World> {
     caller().prop_flat_map(|caller| {
         let ask = ask(&caller);
-        let parts = (document(), Just(caller), ask, told());
-        parts.prop_map(|(document, caller, ask, told)| World { document, caller, ask, told })
+        let roster = prop_oneof![1 => Just(Roster::default()), 2 => roster()];
+        let parts = (document(), roster, Just(caller), ask, told());
+        parts.prop_map(|(document, roster, caller, ask, told)| World { document, roster, caller, ask, told })
     })
+}
+
+impl Roster {
+    fn register(&self) -> Register {
+        let mut register = Register::new(&self.entries);
+        for (user, tenure) in &self.roles {
+            register.add(&Arc::from(user.as_str()), Entry::Role(tenure.clone()));
+        }
+        register
+    }
 }
 
 impl World {
@@ -739,12 +827,18 @@ impl World {
             None => Told::unknown(name),
         });
         let told: Vec<Told> = told.collect();
-        let facts = Facts { registers: &[policy.register()], told: &told };
+        let facts = Facts { registers: &[policy.register(), &self.roster.register()], told: &told };
         policy.decide(self.ask.clone(), &self.caller, facts, NOW)
     }
 
     fn oracle(&self) -> Oracle<'_> {
-        Oracle { document: &self.document, caller: &self.caller, ask: &self.ask, told: &self.told }
+        Oracle {
+            document: &self.document,
+            roster: &self.roster,
+            caller: &self.caller,
+            ask: &self.ask,
+            told: &self.told,
+        }
     }
 
     /// With another file.
@@ -845,11 +939,14 @@ proptest! {
         mut world in case(), all in proptest::collection::vec(details(), 6), bearing in bearing(),
     ) {
         // Of a pattern nothing is asked, and a qualified name has a say in what is told of the name behind the qualifier.
-        world.ask.wants.retain(|want| home(&want.resource).exact().is_some_and(|name| !name.starts_with('[')));
+        let is_asked = |place: &Pattern| home(place).exact().is_some_and(|name| !name.starts_with('['));
+        world.ask.wants.retain(|want| is_asked(&want.resource));
+        world.ask.needs.retain(|need| need.conversation.as_ref().is_none_or(is_asked));
         let names = asked_about(&world.ask).into_iter().filter(|name| !name.starts_with('['));
         world.told = names.zip(all.into_iter().map(Some)).collect();
         let policy = Policy::new(world.document.clone());
-        let facts = Facts { registers: &[policy.register()], told: &[] };
+        let roster = world.roster.register();
+        let facts = Facts { registers: &[policy.register(), &roster], told: &[] };
         let open = policy.unanswered(&world.ask, &world.caller, facts, NOW, bearing);
         for details in world.told.values_mut().flatten().filter(|_| !bearing.shuts_out) {
             details.shut_out.clear();

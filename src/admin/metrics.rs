@@ -63,6 +63,7 @@ fn of_the_program(runtime: &Runtime) -> Registry {
     key_sets(&mut registry, runtime);
     others(&mut registry, runtime);
     certificates(&mut registry, runtime);
+    roster(&mut registry, runtime);
     registry
 }
 
@@ -125,6 +126,24 @@ fn certificates(registry: &mut Registry, runtime: &Runtime) {
     });
     let help = "When the certificate in use ends, in seconds since 1970";
     gauges(registry, "tls_certificate_expiry_timestamp_seconds", help, ends);
+}
+
+/// What was changed at run time, where that is kept.
+fn roster(registry: &mut Registry, runtime: &Runtime) {
+    let roster = &runtime.roster;
+    if roster.store().is_none() {
+        return;
+    }
+    let entries = roster.look().len();
+    gauge(registry, "roster_entries", "Bans, mutes, roles, blocks and conversations that are known", float(entries));
+    let version = *roster.version().borrow();
+    gauge(registry, "roster_version", "The number of the last change that is known", version);
+    if let Some(age) = roster.age() {
+        let help = "Seconds since the roster's store was last heard of";
+        gauge(registry, "roster_age_seconds", help, age.as_secs_f64());
+    }
+    let streams = float(runtime.snapshot().limits.streams.taken());
+    gauge(registry, "roster_streams", "Open streams of events", streams);
 }
 
 /// By the names that Prometheus' own client libraries give them. What the system doesn't tell is left out.

@@ -237,6 +237,27 @@ mod tests {
         assert!((KEEP_ALIVE..=PATIENCE + KEEP_ALIVE + 2 * LINGER).contains(&after), "{after:?}");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_still_to_come_keeps_its_connection() {
+        let (mut client, server) = duplex(1 << 16);
+        let (_go_on, stop) = watch::channel(Phase::Open);
+        let (sender, pieces) = tokio::sync::mpsc::channel(1);
+        let pieces = std::sync::Mutex::new(Some(pieces));
+        let handler = move |_, _| {
+            let body = pieces.lock().unwrap().take().map_or_else(Body::default, Body::streamed);
+            std::future::ready(Response::new(body))
+        };
+        tokio::spawn(serve(server, Arc::new(Peer::unix(None)), stop, PATIENCE, handler));
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        sleep(4 * KEEP_ALIVE).await;
+        sender.send("late".into()).await.unwrap();
+        drop(sender);
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.ends_with("\r\n4\r\nlate\r\n0\r\n\r\n"), "{answer}");
+    }
+
     /// What comes if a request is sent so long after the listener began to end, and after how long the connection has ended.
     async fn at_the_end(wait: Duration) -> (String, Duration) {
         let (mut client, server) = duplex(1 << 16);

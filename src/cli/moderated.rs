@@ -1,5 +1,4 @@
-//! What the rules for moderators make of what the policy allows, by the roster that is known, and
-//! by the facts that are given.
+//! What the rules for moderators make of what the policy allows, as far as that can be told without a server.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,12 +14,12 @@ use crate::roster::{Deed, Failed, Index, Judge, Terms, Wish};
 pub(super) struct Moderated(Vec<Failed>);
 
 impl Moderated {
-    pub(super) fn of(engine: &Engine, decided: &Decided, index: &Index, told: &[Told]) -> Moderated {
+    pub(super) fn of(engine: &Engine, decided: &Decided, roster: &Index, told: &[Told]) -> Moderated {
         let Decided { ask, caller, at, outcome } = decided;
         let Some(wish) = wish(engine, ask).filter(|_| outcome.is_ok()) else { return Moderated(Vec::new()) };
         let told = HashMap::from([(Arc::clone(&ask.app), told.to_vec())]);
         let judge = Judge { engine, caller, told: &told, now: *at };
-        Moderated(judge.rule(index, &wish).failed)
+        Moderated(judge.rule(roster, &wish).failed)
     }
 
     /// Whether nothing is refused.

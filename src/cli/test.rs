@@ -16,7 +16,7 @@ use crate::clock;
 use crate::config::{self, Case, Subject};
 use crate::engine::{Decided, Engine, World};
 use crate::model::{CallerKind, Millis};
-use crate::policy::{Permit, Register};
+use crate::policy::Permit;
 use crate::roster::Index;
 use crate::vendor::ably::Capability;
 
@@ -103,13 +103,14 @@ fn decided(engine: &Engine, case: &Case, now: Millis) -> Result<(Decided, Modera
     let (caller, notes) = supposed.caller(engine, &case.app)?;
     let ask = asked.ask(app, &caller).map_err(plain)?;
     let at = case.at.unwrap_or(now);
-    let roster = &Register::default();
+    let index = Index::default();
+    let roster = index.register();
     let given = Given::of(&case.facts, engine, &ask, &caller, roster, at)?;
     if let Some(conversation) = given.missing.first() {
         return Err(format!("it depends on the facts about {conversation}: add them to the case, as `facts`"));
     }
     let decided = engine.decide(ask, caller, World { roster, told: &given.told }, at);
-    let moderated = Moderated::of(engine, &decided, &Index::default(), &given.told);
+    let moderated = Moderated::of(engine, &decided, &index, &given.told);
     Ok((decided, moderated, notes))
 }
 
@@ -129,7 +130,7 @@ fn asked(case: &Case) -> Asked {
 fn flaw(case: &Case, decided: &Decided, moderated: &Moderated) -> Option<String> {
     let partly = |permit: &Permit| Capability::of(permit.granted()) != Capability::of(&decided.ask.wants);
     if !moderated.is_fine() {
-        return case.allowed.then(|| "it should be allowed".to_owned());
+        return if case.allowed { Some("it should be allowed".to_owned()) } else { wrong_rule(case, None) };
     }
     match (&decided.outcome, case.allowed) {
         (Ok(permit), _) if partly(permit) => Some("it is allowed in part".to_owned()),

@@ -57,11 +57,11 @@ pub use limits::Limits;
 pub use placeholder::CHANGE_ME;
 pub use redis_url::{RedisAddress, RedisServer};
 pub use report::{Problem, Report, Severity};
-pub use roster::{IMPORT, Registered, RosterFile, roster};
+pub use roster::{IMPORT, RosterFile, roster};
 pub use signer::{Admin, AuditTo, Cors, Listen, Server, Shutdown};
 pub use sources::Sources;
 pub use store::{Durability, RedisSettings, StoreKind, StoreSettings};
-pub use tls::Tls;
+pub use tls::{Identity, Tls};
 pub use value::duration;
 pub use webhooks::Webhook;
 

@@ -9,8 +9,8 @@ use super::file::{File, Span};
 use super::policy::Names;
 use super::reader::{Item, Section, suggest};
 use super::{Report, parse, source};
-use crate::model::{CallerKind, Kind, Ladder, Millis, check_identifier};
-use crate::policy::{Author, Block, Held, Origin, Sanction, Tenure};
+use crate::model::{CallerKind, Ladder, Millis, check_identifier};
+use crate::policy::{Author, Block, Held, Origin, Registered, Sanction, Tenure};
 
 /// What a file says of people and conversations, each with who said so and when.
 #[derive(Debug, Default)]
@@ -25,23 +25,6 @@ pub struct RosterFile {
     pub blocks: Vec<Block>,
     /// `[[conversations]]`
     pub conversations: Vec<Registered>,
-}
-
-/// A conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registered {
-    /// Its id.
-    pub id: String,
-    /// The one app that this is about; all, where there is none.
-    pub app: Option<Arc<str>>,
-    /// Its kind.
-    pub kind: Kind,
-    /// Its owner, if it has one.
-    pub owner: Option<String>,
-    /// Whether only its owner is remembered.
-    pub forgotten: bool,
-    /// By whose word.
-    pub origin: Origin,
 }
 
 /// The service that speaks where an entry doesn't say who made it.

@@ -276,9 +276,10 @@ pub(super) fn audit(root: &mut Section<'_>, dir: &Path, policy: Option<&str>) ->
     to.unwrap_or(AuditTo::Stdout)
 }
 
-/// The files that a value names, however deep, in secrets and keys.
+/// The files that a value names, however deep, in secrets and keys, and the store's.
 fn files<'a>(item: &Item<'a>) -> Vec<&'a str> {
-    const KEYS: [&str; 6] = ["file", "public_key", "ca", "cert", "key", "client_ca"];
+    const KEYS: [&str; 9] =
+        ["file", "public_key", "ca", "cert", "key", "client_ca", "client_cert", "client_key", "path"];
     match item.value {
         DeValue::String(name) if KEYS.contains(&item.name) => vec![name],
         DeValue::Array(_) => item.elements("").iter().flatten().flat_map(files).collect(),

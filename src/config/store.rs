@@ -7,6 +7,7 @@ use super::endpoint;
 use super::reader::{Item, Section, quoted};
 use super::redis_url::{self, RedisServer};
 use super::secret::Vault;
+use super::tls::{self, Identity};
 
 /// Where the roster is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct RedisSettings {
     pub durability: Durability,
     /// The certificate authorities that the servers' certificates may come from, in DER. Without any, those that browsers trust.
     pub authorities: Vec<Vec<u8>>,
+    /// What is shown to servers that want to see a certificate.
+    pub identity: Option<Identity>,
 }
 
 /// When a change in Redis counts as made.
@@ -97,7 +100,7 @@ fn all_keys(section: &mut Section<'_>, vault: &mut Vault) -> Option<StoreKind> {
     for key in ["url", "sentinels"] {
         section.get(key).map(|item| vault.secrets(&item));
     }
-    for key in ["path", "prefix", "durability", "ca"] {
+    for key in ["path", "prefix", "durability", "ca", "client_cert", "client_key"] {
         section.get(key);
     }
     None
@@ -128,12 +131,14 @@ fn redis(section: &mut Section<'_>, vault: &mut Vault) -> Option<RedisSettings> 
     let prefix = section.get("prefix").map_or(Some("chat-signer:".to_owned()), |item| prefix(&item));
     let durability = section.get("durability").map_or(Some(Durability::Fsync), |item| durability(&item));
     let authorities = endpoint::authorities(section, vault);
+    let identity = tls::identity(section, vault);
     Some(RedisSettings {
         servers: servers?,
         sentinels: sentinels?,
         prefix: prefix?,
         durability: durability?,
         authorities,
+        identity,
     })
 }
 

@@ -19,6 +19,7 @@ use super::reader::{Item, Section, quoted};
 use super::secret::{Vault, warn_if_readable};
 use crate::authn::{Certificate, validity};
 use crate::model::Millis;
+use crate::secret::Secret;
 use crate::{clock, crypto};
 
 /// What a listener speaks TLS with. Connections that are being made take it from the settings in force, so that it can be replaced.
@@ -78,6 +79,33 @@ pub(super) fn tls(listener: &mut Section<'_>, vault: &Vault, for_callers: bool) 
         file.mistake(&place, "TLS can't be spoken with these files", "replace them");
     }
     tls
+}
+
+/// A certificate to show to a server, with its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The certificate, and those that lead from it to its authority, in DER.
+    pub chain: Vec<Vec<u8>>,
+    /// The private key, in DER: PKCS #8, SEC 1 or PKCS #1.
+    pub key: Secret,
+}
+
+/// Reads `client_cert` and `client_key`.
+pub(super) fn identity(section: &mut Section<'_>, vault: &Vault) -> Option<Identity> {
+    let (cert, key) = match (section.get("client_cert"), section.get("client_key")) {
+        (Some(cert), Some(key)) => (cert, key),
+        (None, None) => return None,
+        (Some(one), None) | (None, Some(one)) => {
+            let message = "`client_cert` and `client_key` belong together";
+            one.file.mistake(&one.key, message, "write both, or leave both out");
+            return None;
+        }
+    };
+    let chain = certificates(&cert, vault)?;
+    let (name, private) = private_key(&key, vault)?;
+    let secret = Secret::new(private.secret_der().to_vec());
+    matched(&key, name, private, chain.clone())?;
+    Some(Identity { chain: chain.iter().map(|der| der.to_vec()).collect(), key: secret })
 }
 
 fn read(mut section: Section<'_>, vault: &Vault, for_callers: bool) -> Option<Tls> {
@@ -146,15 +174,25 @@ fn warn_of_time(item: &Item<'_>, name: &str, (begin, end): (Millis, Millis)) {
 /// The chain with its key.
 fn certified(item: &Item<'_>, vault: &Vault, chain: Option<Vec<CertificateDer<'static>>>) -> Option<CertifiedKey> {
     let (name, key) = private_key(item, vault)?;
-    let flaw = match CertifiedKey::from_der(chain?, key, &provider()) {
+    matched(item, name, key, chain?)
+}
+
+fn matched(
+    item: &Item<'_>,
+    name: &str,
+    key: PrivateKeyDer<'static>,
+    chain: Vec<CertificateDer<'static>>,
+) -> Option<CertifiedKey> {
+    let cert = item.name.replace("key", "cert");
+    let flaw = match CertifiedKey::from_der(chain, key, &provider()) {
         Ok(certified) => return Some(certified),
         Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
-            "which is not the key of the certificate in `cert`"
+            format!("which is not the key of the certificate in `{cert}`")
         }
         Err(Error::InvalidCertificate(_)) => {
-            "whose certificate in `cert` can't be used: it must be an X.509 one of version 3"
+            format!("whose certificate in `{cert}` can't be used: it must be an X.509 one of version 3")
         }
-        Err(_) => "whose key can't be used: take RSA of at least 2048 bits, P-256, P-384, P-521 or Ed25519",
+        Err(_) => "whose key can't be used: take RSA of at least 2048 bits, P-256, P-384, P-521 or Ed25519".to_owned(),
     };
     item.refuse(format!("names {}, {flaw}", quoted(name)), "replace one of the two files")
 }

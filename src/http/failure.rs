@@ -227,7 +227,7 @@ impl From<&Why> for Failure {
     fn from(why: &Why) -> Failure {
         let code = match why {
             Why::Denied(denial) => return Failure::from(&**denial),
-            Why::Unfit(_) => Code::InvalidField,
+            Why::Unfit(_) => Code::Malformed,
             Why::NotThere | Why::NotOutranked(_) => Code::Denied,
             Why::File(..) | Why::Conflict(_) => Code::Conflict,
         };

@@ -28,6 +28,9 @@ pub const PROBES: usize = 256;
 const ADDRESSES: &str = "requests beyond an address's rate";
 const CALLERS: &str = "requests beyond a caller's rate";
 
+/// How many streams of events are served at once. Each reads the roster's store when that changes.
+const STREAMS: usize = 100;
+
 /// All limits, and how much of them is used.
 #[derive(Debug)]
 pub struct Limits {
@@ -40,6 +43,8 @@ pub struct Limits {
     pub in_flight: Cap,
     /// How many besides may wait for the rest of their body at once.
     pub waiting: Cap,
+    /// How many streams of events there may be at once.
+    pub streams: Cap,
     /// Keyed at random, so that nobody can choose whom to share a counter with.
     hasher: RandomState,
 }
@@ -66,6 +71,7 @@ impl Limits {
             connections: Cap::new(files::room(settings.connections, None), "connections beyond limits.connections"),
             in_flight: Cap::new(settings.in_flight, "requests beyond limits.in_flight"),
             waiting: Cap::new(settings.in_flight, "requests that waited for their body beyond limits.in_flight"),
+            streams: Cap::new(STREAMS, "streams of events beyond those that can be served"),
             hasher: RandomState::new(),
         }
     }
@@ -81,6 +87,7 @@ impl Limits {
             connections: self.connections.resized(connections),
             in_flight: self.in_flight.resized(settings.in_flight),
             waiting: self.waiting.resized(settings.in_flight),
+            streams: self.streams.clone(),
             hasher: self.hasher.clone(),
         }
     }
@@ -104,12 +111,13 @@ impl Limits {
     }
 
     /// How many requests and connections each limit has turned away, by the limit's name in the configuration.
-    pub fn turned_away(&self) -> [(&'static str, u64); 4] {
+    pub fn turned_away(&self) -> [(&'static str, u64); 5] {
         [
             ("per_address", self.beyond.address.count()),
             ("per_caller", self.beyond.caller.count()),
             ("in_flight", self.in_flight.turned_away() + self.waiting.turned_away()),
             ("connections", self.connections.turned_away()),
+            ("streams", self.streams.turned_away()),
         ]
     }
 }

@@ -22,6 +22,12 @@ impl Millis {
         Millis(self.0.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
     }
 
+    /// The point this much earlier; the first one that can be told where that is out of range.
+    #[must_use]
+    pub fn before(self, time: Duration) -> Millis {
+        Millis(self.0.saturating_sub(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     /// The point `seconds` since the epoch; the last one that can be told where that is out of range.
     pub fn from_seconds(seconds: u64) -> Millis {
         Millis(seconds.saturating_mul(1000))

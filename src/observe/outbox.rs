@@ -45,6 +45,8 @@ pub enum Outcome {
 pub struct Waiting {
     /// What is due.
     pub due: u32,
+    /// What failed the last time and is to be tried again.
+    pub failing: u32,
     /// What was set aside.
     pub set_aside: u32,
     /// For how long the oldest of what is due has been, in milliseconds.
@@ -90,8 +92,9 @@ impl Counts {
     /// Shows what waits.
     pub fn waiting(&self, kind: Kind, waiting: &Waiting) {
         let kind = kind.as_str();
-        self.jobs.get_or_create(&Stand { kind, state: "due" }).set(waiting.due.into());
-        self.jobs.get_or_create(&Stand { kind, state: "set_aside" }).set(waiting.set_aside.into());
+        for (state, count) in [("due", waiting.due), ("failing", waiting.failing), ("set_aside", waiting.set_aside)] {
+            self.jobs.get_or_create(&Stand { kind, state }).set(count.into());
+        }
         self.oldest.get_or_create(&Of { kind }).set(Duration::from_millis(waiting.oldest).as_secs_f64());
     }
 
@@ -99,7 +102,11 @@ impl Counts {
     pub fn register(&self, registry: &mut Registry) {
         let help = "Attempts to carry something to a vendor or webhook";
         registry.register("deliveries", help, self.deliveries.clone());
-        registry.register("outbox_jobs", "What is due and not done, or was set aside", self.jobs.clone());
+        registry.register(
+            "outbox_jobs",
+            "What is due and not done, what failed, and what was set aside",
+            self.jobs.clone(),
+        );
         let help = "Seconds for which the oldest of what is due has been";
         registry.register("outbox_oldest_due_seconds", help, self.oldest.clone());
     }

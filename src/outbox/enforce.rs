@@ -52,6 +52,9 @@ impl Running<'_> {
         let target = self.targets.apps.get(order.app.as_str()).ok_or_else(unknown)?;
         let subject = Subject { target, app: &order.app, user: &order.user };
         let mut own = Own::new();
+        if self.job.taken_over {
+            self.renew_doubts(&subject, order.conversation.as_deref(), &mut own).await?;
+        }
         self.catch_up().await?;
         loop {
             let delivered = match &order.conversation {
@@ -63,6 +66,22 @@ impl Running<'_> {
                 return Ok(delivered.did);
             }
         }
+    }
+
+    /// Whoever had the job before may yet be heard of: what they were about to send counts as sent now.
+    async fn renew_doubts(&self, subject: &Subject<'_>, place: Option<&str>, own: &mut Own) -> Result<(), Halt> {
+        let places = match place {
+            Some(conversation) => BTreeSet::from([conversation.to_owned()]),
+            None => self.known(subject, own).await?,
+        };
+        for place in &places {
+            let key = key(subject, place);
+            let memo = self.stored(&key).await?;
+            if memo.sent.is_some() && !self.keep(&key, &memo.sent_at(clock::now()), own).await? {
+                return Err(Halt::Lost);
+            }
+        }
+        Ok(())
     }
 
     fn still_holds(&self, subject: &Subject<'_>, delivered: &Delivered) -> Result<bool, Halt> {

@@ -30,6 +30,12 @@ pub(super) struct Touched {
 /// have come later than what that one did.
 pub(super) type Own = BTreeMap<String, String>;
 
+impl Memo {
+    pub(super) fn sent_at(self, now: Millis) -> Memo {
+        Memo { sent: Some(now.0), ..self }
+    }
+}
+
 impl Touched {
     pub(super) fn memo(&self) -> Memo {
         let note = (!self.conversations.is_empty()).then(|| json!(self).to_string());

@@ -5,8 +5,9 @@
 //! and *where*: what should be true there is read from the roster when it is done, and again after that, so that whoever was held up does
 //! not leave behind what was true before. What vendors had before is noted in the store before it is changed, so that it can be put back.
 //!
-//! A job whose holder was not heard of again is done twice, the second time after a further lease: what that one did last may still have
-//! been on its way the first time. Until then what was noted is kept.
+//! That something is about to be sent is noted as well, until it was answered. Where it never was, because nobody answered in time or the
+//! job's holder was not heard of again, it may still be on its way: the job is then done twice, the second time after a further lease,
+//! and until then what was noted is kept.
 
 mod attempt;
 mod delay;
@@ -55,7 +56,7 @@ pub struct Terms {
 impl Default for Terms {
     fn default() -> Terms {
         Terms {
-            lease: Duration::from_secs(60),
+            lease: Duration::from_secs(30),
             patience: Duration::from_secs(5),
             webhook_patience: Duration::from_secs(10),
             backoff: (Duration::from_secs(1), Duration::from_secs(600)),

@@ -141,7 +141,7 @@ fn report(job: &Job, pace: Option<&Pace>, done: &Result<Did, Halt>) {
 }
 
 fn verdict(shared: &Shared, job: &Job, done: Result<Did, Halt>) -> (Attempt, Outcome) {
-    let again = |wait: Duration, error| Attempt::Again { due: later(shared, job, wait), error };
+    let again = |wait: Duration, error| Attempt::Again { due: later(wait), error };
     let backoff = |asked| delay(&shared.terms, job.attempts, asked, chance());
     match done {
         Ok(Did { doubtful_until: Some(due), .. }) => (Attempt::Again { due, error: None }, Outcome::Done),
@@ -156,9 +156,7 @@ fn verdict(shared: &Shared, job: &Job, done: Result<Did, Halt>) -> (Attempt, Out
     }
 }
 
-/// When a job is due that is to wait. One that was taken over waits for a further lease at least, whatever came of it.
-fn later(shared: &Shared, job: &Job, wait: Duration) -> Millis {
-    let wait = if job.taken_over { wait.max(shared.terms.lease) } else { wait };
+fn later(wait: Duration) -> Millis {
     Millis(clock::now().0.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
 }
 
@@ -205,6 +203,7 @@ async fn waiting(store: &Store, kind: Kind) -> Result<Waiting, Unavailable> {
 fn add(waiting: &mut Waiting, job: &Job, now: Millis) {
     match job.state {
         JobState::SetAside => waiting.set_aside += 1,
+        JobState::Pending if job.error.is_some() => waiting.failing += 1,
         JobState::Pending if job.due <= now => {
             waiting.due += 1;
             waiting.oldest = waiting.oldest.max(now.0 - job.due.0);

@@ -25,7 +25,8 @@ pub use permit::{Cause, Denial, Nearest, Permit, operators_permit};
 pub use rank::Rank;
 pub use register::{Entry, Held, Register, Tenure};
 pub use rule::{
-    Author, Binding, Block, ClientIs, Conversation, Document, Effect, Entries, Origin, Rule, Sanction, TargetsAre,
+    Author, Binding, Block, ClientIs, Conversation, Document, Effect, Entries, Origin, Registered, Rule, Sanction,
+    TargetsAre,
 };
 pub use standing::Facts;
 pub use told::{Details, Told};

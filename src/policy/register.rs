@@ -164,20 +164,21 @@ impl Register {
 
     /// Notes the kind of a conversation, in place of what was noted for this app before.
     pub fn set_kind(&mut self, id: &str, app: Option<Arc<str>>, kind: Kind) {
-        let home = Pattern::Exact(id.to_owned()).home().prefix().to_owned();
-        self.forget_kind(&home, app.as_ref());
+        self.forget_kind(id, app.as_ref());
+        let home = home(id);
         self.kinds.entry(home.clone()).or_default().push((app.clone(), kind));
         self.by_kind.entry(kind).or_default().insert((home, app));
     }
 
     /// Forgets the kind of a conversation.
     pub fn forget_kind(&mut self, id: &str, app: Option<&Arc<str>>) {
-        let Some(known) = self.kinds.get_mut(id) else { return };
+        let home = home(id);
+        let Some(known) = self.kinds.get_mut(&home) else { return };
         for (own, kind) in known.extract_if(.., |(own, _)| own.as_ref() == app) {
-            self.by_kind.entry(kind).or_default().remove(&(id.to_owned(), own));
+            self.by_kind.entry(kind).or_default().remove(&(home.clone(), own));
         }
         if known.is_empty() {
-            self.kinds.remove(id);
+            self.kinds.remove(&home);
         }
     }
 
@@ -204,23 +205,23 @@ impl Register {
         near.filter(move |entry| entry.app().is_none_or(|own| **own == *app))
     }
 
-    /// The kind of a conversation, if it is known here.
+    /// The kind of a conversation, if it is known here: what is known for just this app comes first.
     pub(super) fn kind(&self, name: &str, app: &str) -> Option<Kind> {
-        let known = self.kinds.get(name)?;
-        known.iter().find(|(own, _)| own.as_deref().is_none_or(|own| own == app)).map(|(_, kind)| *kind)
+        let here = self.kinds.get(name)?.iter().filter(|(own, _)| own.as_deref().is_none_or(|own| own == app));
+        here.max_by_key(|(own, _)| own.is_some()).map(|(_, kind)| *kind)
     }
 
-    /// A known conversation of this kind that overlaps a pattern, if there is one: the first by name.
-    pub(super) fn conversation_of_kind(&self, kind: Kind, app: &str, asked: &Pattern) -> Option<&str> {
-        let known = self.by_kind.get(&kind)?;
-        let from = |name: &str| known.range((name.to_owned(), None)..);
-        let is_here = |own: &App| own.as_deref().is_none_or(|own| own == app);
-        let named = |home: &&str| from(home).take_while(|(id, _)| id == home).any(|(_, own)| is_here(own));
-        let mut inside = from(asked.prefix()).take_while(|(id, _)| id.starts_with(asked.prefix()));
-        let first = inside.find(|(_, own)| is_here(own)).map(|(id, _)| id.as_str());
-        let room = homes(asked.prefix()).into_iter().flatten().filter(named).min();
-        let room = room.and_then(|room| from(room).next()).map(|(id, _)| id.as_str());
-        first.into_iter().chain(room).min()
+    /// The known conversations of this kind that overlap a pattern, sorted by name.
+    pub(super) fn conversations_of_kind(&self, kind: Kind, app: &str, asked: &Pattern) -> impl Iterator<Item = &str> {
+        let known = self.by_kind.get(&kind);
+        // What a pattern's rooms are called is the beginning of every name in the pattern.
+        let homes: BTreeSet<&str> = homes(asked.prefix()).into_iter().flatten().collect();
+        let parts = homes.into_iter().map(|home| (home, true)).chain([(asked.prefix(), false)]);
+        let near = parts.flat_map(move |(prefix, alone)| {
+            let from = known.into_iter().flat_map(move |known| known.range((prefix.to_owned(), None)..));
+            from.take_while(move |(id, _)| if alone { id == prefix } else { id.starts_with(prefix) })
+        });
+        near.filter(move |(_, own)| own.as_deref().is_none_or(|own| own == app)).map(|(id, _)| id.as_str())
     }
 }
 
@@ -294,6 +295,11 @@ impl Dossier {
     }
 }
 
+/// The room, for one of its channels.
+fn home(id: &str) -> String {
+    Pattern::Exact(id.to_owned()).home().prefix().to_owned()
+}
+
 /// Something filed under a name, in a list sorted by name.
 trait Named {
     fn name(&self) -> &str;
@@ -336,3 +342,6 @@ pub(super) fn homes(prefix: &str) -> [Option<&str>; 3] {
     let before = prefix.strip_suffix(':');
     [before, before.and_then(|name| name.strip_suffix(':')), room(prefix)]
 }
+
+#[cfg(test)]
+mod tests;

@@ -208,6 +208,23 @@ pub struct Conversation {
     pub line: usize,
 }
 
+/// A conversation that was registered at run time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// Its id.
+    pub id: String,
+    /// The one app that this is about; all, where there is none.
+    pub app: Option<Arc<str>>,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its owner, once it has one. It never has another.
+    pub owner: Option<String>,
+    /// Whether it was forgotten: then only its owner is remembered, so that nobody else becomes it.
+    pub forgotten: bool,
+    /// By whose word.
+    pub origin: Origin,
+}
+
 /// A user's role in some scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {

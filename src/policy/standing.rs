@@ -166,11 +166,12 @@ impl<'a> Facts<'a> {
         filed.or_else(|| self.told.iter().find(|told| told.conversation() == name)?.kind())
     }
 
-    /// A conversation of this kind that overlaps a pattern, if one is known.
+    /// A conversation of this kind that overlaps a pattern, if one is known. What only a source that comes later says counts for nothing.
     pub(super) fn conversation_of_kind(&self, kind: Kind, app: &str, asked: &Pattern) -> Option<&str> {
-        let filed = self.registers.iter().find_map(|register| register.conversation_of_kind(kind, app, asked));
+        let mut filed = self.registers.iter().flat_map(|register| register.conversations_of_kind(kind, app, asked));
         let told = self.told.iter().filter(|told| told.scope.overlaps(asked)).map(Told::conversation);
-        filed.or_else(|| told.filter(|name| self.known_kind(name, app) == Some(kind)).min())
+        let is_of_kind = |name: &&str| self.known_kind(name, app) == Some(kind);
+        filed.find(is_of_kind).or_else(|| told.filter(is_of_kind).min())
     }
 
     /// What another service tells of this very conversation.

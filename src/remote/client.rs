@@ -15,13 +15,14 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::authn::{Bearer, Endpoint, is_safe};
+use crate::config::Identity;
 use crate::files;
 
 /// How long an answer may take, from the reading of the token to the last byte, unless it was said otherwise.
@@ -76,7 +77,7 @@ impl Client {
     /// # Errors
     /// If its certificate authorities can't be used.
     pub fn new(endpoint: &Endpoint) -> Result<Client, NoClient> {
-        let tls = tls(&endpoint.authorities).map_err(|reason| NoClient { url: endpoint.to_string(), reason })?;
+        let tls = tls(&endpoint.authorities, None).map_err(|reason| NoClient { url: endpoint.to_string(), reason })?;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -149,11 +150,11 @@ pub(super) async fn read(answer: Response<Incoming>, longest: usize) -> Result<R
 }
 
 /// What is spoken to a server whose certificate comes from one of these authorities, in DER; without any, from one of Mozilla's, which ship with
-/// the program.
+/// the program. `identity` is shown to a server that wants to see one.
 ///
 /// # Errors
-/// If an authority can't be used.
-pub fn tls(authorities: &[Vec<u8>]) -> Result<ClientConfig, rustls::Error> {
+/// If an authority or the identity can't be used.
+pub fn tls(authorities: &[Vec<u8>], identity: Option<&Identity>) -> Result<ClientConfig, rustls::Error> {
     let mut roots = RootCertStore::empty();
     for authority in authorities {
         roots.add(CertificateDer::from_slice(authority))?;
@@ -163,7 +164,12 @@ pub fn tls(authorities: &[Vec<u8>]) -> Result<ClientConfig, rustls::Error> {
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    let builder = builder.with_root_certificates(roots);
+    let Some(identity) = identity else { return Ok(builder.with_no_client_auth()) };
+    let chain = identity.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
+    let key = PrivateKeyDer::try_from(identity.key.expose().to_vec())
+        .map_err(|flaw| rustls::Error::General(flaw.to_owned()))?;
+    builder.with_client_auth_cert(chain, key)
 }
 
 /// An error with all that caused it, as the outermost alone says next to nothing.

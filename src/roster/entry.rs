@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::crypto::percent_encoded;
 use crate::model::{CallerKind, Kind, Millis, Pattern};
+pub use crate::policy::Registered as Conversation;
 use crate::policy::{Author, Block, Held, Origin, Sanction, Tenure};
 
 /// An entry.
@@ -22,23 +23,6 @@ pub enum Record {
     Block(Block),
     /// A conversation.
     Conversation(Conversation),
-}
-
-/// A conversation that was registered at run time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conversation {
-    /// Its id.
-    pub id: String,
-    /// The one app that this is about; all, where there is none.
-    pub app: Option<Arc<str>>,
-    /// Its kind.
-    pub kind: Kind,
-    /// Its owner, once it has one. It never has another.
-    pub owner: Option<String>,
-    /// Whether it was forgotten: then only its owner is remembered, so that nobody else becomes it.
-    pub forgotten: bool,
-    /// By whose word.
-    pub origin: Origin,
 }
 
 /// What sort of entries there are.
@@ -136,24 +120,27 @@ impl Table {
 }
 
 impl Key {
-    /// The key that is written so.
+    /// The key that is written so, and not otherwise.
     pub fn parse(text: &str) -> Option<Key> {
         let mut segments = text.split('/');
         let prefix = segments.next()?;
         let table = Table::ALL.into_iter().find(|table| table.prefix() == prefix)?;
         let segments = segments.map(decoded).collect::<Option<Vec<_>>>()?;
-        let (name, scope, app, author) = match &*segments {
-            [name, scope, app] => (name, scope, app, None),
-            [name, scope, app, kind, subject] => (name, scope, app, Some((kind, subject))),
+        let (name, scope, app, author) = match (table, &*segments) {
+            (Table::Bans | Table::Mutes, [name, scope, app, kind, subject]) if !subject.is_empty() => {
+                (name, scope, app, Some((caller_kind(kind)?, subject.clone())))
+            }
+            (Table::Roles | Table::Blocks | Table::Conversations, [name, scope, app]) => (name, scope, app, None),
             _ => return None,
         };
-        let author = match author {
-            None => None,
-            Some((kind, subject)) => Some((caller_kind(kind)?, subject.clone())),
+        let scope = match table {
+            Table::Conversations => None,
+            _ => Some(Pattern::parse(scope).ok()?),
         };
-        let scope = if scope.is_empty() { None } else { Some(Pattern::parse(scope).ok()?) };
         let app = Some(&**app).filter(|app| !app.is_empty()).map(Arc::from);
-        Some(Key { table, name: name.clone(), scope, app, author })
+        let key = Key { table, name: name.clone(), scope, app, author };
+        // One entry has one spelling, or there could be two of it.
+        (!name.is_empty() && key.to_string() == text).then_some(key)
     }
 }
 

@@ -74,7 +74,7 @@ impl Roster {
     }
 
     fn following(store: Option<Store>, max_staleness: Duration) -> Roster {
-        let known = Head { epoch: String::new(), version: 0, change: String::new(), accepted: false };
+        let known = Head { epoch: String::new(), version: 0, change: String::new(), accepted: None };
         Roster {
             store,
             index: RwLock::default(),
@@ -166,7 +166,7 @@ impl Roster {
     }
 
     /// Makes a change that is decided upon what is known: by `decide`, which is asked again where another process was faster. Returns
-    /// what it says when the change is durable and the index has it. A change of nothing is none.
+    /// what it says when the change is durable and the index has it. A change of nothing is none, but is said only of what the store holds.
     ///
     /// # Errors
     /// If it wasn't made, or it isn't known whether it was.
@@ -184,31 +184,48 @@ impl Roster {
         let mut known = self.known.lock().await;
         loop {
             let (commit, answer) = decide(&*self.read()?, &known);
-            if commit.puts.is_empty() {
+            let is_so = if commit.puts.is_empty() {
+                self.is_up(store, &mut known).await?
+            } else {
+                self.make(store, &mut known, commit).await?
+            };
+            if is_so {
                 return Ok(answer);
-            }
-            match store.commit(&known, commit, clock::now()).await {
-                Ok(change) => {
-                    self.take(&mut known, std::slice::from_ref(&change)).map_err(|flaw| {
-                        self.refuse(&flaw);
-                        Unavailable(flaw)
-                    })?;
-                    return Ok(answer);
-                }
-                Err(NotCommitted::Behind) => self.bring_up(store, &mut known).await?,
-                Err(NotCommitted::Unavailable(unavailable)) => return Err(unavailable.into()),
             }
         }
     }
 
+    /// Whether what is known was what the store holds; if not, it is now.
+    async fn is_up(&self, store: &Store, known: &mut Head) -> Result<bool, Unavailable> {
+        let before = known.clone();
+        self.bring_up(store, known).await?;
+        Ok(*known == before)
+    }
+
+    /// Makes a change, unless the store holds more than what is known: then it is known now.
+    async fn make(&self, store: &Store, known: &mut Head, commit: Commit) -> Result<bool, Unavailable> {
+        let asked = self.began.elapsed();
+        let change = match store.commit(known, commit, clock::now()).await {
+            Ok(change) => change,
+            Err(NotCommitted::Behind) => return self.bring_up(store, known).await.map(|()| false),
+            Err(NotCommitted::Unavailable(unavailable)) => return Err(unavailable),
+        };
+        self.hear(asked);
+        self.take(known, std::slice::from_ref(&change)).map_err(|flaw| {
+            self.refuse(&flaw);
+            Unavailable(flaw)
+        })?;
+        Ok(true)
+    }
+
     async fn bring_up(&self, store: &Store, known: &mut Head) -> Result<(), Unavailable> {
-        let asked = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let asked = self.began.elapsed();
         let done = self.compare(store, known).await;
         match &done {
             Ok(Ok(())) => {
                 self.refused.store(None);
                 self.trouble.store(None);
-                self.heard.store(asked.saturating_add(1), Ordering::Release);
+                self.hear(asked);
             }
             Ok(Err(refused)) => self.refuse(refused),
             Err(unavailable) => self.trouble.store(Some(Arc::new(unavailable.to_string()))),
@@ -218,6 +235,12 @@ impl Roster {
             Ok(Ok(())) => Ok(()),
             Err(unavailable) => Err(unavailable),
         }
+    }
+
+    /// Notes that what is known was what the store held, so long after the beginning.
+    fn hear(&self, asked: Duration) {
+        let asked = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX);
+        self.heard.store(asked.saturating_add(1), Ordering::Release);
     }
 
     fn refuse(&self, reason: &str) {
@@ -234,13 +257,13 @@ impl Roster {
             store.begin().await?;
             head = store.head().await?;
         }
-        if head == *known {
-            return Ok(Ok(()));
-        }
         if head.epoch.is_empty() {
             return Ok(Err(EMPTY.to_owned()));
         }
-        if known.epoch.is_empty() || head.epoch != known.epoch && head.accepted {
+        if head == *known {
+            return Ok(Ok(()));
+        }
+        if known.epoch.is_empty() || head.epoch != known.epoch && self.is_accepted(store, &head, known).await? {
             return self.read_all(store, known).await;
         }
         if head.epoch != known.epoch {
@@ -252,17 +275,19 @@ impl Roster {
         self.read_on(store, known).await
     }
 
-    /// Reads the changes since what is known. The last known one is read again: where it isn't the same, the store has lost it.
+    /// Whether a store of another epoch counts: an operator has accepted it since the one that is known was last heard of, or it has all
+    /// that is known. That it was accepted at some time is not enough: so was every store before, and one of those may come back.
+    async fn is_accepted(&self, store: &Store, head: &Head, known: &Head) -> Result<bool, Unavailable> {
+        let Some(at) = head.accepted else { return Ok(false) };
+        let is_since = self.age().is_none_or(|age| at > clock::now().before(age));
+        Ok(is_since || matches!(go_on(store, known).await?, On::With(_)))
+    }
+
     async fn read_on(&self, store: &Store, known: &mut Head) -> Result<Result<(), String>, Unavailable> {
-        match store.since(known.version.saturating_sub(1)).await? {
-            Since::Gone => self.read_all(store, known).await,
-            Since::Changes(changes) => {
-                let (again, new) = changes.split_at(changes.partition_point(|change| change.version <= known.version));
-                if again.iter().any(|change| change.id != known.change) {
-                    return Ok(Err(format!("{OLDER} (change {} is another than the one known)", known.version)));
-                }
-                Ok(self.take(known, new))
-            }
+        match go_on(store, known).await? {
+            On::With(new) => Ok(self.take(known, &new)),
+            On::Gone => self.read_all(store, known).await,
+            On::Lost => Ok(Err(format!("{OLDER} (it does not have change {} as it is known)", known.version))),
         }
     }
 
@@ -299,11 +324,35 @@ impl Roster {
     }
 }
 
+/// How a store goes on after what is known.
+enum On {
+    /// With these changes.
+    With(Vec<Change>),
+    /// Nobody knows: it no longer has the last known change in its log.
+    Gone,
+    /// It doesn't: it has lost the last known change.
+    Lost,
+}
+
+/// Reads the changes since what is known, and the last known one again: where it isn't the same, the store has lost it.
+async fn go_on(store: &Store, known: &Head) -> Result<On, Unavailable> {
+    let before = known.version.saturating_sub(1);
+    let Since::Changes(mut changes) = store.since(before).await? else { return Ok(On::Gone) };
+    if known.version == before {
+        return Ok(On::With(changes));
+    }
+    let is_there = changes.first().is_some_and(|first| (first.version, &first.id) == (known.version, &known.change));
+    if !is_there {
+        return Ok(On::Lost);
+    }
+    changes.remove(0);
+    Ok(On::With(changes))
+}
+
 const EMPTY: &str = "the roster's store is empty. If it is new, or what was in it is to be given up, say `chat-signer store \
                      accept`; if not, bring back what it held";
 
-const ANOTHER: &str =
-    "the roster's store is another one than before. If it is the right one now, say `chat-signer store accept`";
+const ANOTHER: &str = "the roster's store is another one than before, and nobody has accepted it since. If it is the right one now, say `chat-signer store accept`";
 
 const OLDER: &str = "the roster's store has lost changes that it had acknowledged. If it is to count as it is, say `chat-signer \
                      store accept`";

@@ -7,6 +7,8 @@ mod event;
 mod index;
 mod judge;
 mod live;
+#[cfg(test)]
+mod tests;
 pub mod transfer;
 mod wish;
 

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::entry::{Conversation, Malformed, Record, Table};
+use super::entry::{Malformed, Record, Table};
 use super::event::{Fate, Plan, note};
-use crate::config::{IMPORT, Registered, RosterFile};
+use crate::config::{IMPORT, RosterFile};
 use crate::crypto::hex;
 use crate::model::{CallerKind, Millis, Pattern};
 use crate::policy::{Author, Held, Origin};
@@ -82,10 +82,11 @@ pub fn records(file: RosterFile) -> Vec<Record> {
     let RosterFile { bans, mutes, bindings, blocks, conversations } = file;
     let sanctions = bans.into_iter().map(Record::Ban).chain(mutes.into_iter().map(Record::Mute));
     let roles = bindings.into_iter().map(|(user, tenure)| Record::Role(user, tenure));
-    let conversations = conversations.into_iter().map(|Registered { id, app, kind, owner, forgotten, origin }| {
-        Record::Conversation(Conversation { id, app, kind, owner, forgotten, origin })
-    });
-    sanctions.chain(roles).chain(blocks.into_iter().map(Record::Block)).chain(conversations).collect()
+    sanctions
+        .chain(roles)
+        .chain(blocks.into_iter().map(Record::Block))
+        .chain(conversations.into_iter().map(Record::Conversation))
+        .collect()
 }
 
 /// Takes entries over into a store. What the store holds just so is not written again, so an import that was cut off is finished by another.

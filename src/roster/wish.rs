@@ -97,7 +97,7 @@ impl Wish {
 
     /// Whether it depends on what people are in the place, whatever the policy's rules say: where a user moderates.
     pub fn depends_on_ranks(&self) -> bool {
-        !self.client.is_empty() && !matches!(self.deed, Deed::Block | Deed::LiftBlock)
+        !self.client.is_empty() && !self.is_for_oneself()
     }
 
     /// What the policy is asked about all of it at one app.

@@ -11,6 +11,7 @@ use super::held::Held;
 use super::{
     Attempt, Change, Commit, Contents, Head, Job, JobState, KEPT, KEPT_DONE, NotCommitted, Since, Unavailable, fresh,
 };
+use crate::clock;
 use crate::model::Millis;
 
 /// A store in memory.
@@ -22,7 +23,7 @@ pub struct Memory {
 #[derive(Default)]
 struct Kept {
     epoch: String,
-    accepted: bool,
+    accepted: Option<Millis>,
     change: String,
     version: u64,
     entries: BTreeMap<String, String>,
@@ -53,7 +54,7 @@ impl Memory {
     pub(super) fn accept(&self) -> Result<(), Unavailable> {
         let mut kept = self.lock();
         kept.epoch = fresh()?;
-        kept.accepted = true;
+        kept.accepted = Some(clock::now());
         drop(kept);
         self.hint.send_modify(|hint| *hint += 1);
         Ok(())

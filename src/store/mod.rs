@@ -41,8 +41,8 @@ pub struct Head {
     pub version: u64,
     /// What was drawn for the last change. Two stores with the same number and another id have parted ways.
     pub change: String,
-    /// Whether an operator has accepted this epoch, so that it counts for who knew another.
-    pub accepted: bool,
+    /// When an operator accepted this epoch, by the store's clock, so that it counts for who knew another until then. `None`: nobody has.
+    pub accepted: Option<Millis>,
 }
 
 /// All that a store holds, as it was when the head was read or later: what follows the head may be in it, and is applied again.

@@ -182,6 +182,8 @@ fn directory() -> PathBuf {
     let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
     let name = format!("chat-signer-redis-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let directory = parent.join(name);
+    // A process of the same id, which was killed, may have left what its Redis held.
+    let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).unwrap();
     directory
 }

@@ -37,7 +37,7 @@ impl Client {
         loop {
             let line = self.line()?;
             match line.split_once(':') {
-                Some((name, value)) if name == "content-length" => length = value.trim().parse().unwrap(),
+                Some(("content-length", value)) => length = value.trim().parse().unwrap(),
                 Some(_) => {}
                 None => break,
             }

@@ -69,7 +69,7 @@ struct World {
     ends: Millis,
     asked: usize,
     /// Lets go the requests that are held up, and since when they may be.
-    gates: VecDeque<(Instant, Arc<Semaphore>)>,
+    gates: Vec<(Instant, Arc<Semaphore>)>,
 }
 
 impl World {
@@ -84,18 +84,16 @@ impl World {
             fleeting: BTreeSet::new(),
             ends: Millis(0),
             asked: 0,
-            gates: VecDeque::new(),
+            gates: Vec::new(),
         }
     }
 
     fn home(&self) -> PathBuf {
         let url = self.vendor.url();
-        let mut more = String::new();
-        for app in ["leancloud", "talkjs", "ably"] {
-            more += &format!("\n[apps.{app}.enforcement]\nenabled = true\nurl = \"{url}\"\n");
-        }
-        more += &format!("\n[[webhooks]]\nurl = \"{}\"\nsecret = {{ file = \"hook.secret\" }}\n", self.receiver.url());
-        let home = home(&more);
+        let apps = ["leancloud", "talkjs", "ably"];
+        let apps = apps.map(|app| format!("[apps.{app}.enforcement]\nenabled = true\nurl = \"{url}\"\n"));
+        let hook = format!("[[webhooks]]\nurl = \"{}\"\nsecret = {{ file = \"hook.secret\" }}\n", self.receiver.url());
+        let home = home(&format!("\n{}\n{hook}", apps.join("\n")));
         std::fs::write(home.join("hook.secret"), format!("whsec_{}", base64(SECRET))).unwrap();
         home
     }
@@ -134,16 +132,20 @@ impl World {
 
     /// Lets go what may have been held up for so long.
     fn let_go(&mut self, after: Duration) {
-        while let Some((_, gate)) = self.gates.pop_front_if(|(since, _)| since.elapsed() >= after) {
-            gate.add_permits(1000);
-        }
+        self.gates.retain(|(since, gate)| {
+            let stays = since.elapsed() < after;
+            if !stays {
+                gate.add_permits(1000);
+            }
+            stays
+        });
     }
 
     /// Holds up requests from now on, and lets go those that were long enough.
     fn late(&mut self) -> Fault {
         self.let_go(HELD_UP);
         let gate = Arc::new(Semaphore::new(0));
-        self.gates.push_back((Instant::now(), Arc::clone(&gate)));
+        self.gates.push((Instant::now(), Arc::clone(&gate)));
         Fault::Late(gate)
     }
 
@@ -266,8 +268,8 @@ fn what_is_carried_arrives() {
 impl World {
     /// Starts it once more, where nothing goes wrong any more, and ends it orderly when nothing is left to do.
     fn quiet(&mut self, directory: PathBuf) -> PathBuf {
-        self.vendor.server.recover();
-        self.receiver.server.recover();
+        self.vendor.server.heal();
+        self.receiver.server.heal();
         let server = start(directory);
         until("all is acknowledged", || {
             ask_for_all(&mut self.demands, &mut self.entries, server.main);

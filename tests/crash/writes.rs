@@ -137,7 +137,9 @@ fn nothing_acknowledged_is_lost() {
         let quota = count.load(Ordering::Relaxed) + 1 + chance.below(40);
         directory = killed_while_writing(server, &mut writers, &count, quota, &mut chance);
         let found = runtime.block_on(kept(&directory)).entries;
-        writers.iter_mut().for_each(|writer| writer.compare(&found));
+        for writer in &mut writers {
+            writer.compare(&found);
+        }
         rounds += 1;
     }
     let server = start(directory);
@@ -158,7 +160,7 @@ fn killed_while_writing(
     let (address, moment) = (server.main, chance.shorter_than(Duration::from_millis(10)));
     thread::scope(|scope| {
         let writing: Vec<_> = writers.iter_mut().map(|writer| scope.spawn(|| writer.write(address, count))).collect();
-        let have_failed = || writing.iter().any(|one| one.is_finished());
+        let have_failed = || writing.iter().any(thread::ScopedJoinHandle::is_finished);
         until("so many were acknowledged", || count.load(Ordering::Relaxed) >= quota || have_failed());
         thread::sleep(moment);
         server.signal("-KILL");

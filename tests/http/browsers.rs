@@ -35,7 +35,7 @@ fn a_preflight_is_answered_to_everyone_and_allows_the_listed() {
             assert_eq!((answer.status, answer.body.as_str()), (200, ""));
             may_be_read(&answer, origin);
             assert_eq!(answer.header("access-control-allow-methods"), Some("GET,POST"));
-            let headers = "authorization,content-type,x-request-id,traceparent,tracestate,\
+            let headers = "authorization,content-type,x-request-id,last-event-id,traceparent,tracestate,\
                            x-lc-id,x-lc-key,x-lc-prod,x-lc-sign,x-lc-ua";
             assert_eq!(answer.header("access-control-allow-headers"), Some(headers));
             assert_eq!(answer.header("access-control-max-age"), Some("600"));

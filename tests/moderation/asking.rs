@@ -59,7 +59,7 @@ fn who_fails_is_told_of_beside_who_does_not() {
     let lines: Vec<&str> = ran.said.lines().collect();
     assert_eq!(lines[0], "✓ tom");
     assert!(lines[1].starts_with("✗ alice: ") && lines[1].ends_with("(denied)"), "{lines:?}");
-    assert!(lines[2].starts_with("✗ zoe: is nothing there; ") && lines[2].ends_with("(not_there)"), "{lines:?}");
+    assert!(lines[2].starts_with("✗ zoe: it is nothing there; ") && lines[2].ends_with("(not_there)"), "{lines:?}");
     assert_eq!((lines.len(), ran.complained.as_str()), (3, ""));
 }
 

@@ -4,7 +4,7 @@ use chat_signer::model::{Action, ActionSet, Kind};
 use chat_signer::policy::{Effect, Rule};
 use chat_signer::roster::{Deed, Record};
 
-use crate::world::{World, by, origin, service, set_role, user};
+use crate::world::{World, service, set_role, user};
 
 fn owned_by(owner: &str) -> Deed {
     Deed::SetConversation { kind: None, owner: Some(owner.to_owned()) }
@@ -186,5 +186,4 @@ fn an_owner_is_told_from_what_else_is_kept_of_the_same_user() {
     world.done(&service("orders"), Deed::ForgetConversation, "room", "room");
     assert!(!is_owner(&world, "alice", "room"));
     assert!(matches!(world.index.of(chat_signer::roster::Table::Roles, "alice").as_slice(), [Record::Role(..)]));
-    assert_eq!(origin(), by(chat_signer::model::CallerKind::Service, "orders", None));
 }

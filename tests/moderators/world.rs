@@ -103,7 +103,7 @@ impl World {
     pub(crate) fn new() -> World {
         let mut engine = load(Path::new("signer.toml")).settings.unwrap().engine;
         let shipped = engine.policy.document().clone();
-        engine.policy = Policy::new(Document { entries: chat_signer::policy::Entries::default(), ..shipped }).into();
+        engine.policy = Arc::new(Policy::new(Document { entries: chat_signer::policy::Entries::default(), ..shipped }));
         World { engine, index: Index::default(), told: HashMap::new(), now: NOW }
     }
 
@@ -115,7 +115,7 @@ impl World {
     pub(crate) fn reload(&mut self, change: impl FnOnce(&mut Document)) {
         let mut document = self.engine.policy.document().clone();
         change(&mut document);
-        self.engine.policy = Policy::new(document).into();
+        self.engine.policy = Arc::new(Policy::new(document));
     }
 
     /// The policy file binds a user, in line 7.

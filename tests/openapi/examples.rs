@@ -11,7 +11,10 @@ use crate::schema;
 #[derive(Debug)]
 struct Example<'a> {
     method: String,
+    /// As the document has it.
     path: &'a str,
+    /// What is in the path in the place of the names in it.
+    within: Vec<(String, String)>,
     name: &'a str,
     caller: &'a str,
     /// The media type of the body; `None` is the query.
@@ -29,7 +32,10 @@ fn every_request_is_answered_as_it_says() {
         let answer = ask(&server, example);
         document.check(&example.method, example.path, &answer);
         let expected = expected(&document, example);
-        assert_eq!(steady(&body(&answer)), steady(expected.1), "{example:?}");
+        // What is told as it happens has not happened yet.
+        if answer.header("content-type") != Some("text/event-stream") {
+            assert_eq!(steady(&body(&answer)), steady(expected.1), "{example:?}");
+        }
         assert_eq!(answer.status.to_string(), *expected.0, "{example:?}");
     }
 }
@@ -84,8 +90,8 @@ fn of<'a>(method: &str, path: &'a str, operation: &'a Value) -> Vec<Example<'a>>
     for (media, content) in operation["requestBody"]["content"].as_object().into_iter().flatten() {
         for (name, example) in content["examples"].as_object().into_iter().flatten() {
             let (method, caller) = (method.to_owned(), example["x-caller"].as_str().unwrap());
-            let values = example["value"].clone();
-            examples.push(Example { method, path, name, caller, media: Some(media), values });
+            let (values, within) = (example["value"].clone(), Vec::new());
+            examples.push(Example { method, path, within, name, caller, media: Some(media), values });
         }
     }
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
@@ -93,10 +99,15 @@ fn of<'a>(method: &str, path: &'a str, operation: &'a Value) -> Vec<Example<'a>>
             let key = parameter["name"].as_str().unwrap();
             if !examples.iter().any(|known| known.name == name) {
                 let (method, caller) = (method.to_owned(), example["x-caller"].as_str().unwrap());
-                let values = Value::Object(Map::new());
-                examples.push(Example { method, path, name, caller, media: None, values });
+                let (values, within) = (Value::Object(Map::new()), Vec::new());
+                examples.push(Example { method, path, within, name, caller, media: None, values });
             }
-            examples.iter_mut().find(|known| known.name == name).unwrap().values[key] = example["value"].clone();
+            let asked = examples.iter_mut().find(|known| known.name == name).unwrap();
+            if parameter["in"] == "path" {
+                asked.within.push((format!("{{{key}}}"), example["value"].as_str().unwrap().to_owned()));
+            } else {
+                asked.values[key] = example["value"].clone();
+            }
         }
     }
     examples
@@ -116,23 +127,24 @@ fn expected<'a>(document: &'a Document, example: &Example<'_>) -> (&'a String, &
 
 fn ask(server: &Server, example: &Example<'_>) -> Answer {
     let mut headers = credential(example.caller);
+    let path = example.within.iter().fold(example.path.to_owned(), |path, (name, value)| path.replace(name, value));
     let Some(media) = example.media else {
-        return server.ask(&request(
-            &example.method,
-            &format!("{}?{}", example.path, encoded(&example.values)),
-            &headers,
-            "",
-        ));
+        return server.ask(&request(&example.method, &format!("{path}?{}", encoded(&example.values)), &headers, ""));
     };
     headers.extend(["content-type: ", media, "\r\n"]);
     let body = if media.ends_with("json") { example.values.to_string() } else { encoded(&example.values) };
-    server.ask(&request(&example.method, example.path, &headers, &body))
+    server.ask(&request(&example.method, &path, &headers, &body))
 }
 
 fn encoded(values: &Value) -> String {
     let escaped = |text: &str| text.bytes().flat_map(|byte| ['%'.to_string(), hex(&[byte])]).collect::<String>();
     let pairs = values.as_object().unwrap().iter();
-    pairs.map(|(name, value)| format!("{name}={}", escaped(value.as_str().unwrap()))).collect::<Vec<_>>().join("&")
+    pairs
+        .map(|(name, value)| {
+            format!("{name}={}", escaped(&value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        })
+        .collect::<Vec<_>>()
+        .join("&")
 }
 
 fn body(answer: &Answer) -> Value {
@@ -144,15 +156,24 @@ fn steady(value: &Value) -> Value {
     match value {
         Value::Object(object) => {
             let steady = |(name, value): (&String, &Value)| {
-                let fresh = ["signature", "timestamp", "nonce", "msg", "token", "expires_at", "mac", "request_id"];
+                let fresh =
+                    ["signature", "timestamp", "nonce", "msg", "token", "expires_at", "mac", "request_id", "line"];
                 let value = if fresh.contains(&name.as_str()) { Value::Null } else { steady(value) };
                 (name.clone(), value)
             };
             Value::Object(object.iter().map(steady).collect())
         }
         Value::String(text) if text.starts_with("eyJ") => Value::from("a token"),
+        Value::String(text) => Value::from(without_lines(text)),
         other => other.clone(),
     }
+}
+
+/// Without the numbers of the policy file's lines.
+fn without_lines(text: &str) -> String {
+    let mut parts = text.split("line ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + "line " + part.trim_start_matches(|c: char| c.is_ascii_digit()))
 }
 
 fn for_each_object<'a>(value: &'a Value, visit: &mut impl FnMut(&'a Map<String, Value>)) {

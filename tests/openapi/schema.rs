@@ -30,7 +30,7 @@ fn holds(document: &Document, schema: &Map<String, Value>, keyword: &str, operan
     let characters = || length(value.as_str().map(|text| text.chars().count()));
     let items = || length(value.as_array().map(Vec::len));
     match keyword {
-        "description" | "pattern" => true,
+        "description" | "format" | "pattern" => true,
         "$ref" => {
             assert!(document.resolve(&Value::Object(schema.clone())).is_object());
             fits(document.resolve(&Value::Object(schema.clone())), value)
@@ -57,6 +57,7 @@ fn holds(document: &Document, schema: &Map<String, Value>, keyword: &str, operan
         "maxItems" => items().is_none_or(|items| items <= number()),
         "minLength" => characters().is_none_or(|characters| characters >= number()),
         "maxLength" => characters().is_none_or(|characters| characters <= number()),
+        "maximum" => value.as_u64().is_none_or(|value| value <= number()),
         "minimum" => value.as_u64().is_none_or(|value| value >= number()),
         other => panic!("the keyword {other} is not known here"),
     }

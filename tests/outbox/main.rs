@@ -2,7 +2,12 @@
 //! answer, stall, fail and cut connections; and what they end up with is what the roster says.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[allow(dead_code)]
+#[path = "../common/mod.rs"]
+mod common;
+
 mod ably;
+mod killed;
 mod leancloud;
 mod places;
 mod receiver;

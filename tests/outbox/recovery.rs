@@ -7,7 +7,7 @@ use std::time::Duration;
 use chat_signer::clock;
 use chat_signer::model::Millis;
 use chat_signer::outbox::Terms;
-use chat_signer::store::{Attempt, JobState};
+use chat_signer::store::{Attempt, Job, JobState};
 use tokio::sync::Semaphore;
 
 use crate::server::Fault;
@@ -86,23 +86,28 @@ async fn what_changes_while_it_is_carried_out_is_carried_out_at_once() {
 /// The ban was given up waiting for, then lifted, and is carried out by the vendor after that.
 #[tokio::test]
 async fn a_ban_that_arrives_after_it_was_lifted_is_undone() {
-    let world = world().await;
-    let gate = Arc::new(Semaphore::new(0));
-    world.vendor.server.fail("DELETE", "/c1", 1, Fault::Late(Arc::clone(&gate)));
-    let terms = Terms { patience: Duration::from_millis(200), backoff: (LONG, LONG), ..brisk() };
-    let _worker = world.work_by(terms);
-    world.impose(Ban, "alice", Some("c1"), None).await;
-    until(async || world.jobs(JobState::Pending).await.iter().any(|job| job.error.is_some())).await;
-    world.lift(Ban, "alice", Some("c1")).await;
-    until(async || world.jobs(JobState::Pending).await.iter().any(|job| job.attempts == 1 && job.error.is_none()))
-        .await;
-    assert_eq!(world.vendor.access("c1", "alice").as_deref(), Some("ReadWrite"), "lifted before it arrived");
-    gate.add_permits(1);
-    until(async || world.vendor.access("c1", "alice").is_none()).await;
-    world.settled().await;
-    assert_eq!(world.vendor.access("c1", "alice").as_deref(), Some("ReadWrite"));
-    assert_eq!(world.note("alice", "c1").await, None);
-    world.vendor.assert_content();
+    for (is_muted, access) in [(false, "ReadWrite"), (true, "Read")] {
+        let world = world().await;
+        let gate = Arc::new(Semaphore::new(0));
+        world.vendor.server.fail("DELETE", "/c1", 1, Fault::Late(Arc::clone(&gate)));
+        let _worker = world.work_by(Terms { patience: Duration::from_millis(200), backoff: (LONG, LONG), ..brisk() });
+        if is_muted {
+            world.impose(Mute, "alice", Some("c1"), None).await;
+            world.settled().await;
+        }
+        world.impose(Ban, "alice", Some("c1"), None).await;
+        until(async || world.jobs(JobState::Pending).await.iter().any(|job| job.error.is_some())).await;
+        world.lift(Ban, "alice", Some("c1")).await;
+        let is_once_done = |job: &Job| job.attempts == 1 && job.error.is_none();
+        until(async || world.jobs(JobState::Pending).await.iter().any(is_once_done)).await;
+        assert_eq!(world.vendor.access("c1", "alice").as_deref(), Some(access), "lifted before it arrived");
+        gate.add_permits(1);
+        until(async || world.vendor.access("c1", "alice").is_none()).await;
+        world.settled().await;
+        assert_eq!(world.vendor.access("c1", "alice").as_deref(), Some(access));
+        assert_eq!(world.note("alice", "c1").await.is_some(), is_muted);
+        world.vendor.assert_content();
+    }
 }
 
 const LONG: Duration = Duration::from_secs(60);
@@ -114,7 +119,7 @@ async fn what_another_left_is_taken_over_and_done_twice() {
     world.impose(Ban, "alice", Some("c1"), None).await;
     let lease = Duration::from_millis(50);
     let job = world.store().claim("ghost", clock::now(), lease, 1).await.unwrap().remove(0);
-    let before = r#"{"note":"{\"removed\":true,\"was\":{\"access\":\"ReadWrite\",\"notify\":true}}"}"#;
+    let before = r#"{"sent":1,"note":"{\"removed\":true,\"was\":{\"access\":\"ReadWrite\",\"notify\":true}}"}"#;
     assert!(world.store().set_note("ghost", &job, &job.key, Some(before.to_owned())).await.unwrap());
     world.lift(Ban, "alice", Some("c1")).await;
 

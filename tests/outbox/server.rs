@@ -86,6 +86,17 @@ impl Server {
         self.script.lock().unwrap().faults.push((method, path, times, fault));
     }
 
+    /// Nothing goes wrong any more.
+    pub(crate) fn heal(&self) {
+        self.script.lock().unwrap().faults.clear();
+    }
+
+    /// How many requests came.
+    #[allow(dead_code)] // Not all who share this count them.
+    pub(crate) fn total(&self) -> usize {
+        self.script.lock().unwrap().seen.len()
+    }
+
     /// What came with this method, and this in its path.
     pub(crate) fn seen(&self, method: &str, path: &str) -> Vec<Seen> {
         let script = self.script.lock().unwrap();
@@ -94,20 +105,6 @@ impl Server {
 
     pub(crate) fn count(&self, method: &str, path: &str) -> usize {
         self.seen(method, path).len()
-    }
-}
-
-/// For the tests that kill the program.
-#[allow(dead_code)]
-impl Server {
-    /// Has nothing more go wrong.
-    pub(crate) fn recover(&self) {
-        self.script.lock().unwrap().faults.clear();
-    }
-
-    /// How many requests came.
-    pub(crate) fn total(&self) -> usize {
-        self.script.lock().unwrap().seen.len()
     }
 }
 

@@ -11,8 +11,9 @@ use sha2::Sha256;
 
 use crate::server::{Reply, Seen, Server};
 
-pub(crate) const APP_ID: &str = "fakeapp";
-pub(crate) const KEY: &str = "fake-vendor-key";
+/// As the configuration of the whole program has them.
+pub(crate) const APP_ID: &str = "fake-talkjs-app";
+pub(crate) const KEY: &str = "fake-talkjs-secret-key-0123456789abcdef";
 pub(crate) const ABLY_KEYS: [&str; 2] = ["fakeapp.new:fake-new-secret", "fakeapp.old:fake-old-secret"];
 
 /// A participant: access and what they are notified of.

@@ -588,7 +588,7 @@ async fn listed_pages_may_send_the_headers_that_tell_who_their_users_are() {
     let allowed = answer.head.lines().find_map(|line| line.strip_prefix("access-control-allow-headers: ")).unwrap();
     assert_eq!(
         allowed,
-        "authorization,content-type,x-request-id,traceparent,tracestate,x-lc-id,x-lc-key,x-lc-prod,x-lc-sign,x-lc-ua,\
+        "authorization,content-type,x-request-id,last-event-id,traceparent,tracestate,x-lc-id,x-lc-key,x-lc-prod,x-lc-sign,x-lc-ua,\
          x-lc-session,x-tenant,x-session"
     );
 }

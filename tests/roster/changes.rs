@@ -26,10 +26,7 @@ fn a_ban_holds_where_it_says_and_until_it_says() {
     assert_eq!((login(&server, "tom"), join(&server, "tom", "den"), join(&server, "tom", "pub")), (200, 403, 200));
     assert_eq!(login(&server, "zoe"), 200);
     assert_eq!(server.ask(&crate::common::post("/v1/talkjs/token", "zoe", "{}")).status, 403);
-    #[allow(clippy::disallowed_methods)]
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let soon = chat_signer::model::Millis(u64::try_from(now.as_millis()).unwrap() + 1500).to_string();
-    Service.does(&server, "bans", &json!({"users": ["eve"], "until": soon}));
+    Service.does(&server, "bans", &json!({"users": ["eve"], "until": crate::world::soon()}));
     assert_eq!(login(&server, "eve"), 403);
     crate::common::until("the ban has ended", || login(&server, "eve") == 200);
 }

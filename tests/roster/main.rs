@@ -6,5 +6,7 @@ mod changes;
 #[path = "../common/mod.rs"]
 mod common;
 mod conversations;
+mod events;
 mod lists;
+mod refusals;
 mod world;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::common::{Answer, SERVICE_KEY, Server, Setup, get, post, request, token, until};
+use crate::common::{Answer, SERVICE_KEY, Server, Setup, post, request, token, until};
 
 pub(crate) const POLICY: &str = r#"
 roles = ["guest", "member", "moderator", "manager", "owner"]
@@ -139,7 +139,9 @@ pub(crate) fn join(server: &Server, user: &str, conversation: &str) -> u16 {
     server.ask(&post("/v1/leancloud/join", user, &json!({ "conv_id": conversation }).to_string())).status
 }
 
-#[allow(dead_code)]
-pub(crate) fn gets(server: &Server, path: &str, user: &str) -> Answer {
-    server.ask(&get(path, user))
+/// A moment that has not come yet, but will have soon.
+pub(crate) fn soon() -> String {
+    #[allow(clippy::disallowed_methods)]
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    chat_signer::model::Millis(u64::try_from(now.as_millis()).unwrap() + 1500).to_string()
 }

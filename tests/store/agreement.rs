@@ -136,7 +136,7 @@ impl Subject {
         let contents = self.store.contents().await.unwrap();
         assert_eq!(Some(&contents.head), self.heads.last());
         let entries: BTreeSet<_> = contents.entries.into_iter().collect();
-        let (version, accepted) = (contents.head.version, contents.head.accepted);
+        let (version, accepted) = (contents.head.version, contents.head.accepted.is_some());
         let mut jobs = Vec::new();
         for state in [JobState::Pending, JobState::Done, JobState::SetAside] {
             jobs.push(self.store.jobs(state, "", 100).await.unwrap());

@@ -63,6 +63,7 @@ pub fn at(address: RedisAddress) -> RedisSettings {
         prefix: "chat-signer:".to_owned(),
         durability: Durability::Fsync,
         authorities: Vec::new(),
+        identity: None,
     }
 }
 

@@ -56,7 +56,7 @@ behaviours!(redis: Redis::start().map(Bed::Redis));
 
 async fn a_store_is_begun_once(store: Store) {
     let head = store.head().await.unwrap();
-    assert_eq!((head.epoch.len(), head.version, head.change.as_str(), head.accepted), (32, 0, "", false));
+    assert_eq!((head.epoch.len(), head.version, head.change.as_str(), head.accepted), (32, 0, "", None));
     assert_eq!(store.since(0).await.unwrap(), Since::Changes(Vec::new()));
     assert!(store.contents().await.unwrap().entries.is_empty());
     store.begin().await.unwrap();
@@ -65,10 +65,12 @@ async fn a_store_is_begun_once(store: Store) {
 
 async fn an_operator_draws_a_new_epoch(store: Store) {
     let before = commit(&store, put("ban/tom", "1")).await;
+    let then = clock::now();
     store.accept().await.unwrap();
     let after = store.head().await.unwrap();
     assert_ne!(after.epoch, before.epoch);
-    assert_eq!(after, Head { epoch: after.epoch.clone(), accepted: true, ..before.clone() });
+    assert!(after.accepted.is_some_and(|at| (then..=clock::now()).contains(&at)), "{after:?}");
+    assert_eq!(after, Head { epoch: after.epoch.clone(), accepted: after.accepted, ..before.clone() });
     let late = store.commit(&before, put("ban/tom", "2"), clock::now()).await;
     assert!(matches!(late, Err(NotCommitted::Behind)), "{late:?}");
     assert_eq!(entries(&store).await["ban/tom"], "1");
@@ -118,7 +120,7 @@ async fn a_change_on_another_head_is_not_made(store: Store) {
         Head { version: 2, ..head.clone() },
         Head { change: "another".to_owned(), ..head.clone() },
         Head { epoch: "another".to_owned(), ..head.clone() },
-        Head { accepted: true, ..head.clone() },
+        Head { accepted: Some(Millis(1)), ..head.clone() },
     ];
     for other in others {
         let late =

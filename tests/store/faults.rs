@@ -1,13 +1,14 @@
 //! What can befall a store in Redis: nothing that was acknowledged is lost unnoticed, and nothing waits for ever.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chat_signer::clock;
 use chat_signer::config::{Durability, RedisAddress, RedisSettings, StoreKind};
 use chat_signer::store::{Commit, Head, NotCommitted, Since, Store, Unavailable};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
-use crate::bed::{at, commit, eventually, put, settings, socket};
+use crate::bed::{ask, at, commit, eventually, put, settings, socket};
 use crate::proxy::{Fate, Proxy};
 use crate::server::{DURABLE, Redis};
 
@@ -79,6 +80,77 @@ async fn a_server_that_is_killed_has_all_that_was_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_killed_while_it_is_written_to_has_all_that_was_acknowledged() {
+    let Some(mut redis) = Redis::start() else { return };
+    let store = Arc::new(begun(socket(&redis)).await);
+    let mut acknowledged = Vec::new();
+    for round in 0..5 {
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let writer = tokio::spawn(writes_until_it_fails(Arc::clone(&store), round, sender));
+        for _ in 0..=round * 7 {
+            acknowledged.push(receiver.recv().await.unwrap());
+        }
+        redis.kill();
+        let uncertain = writer.await.unwrap();
+        while let Some(key) = receiver.recv().await {
+            acknowledged.push(key);
+        }
+        redis.restart();
+        let mut found = keys(&store).await;
+        found.retain(|key| *key != uncertain);
+        acknowledged.sort();
+        assert_eq!(found, acknowledged);
+        let version = store.head().await.unwrap().version;
+        let Since::Changes(changes) = store.since(0).await.unwrap() else { panic!("gone") };
+        assert_eq!(changes.len() as u64, version);
+        acknowledged = keys(&store).await;
+    }
+}
+
+/// Makes changes and tells of each, until one isn't acknowledged, whose key is returned.
+async fn writes_until_it_fails(store: Arc<Store>, round: u32, made: mpsc::UnboundedSender<String>) -> String {
+    let mut head = store.head().await.unwrap();
+    for number in 0.. {
+        let key = format!("ban/{round}/{number}");
+        match store.commit(&head, put(&key, ""), clock::now()).await {
+            Ok(change) => head = Head { version: change.version, change: change.id, ..head },
+            Err(_) => return key,
+        }
+        made.send(key).unwrap();
+    }
+    unreachable!("it is killed")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_can_not_save_is_read_and_not_written() {
+    let Some(redis) = Redis::with(&[&DURABLE[..], &["--save", "3600 1"]].concat()) else { return };
+    let store = begun(socket(&redis)).await;
+    let last = commit(&store, put("ban/tom", "1")).await;
+    std::fs::create_dir(redis.directory.join("dump.rdb")).unwrap();
+    redis.ask::<()>(&["BGSAVE"]);
+    let has_failed =
+        || async { redis.ask::<String>(&["INFO", "persistence"]).contains("bgsave_status:err").then_some(()) };
+    eventually("that it can't save", has_failed).await;
+    let flaw = fails(&store, &last, put("ban/jerry", "1")).await;
+    assert!(flaw.contains("MISCONF"), "{flaw}");
+    assert_eq!(store.head().await.unwrap(), last);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_without_memory_makes_no_half_a_change() {
+    let Some(redis) = Redis::start() else { return };
+    let store = begun(socket(&redis)).await;
+    let last = commit(&store, put("ban/tom", "1")).await;
+    redis.ask::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    let flaw = fails(&store, &last, Commit { jobs: ask(&["enforce:a"], "").jobs, ..put("ban/jerry", "1") }).await;
+    assert!(flaw.contains("OOM"), "{flaw}");
+    redis.ask::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert_eq!((store.head().await.unwrap(), keys(&store).await), (last.clone(), vec!["ban/tom".to_owned()]));
+    assert_eq!(store.since(last.version).await.unwrap(), Since::Changes(Vec::new()));
+    commit(&store, put("ban/jerry", "1")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_stands_still_is_given_up_in_time() {
     let Some(redis) = Redis::start() else { return };
     let store = begun(socket(&redis)).await;
@@ -107,14 +179,14 @@ async fn a_flushed_server_is_an_empty_store() {
     let store = begun(socket(&redis)).await;
     let last = commit(&store, put("ban/tom", "1")).await;
     redis.ask::<()>(&["FLUSHALL"]);
-    let nothing = Head { epoch: String::new(), version: 0, change: String::new(), accepted: false };
+    let nothing = Head { epoch: String::new(), version: 0, change: String::new(), accepted: None };
     assert_eq!(store.head().await.unwrap(), nothing);
     assert!(keys(&store).await.is_empty());
     let late = store.commit(&last, put("ban/jerry", "1"), clock::now()).await;
     assert!(matches!(late, Err(NotCommitted::Behind)), "{late:?}");
     store.accept().await.unwrap();
     let accepted = store.head().await.unwrap();
-    assert!(accepted.accepted && accepted.epoch != last.epoch && accepted.version == 0, "{accepted:?}");
+    assert!(accepted.accepted.is_some() && accepted.epoch != last.epoch && accepted.version == 0, "{accepted:?}");
     assert_eq!(commit(&store, put("ban/jerry", "1")).await.version, 1);
 }
 

@@ -3,11 +3,13 @@
 use std::fs;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chat_signer::clock;
-use chat_signer::config::{RedisAddress, RedisServer, RedisSettings};
+use chat_signer::config::{Identity, RedisAddress, RedisServer, RedisSettings};
 use chat_signer::secret::Secret;
 use chat_signer::store::{Attempt, Commit};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use crate::bed::{LONG, Scratch, ask, at, claim, commit, eventually, put};
 use crate::faults::{begun, keys, listening, open, pair};
@@ -29,6 +31,8 @@ fn with(password: &str, settings: RedisSettings) -> RedisSettings {
 fn certificates(directory: &Path) -> Vec<u8> {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // OpenSSL takes a certificate whose name is its issuer's for its own issuer.
+    params.distinguished_name.push(DnType::CommonName, "fake authority");
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
@@ -68,6 +72,30 @@ async fn tls_and_a_password_are_spoken() {
             assert!(!flaw.contains("assword/0123") && !flaw.contains("fake-wrong"), "{flaw}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_wants_a_certificate_is_shown_one() {
+    let scratch = Scratch::quick();
+    let authority = certificates(&scratch.0);
+    let file = |name: &str| scratch.0.join(name).display().to_string();
+    let (cert, key, ca) = (file("cert.pem"), file("key.pem"), file("ca.pem"));
+    let tls = ["--tls-port", "{port}", "--port", "0", "--tls-cert-file", &cert, "--tls-key-file", &key];
+    let Some(redis) = Redis::on_port(&[&DURABLE[..], &tls, &["--tls-ca-cert-file", &ca]].concat()) else { return };
+    let address = RedisAddress::Tcp { host: "localhost".to_owned(), port: redis.port.unwrap(), tls: true };
+    let anonymous = RedisSettings { authorities: vec![authority], ..at(address) };
+    assert!(open(anonymous.clone()).await.head().await.is_err());
+
+    let der = |name: &str| pem(&fs::read_to_string(file(name)).unwrap());
+    let identity = Identity { chain: vec![der("cert.pem")], key: Secret::new(der("key.pem")) };
+    let store = begun(RedisSettings { identity: Some(identity), ..anonymous }).await;
+    commit(&store, put("ban/tom", "1")).await;
+}
+
+/// What is between the lines of dashes.
+fn pem(text: &str) -> Vec<u8> {
+    let base64: String = text.lines().filter(|line| !line.starts_with('-')).collect();
+    STANDARD.decode(base64).unwrap()
 }
 
 /// The rights that the documentation says are needed.

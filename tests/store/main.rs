@@ -10,6 +10,7 @@ mod durable;
 mod faults;
 mod file;
 mod found;
+#[path = "../common/proxy.rs"]
 mod proxy;
 #[path = "../common/redis.rs"]
 mod server;

@@ -117,7 +117,7 @@ fn text(what: What, body: &Value) -> String {
 
 fn entry(what: What, entry: &Value) -> String {
     const FIRST: [&str; 7] = ["conversation", "app", "role", "kind", "owner", "until", "reason"];
-    const TOLD_OTHERWISE: [&str; 5] = ["user", "by", "at", "source", "line"];
+    const TOLD_OTHERWISE: [&str; 6] = ["user", "by", "at", "source", "line", "forgotten"];
     let told = |name: &str| entry.get(name).map(|value| format!("{} {}", line(name), word(value)));
     let mut words: Vec<String> = entry.get("user").map(word).into_iter().collect();
     words.extend(FIRST.iter().filter_map(|name| told(name)));

@@ -4,6 +4,7 @@
 //! example of each for the demonstration.
 
 mod operation;
+mod roster;
 mod security;
 
 use hyper::Request;
@@ -44,6 +45,7 @@ fn document(settings: &Settings) -> Value {
 
 fn paths(settings: &Settings, responses: &Value) -> Map<String, Value> {
     let mut paths: Map<String, Value> = read(include_str!("text/own.json"));
+    paths.extend(roster::paths(&security::required_by_any(&settings.engine.authenticators), responses));
     let mut describe = |path: String, route: &Route<'_>, about: &About, tag: &str, shape: &str| {
         let security = security::required(&settings.engine.authenticators, route.app.name());
         let described = Described { about, route, tag, shape, security, responses };

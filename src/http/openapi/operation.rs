@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::reference;
 use crate::http::answer::{Form, Route};
 
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// What `text/` says of one path.
@@ -150,11 +150,9 @@ impl Described<'_> {
             let examples = of_this_form.map(|(name, example)| (name.clone(), example.clone())).collect();
             (media.to_owned(), Value::Object(content(schema, examples)))
         });
-        let headers = ["Cache-Control", "X-Content-Type-Options", "X-Request-Id"]
-            .map(|name| (name.to_owned(), reference("headers", name)));
         json!({
             "description": "Signed",
-            "headers": Map::from_iter(headers),
+            "headers": headers(),
             "content": contents.collect::<Map<_, _>>(),
         })
     }
@@ -190,8 +188,14 @@ impl Described<'_> {
     }
 }
 
+/// The headers that every answer has.
+pub(super) fn headers() -> Value {
+    let names = ["Cache-Control", "X-Content-Type-Options", "X-Request-Id"];
+    names.into_iter().map(|name| (name.to_owned(), reference("headers", name))).collect()
+}
+
 /// A schema, and examples if there are any.
-fn content(schema: &Value, examples: Map<String, Value>) -> Map<String, Value> {
+pub(super) fn content(schema: &Value, examples: Map<String, Value>) -> Map<String, Value> {
     let mut content = Map::from_iter([("schema".to_owned(), schema.clone())]);
     if !examples.is_empty() {
         content.insert("examples".to_owned(), Value::Object(examples));

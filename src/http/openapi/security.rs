@@ -13,8 +13,17 @@ pub(super) fn schemes(authenticators: &Authenticators) -> Map<String, Value> {
 
 /// What a request to this app must show: any one of these. Where a proxy or the socket tells who asks, it need show nothing itself.
 pub(super) fn required(authenticators: &Authenticators, app: &str) -> Value {
+    one_of(authenticators.all().iter().filter(|authenticator| authenticator.common().serves(app)))
+}
+
+/// What a request must show that may be about any app.
+pub(super) fn required_by_any(authenticators: &Authenticators) -> Value {
+    one_of(authenticators.all().iter())
+}
+
+fn one_of<'a>(authenticators: impl Iterator<Item = &'a Authenticator>) -> Value {
     let mut required = Vec::new();
-    for authenticator in authenticators.all().iter().filter(|authenticator| authenticator.common().serves(app)) {
+    for authenticator in authenticators {
         let schemes = of(authenticator);
         let nothing = schemes.is_empty().then(|| json!({}));
         let named = schemes.into_iter().map(|(name, _)| json!({ name: [] }));

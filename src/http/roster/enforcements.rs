@@ -35,7 +35,7 @@ pub(super) async fn answer(visit: &Visit<'_>, request: &Request<Incoming>) -> Re
     let fields = Fields { params: &params, settings: visit.exchange.settings };
     let only = fields.params.text("state")?.map(state).transpose()?;
     let (limit, after) = (fields.limit()?, fields.after(cursor)?);
-    Reader::new(visit, fields, None)?.admit(visit).await?;
+    Reader::of_everything(visit, fields)?.admit(visit).await?;
     let Some(store) = visit.exchange.runtime.roster.store() else { return Err(Failure::no_store()) };
     let page = page(store, only, after, limit).await.map_err(|unavailable| {
         Failure::new(Code::Unavailable, "The store can't be read at the moment. Try again.", unavailable.to_string())

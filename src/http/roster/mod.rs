@@ -5,6 +5,7 @@ mod conversations;
 mod cursor;
 mod enforcements;
 mod entry;
+mod events;
 mod fields;
 mod list;
 mod read;
@@ -53,6 +54,7 @@ pub(super) async fn answer(exchange: &Exchange<'_>, request: &mut Request<Incomi
         Resource::Conversation(id) if request.method() == Method::GET => {
             conversations::answer(&visit, id, request).await
         }
+        Resource::Events => events::answer(&visit, request).await,
         Resource::Enforcements => enforcements::answer(&visit, request).await,
         _ => change::answer(&visit, &resource, request, place).await,
     }

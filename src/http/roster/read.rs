@@ -46,6 +46,11 @@ impl Reader {
         Ok(Reader { client, app: fields.app()?, place: place.unwrap_or(Pattern::Everything) })
     }
 
+    /// Who wants to see everything, of all apps.
+    pub(super) fn of_everything(visit: &Visit<'_>, fields: Fields<'_>) -> Result<Reader, Failure> {
+        Ok(Reader { client: fields.client(&visit.caller)?, app: None, place: Pattern::Everything })
+    }
+
     /// Lets in who may see it, and records that, or that it may not.
     pub(super) async fn admit(&self, visit: &Visit<'_>) -> Result<Leave, Failure> {
         let (exchange, app) = (visit.exchange, self.app.as_ref());

@@ -16,6 +16,7 @@ use tokio::task::spawn_blocking;
 
 use self::tables::{Reading, Writing};
 use super::{Attempt, Change, Commit, Contents, Head, Job, JobState, NotCommitted, Since, Unavailable, fresh};
+use crate::clock;
 use crate::model::Millis;
 
 /// A store in a file.
@@ -60,12 +61,12 @@ impl Redb {
     }
 
     pub(super) async fn accept(&self) -> Result<(), Unavailable> {
-        let epoch = fresh()?;
-        let accepted = |writing: &Writing| {
+        let (epoch, accepted) = (fresh()?, Some(clock::now()));
+        let accept = move |writing: &Writing| {
             let head = writing.head()?;
-            writing.set_head(&Head { epoch, accepted: true, ..head }).map(Some)
+            writing.set_head(&Head { epoch, accepted, ..head }).map(Some)
         };
-        self.write(accepted).await?;
+        self.write(accept).await?;
         self.hint.send_modify(|hint| *hint += 1);
         Ok(())
     }

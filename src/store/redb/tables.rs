@@ -49,7 +49,7 @@ pub(super) fn begin(database: &Database, epoch: &str) -> Result<()> {
     writing.0.open_table(DONE)?;
     writing.0.open_table(NOTES)?;
     writing.0.open_table(NUMBERS)?.insert("layout", LAYOUT)?;
-    writing.set_head(&Head { epoch: epoch.to_owned(), version: 0, change: String::new(), accepted: false })?;
+    writing.set_head(&Head { epoch: epoch.to_owned(), version: 0, change: String::new(), accepted: None })?;
     Ok(writing.0.commit()?)
 }
 
@@ -153,7 +153,7 @@ impl Writing {
         let mut table = self.0.open_table(HEAD)?;
         table.insert("epoch", head.epoch.as_str())?;
         table.insert("change", head.change.as_str())?;
-        table.insert("accepted", if head.accepted { "yes" } else { "no" })?;
+        table.insert("accepted", head.accepted.map_or(String::new(), |at| at.0.to_string()).as_str())?;
         Ok(())
     }
 
@@ -284,7 +284,7 @@ fn head(
         epoch: text("epoch")?,
         version: numbers.get("version")?.map_or(0, |version| version.value()),
         change: text("change")?,
-        accepted: text("accepted")? == "yes",
+        accepted: text("accepted")?.parse().ok().map(Millis),
     })
 }
 

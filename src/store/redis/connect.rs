@@ -49,7 +49,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
 
 impl Servers {
     pub(super) fn new(settings: &RedisSettings) -> Result<Servers, Unavailable> {
-        let tls = remote::tls(&settings.authorities).map_err(|error| Unavailable(error.to_string()))?;
+        let tls = remote::tls(&settings.authorities, settings.identity.as_ref())
+            .map_err(|error| Unavailable(error.to_string()))?;
         let keys = Keys::new(&settings.prefix);
         Ok(Servers { settings: settings.clone(), tls: TlsConnector::from(Arc::new(tls)), keys })
     }

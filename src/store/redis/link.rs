@@ -54,6 +54,11 @@ impl Link {
         self.within(async { self.open().await?.connection.ask(command).await }).await
     }
 
+    /// Sends commands, and reads the answers.
+    pub(super) async fn ask_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Unavailable> {
+        self.within(async { self.open().await?.connection.ask_all(commands).await }).await
+    }
+
     /// Sends a command that changes something, and reads the answer when the change is durable.
     pub(super) async fn make<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Unavailable> {
         let made = async {
@@ -79,8 +84,13 @@ impl Link {
         done
     }
 
+    /// A connection for what must be asked of one server, step by step. Who fails on it has it [forgotten](Link::forget).
+    pub(super) async fn hold(&self) -> Result<Arc<Open>, Unavailable> {
+        self.within(self.open()).await
+    }
+
     /// The connection that there is, or a new one.
-    pub(super) async fn open(&self) -> Result<Arc<Open>, Unavailable> {
+    async fn open(&self) -> Result<Arc<Open>, Unavailable> {
         let mut open = self.open.lock().await;
         if let Some(open) = open.as_ref().filter(|open| !open.connection.is_over()) {
             return Ok(Arc::clone(open));

@@ -12,7 +12,7 @@ mod script;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use redis::cmd;
+use redis::{cmd, pipe};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -69,7 +69,7 @@ impl Redis {
     }
 
     pub(super) async fn contents(&self) -> Result<Contents, Unavailable> {
-        let open = self.reads.open().await?;
+        let open = self.reads.hold().await?;
         let contents = self.scan(&open).await;
         if contents.is_err() {
             self.reads.forget();
@@ -102,13 +102,10 @@ impl Redis {
     pub(super) async fn since(&self, version: u64) -> Result<Since, Unavailable> {
         let (mut changes, mut last) = (Vec::new(), version);
         loop {
-            let head = self.head().await?;
-            let mut range = cmd("XRANGE");
-            range.arg(&self.keys().log).arg(format!("({last}-0")).arg("+").arg("COUNT").arg(CHANGES);
-            let some: Vec<(String, Vec<String>)> = self.reads.ask(&range).await?;
-            if some.is_empty() && head.version <= last {
-                return Ok(Since::Changes(changes));
-            }
+            let mut questions = pipe();
+            questions.add_command(self.keys().head.clone());
+            questions.cmd("XRANGE").arg(&self.keys().log).arg(format!("({last}-0")).arg("+").arg("COUNT").arg(CHANGES);
+            let (fields, some): (Fields, Vec<(String, Vec<String>)>) = self.reads.ask_all(&questions).await?;
             for (_, fields) in &some {
                 let change: Change = parse(fields.get(1))?;
                 if change.version != last.saturating_add(1) {
@@ -116,6 +113,9 @@ impl Redis {
                 }
                 last = change.version;
                 changes.push(change);
+            }
+            if head(fields)?.version <= last {
+                return Ok(Since::Changes(changes));
             }
             if some.is_empty() {
                 return Ok(Since::Gone);
@@ -127,7 +127,7 @@ impl Redis {
         let version = on.version.saturating_add(1);
         let change = Change { version, id: fresh()?, at, puts: commit.puts, events: commit.events };
         let mut script = self.keys().script(COMMIT);
-        script.arg(&on.epoch).arg(on.version).arg(&on.change).arg(u8::from(on.accepted));
+        script.arg(&on.epoch).arg(on.version).arg(&on.change).arg(on.accepted.map_or(0, |at| at.0));
         script.arg(version).arg(&change.id).arg(written(&change)?).arg(KEPT).arg(&self.keys().channel);
         script.arg(change.puts.len());
         for (key, value) in &change.puts {
@@ -156,7 +156,7 @@ impl Drop for Redis {
     }
 }
 
-type Fields = (Option<String>, Option<u64>, Option<String>, Option<String>, Option<String>);
+type Fields = (Option<String>, Option<u64>, Option<String>, Option<u64>, Option<String>);
 
 fn head((epoch, version, change, accepted, layout): Fields) -> Result<Head, Unavailable> {
     match layout {
@@ -167,7 +167,7 @@ fn head((epoch, version, change, accepted, layout): Fields) -> Result<Head, Unav
             epoch: epoch.unwrap_or_default(),
             version: version.unwrap_or(0),
             change: change.unwrap_or_default(),
-            accepted: accepted.as_deref() == Some("1"),
+            accepted: accepted.map(Millis),
         }),
     }
 }

@@ -1,14 +1,19 @@
 //! What stands between a store and its Redis, and does what networks do.
+#![allow(dead_code, unreachable_pub)]
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 /// What the script of a change has, and no other.
 const CHANGE: &[u8] = b"XADD";
+
+/// What a message to who has subscribed begins with.
+const MESSAGE: &[u8] = b"\r\n$7\r\nmessage\r\n";
 
 /// How the next change fares.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +29,18 @@ pub enum Fate {
 /// Listens on a port of its own, and passes on what comes.
 pub struct Proxy {
     pub address: SocketAddr,
-    fate: Arc<Mutex<Fate>>,
+    state: Arc<State>,
 }
+
+struct State {
+    to: Mutex<PathBuf>,
+    fate: Mutex<Fate>,
+    is_mute: Mutex<bool>,
+    swallowed: AtomicUsize,
+    open: Mutex<Vec<TcpStream>>,
+}
+
+type Replace = Option<(&'static [u8], &'static [u8])>;
 
 impl Proxy {
     /// Before this socket.
@@ -34,14 +49,20 @@ impl Proxy {
     }
 
     /// Before this socket, with one sequence of bytes in what is sent there replaced by another.
-    pub fn replacing(socket: &Path, replace: Option<(&'static [u8], &'static [u8])>) -> Proxy {
+    pub fn replacing(socket: &Path, replace: Replace) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let proxy = Proxy { address: listener.local_addr().unwrap(), fate: Arc::new(Mutex::new(Fate::Passes)) };
-        let (fate, socket) = (Arc::clone(&proxy.fate), socket.to_owned());
+        let state = Arc::new(State {
+            to: Mutex::new(socket.to_owned()),
+            fate: Mutex::new(Fate::Passes),
+            is_mute: Mutex::default(),
+            swallowed: AtomicUsize::default(),
+            open: Mutex::default(),
+        });
+        let proxy = Proxy { address: listener.local_addr().unwrap(), state: Arc::clone(&state) };
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                let (fate, socket) = (Arc::clone(&fate), socket.clone());
-                thread::spawn(move || pass(&client, &socket, &fate, replace));
+                let state = Arc::clone(&state);
+                thread::spawn(move || pass(&client, &state, replace));
             }
         });
         proxy
@@ -49,19 +70,58 @@ impl Proxy {
 
     /// Says how the next change fares.
     pub fn next_change(&self, fate: Fate) {
-        *self.fate.lock().unwrap() = fate;
+        *self.state.fate.lock().unwrap() = fate;
+    }
+
+    /// Ends all connections, and has those that come from now on lead to another socket.
+    pub fn lead_to(&self, socket: &Path) {
+        let mut to = self.state.to.lock().unwrap();
+        socket.clone_into(&mut to);
+        for client in self.state.open.lock().unwrap().drain(..) {
+            let _ = client.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Swallows what is told to who has subscribed, from now on.
+    pub fn mute(&self) {
+        *self.state.is_mute.lock().unwrap() = true;
+    }
+
+    /// How often something was swallowed.
+    pub fn swallowed(&self) -> usize {
+        self.state.swallowed.load(Ordering::Relaxed)
     }
 }
 
-type Replace = Option<(&'static [u8], &'static [u8])>;
+impl State {
+    /// A connection to where this one is to lead, which is known as long as it is open.
+    fn connect(&self, client: &TcpStream) -> Option<UnixStream> {
+        let to = self.to.lock().unwrap();
+        self.open.lock().unwrap().push(client.try_clone().ok()?);
+        UnixStream::connect(&*to).ok()
+    }
+
+    fn swallows(&self, bytes: &[u8]) -> bool {
+        let swallows = *self.is_mute.lock().unwrap() && contains(bytes, MESSAGE);
+        self.swallowed.fetch_add(usize::from(swallows), Ordering::Relaxed);
+        swallows
+    }
+}
 
 /// Passes on what comes on one connection, until either side ends it or it is cut.
-fn pass(client: &TcpStream, socket: &PathBuf, fate: &Mutex<Fate>, replace: Replace) -> Option<()> {
-    let server = UnixStream::connect(socket).ok()?;
+fn pass(client: &TcpStream, state: &Arc<State>, replace: Replace) -> Option<()> {
+    let Some(server) = state.connect(client) else {
+        return client.shutdown(Shutdown::Both).ok();
+    };
     let is_answered = Arc::new(Mutex::new(true));
     let (mut from, mut to, answered) = (server.try_clone().ok()?, client.try_clone().ok()?, Arc::clone(&is_answered));
+    let told = Arc::clone(state);
     let back = thread::spawn(move || {
-        let _ = copy(&mut from, |bytes| if *answered.lock().unwrap() { to.write_all(bytes) } else { cut() });
+        let _ = copy(&mut from, |bytes| match *answered.lock().unwrap() {
+            true if told.swallows(bytes) => Ok(()),
+            true => to.write_all(bytes),
+            false => cut(),
+        });
         let _ = to.shutdown(Shutdown::Both);
     });
     let mut to = server.try_clone().ok()?;
@@ -70,7 +130,7 @@ fn pass(client: &TcpStream, socket: &PathBuf, fate: &Mutex<Fate>, replace: Repla
         if !contains(bytes, CHANGE) {
             return to.write_all(&replaced);
         }
-        match std::mem::replace(&mut *fate.lock().unwrap(), Fate::Passes) {
+        match std::mem::replace(&mut *state.fate.lock().unwrap(), Fate::Passes) {
             Fate::Passes => to.write_all(&replaced),
             Fate::IsCutAfter(most) => to.write_all(&bytes[..most.min(bytes.len())]).and_then(|()| cut()),
             Fate::IsNotAnswered => {

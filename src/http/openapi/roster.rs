@@ -1,0 +1,138 @@
+//! The roster's paths, which are the same whatever is configured.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::operation::{JSON, content, headers};
+use super::{read, reference};
+
+/// What `text/roster.json` says of one method of a path.
+#[derive(Default, Deserialize)]
+struct About {
+    id: String,
+    summary: String,
+    #[serde(default)]
+    description: String,
+    /// The parameters in the path or the query.
+    #[serde(default)]
+    parameters: BTreeMap<String, Parameter>,
+    /// The schema of the body, where there is one.
+    body: Option<Value>,
+    /// The schema of the good answer.
+    answer: Value,
+    /// Its media type, where it isn't JSON.
+    media: Option<String>,
+    /// The statuses of errors besides those that all have.
+    #[serde(default)]
+    errors: Vec<String>,
+    examples: BTreeMap<String, Example>,
+}
+
+#[derive(Deserialize)]
+struct Parameter {
+    schema: Value,
+    #[serde(rename = "in", default = "query")]
+    place: String,
+}
+
+/// A request, and what the demonstration answers.
+#[derive(Deserialize)]
+struct Example {
+    caller: String,
+    /// The parameters in the path, where the others are in the body.
+    #[serde(default)]
+    path: Map<String, Value>,
+    request: Value,
+    status: u16,
+    answer: Value,
+}
+
+fn query() -> String {
+    "query".to_owned()
+}
+
+/// Every path. `responses` are all that are components.
+pub(super) fn paths(security: &Value, responses: &Value) -> Map<String, Value> {
+    let paths: BTreeMap<String, BTreeMap<String, About>> = read(include_str!("text/roster.json"));
+    let item = |methods: BTreeMap<String, About>| {
+        methods.into_iter().map(|(method, about)| (method, about.operation(security, responses))).collect()
+    };
+    paths.into_iter().map(|(path, methods)| (path, Value::Object(item(methods)))).collect()
+}
+
+impl About {
+    fn operation(&self, security: &Value, responses: &Value) -> Value {
+        let mut operation = Map::from_iter([
+            ("operationId".to_owned(), json!(self.id)),
+            ("tags".to_owned(), json!(["roster"])),
+            ("summary".to_owned(), json!(self.summary)),
+            ("security".to_owned(), security.clone()),
+            ("responses".to_owned(), self.responses(responses)),
+        ]);
+        if !self.description.is_empty() {
+            operation.insert("description".to_owned(), json!(self.description));
+        }
+        if !self.parameters.is_empty() {
+            let parameters = self.parameters.iter().map(|(name, parameter)| self.parameter(name, parameter));
+            operation.insert("parameters".to_owned(), parameters.collect());
+        }
+        if let Some(schema) = &self.body {
+            let request = |example: &Example| json!({ "value": example.request, "x-caller": example.caller });
+            let examples = self.examples.iter().map(|(name, example)| (name.clone(), request(example))).collect();
+            operation.insert("requestBody".to_owned(), json!({ "content": { JSON: content(schema, examples) } }));
+        }
+        Value::Object(operation)
+    }
+
+    fn parameter(&self, name: &str, Parameter { schema, place }: &Parameter) -> Value {
+        let values = self.examples.iter().filter_map(|(key, example)| {
+            let value = example.path.get(name).or_else(|| example.request.get(name).filter(|_| self.body.is_none()))?;
+            Some((key.clone(), json!({ "value": value, "x-caller": example.caller })))
+        });
+        let mut parameter = content(schema, values.collect());
+        parameter.insert("name".to_owned(), json!(name));
+        parameter.insert("in".to_owned(), json!(place));
+        if place == "path" {
+            parameter.insert("required".to_owned(), json!(true));
+        }
+        Value::Object(parameter)
+    }
+
+    fn responses(&self, components: &Value) -> Value {
+        let media = self.media.as_deref().unwrap_or(JSON);
+        let good = content(&self.answer, self.answers("200"));
+        let good = json!({ "description": "Done", "headers": headers(), "content": { media: good } });
+        let mut all = Map::from_iter([("200".to_owned(), good)]);
+        // What can go wrong with a body, and what with a query.
+        let elsewhere: &[_] = if self.body.is_some() { &["414"] } else { &["408", "413", "415"] };
+        for (name, component) in components.as_object().into_iter().flatten() {
+            let Some((shape, status)) = name.split_once('-') else { continue };
+            let is_own = shape == "roster" && self.errors.iter().any(|own| own == status);
+            if is_own || ["problem", "any"].contains(&shape) && !elsewhere.contains(&status) {
+                all.insert(status.to_owned(), self.error(name, component, status));
+            }
+        }
+        Value::Object(all)
+    }
+
+    /// An error: the component, or where there are examples of one's own, that with them.
+    fn error(&self, name: &str, component: &Value, status: &str) -> Value {
+        let examples = self.answers(status);
+        if examples.is_empty() {
+            return reference("responses", name);
+        }
+        let mut response = component.clone();
+        for content in response["content"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+            content["examples"] = Value::Object(examples.clone());
+        }
+        response
+    }
+
+    /// What is answered with this status.
+    fn answers(&self, status: &str) -> Map<String, Value> {
+        let with = self.examples.iter().filter(|(_, example)| example.status.to_string() == status);
+        with.map(|(name, example)| (name.clone(), json!({ "value": example.answer }))).collect()
+    }
+}

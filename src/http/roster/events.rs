@@ -1,0 +1,230 @@
+//! What happens in the roster, told as it does: server-sent events (HTML, section 9.2).
+//!
+//! A stream ends by itself now and then: after an hour, when the settings change or the program stops, and when its reader may no longer
+//! see what it tells. Whoever comes back with the id of the last event goes on where it was.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::Request;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::LAST_EVENT_ID;
+use super::fields::Fields;
+use super::read::{self, Leave, Reader};
+use super::visit::Visit;
+use crate::clock;
+use crate::http::{Answer, Body, Code, Failure, Lasting};
+use crate::limits::Slot;
+use crate::model::Caller;
+use crate::store::{Change, Head, Since};
+
+/// How often something is sent where nothing happens, so that all on the way know that the stream lives.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// How long a stream lasts at most.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+/// How long a stream waits for more before it reads what is new, so that a flood of changes isn't as many reads for each stream.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// How many pieces may wait to be taken.
+const PIECES: usize = 16;
+
+/// Has proxies such as nginx pass on what comes at once.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// Answers with a stream.
+pub(super) async fn answer(visit: &Visit<'_>, request: &Request<Incoming>) -> Result<Answer, Failure> {
+    let params = read::query(request)?;
+    let fields = Fields { params: &params, settings: visit.exchange.settings };
+    let last = match request.headers().get(LAST_EVENT_ID) {
+        Some(header) => Some(header.to_str().unwrap_or_default().to_owned()),
+        None => params.text("last_event_id")?.map(str::to_owned),
+    };
+    let leave = Reader::of_everything(visit, fields)?.admit(visit).await?;
+    if visit.exchange.runtime.roster.store().is_none() {
+        return Err(Failure::no_store());
+    }
+    let slot = visit.exchange.snapshot.limits.streams.take().ok_or_else(too_many)?;
+    let (sender, pieces) = mpsc::channel(PIECES);
+    let (lasting, caller) = (visit.exchange.lasting(), Arc::clone(&visit.caller));
+    let position = match last {
+        Some(last) => Position::read(&last),
+        None => begin(visit, &sender).await,
+    };
+    tokio::spawn(Stream { lasting, caller, leave, sender }.run(position, slot));
+    let mut answer = Answer::new(Body::streamed(pieces));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    answer.headers_mut().insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    Ok(answer)
+}
+
+/// Has a stream begin with what happens from here on. Who leaves before the first event can come back with an id, too.
+async fn begin(visit: &Visit<'_>, sender: &mpsc::Sender<Bytes>) -> Position {
+    let position = Position::after(&visit.exchange.runtime.roster.head().await);
+    // Nothing waits in it yet.
+    _ = sender.try_send(Bytes::from(format!("id: {position}\n\n")));
+    position
+}
+
+fn too_many() -> Failure {
+    Failure::plain(Code::Overloaded, "There are more readers of events than can be served. Come back later.")
+}
+
+/// A stream, as long as it lasts.
+struct Stream {
+    lasting: Lasting,
+    caller: Arc<Caller>,
+    leave: Leave,
+    sender: mpsc::Sender<Bytes>,
+}
+
+/// Where in the store's log a reader is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Position {
+    epoch: String,
+    /// The change of which something may be left to be told. 0: none is known.
+    version: u64,
+    /// How many of its events were told.
+    told: usize,
+}
+
+/// The stream is over.
+struct Over;
+
+impl Position {
+    /// Before the first change that comes after this.
+    fn after(head: &Head) -> Position {
+        Position { epoch: head.epoch.clone(), version: head.version + 1, told: 0 }
+    }
+
+    /// Reads an event's id. From one that means nothing nobody can go on.
+    fn read(text: &str) -> Position {
+        let parts = text.rsplit_once('-').and_then(|(rest, told)| Some((rest.rsplit_once('-')?, told)));
+        let read = parts.and_then(|((epoch, version), told)| {
+            Some(Position { epoch: epoch.to_owned(), version: version.parse().ok()?, told: told.parse().ok()? })
+        });
+        read.unwrap_or_default()
+    }
+}
+
+/// As the id of the last event that was told.
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}-{}", self.epoch, self.version, self.told)
+    }
+}
+
+impl Stream {
+    /// Tells what happens until the stream is over.
+    async fn run(self, from: Position, slot: Slot) {
+        let end = self.end();
+        let runtime = Arc::clone(&self.lasting.runtime);
+        tokio::select! {
+            Over = self.tell(from) => {}
+            () = self.sender.closed() => {}
+            () = runtime.drained() => {}
+            () = sleep_until(end) => {}
+        }
+        drop(slot);
+    }
+
+    /// When it ends at the latest: with the caller's token, if that is sooner.
+    fn end(&self) -> Instant {
+        let token = self.caller.claims.get("exp").and_then(Value::as_u64).unwrap_or(u64::MAX);
+        let left = token.saturating_mul(1000).saturating_sub(clock::now().0);
+        Instant::now() + LONGEST.min(Duration::from_millis(left))
+    }
+
+    async fn tell(&self, from: Position) -> Over {
+        let Err(over) = self.tell_on(from).await;
+        over
+    }
+
+    async fn tell_on(&self, mut position: Position) -> Result<Infallible, Over> {
+        let mut changes = self.lasting.runtime.roster.version();
+        loop {
+            changes.borrow_and_update();
+            self.check()?;
+            self.tell_new(&mut position).await?;
+            tokio::select! {
+                _ = changes.changed() => sleep(GATHER).await,
+                () = sleep(HEARTBEAT) => self.send(":\n\n".to_owned()).await?,
+            }
+        }
+    }
+
+    /// Whether the reader may go on: the settings are those by which it was let in, and the policy says so by what is known now.
+    fn check(&self) -> Result<(), Over> {
+        let is_current = Arc::ptr_eq(&self.lasting.runtime.snapshot(), &self.lasting.snapshot);
+        let holds = || self.leave.holds(&self.lasting.exchange(), &self.caller, clock::now());
+        if is_current && holds() { Ok(()) } else { Err(Over) }
+    }
+
+    /// Tells all that has happened since.
+    async fn tell_new(&self, position: &mut Position) -> Result<(), Over> {
+        let roster = &self.lasting.runtime.roster;
+        let (Some(store), head) = (roster.store(), roster.head().await) else { return Err(Over) };
+        if position.epoch != head.epoch || !(1..=head.version + 1).contains(&position.version) {
+            return self.reset(position, &head).await;
+        }
+        if position.version > head.version {
+            return Ok(());
+        }
+        match store.since(position.version - 1).await {
+            Ok(Since::Changes(changes)) if changes.first().is_some_and(|first| first.version == position.version) => {
+                let known = changes.into_iter().take_while(|change| change.version <= head.version);
+                for change in known {
+                    self.tell_change(position, &change).await?;
+                }
+                Ok(())
+            }
+            Ok(_) => self.reset(position, &head).await,
+            // Whoever comes back finds out.
+            Err(_) => Err(Over),
+        }
+    }
+
+    async fn tell_change(&self, position: &mut Position, change: &Change) -> Result<(), Over> {
+        for event in change.events.iter().skip(position.told) {
+            position.told += 1;
+            let told: Value = serde_json::from_str(event).unwrap_or_default();
+            let name = told.get("type").and_then(Value::as_str).unwrap_or("message");
+            self.send(format!("id: {position}\nevent: {name}\ndata: {event}\n\n")).await?;
+        }
+        (position.version, position.told) = (change.version + 1, 0);
+        Ok(())
+    }
+
+    /// Says that something may be missing: the reader is to look at everything anew.
+    async fn reset(&self, position: &mut Position, head: &Head) -> Result<(), Over> {
+        *position = Position::after(head);
+        let data = json!({ "id": position.to_string(), "type": "reset", "time": clock::now().to_string(), "data": {} });
+        self.send(format!("id: {position}\nevent: reset\ndata: {data}\n\n")).await
+    }
+
+    async fn send(&self, piece: String) -> Result<(), Over> {
+        self.sender.send(Bytes::from(piece)).await.map_err(|_| Over)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_says_where_to_go_on() {
+        let position = Position { epoch: "an-epoch".to_owned(), version: 7, told: 2 };
+        assert_eq!(Position::read(&position.to_string()), position);
+        for nothing in ["", "-", "7-2", "epoch-7-", "epoch-x-2", "epoch-7--2", "epoch-99999999999999999999-1"] {
+            assert_eq!(Position::read(nothing), Position::default(), "{nothing}");
+        }
+    }
+}

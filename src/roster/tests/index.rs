@@ -1,0 +1,140 @@
+//! An index that has seen many changes is the one that is built of what they leave.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::super::entry::{Record, Table};
+use super::super::index::Index;
+use super::record;
+use crate::model::{Action, ActionSet, Ask, Caller, CallerKind, Kind, Ladder, Millis, Need, Pattern, Vendor};
+use crate::policy::{ClientIs, Document, Effect, Facts, Policy, Rule};
+
+const USERS: [&str; 3] = ["ann", "bob", "member"];
+const PLACES: [&str; 8] = ["*", "a", "a:*", "a:x", "a::$chat", "[?r]a", "b", "room::$chat:*"];
+/// Of a room's names one: two of them would be one conversation.
+const IDS: [&str; 4] = ["a", "a:x", "_tmp:y", "room::$chat"];
+const APPS: [&str; 2] = ["lean", "able"];
+
+fn app() -> BoxedStrategy<Option<Arc<str>>> {
+    prop_oneof![Just(None), select(&APPS[..]).prop_map(|app| Some(Arc::from(app)))].boxed()
+}
+
+fn one() -> BoxedStrategy<Record> {
+    let user = select(&USERS[..]).prop_map(str::to_owned).boxed();
+    let place = select(&PLACES[..]).prop_map(|place| Pattern::parse(place).unwrap()).boxed();
+    let id = select(&IDS[..]).prop_map(str::to_owned).boxed();
+    record(user, place, id, app())
+}
+
+/// All that can be found out about an index.
+fn all_of(index: &Index) -> Vec<String> {
+    let mut found = vec![format!("{} entries, next ending {:?}", index.len(), index.next_ending())];
+    found.push(format!("{:?}", index.ended(Millis(2), 100)));
+    for table in Table::ALL {
+        found.push(format!("{table:?}: {:?}", index.people(table, "").collect::<Vec<_>>()));
+        for user in USERS {
+            found.push(format!("{user} {table:?}: {:?}", index.of(table, user)));
+        }
+    }
+    for id in IDS {
+        found.push(format!("{id}: {:?}", index.conversations_of(id).collect::<Vec<_>>()));
+    }
+    for place in PLACES.into_iter().chain(["room", "_tmp:y", "a:y"]).map(|place| Pattern::parse(place).unwrap()) {
+        for app in APPS {
+            found.push(format!("{place} at {app}: {:?}", kinds(index, app, &place)));
+            for user in USERS {
+                let near = index.register().about(user, app, Some(&place));
+                let mut near: Vec<String> = near.map(|entry| format!("{entry:?}")).collect();
+                near.sort();
+                near.dedup();
+                found.push(format!("{user} in {place} at {app}: {near:?}"));
+            }
+        }
+    }
+    found
+}
+
+/// Of which kinds a place is, as a policy sees it.
+fn kinds(index: &Index, app: &str, place: &Pattern) -> Vec<Kind> {
+    Kind::ALL.into_iter().filter(|kind| is_of_kind(index, app, place, *kind)).collect()
+}
+
+fn is_of_kind(index: &Index, app: &str, place: &Pattern, kind: Kind) -> bool {
+    let all = ActionSet::of(&[Action::Ban]);
+    let mut rules = vec![Rule::new("of-kind", Effect::Deny, all), Rule::new("all", Effect::Allow, all)];
+    rules[0].kinds = Some(vec![kind]);
+    rules[1].client = Some(ClientIs::Anyone);
+    let ladder = Ladder::new(USERS.map(str::to_owned));
+    let policy = Policy::new(Document { ladder, rules, ..Document::default() });
+    let caller = Caller {
+        kind: CallerKind::Service,
+        subject: "orders".to_owned(),
+        authenticator: "backend".into(),
+        claims: serde_json::Map::new(),
+        bindings: Vec::new(),
+    };
+    let need = Need { action: Action::Ban, conversation: Some(place.clone()), targets: Vec::new() };
+    let ask = Ask {
+        app: app.into(),
+        vendor: Vendor::Ably,
+        action: Action::Ban,
+        client: String::new(),
+        conversation: Some(place.clone()),
+        members: Vec::new(),
+        needs: vec![need],
+        wants: Vec::new(),
+    };
+    let registers = [policy.register(), index.register()];
+    let decided = policy.decide(ask, &caller, Facts { registers: &registers, told: &[] }, Millis(0));
+    decided.is_err_and(|refusal| refusal.denial.rule() == Some("of-kind"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn after_any_changes_it_is_as_if_it_were_built_anew(
+        changes in proptest::collection::vec((one(), 0..3_u8), 0..40),
+    ) {
+        let mut index = Index::default();
+        let mut kept: BTreeMap<String, String> = BTreeMap::new();
+        for (record, fate) in changes {
+            let key = record.key().to_string();
+            // Every third is taken away: what it is about, whatever is kept of it.
+            let value = (fate > 0).then(|| record.value());
+            index.apply(&key, value.as_deref()).unwrap();
+            match value {
+                Some(value) => drop(kept.insert(key, value)),
+                None => drop(kept.remove(&key)),
+            }
+        }
+        let anew = Index::new(kept.iter().map(|(key, value)| (key.as_str(), value.as_str()))).unwrap();
+        prop_assert_eq!(all_of(&index), all_of(&anew));
+        prop_assert_eq!(index.len(), kept.len());
+        for (key, value) in &kept {
+            let record = Record::read(key, value).unwrap();
+            prop_assert_eq!(index.find(&record.key()), Some(record));
+        }
+        for key in kept.keys() {
+            index.apply(key, None).unwrap();
+        }
+        prop_assert_eq!(all_of(&index), all_of(&Index::default()));
+    }
+}
+
+#[test]
+fn what_is_not_understood_changes_nothing() {
+    let mut index = Index::default();
+    let key = "conversation/x//";
+    let value = r#"{"id":"x","kind":"group","owner":"alice","by":{"kind":"service","subject":"orders"},"at":1}"#;
+    index.apply(key, Some(value)).unwrap();
+    let before = all_of(&index);
+    for (key, value) in [("ban/x//", None), ("block/x//", None), ("nothing", None), (key, Some("{}")), (key, Some(""))]
+    {
+        assert!(index.apply(key, value).is_err(), "{key}");
+    }
+    assert_eq!(all_of(&index), before);
+}

@@ -1,0 +1,64 @@
+//! Entries as they are kept and as they are looked at, of every shape.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod index;
+mod keys;
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::entry::{Conversation, Record};
+use crate::model::{CallerKind, Kind, Millis, Pattern};
+use crate::policy::{Author, Block, Held, Origin, Sanction, Tenure};
+
+/// Entries about these users, places and apps.
+fn record(
+    user: BoxedStrategy<String>,
+    place: BoxedStrategy<Pattern>,
+    conversation: BoxedStrategy<String>,
+    app: BoxedStrategy<Option<Arc<str>>>,
+) -> BoxedStrategy<Record> {
+    let until = proptest::option::of((0..4_u64).prop_map(Millis));
+    let reason = proptest::option::of(user.clone());
+    let sanction = (user.clone(), place.clone(), app.clone(), until, reason, origin(user.clone()));
+    let sanction = sanction.prop_map(|(user, scope, app, until, reason, origin)| Sanction {
+        user,
+        scope,
+        app,
+        until,
+        reason,
+        origin,
+    });
+    let sanction = sanction.boxed();
+    let held = prop_oneof![Just(Held::Removed), user.clone().prop_map(|word| Held::Word(word.into()))];
+    let role = (user.clone(), place.clone(), app.clone(), held, origin(user.clone()));
+    let role = role.prop_map(|(user, scope, app, held, origin)| {
+        Record::Role(user, Tenure { scope, app, held, listed: false, origin })
+    });
+    let block = (user.clone(), place, app.clone(), origin(user.clone()));
+    let block = block.prop_map(|(user, conversation, app, origin)| Block { user, conversation, app, origin });
+    let kind = select(Kind::ALL.to_vec());
+    let owner = proptest::option::of(user.clone());
+    let conversation = (conversation, app, kind, owner, any::<bool>(), origin(user));
+    let conversation = conversation.prop_map(|(id, app, kind, owner, forgotten, origin)| {
+        Record::Conversation(Conversation { id, app, kind, owner, forgotten, origin })
+    });
+    prop_oneof![
+        sanction.clone().prop_map(Record::Ban),
+        sanction.prop_map(Record::Mute),
+        role,
+        block.prop_map(Record::Block),
+        conversation,
+    ]
+    .boxed()
+}
+
+fn origin(name: BoxedStrategy<String>) -> impl Strategy<Value = Origin> {
+    let kind = select(vec![CallerKind::User, CallerKind::Service]);
+    (kind, name.clone(), proptest::option::of(name), 0..9_u64).prop_map(|(kind, subject, role, at)| {
+        let author = Arc::new(Author { kind, subject, role });
+        Origin::Roster { author, at: Millis(at) }
+    })
+}

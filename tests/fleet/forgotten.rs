@@ -1,0 +1,125 @@
+//! A store that has lost what it had acknowledged.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use crate::common::until;
+use crate::fleet::{Fleet, SOON, ban, banned, changes, says};
+use crate::proxy::Proxy;
+use crate::redis::{DURABLE, Redis};
+use crate::world::login;
+
+const LOST: &str =
+    "has lost changes that it had acknowledged. If it is to count as it is, say `chat-signer store accept`";
+
+#[test]
+fn after_a_flush_nobody_gets_a_signature_until_an_operator_accepts_it() {
+    let Some(redis) = Redis::start() else { return };
+    let fleet = Fleet::on(&redis, SOON);
+    assert_eq!(ban(&fleet.servers[0], "ann"), 200);
+    fleet.all_refuse(&["ann"]);
+    let (is_over, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for server in &fleet.servers {
+            let (is_over, asked) = (&is_over, &asked);
+            scope.spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    let status = login(server, "ann");
+                    assert!(matches!(status, 403 | 503), "{status}");
+                    asked.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        redis.ask::<()>(&["FLUSHALL"]);
+        println!("all refuse everyone {:?} after the flush", fleet.refuse_for("store accept"));
+        let another = fleet.another();
+        until("one that has just started knows why", || says(&another, "store accept"));
+        for server in fleet.servers.iter().chain([&another]) {
+            assert_eq!((login(server, "ann"), login(server, "tom"), ban(server, "ben")), (503, 503, 503));
+        }
+        let refused = fleet.accept(&[]);
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        assert!(String::from_utf8(refused.stderr).unwrap().contains("--empty"));
+        assert!(!another.is_ready() && fleet.servers.iter().all(|server| !server.is_ready()));
+        is_over.store(true, Ordering::Relaxed);
+    });
+    println!("{} requests of who is banned were refused", asked.into_inner());
+
+    assert!(fleet.accept(&["--empty"]).status.success());
+    println!("all are ready {:?} after the operator's word", fleet.are_ready());
+    for server in &fleet.servers {
+        assert_eq!((login(server, "ann"), banned(server).len()), (200, 0));
+    }
+    assert_eq!(ban(&fleet.servers[1], "ben"), 200);
+    fleet.all_refuse(&["ben"]);
+    assert_eq!(changes(&redis).len(), 1);
+}
+
+/// A Redis that has what another one has by now, and no more of it from now on.
+fn copy(redis: &Redis) -> Option<Redis> {
+    let port = redis.port.unwrap().to_string();
+    let arguments = ["--replicaof", "127.0.0.1", &port, "--repl-diskless-sync-delay", "0"];
+    let copy = Redis::on_port(&[&DURABLE[..], &arguments].concat())?;
+    let offset = |redis: &Redis| {
+        let said: String = redis.ask(&["INFO", "replication"]);
+        let line = said.lines().find_map(|line| line.strip_prefix("master_repl_offset:").map(str::to_owned));
+        (line, said.contains("master_link_status:up"))
+    };
+    until("the copy is there", || {
+        let (has, is_up) = offset(&copy);
+        is_up && has == offset(redis).0
+    });
+    copy.ask::<()>(&["REPLICAOF", "NO", "ONE"]);
+    Some(copy)
+}
+
+#[test]
+fn an_older_store_is_refused_until_an_operator_accepts_it() {
+    let Some(redis) = Redis::on_port(&DURABLE) else { return };
+    let proxy = Proxy::before(&redis.socket());
+    let fleet = Fleet::behind(&proxy, SOON);
+    assert_eq!(ban(&fleet.servers[0], "ann"), 200);
+    let older = copy(&redis).unwrap();
+    assert_eq!(ban(&fleet.servers[1], "ben"), 200);
+    fleet.all_refuse(&["ann", "ben"]);
+
+    proxy.lead_to(&older.socket());
+    println!("all refuse an older store after {:?}", fleet.refuse_for(LOST));
+    for server in &fleet.servers {
+        assert_eq!(ban(server, "cat"), 503);
+    }
+    assert_eq!(changes(&older).len(), 1, "none of them writes to it");
+    // What comes back is known.
+    proxy.lead_to(&redis.socket());
+    fleet.are_ready();
+    fleet.all_refuse(&["ann", "ben"]);
+
+    // One that has started since knows nothing of what was lost, and goes on with it: to the same number of changes, and beyond.
+    proxy.lead_to(&older.socket());
+    let another = fleet.another();
+    until("it is ready", || another.is_ready());
+    for (user, count) in [("dan", 2), ("eve", 3), ("fay", 4)] {
+        assert_eq!(ban(&another, user), 200);
+        assert_eq!(changes(&older).len(), count);
+        fleet.all("it has parted ways", |server| says(server, LOST));
+        println!("all refuse a store that has parted ways, at change {count}");
+    }
+    assert!(fleet.servers.iter().all(|server| login(server, "ben") == 503));
+
+    assert!(fleet.accept(&[]).status.success());
+    fleet.are_ready();
+    fleet.all_refuse(&["ann", "dan", "eve", "fay"]);
+    assert!(fleet.servers.iter().all(|server| login(server, "ben") == 200), "the operator has given that up");
+    until("it follows as well", || another.is_ready());
+
+    // The one before was accepted, too, but before that.
+    proxy.lead_to(&redis.socket());
+    println!("all refuse the store before it after {:?}", fleet.refuse_for("nobody has accepted it since"));
+    proxy.lead_to(&older.socket());
+    fleet.are_ready();
+
+    // Whoever has lost nothing by an operator's word goes on.
+    assert!(fleet.accept(&[]).status.success());
+    assert_eq!(ban(&another, "gil"), 200);
+    fleet.all_refuse(&["ann", "dan", "eve", "fay", "gil"]);
+}

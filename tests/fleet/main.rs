@@ -1,0 +1,21 @@
+//! Several servers with one roster in a real Redis: a ban that was acknowledged holds at all of them, whatever befalls the store.
+//!
+//! They start servers of their own with `redis-server`. Where that isn't there they are skipped and say so; with CI=true they fail.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[allow(dead_code)]
+#[path = "../common/mod.rs"]
+mod common;
+mod cut;
+mod ended;
+mod fleet;
+mod forgotten;
+mod outage;
+#[path = "../common/proxy.rs"]
+mod proxy;
+#[path = "../common/redis.rs"]
+mod redis;
+#[allow(dead_code)]
+#[path = "../roster/world.rs"]
+mod world;
+mod writers;
