@@ -27,13 +27,19 @@ use crate::signer::{home, start};
 use crate::vendor::{Before, PLACES, USERS};
 use crate::vendors::Vendor;
 
-const ROUNDS: usize = 12;
+const ROUNDS: usize = 20;
 
 /// How many changes are asked for in each round.
 const CHANGES: usize = 6;
 
+/// How long requests are held up, while the program goes on, and once more in the end. Tokens for TalkJS are good for 30 seconds.
+const HELD_UP: Duration = Duration::from_secs(8);
+
 /// Longer than it takes until all is done twice that was under way when the process was killed.
 const QUIET: Duration = Duration::from_secs(240);
+
+/// What is due later is so because LeanCloud silences nobody for longer than a day.
+const TODAY: Duration = Duration::from_secs(20 * 3600);
 
 const SECRET: &[u8] = b"obviously-fake-secret-of-a-webhook";
 
@@ -62,8 +68,8 @@ struct World {
     fleeting: BTreeSet<String>,
     ends: Millis,
     asked: usize,
-    /// Lets go the requests that are held up.
-    gate: Arc<Semaphore>,
+    /// Lets go the requests that are held up, and since when they may be.
+    gates: Vec<(Instant, Arc<Semaphore>)>,
 }
 
 impl World {
@@ -78,7 +84,7 @@ impl World {
             fleeting: BTreeSet::new(),
             ends: Millis(0),
             asked: 0,
-            gate: Arc::new(Semaphore::new(0)),
+            gates: Vec::new(),
         }
     }
 
@@ -114,46 +120,74 @@ impl World {
     }
 
     fn misbehave(&mut self) {
-        self.gate = Arc::new(Semaphore::new(0));
+        let late = self.late();
         for _ in 0..5 {
             let ((method, path), times) = (self.chance.of(&TARGETS), 1 + self.chance.below(2));
-            let fault = self.fault();
+            let fault = self.fault(&late);
             self.vendor.server.fail(method, path, times, fault);
         }
-        let (fault, times) = (self.fault(), 1 + self.chance.below(3));
+        let (fault, times) = (self.fault(&late), 1 + self.chance.below(3));
         self.receiver.server.fail("POST", "/hooks", times, fault);
     }
 
-    fn fault(&mut self) -> Fault {
-        let gate = Arc::clone(&self.gate);
+    /// Lets go what may have been held up for so long.
+    fn let_go(&mut self, after: Duration) {
+        self.gates.retain(|(since, gate)| {
+            let stays = since.elapsed() < after;
+            if !stays {
+                gate.add_permits(1000);
+            }
+            stays
+        });
+    }
+
+    /// Holds up requests from now on, and lets go those that were long enough.
+    fn late(&mut self) -> Fault {
+        self.let_go(HELD_UP);
+        let gate = Arc::new(Semaphore::new(0));
+        self.gates.push((Instant::now(), Arc::clone(&gate)));
+        Fault::Late(gate)
+    }
+
+    fn fault(&mut self, late: &Fault) -> Fault {
         let busy = Fault::Answer(429, vec![("retry-after", "1".to_owned())]);
         let failed = Fault::Answer(500, Vec::new());
-        self.chance.of(&[failed, busy, Fault::Stall, Fault::Cut, Fault::CutAfter, Fault::Late(gate)])
+        self.chance.of(&[failed, busy, Fault::Stall, Fault::Cut, Fault::CutAfter, late.clone(), late.clone()])
     }
 
     /// How many requests came to vendors and the webhook.
     fn deliveries(&self) -> usize {
-        ["GET", "POST", "PUT", "PATCH", "DELETE"]
-            .map(|method| self.vendor.server.count(method, ""))
-            .iter()
-            .sum::<usize>()
-            + self.receiver.server.count("POST", "")
+        self.vendor.server.total() + self.receiver.server.total()
     }
 
-    /// Asks for what is to be asked for, and has it killed after so many further deliveries, if there are as many.
-    fn round(&mut self, directory: PathBuf) -> PathBuf {
-        let held_up = Arc::clone(&self.gate);
+    fn any_round(&mut self, directory: PathBuf) -> PathBuf {
         self.misbehave();
-        let new: Vec<_> = (0..CHANGES).map(|_| self.demand()).collect();
-        self.demands.extend(new);
+        let demands: Vec<_> = (0..CHANGES).map(|_| self.demand()).collect();
+        self.round(directory, demands)
+    }
+
+    /// Everyone is banned from a conversation, which takes effect at the vendors only when all of them have been forgiven.
+    fn last_round(&mut self, directory: PathBuf) -> PathBuf {
+        let late = self.late();
+        for (method, path) in [("DELETE", "/c0/participants/"), ("POST", "/c0/blacklists")] {
+            self.vendor.server.fail(method, path, USERS.len(), late.clone());
+        }
+        let (users, spot) = (USERS.map(|user| [user.to_owned()]), Spot { conversation: Some("c0"), app: None });
+        let bans = users.iter().map(|user| Demand::impose(Table::Bans, user, spot, None, "last")).collect();
+        let directory = self.round(directory, bans);
+        self.demands.extend(users.iter().map(|user| Demand::lift(Table::Bans, user, spot)));
+        directory
+    }
+
+    /// Asks for this, and has it killed after so many further deliveries, if there are as many.
+    fn round(&mut self, directory: PathBuf, demands: Vec<Demand>) -> PathBuf {
+        self.demands.extend(demands);
         let server = start(directory);
         let (quota, moment) = (1 + self.chance.below(40), self.chance.shorter_than(Duration::from_millis(20)));
         let before = self.deliveries();
         let (mut demands, mut entries) = (std::mem::take(&mut self.demands), std::mem::take(&mut self.entries));
         thread::scope(|scope| {
             scope.spawn(|| ask_for_all(&mut demands, &mut entries, server.main));
-            wait(Duration::from_secs(2), || self.deliveries() >= before + quota / 2);
-            held_up.add_permits(1000);
             wait(Duration::from_secs(2), || self.deliveries() >= before + quota);
             thread::sleep(moment);
             server.signal("-KILL");
@@ -205,14 +239,15 @@ fn what_is_carried_arrives() {
     world.demands.push_back(Demand::impose(Table::Bans, &["dots".to_owned()], elsewhere, None, "leads elsewhere"));
     let mut directory = world.home();
     for _ in 0..ROUNDS {
-        directory = world.round(directory);
+        directory = world.any_round(directory);
     }
+    directory = world.last_round(directory);
     directory = world.quiet(directory);
 
     let kept = runtime.block_on(kept(&directory));
     world.entries.retain(|_, entry| !world.fleeting.contains(entry["user"].as_str().unwrap()));
     assert_eq!(kept.entries, world.entries);
-    let pending: Vec<_> = kept.pending.iter().filter(|job| !is_renewal(job.due)).collect();
+    let pending: Vec<_> = kept.pending.iter().filter(|job| job.due < clock::now().after(TODAY)).collect();
     assert_eq!(pending, Vec::<&Job>::new());
     let set_aside: BTreeSet<_> = kept.set_aside.iter().map(|job| job.key.clone()).collect();
     assert_eq!(set_aside, impossible(&world.entries), "{:?}", kept.set_aside);
@@ -235,20 +270,20 @@ impl World {
     fn quiet(&mut self, directory: PathBuf) -> PathBuf {
         self.vendor.server.heal();
         self.receiver.server.heal();
-        let before = self.deliveries();
         let server = start(directory);
         until("all is acknowledged", || {
             ask_for_all(&mut self.demands, &mut self.entries, server.main);
             self.demands.is_empty()
         });
-        wait(Duration::from_secs(2), || self.deliveries() > before + 20);
-        self.gate.add_permits(1000);
+        // What is held up arrives when all has been done once.
+        wait(HELD_UP, || pending(&server, Duration::from_secs(5)).is_some_and(|pending| pending.is_empty()));
+        self.let_go(Duration::ZERO);
         let began = Instant::now();
         let is_quiet = wait(QUIET, || {
             thread::sleep(Duration::from_millis(100));
-            self.have_ended() && pending(&server).is_some_and(|pending| pending.is_empty())
+            self.have_ended() && pending(&server, TODAY).is_some_and(|pending| pending.is_empty())
         });
-        assert!(is_quiet, "{:?}", pending(&server));
+        assert!(is_quiet, "{:?}", pending(&server, TODAY));
         println!("quiet after {:?}", began.elapsed());
         server.signal("-TERM");
         server.killed()
@@ -264,19 +299,14 @@ impl World {
     }
 }
 
-/// What is still to be done today, if it can be told.
-fn pending(server: &Server) -> Option<Vec<Value>> {
+/// What is still to be done within this time, if it can be told.
+fn pending(server: &Server, within: Duration) -> Option<Vec<Value>> {
     let key = format!("x-api-key: {SERVICE_KEY}\r\n");
     let answer = server.ask(&request("GET", "/v1/roster/enforcements?state=pending&limit=1000", &key, ""));
     let due = |job: &Value| job["due"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond();
     let mut jobs = answer.json()["entries"].as_array()?.clone();
-    jobs.retain(|job| !is_renewal(Millis(due(job).try_into().unwrap())));
+    jobs.retain(|job| Millis(due(job).try_into().unwrap()) < clock::now().after(within));
     Some(jobs)
-}
-
-/// Whether something is due only because LeanCloud silences nobody for longer than a day.
-fn is_renewal(due: Millis) -> bool {
-    due.0 > clock::now().0 + 20 * 3_600_000
 }
 
 /// The keys of what can't be done: LeanCloud silences nobody everywhere, and no path leads to a conversation that is called `..`.

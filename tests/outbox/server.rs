@@ -91,6 +91,12 @@ impl Server {
         self.script.lock().unwrap().faults.clear();
     }
 
+    /// How many requests came.
+    #[allow(dead_code)] // Not all who share this count them.
+    pub(crate) fn total(&self) -> usize {
+        self.script.lock().unwrap().seen.len()
+    }
+
     /// What came with this method, and this in its path.
     pub(crate) fn seen(&self, method: &str, path: &str) -> Vec<Seen> {
         let script = self.script.lock().unwrap();
