@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::register::{Entry, Held, Register, homes};
+use super::register::{Entry, Held, Register, Tenure, homes};
 use super::told::Told;
 use crate::model::{Kind, Ladder, Pattern, Role};
 
@@ -184,7 +184,9 @@ impl<'a> Facts<'a> {
         let mut found = Vec::new();
         for (source, register) in self.registers.iter().enumerate() {
             for entry in register.about(person.name, person.app, place) {
-                if let Entry::Role(tenure) = entry {
+                if let Entry::Role(tenure) = entry
+                    && !self.is_told_before(source, tenure, person.app)
+                {
                     found.push(Found {
                         scope: tenure.scope.home(),
                         role: tenure.role(person.ladder),
@@ -212,6 +214,13 @@ impl<'a> Facts<'a> {
             source,
         }));
         found
+    }
+
+    /// Whether this is a conversation's list of people, and an earlier register has an entry of its own for the conversation: then that
+    /// one's list counts, whomever it leaves out. The policy file may come to name another owner than the one that was set at run time.
+    fn is_told_before(&self, source: usize, tenure: &Tenure, app: &str) -> bool {
+        let home = tenure.scope.prefix();
+        tenure.listed && self.registers.iter().take(source).any(|register| register.kind(home, app).is_some())
     }
 
     /// The role by the first source that covers `asked`: its most specific scope, of equal ones the strongest. Where all that this

@@ -187,3 +187,13 @@ fn an_owner_is_told_from_what_else_is_kept_of_the_same_user() {
     assert!(!is_owner(&world, "alice", "room"));
     assert!(matches!(world.index.of(chat_signer::roster::Table::Roles, "alice").as_slice(), [Record::Role(..)]));
 }
+
+/// The policy file may come to tell of a conversation that was registered at run time.
+#[test]
+fn an_owner_that_the_policy_file_does_not_name_is_none() {
+    let mut world = World::new();
+    world.done(&service("orders"), owned_by("alice"), "room", "room");
+    assert!(is_owner(&world, "alice", "room"));
+    world.filed_conversation("room", Kind::Group, &[("carol", "owner")]);
+    assert!(is_owner(&world, "carol", "room") && !is_owner(&world, "alice", "room"));
+}
