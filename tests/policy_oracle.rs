@@ -277,6 +277,13 @@ impl Oracle<'_> {
         app.is_none() || app == Some(&*self.ask.app)
     }
 
+    /// Whether the policy file tells of a conversation: then nobody else says who is in it as what.
+    fn is_filed(&self, id: &str) -> bool {
+        let place = |id: &str| home(&Pattern::Exact(id.to_owned()));
+        let mut filed = self.document.entries.conversations.iter();
+        filed.any(|filed| place(&filed.id) == place(id) && self.for_this_app(filed.app.as_deref()))
+    }
+
     fn all_entries(&self) -> impl Iterator<Item = &Entries> {
         [&self.document.entries, &self.roster.entries].into_iter()
     }
@@ -422,6 +429,9 @@ impl Oracle<'_> {
         }
         for (source, entries) in (0..).zip(self.all_entries()) {
             for conversation in &entries.conversations {
+                if source > 0 && self.is_filed(&conversation.id) {
+                    continue;
+                }
                 for (person, role) in &conversation.people {
                     if person == user && self.for_this_app(conversation.app.as_deref()) {
                         all.push((source, Pattern::Exact(conversation.id.clone()), Says::Is(*role)));

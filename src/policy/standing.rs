@@ -219,8 +219,8 @@ impl<'a> Facts<'a> {
     /// Whether this is a conversation's list of people, and an earlier register has an entry of its own for the conversation: then that
     /// one's list counts, whomever it leaves out. The policy file may come to name another owner than the one that was set at run time.
     fn is_told_before(&self, source: usize, tenure: &Tenure, app: &str) -> bool {
-        let home = tenure.scope.prefix();
-        tenure.listed && self.registers.iter().take(source).any(|register| register.kind(home, app).is_some())
+        let home = tenure.scope.home();
+        tenure.listed && self.registers.iter().take(source).any(|register| register.kind(home.prefix(), app).is_some())
     }
 
     /// The role by the first source that covers `asked`: its most specific scope, of equal ones the strongest. Where all that this
