@@ -73,9 +73,7 @@ fn login(user: &str) -> String {
     post("/v1/leancloud/login", user, "{}")
 }
 
-#[test]
-fn answers_decisions_and_callers_are_counted() {
-    let server = Server::start();
+fn ask_for_all_sorts_of_things(server: &Server) {
     let in_den = r#"{"conv_id": "den", "members": ["mary"]}"#;
     let capability = r#"{"capability": {"user:tom": ["subscribe"]}}"#;
     let json = "content-type: application/json\r\n";
@@ -101,6 +99,12 @@ fn answers_decisions_and_callers_are_counted() {
     ] {
         assert_eq!(server.ask(&request).status, status, "{request}");
     }
+}
+
+#[test]
+fn answers_decisions_and_callers_are_counted() {
+    let server = Server::start();
+    ask_for_all_sorts_of_things(&server);
     server.admin("/readyz");
     server.admin("/nowhere");
     let scrape = Scrape::of(&server);

@@ -102,6 +102,13 @@ fn fields_have_their_types() {
             "members[1]",
             "must be a string, not a number",
         ),
+    ];
+    case::check(&cases);
+}
+
+#[test]
+fn fields_are_there_where_they_belong() {
+    let cases = [
         field("no conversation", invite(r#"{"members": ["mary"]}"#), "conv_id", "must be given"),
         field("no members", invite(r#"{"conv_id": "c"}"#), "members", "must name at least one"),
         field(
