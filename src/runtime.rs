@@ -137,7 +137,8 @@ impl Runtime {
     pub fn carry(&self) -> Result<(), NoRemote> {
         if self.roster.store().is_some() {
             let (targets, counts) = (targets(&self.snapshot().settings)?, self.metrics.outbox.clone());
-            let outbox = Outbox::start(Arc::clone(&self.roster), targets, outbox::Terms::default(), counts)?;
+            let terms = outbox::Terms::of(&self.roster);
+            let outbox = Outbox::start(Arc::clone(&self.roster), targets, terms, counts)?;
             _ = self.outbox.set(outbox);
         }
         Ok(())

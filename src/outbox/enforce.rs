@@ -63,7 +63,7 @@ impl Running<'_> {
             };
             self.catch_up().await?;
             if self.still_holds(&subject, &delivered)? {
-                return Ok(delivered.did);
+                return Ok(self.once_more(delivered));
             }
         }
     }
@@ -82,6 +82,14 @@ impl Running<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Has what is imposed done again when no process can be without knowing of it any more.
+    fn once_more(&self, Delivered { made, mut did }: Delivered) -> Did {
+        if made.values().any(|made| *made != Desired::default()) {
+            did.doubtful_until = earlier(did.doubtful_until, self.once_more);
+        }
+        did
     }
 
     fn still_holds(&self, subject: &Subject<'_>, delivered: &Delivered) -> Result<bool, Halt> {
@@ -201,7 +209,8 @@ impl Running<'_> {
     ) -> Result<(), Halt> {
         let stored = self.stored(&key(subject, EVERYWHERE)).await?;
         let (user, revision, noted) = (subject.user, self.job.revision, stored.note.as_deref());
-        let place = leancloud::Place { user, conversation: EVERYWHERE, revision, want, noted };
+        let is_last = self.once_more.is_none();
+        let place = leancloud::Place { user, conversation: EVERYWHERE, revision, is_last, want, noted };
         let plan = place.plan_everywhere()?;
         self.carry_out(subject, EVERYWHERE, stored, plan, own, delivered).await
     }

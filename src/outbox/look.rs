@@ -63,8 +63,8 @@ impl Running<'_> {
         want: &Desired,
         noted: Option<&str>,
     ) -> Result<Plan, Halt> {
-        let revision = self.job.revision;
-        let place = leancloud::Place { user: subject.user, conversation, revision, want, noted };
+        let (user, revision, is_last) = (subject.user, self.job.revision, self.once_more.is_none());
+        let place = leancloud::Place { user, conversation, revision, is_last, want, noted };
         let mut found = leancloud::Found::default();
         while let Some((look, call)) = place.look(&found)? {
             match self.send(subject.target, &call).await? {

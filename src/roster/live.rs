@@ -93,6 +93,11 @@ impl Roster {
         self.store.as_ref()
     }
 
+    /// For how long after a change another process may decide without knowing of it. `None`: no other has the store.
+    pub fn lag(&self) -> Option<Duration> {
+        self.store().filter(|store| store.is_shared()).map(|_| self.max_staleness)
+    }
+
     /// What is known now, for one decision.
     ///
     /// # Errors

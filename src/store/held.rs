@@ -79,6 +79,7 @@ impl Job {
             state: JobState::Pending,
             error: None,
             taken_over: false,
+            asked: Some(at),
         }
     }
 

@@ -109,6 +109,8 @@ pub struct Job {
     pub error: Option<String>,
     /// Whether someone had claimed it before and wasn't heard of again. What they did last may still be on its way.
     pub taken_over: bool,
+    /// When it was asked for, by the store's clock if it has one. `None`: an earlier version wrote it.
+    pub asked: Option<Millis>,
 }
 
 /// How a job stands.
@@ -199,13 +201,18 @@ impl Store {
         }
     }
 
+    /// Whether several processes may have it at the same time.
+    pub fn is_shared(&self) -> bool {
+        match self {
+            Store::Memory(_) | Store::Redb(_) => false,
+            Store::Redis(_) => true,
+        }
+    }
+
     /// Whether a store that has never been begun may be begun by whoever finds it so. One that several processes share may not: to who
     /// has just started, one that lost everything looks just like a new one.
     pub fn begins_itself(&self) -> bool {
-        match self {
-            Store::Memory(_) | Store::Redb(_) => true,
-            Store::Redis(_) => false,
-        }
+        !self.is_shared()
     }
 
     /// Begins a store that has never been begun: draws its epoch. One that has been is left as it is.

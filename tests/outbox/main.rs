@@ -8,6 +8,7 @@ mod common;
 
 mod ably;
 mod killed;
+mod lagging;
 mod leancloud;
 mod places;
 mod receiver;

@@ -30,6 +30,7 @@ macro_rules! behaviours {
                 a_job_waits_until_it_is_due,
                 a_job_that_was_not_given_back_is_taken_over,
                 a_job_asked_for_again_begins_anew,
+                a_job_tells_when_it_was_asked_for,
                 what_came_of_a_job_is_noted_by_who_has_it,
                 jobs_are_listed_by_key,
                 only_the_last_done_jobs_are_kept,
@@ -245,6 +246,25 @@ async fn a_job_asked_for_again_begins_anew(store: Store) {
     commit(&store, ask(&["enforce:a"], "third")).await;
     assert_eq!(store.jobs(JobState::Done, "", 10).await.unwrap(), Vec::new());
     assert_eq!(claim(&store, "me", LONG).await[0].body, "third");
+}
+
+async fn a_job_tells_when_it_was_asked_for(store: Store) {
+    let mut last = None;
+    for body in ["once", "again \"asked\":null}"] {
+        let before = clock::now();
+        commit(&store, ask(&["enforce:a"], body)).await;
+        let asked = before..=clock::now();
+        let job = claim(&store, "me", LONG).await.remove(0);
+        assert!(job.asked.is_some_and(|at| asked.contains(&at)) && job.asked > last, "{job:?}, not {asked:?}");
+        assert_eq!(job.body, body);
+        let tried = Attempt::Again { due: Millis(0), error: None };
+        assert!(store.settle("me", &job, &tried, clock::now()).await.unwrap());
+        let again = claim(&store, "you", LONG).await.remove(0);
+        assert_eq!(again, Job { attempts: 1, due: Millis(0), ..job.clone() });
+        assert!(store.settle("you", &again, &Attempt::Done, clock::now()).await.unwrap());
+        last = job.asked;
+        eventually("a further millisecond", || async { (last < Some(clock::now())).then_some(()) }).await;
+    }
 }
 
 async fn what_came_of_a_job_is_noted_by_who_has_it(store: Store) {

@@ -134,8 +134,9 @@ impl Redis {
             script.arg(key).arg(u8::from(value.is_some())).arg(value.as_deref().unwrap_or_default());
         }
         for job in commit.jobs {
-            let job = Job::new(job, version, at);
-            script.arg(&job.key).arg(written(&job)?);
+            let job = Job { asked: None, ..Job::new(job, version, at) };
+            // When it was asked for the server says.
+            script.arg(&job.key).arg(written(&job)?.trim_end_matches("null}"));
         }
         let is_made: bool = self.writes.make(&script).await?;
         if is_made { Ok(change) } else { Err(NotCommitted::Behind) }

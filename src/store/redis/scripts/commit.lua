@@ -1,5 +1,5 @@
 -- ARGV: epoch, version, change and accepted as they must be; the change's version, id and JSON; how many changes are kept; channel; how many entries
--- change; for each of them its key, 1 or 0 for whether it stays, and its value; for each job its key and JSON.
+-- change; for each of them its key, 1 or 0 for whether it stays, and its value; for each job its key, and its JSON up to when it was asked for, which is now.
 local head = redis.call('HMGET', HEAD, 'epoch', 'version', 'change', 'accepted')
 local default = { '', '0', '', '0' }
 for i = 1, 4 do
@@ -26,7 +26,7 @@ while at < #ARGV do
     ready = math.max(ready, held.till)
   end
   unlist(key)
-  list(key, 'p', version .. '.0', ARGV[at + 1])
+  list(key, 'p', version .. '.0', ARGV[at + 1] .. whole(time) .. '}')
   redis.call('ZADD', READY, whole(ready), key)
   at = at + 2
 end
