@@ -123,7 +123,8 @@ impl Memory {
             return false;
         };
         let is_noted = held.settle(job.revision, attempt, now);
-        kept.forget_done();
+        let state = held.job.state;
+        kept.forget_all_but_the_last(state);
         is_noted
     }
 
@@ -159,9 +160,9 @@ impl Kept {
         Head { epoch: self.epoch.clone(), version: self.version, change: self.change.clone(), accepted: self.accepted }
     }
 
-    fn forget_done(&mut self) {
-        let done = self.jobs.values().filter_map(|held| Some((held.done?, held.job.key.clone())));
-        let mut done: Vec<_> = done.collect();
+    fn forget_all_but_the_last(&mut self, state: JobState) {
+        let over = self.jobs.values().filter(|held| held.job.state == state);
+        let mut done: Vec<_> = over.filter_map(|held| Some((held.done?, held.job.key.clone()))).collect();
         done.sort();
         for (_, key) in done.iter().rev().skip(KEPT_DONE) {
             self.jobs.remove(key);

@@ -171,7 +171,8 @@ pub enum Since {
 /// How many changes are kept to be read again.
 pub const KEPT: u64 = 10_000;
 
-/// How many jobs that are done are kept to be looked at.
+/// How many jobs that are done are kept to be looked at, and how many messages to webhooks that were set aside. Of what else was set
+/// aside all is kept: there is one for each user and conversation.
 pub const KEPT_DONE: usize = 1_000;
 
 impl Store {

@@ -34,6 +34,7 @@ macro_rules! behaviours {
                 what_came_of_a_job_is_noted_by_who_has_it,
                 jobs_are_listed_by_key,
                 only_the_last_done_jobs_are_kept,
+                only_the_last_messages_set_aside_are_kept,
                 notes_are_made_by_who_has_the_job,
                 any_text_will_do
             );
@@ -311,6 +312,30 @@ async fn only_the_last_done_jobs_are_kept(store: Store) {
     let done = store.jobs(JobState::Done, "", keys.len()).await.unwrap();
     assert_eq!(done.len(), KEPT_DONE);
     assert_eq!(done.last().unwrap().key, format!("webhook:{:04}", KEPT_DONE - 1), "the first to be done are gone");
+}
+
+async fn only_the_last_messages_set_aside_are_kept(store: Store) {
+    let messages = (0..KEPT_DONE + 2).map(|number| format!("webhook:{number:04}"));
+    let all: Vec<_> = messages.chain((0..3).map(|number| format!("enforce:{number}"))).collect();
+    commit(&store, ask(&all.iter().map(String::as_str).collect::<Vec<_>>(), "")).await;
+    let jobs = store.claim("me", clock::now(), LONG, all.len()).await.unwrap();
+    for (job, time) in jobs.iter().zip(1..) {
+        let aside = Attempt::SetAside { error: "gone".to_owned() };
+        assert!(store.settle("me", job, &aside, Millis(time)).await.unwrap());
+    }
+    let aside = store.jobs(JobState::SetAside, "", all.len()).await.unwrap();
+    assert_eq!(keys(&aside[..4]), ["enforce:0", "enforce:1", "enforce:2", "webhook:0002"]);
+    assert_eq!(aside.len(), KEPT_DONE + 3, "one for each user and conversation, and the last messages");
+
+    // Whichever is asked for again is no longer among them.
+    commit(&store, ask(&["webhook:0002"], "")).await;
+    let again = claim(&store, "me", LONG).await.remove(0);
+    assert!(store.settle("me", &again, &Attempt::Done, Millis(1)).await.unwrap());
+    commit(&store, ask(&["webhook:x"], "")).await;
+    let new = claim(&store, "me", LONG).await.remove(0);
+    assert!(store.settle("me", &new, &Attempt::SetAside { error: String::new() }, Millis(1)).await.unwrap());
+    assert_eq!(store.jobs(JobState::SetAside, "", all.len()).await.unwrap().len(), KEPT_DONE + 3);
+    assert_eq!(keys(&store.jobs(JobState::Done, "", 10).await.unwrap()), ["webhook:0002"]);
 }
 
 async fn notes_are_made_by_who_has_the_job(store: Store) {

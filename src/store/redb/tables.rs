@@ -29,7 +29,11 @@ const JOBS: TableDefinition<&str, &str> = TableDefinition::new("jobs");
 const READY: TableDefinition<(u64, &str), ()> = TableDefinition::new("ready");
 /// When which job was done.
 const DONE: TableDefinition<(u64, &str), ()> = TableDefinition::new("done");
+/// When which message was set aside.
+const ASIDE: TableDefinition<(u64, &str), ()> = TableDefinition::new("aside");
 const NOTES: TableDefinition<&str, &str> = TableDefinition::new("notes");
+
+type Times = TableDefinition<'static, (u64, &'static str), ()>;
 
 type Result<T> = std::result::Result<T, redb::Error>;
 
@@ -47,6 +51,7 @@ pub(super) fn begin(database: &Database, epoch: &str) -> Result<()> {
     writing.0.open_table(JOBS)?;
     writing.0.open_table(READY)?;
     writing.0.open_table(DONE)?;
+    writing.0.open_table(ASIDE)?;
     writing.0.open_table(NOTES)?;
     writing.0.open_table(NUMBERS)?.insert("layout", LAYOUT)?;
     writing.set_head(&Head { epoch: epoch.to_owned(), version: 0, change: String::new(), accepted: None })?;
@@ -216,7 +221,7 @@ impl Writing {
         let Some(mut held) = self.take(&job.key)?.filter(|held| held.is_with(worker, job)) else { return Ok(None) };
         let is_noted = held.settle(job.revision, attempt, now);
         self.keep(&held)?;
-        self.forget_done()?;
+        self.forget_all_but_the_last(last(&held))?;
         Ok(Some(is_noted))
     }
 
@@ -233,11 +238,11 @@ impl Writing {
         Ok(Some(()))
     }
 
-    fn forget_done(&self) -> Result<()> {
-        let mut done = self.0.open_table(DONE)?;
+    fn forget_all_but_the_last(&self, last: Times) -> Result<()> {
+        let mut last = self.0.open_table(last)?;
         let mut jobs = self.0.open_table(JOBS)?;
-        while done.len()? > KEPT_DONE as u64 {
-            let Some((first, _)) = done.pop_first()? else { break };
+        while last.len()? > KEPT_DONE as u64 {
+            let Some((first, _)) = last.pop_first()? else { break };
             jobs.remove(first.value().1)?;
         }
         Ok(())
@@ -255,7 +260,7 @@ impl Writing {
             self.0.open_table(READY)?.remove((ready.0, key))?;
         }
         if let Some(done) = held.done {
-            self.0.open_table(DONE)?.remove((done.0, key))?;
+            self.0.open_table(last(&held))?.remove((done.0, key))?;
         }
         Ok(Some(held))
     }
@@ -268,10 +273,15 @@ impl Writing {
             self.0.open_table(READY)?.insert((ready.0, key), ())?;
         }
         if let Some(done) = held.done {
-            self.0.open_table(DONE)?.insert((done.0, key), ())?;
+            self.0.open_table(last(held))?.insert((done.0, key), ())?;
         }
         Ok(())
     }
+}
+
+/// Where a job is found that is over.
+fn last(held: &Held) -> Times {
+    if held.job.state == JobState::SetAside { ASIDE } else { DONE }
 }
 
 fn head(

@@ -5,7 +5,7 @@ use redis::{Cmd, cmd};
 /// The names of all keys, which are in one slot of a cluster, and of the channel.
 pub(super) struct Keys {
     /// In the order in which the scripts take them.
-    all: [String; 10],
+    all: [String; 11],
     pub(super) entries: String,
     pub(super) log: String,
     pub(super) notes: String,
@@ -14,7 +14,8 @@ pub(super) struct Keys {
     pub(super) head: Cmd,
 }
 
-const NAMES: [&str; 10] = ["head", "entries", "log", "jobs", "standing", "index", "ready", "leases", "done", "notes"];
+const NAMES: [&str; 11] =
+    ["head", "entries", "log", "jobs", "standing", "index", "ready", "leases", "done", "notes", "aside"];
 
 impl Keys {
     pub(super) fn new(prefix: &str) -> Keys {

@@ -1,4 +1,4 @@
-local HEAD, ENTRIES, LOG, JOBS, STANDING, INDEX, READY, LEASES, DONE, NOTES = unpack(KEYS)
+local HEAD, ENTRIES, LOG, JOBS, STANDING, INDEX, READY, LEASES, DONE, NOTES, ASIDE = unpack(KEYS)
 
 -- The server's clock, in milliseconds.
 local function now()
@@ -29,6 +29,7 @@ local function unlist(key)
     redis.call('ZREM', INDEX, string.sub(standing, 1, 1) .. key)
     redis.call('ZREM', READY, key)
     redis.call('ZREM', DONE, key)
+    redis.call('ZREM', ASIDE, key)
   end
 end
 
