@@ -36,6 +36,7 @@ use crate::random::{self, NoEntropy};
 use crate::roster::Roster;
 pub use targets::Targets;
 use turns::Turns;
+pub use webhook::origin;
 
 /// How patient it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use super::attempt::{Did, Halt, Running};
 use super::delay::delay;
 use super::enforce::Order;
 use super::targets::Pace;
-use super::webhook::Message;
+use super::webhook::{Message, origin};
 use super::{Shared, Terms};
 use crate::clock;
 use crate::model::Millis;
@@ -135,13 +135,11 @@ impl Running<'_> {
     }
 }
 
-/// A job's key for the log, without the query of a webhook's address, which may hold a secret.
+/// What a job is called in the log. A webhook's address may hold a secret.
 fn name(job: &Job) -> Cow<'_, str> {
-    match job.key.split_once("%3F") {
-        Some((address, rest)) if job.key.starts_with("webhook:") => {
-            Cow::Owned(format!("{address}:{}", rest.rsplit(':').next().unwrap_or_default()))
-        }
-        _ => Cow::Borrowed(&job.key),
+    match Message::read(&job.body) {
+        Ok(message) => Cow::Owned(format!("webhook:{}:{}", origin(&message.webhook), message.id())),
+        Err(_) => Cow::Borrowed(&job.key),
     }
 }
 
@@ -229,5 +227,31 @@ fn add(waiting: &mut Waiting, job: &Job, now: Millis) {
             waiting.oldest = waiting.oldest.max(now.0 - job.due.0);
         }
         JobState::Pending | JobState::Done => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_log_learns_no_secret_of_an_address() {
+        let job = |key: &str, body: serde_json::Value| Job {
+            key: key.to_owned(),
+            body: body.to_string(),
+            revision: 1,
+            attempts: 0,
+            due: Millis(0),
+            state: JobState::Pending,
+            error: None,
+            taken_over: false,
+            asked: None,
+        };
+        let event = json!({ "webhook": "https://hooks.example.com/canary?canary", "event": { "id": "e-1-1" } });
+        assert_eq!(name(&job("webhook:canary:e-1-1", event)), "webhook:https://hooks.example.com:e-1-1");
+        let order = json!({ "app": "ably", "user": "tom", "conversation": null });
+        assert_eq!(name(&job("enforce:ably:tom:*", order)), "enforce:ably:tom:*");
     }
 }

@@ -8,7 +8,7 @@ use super::entry::{Record, Table};
 use super::judge::Ruling;
 use super::wish::{Deed, Wish};
 use crate::config::Settings;
-use crate::crypto::percent_encoded;
+use crate::crypto::{hex, percent_encoded, sha256};
 use crate::model::{Millis, Pattern};
 use crate::policy::{Author, Held};
 use crate::store::{Commit, Head, NewJob};
@@ -94,13 +94,18 @@ pub(super) fn note(
     }
     let event = json!({ "id": id, "type": name(record, fate), "time": now.to_string(), "data": data });
     for webhook in &plan.webhooks {
-        let key = format!("webhook:{}:{id}", percent_encoded(webhook.as_bytes()));
+        let key = format!("webhook:{}:{id}", digest(webhook));
         commit.jobs.push(NewJob { key, body: json!({ "webhook": webhook, "event": event }).to_string() });
     }
     commit.events.push(event.to_string());
     for app in plan.enforced.iter().filter(|app| record.app().is_none_or(|own| own == *app)) {
         commit.jobs.extend(enforcement(record, app).filter(|job| !commit.jobs.contains(job)));
     }
+}
+
+/// What stands for a webhook's address, which may hold a secret, where jobs are named.
+fn digest(webhook: &str) -> String {
+    hex(&sha256(webhook.as_bytes()))
 }
 
 /// What is to be made true at a vendor: what the roster says of this user in this conversation, or in all of them.
