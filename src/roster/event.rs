@@ -1,5 +1,6 @@
 //! What is told and done because of a change: events for who listens, and jobs for the outbox.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -52,6 +53,7 @@ pub(super) fn commit(ruling: &Ruling, by: &Author, plan: &Plan, head: &Head, now
         commit.puts.push((record.key().to_string(), None));
         note(&mut commit, record, Fate::Lifted, Some(by), plan, head, now);
     }
+    each_once(&mut commit.jobs);
     commit
 }
 
@@ -74,10 +76,11 @@ pub(super) fn expiry(ended: &[Record], plan: &Plan, head: &Head, now: Millis) ->
         commit.puts.push((record.key().to_string(), None));
         note(&mut commit, record, Fate::Expired, None, plan, head, now);
     }
+    each_once(&mut commit.jobs);
     commit
 }
 
-/// Tells of what became of an entry, and has it carried out.
+/// Tells of what became of an entry, and has it carried out. Of the jobs some may be there more than once.
 pub(super) fn note(
     commit: &mut Commit,
     record: &Record,
@@ -99,8 +102,14 @@ pub(super) fn note(
     }
     commit.events.push(event.to_string());
     for app in plan.enforced.iter().filter(|app| record.app().is_none_or(|own| own == *app)) {
-        commit.jobs.extend(enforcement(record, app).filter(|job| !commit.jobs.contains(job)));
+        commit.jobs.extend(enforcement(record, app));
     }
+}
+
+/// Leaves each job once: several entries may be about the same user and place.
+pub(super) fn each_once(jobs: &mut Vec<NewJob>) {
+    let mut seen = HashSet::with_capacity(jobs.len());
+    jobs.retain(|job| seen.insert(job.key.clone()));
 }
 
 /// What stands for a webhook's address, which may hold a secret, where jobs are named.
@@ -167,4 +176,27 @@ pub fn details(record: &Record) -> Map<String, Value> {
         }
     }
     details
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Origin, Sanction};
+
+    fn sanction(user: &str) -> Sanction {
+        let author = Arc::new(Author { kind: crate::model::CallerKind::Service, subject: "orders".into(), role: None });
+        let (user, scope, at) = (user.to_owned(), Pattern::Everything, Millis(0));
+        Sanction { user, scope, app: None, until: None, reason: None, origin: Origin::Roster { author, at } }
+    }
+
+    #[test]
+    fn what_several_entries_ask_for_is_done_once() {
+        let plan = Plan { enforced: vec!["ably".into(), "talkjs".into()], webhooks: vec!["https://a.example".into()] };
+        let ended = ["tom", "zoe"].map(|user| [Record::Ban(sanction(user)), Record::Mute(sanction(user))]).concat();
+        let head = Head { epoch: "e".to_owned(), version: 0, change: String::new(), accepted: None };
+        let made = expiry(&ended, &plan, &head, Millis(0));
+        let keys: Vec<_> = made.jobs.iter().filter_map(|job| job.key.strip_prefix("enforce:")).collect();
+        assert_eq!(keys, ["ably:tom:*", "talkjs:tom:*", "ably:zoe:*", "talkjs:zoe:*"]);
+        assert_eq!((made.events.len(), made.jobs.len()), (4, 8));
+    }
 }

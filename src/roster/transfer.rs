@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::entry::{Malformed, Record, Table};
-use super::event::{Fate, Plan, note};
+use super::event::{Fate, Plan, each_once, note};
 use crate::config::{IMPORT, RosterFile};
 use crate::crypto::hex;
 use crate::model::{CallerKind, Millis, Pattern};
@@ -186,6 +186,7 @@ fn commit(part: &[Work], plan: &Plan, head: &Head, now: Millis) -> Commit {
         commit.puts.push((record.key().to_string(), value));
         note(&mut commit, record, fate, by, plan, head, now);
     }
+    each_once(&mut commit.jobs);
     commit
 }
 

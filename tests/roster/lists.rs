@@ -168,7 +168,8 @@ fn what_is_to_be_carried_out_can_be_seen() {
     // Whoever listens there never answers: what is sent there stays under way.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
-    let more = format!("[[webhooks]]\nurl = \"{url}/hooks/canary?key=canary\"\nsecret = {{ file = \"webhook.secret\" }}\n");
+    let more =
+        format!("[[webhooks]]\nurl = \"{url}/hooks/canary?key=canary\"\nsecret = {{ file = \"webhook.secret\" }}\n");
     let secret = "whsec_b2J2aW91c2x5LWZha2Utd2ViaG9vay1zZWNyZXQ=";
     let files = vec![("webhook.secret", secret.to_owned())];
     let setup =
