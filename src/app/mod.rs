@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::config::{AuditTo, Listen, Report, Settings, Shutdown, Sources, StoreSettings};
 use crate::observe::audit::Audit;
+use crate::outbox::Outbox;
 use crate::reload::Reload;
 use crate::remote;
 use crate::roster::Roster;
@@ -26,7 +27,8 @@ use crate::{admin, http};
 pub use listener::Address;
 use listener::{Bound, Listener, Terms};
 
-/// How long what is being carried to vendors and webhooks may take at the end. It is done again by whoever starts next.
+/// How long what is being carried to vendors and webhooks may take after the last caller was answered. It is done again by whoever starts
+/// next.
 const CARRYING: Duration = Duration::from_secs(2);
 
 /// Why the program did not start.
@@ -138,6 +140,8 @@ impl App {
             // Whoever sends requests here gets to see that this is not ready any more.
             main.wind_up();
             sleep(pause).await;
+            // What is carried needs not be broken off in the end because a caller takes long.
+            runtime.outbox.get().into_iter().for_each(Outbox::wind_up);
             timeout(grace, main.stop()).await.map_or(End::Cut, |()| End::Orderly)
         };
         let end = tokio::select! {

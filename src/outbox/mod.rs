@@ -129,10 +129,15 @@ impl Outbox {
         self.shared.targets.store(Arc::new(targets.paced_as(&self.targets())));
     }
 
-    /// Begins nothing new, ends the requests in progress and gives back what is left. What takes longer than this is cut off, and is
-    /// taken over by another process when its lease is over.
-    pub async fn stop(&self, grace: Duration) {
+    /// Begins nothing new from now on, ends the requests in progress and gives back what is left.
+    pub fn wind_up(&self) {
         self.stop.send_replace(true);
+    }
+
+    /// Winds up and returns when that is done. What takes longer than this is cut off, and is taken over by another process when its
+    /// lease is over.
+    pub async fn stop(&self, grace: Duration) {
+        self.wind_up();
         let Some(mut worker) = self.worker().take() else { return };
         if timeout(grace, &mut worker).await.is_err() {
             worker.abort();

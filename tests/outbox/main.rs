@@ -14,6 +14,7 @@ mod places;
 mod receiver;
 mod recovery;
 mod server;
+mod stopping;
 mod talkjs;
 mod vendors;
 mod webhooks;
