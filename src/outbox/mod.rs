@@ -17,6 +17,7 @@ mod delay;
 mod enforce;
 mod look;
 mod memo;
+mod participations;
 mod targets;
 mod truth;
 mod turns;

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use chat_signer::store::JobState;
+
+use crate::server::Fault;
 use crate::world::What::{Ban, Mute};
 use crate::world::{What, World};
 
@@ -38,6 +41,53 @@ async fn a_ban_everywhere_ends_every_participation_and_restores_each() {
     world.settled().await;
     assert_eq!(world.vendor.held(|held| held.participants.clone()), before);
     assert_eq!(world.note("alice", "").await, None);
+    world.vendor.assert_content();
+}
+
+/// TalkJS lists 30 at a time, and takes so many requests a second: none of them is left, however many attempts it takes.
+#[tokio::test]
+async fn of_very_many_conversations_none_is_left() {
+    let world = World::new("talkjs").await;
+    let ids: Vec<_> = (0..10_030).map(|number| format!("c{number:05}")).collect();
+    for id in &ids {
+        world.vendor.join(id, "alice", "Read", true);
+    }
+    let last = ids.last().unwrap();
+    world.vendor.join(last, "alice", "ReadWrite", true);
+    let _worker = world.work();
+    take(&world, (true, Mute, None)).await;
+    world.settled().await;
+    assert_eq!(world.vendor.access(last, "alice").as_deref(), Some("Read"));
+    assert_eq!(world.jobs(JobState::SetAside).await, []);
+    assert_eq!(world.note("alice", "").await.unwrap()["note"], format!("{{\"conversations\":[\"{last}\"]}}"));
+    world.vendor.assert_content();
+}
+
+/// Of those that a ban removes the user from, none is left either; the list is shorter after each.
+#[tokio::test]
+async fn of_many_conversations_none_is_left_though_some_stay_on_the_list() {
+    let world = World::new("talkjs").await;
+    let ids = conversations(100);
+    for (number, id) in ids.iter().enumerate() {
+        world.vendor.join(id, "alice", if number % 40 == 29 { "None" } else { "ReadWrite" }, true);
+    }
+    world.vendor.join("c99", "alice", "None", true);
+    let before = world.vendor.held(|held| held.participants.clone());
+    let _worker = world.work();
+    world.vendor.server.fail("DELETE", "/c70/", 1, Fault::Answer(500, Vec::new()));
+    take(&world, (true, Ban, None)).await;
+    world.settled().await;
+    let left: Vec<_> = ids.iter().filter(|id| world.vendor.access(id, "alice").is_some()).collect();
+    assert_eq!(left, ["c29", "c69", "c99"]);
+    // What was dealt with is not listed again when an attempt fails, but once more as a whole as something may yet arrive. No page begins
+    // behind a conversation that is no longer on the list.
+    let pages = world.vendor.server.seen("GET", "/users/alice/");
+    let began: Vec<_> =
+        pages.iter().map(|page| page.path.split_once("startingAfter=").map_or("", |(_, id)| id)).collect();
+    assert_eq!(began, ["", "c29", "c29", "c29", "c69", "c99", "", "c99"], "{began:?}");
+    take(&world, (false, Ban, None)).await;
+    world.settled().await;
+    assert_eq!(world.vendor.held(|held| held.participants.clone()), before);
     world.vendor.assert_content();
 }
 
