@@ -36,6 +36,8 @@ pub(super) struct SoFar {
     pub(super) revision: u64,
     /// Up to this conversation.
     pub(super) after: String,
+    /// What could not be done until there, if something couldn't.
+    pub(super) flaw: Option<String>,
 }
 
 /// Notes that this attempt has made, by key. They hold though another has forgotten them meanwhile: what was sent because of them may

@@ -3,7 +3,7 @@
 //! They are dealt with as the vendor lists them, page by page, and how far that has come is noted. Whoever is removed from a conversation
 //! is no longer on the list, so that the next page begins behind the last one in which the user still is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::attempt::{Halt, Running};
 use super::enforce::{Delivered, LIST, key};
@@ -20,8 +20,9 @@ struct Round<'a> {
     own: &'a mut Own,
     delivered: &'a mut Delivered,
     seen: BTreeSet<String>,
-    /// Those that can't be dealt with, and why. They are no reason to leave the others.
-    flawed: BTreeMap<String, String>,
+    /// Those that can't be dealt with, which is no reason to leave the others, and why.
+    flawed: BTreeSet<String>,
+    flaw: Option<String>,
 }
 
 /// A conversation, and as what the user was found in it.
@@ -37,12 +38,12 @@ impl Running<'_> {
         delivered: &mut Delivered,
     ) -> Result<(), Halt> {
         delivered.did.doubtful_until = self.doubt(&Memo::default()).map(|sent| self.arrived(sent));
-        let (seen, flawed) = (BTreeSet::new(), BTreeMap::new());
-        let mut round = Round { running: self, moderator, subject, own, delivered, seen, flawed };
+        let (seen, flawed) = (BTreeSet::new(), BTreeSet::new());
+        let mut round = Round { running: self, moderator, subject, own, delivered, seen, flawed, flaw: None };
         round.listed().await?;
         round.others().await?;
         round.note_so_far(None).await?;
-        let flaw = round.flawed.into_values().next();
+        let flaw = round.flaw;
         self.unlist(subject, |_| true, own).await?;
         flaw.map_or(Ok(()), |why| Err(Halt::Never(why)))
     }
@@ -50,7 +51,7 @@ impl Running<'_> {
 
 impl Round<'_> {
     async fn listed(&mut self) -> Result<(), Halt> {
-        let mut after = self.so_far().await?;
+        let mut after = self.resume().await?;
         loop {
             let page = match self.page(after.as_deref()).await? {
                 Some(page) if !page.is_empty() => page,
@@ -95,18 +96,23 @@ impl Round<'_> {
         let mut needy = Vec::new();
         for (conversation, found) in all {
             match self.needs_something(conversation, found.as_ref()).await {
-                Err(Halt::Never(why)) => _ = self.flawed.insert(conversation.clone(), why),
+                Err(Halt::Never(why)) => self.leave(conversation, why),
                 is_needy => needy.extend(is_needy?.then_some(conversation.as_str())),
             }
         }
         self.running.list(self.subject, needy.iter().copied(), self.own).await?;
         for conversation in needy {
             match self.running.reconcile(self.subject, conversation, self.own, self.delivered).await {
-                Err(Halt::Never(why)) => _ = self.flawed.insert(conversation.to_owned(), why),
+                Err(Halt::Never(why)) => self.leave(conversation, why),
                 done => done?,
             }
         }
         Ok(())
+    }
+
+    fn leave(&mut self, conversation: &str, why: String) {
+        self.flawed.insert(conversation.to_owned());
+        self.flaw = Some(why);
     }
 
     /// Where the list says that nothing is to be done, nothing more is asked: of many conversations some are left for the next attempt,
@@ -117,17 +123,14 @@ impl Round<'_> {
         let key = key(subject, conversation);
         let memo = running.stored(&key).await?;
         let note = memo.note.as_ref().or(self.own.get(&key)).map(String::as_str);
-        let is_so = if want == Desired::default() && note.is_none() {
-            true
-        } else {
+        if want != Desired::default() || note.is_some() || memo.sent.is_some() {
             let plan = moderator.plan((subject.user, conversation), &want, note, found)?;
-            plan.calls.is_empty() && plan.after == memo.note
-        };
-        let is_so = is_so && memo.sent.is_none();
-        if is_so {
-            self.delivered.made.insert(Some(conversation.to_owned()), want);
+            if !plan.calls.is_empty() || plan.after != memo.note || memo.sent.is_some() {
+                return Ok(true);
+            }
         }
-        Ok(!is_so)
+        self.delivered.made.insert(Some(conversation.to_owned()), want);
+        Ok(false)
     }
 
     /// The last of these in which the user still is.
@@ -135,25 +138,30 @@ impl Round<'_> {
         for (conversation, found) in page.iter().rev() {
             let is_banned = self.running.wanted(self.subject, Some(conversation))?.banned.is_some();
             let has_access = found.as_ref().is_some_and(|found| found.access != Access::None);
-            if !is_banned || !has_access || self.flawed.contains_key(conversation) {
+            if !is_banned || !has_access || self.flawed.contains(conversation) {
                 return Ok(Some(conversation.clone()));
             }
         }
         Ok(None)
     }
 
-    /// Where an attempt before this one has come to.
-    async fn so_far(&self) -> Result<Option<String>, Halt> {
+    /// Goes on where an attempt before this one has come to.
+    async fn resume(&mut self) -> Result<Option<String>, Halt> {
         let noted = self.running.noted(&key(self.subject, LIST), self.own).await?;
         let so_far = touched(noted.as_deref())?.so_far;
-        Ok(so_far.filter(|so_far| so_far.revision == self.running.job.revision).map(|so_far| so_far.after))
+        let Some(so_far) = so_far.filter(|so_far| so_far.revision == self.running.job.revision) else {
+            return Ok(None);
+        };
+        self.flaw = so_far.flaw;
+        Ok(Some(so_far.after))
     }
 
     async fn note_so_far(&mut self, after: Option<String>) -> Result<(), Halt> {
         let (running, key) = (self.running, key(self.subject, LIST));
         let noted = running.noted(&key, self.own).await?;
         let mut touched = touched(noted.as_deref())?;
-        touched.so_far = after.map(|after| SoFar { revision: running.job.revision, after });
+        let (revision, flaw) = (running.job.revision, self.flaw.clone());
+        touched.so_far = after.map(|after| SoFar { revision, after, flaw });
         let memo = touched.memo();
         let is_kept = memo.note == noted || running.keep(&key, &memo, self.own).await?;
         if is_kept { Ok(()) } else { Err(Halt::Lost) }

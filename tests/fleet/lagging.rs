@@ -15,7 +15,7 @@ use crate::vendors::{ABLY_KEYS, APP_ID, KEY, Vendor};
 use crate::world::{POLICY, Service};
 
 /// For so long servers sign though they don't hear of the store.
-const STALE: &str = "5s";
+const STALE: &str = "8s";
 
 /// A server on this Redis that carries bans to this vendor, which is two.
 fn start(redis: &str, vendor: &Vendor) -> Server {

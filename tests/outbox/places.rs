@@ -91,6 +91,36 @@ async fn of_many_conversations_none_is_left_though_some_stay_on_the_list() {
     world.vendor.assert_content();
 }
 
+/// The conversation that a page is to begin behind may be deleted meanwhile.
+#[tokio::test]
+async fn a_list_that_breaks_off_is_read_anew() {
+    let world = World::new("talkjs").await;
+    for id in conversations(50) {
+        world.vendor.join(&id, "alice", "ReadWrite", true);
+    }
+    world.vendor.server.fail("GET", "startingAfter=c29", 1, Fault::Answer(404, Vec::new()));
+    let _worker = world.work();
+    take(&world, (true, Mute, None)).await;
+    world.settled().await;
+    assert!(conversations(50).iter().all(|id| world.vendor.access(id, "alice").as_deref() == Some("Read")));
+    world.vendor.assert_content();
+}
+
+#[tokio::test]
+async fn what_can_not_be_done_is_not_forgotten_by_the_next_attempt() {
+    let world = World::new("talkjs").await;
+    for id in conversations(50).iter().map(String::as_str).chain([".."]) {
+        world.vendor.join(id, "alice", "ReadWrite", true);
+    }
+    world.vendor.server.fail("GET", "/conversations/c40", 1, Fault::Answer(500, Vec::new()));
+    let _worker = world.work();
+    take(&world, (true, Mute, None)).await;
+    assert!(world.set_aside().await.contains("lead elsewhere"));
+    assert_eq!(world.jobs(JobState::SetAside).await[0].attempts, 2);
+    assert!(conversations(50).iter().all(|id| world.vendor.access(id, "alice").as_deref() == Some("Read")));
+    assert_eq!(world.vendor.access("..", "alice").as_deref(), Some("ReadWrite"));
+}
+
 /// Whatever is imposed and lifted in whatever order, each conversation ends up with the strictest of what is left.
 #[tokio::test]
 async fn what_is_imposed_in_one_place_and_everywhere_does_not_get_in_each_others_way() {
