@@ -15,6 +15,7 @@ mod outage;
 mod proxy;
 #[path = "../common/redis.rs"]
 mod redis;
+mod resumed;
 #[allow(dead_code)]
 #[path = "../roster/world.rs"]
 mod world;
