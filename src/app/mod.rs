@@ -196,7 +196,14 @@ fn terms_of_probes(runtime: &Arc<Runtime>) -> impl Fn() -> Terms + Send + 'stati
 
 async fn roster(settings: Option<&StoreSettings>) -> Result<Roster, NoStart> {
     let Some(settings) = settings else { return Ok(Roster::none()) };
-    Ok(Roster::of(Store::open(settings).await.map_err(NoStart::Store)?, settings.max_staleness))
+    let store = Store::open(settings).await.map_err(NoStart::Store)?;
+    let is_own = store.begins_itself();
+    let roster = Roster::of(store, settings.max_staleness);
+    if is_own {
+        // It is at hand, so nobody need be refused because it has not been read yet.
+        roster.catch_up().await;
+    }
+    Ok(roster)
 }
 
 /// Has the roster kept at what its store holds, without what has ended.

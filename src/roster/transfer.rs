@@ -62,19 +62,27 @@ pub enum NotImported {
 pub async fn held(store: &Store) -> Result<(Head, BTreeMap<String, String>), Unavailable> {
     let Contents { mut head, entries } = store.contents().await?;
     let mut held: BTreeMap<String, String> = entries.into_iter().collect();
-    let Since::Changes(changes) = store.since(head.version).await? else {
-        return Err(Unavailable("it changes faster than it can be read".to_owned()));
-    };
-    for Change { version, id, puts, .. } in changes {
-        for (key, value) in puts {
-            match value {
-                Some(value) => held.insert(key, value),
-                None => held.remove(&key),
-            };
+    let goal = store.head().await?.version;
+    while head.version < goal {
+        let changes = match store.since(head.version).await? {
+            Since::Changes(changes) if !changes.is_empty() => changes,
+            _ => return Err(Unavailable("it changes faster than it can be read".to_owned())),
+        };
+        for Change { version, id, puts, .. } in changes {
+            put(&mut held, puts);
+            head = Head { version, change: id, ..head };
         }
-        head = Head { version, change: id, ..head };
     }
     Ok((head, held))
+}
+
+fn put(held: &mut BTreeMap<String, String>, puts: Vec<(String, Option<String>)>) {
+    for (key, value) in puts {
+        match value {
+            Some(value) => held.insert(key, value),
+            None => held.remove(&key),
+        };
+    }
 }
 
 /// The entries of a file.

@@ -16,6 +16,7 @@ mod outage;
 mod proxy;
 #[path = "../common/redis.rs"]
 mod redis;
+mod resumed;
 #[allow(dead_code)]
 #[path = "../outbox/server.rs"]
 mod server;

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use chat_signer::clock;
 use chat_signer::model::Millis;
-use chat_signer::store::{Attempt, Change, Commit, Head, Job, JobState, KEPT, KEPT_DONE, NotCommitted, Since, Store};
+use chat_signer::store::{
+    Attempt, BYTES_AT_ONCE, CHANGES_AT_ONCE, Commit, Head, Job, JobState, KEPT, KEPT_DONE, NotCommitted, Since, Store,
+};
 
-use crate::bed::{Bed, LONG, Scratch, ask, claim, commit, eventually, put};
+use crate::bed::{Bed, LONG, Scratch, ask, claim, commit, eventually, put, since};
 use crate::server::Redis;
 
 /// Every behaviour below, of one kind of store.
@@ -24,6 +26,7 @@ macro_rules! behaviours {
                 entries_are_what_the_changes_left,
                 a_change_on_another_head_is_not_made,
                 what_is_no_longer_kept_is_gone,
+                changes_are_read_in_parts,
                 writers_at_the_same_time_lose_nothing,
                 a_change_is_hinted_at,
                 a_job_is_done_by_one,
@@ -147,6 +150,29 @@ async fn what_is_no_longer_kept_is_gone(store: Store) {
     let kept = since(&store, 3).await;
     assert_eq!(kept.len() as u64, KEPT);
     assert!(kept.iter().zip(4..).all(|(change, number)| change.version == number));
+}
+
+async fn changes_are_read_in_parts(store: Store) {
+    let small = [1; CHANGES_AT_ONCE + 10];
+    let large = [BYTES_AT_ONCE / 2; 5];
+    let sizes = [&small[..], &large, &[2 * BYTES_AT_ONCE], &large].concat();
+    let mut made = Vec::new();
+    for size in &sizes {
+        made.push(commit(&store, put("ban/tom", &"x".repeat(*size))).await.change);
+    }
+    let (mut read, mut parts) = (Vec::new(), 0);
+    loop {
+        let Since::Changes(changes) = store.since(read.len() as u64).await.unwrap() else { panic!("gone") };
+        if changes.is_empty() {
+            break;
+        }
+        let but_the_last = &sizes[read.len()..][..changes.len() - 1];
+        assert!(changes.len() <= CHANGES_AT_ONCE && but_the_last.iter().sum::<usize>() < BYTES_AT_ONCE);
+        read.extend(changes.into_iter().map(|change| change.id));
+        parts += 1;
+    }
+    assert_eq!(read, made);
+    assert!((7..20).contains(&parts), "{parts}");
 }
 
 async fn writers_at_the_same_time_lose_nothing(store: Store) {
@@ -377,13 +403,6 @@ async fn any_text_will_do(store: Store) {
 
 async fn entries(store: &Store) -> BTreeMap<String, String> {
     store.contents().await.unwrap().entries.into_iter().collect()
-}
-
-async fn since(store: &Store, version: u64) -> Vec<Change> {
-    match store.since(version).await.unwrap() {
-        Since::Changes(changes) => changes,
-        Since::Gone => panic!("what follows {version} is gone"),
-    }
 }
 
 fn keys(jobs: &[Job]) -> Vec<&str> {

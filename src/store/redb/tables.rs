@@ -3,15 +3,15 @@
 use std::ops::Bound;
 
 use redb::{
-    Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableError,
-    WriteTransaction,
+    AccessGuard, Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError,
+    TableDefinition, TableError, WriteTransaction,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::model::Millis;
 use crate::store::held::Held;
-use crate::store::{Attempt, Change, Commit, Head, Job, JobState, KEPT, KEPT_DONE, NewJob, Since};
+use crate::store::{Attempt, Change, Commit, Head, Job, JobState, KEPT, KEPT_DONE, NewJob, Since, at_once};
 
 /// The layout of the tables below. Another one has another number.
 pub(super) const LAYOUT: u64 = 1;
@@ -37,6 +37,9 @@ type Times = TableDefinition<'static, (u64, &'static str), ()>;
 
 type Result<T> = std::result::Result<T, redb::Error>;
 
+/// What reading the log comes to next.
+type Entry<'a> = std::result::Result<(AccessGuard<'a, u64>, AccessGuard<'a, &'static str>), StorageError>;
+
 /// A state of the file.
 pub(super) struct Reading(pub(super) ReadTransaction);
 
@@ -54,7 +57,7 @@ pub(super) fn begin(database: &Database, epoch: &str) -> Result<()> {
     writing.0.open_table(ASIDE)?;
     writing.0.open_table(NOTES)?;
     writing.0.open_table(NUMBERS)?.insert("layout", LAYOUT)?;
-    writing.set_head(&Head { epoch: epoch.to_owned(), version: 0, change: String::new(), accepted: None })?;
+    writing.set_head(&Head { epoch: epoch.to_owned(), ..Head::default() })?;
     Ok(writing.0.commit()?)
 }
 
@@ -106,8 +109,11 @@ impl Reading {
         if next < oldest {
             return Ok(Since::Gone);
         }
-        let changes = log.range(next..)?.map(|entry| parse(entry?.1.value()));
-        changes.collect::<Result<_>>().map(Since::Changes)
+        let sized = |entry: Entry<'_>| match entry {
+            Ok((_, text)) => (text.value().len(), parse(text.value())),
+            Err(error) => (0, Err(error.into())),
+        };
+        at_once(log.range(next..)?.map(sized)).collect::<Result<_>>().map(Since::Changes)
     }
 
     pub(super) fn is_any_ready(&self, now: Millis) -> Result<bool> {
@@ -295,6 +301,7 @@ fn head(
         version: numbers.get("version")?.map_or(0, |version| version.value()),
         change: text("change")?,
         accepted: text("accepted")?.parse().ok().map(Millis),
+        astray: 0,
     })
 }
 

@@ -7,7 +7,6 @@ pub(super) struct Keys {
     /// In the order in which the scripts take them.
     all: [String; 11],
     pub(super) entries: String,
-    pub(super) log: String,
     pub(super) notes: String,
     pub(super) channel: String,
     /// What only a primary answers: which store it has.
@@ -23,7 +22,7 @@ impl Keys {
         let name = |name: &str| format!("{tag}{name}");
         let all = NAMES.map(name);
         let head = script(HEAD, &all);
-        Keys { all, entries: name("entries"), log: name("log"), notes: name("notes"), channel: name("hints"), head }
+        Keys { all, entries: name("entries"), notes: name("notes"), channel: name("hints"), head }
     }
 
     /// What runs a script. Its own arguments go behind.
@@ -53,6 +52,8 @@ macro_rules! scripts {
 
 scripts!(
     HEAD = "scripts/head.lua",
+    DURABLE_HEAD = "scripts/durable_head.lua",
+    SINCE = "scripts/since.lua",
     BEGIN = "scripts/begin.lua",
     ACCEPT = "scripts/accept.lua",
     COMMIT = "scripts/commit.lua",
