@@ -23,12 +23,15 @@ pub struct Rank {
     pub is_everywhere: bool,
     /// Whether a binding counts there that names a role which the policy does not list: it may be the strongest of all.
     pub is_unlisted: bool,
+    /// Whether another service says what people are there, and was not asked about this one.
+    pub is_unknown: bool,
 }
 
 impl Rank {
     /// Whether this is certainly a stronger position than another's, wherever in the place.
     pub fn outranks(&self, other: &Rank) -> bool {
-        !self.is_unlisted && !other.is_unlisted && self.weakest.is_some() && self.weakest > other.strongest
+        let is_certain = |rank: &Rank| !rank.is_unlisted && !rank.is_unknown;
+        is_certain(self) && is_certain(other) && self.weakest.is_some() && self.weakest > other.strongest
     }
 }
 
@@ -52,6 +55,7 @@ impl Policy {
             },
             is_everywhere: scope == Some(Pattern::Everything) && standing.roles().min() == Some(standing.role),
             is_unlisted: facts.is_unlisted(person, &standing),
+            is_unknown: standing.basis == Basis::Told && facts.told_of(place).is_some_and(|told| !told.is_about(user)),
             scope,
         }
     }
