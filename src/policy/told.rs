@@ -57,8 +57,8 @@ impl Told {
     pub fn size(&self) -> usize {
         let own = size_of::<Told>() + self.conversation().len();
         let details = self.details.iter();
-        let named = details.flat_map(|details| details.roles.iter().map(|(name, _)| name).chain(&details.shut_out));
-        let names = named.chain(self.about.iter().flat_map(|about| about.iter()));
+        let told = details.flat_map(|details| details.roles.iter().map(|(name, _)| name).chain(&details.shut_out));
+        let names = told.chain(self.about.iter().flat_map(|about| about.iter()));
         own + names.map(|name| size_of::<(String, Role)>() + name.len()).sum::<usize>()
     }
 
