@@ -4,6 +4,7 @@ mod connection;
 mod listener;
 mod paced;
 mod secure;
+mod tasks;
 mod unix;
 
 use std::io;
@@ -12,7 +13,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::config::{AuditTo, Listen, Report, Settings, Shutdown, Sources, StoreSettings};
@@ -26,6 +26,7 @@ use crate::store::{self, Store};
 use crate::{admin, http};
 pub use listener::Address;
 use listener::{Bound, Listener, Terms};
+use tasks::Tasks;
 
 /// How long what is being carried to vendors and webhooks may take after the last caller was answered. It is done again by whoever starts
 /// next.
@@ -81,7 +82,7 @@ pub struct App {
     admin: Listener,
     stop: Stop,
     /// What goes on beside the requests, until this is dropped.
-    tasks: JoinSet<()>,
+    tasks: Tasks,
 }
 
 impl App {
@@ -116,7 +117,7 @@ impl App {
     pub fn follow(&mut self, path: &Path, sources: Sources, report: &Report) -> Result<(), NoStart> {
         let hangup = signal(SignalKind::hangup()).map_err(NoStart::Signals)?;
         let reload = Reload::new(Arc::clone(&self.runtime), path.to_owned(), sources, report);
-        self.tasks.spawn(reload.run(hangup));
+        self.tasks.spawn("following the files", reload.run(hangup));
         Ok(())
     }
 
@@ -131,7 +132,10 @@ impl App {
         let App { runtime, main, admin, mut stop, mut tasks } = self;
         let failed = tokio::select! {
             () = stop.signalled() => false,
-            () = failure(&mut tasks) => true,
+            task = tasks.failed() => {
+                tracing::error!("this has failed: {task}");
+                true
+            }
         };
         let Shutdown { pause, grace } = runtime.snapshot().settings.shutdown;
         tracing::info!("stopping: finishing what is in progress");
@@ -159,16 +163,6 @@ impl App {
         }
         if failed { End::Failed } else { end }
     }
-}
-
-/// Returns once one of these has panicked.
-async fn failure(tasks: &mut JoinSet<()>) {
-    while let Some(ended) = tasks.join_next().await {
-        if ended.is_err() {
-            return tracing::error!("what follows the files has failed");
-        }
-    }
-    std::future::pending::<()>().await;
 }
 
 /// The terms of callers' connections.
@@ -207,13 +201,13 @@ async fn roster(settings: Option<&StoreSettings>) -> Result<Roster, NoStart> {
 }
 
 /// Has the roster kept at what its store holds, without what has ended.
-fn keeping(runtime: &Arc<Runtime>) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
+fn keeping(runtime: &Arc<Runtime>) -> Tasks {
+    let mut tasks = Tasks::default();
     if runtime.roster.store().is_some() {
         let following = Arc::clone(runtime);
-        tasks.spawn(async move { following.roster.follow().await });
+        tasks.spawn("following the roster's store", async move { following.roster.follow().await });
         let sweeping = Arc::clone(runtime);
-        tasks.spawn(async move { sweeping.roster.sweep(|| sweeping.plan()).await });
+        tasks.spawn("taking away what has ended", async move { sweeping.roster.sweep(|| sweeping.plan()).await });
     }
     tasks
 }

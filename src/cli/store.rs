@@ -209,7 +209,7 @@ impl From<Unavailable> for Stop {
 /// What to say of an import that was not done, or not to its end.
 fn unfinished(error: &NotImported, import: &Import<'_>) -> Stop {
     let maybe = match error {
-        NotImported::Malformed(_) | NotImported::Owner(..) => "; nothing was written",
+        NotImported::Malformed(_) | NotImported::Owner(..) | NotImported::Beside(..) => "; nothing was written",
         NotImported::Unavailable(_) | NotImported::Busy if import.records.len() > AT_ONCE => {
             "; some of it may be written: say it again to finish"
         }

@@ -73,7 +73,7 @@ impl Engine {
         let bearing = source.bearing(self.app(&ask.app).is_some_and(App::tells_roles));
         let facts = Facts { registers: &[self.policy.register(), roster], told: &[] };
         let open = self.policy.unanswered(ask, caller, facts, now, bearing);
-        if open.is_empty() { Vec::new() } else { source.inquiries(open, ask, caller) }
+        if open.is_empty() { Vec::new() } else { source.inquiries(open, ask, caller, facts) }
     }
 
     /// Decides and, if the policy gives its permit, signs. `entropy` is 16 fresh random bytes, for the nonce.

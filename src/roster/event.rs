@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::entry::{Record, Table};
 use super::judge::Ruling;
-use super::wish::{Deed, Wish};
+use super::wish::Wish;
 use crate::config::Settings;
 use crate::crypto::{hex, percent_encoded, sha256};
 use crate::model::{Millis, Pattern};
@@ -60,13 +60,8 @@ pub(super) fn commit(ruling: &Ruling, by: &Author, plan: &Plan, head: &Head, now
 /// What is to be made true at vendors again, though nothing changes: who asks for what is so already may do it because a vendor doesn't
 /// know of it, as where it was set aside, or where that app's bans were not carried out before.
 pub(super) fn again(ruling: &Ruling, wish: &Wish, plan: &Plan) -> Vec<NewJob> {
-    if !matches!(wish.deed, Deed::Ban(_) | Deed::LiftBan | Deed::Mute(_) | Deed::LiftMute) {
-        return Vec::new();
-    }
-    let changed = |user: &&String| ruling.set.iter().chain(&ruling.gone).any(|record| record.name() == *user);
-    let same = ruling.succeeded.iter().filter(|user| !changed(user));
     let apps = || plan.enforced.iter().filter(|app| wish.app.as_ref().is_none_or(|own| own == *app));
-    same.flat_map(|user| apps().map(move |app| job(app, user, &wish.scope))).collect()
+    ruling.again.iter().flat_map(|user| apps().map(move |app| job(app, user, &wish.scope))).collect()
 }
 
 /// The change that takes away what has ended.

@@ -40,8 +40,7 @@ fn script(text: &str, keys: &[String]) -> Cmd {
 
 /// The prefix with braces: what is between them decides which slot of a cluster a key is in.
 fn tag(prefix: &str) -> String {
-    let has_some = prefix.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
-    if has_some.is_some_and(|(between, _)| !between.is_empty()) { prefix.to_owned() } else { format!("{{{prefix}}}") }
+    if prefix.contains('{') { prefix.to_owned() } else { format!("{{{prefix}}}") }
 }
 
 macro_rules! scripts {
