@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::config::{AuditTo, Listen, Report, Settings, Shutdown, Sources, StoreSettings};
 use crate::observe::audit::Audit;
+use crate::outbox::Outbox;
 use crate::reload::Reload;
 use crate::remote;
 use crate::roster::Roster;
@@ -27,7 +28,8 @@ pub use listener::Address;
 use listener::{Bound, Listener, Terms};
 use tasks::Tasks;
 
-/// How long what is being carried to vendors and webhooks may take at the end. It is done again by whoever starts next.
+/// How long what is being carried to vendors and webhooks may take after the last caller was answered. It is done again by whoever starts
+/// next.
 const CARRYING: Duration = Duration::from_secs(2);
 
 /// Why the program did not start.
@@ -142,6 +144,8 @@ impl App {
             // Whoever sends requests here gets to see that this is not ready any more.
             main.wind_up();
             sleep(pause).await;
+            // What is carried needs not be broken off in the end because a caller takes long.
+            runtime.outbox.get().into_iter().for_each(Outbox::wind_up);
             timeout(grace, main.stop()).await.map_or(End::Cut, |()| End::Orderly)
         };
         let end = tokio::select! {
@@ -186,7 +190,14 @@ fn terms_of_probes(runtime: &Arc<Runtime>) -> impl Fn() -> Terms + Send + 'stati
 
 async fn roster(settings: Option<&StoreSettings>) -> Result<Roster, NoStart> {
     let Some(settings) = settings else { return Ok(Roster::none()) };
-    Ok(Roster::of(Store::open(settings).await.map_err(NoStart::Store)?, settings.max_staleness))
+    let store = Store::open(settings).await.map_err(NoStart::Store)?;
+    let is_own = store.begins_itself();
+    let roster = Roster::of(store, settings.max_staleness);
+    if is_own {
+        // It is at hand, so nobody need be refused because it has not been read yet.
+        roster.catch_up().await;
+    }
+    Ok(roster)
 }
 
 /// Has the roster kept at what its store holds, without what has ended.

@@ -86,6 +86,7 @@ async fn accept(common: &Common, settings: &Settings, arguments: &Accept) -> Res
 async fn export(common: &Common, settings: &Settings, arguments: &Export) -> Result<ExitCode, Stop> {
     let store = open(settings, false).await?;
     let (head, entries) = transfer::held(&store).await?;
+    note_flaw(&head);
     let records = records(&entries).map_err(|malformed| Stop::No(malformed.to_string()))?;
     let Some(path) = &arguments.file else {
         common.print(|| toml(&head, &records), || whole(&entries))?;
@@ -106,7 +107,9 @@ fn import(common: &Common, settings: &Settings, arguments: &Importing) -> Result
     let import = Import { records: &records, replace: arguments.replace, plan: &plan };
     let imported = block_on(async {
         let store = open(settings, true).await?;
-        transfer::import(&store, &import).await.map_err(|error| unfinished(&error, &import))
+        let imported = transfer::import(&store, &import).await.map_err(|error| unfinished(&error, &import))?;
+        _ = store.head().await.inspect(note_flaw);
+        Ok::<_, Stop>(imported)
     })??;
     let (set, gone) = (imported.set, imported.gone);
     let same = records.len() - set.min(records.len());
@@ -153,11 +156,21 @@ async fn followed(settings: &Settings) -> Result<Index, Stop> {
             "the store is empty, and servers refuse everyone until `chat-signer store accept`".to_owned(),
         ));
     }
+    if let Some(flaw) = head.flaw() {
+        return Err(Stop::No(flaw));
+    }
     index(entries.iter().map(|(key, value)| (key.as_str(), value.as_str())))
 }
 
 fn index<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Index, Stop> {
     Index::new(entries).map_err(|malformed| Stop::No(malformed.to_string()))
+}
+
+/// Says so where a store's entries are not what they should be: servers refuse everyone by it.
+fn note_flaw(head: &Head) {
+    if let Some(flaw) = head.flaw() {
+        complain(&format!("note: {flaw}"));
+    }
 }
 
 /// Opens the store, which is begun only where that is meant.

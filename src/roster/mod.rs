@@ -15,6 +15,7 @@ mod wish;
 use std::time::Duration;
 
 use crate::clock;
+use crate::model::Millis;
 pub use desired::Desired;
 pub use entry::{Conversation, Key, Malformed, Record, Table};
 pub use event::{Plan, details};
@@ -25,6 +26,9 @@ pub use wish::{Deed, Terms, Wish, reading};
 
 /// How many entries that have ended are taken away in one change.
 const SWEEP: usize = 100;
+
+/// The time before another attempt, where what has ended could not be taken away.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest time between two looks for entries that have ended.
 const SELDOM: Duration = Duration::from_secs(60);
@@ -46,15 +50,19 @@ impl Roster {
         .await
     }
 
-    /// Takes away what has ended, and tells of it.
+    /// Takes away what has ended, and tells of it. That it has, for everyone and for ever, the clock says that all who share the store have in
+    /// common. Returns what it says.
     ///
     /// # Errors
-    /// If the store can't be written.
-    pub async fn expire(&self, plan: &Plan) -> Result<(), NotChanged> {
-        let now = clock::now();
+    /// If the store can't be read or written.
+    pub async fn expire(&self, plan: &Plan) -> Result<Millis, NotChanged> {
+        let now = self.store().ok_or(NotChanged::NoStore)?.now().await?;
+        if self.look().ended(now, 1).is_empty() {
+            return Ok(now);
+        }
         self.change(|index, head| {
             let ended: Vec<Record> = index.ended(now, SWEEP).iter().filter_map(|key| index.find(key)).collect();
-            (event::expiry(&ended, plan, head, now), ())
+            (event::expiry(&ended, plan, head, now), now)
         })
         .await
     }
@@ -63,20 +71,27 @@ impl Roster {
     pub async fn sweep(&self, plan: impl Fn() -> Plan + Send + Sync) {
         let mut version = self.version();
         loop {
-            let next = self.look().next_ending();
-            let wait =
-                next.map_or(SELDOM, |next| Duration::from_millis(next.0.saturating_sub(clock::now().0)).min(SELDOM));
+            let mut wait = self.until_next_ending(clock::now());
             if wait.is_zero() {
-                if let Err(error) = self.expire(&plan()).await {
-                    tracing::debug!("what has ended could not be taken away yet: {error}");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-                continue;
+                wait = match self.expire(&plan()).await {
+                    // By that clock it may not have ended yet.
+                    Ok(now) => self.until_next_ending(now),
+                    Err(error) => {
+                        tracing::debug!("what has ended could not be taken away yet: {error}");
+                        PAUSE
+                    }
+                };
             }
             tokio::select! {
                 _ = version.changed() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }
+    }
+
+    /// How long to wait before something may have ended.
+    fn until_next_ending(&self, now: Millis) -> Duration {
+        let next = self.look().next_ending();
+        next.map_or(SELDOM, |next| Duration::from_millis(next.0.saturating_sub(now.0)).min(SELDOM))
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::entry::{Conversation, Malformed, Record, Table};
-use super::event::{Fate, Plan, note};
+use super::event::{Fate, Plan, each_once, note};
 use crate::config::{IMPORT, RosterFile};
 use crate::crypto::hex;
 use crate::model::{CallerKind, Millis, Pattern};
@@ -66,19 +66,27 @@ pub enum NotImported {
 pub async fn held(store: &Store) -> Result<(Head, BTreeMap<String, String>), Unavailable> {
     let Contents { mut head, entries } = store.contents().await?;
     let mut held: BTreeMap<String, String> = entries.into_iter().collect();
-    let Since::Changes(changes) = store.since(head.version).await? else {
-        return Err(Unavailable("it changes faster than it can be read".to_owned()));
-    };
-    for Change { version, id, puts, .. } in changes {
-        for (key, value) in puts {
-            match value {
-                Some(value) => held.insert(key, value),
-                None => held.remove(&key),
-            };
+    let goal = store.head().await?.version;
+    while head.version < goal {
+        let changes = match store.since(head.version).await? {
+            Since::Changes(changes) if !changes.is_empty() => changes,
+            _ => return Err(Unavailable("it changes faster than it can be read".to_owned())),
+        };
+        for Change { version, id, puts, .. } in changes {
+            put(&mut held, puts);
+            head = Head { version, change: id, ..head };
         }
-        head = Head { version, change: id, ..head };
     }
     Ok((head, held))
+}
+
+fn put(held: &mut BTreeMap<String, String>, puts: Vec<(String, Option<String>)>) {
+    for (key, value) in puts {
+        match value {
+            Some(value) => held.insert(key, value),
+            None => held.remove(&key),
+        };
+    }
 }
 
 /// The entries of a file.
@@ -209,6 +217,7 @@ fn commit(part: &[Work], plan: &Plan, head: &Head, now: Millis) -> Commit {
         commit.puts.push((record.key().to_string(), value));
         note(&mut commit, record, fate, by, plan, head, now);
     }
+    each_once(&mut commit.jobs);
     commit
 }
 
