@@ -6,12 +6,14 @@ mod paced;
 mod secure;
 mod unix;
 
+use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -26,7 +28,8 @@ use crate::{admin, http};
 pub use listener::Address;
 use listener::{Bound, Listener, Terms};
 
-/// How long what is being carried to vendors and webhooks may take at the end. It is done again by whoever starts next.
+/// How long what is being carried to vendors and webhooks may take at the end, which is done again by whoever starts next, and how long
+/// what has ended may take to be told.
 const CARRYING: Duration = Duration::from_secs(2);
 
 /// Why the program did not start.
@@ -80,6 +83,8 @@ pub struct App {
     stop: Stop,
     /// What goes on beside the requests, until this is dropped.
     tasks: JoinSet<()>,
+    /// Closed once what has ended is taken away no more.
+    swept: oneshot::Receiver<Infallible>,
 }
 
 impl App {
@@ -103,8 +108,8 @@ impl App {
         let admin = admin.serve(terms_of_probes(&runtime), move |_, request| {
             std::future::ready(admin::serve(&for_admin, &request).map(http::Body::from))
         });
-        let tasks = keeping(&runtime);
-        Ok(App { runtime, main, admin, stop, tasks })
+        let (tasks, swept) = keeping(&runtime);
+        Ok(App { runtime, main, admin, stop, tasks, swept })
     }
 
     /// Has the settings follow the files that they were loaded from.
@@ -126,7 +131,7 @@ impl App {
     /// Serves until the process is told to stop (SIGTERM or SIGINT), then winds up; a second signal cuts that short. What goes on beside
     /// the requests fails only of a fault in the program or the system: then it winds up as well, for whoever starts it again.
     pub async fn run(self) -> End {
-        let App { runtime, main, admin, mut stop, mut tasks } = self;
+        let App { runtime, main, admin, mut stop, mut tasks, swept } = self;
         let failed = tokio::select! {
             () = stop.signalled() => false,
             () = failure(&mut tasks) => true,
@@ -148,6 +153,7 @@ impl App {
         if let Some(outbox) = runtime.outbox.get().filter(|_| end == End::Orderly) {
             outbox.stop(CARRYING).await;
         }
+        _ = timeout(CARRYING, swept).await;
         runtime.audit.close().await;
         #[cfg(feature = "otlp")]
         if let Some(spans) = &runtime.snapshot().spans {
@@ -195,16 +201,19 @@ async fn roster(settings: Option<&StoreSettings>) -> Result<Roster, NoStart> {
     Ok(Roster::of(Store::open(settings).await.map_err(NoStart::Store)?, settings.max_staleness))
 }
 
-/// Has the roster kept at what its store holds, without what has ended.
-fn keeping(runtime: &Arc<Runtime>) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
+/// Has the roster kept at what its store holds, without what has ended; tells once nothing more is taken away, as the program stops.
+fn keeping(runtime: &Arc<Runtime>) -> (JoinSet<()>, oneshot::Receiver<Infallible>) {
+    let (mut tasks, (sweeps, swept)) = (JoinSet::new(), oneshot::channel());
     if runtime.roster.store().is_some() {
         let following = Arc::clone(runtime);
         tasks.spawn(async move { following.roster.follow().await });
         let sweeping = Arc::clone(runtime);
-        tasks.spawn(async move { sweeping.roster.sweep(|| sweeping.plan()).await });
+        tasks.spawn(async move {
+            sweeping.roster.sweep(&sweeping.audit, || sweeping.plan(), sweeping.drained()).await;
+            drop(sweeps);
+        });
     }
-    tasks
+    (tasks, swept)
 }
 
 fn open(to: &AuditTo) -> Result<Audit, NoStart> {

@@ -9,4 +9,4 @@ pub mod process;
 mod record;
 pub mod trace;
 
-pub use record::{Asker, Decision, Record, Scope};
+pub use record::{Asker, Decision, Occurrence, Record, Scope};

@@ -1,20 +1,19 @@
 //! What moderators change at run time: bans, mutes, roles, blocks and conversations, in memory as an index that deciding looks at, and
 //! in a store that outlives the process and that all replicas share.
 
+mod audit;
 mod desired;
 mod entry;
 mod event;
 mod index;
 mod judge;
 mod live;
+mod sweep;
 #[cfg(test)]
 mod tests;
 pub mod transfer;
 mod wish;
 
-use std::time::Duration;
-
-use crate::clock;
 pub use desired::Desired;
 pub use entry::{Conversation, Key, Malformed, Record, Table};
 pub use event::{Plan, details};
@@ -22,12 +21,6 @@ pub use index::{Index, OWNER};
 pub use judge::{Failed, Judge, Ruling, Why};
 pub use live::{NotChanged, Roster, Stale};
 pub use wish::{Deed, Terms, Wish, reading};
-
-/// How many entries that have ended are taken away in one change.
-const SWEEP: usize = 100;
-
-/// The longest time between two looks for entries that have ended.
-const SELDOM: Duration = Duration::from_secs(60);
 
 impl Roster {
     /// Carries out a wish, as far as the policy and the rules for moderators let it. Whoever it fails for is in the answer.
@@ -44,39 +37,5 @@ impl Roster {
             (commit, ruling)
         })
         .await
-    }
-
-    /// Takes away what has ended, and tells of it.
-    ///
-    /// # Errors
-    /// If the store can't be written.
-    pub async fn expire(&self, plan: &Plan) -> Result<(), NotChanged> {
-        let now = clock::now();
-        self.change(|index, head| {
-            let ended: Vec<Record> = index.ended(now, SWEEP).iter().filter_map(|key| index.find(key)).collect();
-            (event::expiry(&ended, plan, head, now), ())
-        })
-        .await
-    }
-
-    /// Takes away what has ended, when it does, for ever. `plan` is asked for anew each time.
-    pub async fn sweep(&self, plan: impl Fn() -> Plan + Send + Sync) {
-        let mut version = self.version();
-        loop {
-            let next = self.look().next_ending();
-            let wait =
-                next.map_or(SELDOM, |next| Duration::from_millis(next.0.saturating_sub(clock::now().0)).min(SELDOM));
-            if wait.is_zero() {
-                if let Err(error) = self.expire(&plan()).await {
-                    tracing::debug!("what has ended could not be taken away yet: {error}");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-                continue;
-            }
-            tokio::select! {
-                _ = version.changed() => {}
-                () = tokio::time::sleep(wait) => {}
-            }
-        }
     }
 }
