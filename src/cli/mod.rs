@@ -16,6 +16,7 @@ mod sign;
 mod store;
 mod test;
 mod token;
+mod trail;
 mod verify;
 
 use std::io::{self, IsTerminal, Write};

@@ -10,6 +10,7 @@ mod keeping;
 #[path = "../common/redis.rs"]
 mod redis;
 mod shared;
+mod trail;
 
 use std::fs;
 use std::path::Path;

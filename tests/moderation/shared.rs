@@ -1,11 +1,15 @@
 //! A store that servers share: an operator's word decides which one counts.
 
+use std::fs;
+
+use serde_json::Value;
+
 use super::asking::{asks, login};
 use super::common::{Server, Setup, until};
 use super::redis::Redis;
 use super::{files, run};
 
-const REDIS: &str = "[store]\ntype = \"redis\"\nurl = { file = \"redis.url\" }\n";
+const REDIS: &str = "[audit]\nto = \"audit.log\"\n[store]\ntype = \"redis\"\nurl = { file = \"redis.url\" }\n";
 
 #[test]
 fn a_flushed_store_counts_only_by_an_operators_word() {
@@ -38,4 +42,10 @@ fn a_flushed_store_counts_only_by_an_operators_word() {
     let explained = run(&server.directory, &["explain", "leancloud", "login", "--as", "eve"]);
     assert_eq!((explained.code, explained.complained.as_str()), (1, ""));
     assert!(explained.said.contains("eve is banned, by orders (service) at 2"), "{explained:?}");
+
+    // What was done by hand is told where the server tells what it did.
+    let log = fs::read_to_string(server.directory.join("audit.log")).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let events: Vec<String> = lines.filter_map(|line| line["event"].as_str().map(str::to_owned)).collect();
+    assert_eq!(events, ["store.accepted", "ban.created", "store.imported", "store.accepted"]);
 }
