@@ -9,7 +9,7 @@ use super::entry::{Malformed, Record, Table};
 use super::event::{Fate, Plan, note};
 use crate::config::{IMPORT, RosterFile};
 use crate::crypto::hex;
-use crate::model::{CallerKind, Millis, Pattern};
+use crate::model::{CallerKind, Millis, Pattern, is_unruly};
 use crate::observe::Asker;
 use crate::policy::{Author, Held, Origin};
 use crate::store::{Change, Commit, Contents, Head, NotCommitted, Since, Store, Unavailable};
@@ -286,8 +286,7 @@ fn by(Author { kind, subject, role }: &Author) -> String {
 
 /// A time as TOML has it: to the millisecond, and never later than the year 9999.
 fn time(time: Millis) -> String {
-    const LAST: Millis = Millis(253_402_207_200_000);
-    time.min(LAST).to_string()
+    time.min(Millis::LAST).to_string()
 }
 
 /// A text as TOML has it, in one line.
@@ -296,7 +295,7 @@ fn quoted(text: &str) -> String {
     for c in text.chars() {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => _ = write!(quoted, "\\u{:04X}", u32::from(c)),
+            c if is_unruly(c) => _ = write!(quoted, "\\u{:04X}", u32::from(c)),
             c => quoted.push(c),
         }
     }
