@@ -6,6 +6,7 @@
 mod common;
 
 mod asking;
+mod following;
 mod keeping;
 #[path = "../common/redis.rs"]
 mod redis;

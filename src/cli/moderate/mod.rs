@@ -1,6 +1,7 @@
 //! Moderation: commands that have a running server change its roster, and show what it holds.
 
 mod answer;
+mod follow;
 mod list;
 mod server;
 
@@ -36,7 +37,7 @@ pub(super) enum Command {
     UnblockConversation(Block),
     /// Register a conversation's kind and owner, or forget it.
     ManageConversation(Conversation),
-    /// Show bans, mutes, roles, blocks, a conversation, or what vendors and webhooks are told.
+    /// Show bans, mutes, roles, blocks, a conversation, what vendors and webhooks are told, or events as they happen.
     ReadRoster(list::Arguments),
 }
 

@@ -127,6 +127,16 @@ impl<'a> Fields<'a> {
         word.map(str::to_owned).ok_or_else(unknown)
     }
 
+    /// A role that is to be taken away: one that the policy lists no more can be, too.
+    pub(super) fn former_role(self) -> Result<String, Invalid> {
+        if let Ok(word) = self.role() {
+            return Ok(word);
+        }
+        let word = self.params.text("role")?.unwrap_or_default();
+        check_identifier(word, LONGEST).map_err(|flaw| invalid("role", flaw.to_string()))?;
+        Ok(word.to_owned())
+    }
+
     /// A conversation's kind, if it is told.
     pub(super) fn kind(self, id: &str) -> Result<Option<Kind>, Invalid> {
         let Some(word) = self.params.text("kind")? else { return Ok(None) };
