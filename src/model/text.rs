@@ -16,7 +16,8 @@ pub struct Unruly {
 /// Whether a character would end a line, be obeyed by a terminal, or have what follows shown in another order than it is written in
 /// (Unicode's `Bidi_Control`): so one text could look like another, or like the one after it.
 pub fn is_unruly(character: char) -> bool {
-    let hidden = matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let hidden =
+        matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     hidden || character.is_control()
 }
 

@@ -154,14 +154,14 @@ pub struct Occurrence<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<&'a str>,
     /// When the entry ends, if it does by itself.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "display_some")]
-    pub until: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
     /// Who made the entry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<&'a Author>,
     /// When.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "display_some")]
-    pub at: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
 }
 
 impl<'a> Occurrence<'a> {
@@ -225,13 +225,6 @@ impl Serialize for Scope<'_> {
 
 fn display<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(value)
-}
-
-fn display_some<T: Display, S: Serializer>(value: &Option<T>, to: S) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(value) => to.collect_str(value),
-        None => to.serialize_none(),
-    }
 }
 
 fn capability<S: Serializer>(grants: &[Grant], to: S) -> Result<S::Ok, S::Error> {

@@ -14,7 +14,7 @@ pub(super) fn line(record: &Record, fate: Fate, change: Option<u64>, caller: Opt
     occurrence.conversation = record.scope().map(ToString::to_string);
     occurrence.targets = &user;
     occurrence.change = change;
-    occurrence.until = record.until();
+    occurrence.until = record.until().map(|until| until.to_string());
     match record {
         Record::Role(_, tenure) => {
             occurrence.role = if let Held::Word(word) = &tenure.held { Some(word) } else { None };
@@ -28,7 +28,7 @@ pub(super) fn line(record: &Record, fate: Fate, change: Option<u64>, caller: Opt
         Record::Ban(_) | Record::Mute(_) | Record::Block(_) => {}
     }
     if let Origin::Roster { author, at } = record.origin() {
-        (occurrence.by, occurrence.at) = (Some(&**author), Some(*at));
+        (occurrence.by, occurrence.at) = (Some(&**author), Some(at.to_string()));
     }
     // All of it can be written as JSON.
     occurrence.line().unwrap_or_default()

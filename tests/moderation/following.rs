@@ -112,7 +112,9 @@ fn what_is_not_answered_so_is_told() {
     let server = server();
     let url = format!("http://{}", server.main);
     let events = |arguments: &[&str]| {
-        super::Ran::of(program(&[&["read-roster", "events", "--server", &url][..], arguments].concat()).output().unwrap())
+        super::Ran::of(
+            program(&[&["read-roster", "events", "--server", &url][..], arguments].concat()).output().unwrap(),
+        )
     };
     assert!(events(&[]).ill().contains("(unauthenticated, request "));
     let chosen = events(&["--user", "eve"]);

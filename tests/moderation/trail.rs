@@ -98,7 +98,9 @@ fn that_a_store_was_accepted_is_told() {
     let entries = json!({ "bans": 2, "mutes": 0, "roles": 0, "blocks": 0, "conversations": 0 });
     assert_eq!(
         told(&home)[3..],
-        [json!({ "event": "store.accepted", "caller": operator(), "epoch": accepted["epoch"], "change": 1, "entries": entries })]
+        [
+            json!({ "event": "store.accepted", "caller": operator(), "epoch": accepted["epoch"], "change": 1, "entries": entries })
+        ]
     );
 }
 

@@ -259,7 +259,10 @@ fn a_service_takes_a_word_away_that_the_policy_does_not_list() {
     world.bind("sue", "chat:x", "wizard");
     for deed in [remove_role("wizard"), remove_role("member"), set_role("guest"), crate::world::ban()] {
         let why = world.refused(&user("bob"), deed, "sue", "chat:x", "not_outranked");
-        assert!(why.starts_with("its role there is a word that the policy doesn't list, so nobody outranks it: "), "{why}");
+        assert!(
+            why.starts_with("its role there is a word that the policy doesn't list, so nobody outranks it: "),
+            "{why}"
+        );
     }
     let why = world.refused(&service("orders"), remove_role("member"), "sue", "chat:x", "conflict");
     assert_eq!(why, "the role there is wizard, not member");

@@ -111,7 +111,11 @@ fn nothing_that_is_not_taken_is_passed_over() {
     let hall = json!({"kind": "chatroom"});
     for (method, path) in [("PUT", "conversations/hall?app=ably"), ("POST", "bans?app=ably&users=tom")] {
         let (field, detail) = flaw(&Service.asks(&server, method, path, &hall));
-        assert_eq!((field.as_str(), detail.as_str()), ("app", "app stands in the query: put it into the body"), "{path}");
+        assert_eq!(
+            (field.as_str(), detail.as_str()),
+            ("app", "app stands in the query: put it into the body"),
+            "{path}"
+        );
     }
     for (method, path) in [("DELETE", "conversations/hall"), ("GET", "bans")] {
         let (field, detail) = flaw(&Service.asks(&server, method, path, &json!({"app": "ably"})));
@@ -119,7 +123,8 @@ fn nothing_that_is_not_taken_is_passed_over() {
     }
     let chunked = "transfer-encoding: chunked\r\n";
     for (body, status) in [("0\r\n\r\n", 200), ("2\r\n{}\r\n0\r\n\r\n", 400)] {
-        let head = Service.request("DELETE", "conversations/hall", None).replace("\r\n\r\n", &format!("\r\n{chunked}\r\n"));
+        let head =
+            Service.request("DELETE", "conversations/hall", None).replace("\r\n\r\n", &format!("\r\n{chunked}\r\n"));
         assert_eq!(server.ask(&format!("{head}{body}")).status, status, "{body}");
     }
 }
@@ -137,9 +142,16 @@ fn why_a_time_or_a_text_is_not_taken_is_said() {
     }
     assert_eq!(with("until", "1969-12-31T23:59:59Z"), "until must be in the future");
     assert!(with("until", "10000-13-01T00:00:00Z").starts_with("until must be a date and time with an offset"));
-    for (text, code) in [("a\u{2028}b", "U+2028"), ("a\u{202e}b", "U+202E"), ("a\u{7}b", "U+0007"), ("a\u{200f}b", "U+200F")] {
+    for (text, code) in
+        [("a\u{2028}b", "U+2028"), ("a\u{202e}b", "U+202E"), ("a\u{7}b", "U+0007"), ("a\u{200f}b", "U+200F")]
+    {
         let says = with("reason", text);
-        assert_eq!(says, format!("reason must not hold characters that break a line or turn the direction of writing (found {code} at character 2)"));
+        assert_eq!(
+            says,
+            format!(
+                "reason must not hold characters that break a line or turn the direction of writing (found {code} at character 2)"
+            )
+        );
     }
     Service.does(&server, "bans", &json!({"users": ["tom"], "until": "9999-12-30T22:00:00Z", "reason": "سبام 汤 é"}));
 }

@@ -80,8 +80,10 @@ impl Following<'_> {
 
     /// Comes back where it was, as soon as the server can be had.
     async fn begin_again(&self, why: Option<String>) -> Result<Incoming, Stop> {
-        let (mut pause, mut said) = (PAUSE, why);
-        said.iter().for_each(|why| complain(&format!("note: {why}")));
+        if let Some(why) = why {
+            complain(&format!("note: {why}"));
+        }
+        let (mut pause, mut said) = (PAUSE, None);
         loop {
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -221,7 +223,8 @@ mod tests {
     #[test]
     fn a_stream_is_read_however_it_comes() {
         let stream = "id: e-1-0\n\n:\n\nid: e-1-1\r\nevent: ban.created\r\ndata: {\"a\":\r\ndata:1}\r\n\r\ndata: é\n\nid: e-2-1\n";
-        let told = |id: Option<&str>, data: Option<&str>| Told { id: id.map(str::to_owned), data: data.map(str::to_owned) };
+        let told =
+            |id: Option<&str>, data: Option<&str>| Told { id: id.map(str::to_owned), data: data.map(str::to_owned) };
         let whole = [told(Some("e-1-0"), None), told(Some("e-1-1"), Some("{\"a\":\n1}")), told(None, Some("é"))];
         for size in 1..stream.len() {
             let mut begun = Begun::default();

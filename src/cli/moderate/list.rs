@@ -16,7 +16,7 @@ use super::{conversation, query};
 /// `read-roster`'s own arguments.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
-    /// What is shown.
+    /// What is shown; events as they happen, until it is interrupted.
     #[arg(value_enum)]
     what: What,
     /// The conversation that is shown.
@@ -56,7 +56,6 @@ pub(super) enum What {
     Blocks,
     Enforcements,
     Conversation,
-    /// What happens, a line each, until it is interrupted.
     Events,
 }
 
@@ -73,7 +72,12 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
 impl Arguments {
     /// Prints events as they happen. A stream tells of everything: what chooses among entries has no place here.
     fn follow(&self, common: &Common) -> Result<ExitCode, Stop> {
-        let choosing = [("--user", &self.user), ("--conversation", &self.conversation), ("--app", &self.app), ("--state", &self.state)];
+        let choosing = [
+            ("--user", &self.user),
+            ("--conversation", &self.conversation),
+            ("--app", &self.app),
+            ("--state", &self.state),
+        ];
         let one = choosing.iter().find(|(_, given)| given.is_some()).map(|(flag, _)| *flag);
         if let Some(one) = one.or(self.id.as_deref()) {
             return Err(Stop::Usage(format!("events are told whole: leave {one} out")));

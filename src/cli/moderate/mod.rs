@@ -159,7 +159,9 @@ impl Sanction {
         let until = self.until.or_else(|| self.lasts.map(|lasts| clock::now().after(lasts)));
         if until.is_some_and(|until| until > Millis::LAST) {
             let last = Millis::LAST;
-            return Err(Stop::Usage(format!("it would end after {last}: leave --until and --for out for what never ends")));
+            return Err(Stop::Usage(format!(
+                "it would end after {last}: leave --until and --for out for what never ends"
+            )));
         }
         let until = until.map(|until| json!(until.to_string()));
         let reason = self.reason.as_ref().map(|reason| json!(reason));

@@ -46,7 +46,11 @@ pub(super) async fn answer(
 }
 
 /// The parameters: in the body, or for `DELETE`, which has none, in the query.
-async fn parameters(visit: &Visit<'_>, request: &mut Request<Incoming>, place: Slot) -> Result<(Params, Slot), Failure> {
+async fn parameters(
+    visit: &Visit<'_>,
+    request: &mut Request<Incoming>,
+    place: Slot,
+) -> Result<(Params, Slot), Failure> {
     if request.method() == Method::DELETE {
         return Ok((read::query(request, &["app", "client_id"])?, place));
     }

@@ -98,7 +98,8 @@ impl<'a> Fields<'a> {
             let message = match flaw {
                 NoTime::Beyond => format!("must not be after {}: leave it out for what never ends", Millis::LAST),
                 NoTime::Unreadable => {
-                    "must be a date and time with an offset: 2027-01-01T00:00:00Z or 2027-01-01T00:00:00+08:00".to_owned()
+                    "must be a date and time with an offset: 2027-01-01T00:00:00Z or 2027-01-01T00:00:00+08:00"
+                        .to_owned()
                 }
             };
             invalid("until", message)
