@@ -77,24 +77,28 @@ async fn accept(common: &Common, settings: &Settings, arguments: &Accept) -> Res
         ));
     }
     let (mut trail, operator) = (Trail::open(&settings.audit)?, operator());
-    store.accept().await?;
-    let Head { epoch, version, .. } = store.head().await?;
-    let count = count(&entries);
-    let accepted = Accepted {
+    let (accepted, count) = (accept_now(&store).await, count(&entries));
+    let line = Accepted {
         time: clock::now().to_string(),
         event: "store.accepted",
         caller: Asker { kind: OPERATOR, subject: &operator },
-        epoch: &epoch,
-        change: version,
+        epoch: accepted.as_ref().ok().map(|head| &*head.epoch),
+        change: accepted.as_ref().ok().map(|head| head.version),
         entries: &count,
+        reason: accepted.as_ref().err().map(ToString::to_string),
     };
-    trail
-        .tell(&accepted)
-        .map_err(|error| Stop::No(format!("it is accepted, but the audit log can't be written: {error}")))?;
+    let written = trail.tell(&line);
+    let Head { epoch, version, .. } = accepted?;
+    written.map_err(|error| Stop::No(format!("it is accepted, but the audit log can't be written: {error}")))?;
     let text = || format!("accepted: {}, at change {version}, epoch {epoch}", told(&count));
     let json = || json!({ "accepted": true, "epoch": epoch, "version": version, "entries": count }).to_string();
     common.print(text, json)?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn accept_now(store: &Store) -> Result<Head, Unavailable> {
+    store.accept().await?;
+    store.head().await
 }
 
 async fn export(common: &Common, settings: &Settings, arguments: &Export) -> Result<ExitCode, Stop> {

@@ -18,17 +18,21 @@ pub(super) const OPERATOR: &str = "operator";
 /// The audit log, for one command: a file, or where there is none standard error.
 pub(super) struct Trail(Option<Destination>);
 
-/// That a store was accepted.
+/// That a store was accepted, or why it isn't known to be.
 #[derive(Serialize)]
 pub(super) struct Accepted<'a> {
     pub(super) time: String,
     pub(super) event: &'static str,
     pub(super) caller: Asker<'a>,
-    pub(super) epoch: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) epoch: Option<&'a str>,
     /// The number of the last change that it holds.
-    pub(super) change: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) change: Option<u64>,
     /// How many entries each table has.
     pub(super) entries: &'a BTreeMap<&'static str, usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<String>,
 }
 
 /// That a file was taken over, or why not to its end.
