@@ -97,13 +97,17 @@ fn flaw(answer: &Answer) -> (String, String) {
 fn nothing_that_is_not_taken_is_passed_over() {
     let server = server("");
     for (path, field, says) in [
-        ("bans?conversatoin=den", "conversatoin", "the nearest that is: `conversation`"),
+        (
+            "bans?conversatoin=den",
+            "conversatoin",
+            "is not known here; what is: user, conversation, app, limit, after, client_id",
+        ),
         ("bans?state=pending", "state", "is not known here"),
-        ("enforcements?user=tom", "user", "is not known here"),
+        ("enforcements?user=tom", "user", "is not known here; what is: state, limit, after, client_id"),
         ("enforcements?app=ably", "app", "is not known here"),
         ("events?app=ably", "app", "is not known here"),
         ("conversations/den?user=tom", "user", "is not known here"),
-        ("conversations/den?a%20b=1", "query", "has a field that is not known here; what is: app, client_id"),
+        ("conversations/den?a%20b=1", "query", "holds what is not known here; what is: app, client_id"),
     ] {
         let (named, detail) = flaw(&Service.gets(&server, path));
         assert!(named == field && detail.contains(says), "{path}: {named}: {detail}");

@@ -38,7 +38,12 @@ type Decided = Result<Vec<String>, Box<Denial>>;
 /// The parameters in a query. One that is not known is refused: whoever means to see a part of something must not be shown all of it.
 pub(super) fn query(request: &Request<Incoming>, known: &[&str]) -> Result<Params, Failure> {
     let strict = Params { lenient: false, ..params::from_query_of(request.uri().query(), |_| true)? };
-    let unknown = |flaw: Invalid| if flaw.field == "body" { Invalid::new("query", flaw.message) } else { flaw };
+    let what_is = known.join(", ");
+    let unknown = |flaw: Invalid| match flaw.field.as_str() {
+        // It is no name that could be repeated.
+        "body" => invalid("query", format!("holds what is not known here; what is: {what_is}")),
+        name => invalid(name, format!("is not known here; what is: {what_is}")),
+    };
     strict.only(known).map_err(unknown)?;
     Ok(Params { lenient: true, ..strict })
 }
