@@ -137,7 +137,8 @@ impl Runtime {
     pub fn carry(&self) -> Result<(), NoRemote> {
         if self.roster.store().is_some() {
             let (targets, counts) = (targets(&self.snapshot().settings)?, self.metrics.outbox.clone());
-            let outbox = Outbox::start(Arc::clone(&self.roster), targets, outbox::Terms::default(), counts)?;
+            let terms = outbox::Terms::of(&self.roster);
+            let outbox = Outbox::start(Arc::clone(&self.roster), targets, terms, counts)?;
             _ = self.outbox.set(outbox);
         }
         Ok(())
@@ -181,8 +182,7 @@ impl Runtime {
             checks.push(Check { name: "keys", finding: keys(remote) });
         }
         if self.roster.store().is_some() {
-            let finding = self.roster.check().map_or_else(|stale| Finding::Bad(stale.to_string()), |()| Finding::Good);
-            checks.push(Check { name: "roster", finding });
+            checks.push(Check { name: "roster", finding: roster(&self.roster) });
         }
         if let Some(lost) = self.socket.as_ref().filter(|socket| !draining && !socket.is_the_same()) {
             let flaw = format!("there is no longer this program's at {}: restart it", lost.path.display());
@@ -198,6 +198,16 @@ impl Runtime {
 fn targets(settings: &Settings) -> Result<Targets, NoClient> {
     let terms = outbox::Terms::default();
     Targets::new(&settings.engine.policy, &settings.enforcements, &settings.webhooks, &terms)
+}
+
+fn roster(roster: &Roster) -> Finding {
+    match (roster.check(), roster.trouble()) {
+        (Err(stale), _) => Finding::Bad(stale.to_string()),
+        (Ok(()), Some(trouble)) => {
+            Finding::Notice(format!("what is known still counts, but nothing can be changed: {trouble}"))
+        }
+        (Ok(()), None) => Finding::Good,
+    }
 }
 
 fn keys(remote: &Remote) -> Finding {

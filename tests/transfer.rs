@@ -213,6 +213,27 @@ fn an_owner_stays_unless_all_is_replaced() {
     });
 }
 
+/// A conversation has one entry for all apps, or one for each: where both were there, neither could be changed any more.
+#[test]
+fn an_entry_for_one_app_does_not_come_beside_one_for_all() {
+    let owned = |more: &str| {
+        let text = format!("[[conversations]]\nid = \"c\"\nowner = \"alice\"\n{more}");
+        read("apart", &text).unwrap().0
+    };
+    let (all, one) = (owned(""), owned("app = \"leancloud\""));
+    run(async {
+        for (first, second) in [(&all, &one), (&one, &all)] {
+            let store = Store::memory();
+            take(&store, first, false).await.unwrap();
+            let refused = take(&store, second, false).await.unwrap_err();
+            assert!(refused.to_string().contains("the conversation c has an entry for"), "{refused}");
+            assert_eq!(held(&store).await, kept(first));
+            take(&store, second, true).await.unwrap();
+            assert_eq!(held(&store).await, kept(second));
+        }
+    });
+}
+
 #[test]
 fn webhooks_and_vendors_are_told_of_an_import() {
     let (records, _) =

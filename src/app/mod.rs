@@ -4,6 +4,7 @@ mod connection;
 mod listener;
 mod paced;
 mod secure;
+mod tasks;
 mod unix;
 
 use std::convert::Infallible;
@@ -14,11 +15,11 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::config::{AuditTo, Listen, Report, Settings, Shutdown, Sources, StoreSettings};
 use crate::observe::audit::Audit;
+use crate::outbox::Outbox;
 use crate::reload::Reload;
 use crate::remote;
 use crate::roster::Roster;
@@ -27,9 +28,10 @@ use crate::store::{self, Store};
 use crate::{admin, http};
 pub use listener::Address;
 use listener::{Bound, Listener, Terms};
+use tasks::Tasks;
 
-/// How long what is being carried to vendors and webhooks may take at the end, which is done again by whoever starts next, and how long
-/// what has ended may take to be told.
+/// How long what is being carried to vendors and webhooks may take after the last caller was answered, which is done again by whoever starts
+/// next, and how long what has ended may take to be told.
 const CARRYING: Duration = Duration::from_secs(2);
 
 /// Why the program did not start.
@@ -82,7 +84,7 @@ pub struct App {
     admin: Listener,
     stop: Stop,
     /// What goes on beside the requests, until this is dropped.
-    tasks: JoinSet<()>,
+    tasks: Tasks,
     /// Closed once what has ended is taken away no more.
     swept: oneshot::Receiver<Infallible>,
 }
@@ -119,7 +121,7 @@ impl App {
     pub fn follow(&mut self, path: &Path, sources: Sources, report: &Report) -> Result<(), NoStart> {
         let hangup = signal(SignalKind::hangup()).map_err(NoStart::Signals)?;
         let reload = Reload::new(Arc::clone(&self.runtime), path.to_owned(), sources, report);
-        self.tasks.spawn(reload.run(hangup));
+        self.tasks.spawn("following the files", reload.run(hangup));
         Ok(())
     }
 
@@ -134,7 +136,10 @@ impl App {
         let App { runtime, main, admin, mut stop, mut tasks, swept } = self;
         let failed = tokio::select! {
             () = stop.signalled() => false,
-            () = failure(&mut tasks) => true,
+            task = tasks.failed() => {
+                tracing::error!("this has failed: {task}");
+                true
+            }
         };
         let Shutdown { pause, grace } = runtime.snapshot().settings.shutdown;
         tracing::info!("stopping: finishing what is in progress");
@@ -143,6 +148,8 @@ impl App {
             // Whoever sends requests here gets to see that this is not ready any more.
             main.wind_up();
             sleep(pause).await;
+            // What is carried needs not be broken off in the end because a caller takes long.
+            runtime.outbox.get().into_iter().for_each(Outbox::wind_up);
             timeout(grace, main.stop()).await.map_or(End::Cut, |()| End::Orderly)
         };
         let end = tokio::select! {
@@ -161,16 +168,6 @@ impl App {
         }
         if failed { End::Failed } else { end }
     }
-}
-
-/// Returns once one of these has panicked.
-async fn failure(tasks: &mut JoinSet<()>) {
-    while let Some(ended) = tasks.join_next().await {
-        if ended.is_err() {
-            return tracing::error!("what follows the files has failed");
-        }
-    }
-    std::future::pending::<()>().await;
 }
 
 /// The terms of callers' connections.
@@ -198,17 +195,24 @@ fn terms_of_probes(runtime: &Arc<Runtime>) -> impl Fn() -> Terms + Send + 'stati
 
 async fn roster(settings: Option<&StoreSettings>) -> Result<Roster, NoStart> {
     let Some(settings) = settings else { return Ok(Roster::none()) };
-    Ok(Roster::of(Store::open(settings).await.map_err(NoStart::Store)?, settings.max_staleness))
+    let store = Store::open(settings).await.map_err(NoStart::Store)?;
+    let is_own = store.begins_itself();
+    let roster = Roster::of(store, settings.max_staleness);
+    if is_own {
+        // It is at hand, so nobody need be refused because it has not been read yet.
+        roster.catch_up().await;
+    }
+    Ok(roster)
 }
 
 /// Has the roster kept at what its store holds, without what has ended; tells once nothing more is taken away, as the program stops.
-fn keeping(runtime: &Arc<Runtime>) -> (JoinSet<()>, oneshot::Receiver<Infallible>) {
-    let (mut tasks, (sweeps, swept)) = (JoinSet::new(), oneshot::channel());
+fn keeping(runtime: &Arc<Runtime>) -> (Tasks, oneshot::Receiver<Infallible>) {
+    let (mut tasks, (sweeps, swept)) = (Tasks::default(), oneshot::channel());
     if runtime.roster.store().is_some() {
         let following = Arc::clone(runtime);
-        tasks.spawn(async move { following.roster.follow().await });
+        tasks.spawn("following the roster's store", async move { following.roster.follow().await });
         let sweeping = Arc::clone(runtime);
-        tasks.spawn(async move {
+        tasks.spawn("taking away what has ended", async move {
             sweeping.roster.sweep(&sweeping.audit, || sweeping.plan(), sweeping.drained()).await;
             drop(sweeps);
         });

@@ -104,6 +104,7 @@ async fn accept_now(store: &Store) -> Result<Head, Unavailable> {
 async fn export(common: &Common, settings: &Settings, arguments: &Export) -> Result<ExitCode, Stop> {
     let store = open(settings, false).await?;
     let (head, entries) = transfer::held(&store).await?;
+    note_flaw(&head);
     let records = records(&entries).map_err(|malformed| Stop::No(malformed.to_string()))?;
     let Some(path) = &arguments.file else {
         common.print(|| toml(&head, &records), || whole(&entries))?;
@@ -152,7 +153,10 @@ async fn take_over(
         reason: imported.as_ref().err().map(ToString::to_string),
     };
     let told = trail.tell(&told).map_err(NotImported::Untold);
-    imported.and_then(|imported| told.map(|()| imported)).map_err(|error| unfinished(&error, &import))
+    let imported =
+        imported.and_then(|imported| told.map(|()| imported)).map_err(|error| unfinished(&error, &import))?;
+    _ = store.head().await.inspect(note_flaw);
+    Ok(imported)
 }
 
 fn count_of(Imported { set, gone }: Imported, records: &[Record]) -> Count {
@@ -198,11 +202,21 @@ async fn followed(settings: &Settings) -> Result<Index, Stop> {
             "the store is empty, and servers refuse everyone until `chat-signer store accept`".to_owned(),
         ));
     }
+    if let Some(flaw) = head.flaw() {
+        return Err(Stop::No(flaw));
+    }
     index(entries.iter().map(|(key, value)| (key.as_str(), value.as_str())))
 }
 
 fn index<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Index, Stop> {
     Index::new(entries).map_err(|malformed| Stop::No(malformed.to_string()))
+}
+
+/// Says so where a store's entries are not what they should be: servers refuse everyone by it.
+fn note_flaw(head: &Head) {
+    if let Some(flaw) = head.flaw() {
+        complain(&format!("note: {flaw}"));
+    }
 }
 
 /// Opens the store, which is begun only where that is meant.
@@ -241,7 +255,7 @@ impl From<Unavailable> for Stop {
 /// What to say of an import that was not done, or not to its end.
 fn unfinished(error: &NotImported, import: &Import<'_>) -> Stop {
     let maybe = match error {
-        NotImported::Malformed(_) | NotImported::Owner(..) => "; nothing was written",
+        NotImported::Malformed(_) | NotImported::Owner(..) | NotImported::Beside(..) => "; nothing was written",
         NotImported::Unavailable(_) | NotImported::Busy if import.records.len() > AT_ONCE => {
             "; some of it may be written: say it again to finish"
         }

@@ -51,6 +51,22 @@ pub fn percent_encoded(bytes: &[u8]) -> String {
     text
 }
 
+/// Undoes percent-encoding. `None`, if a `%` is not followed by two hex digits, or it is no UTF-8.
+pub fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((plain, coded)) = rest.split_once('%') {
+        bytes.extend_from_slice(plain.as_bytes());
+        let (digits, tail) = coded.split_at_checked(2)?;
+        let mut byte = [0];
+        hex::decode_to_slice(digits, &mut byte).ok()?;
+        bytes.extend(byte);
+        rest = tail;
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    String::from_utf8(bytes).ok()
+}
+
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -122,6 +138,16 @@ mod tests {
     #[test]
     fn nothing_percent_encoded_leaves_its_segment() {
         assert_eq!(percent_encoded("a/../b?c#d%2F é~".as_bytes()), "a%2F..%2Fb%3Fc%23d%252F%20%C3%A9%7E");
+    }
+
+    #[test]
+    fn only_what_is_percent_encoded_properly_is_decoded() {
+        for (text, decoded) in [("", ""), ("a+b", "a+b"), ("%2f%2F%25", "//%"), ("caf%C3%A9é", "caféé")] {
+            assert_eq!(percent_decoded(text).as_deref(), Some(decoded));
+        }
+        for text in ["%", "%2", "a%2", "%+5", "%-1", "%é", "%2é", "%ff", "%C3", "%%41"] {
+            assert_eq!(percent_decoded(text), None, "{text}");
+        }
     }
 
     #[test]

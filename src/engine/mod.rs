@@ -73,15 +73,7 @@ impl Engine {
         let bearing = source.bearing(self.app(&ask.app).is_some_and(App::tells_roles));
         let facts = Facts { registers: &[self.policy.register(), roster], told: &[] };
         let open = self.policy.unanswered(ask, caller, facts, now, bearing);
-        if open.is_empty() { Vec::new() } else { source.inquiries(open, ask, caller) }
-    }
-
-    /// What must be asked elsewhere before a user moderates: what people are in the one conversation that it is about. That counts
-    /// whatever the rules say.
-    pub fn inquiries_about_ranks(&self, ask: &Ask, caller: &Caller) -> Vec<Inquiry> {
-        let Some(source) = self.facts.as_ref().filter(|source| source.serves(&ask.app)) else { return Vec::new() };
-        let place = ask.conversation.as_ref().and_then(|place| place.home().exact().map(str::to_owned));
-        source.inquiries(place, ask, caller)
+        if open.is_empty() { Vec::new() } else { source.inquiries(open, ask, caller, facts) }
     }
 
     /// Decides and, if the policy gives its permit, signs. `entropy` is 16 fresh random bytes, for the nonce.

@@ -219,6 +219,11 @@ impl From<NotChanged> for Failure {
                     "The change could not be stored, or it isn't known whether it was. Ask for the same again.";
                 Failure::new(Code::Unavailable, detail, unavailable.to_string())
             }
+            NotChanged::Broken(unavailable) => {
+                let detail = "Nothing can be changed until chat-signer is started anew, as its store could not be \
+                              written. Whether this change was made shows then.";
+                Failure::new(Code::Unavailable, detail, unavailable.to_string())
+            }
         }
     }
 }

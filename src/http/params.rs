@@ -6,6 +6,7 @@ use serde_json::error::Category;
 use serde_json::{Map, Value};
 
 use super::{Code, Failure};
+use crate::crypto::percent_decoded;
 use crate::model::json;
 use crate::vendor::Params;
 
@@ -131,21 +132,8 @@ fn is_read(name: &str) -> bool {
 }
 
 /// Undoes form encoding, strictly.
-pub(super) fn decode(text: &str) -> Option<String> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        decoded.push(match byte {
-            b'+' => b' ',
-            b'%' => hex_digit(bytes.next()?)? << 4 | hex_digit(bytes.next()?)?,
-            other => other,
-        });
-    }
-    String::from_utf8(decoded).ok()
-}
-
-fn hex_digit(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+fn decode(text: &str) -> Option<String> {
+    percent_decoded(&text.replace('+', " "))
 }
 
 #[cfg(test)]

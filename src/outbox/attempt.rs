@@ -25,6 +25,8 @@ pub(super) struct Running<'a> {
     pub(super) job: &'a Job,
     /// When nothing more may be sent: the answer to it would come after the lease.
     pub(super) until: Instant,
+    /// When what is imposed must be imposed once more: until then another process may not know of it. `None`: this is the last time.
+    pub(super) once_more: Option<Millis>,
 }
 
 /// What is done.
@@ -34,7 +36,8 @@ pub(super) struct Did {
     pub(super) again: Option<Millis>,
     /// What can't be had from this vendor.
     pub(super) lacking: Option<&'static str>,
-    /// Until when something that was sent before may yet come after it, if so.
+    /// Until when it may yet come to nothing, if so: something that was sent before may come after it, or another process doesn't know of
+    /// what is imposed.
     pub(super) doubtful_until: Option<Millis>,
 }
 

@@ -13,14 +13,13 @@ use crate::model::Millis;
 use crate::store::JobState;
 use crate::vendor::leancloud;
 use crate::vendor::moderation::{Desired, Moderator, Plan};
-use crate::vendor::talkjs::{self, Participant};
 
 /// How many jobs are read from the store at once.
 const PAGE: usize = 200;
 
 /// How places are called that are no conversations: everywhere, and where it is kept in which something is done.
 const EVERYWHERE: &str = "*";
-const LIST: &str = "";
+pub(super) const LIST: &str = "";
 
 /// What a job of this kind says.
 #[derive(Debug, Deserialize)]
@@ -33,9 +32,9 @@ pub(super) struct Order {
 
 /// What was made true, place by place, and what is left.
 #[derive(Default)]
-struct Delivered {
-    made: BTreeMap<Option<String>, Desired>,
-    did: Did,
+pub(super) struct Delivered {
+    pub(super) made: BTreeMap<Option<String>, Desired>,
+    pub(super) did: Did,
 }
 
 impl Order {
@@ -63,7 +62,7 @@ impl Running<'_> {
             };
             self.catch_up().await?;
             if self.still_holds(&subject, &delivered)? {
-                return Ok(delivered.did);
+                return Ok(self.once_more(delivered));
             }
         }
     }
@@ -84,6 +83,14 @@ impl Running<'_> {
         Ok(())
     }
 
+    /// Has what is imposed done again when no process can be without knowing of it any more.
+    fn once_more(&self, Delivered { made, mut did }: Delivered) -> Did {
+        if made.values().any(|made| *made != Desired::default()) {
+            did.doubtful_until = earlier(did.doubtful_until, self.once_more);
+        }
+        did
+    }
+
     fn still_holds(&self, subject: &Subject<'_>, delivered: &Delivered) -> Result<bool, Halt> {
         for (place, made) in &delivered.made {
             if self.wanted(subject, place.as_deref())? != *made {
@@ -94,7 +101,7 @@ impl Running<'_> {
     }
 
     /// Ably's tokens are good in many places at once, so that what counts for them is the worst.
-    fn wanted(&self, subject: &Subject<'_>, place: Option<&str>) -> Result<Desired, Halt> {
+    pub(super) fn wanted(&self, subject: &Subject<'_>, place: Option<&str>) -> Result<Desired, Halt> {
         match (&subject.target.what.moderator, place) {
             (Moderator::Ably(_), None) => self.worst(subject.app, subject.user),
             _ => self.desired(subject.app, subject.user, place),
@@ -135,63 +142,6 @@ impl Running<'_> {
         Ok(delivered)
     }
 
-    /// One conversation that can't be dealt with is no reason to leave the others.
-    async fn in_each(
-        &self,
-        moderator: &talkjs::Moderator,
-        subject: &Subject<'_>,
-        own: &mut Own,
-        delivered: &mut Delivered,
-    ) -> Result<(), Halt> {
-        delivered.did.doubtful_until = self.doubt(&Memo::default()).map(|sent| self.arrived(sent));
-        let found = self.participations(moderator, subject).await?;
-        let mut all = self.known(subject, own).await?;
-        all.extend(found.keys().cloned());
-        let mut wanted = Vec::new();
-        for conversation in &all {
-            if self.wanted(subject, Some(conversation))? != Desired::default() {
-                wanted.push(conversation.as_str());
-            }
-        }
-        self.list(subject, wanted, own).await?;
-        let mut flaw = None;
-        for conversation in &all {
-            match self.in_listed(moderator, subject, conversation, found.get(conversation), own, delivered).await {
-                Err(Halt::Never(why)) => flaw = Some(Halt::Never(why)),
-                done => done?,
-            }
-        }
-        self.unlist(subject, |_| true, own).await?;
-        flaw.map_or(Ok(()), Err)
-    }
-
-    /// Where the list says that nothing is to be done, nothing more is asked: of many conversations some are left for the next attempt,
-    /// which must get further than this one.
-    async fn in_listed(
-        &self,
-        moderator: &talkjs::Moderator,
-        subject: &Subject<'_>,
-        conversation: &str,
-        found: Option<&Participant>,
-        own: &mut Own,
-        delivered: &mut Delivered,
-    ) -> Result<(), Halt> {
-        let want = self.wanted(subject, Some(conversation))?;
-        let key = key(subject, conversation);
-        let memo = self.stored(&key).await?;
-        let note = memo.note.as_ref().or(own.get(&key)).map(String::as_str);
-        if want == Desired::default() && note.is_none() && memo.sent.is_none() {
-            delivered.made.insert(Some(conversation.to_owned()), want);
-            return Ok(());
-        }
-        let plan = moderator.plan((subject.user, conversation), &want, note, found)?;
-        if plan.calls.is_empty() && plan.after == memo.note && memo.sent.is_none() {
-            delivered.made.insert(Some(conversation.to_owned()), want);
-            return Ok(());
-        }
-        self.reconcile(subject, conversation, own, delivered).await
-    }
-
     async fn kick(
         &self,
         subject: &Subject<'_>,
@@ -201,13 +151,14 @@ impl Running<'_> {
     ) -> Result<(), Halt> {
         let stored = self.stored(&key(subject, EVERYWHERE)).await?;
         let (user, revision, noted) = (subject.user, self.job.revision, stored.note.as_deref());
-        let place = leancloud::Place { user, conversation: EVERYWHERE, revision, want, noted };
+        let is_last = self.once_more.is_none();
+        let place = leancloud::Place { user, conversation: EVERYWHERE, revision, is_last, want, noted };
         let plan = place.plan_everywhere()?;
         self.carry_out(subject, EVERYWHERE, stored, plan, own, delivered).await
     }
 
     /// The conversations in which something is done about the user, or was not long ago.
-    async fn known(&self, subject: &Subject<'_>, own: &Own) -> Result<BTreeSet<String>, Halt> {
+    pub(super) async fn known(&self, subject: &Subject<'_>, own: &Own) -> Result<BTreeSet<String>, Halt> {
         let noted = self.noted(&key(subject, LIST), own).await?;
         let mut known = touched(noted.as_deref())?.conversations;
         known.extend(self.conversations_of_jobs(subject).await?);
@@ -216,7 +167,7 @@ impl Running<'_> {
 
     /// Notes that something is done about the user in these conversations, before it is: whoever is removed from one is not named as being
     /// in it again. Ably is not told of conversations.
-    async fn list<'c>(
+    pub(super) async fn list<'c>(
         &self,
         subject: &Subject<'_>,
         conversations: impl IntoIterator<Item = &'c str>,
@@ -237,13 +188,19 @@ impl Running<'_> {
     }
 
     /// Takes back, of these, the conversations in which all is as it was before.
-    async fn unlist(&self, subject: &Subject<'_>, of: impl Fn(&str) -> bool, own: &mut Own) -> Result<(), Halt> {
+    pub(super) async fn unlist(
+        &self,
+        subject: &Subject<'_>,
+        of: impl Fn(&str) -> bool,
+        own: &mut Own,
+    ) -> Result<(), Halt> {
         let key = key(subject, LIST);
         let Some(noted) = self.noted(&key, own).await? else { return Ok(()) };
+        let touched = touched(Some(&noted))?;
         let (asked, mut conversations): (BTreeSet<_>, BTreeSet<_>) =
-            touched(Some(&noted))?.conversations.into_iter().partition(|listed| of(listed));
+            touched.conversations.into_iter().partition(|listed| of(listed));
         conversations.extend(self.with_notes(subject, asked, own).await?);
-        let memo = Touched { conversations }.memo();
+        let memo = Touched { conversations, ..touched }.memo();
         if memo.note.as_ref() != Some(&noted) {
             self.keep(&key, &memo, own).await?;
         }
@@ -288,7 +245,7 @@ impl Running<'_> {
 
     /// Makes one conversation as it should be. What was noted is read before and after the vendor is asked: where another process has
     /// changed both meanwhile, what the vendor said is not what was there before anybody did anything.
-    async fn reconcile(
+    pub(super) async fn reconcile(
         &self,
         subject: &Subject<'_>,
         conversation: &str,
@@ -349,7 +306,7 @@ impl Running<'_> {
 }
 
 /// The key of what is noted of a user in a place, and the start of the keys of all jobs about the user.
-fn key(subject: &Subject<'_>, place: &str) -> String {
+pub(super) fn key(subject: &Subject<'_>, place: &str) -> String {
     let place = if place == EVERYWHERE { place.to_owned() } else { percent_encoded(place.as_bytes()) };
     let [app, user] = [subject.app, subject.user].map(|text| percent_encoded(text.as_bytes()));
     format!("enforce:{app}:{user}:{place}")

@@ -1,17 +1,12 @@
 //! Asks a vendor how things are, and plans what to do about it.
 
-use std::collections::BTreeMap;
-
 use super::attempt::{Halt, Running};
 use super::targets::Target;
 use crate::clock;
 use crate::config::Enforcement;
 use crate::vendor::leancloud;
 use crate::vendor::moderation::{Desired, Moderator, Plan};
-use crate::vendor::talkjs::{self, Participant};
-
-/// How many conversations of a user are looked at.
-const MOST: usize = 10_000;
+use crate::vendor::talkjs;
 
 /// A user at an app's vendor.
 pub(super) struct Subject<'a> {
@@ -63,8 +58,8 @@ impl Running<'_> {
         want: &Desired,
         noted: Option<&str>,
     ) -> Result<Plan, Halt> {
-        let revision = self.job.revision;
-        let place = leancloud::Place { user: subject.user, conversation, revision, want, noted };
+        let (user, revision, is_last) = (subject.user, self.job.revision, self.once_more.is_none());
+        let place = leancloud::Place { user, conversation, revision, is_last, want, noted };
         let mut found = leancloud::Found::default();
         while let Some((look, call)) = place.look(&found)? {
             match self.send(subject.target, &call).await? {
@@ -74,31 +69,8 @@ impl Running<'_> {
         }
         Ok(place.plan(&found, clock::now())?)
     }
-
-    /// The conversations that a user is in at TalkJS, and as what.
-    pub(super) async fn participations(
-        &self,
-        moderator: &talkjs::Moderator,
-        subject: &Subject<'_>,
-    ) -> Result<BTreeMap<String, Participant>, Halt> {
-        let (mut found, mut last) = (BTreeMap::new(), None);
-        loop {
-            let call = moderator.list(subject.user, last.as_deref())?;
-            let Some(body) = self.send(subject.target, &call).await? else { return Ok(found) };
-            let page = talkjs::page(&body, subject.user).map_err(malformed)?;
-            let next = page.last().map(|(id, _)| id.clone());
-            found.extend(page);
-            if next.is_none() || found.len() >= MOST {
-                return Ok(found);
-            }
-            if next == last {
-                return Err(malformed("its list of conversations has no end"));
-            }
-            last = next;
-        }
-    }
 }
 
-fn malformed(flaw: &'static str) -> Halt {
+pub(super) fn malformed(flaw: &'static str) -> Halt {
     Halt::later(flaw.to_owned())
 }

@@ -21,9 +21,23 @@ pub(super) struct Memo {
 }
 
 /// What is noted of a user everywhere: where something was done because of that.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Touched {
     pub(super) conversations: BTreeSet<String>,
+    /// How far the vendor's list of the user's conversations has been dealt with, where that takes several attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) so_far: Option<SoFar>,
+}
+
+/// How far a list has been dealt with.
+#[derive(PartialEq, Serialize, Deserialize)]
+pub(super) struct SoFar {
+    /// Because of this change.
+    pub(super) revision: u64,
+    /// Up to this conversation.
+    pub(super) after: String,
+    /// What could not be done until there, if something couldn't.
+    pub(super) flaw: Option<String>,
 }
 
 /// Notes that this attempt has made, by key. They hold though another has forgotten them meanwhile: what was sent because of them may
@@ -38,7 +52,7 @@ impl Memo {
 
 impl Touched {
     pub(super) fn memo(&self) -> Memo {
-        let note = (!self.conversations.is_empty()).then(|| json!(self).to_string());
+        let note = (*self != Touched::default()).then(|| json!(self).to_string());
         Memo { sent: None, note }
     }
 }

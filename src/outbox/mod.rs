@@ -8,12 +8,16 @@
 //! That something is about to be sent is noted as well, until it was answered. Where it never was, because nobody answered in time or the
 //! job's holder was not heard of again, it may still be on its way: the job is then done twice, the second time after a further lease,
 //! and until then what was noted is kept.
+//!
+//! A process that shares the store may not have heard of a ban yet, and give the user another signature after the vendor has ended what
+//! the ones before it were good for. So what is imposed is imposed once more when no process can do that any more.
 
 mod attempt;
 mod delay;
 mod enforce;
 mod look;
 mod memo;
+mod participations;
 mod targets;
 mod truth;
 mod turns;
@@ -33,6 +37,7 @@ use crate::random::{self, NoEntropy};
 use crate::roster::Roster;
 pub use targets::Targets;
 use turns::Turns;
+pub use webhook::origin;
 
 /// How patient it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +56,8 @@ pub struct Terms {
     pub count: Duration,
     /// How many jobs are done at once.
     pub at_once: usize,
+    /// For how long after a change another process may give out signatures that are made without knowing of it. `None`: there is no other.
+    pub lag: Option<Duration>,
 }
 
 impl Default for Terms {
@@ -63,7 +70,18 @@ impl Default for Terms {
             poll: Duration::from_secs(1),
             count: Duration::from_secs(15),
             at_once: 32,
+            lag: None,
         }
+    }
+}
+
+/// By how much the clocks of processes, of the store and of vendors may differ.
+const SKEW: Duration = Duration::from_secs(10);
+
+impl Terms {
+    /// Those for this roster.
+    pub fn of(roster: &Roster) -> Terms {
+        Terms { lag: roster.lag().map(|lag| lag.saturating_add(SKEW)), ..Terms::default() }
     }
 }
 
@@ -112,10 +130,15 @@ impl Outbox {
         self.shared.targets.store(Arc::new(targets.paced_as(&self.targets())));
     }
 
-    /// Begins nothing new, ends the requests in progress and gives back what is left. What takes longer than this is cut off, and is
-    /// taken over by another process when its lease is over.
-    pub async fn stop(&self, grace: Duration) {
+    /// Begins nothing new from now on, ends the requests in progress and gives back what is left.
+    pub fn wind_up(&self) {
         self.stop.send_replace(true);
+    }
+
+    /// Winds up and returns when that is done. What takes longer than this is cut off, and is taken over by another process when its
+    /// lease is over.
+    pub async fn stop(&self, grace: Duration) {
+        self.wind_up();
         let Some(mut worker) = self.worker().take() else { return };
         if timeout(grace, &mut worker).await.is_err() {
             worker.abort();

@@ -13,7 +13,7 @@ impl Running<'_> {
         let roster = &self.shared.roster;
         let head = self.store()?.head().await?;
         roster.catch_up().await;
-        let known = roster.head().await;
+        let known = roster.head();
         roster.check().map_err(|stale| Halt::later(stale.to_string()))?;
         if known.epoch != head.epoch || known.version < head.version {
             return Err(Halt::later("the roster has not caught up with its store".to_owned()));

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use serde::Deserialize;
@@ -40,6 +40,11 @@ impl Message {
         serde_json::from_str(body).map_err(|_| Halt::Never("what is to be told can't be understood".to_owned()))
     }
 
+    /// Its id.
+    pub(super) fn id(&self) -> &str {
+        self.text("id")
+    }
+
     fn text(&self, name: &str) -> &str {
         self.event.get(name).and_then(Value::as_str).unwrap_or_default()
     }
@@ -51,7 +56,7 @@ impl Message {
     }
 
     fn request(&self, keys: &[HmacSha256], now: Millis) -> Result<Request<Full<Bytes>>, Halt> {
-        let (id, timestamp, body) = (self.text("id"), now.seconds().to_string(), self.event.to_string());
+        let (id, timestamp, body) = (self.id(), now.seconds().to_string(), self.event.to_string());
         let signature = signature(keys, id, &timestamp, &body);
         let malformed = || Halt::Never("what is to be told has an id that can't stand in a header".to_owned());
         let header = |text: &str| HeaderValue::from_str(text).map_err(|_| malformed());
@@ -66,6 +71,13 @@ impl Message {
         headers.insert(SIGNATURE, signature);
         Ok(request)
     }
+}
+
+/// Of a webhook's address what can't hold a secret: scheme, host and port.
+pub fn origin(url: &str) -> String {
+    let url: Uri = url.parse().unwrap_or_default();
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}", url.scheme_str().unwrap_or_default(), url.host().unwrap_or_default())
 }
 
 /// One signature for each key, so that receivers can go from one to the next.
@@ -113,6 +125,17 @@ mod tests {
         let body = r#"{"test": 2432232314}"#;
         let made = signature(&[key], "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", body);
         assert_eq!(made, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn of_an_address_only_the_server_is_shown() {
+        for (url, shown) in [
+            ("https://hooks.example.com/services/canary?key=canary", "https://hooks.example.com"),
+            ("http://canary:canary@[::1]:8080/canary#canary", "http://[::1]:8080"),
+            ("canary canary", "://"),
+        ] {
+            assert_eq!(origin(url), shown);
+        }
     }
 
     #[test]

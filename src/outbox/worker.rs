@@ -7,12 +7,12 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::Shared;
 use super::attempt::{Did, Halt, Running};
 use super::delay::delay;
 use super::enforce::Order;
 use super::targets::Pace;
-use super::webhook::Message;
+use super::webhook::{Message, origin};
+use super::{Shared, Terms};
 use crate::clock;
 use crate::model::Millis;
 use crate::observe::outbox::{Kind, Outcome, Waiting};
@@ -66,7 +66,7 @@ async fn take(shared: &Arc<Shared>, store: &Store, running: &mut JoinSet<()>) {
     }
 }
 
-impl super::Terms {
+impl Terms {
     /// For how long after it was taken something may still be sent for a job: the answer comes within the lease.
     fn working_time(&self) -> Duration {
         self.lease.saturating_sub(self.patience.max(self.webhook_patience))
@@ -77,7 +77,8 @@ impl super::Terms {
 async fn attend(shared: &Shared, job: &Job, until: Instant) {
     let Some(store) = shared.roster.store() else { return };
     let targets = shared.targets.load_full();
-    let running = Running { shared, targets: &targets, job, until };
+    let once_more = once_more(&shared.terms, job, clock::now());
+    let running = Running { shared, targets: &targets, job, until, once_more };
     let (label, pace, done) = running.do_it().await;
     if done == Err(Halt::Lost) {
         return;
@@ -90,6 +91,12 @@ async fn attend(shared: &Shared, job: &Job, until: Instant) {
         Ok(false) => {}
         Err(unavailable) => tracing::warn!("what came of {} could not be noted: {unavailable}", name(job)),
     }
+}
+
+/// When what a job imposes is to be imposed once more, if that time hasn't come yet.
+fn once_more(terms: &Terms, job: &Job, now: Millis) -> Option<Millis> {
+    let last = job.asked?.after(terms.lag?);
+    (now < last).then_some(last)
 }
 
 /// By what it is counted: the kind, and the app or the webhook's host.
@@ -128,13 +135,11 @@ impl Running<'_> {
     }
 }
 
-/// A job's key for the log, without the query of a webhook's address, which may hold a secret.
+/// What a job is called in the log. A webhook's address may hold a secret.
 fn name(job: &Job) -> Cow<'_, str> {
-    match job.key.split_once("%3F") {
-        Some((address, rest)) if job.key.starts_with("webhook:") => {
-            Cow::Owned(format!("{address}:{}", rest.rsplit(':').next().unwrap_or_default()))
-        }
-        _ => Cow::Borrowed(&job.key),
+    match Message::read(&job.body) {
+        Ok(message) => Cow::Owned(format!("webhook:{}:{}", origin(&message.webhook), message.id())),
+        Err(_) => Cow::Borrowed(&job.key),
     }
 }
 
@@ -155,7 +160,9 @@ fn verdict(shared: &Shared, job: &Job, done: Result<Did, Halt>) -> (Attempt, Out
     let again = |wait: Duration, error| Attempt::Again { due: later(wait), error };
     let backoff = |asked| delay(&shared.terms, job.attempts, asked, chance());
     match done {
-        Ok(Did { doubtful_until: Some(due), .. }) => (Attempt::Again { due, error: None }, Outcome::Done),
+        Ok(Did { doubtful_until: Some(due), again: sooner, .. }) => {
+            (Attempt::Again { due: sooner.map_or(due, |sooner| sooner.min(due)), error: None }, Outcome::Done)
+        }
         Ok(Did { lacking: Some(lacking), .. }) => (Attempt::SetAside { error: lacking.to_owned() }, Outcome::SetAside),
         Ok(Did { again: Some(due), .. }) => (Attempt::Again { due, error: None }, Outcome::Done),
         Ok(_) => (Attempt::Done, Outcome::Done),
@@ -220,5 +227,31 @@ fn add(waiting: &mut Waiting, job: &Job, now: Millis) {
             waiting.oldest = waiting.oldest.max(now.0 - job.due.0);
         }
         JobState::Pending | JobState::Done => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_log_learns_no_secret_of_an_address() {
+        let job = |key: &str, body: serde_json::Value| Job {
+            key: key.to_owned(),
+            body: body.to_string(),
+            revision: 1,
+            attempts: 0,
+            due: Millis(0),
+            state: JobState::Pending,
+            error: None,
+            taken_over: false,
+            asked: None,
+        };
+        let event = json!({ "webhook": "https://hooks.example.com/canary?canary", "event": { "id": "e-1-1" } });
+        assert_eq!(name(&job("webhook:canary:e-1-1", event)), "webhook:https://hooks.example.com:e-1-1");
+        let order = json!({ "app": "ably", "user": "tom", "conversation": null });
+        assert_eq!(name(&job("enforce:ably:tom:*", order)), "enforce:ably:tom:*");
     }
 }

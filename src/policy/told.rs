@@ -1,14 +1,18 @@
 //! What another service tells of a conversation, for one request.
 
+use std::sync::Arc;
+
 use crate::model::{Kind, Pattern, Role};
 
-/// What another service tells of one conversation. Nothing else is known of it then but what registers say: whom it leaves out has no
-/// role there.
+/// What another service tells of one conversation. Nothing else is known of it then but what registers say: whom it leaves out, of those
+/// whom it was asked about, has no role there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     /// The conversation, by its name.
     pub(super) scope: Pattern,
     pub(super) details: Option<Details>,
+    /// Whom it was asked about; everyone, where there is none. Of others it says nothing.
+    about: Option<Arc<[String]>>,
 }
 
 /// What a conversation is like.
@@ -25,12 +29,18 @@ pub struct Details {
 impl Told {
     /// That the conversation is like this.
     pub fn known(conversation: impl Into<String>, details: Details) -> Told {
-        Told { scope: Pattern::Exact(conversation.into()), details: Some(details) }
+        Told { scope: Pattern::Exact(conversation.into()), details: Some(details), about: None }
     }
 
     /// That there is no such conversation.
     pub fn unknown(conversation: impl Into<String>) -> Told {
-        Told { scope: Pattern::Exact(conversation.into()), details: None }
+        Told { scope: Pattern::Exact(conversation.into()), details: None, about: None }
+    }
+
+    /// The same, told of these users alone.
+    #[must_use]
+    pub fn about(self, users: Arc<[String]>) -> Told {
+        Told { about: Some(users), ..self }
     }
 
     /// Which conversation it is about.
@@ -46,13 +56,19 @@ impl Told {
     /// How many bytes its names take, with something for each.
     pub fn size(&self) -> usize {
         let own = size_of::<Told>() + self.conversation().len();
-        let Some(details) = &self.details else { return own };
-        let names = details.roles.iter().map(|(name, _)| name).chain(&details.shut_out);
+        let details = self.details.iter();
+        let told = details.flat_map(|details| details.roles.iter().map(|(name, _)| name).chain(&details.shut_out));
+        let names = told.chain(self.about.iter().flat_map(|about| about.iter()));
         own + names.map(|name| size_of::<(String, Role)>() + name.len()).sum::<usize>()
     }
 
     pub(super) fn kind(&self) -> Option<Kind> {
         self.details.as_ref()?.kind
+    }
+
+    /// Whether it says what this user is there, and be it nothing.
+    pub(super) fn is_about(&self, user: &str) -> bool {
+        self.about.as_ref().is_none_or(|about| about.iter().any(|one| one == user))
     }
 
     /// Whether the conversation lets this user neither join nor be invited.

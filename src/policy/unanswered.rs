@@ -154,15 +154,22 @@ fn bears(question: &Question<'_, '_>, bearing: Bearing) -> bool {
     bearing.shuts_out && enters || bearing.user_claims && is_told || ranks(question)
 }
 
-/// Whether an answer could change what people are to each other, which moderators are held to whatever the rules say. Services, who
+/// Whether an answer could change what people are to each other, whose bans are lifted among them, which moderators are held to whatever the rules say. Services, who
 /// act as themselves, are held to what role there is to take.
 fn ranks(question: &Question<'_, '_>) -> bool {
     let (scene, client) = (question.scene, &question.case().ask.client);
-    let open = |standing: &Standing| !standing.is_filed();
-    let of_targets = || question.targets.iter().any(|target| open(&scene.target(target)));
+    let open = |user: &str| !scene.target(user).is_filed();
+    let of_targets = || question.targets.iter().any(|target| open(target));
+    let of_authors = || authors(question).into_iter().any(open);
     match question.action {
         Action::ReadRoster => false,
         Action::SetRole if client.is_empty() => of_targets(),
-        action => action.is_moderation() && !client.is_empty() && (open(scene.untokened_client()) || of_targets()),
+        action => action.is_moderation() && !client.is_empty() && (open(client) || of_targets() || of_authors()),
     }
+}
+
+fn authors<'a>(question: &Question<'_, 'a>) -> BTreeSet<&'a str> {
+    let (case, conversation) = (question.case(), question.scene.conversation.cloned());
+    case.facts
+        .authors(&case.ask.app, &Need { action: question.action, conversation, targets: question.targets.to_vec() })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::crypto::percent_encoded;
+use crate::crypto::{percent_decoded, percent_encoded};
 use crate::model::{CallerKind, Kind, Millis, Pattern};
 pub use crate::policy::Registered as Conversation;
 use crate::policy::{Author, Block, Held, Origin, Sanction, Tenure};
@@ -125,7 +125,7 @@ impl Key {
         let mut segments = text.split('/');
         let prefix = segments.next()?;
         let table = Table::ALL.into_iter().find(|table| table.prefix() == prefix)?;
-        let segments = segments.map(decoded).collect::<Option<Vec<_>>>()?;
+        let segments = segments.map(percent_decoded).collect::<Option<Vec<_>>>()?;
         let (name, scope, app, author) = match (table, &*segments) {
             (Table::Bans | Table::Mutes, [name, scope, app, kind, subject]) if !subject.is_empty() => {
                 (name, scope, app, Some((caller_kind(kind)?, subject.clone())))
@@ -160,19 +160,6 @@ impl fmt::Display for Key {
 
 fn caller_kind(word: &str) -> Option<CallerKind> {
     [CallerKind::User, CallerKind::Service].into_iter().find(|kind| kind.as_str() == word)
-}
-
-/// Undoes percent-encoding.
-fn decoded(segment: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(segment.len());
-    let mut rest = segment;
-    while let Some((plain, coded)) = rest.split_once('%') {
-        bytes.extend_from_slice(plain.as_bytes());
-        bytes.push(u8::from_str_radix(coded.get(..2)?, 16).ok()?);
-        rest = coded.get(2..)?;
-    }
-    bytes.extend_from_slice(rest.as_bytes());
-    String::from_utf8(bytes).ok()
 }
 
 impl Record {

@@ -1,14 +1,15 @@
 //! What is told and done because of a change: events for who listens, and jobs for the outbox.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use super::entry::{Record, Table};
 use super::judge::Ruling;
-use super::wish::{Deed, Wish};
+use super::wish::Wish;
 use crate::config::Settings;
-use crate::crypto::percent_encoded;
+use crate::crypto::{hex, percent_encoded, sha256};
 use crate::model::{Millis, Pattern};
 use crate::policy::{Author, Held};
 use crate::store::{Commit, Head, NewJob};
@@ -52,19 +53,15 @@ pub(super) fn commit(ruling: &Ruling, by: &Author, plan: &Plan, head: &Head, now
         commit.puts.push((record.key().to_string(), None));
         note(&mut commit, record, Fate::Lifted, Some(by), plan, head, now);
     }
+    each_once(&mut commit.jobs);
     commit
 }
 
 /// What is to be made true at vendors again, though nothing changes: who asks for what is so already may do it because a vendor doesn't
 /// know of it, as where it was set aside, or where that app's bans were not carried out before.
 pub(super) fn again(ruling: &Ruling, wish: &Wish, plan: &Plan) -> Vec<NewJob> {
-    if !matches!(wish.deed, Deed::Ban(_) | Deed::LiftBan | Deed::Mute(_) | Deed::LiftMute) {
-        return Vec::new();
-    }
-    let changed = |user: &&String| ruling.set.iter().chain(&ruling.gone).any(|record| record.name() == *user);
-    let same = ruling.succeeded.iter().filter(|user| !changed(user));
     let apps = || plan.enforced.iter().filter(|app| wish.app.as_ref().is_none_or(|own| own == *app));
-    same.flat_map(|user| apps().map(move |app| job(app, user, &wish.scope))).collect()
+    ruling.again.iter().flat_map(|user| apps().map(move |app| job(app, user, &wish.scope))).collect()
 }
 
 /// The change that takes away what has ended.
@@ -74,10 +71,11 @@ pub(super) fn expiry(ended: &[Record], plan: &Plan, head: &Head, now: Millis) ->
         commit.puts.push((record.key().to_string(), None));
         note(&mut commit, record, Fate::Expired, None, plan, head, now);
     }
+    each_once(&mut commit.jobs);
     commit
 }
 
-/// Tells of what became of an entry, and has it carried out.
+/// Tells of what became of an entry, and has it carried out. Of the jobs some may be there more than once.
 pub(super) fn note(
     commit: &mut Commit,
     record: &Record,
@@ -94,13 +92,24 @@ pub(super) fn note(
     }
     let event = json!({ "id": id, "type": name(record, fate), "time": now.to_string(), "data": data });
     for webhook in &plan.webhooks {
-        let key = format!("webhook:{}:{id}", percent_encoded(webhook.as_bytes()));
+        let key = format!("webhook:{}:{id}", digest(webhook));
         commit.jobs.push(NewJob { key, body: json!({ "webhook": webhook, "event": event }).to_string() });
     }
     commit.events.push(event.to_string());
     for app in plan.enforced.iter().filter(|app| record.app().is_none_or(|own| own == *app)) {
-        commit.jobs.extend(enforcement(record, app).filter(|job| !commit.jobs.contains(job)));
+        commit.jobs.extend(enforcement(record, app));
     }
+}
+
+/// Leaves each job once: several entries may be about the same user and place.
+pub(super) fn each_once(jobs: &mut Vec<NewJob>) {
+    let mut seen = HashSet::with_capacity(jobs.len());
+    jobs.retain(|job| seen.insert(job.key.clone()));
+}
+
+/// What stands for a webhook's address, which may hold a secret, where jobs are named.
+fn digest(webhook: &str) -> String {
+    hex(&sha256(webhook.as_bytes()))
 }
 
 /// What is to be made true at a vendor: what the roster says of this user in this conversation, or in all of them.
@@ -162,4 +171,27 @@ pub fn details(record: &Record) -> Map<String, Value> {
         }
     }
     details
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Origin, Sanction};
+
+    fn sanction(user: &str) -> Sanction {
+        let author = Arc::new(Author { kind: crate::model::CallerKind::Service, subject: "orders".into(), role: None });
+        let (user, scope, at) = (user.to_owned(), Pattern::Everything, Millis(0));
+        Sanction { user, scope, app: None, until: None, reason: None, origin: Origin::Roster { author, at } }
+    }
+
+    #[test]
+    fn what_several_entries_ask_for_is_done_once() {
+        let plan = Plan { enforced: vec!["ably".into(), "talkjs".into()], webhooks: vec!["https://a.example".into()] };
+        let ended = ["tom", "zoe"].map(|user| [Record::Ban(sanction(user)), Record::Mute(sanction(user))]).concat();
+        let head = Head { epoch: "e".to_owned(), version: 0, change: String::new(), accepted: None, astray: 0 };
+        let made = expiry(&ended, &plan, &head, Millis(0));
+        let keys: Vec<_> = made.jobs.iter().filter_map(|job| job.key.strip_prefix("enforce:")).collect();
+        assert_eq!(keys, ["ably:tom:*", "talkjs:tom:*", "ably:zoe:*", "talkjs:zoe:*"]);
+        assert_eq!((made.events.len(), made.jobs.len()), (4, 8));
+    }
 }

@@ -191,10 +191,16 @@ impl Index {
 
     fn intern(&mut self, origin: &mut Origin) {
         let Origin::Roster { author, .. } = origin else { return };
-        match self.authors.get(author) {
-            Some(known) => *author = Arc::clone(known),
-            None => drop(self.authors.insert(Arc::clone(author))),
+        if let Some(known) = self.authors.get(author) {
+            *author = Arc::clone(known);
+            return;
         }
+        if self.authors.len() == self.authors.capacity() {
+            // Before there is room for more, those go who have no entry any more.
+            self.authors.retain(|author| Arc::strong_count(author) > 1);
+            self.authors.reserve(self.authors.len());
+        }
+        self.authors.insert(Arc::clone(author));
     }
 }
 
@@ -213,5 +219,28 @@ fn record(user: &str, entry: &Entry) -> Option<Record> {
         Entry::Block(block) => Some(Record::Block(block.clone())),
         Entry::Role(tenure) if tenure.listed => None,
         Entry::Role(tenure) => Some(Record::Role(user.to_owned(), tenure.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::CallerKind;
+
+    #[test]
+    fn authors_without_entries_are_forgotten() {
+        let mut index = Index::default();
+        for number in 0..10_000 {
+            let author = Author { kind: CallerKind::User, subject: format!("moderator-{number}"), role: None };
+            let block = Block {
+                user: "tom".to_owned(),
+                conversation: Pattern::Exact(format!("room-{}", number % 10)),
+                app: None,
+                origin: Origin::Roster { author: Arc::new(author), at: Millis(1) },
+            };
+            index.put(Record::Block(block));
+        }
+        assert_eq!(index.len(), 10);
+        assert!(index.authors.len() < 100, "{} authors of 10 entries", index.authors.len());
     }
 }

@@ -3,18 +3,20 @@
 //! Deciding looks at the index and never waits for the store. What it may not do is go by an index that is too old, or that follows a
 //! store which lost what was acknowledged before: then it gets [`Stale`] and nothing is signed.
 
+mod catching_up;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Mutex, watch};
 use tokio::time::{sleep, timeout};
 
 use super::entry::Malformed;
 use super::index::Index;
 use crate::clock;
-use crate::store::{Change, Commit, Head, NotCommitted, Since, Store, Unavailable};
+use crate::store::{Change, Commit, Head, NotCommitted, Store, Unavailable};
 
 /// How often the store is asked how far it has come, where nothing hints at a change: this often within the time after which what is
 /// known counts for too old.
@@ -40,6 +42,8 @@ pub struct Roster {
     refused: ArcSwapOption<String>,
     /// Why the store could not be asked the last time.
     trouble: ArcSwapOption<String>,
+    /// How far the index has come, for those who only look.
+    head: ArcSwap<Head>,
     version: watch::Sender<u64>,
 }
 
@@ -60,6 +64,9 @@ pub enum NotChanged {
     /// The store can't be written.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+    /// The store can't be written before the program is started anew.
+    #[error(transparent)]
+    Broken(Unavailable),
 }
 
 impl Roster {
@@ -74,16 +81,16 @@ impl Roster {
     }
 
     fn following(store: Option<Store>, max_staleness: Duration) -> Roster {
-        let known = Head { epoch: String::new(), version: 0, change: String::new(), accepted: None };
         Roster {
             store,
             index: RwLock::default(),
             max_staleness,
-            known: Mutex::new(known),
+            known: Mutex::default(),
             began: Instant::now(),
             heard: AtomicU64::new(0),
             refused: ArcSwapOption::empty(),
             trouble: ArcSwapOption::empty(),
+            head: ArcSwap::default(),
             version: watch::channel(0).0,
         }
     }
@@ -91,6 +98,11 @@ impl Roster {
     /// The store, if there is one.
     pub fn store(&self) -> Option<&Store> {
         self.store.as_ref()
+    }
+
+    /// For how long after a change another process may decide without knowing of it. `None`: no other has the store.
+    pub fn lag(&self) -> Option<Duration> {
+        self.store().filter(|store| store.is_shared()).map(|_| self.max_staleness)
     }
 
     /// What is known now, for one decision.
@@ -139,9 +151,14 @@ impl Roster {
         self.version.subscribe()
     }
 
-    /// How far the index has come.
-    pub async fn head(&self) -> Head {
-        self.known.lock().await.clone()
+    /// How far the index has come. Changes on their way are not waited for.
+    pub fn head(&self) -> Arc<Head> {
+        self.head.load_full()
+    }
+
+    /// Why the store could not be asked the last time, if so.
+    pub fn trouble(&self) -> Option<Arc<String>> {
+        self.trouble.load_full()
     }
 
     /// Keeps the index at what the store holds, for ever.
@@ -173,7 +190,11 @@ impl Roster {
     pub async fn change<T>(&self, decide: impl FnMut(&Index, &Head) -> (Commit, T) + Send) -> Result<T, NotChanged> {
         let Some(store) = &self.store else { return Err(NotChanged::NoStore) };
         let slow = || Unavailable(format!("the change could not be made within {} s", PATIENCE.as_secs()));
-        timeout(PATIENCE, self.change_in(store, decide)).await.unwrap_or_else(|_| Err(slow().into()))
+        let changed = timeout(PATIENCE, self.change_in(store, decide)).await.unwrap_or_else(|_| Err(slow().into()));
+        changed.map_err(|not_changed| match not_changed {
+            NotChanged::Unavailable(unavailable) if store.is_broken() => NotChanged::Broken(unavailable),
+            not_changed => not_changed,
+        })
     }
 
     async fn change_in<T>(
@@ -195,11 +216,14 @@ impl Roster {
         }
     }
 
-    /// Whether what is known was what the store holds; if not, it is now.
+    /// Whether what is known is what the store holds, and will hold; if not, it is now.
     async fn is_up(&self, store: &Store, known: &mut Head) -> Result<bool, Unavailable> {
-        let before = known.clone();
-        self.bring_up(store, known).await?;
-        Ok(*known == before)
+        let asked = self.began.elapsed();
+        if store.durable_head().await? == *known {
+            self.hear(asked);
+            return Ok(true);
+        }
+        self.bring_up(store, known).await.map(|()| false)
     }
 
     /// Makes a change, unless the store holds more than what is known: then it is known now.
@@ -250,112 +274,34 @@ impl Roster {
         }
     }
 
-    /// Compares what is known with what the store holds and takes over what is new. The inner error says why the store doesn't count.
-    async fn compare(&self, store: &Store, known: &mut Head) -> Result<Result<(), String>, Unavailable> {
-        let mut head = store.head().await?;
-        if head.epoch.is_empty() && known.epoch.is_empty() && store.begins_itself() {
-            store.begin().await?;
-            head = store.head().await?;
-        }
-        if head.epoch.is_empty() {
-            return Ok(Err(EMPTY.to_owned()));
-        }
-        if head == *known {
-            return Ok(Ok(()));
-        }
-        if known.epoch.is_empty() || head.epoch != known.epoch && self.is_accepted(store, &head, known).await? {
-            return self.read_all(store, known).await;
-        }
-        if head.epoch != known.epoch {
-            return Ok(Err(ANOTHER.to_owned()));
-        }
-        if head.version < known.version || head.version == known.version && head.change != known.change {
-            return Ok(Err(format!("{OLDER} (it is at change {}, {} is known)", head.version, known.version)));
-        }
-        self.read_on(store, known).await
-    }
-
-    /// Whether a store of another epoch counts: an operator has accepted it since the one that is known was last heard of, or it has all
-    /// that is known. That it was accepted at some time is not enough: so was every store before, and one of those may come back.
-    async fn is_accepted(&self, store: &Store, head: &Head, known: &Head) -> Result<bool, Unavailable> {
-        let Some(at) = head.accepted else { return Ok(false) };
-        let is_since = self.age().is_none_or(|age| at > clock::now().before(age));
-        Ok(is_since || matches!(go_on(store, known).await?, On::With(_)))
-    }
-
-    async fn read_on(&self, store: &Store, known: &mut Head) -> Result<Result<(), String>, Unavailable> {
-        match go_on(store, known).await? {
-            On::With(new) => Ok(self.take(known, &new)),
-            On::Gone => self.read_all(store, known).await,
-            On::Lost => Ok(Err(format!("{OLDER} (it does not have change {} as it is known)", known.version))),
-        }
-    }
-
-    async fn read_all(&self, store: &Store, known: &mut Head) -> Result<Result<(), String>, Unavailable> {
-        let contents = store.contents().await?;
-        let entries = contents.entries.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        let index = match Index::new(entries) {
-            Ok(index) => index,
-            Err(malformed) => return Ok(Err(malformed.to_string())),
-        };
-        *self.index.write().unwrap_or_else(PoisonError::into_inner) = index;
-        *known = contents.head;
-        self.version.send_replace(known.version);
-        match store.since(known.version).await? {
-            Since::Gone => Err(Unavailable("it changes faster than it can be read".to_owned())),
-            Since::Changes(changes) => Ok(self.take(known, &changes)),
-        }
-    }
-
     /// Takes over changes, which must follow what is known without a gap.
     fn take(&self, known: &mut Head, changes: &[Change]) -> Result<(), String> {
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        for change in changes {
-            if change.version != known.version + 1 {
-                return Err(format!("the store has lost change {}", known.version + 1));
-            }
-            apply(&mut index, change).map_err(|malformed| malformed.to_string())?;
-            known.version = change.version;
-            known.change.clone_from(&change.id);
-        }
+        advance(&mut index, known, changes)?;
         drop(index);
-        self.version.send_replace(known.version);
+        self.publish(known);
         Ok(())
     }
-}
 
-/// How a store goes on after what is known.
-enum On {
-    /// With these changes.
-    With(Vec<Change>),
-    /// Nobody knows: it no longer has the last known change in its log.
-    Gone,
-    /// It doesn't: it has lost the last known change.
-    Lost,
-}
-
-/// Reads the changes since what is known, and the last known one again: where it isn't the same, the store has lost it.
-async fn go_on(store: &Store, known: &Head) -> Result<On, Unavailable> {
-    let before = known.version.saturating_sub(1);
-    let Since::Changes(mut changes) = store.since(before).await? else { return Ok(On::Gone) };
-    if known.version == before {
-        return Ok(On::With(changes));
+    /// Tells how far the index has come.
+    fn publish(&self, known: &Head) {
+        self.head.store(Arc::new(known.clone()));
+        self.version.send_replace(known.version);
     }
-    let is_there = changes.first().is_some_and(|first| (first.version, &first.id) == (known.version, &known.change));
-    if !is_there {
-        return Ok(On::Lost);
-    }
-    changes.remove(0);
-    Ok(On::With(changes))
 }
 
-const EMPTY: &str = "the roster's store is empty. If it is new, or what was in it is to be given up, say `chat-signer store \
-                     accept`; if not, bring back what it held";
-
-const ANOTHER: &str = "the roster's store is another one than before, and nobody has accepted it since. If it is the right one now, say `chat-signer store accept`";
-
-const OLDER: &str = "the roster's store has lost changes that it had acknowledged. If it is to count as it is, say `chat-signer \
-                     store accept`";
+/// Brings an index to where these changes lead, which must follow the head without a gap.
+fn advance(index: &mut Index, head: &mut Head, changes: &[Change]) -> Result<(), String> {
+    for change in changes {
+        if head.version.checked_add(1) != Some(change.version) {
+            return Err(format!("the store has lost the change after {}", head.version));
+        }
+        apply(index, change).map_err(|malformed| malformed.to_string())?;
+        head.version = change.version;
+        head.change.clone_from(&change.id);
+    }
+    Ok(())
+}
 
 fn apply(index: &mut Index, change: &Change) -> Result<(), Malformed> {
     change.puts.iter().try_for_each(|(key, value)| index.apply(key, value.as_deref()))

@@ -20,6 +20,7 @@ pub use event::{Plan, details};
 pub use index::{Index, OWNER};
 pub use judge::{Failed, Judge, Ruling, Why};
 pub use live::{NotChanged, Roster, Stale};
+pub use sweep::Untold;
 pub use wish::{Deed, Terms, Wish, reading};
 
 impl Roster {

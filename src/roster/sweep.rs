@@ -15,6 +15,7 @@ use super::event::{self, Fate, Plan};
 use super::index::Index;
 use super::live::{NotChanged, Roster};
 use crate::clock;
+use crate::model::Millis;
 use crate::observe::audit::{Audit, Unwritten};
 
 /// How many entries that have ended are taken away in one change.
@@ -54,20 +55,34 @@ impl Roster {
         if audit.health().is_err() || untold.tell(audit).await.is_err() {
             return REST;
         }
-        let wait = self.time_to_next_ending();
+        let wait = self.until_next_ending(clock::now());
         if !wait.is_zero() && untold.doubtful.is_empty() {
             return wait;
         }
-        if let Err(error) = self.expire(plan, untold).await {
-            tracing::debug!("what has ended could not be taken away yet: {error}");
+        let expired = self.expire(plan, untold).await;
+        if untold.tell(audit).await.is_err() {
             return REST;
         }
-        if untold.tell(audit).await.is_ok() { Duration::ZERO } else { REST }
+        match expired {
+            // By that clock it may not have ended yet.
+            Ok(now) => self.until_next_ending(now),
+            Err(error) => {
+                tracing::debug!("what has ended could not be taken away yet: {error}");
+                REST
+            }
+        }
     }
 
-    /// Takes away what has ended. What was, or may have been, is in `untold`.
-    async fn expire(&self, plan: &Plan, untold: &mut Untold) -> Result<(), NotChanged> {
-        let now = clock::now();
+    /// Takes away what has ended. That it has, for everyone and for ever, the clock says that all who share the store have in common. Returns
+    /// what it says; what was taken away, or may have been, is in `untold`.
+    ///
+    /// # Errors
+    /// If the store can't be read or written.
+    pub async fn expire(&self, plan: &Plan, untold: &mut Untold) -> Result<Millis, NotChanged> {
+        let now = self.store().ok_or(NotChanged::NoStore)?.now().await?;
+        if self.look().ended(now, 1).is_empty() && untold.doubtful.is_empty() {
+            return Ok(now);
+        }
         let made = self
             .change(|index, head| {
                 untold.asked = index.ended(now, AT_ONCE).iter().filter_map(|key| index.find(key)).collect();
@@ -78,18 +93,19 @@ impl Roster {
             Ok(change) => untold.was_made(change, &self.look()),
             Err(_) => untold.may_have_been_made(),
         }
-        made.map(drop)
+        made.map(|_| now)
     }
 
-    fn time_to_next_ending(&self) -> Duration {
+    /// How long to wait before something may have ended.
+    fn until_next_ending(&self, now: Millis) -> Duration {
         let next = self.look().next_ending();
-        next.map_or(SELDOM, |next| Duration::from_millis(next.0.saturating_sub(clock::now().0)).min(SELDOM))
+        next.map_or(SELDOM, |next| Duration::from_millis(next.0.saturating_sub(now.0)).min(SELDOM))
     }
 }
 
-/// What was taken away and is not in the audit log yet.
+/// What was taken away and is not in the audit log yet. If that is so to the end, the program's own log says so.
 #[derive(Default)]
-struct Untold {
+pub struct Untold {
     /// What is to be taken away now.
     asked: Vec<Record>,
     /// What was to be, in a change of which it isn't known whether it was made.
@@ -152,7 +168,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::model::{CallerKind, Millis, Pattern};
+    use crate::model::{CallerKind, Pattern};
     use crate::policy::{Author, Origin, Sanction};
     use crate::store::{Commit, Store};
 

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io;
+use std::sync::Arc;
 
 use super::audit;
-use super::entry::{Malformed, Record, Table};
-use super::event::{Fate, Plan, note};
+use super::entry::{Conversation, Malformed, Record, Table};
+use super::event::{Fate, Plan, each_once, note};
 use crate::config::{IMPORT, RosterFile};
 use crate::crypto::hex;
 use crate::model::{CallerKind, Millis, Pattern, is_unruly};
@@ -58,6 +59,9 @@ pub enum NotImported {
     /// An owner would be another: conversation, before, after.
     #[error("the conversation {0} has the owner {1} in the store, and an owner is set once: it can't become {2}")]
     Owner(String, String, String),
+    /// An entry for all apps and one for a single app would be about the same conversation: its id, what there is, what is wanted.
+    #[error("the conversation {0} has an entry for {1} in the store: one for {2} can't stand beside it")]
+    Beside(String, String, String),
     /// Others were faster each time.
     #[error("the store changes faster than it can be written: try again")]
     Busy,
@@ -73,19 +77,27 @@ pub enum NotImported {
 pub async fn held(store: &Store) -> Result<(Head, BTreeMap<String, String>), Unavailable> {
     let Contents { mut head, entries } = store.contents().await?;
     let mut held: BTreeMap<String, String> = entries.into_iter().collect();
-    let Since::Changes(changes) = store.since(head.version).await? else {
-        return Err(Unavailable("it changes faster than it can be read".to_owned()));
-    };
-    for Change { version, id, puts, .. } in changes {
-        for (key, value) in puts {
-            match value {
-                Some(value) => held.insert(key, value),
-                None => held.remove(&key),
-            };
+    let goal = store.head().await?.version;
+    while head.version < goal {
+        let changes = match store.since(head.version).await? {
+            Since::Changes(changes) if !changes.is_empty() => changes,
+            _ => return Err(Unavailable("it changes faster than it can be read".to_owned())),
+        };
+        for Change { version, id, puts, .. } in changes {
+            put(&mut held, puts);
+            head = Head { version, change: id, ..head };
         }
-        head = Head { version, change: id, ..head };
     }
     Ok((head, held))
+}
+
+fn put(held: &mut BTreeMap<String, String>, puts: Vec<(String, Option<String>)>) {
+    for (key, value) in puts {
+        match value {
+            Some(value) => held.insert(key, value),
+            None => held.remove(&key),
+        };
+    }
 }
 
 /// The entries of a file.
@@ -139,10 +151,10 @@ fn work(held: &BTreeMap<String, String>, import: &Import<'_>) -> Result<Vec<Work
     for record in import.records {
         let key = record.key().to_string();
         let before = held.get(&key);
-        if !import.replace
-            && let Some(before) = before
+        if let Record::Conversation(conversation) = record
+            && !import.replace
         {
-            keep_owner(&Record::read(&key, before)?, record)?;
+            fit_in(held, conversation)?;
         }
         if before.is_none_or(|before| *before != record.value()) {
             work.push(Work::Set(record.clone()));
@@ -157,8 +169,27 @@ fn work(held: &BTreeMap<String, String>, import: &Import<'_>) -> Result<Vec<Work
     Ok(work)
 }
 
-fn keep_owner(before: &Record, after: &Record) -> Result<(), NotImported> {
-    let (Record::Conversation(before), Record::Conversation(after)) = (before, after) else { return Ok(()) };
+/// That a conversation keeps its owner, and has an entry for all apps or one for each: else nobody could change either any more.
+fn fit_in(held: &BTreeMap<String, String>, after: &Conversation) -> Result<(), NotImported> {
+    let own = Record::Conversation(Conversation { app: None, ..after.clone() }).key().to_string();
+    for (key, value) in held.range(own.clone()..).take_while(|(key, _)| key.starts_with(&own)) {
+        let Record::Conversation(before) = Record::read(key, value)? else { continue };
+        if before.app == after.app {
+            keep_owner(&before, after)?;
+        } else if before.app.is_none() || after.app.is_none() {
+            let [before, wanted] = [before.app.as_ref(), after.app.as_ref()].map(apps);
+            return Err(NotImported::Beside(after.id.clone(), before, wanted));
+        }
+    }
+    Ok(())
+}
+
+/// "the app ably", or "all apps".
+fn apps(app: Option<&Arc<str>>) -> String {
+    app.map_or_else(|| "all apps".to_owned(), |app| format!("the app {app}"))
+}
+
+fn keep_owner(before: &Conversation, after: &Conversation) -> Result<(), NotImported> {
     match (&before.owner, &after.owner) {
         (Some(owner), other) if other.as_ref() != Some(owner) => {
             let other = other.clone().unwrap_or_else(|| "nobody".to_owned());
@@ -222,6 +253,7 @@ fn commit(part: &[Work], plan: &Plan, head: &Head, now: Millis) -> Commit {
         commit.puts.push((record.key().to_string(), value));
         note(&mut commit, record, work.fate(), by, plan, head, now);
     }
+    each_once(&mut commit.jobs);
     commit
 }
 

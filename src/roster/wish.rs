@@ -95,11 +95,6 @@ impl Wish {
         engine.apps.iter().filter(|app| self.app.as_ref().is_none_or(|own| own == app.name()))
     }
 
-    /// Whether it depends on what people are in the place, whatever the policy's rules say: where a user moderates.
-    pub fn depends_on_ranks(&self) -> bool {
-        !self.client.is_empty() && !self.is_for_oneself()
-    }
-
     /// What the policy is asked about all of it at one app.
     pub fn ask(&self, app: &App) -> Ask {
         self.ask_of(app, self.users.clone())

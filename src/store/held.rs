@@ -10,7 +10,7 @@ use crate::model::Millis;
 pub(super) struct Held {
     pub(super) job: Job,
     lease: Option<Lease>,
-    /// When it was done, if it is.
+    /// When it was over, if it is kept only as one of the last.
     pub(super) done: Option<Millis>,
 }
 
@@ -63,7 +63,7 @@ impl Held {
             return false;
         }
         self.job.settle(attempt);
-        self.done = (self.job.state == JobState::Done).then_some(now);
+        self.done = self.job.is_over().then_some(now);
         true
     }
 }
@@ -79,6 +79,16 @@ impl Job {
             state: JobState::Pending,
             error: None,
             taken_over: false,
+            asked: Some(at),
+        }
+    }
+
+    /// Whether nothing more comes of it, so that it is kept only as one of the last in its state.
+    pub(super) fn is_over(&self) -> bool {
+        match self.state {
+            JobState::Pending => false,
+            JobState::Done => true,
+            JobState::SetAside => self.key.starts_with("webhook:"),
         }
     }
 

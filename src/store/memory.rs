@@ -9,7 +9,8 @@ use tokio::sync::watch;
 
 use super::held::Held;
 use super::{
-    Attempt, Change, Commit, Contents, Head, Job, JobState, KEPT, KEPT_DONE, NotCommitted, Since, Unavailable, fresh,
+    Attempt, Change, Commit, Contents, Head, Job, JobState, KEPT, KEPT_DONE, NotCommitted, Since, Unavailable, at_once,
+    fresh,
 };
 use crate::clock;
 use crate::model::Millis;
@@ -72,7 +73,8 @@ impl Memory {
         if version.saturating_add(1) < oldest {
             return Since::Gone;
         }
-        Since::Changes(kept.log.iter().filter(|change| change.version > version).cloned().collect())
+        let later = kept.log.iter().skip_while(|change| change.version <= version);
+        Since::Changes(at_once(later.map(|change| (size(change), change.clone()))).collect())
     }
 
     pub(super) fn commit(&self, on: &Head, commit: Commit, at: Millis) -> Result<Change, NotCommitted> {
@@ -123,7 +125,8 @@ impl Memory {
             return false;
         };
         let is_noted = held.settle(job.revision, attempt, now);
-        kept.forget_done();
+        let state = held.job.state;
+        kept.forget_all_but_the_last(state);
         is_noted
     }
 
@@ -156,15 +159,22 @@ impl Memory {
 
 impl Kept {
     fn head(&self) -> Head {
-        Head { epoch: self.epoch.clone(), version: self.version, change: self.change.clone(), accepted: self.accepted }
+        let (epoch, change) = (self.epoch.clone(), self.change.clone());
+        Head { epoch, version: self.version, change, accepted: self.accepted, astray: 0 }
     }
 
-    fn forget_done(&mut self) {
-        let done = self.jobs.values().filter_map(|held| Some((held.done?, held.job.key.clone())));
-        let mut done: Vec<_> = done.collect();
+    fn forget_all_but_the_last(&mut self, state: JobState) {
+        let over = self.jobs.values().filter(|held| held.job.state == state);
+        let mut done: Vec<_> = over.filter_map(|held| Some((held.done?, held.job.key.clone()))).collect();
         done.sort();
         for (_, key) in done.iter().rev().skip(KEPT_DONE) {
             self.jobs.remove(key);
         }
     }
+}
+
+/// How many bytes the texts of a change have.
+fn size(change: &Change) -> usize {
+    let puts = change.puts.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, String::len));
+    puts.sum::<usize>() + change.events.iter().map(String::len).sum::<usize>()
 }

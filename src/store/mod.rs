@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use self::memory::Memory;
 use self::redb::Redb;
 use self::redis::Redis;
+use crate::clock;
 use crate::config::{StoreKind, StoreSettings};
 use crate::model::Millis;
 use crate::random;
@@ -33,7 +34,7 @@ pub enum Store {
 }
 
 /// Which store this is, and how far it has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Head {
     /// Drawn when the store was begun, and again when an operator accepted it as it was. Empty: the store has never been begun.
     pub epoch: String,
@@ -43,6 +44,8 @@ pub struct Head {
     pub change: String,
     /// When an operator accepted this epoch, by the store's clock, so that it counts for who knew another until then. `None`: nobody has.
     pub accepted: Option<Millis>,
+    /// How many entries there are too few or too many for what changes have left: something else took them away or put them there.
+    pub astray: u64,
 }
 
 /// All that a store holds, as it was when the head was read or later: what follows the head may be in it, and is applied again.
@@ -109,6 +112,8 @@ pub struct Job {
     pub error: Option<String>,
     /// Whether someone had claimed it before and wasn't heard of again. What they did last may still be on its way.
     pub taken_over: bool,
+    /// When it was asked for, by the store's clock if it has one. `None`: an earlier version wrote it.
+    pub asked: Option<Millis>,
 }
 
 /// How a job stands.
@@ -157,10 +162,10 @@ pub enum NotCommitted {
 #[error("the store can't be used: {0}")]
 pub struct Unavailable(pub String);
 
-/// Changes since a number, or that they are no longer kept.
+/// Changes after a number, or that they are no longer kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Since {
-    /// These, in order, without a gap. None: there was no change.
+    /// The first of them, in order, without a gap: as many as are read at once. None: there was no change.
     Changes(Vec<Change>),
     /// Some of them are gone. Read all contents.
     Gone,
@@ -169,8 +174,29 @@ pub enum Since {
 /// How many changes are kept to be read again.
 pub const KEPT: u64 = 10_000;
 
-/// How many jobs that are done are kept to be looked at.
+/// How many jobs that are done are kept to be looked at, and how many messages to webhooks that were set aside. Of what else was set
+/// aside all is kept: there is one for each user and conversation.
 pub const KEPT_DONE: usize = 1_000;
+
+/// How many changes are read at once, at most.
+pub const CHANGES_AT_ONCE: usize = 500;
+
+/// How many bytes of changes are read at once. The last of them may go beyond it, so that one that is larger than all this is read, too.
+pub const BYTES_AT_ONCE: usize = 1 << 20;
+
+impl Head {
+    /// Why a store that says this doesn't count, and what to do, if entries are astray.
+    pub fn flaw(&self) -> Option<String> {
+        let astray = self.astray;
+        (astray > 0).then(|| {
+            format!(
+                "the entries of the roster's store are not those that its changes have left ({astray} too few or too many): \
+                 something else evicts, deletes or writes its keys. Bring back what it held; if it is to count as it is, \
+                 say `chat-signer store accept`"
+            )
+        })
+    }
+}
 
 impl Store {
     /// A store that forgets all when the process ends.
@@ -199,13 +225,43 @@ impl Store {
         }
     }
 
+    /// Whether several processes may have it at the same time.
+    pub fn is_shared(&self) -> bool {
+        match self {
+            Store::Memory(_) | Store::Redb(_) => false,
+            Store::Redis(_) => true,
+        }
+    }
+
+    /// The same, once all that it tells of is durable, whoever made it: who goes by it may say that something is so already.
+    pub async fn durable_head(&self) -> Result<Head, Unavailable> {
+        match self {
+            Store::Memory(memory) => Ok(memory.head()),
+            Store::Redb(redb) => redb.head().await,
+            Store::Redis(redis) => redis.durable_head().await,
+        }
+    }
+
+    /// The time by the clock that all who share the store have in common.
+    pub async fn now(&self) -> Result<Millis, Unavailable> {
+        match self {
+            Store::Memory(_) | Store::Redb(_) => Ok(clock::now()),
+            Store::Redis(redis) => redis.now().await,
+        }
+    }
+
+    /// Whether it can't be used any more until it is opened anew.
+    pub fn is_broken(&self) -> bool {
+        match self {
+            Store::Memory(_) | Store::Redis(_) => false,
+            Store::Redb(redb) => redb.is_broken(),
+        }
+    }
+
     /// Whether a store that has never been begun may be begun by whoever finds it so. One that several processes share may not: to who
     /// has just started, one that lost everything looks just like a new one.
     pub fn begins_itself(&self) -> bool {
-        match self {
-            Store::Memory(_) | Store::Redb(_) => true,
-            Store::Redis(_) => false,
-        }
+        !self.is_shared()
     }
 
     /// Begins a store that has never been begun: draws its epoch. One that has been is left as it is.
@@ -235,7 +291,7 @@ impl Store {
         }
     }
 
-    /// Reads the changes after a number.
+    /// Reads the first changes after a number.
     pub async fn since(&self, version: u64) -> Result<Since, Unavailable> {
         match self {
             Store::Memory(memory) => Ok(memory.since(version)),
@@ -244,7 +300,8 @@ impl Store {
         }
     }
 
-    /// Makes a change, if the store is still at this head, and returns when it is durable.
+    /// Makes a change, if the store is still at this head, and returns when it is durable. That it was made `at` this time is told of it; what is
+    /// shared by many goes by a clock of its own.
     pub async fn commit(&self, on: &Head, commit: Commit, at: Millis) -> Result<Change, NotCommitted> {
         match self {
             Store::Memory(memory) => memory.commit(on, commit, at),
@@ -320,6 +377,17 @@ impl Store {
             Store::Redis(redis) => redis.set_note(worker, job, key, value).await,
         }
     }
+}
+
+/// As many of these changes as are read at once, each with how many bytes it has.
+fn at_once<T>(changes: impl Iterator<Item = (usize, T)>) -> impl Iterator<Item = T> {
+    let mut bytes = 0;
+    let is_room = move |(size, _): &(usize, T)| {
+        let is_room = bytes < BYTES_AT_ONCE;
+        bytes += size;
+        is_room
+    };
+    changes.take(CHANGES_AT_ONCE).take_while(is_room).map(|(_, change)| change)
 }
 
 /// An id that no other has.

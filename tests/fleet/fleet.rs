@@ -58,9 +58,7 @@ impl Fleet {
 
     /// The operator's word.
     pub(crate) fn accept(&self, arguments: &[&str]) -> Output {
-        let mut accept = Command::new(env!("CARGO_BIN_EXE_chat-signer"));
-        accept.args(["store", "accept", "--config"]).arg(self.servers[0].directory.join("signer.toml"));
-        accept.args(arguments).output().unwrap()
+        accept(&self.servers[0], arguments)
     }
 
     pub(crate) fn are_ready(&self) -> Duration {
@@ -92,6 +90,13 @@ impl Fleet {
             assert_eq!(banned(server), *users);
         }
     }
+}
+
+/// The operator's word, where this server is.
+pub(crate) fn accept(server: &Server, arguments: &[&str]) -> Output {
+    let mut accept = Command::new(env!("CARGO_BIN_EXE_chat-signer"));
+    accept.args(["store", "accept", "--config"]).arg(server.directory.join("signer.toml"));
+    accept.args(arguments).output().unwrap()
 }
 
 /// Bans a user everywhere: the status of the answer.

@@ -55,6 +55,39 @@ fn after_a_flush_nobody_gets_a_signature_until_an_operator_accepts_it() {
     assert_eq!(changes(&redis).len(), 1);
 }
 
+#[test]
+fn a_store_without_its_entries_is_refused_until_an_operator_accepts_it() {
+    let Some(redis) = Redis::start() else { return };
+    let fleet = Fleet::on(&redis, SOON);
+    for user in ["ann", "ben", "cat"] {
+        assert_eq!(ban(&fleet.servers[0], user), 200);
+    }
+    fleet.all_refuse(&["ann", "ben", "cat"]);
+    let held: Vec<String> = redis.ask(&["HGETALL", "{chat-signer:}entries"]);
+    redis.ask::<()>(&["DEL", "{chat-signer:}entries"]);
+    println!("all refuse a store without its entries after {:?}", fleet.refuse_for(ASTRAY));
+    let another = fleet.another();
+    until("one that has just started misses them", || says(&another, ASTRAY));
+    for server in fleet.servers.iter().chain([&another]) {
+        assert_eq!((login(server, "ann"), login(server, "tom"), ban(server, "dan")), (503, 503, 503));
+    }
+    // Who has them back has them all.
+    let mut back = vec!["HSET", "{chat-signer:}entries"];
+    back.extend(held.iter().map(String::as_str));
+    redis.ask::<()>(&back);
+    fleet.are_ready();
+    until("it is ready, too", || another.is_ready());
+    fleet.all_refuse(&["ann", "ben", "cat"]);
+
+    redis.ask::<()>(&["HDEL", "{chat-signer:}entries", &held[0]]);
+    fleet.refuse_for("(1 too few or too many)");
+    assert!(fleet.accept(&[]).status.success());
+    fleet.are_ready();
+    fleet.all("one of them was given up", |server| banned(server).len() == 2);
+}
+
+const ASTRAY: &str = "are not those that its changes have left (3 too few or too many)";
+
 /// A Redis that has what another one has by now, and no more of it from now on.
 fn copy(redis: &Redis) -> Option<Redis> {
     let port = redis.port.unwrap().to_string();

@@ -10,11 +10,19 @@ mod cut;
 mod ended;
 mod fleet;
 mod forgotten;
+mod lagging;
 mod outage;
 #[path = "../common/proxy.rs"]
 mod proxy;
 #[path = "../common/redis.rs"]
 mod redis;
+mod resumed;
+#[allow(dead_code)]
+#[path = "../outbox/server.rs"]
+mod server;
+#[allow(dead_code)]
+#[path = "../outbox/vendors.rs"]
+mod vendors;
 #[allow(dead_code)]
 #[path = "../roster/world.rs"]
 mod world;

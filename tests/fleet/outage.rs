@@ -3,10 +3,10 @@
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::common::{Server, post};
+use crate::common::{Server, post, until};
 use crate::fleet::{Fleet, NEVER, SOON, ban, banned, events};
 use crate::redis::Redis;
-use crate::world::login;
+use crate::world::{Service, login};
 
 #[test]
 fn a_killed_store_is_done_without_for_a_while_and_then_not() {
@@ -66,10 +66,37 @@ fn a_store_that_stands_still_keeps_no_signature_waiting() {
     // What wasn't acknowledged may be made or not, and the same again settles that.
     for (number, server) in (0..12).zip(fleet.servers.iter().cycle()) {
         let user = format!("late-{number}");
-        crate::common::until("a change is made again", || ban(server, &user) == 200);
+        until("a change is made again", || ban(server, &user) == 200);
         fleet.all_refuse(&["ann", &user]);
         assert_eq!(events(&redis, "ban.created", &user), 1);
     }
+}
+
+#[test]
+fn events_are_told_while_changes_wait() {
+    let Some(redis) = Redis::start() else { return };
+    let fleet = Fleet::on(&redis, NEVER);
+    let server = &fleet.servers[0];
+    redis.stall();
+    let took = thread::scope(|scope| {
+        let waiting: Vec<_> =
+            (0..4).map(|number| scope.spawn(move || ban(server, &format!("late-{number}")))).collect();
+        until("changes wait", || server.admin("/metrics").body.contains("chat_signer_in_flight 4"));
+        let begin = Instant::now();
+        let mut stream = server.connect();
+        stream.send(&Service.request("GET", "events", None));
+        assert_eq!(stream.head().status, 200);
+        let took = begin.elapsed();
+        assert!(waiting.iter().any(|waiting| !waiting.is_finished()));
+        for answered in waiting {
+            assert_eq!(answered.join().unwrap(), 503);
+        }
+        took
+    });
+    println!("a stream of events began within {took:?} while the store stood still");
+    // A server gives up on the store after three seconds.
+    assert!(took < Duration::from_millis(2500), "{took:?}");
+    redis.go_on();
 }
 
 fn timed(server: &Server, user: &str, status: u16) -> Duration {

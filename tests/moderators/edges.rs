@@ -1,14 +1,15 @@
 //! Wishes that no honest moderator has: what the core makes of them, whoever hands them on.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chat_signer::model::{Action, ActionSet, Millis};
 use chat_signer::policy::{ClientIs, Effect, Rule};
-use chat_signer::roster::{Deed, Judge, Plan, Roster, Terms};
-use chat_signer::store::{Since, Store};
+use chat_signer::roster::{Deed, Judge, Plan, Record, Roster, Terms};
+use chat_signer::store::{Commit, JobState, Since, Store};
 
-use crate::world::{World, ban, block, mute, remove_role, service, set_role, user};
+use crate::world::{Actor, World, ban, block, mute, remove_role, role_in, service, set_role, user};
 
 #[test]
 fn a_user_without_a_client_is_no_service() {
@@ -184,7 +185,7 @@ async fn the_same_again_is_no_change_and_no_event_but_is_carried_out_again() {
     roster.catch_up().await;
     let actor = service("orders");
     let plan = Plan { enforced: vec![Arc::from("ably")], webhooks: vec!["https://app.example.com/hook".to_owned()] };
-    let judge = Judge { engine: &world.engine, caller: &actor.caller, told: &world.told, now: world.now };
+    let judge = Judge { engine: &world.engine, caller: &actor.caller, told: &HashMap::new(), now: world.now };
     let terms = Terms { until: Some(Millis(world.now.0 * 2)), reason: Some("spam".to_owned()) };
     let deeds = [
         Deed::Ban(terms.clone()),
@@ -208,6 +209,38 @@ async fn the_same_again_is_no_change_and_no_event_but_is_carried_out_again() {
     // Bans, mutes and what lifts them, each twice more: a vendor may not know of them yet.
     assert_eq!(again.len(), 8);
     assert!(again.iter().all(|change| change.events.is_empty()));
+}
+
+/// What is kept to be carried out after a wish, once it is carried out.
+async fn carried_out(world: &World, actor: &Actor, records: &[Record], deed: Deed, users: &[&str]) -> Vec<String> {
+    let store = Store::memory();
+    let roster = Roster::of(store, Duration::from_secs(60));
+    roster.catch_up().await;
+    let puts = || records.iter().map(|record| (record.key().to_string(), Some(record.value()))).collect();
+    roster.change(|_, _| (Commit { puts: puts(), ..Commit::default() }, ())).await.unwrap();
+    let judge = Judge { engine: &world.engine, caller: &actor.caller, told: &HashMap::new(), now: world.now };
+    let plan = Plan { enforced: vec![Arc::from("ably"), Arc::from("talkjs")], webhooks: Vec::new() };
+    let ruling = roster.carry_out(&judge, &World::wish(actor, deed, users, "room", None), &plan).await.unwrap();
+    assert_eq!((ruling.succeeded.len(), ruling.failed.len()), (users.len(), 0));
+    let jobs = roster.store().unwrap().jobs(JobState::Pending, "", 100).await.unwrap();
+    jobs.into_iter().map(|job| job.key).collect()
+}
+
+/// Whoever owns a conversation may lift what isn't there: that must not fill the queue with names that nobody has.
+#[tokio::test]
+async fn a_lift_of_nothing_is_carried_out_again_only_for_whom_the_moderator_may_touch() {
+    let world = World::new();
+    let records =
+        [role_in("room", "alice", "owner"), role_in("room", "tom", "member"), role_in("*", "ann", "administrator")];
+    let users = ["tom", "nobody-1", "nobody-2"];
+    let toms = ["enforce:ably:tom:room", "enforce:talkjs:tom:room"];
+    for deed in [Deed::LiftBan, Deed::LiftMute] {
+        assert_eq!(carried_out(&world, &user("alice"), &records, deed.clone(), &users).await, toms);
+        for anywhere in [user("ann"), service("orders")] {
+            let jobs = carried_out(&world, &anywhere, &records, deed.clone(), &users).await;
+            assert_eq!(jobs.len(), 6, "{anywhere:?}");
+        }
+    }
 }
 
 #[test]

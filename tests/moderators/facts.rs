@@ -4,7 +4,7 @@ use chat_signer::model::{Action, ActionSet};
 use chat_signer::policy::{Bearing, Effect, Facts, Rule};
 use chat_signer::roster::Deed;
 
-use crate::world::{Actor, World, ban, set_role, user};
+use crate::world::{Actor, World, ban, mute, service, set_role, user};
 
 /// The conversations about which somebody must be asked before a wish at Ably's app can be judged.
 fn asked(world: &World, actor: &Actor, deed: Deed, users: &[&str], place: &str) -> Vec<String> {
@@ -34,6 +34,51 @@ fn who_was_demoted_by_facts_moderates_nobody() {
     world.done(&user("bob"), ban(), "tom", "chat:x");
     world.tell("chat:x", &[("bob", "member"), ("tom", "member")]);
     world.refused(&user("bob"), Deed::LiftBan, "tom", "chat:x", "denied");
+}
+
+/// Whose ban it is counts as what it is now, too, and nobody named it.
+#[test]
+fn who_was_promoted_by_facts_is_not_overruled() {
+    for (deed, lift) in [(ban(), Deed::LiftBan), (mute(), Deed::LiftMute)] {
+        let mut world = World::new();
+        let now = |bob| [("bob", bob), ("ann", "administrator"), ("tom", "member")];
+        world.tell("chat:x", &now("manager"));
+        world.done(&user("bob"), deed, "tom", "chat:x");
+        world.tell("chat:x", &now("owner"));
+        world.refused(&user("ann"), lift.clone(), "tom", "chat:x", "not_outranked");
+        world.tell("chat:x", &now("moderator"));
+        world.done(&user("ann"), lift, "tom", "chat:x");
+    }
+}
+
+#[test]
+fn authors_are_asked_about_though_all_others_are_known() {
+    let mut world = World::new();
+    world.bind("ann", "chat:x", "administrator");
+    world.bind("tom", "chat:x", "member");
+    world.tell("chat:x", &[("bob", "manager")]);
+    world.done(&user("bob"), ban(), "tom", "chat:x");
+    world.tell("chat:x", &[("bob", "owner")]);
+    world.refused(&user("ann"), Deed::LiftBan, "tom", "chat:x", "not_outranked");
+}
+
+/// So many are asked about at once. Whoever is not may be anything.
+#[test]
+fn of_too_many_authors_none_is_overruled_unasked() {
+    let mut world = World::new();
+    let managers: Vec<String> = (0..=100).map(|number| format!("manager-{number:03}")).collect();
+    let mut people: Vec<_> = managers.iter().map(|name| (name.as_str(), "manager")).collect();
+    people.extend([("ann", "administrator"), ("tom", "member")]);
+    world.tell("chat:x", &people);
+    for manager in &managers[..100] {
+        world.done(&user(manager), ban(), "tom", "chat:x");
+    }
+    assert_eq!(world.act(&user("ann"), Deed::LiftBan, "tom", "chat:x").changes, (0, 100));
+    for manager in &managers {
+        world.done(&user(manager), ban(), "tom", "chat:x");
+    }
+    world.refused(&user("ann"), Deed::LiftBan, "tom", "chat:x", "not_outranked");
+    world.done(&service("orders"), Deed::LiftBan, "tom", "chat:x");
 }
 
 #[test]

@@ -342,8 +342,8 @@ fn managers_and_services_read_the_roster() {
                 let app = world.engine.app(app).unwrap();
                 let ask = reading(app, &actor.client, &at(setting.place));
                 let registers = [world.engine.policy.register(), world.index.register()];
-                let told = world.told.get(app.name()).map_or(&[][..], Vec::as_slice);
-                let facts = Facts { registers: &registers, told };
+                let told = world.told(&ask, &actor.caller);
+                let facts = Facts { registers: &registers, told: &told };
                 world.engine.policy.decide(ask, &actor.caller, facts, world.now).is_ok()
             })
         };

@@ -3,16 +3,21 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use chat_signer::authn::Endpoint;
 use chat_signer::config::load;
-use chat_signer::engine::Engine;
+use chat_signer::engine::{Engine, FactProtocol, FactSource};
 use chat_signer::model::{Action, Ask, Caller, CallerKind, Kind, Millis, Need, Pattern, Role};
 use chat_signer::policy::{
-    Author, Binding, Block, Conversation, Denial, Details, Document, Facts, Held, Origin, Permit, Policy, Rule,
-    Sanction, Tenure, Told,
+    Author, Binding, Block, Conversation, Denial, Document, Facts, Held, Origin, Permit, Policy, Rule, Sanction,
+    Tenure, Told,
 };
 use chat_signer::roster::{self, Deed, Index, Judge, Record, Ruling, Terms, Wish};
-use serde_json::Map;
+use chat_signer::vendor::App;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde_json::{Map, json};
 
 pub(crate) const NOW: Millis = Millis(1_798_732_800_000);
 pub(crate) const HOUR: u64 = 3_600_000;
@@ -22,7 +27,8 @@ pub(crate) const APPS: [&str; 3] = ["leancloud", "talkjs", "ably"];
 pub(crate) struct World {
     pub(crate) engine: Engine,
     pub(crate) index: Index,
-    pub(crate) told: HashMap<Arc<str>, Vec<Told>>,
+    /// Who is what in which conversation, by the word of another service.
+    people: HashMap<String, Vec<(String, Role)>>,
     pub(crate) now: Millis,
 }
 
@@ -104,7 +110,7 @@ impl World {
         let mut engine = load(Path::new("signer.toml")).settings.unwrap().engine;
         let shipped = engine.policy.document().clone();
         engine.policy = Arc::new(Policy::new(Document { entries: chat_signer::policy::Entries::default(), ..shipped }));
-        World { engine, index: Index::default(), told: HashMap::new(), now: NOW }
+        World { engine, index: Index::default(), people: HashMap::new(), now: NOW }
     }
 
     pub(crate) fn role(&self, word: &str) -> Role {
@@ -148,9 +154,7 @@ impl World {
     }
 
     pub(crate) fn bind_at(&mut self, user: &str, scope: &str, word: &str, app: Option<&str>) {
-        let held = Held::Word(word.into());
-        let tenure = Tenure { scope: at(scope), app: app.map(Arc::from), held, listed: false, origin: origin() };
-        self.keep(&Record::Role(user.to_owned(), tenure));
+        self.keep(&role(user, scope, word, app));
     }
 
     /// The roster knows a conversation.
@@ -162,13 +166,23 @@ impl World {
 
     /// What another service tells of a conversation, at every app.
     pub(crate) fn tell(&mut self, conversation: &str, people: &[(&str, &str)]) {
-        let roles = people.iter().map(|(user, word)| ((*user).to_owned(), self.role(word))).collect();
-        let details = Details { kind: None, roles, shut_out: Vec::new() };
-        for app in APPS {
-            let told = self.told.entry(app.into()).or_default();
-            told.retain(|told| told.conversation() != conversation);
-            told.push(Told::known(conversation, details.clone()));
-        }
+        let people = people.iter().map(|(user, word)| ((*user).to_owned(), self.role(word))).collect();
+        self.people.insert(conversation.to_owned(), people);
+        self.engine.facts = Some(Arc::new(source(&self.engine)));
+    }
+
+    /// What the other service answers before this is decided: only what it is asked, and only of whom it is asked about.
+    pub(crate) fn told(&self, ask: &Ask, caller: &Caller) -> Vec<Told> {
+        let ladder = &self.engine.policy.document().ladder;
+        let inquiries = self.engine.inquiries(ask, caller, self.index.register(), self.now);
+        let answers = inquiries.iter().filter_map(|inquiry| {
+            let people = self.people.get(inquiry.conversation())?;
+            let roles: HashMap<_, _> = people.iter().map(|(user, role)| (user, ladder.word(*role))).collect();
+            let body = json!({ "roles": roles }).to_string();
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+            inquiry.begin().read(StatusCode::OK, &headers, body.as_bytes()).unwrap()
+        });
+        answers.collect()
     }
 
     pub(crate) fn wish(actor: &Actor, deed: Deed, users: &[&str], scope: &str, app: Option<&str>) -> Wish {
@@ -183,7 +197,9 @@ impl World {
 
     /// What would come of a wish.
     pub(crate) fn ruling(&self, actor: &Actor, wish: &Wish) -> Ruling {
-        let judge = Judge { engine: &self.engine, caller: &actor.caller, told: &self.told, now: self.now };
+        let told = |app: &App| (Arc::clone(app.name()), self.told(&wish.ask(app), &actor.caller));
+        let told = wish.apps(&self.engine).map(told).collect();
+        let judge = Judge { engine: &self.engine, caller: &actor.caller, told: &told, now: self.now };
         judge.rule(&self.index, wish)
     }
 
@@ -256,8 +272,8 @@ impl World {
             wants: Vec::new(),
         };
         let registers = [self.engine.policy.register(), self.index.register()];
-        let told = self.told.get(app.name()).map_or(&[][..], Vec::as_slice);
-        let facts = Facts { registers: &registers, told };
+        let told = self.told(&ask, &actor.caller);
+        let facts = Facts { registers: &registers, told: &told };
         self.engine.policy.decide(ask, &actor.caller, facts, self.now).map_err(|refusal| refusal.denial)
     }
 
@@ -269,6 +285,18 @@ impl World {
     /// Whether a user may read in a channel of Ably's.
     pub(crate) fn may_read(&self, name: &str, channel: &str) -> bool {
         self.decide(&user(name), "ably", Action::Subscribe, channel, &[]).is_ok()
+    }
+}
+
+/// A service that knows conversations. Nothing is sent to it: [`World::told`] answers in its place.
+fn source(engine: &Engine) -> FactSource {
+    let url = "https://app.example.com/chat-facts".parse().unwrap();
+    FactSource {
+        endpoint: Endpoint { url, authorities: Vec::new(), bearer: None },
+        protocol: FactProtocol::Http,
+        apps: None,
+        ladder: engine.policy.document().ladder.clone(),
+        cache: Duration::ZERO,
     }
 }
 
@@ -291,6 +319,17 @@ pub(crate) fn by(kind: CallerKind, subject: &str, role: Option<&str>) -> Origin 
 
 pub(crate) fn sanction(user: &str, scope: &str, origin: Origin) -> Sanction {
     Sanction { user: user.to_owned(), scope: at(scope), app: None, until: None, reason: None, origin }
+}
+
+/// A role for all apps, by a service's word.
+pub(crate) fn role_in(scope: &str, user: &str, word: &str) -> Record {
+    role(user, scope, word, None)
+}
+
+fn role(user: &str, scope: &str, word: &str, app: Option<&str>) -> Record {
+    let held = Held::Word(word.into());
+    let tenure = Tenure { scope: at(scope), app: app.map(Arc::from), held, listed: false, origin: origin() };
+    Record::Role(user.to_owned(), tenure)
 }
 
 pub(crate) fn block(user: &str, scope: &str, origin: Origin) -> Block {

@@ -12,7 +12,7 @@ use crate::common::{self, SERVICE_KEY, Server, Setup, request};
 use crate::server::Fault;
 use crate::vendors::Vendor;
 
-const POLICY: &str = r#"
+pub(crate) const POLICY: &str = r#"
 roles = ["member"]
 
 [[rules]]

@@ -8,11 +8,13 @@ mod common;
 
 mod ably;
 mod killed;
+mod lagging;
 mod leancloud;
 mod places;
 mod receiver;
 mod recovery;
 mod server;
+mod stopping;
 mod talkjs;
 mod vendors;
 mod webhooks;

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use chat_signer::store::JobState;
+
+use crate::server::Fault;
 use crate::world::What::{Ban, Mute};
 use crate::world::{What, World};
 
@@ -39,6 +42,83 @@ async fn a_ban_everywhere_ends_every_participation_and_restores_each() {
     assert_eq!(world.vendor.held(|held| held.participants.clone()), before);
     assert_eq!(world.note("alice", "").await, None);
     world.vendor.assert_content();
+}
+
+/// TalkJS lists 30 at a time, and takes so many requests a second: none of them is left, however many attempts it takes.
+#[tokio::test]
+async fn of_very_many_conversations_none_is_left() {
+    let world = World::new("talkjs").await;
+    let ids: Vec<_> = (0..10_030).map(|number| format!("c{number:05}")).collect();
+    for id in &ids {
+        world.vendor.join(id, "alice", "Read", true);
+    }
+    let last = ids.last().unwrap();
+    world.vendor.join(last, "alice", "ReadWrite", true);
+    let _worker = world.work();
+    take(&world, (true, Mute, None)).await;
+    world.settled().await;
+    assert_eq!(world.vendor.access(last, "alice").as_deref(), Some("Read"));
+    assert_eq!(world.jobs(JobState::SetAside).await, []);
+    assert_eq!(world.note("alice", "").await.unwrap()["note"], format!("{{\"conversations\":[\"{last}\"]}}"));
+    world.vendor.assert_content();
+}
+
+/// Of those that a ban removes the user from, none is left either; the list is shorter after each.
+#[tokio::test]
+async fn of_many_conversations_none_is_left_though_some_stay_on_the_list() {
+    let world = World::new("talkjs").await;
+    let ids = conversations(100);
+    for (number, id) in ids.iter().enumerate() {
+        world.vendor.join(id, "alice", if number % 40 == 29 { "None" } else { "ReadWrite" }, true);
+    }
+    world.vendor.join("c99", "alice", "None", true);
+    let before = world.vendor.held(|held| held.participants.clone());
+    let _worker = world.work();
+    world.vendor.server.fail("DELETE", "/c70/", 1, Fault::Answer(500, Vec::new()));
+    take(&world, (true, Ban, None)).await;
+    world.settled().await;
+    let left: Vec<_> = ids.iter().filter(|id| world.vendor.access(id, "alice").is_some()).collect();
+    assert_eq!(left, ["c29", "c69", "c99"]);
+    // What was dealt with is not listed again when an attempt fails, but once more as a whole as something may yet arrive. No page begins
+    // behind a conversation that is no longer on the list.
+    let pages = world.vendor.server.seen("GET", "/users/alice/");
+    let began: Vec<_> =
+        pages.iter().map(|page| page.path.split_once("startingAfter=").map_or("", |(_, id)| id)).collect();
+    assert_eq!(began, ["", "c29", "c29", "c29", "c69", "c99", "", "c99"], "{began:?}");
+    take(&world, (false, Ban, None)).await;
+    world.settled().await;
+    assert_eq!(world.vendor.held(|held| held.participants.clone()), before);
+    world.vendor.assert_content();
+}
+
+/// The conversation that a page is to begin behind may be deleted meanwhile.
+#[tokio::test]
+async fn a_list_that_breaks_off_is_read_anew() {
+    let world = World::new("talkjs").await;
+    for id in conversations(50) {
+        world.vendor.join(&id, "alice", "ReadWrite", true);
+    }
+    world.vendor.server.fail("GET", "startingAfter=c29", 1, Fault::Answer(404, Vec::new()));
+    let _worker = world.work();
+    take(&world, (true, Mute, None)).await;
+    world.settled().await;
+    assert!(conversations(50).iter().all(|id| world.vendor.access(id, "alice").as_deref() == Some("Read")));
+    world.vendor.assert_content();
+}
+
+#[tokio::test]
+async fn what_can_not_be_done_is_not_forgotten_by_the_next_attempt() {
+    let world = World::new("talkjs").await;
+    for id in conversations(50).iter().map(String::as_str).chain([".."]) {
+        world.vendor.join(id, "alice", "ReadWrite", true);
+    }
+    world.vendor.server.fail("GET", "/conversations/c40", 1, Fault::Answer(500, Vec::new()));
+    let _worker = world.work();
+    take(&world, (true, Mute, None)).await;
+    assert!(world.set_aside().await.contains("lead elsewhere"));
+    assert_eq!(world.jobs(JobState::SetAside).await[0].attempts, 2);
+    assert!(conversations(50).iter().all(|id| world.vendor.access(id, "alice").as_deref() == Some("Read")));
+    assert_eq!(world.vendor.access("..", "alice").as_deref(), Some("ReadWrite"));
 }
 
 /// Whatever is imposed and lifted in whatever order, each conversation ends up with the strictest of what is left.

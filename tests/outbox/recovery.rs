@@ -134,6 +134,22 @@ async fn what_another_left_is_taken_over_and_done_twice() {
     assert!(!world.store().settle("ghost", &job, &Attempt::Done, clock::now()).await.unwrap());
 }
 
+/// What was taken over must be done twice, but not later because of that.
+#[tokio::test]
+async fn what_was_taken_over_and_fails_is_tried_again_soon() {
+    let world = world().await;
+    world.impose(Ban, "alice", Some("c1"), None).await;
+    let job = world.store().claim("ghost", clock::now(), Duration::from_millis(50), 1).await.unwrap().remove(0);
+    let before = r#"{"sent":1,"note":"{\"removed\":true,\"was\":{\"access\":\"ReadWrite\",\"notify\":true}}"}"#;
+    assert!(world.store().set_note("ghost", &job, &job.key, Some(before.to_owned())).await.unwrap());
+    world.vendor.server.fail("DELETE", "/c1", 1, Fault::Answer(500, Vec::new()));
+    let _worker = world.work_by(Terms { lease: Duration::from_secs(600), ..brisk() });
+    until(async || world.vendor.access("c1", "alice").is_none()).await;
+    until(async || world.jobs(JobState::Pending).await.iter().any(|job| job.attempts == 2)).await;
+    let waiting = world.jobs(JobState::Pending).await.remove(0);
+    assert!(waiting.error.is_none() && waiting.due.0 > clock::now().0 + 500_000, "{waiting:?}");
+}
+
 /// Jobs about one user deal with the same conversations. What one of them sends, and is answered, is no reason for the other to wait.
 #[tokio::test]
 async fn jobs_that_were_taken_over_do_not_keep_each_other_from_being_done() {

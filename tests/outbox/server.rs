@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use chat_signer::clock;
+use chat_signer::model::Millis;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
@@ -20,6 +22,7 @@ pub(crate) struct Seen {
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
+    pub(crate) at: Millis,
 }
 
 /// A status, more headers, and a body.
@@ -128,7 +131,7 @@ async fn answer(
     let (head, body) = request.into_parts();
     let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
     let (method, path) = (head.method.to_string(), head.uri.to_string());
-    let seen = Seen { method, path, headers: head.headers, body };
+    let seen = Seen { method, path, headers: head.headers, body, at: clock::now() };
     let fault = {
         let mut script = script.lock().unwrap();
         script.seen.push(seen.clone());

@@ -48,6 +48,7 @@ pub(crate) fn brisk() -> Terms {
         poll: Duration::from_millis(10),
         count: Duration::from_millis(10),
         at_once: 8,
+        lag: None,
     }
 }
 

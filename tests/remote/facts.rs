@@ -75,6 +75,13 @@ actions = ["message-delete-any"]
 roles = ["manager", "owner"]
 conversations = ["chat:*"]
 
+[[rules]]
+id = "managers-moderate"
+effect = "allow"
+actions = ["ban", "unban"]
+roles = ["manager", "owner"]
+targets = "outranked"
+
 [[conversations]]
 id = "filed"
 owner = "ann"
@@ -167,6 +174,25 @@ async fn the_backend_is_asked_as_the_documentation_says() {
         json!({"app": "leancloud", "vendor": "leancloud", "conversation": "c1", "users": ["bob", "eve", "tom"]});
     assert_eq!(body, expected);
     assert!(!(signer.audit() + &signer.log()).contains("obviously-fake"));
+}
+
+/// Who lifts a ban is held to what its author is by now, whom nobody names.
+#[tokio::test]
+async fn the_author_of_a_ban_that_is_lifted_is_asked_about() {
+    let backend = Server::start().await;
+    let signer = signer(&backend, "cache = \"0s\"\n[store]\ntype = \"memory\"").await;
+    let asks = async |user: &str, change: &str, bob: &str| {
+        backend.set(PATH, told(json!({"roles": {"ann": "owner", "bob": bob, "tom": "member"}})));
+        let body = json!({"app": "leancloud", "conversation": "c1", "users": ["tom"]}).to_string();
+        let answer = signer.post(&format!("/v1/roster/{change}"), &headers(user), &body).await;
+        let done: Value = serde_json::from_str(&answer.body).unwrap();
+        done["failed"][0]["code"].as_str().unwrap_or("done").to_owned()
+    };
+    assert_eq!(asks("bob", "bans", "manager").await, "done");
+    assert_eq!(asks("ann", "bans/lift", "owner").await, "not_outranked");
+    let body: Value = serde_json::from_str(&backend.seen(PATH).last().unwrap().body).unwrap();
+    assert_eq!(body["users"], json!(["ann", "bob", "tom"]));
+    assert_eq!(asks("ann", "bans/lift", "manager").await, "done");
 }
 
 #[tokio::test]

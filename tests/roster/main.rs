@@ -1,4 +1,4 @@
-//! Moderation over real sockets, with a roster in memory.
+//! Moderation over real sockets, with a roster in memory or in a file.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod audit;
@@ -8,6 +8,7 @@ mod changes;
 mod common;
 mod conversations;
 mod events;
+mod file;
 mod lists;
 mod refusals;
 mod world;

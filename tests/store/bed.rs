@@ -8,7 +8,7 @@ use std::{fs, process};
 
 use chat_signer::clock;
 use chat_signer::config::{Durability, RedisAddress, RedisServer, RedisSettings, StoreKind, StoreSettings};
-use chat_signer::store::{Commit, Head, Job, NewJob, Store};
+use chat_signer::store::{Change, Commit, Head, Job, NewJob, Since, Store};
 
 use crate::server::Redis;
 
@@ -114,6 +114,19 @@ pub async fn commit(store: &Store, commit: Commit) -> Head {
     let head = store.head().await.unwrap();
     let change = store.commit(&head, commit, clock::now()).await.unwrap();
     Head { version: change.version, change: change.id, ..head }
+}
+
+/// All changes after this one, however often it takes to read them.
+pub async fn since(store: &Store, version: u64) -> Vec<Change> {
+    let mut changes: Vec<Change> = Vec::new();
+    loop {
+        let last = changes.last().map_or(version, |change| change.version);
+        match store.since(last).await.unwrap() {
+            Since::Changes(more) if more.is_empty() => return changes,
+            Since::Changes(more) => changes.extend(more),
+            Since::Gone => panic!("what follows {last} is gone"),
+        }
+    }
 }
 
 /// Claims all that can be.

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use chat_signer::clock;
 use chat_signer::model::Millis;
-use chat_signer::store::{Attempt, Change, Commit, Head, Job, JobState, KEPT, KEPT_DONE, NotCommitted, Since, Store};
+use chat_signer::store::{
+    Attempt, BYTES_AT_ONCE, CHANGES_AT_ONCE, Commit, Head, Job, JobState, KEPT, KEPT_DONE, NotCommitted, Since, Store,
+};
 
-use crate::bed::{Bed, LONG, Scratch, ask, claim, commit, eventually, put};
+use crate::bed::{Bed, LONG, Scratch, ask, claim, commit, eventually, put, since};
 use crate::server::Redis;
 
 /// Every behaviour below, of one kind of store.
@@ -24,15 +26,18 @@ macro_rules! behaviours {
                 entries_are_what_the_changes_left,
                 a_change_on_another_head_is_not_made,
                 what_is_no_longer_kept_is_gone,
+                changes_are_read_in_parts,
                 writers_at_the_same_time_lose_nothing,
                 a_change_is_hinted_at,
                 a_job_is_done_by_one,
                 a_job_waits_until_it_is_due,
                 a_job_that_was_not_given_back_is_taken_over,
                 a_job_asked_for_again_begins_anew,
+                a_job_tells_when_it_was_asked_for,
                 what_came_of_a_job_is_noted_by_who_has_it,
                 jobs_are_listed_by_key,
                 only_the_last_done_jobs_are_kept,
+                only_the_last_messages_set_aside_are_kept,
                 notes_are_made_by_who_has_the_job,
                 any_text_will_do
             );
@@ -147,6 +152,29 @@ async fn what_is_no_longer_kept_is_gone(store: Store) {
     assert!(kept.iter().zip(4..).all(|(change, number)| change.version == number));
 }
 
+async fn changes_are_read_in_parts(store: Store) {
+    let small = [1; CHANGES_AT_ONCE + 10];
+    let large = [BYTES_AT_ONCE / 2; 5];
+    let sizes = [&small[..], &large, &[2 * BYTES_AT_ONCE], &large].concat();
+    let mut made = Vec::new();
+    for size in &sizes {
+        made.push(commit(&store, put("ban/tom", &"x".repeat(*size))).await.change);
+    }
+    let (mut read, mut parts) = (Vec::new(), 0);
+    loop {
+        let Since::Changes(changes) = store.since(read.len() as u64).await.unwrap() else { panic!("gone") };
+        if changes.is_empty() {
+            break;
+        }
+        let but_the_last = &sizes[read.len()..][..changes.len() - 1];
+        assert!(changes.len() <= CHANGES_AT_ONCE && but_the_last.iter().sum::<usize>() < BYTES_AT_ONCE);
+        read.extend(changes.into_iter().map(|change| change.id));
+        parts += 1;
+    }
+    assert_eq!(read, made);
+    assert!((7..20).contains(&parts), "{parts}");
+}
+
 async fn writers_at_the_same_time_lose_nothing(store: Store) {
     let store = Arc::new(store);
     let writers: Vec<_> = (0..50).map(|writer| tokio::spawn(write(Arc::clone(&store), writer))).collect();
@@ -247,6 +275,25 @@ async fn a_job_asked_for_again_begins_anew(store: Store) {
     assert_eq!(claim(&store, "me", LONG).await[0].body, "third");
 }
 
+async fn a_job_tells_when_it_was_asked_for(store: Store) {
+    let mut last = None;
+    for body in ["once", "again \"asked\":null}"] {
+        let before = clock::now();
+        commit(&store, ask(&["enforce:a"], body)).await;
+        let asked = before..=clock::now();
+        let job = claim(&store, "me", LONG).await.remove(0);
+        assert!(job.asked.is_some_and(|at| asked.contains(&at)) && job.asked > last, "{job:?}, not {asked:?}");
+        assert_eq!(job.body, body);
+        let tried = Attempt::Again { due: Millis(0), error: None };
+        assert!(store.settle("me", &job, &tried, clock::now()).await.unwrap());
+        let again = claim(&store, "you", LONG).await.remove(0);
+        assert_eq!(again, Job { attempts: 1, due: Millis(0), ..job.clone() });
+        assert!(store.settle("you", &again, &Attempt::Done, clock::now()).await.unwrap());
+        last = job.asked;
+        eventually("a further millisecond", || async { (last < Some(clock::now())).then_some(()) }).await;
+    }
+}
+
 async fn what_came_of_a_job_is_noted_by_who_has_it(store: Store) {
     commit(&store, ask(&["enforce:a"], "")).await;
     let job = claim(&store, "me", LONG).await.remove(0);
@@ -293,6 +340,30 @@ async fn only_the_last_done_jobs_are_kept(store: Store) {
     assert_eq!(done.last().unwrap().key, format!("webhook:{:04}", KEPT_DONE - 1), "the first to be done are gone");
 }
 
+async fn only_the_last_messages_set_aside_are_kept(store: Store) {
+    let messages = (0..KEPT_DONE + 2).map(|number| format!("webhook:{number:04}"));
+    let all: Vec<_> = messages.chain((0..3).map(|number| format!("enforce:{number}"))).collect();
+    commit(&store, ask(&all.iter().map(String::as_str).collect::<Vec<_>>(), "")).await;
+    let jobs = store.claim("me", clock::now(), LONG, all.len()).await.unwrap();
+    for (job, time) in jobs.iter().zip(1..) {
+        let aside = Attempt::SetAside { error: "gone".to_owned() };
+        assert!(store.settle("me", job, &aside, Millis(time)).await.unwrap());
+    }
+    let aside = store.jobs(JobState::SetAside, "", all.len()).await.unwrap();
+    assert_eq!(keys(&aside[..4]), ["enforce:0", "enforce:1", "enforce:2", "webhook:0002"]);
+    assert_eq!(aside.len(), KEPT_DONE + 3, "one for each user and conversation, and the last messages");
+
+    // Whichever is asked for again is no longer among them.
+    commit(&store, ask(&["webhook:0002"], "")).await;
+    let again = claim(&store, "me", LONG).await.remove(0);
+    assert!(store.settle("me", &again, &Attempt::Done, Millis(1)).await.unwrap());
+    commit(&store, ask(&["webhook:x"], "")).await;
+    let new = claim(&store, "me", LONG).await.remove(0);
+    assert!(store.settle("me", &new, &Attempt::SetAside { error: String::new() }, Millis(1)).await.unwrap());
+    assert_eq!(store.jobs(JobState::SetAside, "", all.len()).await.unwrap().len(), KEPT_DONE + 3);
+    assert_eq!(keys(&store.jobs(JobState::Done, "", 10).await.unwrap()), ["webhook:0002"]);
+}
+
 async fn notes_are_made_by_who_has_the_job(store: Store) {
     commit(&store, ask(&["enforce:a"], "")).await;
     let job = claim(&store, "me", LONG).await.remove(0);
@@ -332,13 +403,6 @@ async fn any_text_will_do(store: Store) {
 
 async fn entries(store: &Store) -> BTreeMap<String, String> {
     store.contents().await.unwrap().entries.into_iter().collect()
-}
-
-async fn since(store: &Store, version: u64) -> Vec<Change> {
-    match store.since(version).await.unwrap() {
-        Since::Changes(changes) => changes,
-        Since::Gone => panic!("what follows {version} is gone"),
-    }
 }
 
 fn keys(jobs: &[Job]) -> Vec<&str> {

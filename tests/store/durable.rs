@@ -18,7 +18,7 @@ const IS_OFF: &[u8] = b"*3\r\n$4\r\nEVAL\r\n$102\r\nreturn redis.error_reply('ER
 const HINT: &str = "set `appendonly yes` and `appendfsync always` in Redis, or take 7.2 or newer";
 
 fn nothing() -> Head {
-    Head { epoch: String::new(), version: 0, change: String::new(), accepted: None }
+    Head::default()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

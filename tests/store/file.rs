@@ -8,11 +8,11 @@ use std::process::{Command, Stdio};
 
 use chat_signer::config::StoreKind;
 use chat_signer::model::Millis;
-use chat_signer::store::{Attempt, Commit, Head, JobState, Since, Store, Unavailable};
+use chat_signer::store::{Attempt, Commit, Head, JobState, Store, Unavailable};
 use chat_signer::{clock, environment};
 use redb::{Database, TableDefinition};
 
-use crate::bed::{LONG, Scratch, ask, claim, commit, put, settings};
+use crate::bed::{LONG, Scratch, ask, claim, commit, put, settings, since};
 
 /// Names the file to a test that is run as another process.
 const CHILD: &str = "CHAT_SIGNER_TEST_STORE";
@@ -125,14 +125,20 @@ async fn two_that_begin_a_file_at_once_have_one() {
     assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 1);
 }
 
+const OTHER: &str = "put the roster's file back in its place, or set another `path` in [store]";
+
 #[tokio::test]
 async fn what_is_no_store_is_refused_and_left_alone() {
     let scratch = Scratch::new();
     let path = scratch.0.join("store.redb");
-    for content in ["", "not a store", &"not a store".repeat(10_000)] {
+    for (content, flaw, fix) in [
+        ("", " is empty.", "delete it"),
+        ("not a store", " is no redb file, or damaged", OTHER),
+        (&"not a store".repeat(10_000), " is no redb file, or damaged", OTHER),
+    ] {
         fs::write(&path, content).unwrap();
         let refusal = refusal(&path).await;
-        assert!(refusal.contains("is no redb file, or damaged"), "{refusal}");
+        assert!(refusal.contains(&format!("{}{flaw}", path.display())) && refusal.contains(fix), "{refusal}");
         assert_eq!(fs::read_to_string(&path).unwrap(), content);
     }
     let missing = scratch.0.join("missing/store.redb");
@@ -145,7 +151,8 @@ async fn a_file_of_another_program_or_layout_is_refused() {
     let path = scratch.0.join("store.redb");
     let numbers: TableDefinition<&str, u64> = TableDefinition::new("chat-signer");
     drop(Database::create(&path).unwrap());
-    assert!(refusal(&path).await.contains("is a redb file, but not chat-signer's"));
+    let other = refusal(&path).await;
+    assert!(other.contains(&format!("store.redb is a redb file, but not chat-signer's: {OTHER}")), "{other}");
     let writing = Database::create(&path).unwrap().begin_write().unwrap();
     writing.open_table(numbers).unwrap().insert("layout", 2).unwrap();
     writing.commit().unwrap();
@@ -175,7 +182,7 @@ async fn what_was_acknowledged_survives_kill_9() {
         let store = open(&path).await.unwrap();
         let head = store.head().await.unwrap();
         assert!(head.version >= acknowledged, "{acknowledged} was acknowledged, and there is {head:?}");
-        let Since::Changes(changes) = store.since(0).await.unwrap() else { panic!("gone") };
+        let changes = since(&store, 0).await;
         assert_eq!(changes.len() as u64, head.version);
         assert_eq!(changes.last().unwrap().id, head.change);
         assert_eq!(store.contents().await.unwrap().entries.len() as u64, head.version);

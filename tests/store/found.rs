@@ -137,6 +137,8 @@ async fn the_rights_that_are_documented_are_enough() {
     assert!(store.settle("me", &job, &Attempt::Done, clock::now()).await.unwrap());
     assert_eq!(keys(&store).await, ["ban/tom"]);
     store.since(0).await.unwrap();
+    assert_eq!(store.durable_head().await.unwrap().version, 1);
+    store.now().await.unwrap();
 }
 
 /// A Sentinel that watches a primary.

@@ -4,11 +4,13 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod agreement;
+mod astray;
 mod bed;
 mod behaviour;
 mod durable;
 mod faults;
 mod file;
+mod following;
 mod found;
 #[path = "../common/proxy.rs"]
 mod proxy;

@@ -3,6 +3,7 @@
 mod details;
 mod leancloud;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +15,13 @@ use serde_json::{Map, Value, json};
 use crate::authn::Endpoint;
 use crate::crypto;
 use crate::model::{Ask, Caller, CallerKind, Ladder, Vendor, json};
-use crate::policy::{Bearing, Told};
+use crate::policy::{Bearing, Facts, Told};
 use crate::secret::Secret;
 pub use details::details;
 use leancloud::Progress;
+
+/// How many people are asked about because a ban or mute of theirs is to be lifted. Any number of them may have one in a place.
+const MOST_AUTHORS: usize = 100;
 
 /// Another service, which knows conversations.
 #[derive(Debug)]
@@ -67,7 +71,7 @@ pub struct Inquiry {
     vendor: Vendor,
     conversation: String,
     /// In order, each once.
-    users: Vec<String>,
+    users: Arc<[String]>,
 }
 
 /// An inquiry on its way: what to send next, until the last answer is there.
@@ -83,14 +87,15 @@ impl FactSource {
         conversations: impl IntoIterator<Item = String>,
         ask: &Ask,
         caller: &Caller,
+        facts: Facts<'_>,
     ) -> Vec<Inquiry> {
-        let users = users(ask, caller);
+        let users: Arc<[String]> = users(ask, caller, facts).into();
         let inquiry = |conversation| Inquiry {
             source: Arc::clone(self),
             app: ask.app.clone(),
             vendor: ask.vendor,
             conversation,
-            users: users.clone(),
+            users: Arc::clone(&users),
         };
         conversations.into_iter().map(inquiry).collect()
     }
@@ -106,12 +111,15 @@ impl FactSource {
     }
 }
 
-/// The users whom an ask names: the caller, unless it is a service, the client, and whom it touches. In order, each once.
-fn users(ask: &Ask, caller: &Caller) -> Vec<String> {
+/// The users whom an ask is about: the caller, unless it is a service, the client, whom it touches, and whose bans it lifts, as far as
+/// these aren't too many. In order, each once.
+fn users(ask: &Ask, caller: &Caller, facts: Facts<'_>) -> Vec<String> {
     let caller = (caller.kind == CallerKind::User).then_some(&caller.subject);
     // `*` is Ably's "any identity", and nobody's name.
     let client = Some(&ask.client).filter(|client| !client.is_empty() && *client != "*");
-    let mut users: Vec<String> = caller.into_iter().chain(client).chain(&ask.members).cloned().collect();
+    let authors: BTreeSet<&str> = ask.needs.iter().flat_map(|need| facts.authors(&ask.app, need)).collect();
+    let authors = authors.into_iter().take(MOST_AUTHORS).map(str::to_owned);
+    let mut users: Vec<String> = caller.into_iter().chain(client).chain(&ask.members).cloned().chain(authors).collect();
     users.sort_unstable();
     users.dedup();
     users
@@ -172,22 +180,28 @@ impl Reading<'_> {
     /// Why the answer can't be relied on, in words for the log.
     pub fn read(&mut self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Option<Told>, String> {
         let inquiry = self.inquiry;
-        if let Some(progress) = &mut self.progress {
-            return progress.read(inquiry, &object(status, headers, body)?);
-        }
-        let conversation = inquiry.conversation.clone();
-        if status == StatusCode::NOT_FOUND {
-            return Ok(Some(Told::unknown(conversation)));
-        }
-        let mut details = details(&object(status, headers, body)?, &inquiry.source.ladder)?;
-        details.roles.retain(|(user, _)| inquiry.users.contains(user));
-        Ok(Some(Told::known(conversation, details)))
+        let told = match &mut self.progress {
+            Some(progress) => progress.read(inquiry, &object(status, headers, body)?)?,
+            None => Some(told(inquiry, status, headers, body)?),
+        };
+        Ok(told.map(|told| told.about(Arc::clone(&inquiry.users))))
     }
+}
+
+/// What the app's own backend tells.
+fn told(inquiry: &Inquiry, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Told, String> {
+    let conversation = inquiry.conversation.clone();
+    if status == StatusCode::NOT_FOUND {
+        return Ok(Told::unknown(conversation));
+    }
+    let mut details = details(&object(status, headers, body)?, &inquiry.source.ladder)?;
+    details.roles.retain(|(user, _)| inquiry.users.contains(user));
+    Ok(Told::known(conversation, details))
 }
 
 fn post(inquiry: &Inquiry) -> Request<Vec<u8>> {
     let Inquiry { source, app, vendor, conversation, users } = inquiry;
-    let body = json!({ "app": &**app, "vendor": vendor.as_str(), "conversation": conversation, "users": users });
+    let body = json!({ "app": &**app, "vendor": vendor.as_str(), "conversation": conversation, "users": **users });
     let mut request = Request::new(body.to_string().into_bytes());
     *request.method_mut() = Method::POST;
     *request.uri_mut() = source.endpoint.url.clone();

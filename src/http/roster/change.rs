@@ -34,7 +34,7 @@ pub(super) async fn answer(
         return Err(Failure::no_store());
     }
     let asks: Vec<Ask> = wish.apps(&exchange.settings.engine).map(|app| wish.ask(app)).collect();
-    let told = visit.inquire(wish.app.as_ref(), &asks, wish.depends_on_ranks()).await?;
+    let told = visit.inquire(wish.app.as_ref(), &asks).await?;
     // What has begun is finished and recorded, whether or not the caller stays to hear of it.
     let (lasting, caller) = (exchange.lasting(), Arc::clone(&visit.caller));
     let making = tokio::spawn(async move {

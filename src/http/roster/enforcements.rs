@@ -10,6 +10,7 @@ use super::read::{self, Reader};
 use super::visit::Visit;
 use crate::crypto::{base64url, base64url_decode};
 use crate::http::{Answer, Code, Failure, render};
+use crate::outbox;
 use crate::store::{Job, JobState, Store, Unavailable};
 use crate::vendor::Invalid;
 
@@ -83,7 +84,7 @@ fn tell(job: &Job, state: &str) -> Map<String, Value> {
     let mut entry = Map::new();
     if let Some(url) = body.get("webhook").and_then(Value::as_str) {
         entry.insert("kind".to_owned(), json!("webhook"));
-        entry.insert("url".to_owned(), json!(url.split(['?', '#']).next()));
+        entry.insert("url".to_owned(), json!(outbox::origin(url)));
         entry.insert("event".to_owned(), json!(body.pointer("/event/id")));
     } else {
         entry.insert("kind".to_owned(), json!("enforcement"));

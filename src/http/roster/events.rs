@@ -57,7 +57,7 @@ pub(super) async fn answer(visit: &Visit<'_>, request: &Request<Incoming>) -> Re
     let (lasting, caller) = (visit.exchange.lasting(), Arc::clone(&visit.caller));
     let position = match last {
         Some(last) => Position::read(&last),
-        None => begin(visit, &sender).await,
+        None => begin(visit, &sender),
     };
     tokio::spawn(Stream { lasting, caller, leave, sender }.run(position, slot));
     let mut answer = Answer::new(Body::streamed(pieces));
@@ -67,8 +67,8 @@ pub(super) async fn answer(visit: &Visit<'_>, request: &Request<Incoming>) -> Re
 }
 
 /// Has a stream begin with what happens from here on. Who leaves before the first event can come back with an id, too.
-async fn begin(visit: &Visit<'_>, sender: &mpsc::Sender<Bytes>) -> Position {
-    let position = Position::after(&visit.exchange.runtime.roster.head().await);
+fn begin(visit: &Visit<'_>, sender: &mpsc::Sender<Bytes>) -> Position {
+    let position = Position::after(&visit.exchange.runtime.roster.head());
     // Nothing waits in it yet.
     _ = sender.try_send(Bytes::from(format!("id: {position}\n\n")));
     position
@@ -171,25 +171,20 @@ impl Stream {
     /// Tells all that has happened since.
     async fn tell_new(&self, position: &mut Position) -> Result<(), Over> {
         let roster = &self.lasting.runtime.roster;
-        let (Some(store), head) = (roster.store(), roster.head().await) else { return Err(Over) };
+        let (Some(store), head) = (roster.store(), roster.head()) else { return Err(Over) };
         if position.epoch != head.epoch || !(1..=head.version + 1).contains(&position.version) {
             return self.reset(position, &head).await;
         }
-        if position.version > head.version {
-            return Ok(());
-        }
-        match store.since(position.version - 1).await {
-            Ok(Since::Changes(changes)) if changes.first().is_some_and(|first| first.version == position.version) => {
-                let known = changes.into_iter().take_while(|change| change.version <= head.version);
-                for change in known {
-                    self.tell_change(position, &change).await?;
-                }
-                Ok(())
-            }
-            Ok(_) => self.reset(position, &head).await,
+        while position.version <= head.version {
             // Whoever comes back finds out.
-            Err(_) => Err(Over),
+            let since = store.since(position.version - 1).await.map_err(|_| Over)?;
+            let Some(changes) = from(position.version, since) else { return self.reset(position, &head).await };
+            for change in changes.iter().take_while(|change| change.version <= head.version) {
+                self.tell_change(position, change).await?;
+            }
+            self.check()?;
         }
+        Ok(())
     }
 
     async fn tell_change(&self, position: &mut Position, change: &Change) -> Result<(), Over> {
@@ -212,6 +207,14 @@ impl Stream {
 
     async fn send(&self, piece: String) -> Result<(), Over> {
         self.sender.send(Bytes::from(piece)).await.map_err(|_| Over)
+    }
+}
+
+/// The changes from this one on, if it is still there.
+fn from(version: u64, since: Since) -> Option<Vec<Change>> {
+    match since {
+        Since::Changes(changes) if changes.first()?.version == version => Some(changes),
+        _ => None,
     }
 }
 

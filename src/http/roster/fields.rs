@@ -139,15 +139,10 @@ impl<'a> Fields<'a> {
     }
 
     /// A conversation's kind, if it is told.
-    pub(super) fn kind(self, id: &str) -> Result<Option<Kind>, Invalid> {
+    pub(super) fn kind(self) -> Result<Option<Kind>, Invalid> {
         let Some(word) = self.params.text("kind")? else { return Ok(None) };
-        match Kind::parse(word) {
-            None => Err(invalid("kind", "must be group, chatroom, temporary or system")),
-            Some(kind) if (Kind::by_id(id) == Kind::Temporary) && kind != Kind::Temporary => {
-                Err(invalid("kind", "must be temporary, as the id starts with `_tmp:`"))
-            }
-            kind => Ok(kind),
-        }
+        let unknown = || invalid("kind", "must be group, chatroom, temporary or system");
+        Kind::parse(word).map(Some).ok_or_else(unknown)
     }
 
     /// How many entries a page has at most.

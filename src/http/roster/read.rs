@@ -85,7 +85,7 @@ impl Reader {
         let (exchange, app) = (visit.exchange, self.app.as_ref());
         visit.admit(app).await?;
         let asks: Vec<Ask> = visit.apps(app).into_iter().map(|app| reading(app, &self.client, &self.place)).collect();
-        let told = visit.inquire(app, &asks, false).await?;
+        let told = visit.inquire(app, &asks).await?;
         let leave = Leave { asks, told };
         match leave.decide(exchange, &visit.caller, exchange.now) {
             Ok(decided) => note(exchange, visit.app(app), &visit.caller, &leave, decided).await?,

@@ -1,5 +1,6 @@
 //! What there is below `/v1/roster/`.
 
+use crate::crypto::percent_decoded;
 use crate::http::{Code, Failure};
 use crate::roster::Table;
 
@@ -92,18 +93,4 @@ fn nowhere() -> Failure {
     let detail = "There is nothing at this path. The roster has: bans, bans/lift, mutes, mutes/lift, roles, roles/remove, blocks, \
                   blocks/lift, conversations/{id}, events, enforcements.";
     Failure::plain(Code::NotFound, detail)
-}
-
-/// Undoes percent-encoding, strictly.
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((plain, coded)) = rest.split_once('%') {
-        decoded.extend_from_slice(plain.as_bytes());
-        let digits = coded.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
-        decoded.push(u8::from_str_radix(digits, 16).ok()?);
-        rest = &coded[2..];
-    }
-    decoded.extend_from_slice(rest.as_bytes());
-    String::from_utf8(decoded).ok()
 }

@@ -40,16 +40,11 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Finds out what a decision depends on and another service knows. `ranks` if what people are in the place counts in any case.
-    pub(super) async fn inquire(
-        &self,
-        named: Option<&Arc<str>>,
-        asks: &[Ask],
-        ranks: bool,
-    ) -> Result<ToldByApp, Failure> {
+    /// Finds out what a decision depends on and another service knows.
+    pub(super) async fn inquire(&self, named: Option<&Arc<str>>, asks: &[Ask]) -> Result<ToldByApp, Failure> {
         let mut told = ToldByApp::new();
         for ask in asks {
-            let inquiries = match self.inquiries(ask, ranks) {
+            let inquiries = match self.inquiries(ask) {
                 Ok(inquiries) => inquiries,
                 Err(stale) => return Err(self.undecided(named, asks, &stale.to_string(), stale.clone().into()).await),
             };
@@ -65,12 +60,9 @@ impl<'a> Visit<'a> {
         Ok(told)
     }
 
-    fn inquiries(&self, ask: &Ask, ranks: bool) -> Result<Vec<Inquiry>, Stale> {
+    fn inquiries(&self, ask: &Ask) -> Result<Vec<Inquiry>, Stale> {
         let engine = &self.exchange.settings.engine;
         let index = self.exchange.runtime.roster.read()?;
-        if ranks {
-            return Ok(engine.inquiries_about_ranks(ask, &self.caller));
-        }
         Ok(engine.inquiries(ask, &self.caller, index.register(), self.exchange.now))
     }
 

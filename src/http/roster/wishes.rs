@@ -53,8 +53,8 @@ fn deed(resource: &Resource, method: &Method, fields: Fields<'_>, now: Millis) -
         Resource::Lifting(Table::Mutes) => Deed::LiftMute,
         Resource::Lifting(Table::Roles) => Deed::RemoveRole(fields.former_role()?),
         Resource::Lifting(_) => Deed::LiftBlock,
-        Resource::Conversation(id) if method == Method::PUT => {
-            Deed::SetConversation { kind: fields.kind(id)?, owner: fields.owner()? }
+        Resource::Conversation(_) if method == Method::PUT => {
+            Deed::SetConversation { kind: fields.kind()?, owner: fields.owner()? }
         }
         _ => Deed::ForgetConversation,
     })

@@ -45,6 +45,8 @@ pub struct Ruling {
     pub gone: Vec<Record>,
     /// Those for whom it is done, or was so already.
     pub succeeded: Vec<String>,
+    /// Of these, those for whom it was so already, and for whom it may be carried out at vendors again.
+    pub again: Vec<String>,
     /// Those for whom it is not done.
     pub failed: Vec<Failed>,
     /// The rules that allowed it, each once.
@@ -75,24 +77,26 @@ impl<'a> Judge<'a> {
             if wish.users[..number].contains(user) {
                 continue;
             }
-            match self.rule_on(index, wish, user, &mut ruling.rules) {
-                Ok((set, gone)) => {
-                    ruling.set.extend(set);
-                    ruling.gone.extend(gone);
-                    ruling.succeeded.push(user.clone());
-                }
+            match self.rule_on(index, wish, user, &mut ruling) {
+                Ok(()) => ruling.succeeded.push(user.clone()),
                 Err(why) => ruling.failed.push(Failed { user: user.clone(), why }),
             }
         }
         ruling
     }
 
-    fn rule_on(&self, index: &Index, wish: &Wish, user: &str, rules: &mut Vec<String>) -> Result<Work, Why> {
+    fn rule_on(&self, index: &Index, wish: &Wish, user: &str, ruling: &mut Ruling) -> Result<(), Why> {
         self.check(wish, user)?;
-        self.allow(index, wish, user, rules)?;
+        self.allow(index, wish, user, &mut ruling.rules)?;
         let part = Part::new(self, index, wish, user);
         part.hold_to_rules()?;
-        part.decide()
+        let (set, gone) = part.decide()?;
+        if set.is_empty() && gone.is_empty() && part.may_be_repeated() {
+            ruling.again.push(user.to_owned());
+        }
+        ruling.set.extend(set);
+        ruling.gone.extend(gone);
+        Ok(())
     }
 
     /// What must be so whoever asks: without it the policy would be asked about something else than what is done, or not at all.

@@ -40,15 +40,27 @@ impl<'j, 'a> Part<'j, 'a> {
         if self.is_service() || !acts_on_others {
             return Ok(());
         }
-        let within_reach =
-            |app: &&App| self.rank(&self.wish.client, app).is_everywhere || self.rank(self.user, app).is_bound;
-        if !self.apps.iter().all(within_reach) {
+        if !self.is_within_reach() {
             return Err(Why::NotThere);
         }
         match &self.wish.deed {
             Deed::SetRole(word) => self.outranks_role(word),
             _ => self.outranks_user(),
         }
+    }
+
+    /// Whether this may be carried out at vendors again where it is so already. Of whom isn't there anyone may say that no ban is left, and
+    /// of as many as there are names: that must not fill the queue.
+    pub(super) fn may_be_repeated(&self) -> bool {
+        let is_carried_out = matches!(self.wish.deed, Deed::Ban(_) | Deed::LiftBan | Deed::Mute(_) | Deed::LiftMute);
+        is_carried_out && (self.is_service() || self.is_within_reach())
+    }
+
+    /// Whether the user is somebody in the place, or the moderator moderates everywhere.
+    fn is_within_reach(&self) -> bool {
+        let within_reach =
+            |app: &&App| self.rank(&self.wish.client, app).is_everywhere || self.rank(self.user, app).is_bound;
+        self.apps.iter().all(within_reach)
     }
 
     pub(super) fn decide(&self) -> Result<Work, Why> {
@@ -98,7 +110,7 @@ impl<'j, 'a> Part<'j, 'a> {
 
     /// The weakest role that the moderator has in the place, at any of the apps.
     pub(super) fn own_role(&self) -> Option<Role> {
-        self.ranks(&self.wish.client).map(|rank| rank.weakest.filter(|_| !rank.is_unlisted)).min().flatten()
+        self.ranks(&self.wish.client).map(|rank| rank.weakest.filter(|_| rank.doubt.is_none())).min().flatten()
     }
 
     /// Whether the moderator outranks somebody at every app.

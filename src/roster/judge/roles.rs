@@ -6,7 +6,7 @@ use super::super::entry::{Record, Table};
 use super::super::index::OWNER;
 use super::part::Part;
 use super::{Why, Work};
-use crate::policy::{Entry, Held, Rank, Register, Tenure};
+use crate::policy::{Doubt, Entry, Held, Rank, Register, Tenure};
 
 impl Part<'_, '_> {
     pub(super) fn set_role(&self, word: &str) -> Result<Work, Why> {
@@ -114,7 +114,7 @@ impl Part<'_, '_> {
         if self.outranks(self.user) {
             return Ok(());
         }
-        let sentence = if self.apps.iter().any(|app| self.rank(self.user, app).is_unlisted) {
+        let sentence = if self.apps.iter().any(|app| self.rank(self.user, app).doubt == Some(Doubt::Unlisted)) {
             "its role there is a word that the policy doesn't list, so nobody outranks it: a service can take it away, or give another"
         } else {
             "what it is there is not weaker than what the moderator is"

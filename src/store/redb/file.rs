@@ -31,11 +31,11 @@ pub(super) fn open(path: &Path, epoch: &str) -> Result<Database, Unavailable> {
         Ok(Some(layout)) => {
             let known = tables::LAYOUT;
             Err(Unavailable(format!(
-                "{} has the layout {layout}, and this version of chat-signer knows only {known}",
+                "{} has the layout {layout}, and this version of chat-signer knows only {known}: start the one that wrote it",
                 path.display()
             )))
         }
-        Ok(None) => Err(Unavailable(format!("{} is a redb file, but not chat-signer's", path.display()))),
+        Ok(None) => Err(Unavailable(format!("{} is a redb file, but not chat-signer's: {OTHER}", path.display()))),
         Err(error) => Err(Unavailable(flaw(path, &error))),
     }
 }
@@ -82,13 +82,19 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 
 /// What is wrong with a file, and what to do.
 fn flaw(path: &Path, error: &redb::Error) -> String {
+    let is_empty = fs::metadata(path).is_ok_and(|file| file.len() == 0);
     let path = path.display();
     match error {
         redb::Error::DatabaseAlreadyOpen => {
             format!("{path} is in use by another process: give each a file of its own, or have them share a Redis")
         }
         redb::Error::Io(error) if error.kind() != ErrorKind::InvalidData => format!("{path}: {error}"),
-        redb::Error::UpgradeRequired(_) => format!("{path} is of a version of redb that is too old"),
-        error => format!("{path} is no redb file, or damaged: {error}"),
+        redb::Error::UpgradeRequired(_) => format!("{path} is of a version of redb that is too old: {OTHER}"),
+        _ if is_empty => {
+            format!("{path} is empty. If it is to become the roster's file, delete it: it is begun where there is none")
+        }
+        error => format!("{path} is no redb file, or damaged ({error}): {OTHER}"),
     }
 }
+
+const OTHER: &str = "put the roster's file back in its place, or set another `path` in [store]";

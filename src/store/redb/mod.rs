@@ -48,6 +48,10 @@ impl Redb {
         self.read(Reading::head).await
     }
 
+    pub(super) fn is_broken(&self) -> bool {
+        self.file.broken.get().is_some()
+    }
+
     pub(super) async fn begin(&self) -> Result<(), Unavailable> {
         let epoch = fresh()?;
         let begun = |writing: &Writing| {

@@ -3,15 +3,15 @@
 use std::ops::Bound;
 
 use redb::{
-    Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableError,
-    WriteTransaction,
+    AccessGuard, Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError,
+    TableDefinition, TableError, WriteTransaction,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::model::Millis;
 use crate::store::held::Held;
-use crate::store::{Attempt, Change, Commit, Head, Job, JobState, KEPT, KEPT_DONE, NewJob, Since};
+use crate::store::{Attempt, Change, Commit, Head, Job, JobState, KEPT, KEPT_DONE, NewJob, Since, at_once};
 
 /// The layout of the tables below. Another one has another number.
 pub(super) const LAYOUT: u64 = 1;
@@ -29,9 +29,16 @@ const JOBS: TableDefinition<&str, &str> = TableDefinition::new("jobs");
 const READY: TableDefinition<(u64, &str), ()> = TableDefinition::new("ready");
 /// When which job was done.
 const DONE: TableDefinition<(u64, &str), ()> = TableDefinition::new("done");
+/// When which message was set aside.
+const ASIDE: TableDefinition<(u64, &str), ()> = TableDefinition::new("aside");
 const NOTES: TableDefinition<&str, &str> = TableDefinition::new("notes");
 
+type Times = TableDefinition<'static, (u64, &'static str), ()>;
+
 type Result<T> = std::result::Result<T, redb::Error>;
+
+/// What reading the log comes to next.
+type Entry<'a> = std::result::Result<(AccessGuard<'a, u64>, AccessGuard<'a, &'static str>), StorageError>;
 
 /// A state of the file.
 pub(super) struct Reading(pub(super) ReadTransaction);
@@ -47,9 +54,10 @@ pub(super) fn begin(database: &Database, epoch: &str) -> Result<()> {
     writing.0.open_table(JOBS)?;
     writing.0.open_table(READY)?;
     writing.0.open_table(DONE)?;
+    writing.0.open_table(ASIDE)?;
     writing.0.open_table(NOTES)?;
     writing.0.open_table(NUMBERS)?.insert("layout", LAYOUT)?;
-    writing.set_head(&Head { epoch: epoch.to_owned(), version: 0, change: String::new(), accepted: None })?;
+    writing.set_head(&Head { epoch: epoch.to_owned(), ..Head::default() })?;
     Ok(writing.0.commit()?)
 }
 
@@ -101,8 +109,11 @@ impl Reading {
         if next < oldest {
             return Ok(Since::Gone);
         }
-        let changes = log.range(next..)?.map(|entry| parse(entry?.1.value()));
-        changes.collect::<Result<_>>().map(Since::Changes)
+        let sized = |entry: Entry<'_>| match entry {
+            Ok((_, text)) => (text.value().len(), parse(text.value())),
+            Err(error) => (0, Err(error.into())),
+        };
+        at_once(log.range(next..)?.map(sized)).collect::<Result<_>>().map(Since::Changes)
     }
 
     pub(super) fn is_any_ready(&self, now: Millis) -> Result<bool> {
@@ -216,7 +227,7 @@ impl Writing {
         let Some(mut held) = self.take(&job.key)?.filter(|held| held.is_with(worker, job)) else { return Ok(None) };
         let is_noted = held.settle(job.revision, attempt, now);
         self.keep(&held)?;
-        self.forget_done()?;
+        self.forget_all_but_the_last(last(&held))?;
         Ok(Some(is_noted))
     }
 
@@ -233,11 +244,11 @@ impl Writing {
         Ok(Some(()))
     }
 
-    fn forget_done(&self) -> Result<()> {
-        let mut done = self.0.open_table(DONE)?;
+    fn forget_all_but_the_last(&self, last: Times) -> Result<()> {
+        let mut last = self.0.open_table(last)?;
         let mut jobs = self.0.open_table(JOBS)?;
-        while done.len()? > KEPT_DONE as u64 {
-            let Some((first, _)) = done.pop_first()? else { break };
+        while last.len()? > KEPT_DONE as u64 {
+            let Some((first, _)) = last.pop_first()? else { break };
             jobs.remove(first.value().1)?;
         }
         Ok(())
@@ -255,7 +266,7 @@ impl Writing {
             self.0.open_table(READY)?.remove((ready.0, key))?;
         }
         if let Some(done) = held.done {
-            self.0.open_table(DONE)?.remove((done.0, key))?;
+            self.0.open_table(last(&held))?.remove((done.0, key))?;
         }
         Ok(Some(held))
     }
@@ -268,10 +279,15 @@ impl Writing {
             self.0.open_table(READY)?.insert((ready.0, key), ())?;
         }
         if let Some(done) = held.done {
-            self.0.open_table(DONE)?.insert((done.0, key), ())?;
+            self.0.open_table(last(held))?.insert((done.0, key), ())?;
         }
         Ok(())
     }
+}
+
+/// Where a job is found that is over.
+fn last(held: &Held) -> Times {
+    if held.job.state == JobState::SetAside { ASIDE } else { DONE }
 }
 
 fn head(
@@ -285,6 +301,7 @@ fn head(
         version: numbers.get("version")?.map_or(0, |version| version.value()),
         change: text("change")?,
         accepted: text("accepted")?.parse().ok().map(Millis),
+        astray: 0,
     })
 }
 

@@ -41,7 +41,8 @@ impl Redis {
         let mut settle = self.keys().script(SETTLE);
         settle.arg(worker).arg(&job.key).arg(stage(job)).arg(letter(settled.state)).arg(stage(&settled));
         settle.arg(written(&settled)?);
-        settle.arg(wait).arg(now.0.min(LONGEST)).arg(KEPT_DONE);
+        let over = if settled.is_over() { now.0.min(LONGEST).to_string() } else { String::new() };
+        settle.arg(wait).arg(over).arg(KEPT_DONE);
         self.reads.ask(&settle).await
     }
 

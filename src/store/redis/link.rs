@@ -54,11 +54,6 @@ impl Link {
         self.within(async { self.open().await?.connection.ask(command).await }).await
     }
 
-    /// Sends commands, and reads the answers.
-    pub(super) async fn ask_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Unavailable> {
-        self.within(async { self.open().await?.connection.ask_all(commands).await }).await
-    }
-
     /// Sends a command that changes something, and reads the answer when the change is durable.
     pub(super) async fn make<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Unavailable> {
         let made = async {

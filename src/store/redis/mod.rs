@@ -12,14 +12,16 @@ mod script;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use redis::{cmd, pipe};
+use redis::cmd;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::connect::Servers;
 use self::link::{Link, Open};
-use self::script::{ACCEPT, BEGIN, COMMIT, Keys};
-use super::{Change, Commit, Contents, Head, Job, KEPT, NotCommitted, Since, Unavailable, fresh};
+use self::script::{ACCEPT, BEGIN, COMMIT, DURABLE_HEAD, Keys, SINCE};
+use super::{
+    BYTES_AT_ONCE, CHANGES_AT_ONCE, Change, Commit, Contents, Head, Job, KEPT, NotCommitted, Since, Unavailable, fresh,
+};
 use crate::config::RedisSettings;
 use crate::model::Millis;
 
@@ -28,9 +30,6 @@ const LAYOUT: &str = "1";
 
 /// How many entries are read at a time, so that nobody else waits long.
 const CHUNK: usize = 2000;
-
-/// How many changes are read at a time.
-const CHANGES: usize = 500;
 
 /// A store in Redis.
 pub struct Redis {
@@ -54,6 +53,15 @@ impl Redis {
 
     pub(super) async fn head(&self) -> Result<Head, Unavailable> {
         head(self.reads.ask(&self.keys().head).await?)
+    }
+
+    pub(super) async fn durable_head(&self) -> Result<Head, Unavailable> {
+        head(self.writes.make(&self.keys().script(DURABLE_HEAD)).await?)
+    }
+
+    pub(super) async fn now(&self) -> Result<Millis, Unavailable> {
+        let (seconds, micros): (u64, u64) = self.reads.ask(&cmd("TIME")).await?;
+        Ok(Millis(seconds.saturating_mul(1000).saturating_add(micros / 1000)))
     }
 
     pub(super) async fn begin(&self) -> Result<(), Unavailable> {
@@ -96,46 +104,38 @@ impl Redis {
         if after.epoch != before.epoch || after.version < before.version {
             return Err(Unavailable("it became another one while it was read".to_owned()));
         }
-        Ok(Contents { head: before, entries: entries.into_iter().collect() })
+        let head = Head { astray: before.astray.max(after.astray), ..before };
+        Ok(Contents { head, entries: entries.into_iter().collect() })
     }
 
     pub(super) async fn since(&self, version: u64) -> Result<Since, Unavailable> {
-        let (mut changes, mut last) = (Vec::new(), version);
-        loop {
-            let mut questions = pipe();
-            questions.add_command(self.keys().head.clone());
-            questions.cmd("XRANGE").arg(&self.keys().log).arg(format!("({last}-0")).arg("+").arg("COUNT").arg(CHANGES);
-            let (fields, some): (Fields, Vec<(String, Vec<String>)>) = self.reads.ask_all(&questions).await?;
-            for (_, fields) in &some {
-                let change: Change = parse(fields.get(1))?;
-                if change.version != last.saturating_add(1) {
-                    return Ok(Since::Gone);
-                }
-                last = change.version;
-                changes.push(change);
-            }
-            if head(fields)?.version <= last {
-                return Ok(Since::Changes(changes));
-            }
-            if some.is_empty() {
-                return Ok(Since::Gone);
-            }
-        }
+        let mut since = self.keys().script(SINCE);
+        since.arg(version).arg(CHANGES_AT_ONCE).arg(BYTES_AT_ONCE);
+        let (fields, found): (Fields, Vec<String>) = self.reads.ask(&since).await?;
+        let changes = found.iter().map(|json| parse(Some(json))).collect::<Result<Vec<Change>, _>>()?;
+        let mut last = version;
+        let has_gap = changes.iter().any(|change| {
+            let before = std::mem::replace(&mut last, change.version);
+            before.checked_add(1) != Some(change.version)
+        });
+        let is_missing = changes.is_empty() && head(fields)?.version > version;
+        Ok(if has_gap || is_missing { Since::Gone } else { Since::Changes(changes) })
     }
 
     pub(super) async fn commit(&self, on: &Head, commit: Commit, at: Millis) -> Result<Change, NotCommitted> {
         let version = on.version.saturating_add(1);
         let change = Change { version, id: fresh()?, at, puts: commit.puts, events: commit.events };
         let mut script = self.keys().script(COMMIT);
-        script.arg(&on.epoch).arg(on.version).arg(&on.change).arg(on.accepted.map_or(0, |at| at.0));
+        script.arg(&on.epoch).arg(on.version).arg(&on.change).arg(on.accepted.map_or(0, |at| at.0)).arg(on.astray);
         script.arg(version).arg(&change.id).arg(written(&change)?).arg(KEPT).arg(&self.keys().channel);
         script.arg(change.puts.len());
         for (key, value) in &change.puts {
             script.arg(key).arg(u8::from(value.is_some())).arg(value.as_deref().unwrap_or_default());
         }
         for job in commit.jobs {
-            let job = Job::new(job, version, at);
-            script.arg(&job.key).arg(written(&job)?);
+            let job = Job { asked: None, ..Job::new(job, version, at) };
+            // When it was asked for the server says.
+            script.arg(&job.key).arg(written(&job)?.trim_end_matches("null}"));
         }
         let is_made: bool = self.writes.make(&script).await?;
         if is_made { Ok(change) } else { Err(NotCommitted::Behind) }
@@ -156,9 +156,9 @@ impl Drop for Redis {
     }
 }
 
-type Fields = (Option<String>, Option<u64>, Option<String>, Option<u64>, Option<String>);
+type Fields = (Option<String>, Option<u64>, Option<String>, Option<u64>, Option<String>, u64);
 
-fn head((epoch, version, change, accepted, layout): Fields) -> Result<Head, Unavailable> {
+fn head((epoch, version, change, accepted, layout, astray): Fields) -> Result<Head, Unavailable> {
     match layout {
         Some(layout) if layout != LAYOUT => {
             Err(Unavailable(format!("it has the layout {layout}, and this version of chat-signer knows only {LAYOUT}")))
@@ -168,6 +168,7 @@ fn head((epoch, version, change, accepted, layout): Fields) -> Result<Head, Unav
             version: version.unwrap_or(0),
             change: change.unwrap_or_default(),
             accepted: accepted.map(Millis),
+            astray,
         }),
     }
 }

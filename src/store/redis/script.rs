@@ -5,16 +5,16 @@ use redis::{Cmd, cmd};
 /// The names of all keys, which are in one slot of a cluster, and of the channel.
 pub(super) struct Keys {
     /// In the order in which the scripts take them.
-    all: [String; 10],
+    all: [String; 11],
     pub(super) entries: String,
-    pub(super) log: String,
     pub(super) notes: String,
     pub(super) channel: String,
     /// What only a primary answers: which store it has.
     pub(super) head: Cmd,
 }
 
-const NAMES: [&str; 10] = ["head", "entries", "log", "jobs", "standing", "index", "ready", "leases", "done", "notes"];
+const NAMES: [&str; 11] =
+    ["head", "entries", "log", "jobs", "standing", "index", "ready", "leases", "done", "notes", "aside"];
 
 impl Keys {
     pub(super) fn new(prefix: &str) -> Keys {
@@ -22,7 +22,7 @@ impl Keys {
         let name = |name: &str| format!("{tag}{name}");
         let all = NAMES.map(name);
         let head = script(HEAD, &all);
-        Keys { all, entries: name("entries"), log: name("log"), notes: name("notes"), channel: name("hints"), head }
+        Keys { all, entries: name("entries"), notes: name("notes"), channel: name("hints"), head }
     }
 
     /// What runs a script. Its own arguments go behind.
@@ -40,8 +40,7 @@ fn script(text: &str, keys: &[String]) -> Cmd {
 
 /// The prefix with braces: what is between them decides which slot of a cluster a key is in.
 fn tag(prefix: &str) -> String {
-    let has_some = prefix.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
-    if has_some.is_some_and(|(between, _)| !between.is_empty()) { prefix.to_owned() } else { format!("{{{prefix}}}") }
+    if prefix.contains('{') { prefix.to_owned() } else { format!("{{{prefix}}}") }
 }
 
 macro_rules! scripts {
@@ -52,6 +51,8 @@ macro_rules! scripts {
 
 scripts!(
     HEAD = "scripts/head.lua",
+    DURABLE_HEAD = "scripts/durable_head.lua",
+    SINCE = "scripts/since.lua",
     BEGIN = "scripts/begin.lua",
     ACCEPT = "scripts/accept.lua",
     COMMIT = "scripts/commit.lua",

@@ -1,5 +1,7 @@
 -- ARGV: epoch, layout
 if redis.call('HEXISTS', HEAD, 'epoch') == 0 then
   redis.call('HSET', HEAD, 'epoch', ARGV[1], 'layout', ARGV[2])
+else
+  touch()
 end
 return 1

@@ -4,4 +4,4 @@ local tried = redis.pcall('HDEL', HEAD, '')
 if type(tried) == 'table' and tried.err and not string.find(tried.err, 'MISCONF', 1, true) then
   return tried
 end
-return redis.call('HMGET', HEAD, 'epoch', 'version', 'change', 'accepted', 'layout')
+return head()

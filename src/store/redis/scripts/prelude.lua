@@ -1,4 +1,4 @@
-local HEAD, ENTRIES, LOG, JOBS, STANDING, INDEX, READY, LEASES, DONE, NOTES = unpack(KEYS)
+local HEAD, ENTRIES, LOG, JOBS, STANDING, INDEX, READY, LEASES, DONE, NOTES, ASIDE = unpack(KEYS)
 
 -- The server's clock, in milliseconds.
 local function now()
@@ -8,6 +8,31 @@ end
 
 local function whole(number)
   return string.format('%.0f', number)
+end
+
+-- How many of the entries that changes have left are missing; less than 0 where there are too many. 0 where that can't be known: a chat-signer that
+-- doesn't count has made the last change.
+local function missing()
+  local counted = redis.call('HMGET', HEAD, 'entries', 'counted', 'version')
+  if not counted[1] or counted[2] ~= (counted[3] or '0') then return 0 end
+  return counted[1] - redis.call('HLEN', ENTRIES)
+end
+
+-- Which store this is.
+local function head()
+  local fields = redis.call('HMGET', HEAD, 'epoch', 'version', 'change', 'accepted', 'layout')
+  fields[6] = math.abs(missing())
+  return fields
+end
+
+-- Counts the entries as of this change, with those that are missing.
+local function count(version, lacking)
+  redis.call('HSET', HEAD, 'entries', whole(redis.call('HLEN', ENTRIES) + lacking), 'counted', version)
+end
+
+-- A write that is of no account. Who waits until it is durable waits for all that anybody has written before.
+local function touch()
+  redis.call('HINCRBY', HEAD, 'asked', 1)
 end
 
 -- Who claimed a job, at which stage (the change that asked for it and how often it was tried), until when, and whether from somebody else. Nothing where nobody did.
@@ -29,6 +54,7 @@ local function unlist(key)
     redis.call('ZREM', INDEX, string.sub(standing, 1, 1) .. key)
     redis.call('ZREM', READY, key)
     redis.call('ZREM', DONE, key)
+    redis.call('ZREM', ASIDE, key)
   end
 end
 

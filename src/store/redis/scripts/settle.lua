@@ -1,5 +1,5 @@
--- ARGV: worker, key, stage; the job's new state, stage and JSON; for a job that waits, how many milliseconds; for one that is done, when, and how many
--- of those are kept. Returns whether it was noted.
+-- ARGV: worker, key, stage; the job's new state, stage and JSON; for a job that waits, how many milliseconds; for one that is over, when, or
+-- else nothing, and how many of those are kept. Returns whether it was noted.
 local worker, key, stage, state = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local held = lease(key)
 if not held or held.worker ~= worker or held.stage ~= stage then return 0 end
@@ -13,11 +13,12 @@ unlist(key)
 list(key, state, ARGV[5], ARGV[6])
 if state == 'p' then
   redis.call('ZADD', READY, whole(now() + tonumber(ARGV[7])), key)
-elseif state == 'd' then
-  redis.call('ZADD', DONE, ARGV[8], key)
-  while redis.call('ZCARD', DONE) > tonumber(ARGV[9]) do
-    local oldest = redis.call('ZPOPMIN', DONE)[1]
-    redis.call('ZREM', INDEX, 'd' .. oldest)
+elseif ARGV[8] ~= '' then
+  local last = state == 'd' and DONE or ASIDE
+  redis.call('ZADD', last, ARGV[8], key)
+  while redis.call('ZCARD', last) > tonumber(ARGV[9]) do
+    local oldest = redis.call('ZPOPMIN', last)[1]
+    redis.call('ZREM', INDEX, state .. oldest)
     redis.call('HDEL', STANDING, oldest)
     redis.call('HDEL', JOBS, oldest)
   end

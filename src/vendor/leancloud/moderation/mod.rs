@@ -41,6 +41,8 @@ pub struct Place<'a> {
     pub conversation: &'a str,
     /// The change that asked for it.
     pub revision: u64,
+    /// Whether nobody signs any more without knowing of it, so that it needs not be done again.
+    pub is_last: bool,
     /// What should be true.
     pub want: &'a Desired,
     /// What was noted before.
@@ -65,6 +67,8 @@ struct Note {
     silenced_for_good: bool,
     /// Thrown out because of this change.
     kicked: Option<u64>,
+    /// Thrown out for the last time because of it.
+    kicked_last: bool,
 }
 
 impl Moderator {
@@ -133,7 +137,7 @@ impl Place<'_> {
         if self.want.banned.is_some() {
             draft.kick()?;
         } else {
-            draft.note.kicked = None;
+            (draft.note.kicked, draft.note.kicked_last) = (None, false);
         }
         if self.want.muted.is_some() {
             draft.lacking = Some("LeanCloud silences in one conversation at a time, not everywhere");
@@ -180,21 +184,23 @@ impl Draft<'_> {
         self.kick()
     }
 
-    /// Once for a change: what is done again because it may have failed halfway should not end sessions again.
+    /// Once for a change, and once more for the last time: what is done again because it may have failed halfway should not end sessions
+    /// again.
     fn kick(&mut self) -> Result<(), Impossible> {
-        let Place { user, revision, want, .. } = *self.place;
-        if self.note.kicked != Some(revision) {
+        let Place { user, revision, is_last, want, .. } = *self.place;
+        let was_kicked = self.note.kicked == Some(revision) && (self.note.kicked_last || !is_last);
+        if !was_kicked {
             let reason = want.reason.as_deref().filter(|reason| reason.chars().count() <= LONGEST_REASON);
             let path = format!("/1.2/rtm/clients/{}/kick", segment(user)?);
             let body = json!({ "reason": reason.unwrap_or("banned") });
             self.calls.push(Call::new(Method::POST, path).json(&body));
-            self.note.kicked = Some(revision);
+            (self.note.kicked, self.note.kicked_last) = (Some(revision), is_last);
         }
         Ok(())
     }
 
     fn unban(&mut self) -> Result<(), Impossible> {
-        self.note.kicked = None;
+        (self.note.kicked, self.note.kicked_last) = (None, false);
         if let Some(Blacklisted { was_member }) = self.note.blacklisted.take() {
             self.listed(Method::DELETE, "blacklists")?;
             if was_member {
@@ -266,6 +272,7 @@ impl Draft<'_> {
             silenced: old.silenced || new.silenced,
             silenced_for_good: old.silenced_for_good || new.silenced_for_good,
             kicked: old.kicked,
+            kicked_last: old.kicked_last,
         };
         let text = |note: Note| (note != Note::default()).then(|| json!(note).to_string());
         Plan { before: text(before), calls: self.calls, after: text(new), again: self.again, lacking: self.lacking }

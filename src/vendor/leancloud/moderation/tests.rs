@@ -15,7 +15,7 @@ fn mute(until: Until) -> Desired {
 
 /// Asks what must be asked and answers from this list, then plans.
 fn plan(conversation: &str, want: &Desired, noted: Option<&str>, answers: &[&str]) -> (Vec<String>, Plan) {
-    let place = Place { user: "al/ice", conversation, revision: 7, want, noted };
+    let place = Place { user: "al/ice", conversation, revision: 7, is_last: true, want, noted };
     let (mut found, mut asked, mut answers) = (Found::default(), Vec::new(), answers.iter());
     while let Some((look, call)) = place.look(&found).unwrap() {
         asked.push(call.path);
@@ -124,7 +124,7 @@ fn kinds_have_folders_of_their_own_and_lack_something() {
 #[test]
 fn everywhere_is_a_kick_for_each_change() {
     let everywhere = |want: &Desired, noted: Option<&str>| {
-        Place { user: "alice", conversation: "*", revision: 7, want, noted }.plan_everywhere().unwrap()
+        Place { user: "alice", conversation: "*", revision: 7, is_last: true, want, noted }.plan_everywhere().unwrap()
     };
     let want = Desired { reason: Some("spam".to_owned()), ..ban() };
     let banned = everywhere(&want, None);
@@ -135,9 +135,23 @@ fn everywhere_is_a_kick_for_each_change() {
 }
 
 #[test]
+fn whoever_may_have_been_signed_for_since_is_thrown_out_once_more() {
+    let want = ban();
+    let (mut noted, mut kicks) = (None::<String>, Vec::new());
+    for (revision, is_last) in [(7, false), (7, false), (7, true), (7, true), (8, true), (8, true), (9, false)] {
+        let place = Place { user: "alice", conversation: "*", revision, is_last, want: &want, noted: noted.as_deref() };
+        let plan = place.plan_everywhere().unwrap();
+        assert_eq!(plan.before, noted, "until it was answered it counts as not done");
+        kicks.push(plan.calls.len());
+        noted = plan.after;
+    }
+    assert_eq!(kicks, [1, 0, 1, 0, 1, 0, 1]);
+}
+
+#[test]
 fn answers_that_say_nothing_are_refused() {
     let want = ban();
-    let place = Place { user: "alice", conversation: "c1", revision: 7, want: &want, noted: None };
+    let place = Place { user: "alice", conversation: "c1", revision: 7, is_last: true, want: &want, noted: None };
     let read = |look, body: &str| Found::default().read(look, &place, body.as_bytes());
     assert!(read(Look::Conversation, "[]").is_err());
     assert!(read(Look::Conversation, r#"{"results":[{"objectId":"c2"}]}"#).is_err());

@@ -1,0 +1,46 @@
+//! What goes on beside the requests, each by its name.
+
+use std::collections::HashMap;
+use std::future::{Future, pending};
+
+use tokio::task::{Id, JoinSet};
+
+/// Tasks, until this is dropped.
+#[derive(Default)]
+pub(super) struct Tasks {
+    running: JoinSet<()>,
+    names: HashMap<Id, &'static str>,
+}
+
+impl Tasks {
+    /// Has a task go on, of this name.
+    pub(super) fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.names.insert(self.running.spawn(task).id(), name);
+    }
+
+    /// Returns once one of these has panicked: its name.
+    pub(super) async fn failed(&mut self) -> &'static str {
+        while let Some(ended) = self.running.join_next().await {
+            if let Err(error) = ended {
+                return self.names.get(&error.id()).copied().unwrap_or_default();
+            }
+        }
+        pending().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic)]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_has_failed_is_told_by_name() {
+        let mut tasks = Tasks::default();
+        tasks.spawn("going on", pending());
+        tasks.spawn("ending", async {});
+        tasks.spawn("failing", async { panic!("on purpose") });
+        assert_eq!(tasks.failed().await, "failing");
+    }
+}

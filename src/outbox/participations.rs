@@ -1,0 +1,169 @@
+//! All conversations that a user is in at TalkJS, which may be too many for one attempt.
+//!
+//! They are dealt with as the vendor lists them, page by page, and how far that has come is noted. Whoever is removed from a conversation
+//! is no longer on the list, so that the next page begins behind the last one in which the user still is.
+
+use std::collections::BTreeSet;
+
+use super::attempt::{Halt, Running};
+use super::enforce::{Delivered, LIST, key};
+use super::look::{Subject, malformed};
+use super::memo::{Memo, Own, SoFar, touched};
+use crate::vendor::moderation::Desired;
+use crate::vendor::talkjs::{Access, Moderator, PAGE, Participant, page};
+
+/// A user's conversations that are dealt with, and what has come of it.
+struct Round<'a> {
+    running: &'a Running<'a>,
+    moderator: &'a Moderator,
+    subject: &'a Subject<'a>,
+    own: &'a mut Own,
+    delivered: &'a mut Delivered,
+    seen: BTreeSet<String>,
+    /// Those that can't be dealt with, which is no reason to leave the others, and why.
+    flawed: BTreeSet<String>,
+    flaw: Option<String>,
+}
+
+/// A conversation, and as what the user was found in it.
+type Found = (String, Option<Participant>);
+
+impl Running<'_> {
+    /// Makes each conversation as it should be: those that the vendor lists, and those that are known from before.
+    pub(super) async fn in_each(
+        &self,
+        moderator: &Moderator,
+        subject: &Subject<'_>,
+        own: &mut Own,
+        delivered: &mut Delivered,
+    ) -> Result<(), Halt> {
+        delivered.did.doubtful_until = self.doubt(&Memo::default()).map(|sent| self.arrived(sent));
+        let (seen, flawed) = (BTreeSet::new(), BTreeSet::new());
+        let mut round = Round { running: self, moderator, subject, own, delivered, seen, flawed, flaw: None };
+        round.listed().await?;
+        round.others().await?;
+        round.note_so_far(None).await?;
+        let flaw = round.flaw;
+        self.unlist(subject, |_| true, own).await?;
+        flaw.map_or(Ok(()), |why| Err(Halt::Never(why)))
+    }
+}
+
+impl Round<'_> {
+    async fn listed(&mut self) -> Result<(), Halt> {
+        let mut after = self.resume().await?;
+        loop {
+            let page = match self.page(after.as_deref()).await? {
+                Some(page) if !page.is_empty() => page,
+                // The conversation that the page was to begin behind is gone.
+                None if after.is_some() => {
+                    self.note_so_far(None).await?;
+                    return Err(malformed("its list of conversations broke off"));
+                }
+                _ => return Ok(()),
+            };
+            let length = self.seen.len();
+            self.seen.extend(page.iter().map(|(conversation, _)| conversation.clone()));
+            if self.seen.len() == length {
+                return Err(malformed("its list of conversations has no end"));
+            }
+            self.deal_with(&page).await?;
+            if let Some(last) = self.last_that_stays(&page)? {
+                after = Some(last);
+                if page.len() >= PAGE {
+                    self.note_so_far(after.clone()).await?;
+                }
+            }
+        }
+    }
+
+    /// Those that the vendor didn't list, as the user was removed from them.
+    async fn others(&mut self) -> Result<(), Halt> {
+        let mut known = self.running.known(self.subject, self.own).await?;
+        known.retain(|conversation| !self.seen.contains(conversation));
+        let known: Vec<Found> = known.into_iter().map(|conversation| (conversation, None)).collect();
+        self.deal_with(&known).await
+    }
+
+    async fn page(&self, after: Option<&str>) -> Result<Option<Vec<Found>>, Halt> {
+        let Subject { target, user, .. } = *self.subject;
+        let Some(body) = self.running.send(target, &self.moderator.list(user, after)?).await? else { return Ok(None) };
+        let found = page(&body, user).map_err(malformed)?.into_iter();
+        Ok(Some(found.map(|(conversation, participant)| (conversation, Some(participant))).collect()))
+    }
+
+    async fn deal_with(&mut self, all: &[Found]) -> Result<(), Halt> {
+        let mut needy = Vec::new();
+        for (conversation, found) in all {
+            match self.needs_something(conversation, found.as_ref()).await {
+                Err(Halt::Never(why)) => self.leave(conversation, why),
+                is_needy => needy.extend(is_needy?.then_some(conversation.as_str())),
+            }
+        }
+        self.running.list(self.subject, needy.iter().copied(), self.own).await?;
+        for conversation in needy {
+            match self.running.reconcile(self.subject, conversation, self.own, self.delivered).await {
+                Err(Halt::Never(why)) => self.leave(conversation, why),
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, conversation: &str, why: String) {
+        self.flawed.insert(conversation.to_owned());
+        self.flaw = Some(why);
+    }
+
+    /// Where the list says that nothing is to be done, nothing more is asked: of many conversations some are left for the next attempt,
+    /// which must get further than this one.
+    async fn needs_something(&mut self, conversation: &str, found: Option<&Participant>) -> Result<bool, Halt> {
+        let Round { running, moderator, subject, .. } = *self;
+        let want = running.wanted(subject, Some(conversation))?;
+        let key = key(subject, conversation);
+        let memo = running.stored(&key).await?;
+        let note = memo.note.as_ref().or(self.own.get(&key)).map(String::as_str);
+        if want != Desired::default() || note.is_some() || memo.sent.is_some() {
+            let plan = moderator.plan((subject.user, conversation), &want, note, found)?;
+            if !plan.calls.is_empty() || plan.after != memo.note || memo.sent.is_some() {
+                return Ok(true);
+            }
+        }
+        self.delivered.made.insert(Some(conversation.to_owned()), want);
+        Ok(false)
+    }
+
+    /// The last of these in which the user still is.
+    fn last_that_stays(&self, page: &[Found]) -> Result<Option<String>, Halt> {
+        for (conversation, found) in page.iter().rev() {
+            let is_banned = self.running.wanted(self.subject, Some(conversation))?.banned.is_some();
+            let has_access = found.as_ref().is_some_and(|found| found.access != Access::None);
+            if !is_banned || !has_access || self.flawed.contains(conversation) {
+                return Ok(Some(conversation.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes on where an attempt before this one has come to.
+    async fn resume(&mut self) -> Result<Option<String>, Halt> {
+        let noted = self.running.noted(&key(self.subject, LIST), self.own).await?;
+        let so_far = touched(noted.as_deref())?.so_far;
+        let Some(so_far) = so_far.filter(|so_far| so_far.revision == self.running.job.revision) else {
+            return Ok(None);
+        };
+        self.flaw = so_far.flaw;
+        Ok(Some(so_far.after))
+    }
+
+    async fn note_so_far(&mut self, after: Option<String>) -> Result<(), Halt> {
+        let (running, key) = (self.running, key(self.subject, LIST));
+        let noted = running.noted(&key, self.own).await?;
+        let mut touched = touched(noted.as_deref())?;
+        let (revision, flaw) = (running.job.revision, self.flaw.clone());
+        touched.so_far = after.map(|after| SoFar { revision, after, flaw });
+        let memo = touched.memo();
+        let is_kept = memo.note == noted || running.keep(&key, &memo, self.own).await?;
+        if is_kept { Ok(()) } else { Err(Halt::Lost) }
+    }
+}

@@ -1,0 +1,30 @@
+//! Whose bans and mutes a lift is about: who lifts them is held to what these people are by now, though nobody names them.
+
+use std::collections::BTreeSet;
+
+use super::register::Entry;
+use super::rule::Author;
+use super::standing::Facts;
+use crate::model::{Action, CallerKind, Need};
+
+impl<'a> Facts<'a> {
+    /// The users who made the bans or mutes of just this place that a lift would take away.
+    pub fn authors(&self, app: &'a str, need: &Need) -> BTreeSet<&'a str> {
+        let Need { action, conversation, targets } = need;
+        let place = conversation.as_ref().filter(|_| matches!(action, Action::Unban | Action::Unmute));
+        let Some(place) = place else { return BTreeSet::new() };
+        let near = targets.iter().flat_map(|user| self.registers.iter().map(move |register| (register, user)));
+        let near = near.flat_map(|(register, user)| register.about(user, app, Some(place)));
+        let lifted = near.filter(|entry| match entry {
+            Entry::Ban(_) => *action == Action::Unban,
+            Entry::Mute(_) => *action == Action::Unmute,
+            Entry::Block(_) | Entry::Role(_) => false,
+        });
+        let here = lifted.filter(|entry| entry.scope().home() == place.home());
+        let authors = here.filter_map(|entry| entry.origin().author());
+        authors
+            .filter(|author| author.kind == CallerKind::User)
+            .map(|Author { subject, .. }| subject.as_str())
+            .collect()
+    }
+}

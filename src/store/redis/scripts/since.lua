@@ -1,0 +1,11 @@
+-- ARGV: a change's number, how many changes and how many bytes are read at once. Returns which store this is, and the JSON of the changes after that one,
+-- in order.
+local changes, bytes, last = {}, 0, ARGV[1]
+while #changes < tonumber(ARGV[2]) and bytes < tonumber(ARGV[3]) do
+  local found = redis.call('XRANGE', LOG, '(' .. last .. '-0', '+', 'COUNT', 1)[1]
+  if not found then break end
+  last = string.match(found[1], '^%d+')
+  table.insert(changes, found[2][2])
+  bytes = bytes + #found[2][2]
+end
+return { head(), changes }
