@@ -150,15 +150,24 @@ fn files_that_never_stand_still_are_told_of_and_read_on_demand() {
                 }
             }
         });
+        let _rest = Rest(&done);
         until_refused(&server, "the files change all the time");
         assert!(may(&server, "join"));
         until("it is read", || {
             server.signal("-HUP");
             may(&server, "leave")
         });
-        done.store(true, Ordering::Relaxed);
     });
     until_accepted(&server);
+}
+
+/// Has the files left alone in the end, also where the test fails: the scope waits for who changes them.
+struct Rest<'a>(&'a AtomicBool);
+
+impl Drop for Rest<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]
