@@ -7,7 +7,7 @@ use chat_signer::clock;
 use chat_signer::config::{Durability, RedisAddress, RedisSettings};
 use chat_signer::model::{CallerKind, Millis, Pattern};
 use chat_signer::policy::{Author, Origin, Sanction};
-use chat_signer::roster::{Plan, Record, Roster};
+use chat_signer::roster::{Plan, Record, Roster, Untold};
 use chat_signer::store::{Commit, KEPT, Store};
 
 use crate::bed::{Bed, LONG, Scratch, at, commit, put, socket};
@@ -121,11 +121,11 @@ async fn what_has_ended_the_stores_clock_says() {
     let proxy = Proxy::replacing(&redis.socket(), Some((TIME, LONG_AGO)));
     let slow = at(RedisAddress::Tcp { host: "127.0.0.1".to_owned(), port: proxy.address.port(), tls: false });
     let roster = following(open(slow).await).await;
-    assert_eq!(roster.expire(&Plan::default()).await.unwrap(), Millis(1_000_000_000_000));
+    assert_eq!(roster.expire(&Plan::default(), &mut Untold::default()).await.unwrap(), Millis(1_000_000_000_000));
     assert_eq!((roster.look().len(), roster.head().version), (1, 1));
 
     let roster = following(open(socket(&redis)).await).await;
-    roster.expire(&Plan::default()).await.unwrap();
+    roster.expire(&Plan::default(), &mut Untold::default()).await.unwrap();
     assert_eq!((roster.look().len(), roster.head().version), (0, 2));
 }
 
