@@ -37,6 +37,7 @@ pub(super) async fn listen(servers: Arc<Servers>, hint: watch::Sender<u64>) {
     }
 }
 
+/// A connection that alone has where its pushes go, so that they end with it.
 async fn connected(servers: &Arc<Servers>, pushes: Pushes) -> Result<Connection, Unavailable> {
     servers.primary(Some(&pushes)).await
 }
