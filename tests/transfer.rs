@@ -241,7 +241,7 @@ fn webhooks_and_vendors_are_told_of_an_import() {
         run(async {
             let store = Store::memory();
             transfer::import(&store, &Import { records: &records, replace: false, plan }).await.unwrap();
-            let jobs = store.jobs(chat_signer::store::JobState::Pending, "", 9).await.unwrap();
+            let jobs = store.jobs(chat_signer::store::JobState::Pending, "", "", 9).await.unwrap();
             jobs.iter().map(|job| job.key.split(':').next().unwrap().to_owned()).collect::<Vec<_>>()
         })
     };

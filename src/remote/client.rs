@@ -19,7 +19,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::authn::{Bearer, Endpoint, is_safe};
 use crate::config::Identity;
@@ -99,21 +99,34 @@ impl Client {
     ///
     /// # Errors
     /// If there is none in time.
-    pub async fn send(&self, mut request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, Trouble> {
+    pub async fn send(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, Trouble> {
+        let exchange = async { read(self.request(request).await?, longest).await };
+        let slow = Err(Trouble::Slow(self.patience));
+        timeout(self.patience, exchange).await.unwrap_or(slow)
+    }
+
+    /// Sends a request and reads how it is answered. What else the answer says is of no account: up to `longest` bytes of it are read, so
+    /// that the connection can be used again.
+    ///
+    /// # Errors
+    /// If there is no answer in time.
+    pub async fn tell(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<Response<()>, Trouble> {
+        let until = Instant::now() + self.patience;
+        let slow = Err(Trouble::Slow(self.patience));
+        let (head, body) = timeout_at(until, self.request(request)).await.unwrap_or(slow)?.into_parts();
+        let _ = timeout_at(until, Limited::new(body, longest).collect()).await;
+        Ok(Response::from_parts(head, ()))
+    }
+
+    async fn request(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Trouble> {
         if !is_safe(request.uri()) {
             return Err(Trouble::Unsafe);
         }
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("chat-signer"));
-        let slow = Err(Trouble::Slow(self.patience));
-        timeout(self.patience, self.exchange(request, longest)).await.unwrap_or(slow)
-    }
-
-    async fn exchange(&self, mut request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, Trouble> {
         if let Some(bearer) = &self.bearer {
             request.headers_mut().insert(AUTHORIZATION, self.authorization(bearer).await?);
         }
-        let answer = self.inner.request(request).await.map_err(|error| Trouble::Broken(chain(&error)))?;
-        read(answer, longest).await
+        self.inner.request(request).await.map_err(|error| Trouble::Broken(chain(&error)))
     }
 
     /// The header that shows the token. A file is read anew each time, as its token may have been changed.

@@ -12,7 +12,7 @@ use crate::config::Settings;
 use crate::crypto::{hex, percent_encoded, sha256};
 use crate::model::{Millis, Pattern};
 use crate::policy::{Author, Held};
-use crate::store::{Commit, Head, NewJob};
+use crate::store::{Commit, Head, NewJob, queue};
 
 /// Who is told of changes and where they are carried out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -107,6 +107,16 @@ pub(super) fn each_once(jobs: &mut Vec<NewJob>) {
     jobs.retain(|job| seen.insert(job.key.clone()));
 }
 
+/// Where what is to be made true at an app's vendor waits: in one conversation, and everywhere.
+pub fn enforcement_queues(app: &str) -> [String; 2] {
+    ["", "*"].map(|place| queue(&format!("enforce:{}::{place}", percent_encoded(app.as_bytes()))))
+}
+
+/// Where what is to be told to a webhook waits.
+pub fn webhook_queue(url: &str) -> String {
+    queue(&format!("webhook:{}:", digest(url)))
+}
+
 /// What stands for a webhook's address, which may hold a secret, where jobs are named.
 fn digest(webhook: &str) -> String {
     hex(&sha256(webhook.as_bytes()))
@@ -193,5 +203,8 @@ mod tests {
         let keys: Vec<_> = made.jobs.iter().filter_map(|job| job.key.strip_prefix("enforce:")).collect();
         assert_eq!(keys, ["ably:tom:*", "talkjs:tom:*", "ably:zoe:*", "talkjs:zoe:*"]);
         assert_eq!((made.events.len(), made.jobs.len()), (4, 8));
+        let queues: HashSet<_> = made.jobs.iter().map(|job| queue(&job.key)).collect();
+        let [[_, ably], [_, talkjs]] = ["ably", "talkjs"].map(enforcement_queues);
+        assert_eq!(queues, HashSet::from([ably, talkjs, webhook_queue("https://a.example")]));
     }
 }

@@ -68,6 +68,17 @@ impl Held {
     }
 }
 
+impl JobState {
+    /// How stores spell it.
+    pub(super) fn letter(self) -> &'static str {
+        match self {
+            JobState::Pending => "p",
+            JobState::Done => "d",
+            JobState::SetAside => "s",
+        }
+    }
+}
+
 impl Job {
     pub(super) fn new(new: NewJob, revision: u64, at: Millis) -> Job {
         Job {
@@ -75,6 +86,7 @@ impl Job {
             body: new.body,
             revision,
             attempts: 0,
+            failures: 0,
             due: at,
             state: JobState::Pending,
             error: None,
@@ -95,6 +107,8 @@ impl Job {
     /// How it stands after an attempt.
     pub(super) fn settle(&mut self, attempt: &Attempt) {
         self.attempts = self.attempts.saturating_add(1);
+        let has_failed = matches!(attempt, Attempt::Again { error: Some(_), .. });
+        self.failures = if has_failed { self.failures.saturating_add(1) } else { 0 };
         (self.state, self.error) = match attempt {
             Attempt::Done => (JobState::Done, None),
             Attempt::Again { due, error } => {

@@ -10,6 +10,7 @@ mod memory;
 mod redb;
 mod redis;
 
+use std::ops::Bound;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -87,7 +88,7 @@ pub struct Change {
 /// begins anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewJob {
-    /// What it is about. Starts with the kind of job: `enforce:` or `webhook:`.
+    /// What it is about. Starts with the kind of job, `enforce:` or `webhook:`, and for whom it is, which is where it [queues](queue).
     pub key: String,
     /// What whoever does it must know: JSON.
     pub body: String,
@@ -104,6 +105,9 @@ pub struct Job {
     pub revision: u64,
     /// How often it was tried since it was asked for.
     pub attempts: u32,
+    /// How often of late it failed, one time after the other.
+    #[serde(default)]
+    pub failures: u32,
     /// When it may be tried next.
     pub due: Millis,
     /// How it stands.
@@ -161,6 +165,14 @@ pub enum NotCommitted {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the store can't be used: {0}")]
 pub struct Unavailable(pub String);
+
+/// Where a job of this key waits: with all of its kind that are for the same app or webhook. Those about a user everywhere (`*`), which can
+/// take long, wait on their own.
+pub fn queue(key: &str) -> String {
+    let end = key.match_indices(':').nth(1).map_or(key.len(), |(end, _)| end);
+    let whom = key.get(..end).unwrap_or(key);
+    if key.ends_with(":*") { format!("{whom}:*") } else { whom.to_owned() }
+}
 
 /// Changes after a number, or that they are no longer kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -319,18 +331,19 @@ impl Store {
         }
     }
 
-    /// Takes jobs that are due and nobody is at, for this long. `worker` names who takes them: one name a process.
+    /// Takes jobs that are due and nobody is at, for this long: of each of these queues so many at most, those first that have been due
+    /// for longest. `worker` names who takes them: one name a process.
     pub async fn claim(
         &self,
         worker: &str,
         now: Millis,
         lease: Duration,
-        most: usize,
+        queues: &[(String, usize)],
     ) -> Result<Vec<Job>, Unavailable> {
         match self {
-            Store::Memory(memory) => Ok(memory.claim(worker, now, lease, most)),
-            Store::Redb(redb) => redb.claim(worker, now, lease, most).await,
-            Store::Redis(redis) => redis.claim(worker, lease, most).await,
+            Store::Memory(memory) => Ok(memory.claim(worker, now, lease, queues)),
+            Store::Redb(redb) => redb.claim(worker, now, lease, queues).await,
+            Store::Redis(redis) => redis.claim(worker, lease, queues).await,
         }
     }
 
@@ -344,12 +357,12 @@ impl Store {
         }
     }
 
-    /// Jobs in this state, by key, those after `after`.
-    pub async fn jobs(&self, state: JobState, after: &str, most: usize) -> Result<Vec<Job>, Unavailable> {
+    /// Jobs in this state whose key begins with `prefix`, by key, those after `after`.
+    pub async fn jobs(&self, state: JobState, prefix: &str, after: &str, most: usize) -> Result<Vec<Job>, Unavailable> {
         match self {
-            Store::Memory(memory) => Ok(memory.jobs(state, after, most)),
-            Store::Redb(redb) => redb.jobs(state, after, most).await,
-            Store::Redis(redis) => redis.jobs(state, after, most).await,
+            Store::Memory(memory) => Ok(memory.jobs(state, prefix, after, most)),
+            Store::Redb(redb) => redb.jobs(state, prefix, after, most).await,
+            Store::Redis(redis) => redis.jobs(state, prefix, after, most).await,
         }
     }
 
@@ -377,6 +390,11 @@ impl Store {
             Store::Redis(redis) => redis.set_note(worker, job, key, value).await,
         }
     }
+}
+
+/// Where jobs begin whose key begins with `prefix` and is after `after`.
+fn first<'a>(prefix: &'a str, after: &'a str) -> Bound<&'a str> {
+    if after < prefix { Bound::Included(prefix) } else { Bound::Excluded(after) }
 }
 
 /// As many of these changes as are read at once, each with how many bytes it has.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_signer::clock;
-use chat_signer::model::Millis;
 use chat_signer::outbox::Terms;
 use chat_signer::store::{Attempt, Job, JobState};
 use tokio::sync::Semaphore;
@@ -118,7 +117,7 @@ async fn what_another_left_is_taken_over_and_done_twice() {
     let world = world().await;
     world.impose(Ban, "alice", Some("c1"), None).await;
     let lease = Duration::from_millis(50);
-    let job = world.store().claim("ghost", clock::now(), lease, 1).await.unwrap().remove(0);
+    let job = world.claim("ghost", lease).await.remove(0);
     let before = r#"{"sent":1,"note":"{\"removed\":true,\"was\":{\"access\":\"ReadWrite\",\"notify\":true}}"}"#;
     assert!(world.store().set_note("ghost", &job, &job.key, Some(before.to_owned())).await.unwrap());
     world.lift(Ban, "alice", Some("c1")).await;
@@ -139,7 +138,7 @@ async fn what_another_left_is_taken_over_and_done_twice() {
 async fn what_was_taken_over_and_fails_is_tried_again_soon() {
     let world = world().await;
     world.impose(Ban, "alice", Some("c1"), None).await;
-    let job = world.store().claim("ghost", clock::now(), Duration::from_millis(50), 1).await.unwrap().remove(0);
+    let job = world.claim("ghost", Duration::from_millis(50)).await.remove(0);
     let before = r#"{"sent":1,"note":"{\"removed\":true,\"was\":{\"access\":\"ReadWrite\",\"notify\":true}}"}"#;
     assert!(world.store().set_note("ghost", &job, &job.key, Some(before.to_owned())).await.unwrap());
     world.vendor.server.fail("DELETE", "/c1", 1, Fault::Answer(500, Vec::new()));
@@ -165,7 +164,7 @@ async fn jobs_that_were_taken_over_do_not_keep_each_other_from_being_done() {
     }
     // One comes back half a lease after the other.
     for lease in [Duration::from_millis(50), brisk().lease / 2] {
-        assert_eq!(world.store().claim("ghost", clock::now(), lease, 1).await.unwrap().len(), 1);
+        assert_eq!(world.claim("ghost", lease).await.len(), 1);
     }
     let _worker = world.work();
     world.settled().await;
@@ -177,7 +176,7 @@ async fn jobs_that_were_taken_over_do_not_keep_each_other_from_being_done() {
 async fn what_can_only_be_done_in_part_is_done_twice_as_well_before_it_is_set_aside() {
     let world = World::new("leancloud").await;
     world.impose(Mute, "alice", None, None).await;
-    assert_eq!(world.store().claim("ghost", clock::now(), Duration::from_millis(50), 1).await.unwrap().len(), 1);
+    assert_eq!(world.claim("ghost", Duration::from_millis(50)).await.len(), 1);
     let _worker = world.work();
     assert_eq!(world.set_aside().await, "LeanCloud silences in one conversation at a time, not everywhere");
     assert_eq!(world.jobs(JobState::SetAside).await[0].attempts, 2);
@@ -213,7 +212,7 @@ async fn whoever_stops_ends_what_is_on_its_way_and_gives_back_the_rest() {
     gate.add_permits(1);
     stopping.await.unwrap();
     assert_eq!(world.vendor.server.count("DELETE", ""), 0, "nothing was begun after that");
-    let given_back = world.store().claim("next", Millis(clock::now().0 + 1), lease, 10).await.unwrap();
+    let given_back = world.claim("next", lease).await;
     assert_eq!(given_back.len(), 1, "it needs not wait for the lease");
     assert!(!given_back[0].taken_over && given_back[0].error.is_none());
 }
@@ -237,10 +236,9 @@ async fn an_app_that_is_not_configured_here_may_be_elsewhere() {
     let elsewhere = World::new("ably").await;
     let targets = elsewhere.targets(&brisk());
     let counts = chat_signer::observe::outbox::Counts::default();
-    let terms = Terms { backoff: (Duration::from_millis(200), LONG), ..brisk() };
+    let terms = brisk();
     let worker = chat_signer::outbox::Outbox::start(Arc::clone(&world.roster), targets, terms, counts).unwrap();
     world.impose(Ban, "alice", Some("c1"), None).await;
-    until(async || world.jobs(JobState::Pending).await.iter().any(|job| job.error.is_some())).await;
     worker.configure(world.targets(&terms));
     world.settled().await;
     assert_eq!(world.vendor.access("c1", "alice"), None);
