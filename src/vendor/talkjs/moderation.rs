@@ -52,9 +52,9 @@ struct Note {
 }
 
 impl Moderator {
-    /// How many requests a second an app may make, and how many at once after a quiet time: 9 and 600 are
-    /// said to be taken of all who have the key. That leaves room for another process, and for the app's own backend.
-    pub const RATE: (u32, u32) = (4, 150);
+    /// How many requests a second an app may make, and how many at once after a quiet time: of 9 and 600,
+    /// which are said to be taken of all who have the key, half: there may be other processes, and the app has a backend.
+    pub const RATE: (u32, u32) = (4, 300);
 
     /// With the app's id and secret key.
     pub fn new(id: String, key: &Secret) -> Moderator {
