@@ -217,6 +217,22 @@ async fn whoever_stops_ends_what_is_on_its_way_and_gives_back_the_rest() {
     assert!(!given_back[0].taken_over && given_back[0].error.is_none());
 }
 
+/// What waits for something else of the same user has sent nothing yet.
+#[tokio::test]
+async fn whoever_stops_gives_back_at_once_what_waits_for_its_turn() {
+    let world = world().await;
+    world.vendor.server.fail("GET", "", usize::MAX, Fault::Stall);
+    for place in ["c1", "c2"] {
+        world.impose(Ban, "alice", Some(place), None).await;
+    }
+    let patience = Duration::from_secs(300);
+    let worker = world.work_by(Terms { lease: 2 * patience, patience, ..brisk() });
+    until(async || world.vendor.server.total() == 1).await;
+    worker.wind_up();
+    until(async || world.claim("next", LONG).await.first().is_some_and(|job| !job.taken_over)).await;
+    assert_eq!(world.vendor.server.total(), 1);
+}
+
 #[tokio::test]
 async fn what_takes_longer_than_the_grace_is_cut_off_and_taken_over() {
     let world = world().await;

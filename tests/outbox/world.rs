@@ -80,13 +80,17 @@ impl World {
     }
 
     fn enforcement(&self) -> Arc<Enforcement> {
+        self.enforcement_at(&self.vendor.url())
+    }
+
+    fn enforcement_at(&self, url: &str) -> Arc<Enforcement> {
         let key = Secret::new(KEY.as_bytes().to_vec());
         let moderator = match self.app {
             "talkjs" => Moderator::TalkJs(talkjs::Moderator::new(APP_ID.to_owned(), &key)),
             "leancloud" => Moderator::LeanCloud(leancloud::Moderator::new(APP_ID.to_owned(), key)),
             _ => Moderator::Ably(ably::Moderator::new(&ABLY_KEYS.map(|key| Secret::new(key.as_bytes().to_vec())))),
         };
-        Arc::new(Enforcement { app: self.app.into(), endpoint: endpoint(&self.vendor.url()), moderator })
+        Arc::new(Enforcement { app: self.app.into(), endpoint: endpoint(url), moderator })
     }
 
     pub(crate) fn work(&self) -> Outbox {
@@ -95,6 +99,12 @@ impl World {
 
     pub(crate) fn work_by(&self, terms: Terms) -> Outbox {
         Outbox::start(Arc::clone(&self.roster), self.targets(&terms), terms, Counts::default()).unwrap()
+    }
+
+    /// A worker for which the vendor is there.
+    pub(crate) fn work_at(&self, url: &str, terms: Terms) -> Outbox {
+        let targets = Targets::new(&self.policy, &[self.enforcement_at(url)], &[], &terms).unwrap();
+        Outbox::start(Arc::clone(&self.roster), targets, terms, Counts::default()).unwrap()
     }
 
     /// A worker that counts here.
