@@ -16,13 +16,16 @@ use crate::config::{Enforcement, Webhook};
 use crate::observe::outbox::{Counts, Kind};
 use crate::policy::Policy;
 use crate::remote::{Client, NoClient};
-use crate::roster::{enforcement_queues, webhook_queue};
+use crate::roster::{enforcement_queues, webhook_queues};
 
 /// How many requests a second a webhook gets, and how many at once after a quiet time.
 const WEBHOOK_RATE: (u32, u32) = (20, 100);
 
 /// How many jobs of an app are done at once that are about a user everywhere. They share its pace, so that fewer of them come further.
 const EVERYWHERE_AT_ONCE: usize = 2;
+
+/// How many messages to a webhook are on their way at once that are about blocks: everyone makes them, as many as they like.
+const BLOCKS_AT_ONCE: usize = 4;
 
 /// How long the log is left alone after a failure.
 const QUIET: Duration = Duration::from_secs(10);
@@ -71,7 +74,8 @@ impl Targets {
             let (label, pace) = (Arc::from(what.endpoint.url.host().unwrap_or("unknown")), Pace::new(WEBHOOK_RATE));
             let target = Target { what: Arc::clone(what), label, client, pace: Arc::new(pace) };
             let url = what.endpoint.url.to_string();
-            targets.queues.push((webhook_queue(&url), terms.at_once));
+            let [most, blocks] = webhook_queues(&url);
+            targets.queues.extend([(most, terms.at_once), (blocks, terms.at_once.min(BLOCKS_AT_ONCE))]);
             targets.webhooks.insert(url, Arc::new(target));
         }
         Ok(targets)

@@ -34,6 +34,9 @@ impl Plan {
     }
 }
 
+/// What tells those of blocks from other messages to a webhook.
+const BLOCKS: &str = ".blocks";
+
 /// What became of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -92,7 +95,8 @@ pub(super) fn note(
     }
     let event = json!({ "id": id, "type": name(record, fate), "time": now.to_string(), "data": data });
     for webhook in &plan.webhooks {
-        let key = format!("webhook:{}:{id}", digest(webhook));
+        let of = if matches!(record, Record::Block(_)) { BLOCKS } else { "" };
+        let key = format!("webhook:{}{of}:{id}", digest(webhook));
         commit.jobs.push(NewJob { key, body: json!({ "webhook": webhook, "event": event }).to_string() });
     }
     commit.events.push(event.to_string());
@@ -112,9 +116,9 @@ pub fn enforcement_queues(app: &str) -> [String; 2] {
     ["", "*"].map(|place| queue(&format!("enforce:{}::{place}", percent_encoded(app.as_bytes()))))
 }
 
-/// Where what is to be told to a webhook waits.
-pub fn webhook_queue(url: &str) -> String {
-    queue(&format!("webhook:{}:", digest(url)))
+/// Where what is to be told to a webhook waits: what moderators do, and what everyone can do as often as they like.
+pub fn webhook_queues(url: &str) -> [String; 2] {
+    ["", BLOCKS].map(|of| queue(&format!("webhook:{}{of}:", digest(url))))
 }
 
 /// What stands for a webhook's address, which may hold a secret, where jobs are named.
@@ -205,6 +209,6 @@ mod tests {
         assert_eq!((made.events.len(), made.jobs.len()), (4, 8));
         let queues: HashSet<_> = made.jobs.iter().map(|job| queue(&job.key)).collect();
         let [[_, ably], [_, talkjs]] = ["ably", "talkjs"].map(enforcement_queues);
-        assert_eq!(queues, HashSet::from([ably, talkjs, webhook_queue("https://a.example")]));
+        assert_eq!(queues, HashSet::from([ably, talkjs, webhook_queues("https://a.example")[0].clone()]));
     }
 }

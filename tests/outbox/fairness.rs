@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use chat_signer::clock;
 use chat_signer::config::{StoreKind, StoreSettings, Webhook};
-use chat_signer::crypto::{hex, mac::HmacSha256, sha256};
+use chat_signer::crypto::{base64, hex, mac::HmacSha256, sha256};
 use chat_signer::outbox::Terms;
 use chat_signer::store::{JobState, NewJob, Store};
 use serde_json::json;
 
-use crate::common;
+use crate::common::{self, SERVICE_KEY, Server, Setup, post, request};
 use crate::receiver::Receiver;
 use crate::server::Fault;
 use crate::world::What::Ban;
@@ -99,4 +99,45 @@ async fn few_are_dealt_with_everywhere_at_a_time() {
         assert_eq!(world.vendor.access("c1", "alice"), None);
         assert_eq!(world.vendor.server.count("GET", "/users/"), 2);
     }
+}
+
+const ANYONE_BLOCKS: &str = r#"
+roles = ["member"]
+
+[[rules]]
+id = "everyone-blocks"
+effect = "allow"
+actions = ["block-conversation", "unblock-conversation"]
+
+[[rules]]
+id = "services-moderate"
+effect = "allow"
+actions = ["ban"]
+callers = ["service"]
+client = "any"
+"#;
+
+/// Anybody can block a conversation and let it in again, as often as they like: what moderators do is told meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ban_is_told_before_what_someone_has_blocked_a_hundred_times() {
+    let receiver = Receiver::knowing(SECRET).await;
+    let hook = format!("[[webhooks]]\nurl = \"{}\"\nsecret = {{ file = \"hook.secret\" }}\n", receiver.url());
+    let files = vec![("policy.toml", ANYONE_BLOCKS.to_owned()), ("hook.secret", format!("whsec_{}", base64(SECRET)))];
+    let server = Server::with(Setup { files, ..Setup::more(&format!("[store]\ntype = \"memory\"\n{hook}")) });
+    common::until("it is ready", || server.is_ready());
+    // Beyond what a webhook is told at once after a quiet time.
+    let mut tom = server.connect();
+    for _ in 0..200 {
+        for path in ["/v1/roster/blocks", "/v1/roster/blocks/lift"] {
+            assert_eq!(tom.ask(&post(path, "tom", r#"{"conversation":"den"}"#)).status, 200);
+        }
+    }
+    let headers = format!("x-api-key: {SERVICE_KEY}\r\ncontent-type: application/json\r\n");
+    let ban = server.ask(&request("POST", "/v1/roster/bans", &headers, r#"{"users":["mallory"]}"#));
+    assert_eq!(ban.status, 200, "{ban:?}");
+    let told = |kind: &str| receiver.taken().iter().filter(|event| event["type"] == kind).count();
+    common::until("the ban is told", || told("ban.created") == 1);
+    let blocks = told("block.created") + told("block.lifted");
+    assert!(blocks < 300, "{blocks} were told before");
+    assert!(blocks > 0);
 }
