@@ -17,11 +17,13 @@ use crate::observe::outbox::{Counts, Kind};
 use crate::policy::Policy;
 use crate::remote::{Client, NoClient};
 use crate::roster::{enforcement_queues, webhook_queues};
+use crate::vendor::moderation::Moderator;
 
 /// How many requests a second a webhook gets, and how many at once after a quiet time.
 const WEBHOOK_RATE: (u32, u32) = (20, 100);
 
-/// How many jobs of an app are done at once that are about a user everywhere. They share its pace, so that fewer of them come further.
+/// How many jobs of an app are done at once that are about a user everywhere, where that takes many requests. They share its pace, so that
+/// fewer of them come further.
 const EVERYWHERE_AT_ONCE: usize = 2;
 
 /// How many messages to a webhook are on their way at once that are about blocks: everyone makes them, as many as they like.
@@ -63,7 +65,11 @@ impl Targets {
         let mut targets = Targets::none(policy);
         for what in enforcements {
             let [in_one, everywhere] = enforcement_queues(&what.app);
-            targets.queues.extend([(in_one, terms.at_once), (everywhere, terms.at_once.min(EVERYWHERE_AT_ONCE))]);
+            let most = match &what.moderator {
+                Moderator::Ably(_) => terms.at_once,
+                Moderator::TalkJs(_) | Moderator::LeanCloud(_) => terms.at_once.min(EVERYWHERE_AT_ONCE),
+            };
+            targets.queues.extend([(in_one, terms.at_once), (everywhere, most)]);
             let client = Client::new(&what.endpoint)?.patient(terms.patience);
             let pace = Arc::new(Pace::new(what.moderator.rate()));
             let label = Arc::clone(&what.app);

@@ -1,9 +1,24 @@
 //! Jobs as they are kept: with who is at them.
 
+use std::ops::Bound;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Attempt, Job, JobState, NewJob};
 use crate::model::Millis;
+
+/// Where a job of this key waits: with all of its kind that are for the same app or webhook. Those about a user everywhere (`*`), which can
+/// take long, wait on their own.
+pub fn queue(key: &str) -> String {
+    let end = key.match_indices(':').nth(1).map_or(key.len(), |(end, _)| end);
+    let whom = key.get(..end).unwrap_or(key);
+    if key.ends_with(":*") { format!("{whom}:*") } else { whom.to_owned() }
+}
+
+/// Where jobs begin whose key begins with `prefix` and is after `after`.
+pub(super) fn first<'a>(prefix: &'a str, after: &'a str) -> Bound<&'a str> {
+    if after < prefix { Bound::Included(prefix) } else { Bound::Excluded(after) }
+}
 
 /// A job, with who is at it.
 #[derive(Serialize, Deserialize)]

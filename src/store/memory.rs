@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::held::Held;
+use super::held::{Held, first, queue};
 use super::{
     Attempt, Change, Commit, Contents, Head, Job, JobState, KEPT, KEPT_DONE, NotCommitted, Since, Unavailable, at_once,
-    first, fresh, queue,
+    fresh,
 };
 use crate::clock;
 use crate::model::Millis;

@@ -10,12 +10,12 @@ mod memory;
 mod redb;
 mod redis;
 
-use std::ops::Bound;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+pub use self::held::queue;
 use self::memory::Memory;
 use self::redb::Redb;
 use self::redis::Redis;
@@ -165,14 +165,6 @@ pub enum NotCommitted {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the store can't be used: {0}")]
 pub struct Unavailable(pub String);
-
-/// Where a job of this key waits: with all of its kind that are for the same app or webhook. Those about a user everywhere (`*`), which can
-/// take long, wait on their own.
-pub fn queue(key: &str) -> String {
-    let end = key.match_indices(':').nth(1).map_or(key.len(), |(end, _)| end);
-    let whom = key.get(..end).unwrap_or(key);
-    if key.ends_with(":*") { format!("{whom}:*") } else { whom.to_owned() }
-}
 
 /// Changes after a number, or that they are no longer kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -390,11 +382,6 @@ impl Store {
             Store::Redis(redis) => redis.set_note(worker, job, key, value).await,
         }
     }
-}
-
-/// Where jobs begin whose key begins with `prefix` and is after `after`.
-fn first<'a>(prefix: &'a str, after: &'a str) -> Bound<&'a str> {
-    if after < prefix { Bound::Included(prefix) } else { Bound::Excluded(after) }
 }
 
 /// As many of these changes as are read at once, each with how many bytes it has.

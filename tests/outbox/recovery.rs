@@ -65,6 +65,24 @@ async fn what_can_not_succeed_is_set_aside_until_it_is_asked_for_again() {
     assert_eq!(world.jobs(JobState::SetAside).await, []);
 }
 
+/// A silence that was renewed ten times has not failed once.
+#[tokio::test]
+async fn what_went_well_often_is_tried_again_as_soon_as_anything() {
+    let world = world().await;
+    world.impose(Ban, "alice", Some("c1"), None).await;
+    for _ in 0..10 {
+        let job = world.claim("other", LONG).await.remove(0);
+        let renewed = Attempt::Again { due: clock::now(), error: None };
+        assert!(world.store().settle("other", &job, &renewed, clock::now()).await.unwrap());
+    }
+    world.vendor.server.fail("DELETE", "/c1", 1, Fault::Answer(500, Vec::new()));
+    let _worker = world.work_by(Terms { backoff: (Duration::from_secs(1), Duration::from_secs(600)), ..brisk() });
+    let failed = async || world.jobs(JobState::Pending).await.into_iter().find(|job| job.error.is_some());
+    until(async || failed().await.is_some()).await;
+    let job = failed().await.unwrap();
+    assert!(job.due.0 <= clock::now().0 + 1000, "{job:?}");
+}
+
 /// The ban is on its way when it is lifted: whoever has the job finds out when the vendor has answered.
 #[tokio::test]
 async fn what_changes_while_it_is_carried_out_is_carried_out_at_once() {

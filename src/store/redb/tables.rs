@@ -10,10 +10,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::model::Millis;
-use crate::store::held::Held;
-use crate::store::{
-    Attempt, Change, Commit, Head, Job, JobState, KEPT, KEPT_DONE, NewJob, Since, at_once, first, queue,
-};
+use crate::store::held::{Held, first, queue};
+use crate::store::{Attempt, Change, Commit, Head, Job, JobState, KEPT, KEPT_DONE, NewJob, Since, at_once};
 
 /// The layout of the tables below. Another one has another number.
 pub(super) const LAYOUT: u64 = 1;
