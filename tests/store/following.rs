@@ -15,7 +15,7 @@ use crate::faults::{begun, fails, open, pair};
 use crate::proxy::Proxy;
 use crate::server::Redis;
 
-fn ban(user: &str, until: Option<Millis>, reason: &str) -> Commit {
+pub(crate) fn ban(user: &str, until: Option<Millis>, reason: &str) -> Commit {
     let author = Arc::new(Author { kind: CallerKind::Service, subject: "backend".to_owned(), role: None });
     let record = Record::Ban(Sanction {
         user: user.to_owned(),
@@ -29,7 +29,7 @@ fn ban(user: &str, until: Option<Millis>, reason: &str) -> Commit {
 }
 
 /// A roster that knows all that the store holds.
-async fn following(store: Store) -> Roster {
+pub(crate) async fn following(store: Store) -> Roster {
     let roster = Roster::of(store, LONG);
     roster.catch_up().await;
     roster.check().unwrap();
