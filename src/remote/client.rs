@@ -100,9 +100,18 @@ impl Client {
     /// # Errors
     /// If there is none in time.
     pub async fn send(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, Trouble> {
-        let exchange = async { read(self.request(request).await?, longest).await };
+        let request = checked(request)?;
         let slow = Err(Trouble::Slow(self.patience));
-        timeout(self.patience, exchange).await.unwrap_or(slow)
+        timeout(self.patience, self.exchange(request, longest)).await.unwrap_or(slow)
+    }
+
+    /// Sends a request, and returns the answer once it begins.
+    ///
+    /// # Errors
+    /// If it doesn't begin in time.
+    pub async fn open(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Trouble> {
+        let request = checked(request)?;
+        timeout(self.patience, self.begin(request)).await.unwrap_or(Err(Trouble::Slow(self.patience)))
     }
 
     /// Sends a request and reads how it is answered. What else the answer says is of no account: up to `longest` bytes of it are read, so
@@ -112,17 +121,16 @@ impl Client {
     /// If there is no answer in time.
     pub async fn tell(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<Response<()>, Trouble> {
         let until = Instant::now() + self.patience;
-        let slow = Err(Trouble::Slow(self.patience));
-        let (head, body) = timeout_at(until, self.request(request)).await.unwrap_or(slow)?.into_parts();
+        let (head, body) = self.open(request).await?.into_parts();
         let _ = timeout_at(until, Limited::new(body, longest).collect()).await;
         Ok(Response::from_parts(head, ()))
     }
 
-    async fn request(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Trouble> {
-        if !is_safe(request.uri()) {
-            return Err(Trouble::Unsafe);
-        }
-        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("chat-signer"));
+    async fn exchange(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, Trouble> {
+        read(self.begin(request).await?, longest).await
+    }
+
+    async fn begin(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Trouble> {
         if let Some(bearer) = &self.bearer {
             request.headers_mut().insert(AUTHORIZATION, self.authorization(bearer).await?);
         }
@@ -152,8 +160,20 @@ impl Client {
     }
 }
 
-/// Reads the rest of an answer.
-pub(super) async fn read(answer: Response<Incoming>, longest: usize) -> Result<Response<Bytes>, Trouble> {
+/// A request that may be sent, with who sends it.
+fn checked(mut request: Request<Full<Bytes>>) -> Result<Request<Full<Bytes>>, Trouble> {
+    if !is_safe(request.uri()) {
+        return Err(Trouble::Unsafe);
+    }
+    request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("chat-signer"));
+    Ok(request)
+}
+
+/// Reads the rest of an answer, if it has at most `longest` bytes.
+///
+/// # Errors
+/// If it is longer, or breaks off.
+pub async fn read(answer: Response<Incoming>, longest: usize) -> Result<Response<Bytes>, Trouble> {
     let (head, body) = answer.into_parts();
     match Limited::new(body, longest).collect().await {
         Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
