@@ -11,7 +11,8 @@ use crate::faults::{begun, fails, keys, open};
 use crate::following::{ban, following};
 use crate::server::Redis;
 
-const NAMES: [&str; 10] = ["head", "entries", "log", "jobs", "standing", "index", "ready", "leases", "done", "aside"];
+const NAMES: [&str; 11] =
+    ["head", "entries", "log", "jobs", "standing", "index", "queues", "queued", "leases", "done", "aside"];
 
 fn key(name: &str) -> String {
     format!("{{chat-signer:}}{name}")

@@ -2,8 +2,8 @@ local HEAD, ENTRIES, LOG, JOBS, STANDING, INDEX, QUEUES, QUEUED, LEASES, DONE, N
 
 -- What each of them holds, where there is anything.
 local SHAPES = {
-  [HEAD] = 'hash', [ENTRIES] = 'hash', [LOG] = 'stream', [JOBS] = 'hash', [STANDING] = 'hash', [INDEX] = 'zset', [READY] = 'zset',
-  [LEASES] = 'hash', [DONE] = 'zset', [NOTES] = 'hash', [ASIDE] = 'zset',
+  [HEAD] = 'hash', [ENTRIES] = 'hash', [LOG] = 'stream', [JOBS] = 'hash', [STANDING] = 'hash', [INDEX] = 'zset', [QUEUES] = 'zset',
+  [QUEUED] = 'hash', [LEASES] = 'hash', [DONE] = 'zset', [NOTES] = 'hash', [ASIDE] = 'zset',
 }
 
 -- An error if something else has put another thing in the place of a key. What a script has written when it fails stays written, so whoever writes
