@@ -325,7 +325,7 @@ fn webhooks_and_vendors_are_told_of_an_import() {
             let caller = Asker { kind: "operator", subject: "ada" };
             let import = Import { records: &records, replace: false, now: NOW, plan, caller };
             transfer::import(&store, &import, &mut |_| Ok(())).await.unwrap();
-            let jobs = store.jobs(chat_signer::store::JobState::Pending, "", 9).await.unwrap();
+            let jobs = store.jobs(chat_signer::store::JobState::Pending, "", "", 9).await.unwrap();
             jobs.iter().map(|job| job.key.split(':').next().unwrap().to_owned()).collect::<Vec<_>>()
         })
     };
