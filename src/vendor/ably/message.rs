@@ -37,11 +37,12 @@ impl Claims<'_> {
             .number("exp", self.expires_at)
             .string("x-ably-capability", self.capability.as_str())
             .string("x-ably-clientId", self.client);
-        let families = [("channel", self.families.channel), ("room", self.families.room)];
-        for (family, _) in families.iter().filter(|(_, wanted)| *wanted) {
-            for (scope, role) in self.roles {
-                payload = payload.string(&format!("ably.{family}.{scope}"), role);
-            }
+        for (scope, role) in self.roles.iter().filter(|_| self.families.channel) {
+            payload = payload.string(&format!("ably.channel.{scope}"), role);
+        }
+        // A room's own channels are no rooms.
+        for (scope, role) in self.roles.iter().filter(|(scope, _)| self.families.room && scope.room().is_none()) {
+            payload = payload.string(&format!("ably.room.{scope}"), role);
         }
         for (name, value) in self.passed {
             payload = payload.value(name, value);
