@@ -208,6 +208,11 @@ fn keeping(runtime: &Arc<Runtime>) -> Tasks {
         tasks.spawn("following the roster's store", async move { following.roster.follow().await });
         let sweeping = Arc::clone(runtime);
         tasks.spawn("taking away what has ended", async move { sweeping.roster.sweep(|| sweeping.plan()).await });
+        let warning = Arc::clone(runtime);
+        tasks.spawn("warning of what counts for nothing", async move {
+            warning.roster.been_read().await;
+            warning.warn_of_strays();
+        });
     }
     tasks
 }

@@ -7,6 +7,7 @@ mod event;
 mod index;
 mod judge;
 mod live;
+mod stray;
 #[cfg(test)]
 mod tests;
 pub mod transfer;
@@ -22,6 +23,7 @@ pub use event::{Plan, details};
 pub use index::{Index, OWNER};
 pub use judge::{Failed, Judge, Ruling, Why};
 pub use live::{NotChanged, Roster, Stale};
+pub use stray::strays;
 pub use wish::{Deed, Terms, Wish, reading};
 
 /// How many entries that have ended are taken away in one change.
