@@ -24,12 +24,15 @@ pub struct Rank {
     /// Whether it may be more than it seems, even the strongest of all: a binding counts there that names a role which the policy does not
     /// list, or another service tells what people are there and was not asked about this one.
     pub is_uncertain: bool,
+    /// Whether it is remembered as the owner of a conversation there that was forgotten.
+    pub is_remembered: bool,
 }
 
 impl Rank {
     /// Whether this is certainly a stronger position than another's, wherever in the place.
     pub fn outranks(&self, other: &Rank) -> bool {
-        !self.is_uncertain && !other.is_uncertain && self.weakest.is_some() && self.weakest > other.strongest
+        let is_certain = !self.is_uncertain && !other.is_uncertain && !other.is_remembered;
+        is_certain && self.weakest.is_some() && self.weakest > other.strongest
     }
 }
 
@@ -54,6 +57,7 @@ impl Policy {
                 _ => true,
             },
             is_everywhere: scope == Some(Pattern::Everything) && standing.roles().min() == Some(standing.role),
+            is_remembered: facts.is_remembered(person, place),
             is_uncertain: facts.is_unlisted(person, &standing) || is_unasked,
             scope,
         }

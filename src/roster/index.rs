@@ -153,11 +153,12 @@ impl Index {
         let Conversation { id, app, kind, owner, forgotten, origin } = &conversation;
         if !forgotten {
             self.register.set_kind(id, app.clone(), *kind);
-            if let Some(owner) = owner {
-                let (scope, held) = (Pattern::Exact(id.clone()), Held::Word(OWNER.into()));
-                let tenure = Tenure { scope, app: app.clone(), held, listed: true, origin: origin.clone() };
-                self.register.add(&Arc::from(owner.as_str()), Entry::Role(tenure));
-            }
+        }
+        if let Some(owner) = owner {
+            let held = if *forgotten { Held::Remembered } else { Held::Word(OWNER.into()) };
+            let (scope, app, origin) = (Pattern::Exact(id.clone()), app.clone(), origin.clone());
+            let tenure = Tenure { scope, app, held, listed: true, origin };
+            self.register.add(&Arc::from(owner.as_str()), Entry::Role(tenure));
         }
         self.conversations.insert((conversation.id.clone(), conversation.app.clone()), conversation);
     }
