@@ -155,15 +155,12 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The id of one conversation.
+/// One conversation, by its id or, of a room, by a channel's name.
 pub(super) fn conversation(id: &str) -> Result<Pattern, Invalid> {
     let invalid = |message: String| invalid("id", message);
     check_identifier(id, LONGEST).map_err(|flaw| invalid(flaw.to_string()))?;
     match Pattern::parse(id) {
-        Ok(pattern @ Pattern::Exact(_)) => match pattern.room() {
-            Some(room) => Err(invalid(format!("names a channel of a room, which is one conversation: {room}"))),
-            None => Ok(pattern),
-        },
+        Ok(pattern @ Pattern::Exact(_)) => Ok(pattern.home().into_owned()),
         _ => Err(invalid("must name one conversation, without a `*`".to_owned())),
     }
 }

@@ -22,7 +22,10 @@ pub(super) fn read(
     let deed = deed(resource, method, fields, now)?;
     let (users, scope) = match (&deed, resource) {
         (Deed::Block | Deed::LiftBlock, _) => (vec![itself(&client)?], fields.needed_place()?),
-        (_, Resource::Conversation(id)) => (vec![id.clone()], fields::conversation(id)?),
+        (_, Resource::Conversation(id)) => {
+            let conversation = fields::conversation(id)?;
+            (vec![conversation.to_string()], conversation)
+        }
         (Deed::SetRole(_) | Deed::RemoveRole(_), _) => (fields.users()?, fields.needed_place()?),
         _ => (fields.users()?, fields.place()?.unwrap_or(Pattern::Everything)),
     };

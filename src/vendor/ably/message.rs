@@ -143,3 +143,32 @@ impl fmt::Debug for TokenRequest {
         f.write_str("TokenRequest(…)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::crypto::base64url_decode;
+
+    #[test]
+    fn a_rooms_channels_are_no_rooms() {
+        let scopes = ["lobby", "lobby::$chat", "lobby::$chat:*", "*"];
+        let roles = scopes.map(|scope| (Pattern::parse(scope).unwrap(), "guest".to_owned()));
+        let said = |channel: bool, room: bool| {
+            let families = UserClaims { channel, room };
+            let capability = Capability::of(&[]);
+            let (roles, passed) = (roles.as_slice(), &[][..]);
+            let claims =
+                Claims { issued_at: 1, expires_at: 2, capability: &capability, client: "tom", roles, families, passed };
+            let input = claims.signing_input("app.key");
+            let payload = base64url_decode(input.as_str().split('.').nth(1).unwrap()).unwrap();
+            let payload: serde_json::Map<String, Value> = serde_json::from_slice(&payload).unwrap();
+            payload.keys().filter(|name| name.starts_with("ably.")).cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(said(true, false).len(), 4);
+        let rooms = ["ably.room.*", "ably.room.lobby"];
+        assert_eq!(said(false, true), rooms);
+        assert_eq!(said(true, true).len(), 6);
+    }
+}
