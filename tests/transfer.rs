@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use chat_signer::config::{self, Report};
 use chat_signer::model::{CallerKind, Kind, Ladder, Millis, Pattern};
+use chat_signer::observe::Asker;
 use chat_signer::policy::{Author, Block, Held, Origin, Sanction, Tenure};
 use chat_signer::roster::transfer::{self, AT_ONCE, Import, Imported, NotImported};
 use chat_signer::roster::{Conversation, Plan, Record};
@@ -110,7 +111,8 @@ fn run<T>(work: impl Future<Output = T>) -> T {
 }
 
 async fn take(store: &Store, records: &[Record], replace: bool) -> Result<Imported, NotImported> {
-    transfer::import(store, &Import { records, replace, plan: &Plan::default() }).await
+    let caller = Asker { kind: "operator", subject: "ada" };
+    transfer::import(store, &Import { records, replace, plan: &Plan::default(), caller }, &mut |_| Ok(())).await
 }
 
 fn kept(records: &[Record]) -> BTreeMap<String, String> {
@@ -240,7 +242,9 @@ fn webhooks_and_vendors_are_told_of_an_import() {
     let jobs = |plan: &Plan| {
         run(async {
             let store = Store::memory();
-            transfer::import(&store, &Import { records: &records, replace: false, plan }).await.unwrap();
+            let caller = Asker { kind: "operator", subject: "ada" };
+            let import = Import { records: &records, replace: false, plan, caller };
+            transfer::import(&store, &import, &mut |_| Ok(())).await.unwrap();
             let jobs = store.jobs(chat_signer::store::JobState::Pending, "", 9).await.unwrap();
             jobs.iter().map(|job| job.key.split(':').next().unwrap().to_owned()).collect::<Vec<_>>()
         })

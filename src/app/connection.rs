@@ -117,6 +117,7 @@ where
             if beat.is_last() {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
+            beat.goes_on(answer.body());
             answer.body_mut().keep(beat);
             Ok(answer)
         }
@@ -137,12 +138,15 @@ pub(super) struct Pulse {
     framed: AtomicBool,
     /// Whether the client is to go on in another connection.
     winding: AtomicBool,
+    /// Whether it is in HTTP/1.1 and an answer goes on that comes as time goes by.
+    streaming: AtomicBool,
 }
 
 impl Pulse {
     fn new(winding: bool) -> Pulse {
         let (begun, ended) = (AtomicU64::new(0), AtomicU64::new(0));
-        Pulse { begun, ended, framed: AtomicBool::new(false), winding: AtomicBool::new(winding) }
+        let [framed, streaming] = [const { AtomicBool::new(false) }; 2];
+        Pulse { begun, ended, framed, winding: AtomicBool::new(winding), streaming }
     }
 
     /// Whether the connection is to end now that this is the phase. `news` is whether the listener is gone, if that is what is heard.
@@ -173,6 +177,11 @@ impl Pulse {
         let begun = self.begun.load(Ordering::Acquire);
         begun > 0 && begun == ended && !self.framed.load(Ordering::Relaxed)
     }
+
+    /// Whether an answer goes on of which nobody knows how long it will, to a client that may leave meanwhile.
+    pub(super) fn is_streaming(&self) -> bool {
+        self.streaming.load(Ordering::Relaxed)
+    }
 }
 
 /// A request in progress.
@@ -191,10 +200,17 @@ impl Beat {
     fn is_last(&self) -> bool {
         self.0.winding.load(Ordering::Relaxed) && !self.0.framed.load(Ordering::Relaxed)
     }
+
+    /// Notes that its answer is of this sort. In HTTP/2 whoever leaves is noticed anyway.
+    fn goes_on(&self, answer: &Body) {
+        let is_streamed = matches!(answer, Body::Streamed(_)) && !self.0.framed.load(Ordering::Relaxed);
+        self.0.streaming.store(is_streamed, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Beat {
     fn drop(&mut self) {
+        self.0.streaming.store(false, Ordering::Relaxed);
         self.0.ended.fetch_add(1, Ordering::Release);
     }
 }

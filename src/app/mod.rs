@@ -7,12 +7,14 @@ mod secure;
 mod tasks;
 mod unix;
 
+use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use crate::config::{AuditTo, Listen, Report, Settings, Shutdown, Sources, StoreSettings};
@@ -28,8 +30,8 @@ pub use listener::Address;
 use listener::{Bound, Listener, Terms};
 use tasks::Tasks;
 
-/// How long what is being carried to vendors and webhooks may take after the last caller was answered. It is done again by whoever starts
-/// next.
+/// How long what is being carried to vendors and webhooks may take after the last caller was answered, which is done again by whoever starts
+/// next, and how long what has ended may take to be told.
 const CARRYING: Duration = Duration::from_secs(2);
 
 /// Why the program did not start.
@@ -83,6 +85,8 @@ pub struct App {
     stop: Stop,
     /// What goes on beside the requests, until this is dropped.
     tasks: Tasks,
+    /// Closed once what has ended is taken away no more.
+    swept: oneshot::Receiver<Infallible>,
 }
 
 impl App {
@@ -106,8 +110,8 @@ impl App {
         let admin = admin.serve(terms_of_probes(&runtime), move |_, request| {
             std::future::ready(admin::serve(&for_admin, &request).map(http::Body::from))
         });
-        let tasks = keeping(&runtime);
-        Ok(App { runtime, main, admin, stop, tasks })
+        let (tasks, swept) = keeping(&runtime);
+        Ok(App { runtime, main, admin, stop, tasks, swept })
     }
 
     /// Has the settings follow the files that they were loaded from.
@@ -129,7 +133,7 @@ impl App {
     /// Serves until the process is told to stop (SIGTERM or SIGINT), then winds up; a second signal cuts that short. What goes on beside
     /// the requests fails only of a fault in the program or the system: then it winds up as well, for whoever starts it again.
     pub async fn run(self) -> End {
-        let App { runtime, main, admin, mut stop, mut tasks } = self;
+        let App { runtime, main, admin, mut stop, mut tasks, swept } = self;
         let failed = tokio::select! {
             () = stop.signalled() => false,
             task = tasks.failed() => {
@@ -156,6 +160,7 @@ impl App {
         if let Some(outbox) = runtime.outbox.get().filter(|_| end == End::Orderly) {
             outbox.stop(CARRYING).await;
         }
+        _ = timeout(CARRYING, swept).await;
         runtime.audit.close().await;
         #[cfg(feature = "otlp")]
         if let Some(spans) = &runtime.snapshot().spans {
@@ -200,21 +205,24 @@ async fn roster(settings: Option<&StoreSettings>) -> Result<Roster, NoStart> {
     Ok(roster)
 }
 
-/// Has the roster kept at what its store holds, without what has ended.
-fn keeping(runtime: &Arc<Runtime>) -> Tasks {
-    let mut tasks = Tasks::default();
+/// Has the roster kept at what its store holds, without what has ended; tells once nothing more is taken away, as the program stops.
+fn keeping(runtime: &Arc<Runtime>) -> (Tasks, oneshot::Receiver<Infallible>) {
+    let (mut tasks, (sweeps, swept)) = (Tasks::default(), oneshot::channel());
     if runtime.roster.store().is_some() {
         let following = Arc::clone(runtime);
         tasks.spawn("following the roster's store", async move { following.roster.follow().await });
         let sweeping = Arc::clone(runtime);
-        tasks.spawn("taking away what has ended", async move { sweeping.roster.sweep(|| sweeping.plan()).await });
+        tasks.spawn("taking away what has ended", async move {
+            sweeping.roster.sweep(&sweeping.audit, || sweeping.plan(), sweeping.drained()).await;
+            drop(sweeps);
+        });
         let warning = Arc::clone(runtime);
         tasks.spawn("warning of what counts for nothing", async move {
             warning.roster.been_read().await;
             warning.warn_of_strays();
         });
     }
-    tasks
+    (tasks, swept)
 }
 
 fn open(to: &AuditTo) -> Result<Audit, NoStart> {

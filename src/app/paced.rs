@@ -1,4 +1,5 @@
-//! A connection's bytes, with a time limit for a header that was begun and for an answer that isn't taken.
+//! A connection's bytes, with a time limit for a header that was begun and for an answer that isn't taken, and an eye on whoever reads an
+//! answer without an end.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -21,7 +22,12 @@ pub(super) struct Paced<I> {
     begun: bool,
     header: Limit,
     answer: Limit,
+    /// What has come before it was asked for.
+    ahead: Vec<u8>,
 }
+
+/// How much is read ahead at most, in bytes.
+const AHEAD: usize = 256;
 
 /// A time limit, while it runs.
 #[derive(Default)]
@@ -29,7 +35,8 @@ struct Limit(Option<Pin<Box<Sleep>>>);
 
 impl<I> Paced<I> {
     pub(super) fn new(io: I, pulse: Arc<Pulse>, patience: Duration) -> Paced<I> {
-        Paced { io, pulse, patience, begun: false, header: Limit::default(), answer: Limit::default() }
+        let (header, answer, ahead) = (Limit::default(), Limit::default(), Vec::new());
+        Paced { io, pulse, patience, begun: false, header, answer, ahead }
     }
 
     /// What a read came to: only a header's beginning makes a client late with more.
@@ -51,6 +58,38 @@ impl<I> Paced<I> {
     }
 }
 
+impl<I: AsyncRead + Unpin> Paced<I> {
+    /// Fails once the client has closed its side. hyper reads nothing while it answers, so as to answer whoever is done with sending;
+    /// but to one who waits for what is still to happen, the answer would have no end. What comes instead is the next request: it is
+    /// kept, and its client is still there.
+    fn watch(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut bytes = [0; AHEAD];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        match Pin::new(&mut self.io).poll_read(context, &mut buffer) {
+            Poll::Pending => Poll::Ready(Ok(())),
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => Poll::Ready(Err(ErrorKind::ConnectionAborted.into())),
+            Poll::Ready(read) => {
+                self.ahead.extend_from_slice(buffer.filled());
+                Poll::Ready(read)
+            }
+        }
+    }
+
+    /// Hands over what was read ahead, or reads.
+    fn read(&mut self, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() {
+            return Pin::new(&mut self.io).poll_read(context, to);
+        }
+        let count = self.ahead.len().min(to.remaining());
+        to.put_slice(&self.ahead[..count]);
+        self.ahead.drain(..count);
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl Limit {
     /// Starts it unless it runs; an error once the time is up.
     fn poll(&mut self, context: &mut Context<'_>, patience: Duration) -> Poll<io::Result<()>> {
@@ -62,12 +101,12 @@ impl Limit {
 impl<I: AsyncRead + Unpin> AsyncRead for Paced<I> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let paced = self.get_mut();
-        let read = Pin::new(&mut paced.io).poll_read(context, to);
+        let read = paced.read(context, to);
         paced.after_read(context, read)
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Paced<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<I> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let paced = self.get_mut();
         let written = Pin::new(&mut paced.io).poll_write(context, bytes);
@@ -88,7 +127,8 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Paced<I> {
         self.io.is_write_vectored()
     }
 
-    /// hyper flushes once all that waited has been written. With TLS some of that may still wait below.
+    /// hyper flushes once all that waited has been written, and whenever it has looked for more. With TLS some of that may still wait
+    /// below.
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let paced = self.get_mut();
         let flushed = Pin::new(&mut paced.io).poll_flush(context);
@@ -96,7 +136,8 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Paced<I> {
             return paced.answer.poll(context, paced.patience);
         }
         paced.answer = Limit::default();
-        flushed
+        ready!(flushed)?;
+        if paced.pulse.is_streaming() { paced.watch(context) } else { Poll::Ready(Ok(())) }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

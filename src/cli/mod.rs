@@ -16,6 +16,7 @@ mod sign;
 mod store;
 mod test;
 mod token;
+mod trail;
 mod verify;
 
 use std::io::{self, IsTerminal, Write};
@@ -25,6 +26,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Settings};
+use crate::model::is_unruly;
 
 /// Signs for hosted chats: LeanCloud, TalkJS and Ably.
 #[derive(Debug, Parser)]
@@ -170,9 +172,9 @@ fn print(result: &str) -> Result<(), Stop> {
     }
 }
 
-/// A line of someone else's words: its control characters are escaped, so that they neither end it nor move the cursor.
+/// A line of someone else's words: what would end it, move the cursor or turn the direction of writing is escaped.
 fn line(text: &str) -> String {
-    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let escaped = |c: char| if is_unruly(c) { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(escaped).collect()
 }
 

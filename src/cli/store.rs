@@ -9,10 +9,12 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use super::trail::{Accepted, Count, OPERATOR, TakenOver, Trail, operator};
 use super::{Common, Stop, block_on, complain, line};
 use crate::clock;
 use crate::config::{self, Settings, StoreKind};
-use crate::roster::transfer::{self, AT_ONCE, Import, NotImported};
+use crate::observe::Asker;
+use crate::roster::transfer::{self, AT_ONCE, Import, Imported, NotImported};
 use crate::roster::{Index, Key, Malformed, Plan, Record, Table};
 use crate::store::{Head, Store, Unavailable};
 
@@ -74,13 +76,29 @@ async fn accept(common: &Common, settings: &Settings, arguments: &Accept) -> Res
                 .to_owned(),
         ));
     }
-    store.accept().await?;
-    let Head { epoch, version, .. } = store.head().await?;
-    let count = count(&entries);
+    let (mut trail, operator) = (Trail::open(&settings.audit)?, operator());
+    let (accepted, count) = (accept_now(&store).await, count(&entries));
+    let line = Accepted {
+        time: clock::now().to_string(),
+        event: "store.accepted",
+        caller: Asker { kind: OPERATOR, subject: &operator },
+        epoch: accepted.as_ref().ok().map(|head| &*head.epoch),
+        change: accepted.as_ref().ok().map(|head| head.version),
+        entries: &count,
+        reason: accepted.as_ref().err().map(ToString::to_string),
+    };
+    let written = trail.tell(&line);
+    let Head { epoch, version, .. } = accepted?;
+    written.map_err(|error| Stop::No(format!("it is accepted, but the audit log can't be written: {error}")))?;
     let text = || format!("accepted: {}, at change {version}, epoch {epoch}", told(&count));
     let json = || json!({ "accepted": true, "epoch": epoch, "version": version, "entries": count }).to_string();
     common.print(text, json)?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn accept_now(store: &Store) -> Result<Head, Unavailable> {
+    store.accept().await?;
+    store.head().await
 }
 
 async fn export(common: &Common, settings: &Settings, arguments: &Export) -> Result<ExitCode, Stop> {
@@ -102,24 +120,51 @@ async fn export(common: &Common, settings: &Settings, arguments: &Export) -> Res
 }
 
 fn import(common: &Common, settings: &Settings, arguments: &Importing) -> Result<ExitCode, Stop> {
-    let records = read(&arguments.file, settings)?;
-    let plan = if arguments.quiet { Plan::default() } else { Plan::of(settings) };
-    let import = Import { records: &records, replace: arguments.replace, plan: &plan };
-    let imported = block_on(async {
-        let store = open(settings, true).await?;
-        let imported = transfer::import(&store, &import).await.map_err(|error| unfinished(&error, &import))?;
-        _ = store.head().await.inspect(note_flaw);
-        Ok::<_, Stop>(imported)
-    })??;
-    let (set, gone) = (imported.set, imported.gone);
-    let same = records.len() - set.min(records.len());
+    let (records, hash) = read(&arguments.file, settings)?;
+    let imported = block_on(take_over(settings, arguments, &records, &hash))??;
+    let Count { set, gone, same } = count_of(imported, &records);
     let text = || format!("set {set}, took away {gone}, and {same} were there already");
     common.print(text, || json!({ "set": set, "gone": gone, "same": same }).to_string())?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The entries of a file; of one with mistakes, their report.
-fn read(path: &Path, settings: &Settings) -> Result<Vec<Record>, Stop> {
+/// Takes the entries of a file over, each with its line in the audit log, and the file with one at the end, whatever came of it.
+async fn take_over(
+    settings: &Settings,
+    arguments: &Importing,
+    records: &[Record],
+    hash: &str,
+) -> Result<Imported, Stop> {
+    let store = open(settings, true).await?;
+    let (mut trail, operator) = (Trail::open(&settings.audit)?, operator());
+    let plan = if arguments.quiet { Plan::default() } else { Plan::of(settings) };
+    let caller = Asker { kind: OPERATOR, subject: &operator };
+    let import = Import { records, replace: arguments.replace, plan: &plan, caller };
+    let imported = transfer::import(&store, &import, &mut |lines| trail.write(lines)).await;
+    let told = TakenOver {
+        time: clock::now().to_string(),
+        event: "store.imported",
+        caller,
+        file: &arguments.file.to_string_lossy(),
+        sha256: hash,
+        replace: arguments.replace,
+        quiet: arguments.quiet,
+        count: imported.as_ref().ok().map(|imported| count_of(*imported, records)),
+        reason: imported.as_ref().err().map(ToString::to_string),
+    };
+    let told = trail.tell(&told).map_err(NotImported::Untold);
+    let imported =
+        imported.and_then(|imported| told.map(|()| imported)).map_err(|error| unfinished(&error, &import))?;
+    _ = store.head().await.inspect(note_flaw);
+    Ok(imported)
+}
+
+fn count_of(Imported { set, gone }: Imported, records: &[Record]) -> Count {
+    Count { set, gone, same: records.len() - set.min(records.len()) }
+}
+
+/// The entries of a file, and its hash; of one with mistakes, their report.
+fn read(path: &Path, settings: &Settings) -> Result<(Vec<Record>, String), Stop> {
     let apps: Vec<String> = settings.engine.apps.iter().map(|app| app.name().to_string()).collect();
     let ladder = &settings.engine.policy.document().ladder;
     let render = |report: &config::Report| report.render(io::stderr().is_terminal());
@@ -128,14 +173,15 @@ fn read(path: &Path, settings: &Settings) -> Result<Vec<Record>, Stop> {
     if !report.is_empty() {
         complain(&render(&report));
     }
-    Ok(transfer::records(file))
+    let hash = file.hash.clone();
+    Ok((transfer::records(file), hash))
 }
 
 /// The roster that servers go by, as far as it can be known here: that of the file, or of the store. Else it is empty, and a note says
 /// why.
 pub(super) fn roster(settings: &Settings, file: Option<&Path>) -> Result<Index, Stop> {
     if let Some(path) = file {
-        let entries: Vec<_> = read(path, settings)?.iter().map(|one| (one.key().to_string(), one.value())).collect();
+        let entries: Vec<_> = read(path, settings)?.0.iter().map(|one| (one.key().to_string(), one.value())).collect();
         return index(entries.iter().map(|(key, value)| (key.as_str(), value.as_str())));
     }
     if settings.store.is_none() {
@@ -214,6 +260,7 @@ fn unfinished(error: &NotImported, import: &Import<'_>) -> Stop {
             "; some of it may be written: say it again to finish"
         }
         NotImported::Unavailable(_) | NotImported::Busy => "; say it again to be sure",
+        NotImported::Untold(_) => "; what it lacks is told here. Say it again to finish once it can be",
     };
     Stop::No(format!("{error}{maybe}"))
 }

@@ -9,6 +9,7 @@ use super::file::{File, Span};
 use super::policy::Names;
 use super::reader::{Item, Section, suggest};
 use super::{Report, parse, source};
+use crate::crypto::{hex, sha256};
 use crate::model::{CallerKind, Ladder, Millis, check_identifier};
 use crate::policy::{Author, Block, Held, Origin, Registered, Sanction, Tenure};
 
@@ -25,6 +26,8 @@ pub struct RosterFile {
     pub blocks: Vec<Block>,
     /// `[[conversations]]`
     pub conversations: Vec<Registered>,
+    /// SHA-256 of the file, in hex.
+    pub hash: String,
 }
 
 /// The service that speaks where an entry doesn't say who made it.
@@ -48,6 +51,7 @@ pub fn roster(path: &Path, apps: &[String], ladder: &Ladder, now: Millis) -> Res
         bindings: each(&mut root, "bindings", |entry| reader.binding(entry)),
         blocks: each(&mut root, "blocks", |entry| reader.block(entry)),
         conversations: each(&mut root, "conversations", |entry| reader.conversation(entry, &mut conversations)),
+        hash: hex(&sha256(text.as_bytes())),
     };
     root.finish();
     let has_mistakes = file.has_mistakes();

@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use super::file::Span;
 use super::policy::Names;
 use super::reader::{Item, Section, nearest, quoted};
-use crate::model::{Action, ActionSet, CallerKind, Kind, Role, Template, check_identifier};
+use crate::model::{Action, ActionSet, CallerKind, Kind, Role, Template, check_identifier, check_text};
 use crate::policy::{ClientIs, Effect, Rule, TargetsAre};
 
 /// What metrics show in a rule's place where none decided.
@@ -168,7 +168,10 @@ fn claim(item: &Item<'_>) -> Option<Value> {
 /// What a refused caller is told: one line, not too long.
 pub(super) fn reason(item: &Item<'_>) -> Option<String> {
     let text = item.filled()?;
-    if text.chars().any(char::is_control) || text.chars().count() > 300 {
+    if let Err(flaw) = check_text(text) {
+        return item.refuse(flaw.to_string(), "write one plain line; it goes out in answers and logs");
+    }
+    if text.chars().count() > 300 {
         return item
             .refuse("must be one line of at most 300 characters", "say it shorter; it goes out in answers and logs");
     }

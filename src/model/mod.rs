@@ -8,6 +8,7 @@ pub mod json;
 mod network;
 mod pattern;
 mod role;
+mod text;
 mod time;
 
 pub use action::{Action, ActionSet};
@@ -17,4 +18,5 @@ pub use identifier::{Flaw, check_identifier};
 pub use network::Network;
 pub use pattern::{BadPattern, Pattern, Template, room, unqualified};
 pub use role::{Kind, Ladder, Role};
-pub use time::Millis;
+pub use text::{Unruly, check_text, is_unruly};
+pub use time::{Millis, NoTime};

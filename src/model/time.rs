@@ -10,7 +10,36 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Millis(pub u64);
 
+/// Why a text names no point in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoTime {
+    /// It is not written as one.
+    Unreadable,
+    /// It is after [`Millis::LAST`].
+    Beyond,
+}
+
 impl Millis {
+    /// The last whole hour that can be written as a date and a time wherever on earth: 9999-12-30T22:00:00Z.
+    pub const LAST: Millis = Millis(253_402_207_200_000);
+
+    /// Reads a date and time with an offset (RFC 3339, section 5.6). What was before 1970 is the first point that can be told.
+    ///
+    /// # Errors
+    /// If it is something else, or too late.
+    pub fn parse(text: &str) -> Result<Millis, NoTime> {
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || b"-+:.TZ".contains(&byte));
+        let read = |text: &str| text.parse::<jiff::Timestamp>().ok().filter(|_| is_plain);
+        let Some(time) = read(text) else {
+            // With a year that can be told, it would be one.
+            let late = text.split_once('-').filter(|(year, _)| *year == "9999" || year.len() > 4);
+            let is_late = late.is_some_and(|(_, rest)| read(&format!("2000-{rest}")).is_some());
+            return Err(if is_late { NoTime::Beyond } else { NoTime::Unreadable });
+        };
+        let time = Millis(u64::try_from(time.as_millisecond()).unwrap_or(0));
+        if time <= Millis::LAST { Ok(time) } else { Err(NoTime::Beyond) }
+    }
+
     /// Whole seconds since the epoch, rounded down.
     pub fn seconds(self) -> u64 {
         self.0 / 1000
@@ -41,5 +70,38 @@ impl fmt::Display for Millis {
             Ok(time) => write!(f, "{time:.3}"),
             Err(_) => write!(f, "{} ms", self.0),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_an_offset() {
+        for (text, millis) in [
+            ("2027-01-01T00:00:00Z", Ok(1_798_761_600_000)),
+            ("2027-01-01T00:00:00+08:00", Ok(1_798_732_800_000)),
+            ("2027-01-01T00:00:00.1239Z", Ok(1_798_761_600_123)),
+            ("9999-12-30T22:00:00Z", Ok(Millis::LAST.0)),
+            ("9999-12-31T05:00:00+08:00", Ok(253_402_203_600_000)),
+            ("1969-12-31T23:59:59Z", Ok(0)),
+            ("9999-12-30T22:00:00.001Z", Err(NoTime::Beyond)),
+            ("9999-12-31T23:59:59Z", Err(NoTime::Beyond)),
+            ("10000-01-01T00:00:00Z", Err(NoTime::Beyond)),
+            ("123456-02-29T00:00:00+01:00", Err(NoTime::Beyond)),
+            ("9999-13-01T00:00:00Z", Err(NoTime::Unreadable)),
+            ("2027-13-01T00:00:00Z", Err(NoTime::Unreadable)),
+            ("2027-01-01T00:00:00", Err(NoTime::Unreadable)),
+            ("2027-01-01", Err(NoTime::Unreadable)),
+            ("2027-01-01 00:00:00Z", Err(NoTime::Unreadable)),
+            ("2027-01-01T00:00:00Z[UTC]", Err(NoTime::Unreadable)),
+            ("10000-01-01T00:00:00Z[UTC]", Err(NoTime::Unreadable)),
+            ("1798761600", Err(NoTime::Unreadable)),
+            ("", Err(NoTime::Unreadable)),
+        ] {
+            assert_eq!(Millis::parse(text), millis.map(Millis), "{text}");
+        }
+        assert_eq!(Millis::LAST.to_string(), "9999-12-30T22:00:00.000Z");
     }
 }

@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
 /// Where lines go, and whether it is still where it was.
-pub(super) struct Destination {
+pub struct Destination {
     file: File,
     /// What it was opened by; nothing where it can't be opened anew.
     path: Option<PathBuf>,
@@ -36,7 +36,10 @@ impl Destination {
     }
 
     /// A file to append to, made for its owner alone if it doesn't exist, or a pipe that somebody reads.
-    pub(super) fn at(path: &Path) -> io::Result<Destination> {
+    ///
+    /// # Errors
+    /// If it can't be opened, or nobody reads the pipe.
+    pub fn at(path: &Path) -> io::Result<Destination> {
         Ok(Destination { path: Some(path.to_owned()), ..Destination::to(open(path)?) })
     }
 
@@ -47,7 +50,10 @@ impl Destination {
 
     /// Writes these lines; at the path, if something else or nothing is there by now. A file that was only given another name is good
     /// as long as no other can be had. One that was removed is not: what is written there is lost.
-    pub(super) fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// If they are not written, or not all of them.
+    pub fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         if !self.is_in_place() {
             self.reopen();
         }

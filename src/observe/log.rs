@@ -15,6 +15,8 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::model::is_unruly;
+
 /// How many lines may wait to be written.
 const QUEUE: usize = 1024;
 
@@ -102,7 +104,7 @@ fn plain(line: &[u8]) -> Vec<u8> {
         match character {
             '\x1b' => plain.push(character),
             '\n' => plain.push_str("\\n"),
-            _ if character.is_control() || is_hidden(character) => {
+            _ if is_unruly(character) => {
                 // Writing to a string can't fail.
                 let _ = write!(plain, "\\u{:04x}", u32::from(character));
             }
@@ -111,11 +113,6 @@ fn plain(line: &[u8]) -> Vec<u8> {
     }
     plain.push('\n');
     plain.into_bytes()
-}
-
-/// Whether it breaks lines or turns the direction of writing (Unicode's `Bidi_Control`).
-fn is_hidden(character: char) -> bool {
-    matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn write(messages: &Receiver<Message>) {

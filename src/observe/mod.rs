@@ -9,4 +9,5 @@ pub mod process;
 mod record;
 pub mod trace;
 
-pub use record::{Asker, Decision, Record, Scope};
+pub use destination::Destination;
+pub use record::{Asker, Decision, Occurrence, Record, Scope};

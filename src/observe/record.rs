@@ -5,6 +5,7 @@ use std::fmt::Display;
 use serde::{Serialize, Serializer};
 
 use crate::model::{Action, Caller, Grant, Millis, Pattern};
+use crate::policy::Author;
 
 /// What came of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -116,11 +117,85 @@ pub struct Record<'a> {
 impl Record<'_> {
     /// The line, with its newline.
     pub fn line(&self) -> Result<Vec<u8>, serde_json::Error> {
-        let mut line = Vec::with_capacity(512);
-        serde_json::to_writer(&mut line, self)?;
-        line.push(b'\n');
-        Ok(line)
+        line(self)
     }
+}
+
+/// What the audit log says of something in the roster that no request asked for: it ended by itself, or an operator took it over.
+#[derive(Clone, Debug, Serialize)]
+pub struct Occurrence<'a> {
+    /// When the line was made.
+    #[serde(serialize_with = "display")]
+    pub time: Millis,
+    /// What happened, as events call it.
+    pub event: &'a str,
+    /// Who did it, unless nobody did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller: Option<Asker<'a>>,
+    /// The app's name; nothing where it is about all apps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub app: Option<&'a str>,
+    /// The conversation that it is about, or the pattern of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<String>,
+    /// The user whom it is about.
+    #[serde(skip_serializing_if = "<[&str]>::is_empty")]
+    pub targets: &'a [&'a str],
+    /// The number of the roster's change that was made; nothing where that isn't known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<u64>,
+    /// The word of the role that the entry gives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<&'a str>,
+    /// The conversation's kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<&'static str>,
+    /// The conversation's owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<&'a str>,
+    /// When the entry ends, if it does by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Who made the entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<&'a Author>,
+    /// When.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+}
+
+impl<'a> Occurrence<'a> {
+    /// Something that happened, of which nothing more is said yet.
+    pub fn new(event: &'a str, time: Millis) -> Occurrence<'a> {
+        Occurrence {
+            time,
+            event,
+            caller: None,
+            app: None,
+            conversation: None,
+            targets: &[],
+            change: None,
+            role: None,
+            kind: None,
+            owner: None,
+            until: None,
+            by: None,
+            at: None,
+        }
+    }
+
+    /// The line, with its newline.
+    pub fn line(&self) -> Result<Vec<u8>, serde_json::Error> {
+        line(self)
+    }
+}
+
+/// A line of the audit log, with its newline.
+fn line(of: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
+    let mut line = Vec::with_capacity(512);
+    serde_json::to_writer(&mut line, of)?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 /// Who asked.

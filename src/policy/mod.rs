@@ -24,7 +24,7 @@ pub use decide::Refusal;
 pub use explain::{Considered, Explained, RuleExplained};
 pub use lint::{AppFacts, Place, Warning, lint};
 pub use permit::{Cause, Denial, Nearest, Permit, operators_permit};
-pub use rank::Rank;
+pub use rank::{Doubt, Rank};
 pub use register::{Entry, Held, Register, Tenure};
 pub use rule::{
     Author, Binding, Block, ClientIs, Conversation, Document, Effect, Entries, Origin, Registered, Rule, Sanction,

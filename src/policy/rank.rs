@@ -21,17 +21,25 @@ pub struct Rank {
     pub is_bound: bool,
     /// Whether it is so by a binding to everything there is, and nowhere in the place less by something more special.
     pub is_everywhere: bool,
-    /// Whether it may be more than it seems, even the strongest of all: a binding counts there that names a role which the policy does not
-    /// list, or another service tells what people are there and was not asked about this one.
-    pub is_uncertain: bool,
     /// Whether it is remembered as the owner of a conversation there that was forgotten.
     pub is_remembered: bool,
+    /// Why it may be more than it seems, even the strongest of all, if so.
+    pub doubt: Option<Doubt>,
+}
+
+/// Why a position may be more than it seems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// A binding counts there that names a role which the policy does not list.
+    Unlisted,
+    /// Another service tells what people are there and was not asked about this one.
+    Unasked,
 }
 
 impl Rank {
     /// Whether this is certainly a stronger position than another's, wherever in the place.
     pub fn outranks(&self, other: &Rank) -> bool {
-        let is_certain = !self.is_uncertain && !other.is_uncertain && !other.is_remembered;
+        let is_certain = self.doubt.is_none() && other.doubt.is_none() && !other.is_remembered;
         is_certain && self.weakest.is_some() && self.weakest > other.strongest
     }
 }
@@ -47,6 +55,7 @@ impl Policy {
         let scope = if let Basis::Binding(scope) = &standing.basis { Some(scope.clone()) } else { None };
         let told = facts.told_of(place).filter(|_| standing.basis == Basis::Told);
         let is_unasked = told.is_some_and(|told| !told.is_about(user));
+        let is_unlisted = facts.is_unlisted(person, &standing);
         Rank {
             held: standing.role.filter(|_| is_given),
             weakest: standing.roles().min().flatten(),
@@ -58,7 +67,7 @@ impl Policy {
             },
             is_everywhere: scope == Some(Pattern::Everything) && standing.roles().min() == Some(standing.role),
             is_remembered: facts.is_remembered(person, place),
-            is_uncertain: facts.is_unlisted(person, &standing) || is_unasked,
+            doubt: if is_unlisted { Some(Doubt::Unlisted) } else { is_unasked.then_some(Doubt::Unasked) },
             scope,
         }
     }

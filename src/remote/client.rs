@@ -99,21 +99,30 @@ impl Client {
     ///
     /// # Errors
     /// If there is none in time.
-    pub async fn send(&self, mut request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, Trouble> {
-        if !is_safe(request.uri()) {
-            return Err(Trouble::Unsafe);
-        }
-        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("chat-signer"));
+    pub async fn send(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, Trouble> {
+        let request = checked(request)?;
         let slow = Err(Trouble::Slow(self.patience));
         timeout(self.patience, self.exchange(request, longest)).await.unwrap_or(slow)
     }
 
-    async fn exchange(&self, mut request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, Trouble> {
+    /// Sends a request, and returns the answer once it begins.
+    ///
+    /// # Errors
+    /// If it doesn't begin in time.
+    pub async fn open(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Trouble> {
+        let request = checked(request)?;
+        timeout(self.patience, self.begin(request)).await.unwrap_or(Err(Trouble::Slow(self.patience)))
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, Trouble> {
+        read(self.begin(request).await?, longest).await
+    }
+
+    async fn begin(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Trouble> {
         if let Some(bearer) = &self.bearer {
             request.headers_mut().insert(AUTHORIZATION, self.authorization(bearer).await?);
         }
-        let answer = self.inner.request(request).await.map_err(|error| Trouble::Broken(chain(&error)))?;
-        read(answer, longest).await
+        self.inner.request(request).await.map_err(|error| Trouble::Broken(chain(&error)))
     }
 
     /// The header that shows the token. A file is read anew each time, as its token may have been changed.
@@ -139,8 +148,20 @@ impl Client {
     }
 }
 
-/// Reads the rest of an answer.
-pub(super) async fn read(answer: Response<Incoming>, longest: usize) -> Result<Response<Bytes>, Trouble> {
+/// A request that may be sent, with who sends it.
+fn checked(mut request: Request<Full<Bytes>>) -> Result<Request<Full<Bytes>>, Trouble> {
+    if !is_safe(request.uri()) {
+        return Err(Trouble::Unsafe);
+    }
+    request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("chat-signer"));
+    Ok(request)
+}
+
+/// Reads the rest of an answer, if it has at most `longest` bytes.
+///
+/// # Errors
+/// If it is longer, or breaks off.
+pub async fn read(answer: Response<Incoming>, longest: usize) -> Result<Response<Bytes>, Trouble> {
     let (head, body) = answer.into_parts();
     match Limited::new(body, longest).collect().await {
         Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),

@@ -14,7 +14,7 @@ pub mod unix;
 
 use std::sync::Arc;
 
-pub use client::{Client, NoClient, Trouble, tls};
+pub use client::{Client, NoClient, Trouble, read, tls};
 pub use count::Outcome;
 pub use facts::Unavailable;
 pub use keys::Standing;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use http_body_util::Full;
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::handshake;
 use hyper::header::{HOST, HeaderValue};
 use hyper::{Request, Response};
@@ -28,21 +28,29 @@ pub async fn send(
     timeout(patience, exchange(socket, request, longest)).await.unwrap_or(Err(Trouble::Slow(patience)))
 }
 
-async fn exchange(
+/// Sends a request to the server at this socket, and returns the answer once it begins, for which it has up to `patience`.
+///
+/// # Errors
+/// If it doesn't begin in time.
+pub async fn open(
     socket: &Path,
-    mut request: Request<Full<Bytes>>,
-    longest: usize,
-) -> Result<Response<Bytes>, Trouble> {
+    request: Request<Full<Bytes>>,
+    patience: Duration,
+) -> Result<Response<Incoming>, Trouble> {
+    timeout(patience, begin(socket, request)).await.unwrap_or(Err(Trouble::Slow(patience)))
+}
+
+async fn exchange(socket: &Path, request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, Trouble> {
+    read(begin(socket, request).await?, longest).await
+}
+
+async fn begin(socket: &Path, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Trouble> {
     request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
     let stream = UnixStream::connect(socket).await.map_err(|error| Trouble::Broken(error.to_string()))?;
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
-    let answered = async { read(sender.send_request(request).await.map_err(|error| broken(&error))?, longest).await };
-    tokio::pin!(answered);
-    tokio::select! {
-        answer = &mut answered => answer,
-        // What came before the end is still to be read.
-        _ = connection => answered.await,
-    }
+    // It ends with the answer, or with whoever reads that.
+    tokio::spawn(connection);
+    sender.send_request(request).await.map_err(|error| broken(&error))
 }
 
 fn broken(error: &hyper::Error) -> Trouble {

@@ -125,7 +125,7 @@ fn job(app: &str, user: &str, scope: &Pattern) -> NewJob {
     NewJob { key, body: json!({ "app": app, "user": user, "conversation": conversation }).to_string() }
 }
 
-fn name(record: &Record, fate: Fate) -> &'static str {
+pub(super) fn name(record: &Record, fate: Fate) -> &'static str {
     match (record, fate) {
         (Record::Ban(_), Fate::Set) => "ban.created",
         (Record::Ban(_), Fate::Lifted) => "ban.lifted",

@@ -253,12 +253,14 @@ impl Roster {
         let done = self.compare(store, known).await;
         match &done {
             Ok(Ok(())) => {
-                self.refused.store(None);
-                self.trouble.store(None);
+                self.recover();
                 self.hear(asked);
             }
-            Ok(Err(refused)) => self.refuse(refused),
-            Err(unavailable) => self.trouble.store(Some(Arc::new(unavailable.to_string()))),
+            Ok(Err(refused)) => {
+                self.trouble.store(None);
+                self.refuse(refused);
+            }
+            Err(unavailable) => self.miss(unavailable),
         }
         match done {
             Ok(Err(refused)) => Err(Unavailable(refused)),
@@ -271,6 +273,21 @@ impl Roster {
     fn hear(&self, asked: Duration) {
         let asked = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX);
         self.heard.store(asked.saturating_add(1), Ordering::Release);
+    }
+
+    /// Notes that the store can't be asked.
+    fn miss(&self, unavailable: &Unavailable) {
+        if self.trouble.swap(Some(Arc::new(unavailable.to_string()))).is_none() {
+            tracing::warn!("the roster can't be followed: {unavailable}");
+        }
+    }
+
+    /// Notes that nothing is wrong with the store.
+    fn recover(&self) {
+        let before = [self.refused.swap(None), self.trouble.swap(None)];
+        if before.iter().any(Option::is_some) {
+            tracing::info!("the roster is followed again");
+        }
     }
 
     fn refuse(&self, reason: &str) {

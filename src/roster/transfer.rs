@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::io;
 use std::sync::Arc;
 
+use super::audit;
 use super::entry::{Conversation, Malformed, Record, Table};
 use super::event::{Fate, Plan, each_once, note};
 use crate::config::{IMPORT, RosterFile};
 use crate::crypto::hex;
-use crate::model::{CallerKind, Millis, Pattern};
+use crate::model::{CallerKind, Millis, Pattern, is_unruly};
+use crate::observe::Asker;
 use crate::policy::{Author, Held, Origin};
 use crate::store::{Change, Commit, Contents, Head, NotCommitted, Since, Store, Unavailable};
 use crate::{clock, random};
@@ -28,7 +31,12 @@ pub struct Import<'i> {
     pub replace: bool,
     /// Who is told, and where it is carried out.
     pub plan: &'i Plan,
+    /// By whose hand, for the audit log.
+    pub caller: Asker<'i>,
 }
+
+/// Writes lines to the audit log.
+pub type Tell<'t> = &'t mut (dyn FnMut(&[u8]) -> io::Result<()> + Send);
 
 /// What an import did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,6 +65,9 @@ pub enum NotImported {
     /// Others were faster each time.
     #[error("the store changes faster than it can be written: try again")]
     Busy,
+    /// What was done could not be recorded.
+    #[error("the audit log can't be written: {0}")]
+    Untold(io::Error),
 }
 
 /// All entries of a store by their keys, as of one moment.
@@ -91,7 +102,7 @@ fn put(held: &mut BTreeMap<String, String>, puts: Vec<(String, Option<String>)>)
 
 /// The entries of a file.
 pub fn records(file: RosterFile) -> Vec<Record> {
-    let RosterFile { bans, mutes, bindings, blocks, conversations } = file;
+    let RosterFile { bans, mutes, bindings, blocks, conversations, hash: _ } = file;
     let sanctions = bans.into_iter().map(Record::Ban).chain(mutes.into_iter().map(Record::Mute));
     let roles = bindings.into_iter().map(|(user, tenure)| Record::Role(user, tenure));
     sanctions
@@ -102,22 +113,18 @@ pub fn records(file: RosterFile) -> Vec<Record> {
 }
 
 /// Takes entries over into a store. What the store holds just so is not written again, so an import that was cut off is finished by another.
-/// One that was never begun is begun at the end: no server goes by a part of them.
+/// One that was never begun is begun at the end: no server goes by a part of them. The audit log is told of each entry.
 ///
 /// # Errors
 /// If it was not done. Where it takes several changes, some of them may have been made.
-pub async fn import(store: &Store, import: &Import<'_>) -> Result<Imported, NotImported> {
+pub async fn import(store: &Store, import: &Import<'_>, tell: Tell<'_>) -> Result<Imported, NotImported> {
     let mut done = Imported::default();
     for _ in 0..ATTEMPTS {
         let (mut head, before) = held(store).await?;
         let work = work(&before, import)?;
-        match write(store, &mut head, &work, import.plan, &mut done).await {
-            Err(NotCommitted::Behind) => {}
-            Err(NotCommitted::Unavailable(unavailable)) => return Err(unavailable.into()),
-            Ok(()) => {
-                store.begin().await?;
-                return Ok(done);
-            }
+        if write(store, &mut head, &work, import, &mut done, tell).await? {
+            store.begin().await?;
+            return Ok(done);
         }
     }
     Err(NotImported::Busy)
@@ -127,6 +134,15 @@ pub async fn import(store: &Store, import: &Import<'_>) -> Result<Imported, NotI
 enum Work {
     Set(Record),
     Gone(Record),
+}
+
+impl Work {
+    fn fate(&self) -> Fate {
+        match self {
+            Work::Set(_) => Fate::Set,
+            Work::Gone(_) => Fate::Lifted,
+        }
+    }
 }
 
 fn work(held: &BTreeMap<String, String>, import: &Import<'_>) -> Result<Vec<Work>, NotImported> {
@@ -183,26 +199,46 @@ fn keep_owner(before: &Conversation, after: &Conversation) -> Result<(), NotImpo
     }
 }
 
+/// Writes entries, and tells whether it did: if not, others have changed the store.
 async fn write(
     store: &Store,
     head: &mut Head,
     work: &[Work],
-    plan: &Plan,
+    import: &Import<'_>,
     done: &mut Imported,
-) -> Result<(), NotCommitted> {
+    tell: Tell<'_>,
+) -> Result<bool, NotImported> {
     // What is told has an id of its own also where the store has no epoch yet.
-    let import = format!("import-{}", hex(&random::bytes::<16>().map_err(|error| Unavailable(error.to_string()))?));
-    let epoch = if head.epoch.is_empty() { import } else { head.epoch.clone() };
+    let id = format!("import-{}", hex(&random::bytes::<16>().map_err(|error| Unavailable(error.to_string()))?));
+    let epoch = if head.epoch.is_empty() { id } else { head.epoch.clone() };
     for part in work.chunks(AT_ONCE) {
         let now = clock::now();
         let told = Head { epoch: epoch.clone(), ..head.clone() };
-        let Change { version, id, .. } = store.commit(head, commit(part, plan, &told, now), now).await?;
+        let made = store.commit(head, commit(part, import.plan, &told, now), now).await;
+        let (change, made) = match made {
+            Err(NotCommitted::Behind) => return Ok(false),
+            // It may have been made all the same, and another import would then find nothing to do.
+            Err(NotCommitted::Unavailable(unavailable)) => (None, Err(unavailable)),
+            Ok(change) => (Some(change.version), Ok(change)),
+        };
+        tell(&lines_of(part, change, import.caller)).map_err(NotImported::Untold)?;
+        let Change { version, id, .. } = made?;
         (head.version, head.change) = (version, id);
         let set = part.iter().filter(|work| matches!(work, Work::Set(_))).count();
         done.set += set;
         done.gone += part.len() - set;
     }
-    Ok(())
+    Ok(true)
+}
+
+/// What the audit log says of entries, by which change, where that is known.
+fn lines_of(part: &[Work], change: Option<u64>, caller: Asker<'_>) -> Vec<u8> {
+    let mut lines = Vec::new();
+    for work in part {
+        let (Work::Set(record) | Work::Gone(record)) = work;
+        lines.extend(audit::line(record, work.fate(), change, Some(caller)));
+    }
+    lines
 }
 
 /// A change of these entries, told as each author's. Those that go, go by the import's word.
@@ -210,12 +246,12 @@ fn commit(part: &[Work], plan: &Plan, head: &Head, now: Millis) -> Commit {
     let import = Author { kind: CallerKind::Service, subject: IMPORT.to_owned(), role: None };
     let mut commit = Commit::default();
     for work in part {
-        let (record, value, fate, by) = match work {
-            Work::Set(record) => (record, Some(record.value()), Fate::Set, record.origin().author()),
-            Work::Gone(record) => (record, None, Fate::Lifted, Some(&import)),
+        let (record, value, by) = match work {
+            Work::Set(record) => (record, Some(record.value()), record.origin().author()),
+            Work::Gone(record) => (record, None, Some(&import)),
         };
         commit.puts.push((record.key().to_string(), value));
-        note(&mut commit, record, fate, by, plan, head, now);
+        note(&mut commit, record, work.fate(), by, plan, head, now);
     }
     each_once(&mut commit.jobs);
     commit
@@ -282,8 +318,7 @@ fn by(Author { kind, subject, role }: &Author) -> String {
 
 /// A time as TOML has it: to the millisecond, and never later than the year 9999.
 fn time(time: Millis) -> String {
-    const LAST: Millis = Millis(253_402_207_200_000);
-    time.min(LAST).to_string()
+    time.min(Millis::LAST).to_string()
 }
 
 /// A text as TOML has it, in one line.
@@ -292,7 +327,7 @@ fn quoted(text: &str) -> String {
     for c in text.chars() {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => _ = write!(quoted, "\\u{:04X}", u32::from(c)),
+            c if is_unruly(c) => _ = write!(quoted, "\\u{:04X}", u32::from(c)),
             c => quoted.push(c),
         }
     }

@@ -49,11 +49,7 @@ impl Fleet {
 
     /// One more server, which has just started.
     pub(crate) fn another(&self) -> Server {
-        let Fleet { url, max_staleness, .. } = self;
-        let store = "[store]\ntype = \"redis\"\nurl = { file = \"redis.url\" }\n";
-        let more = format!("{store}max_staleness = \"{max_staleness}\"");
-        let files = vec![("policy.toml", POLICY.to_owned()), ("redis.url", url.clone())];
-        Server::with(Setup { files, ..Setup::more(&more) })
+        start(&self.url, self.max_staleness)
     }
 
     /// The operator's word.
@@ -90,6 +86,14 @@ impl Fleet {
             assert_eq!(banned(server), *users);
         }
     }
+}
+
+/// A server on the Redis at this URL.
+pub(crate) fn start(url: &str, max_staleness: &str) -> Server {
+    let store = "[store]\ntype = \"redis\"\nurl = { file = \"redis.url\" }\n";
+    let more = format!("{store}max_staleness = \"{max_staleness}\"");
+    let files = vec![("policy.toml", POLICY.to_owned()), ("redis.url", url.to_owned())];
+    Server::with(Setup { files, ..Setup::more(&more) })
 }
 
 /// The operator's word, where this server is.

@@ -20,6 +20,8 @@ mod resumed;
 #[allow(dead_code)]
 #[path = "../outbox/server.rs"]
 mod server;
+mod told;
+mod torn;
 #[allow(dead_code)]
 #[path = "../outbox/vendors.rs"]
 mod vendors;

@@ -9,7 +9,7 @@ use super::{POLICY, Ran, files, program, run, write};
 
 const MEMORY: &str = "[store]\ntype = \"memory\"\n";
 
-fn server() -> Server {
+pub(super) fn server() -> Server {
     with(Setup::more(MEMORY))
 }
 

@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::common::{Server, Setup, demonstration, request, until};
 use super::{run, write};
 
-const REDB: &str = "[store]\ntype = \"redb\"\npath = \"roster.redb\"\n";
+pub(super) const REDB: &str = "[store]\ntype = \"redb\"\npath = \"roster.redb\"\n";
 
-const BANS: &str = r#"
+pub(super) const BANS: &str = r#"
 [[bans]]
 user = "eve"
 reason = "spam"
@@ -25,28 +25,34 @@ at = 2026-11-22T10:00:00Z
 "#;
 
 /// A directory whose configuration has a store in a file, and nobody serving.
-struct Home(PathBuf);
+pub(super) struct Home(pub(super) PathBuf);
 
 impl Home {
-    fn new() -> Home {
+    pub(super) fn new() -> Home {
         Home::with(REDB)
     }
 
-    fn with(store: &str) -> Home {
-        let home = Home(demonstration(&[("[store]\ntype = \"memory\"\n", store)]));
+    pub(super) fn with(store: &str) -> Home {
+        Home::telling(store, "audit.log")
+    }
+
+    /// One whose audit log goes there.
+    pub(super) fn telling(store: &str, audit: &str) -> Home {
+        let audit = format!("to = \"{audit}\"");
+        let home = Home(demonstration(&[("[store]\ntype = \"memory\"\n", store), ("to = \"stdout\"", &audit)]));
         write(&home.0, "bans.toml", BANS);
         home
     }
 
-    fn file(&self, name: &str) -> String {
+    pub(super) fn file(&self, name: &str) -> String {
         self.0.join(name).display().to_string()
     }
 
-    fn store(&self, arguments: &[&str]) -> super::Ran {
+    pub(super) fn store(&self, arguments: &[&str]) -> super::Ran {
         run(&self.0, &[&["store"][..], arguments].concat())
     }
 
-    fn export(&self) -> String {
+    pub(super) fn export(&self) -> String {
         let export = self.store(&["export"]).well();
         let (head, entries) = export.split_once("\n\n").unwrap();
         assert!(head.starts_with("# chat-signer's roster, as it was at "), "{head}");

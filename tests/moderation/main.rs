@@ -6,10 +6,12 @@
 mod common;
 
 mod asking;
+mod following;
 mod keeping;
 #[path = "../common/redis.rs"]
 mod redis;
 mod shared;
+mod trail;
 
 use std::fs;
 use std::path::Path;

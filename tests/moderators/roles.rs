@@ -1,6 +1,7 @@
 //! Giving and taking roles: no token and no other service gives back what was taken, and nobody gives what it doesn't outrank.
 
-use chat_signer::model::{Action, Kind};
+use chat_signer::model::{Action, ActionSet, Kind};
+use chat_signer::policy::{Effect, Rule};
 
 use crate::world::{Actor, World, remove_role, service, set_role, user};
 
@@ -261,6 +262,31 @@ fn a_word_that_the_policy_lists_no_more_is_outranked_by_nobody() {
     world.refused(&user("bob"), remove_role("moderator"), "sue", "chat:x", "denied");
     world.done(&service("orders"), set_role("guest"), "sue", "chat:x");
     world.done(&user("bob"), set_role("helper"), "sue", "chat:x");
+}
+
+#[test]
+fn a_service_takes_a_word_away_that_the_policy_does_not_list() {
+    let mut world = World::new();
+    world.rule(Rule::new("everyone-moderates", Effect::Allow, ActionSet::from_iter([Action::Ban, Action::SetRole])));
+    world.bind("bob", "chat:x", "administrator");
+    world.bind("sue", "chat:x", "wizard");
+    for deed in [remove_role("wizard"), remove_role("member"), set_role("guest"), crate::world::ban()] {
+        let why = world.refused(&user("bob"), deed, "sue", "chat:x", "not_outranked");
+        assert!(
+            why.starts_with("its role there is a word that the policy doesn't list, so nobody outranks it: "),
+            "{why}"
+        );
+    }
+    let why = world.refused(&service("orders"), remove_role("member"), "sue", "chat:x", "conflict");
+    assert_eq!(why, "the role there is wizard, not member");
+    for (user, place) in [("tom", "chat:x"), ("sue", "chat:y"), ("sue", "*")] {
+        let why = world.refused(&service("orders"), remove_role("wizard"), user, place, "conflict");
+        assert_eq!(why, "the policy lists no role wizard, and there is none of that name to be taken away there");
+    }
+    for _ in 0..2 {
+        world.done(&service("orders"), remove_role("wizard"), "sue", "chat:x");
+    }
+    world.done(&user("bob"), set_role("guest"), "sue", "chat:x");
 }
 
 #[test]

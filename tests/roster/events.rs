@@ -1,11 +1,17 @@
 //! Events, as they come and after coming back.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
 
+use http_body_util::Empty;
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http2::handshake;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 
-use crate::common::{LONG, Server, Setup, until};
+use crate::common::{LONG, SERVICE_KEY, Server, Setup, until};
 use crate::world::{Caller, Service, User, server, with};
 
 /// A stream of events.
@@ -202,14 +208,60 @@ fn there_are_only_so_many() {
     let answer = Service.gets(&server, "events");
     assert_eq!((answer.status, answer.code().as_str()), (503, "overloaded"));
     drop(streams);
-    let mut number = 0;
-    until("there is room again", || {
-        // That nobody reads any more is noticed when something is written.
-        number += 1;
-        ban(&server, &[&format!("user-{number}")]);
+    // Nothing happens meanwhile that would be told, and the next sign of life is far off.
+    let took = until("there is room again", || {
         let request = Service.request("GET", "events", None);
         let mut connection = server.connect();
         connection.send(&request);
         connection.head().status == 200
     });
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
+/// How many streams there are.
+fn streams(server: &Server) -> String {
+    let metrics = server.admin("/metrics").body;
+    let line = metrics.lines().find(|line| line.starts_with("chat_signer_roster_streams ")).unwrap();
+    line.rsplit(' ').next().unwrap().to_owned()
+}
+
+#[test]
+fn a_stream_ends_with_its_reader() {
+    let server = server("");
+    let mut events = Events::of(&server, Service, None);
+    events.start();
+    assert_eq!(streams(&server), "1.0");
+    // Who says that nothing more comes from there has gone, as far as a stream is concerned.
+    events.lines.get_ref().shutdown(Shutdown::Write).unwrap();
+    while let Some(line) = events.raw() {
+        assert_ne!(line, ":", "it goes on");
+    }
+    until("its place is free", || streams(&server) == "0.0");
+
+    // Who sends the next request already has not.
+    let mut events = Events::of(&server, Service, None);
+    events.start();
+    events.lines.get_mut().write_all(Service.request("GET", "bans", None).as_bytes()).unwrap();
+    ban(&server, &["tom"]);
+    assert_eq!(events.told(), pair("ban.created", "tom"));
+    server.signal("-TERM");
+    let mut rest = String::new();
+    while let Some(line) = events.raw() {
+        rest.push_str(&line);
+    }
+    assert!(rest.contains("HTTP/1.1 200 OK") && rest.contains("\"user\":\"tom\""), "{rest}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_in_http2_ends_with_its_reader() {
+    let server = server("");
+    let stream = tokio::net::TcpStream::connect(server.main).await.unwrap();
+    let (mut sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = Request::get("http://localhost/v1/roster/events").header("x-api-key", SERVICE_KEY);
+    let answer = sender.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+    assert_eq!((answer.status().as_u16(), streams(&server).as_str()), (200, "1.0"));
+    drop((answer, sender, connection));
+    let took = until("the stream has ended", || streams(&server) == "0.0");
+    assert!(took < Duration::from_secs(10), "{took:?}");
 }

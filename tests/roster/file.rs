@@ -1,4 +1,4 @@
-//! A roster in a file that can't be written any more.
+//! A roster in a file that can't be written any more, or is not where it was.
 
 use std::fs;
 
@@ -49,4 +49,74 @@ fn a_file_that_could_not_be_written_is_said_to_be_so() {
     Service.does(&server, "bans", &json!({"users": ["zoe"]}));
     drop(server);
     let _ = fs::remove_dir_all(directory);
+}
+
+/// What the configuration says, with a time that is over soon.
+fn impatient() -> String {
+    format!("{STORE}max_staleness = \"1s\"\n")
+}
+
+fn bans(server: &Server, user: &str) -> u16 {
+    Service.posts(server, "bans", &json!({ "users": [user] })).status
+}
+
+#[test]
+fn a_file_that_was_moved_away_is_missed_until_it_is_back() {
+    let server = with(Setup::more(&impatient()));
+    let (path, moved) = (server.directory.join("roster.redb"), server.directory.join("moved.redb"));
+    assert_eq!(bans(&server, "tom"), 200);
+    fs::rename(&path, &moved).unwrap();
+    assert_eq!(bans(&server, "zoe"), 503, "no restart would find it");
+    assert_eq!(bans(&server, "tom"), 503, "nor that");
+    until("it is told", || verbose(&server).1.contains("roster.redb can't be found"));
+    until("what is known is too old", || verbose(&server).0 == 503);
+    assert!(verbose(&server).1.starts_with("[-] roster: "), "{:?}", verbose(&server));
+    assert_eq!((login(&server, "tom"), login(&server, "zoe")), (503, 503));
+
+    fs::rename(&moved, &path).unwrap();
+    until("it is back", || verbose(&server) == (200, "[+] roster: ok".to_owned()));
+    assert_eq!((login(&server, "tom"), login(&server, "zoe")), (403, 200));
+    assert_eq!(bans(&server, "zoe"), 200);
+    let said = server.said();
+    let times = |what: &str| said.matches(what).count();
+    assert_eq!((times("the roster can't be followed"), times("the roster is followed again")), (1, 1), "{said}");
+}
+
+#[test]
+fn another_file_in_the_place_of_the_first_is_not_taken_for_it() {
+    let server = with(Setup::more(STORE));
+    let [path, moved, copy] = ["roster.redb", "moved.redb", "copy.redb"].map(|name| server.directory.join(name));
+    assert_eq!(bans(&server, "tom"), 200);
+    fs::copy(&path, &copy).unwrap();
+    // As it is done where nobody is to see half of a file; and by a link to it, which is as good as the file.
+    fs::rename(&path, &moved).unwrap();
+    std::os::unix::fs::symlink(&copy, &path).unwrap();
+    assert_eq!(bans(&server, "zoe"), 503);
+    until("it is told", || verbose(&server).1.starts_with("[!] roster: "));
+    let (status, line) = verbose(&server);
+    assert!(status == 200 && line.contains("roster.redb is another file than the one that was opened"), "{line}");
+    fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink(&moved, &path).unwrap();
+    until("it is back", || verbose(&server).1 == "[+] roster: ok");
+    assert_eq!(bans(&server, "zoe"), 200);
+}
+
+#[test]
+fn that_an_empty_file_was_begun_is_logged() {
+    let server = with(Setup::more(STORE));
+    let what = "began an empty store in ";
+    let lines = server.said().lines().filter(|line| line.contains(what)).map(str::to_owned).collect::<Vec<_>>();
+    assert!(lines.len() == 1 && lines[0].to_lowercase().contains("warn"), "{lines:?}");
+    server.signal("-KILL");
+    let directory = server.killed();
+    let run = |directory: &std::path::Path| {
+        let files = vec![("policy.toml", POLICY.to_owned())];
+        Server::run(directory.to_owned(), Setup { files, ..Setup::more(STORE) })
+    };
+    let server = run(&directory);
+    assert!(!server.said().contains(what));
+    server.signal("-KILL");
+    let directory = server.killed();
+    fs::remove_file(directory.join("roster.redb")).unwrap();
+    assert!(run(&directory).said().contains(what));
 }

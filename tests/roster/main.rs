@@ -1,6 +1,7 @@
 //! Moderation over real sockets, with a roster in memory or in a file.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod audit;
 mod changes;
 #[allow(dead_code)]
 #[path = "../common/mod.rs"]

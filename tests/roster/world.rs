@@ -1,5 +1,6 @@
 //! A server with a roster, and those who ask it.
 
+use chat_signer::model::Millis;
 use serde_json::{Value, json};
 
 use crate::common::{Answer, SERVICE_KEY, Server, Setup, post, request, token, until};
@@ -141,7 +142,16 @@ pub(crate) fn join(server: &Server, user: &str, conversation: &str) -> u16 {
 
 /// A moment that has not come yet, but will have soon.
 pub(crate) fn soon() -> String {
+    Millis(clock() + 1500).to_string()
+}
+
+/// What the time is.
+pub(crate) fn now() -> String {
+    Millis(clock()).to_string()
+}
+
+fn clock() -> u64 {
     #[allow(clippy::disallowed_methods)]
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    chat_signer::model::Millis(u64::try_from(now.as_millis()).unwrap() + 1500).to_string()
+    u64::try_from(now.as_millis()).unwrap()
 }

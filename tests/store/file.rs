@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -114,6 +114,47 @@ async fn a_file_in_use_is_refused() {
     assert!(refusal(&path).await.contains("is in use by another process"), "{}", refusal(&path).await);
     drop(store);
     open(&path).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_link_leads_to_the_file_and_one_that_leads_nowhere_begins_none() {
+    let scratch = Scratch::new();
+    let (path, volume) = (scratch.0.join("store.redb"), scratch.0.join("volume"));
+    fs::create_dir(&volume).unwrap();
+    drop(open(&volume.join("store.redb")).await.unwrap());
+    symlink(volume.join("store.redb"), &path).unwrap();
+    let store = open(&path).await.unwrap();
+    commit(&store, put("ban/tom", "1")).await;
+    fs::rename(&volume, scratch.0.join("unmounted")).unwrap();
+    assert!(store.head().await.unwrap_err().0.contains("store.redb can't be found any more"));
+    drop(store);
+    for is_mounted in [false, true] {
+        if is_mounted {
+            fs::create_dir(&volume).unwrap();
+        }
+        assert!(refusal(&path).await.contains("No such file or directory"));
+    }
+    assert_eq!((fs::read_dir(&volume).unwrap().count(), fs::read_dir(&scratch.0).unwrap().count()), (0, 3));
+}
+
+/// As the documentation tells how to save one that was deleted.
+#[tokio::test]
+async fn a_file_that_was_deleted_can_be_copied_from_who_has_it_open() {
+    let scratch = Scratch::new();
+    let path = scratch.0.join("store.redb");
+    let store = open(&path).await.unwrap();
+    let last = commit(&store, put("ban/tom", "1")).await;
+    fs::remove_file(&path).unwrap();
+    // It has another name where it was begun by the same process.
+    let is_it = |name: &str| name.starts_with(path.to_str().unwrap()) && name.ends_with(" (deleted)");
+    let mut files = fs::read_dir("/proc/self/fd").unwrap().map(|file| file.unwrap().path());
+    let opened = files.find(|file| fs::read_link(file).is_ok_and(|to| is_it(to.to_str().unwrap())));
+    fs::copy(opened.unwrap(), &path).unwrap();
+    let flaw = store.head().await.unwrap_err().0;
+    assert!(flaw.contains("store.redb is another file than the one that was opened"), "{flaw}");
+    drop(store);
+    let store = open(&path).await.unwrap();
+    assert_eq!((store.head().await.unwrap(), store.contents().await.unwrap().entries.len()), (last, 1));
 }
 
 #[tokio::test]

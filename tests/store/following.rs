@@ -7,7 +7,7 @@ use chat_signer::clock;
 use chat_signer::config::{Durability, RedisAddress, RedisSettings};
 use chat_signer::model::{CallerKind, Millis, Pattern};
 use chat_signer::policy::{Author, Origin, Sanction};
-use chat_signer::roster::{Plan, Record, Roster};
+use chat_signer::roster::{Plan, Record, Roster, Untold};
 use chat_signer::store::{Commit, KEPT, Store};
 
 use crate::bed::{Bed, LONG, Scratch, at, commit, put, socket};
@@ -15,7 +15,7 @@ use crate::faults::{begun, fails, open, pair};
 use crate::proxy::Proxy;
 use crate::server::Redis;
 
-fn ban(user: &str, until: Option<Millis>, reason: &str) -> Commit {
+pub(crate) fn ban(user: &str, until: Option<Millis>, reason: &str) -> Commit {
     let author = Arc::new(Author { kind: CallerKind::Service, subject: "backend".to_owned(), role: None });
     let record = Record::Ban(Sanction {
         user: user.to_owned(),
@@ -29,7 +29,7 @@ fn ban(user: &str, until: Option<Millis>, reason: &str) -> Commit {
 }
 
 /// A roster that knows all that the store holds.
-async fn following(store: Store) -> Roster {
+pub(crate) async fn following(store: Store) -> Roster {
     let roster = Roster::of(store, LONG);
     roster.catch_up().await;
     roster.check().unwrap();
@@ -121,11 +121,11 @@ async fn what_has_ended_the_stores_clock_says() {
     let proxy = Proxy::replacing(&redis.socket(), Some((TIME, LONG_AGO)));
     let slow = at(RedisAddress::Tcp { host: "127.0.0.1".to_owned(), port: proxy.address.port(), tls: false });
     let roster = following(open(slow).await).await;
-    assert_eq!(roster.expire(&Plan::default()).await.unwrap(), Millis(1_000_000_000_000));
+    assert_eq!(roster.expire(&Plan::default(), &mut Untold::default()).await.unwrap(), Millis(1_000_000_000_000));
     assert_eq!((roster.look().len(), roster.head().version), (1, 1));
 
     let roster = following(open(socket(&redis)).await).await;
-    roster.expire(&Plan::default()).await.unwrap();
+    roster.expire(&Plan::default(), &mut Untold::default()).await.unwrap();
     assert_eq!((roster.look().len(), roster.head().version), (0, 2));
 }
 

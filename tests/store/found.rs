@@ -141,6 +141,15 @@ async fn the_rights_that_are_documented_are_enough() {
     store.now().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_is_made_though_nobody_may_be_told_of_it() {
+    let Some(redis) = Redis::on_port(&DURABLE) else { return };
+    redis.ask::<()>(&["ACL", "SETUSER", "default", "resetchannels"]);
+    let store = begun(at(tcp(redis.port.unwrap()))).await;
+    assert_eq!(commit(&store, put("ban/tom", "1")).await.version, 1);
+    store.accept().await.unwrap();
+}
+
 /// A Sentinel that watches a primary.
 fn sentinel(primary: &Redis) -> Redis {
     let scratch = Scratch::quick();

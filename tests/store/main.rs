@@ -16,3 +16,4 @@ mod found;
 mod proxy;
 #[path = "../common/redis.rs"]
 mod server;
+mod torn;

@@ -15,7 +15,7 @@ use super::moderated::Moderated;
 use super::{Common, Stop, complain, line, store, yes};
 use crate::clock;
 use crate::engine::{Decided, Engine, World};
-use crate::model::{CallerKind, Millis};
+use crate::model::{CallerKind, Millis, NoTime};
 use crate::policy::Explained;
 
 /// `explain`'s own arguments.
@@ -126,6 +126,8 @@ pub(super) fn time(text: &str) -> Result<Millis, String> {
     if let Ok(millis) = text.parse() {
         return Ok(Millis(millis));
     }
-    let time = text.parse::<jiff::Timestamp>().ok().and_then(|time| u64::try_from(time.as_millisecond()).ok());
-    time.map(Millis).ok_or_else(|| "must be as 2027-01-01T00:00:00Z, or milliseconds since 1970".to_owned())
+    Millis::parse(text).map_err(|flaw| match flaw {
+        NoTime::Beyond => format!("must not be after {}", Millis::LAST),
+        NoTime::Unreadable => "must be as 2027-01-01T00:00:00Z, or milliseconds since 1970".to_owned(),
+    })
 }

@@ -3,19 +3,20 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use clap::ValueEnum;
+use clap::{ValueEnum, value_parser};
 use hyper::Method;
 use serde_json::Value;
 
 use super::super::{Common, Stop, line};
 use super::answer::{list, refused, word};
+use super::follow::{self, Following};
 use super::server::{Options, Question};
 use super::{conversation, query};
 
 /// `read-roster`'s own arguments.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
-    /// What is shown.
+    /// What is shown; events as they happen, until it is interrupted.
     #[arg(value_enum)]
     what: What,
     /// The conversation that is shown.
@@ -34,9 +35,9 @@ pub(in crate::cli) struct Arguments {
     #[arg(long)]
     state: Option<String>,
     /// At most so many.
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = value_parser!(u32).range(1..))]
     limit: Option<u32>,
-    /// Only what comes after this, as the page before it told.
+    /// Only what comes after this: what the page before it told, or an event's id.
     #[arg(long, value_name = "CURSOR")]
     after: Option<String>,
     /// The user who looks, where a service asks. The service itself, if left out.
@@ -48,16 +49,20 @@ pub(in crate::cli) struct Arguments {
 
 /// What can be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum What {
+pub(super) enum What {
     Bans,
     Mutes,
     Roles,
     Blocks,
     Enforcements,
     Conversation,
+    Events,
 }
 
 pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, Stop> {
+    if arguments.what == What::Events {
+        return arguments.follow(common);
+    }
     let answer = arguments.server.ask(common, &arguments.question()?)?;
     refused(common, &answer)?;
     common.print(|| text(arguments.what, &answer.body), || answer.body.to_string())?;
@@ -65,6 +70,23 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
 }
 
 impl Arguments {
+    /// Prints events as they happen. A stream tells of everything: what chooses among entries has no place here.
+    fn follow(&self, common: &Common) -> Result<ExitCode, Stop> {
+        let choosing = [
+            ("--user", &self.user),
+            ("--conversation", &self.conversation),
+            ("--app", &self.app),
+            ("--state", &self.state),
+        ];
+        let one = choosing.iter().find(|(_, given)| given.is_some()).map(|(flag, _)| *flag);
+        if let Some(one) = one.or(self.id.as_deref()) {
+            return Err(Stop::Usage(format!("events are told whole: leave {one} out")));
+        }
+        let server = &self.server.server(common)?;
+        let (client, last) = (self.client.as_deref(), self.after.clone());
+        follow::run(Following { common, server, client, last, left: self.limit })
+    }
+
     fn question(&self) -> Result<Question, Stop> {
         let limit = self.limit.map(|limit| limit.to_string());
         let fields = [
@@ -96,6 +118,7 @@ impl What {
             What::Blocks => "blocks",
             What::Enforcements => "enforcements",
             What::Conversation => "conversation",
+            What::Events => "events",
         }
     }
 }
@@ -115,7 +138,7 @@ fn text(what: What, body: &Value) -> String {
     text
 }
 
-fn entry(what: What, entry: &Value) -> String {
+pub(super) fn entry(what: What, entry: &Value) -> String {
     const FIRST: [&str; 7] = ["conversation", "app", "role", "kind", "owner", "until", "reason"];
     const TOLD_OTHERWISE: [&str; 6] = ["user", "by", "at", "source", "line", "forgotten"];
     let told = |name: &str| entry.get(name).map(|value| format!("{} {}", line(name), word(value)));

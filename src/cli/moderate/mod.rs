@@ -1,6 +1,7 @@
 //! Moderation: commands that have a running server change its roster, and show what it holds.
 
 mod answer;
+mod follow;
 mod list;
 mod server;
 
@@ -36,7 +37,7 @@ pub(super) enum Command {
     UnblockConversation(Block),
     /// Register a conversation's kind and owner, or forget it.
     ManageConversation(Conversation),
-    /// Show bans, mutes, roles, blocks, a conversation, or what vendors and webhooks are told.
+    /// Show bans, mutes, roles, blocks, a conversation, what vendors and webhooks are told, or events as they happen.
     ReadRoster(list::Arguments),
 }
 
@@ -127,9 +128,9 @@ struct Whose {
 
 pub(super) fn run(common: &Common, command: &Command) -> Result<ExitCode, Stop> {
     let (whose, question) = match command {
-        Command::Ban(sanction) => sanction.question("bans"),
+        Command::Ban(sanction) => sanction.question("bans")?,
         Command::Unban(people) => people.question("bans/lift"),
-        Command::Mute(sanction) => sanction.question("mutes"),
+        Command::Mute(sanction) => sanction.question("mutes")?,
         Command::Unmute(people) => people.question("mutes/lift"),
         Command::SetRole(role) => role.question("roles"),
         Command::RemoveRole(role) => role.question("roles/remove"),
@@ -154,11 +155,17 @@ impl People {
 }
 
 impl Sanction {
-    fn question(&self, route: &str) -> (&Whose, Question) {
+    fn question(&self, route: &str) -> Result<(&Whose, Question), Stop> {
         let until = self.until.or_else(|| self.lasts.map(|lasts| clock::now().after(lasts)));
+        if until.is_some_and(|until| until > Millis::LAST) {
+            let last = Millis::LAST;
+            return Err(Stop::Usage(format!(
+                "it would end after {last}: leave --until and --for out for what never ends"
+            )));
+        }
         let until = until.map(|until| json!(until.to_string()));
-        self.people
-            .question_with(route, [("until", until), ("reason", self.reason.as_ref().map(|reason| json!(reason)))])
+        let reason = self.reason.as_ref().map(|reason| json!(reason));
+        Ok(self.people.question_with(route, [("until", until), ("reason", reason)]))
     }
 }
 

@@ -10,18 +10,19 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http_body_util::Full;
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
-use hyper::{Method, Request, StatusCode, Uri};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::super::{Common, Stop, block_on, probe};
 use crate::authn::{ApiKey, Authenticator, Endpoint};
 use crate::config::{Listen, Settings, demo_api_key};
 use crate::environment;
-use crate::remote::{Client, Trouble, unix};
+use crate::remote::{Client, Trouble, read, unix};
 
 /// How long an answer may take: longer than the server itself takes to give up a change.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -92,6 +93,62 @@ impl fmt::Display for Place {
     }
 }
 
+/// A server, and who asks it.
+pub(super) struct Server<'o> {
+    options: &'o Options,
+    place: Place,
+    settings: Option<Settings>,
+}
+
+impl Server<'_> {
+    async fn ask(&self, question: &Question) -> Result<Answer, Stop> {
+        let request = self.request(question)?;
+        let answer = match &self.place {
+            Place::Socket(path) => unix::send(path, request, LONGEST, PATIENCE).await,
+            Place::Url(_) => self.options.client(request.uri())?.send(request, LONGEST).await,
+        };
+        self.whole(answer)
+    }
+
+    /// Asks for what goes on, and returns the answer once it begins; one that is none of that sort is returned whole.
+    pub(super) async fn listen(&self, question: &Question) -> Result<Result<Incoming, Answer>, Stop> {
+        let request = self.request(question)?;
+        let answer = match &self.place {
+            Place::Socket(path) => unix::open(path, request, PATIENCE).await,
+            Place::Url(_) => self.options.client(request.uri())?.open(request).await,
+        };
+        let answer = answer.map_err(|trouble| silence(&self.place, &trouble))?;
+        let goes_on = answer.headers().get(CONTENT_TYPE).is_some_and(|media| media == "text/event-stream");
+        if goes_on && answer.status().is_success() {
+            return Ok(Ok(answer.into_body()));
+        }
+        let whole = timeout(PATIENCE, read(answer, LONGEST)).await.unwrap_or(Err(Trouble::Slow(PATIENCE)));
+        self.whole(whole).map(Err)
+    }
+
+    /// With what proves who asks, which is read anew each time: it may have been renewed.
+    fn request(&self, question: &Question) -> Result<Request<Full<Bytes>>, Stop> {
+        let mut request = request(&self.place, question)?;
+        if let Some((name, value)) = self.options.credential(self.settings.as_ref())? {
+            request.headers_mut().insert(name, value);
+        }
+        Ok(request)
+    }
+
+    fn whole(&self, answer: Result<Response<Bytes>, Trouble>) -> Result<Answer, Stop> {
+        let answer = answer.map_err(|trouble| silence(&self.place, &trouble))?;
+        let status = answer.status();
+        let body = if answer.body().is_empty() { Ok(Value::Null) } else { serde_json::from_slice(answer.body()) };
+        let body = body.map_err(|_| self.stranger(status))?;
+        Ok(Answer { status, body })
+    }
+
+    /// What to say where something else answers.
+    pub(super) fn stranger(&self, status: StatusCode) -> Stop {
+        Stop::No(format!("what answers at {}, with {status}, is not chat-signer", self.place))
+    }
+}
+
 /// What proves who asks.
 enum Proof {
     Key(HeaderValue),
@@ -101,6 +158,11 @@ enum Proof {
 impl Options {
     /// Asks, and returns what is answered, whatever its status.
     pub(super) fn ask(&self, common: &Common, question: &Question) -> Result<Answer, Stop> {
+        block_on(self.server(common)?.ask(question))?
+    }
+
+    /// The server, where it is known who asks.
+    pub(super) fn server(&self, common: &Common) -> Result<Server<'_>, Stop> {
         let named = self
             .server
             .clone()
@@ -108,23 +170,7 @@ impl Options {
         // Who names the server may not have its configuration.
         let settings = if named.is_some() { None } else { Some(common.settings()?) };
         let place = named.as_deref().map_or_else(|| configured(settings.as_ref()), given)?;
-        let mut request = request(&place, question)?;
-        if let Some((name, value)) = self.credential(settings.as_ref())? {
-            request.headers_mut().insert(name, value);
-        }
-        block_on(self.exchange(&place, request))?
-    }
-
-    async fn exchange(&self, place: &Place, request: Request<Full<Bytes>>) -> Result<Answer, Stop> {
-        let answer = match place {
-            Place::Socket(path) => unix::send(path, request, LONGEST, PATIENCE).await,
-            Place::Url(_) => self.client(request.uri())?.send(request, LONGEST).await,
-        };
-        let answer = answer.map_err(|trouble| silence(place, &trouble))?;
-        let status = answer.status();
-        let body = if answer.body().is_empty() { Ok(Value::Null) } else { serde_json::from_slice(answer.body()) };
-        let body = body.map_err(|_| Stop::No(format!("what answers at {place}, with {status}, is not chat-signer")))?;
-        Ok(Answer { status, body })
+        Ok(Server { options: self, place, settings })
     }
 
     fn client(&self, url: &Uri) -> Result<Client, Stop> {
@@ -148,10 +194,10 @@ impl Options {
 
     fn proof(&self) -> Result<Option<Proof>, Stop> {
         if let Some(path) = &self.key_file {
-            return secret(&read("--key-file", path)?, "", "--key-file").map(Proof::Key).map(Some);
+            return secret(&read_file("--key-file", path)?, "", "--key-file").map(Proof::Key).map(Some);
         }
         if let Some(path) = &self.token_file {
-            return secret(&read("--token-file", path)?, "Bearer ", "--token-file").map(Proof::Token).map(Some);
+            return secret(&read_file("--token-file", path)?, "Bearer ", "--token-file").map(Proof::Token).map(Some);
         }
         let variable = |name| environment::variable(name).map(OsString::into_vec);
         match (variable(KEY_VARIABLE), variable(TOKEN_VARIABLE)) {
@@ -228,7 +274,7 @@ fn authorities(path: &Path) -> Result<Vec<Vec<u8>>, Stop> {
     if found.is_empty() { Err(flaw("it holds no certificates".to_owned())) } else { Ok(found) }
 }
 
-fn read(flag: &str, path: &Path) -> Result<Vec<u8>, Stop> {
+fn read_file(flag: &str, path: &Path) -> Result<Vec<u8>, Stop> {
     std::fs::read(path).map_err(|error: io::Error| Stop::No(format!("{flag} {}: {error}", path.display())))
 }
 

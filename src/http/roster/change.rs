@@ -7,11 +7,12 @@ use hyper::{Method, Request};
 use serde::Serialize;
 
 use super::fields::Fields;
+use super::read;
 use super::record::Asked;
 use super::resource::Resource;
 use super::visit::{ToldByApp, Visit};
 use super::wishes;
-use crate::http::{Answer, Failure, Lasting, answer, params, render};
+use crate::http::{Answer, Failure, Lasting, answer, render};
 use crate::limits::Slot;
 use crate::model::{Ask, Caller};
 use crate::roster::{Judge, Ruling, Why, Wish};
@@ -25,7 +26,7 @@ pub(super) async fn answer(
     place: Slot,
 ) -> Result<Answer, Failure> {
     let exchange = visit.exchange;
-    let (params, place) = read(visit, request, place).await?;
+    let (params, place) = parameters(visit, request, place).await?;
     let fields = Fields { params: &params, settings: exchange.settings };
     let wish = {
         let kept = exchange.runtime.roster.look();
@@ -48,12 +49,16 @@ pub(super) async fn answer(
 }
 
 /// The parameters: in the body, or for `DELETE`, which has none, in the query.
-async fn read(visit: &Visit<'_>, request: &mut Request<Incoming>, place: Slot) -> Result<(Params, Slot), Failure> {
-    if request.method() != Method::DELETE {
-        return answer::read(visit.exchange, false, request, place).await;
+async fn parameters(
+    visit: &Visit<'_>,
+    request: &mut Request<Incoming>,
+    place: Slot,
+) -> Result<(Params, Slot), Failure> {
+    if request.method() == Method::DELETE {
+        return Ok((read::query(request, &["app", "client_id"])?, place));
     }
-    let is_read = |name: &str| matches!(name, "app" | "client_id");
-    Ok((params::from_query_of(request.uri().query(), is_read)?, place))
+    read::no_query(request)?;
+    answer::read(visit.exchange, false, request, place).await
 }
 
 /// Makes the change and records it. Nothing is changed that can't be recorded, as far as that can be told before.

@@ -13,7 +13,7 @@ use crate::roster::{Record, Table};
 
 /// Answers a request for what is known of a conversation: by the policy file and at run time, for each app or for all.
 pub(super) async fn answer(visit: &Visit<'_>, id: &str, request: &Request<Incoming>) -> Result<Answer, Failure> {
-    let params = read::query(request)?;
+    let params = read::query(request, &["app", "client_id"])?;
     let fields = Fields { params: &params, settings: visit.exchange.settings };
     let reader = Reader::new(visit, fields, Some(fields::conversation(id)?))?;
     let id = reader.place.prefix();

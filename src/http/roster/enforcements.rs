@@ -32,7 +32,7 @@ type Cursor = (JobState, String);
 
 /// Answers a request for a list.
 pub(super) async fn answer(visit: &Visit<'_>, request: &Request<Incoming>) -> Result<Answer, Failure> {
-    let params = read::query(request)?;
+    let params = read::query(request, &["state", "limit", "after", "client_id"])?;
     let fields = Fields { params: &params, settings: visit.exchange.settings };
     let only = fields.params.text("state")?.map(state).transpose()?;
     let (limit, after) = (fields.limit()?, fields.after(cursor)?);

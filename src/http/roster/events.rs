@@ -42,7 +42,7 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 
 /// Answers with a stream.
 pub(super) async fn answer(visit: &Visit<'_>, request: &Request<Incoming>) -> Result<Answer, Failure> {
-    let params = read::query(request)?;
+    let params = read::query(request, &["last_event_id", "client_id"])?;
     let fields = Fields { params: &params, settings: visit.exchange.settings };
     let last = match request.headers().get(LAST_EVENT_ID) {
         Some(header) => Some(header.to_str().unwrap_or_default().to_owned()),

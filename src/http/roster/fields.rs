@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::Settings;
-use crate::model::{Caller, CallerKind, Kind, Millis, Pattern, check_identifier};
+use crate::model::{Caller, CallerKind, Kind, Millis, NoTime, Pattern, check_identifier, check_text};
 use crate::roster::{Deed, Index, Terms};
 use crate::vendor::{Invalid, Params};
 
@@ -100,11 +100,15 @@ impl<'a> Fields<'a> {
 
     fn until(self, now: Millis) -> Result<Option<Millis>, Invalid> {
         let Some(text) = self.params.text("until")? else { return Ok(None) };
-        let until = time(text).ok_or_else(|| {
-            invalid(
-                "until",
-                "must be a date and time with an offset: 2027-01-01T00:00:00Z or 2027-01-01T00:00:00+08:00",
-            )
+        let until = Millis::parse(text).map_err(|flaw| {
+            let message = match flaw {
+                NoTime::Beyond => format!("must not be after {}: leave it out for what never ends", Millis::LAST),
+                NoTime::Unreadable => {
+                    "must be a date and time with an offset: 2027-01-01T00:00:00Z or 2027-01-01T00:00:00+08:00"
+                        .to_owned()
+                }
+            };
+            invalid("until", message)
         })?;
         if until <= now {
             return Err(invalid("until", "must be in the future"));
@@ -114,7 +118,8 @@ impl<'a> Fields<'a> {
 
     fn reason(self) -> Result<Option<String>, Invalid> {
         let Some(text) = self.params.text("reason")? else { return Ok(None) };
-        if text.trim().is_empty() || text.chars().count() > LONGEST_REASON || text.chars().any(char::is_control) {
+        check_text(text).map_err(|flaw| invalid("reason", flaw.to_string()))?;
+        if text.trim().is_empty() || text.chars().count() > LONGEST_REASON {
             let message = format!("must be one line of at most {LONGEST_REASON} characters, and not empty");
             return Err(invalid("reason", message));
         }
@@ -127,6 +132,16 @@ impl<'a> Fields<'a> {
         let word = self.params.text("role")?.filter(|word| ladder.role(word).is_some());
         let unknown = || invalid("role", format!("must be one of the policy's roles: {}", ladder.words().join(", ")));
         word.map(str::to_owned).ok_or_else(unknown)
+    }
+
+    /// A role that is to be taken away: one that the policy lists no more can be, too.
+    pub(super) fn former_role(self) -> Result<String, Invalid> {
+        if let Ok(word) = self.role() {
+            return Ok(word);
+        }
+        let word = self.params.text("role")?.unwrap_or_default();
+        check_identifier(word, LONGEST).map_err(|flaw| invalid("role", flaw.to_string()))?;
+        Ok(word.to_owned())
     }
 
     /// A conversation's kind, if it is told.
@@ -177,35 +192,4 @@ fn user<'a>(field: &str, name: &'a str) -> Result<&'a str, Invalid> {
     }
     check_identifier(name, LONGEST).map_err(|flaw| invalid(field, flaw.to_string()))?;
     Ok(name)
-}
-
-/// Reads a point in time (RFC 3339, section 5.6).
-fn time(text: &str) -> Option<Millis> {
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || b"-+:.TZ".contains(&byte));
-    let time: jiff::Timestamp = text.parse().ok().filter(|_| is_plain)?;
-    u64::try_from(time.as_millisecond()).ok().map(Millis)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_have_an_offset() {
-        for (text, millis) in [
-            ("2027-01-01T00:00:00Z", Some(1_798_761_600_000)),
-            ("2027-01-01T00:00:00+08:00", Some(1_798_732_800_000)),
-            ("2027-01-01T00:00:00.1239Z", Some(1_798_761_600_123)),
-            ("2027-01-01T00:00:00", None),
-            ("2027-01-01", None),
-            ("2027-01-01 00:00:00Z", None),
-            ("2027-01-01T00:00:00Z[UTC]", None),
-            ("2027-13-01T00:00:00Z", None),
-            ("1969-12-31T23:59:59Z", None),
-            ("1798761600", None),
-            ("", None),
-        ] {
-            assert_eq!(time(text), millis.map(Millis), "{text}");
-        }
-    }
 }

@@ -44,7 +44,7 @@ struct Wanted<'a> {
 
 /// Answers a request for a list.
 pub(super) async fn answer(visit: &Visit<'_>, table: Table, request: &Request<Incoming>) -> Result<Answer, Failure> {
-    let params = read::query(request)?;
+    let params = read::query(request, &["user", "conversation", "app", "limit", "after", "client_id"])?;
     let fields = Fields { params: &params, settings: visit.exchange.settings };
     let place = fields.place()?.map(|place| place.home().into_owned());
     let reader = Reader::new(visit, fields, place.clone())?;

@@ -49,6 +49,10 @@ pub(super) async fn answer(exchange: &Exchange<'_>, request: &mut Request<Incomi
     exchange.snapshot.limits.caller(&caller)?;
     let visit = Visit { exchange, caller: Arc::clone(&caller) };
     acceptable(request, resource.media())?;
+    let place = match *request.method() {
+        Method::GET | Method::DELETE => read::no_body(exchange, request, place).await?,
+        _ => place,
+    };
     match &resource {
         Resource::Entries(table) if request.method() == Method::GET => list::answer(&visit, *table, request).await,
         Resource::Conversation(id) if request.method() == Method::GET => {

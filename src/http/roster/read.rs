@@ -5,14 +5,16 @@ use std::sync::Arc;
 use hyper::Request;
 use hyper::body::Incoming;
 
-use super::fields::Fields;
+use super::fields::{Fields, invalid};
 use super::visit::{ToldByApp, Visit};
-use crate::http::{Exchange, Failure, params, record, tally};
+use crate::config::Server;
+use crate::http::{Exchange, Failure, body, limit, params, record, tally};
+use crate::limits::Slot;
 use crate::model::{Ask, Caller, Millis, Pattern};
 use crate::observe::{Decision, Record};
 use crate::policy::{Denial, Facts};
 use crate::roster::{Stale, reading};
-use crate::vendor::{App, Params};
+use crate::vendor::{App, Invalid, Params};
 
 /// Someone who wants to see the roster: as whom, and how much of it.
 pub(super) struct Reader {
@@ -33,10 +35,37 @@ pub(super) struct Leave {
 /// The rules that allow something, or why it is denied.
 type Decided = Result<Vec<String>, Box<Denial>>;
 
-/// The parameters in a query. Others than those that some route here reads may be anything.
-pub(super) fn query(request: &Request<Incoming>) -> Result<Params, Failure> {
-    const READ: [&str; 8] = ["user", "conversation", "app", "client_id", "limit", "after", "state", "last_event_id"];
-    params::from_query_of(request.uri().query(), |name| READ.contains(&name))
+/// The parameters in a query. One that is not known is refused: whoever means to see a part of something must not be shown all of it.
+pub(super) fn query(request: &Request<Incoming>, known: &[&str]) -> Result<Params, Failure> {
+    let strict = Params { lenient: false, ..params::from_query_of(request.uri().query(), |_| true)? };
+    let what_is = known.join(", ");
+    let unknown = |flaw: Invalid| match flaw.field.as_str() {
+        // It is no name that could be repeated.
+        "body" => invalid("query", format!("holds what is not known here; what is: {what_is}")),
+        name => invalid(name, format!("is not known here; what is: {what_is}")),
+    };
+    strict.only(known).map_err(unknown)?;
+    Ok(Params { lenient: true, ..strict })
+}
+
+/// That there is nothing in the query of a request whose parameters are in the body.
+pub(super) fn no_query(request: &Request<Incoming>) -> Result<(), Failure> {
+    let params = params::from_query_of(request.uri().query(), |_| true)?;
+    let Some(name) = params.values.keys().next() else { return Ok(()) };
+    Err(invalid(name, "stands in the query: put it into the body").into())
+}
+
+/// That there is nothing in the body of a request whose parameters are in the query. Tells which place the request has now.
+pub(super) async fn no_body(
+    exchange: &Exchange<'_>,
+    request: &mut Request<Incoming>,
+    place: Slot,
+) -> Result<Slot, Failure> {
+    let Server { body_limit, request_timeout, .. } = exchange.settings.server;
+    let reading = body::read(request.body_mut(), body_limit, request_timeout);
+    let (bytes, place) = limit::wait(exchange, place, reading).await?;
+    let message = "is not taken: what stands in it, put it into the query";
+    if bytes.is_empty() { Ok(place) } else { Err(invalid("body", message).into()) }
 }
 
 impl Reader {

@@ -56,7 +56,7 @@ fn deed(resource: &Resource, method: &Method, fields: Fields<'_>, now: Millis) -
         Resource::Entries(_) => Deed::Block,
         Resource::Lifting(Table::Bans) => Deed::LiftBan,
         Resource::Lifting(Table::Mutes) => Deed::LiftMute,
-        Resource::Lifting(Table::Roles) => Deed::RemoveRole(fields.role()?),
+        Resource::Lifting(Table::Roles) => Deed::RemoveRole(fields.former_role()?),
         Resource::Lifting(_) => Deed::LiftBlock,
         Resource::Conversation(_) if method == Method::PUT => {
             Deed::SetConversation { kind: fields.kind()?, owner: fields.owner()? }

@@ -113,7 +113,7 @@ impl<'j, 'a> Part<'j, 'a> {
 
     /// The weakest role that the moderator has in the place, at any of the apps.
     pub(super) fn own_role(&self) -> Option<Role> {
-        self.ranks(&self.wish.client).map(|rank| rank.weakest.filter(|_| !rank.is_uncertain)).min().flatten()
+        self.ranks(&self.wish.client).map(|rank| rank.weakest.filter(|_| rank.doubt.is_none())).min().flatten()
     }
 
     /// Whether the moderator outranks somebody at every app.

@@ -6,7 +6,7 @@ use super::super::entry::{Record, Table};
 use super::super::index::OWNER;
 use super::part::Part;
 use super::{Why, Work};
-use crate::policy::{Entry, Held, Rank, Register, Tenure};
+use crate::policy::{Doubt, Entry, Held, Rank, Register, Tenure};
 
 impl Part<'_, '_> {
     pub(super) fn set_role(&self, word: &str) -> Result<Work, Why> {
@@ -24,7 +24,9 @@ impl Part<'_, '_> {
         self.unfiled(self.user)?;
         self.alone()?;
         let removed = self.record(Held::Removed);
-        let was_removed = self.index.find(&removed.key()).is_some_and(|before| before.says_the_same_as(&removed));
+        let before = self.index.find(&removed.key());
+        self.unlisted(before.as_ref(), word)?;
+        let was_removed = before.is_some_and(|before| before.says_the_same_as(&removed));
         for rank in self.apps.iter().map(|app| self.rank(self.user, app)) {
             match self.obstacle(&rank, word) {
                 Some(_) if was_removed && !self.holds(&rank, word) => return Ok((Vec::new(), Vec::new())),
@@ -38,11 +40,28 @@ impl Part<'_, '_> {
         Ok(self.put(removed))
     }
 
+    /// A word that the policy doesn't list, or no longer: it is taken away by its own name, where the entry there has it.
+    fn unlisted(&self, before: Option<&Record>, word: &str) -> Result<(), Why> {
+        let held = match before {
+            Some(Record::Role(_, Tenure { held: Held::Removed, .. })) => return Ok(()),
+            Some(Record::Role(_, Tenure { held: Held::Word(held), .. })) => Some(&**held),
+            _ => None,
+        };
+        match held {
+            Some(held) if held == word => Ok(()),
+            Some(held) if self.listed(held).is_err() => Err(is_another(held, word)),
+            _ if self.listed(word).is_err() => Err(Why::Conflict(format!(
+                "the policy lists no role {word}, and there is none of that name to be taken away there"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// What keeps a role from being taken here: another is held, or this one by the word of a wider scope.
     fn obstacle(&self, rank: &Rank, word: &str) -> Option<Why> {
         let held = self.ladder().word(rank.held?);
         if held != word {
-            return Some(Why::Conflict(format!("the role there is {held}, not {word}")));
+            return Some(is_another(held, word));
         }
         let wider = rank.scope.as_ref().filter(|scope| **scope != self.wish.scope)?;
         Some(Why::Conflict(format!("it is {word} by its role in {wider}: change that")))
@@ -95,7 +114,12 @@ impl Part<'_, '_> {
         if self.outranks(self.user) {
             return Ok(());
         }
-        Err(Why::NotOutranked("what it is there is not weaker than what the moderator is".to_owned()))
+        let sentence = if self.apps.iter().any(|app| self.rank(self.user, app).doubt == Some(Doubt::Unlisted)) {
+            "its role there is a word that the policy doesn't list, so nobody outranks it: a service can take it away, or give another"
+        } else {
+            "what it is there is not weaker than what the moderator is"
+        };
+        Err(Why::NotOutranked(sentence.to_owned()))
     }
 
     /// Whether the role that is left, once `removed` is in its place, is weaker than the moderator's.
@@ -122,4 +146,8 @@ impl Part<'_, '_> {
         }
         roster
     }
+}
+
+fn is_another(held: &str, word: &str) -> Why {
+    Why::Conflict(format!("the role there is {held}, not {word}"))
 }

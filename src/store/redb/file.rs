@@ -2,11 +2,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use redb::backends::FileBackend;
-use redb::{Builder, Database, DatabaseError, StorageError};
+use redb::{Builder, Database};
 
 use super::tables;
 use crate::store::Unavailable;
@@ -14,19 +14,45 @@ use crate::store::Unavailable;
 /// How much of the file is kept in memory, in bytes. The roster is there already, as an index: the file is hardly ever read.
 const CACHE: usize = 16 << 20;
 
-/// Opens the file, or begins it with this epoch where there is none.
-pub(super) fn open(path: &Path, epoch: &str) -> Result<Database, Unavailable> {
-    let opened = match builder().open(path) {
-        Err(DatabaseError::Storage(StorageError::Io(error))) if error.kind() == ErrorKind::NotFound => {
-            begin(path, epoch)
+/// Where the file is that was opened, and which one that is.
+pub(super) struct Place {
+    path: PathBuf,
+    /// The device and the number of the file there. It has these whatever it is called.
+    file: (u64, u64),
+}
+
+impl Place {
+    fn of(path: &Path) -> io::Result<Place> {
+        let file = fs::metadata(path)?;
+        Ok(Place { path: path.to_owned(), file: (file.dev(), file.ino()) })
+    }
+
+    /// Whether the file still is where it was opened, so that whoever opens it there finds what is written now. If not: why.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let path = self.path.display();
+        match Place::of(&self.path) {
+            Ok(now) if now.file == self.file => Ok(()),
+            Ok(_) => Err(format!(
+                "{path} is another file than the one that was opened: bring that one back, or restart to take this one"
+            )),
+            Err(error) => Err(format!(
+                "{path} can't be found any more ({error}): bring it back. A restart without it begins an empty one"
+            )),
         }
-        opened => opened.map_err(redb::Error::from),
+    }
+}
+
+/// Opens the file, or begins it with this epoch where there is none.
+pub(super) fn open(path: &Path, epoch: &str) -> Result<(Database, Place), Unavailable> {
+    let opened = match there(path) {
+        Err(redb::Error::Io(error)) if error.kind() == ErrorKind::NotFound => begin(path, epoch),
+        opened => opened,
     };
-    let database = opened.map_err(|error| Unavailable(flaw(path, &error)))?;
+    let (database, place) = opened.map_err(|error| Unavailable(flaw(path, &error)))?;
     match tables::layout(&database) {
         Ok(Some(layout)) if layout == tables::LAYOUT => {
             tables::release(&database).map_err(|error| Unavailable(flaw(path, &error)))?;
-            Ok(database)
+            Ok((database, place))
         }
         Ok(Some(layout)) => {
             let known = tables::LAYOUT;
@@ -40,6 +66,12 @@ pub(super) fn open(path: &Path, epoch: &str) -> Result<Database, Unavailable> {
     }
 }
 
+/// The file that is there. One that takes its place meanwhile, which can take long, is noticed later.
+fn there(path: &Path) -> Result<(Database, Place), redb::Error> {
+    let place = Place::of(path)?;
+    Ok((builder().open(path)?, place))
+}
+
 fn builder() -> Builder {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE);
@@ -47,12 +79,17 @@ fn builder() -> Builder {
 }
 
 /// Makes the file under another name, so that whatever happens there is either none or a whole one.
-fn begin(path: &Path, epoch: &str) -> Result<Database, redb::Error> {
+fn begin(path: &Path, epoch: &str) -> Result<(Database, Place), redb::Error> {
     let beginning = beside(path, epoch);
     let begun = make(&beginning, epoch).and_then(|database| match fs::hard_link(&beginning, path) {
-        Ok(()) => Ok(database),
+        Ok(()) => {
+            let place = Place { path: path.to_owned(), ..Place::of(&beginning)? };
+            let path = path.display();
+            tracing::warn!("began an empty store in {path}; if there should have been one, stop and bring it back");
+            Ok((database, place))
+        }
         // Another process was faster.
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(builder().open(path)?),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => there(path),
         Err(error) => Err(error.into()),
     });
     match fs::remove_file(&beginning) {

@@ -14,6 +14,7 @@ use redb::{Database, ReadableDatabase};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
+use self::file::Place;
 use self::tables::{Reading, Writing};
 use super::{Attempt, Change, Commit, Contents, Head, Job, JobState, NotCommitted, Since, Unavailable, fresh};
 use crate::clock;
@@ -28,6 +29,7 @@ pub struct Redb {
 struct Opened {
     /// What it is called, for errors.
     name: String,
+    place: Place,
     database: Database,
     /// Why it must not be used again, if so.
     broken: OnceLock<String>,
@@ -39,8 +41,8 @@ impl Redb {
         let name = path.display().to_string();
         let (path, epoch) = (path.to_owned(), fresh()?);
         let opening = spawn_blocking(move || file::open(&path, &epoch));
-        let database = opening.await.map_err(|_| Unavailable(format!("{name} is damaged")))??;
-        let file = Arc::new(Opened { name, database, broken: OnceLock::new() });
+        let (database, place) = opening.await.map_err(|_| Unavailable(format!("{name} is damaged")))??;
+        let file = Arc::new(Opened { name, place, database, broken: OnceLock::new() });
         Ok(Redb { file, hint: watch::channel(0).0 })
     }
 
@@ -170,9 +172,12 @@ impl Redb {
         work: impl FnOnce(&Opened) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, Unavailable> {
         let file = Arc::clone(&self.file);
-        let done = spawn_blocking(move || match file.broken.get() {
-            Some(error) => Err(format!("{} could not be written: {error}; restart to use it again", file.name)),
-            None => work(&file).map_err(|error| format!("{}: {error}", file.name)),
+        let done = spawn_blocking(move || {
+            file.check()?;
+            let done = work(&file).map_err(|error| format!("{}: {error}", file.name))?;
+            // What was written to a file that is gone by now, no restart finds.
+            file.place.check()?;
+            Ok(done)
         });
         let done = done.await.unwrap_or_else(|_| Err(format!("{} is damaged", self.file.name)));
         done.map_err(Unavailable)
@@ -180,6 +185,14 @@ impl Redb {
 }
 
 impl Opened {
+    /// Whether it may be used; if not, why.
+    fn check(&self) -> Result<(), String> {
+        if let Some(error) = self.broken.get() {
+            return Err(format!("{} could not be written: {error}; restart to use it again", self.name));
+        }
+        self.place.check()
+    }
+
     fn write<T>(
         &self,
         work: impl FnOnce(&Writing) -> Result<Option<T>, redb::Error>,

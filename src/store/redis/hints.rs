@@ -8,7 +8,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 use tokio::time::{interval, sleep};
 
-use super::connect::{Connection, Servers};
+use super::connect::{Connection, Pushes, Servers};
 use crate::random;
 use crate::store::Unavailable;
 
@@ -20,25 +20,44 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 
 /// Listens for ever. What was told while there was no connection can't be known, so a new one is a hint by itself.
 pub(super) async fn listen(servers: Arc<Servers>, hint: watch::Sender<u64>) {
-    let mut pause = PAUSES.0;
+    let (mut pause, mut is_refused) = (PAUSES.0, false);
     loop {
-        if let Ok((connection, pushes)) = subscribed(&servers).await {
-            hint.send_modify(|hint| *hint += 1);
-            pause = PAUSES.0;
-            follow(&connection, pushes, &hint).await;
+        let (sender, pushes) = unbounded_channel();
+        if let Ok(connection) = connected(&servers, sender).await {
+            let subscribed = subscribe(&servers, &connection).await;
+            log(&subscribed, &mut is_refused);
+            if subscribed.is_ok() {
+                hint.send_modify(|hint| *hint += 1);
+                pause = PAUSES.0;
+                follow(&connection, pushes, &hint).await;
+            }
         }
         sleep(jittered(pause)).await;
         pause = (pause * 2).min(PAUSES.1);
     }
 }
 
-async fn subscribed(servers: &Arc<Servers>) -> Result<(Connection, UnboundedReceiver<PushInfo>), Unavailable> {
-    let (sender, pushes) = unbounded_channel();
-    let connection = servers.primary(Some(&sender)).await?;
+/// A connection that alone has where its pushes go, so that they end with it.
+async fn connected(servers: &Arc<Servers>, pushes: Pushes) -> Result<Connection, Unavailable> {
+    servers.primary(Some(&pushes)).await
+}
+
+async fn subscribe(servers: &Servers, connection: &Connection) -> Result<(), Unavailable> {
     let mut subscribe = cmd("SUBSCRIBE");
     subscribe.arg(&servers.keys.channel);
-    connection.ask::<()>(&subscribe).await?;
-    Ok((connection, pushes))
+    connection.ask(&subscribe).await
+}
+
+/// Logs it when a server that can be had begins to refuse, and when that is over.
+fn log(subscribed: &Result<(), Unavailable>, is_refused: &mut bool) {
+    match subscribed {
+        Err(Unavailable(flaw)) if !*is_refused => {
+            tracing::warn!("what other processes change is heard of late: Redis doesn't tell this one: {flaw}");
+        }
+        Ok(()) if *is_refused => tracing::info!("what other processes change is heard of at once again"),
+        _ => {}
+    }
+    *is_refused = subscribed.is_err();
 }
 
 /// Passes hints on until the connection is lost.

@@ -10,7 +10,7 @@ mod link;
 mod script;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use redis::cmd;
 use tokio::sync::watch;
@@ -39,6 +39,8 @@ pub struct Redis {
     writes: Link,
     hint: watch::Sender<u64>,
     listener: JoinHandle<()>,
+    /// That nobody could be told of a change is logged once.
+    untold: Once,
 }
 
 impl Redis {
@@ -48,7 +50,7 @@ impl Redis {
         let hint = watch::channel(0).0;
         let listener = tokio::spawn(hints::listen(Arc::clone(&servers), hint.clone()));
         let (reads, writes) = (Link::new(&servers), Link::durable(&servers, settings.durability));
-        Ok(Redis { servers, reads, writes, hint, listener })
+        Ok(Redis { servers, reads, writes, hint, listener, untold: Once::new() })
     }
 
     pub(super) async fn head(&self) -> Result<Head, Unavailable> {
@@ -137,8 +139,14 @@ impl Redis {
             // When it was asked for the server says.
             script.arg(&job.key).arg(written(&job)?.trim_end_matches("null}"));
         }
-        let is_made: bool = self.writes.make(&script).await?;
-        if is_made { Ok(change) } else { Err(NotCommitted::Behind) }
+        match self.writes.make(&script).await? {
+            0 => return Err(NotCommitted::Behind),
+            1 => {}
+            _ => self.untold.call_once(|| {
+                tracing::warn!("other processes hear of changes late: Redis doesn't let this one publish them");
+            }),
+        }
+        Ok(change)
     }
 
     pub(super) fn hints(&self) -> watch::Receiver<u64> {

@@ -1,6 +1,8 @@
 -- ARGV: epoch, version, change, accepted and how many entries are astray, as they must be; the change's version, id and JSON; how many changes are kept;
 -- channel; how many entries change; for each of them its key, 1 or 0 for whether it stays, and its value; for each job its key, and its JSON up to when it was
--- asked for, which is now.
+-- asked for, which is now. Returns 0 if the head is another, 1 if the change is made, and 2 if it is and nobody could be told.
+local flaw = misshapen()
+if flaw then return flaw end
 local head = redis.call('HMGET', HEAD, 'epoch', 'version', 'change', 'accepted')
 local default = { '', '0', '', '0' }
 for i = 1, 4 do
@@ -10,7 +12,18 @@ local before = missing()
 if whole(math.abs(before)) ~= ARGV[5] then return 0 end
 local version, id, json, kept, channel, puts = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11])
 
-redis.call('XADD', LOG, 'MAXLEN', kept, version .. '-0', 'change', json)
+local function log()
+  local logged = redis.pcall('XADD', LOG, 'MAXLEN', kept, version .. '-0', 'change', json)
+  return type(logged) == 'table' and logged.err and logged
+end
+flaw = log()
+if flaw and string.find(flaw.err, 'equal or smaller', 1, true) then
+  -- What follows the head in the log doesn't count, and `since` tells nobody of it.
+  redis.call('DEL', LOG)
+  flaw = log()
+end
+if flaw then return flaw end
+
 local at = 12
 for _ = 1, puts do
   if ARGV[at + 1] == '1' then
@@ -37,5 +50,6 @@ end
 redis.call('HSET', HEAD, 'version', version, 'change', id)
 -- What is missing stays so, whatever is added: that all is well only an operator says.
 count(version, before)
-redis.call('PUBLISH', channel, version)
-return 1
+-- Who isn't told finds out by asking.
+local told = redis.pcall('PUBLISH', channel, version)
+return type(told) == 'number' and 1 or 2

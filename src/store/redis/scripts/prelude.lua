@@ -1,5 +1,22 @@
 local HEAD, ENTRIES, LOG, JOBS, STANDING, INDEX, READY, LEASES, DONE, NOTES, ASIDE = unpack(KEYS)
 
+-- What each of them holds, where there is anything.
+local SHAPES = {
+  [HEAD] = 'hash', [ENTRIES] = 'hash', [LOG] = 'stream', [JOBS] = 'hash', [STANDING] = 'hash', [INDEX] = 'zset', [READY] = 'zset',
+  [LEASES] = 'hash', [DONE] = 'zset', [NOTES] = 'hash', [ASIDE] = 'zset',
+}
+
+-- An error if something else has put another thing in the place of a key. What a script has written when it fails stays written, so whoever writes
+-- several keys asks for that first.
+local function misshapen()
+  for key, shape in pairs(SHAPES) do
+    local found = redis.call('TYPE', key).ok
+    if found ~= shape and found ~= 'none' then
+      return redis.error_reply('ERR ' .. key .. ' is a ' .. found .. ', not a ' .. shape .. ': something else wrote it. Bring back what it held')
+    end
+  end
+end
+
 -- The server's clock, in milliseconds.
 local function now()
   local time = redis.call('TIME')

@@ -1,5 +1,7 @@
 -- ARGV: worker, key, stage; the job's new state, stage and JSON; for a job that waits, how many milliseconds; for one that is over, when, or
 -- else nothing, and how many of those are kept. Returns whether it was noted.
+local flaw = misshapen()
+if flaw then return flaw end
 local worker, key, stage, state = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local held = lease(key)
 if not held or held.worker ~= worker or held.stage ~= stage then return 0 end

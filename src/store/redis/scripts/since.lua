@@ -1,8 +1,9 @@
 -- ARGV: a change's number, how many changes and how many bytes are read at once. Returns which store this is, and the JSON of the changes after that one,
--- in order.
+-- in order. What follows the head was never made.
 local changes, bytes, last = {}, 0, ARGV[1]
+local newest = redis.call('HGET', HEAD, 'version') or '0'
 while #changes < tonumber(ARGV[2]) and bytes < tonumber(ARGV[3]) do
-  local found = redis.call('XRANGE', LOG, '(' .. last .. '-0', '+', 'COUNT', 1)[1]
+  local found = redis.call('XRANGE', LOG, '(' .. last .. '-0', newest .. '-0', 'COUNT', 1)[1]
   if not found then break end
   last = string.match(found[1], '^%d+')
   table.insert(changes, found[2][2])

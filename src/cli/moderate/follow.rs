@@ -1,0 +1,235 @@
+//! `read-roster events`: what happens in the roster of a running server, as it does.
+
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::{Method, StatusCode};
+use serde_json::Value;
+use tokio::signal::ctrl_c;
+use tokio::time::{sleep, timeout};
+
+use super::super::{Common, Output, Stop, block_on, complain, line};
+use super::answer::{refused, word};
+use super::list::{What, entry};
+use super::query;
+use super::server::{Answer, Question, Server};
+
+/// How long it waits before it comes back, the first time; each time it waits twice as long.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest that it waits.
+const LONGEST_PAUSE: Duration = Duration::from_secs(16);
+
+/// How long a stream may be silent. A server gives a sign of life every 15 seconds.
+const SILENCE: Duration = Duration::from_secs(45);
+
+/// The longest line of a stream, in bytes.
+const LONGEST: usize = 1 << 20;
+
+/// What is followed, and how far.
+pub(super) struct Following<'a> {
+    pub(super) common: &'a Common,
+    pub(super) server: &'a Server<'a>,
+    /// The user who looks, where a service asks.
+    pub(super) client: Option<&'a str>,
+    /// The id of the last event that is known.
+    pub(super) last: Option<String>,
+    /// How many events are still wanted; all that come, where it is nothing.
+    pub(super) left: Option<u32>,
+}
+
+/// Prints what happens, until enough has, nobody reads it any more, or it is interrupted.
+pub(super) fn run(mut following: Following<'_>) -> Result<ExitCode, Stop> {
+    block_on(async {
+        tokio::select! {
+            followed = following.follow() => followed,
+            _ = ctrl_c() => Ok(()),
+        }
+    })??;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What became of a stream.
+enum End {
+    /// All that is wanted has been printed.
+    Enough,
+    /// The server ended it, as it does now and then, or it broke off: why.
+    Cut(Option<String>),
+}
+
+impl Following<'_> {
+    /// Goes on with one stream after another. What is wrong with the first is an error; the next ones are tried again.
+    async fn follow(&mut self) -> Result<(), Stop> {
+        let mut stream = self.begin().await?.map_err(|answer| self.refusal(&answer))?;
+        loop {
+            match self.print(&mut stream).await? {
+                End::Enough => return Ok(()),
+                End::Cut(why) => stream = self.begin_again(why).await?,
+            }
+        }
+    }
+
+    async fn begin(&self) -> Result<Result<Incoming, Answer>, Stop> {
+        let fields = [("last_event_id", self.last.as_deref()), ("client_id", self.client)];
+        let path = "/v1/roster/events".to_owned() + &query(&fields);
+        self.server.listen(&Question { method: Method::GET, path, body: None }).await
+    }
+
+    /// Comes back where it was, as soon as the server can be had.
+    async fn begin_again(&self, why: Option<String>) -> Result<Incoming, Stop> {
+        if let Some(why) = why {
+            complain(&format!("note: {why}"));
+        }
+        let (mut pause, mut said) = (PAUSE, None);
+        loop {
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            let why = match self.begin().await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(answer)) if is_passing(answer.status) => format!("the server answers {}", answer.status),
+                Ok(Err(answer)) => return Err(self.refusal(&answer)),
+                Err(stop) => line(stop.message()),
+            };
+            if said.as_ref() != Some(&why) {
+                complain(&format!("note: {why}: it is tried again"));
+                said = Some(why);
+            }
+        }
+    }
+
+    fn refusal(&self, answer: &Answer) -> Stop {
+        refused(self.common, answer).err().unwrap_or_else(|| self.server.stranger(answer.status))
+    }
+
+    /// Prints a stream's events.
+    async fn print(&mut self, stream: &mut Incoming) -> Result<End, Stop> {
+        let mut begun = Begun::default();
+        loop {
+            let frame = match timeout(SILENCE, stream.frame()).await {
+                Ok(Some(Ok(frame))) => frame,
+                Ok(None) => return Ok(End::Cut(None)),
+                Ok(Some(Err(error))) => return Ok(End::Cut(Some(format!("the stream broke off: {error}")))),
+                Err(_) => return Ok(End::Cut(Some("the stream has fallen silent".to_owned()))),
+            };
+            for told in begun.read(frame.data_ref().map_or(&[], |bytes| &bytes[..])) {
+                if !self.tell(told)? {
+                    return Ok(End::Enough);
+                }
+            }
+            if begun.line.len() > LONGEST {
+                return Err(self.server.stranger(StatusCode::OK));
+            }
+        }
+    }
+
+    /// Prints an event, and tells whether more are wanted.
+    fn tell(&mut self, told: Told) -> Result<bool, Stop> {
+        if told.id.is_some() {
+            self.last = told.id;
+        }
+        let Some(data) = told.data else { return Ok(true) };
+        let event: Value = serde_json::from_str(&data).map_err(|_| self.server.stranger(StatusCode::OK))?;
+        let is_read = say(&match self.common.output {
+            Output::Text => text(&event),
+            Output::Json => event.to_string(),
+        })?;
+        self.left = self.left.map(|left| left.saturating_sub(1));
+        Ok(is_read && self.left != Some(0))
+    }
+}
+
+/// Whether an answer says that it may be another one soon.
+fn is_passing(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
+}
+
+/// An event as people read it: when, what, and about whom.
+fn text(event: &Value) -> String {
+    let member = |name: &str| event.get(name).map(word).unwrap_or_default();
+    let (time, name) = (member("time"), member("type"));
+    let about = match event.get("data") {
+        _ if name == "reset" => "something may be missing here: look at the lists anew".to_owned(),
+        Some(data) => entry(What::Events, data),
+        None => String::new(),
+    };
+    format!("{time} {name}: {about}")
+}
+
+/// Prints a line, and tells whether somebody reads it.
+fn say(line: &str) -> Result<bool, Stop> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Stop::No(format!("the result can't be written: {error}"))),
+    }
+}
+
+/// What a stream tells at once: an id, an event's data, or both.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Told {
+    id: Option<String>,
+    data: Option<String>,
+}
+
+/// What of a stream has come and is not whole yet (HTML, section 9.2.6).
+#[derive(Default)]
+struct Begun {
+    line: Vec<u8>,
+    told: Told,
+}
+
+impl Begun {
+    /// What is whole with these further bytes.
+    fn read(&mut self, bytes: &[u8]) -> Vec<Told> {
+        let mut whole = Vec::new();
+        for byte in bytes {
+            if *byte != b'\n' {
+                self.line.push(*byte);
+                continue;
+            }
+            let line = std::mem::take(&mut self.line);
+            whole.extend(self.take(String::from_utf8_lossy(&line).trim_end_matches('\r')));
+        }
+        whole
+    }
+
+    /// Takes a line; an empty one ends what is told at once.
+    fn take(&mut self, line: &str) -> Option<Told> {
+        if line.is_empty() {
+            let told = std::mem::take(&mut self.told);
+            return (told != Told::default()).then_some(told);
+        }
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match (name, &mut self.told.data) {
+            ("id", _) => self.told.id = Some(value.to_owned()),
+            ("data", Some(data)) => data.extend(["\n", value]),
+            ("data", data) => *data = Some(value.to_owned()),
+            // What it is called is in its data, too; the rest are comments.
+            _ => {}
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_read_however_it_comes() {
+        let stream = "id: e-1-0\n\n:\n\nid: e-1-1\r\nevent: ban.created\r\ndata: {\"a\":\r\ndata:1}\r\n\r\ndata: é\n\nid: e-2-1\n";
+        let told =
+            |id: Option<&str>, data: Option<&str>| Told { id: id.map(str::to_owned), data: data.map(str::to_owned) };
+        let whole = [told(Some("e-1-0"), None), told(Some("e-1-1"), Some("{\"a\":\n1}")), told(None, Some("é"))];
+        for size in 1..stream.len() {
+            let mut begun = Begun::default();
+            let read: Vec<Told> = stream.as_bytes().chunks(size).flat_map(|bytes| begun.read(bytes)).collect();
+            assert_eq!(read, whole, "{size}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What an operator does to the store by hand, in the audit log: in the file that the server's log goes to, too. A server's standard
+//! output nobody else can write to, so what would go there goes to standard error.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{Stop, complain};
+use crate::config::AuditTo;
+use crate::observe::{Asker, Destination};
+
+/// What the audit log calls whoever runs a command here, beside users and services.
+pub(super) const OPERATOR: &str = "operator";
+
+/// The audit log, for one command: a file, or where there is none standard error.
+pub(super) struct Trail(Option<Destination>);
+
+/// That a store was accepted, or why it isn't known to be.
+#[derive(Serialize)]
+pub(super) struct Accepted<'a> {
+    pub(super) time: String,
+    pub(super) event: &'static str,
+    pub(super) caller: Asker<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) epoch: Option<&'a str>,
+    /// The number of the last change that it holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) change: Option<u64>,
+    /// How many entries each table has.
+    pub(super) entries: &'a BTreeMap<&'static str, usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<String>,
+}
+
+/// That a file was taken over, or why not to its end.
+#[derive(Serialize)]
+pub(super) struct TakenOver<'a> {
+    pub(super) time: String,
+    pub(super) event: &'static str,
+    pub(super) caller: Asker<'a>,
+    pub(super) file: &'a str,
+    pub(super) sha256: &'a str,
+    pub(super) replace: bool,
+    pub(super) quiet: bool,
+    #[serde(flatten)]
+    pub(super) count: Option<Count>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<String>,
+}
+
+/// How many entries were set, went, and were there already.
+#[derive(Clone, Copy, Serialize)]
+pub(super) struct Count {
+    pub(super) set: usize,
+    pub(super) gone: usize,
+    pub(super) same: usize,
+}
+
+impl Trail {
+    /// Opens it, before anything is done that it must tell of.
+    pub(super) fn open(to: &AuditTo) -> Result<Trail, Stop> {
+        Ok(Trail(match to {
+            AuditTo::Stdout => None,
+            AuditTo::File(path) => Some(Destination::at(path).map_err(|error| shut(path, &error))?),
+        }))
+    }
+
+    /// Writes lines. Those that can't be written go to standard error, so that they are not lost.
+    pub(super) fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        let Some(file) = &mut self.0 else { return io::stderr().write_all(lines) };
+        file.write(lines).inspect_err(|_| complain(&String::from_utf8_lossy(lines)))
+    }
+
+    /// Writes a line.
+    pub(super) fn tell(&mut self, line: &impl Serialize) -> io::Result<()> {
+        let mut line = serde_json::to_vec(line)?;
+        line.push(b'\n');
+        self.write(&line)
+    }
+}
+
+fn shut(path: &Path, error: &io::Error) -> Stop {
+    Stop::No(format!(
+        "audit.to: {} can't be opened, and nothing is done that can't be recorded: {error} (say it as the user that runs the server)",
+        path.display()
+    ))
+}
+
+/// Who runs this: the user's name, as the system's file of users has it, or else the number.
+pub(super) fn operator() -> String {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        (fields.nth(1) == Some(&uid)).then(|| name.to_owned())
+    });
+    name.unwrap_or_else(|| format!("uid:{uid}"))
+}

@@ -1,0 +1,131 @@
+//! What a policy is warned of.
+
+use super::*;
+
+fn warnings(document: &Document) -> Vec<(Place, String)> {
+    let app = |name: &str, vendor| AppFacts { name: name.to_owned(), vendor };
+    let apps = [app("lean", Vendor::LeanCloud), app("talk", Vendor::TalkJs), app("able", Vendor::Ably)];
+    lint(document, &apps, NOW).into_iter().map(|warning| (warning.about, warning.message)).collect()
+}
+
+#[test]
+fn warns_of_rules_that_never_match() {
+    let mut of_login = allow("a", &[Action::Login, Action::Create]);
+    of_login.conversations = Some(vec![Template::parse("chat:*").unwrap()]);
+    let mut elsewhere = allow("b", &[Action::Publish]);
+    elsewhere.apps = Some(vec!["lean".to_owned()]);
+    let mut nobody = allow("c", &[Action::Join]);
+    nobody.targets = Some(TargetsAre::Others);
+    let mut selves = allow("d", &[Action::Subscribe]);
+    selves.callers = Some(vec![CallerKind::Service]);
+    let found = warnings(&document(vec![of_login, elsewhere, nobody, selves]));
+    let expected = [
+        "it has `conversations`, and login, create is about none",
+        "none of its apps has the action publish",
+        "it has `targets`, and join touches nobody else",
+        "a service is nobody's client; write `client = \"any\"`",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+    for (index, why) in expected.into_iter().enumerate() {
+        assert_eq!(found[index], (Place::Rule(index), format!("this rule can never match: {why}")));
+    }
+}
+
+#[test]
+fn warns_of_rules_that_others_make_pointless() {
+    let narrow = |id: &str| {
+        let mut rule = allow(id, &[Action::Subscribe]);
+        rule.conversations = Some(vec![Template::parse("chat:x").unwrap()]);
+        rule
+    };
+    let mut wide = allow("wide", &[Action::Subscribe, Action::History]);
+    wide.conversations = Some(vec![Template::parse("chat:*").unwrap()]);
+    let mut no = Rule::new("no", Effect::Deny, ActionSet::of(&[Action::Presence]));
+    no.callers = Some(vec![CallerKind::User, CallerKind::Service]);
+    let mut lost = allow("lost", &[Action::Presence]);
+    lost.callers = Some(vec![CallerKind::User]);
+    let rules = vec![narrow("narrow"), wide, narrow("twin"), no, lost];
+    let found = warnings(&document(rules));
+    assert_eq!(
+        found,
+        [
+            (Place::Rule(0), "this rule is pointless: `wide` allows all that it allows".to_owned()),
+            (Place::Rule(2), "this rule is pointless: `narrow` allows all that it allows".to_owned()),
+            (Place::Rule(4), "this rule has no effect: the deny rule `no` matches wherever it does".to_owned()),
+        ]
+    );
+}
+
+#[test]
+fn what_must_be_named_is_not_included_in_a_rule_that_names_nothing() {
+    let mut log = allow("log", &[Action::Subscribe]);
+    log.conversations = Some(vec![Template::parse("[meta]log").unwrap()]);
+    let mut chat = allow("chat", &[Action::Subscribe]);
+    chat.conversations = Some(vec![Template::parse("chat:{client}").unwrap()]);
+    let found = warnings(&document(vec![allow("wherever", &[Action::Subscribe]), log, chat]));
+    assert_eq!(found, [(Place::Rule(2), "this rule is pointless: `wherever` allows all that it allows".to_owned())]);
+}
+
+#[test]
+fn warns_of_rules_for_moderators_that_reach_too_far_or_not_far_enough() {
+    let moderation = [Action::Ban, Action::Unmute, Action::SetRole];
+    let mut held = allow("held", &moderation);
+    held.targets = Some(TargetsAre::Outranked);
+    let mut services = allow("services", &moderation);
+    (services.callers, services.client) = (Some(vec![CallerKind::Service]), Some(ClientIs::Anyone));
+    let mut mixed = allow("mixed", &[Action::SetRole, Action::ReadRoster]);
+    mixed.targets = Some(TargetsAre::Outranked);
+    let mut place = allow("place", &[Action::ReadRoster]);
+    place.targets = Some(TargetsAre::Outranked);
+    let careless = allow("careless", &moderation);
+    let deny = Rule::new("deny", Effect::Deny, ActionSet::of(&[Action::Mute]));
+    let found =
+        warnings(&document(vec![held, services, mixed, place, allow("roles", &[Action::SetRole]), careless, deny]));
+    let expected = [
+        (
+            2,
+            "this rule never allows read-roster, as it has `targets` and that touches nobody: give it a rule of its own",
+        ),
+        (3, "this rule can never match: it has `targets`, and read-roster touches nobody else"),
+        (
+            5,
+            "this rule lets users ban or unmute whoever is in the conversation, its owner too: write `targets = \
+             \"outranked\"`",
+        ),
+    ];
+    let rules: Vec<_> = found.iter().filter(|(_, message)| !message.contains("pointless")).collect();
+    assert_eq!(rules.len(), expected.len(), "{found:?}");
+    for ((place, message), (index, why)) in rules.into_iter().zip(expected) {
+        assert_eq!((place, message.as_str()), (&Place::Rule(index), why));
+    }
+}
+
+#[test]
+fn warns_of_login_without_create_and_of_entries_without_effect() {
+    let mut document = document(vec![allow("login", &[Action::Login])]);
+    let entries = &mut document.entries;
+    entries.conversations.push(conversation("c1", Kind::Group, &[]));
+    entries.bans.push(Sanction { until: Some(Millis(NOW.0 - 1)), ..sanction("eve", "*") });
+    entries.bans.extend([sanction("bob", "chat:x"), sanction("bob", "chat:*")]);
+    entries.mutes.push(Sanction { app: Some("lean".into()), ..sanction("eve", "*") });
+    entries.blocks.push(Block {
+        user: "carol".to_owned(),
+        conversation: pattern("c1"),
+        app: Some("able".into()),
+        origin: Origin::File { line: 1 },
+    });
+    entries.bindings.push(Binding { app: Some("lean".into()), ..binding("tom", "chat:*", GUEST) });
+    entries.bindings.extend([binding("ann", "chat:*", GUEST), binding("ann", "chat:*", OWNER)]);
+    let places: Vec<_> = warnings(&document).into_iter().map(|(place, _)| place).collect();
+    let expected = [
+        Place::Policy,
+        Place::Conversation(0),
+        Place::Binding(1),
+        Place::Binding(0),
+        Place::Ban(0),
+        Place::Ban(1),
+        Place::Mute(0),
+        Place::Block(0),
+    ];
+    assert_eq!(places, expected);
+}

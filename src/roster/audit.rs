@@ -1,0 +1,35 @@
+//! Lines of the audit log for what no request asked for: what ends by itself, and what an operator takes over.
+
+use super::entry::Record;
+use super::event::{Fate, name};
+use crate::clock;
+use crate::observe::{Asker, Occurrence};
+use crate::policy::{Held, Origin};
+
+/// The line that says what became of an entry: by which change, where that is known, and by whose hand, where it was anyone's.
+pub(super) fn line(record: &Record, fate: Fate, change: Option<u64>, caller: Option<Asker<'_>>) -> Vec<u8> {
+    let (mut occurrence, user) = (Occurrence::new(name(record, fate), clock::now()), [record.name()]);
+    occurrence.caller = caller;
+    occurrence.app = record.app().map(|app| &**app);
+    occurrence.conversation = record.scope().map(ToString::to_string);
+    occurrence.targets = &user;
+    occurrence.change = change;
+    occurrence.until = record.until().map(|until| until.to_string());
+    match record {
+        Record::Role(_, tenure) => {
+            occurrence.role = if let Held::Word(word) = &tenure.held { Some(word) } else { None };
+        }
+        Record::Conversation(conversation) => {
+            occurrence.conversation = Some(conversation.id.clone());
+            occurrence.targets = &[];
+            occurrence.kind = Some(conversation.kind.as_str());
+            occurrence.owner = conversation.owner.as_deref();
+        }
+        Record::Ban(_) | Record::Mute(_) | Record::Block(_) => {}
+    }
+    if let Origin::Roster { author, at } = record.origin() {
+        (occurrence.by, occurrence.at) = (Some(&**author), Some(at.to_string()));
+    }
+    // All of it can be written as JSON.
+    occurrence.line().unwrap_or_default()
+}

@@ -1,0 +1,205 @@
+//! Taking away what has ended, when it does, and telling the audit log of it.
+//!
+//! Nobody waits for that, so nothing is refused where the log fails. What can't be recorded is not taken away, as far as that can be told
+//! before; what was is told as soon as the log takes lines again, before anything more is taken away.
+
+use std::collections::HashSet;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::audit;
+use super::entry::{Key, Record};
+use super::event::{self, Fate, Plan};
+use super::index::Index;
+use super::live::{NotChanged, Roster};
+use crate::clock;
+use crate::model::Millis;
+use crate::observe::audit::{Audit, Unwritten};
+
+/// How many entries that have ended are taken away in one change.
+const AT_ONCE: usize = 100;
+
+/// The longest time between two looks for entries that have ended.
+const SELDOM: Duration = Duration::from_secs(60);
+
+/// How long it rests where the store or the audit log fails.
+const REST: Duration = Duration::from_secs(1);
+
+impl Roster {
+    /// Takes away what has ended, when it does, until the `end`. `plan` is asked for anew each time.
+    pub async fn sweep(
+        &self,
+        audit: &Audit,
+        plan: impl Fn() -> Plan + Send + Sync,
+        end: impl Future<Output = ()> + Send,
+    ) {
+        let mut end = pin!(end);
+        let (mut version, mut untold) = (self.version(), Untold::default());
+        loop {
+            let wait = self.sweep_once(audit, &plan(), &mut untold).await;
+            tokio::select! {
+                biased;
+                () = &mut end => break,
+                _ = version.changed() => {}
+                () = sleep(wait) => {}
+            }
+        }
+        untold.give_up_doubts();
+        _ = untold.tell(audit).await;
+    }
+
+    /// Takes away what has ended, as much as goes into one change, and tells how long there is nothing more to do.
+    async fn sweep_once(&self, audit: &Audit, plan: &Plan, untold: &mut Untold) -> Duration {
+        if audit.health().is_err() || untold.tell(audit).await.is_err() {
+            return REST;
+        }
+        let wait = self.until_next_ending(clock::now());
+        if !wait.is_zero() && untold.doubtful.is_empty() {
+            return wait;
+        }
+        let expired = self.expire(plan, untold).await;
+        if untold.tell(audit).await.is_err() {
+            return REST;
+        }
+        match expired {
+            // By that clock it may not have ended yet.
+            Ok(now) => self.until_next_ending(now),
+            Err(error) => {
+                tracing::debug!("what has ended could not be taken away yet: {error}");
+                REST
+            }
+        }
+    }
+
+    /// Takes away what has ended. That it has, for everyone and for ever, the clock says that all who share the store have in common. Returns
+    /// what it says; what was taken away, or may have been, is in `untold`.
+    ///
+    /// # Errors
+    /// If the store can't be read or written.
+    pub async fn expire(&self, plan: &Plan, untold: &mut Untold) -> Result<Millis, NotChanged> {
+        let now = self.store().ok_or(NotChanged::NoStore)?.now().await?;
+        if self.look().ended(now, 1).is_empty() && untold.doubtful.is_empty() {
+            return Ok(now);
+        }
+        let made = self
+            .change(|index, head| {
+                untold.asked = index.ended(now, AT_ONCE).iter().filter_map(|key| index.find(key)).collect();
+                (event::expiry(&untold.asked, plan, head, now), head.version + 1)
+            })
+            .await;
+        match made {
+            Ok(change) => untold.was_made(change, &self.look()),
+            Err(_) => untold.may_have_been_made(),
+        }
+        made.map(|_| now)
+    }
+
+    /// How long to wait before something may have ended.
+    fn until_next_ending(&self, now: Millis) -> Duration {
+        let next = self.look().next_ending();
+        next.map_or(SELDOM, |next| Duration::from_millis(next.0.saturating_sub(now.0)).min(SELDOM))
+    }
+}
+
+/// What was taken away and is not in the audit log yet. If that is so to the end, the program's own log says so.
+#[derive(Default)]
+pub struct Untold {
+    /// What is to be taken away now.
+    asked: Vec<Record>,
+    /// What was to be, in a change of which it isn't known whether it was made.
+    doubtful: Vec<Record>,
+    /// What to tell.
+    lines: Vec<u8>,
+}
+
+impl Untold {
+    /// The change was made: now it is known, too, what became of what was in doubt.
+    fn was_made(&mut self, change: u64, index: &Index) {
+        let gone: HashSet<Key> = self.asked.iter().map(Record::key).collect();
+        for record in self.asked.drain(..) {
+            self.lines.extend(audit::line(&record, Fate::Expired, Some(change), None));
+        }
+        // Another process may have taken it away, and says so: the log may say more than was done, never less.
+        for record in self.doubtful.drain(..).filter(|record| !gone.contains(&record.key())) {
+            if index.find(&record.key()).as_ref() != Some(&record) {
+                self.lines.extend(audit::line(&record, Fate::Expired, None, None));
+            }
+        }
+    }
+
+    fn may_have_been_made(&mut self) {
+        let known: HashSet<Key> = self.doubtful.iter().map(Record::key).collect();
+        self.doubtful.extend(self.asked.drain(..).filter(|record| !known.contains(&record.key())));
+    }
+
+    /// Tells of what is in doubt, as there will be no more occasion.
+    fn give_up_doubts(&mut self) {
+        for record in self.asked.drain(..).chain(self.doubtful.drain(..)) {
+            self.lines.extend(audit::line(&record, Fate::Expired, None, None));
+        }
+    }
+
+    async fn tell(&mut self, audit: &Audit) -> Result<(), Unwritten> {
+        if !self.lines.is_empty() {
+            audit.write(&self.lines).await?;
+            self.lines.clear();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Untold {
+    fn drop(&mut self) {
+        self.give_up_doubts();
+        for line in String::from_utf8_lossy(&self.lines).lines() {
+            tracing::error!("this is not in the audit log: {line}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::Arc;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::model::{CallerKind, Pattern};
+    use crate::policy::{Author, Origin, Sanction};
+    use crate::store::{Commit, Store};
+
+    fn ban(user: &str) -> Record {
+        let author = Arc::new(Author { kind: CallerKind::Service, subject: "orders".to_owned(), role: None });
+        let origin = Origin::Roster { author, at: Millis(1) };
+        let (scope, until) = (Pattern::Everything, Some(Millis(2)));
+        Record::Ban(Sanction { user: user.to_owned(), scope, app: None, until, reason: None, origin })
+    }
+
+    /// Whom the lines are about, and whether they name a change.
+    fn told(untold: &mut Untold) -> Vec<(String, bool)> {
+        let lines = std::mem::take(&mut untold.lines);
+        let lines = String::from_utf8(lines).unwrap();
+        let read = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        read.map(|line| (line["targets"][0].as_str().unwrap().to_owned(), line["change"].is_u64())).collect()
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_away_in_a_change_of_unknown_fate_is_told_once_it_is_found_gone() {
+        let roster = Roster::of(Store::memory(), Duration::from_secs(60));
+        roster.catch_up().await;
+        let mut untold = Untold::default();
+        untold.asked.extend([ban("gone"), ban("there")]);
+        untold.may_have_been_made();
+        let there = ban("there");
+        let put = Commit { puts: vec![(there.key().to_string(), Some(there.value()))], ..Commit::default() };
+        roster.change(|_, _| (put.clone(), ())).await.unwrap();
+        roster.expire(&Plan::default(), &mut untold).await.unwrap();
+        assert_eq!(told(&mut untold), [("there".to_owned(), true), ("gone".to_owned(), false)]);
+        roster.expire(&Plan::default(), &mut untold).await.unwrap();
+        assert_eq!(told(&mut untold), []);
+    }
+}
