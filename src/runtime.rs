@@ -22,7 +22,7 @@ use crate::random::{self, NoEntropy};
 #[cfg(feature = "otlp")]
 use crate::remote::Spans;
 use crate::remote::{NoClient, NoRemote, Remote};
-use crate::roster::{Plan, Roster};
+use crate::roster::{Plan, Roster, strays};
 
 /// What all requests share.
 pub struct Runtime {
@@ -182,7 +182,7 @@ impl Runtime {
             checks.push(Check { name: "keys", finding: keys(remote) });
         }
         if self.roster.store().is_some() {
-            checks.push(Check { name: "roster", finding: roster(&self.roster) });
+            checks.push(Check { name: "roster", finding: self.roster_found() });
         }
         if let Some(lost) = self.socket.as_ref().filter(|socket| !draining && !socket.is_the_same()) {
             let flaw = format!("there is no longer this program's at {}: restart it", lost.path.display());
@@ -193,21 +193,32 @@ impl Runtime {
         }
         checks
     }
+
+    fn roster_found(&self) -> Finding {
+        match (self.roster.check(), self.roster.trouble()) {
+            (Err(stale), _) => Finding::Bad(stale.to_string()),
+            (Ok(()), Some(trouble)) => {
+                Finding::Notice(format!("what is known still counts, but nothing can be changed: {trouble}"))
+            }
+            (Ok(()), None) => self.strays().map_or(Finding::Good, Finding::Notice),
+        }
+    }
+
+    /// Warns of entries of the roster for apps that the settings in force don't have.
+    pub fn warn_of_strays(&self) {
+        if let Some(strays) = self.strays() {
+            tracing::warn!("the roster: {strays}");
+        }
+    }
+
+    fn strays(&self) -> Option<String> {
+        strays(&self.roster.look(), &self.snapshot().settings.engine)
+    }
 }
 
 fn targets(settings: &Settings) -> Result<Targets, NoClient> {
     let terms = outbox::Terms::default();
     Targets::new(&settings.engine.policy, &settings.enforcements, &settings.webhooks, &terms)
-}
-
-fn roster(roster: &Roster) -> Finding {
-    match (roster.check(), roster.trouble()) {
-        (Err(stale), _) => Finding::Bad(stale.to_string()),
-        (Ok(()), Some(trouble)) => {
-            Finding::Notice(format!("what is known still counts, but nothing can be changed: {trouble}"))
-        }
-        (Ok(()), None) => Finding::Good,
-    }
 }
 
 fn keys(remote: &Remote) -> Finding {

@@ -445,6 +445,7 @@ impl Oracle<'_> {
                     Held::Role(role) => Says::Is(*role),
                     Held::Word(word) => Says::Is(self.document.ladder.role(word)),
                     Held::Removed => Says::Removed,
+                    Held::Remembered => continue,
                 };
                 all.push((1, home(&tenure.scope), says));
             }

@@ -216,6 +216,11 @@ fn keeping(runtime: &Arc<Runtime>) -> (Tasks, oneshot::Receiver<Infallible>) {
             sweeping.roster.sweep(&sweeping.audit, || sweeping.plan(), sweeping.drained()).await;
             drop(sweeps);
         });
+        let warning = Arc::clone(runtime);
+        tasks.spawn("warning of what counts for nothing", async move {
+            warning.roster.been_read().await;
+            warning.warn_of_strays();
+        });
     }
     (tasks, swept)
 }

@@ -271,11 +271,11 @@ fn target_fits(are: TargetsAre, target: &str, question: &Question<'_, '_>) -> bo
 }
 
 /// Whether the target's role is weaker than the client's by the registers' word. A target whose binding names a role that the policy
-/// does not list is outranked by nobody: it may well be the strongest.
+/// does not list is outranked by nobody, as it may well be the strongest; nor is the owner of a conversation that was forgotten.
 fn outranks(question: &Question<'_, '_>, target: &str) -> bool {
     let standing = question.scene.target(target);
     standing.roles().max() < question.scene.untokened_client().roles().min()
-        && !question.scene.is_unlisted(target, &standing)
+        && !question.scene.is_protected(target, &standing)
 }
 
 fn targets_miss(rule: &Rule, question: &Question<'_, '_>) -> String {

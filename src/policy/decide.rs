@@ -1,6 +1,7 @@
 //! Deciding, in the order that users can rely on: bans, mutes, blocks, deny rules, allow rules; and no, if nothing matched.
 
 use super::Policy;
+use super::claims::user_claims;
 use super::condition::{self, all_hold};
 use super::permit::{Cause, Denial, Nearest, Permit};
 use super::question::{Case, Question, Scene};
@@ -238,19 +239,4 @@ fn nearest(question: &Question<'_, '_>) -> Option<Nearest> {
         spoiler: misses.iter().find_map(|miss| miss.spoiler.as_ref()).map(ToString::to_string),
         misses: misses.into_iter().map(|miss| miss.needed).collect(),
     })
-}
-
-/// The client's roles in what is granted, each scope once, in order; an empty word is no role.
-fn user_claims(case: Case<'_>, granted: &[Grant]) -> Vec<(Pattern, String)> {
-    let ladder = &case.policy.document().ladder;
-    let within = granted.iter().flat_map(|grant| case.facts.roles_within(case.client(), &grant.resource));
-    let mut claims: Vec<_> =
-        within.map(|(scope, role)| (scope, role.map_or("", |role| ladder.word(role)).to_owned())).collect();
-    claims.sort();
-    claims.dedup();
-    // No role goes without saying, unless a wider scope's would take its place.
-    let wider: Vec<Pattern> =
-        claims.iter().filter(|(_, word)| !word.is_empty()).map(|(scope, _)| scope.clone()).collect();
-    claims.retain(|(scope, word)| !word.is_empty() || wider.iter().any(|wide| wide.covers(scope)));
-    claims
 }

@@ -3,6 +3,7 @@
 //! Pure: what it needs to know of the world reaches it as [`Facts`], the time as an argument.
 
 mod authors;
+mod claims;
 mod condition;
 mod decide;
 mod explain;

@@ -181,9 +181,11 @@ impl<'a> Scene<'a> {
         self.standing(self.case.person(name, &[]))
     }
 
-    /// Whether what a target is here may be more than it seems: a role that the policy does not list.
-    pub(super) fn is_unlisted(&self, target: &str, standing: &Standing) -> bool {
-        self.case.facts.is_unlisted(self.case.person(target, &[]), standing)
+    /// Whether what a target is here may be more than it seems: a role that the policy does not list, or that of an owner who is only
+    /// remembered.
+    pub(super) fn is_protected(&self, target: &str, standing: &Standing) -> bool {
+        let (facts, person) = (self.case.facts, self.case.person(target, &[]));
+        facts.is_unlisted(person, standing) || self.conversation.is_some_and(|place| facts.is_remembered(person, place))
     }
 
     fn standing(&self, person: Person<'_>) -> Standing {

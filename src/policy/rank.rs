@@ -21,6 +21,8 @@ pub struct Rank {
     pub is_bound: bool,
     /// Whether it is so by a binding to everything there is, and nowhere in the place less by something more special.
     pub is_everywhere: bool,
+    /// Whether it is remembered as the owner of a conversation there that was forgotten.
+    pub is_remembered: bool,
     /// Why it may be more than it seems, even the strongest of all, if so.
     pub doubt: Option<Doubt>,
 }
@@ -37,7 +39,8 @@ pub enum Doubt {
 impl Rank {
     /// Whether this is certainly a stronger position than another's, wherever in the place.
     pub fn outranks(&self, other: &Rank) -> bool {
-        self.doubt.is_none() && other.doubt.is_none() && self.weakest.is_some() && self.weakest > other.strongest
+        let is_certain = self.doubt.is_none() && other.doubt.is_none() && !other.is_remembered;
+        is_certain && self.weakest.is_some() && self.weakest > other.strongest
     }
 }
 
@@ -63,6 +66,7 @@ impl Policy {
                 _ => true,
             },
             is_everywhere: scope == Some(Pattern::Everything) && standing.roles().min() == Some(standing.role),
+            is_remembered: facts.is_remembered(person, place),
             doubt: if is_unlisted { Some(Doubt::Unlisted) } else { is_unasked.then_some(Doubt::Unasked) },
             scope,
         }

@@ -55,6 +55,8 @@ pub enum Held {
     Word(Arc<str>),
     /// The one that was held there was taken away: what a wider scope gives here counts, or the default, and nobody else's word.
     Removed,
+    /// None any more: that of the owner of a conversation that was forgotten. It gives nothing, but nobody outranks who had it there.
+    Remembered,
 }
 
 impl Entry {
@@ -92,7 +94,7 @@ impl Tenure {
         match &self.held {
             Held::Role(role) => *role,
             Held::Word(word) => ladder.role(word),
-            Held::Removed => None,
+            Held::Removed | Held::Remembered => None,
         }
     }
 }

@@ -95,6 +95,19 @@ impl<'a> Facts<'a> {
         is(standing) || without.any(|(part, _)| is(&self.standing(person, part)))
     }
 
+    /// Whether anywhere in a place somebody is remembered as the owner of a conversation that was forgotten.
+    pub(super) fn is_remembered(&self, person: Person<'_>, place: &Pattern) -> bool {
+        self.registers.iter().enumerate().any(|(source, register)| {
+            register.about(person.name, person.app, Some(place)).any(|entry| match entry {
+                Entry::Role(tenure) => {
+                    let is_here = tenure.scope.home().overlaps(&place.home());
+                    tenure.held == Held::Remembered && is_here && !self.is_told_before(source, tenure, person.app)
+                }
+                _ => false,
+            })
+        })
+    }
+
     /// The parts of a pattern in which another role may count than throughout: those with a binding, and known rooms whose channels lie
     /// in it.
     fn parts(&self, person: Person<'_>, found: &[Found<'_>], asked: &Pattern) -> Vec<(Pattern, Option<Role>)> {
@@ -185,6 +198,7 @@ impl<'a> Facts<'a> {
         for (source, register) in self.registers.iter().enumerate() {
             for entry in register.about(person.name, person.app, place) {
                 if let Entry::Role(tenure) = entry
+                    && tenure.held != Held::Remembered
                     && !self.is_told_before(source, tenure, person.app)
                 {
                     found.push(Found {

@@ -100,6 +100,7 @@ impl Reload {
             tracing::warn!("{warning}");
         }
         self.warnings = warnings;
+        self.runtime.warn_of_strays();
         self.runtime.reloads.succeed();
         let snapshot = self.runtime.snapshot();
         tracing::info!(

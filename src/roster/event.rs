@@ -175,7 +175,7 @@ pub fn details(record: &Record) -> Map<String, Value> {
         Record::Ban(sanction) | Record::Mute(sanction) => tell("reason", sanction.reason.clone()),
         Record::Role(_, tenure) => match &tenure.held {
             Held::Word(word) => tell("role", Some(word.to_string())),
-            Held::Role(_) | Held::Removed => {}
+            Held::Role(_) | Held::Removed | Held::Remembered => {}
         },
         Record::Block(_) => {}
         Record::Conversation(conversation) => {

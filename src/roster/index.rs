@@ -20,6 +20,8 @@ pub struct Index {
     /// Each author once: most entries are by few.
     authors: HashSet<Arc<Author>>,
     entries: usize,
+    /// How many of them are for each app, of those that are for one.
+    apps: BTreeMap<Arc<str>, usize>,
 }
 
 impl Index {
@@ -48,6 +50,16 @@ impl Index {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.entries == 0
+    }
+
+    /// The apps that entries are for, of those that are for one, each with how many.
+    pub fn apps(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
+        self.apps.iter().map(|(app, entries)| (app, *entries))
+    }
+
+    /// An app that entries are for, by its name.
+    pub fn app(&self, name: &str) -> Option<&Arc<str>> {
+        self.apps.get_key_value(name).map(|(app, _)| app)
     }
 
     /// Takes over what became of an entry: its value, or that it is gone.
@@ -119,6 +131,9 @@ impl Index {
         let key = record.key();
         self.remove(&key);
         self.entries += 1;
+        if let Some(app) = record.app() {
+            *self.apps.entry(Arc::clone(app)).or_default() += 1;
+        }
         if let Some(until) = record.until() {
             self.endings.insert((until, key));
         }
@@ -138,11 +153,12 @@ impl Index {
         let Conversation { id, app, kind, owner, forgotten, origin } = &conversation;
         if !forgotten {
             self.register.set_kind(id, app.clone(), *kind);
-            if let Some(owner) = owner {
-                let (scope, held) = (Pattern::Exact(id.clone()), Held::Word(OWNER.into()));
-                let tenure = Tenure { scope, app: app.clone(), held, listed: true, origin: origin.clone() };
-                self.register.add(&Arc::from(owner.as_str()), Entry::Role(tenure));
-            }
+        }
+        if let Some(owner) = owner {
+            let held = if *forgotten { Held::Remembered } else { Held::Word(OWNER.into()) };
+            let (scope, app, origin) = (Pattern::Exact(id.clone()), app.clone(), origin.clone());
+            let tenure = Tenure { scope, app, held, listed: true, origin };
+            self.register.add(&Arc::from(owner.as_str()), Entry::Role(tenure));
         }
         self.conversations.insert((conversation.id.clone(), conversation.app.clone()), conversation);
     }
@@ -150,6 +166,7 @@ impl Index {
     fn remove(&mut self, key: &Key) {
         let Some(record) = self.find(key) else { return };
         self.entries -= 1;
+        self.take_from(key.app.as_ref());
         if let Some(until) = record.until() {
             self.endings.remove(&(until, key.clone()));
         }
@@ -163,6 +180,17 @@ impl Index {
             && let Some(people) = self.people.get_mut(&key.table)
         {
             people.remove(user.as_str());
+        }
+    }
+
+    /// Counts one entry less for an app.
+    fn take_from(&mut self, app: Option<&Arc<str>>) {
+        let Some((app, entries)) = app.and_then(|app| self.apps.get_mut(app).map(|entries| (app, entries))) else {
+            return;
+        };
+        *entries -= 1;
+        if *entries == 0 {
+            self.apps.remove(app);
         }
     }
 

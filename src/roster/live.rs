@@ -151,6 +151,12 @@ impl Roster {
         self.version.subscribe()
     }
 
+    /// Returns once the store has been read.
+    pub async fn been_read(&self) {
+        // The sender is there as long as this.
+        _ = self.version().wait_for(|_| !self.head().epoch.is_empty()).await;
+    }
+
     /// How far the index has come. Changes on their way are not waited for.
     pub fn head(&self) -> Arc<Head> {
         self.head.load_full()

@@ -8,6 +8,7 @@ mod event;
 mod index;
 mod judge;
 mod live;
+mod stray;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ pub use event::{Plan, details, enforcement_queues, webhook_queues};
 pub use index::{Index, OWNER};
 pub use judge::{Failed, Judge, Ruling, Why};
 pub use live::{NotChanged, Roster, Stale};
+pub use stray::strays;
 pub use sweep::Untold;
 pub use wish::{Deed, Terms, Wish, reading};
 

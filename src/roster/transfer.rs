@@ -309,7 +309,7 @@ fn lines(record: &Record) -> Vec<(&'static str, String)> {
         }
         Record::Role(_, tenure) => match &tenure.held {
             Held::Word(word) => line("role", Some(quoted(word))),
-            Held::Role(_) | Held::Removed => line("removed", Some("true".to_owned())),
+            Held::Role(_) | Held::Removed | Held::Remembered => line("removed", Some("true".to_owned())),
         },
         Record::Block(_) => {}
         Record::Conversation(conversation) => {

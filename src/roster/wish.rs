@@ -90,9 +90,10 @@ impl Deed {
 }
 
 impl Wish {
-    /// The apps that it is about.
+    /// The apps that it is about: where that one isn't configured, those that are, at all of which it must be allowed.
     pub fn apps<'e>(&self, engine: &'e Engine) -> impl Iterator<Item = &'e App> + use<'_, 'e> {
-        engine.apps.iter().filter(|app| self.app.as_ref().is_none_or(|own| own == app.name()))
+        let named = self.app.as_ref().filter(|_| !self.is_stray(engine));
+        engine.apps.iter().filter(move |app| named.is_none_or(|own| own == app.name()))
     }
 
     /// What the policy is asked about all of it at one app.

@@ -4,7 +4,7 @@ use chat_signer::model::{Action, ActionSet, Kind};
 use chat_signer::policy::{Effect, Rule};
 use chat_signer::roster::{Deed, Record};
 
-use crate::world::{World, service, set_role, user};
+use crate::world::{World, ban, mute, remove_role, service, set_role, user};
 
 fn owned_by(owner: &str) -> Deed {
     Deed::SetConversation { kind: None, owner: Some(owner.to_owned()) }
@@ -196,4 +196,33 @@ fn an_owner_that_the_policy_file_does_not_name_is_none() {
     assert!(is_owner(&world, "alice", "room"));
     world.filed_conversation("room", Kind::Group, &[("carol", "owner")]);
     assert!(is_owner(&world, "carol", "room") && !is_owner(&world, "alice", "room"));
+}
+
+/// Roles that were given are entries of their own, and outlast the conversation's. Who has one does not come to outrank the owner so.
+#[test]
+fn nobody_outranks_the_owner_of_a_forgotten_conversation() {
+    let mut world = World::new();
+    let backend = service("orders");
+    world.bind("own", "room", "member");
+    world.bind("mgr", "room", "manager");
+    world.bind("erin", "*", "administrator");
+    world.bind("tom", "room", "member");
+    world.done(&backend, owned_by("own"), "room", "room");
+    world.refused(&user("mgr"), ban(), "own", "room", "denied");
+    world.done(&backend, Deed::ForgetConversation, "room", "room");
+    for moderator in [user("mgr"), user("erin")] {
+        for deed in [ban(), mute(), set_role("guest"), remove_role("member")] {
+            let outcome = world.act(&moderator, deed, "own", "room");
+            assert!(matches!(outcome.code.as_str(), "denied" | "not_outranked"), "{outcome:?}");
+        }
+        world.refused(&moderator, ban(), "own", "room::$chat", "denied");
+    }
+    world.refused(&user("erin"), ban(), "own", "*", "denied");
+    let kick = |world: &World, target| world.decide(&user("mgr"), "leancloud", Action::Kick, "room", &[target]).is_ok();
+    assert!(!kick(&world, "own") && kick(&world, "tom"));
+    world.done(&user("mgr"), ban(), "tom", "room");
+    world.done(&user("erin"), ban(), "own", "elsewhere");
+    world.done(&backend, set_role("guest"), "own", "room");
+    assert!(!is_owner(&world, "own", "room"));
+    world.refused(&user("mgr"), ban(), "own", "room", "denied");
 }

@@ -39,6 +39,19 @@ fn nor_do_facts() {
     assert!(!moderates(&world, &user("sue"), "chat:x"), "nor if they are told again");
 }
 
+/// Nobody here knows what tokens say until they come: a role of which nothing is known may be one of theirs, or stronger.
+#[test]
+fn a_role_of_which_nothing_is_known_is_taken_all_the_same() {
+    for word in ["moderator", "member"] {
+        let mut world = World::new();
+        let sue = user("sue").with_token(&[("chat:x", world.role("moderator"))]);
+        assert!(moderates(&world, &sue, "chat:x"));
+        let taken = world.act(&service("orders"), remove_role(word), "sue", "chat:x");
+        assert_eq!((taken.code.as_str(), taken.changes), ("ok", (1, 0)), "{taken:?}");
+        assert!(!moderates(&world, &sue, "chat:x"));
+    }
+}
+
 #[test]
 fn what_was_taken_can_be_given_again() {
     let mut world = with_manager();

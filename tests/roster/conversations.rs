@@ -103,13 +103,27 @@ fn ids_are_those_of_one_conversation() {
     assert_eq!(known(&server, "a%2fb")[0]["conversation"], "a/b");
     assert_eq!(known(&server, "_tmp:x")[0]["kind"], "temporary");
     assert_eq!(put(&server, "_tmp:x", &json!({"kind": "group"})), 400);
-    for id in ["*", "chat:*", "room::$chat::$typing", "a%00b", "%20a", &"x".repeat(256)] {
+    for id in ["*", "chat:*", "room::$chat:*", "a%00b", "%20a", &"x".repeat(256)] {
         let answer = Service.asks(&server, "PUT", &format!("conversations/{id}"), &json!({}));
         assert_eq!((answer.status, answer.json()["field"].clone()), (400, json!("id")), "{id}");
     }
     for (id, status) in [("a%2", 400), ("%ff", 400), ("a/b", 404), ("", 404)] {
         assert_eq!(put(&server, id, &json!({})), status, "{id}");
     }
+}
+
+#[test]
+fn a_rooms_channels_are_the_room() {
+    let server = server("");
+    let answer = Service.asks(&server, "PUT", "conversations/pub%3A%3A%24chat", &json!({"owner": "zoe"}));
+    assert_eq!((answer.status, answer.json()["succeeded"].clone()), (200, json!(["pub"])));
+    for id in ["pub", "pub::$chat", "pub::$chat::$typing"] {
+        let expected = json!({"conversation": "pub", "kind": "group", "owner": "zoe", "source": "roster"});
+        assert_eq!(known(&server, id), [expected], "{id}");
+    }
+    let answer = server.ask(&Service.request("DELETE", "conversations/pub::$chat::$typing", None));
+    assert_eq!((answer.status, answer.json()["succeeded"].clone()), (200, json!(["pub"])));
+    assert_eq!(known(&server, "pub")[0]["forgotten"], true);
 }
 
 #[test]

@@ -53,6 +53,17 @@ fn the_files_entries_come_first_and_say_so() {
 }
 
 #[test]
+fn a_rooms_channels_are_the_room() {
+    let server = server("");
+    Service.does(&server, "bans", &json!({"users": ["zoe"], "conversation": "pub"}));
+    Service.does(&server, "bans", &json!({"users": ["yan"], "conversation": "pub::$chat::$typing"}));
+    Service.does(&server, "bans", &json!({"users": ["tom"], "conversation": "pub:x"}));
+    for place in ["pub", "pub::$chat", "pub::$chat::$typing", "pub::$chat:*"] {
+        assert_eq!(users(&entries(&server, Service, &format!("bans?conversation={place}"))), ["yan", "zoe"], "{place}");
+    }
+}
+
+#[test]
 fn each_table_has_its_own() {
     let server = server("");
     Service.does(&server, "mutes", &json!({"users": ["zoe"], "conversation": "pub"}));

@@ -11,4 +11,5 @@ mod events;
 mod file;
 mod lists;
 mod refusals;
+mod strays;
 mod world;

@@ -28,7 +28,10 @@ pub(super) async fn answer(
     let exchange = visit.exchange;
     let (params, place) = parameters(visit, request, place).await?;
     let fields = Fields { params: &params, settings: exchange.settings };
-    let wish = wishes::read(resource, request.method(), fields, &visit.caller, exchange.now)?;
+    let wish = {
+        let kept = exchange.runtime.roster.look();
+        wishes::read(resource, request.method(), fields, &visit.caller, &kept, exchange.now)?
+    };
     visit.admit(wish.app.as_ref()).await?;
     if exchange.runtime.roster.store().is_none() {
         return Err(Failure::no_store());

@@ -16,6 +16,7 @@ pub(super) async fn answer(visit: &Visit<'_>, id: &str, request: &Request<Incomi
     let params = read::query(request, &["app", "client_id"])?;
     let fields = Fields { params: &params, settings: visit.exchange.settings };
     let reader = Reader::new(visit, fields, Some(fields::conversation(id)?))?;
+    let id = reader.place.prefix();
     reader.admit(visit).await?;
     let document = visit.exchange.settings.engine.policy.document();
     let filed = entry::filed(document, Table::Conversations).filter(|record| record.name() == id);

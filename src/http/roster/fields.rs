@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::Settings;
 use crate::model::{Caller, CallerKind, Kind, Millis, NoTime, Pattern, check_identifier, check_text};
-use crate::roster::Terms;
+use crate::roster::{Deed, Index, Terms};
 use crate::vendor::{Invalid, Params};
 
 /// The most users that one request may name.
@@ -35,6 +35,12 @@ impl<'a> Fields<'a> {
         let known = || self.settings.engine.apps.iter().map(|app| &**app.name()).collect::<Vec<_>>().join(", ");
         app.map(|app| Some(Arc::clone(app.name())))
             .ok_or_else(|| invalid("app", format!("must be one of the configured apps: {}", known())))
+    }
+
+    /// The same for what is taken back, which may be for an app that isn't configured any more.
+    pub(super) fn app_of(self, deed: &Deed, kept: &Index) -> Result<Option<Arc<str>>, Invalid> {
+        let left_behind = self.params.text("app")?.filter(|_| deed.is_lifting()).and_then(|name| kept.app(name));
+        left_behind.map_or_else(|| self.app(), |app| Ok(Some(Arc::clone(app))))
     }
 
     /// As whom the caller acts: a user as itself unless it names another; a service as itself, which is nobody's name, unless it names
@@ -164,15 +170,12 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The id of one conversation.
+/// One conversation, by its id or, of a room, by a channel's name.
 pub(super) fn conversation(id: &str) -> Result<Pattern, Invalid> {
     let invalid = |message: String| invalid("id", message);
     check_identifier(id, LONGEST).map_err(|flaw| invalid(flaw.to_string()))?;
     match Pattern::parse(id) {
-        Ok(pattern @ Pattern::Exact(_)) => match pattern.room() {
-            Some(room) => Err(invalid(format!("names a channel of a room, which is one conversation: {room}"))),
-            None => Ok(pattern),
-        },
+        Ok(pattern @ Pattern::Exact(_)) => Ok(pattern.home().into_owned()),
         _ => Err(invalid("must name one conversation, without a `*`".to_owned())),
     }
 }

@@ -46,7 +46,7 @@ struct Wanted<'a> {
 pub(super) async fn answer(visit: &Visit<'_>, table: Table, request: &Request<Incoming>) -> Result<Answer, Failure> {
     let params = read::query(request, &["user", "conversation", "app", "limit", "after", "client_id"])?;
     let fields = Fields { params: &params, settings: visit.exchange.settings };
-    let place = fields.place()?;
+    let place = fields.place()?.map(|place| place.home().into_owned());
     let reader = Reader::new(visit, fields, place.clone())?;
     let (user, app, now) = (fields.user()?, reader.app.as_ref(), visit.exchange.now);
     let wanted = Wanted { table, user, place: place.as_ref(), app, now, limit: fields.limit()? };

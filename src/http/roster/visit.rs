@@ -21,10 +21,12 @@ pub(super) struct Visit<'a> {
 pub(super) type ToldByApp = HashMap<Arc<str>, Vec<Told>>;
 
 impl<'a> Visit<'a> {
-    /// The apps that a request is about: the one that it names, or all.
+    /// The apps that a request is about: the one that it names, or all, also where it names one that isn't configured any more.
     pub(super) fn apps(&self, named: Option<&Arc<str>>) -> Vec<&'a App> {
-        let apps = self.exchange.settings.engine.apps.iter();
-        apps.filter(|app| named.is_none_or(|name| name == app.name())).collect()
+        match self.app(named) {
+            Some(app) => vec![app],
+            None => self.exchange.settings.engine.apps.iter().collect(),
+        }
     }
 
     /// The one app that a request is about, if it is about one.

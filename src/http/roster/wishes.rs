@@ -5,7 +5,7 @@ use hyper::Method;
 use super::fields::{self, Fields, invalid};
 use super::resource::Resource;
 use crate::model::{Caller, Millis, Pattern};
-use crate::roster::{Deed, Table, Wish};
+use crate::roster::{Deed, Index, Table, Wish};
 use crate::vendor::Invalid;
 
 /// Reads what is to be done, to whom and where.
@@ -14,6 +14,7 @@ pub(super) fn read(
     method: &Method,
     fields: Fields<'_>,
     caller: &Caller,
+    kept: &Index,
     now: Millis,
 ) -> Result<Wish, Invalid> {
     fields.params.only(known(resource))?;
@@ -21,11 +22,15 @@ pub(super) fn read(
     let deed = deed(resource, method, fields, now)?;
     let (users, scope) = match (&deed, resource) {
         (Deed::Block | Deed::LiftBlock, _) => (vec![itself(&client)?], fields.needed_place()?),
-        (_, Resource::Conversation(id)) => (vec![id.clone()], fields::conversation(id)?),
+        (_, Resource::Conversation(id)) => {
+            let conversation = fields::conversation(id)?;
+            (vec![conversation.to_string()], conversation)
+        }
         (Deed::SetRole(_) | Deed::RemoveRole(_), _) => (fields.users()?, fields.needed_place()?),
         _ => (fields.users()?, fields.place()?.unwrap_or(Pattern::Everything)),
     };
-    Ok(Wish { deed, users, scope, app: fields.app()?, client })
+    let app = fields.app_of(&deed, kept)?;
+    Ok(Wish { deed, users, scope, app, client })
 }
 
 /// The names that mean something.

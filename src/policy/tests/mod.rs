@@ -3,6 +3,8 @@
 
 mod lint;
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::model::{
     ActionSet, Ask, Caller, CallerKind, Grant, Kind, Ladder, Millis, Need, Pattern, Role, Template, Vendor,
@@ -313,7 +315,10 @@ fn user_claims_follow_precedence_and_never_tell_another_clients_token_roles() {
 
     let own = decide(&document, &tom, want("tom", "*", &[Action::Subscribe])).unwrap();
     let claims: Vec<_> = own.user_claims().iter().map(|(scope, role)| format!("{scope}={role}")).collect();
-    assert_eq!(claims, ["chat:x=manager", "chat:*=guest", "*=owner"]);
+    assert_eq!(
+        claims,
+        ["chat:x=manager", "chat:x::$chat=manager", "chat:*=guest", "chat:x::$chat:*=manager", "*=owner"]
+    );
 
     let others = decide(&document, &tom, want("ann", "news", &[Action::Subscribe])).unwrap();
     let claims: Vec<_> = others.user_claims().iter().map(|(scope, role)| format!("{scope}={role}")).collect();
@@ -330,7 +335,10 @@ fn a_binding_to_a_rooms_channel_is_one_to_the_room() {
     ann.bindings = vec![(pattern("lounge::$chat::$typing"), OWNER)];
     for resource in ["lounge", "lounge::$chat", "lounge::$chat:*"] {
         let permit = decide(&document, &user("tom"), want("tom", resource, &[Action::Subscribe])).unwrap();
-        assert_eq!(permit.user_claims(), [(pattern("lounge"), "owner".to_owned())], "{resource}");
+        let claims = permit.user_claims();
+        assert!(claims.iter().all(|(scope, word)| *scope.home() == pattern("lounge") && word == "owner"), "{claims:?}");
+        let scopes: Vec<_> = claims.iter().map(|(scope, _)| scope.to_string()).collect();
+        assert_eq!(scopes, BTreeSet::from(["lounge", resource]).into_iter().collect::<Vec<_>>());
         assert!(decide(&document, &ann, want("ann", resource, &[Action::Subscribe])).is_ok(), "{resource}");
     }
     assert!(decide(&document, &user("tom"), want("tom", "lounge:x", &[Action::Subscribe])).is_err());

@@ -102,8 +102,11 @@ impl<'a> Judge<'a> {
     /// What must be so whoever asks: without it the policy would be asked about something else than what is done, or not at all.
     fn check(&self, wish: &Wish, user: &str) -> Result<(), Why> {
         let unfit = |flaw: &str| Err(Why::Unfit(flaw.to_owned()));
-        if wish.apps(self.engine).next().is_none() {
+        if wish.apps(self.engine).next().is_none() || wish.is_stray(self.engine) && !wish.deed.is_lifting() {
             return unfit("there is no such app");
+        }
+        if wish.is_stray(self.engine) && !wish.client.is_empty() && !wish.is_for_oneself() {
+            return unfit("the app is not configured: only services that act as themselves lift what is there for it");
         }
         if wish.client.is_empty() && self.caller.kind == CallerKind::User {
             return unfit("a user acts as itself, or as another user");

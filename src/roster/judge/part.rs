@@ -64,6 +64,9 @@ impl<'j, 'a> Part<'j, 'a> {
     }
 
     pub(super) fn decide(&self) -> Result<Work, Why> {
+        if self.wish.is_stray(self.judge.engine) {
+            return Ok((Vec::new(), self.index.left_behind(self.wish, self.user)));
+        }
         match &self.wish.deed {
             Deed::Ban(terms) => self.sanction(Record::Ban, terms),
             Deed::Mute(terms) => self.sanction(Record::Mute, terms),

@@ -33,6 +33,7 @@ fn one() -> BoxedStrategy<Record> {
 fn all_of(index: &Index) -> Vec<String> {
     let mut found = vec![format!("{} entries, next ending {:?}", index.len(), index.next_ending())];
     found.push(format!("{:?}", index.ended(Millis(2), 100)));
+    found.push(format!("for apps: {:?}", index.apps().collect::<Vec<_>>()));
     for table in Table::ALL {
         found.push(format!("{table:?}: {:?}", index.people(table, "").collect::<Vec<_>>()));
         for user in USERS {
@@ -114,6 +115,8 @@ proptest! {
         let anew = Index::new(kept.iter().map(|(key, value)| (key.as_str(), value.as_str()))).unwrap();
         prop_assert_eq!(all_of(&index), all_of(&anew));
         prop_assert_eq!(index.len(), kept.len());
+        let for_one = kept.iter().filter(|(key, value)| Record::read(key, value).unwrap().app().is_some());
+        prop_assert_eq!(index.apps().map(|(_, entries)| entries).sum::<usize>(), for_one.count());
         for (key, value) in &kept {
             let record = Record::read(key, value).unwrap();
             prop_assert_eq!(index.find(&record.key()), Some(record));

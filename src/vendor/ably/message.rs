@@ -37,11 +37,12 @@ impl Claims<'_> {
             .number("exp", self.expires_at)
             .string("x-ably-capability", self.capability.as_str())
             .string("x-ably-clientId", self.client);
-        let families = [("channel", self.families.channel), ("room", self.families.room)];
-        for (family, _) in families.iter().filter(|(_, wanted)| *wanted) {
-            for (scope, role) in self.roles {
-                payload = payload.string(&format!("ably.{family}.{scope}"), role);
-            }
+        for (scope, role) in self.roles.iter().filter(|_| self.families.channel) {
+            payload = payload.string(&format!("ably.channel.{scope}"), role);
+        }
+        // A room's own channels are no rooms.
+        for (scope, role) in self.roles.iter().filter(|(scope, _)| self.families.room && scope.room().is_none()) {
+            payload = payload.string(&format!("ably.room.{scope}"), role);
         }
         for (name, value) in self.passed {
             payload = payload.value(name, value);
@@ -140,5 +141,34 @@ impl TokenRequest {
 impl fmt::Debug for TokenRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TokenRequest(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::crypto::base64url_decode;
+
+    #[test]
+    fn a_rooms_channels_are_no_rooms() {
+        let scopes = ["lobby", "lobby::$chat", "lobby::$chat:*", "*"];
+        let roles = scopes.map(|scope| (Pattern::parse(scope).unwrap(), "guest".to_owned()));
+        let said = |channel: bool, room: bool| {
+            let families = UserClaims { channel, room };
+            let capability = Capability::of(&[]);
+            let (roles, passed) = (roles.as_slice(), &[][..]);
+            let claims =
+                Claims { issued_at: 1, expires_at: 2, capability: &capability, client: "tom", roles, families, passed };
+            let input = claims.signing_input("app.key");
+            let payload = base64url_decode(input.as_str().split('.').nth(1).unwrap()).unwrap();
+            let payload: serde_json::Map<String, Value> = serde_json::from_slice(&payload).unwrap();
+            payload.keys().filter(|name| name.starts_with("ably.")).cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(said(true, false).len(), 4);
+        let rooms = ["ably.room.*", "ably.room.lobby"];
+        assert_eq!(said(false, true), rooms);
+        assert_eq!(said(true, true).len(), 6);
     }
 }
