@@ -49,6 +49,8 @@ pub struct Waiting {
     pub failing: u32,
     /// What was set aside.
     pub set_aside: u32,
+    /// What waits for a process that has its app or webhook configured, as this one hasn't.
+    pub unconfigured: u32,
     /// For how long the oldest of what is due has been, in milliseconds.
     pub oldest: u64,
 }
@@ -92,7 +94,9 @@ impl Counts {
     /// Shows what waits.
     pub fn waiting(&self, kind: Kind, waiting: &Waiting) {
         let kind = kind.as_str();
-        for (state, count) in [("due", waiting.due), ("failing", waiting.failing), ("set_aside", waiting.set_aside)] {
+        let Waiting { due, failing, set_aside, unconfigured, .. } = *waiting;
+        let states = [("due", due), ("failing", failing), ("set_aside", set_aside), ("unconfigured", unconfigured)];
+        for (state, count) in states {
             self.jobs.get_or_create(&Stand { kind, state }).set(count.into());
         }
         self.oldest.get_or_create(&Of { kind }).set(Duration::from_millis(waiting.oldest).as_secs_f64());
@@ -104,7 +108,7 @@ impl Counts {
         registry.register("deliveries", help, self.deliveries.clone());
         registry.register(
             "outbox_jobs",
-            "What is due and not done, what failed, and what was set aside",
+            "What is due and not done, what failed, what was set aside, and what is for nobody who is configured",
             self.jobs.clone(),
         );
         let help = "Seconds for which the oldest of what is due has been";

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Bytes;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::Shared;
 use super::targets::{Target, Targets};
@@ -50,8 +50,6 @@ pub(super) enum Halt {
     Unfinished,
     /// It will not succeed.
     Never(String),
-    /// This process doesn't know the app or webhook. Another may.
-    Unknown(String),
     /// It belongs to another by now.
     Lost,
 }
@@ -79,11 +77,15 @@ impl Running<'_> {
         self.shared.roster.store().ok_or_else(|| Halt::Never("there is no store".to_owned()))
     }
 
-    /// Waits for this, but not longer than the job may take.
+    /// Waits for this, but not longer than the job may take and the process goes on.
     pub(super) async fn in_time<T>(&self, doing: impl Future<Output = T>) -> Result<T, Halt> {
-        let done = timeout_at(self.until, doing).await.map_err(|_| Halt::Unfinished)?;
-        let is_stopping = *self.shared.stopping.borrow();
-        if is_stopping || Instant::now() >= self.until { Err(Halt::Unfinished) } else { Ok(done) }
+        let mut stopping = self.shared.stopping.clone();
+        tokio::select! {
+            biased;
+            _ = stopping.wait_for(|is_stopping| *is_stopping) => Err(Halt::Unfinished),
+            () = sleep_until(self.until) => Err(Halt::Unfinished),
+            done = doing => Ok(done),
+        }
     }
 
     /// Makes a request of a vendor when it is its turn. `None`: there is nothing of that name.

@@ -47,7 +47,7 @@ impl Order {
 impl Running<'_> {
     /// Does what is true now, until it still is true after it was done.
     pub(super) async fn enforce(&self, order: &Order) -> Result<Did, Halt> {
-        let unknown = || Halt::Unknown(format!("[apps.{}.enforcement] is not configured", order.app));
+        let unknown = || Halt::Never(format!("[apps.{}.enforcement] is not configured", order.app));
         let target = self.targets.apps.get(order.app.as_str()).ok_or_else(unknown)?;
         let subject = Subject { target, app: &order.app, user: &order.user };
         let mut own = Own::new();
@@ -228,15 +228,13 @@ impl Running<'_> {
         let prefix = key(subject, LIST);
         let mut found = BTreeSet::new();
         for state in [JobState::Pending, JobState::Done, JobState::SetAside] {
-            let mut after = prefix.clone();
+            let mut after = String::new();
             loop {
-                let jobs = self.store()?.jobs(state, &after, PAGE).await?;
-                let is_last = jobs.len() < PAGE || jobs.last().is_some_and(|job| !job.key.starts_with(&prefix));
-                after = jobs.last().map(|job| job.key.clone()).unwrap_or_default();
-                let own = jobs.iter().filter(|job| job.key.starts_with(&prefix));
-                found.extend(own.filter_map(|job| Order::read(&job.body).ok()?.conversation));
-                if is_last {
-                    break;
+                let jobs = self.store()?.jobs(state, &prefix, &after, PAGE).await?;
+                found.extend(jobs.iter().filter_map(|job| Order::read(&job.body).ok()?.conversation));
+                match jobs.last() {
+                    Some(last) if jobs.len() == PAGE => after.clone_from(&last.key),
+                    _ => break,
                 }
             }
         }

@@ -54,7 +54,7 @@ pub struct Terms {
     pub poll: Duration,
     /// How often it counts what waits.
     pub count: Duration,
-    /// How many jobs are done at once.
+    /// How many jobs are done at once for one app, and for one webhook.
     pub at_once: usize,
     /// For how long after a change another process may give out signatures that are made without knowing of it. `None`: there is no other.
     pub lag: Option<Duration>,
@@ -69,7 +69,7 @@ impl Default for Terms {
             backoff: (Duration::from_secs(1), Duration::from_secs(600)),
             poll: Duration::from_secs(1),
             count: Duration::from_secs(15),
-            at_once: 32,
+            at_once: 16,
             lag: None,
         }
     }

@@ -16,9 +16,18 @@ use crate::config::{Enforcement, Webhook};
 use crate::observe::outbox::{Counts, Kind};
 use crate::policy::Policy;
 use crate::remote::{Client, NoClient};
+use crate::roster::{enforcement_queues, webhook_queues};
+use crate::vendor::moderation::Moderator;
 
 /// How many requests a second a webhook gets, and how many at once after a quiet time.
 const WEBHOOK_RATE: (u32, u32) = (20, 100);
+
+/// How many jobs of an app are done at once that are about a user everywhere, where that takes many requests. They share its pace, so that
+/// fewer of them come further.
+const EVERYWHERE_AT_ONCE: usize = 2;
+
+/// How many messages to a webhook are on their way at once that are about blocks: everyone makes them, as many as they like.
+const BLOCKS_AT_ONCE: usize = 4;
 
 /// How long the log is left alone after a failure.
 const QUIET: Duration = Duration::from_secs(10);
@@ -29,6 +38,8 @@ pub struct Targets {
     pub(super) apps: HashMap<Arc<str>, Arc<Target<Enforcement>>>,
     /// By address.
     pub(super) webhooks: HashMap<String, Arc<Target<Webhook>>>,
+    /// Where what is for them waits, and how many jobs of each of these queues are done at once.
+    pub(super) queues: Vec<(String, usize)>,
 }
 
 /// One of them.
@@ -51,8 +62,14 @@ impl Targets {
         webhooks: &[Arc<Webhook>],
         terms: &Terms,
     ) -> Result<Targets, NoClient> {
-        let mut targets = Targets { policy: Arc::clone(policy), apps: HashMap::new(), webhooks: HashMap::new() };
+        let mut targets = Targets::none(policy);
         for what in enforcements {
+            let [in_one, everywhere] = enforcement_queues(&what.app);
+            let most = match &what.moderator {
+                Moderator::Ably(_) => terms.at_once,
+                Moderator::TalkJs(_) | Moderator::LeanCloud(_) => terms.at_once.min(EVERYWHERE_AT_ONCE),
+            };
+            targets.queues.extend([(in_one, terms.at_once), (everywhere, most)]);
             let client = Client::new(&what.endpoint)?.patient(terms.patience);
             let pace = Arc::new(Pace::new(what.moderator.rate()));
             let label = Arc::clone(&what.app);
@@ -62,9 +79,17 @@ impl Targets {
             let client = Client::new(&what.endpoint)?.patient(terms.webhook_patience);
             let (label, pace) = (Arc::from(what.endpoint.url.host().unwrap_or("unknown")), Pace::new(WEBHOOK_RATE));
             let target = Target { what: Arc::clone(what), label, client, pace: Arc::new(pace) };
-            targets.webhooks.insert(what.endpoint.url.to_string(), Arc::new(target));
+            let url = what.endpoint.url.to_string();
+            let [most, blocks] = webhook_queues(&url);
+            targets.queues.extend([(most, terms.at_once), (blocks, terms.at_once.min(BLOCKS_AT_ONCE))]);
+            targets.webhooks.insert(url, Arc::new(target));
         }
         Ok(targets)
+    }
+
+    fn none(policy: &Arc<Policy>) -> Targets {
+        let policy = Arc::clone(policy);
+        Targets { policy, apps: HashMap::new(), webhooks: HashMap::new(), queues: Vec::new() }
     }
 
     /// At the pace of these, as far as they are the same.
@@ -76,6 +101,11 @@ impl Targets {
             take_pace(target, before.webhooks.get(url));
         }
         self
+    }
+
+    /// Whether what waits in this queue is for one of them.
+    pub(super) fn know(&self, queue: &str) -> bool {
+        self.queues.iter().any(|(own, _)| own == queue)
     }
 
     /// The kinds of what is carried to them.

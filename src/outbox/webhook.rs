@@ -21,7 +21,7 @@ const ID: HeaderName = HeaderName::from_static("webhook-id");
 const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// The longest answer that is read, in bytes. It isn't looked at.
+/// How much of an answer is read, in bytes. It isn't looked at.
 const LONGEST: usize = 64 << 10;
 
 /// For how long after it happened something is told.
@@ -90,13 +90,13 @@ fn signature(keys: &[HmacSha256], id: &str, timestamp: &str, body: &str) -> Stri
 impl Running<'_> {
     /// Tells it, once.
     pub(super) async fn tell(&self, message: &Message) -> Result<Did, Halt> {
-        let unknown = || Halt::Unknown("this webhook is not configured".to_owned());
+        let unknown = || Halt::Never("this webhook is not configured".to_owned());
         let target = self.targets.webhooks.get(&message.webhook).ok_or_else(unknown)?;
         self.in_time(target.pace.turn()).await?;
         let now = clock::now();
         let mut request = message.request(&target.what.keys, now)?;
         *request.uri_mut() = target.what.endpoint.url.clone();
-        let (why, asked) = match target.client.send(request, LONGEST).await {
+        let (why, asked) = match target.client.tell(request, LONGEST).await {
             Ok(answer) if answer.status().is_success() => return Ok(Did::default()),
             Ok(answer) if answer.status() == StatusCode::GONE => {
                 return Err(Halt::Never("it answers 410: it doesn't want to be told any more".to_owned()));

@@ -1,43 +1,63 @@
 //! Takes jobs as they come due, has them done, and says what came of them.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::attempt::{Did, Halt, Running};
 use super::delay::delay;
 use super::enforce::Order;
-use super::targets::Pace;
+use super::targets::{Pace, Targets};
 use super::webhook::{Message, origin};
 use super::{Shared, Terms};
 use crate::clock;
 use crate::model::Millis;
 use crate::observe::outbox::{Kind, Outcome, Waiting};
 use crate::random;
-use crate::store::{Attempt, Job, JobState, Store, Unavailable};
-
-/// How often a job is tried that this process knows nothing of, as another may.
-const UNKNOWN: u32 = 10;
+use crate::store::{Attempt, Job, JobState, Store, Unavailable, queue};
 
 /// How many jobs are counted at most, and how many are read at once.
 const COUNTED: usize = 10_000;
 const PAGE: usize = 500;
 
+/// How many more jobs of each queue may be done.
+#[derive(Default)]
+struct Slots(HashMap<String, Arc<Semaphore>>);
+
+impl Slots {
+    /// Of each of these queues, of which so many may be done at once.
+    fn free(&mut self, queues: &[(String, usize)]) -> Vec<(String, usize)> {
+        let free = queues.iter().map(|(queue, most)| {
+            let slots = self.0.entry(queue.clone()).or_insert_with(|| Arc::new(Semaphore::new(*most)));
+            (queue.clone(), slots.available_permits())
+        });
+        free.filter(|(_, free)| *free > 0).collect()
+    }
+
+    fn take(&self, queue: &str) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(self.0.get(queue)?).try_acquire_owned().ok()
+    }
+}
+
 /// Takes jobs until it is to stop, then waits for those that it has.
 pub(super) async fn run(shared: Arc<Shared>) {
     let Some(store) = shared.roster.store() else { return };
+    tokio::select! {
+        () = carry(&shared, store) => {}
+        () = count_on(&shared, store) => {}
+    }
+}
+
+async fn carry(shared: &Arc<Shared>, store: &Store) {
     let (mut hints, mut stopping) = (store.hints(), shared.stopping.clone());
-    let mut running = JoinSet::new();
-    let mut counted: Option<Instant> = None;
+    let (mut running, mut slots) = (JoinSet::new(), Slots::default());
     while !*stopping.borrow() {
-        if counted.is_none_or(|at| at.elapsed() >= shared.terms.count) {
-            counted = Some(Instant::now());
-            count(&shared, store).await;
-        }
-        take(&shared, store, &mut running).await;
+        take(shared, store, &mut running, &mut slots).await;
         tokio::select! {
             _ = stopping.changed() => {}
             hint = hints.changed() => if hint.is_err() { sleep(shared.terms.poll).await },
@@ -48,18 +68,24 @@ pub(super) async fn run(shared: Arc<Shared>) {
     while running.join_next().await.is_some() {}
 }
 
-async fn take(shared: &Arc<Shared>, store: &Store, running: &mut JoinSet<()>) {
+/// Takes what is for somebody whom this process knows, as much as there is room for. What is for others waits for who knows them.
+async fn take(shared: &Arc<Shared>, store: &Store, running: &mut JoinSet<()>, slots: &mut Slots) {
     while running.try_join_next().is_some() {}
-    let free = shared.terms.at_once.saturating_sub(running.len());
-    if free == 0 {
+    let targets = shared.targets.load_full();
+    let free = slots.free(&targets.queues);
+    if free.is_empty() {
         return;
     }
     let until = Instant::now() + shared.terms.working_time();
-    match store.claim(&shared.name, clock::now(), shared.terms.lease, free).await {
+    match store.claim(&shared.name, clock::now(), shared.terms.lease, &free).await {
         Ok(jobs) => {
             for job in jobs {
-                let shared = Arc::clone(shared);
-                running.spawn(async move { attend(&shared, &job, until).await });
+                let (shared, targets) = (Arc::clone(shared), Arc::clone(&targets));
+                let slot = slots.take(&queue(&job.key));
+                running.spawn(async move {
+                    attend(&shared, &targets, &job, until).await;
+                    drop(slot);
+                });
             }
         }
         Err(unavailable) => tracing::debug!("nothing is carried to vendors and webhooks: {unavailable}"),
@@ -74,11 +100,10 @@ impl Terms {
 }
 
 /// Does a job and says what came of it.
-async fn attend(shared: &Shared, job: &Job, until: Instant) {
+async fn attend(shared: &Shared, targets: &Targets, job: &Job, until: Instant) {
     let Some(store) = shared.roster.store() else { return };
-    let targets = shared.targets.load_full();
     let once_more = once_more(&shared.terms, job, clock::now());
-    let running = Running { shared, targets: &targets, job, until, once_more };
+    let running = Running { shared, targets, job, until, once_more };
     let (label, pace, done) = running.do_it().await;
     if done == Err(Halt::Lost) {
         return;
@@ -149,7 +174,7 @@ fn report(job: &Job, pace: Option<&Pace>, done: &Result<Did, Halt>) {
         Ok(Did { lacking: Some(lacking), doubtful_until: None, .. }) => {
             tracing::warn!("{} is set aside: {lacking}", name(job));
         }
-        Err(Halt::Later(why, _) | Halt::Unknown(why)) if pace.is_none_or(Pace::is_news) => {
+        Err(Halt::Later(why, _)) if pace.is_none_or(Pace::is_news) => {
             tracing::warn!("{} is tried again later: {why}", name(job));
         }
         _ => {}
@@ -158,7 +183,7 @@ fn report(job: &Job, pace: Option<&Pace>, done: &Result<Did, Halt>) {
 
 fn verdict(shared: &Shared, job: &Job, done: Result<Did, Halt>) -> (Attempt, Outcome) {
     let again = |wait: Duration, error| Attempt::Again { due: later(wait), error };
-    let backoff = |asked| delay(&shared.terms, job.attempts, asked, chance());
+    let backoff = |asked| delay(&shared.terms, job.failures, asked, chance());
     match done {
         Ok(Did { doubtful_until: Some(due), again: sooner, .. }) => {
             (Attempt::Again { due: sooner.map_or(due, |sooner| sooner.min(due)), error: None }, Outcome::Done)
@@ -166,10 +191,8 @@ fn verdict(shared: &Shared, job: &Job, done: Result<Did, Halt>) -> (Attempt, Out
         Ok(Did { lacking: Some(lacking), .. }) => (Attempt::SetAside { error: lacking.to_owned() }, Outcome::SetAside),
         Ok(Did { again: Some(due), .. }) => (Attempt::Again { due, error: None }, Outcome::Done),
         Ok(_) => (Attempt::Done, Outcome::Done),
-        Err(Halt::Unknown(why)) if job.attempts >= UNKNOWN => (Attempt::SetAside { error: why }, Outcome::SetAside),
         Err(Halt::Never(why)) => (Attempt::SetAside { error: why }, Outcome::SetAside),
         Err(Halt::Later(why, asked)) => (again(backoff(asked), Some(why)), Outcome::Failed),
-        Err(Halt::Unknown(why)) => (again(backoff(None), Some(why)), Outcome::Failed),
         Err(Halt::Unfinished | Halt::Lost) => (again(Duration::ZERO, None), Outcome::Unfinished),
     }
 }
@@ -183,34 +206,41 @@ fn chance() -> u32 {
     random::bytes().map_or(0, u32::from_ne_bytes)
 }
 
+/// Counts what waits, again and again.
+async fn count_on(shared: &Shared, store: &Store) {
+    loop {
+        count(shared, store).await;
+        sleep(shared.terms.count).await;
+    }
+}
+
 /// Counts what waits and what was set aside, of those kinds that are configured here.
 async fn count(shared: &Shared, store: &Store) {
     let targets = shared.targets.load_full();
     for kind in targets.kinds() {
-        match waiting(store, kind).await {
+        match waiting(store, &targets, kind).await {
             Ok(waiting) => shared.counts.waiting(kind, &waiting),
             Err(unavailable) => tracing::debug!("what waits can't be counted: {unavailable}"),
         }
     }
 }
 
-async fn waiting(store: &Store, kind: Kind) -> Result<Waiting, Unavailable> {
+async fn waiting(store: &Store, targets: &Targets, kind: Kind) -> Result<Waiting, Unavailable> {
     let (now, mut waiting) = (clock::now(), Waiting::default());
     let prefix = match kind {
         Kind::Enforcement => "enforce:",
         Kind::Webhook => "webhook:",
     };
     for state in [JobState::Pending, JobState::SetAside] {
-        let (mut after, mut seen) = (prefix.to_owned(), 0);
+        let (mut after, mut seen) = (String::new(), 0);
         while seen < COUNTED {
-            let jobs = store.jobs(state, &after, PAGE).await?;
-            let own: Vec<&Job> = jobs.iter().take_while(|job| job.key.starts_with(prefix)).collect();
-            for job in &own {
-                add(&mut waiting, job, now);
+            let jobs = store.jobs(state, prefix, &after, PAGE).await?;
+            for job in &jobs {
+                add(&mut waiting, job, targets.know(&queue(&job.key)), now);
             }
-            seen += own.len();
-            match own.last() {
-                Some(last) if own.len() == PAGE => after.clone_from(&last.key),
+            seen += jobs.len();
+            match jobs.last() {
+                Some(last) if jobs.len() == PAGE => after.clone_from(&last.key),
                 _ => break,
             }
         }
@@ -218,9 +248,10 @@ async fn waiting(store: &Store, kind: Kind) -> Result<Waiting, Unavailable> {
     Ok(waiting)
 }
 
-fn add(waiting: &mut Waiting, job: &Job, now: Millis) {
+fn add(waiting: &mut Waiting, job: &Job, is_known: bool, now: Millis) {
     match job.state {
         JobState::SetAside => waiting.set_aside += 1,
+        JobState::Pending if !is_known => waiting.unconfigured += 1,
         JobState::Pending if job.error.is_some() => waiting.failing += 1,
         JobState::Pending if job.due <= now => {
             waiting.due += 1;
@@ -243,6 +274,7 @@ mod tests {
             body: body.to_string(),
             revision: 1,
             attempts: 0,
+            failures: 0,
             due: Millis(0),
             state: JobState::Pending,
             error: None,

@@ -19,7 +19,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::authn::{Bearer, Endpoint, is_safe};
 use crate::config::Identity;
@@ -101,8 +101,9 @@ impl Client {
     /// If there is none in time.
     pub async fn send(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, Trouble> {
         let request = checked(request)?;
+        let exchange = async { read(self.begin(request).await?, longest).await };
         let slow = Err(Trouble::Slow(self.patience));
-        timeout(self.patience, self.exchange(request, longest)).await.unwrap_or(slow)
+        timeout(self.patience, exchange).await.unwrap_or(slow)
     }
 
     /// Sends a request, and returns the answer once it begins.
@@ -114,8 +115,16 @@ impl Client {
         timeout(self.patience, self.begin(request)).await.unwrap_or(Err(Trouble::Slow(self.patience)))
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, Trouble> {
-        read(self.begin(request).await?, longest).await
+    /// Sends a request and reads how it is answered. What else the answer says is of no account: up to `longest` bytes of it are read, so
+    /// that the connection can be used again.
+    ///
+    /// # Errors
+    /// If there is no answer in time.
+    pub async fn tell(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<Response<()>, Trouble> {
+        let until = Instant::now() + self.patience;
+        let (head, body) = self.open(request).await?.into_parts();
+        let _ = timeout_at(until, Limited::new(body, longest).collect()).await;
+        Ok(Response::from_parts(head, ()))
     }
 
     async fn begin(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Trouble> {

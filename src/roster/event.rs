@@ -12,7 +12,7 @@ use crate::config::Settings;
 use crate::crypto::{hex, percent_encoded, sha256};
 use crate::model::{Millis, Pattern};
 use crate::policy::{Author, Held};
-use crate::store::{Commit, Head, NewJob};
+use crate::store::{Commit, Head, NewJob, queue};
 
 /// Who is told of changes and where they are carried out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +33,9 @@ impl Plan {
         }
     }
 }
+
+/// What tells those of blocks from other messages to a webhook.
+const BLOCKS: &str = ".blocks";
 
 /// What became of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +95,8 @@ pub(super) fn note(
     }
     let event = json!({ "id": id, "type": name(record, fate), "time": now.to_string(), "data": data });
     for webhook in &plan.webhooks {
-        let key = format!("webhook:{}:{id}", digest(webhook));
+        let of = if matches!(record, Record::Block(_)) { BLOCKS } else { "" };
+        let key = format!("webhook:{}{of}:{id}", digest(webhook));
         commit.jobs.push(NewJob { key, body: json!({ "webhook": webhook, "event": event }).to_string() });
     }
     commit.events.push(event.to_string());
@@ -105,6 +109,16 @@ pub(super) fn note(
 pub(super) fn each_once(jobs: &mut Vec<NewJob>) {
     let mut seen = HashSet::with_capacity(jobs.len());
     jobs.retain(|job| seen.insert(job.key.clone()));
+}
+
+/// Where what is to be made true at an app's vendor waits: in one conversation, and everywhere.
+pub fn enforcement_queues(app: &str) -> [String; 2] {
+    ["", "*"].map(|place| queue(&format!("enforce:{}::{place}", percent_encoded(app.as_bytes()))))
+}
+
+/// Where what is to be told to a webhook waits: what moderators do, and what everyone can do as often as they like.
+pub fn webhook_queues(url: &str) -> [String; 2] {
+    ["", BLOCKS].map(|of| queue(&format!("webhook:{}{of}:", digest(url))))
 }
 
 /// What stands for a webhook's address, which may hold a secret, where jobs are named.
@@ -193,5 +207,8 @@ mod tests {
         let keys: Vec<_> = made.jobs.iter().filter_map(|job| job.key.strip_prefix("enforce:")).collect();
         assert_eq!(keys, ["ably:tom:*", "talkjs:tom:*", "ably:zoe:*", "talkjs:zoe:*"]);
         assert_eq!((made.events.len(), made.jobs.len()), (4, 8));
+        let queues: HashSet<_> = made.jobs.iter().map(|job| queue(&job.key)).collect();
+        let [[_, ably], [_, talkjs]] = ["ably", "talkjs"].map(enforcement_queues);
+        assert_eq!(queues, HashSet::from([ably, talkjs, webhook_queues("https://a.example")[0].clone()]));
     }
 }

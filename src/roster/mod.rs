@@ -16,7 +16,7 @@ mod wish;
 
 pub use desired::Desired;
 pub use entry::{Conversation, Key, Malformed, Record, Table};
-pub use event::{Plan, details};
+pub use event::{Plan, details, enforcement_queues, webhook_queues};
 pub use index::{Index, OWNER};
 pub use judge::{Failed, Judge, Ruling, Why};
 pub use live::{NotChanged, Roster, Stale};

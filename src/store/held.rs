@@ -1,9 +1,24 @@
 //! Jobs as they are kept: with who is at them.
 
+use std::ops::Bound;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Attempt, Job, JobState, NewJob};
 use crate::model::Millis;
+
+/// Where a job of this key waits: with all of its kind that are for the same app or webhook. Those about a user everywhere (`*`), which can
+/// take long, wait on their own.
+pub fn queue(key: &str) -> String {
+    let end = key.match_indices(':').nth(1).map_or(key.len(), |(end, _)| end);
+    let whom = key.get(..end).unwrap_or(key);
+    if key.ends_with(":*") { format!("{whom}:*") } else { whom.to_owned() }
+}
+
+/// Where jobs begin whose key begins with `prefix` and is after `after`.
+pub(super) fn first<'a>(prefix: &'a str, after: &'a str) -> Bound<&'a str> {
+    if after < prefix { Bound::Included(prefix) } else { Bound::Excluded(after) }
+}
 
 /// A job, with who is at it.
 #[derive(Serialize, Deserialize)]
@@ -68,6 +83,17 @@ impl Held {
     }
 }
 
+impl JobState {
+    /// How stores spell it.
+    pub(super) fn letter(self) -> &'static str {
+        match self {
+            JobState::Pending => "p",
+            JobState::Done => "d",
+            JobState::SetAside => "s",
+        }
+    }
+}
+
 impl Job {
     pub(super) fn new(new: NewJob, revision: u64, at: Millis) -> Job {
         Job {
@@ -75,6 +101,7 @@ impl Job {
             body: new.body,
             revision,
             attempts: 0,
+            failures: 0,
             due: at,
             state: JobState::Pending,
             error: None,
@@ -95,6 +122,8 @@ impl Job {
     /// How it stands after an attempt.
     pub(super) fn settle(&mut self, attempt: &Attempt) {
         self.attempts = self.attempts.saturating_add(1);
+        let has_failed = matches!(attempt, Attempt::Again { error: Some(_), .. });
+        self.failures = if has_failed { self.failures.saturating_add(1) } else { 0 };
         (self.state, self.error) = match attempt {
             Attempt::Done => (JobState::Done, None),
             Attempt::Again { due, error } => {

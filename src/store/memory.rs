@@ -1,13 +1,13 @@
 //! A store that forgets all when the process ends.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::held::Held;
+use super::held::{Held, first, queue};
 use super::{
     Attempt, Change, Commit, Contents, Head, Job, JobState, KEPT, KEPT_DONE, NotCommitted, Since, Unavailable, at_once,
     fresh,
@@ -111,12 +111,14 @@ impl Memory {
         self.hint.subscribe()
     }
 
-    pub(super) fn claim(&self, worker: &str, now: Millis, lease: Duration, most: usize) -> Vec<Job> {
+    pub(super) fn claim(&self, worker: &str, now: Millis, lease: Duration, queues: &[(String, usize)]) -> Vec<Job> {
         let mut kept = self.lock();
         let mut due: Vec<_> = kept.jobs.values_mut().filter_map(|held| Some((held.ready()?, held))).collect();
         due.retain(|(ready, _)| *ready <= now);
         due.sort_by(|(one, a), (other, b)| (one, &a.job.key).cmp(&(other, &b.job.key)));
-        due.into_iter().take(most).map(|(_, held)| held.lend(worker, now.after(lease))).collect()
+        let mut room: HashMap<_, _> = queues.iter().map(|(queue, most)| (queue.as_str(), *most)).collect();
+        due.retain(|(_, held)| room.get_mut(queue(&held.job.key).as_str()).is_some_and(take_one));
+        due.into_iter().map(|(_, held)| held.lend(worker, now.after(lease))).collect()
     }
 
     pub(super) fn settle(&self, worker: &str, job: &Job, attempt: &Attempt, now: Millis) -> bool {
@@ -130,10 +132,11 @@ impl Memory {
         is_noted
     }
 
-    pub(super) fn jobs(&self, state: JobState, after: &str, most: usize) -> Vec<Job> {
+    pub(super) fn jobs(&self, state: JobState, prefix: &str, after: &str, most: usize) -> Vec<Job> {
         let kept = self.lock();
-        let later = kept.jobs.range::<str, _>((Bound::Excluded(after), Bound::Unbounded));
-        later.map(|(_, held)| &held.job).filter(|job| job.state == state).take(most).cloned().collect()
+        let later = kept.jobs.range::<str, _>((first(prefix, after), Bound::Unbounded));
+        let own = later.map(|(_, held)| &held.job).take_while(|job| job.key.starts_with(prefix));
+        own.filter(|job| job.state == state).take(most).cloned().collect()
     }
 
     pub(super) fn note(&self, key: &str) -> Option<String> {
@@ -171,6 +174,10 @@ impl Kept {
             self.jobs.remove(key);
         }
     }
+}
+
+fn take_one(room: &mut usize) -> bool {
+    room.checked_sub(1).map(|left| *room = left).is_some()
 }
 
 /// How many bytes the texts of a change have.

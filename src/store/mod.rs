@@ -15,6 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+pub use self::held::queue;
 use self::memory::Memory;
 use self::redb::Redb;
 use self::redis::Redis;
@@ -87,7 +88,7 @@ pub struct Change {
 /// begins anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewJob {
-    /// What it is about. Starts with the kind of job: `enforce:` or `webhook:`.
+    /// What it is about. Starts with the kind of job, `enforce:` or `webhook:`, and for whom it is, which is where it [queues](queue).
     pub key: String,
     /// What whoever does it must know: JSON.
     pub body: String,
@@ -104,6 +105,9 @@ pub struct Job {
     pub revision: u64,
     /// How often it was tried since it was asked for.
     pub attempts: u32,
+    /// How often of late it failed, one time after the other.
+    #[serde(default)]
+    pub failures: u32,
     /// When it may be tried next.
     pub due: Millis,
     /// How it stands.
@@ -319,18 +323,19 @@ impl Store {
         }
     }
 
-    /// Takes jobs that are due and nobody is at, for this long. `worker` names who takes them: one name a process.
+    /// Takes jobs that are due and nobody is at, for this long: of each of these queues so many at most, those first that have been due
+    /// for longest. `worker` names who takes them: one name a process.
     pub async fn claim(
         &self,
         worker: &str,
         now: Millis,
         lease: Duration,
-        most: usize,
+        queues: &[(String, usize)],
     ) -> Result<Vec<Job>, Unavailable> {
         match self {
-            Store::Memory(memory) => Ok(memory.claim(worker, now, lease, most)),
-            Store::Redb(redb) => redb.claim(worker, now, lease, most).await,
-            Store::Redis(redis) => redis.claim(worker, lease, most).await,
+            Store::Memory(memory) => Ok(memory.claim(worker, now, lease, queues)),
+            Store::Redb(redb) => redb.claim(worker, now, lease, queues).await,
+            Store::Redis(redis) => redis.claim(worker, lease, queues).await,
         }
     }
 
@@ -344,12 +349,12 @@ impl Store {
         }
     }
 
-    /// Jobs in this state, by key, those after `after`.
-    pub async fn jobs(&self, state: JobState, after: &str, most: usize) -> Result<Vec<Job>, Unavailable> {
+    /// Jobs in this state whose key begins with `prefix`, by key, those after `after`.
+    pub async fn jobs(&self, state: JobState, prefix: &str, after: &str, most: usize) -> Result<Vec<Job>, Unavailable> {
         match self {
-            Store::Memory(memory) => Ok(memory.jobs(state, after, most)),
-            Store::Redb(redb) => redb.jobs(state, after, most).await,
-            Store::Redis(redis) => redis.jobs(state, after, most).await,
+            Store::Memory(memory) => Ok(memory.jobs(state, prefix, after, most)),
+            Store::Redb(redb) => redb.jobs(state, prefix, after, most).await,
+            Store::Redis(redis) => redis.jobs(state, prefix, after, most).await,
         }
     }
 

@@ -45,7 +45,7 @@ pub(crate) async fn kept(directory: &Path) -> Kept {
         }
     }
     let events = changes.iter().flat_map(|change| &change.events).map(|event| id(event)).collect();
-    let jobs = async |state| store.jobs(state, "", usize::MAX).await.unwrap();
+    let jobs = async |state| store.jobs(state, "", "", usize::MAX).await.unwrap();
     let kept = Kept {
         entries: entries.collect(),
         events,

@@ -3,6 +3,7 @@
 //! They start servers of their own with `redis-server`. Where that isn't there they are skipped and say so; with CI=true they fail.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod carrying;
 #[allow(dead_code)]
 #[path = "../common/mod.rs"]
 mod common;

@@ -222,7 +222,7 @@ async fn carried_out(world: &World, actor: &Actor, records: &[Record], deed: Dee
     let plan = Plan { enforced: vec![Arc::from("ably"), Arc::from("talkjs")], webhooks: Vec::new() };
     let ruling = roster.carry_out(&judge, &World::wish(actor, deed, users, "room", None), &plan).await.unwrap();
     assert_eq!((ruling.succeeded.len(), ruling.failed.len()), (users.len(), 0));
-    let jobs = roster.store().unwrap().jobs(JobState::Pending, "", 100).await.unwrap();
+    let jobs = roster.store().unwrap().jobs(JobState::Pending, "", "", 100).await.unwrap();
     jobs.into_iter().map(|job| job.key).collect()
 }
 

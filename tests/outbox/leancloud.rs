@@ -1,12 +1,14 @@
 //! Bans and mutes at LeanCloud, and that their end restores what was there before.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use chat_signer::outbox::Terms;
 use chat_signer::store::JobState;
 
 use crate::vendors::Held;
 use crate::world::What::{Ban, Mute};
-use crate::world::{World, in_seconds};
+use crate::world::{World, brisk, in_seconds};
 
 fn names(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
@@ -42,6 +44,27 @@ async fn whoever_is_banned_is_shut_out_and_thrown_out_and_is_a_member_again_afte
     assert_eq!(lists(&world), before);
     assert_eq!(world.note("alice", "c1").await, None);
     world.vendor.assert_content();
+}
+
+/// It would end all sessions of someone who is out already.
+#[tokio::test]
+async fn a_ban_that_is_repeated_throws_nobody_out_again() {
+    for (lag, times) in [(None, 1), (Some(Duration::from_millis(500)), 2)] {
+        let world = world().await;
+        let _worker = world.work_by(Terms { lag, ..brisk() });
+        let kicks = || world.vendor.held(|held| held.kicked.len());
+        for _ in 0..3 {
+            world.impose(Ban, "alice", Some("c1"), None).await;
+            world.settled().await;
+        }
+        assert_eq!(kicks(), times, "once, and once more when all know");
+        world.lift(Ban, "alice", Some("c1")).await;
+        world.settled().await;
+        world.impose(Ban, "alice", Some("c1"), None).await;
+        world.settled().await;
+        assert_eq!(kicks(), 2 * times);
+        world.vendor.assert_content();
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 mod common;
 
 mod ably;
+mod fairness;
 mod killed;
 mod lagging;
 mod leancloud;

@@ -1,12 +1,18 @@
 //! Bans and mutes everywhere at TalkJS, and beside others in one conversation.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use chat_signer::outbox::Terms;
 use chat_signer::store::JobState;
+use serde_json::json;
 
-use crate::server::Fault;
+use crate::server::{Fault, Server};
 use crate::world::What::{Ban, Mute};
-use crate::world::{What, World};
+use crate::world::{What, World, brisk, until};
+
+const LONG: Duration = Duration::from_secs(600);
 
 type Step = (bool, What, Option<&'static str>);
 
@@ -100,6 +106,28 @@ async fn a_list_that_breaks_off_is_read_anew() {
     world.settled().await;
     assert!(conversations(50).iter().all(|id| world.vendor.access(id, "alice").as_deref() == Some("Read")));
     world.vendor.assert_content();
+}
+
+/// It is asked a few times for each attempt, and more seldom with each.
+#[tokio::test]
+async fn a_list_that_goes_round_is_not_read_for_ever() {
+    let world = World::new("talkjs").await;
+    let page = |id: &str| {
+        let people = json!({ "alice": { "access": "ReadWrite", "notify": true } });
+        json!({ "data": [{ "id": id, "participants": people }] }).to_string()
+    };
+    let odd = AtomicBool::new(false);
+    let round = Server::start(move |_| {
+        let is_odd = odd.fetch_not(Ordering::Relaxed);
+        (200, Vec::new(), page(if is_odd { "x1" } else { "x2" }))
+    });
+    let round = round.await;
+    let _worker = world.work_at(&format!("http://{}", round.address), Terms { backoff: (LONG, LONG), ..brisk() });
+    take(&world, (true, Mute, Some("shop:*"))).await;
+    until(async || world.jobs(JobState::Pending).await.iter().any(|job| job.error.is_some())).await;
+    let why = world.jobs(JobState::Pending).await.remove(0).error.unwrap();
+    assert_eq!(why, "its list of conversations has no end");
+    assert!(round.total() < 10, "{}", round.total());
 }
 
 #[tokio::test]

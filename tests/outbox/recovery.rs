@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_signer::clock;
-use chat_signer::model::Millis;
 use chat_signer::outbox::Terms;
 use chat_signer::store::{Attempt, Job, JobState};
 use tokio::sync::Semaphore;
@@ -66,6 +65,24 @@ async fn what_can_not_succeed_is_set_aside_until_it_is_asked_for_again() {
     assert_eq!(world.jobs(JobState::SetAside).await, []);
 }
 
+/// A silence that was renewed ten times has not failed once.
+#[tokio::test]
+async fn what_went_well_often_is_tried_again_as_soon_as_anything() {
+    let world = world().await;
+    world.impose(Ban, "alice", Some("c1"), None).await;
+    for _ in 0..10 {
+        let job = world.claim("other", LONG).await.remove(0);
+        let renewed = Attempt::Again { due: clock::now(), error: None };
+        assert!(world.store().settle("other", &job, &renewed, clock::now()).await.unwrap());
+    }
+    world.vendor.server.fail("DELETE", "/c1", 1, Fault::Answer(500, Vec::new()));
+    let _worker = world.work_by(Terms { backoff: (Duration::from_secs(1), Duration::from_secs(600)), ..brisk() });
+    let failed = async || world.jobs(JobState::Pending).await.into_iter().find(|job| job.error.is_some());
+    until(async || failed().await.is_some()).await;
+    let job = failed().await.unwrap();
+    assert!(job.due.0 <= clock::now().0 + 1000, "{job:?}");
+}
+
 /// The ban is on its way when it is lifted: whoever has the job finds out when the vendor has answered.
 #[tokio::test]
 async fn what_changes_while_it_is_carried_out_is_carried_out_at_once() {
@@ -118,7 +135,7 @@ async fn what_another_left_is_taken_over_and_done_twice() {
     let world = world().await;
     world.impose(Ban, "alice", Some("c1"), None).await;
     let lease = Duration::from_millis(50);
-    let job = world.store().claim("ghost", clock::now(), lease, 1).await.unwrap().remove(0);
+    let job = world.claim("ghost", lease).await.remove(0);
     let before = r#"{"sent":1,"note":"{\"removed\":true,\"was\":{\"access\":\"ReadWrite\",\"notify\":true}}"}"#;
     assert!(world.store().set_note("ghost", &job, &job.key, Some(before.to_owned())).await.unwrap());
     world.lift(Ban, "alice", Some("c1")).await;
@@ -139,7 +156,7 @@ async fn what_another_left_is_taken_over_and_done_twice() {
 async fn what_was_taken_over_and_fails_is_tried_again_soon() {
     let world = world().await;
     world.impose(Ban, "alice", Some("c1"), None).await;
-    let job = world.store().claim("ghost", clock::now(), Duration::from_millis(50), 1).await.unwrap().remove(0);
+    let job = world.claim("ghost", Duration::from_millis(50)).await.remove(0);
     let before = r#"{"sent":1,"note":"{\"removed\":true,\"was\":{\"access\":\"ReadWrite\",\"notify\":true}}"}"#;
     assert!(world.store().set_note("ghost", &job, &job.key, Some(before.to_owned())).await.unwrap());
     world.vendor.server.fail("DELETE", "/c1", 1, Fault::Answer(500, Vec::new()));
@@ -165,7 +182,7 @@ async fn jobs_that_were_taken_over_do_not_keep_each_other_from_being_done() {
     }
     // One comes back half a lease after the other.
     for lease in [Duration::from_millis(50), brisk().lease / 2] {
-        assert_eq!(world.store().claim("ghost", clock::now(), lease, 1).await.unwrap().len(), 1);
+        assert_eq!(world.claim("ghost", lease).await.len(), 1);
     }
     let _worker = world.work();
     world.settled().await;
@@ -177,7 +194,7 @@ async fn jobs_that_were_taken_over_do_not_keep_each_other_from_being_done() {
 async fn what_can_only_be_done_in_part_is_done_twice_as_well_before_it_is_set_aside() {
     let world = World::new("leancloud").await;
     world.impose(Mute, "alice", None, None).await;
-    assert_eq!(world.store().claim("ghost", clock::now(), Duration::from_millis(50), 1).await.unwrap().len(), 1);
+    assert_eq!(world.claim("ghost", Duration::from_millis(50)).await.len(), 1);
     let _worker = world.work();
     assert_eq!(world.set_aside().await, "LeanCloud silences in one conversation at a time, not everywhere");
     assert_eq!(world.jobs(JobState::SetAside).await[0].attempts, 2);
@@ -213,9 +230,25 @@ async fn whoever_stops_ends_what_is_on_its_way_and_gives_back_the_rest() {
     gate.add_permits(1);
     stopping.await.unwrap();
     assert_eq!(world.vendor.server.count("DELETE", ""), 0, "nothing was begun after that");
-    let given_back = world.store().claim("next", Millis(clock::now().0 + 1), lease, 10).await.unwrap();
+    let given_back = world.claim("next", lease).await;
     assert_eq!(given_back.len(), 1, "it needs not wait for the lease");
     assert!(!given_back[0].taken_over && given_back[0].error.is_none());
+}
+
+/// What waits for something else of the same user has sent nothing yet.
+#[tokio::test]
+async fn whoever_stops_gives_back_at_once_what_waits_for_its_turn() {
+    let world = world().await;
+    world.vendor.server.fail("GET", "", usize::MAX, Fault::Stall);
+    for place in ["c1", "c2"] {
+        world.impose(Ban, "alice", Some(place), None).await;
+    }
+    let patience = Duration::from_secs(300);
+    let worker = world.work_by(Terms { lease: 2 * patience, patience, ..brisk() });
+    until(async || world.vendor.server.total() == 1).await;
+    worker.wind_up();
+    until(async || world.claim("next", LONG).await.first().is_some_and(|job| !job.taken_over)).await;
+    assert_eq!(world.vendor.server.total(), 1);
 }
 
 #[tokio::test]
@@ -237,10 +270,9 @@ async fn an_app_that_is_not_configured_here_may_be_elsewhere() {
     let elsewhere = World::new("ably").await;
     let targets = elsewhere.targets(&brisk());
     let counts = chat_signer::observe::outbox::Counts::default();
-    let terms = Terms { backoff: (Duration::from_millis(200), LONG), ..brisk() };
+    let terms = brisk();
     let worker = chat_signer::outbox::Outbox::start(Arc::clone(&world.roster), targets, terms, counts).unwrap();
     world.impose(Ban, "alice", Some("c1"), None).await;
-    until(async || world.jobs(JobState::Pending).await.iter().any(|job| job.error.is_some())).await;
     worker.configure(world.targets(&terms));
     world.settled().await;
     assert_eq!(world.vendor.access("c1", "alice"), None);

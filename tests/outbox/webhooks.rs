@@ -3,13 +3,17 @@
 use chat_signer::clock;
 use chat_signer::config::Webhook;
 use chat_signer::crypto::mac::HmacSha256;
+use chat_signer::crypto::{hex, sha256};
 use chat_signer::model::Millis;
+use chat_signer::observe::outbox::Counts;
 use chat_signer::store::{JobState, NewJob};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 
 use crate::receiver::Receiver;
-use crate::server::Fault;
-use crate::world::{World, endpoint};
+use crate::server::{Fault, Server};
+use crate::world::{World, brisk, endpoint, until};
 
 const SECRETS: [&[u8]; 2] = [b"fake-new-secret-of-a-webhook", b"fake-old-secret-of-a-webhook"];
 
@@ -22,7 +26,8 @@ async fn world(receiver: &Receiver) -> World {
 async fn tell(world: &World, url: &str, id: &str, at: Millis) {
     let event = json!({ "id": id, "type": "ban.created", "time": at.to_string(), "data": { "user": "alice" } });
     let body = json!({ "webhook": url, "event": event }).to_string();
-    world.ask_for(NewJob { key: format!("webhook:x:{id}"), body }).await;
+    let key = format!("webhook:{}:{id}", hex(&sha256(url.as_bytes())));
+    world.ask_for(NewJob { key, body }).await;
 }
 
 #[tokio::test]
@@ -70,18 +75,50 @@ async fn whoever_is_gone_or_fails_for_days_is_not_told_for_ever() {
     assert!(world.set_aside().await.contains("410"));
     receiver.server.fail("POST", "/hooks", 1, Fault::Answer(500, Vec::new()));
     tell(&world, &receiver.url(), "e-0-1", Millis(clock::now().0 - 3 * 86_400_000 - 1000)).await;
-    crate::world::until(async || world.jobs(JobState::SetAside).await.len() == 2).await;
+    until(async || world.jobs(JobState::SetAside).await.len() == 2).await;
     assert_eq!(receiver.server.count("POST", ""), 2);
     assert_eq!(receiver.taken(), Vec::<Value>::new());
 }
 
 #[tokio::test]
-async fn what_is_told_to_someone_unknown_waits_and_is_then_set_aside() {
-    let receiver = Receiver::knowing(SECRETS[0]).await;
+async fn what_is_for_someone_unknown_waits_for_who_knows_them() {
+    let [receiver, other] = [Receiver::knowing(SECRETS[0]).await, Receiver::knowing(SECRETS[0]).await];
     let world = world(&receiver).await;
+    let counts = Counts::default();
+    let worker = world.work_counted(counts.clone());
+    tell(&world, &other.url(), "e-1-1", clock::now()).await;
+    tell(&world, &receiver.url(), "e-2-1", clock::now()).await;
+    let unconfigured = r#"outbox_jobs{kind="webhook",state="unconfigured"} 1"#;
+    until(async || receiver.taken().len() == 1 && shown(&counts).contains(unconfigured)).await;
+    assert!(shown(&counts).contains(r#"outbox_oldest_due_seconds{kind="webhook"} 0.0"#), "{}", shown(&counts));
+    let waiting = world.jobs(JobState::Pending).await;
+    assert_eq!((waiting.len(), waiting[0].attempts), (1, 0));
+
+    let keys = SECRETS.map(HmacSha256::new).to_vec();
+    let known = world.with_webhooks(vec![Webhook { endpoint: endpoint(&other.url()), keys }]);
+    worker.configure(known.targets(&brisk()));
+    known.settled().await;
+    assert_eq!(other.taken().len(), 1);
+}
+
+/// What is shown of what is counted.
+fn shown(counts: &Counts) -> String {
+    let mut registry = Registry::default();
+    counts.register(&mut registry);
+    let mut text = String::new();
+    encode(&mut text, &registry).unwrap();
+    text
+}
+
+/// Whatever else it says, and however long it goes on.
+#[tokio::test]
+async fn a_webhook_that_says_much_has_been_told() {
+    let taken = Server::start(|_| (200, Vec::new(), "x".repeat(1 << 20))).await;
+    let url = format!("http://{}/hooks", taken.address);
+    let keys = SECRETS.map(HmacSha256::new).to_vec();
+    let world = World::new("talkjs").await.with_webhooks(vec![Webhook { endpoint: endpoint(&url), keys }]);
     let _worker = world.work();
-    tell(&world, "https://other.example/", "e-1-1", clock::now()).await;
-    assert_eq!(world.set_aside().await, "this webhook is not configured");
-    let job = world.jobs(JobState::SetAside).await.remove(0);
-    assert_eq!(job.attempts, 11, "another process may know it");
+    tell(&world, &url, "e-1-1", clock::now()).await;
+    world.settled().await;
+    assert_eq!((taken.total(), world.jobs(JobState::Done).await.len()), (1, 1));
 }

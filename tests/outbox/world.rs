@@ -12,7 +12,7 @@ use chat_signer::outbox::{Outbox, Targets, Terms};
 use chat_signer::policy::{Author, Document, Origin, Policy, Sanction};
 use chat_signer::roster::{Record, Roster};
 use chat_signer::secret::Secret;
-use chat_signer::store::{Commit, Job, JobState, NewJob, Store};
+use chat_signer::store::{Commit, Job, JobState, NewJob, Store, queue};
 use chat_signer::vendor::moderation::Moderator;
 use chat_signer::vendor::{ably, leancloud, talkjs};
 use serde_json::{Value, json};
@@ -54,10 +54,20 @@ pub(crate) fn brisk() -> Terms {
 
 impl World {
     pub(crate) async fn new(app: &'static str) -> World {
-        let roster = Arc::new(Roster::of(Store::memory(), Duration::from_secs(600)));
+        World::on(Store::memory(), app).await
+    }
+
+    pub(crate) async fn on(store: Store, app: &'static str) -> World {
+        let roster = Arc::new(Roster::of(store, Duration::from_secs(600)));
         roster.catch_up().await;
         roster.check().unwrap();
         let policy = Arc::new(Policy::new(Document::default()));
+        World { roster, vendor: Vendor::start().await, app, policy, webhooks: Vec::new() }
+    }
+
+    /// Another app with a vendor of its own, and the same roster.
+    pub(crate) async fn beside(&self, app: &'static str) -> World {
+        let (roster, policy) = (Arc::clone(&self.roster), Arc::clone(&self.policy));
         World { roster, vendor: Vendor::start().await, app, policy, webhooks: Vec::new() }
     }
 
@@ -66,14 +76,21 @@ impl World {
     }
 
     pub(crate) fn targets(&self, terms: &Terms) -> Targets {
+        Targets::new(&self.policy, &[self.enforcement()], &self.webhooks, terms).unwrap()
+    }
+
+    fn enforcement(&self) -> Arc<Enforcement> {
+        self.enforcement_at(&self.vendor.url())
+    }
+
+    fn enforcement_at(&self, url: &str) -> Arc<Enforcement> {
         let key = Secret::new(KEY.as_bytes().to_vec());
         let moderator = match self.app {
             "talkjs" => Moderator::TalkJs(talkjs::Moderator::new(APP_ID.to_owned(), &key)),
             "leancloud" => Moderator::LeanCloud(leancloud::Moderator::new(APP_ID.to_owned(), key)),
             _ => Moderator::Ably(ably::Moderator::new(&ABLY_KEYS.map(|key| Secret::new(key.as_bytes().to_vec())))),
         };
-        let enforcement = Enforcement { app: self.app.into(), endpoint: endpoint(&self.vendor.url()), moderator };
-        Targets::new(&self.policy, &[Arc::new(enforcement)], &self.webhooks, terms).unwrap()
+        Arc::new(Enforcement { app: self.app.into(), endpoint: endpoint(url), moderator })
     }
 
     pub(crate) fn work(&self) -> Outbox {
@@ -82,6 +99,25 @@ impl World {
 
     pub(crate) fn work_by(&self, terms: Terms) -> Outbox {
         Outbox::start(Arc::clone(&self.roster), self.targets(&terms), terms, Counts::default()).unwrap()
+    }
+
+    /// A worker for which the vendor is there.
+    pub(crate) fn work_at(&self, url: &str, terms: Terms) -> Outbox {
+        let targets = Targets::new(&self.policy, &[self.enforcement_at(url)], &[], &terms).unwrap();
+        Outbox::start(Arc::clone(&self.roster), targets, terms, Counts::default()).unwrap()
+    }
+
+    /// A worker that counts here.
+    pub(crate) fn work_counted(&self, counts: Counts) -> Outbox {
+        let terms = brisk();
+        Outbox::start(Arc::clone(&self.roster), self.targets(&terms), terms, counts).unwrap()
+    }
+
+    /// A worker for both.
+    pub(crate) fn work_with(&self, other: &World, terms: Terms) -> Outbox {
+        let enforcements = [self.enforcement(), other.enforcement()];
+        let targets = Targets::new(&self.policy, &enforcements, &self.webhooks, &terms).unwrap();
+        Outbox::start(Arc::clone(&self.roster), targets, terms, Counts::default()).unwrap()
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -143,7 +179,19 @@ impl World {
     }
 
     pub(crate) async fn jobs(&self, state: JobState) -> Vec<Job> {
-        self.store().jobs(state, "", 1000).await.unwrap()
+        self.store().jobs(state, "", "", 1000).await.unwrap()
+    }
+
+    /// Takes the first of the jobs that wait, as another worker does.
+    pub(crate) async fn claim(&self, worker: &str, lease: Duration) -> Vec<Job> {
+        let waiting = self.jobs(JobState::Pending).await;
+        for queue in waiting.iter().map(|job| queue(&job.key)) {
+            let claimed = self.store().claim(worker, Millis(clock::now().0 + 1), lease, &[(queue, 1)]).await.unwrap();
+            if !claimed.is_empty() {
+                return claimed;
+            }
+        }
+        Vec::new()
     }
 
     /// Waits until nothing is left to do.

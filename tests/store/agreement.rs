@@ -86,8 +86,9 @@ impl Subject {
                 String::new()
             }
             Deed::Claim { worker, is_over } => {
+                let queues = [0, 1].map(|queue| (format!("job:{queue}"), 100));
                 let lease = if is_over { Duration::ZERO } else { LONG };
-                let mut jobs = self.store.claim(&name(worker), now, lease, 100).await.unwrap();
+                let mut jobs = self.store.claim(&name(worker), now, lease, &queues).await.unwrap();
                 jobs.sort_by(|one, other| one.key.cmp(&other.key));
                 let shown: Vec<_> = jobs.iter().map(timeless).collect();
                 self.claimed[usize::from(worker)].extend(jobs.clone());
@@ -118,7 +119,8 @@ impl Subject {
         // Of a key that is there twice it isn't said which counts.
         let puts: BTreeMap<_, _> = puts.collect();
         let jobs: BTreeSet<_> = jobs.iter().collect();
-        let jobs = jobs.into_iter().map(|key| NewJob { key: format!("job:{key}"), body: self.time.to_string() });
+        let jobs =
+            jobs.into_iter().map(|key| NewJob { key: format!("job:{}:{key}", key % 2), body: self.time.to_string() });
         let commit = Commit { puts: puts.into_iter().collect(), events: vec!["{}".to_owned()], jobs: jobs.collect() };
         let on = if late { self.heads.iter().rev().nth(1) } else { self.heads.last() };
         let Some(on) = on.cloned() else { return String::new() };
@@ -140,7 +142,7 @@ impl Subject {
         let (version, accepted) = (contents.head.version, contents.head.accepted.is_some());
         let mut jobs = Vec::new();
         for state in [JobState::Pending, JobState::Done, JobState::SetAside] {
-            jobs.extend(self.store.jobs(state, "", 100).await.unwrap().iter().map(timeless));
+            jobs.extend(self.store.jobs(state, "", "", 100).await.unwrap().iter().map(timeless));
         }
         let mut notes = Vec::new();
         for key in 0..3 {

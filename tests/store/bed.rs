@@ -1,5 +1,6 @@
 //! What a store of each kind needs under it.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,7 +9,7 @@ use std::{fs, process};
 
 use chat_signer::clock;
 use chat_signer::config::{Durability, RedisAddress, RedisServer, RedisSettings, StoreKind, StoreSettings};
-use chat_signer::store::{Change, Commit, Head, Job, NewJob, Since, Store};
+use chat_signer::store::{Change, Commit, Head, Job, JobState, NewJob, Since, Store, queue};
 
 use crate::server::Redis;
 
@@ -131,7 +132,16 @@ pub async fn since(store: &Store, version: u64) -> Vec<Change> {
 
 /// Claims all that can be.
 pub async fn claim(store: &Store, worker: &str, lease: Duration) -> Vec<Job> {
-    store.claim(worker, clock::now(), lease, 100).await.unwrap()
+    let waiting = store.jobs(JobState::Pending, "", "", 100).await.unwrap();
+    let queues: BTreeSet<_> = waiting.iter().map(|job| queue(&job.key)).collect();
+    let queues: Vec<_> = queues.into_iter().map(|queue| (queue, 100)).collect();
+    store.claim(worker, clock::now(), lease, &queues).await.unwrap()
+}
+
+/// Claims so many of each of these queues.
+pub async fn claim_of(store: &Store, worker: &str, queues: &[(&str, usize)]) -> Vec<Job> {
+    let queues: Vec<_> = queues.iter().map(|(queue, most)| ((*queue).to_owned(), *most)).collect();
+    store.claim(worker, clock::now(), LONG, &queues).await.unwrap()
 }
 
 /// Asks again and again until there is an answer.

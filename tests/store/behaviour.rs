@@ -9,9 +9,10 @@ use chat_signer::clock;
 use chat_signer::model::Millis;
 use chat_signer::store::{
     Attempt, BYTES_AT_ONCE, CHANGES_AT_ONCE, Commit, Head, Job, JobState, KEPT, KEPT_DONE, NotCommitted, Since, Store,
+    queue,
 };
 
-use crate::bed::{Bed, LONG, Scratch, ask, claim, commit, eventually, put, since};
+use crate::bed::{Bed, LONG, Scratch, ask, claim, claim_of, commit, eventually, put, since};
 use crate::server::Redis;
 
 /// Every behaviour below, of one kind of store.
@@ -30,6 +31,8 @@ macro_rules! behaviours {
                 writers_at_the_same_time_lose_nothing,
                 a_change_is_hinted_at,
                 a_job_is_done_by_one,
+                each_queue_gives_what_has_been_due_for_longest,
+                what_is_given_back_is_taken_again,
                 a_job_waits_until_it_is_due,
                 a_job_that_was_not_given_back_is_taken_over,
                 a_job_asked_for_again_begins_anew,
@@ -211,21 +214,56 @@ async fn a_change_is_hinted_at(store: Store) {
 }
 
 async fn a_job_is_done_by_one(store: Store) {
-    let head = commit(&store, ask(&["enforce:a", "enforce:b"], "{}")).await;
-    assert_eq!(store.claim("me", clock::now(), LONG, 0).await.unwrap(), Vec::new());
-    let first = store.claim("me", clock::now(), LONG, 1).await.unwrap();
+    let head = commit(&store, ask(&["enforce:x:a", "enforce:x:b"], "{}")).await;
+    assert_eq!(claim_of(&store, "me", &[("enforce:x", 0)]).await, Vec::new());
+    let first = claim_of(&store, "me", &[("enforce:x", 1)]).await;
     let [job] = &first[..] else { panic!("{first:?}") };
     let fresh = (job.key.as_str(), job.body.as_str(), job.revision, job.attempts, job.state);
-    assert_eq!(fresh, ("enforce:a", "{}", head.version, 0, JobState::Pending));
+    assert_eq!(fresh, ("enforce:x:a", "{}", head.version, 0, JobState::Pending));
     assert!(!job.taken_over && job.error.is_none());
-    assert_eq!(keys(&claim(&store, "you", LONG).await), ["enforce:b"]);
+    assert_eq!(keys(&claim(&store, "you", LONG).await), ["enforce:x:b"]);
     assert_eq!(claim(&store, "me", LONG).await, Vec::new());
 
     assert!(store.settle("me", job, &Attempt::Done, clock::now()).await.unwrap());
-    let done = store.jobs(JobState::Done, "", 10).await.unwrap();
+    let done = store.jobs(JobState::Done, "", "", 10).await.unwrap();
     assert_eq!(done, [Job { state: JobState::Done, attempts: 1, ..job.clone() }]);
-    assert_eq!(keys(&store.jobs(JobState::Pending, "", 10).await.unwrap()), ["enforce:b"]);
+    assert_eq!(keys(&store.jobs(JobState::Pending, "", "", 10).await.unwrap()), ["enforce:x:b"]);
     assert!(!store.settle("me", job, &Attempt::Done, clock::now()).await.unwrap(), "it is no longer mine");
+}
+
+async fn each_queue_gives_what_has_been_due_for_longest(store: Store) {
+    let all = ["enforce:x:t:c", "enforce:x:t:a", "enforce:x:t:*", "enforce:xy:t:a", "webhook:x:1", "webhook:x:2"];
+    for key in all {
+        commit(&store, ask(&[key], "")).await;
+        let now = clock::now();
+        eventually("a further millisecond", || async { (now < clock::now()).then_some(()) }).await;
+    }
+    let of = async |queues: &[(&str, usize)]| keys(&claim_of(&store, "me", queues).await).join(" ");
+    assert_eq!(of(&[]).await, "");
+    assert_eq!(of(&[("enforce:", 9), ("enforce", 9), ("x", 9), ("", 9), ("enforce:x:t", 9)]).await, "");
+    assert_eq!(of(&[("enforce:x", 1), ("webhook:x", 1)]).await, "enforce:x:t:c webhook:x:1");
+    assert_eq!(of(&[("enforce:x", 9)]).await, "enforce:x:t:a");
+    assert_eq!(of(&[("enforce:x:*", 9)]).await, "enforce:x:t:*");
+    assert_eq!(of(&[("webhook:x", 0), ("enforce:xy", 9)]).await, "enforce:xy:t:a");
+    // Asked for again, it waits for who has it, and is then behind the others.
+    let held = claim_of(&store, "you", &[("webhook:x", 1)]).await.remove(0);
+    commit(&store, ask(&["webhook:x:2", "webhook:x:0"], "")).await;
+    assert_eq!(of(&[("webhook:x", 9)]).await, "webhook:x:0");
+    assert!(!store.settle("you", &held, &Attempt::Done, clock::now()).await.unwrap());
+    assert_eq!(of(&[("webhook:x", 9)]).await, "webhook:x:2");
+}
+
+async fn what_is_given_back_is_taken_again(store: Store) {
+    commit(&store, ask(&["enforce:x:t:*"], "")).await;
+    let due = |error: Option<&str>| Attempt::Again { due: Millis(0), error: error.map(str::to_owned) };
+    let mut counted = Vec::new();
+    for attempt in [due(Some("refused")), due(Some("refused")), due(None), due(Some("refused"))] {
+        let job = claim_of(&store, "me", &[("enforce:x:*", 1)]).await.remove(0);
+        counted.push((job.attempts, job.failures));
+        assert!(store.settle("me", &job, &attempt, clock::now()).await.unwrap());
+    }
+    assert_eq!(counted, [(0, 0), (1, 1), (2, 2), (3, 0)], "what goes well is no failure");
+    assert_eq!(keys(&claim_of(&store, "you", &[("enforce:x:*", 1)]).await), ["enforce:x:t:*"]);
 }
 
 async fn a_job_waits_until_it_is_due(store: Store) {
@@ -234,8 +272,8 @@ async fn a_job_waits_until_it_is_due(store: Store) {
     let due = Millis(clock::now().0 + 300);
     let again = Attempt::Again { due, error: Some("refused".to_owned()) };
     assert!(store.settle("me", &job, &again, clock::now()).await.unwrap());
-    let waiting = Job { due, attempts: 1, error: Some("refused".to_owned()), ..job };
-    assert_eq!(store.jobs(JobState::Pending, "", 10).await.unwrap(), slice::from_ref(&waiting));
+    let waiting = Job { due, attempts: 1, failures: 1, error: Some("refused".to_owned()), ..job };
+    assert_eq!(store.jobs(JobState::Pending, "", "", 10).await.unwrap(), slice::from_ref(&waiting));
     let claimed = eventually("the job's time", || async {
         let before = clock::now();
         let claimed = claim(&store, "you", LONG).await;
@@ -251,7 +289,7 @@ async fn a_job_that_was_not_given_back_is_taken_over(store: Store) {
     assert!(!mine.taken_over);
     let yours = eventually("a lease's end", || async { claim(&store, "you", LONG).await.pop() }).await;
     assert_eq!(yours, Job { taken_over: true, ..mine.clone() });
-    assert_eq!(store.jobs(JobState::Pending, "", 10).await.unwrap(), slice::from_ref(&yours));
+    assert_eq!(store.jobs(JobState::Pending, "", "", 10).await.unwrap(), slice::from_ref(&yours));
 
     assert!(!store.settle("me", &mine, &Attempt::Done, clock::now()).await.unwrap());
     let failed = Attempt::Again { due: Millis(0), error: None };
@@ -271,7 +309,7 @@ async fn a_job_asked_for_again_begins_anew(store: Store) {
 
     assert!(store.settle("you", &new, &Attempt::Done, clock::now()).await.unwrap());
     commit(&store, ask(&["enforce:a"], "third")).await;
-    assert_eq!(store.jobs(JobState::Done, "", 10).await.unwrap(), Vec::new());
+    assert_eq!(store.jobs(JobState::Done, "", "", 10).await.unwrap(), Vec::new());
     assert_eq!(claim(&store, "me", LONG).await[0].body, "third");
 }
 
@@ -299,11 +337,11 @@ async fn what_came_of_a_job_is_noted_by_who_has_it(store: Store) {
     let job = claim(&store, "me", LONG).await.remove(0);
     let aside = Attempt::SetAside { error: "no such user".to_owned() };
     assert!(!store.settle("you", &job, &aside, clock::now()).await.unwrap());
-    assert_eq!(store.jobs(JobState::SetAside, "", 10).await.unwrap(), Vec::new());
+    assert_eq!(store.jobs(JobState::SetAside, "", "", 10).await.unwrap(), Vec::new());
     assert!(store.settle("me", &job, &aside, clock::now()).await.unwrap());
     let expected =
         Job { state: JobState::SetAside, attempts: 1, error: Some("no such user".to_owned()), ..job.clone() };
-    assert_eq!(store.jobs(JobState::SetAside, "", 10).await.unwrap(), [expected]);
+    assert_eq!(store.jobs(JobState::SetAside, "", "", 10).await.unwrap(), [expected]);
     assert_eq!(claim(&store, "me", LONG).await, Vec::new());
     let unknown = Job { key: "enforce:unknown".to_owned(), ..job };
     assert!(!store.settle("me", &unknown, &Attempt::Done, clock::now()).await.unwrap());
@@ -312,56 +350,66 @@ async fn what_came_of_a_job_is_noted_by_who_has_it(store: Store) {
 async fn jobs_are_listed_by_key(store: Store) {
     commit(&store, ask(&["webhook:b", "enforce:ü", "enforce:a", "webhook:a"], "")).await;
     let all = ["enforce:a", "enforce:ü", "webhook:a", "webhook:b"];
-    for (after, most, expected) in [
-        ("", 10, &all[..]),
-        ("", 2, &all[..2]),
-        ("", 0, &[]),
-        ("enforce:a", 10, &all[1..]),
-        ("enforce:b", 1, &all[1..2]),
-        ("webhook:b", 10, &[]),
-        ("x", 10, &[]),
+    for (prefix, after, most, expected) in [
+        ("", "", 10, &all[..]),
+        ("", "", 2, &all[..2]),
+        ("", "", 0, &[]),
+        ("", "enforce:a", 10, &all[1..]),
+        ("", "enforce:b", 1, &all[1..2]),
+        ("", "webhook:b", 10, &[]),
+        ("", "x", 10, &[]),
+        ("enforce:", "", 10, &all[..2]),
+        ("enforce:", "enforce:", 1, &all[..1]),
+        ("enforce:", "enforce:a", 10, &all[1..2]),
+        ("enforce:", "enforce:ü", 10, &[]),
+        ("enforce:ü", "", 10, &all[1..2]),
+        ("webhook:", "enforce:a", 10, &all[2..]),
+        ("webhook:", "webhook:a", 10, &all[3..]),
+        ("enforce:", "webhook:a", 10, &[]),
+        ("v", "", 10, &[]),
     ] {
-        assert_eq!(keys(&store.jobs(JobState::Pending, after, most).await.unwrap()), expected, "{most} after {after}");
+        let found = store.jobs(JobState::Pending, prefix, after, most).await.unwrap();
+        assert_eq!(keys(&found), expected, "{most} of {prefix} after {after}");
     }
-    assert_eq!(store.jobs(JobState::Done, "", 10).await.unwrap(), Vec::new());
+    assert_eq!(store.jobs(JobState::Done, "", "", 10).await.unwrap(), Vec::new());
 }
 
 async fn only_the_last_done_jobs_are_kept(store: Store) {
-    let keys: Vec<_> = (0..KEPT_DONE + 2).map(|number| format!("webhook:{number:04}")).collect();
+    let keys: Vec<_> = (0..KEPT_DONE + 2).map(|number| format!("webhook:x:{number:04}")).collect();
     let asked: Vec<_> = keys.iter().map(String::as_str).collect();
     commit(&store, ask(&asked, "")).await;
-    let jobs = store.claim("me", clock::now(), LONG, keys.len()).await.unwrap();
+    let jobs = claim_of(&store, "me", &[("webhook:x", keys.len())]).await;
     assert_eq!(jobs.len(), keys.len());
     for (job, time) in jobs.iter().rev().zip(1..) {
         assert!(store.settle("me", job, &Attempt::Done, Millis(time)).await.unwrap());
     }
-    let done = store.jobs(JobState::Done, "", keys.len()).await.unwrap();
+    let done = store.jobs(JobState::Done, "", "", keys.len()).await.unwrap();
     assert_eq!(done.len(), KEPT_DONE);
-    assert_eq!(done.last().unwrap().key, format!("webhook:{:04}", KEPT_DONE - 1), "the first to be done are gone");
+    assert_eq!(done.last().unwrap().key, format!("webhook:x:{:04}", KEPT_DONE - 1), "the first to be done are gone");
 }
 
 async fn only_the_last_messages_set_aside_are_kept(store: Store) {
-    let messages = (0..KEPT_DONE + 2).map(|number| format!("webhook:{number:04}"));
-    let all: Vec<_> = messages.chain((0..3).map(|number| format!("enforce:{number}"))).collect();
+    let messages = (0..KEPT_DONE + 2).map(|number| format!("webhook:x:{number:04}"));
+    let all: Vec<_> = messages.chain((0..3).map(|number| format!("enforce:x:{number}"))).collect();
     commit(&store, ask(&all.iter().map(String::as_str).collect::<Vec<_>>(), "")).await;
-    let jobs = store.claim("me", clock::now(), LONG, all.len()).await.unwrap();
+    let jobs = claim_of(&store, "me", &[("enforce:x", 3), ("webhook:x", all.len())]).await;
     for (job, time) in jobs.iter().zip(1..) {
         let aside = Attempt::SetAside { error: "gone".to_owned() };
         assert!(store.settle("me", job, &aside, Millis(time)).await.unwrap());
     }
-    let aside = store.jobs(JobState::SetAside, "", all.len()).await.unwrap();
-    assert_eq!(keys(&aside[..4]), ["enforce:0", "enforce:1", "enforce:2", "webhook:0002"]);
+    let aside = store.jobs(JobState::SetAside, "", "", all.len()).await.unwrap();
+    assert_eq!(keys(&aside[..4]), ["enforce:x:0", "enforce:x:1", "enforce:x:2", "webhook:x:0002"]);
     assert_eq!(aside.len(), KEPT_DONE + 3, "one for each user and conversation, and the last messages");
 
     // Whichever is asked for again is no longer among them.
-    commit(&store, ask(&["webhook:0002"], "")).await;
+    commit(&store, ask(&["webhook:x:0002"], "")).await;
     let again = claim(&store, "me", LONG).await.remove(0);
     assert!(store.settle("me", &again, &Attempt::Done, Millis(1)).await.unwrap());
     commit(&store, ask(&["webhook:x"], "")).await;
     let new = claim(&store, "me", LONG).await.remove(0);
     assert!(store.settle("me", &new, &Attempt::SetAside { error: String::new() }, Millis(1)).await.unwrap());
-    assert_eq!(store.jobs(JobState::SetAside, "", all.len()).await.unwrap().len(), KEPT_DONE + 3);
-    assert_eq!(keys(&store.jobs(JobState::Done, "", 10).await.unwrap()), ["webhook:0002"]);
+    assert_eq!(store.jobs(JobState::SetAside, "", "", all.len()).await.unwrap().len(), KEPT_DONE + 3);
+    assert_eq!(keys(&store.jobs(JobState::Done, "", "", 10).await.unwrap()), ["webhook:x:0002"]);
 }
 
 async fn notes_are_made_by_who_has_the_job(store: Store) {
@@ -388,14 +436,14 @@ async fn any_text_will_do(store: Store) {
         assert_eq!(entries(&store).await[key], text);
         let head = store.head().await.unwrap();
         assert_eq!(since(&store, head.version - 1).await[0].events, [text]);
-        let job = claim(&store, text, LONG).await.remove(0);
+        let job = claim_of(&store, text, &[(&queue(key), 1)]).await.remove(0);
         assert_eq!((job.key.as_str(), job.body.as_str()), (key, text));
         assert!(store.set_note(text, &job, key, Some(text.to_owned())).await.unwrap());
         assert_eq!(store.note(key).await.unwrap().as_deref(), Some(text));
         assert!(store.settle(text, &job, &Attempt::SetAside { error: text.to_owned() }, clock::now()).await.unwrap());
     }
     assert_eq!(
-        store.jobs(JobState::SetAside, "", 100).await.unwrap().len(),
+        store.jobs(JobState::SetAside, "", "", 100).await.unwrap().len(),
         texts.len() - 1,
         "none comes after itself"
     );

@@ -1,6 +1,5 @@
 //! A change in Redis is acknowledged only when it is as durable as was asked for.
 
-use chat_signer::clock;
 use chat_signer::config::{Durability, RedisAddress, RedisSettings};
 use chat_signer::store::Head;
 
@@ -95,6 +94,6 @@ async fn a_redis_that_can_tell_is_asked() {
         assert!(flaw.contains(why), "{flaw}");
         assert_eq!(store.head().await.unwrap(), last);
     }
-    let jobs = store.claim("me", clock::now(), crate::bed::LONG, 1).await.unwrap();
+    let jobs = crate::bed::claim_of(&store, "me", &[("enforce:a", 1)]).await;
     assert!(jobs.is_empty());
 }

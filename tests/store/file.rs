@@ -12,7 +12,7 @@ use chat_signer::store::{Attempt, Commit, Head, JobState, Store, Unavailable};
 use chat_signer::{clock, environment};
 use redb::{Database, TableDefinition};
 
-use crate::bed::{LONG, Scratch, ask, claim, commit, put, settings, since};
+use crate::bed::{LONG, Scratch, ask, claim, claim_of, commit, put, settings, since};
 
 /// Names the file to a test that is run as another process.
 const CHILD: &str = "CHAT_SIGNER_TEST_STORE";
@@ -54,7 +54,7 @@ async fn a_file_that_is_opened_again_holds_all() {
     let store = open(&path).await.unwrap();
     let head = commit(&store, put("ban/tom", "1")).await;
     commit(&store, Commit { events: vec!["{}".to_owned()], ..ask(&["enforce:a", "enforce:b"], "{}") }).await;
-    let job = store.claim("me", clock::now(), LONG, 1).await.unwrap().remove(0);
+    let job = claim_of(&store, "me", &[("enforce:a", 1)]).await.remove(0);
     assert!(store.set_note("me", &job, "before", Some("Read".to_owned())).await.unwrap());
     store.accept().await.unwrap();
     let before = state(&store).await;
@@ -75,7 +75,7 @@ async fn what_was_claimed_before_a_restart_need_not_wait_for_the_lease() {
     let path = scratch.0.join("store.redb");
     let store = open(&path).await.unwrap();
     commit(&store, ask(&["enforce:a", "enforce:b"], "{}")).await;
-    let job = store.claim("me", clock::now(), LONG, 1).await.unwrap().remove(0);
+    let job = claim_of(&store, "me", &[("enforce:a", 1)]).await.remove(0);
     drop(store);
 
     let store = open(&path).await.unwrap();
@@ -101,7 +101,7 @@ async fn what_waits_for_its_time_still_does_after_a_restart() {
 
 async fn state(store: &Store) -> String {
     let contents = store.contents().await.unwrap();
-    let pending = store.jobs(JobState::Pending, "", 10).await.unwrap();
+    let pending = store.jobs(JobState::Pending, "", "", 10).await.unwrap();
     let note = store.note("before").await.unwrap();
     format!("{contents:?} {:?} {pending:?} {note:?}", store.since(0).await.unwrap())
 }
@@ -227,7 +227,7 @@ async fn what_was_acknowledged_survives_kill_9() {
         assert_eq!(changes.len() as u64, head.version);
         assert_eq!(changes.last().unwrap().id, head.change);
         assert_eq!(store.contents().await.unwrap().entries.len() as u64, head.version);
-        assert_eq!(store.jobs(JobState::Pending, "", usize::MAX).await.unwrap().len() as u64, head.version);
+        assert_eq!(store.jobs(JobState::Pending, "", "", usize::MAX).await.unwrap().len() as u64, head.version);
         acknowledged = head.version;
     }
 }

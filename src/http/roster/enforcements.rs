@@ -64,7 +64,7 @@ async fn page(store: &Store, only: Option<JobState>, after: Option<Cursor>, limi
             continue;
         }
         let after = after.as_ref().filter(|(from, _)| *from == state).map_or("", |(_, key)| key);
-        let jobs = store.jobs(state, after, limit - page.entries.len()).await?;
+        let jobs = store.jobs(state, "", after, limit - page.entries.len()).await?;
         page.entries.extend(jobs.iter().map(|job| tell(job, word)));
         if let Some(last) = jobs.last().filter(|_| page.entries.len() == limit) {
             page.next = Some(base64url(format!("{word}:{}", last.key).as_bytes()));

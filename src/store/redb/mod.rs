@@ -107,14 +107,15 @@ impl Redb {
         worker: &str,
         now: Millis,
         lease: Duration,
-        most: usize,
+        queues: &[(String, usize)],
     ) -> Result<Vec<Job>, Unavailable> {
+        let (worker, queues) = (worker.to_owned(), queues.to_vec());
         // Most of the time there is nothing to do, and to find that out costs no write.
-        if most == 0 || !self.read(move |reading| reading.is_any_ready(now)).await? {
+        let ready = self.read(move |reading| reading.ready(now, &queues)).await?;
+        if ready.is_empty() {
             return Ok(Vec::new());
         }
-        let worker = worker.to_owned();
-        let claimed = move |writing: &Writing| writing.claim(&worker, now, now.after(lease), most).map(Some);
+        let claimed = move |writing: &Writing| writing.claim(&worker, now, now.after(lease), &ready).map(Some);
         Ok(self.write(claimed).await?.unwrap_or_default())
     }
 
@@ -130,9 +131,15 @@ impl Redb {
         Ok(self.write(settled).await?.unwrap_or(false))
     }
 
-    pub(super) async fn jobs(&self, state: JobState, after: &str, most: usize) -> Result<Vec<Job>, Unavailable> {
-        let after = after.to_owned();
-        self.read(move |reading| reading.jobs(state, &after, most)).await
+    pub(super) async fn jobs(
+        &self,
+        state: JobState,
+        prefix: &str,
+        after: &str,
+        most: usize,
+    ) -> Result<Vec<Job>, Unavailable> {
+        let (prefix, after) = (prefix.to_owned(), after.to_owned());
+        self.read(move |reading| reading.jobs(state, &prefix, &after, most)).await
     }
 
     pub(super) async fn note(&self, key: &str) -> Result<Option<String>, Unavailable> {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::model::Millis;
-use crate::store::held::Held;
+use crate::store::held::{Held, first, queue};
 use crate::store::{Attempt, Change, Commit, Head, Job, JobState, KEPT, KEPT_DONE, NewJob, Since, at_once};
 
 /// The layout of the tables below. Another one has another number.
@@ -25,8 +25,10 @@ const ENTRIES: TableDefinition<&str, &str> = TableDefinition::new("entries");
 const LOG: TableDefinition<u64, &str> = TableDefinition::new("log");
 /// Jobs by key, as JSON.
 const JOBS: TableDefinition<&str, &str> = TableDefinition::new("jobs");
-/// When which job may be claimed.
-const READY: TableDefinition<(u64, &str), ()> = TableDefinition::new("ready");
+/// Jobs by state.
+const STATES: TableDefinition<(&str, &str), ()> = TableDefinition::new("states");
+/// By queue, when which job may be claimed.
+const QUEUES: TableDefinition<(&str, u64, &str), ()> = TableDefinition::new("queues");
 /// When which job was done.
 const DONE: TableDefinition<(u64, &str), ()> = TableDefinition::new("done");
 /// When which message was set aside.
@@ -52,7 +54,8 @@ pub(super) fn begin(database: &Database, epoch: &str) -> Result<()> {
     writing.0.open_table(ENTRIES)?;
     writing.0.open_table(LOG)?;
     writing.0.open_table(JOBS)?;
-    writing.0.open_table(READY)?;
+    writing.0.open_table(STATES)?;
+    writing.0.open_table(QUEUES)?;
     writing.0.open_table(DONE)?;
     writing.0.open_table(ASIDE)?;
     writing.0.open_table(NOTES)?;
@@ -116,21 +119,30 @@ impl Reading {
         at_once(log.range(next..)?.map(sized)).collect::<Result<_>>().map(Since::Changes)
     }
 
-    pub(super) fn is_any_ready(&self, now: Millis) -> Result<bool> {
-        Ok(self.0.open_table(READY)?.first()?.is_some_and(|(ready, _)| ready.value().0 <= now.0))
+    /// The keys of jobs that may be claimed: so many of each of these queues, at most.
+    pub(super) fn ready(&self, now: Millis, queues: &[(String, usize)]) -> Result<Vec<String>> {
+        let (table, mut ready) = (self.0.open_table(QUEUES)?, Vec::new());
+        for (queue, most) in queues {
+            let due = table.range((queue.as_str(), 0, "")..(queue.as_str(), now.0.saturating_add(1), ""))?;
+            for entry in due.take(*most) {
+                ready.push(entry?.0.value().2.to_owned());
+            }
+        }
+        Ok(ready)
     }
 
-    pub(super) fn jobs(&self, state: JobState, after: &str, most: usize) -> Result<Vec<Job>> {
-        let jobs = self.0.open_table(JOBS)?;
+    pub(super) fn jobs(&self, state: JobState, prefix: &str, after: &str, most: usize) -> Result<Vec<Job>> {
+        let (states, jobs) = (self.0.open_table(STATES)?, self.0.open_table(JOBS)?);
+        let first = first(prefix, after).map(|key| (state.letter(), key));
         let mut found = Vec::new();
-        for entry in jobs.range::<&str>((Bound::Excluded(after), Bound::Unbounded))? {
-            if found.len() == most {
+        for entry in states.range((first, Bound::Unbounded))?.take(most) {
+            let entry = entry?.0;
+            let (letter, key) = entry.value();
+            if letter != state.letter() || !key.starts_with(prefix) {
                 break;
             }
-            let job = parse::<Held>(entry?.1.value())?.job;
-            if job.state == state {
-                found.push(job);
-            }
+            let held = jobs.get(key)?.map(|held| parse::<Held>(held.value()));
+            found.extend(held.transpose()?.map(|held| held.job));
         }
         Ok(found)
     }
@@ -143,8 +155,8 @@ impl Reading {
     fn abandoned(&self) -> Result<Vec<Held>> {
         let jobs = self.0.open_table(JOBS)?;
         let mut abandoned = Vec::new();
-        for waiting in self.0.open_table(READY)?.iter()? {
-            let Some(held) = jobs.get(waiting?.0.value().1)? else { continue };
+        for waiting in self.0.open_table(QUEUES)?.iter()? {
+            let Some(held) = jobs.get(waiting?.0.value().2)? else { continue };
             let mut held = parse::<Held>(held.value())?;
             if held.abandon() {
                 abandoned.push(held);
@@ -205,10 +217,14 @@ impl Writing {
         self.keep(&Held::asked(job, revision, at, before))
     }
 
-    pub(super) fn claim(&self, worker: &str, now: Millis, until: Millis, most: usize) -> Result<Vec<Job>> {
+    /// Gives those of these jobs to a worker that may still be claimed.
+    pub(super) fn claim(&self, worker: &str, now: Millis, until: Millis, keys: &[String]) -> Result<Vec<Job>> {
         let mut claimed = Vec::new();
-        for key in self.ready(now, most)? {
-            if let Some(mut held) = self.take(&key)? {
+        for key in keys {
+            if self.held(key)?.and_then(|held| held.ready()).is_none_or(|ready| ready > now) {
+                continue;
+            }
+            if let Some(mut held) = self.take(key)? {
                 claimed.push(held.lend(worker, until));
                 self.keep(&held)?;
             }
@@ -216,18 +232,12 @@ impl Writing {
         Ok(claimed)
     }
 
-    fn ready(&self, now: Millis, most: usize) -> Result<Vec<String>> {
-        let ready = self.0.open_table(READY)?;
-        let due = ready.range(..(now.0.saturating_add(1), ""))?;
-        due.take(most).map(|entry| Ok(entry?.0.value().1.to_owned())).collect()
-    }
-
     /// Notes what came of a job. `None` where this worker doesn't have it.
     pub(super) fn settle(&self, worker: &str, job: &Job, attempt: &Attempt, now: Millis) -> Result<Option<bool>> {
         let Some(mut held) = self.take(&job.key)?.filter(|held| held.is_with(worker, job)) else { return Ok(None) };
         let is_noted = held.settle(job.revision, attempt, now);
         self.keep(&held)?;
-        self.forget_all_but_the_last(last(&held))?;
+        self.forget_all_but_the_last(held.job.state)?;
         Ok(Some(is_noted))
     }
 
@@ -244,12 +254,14 @@ impl Writing {
         Ok(Some(()))
     }
 
-    fn forget_all_but_the_last(&self, last: Times) -> Result<()> {
-        let mut last = self.0.open_table(last)?;
-        let mut jobs = self.0.open_table(JOBS)?;
+    fn forget_all_but_the_last(&self, state: JobState) -> Result<()> {
+        let mut last = self.0.open_table(last(state))?;
+        let (mut jobs, mut states) = (self.0.open_table(JOBS)?, self.0.open_table(STATES)?);
         while last.len()? > KEPT_DONE as u64 {
             let Some((first, _)) = last.pop_first()? else { break };
-            jobs.remove(first.value().1)?;
+            let (_, key) = first.value();
+            jobs.remove(key)?;
+            states.remove((state.letter(), key))?;
         }
         Ok(())
     }
@@ -262,11 +274,12 @@ impl Writing {
     fn take(&self, key: &str) -> Result<Option<Held>> {
         let removed = self.0.open_table(JOBS)?.remove(key)?.map(|held| parse::<Held>(held.value()));
         let Some(held) = removed.transpose()? else { return Ok(None) };
+        self.0.open_table(STATES)?.remove((held.job.state.letter(), key))?;
         if let Some(ready) = held.ready() {
-            self.0.open_table(READY)?.remove((ready.0, key))?;
+            self.0.open_table(QUEUES)?.remove((queue(key).as_str(), ready.0, key))?;
         }
         if let Some(done) = held.done {
-            self.0.open_table(last(&held))?.remove((done.0, key))?;
+            self.0.open_table(last(held.job.state))?.remove((done.0, key))?;
         }
         Ok(Some(held))
     }
@@ -275,19 +288,20 @@ impl Writing {
     fn keep(&self, held: &Held) -> Result<()> {
         let key = held.job.key.as_str();
         self.0.open_table(JOBS)?.insert(key, written(held)?.as_str())?;
+        self.0.open_table(STATES)?.insert((held.job.state.letter(), key), ())?;
         if let Some(ready) = held.ready() {
-            self.0.open_table(READY)?.insert((ready.0, key), ())?;
+            self.0.open_table(QUEUES)?.insert((queue(key).as_str(), ready.0, key), ())?;
         }
         if let Some(done) = held.done {
-            self.0.open_table(last(held))?.insert((done.0, key), ())?;
+            self.0.open_table(last(held.job.state))?.insert((done.0, key), ())?;
         }
         Ok(())
     }
 }
 
-/// Where a job is found that is over.
-fn last(held: &Held) -> Times {
-    if held.job.state == JobState::SetAside { ASIDE } else { DONE }
+/// Where a job is found that is over in this state.
+fn last(state: JobState) -> Times {
+    if state == JobState::SetAside { ASIDE } else { DONE }
 }
 
 fn head(

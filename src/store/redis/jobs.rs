@@ -17,14 +17,17 @@ impl Redis {
         &self,
         worker: &str,
         lease: Duration,
-        most: usize,
+        queues: &[(String, usize)],
     ) -> Result<Vec<Job>, Unavailable> {
-        if most == 0 {
+        if queues.is_empty() {
             return Ok(Vec::new());
         }
         let lease = u64::try_from(lease.as_millis()).unwrap_or(LONGEST).min(LONGEST);
         let mut claim = self.keys().script(CLAIM);
-        claim.arg(worker).arg(lease).arg(limit(most));
+        claim.arg(worker).arg(lease);
+        for (queue, most) in queues {
+            claim.arg(queue).arg(limit(*most));
+        }
         read(self.reads.ask(&claim).await?)
     }
 
@@ -39,7 +42,7 @@ impl Redis {
         settled.settle(attempt);
         let wait = settled.due.0.saturating_sub(now.0).min(LONGEST);
         let mut settle = self.keys().script(SETTLE);
-        settle.arg(worker).arg(&job.key).arg(stage(job)).arg(letter(settled.state)).arg(stage(&settled));
+        settle.arg(worker).arg(&job.key).arg(stage(job)).arg(settled.state.letter()).arg(stage(&settled));
         settle.arg(written(&settled)?);
         let over = if settled.is_over() { now.0.min(LONGEST).to_string() } else { String::new() };
         settle.arg(wait).arg(over).arg(KEPT_DONE);
@@ -49,11 +52,14 @@ impl Redis {
     pub(in crate::store) async fn jobs(
         &self,
         state: JobState,
+        prefix: &str,
         after: &str,
         most: usize,
     ) -> Result<Vec<Job>, Unavailable> {
         let mut jobs = self.keys().script(JOBS);
-        jobs.arg(letter(state)).arg(after).arg(limit(most));
+        let (bracket, key) = if after < prefix { ("[", prefix) } else { ("(", after) };
+        let [first, prefix] = [format!("{bracket}{}{key}", state.letter()), format!("{}{prefix}", state.letter())];
+        jobs.arg(first).arg(prefix).arg(limit(most));
         read(self.reads.ask(&jobs).await?)
     }
 
@@ -89,12 +95,4 @@ fn stage(job: &Job) -> String {
 
 fn limit(most: usize) -> usize {
     most.min(1 << 30)
-}
-
-fn letter(state: JobState) -> &'static str {
-    match state {
-        JobState::Pending => "p",
-        JobState::Done => "d",
-        JobState::SetAside => "s",
-    }
 }

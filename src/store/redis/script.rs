@@ -5,7 +5,7 @@ use redis::{Cmd, cmd};
 /// The names of all keys, which are in one slot of a cluster, and of the channel.
 pub(super) struct Keys {
     /// In the order in which the scripts take them.
-    all: [String; 11],
+    all: [String; 12],
     pub(super) entries: String,
     pub(super) notes: String,
     pub(super) channel: String,
@@ -13,8 +13,8 @@ pub(super) struct Keys {
     pub(super) head: Cmd,
 }
 
-const NAMES: [&str; 11] =
-    ["head", "entries", "log", "jobs", "standing", "index", "ready", "leases", "done", "notes", "aside"];
+const NAMES: [&str; 12] =
+    ["head", "entries", "log", "jobs", "standing", "index", "queues", "queued", "leases", "done", "notes", "aside"];
 
 impl Keys {
     pub(super) fn new(prefix: &str) -> Keys {

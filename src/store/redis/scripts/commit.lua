@@ -43,7 +43,7 @@ while at < #ARGV do
   end
   unlist(key)
   list(key, 'p', version .. '.0', ARGV[at + 1] .. whole(time) .. '}')
-  redis.call('ZADD', READY, whole(ready), key)
+  enqueue(key, ready)
   at = at + 2
 end
 

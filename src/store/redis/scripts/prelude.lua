@@ -1,4 +1,4 @@
-local HEAD, ENTRIES, LOG, JOBS, STANDING, INDEX, READY, LEASES, DONE, NOTES, ASIDE = unpack(KEYS)
+local HEAD, ENTRIES, LOG, JOBS, STANDING, INDEX, QUEUES, QUEUED, LEASES, DONE, NOTES, ASIDE = unpack(KEYS)
 
 -- What each of them holds, where there is anything.
 local SHAPES = {
@@ -64,12 +64,38 @@ local function lend(key, till, taken, stage, worker)
   redis.call('HSET', LEASES, key, table.concat({ whole(till), taken, stage, worker }, ' '))
 end
 
+-- Where a job waits: the first two parts of its key, and those whose key ends with `*` on their own.
+local function queue(key)
+  local whom = string.match(key, '^[^:]*:?[^:]*')
+  return string.sub(key, -2) == ':*' and whom .. ':*' or whom
+end
+
+-- The place in a queue of what may be claimed then.
+local function place(queue, time)
+  return queue .. '\0' .. string.format('%016.0f', time)
+end
+
+local function dequeue(key)
+  local place = redis.call('HGET', QUEUED, key)
+  if place then
+    redis.call('ZREM', QUEUES, place .. key)
+    redis.call('HDEL', QUEUED, key)
+  end
+end
+
+local function enqueue(key, time)
+  dequeue(key)
+  local place = place(queue(key), time)
+  redis.call('ZADD', QUEUES, 0, place .. key)
+  redis.call('HSET', QUEUED, key, place)
+end
+
 -- Takes a job out of what finds it.
 local function unlist(key)
   local standing = redis.call('HGET', STANDING, key)
   if standing then
     redis.call('ZREM', INDEX, string.sub(standing, 1, 1) .. key)
-    redis.call('ZREM', READY, key)
+    dequeue(key)
     redis.call('ZREM', DONE, key)
     redis.call('ZREM', ASIDE, key)
   end

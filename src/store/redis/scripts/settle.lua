@@ -8,13 +8,13 @@ if not held or held.worker ~= worker or held.stage ~= stage then return 0 end
 redis.call('HDEL', LEASES, key)
 if redis.call('HGET', STANDING, key) ~= 'p' .. stage then
   -- It was asked for again, and nobody is at that.
-  redis.call('ZADD', READY, whole(now()), key)
+  enqueue(key, now())
   return 0
 end
 unlist(key)
 list(key, state, ARGV[5], ARGV[6])
 if state == 'p' then
-  redis.call('ZADD', READY, whole(now() + tonumber(ARGV[7])), key)
+  enqueue(key, now() + tonumber(ARGV[7]))
 elseif ARGV[8] ~= '' then
   local last = state == 'd' and DONE or ASIDE
   redis.call('ZADD', last, ARGV[8], key)

@@ -135,7 +135,7 @@ impl Place<'_> {
         let kind = Kind::Group;
         let mut draft = Draft { place: self, kind, note, calls: Vec::new(), again: None, lacking: None };
         if self.want.banned.is_some() {
-            draft.kick()?;
+            draft.kick(self.revision)?;
         } else {
             (draft.note.kicked, draft.note.kicked_last) = (None, false);
         }
@@ -181,20 +181,22 @@ impl Draft<'_> {
         if self.note.blacklisted.is_some() {
             self.listed(Method::POST, "blacklists")?;
         }
-        self.kick()
+        // Another ban of who is on the black list already is no reason to end sessions that are about other conversations.
+        let is_listed = self.note.blacklisted.is_some() || found.is_blacklisted == Some(true);
+        self.kick(self.note.kicked.filter(|_| is_listed).unwrap_or(self.place.revision))
     }
 
-    /// Once for a change, and once more for the last time: what is done again because it may have failed halfway should not end sessions
-    /// again.
-    fn kick(&mut self) -> Result<(), Impossible> {
-        let Place { user, revision, is_last, want, .. } = *self.place;
-        let was_kicked = self.note.kicked == Some(revision) && (self.note.kicked_last || !is_last);
+    /// Once because of this change, and once more for the last time: what is done again because it may have failed halfway should not end
+    /// sessions again.
+    fn kick(&mut self, because: u64) -> Result<(), Impossible> {
+        let Place { user, is_last, want, .. } = *self.place;
+        let was_kicked = self.note.kicked == Some(because) && (self.note.kicked_last || !is_last);
         if !was_kicked {
             let reason = want.reason.as_deref().filter(|reason| reason.chars().count() <= LONGEST_REASON);
             let path = format!("/1.2/rtm/clients/{}/kick", segment(user)?);
             let body = json!({ "reason": reason.unwrap_or("banned") });
             self.calls.push(Call::new(Method::POST, path).json(&body));
-            (self.note.kicked, self.note.kicked_last) = (Some(revision), is_last);
+            (self.note.kicked, self.note.kicked_last) = (Some(because), is_last);
         }
         Ok(())
     }
