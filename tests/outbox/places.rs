@@ -78,7 +78,6 @@ async fn of_many_conversations_none_is_left_though_some_stay_on_the_list() {
         world.vendor.join(id, "alice", if number % 40 == 29 { "None" } else { "ReadWrite" }, true);
     }
     world.vendor.join("c99", "alice", "None", true);
-    let before = world.vendor.held(|held| held.participants.clone());
     let _worker = world.work();
     world.vendor.server.fail("DELETE", "/c70/", 1, Fault::Answer(500, Vec::new()));
     take(&world, (true, Ban, None)).await;
@@ -91,9 +90,6 @@ async fn of_many_conversations_none_is_left_though_some_stay_on_the_list() {
     let began: Vec<_> =
         pages.iter().map(|page| page.path.split_once("startingAfter=").map_or("", |(_, id)| id)).collect();
     assert_eq!(began, ["", "c29", "c29", "c29", "c69", "c99", "", "c99"], "{began:?}");
-    take(&world, (false, Ban, None)).await;
-    world.settled().await;
-    assert_eq!(world.vendor.held(|held| held.participants.clone()), before);
     world.vendor.assert_content();
 }
 
