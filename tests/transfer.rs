@@ -35,7 +35,7 @@ fn app() -> impl Strategy<Value = Option<Arc<str>>> {
 }
 
 fn time() -> impl Strategy<Value = Millis> {
-    prop_oneof![0..4_000_000_000_000_u64, 253_402_207_100_000_u64..=253_402_207_200_000].prop_map(Millis)
+    prop_oneof![1..4_000_000_000_000_u64, 253_402_207_100_000_u64..=253_402_207_200_000].prop_map(Millis)
 }
 
 fn origin() -> impl Strategy<Value = Origin> {
@@ -101,8 +101,12 @@ fn file(name: &str, text: &str) -> PathBuf {
 }
 
 fn read(name: &str, text: &str) -> Result<(Vec<Record>, Report), String> {
+    read_at(name, text, NOW)
+}
+
+fn read_at(name: &str, text: &str, now: Millis) -> Result<(Vec<Record>, Report), String> {
     let ladder = Ladder::new(["member", "manager"].map(str::to_owned));
-    let read = config::roster(&file(name, text), &["leancloud".to_owned()], &ladder, NOW);
+    let read = config::roster(&file(name, text), &["leancloud".to_owned()], &ladder, now);
     read.map(|(file, report)| (transfer::records(file), report)).map_err(|report| report.render(false))
 }
 
@@ -111,8 +115,12 @@ fn run<T>(work: impl Future<Output = T>) -> T {
 }
 
 async fn take(store: &Store, records: &[Record], replace: bool) -> Result<Imported, NotImported> {
+    take_at(store, records, replace, NOW).await
+}
+
+async fn take_at(store: &Store, records: &[Record], replace: bool, now: Millis) -> Result<Imported, NotImported> {
     let caller = Asker { kind: "operator", subject: "ada" };
-    transfer::import(store, &Import { records, replace, plan: &Plan::default(), caller }, &mut |_| Ok(())).await
+    transfer::import(store, &Import { records, replace, now, plan: &Plan::default(), caller }, &mut |_| Ok(())).await
 }
 
 fn kept(records: &[Record]) -> BTreeMap<String, String> {
@@ -133,15 +141,17 @@ proptest! {
         prop_assert_eq!(kept(&read), kept(&records));
         prop_assert_eq!(transfer::toml(&read), text);
         run(async {
+            // Before any of them ends.
+            let then = Millis(0);
             let store = Store::memory();
-            let done = take(&store, &read, false).await.unwrap();
-            prop_assert_eq!(done, Imported { set: records.len(), gone: 0 });
+            let done = take_at(&store, &read, false, then).await.unwrap();
+            prop_assert_eq!(done, Imported { set: records.len(), ..Imported::default() });
             prop_assert_eq!(held(&store).await, kept(&records));
-            prop_assert_eq!(take(&store, &read, false).await.unwrap(), Imported::default());
+            prop_assert_eq!(take_at(&store, &read, false, then).await.unwrap(), Imported::default());
 
             let other = Store::memory();
-            take(&other, &before, false).await.unwrap();
-            take(&other, &read, true).await.unwrap();
+            take_at(&other, &before, false, then).await.unwrap();
+            take_at(&other, &read, true, then).await.unwrap();
             prop_assert_eq!(held(&other).await, kept(&records));
             Ok(())
         })?;
@@ -184,6 +194,76 @@ at = 2026-11-22T10:00:00.000Z
 fn an_entry_without_an_author_is_the_imports() {
     let (records, _) = read("plain", "[[bans]]\nuser = \"mallory\"\n").unwrap();
     assert_eq!(records[0].origin().to_string(), format!("by import (service) at {NOW}"));
+}
+
+/// A list from elsewhere, in which nothing says since when it holds.
+const NIGHTLY: &str = r#"
+[[bans]]
+user = "mallory"
+
+[[mutes]]
+user = "eve"
+until = 2099-01-01T00:00:00Z
+reason = "spam"
+
+[[bindings]]
+user = "tom"
+conversation = "den"
+role = "manager"
+
+[[blocks]]
+user = "tom"
+conversation = "pub"
+
+[[conversations]]
+id = "den"
+owner = "alice"
+"#;
+
+/// Takes over a list in the night of this number.
+async fn take_in_night(store: &Store, text: &str, replace: bool, night: u64) -> Imported {
+    let now = Millis(NOW.0 + night * 86_400_000);
+    take_at(store, &read_at("nightly", text, now).unwrap().0, replace, now).await.unwrap()
+}
+
+#[test]
+fn what_says_no_time_is_the_same_however_often_it_comes() {
+    run(async {
+        let store = Store::memory();
+        assert_eq!(take_in_night(&store, NIGHTLY, false, 0).await.set, 5);
+        let first = held(&store).await;
+        assert_eq!(take_in_night(&store, NIGHTLY, false, 1).await, Imported::default());
+        assert_eq!(take_in_night(&store, NIGHTLY, true, 2).await, Imported::default());
+        assert_eq!((held(&store).await, store.head().await.unwrap().version), (first, 1));
+        // What says something else is another.
+        let other = NIGHTLY.replace("spam", "flood");
+        assert_eq!(take_in_night(&store, &other, false, 3).await.set, 1);
+        // And so is what says another time.
+        let dated = format!("{other}[[bans]]\nuser = \"dan\"\nat = 2026-11-22T10:00:00Z\n");
+        assert_eq!(take_in_night(&store, &dated, false, 4).await.set, 1);
+        assert_eq!(take_in_night(&store, &dated, false, 5).await, Imported::default());
+        let later = dated.replace("at = 2026-11-22", "at = 2026-11-23");
+        assert_eq!(take_in_night(&store, &later, false, 6).await.set, 1);
+    });
+}
+
+#[test]
+fn what_has_ended_takes_nothings_place() {
+    let ban = |more: &str| read("ended", &format!("[[bans]]\nuser = \"perm\"\n{more}")).unwrap().0;
+    run(async {
+        let store = Store::memory();
+        take(&store, &ban(""), false).await.unwrap();
+        let for_good = held(&store).await;
+        let until_now = format!("until = {NOW}");
+        for until in ["until = 2020-01-01T00:00:00Z", &until_now] {
+            let done = take(&store, &ban(until), false).await.unwrap();
+            assert_eq!(done, Imported { ended: 1, ..Imported::default() });
+            assert_eq!(held(&store).await, for_good);
+        }
+        // By a file that is all there is, nothing holds.
+        let done = take(&store, &ban("until = 2020-01-01T00:00:00Z"), true).await.unwrap();
+        assert_eq!(done, Imported { set: 0, gone: 1, ended: 1 });
+    });
 }
 
 #[test]
@@ -243,7 +323,7 @@ fn webhooks_and_vendors_are_told_of_an_import() {
         run(async {
             let store = Store::memory();
             let caller = Asker { kind: "operator", subject: "ada" };
-            let import = Import { records: &records, replace: false, plan, caller };
+            let import = Import { records: &records, replace: false, now: NOW, plan, caller };
             transfer::import(&store, &import, &mut |_| Ok(())).await.unwrap();
             let jobs = store.jobs(chat_signer::store::JobState::Pending, "", "", 9).await.unwrap();
             jobs.iter().map(|job| job.key.split(':').next().unwrap().to_owned()).collect::<Vec<_>>()

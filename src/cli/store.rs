@@ -13,6 +13,7 @@ use super::trail::{Accepted, Count, OPERATOR, TakenOver, Trail, operator};
 use super::{Common, Stop, block_on, complain, line};
 use crate::clock;
 use crate::config::{self, Settings, StoreKind};
+use crate::model::Millis;
 use crate::observe::Asker;
 use crate::roster::transfer::{self, AT_ONCE, Import, Imported, NotImported};
 use crate::roster::{Index, Key, Malformed, Plan, Record, Table};
@@ -52,6 +53,9 @@ pub(super) struct Importing {
     /// Take away all entries that are not in the file.
     #[arg(long)]
     replace: bool,
+    /// Also if the file holds no entry: then nobody is banned any more.
+    #[arg(long, requires = "replace")]
+    empty: bool,
     /// Send no webhooks and carry nothing to the vendors: the entries held before, in another store.
     #[arg(long)]
     quiet: bool,
@@ -120,12 +124,23 @@ async fn export(common: &Common, settings: &Settings, arguments: &Export) -> Res
 }
 
 fn import(common: &Common, settings: &Settings, arguments: &Importing) -> Result<ExitCode, Stop> {
-    let (records, hash) = read(&arguments.file, settings)?;
-    let imported = block_on(take_over(settings, arguments, &records, &hash))??;
-    let Count { set, gone, same } = count_of(imported, &records);
-    let text = || format!("set {set}, took away {gone}, and {same} were there already");
-    common.print(text, || json!({ "set": set, "gone": gone, "same": same }).to_string())?;
+    let now = clock::now();
+    let (records, hash) = read(&arguments.file, settings, now)?;
+    if arguments.replace && !arguments.empty && records.iter().all(|record| record.has_ended(now)) {
+        return Err(Stop::No(format!(
+            "{} holds no entry, or none that has not ended: to replace all by it is to forget every ban. If that is right, say --empty",
+            arguments.file.display()
+        )));
+    }
+    let imported = block_on(take_over(settings, arguments, &records, &hash, now))??;
+    let count = count_of(imported, &records);
+    common.print(|| told_of(count), || json!(count).to_string())?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn told_of(Count { set, gone, same, ended }: Count) -> String {
+    let ended = if ended > 0 { format!("; {ended} had ended and were left out") } else { String::new() };
+    format!("set {set}, took away {gone}, and {same} were there already{ended}")
 }
 
 /// Takes the entries of a file over, each with its line in the audit log, and the file with one at the end, whatever came of it.
@@ -134,12 +149,13 @@ async fn take_over(
     arguments: &Importing,
     records: &[Record],
     hash: &str,
+    now: Millis,
 ) -> Result<Imported, Stop> {
     let store = open(settings, true).await?;
     let (mut trail, operator) = (Trail::open(&settings.audit)?, operator());
     let plan = if arguments.quiet { Plan::default() } else { Plan::of(settings) };
     let caller = Asker { kind: OPERATOR, subject: &operator };
-    let import = Import { records, replace: arguments.replace, plan: &plan, caller };
+    let import = Import { records, replace: arguments.replace, now, plan: &plan, caller };
     let imported = transfer::import(&store, &import, &mut |lines| trail.write(lines)).await;
     let told = TakenOver {
         time: clock::now().to_string(),
@@ -159,17 +175,16 @@ async fn take_over(
     Ok(imported)
 }
 
-fn count_of(Imported { set, gone }: Imported, records: &[Record]) -> Count {
-    Count { set, gone, same: records.len() - set.min(records.len()) }
+fn count_of(Imported { set, gone, ended }: Imported, records: &[Record]) -> Count {
+    Count { set, gone, same: records.len().saturating_sub(set + ended), ended }
 }
 
-/// The entries of a file, and its hash; of one with mistakes, their report.
-fn read(path: &Path, settings: &Settings) -> Result<(Vec<Record>, String), Stop> {
+/// The entries of a file that is read `now`, and its hash; of one with mistakes, their report.
+fn read(path: &Path, settings: &Settings, now: Millis) -> Result<(Vec<Record>, String), Stop> {
     let apps: Vec<String> = settings.engine.apps.iter().map(|app| app.name().to_string()).collect();
     let ladder = &settings.engine.policy.document().ladder;
     let render = |report: &config::Report| report.render(io::stderr().is_terminal());
-    let (file, report) =
-        config::roster(path, &apps, ladder, clock::now()).map_err(|report| Stop::Mistakes(render(&report)))?;
+    let (file, report) = config::roster(path, &apps, ladder, now).map_err(|report| Stop::Mistakes(render(&report)))?;
     if !report.is_empty() {
         complain(&render(&report));
     }
@@ -181,7 +196,8 @@ fn read(path: &Path, settings: &Settings) -> Result<(Vec<Record>, String), Stop>
 /// why.
 pub(super) fn roster(settings: &Settings, file: Option<&Path>) -> Result<Index, Stop> {
     if let Some(path) = file {
-        let entries: Vec<_> = read(path, settings)?.0.iter().map(|one| (one.key().to_string(), one.value())).collect();
+        let records = read(path, settings, clock::now())?.0;
+        let entries: Vec<_> = records.iter().map(|one| (one.key().to_string(), one.value())).collect();
         return index(entries.iter().map(|(key, value)| (key.as_str(), value.as_str())));
     }
     if settings.store.is_none() {

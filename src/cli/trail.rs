@@ -51,12 +51,13 @@ pub(super) struct TakenOver<'a> {
     pub(super) reason: Option<String>,
 }
 
-/// How many entries were set, went, and were there already.
+/// How many entries were set, went, and were there already; and how many had ended, and were left out.
 #[derive(Clone, Copy, Serialize)]
 pub(super) struct Count {
     pub(super) set: usize,
     pub(super) gone: usize,
     pub(super) same: usize,
+    pub(super) ended: usize,
 }
 
 impl Trail {

@@ -32,16 +32,16 @@ pub(super) fn verdict(
     })
 }
 
-/// The line for what can't be decided, and why not.
-pub(super) fn undecided(
-    exchange: &Exchange<'_>,
-    app: Option<&App>,
-    caller: &Caller,
-    ask: &Ask,
-    reason: &str,
-) -> Result<Vec<u8>, Failure> {
+/// What can't be decided, and why not.
+pub(super) fn undecided<'a>(
+    exchange: &Exchange<'a>,
+    app: Option<&'a App>,
+    caller: &'a Caller,
+    ask: &'a Ask,
+    reason: &'a str,
+) -> Record<'a> {
     let record = asked(exchange, app, caller, ask, Decision::Unavailable);
-    line(&Record { reason: Some(reason), asked: &ask.wants, ..record })
+    Record { reason: Some(reason), asked: &ask.wants, ..record }
 }
 
 /// Who asked what.
@@ -101,6 +101,12 @@ fn blank<'a>(exchange: &Exchange<'a>, app: Option<&'a App>, decision: Decision) 
         granted: &[],
         nonce: None,
         change: None,
+        role: None,
+        removed: false,
+        kind: None,
+        owner: None,
+        forgotten: false,
+        until: None,
         rules: &[],
         rule: None,
         ban: None,

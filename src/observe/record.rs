@@ -96,6 +96,24 @@ pub struct Record<'a> {
     /// The number of the roster's change that was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change: Option<u64>,
+    /// The word of the role that was to be given or taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<&'a str>,
+    /// Whether it was to be taken.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub removed: bool,
+    /// The kind that the conversation was to have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<&'static str>,
+    /// The owner that it was to have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<&'a str>,
+    /// Whether it was to be forgotten.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub forgotten: bool,
+    /// When what was asked for was to end.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "displayed")]
+    pub until: Option<Millis>,
     /// The rules that allowed it.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub rules: &'a [String],
@@ -105,7 +123,7 @@ pub struct Record<'a> {
     /// The ban's scope, where a ban denied it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ban: Option<Scope<'a>>,
-    /// Why not, in full.
+    /// Why not, in full; of a ban or mute that was made, why, in the moderator's words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
     /// SHA-256 of the policy file that decided.
@@ -156,6 +174,9 @@ pub struct Occurrence<'a> {
     /// When the entry ends, if it does by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
+    /// Why there is a ban or mute, in the words of who made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
     /// Who made the entry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<&'a Author>,
@@ -179,6 +200,7 @@ impl<'a> Occurrence<'a> {
             kind: None,
             owner: None,
             until: None,
+            reason: None,
             by: None,
             at: None,
         }
@@ -225,6 +247,14 @@ impl Serialize for Scope<'_> {
 
 fn display<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(value)
+}
+
+#[expect(clippy::ref_option, reason = "serde calls it so")]
+fn displayed<T: Display, S: Serializer>(value: &Option<T>, to: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => to.collect_str(value),
+        None => to.serialize_none(),
+    }
 }
 
 fn capability<S: Serializer>(grants: &[Grant], to: S) -> Result<S::Ok, S::Error> {

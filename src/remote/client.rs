@@ -101,8 +101,9 @@ impl Client {
     /// If there is none in time.
     pub async fn send(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, Trouble> {
         let request = checked(request)?;
+        let exchange = async { read(self.begin(request).await?, longest).await };
         let slow = Err(Trouble::Slow(self.patience));
-        timeout(self.patience, self.exchange(request, longest)).await.unwrap_or(slow)
+        timeout(self.patience, exchange).await.unwrap_or(slow)
     }
 
     /// Sends a request, and returns the answer once it begins.
@@ -124,10 +125,6 @@ impl Client {
         let (head, body) = self.open(request).await?.into_parts();
         let _ = timeout_at(until, Limited::new(body, longest).collect()).await;
         Ok(Response::from_parts(head, ()))
-    }
-
-    async fn exchange(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, Trouble> {
-        read(self.begin(request).await?, longest).await
     }
 
     async fn begin(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Trouble> {

@@ -25,7 +25,8 @@ pub(super) fn line(record: &Record, fate: Fate, change: Option<u64>, caller: Opt
             occurrence.kind = Some(conversation.kind.as_str());
             occurrence.owner = conversation.owner.as_deref();
         }
-        Record::Ban(_) | Record::Mute(_) | Record::Block(_) => {}
+        Record::Ban(sanction) | Record::Mute(sanction) => occurrence.reason = sanction.reason.as_deref(),
+        Record::Block(_) => {}
     }
     if let Origin::Roster { author, at } = record.origin() {
         (occurrence.by, occurrence.at) = (Some(&**author), Some(at.to_string()));

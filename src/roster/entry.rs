@@ -222,6 +222,11 @@ impl Record {
         }
     }
 
+    /// Whether it has ended by then.
+    pub fn has_ended(&self, now: Millis) -> bool {
+        self.until().is_some_and(|until| until <= now)
+    }
+
     /// Whether another says the same of the same, whoever said it and when.
     pub(super) fn says_the_same_as(&self, other: &Record) -> bool {
         match (self, other) {

@@ -29,6 +29,8 @@ pub struct Import<'i> {
     pub records: &'i [Record],
     /// Whether all others go.
     pub replace: bool,
+    /// When they were read: which of them have ended, and since when those hold that say no time.
+    pub now: Millis,
     /// Who is told, and where it is carried out.
     pub plan: &'i Plan,
     /// By whose hand, for the audit log.
@@ -45,6 +47,8 @@ pub struct Imported {
     pub set: usize,
     /// How many went.
     pub gone: usize,
+    /// How many had ended, and were left out.
+    pub ended: usize,
 }
 
 /// Why an import was not done, or not to its end.
@@ -112,13 +116,15 @@ pub fn records(file: RosterFile) -> Vec<Record> {
         .collect()
 }
 
-/// Takes entries over into a store. What the store holds just so is not written again, so an import that was cut off is finished by another.
-/// One that was never begun is begun at the end: no server goes by a part of them. The audit log is told of each entry.
+/// Takes entries over into a store. What the store holds just so is not written again, so an import that was cut off is finished by another;
+/// and what has ended is not written at all, so that it takes the place of nothing that holds. A store that was never begun is begun at
+/// the end: no server goes by a part of them. The audit log is told of each entry.
 ///
 /// # Errors
 /// If it was not done. Where it takes several changes, some of them may have been made.
 pub async fn import(store: &Store, import: &Import<'_>, tell: Tell<'_>) -> Result<Imported, NotImported> {
-    let mut done = Imported::default();
+    let ended = import.records.iter().filter(|record| record.has_ended(import.now)).count();
+    let mut done = Imported { ended, ..Imported::default() };
     for _ in 0..ATTEMPTS {
         let (mut head, before) = held(store).await?;
         let work = work(&before, import)?;
@@ -148,15 +154,14 @@ impl Work {
 fn work(held: &BTreeMap<String, String>, import: &Import<'_>) -> Result<Vec<Work>, NotImported> {
     let mut work = Vec::new();
     let mut wanted = BTreeSet::new();
-    for record in import.records {
+    for record in import.records.iter().filter(|record| !record.has_ended(import.now)) {
         let key = record.key().to_string();
-        let before = held.get(&key);
         if let Record::Conversation(conversation) = record
             && !import.replace
         {
             fit_in(held, conversation)?;
         }
-        if before.is_none_or(|before| *before != record.value()) {
+        if !held.get(&key).is_some_and(|before| is_there(&key, before, record, import.now)) {
             work.push(Work::Set(record.clone()));
         }
         wanted.insert(key);
@@ -167,6 +172,15 @@ fn work(held: &BTreeMap<String, String>, import: &Import<'_>) -> Result<Vec<Work
         }
     }
     Ok(work)
+}
+
+/// Whether a kept value is an entry just so. One that said no time, and so is from `now`, is there if the same is said, since whenever.
+fn is_there(key: &str, before: &str, record: &Record, now: Millis) -> bool {
+    let is_dated = !matches!(record.origin(), Origin::Roster { at, .. } if *at == now);
+    if is_dated {
+        return before == record.value();
+    }
+    Record::read(key, before).is_ok_and(|before| before.says_the_same_as(record))
 }
 
 /// That a conversation keeps its owner, and has an entry for all apps or one for each: else nobody could change either any more.

@@ -1,6 +1,9 @@
 //! Commands that a running server answers.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
 
 use serde_json::Value;
 
@@ -129,7 +132,7 @@ fn the_server_says_why_it_refuses() {
 
 #[test]
 fn a_server_that_is_not_there_is_told_of() {
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = Ran::of(program(&["unban", "eve", "--server", &format!("http://{address}")]).output().unwrap()).ill();
     assert!(error.starts_with(&format!("error: http://{address} does not answer: ")), "{error}");
 }
@@ -141,6 +144,87 @@ fn who_answers_must_be_chat_signer() {
     let ran = program(&["unban", "eve", "--server", &url]).output().unwrap();
     let error = Ran::of(ran).ill();
     assert!(error.contains("is not chat-signer"), "{error}");
+}
+
+/// Something that isn't chat-signer, and answers one request with this; what the program makes of it.
+fn answered(body: &str, arguments: &[&str]) -> Ran {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let answering = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = vec![0; 1 << 16];
+        assert!(stream.read(&mut request).unwrap() > 0);
+        stream.write_all(answer.as_bytes()).unwrap();
+    });
+    let ran = Ran::of(program(&[arguments, &["--server", &url]].concat()).output().unwrap());
+    answering.join().unwrap();
+    ran
+}
+
+#[test]
+fn only_who_is_told_of_counts_as_done() {
+    let strange = [
+        "{}",
+        "[]",
+        "null",
+        r#"{"status":"ok"}"#,
+        r#"{"succeeded":[],"failed":[]}"#,
+        r#"{"succeeded":["other"],"failed":[]}"#,
+        r#"{"succeeded":["eve","other"],"failed":[]}"#,
+        r#"{"succeeded":["eve"]}"#,
+        r#"{"succeeded":["eve"],"failed":[{"user":"eve","code":"denied","reason":"no"}]}"#,
+        r#"{"succeeded":[],"failed":["eve"]}"#,
+    ];
+    let role = ["--role", "manager", "--conversation", "den"];
+    let commands = [
+        &["ban", "eve"][..],
+        &["unban", "eve"],
+        &["mute", "eve", "-o", "json"],
+        &["unmute", "eve"],
+        &[&["set-role", "eve"][..], &role].concat(),
+        &[&["remove-role", "eve"][..], &role].concat(),
+        &["block-conversation", "den", "--as", "eve"],
+        &["unblock-conversation", "den", "--as", "eve"],
+        &["manage-conversation", "eve", "--kind", "group"],
+        &["manage-conversation", "eve", "--forget"],
+    ];
+    for command in commands {
+        for body in strange {
+            let error = answered(body, command).ill();
+            assert!(error.contains("is not an answer of chat-signer's roster"), "{command:?} {body}: {error}");
+        }
+        assert_eq!(answered(r#"{"succeeded":["eve"],"failed":[]}"#, command).code, 0, "{command:?}");
+    }
+    // Whose block it is, the server knows by the credential.
+    let block = ["block-conversation", "den"];
+    assert_eq!(answered(r#"{"succeeded":["tom"],"failed":[]}"#, &block).well(), "✓ tom\n");
+    assert!(answered(r#"{"succeeded":[],"failed":[]}"#, &block).ill().contains("is not an answer"));
+}
+
+#[test]
+fn a_list_is_shown_only_if_it_is_one() {
+    for body in ["{}", "[]", r#"{"entries":{}}"#, r#"{"entries":["eve"]}"#] {
+        for what in [&["bans"][..], &["conversation", "den"], &["enforcements", "-o", "json"]] {
+            let error = answered(body, &[&["read-roster"][..], what].concat()).ill();
+            assert!(error.contains("is not an answer of chat-signer's roster"), "{what:?} {body}: {error}");
+        }
+    }
+    assert_eq!(answered(r#"{"entries":[]}"#, &["read-roster", "bans"]).well(), "none\n");
+}
+
+#[test]
+fn names_are_told_so_that_they_can_not_look_like_others() {
+    let server = server();
+    let name = "eve\u{202e}moc";
+    assert_eq!(asks(&server, &["ban", name]).well(), "✓ eve\\u{202e}moc\n");
+    let bans = asks(&server, &["read-roster", "bans", "--user", name]).well();
+    assert!(bans.starts_with("eve\\u{202e}moc, by orders"), "{bans}");
+    let refused = asks_as(&server, "bob", &["ban", name, "tom", "--conversation", "den"]);
+    assert!(refused.said.starts_with("✓ tom\n✗ eve\\u{202e}moc: "), "{refused:?}");
 }
 
 #[test]

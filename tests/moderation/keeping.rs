@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::common::{Server, Setup, demonstration, request, until};
 use super::{run, write};
@@ -100,6 +100,38 @@ fn what_is_not_in_the_file_goes_if_all_is_replaced() {
     assert!(
         home.export().starts_with("[[mutes]]\nuser = \"eve\"\nby = { kind = \"service\", subject = \"import\" }\n")
     );
+}
+
+#[test]
+fn what_has_ended_is_left_out_and_counted() {
+    let home = Home::new();
+    let bans = |more: &str| format!("[[bans]]\nuser = \"perm\"\n{more}[[bans]]\nuser = \"tom\"\n");
+    home.store(&["import", &write(&home.0, "held.toml", &bans(""))]).well();
+    let file = write(&home.0, "ended.toml", &bans("until = 2020-01-01T00:00:00Z\n"));
+    assert_eq!(
+        home.store(&["import", &file]).well(),
+        "set 0, took away 0, and 1 were there already; 1 had ended and were left out\n"
+    );
+    assert!(!home.export().contains("until"));
+    let told: Value = serde_json::from_str(&home.store(&["import", &file, "-o", "json"]).well()).unwrap();
+    assert_eq!(told, json!({ "set": 0, "gone": 0, "same": 1, "ended": 1 }));
+}
+
+#[test]
+fn all_is_replaced_by_nothing_only_if_that_is_said() {
+    let home = Home::new();
+    home.store(&["import", &home.file("bans.toml")]).well();
+    let before = home.export();
+    let empty = write(&home.0, "empty.toml", "");
+    let ended = write(&home.0, "ended.toml", "[[bans]]\nuser = \"eve\"\nuntil = 2020-01-01T00:00:00Z\n");
+    for file in [&empty, &ended] {
+        let error = home.store(&["import", file, "--replace"]).ill();
+        assert!(error.contains("holds no entry") && error.contains("say --empty"), "{error}");
+    }
+    assert_eq!(home.export(), before);
+    assert_eq!(home.store(&["import", &empty, "--empty"]).code, 2, "it is about --replace");
+    let replaced = home.store(&["import", &empty, "--replace", "--empty"]).well();
+    assert_eq!(replaced, "set 0, took away 2, and 0 were there already\n");
 }
 
 #[test]

@@ -43,13 +43,13 @@ fn an_import_has_a_line_for_each_entry_and_one_for_the_file() {
     let whole = |set: u32, gone: u32, same: u32| {
         json!({
             "event": "store.imported", "caller": operator(), "file": file, "sha256": digest(BANS), "replace": false,
-            "quiet": false, "set": set, "gone": gone, "same": same
+            "quiet": false, "set": set, "gone": gone, "same": same, "ended": 0
         })
     };
     assert_eq!(
         told(&home),
         [
-            json!({ "event": "ban.created", "caller": operator(), "conversation": "*", "targets": ["eve"], "change": 1, "by": bob, "at": at }),
+            json!({ "event": "ban.created", "caller": operator(), "conversation": "*", "targets": ["eve"], "change": 1, "reason": "spam", "by": bob, "at": at }),
             json!({ "event": "ban.created", "caller": operator(), "conversation": "*", "targets": ["dan"], "change": 1, "until": until, "by": orders, "at": at }),
             whole(2, 0, 0),
         ]
@@ -84,8 +84,8 @@ fn what_goes_with_an_import_and_what_is_given_by_it_is_told() {
             json!({ "event": "block.created", "app": "leancloud", "conversation": "den", "targets": ["kim"] }),
             json!({ "event": "conversation.set", "conversation": "hall", "kind": "chatroom", "owner": "alice" }),
             json!({ "event": "ban.lifted", "conversation": "*", "targets": ["dan"], "until": "2098-12-31T16:00:00.000Z" }),
-            json!({ "event": "ban.lifted", "conversation": "*", "targets": ["eve"] }),
-            json!({ "event": "store.imported", "file": other, "sha256": digest(text), "replace": true, "quiet": true, "set": 4, "gone": 2, "same": 0 }),
+            json!({ "event": "ban.lifted", "conversation": "*", "targets": ["eve"], "reason": "spam" }),
+            json!({ "event": "store.imported", "file": other, "sha256": digest(text), "replace": true, "quiet": true, "set": 4, "gone": 2, "same": 0, "ended": 0 }),
         ]
     );
 }

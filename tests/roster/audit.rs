@@ -63,8 +63,8 @@ fn what_ends_by_itself_is_in_the_audit_log() {
         found,
         [
             json!({"event": "mute.expired", "app": "ably", "conversation": "den", "targets": ["carol"], "until": until, "by": bob}),
-            json!({"event": "ban.expired", "conversation": "*", "targets": ["tom"], "until": until, "by": service}),
-            json!({"event": "ban.expired", "conversation": "*", "targets": ["zoe"], "until": until, "by": service}),
+            json!({"event": "ban.expired", "conversation": "*", "targets": ["tom"], "until": until, "reason": "spam", "by": service}),
+            json!({"event": "ban.expired", "conversation": "*", "targets": ["zoe"], "until": until, "reason": "spam", "by": service}),
         ]
     );
 }

@@ -98,6 +98,67 @@ fn every_user_has_a_line_before_the_answer() {
     assert!(lines.iter().all(|line| line["request_id"] == answer.header("x-request-id").unwrap()));
 }
 
+/// What was lost with a store can be done again by the audit log alone.
+#[test]
+fn a_line_tells_what_the_change_was() {
+    let (server, lines) = audited();
+    let said = |line: &Value| {
+        const NAMES: [&str; 9] =
+            ["action", "targets", "role", "removed", "kind", "owner", "forgotten", "until", "reason"];
+        let told = NAMES.iter().filter(|name| !line[**name].is_null());
+        told.map(|name| ((*name).to_owned(), line[*name].clone())).collect::<Value>()
+    };
+    let until = "2099-01-01T00:00:00+08:00";
+    let ban = json!({"users": ["tom"], "conversation": "den", "until": until, "reason": "spam"});
+    Service.does(&server, "bans", &ban);
+    Service.does(&server, "bans", &json!({"users": ["tom"]}));
+    Service.does(&server, "mutes", &json!({"users": ["tom"], "until": until}));
+    let role = json!({"users": ["zoe"], "conversation": "pub", "role": "manager"});
+    Service.does(&server, "roles", &role);
+    Service.does(&server, "roles/remove", &role);
+    let owned = json!({"kind": "chatroom", "owner": "zoe"});
+    assert_eq!(Service.asks(&server, "PUT", "conversations/hall", &owned).status, 200);
+    assert_eq!(server.ask(&Service.request("DELETE", "conversations/hall", None)).status, 200);
+    // What is denied was asked for all the same.
+    User("bob").posts(&server, "roles", &json!({"users": ["tom"], "conversation": "den", "role": "manager"}));
+    let denied = json!({"users": ["alice"], "conversation": "den", "until": until, "reason": "spam"});
+    User("bob").posts(&server, "bans", &denied);
+    let until = "2098-12-31T16:00:00.000Z";
+    let mut lines = lines(9);
+    let why: Vec<_> =
+        lines[7..].iter_mut().map(|line| line.as_object_mut().unwrap().remove("reason").unwrap()).collect();
+    assert!(why.iter().all(|why| why.as_str().unwrap() != "spam"), "{why:?}");
+    assert_eq!(
+        lines.iter().map(said).collect::<Vec<_>>(),
+        [
+            json!({"action": "ban", "targets": ["tom"], "until": until, "reason": "spam"}),
+            json!({"action": "ban", "targets": ["tom"]}),
+            json!({"action": "mute", "targets": ["tom"], "until": until}),
+            json!({"action": "set-role", "targets": ["zoe"], "role": "manager"}),
+            json!({"action": "set-role", "targets": ["zoe"], "role": "manager", "removed": true}),
+            json!({"action": "manage-conversation", "kind": "chatroom", "owner": "zoe"}),
+            json!({"action": "manage-conversation", "forgotten": true}),
+            json!({"action": "set-role", "targets": ["tom"], "role": "manager"}),
+            json!({"action": "ban", "targets": ["alice"], "until": until}),
+        ]
+    );
+}
+
+/// It may have been made all the same, or be wanted still.
+#[test]
+fn a_change_that_could_not_be_made_is_told_in_full() {
+    let (server, lines) = audited_with("[store]\ntype = \"redb\"\npath = \"roster.redb\"\n");
+    server.limit_files(Some(0));
+    let until = "2099-01-01T00:00:00.000Z";
+    let answer = Service.posts(&server, "bans", &json!({"users": ["tom"], "until": until, "reason": "spam"}));
+    server.limit_files(None);
+    assert_eq!(answer.status, 503);
+    let line = &lines(1)[0];
+    let told = ["decision", "action", "targets", "until"].map(|name| line[name].clone());
+    assert_eq!(told, [json!("unavailable"), json!("ban"), json!(["tom"]), json!(until)]);
+    assert!(line["reason"].as_str().unwrap().contains("roster.redb"), "{line}");
+}
+
 #[test]
 fn a_service_acts_as_itself_or_as_a_user() {
     let (server, lines) = audited();
@@ -158,9 +219,13 @@ fn roles_are_given_and_taken() {
 
 /// A server, and its next lines of the audit log.
 fn audited() -> (Server, impl Fn(usize) -> Vec<Value>) {
+    audited_with(crate::world::MEMORY)
+}
+
+fn audited_with(store: &str) -> (Server, impl Fn(usize) -> Vec<Value>) {
     let (theirs, ours) = std::os::unix::net::UnixDatagram::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
-    let setup = Setup { more: crate::world::MEMORY.to_owned(), ..Setup::audit(std::os::fd::OwnedFd::from(theirs)) };
+    let setup = Setup { more: store.to_owned(), ..Setup::audit(std::os::fd::OwnedFd::from(theirs)) };
     let lines = move |count: usize| {
         let mut text = String::new();
         while text.lines().count() < count {

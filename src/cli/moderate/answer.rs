@@ -2,18 +2,49 @@
 
 use std::process::ExitCode;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::{Common, Output, Stop, line, print, yes};
 use super::server::Answer;
 
-/// Says what was done, and what was not.
-pub(super) fn done(common: &Common, answer: &Answer) -> Result<ExitCode, Stop> {
+/// Whom a change is asked for.
+#[derive(Debug)]
+pub(super) enum Whom<'a> {
+    /// These users; of what is about a conversation, its id.
+    Named(Vec<&'a str>),
+    /// Who asks, whom the server knows by its credential.
+    Asker,
+}
+
+impl<'a> Whom<'a> {
+    /// These users.
+    pub(super) fn named(users: &'a [String]) -> Whom<'a> {
+        Whom::Named(users.iter().map(String::as_str).collect())
+    }
+}
+
+/// For whom a change is made, and for whom not.
+#[derive(Deserialize)]
+struct Told {
+    succeeded: Vec<String>,
+    failed: Vec<Failed>,
+}
+
+#[derive(Deserialize)]
+struct Failed {
+    user: String,
+    code: String,
+    reason: String,
+}
+
+/// Says what was done, and what was not. Nothing counts as done that the server doesn't tell of.
+pub(super) fn done(common: &Common, answer: &Answer, whom: &Whom<'_>) -> Result<ExitCode, Stop> {
     refused(common, answer)?;
-    let body = &answer.body;
-    let all = list(body, "failed").is_empty();
-    common.print(|| text(body), || body.to_string())?;
-    Ok(yes(all))
+    let told =
+        Told::deserialize(&answer.body).ok().filter(|told| told.is_about(whom)).ok_or_else(|| strange(answer))?;
+    common.print(|| told.text(), || answer.body.to_string())?;
+    Ok(yes(told.failed.is_empty()))
 }
 
 /// Ends the command where the server did nothing, with the reason that it gives.
@@ -33,20 +64,45 @@ pub(super) fn refused(common: &Common, answer: &Answer) -> Result<(), Stop> {
     Err(Stop::No(format!("{detail} ({code}{id})")))
 }
 
-fn text(body: &Value) -> String {
-    let done = list(body, "succeeded").iter().map(|user| format!("✓ {}", word(user)));
-    let failed = list(body, "failed").iter().map(|failed| {
-        let [user, code, reason] =
-            ["user", "code", "reason"].map(|name| failed.get(name).map(word).unwrap_or_default());
-        format!("✗ {user}: {reason} ({code})")
-    });
-    let lines: Vec<String> = done.chain(failed).collect();
-    if lines.is_empty() { "✓ done".to_owned() } else { lines.join("\n") }
+/// What to say of an answer that tells of something else than what was asked, or of nothing.
+fn strange(answer: &Answer) -> Stop {
+    Stop::No(format!(
+        "what the server answers, with {}, is not an answer of chat-signer's roster: look whether --server names the right one",
+        answer.status
+    ))
 }
 
-/// The list of this name, if there is one.
-pub(super) fn list<'v>(body: &'v Value, name: &str) -> &'v [Value] {
-    body.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+impl Told {
+    /// Whether it tells of each of them once, and of nobody else.
+    fn is_about(&self, whom: &Whom<'_>) -> bool {
+        let failed = self.failed.iter().map(|failed| &*failed.user);
+        let mut told: Vec<&str> = self.succeeded.iter().map(String::as_str).chain(failed).collect();
+        match whom {
+            Whom::Asker => told.len() == 1,
+            Whom::Named(users) => {
+                let mut users = users.clone();
+                users.sort_unstable();
+                told.sort_unstable();
+                told == users
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        let done = self.succeeded.iter().map(|user| format!("✓ {}", line(user)));
+        let failed = self.failed.iter().map(|Failed { user, code, reason }| {
+            let [user, code, reason] = [user, code, reason].map(|word| line(word));
+            format!("✗ {user}: {reason} ({code})")
+        });
+        done.chain(failed).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// The entries of a list.
+pub(super) fn entries(answer: &Answer) -> Result<&[Value], Stop> {
+    let entries = answer.body.get("entries").and_then(Value::as_array);
+    let entries = entries.filter(|entries| entries.iter().all(Value::is_object));
+    entries.map(Vec::as_slice).ok_or_else(|| strange(answer))
 }
 
 /// A value in a line of text: a text without its quotes.

@@ -8,7 +8,7 @@ use hyper::Method;
 use serde_json::Value;
 
 use super::super::{Common, Stop, line};
-use super::answer::{list, refused, word};
+use super::answer::{entries, refused, word};
 use super::follow::{self, Following};
 use super::server::{Options, Question};
 use super::{conversation, query};
@@ -65,7 +65,8 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
     }
     let answer = arguments.server.ask(common, &arguments.question()?)?;
     refused(common, &answer)?;
-    common.print(|| text(arguments.what, &answer.body), || answer.body.to_string())?;
+    let entries = entries(&answer)?;
+    common.print(|| text(arguments.what, entries, answer.body.get("next")), || answer.body.to_string())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -124,13 +125,13 @@ impl What {
 }
 
 /// A line for each entry, and how to go on.
-fn text(what: What, body: &Value) -> String {
+fn text(what: What, entries: &[Value], next: Option<&Value>) -> String {
     let mut text = String::new();
-    for one in list(body, "entries") {
+    for one in entries {
         // Writing to a string does not fail.
         let _ = writeln!(text, "{}", entry(what, one));
     }
-    match body.get("next") {
+    match next {
         Some(next) => _ = writeln!(text, "there are more: --after {}", word(next)),
         None if text.is_empty() => text.push_str("none"),
         None => {}

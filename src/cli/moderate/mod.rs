@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use super::{Common, Stop, explain};
 use crate::model::Millis;
 use crate::{clock, config, crypto};
+use answer::Whom;
 use server::{Options, Question};
 
 /// What moderators ask of a server.
@@ -126,8 +127,15 @@ struct Whose {
     server: Options,
 }
 
+/// What is asked, by whom, and whom the answer must tell of.
+struct Change<'c> {
+    whose: &'c Whose,
+    whom: Whom<'c>,
+    question: Question,
+}
+
 pub(super) fn run(common: &Common, command: &Command) -> Result<ExitCode, Stop> {
-    let (whose, question) = match command {
+    let Change { whose, whom, question } = match command {
         Command::Ban(sanction) => sanction.question("bans")?,
         Command::Unban(people) => people.question("bans/lift"),
         Command::Mute(sanction) => sanction.question("mutes")?,
@@ -139,23 +147,24 @@ pub(super) fn run(common: &Common, command: &Command) -> Result<ExitCode, Stop> 
         Command::ManageConversation(conversation) => conversation.question()?,
         Command::ReadRoster(arguments) => return list::run(common, arguments),
     };
-    answer::done(common, &whose.server.ask(common, &question)?)
+    answer::done(common, &whose.server.ask(common, &question)?, &whom)
 }
 
 impl People {
-    fn question(&self, route: &str) -> (&Whose, Question) {
+    fn question(&self, route: &str) -> Change<'_> {
         self.question_with(route, [])
     }
 
-    fn question_with<const N: usize>(&self, route: &str, more: [(&str, Option<Value>); N]) -> (&Whose, Question) {
+    fn question_with<const N: usize>(&self, route: &str, more: [(&str, Option<Value>); N]) -> Change<'_> {
         let fields =
             [("users", Some(json!(self.users))), ("conversation", self.conversation.as_ref().map(|id| json!(id)))];
-        (&self.whose, self.whose.post(route, fields.into_iter().chain(more)))
+        let question = self.whose.post(route, fields.into_iter().chain(more));
+        Change { whose: &self.whose, whom: Whom::named(&self.users), question }
     }
 }
 
 impl Sanction {
-    fn question(&self, route: &str) -> Result<(&Whose, Question), Stop> {
+    fn question(&self, route: &str) -> Result<Change<'_>, Stop> {
         let until = self.until.or_else(|| self.lasts.map(|lasts| clock::now().after(lasts)));
         if until.is_some_and(|until| until > Millis::LAST) {
             let last = Millis::LAST;
@@ -170,30 +179,34 @@ impl Sanction {
 }
 
 impl Appointment {
-    fn question(&self, route: &str) -> (&Whose, Question) {
+    fn question(&self, route: &str) -> Change<'_> {
         let Appointment { users, role, conversation, whose } = self;
         let fields = [("users", json!(users)), ("conversation", json!(conversation)), ("role", json!(role))];
-        (whose, whose.post(route, fields.map(|(name, value)| (name, Some(value)))))
+        let question = whose.post(route, fields.map(|(name, value)| (name, Some(value))));
+        Change { whose, whom: Whom::named(users), question }
     }
 }
 
 impl Block {
-    fn question(&self, route: &str) -> (&Whose, Question) {
-        (&self.whose, self.whose.post(route, [("conversation", Some(json!(self.conversation)))]))
+    fn question(&self, route: &str) -> Change<'_> {
+        let Block { conversation, whose } = self;
+        let question = whose.post(route, [("conversation", Some(json!(conversation)))]);
+        let whom = whose.client.as_deref().map_or(Whom::Asker, |client| Whom::Named(vec![client]));
+        Change { whose, whom, question }
     }
 }
 
 impl Conversation {
-    fn question(&self) -> Result<(&Whose, Question), Stop> {
+    fn question(&self) -> Result<Change<'_>, Stop> {
         let path = conversation(&self.id)?;
-        let whose = &self.whose;
+        let (whose, whom) = (&self.whose, Whom::Named(vec![&self.id]));
         if self.forget {
             let path = path + &query(&[("app", whose.app.as_deref()), ("client_id", whose.client.as_deref())]);
-            return Ok((whose, Question { method: Method::DELETE, path, body: None }));
+            return Ok(Change { whose, whom, question: Question { method: Method::DELETE, path, body: None } });
         }
         let [kind, owner] = [&self.kind, &self.owner].map(|text| text.as_ref().map(|text| json!(text)));
         let body = Some(whose.body([("kind", kind), ("owner", owner)]));
-        Ok((whose, Question { method: Method::PUT, path, body }))
+        Ok(Change { whose, whom, question: Question { method: Method::PUT, path, body } })
     }
 }
 

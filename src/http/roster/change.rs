@@ -34,7 +34,7 @@ pub(super) async fn answer(
         return Err(Failure::no_store());
     }
     let asks: Vec<Ask> = wish.apps(&exchange.settings.engine).map(|app| wish.ask(app)).collect();
-    let told = visit.inquire(wish.app.as_ref(), &asks).await?;
+    let told = visit.inquire(wish.app.as_ref(), &asks, Some(&wish.deed)).await?;
     // What has begun is finished and recorded, whether or not the caller stays to hear of it.
     let (lasting, caller) = (exchange.lasting(), Arc::clone(&visit.caller));
     let making = tokio::spawn(async move {
@@ -74,11 +74,11 @@ async fn make(
         Ok(ruling) => ruling,
         Err(not_changed) => {
             let reason = not_changed.to_string();
-            return Err(visit.undecided(wish.app.as_ref(), asks, &reason, not_changed.into()).await);
+            return Err(visit.undecided(wish.app.as_ref(), asks, Some(&wish.deed), &reason, not_changed.into()).await);
         }
     };
     let Some(ask) = asks.first() else { return Err(Failure::internal("there is no app")) };
-    let asked = Asked { exchange, app: visit.app(wish.app.as_ref()), caller, ask };
+    let asked = Asked { exchange, app: visit.app(wish.app.as_ref()), caller, ask, deed: &wish.deed };
     exchange.runtime.audit.write(&asked.lines(&ruling)?).await?;
     asked.count(&ruling);
     tell(wish, &ruling)

@@ -85,13 +85,13 @@ impl Reader {
         let (exchange, app) = (visit.exchange, self.app.as_ref());
         visit.admit(app).await?;
         let asks: Vec<Ask> = visit.apps(app).into_iter().map(|app| reading(app, &self.client, &self.place)).collect();
-        let told = visit.inquire(app, &asks).await?;
+        let told = visit.inquire(app, &asks, None).await?;
         let leave = Leave { asks, told };
         match leave.decide(exchange, &visit.caller, exchange.now) {
             Ok(decided) => note(exchange, visit.app(app), &visit.caller, &leave, decided).await?,
             Err(stale) => {
                 let reason = stale.to_string();
-                return Err(visit.undecided(app, &leave.asks, &reason, stale.into()).await);
+                return Err(visit.undecided(app, &leave.asks, None, &reason, stale.into()).await);
             }
         }
         Ok(leave)

@@ -1,9 +1,9 @@
 //! What the audit log and the metrics say of changes: one line for each user, as each is decided for itself.
 
 use crate::http::{Exchange, Failure, record, tally};
-use crate::model::{Ask, Caller};
+use crate::model::{Ask, Caller, Kind};
 use crate::observe::{Decision, Record};
-use crate::roster::{Failed, Ruling, Why};
+use crate::roster::{Deed, Failed, Ruling, Terms, Why};
 use crate::vendor::App;
 
 /// A change that was asked for, by whom.
@@ -14,6 +14,7 @@ pub(super) struct Asked<'a> {
     pub(super) app: Option<&'a App>,
     pub(super) caller: &'a Caller,
     pub(super) ask: &'a Ask,
+    pub(super) deed: &'a Deed,
 }
 
 impl Asked<'_> {
@@ -56,6 +57,23 @@ impl Asked<'_> {
         let record = record::asked(self.exchange, self.app, self.caller, self.ask, Decision::Allow);
         // What is done to nobody but the client, or to a conversation, has no targets.
         let targets = if self.ask.members.is_empty() { &[] } else { std::slice::from_ref(user) };
-        Record { targets, ..record }
+        wished(self.deed, &Record { targets, ..record })
+    }
+}
+
+/// With what the change was to be, so that one that is lost can be asked for again. Why something was not done goes before why it was
+/// wished for.
+pub(super) fn wished<'a>(deed: &'a Deed, record: &Record<'a>) -> Record<'a> {
+    match deed {
+        Deed::Ban(Terms { until, reason }) | Deed::Mute(Terms { until, reason }) => {
+            Record { until: *until, reason: record.reason.or(reason.as_deref()), ..*record }
+        }
+        Deed::SetRole(role) => Record { role: Some(role), ..*record },
+        Deed::RemoveRole(role) => Record { role: Some(role), removed: true, ..*record },
+        Deed::SetConversation { kind, owner } => {
+            Record { kind: kind.map(Kind::as_str), owner: owner.as_deref(), ..*record }
+        }
+        Deed::ForgetConversation => Record { forgotten: true, ..*record },
+        Deed::LiftBan | Deed::LiftMute | Deed::Block | Deed::LiftBlock => *record,
     }
 }

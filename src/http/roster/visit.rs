@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::record::wished;
 use crate::engine::Inquiry;
 use crate::http::{Exchange, Failure, answer, record, tally};
 use crate::model::{Ask, Caller};
 use crate::policy::Told;
-use crate::roster::Stale;
+use crate::roster::{Deed, Stale};
 use crate::vendor::App;
 
 /// A caller's request, once the caller is known.
@@ -40,20 +41,29 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Finds out what a decision depends on and another service knows.
-    pub(super) async fn inquire(&self, named: Option<&Arc<str>>, asks: &[Ask]) -> Result<ToldByApp, Failure> {
+    /// Finds out what a decision depends on and another service knows. Of a change the deed is told where it is recorded that this can't
+    /// be done.
+    pub(super) async fn inquire(
+        &self,
+        named: Option<&Arc<str>>,
+        asks: &[Ask],
+        deed: Option<&Deed>,
+    ) -> Result<ToldByApp, Failure> {
         let mut told = ToldByApp::new();
         for ask in asks {
             let inquiries = match self.inquiries(ask) {
                 Ok(inquiries) => inquiries,
-                Err(stale) => return Err(self.undecided(named, asks, &stale.to_string(), stale.clone().into()).await),
+                Err(stale) => {
+                    let reason = stale.to_string();
+                    return Err(self.undecided(named, asks, deed, &reason, stale.into()).await);
+                }
             };
             let (snapshot, trace) = (self.exchange.snapshot, self.exchange.trace);
             match Box::pin(snapshot.remote.inquire(inquiries, trace)).await {
                 Ok(known) => drop(told.insert(Arc::clone(&ask.app), known)),
                 Err(unavailable) => {
                     let reason = unavailable.to_string();
-                    return Err(self.undecided(named, asks, &reason, unavailable.into()).await);
+                    return Err(self.undecided(named, asks, deed, &reason, unavailable.into()).await);
                 }
             }
         }
@@ -71,11 +81,13 @@ impl<'a> Visit<'a> {
         &self,
         named: Option<&Arc<str>>,
         asks: &[Ask],
+        deed: Option<&Deed>,
         reason: &str,
         failure: Failure,
     ) -> Failure {
         let (Some(ask), app) = (asks.first(), self.app(named)) else { return failure };
-        let line = match record::undecided(self.exchange, app, &self.caller, ask, reason) {
+        let record = record::undecided(self.exchange, app, &self.caller, ask, reason);
+        let line = match record::line(&deed.map_or(record, |deed| wished(deed, &record))) {
             Ok(line) => line,
             Err(failure) => return failure,
         };
