@@ -196,6 +196,18 @@ fn an_entry_without_an_author_is_the_imports() {
     assert_eq!(records[0].origin().to_string(), format!("by import (service) at {NOW}"));
 }
 
+/// As over HTTP: what is told of a room's channel is found again by the room's name.
+#[test]
+fn what_is_said_of_a_rooms_channel_is_said_of_the_room() {
+    let text = ["bans", "mutes", "blocks"]
+        .map(|table| format!("[[{table}]]\nuser = \"tom\"\nconversation = \"den::$chat\"\n"));
+    let role = "[[bindings]]\nuser = \"tom\"\nconversation = \"den::$chat:*\"\nrole = \"manager\"\n";
+    let (records, _) = read("channels", &(text.concat() + role)).unwrap();
+    let den = Pattern::parse("den").unwrap();
+    assert_eq!(records.len(), 4);
+    assert!(records.iter().all(|record| record.scope() == Some(&den)), "{records:?}");
+}
+
 /// A list from elsewhere, in which nothing says since when it holds.
 const NIGHTLY: &str = r#"
 [[bans]]

@@ -271,12 +271,10 @@ impl From<Unavailable> for Stop {
 /// What to say of an import that was not done, or not to its end.
 fn unfinished(error: &NotImported, import: &Import<'_>) -> Stop {
     let maybe = match error {
-        NotImported::Malformed(_) | NotImported::Owner(..) | NotImported::Beside(..) => "; nothing was written",
-        NotImported::Unavailable(_) | NotImported::Busy if import.records.len() > AT_ONCE => {
-            "; some of it may be written: say it again to finish"
-        }
-        NotImported::Unavailable(_) | NotImported::Busy => "; say it again to be sure",
         NotImported::Untold(_) => "; what it lacks is told here. Say it again to finish once it can be",
+        _ if import.records.len() > AT_ONCE => "; some of it may be written: say it again to finish",
+        NotImported::Malformed(_) | NotImported::Owner(..) | NotImported::Beside(..) => "; nothing was written",
+        NotImported::Unavailable(_) | NotImported::Busy => "; say it again to be sure",
     };
     Stop::No(format!("{error}{maybe}"))
 }

@@ -89,6 +89,7 @@ impl Reader<'_> {
         self.app(entry);
         let sanction = entries::sanction(entry, &self.any());
         let sanction = Sanction { origin: origin?, ..sanction? };
+        let sanction = Sanction { scope: sanction.scope.home().into_owned(), ..sanction };
         let Sanction { user, scope, app, origin, .. } = &sanction;
         let by = origin.author().map(|author| (author.kind, &author.subject));
         self.once(entry, format!("{:?}", (table, user, scope, app, by)), "about the user there by this author");
@@ -103,7 +104,7 @@ impl Reader<'_> {
         let scope = scope.and_then(|item| entries::pattern(&item));
         let removed = entry.get("removed").map_or(Some(false), |item| item.boolean());
         let held = if removed == Some(true) { gone(entry) } else { self.role(entry) };
-        let (user, scope, _) = (user?, scope?, removed?);
+        let (user, scope, _) = (user?, scope?.home().into_owned(), removed?);
         self.once(entry, format!("{:?}", ("bindings", &user, &scope, &app)), "about the user there");
         Some((user, Tenure { scope, app, held: held?, listed: false, origin: origin? }))
     }
@@ -127,6 +128,7 @@ impl Reader<'_> {
         self.app(entry);
         let block = entries::block(entry, &self.any());
         let block = Block { origin: origin?, ..block? };
+        let block = Block { conversation: block.conversation.home().into_owned(), ..block };
         self.once(
             entry,
             format!("{:?}", ("blocks", &block.user, &block.conversation, &block.app)),

@@ -1,5 +1,6 @@
 //! One attempt at a job: what it has at hand, and what can come of it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -35,7 +36,7 @@ pub(super) struct Did {
     /// When there is more to do.
     pub(super) again: Option<Millis>,
     /// What can't be had from this vendor.
-    pub(super) lacking: Option<&'static str>,
+    pub(super) lacking: Option<Cow<'static, str>>,
     /// Until when it may yet come to nothing, if so: something that was sent before may come after it, or another process doesn't know of
     /// what is imposed.
     pub(super) doubtful_until: Option<Millis>,

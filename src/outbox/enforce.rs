@@ -1,5 +1,6 @@
 //! Makes true at a vendor what is true of a user in a conversation, or everywhere.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
@@ -298,7 +299,7 @@ impl Running<'_> {
         }
         delivered.did.doubtful_until = delivered.did.doubtful_until.max(doubt.map(|sent| self.arrived(sent)));
         delivered.did.again = earlier(delivered.did.again, again);
-        delivered.did.lacking = delivered.did.lacking.or(lacking);
+        delivered.did.lacking = delivered.did.lacking.take().or(lacking.map(Cow::Borrowed));
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 //! They are dealt with as the vendor lists them, page by page, and how far that has come is noted. Whoever is removed from a conversation
 //! is no longer on the list, so that the next page begins behind the last one in which the user still is.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::attempt::{Halt, Running};
@@ -44,8 +45,8 @@ impl Running<'_> {
         round.others().await?;
         round.note_so_far(None).await?;
         let flaw = round.flaw;
-        self.unlist(subject, |_| true, own).await?;
-        flaw.map_or(Ok(()), |why| Err(Halt::Never(why)))
+        delivered.did.lacking = flaw.map(Cow::Owned).or(delivered.did.lacking.take());
+        self.unlist(subject, |_| true, own).await
     }
 }
 

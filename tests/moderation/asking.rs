@@ -116,6 +116,8 @@ fn a_conversation_is_registered_and_forgotten() {
     assert_eq!(asks(&server, &["manage-conversation", id, "--forget"]).well(), format!("✓ {id}\n"));
     let other = asks(&server, &["manage-conversation", id, "--owner", "bob"]).ill();
     assert!(other.contains("another owner, which is set once"), "{other}");
+    let room = ["manage-conversation", "hut::$chat", "--kind", "chatroom"];
+    assert_eq!(asks(&server, &room).well(), "✓ hut\n");
 }
 
 #[test]

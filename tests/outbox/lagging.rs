@@ -99,3 +99,18 @@ async fn what_can_only_be_done_in_part_is_set_aside_after_the_second_time() {
     assert_eq!(times(&world, "/kick").len(), 2);
     assert_eq!(world.jobs(JobState::SetAside).await[0].attempts, 2);
 }
+
+#[tokio::test]
+async fn one_conversation_that_can_not_be_dealt_with_is_no_reason_not_to_look_at_the_others_once_more() {
+    let world = World::new("talkjs").await;
+    for id in ["..", "c00"] {
+        world.vendor.join(id, "alice", "ReadWrite", true);
+    }
+    let _worker = world.work_by(terms());
+    world.impose(Ban, "alice", None, None).await;
+    until(async || world.vendor.access("c00", "alice").is_none()).await;
+    // By whom another process let in.
+    world.vendor.join("c00", "alice", "ReadWrite", true);
+    assert!(world.set_aside().await.contains("would lead elsewhere"));
+    assert_eq!(world.vendor.access("c00", "alice"), None);
+}

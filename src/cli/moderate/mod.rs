@@ -12,7 +12,7 @@ use hyper::Method;
 use serde_json::{Map, Value, json};
 
 use super::{Common, Stop, explain};
-use crate::model::Millis;
+use crate::model::{Millis, room};
 use crate::{clock, config, crypto};
 use answer::Whom;
 use server::{Options, Question};
@@ -199,7 +199,8 @@ impl Block {
 impl Conversation {
     fn question(&self) -> Result<Change<'_>, Stop> {
         let path = conversation(&self.id)?;
-        let (whose, whom) = (&self.whose, Whom::Named(vec![&self.id]));
+        // Of a room's channel the server tells as of the room.
+        let (whose, whom) = (&self.whose, Whom::Named(vec![room(&self.id).unwrap_or(&self.id)]));
         if self.forget {
             let path = path + &query(&[("app", whose.app.as_deref()), ("client_id", whose.client.as_deref())]);
             return Ok(Change { whose, whom, question: Question { method: Method::DELETE, path, body: None } });

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{APP_TOKEN_SECONDS, app_token};
 use crate::crypto::mac::HmacSha256;
+use crate::crypto::percent_encoded;
 use crate::model::Millis;
 use crate::secret::Secret;
 use crate::vendor::moderation::{Call, Desired, Impossible, Plan, authorization, segment};
@@ -77,9 +78,10 @@ impl Moderator {
     /// Asks for a page of the conversations that a user is in, those behind `after`.
     ///
     /// # Errors
-    /// If an id can't stand in a path.
+    /// If the user's id can't stand in a path.
     pub fn list(&self, user: &str, after: Option<&str>) -> Result<Call, Impossible> {
-        let after = after.map(segment).transpose()?.map(|after| format!("&startingAfter={after}")).unwrap_or_default();
+        let after = after.map(|after| format!("&startingAfter={}", percent_encoded(after.as_bytes())));
+        let after = after.unwrap_or_default();
         let user = segment(user)?;
         self.call(Method::GET, &format!("users/{user}/conversations?limit={PAGE}&orderBy=createdAt{after}"))
     }
