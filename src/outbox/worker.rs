@@ -171,7 +171,7 @@ fn name(job: &Job) -> Cow<'_, str> {
 fn report(job: &Job, pace: Option<&Pace>, done: &Result<Did, Halt>) {
     match done {
         Err(Halt::Never(why)) => tracing::warn!("{} is set aside: {why}", name(job)),
-        Ok(Did { lacking: Some(lacking), doubtful_until: None, again: None }) => {
+        Ok(Did { lacking: Some(lacking), doubtful_until: None, .. }) => {
             tracing::warn!("{} is set aside: {lacking}", name(job));
         }
         Err(Halt::Later(why, _)) if pace.is_none_or(Pace::is_news) => {
@@ -188,13 +188,10 @@ fn verdict(shared: &Shared, job: &Job, done: Result<Did, Halt>) -> (Attempt, Out
         Ok(Did { doubtful_until: Some(due), again: sooner, .. }) => {
             (Attempt::Again { due: sooner.map_or(due, |sooner| sooner.min(due)), error: None }, Outcome::Done)
         }
-        // What can't be had is no reason to leave what can.
-        Ok(Did { again: Some(due), lacking, .. }) => {
-            (Attempt::Again { due, error: lacking.map(Cow::into_owned) }, Outcome::Done)
-        }
         Ok(Did { lacking: Some(lacking), .. }) => {
             (Attempt::SetAside { error: lacking.into_owned() }, Outcome::SetAside)
         }
+        Ok(Did { again: Some(due), .. }) => (Attempt::Again { due, error: None }, Outcome::Done),
         Ok(_) => (Attempt::Done, Outcome::Done),
         Err(Halt::Never(why)) => (Attempt::SetAside { error: why }, Outcome::SetAside),
         Err(Halt::Later(why, asked)) => (again(backoff(asked), Some(why)), Outcome::Failed),
