@@ -118,6 +118,8 @@ fn a_conversation_is_registered_and_forgotten() {
     assert!(other.contains("another owner, which is set once"), "{other}");
     let room = ["manage-conversation", "hut::$chat", "--kind", "chatroom"];
     assert_eq!(asks(&server, &room).well(), "✓ hut\n");
+    let nameless = ["manage-conversation", "::$chat", "--kind", "chatroom"];
+    assert_eq!(asks(&server, &nameless).well(), "✓ ::$chat\n");
 }
 
 #[test]

@@ -199,8 +199,7 @@ impl Block {
 impl Conversation {
     fn question(&self) -> Result<Change<'_>, Stop> {
         let path = conversation(&self.id)?;
-        // Of a room's channel the server tells as of the room.
-        let (whose, whom) = (&self.whose, Whom::Named(vec![room(&self.id).unwrap_or(&self.id)]));
+        let (whose, whom) = (&self.whose, Whom::Named(vec![home(&self.id)]));
         if self.forget {
             let path = path + &query(&[("app", whose.app.as_deref()), ("client_id", whose.client.as_deref())]);
             return Ok(Change { whose, whom, question: Question { method: Method::DELETE, path, body: None } });
@@ -221,6 +220,11 @@ impl Whose {
         let fields = fields.into_iter().chain([("app", app), ("client_id", client)]);
         Value::Object(fields.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect::<Map<_, _>>())
     }
+}
+
+/// What the server calls a conversation: a room's channel is the room.
+fn home(id: &str) -> &str {
+    room(id).filter(|room| !room.is_empty()).unwrap_or(id)
 }
 
 /// The path of a conversation.
