@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+use super::framing;
 use super::paced::Paced;
 use crate::authn::Peer;
 use crate::http::Body;
@@ -111,9 +112,15 @@ where
 {
     service_fn(move |request| {
         let beat = Beat::new(&pulse, request.version());
-        let answer = handler(Arc::clone(&peer), request);
+        let answer = match framing::check(&request) {
+            Ok(()) => Ok(handler(Arc::clone(&peer), request)),
+            Err(error) => Err(framing::refuse(error, request)),
+        };
         async move {
-            let mut answer = answer.await;
+            let mut answer = match answer {
+                Ok(answer) => answer.await,
+                Err(refusal) => refusal,
+            };
             if beat.is_last() {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }

@@ -1,6 +1,7 @@
 //! The running program: its listeners, from binding to the last connection's end.
 
 mod connection;
+mod framing;
 mod listener;
 mod paced;
 mod secure;

@@ -24,7 +24,7 @@ pub(super) async fn read(body: &mut Incoming, limit: usize, patience: Duration) 
 }
 
 /// Reads on and forgets, in the background: closing a connection on unread data would take the answer away from its reader.
-pub(super) fn drain(mut body: Incoming) {
+pub fn drain(mut body: Incoming) {
     if body.is_end_stream() {
         return;
     }

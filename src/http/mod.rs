@@ -43,6 +43,7 @@ use crate::model::Millis;
 use crate::observe::metrics::Listener;
 use crate::observe::trace::Trace;
 use crate::runtime::{Runtime, Snapshot};
+pub use body::drain;
 use failure::{Code, Failure};
 use render::Shape;
 use request_id::RequestId;

@@ -2,6 +2,7 @@
 
 use crate::abuse::request::{bearer, send};
 use crate::case::{self, Case, malformed, not_http, tom};
+use crate::common::Connection;
 
 /// A `POST` of JSON whose end of header and body are written out.
 fn login(rest: &str) -> Vec<u8> {
@@ -95,15 +96,104 @@ fn chunks_have_their_form() {
 #[test]
 fn chunks_count_where_a_length_says_otherwise_and_nothing_behind_them() {
     let server = case::server();
-    for headers in [
-        "content-length: 4\r\ntransfer-encoding: chunked\r\n",
-        "transfer-encoding: chunked\r\ncontent-length: 4\r\n",
-        "transfer-encoding: gzip\r\ntransfer-encoding: chunked\r\ncontent-length: 400\r\n",
-    ] {
+    for headers in BOTH {
         let mut connection = server.connect();
         send(&connection, &login(&format!("{headers}\r\n2\r\n{{}}\r\n0\r\n\r\n{HIDDEN}")));
         assert_eq!(connection.read().status, 200, "{headers}: the body is {{}}");
         assert_eq!(connection.rest(), "", "{headers}: one answer, and no more");
+    }
+}
+
+/// A length and a coding, in both orders, also where the client asks to keep the connection.
+const BOTH: [&str; 4] = [
+    "content-length: 4\r\ntransfer-encoding: chunked\r\n",
+    "transfer-encoding: chunked\r\ncontent-length: 4\r\n",
+    "connection: keep-alive\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n",
+    "transfer-encoding: chunked\r\ncontent-length: 4\r\nconnection: keep-alive\r\n",
+];
+
+#[test]
+fn no_second_request_is_read_after_a_length_with_a_coding() {
+    let server = case::server();
+    let post = |path: &str, more: &str, rest: &str| {
+        let json = "content-type: application/json\r\n";
+        format!("POST {path} HTTP/1.1\r\nhost: localhost\r\n{more}{json}{rest}").into_bytes()
+    };
+    let bearer = bearer(&tom());
+    for headers in BOTH {
+        let body = format!("{headers}\r\n2\r\n{{}}\r\n0\r\n\r\n{HIDDEN}");
+        for (how, status, request) in [
+            ("answered", 200, post("/v1/leancloud/login", &bearer, &body)),
+            ("refused before its body is read", 401, post("/v1/leancloud/login", "", &body)),
+            ("sent to a path that is not there", 404, post("/v1/nowhere", &bearer, &body)),
+            ("sent to a probe", 405, post("/livez", "", &body)),
+            // The body is cut off, so a server that goes by the length would read what follows as a request.
+            (
+                "refused with a body that never ends",
+                401,
+                post("/v1/leancloud/login", "", &format!("{headers}\r\n{HIDDEN}")),
+            ),
+        ] {
+            let mut connection = server.connect();
+            send(&connection, &request);
+            let answer = connection.read();
+            assert_eq!(answer.status, status, "{how}, {headers}");
+            // The second request comes later, too: on the same connection, after the first answer.
+            send(&connection, HIDDEN.as_bytes());
+            assert_eq!(connection.rest(), "", "{how}, {headers}: one answer, and no more");
+        }
+    }
+}
+
+#[test]
+fn a_repeated_transfer_encoding_is_refused_and_the_connection_closed() {
+    let server = case::server();
+    for headers in [
+        "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
+        "transfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n",
+        "transfer-encoding:\r\ntransfer-encoding: chunked\r\n",
+        "transfer-encoding: chunked, chunked\r\n",
+        "transfer-encoding: gzip, chunked\r\n",
+        "transfer-encoding: chunked\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n",
+    ] {
+        for path in ["/v1/leancloud/login", "/v1/ably/token", "/1.1/functions/signLogin", "/v1/roster/bans", "/livez"] {
+            let request = String::from_utf8(login(&format!("{headers}\r\n2\r\n{{}}\r\n0\r\n\r\n{HIDDEN}"))).unwrap();
+            let mut connection = server.connect();
+            send(&connection, request.replace("/v1/leancloud/login", path).as_bytes());
+            let answer = connection.read();
+            assert_eq!((answer.status, answer.header("connection")), (400, Some("close")), "{path}, {headers}");
+            assert!(answer.body.contains("Transfer-Encoding"), "{path}, {headers}: {answer:?}");
+            assert_eq!(connection.rest(), "", "{path}, {headers}: one answer, and no more");
+        }
+        let admin = format!("GET /readyz HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n0\r\n\r\n{HIDDEN}");
+        let mut connection = Connection::to(server.0.admin);
+        send(&connection, admin.as_bytes());
+        assert_eq!(connection.read().status, 400, "the admin listener, {headers}");
+        assert_eq!(connection.rest(), "", "the admin listener, {headers}: one answer, and no more");
+    }
+}
+
+#[test]
+fn a_target_with_a_user_name_or_another_scheme_is_refused() {
+    let server = case::server();
+    let ask = |target: &str, host: &str| {
+        let mut connection = server.connect();
+        send(&connection, format!("GET {target} HTTP/1.1\r\nhost: {host}\r\n\r\n").as_bytes());
+        connection.read().status
+    };
+    for target in ["/livez", "http://localhost/livez", "https://localhost/livez", "HTTP://localhost/livez"] {
+        assert_eq!(ask(target, "localhost"), 200, "{target}");
+    }
+    for (target, host) in [
+        ("http://tom@localhost/livez", "localhost"),
+        ("http://tom@localhost/livez", "tom@localhost"),
+        ("http://tom:word@localhost/livez", "localhost"),
+        ("/livez", "tom@localhost"),
+        ("ftp://localhost/livez", "localhost"),
+        ("ws://localhost/livez", "localhost"),
+        ("javascript://localhost/livez", "localhost"),
+    ] {
+        assert_eq!(ask(target, host), 400, "{target} at {host}");
     }
 }
 

@@ -68,3 +68,21 @@ async fn the_host_is_the_authority() {
         assert_eq!(sender.send_request(request).await.unwrap().status(), status, "{host}");
     }
 }
+
+#[tokio::test]
+async fn the_authority_has_no_user_name_and_the_scheme_is_http_or_https() {
+    let server = Server::start();
+    let mut sender = connect(&server).await;
+    for (target, status) in [
+        ("http://localhost", 200),
+        ("https://localhost", 200),
+        ("http://tom@localhost", 400),
+        ("http://tom:word@localhost", 400),
+        ("ftp://localhost", 400),
+        ("ws://localhost", 400),
+    ] {
+        let mut request = login("{}");
+        *request.uri_mut() = format!("{target}/v1/leancloud/login").parse().unwrap();
+        assert_eq!(sender.send_request(request).await.unwrap().status(), status, "{target}");
+    }
+}
