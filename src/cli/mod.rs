@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Settings};
-use crate::model::is_unruly;
+use crate::model::needs_escape;
 
 /// Signs for hosted chats: LeanCloud, TalkJS and Ably.
 #[derive(Debug, Parser)]
@@ -172,9 +172,9 @@ fn print(result: &str) -> Result<(), Stop> {
     }
 }
 
-/// A line of someone else's words: what would end it, move the cursor or turn the direction of writing is escaped.
+/// A line of someone else's words: what would end it, move the cursor, turn the direction of writing or not be seen is escaped.
 fn line(text: &str) -> String {
-    let escaped = |c: char| if is_unruly(c) { c.escape_default().to_string() } else { c.to_string() };
+    let escaped = |c: char| if needs_escape(c) { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(escaped).collect()
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{Stop, complain};
 use crate::config::AuditTo;
-use crate::observe::{Asker, Destination};
+use crate::observe::{self, Asker, Destination};
 
 /// What the audit log calls whoever runs a command here, beside users and services.
 pub(super) const OPERATOR: &str = "operator";
@@ -77,9 +77,7 @@ impl Trail {
 
     /// Writes a line.
     pub(super) fn tell(&mut self, line: &impl Serialize) -> io::Result<()> {
-        let mut line = serde_json::to_vec(line)?;
-        line.push(b'\n');
-        self.write(&line)
+        self.write(&observe::line(line)?)
     }
 }
 

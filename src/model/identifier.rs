@@ -1,5 +1,7 @@
 //! What every identifier must be, whatever the vendor.
 
+use super::text::{is_invisible, is_unruly};
+
 /// What is wrong with an identifier, in words that complete "client_id …".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Flaw {
@@ -25,10 +27,13 @@ pub enum Flaw {
     /// It begins or ends with white space.
     #[error("must not begin or end with white space")]
     Padded,
+    /// It begins or ends with a character that shows nothing, or that breaks a line or turns the direction of writing.
+    #[error("must not begin or end with an invisible character or one that turns the direction of writing (found U+{:04X})", *.0 as u32)]
+    Hidden(char),
 }
 
-/// Checks what holds for identifiers of all vendors: not empty, at most `max` characters, no control characters, no white space at
-/// either end.
+/// Checks what holds for identifiers of all vendors: not empty, at most `max` characters, no control characters, and at either end no
+/// white space and nothing that cannot be seen.
 pub fn check_identifier(id: &str, max: usize) -> Result<(), Flaw> {
     if id.is_empty() {
         return Err(Flaw::Empty);
@@ -43,11 +48,21 @@ pub fn check_identifier(id: &str, max: usize) -> Result<(), Flaw> {
     if id.trim() != id {
         return Err(Flaw::Padded);
     }
-    Ok(())
+    let hidden = |character: &char| is_unruly(*character) || is_invisible(*character);
+    let first = id.chars().next().filter(hidden);
+    let last = id.chars().next_back().filter(hidden).filter(|last| !ends_emoji(*last));
+    first.or(last).map_or(Ok(()), |character| Err(Flaw::Hidden(character)))
+}
+
+/// Whether emoji end with this character: a presentation selector, as in U+2764 U+FE0F, or the end of a flag's tags.
+fn ends_emoji(character: char) -> bool {
+    matches!(character, '\u{fe0e}' | '\u{fe0f}' | '\u{e007f}')
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
@@ -58,6 +73,17 @@ mod tests {
         assert_eq!(check_identifier(&"汤".repeat(64), 64), Ok(()));
         assert_eq!(check_identifier(&"a".repeat(65), 64), Err(Flaw::TooLong { max: 64, found: 65 }));
         assert_eq!(check_identifier(" tom", 64), Err(Flaw::Padded));
+        for fine in ["tom\u{2764}\u{fe0f}", "a\u{200d}b", "م\u{200c}ن", "\u{1f3f4}\u{e0067}\u{e0062}\u{e007f}"] {
+            assert_eq!(check_identifier(fine, 64), Ok(()), "{fine:?}");
+        }
+        for code in [0x61c, 0x200b, 0x200c, 0x200d, 0x200e, 0x200f, 0x202a, 0x202e, 0x2060, 0x2066, 0x2069, 0xfeff] {
+            let hidden = char::from_u32(code).unwrap();
+            assert_eq!(check_identifier(&format!("{hidden}tom"), 64), Err(Flaw::Hidden(hidden)), "U+{code:04X}");
+            assert_eq!(check_identifier(&format!("tom{hidden}"), 64), Err(Flaw::Hidden(hidden)), "U+{code:04X}");
+        }
+        for line in ["\u{2028}tom", "tom\u{2029}"] {
+            assert_eq!(check_identifier(line, 64), Err(Flaw::Padded), "{line:?}");
+        }
         let newline = check_identifier("to\nm", 64).unwrap_err();
         assert_eq!(newline.to_string(), "must not hold control characters (found U+000A at character 3)");
     }

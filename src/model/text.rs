@@ -21,7 +21,38 @@ pub fn is_unruly(character: char) -> bool {
     hidden || character.is_control()
 }
 
-/// Checks that free text holds no such character.
+/// Whether a character shows nothing at all: a byte order mark, a zero-width space, and the like. Two texts that differ in such
+/// characters look the same. These are Unicode's `Default_Ignorable_Code_Point` characters (Unicode 16,
+/// `DerivedCoreProperties.txt`), and the interlinear annotation marks.
+pub(super) fn is_invisible(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
+/// Whether a log should show a character as an escape: raw, it would break the line, change how the line looks, or be overlooked.
+pub fn needs_escape(character: char) -> bool {
+    is_unruly(character) || is_invisible(character)
+}
+
+/// Checks that free text holds no [unruly](is_unruly) character.
 ///
 /// # Errors
 /// With the first one that it holds.
@@ -37,6 +68,18 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    #[test]
+    fn logs_escape_what_breaks_turns_or_hides() {
+        for code in
+            [0x0, 0x1b, 0x85, 0xad, 0x61c, 0x200b, 0x200d, 0x2028, 0x2029, 0x202e, 0x2060, 0x2069, 0xfeff, 0xe0041]
+        {
+            assert!(needs_escape(char::from_u32(code).unwrap()), "U+{code:04X}");
+        }
+        for shown in [' ', 'a', '"', '\u{a0}', 'é', '汤', '🙂', '\u{3000}', '\u{301}'] {
+            assert!(!needs_escape(shown), "{shown:?}");
+        }
+    }
 
     #[test]
     fn what_would_be_read_otherwise_than_it_is_written_is_named() {

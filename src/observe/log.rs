@@ -4,7 +4,6 @@
 //! A thread of its own writes the lines, so that a standard error that nobody reads holds up nothing. Lines that find the queue
 //! full are dropped.
 
-use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -15,7 +14,8 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::model::is_unruly;
+use super::escape::escape;
+use crate::model::needs_escape;
 
 /// How many lines may wait to be written.
 const QUEUE: usize = 1024;
@@ -94,8 +94,8 @@ impl Write for Queue {
     }
 }
 
-/// The line with nothing in it that would begin another, or that a terminal would obey or show in another order: messages may quote
-/// callers. An escape is as in JSON. What colours a line stays: the formatter has escaped any other such sequence itself.
+/// The line with nothing in it that would begin another, that a terminal would obey or show in another order, or that nobody would
+/// see: messages may quote callers. An escape is as in JSON. What colours a line stays: the formatter has escaped any other such sequence itself.
 fn plain(line: &[u8]) -> Vec<u8> {
     let line = String::from_utf8_lossy(line);
     let text = line.strip_suffix('\n').unwrap_or(&line);
@@ -104,10 +104,7 @@ fn plain(line: &[u8]) -> Vec<u8> {
         match character {
             '\x1b' => plain.push(character),
             '\n' => plain.push_str("\\n"),
-            _ if is_unruly(character) => {
-                // Writing to a string can't fail.
-                let _ = write!(plain, "\\u{:04x}", u32::from(character));
-            }
+            _ if needs_escape(character) => plain.push_str(&escape(character)),
             _ => plain.push(character),
         }
     }
@@ -138,6 +135,7 @@ mod tests {
     fn a_line_stays_one_line_in_its_order() {
         let plain = |line: &str| String::from_utf8_lossy(&plain(line.as_bytes())).into_owned();
         assert_eq!(plain("a\nb\r\tc\u{85}\u{2028}\n"), "a\\nb\\u000d\\u0009c\\u0085\\u2028\n");
+        assert_eq!(plain("\u{feff}a\u{200b}b\u{e0041}\n"), "\\ufeffa\\u200bb\\udb40\\udc41\n");
         assert_eq!(plain("a\u{202e}b\u{2066}c\u{200f}\n"), "a\\u202eb\\u2066c\\u200f\n");
         assert_eq!(plain("\u{1b}[31mERROR\u{1b}[0m é 漢 \\\n"), "\u{1b}[31mERROR\u{1b}[0m é 漢 \\\n");
     }

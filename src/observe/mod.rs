@@ -2,6 +2,7 @@
 
 pub mod audit;
 mod destination;
+mod escape;
 pub mod log;
 pub mod metrics;
 pub mod outbox;
@@ -10,4 +11,4 @@ mod record;
 pub mod trace;
 
 pub use destination::Destination;
-pub use record::{Asker, Decision, Occurrence, Record, Scope};
+pub use record::{Asker, Decision, Occurrence, Record, Scope, line};

@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use serde::{Serialize, Serializer};
 
+use super::escape;
 use crate::model::{Action, Caller, Grant, Millis, Pattern};
 use crate::policy::Author;
 
@@ -213,9 +214,12 @@ impl<'a> Occurrence<'a> {
 }
 
 /// A line of the audit log, with its newline.
-fn line(of: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
+///
+/// # Errors
+/// If the value cannot be written as JSON.
+pub fn line(of: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
     let mut line = Vec::with_capacity(512);
-    serde_json::to_writer(&mut line, of)?;
+    escape::to_json(&mut line, of)?;
     line.push(b'\n');
     Ok(line)
 }

@@ -17,6 +17,13 @@ fn bad() -> Vec<(&'static str, String, &'static str)> {
         ("that is empty", String::new(), "must not be empty"),
         ("padded before", " tom".to_owned(), "must not begin or end with white space"),
         ("padded behind, with a wide space", "tom\u{3000}".to_owned(), "must not begin or end with white space"),
+        ("before which a line separator stands", "\u{2028}tom".to_owned(), "must not begin or end with"),
+        ("behind which a paragraph separator stands", "tom\u{2029}".to_owned(), "must not begin or end with"),
+        ("that begins with a byte order mark", "\u{feff}tom".to_owned(), "must not begin or end with"),
+        ("that ends with a zero-width space", "tom\u{200b}".to_owned(), "must not begin or end with"),
+        ("that ends with a zero-width joiner", "tom\u{200d}".to_owned(), "must not begin or end with"),
+        ("that begins with a right-to-left override", "\u{202e}tom".to_owned(), "must not begin or end with"),
+        ("that ends with an isolate", "tom\u{2069}".to_owned(), "must not begin or end with"),
         ("that is the mark of temporary ones", "_tmp".to_owned(), "must not be `_tmp`"),
     ]
 }
@@ -115,6 +122,8 @@ fn talkjs_and_ably_ids_are_plain_too() {
         field("a TalkJS user without a name", talkjs(""), "user_id", "must not be empty"),
         field("a TalkJS user in two lines", talkjs("a\nb"), "user_id", "must not hold control characters"),
         field("a padded TalkJS user", talkjs("\ttom"), "user_id", "must not"),
+        field("a TalkJS user behind a byte order mark", talkjs("\u{feff}tom"), "user_id", "must not begin or end with"),
+        ably("an Ably client before a zero-width space", ably_token("tom\u{200b}"), "must not begin or end with"),
         field("every TalkJS user", talkjs("*"), "user_id", "must name one client"),
         ably("an Ably client of 256 characters", ably_token(&"x".repeat(256)), "client_id must have at most 255"),
         ably("an Ably client without a name", ably_token(""), "client_id must not be empty"),

@@ -28,6 +28,25 @@ fn line(socket: &UnixDatagram) -> Value {
 }
 
 #[test]
+fn what_breaks_a_line_or_hides_is_escaped_in_it() {
+    let (server, socket) = audited();
+    let id = "x\u{2028}\u{2029}\u{202e}\u{2066}\u{feff}\u{200b}\u{200d}y";
+    for (path, body, status) in [
+        ("/v1/leancloud/join", json!({ "conv_id": id }), 200),
+        ("/v1/leancloud/kick", json!({ "conv_id": id, "members": [id] }), 403),
+    ] {
+        assert_eq!(server.ask(&post(path, "tom", &body.to_string())).status, status, "{path}");
+        let mut buffer = vec![0; 1 << 16];
+        let length = socket.recv(&mut buffer).unwrap();
+        let text = std::str::from_utf8(&buffer[..length]).unwrap();
+        assert!(text.contains(r"x\u2028\u2029\u202e\u2066\ufeff\u200b\u200dy"), "{text}");
+        let raw: Vec<char> = text.trim_end().chars().filter(|c| !c.is_ascii() || c.is_control()).collect();
+        assert!(raw.is_empty(), "{raw:?} in {text}");
+        assert_eq!(serde_json::from_str::<Value>(text).unwrap()["conversation"], id);
+    }
+}
+
+#[test]
 fn a_decision_is_written_before_its_answer() {
     let (server, socket) = audited();
     let kick = r#"{"conv_id": "5f3c2a1b9e8d7c6b5a493827", "members": ["bob", "carol"]}"#;

@@ -1,0 +1,71 @@
+//! JSON in which nothing breaks a line, turns the direction of writing or stays unseen: what serde_json writes raw is escaped here.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::Serializer;
+use serde_json::ser::Formatter;
+
+use crate::model::needs_escape;
+
+/// Writes a value as compact JSON in one line, with every [character that needs it](needs_escape) escaped.
+///
+/// # Errors
+/// If the value cannot be written as JSON.
+pub(super) fn to_json(to: &mut Vec<u8>, value: &impl Serialize) -> Result<(), serde_json::Error> {
+    value.serialize(&mut Serializer::with_formatter(to, EscapingFormatter))
+}
+
+/// A character as JSON's `\uXXXX`, or two of them beyond U+FFFF.
+pub(super) fn escape(character: char) -> String {
+    character.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect()
+}
+
+/// Compact JSON. serde_json itself escapes only `"`, `\` and what is below U+0020.
+struct EscapingFormatter;
+
+impl Formatter for EscapingFormatter {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, to: &mut W, fragment: &str) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some((place, character)) = rest.char_indices().find(|(_, character)| needs_escape(*character)) {
+            let (plain, from) = rest.split_at(place);
+            to.write_all(plain.as_bytes())?;
+            to.write_all(escape(character).as_bytes())?;
+            rest = from.strip_prefix(character).unwrap_or_default();
+        }
+        to.write_all(rest.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn what_is_escaped_reads_back_as_it_was() {
+        for (text, written) in [
+            ("plain é 汤 🙂", r#""plain é 汤 🙂""#),
+            ("x\u{2028}y\u{2029}", r#""x\u2028y\u2029""#),
+            ("\u{feff}a\u{200b}b\u{200d}c\u{202e}d\u{2066}", r#""\ufeffa\u200bb\u200dc\u202ed\u2066""#),
+            ("\u{7f}\u{85}\n\"\\", r#""\u007f\u0085\n\"\\""#),
+            ("\u{e0041}", r#""\udb40\udc41""#),
+            ("", r#""""#),
+        ] {
+            let mut line = Vec::new();
+            to_json(&mut line, &text).unwrap();
+            assert_eq!(String::from_utf8(line.clone()).unwrap(), written);
+            assert_eq!(serde_json::from_slice::<Value>(&line).unwrap(), json!(text));
+        }
+    }
+
+    #[test]
+    fn names_are_escaped_like_values() {
+        let mut line = Vec::new();
+        to_json(&mut line, &json!({"chat:\u{202e}x": ["publish"]})).unwrap();
+        assert_eq!(String::from_utf8(line).unwrap(), r#"{"chat:\u202ex":["publish"]}"#);
+    }
+}
