@@ -15,6 +15,7 @@ use crate::config::Settings;
 use crate::files::Place;
 use crate::limits::{Cap, Limits, PROBES};
 use crate::model::Millis;
+use crate::observe::RefusalSummaries;
 use crate::observe::audit::Audit;
 use crate::observe::metrics::Metrics;
 use crate::outbox::{self, Outbox, Targets};
@@ -30,6 +31,8 @@ pub struct Runtime {
     draining: watch::Sender<bool>,
     /// The audit log.
     pub audit: Audit,
+    /// Refused requests that have no line of their own in it.
+    pub refusals: RefusalSummaries,
     /// What moderators change while the program serves.
     pub roster: Arc<Roster>,
     /// Carries those changes to vendors and webhooks, where there is a store that remembers what is to be carried.
@@ -109,7 +112,8 @@ impl Runtime {
         let probes = Cap::new(PROBES, "probes beyond those that can be answered");
         let (metrics, started) = (Metrics::default(), clock::now());
         let (roster, outbox, reloads) = (Arc::new(roster), OnceLock::new(), Reloads::new());
-        Runtime { current, draining, audit, roster, outbox, metrics, probes, socket: None, reloads, started }
+        let refusals = RefusalSummaries::default();
+        Runtime { current, draining, audit, refusals, roster, outbox, metrics, probes, socket: None, reloads, started }
     }
 
     /// The settings in force and what was built from them. A request takes them once and keeps them to its end.

@@ -162,6 +162,7 @@ impl App {
             outbox.stop(CARRYING).await;
         }
         _ = timeout(CARRYING, swept).await;
+        runtime.refusals.close(&runtime.audit).await;
         runtime.audit.close().await;
         #[cfg(feature = "otlp")]
         if let Some(spans) = &runtime.snapshot().spans {
@@ -206,9 +207,14 @@ async fn roster(settings: Option<&StoreSettings>) -> Result<Roster, NoStart> {
     Ok(roster)
 }
 
-/// Has the roster kept at what its store holds, without what has ended; tells once nothing more is taken away, as the program stops.
+/// Has the roster kept at what its store holds, without what has ended, and refused requests written; tells once nothing more is taken
+/// away, as the program stops.
 fn keeping(runtime: &Arc<Runtime>) -> (Tasks, oneshot::Receiver<Infallible>) {
     let (mut tasks, (sweeps, swept)) = (Tasks::default(), oneshot::channel());
+    let counting = Arc::clone(runtime);
+    tasks.spawn("writing how many requests were refused", async move {
+        counting.refusals.write_to(&counting.audit).await;
+    });
     if runtime.roster.store().is_some() {
         let following = Arc::clone(runtime);
         tasks.spawn("following the roster's store", async move { following.roster.follow().await });

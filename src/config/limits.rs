@@ -7,6 +7,12 @@ use super::signer::Listen;
 use crate::authn::{Proxies, Proxy};
 use crate::model::Network;
 
+/// How many bytes a second the audit log's lines of refused requests from one address have by default: some ten lines.
+const REFUSED_LINES: NonZeroU32 = NonZeroU32::new(4 << 10).unwrap();
+
+/// The most that they may be set to have.
+const MOST_REFUSED_LINES: usize = 1 << 20;
+
 /// What keeps abuse cheap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -18,6 +24,8 @@ pub struct Limits {
     pub in_flight: usize,
     /// How many connections callers may have at once.
     pub connections: usize,
+    /// How many bytes a second the audit log's lines of refused requests from one address may have.
+    pub refused_lines: NonZeroU32,
     /// Who is believed which address a request comes from.
     pub trusted_proxies: Proxies,
 }
@@ -29,6 +37,7 @@ pub(super) fn limits(root: &mut Section<'_>, listen: &Listen) -> Limits {
         per_address: None,
         in_flight: 1024,
         connections: 10_000,
+        refused_lines: REFUSED_LINES,
         trusted_proxies: Proxies::default(),
     };
     let Some(mut section) = root.section("limits") else { return limits };
@@ -39,6 +48,8 @@ pub(super) fn limits(root: &mut Section<'_>, listen: &Listen) -> Limits {
         |key, default| section.get(key).and_then(|item| item.integer(1..=1_000_000)).map_or(default, to_usize);
     limits.in_flight = cap("in_flight", limits.in_flight);
     limits.connections = cap("connections", limits.connections);
+    let refused_lines = section.get("refused_lines").and_then(|item| item.size(1..=MOST_REFUSED_LINES));
+    limits.refused_lines = refused_lines.and_then(to_non_zero).unwrap_or(limits.refused_lines);
     let trusted = section.get("trusted_proxies").and_then(|item| proxies(&item));
     limits.trusted_proxies = trusted.unwrap_or(limits.trusted_proxies);
     if let (Some(item), Listen::Unix { .. }, false) = (per_address, listen, limits.trusted_proxies.include_unix()) {
@@ -47,6 +58,10 @@ pub(super) fn limits(root: &mut Section<'_>, listen: &Listen) -> Limits {
     }
     section.finish();
     limits
+}
+
+fn to_non_zero(number: usize) -> Option<NonZeroU32> {
+    u32::try_from(number).ok().and_then(NonZeroU32::new)
 }
 
 fn to_usize(number: u32) -> usize {

@@ -180,7 +180,7 @@ async fn undecided(
     caller: &Caller,
     reason: &str,
 ) -> Result<(), Failure> {
-    let line = record::line(&record::undecided(exchange, Some(route.app), caller, ask, reason))?;
+    let line = record::line(exchange, &record::undecided(exchange, Some(route.app), caller, ask, reason))?;
     exchange.runtime.audit.write(&line).await?;
     tally::Decided::unavailable(ask.action).count(exchange, Some(route.app));
     Ok(())

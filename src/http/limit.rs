@@ -2,15 +2,13 @@
 
 use std::pin::pin;
 
-use hyper::header::HeaderMap;
-
-use super::{Code, Exchange, Failure, address};
+use super::{Code, Exchange, Failure};
 use crate::limits::Slot;
 
 /// Counts the request for its address and takes one of the places for requests in progress, to be kept to the request's end.
-pub(super) fn enter(exchange: &Exchange<'_>, headers: &HeaderMap) -> Result<Slot, Failure> {
+pub(super) fn enter(exchange: &Exchange<'_>) -> Result<Slot, Failure> {
     let limits = &exchange.snapshot.limits;
-    limits.address(|| address::of(exchange.peer, headers, &exchange.settings.limits.trusted_proxies))?;
+    limits.address(exchange.address)?;
     limits.in_flight.take().ok_or_else(overloaded)
 }
 

@@ -27,6 +27,7 @@ mod tally;
 mod template;
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -62,6 +63,8 @@ struct Exchange<'a> {
     settings: &'a Settings,
     /// Who is at the other end.
     peer: &'a Arc<Peer>,
+    /// Which address it comes from, as far as the proxies on the way are trusted.
+    address: IpAddr,
     id: &'a RequestId,
     /// The trace that it belongs to, if it says so.
     trace: Option<&'a Arc<Trace>>,
@@ -74,6 +77,7 @@ struct Lasting {
     runtime: Arc<Runtime>,
     snapshot: Arc<Snapshot>,
     peer: Arc<Peer>,
+    address: IpAddr,
     id: RequestId,
     trace: Option<Arc<Trace>>,
     began: Instant,
@@ -84,7 +88,7 @@ impl Exchange<'_> {
     fn lasting(&self) -> Lasting {
         let (runtime, snapshot) = (Arc::clone(self.runtime), Arc::clone(self.snapshot));
         let (peer, id, trace) = (Arc::clone(self.peer), self.id.clone(), self.trace.cloned());
-        Lasting { runtime, snapshot, peer, id, trace, began: self.began, now: self.now }
+        Lasting { runtime, snapshot, peer, address: self.address, id, trace, began: self.began, now: self.now }
     }
 }
 
@@ -95,6 +99,7 @@ impl Lasting {
             snapshot: &self.snapshot,
             settings: &self.snapshot.settings,
             peer: &self.peer,
+            address: self.address,
             id: &self.id,
             trace: self.trace.as_ref(),
             began: self.began,
@@ -109,7 +114,8 @@ pub async fn serve(runtime: Arc<Runtime>, peer: Arc<Peer>, request: Request<Inco
     let id = RequestId::of(request.headers());
     let trace = Trace::of(request.headers()).map(Arc::new);
     let (began, now) = (Instant::now(), clock::now());
-    let lasting = Lasting { runtime, snapshot, peer, id, trace, began, now };
+    let address = address::of(&peer, request.headers(), &snapshot.settings.limits.trusted_proxies);
+    let lasting = Lasting { runtime, snapshot, peer, address, id, trace, began, now };
     let exchange = lasting.exchange();
     let route = template::of(&exchange, request.uri().path());
     #[cfg(feature = "otlp")]

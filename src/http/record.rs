@@ -3,6 +3,7 @@
 use super::{Exchange, Failure};
 use crate::authn::Refusal;
 use crate::engine::{Refused, Verdict};
+use crate::limits::rate_limit_key;
 use crate::model::{Ask, Caller};
 use crate::observe::{Decision, Record, Scope};
 use crate::policy::{Cause, Denial};
@@ -11,7 +12,7 @@ use crate::vendor::App;
 /// The line for a caller who is refused.
 pub(super) fn refusal(exchange: &Exchange<'_>, app: Option<&App>, refusal: &Refusal) -> Result<Vec<u8>, Failure> {
     let (authenticator, reason) = (refusal.authenticator().map(|name| &**name), refusal.log());
-    line(&Record { authenticator, reason: Some(&reason), ..blank(exchange, app, Decision::Refused) })
+    line(exchange, &Record { authenticator, reason: Some(&reason), ..blank(exchange, app, Decision::Refused) })
 }
 
 /// The line for a decision.
@@ -25,11 +26,12 @@ pub(super) fn verdict(
     let reason = refused.map(reason);
     let asked = asked(exchange, Some(app), caller, ask, Decision::Allow);
     let record = Record { rules: &verdict.rules, reason: reason.as_deref(), ..asked };
-    line(&match refused {
+    let record = match refused {
         None => Record { granted: &verdict.granted, nonce: verdict.nonce.as_deref(), ..record },
         Some(Refused::Denied(denial)) => Record { asked: &ask.wants, ..denied(denial, &record) },
         Some(Refused::Invalid(_)) => Record { decision: Decision::Invalid, asked: &ask.wants, ..record },
-    })
+    };
+    line(exchange, &record)
 }
 
 /// What can't be decided, and why not.
@@ -82,40 +84,33 @@ pub(super) fn denied<'a>(denial: &'a Denial, record: &Record<'a>) -> Record<'a> 
 
 /// What every line has. Without an app it is about all of them.
 fn blank<'a>(exchange: &Exchange<'a>, app: Option<&'a App>, decision: Decision) -> Record<'a> {
+    let policy = &exchange.settings.engine.policy.document().hash;
     Record {
-        time: exchange.now,
-        request_id: exchange.id.as_str(),
         trace_id: exchange.trace.map(|trace| &*trace.trace_id),
         span_id: exchange.trace.map(|trace| &*trace.span_id),
         parent_span_id: exchange.trace.map(|trace| &*trace.parent_id),
-        decision,
-        authenticator: None,
-        caller: None,
         app: app.map(|app| &**app.name()),
         vendor: app.map(|app| app.vendor().as_str()),
-        action: None,
-        client: None,
-        conversation: None,
-        targets: &[],
-        asked: &[],
-        granted: &[],
-        nonce: None,
-        change: None,
-        role: None,
-        removed: false,
-        kind: None,
-        owner: None,
-        forgotten: false,
-        until: None,
-        rules: &[],
-        rule: None,
-        ban: None,
-        reason: None,
-        policy: &exchange.settings.engine.policy.document().hash,
         latency_us: u64::try_from(exchange.began.elapsed().as_micros()).unwrap_or(u64::MAX),
+        ..Record::new(exchange.now, exchange.id.as_str(), decision, policy)
     }
 }
 
-pub(super) fn line(record: &Record<'_>) -> Result<Vec<u8>, Failure> {
-    record.line().map_err(|error| Failure::internal(error.to_string()))
+/// The line of a decision. If nothing is allowed, and refused requests from this address have had enough lines lately, the request is
+/// counted for its address's next summary, and there is no line. While the log cannot be written, the line is tried in any case, and so
+/// the request fails as all others do.
+pub(super) fn line(exchange: &Exchange<'_>, record: &Record<'_>) -> Result<Vec<u8>, Failure> {
+    let (line, is_refused) = match record.decision {
+        Decision::Allow => (record.line(), false),
+        Decision::Deny | Decision::Invalid | Decision::Refused | Decision::Unavailable => {
+            (record.shortened().line(), true)
+        }
+    };
+    let line = line.map_err(|error| Failure::internal(error.to_string()))?;
+    let (runtime, limits) = (exchange.runtime, &exchange.snapshot.limits);
+    if !is_refused || limits.may_write_refused(exchange.address, line.len()) || runtime.audit.health().is_err() {
+        return Ok(line);
+    }
+    runtime.refusals.add(rate_limit_key(exchange.address), record);
+    Ok(Vec::new())
 }

@@ -48,7 +48,7 @@ async fn limited(
     route: Result<Route<'_>, Failure>,
     request: &mut Request<Incoming>,
 ) -> Result<Answer, Failure> {
-    let place = limit::enter(exchange, request.headers())?;
+    let place = limit::enter(exchange)?;
     answer::operation(exchange, &route?, request, place).await
 }
 

@@ -2,18 +2,20 @@
 //!
 //! Its memory is set at the start, whatever comes.
 
+mod budget;
 mod cap;
 mod files;
 mod rate;
 mod table;
 mod tally;
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv6Addr};
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use budget::ByteBudget;
 pub use cap::{Cap, Slot};
 
 use crate::config;
@@ -36,6 +38,8 @@ const STREAMS: usize = 100;
 pub struct Limits {
     per_address: Option<Arc<Rate>>,
     per_caller: Option<Arc<Rate>>,
+    /// How much the lines of refused requests may add to the audit log.
+    refused_lines: Arc<ByteBudget>,
     beyond: Beyond,
     /// How many connections there may be at once.
     pub connections: Cap,
@@ -67,6 +71,7 @@ impl Limits {
         Limits {
             per_address: rate(None, settings.per_address, &beyond.address),
             per_caller: rate(None, settings.per_caller, &beyond.caller),
+            refused_lines: Arc::new(ByteBudget::new(settings.refused_lines)),
             beyond,
             connections: Cap::new(files::room(settings.connections, None), "connections beyond limits.connections"),
             in_flight: Cap::new(settings.in_flight, "requests beyond limits.in_flight"),
@@ -83,6 +88,7 @@ impl Limits {
         Limits {
             per_address: rate(self.per_address.as_ref(), settings.per_address, &self.beyond.address),
             per_caller: rate(self.per_caller.as_ref(), settings.per_caller, &self.beyond.caller),
+            refused_lines: self.refused_lines(settings.refused_lines),
             beyond: self.beyond.clone(),
             connections: self.connections.resized(connections),
             in_flight: self.in_flight.resized(settings.in_flight),
@@ -92,13 +98,26 @@ impl Limits {
         }
     }
 
-    /// Counts a request of the address that `of` finds out, which is only asked where that matters.
+    /// Counts a request of this address.
     ///
     /// # Errors
     /// If the address is beyond its rate.
-    pub fn address(&self, of: impl FnOnce() -> IpAddr) -> Result<(), TooSoon> {
+    pub fn address(&self, address: IpAddr) -> Result<(), TooSoon> {
         let Some(rate) = &self.per_address else { return Ok(()) };
-        rate.check(self.hasher.hash_one(neighbourhood(of())))
+        rate.check(self.hasher.hash_one(rate_limit_key(address)))
+    }
+
+    /// Whether the line of a refused request, of so many bytes, may still be written for this address. If so, its budget is smaller by
+    /// that.
+    pub fn may_write_refused(&self, address: IpAddr, bytes: usize) -> bool {
+        self.refused_lines.take(self.hasher.hash_one(rate_limit_key(address)), bytes)
+    }
+
+    fn refused_lines(&self, per_second: NonZeroU32) -> Arc<ByteBudget> {
+        if self.refused_lines.per_second == per_second {
+            return Arc::clone(&self.refused_lines);
+        }
+        Arc::new(ByteBudget::new(per_second))
     }
 
     /// Counts a request of this caller.
@@ -129,11 +148,15 @@ fn rate(before: Option<&Arc<Rate>>, per_second: Option<NonZeroU32>, beyond: &Arc
     Some(same.map_or_else(|| Arc::new(Rate::new(per_second, Arc::clone(beyond))), Arc::clone))
 }
 
-/// Whose requests are counted together: an IPv4 address's, and those of the 2^64 IPv6 addresses that one customer has at least.
-fn neighbourhood(address: IpAddr) -> u128 {
+/// Rate-limit key: the IPv4 address, or the /64 prefix of an IPv6 address, which is the least that one customer has. In `::/64` are
+/// special addresses only, and each counts for itself.
+pub fn rate_limit_key(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
-        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(address) => address.to_bits() >> 64 << 64,
+        IpAddr::V6(address) => match address.to_bits() >> 64 << 64 {
+            0 => IpAddr::V6(address),
+            prefix => IpAddr::V6(Ipv6Addr::from_bits(prefix)),
+        },
+        address @ IpAddr::V4(_) => address,
     }
 }
 
@@ -150,14 +173,17 @@ mod tests {
             per_caller: None,
             in_flight: 1,
             connections: 1,
+            refused_lines: NonZeroU32::new(100).unwrap(),
             trusted_proxies: crate::authn::Proxies::default(),
         };
-        let address = |limits: &Limits| limits.address(|| [192, 0, 2, 1].into());
+        let address = |limits: &Limits| limits.address([192, 0, 2, 1].into());
         let limits = Limits::new(&settings);
         let _slots = (limits.connections.take(), limits.in_flight.take());
         assert_eq!(address(&limits), Ok(()));
         let same = limits.renewed(&settings);
         assert!(address(&same).is_err() && same.connections.take().is_none() && same.in_flight.take().is_none());
+        let refused = |limits: &Limits| limits.may_write_refused([192, 0, 2, 1].into(), 6400);
+        assert!(refused(&limits) && !refused(&limits) && !refused(&same));
         let wider = config::Limits { per_address: NonZeroU32::new(2), in_flight: 2, connections: 2, ..settings };
         let wider = same.renewed(&wider);
         assert!(address(&wider).is_ok() && wider.connections.take().is_some() && wider.in_flight.take().is_some());
@@ -165,11 +191,12 @@ mod tests {
 
     #[test]
     fn ipv6_counts_by_its_first_64_bits() {
-        let of = |text: &str| neighbourhood(text.parse().unwrap());
+        let of = |text: &str| rate_limit_key(text.parse().unwrap());
         assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff:ffff:ffff:ffff"));
         assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
         assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.1"));
         assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
         assert_ne!(of("192.0.2.1"), of("::1"));
+        assert_ne!(of("::"), of("::1"));
     }
 }

@@ -2,19 +2,22 @@
 //! goes well logs nothing here.
 //!
 //! A thread of its own writes the lines, so that a standard error that nobody reads holds up nothing. Lines that find the queue
-//! full are dropped.
+//! full are dropped. A flood of warnings is cut short, and counted.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::Level;
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::escape::escape;
+use super::log_limit::LogLimit;
+pub use super::log_limit::UNLIMITED;
 use crate::model::needs_escape;
 
 /// How many lines may wait to be written.
@@ -22,6 +25,9 @@ const QUEUE: usize = 1024;
 
 /// How long the last lines may take.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often the log is told what was left out, if anything was.
+const TICK: Duration = Duration::from_secs(1);
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -35,20 +41,21 @@ pub enum Format {
 /// The log, started. Dropping it writes what is queued.
 #[derive(Clone)]
 #[must_use = "what is queued when the program ends is lost without it"]
-pub struct Log(SyncSender<Message>);
+pub struct Log(SyncSender<Message>, LogLimit);
 
 /// Starts the log for the whole process, and keeps panics' messages, which may quote input, out of it.
 pub fn start(level: Level, format: Format) -> io::Result<Log> {
-    let (queue, messages) = sync_channel(QUEUE);
-    thread::Builder::new().name("log".to_owned()).spawn(move || write(&messages))?;
-    let log = Log(queue.clone());
+    let ((queue, messages), limit) = (sync_channel(QUEUE), LogLimit::default());
+    let log = Log(queue.clone(), limit.clone());
+    let reported = limit.clone();
+    thread::Builder::new().name("log".to_owned()).spawn(move || write(&messages, &reported))?;
     // Of libraries only warnings: what they say at lower levels may quote requests.
     let filter = Targets::new().with_default(Level::WARN.min(level)).with_target("chat_signer", level);
     let lines = tracing_subscriber::fmt::layer().with_writer(move || Queue(queue.clone())).with_target(false);
     let registry = tracing_subscriber::registry().with(filter);
     let started = match format {
-        Format::Text => registry.with(lines.with_ansi(io::stderr().is_terminal())).try_init(),
-        Format::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+        Format::Text => registry.with(lines.with_ansi(io::stderr().is_terminal()).with_filter(limit)).try_init(),
+        Format::Json => registry.with(lines.json().flatten_event(true).with_filter(limit)).try_init(),
     };
     // One that was started before stays.
     drop(started);
@@ -60,8 +67,9 @@ pub fn start(level: Level, format: Format) -> io::Result<Log> {
 }
 
 impl Log {
-    /// Waits until what is queued is written, but not for long.
+    /// Waits until what is queued is written, but not for long. What was left out so far is counted.
     pub fn flush(&self) {
+        self.1.report(true);
         let (done, written) = sync_channel(1);
         if self.0.try_send(Message::Flush(done)).is_ok() {
             let _ = written.recv_timeout(PATIENCE);
@@ -112,17 +120,23 @@ fn plain(line: &[u8]) -> Vec<u8> {
     plain.into_bytes()
 }
 
-fn write(messages: &Receiver<Message>) {
-    let mut to = io::stderr();
-    while let Ok(message) = messages.recv() {
-        match message {
-            Message::Line(line) => {
+fn write(messages: &Receiver<Message>, limit: &LogLimit) {
+    let (mut to, mut reported) = (io::stderr(), Instant::now());
+    loop {
+        match messages.recv_timeout(TICK) {
+            Ok(Message::Line(line)) => {
                 // Whoever closed standard error doesn't want it.
                 let _ = to.write_all(&line);
             }
-            Message::Flush(done) => {
+            Ok(Message::Flush(done)) => {
                 let _ = done.try_send(());
             }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        if reported.elapsed() >= TICK {
+            limit.report(false);
+            reported = Instant::now();
         }
     }
 }

@@ -85,9 +85,15 @@ pub struct Record<'a> {
     /// The other identities that it names, as sent.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub targets: &'a [String],
+    /// How many they are, where only the first are named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub targets_count: Option<usize>,
     /// The capability asked for, where it was not granted.
     #[serde(skip_serializing_if = "<[Grant]>::is_empty", serialize_with = "capability")]
     pub asked: &'a [Grant],
+    /// How many resources it has, where only the first are named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked_count: Option<usize>,
     /// The capability granted.
     #[serde(skip_serializing_if = "<[Grant]>::is_empty", serialize_with = "capability")]
     pub granted: &'a [Grant],
@@ -133,7 +139,56 @@ pub struct Record<'a> {
     pub latency_us: u64,
 }
 
-impl Record<'_> {
+/// How many targets, and how many resources of a capability, are named where nothing was allowed.
+const MOST_NAMED: usize = 20;
+
+impl<'a> Record<'a> {
+    /// A request of which nothing more is said yet.
+    pub fn new(time: Millis, request_id: &'a str, decision: Decision, policy: &'a str) -> Record<'a> {
+        Record {
+            time,
+            request_id,
+            trace_id: None,
+            span_id: None,
+            parent_span_id: None,
+            decision,
+            authenticator: None,
+            caller: None,
+            app: None,
+            vendor: None,
+            action: None,
+            client: None,
+            conversation: None,
+            targets: &[],
+            targets_count: None,
+            asked: &[],
+            asked_count: None,
+            granted: &[],
+            nonce: None,
+            change: None,
+            role: None,
+            removed: false,
+            kind: None,
+            owner: None,
+            forgotten: false,
+            until: None,
+            rules: &[],
+            rule: None,
+            ban: None,
+            reason: None,
+            policy,
+            latency_us: 0,
+        }
+    }
+
+    /// The same with long lists cut, and with how long they were: whoever is refused may ask for as much as fits into a request.
+    #[must_use]
+    pub fn shortened(&self) -> Record<'a> {
+        let (targets, targets_count) = first(self.targets);
+        let (asked, asked_count) = first(self.asked);
+        Record { targets, targets_count, asked, asked_count, ..*self }
+    }
+
     /// The line, with its newline.
     pub fn line(&self) -> Result<Vec<u8>, serde_json::Error> {
         line(self)
@@ -213,6 +268,11 @@ impl<'a> Occurrence<'a> {
     }
 }
 
+/// The first of a list that may be too long, and if it is, how long it is.
+fn first<T>(list: &[T]) -> (&[T], Option<usize>) {
+    list.get(..MOST_NAMED).filter(|_| list.len() > MOST_NAMED).map_or((list, None), |first| (first, Some(list.len())))
+}
+
 /// A line of the audit log, with its newline.
 ///
 /// # Errors
@@ -249,7 +309,7 @@ impl Serialize for Scope<'_> {
     }
 }
 
-fn display<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn display<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(value)
 }
 

@@ -17,6 +17,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use crate::config::{self, Loaded, Problem, Report, Settings, Severity, Sources};
+use crate::observe::log::UNLIMITED;
 use crate::runtime::Runtime;
 use watch::Watch;
 
@@ -97,7 +98,7 @@ impl Reload {
     fn accept(&mut self, report: &Report) {
         let warnings = lines(report, Severity::Warning);
         for warning in warnings.iter().filter(|warning| !self.warnings.contains(warning)) {
-            tracing::warn!("{warning}");
+            tracing::warn!(target: UNLIMITED, "{warning}");
         }
         self.warnings = warnings;
         self.runtime.warn_of_strays();
@@ -111,7 +112,7 @@ impl Reload {
 
     fn refuse(&self, mistakes: &[String]) {
         for mistake in mistakes {
-            tracing::error!("a changed configuration is not used: {mistake}");
+            tracing::error!(target: UNLIMITED, "a changed configuration is not used: {mistake}");
         }
         let since = self.runtime.reloads.last();
         let others = match mistakes.len() {

@@ -17,6 +17,7 @@ use super::live::{NotChanged, Roster};
 use crate::clock;
 use crate::model::Millis;
 use crate::observe::audit::{Audit, Unwritten};
+use crate::observe::log::UNLIMITED;
 
 /// How many entries that have ended are taken away in one change.
 const AT_ONCE: usize = 100;
@@ -154,7 +155,7 @@ impl Drop for Untold {
     fn drop(&mut self) {
         self.give_up_doubts();
         for line in String::from_utf8_lossy(&self.lines).lines() {
-            tracing::error!("this is not in the audit log: {line}");
+            tracing::error!(target: UNLIMITED, "this is not in the audit log: {line}");
         }
     }
 }

@@ -156,9 +156,13 @@ fn sizes_have_bounds() {
 fn members_are_counted() {
     let members = |count: usize| (0..count).map(|i| format!("\"m{i}\"")).collect::<Vec<_>>().join(",");
     let invite = |count| invite(format!(r#"{{"conv_id": "c", "members": [{}]}}"#, members(count)));
-    case::check(&[problem("501 members", invite(501), 403, "denied", "A conversation has at most 500 members.")]);
-    let answer = request::ask(&mut case::server().connect(), &invite(500));
-    assert_eq!(answer.status, 200, "and 500 are not too many: {answer:?}");
+    case::check(&[
+        problem("401 members", invite(401), 403, "denied", "A conversation has at most 400 members."),
+        field("501 members", invite(501), "members", "must name at most 500 clients, not 501"),
+        field("7000 members", invite(7000), "members", "must name at most 500 clients, not 7000"),
+    ]);
+    let answer = request::ask(&mut case::server().connect(), &invite(400));
+    assert_eq!(answer.status, 200, "and 400 are not too many: {answer:?}");
 }
 
 #[test]

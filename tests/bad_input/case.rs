@@ -74,8 +74,8 @@ actions = ["login", "join", "leave", "history", "kick", "block-clients", "block-
 id = "small-groups"
 effect = "allow"
 actions = ["create", "invite"]
-max_members = 500
-reason = "A conversation has at most 500 members."
+max_members = 400
+reason = "A conversation has at most 400 members."
 
 [[rules]]
 id = "trusted-backends"

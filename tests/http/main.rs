@@ -11,6 +11,7 @@ mod browsers;
 mod compat;
 mod limits;
 mod playground;
+mod refusals;
 mod routes;
 mod starting;
 mod stopping;

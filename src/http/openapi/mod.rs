@@ -23,7 +23,7 @@ pub(super) const PATH: &str = "/v1/openapi.json";
 
 /// Answers with the document, which is made when it is first asked for.
 pub(super) fn answer(exchange: &Exchange<'_>, request: &Request<Incoming>) -> Result<Answer, Failure> {
-    let _place = limit::enter(exchange, request.headers())?;
+    let _place = limit::enter(exchange)?;
     guard::only(request, "GET, HEAD")?;
     guard::demonstration(exchange, request)?;
     guard::one_host(request)?;

@@ -33,7 +33,7 @@ pub(super) async fn answer(
     demo: &DemoCaller,
     request: &mut Request<Incoming>,
 ) -> Result<Answer, Failure> {
-    let _slot = limit::enter(exchange, request.headers())?;
+    let _slot = limit::enter(exchange)?;
     guard::demonstration(exchange, request)?;
     guard::one_host(request)?;
     let below = request.uri().path().strip_prefix(PATH).unwrap_or_default().to_owned();

@@ -40,7 +40,7 @@ pub(super) fn methods_for_pages(path: &str) -> &'static [Method] {
 
 /// Answers a request to something of the roster's, in the order in which all requests are looked at.
 pub(super) async fn answer(exchange: &Exchange<'_>, request: &mut Request<Incoming>) -> Result<Answer, Failure> {
-    let place = limit::enter(exchange, request.headers())?;
+    let place = limit::enter(exchange)?;
     let resource = Resource::at(request.uri().path().strip_prefix(PATH).unwrap_or_default())?;
     guard::only(request, resource.methods())?;
     guard::demonstration(exchange, request)?;

@@ -136,13 +136,14 @@ async fn note(
     let record = record::asked(exchange, app, caller, ask, Decision::Allow);
     match decided {
         Ok(rules) => {
-            exchange.runtime.audit.write(&record::line(&Record { rules: &rules, ..record })?).await?;
+            exchange.runtime.audit.write(&record::line(exchange, &Record { rules: &rules, ..record })?).await?;
             tally::Decided::allowed(ask.action, Decision::Allow, rules).count(exchange, app);
             Ok(())
         }
         Err(denial) => {
             let (failure, reason) = (Failure::from(&*denial), denial.log());
-            let line = record::line(&Record { reason: Some(&reason), ..record::denied(&denial, &record) })?;
+            let denied = Record { reason: Some(&reason), ..record::denied(&denial, &record) };
+            let line = record::line(exchange, &denied)?;
             exchange.runtime.audit.write(&line).await?;
             tally::Decided::denied(denial.action, denial.cause).count(exchange, app);
             Err(failure)

@@ -24,15 +24,17 @@ impl Asked<'_> {
         for user in &ruling.succeeded {
             let is_changed = ruling.set.iter().chain(&ruling.gone).any(|record| record.name() == user);
             let change = ruling.change.filter(|_| is_changed);
-            lines.extend(record::line(&Record { rules: &ruling.rules, change, ..self.about(user) })?);
+            let allowed = Record { rules: &ruling.rules, change, ..self.about(user) };
+            lines.extend(record::line(self.exchange, &allowed)?);
         }
         for Failed { user, why } in &ruling.failed {
             let reason = why.log();
             let record = Record { decision: Decision::Deny, reason: Some(&reason), ..self.about(user) };
-            lines.extend(record::line(&match why {
+            let record = match why {
                 Why::Denied(denial) => record::denied(denial, &record),
-                _ => record,
-            })?);
+                Why::Unfit(_) | Why::NotThere | Why::NotOutranked(_) | Why::File(..) | Why::Conflict(_) => record,
+            };
+            lines.extend(record::line(self.exchange, &record)?);
         }
         Ok(lines)
     }

@@ -89,7 +89,7 @@ impl<'a> Visit<'a> {
     ) -> Failure {
         let (Some(ask), app) = (asks.first(), self.app(named)) else { return failure };
         let record = record::undecided(self.exchange, app, &self.caller, ask, reason);
-        let line = match record::line(&deed.map_or(record, |deed| wished(deed, &record))) {
+        let line = match record::line(self.exchange, &deed.map_or(record, |deed| wished(deed, &record))) {
             Ok(line) => line,
             Err(failure) => return failure,
         };

@@ -11,6 +11,10 @@ use crate::vendor::{Invalid, Params, Product, Request, misfit};
 /// How many characters an identifier may have: what LeanCloud documents.
 const LONGEST: usize = 64;
 
+/// How many members one request may name: what a conversation holds, by LeanCloud's documentation, and what a temporary one holds.
+const MOST_MEMBERS: usize = 500;
+const MOST_TEMPORARY_MEMBERS: usize = 10;
+
 /// What ids of temporary conversations start with.
 const TEMPORARY: &str = "_tmp:";
 
@@ -28,7 +32,7 @@ pub(in crate::vendor) fn parse(
     let client = client("client_id", params.text("client_id")?, caller)?;
     check_client("client_id", client)?;
     let conversation = conversation(action, params)?;
-    let members = members(action, client, params)?;
+    let members = members(action, client, conversation, params)?;
     let needs = needs(app, action, client, conversation, &members);
     let ask = Ask {
         app: app.name().clone(),
@@ -53,8 +57,9 @@ fn conversation(action: Action, params: &Params) -> Result<Option<&str>, Invalid
     }
 }
 
-fn members(action: Action, client: &str, params: &Params) -> Result<Vec<String>, Invalid> {
+fn members(action: Action, client: &str, conversation: Option<&str>, params: &Params) -> Result<Vec<String>, Invalid> {
     let given = params.list("members")?;
+    check_count(conversation, given.as_ref().map_or(0, Vec::len))?;
     for (place, member) in given.iter().flatten().enumerate() {
         check_client("members", member).map_err(|invalid| Invalid { field: format!("members[{place}]"), ..invalid })?;
     }
@@ -73,6 +78,19 @@ fn members(action: Action, client: &str, params: &Params) -> Result<Vec<String>,
         (_, Some(members)) if !members.is_empty() => wrong(format!("must be left out: {action} has none")),
         _ => Ok(Vec::new()),
     }
+}
+
+/// Refuses more members than the vendor takes.
+fn check_count(conversation: Option<&str>, members: usize) -> Result<(), Invalid> {
+    let (most, holds) = match conversation {
+        Some(id) if id.starts_with(TEMPORARY) => (MOST_TEMPORARY_MEMBERS, "a temporary conversation"),
+        _ => (MOST_MEMBERS, "a conversation"),
+    };
+    if members > most {
+        let message = format!("must name at most {most} clients, not {members}: {holds} holds no more");
+        return Err(Invalid::new("members", message));
+    }
+    Ok(())
 }
 
 /// Whether the members, as a set, are the client.
@@ -250,6 +268,21 @@ mod tests {
         let ask = ask(Action::BlockClients, json!({"conv_id": "room", "members": ["tom", "mary", "mary"]})).unwrap();
         assert_eq!(needs(&ask), ["block-clients@room(mary,tom)"]);
         assert_eq!(ask.members, ["tom", "mary", "mary"]);
+    }
+
+    #[test]
+    fn no_more_members_are_named_than_a_conversation_holds() {
+        let members = |count: usize| (0..count).map(|number| format!("m{number}")).collect::<Vec<_>>();
+        assert_eq!(ask(Action::Create, json!({"members": members(500)})).unwrap().members.len(), 500);
+        let own = "members must name at most 500 clients, not 501: a conversation holds no more";
+        assert_eq!(error(Action::Create, json!({"members": members(501)})), own);
+        for action in [Action::Invite, Action::Kick, Action::BlockClients, Action::UnblockClients] {
+            let named = |id: &str, count| json!({"conv_id": id, "members": members(count)});
+            assert!(ask(action, named("room", 500)).is_ok() && ask(action, named("_tmp:room", 10)).is_ok());
+            assert_eq!(error(action, named("room", 501)), own);
+            let temporary = error(action, named("_tmp:room", 11));
+            assert!(temporary.starts_with("members must name at most 10 clients, not 11"), "{temporary}");
+        }
     }
 
     #[test]

@@ -1,0 +1,109 @@
+//! How much may be written for refused requests: so many bytes a second for each address, and for all addresses together.
+
+use std::num::NonZeroU32;
+
+use governor::clock::{Clock, MonotonicClock};
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+
+use super::table::Table;
+
+/// For how many seconds a budget that is not used is saved up.
+const SAVED_SECONDS: NonZeroU32 = NonZeroU32::new(64).unwrap();
+
+/// How many times the budget of one address all addresses have together.
+const ALL_ADDRESSES: NonZeroU32 = NonZeroU32::new(4).unwrap();
+
+type Middleware<C> = NoOpMiddleware<<C as Clock>::Instant>;
+
+/// Budgets in bytes. Its memory is set at the start, whatever comes.
+#[derive(Debug)]
+pub(super) struct ByteBudget<C: Clock = MonotonicClock> {
+    pub(super) per_second: NonZeroU32,
+    each: RateLimiter<u64, Table, C, Middleware<C>>,
+    all: RateLimiter<NotKeyed, InMemoryState, C, Middleware<C>>,
+}
+
+impl ByteBudget {
+    /// So many bytes a second for each address.
+    pub(super) fn new(per_second: NonZeroU32) -> ByteBudget {
+        ByteBudget::with_clock(per_second, &MonotonicClock)
+    }
+}
+
+impl<C: Clock + Clone> ByteBudget<C> {
+    fn with_clock(per_second: NonZeroU32, clock: &C) -> ByteBudget<C> {
+        let quota = |per_second| Quota::per_second(per_second).allow_burst(saved(per_second));
+        let total = per_second.saturating_mul(ALL_ADDRESSES);
+        ByteBudget {
+            per_second,
+            each: RateLimiter::new(quota(per_second), Table::default(), clock.clone()),
+            all: RateLimiter::direct_with_clock(quota(total), clock.clone()),
+        }
+    }
+
+    /// Takes so many bytes from the budget of this key, which is a hash, and from that of all. What is larger than a whole budget takes
+    /// all of it. If there are not enough bytes left, returns false.
+    pub(super) fn take(&self, key: u64, bytes: usize) -> bool {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let bytes = NonZeroU32::new(bytes).unwrap_or(NonZeroU32::MIN).min(saved(self.per_second));
+        matches!(self.each.check_key_n(&key, bytes), Ok(Ok(()))) && matches!(self.all.check_n(bytes), Ok(Ok(())))
+    }
+}
+
+/// How many bytes of a budget may be spent at once.
+fn saved(per_second: NonZeroU32) -> NonZeroU32 {
+    per_second.saturating_mul(SAVED_SECONDS)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::time::Duration;
+
+    use governor::clock::FakeRelativeClock;
+
+    use super::*;
+
+    fn budget(per_second: u32) -> (ByteBudget<FakeRelativeClock>, FakeRelativeClock) {
+        let clock = FakeRelativeClock::default();
+        (ByteBudget::with_clock(per_second.try_into().unwrap(), &clock), clock)
+    }
+
+    /// How many lines of this length this key may write until the first that it may not.
+    fn lines(budget: &ByteBudget<FakeRelativeClock>, key: u64, bytes: usize) -> usize {
+        (0..10_000).take_while(|_| budget.take(key, bytes)).count()
+    }
+
+    #[test]
+    fn an_address_has_its_rate_and_what_it_saved() {
+        let (budget, clock) = budget(1000);
+        assert_eq!(lines(&budget, 1, 500), 128);
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(lines(&budget, 1, 500), 2);
+        clock.advance(Duration::from_secs(3600));
+        assert_eq!(lines(&budget, 1, 500), 128, "no more than 64 seconds' worth is saved up");
+    }
+
+    #[test]
+    fn an_address_does_not_use_up_what_others_have_unless_there_are_many() {
+        let (budget, clock) = budget(1000);
+        let spread = |number: u64| (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        for address in 0..4 {
+            assert_eq!(lines(&budget, spread(address), 500), 128, "address {address}");
+        }
+        assert_eq!(lines(&budget, spread(4), 500), 0, "all addresses have four times what one has");
+        clock.advance(Duration::from_secs(10));
+        let written: usize = (10..1000).map(|address| lines(&budget, spread(address), 500)).sum();
+        assert_eq!(written, 80);
+    }
+
+    #[test]
+    fn a_line_that_is_longer_than_the_budget_takes_all_of_it() {
+        let (budget, _) = budget(1);
+        assert!(budget.take(1, 5000));
+        assert!(!budget.take(1, 1));
+    }
+}

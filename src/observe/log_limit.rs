@@ -1,0 +1,106 @@
+//! Keeps a flood of warnings out of the program's own log: of each place in the code that warns, the log takes so many in some time, and
+//! then says how many it left out.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::callsite::Identifier;
+use tracing::{Event, Level, Metadata};
+use tracing_subscriber::layer::{Context, Filter};
+
+/// How many warnings and errors of one place in the code are taken in one span.
+const MOST: u64 = 10;
+
+/// How long a span is.
+const SPAN: Duration = Duration::from_secs(10);
+
+/// The target of warnings and errors that are all taken, because each says what is said nowhere else. No request causes them.
+pub const UNLIMITED: &str = "chat_signer/unlimited";
+
+/// Counts the warnings and errors of each place in the code. There are only so many places.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LogLimit(Arc<Mutex<HashMap<Identifier, Window>>>);
+
+/// What came from one place since its span began.
+#[derive(Debug)]
+struct Window {
+    place: &'static Metadata<'static>,
+    began: Instant,
+    count: u64,
+}
+
+impl LogLimit {
+    /// Whether an event from this place is taken.
+    fn admits(&self, place: &'static Metadata<'static>, now: Instant) -> bool {
+        if *place.level() > Level::WARN || place.target() == UNLIMITED {
+            return true;
+        }
+        let mut windows = self.lock();
+        let window = windows.entry(place.callsite()).or_insert(Window { place, began: now, count: 0 });
+        window.count += 1;
+        window.count <= MOST
+    }
+
+    /// How many events were left out, and where, in spans that are over; in all of them at the end.
+    fn left_out(&self, now: Instant, is_end: bool) -> (u64, String) {
+        let is_over = |window: &Window| is_end || now.saturating_duration_since(window.began) >= SPAN;
+        let over: Vec<Window> = self.lock().extract_if(|_, window| is_over(window)).map(|(_, window)| window).collect();
+        let left_out = over.iter().filter_map(|window| Some((window, window.count.checked_sub(MOST)?)));
+        let left_out: Vec<_> = left_out.filter(|(_, count)| *count > 0).collect();
+        let shown = left_out.iter().map(|(Window { place, .. }, count)| {
+            format!("{count} from {}:{}", place.file().unwrap_or("?"), place.line().unwrap_or(0))
+        });
+        (left_out.iter().map(|(_, count)| count).sum(), shown.collect::<Vec<_>>().join(", "))
+    }
+
+    /// Logs how many events were left out, if any were.
+    pub(super) fn report(&self, is_end: bool) {
+        let (count, places) = self.left_out(Instant::now(), is_end);
+        if count > 0 {
+            tracing::warn!(target: UNLIMITED, left_out = count, "too many warnings, some were left out: {places}");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Identifier, Window>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S> Filter<S> for LogLimit {
+    fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        true
+    }
+
+    fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
+        self.admits(event.metadata(), Instant::now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tracing::Callsite as _;
+
+    use super::*;
+
+    fn warning() -> &'static Metadata<'static> {
+        tracing::callsite!(name: "warning", kind: tracing::metadata::Kind::EVENT, target: "tests", level: Level::WARN, fields: message)
+            .metadata()
+    }
+
+    #[test]
+    fn a_place_is_heard_so_often_and_the_rest_is_counted() {
+        let (limit, place, start) = (LogLimit::default(), warning(), Instant::now());
+        let taken = |now: Instant| (0..1000).filter(|_| limit.admits(place, now)).count() as u64;
+        assert_eq!(taken(start), MOST);
+        assert_eq!(limit.left_out(start + SPAN / 2, false), (0, String::new()), "its span is not over");
+        let (count, places) = limit.left_out(start + SPAN, false);
+        assert_eq!(count, 1000 - MOST);
+        assert!(places.starts_with("990 from src/observe/log_limit.rs:"), "{places}");
+        assert_eq!(taken(start + SPAN), MOST, "a new span begins");
+        assert_eq!(limit.left_out(start + SPAN, true).0, 1000 - MOST, "at the end all is told");
+        assert_eq!(limit.left_out(start + 2 * SPAN, true), (0, String::new()));
+    }
+}
