@@ -1,6 +1,7 @@
 //! Random bytes from the operating system's generator: the one place that asks it.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use rand::TryRng;
 #[expect(clippy::disallowed_types, reason = "this is the module that asks the generator for all others")]
@@ -19,6 +20,12 @@ pub fn bytes<const N: usize>() -> Result<[u8; N], NoEntropy> {
     let mut bytes = [0; N];
     SysRng.try_fill_bytes(&mut bytes).map_err(|error| NoEntropy(error.to_string()))?;
     Ok(bytes)
+}
+
+/// Between half of this time and all of it, so that what waits for the same does not come at the same time.
+pub fn jittered(pause: Duration) -> Duration {
+    let [drawn] = bytes::<1>().unwrap_or([u8::MAX]);
+    pause / 2 + pause / 2 * u32::from(drawn) / u32::from(u8::MAX)
 }
 
 /// 16 random bytes for a nonce. They are drawn many at a time: the system call costs more than the whole nonce besides.

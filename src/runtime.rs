@@ -201,10 +201,11 @@ impl Runtime {
     fn roster_found(&self) -> Finding {
         match (self.roster.check(), self.roster.trouble()) {
             (Err(stale), _) => Finding::Bad(stale.to_string()),
-            (Ok(()), Some(trouble)) => {
-                Finding::Notice(format!("what is known still counts, but nothing can be changed: {trouble}"))
-            }
-            (Ok(()), None) => self.strays().map_or(Finding::Good, Finding::Notice),
+            (Ok(()), Some(trouble)) => no_changes(&trouble),
+            (Ok(()), None) => match self.roster.write_failure() {
+                Some(failure) => no_changes(&failure.message),
+                None => self.strays().map_or(Finding::Good, Finding::Notice),
+            },
         }
     }
 
@@ -223,6 +224,12 @@ impl Runtime {
 fn targets(settings: &Settings) -> Result<Targets, NoClient> {
     let terms = outbox::Terms::default();
     Targets::new(&settings.engine.policy, &settings.enforcements, &settings.webhooks, &terms)
+}
+
+fn no_changes(why: &str) -> Finding {
+    Finding::Notice(format!(
+        "signing goes on by what is known, but nobody can be banned and nothing else changed: {why}"
+    ))
 }
 
 fn keys(remote: &Remote) -> Finding {

@@ -142,6 +142,15 @@ fn roster(registry: &mut Registry, runtime: &Runtime) {
         let help = "Seconds since the roster's store was last heard of";
         gauge(registry, "roster_age_seconds", help, age.as_secs_f64());
     }
+    if let Some(is_writable) = roster.is_writable() {
+        let help = "Whether a change would be stored, as the last write found";
+        gauge(registry, "moderation_writable", help, u32::from(is_writable));
+    }
+    if let Some(store) = roster.head().label() {
+        let help = "Which store this instance follows, always 1";
+        gauges(registry, "moderation_store_info", help, [([("store", store.to_owned())], 1.0)]);
+    }
+    roster.failed_changes.register(registry);
     let streams = float(runtime.snapshot().limits.streams.taken());
     gauge(registry, "roster_streams", "Open streams of events", streams);
 }

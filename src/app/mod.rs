@@ -218,6 +218,8 @@ fn keeping(runtime: &Arc<Runtime>) -> (Tasks, oneshot::Receiver<Infallible>) {
     if runtime.roster.store().is_some() {
         let following = Arc::clone(runtime);
         tasks.spawn("following the roster's store", async move { following.roster.follow().await });
+        let probing = Arc::clone(runtime);
+        tasks.spawn("probing whether the store takes changes", async move { probing.roster.probe_writes().await });
         let sweeping = Arc::clone(runtime);
         tasks.spawn("taking away what has ended", async move {
             sweeping.roster.sweep(&sweeping.audit, || sweeping.plan(), sweeping.drained()).await;

@@ -253,7 +253,7 @@ async fn open(settings: &Settings, begin: bool) -> Result<Store, Stop> {
         StoreKind::Redb { path } => Some(path),
         StoreKind::Redis(_) => None,
     };
-    let hint = |Unavailable(flaw)| match path {
+    let hint = |Unavailable { message: flaw, .. }| match path {
         Some(_) => Stop::No(format!(
             "{flaw} (a running server has the file to itself: stop it, or ask it: `chat-signer read-roster`)"
         )),

@@ -4,6 +4,8 @@
 //! store which lost what was acknowledged before: then it gets [`Stale`] and nothing is signed.
 
 mod catching_up;
+mod failed_changes;
+mod write_health;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -13,10 +15,13 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Mutex, watch};
 use tokio::time::{sleep, timeout};
 
+pub use self::failed_changes::ChangeOrigin;
+use self::failed_changes::FailedChanges;
+use self::write_health::WriteHealth;
 use super::entry::Malformed;
 use super::index::Index;
 use crate::clock;
-use crate::store::{Change, Commit, Head, NotCommitted, Store, Unavailable};
+use crate::store::{Change, Commit, FailureReason, Head, NotCommitted, Store, Unavailable};
 
 /// How often the store is asked how far it has come, where nothing hints at a change: this often within the time after which what is
 /// known counts for too old.
@@ -45,6 +50,9 @@ pub struct Roster {
     /// How far the index has come, for those who only look.
     head: ArcSwap<Head>,
     version: watch::Sender<u64>,
+    write_health: WriteHealth,
+    /// How many changes were not made.
+    pub(crate) failed_changes: FailedChanges,
 }
 
 /// What is known is too old to go by, or the store is not the one that was known: a sentence for the log.
@@ -92,6 +100,8 @@ impl Roster {
             trouble: ArcSwapOption::empty(),
             head: ArcSwap::default(),
             version: watch::channel(0).0,
+            write_health: WriteHealth::default(),
+            failed_changes: FailedChanges::default(),
         }
     }
 
@@ -195,7 +205,10 @@ impl Roster {
     /// If it wasn't made, or it isn't known whether it was.
     pub async fn change<T>(&self, decide: impl FnMut(&Index, &Head) -> (Commit, T) + Send) -> Result<T, NotChanged> {
         let Some(store) = &self.store else { return Err(NotChanged::NoStore) };
-        let slow = || Unavailable(format!("the change could not be made within {} s", PATIENCE.as_secs()));
+        let slow = || {
+            let message = format!("the change could not be made within {} s", PATIENCE.as_secs());
+            Unavailable::new(FailureReason::Unreachable, message)
+        };
         let changed = timeout(PATIENCE, self.change_in(store, decide)).await.unwrap_or_else(|_| Err(slow().into()));
         changed.map_err(|not_changed| match not_changed {
             NotChanged::Unavailable(unavailable) if store.is_broken() => NotChanged::Broken(unavailable),
@@ -234,16 +247,21 @@ impl Roster {
 
     /// Makes a change, unless the store holds more than what is known: then it is known now.
     async fn make(&self, store: &Store, known: &mut Head, commit: Commit) -> Result<bool, Unavailable> {
+        self.check_writes(store).await?;
         let asked = self.began.elapsed();
         let change = match store.commit(known, commit, clock::now()).await {
             Ok(change) => change,
             Err(NotCommitted::Behind) => return self.bring_up(store, known).await.map(|()| false),
-            Err(NotCommitted::Unavailable(unavailable)) => return Err(unavailable),
+            Err(NotCommitted::Unavailable(unavailable)) => {
+                self.note_write(Err(unavailable.clone()));
+                return Err(unavailable);
+            }
         };
+        self.note_write(Ok(()));
         self.hear(asked);
         self.take(known, std::slice::from_ref(&change)).map_err(|flaw| {
             self.refuse(&flaw);
-            Unavailable(flaw)
+            Unavailable::new(FailureReason::Refused, flaw)
         })?;
         Ok(true)
     }
@@ -263,7 +281,7 @@ impl Roster {
             Err(unavailable) => self.miss(unavailable),
         }
         match done {
-            Ok(Err(refused)) => Err(Unavailable(refused)),
+            Ok(Err(refused)) => Err(Unavailable::new(FailureReason::Refused, refused)),
             Ok(Ok(())) => Ok(()),
             Err(unavailable) => Err(unavailable),
         }

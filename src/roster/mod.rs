@@ -20,7 +20,7 @@ pub use entry::{Conversation, Key, Malformed, Record, Table};
 pub use event::{Plan, details, enforcement_queues, webhook_queues};
 pub use index::{Index, OWNER};
 pub use judge::{Failed, Judge, Ruling, Why};
-pub use live::{NotChanged, Roster, Stale};
+pub use live::{ChangeOrigin, NotChanged, Roster, Stale};
 pub use stray::strays;
 pub use sweep::Untold;
 pub use wish::{Deed, Terms, Wish, reading};
@@ -40,5 +40,6 @@ impl Roster {
             (commit, ruling)
         })
         .await
+        .inspect_err(|not_changed| self.count_failure(ChangeOrigin::Caller, not_changed))
     }
 }

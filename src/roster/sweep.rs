@@ -13,7 +13,7 @@ use super::audit;
 use super::entry::{Key, Record};
 use super::event::{self, Fate, Plan};
 use super::index::Index;
-use super::live::{NotChanged, Roster};
+use super::live::{ChangeOrigin, NotChanged, Roster};
 use crate::clock;
 use crate::model::Millis;
 use crate::observe::audit::{Audit, Unwritten};
@@ -68,6 +68,7 @@ impl Roster {
             // By that clock it may not have ended yet.
             Ok(now) => self.until_next_ending(now),
             Err(error) => {
+                self.count_failure(ChangeOrigin::Expiry, &error);
                 tracing::debug!("what has ended could not be taken away yet: {error}");
                 REST
             }

@@ -13,7 +13,7 @@ use crate::crypto::hex;
 use crate::model::{CallerKind, Millis, Pattern, is_unruly};
 use crate::observe::Asker;
 use crate::policy::{Author, Held, Origin};
-use crate::store::{Change, Commit, Contents, Head, NotCommitted, Since, Store, Unavailable};
+use crate::store::{Change, Commit, Contents, FailureReason, Head, NotCommitted, Since, Store, Unavailable};
 use crate::{clock, random};
 
 /// How many entries are written in one change. What is more is written in several.
@@ -85,7 +85,7 @@ pub async fn held(store: &Store) -> Result<(Head, BTreeMap<String, String>), Una
     while head.version < goal {
         let changes = match store.since(head.version).await? {
             Since::Changes(changes) if !changes.is_empty() => changes,
-            _ => return Err(Unavailable("it changes faster than it can be read".to_owned())),
+            _ => return Err(Unavailable::new(FailureReason::Other, "it changes faster than it can be read")),
         };
         for Change { version, id, puts, .. } in changes {
             put(&mut held, puts);
@@ -223,7 +223,7 @@ async fn write(
     tell: Tell<'_>,
 ) -> Result<bool, NotImported> {
     // What is told has an id of its own also where the store has no epoch yet.
-    let id = format!("import-{}", hex(&random::bytes::<16>().map_err(|error| Unavailable(error.to_string()))?));
+    let id = format!("import-{}", hex(&random::bytes::<16>().map_err(Unavailable::from)?));
     let epoch = if head.epoch.is_empty() { id } else { head.epoch.clone() };
     for part in work.chunks(AT_ONCE) {
         let now = clock::now();

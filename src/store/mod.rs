@@ -5,6 +5,7 @@
 //! only when it would survive a crash, changes are numbered without a gap, and whoever has seen one finds out about the next, or that
 //! the store is no longer the one it was.
 
+mod failure;
 mod held;
 mod memory;
 mod redb;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+pub use self::failure::{FailureReason, Unavailable};
 pub use self::held::queue;
 use self::memory::Memory;
 use self::redb::Redb;
@@ -161,11 +163,6 @@ pub enum NotCommitted {
     Unavailable(#[from] Unavailable),
 }
 
-/// Why a store can't be read or written: a sentence for the log.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the store can't be used: {0}")]
-pub struct Unavailable(pub String);
-
 /// Changes after a number, or that they are no longer kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Since {
@@ -189,6 +186,12 @@ pub const CHANGES_AT_ONCE: usize = 500;
 pub const BYTES_AT_ONCE: usize = 1 << 20;
 
 impl Head {
+    /// What tells this store from others, for metrics: the beginning of its epoch. `None`: it has never been begun.
+    pub fn label(&self) -> Option<&str> {
+        let label = self.epoch.get(..8).unwrap_or(&self.epoch);
+        (!label.is_empty()).then_some(label)
+    }
+
     /// Why a store that says this doesn't count, and what to do, if entries are astray.
     pub fn flaw(&self) -> Option<String> {
         let astray = self.astray;
@@ -259,6 +262,19 @@ impl Store {
         match self {
             Store::Memory(_) | Store::Redis(_) => false,
             Store::Redb(redb) => redb.is_broken(),
+        }
+    }
+
+    /// Tries whether a change would be acknowledged now, with a write that is no change: the version, the log of changes and the entries
+    /// stay as they are.
+    ///
+    /// # Errors
+    /// If a change would not be acknowledged.
+    pub async fn probe(&self) -> Result<(), Unavailable> {
+        match self {
+            Store::Memory(_) => Ok(()),
+            Store::Redb(redb) => redb.probe().await,
+            Store::Redis(redis) => redis.probe().await,
         }
     }
 
@@ -397,6 +413,5 @@ fn at_once<T>(changes: impl Iterator<Item = (usize, T)>) -> impl Iterator<Item =
 
 /// An id that no other has.
 fn fresh() -> Result<String, Unavailable> {
-    let bytes = random::bytes::<16>().map_err(|error| Unavailable(error.to_string()))?;
-    Ok(hex::encode(bytes))
+    Ok(hex::encode(random::bytes::<16>()?))
 }

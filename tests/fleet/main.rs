@@ -23,6 +23,7 @@ mod resumed;
 mod server;
 mod told;
 mod torn;
+mod unwritable;
 #[allow(dead_code)]
 #[path = "../outbox/vendors.rs"]
 mod vendors;

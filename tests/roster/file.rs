@@ -1,6 +1,7 @@
 //! A roster in a file that can't be written any more, or is not where it was.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -20,6 +21,8 @@ fn a_file_that_could_not_be_written_is_said_to_be_so() {
     let bans = |user: &str| Service.posts(&server, "bans", &json!({"users": [user], "reason": "spam"}));
     assert_eq!(bans("tom").status, 200);
     assert_eq!(verbose(&server), (200, "[+] roster: ok".to_owned()));
+    // So that the change finds the limit, and not a probe.
+    until("the first probe is over", || server.admin("/metrics").body.contains("chat_signer_moderation_writable 1"));
     server.limit_files(Some(0));
     let said = |user: &str| {
         let answer = bans(user);
@@ -36,7 +39,10 @@ fn a_file_that_could_not_be_written_is_said_to_be_so() {
     until("it is told", || verbose(&server).1.starts_with("[!] roster: "));
     let (status, line) = verbose(&server);
     assert_eq!(status, 200, "{line}");
-    assert!(line.contains("what is known still counts, but nothing can be changed: "), "{line}");
+    assert!(
+        line.contains("signing goes on by what is known, but nobody can be banned and nothing else changed: "),
+        "{line}"
+    );
     assert!(line.contains("roster.redb could not be written: ") && line.contains("restart to use it again"), "{line}");
     assert_eq!((login(&server, "tom"), login(&server, "zoe")), (403, 200));
 
@@ -119,4 +125,30 @@ fn that_an_empty_file_was_begun_is_logged() {
     let directory = server.killed();
     fs::remove_file(directory.join("roster.redb")).unwrap();
     assert!(run(&directory).said().contains(what));
+}
+
+#[test]
+fn a_file_that_could_not_grow_is_reported_before_anybody_bans_and_needs_no_restart() {
+    let server = with(Setup::more(&impatient()));
+    assert_eq!(bans(&server, "tom"), 200);
+    let length = fs::metadata(server.directory.join("roster.redb")).unwrap().len();
+    server.limit_files(Some(length));
+    until("it is reported", || verbose(&server).1.starts_with("[!] roster: signing goes on"));
+    let line = verbose(&server).1;
+    assert!(line.contains("roster.redb can't be written: File too large"), "{line}");
+    assert_eq!(bans(&server, "zoe"), 503);
+    let full = "chat_signer_moderation_failed_changes_total{origin=\"caller\",reason=\"full\"} 1";
+    assert!(server.admin("/metrics").body.lines().any(|line| line == full), "{}", server.admin("/metrics").body);
+    // Twice as long as what is known may be old.
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(2) {
+        assert_eq!((login(&server, "tom"), login(&server, "zoe"), verbose(&server).0), (403, 200, 200));
+    }
+    server.limit_files(None);
+    until("it is over", || verbose(&server) == (200, "[+] roster: ok".to_owned()));
+    assert_eq!((bans(&server, "zoe"), login(&server, "zoe")), (200, 403));
+    until("nothing is left of a probe", || !server.directory.join("roster.redb.probe").exists());
+    let said = server.said();
+    let times = |what: &str| said.matches(what).count();
+    assert_eq!((times("changes can't be stored"), times("changes can be stored again")), (1, 1), "{said}");
 }

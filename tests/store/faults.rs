@@ -50,7 +50,7 @@ pub async fn fails(store: &Store, on: &Head, commit: Commit) -> String {
     let tried = store.commit(on, commit, clock::now()).await;
     assert!(begin.elapsed() < BOUND, "it took {:?}", begin.elapsed());
     match tried {
-        Err(NotCommitted::Unavailable(Unavailable(flaw))) => flaw,
+        Err(NotCommitted::Unavailable(Unavailable { message, .. })) => message,
         tried => panic!("{tried:?}"),
     }
 }
@@ -159,7 +159,7 @@ async fn a_server_that_stands_still_is_given_up_in_time() {
     let begin = Instant::now();
     let (head_flaw, flaw) = tokio::join!(store.head(), fails(&store, &last, put("ban/jerry", "1")));
     assert!(begin.elapsed() < BOUND, "{:?}", begin.elapsed());
-    for flaw in [head_flaw.unwrap_err().0, flaw, store.contents().await.unwrap_err().0] {
+    for flaw in [head_flaw.unwrap_err().message, flaw, store.contents().await.unwrap_err().message] {
         assert!(flaw.contains("no answer within 3 s"), "{flaw}");
     }
     redis.go_on();
@@ -249,7 +249,7 @@ async fn a_primary_that_becomes_a_replica_is_left() {
     assert_eq!(made.await.version, 2);
     assert_eq!(replica.ask::<usize>(&["HLEN", "{chat-signer:}entries"]), 2, "it was made at the new primary");
     let alone = open(socket(&primary)).await;
-    let flaw = alone.head().await.unwrap_err().0;
+    let flaw = alone.head().await.unwrap_err().message;
     assert!(flaw.ends_with("is a replica, not the primary"), "{flaw}");
 }
 
@@ -258,7 +258,7 @@ async fn a_primary_without_its_replicas_is_no_primary() {
     let Some(redis) = Redis::start() else { return };
     let store = begun(socket(&redis)).await;
     redis.ask::<()>(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
-    let flaw = store.head().await.unwrap_err().0;
+    let flaw = store.head().await.unwrap_err().message;
     assert!(flaw.contains("NOREPLICAS") || flaw.contains("Not enough good replicas"), "{flaw}");
     redis.ask::<()>(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
     assert_eq!(store.head().await.unwrap().version, 0);
@@ -356,6 +356,6 @@ async fn a_store_of_another_layout_is_refused() {
     let Some(redis) = Redis::start() else { return };
     let store = begun(socket(&redis)).await;
     redis.ask::<()>(&["HSET", "{chat-signer:}head", "layout", "2"]);
-    let flaw = store.head().await.unwrap_err().0;
+    let flaw = store.head().await.unwrap_err().message;
     assert!(flaw.contains("has the layout 2, and this version of chat-signer knows only 1"), "{flaw}");
 }

@@ -126,7 +126,7 @@ async fn a_link_leads_to_the_file_and_one_that_leads_nowhere_begins_none() {
     let store = open(&path).await.unwrap();
     commit(&store, put("ban/tom", "1")).await;
     fs::rename(&volume, scratch.0.join("unmounted")).unwrap();
-    assert!(store.head().await.unwrap_err().0.contains("store.redb can't be found any more"));
+    assert!(store.head().await.unwrap_err().message.contains("store.redb can't be found any more"));
     drop(store);
     for is_mounted in [false, true] {
         if is_mounted {
@@ -150,7 +150,7 @@ async fn a_file_that_was_deleted_can_be_copied_from_who_has_it_open() {
     let mut files = fs::read_dir("/proc/self/fd").unwrap().map(|file| file.unwrap().path());
     let opened = files.find(|file| fs::read_link(file).is_ok_and(|to| is_it(to.to_str().unwrap())));
     fs::copy(opened.unwrap(), &path).unwrap();
-    let flaw = store.head().await.unwrap_err().0;
+    let flaw = store.head().await.unwrap_err().message;
     assert!(flaw.contains("store.redb is another file than the one that was opened"), "{flaw}");
     drop(store);
     let store = open(&path).await.unwrap();

@@ -67,7 +67,7 @@ async fn tls_and_a_password_are_spoken() {
             ("certificate", with(PASSWORD, RedisSettings { authorities: vec![others], ..at(address) })),
             ("redis.sock", with(PASSWORD, at(RedisAddress::Unix(scratch.0.join("redis.sock"))))),
         ] {
-            let flaw = open(settings).await.head().await.unwrap_err().0;
+            let flaw = open(settings).await.head().await.unwrap_err().message;
             assert!(flaw.contains(why), "{why}: {flaw}");
             assert!(!flaw.contains("assword/0123") && !flaw.contains("fake-wrong"), "{flaw}");
         }
@@ -187,7 +187,7 @@ async fn sentinels_know_the_primary() {
 
     let other = RedisAddress::Tcp { host: "another".to_owned(), port: 6379, tls: false };
     let unknown = open(RedisSettings { sentinels, ..at(other) }).await;
-    let flaw = unknown.head().await.unwrap_err().0;
+    let flaw = unknown.head().await.unwrap_err().message;
     assert!(flaw.contains("knows no another"), "{flaw}");
 }
 

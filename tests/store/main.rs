@@ -12,6 +12,7 @@ mod faults;
 mod file;
 mod following;
 mod found;
+mod probing;
 #[path = "../common/proxy.rs"]
 mod proxy;
 #[path = "../common/redis.rs"]

@@ -6,7 +6,7 @@ use tokio::task::spawn_blocking;
 
 use super::{Roster, advance};
 use crate::roster::index::Index;
-use crate::store::{Change, Contents, Head, Since, Store, Unavailable};
+use crate::store::{Change, Contents, FailureReason, Head, Since, Store, Unavailable};
 
 /// What came of it; the inner error says why the store doesn't count.
 type Done = Result<Result<(), String>, Unavailable>;
@@ -75,7 +75,7 @@ impl Roster {
         }
         // With many entries this takes seconds, in which others have work to do.
         let indexed = move || Index::new(entries.iter().map(|(key, value)| (key.as_str(), value.as_str())));
-        let indexed = spawn_blocking(indexed).await.map_err(|_| Unavailable("it could not be indexed".to_owned()))?;
+        let indexed = spawn_blocking(indexed).await.map_err(|_| other("it could not be indexed"))?;
         let index = match indexed {
             Ok(index) => index,
             Err(malformed) => return Ok(Err(malformed.to_string())),
@@ -104,18 +104,22 @@ impl Roster {
 async fn finish(store: &Store, mut index: Index, mut head: Head) -> Result<Result<(Index, Head), String>, Unavailable> {
     let goal = store.head().await?;
     if goal.epoch != head.epoch {
-        return Err(Unavailable("it became another one while it was read".to_owned()));
+        return Err(other("it became another one while it was read"));
     }
     while head.version < goal.version {
         let changes = match store.since(head.version).await? {
             Since::Changes(changes) if !changes.is_empty() => changes,
-            _ => return Err(Unavailable("it changes faster than it can be read".to_owned())),
+            _ => return Err(other("it changes faster than it can be read")),
         };
         if let Err(flaw) = advance(&mut index, &mut head, &changes) {
             return Ok(Err(flaw));
         }
     }
     Ok(Ok((index, head)))
+}
+
+fn other(message: &str) -> Unavailable {
+    Unavailable::new(FailureReason::Other, message)
 }
 
 /// How a store goes on after what is known.

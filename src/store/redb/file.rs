@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use redb::backends::FileBackend;
 use redb::{Builder, Database};
 
-use super::tables;
-use crate::store::Unavailable;
+use super::{probe, tables};
+use crate::store::{FailureReason, Unavailable};
 
 /// How much of the file is kept in memory, in bytes. The roster is there already, as an index: the file is hardly ever read.
 const CACHE: usize = 16 << 20;
@@ -28,17 +28,25 @@ impl Place {
     }
 
     /// Whether the file still is where it was opened, so that whoever opens it there finds what is written now. If not: why.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), Unavailable> {
         let path = self.path.display();
+        let missing = |message| Err(Unavailable::new(FailureReason::Missing, message));
         match Place::of(&self.path) {
             Ok(now) if now.file == self.file => Ok(()),
-            Ok(_) => Err(format!(
+            Ok(_) => missing(format!(
                 "{path} is another file than the one that was opened: bring that one back, or restart to take this one"
             )),
-            Err(error) => Err(format!(
+            Err(error) => missing(format!(
                 "{path} can't be found any more ({error}): bring it back. A restart without it begins an empty one"
             )),
         }
+    }
+
+    /// Whether the file could be written, and grow.
+    pub(super) fn probe(&self) -> Result<(), Unavailable> {
+        let path = self.path.display();
+        probe::probe(&self.path)
+            .map_err(|error| Unavailable::new(probe::reason(&error), format!("{path} can't be written: {error}")))
     }
 }
 
@@ -48,21 +56,27 @@ pub(super) fn open(path: &Path, epoch: &str) -> Result<(Database, Place), Unavai
         Err(redb::Error::Io(error)) if error.kind() == ErrorKind::NotFound => begin(path, epoch),
         opened => opened,
     };
-    let (database, place) = opened.map_err(|error| Unavailable(flaw(path, &error)))?;
+    let (database, place) = opened.map_err(|error| flaw(path, &error))?;
     match tables::layout(&database) {
         Ok(Some(layout)) if layout == tables::LAYOUT => {
-            tables::release(&database).map_err(|error| Unavailable(flaw(path, &error)))?;
+            tables::release(&database).map_err(|error| flaw(path, &error))?;
             Ok((database, place))
         }
         Ok(Some(layout)) => {
             let known = tables::LAYOUT;
-            Err(Unavailable(format!(
-                "{} has the layout {layout}, and this version of chat-signer knows only {known}: start the one that wrote it",
-                path.display()
-            )))
+            Err(Unavailable::new(
+                FailureReason::Damaged,
+                format!(
+                    "{} has the layout {layout}, and this version of chat-signer knows only {known}: start the one that wrote it",
+                    path.display()
+                ),
+            ))
         }
-        Ok(None) => Err(Unavailable(format!("{} is a redb file, but not chat-signer's: {OTHER}", path.display()))),
-        Err(error) => Err(Unavailable(flaw(path, &error))),
+        Ok(None) => {
+            let flaw = format!("{} is a redb file, but not chat-signer's: {OTHER}", path.display());
+            Err(Unavailable::new(FailureReason::Damaged, flaw))
+        }
+        Err(error) => Err(flaw(path, &error)),
     }
 }
 
@@ -118,7 +132,20 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 }
 
 /// What is wrong with a file, and what to do.
-fn flaw(path: &Path, error: &redb::Error) -> String {
+fn flaw(path: &Path, error: &redb::Error) -> Unavailable {
+    Unavailable::new(reason(error), sentence(path, error))
+}
+
+/// What an error of redb asks of an operator.
+pub(super) fn reason(error: &redb::Error) -> FailureReason {
+    match error {
+        redb::Error::Io(error) => probe::reason(error),
+        redb::Error::PreviousIo => FailureReason::RestartNeeded,
+        _ => FailureReason::Damaged,
+    }
+}
+
+fn sentence(path: &Path, error: &redb::Error) -> String {
     let is_empty = fs::metadata(path).is_ok_and(|file| file.len() == 0);
     let path = path.display();
     match error {

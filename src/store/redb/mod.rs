@@ -4,10 +4,11 @@
 //! but what a restart finds in it, so the store is not used again until then.
 
 mod file;
+mod probe;
 mod tables;
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, TryLockError};
 use std::time::Duration;
 
 use redb::{Database, ReadableDatabase};
@@ -16,7 +17,9 @@ use tokio::task::spawn_blocking;
 
 use self::file::Place;
 use self::tables::{Reading, Writing};
-use super::{Attempt, Change, Commit, Contents, Head, Job, JobState, NotCommitted, Since, Unavailable, fresh};
+use super::{
+    Attempt, Change, Commit, Contents, FailureReason, Head, Job, JobState, NotCommitted, Since, Unavailable, fresh,
+};
 use crate::clock;
 use crate::model::Millis;
 
@@ -33,6 +36,8 @@ struct Opened {
     database: Database,
     /// Why it must not be used again, if so.
     broken: OnceLock<String>,
+    /// Held by a probe until the disk has answered it.
+    probing: Mutex<()>,
 }
 
 impl Redb {
@@ -41,8 +46,8 @@ impl Redb {
         let name = path.display().to_string();
         let (path, epoch) = (path.to_owned(), fresh()?);
         let opening = spawn_blocking(move || file::open(&path, &epoch));
-        let (database, place) = opening.await.map_err(|_| Unavailable(format!("{name} is damaged")))??;
-        let file = Arc::new(Opened { name, place, database, broken: OnceLock::new() });
+        let (database, place) = opening.await.map_err(|_| damaged(&name))??;
+        let file = Arc::new(Opened { name, place, database, broken: OnceLock::new(), probing: Mutex::new(()) });
         Ok(Redb { file, hint: watch::channel(0).0 })
     }
 
@@ -52,6 +57,10 @@ impl Redb {
 
     pub(super) fn is_broken(&self) -> bool {
         self.file.broken.get().is_some()
+    }
+
+    pub(super) async fn probe(&self) -> Result<(), Unavailable> {
+        self.run(Opened::probe).await
     }
 
     pub(super) async fn begin(&self) -> Result<(), Unavailable> {
@@ -163,7 +172,8 @@ impl Redb {
         &self,
         work: impl FnOnce(&Reading) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, Unavailable> {
-        self.run(move |file| work(&Reading(file.database.begin_read()?))).await
+        let read = move |file: &Opened| work(&Reading(file.database.begin_read()?));
+        self.run(move |file| read(file).map_err(|error| file.flaw(&error))).await
     }
 
     /// Makes a transaction of the work, and has it on the disk; of no work, which is `None`, nothing is written.
@@ -171,33 +181,59 @@ impl Redb {
         &self,
         work: impl FnOnce(&Writing) -> Result<Option<T>, redb::Error> + Send + 'static,
     ) -> Result<Option<T>, Unavailable> {
-        self.run(move |file| file.write(work).inspect_err(|error| _ = file.broken.set(error.to_string()))).await
+        self.run(move |file| file.write(work).map_err(|error| file.broken_by(&error))).await
     }
 
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Opened) -> Result<T, redb::Error> + Send + 'static,
+        work: impl FnOnce(&Opened) -> Result<T, Unavailable> + Send + 'static,
     ) -> Result<T, Unavailable> {
         let file = Arc::clone(&self.file);
         let done = spawn_blocking(move || {
             file.check()?;
-            let done = work(&file).map_err(|error| format!("{}: {error}", file.name))?;
+            let done = work(&file)?;
             // What was written to a file that is gone by now, no restart finds.
             file.place.check()?;
             Ok(done)
         });
-        let done = done.await.unwrap_or_else(|_| Err(format!("{} is damaged", self.file.name)));
-        done.map_err(Unavailable)
+        done.await.unwrap_or_else(|_| Err(damaged(&self.file.name)))
     }
 }
 
 impl Opened {
     /// Whether it may be used; if not, why.
-    fn check(&self) -> Result<(), String> {
-        if let Some(error) = self.broken.get() {
-            return Err(format!("{} could not be written: {error}; restart to use it again", self.name));
+    fn check(&self) -> Result<(), Unavailable> {
+        match self.broken.get() {
+            Some(error) => Err(Unavailable::new(FailureReason::RestartNeeded, self.restart(error))),
+            None => self.place.check(),
         }
-        self.place.check()
+    }
+
+    /// Notes that the file must not be used again, and why.
+    fn broken_by(&self, error: &redb::Error) -> Unavailable {
+        let text = self.broken.get_or_init(|| error.to_string());
+        Unavailable::new(file::reason(error), self.restart(text))
+    }
+
+    fn restart(&self, error: &str) -> String {
+        format!("{} could not be written: {error}; restart to use it again", self.name)
+    }
+
+    fn flaw(&self, error: &redb::Error) -> Unavailable {
+        Unavailable::new(file::reason(error), format!("{}: {error}", self.name))
+    }
+
+    /// Whether the file could be written. One probe at a time: where the disk hangs, no more threads wait for it.
+    fn probe(&self) -> Result<(), Unavailable> {
+        let _alone = match self.probing.try_lock() {
+            Ok(alone) => alone,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                let message = format!("the disk of {} has not answered the last probe yet", self.name);
+                return Err(Unavailable::new(FailureReason::Unreachable, message));
+            }
+        };
+        self.place.probe()
     }
 
     fn write<T>(
@@ -212,4 +248,8 @@ impl Opened {
         writing.0.commit()?;
         Ok(Some(done))
     }
+}
+
+fn damaged(name: &str) -> Unavailable {
+    Unavailable::new(FailureReason::Damaged, format!("{name} is damaged"))
 }

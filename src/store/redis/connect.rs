@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, Pipeline, ProtocolVersion, PushInfo};
-use redis::{RedisConnectionInfo, RedisError, ServerErrorKind, cmd};
+use redis::{AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, Pipeline, ProtocolVersion, PushInfo, Value};
+use redis::{RedisConnectionInfo, RedisError, RedisResult, ServerErrorKind, cmd};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 use super::script::Keys;
 use crate::config::{RedisAddress, RedisServer, RedisSettings};
 use crate::remote;
-use crate::store::Unavailable;
+use crate::store::{FailureReason, Unavailable};
 
 /// How long anything may take: to be let in, or an answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
@@ -50,7 +50,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
 impl Servers {
     pub(super) fn new(settings: &RedisSettings) -> Result<Servers, Unavailable> {
         let tls = remote::tls(&settings.authorities, settings.identity.as_ref())
-            .map_err(|error| Unavailable(error.to_string()))?;
+            .map_err(|error| Unavailable::new(FailureReason::Other, error.to_string()))?;
         let keys = Keys::new(&settings.prefix);
         Ok(Servers { settings: settings.clone(), tls: TlsConnector::from(Arc::new(tls)), keys })
     }
@@ -68,11 +68,11 @@ impl Servers {
         while let Some(done) = attempts.join_next().await {
             match done {
                 Ok(Ok(connection)) => return Ok(connection),
-                Ok(Err(Unavailable(flaw))) => flaws.push(flaw),
+                Ok(Err(flaw)) => flaws.push(flaw),
                 Err(_) => {}
             }
         }
-        Err(Unavailable(flaws.join("; ")))
+        Err(all(&flaws))
     }
 
     /// A connection to the primary that this server is, or knows.
@@ -87,14 +87,14 @@ impl Servers {
 
     /// The primary, as a Sentinel knows it.
     async fn told_by(&self, sentinel: &RedisServer) -> Result<RedisServer, Unavailable> {
-        let Some(wanted) = self.settings.servers.first() else { return Err(Unavailable("no server".to_owned())) };
+        let Some(wanted) = self.settings.servers.first() else { return Err(unreachable("no server")) };
         let RedisAddress::Tcp { host: name, tls, .. } = &wanted.address else {
-            return Err(Unavailable(format!("{} is no name that a Sentinel could know", wanted.address)));
+            return Err(unreachable(format!("{} is no name that a Sentinel could know", wanted.address)));
         };
         let mut question = cmd("SENTINEL");
         question.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
         let told: Option<(String, u16)> = self.connect(sentinel, None).await?.ask(&question).await?;
-        let (host, port) = told.ok_or_else(|| Unavailable(format!("{} knows no {name}", sentinel.address)))?;
+        let (host, port) = told.ok_or_else(|| unreachable(format!("{} knows no {name}", sentinel.address)))?;
         Ok(RedisServer { address: RedisAddress::Tcp { host, port, tls: *tls }, ..wanted.clone() })
     }
 
@@ -108,11 +108,11 @@ impl Servers {
             };
             server.address = moved(&server.address, &error).ok_or_else(|| connection.flaw(&error))?;
         }
-        Err(Unavailable(format!("{} is one of many that say another has the store", server.address)))
+        Err(unreachable(format!("{} is one of many that say another has the store", server.address)))
     }
 
     async fn connect(&self, server: &RedisServer, pushes: Option<Pushes>) -> Result<Connection, Unavailable> {
-        let lost = |error: std::io::Error| Unavailable(format!("{}: {error}", server.address));
+        let lost = |error: std::io::Error| unreachable(format!("{}: {error}", server.address));
         let wire = self.wire(&server.address).await.map_err(lost)?;
         let mut config = AsyncConnectionConfig::new().set_response_timeout(None);
         let mut info = RedisConnectionInfo::default().set_db(server.database);
@@ -159,9 +159,9 @@ impl Connection {
         answer.map_err(|_| slow(&self.name()))?.map_err(|error| self.flaw(&error))
     }
 
-    /// Sends commands, and reads the answers. None may be an error.
-    pub(super) async fn ask_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Unavailable> {
-        let answer = timeout(PATIENCE, commands.query_async(&mut self.sender.clone())).await;
+    /// Sends commands, and reads the answers, each of which may be an error.
+    pub(super) async fn ask_all(&self, commands: &mut Pipeline) -> Result<Vec<RedisResult<Value>>, Unavailable> {
+        let answer = timeout(PATIENCE, commands.ignore_errors().query_async(&mut self.sender.clone())).await;
         answer.map_err(|_| slow(&self.name()))?.map_err(|error| self.flaw(&error))
     }
 
@@ -174,7 +174,8 @@ impl Connection {
         self.server.address.to_string()
     }
 
-    fn flaw(&self, error: &RedisError) -> Unavailable {
+    /// What this server's error says.
+    pub(super) fn flaw(&self, error: &RedisError) -> Unavailable {
         flaw(&self.server, error)
     }
 }
@@ -186,7 +187,18 @@ impl Drop for Connection {
 }
 
 fn slow(name: &str) -> Unavailable {
-    Unavailable(format!("{name}: no answer within {} s", PATIENCE.as_secs()))
+    unreachable(format!("{name}: no answer within {} s", PATIENCE.as_secs()))
+}
+
+fn unreachable(message: impl Into<String>) -> Unavailable {
+    Unavailable::new(FailureReason::Unreachable, message)
+}
+
+/// What is wrong with several servers. The reason is that of a server that was reached, if any was.
+fn all(flaws: &[Unavailable]) -> Unavailable {
+    let reached = flaws.iter().map(|flaw| flaw.reason).find(|reason| *reason != FailureReason::Unreachable);
+    let messages: Vec<_> = flaws.iter().map(|flaw| flaw.message.as_str()).collect();
+    Unavailable::new(reached.unwrap_or(FailureReason::Unreachable), messages.join("; "))
 }
 
 /// What a server said, but for the password, which some repeat when they don't understand how it is shown.
@@ -195,9 +207,35 @@ fn flaw(server: &RedisServer, error: &RedisError) -> Unavailable {
     if let Some(password) = password(server).filter(|password| !password.is_empty()) {
         text = text.replace(password, "…");
     }
+    let reason = reason(error);
+    Unavailable::new(
+        reason,
+        match (error.kind(), reason) {
+            (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => format!("{name} is a replica, not the primary"),
+            (_, FailureReason::Full) => format!("{name}: {FULL}: {text}"),
+            _ => format!("{name}: {text}"),
+        },
+    )
+}
+
+const FULL: &str = "Redis has no memory left for changes: free some, or raise `maxmemory`";
+
+/// What an error asks of an operator, by its kind or its code (the first word of an error of Redis).
+fn reason(error: &RedisError) -> FailureReason {
     match error.kind() {
-        ErrorKind::Server(ServerErrorKind::ReadOnly) => Unavailable(format!("{name} is a replica, not the primary")),
-        _ => Unavailable(format!("{name}: {text}")),
+        ErrorKind::Server(ServerErrorKind::ReadOnly) => FailureReason::ReadOnly,
+        ErrorKind::Server(ServerErrorKind::NoPerm) | ErrorKind::AuthenticationFailed => FailureReason::Forbidden,
+        ErrorKind::Io
+        | ErrorKind::Server(
+            ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown | ServerErrorKind::ClusterDown,
+        ) => FailureReason::Unreachable,
+        _ => match error.code() {
+            Some("OOM") => FailureReason::Full,
+            Some("MISCONF" | "NOREPLICAS") => FailureReason::ReadOnly,
+            Some("NOAUTH" | "WRONGPASS") => FailureReason::Forbidden,
+            Some("WRONGTYPE") => FailureReason::Damaged,
+            _ => FailureReason::Other,
+        },
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) async fn listen(servers: Arc<Servers>, hint: watch::Sender<u64>) {
                 follow(&connection, pushes, &hint).await;
             }
         }
-        sleep(jittered(pause)).await;
+        sleep(random::jittered(pause)).await;
         pause = (pause * 2).min(PAUSES.1);
     }
 }
@@ -51,8 +51,8 @@ async fn subscribe(servers: &Servers, connection: &Connection) -> Result<(), Una
 /// Logs it when a server that can be had begins to refuse, and when that is over.
 fn log(subscribed: &Result<(), Unavailable>, is_refused: &mut bool) {
     match subscribed {
-        Err(Unavailable(flaw)) if !*is_refused => {
-            tracing::warn!("what other processes change is heard of late: Redis doesn't tell this one: {flaw}");
+        Err(Unavailable { message, .. }) if !*is_refused => {
+            tracing::warn!("what other processes change is heard of late: Redis doesn't tell this one: {message}");
         }
         Ok(()) if *is_refused => tracing::info!("what other processes change is heard of at once again"),
         _ => {}
@@ -77,10 +77,4 @@ async fn follow(connection: &Connection, mut pushes: UnboundedReceiver<PushInfo>
             }
         }
     }
-}
-
-/// Between half of it and all, so that those who lost the same server don't come back as one.
-fn jittered(pause: Duration) -> Duration {
-    let [drawn] = random::bytes::<1>().unwrap_or([u8::MAX]);
-    pause / 2 + pause / 2 * u32::from(drawn) / u32::from(u8::MAX)
 }

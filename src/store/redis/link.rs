@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use redis::{Cmd, FromRedisValue, Pipeline, Value, cmd, pipe};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisError, Value, cmd, pipe};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::connect::{Connection, PATIENCE, Servers};
 use crate::config::Durability;
-use crate::store::Unavailable;
+use crate::store::{FailureReason, Unavailable};
 
 /// How long a change may take to become durable, in milliseconds. Less than [`PATIENCE`], so that the server gives up before this side does.
 const DURABLE: usize = 2000;
@@ -61,11 +61,10 @@ impl Link {
             let mut commands = pipe();
             commands.add_command(command.clone());
             open.proof.ask(&mut commands);
-            let mut answers: Vec<Value> = open.connection.ask_all(&commands).await?;
-            let proof = answers.split_off(1.min(answers.len()));
-            open.proof.holds(&proof).map_err(|flaw| open.flaw(flaw))?;
-            let answer = answers.pop().unwrap_or(Value::Nil);
-            T::from_redis_value(answer).map_err(|error| Unavailable(error.to_string()))
+            let mut answers = open.connection.ask_all(&mut commands).await?.into_iter();
+            let answer = answers.next().unwrap_or(Ok(Value::Nil)).map_err(|error| open.connection.flaw(&error))?;
+            open.proof.check(answers.next(), &open.connection)?;
+            T::from_redis_value(answer).map_err(|error| Unavailable::new(FailureReason::Damaged, error.to_string()))
         };
         self.within(made).await
     }
@@ -104,12 +103,6 @@ impl Link {
     }
 }
 
-impl Open {
-    fn flaw(&self, flaw: &str) -> Unavailable {
-        Unavailable(format!("{}: {flaw}", self.connection.name()))
-    }
-}
-
 impl Proof {
     /// How it can be known on this connection, before anything is changed.
     async fn had(durability: Durability, connection: &Connection) -> Result<Proof, Unavailable> {
@@ -117,7 +110,7 @@ impl Proof {
             Durability::None => return Ok(Proof::None),
             Durability::Replica => Proof::Replica,
             Durability::Fsync => match Proof::Disk.is_had(connection).await {
-                Err(Unavailable(flaw)) if is_unknown(&flaw) => Proof::Always,
+                Err(Unavailable { message, .. }) if is_unknown(&message) => Proof::Always,
                 had => return had.map(|()| Proof::Disk),
             },
         };
@@ -127,8 +120,8 @@ impl Proof {
     async fn is_had(&self, connection: &Connection) -> Result<(), Unavailable> {
         let mut commands = pipe();
         self.ask(&mut commands);
-        let answers: Vec<Value> = connection.ask_all(&commands).await?;
-        self.holds(&answers).map_err(|flaw| Unavailable(format!("{}: {flaw}", connection.name())))
+        let answer = connection.ask_all(&mut commands).await?.pop();
+        self.check(answer, connection)
     }
 
     fn ask(&self, commands: &mut Pipeline) {
@@ -146,9 +139,15 @@ impl Proof {
         commands.add_command(question);
     }
 
-    /// Whether the answers say that what was changed before is durable; if not, why, and what to do.
-    fn holds(&self, answers: &[Value]) -> Result<(), &'static str> {
-        let answer = answers.first();
+    /// Whether the answer to what was [asked](Proof::ask) says that what was changed before is durable.
+    fn check(&self, answer: Option<Result<Value, RedisError>>, connection: &Connection) -> Result<(), Unavailable> {
+        let not_durable = |message| Unavailable::new(FailureReason::NotDurable, message);
+        let answer = answer.transpose().map_err(|error| not_durable(connection.flaw(&error).message))?;
+        self.holds(answer.as_ref()).map_err(|flaw| not_durable(format!("{}: {flaw}", connection.name())))
+    }
+
+    /// The same of an answer that is no error; if not, why, and what to do.
+    fn holds(&self, answer: Option<&Value>) -> Result<(), &'static str> {
         let count = |value: Option<&Value>| matches!(value, Some(Value::Int(1..)));
         match (self, answer) {
             (Proof::Disk, Some(Value::Array(counts))) if count(counts.first()) => Ok(()),

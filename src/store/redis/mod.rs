@@ -18,9 +18,10 @@ use tokio::task::JoinHandle;
 
 use self::connect::Servers;
 use self::link::{Link, Open};
-use self::script::{ACCEPT, BEGIN, COMMIT, DURABLE_HEAD, Keys, SINCE};
+use self::script::{ACCEPT, BEGIN, COMMIT, DURABLE_HEAD, Keys, PROBE, SINCE};
 use super::{
-    BYTES_AT_ONCE, CHANGES_AT_ONCE, Change, Commit, Contents, Head, Job, KEPT, NotCommitted, Since, Unavailable, fresh,
+    BYTES_AT_ONCE, CHANGES_AT_ONCE, Change, Commit, Contents, FailureReason, Head, Job, KEPT, NotCommitted, Since,
+    Unavailable, fresh,
 };
 use crate::config::RedisSettings;
 use crate::model::Millis;
@@ -37,6 +38,8 @@ pub struct Redis {
     reads: Link,
     /// Changes wait for the disk, and who reads doesn't wait for them.
     writes: Link,
+    /// Probes wait for the disk, too, and no change waits behind one.
+    probes: Link,
     hint: watch::Sender<u64>,
     listener: JoinHandle<()>,
     /// That nobody could be told of a change is logged once.
@@ -49,8 +52,9 @@ impl Redis {
         let servers = Arc::new(Servers::new(settings)?);
         let hint = watch::channel(0).0;
         let listener = tokio::spawn(hints::listen(Arc::clone(&servers), hint.clone()));
-        let (reads, writes) = (Link::new(&servers), Link::durable(&servers, settings.durability));
-        Ok(Redis { servers, reads, writes, hint, listener, untold: Once::new() })
+        let durable = || Link::durable(&servers, settings.durability);
+        let (reads, writes, probes) = (Link::new(&servers), durable(), durable());
+        Ok(Redis { servers, reads, writes, probes, hint, listener, untold: Once::new() })
     }
 
     pub(super) async fn head(&self) -> Result<Head, Unavailable> {
@@ -59,6 +63,10 @@ impl Redis {
 
     pub(super) async fn durable_head(&self) -> Result<Head, Unavailable> {
         head(self.writes.make(&self.keys().script(DURABLE_HEAD)).await?)
+    }
+
+    pub(super) async fn probe(&self) -> Result<(), Unavailable> {
+        self.probes.make(&self.keys().script(PROBE)).await
     }
 
     pub(super) async fn now(&self) -> Result<Millis, Unavailable> {
@@ -104,7 +112,7 @@ impl Redis {
         }
         let after = head(open.connection.ask(&self.keys().head).await?)?;
         if after.epoch != before.epoch || after.version < before.version {
-            return Err(Unavailable("it became another one while it was read".to_owned()));
+            return Err(Unavailable::new(FailureReason::Other, "it became another one while it was read"));
         }
         let head = Head { astray: before.astray.max(after.astray), ..before };
         Ok(Contents { head, entries: entries.into_iter().collect() })
@@ -169,7 +177,8 @@ type Fields = (Option<String>, Option<u64>, Option<String>, Option<u64>, Option<
 fn head((epoch, version, change, accepted, layout, astray): Fields) -> Result<Head, Unavailable> {
     match layout {
         Some(layout) if layout != LAYOUT => {
-            Err(Unavailable(format!("it has the layout {layout}, and this version of chat-signer knows only {LAYOUT}")))
+            let flaw = format!("it has the layout {layout}, and this version of chat-signer knows only {LAYOUT}");
+            Err(Unavailable::new(FailureReason::Damaged, flaw))
         }
         _ => Ok(Head {
             epoch: epoch.unwrap_or_default(),
@@ -182,10 +191,10 @@ fn head((epoch, version, change, accepted, layout, astray): Fields) -> Result<He
 }
 
 fn written(value: &impl serde::Serialize) -> Result<String, Unavailable> {
-    serde_json::to_string(value).map_err(|error| Unavailable(error.to_string()))
+    serde_json::to_string(value).map_err(|error| Unavailable::new(FailureReason::Other, error.to_string()))
 }
 
 fn parse<T: serde::de::DeserializeOwned>(text: Option<&String>) -> Result<T, Unavailable> {
     serde_json::from_str(text.map_or("", String::as_str))
-        .map_err(|error| Unavailable(format!("it is damaged: {error}")))
+        .map_err(|error| Unavailable::new(FailureReason::Damaged, format!("it is damaged: {error}")))
 }

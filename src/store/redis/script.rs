@@ -52,6 +52,7 @@ macro_rules! scripts {
 scripts!(
     HEAD = "scripts/head.lua",
     DURABLE_HEAD = "scripts/durable_head.lua",
+    PROBE = "scripts/probe.lua",
     SINCE = "scripts/since.lua",
     BEGIN = "scripts/begin.lua",
     ACCEPT = "scripts/accept.lua",

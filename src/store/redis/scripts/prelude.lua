@@ -12,7 +12,7 @@ local function misshapen()
   for key, shape in pairs(SHAPES) do
     local found = redis.call('TYPE', key).ok
     if found ~= shape and found ~= 'none' then
-      return redis.error_reply('ERR ' .. key .. ' is a ' .. found .. ', not a ' .. shape .. ': something else wrote it. Bring back what it held')
+      return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. found .. ', not a ' .. shape .. ': something else wrote it. Bring back what it held')
     end
   end
 end
