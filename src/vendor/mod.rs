@@ -11,6 +11,7 @@ pub mod moderation;
 mod nonce;
 mod object;
 mod params;
+mod path_segment;
 mod signed;
 pub mod talkjs;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use crate::policy::Permit;
 pub use jwt::SigningInput;
 pub use nonce::Nonce;
 pub use params::Params;
+pub use path_segment::has_dot_segment;
 pub use signed::Signed;
 
 /// A configured app of one of the vendors, with its keys.

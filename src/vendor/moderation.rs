@@ -7,7 +7,6 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::{ably, leancloud, talkjs};
-use crate::crypto::percent_encoded;
 use crate::model::{Millis, Vendor};
 
 /// What should be true of a user in a conversation, or everywhere.
@@ -166,56 +165,6 @@ fn code(body: &[u8]) -> String {
     code.map(|code| format!(" with the code {code}")).unwrap_or_default()
 }
 
-/// An id as a segment of a path.
-///
-/// # Errors
-/// If it would lead elsewhere: it is `.` or `..`, or something that a server may make into these.
-pub(super) fn segment(id: &str) -> Result<String, Impossible> {
-    if id.is_empty() || leads_elsewhere(id) {
-        return Err(Impossible("its id can't stand in an address: it would lead elsewhere".to_owned()));
-    }
-    Ok(percent_encoded(id.as_bytes()))
-}
-
-/// Whether any part of it, as it is or decoded again, means this folder or the one above.
-fn leads_elsewhere(id: &str) -> bool {
-    let mut text = id.as_bytes().to_vec();
-    loop {
-        let shown = String::from_utf8_lossy(&text);
-        if shown.split(['/', '\\', '\u{2215}', '\u{2044}', '\u{ff0f}', '\u{ff3c}']).any(is_dots) {
-            return true;
-        }
-        let decoded = decoded(&text);
-        if decoded == text {
-            return false;
-        }
-        text = decoded;
-    }
-}
-
-/// Whether it is one or two dots, or characters that are compatible with these (Unicode's NFKC).
-fn is_dots(part: &str) -> bool {
-    let dots = |c: char| match c {
-        '.' | '\u{2024}' | '\u{ff0e}' | '\u{fe52}' => Some(1),
-        '\u{2025}' => Some(2),
-        _ => None,
-    };
-    let count: Option<usize> = part.chars().map(dots).sum();
-    matches!(count, Some(1 | 2))
-}
-
-/// Percent-decoded once.
-fn decoded(text: &[u8]) -> Vec<u8> {
-    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text);
-    while let Some((first, tail)) = rest.split_first() {
-        let mut byte = [*first];
-        let coded = *first == b'%' && tail.get(..2).is_some_and(|pair| hex::decode_to_slice(pair, &mut byte).is_ok());
-        bytes.extend(byte);
-        rest = tail.get(if coded { 2 } else { 0 }..).unwrap_or_default();
-    }
-    bytes
-}
-
 /// A secret value of a header.
 pub(super) fn secret(value: &[u8]) -> Result<HeaderValue, Impossible> {
     let flaw = || Impossible("a configured id or key can't stand in a header".to_owned());
@@ -239,42 +188,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-
-    #[test]
-    fn ids_stay_in_their_segment() {
-        for (id, written) in [
-            ("alice", "alice"),
-            ("a/b?c#d", "a%2Fb%3Fc%23d"),
-            ("...", "..."),
-            (".a", ".a"),
-            ("a..b", "a..b"),
-            ("100%", "100%25"),
-            ("%zz", "%25zz"),
-            ("é ", "%C3%A9%20"),
-        ] {
-            assert_eq!(segment(id).unwrap(), written, "{id}");
-        }
-        for id in [
-            "",
-            ".",
-            "..",
-            "%2e",
-            "%2E%2e",
-            ".%2e",
-            "%252e%252E",
-            "a/../b",
-            "a\\..",
-            "..%2fadmin",
-            "..%5cadmin",
-            "\u{2024}",
-            "\u{2025}",
-            "\u{ff0e}\u{ff0e}",
-            "\u{fe52}.",
-            "a\u{ff0f}..",
-        ] {
-            assert!(segment(id).is_err(), "{id}");
-        }
-    }
 
     #[test]
     fn answers_are_told_apart() {

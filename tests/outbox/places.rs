@@ -210,3 +210,34 @@ async fn one_conversation_that_can_not_be_dealt_with_is_no_reason_to_leave_the_o
     assert!(world.set_aside().await.contains("would lead elsewhere"));
     assert_eq!(["..", "c00", "c01"].map(|id| world.vendor.access(id, "alice").is_some()), [true, false, false]);
 }
+
+/// A vendor's server may read each of these as `.` or `..`, and then do something else.
+#[tokio::test]
+async fn an_id_that_any_decoding_turns_into_dots_is_sent_in_no_path() {
+    let ids = ["..;", "..;x", "%c0%ae%c0%ae", "%u002e%u002e", "%e0%80%ae", "%25c0%25ae", "\u{ff0e}\u{ff0e}", "..%00"];
+    for app in ["talkjs", "leancloud"] {
+        let world = World::new(app).await;
+        world.vendor.held(|held| {
+            let members = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+            held.members.insert("c1".to_owned(), members(&ids));
+            held.blacklists.insert("c1".to_owned(), members(&[]));
+            held.silenced.insert("c1".to_owned(), members(&[]));
+            held.members.extend(ids.map(|id| (id.to_owned(), members(&["alice"]))));
+        });
+        let _worker = world.work();
+        for id in ids {
+            world.impose(Ban, id, Some("c1"), None).await;
+            world.impose(Ban, "alice", Some(id), None).await;
+        }
+        world.settled().await;
+        let aside = world.jobs(JobState::SetAside).await;
+        let why: Vec<_> = aside.iter().filter_map(|job| job.error.as_deref()).collect();
+        assert_eq!(why, ["its id can't stand in an address: it would lead elsewhere"; 16], "{app}");
+        for seen in
+            ["GET", "POST", "PUT", "PATCH", "DELETE"].map(|method| world.vendor.server.seen(method, "")).concat()
+        {
+            let path = seen.path.split('?').next().unwrap();
+            assert!(["c1", "alice", "all-conversations"].iter().any(|own| path.contains(own)), "{app}: {path}");
+        }
+    }
+}

@@ -137,6 +137,11 @@ impl Server {
     pub(crate) fn count(&self, path: &str) -> usize {
         self.seen(path).len()
     }
+
+    /// How many requests came.
+    pub(crate) fn total(&self) -> usize {
+        self.script.lock().unwrap().seen.len()
+    }
 }
 
 /// A certificate authority of its own.

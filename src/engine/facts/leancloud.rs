@@ -13,6 +13,7 @@ use crate::crypto::percent_encoded;
 use crate::model::{Kind, Role};
 use crate::policy::{Details, Told};
 use crate::secret::Secret;
+use crate::vendor::has_dot_segment;
 
 /// The roles that LeanCloud knows, and what the policy calls them.
 const ROLES: [(&str, &str); 3] = [("Member", MEMBER), ("Manager", "manager"), ("Owner", OWNER)];
@@ -59,15 +60,15 @@ impl Progress {
         }
     }
 
-    /// Nobody has a role in a temporary conversation, as far as LeanCloud tells; and nothing is called `.` or `..`, which would lead
-    /// elsewhere in a path.
+    /// Nobody has a role in a temporary conversation, as far as LeanCloud tells. An id that a server may read as `.` or `..` is never sent in a
+    /// path, so there is no such conversation.
     pub(super) fn known(&self, inquiry: &Inquiry) -> Option<Told> {
         let conversation = inquiry.conversation.as_str();
         if self.kind == Kind::Temporary {
             let details = Details { kind: Some(Kind::Temporary), ..Details::default() };
             return Some(Told::known(conversation, details));
         }
-        matches!(conversation, "." | "..").then(|| Told::unknown(conversation))
+        has_dot_segment(conversation).then(|| Told::unknown(conversation))
     }
 
     pub(super) fn request(&self, inquiry: &Inquiry, app_id: &str, key: &Secret) -> Result<Request<Vec<u8>>, String> {

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::Key;
 use crate::crypto::base64;
 use crate::secret::Secret;
-use crate::vendor::moderation::{Call, Desired, Heard, Impossible, Plan, authorization, segment};
+use crate::vendor::moderation::{Call, Desired, Heard, Impossible, Plan, authorization};
+use crate::vendor::path_segment::segment;
 
 /// The version of Ably's interface that this is written for: its answers count successes and failures.
 const VERSION: (HeaderName, HeaderValue) = (HeaderName::from_static("x-ably-version"), HeaderValue::from_static("3"));

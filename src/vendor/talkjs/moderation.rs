@@ -12,7 +12,8 @@ use crate::crypto::mac::HmacSha256;
 use crate::crypto::percent_encoded;
 use crate::model::Millis;
 use crate::secret::Secret;
-use crate::vendor::moderation::{Call, Desired, Impossible, Plan, authorization, segment};
+use crate::vendor::moderation::{Call, Desired, Impossible, Plan, authorization};
+use crate::vendor::path_segment::segment;
 
 /// How many conversations are listed at once: the most that TalkJS gives.
 pub const PAGE: usize = 30;

@@ -15,7 +15,8 @@ use serde_json::json;
 use crate::crypto::percent_encoded;
 use crate::model::{Kind, Millis};
 use crate::secret::Secret;
-use crate::vendor::moderation::{Call, Desired, Impossible, Plan, Until, secret, segment};
+use crate::vendor::moderation::{Call, Desired, Impossible, Plan, Until, secret};
+use crate::vendor::path_segment::segment;
 pub use found::{Found, Look};
 
 /// How long a silence lasts at most, in milliseconds, and how long before its end it is renewed.
