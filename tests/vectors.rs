@@ -15,7 +15,7 @@ use chat_signer::vendor::{
 };
 use serde_json::{Value, json};
 
-const DAY: Ttl = Ttl { default_seconds: 3600, max_seconds: 86_400 };
+const DAY: Ttl = Ttl { min_seconds: 1, default_seconds: 3600, max_seconds: 86_400 };
 
 fn vectors(text: &str, group: &str) -> Vec<Value> {
     let all: Value = serde_json::from_str(text).unwrap();

@@ -147,6 +147,7 @@ fn ably(section: &mut Section<'_>, name: &str, vault: &mut Vault, taken: &mut Ta
     let revocable = section.get("revocable").and_then(|item| item.boolean()).unwrap_or(false);
     let most = if revocable { "1h" } else { "24h" };
     let ttl = ttl(section, "1m", most, most);
+    let ttl = min_ttl(section, ttl, most);
     let capability = section.get("capability").map(|item| capability(&item)).unwrap_or_default();
     let families =
         section.get("user_claims").and_then(|item| item.each(|item| item.word(&[("channel", 'c'), ("room", 'r')])));
@@ -237,18 +238,36 @@ fn ably_keys(section: &mut Section<'_>, name: &str, vault: &mut Vault, taken: &m
     (keys.len() == secrets.len()).then_some(keys)
 }
 
-/// How long tokens live, within bounds. Where the file says nothing: at most `max`, and an hour if the request says nothing either.
+/// How long tokens live, from `least` to `most`. Where the file says nothing: at most `max`, and an hour if the request says nothing either.
 fn ttl(section: &mut Section<'_>, least: &str, most: &str, max: &str) -> Option<Ttl> {
     let given = [section.get("max_ttl"), section.get("default_ttl")];
     let [max_given, default_given] =
         given.each_ref().map(|item| item.as_ref().and_then(|item| item.duration(least, most)));
     let max = max_given.or(value::duration(max))?;
+    let min = value::duration(least)?;
     let default = default_given.unwrap_or(max.min(Duration::from_secs(3600)));
     if let ([_, Some(item)], true) = (given, default > max) {
         let longest = value::show_duration(max);
         return item.refuse("is longer than `max_ttl`", format!("write at most \"{longest}\", or raise `max_ttl`"));
     }
-    Some(Ttl { default_seconds: default.as_secs(), max_seconds: max.as_secs() })
+    Some(Ttl { min_seconds: min.as_secs(), default_seconds: default.as_secs(), max_seconds: max.as_secs() })
+}
+
+/// The bounds with `min_ttl`, where the file has it. Without a `default_ttl` of the file, the default is no shorter.
+fn min_ttl(section: &mut Section<'_>, ttl: Option<Ttl>, most: &str) -> Option<Ttl> {
+    let Some(item) = section.get("min_ttl") else { return ttl };
+    let (min_seconds, ttl) = (item.duration("1s", most)?.as_secs(), ttl?);
+    let refuse = |key: &str, seconds| {
+        let longest = value::show_duration(Duration::from_secs(seconds));
+        item.refuse(format!("is longer than `{key}`"), format!("write at most \"{longest}\", or raise `{key}`"))
+    };
+    if min_seconds > ttl.max_seconds {
+        return refuse("max_ttl", ttl.max_seconds);
+    }
+    if section.has("default_ttl") && min_seconds > ttl.default_seconds {
+        return refuse("default_ttl", ttl.default_seconds);
+    }
+    Some(Ttl { min_seconds, default_seconds: ttl.default_seconds.max(min_seconds), ..ttl })
 }
 
 /// What a token may do where the request names nothing: as much as a request may name.

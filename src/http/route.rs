@@ -67,10 +67,12 @@ pub(super) fn split<'a, 'p>(exchange: &Exchange<'a>, below: &'p str) -> Option<(
 pub(super) fn to<'a>(app: &'a App, name: &str) -> Option<Route<'a>> {
     let (gettable, takes_forms, forms): (bool, bool, &[_]) = match (app.vendor(), name) {
         (Vendor::TalkJs, "token") => (true, false, &[("application/json", Form::Json), ("text/plain", Form::Text)]),
-        // The SDKs send all sorts of Accept and take a JWT for an answer to any of these.
-        (Vendor::Ably, "token") => {
-            (true, true, &[("application/jwt", Form::Jwt), ("text/plain", Form::Jwt), ("application/json", Form::Jwt)])
-        }
+        // All SDKs take a token as text, also those that ask for JSON. Only newer ones know a JWT's own type.
+        (Vendor::Ably, "token") => (
+            true,
+            true,
+            &[("application/jwt", Form::Jwt), ("text/plain", Form::Text), ("application/json", Form::Text)],
+        ),
         (Vendor::Ably, _) => (true, true, &[("application/json", Form::Json)]),
         _ => (false, false, &[("application/json", Form::Json)]),
     };

@@ -175,9 +175,11 @@ impl Invalid {
 /// How long tokens live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ttl {
+    /// The shortest life: Ably apps raise a shorter request to it, TalkJS apps refuse it.
+    pub min_seconds: u64,
     /// Where the request says nothing.
     pub default_seconds: u64,
-    /// What longer ones are cut to.
+    /// The longest life: a longer request is cut to it.
     pub max_seconds: u64,
 }
 

@@ -1,5 +1,7 @@
 //! A request's parameters, each with its one right type.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::{Invalid, is_wordlike, nearest, shown};
@@ -65,19 +67,50 @@ impl Params {
         items.iter().enumerate().map(text).collect::<Result<_, _>>().map(Some)
     }
 
-    /// A duration in milliseconds: a number of `unit`s, of so many milliseconds each, or a text with a unit of its own.
-    pub(super) fn duration(&self, field: &str, unit: u64) -> Result<Option<u64>, Invalid> {
-        let Some(value) = self.value(field) else {
-            return Ok(None);
-        };
-        let plain = match value {
+    /// A duration in milliseconds, from a whole number of seconds or a text with a unit of its own.
+    pub(super) fn seconds(&self, field: &str) -> Result<Option<u64>, Invalid> {
+        let seconds = |value: &Value| match value {
             Value::String(text) if self.lenient => digits(text),
             other => other.as_u64(),
         };
-        let duration = plain.map(|number| number.saturating_mul(unit)).or_else(|| with_unit(value.as_str()?));
-        let units = if unit == 1 { "milliseconds" } else { "seconds" };
-        let message = || format!("must be a whole number of {units}, or a text with a unit, as \"30m\"");
+        let to_milliseconds = |value: &Value| seconds(value).map(|seconds| seconds.saturating_mul(1000));
+        self.duration(field, to_milliseconds, "a whole number of seconds")
+    }
+
+    /// A duration in milliseconds, from a number of them or a text with a unit of its own. Decimals are dropped.
+    pub(super) fn milliseconds(&self, field: &str) -> Result<Option<u64>, Invalid> {
+        let milliseconds = |value: &Value| match value {
+            Value::String(text) if self.lenient => whole_part(text),
+            Value::Number(number) => whole_part(&number.to_string()),
+            _ => None,
+        };
+        self.duration(field, milliseconds, "a number of milliseconds")
+    }
+
+    /// A duration in milliseconds: what `plain` reads, or a text with a unit.
+    fn duration(
+        &self,
+        field: &str,
+        plain: impl Fn(&Value) -> Option<u64>,
+        units: &str,
+    ) -> Result<Option<u64>, Invalid> {
+        let Some(value) = self.value(field) else {
+            return Ok(None);
+        };
+        let duration = plain(value).or_else(|| with_unit(value.as_str()?));
+        let message = || format!("must be {units}, or a text with a unit, as \"30m\"");
         duration.map(Some).ok_or_else(|| Invalid::new(field, message()))
+    }
+
+    /// The same without parameters that are `""` or null: some SDKs send the name of what is not set.
+    pub(super) fn without_empty(&self) -> Cow<'_, Params> {
+        let is_empty = |value: &Value| value.is_null() || value.as_str() == Some("");
+        if !self.values.values().any(is_empty) {
+            return Cow::Borrowed(self);
+        }
+        let mut filled = self.clone();
+        filled.values.retain(|_, value| !is_empty(value));
+        Cow::Owned(filled)
     }
 }
 
@@ -119,6 +152,13 @@ pub(super) fn not_a_star(field: &str, id: &str) -> Result<(), Invalid> {
 fn digits(text: &str) -> Option<u64> {
     let all = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     all.then(|| text.parse().unwrap_or(u64::MAX))
+}
+
+/// What stands before the decimals of a number, if there are any.
+fn whole_part(text: &str) -> Option<u64> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+    digits(decimals)?;
+    digits(whole)
 }
 
 /// `"500ms"`, `"30s"`, `"10m"`, `"1h"`, `"1d"`, in milliseconds.
@@ -193,20 +233,51 @@ mod tests {
 
     #[test]
     fn durations_are_numbers_or_carry_their_unit() {
-        let read = |value: Value, lenient, unit| params(json!({"ttl": value}), lenient).duration("ttl", unit);
-        assert_eq!(read(json!(600), false, 1000), Ok(Some(600_000)));
-        assert_eq!(read(json!(600), false, 1), Ok(Some(600)));
-        assert_eq!(read(json!("30m"), false, 1), Ok(Some(1_800_000)));
-        assert_eq!(read(json!("1h"), true, 1000), Ok(Some(3_600_000)));
-        assert_eq!(read(json!("600"), true, 1000), Ok(Some(600_000)));
-        assert_eq!(read(json!(u64::MAX), false, 1000), Ok(Some(u64::MAX)));
-        assert_eq!(read(json!("99999999999999999999999h"), false, 1), Ok(Some(u64::MAX)));
+        let read = |value: Value, lenient| params(json!({"ttl": value}), lenient).seconds("ttl");
+        assert_eq!(read(json!(600), false), Ok(Some(600_000)));
+        assert_eq!(read(json!("1h"), true), Ok(Some(3_600_000)));
+        assert_eq!(read(json!("600"), true), Ok(Some(600_000)));
+        assert_eq!(read(json!(u64::MAX), false), Ok(Some(u64::MAX)));
+        assert_eq!(read(json!("99999999999999999999999h"), false), Ok(Some(u64::MAX)));
         for bad in [json!("600"), json!(-1), json!(1.5), json!(true), json!(null), json!("m"), json!("1 h"), json!("")]
         {
-            let error = read(bad.clone(), false, 1000).unwrap_err();
+            let error = read(bad.clone(), false).unwrap_err();
             assert!(error.message.starts_with("must be a whole number of seconds"), "{bad}");
         }
-        assert!(read(json!("-600"), true, 1).is_err());
-        assert!(read(json!("+600"), true, 1).is_err());
+        assert!(read(json!("-600"), true).is_err());
+        assert!(read(json!("600.0"), true).is_err());
+    }
+
+    #[test]
+    fn milliseconds_may_have_decimals() {
+        let read = |value: Value, lenient| params(json!({"ttl": value}), lenient).milliseconds("ttl");
+        for (value, lenient) in [
+            (json!(3600), false),
+            (json!(3600.0), false),
+            (json!(3600.9), false),
+            (json!("3600.000000"), true),
+            (json!("3600"), true),
+            (json!("3600ms"), false),
+        ] {
+            assert_eq!(read(value.clone(), lenient), Ok(Some(3600)), "{value}");
+        }
+        assert_eq!(read(json!("30m"), false), Ok(Some(1_800_000)));
+        assert_eq!(read(json!("99999999999999999999999.5"), true), Ok(Some(u64::MAX)));
+        let strict = [json!("3600"), json!(-1.0), json!(1e300), json!(true), json!([3600]), json!("1.5h")];
+        let lenient = ["-1", "+1", "1.", ".5", "1.5.0", "1e6", "0x10", "1,5", "NaN", " 1"].map(Value::from);
+        for (value, lenient) in strict.map(|value| (value, false)).into_iter().chain(lenient.map(|value| (value, true)))
+        {
+            let error = read(value.clone(), lenient).unwrap_err();
+            assert!(error.message.starts_with("must be a number of milliseconds"), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_empty_can_be_left_out() {
+        let sent = params(json!({"ttl": "", "clientId": null, "capability": {}, "client_id": " "}), true);
+        let filled: Vec<_> = sent.without_empty().values.keys().cloned().collect();
+        assert_eq!(filled, ["capability", "client_id"]);
+        let full = params(json!({"ttl": 0}), false);
+        assert!(matches!(full.without_empty(), Cow::Borrowed(_)));
     }
 }

@@ -9,7 +9,7 @@ use crate::policy::operators_permit;
 use crate::secret::Secret;
 use crate::vendor::testing::{params, user};
 
-const TTL: Ttl = Ttl { default_seconds: 3600, max_seconds: 86_400 };
+const TTL: Ttl = Ttl { min_seconds: 60, default_seconds: 3600, max_seconds: 86_400 };
 const AT: Millis = Millis(1_700_000_000_000);
 
 fn leancloud() -> App {
@@ -153,13 +153,13 @@ fn ably_takes_no_token_over_six_kilobytes() {
 fn ably_tokens_live_whole_seconds_and_carry_the_callers_claims() {
     let mut tom = user("tom");
     tom.claims.insert("name".to_owned(), json!({"first": "Tom"}));
-    let values = json!({"capability": {"a": ["publish"]}, "ttl": 1999});
+    let values = json!({"capability": {"a": ["publish"]}, "ttl": 61_999});
     let app = ably();
     let Request { ask, product } = parse(&app, operation(&app, "token").unwrap(), &params(values), Some(&tom)).unwrap();
     let answer = signed(&app, ask, &product).unwrap();
     let payload = answer.token().unwrap().split('.').nth(1).unwrap();
     let payload = String::from_utf8(crate::crypto::base64url_decode(payload).unwrap()).unwrap();
-    let expected = r#"{"iat":1700000000,"exp":1700000001,"x-ably-capability":"{\"a\":[\"publish\"]}","x-ably-clientId":"tom","name":{"first":"Tom"}}"#;
+    let expected = r#"{"iat":1700000000,"exp":1700000061,"x-ably-capability":"{\"a\":[\"publish\"]}","x-ably-clientId":"tom","name":{"first":"Tom"}}"#;
     assert_eq!(payload, expected);
 }
 

@@ -17,12 +17,10 @@ fn case(name: &str, capability: &Value, says: &str) -> Case {
 #[test]
 fn capabilities_are_objects_of_lists() {
     let cases = [
-        case("null", &json!(null), "must be an object"),
         case("a list", &json!(["subscribe"]), "must be an object"),
         case("a number", &json!(1), "must be an object"),
         case("JSON that is broken", &json!("{\"a\":"), "must be a JSON object"),
         case("JSON that is a list", &json!("[]"), "must be a JSON object"),
-        case("an empty string", &json!(""), "must be a JSON object"),
         case("JSON in JSON", &json!("\"{}\""), "must be a JSON object"),
         case("a channel twice", &json!(r#"{"a": ["subscribe"], "a": ["publish"]}"#), "must be a JSON object"),
         case("20,000 lists", &json!("[".repeat(20_000)), "must be a JSON object"),

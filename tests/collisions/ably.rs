@@ -17,7 +17,7 @@ use super::jwt::passes;
 
 fn app(key: &str) -> App {
     let key = Key::parse(&Secret::new(key.as_bytes().to_vec())).unwrap();
-    let ttl = Ttl { default_seconds: 3600, max_seconds: 86_400 };
+    let ttl = Ttl { min_seconds: 60, default_seconds: 3600, max_seconds: 86_400 };
     App::Ably(ably::App::new("ably".into(), vec![key], ttl, false, Vec::new(), UserClaims::default(), Vec::new()))
 }
 

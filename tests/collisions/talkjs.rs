@@ -19,7 +19,7 @@ const NOW: Millis = Millis(1_700_000_000_000);
 
 fn app() -> App {
     let key = Secret::new(b"sk_test_fake".to_vec());
-    let ttl = Ttl { default_seconds: 3600, max_seconds: 86_400 };
+    let ttl = Ttl { min_seconds: 600, default_seconds: 3600, max_seconds: 86_400 };
     App::TalkJs(talkjs::App::new("talkjs".into(), "appid".to_owned(), &[key], ttl, true))
 }
 

@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod ably_sdks;
 mod audit;
 mod browsers;
 mod compat;

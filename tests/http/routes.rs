@@ -170,7 +170,7 @@ fn ably_takes_queries_and_forms_as_its_sdks_send_them() {
     let answer = server.ask(&request("GET", &format!("/v1/ably/token-request?{query}"), &accept, ""));
     assert_eq!(answer.json()["capability"], r#"{"chat:1":["subscribe"]}"#);
     let answer = server.ask(&request("GET", &format!("/v1/ably/token?{query}"), &accept, ""));
-    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/jwt")));
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/plain; charset=utf-8")));
     let form = format!("{accept}content-type: application/x-www-form-urlencoded\r\n");
     let answer = server.ask(&request("POST", "/v1/ably/token-request", &form, query));
     assert_eq!((answer.status, &answer.json()["clientId"]), (200, &json!("tom")));

@@ -139,14 +139,18 @@ impl Described<'_> {
     /// The good answer.
     fn success(&self, places: &[Place]) -> Value {
         let answers = self.answers(places, "200");
+        let media = |form: &Form| match form {
+            Form::Json | Form::Compat | Form::CloudFunction => JSON,
+            Form::Text => "text/plain",
+            Form::Jwt => "application/jwt",
+        };
+        let first_text = self.route.forms.iter().map(|(_, form)| media(form)).find(|media| *media != JSON);
         let contents = self.route.forms.iter().map(|(_, form)| {
-            let token = reference("schemas", "Token");
-            let (media, schema) = match form {
-                Form::Json | Form::Compat | Form::CloudFunction => (JSON, &self.about.answer),
-                Form::Text => ("text/plain", &token),
-                Form::Jwt => ("application/jwt", &token),
-            };
-            let of_this_form = answers.iter().filter(|(_, example)| (example["value"].is_string()) == (media != JSON));
+            let (media, token) = (media(form), reference("schemas", "Token"));
+            let schema = if media == JSON { &self.about.answer } else { &token };
+            let is_here =
+                |example: &Value| if example["value"].is_string() { Some(media) == first_text } else { media == JSON };
+            let of_this_form = answers.iter().filter(|(_, example)| is_here(example));
             let examples = of_this_form.map(|(name, example)| (name.clone(), example.clone())).collect();
             (media.to_owned(), Value::Object(content(schema, examples)))
         });

@@ -29,6 +29,7 @@ pub(in crate::vendor) fn parse(
     caller: Option<&Caller>,
 ) -> Result<Request, Invalid> {
     params.only(&KNOWN)?;
+    let params = &*params.without_empty();
     let client = named_client(params, caller)?;
     let ttl_ms = ttl(app, params)?;
     let wants = match params.value("capability") {
@@ -69,14 +70,14 @@ fn named_client<'a>(params: &'a Params, caller: Option<&'a Caller>) -> Result<&'
     Ok(client)
 }
 
+/// How long the token lives, in milliseconds, within the app's bounds. Some SDKs send seconds, and would renew so short a token without end.
 fn ttl(app: &App, params: &Params) -> Result<u64, Invalid> {
+    let milliseconds = |seconds: u64| seconds.saturating_mul(1000);
     let longest = if app.revocable { LONGEST_REVOCABLE_TTL } else { LONGEST_TTL };
-    let longest = longest.min(app.ttl.max_seconds.saturating_mul(1000));
-    match params.duration("ttl", 1)? {
-        Some(ttl) if ttl < 1000 => Err(Invalid::new("ttl", "must be at least 1000 milliseconds")),
-        Some(ttl) => Ok(ttl.min(longest)),
-        None => Ok(app.ttl.default_seconds.saturating_mul(1000).min(longest)),
-    }
+    let longest = longest.min(milliseconds(app.ttl.max_seconds));
+    let shortest = longest.min(milliseconds(app.ttl.min_seconds));
+    let asked = params.milliseconds("ttl")?.unwrap_or(milliseconds(app.ttl.default_seconds));
+    Ok(asked.clamp(shortest, longest))
 }
 
 /// What the app asks for where a request names nothing: what of it can be filled in for this client and caller.
@@ -126,7 +127,7 @@ mod tests {
     use crate::vendor::testing::{params, query, service, user};
 
     fn app(revocable: bool) -> App {
-        let ttl = Ttl { default_seconds: 7200, max_seconds: 14_400 };
+        let ttl = Ttl { min_seconds: 60, default_seconds: 7200, max_seconds: 14_400 };
         let capability = [
             ("user:{client}", &[Action::Subscribe][..]),
             ("{claim:tenant}:*", &[Action::Publish]),
@@ -175,7 +176,27 @@ mod tests {
         assert!(asked(&params(strict), Some(&user("tom"))).is_ok());
         assert!(error(json!({"clientID": "tom"})).contains("nearest that is: `clientId`"));
         assert!(error(json!({"clientId": "tom", "client_id": "mary"})).starts_with("clientId must be the same"));
-        assert!(error(json!({"clientId": ""})).starts_with("clientId must not be empty"));
+    }
+
+    #[test]
+    fn an_empty_parameter_is_an_absent_one() {
+        let tom = user("tom");
+        for empty in [json!(""), json!(null)] {
+            let sent =
+                json!({"clientId": empty, "client_id": empty, "capability": empty, "ttl": empty, "nonce": empty});
+            for params in [query(sent.clone()), params(sent)] {
+                let (ask, product) = asked(&params, Some(&tom)).unwrap();
+                assert_eq!(product, Product::Token { ttl_ms: 7_200_000, claims: Vec::new() });
+                assert_eq!(ask.client, "tom");
+                assert_eq!(Capability::of(&ask.wants).as_str(), r#"{"user:tom":["publish","subscribe"]}"#);
+            }
+        }
+        let one = query(json!({"clientId": "", "client_id": "mary", "capability": r#"{"a":["publish"]}"#}));
+        assert_eq!(asked(&one, Some(&service("orders"))).unwrap().0.client, "mary");
+        let nobody = asked(&query(json!({"clientId": ""})), Some(&service("orders"))).unwrap_err().to_string();
+        assert_eq!(nobody, "client_id must be given: a service must name the client");
+        assert!(error(json!({"capability": {}})).starts_with("capability must name at least one channel"));
+        assert!(error(json!({"clientID": ""})).contains("is not known here"));
     }
 
     #[test]
@@ -201,9 +222,14 @@ mod tests {
         assert_eq!(ttl(true, params(json!({}))), Ok(3_600_000));
         assert_eq!(ttl(false, params(json!({"ttl": u64::MAX}))), Ok(14_400_000));
         assert_eq!(ttl(true, params(json!({"ttl": "2h"}))), Ok(3_600_000));
-        assert_eq!(ttl(false, params(json!({"ttl": 1000}))), Ok(1000));
-        assert_eq!(ttl(false, query(json!({"ttl": "1000"}))), Ok(1000));
-        for bad in [json!(0), json!(999), json!(-1), json!(1.5), json!("1000"), json!("")] {
+        for short in [json!(0), json!(999), json!(1.5), json!(3600), json!(59_999.9), json!(60_000), json!("30s")] {
+            assert_eq!(ttl(false, params(json!({"ttl": short}))), Ok(60_000), "{short}");
+        }
+        for short in ["0", "3600", "3600.000000", "60s"] {
+            assert_eq!(ttl(false, query(json!({"ttl": short}))), Ok(60_000), "{short}");
+        }
+        assert_eq!(ttl(false, query(json!({"ttl": "3600000.000000"}))), Ok(3_600_000));
+        for bad in [json!(-1), json!("1000"), json!("soon"), json!(true)] {
             assert!(ttl(false, params(json!({"ttl": bad}))).unwrap_err().starts_with("ttl must be"));
         }
     }
@@ -225,7 +251,7 @@ mod tests {
 
     #[test]
     fn without_a_default_one_must_be_asked_for() {
-        let ttl = Ttl { default_seconds: 60, max_seconds: 60 };
+        let ttl = Ttl { min_seconds: 60, default_seconds: 60, max_seconds: 60 };
         let own = vec![(Template::parse("user:{client}").unwrap(), ActionSet::of(&[Action::Subscribe]))];
         for (capability, client) in [(Vec::new(), "tom"), (own.clone(), "a:b"), (own, &"x".repeat(255))] {
             let app = App::new("ably".into(), Vec::new(), ttl, false, capability, UserClaims::default(), Vec::new());

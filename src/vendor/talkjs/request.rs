@@ -2,15 +2,11 @@
 
 use super::{App, Operation, Product};
 use crate::model::{Action, Ask, Caller, Need, Vendor};
-use crate::vendor::params::{MINUTE, client, identifier, not_a_star};
+use crate::vendor::params::{client, identifier, not_a_star};
 use crate::vendor::{Invalid, Params, Request};
 
 /// How many characters an identifier may have.
 const LONGEST: usize = 255;
-
-/// The shortest life of a token, in milliseconds. The SDK takes one with under two minutes to live for expired and asks again at once, and
-/// TalkJS recommends ten minutes or more.
-const SHORTEST: u64 = 10 * MINUTE;
 
 /// Reads a request.
 pub(in crate::vendor) fn parse(
@@ -56,9 +52,11 @@ fn user<'a>(params: &'a Params, caller: Option<&'a Caller>) -> Result<&'a str, I
 }
 
 fn ttl(app: &App, params: &Params) -> Result<u64, Invalid> {
-    match params.duration("ttl", 1000)? {
-        Some(ttl) if ttl < SHORTEST => {
-            Err(Invalid::new("ttl", "must be at least 10 minutes, or clients ask again at once"))
+    match params.seconds("ttl")? {
+        // The SDK takes a token with under two minutes to live for expired and asks again at once.
+        Some(ttl) if ttl < app.ttl.min_seconds.saturating_mul(1000) => {
+            let minutes = app.ttl.min_seconds / 60;
+            Err(Invalid::new("ttl", format!("must be at least {minutes} minutes, or clients ask again at once")))
         }
         Some(ttl) => Ok((ttl / 1000).min(app.ttl.max_seconds)),
         None => Ok(app.ttl.default_seconds.min(app.ttl.max_seconds)),
@@ -75,7 +73,7 @@ mod tests {
     use crate::vendor::Ttl;
     use crate::vendor::testing::{params, query, service, user};
 
-    const TTL: Ttl = Ttl { default_seconds: 3600, max_seconds: 86_400 };
+    const TTL: Ttl = Ttl { min_seconds: 600, default_seconds: 3600, max_seconds: 86_400 };
 
     fn app(signatures: bool) -> App {
         App::new("talkjs".into(), "appid".to_owned(), &[], TTL, signatures)
