@@ -363,3 +363,52 @@ fn a_probe_says_what_it_found() {
     assert!(out.is_empty() && err.starts_with("127.0.0.1:1 does not answer: "), "{out}{err}");
     assert_eq!(probe("json"), ["{\"checks\":[],\"ready\":false}\n".to_owned(), String::new()]);
 }
+
+/// Signs with the audit log going there, relative to the configuration; `more` are further lines of `[audit]`.
+fn sign_with_audit(name: &str, to: &str, more: &str) -> Output {
+    let audit = format!("[audit]\nto = \"{to}\"\n{more}\n[policy]");
+    run_with(name, |text| text.replace("[audit]\nto = \"/dev/null\"\n\n", "").replace("[policy]", &audit), &SIGN)
+}
+
+const SIGN: [&str; 10] =
+    ["sign", "leancloud", "invite", "--client-id", "bob", "--conv-id", "den", "--members", "tom,carol", "-ojson"];
+
+#[test]
+fn sign_writes_a_line_to_the_configured_file() {
+    let file = std::env::temp_dir().join(format!("chat-signer-signed-{}.log", std::process::id()));
+    let output = sign_with_audit("sign-file", file.to_str().unwrap(), "");
+    let answer: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    assert!(text.ends_with('\n') && !text.contains(answer["signature"].as_str().unwrap()), "{text}");
+    let line: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&line["event"], &line["caller"]["kind"]), (&"request.signed".into(), &"operator".into()));
+    assert_eq!(
+        (&line["app"], &line["vendor"], &line["action"]),
+        (&"leancloud".into(), &"leancloud".into(), &"invite".into())
+    );
+    assert_eq!((&line["client"], &line["conversation"]), (&"bob".into(), &"den".into()));
+    assert_eq!((&line["targets"], &line["nonce"]), (&serde_json::json!(["tom", "carol"]), &answer["nonce"]));
+}
+
+#[test]
+fn sign_writes_its_line_to_standard_error_where_the_log_goes_to_standard_output() {
+    let output = sign_with_audit("sign-stdout", "stdout", "chain = true");
+    serde_json::from_str::<Value>(&stdout(&output)).unwrap();
+    let line: Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!((&line["event"], &line["chain"]["seq"]), (&"request.signed".into(), &0.into()));
+}
+
+#[test]
+fn nothing_is_signed_that_can_not_be_recorded() {
+    let full = sign_with_audit("sign-full", "/dev/full", "");
+    let unopened = sign_with_audit("sign-unopened", "policy.toml/audit.log", "");
+    for (output, expected) in
+        [(full, "the audit log can't be written, so the signature is withheld"), (unopened, "audit")]
+    {
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]));
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(expected), "{error}");
+    }
+}

@@ -33,11 +33,12 @@ const ROLES: &str = r#"roles = ["guest", "member", "moderator", "manager", "admi
 const ANY_RULE: &str = "\n[[rules]]\nid = \"any\"\neffect = \"allow\"\nactions = [\"*\"]\n";
 
 /// What the examples refer to, all of it fake.
-const VARIABLES: [(&str, &str); 5] = [
+const VARIABLES: [(&str, &str); 6] = [
     ("LEANCLOUD_MASTER_KEY", "fake-leancloud-master-key"),
     ("LEANCLOUD_OLD_MASTER_KEY", "fake-old-leancloud-master-key"),
     ("TALKJS_SECRET_KEY", "fake-talkjs-secret-key"),
     ("STAFF_TOKEN", "fake-token-of-staff"),
+    ("AUDIT_CHAIN_KEY", "fake-key-of-the-audit-chain-0000000000"),
     ("JOBS_SECRET", "fake-secret-of-jobs-0000000000000000000000000000"),
 ];
 const FILES: [(&str, &str); 6] = [

@@ -18,9 +18,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-use crate::config::{AuditTo, Listen, Report, Settings, Shutdown, Sources, StoreSettings};
+use crate::config::{AuditChain, AuditTo, Listen, Report, Settings, Shutdown, Sources, StoreSettings};
 use crate::observe::audit::Audit;
+use crate::observe::{Destination, LineWriter, new_chain};
 use crate::outbox::Outbox;
+use crate::random::NoEntropy;
 use crate::reload::Reload;
 use crate::remote;
 use crate::roster::Roster;
@@ -56,6 +58,9 @@ pub enum NoStart {
         /// What the system says.
         error: io::Error,
     },
+    /// There are no random bytes for the id of the audit log's chain.
+    #[error("audit.chain: {0}")]
+    Chain(#[from] NoEntropy),
     /// The roster's store can't be opened.
     #[error("[store]: {0}")]
     Store(store::Unavailable),
@@ -97,7 +102,7 @@ impl App {
     /// If one of these fails.
     pub async fn start(settings: Settings) -> Result<App, NoStart> {
         // First, while a signal still ends the process: opening a file can take long where it lies on a network.
-        let audit = open(&settings.audit)?;
+        let audit = open(&settings)?;
         let stop = Stop::new().map_err(NoStart::Signals)?;
         let roster = roster(settings.store.as_ref()).await?;
         let main = Bound::new("server.listen", &settings.server.listen).await?;
@@ -234,12 +239,14 @@ fn keeping(runtime: &Arc<Runtime>) -> (Tasks, oneshot::Receiver<Infallible>) {
     (tasks, swept)
 }
 
-fn open(to: &AuditTo) -> Result<Audit, NoStart> {
-    let (name, opened) = match to {
-        AuditTo::Stdout => (PathBuf::from("stdout"), Audit::to_stdout()),
-        AuditTo::File(path) => (path.clone(), Audit::to_file(path)),
+fn open(settings: &Settings) -> Result<Audit, NoStart> {
+    let (name, opened) = match &settings.audit {
+        AuditTo::Stdout => (PathBuf::from("stdout"), Destination::stdout()),
+        AuditTo::File(path) => (path.clone(), Destination::at(path)),
     };
-    opened.map_err(|error| NoStart::Audit { to: name.display().to_string(), error })
+    let chain = settings.audit_chain.as_ref().map(|AuditChain { keys }| new_chain(keys.first())).transpose()?;
+    let started = opened.and_then(|destination| Audit::start(LineWriter::new(destination, chain)));
+    started.map_err(|error| NoStart::Audit { to: name.display().to_string(), error })
 }
 
 /// Tells when the process is to stop.

@@ -2,6 +2,7 @@
 //! mistake, a denial, a mismatch, a failed case), 2 wrong usage.
 
 mod asked;
+mod audit;
 mod caller;
 mod check;
 mod explain;
@@ -85,6 +86,9 @@ enum Command {
     HashKey(hash_key::Arguments),
     /// Ask a running server whether it is ready.
     Probe(probe::Arguments),
+    /// Verify the audit log.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Accept, export or import the roster's store.
     #[command(subcommand)]
     Store(store::Command),
@@ -106,6 +110,7 @@ pub fn run() -> ExitCode {
         Command::Token(arguments) => token::run(&common, &arguments),
         Command::HashKey(arguments) => hash_key::run(&common, &arguments),
         Command::Probe(arguments) => probe::run(&common, &arguments),
+        Command::Audit(command) => audit::run(&common, &command),
         Command::Store(command) => store::run(&common, &command),
         Command::Moderate(command) => moderate::run(&common, &command),
     };

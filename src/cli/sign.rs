@@ -1,11 +1,16 @@
 //! `sign`: signs as an operator, who holds the secrets anyway: without a server, and without asking the policy.
 
+use std::io;
 use std::process::ExitCode;
 
 use super::asked::{Asked, Moment, wrong};
+use super::trail::{OPERATOR, Trail, operator};
 use super::{Common, Stop};
-use crate::policy::operators_permit;
-use crate::vendor::{self, Nonce, Signed};
+use crate::config::Settings;
+use crate::model::Millis;
+use crate::observe::{Asker, OperatorSignature, Scope};
+use crate::policy::{Permit, operators_permit};
+use crate::vendor::{self, App, Nonce, Signed};
 use crate::{clock, random};
 
 /// `sign`'s own arguments.
@@ -27,8 +32,38 @@ pub(super) fn run(common: &Common, Arguments { asked, moment }: &Arguments) -> R
     let permit = operators_permit(request.ask);
     let signed = vendor::sign(app, &permit, &request.product, at, &nonce);
     let signed = signed.map_err(|invalid| Stop::Usage(wrong(&invalid)))?;
+    let signed_at = moment.timestamp.map(|_| at);
+    record(&settings, app, &permit, &signed, signed_at)?;
     common.print(|| text(&signed), || signed.to_json())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the line of the audit log, before the signature is printed.
+fn record(
+    settings: &Settings,
+    app: &App,
+    permit: &Permit,
+    signed: &Signed,
+    signed_at: Option<Millis>,
+) -> Result<(), Stop> {
+    let (mut trail, operator) = (Trail::open(settings)?, operator());
+    let ask = permit.ask();
+    let line = OperatorSignature {
+        time: clock::now(),
+        event: OperatorSignature::EVENT,
+        caller: Asker { kind: OPERATOR, subject: &operator },
+        app: app.name(),
+        vendor: app.vendor().as_str(),
+        action: ask.action.as_str(),
+        client: Some(&*ask.client).filter(|client| !client.is_empty()),
+        conversation: ask.conversation.as_ref().map(Scope),
+        targets: &ask.members,
+        granted: permit.granted(),
+        nonce: signed.nonce(),
+        signed_at,
+    };
+    let written = line.line().map_err(io::Error::from).and_then(|line| trail.write(&line));
+    written.map_err(|error| Stop::No(format!("the audit log can't be written, so the signature is withheld: {error}")))
 }
 
 fn fresh() -> Result<Nonce, Stop> {

@@ -80,7 +80,7 @@ async fn accept(common: &Common, settings: &Settings, arguments: &Accept) -> Res
                 .to_owned(),
         ));
     }
-    let (mut trail, operator) = (Trail::open(&settings.audit)?, operator());
+    let (mut trail, operator) = (Trail::open(settings)?, operator());
     let (accepted, count) = (accept_now(&store).await, count(&entries));
     let line = Accepted {
         time: clock::now().to_string(),
@@ -152,7 +152,7 @@ async fn take_over(
     now: Millis,
 ) -> Result<Imported, Stop> {
     let store = open(settings, true).await?;
-    let (mut trail, operator) = (Trail::open(&settings.audit)?, operator());
+    let (mut trail, operator) = (Trail::open(settings)?, operator());
     let plan = if arguments.quiet { Plan::default() } else { Plan::of(settings) };
     let caller = Asker { kind: OPERATOR, subject: &operator };
     let import = Import { records, replace: arguments.replace, now, plan: &plan, caller };

@@ -1,22 +1,24 @@
-//! What an operator does to the store by hand, in the audit log: in the file that the server's log goes to, too. A server's standard
+//! What an operator does by hand, in the audit log: in the file that the server's log goes to, too. A server's standard
 //! output nobody else can write to, so what would go there goes to standard error.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
-use std::path::Path;
+use std::io;
 
 use serde::Serialize;
 
 use super::{Stop, complain};
-use crate::config::AuditTo;
-use crate::observe::{self, Asker, Destination};
+use crate::config::{AuditChain, AuditTo, Settings};
+use crate::observe::{self, Asker, Destination, LineWriter, new_chain};
 
 /// What the audit log calls whoever runs a command here, beside users and services.
 pub(super) const OPERATOR: &str = "operator";
 
-/// The audit log, for one command: a file, or where there is none standard error.
-pub(super) struct Trail(Option<Destination>);
+/// The audit log, for one command: a file, or standard error. If there is a hash chain, the command has one of its own.
+pub(super) struct Trail {
+    lines: LineWriter,
+    is_stderr: bool,
+}
 
 /// That a store was accepted, or why it isn't known to be.
 #[derive(Serialize)]
@@ -62,17 +64,25 @@ pub(super) struct Count {
 
 impl Trail {
     /// Opens it, before anything is done that it must tell of.
-    pub(super) fn open(to: &AuditTo) -> Result<Trail, Stop> {
-        Ok(Trail(match to {
-            AuditTo::Stdout => None,
-            AuditTo::File(path) => Some(Destination::at(path).map_err(|error| shut(path, &error))?),
-        }))
+    pub(super) fn open(settings: &Settings) -> Result<Trail, Stop> {
+        let (destination, is_stderr) = match &settings.audit {
+            AuditTo::Stdout => (Destination::stderr().map_err(|error| shut("standard error", &error))?, true),
+            AuditTo::File(path) => {
+                (Destination::at(path).map_err(|error| shut(&path.display().to_string(), &error))?, false)
+            }
+        };
+        let chain = settings.audit_chain.as_ref().map(|AuditChain { keys }| new_chain(keys.first())).transpose();
+        let chain = chain.map_err(|error| Stop::No(format!("audit.chain: {error}")))?;
+        Ok(Trail { lines: LineWriter::new(destination, chain), is_stderr })
     }
 
     /// Writes lines. Those that can't be written go to standard error, so that they are not lost.
     pub(super) fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        let Some(file) = &mut self.0 else { return io::stderr().write_all(lines) };
-        file.write(lines).inspect_err(|_| complain(&String::from_utf8_lossy(lines)))
+        self.lines.write(lines).inspect_err(|_| {
+            if !self.is_stderr {
+                complain(&String::from_utf8_lossy(lines));
+            }
+        })
     }
 
     /// Writes a line.
@@ -81,10 +91,9 @@ impl Trail {
     }
 }
 
-fn shut(path: &Path, error: &io::Error) -> Stop {
+fn shut(to: &str, error: &io::Error) -> Stop {
     Stop::No(format!(
-        "audit.to: {} can't be opened, and nothing is done that can't be recorded: {error} (say it as the user that runs the server)",
-        path.display()
+        "audit.to: {to} can't be opened, and nothing is done that can't be recorded: {error} (run the command as the user that runs the server)"
     ))
 }
 

@@ -6,6 +6,7 @@
 
 mod api_key;
 mod apps;
+mod audit_chain;
 mod authenticators;
 mod cases;
 mod demo;
@@ -48,6 +49,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeTable;
 
+pub use audit_chain::{AuditChain, chain_key};
 pub use cases::{Case, Subject, cases};
 pub use demo::{DemoCaller, demo_api_key};
 pub use demo_token::NoToken;
@@ -99,6 +101,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Where the audit log goes.
     pub audit: AuditTo,
+    /// The hash chain over the audit log, if there is one.
+    pub audit_chain: Option<AuditChain>,
     /// Who collects what requests were in their traces, if anyone does.
     pub traces: Option<Endpoint>,
     /// Whose bans and mutes are carried to their vendor.
@@ -136,6 +140,21 @@ pub fn probes(path: &Path) -> Result<(SocketAddr, bool), Report> {
     let file = File::new(path.display().to_string(), &text, true);
     let probes = signer::probes(&mut Section::root(&file, parse(&file, &text).get_ref()));
     probes.ok_or_else(|| Report::new(file.into_problems()))
+}
+
+/// The hash chain over the audit log that this `signer.toml` asks for. Nothing else of it counts, and no other files are read than those
+/// with the chain's keys: who verifies a log needs no other secret.
+///
+/// # Errors
+/// What was found, if it can't be told.
+pub fn audit_chain(path: &Path) -> Result<Option<AuditChain>, Report> {
+    let disk = Disk::default();
+    let text = text(path, &disk)?;
+    let file = File::new(path.display().to_string(), &text, true);
+    let mut vault = Vault::new(path.parent().unwrap_or(Path::new("")), disk);
+    let chain = signer::audit_keys(&mut Section::root(&file, parse(&file, &text).get_ref()), &mut vault);
+    let report = Report::new(file.into_problems());
+    if report.has_mistakes() { Err(report) } else { Ok(chain) }
 }
 
 fn read(path: &Path, disk: &Disk) -> Loaded {
@@ -238,7 +257,8 @@ fn settings(
     let callers = authenticators::authenticators(&mut root, keys, context);
     let facts = facts::facts(&mut root, &apps, &ladder, &mut vault);
     let limits = limits::limits(&mut root, &server.listen);
-    let audit = signer::audit(&mut root, &vault.dir, policy_root.as_ref().map(|root| root.file.name.as_str()));
+    let policy_name = policy_root.as_ref().map(|root| root.file.name.as_str());
+    let (audit, audit_chain) = signer::audit(&mut root, &mut vault, policy_name);
     let shutdown = signer::shutdown(&mut root);
     let traces = traces::traces(&mut root, &mut vault);
     let store = store::store(&mut root, &mut vault, callers.public().is_some());
@@ -258,6 +278,7 @@ fn settings(
         admin,
         limits,
         audit,
+        audit_chain,
         traces,
         enforcements: enforcements.into_iter().map(Arc::new).collect(),
         webhooks: webhooks.into_iter().map(Arc::new).collect(),

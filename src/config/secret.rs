@@ -183,7 +183,8 @@ fn unreadable<T>(item: &Item<'_>, flaw: &str) -> Option<T> {
     refuse(item, flaw, "check the path, which is relative to this file's directory, and who may read it")
 }
 
-fn without_newline(mut bytes: Vec<u8>) -> Vec<u8> {
+/// A secret's file without one newline at its end.
+pub(super) fn without_newline(mut bytes: Vec<u8>) -> Vec<u8> {
     if bytes.pop_if(|last| *last == b'\n').is_some() {
         bytes.pop_if(|last| *last == b'\r');
     }

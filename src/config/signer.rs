@@ -9,6 +9,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::apps;
+use super::audit_chain::{AuditChain, audit_chain};
 use super::file::{Span, THE_FILE};
 use super::reader::{Item, Section, quoted};
 use super::secret::Vault;
@@ -265,15 +266,22 @@ pub(super) fn policy_file(root: &mut Section<'_>, dir: &Path) -> Option<(PathBuf
     }
 }
 
-/// Reads `[audit]`. The log must not be one of the files that the configuration is read from: this one, the policy, and every file that
-/// this one names.
-pub(super) fn audit(root: &mut Section<'_>, dir: &Path, policy: Option<&str>) -> AuditTo {
+/// Reads `[audit]`: where the log goes, and its hash chain. The log must not be one of the files that the configuration is read from:
+/// this one, the policy, and every file that this one names.
+pub(super) fn audit(root: &mut Section<'_>, vault: &mut Vault, policy: Option<&str>) -> (AuditTo, Option<AuditChain>) {
+    let dir = vault.dir.clone();
     let mut read: Vec<PathBuf> = policy.into_iter().chain([root.file.name.as_str()]).map(PathBuf::from).collect();
     read.extend(root.entries().iter().flat_map(files).map(|name| dir.join(name)));
-    let Some(mut section) = root.section("audit") else { return AuditTo::Stdout };
-    let to = section.get("to").and_then(|item| audit_to(&item, dir, &read));
+    let Some(mut section) = root.section("audit") else { return (AuditTo::Stdout, None) };
+    let to = section.get("to").and_then(|item| audit_to(&item, &dir, &read));
+    let chain = audit_chain(&mut section, vault);
     section.finish();
-    to.unwrap_or(AuditTo::Stdout)
+    (to.unwrap_or(AuditTo::Stdout), chain)
+}
+
+/// The hash chain that `[audit]` asks for, if that much of it can be read.
+pub(super) fn audit_keys(root: &mut Section<'_>, vault: &mut Vault) -> Option<AuditChain> {
+    root.section("audit").and_then(|mut section| audit_chain(&mut section, vault))
 }
 
 /// The files that a value names, however deep, in secrets and keys, and the store's.

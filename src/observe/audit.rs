@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 
 use super::destination::Destination;
+use super::line_writer::LineWriter;
 use crate::clock;
 
 /// How long a line may take before the log counts as stuck.
@@ -28,7 +29,7 @@ const RETRY: Duration = Duration::from_millis(500);
 const QUEUE_LIMIT: usize = 4 << 20;
 
 /// How much of a written batch's memory is kept for the next one, in bytes.
-const SPARE: usize = 64 << 10;
+pub(super) const SPARE: usize = 64 << 10;
 
 /// A line is not in the log, so what it tells of must not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,25 +49,24 @@ pub enum Unwritten {
 pub struct Audit(Arc<Shared>);
 
 impl Audit {
-    /// A log that goes to standard output. Warns if nothing that is written there is kept.
-    pub fn to_stdout() -> io::Result<Audit> {
-        Audit::start(Destination::stdout()?)
-    }
-
     /// A log that is appended to this file, which is made for its owner alone if it doesn't exist; or to a pipe that somebody reads.
     /// Once the file has got another name or is gone, or another file has taken its place, the log goes on in one at this path.
     pub fn to_file(path: &Path) -> io::Result<Audit> {
-        Audit::start(Destination::at(path)?)
+        Audit::start(LineWriter::new(Destination::at(path)?, None))
     }
 
     /// A log that goes wherever this leads. If it leads to the end of a line that was torn, that line is ended first.
     pub fn new(file: File) -> io::Result<Audit> {
-        Audit::start(Destination::to(file))
+        Audit::start(LineWriter::new(Destination::to(file), None))
     }
 
-    fn start(destination: Destination) -> io::Result<Audit> {
+    /// A log whose lines this writes.
+    ///
+    /// # Errors
+    /// If the system starts no thread.
+    pub fn start(lines: LineWriter) -> io::Result<Audit> {
         let shared = Arc::new(Shared::default());
-        let writer = Writer { shared: Arc::clone(&shared), destination };
+        let writer = Writer { shared: Arc::clone(&shared), lines };
         thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run())?;
         Ok(Audit(shared))
     }
@@ -298,7 +298,7 @@ impl Drop for WakeOnDrop<'_> {
 /// The thread that writes.
 struct Writer {
     shared: Arc<Shared>,
-    destination: Destination,
+    lines: LineWriter,
 }
 
 impl Writer {
@@ -306,9 +306,9 @@ impl Writer {
         let mut spare = Batch::default();
         while let Some(mut batch) = self.next(std::mem::take(&mut spare)) {
             if batch.reopen {
-                self.destination.reopen();
+                self.lines.reopen();
             }
-            let result = if batch.lines.is_empty() { Ok(()) } else { self.destination.write(&batch.lines) };
+            let result = if batch.lines.is_empty() { Ok(()) } else { self.lines.write(&batch.lines) };
             self.settle(&mut batch, &result);
             spare = batch;
         }

@@ -20,11 +20,13 @@ pub struct Destination {
     torn: bool,
     /// Whether opening it anew failed the last time.
     unopened: bool,
+    /// How many bytes of the lines that were last written are in it.
+    appended: usize,
 }
 
 impl Destination {
     /// Standard output. Warns if nothing that is written there is kept.
-    pub(super) fn stdout() -> io::Result<Destination> {
+    pub fn stdout() -> io::Result<Destination> {
         let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         if goes_nowhere(&file) {
             tracing::warn!(
@@ -33,6 +35,14 @@ impl Destination {
             );
         }
         Ok(Destination::to(file))
+    }
+
+    /// Standard error.
+    ///
+    /// # Errors
+    /// If it is closed.
+    pub fn stderr() -> io::Result<Destination> {
+        Ok(Destination::to(File::from(io::stderr().as_fd().try_clone_to_owned()?)))
     }
 
     /// A file to append to, made for its owner alone if it doesn't exist, or a pipe that somebody reads.
@@ -45,7 +55,7 @@ impl Destination {
 
     /// Wherever this leads.
     pub(super) fn to(file: File) -> Destination {
-        Destination { torn: is_torn(&file), file, path: None, unopened: false }
+        Destination { torn: is_torn(&file), file, path: None, unopened: false, appended: 0 }
     }
 
     /// Writes these lines; at the path, if something else or nothing is there by now. A file that was only given another name is good
@@ -59,6 +69,7 @@ impl Destination {
         }
         self.append(lines)?;
         if self.is_removed() {
+            self.appended = 0;
             self.open_anew()?;
             self.append(lines)?;
         }
@@ -93,9 +104,16 @@ impl Destination {
         self.path.is_some() && self.file.metadata().is_ok_and(|own| own.nlink() == 0) && !self.is_in_place()
     }
 
+    /// How many bytes of the lines that were last written are in it: if that failed, perhaps some of them.
+    pub(super) fn appended(&self) -> usize {
+        self.appended
+    }
+
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.appended = 0;
         if self.torn {
             self.write_all(b"\n")?;
+            self.appended = 0;
         }
         self.write_all(lines)
     }
@@ -106,6 +124,7 @@ impl Destination {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     self.torn = bytes[..count].last() != Some(&b'\n');
+                    self.appended += count;
                     bytes = &bytes[count..];
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -1,11 +1,14 @@
 //! What operators see: the audit log, which says what was decided, the program's own log, and metrics.
 
 pub mod audit;
+pub mod chain;
 mod destination;
 mod escape;
+mod line_writer;
 pub mod log;
 mod log_limit;
 pub mod metrics;
+mod operator_signature;
 pub mod outbox;
 pub mod process;
 mod record;
@@ -13,5 +16,7 @@ mod refusals;
 pub mod trace;
 
 pub use destination::Destination;
+pub use line_writer::{LineWriter, new_chain};
+pub use operator_signature::OperatorSignature;
 pub use record::{Asker, Decision, Occurrence, Record, Scope, line};
 pub use refusals::RefusalSummaries;

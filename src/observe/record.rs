@@ -314,14 +314,14 @@ pub(super) fn display<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::
 }
 
 #[expect(clippy::ref_option, reason = "serde calls it so")]
-fn displayed<T: Display, S: Serializer>(value: &Option<T>, to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn displayed<T: Display, S: Serializer>(value: &Option<T>, to: S) -> Result<S::Ok, S::Error> {
     match value {
         Some(value) => to.collect_str(value),
         None => to.serialize_none(),
     }
 }
 
-fn capability<S: Serializer>(grants: &[Grant], to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn capability<S: Serializer>(grants: &[Grant], to: S) -> Result<S::Ok, S::Error> {
     to.collect_map(grants.iter().map(|grant| {
         let operations: Vec<_> = grant.operations.iter().map(Action::as_str).collect();
         (grant.resource.to_string(), operations)

@@ -1,6 +1,7 @@
 //! What holds from the program's start to its end.
 
-use crate::config::{AuditTo, Listen, Settings, Tls};
+use crate::config::{AuditTo, Listen, Settings};
+use crate::secret::Secret;
 
 /// The settings that can't be changed while the program runs and yet are other ones: a sentence for each.
 pub(super) fn changed(now: &Settings, next: &Settings) -> Vec<String> {
@@ -19,15 +20,24 @@ pub(super) fn changed(now: &Settings, next: &Settings) -> Vec<String> {
     compare("admin.listen", now.admin.listen.to_string(), next.admin.listen.to_string());
     compare("admin.tls", presence(now.admin.tls.as_ref()), presence(next.admin.tls.as_ref()));
     compare("audit.to", destination(&now.audit), destination(&next.audit));
+    compare("audit.chain", presence(now.audit_chain.as_ref()), presence(next.audit_chain.as_ref()));
+    if now.audit_chain.is_some() && next.audit_chain.is_some() && chain_key(now) != chain_key(next) {
+        changed.push("`audit.chain_key` can't be changed while the program runs: restart it".to_owned());
+    }
     if now.store != next.store {
         changed.push("`[store]` can't be changed while the program runs: restart it".to_owned());
     }
     changed
 }
 
-/// Whether there is TLS at all: with which certificates can change.
-fn presence(tls: Option<&Tls>) -> String {
-    if tls.is_some() { "on" } else { "off" }.to_owned()
+/// Whether there is such a thing at all, as TLS: with which certificates can change.
+fn presence<T>(setting: Option<&T>) -> String {
+    if setting.is_some() { "on" } else { "off" }.to_owned()
+}
+
+/// The key that the audit log's chain is made with. Others only verify, and can change.
+fn chain_key(settings: &Settings) -> Option<&Secret> {
+    settings.audit_chain.as_ref()?.keys.first()
 }
 
 fn destination(to: &AuditTo) -> String {

@@ -9,6 +9,7 @@ mod common;
 mod ably_sdks;
 mod audit;
 mod browsers;
+mod chain;
 mod compat;
 mod limits;
 mod playground;

@@ -137,3 +137,14 @@ fn where_the_log_goes_to_standard_output_it_goes_to_standard_error_here() {
     assert_eq!((ran.code, ran.said.as_str()), (0, "set 2, took away 0, and 0 were there already\n"));
     assert_eq!(read(&ran.complained).len(), 3);
 }
+
+#[test]
+fn each_command_has_a_chain_of_its_own() {
+    let home = Home::telling(REDB, "audit.log\"\nchain = true\n# \"");
+    home.store(&["import", &home.file("bans.toml")]).well();
+    home.store(&["accept"]).well();
+    let numbers: Vec<Value> = told(&home).iter().map(|line| line["chain"]["seq"].clone()).collect();
+    assert_eq!(numbers, [0, 1, 2, 0]);
+    let verified = super::run(&home.0, &["audit", "verify", &home.file("audit.log")]).well();
+    assert_eq!(verified, "yes: 4 lines in 2 chains, and none is missing, changed, doubled or out of order\n");
+}

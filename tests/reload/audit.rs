@@ -8,6 +8,7 @@ use std::thread;
 
 use serde_json::Value;
 
+use super::{edit, until_refused};
 use crate::common::{Server, Setup, post, until};
 
 fn audited() -> Server {
@@ -108,4 +109,20 @@ fn nothing_is_signed_for_a_log_that_is_gone() {
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains("audit_resumed"), "{text}");
     nonce(&server);
+}
+
+#[test]
+fn neither_a_chain_nor_its_key_changes_while_the_program_runs() {
+    let key = |name: &'static str, text: &str| (name, format!("fake-key-of-a-chain-{text}"));
+    let files = vec![key("chain.key", "one"), key("next.key", "two")];
+    let chain = "[audit]\nto = \"audit.log\"\nchain = true\nchain_key = { file = \"chain.key\" }";
+    let server = Server::with(Setup { files, ..Setup::more(chain) });
+    let signer = server.directory.join("signer.toml");
+    edit(&signer, "{ file = \"chain.key\" }", "{ file = \"next.key\" }");
+    until_refused(&server, "`audit.chain_key` can't be changed while the program runs: restart it");
+    // Others than the first only verify.
+    edit(&signer, "{ file = \"next.key\" }", "[{ file = \"chain.key\" }, { file = \"next.key\" }]");
+    super::until_accepted(&server);
+    edit(&signer, "chain = true\nchain_key = [{ file = \"chain.key\" }, { file = \"next.key\" }]", "chain = false");
+    until_refused(&server, "`audit.chain` can't be changed from on to off while the program runs: restart it");
 }

@@ -1,0 +1,129 @@
+//! `audit verify`: checks the hash chains in files of the audit log.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::{Common, Output, Stop, complain, lines, yes};
+use crate::config;
+use crate::observe::chain::{ChainKey, ChainRecord, ChainReport, ChainVerifier};
+
+/// What is done with the audit log.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Check that no line of the audit log is missing, changed, doubled or out of order. It needs `[audit] chain = true`.
+    Verify(Verify),
+}
+
+/// `audit verify`'s own arguments.
+#[derive(Debug, clap::Args)]
+pub(super) struct Verify {
+    /// The log's files, in any order: also those that were rotated away.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// A file with a key of the chains. Give it several times if there are several. The configuration's `chain_key`, if left out.
+    #[arg(long, value_name = "FILE")]
+    key_file: Vec<PathBuf>,
+    /// The chains are not keyed: read neither a key nor the configuration.
+    #[arg(long, conflicts_with = "key_file")]
+    no_key: bool,
+    /// Print how far each chain goes, for a record that is kept elsewhere: its id, the number of its last line, and that line's hash.
+    #[arg(long)]
+    heads: bool,
+    /// A file with what `--heads` printed earlier: report what has been cut off since.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+}
+
+pub(super) fn run(common: &Common, Command::Verify(arguments): &Command) -> Result<ExitCode, Stop> {
+    let record = arguments.record.as_deref().map_or_else(|| Ok(ChainRecord::default()), record)?;
+    let mut verifier = ChainVerifier::new(arguments.keys(common)?, record);
+    for path in &arguments.files {
+        let name = path.display().to_string();
+        let read = File::open(path).and_then(|file| verifier.read(&name, &mut BufReader::with_capacity(1 << 16, file)));
+        read.map_err(|error| Stop::No(format!("{name} can't be read: {error}")))?;
+    }
+    let report = verifier.finish();
+    print(common, arguments.heads, &report)?;
+    Ok(yes(report.is_clean()))
+}
+
+impl Verify {
+    fn keys(&self, common: &Common) -> Result<Vec<ChainKey>, Stop> {
+        if self.no_key {
+            return Ok(Vec::new());
+        }
+        if self.key_file.is_empty() {
+            return configured_keys(common);
+        }
+        self.key_file.iter().map(|path| key(path)).collect()
+    }
+}
+
+fn key(path: &Path) -> Result<ChainKey, Stop> {
+    let secret = config::chain_key(path);
+    let secret = secret.map_err(|error| Stop::No(format!("--key-file {}: {error}", path.display())))?;
+    Ok(ChainKey::new(&secret))
+}
+
+fn configured_keys(common: &Common) -> Result<Vec<ChainKey>, Stop> {
+    let chain = config::audit_chain(&common.config).map_err(|report| {
+        let report = report.render(io::stderr().is_terminal());
+        Stop::Mistakes(format!(
+            "{report}\nThe key comes from the configuration, unless there is --key-file or --no-key."
+        ))
+    })?;
+    Ok(chain.iter().flat_map(|chain| &chain.keys).map(ChainKey::new).collect())
+}
+
+fn record(path: &Path) -> Result<ChainRecord, Stop> {
+    let flaw = |flaw: String| Stop::No(format!("--record {}: {flaw}", path.display()));
+    let text = fs::read_to_string(path).map_err(|error| flaw(error.to_string()))?;
+    ChainRecord::parse(&text).map_err(|error| flaw(error.to_string()))
+}
+
+fn print(common: &Common, heads: bool, report: &ChainReport) -> Result<(), Stop> {
+    if heads && common.output == Output::Text {
+        complain(&lines(&text(report)));
+        if report.ends.is_empty() {
+            return Ok(());
+        }
+        return super::print(&report.ends.iter().map(|end| format!("{end}\n")).collect::<String>());
+    }
+    common.print(|| text(report), || json(report))
+}
+
+/// A line for each thing that was found, and one with what it comes to.
+fn text(report: &ChainReport) -> String {
+    let torn = report.torn.iter().map(|at| format!("{at}: torn: a line that was not written to its end\n"));
+    let problems = report.problems.iter().map(|problem| format!("{problem}\n"));
+    let found: String = torn.chain(problems).collect();
+    let more = if report.more > 0 { format!("{} more problems are not shown\n", report.more) } else { String::new() };
+    let chains = report.ends.len();
+    let what = format!("{} in {}", counted(report.lines, "line"), counted(chains as u64, "chain"));
+    let answer = match report.problem_count() {
+        0 => format!("yes: {what}, and none is missing, changed, doubled or out of order"),
+        count => format!("no: {}; {what}", counted(count, "problem")),
+    };
+    format!("{found}{more}{answer}")
+}
+
+fn counted(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+fn json(report: &ChainReport) -> String {
+    json!({
+        "ok": report.is_clean(),
+        "files": report.files,
+        "lines": report.lines,
+        "chains": report.ends,
+        "problems": report.problems,
+        "more_problems": report.more,
+        "torn": report.torn,
+    })
+    .to_string()
+}

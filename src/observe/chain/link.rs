@@ -1,0 +1,171 @@
+//! The end of a chained line: how it is written and read.
+//!
+//! A chained line is an audit line with one more member at its end, `chain`:
+//!
+//! - `id`: the chain, 32 hex digits
+//! - `seq`: the number of the line in its chain, from 0
+//! - `prev`: the hash of the line with the number before; `null` in the first line
+//! - `hash`: the hash of this line. In a keyed chain `key` and `mac` stand in its place: the key's id, and the MAC of this line
+//!
+//! The hash (SHA-256, FIPS 180-4) or MAC (HMAC-SHA256, RFC 2104) covers the bytes of the line before `,"hash":` or `,"mac":`.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use crate::crypto;
+use crate::crypto::mac::HmacSha256;
+use crate::secret::Secret;
+
+/// A line's hash or MAC.
+pub type Hash = [u8; 32];
+
+/// What stands between a line and its link.
+const PREFIX: &[u8] = br#","chain":"#;
+
+/// No link is longer, in bytes.
+const LONGEST_LINK: usize = 320;
+
+/// The message whose MAC gives a key its id. No line can be like it, as lines begin with `{`.
+const KEY_ID_MESSAGE: &[u8] = b"chat-signer audit chain key";
+
+/// A chain's id: random, made at the start of a process.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ChainId(pub(super) [u8; 16]);
+
+/// A key's id: it tells keys apart, and is public.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyId([u8; 4]);
+
+/// The key of a keyed chain.
+#[derive(Clone, Debug)]
+pub struct ChainKey {
+    /// Its id.
+    pub id: KeyId,
+    mac: HmacSha256,
+}
+
+/// A line's place in its chain, as the line says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainLink {
+    /// The chain.
+    pub id: ChainId,
+    /// The number of the line, from 0.
+    pub seq: u64,
+    /// The hash of the line before, if this is not the first.
+    pub prev: Option<Hash>,
+    /// The key that the line was made with, if the chain is keyed.
+    pub key: Option<KeyId>,
+    /// The hash or MAC of the line itself.
+    pub hash: Hash,
+}
+
+impl ChainKey {
+    /// The key for this secret.
+    pub fn new(secret: &Secret) -> ChainKey {
+        let mac = HmacSha256::new(secret.expose());
+        let [a, b, c, d, ..] = mac.mac(KEY_ID_MESSAGE);
+        ChainKey { id: KeyId([a, b, c, d]), mac }
+    }
+}
+
+/// The hash of what a link covers, or its MAC.
+pub(super) fn hash(covered: &[u8], key: Option<&ChainKey>) -> Hash {
+    key.map_or_else(|| crypto::sha256(covered), |key| key.mac.mac(covered))
+}
+
+impl ChainLink {
+    /// Splits a line, without its newline, into what its hash covers and its link. `None` if the line has no link, or one that is not
+    /// exactly as this program writes it.
+    pub fn parse(text: &[u8]) -> Option<(&[u8], ChainLink)> {
+        let tail_at = text.len().saturating_sub(LONGEST_LINK);
+        let at = tail_at + text.get(tail_at..)?.windows(PREFIX.len()).rposition(|window| window == PREFIX)?;
+        let object = text.get(at + PREFIX.len()..)?.strip_suffix(b"}")?;
+        let link = serde_json::from_slice::<Members<'_>>(object).ok()?.link()?;
+        let mut written = Vec::with_capacity(LONGEST_LINK);
+        link.write_covered(&mut written);
+        let covered = text.get(..at + written.len())?;
+        link.write_hash(&mut written);
+        (text.get(at..) == Some(&written)).then_some((covered, link))
+    }
+
+    /// Appends the part of the link that the line's hash covers.
+    pub(super) fn write_covered(&self, to: &mut Vec<u8>) {
+        let prev = self.prev.map_or_else(|| "null".to_owned(), |prev| format!("\"{}\"", crypto::hex(&prev)));
+        let key = self.key.map_or_else(String::new, |key| format!(",\"key\":\"{key}\""));
+        to.extend_from_slice(PREFIX);
+        to.extend_from_slice(format!(r#"{{"id":"{}","seq":{},"prev":{prev}{key}"#, self.id, self.seq).as_bytes());
+    }
+
+    /// Appends the hash, and what closes the line.
+    pub(super) fn write_hash(&self, to: &mut Vec<u8>) {
+        let name = if self.key.is_some() { "mac" } else { "hash" };
+        to.extend_from_slice(format!(r#","{name}":"{}"}}}}"#, crypto::hex(&self.hash)).as_bytes());
+    }
+}
+
+/// The members of a link.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Members<'a> {
+    id: &'a str,
+    seq: u64,
+    prev: Option<&'a str>,
+    key: Option<&'a str>,
+    hash: Option<&'a str>,
+    mac: Option<&'a str>,
+}
+
+impl Members<'_> {
+    fn link(&self) -> Option<ChainLink> {
+        let (key, hash) = match (self.key, self.hash, self.mac) {
+            (None, Some(hash), None) => (None, hash),
+            (Some(key), None, Some(mac)) => (Some(KeyId(bytes(key)?)), mac),
+            _ => return None,
+        };
+        let prev = match self.prev {
+            Some(prev) => Some(bytes(prev)?),
+            None => None,
+        };
+        let has_place = (self.seq == 0) == prev.is_none();
+        has_place.then_some(ChainLink { id: ChainId::parse(self.id)?, seq: self.seq, prev, key, hash: bytes(hash)? })
+    }
+}
+
+/// Reads `N` bytes in hex.
+pub(super) fn bytes<const N: usize>(hex: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    hex::decode_to_slice(hex, &mut bytes).ok()?;
+    Some(bytes)
+}
+
+impl ChainId {
+    /// Reads an id in hex.
+    pub fn parse(hex: &str) -> Option<ChainId> {
+        bytes(hex).map(ChainId)
+    }
+}
+
+impl fmt::Display for ChainId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&crypto::hex(&self.0))
+    }
+}
+
+impl fmt::Debug for ChainId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&crypto::hex(&self.0))
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,18 @@
+//! Tamper evidence for the audit log: a hash chain over its lines. Pure: the id of a chain is an argument.
+//!
+//! [`Chain`] links lines as they are written, [`link`] has their format, [`ChainVerifier`] reads files and reports what is wrong.
+
+mod chained;
+mod link;
+mod order;
+mod record;
+mod report;
+#[cfg(test)]
+mod tests;
+mod verifier;
+
+pub use chained::Chain;
+pub use link::{ChainId, ChainKey, ChainLink, Hash, KeyId};
+pub use record::{ChainRecord, RecordError};
+pub use report::{ChainEnd, ChainProblem, ChainReport, Lines, ProblemKind};
+pub use verifier::ChainVerifier;

@@ -1,0 +1,182 @@
+//! Reads files of chained lines and checks each line; what the lines of a chain are to each other is checked at the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, BufRead, Read};
+use std::sync::Arc;
+
+use serde::de::IgnoredAny;
+
+use super::link::{self, ChainId, ChainKey, ChainLink, KeyId};
+use super::order::{LineAt, LinkedLines, Run};
+use super::record::ChainRecord;
+use super::report::{ChainReport, Lines, ProblemKind};
+
+/// A longer line is no audit line, in bytes: the log takes 4 MiB at once.
+const LONGEST_LINE: u64 = 8 << 20;
+
+/// How many pieces all chains together may be in, in memory. A piece is all that is in order in one file.
+const MOST_RUNS: usize = 1_000_000;
+
+/// What every audit line begins with.
+const LINE_START: &[u8] = br#"{"time":""#;
+
+/// Verifies chains. Each file is read once, line by line, in any order of the files.
+#[derive(Default)]
+pub struct ChainVerifier {
+    keys: Vec<ChainKey>,
+    record: ChainRecord,
+    /// Lines of the record that were found.
+    found: BTreeSet<(ChainId, u64)>,
+    chains: BTreeMap<ChainId, LinkedLines>,
+    runs: usize,
+    report: ChainReport,
+}
+
+/// Whether a line is what was written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Check {
+    Good,
+    Changed,
+    /// It is keyed with a key that is not at hand.
+    UnknownKey(KeyId),
+    /// It is not keyed, though it should be.
+    NotKeyed,
+}
+
+impl ChainVerifier {
+    /// With these keys all chains must be keyed, by any of them; without keys no chain may be.
+    pub fn new(keys: Vec<ChainKey>, record: ChainRecord) -> ChainVerifier {
+        ChainVerifier { keys, record, ..ChainVerifier::default() }
+    }
+
+    /// Reads a file; the report calls it by this name. Memory doesn't depend on the length of the file or of its lines.
+    ///
+    /// # Errors
+    /// If it can't be read, or chains are in too many pieces.
+    pub fn read(&mut self, name: &str, input: &mut impl BufRead) -> io::Result<()> {
+        let (number, file) = (self.report.files, Arc::<str>::from(name));
+        self.report.files += 1;
+        let mut line = Vec::new();
+        for place in 1.. {
+            line.clear();
+            if input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)? == 0 {
+                break;
+            }
+            let at = LineAt { file: &file, number, line: place };
+            if line.len() as u64 == LONGEST_LINE && !line.ends_with(b"\n") {
+                input.skip_until(b'\n')?;
+                self.report.add(ProblemKind::Unchained, Some(at.lines()), "too long for an audit line".to_owned());
+            } else {
+                self.line(at, line.strip_suffix(b"\n").unwrap_or(&line));
+            }
+            if self.runs > MOST_RUNS {
+                return Err(io::Error::other("its lines are in too great a disorder to be verified"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What was found in all files.
+    pub fn finish(mut self) -> ChainReport {
+        for (id, lines) in &self.chains {
+            lines.report(*id, &self.record, &mut self.report);
+        }
+        self.report_record();
+        if self.report.lines == 0 {
+            let message = "there is no chained line in these files".to_owned();
+            self.report.add(ProblemKind::Missing, None, message);
+        }
+        self.report
+    }
+
+    fn line(&mut self, at: LineAt<'_>, text: &[u8]) {
+        match ChainLink::parse(text) {
+            Some((covered, link)) => self.chained(at, covered, &link),
+            // Blank lines stand where a line may have been torn.
+            None if text.is_empty() => {}
+            None => self.unchained(at, text),
+        }
+    }
+
+    fn chained(&mut self, at: LineAt<'_>, covered: &[u8], link: &ChainLink) {
+        let mut check = self.check(covered, link);
+        if check == Check::Changed
+            && let Some((torn, _)) = split_torn(covered).filter(|(_, whole)| self.check(whole, link) == Check::Good)
+        {
+            self.unchained(at, torn);
+            check = Check::Good;
+        }
+        self.report.lines += 1;
+        let lines = self.chains.entry(link.id).or_default();
+        match check {
+            Check::Good => lines.good += 1,
+            Check::Changed => {
+                let message = format!("chain {}, number {}: does not match its own hash", link.id, link.seq);
+                self.report.add(ProblemKind::Changed, Some(at.lines()), message);
+            }
+            Check::UnknownKey(key) => lines.unverified(at, Some(key)),
+            Check::NotKeyed => lines.unverified(at, None),
+        }
+        self.runs += usize::from(lines.add(at, link));
+        self.compare(at, link);
+    }
+
+    /// A keyed line needs its key; with keys at hand there must be no other lines.
+    fn check(&self, covered: &[u8], link: &ChainLink) -> Check {
+        let key = match link.key {
+            None if self.keys.is_empty() => None,
+            None => return Check::NotKeyed,
+            Some(id) => match self.keys.iter().find(|key| key.id == id) {
+                Some(key) => Some(key),
+                None => return Check::UnknownKey(id),
+            },
+        };
+        let is_same = crate::crypto::equal(&link::hash(covered, key), &link.hash);
+        if is_same { Check::Good } else { Check::Changed }
+    }
+
+    /// A line, or the beginning of one, without a link.
+    fn unchained(&mut self, at: LineAt<'_>, line: &[u8]) {
+        let message = match serde_json::from_slice::<IgnoredAny>(line) {
+            Err(error) if error.is_eof() && line.starts_with(b"{") => return self.report.add_torn(at.lines()),
+            Ok(_) if line.starts_with(b"{") => "in no chain",
+            _ => "not an audit line",
+        };
+        self.report.add(ProblemKind::Unchained, Some(at.lines()), message.to_owned());
+    }
+
+    /// Holds a line to what the record says of it.
+    fn compare(&mut self, at: LineAt<'_>, link: &ChainLink) {
+        let place = (link.id, link.seq);
+        let Some(hash) = self.record.0.get(&place) else { return };
+        self.found.insert(place);
+        if *hash != link.hash {
+            let message = format!("chain {}, number {}: has another hash in the record", link.id, link.seq);
+            self.report.add(ProblemKind::Record, Some(at.lines()), message);
+        }
+    }
+
+    /// Reports what the record has and the files don't.
+    fn report_record(&mut self) {
+        for (id, seq) in self.record.0.keys().filter(|place| !self.found.contains(place)) {
+            let message = match self.chains.get(id).and_then(LinkedLines::last) {
+                None => format!("chain {id}: missing as a whole; the record has it up to number {seq}"),
+                Some(Run { last, file, last_line, .. }) if last < seq => {
+                    let end = Lines { file: Arc::clone(file), first: *last_line, last: *last_line };
+                    format!(
+                        "chain {id}: its end is missing; the last line has number {last}, at {end}, the record has number {seq}"
+                    )
+                }
+                // Lines before the first, or in a gap, have been reported.
+                Some(_) => continue,
+            };
+            self.report.add(ProblemKind::Record, None, message);
+        }
+    }
+}
+
+/// Splits a line at the last place where an audit line begins: what stands before is a line that was torn, without its newline.
+fn split_torn(covered: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = covered.windows(LINE_START.len()).rposition(|window| window == LINE_START).filter(|at| *at > 0)?;
+    covered.split_at_checked(at)
+}

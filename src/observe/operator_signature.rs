@@ -1,0 +1,52 @@
+//! The audit line for what an operator signs by hand.
+
+use serde::Serialize;
+
+use super::record::{Asker, Scope, capability, display, displayed, line};
+use crate::model::{Grant, Millis};
+
+/// What was signed by an operator, without a server and without asking the policy. It has no place for the signature.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct OperatorSignature<'a> {
+    /// When the line was made.
+    #[serde(serialize_with = "display")]
+    pub time: Millis,
+    /// Always the same.
+    pub event: &'static str,
+    /// The operator.
+    pub caller: Asker<'a>,
+    /// The app's name.
+    pub app: &'a str,
+    /// Its vendor.
+    pub vendor: &'static str,
+    /// What was asked.
+    pub action: &'static str,
+    /// The chat identity that it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<&'a str>,
+    /// The conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<Scope<'a>>,
+    /// The members.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub targets: &'a [String],
+    /// The capability that was signed.
+    #[serde(skip_serializing_if = "<[Grant]>::is_empty", serialize_with = "capability")]
+    pub granted: &'a [Grant],
+    /// The nonce that was signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<&'a str>,
+    /// The time that was signed, if the operator gave it.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "displayed")]
+    pub signed_at: Option<Millis>,
+}
+
+impl OperatorSignature<'_> {
+    /// What its `event` is.
+    pub const EVENT: &'static str = "request.signed";
+
+    /// The line, with its newline.
+    pub fn line(&self) -> Result<Vec<u8>, serde_json::Error> {
+        line(self)
+    }
+}
