@@ -10,6 +10,8 @@ use hyper::body::Bytes;
 use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
+use crate::authn::{CrossSite, Target};
+use crate::config::Admin;
 use crate::observe::metrics::{Listener, Route};
 use crate::runtime::{Check, Finding, Probe, Runtime};
 
@@ -22,8 +24,10 @@ const OPENMETRICS: &str = "application/openmetrics-text";
 pub fn serve<B>(runtime: &Runtime, request: &Request<B>) -> Response<Full<Bytes>> {
     let began = Instant::now();
     let (route, mut answer) = match (Probe::at(request.uri().path()), request.uri().path()) {
-        (Some(probe), _) => (Route::Fixed(probe.path()), probed(runtime, probe, request)),
-        (None, METRICS) => (Route::Fixed(METRICS), only_read(request).unwrap_or_else(|| measured(runtime, request))),
+        (Some(probe), _) => {
+            (Route::Fixed(probe.path()), answered(runtime, request, || probed(runtime, probe, request)))
+        }
+        (None, METRICS) => (Route::Fixed(METRICS), answered(runtime, request, || measured(runtime, request))),
         (None, _) => (Route::Other, text(StatusCode::NOT_FOUND, "There is nothing at this path.\n")),
     };
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -31,12 +35,31 @@ pub fn serve<B>(runtime: &Runtime, request: &Request<B>) -> Response<Full<Bytes>
     answer
 }
 
+/// The answer to a request that may only read, and that no other site's page had a browser send.
+fn answered<B>(
+    runtime: &Runtime,
+    request: &Request<B>,
+    answer: impl FnOnce() -> Response<Full<Bytes>>,
+) -> Response<Full<Bytes>> {
+    let admin = &runtime.snapshot().settings.admin;
+    foreign(admin, request).or_else(|| only_read(request)).unwrap_or_else(answer)
+}
+
+/// What is answered to a request of another site's page, or to another host than those of `[admin]`.
+fn foreign<B>(admin: &Admin, request: &Request<B>) -> Option<Response<Full<Bytes>>> {
+    let target = Target { headers: request.headers(), uri: request.uri(), is_https: admin.tls.is_some() };
+    let reason = match target.cross_site(&admin.hosts, &[])? {
+        CrossSite::Page => "Pages of other sites are not answered here.\n",
+        CrossSite::Host(_) => "The request names a host that is not listed in [admin] hosts.\n",
+    };
+    Some(text(StatusCode::FORBIDDEN, reason))
+}
+
 fn probed<B>(runtime: &Runtime, probe: Probe, request: &Request<B>) -> Response<Full<Bytes>> {
-    match only_read(request) {
-        Some(refusal) => refusal,
-        None if probe == Probe::Ready && is_verbose(request) => verbose(&runtime.checks()),
-        None => runtime.probe(probe),
+    if probe == Probe::Ready && is_verbose(request) {
+        return verbose(&runtime.checks());
     }
+    runtime.probe(probe)
 }
 
 /// The metrics: in OpenMetrics' format where that is asked for, as Prometheus does, else in Prometheus' older one.

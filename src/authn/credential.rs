@@ -97,10 +97,10 @@ impl Authenticators {
                 _ => return None,
             };
             let common = authenticator.common();
-            let admitted = match result {
-                Ok(_) | Err(Unidentified::Unknown(_)) if presented.cross_site => Err(Refusal::cross_site().into()),
-                Ok(caller) => common.admit(caller, app).map_err(Unidentified::Refused),
-                unidentified => unidentified,
+            let admitted = match (result, presented.cross_site) {
+                (Ok(_) | Err(Unidentified::Unknown(_)), Some(reason)) => Err(Refusal::cross_site(reason).into()),
+                (Ok(caller), None) => common.admit(caller, app).map_err(Unidentified::Refused),
+                (unidentified, _) => unidentified,
             };
             Some(admitted.map_err(|unidentified| unidentified.by(&common.name)))
         })

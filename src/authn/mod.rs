@@ -16,6 +16,7 @@ mod introspection;
 mod jwt;
 mod lookup;
 mod mtls;
+mod origin;
 mod presented;
 mod process;
 mod proxies;
@@ -41,6 +42,7 @@ pub use introspection::{Answer, Introspection, Protocol, Question};
 pub use jwt::{Jwt, KeySet, KeySource, Keys};
 pub use lookup::{Found, Lookup, Unidentified};
 pub use mtls::{Mtls, San, Subject};
+pub use origin::{CrossSite, OwnHosts, Target, host_name};
 pub use presented::{Ids, Peer, Presented, Socket, Tls};
 pub use process::Process;
 pub use proxies::{Proxies, Proxy};
@@ -210,6 +212,15 @@ impl Authenticator {
             Authenticator::Introspection(introspection) => &introspection.common,
             Authenticator::Mtls(mtls) => &mtls.common,
             Authenticator::Process(process) => &process.common,
+        }
+    }
+
+    /// Whether its credentials are ambient: others than the caller's own program can add them to a request.
+    pub fn is_ambient(&self) -> bool {
+        match self {
+            Authenticator::Jwt(_) | Authenticator::ApiKey(_) => false,
+            Authenticator::Introspection(introspection) => introspection.takes_cookies(),
+            Authenticator::Forwarded(_) | Authenticator::Mtls(_) | Authenticator::Process(_) => true,
         }
     }
 

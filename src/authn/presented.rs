@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use http::HeaderMap;
 
 use super::certificate::{Certificate, Shown};
+use super::origin::CrossSite;
 
 /// What a request brings along to say who sent it.
 #[derive(Clone, Copy, Debug)]
@@ -15,15 +16,15 @@ pub struct Presented<'a> {
     pub peer: &'a Peer,
     /// What the connection's client certificate is good for.
     pub certificate: Shown<'a>,
-    /// Whether a page of another site made the browser send it. Ambient credentials don't count then.
-    pub cross_site: bool,
+    /// Why it counts as another site's, if it does. Ambient credentials don't count then.
+    pub cross_site: Option<CrossSite<'a>>,
 }
 
 impl<'a> Presented<'a> {
     /// These headers, from a peer of whom nothing is known.
     pub fn only(headers: &'a HeaderMap) -> Presented<'a> {
         const UNKNOWN: &Peer = &Peer { socket: Socket::Unix(None), tls: None };
-        Presented { headers, peer: UNKNOWN, certificate: Shown::Nothing, cross_site: false }
+        Presented { headers, peer: UNKNOWN, certificate: Shown::Nothing, cross_site: None }
     }
 }
 

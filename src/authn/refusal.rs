@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::origin::CrossSite;
+
 /// A caller that is not let in. Holds no part of a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -27,10 +29,17 @@ impl Refusal {
     }
 
     /// The refusal of a caller who is known, for what the page of another site had the browser send.
-    pub(super) fn cross_site() -> Refusal {
-        let public =
-            "a page of an origin that is not listed may not use credentials that the browser or a proxy adds by itself";
-        Refusal { sort: Sort::CrossSite, ..Refusal::new(public) }
+    pub(super) fn cross_site(reason: CrossSite<'_>) -> Refusal {
+        let refusal = match reason {
+            CrossSite::Page => Refusal::new(
+                "a page of an origin that is not listed may not use credentials that the browser or a proxy adds by itself",
+            ),
+            CrossSite::Host(host) => Refusal::new(
+                "credentials that the browser or a proxy adds by itself count only for requests to the configured hosts",
+            )
+            .detail(format!("the request names {}", quoted(&String::from_utf8_lossy(host)))),
+        };
+        Refusal { sort: Sort::CrossSite, ..refusal }
     }
 
     /// That nobody can tell at the moment whether the credential is good.

@@ -18,6 +18,7 @@ mod facts;
 mod file;
 mod forwarded;
 mod headers;
+mod hosts;
 mod introspection;
 mod jwt;
 mod key_set;
@@ -255,6 +256,7 @@ fn settings(
         vault: &mut vault,
     };
     let callers = authenticators::authenticators(&mut root, keys, context);
+    hosts::warn_if_open(&root, server.hosts.are_configured(), &callers.authenticators, &places);
     let facts = facts::facts(&mut root, &apps, &ladder, &mut vault);
     let limits = limits::limits(&mut root, &server.listen);
     let policy_name = policy_root.as_ref().map(|root| root.file.name.as_str());

@@ -65,7 +65,8 @@ fn is_uri(name: &str) -> bool {
         && rest.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-fn is_dns_name(name: &str) -> bool {
+/// Whether it is a DNS name in small letters.
+pub(super) fn is_dns_name(name: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
     name.len() <= 253 && name.split('.').all(|label| (1..=63).contains(&label.len()) && label.bytes().all(legal))
 }

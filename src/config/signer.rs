@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::apps;
 use super::audit_chain::{AuditChain, audit_chain};
 use super::file::{Span, THE_FILE};
 use super::reader::{Item, Section, quoted};
 use super::secret::Vault;
 use super::tls::{self, Tls};
+use super::{apps, hosts};
+use crate::authn::OwnHosts;
 
 /// What the listener for callers does.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct Server {
     pub body_limit: usize,
     /// How long a body may take to arrive, and the header of a connection's first request.
     pub request_timeout: Duration,
+    /// The hosts that count as its own for ambient credentials.
+    pub hosts: OwnHosts,
     /// Which other origins' pages may ask, if any.
     pub cors: Option<Cors>,
     /// The LeanCloud app behind the routes of LeanCloud's demo servers, if there is one.
@@ -41,6 +44,8 @@ pub struct Admin {
     pub listen: SocketAddr,
     /// What it speaks TLS with, if it does.
     pub tls: Option<Tls>,
+    /// The hosts that count as its own, with IP addresses.
+    pub hosts: OwnHosts,
 }
 
 /// Where callers are served.
@@ -98,6 +103,8 @@ const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7481)
 
 /// Where in the file stands what only some configurations may have.
 pub(super) struct Places {
+    /// The listener for callers.
+    pub(super) server: Span,
     /// The callers' address.
     pub(super) listen: Span,
     /// The playground, where it is turned on.
@@ -108,13 +115,15 @@ pub(super) struct Places {
 pub(super) fn listeners(root: &mut Section<'_>, vault: &Vault, leancloud: &[String]) -> (Server, Admin, Places) {
     let (server, places) = server(root, vault, leancloud);
     let mut place = root.span.clone();
-    let mut admin = Admin { listen: ADMIN, tls: None };
+    let mut admin = Admin { listen: ADMIN, tls: None, hosts: OwnHosts::with_addresses(None) };
     if let Some(mut section) = root.section("admin") {
         if let Some(item) = section.get("listen") {
             admin.listen = address(&item).unwrap_or(admin.listen);
             place = item.span.clone();
         }
         admin.tls = tls::tls(&mut section, vault, false);
+        let names = section.get("hosts").and_then(|item| hosts::hosts(&item));
+        admin.hosts = OwnHosts::with_addresses(names);
         section.finish();
     }
     if matches!(server.listen, Listen::Tcp(address) if clash(address, admin.listen)) {
@@ -143,12 +152,14 @@ fn server(root: &mut Section<'_>, vault: &Vault, leancloud: &[String]) -> (Serve
         tls: None,
         body_limit: 64 << 10,
         request_timeout: Duration::from_secs(5),
+        hosts: OwnHosts::only(None),
         cors: None,
         leancloud_compat: only(leancloud),
         playground: false,
     };
-    let mut places = Places { listen: root.span.clone(), playground: None };
+    let mut places = Places { server: root.span.clone(), listen: root.span.clone(), playground: None };
     let Some(mut section) = root.section("server") else { return (server, places) };
+    places.server = section.span.clone();
     places.listen = section.span.clone();
     if let Some(item) = section.get("listen") {
         server.listen = listen(&item, &vault.dir).unwrap_or(server.listen);
@@ -164,6 +175,7 @@ fn server(root: &mut Section<'_>, vault: &Vault, leancloud: &[String]) -> (Serve
     server.body_limit = limit.unwrap_or(server.body_limit);
     let timeout = section.get("request_timeout").and_then(|item| item.duration("100ms", "5m"));
     server.request_timeout = timeout.unwrap_or(server.request_timeout);
+    server.hosts = OwnHosts::only(section.get("hosts").and_then(|item| hosts::hosts(&item)));
     server.cors = section.section("cors").and_then(cors);
     let playground = section.get("playground").filter(|item| item.boolean() == Some(true));
     server.playground = playground.is_some();

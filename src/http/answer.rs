@@ -91,7 +91,7 @@ pub(super) async fn authenticate(
     app: Option<&App>,
     request: &Request<Incoming>,
 ) -> Result<Arc<Caller>, Failure> {
-    let cross_site = cross_site::is(exchange, request);
+    let cross_site = cross_site::reason(exchange, request);
     let certificate = certificate::shown(exchange);
     let presented = Presented { headers: request.headers(), peer: exchange.peer, certificate, cross_site };
     let refusal = match identify(exchange, &presented, app.map(|app| &**app.name())).await {

@@ -7,6 +7,7 @@ use hyper::header::HOST;
 use hyper::{Request, Version};
 
 use super::{Code, Exchange, Failure};
+use crate::authn::host_name;
 
 /// Refuses what was not sent to a loopback name while the demonstration's secrets are in use. The listener is bound to loopback
 /// then; this keeps out web pages elsewhere that had their own name resolve to it.
@@ -52,12 +53,8 @@ fn is_to_loopback<B>(request: &Request<B>) -> bool {
 }
 
 fn is_loopback(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
-    name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    let name = host_name(host);
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod common;
 
 mod ambient;
 mod forwarded;
+mod hosts;
 mod limits;
 mod overload;
 mod threads;

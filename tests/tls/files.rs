@@ -11,6 +11,7 @@ use crate::common::lay_out;
 const SIGNER: &str = r#"
 [server]
 {listen}
+hosts = ["localhost"]
 tls = { cert = "tls.crt", key = {key}, client_ca = "ca.crt" }
 
 [admin]

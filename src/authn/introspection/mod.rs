@@ -94,6 +94,14 @@ impl Introspection {
         }
     }
 
+    /// Whether it passes on cookies, which browsers send by themselves.
+    pub(super) fn takes_cookies(&self) -> bool {
+        match &self.protocol {
+            Protocol::Session { cookies, .. } => !cookies.is_empty(),
+            Protocol::Token { .. } | Protocol::LeanCloud { .. } => false,
+        }
+    }
+
     /// The headers that it reads, but for cookies.
     pub(super) fn headers(&self) -> &[HeaderName] {
         match &self.protocol {

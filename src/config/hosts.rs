@@ -1,0 +1,45 @@
+//! `hosts` of `[server]` and `[admin]`: the names under which a listener is reached.
+
+use core::net::IpAddr;
+
+use super::mtls::is_dns_name;
+use super::reader::{Item, Section, quoted};
+use super::signer::Places;
+use crate::authn::{Authenticator, host_name};
+
+/// A list of host names and IP addresses, without ports.
+pub(super) fn hosts(item: &Item<'_>) -> Option<Vec<String>> {
+    item.each(host)
+}
+
+fn host(item: &Item<'_>) -> Option<String> {
+    let text = item.filled()?;
+    let address = host_name(text).parse::<IpAddr>().or_else(|_| text.parse()).ok();
+    let is_bare = text == host_name(text) || text.starts_with('[') && text.ends_with(']');
+    match address {
+        Some(address) if is_bare || text.parse::<IpAddr>().is_ok() => Some(address.to_string()),
+        None if is_dns_name(text) => Some(text.to_owned()),
+        _ => item.refuse(
+            format!("has {}, which is no host name in small letters", quoted(text)),
+            "write each name in full, without scheme, port or `*`: \"chat.example.com\"",
+        ),
+    }
+}
+
+/// Warns if credentials are accepted that browsers add by themselves, and nothing says which hosts are the server's own.
+pub(super) fn warn_if_open(
+    root: &Section<'_>,
+    are_configured: bool,
+    authenticators: &[Authenticator],
+    places: &Places,
+) {
+    let ambient = authenticators.iter().find(|authenticator| authenticator.is_ambient());
+    let (Some(ambient), false) = (ambient, are_configured) else { return };
+    let message = format!(
+        "[server] has no `hosts`, but {} accepts credentials that browsers or proxies add by themselves",
+        quoted(&ambient.common().name)
+    );
+    let help = "list the host names that clients use: hosts = [\"chat.example.com\"]; until then, pages whose name resolves to this server \
+                (DNS rebinding) can send such requests with GET";
+    root.file.warning(&places.server, message, help);
+}
