@@ -9,8 +9,8 @@ use serde_json::Map;
 use super::jwt::{Finding, LONGEST, Token};
 use super::refusal::quoted;
 use super::{
-    Authenticator, Authenticators, Common, Forwarded, Introspection, Jwt, Mtls, NOT_FOR_THIS_APP, Presented, Refusal,
-    Shown, Unidentified, forwarded,
+    Authenticator, Authenticators, Common, Introspection, Jwt, Mtls, NOT_FOR_THIS_APP, Peer, Presented, Refusal, Shown,
+    Unidentified, forwarded,
 };
 use crate::crypto;
 use crate::model::{Caller, Millis};
@@ -33,7 +33,7 @@ impl Authenticators {
                 Some(introspection) => Err(introspection.ask_explicit(header, presented.headers)),
                 None => self.by_token(value, app, now, was_tried),
             },
-            None => self.ambient(presented, app).unwrap_or_else(|| Err(self.nothing(app).into())),
+            None => self.ambient(presented, app).unwrap_or_else(|| Err(self.nothing(presented.peer, app).into())),
         }
     }
 
@@ -82,19 +82,21 @@ impl Authenticators {
     /// What the first authenticator to find an ambient credential makes of it, if any does.
     fn ambient(&self, presented: &Presented<'_>, app: Option<&str>) -> Option<Result<Arc<Caller>, Unidentified>> {
         let mut serving = self.all.iter().filter(|authenticator| authenticator.common().serves_if(app));
+        let by_proxy = self.is_proxy(presented.peer);
         serving.find_map(|authenticator| {
             let result = match authenticator {
                 Authenticator::Forwarded(forwarded) => {
                     forwarded.identify(presented)?.and_then(|caller| self.own(caller)).map_err(Unidentified::Refused)
                 }
-                Authenticator::Mtls(mtls) if !self.is_forwarded(presented.headers) => {
+                Authenticator::Mtls(mtls) if !by_proxy => {
                     self.by_certificate(mtls, presented.certificate)?.map_err(Unidentified::Refused)
                 }
-                Authenticator::Process(process) if !self.is_forwarded(presented.headers) => {
-                    Ok(process.identify(presented.peer)?)
-                }
+                Authenticator::Process(process) if !by_proxy => Ok(process.identify(presented.peer)?),
                 Authenticator::Introspection(introspection) => Err(introspection.ask_ambient(presented.headers)?),
-                _ => return None,
+                Authenticator::Jwt(_)
+                | Authenticator::ApiKey(_)
+                | Authenticator::Mtls(_)
+                | Authenticator::Process(_) => return None,
             };
             let common = authenticator.common();
             let admitted = match (result, presented.cross_site) {
@@ -120,9 +122,10 @@ impl Authenticators {
         Some(caller.unwrap_or_else(|| Err(mtls.stranger(names))))
     }
 
-    /// Whether a proxy says that it forwards this request for someone. What the connection tells is the proxy's then.
-    fn is_forwarded(&self, headers: &HeaderMap) -> bool {
-        self.forwarded().flat_map(Forwarded::headers).any(|header| headers.contains_key(header))
+    /// Whether some authenticator takes this peer for a proxy. What the connection tells is the proxy's then, whether or not a request
+    /// names a caller: one that lost its header on the way must not become the proxy's own.
+    fn is_proxy(&self, peer: &Peer) -> bool {
+        self.forwarded().any(|forwarded| forwarded.from.include(peer))
     }
 
     fn by_token(
@@ -187,14 +190,19 @@ impl Authenticators {
     }
 
     /// The refusal of a request without a credential: says which one would do.
-    fn nothing(&self, app: Option<&str>) -> Refusal {
+    fn nothing(&self, peer: &Peer, app: Option<&str>) -> Refusal {
+        let by_proxy = self.is_proxy(peer);
         let mut accepted: Vec<String> = Vec::new();
         for authenticator in self.all.iter().filter(|authenticator| authenticator.common().serves_if(app)) {
             let word = match authenticator {
                 Authenticator::Jwt(_) => "`authorization: Bearer <token>`".to_owned(),
                 Authenticator::ApiKey(api_key) => format!("an API key in `{}`", api_key.header),
+                Authenticator::Forwarded(forwarded) if forwarded.from.include(peer) => {
+                    format!("the caller's name in `{}`, as this connection is a proxy's", forwarded.header)
+                }
                 Authenticator::Forwarded(_) => "a request through the proxy in front".to_owned(),
                 Authenticator::Introspection(introspection) => introspection.wanted(),
+                Authenticator::Mtls(_) | Authenticator::Process(_) if by_proxy => continue,
                 Authenticator::Mtls(_) => "a client certificate".to_owned(),
                 Authenticator::Process(_) => "a request through the Unix socket, as one of its callers".to_owned(),
             };

@@ -195,10 +195,7 @@ impl Authenticators {
     }
 
     fn forwarded(&self) -> impl Iterator<Item = &Forwarded> + Clone {
-        self.all.iter().filter_map(|authenticator| match authenticator {
-            Authenticator::Forwarded(forwarded) => Some(forwarded),
-            _ => None,
-        })
+        self.all.iter().filter_map(Authenticator::as_forwarded)
     }
 }
 
@@ -212,6 +209,18 @@ impl Authenticator {
             Authenticator::Introspection(introspection) => &introspection.common,
             Authenticator::Mtls(mtls) => &mtls.common,
             Authenticator::Process(process) => &process.common,
+        }
+    }
+
+    /// The one that takes a proxy's word, if it does.
+    pub fn as_forwarded(&self) -> Option<&Forwarded> {
+        match self {
+            Authenticator::Forwarded(forwarded) => Some(forwarded),
+            Authenticator::Jwt(_)
+            | Authenticator::ApiKey(_)
+            | Authenticator::Introspection(_)
+            | Authenticator::Mtls(_)
+            | Authenticator::Process(_) => None,
         }
     }
 

@@ -32,6 +32,14 @@ impl Proxies {
         self.0.iter().any(|proxy| matches!(proxy, Proxy::Network(network) if network.contains(address)))
     }
 
+    /// The networks in which they are.
+    pub fn networks(&self) -> impl Iterator<Item = &Network> {
+        self.0.iter().filter_map(|proxy| match proxy {
+            Proxy::Network(network) => Some(network),
+            Proxy::Unix => None,
+        })
+    }
+
     /// Whether those at the Unix socket are.
     pub fn include_unix(&self) -> bool {
         self.0.contains(&Proxy::Unix)

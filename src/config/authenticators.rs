@@ -6,12 +6,12 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use super::demo::DemoCaller;
-use super::file::Span;
+use super::file::{File, Span};
 use super::headers::Use;
-use super::reader::{Section, quoted};
+use super::reader::{Section, and, quoted};
 use super::secret::Vault;
 use super::{api_key, forwarded, introspection, jwt, mtls, peer};
-use crate::authn::{Authenticator, Common};
+use crate::authn::{Authenticator, Common, Proxies};
 use crate::model::{CallerKind, Ladder};
 use crate::secret::Secret;
 use crate::vendor::App;
@@ -21,6 +21,8 @@ use crate::vendor::App;
 pub(super) struct Callers {
     /// Those without a mistake.
     pub(super) authenticators: Vec<Authenticator>,
+    /// Where each of them stands.
+    places: Vec<Span>,
     /// Every name, also of those with a mistake.
     pub(super) names: Vec<String>,
     /// What makes a token that this configuration takes, if it trusts the demonstration's secret.
@@ -91,6 +93,7 @@ pub(super) fn authenticators(root: &mut Section<'_>, keys: Vec<(Secret, String)>
     for section in root.sections("authenticators") {
         authenticator(section, &mut callers, &mut context);
     }
+    warn_of_proxies(root.file, &callers, context.unix);
     if let (Some(place), false) = (context.client_ca, callers.takes_certificates) {
         let message =
             "`client_ca` has no effect: no caller has to show a certificate, and no authenticator looks at it";
@@ -125,8 +128,39 @@ fn authenticator(mut section: Section<'_>, callers: &mut Callers, context: &mut 
         }
         Type::Peer => peer::peer(&mut section, common, context.unix).map(Authenticator::Process),
     };
-    callers.authenticators.extend(made);
+    if let Some(made) = made {
+        callers.authenticators.push(made);
+        callers.places.push(section.span.clone());
+    }
     section.finish();
+}
+
+/// Warns of callers who are known by their connection, where that is taken for a proxy's: there they are nobody.
+fn warn_of_proxies(file: &File<'_>, callers: &Callers, unix: bool) {
+    for (authenticator, place) in callers.authenticators.iter().zip(&callers.places) {
+        for proxies in callers.authenticators.iter().filter_map(Authenticator::as_forwarded) {
+            let Some(connections) = shared_connections(authenticator, &proxies.from, unix) else { continue };
+            let name = quoted(&proxies.common.name);
+            let message = format!("nobody at {connections} can be such a caller: {name} takes them for proxies");
+            let help = "list the proxies alone in `from` there, and let these callers connect from elsewhere";
+            file.warning(place, message, help);
+        }
+    }
+}
+
+/// The connections by which the authenticator would know its callers, but that come from these proxies.
+fn shared_connections(authenticator: &Authenticator, from: &Proxies, unix: bool) -> Option<String> {
+    match authenticator {
+        Authenticator::Process(_) => (unix && from.include_unix()).then(|| "the Unix socket".to_owned()),
+        Authenticator::Mtls(_) => {
+            let networks = and(from.networks().map(ToString::to_string));
+            (!unix && !networks.is_empty()).then_some(networks)
+        }
+        Authenticator::Jwt(_)
+        | Authenticator::ApiKey(_)
+        | Authenticator::Forwarded(_)
+        | Authenticator::Introspection(_) => None,
+    }
 }
 
 fn name(section: &mut Section<'_>, callers: &mut Callers) -> Option<String> {

@@ -1,6 +1,7 @@
 //! A range of IP addresses.
 
 use core::net::IpAddr;
+use std::fmt;
 
 /// The addresses that share their first bits with this one: `10.0.0.0/8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,12 @@ impl Network {
     /// Whether it is everyone: of IPv4 or of IPv6.
     pub fn is_everyone(&self) -> bool {
         self.bits == 0
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.bits)
     }
 }
 

@@ -193,3 +193,32 @@ fn tempfile() -> (std::path::PathBuf, std::fs::File) {
     let path = std::env::temp_dir().join(format!("chat-signer-forwarded-{}", std::process::id()));
     (path.clone(), std::fs::File::create(path).unwrap())
 }
+
+#[test]
+fn a_request_that_lost_its_forwarded_identity_does_not_become_the_proxy() {
+    #[allow(clippy::disallowed_methods)]
+    let uid = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap());
+    let local = format!("[[authenticators]]\nname = \"local\"\ntype = \"peer\"\ncaller = \"user\"\nuids = [{uid}]\n");
+    // Whichever stands first in the file, and whatever apps the proxy's callers may use.
+    for sections in [
+        format!("{FROM_ELSEWHERE}{local}"),
+        format!("{local}{FROM_ELSEWHERE}"),
+        format!("{local}{}", FROM_ELSEWHERE.replace("from =", "apps = [\"talkjs\"]\nfrom =")),
+    ] {
+        let server = Server::with(Setup::unix("", &sections));
+        if !sections.contains("apps") {
+            assert_eq!(login(&server, "x-forwarded-user: tom\r\n").status, 200);
+            assert_eq!(login(&server, "x-forwarded-user: mallory\r\n").status, 403);
+        }
+        for lost in ["", "connection: x-forwarded-user\r\n", "x-forwarded-for: 192.0.2.1\r\n"] {
+            let told = refused(&login(&server, lost));
+            assert!(told.starts_with("there is no credential"), "{lost}: {told}");
+            assert!(!told.contains("as one of its callers"), "{lost}: {told}");
+        }
+        let bearer = format!("authorization: Bearer {}\r\n", token("tom"));
+        assert_eq!(login(&server, &bearer).status, 200, "the caller's own credential counts");
+    }
+    // Where no proxy is trusted on the socket, its callers are served.
+    let server = Server::with(Setup::unix("", &format!("{FROM_HERE}{local}")));
+    assert_eq!(login(&server, "").status, 200);
+}
