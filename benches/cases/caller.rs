@@ -8,7 +8,9 @@ use aws_lc_rs::rsa::{KeySize, PublicKeyComponents};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
 };
-use chat_signer::authn::{Algorithm, Authenticator, Authenticators, Common, Jwt, KeySource, Keys, Presented};
+use chat_signer::authn::{
+    Algorithm, Authenticator, Authenticators, Common, Jwt, KeySource, Keys, Presented, TokenRules,
+};
 use chat_signer::crypto::{base64url, mac::HmacSha256};
 use chat_signer::model::{Caller, CallerKind, Ladder, Millis};
 use chat_signer::secret::Secret;
@@ -135,6 +137,8 @@ fn authenticator(issuer: &Issuer) -> Jwt {
         ladder: Ladder::new(["member"].map(str::to_owned)),
         max_role: None,
         leeway_seconds: 30,
+        types: Vec::new(),
+        rules: TokenRules::default(),
     }
 }
 

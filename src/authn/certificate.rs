@@ -9,6 +9,8 @@ use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 use x509_cert::time::Time;
 
+use super::Thumbprint;
+use crate::crypto;
 use crate::model::Millis;
 
 /// A certificate that a peer has shown, with the proof that it holds its key.
@@ -40,8 +42,8 @@ pub struct Names {
 pub enum Shown<'a> {
     /// There is none.
     Nothing,
-    /// It is good, and these are its names.
-    Names(&'a Names),
+    /// It is good.
+    Valid(&'a Certificate),
     /// It was good when the connection began, and isn't any more.
     Stale,
 }
@@ -53,6 +55,11 @@ impl Certificate {
         let until = chain.iter().map(end).min().unwrap_or(Millis(0));
         let names = chain.first().and_then(|der| X509::from_der(der).ok()).and_then(|leaf| names(&leaf));
         Certificate { chain, names: names.unwrap_or_default(), until, authorities }
+    }
+
+    /// The SHA-256 of the certificate itself, in DER.
+    pub fn thumbprint(&self) -> Option<Thumbprint> {
+        self.chain.first().map(|der| crypto::sha256(der))
     }
 }
 

@@ -10,7 +10,7 @@ use super::jwt::{Finding, LONGEST, Token};
 use super::refusal::quoted;
 use super::{
     Authenticator, Authenticators, Common, Introspection, Jwt, Mtls, NOT_FOR_THIS_APP, Peer, Presented, Refusal, Shown,
-    Unidentified, forwarded,
+    TokenCaller, Unidentified, forwarded,
 };
 use crate::crypto;
 use crate::model::{Caller, Millis};
@@ -31,7 +31,7 @@ impl Authenticators {
             Some((header, value)) if self.key_headers.contains(header) => Ok(self.by_key(header, value, app)?),
             Some((header, value)) => match self.asker(header, value, presented.headers, app)? {
                 Some(introspection) => Err(introspection.ask_explicit(header, presented.headers)),
-                None => self.by_token(value, app, now, was_tried),
+                None => self.by_token(value, presented, app, now, was_tried),
             },
             None => self.ambient(presented, app).unwrap_or_else(|| Err(self.nothing(presented.peer, app).into())),
         }
@@ -112,7 +112,7 @@ impl Authenticators {
     fn by_certificate(&self, mtls: &Mtls, shown: Shown<'_>) -> Option<Result<Arc<Caller>, Refusal>> {
         let names = match shown {
             Shown::Nothing => return None,
-            Shown::Names(names) => names,
+            Shown::Valid(certificate) => &certificate.names,
             Shown::Stale => return Some(Err(Refusal::new(STALE))),
         };
         let caller = mtls.identify(names);
@@ -128,26 +128,37 @@ impl Authenticators {
         self.forwarded().any(|forwarded| forwarded.from.include(peer))
     }
 
+    /// The client certificate, if it is the caller's own and not a proxy's.
+    pub(super) fn own_certificate<'a>(&self, presented: &Presented<'a>) -> Shown<'a> {
+        if self.is_proxy(presented.peer) { Shown::Nothing } else { presented.certificate }
+    }
+
     fn by_token(
         &self,
         value: &HeaderValue,
+        presented: &Presented<'_>,
         app: Option<&str>,
         now: Millis,
         was_tried: bool,
     ) -> Result<Arc<Caller>, Unidentified> {
-        let token = bearer(value)?;
+        let found = self.token_caller(bearer(value)?, now, was_tried)?;
+        self.serve(found.confirm(self.own_certificate(presented))?, app)
+    }
+
+    /// The caller that a good token names.
+    fn token_caller(&self, token: &str, now: Millis, was_tried: bool) -> Result<TokenCaller, Unidentified> {
         // What is too long isn't even hashed.
         let memory = self.verified.as_ref().filter(|_| token.len() <= LONGEST);
         let memory = memory.map(|verified| (verified, verified.id(token)));
         if let Some(caller) = memory.and_then(|(verified, id)| verified.recall(&id, now)) {
-            return self.serve(caller, app);
+            return Ok(caller);
         }
         let finding = self.verify(token, now, was_tried)?;
-        let caller = Arc::clone(&finding.caller);
+        let caller = finding.caller.clone();
         if let Some((verified, id)) = memory {
             verified.remember(id, finding);
         }
-        self.serve(caller, app)
+        Ok(caller)
     }
 
     /// The caller with a good token, if it is one for this app.

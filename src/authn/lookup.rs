@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::TokenCaller;
 use super::introspection::Question;
 use super::jwt::KeySet;
 use super::refusal::Refusal;
-use crate::model::Caller;
 
 /// Why there is no caller, or not yet.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub enum Found {
     /// The key set holds the newest keys that are to be had.
     Keys,
     /// Who the caller is, as far as whoever was asked knows.
-    Caller(Result<Arc<Caller>, Refusal>),
+    Caller(Result<TokenCaller, Refusal>),
 }
 
 impl Unidentified {

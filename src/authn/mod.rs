@@ -6,10 +6,13 @@
 //!
 //! A credential that is there and bad is refused, never passed over in favour of something else.
 
+mod address;
 mod algorithm;
 mod api_key;
+mod binding;
 mod certificate;
 mod credential;
+mod dates;
 mod endpoint;
 mod forwarded;
 mod introspection;
@@ -20,6 +23,7 @@ mod origin;
 mod presented;
 mod process;
 mod proxies;
+mod purpose;
 mod refusal;
 mod renewal;
 mod roles;
@@ -33,8 +37,10 @@ use http::HeaderName;
 use http::header::AUTHORIZATION;
 use serde_json::{Map, Value};
 
+pub use address::is_address;
 pub use algorithm::{ALGORITHMS, Algorithm, algorithm, is_symmetric};
 pub use api_key::ApiKey;
+pub use binding::{Thumbprint, TokenCaller};
 pub use certificate::{Certificate, Names, Shown, validity};
 pub use endpoint::{Bearer, Endpoint, is_safe};
 pub use forwarded::Forwarded;
@@ -46,10 +52,12 @@ pub use origin::{CrossSite, OwnHosts, Target, host_name};
 pub use presented::{Ids, Peer, Presented, Socket, Tls};
 pub use process::Process;
 pub use proxies::{Proxies, Proxy};
+pub use purpose::{TokenRules, media_type};
 pub use refusal::Refusal;
 pub use roles::strongest;
 
 use crate::model::{Caller, CallerKind, Millis, Pattern, Role};
+use dates::Dates;
 use jwt::Verified;
 
 const NOT_FOR_THIS_APP: &str = "these callers are not accepted for this app";
@@ -139,7 +147,7 @@ impl Authenticators {
     ) -> Result<Arc<Caller>, Refusal> {
         match found {
             Found::Keys => self.attempt(presented, app.into(), now, true).map_err(Unidentified::into_refusal),
-            Found::Caller(result) => self.own(result?),
+            Found::Caller(result) => self.own(result?.confirm(self.own_certificate(presented))?),
         }
     }
 
@@ -155,6 +163,13 @@ impl Authenticators {
                 Err(Refusal::new(format!("these callers are not accepted for the app {app}")).by(&by.common().name))
             }
         }
+    }
+
+    /// When the caller's token ends, if that is known: it expires, or becomes too old.
+    pub fn token_end(&self, caller: &Caller) -> Option<Millis> {
+        let max_age = self.vouching(caller).and_then(Authenticator::token_rules).and_then(|rules| rules.max_age);
+        let dates = Dates::read(|name| caller.claims.get(name)).ok()?;
+        dates.end(max_age).map(Millis)
     }
 
     /// All of them, in order.
@@ -230,6 +245,18 @@ impl Authenticator {
             Authenticator::Jwt(_) | Authenticator::ApiKey(_) => false,
             Authenticator::Introspection(introspection) => introspection.takes_cookies(),
             Authenticator::Forwarded(_) | Authenticator::Mtls(_) | Authenticator::Process(_) => true,
+        }
+    }
+
+    /// What its tokens must be besides authentic, if it takes tokens.
+    pub fn token_rules(&self) -> Option<&TokenRules> {
+        match self {
+            Authenticator::Jwt(jwt) => Some(&jwt.rules),
+            Authenticator::Introspection(introspection) => introspection.token_rules(),
+            Authenticator::ApiKey(_)
+            | Authenticator::Forwarded(_)
+            | Authenticator::Mtls(_)
+            | Authenticator::Process(_) => None,
         }
     }
 

@@ -95,8 +95,11 @@ pub(super) fn authenticators(root: &mut Section<'_>, keys: Vec<(Secret, String)>
     }
     warn_of_proxies(root.file, &callers, context.unix);
     if let (Some(place), false) = (context.client_ca, callers.takes_certificates) {
-        let message =
-            "`client_ca` has no effect: no caller has to show a certificate, and no authenticator looks at it";
+        let message = if callers.authenticators.iter().any(|authenticator| authenticator.token_rules().is_some()) {
+            "`client_ca` makes nobody show a certificate: it only serves tokens that are bound to one (cnf)"
+        } else {
+            "`client_ca` has no effect: no caller has to show a certificate, and no authenticator looks at it"
+        };
         root.file.warning(&place, message, "leave it out, or add [[authenticators]] with type = \"mtls\"");
     }
     callers

@@ -8,7 +8,7 @@ use http::header::AUTHORIZATION;
 
 use super::authenticators::{Callers, Context};
 use super::headers::{self, Use};
-use super::jwt::{max_role, subject_prefix};
+use super::jwt::{max_role, subject, subject_prefix, token_rules};
 use super::reader::{Item, Section, quoted};
 use super::secret::Vault;
 use super::text::claim_name;
@@ -134,17 +134,18 @@ fn header(item: &Item<'_>, callers: &mut Callers) -> Option<HeaderName> {
 
 fn needed_subject(section: &mut Section<'_>) -> Option<String> {
     let item = section.need("subject", "write what of the answer names the caller: subject = \"/id\"")?;
-    claim_name(&item)
+    subject(&item)
 }
 
 /// What an authorization server is sent, what of its answer names the caller, and the token that it is shown. What is wrong among this
 /// is noted and left out.
 fn token(section: &mut Section<'_>, vault: &mut Vault) -> (Option<Protocol>, Option<String>, Option<Bearer>) {
-    let subject = section.get("subject").map_or(Some("sub".to_owned()), |item| claim_name(&item));
+    let subject = section.get("subject").map_or(Some("sub".to_owned()), |item| subject(&item));
     let audience = section.get("audience").and_then(|item| item.texts());
     let client = client(section, vault);
+    let rules = token_rules(section);
     let bearer = endpoint::bearer(section, vault);
-    (Some(Protocol::Token { client, audience }), subject, bearer)
+    (Some(Protocol::Token { client, audience, rules }), subject, bearer)
 }
 
 /// The id and secret that this program has at the authorization server.

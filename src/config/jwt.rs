@@ -9,7 +9,9 @@ use super::placeholder;
 use super::reader::{Item, Section, quoted};
 use super::secret::Vault;
 use super::text::claim_name;
-use crate::authn::{ALGORITHMS, Algorithm, Common, Jwt, KeySource, Keys, is_symmetric};
+use crate::authn::{
+    ALGORITHMS, Algorithm, Common, Jwt, KeySource, Keys, TokenRules, is_address, is_symmetric, media_type,
+};
 use crate::model::{Ladder, Role};
 use crate::secret::Secret;
 
@@ -37,13 +39,15 @@ pub(super) fn jwt(
     let keys = keys(section, owner, context.vault, &mut shared);
     let (place, secrets) = shared.unwrap_or_default();
     own_secrets(section, &place, &secrets, common.as_ref(), callers);
-    let subject = section.get("subject").map_or(Some("sub".to_owned()), |item| claim_name(&item));
+    let subject = section.get("subject").map_or(Some("sub".to_owned()), |item| subject(&item));
     let subject_prefix = subject_prefix(section, common.as_ref(), callers, "this issuer and that of");
     let roles = section.get("roles");
     let bindings = section.get("bindings");
     let max_role = max_role(section, context.ladder, roles.as_ref().or(bindings.as_ref()), "these tokens");
     let [roles, bindings] = [roles, bindings].map(|item| item.and_then(|item| claim_name(&item)));
     let leeway = section.get("leeway").and_then(|item| item.duration("0s", "5m"));
+    let types = section.get("typ").map_or(Some(Vec::new()), |item| item.each(token_type));
+    let rules = token_rules(section);
 
     let jwt = Jwt {
         common: common?,
@@ -57,12 +61,41 @@ pub(super) fn jwt(
         ladder: context.ladder.clone(),
         max_role,
         leeway_seconds: leeway.map_or(30, |leeway| leeway.as_secs()),
+        types: types?,
+        rules,
         keys: keys?,
     };
     if let Some(secret) = secrets.into_iter().find(demo::is_caller) {
         callers.demo = DemoCaller::of(&jwt, secret);
     }
     Some(jwt)
+}
+
+/// The claim that names the caller.
+pub(super) fn subject(item: &Item<'_>) -> Option<String> {
+    let name = claim_name(item)?;
+    if is_address(&name) {
+        let message = "`subject` is an address: it can pass to another person, and counts if nothing says that it is not verified";
+        item.file.warning(&item.span, message, "name a claim that never changes, such as \"sub\"");
+    }
+    Some(name)
+}
+
+/// A further value of the header `typ`.
+fn token_type(item: &Item<'_>) -> Option<String> {
+    let typ = item.filled()?;
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+/".contains(&byte);
+    if typ.bytes().all(legal) {
+        return Some(media_type(typ));
+    }
+    item.refuse(format!("has {}, which is no media type", quoted(typ)), "write it as the tokens have it: \"chat+jwt\"")
+}
+
+/// What a token must be besides authentic.
+pub(super) fn token_rules(section: &mut Section<'_>) -> TokenRules {
+    let accept_bound = section.get("accept_bound_tokens").and_then(|item| item.boolean()).unwrap_or(false);
+    let max_age = section.get("max_token_age").and_then(|item| item.duration("1s", "365d"));
+    TokenRules { accept_bound, max_age }
 }
 
 fn issuer(section: &mut Section<'_>, common: Option<&Common>, callers: &mut Callers) -> Option<String> {

@@ -3,14 +3,14 @@
 use super::Exchange;
 use crate::authn::Shown;
 
-/// The certificate's names, if the settings in force still have its authority and it has not expired: connections outlive both.
+/// The certificate, if the settings in force still have its authority and it has not expired: connections outlive both.
 pub(super) fn shown<'a>(exchange: &Exchange<'a>) -> Shown<'a> {
     let Some(certificate) = exchange.peer.tls.as_ref().and_then(|tls| tls.certificate.as_ref()) else {
         return Shown::Nothing;
     };
     let tls = exchange.settings.server.tls.as_ref();
     if tls.is_some_and(|tls| tls.vouches_for(certificate, exchange.now)) {
-        Shown::Names(&certificate.names)
+        Shown::Valid(certificate)
     } else {
         Shown::Stale
     }

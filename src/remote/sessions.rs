@@ -10,9 +10,9 @@ use super::NoRemote;
 use super::client::Client;
 use super::count::{Count, Outcome};
 use super::memory::{Limits, Memory};
-use crate::authn::{Answer, Introspection, Question, Refusal};
+use crate::authn::{Answer, Introspection, Question, Refusal, TokenCaller};
 use crate::crypto::mac::HmacSha256;
-use crate::model::{Caller, json};
+use crate::model::json;
 use crate::observe::trace::Trace;
 use crate::{clock, random};
 
@@ -62,7 +62,7 @@ impl Sessions {
     }
 
     /// The caller, as far as whoever is asked knows.
-    pub(super) async fn ask(&self, question: &Question, trace: Option<&Arc<Trace>>) -> Result<Arc<Caller>, Refusal> {
+    pub(super) async fn ask(&self, question: &Question, trace: Option<&Arc<Trace>>) -> Result<TokenCaller, Refusal> {
         let Some(asked) = self.asked(&question.asker) else {
             let detail = "nobody asks for this authenticator any more".to_owned();
             return question.asker.unanswered(detail).caller;
@@ -135,5 +135,5 @@ fn memory() -> Arc<Memory<Answer>> {
 
 /// How many bytes an answer takes, roughly.
 fn weigh(answer: &Answer) -> usize {
-    answer.caller.as_ref().map_or(0, |caller| json::weight(&caller.claims))
+    answer.caller.as_ref().map_or(0, |caller| json::weight(caller.claims()))
 }

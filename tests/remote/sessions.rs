@@ -439,6 +439,60 @@ fn an_introspected_token_must_be_active_and_for_this_audience() {
     }
 }
 
+#[test]
+fn an_introspected_token_must_be_for_access_and_for_anyone() {
+    let thumbprint = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+    let now = clock::now().0 / 1000;
+    for (members, further, expected) in [
+        (json!({"token_use": "refresh_token"}), "", Err(401)),
+        (json!({"token_type": "refresh_token"}), "", Err(401)),
+        (json!({"typ": "Offline"}), "", Err(401)),
+        (json!({"token_use": "access_token", "token_type": "Bearer"}), "", tom()),
+        (json!({"cnf": {"x5t#S256": thumbprint}}), "", Err(401)),
+        (json!({"cnf": {"jkt": thumbprint}, "token_type": "DPoP"}), "", Err(401)),
+        (json!({"token_type": "DPoP"}), "", Err(401)),
+        (json!({"cnf": {"jkt": thumbprint}}), "accept_bound_tokens = true", tom()),
+        (json!({"cnf": null, "exp": null, "nbf": null, "iat": null}), "", tom()),
+        (json!({"exp": (now + 600) * 1000}), "", Err(503)),
+        (json!({"iat": now * 1000}), "", Err(503)),
+        (json!({"nbf": now + 600}), "", Err(401)),
+        (json!({"iat": now - 600}), "", tom()),
+        (json!({"iat": now - 600}), "max_token_age = \"5m\"", Err(401)),
+        (json!({"iat": now - 60}), "max_token_age = \"5m\"", tom()),
+        (json!({}), "max_token_age = \"5m\"", Err(401)),
+        (json!({"sub": null, "email": "tom", "email_verified": false}), "subject = \"email\"", Err(401)),
+        (json!({"sub": null, "email": "tom", "email_verified": true}), "subject = \"email\"", tom()),
+    ] {
+        alone(async {
+            let server = Server::start().await;
+            let mut answer = json!({"active": true, "sub": "tom"});
+            answer.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+            server.set(INTROSPECT, Reply::json(&answer));
+            let signer = with_client_secret(&opaque(&server, further)).await;
+            for _ in 0..2 {
+                assert_eq!(signer.subject("authorization: Bearer fake\r\n").await, expected, "{answer}");
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn an_introspected_token_is_forgotten_when_it_becomes_too_old() {
+    let server = Server::start().await;
+    let issued = clock::now().0 / 1000;
+    server.set(INTROSPECT, Reply::json(json!({"active": true, "sub": "tom", "iat": issued})));
+    let signer = with_client_secret(&opaque(&server, "cache = \"1h\"\nmax_token_age = \"15m\"")).await;
+    assert_eq!(signer.subject("authorization: Bearer fake\r\n").await, tom());
+    signer.pass(800 * SECOND).await;
+    assert_eq!(signer.subject("authorization: Bearer fake\r\n").await, tom());
+    assert_eq!(server.count(INTROSPECT), 1);
+    // The leeway of 30 seconds is over, too.
+    signer.pass(200 * SECOND).await;
+    server.set(INTROSPECT, Reply::json(json!({"active": false})));
+    assert_eq!(signer.subject("authorization: Bearer fake\r\n").await, Err(401));
+    assert_eq!(server.count(INTROSPECT), 2);
+}
+
 #[tokio::test]
 async fn a_server_that_may_not_know_this_program_is_told_of_in_the_log() {
     let server = Server::start().await;

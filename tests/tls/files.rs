@@ -198,4 +198,9 @@ fn authorities_and_callers_belong_together() {
     let signer = format!("{}{api_key}", &sound.signer[..start]);
     let said = Files { signer, ..Files::sound() }.load().report.render(false);
     assert!(said.contains("`client_ca` has no effect"), "{said}");
+    let jwt = "[[authenticators]]\nname = \"users\"\ntype = \"jwt\"\ncaller = \"user\"\nissuer = \"https://id.example.com/\"\n\
+               audience = [\"chat\"]\nalgorithms = [\"RS256\"]\ndiscovery = true\n";
+    let signer = format!("{}{jwt}", &sound.signer[..start]);
+    let said = Files { signer, ..Files::sound() }.load().report.render(false);
+    assert!(said.contains("it only serves tokens that are bound to one (cnf)"), "{said}");
 }

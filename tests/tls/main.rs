@@ -6,6 +6,7 @@
 mod common;
 
 mod authority;
+mod bound_tokens;
 mod callers;
 mod client;
 mod files;

@@ -15,6 +15,7 @@ mod draft;
 mod form;
 mod issuer;
 mod keys;
+mod purposes;
 mod row;
 mod short_keys;
 mod signatures;
@@ -26,10 +27,8 @@ use row::Row;
 use world::World;
 
 fn table() -> Vec<Row> {
-    [algorithms::rows(), keys::rows(), signatures::rows(), form::rows(), claims::rows(), carriage::rows()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let rows = [algorithms::rows(), keys::rows(), signatures::rows(), form::rows(), claims::rows(), carriage::rows()];
+    rows.into_iter().flatten().chain(purposes::rows()).collect()
 }
 
 #[test]

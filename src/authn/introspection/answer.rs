@@ -7,13 +7,20 @@ use http::StatusCode;
 use serde_json::{Map, Value};
 
 use super::{Introspection, Protocol};
+use crate::authn::address::check_verified;
+use crate::authn::binding::{Thumbprint, TokenCaller};
+use crate::authn::dates::{Clock, Dates};
 use crate::authn::jwt::check_audience;
+use crate::authn::purpose::TokenRules;
 use crate::authn::refusal::Refusal;
 use crate::authn::roles::Grants;
 use crate::model::{Caller, Millis, Pattern, Role, check_identifier, claim, json};
 
 /// The longest subject, in characters, as for any identifier.
 const LONGEST_SUBJECT: usize = 255;
+
+/// By how much the server's clock may differ, in seconds.
+const LEEWAY_SECONDS: u64 = 30;
 
 /// For how long a credential is refused without asking again, at most.
 const REFUSED: Duration = Duration::from_secs(5);
@@ -25,7 +32,7 @@ const FAILED: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The caller, or why there is none.
-    pub caller: Result<Arc<Caller>, Refusal>,
+    pub caller: Result<TokenCaller, Refusal>,
     /// For how long that holds.
     pub lifetime: Duration,
 }
@@ -34,12 +41,12 @@ impl Introspection {
     /// Reads an answer.
     pub fn read(&self, status: StatusCode, body: &[u8], now: Millis) -> Answer {
         let found = self.claims(status, body).and_then(|claims| {
-            let until = self.check(&claims, now)?;
-            Ok((self.caller(claims)?, until))
+            let (certificate, until) = self.check(&claims, now)?;
+            Ok((TokenCaller::new(self.caller(claims)?, certificate), until))
         });
         match found {
             Ok((caller, until)) => {
-                let left = until.map_or(Duration::MAX, |until| Duration::from_millis(until.0.saturating_sub(now.0)));
+                let left = Duration::from_millis(until.saturating_sub(now.0));
                 Answer { caller: Ok(caller), lifetime: self.cache.min(left) }
             }
             Err(refusal) => self.refused(refusal),
@@ -82,11 +89,12 @@ impl Introspection {
         }
     }
 
-    /// Checks what an authorization server says of the token itself, and until when that holds.
-    fn check(&self, claims: &Map<String, Value>, now: Millis) -> Result<Option<Millis>, Refusal> {
-        let Protocol::Token { audience, .. } = &self.protocol else {
+    /// Checks what an authorization server says of the token itself. Returns the certificate that it is bound to, if it is, and until
+    /// when the answer holds, in milliseconds since 1970.
+    fn check(&self, claims: &Map<String, Value>, now: Millis) -> Result<(Option<Thumbprint>, u64), Refusal> {
+        let Protocol::Token { audience, rules, .. } = &self.protocol else {
             let inactive = claims.get("active") == Some(&Value::Bool(false));
-            return if inactive { Err(unknown("inactive")) } else { Ok(None) };
+            return if inactive { Err(unknown("inactive")) } else { Ok((None, u64::MAX)) };
         };
         match claims.get("active") {
             Some(Value::Bool(true)) => {}
@@ -96,10 +104,11 @@ impl Introspection {
         if let Some(audience) = audience {
             check_audience(claims, audience)?;
         }
-        expiry(claims, now)
+        Ok((rules.check(claims)?, check_dates(claims, rules, now)?))
     }
 
     fn caller(&self, claims: Map<String, Value>) -> Result<Arc<Caller>, Refusal> {
+        check_verified(&claims, &self.subject)?;
         let subject = self.subject(&claims)?;
         let bindings = self.bindings(&claims)?;
         // A LeanCloud user can change most of what LeanCloud knows of them, and the answer has their session besides.
@@ -149,17 +158,18 @@ fn check_subject(bare: &str, whole: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Until when the token is good, if that is said (RFC 7662, section 2.2).
-fn expiry(claims: &Map<String, Value>, now: Millis) -> Result<Option<Millis>, Refusal> {
-    let until = match claims.get("exp") {
-        None | Some(Value::Null) => return Ok(None),
-        Some(value) => value.as_u64().map(|seconds| Millis(seconds.saturating_mul(1000))),
-    };
-    match until {
-        None => Err(unreliable("its `exp` must be a whole number of seconds".to_owned())),
-        Some(until) if until.0 <= now.0 => Err(unknown("expired")),
-        until => Ok(until),
+/// Checks the token's dates, if they are stated (RFC 7662, section 2.2). Returns until when it counts.
+fn check_dates(claims: &Map<String, Value>, rules: &TokenRules, now: Millis) -> Result<u64, Refusal> {
+    // Servers write null for none.
+    let given = |name: &str| claims.get(name).filter(|value| !value.is_null());
+    let dates = Dates::read(given).map_err(|refusal| unreliable(refusal.log()))?;
+    // The server has the last word on the expiry, and its clock is the one that counts.
+    let expiry = dates.expiry.unwrap_or(u64::MAX);
+    if expiry <= now.0 {
+        return Err(unknown("expired"));
     }
+    let span = Clock::new(now, LEEWAY_SECONDS, rules.max_age).check(&dates)?;
+    Ok(span.end.min(expiry))
 }
 
 /// LeanCloud's "Could not find user.", which is what it says of a bad session.

@@ -19,6 +19,7 @@ pub use question::Question;
 use super::Common;
 use super::endpoint::Endpoint;
 use super::lookup::{Lookup, Unidentified};
+use super::purpose::TokenRules;
 use super::refusal::Refusal;
 use crate::model::{Ladder, Role};
 use crate::secret::Secret;
@@ -67,6 +68,8 @@ pub enum Protocol {
         client: Option<(String, Secret)>,
         /// What the token's `aud` must hold one of, if it is looked at.
         audience: Option<Vec<String>>,
+        /// What else a token must be.
+        rules: TokenRules,
     },
     /// LeanCloud's `/1.1/users/me`.
     LeanCloud {
@@ -99,6 +102,14 @@ impl Introspection {
         match &self.protocol {
             Protocol::Session { cookies, .. } => !cookies.is_empty(),
             Protocol::Token { .. } | Protocol::LeanCloud { .. } => false,
+        }
+    }
+
+    /// What its tokens must be besides known, if it takes tokens.
+    pub(super) fn token_rules(&self) -> Option<&TokenRules> {
+        match &self.protocol {
+            Protocol::Token { rules, .. } => Some(rules),
+            Protocol::Session { .. } | Protocol::LeanCloud { .. } => None,
         }
     }
 

@@ -1,69 +1,14 @@
-//! What a token says once its signature holds: when it counts, for whom it is, who the caller is and with what roles.
-
-use std::ops::Range;
-use std::time::Duration;
+//! What a token says once its signature holds: which service it is for, and who the caller is.
 
 use serde_json::{Map, Value};
 
 use crate::authn::refusal::{Refusal, quoted};
-use crate::model::{Millis, check_identifier, claim};
+use crate::model::{check_identifier, claim};
 
 type Claims = Map<String, Value>;
 
 /// The longest subject, in characters, as for any identifier.
 const LONGEST_SUBJECT: usize = 255;
-
-/// Now, give or take the leeway. All in milliseconds since the epoch.
-pub(super) struct Clock {
-    now: u64,
-    leeway: u64,
-}
-
-impl Clock {
-    pub(super) fn new(now: Millis, leeway_seconds: u64) -> Clock {
-        Clock { now: now.0, leeway: leeway_seconds.saturating_mul(1000) }
-    }
-
-    /// Checks `exp`, which must be there, and `nbf` and `iat`, which may. Tells when, in milliseconds, this check comes to the same.
-    pub(super) fn check(&self, claims: &Claims) -> Result<Range<u64>, Refusal> {
-        let expiry = date(claims, "exp")?.ok_or_else(|| Refusal::new("the token must have an expiry (exp)"))?;
-        let end = expiry.saturating_add(self.leeway);
-        if self.now >= end {
-            let ago = (self.now - expiry) / 1000;
-            return Err(Refusal::new(format!("the token expired {ago} s ago")));
-        }
-        let valid = date(claims, "nbf")?.unwrap_or(0);
-        if let Some(wait) = self.wait(valid) {
-            return Err(Refusal::new(format!("the token is not valid yet (nbf): in {wait} s")));
-        }
-        let issued = date(claims, "iat")?.unwrap_or(0);
-        if let Some(wait) = self.wait(issued) {
-            let text = format!("the token was issued {wait} s in the future (iat): check the issuer's clock");
-            return Err(Refusal::new(text));
-        }
-        Ok(valid.max(issued).saturating_sub(self.leeway)..end)
-    }
-
-    /// For how many seconds more, rounded up, this date lies in the future, if it does so beyond the leeway.
-    fn wait(&self, date: u64) -> Option<u64> {
-        let ahead = date.saturating_sub(self.now);
-        (ahead > self.leeway).then(|| ahead.div_ceil(1000))
-    }
-}
-
-/// A `NumericDate` (RFC 7519, section 2) in milliseconds: a JSON number of seconds, not negative, perhaps with a fraction.
-fn date(claims: &Claims, name: &'static str) -> Result<Option<u64>, Refusal> {
-    let Some(value) = claims.get(name) else {
-        return Ok(None);
-    };
-    let whole = value.as_u64().map(|seconds| seconds.saturating_mul(1000));
-    let millis = whole.or_else(|| {
-        let seconds = Duration::try_from_secs_f64(value.as_f64()?).ok()?;
-        u64::try_from(seconds.as_millis()).ok()
-    });
-    let refusal = || Refusal::new(format!("the token's `{name}` must be a number of seconds since 1970"));
-    millis.map(Some).ok_or_else(refusal)
-}
 
 /// Checks that `aud`, a string or a list of strings, holds one of these.
 pub(in crate::authn) fn check_audience(claims: &Claims, accepted: &[String]) -> Result<(), Refusal> {

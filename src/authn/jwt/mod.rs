@@ -9,6 +9,10 @@ mod keys;
 mod token;
 mod verified;
 
+use std::ops::Range;
+
+use serde_json::{Map, Value};
+
 pub(super) use claims::check_audience;
 pub use key_set::{KeySet, KeySource};
 pub use keys::Keys;
@@ -16,12 +20,15 @@ pub(super) use token::{LONGEST, Token};
 pub(super) use verified::{Finding, Verified};
 
 use super::Common;
+use super::address::check_verified;
 use super::algorithm::{Algorithm, algorithm};
+use super::binding::TokenCaller;
+use super::dates::{Clock, Dates};
 use super::lookup::Unidentified;
+use super::purpose::{TokenRules, check_type};
 use super::refusal::{Refusal, quoted};
 use super::roles::Grants;
 use crate::model::{Ladder, Millis, Role};
-use claims::Clock;
 use verified::Under;
 
 /// Takes the tokens of one issuer.
@@ -51,6 +58,10 @@ pub struct Jwt {
     pub max_role: Option<Role>,
     /// By how much, in seconds, this clock and the issuer's may differ.
     pub leeway_seconds: u64,
+    /// What the header `typ` may be besides what it usually is, as [`media_type`](super::media_type) has it.
+    pub types: Vec<String>,
+    /// What a token must be besides authentic.
+    pub rules: TokenRules,
 }
 
 impl Jwt {
@@ -66,13 +77,25 @@ impl Jwt {
 
     /// Who the token is for. Its signature holds.
     fn finding(&self, token: Token<'_>, now: Millis, under: Under) -> Result<Finding, Refusal> {
+        check_type(token.media_type()?, &self.types)?;
         let claims = token.into_claims();
-        let span = Clock::new(now, self.leeway_seconds).check(&claims)?;
+        let span = self.check_dates(&claims, now)?;
         check_audience(&claims, &self.audience)?;
+        let certificate = self.rules.check(&claims)?;
+        check_verified(&claims, &self.subject)?;
         let subject = claims::subject(&claims, &self.subject, &self.subject_prefix)?;
         let bindings = self.grants().read(&claims)?;
-        let caller = self.common.caller(subject, claims, bindings);
+        let caller = TokenCaller::new(self.common.caller(subject, claims, bindings), certificate);
         Ok(Finding { caller, span, under })
+    }
+
+    /// Checks the token's dates, of which `exp` must be there. Returns when, in milliseconds, the result is the same.
+    fn check_dates(&self, claims: &Map<String, Value>, now: Millis) -> Result<Range<u64>, Refusal> {
+        let dates = Dates::read(|name| claims.get(name))?;
+        if dates.expiry.is_none() {
+            return Err(Refusal::new("the token must have an expiry (exp)"));
+        }
+        Clock::new(now, self.leeway_seconds, self.rules.max_age).check(&dates)
     }
 
     fn grants(&self) -> Grants<'_> {

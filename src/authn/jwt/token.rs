@@ -46,6 +46,15 @@ impl<'a> Token<'a> {
         algorithm.ok_or_else(|| Refusal::new("the token must name its algorithm (alg), as a string"))
     }
 
+    /// The media type that it gives itself (`typ`), if it does.
+    pub(super) fn media_type(&self) -> Result<Option<&str>, Refusal> {
+        match self.header.get("typ") {
+            None => Ok(None),
+            Some(Value::String(typ)) => Ok(Some(typ)),
+            Some(_) => Err(Refusal::new("the type in the token's header (typ) must be a string")),
+        }
+    }
+
     /// The key that it names, if it does.
     pub(super) fn key_id(&self) -> Result<Option<&str>, Refusal> {
         match self.header.get("kid") {

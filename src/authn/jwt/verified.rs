@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use super::key_set::KeySet;
 use super::keys::Keys;
+use crate::authn::binding::TokenCaller;
 use crate::crypto::mac::HmacSha256;
 use crate::model::{Caller, Millis};
 
@@ -34,7 +35,7 @@ pub(in crate::authn) type Id = [u8; 32];
 /// What was found out about a token.
 #[derive(Clone, Debug)]
 pub(in crate::authn) struct Finding {
-    pub(in crate::authn) caller: Arc<Caller>,
+    pub(in crate::authn) caller: TokenCaller,
     /// When the token's dates hold, in milliseconds since the epoch.
     pub(super) span: Range<u64>,
     pub(super) under: Under,
@@ -69,15 +70,15 @@ impl Verified {
     }
 
     /// Who the token is for, if it was verified and that still counts.
-    pub(in crate::authn) fn recall(&self, id: &Id, now: Millis) -> Option<Arc<Caller>> {
+    pub(in crate::authn) fn recall(&self, id: &Id, now: Millis) -> Option<TokenCaller> {
         let part = self.part(id);
         let (finding, _) = part.known.get(id)?;
-        finding.counts(now).then(|| Arc::clone(&finding.caller))
+        finding.counts(now).then(|| finding.caller.clone())
     }
 
     /// Remembers what was found out about a token. What is too heavy isn't: it is found out each time.
     pub(in crate::authn) fn remember(&self, id: Id, finding: Finding) {
-        let weight = weight(&finding.caller);
+        let weight = weight(finding.caller.unconfirmed());
         if weight <= HEAVIEST {
             self.part(&id).put(id, finding, weight);
         }
@@ -166,7 +167,7 @@ mod tests {
         let Value::Object(claims) = claims else { unreachable!("claims are an object") };
         let (kind, subject, authenticator) = (CallerKind::User, "tom".to_owned(), "app-users".into());
         let caller = Arc::new(Caller { kind, subject, authenticator, claims, bindings: Vec::new() });
-        Finding { caller, span: 0..2, under: Under::Fixed }
+        Finding { caller: TokenCaller::new(caller, None), span: 0..2, under: Under::Fixed }
     }
 
     fn total(verified: &Verified) -> usize {
@@ -198,9 +199,9 @@ mod tests {
         for _ in 0..3 {
             verified.remember(id, one.clone());
         }
-        assert_eq!(total(&verified), weight(&one.caller));
+        assert_eq!(total(&verified), weight(one.caller.unconfirmed()));
         verified.remember(id, finding(json!({})));
-        assert_eq!(total(&verified), weight(&finding(json!({})).caller));
+        assert_eq!(total(&verified), weight(finding(json!({})).caller.unconfirmed()));
     }
 
     #[test]

@@ -23,7 +23,7 @@ fn expiry_counts_to_the_millisecond_with_leeway() {
     assert_eq!(said(json!({"exp": 1_799_999_970.5})), "tom");
     assert_eq!(said(json!({"exp": 1_799_999_969.5})), "the token expired 30 s ago");
     assert_eq!(said(json!({"exp": 0})), "the token expired 1800000000 s ago");
-    assert_eq!(said(json!({"exp": u64::MAX})), "tom");
+    assert_eq!(said(json!({"exp": 253_402_300_799_u64})), "tom");
     let strict = || Jwt { leeway_seconds: 0, ..jwt() };
     assert_eq!(said_by(strict(), json!({"exp": now + 1})), "tom");
     assert_eq!(said_by(strict(), json!({"exp": now})), "the token expired 0 s ago");
@@ -43,7 +43,73 @@ fn what_begins_in_the_future_waits() {
     assert_eq!(said(json!({"nbf": 1_800_000_030.5})), "the token is not valid yet (nbf): in 31 s");
     let expected = "the token was issued 31 s in the future (iat): check the issuer's clock";
     assert_eq!(said(json!({"iat": now + 31})), expected);
-    assert!(said(json!({"nbf": u64::MAX})).starts_with("the token is not valid yet"));
+}
+
+#[test]
+fn a_date_in_milliseconds_is_refused_as_such() {
+    for name in ["exp", "nbf", "iat"] {
+        for value in [json!(NOW.0), json!(NOW.0 + 60_000), json!(253_402_300_800_u64), json!(1.8e12), json!(u64::MAX)] {
+            let expected = format!(
+                "the token's `{name}` is later than the year 9999: it must be in seconds since 1970, not in milliseconds"
+            );
+            assert_eq!(said(json!({ name: value })), expected, "{value}");
+        }
+    }
+}
+
+#[test]
+fn a_token_is_no_older_than_it_may_be() {
+    let young = |changes| {
+        let rules = TokenRules { max_age: Some(std::time::Duration::from_secs(600)), ..TokenRules::default() };
+        said_by(Jwt { rules, ..jwt() }, changes)
+    };
+    let now = NOW.seconds();
+    assert_eq!(young(json!({"iat": now - 629})), "tom");
+    let old = "the token was issued 630 s ago (iat), and may be 600 s old (max_token_age)";
+    assert_eq!(young(json!({"iat": now - 630})), old);
+    assert_eq!(said(json!({"iat": now - 630})), "tom", "without the setting any age will do");
+    let missing = "the token must say when it was issued (iat), because its age is limited (max_token_age)";
+    assert_eq!(young(json!({})), missing);
+    assert!(young(json!({"iat": now - 60, "exp": now - 60})).starts_with(EXP), "it must not have expired either");
+}
+
+#[test]
+fn types_that_are_configured_are_accepted_besides() {
+    let typed = |jwt: Jwt, typ: &str| {
+        let header = merged(header(Algorithm::HS256), json!({ "typ": typ }));
+        present(jwt, &SHARED.token(Algorithm::HS256, &header, &claims(json!({})))).is_ok()
+    };
+    let with = || Jwt { types: vec!["chat+jwt".to_owned()], ..jwt() };
+    for typ in ["chat+jwt", "application/chat+jwt", "Chat+JWT", "JWT", "at+jwt"] {
+        assert!(typed(with(), typ), "{typ}");
+    }
+    assert!(!typed(jwt(), "chat+jwt"));
+    assert!(!typed(with(), "logout+jwt"));
+}
+
+#[test]
+fn an_address_that_is_not_verified_names_nobody() {
+    let by_email = || Jwt { subject: "email".to_owned(), ..jwt() };
+    let email = |verified: Value| said_by(by_email(), json!({"email": "a@example.com", "email_verified": verified}));
+    for verified in [json!(true), json!("true"), json!("(none)")] {
+        assert_eq!(email(verified), "a@example.com");
+    }
+    for verified in [json!(false), json!("false"), json!(0)] {
+        assert_eq!(email(verified), "the caller's address is not verified (`email_verified`)");
+    }
+    let nested = json!({"user": {"email": "a@example.com", "email_verified": false}});
+    let refusal = said_by(Jwt { subject: "/user/email".to_owned(), ..jwt() }, nested);
+    assert_eq!(refusal, "the caller's address is not verified (`/user/email_verified`)");
+    assert_eq!(said(json!({"email": "a@example.com", "email_verified": false})), "tom", "it is not the subject");
+}
+
+#[test]
+fn a_setting_accepts_bound_tokens_from_anyone() {
+    let accepting = || Jwt { rules: TokenRules { accept_bound: true, ..TokenRules::default() }, ..jwt() };
+    for cnf in [json!({"jkt": "x"}), json!({"x5t#S256": "x"})] {
+        assert_eq!(said_by(accepting(), json!({ "cnf": cnf })), "tom");
+        assert_ne!(said(json!({ "cnf": cnf })), "tom");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod claims;
 mod credentials;
+mod introspection;
 mod keys;
 mod tokens;
 mod verified;
@@ -193,6 +194,8 @@ fn jwt_with(keys: Keys, algorithms: Vec<Algorithm>) -> Jwt {
         ladder: Ladder::new(["guest", "member", "moderator", "owner"].map(str::to_owned)),
         max_role: Some(Role(2)),
         leeway_seconds: 30,
+        types: Vec::new(),
+        rules: TokenRules::default(),
     }
 }
 

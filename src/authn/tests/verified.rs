@@ -27,14 +27,17 @@ fn key_set() -> Arc<KeySet> {
     Arc::new(KeySet::new("app-users".into(), endpoint, None, vec![Algorithm::EdDSA], Duration::from_secs(60)))
 }
 
-/// Two authenticators, one with fetched keys and one with a shared secret.
+/// Three authenticators: one with fetched keys, and two with a shared secret, of which one takes young tokens alone.
 fn authenticators(set: &Arc<KeySet>) -> Authenticators {
     let common = Common { apps: Some(vec!["ably".to_owned()]), ..jwt().common };
     let keys = KeySource::Fetched(Arc::clone(set));
     let users = Jwt { common, keys, algorithms: vec![Algorithm::EdDSA], ..jwt() };
     let common = Common { name: "partners".into(), ..jwt().common };
     let partners = Jwt { common, issuer: "https://partner.example/".to_owned(), leeway_seconds: 0, ..jwt() };
-    Authenticators::new(vec![Authenticator::Jwt(users), Authenticator::Jwt(partners)])
+    let common = Common { name: "aged".into(), ..jwt().common };
+    let rules = TokenRules { max_age: Some(Duration::from_secs(30)), ..TokenRules::default() };
+    let aged = Jwt { common, issuer: "https://aged.example/".to_owned(), rules, ..jwt() };
+    Authenticators::new([users, partners, aged].map(Authenticator::Jwt).into())
 }
 
 fn eddsa(kid: &str, changes: Value) -> String {
@@ -54,7 +57,9 @@ fn tokens() -> Vec<String> {
         eddsa("one", json!({"aud": "shop"})),
         anonymous,
         token(partners),
-        token(json!({"iss": "https://partner.example/", "exp": u64::MAX, "sub": "ann"})),
+        token(json!({"iss": "https://partner.example/", "exp": 253_402_300_799_u64, "sub": "ann"})),
+        token(json!({"iss": "https://partner.example/", "sub": "bound", "cnf": {"x5t#S256": thumbprint(1)}})),
+        token(json!({"iss": "https://aged.example/", "iat": now - 20, "exp": now + 60})),
     ];
     let (message, _) = tokens[0].rsplit_once('.').unwrap();
     let (_, signature) = tokens[1].rsplit_once('.').unwrap();
@@ -62,10 +67,31 @@ fn tokens() -> Vec<String> {
     tokens
 }
 
+/// A certificate that tells only itself from others.
+fn certificate(number: u8) -> Certificate {
+    Certificate { chain: vec![vec![number]], names: Names::default(), until: Millis(u64::MAX), authorities: [0; 32] }
+}
+
+fn thumbprint(number: u8) -> String {
+    crypto::base64url(&certificate(number).thumbprint().unwrap())
+}
+
 /// Who the bearer is, or why nobody, with all that can be told of either.
 fn said(authenticators: &Authenticators, token: &str, app: &str, now: Millis, was_tried: bool) -> String {
+    said_with(Shown::Nothing, authenticators, token, app, now, was_tried)
+}
+
+/// The same, on a connection with this certificate.
+fn said_with(
+    certificate: Shown<'_>,
+    authenticators: &Authenticators,
+    token: &str,
+    app: &str,
+    now: Millis,
+    was_tried: bool,
+) -> String {
     let headers = headers(&[("authorization", &format!("Bearer {token}"))]);
-    let presented = Presented::only(&headers);
+    let presented = Presented { certificate, ..Presented::only(&headers) };
     let result = if was_tried {
         authenticators.identify_with(Found::Keys, &presented, app, now).map_err(Unidentified::Refused)
     } else {
@@ -76,16 +102,19 @@ fn said(authenticators: &Authenticators, token: &str, app: &str, now: Millis, wa
 
 #[derive(Clone, Debug)]
 enum Step {
-    Ask { token: Index, seconds: i64, millis: u64, app: &'static str, was_tried: bool },
+    Ask { token: Index, seconds: i64, millis: u64, app: &'static str, was_tried: bool, certificate: Option<u8> },
     Keys(Option<Vec<&'static str>>),
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let ask =
-        (any::<Index>(), -70..100_i64, select(vec![0, 1, 999]), select(vec!["ably", "ably", "talkjs"]), any::<bool>());
+    let apps = select(vec!["ably", "ably", "talkjs"]);
+    let certificates = select(vec![None, Some(1), Some(2)]);
+    let ask = (any::<Index>(), -70..100_i64, select(vec![0, 1, 999]), apps, any::<bool>(), certificates);
     let keys = select(vec![None, Some(vec![]), Some(vec!["one"]), Some(vec!["other"]), Some(vec!["one", "other"])]);
     prop_oneof![
-        9 => ask.prop_map(|(token, seconds, millis, app, was_tried)| Step::Ask { token, seconds, millis, app, was_tried }),
+        9 => ask.prop_map(|(token, seconds, millis, app, was_tried, certificate)| {
+            Step::Ask { token, seconds, millis, app, was_tried, certificate }
+        }),
         1 => keys.prop_map(Step::Keys),
     ]
 }
@@ -100,10 +129,13 @@ proptest! {
         for step in steps {
             match step {
                 Step::Keys(kids) => set.replace(kids.as_deref().map(fetched)),
-                Step::Ask { token, seconds, millis, app, was_tried } => {
+                Step::Ask { token, seconds, millis, app, was_tried, certificate: number } => {
                     let now = Millis(NOW.0.strict_add_signed(seconds * 1000) + millis);
                     let token = token.get(&tokens);
-                    let [with, without] = [&remembering, &plain].map(|one| said(one, token, app, now, was_tried));
+                    let certificate = number.map(certificate);
+                    let shown = certificate.as_ref().map_or(Shown::Nothing, Shown::Valid);
+                    let [with, without] =
+                        [&remembering, &plain].map(|one| said_with(shown, one, token, app, now, was_tried));
                     prop_assert_eq!(with, without);
                 }
             }
@@ -131,6 +163,22 @@ fn a_token_is_remembered_from_its_beginning_to_its_end() {
 }
 
 #[test]
+fn what_is_remembered_of_a_bound_token_counts_for_its_certificate_alone() {
+    let authenticators = authenticators(&key_set()).remembering(KEY);
+    let bound = token(json!({"iss": "https://partner.example/", "cnf": {"x5t#S256": thumbprint(1)}}));
+    let (own, other) = (certificate(1), certificate(2));
+    for _ in 0..2 {
+        for (shown, holds) in
+            [(Shown::Nothing, false), (Shown::Valid(&own), true), (Shown::Valid(&other), false), (Shown::Stale, false)]
+        {
+            let said = said_with(shown, &authenticators, &bound, "ably", NOW, false);
+            assert_eq!(said.starts_with("Ok"), holds, "{shown:?}: {said}");
+        }
+    }
+    assert!(is_known(&authenticators, &bound, NOW));
+}
+
+#[test]
 fn a_token_is_forgotten_when_its_keys_change() {
     let set = key_set();
     let authenticators = authenticators(&set).remembering(KEY);
@@ -150,7 +198,8 @@ fn what_is_refused_is_not_remembered() {
     set.replace(Some(fetched(&["one"])));
     let authenticators = authenticators(&set).remembering(KEY);
     for token in tokens() {
-        let held = said(&authenticators, &token, "ably", NOW, true).starts_with("Ok");
+        let own = certificate(1);
+        let held = said_with(Shown::Valid(&own), &authenticators, &token, "ably", NOW, true).starts_with("Ok");
         assert_eq!(is_known(&authenticators, &token, NOW), held, "{token}");
     }
     // Its signature holds; that it isn't for this app is found out each time.

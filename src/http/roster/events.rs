@@ -138,9 +138,9 @@ impl Stream {
 
     /// When it ends at the latest: with the caller's token, if that is sooner.
     fn end(&self) -> Instant {
-        let token = self.caller.claims.get("exp").and_then(Value::as_u64).unwrap_or(u64::MAX);
-        let left = token.saturating_mul(1000).saturating_sub(clock::now().0);
-        Instant::now() + LONGEST.min(Duration::from_millis(left))
+        let token = self.lasting.snapshot.settings.engine.authenticators.token_end(&self.caller);
+        let left = token.map_or(LONGEST, |end| Duration::from_millis(end.0.saturating_sub(clock::now().0)));
+        Instant::now() + LONGEST.min(left)
     }
 
     async fn tell(&self, from: Position) -> Over {

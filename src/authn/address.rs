@@ -1,0 +1,67 @@
+//! Subjects that are an e-mail address or a phone number. Anyone can enter someone else's, so it counts only if the issuer has verified it.
+
+use serde_json::{Map, Value};
+
+use super::refusal::Refusal;
+use crate::model::claim;
+
+/// A user's addresses, and the claims that say whether they were verified (OpenID Connect Core 1.0, section 5.1).
+const ADDRESSES: [(&str, &str); 2] = [("email", "email_verified"), ("phone_number", "phone_number_verified")];
+
+/// Whether the claim of this name, or at this JSON pointer, is an address of the user's.
+pub fn is_address(subject: &str) -> bool {
+    flag(subject).is_some()
+}
+
+/// Checks that the claims do not call the subject's address unverified. Without a word on it they pass, as many issuers verify all.
+pub(super) fn check_verified(claims: &Map<String, Value>, subject: &str) -> Result<(), Refusal> {
+    let Some(flag) = flag(subject) else { return Ok(()) };
+    match claim(claims, &flag) {
+        None | Some(Value::Null | Value::Bool(true)) => Ok(()),
+        // Some issuers write it in quotes.
+        Some(Value::String(word)) if word.eq_ignore_ascii_case("true") => Ok(()),
+        Some(_) => Err(Refusal::new(format!("the caller's address is not verified (`{flag}`)"))),
+    }
+}
+
+/// The claim beside an address that says whether it was verified.
+fn flag(subject: &str) -> Option<String> {
+    let (place, name) = subject.split_at(subject.rfind('/').map_or(0, |slash| slash + 1));
+    ADDRESSES.iter().find(|(address, _)| *address == name).map(|(_, flag)| format!("{place}{flag}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_word_on_an_address_stands_beside_it() {
+        for (subject, flag) in [
+            ("email", Some("email_verified")),
+            ("/user/email", Some("/user/email_verified")),
+            ("https://example.com/phone_number", Some("https://example.com/phone_number_verified")),
+            ("sub", None),
+            ("emails", None),
+            ("/email/id", None),
+        ] {
+            assert_eq!(super::flag(subject).as_deref(), flag, "{subject}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_called_verified_or_not_spoken_of_passes() {
+        let passes = |value: Value| {
+            let claims =
+                Map::from_iter([("email".to_owned(), "a@example.com".into()), ("email_verified".to_owned(), value)]);
+            check_verified(&claims, "email").is_ok()
+        };
+        for value in [json!(true), json!("true"), json!("True"), json!(null)] {
+            assert!(passes(value.clone()), "{value}");
+        }
+        for value in [json!(false), json!("false"), json!(""), json!(0), json!(1), json!([true]), json!({})] {
+            assert!(!passes(value.clone()), "{value}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Tokens that only one client may use, because they are bound to its key (`cnf`: RFC 7800, section 3.1). Used by others, such a token is
+//! a stolen one.
+//!
+//! The one binding that can be checked here is to the certificate of the client's connection (RFC 8705). Others, as DPoP's (RFC 9449), are
+//! refused.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::{Refusal, Shown};
+use crate::crypto;
+use crate::model::Caller;
+
+/// The SHA-256 of a certificate in DER (`x5t#S256`: RFC 8705, section 3.1).
+pub type Thumbprint = [u8; 32];
+
+/// The caller that a token names, for a client that may use the token. Remembered for a token, it is confirmed for each request anew, as
+/// two connections with one token may have two certificates.
+#[derive(Clone, Debug)]
+pub struct TokenCaller {
+    caller: Arc<Caller>,
+    /// The certificate that the client's connection must have.
+    certificate: Option<Thumbprint>,
+}
+
+impl TokenCaller {
+    pub(super) fn new(caller: Arc<Caller>, certificate: Option<Thumbprint>) -> TokenCaller {
+        TokenCaller { caller, certificate }
+    }
+
+    /// The caller, if the client on this connection may use the token.
+    ///
+    /// # Errors
+    /// If the token is bound to a certificate that the connection does not have.
+    pub(super) fn confirm(self, shown: Shown<'_>) -> Result<Arc<Caller>, Refusal> {
+        let Some(wanted) = self.certificate else { return Ok(self.caller) };
+        let flaw = match shown {
+            Shown::Valid(certificate) if certificate.thumbprint() == Some(wanted) => return Ok(self.caller),
+            Shown::Valid(_) => "the token is bound to another client certificate (cnf)",
+            Shown::Nothing | Shown::Stale => {
+                "the token is bound to a client certificate (cnf), and the connection has none that counts"
+            }
+        };
+        Err(Refusal::new(flaw).by(&self.caller.authenticator))
+    }
+
+    /// What the token says, to weigh it.
+    pub fn claims(&self) -> &Map<String, Value> {
+        &self.caller.claims
+    }
+
+    /// The caller, to weigh it.
+    pub(super) fn unconfirmed(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+/// The certificate to which these claims bind their token, if they do.
+///
+/// # Errors
+/// If they bind it to something else.
+pub(super) fn bound_certificate(claims: &Map<String, Value>) -> Result<Option<Thumbprint>, Refusal> {
+    const UNCHECKED: &str = "the token is bound to its client's key (cnf) in a way that can't be checked here";
+    let refuse = |detail: &str| Err(Refusal::new(UNCHECKED).detail(detail.to_owned()));
+    let word = claims.get("token_type").and_then(Value::as_str).unwrap_or_default();
+    if ["dpop", "pop"].iter().any(|bound| word.eq_ignore_ascii_case(bound)) {
+        return refuse("its `token_type` demands a proof of possession; accept_bound_tokens = true takes it without");
+    }
+    let members = match claims.get("cnf") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Object(members)) => members,
+        Some(_) => return refuse("its `cnf` is not an object"),
+    };
+    let only = members.get("x5t#S256").filter(|_| members.len() == 1).and_then(Value::as_str);
+    let digest = only.and_then(crypto::base64url_decode).and_then(|bytes| Thumbprint::try_from(bytes).ok());
+    match digest {
+        Some(digest) => Ok(Some(digest)),
+        None => refuse("its `cnf` is not a certificate's `x5t#S256` alone; accept_bound_tokens = true takes it anyway"),
+    }
+}

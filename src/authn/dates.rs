@@ -1,0 +1,118 @@
+//! When a token counts (RFC 7519, sections 4.1.4 to 4.1.6; RFC 7662, section 2.2).
+
+use std::ops::Range;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::refusal::Refusal;
+use crate::model::Millis;
+
+/// The first second after the year 9999, since 1970. A greater number is not in seconds: milliseconds since 1978 are greater.
+const END_OF_TIME: u64 = 253_402_300_800;
+
+/// The dates that a token states, in milliseconds since 1970.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Dates {
+    /// `exp`.
+    pub(super) expiry: Option<u64>,
+    /// `nbf`.
+    pub(super) not_before: Option<u64>,
+    /// `iat`.
+    pub(super) issued: Option<u64>,
+}
+
+/// Now, give or take the leeway, and how old a token may be. All in milliseconds.
+pub(super) struct Clock {
+    now: u64,
+    leeway: u64,
+    max_age: Option<u64>,
+}
+
+impl Dates {
+    /// Reads the dates from the claims that `claim` looks up.
+    ///
+    /// # Errors
+    /// If one is not a plausible number of seconds since 1970.
+    pub(super) fn read<'a>(claim: impl Fn(&str) -> Option<&'a Value>) -> Result<Dates, Refusal> {
+        let date = |name| claim(name).map(|value| date(name, value)).transpose();
+        Ok(Dates { expiry: date("exp")?, not_before: date("nbf")?, issued: date("iat")? })
+    }
+
+    /// When a token with these dates ends, if it does: when it expires, or becomes too old.
+    pub(super) fn end(&self, max_age: Option<Duration>) -> Option<u64> {
+        let oldest = self.issued.zip(max_age).map(|(issued, age)| issued.saturating_add(millis(age)));
+        self.expiry.into_iter().chain(oldest).min()
+    }
+}
+
+impl Clock {
+    pub(super) fn new(now: Millis, leeway_seconds: u64, max_age: Option<Duration>) -> Clock {
+        Clock { now: now.0, leeway: leeway_seconds.saturating_mul(1000), max_age: max_age.map(millis) }
+    }
+
+    /// Checks that a token with these dates counts now. Returns the span of time in which the result is the same, in milliseconds since
+    /// 1970.
+    pub(super) fn check(&self, dates: &Dates) -> Result<Range<u64>, Refusal> {
+        let expiry = self.check_expiry(dates.expiry)?;
+        let valid = dates.not_before.unwrap_or(0);
+        if let Some(wait) = self.wait(valid) {
+            return Err(Refusal::new(format!("the token is not valid yet (nbf): in {wait} s")));
+        }
+        let issued = dates.issued.unwrap_or(0);
+        if let Some(wait) = self.wait(issued) {
+            let text = format!("the token was issued {wait} s in the future (iat): check the issuer's clock");
+            return Err(Refusal::new(text));
+        }
+        let end = expiry.min(self.check_age(dates.issued)?);
+        Ok(valid.max(issued).saturating_sub(self.leeway)..end)
+    }
+
+    /// When the token expires.
+    fn check_expiry(&self, expiry: Option<u64>) -> Result<u64, Refusal> {
+        let Some(expiry) = expiry else { return Ok(u64::MAX) };
+        let end = expiry.saturating_add(self.leeway);
+        if self.now < end {
+            return Ok(end);
+        }
+        let ago = (self.now - expiry) / 1000;
+        Err(Refusal::new(format!("the token expired {ago} s ago")))
+    }
+
+    /// When the token becomes too old.
+    fn check_age(&self, issued: Option<u64>) -> Result<u64, Refusal> {
+        let Some(max_age) = self.max_age else { return Ok(u64::MAX) };
+        let issued = issued.ok_or_else(|| {
+            Refusal::new("the token must say when it was issued (iat), because its age is limited (max_token_age)")
+        })?;
+        let end = issued.saturating_add(max_age).saturating_add(self.leeway);
+        if self.now < end {
+            return Ok(end);
+        }
+        let (ago, most) = ((self.now - issued) / 1000, max_age / 1000);
+        Err(Refusal::new(format!("the token was issued {ago} s ago (iat), and may be {most} s old (max_token_age)")))
+    }
+
+    /// How many more seconds, rounded up, this date lies in the future, if it does so beyond the leeway.
+    fn wait(&self, date: u64) -> Option<u64> {
+        let ahead = date.saturating_sub(self.now);
+        (ahead > self.leeway).then(|| ahead.div_ceil(1000))
+    }
+}
+
+/// A `NumericDate` (RFC 7519, section 2) in milliseconds: a JSON number of seconds, not negative, perhaps with a fraction.
+fn date(name: &str, value: &Value) -> Result<u64, Refusal> {
+    let whole = value.as_u64().map(|seconds| seconds.saturating_mul(1000));
+    let date = whole.or_else(|| Duration::try_from_secs_f64(value.as_f64()?).ok().map(millis));
+    match date {
+        Some(date) if date < END_OF_TIME * 1000 => Ok(date),
+        Some(_) => Err(Refusal::new(format!(
+            "the token's `{name}` is later than the year 9999: it must be in seconds since 1970, not in milliseconds"
+        ))),
+        None => Err(Refusal::new(format!("the token's `{name}` must be a number of seconds since 1970"))),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

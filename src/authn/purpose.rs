@@ -1,0 +1,120 @@
+//! What a token was issued for. One for another purpose proves nothing here, although its issuer has signed it (RFC 8725, section 3.11).
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::binding::{Thumbprint, bound_certificate};
+use super::refusal::{Refusal, quoted};
+
+type Claims = Map<String, Value>;
+
+/// The values of the header `typ` that always count, as [`media_type`] has them.
+const TYPES: [&str; 2] = ["jwt", "at+jwt"];
+
+/// The members in which issuers say what a token is: RFC 7662 has `token_type`, Hydra and Cognito have `token_use`, Keycloak has `typ`,
+/// libraries for Django and Flask have `token_type` and `type`.
+const KINDS: [&str; 4] = ["token_use", "token_type", "typ", "type"];
+
+/// What they say there of a token that is not for access: without punctuation, in small letters. An offline token is a refresh token.
+const OTHER_KINDS: [&str; 6] = ["refresh", "refreshtoken", "offline", "offlinetoken", "logout", "logouttoken"];
+
+/// What a token must be besides authentic.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenRules {
+    /// Whether a token that is bound to its client's key is accepted from anyone.
+    pub accept_bound: bool,
+    /// How long ago it may have been issued.
+    pub max_age: Option<Duration>,
+}
+
+impl TokenRules {
+    /// Checks that a token with these claims is for access. Returns the certificate that its client must have, if it is bound to one.
+    pub(super) fn check(&self, claims: &Claims) -> Result<Option<Thumbprint>, Refusal> {
+        check_kind(claims)?;
+        if self.accept_bound { Ok(None) } else { bound_certificate(claims) }
+    }
+}
+
+/// Checks the header `typ` (RFC 7515, section 4.1.9). `more` are further values that count, as [`media_type`] has them.
+pub(super) fn check_type(typ: Option<&str>, more: &[String]) -> Result<(), Refusal> {
+    let Some(typ) = typ.map(media_type) else { return Ok(()) };
+    if TYPES.contains(&&*typ) || more.contains(&typ) {
+        return Ok(());
+    }
+    Err(Refusal::new("the token was issued for another purpose: its header's `typ` is not accepted")
+        .detail(quoted(&typ)))
+}
+
+/// A media type as `typ` has it: without `application/` where no other slash follows, and in small letters, as their case does not count.
+pub fn media_type(typ: &str) -> String {
+    let typ = typ.to_ascii_lowercase();
+    match typ.strip_prefix("application/") {
+        Some(rest) if !rest.contains('/') => rest.to_owned(),
+        _ => typ,
+    }
+}
+
+fn check_kind(claims: &Claims) -> Result<(), Refusal> {
+    for name in KINDS {
+        let Some(word) = claims.get(name).and_then(Value::as_str) else { continue };
+        if OTHER_KINDS.contains(&&*plain(word)) {
+            let refusal = Refusal::new(format!("the token was issued for another purpose (`{name}`)"));
+            return Err(refusal.detail(quoted(word)));
+        }
+    }
+    // A security event token (RFC 8417), as which OpenID Connect's logout tokens come.
+    if claims.get("events").is_some_and(Value::is_object) {
+        return Err(Refusal::new("the token was issued for another purpose: it tells of events (`events`)"));
+    }
+    Ok(())
+}
+
+/// The last part of a name, in small letters and digits: `refreshtoken` for `urn:ietf:params:oauth:token-type:refresh_token`.
+fn plain(word: &str) -> String {
+    let last = word.rsplit(':').next().unwrap_or_default();
+    last.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_case_of_a_media_type_and_its_usual_beginning_do_not_count() {
+        for typ in ["JWT", "jwt", "at+jwt", "AT+JWT", "application/jwt", "Application/at+JWT"] {
+            check_type(Some(typ), &[]).unwrap();
+        }
+        check_type(None, &[]).unwrap();
+        for typ in
+            ["logout+jwt", "application/logout+jwt", "dpop+jwt", "", "jwt/x", "text/jwt", "application/a/jwt", "jwt "]
+        {
+            assert!(check_type(Some(typ), &["chat+jwt".to_owned()]).is_err(), "{typ:?}");
+        }
+        check_type(Some("application/Chat+JWT"), &["chat+jwt".to_owned()]).unwrap();
+    }
+
+    #[test]
+    fn kinds_are_known_in_every_spelling() {
+        let kind = |name: &str, word: &str| check_kind(json!({ name: word }).as_object().unwrap());
+        for word in
+            ["refresh_token", "Refresh", "refresh-token", "urn:ietf:params:oauth:token-type:refresh_token", "Offline"]
+        {
+            for name in KINDS {
+                assert!(kind(name, word).is_err(), "{name} {word}");
+            }
+        }
+        for word in
+            ["access_token", "access", "id", "Bearer", "urn:ietf:params:oauth:token-type:access_token", "JWT", ""]
+        {
+            for name in KINDS {
+                kind(name, word).unwrap();
+            }
+        }
+        kind("use", "refresh_token").unwrap();
+    }
+}
