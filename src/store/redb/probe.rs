@@ -31,7 +31,7 @@ pub(super) fn probe(store: &Path) -> io::Result<()> {
 }
 
 fn write(file: &File, length: u64) -> io::Result<()> {
-    file.write_all_at(&[0x5a; SIZE], length)?;
+    file.write_all_at(&vec![0x5a; SIZE], length)?;
     file.sync_all()
 }
 
