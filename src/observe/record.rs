@@ -143,7 +143,7 @@ pub struct Record<'a> {
 const MOST_NAMED: usize = 20;
 
 impl<'a> Record<'a> {
-    /// A request of which nothing more is said yet.
+    /// A record with these fields and no others.
     pub fn new(time: Millis, request_id: &'a str, decision: Decision, policy: &'a str) -> Record<'a> {
         Record {
             time,
@@ -181,7 +181,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The same with long lists cut, and with how long they were: whoever is refused may ask for as much as fits into a request.
+    /// The same with long lists cut, and with how long they were: a refused client may ask for as much as fits into a request.
     #[must_use]
     pub fn shortened(&self) -> Record<'a> {
         let (targets, targets_count) = first(self.targets);

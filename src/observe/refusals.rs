@@ -1,5 +1,5 @@
 //! Refused requests that have no line of their own in the audit log: they are counted by address, and each address has one line a
-//! second. So whoever sends many requests that are refused cannot fill the disk.
+//! second. So a client that sends many such requests cannot fill the disk.
 //!
 //! Its memory has a bound, whatever comes: beyond so many addresses, reasons and callers, the rest is only counted.
 
@@ -94,7 +94,7 @@ impl RefusalSummaries {
         }
     }
 
-    /// Writes what was counted, a span after the first of it, for ever. While the log cannot be written, it is counted on.
+    /// Writes the counts, one span after the first request, and never returns. While the log cannot be written, counting goes on.
     pub async fn write_to(&self, audit: &Audit) {
         loop {
             self.added.notified().await;
