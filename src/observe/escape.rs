@@ -1,5 +1,6 @@
 //! JSON in which nothing breaks a line, turns the direction of writing or stays unseen: what serde_json writes raw is escaped here.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -18,7 +19,12 @@ pub(super) fn to_json(to: &mut Vec<u8>, value: &impl Serialize) -> Result<(), se
 
 /// A character as JSON's `\uXXXX`, or two of them beyond U+FFFF.
 pub(super) fn escape(character: char) -> String {
-    character.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect()
+    let mut escaped = String::with_capacity(12);
+    for unit in character.encode_utf16(&mut [0; 2]) {
+        // Writing to a string cannot fail.
+        let _ = write!(escaped, "\\u{unit:04x}");
+    }
+    escaped
 }
 
 /// Compact JSON. serde_json itself escapes only `"`, `\` and what is below U+0020.
