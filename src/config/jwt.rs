@@ -47,7 +47,7 @@ pub(super) fn jwt(
     let [roles, bindings] = [roles, bindings].map(|item| item.and_then(|item| claim_name(&item)));
     let leeway = section.get("leeway").and_then(|item| item.duration("0s", "5m"));
     let types = section.get("typ").map_or(Some(Vec::new()), |item| item.each(token_type));
-    let rules = token_rules(section);
+    let token_rules = token_rules(section);
 
     let jwt = Jwt {
         common: common?,
@@ -62,7 +62,7 @@ pub(super) fn jwt(
         max_role,
         leeway_seconds: leeway.map_or(30, |leeway| leeway.as_secs()),
         types: types?,
-        rules,
+        rules: token_rules,
         keys: keys?,
     };
     if let Some(secret) = secrets.into_iter().find(demo::is_caller) {

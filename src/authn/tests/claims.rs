@@ -74,6 +74,21 @@ fn a_token_is_no_older_than_it_may_be() {
 }
 
 #[test]
+fn a_token_ends_when_it_expires_or_becomes_too_old() {
+    let end = |max_age: Option<u64>, changes: Value| {
+        let rules = TokenRules { max_age: max_age.map(std::time::Duration::from_secs), ..TokenRules::default() };
+        let caller = present(Jwt { rules: rules.clone(), ..jwt() }, &token(changes)).unwrap();
+        let authenticators = Authenticators::new(vec![Authenticator::Jwt(Jwt { rules, ..jwt() })]);
+        authenticators.token_end(&caller).unwrap().seconds() - NOW.seconds()
+    };
+    let now = NOW.seconds();
+    assert_eq!(end(None, json!({"iat": now - 20})), 60);
+    assert_eq!(end(Some(50), json!({"iat": now - 20})), 30);
+    assert_eq!(end(Some(600), json!({"iat": now - 20})), 60);
+    assert_eq!(end(None, json!({"exp": 1_800_000_045.5})), 45);
+}
+
+#[test]
 fn types_that_are_configured_are_accepted_besides() {
     let typed = |jwt: Jwt, typ: &str| {
         let header = merged(header(Algorithm::HS256), json!({ "typ": typ }));
