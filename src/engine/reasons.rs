@@ -127,7 +127,7 @@ fn step_json(step: &Explained) -> Value {
         "conversation": step.conversation.as_ref().map(Pattern::to_string),
         "required": step.required,
         "allowed": step.outcome.is_ok(),
-        "rule": match &step.outcome { Ok(rule) => Some(rule.as_str()), Err(denial) => denial.rule() },
+        "rule": match &step.outcome { Ok(rules) => Some(rules.join(", ")), Err(denial) => denial.rule().map(str::to_owned) },
         "why": step.outcome.as_ref().err().map(|denial| why(denial)),
         "standings": step.standings,
         "considered": step.considered.iter().map(|entry| json!({ "counts": entry.counts, "sentence": entry.sentence })).collect::<Value>(),

@@ -1,8 +1,10 @@
 //! Names of conversations and the patterns that stand for many of them: an exact name, `ns:*`, or `*`.
 //!
 //! Two relations matter. An allow rule must *cover* what is asked: nothing of it may lie outside. Bans, mutes, blocks and deny rules
-//! need only *overlap* it: something of it lies inside. What Ably Chat keeps for a room `r` in channels `r::$chat…` belongs to the
-//! room, so both relations know that these are one conversation.
+//! need only *overlap* it: something of it lies inside.
+//!
+//! Ably Chat keeps a room `r` in the channel `r::$chat` and in channels in `r::$chat:*`. Such a channel belongs to the room, so a pattern
+//! that names `r` covers it. It also lies inside `r:*` and `r::*`, as it does at Ably. The room `r` itself does not.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -33,7 +35,7 @@ pub enum BadPattern {
 }
 
 impl Pattern {
-    /// Where Ably Chat's channels of a room start, behind the room's name.
+    /// What follows a room's name in the name of its Ably Chat channel.
     pub const CHAT: &str = "::$chat";
 
     /// Reads a pattern.
@@ -90,6 +92,19 @@ impl Pattern {
         }
     }
 
+    /// The channels in which Ably Chat keeps this room: `r::$chat` and `r::$chat:*`. All names in them have the same role and kind.
+    pub fn channels_of(room: &str) -> [Pattern; 2] {
+        let own = format!("{room}{}", Self::CHAT);
+        [Pattern::Under(format!("{own}:")), Pattern::Exact(own)]
+    }
+
+    /// Every name that an entry with this scope affects: for a room also its channels, which have names of their own.
+    pub fn affected(&self) -> Vec<Pattern> {
+        let home = self.home().into_owned();
+        let channels = home.exact().map(Pattern::channels_of);
+        std::iter::once(home).chain(channels.into_iter().flatten()).collect()
+    }
+
     /// Whether everything that `asked` stands for lies inside this pattern.
     ///
     /// `*` leaves out names that start with `[`, Ably's metachannels and queues: those are covered by their very name alone.
@@ -136,6 +151,11 @@ impl Pattern {
         }
     }
 
+    /// Whether what has this scope holds for a name, or for all names of a pattern that no scope inside the pattern names.
+    pub fn holds_throughout(&self, place: &Pattern) -> bool {
+        if place.home().exact().is_some() { self.overlaps(place) } else { self.home().covers(place) }
+    }
+
     /// Whether this stands for the conversation `name` or for something that belongs to it.
     fn touches(&self, name: &str) -> bool {
         let own = unqualified(name);
@@ -145,7 +165,7 @@ impl Pattern {
                 .any(|asked| asked == name || belongs(asked, name) || belongs(asked, own) || asked == own),
             Pattern::Under(prefix) => {
                 let prefix = unqualified(prefix);
-                let of_chat = |rest: &str| Self::CHAT.starts_with(rest) || rest.starts_with(Self::CHAT);
+                let of_chat = |rest: &str| Self::CHAT.starts_with(rest) || is_chat(rest);
                 own.starts_with(prefix) || prefix.strip_prefix(own).is_some_and(of_chat)
             }
             Pattern::Everything => true,
@@ -163,15 +183,21 @@ impl Pattern {
 
 /// Whether the channel `name` is one of the room's own.
 fn belongs(name: &str, room: &str) -> bool {
-    name.strip_prefix(room).is_some_and(|rest| rest.starts_with(Pattern::CHAT))
+    name.strip_prefix(room).is_some_and(is_chat)
 }
 
-/// What stands before Ably Chat's suffix, if the name has it. Hardly any does, nor even a `$`, for which it is far cheaper to look.
+/// Whether this is what follows a room's name in the name of one of its channels.
+fn is_chat(rest: &str) -> bool {
+    rest.strip_prefix(Pattern::CHAT).is_some_and(|tail| tail.is_empty() || tail.starts_with(':'))
+}
+
+/// The room that the channel `name` belongs to: what stands before Ably Chat's suffix. Few names hold a `$`, which is far cheaper to find.
 pub fn room(name: &str) -> Option<&str> {
     if !name.contains('$') {
         return None;
     }
-    name.find(Pattern::CHAT).map(|end| &name[..end])
+    let mut ends = name.match_indices(Pattern::CHAT).map(|(end, _)| name.split_at(end));
+    ends.find(|(_, rest)| is_chat(rest)).map(|(room, _)| room)
 }
 
 fn is_bracketed(name: &str) -> bool {
@@ -339,6 +365,8 @@ mod tests {
             ("room", "room::$chat::$typing"),
             ("room", "room::$chat:*"),
             ("ns:*", "ns:room::$chat"),
+            ("room:*", "room::$chat"),
+            ("room::*", "room::$chat::$typing"),
         ];
         for (outer, inner) in inside {
             assert!(pattern(outer).covers(&pattern(inner)), "{outer} covers {inner}");
@@ -354,6 +382,7 @@ mod tests {
             ("[meta]x:*", "[meta]x:y"),
             ("room", "room:x"),
             ("room", "room2::$chat"),
+            ("room", "room::$chatter"),
             ("room::$chat", "room"),
             ("room:*", "room"),
         ];
@@ -396,6 +425,9 @@ mod tests {
             ("room", "rooms:*"),
             ("chat:x", "Chat:x"),
             ("room", "room:x"),
+            ("room", "room::$chatter"),
+            ("room", "room::$chatter:*"),
+            ("room:*", "room"),
         ];
         for (own, asked) in apart {
             assert!(!pattern(own).overlaps(&pattern(asked)), "{own} does not overlap {asked}");

@@ -59,9 +59,12 @@ impl Kind {
     /// Every kind, in the order in which they are documented.
     pub const ALL: [Kind; 4] = [Kind::Group, Kind::Chatroom, Kind::Temporary, Kind::System];
 
+    /// What the ids of temporary conversations start with.
+    pub const TEMPORARY_PREFIX: &str = "_tmp:";
+
     /// The kind of a conversation of which nothing is known but its id.
     pub fn by_id(id: &str) -> Kind {
-        if id.starts_with("_tmp:") { Kind::Temporary } else { Kind::Group }
+        if id.starts_with(Self::TEMPORARY_PREFIX) { Kind::Temporary } else { Kind::Group }
     }
 
     /// How the policy file spells it.

@@ -1,12 +1,12 @@
 //! The conditions that a rule can set: for each, whether it holds, and in which words it does not.
 //!
-//! Allow and deny rules read a condition differently, always to the safe side. An allow rule must hold for all that is asked: every
-//! role and kind in a pattern, every target. A deny rule needs one of them. A condition on something that the action does not have
+//! A condition is looked at in one part of what is asked: see [`Question::in_parts`]. Allow and deny rules read it differently, always to
+//! the safe side: an allow rule must hold for every target, a deny rule for one. A condition on something that the action does not have
 //! never lets an allow rule match, and keeps a deny rule from matching.
 
 use super::question::Question;
 use super::rule::{ClientIs, Effect, Rule, TargetsAre};
-use super::standing::Standing;
+use super::standing::{EffectiveRole, Person};
 use crate::model::{Action, CallerKind, Pattern, Role, Template};
 
 /// A condition: one line of a rule.
@@ -51,7 +51,7 @@ pub struct Miss {
     pub condition: &'static str,
     /// What was needed and what was found, in a sentence's words.
     pub needed: String,
-    /// The conversation inside the pattern asked for that keeps it from holding.
+    /// The part of the pattern asked for in which it does not hold, where it holds elsewhere.
     pub spoiler: Option<Pattern>,
 }
 
@@ -60,14 +60,15 @@ pub(super) fn all_hold(rule: &Rule, question: &Question<'_, '_>) -> bool {
     CONDITIONS.iter().all(|condition| condition.holds(rule, question))
 }
 
-/// The conditions that do not hold.
-pub(super) fn misses(rule: &Rule, question: &Question<'_, '_>) -> Vec<Miss> {
-    let failing = CONDITIONS.iter().filter(|condition| !condition.holds(rule, question));
+/// The conditions that do not hold in a part of what is asked; in the whole of it where there is none.
+pub(super) fn misses(rule: &Rule, question: &Question<'_, '_>, part: Option<&Pattern>) -> Vec<Miss> {
+    let here = question.in_part(part);
+    let failing = CONDITIONS.iter().filter(|condition| !condition.holds(rule, &here));
     failing
         .map(|condition| Miss {
             condition: condition.name,
-            needed: (condition.miss)(rule, question),
-            spoiler: spoiler(condition.name, rule, question),
+            needed: (condition.miss)(rule, &here),
+            spoiler: part.filter(|_| condition.holds(rule, question)).cloned(),
         })
         .collect()
 }
@@ -188,11 +189,11 @@ fn conversations(rule: &Rule, question: &Question<'_, '_>) -> bool {
         templates.iter().any(|template| {
             let fits = |pattern: &Pattern| match rule.effect {
                 Effect::Allow => pattern.covers(place),
-                Effect::Deny => pattern.overlaps(place),
+                Effect::Deny => pattern.holds_throughout(place),
             };
             match template.fixed() {
                 Some(pattern) => fits(pattern),
-                None => template.fill(&case.ask.client, |name| case.text_claim(name)).as_ref().is_some_and(fits),
+                None => case.filled(template).as_ref().is_some_and(fits),
             }
         })
     })
@@ -209,28 +210,29 @@ fn conversations_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
 }
 
 fn roles(rule: &Rule, question: &Question<'_, '_>) -> bool {
-    given(rule.roles.as_deref(), |roles| standing_fits(rule.effect, roles, question.scene.client()))
+    given(rule.roles.as_deref(), |roles| role_fits(roles, question.scene.client()))
 }
 
 fn roles_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
-    role_miss(rule.roles.as_deref(), &question.case().ask.client, question.scene.client(), question)
+    let case = question.case();
+    role_miss(rule.roles.as_deref(), &case.ask.client, case.client(), question)
 }
 
 fn caller_roles(rule: &Rule, question: &Question<'_, '_>) -> bool {
-    given(rule.caller_roles.as_deref(), |roles| standing_fits(rule.effect, roles, question.scene.caller()))
+    given(rule.caller_roles.as_deref(), |roles| role_fits(roles, question.scene.caller()))
 }
 
 fn caller_roles_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
-    let needed =
-        role_miss(rule.caller_roles.as_deref(), &question.case().caller.subject, question.scene.caller(), question);
+    let case = question.case();
+    let needed = role_miss(rule.caller_roles.as_deref(), &case.caller.subject, case.calling(), question);
     format!("{needed}, as the caller")
 }
 
-fn standing_fits(effect: Effect, roles: &[Role], standing: &Standing) -> bool {
-    enough(effect, standing.roles(), |role| role.is_some_and(|role| roles.contains(&role)))
+fn role_fits(roles: &[Role], held: &EffectiveRole) -> bool {
+    held.role.is_some_and(|role| roles.contains(&role))
 }
 
-fn role_miss(roles: Option<&[Role]>, name: &str, standing: &Standing, question: &Question<'_, '_>) -> String {
+fn role_miss(roles: Option<&[Role]>, name: &str, person: Person<'_>, question: &Question<'_, '_>) -> String {
     let ladder = &question.case().policy.document().ladder;
     let needed = alternatives(roles.iter().copied().flatten().map(|role| ladder.word(*role)));
     let place = match question.scene.conversation {
@@ -240,20 +242,18 @@ fn role_miss(roles: Option<&[Role]>, name: &str, standing: &Standing, question: 
     if name.is_empty() {
         return format!("needs role {needed}{place}; there is no client");
     }
-    format!("needs role {needed}{place}; {name} {}", standing.describe(ladder))
+    format!("needs role {needed}{place}; {name} {}", question.scene.standing(person).describe(ladder))
 }
 
 fn kinds(rule: &Rule, question: &Question<'_, '_>) -> bool {
-    given(rule.kinds.as_deref(), |kinds| enough(rule.effect, question.scene.kinds(), |(kind, _)| kinds.contains(kind)))
+    given(rule.kinds.as_deref(), |kinds| question.scene.kind().is_some_and(|kind| kinds.contains(&kind)))
 }
 
 fn kinds_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
-    let allowed = rule.kinds.as_deref().unwrap_or_default();
-    let needed = alternatives(allowed.iter().map(|kind| kind.as_str()));
-    let found = question.scene.kinds();
-    match found.iter().find(|(kind, _)| !allowed.contains(kind)).or(found.first()) {
-        Some((kind, place)) => format!("needs kind {needed}; {place} is of kind {kind}"),
-        None => format!("needs kind {needed}; {} has no conversation", question.action),
+    let needed = alternatives(rule.kinds.iter().flatten().map(|kind| kind.as_str()));
+    match (question.scene.kind(), question.scene.conversation) {
+        (Some(kind), Some(place)) => format!("needs kind {needed}; {place} is of kind {kind}"),
+        _ => format!("needs kind {needed}; {} has no conversation", question.action),
     }
 }
 
@@ -273,9 +273,8 @@ fn target_fits(are: TargetsAre, target: &str, question: &Question<'_, '_>) -> bo
 /// Whether the target's role is weaker than the client's by the registers' word. A target whose binding names a role that the policy
 /// does not list is outranked by nobody, as it may well be the strongest; nor is the owner of a conversation that was forgotten.
 fn outranks(question: &Question<'_, '_>, target: &str) -> bool {
-    let standing = question.scene.target(target);
-    standing.roles().max() < question.scene.untokened_client().roles().min()
-        && !question.scene.is_protected(target, &standing)
+    let held = question.scene.target(target);
+    held.role < question.scene.untokened_client().role && !question.scene.is_protected(target, &held)
 }
 
 fn targets_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
@@ -294,55 +293,15 @@ fn targets_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
             "needs targets whom the client outranks; there is no client".to_owned()
         }
         (Some(target), TargetsAre::Outranked) => {
-            let ladder = &question.case().policy.document().ladder;
+            let (case, ladder) = (question.case(), &question.case().policy.document().ladder);
+            let describe = |name| question.scene.standing(case.person(name, &[])).describe(ladder);
             format!(
                 "needs targets whom the client outranks; {target} {}, {client} {} (a token's roles do not count for this)",
-                question.scene.target(target).describe(ladder),
-                question.scene.untokened_client().describe(ladder)
+                describe(target),
+                describe(client)
             )
         }
     }
-}
-
-/// The conversation inside the pattern asked for that makes a condition hold or not hold for the whole, where it is only a part: for an
-/// allow rule one that does not fit, for a deny rule one that does.
-pub(super) fn spoiler(condition: &str, rule: &Rule, question: &Question<'_, '_>) -> Option<Pattern> {
-    let place = question.scene.conversation.filter(|place| place.exact().is_none())?;
-    let spoils = |fits: bool| fits == (rule.effect == Effect::Deny);
-    let by_role = |roles: &Option<Vec<Role>>, standing: &Standing| {
-        let roles = roles.as_deref()?;
-        let fits = |role: Option<Role>| role.is_some_and(|role| roles.contains(&role));
-        let mut parts = standing.parts.iter().filter(|_| !spoils(fits(standing.role)));
-        parts.find(|(_, role)| spoils(fits(*role))).map(|(part, _)| part.clone())
-    };
-    match condition {
-        "roles" => by_role(&rule.roles, question.scene.client()),
-        "caller_roles" => by_role(&rule.caller_roles, question.scene.caller()),
-        "kinds" => {
-            let kinds = rule.kinds.as_deref()?;
-            let found = question.scene.kinds();
-            let own = found.first().is_none_or(|(kind, _)| spoils(kinds.contains(kind)));
-            let mut parts = found.iter().skip(1).filter(|_| !own);
-            parts.find(|(kind, _)| spoils(kinds.contains(kind))).map(|(_, part)| part.clone())
-        }
-        "conversations" if rule.effect == Effect::Deny => {
-            let patterns: Vec<Pattern> =
-                rule.conversations.iter().flatten().filter_map(|one| filled(one, question)).collect();
-            let whole = patterns.iter().any(|pattern| pattern.covers(place));
-            patterns.into_iter().find(|pattern| !whole && pattern.overlaps(place))
-        }
-        _ => None,
-    }
-}
-
-/// The conversation inside the pattern asked for for which a deny rule that matches was made.
-pub(super) fn denied_part(rule: &Rule, question: &Question<'_, '_>) -> Option<Pattern> {
-    CONDITIONS.iter().find_map(|condition| spoiler(condition.name, rule, question))
-}
-
-fn filled(template: &Template, question: &Question<'_, '_>) -> Option<Pattern> {
-    let case = question.case();
-    template.fill(&case.ask.client, |name| case.text_claim(name))
 }
 
 /// "a", "a or b", "a, b or c".

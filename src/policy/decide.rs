@@ -52,8 +52,8 @@ fn decide_all(case: Case<'_>) -> Result<Allowed, Box<Denial>> {
     let mut rules = Vec::new();
     for Need { action, conversation, targets } in &case.ask.needs {
         let scene = Scene::new(case, conversation.as_ref());
-        let question = Question { scene: &scene, action: *action, targets };
-        note(&mut rules, decide_one(&question).map_err(|obstacle| obstacle.denial(&question))?);
+        let question = Question { scene: &scene, parts: &scene.split(), action: *action, targets };
+        decide_one(&question, &mut rules).map_err(|obstacle| obstacle.denial(&question))?;
     }
     let granted = decide_wants(case, &mut rules)?;
     let user_claims = user_claims(case, &granted);
@@ -66,13 +66,11 @@ fn decide_wants<'a>(case: Case<'a>, rules: &mut Vec<&'a Rule>) -> Result<Vec<Gra
     let mut refused = Vec::new();
     for Grant { resource, operations } in &case.ask.wants {
         let scene = Scene::new(case, Some(resource));
+        let parts = scene.split();
         let mut allowed = ActionSet::EMPTY;
         for action in operations.iter() {
-            match decide_one(&Question { scene: &scene, action, targets: &[] }) {
-                Ok(rule) => {
-                    note(rules, rule);
-                    allowed.insert(action);
-                }
+            match decide_one(&Question { scene: &scene, parts: &parts, action, targets: &[] }, rules) {
+                Ok(()) => allowed.insert(action),
                 Err(obstacle) => refused.push((resource, action, obstacle)),
             }
         }
@@ -84,7 +82,7 @@ fn decide_wants<'a>(case: Case<'a>, rules: &mut Vec<&'a Rule>) -> Result<Vec<Gra
     match telling {
         Some((resource, action, obstacle)) if granted.is_empty() => {
             let scene = Scene::new(case, Some(resource));
-            Err(obstacle.denial(&Question { scene: &scene, action, targets: &[] }))
+            Err(obstacle.denial(&Question { scene: &scene, parts: &scene.split(), action, targets: &[] }))
         }
         _ => Ok(granted),
     }
@@ -104,9 +102,10 @@ pub(super) enum Obstacle<'a> {
     TargetBlocks(String),
     ShutOut(&'a str),
     TargetShutOut(String),
-    UnknownConversation,
-    Rule(&'a Rule),
-    NothingMatched,
+    /// Of a pattern, the part that it is about.
+    UnknownConversation(Option<Pattern>),
+    Rule(&'a Rule, Option<Pattern>),
+    NothingMatched(Option<Pattern>),
 }
 
 impl Obstacle<'_> {
@@ -114,10 +113,10 @@ impl Obstacle<'_> {
     fn weight(&self) -> u8 {
         match self {
             Obstacle::Banned(_) | Obstacle::ShutOut(_) => 5,
-            Obstacle::Rule(_) => 4,
-            Obstacle::Muted(_) | Obstacle::UnknownConversation => 3,
+            Obstacle::Rule(..) => 4,
+            Obstacle::Muted(_) | Obstacle::UnknownConversation(_) => 3,
             Obstacle::TargetBanned(_) | Obstacle::TargetBlocks(_) | Obstacle::TargetShutOut(_) => 2,
-            Obstacle::NothingMatched => 1,
+            Obstacle::NothingMatched(_) => 1,
         }
     }
 
@@ -129,6 +128,21 @@ impl Obstacle<'_> {
             _ => false,
         };
         caller.kind == CallerKind::Service || is_own
+    }
+
+    /// The part of a pattern that it is about; `None`, where that is the whole.
+    pub(super) fn part(&self) -> Option<&Pattern> {
+        match self {
+            Obstacle::UnknownConversation(part) | Obstacle::Rule(_, part) | Obstacle::NothingMatched(part) => {
+                part.as_ref()
+            }
+            Obstacle::Banned(_)
+            | Obstacle::TargetBanned(_)
+            | Obstacle::Muted(_)
+            | Obstacle::TargetBlocks(_)
+            | Obstacle::ShutOut(_)
+            | Obstacle::TargetShutOut(_) => None,
+        }
     }
 
     /// The denial for the question that met this obstacle.
@@ -152,43 +166,60 @@ impl Obstacle<'_> {
             Obstacle::TargetBlocks(user) => Cause::TargetBlocks { user },
             Obstacle::ShutOut(user) => Cause::ShutOut { user: user.to_owned() },
             Obstacle::TargetShutOut(user) => Cause::TargetShutOut { user },
-            Obstacle::UnknownConversation => Cause::UnknownConversation,
-            Obstacle::Rule(rule) => Cause::Rule {
-                id: rule.id.clone(),
-                reason: rule.reason.clone(),
-                spoiler: condition::denied_part(rule, question).map(|part| part.to_string()),
-            },
-            Obstacle::NothingMatched => Cause::NothingMatched { nearest: nearest(question) },
+            Obstacle::UnknownConversation(part) => {
+                let conversation = part.or_else(|| question.scene.conversation.cloned());
+                return Box::new(Denial { cause: Cause::UnknownConversation, action: question.action, conversation });
+            }
+            Obstacle::Rule(rule, part) => {
+                let spoiler = part.map(|part| part.to_string());
+                Cause::Rule { id: rule.id.clone(), reason: rule.reason.clone(), spoiler }
+            }
+            Obstacle::NothingMatched(part) => Cause::NothingMatched { nearest: nearest(question, part.as_ref()) },
         };
         Box::new(Denial { cause, action: question.action, conversation: question.scene.conversation.cloned() })
     }
 }
 
-/// Decides one question: the rule that allows it, or what is in the way.
+/// Decides one question: notes the rules that allow it, or gives what is in the way.
 ///
 /// What stands against someone else, a user hears only if it is all that stands in the way: who could not act for them anyway learns
 /// nothing about them.
-pub(super) fn decide_one<'a>(question: &Question<'_, 'a>) -> Result<&'a Rule, Obstacle<'a>> {
+pub(super) fn decide_one<'a>(question: &Question<'_, 'a>, rules: &mut Vec<&'a Rule>) -> Result<(), Obstacle<'a>> {
     let caller = question.case().caller;
-    let obstacle = standing_in_the_way(question);
-    match obstacle {
+    match standing_in_the_way(question) {
         Some(obstacle) if obstacle.is_told_to(caller) => Err(obstacle),
-        Some(obstacle) => by_rules(question).and(Err(obstacle)),
-        None => by_rules(question),
+        Some(obstacle) => by_rules(question, &mut Vec::new()).and(Err(obstacle)),
+        None => by_rules(question, rules),
     }
 }
 
-/// What the rules say: one that denies before one that allows. What is in no known conversation they don't allow.
-fn by_rules<'a>(question: &Question<'_, 'a>) -> Result<&'a Rule, Obstacle<'a>> {
+/// What the rules say in every part: one that denies before one that allows. What is in no known conversation they don't allow.
+fn by_rules<'a>(question: &Question<'_, 'a>, rules: &mut Vec<&'a Rule>) -> Result<(), Obstacle<'a>> {
     let policy = question.case().policy;
-    if question.scene.told().is_some_and(|told| told.details.is_none()) {
-        return Err(Obstacle::UnknownConversation);
+    let is_unknown = |part: &Question<'_, '_>| part.scene.told().is_some_and(|told| !told.is_known());
+    if let Some(part) = question.in_parts().find(is_unknown) {
+        return Err(Obstacle::UnknownConversation(spoiler(question, &part)));
     }
-    if let Some(rule) = policy.rules(Effect::Deny, question.action).find(|rule| all_hold(rule, question)) {
-        return Err(Obstacle::Rule(rule));
+    for rule in policy.rules(Effect::Deny, question.action) {
+        if let Some(part) = question.in_parts().find(|part| all_hold(rule, part)) {
+            return Err(Obstacle::Rule(rule, spoiler(question, &part)));
+        }
     }
-    let mut allowing = policy.rules(Effect::Allow, question.action);
-    allowing.find(|rule| all_hold(rule, question)).ok_or(Obstacle::NothingMatched)
+    let noted = rules.len();
+    for part in question.in_parts() {
+        let mut allowing = policy.rules(Effect::Allow, question.action);
+        let Some(rule) = allowing.find(|rule| all_hold(rule, &part)) else {
+            rules.truncate(noted);
+            return Err(Obstacle::NothingMatched(spoiler(question, &part)));
+        };
+        note(rules, rule);
+    }
+    Ok(())
+}
+
+/// The part, if it is not the whole.
+fn spoiler(question: &Question<'_, '_>, part: &Question<'_, '_>) -> Option<Pattern> {
+    part.scene.conversation.filter(|place| Some(*place) != question.scene.conversation).cloned()
 }
 
 /// What entries about people forbid, whatever the rules say: bans, then mutes, then blocks, theirs and the conversation's.
@@ -220,23 +251,24 @@ pub(super) fn standing_in_the_way<'a>(question: &Question<'_, 'a>) -> Option<Obs
     targets.find(|target| blocks(case, target, place)).map(|target| Obstacle::TargetBlocks(target.clone()))
 }
 
-fn blocks<'a>(case: &Case<'a>, target: &str, place: &'a Pattern) -> bool {
+fn blocks(case: &Case<'_>, target: &str, place: &Pattern) -> bool {
     case.entries(target, Some(place))
         .any(|entry| matches!(entry, Entry::Block(block) if block.conversation.overlaps(place)))
 }
 
 /// The allow rule that came closest: of those that are for such a caller at such an app, or else of all, the one with the fewest
 /// conditions that did not hold; of equal ones the first by id.
-fn nearest(question: &Question<'_, '_>) -> Option<Nearest> {
+fn nearest(question: &Question<'_, '_>, part: Option<&Pattern>) -> Option<Nearest> {
     let rules = question.case().policy.rules(Effect::Allow, question.action);
-    let (rule, misses) = rules.map(|rule| (rule, condition::misses(rule, question))).min_by_key(|(rule, misses)| {
+    let missed = rules.map(|rule| (rule, condition::misses(rule, question, part)));
+    let (rule, misses) = missed.min_by_key(|(rule, misses)| {
         let for_others = misses.iter().any(|miss| condition::FOR_WHOM.contains(&miss.condition));
         (for_others, misses.len(), rule.id.as_str())
     })?;
     Some(Nearest {
         id: rule.id.clone(),
         reason: rule.reason.clone(),
-        spoiler: misses.iter().find_map(|miss| miss.spoiler.as_ref()).map(ToString::to_string),
+        spoiler: part.map(ToString::to_string),
         misses: misses.into_iter().map(|miss| miss.needed).collect(),
     })
 }

@@ -1,7 +1,7 @@
 //! The reasons behind a decision: every rule, and which condition of each did not hold.
 
 use super::condition::{self, Miss};
-use super::decide::{ADDING, decide_one};
+use super::decide::{ADDING, Obstacle, decide_one};
 use super::permit::{Denial, at_run_time};
 use super::question::{Case, Question, Scene};
 use super::register::Entry;
@@ -19,13 +19,13 @@ pub struct Explained {
     pub conversation: Option<Pattern>,
     /// Whether all depends on it (a need) or only this operation (a part of a capability).
     pub required: bool,
-    /// The rule that allows it, or why it is denied.
-    pub outcome: Result<String, Box<Denial>>,
+    /// The rules that allow it, of which a pattern may need several; or why it is denied.
+    pub outcome: Result<Vec<String>, Box<Denial>>,
     /// Who is what here, a sentence each: the client, the caller if it is another, the targets.
     pub standings: Vec<String>,
     /// The bans, mutes and blocks of those involved that are about this place or near it.
     pub considered: Vec<Considered>,
-    /// What each rule had to say, in the file's order.
+    /// What each rule had to say, in the file's order: about the part of a pattern for which it is denied, else about the whole.
     pub rules: Vec<RuleExplained>,
 }
 
@@ -65,12 +65,12 @@ impl Policy {
         let case = Case { policy: self, facts, caller, ask, now };
         let needs = ask.needs.iter().map(|Need { action, conversation, targets }| {
             let scene = Scene::new(case, conversation.as_ref());
-            explain_one(&Question { scene: &scene, action: *action, targets }, true)
+            explain_one(&Question { scene: &scene, parts: &scene.split(), action: *action, targets }, true)
         });
         let wants = ask.wants.iter().flat_map(|Grant { resource, operations }| {
             operations.iter().map(move |action| {
                 let scene = Scene::new(case, Some(resource));
-                explain_one(&Question { scene: &scene, action, targets: &[] }, false)
+                explain_one(&Question { scene: &scene, parts: &scene.split(), action, targets: &[] }, false)
             })
         });
         needs.chain(wants).collect()
@@ -78,39 +78,45 @@ impl Policy {
 }
 
 fn explain_one(question: &Question<'_, '_>, required: bool) -> Explained {
-    let outcome = decide_one(question);
+    let mut allowing = Vec::new();
+    let outcome = decide_one(question, &mut allowing);
+    let part = outcome.as_ref().err().and_then(Obstacle::part).cloned();
     let rules = question.case().policy.document().rules.iter();
     Explained {
         action: question.action,
         conversation: question.scene.conversation.cloned(),
         required,
-        outcome: outcome.map(|rule| rule.id.clone()).map_err(|obstacle| obstacle.denial(question)),
         standings: standings(question),
         considered: considered(question),
-        rules: rules.map(|rule| explain_rule(rule, question)).collect(),
+        rules: rules.map(|rule| explain_rule(rule, question, part.as_ref())).collect(),
+        outcome: match outcome {
+            Ok(()) => Ok(allowing.iter().map(|rule| rule.id.clone()).collect()),
+            Err(obstacle) => Err(obstacle.denial(question)),
+        },
     }
 }
 
-fn explain_rule(rule: &Rule, question: &Question<'_, '_>) -> RuleExplained {
+fn explain_rule(rule: &Rule, question: &Question<'_, '_>, part: Option<&Pattern>) -> RuleExplained {
     let applies = rule.actions.contains(question.action);
-    let misses = if applies { condition::misses(rule, question) } else { Vec::new() };
+    let misses = if applies { condition::misses(rule, question, part) } else { Vec::new() };
     RuleExplained { id: rule.id.clone(), effect: rule.effect, applies, misses }
 }
 
 fn standings(question: &Question<'_, '_>) -> Vec<String> {
-    let case = question.case();
+    let (case, scene) = (question.case(), question.scene);
     let ladder = &case.policy.document().ladder;
     let (caller, client) = (case.caller, &case.ask.client);
+    let describe = |person| scene.standing(person).describe(ladder);
     let mut lines = Vec::new();
     if !client.is_empty() {
-        lines.push(format!("{client} {}", question.scene.client().describe(ladder)));
+        lines.push(format!("{client} {}", describe(case.client())));
     }
     if !caller.is(client) {
         let kind = caller.kind.as_str();
-        lines.push(format!("{} (the calling {kind}) {}", caller.subject, question.scene.caller().describe(ladder)));
+        lines.push(format!("{} (the calling {kind}) {}", caller.subject, describe(case.calling())));
     }
     let targets = question.targets.iter();
-    lines.extend(targets.map(|target| format!("{target} {}", question.scene.target(target).describe(ladder))));
+    lines.extend(targets.map(|target| format!("{target} {}", describe(case.person(target, &[])))));
     lines
 }
 

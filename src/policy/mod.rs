@@ -8,6 +8,7 @@ mod condition;
 mod decide;
 mod explain;
 mod lint;
+mod parts;
 mod permit;
 mod question;
 mod rank;

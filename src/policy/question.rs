@@ -5,11 +5,12 @@ use std::cell::OnceCell;
 use serde_json::Value;
 
 use super::Policy;
+use super::parts::parts;
 use super::register::Entry;
 use super::rule::Sanction;
-use super::standing::{Facts, Person, Standing};
+use super::standing::{EffectiveRole, Facts, Person, Standing};
 use super::told::Told;
-use crate::model::{Action, Ask, Caller, CallerKind, Kind, Millis, Pattern, Role};
+use crate::model::{Action, Ask, Caller, CallerKind, Kind, Millis, Pattern, Role, Template};
 
 /// Everything that one request's questions have in common.
 #[derive(Clone, Copy)]
@@ -21,16 +22,17 @@ pub(super) struct Case<'a> {
     pub(super) now: Millis,
 }
 
-/// A place in which something is asked for, and what the client and the caller are there. Shared by all questions about it.
-pub(super) struct Scene<'a> {
+/// A place in which something is asked for, and what the client and the caller are there. Shared by all questions about it. A pattern
+/// stands for all its names, or for those that none of its parts holds: see [`Question::in_parts`].
+pub(super) struct Scene<'p, 'a> {
     pub(super) case: Case<'a>,
-    pub(super) conversation: Option<&'a Pattern>,
+    pub(super) conversation: Option<&'p Pattern>,
+    parts: OnceCell<Vec<Pattern>>,
     ban: OnceCell<Option<&'a Sanction>>,
     mute: OnceCell<Option<&'a Sanction>>,
-    kinds: OnceCell<Vec<(Kind, Pattern)>>,
-    client: OnceCell<Standing>,
-    caller: OnceCell<Standing>,
-    untokened: OnceCell<Standing>,
+    client: OnceCell<EffectiveRole>,
+    caller: OnceCell<EffectiveRole>,
+    untokened: OnceCell<EffectiveRole>,
 }
 
 fn as_ban(entry: &Entry) -> Option<&Sanction> {
@@ -42,8 +44,11 @@ fn as_mute(entry: &Entry) -> Option<&Sanction> {
 }
 
 /// May this be done?
+#[derive(Clone, Copy)]
 pub(super) struct Question<'s, 'a> {
-    pub(super) scene: &'s Scene<'a>,
+    pub(super) scene: &'s Scene<'s, 'a>,
+    /// Of a pattern, the parts that are decided about by themselves: [`Scene::split`].
+    pub(super) parts: &'s [Scene<'s, 'a>],
     pub(super) action: Action,
     pub(super) targets: &'s [String],
 }
@@ -86,12 +91,17 @@ impl<'a> Case<'a> {
         here && sanction.until.is_none_or(|until| self.now < until)
     }
 
+    /// The pattern that a rule's template stands for in this case.
+    pub(super) fn filled(&self, template: &Template) -> Option<Pattern> {
+        template.fill(&self.ask.client, |name| self.text_claim(name))
+    }
+
     /// The caller's claim as text, where it is text.
     pub(super) fn text_claim(&self, name: &str) -> Option<&'a str> {
         self.caller.claim(name).and_then(Value::as_str)
     }
 
-    fn person<'b>(&'b self, name: &'b str, token: &'b [(Pattern, Role)]) -> Person<'b> {
+    pub(super) fn person<'b>(&'b self, name: &'b str, token: &'b [(Pattern, Role)]) -> Person<'b> {
         let document = self.policy.document();
         // A service that acts as itself is nobody there, by default too.
         let default_role = document.default_role.filter(|_| !name.is_empty());
@@ -103,20 +113,36 @@ impl<'a> Case<'a> {
         let token = if self.caller.is(&self.ask.client) { self.caller.bindings.as_slice() } else { &[] };
         self.person(&self.ask.client, token)
     }
+
+    /// The caller. A service is only what its token says: bindings are users'.
+    pub(super) fn calling(&self) -> Person<'_> {
+        let name = match self.caller.kind {
+            CallerKind::User => self.caller.subject.as_str(),
+            CallerKind::Service => "",
+        };
+        self.person(name, &self.caller.bindings)
+    }
 }
 
-impl<'a> Scene<'a> {
-    pub(super) fn new(case: Case<'a>, conversation: Option<&'a Pattern>) -> Scene<'a> {
+impl<'p, 'a> Scene<'p, 'a> {
+    pub(super) fn new(case: Case<'a>, conversation: Option<&'p Pattern>) -> Scene<'p, 'a> {
         Scene {
             case,
             conversation,
+            parts: OnceCell::new(),
             ban: OnceCell::new(),
             mute: OnceCell::new(),
-            kinds: OnceCell::new(),
             client: OnceCell::new(),
             caller: OnceCell::new(),
             untokened: OnceCell::new(),
         }
+    }
+
+    /// The parts of a pattern that are decided about by themselves.
+    pub(super) fn split(&self) -> Vec<Scene<'_, 'a>> {
+        let find = |asked| parts(self.case, asked).into_iter().collect();
+        let parts = self.parts.get_or_init(|| self.conversation.map_or_else(Vec::new, find));
+        parts.iter().map(|part| Scene::new(self.case, Some(part))).collect()
     }
 
     /// The ban that keeps the caller or the client from acting here.
@@ -156,68 +182,68 @@ impl<'a> Scene<'a> {
     }
 
     /// What the client is here.
-    pub(super) fn client(&self) -> &Standing {
-        self.client.get_or_init(|| self.standing(self.case.client()))
+    pub(super) fn client(&self) -> &EffectiveRole {
+        self.client.get_or_init(|| self.role(self.case.client()))
     }
 
     /// What the client is here by the word of the registers alone.
-    pub(super) fn untokened_client(&self) -> &Standing {
-        self.untokened.get_or_init(|| self.standing(self.case.person(&self.case.ask.client, &[])))
+    pub(super) fn untokened_client(&self) -> &EffectiveRole {
+        self.untokened.get_or_init(|| self.role(self.case.person(&self.case.ask.client, &[])))
     }
 
-    /// What the caller is here. A service is only what its token says: bindings are users'.
-    pub(super) fn caller(&self) -> &Standing {
-        self.caller.get_or_init(|| {
-            let caller = self.case.caller;
-            match caller.kind {
-                CallerKind::User => self.standing(self.case.person(&caller.subject, &caller.bindings)),
-                CallerKind::Service => self.standing(self.case.person("", &caller.bindings)),
-            }
-        })
+    /// What the caller is here.
+    pub(super) fn caller(&self) -> &EffectiveRole {
+        self.caller.get_or_init(|| self.role(self.case.calling()))
     }
 
     /// What a target is here.
-    pub(super) fn target(&self, name: &str) -> Standing {
-        self.standing(self.case.person(name, &[]))
+    pub(super) fn target(&self, name: &str) -> EffectiveRole {
+        self.role(self.case.person(name, &[]))
     }
 
     /// Whether what a target is here may be more than it seems: a role that the policy does not list, or that of an owner who is only
     /// remembered.
-    pub(super) fn is_protected(&self, target: &str, standing: &Standing) -> bool {
+    pub(super) fn is_protected(&self, target: &str, role: &EffectiveRole) -> bool {
         let (facts, person) = (self.case.facts, self.case.person(target, &[]));
-        facts.is_unlisted(person, standing) || self.conversation.is_some_and(|place| facts.is_remembered(person, place))
+        let is_remembered = |place| facts.is_remembered(person, place, Pattern::holds_throughout);
+        role.is_unlisted() || self.conversation.is_some_and(is_remembered)
     }
 
-    fn standing(&self, person: Person<'_>) -> Standing {
+    fn role(&self, person: Person<'_>) -> EffectiveRole {
+        match self.conversation {
+            Some(place) => self.case.facts.role(person, place),
+            None => self.case.facts.role_everywhere(person),
+        }
+    }
+
+    /// All that someone is in the whole place.
+    pub(super) fn standing(&self, person: Person<'_>) -> Standing {
         match self.conversation {
             Some(place) => self.case.facts.standing(person, place),
-            None => self.case.facts.standing_everywhere(person),
+            None => Standing { whole: self.role(person), parts: Vec::new() },
         }
     }
 
-    /// Every kind that conversations in this place have, each with one that has it: the place itself, or a known one inside.
-    pub(super) fn kinds(&self) -> &[(Kind, Pattern)] {
-        self.kinds.get_or_init(|| self.find_kinds())
-    }
-
-    fn find_kinds(&self) -> Vec<(Kind, Pattern)> {
-        let Some(place) = self.conversation else {
-            return Vec::new();
-        };
-        let (home, app, facts) = (place.home(), &self.case.ask.app, self.case.facts);
-        let own = facts.kind(home.prefix(), app);
-        let mut kinds = vec![(own, home.clone().into_owned())];
-        if home.exact().is_none() {
-            kinds.extend(Kind::ALL.into_iter().filter(|kind| *kind != own).filter_map(|kind| {
-                let known = facts.conversation_of_kind(kind, app, place)?;
-                Some((kind, Pattern::Exact(known.to_owned())))
-            }));
-        }
-        kinds
+    /// The kind of the conversation.
+    pub(super) fn kind(&self) -> Option<Kind> {
+        self.conversation.map(|place| self.case.facts.kind(place, &self.case.ask.app))
     }
 }
 
 impl<'s, 'a> Question<'s, 'a> {
+    /// The question in each part of the place by itself. A pattern is first, for those of its names that no other part holds.
+    pub(super) fn in_parts(&self) -> impl Iterator<Item = Question<'s, 'a>> + use<'s, 'a> {
+        let Question { scene, parts, action, targets } = *self;
+        let scenes = std::iter::once(scene).chain(parts);
+        scenes.map(move |scene| Question { scene, parts: &[], action, targets })
+    }
+
+    /// The question in this part of the place; in the whole where there is none.
+    pub(super) fn in_part(&self, part: Option<&Pattern>) -> Question<'s, 'a> {
+        let found = part.and_then(|part| self.in_parts().find(|question| question.scene.conversation == Some(part)));
+        found.unwrap_or(*self)
+    }
+
     /// The case this is a part of.
     pub(super) fn case(&self) -> &'s Case<'a> {
         &self.scene.case

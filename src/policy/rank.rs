@@ -3,7 +3,7 @@
 
 use super::Policy;
 use super::register::Entry;
-use super::standing::{Basis, Facts, Person};
+use super::standing::{Basis, EffectiveRole, Facts, Person};
 use crate::model::{Pattern, Role};
 
 /// What someone is in a place.
@@ -17,9 +17,9 @@ pub struct Rank {
     pub weakest: Option<Role>,
     /// The strongest one.
     pub strongest: Option<Role>,
-    /// Whether anything at all says what this person is in the place, and be it that a role was taken away.
+    /// Whether something says what this person is in every part of the place, even that a role was taken away.
     pub is_bound: bool,
-    /// Whether it is so by a binding to everything there is, and nowhere in the place less by something more special.
+    /// Whether the person has a role by a binding to everything there is, and nowhere in the place a weaker one.
     pub is_everywhere: bool,
     /// Whether it is remembered as the owner of a conversation there that was forgotten.
     pub is_remembered: bool,
@@ -50,33 +50,48 @@ impl Policy {
         let document = self.document();
         let (default_role, ladder) = (document.default_role, &document.ladder);
         let person = Person { name: user, app, token: &[], default_role, ladder };
-        let standing = facts.standing(person, place);
-        let is_given = matches!(standing.basis, Basis::List | Basis::Binding(_) | Basis::Told);
-        let scope = if let Basis::Binding(scope) = &standing.basis { Some(scope.clone()) } else { None };
-        let told = facts.told_of(place).filter(|_| standing.basis == Basis::Told);
+        let standing = facts.standing_in_affected(person, place);
+        let whole = &standing.whole;
+        let is_given = matches!(whole.basis, Basis::List | Basis::Binding(_) | Basis::Told);
+        let told = facts.told_of(place).filter(|_| whole.basis == Basis::Told);
         let is_unasked = told.is_some_and(|told| !told.is_about(user));
-        let is_unlisted = facts.is_unlisted(person, &standing);
+        let is_unlisted = standing.roles().any(EffectiveRole::is_unlisted);
+        let weakest = standing.roles().map(|part| part.role).min().flatten();
         Rank {
-            held: standing.role.filter(|_| is_given),
-            weakest: standing.roles().min().flatten(),
-            strongest: standing.roles().max().flatten(),
-            is_bound: match standing.basis {
-                Basis::Default | Basis::Nothing => !standing.parts.is_empty(),
-                Basis::Told => standing.role.is_some(),
-                _ => true,
-            },
-            is_everywhere: scope == Some(Pattern::Everything) && standing.roles().min() == Some(standing.role),
-            is_remembered: facts.is_remembered(person, place),
+            held: whole.role.filter(|_| is_given),
+            scope: if let Basis::Binding(scope) = &whole.basis { Some(scope.clone()) } else { None },
+            weakest,
+            strongest: standing.roles().map(|part| part.role).max().flatten(),
+            is_bound: standing.roles().all(is_bound),
+            is_everywhere: everywhere(facts, person).is_some_and(|everywhere| Some(everywhere) <= weakest),
+            is_remembered: facts.is_remembered(person, place, |scope, place| scope.home().overlaps(&place.home())),
             doubt: if is_unlisted { Some(Doubt::Unlisted) } else { is_unasked.then_some(Doubt::Unasked) },
-            scope,
         }
     }
 
     /// The line of the policy file that says what a user is in a place at an app, if one does: then nobody else's word counts.
     pub fn filed_role(&self, user: &str, app: &str, place: &Pattern) -> Option<usize> {
-        let near = self.register().about(user, app, Some(place));
+        let affected = place.affected();
+        let near = affected
+            .iter()
+            .flat_map(|part| self.register().about(user, app, Some(part)).map(move |entry| (part, entry)));
         let covering =
-            near.filter(|entry| matches!(entry, Entry::Role(_)) && entry.scope().home().covers(&place.home()));
-        covering.filter_map(|entry| entry.origin().line()).min()
+            near.filter(|(part, entry)| matches!(entry, Entry::Role(_)) && entry.scope().home().covers(part));
+        covering.filter_map(|(_, entry)| entry.origin().line()).min()
     }
+}
+
+/// Whether something says what the person is there: a binding of its own, or the facts, if they give a role.
+fn is_bound(part: &EffectiveRole) -> bool {
+    match part.basis {
+        Basis::List | Basis::Binding(_) | Basis::Unlisted(_) | Basis::Token(_) | Basis::Removed => true,
+        Basis::Told => part.role.is_some(),
+        Basis::Default | Basis::Nothing => false,
+    }
+}
+
+/// The role that the person has by a binding to everything there is.
+fn everywhere(facts: Facts<'_>, person: Person<'_>) -> Option<Role> {
+    let EffectiveRole { role, basis } = facts.role_everywhere(person);
+    role.filter(|_| basis == Basis::Binding(Pattern::Everything))
 }

@@ -213,17 +213,11 @@ impl Register {
         here.max_by_key(|(own, _)| own.is_some()).map(|(_, kind)| *kind)
     }
 
-    /// The known conversations of this kind that overlap a pattern, sorted by name.
-    pub(super) fn conversations_of_kind(&self, kind: Kind, app: &str, asked: &Pattern) -> impl Iterator<Item = &str> {
-        let known = self.by_kind.get(&kind);
-        // What a pattern's rooms are called is the beginning of every name in the pattern.
-        let homes: BTreeSet<&str> = homes(asked.prefix()).into_iter().flatten().collect();
-        let parts = homes.into_iter().map(|home| (home, true)).chain([(asked.prefix(), false)]);
-        let near = parts.flat_map(move |(prefix, alone)| {
-            let from = known.into_iter().flat_map(move |known| known.range((prefix.to_owned(), None)..));
-            from.take_while(move |(id, _)| if alone { id == prefix } else { id.starts_with(prefix) })
-        });
-        near.filter(move |(_, own)| own.as_deref().is_none_or(|own| own == app)).map(|(id, _)| id.as_str())
+    /// The first known conversation of this kind, by name, whose name starts with `prefix` and is not before `from`.
+    pub(super) fn next_of_kind(&self, kind: Kind, app: &str, prefix: &str, from: &str) -> Option<&str> {
+        let known = self.by_kind.get(&kind)?.range((from.to_owned(), None)..);
+        let mut inside = known.take_while(|(id, _)| id.starts_with(prefix));
+        inside.find(|(_, own)| own.as_deref().is_none_or(|own| own == app)).map(|(id, _)| id.as_str())
     }
 }
 

@@ -118,6 +118,11 @@ impl Rule {
         }
     }
 
+    /// Whether it counts at this app.
+    pub(super) fn is_for_app(&self, app: &str) -> bool {
+        self.apps.as_deref().is_none_or(|apps| apps.iter().any(|own| own == app))
+    }
+
     /// Whom the client may be, with the default of each effect.
     pub fn client(&self) -> ClientIs {
         self.client.unwrap_or(match self.effect {

@@ -1,14 +1,17 @@
 //! Which role someone has in a conversation, and by whose word.
 //!
+//! A room's channel has the role of the exact binding to the room, else of the longest namespace around the channel: of `r::*` or `r:*`,
+//! in which the room itself does not lie.
+//!
 //! The sources are asked in order of precedence: registers first, then what another service tells, the caller's token last. The first
 //! with a binding that covers the conversation decides alone, by its most specific scope. What another service tells of a conversation
 //! is a binding for everyone: to no role for whom it leaves out.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 
-use super::register::{Entry, Held, Register, Tenure, homes};
+use super::parts::split;
+use super::register::{Entry, Held, Register, Tenure};
 use super::told::Told;
 use crate::model::{Kind, Ladder, Pattern, Role};
 
@@ -21,15 +24,21 @@ pub struct Facts<'a> {
     pub told: &'a [Told],
 }
 
-/// Someone's role in a conversation, or in all of a pattern's.
+/// Someone's role in a conversation, or in all those of a pattern that no scope inside the pattern names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Standing {
-    /// The role that counts wherever nothing more special does.
+pub(super) struct EffectiveRole {
     pub(super) role: Option<Role>,
     /// By whose word.
     pub(super) basis: Basis,
-    /// For a pattern: the role that counts in each part of it for which there is something more special.
-    pub(super) parts: Vec<(Pattern, Option<Role>)>,
+}
+
+/// Someone's roles in a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// The role that counts wherever nothing more special does.
+    pub(super) whole: EffectiveRole,
+    /// The role that counts in each part for which there is something more special.
+    pub(super) parts: Vec<(Pattern, EffectiveRole)>,
 }
 
 /// By whose word someone has a role.
@@ -79,28 +88,41 @@ struct Found<'a> {
 }
 
 impl<'a> Facts<'a> {
+    /// The role that counts for a conversation, or for all those of a pattern that no scope inside the pattern names.
+    pub(super) fn role(&self, person: Person<'_>, place: &Pattern) -> EffectiveRole {
+        self.covering(person, &self.bindings(person, Some(place)), place)
+    }
+
     /// The roles that count for a conversation, or over a pattern: by name they would be the same.
     pub(super) fn standing(&self, person: Person<'_>, asked: &Pattern) -> Standing {
-        let home = asked.home();
-        let found = self.bindings(person, Some(&home));
-        let (role, basis) = self.covering(person, &found, &home);
-        let parts = if home.exact().is_some() { Vec::new() } else { self.parts(person, &found, &home) };
-        Standing { role, basis, parts }
+        let found = self.bindings(person, Some(asked));
+        let whole = self.covering(person, &found, asked);
+        if asked.exact().is_some() {
+            return Standing { whole, parts: Vec::new() };
+        }
+        let parts = split(asked, found.iter().map(|binding| &*binding.scope)).into_iter();
+        Standing { whole, parts: parts.map(|part| (part.clone(), self.role(person, &part))).collect() }
     }
 
-    /// Whether anywhere in the place of a standing a binding counts that names a role which the policy does not list.
-    pub(super) fn is_unlisted(&self, person: Person<'_>, standing: &Standing) -> bool {
-        let is = |standing: &Standing| matches!(standing.basis, Basis::Unlisted(_));
-        let mut without = standing.parts.iter().filter(|(_, role)| role.is_none());
-        is(standing) || without.any(|(part, _)| is(&self.standing(person, part)))
+    /// Someone's roles in all that an entry with this scope affects: for a room also in its channels.
+    pub(super) fn standing_in_affected(&self, person: Person<'_>, scope: &Pattern) -> Standing {
+        let mut standing = self.standing(person, &scope.home());
+        let channels = scope.affected().into_iter().skip(1);
+        standing.parts.extend(channels.map(|part| (part.clone(), self.role(person, &part))));
+        standing
     }
 
-    /// Whether anywhere in a place somebody is remembered as the owner of a conversation that was forgotten.
-    pub(super) fn is_remembered(&self, person: Person<'_>, place: &Pattern) -> bool {
+    /// Whether someone is remembered as the owner of a conversation that was forgotten and that is `here`.
+    pub(super) fn is_remembered(
+        &self,
+        person: Person<'_>,
+        place: &Pattern,
+        here: fn(&Pattern, &Pattern) -> bool,
+    ) -> bool {
         self.registers.iter().enumerate().any(|(source, register)| {
             register.about(person.name, person.app, Some(place)).any(|entry| match entry {
                 Entry::Role(tenure) => {
-                    let is_here = tenure.scope.home().overlaps(&place.home());
+                    let is_here = here(&tenure.scope, place);
                     tenure.held == Held::Remembered && is_here && !self.is_told_before(source, tenure, person.app)
                 }
                 _ => false,
@@ -108,39 +130,9 @@ impl<'a> Facts<'a> {
         })
     }
 
-    /// The parts of a pattern in which another role may count than throughout: those with a binding, and known rooms whose channels lie
-    /// in it.
-    fn parts(&self, person: Person<'_>, found: &[Found<'_>], asked: &Pattern) -> Vec<(Pattern, Option<Role>)> {
-        let rooms = homes(asked.prefix()).into_iter().flatten().map(|name| Pattern::Exact(name.to_owned()));
-        let rooms: Vec<Pattern> = rooms.filter(|room| self.knows(room, person.app)).collect();
-        let role_in = |part: &Pattern| self.covering(person, &self.bindings(person, Some(part)), part).0;
-        let mut parts: BTreeMap<&Pattern, Option<Role>> = rooms.iter().map(|room| (room, role_in(room))).collect();
-        for binding in found {
-            let scope = &*binding.scope;
-            let is_room = scope.exact().is_some_and(|name| homes(asked.prefix()).contains(&Some(name)));
-            let touches = is_room || asked.covers(scope) && scope != asked;
-            match parts.get_mut(scope) {
-                _ if !touches => {}
-                // In its own scope nothing is more specific, and no source comes before the first.
-                Some(role) if binding.source == 0 && !binding.removed => *role = binding.role.max(*role),
-                Some(_) => {}
-                None if binding.source == 0 && !binding.removed => drop(parts.insert(scope, binding.role)),
-                None => drop(parts.insert(scope, role_in(scope))),
-            }
-        }
-        parts.into_iter().map(|(part, role)| (part.clone(), role)).collect()
-    }
-
-    /// Whether a conversation has an entry of its own.
-    fn knows(&self, conversation: &Pattern, app: &str) -> bool {
-        self.registers.iter().any(|register| register.kind(conversation.prefix(), app).is_some())
-    }
-
     /// The role that counts for what is in no conversation: that of scope `*`.
-    pub(super) fn standing_everywhere(&self, person: Person<'_>) -> Standing {
-        let found = self.bindings(person, None);
-        let (role, basis) = self.covering(person, &found, &Pattern::Everything);
-        Standing { role, basis, parts: Vec::new() }
+    pub(super) fn role_everywhere(&self, person: Person<'_>) -> EffectiveRole {
+        self.covering(person, &self.bindings(person, None), &Pattern::Everything)
     }
 
     /// What each scope of a person's bindings says for good, after precedence: scopes that a stronger source covers are left out.
@@ -156,7 +148,7 @@ impl<'a> Facts<'a> {
             let same_scope = |other: &&Found<'_>| other.source == binding.source && other.scope == binding.scope;
             let mut same = near.iter().filter(same_scope);
             let role = if same.all(|other| other.removed) {
-                self.covering(person, &near, &binding.scope).0
+                self.covering(person, &near, &binding.scope).role
             } else {
                 near.iter().filter(same_scope).map(|other| other.role).max().flatten()
             };
@@ -165,26 +157,25 @@ impl<'a> Facts<'a> {
         roles.collect()
     }
 
-    /// The kind of a conversation.
-    pub(super) fn kind(&self, name: &str, app: &str) -> Kind {
-        self.known_kind(name, app).unwrap_or_else(|| Kind::by_id(name))
+    /// The kind of a conversation, or of those in a pattern of which nothing is known but their ids.
+    pub(super) fn kind(&self, place: &Pattern, app: &str) -> Kind {
+        self.known_kind(place, app).unwrap_or(Kind::Group)
     }
 
-    /// The kind of a conversation, where its id or somebody tells it.
-    pub(super) fn known_kind(&self, name: &str, app: &str) -> Option<Kind> {
-        if Kind::by_id(name) == Kind::Temporary {
+    /// The kind of a conversation, where its id or somebody tells it. A room's channels are of the room's kind.
+    pub(super) fn known_kind(&self, place: &Pattern, app: &str) -> Option<Kind> {
+        if Kind::by_id(place.prefix()) == Kind::Temporary {
             return Some(Kind::Temporary);
         }
+        let home = place.home();
+        let name = home.exact()?;
         let filed = self.registers.iter().find_map(|register| register.kind(name, app));
         filed.or_else(|| self.told.iter().find(|told| told.conversation() == name)?.kind())
     }
 
-    /// A conversation of this kind that overlaps a pattern, if one is known. What only a source that comes later says counts for nothing.
-    pub(super) fn conversation_of_kind(&self, kind: Kind, app: &str, asked: &Pattern) -> Option<&str> {
-        let mut filed = self.registers.iter().flat_map(|register| register.conversations_of_kind(kind, app, asked));
-        let told = self.told.iter().filter(|told| told.scope.overlaps(asked)).map(Told::conversation);
-        let is_of_kind = |name: &&str| self.known_kind(name, app) == Some(kind);
-        filed.find(is_of_kind).or_else(|| told.filter(is_of_kind).min())
+    /// The first conversation that a register knows to be of this kind, by name, whose name starts with `prefix` and is not before `from`.
+    pub(super) fn next_of_kind(&self, kind: Kind, app: &str, prefix: &str, from: &str) -> Option<&str> {
+        self.registers.iter().filter_map(|register| register.next_of_kind(kind, app, prefix, from)).min()
     }
 
     /// What another service tells of this very conversation.
@@ -239,16 +230,19 @@ impl<'a> Facts<'a> {
 
     /// The role by the first source that covers `asked`: its most specific scope, of equal ones the strongest. Where all that this
     /// source says is that a role was taken away, the default role.
-    fn covering(&self, person: Person<'_>, found: &[Found<'_>], asked: &Pattern) -> (Option<Role>, Basis) {
+    fn covering(&self, person: Person<'_>, found: &[Found<'_>], asked: &Pattern) -> EffectiveRole {
         let covering = || found.iter().filter(|binding| binding.scope.covers(asked));
+        let by_default = |basis: Basis| EffectiveRole { role: person.default_role, basis };
         let Some(source) = covering().map(|binding| binding.source).min() else {
-            let basis = if person.default_role.is_some() { Basis::Default } else { Basis::Nothing };
-            return (person.default_role, basis);
+            return by_default(if person.default_role.is_some() { Basis::Default } else { Basis::Nothing });
         };
         let best = covering()
             .filter(|binding| binding.source == source && !binding.removed)
             .max_by_key(|binding| (binding.scope.specificity(), binding.role));
-        best.map_or((person.default_role, Basis::Removed), |best| (best.role, self.basis(best)))
+        best.map_or_else(
+            || by_default(Basis::Removed),
+            |best| EffectiveRole { role: best.role, basis: self.basis(best) },
+        )
     }
 
     fn basis(&self, binding: &Found<'_>) -> Basis {
@@ -263,20 +257,20 @@ impl<'a> Facts<'a> {
     }
 }
 
-impl Standing {
-    /// Every role that counts somewhere in what was asked for.
-    pub(super) fn roles(&self) -> impl Iterator<Item = Option<Role>> {
-        std::iter::once(self.role).chain(self.parts.iter().map(|(_, role)| *role))
-    }
-
+impl EffectiveRole {
     /// Whether a register has decided, so that neither other services nor tokens have a say.
     pub(super) fn is_filed(&self) -> bool {
         matches!(self.basis, Basis::List | Basis::Binding(_) | Basis::Unlisted(_) | Basis::Removed)
     }
 
+    /// Whether it is by a binding that names a role which the policy does not list.
+    pub(super) fn is_unlisted(&self) -> bool {
+        matches!(self.basis, Basis::Unlisted(_))
+    }
+
     /// In words that follow a name: "is member by the conversation's list".
     pub(super) fn describe(&self, ladder: &Ladder) -> String {
-        let here = match (self.role, &self.basis) {
+        match (self.role, &self.basis) {
             (None, Basis::Unlisted(scope)) => {
                 format!("has no role (the binding to {scope} names a role that the policy does not list)")
             }
@@ -284,10 +278,24 @@ impl Standing {
             (None, Basis::Removed) => "has no role (the one there was taken away)".to_owned(),
             (None, _) => "has no role".to_owned(),
             (Some(role), basis) => format!("is {}{basis}", ladder.word(role)),
-        };
-        match self.parts.iter().find(|(_, role)| *role != self.role) {
-            Some((part, Some(role))) => format!("{here}, but {} in {part}", ladder.word(*role)),
-            Some((part, None)) => format!("{here}, but has no role in {part}"),
+        }
+    }
+}
+
+impl Standing {
+    /// Every role that counts somewhere in the place.
+    pub(super) fn roles(&self) -> impl Iterator<Item = &EffectiveRole> {
+        std::iter::once(&self.whole).chain(self.parts.iter().map(|(_, role)| role))
+    }
+
+    /// In words that follow a name: "is member by a binding to chat:*, but guest in chat:vip".
+    pub(super) fn describe(&self, ladder: &Ladder) -> String {
+        let here = self.whole.describe(ladder);
+        match self.parts.iter().find(|(_, part)| part.role != self.whole.role) {
+            Some((place, EffectiveRole { role: Some(role), .. })) => {
+                format!("{here}, but {} in {place}", ladder.word(*role))
+            }
+            Some((place, _)) => format!("{here}, but has no role in {place}"),
             None => here,
         }
     }

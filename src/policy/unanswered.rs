@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 
 use super::Policy;
 use super::condition::CONDITIONS;
-use super::decide::standing_in_the_way;
+use super::decide::{decide_one, standing_in_the_way};
 use super::question::{Case, Question, Scene};
 use super::rule::{Effect, Rule, TargetsAre};
-use super::standing::{Facts, Standing};
+use super::standing::{EffectiveRole, Facts};
 use crate::model::{Action, Ask, Caller, CallerKind, Grant, Millis, Need, Pattern};
 
 /// What an answer is good for besides the rules.
@@ -45,7 +45,8 @@ impl Policy {
         let mut open = BTreeSet::new();
         for Need { action, conversation, targets } in &ask.needs {
             let scene = Scene::new(case, conversation.as_ref());
-            let question = |targets| Question { scene: &scene, action: *action, targets };
+            let parts = scene.split();
+            let question = |targets| Question { scene: &scene, parts: &parts, action: *action, targets };
             match apart(*action, targets).map(|targets| prospect(&question(targets), bearing)).max() {
                 None | Some(Prospect::Denied) => return BTreeSet::new(),
                 Some(Prospect::Allowed) => {}
@@ -54,7 +55,8 @@ impl Policy {
         }
         for Grant { resource, operations } in &ask.wants {
             let scene = Scene::new(case, Some(resource));
-            let question = |action| Question { scene: &scene, action, targets: &[] };
+            let parts = scene.split();
+            let question = |action| Question { scene: &scene, parts: &parts, action, targets: &[] };
             if operations.iter().any(|action| prospect(&question(action), bearing) == Prospect::Open) {
                 open.extend(name(resource));
             }
@@ -86,9 +88,23 @@ fn prospect(question: &Question<'_, '_>, bearing: Bearing) -> Prospect {
     if standing_in_the_way(question).is_some_and(|obstacle| obstacle.is_told_to(caller)) {
         return Prospect::Denied;
     }
-    match by_rules(question) {
+    match in_all_parts(question) {
         Prospect::Allowed if bears(question, bearing) => Prospect::Open,
         prospect => prospect,
+    }
+}
+
+/// What the rules say in every part. A pattern that may hold several conversations is never asked about, whatever its parts are.
+fn in_all_parts(question: &Question<'_, '_>) -> Prospect {
+    if !question.scene.conversation.is_none_or(is_one) {
+        let is_allowed = decide_one(question, &mut Vec::new()).is_ok();
+        return if is_allowed { Prospect::Allowed } else { Prospect::Denied };
+    }
+    let mut parts: Vec<Prospect> = question.in_parts().map(|part| by_rules(&part)).collect();
+    parts.sort_unstable();
+    match (parts.first(), parts.last()) {
+        (Some(Prospect::Denied), _) => Prospect::Denied,
+        (_, last) => last.copied().unwrap_or(Prospect::Allowed),
     }
 }
 
@@ -130,11 +146,11 @@ fn is_open(condition: &str, rule: &Rule, question: &Question<'_, '_>) -> bool {
     let (scene, case) = (question.scene, question.case());
     let Some(place) = scene.conversation.filter(|place| is_one(place)) else { return false };
     let is_user = case.caller.kind == CallerKind::User;
-    let open = |standing: &Standing| !standing.is_filed();
+    let open = |role: &EffectiveRole| !role.is_filed();
     match condition {
         "roles" => rule.roles.is_some() && open(scene.client()),
         "caller_roles" => rule.caller_roles.is_some() && is_user && open(scene.caller()),
-        "kinds" => rule.kinds.is_some() && case.facts.known_kind(place.home().prefix(), &case.ask.app).is_none(),
+        "kinds" => rule.kinds.is_some() && case.facts.known_kind(place, &case.ask.app).is_none(),
         "targets" => {
             let any = || question.targets.iter().any(|target| open(&scene.target(target)));
             let ranked = rule.targets == Some(TargetsAre::Outranked) && !question.targets.is_empty();

@@ -106,10 +106,14 @@ impl Wish {
         self.ask_of(app, vec![user.to_owned()])
     }
 
+    /// An entry for a room affects its channels too, in which the moderator's role may be another: so the policy is asked about them all.
     fn ask_of(&self, app: &App, users: Vec<String>) -> Ask {
         let action = self.deed.action();
         let (members, targets) =
             if self.deed.has_targets() { (self.users.clone(), users) } else { (Vec::new(), Vec::new()) };
+        let affected = self.scope.affected().into_iter();
+        let needs =
+            affected.map(|place| Need { action, conversation: Some(place), targets: targets.clone() }).collect();
         Ask {
             app: Arc::clone(app.name()),
             vendor: app.vendor(),
@@ -117,7 +121,7 @@ impl Wish {
             client: self.client.clone(),
             conversation: Some(self.scope.clone()),
             members,
-            needs: vec![Need { action, conversation: Some(self.scope.clone()), targets }],
+            needs,
             wants: Vec::new(),
         }
     }

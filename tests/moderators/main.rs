@@ -5,6 +5,7 @@ mod bans;
 mod conversations;
 mod edges;
 mod facts;
+mod reach;
 mod roles;
 mod table;
 mod world;

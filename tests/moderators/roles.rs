@@ -199,6 +199,8 @@ fn over_a_pattern_the_giver_is_what_it_is_in_its_weakest_part() {
     let mut world = World::new();
     world.bind("bob", "chat:*", "administrator");
     world.bind("sue", "chat:x", "guest");
+    world.refused(&user("bob"), set_role("moderator"), "sue", "chat:*", "not_there");
+    world.bind("sue", "chat:*", "guest");
     world.done(&user("bob"), set_role("moderator"), "sue", "chat:*");
     world.bind("bob", "chat:vip", "member");
     world.refused(&user("bob"), set_role("guest"), "sue", "chat:*", "denied");

@@ -26,7 +26,7 @@ fn headline(step: &Explained, alone: bool) -> String {
     match &step.outcome {
         Ok(_) if alone => format!("✓ {}{place}", step.action),
         Err(_) if alone => format!("✗ {}{place}", step.action),
-        Ok(rule) => format!("✓ {}{place}: allowed by {rule}", step.action),
+        Ok(rules) => format!("✓ {}{place}: allowed by {}", step.action, rules.join(", ")),
         Err(denial) => format!("✗ {}{place}: denied, as {}", step.action, why(denial)),
     }
 }

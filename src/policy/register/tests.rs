@@ -110,11 +110,17 @@ fn all_of(register: &Register) -> Vec<String> {
             found.push(format!("{id} at {app}: {:?}", register.kind(id, app)));
         }
         for place in PLACES.map(|place| Pattern::parse(place).unwrap()) {
-            let kinds = Kind::ALL.map(|kind| register.conversations_of_kind(kind, app, &place).collect::<Vec<_>>());
+            let kinds = Kind::ALL.map(|kind| of_kind(register, kind, app, place.prefix()));
             found.push(format!("{place} at {app}: {kinds:?}"));
         }
     }
     found
+}
+
+/// Every known conversation of a kind whose name starts with `prefix`.
+fn of_kind(register: &Register, kind: Kind, app: &str, prefix: &str) -> Vec<String> {
+    let next = |from: &str| register.next_of_kind(kind, app, prefix, from).map(str::to_owned);
+    std::iter::successors(next(prefix), |name| next(&format!("{name}\0"))).collect()
 }
 
 proptest! {
@@ -182,15 +188,16 @@ fn of_two_kinds_the_apps_own_counts() {
 }
 
 #[test]
-fn a_conversation_is_of_the_kind_that_the_first_source_says() {
+fn a_conversation_or_channel_is_of_the_kind_that_the_first_source_says() {
     let (mut file, mut roster) = (Register::default(), Register::default());
     file.set_kind("a:x", None, Kind::Group);
     for id in ["a:x", "a:y"] {
         roster.set_kind(id, None, Kind::Chatroom);
     }
     let facts = Facts { registers: &[&file, &roster], told: &[] };
-    let of_kind = |kind, place: &str| facts.conversation_of_kind(kind, "able", &Pattern::parse(place).unwrap());
-    assert_eq!(of_kind(Kind::Chatroom, "a:*"), Some("a:y"));
-    assert_eq!(of_kind(Kind::Chatroom, "a:x:*"), None);
-    assert_eq!(of_kind(Kind::Group, "*"), Some("a:x"));
+    let kind = |place: &str| facts.kind(&Pattern::parse(place).unwrap(), "able");
+    assert_eq!(["a:x", "a:x::$chat", "a:*", "*"].map(kind), [Kind::Group; 4]);
+    assert_eq!(["a:y", "a:y::$chat", "a:y::$chat:*"].map(kind), [Kind::Chatroom; 3]);
+    assert_eq!(["_tmp:x", "_tmp:*", "_tmp:x::$chat"].map(kind), [Kind::Temporary; 3]);
+    assert_eq!(facts.next_of_kind(Kind::Chatroom, "able", "a:", "a:x\0"), Some("a:y"));
 }

@@ -249,18 +249,65 @@ fn a_wider_weaker_binding_does_not_count_inside_a_covered_pattern() {
 }
 
 #[test]
-fn a_known_room_counts_in_the_pattern_that_its_channels_lie_in() {
-    let mut rule = allow("managers", &[Action::Subscribe]);
+fn a_pattern_grants_what_each_name_in_it_is_granted_a_rooms_channels_among_them() {
+    let mut rule = allow("moderators", &[Action::Subscribe]);
     rule.roles = Some(vec![MANAGER]);
     let mut document = document(vec![rule]);
-    document.entries.bindings.push(binding("bob", "room:*", MANAGER));
-    let ask = |resource: &str| decide(&document, &user("bob"), want("bob", resource, &[Action::Subscribe]));
-    assert!(ask("room:*").is_ok());
-    document.entries.conversations.push(conversation("room", Kind::Group, &[("alice", OWNER)]));
-    for resource in ["room::$chat", "room:*", "room::*"] {
-        let denial = denial(&document, &user("bob"), want("bob", resource, &[Action::Subscribe]));
-        assert_eq!(denial.rule(), Some("managers"), "{resource}");
+    document.default_role = Some(GUEST);
+    document.entries.bindings.push(binding("tom", "support:*", MANAGER));
+    let may = |document: &Document, place: &str| {
+        decide(document, &user("tom"), want("tom", place, &[Action::Subscribe])).is_ok()
+    };
+    let inside =
+        ["support::$chat", "support::$chat::$typing", "support:*", "support::*", "support::$chat:*", "support:x"];
+    assert!(inside.iter().all(|place| may(&document, place)));
+    assert!(!may(&document, "support") && !may(&document, "*"), "the room itself does not lie in support:*");
+
+    document.entries.conversations.push(conversation("support", Kind::Group, &[("alice", OWNER)]));
+    assert!(inside.iter().all(|place| may(&document, place)), "an entry for the room says nothing of tom");
+
+    document.entries.bindings.push(binding("tom", "support", GUEST));
+    for place in ["support::$chat", "support::$chat::$typing", "support:*", "support::*", "support::$chat:*"] {
+        assert!(!may(&document, place), "{place}: the binding to the room is the most specific");
     }
+    assert!(may(&document, "support:x"));
+}
+
+#[test]
+fn a_ban_or_deny_rule_for_a_namespace_counts_in_the_channels_of_the_room_of_that_name() {
+    let asked = ["support::$chat", "support::$chat::$typing", "support:*", "*"];
+    let may = |document: &Document, place: &str| {
+        decide(document, &user("eve"), want("eve", place, &[Action::Subscribe])).is_ok()
+    };
+    let mut banned = document(vec![allow("all", &[Action::Subscribe])]);
+    let mut denied = banned.clone();
+    banned.entries.bans.push(sanction("eve", "support:*"));
+    let mut no = Rule::new("no", Effect::Deny, ActionSet::of(&[Action::Subscribe]));
+    no.conversations = Some(vec![Template::parse("support:*").unwrap()]);
+    denied.rules.push(no);
+    for document in [banned, denied] {
+        assert!(asked.iter().all(|place| !may(&document, place)));
+        assert!(may(&document, "support") && may(&document, "supporter::$chat"));
+    }
+}
+
+#[test]
+fn a_pattern_may_be_granted_by_different_rules_in_its_parts() {
+    let mut guests = allow("guests", &[Action::Subscribe]);
+    guests.roles = Some(vec![GUEST]);
+    let mut managers = allow("managers", &[Action::Subscribe]);
+    managers.roles = Some(vec![MANAGER]);
+    let mut no = Rule::new("no-guests-in-private", Effect::Deny, ActionSet::of(&[Action::Subscribe]));
+    no.roles = Some(vec![GUEST]);
+    no.conversations = Some(vec![Template::parse("chat:private").unwrap()]);
+    let mut document = document(vec![guests, managers, no]);
+    document.default_role = Some(GUEST);
+    let refused = denial(&document, &user("tom"), want("tom", "chat:*", &[Action::Subscribe]));
+    assert!(refused.public().contains("because of chat:private"), "{}", refused.public());
+    // He is a manager there, whom the deny rule is not about; and a guest elsewhere.
+    document.entries.bindings.push(binding("tom", "chat:private", MANAGER));
+    let permit = decide(&document, &user("tom"), want("tom", "chat:*", &[Action::Subscribe])).unwrap();
+    assert_eq!(permit.rules(), ["guests", "managers"]);
 }
 
 #[test]

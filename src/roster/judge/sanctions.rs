@@ -73,9 +73,9 @@ fn still_held(table: Table, Sanction { scope, app, origin, .. }: &Sanction) -> W
     }
 }
 
-/// Whether what has this scope holds throughout a place.
+/// Whether what has this scope goes on to hold in a place: throughout a pattern; in a room or in its channels.
 pub(super) fn holds_in(scope: &Pattern, place: &Pattern) -> bool {
-    if place.exact().is_some() { scope.overlaps(place) } else { scope.home().covers(place) }
+    place.affected().iter().any(|part| scope.holds_throughout(part))
 }
 
 /// " for the app ably"; nothing, where it is all.

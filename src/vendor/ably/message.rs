@@ -42,12 +42,20 @@ impl Claims<'_> {
         }
         // A room's own channels are no rooms.
         for (scope, role) in self.roles.iter().filter(|(scope, _)| self.families.room && scope.room().is_none()) {
+            let role = scope.exact().and_then(|room| self.role_in_channels(room)).unwrap_or(role);
             payload = payload.string(&format!("ably.room.{scope}"), role);
         }
         for (name, value) in self.passed {
             payload = payload.value(name, value);
         }
         SigningInput::new(&header, &payload.finish())
+    }
+
+    /// The role that is said in the room's channels, by scopes in which the room itself does not lie.
+    fn role_in_channels(&self, room: &str) -> Option<&str> {
+        let around = [format!("{room}{}", Pattern::CHAT), format!("{room}::*"), format!("{room}:*")];
+        let mut said = around.iter().map(|text| self.roles.iter().find(|(scope, _)| scope.to_string() == *text));
+        said.find_map(|found| found).map(|(_, role)| role.as_str())
     }
 }
 
@@ -151,24 +159,36 @@ mod tests {
     use super::*;
     use crate::crypto::base64url_decode;
 
+    /// The user claims that are made of these roles.
+    fn said(roles: &[(&str, &str)], channel: bool, room: bool) -> Vec<String> {
+        let roles = roles.iter().map(|(scope, word)| (Pattern::parse(scope).unwrap(), (*word).to_owned()));
+        let roles: Vec<_> = roles.collect();
+        let (families, capability, roles, passed) =
+            (UserClaims { channel, room }, &Capability::of(&[]), roles.as_slice(), &[][..]);
+        let claims = Claims { issued_at: 1, expires_at: 2, capability, client: "tom", roles, families, passed };
+        let input = claims.signing_input("app.key");
+        let payload = base64url_decode(input.as_str().split('.').nth(1).unwrap()).unwrap();
+        let payload: serde_json::Map<String, Value> = serde_json::from_slice(&payload).unwrap();
+        let claims = payload.iter().filter(|(name, _)| name.starts_with("ably."));
+        claims.map(|(name, word)| format!("{name}={}", word.as_str().unwrap())).collect()
+    }
+
     #[test]
     fn a_rooms_channels_are_no_rooms() {
-        let scopes = ["lobby", "lobby::$chat", "lobby::$chat:*", "*"];
-        let roles = scopes.map(|scope| (Pattern::parse(scope).unwrap(), "guest".to_owned()));
-        let said = |channel: bool, room: bool| {
-            let families = UserClaims { channel, room };
-            let capability = Capability::of(&[]);
-            let (roles, passed) = (roles.as_slice(), &[][..]);
-            let claims =
-                Claims { issued_at: 1, expires_at: 2, capability: &capability, client: "tom", roles, families, passed };
-            let input = claims.signing_input("app.key");
-            let payload = base64url_decode(input.as_str().split('.').nth(1).unwrap()).unwrap();
-            let payload: serde_json::Map<String, Value> = serde_json::from_slice(&payload).unwrap();
-            payload.keys().filter(|name| name.starts_with("ably.")).cloned().collect::<Vec<_>>()
-        };
-        assert_eq!(said(true, false).len(), 4);
-        let rooms = ["ably.room.*", "ably.room.lobby"];
-        assert_eq!(said(false, true), rooms);
-        assert_eq!(said(true, true).len(), 6);
+        let roles = [("lobby", "guest"), ("lobby::$chat", "guest"), ("lobby::$chat:*", "guest"), ("*", "guest")];
+        assert_eq!(said(&roles, true, false).len(), 4);
+        let rooms = ["ably.room.*=guest", "ably.room.lobby=guest"];
+        assert_eq!(said(&roles, false, true), rooms);
+        assert_eq!(said(&roles, true, true).len(), 6);
+    }
+
+    #[test]
+    fn a_claim_for_a_room_tells_the_role_in_the_rooms_channels() {
+        let in_room = |roles: &[(&str, &str)]| said(roles, false, true).pop();
+        let around = [("lobby", "owner"), ("lobby:*", "guest")];
+        assert_eq!(said(&around, false, true), ["ably.room.lobby=guest", "ably.room.lobby:*=guest"]);
+        let own = [("lobby", "owner"), ("lobby::$chat", "owner"), ("lobby:*", "guest")];
+        assert_eq!(said(&own, false, true), ["ably.room.lobby=owner", "ably.room.lobby:*=guest"]);
+        assert_eq!(in_room(&[("*", "guest"), ("lobby", "owner")]).as_deref(), Some("ably.room.lobby=owner"));
     }
 }
