@@ -48,6 +48,13 @@ const SCOPES: [&str; 18] = [
 /// Every name there is: enough of them that two patterns which differ in meaning differ in some name.
 static WORLD: LazyLock<Vec<String>> = LazyLock::new(world);
 
+/// Every segment of a name: what a placeholder can stand for.
+static SEGMENTS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let segments = WORLD.iter().flat_map(|name| name.split(':'));
+    let can_be_filled_in = segments.filter(|segment| !segment.is_empty() && !segment.starts_with('['));
+    can_be_filled_in.map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
+});
+
 fn world() -> Vec<String> {
     let mut names = Vec::new();
     let personal = PEOPLE.iter().flat_map(|person| [format!("a:{person}"), format!("{person}:x")]);
@@ -433,10 +440,33 @@ impl Oracle<'_> {
         };
         let Some(name) = asked.name else { return false };
         templates.iter().any(|template| {
-            let filled = template.source().replace("{client}", &self.ask.client);
-            let pattern = Pattern::parse(&filled).unwrap();
-            if allow { covers(&pattern, name) } else { touches(&pattern, name) }
+            let mut readings = self.readings(template, allow).into_iter();
+            readings.any(|pattern| if allow { covers(&pattern, name) } else { touches(&pattern, name) })
         })
+    }
+
+    /// Every pattern that a template may stand for. A placeholder without a usable value stands for no segment in an allow rule, and for every one
+    /// in a deny rule.
+    fn readings(&self, template: &Template, allow: bool) -> Vec<Pattern> {
+        let tenant = self.caller.claims.get("tenant").and_then(Value::as_str).unwrap_or_default();
+        let mut texts = vec![template.source().to_owned()];
+        for (placeholder, value) in [("{client}", self.ask.client.as_str()), ("{claim:tenant}", tenant)] {
+            let is_usable = !value.is_empty() && !value.contains([':', '*']) && !value.starts_with('[');
+            let values = match is_usable {
+                true => vec![value.to_owned()],
+                false if allow => Vec::new(),
+                false => SEGMENTS.clone(),
+            };
+            let filled = |text: &String| {
+                if text.contains(placeholder) {
+                    values.iter().map(|value| text.replace(placeholder, value)).collect()
+                } else {
+                    vec![text.clone()]
+                }
+            };
+            texts = texts.iter().flat_map(filled).collect();
+        }
+        texts.iter().map(|text| Pattern::parse(text).unwrap()).collect()
     }
 
     fn fits_roles(&self, rule: &Rule, asked: &Named<'_>) -> bool {
@@ -460,7 +490,9 @@ impl Oracle<'_> {
         let good = |target: &String| match are {
             TargetsAre::Itself => *target == self.ask.client,
             TargetsAre::Others => *target != self.ask.client,
-            TargetsAre::Outranked => *target != self.ask.client && self.outranks(target, asked.name),
+            TargetsAre::Outranked => {
+                *target != self.ask.client && self.outranks(rule.effect == Effect::Allow, target, asked.name)
+            }
         };
         let targets = &asked.targets;
         !targets.is_empty()
@@ -520,19 +552,22 @@ impl Oracle<'_> {
     }
 
     fn kind(&self, name: &str) -> Kind {
-        if name.starts_with("_tmp:") {
+        if behind_qualifier(name).starts_with("_tmp:") {
             return Kind::Temporary;
         }
-        let mut filed = self.all_entries().flat_map(|entries| &entries.conversations);
-        let filed = filed.find(|one| one.id == room(name) && self.for_this_app(one.app.as_deref())).map(|one| one.kind);
-        filed.or_else(|| self.told.get(room(name))?.as_ref()?.kind).unwrap_or(Kind::Group)
+        let known = |room: &str| {
+            let mut filed = self.all_entries().flat_map(|entries| &entries.conversations);
+            let filed = filed.find(|one| one.id == room && self.for_this_app(one.app.as_deref())).map(|one| one.kind);
+            filed.or_else(|| self.told.get(room)?.as_ref()?.kind)
+        };
+        known(room(name)).or_else(|| known(room(behind_qualifier(name)))).unwrap_or(Kind::Group)
     }
 
-    /// Without the token. An unlisted role word keeps a target from being outranked.
-    fn outranks(&self, target: &str, name: Option<&str>) -> bool {
+    /// Without the token. An unlisted role word keeps a target from being outranked, except for a deny rule.
+    fn outranks(&self, allow: bool, target: &str, name: Option<&str>) -> bool {
         let bindings = self.bindings(target, false);
         let is_unlisted = |bound: &Bound| bound.0 < 2 && bound.2 == Says::Is(None);
-        !best(&bindings, name).is_some_and(is_unlisted)
+        !(allow && best(&bindings, name).is_some_and(is_unlisted))
             && self.role_of(target, false, name) < self.role_of(&self.ask.client, false, name)
     }
 }
@@ -660,7 +695,16 @@ fn template() -> impl Strategy<Value = Template> {
         "b:*",
         "[m]a",
     ];
-    select(&SOME[..]).prop_map(|text| Template::parse(text).unwrap())
+    const WITH_CLAIMS: [&str; 6] = [
+        "{claim:tenant}:*",
+        "{claim:tenant}",
+        "a:{claim:tenant}",
+        "a:{claim:tenant}:*",
+        "a::{claim:tenant}",
+        "{claim:tenant}:{client}",
+    ];
+    let text = prop_oneof![2 => select(&SOME[..]), 1 => select(&WITH_CLAIMS[..])];
+    text.prop_map(|text| Template::parse(text).unwrap())
 }
 
 fn sanction() -> impl Strategy<Value = Sanction> {
@@ -741,11 +785,10 @@ fn document() -> impl Strategy<Value = Document> {
 
 fn caller() -> impl Strategy<Value = Caller> {
     let kind = prop_oneof![3 => Just(CallerKind::User), 1 => Just(CallerKind::Service)];
-    let acme = any::<bool>().prop_map(|acme| {
-        let tenant = if acme { "acme" } else { "else" };
-        Map::from_iter([("tenant".to_owned(), Value::from(tenant))])
-    });
-    (kind, person(), select(vec!["idp", "other"]), acme, few((pattern(), role()), 2)).prop_map(
+    let tenants = vec![json!("acme"), json!("acme"), json!("x"), json!("a:x"), json!(""), json!("[x"), json!(7)];
+    let tenant = proptest::option::weighted(0.8, select(tenants));
+    let claims = tenant.prop_map(|tenant| Map::from_iter(tenant.map(|value| ("tenant".to_owned(), value))));
+    (kind, person(), select(vec!["idp", "other"]), claims, few((pattern(), role()), 2)).prop_map(
         |(kind, subject, authenticator, claims, bindings)| Caller {
             kind,
             subject,
@@ -758,7 +801,7 @@ fn caller() -> impl Strategy<Value = Caller> {
 
 fn ask(caller: &Caller) -> impl Strategy<Value = Ask> + use<> {
     let own = caller.subject.clone();
-    let client = prop_oneof![3 => Just(own), 1 => person()];
+    let client = prop_oneof![6 => Just(own), 2 => person(), 1 => Just("*".to_owned())];
     let place = || prop_oneof![1 => Just(None), 4 => pattern().prop_map(Some)];
     let action = select(vec![
         Action::Login,

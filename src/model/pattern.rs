@@ -255,18 +255,49 @@ impl Template {
     /// The pattern for this client and these claims, or `None` if a value is missing, empty, no string, holds `:` or `*`, or starts with `[`: then the
     /// template stands for nothing.
     pub fn fill<'a>(&self, client: &str, claim: impl Fn(&str) -> Option<&'a str>) -> Option<Pattern> {
+        self.fill_or(client, claim, |_| None)
+    }
+
+    /// The same for what takes away: a placeholder without a usable value stands for every segment. The pattern has in its place the
+    /// segment that `asked` has there, so it touches what is asked if any value would make it do so.
+    pub fn fill_to_match<'a>(
+        &self,
+        client: &str,
+        claim: impl Fn(&str) -> Option<&'a str>,
+        asked: &'a Pattern,
+    ) -> Option<Pattern> {
+        self.fill_or(client, claim, |before| Some(segment_behind(before, asked)))
+    }
+
+    /// Fills the template in. `otherwise` gives a segment for a placeholder without a usable value, from the text before it.
+    fn fill_or<'a>(
+        &self,
+        client: &str,
+        claim: impl Fn(&str) -> Option<&'a str>,
+        otherwise: impl Fn(&str) -> Option<&'a str>,
+    ) -> Option<Pattern> {
         if let Some(pattern) = &self.fixed {
             return Some(pattern.clone());
         }
         let mut text = String::new();
         for piece in &self.pieces {
-            match piece {
-                Piece::Text(fixed) => text.push_str(fixed),
-                Piece::Client => text.push_str(segment(client)?),
-                Piece::Claim(name) => text.push_str(segment(claim(name)?)?),
-            }
+            let value = match piece {
+                Piece::Text(fixed) => Some(fixed.as_str()),
+                Piece::Client => segment(client),
+                Piece::Claim(name) => claim(name).and_then(segment),
+            };
+            let value = value.or_else(|| otherwise(&text))?;
+            text.push_str(value);
         }
         Pattern::parse(&text).ok()
+    }
+
+    /// The claims that its placeholders name.
+    pub fn claims(&self) -> impl Iterator<Item = &str> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Claim(name) => Some(name.as_str()),
+            Piece::Text(_) | Piece::Client => None,
+        })
     }
 
     /// The pattern, if it is the same for every client.
@@ -283,6 +314,14 @@ impl Template {
 /// A value that may stand for one segment. What starts with `[` must be named, not filled in.
 fn segment(value: &str) -> Option<&str> {
     (!value.is_empty() && !is_bracketed(value) && !value.contains([':', '*'])).then_some(value)
+}
+
+/// The segment that a pattern has where `before` ends, both without Ably's qualifier; any other where it has none. `$chat` is one of those, and
+/// behind `r::` it makes the most of a placeholder: the room `r`.
+fn segment_behind<'a>(before: &str, asked: &'a Pattern) -> &'a str {
+    let place = unqualified(before).matches(':').count();
+    let own = unqualified(asked.prefix()).split(':').nth(place);
+    own.and_then(segment).unwrap_or("$chat")
 }
 
 fn pieces(text: &str) -> Result<Vec<Piece>, String> {
@@ -446,6 +485,35 @@ mod tests {
         assert_eq!(fill("{client}", "[meta]log"), None);
         assert_eq!(fill("{claim:other}:*", "tom"), None);
         assert_eq!(fill("chat:*", "*").as_deref(), Some("chat:*"));
+    }
+
+    #[test]
+    fn a_placeholder_without_a_value_matches_any_one_segment() {
+        let touches = |text: &str, client: &str, tenant: Option<&str>, asked: &str| {
+            let asked = pattern(asked);
+            let claim = |name: &str| tenant.filter(|_| name == "tenant");
+            Template::parse(text).unwrap().fill_to_match(client, claim, &asked).unwrap().overlaps(&asked)
+        };
+        let archive = "archive:{claim:tenant}:*";
+        for tenant in [None, Some(""), Some("a:b"), Some("*"), Some("[x")] {
+            for asked in ["archive:x:y", "archive:x:*", "archive:x:y:*", "archive:*", "*", "[?rewind=1]archive:x:y"] {
+                assert!(touches(archive, "tom", tenant, asked), "{tenant:?} {asked}");
+            }
+            for asked in ["archive:x", "archive::y", "archive", "other:x:y", "other:*"] {
+                assert!(!touches(archive, "tom", tenant, asked), "{tenant:?} {asked}");
+            }
+        }
+        assert!(touches(archive, "tom", Some("acme"), "archive:acme:x"));
+        assert!(!touches(archive, "tom", Some("acme"), "archive:x:y"));
+        for client in ["", "*", "a:b"] {
+            assert!(touches("user:{client}", client, None, "user:mary"), "{client}");
+            assert!(touches("user:{client}", client, None, "user:mary::$chat"), "{client}");
+            assert!(!touches("user:{client}", client, None, "user:mary:x"), "{client}");
+        }
+        assert!(touches("{claim:tenant}:{client}", "*", None, "x:y"));
+        assert!(!touches("{claim:tenant}:{client}", "tom", None, "x:y"));
+        assert!(touches("[?rewind=1]a:{claim:tenant}", "tom", None, "a:x"));
+        assert!(touches("room::{claim:tenant}", "tom", None, "room"), "with `$chat` it is the room's own channel");
     }
 
     #[test]

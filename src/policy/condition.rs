@@ -193,7 +193,7 @@ fn conversations(rule: &Rule, question: &Question<'_, '_>) -> bool {
             };
             match template.fixed() {
                 Some(pattern) => fits(pattern),
-                None => case.filled(template).as_ref().is_some_and(fits),
+                None => case.filled(rule.effect, template, place).as_ref().is_some_and(fits),
             }
         })
     })
@@ -258,30 +258,33 @@ fn kinds_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
 }
 
 fn targets(rule: &Rule, question: &Question<'_, '_>) -> bool {
-    rule.targets.is_none_or(|are| enough(rule.effect, question.targets, |target| target_fits(are, target, question)))
+    rule.targets
+        .is_none_or(|are| enough(rule.effect, question.targets, |target| target_fits(rule, are, target, question)))
 }
 
-fn target_fits(are: TargetsAre, target: &str, question: &Question<'_, '_>) -> bool {
+fn target_fits(rule: &Rule, are: TargetsAre, target: &str, question: &Question<'_, '_>) -> bool {
     let client = &question.case().ask.client;
     match are {
         TargetsAre::Itself => target == client,
         TargetsAre::Others => target != client,
-        TargetsAre::Outranked => target != client && outranks(question, target),
+        TargetsAre::Outranked => target != client && outranks(rule.effect, question, target),
     }
 }
 
 /// Whether the target's role is weaker than the client's by the registers' word. A target whose binding names a role that the policy
-/// does not list is outranked by nobody, as it may well be the strongest; nor is the owner of a conversation that was forgotten.
-fn outranks(question: &Question<'_, '_>, target: &str) -> bool {
+/// does not list may be the strongest or the weakest: to an allow rule nobody outranks it, to a deny rule it counts as without a role. The
+/// same goes for the owner of a conversation that was forgotten.
+fn outranks(effect: Effect, question: &Question<'_, '_>, target: &str) -> bool {
     let held = question.scene.target(target);
-    held.role < question.scene.untokened_client().role && !question.scene.is_protected(target, &held)
+    let is_protected = || effect == Effect::Allow && question.scene.is_protected(target, &held);
+    held.role < question.scene.untokened_client().role && !is_protected()
 }
 
 fn targets_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
     let Some(are) = rule.targets else {
         return String::new();
     };
-    let failing = question.targets.iter().find(|target| !target_fits(are, target, question));
+    let failing = question.targets.iter().find(|target| !target_fits(rule, are, target, question));
     let client = &question.case().ask.client;
     match (failing, are) {
         (None, _) => format!("needs targets; {} here has none", question.action),

@@ -171,13 +171,19 @@ impl Obstacle<'_> {
                 return Box::new(Denial { cause: Cause::UnknownConversation, action: question.action, conversation });
             }
             Obstacle::Rule(rule, part) => {
-                let spoiler = part.map(|part| part.to_string());
+                let spoiler = part.filter(|part| is_named(question.case(), rule, part)).map(|part| part.to_string());
                 Cause::Rule { id: rule.id.clone(), reason: rule.reason.clone(), spoiler }
             }
             Obstacle::NothingMatched(part) => Cause::NothingMatched { nearest: nearest(question, part.as_ref()) },
         };
         Box::new(Denial { cause, action: question.action, conversation: question.scene.conversation.cloned() })
     }
+}
+
+/// Whether the rule names the part, and not only an example of what its placeholders without a value stand for.
+fn is_named(case: &Case<'_>, rule: &Rule, part: &Pattern) -> bool {
+    let names = |template| case.filled(Effect::Allow, template, part).is_some_and(|named| named.holds_throughout(part));
+    rule.conversations.as_deref().is_none_or(|templates| templates.iter().any(names))
 }
 
 /// Decides one question: notes the rules that allow it, or gives what is in the way.

@@ -1,6 +1,7 @@
 //! What in a policy file is allowed but can't be meant: rules that never match, entries without effect.
 
 mod moderators;
+mod placeholders;
 
 use std::collections::HashMap;
 
@@ -55,6 +56,9 @@ pub fn lint(document: &Document, apps: &[AppFacts], now: Millis) -> Vec<Warning>
             warn(Place::Rule(index), message);
         }
         if let Some(message) = moderators::misjudged(rule) {
+            warn(Place::Rule(index), message);
+        }
+        if let Some(message) = placeholders::may_lack_a_value(rule) {
             warn(Place::Rule(index), message);
         }
     }

@@ -37,8 +37,10 @@ pub(super) fn parts(case: Case<'_>, asked: &Pattern) -> BTreeSet<Pattern> {
     let has_kinds = rules.iter().any(|rule| rule.kinds.is_some());
     // Where one kind is left to look at, an allow rule that covers the rest of a part covers all of it.
     let telling = rules.iter().filter(|rule| rule.effect == Effect::Deny || has_kinds);
-    let templates = telling.flat_map(|rule| rule.conversations.iter().flatten());
-    let mut scopes: Vec<Pattern> = templates.filter_map(|template| case.filled(template)).collect();
+    let templates =
+        telling.flat_map(|rule| rule.conversations.iter().flatten().map(|template| (rule.effect, template)));
+    let filled = templates.filter_map(|(effect, template)| case.filled(effect, template, asked));
+    let mut scopes: Vec<Pattern> = filled.collect();
     scopes.extend(role_scopes(case, asked));
     let mut parts = split(asked, &scopes);
     if has_kinds {

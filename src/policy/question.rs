@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Policy;
 use super::parts::parts;
 use super::register::Entry;
-use super::rule::Sanction;
+use super::rule::{Effect, Sanction};
 use super::standing::{EffectiveRole, Facts, Person, Standing};
 use super::told::Told;
 use crate::model::{Action, Ask, Caller, CallerKind, Kind, Millis, Pattern, Role, Template};
@@ -91,9 +91,14 @@ impl<'a> Case<'a> {
         here && sanction.until.is_none_or(|until| self.now < until)
     }
 
-    /// The pattern that a rule's template stands for in this case.
-    pub(super) fn filled(&self, template: &Template) -> Option<Pattern> {
-        template.fill(&self.ask.client, |name| self.text_claim(name))
+    /// The pattern that a rule's template stands for where `place` is asked for. A placeholder without a usable value matches nothing in an
+    /// allow rule, and any one segment in a deny rule.
+    pub(super) fn filled(&self, effect: Effect, template: &Template, place: &Pattern) -> Option<Pattern> {
+        let (client, claim) = (self.ask.client.as_str(), |name: &str| self.text_claim(name));
+        match effect {
+            Effect::Allow => template.fill(client, claim),
+            Effect::Deny => template.fill_to_match(client, claim, place),
+        }
     }
 
     /// The caller's claim as text, where it is text.

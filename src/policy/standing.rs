@@ -13,7 +13,7 @@ use std::fmt;
 use super::parts::split;
 use super::register::{Entry, Held, Register, Tenure};
 use super::told::Told;
-use crate::model::{Kind, Ladder, Pattern, Role};
+use crate::model::{Kind, Ladder, Pattern, Role, unqualified};
 
 /// What the policy needs to know of the world for one decision.
 #[derive(Clone, Copy, Debug)]
@@ -162,15 +162,18 @@ impl<'a> Facts<'a> {
         self.known_kind(place, app).unwrap_or(Kind::Group)
     }
 
-    /// The kind of a conversation, where its id or somebody tells it. A room's channels are of the room's kind.
+    /// The kind of a conversation, where its id or somebody tells it. A room's channels are of the room's kind, and a name with Ably's qualifier is of
+    /// the kind of the name behind it.
     pub(super) fn known_kind(&self, place: &Pattern, app: &str) -> Option<Kind> {
-        if Kind::by_id(place.prefix()) == Kind::Temporary {
+        if Kind::by_id(unqualified(place.prefix())) == Kind::Temporary {
             return Some(Kind::Temporary);
         }
         let home = place.home();
         let name = home.exact()?;
-        let filed = self.registers.iter().find_map(|register| register.kind(name, app));
-        filed.or_else(|| self.told.iter().find(|told| told.conversation() == name)?.kind())
+        let told = |name: &str| self.told.iter().find(|told| told.conversation() == name)?.kind();
+        let filed = |name: &str| self.registers.iter().find_map(|register| register.kind(name, app));
+        let known = |name: &str| filed(name).or_else(|| told(name));
+        known(name).or_else(|| known(unqualified(name)))
     }
 
     /// The first conversation that a register knows to be of this kind, by name, whose name starts with `prefix` and is not before `from`.

@@ -67,6 +67,28 @@ fn what_must_be_named_is_not_included_in_a_rule_that_names_nothing() {
 }
 
 #[test]
+fn warns_of_deny_rules_whose_placeholders_may_have_no_value() {
+    let with = |id, effect, templates: &[&str]| {
+        let mut rule = Rule::new(id, effect, ActionSet::of(&[Action::Subscribe]));
+        rule.conversations = Some(templates.iter().map(|text| Template::parse(text).unwrap()).collect());
+        rule
+    };
+    let rules = vec![
+        with("allowed", Effect::Allow, &["{claim:tenant}:*"]),
+        with("known", Effect::Deny, &["user:{client}", "secret:*"]),
+        with("unknown", Effect::Deny, &["secret:*", "archive:{claim:tenant}:*", "{claim:org}:{claim:/team/name}"]),
+    ];
+    let found = warnings(&document(rules));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].0, Place::Rule(2));
+    for part in
+        ["`archive:{claim:tenant}:*` or `{claim:org}:{claim:/team/name}`", "without `tenant`, `org` or `/team/name`"]
+    {
+        assert!(found[0].1.contains(part), "{found:?}");
+    }
+}
+
+#[test]
 fn warns_of_rules_for_moderators_that_reach_too_far_or_not_far_enough() {
     let moderation = [Action::Ban, Action::Unmute, Action::SetRole];
     let mut held = allow("held", &moderation);

@@ -311,6 +311,101 @@ fn a_pattern_may_be_granted_by_different_rules_in_its_parts() {
 }
 
 #[test]
+fn a_deny_rule_whose_placeholder_has_no_value_denies_all_that_it_could_stand_for() {
+    let mut keep_apart = Rule::new("keep-apart", Effect::Deny, ActionSet::of(&[Action::Subscribe]));
+    keep_apart.conversations = Some(vec![Template::parse("archive:{claim:tenant}:*").unwrap()]);
+    let document = document(vec![allow("everyone", &[Action::Subscribe]), keep_apart]);
+    let decides = |tenant: Option<serde_json::Value>, place: &str| {
+        let mut tom = user("tom");
+        tom.claims.extend(tenant.map(|tenant| ("tenant".to_owned(), tenant)));
+        decide(&document, &tom, want("tom", place, &[Action::Subscribe])).is_ok()
+    };
+    let unusable = ["", "a:b", "*", "[x"].map(serde_json::Value::from);
+    for tenant in [None, Some(7.into())].into_iter().chain(unusable.map(Some)) {
+        for denied in ["archive:acme:x", "archive:acme:x:*", "archive:acme:*", "archive:*", "*"] {
+            assert!(!decides(tenant.clone(), denied), "{tenant:?} {denied}");
+        }
+        for allowed in ["archive:acme", "archive", "archive::x", "chat:acme:x", "chat:*"] {
+            assert!(decides(tenant.clone(), allowed), "{tenant:?} {allowed}");
+        }
+    }
+    assert!(!decides(Some("acme".into()), "archive:acme:x"));
+    assert!(decides(Some("acme".into()), "archive:other:x"));
+    let said = denial(&document, &user("tom"), want("tom", "archive:*", &[Action::Subscribe])).public();
+    assert_eq!(said, "subscribe is not allowed in archive:*", "no conversation is named that nobody asked for");
+}
+
+#[test]
+fn a_pattern_that_holds_temporary_names_is_temporary_too() {
+    let mut groups = allow("groups", &[Action::Publish]);
+    groups.kinds = Some(vec![Kind::Group]);
+    let mut no_temporary = Rule::new("no-temporary", Effect::Deny, ActionSet::of(&[Action::Subscribe]));
+    no_temporary.kinds = Some(vec![Kind::Temporary]);
+    let document = document(vec![groups, allow("everyone", &[Action::Subscribe]), no_temporary]);
+    for (place, is_granted) in [
+        ("chat", true),
+        ("chat:*", true),
+        ("_tmp", true),
+        ("_tmp:x", false),
+        ("_tmp:*", false),
+        ("_tmp:x:*", false),
+        ("_tmp::$chat", false),
+        ("*", false),
+    ] {
+        for action in [Action::Publish, Action::Subscribe] {
+            let permit = decide(&document, &user("tom"), want("tom", place, &[action]));
+            assert_eq!(permit.is_ok(), is_granted, "{action} {place}");
+        }
+    }
+    let said = denial(&document, &user("tom"), want("tom", "*", &[Action::Subscribe])).public();
+    assert_eq!(said, "subscribe is not allowed in * as a whole, because of _tmp:*; ask for conversations by name");
+}
+
+#[test]
+fn a_qualified_name_is_of_the_kind_of_the_name_behind_it() {
+    let mut reader = allow("reader", &[Action::Subscribe]);
+    let names = ["[?rewind=1]lobby", "[?rewind=1]_tmp:x", "[?rewind=1]chat"];
+    reader.conversations = Some(names.iter().map(|name| Template::parse(name).unwrap()).collect());
+    let mut no_rooms = Rule::new("no-rooms", Effect::Deny, ActionSet::of(&[Action::Subscribe]));
+    no_rooms.kinds = Some(vec![Kind::Chatroom, Kind::Temporary]);
+    let mut document = document(vec![reader, no_rooms]);
+    document.entries.conversations.push(conversation("lobby", Kind::Chatroom, &[]));
+    let granted = names.map(|name| decide(&document, &user("tom"), want("tom", name, &[Action::Subscribe])).is_ok());
+    assert_eq!(granted, [false, false, true]);
+}
+
+#[test]
+fn a_deny_rule_about_the_outranked_is_about_those_with_an_unlisted_role_too() {
+    let kicks = |effect| {
+        let mut rule = Rule::new("kicks", effect, ActionSet::of(&[Action::Kick]));
+        rule.targets = Some(TargetsAre::Outranked);
+        rule
+    };
+    let decides = |rules: Vec<Rule>, target: &str| {
+        let mut document = document(rules);
+        document.entries.bindings.push(binding("bob", "*", MANAGER));
+        document.entries.bindings.push(Binding { role: None, ..binding("wizard", "*", GUEST) });
+        document.entries.bindings.push(binding("ann", "*", OWNER));
+        decide(&document, &user("bob"), ask("bob", Action::Kick, Some("room"), &[target])).is_ok()
+    };
+    for (target, allowed, not_denied) in [("tom", true, false), ("wizard", false, false), ("ann", false, true)] {
+        assert_eq!(decides(vec![kicks(Effect::Allow)], target), allowed, "{target}");
+        let denied = vec![allow("everyone", &[Action::Kick]), kicks(Effect::Deny)];
+        assert_eq!(decides(denied, target), not_denied, "{target}");
+    }
+}
+
+#[test]
+fn in_an_allow_rule_a_placeholder_without_a_value_matches_nothing() {
+    let mut own = allow("own", &[Action::Subscribe]);
+    own.conversations = Some(vec![Template::parse("archive:{claim:tenant}:*").unwrap()]);
+    let document = document(vec![own]);
+    for place in ["archive:acme:x", "archive:*", "*"] {
+        assert!(decide(&document, &user("tom"), want("tom", place, &[Action::Subscribe])).is_err(), "{place}");
+    }
+}
+
+#[test]
 fn no_rule_gives_a_user_an_app_token() {
     let mut rule = allow("token", &[Action::AppToken]);
     rule.client = Some(ClientIs::Anyone);

@@ -1,0 +1,20 @@
+//! Deny rules with placeholders that may have no value.
+
+use crate::policy::condition::alternatives;
+use crate::policy::rule::{Effect, Rule};
+
+/// Which callers a deny rule matches in more conversations than its author may expect.
+pub(super) fn may_lack_a_value(rule: &Rule) -> Option<String> {
+    let templates = rule.conversations.iter().flatten().filter(|_| rule.effect == Effect::Deny);
+    let with_claims: Vec<_> = templates.filter(|template| template.claims().next().is_some()).collect();
+    let claims =
+        alternatives(with_claims.iter().flat_map(|template| template.claims()).map(|claim| format!("`{claim}`")));
+    let patterns = alternatives(with_claims.iter().map(|template| format!("`{}`", template.source())));
+    (!with_claims.is_empty()).then(|| {
+        format!(
+            "this deny rule matches {patterns} with any segment in the place of a claim that the caller's token lacks, or whose value is \
+             not one segment: callers without {claims} are denied all of these conversations; narrow the rule with `callers` or \
+             `authenticators` if they must not be"
+        )
+    })
+}
