@@ -166,8 +166,15 @@ fn bears(question: &Question<'_, '_>, bearing: Bearing) -> bool {
         return false;
     }
     let enters = matches!(question.action, Action::Join | Action::Invite);
-    let is_told = question.action.is_ably_operation() && !question.scene.client().is_filed();
+    let is_told = question.action.is_ably_operation() && is_client_open(question);
     bearing.shuts_out && enters || bearing.user_claims && is_told || ranks(question)
+}
+
+/// Whether an answer could change the client's role in the place, or in the room that it belongs to: a token tells of both.
+fn is_client_open(question: &Question<'_, '_>) -> bool {
+    let case = question.case();
+    let at_home = |place: &Pattern| case.facts.role(case.client(), &place.home());
+    !question.scene.client().is_filed() || question.scene.conversation.is_some_and(|place| !at_home(place).is_filed())
 }
 
 /// Whether an answer could change what people are to each other, whose bans are lifted among them, which moderators are held to whatever the rules say. Services, who
