@@ -233,11 +233,11 @@ fn no_changes(why: &str) -> Finding {
 }
 
 fn keys(remote: &Remote) -> Finding {
-    let missing: Vec<String> = remote.key_sets().filter_map(|set| set.flaw).collect();
-    match missing.join("; ") {
-        _ if missing.is_empty() => Finding::Good,
-        missing if remote.has_started() => Finding::Notice(missing),
-        missing => Finding::Bad(missing),
+    let flaws: Vec<String> = remote.key_sets().filter_map(|set| set.flaw.or(set.refresh_flaw)).collect();
+    match flaws.join("; ") {
+        _ if flaws.is_empty() => Finding::Good,
+        flaws if remote.has_started() => Finding::Notice(flaws),
+        flaws => Finding::Bad(flaws),
     }
 }
 
