@@ -10,6 +10,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 
 use crate::crypto::{base64, base64url, hex, sha256};
+use crate::model::{escape_json, needs_escape};
 use crate::secret::Secret;
 
 /// How many bytes of a secret in a row give it away.
@@ -124,7 +125,7 @@ impl KnownSecrets {
         };
         match self.redact(&text) {
             Cow::Borrowed(_) => None,
-            Cow::Owned(redacted) => serde_json::to_string(&redacted).ok(),
+            Cow::Owned(redacted) => Some(literal_of(&redacted)),
         }
     }
 
@@ -227,6 +228,12 @@ fn encodings(secret: &[u8]) -> Vec<Vec<u8>> {
         encodings.extend(quoted.iter().filter_map(|quoted| Some(quoted.get(1..quoted.len() - 1)?.as_bytes().to_vec())));
     }
     encodings
+}
+
+/// The text as a string of JSON, with what logs escape written as an escape.
+fn literal_of(text: &str) -> String {
+    let literal = serde_json::Value::from(text).to_string();
+    literal.chars().map(|c| if needs_escape(c) { escape_json(c) } else { c.to_string() }).collect()
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {
@@ -334,6 +341,13 @@ mod tests {
         assert_eq!(known.redact("caller of example-forum"), "caller of example-forum");
         assert_eq!(known.redact("example-forum-secret-Velvet1Capstan4"), "ex[redacted]");
         assert_eq!(known.redact(SECRET), "[redacted]", "a secret that was written there is still one");
+    }
+
+    #[test]
+    fn what_was_escaped_stays_escaped() {
+        let line = format!(r#"{{"reason":"\u2028\"{SECRET}\"\ud83d\ude42\ufeff","n":1}}"#);
+        let redacted = r#"{"reason":"\u2028\"[redacted]\"🙂\ufeff","n":1}"#;
+        assert_eq!(known(&[SECRET], &[]).redact_json(&line), redacted);
     }
 
     #[test]
