@@ -22,6 +22,7 @@ pub mod observe;
 pub mod outbox;
 pub mod policy;
 pub mod random;
+pub mod redaction;
 pub mod reload;
 pub mod remote;
 pub mod roster;

@@ -17,9 +17,11 @@ use crate::limits::{Cap, Limits, PROBES};
 use crate::model::Millis;
 use crate::observe::RefusalSummaries;
 use crate::observe::audit::Audit;
+use crate::observe::log;
 use crate::observe::metrics::Metrics;
 use crate::outbox::{self, Outbox, Targets};
 use crate::random::{self, NoEntropy};
+use crate::redaction::KnownSecrets;
 #[cfg(feature = "otlp")]
 use crate::remote::Spans;
 use crate::remote::{NoClient, NoRemote, Remote};
@@ -108,6 +110,7 @@ pub enum Finding {
 impl Runtime {
     /// Starts with these settings, ready as soon as they have what they wait for.
     pub fn new(first: Snapshot, audit: Audit, roster: Roster) -> Runtime {
+        hide(&audit, Arc::clone(&first.settings.known_secrets));
         let (current, draining) = (ArcSwap::from_pointee(first), watch::channel(false).0);
         let probes = Cap::new(PROBES, "probes beyond those that can be answered");
         let (metrics, started) = (Metrics::default(), clock::now());
@@ -130,6 +133,9 @@ impl Runtime {
         if let Some(outbox) = self.outbox.get() {
             outbox.configure(targets(&next.settings)?);
         }
+        // The secrets so far stay secret, though they count no more.
+        let before = &self.snapshot().settings.known_secrets;
+        hide(&self.audit, Arc::new(next.settings.known_secrets.with(before)));
         self.current.store(Arc::new(next));
         Ok(())
     }
@@ -221,6 +227,12 @@ impl Runtime {
     }
 }
 
+/// Keeps these secrets out of both logs.
+fn hide(audit: &Audit, known: Arc<KnownSecrets>) {
+    audit.hide(Arc::clone(&known));
+    log::hide(known);
+}
+
 fn targets(settings: &Settings) -> Result<Targets, NoClient> {
     let terms = outbox::Terms::default();
     Targets::new(&settings.engine.policy, &settings.enforcements, &settings.webhooks, &terms)
@@ -233,11 +245,11 @@ fn no_changes(why: &str) -> Finding {
 }
 
 fn keys(remote: &Remote) -> Finding {
-    let missing: Vec<String> = remote.key_sets().filter_map(|set| set.flaw).collect();
-    match missing.join("; ") {
-        _ if missing.is_empty() => Finding::Good,
-        missing if remote.has_started() => Finding::Notice(missing),
-        missing => Finding::Bad(missing),
+    let flaws: Vec<String> = remote.key_sets().filter_map(|set| set.flaw.or(set.refresh_flaw)).collect();
+    match flaws.join("; ") {
+        _ if flaws.is_empty() => Finding::Good,
+        flaws if remote.has_started() => Finding::Notice(flaws),
+        flaws => Finding::Bad(flaws),
     }
 }
 

@@ -103,9 +103,9 @@ fn whoever_trusts_the_demonstrations_api_key_is_a_demonstration() {
 fn what_everyone_can_read_is_a_warning() {
     let dir = scratch("readable");
     fs::write(dir.join("policy.toml"), include_str!("config/minimal.toml")).unwrap();
-    fs::write(dir.join("key.secret"), "canary\n").unwrap();
+    fs::write(dir.join("key.secret"), "canary-canary-canary-1\n").unwrap();
     let signer = fs::read_to_string("tests/config/policy-no-rules/signer.toml").unwrap();
-    let signer = signer.replace("{ env = \"CARGO_PKG_NAME\" }", "{ file = \"key.secret\" }");
+    let signer = signer.replace("{ env = \"FAKE_APP_KEY\" }", "{ file = \"key.secret\" }");
     fs::write(dir.join("signer.toml"), signer).unwrap();
     for (mode, warnings) in [(0o600, 0), (0o640, 0), (0o644, 1), (0o604, 1)] {
         fs::set_permissions(dir.join("key.secret"), fs::Permissions::from_mode(mode)).unwrap();
@@ -123,13 +123,13 @@ fn what_everyone_can_read_is_a_warning() {
 fn the_audit_log_is_a_file_of_its_own() {
     let dir = scratch("audit");
     fs::write(dir.join("policy.toml"), include_str!("config/minimal.toml")).unwrap();
-    fs::write(dir.join("key.secret"), "canary\n").unwrap();
+    fs::write(dir.join("key.secret"), "canary-canary-canary-1\n").unwrap();
     fs::set_permissions(dir.join("key.secret"), fs::Permissions::from_mode(0o600)).unwrap();
     fs::write(dir.join("audit.log"), "").unwrap();
     let _ = fs::remove_file(dir.join("link"));
     std::os::unix::fs::symlink("key.secret", dir.join("link")).unwrap();
     let signer = fs::read_to_string("tests/config/policy-no-rules/signer.toml").unwrap();
-    let signer = signer.replace("{ env = \"CARGO_PKG_NAME\" }", "[{ file = \"key.secret\" }]");
+    let signer = signer.replace("{ env = \"FAKE_APP_KEY\" }", "[{ file = \"key.secret\" }]");
     let absolute = dir.join("policy.toml").display().to_string();
     fs::write(dir.join("ca.crt"), rcgen::generate_simple_self_signed(Vec::new()).unwrap().cert.pem()).unwrap();
     let session = "[[authenticators]]\nname = \"session\"\ntype = \"introspection\"\ncaller = \"user\"\nurl = \"https://app.example.com/me\"\n\

@@ -44,7 +44,7 @@ const VARIABLES: [(&str, &str); 6] = [
 const FILES: [(&str, &str); 6] = [
     ("secrets/talkjs", "fake-talkjs-secret-key"),
     ("secrets/ably", "fakeapp.fakekey:fake-ably-key-secret"),
-    ("secrets/webhook", "whsec_ZmFrZS1mYWtlLWZha2UtZmFrZS1mYWtlLWZha2U="),
+    ("secrets/webhook", "whsec_ZmFrZS13ZWJob29rLXNlY3JldC1mb3ItdGVzdHMtOTE="),
     ("partner.pem", PEM),
     ("jwks.json", JWKS),
     ("ca.crt", CERTIFICATE),

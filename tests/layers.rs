@@ -22,13 +22,13 @@ const LAYERS: &[&[&str]] = &[
     &["engine"],
     &["vendor"],
     &["authn"],
-    &["policy"],
+    &["policy", "redaction"],
     &["crypto", "clock", "random", "environment", "files"],
     &["secret", "model"],
 ];
 
 /// Modules that decide and sign, and know nothing of the world but what they are told.
-const PURE: &[&str] = &["model", "secret", "crypto", "policy", "vendor", "authn", "engine"];
+const PURE: &[&str] = &["model", "secret", "crypto", "policy", "redaction", "vendor", "authn", "engine"];
 
 /// What a pure module never names.
 const WORLD: &[&str] = &[

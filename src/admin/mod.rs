@@ -13,6 +13,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use crate::authn::{CrossSite, Target};
 use crate::config::Admin;
 use crate::observe::metrics::{Listener, Route};
+use crate::redaction::KnownSecrets;
 use crate::runtime::{Check, Finding, Probe, Runtime};
 
 /// Where the metrics are.
@@ -57,7 +58,7 @@ fn foreign<B>(admin: &Admin, request: &Request<B>) -> Option<Response<Full<Bytes
 
 fn probed<B>(runtime: &Runtime, probe: Probe, request: &Request<B>) -> Response<Full<Bytes>> {
     if probe == Probe::Ready && is_verbose(request) {
-        return verbose(&runtime.checks());
+        return verbose(&runtime.checks(), &runtime.snapshot().settings.known_secrets);
     }
     runtime.probe(probe)
 }
@@ -85,7 +86,7 @@ fn is_verbose<B>(request: &Request<B>) -> bool {
         .is_some_and(|query| query.split('&').any(|name| matches!(name, "verbose" | "verbose=" | "verbose=1")))
 }
 
-fn verbose(checks: &[Check]) -> Response<Full<Bytes>> {
+fn verbose(checks: &[Check], known: &KnownSecrets) -> Response<Full<Bytes>> {
     let mut lines = String::new();
     for Check { name, finding } in checks {
         let _ = match finding {
@@ -95,6 +96,7 @@ fn verbose(checks: &[Check]) -> Response<Full<Bytes>> {
         };
     }
     let ready = checks.iter().all(Check::passes);
+    let lines = known.redact(&lines).into_owned();
     text(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, lines)
 }
 

@@ -45,7 +45,7 @@ pub use certificate::{Certificate, Names, Shown, validity};
 pub use endpoint::{Bearer, Endpoint, is_safe};
 pub use forwarded::Forwarded;
 pub use introspection::{Answer, Introspection, Protocol, Question};
-pub use jwt::{Jwt, KeySet, KeySource, Keys};
+pub use jwt::{Jwt, KeySet, KeySource, Keys, UnusableKey};
 pub use lookup::{Found, Lookup, Unidentified};
 pub use mtls::{Mtls, San, Subject};
 pub use origin::{CrossSite, OwnHosts, Target, host_name};

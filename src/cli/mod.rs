@@ -20,14 +20,17 @@ mod token;
 mod trail;
 mod verify;
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Settings};
 use crate::model::needs_escape;
+use crate::redaction::KnownSecrets;
 
 /// Signs for hosted chats: LeanCloud, TalkJS and Ably.
 #[derive(Debug, Parser)]
@@ -152,11 +155,19 @@ impl Common {
     /// The settings; of a configuration with mistakes, their report. Warnings are for `check` and `serve`.
     fn settings(&self) -> Result<Settings, Stop> {
         let loaded = config::load(&self.config);
+        if let Some(settings) = &loaded.settings {
+            _ = KNOWN.set(Arc::clone(&settings.known_secrets));
+        }
         loaded.settings.ok_or_else(|| Stop::Mistakes(loaded.report.render(io::stderr().is_terminal())))
     }
 
-    /// Prints a result in the form that was asked for.
+    /// Prints a result in the form that was asked for, without any secret of the configuration.
     fn print(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> String) -> Result<(), Stop> {
+        self.print_exact(|| redact(&text()).into_owned(), || redact_json(&json()).into_owned())
+    }
+
+    /// Prints a result that is of use only as it is: a signature or token, or the store's entries.
+    fn print_exact(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> String) -> Result<(), Stop> {
         match self.output {
             Output::Text => print(&lines(&text())),
             Output::Json => print(&json()),
@@ -188,9 +199,22 @@ fn lines(text: &str) -> String {
     text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Writes what is no result. If even that can't be written, the exit code has to do.
+/// Writes what is no result, without any secret of the configuration. If even that can't be written, the exit code has to do.
 fn complain(message: &str) {
-    let _ = writeln!(io::stderr(), "{}", message.trim_end_matches('\n'));
+    let _ = writeln!(io::stderr(), "{}", redact(message.trim_end_matches('\n')));
+}
+
+/// The secrets of the configuration, once a command has read it.
+static KNOWN: OnceLock<Arc<KnownSecrets>> = OnceLock::new();
+
+/// The text without any secret of the configuration.
+fn redact(text: &str) -> Cow<'_, str> {
+    KNOWN.get().map_or(Cow::Borrowed(text), |known| known.redact(text))
+}
+
+/// The JSON without any secret of the configuration.
+fn redact_json(json: &str) -> Cow<'_, str> {
+    KNOWN.get().map_or(Cow::Borrowed(json), |known| known.redact_json(json))
 }
 
 /// Waits for what would rather not be waited for: few commands do more than one thing at a time.

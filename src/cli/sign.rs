@@ -34,7 +34,7 @@ pub(super) fn run(common: &Common, Arguments { asked, moment }: &Arguments) -> R
     let signed = signed.map_err(|invalid| Stop::Usage(wrong(&invalid)))?;
     let signed_at = moment.timestamp.map(|_| at);
     record(&settings, app, &permit, &signed, signed_at)?;
-    common.print(|| text(&signed), || signed.to_json())?;
+    common.print_exact(|| text(&signed), || signed.to_json())?;
     Ok(ExitCode::SUCCESS)
 }
 

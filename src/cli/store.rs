@@ -111,7 +111,7 @@ async fn export(common: &Common, settings: &Settings, arguments: &Export) -> Res
     note_flaw(&head);
     let records = records(&entries).map_err(|malformed| Stop::No(malformed.to_string()))?;
     let Some(path) = &arguments.file else {
-        common.print(|| toml(&head, &records), || whole(&entries))?;
+        common.print_exact(|| toml(&head, &records), || whole(&entries))?;
         return Ok(ExitCode::SUCCESS);
     };
     let flaw = |error: io::Error| Stop::No(format!("{} can't be written: {error}", path.display()));

@@ -36,7 +36,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
         NoToken::NoRoles => Stop::No(format!("--roles has no effect: {error}")),
         NoToken::Unsigned(_) => Stop::No(error.to_string()),
     })?;
-    common.print(|| token.clone(), || json!({ "token": token, "expires_at": expires_at }).to_string())?;
+    common.print_exact(|| token.clone(), || json!({ "token": token, "expires_at": expires_at }).to_string())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,7 +7,7 @@ use std::io;
 
 use serde::Serialize;
 
-use super::{Stop, complain};
+use super::{Stop, complain, redact_json};
 use crate::config::{AuditChain, AuditTo, Settings};
 use crate::observe::{self, Asker, Destination, LineWriter, new_chain};
 
@@ -78,9 +78,11 @@ impl Trail {
 
     /// Writes lines. Those that can't be written go to standard error, so that they are not lost.
     pub(super) fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        self.lines.write(lines).inspect_err(|_| {
+        let lines = String::from_utf8_lossy(lines);
+        let lines = redact_json(&lines);
+        self.lines.write(lines.as_bytes()).inspect_err(|_| {
             if !self.is_stderr {
-                complain(&String::from_utf8_lossy(lines));
+                complain(&lines);
             }
         })
     }

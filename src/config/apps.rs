@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::demo;
 use super::enforcement::{self, Enforcement, Of};
 use super::placeholder;
 use super::reader::{Item, Section, quoted};
 use super::secret::Vault;
+use super::signing::{SigningSecret, warn_if_weak};
 use super::value;
 use crate::model::{Action, ActionSet, Template, Vendor, check_identifier};
 use crate::policy::AppFacts;
@@ -23,8 +25,6 @@ pub(super) struct Apps {
     pub(super) names: Vec<String>,
     /// The name and vendor of those whose vendor is known.
     pub(super) facts: Vec<AppFacts>,
-    /// Every key, and whose it is.
-    pub(super) keys: Vec<(Secret, String)>,
     /// The keys of each app as they were read, by the app's name.
     pub(super) secrets: Vec<(String, Vec<Secret>)>,
     /// Those whose bans are carried to their vendor.
@@ -55,8 +55,6 @@ const NO_LEANCLOUD: &str = "add one: [apps.NAME] with vendor = \"leancloud\"; or
 struct Taken {
     /// The ids that vendors have given the apps, and the app that has each.
     ids: HashMap<(Vendor, String), String>,
-    /// The keys, and whose each is.
-    keys: Vec<(Secret, String)>,
     /// As in [`Apps`].
     secrets: Vec<(String, Vec<Secret>)>,
 }
@@ -85,7 +83,7 @@ pub(super) fn apps(root: &mut Section<'_>, vault: &mut Vault) -> Apps {
         apps.ready.extend(app);
         section.finish();
     }
-    (apps.keys, apps.secrets) = (taken.keys, taken.secrets);
+    apps.secrets = taken.secrets;
     apps
 }
 
@@ -187,23 +185,31 @@ fn keys(
 ) -> Option<Vec<Secret>> {
     let help = format!("write {key} = {{ env = \"NAME\" }} or {{ file = \"PATH\" }}");
     let item = section.need(key, &help)?;
-    let secrets = vault.secrets(&item)?;
+    let secrets = vault.signing_secrets(&item)?;
     if secrets.iter().any(|secret| secret.expose().trim_ascii().iter().any(u8::is_ascii_control)) {
         let message = format!("the secret `{key}` holds control characters, which no vendor's key does");
         item.file.mistake(&item.key, message, "copy it anew from the vendor's console");
         return None;
     }
-    let owner = format!("[apps.{}]", name.escape_debug());
-    let parts = secrets.iter().filter_map(own_part).chain(secrets.iter().cloned());
-    taken.keys.extend(parts.map(|secret| (secret, owner.clone())));
+    note_signing(&item, &secrets, &format!("[apps.{}]", name.escape_debug()), vault);
     taken.secrets.push((name.to_owned(), secrets.clone()));
     Some(secrets)
 }
 
+/// Notes what is signed with for an app. The same key for another app is hardly meant, as no vendor gives out another's.
+fn note_signing(item: &Item<'_>, secrets: &[Secret], owner: &str, vault: &mut Vault) {
+    let parts = || secrets.iter().map(Secret::expose).flat_map(|key| [Some(key), own_part(key)]).flatten();
+    if let Some(other) = parts().find_map(|key| vault.signer(key)) {
+        let message = format!("`{}` is the key of {other}, too: who knows it can sign for both", item.name);
+        item.file.warning(&item.key, message, "copy each app's own key from its vendor's console");
+    }
+    vault.signing.extend(parts().map(|key| SigningSecret::new(key, owner, &item.key)));
+}
+
 /// The secret of an Ably key is one by itself, too.
-fn own_part(key: &Secret) -> Option<Secret> {
-    let colon = key.expose().iter().position(|byte| *byte == b':')?;
-    key.expose().get(colon + 1..).map(|part| Secret::new(part.to_vec()))
+fn own_part(key: &[u8]) -> Option<&[u8]> {
+    let colon = key.iter().position(|byte| *byte == b':')?;
+    key.get(colon + 1..)
 }
 
 fn ably_keys(section: &mut Section<'_>, name: &str, vault: &mut Vault, taken: &mut Taken) -> Option<Vec<ably::Key>> {
@@ -213,7 +219,13 @@ fn ably_keys(section: &mut Section<'_>, name: &str, vault: &mut Vault, taken: &m
     let mut keys = Vec::new();
     for secret in &secrets {
         match ably::Key::parse(secret) {
-            Ok(key) => keys.push(key),
+            Ok(key) => {
+                if let Some(part) = own_part(secret.expose()).filter(|_| !demo::is_secret(secret.expose())) {
+                    warn_if_weak(item.file, &item.key, "the part of the secret `key` that signs", part);
+                }
+                vault.public.push(key.name().to_owned());
+                keys.push(key);
+            }
             Err(flaw) => note(format!("the secret `key` {flaw}"), "copy the whole key from Ably's dashboard"),
         }
     }

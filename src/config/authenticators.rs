@@ -13,7 +13,6 @@ use super::secret::Vault;
 use super::{api_key, forwarded, introspection, jwt, mtls, peer};
 use crate::authn::{Authenticator, Common, Proxies};
 use crate::model::{CallerKind, Ladder};
-use crate::secret::Secret;
 use crate::vendor::App;
 
 /// The configured authenticators.
@@ -36,8 +35,6 @@ pub(super) struct Callers {
     /// The ids and the hashes of all API keys.
     pub(super) key_ids: HashSet<String>,
     pub(super) key_hashes: HashSet<[u8; 32]>,
-    /// What is signed with: the apps' keys and the shared secrets, and whose each is.
-    pub(super) secrets: Vec<(Secret, String)>,
     /// Whether some have a certificate for a credential.
     pub(super) takes_certificates: bool,
     /// The headers that are read for keys, callers or roles.
@@ -82,9 +79,9 @@ const TYPES: [(&str, Type); 7] = [
     ("peer", Type::Peer),
 ];
 
-/// Reads every authenticator. `keys` are those of the apps, and whose each is.
-pub(super) fn authenticators(root: &mut Section<'_>, keys: Vec<(Secret, String)>, mut context: Context<'_>) -> Callers {
-    let mut callers = Callers { secrets: keys, ..Callers::default() };
+/// Reads every authenticator.
+pub(super) fn authenticators(root: &mut Section<'_>, mut context: Context<'_>) -> Callers {
+    let mut callers = Callers::default();
     let list = root.get("authenticators");
     if list.is_none_or(|item| item.value.as_array().is_some_and(|list| list.iter().next().is_none())) {
         let help = "add [[authenticators]] with type = \"jwt\" or \"api-key\"";

@@ -6,17 +6,19 @@ use super::file::File;
 use super::secret::Vault;
 use super::signer::{Listen, Places};
 use crate::authn::{Algorithm, Jwt};
+use crate::crypto::mac::KeyBlocks;
 use crate::secret::Secret;
 
 /// The secret that the demonstration's callers are signed with.
 const CALLER: &[u8] = b"demonstration-only-caller-secret-not-for-production-use-0000000000";
 
-/// Every secret of the demonstration.
-const SECRETS: [&[u8]; 4] = [
+/// Every secret of the demonstration; of Ably's key also the part that signs.
+const SECRETS: [&[u8]; 5] = [
     CALLER,
     b"demonstration-only-leancloud-master-key",
     b"demonstration-only-talkjs-secret-key",
     b"demoapp.demokey:demonstration-only-ably-key-secret",
+    b"demonstration-only-ably-key-secret",
 ];
 
 /// The demonstration's API key.
@@ -25,14 +27,17 @@ const API_KEY: &str = "demo-service-key-not-for-production";
 /// Its SHA-256, as the configuration has it.
 const API_KEY_SHA256: &str = "9b0b9866160887802d382386a3d037755cdd8a6d2a3e1d39efa5358ef3046301";
 
-/// Whether this is the secret that the demonstration's callers are signed with.
+/// Whether this is the secret that the demonstration's callers are signed with, or signs as it does.
 pub(super) fn is_caller(secret: &Secret) -> bool {
-    secret.expose() == CALLER
+    KeyBlocks::new(secret.expose()).overlap(&KeyBlocks::new(CALLER))
 }
 
-/// Whether this is one of the demonstration's secrets.
+/// Whether this is one of the demonstration's secrets, or signs as one does: as a whole, or as a key of Ably's.
 pub(super) fn is_secret(bytes: &[u8]) -> bool {
-    SECRETS.contains(&bytes)
+    let behind_name = bytes.iter().position(|byte| *byte == b':').and_then(|colon| bytes.get(colon + 1..));
+    let blocks: Vec<_> = std::iter::once(bytes).chain(behind_name).map(KeyBlocks::new).collect();
+    let is_one = |secret: &[u8]| blocks.iter().any(|blocks| blocks.overlap(&KeyBlocks::new(secret)));
+    SECRETS.into_iter().any(is_one)
 }
 
 /// Whether this is the hash of the demonstration's API key.

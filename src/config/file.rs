@@ -41,6 +41,11 @@ impl<'a> File<'a> {
         File { name, text, guarded, lines, notes: RefCell::default() }
     }
 
+    /// All that it holds.
+    pub(super) fn text(&self) -> &'a str {
+        self.text
+    }
+
     /// Notes what keeps the file from being used.
     pub(super) fn mistake(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
         self.note(Severity::Mistake, span, message.into(), help.into());

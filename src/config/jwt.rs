@@ -8,6 +8,7 @@ use super::key_set::{Fetching, Owner};
 use super::placeholder;
 use super::reader::{Item, Section, quoted};
 use super::secret::Vault;
+use super::signing::SigningSecret;
 use super::text::claim_name;
 use crate::authn::{
     ALGORITHMS, Algorithm, Common, Jwt, KeySource, Keys, TokenRules, is_address, is_symmetric, media_type,
@@ -38,7 +39,7 @@ pub(super) fn jwt(
     let owner = Owner { common: common.as_ref(), issuer: issuer.as_deref(), algorithms: algorithms.as_deref() };
     let keys = keys(section, owner, context.vault, &mut shared);
     let (place, secrets) = shared.unwrap_or_default();
-    own_secrets(section, &place, &secrets, common.as_ref(), callers);
+    own_secrets(section, &place, &secrets, common.as_ref(), context.vault);
     let subject = section.get("subject").map_or(Some("sub".to_owned()), |item| subject(&item));
     let subject_prefix = subject_prefix(section, common.as_ref(), callers, "this issuer and that of");
     let roles = section.get("roles");
@@ -176,7 +177,7 @@ fn shared(
     vault: &mut Vault,
     shared_secrets: &mut Option<Shared>,
 ) -> Option<Keys> {
-    let secrets = vault.secrets(item);
+    let secrets = vault.signing_secrets(item);
     let algorithms = algorithms?;
     if !algorithms.iter().all(|algorithm| is_symmetric(*algorithm)) {
         let message = "a shared secret can't verify these `algorithms`";
@@ -195,22 +196,16 @@ fn shared(
     }
 }
 
-/// Checks that nothing else is signed with these secrets: whoever knows one could sign for both. Everyone knows the demonstration's.
-fn own_secrets(
-    section: &Section<'_>,
-    place: &Span,
-    secrets: &[Secret],
-    common: Option<&Common>,
-    callers: &mut Callers,
-) {
+/// Checks that nothing else is signed with these secrets, or with ones that sign as they do: who knows one could sign for both. Everyone
+/// knows the demonstration's.
+fn own_secrets(section: &Section<'_>, place: &Span, secrets: &[Secret], common: Option<&Common>, vault: &mut Vault) {
     let own = |secret: &&Secret| !demo::is_caller(secret);
-    let taken = |secret: &Secret| callers.secrets.iter().find(|(known, _)| known == secret);
-    if let Some((_, other)) = secrets.iter().filter(own).find_map(taken) {
+    if let Some(other) = secrets.iter().filter(own).find_map(|secret| vault.signer(secret.expose())) {
         let message = format!("`secret` is that of {other} too, so each can sign as the other");
         section.file.mistake(place, message, NEW_SECRET);
     }
     let name = common.map_or("another authenticator".to_owned(), |common| quoted(&common.name));
-    callers.secrets.extend(secrets.iter().map(|secret| (secret.clone(), name.clone())));
+    vault.signing.extend(secrets.iter().map(|secret| SigningSecret::new(secret.expose(), &name, place)));
 }
 
 fn public(

@@ -35,6 +35,7 @@ mod roster;
 mod rules;
 mod secret;
 mod signer;
+mod signing;
 mod sources;
 mod store;
 mod text;
@@ -71,7 +72,9 @@ pub use webhooks::Webhook;
 use crate::authn::{Authenticators, Endpoint};
 use crate::engine::Engine;
 use crate::policy::{AppFacts, Document, Place, Policy};
+use crate::redaction::KnownSecrets;
 use crate::{clock, crypto};
+use authenticators::Callers;
 use file::{File, Span};
 use policy::{Names, Places};
 use reader::{Section, unread};
@@ -118,6 +121,8 @@ pub struct Settings {
     pub demonstration: bool,
     /// What it takes to make such a caller's token.
     pub demo_caller: Option<DemoCaller>,
+    /// Every secret but the demonstration's, so that what is written can be kept free of them.
+    pub known_secrets: Arc<KnownSecrets>,
 }
 
 /// Reads the configuration that starts at this `signer.toml`: all files that it names, and the variables.
@@ -245,7 +250,7 @@ fn settings(
     let mut apps = apps::apps(&mut root, &mut vault);
     let leancloud = apps.leancloud();
     let (server, admin, places) = signer::listeners(&mut root, &vault, &leancloud);
-    let (keys, enforcements) = (std::mem::take(&mut apps.keys), std::mem::take(&mut apps.enforcements));
+    let enforcements = std::mem::take(&mut apps.enforcements);
     let context = authenticators::Context {
         apps: &apps.names,
         leancloud: &leancloud,
@@ -255,7 +260,7 @@ fn settings(
         client_ca: tls::client_ca(&mut root),
         vault: &mut vault,
     };
-    let callers = authenticators::authenticators(&mut root, keys, context);
+    let callers = authenticators::authenticators(&mut root, context);
     hosts::warn_if_open(&root, server.hosts.are_configured(), &callers.authenticators, &places);
     let facts = facts::facts(&mut root, &apps, &ladder, &mut vault);
     let limits = limits::limits(&mut root, &server.listen);
@@ -266,6 +271,8 @@ fn settings(
     let store = store::store(&mut root, &mut vault, callers.public().is_some());
     let webhooks = webhooks::webhooks(&mut root, &mut vault);
     demo::guard(root.file, &vault, &callers, &server.listen, &places);
+    signing::check_uses(root.file, &vault, &callers.key_hashes);
+    let known_secrets = Arc::new(known_secrets(&vault, &callers, [root.file.text(), policy_text]));
     root.finish();
 
     let known = Names { ladder: &ladder, apps: &apps.names, authenticators: &callers.names };
@@ -288,7 +295,15 @@ fn settings(
         shutdown,
         demonstration,
         demo_caller,
+        known_secrets,
     })
+}
+
+/// Every secret that was read, and every API key. What the operator wrote into the files themselves is public.
+fn known_secrets(vault: &Vault, callers: &Callers, files: [&str; 2]) -> KnownSecrets {
+    let api_keys = callers.key_hashes.iter().filter(|hash| !demo::is_api_key(hash)).copied().collect();
+    let public: Vec<&str> = files.into_iter().chain(vault.public.iter().map(String::as_str)).collect();
+    KnownSecrets::new(&vault.known, api_keys, &public)
 }
 
 /// Reads the policy. Where it has no mistake and all vendors are known, also warns of what can't be meant.

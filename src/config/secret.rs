@@ -13,8 +13,10 @@ use toml::de::DeValue;
 use super::demo;
 use super::file::Span;
 use super::reader::{Item, nearest, quoted, unread};
+use super::signing::{SigningSecret, warn_if_weak};
 use super::sources::Disk;
 use crate::authn::Bearer;
+use crate::crypto::mac::KeyBlocks;
 use crate::environment;
 use crate::secret::Secret;
 
@@ -27,6 +29,12 @@ pub(super) struct Vault {
     disk: Disk,
     /// Every secret that was read: where its reference stands, and whether it is one of the demonstration's.
     pub(super) seen: Vec<Seen>,
+    /// What is signed with.
+    pub(super) signing: Vec<SigningSecret>,
+    /// The secrets themselves, but for the demonstration's, which are public: nothing that is written may hold one.
+    pub(super) known: Vec<Secret>,
+    /// Parts of secrets that are none, such as the host in a URL.
+    pub(super) public: Vec<String>,
 }
 
 /// A secret that was read.
@@ -37,11 +45,25 @@ pub(super) struct Seen {
     pub(super) name: String,
     /// Whether it is one of the demonstration's.
     pub(super) demonstration: bool,
+    /// Whether something is signed with it.
+    pub(super) is_signing: bool,
+    /// What HMAC makes of it.
+    pub(super) blocks: KeyBlocks,
+}
+
+/// What a secret is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SecretUse {
+    /// Something is signed or verified with it.
+    Signing,
+    /// It is shown to someone else.
+    Showing,
 }
 
 impl Vault {
     pub(super) fn new(dir: &Path, disk: Disk) -> Vault {
-        Vault { dir: dir.to_owned(), disk, seen: Vec::new() }
+        let (seen, signing, known, public) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Vault { dir: dir.to_owned(), disk, seen, signing, known, public }
     }
 
     /// What a file holds that the configuration names, secret or not.
@@ -49,16 +71,25 @@ impl Vault {
         self.disk.read(&self.dir.join(name))
     }
 
-    /// One secret or a list of them. `None` if any is wrong.
+    /// One secret or a list of them, which are shown to others. `None` if any is wrong.
     pub(super) fn secrets(&mut self, item: &Item<'_>) -> Option<Vec<Secret>> {
+        self.list(item, SecretUse::Showing)
+    }
+
+    /// One secret or a list of them, with which something is signed or verified. `None` if any is wrong.
+    pub(super) fn signing_secrets(&mut self, item: &Item<'_>) -> Option<Vec<Secret>> {
+        self.list(item, SecretUse::Signing)
+    }
+
+    fn list(&mut self, item: &Item<'_>, purpose: SecretUse) -> Option<Vec<Secret>> {
         item.file.hide_if_guarded(&item.span);
         let DeValue::Array(list) = item.value else {
-            return Some(vec![self.secret(item)?]);
+            return Some(vec![self.one(item, purpose)?]);
         };
         if list.is_empty() {
             return refuse(item, "must not be an empty list", HELP);
         }
-        let read: Vec<_> = item.elements(HELP)?.iter().map(|item| self.secret(item)).collect();
+        let read: Vec<_> = item.elements(HELP)?.iter().map(|item| self.one(item, purpose)).collect();
         read.into_iter().collect()
     }
 
@@ -80,17 +111,35 @@ impl Vault {
         refuse(item, "can't be sent in a header: it has white space or more than ASCII", HELP)
     }
 
-    /// One secret.
+    /// One secret that is shown to others.
     pub(super) fn secret(&mut self, item: &Item<'_>) -> Option<Secret> {
+        self.one(item, SecretUse::Showing)
+    }
+
+    fn one(&mut self, item: &Item<'_>, purpose: SecretUse) -> Option<Secret> {
         item.file.hide_if_guarded(&item.span);
         let bytes = match reference(item)? {
             Reference::Variable(name) => variable(item, name)?,
             Reference::File(path) => self.file(item, path)?,
         };
         warn_of_space(item, &bytes);
-        let seen = Seen { key: item.key.clone(), name: item.name.to_owned(), demonstration: demo::is_secret(&bytes) };
-        self.seen.push(seen);
-        Some(Secret::new(bytes))
+        let (key, name, demonstration) = (item.key.clone(), item.name.to_owned(), demo::is_secret(&bytes));
+        let (is_signing, blocks) = (purpose == SecretUse::Signing, KeyBlocks::new(&bytes));
+        self.seen.push(Seen { key, name, demonstration, is_signing, blocks });
+        let secret = Secret::new(bytes);
+        if !demonstration {
+            self.know(item, &secret);
+        }
+        Some(secret)
+    }
+
+    /// Keeps a secret from being written anywhere, and warns if it is easy to guess. A URL is looked at by who reads it.
+    fn know(&mut self, item: &Item<'_>, secret: &Secret) {
+        let is_url = secret.expose().windows(3).any(|window| window == b"://");
+        if !is_url {
+            warn_if_weak(item.file, &item.key, &format!("the secret `{}`", item.name), secret.expose());
+        }
+        self.known.push(secret.clone());
     }
 
     /// The file's bytes without one newline at the end.

@@ -7,6 +7,7 @@ use super::endpoint;
 use super::reader::{Item, Section, quoted};
 use super::redis_url::{self, RedisServer};
 use super::secret::Vault;
+use super::signing::warn_if_weak;
 use super::tls::{self, Identity};
 
 /// Where the roster is kept.
@@ -148,6 +149,13 @@ fn servers(item: &Item<'_>, vault: &mut Vault) -> Option<Vec<RedisServer>> {
     if read.is_none() {
         let message = format!("the secret `{}` is no Redis URL", item.name);
         item.file.mistake(&item.key, message, "write redis://USER:PASSWORD@HOST:PORT/NUMBER, rediss:// for TLS, or unix:///PATH; what isn't a letter or digit is percent-encoded in a password");
+    }
+    for server in read.iter().flatten() {
+        vault.public.push(server.address.to_string());
+        if let Some(password) = &server.password {
+            warn_if_weak(item.file, &item.key, &format!("the password in `{}`", item.name), password.expose());
+            vault.known.push(password.clone());
+        }
     }
     if read.iter().flatten().any(RedisServer::is_exposed) {
         let message = format!(

@@ -1,9 +1,12 @@
 //! `[[webhooks]]`: who is told what changes in the roster.
 
+use zeroize::Zeroizing;
+
 use super::endpoint;
 use super::enforcement::NO_STORE;
 use super::reader::{Item, Section};
 use super::secret::Vault;
+use super::signing::{SigningSecret, warn_if_weak};
 use crate::authn::Endpoint;
 use crate::crypto::base64_decode;
 use crate::crypto::mac::HmacSha256;
@@ -12,6 +15,9 @@ use crate::crypto::mac::HmacSha256;
 /// <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>.
 const PREFIX: &str = "whsec_";
 const LENGTHS: std::ops::RangeInclusive<usize> = 24..=64;
+
+/// How webhooks are spoken of where secrets are compared.
+const OWNER: &str = "[[webhooks]]";
 
 /// Someone who is told what changes.
 #[derive(Debug)]
@@ -55,20 +61,39 @@ fn url(item: &Item<'_>, urls: &mut Vec<http::Uri>) -> Option<http::Uri> {
 }
 
 fn keys(item: &Item<'_>, vault: &mut Vault) -> Option<Vec<HmacSha256>> {
-    let secrets = vault.secrets(item)?;
-    let keys: Option<Vec<_>> = secrets.iter().map(|secret| key(secret.expose())).collect();
+    let secrets = vault.signing_secrets(item)?;
+    let keys: Option<Vec<Zeroizing<Vec<u8>>>> = secrets.iter().map(|secret| key(secret.expose())).collect();
     if keys.is_none() {
         let message = format!("the secret `{}` is not as webhooks have it", item.name);
         let help = "write whsec_ and 24 to 64 random bytes in Base64 into it: echo whsec_$(openssl rand -base64 32)";
         item.file.mistake(&item.key, message, help);
     }
-    keys
+    let keys = keys?;
+    keys.iter().for_each(|key| own_key(item, key, vault));
+    vault.signing.extend(keys.iter().map(|key| SigningSecret::new(key, OWNER, &item.key)));
+    Some(keys.iter().map(|key| HmacSha256::new(key)).collect())
 }
 
-fn key(secret: &[u8]) -> Option<HmacSha256> {
+/// Checks that only webhooks are signed with this key: who receives them knows it.
+fn own_key(item: &Item<'_>, key: &[u8], vault: &Vault) {
+    warn_if_weak(item.file, &item.key, &format!("the secret `{}`", item.name), key);
+    if let Some(other) = vault.signer(key).filter(|other| *other != OWNER) {
+        let message = format!(
+            "`{}` is what is signed with for {other}, too, so who receives the webhook can sign for both",
+            item.name
+        );
+        item.file.mistake(
+            &item.key,
+            message,
+            "make a secret for webhooks alone: echo whsec_$(openssl rand -base64 32)",
+        );
+    }
+}
+
+/// The bytes that a secret stands for.
+fn key(secret: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let text = std::str::from_utf8(secret).ok()?.strip_prefix(PREFIX)?;
-    let bytes = base64_decode(text).filter(|bytes| LENGTHS.contains(&bytes.len()))?;
-    Some(HmacSha256::new(&bytes))
+    base64_decode(text).filter(|bytes| LENGTHS.contains(&bytes.len())).map(Zeroizing::new)
 }
 
 #[cfg(test)]

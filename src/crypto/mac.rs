@@ -5,8 +5,10 @@ use std::fmt;
 use hmac::digest::Digest;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
-use sha2::Sha256;
+use sha2::{Sha256, Sha384, Sha512};
 use zeroize::Zeroizing;
+
+use super::{equal, sha256};
 
 /// HMAC-SHA1 under one key.
 #[derive(Clone)]
@@ -15,7 +17,7 @@ pub struct HmacSha1(Hmac<Sha1>);
 impl HmacSha1 {
     /// Sets the key up. It may have any length.
     pub fn new(key: &[u8]) -> HmacSha1 {
-        HmacSha1(Hmac::new((&*block::<Sha1>(key)).into()))
+        HmacSha1(Hmac::new((&*block::<Sha1, SHORT>(key)).into()))
     }
 
     /// The MAC of this message.
@@ -37,7 +39,7 @@ pub struct HmacSha256(Hmac<Sha256>);
 impl HmacSha256 {
     /// Sets the key up. It may have any length.
     pub fn new(key: &[u8]) -> HmacSha256 {
-        HmacSha256(Hmac::new((&*block::<Sha256>(key)).into()))
+        HmacSha256(Hmac::new((&*block::<Sha256, SHORT>(key)).into()))
     }
 
     /// The MAC of this message.
@@ -52,14 +54,47 @@ impl fmt::Debug for HmacSha256 {
     }
 }
 
+/// Digests of what HMAC makes of a key, under each hash that anything here is signed with: SHA-1, SHA-256, SHA-384 and SHA-512.
+///
+/// HMAC fills a short key up with zeros and hashes a long one, so that different keys can sign alike.
+#[derive(Clone)]
+pub struct KeyBlocks([[u8; 32]; 4]);
+
+impl KeyBlocks {
+    /// For this key.
+    pub fn new(key: &[u8]) -> KeyBlocks {
+        KeyBlocks([
+            sha256(&*block::<Sha1, SHORT>(key)),
+            sha256(&*block::<Sha256, SHORT>(key)),
+            sha256(&*block::<Sha384, LONG>(key)),
+            sha256(&*block::<Sha512, LONG>(key)),
+        ])
+    }
+
+    /// Whether both keys sign alike under at least one hash. If something is signed with either under another hash, one key is made from
+    /// the other in public, so that the owner of that one knows both.
+    pub fn overlap(&self, other: &KeyBlocks) -> bool {
+        self.0.iter().zip(&other.0).fold(false, |overlap, (one, other)| overlap | equal(one, other))
+    }
+}
+
+impl fmt::Debug for KeyBlocks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyBlocks(…)")
+    }
+}
+
 /// The block length of SHA-1 and SHA-256, in bytes.
-const BLOCK: usize = 64;
+const SHORT: usize = 64;
+
+/// The block length of SHA-384 and SHA-512, in bytes.
+const LONG: usize = 128;
 
 /// The key as one block, as RFC 2104 has it: hashed if it is longer, then filled up with zeros. Done here because the library's
 /// constructor for keys of any length claims to be fallible.
-fn block<D: Digest>(key: &[u8]) -> Zeroizing<[u8; BLOCK]> {
-    let mut block = Zeroizing::new([0; BLOCK]);
-    if key.len() > BLOCK {
+fn block<D: Digest, const LENGTH: usize>(key: &[u8]) -> Zeroizing<[u8; LENGTH]> {
+    let mut block = Zeroizing::new([0; LENGTH]);
+    if key.len() > LENGTH {
         block.iter_mut().zip(D::digest(key)).for_each(|(to, from)| *to = from);
     } else {
         block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
@@ -138,6 +173,23 @@ mod tests {
         assert_ne!(sha256(&[1; 64], b"m"), sha256(&Sha256::digest([1; 64]), b"m"));
         assert_eq!(sha256(&[1; 65], b"m"), sha256(&Sha256::digest([1; 65]), b"m"));
         assert_eq!(sha1(b"", b"m"), sha1(&[0; 64], b"m"));
+    }
+
+    #[test]
+    fn keys_that_sign_alike_are_found() {
+        let overlap = |one: &[u8], other: &[u8]| KeyBlocks::new(one).overlap(&KeyBlocks::new(other));
+        let (key, long, longer) = ([7; 32], [7; 100], [7; 200]);
+        assert!(overlap(&key, &key));
+        assert!(overlap(&key, &[&key[..], &[0]].concat()) && overlap(&[&key[..], &[0; 32]].concat(), &key));
+        // With more zeros than a block of SHA-256 has room for, still under the longer hashes.
+        assert!(overlap(&key, &[&key[..], &[0; 80]].concat()));
+        assert!(overlap(&long, &Sha1::digest(long)) && overlap(&Sha256::digest(long), &long));
+        assert!(overlap(&longer, &Sha384::digest(longer)) && overlap(&Sha512::digest(longer), &longer));
+        assert!(overlap(&long, &[&Sha256::digest(long)[..], &[0; 3]].concat()));
+        assert!(!overlap(&key, &[7; 33]) && !overlap(&key, &[&[0], &key[..]].concat()));
+        // A key of up to a block is not hashed.
+        assert!(!overlap(&[7; 64], &Sha256::digest([7; 64])) && !overlap(&[7; 128], &Sha512::digest([7; 128])));
+        assert_eq!(format!("{:?}", KeyBlocks::new(&key)), "KeyBlocks(…)");
     }
 
     #[test]

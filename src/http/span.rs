@@ -14,7 +14,7 @@ pub(super) fn record(exchange: &Exchange<'_>, method: &Method, route: &Route, st
         method: usual(method),
         route: route.clone(),
         status,
-        request_id: exchange.id.as_str().to_owned(),
+        request_id: exchange.snapshot.settings.known_secrets.redact(exchange.id.as_str()).into_owned(),
         began: exchange.now,
         took: exchange.began.elapsed(),
     });

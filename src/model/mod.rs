@@ -18,5 +18,5 @@ pub use identifier::{Flaw, check_identifier};
 pub use network::Network;
 pub use pattern::{BadPattern, Pattern, Template, room, unqualified};
 pub use role::{Kind, Ladder, Role};
-pub use text::{Unruly, check_text, is_unruly, needs_escape};
+pub use text::{Unruly, check_text, escape_json, is_unruly, needs_escape};
 pub use time::{Millis, NoTime};

@@ -1,5 +1,7 @@
 //! Free text, which goes out in answers, logs and dashboards beside what others say.
 
+use std::fmt::Write;
+
 /// A character that free text must not hold, in words that complete "reason …".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -50,6 +52,16 @@ pub(super) fn is_invisible(character: char) -> bool {
 /// Whether a log should show a character as an escape: raw, it would break the line, change how the line looks, or be overlooked.
 pub fn needs_escape(character: char) -> bool {
     is_unruly(character) || is_invisible(character)
+}
+
+/// A character as JSON's `\uXXXX`, or two of them beyond U+FFFF.
+pub fn escape_json(character: char) -> String {
+    let mut escaped = String::with_capacity(12);
+    for unit in character.encode_utf16(&mut [0; 2]) {
+        // Writing to a string cannot fail.
+        let _ = write!(escaped, "\\u{unit:04x}");
+    }
+    escaped
 }
 
 /// Checks that free text holds no [unruly](is_unruly) character.

@@ -5,6 +5,7 @@
 //! say more than was given, never less. While the log is dead or stuck no line is taken on at all; the thread tries again by
 //! itself, and says in the log how many lines are missing once it gets through.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -13,11 +14,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, oneshot};
 
 use super::destination::Destination;
 use super::line_writer::LineWriter;
 use crate::clock;
+use crate::redaction::KnownSecrets;
 
 /// How long a line may take before the log counts as stuck.
 pub const PATIENCE: Duration = Duration::from_secs(1);
@@ -78,7 +81,13 @@ impl Audit {
         self.0.wake.notify_one();
     }
 
-    /// Writes a line or several, each of which ends with its newline, and returns once they are written. No line needs no waiting.
+    /// Keeps these secrets out of the lines that are written from now on.
+    pub fn hide(&self, known: Arc<KnownSecrets>) {
+        self.0.known.store(Some(known));
+    }
+
+    /// Writes a line of JSON or several, each of which ends with its newline, and returns once they are written. A [known](Self::hide)
+    /// secret in them is redacted. No line needs no waiting.
     ///
     /// # Errors
     /// If they are not written, or not within [`PATIENCE`] or little more. A late line may still come to stand in the log.
@@ -86,7 +95,7 @@ impl Audit {
         if line.is_empty() {
             return Ok(());
         }
-        let written = self.try_write(line).await;
+        let written = self.try_write(&self.0.redacted(line)).await;
         if written.is_err() {
             self.0.failed.fetch_add(1, Ordering::Relaxed);
         }
@@ -158,6 +167,7 @@ struct Shared {
     ended: Notify,
     written: AtomicU64,
     failed: AtomicU64,
+    known: ArcSwapOption<KnownSecrets>,
 }
 
 #[derive(Default)]
@@ -207,6 +217,13 @@ enum Waiting {
 }
 
 impl Shared {
+    fn redacted<'l>(&self, line: &'l [u8]) -> Cow<'l, [u8]> {
+        match &*self.known.load() {
+            Some(known) => known.redact_json_bytes(line),
+            None => Cow::Borrowed(line),
+        }
+    }
+
     fn push(&self, line: &[u8]) -> Result<Pushed, Unwritten> {
         let mut queue = self.lock();
         if let Err(error) = queue.admits(line.len()) {

@@ -1,13 +1,12 @@
 //! JSON in which nothing breaks a line, turns the direction of writing or stays unseen: what serde_json writes raw is escaped here.
 
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::Formatter;
 
-use crate::model::needs_escape;
+use crate::model::{escape_json, needs_escape};
 
 /// Writes a value as compact JSON in one line, with every [character that needs it](needs_escape) escaped.
 ///
@@ -15,16 +14,6 @@ use crate::model::needs_escape;
 /// If the value cannot be written as JSON.
 pub(super) fn to_json(to: &mut Vec<u8>, value: &impl Serialize) -> Result<(), serde_json::Error> {
     value.serialize(&mut Serializer::with_formatter(to, EscapingFormatter))
-}
-
-/// A character as JSON's `\uXXXX`, or two of them beyond U+FFFF.
-pub(super) fn escape(character: char) -> String {
-    let mut escaped = String::with_capacity(12);
-    for unit in character.encode_utf16(&mut [0; 2]) {
-        // Writing to a string cannot fail.
-        let _ = write!(escaped, "\\u{unit:04x}");
-    }
-    escaped
 }
 
 /// Compact JSON. serde_json itself escapes only `"`, `\` and what is below U+0020.
@@ -36,7 +25,7 @@ impl Formatter for EscapingFormatter {
         while let Some((place, character)) = rest.char_indices().find(|(_, character)| needs_escape(*character)) {
             let (plain, from) = rest.split_at(place);
             to.write_all(plain.as_bytes())?;
-            to.write_all(escape(character).as_bytes())?;
+            to.write_all(escape_json(character).as_bytes())?;
             rest = from.strip_prefix(character).unwrap_or_default();
         }
         to.write_all(rest.as_bytes())

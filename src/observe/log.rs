@@ -4,21 +4,24 @@
 //! A thread of its own writes the lines, so that a standard error that nobody reads holds up nothing. Lines that find the queue
 //! full are dropped. A flood of warnings is cut short, and counted.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use tracing::Level;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::escape::escape;
 use super::log_limit::LogLimit;
 pub use super::log_limit::UNLIMITED;
-use crate::model::needs_escape;
+use crate::model::{escape_json, needs_escape};
+use crate::redaction::KnownSecrets;
 
 /// How many lines may wait to be written.
 const QUEUE: usize = 1024;
@@ -28,6 +31,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often the log is told what was left out, if anything was.
 const TICK: Duration = Duration::from_secs(1);
+
+/// The secrets that are kept out of the log. There is one log for the whole process.
+static KNOWN: ArcSwapOption<KnownSecrets> = ArcSwapOption::const_empty();
+
+/// Keeps these secrets out of the lines that are written from now on.
+pub fn hide(known: Arc<KnownSecrets>) {
+    KNOWN.store(Some(known));
+}
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -48,7 +59,7 @@ pub fn start(level: Level, format: Format) -> io::Result<Log> {
     let ((queue, messages), limit) = (sync_channel(QUEUE), LogLimit::default());
     let log = Log(queue.clone(), limit.clone());
     let reported = limit.clone();
-    thread::Builder::new().name("log".to_owned()).spawn(move || write(&messages, &reported))?;
+    thread::Builder::new().name("log".to_owned()).spawn(move || write(&messages, &reported, format))?;
     // Of libraries only warnings: what they say at lower levels may quote requests.
     let filter = Targets::new().with_default(Level::WARN.min(level)).with_target("chat_signer", level);
     let lines = tracing_subscriber::fmt::layer().with_writer(move || Queue(queue.clone())).with_target(false);
@@ -84,7 +95,7 @@ impl Drop for Log {
 }
 
 enum Message {
-    Line(Vec<u8>),
+    Line(String),
     Flush(SyncSender<()>),
 }
 
@@ -104,7 +115,7 @@ impl Write for Queue {
 
 /// The line with nothing in it that would begin another, that a terminal would obey or show in another order, or that nobody would
 /// see: messages may quote callers. An escape is as in JSON. What colours a line stays: the formatter has escaped any other such sequence itself.
-fn plain(line: &[u8]) -> Vec<u8> {
+fn plain(line: &[u8]) -> String {
     let line = String::from_utf8_lossy(line);
     let text = line.strip_suffix('\n').unwrap_or(&line);
     let mut plain = String::with_capacity(line.len());
@@ -112,21 +123,21 @@ fn plain(line: &[u8]) -> Vec<u8> {
         match character {
             '\x1b' => plain.push(character),
             '\n' => plain.push_str("\\n"),
-            _ if needs_escape(character) => plain.push_str(&escape(character)),
+            _ if needs_escape(character) => plain.push_str(&escape_json(character)),
             _ => plain.push(character),
         }
     }
     plain.push('\n');
-    plain.into_bytes()
+    plain
 }
 
-fn write(messages: &Receiver<Message>, limit: &LogLimit) {
+fn write(messages: &Receiver<Message>, limit: &LogLimit, format: Format) {
     let (mut to, mut reported) = (io::stderr(), Instant::now());
     loop {
         match messages.recv_timeout(TICK) {
             Ok(Message::Line(line)) => {
                 // Whoever closed standard error doesn't want it.
-                let _ = to.write_all(&line);
+                let _ = to.write_all(redacted(&line, format).as_bytes());
             }
             Ok(Message::Flush(done)) => {
                 let _ = done.try_send(());
@@ -141,13 +152,22 @@ fn write(messages: &Receiver<Message>, limit: &LogLimit) {
     }
 }
 
+/// The line without [known](hide) secrets.
+fn redacted(line: &str, format: Format) -> Cow<'_, str> {
+    match (&*KNOWN.load(), format) {
+        (None, _) => Cow::Borrowed(line),
+        (Some(known), Format::Text) => known.redact(line),
+        (Some(known), Format::Json) => known.redact_json(line),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_line_stays_one_line_in_its_order() {
-        let plain = |line: &str| String::from_utf8_lossy(&plain(line.as_bytes())).into_owned();
+        let plain = |line: &str| plain(line.as_bytes());
         assert_eq!(plain("a\nb\r\tc\u{85}\u{2028}\n"), "a\\nb\\u000d\\u0009c\\u0085\\u2028\n");
         assert_eq!(plain("\u{feff}a\u{200b}b\u{e0041}\n"), "\\ufeffa\\u200bb\\udb40\\udc41\n");
         assert_eq!(plain("a\u{202e}b\u{2066}c\u{200f}\n"), "a\\u202eb\\u2066c\\u200f\n");

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::client::{Client, NoClient};
 use super::freshness;
-use crate::authn::{KeySet, Keys, is_safe};
+use crate::authn::{KeySet, Keys, UnusableKey, is_safe};
 use crate::clock;
 use crate::model::json;
 
@@ -70,9 +70,10 @@ impl Fetching {
     /// How the set is.
     pub(super) fn standing(&self) -> Standing {
         let Refresher { set, .. } = &*self.refresher;
-        let State { succeeded, fetched, failed, flaw, .. } = &*self.refresher.state();
+        let State { succeeded, fetched, failed, failures, flaw, .. } = &*self.refresher.state();
         let too_old = if succeeded.is_some() { " are too old to be used any longer" } else { "" };
         let missing = || format!("the keys of {} from {}{too_old}: {flaw}", set.authenticator, set.endpoint);
+        let stale = || format!("the keys of {} from {} can't be refreshed: {flaw}", set.authenticator, set.endpoint);
         Standing {
             authenticator: Arc::clone(&set.authenticator),
             age: succeeded.map(|succeeded| succeeded.elapsed()),
@@ -80,6 +81,7 @@ impl Fetching {
             fetched: *fetched,
             failed: *failed,
             flaw: (!set.is_loaded()).then(missing),
+            refresh_flaw: (set.is_loaded() && *failures > 0).then(stale),
         }
     }
 
@@ -110,6 +112,8 @@ pub struct Standing {
     pub failed: u64,
     /// Why there are no keys, where that is so: its callers can't be told from others then.
     pub flaw: Option<String>,
+    /// Why the last fetch failed, if it did and older keys serve on.
+    pub refresh_flaw: Option<String>,
 }
 
 /// Fetches one key set.
@@ -140,6 +144,8 @@ struct State {
     failed: u64,
     /// What the last one that failed failed of.
     flaw: String,
+    /// The keys that couldn't be used in the set that was fetched last. Each was warned of once.
+    unusable: Vec<UnusableKey>,
 }
 
 impl Refresher {
@@ -205,6 +211,10 @@ impl Refresher {
         if keys.is_empty() {
             tracing::warn!("{}: {} has no key left that can be used", self.set.authenticator, self.set.endpoint);
         }
+        for unusable in keys.unusable().iter().filter(|key| !state.unusable.contains(key)) {
+            tracing::warn!("{}: a key from {} is not used: {unusable}", self.set.authenticator, self.set.endpoint);
+        }
+        state.unusable = keys.unusable().to_vec();
         self.set.replace(Some(keys));
         state.succeeded = Some(Instant::now());
         state.fetched += 1;
@@ -213,7 +223,9 @@ impl Refresher {
 
     /// The last good keys go on serving, but not for ever.
     fn fail(&self, state: &mut State, flaw: String) -> Duration {
-        tracing::warn!("{}: no keys came from {}: {flaw}", self.set.authenticator, self.set.endpoint);
+        if state.failures == 0 || state.flaw != flaw {
+            tracing::warn!("{}: no keys came from {}: {flaw}", self.set.authenticator, self.set.endpoint);
+        }
         state.flaw = flaw;
         state.location = None;
         let retry = FIRST_RETRY.saturating_mul(1 << state.failures.min(10)).min(LAST_RETRY);

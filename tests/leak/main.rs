@@ -15,5 +15,6 @@ mod commands;
 #[path = "../common/mod.rs"]
 mod common;
 mod debug;
+mod echoed;
 mod misplaced;
 mod world;

@@ -221,7 +221,6 @@ fn what_is_no_key_set_changes_nothing() {
         (Reply::json("{\"keys\": [], \"keys\": []}"), "not a JSON object"),
         (Reply::json("{}"), "no JWK set"),
         (Reply::json(json!({"keys": [private]})), "private"),
-        (Reply::json(json!({"keys": [key.jwk(), key.jwk()]})), "two keys"),
         (Reply::json(json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}]})), "32 bytes"),
         (Reply::Cut, "error"),
         (Reply::Flood, "longer than 262144 bytes"),
@@ -232,6 +231,92 @@ fn what_is_no_key_set_changes_nothing() {
             changes_nothing(&issuer, &key, &reply, reason).await;
         });
     }
+}
+
+/// A small-order point among them: a fetched set is checked like any other.
+fn unusable_keys() -> Vec<(Value, &'static str)> {
+    vec![
+        (
+            json!({"kty": "OKP", "crv": "Ed25519", "x": "AAAA", "kid": "bad"}),
+            "\"bad\": an Ed25519 key has 32 bytes, not 3",
+        ),
+        (json!({"kty": "OKP", "crv": "Ed25519", "kid": "bad"}), "\"bad\": its `x` must be base64url without padding"),
+        (
+            json!({"kty": "OKP", "crv": "Ed25519", "x": "A".repeat(43), "kid": "bad"}),
+            "\"bad\": the Ed25519 key is a point of small order",
+        ),
+        (json!({"kty": "oct", "k": "AAAA", "kid": "bad"}), "\"bad\": it is private or a shared secret"),
+        (Value::Null, "key 1 of the set: it must be an object"),
+    ]
+}
+
+#[test]
+fn one_bad_key_is_skipped_with_one_warning() {
+    for (bad, reason) in unusable_keys() {
+        alone(async {
+            let (issuer, key, new) = (Server::start().await, Key::new("one"), Key::new("new"));
+            issuer.set(SET, Reply::json(json!({"keys": [bad, key.jwk()]})));
+            let signer = signer(&issuer).await;
+            assert_eq!(signer.subject(&key.bearer(ISSUER, "tom")).await, Ok("tom".to_owned()), "{reason}");
+            logged(
+                &signer,
+                &format!("WARN chat_signer::remote::keys: app-users: a key from {} is not used: ", issuer.url(SET)),
+            )
+            .await;
+
+            // The keys change, the bad one stays: no further warning.
+            issuer.set(SET, Reply::json(json!({"keys": [bad, new.jwk()]})));
+            signer.pass(Duration::from_secs(301)).await;
+            until("the new key", async || signer.subject(&new.bearer(ISSUER, "tom")).await.is_ok()).await;
+            signer.pass(Duration::from_secs(301)).await;
+            until("a third fetch", async || issuer.count(SET) >= 3).await;
+            assert!(signer.ready().await.body.contains("[+] keys: ok"));
+            let log = signer.log();
+            assert!(!log.contains("is not used"), "{log}");
+        });
+    }
+}
+
+#[test]
+fn a_set_without_a_usable_key_keeps_the_old_keys_and_shows() {
+    for (bad, reason) in unusable_keys() {
+        alone(async {
+            let (issuer, key) = (Server::start().await, Key::new("one"));
+            issuer.set(SET, Reply::json(set(&[&key])));
+            let signer = signer(&issuer).await;
+            issuer.set(SET, Reply::json(json!({ "keys": [bad] })));
+            signer.pass(Duration::from_secs(301)).await;
+            until("it shows", async || signer.ready().await.body.contains("[!] keys: ")).await;
+            let ready = signer.ready().await;
+            let from = format!("[!] keys: the keys of app-users from {} can't be refreshed: ", issuer.url(SET));
+            assert!(ready.status == 200 && ready.body.contains(&from) && ready.body.contains(reason), "{ready:?}");
+            assert_eq!(signer.subject(&key.bearer(ISSUER, "tom")).await, Ok("tom".to_owned()));
+
+            issuer.set(SET, Reply::json(set(&[&key])));
+            signer.pass(Duration::from_secs(60)).await;
+            until("it is over", async || signer.ready().await.body.contains("[+] keys: ok")).await;
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_that_keeps_failing_shows_and_is_warned_of_once() {
+    let (mut issuer, key) = (Server::start().await, Key::new("one"));
+    issuer.set(SET, Reply::json(set(&[&key])));
+    let signer = signer(&issuer).await;
+    issuer.down().await;
+    signer.log();
+    signer.pass(Duration::from_secs(301)).await;
+    logged(&signer, "app-users: no keys came from").await;
+    assert!(signer.ready().await.body.contains("[!] keys: the keys of app-users from"));
+    let failed = async || signer.metric("key_set_fetches_total{authenticator=\"app-users\",outcome=\"failed\"}").await;
+    let before = failed().await;
+    for _ in 0..5 {
+        signer.pass(Duration::from_secs(60)).await;
+        until("another failure", async || failed().await > before).await;
+    }
+    let log = signer.log();
+    assert!(!log.contains("no keys came from"), "{log}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 pub(super) use claims::check_audience;
 pub use key_set::{KeySet, KeySource};
-pub use keys::Keys;
+pub use keys::{Keys, UnusableKey};
 pub(super) use token::{LONGEST, Token};
 pub(super) use verified::{Finding, Verified};
 

@@ -8,6 +8,7 @@ mod introspection;
 mod keys;
 mod tokens;
 mod verified;
+mod weak_keys;
 
 use std::fmt::Write;
 use std::sync::LazyLock;

@@ -1,34 +1,45 @@
 //! A JWK set: public keys as JSON (RFC 7517; their parameters: RFC 7518, section 6, and RFC 8037).
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
-use super::{Key, Shape};
+use super::UnusableKey;
+use super::key::{Key, Shape};
 use crate::authn::algorithm::{Algorithm, algorithm};
 use crate::authn::refusal::quoted;
 use crate::crypto;
 use crate::model::json;
 
+/// How many keys that can't be used are listed at most. A set can hold thousands.
+const MOST_LISTED: usize = 32;
+
 type Jwk = Map<String, Value>;
 
-/// The keys in the set that one of these algorithms can use.
-pub(super) fn keys(file: &[u8], algorithms: &[Algorithm]) -> Result<Vec<Key>, String> {
+/// The keys in the set that one of these algorithms can use, the same key only once, and those that can't be used.
+pub(super) fn keys(set: &[u8], algorithms: &[Algorithm]) -> Result<(Vec<Key>, Vec<UnusableKey>), String> {
     let set =
-        json::object(file).map_err(|error| format!("the key set is not a JSON object, each member once: {error}"))?;
+        json::object(set).map_err(|error| format!("the key set is not a JSON object, each member once: {error}"))?;
     let Some(Value::Array(entries)) = set.get("keys") else {
         return Err("it is no JWK set, which has a list of `keys`".to_owned());
     };
-    let mut keys: Vec<Key> = Vec::new();
+    let (mut keys, mut unusable, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
     for (i, entry) in entries.iter().enumerate() {
         let read = entry.as_object().ok_or("it must be an object".to_owned()).and_then(|jwk| key(jwk, algorithms));
-        let Some(key) = read.map_err(|error| format!("key {} of the set: {error}", i + 1))? else {
-            continue;
-        };
-        if let Some(id) = key.id.as_deref().filter(|id| keys.iter().any(|known| known.id.as_deref() == Some(id))) {
-            return Err(format!("two keys of the set have the `kid` {}", quoted(id)));
+        match read {
+            Ok(Some(key)) if seen.insert(entry.to_string()) => keys.push(key),
+            Err(reason) if unusable.len() < MOST_LISTED => unusable.push(flawed(i + 1, entry, reason)),
+            Ok(_) | Err(_) => {}
         }
-        keys.push(key);
     }
-    Ok(keys)
+    Ok((keys, unusable))
+}
+
+/// The key at this place, counted from 1, which can't be used.
+fn flawed(place: usize, entry: &Value, reason: String) -> UnusableKey {
+    let id = entry.get("kid").and_then(Value::as_str).map(str::to_owned);
+    let label = id.as_deref().map_or_else(|| format!("key {place} of the set"), |id| format!("the key {}", quoted(id)));
+    UnusableKey { label, id, reason }
 }
 
 /// The key, or `None` if it is for something else.
@@ -50,7 +61,9 @@ fn key(jwk: &Jwk, algorithms: &[Algorithm]) -> Result<Option<Key>, String> {
     if !verifies(jwk) || !algorithms.iter().any(fits) {
         return Ok(None);
     }
-    Ok(Some(Key { id: id(jwk)?, only, ..material(jwk, shape)? }))
+    let mut key = material(jwk, shape)?;
+    (key.id, key.only) = (id(jwk)?, only);
+    Ok(Some(key))
 }
 
 /// What the key is made of, if it is of a type that can be used here.

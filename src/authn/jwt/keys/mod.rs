@@ -1,28 +1,46 @@
 //! The keys that tokens are verified with, read and checked once.
 
+mod ed25519;
 mod jwks;
+mod key;
 mod pem;
+mod rsa;
 
 use std::fmt;
-
-use aws_lc_rs::hmac;
-use jsonwebtoken::{AlgorithmFamily, DecodingKey};
 
 use super::Token;
 use crate::authn::algorithm::{Algorithm, is_symmetric, words};
 use crate::authn::refusal::{Refusal, quoted};
-use crate::crypto;
 use crate::secret::Secret;
+use key::Key;
 
-/// How many keys of a set are tried for a token that doesn't say which one signed it. Each costs a stranger nothing and us a public
-/// key operation.
+/// How many keys of a set are tried at most for one token: those with the key id that it names, or all if it names none. Each costs a
+/// stranger nothing and us a public key operation.
 const MOST_TRIED: usize = 4;
 
 /// The keys of one authenticator: shared secrets or public keys, never both.
 pub struct Keys {
     keys: Vec<Key>,
-    /// Whether they come from a set in which a token's `kid` picks one. Elsewhere there is no id to compare it with.
+    /// Whether they come from a set in which a token's `kid` picks them. Elsewhere there is no id to compare it with.
     named: bool,
+    /// The keys of the set that were left out because they can't be used.
+    unusable: Vec<UnusableKey>,
+}
+
+/// A key of a set that is of a wanted type, but can't be used: it is damaged, too weak, or secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnusableKey {
+    /// Its `kid`, or its place in the set if it has none.
+    label: String,
+    /// The `kid`, if it has one.
+    id: Option<String>,
+    reason: String,
+}
+
+impl fmt::Display for UnusableKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.label, self.reason)
+    }
 }
 
 impl Keys {
@@ -44,7 +62,7 @@ impl Keys {
             }
         }
         let keys = secrets.iter().flat_map(|secret| algorithms.iter().map(|algorithm| Key::shared(secret, *algorithm)));
-        Ok(Keys { keys: keys.collect(), named: false })
+        Ok(Keys { keys: keys.collect(), named: false, unusable: Vec::new() })
     }
 
     /// One public key in a PEM file, as `SubjectPublicKeyInfo` (RFC 7468, section 13).
@@ -55,31 +73,49 @@ impl Keys {
         check(algorithms, false)?;
         let key = pem::key(file)?;
         match algorithms.iter().find(|algorithm| !key.fits(**algorithm)) {
-            None => Ok(Keys { keys: vec![key], named: false }),
+            None => Ok(Keys { keys: vec![key], named: false, unusable: Vec::new() }),
             Some(odd) => Err(format!("the file holds {}, which {odd:?} can't use", key.shape)),
         }
     }
 
-    /// A JWK set (RFC 7517, section 5). Keys for other purposes or of other types are left out.
+    /// A JWK set in a file of the operator's (RFC 7517, section 5). Keys for other purposes or of other types are left out. A key that
+    /// can't be used is a mistake in the file.
     ///
     /// # Errors
-    /// A sentence that names the key by its place in the set; also if no key is left.
+    /// A sentence that names the key by its place in the set or its `kid`; also if no key is left.
     pub fn jwks(file: &[u8], algorithms: &[Algorithm]) -> Result<Keys, String> {
-        check(algorithms, false)?;
-        let keys = Keys { keys: jwks::keys(file, algorithms)?, named: true };
+        let keys = Keys::set(file, algorithms)?;
+        if let Some(unusable) = keys.unusable.first() {
+            return Err(unusable.to_string());
+        }
         if keys.is_empty() {
             return Err(format!("the key set has no key that {} can use", words(algorithms)));
         }
         Ok(keys)
     }
 
-    /// A JWK set that may have come to hold no key that can be used: an issuer can take all of them back.
+    /// A JWK set of an issuer. Keys that can't be used are left out (RFC 7517, section 5) and [listed](Self::unusable). The set may hold
+    /// no key at all: an issuer can withdraw all of them.
     ///
     /// # Errors
-    /// A sentence that names the key by its place in the set.
+    /// If it is no key set, or if all its keys for these algorithms can't be used.
     pub fn fetched(set: &[u8], algorithms: &[Algorithm]) -> Result<Keys, String> {
+        let keys = Keys::set(set, algorithms)?;
+        match keys.unusable.first() {
+            Some(unusable) if keys.is_empty() => Err(format!("the key set has no key that can be used: {unusable}")),
+            _ => Ok(keys),
+        }
+    }
+
+    fn set(set: &[u8], algorithms: &[Algorithm]) -> Result<Keys, String> {
         check(algorithms, false)?;
-        Ok(Keys { keys: jwks::keys(set, algorithms)?, named: true })
+        let (keys, unusable) = jwks::keys(set, algorithms)?;
+        Ok(Keys { keys, named: true, unusable })
+    }
+
+    /// The keys that were left out because they can't be used.
+    pub fn unusable(&self) -> &[UnusableKey] {
+        &self.unusable
     }
 
     /// Whether no token could hold.
@@ -97,155 +133,55 @@ impl Keys {
         id.is_none_or(|id| self.keys.iter().any(|key| key.id.as_deref() == Some(id)))
     }
 
-    /// Checks the token's signature.
-    ///
-    /// A `kid` picks one key of a set. Without one, those that fit the algorithm are tried, if they are few.
+    /// Checks the token's signature, under the keys that have its `kid` and fit its algorithm. Without a `kid`, those that fit the
+    /// algorithm are tried, if they are few.
     pub(super) fn verify(&self, token: &Token<'_>, algorithm: Algorithm) -> Result<(), Refusal> {
-        let holds = match token.key_id()? {
-            Some(id) if self.named => self.find(id, algorithm)?.verifies(token, algorithm),
-            _ => self.try_all(token, algorithm)?,
+        let fitting = match token.key_id()? {
+            Some(id) if self.named => self.find(id, algorithm)?,
+            _ => self.fitting(algorithm)?,
         };
-        if holds { Ok(()) } else { Err(Refusal::new("the token's signature does not hold")) }
-    }
-
-    fn find(&self, id: &str, algorithm: Algorithm) -> Result<&Key, Refusal> {
-        let Some(key) = self.keys.iter().find(|key| key.id.as_deref() == Some(id)) else {
-            return Err(Refusal::new("the token's key (kid) is not known here").detail(quoted(id)));
-        };
-        if !key.fits(algorithm) {
-            let text = "the token's key (kid) is not for its algorithm (alg)";
-            return Err(Refusal::new(text).detail(format!("{algorithm:?} with {}", key.shape)));
+        if fitting.iter().any(|key| key.verifies(token, algorithm)) {
+            return Ok(());
         }
-        Ok(key)
+        Err(Refusal::new("the token's signature does not hold"))
     }
 
-    fn try_all(&self, token: &Token<'_>, algorithm: Algorithm) -> Result<bool, Refusal> {
-        let fitting = || self.keys.iter().filter(|key| key.fits(algorithm));
-        if self.named && fitting().count() > MOST_TRIED {
+    /// The keys with this id that fit the algorithm.
+    fn find(&self, id: &str, algorithm: Algorithm) -> Result<Vec<&Key>, Refusal> {
+        let named = || self.keys.iter().filter(|key| key.id.as_deref() == Some(id));
+        let fitting: Vec<_> = named().filter(|key| key.fits(algorithm)).collect();
+        match (named().next(), fitting.len()) {
+            (None, _) => Err(self.unknown(id)),
+            (Some(other), 0) => {
+                let text = "the token's key (kid) is not for its algorithm (alg)";
+                Err(Refusal::new(text).detail(format!("{algorithm:?} with {}", other.shape)))
+            }
+            (Some(_), 1..=MOST_TRIED) => Ok(fitting),
+            (Some(_), _) => Err(Refusal::new("too many keys of the issuer have the token's key id (kid)")),
+        }
+    }
+
+    /// The refusal of a token whose key is not there, or can't be used.
+    fn unknown(&self, id: &str) -> Refusal {
+        match self.unusable.iter().find(|key| key.id.as_deref() == Some(id)) {
+            Some(unusable) => Refusal::new("the token's key (kid) can't be used").detail(unusable.to_string()),
+            None => Refusal::new("the token's key (kid) is not known here").detail(quoted(id)),
+        }
+    }
+
+    /// The keys that fit the algorithm.
+    fn fitting(&self, algorithm: Algorithm) -> Result<Vec<&Key>, Refusal> {
+        let fitting: Vec<_> = self.keys.iter().filter(|key| key.fits(algorithm)).collect();
+        if self.named && fitting.len() > MOST_TRIED {
             return Err(Refusal::new("the token must say which key signed it (kid)"));
         }
-        Ok(fitting().any(|key| key.verifies(token, algorithm)))
+        Ok(fitting)
     }
 }
 
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Keys({} keys)", self.keys.len())
-    }
-}
-
-/// One key.
-struct Key {
-    id: Option<String>,
-    shape: Shape,
-    /// The one algorithm that it is for, where its JWK says so.
-    only: Option<Algorithm>,
-    material: Material,
-}
-
-/// What a signature is checked with.
-enum Material {
-    /// A shared secret, set up for its algorithm: the library for tokens would do that again for every token, at twice the cost of
-    /// the check itself.
-    Shared(Box<hmac::Key>),
-    Public(DecodingKey),
-}
-
-/// What a key is made of, which decides the algorithms that it fits.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Shape {
-    Secret,
-    Rsa,
-    P256,
-    P384,
-    Ed25519,
-}
-
-impl Key {
-    fn new(shape: Shape, key: DecodingKey) -> Key {
-        Key { id: None, shape, only: None, material: Material::Public(key) }
-    }
-
-    /// A shared secret for one of the symmetric algorithms.
-    fn shared(secret: &Secret, algorithm: Algorithm) -> Key {
-        let hash = match algorithm {
-            Algorithm::HS256 => hmac::HMAC_SHA256,
-            Algorithm::HS384 => hmac::HMAC_SHA384,
-            _ => hmac::HMAC_SHA512,
-        };
-        let material = Material::Shared(Box::new(hmac::Key::new(hash, secret.expose())));
-        Key { id: None, shape: Shape::Secret, only: Some(algorithm), material }
-    }
-
-    /// An RSA key of its modulus and exponent, both big-endian.
-    fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Key, String> {
-        let (modulus, exponent) = (without_zeros(modulus), without_zeros(exponent));
-        let bits = bits(modulus);
-        if !(2048..=8192).contains(&bits) {
-            return Err(format!("the RSA key has {bits} bits: use one of 2048 to 8192"));
-        }
-        let odd = exponent.last().is_some_and(|last| last % 2 == 1);
-        if !odd || exponent == [1] || exponent.len() > 4 {
-            return Err("the RSA key's exponent must be odd, at least 3, and below 2^32".to_owned());
-        }
-        Ok(Key::new(Shape::Rsa, DecodingKey::from_rsa_raw_components(modulus, exponent)))
-    }
-
-    /// A P-256 key, as an uncompressed point (SEC 1, section 2.3.3).
-    fn p256(point: &[u8]) -> Result<Key, String> {
-        Ok(Key::new(Shape::P256, DecodingKey::from_ec_der(uncompressed(point, 65)?)))
-    }
-
-    /// A P-384 key, as an uncompressed point.
-    fn p384(point: &[u8]) -> Result<Key, String> {
-        Ok(Key::new(Shape::P384, DecodingKey::from_ec_der(uncompressed(point, 97)?)))
-    }
-
-    /// An Ed25519 key (RFC 8032).
-    fn ed25519(bytes: &[u8]) -> Result<Key, String> {
-        match bytes.len() {
-            32 => Ok(Key::new(Shape::Ed25519, DecodingKey::from_ed_der(bytes))),
-            other => Err(format!("an Ed25519 key has 32 bytes, not {other}")),
-        }
-    }
-
-    fn fits(&self, algorithm: Algorithm) -> bool {
-        Shape::of(algorithm) == Some(self.shape) && self.only.is_none_or(|only| only == algorithm)
-    }
-
-    fn verifies(&self, token: &Token<'_>, algorithm: Algorithm) -> bool {
-        match &self.material {
-            Material::Shared(key) => crypto::base64url_decode(token.signature())
-                .is_some_and(|signature| hmac::verify(key, token.message(), &signature).is_ok()),
-            Material::Public(key) => {
-                jsonwebtoken::crypto::verify(token.signature(), token.message(), key, algorithm).unwrap_or(false)
-            }
-        }
-    }
-}
-
-impl Shape {
-    /// What keys for this algorithm are made of.
-    fn of(algorithm: Algorithm) -> Option<Shape> {
-        match algorithm {
-            Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => Some(Shape::Secret),
-            Algorithm::ES256 => Some(Shape::P256),
-            Algorithm::ES384 => Some(Shape::P384),
-            Algorithm::EdDSA => Some(Shape::Ed25519),
-            _ => (algorithm.family() == AlgorithmFamily::Rsa).then_some(Shape::Rsa),
-        }
-    }
-}
-
-impl fmt::Display for Shape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Shape::Secret => "a shared secret",
-            Shape::Rsa => "an RSA key",
-            Shape::P256 => "a P-256 key",
-            Shape::P384 => "a P-384 key",
-            Shape::Ed25519 => "an Ed25519 key",
-        })
     }
 }
 
@@ -266,20 +202,4 @@ fn shortest_secret(algorithm: Algorithm) -> usize {
         Algorithm::HS384 => 48,
         _ => 64,
     }
-}
-
-fn uncompressed(point: &[u8], length: usize) -> Result<&[u8], String> {
-    let whole = point.len() == length && point.first() == Some(&4);
-    whole.then_some(point).ok_or_else(|| "the EC key must be an uncompressed point of its curve".to_owned())
-}
-
-fn without_zeros(number: &[u8]) -> &[u8] {
-    let zeros = number.iter().take_while(|byte| **byte == 0).count();
-    number.get(zeros..).unwrap_or_default()
-}
-
-/// How many bits this number has, which doesn't begin with a zero byte.
-fn bits(number: &[u8]) -> usize {
-    let spare = number.first().map_or(0, |first| first.leading_zeros() as usize);
-    number.len() * 8 - spare
 }

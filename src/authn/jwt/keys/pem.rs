@@ -1,6 +1,6 @@
 //! A public key in a PEM file: `SubjectPublicKeyInfo` (RFC 5280, section 4.1) in Base64 between `BEGIN PUBLIC KEY` and its end.
 
-use super::Key;
+use super::key::Key;
 use crate::crypto;
 
 /// The one key in the file.

@@ -1,0 +1,137 @@
+//! One key, and what it fits.
+
+use std::fmt;
+
+use aws_lc_rs::hmac;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ParsedPublicKey, VerificationAlgorithm};
+use jsonwebtoken::{AlgorithmFamily, DecodingKey};
+
+use super::{Token, ed25519, rsa};
+use crate::authn::algorithm::Algorithm;
+use crate::crypto;
+use crate::secret::Secret;
+
+/// One key.
+pub(super) struct Key {
+    pub(super) id: Option<String>,
+    pub(super) shape: Shape,
+    /// The one algorithm that it is for, where its JWK says so.
+    pub(super) only: Option<Algorithm>,
+    material: Material,
+}
+
+/// What a signature is checked with.
+enum Material {
+    /// A shared secret, set up for its algorithm: the library for tokens would do that again for every token, at twice the cost of
+    /// the check itself.
+    Shared(Box<hmac::Key>),
+    Public(DecodingKey),
+}
+
+/// What a key is made of, which decides the algorithms that it fits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    Secret,
+    Rsa,
+    P256,
+    P384,
+    Ed25519,
+}
+
+impl Key {
+    fn new(shape: Shape, key: DecodingKey) -> Key {
+        Key { id: None, shape, only: None, material: Material::Public(key) }
+    }
+
+    /// A shared secret for one of the symmetric algorithms.
+    pub(super) fn shared(secret: &Secret, algorithm: Algorithm) -> Key {
+        let hash = match algorithm {
+            Algorithm::HS256 => hmac::HMAC_SHA256,
+            Algorithm::HS384 => hmac::HMAC_SHA384,
+            _ => hmac::HMAC_SHA512,
+        };
+        let material = Material::Shared(Box::new(hmac::Key::new(hash, secret.expose())));
+        Key { id: None, shape: Shape::Secret, only: Some(algorithm), material }
+    }
+
+    /// An RSA key of its modulus and exponent, both big-endian.
+    pub(super) fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Key, String> {
+        let (modulus, exponent) = (without_zeros(modulus), without_zeros(exponent));
+        rsa::check(modulus, exponent)?;
+        Ok(Key::new(Shape::Rsa, DecodingKey::from_rsa_raw_components(modulus, exponent)))
+    }
+
+    /// A P-256 key, as an uncompressed point (SEC 1, section 2.3.3).
+    pub(super) fn p256(point: &[u8]) -> Result<Key, String> {
+        let point = on_curve(uncompressed(point, 65)?, &ECDSA_P256_SHA256_FIXED)?;
+        Ok(Key::new(Shape::P256, DecodingKey::from_ec_der(point)))
+    }
+
+    /// A P-384 key, as an uncompressed point.
+    pub(super) fn p384(point: &[u8]) -> Result<Key, String> {
+        let point = on_curve(uncompressed(point, 97)?, &ECDSA_P384_SHA384_FIXED)?;
+        Ok(Key::new(Shape::P384, DecodingKey::from_ec_der(point)))
+    }
+
+    /// An Ed25519 key (RFC 8032).
+    pub(super) fn ed25519(bytes: &[u8]) -> Result<Key, String> {
+        let key = bytes.try_into().map_err(|_| format!("an Ed25519 key has 32 bytes, not {}", bytes.len()))?;
+        ed25519::check(key)?;
+        Ok(Key::new(Shape::Ed25519, DecodingKey::from_ed_der(key)))
+    }
+
+    pub(super) fn fits(&self, algorithm: Algorithm) -> bool {
+        Shape::of(algorithm) == Some(self.shape) && self.only.is_none_or(|only| only == algorithm)
+    }
+
+    pub(super) fn verifies(&self, token: &Token<'_>, algorithm: Algorithm) -> bool {
+        match &self.material {
+            Material::Shared(key) => crypto::base64url_decode(token.signature())
+                .is_some_and(|signature| hmac::verify(key, token.message(), &signature).is_ok()),
+            Material::Public(key) => {
+                jsonwebtoken::crypto::verify(token.signature(), token.message(), key, algorithm).unwrap_or(false)
+            }
+        }
+    }
+}
+
+impl Shape {
+    /// What keys for this algorithm are made of.
+    pub(super) fn of(algorithm: Algorithm) -> Option<Shape> {
+        match algorithm {
+            Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => Some(Shape::Secret),
+            Algorithm::ES256 => Some(Shape::P256),
+            Algorithm::ES384 => Some(Shape::P384),
+            Algorithm::EdDSA => Some(Shape::Ed25519),
+            _ => (algorithm.family() == AlgorithmFamily::Rsa).then_some(Shape::Rsa),
+        }
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Shape::Secret => "a shared secret",
+            Shape::Rsa => "an RSA key",
+            Shape::P256 => "a P-256 key",
+            Shape::P384 => "a P-384 key",
+            Shape::Ed25519 => "an Ed25519 key",
+        })
+    }
+}
+
+fn uncompressed(point: &[u8], length: usize) -> Result<&[u8], String> {
+    let whole = point.len() == length && point.first() == Some(&4);
+    whole.then_some(point).ok_or_else(|| "the EC key must be an uncompressed point of its curve".to_owned())
+}
+
+/// The point, if it is one of the algorithm's curve. Otherwise the library would find that out for each token anew.
+fn on_curve<'a>(point: &'a [u8], algorithm: &'static dyn VerificationAlgorithm) -> Result<&'a [u8], String> {
+    let parsed = ParsedPublicKey::new(algorithm, point);
+    parsed.map(|_| point).map_err(|_| "the EC key is not a point of its curve".to_owned())
+}
+
+fn without_zeros(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    number.get(zeros..).unwrap_or_default()
+}

@@ -1,0 +1,108 @@
+//! What is signed with the configured secrets: that each signs for one owner only, and that none is easy to guess.
+
+use std::collections::HashSet;
+
+use super::file::{File, Span};
+use super::secret::Vault;
+use crate::crypto::mac::KeyBlocks;
+use crate::crypto::sha256;
+
+/// A secret that something is signed with.
+pub(super) struct SigningSecret {
+    blocks: KeyBlocks,
+    sha256: [u8; 32],
+    /// Whose it is: `[apps.NAME]`, an authenticator's name, or `[[webhooks]]`.
+    owner: String,
+    /// Where it stands.
+    place: Span,
+}
+
+impl SigningSecret {
+    pub(super) fn new(secret: &[u8], owner: &str, place: &Span) -> SigningSecret {
+        let (blocks, sha256) = (KeyBlocks::new(secret), sha256(secret));
+        SigningSecret { blocks, sha256, owner: owner.to_owned(), place: place.clone() }
+    }
+}
+
+impl Vault {
+    /// The first owner who signs with the same secret, or with one that HMAC makes the same of.
+    pub(super) fn signer(&self, secret: &[u8]) -> Option<&str> {
+        let blocks = KeyBlocks::new(secret);
+        self.signing.iter().find(|known| known.blocks.overlap(&blocks)).map(|known| known.owner.as_str())
+    }
+}
+
+/// Warns of secrets that are signed with and also shown to others, as a bearer token or the like. One that is an API key is refused: every
+/// caller with that key could sign.
+pub(super) fn check_uses(file: &File<'_>, vault: &Vault, api_keys: &HashSet<[u8; 32]>) {
+    const HELP: &str = "use a secret of its own for each: who is shown it could sign with it";
+    for seen in vault.seen.iter().filter(|seen| !seen.is_signing) {
+        if let Some(known) = vault.signing.iter().find(|known| known.blocks.overlap(&seen.blocks)) {
+            let message = format!("`{}` is what is signed with for {}, too", seen.name, known.owner);
+            file.warning(&seen.key, message, HELP);
+        }
+    }
+    for known in vault.signing.iter().filter(|known| api_keys.contains(&known.sha256)) {
+        file.mistake(&known.place, format!("what is signed with for {} is an API key, too", known.owner), HELP);
+    }
+}
+
+/// How many bytes a secret must have that nobody guesses: 128 bits.
+const SHORTEST: usize = 16;
+
+/// A secret of random bytes, digits or letters practically always has more different bytes than this.
+const FEW_BYTES: usize = 5;
+
+/// What makes a secret easy to guess, in words that follow its name; `None` if nothing obvious does.
+pub(super) fn weakness(secret: &[u8]) -> Option<String> {
+    // HMAC adds zeros itself, so they count for nothing.
+    let end = secret.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let secret = secret.get(..end).unwrap_or_default();
+    let repeats = |piece: &usize| secret.iter().zip(secret.iter().skip(*piece)).all(|(one, next)| one == next);
+    let piece = (1..secret.len()).find(repeats).unwrap_or(secret.len());
+    let different = secret.iter().collect::<HashSet<_>>().len();
+    if secret.len() < SHORTEST {
+        Some(format!("has {}, which can be guessed", count(secret.len())))
+    } else if piece < SHORTEST {
+        Some(format!("only repeats its first {}", count(piece)))
+    } else if different <= FEW_BYTES {
+        Some(format!("consists of only {different} different bytes"))
+    } else {
+        None
+    }
+}
+
+fn count(bytes: usize) -> String {
+    if bytes == 1 { "1 byte".to_owned() } else { format!("{bytes} bytes") }
+}
+
+/// Warns of a secret that is easy to guess. `what` says which it is.
+pub(super) fn warn_if_weak(file: &File<'_>, place: &Span, what: &str, secret: &[u8]) {
+    if let Some(weakness) = weakness(secret) {
+        let help =
+            "use random bytes: `openssl rand -hex 32` makes some; a vendor's key is copied whole from its console";
+        file.warning(place, format!("{what} {weakness}"), help);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_and_repetitive_secrets_are_told_from_random_ones() {
+        let text = |secret: &str| weakness(secret.as_bytes());
+        assert_eq!(weakness(b"").unwrap_or_default(), "has 0 bytes, which can be guessed");
+        assert_eq!(text("fifteen-bytes-!").unwrap_or_default(), "has 15 bytes, which can be guessed");
+        assert_eq!(
+            weakness(&[b"key".as_slice(), &[0; 61]].concat()).unwrap_or_default(),
+            "has 3 bytes, which can be guessed"
+        );
+        assert_eq!(text(&"a".repeat(64)).unwrap_or_default(), "only repeats its first 1 byte");
+        assert_eq!(text(&"change-me".repeat(5)[..40]).unwrap_or_default(), "only repeats its first 9 bytes");
+        assert_eq!(text("01101001100101101001011001101001").unwrap_or_default(), "consists of only 2 different bytes");
+        for secret in ["d41d8cd98f00b204e9800998ecf8427e", "sixteen-bytes-!!", "hG7Qd0p2Lx9ZVtYw4Kc8Ub1n"] {
+            assert_eq!(text(secret), None, "{secret}");
+        }
+    }
+}
