@@ -37,7 +37,8 @@ fn main() -> Result<(), Failure> {
     let directory = arguments.next().ok_or("which directory?")?;
     let bans: usize = arguments.next().ok_or("how many bans?")?.parse()?;
     let path = Path::new(&directory).join(format!("{bans}.redb"));
-    let settings = StoreSettings { kind: StoreKind::Redb { path }, max_staleness: Duration::from_secs(60) };
+    let settings =
+        StoreSettings { kind: StoreKind::Redb { path }, max_staleness: Duration::from_secs(60), record: None };
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(measure(&settings, bans))
 }
 

@@ -27,7 +27,7 @@ use crate::reload::Reload;
 use crate::remote;
 use crate::roster::Roster;
 use crate::runtime::{Runtime, Snapshot};
-use crate::store::{self, Store};
+use crate::store::{self, RecordFile, Store};
 use crate::{admin, http};
 pub use listener::Address;
 use listener::{Bound, Listener, Terms};
@@ -202,9 +202,10 @@ fn terms_of_probes(runtime: &Arc<Runtime>) -> impl Fn() -> Terms + Send + 'stati
 
 async fn roster(settings: Option<&StoreSettings>) -> Result<Roster, NoStart> {
     let Some(settings) = settings else { return Ok(Roster::none()) };
-    let store = Store::open(settings).await.map_err(NoStart::Store)?;
+    let (store, mark) = Store::open_recorded(settings).await.map_err(NoStart::Store)?;
     let is_own = store.begins_itself();
-    let roster = Roster::of(store, settings.max_staleness);
+    let record = settings.record.clone().map(RecordFile::new);
+    let roster = Roster::recorded(store, settings.max_staleness, record, mark);
     if is_own {
         // It is at hand, so nobody need be refused because it has not been read yet.
         roster.catch_up().await;

@@ -17,7 +17,7 @@ use crate::model::Millis;
 use crate::observe::Asker;
 use crate::roster::transfer::{self, AT_ONCE, Import, Imported, NotImported};
 use crate::roster::{Index, Key, Malformed, Plan, Record, Table};
-use crate::store::{Head, Store, Unavailable};
+use crate::store::{Head, HighWaterMark, RecordFile, Store, Unavailable};
 
 /// What is done with the store.
 #[derive(Debug, clap::Subcommand)]
@@ -71,7 +71,8 @@ pub(super) fn run(common: &Common, command: &Command) -> Result<ExitCode, Stop> 
 }
 
 async fn accept(common: &Common, settings: &Settings, arguments: &Accept) -> Result<ExitCode, Stop> {
-    let store = open(settings, false).await?;
+    // A file that is missing is given up by an empty one in its place.
+    let store = open(settings, arguments.empty && has_record(settings)).await?;
     let (_, entries) = transfer::held(&store).await?;
     if entries.is_empty() && !arguments.empty {
         return Err(Stop::No(
@@ -92,8 +93,10 @@ async fn accept(common: &Common, settings: &Settings, arguments: &Accept) -> Res
         reason: accepted.as_ref().err().map(ToString::to_string),
     };
     let written = trail.tell(&line);
-    let Head { epoch, version, .. } = accepted?;
+    let head = accepted?;
     written.map_err(|error| Stop::No(format!("it is accepted, but the audit log can't be written: {error}")))?;
+    record_accepted(settings, &store, &head).await?;
+    let Head { epoch, version, .. } = head;
     let text = || format!("accepted: {}, at change {version}, epoch {epoch}", told(&count));
     let json = || json!({ "accepted": true, "epoch": epoch, "version": version, "entries": count }).to_string();
     common.print(text, json)?;
@@ -105,10 +108,40 @@ async fn accept_now(store: &Store) -> Result<Head, Unavailable> {
     store.head().await
 }
 
+/// Has the store's record say what was accepted. That of a Redis is a server's own: where there is none, none is begun.
+async fn record_accepted(settings: &Settings, store: &Store, head: &Head) -> Result<(), Unavailable> {
+    let Some(record) = record(settings).filter(|_| !store.is_shared() || has_record(settings)) else { return Ok(()) };
+    record.replace(&HighWaterMark::of(head, store.now().await?))?;
+    store.note_record().await
+}
+
+/// The store's record, if it is to have one.
+fn record(settings: &Settings) -> Option<RecordFile> {
+    settings.store.as_ref()?.record.clone().map(RecordFile::new)
+}
+
+fn has_record(settings: &Settings) -> bool {
+    record(settings).is_some_and(|record| record.path().exists())
+}
+
+/// What the record says that the store with this head has lost, so that servers refuse the store. `None`: nothing.
+async fn lost(settings: &Settings, store: &Store, head: &Head) -> Result<Option<String>, Unavailable> {
+    let Some(record) = record(settings) else { return Ok(None) };
+    let Some(mark) = record.read()? else { return Ok(None) };
+    if mark.is_kept_by(store, head).await? {
+        return Ok(None);
+    }
+    let (path, version) = (record.path().display(), mark.version);
+    Ok(Some(format!(
+        "the store lacks change {version}, which its record {path} has. Servers refuse it until `chat-signer store accept`"
+    )))
+}
+
 async fn export(common: &Common, settings: &Settings, arguments: &Export) -> Result<ExitCode, Stop> {
     let store = open(settings, false).await?;
     let (head, entries) = transfer::held(&store).await?;
     note_flaw(&head);
+    note(lost(settings, &store, &head).await);
     let records = records(&entries).map_err(|malformed| Stop::No(malformed.to_string()))?;
     let Some(path) = &arguments.file else {
         common.print_exact(|| toml(&head, &records), || whole(&entries))?;
@@ -171,8 +204,21 @@ async fn take_over(
     let told = trail.tell(&told).map_err(NotImported::Untold);
     let imported =
         imported.and_then(|imported| told.map(|()| imported)).map_err(|error| unfinished(&error, &import))?;
-    _ = store.head().await.inspect(note_flaw);
+    if let Ok(head) = store.head().await {
+        note_flaw(&head);
+        note(record_imported(settings, &store, &head).await);
+    }
     Ok(imported)
+}
+
+/// Has the store's record, if there is one, say that the store has come so far; unless the store lacks what the record has: then returns that.
+async fn record_imported(settings: &Settings, store: &Store, head: &Head) -> Result<Option<String>, Unavailable> {
+    let lost = lost(settings, store, head).await?;
+    if let Some(record) = record(settings).filter(|_| lost.is_none() && has_record(settings)) {
+        let written = record.write(&HighWaterMark::of(head, store.now().await?))?;
+        written.sync().map_err(|error| record.unwritten(&error))?;
+    }
+    Ok(lost)
 }
 
 fn count_of(Imported { set, gone, ended }: Imported, records: &[Record]) -> Count {
@@ -221,6 +267,9 @@ async fn followed(settings: &Settings) -> Result<Index, Stop> {
     if let Some(flaw) = head.flaw() {
         return Err(Stop::No(flaw));
     }
+    if let Some(lost) = lost(settings, &store, &head).await? {
+        return Err(Stop::No(lost));
+    }
     index(entries.iter().map(|(key, value)| (key.as_str(), value.as_str())))
 }
 
@@ -235,6 +284,15 @@ fn note_flaw(head: &Head) {
     }
 }
 
+/// Says why servers refuse the store, or why that can't be told.
+fn note(lost: Result<Option<String>, Unavailable>) {
+    match lost {
+        Ok(None) => {}
+        Ok(Some(lost)) => complain(&format!("note: {lost}")),
+        Err(unavailable) => complain(&format!("note: {unavailable}")),
+    }
+}
+
 /// Opens the store, which is begun only where that is meant.
 async fn open(settings: &Settings, begin: bool) -> Result<Store, Stop> {
     let Some(store) = &settings.store else {
@@ -246,6 +304,13 @@ async fn open(settings: &Settings, begin: bool) -> Result<Store, Stop> {
                 "the store is in the memory of the server, which alone can be asked: `chat-signer read-roster`"
                     .to_owned(),
             ));
+        }
+        StoreKind::Redb { path } if !begin && !path.exists() && has_record(settings) => {
+            return Err(Stop::No(format!(
+                "the store {} is missing, though it has a record. Bring it back, or `store import` what was exported; if all that it held is \
+                 to be given up, say `chat-signer store accept --empty`",
+                path.display()
+            )));
         }
         StoreKind::Redb { path } if !begin && !path.exists() => {
             return Err(Stop::No(format!("the store {} is not there: the first server begins it", path.display())));

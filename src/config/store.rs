@@ -17,6 +17,8 @@ pub struct StoreSettings {
     pub kind: StoreKind,
     /// How long a process goes on deciding when it can't find out whether the roster has changed.
     pub max_staleness: Duration,
+    /// The file that says how far the store had come, outside the store. `None`: a restart does not know.
+    pub record: Option<PathBuf>,
 }
 
 /// What keeps the roster.
@@ -65,12 +67,13 @@ pub enum Durability {
 pub(super) fn store(root: &mut Section<'_>, vault: &mut Vault, demonstration: bool) -> Option<StoreSettings> {
     let mut section = root.section("store")?;
     let kind = kind(&mut section, vault, demonstration);
+    let record = record(&mut section, vault, kind.as_ref());
     let max_staleness = match section.get("max_staleness") {
         Some(item) => item.duration("1s", "1h"),
         None => Some(Duration::from_secs(60)),
     };
     section.finish();
-    Some(StoreSettings { kind: kind?, max_staleness: max_staleness? })
+    Some(StoreSettings { kind: kind?, max_staleness: max_staleness?, record })
 }
 
 fn kind(section: &mut Section<'_>, vault: &mut Vault, demonstration: bool) -> Option<StoreKind> {
@@ -109,6 +112,11 @@ fn all_keys(section: &mut Section<'_>, vault: &mut Vault) -> Option<StoreKind> {
 
 fn redb(section: &mut Section<'_>, dir: &Path) -> Option<StoreKind> {
     let item = section.need("path", "write the file's path: path = \"chat-signer.redb\"")?;
+    file(&item, dir).map(|path| StoreKind::Redb { path })
+}
+
+/// A file in a directory that is there.
+fn file(item: &Item<'_>, dir: &Path) -> Option<PathBuf> {
     let text = item.filled()?;
     let path = dir.join(text);
     if path.is_dir() {
@@ -117,7 +125,31 @@ fn redb(section: &mut Section<'_>, dir: &Path) -> Option<StoreKind> {
     if path.parent().is_some_and(|parent| !parent.as_os_str().is_empty() && !parent.is_dir()) {
         return item.refuse(format!("names {}, whose directory is not there", quoted(text)), "create that directory");
     }
-    Some(StoreKind::Redb { path })
+    Some(path)
+}
+
+/// Where the store's record is, if it has one. `None` also if it is a mistake, which is reported.
+fn record(section: &mut Section<'_>, vault: &Vault, kind: Option<&StoreKind>) -> Option<PathBuf> {
+    if matches!(kind, Some(StoreKind::Memory)) {
+        return None;
+    }
+    let own = match kind {
+        Some(StoreKind::Redb { path }) => Some(path),
+        Some(StoreKind::Redis(_) | StoreKind::Memory) | None => None,
+    };
+    let Some(item) = section.get("record") else { return own.map(|path| beside(path)) };
+    let path = file(&item, &vault.dir)?;
+    if own == Some(&path) {
+        return item.refuse("is the store's own file", "write the path of another file");
+    }
+    Some(path)
+}
+
+/// Where a file's record is by default.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".record");
+    PathBuf::from(name)
 }
 
 fn redis(section: &mut Section<'_>, vault: &mut Vault) -> Option<RedisSettings> {

@@ -202,7 +202,7 @@ mod tests {
     fn what_several_entries_ask_for_is_done_once() {
         let plan = Plan { enforced: vec!["ably".into(), "talkjs".into()], webhooks: vec!["https://a.example".into()] };
         let ended = ["tom", "zoe"].map(|user| [Record::Ban(sanction(user)), Record::Mute(sanction(user))]).concat();
-        let head = Head { epoch: "e".to_owned(), version: 0, change: String::new(), accepted: None, astray: 0 };
+        let head = Head { epoch: "e".to_owned(), ..Head::default() };
         let made = expiry(&ended, &plan, &head, Millis(0));
         let keys: Vec<_> = made.jobs.iter().filter_map(|job| job.key.strip_prefix("enforce:")).collect();
         assert_eq!(keys, ["ably:tom:*", "talkjs:tom:*", "ably:zoe:*", "talkjs:zoe:*"]);

@@ -5,6 +5,8 @@
 
 mod catching_up;
 mod failed_changes;
+mod lineage;
+mod recording;
 mod write_health;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,11 +19,13 @@ use tokio::time::{sleep, timeout};
 
 pub use self::failed_changes::ChangeOrigin;
 use self::failed_changes::FailedChanges;
+use self::lineage::Untrusted;
+use self::recording::Recording;
 use self::write_health::WriteHealth;
 use super::entry::Malformed;
 use super::index::Index;
 use crate::clock;
-use crate::store::{Change, Commit, FailureReason, Head, NotCommitted, Store, Unavailable};
+use crate::store::{Change, Commit, FailureReason, Head, HighWaterMark, NotCommitted, RecordFile, Store, Unavailable};
 
 /// How often the store is asked how far it has come, where nothing hints at a change: this often within the time after which what is
 /// known counts for too old.
@@ -38,8 +42,10 @@ pub struct Roster {
     store: Option<Store>,
     index: RwLock<Index>,
     max_staleness: Duration,
-    /// How far the index has come. Whoever has it is alone in changing it.
+    /// How far the index has come; before it was first read, what the record says. Whoever has it is alone in changing it.
     known: Mutex<Head>,
+    /// What is kept of it for the next start.
+    recording: Option<Recording>,
     began: Instant,
     /// When the store was last heard of, in milliseconds after the beginning, plus one; 0 before the first time.
     heard: AtomicU64,
@@ -80,20 +86,36 @@ pub enum NotChanged {
 impl Roster {
     /// That of a program without a store: empty, and never changed.
     pub fn none() -> Roster {
-        Roster::following(None, Duration::MAX)
+        Roster::following(None, Duration::MAX, None, None)
     }
 
     /// That of a store, of which nothing is known yet.
     pub fn of(store: Store, max_staleness: Duration) -> Roster {
-        Roster::following(Some(store), max_staleness)
+        Roster::following(Some(store), max_staleness, None, None)
     }
 
-    fn following(store: Option<Store>, max_staleness: Duration) -> Roster {
+    /// That of a store whose record is in this file, and says `mark`: a store that has not come so far is refused, as by a process that knew it.
+    pub fn recorded(
+        store: Store,
+        max_staleness: Duration,
+        record: Option<RecordFile>,
+        mark: Option<HighWaterMark>,
+    ) -> Roster {
+        Roster::following(Some(store), max_staleness, record, mark)
+    }
+
+    fn following(
+        store: Option<Store>,
+        max_staleness: Duration,
+        record: Option<RecordFile>,
+        mark: Option<HighWaterMark>,
+    ) -> Roster {
         Roster {
             store,
             index: RwLock::default(),
             max_staleness,
-            known: Mutex::default(),
+            known: Mutex::new(mark.as_ref().map(HighWaterMark::head).unwrap_or_default()),
+            recording: record.map(|file| Recording::new(file, mark)),
             began: Instant::now(),
             heard: AtomicU64::new(0),
             refused: ArcSwapOption::empty(),
@@ -240,6 +262,7 @@ impl Roster {
         let asked = self.began.elapsed();
         if store.durable_head().await? == *known {
             self.hear(asked);
+            self.record(store, known).await?;
             return Ok(true);
         }
         self.bring_up(store, known).await.map(|()| false)
@@ -263,6 +286,8 @@ impl Roster {
             self.refuse(&flaw);
             Unavailable::new(FailureReason::Refused, flaw)
         })?;
+        let recorded = self.record(store, known).await;
+        recorded.inspect_err(|unavailable| self.note_write(Err(unavailable.clone())))?;
         Ok(true)
     }
 
@@ -271,17 +296,23 @@ impl Roster {
         let done = self.compare(store, known).await;
         match &done {
             Ok(Ok(())) => {
-                self.recover();
                 self.hear(asked);
+                self.trust_again();
+                match self.record(store, known).await {
+                    Ok(()) => self.recover(),
+                    // What is known still counts, but no change is acknowledged.
+                    Err(unavailable) => self.miss(&unavailable),
+                }
             }
-            Ok(Err(refused)) => {
+            Ok(Err(untrusted)) => {
                 self.trouble.store(None);
-                self.refuse(refused);
+                self.refuse(&untrusted.reason);
+                self.mark(store, untrusted, known).await;
             }
             Err(unavailable) => self.miss(unavailable),
         }
         match done {
-            Ok(Err(refused)) => Err(Unavailable::new(FailureReason::Refused, refused)),
+            Ok(Err(untrusted)) => Err(Unavailable::new(FailureReason::Refused, untrusted.reason)),
             Ok(Ok(())) => Ok(()),
             Err(unavailable) => Err(unavailable),
         }
@@ -300,11 +331,28 @@ impl Roster {
         }
     }
 
-    /// Notes that nothing is wrong with the store.
+    /// Notes that the store can be asked, and that what is known is recorded.
     fn recover(&self) {
-        let before = [self.refused.swap(None), self.trouble.swap(None)];
-        if before.iter().any(Option::is_some) {
+        if self.trouble.swap(None).is_some() {
             tracing::info!("the roster is followed again");
+        }
+    }
+
+    /// Notes that the store counts.
+    fn trust_again(&self) {
+        if self.refused.swap(None).is_some() {
+            tracing::info!("the roster is followed again");
+        }
+    }
+
+    /// Marks the store if it was rolled back, for processes that don't know what it has lost.
+    async fn mark(&self, store: &Store, untrusted: &Untrusted, known: &Head) {
+        let Some(seen) = untrusted.rollback.as_ref().filter(|seen| seen.rolled_back.is_none()) else { return };
+        // It is tried again with the next look at the store.
+        if let Err(unavailable) = store.mark_rolled_back(seen, known).await {
+            tracing::warn!(
+                "that the store was rolled back can't be noted there, so a process that starts does not know: {unavailable}"
+            );
         }
     }
 

@@ -23,6 +23,7 @@ pub struct Memory {
 
 #[derive(Default)]
 struct Kept {
+    id: String,
     epoch: String,
     accepted: Option<Millis>,
     change: String,
@@ -47,14 +48,20 @@ impl Memory {
     pub(super) fn begin(&self) -> Result<(), Unavailable> {
         let mut kept = self.lock();
         if kept.epoch.is_empty() {
-            kept.epoch = fresh()?;
+            let epoch = fresh()?;
+            kept.id.clone_from(&epoch);
+            kept.epoch = epoch;
         }
         Ok(())
     }
 
     pub(super) fn accept(&self) -> Result<(), Unavailable> {
         let mut kept = self.lock();
-        kept.epoch = fresh()?;
+        let epoch = fresh()?;
+        if kept.id.is_empty() {
+            kept.id.clone_from(&epoch);
+        }
+        kept.epoch = epoch;
         kept.accepted = Some(clock::now());
         drop(kept);
         self.hint.send_modify(|hint| *hint += 1);
@@ -75,6 +82,13 @@ impl Memory {
         }
         let later = kept.log.iter().skip_while(|change| change.version <= version);
         Since::Changes(at_once(later.map(|change| (size(change), change.clone()))).collect())
+    }
+
+    /// Nothing takes memory back to what it was, so what has left the log was there.
+    pub(super) fn has(&self, version: u64, change: &str) -> bool {
+        let kept = self.lock();
+        version <= kept.version
+            && kept.log.iter().find(|logged| logged.version == version).is_none_or(|logged| logged.id == change)
     }
 
     pub(super) fn commit(&self, on: &Head, commit: Commit, at: Millis) -> Result<Change, NotCommitted> {
@@ -162,8 +176,8 @@ impl Memory {
 
 impl Kept {
     fn head(&self) -> Head {
-        let (epoch, change) = (self.epoch.clone(), self.change.clone());
-        Head { epoch, version: self.version, change, accepted: self.accepted, astray: 0 }
+        let (id, epoch, change) = (self.id.clone(), self.epoch.clone(), self.change.clone());
+        Head { id, epoch, version: self.version, change, accepted: self.accepted, astray: 0, rolled_back: None }
     }
 
     fn forget_all_but_the_last(&mut self, state: JobState) {

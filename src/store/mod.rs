@@ -8,6 +8,7 @@
 mod failure;
 mod held;
 mod memory;
+mod record;
 mod redb;
 mod redis;
 
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 pub use self::failure::{FailureReason, Unavailable};
 pub use self::held::queue;
 use self::memory::Memory;
+pub use self::record::{HighWaterMark, RecordFile, Written};
 use self::redb::Redb;
 use self::redis::Redis;
 use crate::clock;
@@ -39,6 +41,9 @@ pub enum Store {
 /// Which store this is, and how far it has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Head {
+    /// The id of the store: its first epoch. It stays the same when an operator accepts the store, so it tells an older state of this store from another
+    /// store.
+    pub id: String,
     /// Drawn when the store was begun, and again when an operator accepted it as it was. Empty: the store has never been begun.
     pub epoch: String,
     /// The number of the last change; 0 before the first.
@@ -49,6 +54,9 @@ pub struct Head {
     pub accepted: Option<Millis>,
     /// How many entries there are too few or too many for what changes have left: something else took them away or put them there.
     pub astray: u64,
+    /// A process has found that the store lost changes, and has marked it: the number of the last change that the process knew. Nobody uses the store until
+    /// an operator accepts it.
+    pub rolled_back: Option<u64>,
 }
 
 /// All that a store holds, as it was when the head was read or later: what follows the head may be in it, and is applied again.
@@ -179,6 +187,10 @@ pub const KEPT: u64 = 10_000;
 /// aside all is kept: there is one for each user and conversation.
 pub const KEPT_DONE: usize = 1_000;
 
+/// Why a store is refused that lacks changes.
+pub const ROLLED_BACK: &str = "the roster's store has lost changes that it had acknowledged. If it is to count as it is, say `chat-signer \
+                               store accept`";
+
 /// How many changes are read at once, at most.
 pub const CHANGES_AT_ONCE: usize = 500;
 
@@ -192,8 +204,11 @@ impl Head {
         (!label.is_empty()).then_some(label)
     }
 
-    /// Why a store that says this doesn't count, and what to do, if entries are astray.
+    /// Why a store that says this doesn't count, and what to do, if it is marked as rolled back or entries are astray.
     pub fn flaw(&self) -> Option<String> {
+        if let Some(known) = self.rolled_back {
+            return Some(format!("{ROLLED_BACK} (a process that knew change {known} has marked it)"));
+        }
         let astray = self.astray;
         (astray > 0).then(|| {
             format!(
@@ -327,6 +342,34 @@ impl Store {
             Store::Memory(memory) => memory.commit(on, commit, at),
             Store::Redb(redb) => redb.commit(on, commit, at).await,
             Store::Redis(redis) => redis.commit(on, commit, at).await,
+        }
+    }
+
+    /// Whether this change is part of the store's history. `None`: it is too old to tell.
+    pub async fn has(&self, version: u64, change: &str) -> Result<Option<bool>, Unavailable> {
+        match self {
+            Store::Memory(memory) => Ok(Some(memory.has(version, change))),
+            Store::Redb(redb) => redb.has(version, change).await,
+            Store::Redis(redis) => redis.has(version, change).await,
+        }
+    }
+
+    /// Notes in a store of a single process that it has a record, so that a start without the record is refused.
+    pub async fn note_record(&self) -> Result<(), Unavailable> {
+        match self {
+            Store::Redb(redb) => redb.note_record().await,
+            // Each process has a record of its own, or none.
+            Store::Memory(_) | Store::Redis(_) => Ok(()),
+        }
+    }
+
+    /// Leaves a mark in a store that several processes share: it lacks the change `known`, so no process may use it until an operator accepts it. The store
+    /// is marked only if it still is as it was `seen`, and still lacks that change. To mark it twice does nothing more. A store of a single process needs no
+    /// mark: its record tells the same at each start.
+    pub async fn mark_rolled_back(&self, seen: &Head, known: &Head) -> Result<(), Unavailable> {
+        match self {
+            Store::Memory(_) | Store::Redb(_) => Ok(()),
+            Store::Redis(redis) => redis.mark_rolled_back(seen, known).await,
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chat_signer::config::{StoreKind, StoreSettings};
 use chat_signer::roster::{Record, Table, details};
-use chat_signer::store::{Job, JobState, Since, Store};
+use chat_signer::store::{Job, JobState, RecordFile, Since, Store};
 use serde_json::{Value, json};
 
 /// Entries, by table and place.
@@ -32,8 +32,11 @@ pub(crate) struct Kept {
 pub(crate) async fn kept(directory: &Path) -> Kept {
     let path = directory.join("copy.redb");
     fs::copy(directory.join("roster.redb"), &path).unwrap();
-    let settings =
-        StoreSettings { kind: StoreKind::Redb { path: path.clone() }, max_staleness: Duration::from_secs(60) };
+    let settings = StoreSettings {
+        kind: StoreKind::Redb { path: path.clone() },
+        max_staleness: Duration::from_secs(60),
+        record: None,
+    };
     let store = Store::open(&settings).await.unwrap();
     let contents = store.contents().await.unwrap();
     let entries = contents.entries.iter().map(|(key, value)| told(&Record::read(key, value).unwrap()));
@@ -55,6 +58,22 @@ pub(crate) async fn kept(directory: &Path) -> Kept {
     drop(store);
     fs::remove_file(path).unwrap();
     kept
+}
+
+/// How far a file in this directory is ahead of the record of `roster.redb`, in changes. `None`: it lacks what is recorded. It is read as a copy, so that it
+/// is left as it is.
+pub(crate) async fn ahead_of_record(directory: &Path, file: &str) -> Option<u64> {
+    let path = directory.join("copy.redb");
+    fs::copy(directory.join(file), &path).unwrap();
+    let kind = StoreKind::Redb { path: path.clone() };
+    let settings = StoreSettings { kind, max_staleness: Duration::from_secs(60), record: None };
+    let store = Store::open(&settings).await.unwrap();
+    let mark = RecordFile::new(directory.join("roster.redb.record")).read().unwrap().unwrap();
+    let head = store.head().await.unwrap();
+    let is_kept = mark.is_kept_by(&store, &head).await.unwrap();
+    drop(store);
+    fs::remove_file(path).unwrap();
+    is_kept.then(|| head.version - mark.version)
 }
 
 fn told(record: &Record) -> (String, Value) {

@@ -16,7 +16,7 @@ use crate::chance::Chance;
 use crate::client::Client;
 use crate::common::{SERVICE_KEY, Server, request, until};
 use crate::demands::{Demand, LATER, Spot};
-use crate::kept::{Entries, kept, place};
+use crate::kept::{Entries, ahead_of_record, kept, place};
 use crate::signer::{home, start};
 
 /// How many changes are acknowledged at least, before the last kill.
@@ -131,12 +131,27 @@ fn nothing_acknowledged_is_lost() {
     let mut chance = Chance::new();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut writers: Vec<_> = (0..WRITERS).map(|number| Writer::new(number, chance.split())).collect();
-    let (count, mut rounds, mut directory) = (AtomicUsize::new(0), 0, home(""));
+    let (count, mut rounds, mut missed, mut directory) = (AtomicUsize::new(0), 0, 0, home(""));
     while count.load(Ordering::Relaxed) < CHANGES {
+        let [path, before] = ["roster.redb", "before.redb"].map(|name| directory.join(name));
+        let is_begun = path.exists();
+        if is_begun {
+            fs::copy(&path, &before).unwrap();
+        }
         let server = start(directory);
         let quota = count.load(Ordering::Relaxed) + 1 + chance.below(40);
         directory = killed_while_writing(server, &mut writers, &count, quota, &mut chance);
         let found = runtime.block_on(kept(&directory)).entries;
+        let ahead = runtime.block_on(ahead_of_record(&directory, "roster.redb"));
+        assert!(
+            matches!(ahead, Some(0 | 1)),
+            "the record lacks at most the change that was not acknowledged: {ahead:?}"
+        );
+        if is_begun {
+            // Unless all that was acknowledged since was so already.
+            let older = runtime.block_on(ahead_of_record(&directory, "before.redb"));
+            missed += usize::from(older.is_none());
+        }
         for writer in &mut writers {
             writer.compare(&found);
         }
@@ -146,6 +161,7 @@ fn nothing_acknowledged_is_lost() {
     let found: Entries = writers.iter().flat_map(|writer| writer.entries.clone()).collect();
     assert_eq!(listed(&server, &found), found);
     assert_audited(&server.directory, &writers);
+    assert!(missed > rounds / 2, "an older file was missed in {missed} of {rounds} rounds");
     println!("{} changes were acknowledged, and it was killed {rounds} times", count.into_inner());
 }
 

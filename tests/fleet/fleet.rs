@@ -90,8 +90,17 @@ impl Fleet {
 
 /// A server on the Redis at this URL.
 pub(crate) fn start(url: &str, max_staleness: &str) -> Server {
+    start_with(url, max_staleness, "")
+}
+
+/// The same, which records in this file how far the store has come.
+pub(crate) fn with_record(url: &str, max_staleness: &str, record: &str) -> Server {
+    start_with(url, max_staleness, &format!("record = \"{record}\"\n"))
+}
+
+fn start_with(url: &str, max_staleness: &str, lines: &str) -> Server {
     let store = "[store]\ntype = \"redis\"\nurl = { file = \"redis.url\" }\n";
-    let more = format!("{store}max_staleness = \"{max_staleness}\"");
+    let more = format!("{store}{lines}max_staleness = \"{max_staleness}\"");
     let files = vec![("policy.toml", POLICY.to_owned()), ("redis.url", url.to_owned())];
     Server::with(Setup { files, ..Setup::more(&more) })
 }

@@ -1,10 +1,11 @@
 //! A store that has lost what it had acknowledged.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use crate::common::until;
-use crate::fleet::{Fleet, SOON, ban, banned, changes, says};
+use crate::fleet::{Fleet, NEVER, SOON, ban, banned, changes, says, start};
 use crate::proxy::Proxy;
 use crate::redis::{DURABLE, Redis};
 use crate::world::login;
@@ -127,14 +128,18 @@ fn an_older_store_is_refused_until_an_operator_accepts_it() {
     fleet.are_ready();
     fleet.all_refuse(&["ann", "ben"]);
 
-    // One that has started since knows nothing of what was lost, and goes on with it: to the same number of changes, and beyond.
-    proxy.lead_to(&older.socket());
-    let another = fleet.another();
-    until("it is ready", || another.is_ready());
+    // One that knows nothing of what was lost goes on with it, if it is faster than those who mark the store: to the same number of changes, and beyond.
+    let another = start(&format!("unix://{}", older.socket().display()), NEVER);
     for (user, count) in [("dan", 2), ("eve", 3), ("fay", 4)] {
+        proxy.lead_to(Path::new("/dev/null"));
+        older.ask::<()>(&["HDEL", "{chat-signer:}head", "rolled_back"]);
+        until("it is ready", || another.is_ready());
         assert_eq!(ban(&another, user), 200);
         assert_eq!(changes(&older).len(), count);
+        proxy.lead_to(&older.socket());
         fleet.all("it has parted ways", |server| says(server, LOST));
+        until("it knows from the others", || says(&another, LOST));
+        assert_eq!((login(&another, "ben"), ban(&another, "gus")), (503, 503));
         println!("all refuse a store that has parted ways, at change {count}");
     }
     assert!(fleet.servers.iter().all(|server| login(server, "ben") == 503));
@@ -148,6 +153,8 @@ fn an_older_store_is_refused_until_an_operator_accepts_it() {
     // The one before was accepted, too, but before that.
     proxy.lead_to(&redis.socket());
     println!("all refuse the store before it after {:?}", fleet.refuse_for("nobody has accepted it since"));
+    let late = start(&format!("unix://{}", redis.socket().display()), NEVER);
+    until("one that has just started knows it, too", || says(&late, LOST));
     proxy.lead_to(&older.socket());
     fleet.are_ready();
 

@@ -18,6 +18,7 @@ mod proxy;
 #[path = "../common/redis.rs"]
 mod redis;
 mod resumed;
+mod rolled_back;
 #[allow(dead_code)]
 #[path = "../outbox/server.rs"]
 mod server;

@@ -33,7 +33,8 @@ fn write(redis: &Redis) -> Head {
             authorities: Vec::new(),
             identity: None,
         };
-        let settings = StoreSettings { kind: StoreKind::Redis(settings), max_staleness: Duration::from_secs(60) };
+        let settings =
+            StoreSettings { kind: StoreKind::Redis(settings), max_staleness: Duration::from_secs(60), record: None };
         let store = Store::open(&settings).await.unwrap();
         let mut head = store.head().await.unwrap();
         for number in 1..=MISSED {

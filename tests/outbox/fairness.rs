@@ -31,7 +31,8 @@ fn webhook(receiver: &Receiver) -> Webhook {
 /// One in memory, and one in a file.
 async fn stores() -> [Store; 2] {
     let path = common::directory().join("store.redb");
-    let settings = StoreSettings { kind: StoreKind::Redb { path }, max_staleness: Duration::from_secs(60) };
+    let settings =
+        StoreSettings { kind: StoreKind::Redb { path }, max_staleness: Duration::from_secs(60), record: None };
     [Store::memory(), Store::open(&settings).await.unwrap()]
 }
 

@@ -123,7 +123,9 @@ fn that_an_empty_file_was_begun_is_logged() {
     assert!(!server.said().contains(what));
     server.signal("-KILL");
     let directory = server.killed();
-    fs::remove_file(directory.join("roster.redb")).unwrap();
+    for name in ["roster.redb", "roster.redb.record"] {
+        fs::remove_file(directory.join(name)).unwrap();
+    }
     assert!(run(&directory).said().contains(what));
 }
 

@@ -10,6 +10,7 @@ mod conversations;
 mod events;
 mod file;
 mod lists;
+mod record;
 mod refusals;
 mod strays;
 mod world;

@@ -48,7 +48,7 @@ impl Bed {
 }
 
 pub fn settings(kind: StoreKind) -> StoreSettings {
-    StoreSettings { kind, max_staleness: Duration::from_secs(60) }
+    StoreSettings { kind, max_staleness: Duration::from_secs(60), record: None }
 }
 
 /// What leads to a Redis by its socket.

@@ -12,6 +12,7 @@ mod faults;
 mod file;
 mod following;
 mod found;
+mod lineage;
 mod probing;
 #[path = "../common/proxy.rs"]
 mod proxy;

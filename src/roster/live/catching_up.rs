@@ -4,14 +4,20 @@ use std::sync::PoisonError;
 
 use tokio::task::spawn_blocking;
 
+use super::lineage::Untrusted;
 use super::{Roster, advance};
 use crate::roster::index::Index;
 use crate::store::{Change, Contents, FailureReason, Head, Since, Store, Unavailable};
 
 /// What came of it; the inner error says why the store doesn't count.
-type Done = Result<Result<(), String>, Unavailable>;
+type Done = Result<Result<(), Untrusted>, Unavailable>;
 
 impl Roster {
+    /// Whether the store was read since the program started.
+    pub(super) fn is_loaded(&self) -> bool {
+        !self.head().epoch.is_empty()
+    }
+
     /// Compares what is known with what the store holds and takes over what is new.
     pub(super) async fn compare(&self, store: &Store, known: &mut Head) -> Done {
         let mut head = store.head().await?;
@@ -20,74 +26,66 @@ impl Roster {
             head = store.head().await?;
         }
         if head.epoch.is_empty() {
-            return Ok(Err(EMPTY.to_owned()));
+            return Ok(Err(Untrusted::new(EMPTY)));
         }
-        if head == *known {
+        if head == *known && self.is_loaded() {
             return Ok(Ok(()));
         }
+        if let Some(untrusted) = self.distrust(store, &head, known).await? {
+            return Ok(Err(untrusted));
+        }
         if let Some(flaw) = head.flaw() {
-            return Ok(Err(flaw));
+            return Ok(Err(Untrusted::new(flaw)));
         }
-        if known.epoch.is_empty() || head.epoch != known.epoch && self.is_accepted(store, &head, known).await? {
-            return self.read_all(store, known).await;
+        if head.epoch == known.epoch && self.is_loaded() {
+            self.read_on(store, known, &head).await
+        } else {
+            self.read_all(store, known, &head).await
         }
-        if head.epoch != known.epoch {
-            return Ok(Err(ANOTHER.to_owned()));
-        }
-        if head.version < known.version || head.version == known.version && head.change != known.change {
-            return Ok(Err(format!("{OLDER} (it is at change {}, {} is known)", head.version, known.version)));
-        }
-        self.read_on(store, known, head.version).await
     }
 
-    /// Whether a store of another epoch counts: an operator has accepted it since the one that is known was last heard of, or it has all
-    /// that is known. That it was accepted at some time is not enough: so was every store before, and one of those may come back.
-    async fn is_accepted(&self, store: &Store, head: &Head, known: &Head) -> Result<bool, Unavailable> {
-        let Some(at) = head.accepted else { return Ok(false) };
-        let now = store.now().await?;
-        let is_since = self.age().is_none_or(|age| at > now.before(age));
-        Ok(is_since || matches!(go_on(store, known).await?, On::With(_)))
-    }
-
-    /// Takes over changes until what is known has come so far.
-    async fn read_on(&self, store: &Store, known: &mut Head, goal: u64) -> Done {
-        while known.version < goal {
+    /// Takes over changes until what is known has come as far as this head.
+    async fn read_on(&self, store: &Store, known: &mut Head, head: &Head) -> Done {
+        while known.version < head.version {
             match go_on(store, known).await? {
                 On::With(new) if !new.is_empty() => {
                     if let Err(flaw) = self.take(known, &new) {
-                        return Ok(Err(flaw));
+                        return Ok(Err(Untrusted::new(flaw)));
                     }
                 }
-                On::With(_) | On::Gone => return self.read_all(store, known).await,
-                On::Lost => {
-                    return Ok(Err(format!("{OLDER} (it does not have change {} as it is known)", known.version)));
-                }
+                On::With(_) | On::Gone => return self.read_all(store, known, head).await,
+                On::Lost => return Ok(Err(Untrusted::lost(head, known))),
             }
         }
         Ok(Ok(()))
     }
 
-    /// Reads everything. What was known before counts until all of it is there.
-    async fn read_all(&self, store: &Store, known: &mut Head) -> Done {
+    /// Reads everything, if the store then still is the one with this head and has what is known. What was known before counts until all of it is there.
+    async fn read_all(&self, store: &Store, known: &mut Head, judged: &Head) -> Done {
         let Contents { head, entries } = store.contents().await?;
+        if head.epoch != judged.epoch || head.version < judged.version {
+            return Err(Unavailable::new(FailureReason::Other, "it became another one while it was read"));
+        }
         if let Some(flaw) = head.flaw() {
-            return Ok(Err(flaw));
+            return Ok(Err(Untrusted::new(flaw)));
         }
         // With many entries this takes seconds, in which others have work to do.
         let indexed = move || Index::new(entries.iter().map(|(key, value)| (key.as_str(), value.as_str())));
         let indexed = spawn_blocking(indexed).await.map_err(|_| other("it could not be indexed"))?;
         let index = match indexed {
             Ok(index) => index,
-            Err(malformed) => return Ok(Err(malformed.to_string())),
+            Err(malformed) => return Ok(Err(Untrusted::new(malformed.to_string()))),
         };
-        match finish(store, index, head).await? {
-            Ok((index, head)) => {
-                *known = head;
-                self.replace(index, known);
-                Ok(Ok(()))
-            }
-            Err(flaw) => Ok(Err(flaw)),
+        let (index, head) = match finish(store, index, head).await? {
+            Ok(finished) => finished,
+            Err(flaw) => return Ok(Err(Untrusted::new(flaw))),
+        };
+        if let Some(untrusted) = self.distrust_history(store, &head, known).await? {
+            return Ok(Err(untrusted));
         }
+        *known = head;
+        self.replace(index, known);
+        Ok(Ok(()))
     }
 
     fn replace(&self, index: Index, known: &Head) {
@@ -156,8 +154,3 @@ async fn go_on(store: &Store, known: &Head) -> Result<On, Unavailable> {
 
 const EMPTY: &str = "the roster's store is empty. If it is new, or what was in it is to be given up, say `chat-signer store \
                      accept`; if not, bring back what it held";
-
-const ANOTHER: &str = "the roster's store is another one than before, and nobody has accepted it since. If it is the right one now, say `chat-signer store accept`";
-
-const OLDER: &str = "the roster's store has lost changes that it had acknowledged. If it is to count as it is, say `chat-signer \
-                     store accept`";

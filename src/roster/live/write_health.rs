@@ -76,7 +76,11 @@ impl Roster {
             let message = format!("a write was not answered within {} s", PATIENCE.as_secs());
             Err(Unavailable::new(FailureReason::Unreachable, message))
         };
-        let probed = timeout(PATIENCE, store.probe()).await.unwrap_or_else(|_| slow());
+        let probe = async {
+            store.probe().await?;
+            self.probe_record().await
+        };
+        let probed = timeout(PATIENCE, probe).await.unwrap_or_else(|_| slow());
         self.note_write(probed.clone());
         probed
     }

@@ -34,11 +34,10 @@ impl Place {
         match Place::of(&self.path) {
             Ok(now) if now.file == self.file => Ok(()),
             Ok(_) => missing(format!(
-                "{path} is another file than the one that was opened: bring that one back, or restart to take this one"
+                "{path} is another file than the one that was opened: bring that one back. To take this one, stop the program, say \
+                 `chat-signer store accept`, and start it"
             )),
-            Err(error) => missing(format!(
-                "{path} can't be found any more ({error}): bring it back. A restart without it begins an empty one"
-            )),
+            Err(error) => missing(format!("{path} can't be found any more ({error}): bring it back")),
         }
     }
 
@@ -120,15 +119,19 @@ fn make(path: &Path, epoch: &str) -> Result<Database, redb::Error> {
     Ok(database)
 }
 
-fn beside(path: &Path, epoch: &str) -> PathBuf {
+pub(in crate::store) fn beside(path: &Path, epoch: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{epoch}.new"));
     PathBuf::from(name)
 }
 
-fn sync_directory(path: &Path) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+pub(in crate::store) fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(directory(path))?.sync_all()
+}
+
+/// Where a file is.
+pub(in crate::store) fn directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// What is wrong with a file, and what to do.

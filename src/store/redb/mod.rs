@@ -3,8 +3,8 @@
 //! Every change is a transaction that is on the disk when it is acknowledged. After a failed write nothing is known of the file any more
 //! but what a restart finds in it, so the store is not used again until then.
 
-mod file;
-mod probe;
+pub(super) mod file;
+pub(super) mod probe;
 mod tables;
 
 use std::path::Path;
@@ -92,6 +92,24 @@ impl Redb {
 
     pub(super) async fn since(&self, version: u64) -> Result<Since, Unavailable> {
         self.read(move |reading| reading.since(version)).await
+    }
+
+    pub(super) async fn has(&self, version: u64, change: &str) -> Result<Option<bool>, Unavailable> {
+        let change = change.to_owned();
+        self.read(move |reading| reading.has(version, &change)).await
+    }
+
+    /// Whether the store says that it has a record.
+    pub(super) async fn is_recorded(&self) -> Result<bool, Unavailable> {
+        self.read(Reading::is_recorded).await
+    }
+
+    /// Notes in the store that it has a record, so that it is noticed when the record is lost.
+    pub(super) async fn note_record(&self) -> Result<(), Unavailable> {
+        if self.is_recorded().await? {
+            return Ok(());
+        }
+        self.write(|writing| writing.note_record().map(Some)).await.map(drop)
     }
 
     pub(super) async fn commit(&self, on: &Head, commit: Commit, at: Millis) -> Result<Change, NotCommitted> {

@@ -51,7 +51,7 @@ fn beside(store: &Path) -> PathBuf {
 }
 
 /// What an error of the file system asks of an operator.
-pub(super) fn reason(error: &io::Error) -> FailureReason {
+pub(in crate::store) fn reason(error: &io::Error) -> FailureReason {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => FailureReason::Full,
         ErrorKind::ReadOnlyFilesystem => FailureReason::ReadOnly,

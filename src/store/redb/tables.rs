@@ -16,7 +16,7 @@ use crate::store::{Attempt, Change, Commit, Head, Job, JobState, KEPT, KEPT_DONE
 /// The layout of the tables below. Another one has another number.
 pub(super) const LAYOUT: u64 = 1;
 
-/// The layout and the last change's number.
+/// The layout, the last change's number, and 1 where the store has a record.
 const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("chat-signer");
 /// The rest of the head.
 const HEAD: TableDefinition<&str, &str> = TableDefinition::new("head");
@@ -119,6 +119,22 @@ impl Reading {
         at_once(log.range(next..)?.map(sized)).collect::<Result<_>>().map(Since::Changes)
     }
 
+    /// Whether this change was made. `None`: it is no longer in the log.
+    pub(super) fn has(&self, version: u64, change: &str) -> Result<Option<bool>> {
+        if version > self.head()?.version {
+            return Ok(Some(false));
+        }
+        if version == 0 {
+            return Ok(Some(true));
+        }
+        let logged = self.0.open_table(LOG)?.get(version)?.map(|text| parse::<Change>(text.value())).transpose()?;
+        Ok(logged.map(|logged| logged.id == change))
+    }
+
+    pub(super) fn is_recorded(&self) -> Result<bool> {
+        Ok(self.0.open_table(NUMBERS)?.get("recorded")?.is_some())
+    }
+
     /// The keys of jobs that may be claimed: so many of each of these queues, at most.
     pub(super) fn ready(&self, now: Millis, queues: &[(String, usize)]) -> Result<Vec<String>> {
         let (table, mut ready) = (self.0.open_table(QUEUES)?, Vec::new());
@@ -174,9 +190,15 @@ impl Writing {
     pub(super) fn set_head(&self, head: &Head) -> Result<()> {
         self.0.open_table(NUMBERS)?.insert("version", head.version)?;
         let mut table = self.0.open_table(HEAD)?;
+        table.insert("id", head.id.as_str())?;
         table.insert("epoch", head.epoch.as_str())?;
         table.insert("change", head.change.as_str())?;
         table.insert("accepted", head.accepted.map_or(String::new(), |at| at.0.to_string()).as_str())?;
+        Ok(())
+    }
+
+    pub(super) fn note_record(&self) -> Result<()> {
+        self.0.open_table(NUMBERS)?.insert("recorded", 1)?;
         Ok(())
     }
 
@@ -310,12 +332,16 @@ fn head(
 ) -> Result<Head> {
     let text =
         |key: &str| Ok::<_, redb::Error>(table.get(key)?.map_or_else(String::new, |text| text.value().to_owned()));
+    let (id, epoch) = (text("id")?, text("epoch")?);
     Ok(Head {
-        epoch: text("epoch")?,
+        // An earlier version kept no id.
+        id: if id.is_empty() { epoch.clone() } else { id },
+        epoch,
         version: numbers.get("version")?.map_or(0, |version| version.value()),
         change: text("change")?,
         accepted: text("accepted")?.parse().ok().map(Millis),
         astray: 0,
+        rolled_back: None,
     })
 }
 

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use self::connect::Servers;
 use self::link::{Link, Open};
-use self::script::{ACCEPT, BEGIN, COMMIT, DURABLE_HEAD, Keys, PROBE, SINCE};
+use self::script::{ACCEPT, BEGIN, COMMIT, DURABLE_HEAD, HAS, Keys, MARK, PROBE, SINCE};
 use super::{
     BYTES_AT_ONCE, CHANGES_AT_ONCE, Change, Commit, Contents, FailureReason, Head, Job, KEPT, NotCommitted, Since,
     Unavailable, fresh,
@@ -114,7 +114,8 @@ impl Redis {
         if after.epoch != before.epoch || after.version < before.version {
             return Err(Unavailable::new(FailureReason::Other, "it became another one while it was read"));
         }
-        let head = Head { astray: before.astray.max(after.astray), ..before };
+        let rolled_back = before.rolled_back.or(after.rolled_back);
+        let head = Head { astray: before.astray.max(after.astray), rolled_back, ..before };
         Ok(Contents { head, entries: entries.into_iter().collect() })
     }
 
@@ -132,11 +133,29 @@ impl Redis {
         Ok(if has_gap || is_missing { Since::Gone } else { Since::Changes(changes) })
     }
 
+    pub(super) async fn has(&self, version: u64, change: &str) -> Result<Option<bool>, Unavailable> {
+        let mut has = self.keys().script(HAS);
+        has.arg(version).arg(change);
+        Ok(match self.reads.ask::<i64>(&has).await? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        })
+    }
+
+    pub(super) async fn mark_rolled_back(&self, seen: &Head, known: &Head) -> Result<(), Unavailable> {
+        let mut mark = self.keys().script(MARK);
+        mark.arg(&seen.epoch).arg(seen.version).arg(&seen.change).arg(accepted(seen));
+        mark.arg(&known.epoch).arg(known.version).arg(&known.change).arg(&self.keys().channel);
+        self.writes.make(&mark).await
+    }
+
     pub(super) async fn commit(&self, on: &Head, commit: Commit, at: Millis) -> Result<Change, NotCommitted> {
         let version = on.version.saturating_add(1);
         let change = Change { version, id: fresh()?, at, puts: commit.puts, events: commit.events };
         let mut script = self.keys().script(COMMIT);
-        script.arg(&on.epoch).arg(on.version).arg(&on.change).arg(on.accepted.map_or(0, |at| at.0)).arg(on.astray);
+        script.arg(&on.epoch).arg(on.version).arg(&on.change).arg(accepted(on)).arg(on.astray);
+        script.arg(on.rolled_back.map_or_else(String::new, |known| known.to_string()));
         script.arg(version).arg(&change.id).arg(written(&change)?).arg(KEPT).arg(&self.keys().channel);
         script.arg(change.puts.len());
         for (key, value) in &change.puts {
@@ -172,20 +191,29 @@ impl Drop for Redis {
     }
 }
 
-type Fields = (Option<String>, Option<u64>, Option<String>, Option<u64>, Option<String>, u64);
+/// When the store was accepted, as scripts are told it: 0 where it never was.
+fn accepted(head: &Head) -> u64 {
+    head.accepted.map_or(0, |at| at.0)
+}
 
-fn head((epoch, version, change, accepted, layout, astray): Fields) -> Result<Head, Unavailable> {
+type Fields =
+    (Option<String>, Option<u64>, Option<String>, Option<u64>, Option<String>, Option<String>, Option<u64>, u64);
+
+fn head((epoch, version, change, accepted, layout, id, rolled_back, astray): Fields) -> Result<Head, Unavailable> {
     match layout {
         Some(layout) if layout != LAYOUT => {
             let flaw = format!("it has the layout {layout}, and this version of chat-signer knows only {LAYOUT}");
             Err(Unavailable::new(FailureReason::Damaged, flaw))
         }
         _ => Ok(Head {
+            // An earlier version kept no id.
+            id: id.or_else(|| epoch.clone()).unwrap_or_default(),
             epoch: epoch.unwrap_or_default(),
             version: version.unwrap_or(0),
             change: change.unwrap_or_default(),
             accepted: accepted.map(Millis),
             astray,
+            rolled_back,
         }),
     }
 }

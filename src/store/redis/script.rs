@@ -5,7 +5,7 @@ use redis::{Cmd, cmd};
 /// The names of all keys, which are in one slot of a cluster, and of the channel.
 pub(super) struct Keys {
     /// In the order in which the scripts take them.
-    all: [String; 12],
+    all: [String; 13],
     pub(super) entries: String,
     pub(super) notes: String,
     pub(super) channel: String,
@@ -13,8 +13,10 @@ pub(super) struct Keys {
     pub(super) head: Cmd,
 }
 
-const NAMES: [&str; 12] =
-    ["head", "entries", "log", "jobs", "standing", "index", "queues", "queued", "leases", "done", "notes", "aside"];
+const NAMES: [&str; 13] = [
+    "head", "entries", "log", "jobs", "standing", "index", "queues", "queued", "leases", "done", "notes", "aside",
+    "lineage",
+];
 
 impl Keys {
     pub(super) fn new(prefix: &str) -> Keys {
@@ -56,6 +58,8 @@ scripts!(
     SINCE = "scripts/since.lua",
     BEGIN = "scripts/begin.lua",
     ACCEPT = "scripts/accept.lua",
+    HAS = "scripts/has.lua",
+    MARK = "scripts/mark.lua",
     COMMIT = "scripts/commit.lua",
     CLAIM = "scripts/claim.lua",
     SETTLE = "scripts/settle.lua",

@@ -1,7 +1,9 @@
 -- ARGV: epoch, layout, channel
 local flaw = misshapen()
 if flaw then return flaw end
-redis.call('HSET', HEAD, 'epoch', ARGV[1], 'accepted', whole(now()), 'layout', ARGV[2])
+local id = redis.call('HMGET', HEAD, 'id', 'epoch')
+redis.call('HSET', HEAD, 'id', id[1] or id[2] or ARGV[1], 'epoch', ARGV[1], 'accepted', whole(now()), 'layout', ARGV[2])
+redis.call('HDEL', HEAD, 'rolled_back')
 count(redis.call('HGET', HEAD, 'version') or '0', 0)
 redis.pcall('PUBLISH', ARGV[3], '')
 return 1

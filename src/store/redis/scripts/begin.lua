@@ -1,6 +1,6 @@
 -- ARGV: epoch, layout
 if redis.call('HEXISTS', HEAD, 'epoch') == 0 then
-  redis.call('HSET', HEAD, 'epoch', ARGV[1], 'layout', ARGV[2])
+  redis.call('HSET', HEAD, 'id', ARGV[1], 'epoch', ARGV[1], 'layout', ARGV[2])
 else
   touch()
 end

@@ -1,9 +1,9 @@
-local HEAD, ENTRIES, LOG, JOBS, STANDING, INDEX, QUEUES, QUEUED, LEASES, DONE, NOTES, ASIDE = unpack(KEYS)
+local HEAD, ENTRIES, LOG, JOBS, STANDING, INDEX, QUEUES, QUEUED, LEASES, DONE, NOTES, ASIDE, LINEAGE = unpack(KEYS)
 
 -- What each of them holds, where there is anything.
 local SHAPES = {
   [HEAD] = 'hash', [ENTRIES] = 'hash', [LOG] = 'stream', [JOBS] = 'hash', [STANDING] = 'hash', [INDEX] = 'zset', [QUEUES] = 'zset',
-  [QUEUED] = 'hash', [LEASES] = 'hash', [DONE] = 'zset', [NOTES] = 'hash', [ASIDE] = 'zset',
+  [QUEUED] = 'hash', [LEASES] = 'hash', [DONE] = 'zset', [NOTES] = 'hash', [ASIDE] = 'zset', [LINEAGE] = 'string',
 }
 
 -- An error if something else has put another thing in the place of a key. What a script has written when it fails stays written, so whoever writes
@@ -37,9 +37,33 @@ end
 
 -- Which store this is.
 local function head()
-  local fields = redis.call('HMGET', HEAD, 'epoch', 'version', 'change', 'accepted', 'layout')
-  fields[6] = math.abs(missing())
+  local fields = redis.call('HMGET', HEAD, 'epoch', 'version', 'change', 'accepted', 'layout', 'id', 'rolled_back')
+  fields[8] = math.abs(missing())
   return fields
+end
+
+-- The lineage has the first eight characters of the id of each of the last changes, in a ring of this many places. It is longer than the log, so it still
+-- tells whether a change was made here when the log has lost it.
+local PLACES, WIDTH = 500000, 8
+
+local function trace(version, id)
+  redis.call('SETRANGE', LINEAGE, version % PLACES * WIDTH, string.sub(id, 1, WIDTH))
+end
+
+-- 1 if this change was made here, 0 if not, -1 if nobody can tell any more.
+local function has(version, id)
+  local newest = tonumber(redis.call('HGET', HEAD, 'version') or '0')
+  version = tonumber(version)
+  if version == 0 then return 1 end
+  if version > newest then return 0 end
+  local logged = redis.call('XRANGE', LOG, whole(version) .. '-0', whole(version) .. '-0')[1]
+  if logged then return cjson.decode(logged[2][2]).id == id and 1 or 0 end
+  if newest - version >= PLACES then return -1 end
+  local first = version % PLACES * WIDTH
+  local traced = redis.call('GETRANGE', LINEAGE, first, first + WIDTH - 1)
+  -- An earlier version left no trace.
+  if #traced < WIDTH or string.find(traced, '%z') then return -1 end
+  return traced == string.sub(id, 1, WIDTH) and 1 or 0
 end
 
 -- Counts the entries as of this change, with those that are missing.

@@ -1,0 +1,84 @@
+//! Whether a store still is the one that is known: whether it has all that is known, or an operator has accepted it since.
+
+use super::Roster;
+use crate::store::{Head, ROLLED_BACK, Store, Unavailable};
+
+/// Why a store does not count until an operator accepts it.
+#[derive(Debug)]
+pub(super) struct Untrusted {
+    /// A sentence for the log.
+    pub(super) reason: String,
+    /// The head of a store that was rolled back: an earlier state of the store that is known.
+    pub(super) rollback: Option<Head>,
+}
+
+impl Untrusted {
+    pub(super) fn new(reason: impl Into<String>) -> Untrusted {
+        Untrusted { reason: reason.into(), rollback: None }
+    }
+
+    /// The store has this head and lacks what is known.
+    pub(super) fn lost(head: &Head, known: &Head) -> Untrusted {
+        let (at, version) = (head.version, known.version);
+        let how = if at <= version {
+            format!("it is at change {at}, {version} is known")
+        } else {
+            format!("it does not have change {version} as it is known")
+        };
+        Untrusted { reason: format!("{ROLLED_BACK} ({how})"), rollback: Some(head.clone()) }
+    }
+}
+
+impl Roster {
+    /// Why a store with this head does not count by what is known, as far as that can be told from the head.
+    pub(super) async fn distrust(
+        &self,
+        store: &Store,
+        head: &Head,
+        known: &Head,
+    ) -> Result<Option<Untrusted>, Unavailable> {
+        if known.epoch.is_empty() {
+            return Ok(None);
+        }
+        if head.epoch != known.epoch {
+            let is_accepted = self.is_accepted(store, head, known).await?;
+            // What only the record knows is no reason to stop other processes: it may be of another clock.
+            let rollback = (head.id == known.id && self.is_loaded()).then(|| head.clone());
+            return Ok((!is_accepted).then(|| Untrusted { rollback, ..Untrusted::new(ANOTHER) }));
+        }
+        let is_older = head.version < known.version || head.version == known.version && head.change != known.change;
+        Ok(is_older.then(|| Untrusted::lost(head, known)))
+    }
+
+    /// Whether a store of another epoch counts: an operator has accepted it since the one that is known was last heard of, or it has all
+    /// that is known. That it was accepted at some time is not enough: so was every store before, and one of those may come back.
+    async fn is_accepted(&self, store: &Store, head: &Head, known: &Head) -> Result<bool, Unavailable> {
+        let Some(at) = head.accepted else { return Ok(false) };
+        let now = store.now().await?;
+        let since = self.age().map_or_else(|| self.recorded_at(), |age| now.before(age));
+        Ok(at > since || store.has(known.version, &known.change).await? == Some(true))
+    }
+
+    /// Why a store with this head does not count, if its history lacks what is known or no longer tells.
+    pub(super) async fn distrust_history(
+        &self,
+        store: &Store,
+        head: &Head,
+        known: &Head,
+    ) -> Result<Option<Untrusted>, Unavailable> {
+        if head.epoch != known.epoch {
+            return Ok(None);
+        }
+        Ok(match store.has(known.version, &known.change).await? {
+            Some(true) => None,
+            Some(false) => Some(Untrusted::lost(head, known)),
+            None => Some(Untrusted::new(format!(
+                "the roster's store is so far ahead that nobody can tell whether it still has change {}, which is known. If it is \
+                 the right one, say `chat-signer store accept`",
+                known.version
+            ))),
+        })
+    }
+}
+
+const ANOTHER: &str = "the roster's store is another one than before, and nobody has accepted it since. If it is the right one now, say `chat-signer store accept`";
