@@ -26,10 +26,15 @@ const PEM: &str = "-----BEGIN PUBLIC KEY-----\nMIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBi
     vvWtUWjKYb61m7DC4WDBeAVArgssU4lijxvLGLJM+RXbnOoaOZCb/uawCj++WIiL\njvCNNeOxt1rWIf6Lr19LirmEp36lR7YA/9ZMRtqEXBiaNSaV\
     EcTEAONIApRqjuih\nWLGAbML8uobYMZrGrwIDAQAB\n-----END PUBLIC KEY-----\n";
 
-/// A set with a key of so many bits.
+/// A set with a key of so many bits, which has no small factor.
 fn set(bits: usize) -> Value {
     let mut modulus = vec![0xff; bits.div_ceil(8)];
     modulus[0] >>= modulus.len() * 8 - bits;
+    let divides =
+        |modulus: &[u8], by: u32| modulus.iter().fold(0, |rest, byte| (rest * 256 + u32::from(*byte)) % by) == 0;
+    while (2..1000).any(|by| divides(&modulus, by)) {
+        *modulus.last_mut().unwrap() -= 2;
+    }
     json!({"keys": [{"kty": "RSA", "kid": "short", "n": base64url(&modulus), "e": "AQAB"}]})
 }
 
@@ -63,7 +68,7 @@ fn behind_a_url() {
     let keys = format!("jwks = {{ url = \"{}\" }}", serve_set(&set(2047)));
     let directory = abuse::lay_out(&(APP.to_owned() + CALLERS).replace("{keys}", &keys), POLICY, &abuse::SECRETS);
     let server = Server::run(directory, Setup::default());
-    let reason = "key 1 of the set: the RSA key has 2047 bits";
+    let reason = "the key \"short\": the RSA key has 2047 bits";
     let reasons = std::iter::repeat_with(|| server.admin("/readyz?verbose").body);
     let told = reasons.take(100_000).find(|body| !body.contains("not fetched yet")).unwrap();
     assert!(told.contains(reason), "{told}");
