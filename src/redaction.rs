@@ -50,11 +50,17 @@ impl KnownSecrets {
         let mut known = KnownSecrets { api_keys, ..KnownSecrets::default() };
         let is_public = |secret: &&Secret| public.iter().any(|text| contains(text.as_bytes(), secret.expose()));
         let (misplaced, secret): (Vec<&Secret>, Vec<&Secret>) = secrets.iter().partition(is_public);
-        secret.iter().for_each(|secret| known.add(secret));
-        for text in public {
-            text.as_bytes().windows(PART).for_each(|window| _ = known.parts.remove(window));
+        for secret in secret {
+            known.add(secret);
         }
-        misplaced.iter().for_each(|secret| known.add(secret));
+        for text in public {
+            for window in text.as_bytes().windows(PART) {
+                known.parts.remove(window);
+            }
+        }
+        for secret in misplaced {
+            known.add(secret);
+        }
         known.probes = known.parts.iter().flat_map(|part| part.windows(PROBE)).filter_map(probe).collect();
         known
     }
@@ -197,7 +203,9 @@ struct ProbeHasher(u64);
 
 impl Hasher for ProbeHasher {
     fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
     }
 
     fn write_u64(&mut self, number: u64) {

@@ -91,7 +91,8 @@ fn print(common: &Common, heads: bool, report: &ChainReport) -> Result<(), Stop>
         if report.ends.is_empty() {
             return Ok(());
         }
-        return super::print(&report.ends.iter().map(|end| format!("{end}\n")).collect::<String>());
+        let ends: Vec<String> = report.ends.iter().map(|end| format!("{end}\n")).collect();
+        return super::print(&ends.concat());
     }
     common.print(|| text(report), || json(report))
 }

@@ -57,7 +57,7 @@ pub(super) fn parts(case: Case<'_>, asked: &Pattern) -> BTreeSet<Pattern> {
 /// The scopes of the roles of everyone who has a part in the request.
 fn role_scopes(case: Case<'_>, asked: &Pattern) -> Vec<Pattern> {
     let targets = case.ask.needs.iter().flat_map(|need| &need.targets).map(String::as_str);
-    let people = BTreeSet::from_iter(targets.chain([case.caller.subject.as_str(), case.ask.client.as_str()]));
+    let people: BTreeSet<&str> = targets.chain([case.caller.subject.as_str(), case.ask.client.as_str()]).collect();
     let entries = people.into_iter().flat_map(|person| case.entries(person, Some(asked)));
     let filed = entries.filter(|entry| matches!(entry, Entry::Role(_))).map(Entry::scope);
     let told = case.facts.told.iter().map(|told| &told.scope);

@@ -119,7 +119,7 @@ fn a_line_that_was_torn_on_a_full_disk_does_not_break_the_chain() {
         until("it is ready again", || server.is_ready());
     }
     assert_eq!(login(&server), 200);
-    let report = verified(&[path.clone()]);
+    let report = verified(std::slice::from_ref(&path));
     assert!(!report["torn"].as_array().unwrap().is_empty(), "{report}");
     let whole = fs::read_to_string(&path).unwrap();
     let whole = whole.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok()).count() as u64;

@@ -1,4 +1,5 @@
 //! Public keys that must not be used, and sets that hold some.
+#![allow(clippy::cast_possible_truncation)]
 
 use jsonwebtoken::DecodingKey;
 

@@ -132,9 +132,9 @@ fn a_line_that_was_moved_to_another_file_is_reported() {
 #[test]
 fn a_line_that_was_replaced_with_a_matching_hash_breaks_the_chain_behind_it() {
     let lines = chained(1, None, 4);
-    let mut forger = Chain::new(id(1), None);
+    let mut other = Chain::new(id(1), None);
     let mut forged = Vec::new();
-    forger.append((raw(0) + &raw(1).replace("allow", "deny")).as_bytes(), &mut forged);
+    other.append((raw(0) + &raw(1).replace("allow", "deny")).as_bytes(), &mut forged);
     let forged = String::from_utf8(forged).unwrap();
     let tampered = [&lines[..1], &[forged.lines().nth(1).unwrap().to_owned()], &lines[2..]].concat();
     let chain = name(1);
@@ -179,11 +179,11 @@ fn keyed_chains_need_their_key() {
     assert_eq!(read(&[wrong.clone(), right.clone()]), [""; 0]);
     let unknown = format!("f:1: unverified: chain {chain}: 3 lines need the key {right_id}, which is not given");
     assert_eq!(read(&[]), [unknown.clone()]);
-    assert_eq!(read(&[wrong.clone()]), [unknown]);
+    assert_eq!(read(std::slice::from_ref(&wrong)), [unknown]);
 
     let plain = chained(1, None, 3);
     assert_eq!(
-        problems(&verify_with(&[right.clone()], "", &[("f", &plain)])),
+        problems(&verify_with(std::slice::from_ref(&right), "", &[("f", &plain)])),
         [format!("f:1: unverified: chain {chain}: 3 lines are not keyed, so anyone can have made them")]
     );
     // The last line of a chain has a MAC as well, so it can't be changed either.
@@ -199,7 +199,7 @@ fn keyed_chains_need_their_key() {
 fn a_record_shows_what_is_cut_off() {
     let (a, b) = (chained(1, None, 5), chained(2, None, 2));
     let report = verify_with(&[], "", &[("f", &[&a[..], &b[..]].concat())]);
-    let record: String = report.ends.iter().map(|end| format!("{end}\n")).collect();
+    let record = report.ends.iter().map(|end| format!("{end}\n")).collect::<Vec<_>>().concat();
     let against = |files: &[(&str, &[String])]| problems(&verify_with(&[], &record, files));
     let (first, second) = (name(1), name(2));
     assert_eq!(against(&[("f", &[&a[..], &b[..]].concat())]), [""; 0]);
