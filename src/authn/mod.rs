@@ -168,7 +168,7 @@ impl Authenticators {
     /// When the caller's token ends, if that is known: it expires, or becomes too old.
     pub fn token_end(&self, caller: &Caller) -> Option<Millis> {
         let max_age = self.vouching(caller).and_then(Authenticator::token_rules).and_then(|rules| rules.max_age);
-        let dates = Dates::read(|name| caller.claims.get(name)).ok()?;
+        let dates = Dates::read(|name| caller.claims.get(name).filter(|date| !date.is_null())).ok()?;
         dates.end(max_age).map(Millis)
     }
 

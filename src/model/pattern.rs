@@ -255,7 +255,10 @@ impl Template {
     /// The pattern for this client and these claims, or `None` if a value is missing, empty, no string, holds `:` or `*`, or starts with `[`: then the
     /// template stands for nothing.
     pub fn fill<'a>(&self, client: &str, claim: impl Fn(&str) -> Option<&'a str>) -> Option<Pattern> {
-        self.fill_or(client, claim, |_| None)
+        match &self.fixed {
+            Some(pattern) => Some(pattern.clone()),
+            None => Pattern::parse(&self.fill_or(client, claim, |_| None)?).ok(),
+        }
     }
 
     /// The same for what takes away: a placeholder without a usable value stands for every segment. The pattern has in its place the
@@ -266,7 +269,15 @@ impl Template {
         claim: impl Fn(&str) -> Option<&'a str>,
         asked: &'a Pattern,
     ) -> Option<Pattern> {
-        self.fill_or(client, claim, |before| Some(segment_behind(before, asked)))
+        if let Some(pattern) = &self.fixed {
+            return Some(pattern.clone());
+        }
+        let text = self.fill_or(client, claim, |before| Some(segment_behind(before, asked)))?;
+        // Nothing that is asked for may keep the pattern from being one, so it is not parsed.
+        Some(match text.strip_suffix('*').filter(|_| self.source.ends_with(":*")) {
+            Some(prefix) => Pattern::Under(prefix.to_owned()),
+            None => Pattern::Exact(text),
+        })
     }
 
     /// Fills the template in. `otherwise` gives a segment for a placeholder without a usable value, from the text before it.
@@ -275,10 +286,7 @@ impl Template {
         client: &str,
         claim: impl Fn(&str) -> Option<&'a str>,
         otherwise: impl Fn(&str) -> Option<&'a str>,
-    ) -> Option<Pattern> {
-        if let Some(pattern) = &self.fixed {
-            return Some(pattern.clone());
-        }
+    ) -> Option<String> {
         let mut text = String::new();
         for piece in &self.pieces {
             let value = match piece {
@@ -289,7 +297,7 @@ impl Template {
             let value = value.or_else(|| otherwise(&text))?;
             text.push_str(value);
         }
-        Pattern::parse(&text).ok()
+        Some(text)
     }
 
     /// The claims that its placeholders name.
@@ -321,7 +329,7 @@ fn segment(value: &str) -> Option<&str> {
 fn segment_behind<'a>(before: &str, asked: &'a Pattern) -> &'a str {
     let place = unqualified(before).matches(':').count();
     let own = unqualified(asked.prefix()).split(':').nth(place);
-    own.and_then(segment).unwrap_or("$chat")
+    own.filter(|own| !own.is_empty()).unwrap_or("$chat")
 }
 
 fn pieces(text: &str) -> Result<Vec<Piece>, String> {
@@ -499,6 +507,7 @@ mod tests {
             for asked in ["archive:x:y", "archive:x:*", "archive:x:y:*", "archive:*", "*", "[?rewind=1]archive:x:y"] {
                 assert!(touches(archive, "tom", tenant, asked), "{tenant:?} {asked}");
             }
+            assert!(touches(archive, "tom", tenant, "archive:[x:y"), "{tenant:?}: a segment may begin with a bracket");
             for asked in ["archive:x", "archive::y", "archive", "other:x:y", "other:*"] {
                 assert!(!touches(archive, "tom", tenant, asked), "{tenant:?} {asked}");
             }
@@ -510,6 +519,7 @@ mod tests {
             assert!(touches("user:{client}", client, None, "user:mary::$chat"), "{client}");
             assert!(!touches("user:{client}", client, None, "user:mary:x"), "{client}");
         }
+        assert!(touches("inbox:{client}", "[x", None, "inbox:[x"), "an identity that fills in nothing is still meant");
         assert!(touches("{claim:tenant}:{client}", "*", None, "x:y"));
         assert!(!touches("{claim:tenant}:{client}", "tom", None, "x:y"));
         assert!(touches("[?rewind=1]a:{claim:tenant}", "tom", None, "a:x"));

@@ -123,7 +123,11 @@ impl RefusalSummaries {
         if audit.health().is_err() {
             return false;
         }
-        unwritten.extend(self.lock().take(clock::now()));
+        // Lines that failed are tried again by themselves: the counts that go on meanwhile have a bound, a heap of lines has none.
+        if audit.write(&unwritten).await.is_err() {
+            return false;
+        }
+        *unwritten = self.lock().take(clock::now());
         if audit.write(&unwritten).await.is_err() {
             return false;
         }

@@ -239,8 +239,8 @@ fn a_file_whose_set_has_a_mistake_is_refused_as_a_whole() {
         (jwks(&[]), "the key set has no key that RS256 or ES256 or ES384 or EdDSA can use"),
         (RSA.jwk(json!({})).to_string(), "it is no JWK set"),
         (json!({"keys": {}}).to_string(), "it is no JWK set"),
-        (r#"{"keys": [], "keys": []}"#.to_owned(), "the key set is not a JSON object, each member once"),
-        (RSA.pem(), "the key set is not a JSON object"),
+        (r#"{"keys": [], "keys": []}"#.to_owned(), "it is no JWK set"),
+        (RSA.pem(), "it is no JWK set"),
     ];
     let algorithms = [Algorithm::RS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA];
     for (file, expected) in cases {

@@ -335,3 +335,28 @@ fn of_many_keys_with_one_kid_none_is_tried() {
         assert_eq!(result.map_or_else(|refusal| refusal.public(), |caller| caller.subject), expected);
     }
 }
+
+#[test]
+fn a_key_that_is_no_proper_json_is_skipped_like_any_other() {
+    let good = RSA.jwk(json!({"kid": "good"}));
+    let token = {
+        let header = merged(header(Algorithm::RS256), json!({"kid": "good"}));
+        RSA.token(Algorithm::RS256, &header, &claims(json!({})))
+    };
+    for bad in [
+        r#"{"kty": "RSA", "kty": "RSA", "kid": "x"}"#,
+        r#"{"kty": "EC", "v": 1e999}"#,
+        r#"{"kty": "RSA", "kid": "\ud800"}"#,
+        r#"{"kty": "RSA", "x": {"a": 1, "a": 2}}"#,
+    ] {
+        for set in [format!(r#"{{"keys": [{good}, {bad}]}}"#), format!(r#"{{"keys": [{bad}, {good}]}}"#)] {
+            let keys = Keys::fetched(set.as_bytes(), &[Algorithm::RS256]).unwrap();
+            let unusable: Vec<String> = keys.unusable().iter().map(ToString::to_string).collect();
+            assert!(
+                unusable.len() == 1 && unusable[0].contains("it must be an object, each member once"),
+                "{unusable:?}"
+            );
+            assert_eq!(present(jwt_with(keys, vec![Algorithm::RS256]), &token).unwrap().subject, "tom", "{bad}");
+        }
+    }
+}

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::UnusableKey;
@@ -16,19 +18,26 @@ const MOST_LISTED: usize = 32;
 
 type Jwk = Map<String, Value>;
 
+/// A set whose keys are not read yet: one that is no proper JSON does not keep the others from being read.
+#[derive(Deserialize)]
+struct JwkSet<'a> {
+    #[serde(borrow)]
+    keys: Vec<&'a RawValue>,
+}
+
 /// The keys in the set that one of these algorithms can use, the same key only once, and those that can't be used.
 pub(super) fn keys(set: &[u8], algorithms: &[Algorithm]) -> Result<(Vec<Key>, Vec<UnusableKey>), String> {
-    let set =
-        json::object(set).map_err(|error| format!("the key set is not a JSON object, each member once: {error}"))?;
-    let Some(Value::Array(entries)) = set.get("keys") else {
-        return Err("it is no JWK set, which has a list of `keys`".to_owned());
-    };
+    let set: JwkSet<'_> = serde_json::from_slice(set)
+        .map_err(|error| format!("it is no JWK set, which is a JSON object with a list of `keys`: {error}"))?;
     let (mut keys, mut unusable, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
-    for (i, entry) in entries.iter().enumerate() {
-        let read = entry.as_object().ok_or("it must be an object".to_owned()).and_then(|jwk| key(jwk, algorithms));
-        match read {
-            Ok(Some(key)) if seen.insert(entry.to_string()) => keys.push(key),
-            Err(reason) if unusable.len() < MOST_LISTED => unusable.push(flawed(i + 1, entry, reason)),
+    for (i, entry) in set.keys.into_iter().enumerate() {
+        let (jwk, flaw) = match json::object(entry.get().as_bytes()) {
+            Ok(jwk) => (jwk, None),
+            Err(error) => (Jwk::new(), Some(format!("it must be an object, each member once: {error}"))),
+        };
+        match flaw.map_or_else(|| key(&jwk, algorithms), Err) {
+            Ok(Some(key)) if seen.insert(Value::Object(jwk.clone()).to_string()) => keys.push(key),
+            Err(reason) if unusable.len() < MOST_LISTED => unusable.push(flawed(i + 1, &jwk, reason)),
             Ok(_) | Err(_) => {}
         }
     }
@@ -36,8 +45,8 @@ pub(super) fn keys(set: &[u8], algorithms: &[Algorithm]) -> Result<(Vec<Key>, Ve
 }
 
 /// The key at this place, counted from 1, which can't be used.
-fn flawed(place: usize, entry: &Value, reason: String) -> UnusableKey {
-    let id = entry.get("kid").and_then(Value::as_str).map(str::to_owned);
+fn flawed(place: usize, jwk: &Jwk, reason: String) -> UnusableKey {
+    let id = jwk.get("kid").and_then(Value::as_str).map(str::to_owned);
     let label = id.as_deref().map_or_else(|| format!("key {place} of the set"), |id| format!("the key {}", quoted(id)));
     UnusableKey { label, id, reason }
 }
