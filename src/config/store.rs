@@ -177,7 +177,12 @@ fn redis(section: &mut Section<'_>, vault: &mut Vault) -> Option<RedisSettings> 
 
 /// The servers of one URL or a list of them. Each is a secret: it may hold a password.
 fn servers(item: &Item<'_>, vault: &mut Vault) -> Option<Vec<RedisServer>> {
+    let known_before = vault.known.len();
     let read = vault.secrets(item)?.iter().map(redis_url::server).collect::<Option<Vec<_>>>();
+    // Without a password a URL is no secret, and other addresses begin like this one.
+    if read.as_ref().is_some_and(|servers| servers.iter().all(|server| server.password.is_none())) {
+        vault.known.truncate(known_before);
+    }
     if read.is_none() {
         let message = format!("the secret `{}` is no Redis URL", item.name);
         item.file.mistake(&item.key, message, "write redis://USER:PASSWORD@HOST:PORT/NUMBER, rediss:// for TLS, or unix:///PATH; what isn't a letter or digit is percent-encoded in a password");
