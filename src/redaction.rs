@@ -49,12 +49,16 @@ impl KnownSecrets {
     pub fn new(secrets: &[Secret], api_keys: HashSet<[u8; 32]>, public: &[&str]) -> KnownSecrets {
         let mut known = KnownSecrets { api_keys, ..KnownSecrets::default() };
         let is_public = |secret: &&Secret| public.iter().any(|text| contains(text.as_bytes(), secret.expose()));
-        let (misplaced, secret): (Vec<&Secret>, Vec<&Secret>) = secrets.iter().partition(is_public);
-        secret.iter().for_each(|secret| known.add(secret));
-        for text in public {
-            text.as_bytes().windows(PART).for_each(|window| _ = known.parts.remove(window));
+        let (misplaced, others): (Vec<&Secret>, Vec<&Secret>) = secrets.iter().partition(is_public);
+        for secret in others {
+            known.add(secret);
         }
-        misplaced.iter().for_each(|secret| known.add(secret));
+        for window in public.iter().flat_map(|text| text.as_bytes().windows(PART)) {
+            known.parts.remove(window);
+        }
+        for secret in misplaced {
+            known.add(secret);
+        }
         known.probes = known.parts.iter().flat_map(|part| part.windows(PROBE)).filter_map(probe).collect();
         known
     }
@@ -197,7 +201,9 @@ struct ProbeHasher(u64);
 
 impl Hasher for ProbeHasher {
     fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
     }
 
     fn write_u64(&mut self, number: u64) {

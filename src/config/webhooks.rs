@@ -69,7 +69,9 @@ fn keys(item: &Item<'_>, vault: &mut Vault) -> Option<Vec<HmacSha256>> {
         item.file.mistake(&item.key, message, help);
     }
     let keys = keys?;
-    keys.iter().for_each(|key| own_key(item, key, vault));
+    for key in &keys {
+        own_key(item, key, vault);
+    }
     vault.signing.extend(keys.iter().map(|key| SigningSecret::new(key, OWNER, &item.key)));
     Some(keys.iter().map(|key| HmacSha256::new(key)).collect())
 }

@@ -20,7 +20,7 @@ const MOST_TRIED: usize = 4;
 
 /// The keys of one authenticator: shared secrets or public keys, never both.
 pub struct Keys {
-    keys: Vec<Key>,
+    usable: Vec<Key>,
     /// Whether they come from a set in which a token's `kid` picks them. Elsewhere there is no id to compare it with.
     named: bool,
     /// The keys of the set that were left out because they can't be used.
@@ -62,7 +62,7 @@ impl Keys {
             }
         }
         let keys = secrets.iter().flat_map(|secret| algorithms.iter().map(|algorithm| Key::shared(secret, *algorithm)));
-        Ok(Keys { keys: keys.collect(), named: false, unusable: Vec::new() })
+        Ok(Keys { usable: keys.collect(), named: false, unusable: Vec::new() })
     }
 
     /// One public key in a PEM file, as `SubjectPublicKeyInfo` (RFC 7468, section 13).
@@ -73,7 +73,7 @@ impl Keys {
         check(algorithms, false)?;
         let key = pem::key(file)?;
         match algorithms.iter().find(|algorithm| !key.fits(**algorithm)) {
-            None => Ok(Keys { keys: vec![key], named: false, unusable: Vec::new() }),
+            None => Ok(Keys { usable: vec![key], named: false, unusable: Vec::new() }),
             Some(odd) => Err(format!("the file holds {}, which {odd:?} can't use", key.shape)),
         }
     }
@@ -109,8 +109,8 @@ impl Keys {
 
     fn set(set: &[u8], algorithms: &[Algorithm]) -> Result<Keys, String> {
         check(algorithms, false)?;
-        let (keys, unusable) = jwks::keys(set, algorithms)?;
-        Ok(Keys { keys, named: true, unusable })
+        let (usable, unusable) = jwks::keys(set, algorithms)?;
+        Ok(Keys { usable, named: true, unusable })
     }
 
     /// The keys that were left out because they can't be used.
@@ -120,17 +120,17 @@ impl Keys {
 
     /// Whether no token could hold.
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.usable.is_empty()
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.keys.len()
+        self.usable.len()
     }
 
     /// Whether the key of this id is there, or none is asked for.
     pub(super) fn have(&self, id: Option<&str>) -> bool {
-        id.is_none_or(|id| self.keys.iter().any(|key| key.id.as_deref() == Some(id)))
+        id.is_none_or(|id| self.usable.iter().any(|key| key.id.as_deref() == Some(id)))
     }
 
     /// Checks the token's signature, under the keys that have its `kid` and fit its algorithm. Without a `kid`, those that fit the
@@ -148,7 +148,7 @@ impl Keys {
 
     /// The keys with this id that fit the algorithm.
     fn find(&self, id: &str, algorithm: Algorithm) -> Result<Vec<&Key>, Refusal> {
-        let named = || self.keys.iter().filter(|key| key.id.as_deref() == Some(id));
+        let named = || self.usable.iter().filter(|key| key.id.as_deref() == Some(id));
         let fitting: Vec<_> = named().filter(|key| key.fits(algorithm)).collect();
         match (named().next(), fitting.len()) {
             (None, _) => Err(self.unknown(id)),
@@ -171,7 +171,7 @@ impl Keys {
 
     /// The keys that fit the algorithm.
     fn fitting(&self, algorithm: Algorithm) -> Result<Vec<&Key>, Refusal> {
-        let fitting: Vec<_> = self.keys.iter().filter(|key| key.fits(algorithm)).collect();
+        let fitting: Vec<_> = self.usable.iter().filter(|key| key.fits(algorithm)).collect();
         if self.named && fitting.len() > MOST_TRIED {
             return Err(Refusal::new("the token must say which key signed it (kid)"));
         }
@@ -181,7 +181,7 @@ impl Keys {
 
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Keys({} keys)", self.keys.len())
+        write!(f, "Keys({} keys)", self.usable.len())
     }
 }
 
