@@ -49,14 +49,12 @@ impl KnownSecrets {
     pub fn new(secrets: &[Secret], api_keys: HashSet<[u8; 32]>, public: &[&str]) -> KnownSecrets {
         let mut known = KnownSecrets { api_keys, ..KnownSecrets::default() };
         let is_public = |secret: &&Secret| public.iter().any(|text| contains(text.as_bytes(), secret.expose()));
-        let (misplaced, secret): (Vec<&Secret>, Vec<&Secret>) = secrets.iter().partition(is_public);
-        for secret in secret {
+        let (misplaced, others): (Vec<&Secret>, Vec<&Secret>) = secrets.iter().partition(is_public);
+        for secret in others {
             known.add(secret);
         }
-        for text in public {
-            for window in text.as_bytes().windows(PART) {
-                known.parts.remove(window);
-            }
+        for window in public.iter().flat_map(|text| text.as_bytes().windows(PART)) {
+            known.parts.remove(window);
         }
         for secret in misplaced {
             known.add(secret);

@@ -117,7 +117,7 @@ fn uncommented(line: &str) -> &str {
 /// Fake secrets in these variables.
 fn fakes(variables: &Value) -> Vec<(String, String)> {
     let names = variables.as_array().unwrap().iter().map(|name| name.as_str().unwrap());
-    names.map(|name| (name.to_owned(), format!("fakeapp.fakekey:fake-{name}"))).collect()
+    names.map(|name| (name.to_owned(), format!("fakeapp.fakekey:fake-secret-of-{name}"))).collect()
 }
 
 /// A directory of one test's own, which `init` makes.

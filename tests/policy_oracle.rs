@@ -698,7 +698,9 @@ fn template() -> impl Strategy<Value = Template> {
         "b:*",
         "[m]a",
     ];
-    const WITH_CLAIMS: [&str; 6] = [
+    const WITH_CLAIMS: [&str; 8] = [
+        "{claim:tenant}:x",
+        "a:{claim:tenant}:p",
         "{claim:tenant}:*",
         "{claim:tenant}",
         "a:{claim:tenant}",

@@ -82,6 +82,13 @@ pub(super) fn server(url: &Secret) -> Option<RedisServer> {
     })
 }
 
+/// The password as it stands in a URL, where it may be percent-encoded.
+pub(super) fn encoded_password(url: &Secret) -> Option<Secret> {
+    let (_, rest) = str::from_utf8(url.expose()).ok()?.split_once("://")?;
+    let (_, password) = rest.rsplit_once('@')?.0.split_once(':')?;
+    Some(Secret::new(password.into()))
+}
+
 fn address(address: &ConnectionAddr, tls: bool) -> Option<RedisAddress> {
     match address {
         ConnectionAddr::Tcp(host, port) if !host.is_empty() => {
@@ -125,6 +132,9 @@ mod tests {
         assert!(matches!(server.address, RedisAddress::Tcp { tls: true, .. }));
         assert_eq!((server.user.unwrap().as_str(), server.database), ("us@er", 3));
         assert_eq!(server.password.unwrap().expose(), b"p/ass");
+        let encoded = |url: &str| encoded_password(&Secret::new(url.into()));
+        assert_eq!(encoded("rediss://us%40er:p%2Fass@h/3").unwrap().expose(), b"p%2Fass");
+        assert!(["redis://h:1/3", "redis://user@h", "unix:///run/redis.sock"].map(encoded).iter().all(Option::is_none));
     }
 
     #[test]

@@ -177,11 +177,14 @@ fn redis(section: &mut Section<'_>, vault: &mut Vault) -> Option<RedisSettings> 
 
 /// The servers of one URL or a list of them. Each is a secret: it may hold a password.
 fn servers(item: &Item<'_>, vault: &mut Vault) -> Option<Vec<RedisServer>> {
-    let known_before = vault.known.len();
-    let read = vault.secrets(item)?.iter().map(redis_url::server).collect::<Option<Vec<_>>>();
-    // Without a password a URL is no secret, and other addresses begin like this one.
-    if read.as_ref().is_some_and(|servers| servers.iter().all(|server| server.password.is_none())) {
-        vault.known.truncate(known_before);
+    let known = vault.known.len();
+    let urls = vault.secrets(item)?;
+    let read = urls.iter().map(redis_url::server).collect::<Option<Vec<_>>>();
+    if let Some(servers) = &read {
+        // Only the password of a URL is secret. Logs may name the host, which may stand in other addresses, too.
+        vault.known.truncate(known);
+        vault.known.extend(servers.iter().filter_map(|server| server.password.clone()));
+        vault.known.extend(urls.iter().filter_map(redis_url::encoded_password));
     }
     if read.is_none() {
         let message = format!("the secret `{}` is no Redis URL", item.name);

@@ -269,10 +269,21 @@ impl Template {
         claim: impl Fn(&str) -> Option<&'a str>,
         asked: &'a Pattern,
     ) -> Option<Pattern> {
+        self.fill_around(client, claim, asked, CHAT_SEGMENT)
+    }
+
+    /// The same with another segment where `asked` has none.
+    pub fn fill_around<'a>(
+        &self,
+        client: &str,
+        claim: impl Fn(&str) -> Option<&'a str>,
+        asked: &'a Pattern,
+        otherwise: &'a str,
+    ) -> Option<Pattern> {
         if let Some(pattern) = &self.fixed {
             return Some(pattern.clone());
         }
-        let text = self.fill_or(client, claim, |before| Some(segment_behind(before, asked)))?;
+        let text = self.fill_or(client, claim, |before| Some(segment_behind(before, asked).unwrap_or(otherwise)))?;
         // Nothing that is asked for may keep the pattern from being one, so it is not parsed.
         Some(match text.strip_suffix('*').filter(|_| self.source.ends_with(":*")) {
             Some(prefix) => Pattern::Under(prefix.to_owned()),
@@ -324,12 +335,13 @@ fn segment(value: &str) -> Option<&str> {
     (!value.is_empty() && !is_bracketed(value) && !value.contains([':', '*'])).then_some(value)
 }
 
-/// The segment that a pattern has where `before` ends, both without Ably's qualifier; any other where it has none. `$chat` is one of those, and
-/// behind `r::` it makes the most of a placeholder: the room `r`.
-fn segment_behind<'a>(before: &str, asked: &'a Pattern) -> &'a str {
+/// What a placeholder makes the most of behind `r::`: a channel of the room `r`.
+const CHAT_SEGMENT: &str = "$chat";
+
+/// The segment that a pattern has where `before` ends, both without Ably's qualifier.
+fn segment_behind<'a>(before: &str, asked: &'a Pattern) -> Option<&'a str> {
     let place = unqualified(before).matches(':').count();
-    let own = unqualified(asked.prefix()).split(':').nth(place);
-    own.filter(|own| !own.is_empty()).unwrap_or("$chat")
+    unqualified(asked.prefix()).split(':').nth(place).filter(|own| !own.is_empty())
 }
 
 fn pieces(text: &str) -> Result<Vec<Piece>, String> {

@@ -266,8 +266,8 @@ fn blocks(case: &Case<'_>, target: &str, place: &Pattern) -> bool {
 /// conditions that did not hold; of equal ones the first by id.
 fn nearest(question: &Question<'_, '_>, part: Option<&Pattern>) -> Option<Nearest> {
     let rules = question.case().policy.rules(Effect::Allow, question.action);
-    let candidates = rules.map(|rule| (rule, condition::misses(rule, question, part)));
-    let (rule, misses) = candidates.min_by_key(|(rule, misses)| {
+    let near = rules.map(|rule| (rule, condition::misses(rule, question, part)));
+    let (rule, misses) = near.min_by_key(|(rule, misses)| {
         let for_others = misses.iter().any(|miss| condition::FOR_WHOM.contains(&miss.condition));
         (for_others, misses.len(), rule.id.as_str())
     })?;

@@ -9,7 +9,7 @@ use super::question::Case;
 use super::register::{Entry, homes};
 use super::rule::Effect;
 use super::standing::Facts;
-use crate::model::{Kind, Pattern, unqualified};
+use crate::model::{Kind, Pattern, Template, unqualified};
 
 /// The parts of a pattern that these scopes make, without the pattern itself. Each stands for those of its names that no smaller part
 /// holds.
@@ -35,23 +35,81 @@ pub(super) fn parts(case: Case<'_>, asked: &Pattern) -> BTreeSet<Pattern> {
     let rules = case.policy.document().rules.iter();
     let rules: Vec<_> = rules.filter(|rule| rule.is_for_app(&case.ask.app)).collect();
     let has_kinds = rules.iter().any(|rule| rule.kinds.is_some());
-    // Where one kind is left to look at, an allow rule that covers the rest of a part covers all of it.
-    let telling = rules.iter().filter(|rule| rule.effect == Effect::Deny || has_kinds);
-    let templates =
-        telling.flat_map(|rule| rule.conversations.iter().flatten().map(|template| (rule.effect, template)));
-    let filled = templates.filter_map(|(effect, template)| case.filled(effect, template, asked));
-    let mut scopes: Vec<Pattern> = filled.collect();
-    scopes.extend(role_scopes(case, asked));
-    let mut parts = split(asked, &scopes);
+    let mut scopes = role_scopes(case, asked);
+    let mut open = Vec::new();
+    for rule in rules {
+        for template in rule.conversations.iter().flatten() {
+            match (rule.effect, case.filled(Effect::Allow, template, asked)) {
+                // Where one kind is left to look at, an allow rule that covers the rest of a part covers all of it.
+                (Effect::Allow, scope) => scopes.extend(scope.filter(|_| has_kinds)),
+                (Effect::Deny, Some(scope)) => scopes.push(scope),
+                (Effect::Deny, None) => open.push(template),
+            }
+        }
+    }
     if has_kinds {
         scopes.push(Pattern::Under(Kind::TEMPORARY_PREFIX.to_owned()));
-        parts = split(asked, &scopes);
-        let kinds = Kinds { facts: case.facts, app: &case.ask.app, parts: &parts };
+    }
+    let mut parts = split(asked, &scopes);
+    let open = Open { case, templates: &open, segment: &unnamed_segment(case, &scopes, &open) };
+    open.add_parts(asked, &mut parts);
+    if has_kinds {
+        let kinds = Kinds { facts: case.facts, app: &case.ask.app, parts: &parts, open: &open };
         let known = std::iter::once(asked).chain(&parts).flat_map(|part| kinds.examples(part));
         let known: Vec<Pattern> = known.collect();
         parts.extend(split(asked, &known));
     }
     parts
+}
+
+/// Templates of deny rules in which a placeholder stands for any one segment.
+struct Open<'a> {
+    case: Case<'a>,
+    templates: &'a [&'a Template],
+    /// Stands for all segments that no scope names.
+    segment: &'a str,
+}
+
+impl Open<'_> {
+    /// Adds the parts that the templates make inside those that are known, for as long as there are more.
+    fn add_parts(&self, asked: &Pattern, parts: &mut BTreeSet<Pattern>) {
+        loop {
+            let wide = std::iter::once(asked).chain(&*parts).filter(|part| part.exact().is_none());
+            let scopes: Vec<Pattern> = wide.flat_map(|part| self.around(part)).collect();
+            let before = parts.len();
+            parts.extend(split(asked, &scopes));
+            if parts.len() == before {
+                return;
+            }
+        }
+    }
+
+    /// What the templates stand for around a part: with a segment that is named nowhere, and with that of a room's channels.
+    fn around(&self, part: &Pattern) -> impl Iterator<Item = Pattern> {
+        self.templates.iter().flat_map(|template| {
+            let named_nowhere = self.case.filled_around(template, part, self.segment);
+            named_nowhere.into_iter().chain(self.case.filled(Effect::Deny, template, part))
+        })
+    }
+
+    /// Whether one of the templates touches a name.
+    fn touches(&self, template: &Template, name: &Pattern) -> bool {
+        self.case.filled(Effect::Deny, template, name).is_some_and(|scope| scope.overlaps(name))
+    }
+}
+
+/// A segment that stands in none of these scopes, templates and registered conversations.
+fn unnamed_segment(case: Case<'_>, scopes: &[Pattern], templates: &[&Template]) -> String {
+    let texts = || scopes.iter().map(Pattern::prefix).chain(templates.iter().map(|template| template.source()));
+    let is_registered = |segment: &str| {
+        let mut places = templates.iter().filter_map(|one| case.filled_around(one, &Pattern::Everything, segment));
+        places.any(|place| case.facts.is_registered(&place, &case.ask.app))
+    };
+    let mut segment = "any".to_owned();
+    while texts().any(|text| text.split(':').any(|other| other == segment)) || is_registered(&segment) {
+        segment.push('-');
+    }
+    segment
 }
 
 /// The scopes of the roles of everyone who has a part in the request.
@@ -70,10 +128,12 @@ struct Kinds<'a> {
     facts: Facts<'a>,
     app: &'a str,
     parts: &'a BTreeSet<Pattern>,
+    open: &'a Open<'a>,
 }
 
 impl Kinds<'_> {
-    /// Of each kind one known conversation that no smaller part holds, and rooms outside the part whose channels lie in it.
+    /// Of each kind one known conversation that no smaller part holds, and one that each open template touches; and rooms outside the part
+    /// whose channels lie in it.
     fn examples(&self, part: &Pattern) -> Vec<Pattern> {
         if part.home().exact().is_some() {
             return Vec::new();
@@ -81,10 +141,19 @@ impl Kinds<'_> {
         let rooms = homes(part.prefix()).into_iter().flatten().map(|room| Pattern::Exact(room.to_owned()));
         let rooms = rooms.filter(|room| self.facts.known_kind(room, self.app).is_some());
         let others = Kind::ALL.into_iter().filter(|kind| *kind != self.facts.kind(part, self.app));
-        rooms.chain(others.filter_map(|kind| self.example(kind, part))).collect()
+        let examples = others.flat_map(|kind| {
+            let any = self.example(kind, part, |_| true);
+            let touched = self
+                .open
+                .templates
+                .iter()
+                .filter_map(move |template| self.example(kind, part, |name| self.open.touches(template, name)));
+            any.into_iter().chain(touched)
+        });
+        rooms.chain(examples).collect()
     }
 
-    fn example(&self, kind: Kind, part: &Pattern) -> Option<Pattern> {
+    fn example(&self, kind: Kind, part: &Pattern, is_wanted: impl Fn(&Pattern) -> bool) -> Option<Pattern> {
         let mut from = part.prefix().to_owned();
         loop {
             let name = self.facts.next_of_kind(kind, self.app, part.prefix(), &from)?;
@@ -92,7 +161,8 @@ impl Kinds<'_> {
             let is_other = self.parts.contains(&found) || !part.covers(&found);
             from = match self.smaller(part, name) {
                 Some(inner) => after_all_in(inner),
-                None if is_other || self.facts.known_kind(&found, self.app) != Some(kind) => format!("{name}\0"),
+                None if is_other || !is_wanted(&found) => format!("{name}\0"),
+                None if self.facts.known_kind(&found, self.app) != Some(kind) => format!("{name}\0"),
                 None => return Some(found),
             };
         }

@@ -101,6 +101,11 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// The pattern that a deny rule's template stands for around `place`, with this segment for a placeholder without a usable value behind it.
+    pub(super) fn filled_around(&self, template: &Template, place: &Pattern, otherwise: &str) -> Option<Pattern> {
+        template.fill_around(&self.ask.client, |name| self.text_claim(name), place, otherwise)
+    }
+
     /// The caller's claim as text, where it is text.
     pub(super) fn text_claim(&self, name: &str) -> Option<&'a str> {
         self.caller.claim(name).and_then(Value::as_str)

@@ -176,6 +176,12 @@ impl<'a> Facts<'a> {
         known(name).or_else(|| known(unqualified(name)))
     }
 
+    /// Whether a register knows the conversation.
+    pub(super) fn is_registered(&self, place: &Pattern, app: &str) -> bool {
+        let home = place.home();
+        home.exact().is_some_and(|name| self.registers.iter().any(|register| register.kind(name, app).is_some()))
+    }
+
     /// The first conversation that a register knows to be of this kind, by name, whose name starts with `prefix` and is not before `from`.
     pub(super) fn next_of_kind(&self, kind: Kind, app: &str, prefix: &str, from: &str) -> Option<&str> {
         self.registers.iter().filter_map(|register| register.next_of_kind(kind, app, prefix, from)).min()

@@ -36,6 +36,7 @@ fn a_password_that_is_wrong_is_logged() {
     until("it is logged", || times(&server, NOT_FOLLOWED) == 1);
     let said = server.said();
     assert!(said.contains("AuthenticationFailed") && !said.contains("fake-wrong"), "{said}");
+    assert!(said.contains(&redis.address().to_string()), "it says which Redis that is: {said}");
 }
 
 #[test]

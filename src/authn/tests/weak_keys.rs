@@ -155,7 +155,7 @@ fn product(a: &[u8], b: &[u8]) -> Vec<u8> {
         for (j, b) in b.iter().rev().chain(std::iter::repeat_n(&0, 1)).enumerate() {
             let at = product.len() - 1 - i - j;
             let sum = u32::from(product[at]) + u32::from(*a) * u32::from(*b) + carry;
-            (product[at], carry) = (sum as u8, sum >> 8);
+            (product[at], carry) = (sum.to_le_bytes()[0], sum >> 8);
         }
     }
     product
@@ -167,7 +167,7 @@ fn sum(a: &[u8], b: &[u8]) -> Vec<u8> {
     for (i, b) in b.iter().rev().chain(std::iter::repeat(&0)).take(sum.len()).enumerate() {
         let at = sum.len() - 1 - i;
         carry += u32::from(sum[at]) + u32::from(*b);
-        (sum[at], carry) = (carry as u8, carry >> 8);
+        (sum[at], carry) = (carry.to_le_bytes()[0], carry >> 8);
     }
     sum
 }

@@ -396,6 +396,38 @@ fn a_deny_rule_about_the_outranked_is_about_those_with_an_unlisted_role_too() {
 }
 
 #[test]
+fn a_pattern_is_refused_where_a_deny_rule_without_a_value_touches_only_names_deep_in_it() {
+    let decides =
+        |template: &str, kinds: Option<Vec<Kind>>, bindings: &[(&str, Role)], known: &[(&str, Kind)], place: &str| {
+            let mut no = Rule::new("no", Effect::Deny, ActionSet::of(&[Action::Subscribe]));
+            no.conversations = Some(vec![Template::parse(template).unwrap()]);
+            (no.roles, no.kinds) = (Some(vec![GUEST]), kinds);
+            let mut document = document(vec![allow("everyone", &[Action::Subscribe]), no]);
+            document.entries.bindings.extend(bindings.iter().map(|(scope, role)| binding("tom", scope, *role)));
+            document.entries.conversations.extend(known.iter().map(|(id, kind)| conversation(id, *kind, &[])));
+            decide(&document, &user("tom"), want("tom", place, &[Action::Subscribe])).is_ok()
+        };
+    // The room is none of those that the rule is about, the rest of `a::*` is.
+    let bindings = [("*", MANAGER), ("a::*", GUEST), ("a", MANAGER)];
+    for (place, expected) in
+        [("a::w", false), ("a::$chat", true), ("a:*", false), ("a::*", false), ("a::$chat:*", true)]
+    {
+        assert_eq!(decides("a::{claim:tenant}", None, &bindings, &[], place), expected, "{place}");
+    }
+    // A guest in one namespace inside the pattern.
+    let bindings = [("*", MANAGER), ("a:x:*", GUEST)];
+    for (place, expected) in [("a:x:p", false), ("a:y:p", true), ("a:x:q", true), ("a:*", false), ("*", false)] {
+        assert_eq!(decides("a:{claim:tenant}:p", None, &bindings, &[], place), expected, "{place}");
+    }
+    // Of two chat rooms only the second is one that the rule is about.
+    let known = [("a:b:c", Kind::Chatroom), ("a:x", Kind::Chatroom)];
+    for (place, expected) in [("a:b:c", true), ("a:x", false), ("a:y", true), ("a:*", false)] {
+        let kinds = Some(vec![Kind::Chatroom]);
+        assert_eq!(decides("a:{claim:tenant}", kinds, &[("*", GUEST)], &known, place), expected, "{place}");
+    }
+}
+
+#[test]
 fn in_an_allow_rule_a_placeholder_without_a_value_matches_nothing() {
     let mut own = allow("own", &[Action::Subscribe]);
     own.conversations = Some(vec![Template::parse("archive:{claim:tenant}:*").unwrap()]);

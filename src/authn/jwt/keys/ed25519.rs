@@ -112,7 +112,7 @@ fn fold(low: [u64; 4], high: [u64; 4]) -> FieldElement {
 }
 
 /// The low and the high half of `a * b + c + d`, which has at most 128 bits.
-#[allow(clippy::cast_possible_truncation)]
+#[expect(clippy::cast_possible_truncation, reason = "the number is divided into its halves")]
 fn multiply_add(a: u64, b: u64, c: u64, d: u64) -> (u64, u64) {
     let wide = u128::from(a) * u128::from(b) + u128::from(c) + u128::from(d);
     (wide as u64, (wide >> 64) as u64)
