@@ -216,9 +216,9 @@ fn what_is_no_key_set_changes_nothing() {
     for (reply, reason) in [
         (Reply::status("500 Internal Server Error"), "it answers 500"),
         (Reply::status("204 No Content"), "it answers 204"),
-        (Reply::json("<!doctype html><title>Sign in</title>"), "not a JSON object"),
-        (Reply::json("{\"keys\": ["), "not a JSON object"),
-        (Reply::json("{\"keys\": [], \"keys\": []}"), "not a JSON object"),
+        (Reply::json("<!doctype html><title>Sign in</title>"), "no JWK set"),
+        (Reply::json("{\"keys\": ["), "no JWK set"),
+        (Reply::json("{\"keys\": [], \"keys\": []}"), "no JWK set"),
         (Reply::json("{}"), "no JWK set"),
         (Reply::json(json!({"keys": [private]})), "private"),
         (Reply::json(json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}]})), "32 bytes"),
