@@ -20,7 +20,7 @@ tls = { cert = "tls.crt", key = "tls.key" }
 [apps.talkjs]
 vendor = "talkjs"
 app_id = "fake-app"
-secret_key = { env = "CARGO_PKG_NAME" }
+secret_key = { env = "FAKE_APP_KEY" }
 
 [[authenticators]]
 name = "mesh"
