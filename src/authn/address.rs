@@ -5,29 +5,37 @@ use serde_json::{Map, Value};
 use super::refusal::Refusal;
 use crate::model::claim;
 
-/// A user's addresses, and the claims that say whether they were verified (OpenID Connect Core 1.0, section 5.1).
-const ADDRESSES: [(&str, &str); 2] = [("email", "email_verified"), ("phone_number", "phone_number_verified")];
+/// A user's addresses, and the claims that say whether they were verified: first as OpenID Connect Core 1.0, section 5.1 has them, then as
+/// other issuers spell them.
+const ADDRESSES: [(&str, &[&str]); 2] = [
+    ("email", &["email_verified", "emailVerified", "verified_email", "is_email_verified"]),
+    ("phone_number", &["phone_number_verified", "phoneNumberVerified", "phone_verified"]),
+];
 
 /// Whether the claim of this name, or at this JSON pointer, is an address of the user's.
 pub fn is_address(subject: &str) -> bool {
-    flag(subject).is_some()
+    !flags(subject).is_empty()
 }
 
 /// Checks that the claims do not call the subject's address unverified. Without a word on it they pass, as many issuers verify all.
 pub(super) fn check_verified(claims: &Map<String, Value>, subject: &str) -> Result<(), Refusal> {
-    let Some(flag) = flag(subject) else { return Ok(()) };
-    match claim(claims, &flag) {
-        None | Some(Value::Null | Value::Bool(true)) => Ok(()),
+    let is_verified = |flag: &String| match claim(claims, flag) {
+        None | Some(Value::Null | Value::Bool(true)) => true,
         // Some issuers write it in quotes.
-        Some(Value::String(word)) if word.eq_ignore_ascii_case("true") => Ok(()),
-        Some(_) => Err(Refusal::new(format!("the caller's address is not verified (`{flag}`)"))),
+        Some(Value::String(word)) => word.eq_ignore_ascii_case("true"),
+        Some(_) => false,
+    };
+    match flags(subject).iter().find(|flag| !is_verified(flag)) {
+        Some(flag) => Err(Refusal::new(format!("the caller's address is not verified (`{flag}`)"))),
+        None => Ok(()),
     }
 }
 
-/// The claim beside an address that says whether it was verified.
-fn flag(subject: &str) -> Option<String> {
+/// The claims beside an address that may say whether it was verified. None: it is no address.
+fn flags(subject: &str) -> Vec<String> {
     let (place, name) = subject.split_at(subject.rfind('/').map_or(0, |slash| slash + 1));
-    ADDRESSES.iter().find(|(address, _)| *address == name).map(|(_, flag)| format!("{place}{flag}"))
+    let known = ADDRESSES.iter().filter(|(address, _)| *address == name);
+    known.flat_map(|(_, flags)| *flags).map(|flag| format!("{place}{flag}")).collect()
 }
 
 #[cfg(test)]
@@ -46,7 +54,7 @@ mod tests {
             ("emails", None),
             ("/email/id", None),
         ] {
-            assert_eq!(super::flag(subject).as_deref(), flag, "{subject}");
+            assert_eq!(flags(subject).first().map(String::as_str), flag, "{subject}");
         }
     }
 
@@ -57,6 +65,8 @@ mod tests {
                 Map::from_iter([("email".to_owned(), "a@example.com".into()), ("email_verified".to_owned(), value)]);
             check_verified(&claims, "email").is_ok()
         };
+        let other = json!({"email": "a@example.com", "email_verified": true, "emailVerified": false});
+        assert!(check_verified(other.as_object().unwrap(), "email").is_err(), "one of two says no");
         for value in [json!(true), json!("true"), json!("True"), json!(null)] {
             assert!(passes(value.clone()), "{value}");
         }

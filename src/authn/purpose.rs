@@ -57,8 +57,13 @@ pub fn media_type(typ: &str) -> String {
 
 fn check_kind(claims: &Claims) -> Result<(), Refusal> {
     for name in KINDS {
-        let Some(word) = claims.get(name).and_then(Value::as_str) else { continue };
-        if OTHER_KINDS.contains(&&*plain(word)) {
+        let words = match claims.get(name) {
+            Some(Value::Array(words)) => words.as_slice(),
+            Some(word) => std::slice::from_ref(word),
+            None => &[],
+        };
+        let mut words = words.iter().filter_map(Value::as_str);
+        if let Some(word) = words.find(|word| OTHER_KINDS.contains(&&*plain(word))) {
             let refusal = Refusal::new(format!("the token was issued for another purpose (`{name}`)"));
             return Err(refusal.detail(quoted(word)));
         }
@@ -106,6 +111,7 @@ mod tests {
         {
             for name in KINDS {
                 assert!(kind(name, word).is_err(), "{name} {word}");
+                assert!(check_kind(json!({ name: ["access", word] }).as_object().unwrap()).is_err(), "{name} [{word}]");
             }
         }
         for word in

@@ -25,7 +25,7 @@ pub fn is_unruly(character: char) -> bool {
 
 /// Whether a character shows nothing at all: a byte order mark, a zero-width space, and the like. Two texts that differ in such
 /// characters look the same. These are Unicode's `Default_Ignorable_Code_Point` characters (Unicode 16,
-/// `DerivedCoreProperties.txt`), and the interlinear annotation marks.
+/// `DerivedCoreProperties.txt`), the interlinear annotation marks, and the Braille pattern without dots.
 pub(super) fn is_invisible(character: char) -> bool {
     matches!(
         character,
@@ -38,6 +38,7 @@ pub(super) fn is_invisible(character: char) -> bool {
             | '\u{200b}'..='\u{200f}'
             | '\u{202a}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}'
+            | '\u{2800}'
             | '\u{3164}'
             | '\u{fe00}'..='\u{fe0f}'
             | '\u{feff}'
@@ -83,9 +84,10 @@ mod tests {
 
     #[test]
     fn logs_escape_what_breaks_turns_or_hides() {
-        for code in
-            [0x0, 0x1b, 0x85, 0xad, 0x61c, 0x200b, 0x200d, 0x2028, 0x2029, 0x202e, 0x2060, 0x2069, 0xfeff, 0xe0041]
-        {
+        for code in [
+            0x0, 0x1b, 0x85, 0xad, 0x61c, 0x200b, 0x200d, 0x2028, 0x2029, 0x202e, 0x2060, 0x2069, 0x2800, 0xfeff,
+            0xe0041,
+        ] {
             assert!(needs_escape(char::from_u32(code).unwrap()), "U+{code:04X}");
         }
         for shown in [' ', 'a', '"', '\u{a0}', 'é', '汤', '🙂', '\u{3000}', '\u{301}'] {

@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 
 pub use self::failed_changes::ChangeOrigin;
 use self::failed_changes::FailedChanges;
-use self::lineage::Untrusted;
+use self::lineage::{Rollback, Untrusted};
 use self::recording::Recording;
 use self::write_health::WriteHealth;
 use super::entry::Malformed;
@@ -49,6 +49,8 @@ pub struct Roster {
     began: Instant,
     /// When the store was last heard of, in milliseconds after the beginning, plus one; 0 before the first time.
     heard: AtomicU64,
+    /// The head of the store when it was last seen with the mark of a rollback, until the store counts again.
+    marked: ArcSwapOption<Head>,
     /// Why the store does not count, until an operator says so.
     refused: ArcSwapOption<String>,
     /// Why the store could not be asked the last time.
@@ -118,6 +120,7 @@ impl Roster {
             recording: record.map(|file| Recording::new(file, mark)),
             began: Instant::now(),
             heard: AtomicU64::new(0),
+            marked: ArcSwapOption::empty(),
             refused: ArcSwapOption::empty(),
             trouble: ArcSwapOption::empty(),
             head: ArcSwap::default(),
@@ -307,7 +310,7 @@ impl Roster {
             Ok(Err(untrusted)) => {
                 self.trouble.store(None);
                 self.refuse(&untrusted.reason);
-                self.mark(store, untrusted, known).await;
+                self.mark(store, untrusted).await;
             }
             Err(unavailable) => self.miss(unavailable),
         }
@@ -346,8 +349,11 @@ impl Roster {
     }
 
     /// Marks the store if it was rolled back, for processes that don't know what it has lost.
-    async fn mark(&self, store: &Store, untrusted: &Untrusted, known: &Head) {
-        let Some(seen) = untrusted.rollback.as_ref().filter(|seen| seen.rolled_back.is_none()) else { return };
+    async fn mark(&self, store: &Store, untrusted: &Untrusted) {
+        let Some(Rollback { seen, known }) = &untrusted.rollback else { return };
+        if seen.rolled_back.is_some() {
+            return;
+        }
         // It is tried again with the next look at the store.
         if let Err(unavailable) = store.mark_rolled_back(seen, known).await {
             tracing::warn!(

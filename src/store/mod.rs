@@ -12,6 +12,9 @@ mod record;
 mod redb;
 mod redis;
 
+use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -54,9 +57,35 @@ pub struct Head {
     pub accepted: Option<Millis>,
     /// How many entries there are too few or too many for what changes have left: something else took them away or put them there.
     pub astray: u64,
-    /// A process has found that the store lost changes, and has marked it: the number of the last change that the process knew. Nobody uses the store until
-    /// an operator accepts it.
-    pub rolled_back: Option<u64>,
+    /// A process has found that the store lost changes, and has marked it: the last change that the process knew. No process uses the store until an operator
+    /// accepts it.
+    pub rolled_back: Option<LostChange>,
+}
+
+/// A change that a store has lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostChange {
+    /// Its number.
+    pub version: u64,
+    /// Its id.
+    pub id: String,
+}
+
+impl fmt::Display for LostChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LostChange { version, id } = self;
+        write!(f, "{version} {id}")
+    }
+}
+
+impl FromStr for LostChange {
+    type Err = ParseIntError;
+
+    /// Reads what [`Display`](fmt::Display) writes.
+    fn from_str(text: &str) -> Result<LostChange, ParseIntError> {
+        let (version, id) = text.split_once(' ').unwrap_or((text, ""));
+        Ok(LostChange { version: version.parse()?, id: id.to_owned() })
+    }
 }
 
 /// All that a store holds, as it was when the head was read or later: what follows the head may be in it, and is applied again.
@@ -206,8 +235,8 @@ impl Head {
 
     /// Why a store that says this doesn't count, and what to do, if it is marked as rolled back or entries are astray.
     pub fn flaw(&self) -> Option<String> {
-        if let Some(known) = self.rolled_back {
-            return Some(format!("{ROLLED_BACK} (a process that knew change {known} has marked it)"));
+        if let Some(LostChange { version, .. }) = &self.rolled_back {
+            return Some(format!("{ROLLED_BACK} (a process that knew change {version} has marked it)"));
         }
         let astray = self.astray;
         (astray > 0).then(|| {

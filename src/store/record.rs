@@ -72,6 +72,16 @@ impl Store {
     pub async fn open_recorded(settings: &StoreSettings) -> Result<(Store, Option<HighWaterMark>), Unavailable> {
         let record = settings.record.clone().map(RecordFile::new);
         let mark = record.as_ref().map_or(Ok(None), RecordFile::read)?;
+        if let (Some(record), Some(mark)) = (&record, &mark)
+            && record.is_half_damaged().unwrap_or_default()
+        {
+            tracing::warn!(
+                "one of the two marks in the record {} is damaged; the other says that the store was at change {}. If the store was taken back \
+                 to an earlier state, that may go unnoticed: check that recent bans are there",
+                record.path().display(),
+                mark.version
+            );
+        }
         if let (StoreKind::Redb { path }, Some(record), Some(mark)) = (&settings.kind, &record, &mark)
             && !path.exists()
         {
@@ -174,6 +184,15 @@ impl RecordFile {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.flaw("read", &error)),
         }
+    }
+
+    /// Whether one of the two slots is damaged. It may have held the latest mark, as no disk tears a sector when the power fails.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub fn is_half_damaged(&self) -> io::Result<bool> {
+        let places = places(&mut File::open(&self.path)?)?;
+        Ok(places.iter().any(|bytes| !bytes.trim_ascii().is_empty() && parse(bytes).is_none()))
     }
 
     /// Records how far the store has come, unless the record says more already. Begins the file where there is none.
@@ -284,11 +303,16 @@ fn make(path: &Path, mark: &HighWaterMark) -> io::Result<()> {
 
 /// Both slots. `None`: one was never written, or is torn.
 fn slots(file: &mut File) -> io::Result<[Option<Slot>; 2]> {
-    let mut bytes = Vec::with_capacity(2 * SLOT);
+    Ok(places(file)?.map(|bytes| parse(&bytes)))
+}
+
+/// What stands in the places of both slots.
+fn places(file: &mut File) -> io::Result<[Vec<u8>; 2]> {
+    let mut one = Vec::with_capacity(2 * SLOT);
     file.seek(SeekFrom::Start(0))?;
-    file.take(2 * SLOT as u64).read_to_end(&mut bytes)?;
-    let (one, other) = bytes.split_at(SLOT.min(bytes.len()));
-    Ok([parse(one), parse(other)])
+    file.take(2 * SLOT as u64).read_to_end(&mut one)?;
+    let other = one.split_off(SLOT.min(one.len()));
+    Ok([one, other])
 }
 
 fn newest(one: Option<Slot>, other: Option<Slot>) -> Option<Slot> {
@@ -374,6 +398,10 @@ mod tests {
             let version = record.read().unwrap().unwrap().version;
             assert!(version == 3 || version == 4, "{version} after {cut} bytes");
         }
+        fs::write(record.path(), &before).unwrap();
+        assert!(!record.is_half_damaged().unwrap());
+        fs::write(record.path(), [&before[..100], &[b'#'], &before[101..]].concat()).unwrap();
+        assert!(record.is_half_damaged().unwrap() && record.read().unwrap().is_some());
         fs::write(record.path(), &after[..100]).unwrap();
         assert!(record.read().unwrap_err().message.contains("is damaged"));
         assert!(record.write(&mark("a", 5, 10)).unwrap_err().message.contains("is damaged"));

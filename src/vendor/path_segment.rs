@@ -37,11 +37,14 @@ pub fn has_dot_segment(id: &str) -> bool {
 }
 
 /// Whether the part is one or two dots, apart from what a server may cut off or ignore: parameters (RFC 3986, section 3.3), a query, a
-/// fragment, everything behind a NUL, white space, control characters and characters without a width.
+/// fragment, a NUL or everything behind it, white space, control characters and characters without a width.
 fn is_dot_segment(part: &str) -> bool {
-    let name = part.split([';', '?', '#', '\0']).next().unwrap_or_default();
-    let visible: String = name.chars().filter(|character| !is_ignored(*character)).collect();
-    matches!(visible.as_str(), "." | "..")
+    let name = part.split([';', '?', '#']).next().unwrap_or_default();
+    let before_nul = name.split('\0').next().unwrap_or_default();
+    [name, before_nul].iter().any(|name| {
+        let visible: String = name.chars().filter(|character| !is_ignored(*character)).collect();
+        matches!(visible.as_str(), "." | "..")
+    })
 }
 
 fn is_ignored(character: char) -> bool {
@@ -202,6 +205,7 @@ mod tests {
             "..?x",
             "..%23",
             "..%00.html",
+            "%00..",
             "..%20",
             ". .",
             ".%09.",

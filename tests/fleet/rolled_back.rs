@@ -48,7 +48,7 @@ fn restore(redis: &mut Redis) {
 }
 
 fn is_marked(redis: &Redis) -> bool {
-    redis.ask::<Option<u64>>(&["HGET", "{chat-signer:}head", MARK]).is_some()
+    redis.ask::<Option<String>>(&["HGET", "{chat-signer:}head", MARK]).is_some()
 }
 
 /// Kills a server and starts it again with all that it had.
@@ -92,6 +92,40 @@ fn a_process_that_starts_after_a_rollback_refuses_until_an_operator_accepts() {
     assert!(!is_marked(&redis));
     assert_eq!(ban(&new, "ben"), 200);
     until("they go on", || login(&another, "ben") == 403);
+}
+
+/// A backup is restored twice, and whoever knew what is lost is gone before the second time. The mark goes with what the second restore replaces.
+#[test]
+fn a_process_that_has_read_a_mark_refuses_though_a_second_restore_takes_the_mark_away() {
+    let Some(mut redis) = Redis::start() else { return };
+    let mut fleet = Fleet::on(&redis, SOON);
+    assert_eq!(ban(&fleet.servers[0], "ann"), 200);
+    back_up(&redis);
+    assert_eq!(ban(&fleet.servers[1], "ben"), 200);
+    fleet.all_refuse(&["ann", "ben"]);
+    restore(&mut redis);
+    fleet.refuse_for(LOST);
+    until("it is marked", || is_marked(&redis));
+    let late = fleet.another();
+    until("a process that starts refuses", || says(&late, LOST));
+    for server in fleet.servers.drain(..) {
+        server.signal("-KILL");
+        drop(server.killed());
+    }
+    restore(&mut redis);
+
+    until("it is marked again", || is_marked(&redis));
+    let new = fleet.another();
+    until("another process that starts refuses", || says(&new, LOST));
+    for server in [&late, &new] {
+        assert_eq!((login(server, "ben"), login(server, "tom"), ban(server, "cat")), (503, 503, 503));
+    }
+    assert!(accept(&new, &[]).status.success());
+    for server in [&late, &new] {
+        until("it is ready", || server.is_ready());
+        assert_eq!((login(server, "ann"), login(server, "ben")), (403, 200));
+    }
+    assert!(!is_marked(&redis));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chat_signer::clock;
 use chat_signer::config::{Durability, RedisSettings};
-use chat_signer::store::{Commit, Head, KEPT, NotCommitted, Store};
+use chat_signer::store::{Commit, Head, KEPT, LostChange, NotCommitted, Store};
 use tokio::task::JoinSet;
 
 use crate::bed::{Bed, Scratch, commit, put, socket};
@@ -58,7 +58,7 @@ async fn a_mark_is_left_only_in_a_store_that_lacks_what_is_known() {
     let store = begun(socket(&redis)).await;
     let first = commit(&store, put("ban/tom", "1")).await;
     let seen = commit(&store, put("ban/tom", "2")).await;
-    let mark = || async { store.head().await.unwrap().rolled_back };
+    let mark = || async { store.head().await.unwrap().rolled_back.map(|lost| lost.version) };
     for (seen, known, why) in [
         (&first, at(&seen, 3, "lost"), "it is not the store that was seen"),
         (&seen, first.clone(), "it has the change"),
@@ -89,7 +89,10 @@ async fn a_marked_store_is_changed_by_nobody_who_has_not_seen_the_mark() {
     let marked = store.head().await.unwrap();
     assert!(marked.flaw().unwrap().contains("store accept"));
     // An import does, before the operator accepts.
-    assert_eq!(commit(&store, put("ban/tom", "2")).await.rolled_back, Some(2));
+    assert_eq!(
+        commit(&store, put("ban/tom", "2")).await.rolled_back,
+        Some(LostChange { version: 2, id: "lost".to_owned() })
+    );
     store.accept().await.unwrap();
     let accepted = store.head().await.unwrap();
     assert_eq!((accepted.flaw(), &accepted.id), (None, &seen.id), "it is the same store");

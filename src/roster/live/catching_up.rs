@@ -34,6 +34,9 @@ impl Roster {
         if let Some(untrusted) = self.distrust(store, &head, known).await? {
             return Ok(Err(untrusted));
         }
+        if let Some(untrusted) = self.distrust_marked(store, &head).await? {
+            return Ok(Err(untrusted));
+        }
         if let Some(flaw) = head.flaw() {
             return Ok(Err(Untrusted::new(flaw)));
         }

@@ -1,15 +1,26 @@
 //! Whether a store still is the one that is known: whether it has all that is known, or an operator has accepted it since.
 
+use std::sync::Arc;
+
 use super::Roster;
-use crate::store::{Head, ROLLED_BACK, Store, Unavailable};
+use crate::store::{Head, LostChange, ROLLED_BACK, Store, Unavailable};
 
 /// Why a store does not count until an operator accepts it.
 #[derive(Debug)]
 pub(super) struct Untrusted {
     /// A sentence for the log.
     pub(super) reason: String,
-    /// The head of a store that was rolled back: an earlier state of the store that is known.
-    pub(super) rollback: Option<Head>,
+    /// The rollback, if the store is an earlier state of the store that is known.
+    pub(super) rollback: Option<Rollback>,
+}
+
+/// A store that was taken back to an earlier state.
+#[derive(Debug)]
+pub(super) struct Rollback {
+    /// The head of the store as it is now.
+    pub(super) seen: Head,
+    /// A head that the store had before.
+    pub(super) known: Head,
 }
 
 impl Untrusted {
@@ -25,7 +36,8 @@ impl Untrusted {
         } else {
             format!("it does not have change {version} as it is known")
         };
-        Untrusted { reason: format!("{ROLLED_BACK} ({how})"), rollback: Some(head.clone()) }
+        let rollback = Rollback { seen: head.clone(), known: known.clone() };
+        Untrusted { reason: format!("{ROLLED_BACK} ({how})"), rollback: Some(rollback) }
     }
 }
 
@@ -43,11 +55,32 @@ impl Roster {
         if head.epoch != known.epoch {
             let is_accepted = self.is_accepted(store, head, known).await?;
             // What only the record knows is no reason to stop other processes: it may be of another clock.
-            let rollback = (head.id == known.id && self.is_loaded()).then(|| head.clone());
+            let is_rollback = head.id == known.id && self.is_loaded();
+            let rollback = is_rollback.then(|| Rollback { seen: head.clone(), known: known.clone() });
             return Ok((!is_accepted).then(|| Untrusted { rollback, ..Untrusted::new(ANOTHER) }));
         }
         let is_older = head.version < known.version || head.version == known.version && head.change != known.change;
         Ok(is_older.then(|| Untrusted::lost(head, known)))
+    }
+
+    /// Why a store with this head does not count by a mark that it had before. A restored backup takes the mark away as well, so a process that has
+    /// read a mark remembers it until an operator accepts the store, or the store has the change that it had lost.
+    pub(super) async fn distrust_marked(&self, store: &Store, head: &Head) -> Result<Option<Untrusted>, Unavailable> {
+        if head.rolled_back.is_some() {
+            self.marked.store(Some(Arc::new(head.clone())));
+            return Ok(None);
+        }
+        let Some(marked) = self.marked.load_full() else { return Ok(None) };
+        let Some(LostChange { version, id }) = marked.rolled_back.clone() else { return Ok(None) };
+        let is_mended = head.accepted > marked.accepted || store.has(version, &id).await? == Some(true);
+        if is_mended {
+            self.marked.store(None);
+            return Ok(None);
+        }
+        if head.id != marked.id {
+            return Ok(Some(Untrusted::new(ANOTHER)));
+        }
+        Ok(Some(Untrusted::lost(head, &Head { version, change: id, ..Head::clone(&marked) })))
     }
 
     /// Whether a store of another epoch counts: an operator has accepted it since the one that is known was last heard of, or it has all

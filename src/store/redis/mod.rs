@@ -155,7 +155,7 @@ impl Redis {
         let change = Change { version, id: fresh()?, at, puts: commit.puts, events: commit.events };
         let mut script = self.keys().script(COMMIT);
         script.arg(&on.epoch).arg(on.version).arg(&on.change).arg(accepted(on)).arg(on.astray);
-        script.arg(on.rolled_back.map_or_else(String::new, |known| known.to_string()));
+        script.arg(on.rolled_back.as_ref().map_or_else(String::new, ToString::to_string));
         script.arg(version).arg(&change.id).arg(written(&change)?).arg(KEPT).arg(&self.keys().channel);
         script.arg(change.puts.len());
         for (key, value) in &change.puts {
@@ -197,9 +197,13 @@ fn accepted(head: &Head) -> u64 {
 }
 
 type Fields =
-    (Option<String>, Option<u64>, Option<String>, Option<u64>, Option<String>, Option<String>, Option<u64>, u64);
+    (Option<String>, Option<u64>, Option<String>, Option<u64>, Option<String>, Option<String>, Option<String>, u64);
 
 fn head((epoch, version, change, accepted, layout, id, rolled_back, astray): Fields) -> Result<Head, Unavailable> {
+    let rolled_back = rolled_back.map(|mark| mark.parse()).transpose();
+    let rolled_back = rolled_back.map_err(|error| {
+        Unavailable::new(FailureReason::Damaged, format!("the mark of a rollback is damaged: {error}"))
+    })?;
     match layout {
         Some(layout) if layout != LAYOUT => {
             let flaw = format!("it has the layout {layout}, and this version of chat-signer knows only {LAYOUT}");

@@ -7,6 +7,6 @@ for i = 1, 4 do
   if (fields[i] or default[i]) ~= ARGV[i] then return 0 end
 end
 if ARGV[1] == ARGV[5] and has(ARGV[6], ARGV[7]) ~= 0 then return 0 end
-redis.call('HSET', HEAD, 'rolled_back', ARGV[6])
+redis.call('HSET', HEAD, 'rolled_back', ARGV[6] .. ' ' .. ARGV[7])
 redis.pcall('PUBLISH', ARGV[8], '')
 return 1
