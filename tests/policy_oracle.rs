@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 use chat_signer::model::{
-    Action, ActionSet, Ask, Caller, CallerKind, Grant, Kind, Ladder, Millis, Need, Pattern, Role, Template, Vendor,
+    Action, ActionSet, Caller, CallerKind, ConversationKind, Millis, Pattern, RequestedGrant, RequiredAction, Role,
+    RoleHierarchy, SigningRequest, Template, Vendor,
 };
 use chat_signer::policy::{
     Author, Bearing, Binding, Block, Cause, ClientIs, Conversation, Details, Document, Effect, Entries, Entry, Facts,
@@ -158,7 +159,7 @@ struct Oracle<'a> {
     document: &'a Document,
     roster: &'a Roster,
     caller: &'a Caller,
-    ask: &'a Ask,
+    ask: &'a SigningRequest,
     told: &'a Account,
 }
 
@@ -554,16 +555,16 @@ impl Oracle<'_> {
         at(&self.bindings(user, with_token), self.document.default_role, name)
     }
 
-    fn kind(&self, name: &str) -> Kind {
+    fn kind(&self, name: &str) -> ConversationKind {
         if behind_qualifier(name).starts_with("_tmp:") {
-            return Kind::Temporary;
+            return ConversationKind::Temporary;
         }
         let known = |room: &str| {
             let mut filed = self.all_entries().flat_map(|entries| &entries.conversations);
             let filed = filed.find(|one| one.id == room && self.for_this_app(one.app.as_deref())).map(|one| one.kind);
             filed.or_else(|| self.told.get(room)?.as_ref()?.kind)
         };
-        known(room(name)).or_else(|| known(room(behind_qualifier(name)))).unwrap_or(Kind::Group)
+        known(room(name)).or_else(|| known(room(behind_qualifier(name)))).unwrap_or(ConversationKind::Group)
     }
 
     /// Without the token. An unlisted role word keeps a target from being outranked, except for a deny rule.
@@ -670,7 +671,7 @@ fn rule() -> impl Strategy<Value = Rule> {
         maybe(roles()),
         maybe(roles()),
         maybe(select(vec![TargetsAre::Itself, TargetsAre::Others, TargetsAre::Outranked])),
-        maybe(subsequence(Kind::ALL.to_vec(), 1..=3)),
+        maybe(subsequence(ConversationKind::ALL.to_vec(), 1..=3)),
         maybe(proptest::collection::vec(template(), 1..3)),
         maybe(1..4_usize),
     );
@@ -732,7 +733,7 @@ fn entries() -> impl Strategy<Value = Entries> {
     let conversation = (
         select(vec!["a", "a:x", "a:y", "b", "_tmp:x"]),
         app(),
-        select(Kind::ALL.to_vec()),
+        select(ConversationKind::ALL.to_vec()),
         few((person(), proptest::option::of(role())), 2),
     );
     let conversation =
@@ -783,7 +784,7 @@ fn document() -> impl Strategy<Value = Document> {
         for (index, rule) in rules.iter_mut().enumerate() {
             rule.id = format!("r{}", (index * 7 + 3) % 11);
         }
-        let ladder = Ladder::new(["guest", "mod", "owner"].map(str::to_owned));
+        let ladder = RoleHierarchy::new(["guest", "mod", "owner"].map(str::to_owned));
         Document { ladder, default_role, rules, entries, hash: String::new() }
     })
 }
@@ -804,7 +805,7 @@ fn caller() -> impl Strategy<Value = Caller> {
     )
 }
 
-fn ask(caller: &Caller) -> impl Strategy<Value = Ask> + use<> {
+fn ask(caller: &Caller) -> impl Strategy<Value = SigningRequest> + use<> {
     let own = caller.subject.clone();
     let client = prop_oneof![6 => Just(own), 2 => person(), 1 => Just("*".to_owned())];
     let place = || prop_oneof![1 => Just(None), 4 => pattern().prop_map(Some)];
@@ -826,17 +827,17 @@ fn ask(caller: &Caller) -> impl Strategy<Value = Ask> + use<> {
         if action.is_moderation() {
             // Each user is decided about by itself, perhaps in many conversations at once.
             targets.truncate(1);
-            return Need { action, conversation: place, targets };
+            return RequiredAction { action, conversation: place, targets };
         }
         let conversation =
             exact(place).filter(|_| !matches!(action, Action::Login | Action::Create | Action::AppToken));
-        Need { action, conversation, targets }
+        RequiredAction { action, conversation, targets }
     });
     let operations = subsequence(vec![Action::Publish, Action::Subscribe, Action::History, Action::Presence], 1..=4);
     let grant = (pattern(), operations)
-        .prop_map(|(resource, operations)| Grant { resource, operations: operations.into_iter().collect() });
+        .prop_map(|(resource, operations)| RequestedGrant { resource, operations: operations.into_iter().collect() });
     (select(&APPS[..]), client, proptest::collection::vec(need, 1..3), few(grant, 2)).prop_map(
-        |(app, client, needs, wants)| Ask {
+        |(app, client, needs, wants)| SigningRequest {
             app: app.into(),
             vendor: Vendor::Ably,
             action: needs[0].action,
@@ -851,11 +852,8 @@ fn ask(caller: &Caller) -> impl Strategy<Value = Ask> + use<> {
 
 fn details() -> impl Strategy<Value = Details> {
     let roles = few((person(), role()), 4);
-    (maybe(select(Kind::ALL.to_vec())), roles, few(person(), 1)).prop_map(|(kind, roles, shut_out)| Details {
-        kind,
-        roles,
-        shut_out,
-    })
+    (maybe(select(ConversationKind::ALL.to_vec())), roles, few(person(), 1))
+        .prop_map(|(kind, roles, shut_out)| Details { kind, roles, shut_out })
 }
 
 fn told() -> impl Strategy<Value = Account> {
@@ -869,7 +867,7 @@ struct World {
     document: Document,
     roster: Roster,
     caller: Caller,
-    ask: Ask,
+    ask: SigningRequest,
     told: Account,
 }
 
@@ -1058,7 +1056,7 @@ fn bearing() -> impl Strategy<Value = Bearing> {
 }
 
 /// Every conversation that an ask is about.
-fn asked_about(ask: &Ask) -> BTreeSet<String> {
+fn asked_about(ask: &SigningRequest) -> BTreeSet<String> {
     let needs = ask.needs.iter().filter_map(|need| need.conversation.as_ref());
     let places = needs.chain(ask.wants.iter().map(|want| &want.resource));
     places.filter_map(|place| home(place).exact().map(str::to_owned)).collect()

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chat_signer::config::{self, Report};
-use chat_signer::model::{CallerKind, Kind, Ladder, Millis, Pattern};
+use chat_signer::model::{CallerKind, ConversationKind, Millis, Pattern, RoleHierarchy};
 use chat_signer::observe::Asker;
 use chat_signer::policy::{Author, Block, Held, Origin, Sanction, Tenure};
 use chat_signer::roster::transfer::{self, AT_ONCE, Import, Imported, NotImported};
@@ -53,10 +53,11 @@ fn sanction() -> impl Strategy<Value = Sanction> {
 }
 
 fn conversation() -> impl Strategy<Value = Conversation> {
-    let kind = prop_oneof![Just(Kind::Group), Just(Kind::Chatroom), Just(Kind::System)];
+    let kind =
+        prop_oneof![Just(ConversationKind::Group), Just(ConversationKind::Chatroom), Just(ConversationKind::System)];
     (id(), app(), kind, option::of(id()), any::<bool>(), origin()).prop_map(
         |(id, app, kind, owner, forgotten, origin)| {
-            let kind = if id.starts_with("_tmp:") { Kind::Temporary } else { kind };
+            let kind = if id.starts_with("_tmp:") { ConversationKind::Temporary } else { kind };
             Conversation { id, app, kind, owner, forgotten, origin }
         },
     )
@@ -105,7 +106,7 @@ fn read(name: &str, text: &str) -> Result<(Vec<Record>, Report), String> {
 }
 
 fn read_at(name: &str, text: &str, now: Millis) -> Result<(Vec<Record>, Report), String> {
-    let ladder = Ladder::new(["member", "manager"].map(str::to_owned));
+    let ladder = RoleHierarchy::new(["member", "manager"].map(str::to_owned));
     let read = config::roster(&file(name, text), &["leancloud".to_owned()], &ladder, now);
     read.map(|(file, report)| (transfer::records(file), report)).map_err(|report| report.render(false))
 }

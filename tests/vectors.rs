@@ -4,7 +4,7 @@
 
 use chat_signer::crypto::mac::{HmacSha1, HmacSha256};
 use chat_signer::crypto::{base64, hex};
-use chat_signer::model::{Action, Ask, Millis, Pattern, Vendor};
+use chat_signer::model::{Action, Millis, Pattern, SigningRequest, Vendor};
 use chat_signer::policy::operators_permit;
 use chat_signer::secret::Secret;
 use chat_signer::vendor::ably::{Capability, Claims, TokenParams, TokenRequest, TokenRequestText};
@@ -73,8 +73,8 @@ mod lean {
     }
 
     /// The vector as an ask, past all rules.
-    fn ask(vector: &Value) -> Ask {
-        Ask {
+    fn ask(vector: &Value) -> SigningRequest {
+        SigningRequest {
             app: "lean".into(),
             vendor: Vendor::LeanCloud,
             action: action(vector),

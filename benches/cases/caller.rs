@@ -12,7 +12,7 @@ use chat_signer::authn::{
     Algorithm, Authenticator, Authenticators, Common, Jwt, KeySource, Keys, Presented, TokenRules,
 };
 use chat_signer::crypto::{base64url, mac::HmacSha256};
-use chat_signer::model::{Caller, CallerKind, Ladder, Millis};
+use chat_signer::model::{Caller, CallerKind, Millis, RoleHierarchy};
 use chat_signer::secret::Secret;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
@@ -134,7 +134,7 @@ fn authenticator(issuer: &Issuer) -> Jwt {
         subject_prefix: String::new(),
         roles: Some("roles".to_owned()),
         bindings: None,
-        ladder: Ladder::new(["member"].map(str::to_owned)),
+        ladder: RoleHierarchy::new(["member"].map(str::to_owned)),
         max_role: None,
         leeway_seconds: 30,
         types: Vec::new(),

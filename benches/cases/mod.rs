@@ -10,7 +10,7 @@ use chat_signer::authn::Presented;
 use chat_signer::config;
 use chat_signer::crypto::{base64url, mac::HmacSha256};
 use chat_signer::engine::{Engine, Verdict, World};
-use chat_signer::model::{Ask, Caller, Millis, Pattern, json};
+use chat_signer::model::{Caller, Millis, Pattern, SigningRequest, json};
 use chat_signer::policy::{self, Binding, Document, Facts, Origin, Permit, Policy, Sanction};
 use chat_signer::secret::Secret;
 use chat_signer::vendor::{self, App, Nonce, Params, Request, Signed};
@@ -145,7 +145,7 @@ impl Bench {
     }
 
     /// Stage 3: whether it is allowed.
-    pub fn decide(&self, ask: Ask) -> Permit {
+    pub fn decide(&self, ask: SigningRequest) -> Permit {
         let register = self.engine.policy.register();
         let facts = Facts { registers: &[register], told: &[] };
         self.engine.policy.decide(ask, &self.caller, facts, NOW).expect("the request is allowed")

@@ -11,7 +11,7 @@ use serde_json::Map;
 
 use super::refusal::{Refusal, quoted};
 use super::{Common, Presented, Proxies};
-use crate::model::{Caller, Ladder, Pattern, Role, check_identifier};
+use crate::model::{Caller, Pattern, Role, RoleHierarchy, check_identifier};
 
 /// Takes the word of proxies.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct Forwarded {
     /// Put before the name.
     pub subject_prefix: String,
     /// The roles that the policy knows.
-    pub ladder: Ladder,
+    pub ladder: RoleHierarchy,
     /// The strongest role that the header can give; without it, it gives none.
     pub max_role: Option<Role>,
 }

@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 
 use super::{Peer, Socket};
-use crate::model::Network;
+use crate::model::IpNetwork;
 
 /// The peers that are believed what they say about those behind them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub struct Proxies(pub Vec<Proxy>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proxy {
     /// Those with an address in this network.
-    Network(Network),
+    Network(IpNetwork),
     /// Those that are connected through the Unix socket.
     Unix,
 }
@@ -33,7 +33,7 @@ impl Proxies {
     }
 
     /// The networks in which they are.
-    pub fn networks(&self) -> impl Iterator<Item = &Network> {
+    pub fn networks(&self) -> impl Iterator<Item = &IpNetwork> {
         self.0.iter().filter_map(|proxy| match proxy {
             Proxy::Network(network) => Some(network),
             Proxy::Unix => None,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::refusal::Refusal;
-use crate::model::{Ladder, Pattern, Role, claim};
+use crate::model::{Pattern, Role, RoleHierarchy, claim};
 
 type Claims = Map<String, Value>;
 
@@ -21,7 +21,7 @@ pub(super) struct Grants<'a> {
     /// The claim with roles by scope: an object of pattern and word.
     pub(super) bindings: Option<&'a str>,
     /// The roles that the policy knows.
-    pub(super) ladder: &'a Ladder,
+    pub(super) ladder: &'a RoleHierarchy,
     /// The strongest role that counts; without it none does.
     pub(super) max_role: Option<Role>,
 }

@@ -3,7 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::Stop;
-use crate::model::{Action, ActionSet, Ask, Caller, CallerKind, Millis, Need, Pattern, Vendor, check_identifier};
+use crate::model::{
+    Action, ActionSet, Caller, CallerKind, Millis, Pattern, RequiredAction, SigningRequest, Vendor, check_identifier,
+};
 use crate::vendor::leancloud::TimestampUnit;
 use crate::vendor::{self, App, Invalid, Nonce, Operation, Params, Request};
 
@@ -83,7 +85,7 @@ impl Asked {
     }
 
     /// What the policy is asked by this caller: for one of the app's operations, or for an action of the policy's alone.
-    pub(super) fn ask(&self, app: &App, caller: &Caller) -> Result<Ask, Stop> {
+    pub(super) fn ask(&self, app: &App, caller: &Caller) -> Result<SigningRequest, Stop> {
         if let Some(operation) = vendor::operation(app, &self.action) {
             return Ok(self.request(app, operation, Some(caller))?.ask);
         }
@@ -96,16 +98,16 @@ impl Asked {
     }
 
     /// An ask for one action. Where no conversation is named, moderation is about all of them.
-    fn plain_ask(&self, app: &App, action: Action, caller: &Caller) -> Result<Ask, Stop> {
+    fn plain_ask(&self, app: &App, action: Action, caller: &Caller) -> Result<SigningRequest, Stop> {
         self.only_taken(action)?;
         let client = self.client(app, action, caller)?;
         let targets = self.targets(action)?;
         let conversation = self.place(app, action)?;
-        let need = |targets| Need { action, conversation: conversation.clone(), targets };
+        let need = |targets| RequiredAction { action, conversation: conversation.clone(), targets };
         // Each user is decided about by itself.
         let needs = targets.iter().map(|target| need(vec![target.clone()]));
         let needs = if targets.is_empty() { vec![need(Vec::new())] } else { needs.collect() };
-        Ok(Ask {
+        Ok(SigningRequest {
             app: app.name().clone(),
             vendor: app.vendor(),
             action,

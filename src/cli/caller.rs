@@ -8,7 +8,7 @@ use serde_json::Map;
 
 use crate::authn::{Authenticator, Forwarded, Jwt, Presented, Unidentified, strongest};
 use crate::engine::Engine;
-use crate::model::{Caller, CallerKind, Ladder, Millis, Pattern, Role};
+use crate::model::{Caller, CallerKind, Millis, Pattern, Role, RoleHierarchy};
 
 /// A caller to suppose.
 #[derive(Debug)]
@@ -71,12 +71,12 @@ impl Supposed<'_> {
         }))
     }
 
-    fn bindings(&self, ladder: &Ladder) -> Result<Vec<(Pattern, Role)>, String> {
+    fn bindings(&self, ladder: &RoleHierarchy) -> Result<Vec<(Pattern, Role)>, String> {
         self.roles.iter().map(|text| binding(text, ladder)).collect()
     }
 }
 
-fn binding(text: &str, ladder: &Ladder) -> Result<(Pattern, Role), String> {
+fn binding(text: &str, ladder: &RoleHierarchy) -> Result<(Pattern, Role), String> {
     let (scope, word) = text.rsplit_once('=').unwrap_or(("*", text));
     let scope = Pattern::parse(scope).map_err(|flaw| format!("roles: the scope `{scope}` {flaw}"))?;
     let role = ladder.role(word);
@@ -90,7 +90,7 @@ fn credible(
     by: &Authenticator,
     subject: &str,
     asked: Vec<(Pattern, Role)>,
-    ladder: &Ladder,
+    ladder: &RoleHierarchy,
 ) -> (Vec<(Pattern, Role)>, Vec<String>) {
     let (mut kept, mut notes) = (Vec::new(), Vec::new());
     for (scope, role) in asked {
@@ -106,7 +106,7 @@ fn credible(
 }
 
 /// Why no credential of this authenticator gives this subject this role, if none does.
-fn disbelief(by: &Authenticator, subject: &str, scope: &Pattern, role: Role, ladder: &Ladder) -> Option<String> {
+fn disbelief(by: &Authenticator, subject: &str, scope: &Pattern, role: Role, ladder: &RoleHierarchy) -> Option<String> {
     if let Authenticator::Mtls(mtls) = by {
         let given = mtls.bindings(subject).contains(&(scope.clone(), role));
         return (!given).then(|| "gives the roles that stand beside the certificate's name alone".to_owned());

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Stop;
 use crate::engine::{Engine, Inquiry, details};
-use crate::model::{Ask, Caller, Ladder, Millis, json};
+use crate::model::{Caller, Millis, RoleHierarchy, SigningRequest, json};
 use crate::policy::{Details, Register, Told};
 
 /// The facts for a decision.
@@ -32,7 +32,7 @@ impl Given {
     pub(super) fn of(
         facts: &Map<String, Value>,
         engine: &Engine,
-        ask: &Ask,
+        ask: &SigningRequest,
         caller: &Caller,
         roster: &Register,
         at: Millis,
@@ -51,7 +51,7 @@ impl Given {
 }
 
 /// What is told of a conversation. Beside what a backend tells there may be `blocked`, as in LeanCloud's blacklists.
-fn told(conversation: &str, value: &Value, ladder: &Ladder) -> Result<Told, String> {
+fn told(conversation: &str, value: &Value, ladder: &RoleHierarchy) -> Result<Told, String> {
     let mut object = match value {
         Value::String(word) if word == "unknown" => return Ok(Told::unknown(conversation)),
         Value::Object(object) => object.clone(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::engine::{Decided, Engine};
-use crate::model::{Action, Ask, Pattern};
+use crate::model::{Action, Pattern, SigningRequest};
 use crate::policy::Told;
 use crate::roster::{Deed, Failed, Index, Judge, Terms, Wish};
 
@@ -47,7 +47,7 @@ impl Moderated {
 }
 
 /// What a moderator would ask of the server, if it is moderation. Of roles the weakest: which one is given isn't asked of the policy.
-fn wish(engine: &Engine, ask: &Ask) -> Option<Wish> {
+fn wish(engine: &Engine, ask: &SigningRequest) -> Option<Wish> {
     let weakest = engine.policy.document().ladder.words().first();
     let deed = match ask.action {
         Action::Ban => Deed::Ban(Terms::default()),

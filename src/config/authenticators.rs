@@ -12,7 +12,7 @@ use super::reader::{Section, and, quoted};
 use super::secret::Vault;
 use super::{api_key, forwarded, introspection, jwt, mtls, peer};
 use crate::authn::{Authenticator, Common, Proxies};
-use crate::model::{CallerKind, Ladder};
+use crate::model::{CallerKind, RoleHierarchy};
 use crate::vendor::App;
 
 /// The configured authenticators.
@@ -50,7 +50,7 @@ pub(super) struct Context<'c> {
     /// The apps without a mistake.
     pub(super) ready: &'c [App],
     /// The policy's roles; none if the policy couldn't be read.
-    pub(super) ladder: &'c Ladder,
+    pub(super) ladder: &'c RoleHierarchy,
     /// Whether callers are served on a Unix socket.
     pub(super) unix: bool,
     /// Where it says whose client certificates are taken, if they are.

@@ -7,7 +7,7 @@ use super::file::Span;
 use super::policy::{Names, Places};
 use super::reader::{Item, Section, quoted, suggest};
 use super::rules::{kind, reason};
-use crate::model::{Kind, Pattern, Role, check_identifier};
+use crate::model::{ConversationKind, Pattern, Role, check_identifier};
 use crate::policy::{Binding, Block, Conversation, Entries, Origin, Sanction};
 
 /// Reads every entry; `places` gets where each stands.
@@ -82,18 +82,18 @@ pub(super) fn exact<'a>(item: &Item<'a>) -> Option<&'a str> {
     }
 }
 
-pub(super) fn conversation_kind(entry: &mut Section<'_>, id: Option<&str>) -> Kind {
+pub(super) fn conversation_kind(entry: &mut Section<'_>, id: Option<&str>) -> ConversationKind {
     let temporary = id.is_some_and(|id| id.starts_with("_tmp:"));
     let item = entry.get("kind");
     let given = item.as_ref().and_then(kind);
     match (item, given) {
-        (Some(item), Some(kind)) if temporary && kind != Kind::Temporary => {
+        (Some(item), Some(kind)) if temporary && kind != ConversationKind::Temporary => {
             item.refuse::<()>("must be \"temporary\", as the id starts with `_tmp:`", "leave it out");
             kind
         }
         (_, Some(kind)) => kind,
-        (_, None) if temporary => Kind::Temporary,
-        (_, None) => Kind::Group,
+        (_, None) if temporary => ConversationKind::Temporary,
+        (_, None) => ConversationKind::Group,
     }
 }
 

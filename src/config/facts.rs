@@ -10,7 +10,7 @@ use super::reader::{Item, Section, quoted};
 use super::secret::Vault;
 use crate::authn::Endpoint;
 use crate::engine::{FactProtocol, FactSource};
-use crate::model::Ladder;
+use crate::model::RoleHierarchy;
 use crate::secret::Secret;
 
 /// For how long an answer is good where the file doesn't say.
@@ -29,7 +29,7 @@ enum Type {
 pub(super) fn facts(
     root: &mut Section<'_>,
     apps: &Apps,
-    ladder: &Ladder,
+    ladder: &RoleHierarchy,
     vault: &mut Vault,
 ) -> Option<Arc<FactSource>> {
     let mut section = root.section("facts")?;
@@ -50,7 +50,7 @@ pub(super) fn facts(
     source.map(Arc::new)
 }
 
-fn http(section: &mut Section<'_>, apps: &Apps, ladder: &Ladder, vault: &mut Vault) -> Option<FactSource> {
+fn http(section: &mut Section<'_>, apps: &Apps, ladder: &RoleHierarchy, vault: &mut Vault) -> Option<FactSource> {
     let url = section.need("url", "write whom to ask: url = \"https://…\"").and_then(|item| endpoint::url(&item));
     let authorities = endpoint::authorities(section, vault);
     let bearer = section.get("bearer").map(|item| vault.bearer(&item));
@@ -65,7 +65,7 @@ fn http(section: &mut Section<'_>, apps: &Apps, ladder: &Ladder, vault: &mut Vau
     })
 }
 
-fn leancloud(section: &mut Section<'_>, apps: &Apps, ladder: &Ladder, vault: &mut Vault) -> Option<FactSource> {
+fn leancloud(section: &mut Section<'_>, apps: &Apps, ladder: &RoleHierarchy, vault: &mut Vault) -> Option<FactSource> {
     let app = section.need("app", "write which LeanCloud app's conversations these are");
     let app = app.and_then(|item| {
         let name = item.one_of("a configured LeanCloud app", &apps.leancloud())?;
@@ -101,7 +101,7 @@ fn master_key(item: &Item<'_>, apps: &Apps, name: &str) -> Option<Secret> {
 }
 
 /// The policy must know the roles that LeanCloud tells of. Where it knows none, that has been noted elsewhere.
-fn roles(item: &Item<'_>, ladder: &Ladder) {
+fn roles(item: &Item<'_>, ladder: &RoleHierarchy) {
     let missing = LEANCLOUD_ROLES.into_iter().filter(|word| !ladder.words().is_empty() && ladder.role(word).is_none());
     for word in missing {
         let flaw = format!("needs the role \"{word}\", which the policy does not list");

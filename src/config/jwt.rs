@@ -13,7 +13,7 @@ use super::text::claim_name;
 use crate::authn::{
     ALGORITHMS, Algorithm, Common, Jwt, KeySource, Keys, TokenRules, is_address, is_symmetric, media_type,
 };
-use crate::model::{Ladder, Role};
+use crate::model::{Role, RoleHierarchy};
 use crate::secret::Secret;
 
 const NEW_SECRET: &str = "make a new one of random bytes: openssl rand -hex 32";
@@ -263,7 +263,7 @@ fn prefix<'a>(item: &Item<'a>) -> Option<&'a str> {
 /// The strongest role that the callers' tokens or headers can give.
 pub(super) fn max_role(
     section: &mut Section<'_>,
-    ladder: &Ladder,
+    ladder: &RoleHierarchy,
     roles: Option<&Item<'_>>,
     what: &str,
 ) -> Option<Role> {

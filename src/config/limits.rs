@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use super::reader::{Item, Section, quoted};
 use super::signer::Listen;
 use crate::authn::{Proxies, Proxy};
-use crate::model::Network;
+use crate::model::IpNetwork;
 
 /// How many bytes a second the audit log's lines of refused requests from one address have by default: some ten lines.
 const REFUSED_LINES: NonZeroU32 = NonZeroU32::new(4 << 10).unwrap();
@@ -80,7 +80,7 @@ fn proxy(item: &Item<'_>) -> Option<Proxy> {
     if text == "unix" {
         return Some(Proxy::Unix);
     }
-    let network = Network::parse(text);
+    let network = IpNetwork::parse(text);
     if network.is_some_and(|network| network.is_everyone()) {
         let message = format!("{} is everyone, and everyone can write such a header", quoted(text));
         item.file.warning(&item.span, message, "list the proxies' own addresses");

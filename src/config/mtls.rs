@@ -4,7 +4,7 @@ use super::authenticators::Context;
 use super::peer;
 use super::reader::{Item, Section, quoted};
 use crate::authn::{Common, Mtls, San, Subject};
-use crate::model::{Ladder, Role};
+use crate::model::{Role, RoleHierarchy};
 
 /// Reads all but the keys that every authenticator has.
 pub(super) fn mtls(section: &mut Section<'_>, common: Option<Common>, context: &Context<'_>) -> Option<Mtls> {
@@ -22,7 +22,7 @@ pub(super) fn mtls(section: &mut Section<'_>, common: Option<Common>, context: &
     Some(Mtls { common: common?, san: san?, subjects: subjects.into_iter().collect::<Option<_>>()? })
 }
 
-fn subject<'a>(item: &Item<'a>, san: Option<San>, ladder: &Ladder, names: &mut Vec<&'a str>) -> Option<Subject> {
+fn subject<'a>(item: &Item<'a>, san: Option<San>, ladder: &RoleHierarchy, names: &mut Vec<&'a str>) -> Option<Subject> {
     let mut section = item.section("a certificate's subject".to_owned())?;
     let help = "write { name = \"…\", subject = \"…\" }";
     let name = section.need("name", help).and_then(|item| name(&item, san, names));
@@ -72,7 +72,7 @@ pub(super) fn is_dns_name(name: &str) -> bool {
 }
 
 /// The strongest of the roles: at one scope no other counts.
-fn role(item: &Item<'_>, ladder: &Ladder) -> Option<Role> {
+fn role(item: &Item<'_>, ladder: &RoleHierarchy) -> Option<Role> {
     let words = item.names("one of the policy's roles", ladder.words())?;
     words.iter().filter_map(|word| ladder.role(word)).max()
 }

@@ -6,13 +6,13 @@ use super::entries;
 use super::file::Span;
 use super::reader::{Item, Section, quoted};
 use super::rules;
-use crate::model::{Ladder, Role};
+use crate::model::{Role, RoleHierarchy};
 use crate::policy::Document;
 
 /// What the entries of a policy may refer to.
 pub(super) struct Names<'n> {
     /// The policy's own roles.
-    pub(super) ladder: &'n Ladder,
+    pub(super) ladder: &'n RoleHierarchy,
     /// The configured apps.
     pub(super) apps: &'n [String],
     /// The configured authenticators.
@@ -31,9 +31,9 @@ pub(super) struct Places {
 }
 
 /// The policy's roles, weakest first.
-pub(super) fn ladder(root: &mut Section<'_>) -> Ladder {
+pub(super) fn ladder(root: &mut Section<'_>) -> RoleHierarchy {
     const HELP: &str = "list the roles, weakest first: roles = [\"member\", \"owner\"]";
-    let Some(item) = root.need("roles", HELP) else { return Ladder::default() };
+    let Some(item) = root.need("roles", HELP) else { return RoleHierarchy::default() };
     let words = item.each(|item| {
         let word = item.filled()?;
         let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
@@ -45,10 +45,10 @@ pub(super) fn ladder(root: &mut Section<'_>) -> Ladder {
         }
         Some(word.to_owned())
     });
-    if words.as_ref().is_some_and(|words| words.len() > Ladder::MAX) {
-        item.refuse::<()>("lists too many roles", format!("list at most {}", Ladder::MAX));
+    if words.as_ref().is_some_and(|words| words.len() > RoleHierarchy::MAX) {
+        item.refuse::<()>("lists too many roles", format!("list at most {}", RoleHierarchy::MAX));
     }
-    Ladder::new(words.unwrap_or_else(|| all_words(&item)))
+    RoleHierarchy::new(words.unwrap_or_else(|| all_words(&item)))
 }
 
 /// What a list with a mistake names anyway, so that the rest of the policy is not reported for that mistake.
@@ -67,7 +67,7 @@ pub(super) fn document(mut root: Section<'_>, names: &Names<'_>, hash: String) -
     (Document { ladder: names.ladder.clone(), default_role, rules, entries, hash }, places)
 }
 
-fn default_role(root: &mut Section<'_>, ladder: &Ladder) -> Option<Role> {
+fn default_role(root: &mut Section<'_>, ladder: &RoleHierarchy) -> Option<Role> {
     let item = root.get("default_role")?;
     ladder.role(item.one_of("one of this policy's roles", ladder.words())?)
 }

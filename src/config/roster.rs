@@ -10,7 +10,7 @@ use super::policy::Names;
 use super::reader::{Item, Section, suggest};
 use super::{Report, parse, source};
 use crate::crypto::{hex, sha256};
-use crate::model::{CallerKind, Ladder, Millis, check_identifier};
+use crate::model::{CallerKind, Millis, RoleHierarchy, check_identifier};
 use crate::policy::{Author, Block, Held, Origin, Registered, Sanction, Tenure};
 
 /// What a file says of people and conversations, each with who said so and when.
@@ -38,7 +38,12 @@ pub const IMPORT: &str = "import";
 ///
 /// # Errors
 /// The report, if there is a mistake in it.
-pub fn roster(path: &Path, apps: &[String], ladder: &Ladder, now: Millis) -> Result<(RosterFile, Report), Report> {
+pub fn roster(
+    path: &Path,
+    apps: &[String],
+    ladder: &RoleHierarchy,
+    now: Millis,
+) -> Result<(RosterFile, Report), Report> {
     let text = source(path, "this is the roster")?;
     let file = File::new(path.display().to_string(), &text, false);
     let table = parse(&file, &text);
@@ -75,7 +80,7 @@ fn each<'a, T>(
 /// What is known while a file is read.
 struct Reader<'n> {
     apps: &'n [String],
-    ladder: &'n Ladder,
+    ladder: &'n RoleHierarchy,
     now: Millis,
     /// The apps and roles that were warned of.
     warned: HashSet<String>,

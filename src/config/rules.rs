@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use super::file::Span;
 use super::policy::Names;
 use super::reader::{Item, Section, nearest, quoted};
-use crate::model::{Action, ActionSet, CallerKind, Kind, Role, Template, check_identifier, check_text};
+use crate::model::{Action, ActionSet, CallerKind, ConversationKind, Role, Template, check_identifier, check_text};
 use crate::policy::{ClientIs, Effect, Rule, TargetsAre};
 
 /// What metrics show in a rule's place where none decided.
@@ -130,8 +130,8 @@ fn roles(item: &Item<'_>, names: &Names<'_>) -> Option<Vec<Role>> {
 }
 
 /// A conversation's kind.
-pub(super) fn kind(item: &Item<'_>) -> Option<Kind> {
-    item.word(&Kind::ALL.map(|kind| (kind.as_str(), kind)))
+pub(super) fn kind(item: &Item<'_>) -> Option<ConversationKind> {
+    item.word(&ConversationKind::ALL.map(|kind| (kind.as_str(), kind)))
 }
 
 fn template(item: &Item<'_>) -> Option<Template> {

@@ -8,7 +8,7 @@ mod reasons;
 use std::sync::Arc;
 
 use crate::authn::Authenticators;
-use crate::model::{Ask, Caller, Grant, Millis};
+use crate::model::{Caller, Millis, RequestedGrant, SigningRequest};
 use crate::policy::{Denial, Explained, Facts, Policy, Register, Told};
 use crate::vendor::{self, App, Invalid, Nonce, Request, Signed};
 pub use facts::{FactProtocol, FactSource, Inquiry, Reading, details};
@@ -41,9 +41,9 @@ pub struct World<'a> {
 #[derive(Debug)]
 pub struct Verdict {
     /// What was asked.
-    pub ask: Ask,
+    pub ask: SigningRequest,
     /// What of a capability was granted.
-    pub granted: Vec<Grant>,
+    pub granted: Vec<RequestedGrant>,
     /// The rules that allowed it.
     pub rules: Vec<String>,
     /// The nonce that was signed, where there is one.
@@ -68,7 +68,7 @@ impl Engine {
     }
 
     /// What must be asked elsewhere before this can be decided: nothing, where no answer could make a difference.
-    pub fn inquiries(&self, ask: &Ask, caller: &Caller, roster: &Register, now: Millis) -> Vec<Inquiry> {
+    pub fn inquiries(&self, ask: &SigningRequest, caller: &Caller, roster: &Register, now: Millis) -> Vec<Inquiry> {
         let Some(source) = self.facts.as_ref().filter(|source| source.serves(&ask.app)) else { return Vec::new() };
         let bearing = source.bearing(self.app(&ask.app).is_some_and(App::tells_roles));
         let facts = Facts { registers: &[self.policy.register(), roster], told: &[] };
@@ -103,7 +103,13 @@ impl Engine {
     }
 
     /// Decides as [`Engine::answer`] does, and signs nothing.
-    pub fn decide(&self, ask: Ask, caller: Caller, World { roster, told }: World<'_>, at: Millis) -> Decided {
+    pub fn decide(
+        &self,
+        ask: SigningRequest,
+        caller: Caller,
+        World { roster, told }: World<'_>,
+        at: Millis,
+    ) -> Decided {
         let facts = Facts { registers: &[self.policy.register(), roster], told };
         let outcome = self.policy.decide(ask.clone(), &caller, facts, at);
         Decided { ask, caller, at, outcome: outcome.map_err(|refusal| refusal.denial) }
@@ -112,7 +118,7 @@ impl Engine {
     /// The reasons behind the decision on an ask.
     pub fn explain(
         &self,
-        ask: &Ask,
+        ask: &SigningRequest,
         caller: &Caller,
         World { roster, told }: World<'_>,
         now: Millis,

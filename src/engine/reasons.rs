@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::model::{Action, Ask, Caller, CallerKind, Millis, Pattern};
+use crate::model::{Action, Caller, CallerKind, Millis, Pattern, SigningRequest};
 use crate::policy::{Cause, Denial, Explained, Permit, RuleExplained};
 use crate::vendor::ably::Capability;
 
@@ -10,7 +10,7 @@ use crate::vendor::ably::Capability;
 #[derive(Debug)]
 pub struct Decided {
     /// What was asked.
-    pub ask: Ask,
+    pub ask: SigningRequest,
     /// Who asked.
     pub caller: Caller,
     /// When.
@@ -60,7 +60,7 @@ impl Decided {
 }
 
 /// What is asked, in words that follow "may": "invite carol to 5f3c…".
-fn deed(ask: &Ask, permit: Option<&Permit>) -> String {
+fn deed(ask: &SigningRequest, permit: Option<&Permit>) -> String {
     let who = ask.members.join(", ");
     let place = ask.conversation.as_ref().map(Pattern::to_string).unwrap_or_default();
     match ask.action {
@@ -85,7 +85,7 @@ fn deed(ask: &Ask, permit: Option<&Permit>) -> String {
 }
 
 /// What a token is good for: what was asked and, where that is less, what was granted.
-fn powers(ask: &Ask, permit: Option<&Permit>) -> String {
+fn powers(ask: &SigningRequest, permit: Option<&Permit>) -> String {
     if ask.wants.is_empty() {
         return String::new();
     }

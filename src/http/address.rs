@@ -92,10 +92,10 @@ mod tests {
 
     use super::*;
     use crate::authn::Proxy;
-    use crate::model::Network;
+    use crate::model::IpNetwork;
 
     fn trusted() -> Proxies {
-        let networks = ["10.0.0.0/8", "fd00::/8"].map(|text| Proxy::Network(Network::parse(text).unwrap()));
+        let networks = ["10.0.0.0/8", "fd00::/8"].map(|text| Proxy::Network(IpNetwork::parse(text).unwrap()));
         Proxies(networks.into_iter().chain([Proxy::Unix]).collect())
     }
 

@@ -11,7 +11,7 @@ use super::{
 use crate::authn::{Presented, Refusal, Unidentified};
 use crate::engine::{Inquiry, Refused, Verdict, World};
 use crate::limits::Slot;
-use crate::model::{Ask, Caller};
+use crate::model::{Caller, SigningRequest};
 use crate::observe::Decision;
 use crate::policy::Told;
 use crate::random;
@@ -148,7 +148,12 @@ pub(super) async fn read(
 }
 
 /// Finds out what the decision depends on and another service knows.
-async fn inquire(exchange: &Exchange<'_>, route: &Route<'_>, ask: &Ask, caller: &Caller) -> Result<Vec<Told>, Failure> {
+async fn inquire(
+    exchange: &Exchange<'_>,
+    route: &Route<'_>,
+    ask: &SigningRequest,
+    caller: &Caller,
+) -> Result<Vec<Told>, Failure> {
     let inquiries = match inquiries(exchange, ask, caller) {
         Ok(inquiries) if inquiries.is_empty() => return Ok(Vec::new()),
         Ok(inquiries) => inquiries,
@@ -167,7 +172,7 @@ async fn inquire(exchange: &Exchange<'_>, route: &Route<'_>, ask: &Ask, caller: 
 }
 
 /// What must be asked elsewhere, by what is known of the roster now.
-fn inquiries(exchange: &Exchange<'_>, ask: &Ask, caller: &Caller) -> Result<Vec<Inquiry>, Stale> {
+fn inquiries(exchange: &Exchange<'_>, ask: &SigningRequest, caller: &Caller) -> Result<Vec<Inquiry>, Stale> {
     let index = exchange.runtime.roster.read()?;
     Ok(exchange.settings.engine.inquiries(ask, caller, index.register(), exchange.now))
 }
@@ -176,7 +181,7 @@ fn inquiries(exchange: &Exchange<'_>, ask: &Ask, caller: &Caller) -> Result<Vec<
 async fn undecided(
     exchange: &Exchange<'_>,
     route: &Route<'_>,
-    ask: &Ask,
+    ask: &SigningRequest,
     caller: &Caller,
     reason: &str,
 ) -> Result<(), Failure> {

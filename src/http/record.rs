@@ -4,7 +4,7 @@ use super::{Exchange, Failure};
 use crate::authn::Refusal;
 use crate::engine::{Refused, Verdict};
 use crate::limits::rate_limit_key;
-use crate::model::{Ask, Caller};
+use crate::model::{Caller, SigningRequest};
 use crate::observe::{Decision, Record, Scope};
 use crate::policy::{Cause, Denial};
 use crate::vendor::App;
@@ -39,7 +39,7 @@ pub(super) fn undecided<'a>(
     exchange: &Exchange<'a>,
     app: Option<&'a App>,
     caller: &'a Caller,
-    ask: &'a Ask,
+    ask: &'a SigningRequest,
     reason: &'a str,
 ) -> Record<'a> {
     let record = asked(exchange, app, caller, ask, Decision::Unavailable);
@@ -51,7 +51,7 @@ pub(super) fn asked<'a>(
     exchange: &Exchange<'a>,
     app: Option<&'a App>,
     caller: &'a Caller,
-    ask: &'a Ask,
+    ask: &'a SigningRequest,
     decision: Decision,
 ) -> Record<'a> {
     Record {

@@ -36,7 +36,7 @@ impl Vendor {
 
 /// A request, understood and checked but not yet decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub struct SigningRequest {
     /// The app's name in the configuration.
     pub app: Arc<str>,
     /// That app's vendor.
@@ -50,14 +50,14 @@ pub struct Ask {
     /// LeanCloud's members, exactly as sent.
     pub members: Vec<String>,
     /// What must be allowed, all of it, for anything to be signed. Never empty.
-    pub needs: Vec<Need>,
+    pub needs: Vec<RequiredAction>,
     /// What may be granted in part: an Ably capability, each operation decided for itself. In canonical order.
-    pub wants: Vec<Grant>,
+    pub wants: Vec<RequestedGrant>,
 }
 
 /// One thing that must be allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Need {
+pub struct RequiredAction {
     /// The action.
     pub action: Action,
     /// The conversation, if the action has one.
@@ -68,7 +68,7 @@ pub struct Need {
 
 /// Operations on a channel or a pattern of channels.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
+pub struct RequestedGrant {
     /// The channel, `ns:*` or `*`.
     pub resource: Pattern,
     /// Ably's operations.

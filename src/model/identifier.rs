@@ -4,7 +4,7 @@ use super::text::{is_invisible, is_unruly};
 
 /// What is wrong with an identifier, in words that complete "client_id …".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Flaw {
+pub enum IdentifierError {
     /// It has no characters.
     #[error("must not be empty")]
     Empty,
@@ -34,24 +34,24 @@ pub enum Flaw {
 
 /// Checks what holds for identifiers of all vendors: not empty, at most `max` characters, no control characters, and at either end no
 /// white space and nothing that cannot be seen.
-pub fn check_identifier(id: &str, max: usize) -> Result<(), Flaw> {
+pub fn check_identifier(id: &str, max: usize) -> Result<(), IdentifierError> {
     if id.is_empty() {
-        return Err(Flaw::Empty);
+        return Err(IdentifierError::Empty);
     }
     let found = id.chars().count();
     if found > max {
-        return Err(Flaw::TooLong { max, found });
+        return Err(IdentifierError::TooLong { max, found });
     }
     if let Some((position, character)) = id.chars().enumerate().find(|(_, c)| c.is_control()) {
-        return Err(Flaw::Control { character, position });
+        return Err(IdentifierError::Control { character, position });
     }
     if id.trim() != id {
-        return Err(Flaw::Padded);
+        return Err(IdentifierError::Padded);
     }
     let hidden = |character: &char| is_unruly(*character) || is_invisible(*character);
     let first = id.chars().next().filter(hidden);
     let last = id.chars().next_back().filter(hidden).filter(|last| !ends_emoji(*last));
-    first.or(last).map_or(Ok(()), |character| Err(Flaw::Hidden(character)))
+    first.or(last).map_or(Ok(()), |character| Err(IdentifierError::Hidden(character)))
 }
 
 /// Whether emoji end with this character: a presentation selector, as in U+2764 U+FE0F, or the end of a flag's tags.
@@ -69,20 +69,28 @@ mod tests {
     fn says_what_is_wrong() {
         assert_eq!(check_identifier("tom", 64), Ok(()));
         assert_eq!(check_identifier("Alice Smith", 64), Ok(()));
-        assert_eq!(check_identifier("", 64), Err(Flaw::Empty));
+        assert_eq!(check_identifier("", 64), Err(IdentifierError::Empty));
         assert_eq!(check_identifier(&"汤".repeat(64), 64), Ok(()));
-        assert_eq!(check_identifier(&"a".repeat(65), 64), Err(Flaw::TooLong { max: 64, found: 65 }));
-        assert_eq!(check_identifier(" tom", 64), Err(Flaw::Padded));
+        assert_eq!(check_identifier(&"a".repeat(65), 64), Err(IdentifierError::TooLong { max: 64, found: 65 }));
+        assert_eq!(check_identifier(" tom", 64), Err(IdentifierError::Padded));
         for fine in ["tom\u{2764}\u{fe0f}", "a\u{200d}b", "م\u{200c}ن", "\u{1f3f4}\u{e0067}\u{e0062}\u{e007f}"] {
             assert_eq!(check_identifier(fine, 64), Ok(()), "{fine:?}");
         }
         for code in [0x61c, 0x200b, 0x200c, 0x200d, 0x200e, 0x200f, 0x202a, 0x202e, 0x2060, 0x2066, 0x2069, 0xfeff] {
             let hidden = char::from_u32(code).unwrap();
-            assert_eq!(check_identifier(&format!("{hidden}tom"), 64), Err(Flaw::Hidden(hidden)), "U+{code:04X}");
-            assert_eq!(check_identifier(&format!("tom{hidden}"), 64), Err(Flaw::Hidden(hidden)), "U+{code:04X}");
+            assert_eq!(
+                check_identifier(&format!("{hidden}tom"), 64),
+                Err(IdentifierError::Hidden(hidden)),
+                "U+{code:04X}"
+            );
+            assert_eq!(
+                check_identifier(&format!("tom{hidden}"), 64),
+                Err(IdentifierError::Hidden(hidden)),
+                "U+{code:04X}"
+            );
         }
         for line in ["\u{2028}tom", "tom\u{2029}"] {
-            assert_eq!(check_identifier(line, 64), Err(Flaw::Padded), "{line:?}");
+            assert_eq!(check_identifier(line, 64), Err(IdentifierError::Padded), "{line:?}");
         }
         let newline = check_identifier("to\nm", 64).unwrap_err();
         assert_eq!(newline.to_string(), "must not hold control characters (found U+000A at character 3)");

@@ -12,11 +12,11 @@ mod text;
 mod time;
 
 pub use action::{Action, ActionSet};
-pub use ask::{Ask, Grant, Need, Vendor};
+pub use ask::{RequestedGrant, RequiredAction, SigningRequest, Vendor};
 pub use caller::{Caller, CallerKind, claim};
-pub use identifier::{Flaw, check_identifier};
-pub use network::Network;
-pub use pattern::{BadPattern, Pattern, Template, room, unqualified};
-pub use role::{Kind, Ladder, Role};
-pub use text::{Unruly, check_text, escape_json, is_unruly, needs_escape};
-pub use time::{Millis, NoTime};
+pub use identifier::{IdentifierError, check_identifier};
+pub use network::IpNetwork;
+pub use pattern::{Pattern, PatternError, Template, room, unqualified};
+pub use role::{ConversationKind, Role, RoleHierarchy};
+pub use text::{ForbiddenCharacter, check_text, escape_json, is_unruly, needs_escape};
+pub use time::{Millis, TimeError};

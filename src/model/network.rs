@@ -5,19 +5,19 @@ use std::fmt;
 
 /// The addresses that share their first bits with this one: `10.0.0.0/8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
+pub struct IpNetwork {
     address: IpAddr,
     bits: u8,
 }
 
-impl Network {
+impl IpNetwork {
     /// Reads `10.0.0.0/8` or `fd00::/8`. `None` if it is neither, or names an address inside the network instead of its first, or an
     /// IPv4 one as IPv6, which would hold nothing.
-    pub fn parse(text: &str) -> Option<Network> {
+    pub fn parse(text: &str) -> Option<IpNetwork> {
         let (address, bits) = text.split_once('/')?;
         let address: IpAddr = address.parse().ok().filter(|address: &IpAddr| address.to_canonical() == *address)?;
         let plain = bits.bytes().all(|byte| byte.is_ascii_digit());
-        let network = Network { address, bits: bits.parse().ok().filter(|_| plain)? };
+        let network = IpNetwork { address, bits: bits.parse().ok().filter(|_| plain)? };
         (network.bits <= width(address) && significant(address, network.bits) == number(address)).then_some(network)
     }
 
@@ -33,7 +33,7 @@ impl Network {
     }
 }
 
-impl fmt::Display for Network {
+impl fmt::Display for IpNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.address, self.bits)
     }
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     fn holds(network: &str, address: &str) -> bool {
-        Network::parse(network).unwrap().contains(address.parse().unwrap())
+        IpNetwork::parse(network).unwrap().contains(address.parse().unwrap())
     }
 
     #[test]
@@ -108,7 +108,7 @@ mod tests {
             "10.0.0.0/256",
             "::ffff:10.0.0.0/104",
         ] {
-            assert_eq!(Network::parse(text), None, "{text}");
+            assert_eq!(IpNetwork::parse(text), None, "{text}");
         }
     }
 }

@@ -22,7 +22,7 @@ pub enum Pattern {
 
 /// Why a text is no pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadPattern {
+pub enum PatternError {
     /// It is empty.
     #[error("must not be empty")]
     Empty,
@@ -42,18 +42,18 @@ impl Pattern {
     ///
     /// # Errors
     /// If it is empty or has a `*` anywhere but alone or as a last `:*`.
-    pub fn parse(text: &str) -> Result<Pattern, BadPattern> {
+    pub fn parse(text: &str) -> Result<Pattern, PatternError> {
         if text == "*" {
             return Ok(Pattern::Everything);
         }
         let stem = text.strip_suffix(":*");
         if stem.unwrap_or(text).contains('*') {
-            return Err(BadPattern::Star);
+            return Err(PatternError::Star);
         }
         match stem {
-            Some("") => Err(BadPattern::Nameless),
+            Some("") => Err(PatternError::Nameless),
             Some(_) => Ok(Pattern::Under(text[..text.len() - 1].to_owned())),
-            None if text.is_empty() => Err(BadPattern::Empty),
+            None if text.is_empty() => Err(PatternError::Empty),
             None => Ok(Pattern::Exact(text.to_owned())),
         }
     }
@@ -226,13 +226,13 @@ impl fmt::Display for Pattern {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     source: String,
-    pieces: Vec<Piece>,
+    pieces: Vec<TemplateSegment>,
     /// The pattern, where there is nothing to fill in.
     fixed: Option<Pattern>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
+enum TemplateSegment {
     Text(String),
     Client,
     Claim(String),
@@ -246,9 +246,9 @@ impl Template {
     pub fn parse(text: &str) -> Result<Template, String> {
         let pieces = pieces(text)?;
         let filled: String =
-            pieces.iter().map(|piece| if let Piece::Text(text) = piece { text } else { "x" }).collect();
+            pieces.iter().map(|piece| if let TemplateSegment::Text(text) = piece { text } else { "x" }).collect();
         let pattern = Pattern::parse(&filled).map_err(|bad| bad.to_string())?;
-        let fixed = pieces.iter().all(|piece| matches!(piece, Piece::Text(_))).then_some(pattern);
+        let fixed = pieces.iter().all(|piece| matches!(piece, TemplateSegment::Text(_))).then_some(pattern);
         Ok(Template { source: text.to_owned(), pieces, fixed })
     }
 
@@ -301,9 +301,9 @@ impl Template {
         let mut text = String::new();
         for piece in &self.pieces {
             let value = match piece {
-                Piece::Text(fixed) => Some(fixed.as_str()),
-                Piece::Client => segment(client),
-                Piece::Claim(name) => claim(name).and_then(segment),
+                TemplateSegment::Text(fixed) => Some(fixed.as_str()),
+                TemplateSegment::Client => segment(client),
+                TemplateSegment::Claim(name) => claim(name).and_then(segment),
             };
             let value = value.or_else(|| otherwise(&text))?;
             text.push_str(value);
@@ -314,8 +314,8 @@ impl Template {
     /// The claims that its placeholders name.
     pub fn claims(&self) -> impl Iterator<Item = &str> {
         self.pieces.iter().filter_map(|piece| match piece {
-            Piece::Claim(name) => Some(name.as_str()),
-            Piece::Text(_) | Piece::Client => None,
+            TemplateSegment::Claim(name) => Some(name.as_str()),
+            TemplateSegment::Text(_) | TemplateSegment::Client => None,
         })
     }
 
@@ -344,7 +344,7 @@ fn segment_behind<'a>(before: &str, asked: &'a Pattern) -> Option<&'a str> {
     unqualified(asked.prefix()).split(':').nth(place).filter(|own| !own.is_empty())
 }
 
-fn pieces(text: &str) -> Result<Vec<Piece>, String> {
+fn pieces(text: &str) -> Result<Vec<TemplateSegment>, String> {
     let mut pieces = Vec::new();
     let mut rest = text;
     while let Some(start) = rest.find('{') {
@@ -358,7 +358,7 @@ fn pieces(text: &str) -> Result<Vec<Piece>, String> {
             return Err(format!("must have `{}` as a whole segment, between `:`", &after[..=end]));
         }
         if !before.is_empty() {
-            pieces.push(Piece::Text(before.to_owned()));
+            pieces.push(TemplateSegment::Text(before.to_owned()));
         }
         pieces.push(placeholder(&after[1..end])?);
         rest = &after[end + 1..];
@@ -367,15 +367,15 @@ fn pieces(text: &str) -> Result<Vec<Piece>, String> {
         return Err("has a `}` without its `{`".to_owned());
     }
     if !rest.is_empty() {
-        pieces.push(Piece::Text(rest.to_owned()));
+        pieces.push(TemplateSegment::Text(rest.to_owned()));
     }
     Ok(pieces)
 }
 
-fn placeholder(name: &str) -> Result<Piece, String> {
+fn placeholder(name: &str) -> Result<TemplateSegment, String> {
     match (name, name.strip_prefix("claim:")) {
-        ("client", _) => Ok(Piece::Client),
-        (_, Some(claim)) if !claim.is_empty() => Ok(Piece::Claim(claim.to_owned())),
+        ("client", _) => Ok(TemplateSegment::Client),
+        (_, Some(claim)) if !claim.is_empty() => Ok(TemplateSegment::Claim(claim.to_owned())),
         _ => Err(format!("has `{{{name}}}`: write `{{client}}` or `{{claim:NAME}}`")),
     }
 }
@@ -394,15 +394,15 @@ mod tests {
             assert_eq!(pattern(text).to_string(), text);
         }
         for (text, error) in [
-            ("", BadPattern::Empty),
-            (":*", BadPattern::Nameless),
-            ("chat*", BadPattern::Star),
-            ("*:chat", BadPattern::Star),
-            ("a:*:b", BadPattern::Star),
-            ("[*]*", BadPattern::Star),
-            ("[*]chat:*", BadPattern::Star),
-            ("**", BadPattern::Star),
-            ("a:*:*", BadPattern::Star),
+            ("", PatternError::Empty),
+            (":*", PatternError::Nameless),
+            ("chat*", PatternError::Star),
+            ("*:chat", PatternError::Star),
+            ("a:*:b", PatternError::Star),
+            ("[*]*", PatternError::Star),
+            ("[*]chat:*", PatternError::Star),
+            ("**", PatternError::Star),
+            ("a:*:*", PatternError::Star),
         ] {
             assert_eq!(Pattern::parse(text), Err(error), "{text}");
         }

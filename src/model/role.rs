@@ -3,26 +3,26 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// A role, as its rank on the [`Ladder`]: a greater one outranks a lesser one.
+/// A role, as its rank on the [`RoleHierarchy`]: a greater one outranks a lesser one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Role(pub u8);
 
 /// The roles that a policy knows, weakest first.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Ladder {
+pub struct RoleHierarchy {
     words: Arc<[String]>,
 }
 
-impl Ladder {
+impl RoleHierarchy {
     /// The most roles that a policy may list.
     pub const MAX: usize = 64;
 
     /// A ladder of these words, weakest first.
     ///
-    /// Words after the first [`Ladder::MAX`] are left out, and of a word that stands twice only the weaker place counts;
+    /// Words after the first [`RoleHierarchy::MAX`] are left out, and of a word that stands twice only the weaker place counts;
     /// the configuration refuses both before it comes to this.
-    pub fn new(words: impl IntoIterator<Item = String>) -> Ladder {
-        Ladder { words: words.into_iter().take(Self::MAX).collect() }
+    pub fn new(words: impl IntoIterator<Item = String>) -> RoleHierarchy {
+        RoleHierarchy { words: words.into_iter().take(Self::MAX).collect() }
     }
 
     /// The role that this word names, if the policy lists it.
@@ -44,7 +44,7 @@ impl Ladder {
 
 /// What sort of conversation it is. LeanCloud's four; elsewhere all are groups unless the policy says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum ConversationKind {
     /// An ordinary conversation, at LeanCloud of up to 500 members.
     Group,
     /// An open room without a member list: clients only join and leave it themselves.
@@ -55,35 +55,36 @@ pub enum Kind {
     System,
 }
 
-impl Kind {
+impl ConversationKind {
     /// Every kind, in the order in which they are documented.
-    pub const ALL: [Kind; 4] = [Kind::Group, Kind::Chatroom, Kind::Temporary, Kind::System];
+    pub const ALL: [ConversationKind; 4] =
+        [ConversationKind::Group, ConversationKind::Chatroom, ConversationKind::Temporary, ConversationKind::System];
 
     /// What the ids of temporary conversations start with.
     pub const TEMPORARY_PREFIX: &str = "_tmp:";
 
     /// The kind of a conversation of which nothing is known but its id.
-    pub fn by_id(id: &str) -> Kind {
-        if id.starts_with(Self::TEMPORARY_PREFIX) { Kind::Temporary } else { Kind::Group }
+    pub fn by_id(id: &str) -> ConversationKind {
+        if id.starts_with(Self::TEMPORARY_PREFIX) { ConversationKind::Temporary } else { ConversationKind::Group }
     }
 
     /// How the policy file spells it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Kind::Group => "group",
-            Kind::Chatroom => "chatroom",
-            Kind::Temporary => "temporary",
-            Kind::System => "system",
+            ConversationKind::Group => "group",
+            ConversationKind::Chatroom => "chatroom",
+            ConversationKind::Temporary => "temporary",
+            ConversationKind::System => "system",
         }
     }
 
     /// The kind that the policy file spells so.
-    pub fn parse(word: &str) -> Option<Kind> {
-        Kind::ALL.into_iter().find(|kind| kind.as_str() == word)
+    pub fn parse(word: &str) -> Option<ConversationKind> {
+        ConversationKind::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for ConversationKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }

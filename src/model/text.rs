@@ -9,7 +9,7 @@ use std::fmt::Write;
     *.character as u32,
     .position + 1
 )]
-pub struct Unruly {
+pub struct ForbiddenCharacter {
     character: char,
     /// Its place, counted from 0.
     position: usize,
@@ -69,9 +69,9 @@ pub fn escape_json(character: char) -> String {
 ///
 /// # Errors
 /// With the first one that it holds.
-pub fn check_text(text: &str) -> Result<(), Unruly> {
+pub fn check_text(text: &str) -> Result<(), ForbiddenCharacter> {
     match text.chars().enumerate().find(|(_, character)| is_unruly(*character)) {
-        Some((position, character)) => Err(Unruly { character, position }),
+        Some((position, character)) => Err(ForbiddenCharacter { character, position }),
         None => Ok(()),
     }
 }

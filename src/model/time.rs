@@ -12,7 +12,7 @@ pub struct Millis(pub u64);
 
 /// Why a text names no point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoTime {
+pub enum TimeError {
     /// It is not written as one.
     Unreadable,
     /// It is after [`Millis::LAST`].
@@ -27,17 +27,17 @@ impl Millis {
     ///
     /// # Errors
     /// If it is something else, or too late.
-    pub fn parse(text: &str) -> Result<Millis, NoTime> {
+    pub fn parse(text: &str) -> Result<Millis, TimeError> {
         let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || b"-+:.TZ".contains(&byte));
         let read = |text: &str| text.parse::<jiff::Timestamp>().ok().filter(|_| is_plain);
         let Some(time) = read(text) else {
             // With a year that can be told, it would be one.
             let late = text.split_once('-').filter(|(year, _)| *year == "9999" || year.len() > 4);
             let is_late = late.is_some_and(|(_, rest)| read(&format!("2000-{rest}")).is_some());
-            return Err(if is_late { NoTime::Beyond } else { NoTime::Unreadable });
+            return Err(if is_late { TimeError::Beyond } else { TimeError::Unreadable });
         };
         let time = Millis(u64::try_from(time.as_millisecond()).unwrap_or(0));
-        if time <= Millis::LAST { Ok(time) } else { Err(NoTime::Beyond) }
+        if time <= Millis::LAST { Ok(time) } else { Err(TimeError::Beyond) }
     }
 
     /// Whole seconds since the epoch, rounded down.
@@ -86,19 +86,19 @@ mod tests {
             ("9999-12-30T22:00:00Z", Ok(Millis::LAST.0)),
             ("9999-12-31T05:00:00+08:00", Ok(253_402_203_600_000)),
             ("1969-12-31T23:59:59Z", Ok(0)),
-            ("9999-12-30T22:00:00.001Z", Err(NoTime::Beyond)),
-            ("9999-12-31T23:59:59Z", Err(NoTime::Beyond)),
-            ("10000-01-01T00:00:00Z", Err(NoTime::Beyond)),
-            ("123456-02-29T00:00:00+01:00", Err(NoTime::Beyond)),
-            ("9999-13-01T00:00:00Z", Err(NoTime::Unreadable)),
-            ("2027-13-01T00:00:00Z", Err(NoTime::Unreadable)),
-            ("2027-01-01T00:00:00", Err(NoTime::Unreadable)),
-            ("2027-01-01", Err(NoTime::Unreadable)),
-            ("2027-01-01 00:00:00Z", Err(NoTime::Unreadable)),
-            ("2027-01-01T00:00:00Z[UTC]", Err(NoTime::Unreadable)),
-            ("10000-01-01T00:00:00Z[UTC]", Err(NoTime::Unreadable)),
-            ("1798761600", Err(NoTime::Unreadable)),
-            ("", Err(NoTime::Unreadable)),
+            ("9999-12-30T22:00:00.001Z", Err(TimeError::Beyond)),
+            ("9999-12-31T23:59:59Z", Err(TimeError::Beyond)),
+            ("10000-01-01T00:00:00Z", Err(TimeError::Beyond)),
+            ("123456-02-29T00:00:00+01:00", Err(TimeError::Beyond)),
+            ("9999-13-01T00:00:00Z", Err(TimeError::Unreadable)),
+            ("2027-13-01T00:00:00Z", Err(TimeError::Unreadable)),
+            ("2027-01-01T00:00:00", Err(TimeError::Unreadable)),
+            ("2027-01-01", Err(TimeError::Unreadable)),
+            ("2027-01-01 00:00:00Z", Err(TimeError::Unreadable)),
+            ("2027-01-01T00:00:00Z[UTC]", Err(TimeError::Unreadable)),
+            ("10000-01-01T00:00:00Z[UTC]", Err(TimeError::Unreadable)),
+            ("1798761600", Err(TimeError::Unreadable)),
+            ("", Err(TimeError::Unreadable)),
         ] {
             assert_eq!(Millis::parse(text), millis.map(Millis), "{text}");
         }

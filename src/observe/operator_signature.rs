@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::record::{Asker, Scope, capability, display, displayed, line};
-use crate::model::{Grant, Millis};
+use crate::model::{Millis, RequestedGrant};
 
 /// What was signed by an operator, without a server and without asking the policy. It has no place for the signature.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -31,8 +31,8 @@ pub struct OperatorSignature<'a> {
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub targets: &'a [String],
     /// The capability that was signed.
-    #[serde(skip_serializing_if = "<[Grant]>::is_empty", serialize_with = "capability")]
-    pub granted: &'a [Grant],
+    #[serde(skip_serializing_if = "<[RequestedGrant]>::is_empty", serialize_with = "capability")]
+    pub granted: &'a [RequestedGrant],
     /// The nonce that was signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nonce: Option<&'a str>,

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use serde::{Serialize, Serializer};
 
 use super::escape;
-use crate::model::{Action, Caller, Grant, Millis, Pattern};
+use crate::model::{Action, Caller, Millis, Pattern, RequestedGrant};
 use crate::policy::Author;
 
 /// What came of a request.
@@ -89,14 +89,14 @@ pub struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub targets_count: Option<usize>,
     /// The capability asked for, where it was not granted.
-    #[serde(skip_serializing_if = "<[Grant]>::is_empty", serialize_with = "capability")]
-    pub asked: &'a [Grant],
+    #[serde(skip_serializing_if = "<[RequestedGrant]>::is_empty", serialize_with = "capability")]
+    pub asked: &'a [RequestedGrant],
     /// How many resources it has, where only the first are named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked_count: Option<usize>,
     /// The capability granted.
-    #[serde(skip_serializing_if = "<[Grant]>::is_empty", serialize_with = "capability")]
-    pub granted: &'a [Grant],
+    #[serde(skip_serializing_if = "<[RequestedGrant]>::is_empty", serialize_with = "capability")]
+    pub granted: &'a [RequestedGrant],
     /// The nonce that was signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nonce: Option<&'a str>,
@@ -321,7 +321,7 @@ pub(super) fn displayed<T: Display, S: Serializer>(value: &Option<T>, to: S) -> 
     }
 }
 
-pub(super) fn capability<S: Serializer>(grants: &[Grant], to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn capability<S: Serializer>(grants: &[RequestedGrant], to: S) -> Result<S::Ok, S::Error> {
     to.collect_map(grants.iter().map(|grant| {
         let operations: Vec<_> = grant.operations.iter().map(Action::as_str).collect();
         (grant.resource.to_string(), operations)

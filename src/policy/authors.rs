@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use super::register::Entry;
 use super::rule::Author;
 use super::standing::Facts;
-use crate::model::{Action, CallerKind, Need};
+use crate::model::{Action, CallerKind, RequiredAction};
 
 impl<'a> Facts<'a> {
     /// The users who made the bans or mutes of just this place that a lift would take away.
-    pub fn authors(&self, app: &'a str, need: &Need) -> BTreeSet<&'a str> {
-        let Need { action, conversation, targets } = need;
+    pub fn authors(&self, app: &'a str, need: &RequiredAction) -> BTreeSet<&'a str> {
+        let RequiredAction { action, conversation, targets } = need;
         let place = conversation.as_ref().filter(|_| matches!(action, Action::Unban | Action::Unmute));
         let Some(place) = place else { return BTreeSet::new() };
         let near = targets.iter().flat_map(|user| self.registers.iter().map(move |register| (register, user)));

@@ -8,15 +8,15 @@ use std::collections::BTreeMap;
 
 use super::question::Case;
 use super::standing::Basis;
-use crate::model::{Grant, Pattern, unqualified};
+use crate::model::{Pattern, RequestedGrant, unqualified};
 
 /// Words by scope; an empty one is no role.
 type Claims = BTreeMap<Pattern, String>;
 
 /// The client's roles in what is granted, each scope once, in order.
-pub(super) fn user_claims(case: Case<'_>, granted: &[Grant]) -> Vec<(Pattern, String)> {
+pub(super) fn user_claims(case: Case<'_>, granted: &[RequestedGrant]) -> Vec<(Pattern, String)> {
     let mut claims = Claims::new();
-    for Grant { resource, .. } in granted {
+    for RequestedGrant { resource, .. } in granted {
         let roles = case.facts.roles_within(case.client(), resource);
         let ladder = &case.policy.document().ladder;
         claims.extend(
@@ -91,7 +91,7 @@ mod tests {
     use proptest::sample::{select, subsequence};
 
     use super::*;
-    use crate::model::{Action, ActionSet, Ask, Caller, CallerKind, Ladder, Millis, Role, Vendor};
+    use crate::model::{Action, ActionSet, Caller, CallerKind, Millis, Role, RoleHierarchy, SigningRequest, Vendor};
     use crate::policy::{
         Author, Binding, Document, Effect, Entries, Entry, Facts, Held, Origin, Policy, Register, Rule, Tenure,
     };
@@ -163,7 +163,7 @@ mod tests {
             line: 1,
         };
         let policy = Policy::new(Document {
-            ladder: Ladder::new(WORDS.map(str::to_owned)),
+            ladder: RoleHierarchy::new(WORDS.map(str::to_owned)),
             default_role: has_default.then_some(Role(0)),
             rules: vec![rule],
             entries: Entries { bindings: filed.iter().map(bound).collect(), ..Entries::default() },
@@ -190,8 +190,8 @@ mod tests {
     impl World {
         fn claims(&self, resources: &[&str]) -> Vec<(Pattern, String)> {
             let operations = ActionSet::of(&[Action::Publish]);
-            let wants = resources.iter().map(|name| Grant { resource: pattern(name), operations }).collect();
-            let ask = Ask {
+            let wants = resources.iter().map(|name| RequestedGrant { resource: pattern(name), operations }).collect();
+            let ask = SigningRequest {
                 app: "ably".into(),
                 vendor: Vendor::Ably,
                 action: Action::Login,
@@ -213,7 +213,7 @@ mod tests {
             let document = self.policy.document();
             let (default_role, ladder) = (document.default_role, &document.ladder);
             let token = self.tom.bindings.as_slice();
-            let person = super::super::standing::Person { name: "tom", app: "ably", token, default_role, ladder };
+            let person = super::super::standing::RoleQuery { name: "tom", app: "ably", token, default_role, ladder };
             let held = facts.role(person, &pattern(name));
             (held.role.map_or("", |role| ladder.word(role)), held.basis != Basis::Default)
         }

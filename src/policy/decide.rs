@@ -8,7 +8,9 @@ use super::question::{Case, Question, Scene};
 use super::register::Entry;
 use super::rule::{Effect, Rule, Sanction};
 use super::standing::Facts;
-use crate::model::{Action, ActionSet, Ask, Caller, CallerKind, Grant, Millis, Need, Pattern};
+use crate::model::{
+    Action, ActionSet, Caller, CallerKind, Millis, Pattern, RequestedGrant, RequiredAction, SigningRequest,
+};
 
 /// What puts someone into a conversation. A banned target can't be.
 pub(super) const ADDING: ActionSet = ActionSet::of(&[Action::Create, Action::Invite, Action::UnblockClients]);
@@ -22,7 +24,13 @@ impl Policy {
     ///
     /// # Errors
     /// The reason for the first need that is denied; if it is the wants, the most telling of their reasons.
-    pub fn decide(&self, ask: Ask, caller: &Caller, facts: Facts<'_>, now: Millis) -> Result<Permit, Refusal> {
+    pub fn decide(
+        &self,
+        ask: SigningRequest,
+        caller: &Caller,
+        facts: Facts<'_>,
+        now: Millis,
+    ) -> Result<Permit, Refusal> {
         let case = Case { policy: self, facts, caller, ask: &ask, now };
         match decide_all(case) {
             Ok(Allowed { granted, user_claims, rules }) => {
@@ -37,20 +45,20 @@ impl Policy {
 #[derive(Clone, Debug)]
 pub struct Refusal {
     /// What was asked.
-    pub ask: Box<Ask>,
+    pub ask: Box<SigningRequest>,
     /// Why it is refused.
     pub denial: Box<Denial>,
 }
 
 struct Allowed {
-    granted: Vec<Grant>,
+    granted: Vec<RequestedGrant>,
     user_claims: Vec<(Pattern, String)>,
     rules: Vec<String>,
 }
 
 fn decide_all(case: Case<'_>) -> Result<Allowed, Box<Denial>> {
     let mut rules = Vec::new();
-    for Need { action, conversation, targets } in &case.ask.needs {
+    for RequiredAction { action, conversation, targets } in &case.ask.needs {
         let scene = Scene::new(case, conversation.as_ref());
         let question = Question { scene: &scene, parts: &scene.split(), action: *action, targets };
         decide_one(&question, &mut rules).map_err(|obstacle| obstacle.denial(&question))?;
@@ -61,10 +69,10 @@ fn decide_all(case: Case<'_>) -> Result<Allowed, Box<Denial>> {
 }
 
 /// What of the wants is allowed. If nothing is, the most telling reason, of equal ones the first.
-fn decide_wants<'a>(case: Case<'a>, rules: &mut Vec<&'a Rule>) -> Result<Vec<Grant>, Box<Denial>> {
+fn decide_wants<'a>(case: Case<'a>, rules: &mut Vec<&'a Rule>) -> Result<Vec<RequestedGrant>, Box<Denial>> {
     let mut granted = Vec::new();
     let mut refused = Vec::new();
-    for Grant { resource, operations } in &case.ask.wants {
+    for RequestedGrant { resource, operations } in &case.ask.wants {
         let scene = Scene::new(case, Some(resource));
         let parts = scene.split();
         let mut allowed = ActionSet::EMPTY;
@@ -75,7 +83,7 @@ fn decide_wants<'a>(case: Case<'a>, rules: &mut Vec<&'a Rule>) -> Result<Vec<Gra
             }
         }
         if !allowed.is_empty() {
-            granted.push(Grant { resource: resource.clone(), operations: allowed });
+            granted.push(RequestedGrant { resource: resource.clone(), operations: allowed });
         }
     }
     let telling = refused.into_iter().rev().max_by_key(|(.., obstacle)| obstacle.weight());

@@ -8,7 +8,7 @@ use super::register::Entry;
 use super::rule::{Effect, Sanction};
 use super::standing::Facts;
 use super::{Policy, Rule};
-use crate::model::{Action, ActionSet, Ask, Caller, Grant, Millis, Need, Pattern};
+use crate::model::{Action, ActionSet, Caller, Millis, Pattern, RequestedGrant, RequiredAction, SigningRequest};
 
 /// One thing that was asked for, decided and explained.
 #[derive(Clone, Debug)]
@@ -61,13 +61,13 @@ impl RuleExplained {
 impl Policy {
     /// Explains the decision on an ask: each need, then each operation wanted, by itself. The outcome of the whole is
     /// [`Policy::decide`]'s.
-    pub fn explain(&self, ask: &Ask, caller: &Caller, facts: Facts<'_>, now: Millis) -> Vec<Explained> {
+    pub fn explain(&self, ask: &SigningRequest, caller: &Caller, facts: Facts<'_>, now: Millis) -> Vec<Explained> {
         let case = Case { policy: self, facts, caller, ask, now };
-        let needs = ask.needs.iter().map(|Need { action, conversation, targets }| {
+        let needs = ask.needs.iter().map(|RequiredAction { action, conversation, targets }| {
             let scene = Scene::new(case, conversation.as_ref());
             explain_one(&Question { scene: &scene, parts: &scene.split(), action: *action, targets }, true)
         });
-        let wants = ask.wants.iter().flat_map(|Grant { resource, operations }| {
+        let wants = ask.wants.iter().flat_map(|RequestedGrant { resource, operations }| {
             operations.iter().map(move |action| {
                 let scene = Scene::new(case, Some(resource));
                 explain_one(&Question { scene: &scene, parts: &scene.split(), action, targets: &[] }, false)

@@ -6,7 +6,7 @@ mod placeholders;
 use std::collections::HashMap;
 
 use super::rule::{Binding, ClientIs, Document, Effect, Rule, Sanction, TargetsAre};
-use crate::model::{Action, ActionSet, CallerKind, Kind, Millis, Pattern, Template, Vendor};
+use crate::model::{Action, ActionSet, CallerKind, ConversationKind, Millis, Pattern, Template, Vendor};
 
 /// What a policy's warnings depend on, of the apps that it is for.
 #[derive(Clone, Debug)]
@@ -218,7 +218,7 @@ fn login_without_create(document: &Document, app: &AppFacts) -> Option<String> {
 fn lint_entries(document: &Document, apps: &[AppFacts], now: Millis, warn: &mut impl FnMut(Place, String)) {
     let entries = &document.entries;
     for (index, conversation) in entries.conversations.iter().enumerate() {
-        if conversation.people.is_empty() && conversation.kind == Kind::by_id(&conversation.id) {
+        if conversation.people.is_empty() && conversation.kind == ConversationKind::by_id(&conversation.id) {
             let kind = conversation.kind;
             warn(
                 Place::Conversation(index),

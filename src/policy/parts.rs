@@ -9,7 +9,7 @@ use super::question::Case;
 use super::register::{Entry, homes};
 use super::rule::Effect;
 use super::standing::Facts;
-use crate::model::{Kind, Pattern, Template, unqualified};
+use crate::model::{ConversationKind, Pattern, Template, unqualified};
 
 /// The parts of a pattern that these scopes make, without the pattern itself. Each stands for those of its names that no smaller part
 /// holds.
@@ -48,7 +48,7 @@ pub(super) fn parts(case: Case<'_>, asked: &Pattern) -> BTreeSet<Pattern> {
         }
     }
     if has_kinds {
-        scopes.push(Pattern::Under(Kind::TEMPORARY_PREFIX.to_owned()));
+        scopes.push(Pattern::Under(ConversationKind::TEMPORARY_PREFIX.to_owned()));
     }
     let mut parts = split(asked, &scopes);
     let open = Open { case, templates: &open, segment: &unnamed_segment(case, &scopes, &open) };
@@ -140,7 +140,7 @@ impl Kinds<'_> {
         }
         let rooms = homes(part.prefix()).into_iter().flatten().map(|room| Pattern::Exact(room.to_owned()));
         let rooms = rooms.filter(|room| self.facts.known_kind(room, self.app).is_some());
-        let others = Kind::ALL.into_iter().filter(|kind| *kind != self.facts.kind(part, self.app));
+        let others = ConversationKind::ALL.into_iter().filter(|kind| *kind != self.facts.kind(part, self.app));
         let examples = others.flat_map(|kind| {
             let any = self.example(kind, part, |_| true);
             let touched = self
@@ -153,7 +153,7 @@ impl Kinds<'_> {
         rooms.chain(examples).collect()
     }
 
-    fn example(&self, kind: Kind, part: &Pattern, is_wanted: impl Fn(&Pattern) -> bool) -> Option<Pattern> {
+    fn example(&self, kind: ConversationKind, part: &Pattern, is_wanted: impl Fn(&Pattern) -> bool) -> Option<Pattern> {
         let mut from = part.prefix().to_owned();
         loop {
             let name = self.facts.next_of_kind(kind, self.app, part.prefix(), &from)?;

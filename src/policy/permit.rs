@@ -1,14 +1,14 @@
 //! The two outcomes of a decision: a permit, without which nothing is signed, or a denial that says why.
 
 use super::rule::Origin;
-use crate::model::{Action, Ask, Grant, Pattern};
+use crate::model::{Action, Pattern, RequestedGrant, SigningRequest};
 
-/// Leave to sign one [`Ask`]. Only the policy makes them: the fields are private and there is no other constructor, so no path to a
+/// Leave to sign one [`SigningRequest`]. Only the policy makes them: the fields are private and there is no other constructor, so no path to a
 /// signature can forget to ask.
 #[derive(Clone, Debug)]
 pub struct Permit {
-    pub(super) ask: Ask,
-    pub(super) granted: Vec<Grant>,
+    pub(super) ask: SigningRequest,
+    pub(super) granted: Vec<RequestedGrant>,
     pub(super) user_claims: Vec<(Pattern, String)>,
     pub(super) rules: Vec<String>,
     pub(super) operator: bool,
@@ -16,12 +16,12 @@ pub struct Permit {
 
 impl Permit {
     /// What may be signed: this and nothing else.
-    pub fn ask(&self) -> &Ask {
+    pub fn ask(&self) -> &SigningRequest {
         &self.ask
     }
 
     /// What of the capability asked for is granted, in canonical order.
-    pub fn granted(&self) -> &[Grant] {
+    pub fn granted(&self) -> &[RequestedGrant] {
         &self.granted
     }
 
@@ -42,13 +42,13 @@ impl Permit {
     }
 
     /// Gives the permit up for what it was about: the ask, what was granted of it, and the rules that allowed it.
-    pub fn spend(self) -> (Ask, Vec<Grant>, Vec<String>) {
+    pub fn spend(self) -> (SigningRequest, Vec<RequestedGrant>, Vec<String>) {
         (self.ask, self.granted, self.rules)
     }
 }
 
 /// A permit for an operator, who holds the secrets anyway: all that is asked, without asking the policy. For the command line alone.
-pub fn operators_permit(ask: Ask) -> Permit {
+pub fn operators_permit(ask: SigningRequest) -> Permit {
     Permit { granted: ask.wants.clone(), ask, user_claims: Vec::new(), rules: Vec::new(), operator: true }
 }
 

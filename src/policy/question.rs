@@ -10,7 +10,7 @@ use super::register::Entry;
 use super::rule::{Effect, Sanction};
 use super::standing::{EffectiveRole, Facts, Person, Standing};
 use super::told::Told;
-use crate::model::{Action, Ask, Caller, CallerKind, Kind, Millis, Pattern, Role, Template};
+use crate::model::{Action, Caller, CallerKind, ConversationKind, Millis, Pattern, Role, SigningRequest, Template};
 
 /// Everything that one request's questions have in common.
 #[derive(Clone, Copy)]
@@ -18,7 +18,7 @@ pub(super) struct Case<'a> {
     pub(super) policy: &'a Policy,
     pub(super) facts: Facts<'a>,
     pub(super) caller: &'a Caller,
-    pub(super) ask: &'a Ask,
+    pub(super) ask: &'a SigningRequest,
     pub(super) now: Millis,
 }
 
@@ -235,7 +235,7 @@ impl<'p, 'a> Scene<'p, 'a> {
     }
 
     /// The kind of the conversation.
-    pub(super) fn kind(&self) -> Option<Kind> {
+    pub(super) fn kind(&self) -> Option<ConversationKind> {
         self.conversation.map(|place| self.case.facts.kind(place, &self.case.ask.app))
     }
 }

@@ -4,15 +4,15 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::rule::{Binding, Block, Entries, Origin, Sanction};
-use crate::model::{Kind, Ladder, Pattern, Role, room, unqualified};
+use crate::model::{ConversationKind, Pattern, Role, RoleHierarchy, room, unqualified};
 
 /// People by name, each with what stands against them and what they are, and the kinds of conversations.
 #[derive(Clone, Debug, Default)]
 pub struct Register {
     people: HashMap<Arc<str>, Dossier>,
-    kinds: HashMap<String, Vec<(App, Kind)>>,
+    kinds: HashMap<String, Vec<(App, ConversationKind)>>,
     /// Every conversation of a kind, sorted by id, to find one inside a pattern.
-    by_kind: HashMap<Kind, BTreeSet<(String, App)>>,
+    by_kind: HashMap<ConversationKind, BTreeSet<(String, App)>>,
 }
 
 /// The one app that something is about, or all.
@@ -90,7 +90,7 @@ impl Entry {
 
 impl Tenure {
     /// The role, in the words of the policy in force.
-    pub(super) fn role(&self, ladder: &Ladder) -> Option<Role> {
+    pub(super) fn role(&self, ladder: &RoleHierarchy) -> Option<Role> {
         match &self.held {
             Held::Role(role) => *role,
             Held::Word(word) => ladder.role(word),
@@ -165,7 +165,7 @@ impl Register {
     }
 
     /// Notes the kind of a conversation, in place of what was noted for this app before.
-    pub fn set_kind(&mut self, id: &str, app: Option<Arc<str>>, kind: Kind) {
+    pub fn set_kind(&mut self, id: &str, app: Option<Arc<str>>, kind: ConversationKind) {
         self.forget_kind(id, app.as_ref());
         let home = home(id);
         self.kinds.entry(home.clone()).or_default().push((app.clone(), kind));
@@ -208,13 +208,13 @@ impl Register {
     }
 
     /// The kind of a conversation, if it is known here: what is known for just this app comes first.
-    pub(super) fn kind(&self, name: &str, app: &str) -> Option<Kind> {
+    pub(super) fn kind(&self, name: &str, app: &str) -> Option<ConversationKind> {
         let here = self.kinds.get(name)?.iter().filter(|(own, _)| own.as_deref().is_none_or(|own| own == app));
         here.max_by_key(|(own, _)| own.is_some()).map(|(_, kind)| *kind)
     }
 
     /// The first known conversation of this kind, by name, whose name starts with `prefix` and is not before `from`.
-    pub(super) fn next_of_kind(&self, kind: Kind, app: &str, prefix: &str, from: &str) -> Option<&str> {
+    pub(super) fn next_of_kind(&self, kind: ConversationKind, app: &str, prefix: &str, from: &str) -> Option<&str> {
         let known = self.by_kind.get(&kind)?.range((from.to_owned(), None)..);
         let mut inside = known.take_while(|(id, _)| id.starts_with(prefix));
         inside.find(|(_, own)| own.as_deref().is_none_or(|own| own == app)).map(|(id, _)| id.as_str())

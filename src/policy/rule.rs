@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::model::{ActionSet, CallerKind, Kind, Ladder, Millis, Pattern, Role, Template};
+use crate::model::{ActionSet, CallerKind, ConversationKind, Millis, Pattern, Role, RoleHierarchy, Template};
 
 /// Whether a rule that matches allows or denies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,7 +84,7 @@ pub struct Rule {
     /// Whom the targets may be.
     pub targets: Option<TargetsAre>,
     /// The conversation's kind.
-    pub kinds: Option<Vec<Kind>>,
+    pub kinds: Option<Vec<ConversationKind>>,
     /// Which conversations.
     pub conversations: Option<Vec<Template>>,
     /// How many identities may be named, each counted once, the creator of a conversation among them. Allow rules only.
@@ -206,7 +206,7 @@ pub struct Conversation {
     /// The one app that this is about; all, where there is none.
     pub app: Option<Arc<str>>,
     /// Its kind.
-    pub kind: Kind,
+    pub kind: ConversationKind,
     /// Who is in it as what: the owner, the managers and the members, each with the role of that name.
     pub people: Vec<(String, Option<Role>)>,
     /// The line of the policy file.
@@ -221,7 +221,7 @@ pub struct Registered {
     /// The one app that this is about; all, where there is none.
     pub app: Option<Arc<str>>,
     /// Its kind.
-    pub kind: Kind,
+    pub kind: ConversationKind,
     /// Its owner, once it has one. It never has another.
     pub owner: Option<String>,
     /// Whether it was forgotten: then only its owner is remembered, so that nobody else becomes it.
@@ -294,7 +294,7 @@ pub struct Entries {
 #[derive(Clone, Debug, Default)]
 pub struct Document {
     /// The roles, weakest first.
-    pub ladder: Ladder,
+    pub ladder: RoleHierarchy,
     /// The role of those without a binding.
     pub default_role: Option<Role>,
     /// The rules, in the file's order.

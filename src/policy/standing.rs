@@ -13,7 +13,7 @@ use std::fmt;
 use super::parts::split;
 use super::register::{Entry, Held, Register, Tenure};
 use super::told::Told;
-use crate::model::{Kind, Ladder, Pattern, Role, unqualified};
+use crate::model::{ConversationKind, Pattern, Role, RoleHierarchy, unqualified};
 
 /// What the policy needs to know of the world for one decision.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +72,7 @@ pub(super) struct Person<'a> {
     /// What who has no binding is.
     pub(super) default_role: Option<Role>,
     /// The roles that there are.
-    pub(super) ladder: &'a Ladder,
+    pub(super) ladder: &'a RoleHierarchy,
 }
 
 /// A binding that was found, as far as deciding goes.
@@ -158,15 +158,15 @@ impl<'a> Facts<'a> {
     }
 
     /// The kind of a conversation, or of those in a pattern of which nothing is known but their ids.
-    pub(super) fn kind(&self, place: &Pattern, app: &str) -> Kind {
-        self.known_kind(place, app).unwrap_or(Kind::Group)
+    pub(super) fn kind(&self, place: &Pattern, app: &str) -> ConversationKind {
+        self.known_kind(place, app).unwrap_or(ConversationKind::Group)
     }
 
     /// The kind of a conversation, where its id or somebody tells it. A room's channels are of the room's kind, and a name with Ably's qualifier is of
     /// the kind of the name behind it.
-    pub(super) fn known_kind(&self, place: &Pattern, app: &str) -> Option<Kind> {
-        if Kind::by_id(unqualified(place.prefix())) == Kind::Temporary {
-            return Some(Kind::Temporary);
+    pub(super) fn known_kind(&self, place: &Pattern, app: &str) -> Option<ConversationKind> {
+        if ConversationKind::by_id(unqualified(place.prefix())) == ConversationKind::Temporary {
+            return Some(ConversationKind::Temporary);
         }
         let home = place.home();
         let name = home.exact()?;
@@ -183,7 +183,7 @@ impl<'a> Facts<'a> {
     }
 
     /// The first conversation that a register knows to be of this kind, by name, whose name starts with `prefix` and is not before `from`.
-    pub(super) fn next_of_kind(&self, kind: Kind, app: &str, prefix: &str, from: &str) -> Option<&str> {
+    pub(super) fn next_of_kind(&self, kind: ConversationKind, app: &str, prefix: &str, from: &str) -> Option<&str> {
         self.registers.iter().filter_map(|register| register.next_of_kind(kind, app, prefix, from)).min()
     }
 
@@ -278,7 +278,7 @@ impl EffectiveRole {
     }
 
     /// In words that follow a name: "is member by the conversation's list".
-    pub(super) fn describe(&self, ladder: &Ladder) -> String {
+    pub(super) fn describe(&self, ladder: &RoleHierarchy) -> String {
         match (self.role, &self.basis) {
             (None, Basis::Unlisted(scope)) => {
                 format!("has no role (the binding to {scope} names a role that the policy does not list)")
@@ -298,7 +298,7 @@ impl Standing {
     }
 
     /// In words that follow a name: "is member by a binding to chat:*, but guest in chat:vip".
-    pub(super) fn describe(&self, ladder: &Ladder) -> String {
+    pub(super) fn describe(&self, ladder: &RoleHierarchy) -> String {
         let here = self.whole.describe(ladder);
         match self.parts.iter().find(|(_, part)| part.role != self.whole.role) {
             Some((place, EffectiveRole { role: Some(role), .. })) => {

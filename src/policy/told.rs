@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Kind, Pattern, Role};
+use crate::model::{ConversationKind, Pattern, Role};
 
 /// What another service tells of one conversation. Nothing else is known of it then but what registers say: whom it leaves out, of those
 /// whom it was asked about, has no role there.
@@ -19,7 +19,7 @@ pub struct Told {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Details {
     /// Its kind, if that is told.
-    pub kind: Option<Kind>,
+    pub kind: Option<ConversationKind>,
     /// Who is what there. Of several roles of one user the strongest counts.
     pub roles: Vec<(String, Role)>,
     /// Those whom it shuts out: they neither join nor are invited.
@@ -62,7 +62,7 @@ impl Told {
         own + names.map(|name| size_of::<(String, Role)>() + name.len()).sum::<usize>()
     }
 
-    pub(super) fn kind(&self) -> Option<Kind> {
+    pub(super) fn kind(&self) -> Option<ConversationKind> {
         self.details.as_ref()?.kind
     }
 

@@ -11,7 +11,7 @@ use super::decide::{decide_one, standing_in_the_way};
 use super::question::{Case, Question, Scene};
 use super::rule::{Effect, Rule, TargetsAre};
 use super::standing::{EffectiveRole, Facts};
-use crate::model::{Action, Ask, Caller, CallerKind, Grant, Millis, Need, Pattern};
+use crate::model::{Action, Caller, CallerKind, Millis, Pattern, RequestedGrant, RequiredAction, SigningRequest};
 
 /// What an answer is good for besides the rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Policy {
     /// its channels. None, if it is denied whatever the answers are. `facts` is all that is known so far.
     pub fn unanswered(
         &self,
-        ask: &Ask,
+        ask: &SigningRequest,
         caller: &Caller,
         facts: Facts<'_>,
         now: Millis,
@@ -43,7 +43,7 @@ impl Policy {
     ) -> BTreeSet<String> {
         let case = Case { policy: self, facts, caller, ask, now };
         let mut open = BTreeSet::new();
-        for Need { action, conversation, targets } in &ask.needs {
+        for RequiredAction { action, conversation, targets } in &ask.needs {
             let scene = Scene::new(case, conversation.as_ref());
             let parts = scene.split();
             let question = |targets| Question { scene: &scene, parts: &parts, action: *action, targets };
@@ -53,7 +53,7 @@ impl Policy {
                 Some(Prospect::Open) => open.extend(conversation.as_ref().and_then(name)),
             }
         }
-        for Grant { resource, operations } in &ask.wants {
+        for RequestedGrant { resource, operations } in &ask.wants {
             let scene = Scene::new(case, Some(resource));
             let parts = scene.split();
             let question = |action| Question { scene: &scene, parts: &parts, action, targets: &[] };
@@ -193,6 +193,8 @@ fn ranks(question: &Question<'_, '_>) -> bool {
 
 fn authors<'a>(question: &Question<'_, 'a>) -> BTreeSet<&'a str> {
     let (case, conversation) = (question.case(), question.scene.conversation.cloned());
-    case.facts
-        .authors(&case.ask.app, &Need { action: question.action, conversation, targets: question.targets.to_vec() })
+    case.facts.authors(
+        &case.ask.app,
+        &RequiredAction { action: question.action, conversation, targets: question.targets.to_vec() },
+    )
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::{percent_decoded, percent_encoded};
-use crate::model::{CallerKind, Kind, Millis, Pattern};
+use crate::model::{CallerKind, ConversationKind, Millis, Pattern};
 pub use crate::policy::Registered as Conversation;
 use crate::policy::{Author, Block, Held, Origin, Sanction, Tenure};
 
@@ -308,7 +308,7 @@ impl Kept {
         let origin = Origin::Roster { author: Arc::new(self.by), at: Millis(self.at) };
         let app = self.app.map(Arc::from);
         if table == Table::Conversations {
-            let kind = Kind::parse(self.kind.as_deref()?)?;
+            let kind = ConversationKind::parse(self.kind.as_deref()?)?;
             let (owner, forgotten) = (self.owner, self.forgotten);
             return Some(Record::Conversation(Conversation { id: self.id, app, kind, owner, forgotten, origin }));
         }

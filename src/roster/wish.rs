@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::engine::Engine;
-use crate::model::{Action, Ask, Kind, Millis, Need, Pattern};
+use crate::model::{Action, ConversationKind, Millis, Pattern, RequiredAction, SigningRequest};
 use crate::vendor::App;
 
 /// Something to be done to users in a place.
@@ -43,7 +43,7 @@ pub enum Deed {
     /// Register a conversation.
     SetConversation {
         /// Its kind; as before, or what its id says, where there is none.
-        kind: Option<Kind>,
+        kind: Option<ConversationKind>,
         /// Its owner; as before where there is none.
         owner: Option<String>,
     },
@@ -97,24 +97,25 @@ impl Wish {
     }
 
     /// What the policy is asked about all of it at one app.
-    pub fn ask(&self, app: &App) -> Ask {
+    pub fn ask(&self, app: &App) -> SigningRequest {
         self.ask_of(app, self.users.clone())
     }
 
     /// What the policy is asked about it at one app, for one of the users.
-    pub(super) fn ask_about(&self, app: &App, user: &str) -> Ask {
+    pub(super) fn ask_about(&self, app: &App, user: &str) -> SigningRequest {
         self.ask_of(app, vec![user.to_owned()])
     }
 
     /// An entry for a room affects its channels too, in which the moderator's role may be another: so the policy is asked about them all.
-    fn ask_of(&self, app: &App, users: Vec<String>) -> Ask {
+    fn ask_of(&self, app: &App, users: Vec<String>) -> SigningRequest {
         let action = self.deed.action();
         let (members, targets) =
             if self.deed.has_targets() { (self.users.clone(), users) } else { (Vec::new(), Vec::new()) };
         let affected = self.scope.affected().into_iter();
-        let needs =
-            affected.map(|place| Need { action, conversation: Some(place), targets: targets.clone() }).collect();
-        Ask {
+        let needs = affected
+            .map(|place| RequiredAction { action, conversation: Some(place), targets: targets.clone() })
+            .collect();
+        SigningRequest {
             app: Arc::clone(app.name()),
             vendor: app.vendor(),
             action,
@@ -144,17 +145,17 @@ impl Wish {
 }
 
 /// Reading the roster in a place: what the policy is asked about it.
-pub fn reading(app: &App, client: &str, place: &Pattern) -> Ask {
+pub fn reading(app: &App, client: &str, place: &Pattern) -> SigningRequest {
     let action = Action::ReadRoster;
     let conversation = Some(place.clone());
-    Ask {
+    SigningRequest {
         app: Arc::clone(app.name()),
         vendor: app.vendor(),
         action,
         client: client.to_owned(),
         conversation: conversation.clone(),
         members: Vec::new(),
-        needs: vec![Need { action, conversation, targets: Vec::new() }],
+        needs: vec![RequiredAction { action, conversation, targets: Vec::new() }],
         wants: Vec::new(),
     }
 }

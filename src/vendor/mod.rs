@@ -21,7 +21,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::model::{Action, Ask, Caller, Millis, Vendor};
+use crate::model::{Action, Caller, Millis, SigningRequest, Vendor};
 use crate::policy::Permit;
 
 pub use jwt::SigningInput;
@@ -139,7 +139,7 @@ pub fn operation(app: &App, name: &str) -> Option<Operation> {
 #[derive(Clone, Debug)]
 pub struct Request {
     /// For the policy.
-    pub ask: Ask,
+    pub ask: SigningRequest,
     /// For [`sign`], together with the permit.
     pub product: Product,
 }

@@ -33,11 +33,11 @@ fn asked(app: &App, name: &str, values: Value) -> Request {
     parse(app, operation(app, name).unwrap(), &params(values), Some(&user("tom"))).unwrap()
 }
 
-fn signed(app: &App, ask: Ask, product: &Product) -> Result<Signed, Invalid> {
+fn signed(app: &App, ask: SigningRequest, product: &Product) -> Result<Signed, Invalid> {
     sign(app, &operators_permit(ask), product, AT, &Nonce::from_entropy([7; 16]))
 }
 
-fn error(app: &App, ask: Ask, product: &Product) -> String {
+fn error(app: &App, ask: SigningRequest, product: &Product) -> String {
     signed(app, ask, product).unwrap_err().to_string()
 }
 
@@ -69,7 +69,7 @@ fn a_permit_signs_for_its_own_app_alone() {
     let Request { ask, product } = asked(&talkjs(true), "token", json!({}));
     assert!(signed(&talkjs(true), ask.clone(), &product).is_ok());
     assert!(error(&leancloud(), ask.clone(), &Product::LeanCloud).contains("not for this app"));
-    let renamed = Ask { app: "other".into(), ..ask };
+    let renamed = SigningRequest { app: "other".into(), ..ask };
     assert!(error(&talkjs(true), renamed, &product).contains("not for this app"));
 }
 
@@ -79,7 +79,7 @@ fn a_permit_signs_what_was_decided_alone() {
     let login = asked(&app, "token", json!({})).ask;
     let power = Product::TalkJs(talkjs::Product::AppToken);
     assert_eq!(error(&app, login.clone(), &power), "action is not permitted: the permit is not for app-token");
-    let undecided = Ask { action: Action::AppToken, ..login };
+    let undecided = SigningRequest { action: Action::AppToken, ..login };
     assert!(error(&app, undecided, &power).contains("not for app-token"));
     let Request { ask, product } = asked(&app, "app-token", json!({}));
     assert!(signed(&app, ask.clone(), &product).is_ok());
@@ -100,11 +100,11 @@ fn a_permit_for_a_token_is_none_for_a_signature() {
 fn leancloud_signs_its_own_actions_in_a_place_of_their_own() {
     let app = leancloud();
     let join = asked(&app, "join", json!({"conv_id": "room"})).ask;
-    let undecided = Ask { action: Action::Kick, ..join.clone() };
+    let undecided = SigningRequest { action: Action::Kick, ..join.clone() };
     assert!(error(&app, undecided, &Product::LeanCloud).contains("not for kick"));
-    let nowhere = Ask { conversation: None, ..join.clone() };
+    let nowhere = SigningRequest { conversation: None, ..join.clone() };
     assert!(error(&app, nowhere, &Product::LeanCloud).starts_with("conv_id "));
-    let everywhere = Ask { conversation: Some(Pattern::Everything), ..join };
+    let everywhere = SigningRequest { conversation: Some(Pattern::Everything), ..join };
     assert!(error(&app, everywhere, &Product::LeanCloud).starts_with("conv_id "));
 }
 
@@ -133,7 +133,7 @@ fn without_a_key_nothing_is_signed() {
 fn ably_never_signs_without_a_capability() {
     for name in ["token", "token-request"] {
         let Request { ask, product } = asked(&ably(), name, one_channel());
-        let nothing = Ask { wants: Vec::new(), ..ask };
+        let nothing = SigningRequest { wants: Vec::new(), ..ask };
         assert_eq!(error(&ably(), nothing, &product), "capability must be granted at least in part");
     }
 }

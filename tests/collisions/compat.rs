@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use chat_signer::model::{Action, Ask};
+use chat_signer::model::{Action, SigningRequest};
 use chat_signer::policy::operators_permit;
 use chat_signer::vendor::leancloud::{Compat, HistoryOrder};
 use chat_signer::vendor::{App, Operation, Params, parse};
@@ -83,7 +83,7 @@ fn one(compat: Compat, client: &str, place: Option<&str>, members: Option<&[&str
     Sent { compat, fields, readings }
 }
 
-fn accepted(app: &App, sent: &Sent) -> Option<Ask> {
+fn accepted(app: &App, sent: &Sent) -> Option<SigningRequest> {
     let Value::Object(values) = sent.fields.clone() else { unreachable!("fields are an object") };
     let params = Params { values, lenient: false };
     let request = parse(app, Operation::LeanCloudCompat(sent.compat), &params, None).ok()?;
@@ -91,7 +91,7 @@ fn accepted(app: &App, sent: &Sent) -> Option<Ask> {
 }
 
 /// The one of our own requests that was understood.
-fn meaning(app: &App, sent: &Sent, ask: &Ask) -> Meaning {
+fn meaning(app: &App, sent: &Sent, ask: &SigningRequest) -> Meaning {
     let same = sent.readings.iter().filter(|reading| reading.accepted(app).as_ref() == Some(ask));
     let meanings: HashSet<Meaning> = same.map(Request::meaning).collect();
     let meanings: Vec<_> = meanings.into_iter().collect();

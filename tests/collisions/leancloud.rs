@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use chat_signer::model::{Action, Ask, Need, Pattern, Vendor};
+use chat_signer::model::{Action, Pattern, RequiredAction, SigningRequest, Vendor};
 use chat_signer::secret::Secret;
 use chat_signer::vendor::App;
 use chat_signer::vendor::leancloud::{self, HistoryOrder, Message, TimestampUnit};
@@ -65,7 +65,7 @@ pub(crate) fn app(order: HistoryOrder) -> App {
     App::LeanCloud(leancloud::App::new("chat".into(), APP_ID.to_owned(), &[key], TimestampUnit::Milliseconds, order))
 }
 
-pub(crate) fn message(app: &App, ask: &Ask, timestamp: u64, nonce: &str) -> String {
+pub(crate) fn message(app: &App, ask: &SigningRequest, timestamp: u64, nonce: &str) -> String {
     let App::LeanCloud(app) = app else { unreachable!("only LeanCloud has these messages") };
     Message::new(app, ask, timestamp, nonce).unwrap().to_string()
 }
@@ -87,7 +87,7 @@ impl Request {
     }
 
     /// What is asked, if it is accepted.
-    pub(crate) fn accepted(&self, app: &App) -> Option<Ask> {
+    pub(crate) fn accepted(&self, app: &App) -> Option<SigningRequest> {
         let mut values = Map::new();
         values.insert("client_id".to_owned(), self.client.as_str().into());
         values.extend(self.conversation.iter().map(|id| ("conv_id".to_owned(), id.as_str().into())));
@@ -97,12 +97,12 @@ impl Request {
     }
 
     /// What would be asked if nothing were checked, where it can be put into a message at all.
-    pub(crate) fn unchecked(&self, app: &App) -> Option<Ask> {
+    pub(crate) fn unchecked(&self, app: &App) -> Option<SigningRequest> {
         let has_conversation = !matches!(self.action, Action::Login | Action::Create);
         if has_conversation != self.conversation.is_some() {
             return None;
         }
-        Some(Ask {
+        Some(SigningRequest {
             app: app.name().clone(),
             vendor: Vendor::LeanCloud,
             action: self.action,
@@ -159,8 +159,8 @@ pub(crate) fn tied(order: HistoryOrder, a: &Meaning, b: &Meaning) -> bool {
 /// All that must be allowed, in whatever order it is asked.
 pub(crate) type Needs = BTreeSet<(Action, Option<Pattern>, Vec<String>)>;
 
-pub(crate) fn needs(ask: &Ask) -> Needs {
-    let tuple = |need: &Need| (need.action, need.conversation.clone(), need.targets.clone());
+pub(crate) fn needs(ask: &SigningRequest) -> Needs {
+    let tuple = |need: &RequiredAction| (need.action, need.conversation.clone(), need.targets.clone());
     ask.needs.iter().map(tuple).collect()
 }
 

@@ -3,7 +3,7 @@
 //! Random requests hardly ever collide. So here a message is taken apart at its separators in every way there is, the parts are taken for
 //! every request they could be of, and each of those that is accepted and signs this very message must mean the same.
 
-use chat_signer::model::{Action, Ask, Millis};
+use chat_signer::model::{Action, Millis, SigningRequest};
 use chat_signer::policy::operators_permit;
 use chat_signer::vendor::leancloud::HistoryOrder;
 use chat_signer::vendor::{App, Nonce, Product, Signed, sign};
@@ -13,13 +13,13 @@ use proptest::sample::select;
 use super::leancloud::{ACTIONS, APP_ID, IDS, Request, TIMES, app, message, needs, tied};
 
 /// Checks a request, or not.
-type Check = fn(&Request, &App) -> Option<Ask>;
+type Check = fn(&Request, &App) -> Option<SigningRequest>;
 
 /// The requests that pass the check and sign this message, at some time and with some nonce.
 ///
 /// Who sends a request to LeanCloud is free to choose both, so the nonce may be anything without a separator here, and need not be one
 /// of ours.
-fn readings(app: &App, text: &str, check: Check) -> Vec<(Request, Ask)> {
+fn readings(app: &App, text: &str, check: Check) -> Vec<(Request, SigningRequest)> {
     let rest = text.strip_prefix(APP_ID).and_then(|rest| rest.strip_prefix(':')).unwrap();
     let pieces: Vec<&str> = rest.split(':').collect();
     let candidates = groupings(&pieces).flat_map(|fields| candidates(&fields));
@@ -108,7 +108,7 @@ fn time() -> impl Strategy<Value = u64> {
     prop_oneof![select(&TIMES[..]), 0_u64..100, any::<u64>()]
 }
 
-fn all_readings_agree(order: HistoryOrder, request: &Request, ask: &Ask, time: u64, nonce: &Nonce) {
+fn all_readings_agree(order: HistoryOrder, request: &Request, ask: &SigningRequest, time: u64, nonce: &Nonce) {
     let app = app(order);
     let text = message(&app, ask, time, nonce.as_str());
     let readings = readings(&app, &text, Request::accepted);

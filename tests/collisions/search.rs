@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use chat_signer::model::{Action, Ask};
+use chat_signer::model::{Action, SigningRequest};
 use chat_signer::vendor::leancloud::HistoryOrder;
 use chat_signer::vendor::{App, Nonce};
 
@@ -82,7 +82,11 @@ fn search(order: HistoryOrder) -> usize {
 }
 
 /// Those that share a message, whichever two of these times and nonces they are signed with.
-fn pairs<'a>(app: &App, asks: &'a [(Meaning, Ask)], moments: &[(u64, &str)]) -> HashSet<(&'a Meaning, &'a Meaning)> {
+fn pairs<'a>(
+    app: &App,
+    asks: &'a [(Meaning, SigningRequest)],
+    moments: &[(u64, &str)],
+) -> HashSet<(&'a Meaning, &'a Meaning)> {
     sharing(
         asks.iter().flat_map(|(meaning, ask)| {
             moments.iter().map(move |(time, nonce)| (message(app, ask, *time, nonce), meaning))
@@ -91,7 +95,7 @@ fn pairs<'a>(app: &App, asks: &'a [(Meaning, Ask)], moments: &[(u64, &str)]) -> 
 }
 
 /// What each meaning needs, however it is asked for.
-fn needed(accepted: &[(Meaning, Ask)]) -> HashMap<&Meaning, Needs> {
+fn needed(accepted: &[(Meaning, SigningRequest)]) -> HashMap<&Meaning, Needs> {
     let mut needed = HashMap::new();
     for (meaning, ask) in accepted {
         let first = needed.entry(meaning).or_insert_with(|| needs(ask));

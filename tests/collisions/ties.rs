@@ -1,6 +1,8 @@
 //! LeanCloud requests that share a message are decided alike by any policy: what is denied to one can't be had by asking for the other.
 
-use chat_signer::model::{Action, ActionSet, Caller, CallerKind, Kind, Ladder, Millis, Pattern, Role, Template};
+use chat_signer::model::{
+    Action, ActionSet, Caller, CallerKind, ConversationKind, Millis, Pattern, Role, RoleHierarchy, Template,
+};
 use chat_signer::policy::{
     Binding, ClientIs, Conversation, Document, Effect, Entries, Facts, Origin, Policy, Rule, Sanction, TargetsAre,
 };
@@ -36,7 +38,7 @@ fn rule() -> impl Strategy<Value = Rule> {
         of(client),
         weighted(0.2, targets),
         weighted(0.2, vec(role(), 1..3)),
-        weighted(0.2, subsequence(Kind::ALL.to_vec(), 1..=2)),
+        weighted(0.2, subsequence(ConversationKind::ALL.to_vec(), 1..=2)),
         weighted(0.3, conversations),
         weighted(0.5, 0..4_usize),
     );
@@ -52,7 +54,7 @@ fn rule() -> impl Strategy<Value = Rule> {
 }
 
 fn entries() -> impl Strategy<Value = Entries> {
-    let conversation = (name(), select(Kind::ALL.to_vec()), vec((name(), of(role())), 0..2));
+    let conversation = (name(), select(ConversationKind::ALL.to_vec()), vec((name(), of(role())), 0..2));
     let conversation =
         conversation.prop_map(|(id, kind, people)| Conversation { id, app: None, kind, people, line: 1 });
     let binding = (name(), scope(), of(role()));
@@ -79,7 +81,7 @@ fn policy() -> impl Strategy<Value = Policy> {
         for (place, rule) in rules.iter_mut().enumerate() {
             rule.id = format!("r{place}");
         }
-        let ladder = Ladder::new(["guest", "owner"].map(str::to_owned));
+        let ladder = RoleHierarchy::new(["guest", "owner"].map(str::to_owned));
         Policy::new(Document { ladder, default_role, rules, entries, hash: String::new() })
     })
 }

@@ -1,6 +1,6 @@
 //! Bans and mutes: each author's own, the strictest holds, and nobody lifts what somebody it doesn't outrank has set.
 
-use chat_signer::model::{Action, ActionSet, CallerKind, Kind, Ladder, Millis};
+use chat_signer::model::{Action, ActionSet, CallerKind, ConversationKind, Millis, RoleHierarchy};
 use chat_signer::policy::{Effect, Entries, Rule};
 use chat_signer::roster::{Deed, Record, Terms};
 
@@ -9,7 +9,7 @@ use crate::world::{HOUR, NOW, World, ban, ban_until, by, mute, origin, remove_ro
 /// A conversation with an owner, two managers and a member.
 fn world() -> World {
     let mut world = World::new();
-    world.known("chat:x", Kind::Group, Some("alice"));
+    world.known("chat:x", ConversationKind::Group, Some("alice"));
     world.bind("bob", "chat:x", "manager");
     world.bind("carl", "chat:x", "manager");
     world.bind("tom", "chat:x", "member");
@@ -106,7 +106,7 @@ fn what_an_author_became_counts_once_it_is_more() {
     world.bind("ada", "room", "administrator");
     world.bind("tom", "room", "member");
     world.done(&user("bob"), ban(), "tom", "room");
-    world.known("room", Kind::Group, Some("bob"));
+    world.known("room", ConversationKind::Group, Some("bob"));
     world.refused(&user("ada"), Deed::LiftBan, "tom", "room", "not_outranked");
     world.done(&user("bob"), Deed::LiftBan, "tom", "room");
 }
@@ -153,7 +153,7 @@ fn an_author_whose_role_the_policy_lists_no_more_is_outranked_by_nobody() {
     world.done(&user("bob"), ban(), "tom", "chat:x");
     world.reload(|document| {
         let words = ["guest", "member", "moderator", "leader", "administrator", "owner"];
-        document.ladder = Ladder::new(words.map(str::to_owned));
+        document.ladder = RoleHierarchy::new(words.map(str::to_owned));
     });
     world.bind("bob", "chat:x", "guest");
     world.refused(&user("alice"), Deed::LiftBan, "tom", "chat:x", "not_outranked");
@@ -343,7 +343,7 @@ fn reach_is_everywhere_only_with_the_power() {
     world.bind("ada", "*", "administrator");
     world.done(&user("ada"), ban(), "zoe", "*");
     world.done(&user("ada"), ban(), "zoe", "chat:x");
-    world.known("own", Kind::Group, Some("ada"));
+    world.known("own", ConversationKind::Group, Some("ada"));
     world.done(&user("ada"), ban(), "yan", "*");
     world.done(&user("ada"), ban(), "yan", "own");
 

@@ -1,6 +1,6 @@
 //! Conversations: their owner is set once, and only by who may.
 
-use chat_signer::model::{Action, ActionSet, Kind};
+use chat_signer::model::{Action, ActionSet, ConversationKind};
 use chat_signer::policy::{Effect, Rule};
 use chat_signer::roster::{Deed, Record};
 
@@ -10,7 +10,7 @@ fn owned_by(owner: &str) -> Deed {
     Deed::SetConversation { kind: None, owner: Some(owner.to_owned()) }
 }
 
-fn of_kind(kind: Kind) -> Deed {
+fn of_kind(kind: ConversationKind) -> Deed {
     Deed::SetConversation { kind: Some(kind), owner: None }
 }
 
@@ -26,7 +26,7 @@ fn is_owner(world: &World, name: &str, place: &str) -> bool {
 fn an_owner_is_set_once_also_after_it_was_forgotten() {
     let mut world = World::new();
     let backend = service("orders");
-    world.done(&backend, of_kind(Kind::Chatroom), "room", "room");
+    world.done(&backend, of_kind(ConversationKind::Chatroom), "room", "room");
     world.done(&backend, owned_by("alice"), "room", "room");
     assert!(is_owner(&world, "alice", "room"));
     world.refused(&backend, owned_by("mallory"), "room", "room", "conflict");
@@ -36,7 +36,7 @@ fn an_owner_is_set_once_also_after_it_was_forgotten() {
     assert_eq!(why, "it has another owner, which is set once");
     let again = world.act(&backend, Deed::ForgetConversation, "room", "room");
     assert_eq!((again.code.as_str(), again.changes), ("ok", (0, 0)));
-    world.done(&backend, of_kind(Kind::Group), "room", "room");
+    world.done(&backend, of_kind(ConversationKind::Group), "room", "room");
     assert!(is_owner(&world, "alice", "room"), "the one it had");
 }
 
@@ -73,12 +73,12 @@ fn an_owner_is_no_role_to_give_or_take() {
 fn the_same_again_changes_nothing() {
     let mut world = World::new();
     let backend = service("orders");
-    let all = || Deed::SetConversation { kind: Some(Kind::Chatroom), owner: Some("alice".to_owned()) };
+    let all = || Deed::SetConversation { kind: Some(ConversationKind::Chatroom), owner: Some("alice".to_owned()) };
     assert_eq!(world.act(&backend, all(), "room", "room").changes, (1, 0));
-    for same in [all(), owned_by("alice"), of_kind(Kind::Chatroom)] {
+    for same in [all(), owned_by("alice"), of_kind(ConversationKind::Chatroom)] {
         assert_eq!(world.act(&backend, same, "room", "room").changes, (0, 0));
     }
-    world.done(&backend, of_kind(Kind::System), "room", "room");
+    world.done(&backend, of_kind(ConversationKind::System), "room", "room");
     assert!(is_owner(&world, "alice", "room"), "a new kind leaves the owner");
 }
 
@@ -86,7 +86,7 @@ fn the_same_again_changes_nothing() {
 fn a_conversation_without_an_owner_is_forgotten_whole() {
     let mut world = World::new();
     let backend = service("orders");
-    world.done(&backend, of_kind(Kind::Chatroom), "room", "room");
+    world.done(&backend, of_kind(ConversationKind::Chatroom), "room", "room");
     assert_eq!(world.act(&backend, Deed::ForgetConversation, "room", "room").changes, (0, 1));
     assert!(world.index.is_empty());
 }
@@ -94,8 +94,8 @@ fn a_conversation_without_an_owner_is_forgotten_whole() {
 #[test]
 fn what_the_policy_file_tells_of_stays_and_its_line_is_named() {
     let mut world = World::new();
-    world.filed_conversation("room", Kind::Chatroom, &[]);
-    for deed in [of_kind(Kind::Group), owned_by("alice"), Deed::ForgetConversation] {
+    world.filed_conversation("room", ConversationKind::Chatroom, &[]);
+    for deed in [of_kind(ConversationKind::Group), owned_by("alice"), Deed::ForgetConversation] {
         for place in ["room", "room::$chat"] {
             let why = world.refused(&service("orders"), deed.clone(), place, place, "file");
             assert!(why.contains("line 9"), "{why}");
@@ -116,7 +116,7 @@ fn an_owner_whom_the_policy_file_makes_something_else_is_none() {
 fn an_owner_needs_the_word() {
     let mut world = World::new();
     world.reload(|document| {
-        document.ladder = chat_signer::model::Ladder::new(["guest", "member"].map(str::to_owned));
+        document.ladder = chat_signer::model::RoleHierarchy::new(["guest", "member"].map(str::to_owned));
     });
     world.refused(&service("orders"), owned_by("alice"), "room", "room", "invalid");
 }
@@ -124,10 +124,10 @@ fn an_owner_needs_the_word() {
 #[test]
 fn a_temporary_one_is_no_other_kind() {
     let mut world = World::new();
-    for kind in [Kind::Group, Kind::Chatroom, Kind::System] {
+    for kind in [ConversationKind::Group, ConversationKind::Chatroom, ConversationKind::System] {
         world.refused(&service("orders"), of_kind(kind), "_tmp:x", "_tmp:x", "invalid");
     }
-    world.done(&service("orders"), of_kind(Kind::Temporary), "_tmp:x", "_tmp:x");
+    world.done(&service("orders"), of_kind(ConversationKind::Temporary), "_tmp:x", "_tmp:x");
     world.done(&service("orders"), owned_by("alice"), "_tmp:y", "_tmp:y");
 }
 
@@ -147,7 +147,7 @@ fn what_belongs_to_a_room_is_the_room() {
 fn only_one_conversation_at_a_time_and_the_one_that_was_asked_about() {
     let mut world = World::new();
     for (id, place) in [("room", "other"), ("chat:*", "chat:*"), ("*", "*"), ("room", "*")] {
-        world.refused(&service("orders"), of_kind(Kind::Group), id, place, "invalid");
+        world.refused(&service("orders"), of_kind(ConversationKind::Group), id, place, "invalid");
         world.refused(&service("orders"), Deed::ForgetConversation, id, place, "invalid");
     }
 }
@@ -160,20 +160,20 @@ fn users_who_manage_conversations_leave_owners_alone() {
     rule.roles = Some(vec![world.role("manager"), world.role("owner")]);
     world.rule(rule);
     world.bind("bob", "*", "manager");
-    world.done(&user("bob"), of_kind(Kind::Group), "free", "free");
+    world.done(&user("bob"), of_kind(ConversationKind::Group), "free", "free");
     world.done(&user("bob"), Deed::ForgetConversation, "free", "free");
     for owner in ["bob", "alice"] {
         let why = world.refused(&user("bob"), owned_by(owner), "free", "free", "not_outranked");
         assert_eq!(why, "only services name a conversation's owner");
     }
     world.done(&service("orders"), owned_by("alice"), "room", "room");
-    world.done(&user("bob"), of_kind(Kind::Chatroom), "room", "room");
+    world.done(&user("bob"), of_kind(ConversationKind::Chatroom), "room", "room");
     world.refused(&user("bob"), Deed::ForgetConversation, "room", "room", "not_outranked");
     world.done(&user("alice"), Deed::ForgetConversation, "room", "room");
-    world.refused(&user("bob"), of_kind(Kind::Group), "room", "room", "not_outranked");
+    world.refused(&user("bob"), of_kind(ConversationKind::Group), "room", "room", "not_outranked");
     world.bind("alice", "*", "manager");
-    world.refused(&user("alice"), of_kind(Kind::Group), "room", "room", "not_outranked");
-    world.done(&service("orders"), of_kind(Kind::Group), "room", "room");
+    world.refused(&user("alice"), of_kind(ConversationKind::Group), "room", "room", "not_outranked");
+    world.done(&service("orders"), of_kind(ConversationKind::Group), "room", "room");
     assert!(is_owner(&world, "alice", "room"));
 }
 
@@ -194,7 +194,7 @@ fn an_owner_that_the_policy_file_does_not_name_is_none() {
     let mut world = World::new();
     world.done(&service("orders"), owned_by("alice"), "room", "room");
     assert!(is_owner(&world, "alice", "room"));
-    world.filed_conversation("room", Kind::Group, &[("carol", "owner")]);
+    world.filed_conversation("room", ConversationKind::Group, &[("carol", "owner")]);
     assert!(is_owner(&world, "carol", "room") && !is_owner(&world, "alice", "room"));
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use chat_signer::model::{Kind, Role};
+use chat_signer::model::{ConversationKind, Role};
 use chat_signer::policy::{Document, Policy};
 use chat_signer::roster::{Deed, Index, Judge};
 use proptest::prelude::*;
@@ -87,10 +87,10 @@ impl Case {
         }
         for (id, owner) in &self.known[0] {
             let people: Vec<_> = owner.iter().map(|owner| (*owner, "owner")).collect();
-            empty.filed_conversation(id, Kind::Group, &people);
+            empty.filed_conversation(id, ConversationKind::Group, &people);
         }
         for (id, owner) in &self.known[1] {
-            empty.known(id, Kind::Group, *owner);
+            empty.known(id, ConversationKind::Group, *owner);
         }
     }
 
@@ -222,8 +222,8 @@ fn a_registered_conversation_makes_nobody_known_to_its_moderators() {
     for place in ["chat:x", "chat:x:*", "chat:x::*", "chat:*", "chat:y:*", "chat:y"] {
         let mut world = World::new();
         world.bind("bob", "chat:*", "manager");
-        world.known("chat:x", Kind::Group, Some("alice"));
-        world.filed_conversation("chat:z", Kind::Group, &[]);
+        world.known("chat:x", ConversationKind::Group, Some("alice"));
+        world.filed_conversation("chat:z", ConversationKind::Group, &[]);
         for deed in [ban(), mute(), set_role("member")] {
             world.refused(&user("bob"), deed, "mallory", place, "not_there");
         }

@@ -1,6 +1,6 @@
 //! Giving and taking roles: no token and no other service gives back what was taken, and nobody gives what it doesn't outrank.
 
-use chat_signer::model::{Action, ActionSet, Kind};
+use chat_signer::model::{Action, ActionSet, ConversationKind};
 use chat_signer::policy::{Effect, Rule};
 
 use crate::world::{Actor, World, remove_role, service, set_role, user};
@@ -212,7 +212,7 @@ fn over_a_pattern_the_target_is_what_it_is_in_its_strongest_part() {
     let mut world = World::new();
     world.bind("bob", "chat:*", "manager");
     world.bind("sue", "chat:*", "guest");
-    world.known("chat:own", Kind::Group, Some("sue"));
+    world.known("chat:own", ConversationKind::Group, Some("sue"));
     for (wide, narrow) in [(set_role("member"), set_role("member")), (remove_role("guest"), remove_role("member"))] {
         world.refused(&user("bob"), wide, "sue", "chat:*", "denied");
         world.done(&user("bob"), narrow, "sue", "chat:x");
@@ -226,7 +226,7 @@ fn what_belongs_to_a_room_is_the_room() {
     world.bind("sue", "room", "member");
     world.done(&user("bob"), set_role("moderator"), "sue", "room::$chat");
     world.done(&user("bob"), remove_role("moderator"), "sue", "room");
-    world.known("room", Kind::Group, Some("alice"));
+    world.known("room", ConversationKind::Group, Some("alice"));
     for place in ["room", "room::$chat", "room::$chat::$typing", "room::$chat:*"] {
         world.refused(&service("orders"), set_role("guest"), "alice", place, "conflict");
         world.refused(&user("bob"), remove_role("owner"), "alice", place, "denied");
@@ -246,7 +246,7 @@ fn what_the_policy_file_says_stays_and_its_line_is_named() {
     world.done(&service("orders"), set_role("moderator"), "sue", "*");
     assert!(!moderates(&world, &user("sue"), "chat:x"), "in chats the file decides alone");
 
-    world.filed_conversation("room", Kind::Group, &[("ann", "member")]);
+    world.filed_conversation("room", ConversationKind::Group, &[("ann", "member")]);
     let why = world.refused(&service("orders"), set_role("manager"), "ann", "room", "file");
     assert!(why.contains("the policy file, line 9"), "{why}");
 }
@@ -258,7 +258,7 @@ fn a_word_that_the_policy_lists_no_more_is_outranked_by_nobody() {
     world.bind("sue", "chat:x", "moderator");
     world.reload(|document| {
         let words = document.ladder.words().iter().map(|word| word.replace("moderator", "helper"));
-        document.ladder = chat_signer::model::Ladder::new(words.collect::<Vec<_>>());
+        document.ladder = chat_signer::model::RoleHierarchy::new(words.collect::<Vec<_>>());
     });
     world.refused(&user("bob"), set_role("guest"), "sue", "chat:x", "denied");
     world.refused(&user("bob"), remove_role("moderator"), "sue", "chat:x", "denied");

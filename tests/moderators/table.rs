@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use chat_signer::model::{CallerKind, Kind};
+use chat_signer::model::{CallerKind, ConversationKind};
 use chat_signer::policy::Facts;
 use chat_signer::roster::{Deed, Record, reading};
 
@@ -27,12 +27,12 @@ enum Source {
 }
 
 /// A place of each kind, and everywhere.
-const PLACES: [(&str, Kind); 5] = [
-    ("group", Kind::Group),
-    ("open-room", Kind::Chatroom),
-    ("_tmp:small", Kind::Temporary),
-    ("announcements", Kind::System),
-    ("*", Kind::Group),
+const PLACES: [(&str, ConversationKind); 5] = [
+    ("group", ConversationKind::Group),
+    ("open-room", ConversationKind::Chatroom),
+    ("_tmp:small", ConversationKind::Temporary),
+    ("announcements", ConversationKind::System),
+    ("*", ConversationKind::Group),
 ];
 
 /// How the world is for one table.
@@ -41,7 +41,7 @@ struct Setting {
     actors: Source,
     targets: Source,
     place: &'static str,
-    kind: Kind,
+    kind: ConversationKind,
 }
 
 fn settings() -> Vec<Setting> {
@@ -232,7 +232,8 @@ fn nobody_moderates_itself() {
 #[test]
 fn who_lifts_a_ban_made_it_or_outranks_who_did() {
     for (lift, table_of) in [(Deed::LiftBan, true), (Deed::LiftMute, false)] {
-        let setting = Setting { actors: Source::Roster, targets: Source::Roster, place: "group", kind: Kind::Group };
+        let setting =
+            Setting { actors: Source::Roster, targets: Source::Roster, place: "group", kind: ConversationKind::Group };
         let (text, wrong) = table("lifts whose", |role, author| {
             let mut world = world(setting);
             let origin = match author {
@@ -315,7 +316,8 @@ fn everyone_blocks_for_itself_alone() {
 
 #[test]
 fn nobody_but_services_manages_conversations() {
-    let deeds = || [Deed::SetConversation { kind: Some(Kind::Chatroom), owner: None }, Deed::ForgetConversation];
+    let deeds =
+        || [Deed::SetConversation { kind: Some(ConversationKind::Chatroom), owner: None }, Deed::ForgetConversation];
     for setting in settings() {
         let mut world = world(setting);
         for id in [setting.place, "new"].into_iter().filter(|id| *id != "*" && !id.starts_with("_tmp:")) {

@@ -8,7 +8,9 @@ use std::time::Duration;
 use chat_signer::authn::Endpoint;
 use chat_signer::config::load;
 use chat_signer::engine::{Engine, FactProtocol, FactSource};
-use chat_signer::model::{Action, Ask, Caller, CallerKind, Kind, Millis, Need, Pattern, Role};
+use chat_signer::model::{
+    Action, Caller, CallerKind, ConversationKind, Millis, Pattern, RequiredAction, Role, SigningRequest,
+};
 use chat_signer::policy::{
     Author, Binding, Block, Conversation, Denial, Document, Facts, Held, Origin, Permit, Policy, Rule, Sanction,
     Tenure, Told,
@@ -132,7 +134,7 @@ impl World {
     }
 
     /// The policy file knows a conversation, in line 9.
-    pub(crate) fn filed_conversation(&mut self, id: &str, kind: Kind, people: &[(&str, &str)]) {
+    pub(crate) fn filed_conversation(&mut self, id: &str, kind: ConversationKind, people: &[(&str, &str)]) {
         let ladder = &self.engine.policy.document().ladder;
         let people = people.iter().map(|(user, word)| ((*user).to_owned(), ladder.role(word))).collect();
         let conversation = Conversation { id: id.to_owned(), app: None, kind, people, line: 9 };
@@ -158,7 +160,7 @@ impl World {
     }
 
     /// The roster knows a conversation.
-    pub(crate) fn known(&mut self, id: &str, kind: Kind, owner: Option<&str>) {
+    pub(crate) fn known(&mut self, id: &str, kind: ConversationKind, owner: Option<&str>) {
         let owner = owner.map(str::to_owned);
         let (id, app, forgotten, origin) = (id.to_owned(), None, false, origin());
         self.keep(&Record::Conversation(roster::Conversation { id, app, kind, owner, forgotten, origin }));
@@ -172,7 +174,7 @@ impl World {
     }
 
     /// What the other service answers before this is decided: only what it is asked, and only of whom it is asked about.
-    pub(crate) fn told(&self, ask: &Ask, caller: &Caller) -> Vec<Told> {
+    pub(crate) fn told(&self, ask: &SigningRequest, caller: &Caller) -> Vec<Told> {
         let ladder = &self.engine.policy.document().ladder;
         let inquiries = self.engine.inquiries(ask, caller, self.index.register(), self.now);
         let answers = inquiries.iter().filter_map(|inquiry| {
@@ -260,8 +262,8 @@ impl World {
         let app = self.engine.app(app).unwrap();
         let targets: Vec<String> = targets.iter().map(|target| (*target).to_owned()).collect();
         let conversation = Some(at(place));
-        let need = Need { action, conversation: conversation.clone(), targets: targets.clone() };
-        let ask = Ask {
+        let need = RequiredAction { action, conversation: conversation.clone(), targets: targets.clone() };
+        let ask = SigningRequest {
             app: Arc::clone(app.name()),
             vendor: app.vendor(),
             action,

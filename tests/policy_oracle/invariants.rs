@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use chat_signer::model::{Action, ActionSet, Ask, Grant, Need, Pattern, Template};
+use chat_signer::model::{Action, ActionSet, Pattern, RequestedGrant, RequiredAction, SigningRequest, Template};
 use chat_signer::policy::{Effect, Facts, Permit, Policy, Rule, Told};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -33,7 +33,7 @@ impl<'w> Ready<'w> {
         Ready { world, policy: Policy::new(world.document.clone()), told: world.told() }
     }
 
-    fn decide(&self, ask: Ask) -> Option<Permit> {
+    fn decide(&self, ask: SigningRequest) -> Option<Permit> {
         let roster = self.world.roster.register();
         let registers = [self.policy.register(), &roster];
         let facts = Facts { registers: &registers, told: &self.told };
@@ -43,8 +43,9 @@ impl<'w> Ready<'w> {
     /// The permit for a token with these resources.
     fn token<'t>(&self, resources: impl IntoIterator<Item = &'t str>) -> Option<Permit> {
         let operations = ActionSet::of(&OPERATIONS);
-        let wants = resources.into_iter().map(|text| Grant { resource: Pattern::parse(text).unwrap(), operations });
-        let ask = Ask { needs: Vec::new(), wants: wants.collect(), ..self.world.ask.clone() };
+        let wants =
+            resources.into_iter().map(|text| RequestedGrant { resource: Pattern::parse(text).unwrap(), operations });
+        let ask = SigningRequest { needs: Vec::new(), wants: wants.collect(), ..self.world.ask.clone() };
         self.decide(ask)
     }
 
@@ -58,8 +59,8 @@ impl<'w> Ready<'w> {
     fn may(&self, action: Action, target: &str, place: &str) -> bool {
         let targets = vec![target.to_owned()];
         let conversation = Some(Pattern::parse(place).unwrap());
-        let needs = vec![Need { action, conversation, targets: targets.clone() }];
-        self.decide(Ask { needs, members: targets, wants: Vec::new(), ..self.world.ask.clone() }).is_some()
+        let needs = vec![RequiredAction { action, conversation, targets: targets.clone() }];
+        self.decide(SigningRequest { needs, members: targets, wants: Vec::new(), ..self.world.ask.clone() }).is_some()
     }
 }
 

@@ -21,7 +21,7 @@ use super::endpoint::Endpoint;
 use super::lookup::{Lookup, Unidentified};
 use super::purpose::TokenRules;
 use super::refusal::Refusal;
-use crate::model::{Ladder, Role};
+use crate::model::{Role, RoleHierarchy};
 use crate::secret::Secret;
 
 /// The header with the session of a LeanCloud user.
@@ -45,7 +45,7 @@ pub struct Introspection {
     /// What of the answer holds roles by scope: an object of pattern and word.
     pub bindings: Option<String>,
     /// The roles that the policy knows.
-    pub ladder: Ladder,
+    pub ladder: RoleHierarchy,
     /// The strongest role that an answer can give; without it they give none.
     pub max_role: Option<Role>,
     /// For how long an answer is good.

@@ -28,7 +28,7 @@ use super::lookup::Unidentified;
 use super::purpose::{TokenRules, check_type};
 use super::refusal::{Refusal, quoted};
 use super::roles::Grants;
-use crate::model::{Ladder, Millis, Role};
+use crate::model::{Millis, Role, RoleHierarchy};
 use verified::Under;
 
 /// Takes the tokens of one issuer.
@@ -53,7 +53,7 @@ pub struct Jwt {
     /// The claim with roles by scope: an object of pattern and word.
     pub bindings: Option<String>,
     /// The roles that the policy knows.
-    pub ladder: Ladder,
+    pub ladder: RoleHierarchy,
     /// The strongest role that these tokens can give; without it they give none.
     pub max_role: Option<Role>,
     /// By how much, in seconds, this clock and the issuer's may differ.

@@ -24,7 +24,7 @@ use serde_json::json;
 
 use super::*;
 use crate::crypto;
-use crate::model::Ladder;
+use crate::model::RoleHierarchy;
 use crate::secret::Secret;
 
 const NOW: Millis = Millis(1_800_000_000_000);
@@ -192,7 +192,7 @@ fn jwt_with(keys: Keys, algorithms: Vec<Algorithm>) -> Jwt {
         subject_prefix: String::new(),
         roles: Some("roles".to_owned()),
         bindings: Some("/chat/bindings".to_owned()),
-        ladder: Ladder::new(["guest", "member", "moderator", "owner"].map(str::to_owned)),
+        ladder: RoleHierarchy::new(["guest", "member", "moderator", "owner"].map(str::to_owned)),
         max_role: Some(Role(2)),
         leeway_seconds: 30,
         types: Vec::new(),

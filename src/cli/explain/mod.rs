@@ -15,7 +15,7 @@ use super::moderated::Moderated;
 use super::{Common, Stop, complain, line, store, yes};
 use crate::clock;
 use crate::engine::{Decided, Engine, World};
-use crate::model::{CallerKind, Millis, NoTime};
+use crate::model::{CallerKind, Millis, TimeError};
 use crate::policy::Explained;
 
 /// `explain`'s own arguments.
@@ -127,7 +127,7 @@ pub(super) fn time(text: &str) -> Result<Millis, String> {
         return Ok(Millis(millis));
     }
     Millis::parse(text).map_err(|flaw| match flaw {
-        NoTime::Beyond => format!("must not be after {}", Millis::LAST),
-        NoTime::Unreadable => "must be as 2027-01-01T00:00:00Z, or milliseconds since 1970".to_owned(),
+        TimeError::Beyond => format!("must not be after {}", Millis::LAST),
+        TimeError::Unreadable => "must be as 2027-01-01T00:00:00Z, or milliseconds since 1970".to_owned(),
     })
 }

@@ -4,7 +4,7 @@ use super::finding::Finding;
 use super::keys::Keys;
 use super::search::{Algorithm, Form, Message, Style, messages, search};
 use super::timestamps;
-use crate::model::{Action, Ask};
+use crate::model::{Action, SigningRequest};
 use crate::vendor::leancloud::{App, HistoryOrder};
 use crate::vendor::{App as AnyApp, Nonce};
 
@@ -53,7 +53,7 @@ struct Fields {
 /// Finds out how a signature of this was made. `timestamp` is in the app's unit.
 pub(super) fn find(
     (app, apps): (&App, &[AnyApp]),
-    ask: &Ask,
+    ask: &SigningRequest,
     timestamp: u64,
     nonce: &Nonce,
     signature: &str,
@@ -67,7 +67,7 @@ pub(super) fn find(
 }
 
 impl Fields {
-    fn new(app: &App, ask: &Ask, timestamp: u64, nonce: &Nonce) -> Fields {
+    fn new(app: &App, ask: &SigningRequest, timestamp: u64, nonce: &Nonce) -> Fields {
         let mut members = ask.members.clone();
         members.sort_unstable();
         Fields {
@@ -100,7 +100,7 @@ impl Fields {
         fields.collect::<Vec<_>>().join(":")
     }
 
-    fn changes(&self, ask: &Ask, app: &App, apps: &[AnyApp]) -> Vec<(String, Fields)> {
+    fn changes(&self, ask: &SigningRequest, app: &App, apps: &[AnyApp]) -> Vec<(String, Fields)> {
         let orders = self.orders(&ask.members);
         let all = orders.into_iter().chain(self.other_members(ask.action)).chain(self.times()).chain(self.words());
         all.chain(self.places()).chain(self.app_ids(app, apps)).collect()
@@ -218,7 +218,7 @@ mod tests {
     use crate::vendor::leancloud::{Message, TimestampUnit};
     use crate::vendor::{Operation, Params, operation, parse};
 
-    fn ask(app: &AnyApp, name: &str) -> Ask {
+    fn ask(app: &AnyApp, name: &str) -> SigningRequest {
         let conversation = !matches!(name, "login" | "create");
         let members = matches!(name, "create" | "invite" | "kick" | "block-clients" | "unblock-clients");
         let fields = [

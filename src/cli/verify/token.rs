@@ -6,7 +6,7 @@ use super::finding::Finding;
 use super::keys::Keys;
 use super::search::{Algorithm, Form, Message, Style, search};
 use crate::crypto::base64url_decode;
-use crate::model::{Ask, Millis, json};
+use crate::model::{Millis, SigningRequest, json};
 use crate::vendor::ably::Capability;
 use crate::vendor::{App, Product, ably, talkjs};
 
@@ -20,7 +20,7 @@ type Claims = Map<String, Value>;
 /// What a token should be.
 pub(super) struct Wanted<'a> {
     pub(super) app: &'a App,
-    pub(super) ask: &'a Ask,
+    pub(super) ask: &'a SigningRequest,
     pub(super) product: &'a Product,
     /// When it was signed, if that was said.
     pub(super) signed_at: Option<Millis>,

@@ -2,14 +2,14 @@
 
 use serde_json::{Map, Value};
 
-use crate::model::{Kind, Ladder, Role};
+use crate::model::{ConversationKind, Role, RoleHierarchy};
 use crate::policy::Details;
 
 /// Reads what is told of a conversation. `kind` and `owner` may be left out or null; nothing else may stand there.
 ///
 /// # Errors
 /// What is wrong with it, in words that go on after "it": a kind or role that the policy does not know, say.
-pub fn details(object: &Map<String, Value>, ladder: &Ladder) -> Result<Details, String> {
+pub fn details(object: &Map<String, Value>, ladder: &RoleHierarchy) -> Result<Details, String> {
     if let Some(other) = object.keys().find(|name| !["kind", "owner", "roles"].contains(&name.as_str())) {
         let start: String = other.chars().take(64).flat_map(char::escape_debug).collect();
         return Err(format!("its `{start}` is not known here"));
@@ -24,23 +24,23 @@ pub fn details(object: &Map<String, Value>, ladder: &Ladder) -> Result<Details, 
     Ok(Details { kind, roles, shut_out: Vec::new() })
 }
 
-fn tenure(user: &str, word: &Value, ladder: &Ladder) -> Result<(String, Role), String> {
+fn tenure(user: &str, word: &Value, ladder: &RoleHierarchy) -> Result<(String, Role), String> {
     let word = word.as_str().ok_or("its `roles` must be words")?;
     Ok((user.to_owned(), role(word, ladder)?))
 }
 
-fn tenure_of_owner(owner: &Value, ladder: &Ladder) -> Result<(String, Role), String> {
+fn tenure_of_owner(owner: &Value, ladder: &RoleHierarchy) -> Result<(String, Role), String> {
     let owner = owner.as_str().filter(|owner| !owner.is_empty()).ok_or("its `owner` must be a user")?;
     Ok((owner.to_owned(), role("owner", ladder)?))
 }
 
 /// The role of this name.
-pub(super) fn role(word: &str, ladder: &Ladder) -> Result<Role, String> {
+pub(super) fn role(word: &str, ladder: &RoleHierarchy) -> Result<Role, String> {
     let start: String = word.chars().take(64).flat_map(char::escape_debug).collect();
     ladder.role(word).ok_or_else(|| format!("it has the role `{start}`, which the policy does not list"))
 }
 
-fn kind(value: &Value) -> Result<Kind, String> {
-    let kind = value.as_str().and_then(Kind::parse);
+fn kind(value: &Value) -> Result<ConversationKind, String> {
+    let kind = value.as_str().and_then(ConversationKind::parse);
     kind.ok_or_else(|| "its `kind` must be group, chatroom, temporary or system".to_owned())
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::Inquiry;
 use super::details::role;
 use crate::crypto::percent_encoded;
-use crate::model::{Kind, Role};
+use crate::model::{ConversationKind, Role};
 use crate::policy::{Details, Told};
 use crate::secret::Secret;
 use crate::vendor::has_dot_segment;
@@ -31,7 +31,7 @@ const MOST_REQUESTS: usize = 150;
 pub(super) struct Progress {
     stage: Stage,
     requests: usize,
-    kind: Kind,
+    kind: ConversationKind,
     creator: Option<String>,
     members: Vec<String>,
     roles: Vec<(String, Role)>,
@@ -52,7 +52,7 @@ impl Progress {
         Progress {
             stage: Stage::Conversation,
             requests: 0,
-            kind: Kind::by_id(conversation),
+            kind: ConversationKind::by_id(conversation),
             creator: None,
             members: Vec::new(),
             roles: Vec::new(),
@@ -64,8 +64,8 @@ impl Progress {
     /// path, so there is no such conversation.
     pub(super) fn known(&self, inquiry: &Inquiry) -> Option<Told> {
         let conversation = inquiry.conversation.as_str();
-        if self.kind == Kind::Temporary {
-            let details = Details { kind: Some(Kind::Temporary), ..Details::default() };
+        if self.kind == ConversationKind::Temporary {
+            let details = Details { kind: Some(ConversationKind::Temporary), ..Details::default() };
             return Some(Told::known(conversation, details));
         }
         has_dot_segment(conversation).then(|| Told::unknown(conversation))
@@ -74,9 +74,9 @@ impl Progress {
     pub(super) fn request(&self, inquiry: &Inquiry, app_id: &str, key: &Secret) -> Result<Request<Vec<u8>>, String> {
         let id = percent_encoded(inquiry.conversation.as_bytes());
         let folder = match self.kind {
-            Kind::Chatroom => "chatrooms",
-            Kind::System => "service-conversations",
-            Kind::Group | Kind::Temporary => "conversations",
+            ConversationKind::Chatroom => "chatrooms",
+            ConversationKind::System => "service-conversations",
+            ConversationKind::Group | ConversationKind::Temporary => "conversations",
         };
         let tail = match &self.stage {
             Stage::Conversation => {
@@ -138,9 +138,9 @@ impl Progress {
         };
         self.creator = found.get("c").and_then(Value::as_str).map(str::to_owned);
         let (kind, next) = match (is("sys")?, is("tr")?) {
-            (true, _) => (Kind::System, Stage::Blacklist { next: None }),
-            (false, true) => (Kind::Chatroom, Stage::Infos { skip: 0 }),
-            (false, false) => (Kind::Group, Stage::Members),
+            (true, _) => (ConversationKind::System, Stage::Blacklist { next: None }),
+            (false, true) => (ConversationKind::Chatroom, Stage::Infos { skip: 0 }),
+            (false, false) => (ConversationKind::Group, Stage::Members),
         };
         self.kind = kind;
         Ok(Some(next))
@@ -186,7 +186,7 @@ impl Progress {
         if let Some(creator) = self.creator.take().filter(|creator| inquiry.users.contains(creator)) {
             roles.push((creator, role(OWNER, ladder)?));
         }
-        if self.kind == Kind::Group {
+        if self.kind == ConversationKind::Group {
             roles.retain(|(user, _)| self.members.contains(user));
             let member = role(MEMBER, ladder)?;
             roles.extend(std::mem::take(&mut self.members).into_iter().map(|user| (user, member)));

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::authn::Endpoint;
 use crate::crypto;
-use crate::model::{Ask, Caller, CallerKind, Ladder, Vendor, json};
+use crate::model::{Caller, CallerKind, RoleHierarchy, SigningRequest, Vendor, json};
 use crate::policy::{Bearing, Facts, Told};
 use crate::secret::Secret;
 pub use details::details;
@@ -33,7 +33,7 @@ pub struct FactSource {
     /// The apps whose conversations it knows; `None` is all.
     pub apps: Option<Vec<String>>,
     /// The roles that the policy knows.
-    pub ladder: Ladder,
+    pub ladder: RoleHierarchy,
     /// For how long an answer is good.
     pub cache: Duration,
 }
@@ -85,7 +85,7 @@ impl FactSource {
     pub(super) fn inquiries(
         self: &Arc<Self>,
         conversations: impl IntoIterator<Item = String>,
-        ask: &Ask,
+        ask: &SigningRequest,
         caller: &Caller,
         facts: Facts<'_>,
     ) -> Vec<Inquiry> {
@@ -113,7 +113,7 @@ impl FactSource {
 
 /// The users whom an ask is about: the caller, unless it is a service, the client, whom it touches, and whose bans it lifts, as far as
 /// these aren't too many. In order, each once.
-fn users(ask: &Ask, caller: &Caller, facts: Facts<'_>) -> Vec<String> {
+fn users(ask: &SigningRequest, caller: &Caller, facts: Facts<'_>) -> Vec<String> {
     let caller = (caller.kind == CallerKind::User).then_some(&caller.subject);
     // `*` is Ably's "any identity", and nobody's name.
     let client = Some(&ask.client).filter(|client| !client.is_empty() && *client != "*");

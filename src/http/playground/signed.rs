@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::{base64_decode, base64url_decode};
-use crate::model::{Ask, Vendor};
+use crate::model::{SigningRequest, Vendor};
 use crate::vendor::App;
 use crate::vendor::ably::{TokenParams, TokenRequestText};
 use crate::vendor::leancloud::{self, Message};
@@ -27,7 +27,7 @@ pub(super) struct Signed {
 type Claimed = (String, Vec<u8>);
 
 /// What was signed for this answer to `ask`; `None` if it is no answer of this app's.
-pub(super) fn of(app: &App, ask: &Ask, answer: &str) -> Option<Signed> {
+pub(super) fn of(app: &App, ask: &SigningRequest, answer: &str) -> Option<Signed> {
     let ((text, mac), token) = match app {
         App::LeanCloud(one) => (signature(one, ask, answer)?, None),
         App::TalkJs(_) => user_signature(answer).map(|claimed| (claimed, None)).or_else(|| wrapped_token(answer))?,
@@ -42,7 +42,7 @@ pub(super) fn of(app: &App, ask: &Ask, answer: &str) -> Option<Signed> {
     Some(Signed { text, algorithm, key, matches, token })
 }
 
-fn signature(app: &leancloud::App, ask: &Ask, answer: &str) -> Option<Claimed> {
+fn signature(app: &leancloud::App, ask: &SigningRequest, answer: &str) -> Option<Claimed> {
     #[derive(Deserialize)]
     struct Answer {
         signature: String,

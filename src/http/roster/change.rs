@@ -14,7 +14,7 @@ use super::visit::{ToldByApp, Visit};
 use super::wishes;
 use crate::http::{Answer, Failure, Lasting, answer, render};
 use crate::limits::Slot;
-use crate::model::{Ask, Caller};
+use crate::model::{Caller, SigningRequest};
 use crate::roster::{Judge, Ruling, Why, Wish};
 use crate::vendor::Params;
 
@@ -36,7 +36,7 @@ pub(super) async fn answer(
     if exchange.runtime.roster.store().is_none() {
         return Err(Failure::no_store());
     }
-    let asks: Vec<Ask> = wish.apps(&exchange.settings.engine).map(|app| wish.ask(app)).collect();
+    let asks: Vec<SigningRequest> = wish.apps(&exchange.settings.engine).map(|app| wish.ask(app)).collect();
     let told = visit.inquire(wish.app.as_ref(), &asks, Some(&wish.deed)).await?;
     // What has begun is finished and recorded, whether or not the caller stays to hear of it.
     let (lasting, caller) = (exchange.lasting(), Arc::clone(&visit.caller));
@@ -67,7 +67,7 @@ async fn make(
     caller: &Arc<Caller>,
     wish: &Wish,
     told: &ToldByApp,
-    asks: &[Ask],
+    asks: &[SigningRequest],
 ) -> Result<Answer, Failure> {
     let exchange = &lasting.exchange();
     let visit = Visit { exchange, caller: Arc::clone(caller) };

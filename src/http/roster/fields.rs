@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::Settings;
-use crate::model::{Caller, CallerKind, Kind, Millis, NoTime, Pattern, check_identifier, check_text};
+use crate::model::{Caller, CallerKind, ConversationKind, Millis, Pattern, TimeError, check_identifier, check_text};
 use crate::roster::{Deed, Index, Terms};
 use crate::vendor::{Invalid, Params};
 
@@ -102,8 +102,8 @@ impl<'a> Fields<'a> {
         let Some(text) = self.params.text("until")? else { return Ok(None) };
         let until = Millis::parse(text).map_err(|flaw| {
             let message = match flaw {
-                NoTime::Beyond => format!("must not be after {}: leave it out for what never ends", Millis::LAST),
-                NoTime::Unreadable => {
+                TimeError::Beyond => format!("must not be after {}: leave it out for what never ends", Millis::LAST),
+                TimeError::Unreadable => {
                     "must be a date and time with an offset: 2027-01-01T00:00:00Z or 2027-01-01T00:00:00+08:00"
                         .to_owned()
                 }
@@ -145,10 +145,10 @@ impl<'a> Fields<'a> {
     }
 
     /// A conversation's kind, if it is told.
-    pub(super) fn kind(self) -> Result<Option<Kind>, Invalid> {
+    pub(super) fn kind(self) -> Result<Option<ConversationKind>, Invalid> {
         let Some(word) = self.params.text("kind")? else { return Ok(None) };
         let unknown = || invalid("kind", "must be group, chatroom, temporary or system");
-        Kind::parse(word).map(Some).ok_or_else(unknown)
+        ConversationKind::parse(word).map(Some).ok_or_else(unknown)
     }
 
     /// How many entries a page has at most.

@@ -10,7 +10,7 @@ use super::visit::{ToldByApp, Visit};
 use crate::config::Server;
 use crate::http::{Exchange, Failure, body, limit, params, record, tally};
 use crate::limits::Slot;
-use crate::model::{Ask, Caller, Millis, Pattern};
+use crate::model::{Caller, Millis, Pattern, SigningRequest};
 use crate::observe::{Decision, Record};
 use crate::policy::{Denial, Facts};
 use crate::roster::{Stale, reading};
@@ -28,7 +28,7 @@ pub(super) struct Reader {
 
 /// Leave to see it, which can be looked at again.
 pub(super) struct Leave {
-    asks: Vec<Ask>,
+    asks: Vec<SigningRequest>,
     told: ToldByApp,
 }
 
@@ -84,7 +84,8 @@ impl Reader {
     pub(super) async fn admit(&self, visit: &Visit<'_>) -> Result<Leave, Failure> {
         let (exchange, app) = (visit.exchange, self.app.as_ref());
         visit.admit(app).await?;
-        let asks: Vec<Ask> = visit.apps(app).into_iter().map(|app| reading(app, &self.client, &self.place)).collect();
+        let asks: Vec<SigningRequest> =
+            visit.apps(app).into_iter().map(|app| reading(app, &self.client, &self.place)).collect();
         let told = visit.inquire(app, &asks, None).await?;
         let leave = Leave { asks, told };
         match leave.decide(exchange, &visit.caller, exchange.now) {

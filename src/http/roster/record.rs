@@ -1,7 +1,7 @@
 //! What the audit log and the metrics say of changes: one line for each user, as each is decided for itself.
 
 use crate::http::{Exchange, Failure, record, tally};
-use crate::model::{Ask, Caller, Kind};
+use crate::model::{Caller, ConversationKind, SigningRequest};
 use crate::observe::{Decision, Record};
 use crate::roster::{Deed, Failed, Ruling, Terms, Why};
 use crate::vendor::App;
@@ -13,7 +13,7 @@ pub(super) struct Asked<'a> {
     /// The one app that it is about; all, where there is none.
     pub(super) app: Option<&'a App>,
     pub(super) caller: &'a Caller,
-    pub(super) ask: &'a Ask,
+    pub(super) ask: &'a SigningRequest,
     pub(super) deed: &'a Deed,
 }
 
@@ -73,7 +73,7 @@ pub(super) fn wished<'a>(deed: &'a Deed, record: &Record<'a>) -> Record<'a> {
         Deed::SetRole(role) => Record { role: Some(role), ..*record },
         Deed::RemoveRole(role) => Record { role: Some(role), removed: true, ..*record },
         Deed::SetConversation { kind, owner } => {
-            Record { kind: kind.map(Kind::as_str), owner: owner.as_deref(), ..*record }
+            Record { kind: kind.map(ConversationKind::as_str), owner: owner.as_deref(), ..*record }
         }
         Deed::ForgetConversation => Record { forgotten: true, ..*record },
         Deed::LiftBan | Deed::LiftMute | Deed::Block | Deed::LiftBlock => *record,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::record::wished;
 use crate::engine::Inquiry;
 use crate::http::{Exchange, Failure, answer, record, tally};
-use crate::model::{Ask, Caller};
+use crate::model::{Caller, SigningRequest};
 use crate::policy::Told;
 use crate::roster::{Deed, Stale};
 use crate::vendor::App;
@@ -48,7 +48,7 @@ impl<'a> Visit<'a> {
     pub(super) async fn inquire(
         &self,
         named: Option<&Arc<str>>,
-        asks: &[Ask],
+        asks: &[SigningRequest],
         deed: Option<&Deed>,
     ) -> Result<ToldByApp, Failure> {
         let mut told = ToldByApp::new();
@@ -72,7 +72,7 @@ impl<'a> Visit<'a> {
         Ok(told)
     }
 
-    fn inquiries(&self, ask: &Ask) -> Result<Vec<Inquiry>, Stale> {
+    fn inquiries(&self, ask: &SigningRequest) -> Result<Vec<Inquiry>, Stale> {
         let engine = &self.exchange.settings.engine;
         let index = self.exchange.runtime.roster.read()?;
         Ok(engine.inquiries(ask, &self.caller, index.register(), self.exchange.now))
@@ -82,7 +82,7 @@ impl<'a> Visit<'a> {
     pub(super) async fn undecided(
         &self,
         named: Option<&Arc<str>>,
-        asks: &[Ask],
+        asks: &[SigningRequest],
         deed: Option<&Deed>,
         reason: &str,
         failure: Failure,

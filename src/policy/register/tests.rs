@@ -50,7 +50,8 @@ fn entries() -> impl Strategy<Value = Entries> {
     let binding = binding.prop_map(|(user, scope, app, role, line)| Binding { user, scope, app, role, line });
     let block = (user(), place(), app(), origin());
     let block = block.prop_map(|(user, conversation, app, origin)| Block { user, conversation, app, origin });
-    let conversation = (select(&IDS[..]), app(), select(Kind::ALL.to_vec()), few((user(), role())), 1..9_usize);
+    let conversation =
+        (select(&IDS[..]), app(), select(ConversationKind::ALL.to_vec()), few((user(), role())), 1..9_usize);
     let conversation = conversation.prop_map(|(id, app, kind, people, line)| {
         let id = id.to_owned();
         Conversation { id, app, kind, people, line }
@@ -110,7 +111,7 @@ fn all_of(register: &Register) -> Vec<String> {
             found.push(format!("{id} at {app}: {:?}", register.kind(id, app)));
         }
         for place in PLACES.map(|place| Pattern::parse(place).unwrap()) {
-            let kinds = Kind::ALL.map(|kind| of_kind(register, kind, app, place.prefix()));
+            let kinds = ConversationKind::ALL.map(|kind| of_kind(register, kind, app, place.prefix()));
             found.push(format!("{place} at {app}: {kinds:?}"));
         }
     }
@@ -118,7 +119,7 @@ fn all_of(register: &Register) -> Vec<String> {
 }
 
 /// Every known conversation of a kind whose name starts with `prefix`.
-fn of_kind(register: &Register, kind: Kind, app: &str, prefix: &str) -> Vec<String> {
+fn of_kind(register: &Register, kind: ConversationKind, app: &str, prefix: &str) -> Vec<String> {
     let next = |from: &str| register.next_of_kind(kind, app, prefix, from).map(str::to_owned);
     std::iter::successors(next(prefix), |name| next(&format!("{name}\0"))).collect()
 }
@@ -165,8 +166,8 @@ proptest! {
 fn a_rooms_kind_is_forgotten_by_any_of_its_names() {
     let mut register = Register::default();
     for name in ["lobby", "lobby::$chat", "lobby::$chat::$typing"] {
-        register.set_kind("lobby::$chat", None, Kind::Chatroom);
-        assert_eq!(register.kind("lobby", "able"), Some(Kind::Chatroom));
+        register.set_kind("lobby::$chat", None, ConversationKind::Chatroom);
+        assert_eq!(register.kind("lobby", "able"), Some(ConversationKind::Chatroom));
         register.forget_kind(name, None);
         assert_eq!(register.kind("lobby", "able"), None, "{name}");
     }
@@ -177,11 +178,11 @@ fn of_two_kinds_the_apps_own_counts() {
     let mut register = Register::default();
     for order in [[None, Some("able")], [Some("able"), None]] {
         for app in order {
-            let kind = if app.is_some() { Kind::System } else { Kind::Chatroom };
+            let kind = if app.is_some() { ConversationKind::System } else { ConversationKind::Chatroom };
             register.set_kind("a", app.map(Arc::from), kind);
         }
-        assert_eq!(register.kind("a", "able"), Some(Kind::System));
-        assert_eq!(register.kind("a", "lean"), Some(Kind::Chatroom));
+        assert_eq!(register.kind("a", "able"), Some(ConversationKind::System));
+        assert_eq!(register.kind("a", "lean"), Some(ConversationKind::Chatroom));
         register.forget_kind("a", None);
         register.forget_kind("a", Some(&Arc::from("able")));
     }
@@ -190,14 +191,14 @@ fn of_two_kinds_the_apps_own_counts() {
 #[test]
 fn a_conversation_or_channel_is_of_the_kind_that_the_first_source_says() {
     let (mut file, mut roster) = (Register::default(), Register::default());
-    file.set_kind("a:x", None, Kind::Group);
+    file.set_kind("a:x", None, ConversationKind::Group);
     for id in ["a:x", "a:y"] {
-        roster.set_kind(id, None, Kind::Chatroom);
+        roster.set_kind(id, None, ConversationKind::Chatroom);
     }
     let facts = Facts { registers: &[&file, &roster], told: &[] };
     let kind = |place: &str| facts.kind(&Pattern::parse(place).unwrap(), "able");
-    assert_eq!(["a:x", "a:x::$chat", "a:*", "*"].map(kind), [Kind::Group; 4]);
-    assert_eq!(["a:y", "a:y::$chat", "a:y::$chat:*"].map(kind), [Kind::Chatroom; 3]);
-    assert_eq!(["_tmp:x", "_tmp:*", "_tmp:x::$chat"].map(kind), [Kind::Temporary; 3]);
-    assert_eq!(facts.next_of_kind(Kind::Chatroom, "able", "a:", "a:x\0"), Some("a:y"));
+    assert_eq!(["a:x", "a:x::$chat", "a:*", "*"].map(kind), [ConversationKind::Group; 4]);
+    assert_eq!(["a:y", "a:y::$chat", "a:y::$chat:*"].map(kind), [ConversationKind::Chatroom; 3]);
+    assert_eq!(["_tmp:x", "_tmp:*", "_tmp:x::$chat"].map(kind), [ConversationKind::Temporary; 3]);
+    assert_eq!(facts.next_of_kind(ConversationKind::Chatroom, "able", "a:", "a:x\0"), Some("a:y"));
 }

@@ -126,7 +126,7 @@ fn warns_of_rules_for_moderators_that_reach_too_far_or_not_far_enough() {
 fn warns_of_login_without_create_and_of_entries_without_effect() {
     let mut document = document(vec![allow("login", &[Action::Login])]);
     let entries = &mut document.entries;
-    entries.conversations.push(conversation("c1", Kind::Group, &[]));
+    entries.conversations.push(conversation("c1", ConversationKind::Group, &[]));
     entries.bans.push(Sanction { until: Some(Millis(NOW.0 - 1)), ..sanction("eve", "*") });
     entries.bans.extend([sanction("bob", "chat:x"), sanction("bob", "chat:*")]);
     entries.mutes.push(Sanction { app: Some("lean".into()), ..sanction("eve", "*") });

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::model::{
-    ActionSet, Ask, Caller, CallerKind, Grant, Kind, Ladder, Millis, Need, Pattern, Role, Template, Vendor,
+    ActionSet, Caller, CallerKind, ConversationKind, Millis, Pattern, RequestedGrant, RequiredAction, Role,
+    RoleHierarchy, SigningRequest, Template, Vendor,
 };
 
 const GUEST: Role = Role(0);
@@ -34,24 +35,24 @@ fn service(name: &str) -> Caller {
     Caller { kind: CallerKind::Service, ..user(name) }
 }
 
-fn ask(client: &str, action: Action, place: Option<&str>, targets: &[&str]) -> Ask {
+fn ask(client: &str, action: Action, place: Option<&str>, targets: &[&str]) -> SigningRequest {
     let conversation = place.map(pattern);
     let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
-    Ask {
+    SigningRequest {
         app: "chat".into(),
         vendor: Vendor::LeanCloud,
         action,
         client: client.to_owned(),
         conversation: conversation.clone(),
         members: targets.clone(),
-        needs: vec![Need { action, conversation, targets }],
+        needs: vec![RequiredAction { action, conversation, targets }],
         wants: Vec::new(),
     }
 }
 
-fn want(client: &str, resource: &str, operations: &[Action]) -> Ask {
-    let wants = vec![Grant { resource: pattern(resource), operations: operations.iter().copied().collect() }];
-    Ask { vendor: Vendor::Ably, needs: Vec::new(), wants, ..ask(client, Action::Login, None, &[]) }
+fn want(client: &str, resource: &str, operations: &[Action]) -> SigningRequest {
+    let wants = vec![RequestedGrant { resource: pattern(resource), operations: operations.iter().copied().collect() }];
+    SigningRequest { vendor: Vendor::Ably, needs: Vec::new(), wants, ..ask(client, Action::Login, None, &[]) }
 }
 
 fn allow(id: &str, actions: &[Action]) -> Rule {
@@ -59,11 +60,11 @@ fn allow(id: &str, actions: &[Action]) -> Rule {
 }
 
 fn document(rules: Vec<Rule>) -> Document {
-    let ladder = Ladder::new(["guest", "manager", "owner"].map(str::to_owned));
+    let ladder = RoleHierarchy::new(["guest", "manager", "owner"].map(str::to_owned));
     Document { ladder, rules, ..Document::default() }
 }
 
-fn conversation(id: &str, kind: Kind, people: &[(&str, Role)]) -> Conversation {
+fn conversation(id: &str, kind: ConversationKind, people: &[(&str, Role)]) -> Conversation {
     let people = people.iter().map(|(name, role)| (name.to_string(), Some(*role))).collect();
     Conversation { id: id.to_owned(), app: None, kind, people, line: 1 }
 }
@@ -78,12 +79,12 @@ fn sanction(user: &str, scope: &str) -> Sanction {
     Sanction { user: user.to_owned(), scope: pattern(scope), app: None, until: None, reason, origin }
 }
 
-fn decide(document: &Document, caller: &Caller, ask: Ask) -> Result<Permit, Refusal> {
+fn decide(document: &Document, caller: &Caller, ask: SigningRequest) -> Result<Permit, Refusal> {
     let policy = Policy::new(document.clone());
     policy.decide(ask, caller, Facts { registers: &[policy.register()], told: &[] }, NOW)
 }
 
-fn denial(document: &Document, caller: &Caller, ask: Ask) -> Denial {
+fn denial(document: &Document, caller: &Caller, ask: SigningRequest) -> Denial {
     *decide(document, caller, ask).expect_err("this must be denied").denial
 }
 
@@ -93,7 +94,7 @@ fn nothing_matched_means_no_and_the_nearest_rule_says_why() {
     rule.roles = Some(vec![MANAGER, OWNER]);
     rule.reason = Some("Only managers and owners may remove members.".to_owned());
     let mut document = document(vec![rule]);
-    document.entries.conversations.push(conversation("c1", Kind::Group, &[("tom", GUEST)]));
+    document.entries.conversations.push(conversation("c1", ConversationKind::Group, &[("tom", GUEST)]));
 
     let denial = denial(&document, &user("tom"), ask("tom", Action::Kick, Some("c1"), &["bob"]));
     assert_eq!(denial.public(), "kick is not allowed in c1: Only managers and owners may remove members.");
@@ -173,7 +174,7 @@ fn a_mute_takes_away_what_sends_and_leaves_the_rest() {
     let permit = decide(&document, &user("loud"), want("loud", "chat:x", &asked)).unwrap();
     assert_eq!(
         permit.granted(),
-        [Grant { resource: pattern("chat:x"), operations: ActionSet::of(&[Action::Subscribe]) }]
+        [RequestedGrant { resource: pattern("chat:x"), operations: ActionSet::of(&[Action::Subscribe]) }]
     );
     let denial = denial(&document, &user("loud"), want("loud", "*", &[Action::Publish]));
     assert_eq!(denial.public(), "loud is muted in chat:*; ask for other conversations by name: spam");
@@ -206,9 +207,9 @@ fn what_is_decided_about_a_target_is_for_the_log_alone() {
 #[test]
 fn a_refused_pattern_names_what_spoils_it() {
     let mut rule = allow("groups", &[Action::Subscribe]);
-    rule.kinds = Some(vec![Kind::Group]);
+    rule.kinds = Some(vec![ConversationKind::Group]);
     let mut document = document(vec![rule]);
-    document.entries.conversations.push(conversation("chat:vip", Kind::System, &[]));
+    document.entries.conversations.push(conversation("chat:vip", ConversationKind::System, &[]));
     let denial = denial(&document, &user("tom"), want("tom", "chat:*", &[Action::Subscribe]));
     assert_eq!(
         denial.public(),
@@ -263,7 +264,7 @@ fn a_pattern_grants_what_each_name_in_it_is_granted_a_rooms_channels_among_them(
     assert!(inside.iter().all(|place| may(&document, place)));
     assert!(!may(&document, "support") && !may(&document, "*"), "the room itself does not lie in support:*");
 
-    document.entries.conversations.push(conversation("support", Kind::Group, &[("alice", OWNER)]));
+    document.entries.conversations.push(conversation("support", ConversationKind::Group, &[("alice", OWNER)]));
     assert!(inside.iter().all(|place| may(&document, place)), "an entry for the room says nothing of tom");
 
     document.entries.bindings.push(binding("tom", "support", GUEST));
@@ -338,9 +339,9 @@ fn a_deny_rule_whose_placeholder_has_no_value_denies_all_that_it_could_stand_for
 #[test]
 fn a_pattern_that_holds_temporary_names_is_temporary_too() {
     let mut groups = allow("groups", &[Action::Publish]);
-    groups.kinds = Some(vec![Kind::Group]);
+    groups.kinds = Some(vec![ConversationKind::Group]);
     let mut no_temporary = Rule::new("no-temporary", Effect::Deny, ActionSet::of(&[Action::Subscribe]));
-    no_temporary.kinds = Some(vec![Kind::Temporary]);
+    no_temporary.kinds = Some(vec![ConversationKind::Temporary]);
     let document = document(vec![groups, allow("everyone", &[Action::Subscribe]), no_temporary]);
     for (place, is_granted) in [
         ("chat", true),
@@ -367,9 +368,9 @@ fn a_qualified_name_is_of_the_kind_of_the_name_behind_it() {
     let names = ["[?rewind=1]lobby", "[?rewind=1]_tmp:x", "[?rewind=1]chat"];
     reader.conversations = Some(names.iter().map(|name| Template::parse(name).unwrap()).collect());
     let mut no_rooms = Rule::new("no-rooms", Effect::Deny, ActionSet::of(&[Action::Subscribe]));
-    no_rooms.kinds = Some(vec![Kind::Chatroom, Kind::Temporary]);
+    no_rooms.kinds = Some(vec![ConversationKind::Chatroom, ConversationKind::Temporary]);
     let mut document = document(vec![reader, no_rooms]);
-    document.entries.conversations.push(conversation("lobby", Kind::Chatroom, &[]));
+    document.entries.conversations.push(conversation("lobby", ConversationKind::Chatroom, &[]));
     let granted = names.map(|name| decide(&document, &user("tom"), want("tom", name, &[Action::Subscribe])).is_ok());
     assert_eq!(granted, [false, false, true]);
 }
@@ -397,16 +398,19 @@ fn a_deny_rule_about_the_outranked_is_about_those_with_an_unlisted_role_too() {
 
 #[test]
 fn a_pattern_is_refused_where_a_deny_rule_without_a_value_touches_only_names_deep_in_it() {
-    let decides =
-        |template: &str, kinds: Option<Vec<Kind>>, bindings: &[(&str, Role)], known: &[(&str, Kind)], place: &str| {
-            let mut no = Rule::new("no", Effect::Deny, ActionSet::of(&[Action::Subscribe]));
-            no.conversations = Some(vec![Template::parse(template).unwrap()]);
-            (no.roles, no.kinds) = (Some(vec![GUEST]), kinds);
-            let mut document = document(vec![allow("everyone", &[Action::Subscribe]), no]);
-            document.entries.bindings.extend(bindings.iter().map(|(scope, role)| binding("tom", scope, *role)));
-            document.entries.conversations.extend(known.iter().map(|(id, kind)| conversation(id, *kind, &[])));
-            decide(&document, &user("tom"), want("tom", place, &[Action::Subscribe])).is_ok()
-        };
+    let decides = |template: &str,
+                   kinds: Option<Vec<ConversationKind>>,
+                   bindings: &[(&str, Role)],
+                   known: &[(&str, ConversationKind)],
+                   place: &str| {
+        let mut no = Rule::new("no", Effect::Deny, ActionSet::of(&[Action::Subscribe]));
+        no.conversations = Some(vec![Template::parse(template).unwrap()]);
+        (no.roles, no.kinds) = (Some(vec![GUEST]), kinds);
+        let mut document = document(vec![allow("everyone", &[Action::Subscribe]), no]);
+        document.entries.bindings.extend(bindings.iter().map(|(scope, role)| binding("tom", scope, *role)));
+        document.entries.conversations.extend(known.iter().map(|(id, kind)| conversation(id, *kind, &[])));
+        decide(&document, &user("tom"), want("tom", place, &[Action::Subscribe])).is_ok()
+    };
     // The room is none of those that the rule is about, the rest of `a::*` is.
     let bindings = [("*", MANAGER), ("a::*", GUEST), ("a", MANAGER)];
     for (place, expected) in
@@ -420,9 +424,9 @@ fn a_pattern_is_refused_where_a_deny_rule_without_a_value_touches_only_names_dee
         assert_eq!(decides("a:{claim:tenant}:p", None, &bindings, &[], place), expected, "{place}");
     }
     // Of two chat rooms only the second is one that the rule is about.
-    let known = [("a:b:c", Kind::Chatroom), ("a:x", Kind::Chatroom)];
+    let known = [("a:b:c", ConversationKind::Chatroom), ("a:x", ConversationKind::Chatroom)];
     for (place, expected) in [("a:b:c", true), ("a:x", false), ("a:y", true), ("a:*", false)] {
-        let kinds = Some(vec![Kind::Chatroom]);
+        let kinds = Some(vec![ConversationKind::Chatroom]);
         assert_eq!(decides("a:{claim:tenant}", kinds, &[("*", GUEST)], &known, place), expected, "{place}");
     }
 }
@@ -532,7 +536,7 @@ fn nobody_outranks_whose_role_is_an_unlisted_word() {
     let mut rule = allow("kick", &[Action::Kick]);
     rule.targets = Some(TargetsAre::Outranked);
     let mut document = document(vec![rule]);
-    document.entries.conversations.push(conversation("c1", Kind::Group, &[("ann", OWNER)]));
+    document.entries.conversations.push(conversation("c1", ConversationKind::Group, &[("ann", OWNER)]));
     let kick = |target: &str| ask("ann", Action::Kick, Some("c1"), &[target]);
     assert!(decide(&document, &user("ann"), kick("bob")).is_ok());
     document.entries.bindings.push(Binding { role: None, ..binding("bob", "c1", GUEST) });
@@ -545,7 +549,7 @@ fn explains_every_rule() {
     managers.roles = Some(vec![MANAGER, OWNER]);
     managers.targets = Some(TargetsAre::Outranked);
     let mut document = document(vec![managers, allow("joins", &[Action::Join])]);
-    document.entries.conversations.push(conversation("c1", Kind::Group, &[("tom", GUEST), ("ann", OWNER)]));
+    document.entries.conversations.push(conversation("c1", ConversationKind::Group, &[("tom", GUEST), ("ann", OWNER)]));
     let policy = Policy::new(document);
     let facts = Facts { registers: &[policy.register()], told: &[] };
     let explained = policy.explain(&ask("tom", Action::Kick, Some("c1"), &["ann"]), &user("tom"), facts, NOW);

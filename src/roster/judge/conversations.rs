@@ -4,10 +4,10 @@ use super::super::entry::{Conversation, Record};
 use super::super::index::OWNER;
 use super::part::Part;
 use super::{Why, Work};
-use crate::model::Kind;
+use crate::model::ConversationKind;
 
 impl Part<'_, '_> {
-    pub(super) fn set_conversation(&self, kind: Option<Kind>, owner: Option<&str>) -> Result<Work, Why> {
+    pub(super) fn set_conversation(&self, kind: Option<ConversationKind>, owner: Option<&str>) -> Result<Work, Why> {
         let id = self.conversation_id()?;
         let before = self.index.conversation(id, self.wish.app.as_ref());
         let known = before.and_then(|before| before.owner.as_deref());
@@ -18,8 +18,8 @@ impl Part<'_, '_> {
         if returns && !self.is_service() {
             return Err(Why::NotOutranked("only services bring a conversation's owner back".to_owned()));
         }
-        let own = Kind::by_id(id);
-        if own == Kind::Temporary && kind.is_some_and(|kind| kind != own) {
+        let own = ConversationKind::by_id(id);
+        if own == ConversationKind::Temporary && kind.is_some_and(|kind| kind != own) {
             return Err(Why::Unfit("a conversation whose id starts with `_tmp:` is temporary".to_owned()));
         }
         let kind = kind.or(before.map(|before| before.kind)).unwrap_or(own);

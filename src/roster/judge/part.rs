@@ -6,7 +6,7 @@ use super::super::entry::{Record, Table};
 use super::super::index::Index;
 use super::super::wish::{Deed, Wish};
 use super::{Judge, Why, Work};
-use crate::model::{Ladder, Role};
+use crate::model::{Role, RoleHierarchy};
 use crate::policy::{Author, Facts, Origin, Policy, Rank, Register};
 use crate::vendor::App;
 
@@ -102,7 +102,7 @@ impl<'j, 'a> Part<'j, 'a> {
         &self.judge.engine.policy
     }
 
-    pub(super) fn ladder(&self) -> &'a Ladder {
+    pub(super) fn ladder(&self) -> &'a RoleHierarchy {
         &self.policy().document().ladder
     }
 

@@ -9,7 +9,10 @@ use proptest::sample::select;
 use super::super::entry::{Record, Table};
 use super::super::index::Index;
 use super::record;
-use crate::model::{Action, ActionSet, Ask, Caller, CallerKind, Kind, Ladder, Millis, Need, Pattern, Vendor};
+use crate::model::{
+    Action, ActionSet, Caller, CallerKind, ConversationKind, Millis, Pattern, RequiredAction, RoleHierarchy,
+    SigningRequest, Vendor,
+};
 use crate::policy::{ClientIs, Document, Effect, Facts, Policy, Rule};
 
 const USERS: [&str; 3] = ["ann", "bob", "member"];
@@ -59,16 +62,16 @@ fn all_of(index: &Index) -> Vec<String> {
 }
 
 /// Of which kinds a place is, as a policy sees it.
-fn kinds(index: &Index, app: &str, place: &Pattern) -> Vec<Kind> {
-    Kind::ALL.into_iter().filter(|kind| is_of_kind(index, app, place, *kind)).collect()
+fn kinds(index: &Index, app: &str, place: &Pattern) -> Vec<ConversationKind> {
+    ConversationKind::ALL.into_iter().filter(|kind| is_of_kind(index, app, place, *kind)).collect()
 }
 
-fn is_of_kind(index: &Index, app: &str, place: &Pattern, kind: Kind) -> bool {
+fn is_of_kind(index: &Index, app: &str, place: &Pattern, kind: ConversationKind) -> bool {
     let all = ActionSet::of(&[Action::Ban]);
     let mut rules = vec![Rule::new("of-kind", Effect::Deny, all), Rule::new("all", Effect::Allow, all)];
     rules[0].kinds = Some(vec![kind]);
     rules[1].client = Some(ClientIs::Anyone);
-    let ladder = Ladder::new(USERS.map(str::to_owned));
+    let ladder = RoleHierarchy::new(USERS.map(str::to_owned));
     let policy = Policy::new(Document { ladder, rules, ..Document::default() });
     let caller = Caller {
         kind: CallerKind::Service,
@@ -77,8 +80,8 @@ fn is_of_kind(index: &Index, app: &str, place: &Pattern, kind: Kind) -> bool {
         claims: serde_json::Map::new(),
         bindings: Vec::new(),
     };
-    let need = Need { action: Action::Ban, conversation: Some(place.clone()), targets: Vec::new() };
-    let ask = Ask {
+    let need = RequiredAction { action: Action::Ban, conversation: Some(place.clone()), targets: Vec::new() };
+    let ask = SigningRequest {
         app: app.into(),
         vendor: Vendor::Ably,
         action: Action::Ban,

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::entry::{Conversation, Record};
-use crate::model::{CallerKind, Kind, Millis, Pattern};
+use crate::model::{CallerKind, ConversationKind, Millis, Pattern};
 use crate::policy::{Author, Block, Held, Origin, Sanction, Tenure};
 
 /// Entries about these users, places and apps.
@@ -39,7 +39,7 @@ fn record(
     });
     let block = (user.clone(), place, app.clone(), origin(user.clone()));
     let block = block.prop_map(|(user, conversation, app, origin)| Block { user, conversation, app, origin });
-    let kind = select(Kind::ALL.to_vec());
+    let kind = select(ConversationKind::ALL.to_vec());
     let owner = proptest::option::of(user.clone());
     let conversation = (conversation, app, kind, owner, any::<bool>(), origin(user));
     let conversation = conversation.prop_map(|(id, app, kind, owner, forgotten, origin)| {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::model::{Action, ActionSet, Grant, Pattern, check_identifier, json};
+use crate::model::{Action, ActionSet, Pattern, RequestedGrant, check_identifier, json};
 use crate::vendor::object::Object;
 use crate::vendor::{Invalid, is_wordlike, nearest, shown};
 
@@ -22,7 +22,7 @@ pub struct Capability(String);
 
 impl Capability {
     /// What these grants say. A channel without operations is left out, as Ably refuses empty lists.
-    pub fn of(grants: &[Grant]) -> Capability {
+    pub fn of(grants: &[RequestedGrant]) -> Capability {
         let mut channels: Vec<(String, ActionSet)> = grants
             .iter()
             .map(|grant| (grant.resource.to_string(), grant.operations.intersection(ActionSet::ABLY)))
@@ -68,7 +68,7 @@ fn words(operations: ActionSet) -> Value {
 }
 
 /// Reads a capability: an object, or the JSON of one. In canonical order, `*` as all the operations that it stands for.
-pub(super) fn read(value: &Value) -> Result<Vec<Grant>, Invalid> {
+pub(super) fn read(value: &Value) -> Result<Vec<RequestedGrant>, Invalid> {
     match value {
         Value::Object(channels) => from_object(channels),
         Value::String(text) => match json::object(text.as_bytes()) {
@@ -79,20 +79,20 @@ pub(super) fn read(value: &Value) -> Result<Vec<Grant>, Invalid> {
     }
 }
 
-fn from_object(channels: &Map<String, Value>) -> Result<Vec<Grant>, Invalid> {
+fn from_object(channels: &Map<String, Value>) -> Result<Vec<RequestedGrant>, Invalid> {
     let mut grants = BTreeMap::new();
     for (name, operations) in channels {
         let resource =
             resource(name).map_err(|flaw| invalid(format!("has the channel {}, which {flaw}", shown(name))))?;
         let operations =
             set(operations).map_err(|flaw| invalid(format!("has, for the channel {}, {flaw}", shown(name))))?;
-        grants.insert(name, Grant { resource, operations });
+        grants.insert(name, RequestedGrant { resource, operations });
     }
     within_bounds(grants.into_values().collect())
 }
 
 /// Holds a capability to its size: something, but not too many pairs.
-pub(super) fn within_bounds(grants: Vec<Grant>) -> Result<Vec<Grant>, Invalid> {
+pub(super) fn within_bounds(grants: Vec<RequestedGrant>) -> Result<Vec<RequestedGrant>, Invalid> {
     let pairs: usize = grants.iter().map(|grant| grant.operations.len()).sum();
     match pairs {
         0 => Err(invalid("must name at least one channel")),
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn what_is_not_granted_is_not_said() {
-        let grant = |name: &str, operations| Grant { resource: Pattern::parse(name).unwrap(), operations };
+        let grant = |name: &str, operations| RequestedGrant { resource: Pattern::parse(name).unwrap(), operations };
         let capability = Capability::of(&[
             grant("b", ActionSet::of(&[Action::Publish, Action::Login])),
             grant("a", ActionSet::EMPTY),

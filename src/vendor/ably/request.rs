@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{App, Operation, Product, capability};
-use crate::model::{Action, ActionSet, Ask, Caller, CallerKind, Grant, Need, Pattern, Vendor};
+use crate::model::{
+    Action, ActionSet, Caller, CallerKind, Pattern, RequestedGrant, RequiredAction, SigningRequest, Vendor,
+};
 use crate::vendor::params::{MINUTE, client, identifier};
 use crate::vendor::{Invalid, Params, Request};
 
@@ -40,14 +42,14 @@ pub(in crate::vendor) fn parse(
         Operation::Token => Product::Token { ttl_ms, claims: passed_claims(app, client, caller) },
         Operation::TokenRequest => Product::TokenRequest { ttl_ms },
     };
-    let ask = Ask {
+    let ask = SigningRequest {
         app: app.name().clone(),
         vendor: Vendor::Ably,
         action: Action::Login,
         client: client.to_owned(),
         conversation: None,
         members: Vec::new(),
-        needs: vec![Need { action: Action::Login, conversation: None, targets: Vec::new() }],
+        needs: vec![RequiredAction { action: Action::Login, conversation: None, targets: Vec::new() }],
         wants,
     };
     Ok(Request { ask, product: crate::vendor::Product::Ably(product) })
@@ -81,7 +83,7 @@ fn ttl(app: &App, params: &Params) -> Result<u64, Invalid> {
 }
 
 /// What the app asks for where a request names nothing: what of it can be filled in for this client and caller.
-fn default_capability(app: &App, client: &str, caller: Option<&Caller>) -> Result<Vec<Grant>, Invalid> {
+fn default_capability(app: &App, client: &str, caller: Option<&Caller>) -> Result<Vec<RequestedGrant>, Invalid> {
     let claim = |name: &str| caller?.claim(name)?.as_str();
     let mut channels: BTreeMap<String, (Pattern, ActionSet)> = BTreeMap::new();
     for (template, operations) in &app.capability {
@@ -94,7 +96,7 @@ fn default_capability(app: &App, client: &str, caller: Option<&Caller>) -> Resul
     if channels.is_empty() {
         return Err(Invalid::new("capability", "must be given: this app has none for this client; ask for one"));
     }
-    let grants = channels.into_values().map(|(resource, operations)| Grant { resource, operations });
+    let grants = channels.into_values().map(|(resource, operations)| RequestedGrant { resource, operations });
     capability::within_bounds(grants.collect())
 }
 
@@ -140,7 +142,7 @@ mod tests {
         App::new("ably".into(), Vec::new(), ttl, revocable, capability.to_vec(), UserClaims::default(), pass)
     }
 
-    fn asked(params: &Params, caller: Option<&Caller>) -> Result<(Ask, Product), Invalid> {
+    fn asked(params: &Params, caller: Option<&Caller>) -> Result<(SigningRequest, Product), Invalid> {
         let request = parse(&app(false), Operation::Token, params, caller)?;
         let crate::vendor::Product::Ably(product) = request.product else { unreachable!() };
         Ok((request.ask, product))
@@ -159,7 +161,7 @@ mod tests {
         let (ask, _) =
             asked(&params(json!({"capability": {"b": ["publish"], "a": ["history"]}})), Some(&user("tom"))).unwrap();
         assert_eq!((ask.action, ask.client.as_str(), ask.conversation), (Action::Login, "tom", None));
-        assert_eq!(ask.needs, [Need { action: Action::Login, conversation: None, targets: Vec::new() }]);
+        assert_eq!(ask.needs, [RequiredAction { action: Action::Login, conversation: None, targets: Vec::new() }]);
         assert_eq!(Capability::of(&ask.wants).as_str(), r#"{"a":["history"],"b":["publish"]}"#);
     }
 

@@ -209,10 +209,10 @@ mod tests {
 
     use super::super::{HistoryOrder, TimestampUnit};
     use super::*;
-    use crate::model::Ask;
+    use crate::model::SigningRequest;
     use crate::vendor::testing::{params, service, user};
 
-    fn ask_by(compat: Compat, values: Value, caller: &Caller) -> Result<Ask, Invalid> {
+    fn ask_by(compat: Compat, values: Value, caller: &Caller) -> Result<SigningRequest, Invalid> {
         let app = App::new(
             "leancloud".into(),
             "appid".to_owned(),
@@ -223,7 +223,7 @@ mod tests {
         parse(&app, compat, &params(values), Some(caller)).map(|request| request.ask)
     }
 
-    fn ask(compat: Compat, values: Value) -> Result<Ask, Invalid> {
+    fn ask(compat: Compat, values: Value) -> Result<SigningRequest, Invalid> {
         ask_by(compat, values, &user("tom"))
     }
 

@@ -19,7 +19,7 @@
 use std::fmt::{self, Write as _};
 
 use super::{App, HistoryOrder};
-use crate::model::{Action, Ask};
+use crate::model::{Action, SigningRequest};
 use crate::vendor::{Invalid, misfit};
 
 /// The string to sign.
@@ -32,7 +32,7 @@ impl Message {
     ///
     /// # Errors
     /// If the action is not LeanCloud's, or its conversation is missing or a pattern.
-    pub fn new(app: &App, ask: &Ask, timestamp: u64, nonce: &str) -> Result<Message, Invalid> {
+    pub fn new(app: &App, ask: &SigningRequest, timestamp: u64, nonce: &str) -> Result<Message, Invalid> {
         let mut message = Message(String::with_capacity(room_for(app, ask, nonce)));
         message.0.push_str(app.app_id());
         message.field(&ask.client);
@@ -97,7 +97,7 @@ impl fmt::Display for Message {
     }
 }
 
-fn conversation(ask: &Ask) -> Result<&str, Invalid> {
+fn conversation(ask: &SigningRequest) -> Result<&str, Invalid> {
     let name = ask.conversation.as_ref().and_then(|conversation| conversation.exact());
     name.ok_or_else(|| Invalid::new("conv_id", "must name one conversation"))
 }
@@ -117,7 +117,7 @@ fn last_word(action: Action) -> Result<Option<&'static str>, Invalid> {
 }
 
 /// Bytes enough for any message of this ask.
-fn room_for(app: &App, ask: &Ask, nonce: &str) -> usize {
+fn room_for(app: &App, ask: &SigningRequest, nonce: &str) -> usize {
     /// The longest last word, a timestamp, and a separator for each field but the members.
     const FIXED: usize = "conversation-unblock-clients".len() + "18446744073709551615".len() + 8;
     let conversation = ask.conversation.as_ref().map_or(0, |pattern| pattern.prefix().len());

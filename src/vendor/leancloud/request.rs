@@ -4,7 +4,7 @@
 //! list is taken for what it says: nothing.
 
 use super::{ACTIONS, App, HistoryOrder};
-use crate::model::{Action, Ask, Caller, Need, Pattern, Vendor};
+use crate::model::{Action, Caller, Pattern, RequiredAction, SigningRequest, Vendor};
 use crate::vendor::params::{client, identifier, not_a_star};
 use crate::vendor::{Invalid, Params, Product, Request, misfit};
 
@@ -34,7 +34,7 @@ pub(in crate::vendor) fn parse(
     let conversation = conversation(action, params)?;
     let members = members(action, client, conversation, params)?;
     let needs = needs(app, action, client, conversation, &members);
-    let ask = Ask {
+    let ask = SigningRequest {
         app: app.name().clone(),
         vendor: Vendor::LeanCloud,
         action: needs.first().map_or(action, |need| need.action),
@@ -99,8 +99,14 @@ fn is_just(client: &str, members: &[String]) -> bool {
 }
 
 /// All that the signature can be used for, and so all that must be allowed.
-fn needs(app: &App, action: Action, client: &str, conversation: Option<&str>, members: &[String]) -> Vec<Need> {
-    let need = |action, targets| Need { action, conversation: conversation.map(exact), targets };
+fn needs(
+    app: &App,
+    action: Action,
+    client: &str,
+    conversation: Option<&str>,
+    members: &[String],
+) -> Vec<RequiredAction> {
+    let need = |action, targets| RequiredAction { action, conversation: conversation.map(exact), targets };
     let bare = |action| need(action, Vec::new());
     let others = || each_once(members.iter().filter(|member| *member != client));
     match action {
@@ -124,20 +130,20 @@ fn needs(app: &App, action: Action, client: &str, conversation: Option<&str>, me
 }
 
 /// The history whose message is byte for byte that of creating a conversation with these members.
-fn history_like(app: &App, members: &[String]) -> Option<Need> {
+fn history_like(app: &App, members: &[String]) -> Option<RequiredAction> {
     match members {
         [member] if app.history() == HistoryOrder::TimestampNonce => {
-            Some(Need { action: Action::History, conversation: Some(exact(member)), targets: Vec::new() })
+            Some(RequiredAction { action: Action::History, conversation: Some(exact(member)), targets: Vec::new() })
         }
         _ => None,
     }
 }
 
 /// The creation whose message is byte for byte that of this conversation's history.
-fn creation_like(app: &App, client: &str, conversation: Option<&str>) -> Option<Need> {
+fn creation_like(app: &App, client: &str, conversation: Option<&str>) -> Option<RequiredAction> {
     let member = conversation.filter(|_| app.history() == HistoryOrder::TimestampNonce)?;
     let targets = if member == client { Vec::new() } else { vec![member.to_owned()] };
-    Some(Need { action: Action::Create, conversation: None, targets })
+    Some(RequiredAction { action: Action::Create, conversation: None, targets })
 }
 
 fn each_once<'a>(members: impl IntoIterator<Item = &'a String>) -> Vec<String> {
@@ -190,11 +196,11 @@ mod tests {
         App::new("leancloud".into(), "appid".to_owned(), &[], super::super::TimestampUnit::default(), history)
     }
 
-    fn ask_in(history: HistoryOrder, action: Action, values: Value) -> Result<Ask, Invalid> {
+    fn ask_in(history: HistoryOrder, action: Action, values: Value) -> Result<SigningRequest, Invalid> {
         parse(&app(history), action, &params(values), Some(&user("tom"))).map(|request| request.ask)
     }
 
-    fn ask(action: Action, values: Value) -> Result<Ask, Invalid> {
+    fn ask(action: Action, values: Value) -> Result<SigningRequest, Invalid> {
         ask_in(HistoryOrder::NonceTimestamp, action, values)
     }
 
@@ -203,8 +209,9 @@ mod tests {
     }
 
     /// The needs as text: `kick@room(mary,tom)`.
-    fn needs(ask: &Ask) -> Vec<String> {
-        let place = |need: &Need| need.conversation.as_ref().map(|place| format!("@{place}")).unwrap_or_default();
+    fn needs(ask: &SigningRequest) -> Vec<String> {
+        let place =
+            |need: &RequiredAction| need.conversation.as_ref().map(|place| format!("@{place}")).unwrap_or_default();
         ask.needs.iter().map(|need| format!("{}{}({})", need.action, place(need), need.targets.join(","))).collect()
     }
 

@@ -1,7 +1,7 @@
 //! Reads what is asked of a TalkJS app.
 
 use super::{App, Operation, Product};
-use crate::model::{Action, Ask, Caller, Need, Vendor};
+use crate::model::{Action, Caller, RequiredAction, SigningRequest, Vendor};
 use crate::vendor::params::{client, identifier, not_a_star};
 use crate::vendor::{Invalid, Params, Request};
 
@@ -31,14 +31,14 @@ pub(in crate::vendor) fn parse(
             (Action::AppToken, "", Product::AppToken)
         }
     };
-    let ask = Ask {
+    let ask = SigningRequest {
         app: app.name().clone(),
         vendor: Vendor::TalkJs,
         action,
         client: client.to_owned(),
         conversation: None,
         members: Vec::new(),
-        needs: vec![Need { action, conversation: None, targets: Vec::new() }],
+        needs: vec![RequiredAction { action, conversation: None, targets: Vec::new() }],
         wants: Vec::new(),
     };
     Ok(Request { ask, product: super::super::Product::TalkJs(product) })
@@ -79,7 +79,7 @@ mod tests {
         App::new("talkjs".into(), "appid".to_owned(), &[], TTL, signatures)
     }
 
-    fn asked(operation: Operation, params: &Params) -> Result<(Ask, Product), Invalid> {
+    fn asked(operation: Operation, params: &Params) -> Result<(SigningRequest, Product), Invalid> {
         let request = parse(&app(true), operation, params, Some(&user("tom")))?;
         let crate::vendor::Product::TalkJs(product) = request.product else { unreachable!() };
         Ok((request.ask, product))
@@ -100,7 +100,7 @@ mod tests {
     fn tokens_and_signatures_are_logins() {
         let (ask, product) = asked(Operation::Signature, &params(json!({}))).unwrap();
         assert_eq!((ask.action, ask.client.as_str(), product), (Action::Login, "tom", Product::Signature));
-        assert_eq!(ask.needs, [Need { action: Action::Login, conversation: None, targets: Vec::new() }]);
+        assert_eq!(ask.needs, [RequiredAction { action: Action::Login, conversation: None, targets: Vec::new() }]);
         let (ask, product) = asked(Operation::Token, &params(json!({"user_id": "mary"}))).unwrap();
         assert_eq!((ask.client.as_str(), product), ("mary", Product::Token { ttl_seconds: 3600 }));
         let (ask, product) = asked(Operation::AppToken, &params(json!({}))).unwrap();

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{Note, Place};
 use crate::crypto::percent_encoded;
-use crate::model::Kind;
+use crate::model::ConversationKind;
 use crate::vendor::moderation::Desired;
 
 /// How many entries of a list are asked for at once. The server may send fewer.
@@ -30,7 +30,7 @@ pub enum Look {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// The conversation's kind.
-    kind: Option<Kind>,
+    kind: Option<ConversationKind>,
     /// That there is no such conversation.
     is_absent: bool,
     pub(super) is_blacklisted: Option<bool>,
@@ -67,9 +67,9 @@ impl Found {
     }
 
     /// The conversation's kind, if that is known.
-    pub(super) fn kind(&self, conversation: &str) -> Option<Kind> {
-        let kind = Kind::by_id(conversation);
-        if kind == Kind::Temporary { Some(kind) } else { self.kind }
+    pub(super) fn kind(&self, conversation: &str) -> Option<ConversationKind> {
+        let kind = ConversationKind::by_id(conversation);
+        if kind == ConversationKind::Temporary { Some(kind) } else { self.kind }
     }
 
     /// What must be asked next.
@@ -78,7 +78,7 @@ impl Found {
             return None;
         }
         let kind = match self.kind(place.conversation) {
-            Some(Kind::Temporary) => return None,
+            Some(ConversationKind::Temporary) => return None,
             Some(kind) => kind,
             None => return (!self.is_absent).then_some(Look::Conversation),
         };
@@ -87,10 +87,10 @@ impl Found {
             Desired { banned: Some(_), .. } if note.blacklisted.is_some() => None,
             Desired { banned: Some(_), .. } => match self.is_blacklisted {
                 None => Some(Look::Blacklist),
-                Some(false) if kind == Kind::Group => unknown(self.is_member, Look::Members),
+                Some(false) if kind == ConversationKind::Group => unknown(self.is_member, Look::Members),
                 Some(_) => None,
             },
-            Desired { muted: Some(_), .. } if kind != Kind::System && !note.silenced_for_good => {
+            Desired { muted: Some(_), .. } if kind != ConversationKind::System && !note.silenced_for_good => {
                 unknown(self.is_silenced, Look::Silences)
             }
             _ => None,
@@ -120,16 +120,16 @@ impl Found {
 }
 
 /// The kind of the conversation, if there is one.
-fn conversation(answer: &Map<String, Value>, id: &str) -> Result<Option<Kind>, &'static str> {
+fn conversation(answer: &Map<String, Value>, id: &str) -> Result<Option<ConversationKind>, &'static str> {
     let results = answer.get("results").and_then(Value::as_array).ok_or("its answer is no list of conversations")?;
     let Some(found) = results.iter().find(|one| one.get("objectId").and_then(Value::as_str) == Some(id)) else {
         return if results.is_empty() { Ok(None) } else { Err("its answer is about other conversations") };
     };
     let is = |field: &str| found.get(field).and_then(Value::as_bool).unwrap_or(false);
     Ok(Some(match (is("sys"), is("tr")) {
-        (true, _) => Kind::System,
-        (false, true) => Kind::Chatroom,
-        (false, false) => Kind::Group,
+        (true, _) => ConversationKind::System,
+        (false, true) => ConversationKind::Chatroom,
+        (false, false) => ConversationKind::Group,
     }))
 }
 

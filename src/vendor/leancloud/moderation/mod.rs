@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::crypto::percent_encoded;
-use crate::model::{Kind, Millis};
+use crate::model::{ConversationKind, Millis};
 use crate::secret::Secret;
 use crate::vendor::moderation::{Call, Desired, Impossible, Plan, Until, secret};
 use crate::vendor::path_segment::segment;
@@ -133,7 +133,7 @@ impl Place<'_> {
     /// If an id can't stand in a path, or the note can't be read.
     pub fn plan_everywhere(&self) -> Result<Plan, Impossible> {
         let note = self.note()?;
-        let kind = Kind::Group;
+        let kind = ConversationKind::Group;
         let mut draft = Draft { place: self, kind, note, calls: Vec::new(), again: None, lacking: None };
         if self.want.banned.is_some() {
             draft.kick(self.revision)?;
@@ -151,11 +151,11 @@ impl Place<'_> {
         Ok(note.map_err(|_| Impossible("what was noted of it can't be read".to_owned()))?.unwrap_or_default())
     }
 
-    fn path(&self, kind: Kind, tail: &str) -> Result<String, Impossible> {
+    fn path(&self, kind: ConversationKind, tail: &str) -> Result<String, Impossible> {
         let folder = match kind {
-            Kind::Chatroom => "chatrooms",
-            Kind::System => "service-conversations",
-            Kind::Group | Kind::Temporary => "conversations",
+            ConversationKind::Chatroom => "chatrooms",
+            ConversationKind::System => "service-conversations",
+            ConversationKind::Group | ConversationKind::Temporary => "conversations",
         };
         Ok(format!("/1.2/rtm/{folder}/{}/{tail}", segment(self.conversation)?))
     }
@@ -164,7 +164,7 @@ impl Place<'_> {
 /// A plan that is being made.
 struct Draft<'a> {
     place: &'a Place<'a>,
-    kind: Kind,
+    kind: ConversationKind,
     note: Note,
     calls: Vec<Call>,
     again: Option<Millis>,
@@ -173,7 +173,7 @@ struct Draft<'a> {
 
 impl Draft<'_> {
     fn ban(&mut self, found: &Found) -> Result<(), Impossible> {
-        if self.kind == Kind::Temporary {
+        if self.kind == ConversationKind::Temporary {
             self.lacking =
                 Some("LeanCloud has no black list for temporary conversations: the client was only thrown out");
         } else if self.note.blacklisted.is_none() && found.is_blacklisted == Some(false) {
@@ -218,7 +218,7 @@ impl Draft<'_> {
         let before = self.note;
         (self.note.silenced, self.note.silenced_for_good) = (false, false);
         match self.place.want.muted {
-            Some(_) if matches!(self.kind, Kind::System | Kind::Temporary) => {
+            Some(_) if matches!(self.kind, ConversationKind::System | ConversationKind::Temporary) => {
                 self.lacking = Some("LeanCloud silences nobody in a conversation of this kind");
             }
             Some(_) if is_others => {}
