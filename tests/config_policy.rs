@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use chat_signer::config::{Settings, load};
 use chat_signer::engine::{Refused, World};
 use chat_signer::model::{Action, Caller, CallerKind, Millis};
-use chat_signer::policy::Register;
+use chat_signer::policy::EntryIndex;
 use chat_signer::vendor::{self, Params};
 use serde_json::{Map, Value, json};
 
@@ -27,7 +27,8 @@ fn decide(kind: CallerKind, subject: &str, app: &str, operation: &str, values: &
     let params = Params { values: values.as_object().unwrap().clone(), lenient: false };
     let operation = vendor::operation(app, operation).unwrap();
     let request = vendor::parse(app, operation, &params, Some(&caller)).map_err(|invalid| invalid.message)?;
-    let verdict = engine.answer(app, request, &caller, World { roster: &Register::default(), told: &[] }, NOW, [7; 16]);
+    let verdict =
+        engine.answer(app, request, &caller, World { roster: &EntryIndex::default(), told: &[] }, NOW, [7; 16]);
     let granted: Vec<_> = verdict
         .granted
         .iter()

@@ -13,8 +13,9 @@ use chat_signer::model::{
     RoleHierarchy, SigningRequest, Template, Vendor,
 };
 use chat_signer::policy::{
-    Author, Bearing, Binding, Block, Cause, ClientIs, Conversation, Details, Document, Effect, Entries, Entry, Facts,
-    Held, Origin, Permit, Policy, Refusal, Register, Rule, Sanction, TargetsAre, Tenure, Told,
+    BindingEntry, Block, ClientCondition, ConversationDetails, ConversationEntry, ConversationFacts, DecisionData,
+    Denied, DenyReason, Effect, EntryAuthor, EntryIndex, EntryOrigin, FactsRelevance, Permit, Policy, PolicyDocument,
+    PolicyEntries, RoleBinding, RoleGrant, Rule, Sanction, TargetCondition, UserEntry,
 };
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -156,7 +157,7 @@ enum Answer {
 }
 
 struct Oracle<'a> {
-    document: &'a Document,
+    document: &'a PolicyDocument,
     roster: &'a Roster,
     caller: &'a Caller,
     ask: &'a SigningRequest,
@@ -166,8 +167,8 @@ struct Oracle<'a> {
 /// What was changed at run time: people and conversations as in a policy file, and roles that were given or taken away.
 #[derive(Clone, Debug, Default)]
 struct Roster {
-    entries: Entries,
-    roles: Vec<(String, Tenure)>,
+    entries: PolicyEntries,
+    roles: Vec<(String, RoleBinding)>,
 }
 
 /// What a binding says: a role, none (a word that isn't listed), or that a role was taken away.
@@ -181,7 +182,7 @@ enum Says {
 type Bound = (u8, Pattern, Says);
 
 /// What another service tells: conversations by name, `None` where there is no such one.
-type Account = BTreeMap<String, Option<Details>>;
+type Account = BTreeMap<String, Option<ConversationDetails>>;
 
 struct Asked<'a> {
     action: Action,
@@ -345,7 +346,7 @@ impl Oracle<'_> {
         filed.any(|filed| place(&filed.id) == place(id) && self.for_this_app(filed.app.as_deref()))
     }
 
-    fn all_entries(&self) -> impl Iterator<Item = &Entries> {
+    fn all_entries(&self) -> impl Iterator<Item = &PolicyEntries> {
         [&self.document.entries, &self.roster.entries].into_iter()
     }
 
@@ -356,7 +357,7 @@ impl Oracle<'_> {
 
     fn sanction(
         &self,
-        of: impl Fn(&Entries) -> &Vec<Sanction>,
+        of: impl Fn(&PolicyEntries) -> &Vec<Sanction>,
         person: &str,
         place: Option<&Pattern>,
         file_alone: bool,
@@ -412,10 +413,12 @@ impl Oracle<'_> {
             return false;
         }
         match (rule.client, allow) {
-            (None | Some(ClientIs::Itself), true) | (Some(ClientIs::Itself), false) if !self.is_own_client() => {
+            (None | Some(ClientCondition::Itself), true) | (Some(ClientCondition::Itself), false)
+                if !self.is_own_client() =>
+            {
                 return false;
             }
-            (Some(ClientIs::Anyone), true) if !is_service && rule.caller_roles.is_none() => return false,
+            (Some(ClientCondition::Anyone), true) if !is_service && rule.caller_roles.is_none() => return false,
             _ => {}
         }
         rule.claims.iter().all(|(name, value)| caller.claims.get(name) == Some(value))
@@ -492,9 +495,9 @@ impl Oracle<'_> {
     fn fits_targets(&self, rule: &Rule, asked: &Named<'_>) -> bool {
         let Some(are) = rule.targets else { return true };
         let good = |target: &String| match are {
-            TargetsAre::Itself => *target == self.ask.client,
-            TargetsAre::Others => *target != self.ask.client,
-            TargetsAre::Outranked => {
+            TargetCondition::Itself => *target == self.ask.client,
+            TargetCondition::Others => *target != self.ask.client,
+            TargetCondition::Outranked => {
                 *target != self.ask.client && self.outranks(rule.effect == Effect::Allow, target, asked.name)
             }
         };
@@ -526,10 +529,10 @@ impl Oracle<'_> {
         for (person, tenure) in &self.roster.roles {
             if person == user && self.for_this_app(tenure.app.as_deref()) {
                 let says = match &tenure.held {
-                    Held::Role(role) => Says::Is(*role),
-                    Held::Word(word) => Says::Is(self.document.ladder.role(word)),
-                    Held::Removed => Says::Removed,
-                    Held::Remembered => continue,
+                    RoleGrant::Role(role) => Says::Is(*role),
+                    RoleGrant::Word(word) => Says::Is(self.document.ladder.role(word)),
+                    RoleGrant::Removed => Says::Removed,
+                    RoleGrant::Remembered => continue,
                 };
                 all.push((1, home(&tenure.scope), says));
             }
@@ -664,13 +667,13 @@ fn rule() -> impl Strategy<Value = Rule> {
         maybe(subsequence(vec!["svc".to_owned(), "ann".to_owned()], 1..=2)),
         maybe(subsequence(vec!["idp".to_owned(), "other".to_owned()], 1..=2)),
         maybe(subsequence(APPS.map(str::to_owned).to_vec(), 1..=2)),
-        prop_oneof![Just(None), Just(Some(ClientIs::Itself)), Just(Some(ClientIs::Anyone))],
+        prop_oneof![Just(None), Just(Some(ClientCondition::Itself)), Just(Some(ClientCondition::Anyone))],
         maybe(Just(vec![("tenant".to_owned(), json!("x"))])),
     );
     let what = (
         maybe(roles()),
         maybe(roles()),
-        maybe(select(vec![TargetsAre::Itself, TargetsAre::Others, TargetsAre::Outranked])),
+        maybe(select(vec![TargetCondition::Itself, TargetCondition::Others, TargetCondition::Outranked])),
         maybe(subsequence(ConversationKind::ALL.to_vec(), 1..=3)),
         maybe(proptest::collection::vec(template(), 1..3)),
         maybe(1..4_usize),
@@ -721,7 +724,7 @@ fn sanction() -> impl Strategy<Value = Sanction> {
         app,
         until,
         reason: None,
-        origin: Origin::File { line: 1 },
+        origin: EntryOrigin::File { line: 1 },
     })
 }
 
@@ -729,41 +732,47 @@ fn few<S: Strategy>(strategy: S, most: usize) -> impl Strategy<Value = Vec<S::Va
     proptest::collection::vec(strategy, 0..=most)
 }
 
-fn entries() -> impl Strategy<Value = Entries> {
+fn entries() -> impl Strategy<Value = PolicyEntries> {
     let conversation = (
         select(vec!["a", "a:x", "a:y", "b", "_tmp:x"]),
         app(),
         select(ConversationKind::ALL.to_vec()),
         few((person(), proptest::option::of(role())), 2),
     );
-    let conversation =
-        conversation.prop_map(|(id, app, kind, people)| Conversation { id: id.to_owned(), app, kind, people, line: 1 });
+    let conversation = conversation.prop_map(|(id, app, kind, people)| ConversationEntry {
+        id: id.to_owned(),
+        app,
+        kind,
+        people,
+        line: 1,
+    });
     let binding = (person(), pattern(), app(), proptest::option::weighted(0.9, role()));
-    let binding = binding.prop_map(|(user, scope, app, role)| Binding { user, scope, app, role, line: 1 });
+    let binding = binding.prop_map(|(user, scope, app, role)| BindingEntry { user, scope, app, role, line: 1 });
     let block = (person(), pattern(), app()).prop_map(|(user, conversation, app)| Block {
         user,
         conversation,
         app,
-        origin: Origin::File { line: 1 },
+        origin: EntryOrigin::File { line: 1 },
     });
     (few(conversation, 3), few(binding, 5), few(sanction(), 2), few(sanction(), 2), few(block, 3)).prop_map(
         |(mut conversations, bindings, bans, mutes, blocks)| {
             // One conversation stands in the file once.
             let mut seen = BTreeSet::new();
             conversations.retain(|one| seen.insert(one.id.clone()));
-            Entries { conversations, bindings, bans, mutes, blocks }
+            PolicyEntries { conversations, bindings, bans, mutes, blocks }
         },
     )
 }
 
 fn roster() -> impl Strategy<Value = Roster> {
     let word = prop_oneof![
-        3 => select(vec!["guest", "mod", "owner"]).prop_map(|word| Held::Word(word.into())),
-        1 => Just(Held::Word("wizard".into())),
-        3 => Just(Held::Removed),
+        3 => select(vec!["guest", "mod", "owner"]).prop_map(|word| RoleGrant::Word(word.into())),
+        1 => Just(RoleGrant::Word("wizard".into())),
+        3 => Just(RoleGrant::Removed),
     ];
-    let tenure = (person(), pattern(), app(), word)
-        .prop_map(|(user, scope, app, held)| (user, Tenure { scope, app, held, listed: false, origin: at_run_time() }));
+    let tenure = (person(), pattern(), app(), word).prop_map(|(user, scope, app, held)| {
+        (user, RoleBinding { scope, app, held, listed: false, origin: at_run_time() })
+    });
     (entries(), few(tenure, 4)).prop_map(|(mut entries, roles)| {
         entries.bindings.clear();
         for sanction in entries.bans.iter_mut().chain(&mut entries.mutes) {
@@ -773,19 +782,19 @@ fn roster() -> impl Strategy<Value = Roster> {
     })
 }
 
-fn at_run_time() -> Origin {
-    let author = Author { kind: CallerKind::User, subject: "ann".to_owned(), role: None };
-    Origin::Roster { author: Arc::new(author), at: NOW }
+fn at_run_time() -> EntryOrigin {
+    let author = EntryAuthor { kind: CallerKind::User, subject: "ann".to_owned(), role: None };
+    EntryOrigin::Roster { author: Arc::new(author), at: NOW }
 }
 
-fn document() -> impl Strategy<Value = Document> {
+fn document() -> impl Strategy<Value = PolicyDocument> {
     let rules = proptest::collection::vec(rule(), 0..7);
     (rules, entries(), maybe(role())).prop_map(|(mut rules, entries, default_role)| {
         for (index, rule) in rules.iter_mut().enumerate() {
             rule.id = format!("r{}", (index * 7 + 3) % 11);
         }
         let ladder = RoleHierarchy::new(["guest", "mod", "owner"].map(str::to_owned));
-        Document { ladder, default_role, rules, entries, hash: String::new() }
+        PolicyDocument { ladder, default_role, rules, entries, hash: String::new() }
     })
 }
 
@@ -850,10 +859,10 @@ fn ask(caller: &Caller) -> impl Strategy<Value = SigningRequest> + use<> {
     )
 }
 
-fn details() -> impl Strategy<Value = Details> {
+fn details() -> impl Strategy<Value = ConversationDetails> {
     let roles = few((person(), role()), 4);
     (maybe(select(ConversationKind::ALL.to_vec())), roles, few(person(), 1))
-        .prop_map(|(kind, roles, shut_out)| Details { kind, roles, shut_out })
+        .prop_map(|(kind, roles, shut_out)| ConversationDetails { kind, roles, shut_out })
 }
 
 fn told() -> impl Strategy<Value = Account> {
@@ -864,7 +873,7 @@ fn told() -> impl Strategy<Value = Account> {
 /// What is known and what is asked.
 #[derive(Clone, Debug)]
 struct World {
-    document: Document,
+    document: PolicyDocument,
     roster: Roster,
     caller: Caller,
     ask: SigningRequest,
@@ -881,27 +890,27 @@ fn case() -> impl Strategy<Value = World> {
 }
 
 impl Roster {
-    fn register(&self) -> Register {
-        let mut register = Register::new(&self.entries);
+    fn register(&self) -> EntryIndex {
+        let mut register = EntryIndex::new(&self.entries);
         for (user, tenure) in &self.roles {
-            register.add(&Arc::from(user.as_str()), Entry::Role(tenure.clone()));
+            register.add(&Arc::from(user.as_str()), UserEntry::Role(tenure.clone()));
         }
         register
     }
 }
 
 impl World {
-    fn decide(&self) -> Result<Permit, Refusal> {
+    fn decide(&self) -> Result<Permit, Denied> {
         let policy = Policy::new(self.document.clone());
         let told = self.told();
-        let facts = Facts { registers: &[policy.register(), &self.roster.register()], told: &told };
+        let facts = DecisionData { registers: &[policy.register(), &self.roster.register()], told: &told };
         policy.decide(self.ask.clone(), &self.caller, facts, NOW)
     }
 
-    fn told(&self) -> Vec<Told> {
+    fn told(&self) -> Vec<ConversationFacts> {
         let told = self.told.iter().map(|(name, details)| match details {
-            Some(details) => Told::known(name, details.clone()),
-            None => Told::unknown(name),
+            Some(details) => ConversationFacts::known(name, details.clone()),
+            None => ConversationFacts::unknown(name),
         });
         told.collect()
     }
@@ -924,7 +933,7 @@ impl World {
     }
 
     /// With another file.
-    fn with(&self, document: Document) -> World {
+    fn with(&self, document: PolicyDocument) -> World {
         World { document, ..self.clone() }
     }
 }
@@ -942,15 +951,15 @@ fn answer(world: &World) -> Answer {
             }
         }
         Err(refusal) => match refusal.denial.cause {
-            Cause::Banned { user, scope, .. } => Answer::Banned(user, scope.to_string()),
-            Cause::TargetBanned { user, scope, .. } => Answer::TargetBanned(user, scope.to_string()),
-            Cause::Muted { user, scope, .. } => Answer::Muted(user, scope.to_string()),
-            Cause::TargetBlocks { user } => Answer::TargetBlocks(user),
-            Cause::ShutOut { user } => Answer::ShutOut(user),
-            Cause::TargetShutOut { user } => Answer::TargetShutOut(user),
-            Cause::UnknownConversation => Answer::UnknownConversation,
-            Cause::Rule { id, .. } => Answer::DeniedBy(id),
-            Cause::NothingMatched { .. } => Answer::NothingMatched,
+            DenyReason::Banned { user, scope, .. } => Answer::Banned(user, scope.to_string()),
+            DenyReason::TargetBanned { user, scope, .. } => Answer::TargetBanned(user, scope.to_string()),
+            DenyReason::Muted { user, scope, .. } => Answer::Muted(user, scope.to_string()),
+            DenyReason::TargetBlocks { user } => Answer::TargetBlocks(user),
+            DenyReason::ShutOut { user } => Answer::ShutOut(user),
+            DenyReason::TargetShutOut { user } => Answer::TargetShutOut(user),
+            DenyReason::UnknownConversation => Answer::UnknownConversation,
+            DenyReason::Rule { id, .. } => Answer::DeniedBy(id),
+            DenyReason::NothingMatched { .. } => Answer::NothingMatched,
         },
     }
 }
@@ -1037,7 +1046,7 @@ proptest! {
         world.told = names.zip(all.into_iter().map(Some)).collect();
         let policy = Policy::new(world.document.clone());
         let roster = world.roster.register();
-        let facts = Facts { registers: &[policy.register(), &roster], told: &[] };
+        let facts = DecisionData { registers: &[policy.register(), &roster], told: &[] };
         let open = policy.unanswered(&world.ask, &world.caller, facts, NOW, bearing);
         for details in world.told.values_mut().flatten().filter(|_| !bearing.shuts_out) {
             details.shut_out.clear();
@@ -1051,8 +1060,8 @@ proptest! {
     }
 }
 
-fn bearing() -> impl Strategy<Value = Bearing> {
-    (any::<bool>(), any::<bool>()).prop_map(|(shuts_out, user_claims)| Bearing { shuts_out, user_claims })
+fn bearing() -> impl Strategy<Value = FactsRelevance> {
+    (any::<bool>(), any::<bool>()).prop_map(|(shuts_out, user_claims)| FactsRelevance { shuts_out, user_claims })
 }
 
 /// Every conversation that an ask is about.

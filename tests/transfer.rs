@@ -9,9 +9,9 @@ use std::sync::Arc;
 use chat_signer::config::{self, Report};
 use chat_signer::model::{CallerKind, ConversationKind, Millis, Pattern, RoleHierarchy};
 use chat_signer::observe::Asker;
-use chat_signer::policy::{Author, Block, Held, Origin, Sanction, Tenure};
+use chat_signer::policy::{Block, EntryAuthor, EntryOrigin, RoleBinding, RoleGrant, Sanction};
 use chat_signer::roster::transfer::{self, AT_ONCE, Import, Imported, NotImported};
-use chat_signer::roster::{Conversation, Plan, Record};
+use chat_signer::roster::{Plan, Record, RegisteredConversation};
 use chat_signer::store::Store;
 use proptest::collection::vec;
 use proptest::option;
@@ -38,11 +38,11 @@ fn time() -> impl Strategy<Value = Millis> {
     prop_oneof![1..4_000_000_000_000_u64, 253_402_207_100_000_u64..=253_402_207_200_000].prop_map(Millis)
 }
 
-fn origin() -> impl Strategy<Value = Origin> {
+fn origin() -> impl Strategy<Value = EntryOrigin> {
     let kind = prop_oneof![Just(CallerKind::User), Just(CallerKind::Service)];
     (kind, id(), option::of("[a-z]{1,6}"), time()).prop_map(|(kind, subject, role, at)| {
-        let author = Arc::new(Author { kind, subject, role });
-        Origin::Roster { author, at }
+        let author = Arc::new(EntryAuthor { kind, subject, role });
+        EntryOrigin::Roster { author, at }
     })
 }
 
@@ -52,21 +52,21 @@ fn sanction() -> impl Strategy<Value = Sanction> {
         .prop_map(|(user, scope, app, until, reason, origin)| Sanction { user, scope, app, until, reason, origin })
 }
 
-fn conversation() -> impl Strategy<Value = Conversation> {
+fn conversation() -> impl Strategy<Value = RegisteredConversation> {
     let kind =
         prop_oneof![Just(ConversationKind::Group), Just(ConversationKind::Chatroom), Just(ConversationKind::System)];
     (id(), app(), kind, option::of(id()), any::<bool>(), origin()).prop_map(
         |(id, app, kind, owner, forgotten, origin)| {
             let kind = if id.starts_with("_tmp:") { ConversationKind::Temporary } else { kind };
-            Conversation { id, app, kind, owner, forgotten, origin }
+            RegisteredConversation { id, app, kind, owner, forgotten, origin }
         },
     )
 }
 
 fn record() -> impl Strategy<Value = Record> {
-    let held = prop_oneof![Just(Held::Removed), "[a-z]{1,4}".prop_map(|word| Held::Word(word.into()))];
+    let held = prop_oneof![Just(RoleGrant::Removed), "[a-z]{1,4}".prop_map(|word| RoleGrant::Word(word.into()))];
     let role = (id(), scope(), app(), held, origin()).prop_map(|(user, scope, app, held, origin)| {
-        Record::Role(user, Tenure { scope, app, held, listed: false, origin })
+        Record::Role(user, RoleBinding { scope, app, held, listed: false, origin })
     });
     let block = (id(), scope(), app(), origin())
         .prop_map(|(user, conversation, app, origin)| Record::Block(Block { user, conversation, app, origin }));

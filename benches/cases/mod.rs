@@ -11,7 +11,7 @@ use chat_signer::config;
 use chat_signer::crypto::{base64url, mac::HmacSha256};
 use chat_signer::engine::{Engine, Verdict, World};
 use chat_signer::model::{Caller, Millis, Pattern, SigningRequest, json};
-use chat_signer::policy::{self, Binding, Document, Facts, Origin, Permit, Policy, Sanction};
+use chat_signer::policy::{self, BindingEntry, DecisionData, EntryOrigin, Permit, Policy, PolicyDocument, Sanction};
 use chat_signer::secret::Secret;
 use chat_signer::vendor::{self, App, Nonce, Params, Request, Signed};
 use http::HeaderMap;
@@ -147,7 +147,7 @@ impl Bench {
     /// Stage 3: whether it is allowed.
     pub fn decide(&self, ask: SigningRequest) -> Permit {
         let register = self.engine.policy.register();
-        let facts = Facts { registers: &[register], told: &[] };
+        let facts = DecisionData { registers: &[register], told: &[] };
         self.engine.policy.decide(ask, &self.caller, facts, NOW).expect("the request is allowed")
     }
 
@@ -159,11 +159,11 @@ impl Bench {
 
     /// Stages 3 and 4, as the server runs them: decide, build and sign.
     pub fn answer(&self, request: Request) -> Verdict {
-        self.answer_with(request, &policy::Register::default())
+        self.answer_with(request, &policy::EntryIndex::default())
     }
 
     /// The same, with what was changed at run time.
-    pub fn answer_with(&self, request: Request, roster: &policy::Register) -> Verdict {
+    pub fn answer_with(&self, request: Request, roster: &policy::EntryIndex) -> Verdict {
         self.engine.answer(self.app(), request, &self.caller, World { roster, told: &[] }, NOW, ENTROPY)
     }
 
@@ -189,17 +189,23 @@ fn authorization(secret: &Secret) -> HeaderMap {
     HeaderMap::from_iter([(AUTHORIZATION, value)])
 }
 
-fn with_entries(mut document: Document, register: Register) -> Document {
+fn with_entries(mut document: PolicyDocument, register: Register) -> PolicyDocument {
     let role = document.ladder.role("member");
     let mut add = |user: String, scope: Pattern| {
-        document.entries.bindings.push(Binding { user: user.clone(), scope: scope.clone(), app: None, role, line: 1 });
+        document.entries.bindings.push(BindingEntry {
+            user: user.clone(),
+            scope: scope.clone(),
+            app: None,
+            role,
+            line: 1,
+        });
         document.entries.bans.push(Sanction {
             user,
             scope,
             app: None,
             until: None,
             reason: None,
-            origin: Origin::File { line: 1 },
+            origin: EntryOrigin::File { line: 1 },
         });
     };
     let others = if register == Register::Ten { 10 } else { 100_000 };

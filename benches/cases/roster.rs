@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use chat_signer::config::{self, StoreKind, StoreSettings};
 use chat_signer::model::{Caller, CallerKind, Millis, Pattern};
-use chat_signer::policy::{Author, Origin, Sanction};
+use chat_signer::policy::{EntryAuthor, EntryOrigin, Sanction};
 use chat_signer::roster::{Deed, Judge, Plan, Record, Roster, Terms, Wish};
 use chat_signer::store::{Commit, Store};
 
@@ -66,7 +66,7 @@ async fn measure(settings: &StoreSettings, bans: usize) -> Result<(), Failure> {
 
 async fn fill(store: &Store, bans: usize) -> Result<(), Failure> {
     store.begin().await?;
-    let author = Arc::new(Author { kind: CallerKind::Service, subject: "backend".to_owned(), role: None });
+    let author = Arc::new(EntryAuthor { kind: CallerKind::Service, subject: "backend".to_owned(), role: None });
     let mut numbers = (0..bans).peekable();
     while numbers.peek().is_some() {
         let puts = numbers.by_ref().take(AT_ONCE).map(|number| {
@@ -76,7 +76,7 @@ async fn fill(store: &Store, bans: usize) -> Result<(), Failure> {
                 app: None,
                 until: None,
                 reason: Some("spam".to_owned()),
-                origin: Origin::Roster { author: Arc::clone(&author), at: NOW },
+                origin: EntryOrigin::Roster { author: Arc::clone(&author), at: NOW },
             });
             (record.key().to_string(), Some(record.value()))
         });

@@ -7,12 +7,12 @@ use serde_json::{Map, Value};
 use super::Stop;
 use crate::engine::{Engine, Inquiry, details};
 use crate::model::{Caller, Millis, RoleHierarchy, SigningRequest, json};
-use crate::policy::{Details, Register, Told};
+use crate::policy::{ConversationDetails, ConversationFacts, EntryIndex};
 
 /// The facts for a decision.
 pub(super) struct Given {
     /// What is told of the conversations that the server would ask about.
-    pub(super) told: Vec<Told>,
+    pub(super) told: Vec<ConversationFacts>,
     /// Those that it would ask about and nothing is told of.
     pub(super) missing: Vec<String>,
 }
@@ -34,7 +34,7 @@ impl Given {
         engine: &Engine,
         ask: &SigningRequest,
         caller: &Caller,
-        roster: &Register,
+        roster: &EntryIndex,
         at: Millis,
     ) -> Result<Given, String> {
         let ladder = &engine.policy.document().ladder;
@@ -51,9 +51,9 @@ impl Given {
 }
 
 /// What is told of a conversation. Beside what a backend tells there may be `blocked`, as in LeanCloud's blacklists.
-fn told(conversation: &str, value: &Value, ladder: &RoleHierarchy) -> Result<Told, String> {
+fn told(conversation: &str, value: &Value, ladder: &RoleHierarchy) -> Result<ConversationFacts, String> {
     let mut object = match value {
-        Value::String(word) if word == "unknown" => return Ok(Told::unknown(conversation)),
+        Value::String(word) if word == "unknown" => return Ok(ConversationFacts::unknown(conversation)),
         Value::Object(object) => object.clone(),
         _ => return Err("they must be an object, or \"unknown\"".to_owned()),
     };
@@ -62,5 +62,5 @@ fn told(conversation: &str, value: &Value, ladder: &RoleHierarchy) -> Result<Tol
         Some(users) => serde_json::from_value(users).map_err(|_| "its `blocked` must be a list of users".to_owned())?,
     };
     let details = details(&object, ladder)?;
-    Ok(Told::known(conversation, Details { shut_out: blocked, ..details }))
+    Ok(ConversationFacts::known(conversation, ConversationDetails { shut_out: blocked, ..details }))
 }

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use crate::engine::{Decided, Engine};
 use crate::model::{Action, Pattern, SigningRequest};
-use crate::policy::Told;
+use crate::policy::ConversationFacts;
 use crate::roster::{Deed, Failed, Index, Judge, Terms, Wish};
 
 /// Whom it isn't done to, though the policy allows it, and why.
 pub(super) struct Moderated(Vec<Failed>);
 
 impl Moderated {
-    pub(super) fn of(engine: &Engine, decided: &Decided, roster: &Index, told: &[Told]) -> Moderated {
+    pub(super) fn of(engine: &Engine, decided: &Decided, roster: &Index, told: &[ConversationFacts]) -> Moderated {
         let Decided { ask, caller, at, outcome } = decided;
         let Some(wish) = wish(engine, ask).filter(|_| outcome.is_ok()) else { return Moderated(Vec::new()) };
         let told = HashMap::from([(Arc::clone(&ask.app), told.to_vec())]);

@@ -12,7 +12,7 @@ use super::secret::Vault;
 use super::signing::{SigningSecret, warn_if_weak};
 use super::value;
 use crate::model::{Action, ActionSet, Template, Vendor, check_identifier};
-use crate::policy::AppFacts;
+use crate::policy::LintApp;
 use crate::secret::Secret;
 use crate::vendor::{App, Ttl, ably, leancloud, talkjs};
 
@@ -24,7 +24,7 @@ pub(super) struct Apps {
     /// Every name, also of those with a mistake, in the file's order.
     pub(super) names: Vec<String>,
     /// The name and vendor of those whose vendor is known.
-    pub(super) facts: Vec<AppFacts>,
+    pub(super) facts: Vec<LintApp>,
     /// The keys of each app as they were read, by the app's name.
     pub(super) secrets: Vec<(String, Vec<Secret>)>,
     /// Those whose bans are carried to their vendor.
@@ -75,7 +75,7 @@ pub(super) fn apps(root: &mut Section<'_>, vault: &mut Vault) -> Apps {
         apps.names.push(item.name.to_owned());
         let Some(mut section) = item.section(format!("[apps.{}]", item.name.escape_debug())) else { continue };
         let Some(vendor) = vendor(&mut section) else { continue };
-        apps.facts.push(AppFacts { name: item.name.to_owned(), vendor });
+        apps.facts.push(LintApp { name: item.name.to_owned(), vendor });
         let app = app(&mut section, item.name, vendor, vault, &mut taken);
         let keys = taken.secrets.iter().find(|(name, _)| name == item.name).map_or(&[][..], |(_, keys)| keys);
         let of = Of { vendor, app: app.as_ref(), keys, has_store: root.has("store") };

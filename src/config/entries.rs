@@ -8,12 +8,12 @@ use super::policy::{Names, Places};
 use super::reader::{Item, Section, quoted, suggest};
 use super::rules::{kind, reason};
 use crate::model::{ConversationKind, Pattern, Role, check_identifier};
-use crate::policy::{Binding, Block, Conversation, Entries, Origin, Sanction};
+use crate::policy::{BindingEntry, Block, ConversationEntry, EntryOrigin, PolicyEntries, Sanction};
 
 /// Reads every entry; `places` gets where each stands.
-pub(super) fn entries(root: &mut Section<'_>, names: &Names<'_>, places: &mut Places) -> Entries {
+pub(super) fn entries(root: &mut Section<'_>, names: &Names<'_>, places: &mut Places) -> PolicyEntries {
     let mut known = HashMap::new();
-    Entries {
+    PolicyEntries {
         conversations: each(root, "conversations", &mut places.conversations, |entry| {
             conversation(entry, names, &mut known)
         }),
@@ -44,7 +44,7 @@ fn each<'a, T>(
 /// The apps in which each conversation has been told of; `None` for all.
 pub(super) type Known<'a> = HashMap<&'a str, Vec<Option<Arc<str>>>>;
 
-fn conversation<'a>(entry: &mut Section<'a>, names: &Names<'_>, known: &mut Known<'a>) -> Option<Conversation> {
+fn conversation<'a>(entry: &mut Section<'a>, names: &Names<'_>, known: &mut Known<'a>) -> Option<ConversationEntry> {
     let item = entry.need("id", "write the conversation's id, or the channel's name");
     let id = item.as_ref().and_then(exact);
     let kind = conversation_kind(entry, id);
@@ -52,7 +52,7 @@ fn conversation<'a>(entry: &mut Section<'a>, names: &Names<'_>, known: &mut Know
     let people = people(entry, names);
     let (item, id) = (item?, id?);
     once(&item, id, app.as_ref(), known);
-    Some(Conversation { id: id.to_owned(), app, kind, people, line: line(entry) })
+    Some(ConversationEntry { id: id.to_owned(), app, kind, people, line: line(entry) })
 }
 
 /// Notes a conversation that has an entry for these apps already.
@@ -122,7 +122,7 @@ fn position(item: &Item<'_>, word: &str, names: &Names<'_>) -> Option<Role> {
     role
 }
 
-fn binding(entry: &mut Section<'_>, names: &Names<'_>) -> Option<Binding> {
+fn binding(entry: &mut Section<'_>, names: &Names<'_>) -> Option<BindingEntry> {
     let user = needed_user(entry);
     let scope = entry.need("conversation", "write a conversation's id, \"ns:*\", or \"*\" for everywhere");
     let scope = scope.and_then(|item| pattern(&item));
@@ -134,7 +134,7 @@ fn binding(entry: &mut Section<'_>, names: &Names<'_>) -> Option<Binding> {
         let message = format!("`role` gives nothing, as the policy has no role {}", quoted(word));
         role.file.warning(&role.span, message, suggest(word, names.ladder.words()));
     }
-    Some(Binding { user: user?, scope: scope?, app, role: rank, line: line(entry) })
+    Some(BindingEntry { user: user?, scope: scope?, app, role: rank, line: line(entry) })
 }
 
 pub(super) fn sanction(entry: &mut Section<'_>, names: &Names<'_>) -> Option<Sanction> {
@@ -146,7 +146,7 @@ pub(super) fn sanction(entry: &mut Section<'_>, names: &Names<'_>) -> Option<San
     let app = app(entry, names);
     let until = entry.get("until").and_then(|item| item.time());
     let reason = entry.get("reason").and_then(|item| reason(&item));
-    Some(Sanction { user: user?, scope: scope?, app, until, reason, origin: Origin::File { line: line(entry) } })
+    Some(Sanction { user: user?, scope: scope?, app, until, reason, origin: EntryOrigin::File { line: line(entry) } })
 }
 
 pub(super) fn block(entry: &mut Section<'_>, names: &Names<'_>) -> Option<Block> {
@@ -154,7 +154,7 @@ pub(super) fn block(entry: &mut Section<'_>, names: &Names<'_>) -> Option<Block>
     let conversation = entry.need("conversation", "write which conversation the user does not want to be added to");
     let conversation = conversation.and_then(|item| pattern(&item));
     let app = app(entry, names);
-    Some(Block { user: user?, conversation: conversation?, app, origin: Origin::File { line: line(entry) } })
+    Some(Block { user: user?, conversation: conversation?, app, origin: EntryOrigin::File { line: line(entry) } })
 }
 
 /// The line in which an entry begins.

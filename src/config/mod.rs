@@ -71,7 +71,7 @@ pub use webhooks::Webhook;
 
 use crate::authn::{Authenticators, Endpoint};
 use crate::engine::Engine;
-use crate::policy::{AppFacts, Document, Place, Policy};
+use crate::policy::{LintApp, LintLocation, Policy, PolicyDocument};
 use crate::redaction::KnownSecrets;
 use crate::{clock, crypto};
 use authenticators::Callers;
@@ -307,7 +307,7 @@ fn known_secrets(vault: &Vault, callers: &Callers, files: [&str; 2]) -> KnownSec
 }
 
 /// Reads the policy. Where it has no mistake and all vendors are known, also warns of what can't be meant.
-fn document(root: Section<'_>, names: &Names<'_>, apps: &[AppFacts], text: &str) -> Document {
+fn document(root: Section<'_>, names: &Names<'_>, apps: &[LintApp], text: &str) -> PolicyDocument {
     let file = root.file;
     let hash = crypto::hex(&crypto::sha256(text.as_bytes()));
     let (document, places) = policy::document(root, names, hash);
@@ -319,15 +319,15 @@ fn document(root: Section<'_>, names: &Names<'_>, apps: &[AppFacts], text: &str)
     document
 }
 
-fn place(places: &Places, about: Place) -> Span {
+fn place(places: &Places, about: LintLocation) -> Span {
     let (list, index) = match about {
-        Place::Policy => return 0..0,
-        Place::Rule(index) => (&places.rules, index),
-        Place::Conversation(index) => (&places.conversations, index),
-        Place::Binding(index) => (&places.bindings, index),
-        Place::Ban(index) => (&places.bans, index),
-        Place::Mute(index) => (&places.mutes, index),
-        Place::Block(index) => (&places.blocks, index),
+        LintLocation::Policy => return 0..0,
+        LintLocation::Rule(index) => (&places.rules, index),
+        LintLocation::Conversation(index) => (&places.conversations, index),
+        LintLocation::Binding(index) => (&places.bindings, index),
+        LintLocation::Ban(index) => (&places.bans, index),
+        LintLocation::Mute(index) => (&places.mutes, index),
+        LintLocation::Block(index) => (&places.blocks, index),
     };
     list.get(index).cloned().unwrap_or_default()
 }

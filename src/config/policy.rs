@@ -7,7 +7,7 @@ use super::file::Span;
 use super::reader::{Item, Section, quoted};
 use super::rules;
 use crate::model::{Role, RoleHierarchy};
-use crate::policy::Document;
+use crate::policy::PolicyDocument;
 
 /// What the entries of a policy may refer to.
 pub(super) struct Names<'n> {
@@ -19,7 +19,7 @@ pub(super) struct Names<'n> {
     pub(super) authenticators: &'n [String],
 }
 
-/// Where each entry of a [`Document`] stands, list by list.
+/// Where each entry of a [`PolicyDocument`] stands, list by list.
 #[derive(Default)]
 pub(super) struct Places {
     pub(super) rules: Vec<Span>,
@@ -58,13 +58,13 @@ fn all_words(list: &Item<'_>) -> Vec<String> {
 }
 
 /// All of the policy but its roles, which have been read.
-pub(super) fn document(mut root: Section<'_>, names: &Names<'_>, hash: String) -> (Document, Places) {
+pub(super) fn document(mut root: Section<'_>, names: &Names<'_>, hash: String) -> (PolicyDocument, Places) {
     let mut places = Places::default();
     let default_role = default_role(&mut root, names.ladder);
     let rules = rules::rules(&mut root, names, &mut places.rules);
     let entries = entries::entries(&mut root, names, &mut places);
     root.finish();
-    (Document { ladder: names.ladder.clone(), default_role, rules, entries, hash }, places)
+    (PolicyDocument { ladder: names.ladder.clone(), default_role, rules, entries, hash }, places)
 }
 
 fn default_role(root: &mut Section<'_>, ladder: &RoleHierarchy) -> Option<Role> {

@@ -11,7 +11,7 @@ use super::reader::{Item, Section, suggest};
 use super::{Report, parse, source};
 use crate::crypto::{hex, sha256};
 use crate::model::{CallerKind, Millis, RoleHierarchy, check_identifier};
-use crate::policy::{Author, Block, Held, Origin, Registered, Sanction, Tenure};
+use crate::policy::{Block, EntryAuthor, EntryOrigin, RegisteredConversation, RoleBinding, RoleGrant, Sanction};
 
 /// What a file says of people and conversations, each with who said so and when.
 #[derive(Debug, Default)]
@@ -21,11 +21,11 @@ pub struct RosterFile {
     /// `[[mutes]]`
     pub mutes: Vec<Sanction>,
     /// `[[bindings]]`: whose, and which.
-    pub bindings: Vec<(String, Tenure)>,
+    pub bindings: Vec<(String, RoleBinding)>,
     /// `[[blocks]]`
     pub blocks: Vec<Block>,
     /// `[[conversations]]`
-    pub conversations: Vec<Registered>,
+    pub conversations: Vec<RegisteredConversation>,
     /// SHA-256 of the file, in hex.
     pub hash: String,
 }
@@ -102,7 +102,7 @@ impl Reader<'_> {
     }
 
     /// A role, or that one was taken away.
-    fn binding(&mut self, entry: &mut Section<'_>) -> Option<(String, Tenure)> {
+    fn binding(&mut self, entry: &mut Section<'_>) -> Option<(String, RoleBinding)> {
         let (origin, app) = (self.origin(entry), self.app(entry));
         let user = entries::needed_user(entry);
         let scope = entry.need("conversation", "write a conversation's id, \"ns:*\", or \"*\" for everywhere");
@@ -111,10 +111,10 @@ impl Reader<'_> {
         let held = if removed == Some(true) { gone(entry) } else { self.role(entry) };
         let (user, scope, _) = (user?, scope?.home().into_owned(), removed?);
         self.once(entry, format!("{:?}", ("bindings", &user, &scope, &app)), "about the user there");
-        Some((user, Tenure { scope, app, held: held?, listed: false, origin: origin? }))
+        Some((user, RoleBinding { scope, app, held: held?, listed: false, origin: origin? }))
     }
 
-    fn role(&mut self, entry: &mut Section<'_>) -> Option<Held> {
+    fn role(&mut self, entry: &mut Section<'_>) -> Option<RoleGrant> {
         let item = entry.need("role", "write one of the policy's roles, or removed = true where it was taken away")?;
         let word = item.filled()?;
         if word == "owner" {
@@ -125,7 +125,7 @@ impl Reader<'_> {
             let message = format!("the policy has no role \"{}\": it gives nothing", word.escape_debug());
             item.file.warning(&item.span, message, suggest(word, self.ladder.words()));
         }
-        Some(Held::Word(word.into()))
+        Some(RoleGrant::Word(word.into()))
     }
 
     fn block(&mut self, entry: &mut Section<'_>) -> Option<Block> {
@@ -142,7 +142,7 @@ impl Reader<'_> {
         Some(block)
     }
 
-    fn conversation<'a>(&mut self, entry: &mut Section<'a>, known: &mut Known<'a>) -> Option<Registered> {
+    fn conversation<'a>(&mut self, entry: &mut Section<'a>, known: &mut Known<'a>) -> Option<RegisteredConversation> {
         let origin = self.origin(entry);
         let app = self.app(entry);
         let item = entry.need("id", "write the conversation's id, or the channel's name");
@@ -158,11 +158,11 @@ impl Reader<'_> {
         let (item, id) = (item?, id?);
         entries::once(&item, id, app.as_ref(), known);
         let owner = if let Some(owner) = owner { Some(owner?) } else { None };
-        Some(Registered { id: id.to_owned(), app, kind, owner, forgotten: forgotten?, origin: origin? })
+        Some(RegisteredConversation { id: id.to_owned(), app, kind, owner, forgotten: forgotten?, origin: origin? })
     }
 
     /// Who made the entry, and when.
-    fn origin(&self, entry: &mut Section<'_>) -> Option<Origin> {
+    fn origin(&self, entry: &mut Section<'_>) -> Option<EntryOrigin> {
         let author = match entry.section("by") {
             Some(mut section) => {
                 let author = author(&mut section);
@@ -170,10 +170,10 @@ impl Reader<'_> {
                 author
             }
             None if entry.has("by") => None,
-            None => Some(Author { kind: CallerKind::Service, subject: IMPORT.to_owned(), role: None }),
+            None => Some(EntryAuthor { kind: CallerKind::Service, subject: IMPORT.to_owned(), role: None }),
         };
         let at = entry.get("at").map_or(Some(self.now), |item| item.time());
-        Some(Origin::Roster { author: Arc::new(author?), at: at? })
+        Some(EntryOrigin::Roster { author: Arc::new(author?), at: at? })
     }
 
     /// The app, which may be gone.
@@ -201,20 +201,20 @@ impl Reader<'_> {
 }
 
 /// That a role was taken away.
-fn gone(entry: &mut Section<'_>) -> Option<Held> {
+fn gone(entry: &mut Section<'_>) -> Option<RoleGrant> {
     match entry.get("role") {
         Some(item) => item.refuse("stands beside `removed`", "leave one of them out"),
-        None => Some(Held::Removed),
+        None => Some(RoleGrant::Removed),
     }
 }
 
-fn author(section: &mut Section<'_>) -> Option<Author> {
+fn author(section: &mut Section<'_>) -> Option<EntryAuthor> {
     let kind = section.need("kind", "write kind = \"user\" or \"service\"");
     let kind = kind.and_then(|item| item.word(&[("user", CallerKind::User), ("service", CallerKind::Service)]));
     let subject = section.need("subject", "write whose word it is").and_then(|item| subject(&item));
     let role = section.get("role").map(|item| item.filled().map(str::to_owned));
     let role = if let Some(role) = role { Some(role?) } else { None };
-    Some(Author { kind: kind?, subject: subject?, role })
+    Some(EntryAuthor { kind: kind?, subject: subject?, role })
 }
 
 fn subject(item: &Item<'_>) -> Option<String> {

@@ -9,7 +9,7 @@ use super::file::Span;
 use super::policy::Names;
 use super::reader::{Item, Section, nearest, quoted};
 use crate::model::{Action, ActionSet, CallerKind, ConversationKind, Role, Template, check_identifier, check_text};
-use crate::policy::{ClientIs, Effect, Rule, TargetsAre};
+use crate::policy::{ClientCondition, Effect, Rule, TargetCondition};
 
 /// What metrics show in a rule's place where none decided.
 const NO_RULE: [&str; 6] = ["none", "default", "ban", "mute", "block", "unknown-conversation"];
@@ -100,7 +100,7 @@ fn who(section: &mut Section<'_>, names: &Names<'_>, rule: &mut Rule) {
         section.get("authenticators").and_then(|item| item.names("a configured authenticator", names.authenticators));
     rule.roles = section.get("roles").and_then(|item| roles(&item, names));
     rule.caller_roles = section.get("caller_roles").and_then(|item| roles(&item, names));
-    let client = [("self", ClientIs::Itself), ("any", ClientIs::Anyone)];
+    let client = [("self", ClientCondition::Itself), ("any", ClientCondition::Anyone)];
     rule.client = section.get("client").and_then(|item| item.word(&client));
     rule.claims = section.get("claims").map(|item| claims(&item)).unwrap_or_default();
 }
@@ -108,7 +108,8 @@ fn who(section: &mut Section<'_>, names: &Names<'_>, rule: &mut Rule) {
 /// Reads the conditions on what is asked.
 fn what(section: &mut Section<'_>, names: &Names<'_>, rule: &mut Rule) {
     rule.apps = section.get("apps").and_then(|item| item.names("a configured app", names.apps));
-    let targets = [TargetsAre::Itself, TargetsAre::Others, TargetsAre::Outranked].map(|are| (are.as_str(), are));
+    let targets =
+        [TargetCondition::Itself, TargetCondition::Others, TargetCondition::Outranked].map(|are| (are.as_str(), are));
     rule.targets = section.get("targets").and_then(|item| item.word(&targets));
     rule.kinds = section.get("kinds").and_then(|item| item.each(kind));
     rule.conversations = section.get("conversations").and_then(|item| item.each(template));
@@ -196,7 +197,7 @@ fn together(section: &mut Section<'_>, rule: &Rule) {
         refuse(section, "services", "can never match, as `callers` names no services", help);
     }
     let for_users = users && rule.services.is_none();
-    let anyone = rule.effect == Effect::Allow && rule.client() == ClientIs::Anyone;
+    let anyone = rule.effect == Effect::Allow && rule.client() == ClientCondition::Anyone;
     if anyone && for_users && section.get("caller_roles").is_none() {
         let help = "add caller_roles = [\"…\"]: which users may act for others; or callers = [\"service\"]";
         refuse(section, "client", "would let every user act as anyone", help);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::authn::Authenticators;
 use crate::model::{Caller, Millis, RequestedGrant, SigningRequest};
-use crate::policy::{Denial, Explained, Facts, Policy, Register, Told};
+use crate::policy::{ConversationFacts, DecisionData, Denial, EntryIndex, Explanation, Policy};
 use crate::vendor::{self, App, Invalid, Nonce, Request, Signed};
 pub use facts::{FactProtocol, FactSource, Inquiry, Reading, details};
 
@@ -32,9 +32,9 @@ pub struct Engine {
 #[derive(Clone, Copy, Debug)]
 pub struct World<'a> {
     /// What was changed at run time.
-    pub roster: &'a Register,
+    pub roster: &'a EntryIndex,
     /// What another service tells.
-    pub told: &'a [Told],
+    pub told: &'a [ConversationFacts],
 }
 
 /// The answer to a request, with what the audit log wants to know of it.
@@ -68,10 +68,10 @@ impl Engine {
     }
 
     /// What must be asked elsewhere before this can be decided: nothing, where no answer could make a difference.
-    pub fn inquiries(&self, ask: &SigningRequest, caller: &Caller, roster: &Register, now: Millis) -> Vec<Inquiry> {
+    pub fn inquiries(&self, ask: &SigningRequest, caller: &Caller, roster: &EntryIndex, now: Millis) -> Vec<Inquiry> {
         let Some(source) = self.facts.as_ref().filter(|source| source.serves(&ask.app)) else { return Vec::new() };
         let bearing = source.bearing(self.app(&ask.app).is_some_and(App::tells_roles));
-        let facts = Facts { registers: &[self.policy.register(), roster], told: &[] };
+        let facts = DecisionData { registers: &[self.policy.register(), roster], told: &[] };
         let open = self.policy.unanswered(ask, caller, facts, now, bearing);
         if open.is_empty() { Vec::new() } else { source.inquiries(open, ask, caller, facts) }
     }
@@ -87,7 +87,7 @@ impl Engine {
         entropy: [u8; 16],
     ) -> Verdict {
         let Request { ask, product } = request;
-        let facts = Facts { registers: &[self.policy.register(), roster], told };
+        let facts = DecisionData { registers: &[self.policy.register(), roster], told };
         let permit = match self.policy.decide(ask, caller, facts, now) {
             Ok(permit) => permit,
             Err(refusal) => {
@@ -110,7 +110,7 @@ impl Engine {
         World { roster, told }: World<'_>,
         at: Millis,
     ) -> Decided {
-        let facts = Facts { registers: &[self.policy.register(), roster], told };
+        let facts = DecisionData { registers: &[self.policy.register(), roster], told };
         let outcome = self.policy.decide(ask.clone(), &caller, facts, at);
         Decided { ask, caller, at, outcome: outcome.map_err(|refusal| refusal.denial) }
     }
@@ -122,7 +122,7 @@ impl Engine {
         caller: &Caller,
         World { roster, told }: World<'_>,
         now: Millis,
-    ) -> Vec<Explained> {
-        self.policy.explain(ask, caller, Facts { registers: &[self.policy.register(), roster], told }, now)
+    ) -> Vec<Explanation> {
+        self.policy.explain(ask, caller, DecisionData { registers: &[self.policy.register(), roster], told }, now)
     }
 }

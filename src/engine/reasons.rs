@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::model::{Action, Caller, CallerKind, Millis, Pattern, SigningRequest};
-use crate::policy::{Cause, Denial, Explained, Permit, RuleExplained};
+use crate::policy::{Denial, DenyReason, Explanation, Permit, RuleExplanation};
 use crate::vendor::ably::Capability;
 
 /// What was decided of whose ask, and when.
@@ -35,7 +35,7 @@ impl Decided {
     }
 
     /// The whole as an object: the decision, and `steps`, which the policy has explained.
-    pub fn json(&self, steps: &[Explained]) -> Value {
+    pub fn json(&self, steps: &[Explanation]) -> Value {
         let Decided { ask, caller, at, outcome } = self;
         let permit = outcome.as_ref().ok();
         let denial = outcome.as_ref().err();
@@ -107,21 +107,21 @@ fn by(rules: &[String]) -> String {
 pub fn why(denial: &Denial) -> String {
     let reason = denial.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
     match &denial.cause {
-        Cause::Banned { user, .. } => format!("{user} is banned{reason}"),
-        Cause::Muted { user, .. } => format!("{user} is muted{reason}"),
-        Cause::TargetBanned { user, .. } => format!("{user}, whom it adds, is banned"),
-        Cause::TargetBlocks { user } => format!("{user} does not want to be added there"),
-        Cause::ShutOut { user } | Cause::TargetShutOut { user } => format!("{user} is blocked there"),
-        Cause::UnknownConversation => "the facts know no such conversation".to_owned(),
-        Cause::Rule { id, .. } => format!("rule {id} denies it{reason}"),
-        Cause::NothingMatched { nearest: Some(nearest) } => {
+        DenyReason::Banned { user, .. } => format!("{user} is banned{reason}"),
+        DenyReason::Muted { user, .. } => format!("{user} is muted{reason}"),
+        DenyReason::TargetBanned { user, .. } => format!("{user}, whom it adds, is banned"),
+        DenyReason::TargetBlocks { user } => format!("{user} does not want to be added there"),
+        DenyReason::ShutOut { user } | DenyReason::TargetShutOut { user } => format!("{user} is blocked there"),
+        DenyReason::UnknownConversation => "the facts know no such conversation".to_owned(),
+        DenyReason::Rule { id, .. } => format!("rule {id} denies it{reason}"),
+        DenyReason::NothingMatched { nearest: Some(nearest) } => {
             format!("no rule allows {}; {} comes nearest{reason}", denial.action, nearest.id)
         }
-        Cause::NothingMatched { nearest: None } => format!("no rule allows {}", denial.action),
+        DenyReason::NothingMatched { nearest: None } => format!("no rule allows {}", denial.action),
     }
 }
 
-fn step_json(step: &Explained) -> Value {
+fn step_json(step: &Explanation) -> Value {
     json!({
         "action": step.action.as_str(),
         "conversation": step.conversation.as_ref().map(Pattern::to_string),
@@ -135,7 +135,7 @@ fn step_json(step: &Explained) -> Value {
     })
 }
 
-fn rule_json(rule: &RuleExplained, action: Action) -> Value {
+fn rule_json(rule: &RuleExplanation, action: Action) -> Value {
     let misses = rule.misses.iter().map(|miss| {
         let spoiler = miss.spoiler.as_ref().map(Pattern::to_string);
         json!({ "condition": miss.condition, "needed": miss.needed, "spoiler": spoiler })

@@ -13,7 +13,7 @@ use crate::engine::{Inquiry, Refused, Verdict, World};
 use crate::limits::Slot;
 use crate::model::{Caller, SigningRequest};
 use crate::observe::Decision;
-use crate::policy::Told;
+use crate::policy::ConversationFacts;
 use crate::random;
 use crate::roster::Stale;
 use crate::vendor::{self, App, Operation, Params, Signed};
@@ -153,7 +153,7 @@ async fn inquire(
     route: &Route<'_>,
     ask: &SigningRequest,
     caller: &Caller,
-) -> Result<Vec<Told>, Failure> {
+) -> Result<Vec<ConversationFacts>, Failure> {
     let inquiries = match inquiries(exchange, ask, caller) {
         Ok(inquiries) if inquiries.is_empty() => return Ok(Vec::new()),
         Ok(inquiries) => inquiries,
@@ -200,7 +200,7 @@ fn decide(
     route: &Route<'_>,
     asked: vendor::Request,
     caller: &Caller,
-    told: &[Told],
+    told: &[ConversationFacts],
 ) -> Result<Decided, Failure> {
     let entropy = random::nonce().map_err(|error| Failure::internal(error.to_string()))?;
     let index = exchange.runtime.roster.read()?;

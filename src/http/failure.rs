@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::authn::Refusal;
 use crate::limits::TooSoon;
 use crate::observe::audit::Unwritten;
-use crate::policy::{Cause, Denial};
+use crate::policy::{Denial, DenyReason};
 use crate::remote::Unavailable;
 use crate::roster::{NotChanged, Stale, Why};
 use crate::vendor::Invalid;
@@ -248,7 +248,7 @@ impl From<&Denial> for Failure {
         let mut failure = Failure::new(code, denial.public(), denial.log());
         failure.more.rule = denial.rule().map(str::to_owned);
         failure.more.reason = denial.reason().map(str::to_owned);
-        if let Cause::Banned { user, scope, .. } = &denial.cause {
+        if let DenyReason::Banned { user, scope, .. } = &denial.cause {
             failure.more.ban = Some(Ban { user: user.clone(), conversation: scope.to_string() });
         }
         failure

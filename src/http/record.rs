@@ -6,7 +6,7 @@ use crate::engine::{Refused, Verdict};
 use crate::limits::rate_limit_key;
 use crate::model::{Caller, SigningRequest};
 use crate::observe::{Decision, Record, Scope};
-use crate::policy::{Cause, Denial};
+use crate::policy::{Denial, DenyReason};
 use crate::vendor::App;
 
 /// The line for a caller who is refused.
@@ -75,7 +75,7 @@ fn reason(refused: &Refused) -> String {
 /// With the one thing that was denied, of all that was asked.
 pub(super) fn denied<'a>(denial: &'a Denial, record: &Record<'a>) -> Record<'a> {
     let ban = match &denial.cause {
-        Cause::Banned { scope, .. } | Cause::TargetBanned { scope, .. } => Some(Scope(scope)),
+        DenyReason::Banned { scope, .. } | DenyReason::TargetBanned { scope, .. } => Some(Scope(scope)),
         _ => None,
     };
     let (action, conversation) = (Some(denial.action.as_str()), denial.conversation.as_ref().map(Scope));

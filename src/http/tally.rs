@@ -8,7 +8,7 @@ use crate::authn::Refusal;
 use crate::model::{Action, Caller};
 use crate::observe::Decision;
 use crate::observe::metrics::Identity;
-use crate::policy::Cause;
+use crate::policy::DenyReason;
 use crate::vendor::App;
 
 /// Counts a caller who is known.
@@ -36,7 +36,7 @@ impl Decided {
     }
 
     /// What was denied for this cause.
-    pub(super) fn denied(action: Action, cause: Cause) -> Decided {
+    pub(super) fn denied(action: Action, cause: DenyReason) -> Decided {
         Decided { action, decision: Decision::Deny, rule: decisive(cause) }
     }
 
@@ -58,14 +58,14 @@ impl Decided {
 }
 
 /// The rule that decided, or what did instead.
-fn decisive(cause: Cause) -> Cow<'static, str> {
+fn decisive(cause: DenyReason) -> Cow<'static, str> {
     Cow::Borrowed(match cause {
-        Cause::Rule { id, .. } => return Cow::Owned(id),
-        Cause::NothingMatched { nearest: Some(nearest) } => return Cow::Owned(nearest.id),
-        Cause::NothingMatched { nearest: None } => "default",
-        Cause::Banned { .. } | Cause::TargetBanned { .. } => "ban",
-        Cause::Muted { .. } => "mute",
-        Cause::TargetBlocks { .. } | Cause::ShutOut { .. } | Cause::TargetShutOut { .. } => "block",
-        Cause::UnknownConversation => "unknown-conversation",
+        DenyReason::Rule { id, .. } => return Cow::Owned(id),
+        DenyReason::NothingMatched { nearest: Some(nearest) } => return Cow::Owned(nearest.id),
+        DenyReason::NothingMatched { nearest: None } => "default",
+        DenyReason::Banned { .. } | DenyReason::TargetBanned { .. } => "ban",
+        DenyReason::Muted { .. } => "mute",
+        DenyReason::TargetBlocks { .. } | DenyReason::ShutOut { .. } | DenyReason::TargetShutOut { .. } => "block",
+        DenyReason::UnknownConversation => "unknown-conversation",
     })
 }

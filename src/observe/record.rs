@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::escape;
 use crate::model::{Action, Caller, Millis, Pattern, RequestedGrant};
-use crate::policy::Author;
+use crate::policy::EntryAuthor;
 
 /// What came of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -235,7 +235,7 @@ pub struct Occurrence<'a> {
     pub reason: Option<&'a str>,
     /// Who made the entry.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub by: Option<&'a Author>,
+    pub by: Option<&'a EntryAuthor>,
     /// When.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,

@@ -3,7 +3,7 @@
 use super::attempt::{Halt, Running};
 use crate::clock;
 use crate::model::{Millis, Pattern};
-use crate::policy::{Entry, Sanction};
+use crate::policy::{Sanction, UserEntry};
 use crate::roster;
 use crate::vendor::moderation::{Desired, Until};
 
@@ -46,11 +46,11 @@ impl Running<'_> {
         let mut worst = Desired::default();
         for entry in registers.into_iter().flat_map(|register| register.about(user, app, Some(&Pattern::Everything))) {
             let slot = match entry {
-                Entry::Ban(_) => &mut worst.banned,
-                Entry::Mute(_) => &mut worst.muted,
-                Entry::Block(_) | Entry::Role(_) => continue,
+                UserEntry::Ban(_) => &mut worst.banned,
+                UserEntry::Mute(_) => &mut worst.muted,
+                UserEntry::Block(_) | UserEntry::Role(_) => continue,
             };
-            if let Entry::Ban(sanction) | Entry::Mute(sanction) = entry
+            if let UserEntry::Ban(sanction) | UserEntry::Mute(sanction) = entry
                 && sanction.until.is_none_or(|until| now < until)
             {
                 *slot = (*slot).max(Some(end(sanction)));

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::register::Entry;
-use super::rule::Author;
-use super::standing::Facts;
+use super::register::UserEntry;
+use super::rule::EntryAuthor;
+use super::standing::DecisionData;
 use crate::model::{Action, CallerKind, RequiredAction};
 
-impl<'a> Facts<'a> {
+impl<'a> DecisionData<'a> {
     /// The users who made the bans or mutes of just this place that a lift would take away.
     pub fn authors(&self, app: &'a str, need: &RequiredAction) -> BTreeSet<&'a str> {
         let RequiredAction { action, conversation, targets } = need;
@@ -16,15 +16,15 @@ impl<'a> Facts<'a> {
         let near = targets.iter().flat_map(|user| self.registers.iter().map(move |register| (register, user)));
         let near = near.flat_map(|(register, user)| register.about(user, app, Some(place)));
         let lifted = near.filter(|entry| match entry {
-            Entry::Ban(_) => *action == Action::Unban,
-            Entry::Mute(_) => *action == Action::Unmute,
-            Entry::Block(_) | Entry::Role(_) => false,
+            UserEntry::Ban(_) => *action == Action::Unban,
+            UserEntry::Mute(_) => *action == Action::Unmute,
+            UserEntry::Block(_) | UserEntry::Role(_) => false,
         });
         let here = lifted.filter(|entry| entry.scope().home() == place.home());
         let authors = here.filter_map(|entry| entry.origin().author());
         authors
             .filter(|author| author.kind == CallerKind::User)
-            .map(|Author { subject, .. }| subject.as_str())
+            .map(|EntryAuthor { subject, .. }| subject.as_str())
             .collect()
     }
 }

@@ -6,16 +6,16 @@
 
 use std::collections::BTreeMap;
 
-use super::question::Case;
-use super::standing::Basis;
+use super::question::EvalContext;
+use super::standing::RoleSource;
 use crate::model::{Pattern, RequestedGrant, unqualified};
 
 /// Words by scope; an empty one is no role.
-type Claims = BTreeMap<Pattern, String>;
+type RoleNamesByScope = BTreeMap<Pattern, String>;
 
 /// The client's roles in what is granted, each scope once, in order.
-pub(super) fn user_claims(case: Case<'_>, granted: &[RequestedGrant]) -> Vec<(Pattern, String)> {
-    let mut claims = Claims::new();
+pub(super) fn user_claims(case: EvalContext<'_>, granted: &[RequestedGrant]) -> Vec<(Pattern, String)> {
+    let mut claims = RoleNamesByScope::new();
     for RequestedGrant { resource, .. } in granted {
         let roles = case.facts.roles_within(case.client(), resource);
         let ladder = &case.policy.document().ladder;
@@ -34,14 +34,14 @@ pub(super) fn user_claims(case: Case<'_>, granted: &[RequestedGrant]) -> Vec<(Pa
 }
 
 /// No role goes without saying, unless a wider scope's would take its place.
-fn leave_out_needless(claims: &mut Claims) {
+fn leave_out_needless(claims: &mut RoleNamesByScope) {
     let wider: Vec<Pattern> =
         claims.iter().filter(|(_, word)| !word.is_empty()).map(|(scope, _)| scope.clone()).collect();
     claims.retain(|scope, word| !word.is_empty() || wider.iter().any(|wide| wide.covers(scope)));
 }
 
 /// The channels in what is granted of the rooms to which there is a binding.
-fn channels_in(granted: &Pattern, bound: &Claims) -> Vec<Pattern> {
+fn channels_in(granted: &Pattern, bound: &RoleNamesByScope) -> Vec<Pattern> {
     if granted.room().is_some() {
         return vec![unqualified_pattern(granted)];
     }
@@ -53,19 +53,19 @@ fn channels_in(granted: &Pattern, bound: &Claims) -> Vec<Pattern> {
 }
 
 /// What is to be told in a room's channel, unless the other claims tell it.
-fn claim(case: Case<'_>, channel: Pattern, claims: &Claims) -> Option<(Pattern, String)> {
+fn claim(case: EvalContext<'_>, channel: Pattern, claims: &RoleNamesByScope) -> Option<(Pattern, String)> {
     let held = case.facts.role(case.client(), &channel);
     let word = held.role.map_or("", |role| case.policy.document().ladder.word(role));
     let is_needed = match told(claims, &channel) {
         Some(told) => told != word,
-        None => !word.is_empty() && held.basis != Basis::Default,
+        None => !word.is_empty() && held.basis != RoleSource::Default,
     };
     let word = word.to_owned();
     is_needed.then_some((channel, word))
 }
 
 /// What claims tell in a channel: the most specific of those that match it by name.
-fn told<'c>(claims: &'c Claims, channel: &Pattern) -> Option<&'c str> {
+fn told<'c>(claims: &'c RoleNamesByScope, channel: &Pattern) -> Option<&'c str> {
     let name = channel.prefix();
     let mut around = name.rmatch_indices(':').map(|(colon, _)| Pattern::Under(name[..=colon].to_owned()));
     let near = claims.get(channel).or_else(|| around.find_map(|wide| claims.get(&wide)));
@@ -93,7 +93,8 @@ mod tests {
     use super::*;
     use crate::model::{Action, ActionSet, Caller, CallerKind, Millis, Role, RoleHierarchy, SigningRequest, Vendor};
     use crate::policy::{
-        Author, Binding, Document, Effect, Entries, Entry, Facts, Held, Origin, Policy, Register, Rule, Tenure,
+        BindingEntry, DecisionData, Effect, EntryAuthor, EntryIndex, EntryOrigin, Policy, PolicyDocument,
+        PolicyEntries, RoleBinding, RoleGrant, Rule, UserEntry,
     };
 
     const WORDS: [&str; 3] = ["guest", "moderator", "owner"];
@@ -147,7 +148,7 @@ mod tests {
 
     struct World {
         policy: Policy,
-        roster: Register,
+        roster: EntryIndex,
         tom: Caller,
     }
 
@@ -155,27 +156,27 @@ mod tests {
 
     fn world(filed: &Bindings, kept: &[(&'static str, Option<u8>)], token: &Bindings, has_default: bool) -> World {
         let rule = Rule::new("own", Effect::Allow, ActionSet::of(&[Action::Publish]));
-        let bound = |(scope, role): &(&str, u8)| Binding {
+        let bound = |(scope, role): &(&str, u8)| BindingEntry {
             user: "tom".to_owned(),
             scope: pattern(scope),
             app: None,
             role: Some(Role(*role)),
             line: 1,
         };
-        let policy = Policy::new(Document {
+        let policy = Policy::new(PolicyDocument {
             ladder: RoleHierarchy::new(WORDS.map(str::to_owned)),
             default_role: has_default.then_some(Role(0)),
             rules: vec![rule],
-            entries: Entries { bindings: filed.iter().map(bound).collect(), ..Entries::default() },
-            ..Document::default()
+            entries: PolicyEntries { bindings: filed.iter().map(bound).collect(), ..PolicyEntries::default() },
+            ..PolicyDocument::default()
         });
-        let author = Arc::new(Author { kind: CallerKind::Service, subject: "orders".to_owned(), role: None });
-        let mut roster = Register::default();
+        let author = Arc::new(EntryAuthor { kind: CallerKind::Service, subject: "orders".to_owned(), role: None });
+        let mut roster = EntryIndex::default();
         for (scope, role) in kept {
-            let held = role.map_or(Held::Removed, |role| Held::Role(Some(Role(role))));
-            let origin = Origin::Roster { author: Arc::clone(&author), at: Millis(1) };
-            let tenure = Tenure { scope: pattern(scope), app: None, held, listed: false, origin };
-            roster.add(&Arc::from("tom"), Entry::Role(tenure));
+            let held = role.map_or(RoleGrant::Removed, |role| RoleGrant::Role(Some(Role(role))));
+            let origin = EntryOrigin::Roster { author: Arc::clone(&author), at: Millis(1) };
+            let tenure = RoleBinding { scope: pattern(scope), app: None, held, listed: false, origin };
+            roster.add(&Arc::from("tom"), UserEntry::Role(tenure));
         }
         let tom = Caller {
             kind: CallerKind::User,
@@ -202,20 +203,20 @@ mod tests {
                 wants,
             };
             let registers = [self.policy.register(), &self.roster];
-            let facts = Facts { registers: &registers, told: &[] };
+            let facts = DecisionData { registers: &registers, told: &[] };
             self.policy.decide(ask, &self.tom, facts, Millis(1)).unwrap().user_claims().to_vec()
         }
 
         /// The role by which it is decided about a name, and whether a binding says so.
         fn role(&self, name: &str) -> (&str, bool) {
             let registers = [self.policy.register(), &self.roster];
-            let facts = Facts { registers: &registers, told: &[] };
+            let facts = DecisionData { registers: &registers, told: &[] };
             let document = self.policy.document();
             let (default_role, ladder) = (document.default_role, &document.ladder);
             let token = self.tom.bindings.as_slice();
             let person = super::super::standing::RoleQuery { name: "tom", app: "ably", token, default_role, ladder };
             let held = facts.role(person, &pattern(name));
-            (held.role.map_or("", |role| ladder.word(role)), held.basis != Basis::Default)
+            (held.role.map_or("", |role| ladder.word(role)), held.basis != RoleSource::Default)
         }
     }
 

@@ -1,26 +1,26 @@
 //! The conditions that a rule can set: for each, whether it holds, and in which words it does not.
 //!
-//! A condition is looked at in one part of what is asked: see [`Question::in_parts`]. Allow and deny rules read it differently, always to
+//! A condition is looked at in one part of what is asked: see [`AccessQuery::in_parts`]. Allow and deny rules read it differently, always to
 //! the safe side: an allow rule must hold for every target, a deny rule for one. A condition on something that the action does not have
 //! never lets an allow rule match, and keeps a deny rule from matching.
 
-use super::question::Question;
-use super::rule::{ClientIs, Effect, Rule, TargetsAre};
-use super::standing::{EffectiveRole, Person};
+use super::question::AccessQuery;
+use super::rule::{ClientCondition, Effect, Rule, TargetCondition};
+use super::standing::{EffectiveRole, RoleQuery};
 use crate::model::{Action, CallerKind, Pattern, Role, Template};
 
 /// A condition: one line of a rule.
 pub(super) struct Condition {
     /// The key in the policy file.
     pub(super) name: &'static str,
-    holds: fn(&Rule, &Question<'_, '_>) -> bool,
+    holds: fn(&Rule, &AccessQuery<'_, '_>) -> bool,
     /// What was needed and what was found, where it does not hold.
-    miss: fn(&Rule, &Question<'_, '_>) -> String,
+    miss: fn(&Rule, &AccessQuery<'_, '_>) -> String,
 }
 
 impl Condition {
     /// Whether it holds, or is not given.
-    pub(super) fn holds(&self, rule: &Rule, question: &Question<'_, '_>) -> bool {
+    pub(super) fn holds(&self, rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
         (self.holds)(rule, question)
     }
 }
@@ -46,7 +46,7 @@ pub(super) const FOR_WHOM: [&str; 5] = ["apps", "callers", "services", "authenti
 
 /// A condition that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Miss {
+pub struct UnmetCondition {
     /// The key in the policy file.
     pub condition: &'static str,
     /// What was needed and what was found, in a sentence's words.
@@ -56,16 +56,16 @@ pub struct Miss {
 }
 
 /// Whether every condition of the rule holds.
-pub(super) fn all_hold(rule: &Rule, question: &Question<'_, '_>) -> bool {
+pub(super) fn all_hold(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
     CONDITIONS.iter().all(|condition| condition.holds(rule, question))
 }
 
 /// The conditions that do not hold in a part of what is asked; in the whole of it where there is none.
-pub(super) fn misses(rule: &Rule, question: &Question<'_, '_>, part: Option<&Pattern>) -> Vec<Miss> {
+pub(super) fn misses(rule: &Rule, question: &AccessQuery<'_, '_>, part: Option<&Pattern>) -> Vec<UnmetCondition> {
     let here = question.in_part(part);
     let failing = CONDITIONS.iter().filter(|condition| !condition.holds(rule, &here));
     failing
-        .map(|condition| Miss {
+        .map(|condition| UnmetCondition {
             condition: condition.name,
             needed: (condition.miss)(rule, &here),
             spoiler: part.filter(|_| condition.holds(rule, question)).cloned(),
@@ -87,22 +87,22 @@ fn enough<T>(effect: Effect, found: impl IntoIterator<Item = T>, fits: impl FnMu
     }
 }
 
-fn apps(rule: &Rule, question: &Question<'_, '_>) -> bool {
+fn apps(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
     given(rule.apps.as_deref(), |apps| apps.iter().any(|app| **app == *question.case().ask.app))
 }
 
-fn apps_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
+fn apps_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
     format!("needs app {}; this is {}", alternatives(rule.apps.iter().flatten()), question.case().ask.app)
 }
 
 /// An app token is power over everyone, so no rule can give it to a user.
-fn callers(rule: &Rule, question: &Question<'_, '_>) -> bool {
+fn callers(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
     let kind = question.case().caller.kind;
     let may_have = rule.effect == Effect::Deny || question.action != Action::AppToken || kind == CallerKind::Service;
     may_have && given(rule.callers.as_deref(), |callers| callers.contains(&kind))
 }
 
-fn callers_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
+fn callers_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
     let caller = question.case().caller;
     if question.action == Action::AppToken {
         return format!("an app token is for services alone; {} is a {}", caller.subject, caller.kind.as_str());
@@ -111,23 +111,23 @@ fn callers_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
     format!("needs a {needed} as caller; {} is a {}", caller.subject, caller.kind.as_str())
 }
 
-fn services(rule: &Rule, question: &Question<'_, '_>) -> bool {
+fn services(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
     let caller = question.case().caller;
     given(rule.services.as_deref(), |services| caller.kind == CallerKind::Service && services.contains(&caller.subject))
 }
 
-fn services_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
+fn services_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
     let caller = question.case().caller;
     let needed = alternatives(rule.services.iter().flatten());
     format!("needs service {needed}; the caller is the {} {}", caller.kind.as_str(), caller.subject)
 }
 
-fn authenticators(rule: &Rule, question: &Question<'_, '_>) -> bool {
+fn authenticators(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
     let own = &question.case().caller.authenticator;
     given(rule.authenticators.as_deref(), |names| names.iter().any(|name| **name == **own))
 }
 
-fn authenticators_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
+fn authenticators_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
     let needed = alternatives(rule.authenticators.iter().flatten());
     format!("needs authenticator {needed}; the caller came by {}", question.case().caller.authenticator)
 }
@@ -135,11 +135,11 @@ fn authenticators_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
 /// The caller's own client, or anyone. A user who acts for anyone does so by a role of its own: such an allow rule without
 /// `caller_roles` never matches a user, whatever the file's reader let through. (Where `callers` keeps users out anyway, that is the
 /// condition that says so.)
-fn client(rule: &Rule, question: &Question<'_, '_>) -> bool {
+fn client(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
     let case = question.case();
     match rule.client() {
-        ClientIs::Itself => case.caller.is(&case.ask.client),
-        ClientIs::Anyone => {
+        ClientCondition::Itself => case.caller.is(&case.ask.client),
+        ClientCondition::Anyone => {
             let keeps_users_out = rule.callers.as_deref().is_some_and(|callers| !callers.contains(&CallerKind::User));
             let is_service = case.caller.kind == CallerKind::Service;
             rule.effect == Effect::Deny || is_service || rule.caller_roles.is_some() || keeps_users_out
@@ -147,40 +147,42 @@ fn client(rule: &Rule, question: &Question<'_, '_>) -> bool {
     }
 }
 
-fn client_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
+fn client_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
     let (caller, client) = (question.case().caller, &question.case().ask.client);
     match (rule.client(), caller.kind) {
-        (ClientIs::Anyone, _) => "lets a user act for anyone only with caller_roles, which it does not name".to_owned(),
-        (ClientIs::Itself, CallerKind::User) => {
+        (ClientCondition::Anyone, _) => {
+            "lets a user act for anyone only with caller_roles, which it does not name".to_owned()
+        }
+        (ClientCondition::Itself, CallerKind::User) => {
             format!("needs the caller to be the client; the caller is {}, the client {client}", caller.subject)
         }
-        (ClientIs::Itself, CallerKind::Service) => {
+        (ClientCondition::Itself, CallerKind::Service) => {
             format!("needs the caller to be the client; the service {} is nobody's", caller.subject)
         }
     }
 }
 
-fn claims(rule: &Rule, question: &Question<'_, '_>) -> bool {
+fn claims(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
     rule.claims.iter().all(|(name, value)| question.case().caller.claim(name) == Some(value))
 }
 
-fn claims_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
+fn claims_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
     let failing = rule.claims.iter().filter(|(name, value)| question.case().caller.claim(name) != Some(value));
     let needed: Vec<_> = failing.map(|(name, value)| format!("{name} = {value}")).collect();
     format!("needs the caller's token to say {}; it does not", needed.join(" and "))
 }
 
-fn max_members(rule: &Rule, question: &Question<'_, '_>) -> bool {
+fn max_members(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
     rule.max_members.is_none_or(|max| question.members() <= max)
 }
 
-fn max_members_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
+fn max_members_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
     let max = rule.max_members.unwrap_or_default();
     format!("needs at most {max} members; this has {}", question.members())
 }
 
 /// An allow rule that names none means all that `*` means: what must be named is not among them.
-fn conversations(rule: &Rule, question: &Question<'_, '_>) -> bool {
+fn conversations(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
     let (case, place) = (question.case(), question.scene.conversation);
     let Some(templates) = rule.conversations.as_deref() else {
         return rule.effect == Effect::Deny || place.is_none_or(|place| Pattern::Everything.covers(place));
@@ -199,7 +201,7 @@ fn conversations(rule: &Rule, question: &Question<'_, '_>) -> bool {
     })
 }
 
-fn conversations_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
+fn conversations_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
     let sources = rule.conversations.iter().flatten().map(Template::source);
     let needed = alternatives(sources);
     match question.scene.conversation {
@@ -209,20 +211,20 @@ fn conversations_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
     }
 }
 
-fn roles(rule: &Rule, question: &Question<'_, '_>) -> bool {
+fn roles(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
     given(rule.roles.as_deref(), |roles| role_fits(roles, question.scene.client()))
 }
 
-fn roles_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
+fn roles_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
     let case = question.case();
     role_miss(rule.roles.as_deref(), &case.ask.client, case.client(), question)
 }
 
-fn caller_roles(rule: &Rule, question: &Question<'_, '_>) -> bool {
+fn caller_roles(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
     given(rule.caller_roles.as_deref(), |roles| role_fits(roles, question.scene.caller()))
 }
 
-fn caller_roles_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
+fn caller_roles_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
     let case = question.case();
     let needed = role_miss(rule.caller_roles.as_deref(), &case.caller.subject, case.calling(), question);
     format!("{needed}, as the caller")
@@ -232,7 +234,7 @@ fn role_fits(roles: &[Role], held: &EffectiveRole) -> bool {
     held.role.is_some_and(|role| roles.contains(&role))
 }
 
-fn role_miss(roles: Option<&[Role]>, name: &str, person: Person<'_>, question: &Question<'_, '_>) -> String {
+fn role_miss(roles: Option<&[Role]>, name: &str, person: RoleQuery<'_>, question: &AccessQuery<'_, '_>) -> String {
     let ladder = &question.case().policy.document().ladder;
     let needed = alternatives(roles.iter().copied().flatten().map(|role| ladder.word(*role)));
     let place = match question.scene.conversation {
@@ -245,11 +247,11 @@ fn role_miss(roles: Option<&[Role]>, name: &str, person: Person<'_>, question: &
     format!("needs role {needed}{place}; {name} {}", question.scene.standing(person).describe(ladder))
 }
 
-fn kinds(rule: &Rule, question: &Question<'_, '_>) -> bool {
+fn kinds(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
     given(rule.kinds.as_deref(), |kinds| question.scene.kind().is_some_and(|kind| kinds.contains(&kind)))
 }
 
-fn kinds_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
+fn kinds_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
     let needed = alternatives(rule.kinds.iter().flatten().map(|kind| kind.as_str()));
     match (question.scene.kind(), question.scene.conversation) {
         (Some(kind), Some(place)) => format!("needs kind {needed}; {place} is of kind {kind}"),
@@ -257,30 +259,30 @@ fn kinds_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
     }
 }
 
-fn targets(rule: &Rule, question: &Question<'_, '_>) -> bool {
+fn targets(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
     rule.targets
         .is_none_or(|are| enough(rule.effect, question.targets, |target| target_fits(rule, are, target, question)))
 }
 
-fn target_fits(rule: &Rule, are: TargetsAre, target: &str, question: &Question<'_, '_>) -> bool {
+fn target_fits(rule: &Rule, are: TargetCondition, target: &str, question: &AccessQuery<'_, '_>) -> bool {
     let client = &question.case().ask.client;
     match are {
-        TargetsAre::Itself => target == client,
-        TargetsAre::Others => target != client,
-        TargetsAre::Outranked => target != client && outranks(rule.effect, question, target),
+        TargetCondition::Itself => target == client,
+        TargetCondition::Others => target != client,
+        TargetCondition::Outranked => target != client && outranks(rule.effect, question, target),
     }
 }
 
 /// Whether the target's role is weaker than the client's by the registers' word. A target whose binding names a role that the policy
 /// does not list may be the strongest or the weakest: to an allow rule nobody outranks it, to a deny rule it counts as without a role. The
 /// same goes for the owner of a conversation that was forgotten.
-fn outranks(effect: Effect, question: &Question<'_, '_>, target: &str) -> bool {
+fn outranks(effect: Effect, question: &AccessQuery<'_, '_>, target: &str) -> bool {
     let held = question.scene.target(target);
     let is_protected = || effect == Effect::Allow && question.scene.is_protected(target, &held);
     held.role < question.scene.untokened_client().role && !is_protected()
 }
 
-fn targets_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
+fn targets_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
     let Some(are) = rule.targets else {
         return String::new();
     };
@@ -288,14 +290,14 @@ fn targets_miss(rule: &Rule, question: &Question<'_, '_>) -> String {
     let client = &question.case().ask.client;
     match (failing, are) {
         (None, _) => format!("needs targets; {} here has none", question.action),
-        (Some(target), TargetsAre::Itself) => {
+        (Some(target), TargetCondition::Itself) => {
             format!("needs only the client itself as target; {target} is not {client}")
         }
-        (Some(target), TargetsAre::Others) => format!("needs others as targets; {target} is the client"),
-        (Some(_), TargetsAre::Outranked) if client.is_empty() => {
+        (Some(target), TargetCondition::Others) => format!("needs others as targets; {target} is the client"),
+        (Some(_), TargetCondition::Outranked) if client.is_empty() => {
             "needs targets whom the client outranks; there is no client".to_owned()
         }
-        (Some(target), TargetsAre::Outranked) => {
+        (Some(target), TargetCondition::Outranked) => {
             let (case, ladder) = (question.case(), &question.case().policy.document().ladder);
             let describe = |name| question.scene.standing(case.person(name, &[])).describe(ladder);
             format!(

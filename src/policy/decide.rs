@@ -3,11 +3,11 @@
 use super::Policy;
 use super::claims::user_claims;
 use super::condition::{self, all_hold};
-use super::permit::{Cause, Denial, Nearest, Permit};
-use super::question::{Case, Question, Scene};
-use super::register::Entry;
+use super::permit::{Denial, DenyReason, NearestRule, Permit};
+use super::question::{AccessQuery, EvalContext, ScopeContext};
+use super::register::UserEntry;
 use super::rule::{Effect, Rule, Sanction};
-use super::standing::Facts;
+use super::standing::DecisionData;
 use crate::model::{
     Action, ActionSet, Caller, CallerKind, Millis, Pattern, RequestedGrant, RequiredAction, SigningRequest,
 };
@@ -28,56 +28,56 @@ impl Policy {
         &self,
         ask: SigningRequest,
         caller: &Caller,
-        facts: Facts<'_>,
+        facts: DecisionData<'_>,
         now: Millis,
-    ) -> Result<Permit, Refusal> {
-        let case = Case { policy: self, facts, caller, ask: &ask, now };
+    ) -> Result<Permit, Denied> {
+        let case = EvalContext { policy: self, facts, caller, ask: &ask, now };
         match decide_all(case) {
-            Ok(Allowed { granted, user_claims, rules }) => {
+            Ok(AllowedBy { granted, user_claims, rules }) => {
                 Ok(Permit { ask, granted, user_claims, rules, operator: false })
             }
-            Err(denial) => Err(Refusal { ask: Box::new(ask), denial }),
+            Err(denial) => Err(Denied { ask: Box::new(ask), denial }),
         }
     }
 }
 
 /// What was asked, handed back, and why it is refused.
 #[derive(Clone, Debug)]
-pub struct Refusal {
+pub struct Denied {
     /// What was asked.
     pub ask: Box<SigningRequest>,
     /// Why it is refused.
     pub denial: Box<Denial>,
 }
 
-struct Allowed {
+struct AllowedBy {
     granted: Vec<RequestedGrant>,
     user_claims: Vec<(Pattern, String)>,
     rules: Vec<String>,
 }
 
-fn decide_all(case: Case<'_>) -> Result<Allowed, Box<Denial>> {
+fn decide_all(case: EvalContext<'_>) -> Result<AllowedBy, Box<Denial>> {
     let mut rules = Vec::new();
     for RequiredAction { action, conversation, targets } in &case.ask.needs {
-        let scene = Scene::new(case, conversation.as_ref());
-        let question = Question { scene: &scene, parts: &scene.split(), action: *action, targets };
+        let scene = ScopeContext::new(case, conversation.as_ref());
+        let question = AccessQuery { scene: &scene, parts: &scene.split(), action: *action, targets };
         decide_one(&question, &mut rules).map_err(|obstacle| obstacle.denial(&question))?;
     }
     let granted = decide_wants(case, &mut rules)?;
     let user_claims = user_claims(case, &granted);
-    Ok(Allowed { granted, user_claims, rules: rules.into_iter().map(|rule| rule.id.clone()).collect() })
+    Ok(AllowedBy { granted, user_claims, rules: rules.into_iter().map(|rule| rule.id.clone()).collect() })
 }
 
 /// What of the wants is allowed. If nothing is, the most telling reason, of equal ones the first.
-fn decide_wants<'a>(case: Case<'a>, rules: &mut Vec<&'a Rule>) -> Result<Vec<RequestedGrant>, Box<Denial>> {
+fn decide_wants<'a>(case: EvalContext<'a>, rules: &mut Vec<&'a Rule>) -> Result<Vec<RequestedGrant>, Box<Denial>> {
     let mut granted = Vec::new();
     let mut refused = Vec::new();
     for RequestedGrant { resource, operations } in &case.ask.wants {
-        let scene = Scene::new(case, Some(resource));
+        let scene = ScopeContext::new(case, Some(resource));
         let parts = scene.split();
         let mut allowed = ActionSet::EMPTY;
         for action in operations.iter() {
-            match decide_one(&Question { scene: &scene, parts: &parts, action, targets: &[] }, rules) {
+            match decide_one(&AccessQuery { scene: &scene, parts: &parts, action, targets: &[] }, rules) {
                 Ok(()) => allowed.insert(action),
                 Err(obstacle) => refused.push((resource, action, obstacle)),
             }
@@ -89,8 +89,8 @@ fn decide_wants<'a>(case: Case<'a>, rules: &mut Vec<&'a Rule>) -> Result<Vec<Req
     let telling = refused.into_iter().rev().max_by_key(|(.., obstacle)| obstacle.weight());
     match telling {
         Some((resource, action, obstacle)) if granted.is_empty() => {
-            let scene = Scene::new(case, Some(resource));
-            Err(obstacle.denial(&Question { scene: &scene, parts: &scene.split(), action, targets: &[] }))
+            let scene = ScopeContext::new(case, Some(resource));
+            Err(obstacle.denial(&AccessQuery { scene: &scene, parts: &scene.split(), action, targets: &[] }))
         }
         _ => Ok(granted),
     }
@@ -103,7 +103,7 @@ fn note<'a>(rules: &mut Vec<&'a Rule>, rule: &'a Rule) {
 }
 
 /// What keeps something from being allowed. Cheap to make; what it tells is worked out only for those that are told.
-pub(super) enum Obstacle<'a> {
+pub(super) enum DenyReasonRef<'a> {
     Banned(&'a Sanction),
     TargetBanned(&'a Sanction),
     Muted(&'a Sanction),
@@ -116,23 +116,23 @@ pub(super) enum Obstacle<'a> {
     NothingMatched(Option<Pattern>),
 }
 
-impl Obstacle<'_> {
+impl DenyReasonRef<'_> {
     /// How much it tells, for choosing one of several.
     fn weight(&self) -> u8 {
         match self {
-            Obstacle::Banned(_) | Obstacle::ShutOut(_) => 5,
-            Obstacle::Rule(..) => 4,
-            Obstacle::Muted(_) | Obstacle::UnknownConversation(_) => 3,
-            Obstacle::TargetBanned(_) | Obstacle::TargetBlocks(_) | Obstacle::TargetShutOut(_) => 2,
-            Obstacle::NothingMatched(_) => 1,
+            DenyReasonRef::Banned(_) | DenyReasonRef::ShutOut(_) => 5,
+            DenyReasonRef::Rule(..) => 4,
+            DenyReasonRef::Muted(_) | DenyReasonRef::UnknownConversation(_) => 3,
+            DenyReasonRef::TargetBanned(_) | DenyReasonRef::TargetBlocks(_) | DenyReasonRef::TargetShutOut(_) => 2,
+            DenyReasonRef::NothingMatched(_) => 1,
         }
     }
 
     /// Whether it is told to the caller in any case: to a service, and where it is the caller's own.
     pub(super) fn is_told_to(&self, caller: &Caller) -> bool {
         let is_own = match self {
-            Obstacle::Banned(sanction) | Obstacle::Muted(sanction) => sanction.user == caller.subject,
-            Obstacle::ShutOut(user) => *user == caller.subject,
+            DenyReasonRef::Banned(sanction) | DenyReasonRef::Muted(sanction) => sanction.user == caller.subject,
+            DenyReasonRef::ShutOut(user) => *user == caller.subject,
             _ => false,
         };
         caller.kind == CallerKind::Service || is_own
@@ -141,55 +141,61 @@ impl Obstacle<'_> {
     /// The part of a pattern that it is about; `None`, where that is the whole.
     pub(super) fn part(&self) -> Option<&Pattern> {
         match self {
-            Obstacle::UnknownConversation(part) | Obstacle::Rule(_, part) | Obstacle::NothingMatched(part) => {
-                part.as_ref()
-            }
-            Obstacle::Banned(_)
-            | Obstacle::TargetBanned(_)
-            | Obstacle::Muted(_)
-            | Obstacle::TargetBlocks(_)
-            | Obstacle::ShutOut(_)
-            | Obstacle::TargetShutOut(_) => None,
+            DenyReasonRef::UnknownConversation(part)
+            | DenyReasonRef::Rule(_, part)
+            | DenyReasonRef::NothingMatched(part) => part.as_ref(),
+            DenyReasonRef::Banned(_)
+            | DenyReasonRef::TargetBanned(_)
+            | DenyReasonRef::Muted(_)
+            | DenyReasonRef::TargetBlocks(_)
+            | DenyReasonRef::ShutOut(_)
+            | DenyReasonRef::TargetShutOut(_) => None,
         }
     }
 
     /// The denial for the question that met this obstacle.
-    pub(super) fn denial(self, question: &Question<'_, '_>) -> Box<Denial> {
+    pub(super) fn denial(self, question: &AccessQuery<'_, '_>) -> Box<Denial> {
         let copy = |Sanction { user, scope, reason, origin, .. }: &Sanction| {
             (user.clone(), scope.clone(), reason.clone(), origin.clone())
         };
         let cause = match self {
-            Obstacle::Banned(ban) => {
+            DenyReasonRef::Banned(ban) => {
                 let (user, scope, reason, origin) = copy(ban);
-                Cause::Banned { user, scope, reason, origin }
+                DenyReason::Banned { user, scope, reason, origin }
             }
-            Obstacle::TargetBanned(ban) => {
+            DenyReasonRef::TargetBanned(ban) => {
                 let (user, scope, reason, origin) = copy(ban);
-                Cause::TargetBanned { user, scope, reason, origin }
+                DenyReason::TargetBanned { user, scope, reason, origin }
             }
-            Obstacle::Muted(mute) => {
+            DenyReasonRef::Muted(mute) => {
                 let (user, scope, reason, origin) = copy(mute);
-                Cause::Muted { user, scope, reason, origin }
+                DenyReason::Muted { user, scope, reason, origin }
             }
-            Obstacle::TargetBlocks(user) => Cause::TargetBlocks { user },
-            Obstacle::ShutOut(user) => Cause::ShutOut { user: user.to_owned() },
-            Obstacle::TargetShutOut(user) => Cause::TargetShutOut { user },
-            Obstacle::UnknownConversation(part) => {
+            DenyReasonRef::TargetBlocks(user) => DenyReason::TargetBlocks { user },
+            DenyReasonRef::ShutOut(user) => DenyReason::ShutOut { user: user.to_owned() },
+            DenyReasonRef::TargetShutOut(user) => DenyReason::TargetShutOut { user },
+            DenyReasonRef::UnknownConversation(part) => {
                 let conversation = part.or_else(|| question.scene.conversation.cloned());
-                return Box::new(Denial { cause: Cause::UnknownConversation, action: question.action, conversation });
+                return Box::new(Denial {
+                    cause: DenyReason::UnknownConversation,
+                    action: question.action,
+                    conversation,
+                });
             }
-            Obstacle::Rule(rule, part) => {
+            DenyReasonRef::Rule(rule, part) => {
                 let spoiler = part.filter(|part| is_named(question.case(), rule, part)).map(|part| part.to_string());
-                Cause::Rule { id: rule.id.clone(), reason: rule.reason.clone(), spoiler }
+                DenyReason::Rule { id: rule.id.clone(), reason: rule.reason.clone(), spoiler }
             }
-            Obstacle::NothingMatched(part) => Cause::NothingMatched { nearest: nearest(question, part.as_ref()) },
+            DenyReasonRef::NothingMatched(part) => {
+                DenyReason::NothingMatched { nearest: nearest(question, part.as_ref()) }
+            }
         };
         Box::new(Denial { cause, action: question.action, conversation: question.scene.conversation.cloned() })
     }
 }
 
 /// Whether the rule names the part, and not only an example of what its placeholders without a value stand for.
-fn is_named(case: &Case<'_>, rule: &Rule, part: &Pattern) -> bool {
+fn is_named(case: &EvalContext<'_>, rule: &Rule, part: &Pattern) -> bool {
     let names = |template| case.filled(Effect::Allow, template, part).is_some_and(|named| named.holds_throughout(part));
     rule.conversations.as_deref().is_none_or(|templates| templates.iter().any(names))
 }
@@ -198,7 +204,10 @@ fn is_named(case: &Case<'_>, rule: &Rule, part: &Pattern) -> bool {
 ///
 /// What stands against someone else, a user hears only if it is all that stands in the way: who could not act for them anyway learns
 /// nothing about them.
-pub(super) fn decide_one<'a>(question: &Question<'_, 'a>, rules: &mut Vec<&'a Rule>) -> Result<(), Obstacle<'a>> {
+pub(super) fn decide_one<'a>(
+    question: &AccessQuery<'_, 'a>,
+    rules: &mut Vec<&'a Rule>,
+) -> Result<(), DenyReasonRef<'a>> {
     let caller = question.case().caller;
     match standing_in_the_way(question) {
         Some(obstacle) if obstacle.is_told_to(caller) => Err(obstacle),
@@ -208,15 +217,15 @@ pub(super) fn decide_one<'a>(question: &Question<'_, 'a>, rules: &mut Vec<&'a Ru
 }
 
 /// What the rules say in every part: one that denies before one that allows. What is in no known conversation they don't allow.
-fn by_rules<'a>(question: &Question<'_, 'a>, rules: &mut Vec<&'a Rule>) -> Result<(), Obstacle<'a>> {
+fn by_rules<'a>(question: &AccessQuery<'_, 'a>, rules: &mut Vec<&'a Rule>) -> Result<(), DenyReasonRef<'a>> {
     let policy = question.case().policy;
-    let is_unknown = |part: &Question<'_, '_>| part.scene.told().is_some_and(|told| !told.is_known());
+    let is_unknown = |part: &AccessQuery<'_, '_>| part.scene.told().is_some_and(|told| !told.is_known());
     if let Some(part) = question.in_parts().find(is_unknown) {
-        return Err(Obstacle::UnknownConversation(spoiler(question, &part)));
+        return Err(DenyReasonRef::UnknownConversation(spoiler(question, &part)));
     }
     for rule in policy.rules(Effect::Deny, question.action) {
         if let Some(part) = question.in_parts().find(|part| all_hold(rule, part)) {
-            return Err(Obstacle::Rule(rule, spoiler(question, &part)));
+            return Err(DenyReasonRef::Rule(rule, spoiler(question, &part)));
         }
     }
     let noted = rules.len();
@@ -224,7 +233,7 @@ fn by_rules<'a>(question: &Question<'_, 'a>, rules: &mut Vec<&'a Rule>) -> Resul
         let mut allowing = policy.rules(Effect::Allow, question.action);
         let Some(rule) = allowing.find(|rule| all_hold(rule, &part)) else {
             rules.truncate(noted);
-            return Err(Obstacle::NothingMatched(spoiler(question, &part)));
+            return Err(DenyReasonRef::NothingMatched(spoiler(question, &part)));
         };
         note(rules, rule);
     }
@@ -232,54 +241,54 @@ fn by_rules<'a>(question: &Question<'_, 'a>, rules: &mut Vec<&'a Rule>) -> Resul
 }
 
 /// The part, if it is not the whole.
-fn spoiler(question: &Question<'_, '_>, part: &Question<'_, '_>) -> Option<Pattern> {
+fn spoiler(question: &AccessQuery<'_, '_>, part: &AccessQuery<'_, '_>) -> Option<Pattern> {
     part.scene.conversation.filter(|place| Some(*place) != question.scene.conversation).cloned()
 }
 
 /// What entries about people forbid, whatever the rules say: bans, then mutes, then blocks, theirs and the conversation's.
-pub(super) fn standing_in_the_way<'a>(question: &Question<'_, 'a>) -> Option<Obstacle<'a>> {
+pub(super) fn standing_in_the_way<'a>(question: &AccessQuery<'_, 'a>) -> Option<DenyReasonRef<'a>> {
     let (case, place) = (question.case(), question.scene.conversation);
     if let Some(ban) = question.scene.ban() {
-        return Some(Obstacle::Banned(ban));
+        return Some(DenyReasonRef::Banned(ban));
     }
     let mut targets = question.targets.iter();
     if ADDING.contains(question.action)
         && let Some(ban) = targets.clone().find_map(|target| case.ban(target, place))
     {
-        return Some(Obstacle::TargetBanned(ban));
+        return Some(DenyReasonRef::TargetBanned(ban));
     }
     if ActionSet::SENDING.contains(question.action)
         && let Some(mute) = question.scene.mute()
     {
-        return Some(Obstacle::Muted(mute));
+        return Some(DenyReasonRef::Muted(mute));
     }
     let told = question.scene.told();
     let client = &case.ask.client;
     if question.action == Action::Join && told.is_some_and(|told| told.shuts_out(client)) {
-        return Some(Obstacle::ShutOut(client));
+        return Some(DenyReasonRef::ShutOut(client));
     }
     let place = place.filter(|_| question.action == Action::Invite)?;
     if let Some(target) = targets.clone().find(|target| told.is_some_and(|told| told.shuts_out(target))) {
-        return Some(Obstacle::TargetShutOut(target.clone()));
+        return Some(DenyReasonRef::TargetShutOut(target.clone()));
     }
-    targets.find(|target| blocks(case, target, place)).map(|target| Obstacle::TargetBlocks(target.clone()))
+    targets.find(|target| blocks(case, target, place)).map(|target| DenyReasonRef::TargetBlocks(target.clone()))
 }
 
-fn blocks(case: &Case<'_>, target: &str, place: &Pattern) -> bool {
+fn blocks(case: &EvalContext<'_>, target: &str, place: &Pattern) -> bool {
     case.entries(target, Some(place))
-        .any(|entry| matches!(entry, Entry::Block(block) if block.conversation.overlaps(place)))
+        .any(|entry| matches!(entry, UserEntry::Block(block) if block.conversation.overlaps(place)))
 }
 
 /// The allow rule that came closest: of those that are for such a caller at such an app, or else of all, the one with the fewest
 /// conditions that did not hold; of equal ones the first by id.
-fn nearest(question: &Question<'_, '_>, part: Option<&Pattern>) -> Option<Nearest> {
+fn nearest(question: &AccessQuery<'_, '_>, part: Option<&Pattern>) -> Option<NearestRule> {
     let rules = question.case().policy.rules(Effect::Allow, question.action);
     let near = rules.map(|rule| (rule, condition::misses(rule, question, part)));
     let (rule, misses) = near.min_by_key(|(rule, misses)| {
         let for_others = misses.iter().any(|miss| condition::FOR_WHOM.contains(&miss.condition));
         (for_others, misses.len(), rule.id.as_str())
     })?;
-    Some(Nearest {
+    Some(NearestRule {
         id: rule.id.clone(),
         reason: rule.reason.clone(),
         spoiler: part.map(ToString::to_string),

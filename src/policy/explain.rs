@@ -1,18 +1,18 @@
 //! The reasons behind a decision: every rule, and which condition of each did not hold.
 
-use super::condition::{self, Miss};
-use super::decide::{ADDING, Obstacle, decide_one};
+use super::condition::{self, UnmetCondition};
+use super::decide::{ADDING, DenyReasonRef, decide_one};
 use super::permit::{Denial, at_run_time};
-use super::question::{Case, Question, Scene};
-use super::register::Entry;
+use super::question::{AccessQuery, EvalContext, ScopeContext};
+use super::register::UserEntry;
 use super::rule::{Effect, Sanction};
-use super::standing::Facts;
+use super::standing::DecisionData;
 use super::{Policy, Rule};
 use crate::model::{Action, ActionSet, Caller, Millis, Pattern, RequestedGrant, RequiredAction, SigningRequest};
 
 /// One thing that was asked for, decided and explained.
 #[derive(Clone, Debug)]
-pub struct Explained {
+pub struct Explanation {
     /// The action.
     pub action: Action,
     /// Where.
@@ -24,14 +24,14 @@ pub struct Explained {
     /// Who is what here, a sentence each: the client, the caller if it is another, the targets.
     pub standings: Vec<String>,
     /// The bans, mutes and blocks of those involved that are about this place or near it.
-    pub considered: Vec<Considered>,
+    pub considered: Vec<ConsideredEntry>,
     /// What each rule had to say, in the file's order: about the part of a pattern for which it is denied, else about the whole.
-    pub rules: Vec<RuleExplained>,
+    pub rules: Vec<RuleExplanation>,
 }
 
 /// A ban, mute or block.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Considered {
+pub struct ConsideredEntry {
     /// Whether it stands in the way.
     pub counts: bool,
     /// Whose it is and where; if it does not stand in the way, why not.
@@ -40,7 +40,7 @@ pub struct Considered {
 
 /// What one rule had to say.
 #[derive(Clone, Debug)]
-pub struct RuleExplained {
+pub struct RuleExplanation {
     /// Its id.
     pub id: String,
     /// What it does where it matches.
@@ -48,10 +48,10 @@ pub struct RuleExplained {
     /// Whether it is about this action at all. If not, its conditions are not looked at.
     pub applies: bool,
     /// The conditions that did not hold. None at all: the rule matches.
-    pub misses: Vec<Miss>,
+    pub misses: Vec<UnmetCondition>,
 }
 
-impl RuleExplained {
+impl RuleExplanation {
     /// Whether the rule matches.
     pub fn matches(&self) -> bool {
         self.applies && self.misses.is_empty()
@@ -61,28 +61,34 @@ impl RuleExplained {
 impl Policy {
     /// Explains the decision on an ask: each need, then each operation wanted, by itself. The outcome of the whole is
     /// [`Policy::decide`]'s.
-    pub fn explain(&self, ask: &SigningRequest, caller: &Caller, facts: Facts<'_>, now: Millis) -> Vec<Explained> {
-        let case = Case { policy: self, facts, caller, ask, now };
+    pub fn explain(
+        &self,
+        ask: &SigningRequest,
+        caller: &Caller,
+        facts: DecisionData<'_>,
+        now: Millis,
+    ) -> Vec<Explanation> {
+        let case = EvalContext { policy: self, facts, caller, ask, now };
         let needs = ask.needs.iter().map(|RequiredAction { action, conversation, targets }| {
-            let scene = Scene::new(case, conversation.as_ref());
-            explain_one(&Question { scene: &scene, parts: &scene.split(), action: *action, targets }, true)
+            let scene = ScopeContext::new(case, conversation.as_ref());
+            explain_one(&AccessQuery { scene: &scene, parts: &scene.split(), action: *action, targets }, true)
         });
         let wants = ask.wants.iter().flat_map(|RequestedGrant { resource, operations }| {
             operations.iter().map(move |action| {
-                let scene = Scene::new(case, Some(resource));
-                explain_one(&Question { scene: &scene, parts: &scene.split(), action, targets: &[] }, false)
+                let scene = ScopeContext::new(case, Some(resource));
+                explain_one(&AccessQuery { scene: &scene, parts: &scene.split(), action, targets: &[] }, false)
             })
         });
         needs.chain(wants).collect()
     }
 }
 
-fn explain_one(question: &Question<'_, '_>, required: bool) -> Explained {
+fn explain_one(question: &AccessQuery<'_, '_>, required: bool) -> Explanation {
     let mut allowing = Vec::new();
     let outcome = decide_one(question, &mut allowing);
-    let part = outcome.as_ref().err().and_then(Obstacle::part).cloned();
+    let part = outcome.as_ref().err().and_then(DenyReasonRef::part).cloned();
     let rules = question.case().policy.document().rules.iter();
-    Explained {
+    Explanation {
         action: question.action,
         conversation: question.scene.conversation.cloned(),
         required,
@@ -96,13 +102,13 @@ fn explain_one(question: &Question<'_, '_>, required: bool) -> Explained {
     }
 }
 
-fn explain_rule(rule: &Rule, question: &Question<'_, '_>, part: Option<&Pattern>) -> RuleExplained {
+fn explain_rule(rule: &Rule, question: &AccessQuery<'_, '_>, part: Option<&Pattern>) -> RuleExplanation {
     let applies = rule.actions.contains(question.action);
     let misses = if applies { condition::misses(rule, question, part) } else { Vec::new() };
-    RuleExplained { id: rule.id.clone(), effect: rule.effect, applies, misses }
+    RuleExplanation { id: rule.id.clone(), effect: rule.effect, applies, misses }
 }
 
-fn standings(question: &Question<'_, '_>) -> Vec<String> {
+fn standings(question: &AccessQuery<'_, '_>) -> Vec<String> {
     let (case, scene) = (question.case(), question.scene);
     let ladder = &case.policy.document().ladder;
     let (caller, client) = (case.caller, &case.ask.client);
@@ -121,13 +127,13 @@ fn standings(question: &Question<'_, '_>) -> Vec<String> {
 }
 
 /// The bans, mutes and blocks of the caller, the client and the targets, each with whether it counts.
-fn considered(question: &Question<'_, '_>) -> Vec<Considered> {
+fn considered(question: &AccessQuery<'_, '_>) -> Vec<ConsideredEntry> {
     let case = question.case();
     let place = question.scene.conversation;
     let targets = question.targets.iter().map(String::as_str);
     let people = question.scene.actors().map(|actor| (actor, false)).chain(targets.map(|target| (target, true)));
     let entries = people.flat_map(|(name, target)| case.entries(name, place).map(move |entry| (name, target, entry)));
-    let mut considered: Vec<Considered> = Vec::new();
+    let mut considered: Vec<ConsideredEntry> = Vec::new();
     for entry in entries.filter_map(|(name, target, entry)| consider(question, name, target, entry)) {
         // Looking near a pattern may find an entry more than once.
         if !considered.contains(&entry) {
@@ -139,7 +145,7 @@ fn considered(question: &Question<'_, '_>) -> Vec<Considered> {
 }
 
 /// Those whom the conversation shuts out, of the client and the targets.
-fn shut_out(question: &Question<'_, '_>) -> impl Iterator<Item = Considered> {
+fn shut_out(question: &AccessQuery<'_, '_>) -> impl Iterator<Item = ConsideredEntry> {
     let client = &question.case().ask.client;
     let told = question.scene.told();
     let parts = std::iter::once((client, Action::Join)).chain(question.targets.iter().map(|one| (one, Action::Invite)));
@@ -147,22 +153,22 @@ fn shut_out(question: &Question<'_, '_>) -> impl Iterator<Item = Considered> {
     shut_out.map(|(user, entry)| {
         let counts = question.action == entry;
         let flaw = if counts { String::new() } else { format!("; {}", beside(question.action)) };
-        Considered { counts, sentence: format!("{user} is blocked there by the facts{flaw}") }
+        ConsideredEntry { counts, sentence: format!("{user} is blocked there by the facts{flaw}") }
     })
 }
 
-fn consider(question: &Question<'_, '_>, name: &str, target: bool, entry: &Entry) -> Option<Considered> {
+fn consider(question: &AccessQuery<'_, '_>, name: &str, target: bool, entry: &UserEntry) -> Option<ConsideredEntry> {
     let action = question.action;
     let (sentence, flaw) = match entry {
-        Entry::Ban(ban) => {
+        UserEntry::Ban(ban) => {
             let bears = !target || ADDING.contains(action);
             (sanctioned(name, "banned", ban), flaw(question, ban, target, bears))
         }
-        Entry::Mute(mute) => {
+        UserEntry::Mute(mute) => {
             let bears = !target && ActionSet::SENDING.contains(action);
             (sanctioned(name, "muted", mute), flaw(question, mute, target, bears))
         }
-        Entry::Block(block) => {
+        UserEntry::Block(block) => {
             let here = question.scene.conversation.is_some_and(|place| block.conversation.overlaps(place));
             let bears = target && action == Action::Invite;
             let flaw = if !bears {
@@ -175,11 +181,11 @@ fn consider(question: &Question<'_, '_>, name: &str, target: bool, entry: &Entry
             let by = at_run_time(&block.origin);
             (format!("{name} does not want to be added to {}{by}", block.conversation), flaw)
         }
-        Entry::Role(_) => return None,
+        UserEntry::Role(_) => return None,
     };
     let counts = flaw.is_none();
     let sentence = flaw.map_or_else(|| sentence.clone(), |flaw| format!("{sentence}; {flaw}"));
-    Some(Considered { counts, sentence })
+    Some(ConsideredEntry { counts, sentence })
 }
 
 const ELSEWHERE: &str = "that is elsewhere";
@@ -189,7 +195,7 @@ fn beside(action: Action) -> String {
 }
 
 /// Why a ban or mute does not stand in the way, if it does not. `bears`: its sort bears on the action and the person's part in it.
-fn flaw(question: &Question<'_, '_>, sanction: &Sanction, target: bool, bears: bool) -> Option<String> {
+fn flaw(question: &AccessQuery<'_, '_>, sanction: &Sanction, target: bool, bears: bool) -> Option<String> {
     let case = question.case();
     if sanction.until.is_some_and(|until| until <= case.now) {
         return Some("that is over".to_owned());

@@ -5,21 +5,21 @@ mod placeholders;
 
 use std::collections::HashMap;
 
-use super::rule::{Binding, ClientIs, Document, Effect, Rule, Sanction, TargetsAre};
+use super::rule::{BindingEntry, ClientCondition, Effect, PolicyDocument, Rule, Sanction, TargetCondition};
 use crate::model::{Action, ActionSet, CallerKind, ConversationKind, Millis, Pattern, Template, Vendor};
 
 /// What a policy's warnings depend on, of the apps that it is for.
 #[derive(Clone, Debug)]
-pub struct AppFacts {
+pub struct LintApp {
     /// The app's name.
     pub name: String,
     /// Its vendor.
     pub vendor: Vendor,
 }
 
-/// What a warning is about, as an index into the lists of the [`Document`].
+/// What a warning is about, as an index into the lists of the [`PolicyDocument`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum LintLocation {
     /// The policy as a whole.
     Policy,
     /// A rule.
@@ -38,33 +38,33 @@ pub enum Place {
 
 /// Something that is allowed but can't be meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning {
+pub struct LintWarning {
     /// Where.
-    pub about: Place,
+    pub about: LintLocation,
     /// What, and what to do about it.
     pub message: String,
 }
 
 /// Every warning about a policy for these apps at this time, in the file's order of sections.
-pub fn lint(document: &Document, apps: &[AppFacts], now: Millis) -> Vec<Warning> {
+pub fn lint(document: &PolicyDocument, apps: &[LintApp], now: Millis) -> Vec<LintWarning> {
     let mut warnings = Vec::new();
-    let mut warn = |about, message: String| warnings.push(Warning { about, message });
+    let mut warn = |about, message: String| warnings.push(LintWarning { about, message });
     for (index, rule) in document.rules.iter().enumerate() {
         let never = never_matches(rule, apps);
         let pointless = || pointless(document, index);
         if let Some(message) = never.or_else(pointless) {
-            warn(Place::Rule(index), message);
+            warn(LintLocation::Rule(index), message);
         }
         if let Some(message) = moderators::misjudged(rule) {
-            warn(Place::Rule(index), message);
+            warn(LintLocation::Rule(index), message);
         }
         if let Some(message) = placeholders::may_lack_a_value(rule) {
-            warn(Place::Rule(index), message);
+            warn(LintLocation::Rule(index), message);
         }
     }
     for app in apps.iter().filter(|app| app.vendor == Vendor::LeanCloud) {
         if let Some(message) = login_without_create(document, app) {
-            warn(Place::Policy, message);
+            warn(LintLocation::Policy, message);
         }
     }
     lint_entries(document, apps, now, &mut warn);
@@ -72,12 +72,12 @@ pub fn lint(document: &Document, apps: &[AppFacts], now: Millis) -> Vec<Warning>
 }
 
 /// The vendors that the rule can be about.
-fn vendors(named: Option<&[String]>, apps: &[AppFacts]) -> Vec<Vendor> {
+fn vendors(named: Option<&[String]>, apps: &[LintApp]) -> Vec<Vendor> {
     let meant = apps.iter().filter(|app| named.is_none_or(|names| names.contains(&app.name)));
     meant.map(|app| app.vendor).collect()
 }
 
-fn never_matches(rule: &Rule, apps: &[AppFacts]) -> Option<String> {
+fn never_matches(rule: &Rule, apps: &[LintApp]) -> Option<String> {
     let vendors = vendors(rule.apps.as_deref(), apps);
     let possible: ActionSet =
         rule.actions.iter().filter(|action| vendors.iter().any(|vendor| has(*vendor, *action))).collect();
@@ -103,14 +103,15 @@ fn never_matches(rule: &Rule, apps: &[AppFacts]) -> Option<String> {
 /// Conditions on people that exclude each other.
 fn never_by_people(rule: &Rule) -> Option<String> {
     let only = |kind| rule.callers.as_deref().is_some_and(|callers| callers == [kind]);
-    if rule.client() == ClientIs::Itself && (only(CallerKind::Service) || rule.services.is_some()) {
+    if rule.client() == ClientCondition::Itself && (only(CallerKind::Service) || rule.services.is_some()) {
         return Some("a service is nobody's client; write `client = \"any\"`".to_owned());
     }
     if only(CallerKind::User) && rule.services.is_some() {
         return Some("`services` names services, and `callers` lets only users in".to_owned());
     }
     let others_only = |action| matches!(action, Action::Invite | Action::Kick | Action::Create);
-    if rule.targets == Some(TargetsAre::Itself) && rule.actions.iter().filter(|a| has_targets(*a)).all(others_only) {
+    if rule.targets == Some(TargetCondition::Itself) && rule.actions.iter().filter(|a| has_targets(*a)).all(others_only)
+    {
         return Some(
             "who invites or removes themselves joins or leaves: name `join` and `leave` without `targets`".to_owned(),
         );
@@ -119,7 +120,7 @@ fn never_by_people(rule: &Rule) -> Option<String> {
 }
 
 /// A rule that settles, wherever this one matches, what this one would.
-fn pointless(document: &Document, index: usize) -> Option<String> {
+fn pointless(document: &PolicyDocument, index: usize) -> Option<String> {
     let rule = &document.rules[index];
     let mut others = document.rules.iter().enumerate().filter(|(other, _)| *other != index);
     others.find_map(|(other_index, other)| {
@@ -151,7 +152,7 @@ fn includes(other: &Rule, rule: &Rule) -> bool {
         && subset(rule.roles.as_deref(), other.roles.as_deref())
         && subset(rule.caller_roles.as_deref(), other.caller_roles.as_deref())
         && subset(rule.kinds.as_deref(), other.kinds.as_deref())
-        && (other.client() == rule.client() || other.client() == ClientIs::Anyone && anyone)
+        && (other.client() == rule.client() || other.client() == ClientCondition::Anyone && anyone)
         && (other.targets.is_none() || other.targets == rule.targets || both_others(other, rule))
         && other.max_members.is_none_or(|max| rule.max_members.is_some_and(|own| own <= max))
         && other.claims.iter().all(|claim| rule.claims.contains(claim))
@@ -160,7 +161,7 @@ fn includes(other: &Rule, rule: &Rule) -> bool {
 
 /// Whom one outranks is always another.
 fn both_others(other: &Rule, rule: &Rule) -> bool {
-    other.targets == Some(TargetsAre::Others) && rule.targets == Some(TargetsAre::Outranked)
+    other.targets == Some(TargetCondition::Others) && rule.targets == Some(TargetCondition::Outranked)
 }
 
 fn conversations_included(other: &Rule, rule: &Rule) -> bool {
@@ -188,7 +189,7 @@ fn subset<T: PartialEq>(inner: Option<&[T]>, outer: Option<&[T]>) -> bool {
 }
 
 /// LeanCloud signs `login` and `create` without members alike, so who has one without the other has neither.
-fn login_without_create(document: &Document, app: &AppFacts) -> Option<String> {
+fn login_without_create(document: &PolicyDocument, app: &LintApp) -> Option<String> {
     let allows = |action, kind| {
         let mut rules =
             document.rules.iter().filter(|rule| rule.effect == Effect::Allow && rule.actions.contains(action));
@@ -197,7 +198,7 @@ fn login_without_create(document: &Document, app: &AppFacts) -> Option<String> {
                 && rule.callers.as_deref().is_none_or(|callers| callers.contains(&kind))
                 && match kind {
                     CallerKind::User => rule.services.is_none(),
-                    CallerKind::Service => rule.client() == ClientIs::Anyone,
+                    CallerKind::Service => rule.client() == ClientCondition::Anyone,
                 }
         })
     };
@@ -215,13 +216,13 @@ fn login_without_create(document: &Document, app: &AppFacts) -> Option<String> {
     })
 }
 
-fn lint_entries(document: &Document, apps: &[AppFacts], now: Millis, warn: &mut impl FnMut(Place, String)) {
+fn lint_entries(document: &PolicyDocument, apps: &[LintApp], now: Millis, warn: &mut impl FnMut(LintLocation, String)) {
     let entries = &document.entries;
     for (index, conversation) in entries.conversations.iter().enumerate() {
         if conversation.people.is_empty() && conversation.kind == ConversationKind::by_id(&conversation.id) {
             let kind = conversation.kind;
             warn(
-                Place::Conversation(index),
+                LintLocation::Conversation(index),
                 format!(
                     "this entry has no effect: without people it only says that the kind is {kind}, which it is anyway"
                 ),
@@ -229,37 +230,37 @@ fn lint_entries(document: &Document, apps: &[AppFacts], now: Millis, warn: &mut 
         } else if let Some(why) =
             out_of_reach(&Pattern::Exact(conversation.id.clone()), conversation.app.as_deref(), apps)
         {
-            warn(Place::Conversation(index), why);
+            warn(LintLocation::Conversation(index), why);
         }
     }
     for index in outdone(&entries.bindings) {
         let message = "this binding has no effect: another gives the same user a stronger role in the same scope";
-        warn(Place::Binding(index), message.to_owned());
+        warn(LintLocation::Binding(index), message.to_owned());
     }
     for (index, binding) in entries.bindings.iter().enumerate() {
         if let Some(why) = out_of_reach(&binding.scope, binding.app.as_deref(), apps) {
-            warn(Place::Binding(index), why);
+            warn(LintLocation::Binding(index), why);
         }
     }
-    lint_sanctions(&entries.bans, apps, now, &mut |index, message| warn(Place::Ban(index), message));
-    lint_sanctions(&entries.mutes, apps, now, &mut |index, message| warn(Place::Mute(index), message));
+    lint_sanctions(&entries.bans, apps, now, &mut |index, message| warn(LintLocation::Ban(index), message));
+    lint_sanctions(&entries.mutes, apps, now, &mut |index, message| warn(LintLocation::Mute(index), message));
     for (index, mute) in entries.mutes.iter().enumerate() {
         if !at(Vendor::Ably, mute.app.as_deref(), apps) {
             let message = "this mute has no effect: it takes away Ably's sending operations, and it is for no Ably app";
-            warn(Place::Mute(index), message.to_owned());
+            warn(LintLocation::Mute(index), message.to_owned());
         }
     }
     for (index, block) in entries.blocks.iter().enumerate() {
         if !at(Vendor::LeanCloud, block.app.as_deref(), apps) {
             let message = "this block has no effect: it keeps one from being invited, and it is for no LeanCloud app";
-            warn(Place::Block(index), message.to_owned());
+            warn(LintLocation::Block(index), message.to_owned());
         } else if let Some(why) = out_of_reach(&block.conversation, block.app.as_deref(), apps) {
-            warn(Place::Block(index), why);
+            warn(LintLocation::Block(index), why);
         }
     }
 }
 
-fn lint_sanctions(sanctions: &[Sanction], apps: &[AppFacts], now: Millis, warn: &mut impl FnMut(usize, String)) {
+fn lint_sanctions(sanctions: &[Sanction], apps: &[LintApp], now: Millis, warn: &mut impl FnMut(usize, String)) {
     for (index, sanction) in sanctions.iter().enumerate() {
         if let Some(until) = sanction.until.filter(|until| *until <= now) {
             warn(
@@ -279,8 +280,8 @@ fn lint_sanctions(sanctions: &[Sanction], apps: &[AppFacts], now: Millis, warn: 
 }
 
 /// Bindings beside a stronger one of the same user in the same scope.
-fn outdone(bindings: &[Binding]) -> Vec<usize> {
-    let place = |binding: &'_ Binding| (binding.user.clone(), binding.scope.clone(), binding.app.clone());
+fn outdone(bindings: &[BindingEntry]) -> Vec<usize> {
+    let place = |binding: &'_ BindingEntry| (binding.user.clone(), binding.scope.clone(), binding.app.clone());
     let mut strongest = HashMap::new();
     for binding in bindings {
         let role = strongest.entry(place(binding)).or_insert(binding.role);
@@ -318,12 +319,12 @@ fn repeated(sanctions: &[Sanction]) -> Vec<usize> {
 }
 
 /// Whether an entry is for some app of this vendor.
-fn at(vendor: Vendor, named: Option<&str>, apps: &[AppFacts]) -> bool {
+fn at(vendor: Vendor, named: Option<&str>, apps: &[LintApp]) -> bool {
     apps.iter().any(|app| app.vendor == vendor && named.is_none_or(|name| *name == *app.name))
 }
 
 /// Why no request can be about conversations of this scope at the apps that the entry is for.
-fn out_of_reach(scope: &Pattern, named: Option<&str>, apps: &[AppFacts]) -> Option<String> {
+fn out_of_reach(scope: &Pattern, named: Option<&str>, apps: &[LintApp]) -> Option<String> {
     let leancloud = match scope {
         Pattern::Under(prefix) => prefix == "_tmp:",
         Pattern::Exact(name) => !name.strip_prefix("_tmp:").unwrap_or(name).contains(':'),

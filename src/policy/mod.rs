@@ -1,6 +1,6 @@
 //! Decides: gives or withholds a [`Permit`].
 //!
-//! Pure: what it needs to know of the world reaches it as [`Facts`], the time as an argument.
+//! Pure: what it needs to know of the world reaches it as [`DecisionData`], the time as an argument.
 
 mod authors;
 mod claims;
@@ -20,47 +20,47 @@ mod tests;
 mod told;
 mod unanswered;
 
-pub use condition::Miss;
-pub use decide::Refusal;
-pub use explain::{Considered, Explained, RuleExplained};
-pub use lint::{AppFacts, Place, Warning, lint};
-pub use permit::{Cause, Denial, Nearest, Permit, operators_permit};
-pub use rank::{Doubt, Rank};
-pub use register::{Entry, Held, Register, Tenure};
+pub use condition::UnmetCondition;
+pub use decide::Denied;
+pub use explain::{ConsideredEntry, Explanation, RuleExplanation};
+pub use lint::{LintApp, LintLocation, LintWarning, lint};
+pub use permit::{Denial, DenyReason, NearestRule, Permit, operators_permit};
+pub use rank::{Rank, RankUncertainty};
+pub use register::{EntryIndex, RoleBinding, RoleGrant, UserEntry};
 pub use rule::{
-    Author, Binding, Block, ClientIs, Conversation, Document, Effect, Entries, Origin, Registered, Rule, Sanction,
-    TargetsAre,
+    BindingEntry, Block, ClientCondition, ConversationEntry, Effect, EntryAuthor, EntryOrigin, PolicyDocument,
+    PolicyEntries, RegisteredConversation, Rule, Sanction, TargetCondition,
 };
-pub use standing::Facts;
-pub use told::{Details, Told};
-pub use unanswered::Bearing;
+pub use standing::DecisionData;
+pub use told::{ConversationDetails, ConversationFacts};
+pub use unanswered::FactsRelevance;
 
 use crate::model::Action;
 
 /// A policy file, made ready for deciding.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    document: Document,
-    register: Register,
+    document: PolicyDocument,
+    register: EntryIndex,
     /// For each effect and action, the rules about it in the order of their ids.
     by_action: [Vec<Vec<usize>>; 2],
 }
 
 impl Policy {
     /// Makes a policy file ready for deciding.
-    pub fn new(document: Document) -> Policy {
-        let register = Register::new(&document.entries);
+    pub fn new(document: PolicyDocument) -> Policy {
+        let register = EntryIndex::new(&document.entries);
         let by_action = [Effect::Allow, Effect::Deny].map(|effect| index(&document.rules, effect));
         Policy { document, register, by_action }
     }
 
     /// The policy file, as it was read.
-    pub fn document(&self) -> &Document {
+    pub fn document(&self) -> &PolicyDocument {
         &self.document
     }
 
     /// What the file says of people and conversations.
-    pub fn register(&self) -> &Register {
+    pub fn register(&self) -> &EntryIndex {
         &self.register
     }
 

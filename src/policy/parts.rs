@@ -5,10 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use super::question::Case;
-use super::register::{Entry, homes};
+use super::question::EvalContext;
+use super::register::{UserEntry, homes};
 use super::rule::Effect;
-use super::standing::Facts;
+use super::standing::DecisionData;
 use crate::model::{ConversationKind, Pattern, Template, unqualified};
 
 /// The parts of a pattern that these scopes make, without the pattern itself. Each stands for those of its names that no smaller part
@@ -28,7 +28,7 @@ fn named_by(scope: &Pattern) -> impl Iterator<Item = Pattern> + use<> {
 }
 
 /// The parts of a pattern in which a request may be decided otherwise than elsewhere in it. None for a single name.
-pub(super) fn parts(case: Case<'_>, asked: &Pattern) -> BTreeSet<Pattern> {
+pub(super) fn parts(case: EvalContext<'_>, asked: &Pattern) -> BTreeSet<Pattern> {
     if asked.exact().is_some() {
         return BTreeSet::new();
     }
@@ -51,10 +51,10 @@ pub(super) fn parts(case: Case<'_>, asked: &Pattern) -> BTreeSet<Pattern> {
         scopes.push(Pattern::Under(ConversationKind::TEMPORARY_PREFIX.to_owned()));
     }
     let mut parts = split(asked, &scopes);
-    let open = Open { case, templates: &open, segment: &unnamed_segment(case, &scopes, &open) };
+    let open = OpenPattern { case, templates: &open, segment: &unnamed_segment(case, &scopes, &open) };
     open.add_parts(asked, &mut parts);
     if has_kinds {
-        let kinds = Kinds { facts: case.facts, app: &case.ask.app, parts: &parts, open: &open };
+        let kinds = PatternKinds { facts: case.facts, app: &case.ask.app, parts: &parts, open: &open };
         let known = std::iter::once(asked).chain(&parts).flat_map(|part| kinds.examples(part));
         let known: Vec<Pattern> = known.collect();
         parts.extend(split(asked, &known));
@@ -63,14 +63,14 @@ pub(super) fn parts(case: Case<'_>, asked: &Pattern) -> BTreeSet<Pattern> {
 }
 
 /// Templates of deny rules in which a placeholder stands for any one segment.
-struct Open<'a> {
-    case: Case<'a>,
+struct OpenPattern<'a> {
+    case: EvalContext<'a>,
     templates: &'a [&'a Template],
     /// Stands for all segments that no scope names.
     segment: &'a str,
 }
 
-impl Open<'_> {
+impl OpenPattern<'_> {
     /// Adds the parts that the templates make inside those that are known, for as long as there are more.
     fn add_parts(&self, asked: &Pattern, parts: &mut BTreeSet<Pattern>) {
         loop {
@@ -99,7 +99,7 @@ impl Open<'_> {
 }
 
 /// A segment that stands in none of these scopes, templates and registered conversations.
-fn unnamed_segment(case: Case<'_>, scopes: &[Pattern], templates: &[&Template]) -> String {
+fn unnamed_segment(case: EvalContext<'_>, scopes: &[Pattern], templates: &[&Template]) -> String {
     let texts = || scopes.iter().map(Pattern::prefix).chain(templates.iter().map(|template| template.source()));
     let is_registered = |segment: &str| {
         let mut places = templates.iter().filter_map(|one| case.filled_around(one, &Pattern::Everything, segment));
@@ -113,25 +113,25 @@ fn unnamed_segment(case: Case<'_>, scopes: &[Pattern], templates: &[&Template]) 
 }
 
 /// The scopes of the roles of everyone who has a part in the request.
-fn role_scopes(case: Case<'_>, asked: &Pattern) -> Vec<Pattern> {
+fn role_scopes(case: EvalContext<'_>, asked: &Pattern) -> Vec<Pattern> {
     let targets = case.ask.needs.iter().flat_map(|need| &need.targets).map(String::as_str);
     let people: BTreeSet<&str> = targets.chain([case.caller.subject.as_str(), case.ask.client.as_str()]).collect();
     let entries = people.into_iter().flat_map(|person| case.entries(person, Some(asked)));
-    let filed = entries.filter(|entry| matches!(entry, Entry::Role(_))).map(Entry::scope);
+    let filed = entries.filter(|entry| matches!(entry, UserEntry::Role(_))).map(UserEntry::scope);
     let told = case.facts.told.iter().map(|told| &told.scope);
     let claimed = case.caller.bindings.iter().map(|(scope, _)| scope);
     filed.chain(told).chain(claimed).cloned().collect()
 }
 
 /// Finds conversations of other kinds than most names of a part have.
-struct Kinds<'a> {
-    facts: Facts<'a>,
+struct PatternKinds<'a> {
+    facts: DecisionData<'a>,
     app: &'a str,
     parts: &'a BTreeSet<Pattern>,
-    open: &'a Open<'a>,
+    open: &'a OpenPattern<'a>,
 }
 
-impl Kinds<'_> {
+impl PatternKinds<'_> {
     /// Of each kind one known conversation that no smaller part holds, and one that each open template touches; and rooms outside the part
     /// whose channels lie in it.
     fn examples(&self, part: &Pattern) -> Vec<Pattern> {

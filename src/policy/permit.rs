@@ -1,6 +1,6 @@
 //! The two outcomes of a decision: a permit, without which nothing is signed, or a denial that says why.
 
-use super::rule::Origin;
+use super::rule::EntryOrigin;
 use crate::model::{Action, Pattern, RequestedGrant, SigningRequest};
 
 /// Leave to sign one [`SigningRequest`]. Only the policy makes them: the fields are private and there is no other constructor, so no path to a
@@ -54,7 +54,7 @@ pub fn operators_permit(ask: SigningRequest) -> Permit {
 
 /// Why something is denied.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum DenyReason {
     /// The caller or the client is banned.
     Banned {
         /// Who.
@@ -64,7 +64,7 @@ pub enum Cause {
         /// Why.
         reason: Option<String>,
         /// By whose word.
-        origin: Origin,
+        origin: EntryOrigin,
     },
     /// A target is banned, so it can't be added.
     TargetBanned {
@@ -75,7 +75,7 @@ pub enum Cause {
         /// Why.
         reason: Option<String>,
         /// By whose word.
-        origin: Origin,
+        origin: EntryOrigin,
     },
     /// The caller or the client is muted.
     Muted {
@@ -86,7 +86,7 @@ pub enum Cause {
         /// Why.
         reason: Option<String>,
         /// By whose word.
-        origin: Origin,
+        origin: EntryOrigin,
     },
     /// A target does not want to be added there.
     TargetBlocks {
@@ -117,13 +117,13 @@ pub enum Cause {
     /// No allow rule matched.
     NothingMatched {
         /// An allow rule for this action that came close, if there is one: the one with the fewest conditions that did not hold.
-        nearest: Option<Nearest>,
+        nearest: Option<NearestRule>,
     },
 }
 
 /// An allow rule that did not match, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Nearest {
+pub struct NearestRule {
     /// Its id.
     pub id: String,
     /// Its reason, which is what a refused caller is told.
@@ -138,7 +138,7 @@ pub struct Nearest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
     /// Why.
-    pub cause: Cause,
+    pub cause: DenyReason,
     /// Which action.
     pub action: Action,
     /// Where.
@@ -152,7 +152,7 @@ impl Denial {
     /// The machine-readable code: `banned` or `denied`.
     pub fn code(&self) -> &'static str {
         match self.cause {
-            Cause::Banned { .. } => "banned",
+            DenyReason::Banned { .. } => "banned",
             _ => "denied",
         }
     }
@@ -160,8 +160,8 @@ impl Denial {
     /// The rule that decided, if it was one: the deny rule that matched, or the allow rule that came closest.
     pub fn rule(&self) -> Option<&str> {
         match &self.cause {
-            Cause::Rule { id, .. } => Some(id),
-            Cause::NothingMatched { nearest } => nearest.as_ref().map(|nearest| nearest.id.as_str()),
+            DenyReason::Rule { id, .. } => Some(id),
+            DenyReason::NothingMatched { nearest } => nearest.as_ref().map(|nearest| nearest.id.as_str()),
             _ => None,
         }
     }
@@ -169,15 +169,15 @@ impl Denial {
     /// The reason that the policy file gives, where the refused caller may hear it.
     pub fn reason(&self) -> Option<&str> {
         match &self.cause {
-            Cause::Banned { reason, .. } | Cause::Muted { reason, .. } | Cause::Rule { reason, .. } => {
+            DenyReason::Banned { reason, .. } | DenyReason::Muted { reason, .. } | DenyReason::Rule { reason, .. } => {
                 reason.as_deref()
             }
-            Cause::NothingMatched { nearest } => nearest.as_ref()?.reason.as_deref(),
-            Cause::TargetBanned { .. }
-            | Cause::TargetBlocks { .. }
-            | Cause::ShutOut { .. }
-            | Cause::TargetShutOut { .. }
-            | Cause::UnknownConversation => None,
+            DenyReason::NothingMatched { nearest } => nearest.as_ref()?.reason.as_deref(),
+            DenyReason::TargetBanned { .. }
+            | DenyReason::TargetBlocks { .. }
+            | DenyReason::ShutOut { .. }
+            | DenyReason::TargetShutOut { .. }
+            | DenyReason::UnknownConversation => None,
         }
     }
 
@@ -185,23 +185,23 @@ impl Denial {
     pub fn public(&self) -> String {
         let what = self.what();
         match &self.cause {
-            Cause::Banned { user, scope, .. } => {
+            DenyReason::Banned { user, scope, .. } => {
                 self.with_reason(format!("{user} is banned{}{}", somewhere(scope), self.elsewhere(scope)))
             }
-            Cause::Muted { user, scope, .. } => {
+            DenyReason::Muted { user, scope, .. } => {
                 self.with_reason(format!("{user} is muted{}{}", somewhere(scope), self.elsewhere(scope)))
             }
-            Cause::TargetBanned { .. } | Cause::TargetBlocks { .. } | Cause::TargetShutOut { .. } => {
+            DenyReason::TargetBanned { .. } | DenyReason::TargetBlocks { .. } | DenyReason::TargetShutOut { .. } => {
                 format!("{what}: {TARGET}")
             }
-            Cause::ShutOut { user } => format!("{what}: {user} is blocked there"),
-            Cause::UnknownConversation => format!("{what}: there is no such conversation"),
-            Cause::NothingMatched { nearest: None } => format!("{what}: no rule allows it"),
-            Cause::Rule { spoiler: Some(spoiler), .. }
-            | Cause::NothingMatched { nearest: Some(Nearest { spoiler: Some(spoiler), .. }) } => {
+            DenyReason::ShutOut { user } => format!("{what}: {user} is blocked there"),
+            DenyReason::UnknownConversation => format!("{what}: there is no such conversation"),
+            DenyReason::NothingMatched { nearest: None } => format!("{what}: no rule allows it"),
+            DenyReason::Rule { spoiler: Some(spoiler), .. }
+            | DenyReason::NothingMatched { nearest: Some(NearestRule { spoiler: Some(spoiler), .. }) } => {
                 self.with_reason(format!("{what} as a whole, because of {spoiler}; ask for conversations by name"))
             }
-            Cause::Rule { .. } | Cause::NothingMatched { .. } => self.with_reason(what),
+            DenyReason::Rule { .. } | DenyReason::NothingMatched { .. } => self.with_reason(what),
         }
     }
 
@@ -209,17 +209,17 @@ impl Denial {
     pub fn log(&self) -> String {
         let what = self.what();
         match &self.cause {
-            Cause::TargetBanned { user, scope, reason, origin } => {
+            DenyReason::TargetBanned { user, scope, reason, origin } => {
                 let reason = reason.as_deref().unwrap_or("no reason given");
                 format!("{what}: the target {user} is banned{} ({reason}){}", somewhere(scope), at_run_time(origin))
             }
-            Cause::Banned { origin, .. } | Cause::Muted { origin, .. } => {
+            DenyReason::Banned { origin, .. } | DenyReason::Muted { origin, .. } => {
                 format!("{}{}", self.public(), at_run_time(origin))
             }
-            Cause::TargetBlocks { user } => format!("{what}: the target {user} does not want to be added there"),
-            Cause::TargetShutOut { user } => format!("{what}: the target {user} is blocked there"),
-            Cause::Rule { id, .. } => format!("{} (rule {id})", self.public()),
-            Cause::NothingMatched { nearest: Some(nearest) } => {
+            DenyReason::TargetBlocks { user } => format!("{what}: the target {user} does not want to be added there"),
+            DenyReason::TargetShutOut { user } => format!("{what}: the target {user} is blocked there"),
+            DenyReason::Rule { id, .. } => format!("{} (rule {id})", self.public()),
+            DenyReason::NothingMatched { nearest: Some(nearest) } => {
                 format!("{what}: the nearest rule {} {}", nearest.id, nearest.misses.join("; "))
             }
             _ => self.public(),
@@ -248,10 +248,10 @@ impl Denial {
 }
 
 /// Who made an entry, where that was not the policy file's author.
-pub(super) fn at_run_time(origin: &Origin) -> String {
+pub(super) fn at_run_time(origin: &EntryOrigin) -> String {
     match origin {
-        Origin::File { .. } => String::new(),
-        Origin::Roster { .. } => format!(", {origin}"),
+        EntryOrigin::File { .. } => String::new(),
+        EntryOrigin::Roster { .. } => format!(", {origin}"),
     }
 }
 

@@ -6,26 +6,26 @@ use serde_json::Value;
 
 use super::Policy;
 use super::parts::parts;
-use super::register::Entry;
+use super::register::UserEntry;
 use super::rule::{Effect, Sanction};
-use super::standing::{EffectiveRole, Facts, Person, Standing};
-use super::told::Told;
+use super::standing::{DecisionData, EffectiveRole, RoleQuery, RolesInScope};
+use super::told::ConversationFacts;
 use crate::model::{Action, Caller, CallerKind, ConversationKind, Millis, Pattern, Role, SigningRequest, Template};
 
 /// Everything that one request's questions have in common.
 #[derive(Clone, Copy)]
-pub(super) struct Case<'a> {
+pub(super) struct EvalContext<'a> {
     pub(super) policy: &'a Policy,
-    pub(super) facts: Facts<'a>,
+    pub(super) facts: DecisionData<'a>,
     pub(super) caller: &'a Caller,
     pub(super) ask: &'a SigningRequest,
     pub(super) now: Millis,
 }
 
 /// A place in which something is asked for, and what the client and the caller are there. Shared by all questions about it. A pattern
-/// stands for all its names, or for those that none of its parts holds: see [`Question::in_parts`].
-pub(super) struct Scene<'p, 'a> {
-    pub(super) case: Case<'a>,
+/// stands for all its names, or for those that none of its parts holds: see [`AccessQuery::in_parts`].
+pub(super) struct ScopeContext<'p, 'a> {
+    pub(super) case: EvalContext<'a>,
     pub(super) conversation: Option<&'p Pattern>,
     parts: OnceCell<Vec<Pattern>>,
     ban: OnceCell<Option<&'a Sanction>>,
@@ -35,31 +35,31 @@ pub(super) struct Scene<'p, 'a> {
     untokened: OnceCell<EffectiveRole>,
 }
 
-fn as_ban(entry: &Entry) -> Option<&Sanction> {
-    if let Entry::Ban(ban) = entry { Some(ban) } else { None }
+fn as_ban(entry: &UserEntry) -> Option<&Sanction> {
+    if let UserEntry::Ban(ban) = entry { Some(ban) } else { None }
 }
 
-fn as_mute(entry: &Entry) -> Option<&Sanction> {
-    if let Entry::Mute(mute) = entry { Some(mute) } else { None }
+fn as_mute(entry: &UserEntry) -> Option<&Sanction> {
+    if let UserEntry::Mute(mute) = entry { Some(mute) } else { None }
 }
 
 /// May this be done?
 #[derive(Clone, Copy)]
-pub(super) struct Question<'s, 'a> {
-    pub(super) scene: &'s Scene<'s, 'a>,
-    /// Of a pattern, the parts that are decided about by themselves: [`Scene::split`].
-    pub(super) parts: &'s [Scene<'s, 'a>],
+pub(super) struct AccessQuery<'s, 'a> {
+    pub(super) scene: &'s ScopeContext<'s, 'a>,
+    /// Of a pattern, the parts that are decided about by themselves: [`ScopeContext::split`].
+    pub(super) parts: &'s [ScopeContext<'s, 'a>],
     pub(super) action: Action,
     pub(super) targets: &'s [String],
 }
 
-impl<'a> Case<'a> {
+impl<'a> EvalContext<'a> {
     /// The entries about a user that may touch a conversation; those about everything, where there is none.
     pub(super) fn entries<'u>(
         &self,
         user: &'u str,
         place: Option<&'u Pattern>,
-    ) -> impl Iterator<Item = &'a Entry> + use<'u, 'a> {
+    ) -> impl Iterator<Item = &'a UserEntry> + use<'u, 'a> {
         let app = &*self.ask.app;
         self.facts.registers.iter().flat_map(move |register| register.about(user, app, place))
     }
@@ -111,21 +111,21 @@ impl<'a> Case<'a> {
         self.caller.claim(name).and_then(Value::as_str)
     }
 
-    pub(super) fn person<'b>(&'b self, name: &'b str, token: &'b [(Pattern, Role)]) -> Person<'b> {
+    pub(super) fn person<'b>(&'b self, name: &'b str, token: &'b [(Pattern, Role)]) -> RoleQuery<'b> {
         let document = self.policy.document();
         // A service that acts as itself is nobody there, by default too.
         let default_role = document.default_role.filter(|_| !name.is_empty());
-        Person { name, app: &self.ask.app, token, default_role, ladder: &document.ladder }
+        RoleQuery { name, app: &self.ask.app, token, default_role, ladder: &document.ladder }
     }
 
     /// The client, with its own token if it is the caller.
-    pub(super) fn client(&self) -> Person<'_> {
+    pub(super) fn client(&self) -> RoleQuery<'_> {
         let token = if self.caller.is(&self.ask.client) { self.caller.bindings.as_slice() } else { &[] };
         self.person(&self.ask.client, token)
     }
 
     /// The caller. A service is only what its token says: bindings are users'.
-    pub(super) fn calling(&self) -> Person<'_> {
+    pub(super) fn calling(&self) -> RoleQuery<'_> {
         let name = match self.caller.kind {
             CallerKind::User => self.caller.subject.as_str(),
             CallerKind::Service => "",
@@ -134,9 +134,9 @@ impl<'a> Case<'a> {
     }
 }
 
-impl<'p, 'a> Scene<'p, 'a> {
-    pub(super) fn new(case: Case<'a>, conversation: Option<&'p Pattern>) -> Scene<'p, 'a> {
-        Scene {
+impl<'p, 'a> ScopeContext<'p, 'a> {
+    pub(super) fn new(case: EvalContext<'a>, conversation: Option<&'p Pattern>) -> ScopeContext<'p, 'a> {
+        ScopeContext {
             case,
             conversation,
             parts: OnceCell::new(),
@@ -149,10 +149,10 @@ impl<'p, 'a> Scene<'p, 'a> {
     }
 
     /// The parts of a pattern that are decided about by themselves.
-    pub(super) fn split(&self) -> Vec<Scene<'_, 'a>> {
+    pub(super) fn split(&self) -> Vec<ScopeContext<'_, 'a>> {
         let find = |asked| parts(self.case, asked).into_iter().collect();
         let parts = self.parts.get_or_init(|| self.conversation.map_or_else(Vec::new, find));
-        parts.iter().map(|part| Scene::new(self.case, Some(part))).collect()
+        parts.iter().map(|part| ScopeContext::new(self.case, Some(part))).collect()
     }
 
     /// The ban that keeps the caller or the client from acting here.
@@ -165,7 +165,7 @@ impl<'p, 'a> Scene<'p, 'a> {
         *self.mute.get_or_init(|| self.on_actors(as_mute))
     }
 
-    fn on_actors(&self, sort: fn(&Entry) -> Option<&Sanction>) -> Option<&'a Sanction> {
+    fn on_actors(&self, sort: fn(&UserEntry) -> Option<&Sanction>) -> Option<&'a Sanction> {
         self.actors().find_map(|actor| {
             let sanctions = self.case.entries(actor, self.conversation).filter_map(sort);
             self.case.strictest(sanctions.filter(|sanction| self.is_meant(actor, sanction)), self.conversation)
@@ -187,7 +187,7 @@ impl<'p, 'a> Scene<'p, 'a> {
     }
 
     /// What another service tells of this very conversation.
-    pub(super) fn told(&self) -> Option<&'a Told> {
+    pub(super) fn told(&self) -> Option<&'a ConversationFacts> {
         self.case.facts.told_of(self.conversation?)
     }
 
@@ -219,7 +219,7 @@ impl<'p, 'a> Scene<'p, 'a> {
         role.is_unlisted() || self.conversation.is_some_and(is_remembered)
     }
 
-    fn role(&self, person: Person<'_>) -> EffectiveRole {
+    fn role(&self, person: RoleQuery<'_>) -> EffectiveRole {
         match self.conversation {
             Some(place) => self.case.facts.role(person, place),
             None => self.case.facts.role_everywhere(person),
@@ -227,10 +227,10 @@ impl<'p, 'a> Scene<'p, 'a> {
     }
 
     /// All that someone is in the whole place.
-    pub(super) fn standing(&self, person: Person<'_>) -> Standing {
+    pub(super) fn standing(&self, person: RoleQuery<'_>) -> RolesInScope {
         match self.conversation {
             Some(place) => self.case.facts.standing(person, place),
-            None => Standing { whole: self.role(person), parts: Vec::new() },
+            None => RolesInScope { whole: self.role(person), parts: Vec::new() },
         }
     }
 
@@ -240,22 +240,22 @@ impl<'p, 'a> Scene<'p, 'a> {
     }
 }
 
-impl<'s, 'a> Question<'s, 'a> {
+impl<'s, 'a> AccessQuery<'s, 'a> {
     /// The question in each part of the place by itself. A pattern is first, for those of its names that no other part holds.
-    pub(super) fn in_parts(&self) -> impl Iterator<Item = Question<'s, 'a>> + use<'s, 'a> {
-        let Question { scene, parts, action, targets } = *self;
+    pub(super) fn in_parts(&self) -> impl Iterator<Item = AccessQuery<'s, 'a>> + use<'s, 'a> {
+        let AccessQuery { scene, parts, action, targets } = *self;
         let scenes = std::iter::once(scene).chain(parts);
-        scenes.map(move |scene| Question { scene, parts: &[], action, targets })
+        scenes.map(move |scene| AccessQuery { scene, parts: &[], action, targets })
     }
 
     /// The question in this part of the place; in the whole where there is none.
-    pub(super) fn in_part(&self, part: Option<&Pattern>) -> Question<'s, 'a> {
+    pub(super) fn in_part(&self, part: Option<&Pattern>) -> AccessQuery<'s, 'a> {
         let found = part.and_then(|part| self.in_parts().find(|question| question.scene.conversation == Some(part)));
         found.unwrap_or(*self)
     }
 
     /// The case this is a part of.
-    pub(super) fn case(&self) -> &'s Case<'a> {
+    pub(super) fn case(&self) -> &'s EvalContext<'a> {
         &self.scene.case
     }
 

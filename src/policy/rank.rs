@@ -2,8 +2,8 @@
 //! and of whoever knows conversations. A token's word does not count.
 
 use super::Policy;
-use super::register::Entry;
-use super::standing::{Basis, EffectiveRole, Facts, Person};
+use super::register::UserEntry;
+use super::standing::{DecisionData, EffectiveRole, RoleQuery, RoleSource};
 use crate::model::{Pattern, Role};
 
 /// What someone is in a place.
@@ -24,12 +24,12 @@ pub struct Rank {
     /// Whether it is remembered as the owner of a conversation there that was forgotten.
     pub is_remembered: bool,
     /// Why it may be more than it seems, even the strongest of all, if so.
-    pub doubt: Option<Doubt>,
+    pub doubt: Option<RankUncertainty>,
 }
 
 /// Why a position may be more than it seems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doubt {
+pub enum RankUncertainty {
     /// A binding counts there that names a role which the policy does not list.
     Unlisted,
     /// Another service tells what people are there and was not asked about this one.
@@ -46,26 +46,30 @@ impl Rank {
 
 impl Policy {
     /// What a user is in a place at an app.
-    pub fn rank(&self, user: &str, app: &str, place: &Pattern, facts: Facts<'_>) -> Rank {
+    pub fn rank(&self, user: &str, app: &str, place: &Pattern, facts: DecisionData<'_>) -> Rank {
         let document = self.document();
         let (default_role, ladder) = (document.default_role, &document.ladder);
-        let person = Person { name: user, app, token: &[], default_role, ladder };
+        let person = RoleQuery { name: user, app, token: &[], default_role, ladder };
         let standing = facts.standing_in_affected(person, place);
         let whole = &standing.whole;
-        let is_given = matches!(whole.basis, Basis::List | Basis::Binding(_) | Basis::Told);
-        let told = facts.told_of(place).filter(|_| whole.basis == Basis::Told);
+        let is_given = matches!(whole.basis, RoleSource::List | RoleSource::Binding(_) | RoleSource::Told);
+        let told = facts.told_of(place).filter(|_| whole.basis == RoleSource::Told);
         let is_unasked = told.is_some_and(|told| !told.is_about(user));
         let is_unlisted = standing.roles().any(EffectiveRole::is_unlisted);
         let weakest = standing.roles().map(|part| part.role).min().flatten();
         Rank {
             held: whole.role.filter(|_| is_given),
-            scope: if let Basis::Binding(scope) = &whole.basis { Some(scope.clone()) } else { None },
+            scope: if let RoleSource::Binding(scope) = &whole.basis { Some(scope.clone()) } else { None },
             weakest,
             strongest: standing.roles().map(|part| part.role).max().flatten(),
             is_bound: standing.roles().all(is_bound),
             is_everywhere: everywhere(facts, person).is_some_and(|everywhere| Some(everywhere) <= weakest),
             is_remembered: facts.is_remembered(person, place, |scope, place| scope.home().overlaps(&place.home())),
-            doubt: if is_unlisted { Some(Doubt::Unlisted) } else { is_unasked.then_some(Doubt::Unasked) },
+            doubt: if is_unlisted {
+                Some(RankUncertainty::Unlisted)
+            } else {
+                is_unasked.then_some(RankUncertainty::Unasked)
+            },
         }
     }
 
@@ -76,7 +80,7 @@ impl Policy {
             .iter()
             .flat_map(|part| self.register().about(user, app, Some(part)).map(move |entry| (part, entry)));
         let covering =
-            near.filter(|(part, entry)| matches!(entry, Entry::Role(_)) && entry.scope().home().covers(part));
+            near.filter(|(part, entry)| matches!(entry, UserEntry::Role(_)) && entry.scope().home().covers(part));
         covering.filter_map(|(_, entry)| entry.origin().line()).min()
     }
 }
@@ -84,14 +88,18 @@ impl Policy {
 /// Whether something says what the person is there: a binding of its own, or the facts, if they give a role.
 fn is_bound(part: &EffectiveRole) -> bool {
     match part.basis {
-        Basis::List | Basis::Binding(_) | Basis::Unlisted(_) | Basis::Token(_) | Basis::Removed => true,
-        Basis::Told => part.role.is_some(),
-        Basis::Default | Basis::Nothing => false,
+        RoleSource::List
+        | RoleSource::Binding(_)
+        | RoleSource::Unlisted(_)
+        | RoleSource::Token(_)
+        | RoleSource::Removed => true,
+        RoleSource::Told => part.role.is_some(),
+        RoleSource::Default | RoleSource::Nothing => false,
     }
 }
 
 /// The role that the person has by a binding to everything there is.
-fn everywhere(facts: Facts<'_>, person: Person<'_>) -> Option<Role> {
+fn everywhere(facts: DecisionData<'_>, person: RoleQuery<'_>) -> Option<Role> {
     let EffectiveRole { role, basis } = facts.role_everywhere(person);
-    role.filter(|_| basis == Basis::Binding(Pattern::Everything))
+    role.filter(|_| basis == RoleSource::Binding(Pattern::Everything))
 }

@@ -3,24 +3,24 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::rule::{Binding, Block, Entries, Origin, Sanction};
+use super::rule::{BindingEntry, Block, EntryOrigin, PolicyEntries, Sanction};
 use crate::model::{ConversationKind, Pattern, Role, RoleHierarchy, room, unqualified};
 
 /// People by name, each with what stands against them and what they are, and the kinds of conversations.
 #[derive(Clone, Debug, Default)]
-pub struct Register {
-    people: HashMap<Arc<str>, Dossier>,
-    kinds: HashMap<String, Vec<(App, ConversationKind)>>,
+pub struct EntryIndex {
+    people: HashMap<Arc<str>, UserEntries>,
+    kinds: HashMap<String, Vec<(AppScope, ConversationKind)>>,
     /// Every conversation of a kind, sorted by id, to find one inside a pattern.
-    by_kind: HashMap<ConversationKind, BTreeSet<(String, App)>>,
+    by_kind: HashMap<ConversationKind, BTreeSet<(String, AppScope)>>,
 }
 
 /// The one app that something is about, or all.
-type App = Option<Arc<str>>;
+type AppScope = Option<Arc<str>>;
 
 /// One entry about a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entry {
+pub enum UserEntry {
     /// Kept from everything.
     Ban(Sanction),
     /// Kept from sending.
@@ -28,27 +28,27 @@ pub enum Entry {
     /// Not to be added to a conversation.
     Block(Block),
     /// A role held somewhere.
-    Role(Tenure),
+    Role(RoleBinding),
 }
 
 /// A role held somewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tenure {
+pub struct RoleBinding {
     /// Where.
     pub scope: Pattern,
     /// The one app that this is about; all, where there is none.
     pub app: Option<Arc<str>>,
     /// Which.
-    pub held: Held,
+    pub held: RoleGrant,
     /// By the conversation's own list, not by a binding.
     pub listed: bool,
     /// By whose word.
-    pub origin: Origin,
+    pub origin: EntryOrigin,
 }
 
 /// Which role is held.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Held {
+pub enum RoleGrant {
     /// This one; `None` is a word that the policy does not list.
     Role(Option<Role>),
     /// The one that the policy in force calls so.
@@ -59,84 +59,84 @@ pub enum Held {
     Remembered,
 }
 
-impl Entry {
+impl UserEntry {
     /// Where it holds.
     pub fn scope(&self) -> &Pattern {
         match self {
-            Entry::Ban(sanction) | Entry::Mute(sanction) => &sanction.scope,
-            Entry::Block(block) => &block.conversation,
-            Entry::Role(tenure) => &tenure.scope,
+            UserEntry::Ban(sanction) | UserEntry::Mute(sanction) => &sanction.scope,
+            UserEntry::Block(block) => &block.conversation,
+            UserEntry::Role(tenure) => &tenure.scope,
         }
     }
 
     /// The one app that it is about; all, where there is none.
     pub fn app(&self) -> Option<&Arc<str>> {
         match self {
-            Entry::Ban(sanction) | Entry::Mute(sanction) => sanction.app.as_ref(),
-            Entry::Block(block) => block.app.as_ref(),
-            Entry::Role(tenure) => tenure.app.as_ref(),
+            UserEntry::Ban(sanction) | UserEntry::Mute(sanction) => sanction.app.as_ref(),
+            UserEntry::Block(block) => block.app.as_ref(),
+            UserEntry::Role(tenure) => tenure.app.as_ref(),
         }
     }
 
     /// By whose word it is there.
-    pub fn origin(&self) -> &Origin {
+    pub fn origin(&self) -> &EntryOrigin {
         match self {
-            Entry::Ban(sanction) | Entry::Mute(sanction) => &sanction.origin,
-            Entry::Block(block) => &block.origin,
-            Entry::Role(tenure) => &tenure.origin,
+            UserEntry::Ban(sanction) | UserEntry::Mute(sanction) => &sanction.origin,
+            UserEntry::Block(block) => &block.origin,
+            UserEntry::Role(tenure) => &tenure.origin,
         }
     }
 }
 
-impl Tenure {
+impl RoleBinding {
     /// The role, in the words of the policy in force.
     pub(super) fn role(&self, ladder: &RoleHierarchy) -> Option<Role> {
         match &self.held {
-            Held::Role(role) => *role,
-            Held::Word(word) => ladder.role(word),
-            Held::Removed | Held::Remembered => None,
+            RoleGrant::Role(role) => *role,
+            RoleGrant::Word(word) => ladder.role(word),
+            RoleGrant::Removed | RoleGrant::Remembered => None,
         }
     }
 }
 
-impl Register {
+impl EntryIndex {
     /// Files the entries of a policy file.
-    pub fn new(entries: &Entries) -> Register {
-        let mut register = Register::default();
+    pub fn new(entries: &PolicyEntries) -> EntryIndex {
+        let mut register = EntryIndex::default();
         for ban in &entries.bans {
-            register.file(&ban.user, Entry::Ban(ban.clone()));
+            register.file(&ban.user, UserEntry::Ban(ban.clone()));
         }
         for mute in &entries.mutes {
-            register.file(&mute.user, Entry::Mute(mute.clone()));
+            register.file(&mute.user, UserEntry::Mute(mute.clone()));
         }
         for block in &entries.blocks {
-            register.file(&block.user, Entry::Block(block.clone()));
+            register.file(&block.user, UserEntry::Block(block.clone()));
         }
-        for Binding { user, scope, app, role, line } in &entries.bindings {
-            let origin = Origin::File { line: *line };
-            let (scope, app, held) = (scope.clone(), app.clone(), Held::Role(*role));
-            register.file(user, Entry::Role(Tenure { scope, app, held, listed: false, origin }));
+        for BindingEntry { user, scope, app, role, line } in &entries.bindings {
+            let origin = EntryOrigin::File { line: *line };
+            let (scope, app, held) = (scope.clone(), app.clone(), RoleGrant::Role(*role));
+            register.file(user, UserEntry::Role(RoleBinding { scope, app, held, listed: false, origin }));
         }
         for conversation in &entries.conversations {
             let scope = Pattern::Exact(conversation.id.clone());
             for (user, role) in &conversation.people {
-                let origin = Origin::File { line: conversation.line };
-                let (scope, app, held) = (scope.clone(), conversation.app.clone(), Held::Role(*role));
-                register.file(user, Entry::Role(Tenure { scope, app, held, listed: true, origin }));
+                let origin = EntryOrigin::File { line: conversation.line };
+                let (scope, app, held) = (scope.clone(), conversation.app.clone(), RoleGrant::Role(*role));
+                register.file(user, UserEntry::Role(RoleBinding { scope, app, held, listed: true, origin }));
             }
             register.set_kind(&conversation.id, conversation.app.clone(), conversation.kind);
         }
-        register.people.values_mut().for_each(Dossier::sort);
+        register.people.values_mut().for_each(UserEntries::sort);
         register
     }
 
     /// Files an entry about a user, at its place.
-    pub fn add(&mut self, user: &Arc<str>, entry: Entry) {
+    pub fn add(&mut self, user: &Arc<str>, entry: UserEntry) {
         self.dossier(user).insert(entry);
     }
 
     /// Takes those entries about a user in this scope away that `is` picks. Whether there were any.
-    pub fn remove(&mut self, user: &str, scope: &Pattern, is: impl Fn(&Entry) -> bool) -> bool {
+    pub fn remove(&mut self, user: &str, scope: &Pattern, is: impl Fn(&UserEntry) -> bool) -> bool {
         let Some(dossier) = self.people.get_mut(user) else { return false };
         let before = dossier.len();
         dossier.list(scope).retain(|entry| entry.scope() != scope || !is(entry));
@@ -153,12 +153,12 @@ impl Register {
     }
 
     /// All entries about a user.
-    pub fn all_about(&self, user: &str) -> impl Iterator<Item = &Entry> {
-        self.people.get(user).into_iter().flat_map(Dossier::all)
+    pub fn all_about(&self, user: &str) -> impl Iterator<Item = &UserEntry> {
+        self.people.get(user).into_iter().flat_map(UserEntries::all)
     }
 
     /// The entries about a user with just this scope.
-    pub fn filed_at<'a>(&'a self, user: &str, scope: &Pattern) -> impl Iterator<Item = &'a Entry> + use<'a> {
+    pub fn filed_at<'a>(&'a self, user: &str, scope: &Pattern) -> impl Iterator<Item = &'a UserEntry> + use<'a> {
         let list = self.people.get(user).map_or(&[][..], |dossier| dossier.listed(scope));
         let scope = scope.clone();
         list.named(filed_under(&scope)).iter().filter(move |entry| *entry.scope() == scope)
@@ -184,14 +184,14 @@ impl Register {
         }
     }
 
-    fn file(&mut self, user: &str, entry: Entry) {
+    fn file(&mut self, user: &str, entry: UserEntry) {
         match self.people.get_mut(user) {
             Some(dossier) => dossier.push(entry),
             None => self.dossier(&Arc::from(user)).push(entry),
         }
     }
 
-    fn dossier(&mut self, user: &Arc<str>) -> &mut Dossier {
+    fn dossier(&mut self, user: &Arc<str>) -> &mut UserEntries {
         self.people.entry(Arc::clone(user)).or_default()
     }
 
@@ -202,7 +202,7 @@ impl Register {
         user: &str,
         app: &'a str,
         place: Option<&'p Pattern>,
-    ) -> impl Iterator<Item = &'a Entry> + use<'a, 'p> {
+    ) -> impl Iterator<Item = &'a UserEntry> + use<'a, 'p> {
         let near = self.people.get(user).into_iter().flat_map(move |dossier| dossier.near(place));
         near.filter(move |entry| entry.app().is_none_or(|own| **own == *app))
     }
@@ -223,19 +223,19 @@ impl Register {
 
 /// What is known of one person, filed by scope. Each list is sorted by name.
 #[derive(Clone, Debug, Default)]
-struct Dossier {
-    exact: Vec<Entry>,
-    under: Vec<Entry>,
-    everywhere: Vec<Entry>,
+struct UserEntries {
+    exact: Vec<UserEntry>,
+    under: Vec<UserEntry>,
+    everywhere: Vec<UserEntry>,
 }
 
-impl Dossier {
-    fn push(&mut self, entry: Entry) {
+impl UserEntries {
+    fn push(&mut self, entry: UserEntry) {
         self.list(entry.scope()).push(entry);
     }
 
     /// Puts an entry where it belongs by name. Most people have one or two: room is made for no more.
-    fn insert(&mut self, entry: Entry) {
+    fn insert(&mut self, entry: UserEntry) {
         let list = self.list(entry.scope());
         if list.len() == list.capacity() {
             list.reserve_exact(1 + list.len() / 2);
@@ -244,7 +244,7 @@ impl Dossier {
         list.insert(place, entry);
     }
 
-    fn listed(&self, scope: &Pattern) -> &[Entry] {
+    fn listed(&self, scope: &Pattern) -> &[UserEntry] {
         match scope {
             Pattern::Everything => &self.everywhere,
             Pattern::Under(_) if scope.room().is_none() => &self.under,
@@ -253,7 +253,7 @@ impl Dossier {
     }
 
     /// The list in which entries of this scope are.
-    fn list(&mut self, scope: &Pattern) -> &mut Vec<Entry> {
+    fn list(&mut self, scope: &Pattern) -> &mut Vec<UserEntry> {
         match scope {
             Pattern::Everything => &mut self.everywhere,
             Pattern::Under(_) if scope.room().is_none() => &mut self.under,
@@ -261,7 +261,7 @@ impl Dossier {
         }
     }
 
-    fn all(&self) -> impl Iterator<Item = &Entry> {
+    fn all(&self) -> impl Iterator<Item = &UserEntry> {
         self.everywhere.iter().chain(&self.under).chain(&self.exact)
     }
 
@@ -275,7 +275,7 @@ impl Dossier {
     }
 
     /// The entries whose scope may overlap `place`: those for everywhere, for the namespaces around it, for itself, and inside it.
-    fn near<'p>(&self, place: Option<&'p Pattern>) -> impl Iterator<Item = &Entry> + use<'_, 'p> {
+    fn near<'p>(&self, place: Option<&'p Pattern>) -> impl Iterator<Item = &UserEntry> + use<'_, 'p> {
         let name = place.map_or("", |asked| unqualified(asked.prefix()));
         let (own, inside) = match place {
             None => ([None; 3], None),
@@ -301,7 +301,7 @@ trait Named {
     fn name(&self) -> &str;
 }
 
-impl Named for Entry {
+impl Named for UserEntry {
     fn name(&self) -> &str {
         filed_under(self.scope())
     }
@@ -313,12 +313,12 @@ fn filed_under(scope: &Pattern) -> &str {
 }
 
 /// Looking up in a list sorted by name.
-trait Sorted<T> {
+trait SortedByName<T> {
     fn named(&self, name: &str) -> &[T];
     fn range_with_prefix(&self, prefix: &str) -> &[T];
 }
 
-impl<T: Named> Sorted<T> for [T] {
+impl<T: Named> SortedByName<T> for [T] {
     fn named(&self, name: &str) -> &[T] {
         let start = self.partition_point(|entry| entry.name() < name);
         let count = self[start..].partition_point(|entry| entry.name() == name);

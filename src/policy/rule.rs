@@ -29,7 +29,7 @@ impl Effect {
 
 /// Whom the client may be, for a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ClientIs {
+pub enum ClientCondition {
     /// The caller itself, who is then a user.
     Itself,
     /// Anyone.
@@ -38,7 +38,7 @@ pub enum ClientIs {
 
 /// Whom the targets may be, for a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TargetsAre {
+pub enum TargetCondition {
     /// The client itself.
     Itself,
     /// Anyone but the client.
@@ -47,13 +47,13 @@ pub enum TargetsAre {
     Outranked,
 }
 
-impl TargetsAre {
+impl TargetCondition {
     /// How the policy file spells it.
     pub fn as_str(self) -> &'static str {
         match self {
-            TargetsAre::Itself => "self",
-            TargetsAre::Others => "others",
-            TargetsAre::Outranked => "outranked",
+            TargetCondition::Itself => "self",
+            TargetCondition::Others => "others",
+            TargetCondition::Outranked => "outranked",
         }
     }
 }
@@ -79,10 +79,10 @@ pub struct Rule {
     pub roles: Option<Vec<Role>>,
     /// The caller's own role there.
     pub caller_roles: Option<Vec<Role>>,
-    /// Whom the client may be. An allow rule that says nothing means [`ClientIs::Itself`].
-    pub client: Option<ClientIs>,
+    /// Whom the client may be. An allow rule that says nothing means [`ClientCondition::Itself`].
+    pub client: Option<ClientCondition>,
     /// Whom the targets may be.
-    pub targets: Option<TargetsAre>,
+    pub targets: Option<TargetCondition>,
     /// The conversation's kind.
     pub kinds: Option<Vec<ConversationKind>>,
     /// Which conversations.
@@ -124,17 +124,17 @@ impl Rule {
     }
 
     /// Whom the client may be, with the default of each effect.
-    pub fn client(&self) -> ClientIs {
+    pub fn client(&self) -> ClientCondition {
         self.client.unwrap_or(match self.effect {
-            Effect::Allow => ClientIs::Itself,
-            Effect::Deny => ClientIs::Anyone,
+            Effect::Allow => ClientCondition::Itself,
+            Effect::Deny => ClientCondition::Anyone,
         })
     }
 }
 
 /// By whose word an entry is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum EntryOrigin {
     /// The policy file's, at this line, counted from 1.
     File {
         /// The line.
@@ -143,7 +143,7 @@ pub enum Origin {
     /// Somebody's, at run time.
     Roster {
         /// Whose.
-        author: Arc<Author>,
+        author: Arc<EntryAuthor>,
         /// When.
         at: Millis,
     },
@@ -151,7 +151,7 @@ pub enum Origin {
 
 /// Who made an entry at run time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Author {
+pub struct EntryAuthor {
     /// A user or a service.
     pub kind: CallerKind,
     /// The identity.
@@ -161,25 +161,25 @@ pub struct Author {
     pub role: Option<String>,
 }
 
-impl Origin {
+impl EntryOrigin {
     /// The line of the policy file, if it is from there.
     pub fn line(&self) -> Option<usize> {
         match self {
-            Origin::File { line } => Some(*line),
-            Origin::Roster { .. } => None,
+            EntryOrigin::File { line } => Some(*line),
+            EntryOrigin::Roster { .. } => None,
         }
     }
 
     /// Who made it at run time, if it was made then.
-    pub fn author(&self) -> Option<&Author> {
+    pub fn author(&self) -> Option<&EntryAuthor> {
         match self {
-            Origin::File { .. } => None,
-            Origin::Roster { author, .. } => Some(author),
+            EntryOrigin::File { .. } => None,
+            EntryOrigin::Roster { author, .. } => Some(author),
         }
     }
 }
 
-impl fmt::Display for Author {
+impl fmt::Display for EntryAuthor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.role {
             Some(role) => write!(f, "{} ({role})", self.subject),
@@ -189,18 +189,18 @@ impl fmt::Display for Author {
 }
 
 /// "by the policy file, line 7", "by bob (manager) at 2026-…".
-impl fmt::Display for Origin {
+impl fmt::Display for EntryOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Origin::File { line } => write!(f, "by the policy file, line {line}"),
-            Origin::Roster { author, at } => write!(f, "by {author} at {at}"),
+            EntryOrigin::File { line } => write!(f, "by the policy file, line {line}"),
+            EntryOrigin::Roster { author, at } => write!(f, "by {author} at {at}"),
         }
     }
 }
 
 /// A conversation whose kind and people the policy file tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conversation {
+pub struct ConversationEntry {
     /// Its id.
     pub id: String,
     /// The one app that this is about; all, where there is none.
@@ -215,7 +215,7 @@ pub struct Conversation {
 
 /// A conversation that was registered at run time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registered {
+pub struct RegisteredConversation {
     /// Its id.
     pub id: String,
     /// The one app that this is about; all, where there is none.
@@ -227,12 +227,12 @@ pub struct Registered {
     /// Whether it was forgotten: then only its owner is remembered, so that nobody else becomes it.
     pub forgotten: bool,
     /// By whose word.
-    pub origin: Origin,
+    pub origin: EntryOrigin,
 }
 
 /// A user's role in some scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Binding {
+pub struct BindingEntry {
     /// Whose.
     pub user: String,
     /// Where.
@@ -259,7 +259,7 @@ pub struct Sanction {
     /// Why.
     pub reason: Option<String>,
     /// By whose word.
-    pub origin: Origin,
+    pub origin: EntryOrigin,
 }
 
 /// A user who does not want to be added to a conversation.
@@ -272,16 +272,16 @@ pub struct Block {
     /// The one app that this is about; all, where there is none.
     pub app: Option<Arc<str>>,
     /// By whose word.
-    pub origin: Origin,
+    pub origin: EntryOrigin,
 }
 
 /// All that a policy file says of people and conversations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Entries {
+pub struct PolicyEntries {
     /// `[[conversations]]`
-    pub conversations: Vec<Conversation>,
+    pub conversations: Vec<ConversationEntry>,
     /// `[[bindings]]`
-    pub bindings: Vec<Binding>,
+    pub bindings: Vec<BindingEntry>,
     /// `[[bans]]`
     pub bans: Vec<Sanction>,
     /// `[[mutes]]`
@@ -292,7 +292,7 @@ pub struct Entries {
 
 /// A policy file, read and checked: what [`super::Policy`] is made of.
 #[derive(Clone, Debug, Default)]
-pub struct Document {
+pub struct PolicyDocument {
     /// The roles, weakest first.
     pub ladder: RoleHierarchy,
     /// The role of those without a binding.
@@ -300,7 +300,7 @@ pub struct Document {
     /// The rules, in the file's order.
     pub rules: Vec<Rule>,
     /// People and conversations.
-    pub entries: Entries,
+    pub entries: PolicyEntries,
     /// SHA-256 of the file, in hex, for the audit log.
     pub hash: String,
 }

@@ -11,17 +11,17 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::parts::split;
-use super::register::{Entry, Held, Register, Tenure};
-use super::told::Told;
+use super::register::{EntryIndex, RoleBinding, RoleGrant, UserEntry};
+use super::told::ConversationFacts;
 use crate::model::{ConversationKind, Pattern, Role, RoleHierarchy, unqualified};
 
 /// What the policy needs to know of the world for one decision.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts<'a> {
+pub struct DecisionData<'a> {
     /// What is known of people and conversations, in order of precedence: the policy file's register first.
-    pub registers: &'a [&'a Register],
+    pub registers: &'a [&'a EntryIndex],
     /// What another service tells of conversations, each once. Comes after the registers and before the caller's token.
-    pub told: &'a [Told],
+    pub told: &'a [ConversationFacts],
 }
 
 /// Someone's role in a conversation, or in all those of a pattern that no scope inside the pattern names.
@@ -29,12 +29,12 @@ pub struct Facts<'a> {
 pub(super) struct EffectiveRole {
     pub(super) role: Option<Role>,
     /// By whose word.
-    pub(super) basis: Basis,
+    pub(super) basis: RoleSource,
 }
 
 /// Someone's roles in a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Standing {
+pub(super) struct RolesInScope {
     /// The role that counts wherever nothing more special does.
     pub(super) whole: EffectiveRole,
     /// The role that counts in each part for which there is something more special.
@@ -43,7 +43,7 @@ pub(super) struct Standing {
 
 /// By whose word someone has a role.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Basis {
+pub(super) enum RoleSource {
     /// The conversation's own list of owner, managers and members.
     List,
     /// A binding with this scope.
@@ -64,7 +64,7 @@ pub(super) enum Basis {
 
 /// Whose standing is asked for, and where.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Person<'a> {
+pub(super) struct RoleQuery<'a> {
     pub(super) name: &'a str,
     pub(super) app: &'a str,
     /// What the person's own token claims; empty for everyone but the caller.
@@ -76,36 +76,36 @@ pub(super) struct Person<'a> {
 }
 
 /// A binding that was found, as far as deciding goes.
-struct Found<'a> {
+struct MatchedBinding<'a> {
     /// The conversation itself, where the binding names a part of a room.
     scope: Cow<'a, Pattern>,
     role: Option<Role>,
     listed: bool,
     /// It only says that a role was taken away.
     removed: bool,
-    /// Which source it is from: the place in [`Facts::registers`], one past for what is told, two past for the token.
+    /// Which source it is from: the place in [`DecisionData::registers`], one past for what is told, two past for the token.
     source: usize,
 }
 
-impl<'a> Facts<'a> {
+impl<'a> DecisionData<'a> {
     /// The role that counts for a conversation, or for all those of a pattern that no scope inside the pattern names.
-    pub(super) fn role(&self, person: Person<'_>, place: &Pattern) -> EffectiveRole {
+    pub(super) fn role(&self, person: RoleQuery<'_>, place: &Pattern) -> EffectiveRole {
         self.covering(person, &self.bindings(person, Some(place)), place)
     }
 
     /// The roles that count for a conversation, or over a pattern: by name they would be the same.
-    pub(super) fn standing(&self, person: Person<'_>, asked: &Pattern) -> Standing {
+    pub(super) fn standing(&self, person: RoleQuery<'_>, asked: &Pattern) -> RolesInScope {
         let found = self.bindings(person, Some(asked));
         let whole = self.covering(person, &found, asked);
         if asked.exact().is_some() {
-            return Standing { whole, parts: Vec::new() };
+            return RolesInScope { whole, parts: Vec::new() };
         }
         let parts = split(asked, found.iter().map(|binding| &*binding.scope)).into_iter();
-        Standing { whole, parts: parts.map(|part| (part.clone(), self.role(person, &part))).collect() }
+        RolesInScope { whole, parts: parts.map(|part| (part.clone(), self.role(person, &part))).collect() }
     }
 
     /// Someone's roles in all that an entry with this scope affects: for a room also in its channels.
-    pub(super) fn standing_in_affected(&self, person: Person<'_>, scope: &Pattern) -> Standing {
+    pub(super) fn standing_in_affected(&self, person: RoleQuery<'_>, scope: &Pattern) -> RolesInScope {
         let mut standing = self.standing(person, &scope.home());
         let channels = scope.affected().into_iter().skip(1);
         standing.parts.extend(channels.map(|part| (part.clone(), self.role(person, &part))));
@@ -115,15 +115,15 @@ impl<'a> Facts<'a> {
     /// Whether someone is remembered as the owner of a conversation that was forgotten and that is `here`.
     pub(super) fn is_remembered(
         &self,
-        person: Person<'_>,
+        person: RoleQuery<'_>,
         place: &Pattern,
         here: fn(&Pattern, &Pattern) -> bool,
     ) -> bool {
         self.registers.iter().enumerate().any(|(source, register)| {
             register.about(person.name, person.app, Some(place)).any(|entry| match entry {
-                Entry::Role(tenure) => {
+                UserEntry::Role(tenure) => {
                     let is_here = here(&tenure.scope, place);
-                    tenure.held == Held::Remembered && is_here && !self.is_told_before(source, tenure, person.app)
+                    tenure.held == RoleGrant::Remembered && is_here && !self.is_told_before(source, tenure, person.app)
                 }
                 _ => false,
             })
@@ -131,13 +131,13 @@ impl<'a> Facts<'a> {
     }
 
     /// The role that counts for what is in no conversation: that of scope `*`.
-    pub(super) fn role_everywhere(&self, person: Person<'_>) -> EffectiveRole {
+    pub(super) fn role_everywhere(&self, person: RoleQuery<'_>) -> EffectiveRole {
         self.covering(person, &self.bindings(person, None), &Pattern::Everything)
     }
 
     /// What each scope of a person's bindings says for good, after precedence: scopes that a stronger source covers are left out.
     /// `None` is no role, which must be told too: a wider scope's would take its place.
-    pub(super) fn roles_within(&self, person: Person<'_>, asked: &Pattern) -> Vec<(Pattern, Option<Role>)> {
+    pub(super) fn roles_within(&self, person: RoleQuery<'_>, asked: &Pattern) -> Vec<(Pattern, Option<Role>)> {
         let found = self.bindings(person, Some(asked));
         let overlapping = found.iter().filter(|binding| binding.scope.overlaps(asked));
         let roles = overlapping.filter_map(|binding| {
@@ -145,7 +145,8 @@ impl<'a> Facts<'a> {
             if near.iter().any(|other| other.source < binding.source && other.scope.covers(&binding.scope)) {
                 return None;
             }
-            let same_scope = |other: &&Found<'_>| other.source == binding.source && other.scope == binding.scope;
+            let same_scope =
+                |other: &&MatchedBinding<'_>| other.source == binding.source && other.scope == binding.scope;
             let mut same = near.iter().filter(same_scope);
             let role = if same.all(|other| other.removed) {
                 self.covering(person, &near, &binding.scope).role
@@ -188,24 +189,24 @@ impl<'a> Facts<'a> {
     }
 
     /// What another service tells of this very conversation.
-    pub(super) fn told_of(self, conversation: &Pattern) -> Option<&'a Told> {
+    pub(super) fn told_of(self, conversation: &Pattern) -> Option<&'a ConversationFacts> {
         self.told.iter().find(|told| told.scope == *conversation.home())
     }
 
     /// All bindings that may touch a place, in order of precedence; those for everywhere, where there is none.
-    fn bindings<'b>(&'b self, person: Person<'b>, place: Option<&Pattern>) -> Vec<Found<'b>> {
+    fn bindings<'b>(&'b self, person: RoleQuery<'b>, place: Option<&Pattern>) -> Vec<MatchedBinding<'b>> {
         let mut found = Vec::new();
         for (source, register) in self.registers.iter().enumerate() {
             for entry in register.about(person.name, person.app, place) {
-                if let Entry::Role(tenure) = entry
-                    && tenure.held != Held::Remembered
+                if let UserEntry::Role(tenure) = entry
+                    && tenure.held != RoleGrant::Remembered
                     && !self.is_told_before(source, tenure, person.app)
                 {
-                    found.push(Found {
+                    found.push(MatchedBinding {
                         scope: tenure.scope.home(),
                         role: tenure.role(person.ladder),
                         listed: tenure.listed,
-                        removed: tenure.held == Held::Removed,
+                        removed: tenure.held == RoleGrant::Removed,
                         source,
                     });
                 }
@@ -217,10 +218,10 @@ impl<'a> Facts<'a> {
         let source = self.registers.len();
         found.extend(near.filter_map(|told| {
             let role = told.details.as_ref()?.role(person.name);
-            Some(Found { scope: Cow::Borrowed(&told.scope), role, listed: false, removed: false, source })
+            Some(MatchedBinding { scope: Cow::Borrowed(&told.scope), role, listed: false, removed: false, source })
         }));
         let source = source + 1;
-        found.extend(person.token.iter().map(|(scope, role)| Found {
+        found.extend(person.token.iter().map(|(scope, role)| MatchedBinding {
             scope: scope.home(),
             role: Some(*role),
             listed: false,
@@ -232,36 +233,36 @@ impl<'a> Facts<'a> {
 
     /// Whether this is a conversation's list of people, and an earlier register has an entry of its own for the conversation: then that
     /// one's list counts, whomever it leaves out. The policy file may come to name another owner than the one that was set at run time.
-    fn is_told_before(&self, source: usize, tenure: &Tenure, app: &str) -> bool {
+    fn is_told_before(&self, source: usize, tenure: &RoleBinding, app: &str) -> bool {
         let home = tenure.scope.home();
         tenure.listed && self.registers.iter().take(source).any(|register| register.kind(home.prefix(), app).is_some())
     }
 
     /// The role by the first source that covers `asked`: its most specific scope, of equal ones the strongest. Where all that this
     /// source says is that a role was taken away, the default role.
-    fn covering(&self, person: Person<'_>, found: &[Found<'_>], asked: &Pattern) -> EffectiveRole {
+    fn covering(&self, person: RoleQuery<'_>, found: &[MatchedBinding<'_>], asked: &Pattern) -> EffectiveRole {
         let covering = || found.iter().filter(|binding| binding.scope.covers(asked));
-        let by_default = |basis: Basis| EffectiveRole { role: person.default_role, basis };
+        let by_default = |basis: RoleSource| EffectiveRole { role: person.default_role, basis };
         let Some(source) = covering().map(|binding| binding.source).min() else {
-            return by_default(if person.default_role.is_some() { Basis::Default } else { Basis::Nothing });
+            return by_default(if person.default_role.is_some() { RoleSource::Default } else { RoleSource::Nothing });
         };
         let best = covering()
             .filter(|binding| binding.source == source && !binding.removed)
             .max_by_key(|binding| (binding.scope.specificity(), binding.role));
         best.map_or_else(
-            || by_default(Basis::Removed),
+            || by_default(RoleSource::Removed),
             |best| EffectiveRole { role: best.role, basis: self.basis(best) },
         )
     }
 
-    fn basis(&self, binding: &Found<'_>) -> Basis {
+    fn basis(&self, binding: &MatchedBinding<'_>) -> RoleSource {
         let scope = || binding.scope.clone().into_owned();
         match binding.role {
-            _ if binding.source > self.registers.len() => Basis::Token(scope()),
-            _ if binding.source == self.registers.len() => Basis::Told,
-            None => Basis::Unlisted(scope()),
-            Some(_) if binding.listed => Basis::List,
-            Some(_) => Basis::Binding(scope()),
+            _ if binding.source > self.registers.len() => RoleSource::Token(scope()),
+            _ if binding.source == self.registers.len() => RoleSource::Told,
+            None => RoleSource::Unlisted(scope()),
+            Some(_) if binding.listed => RoleSource::List,
+            Some(_) => RoleSource::Binding(scope()),
         }
     }
 }
@@ -269,29 +270,29 @@ impl<'a> Facts<'a> {
 impl EffectiveRole {
     /// Whether a register has decided, so that neither other services nor tokens have a say.
     pub(super) fn is_filed(&self) -> bool {
-        matches!(self.basis, Basis::List | Basis::Binding(_) | Basis::Unlisted(_) | Basis::Removed)
+        matches!(self.basis, RoleSource::List | RoleSource::Binding(_) | RoleSource::Unlisted(_) | RoleSource::Removed)
     }
 
     /// Whether it is by a binding that names a role which the policy does not list.
     pub(super) fn is_unlisted(&self) -> bool {
-        matches!(self.basis, Basis::Unlisted(_))
+        matches!(self.basis, RoleSource::Unlisted(_))
     }
 
     /// In words that follow a name: "is member by the conversation's list".
     pub(super) fn describe(&self, ladder: &RoleHierarchy) -> String {
         match (self.role, &self.basis) {
-            (None, Basis::Unlisted(scope)) => {
+            (None, RoleSource::Unlisted(scope)) => {
                 format!("has no role (the binding to {scope} names a role that the policy does not list)")
             }
-            (None, Basis::Told) => "has no role by the facts".to_owned(),
-            (None, Basis::Removed) => "has no role (the one there was taken away)".to_owned(),
+            (None, RoleSource::Told) => "has no role by the facts".to_owned(),
+            (None, RoleSource::Removed) => "has no role (the one there was taken away)".to_owned(),
             (None, _) => "has no role".to_owned(),
             (Some(role), basis) => format!("is {}{basis}", ladder.word(role)),
         }
     }
 }
 
-impl Standing {
+impl RolesInScope {
     /// Every role that counts somewhere in the place.
     pub(super) fn roles(&self) -> impl Iterator<Item = &EffectiveRole> {
         std::iter::once(&self.whole).chain(self.parts.iter().map(|(_, role)| role))
@@ -310,16 +311,16 @@ impl Standing {
     }
 }
 
-impl fmt::Display for Basis {
+impl fmt::Display for RoleSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Basis::List => f.write_str(" by the conversation's list"),
-            Basis::Binding(scope) => write!(f, " by a binding to {scope}"),
-            Basis::Told => f.write_str(" by the facts"),
-            Basis::Token(scope) => write!(f, " by the caller's token for {scope}"),
-            Basis::Default => f.write_str(" by default"),
-            Basis::Removed => f.write_str(" by default (the role there was taken away)"),
-            Basis::Unlisted(_) | Basis::Nothing => Ok(()),
+            RoleSource::List => f.write_str(" by the conversation's list"),
+            RoleSource::Binding(scope) => write!(f, " by a binding to {scope}"),
+            RoleSource::Told => f.write_str(" by the facts"),
+            RoleSource::Token(scope) => write!(f, " by the caller's token for {scope}"),
+            RoleSource::Default => f.write_str(" by default"),
+            RoleSource::Removed => f.write_str(" by default (the role there was taken away)"),
+            RoleSource::Unlisted(_) | RoleSource::Nothing => Ok(()),
         }
     }
 }

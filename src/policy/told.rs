@@ -7,17 +7,17 @@ use crate::model::{ConversationKind, Pattern, Role};
 /// What another service tells of one conversation. Nothing else is known of it then but what registers say: whom it leaves out, of those
 /// whom it was asked about, has no role there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct ConversationFacts {
     /// The conversation, by its name.
     pub(super) scope: Pattern,
-    pub(super) details: Option<Details>,
+    pub(super) details: Option<ConversationDetails>,
     /// Whom it was asked about; everyone, where there is none. Of others it says nothing.
     about: Option<Arc<[String]>>,
 }
 
 /// What a conversation is like.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Details {
+pub struct ConversationDetails {
     /// Its kind, if that is told.
     pub kind: Option<ConversationKind>,
     /// Who is what there. Of several roles of one user the strongest counts.
@@ -26,21 +26,21 @@ pub struct Details {
     pub shut_out: Vec<String>,
 }
 
-impl Told {
+impl ConversationFacts {
     /// That the conversation is like this.
-    pub fn known(conversation: impl Into<String>, details: Details) -> Told {
-        Told { scope: Pattern::Exact(conversation.into()), details: Some(details), about: None }
+    pub fn known(conversation: impl Into<String>, details: ConversationDetails) -> ConversationFacts {
+        ConversationFacts { scope: Pattern::Exact(conversation.into()), details: Some(details), about: None }
     }
 
     /// That there is no such conversation.
-    pub fn unknown(conversation: impl Into<String>) -> Told {
-        Told { scope: Pattern::Exact(conversation.into()), details: None, about: None }
+    pub fn unknown(conversation: impl Into<String>) -> ConversationFacts {
+        ConversationFacts { scope: Pattern::Exact(conversation.into()), details: None, about: None }
     }
 
     /// The same, told of these users alone.
     #[must_use]
-    pub fn about(self, users: Arc<[String]>) -> Told {
-        Told { about: Some(users), ..self }
+    pub fn about(self, users: Arc<[String]>) -> ConversationFacts {
+        ConversationFacts { about: Some(users), ..self }
     }
 
     /// Which conversation it is about.
@@ -55,7 +55,7 @@ impl Told {
 
     /// How many bytes its names take, with something for each.
     pub fn size(&self) -> usize {
-        let own = size_of::<Told>() + self.conversation().len();
+        let own = size_of::<ConversationFacts>() + self.conversation().len();
         let details = self.details.iter();
         let told = details.flat_map(|details| details.roles.iter().map(|(name, _)| name).chain(&details.shut_out));
         let names = told.chain(self.about.iter().flat_map(|about| about.iter()));
@@ -77,7 +77,7 @@ impl Told {
     }
 }
 
-impl Details {
+impl ConversationDetails {
     pub(super) fn role(&self, user: &str) -> Option<Role> {
         self.roles.iter().filter(|(name, _)| name == user).map(|(_, role)| *role).max()
     }

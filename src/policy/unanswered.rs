@@ -8,14 +8,14 @@ use std::collections::BTreeSet;
 use super::Policy;
 use super::condition::CONDITIONS;
 use super::decide::{decide_one, standing_in_the_way};
-use super::question::{Case, Question, Scene};
-use super::rule::{Effect, Rule, TargetsAre};
-use super::standing::{EffectiveRole, Facts};
+use super::question::{AccessQuery, EvalContext, ScopeContext};
+use super::rule::{Effect, Rule, TargetCondition};
+use super::standing::{DecisionData, EffectiveRole};
 use crate::model::{Action, Caller, CallerKind, Millis, Pattern, RequestedGrant, RequiredAction, SigningRequest};
 
 /// What an answer is good for besides the rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Bearing {
+pub struct FactsRelevance {
     /// It says whom a conversation shuts out.
     pub shuts_out: bool,
     /// The client's roles are told to others, in what is signed.
@@ -24,7 +24,7 @@ pub struct Bearing {
 
 /// How a question comes out.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Prospect {
+enum PartialDecision {
     Denied,
     Allowed,
     Open,
@@ -37,27 +37,27 @@ impl Policy {
         &self,
         ask: &SigningRequest,
         caller: &Caller,
-        facts: Facts<'_>,
+        facts: DecisionData<'_>,
         now: Millis,
-        bearing: Bearing,
+        bearing: FactsRelevance,
     ) -> BTreeSet<String> {
-        let case = Case { policy: self, facts, caller, ask, now };
+        let case = EvalContext { policy: self, facts, caller, ask, now };
         let mut open = BTreeSet::new();
         for RequiredAction { action, conversation, targets } in &ask.needs {
-            let scene = Scene::new(case, conversation.as_ref());
+            let scene = ScopeContext::new(case, conversation.as_ref());
             let parts = scene.split();
-            let question = |targets| Question { scene: &scene, parts: &parts, action: *action, targets };
+            let question = |targets| AccessQuery { scene: &scene, parts: &parts, action: *action, targets };
             match apart(*action, targets).map(|targets| prospect(&question(targets), bearing)).max() {
-                None | Some(Prospect::Denied) => return BTreeSet::new(),
-                Some(Prospect::Allowed) => {}
-                Some(Prospect::Open) => open.extend(conversation.as_ref().and_then(name)),
+                None | Some(PartialDecision::Denied) => return BTreeSet::new(),
+                Some(PartialDecision::Allowed) => {}
+                Some(PartialDecision::Open) => open.extend(conversation.as_ref().and_then(name)),
             }
         }
         for RequestedGrant { resource, operations } in &ask.wants {
-            let scene = Scene::new(case, Some(resource));
+            let scene = ScopeContext::new(case, Some(resource));
             let parts = scene.split();
-            let question = |action| Question { scene: &scene, parts: &parts, action, targets: &[] };
-            if operations.iter().any(|action| prospect(&question(action), bearing) == Prospect::Open) {
+            let question = |action| AccessQuery { scene: &scene, parts: &parts, action, targets: &[] };
+            if operations.iter().any(|action| prospect(&question(action), bearing) == PartialDecision::Open) {
                 open.extend(name(resource));
             }
         }
@@ -83,66 +83,66 @@ fn is_one(place: &Pattern) -> bool {
 }
 
 /// How a question comes out, as far as that can be told without asking.
-fn prospect(question: &Question<'_, '_>, bearing: Bearing) -> Prospect {
+fn prospect(question: &AccessQuery<'_, '_>, bearing: FactsRelevance) -> PartialDecision {
     let caller = question.case().caller;
     if standing_in_the_way(question).is_some_and(|obstacle| obstacle.is_told_to(caller)) {
-        return Prospect::Denied;
+        return PartialDecision::Denied;
     }
     match in_all_parts(question) {
-        Prospect::Allowed if bears(question, bearing) => Prospect::Open,
+        PartialDecision::Allowed if bears(question, bearing) => PartialDecision::Open,
         prospect => prospect,
     }
 }
 
 /// What the rules say in every part. A pattern that may hold several conversations is never asked about, whatever its parts are.
-fn in_all_parts(question: &Question<'_, '_>) -> Prospect {
+fn in_all_parts(question: &AccessQuery<'_, '_>) -> PartialDecision {
     if !question.scene.conversation.is_none_or(is_one) {
         let is_allowed = decide_one(question, &mut Vec::new()).is_ok();
-        return if is_allowed { Prospect::Allowed } else { Prospect::Denied };
+        return if is_allowed { PartialDecision::Allowed } else { PartialDecision::Denied };
     }
-    let mut parts: Vec<Prospect> = question.in_parts().map(|part| by_rules(&part)).collect();
+    let mut parts: Vec<PartialDecision> = question.in_parts().map(|part| by_rules(&part)).collect();
     parts.sort_unstable();
     match (parts.first(), parts.last()) {
-        (Some(Prospect::Denied), _) => Prospect::Denied,
-        (_, last) => last.copied().unwrap_or(Prospect::Allowed),
+        (Some(PartialDecision::Denied), _) => PartialDecision::Denied,
+        (_, last) => last.copied().unwrap_or(PartialDecision::Allowed),
     }
 }
 
 /// What the rules say: one that denies before one that allows.
-fn by_rules(question: &Question<'_, '_>) -> Prospect {
+fn by_rules(question: &AccessQuery<'_, '_>) -> PartialDecision {
     let policy = question.case().policy;
     let denied = policy.rules(Effect::Deny, question.action).map(|rule| chance(rule, question)).max();
     let allowed = policy.rules(Effect::Allow, question.action).map(|rule| chance(rule, question)).max();
-    match (denied.unwrap_or(Chance::None), allowed.unwrap_or(Chance::None)) {
-        (Chance::Sure, _) | (_, Chance::None) => Prospect::Denied,
-        (Chance::None, Chance::Sure) => Prospect::Allowed,
-        _ => Prospect::Open,
+    match (denied.unwrap_or(Ternary::None), allowed.unwrap_or(Ternary::None)) {
+        (Ternary::Sure, _) | (_, Ternary::None) => PartialDecision::Denied,
+        (Ternary::None, Ternary::Sure) => PartialDecision::Allowed,
+        _ => PartialDecision::Open,
     }
 }
 
 /// Whether a rule matches.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Chance {
+enum Ternary {
     None,
     Some,
     Sure,
 }
 
 /// Whether a rule matches, with every condition that an answer could change left open.
-fn chance(rule: &Rule, question: &Question<'_, '_>) -> Chance {
-    let mut chance = Chance::Sure;
+fn chance(rule: &Rule, question: &AccessQuery<'_, '_>) -> Ternary {
+    let mut chance = Ternary::Sure;
     for condition in &CONDITIONS {
         if is_open(condition.name, rule, question) {
-            chance = Chance::Some;
+            chance = Ternary::Some;
         } else if !condition.holds(rule, question) {
-            return Chance::None;
+            return Ternary::None;
         }
     }
     chance
 }
 
 /// Whether an answer could change if this condition holds.
-fn is_open(condition: &str, rule: &Rule, question: &Question<'_, '_>) -> bool {
+fn is_open(condition: &str, rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
     let (scene, case) = (question.scene, question.case());
     let Some(place) = scene.conversation.filter(|place| is_one(place)) else { return false };
     let is_user = case.caller.kind == CallerKind::User;
@@ -153,7 +153,7 @@ fn is_open(condition: &str, rule: &Rule, question: &Question<'_, '_>) -> bool {
         "kinds" => rule.kinds.is_some() && case.facts.known_kind(place, &case.ask.app).is_none(),
         "targets" => {
             let any = || question.targets.iter().any(|target| open(&scene.target(target)));
-            let ranked = rule.targets == Some(TargetsAre::Outranked) && !question.targets.is_empty();
+            let ranked = rule.targets == Some(TargetCondition::Outranked) && !question.targets.is_empty();
             ranked && (open(scene.untokened_client()) || any())
         }
         _ => false,
@@ -161,7 +161,7 @@ fn is_open(condition: &str, rule: &Rule, question: &Question<'_, '_>) -> bool {
 }
 
 /// Whether an answer has a bearing on what the rules allow.
-fn bears(question: &Question<'_, '_>, bearing: Bearing) -> bool {
+fn bears(question: &AccessQuery<'_, '_>, bearing: FactsRelevance) -> bool {
     if !question.scene.conversation.is_some_and(is_one) {
         return false;
     }
@@ -171,7 +171,7 @@ fn bears(question: &Question<'_, '_>, bearing: Bearing) -> bool {
 }
 
 /// Whether an answer could change the client's role in the place, or in the room that it belongs to: a token tells of both.
-fn is_client_open(question: &Question<'_, '_>) -> bool {
+fn is_client_open(question: &AccessQuery<'_, '_>) -> bool {
     let case = question.case();
     let at_home = |place: &Pattern| case.facts.role(case.client(), &place.home());
     !question.scene.client().is_filed() || question.scene.conversation.is_some_and(|place| !at_home(place).is_filed())
@@ -179,7 +179,7 @@ fn is_client_open(question: &Question<'_, '_>) -> bool {
 
 /// Whether an answer could change what people are to each other, whose bans are lifted among them, which moderators are held to whatever the rules say. Services, who
 /// act as themselves, are held to what role there is to take.
-fn ranks(question: &Question<'_, '_>) -> bool {
+fn ranks(question: &AccessQuery<'_, '_>) -> bool {
     let (scene, client) = (question.scene, &question.case().ask.client);
     let open = |user: &str| !scene.target(user).is_filed();
     let of_targets = || question.targets.iter().any(|target| open(target));
@@ -191,7 +191,7 @@ fn ranks(question: &Question<'_, '_>) -> bool {
     }
 }
 
-fn authors<'a>(question: &Question<'_, 'a>) -> BTreeSet<&'a str> {
+fn authors<'a>(question: &AccessQuery<'_, 'a>) -> BTreeSet<&'a str> {
     let (case, conversation) = (question.case(), question.scene.conversation.cloned());
     case.facts.authors(
         &case.ask.app,

@@ -16,7 +16,7 @@ use super::memory::{Limits, Memory};
 use crate::crypto::mac::HmacSha256;
 use crate::engine::{FactSource, Inquiry};
 use crate::observe::trace::Trace;
-use crate::policy::Told;
+use crate::policy::ConversationFacts;
 use crate::random;
 
 /// The longest answer, in bytes.
@@ -62,7 +62,7 @@ pub(super) struct Facts {
     room: Semaphore,
     /// Turns inquiries into keys that nobody can foresee.
     key: HmacSha256,
-    answers: Memory<Result<Told, Unavailable>>,
+    answers: Memory<Result<ConversationFacts, Unavailable>>,
     count: Arc<Count>,
     /// When the log may hear of a failure again.
     quiet_until: Mutex<Option<Instant>>,
@@ -92,7 +92,7 @@ impl Facts {
         self: &Arc<Self>,
         inquiries: Vec<Inquiry>,
         trace: Option<&Arc<Trace>>,
-    ) -> Result<Vec<Told>, Unavailable> {
+    ) -> Result<Vec<ConversationFacts>, Unavailable> {
         let first = inquiries.first().map(|inquiry| inquiry.conversation().to_owned()).unwrap_or_default();
         let all = timeout(PATIENCE_FOR_ALL, self.ask_all(inquiries, trace)).await;
         all.unwrap_or_else(|_| Err(Unavailable { conversation: first, reason: slow(PATIENCE_FOR_ALL) }))
@@ -102,7 +102,7 @@ impl Facts {
         self: &Arc<Self>,
         inquiries: Vec<Inquiry>,
         trace: Option<&Arc<Trace>>,
-    ) -> Result<Vec<Told>, Unavailable> {
+    ) -> Result<Vec<ConversationFacts>, Unavailable> {
         let (mut running, mut told) = (JoinSet::new(), Vec::with_capacity(inquiries.len()));
         for inquiry in inquiries {
             if running.len() >= AT_ONCE {
@@ -119,7 +119,7 @@ impl Facts {
     }
 
     /// What is known from before, or else what the service tells now.
-    async fn remembered(&self, inquiry: &Inquiry, trace: Option<&Trace>) -> Result<Told, Unavailable> {
+    async fn remembered(&self, inquiry: &Inquiry, trace: Option<&Trace>) -> Result<ConversationFacts, Unavailable> {
         // Roles in answers are ranks in one policy's list: they mean nothing to another's.
         if !Arc::ptr_eq(&inquiry.source, &self.source) {
             return Err(self.unavailable(inquiry, "it is no longer asked for this policy".to_owned()));
@@ -150,7 +150,7 @@ impl Facts {
         self.answers.answer(key, ask).await
     }
 
-    async fn read(&self, inquiry: &Inquiry, trace: Option<&Trace>) -> Result<Told, String> {
+    async fn read(&self, inquiry: &Inquiry, trace: Option<&Trace>) -> Result<ConversationFacts, String> {
         let mut reading = inquiry.begin();
         loop {
             let mut request = reading.request()?.map(|body| Full::new(Bytes::from(body)));
@@ -178,7 +178,7 @@ impl Facts {
 }
 
 /// How many bytes an answer takes, roughly.
-fn weigh(answer: &Result<Told, Unavailable>) -> usize {
+fn weigh(answer: &Result<ConversationFacts, Unavailable>) -> usize {
     match answer {
         Ok(told) => told.size(),
         Err(unavailable) => unavailable.conversation.len() + unavailable.reason.len(),
@@ -190,7 +190,9 @@ fn slow(patience: Duration) -> String {
 }
 
 /// The next of these to end, if any runs.
-async fn next(running: &mut JoinSet<Result<Told, Unavailable>>) -> Option<Result<Told, Unavailable>> {
+async fn next(
+    running: &mut JoinSet<Result<ConversationFacts, Unavailable>>,
+) -> Option<Result<ConversationFacts, Unavailable>> {
     let ended = running.join_next().await?;
     Some(ended.unwrap_or_else(|_| {
         Err(Unavailable { conversation: "a conversation".to_owned(), reason: "the asking broke off".to_owned() })

@@ -24,7 +24,7 @@ pub use spans::{Span, Spans};
 use crate::authn::{Found, KeySet, Lookup};
 use crate::engine::{Engine, Inquiry};
 use crate::observe::trace::Trace;
-use crate::policy::Told;
+use crate::policy::ConversationFacts;
 use crate::random::NoEntropy;
 use facts::Facts;
 use keys::Fetching;
@@ -101,7 +101,11 @@ impl Remote {
     ///
     /// # Errors
     /// If it can't be asked, or its answer can't be relied on.
-    pub async fn inquire(&self, inquiries: Vec<Inquiry>, trace: Option<&Arc<Trace>>) -> Result<Vec<Told>, Unavailable> {
+    pub async fn inquire(
+        &self,
+        inquiries: Vec<Inquiry>,
+        trace: Option<&Arc<Trace>>,
+    ) -> Result<Vec<ConversationFacts>, Unavailable> {
         match &self.facts {
             Some(facts) if !inquiries.is_empty() => facts.ask(inquiries, trace).await,
             _ => Ok(Vec::new()),

@@ -4,7 +4,7 @@ use super::entry::Record;
 use super::event::{Fate, name};
 use crate::clock;
 use crate::observe::{Asker, Occurrence};
-use crate::policy::{Held, Origin};
+use crate::policy::{EntryOrigin, RoleGrant};
 
 /// The line that says what became of an entry: by which change, where that is known, and by whose hand, where it was anyone's.
 pub(super) fn line(record: &Record, fate: Fate, change: Option<u64>, caller: Option<Asker<'_>>) -> Vec<u8> {
@@ -17,7 +17,7 @@ pub(super) fn line(record: &Record, fate: Fate, change: Option<u64>, caller: Opt
     occurrence.until = record.until().map(|until| until.to_string());
     match record {
         Record::Role(_, tenure) => {
-            occurrence.role = if let Held::Word(word) = &tenure.held { Some(word) } else { None };
+            occurrence.role = if let RoleGrant::Word(word) = &tenure.held { Some(word) } else { None };
         }
         Record::Conversation(conversation) => {
             occurrence.conversation = Some(conversation.id.clone());
@@ -28,7 +28,7 @@ pub(super) fn line(record: &Record, fate: Fate, change: Option<u64>, caller: Opt
         Record::Ban(sanction) | Record::Mute(sanction) => occurrence.reason = sanction.reason.as_deref(),
         Record::Block(_) => {}
     }
-    if let Origin::Roster { author, at } = record.origin() {
+    if let EntryOrigin::Roster { author, at } = record.origin() {
         (occurrence.by, occurrence.at) = (Some(&**author), Some(at.to_string()));
     }
     // All of it can be written as JSON.

@@ -2,7 +2,7 @@
 
 use super::live::{Roster, Stale};
 use crate::model::{Millis, Pattern};
-use crate::policy::{Entry, Policy, Sanction};
+use crate::policy::{Policy, Sanction, UserEntry};
 
 /// What a vendor should know of a user in a place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,9 +33,9 @@ impl Roster {
         let mut desired = Desired::default();
         for entry in registers.into_iter().flat_map(|register| register.about(user, app, Some(&place))) {
             let (sanction, slot) = match entry {
-                Entry::Ban(ban) => (ban, &mut desired.ban),
-                Entry::Mute(mute) => (mute, &mut desired.mute),
-                Entry::Block(_) | Entry::Role(_) => continue,
+                UserEntry::Ban(ban) => (ban, &mut desired.ban),
+                UserEntry::Mute(mute) => (mute, &mut desired.mute),
+                UserEntry::Block(_) | UserEntry::Role(_) => continue,
             };
             let here = if conversation.is_some() {
                 sanction.scope.overlaps(&place)

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::crypto::{percent_decoded, percent_encoded};
 use crate::model::{CallerKind, ConversationKind, Millis, Pattern};
-pub use crate::policy::Registered as Conversation;
-use crate::policy::{Author, Block, Held, Origin, Sanction, Tenure};
+pub use crate::policy::RegisteredConversation;
+use crate::policy::{Block, EntryAuthor, EntryOrigin, RoleBinding, RoleGrant, Sanction};
 
 /// An entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,11 +18,11 @@ pub enum Record {
     /// A mute.
     Mute(Sanction),
     /// A user's role, or that it was taken away.
-    Role(String, Tenure),
+    Role(String, RoleBinding),
     /// A block.
     Block(Block),
     /// A conversation.
-    Conversation(Conversation),
+    Conversation(RegisteredConversation),
 }
 
 /// What sort of entries there are.
@@ -87,7 +87,7 @@ struct Kept {
     owner: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     forgotten: bool,
-    by: Author,
+    by: EntryAuthor,
     /// Milliseconds since 1970.
     at: u64,
 }
@@ -205,7 +205,7 @@ impl Record {
     }
 
     /// By whose word.
-    pub fn origin(&self) -> &Origin {
+    pub fn origin(&self) -> &EntryOrigin {
         match self {
             Record::Ban(sanction) | Record::Mute(sanction) => &sanction.origin,
             Record::Role(_, tenure) => &tenure.origin,
@@ -258,9 +258,9 @@ impl Record {
     /// The value that is kept of it. An entry of the policy file becomes a service's: who takes it over vouches for it.
     pub fn value(&self) -> String {
         let (by, at) = match self.origin() {
-            Origin::Roster { author, at } => (Author::clone(author), at.0),
-            Origin::File { .. } => {
-                (Author { kind: CallerKind::Service, subject: "policy-file".to_owned(), role: None }, 0)
+            EntryOrigin::Roster { author, at } => (EntryAuthor::clone(author), at.0),
+            EntryOrigin::File { .. } => {
+                (EntryAuthor { kind: CallerKind::Service, subject: "policy-file".to_owned(), role: None }, 0)
             }
         };
         let mut kept = Kept {
@@ -278,7 +278,7 @@ impl Record {
         };
         match self {
             Record::Ban(sanction) | Record::Mute(sanction) => kept.reason.clone_from(&sanction.reason),
-            Record::Role(_, Tenure { held: Held::Word(word), .. }) => kept.role = Some(word.to_string()),
+            Record::Role(_, RoleBinding { held: RoleGrant::Word(word), .. }) => kept.role = Some(word.to_string()),
             Record::Role(..) | Record::Block(_) => {}
             Record::Conversation(conversation) => {
                 kept.kind = Some(conversation.kind.as_str().to_owned());
@@ -305,18 +305,25 @@ impl Record {
 
 impl Kept {
     fn record(self, table: Table) -> Option<Record> {
-        let origin = Origin::Roster { author: Arc::new(self.by), at: Millis(self.at) };
+        let origin = EntryOrigin::Roster { author: Arc::new(self.by), at: Millis(self.at) };
         let app = self.app.map(Arc::from);
         if table == Table::Conversations {
             let kind = ConversationKind::parse(self.kind.as_deref()?)?;
             let (owner, forgotten) = (self.owner, self.forgotten);
-            return Some(Record::Conversation(Conversation { id: self.id, app, kind, owner, forgotten, origin }));
+            return Some(Record::Conversation(RegisteredConversation {
+                id: self.id,
+                app,
+                kind,
+                owner,
+                forgotten,
+                origin,
+            }));
         }
         let scope = Pattern::parse(self.scope.as_deref()?).ok()?;
         Some(match table {
             Table::Roles => {
-                let held = self.role.map_or(Held::Removed, |word| Held::Word(word.into()));
-                Record::Role(self.id, Tenure { scope, app, held, listed: false, origin })
+                let held = self.role.map_or(RoleGrant::Removed, |word| RoleGrant::Word(word.into()));
+                Record::Role(self.id, RoleBinding { scope, app, held, listed: false, origin })
             }
             Table::Blocks => Record::Block(Block { user: self.id, conversation: scope, app, origin }),
             _ => {

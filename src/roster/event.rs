@@ -11,7 +11,7 @@ use super::wish::Wish;
 use crate::config::Settings;
 use crate::crypto::{hex, percent_encoded, sha256};
 use crate::model::{Millis, Pattern};
-use crate::policy::{Author, Held};
+use crate::policy::{EntryAuthor, RoleGrant};
 use crate::store::{Commit, Head, NewJob, queue};
 
 /// Who is told of changes and where they are carried out.
@@ -46,7 +46,7 @@ pub(super) enum Fate {
 }
 
 /// The change that a ruling asks for: what it sets and takes away, who is told, and what is to be done.
-pub(super) fn commit(ruling: &Ruling, by: &Author, plan: &Plan, head: &Head, now: Millis) -> Commit {
+pub(super) fn commit(ruling: &Ruling, by: &EntryAuthor, plan: &Plan, head: &Head, now: Millis) -> Commit {
     let mut commit = Commit::default();
     for record in &ruling.set {
         commit.puts.push((record.key().to_string(), Some(record.value())));
@@ -83,7 +83,7 @@ pub(super) fn note(
     commit: &mut Commit,
     record: &Record,
     fate: Fate,
-    by: Option<&Author>,
+    by: Option<&EntryAuthor>,
     plan: &Plan,
     head: &Head,
     now: Millis,
@@ -147,7 +147,7 @@ pub(super) fn name(record: &Record, fate: Fate) -> &'static str {
         (Record::Mute(_), Fate::Set) => "mute.created",
         (Record::Mute(_), Fate::Lifted) => "mute.lifted",
         (Record::Mute(_), Fate::Expired) => "mute.expired",
-        (Record::Role(_, tenure), Fate::Set) if tenure.held != Held::Removed => "role.set",
+        (Record::Role(_, tenure), Fate::Set) if tenure.held != RoleGrant::Removed => "role.set",
         (Record::Role(..), _) => "role.removed",
         (Record::Block(_), Fate::Set) => "block.created",
         (Record::Block(_), _) => "block.lifted",
@@ -174,8 +174,8 @@ pub fn details(record: &Record) -> Map<String, Value> {
     match record {
         Record::Ban(sanction) | Record::Mute(sanction) => tell("reason", sanction.reason.clone()),
         Record::Role(_, tenure) => match &tenure.held {
-            Held::Word(word) => tell("role", Some(word.to_string())),
-            Held::Role(_) | Held::Removed | Held::Remembered => {}
+            RoleGrant::Word(word) => tell("role", Some(word.to_string())),
+            RoleGrant::Role(_) | RoleGrant::Removed | RoleGrant::Remembered => {}
         },
         Record::Block(_) => {}
         Record::Conversation(conversation) => {
@@ -190,12 +190,13 @@ pub fn details(record: &Record) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Origin, Sanction};
+    use crate::policy::{EntryOrigin, Sanction};
 
     fn sanction(user: &str) -> Sanction {
-        let author = Arc::new(Author { kind: crate::model::CallerKind::Service, subject: "orders".into(), role: None });
+        let author =
+            Arc::new(EntryAuthor { kind: crate::model::CallerKind::Service, subject: "orders".into(), role: None });
         let (user, scope, at) = (user.to_owned(), Pattern::Everything, Millis(0));
-        Sanction { user, scope, app: None, until: None, reason: None, origin: Origin::Roster { author, at } }
+        Sanction { user, scope, app: None, until: None, reason: None, origin: EntryOrigin::Roster { author, at } }
     }
 
     #[test]

@@ -4,21 +4,21 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::entry::{Conversation, Key, Malformed, Record, Table};
+use super::entry::{Key, Malformed, Record, RegisteredConversation, Table};
 use crate::model::{Millis, Pattern};
-use crate::policy::{Author, Block, Entry, Held, Origin, Register, Sanction, Tenure};
+use crate::policy::{Block, EntryAuthor, EntryIndex, EntryOrigin, RoleBinding, RoleGrant, Sanction, UserEntry};
 
 /// All entries, found by name, and those that end, by when.
 #[derive(Debug, Default)]
 pub struct Index {
-    register: Register,
+    register: EntryIndex,
     /// Who has entries, for each table but that of conversations.
     people: BTreeMap<Table, BTreeSet<Arc<str>>>,
-    conversations: BTreeMap<(String, Option<Arc<str>>), Conversation>,
+    conversations: BTreeMap<(String, Option<Arc<str>>), RegisteredConversation>,
     /// What ends by itself.
     endings: BTreeSet<(Millis, Key)>,
     /// Each author once: most entries are by few.
-    authors: HashSet<Arc<Author>>,
+    authors: HashSet<Arc<EntryAuthor>>,
     entries: usize,
     /// How many of them are for each app, of those that are for one.
     apps: BTreeMap<Arc<str>, usize>,
@@ -38,7 +38,7 @@ impl Index {
     }
 
     /// What deciding looks at.
-    pub fn register(&self) -> &Register {
+    pub fn register(&self) -> &EntryIndex {
         &self.register
     }
 
@@ -92,12 +92,12 @@ impl Index {
     }
 
     /// A conversation's entry for just this app, or for all.
-    pub fn conversation(&self, id: &str, app: Option<&Arc<str>>) -> Option<&Conversation> {
+    pub fn conversation(&self, id: &str, app: Option<&Arc<str>>) -> Option<&RegisteredConversation> {
         self.conversations.get(&(id.to_owned(), app.cloned()))
     }
 
     /// All entries of a conversation: for one app or another, or for all.
-    pub fn conversations_of(&self, id: &str) -> impl Iterator<Item = &Conversation> {
+    pub fn conversations_of(&self, id: &str) -> impl Iterator<Item = &RegisteredConversation> {
         let from = (id.to_owned(), None);
         self.conversations.range(from..).take_while(move |((name, _), _)| name == id).map(|(_, entry)| entry)
     }
@@ -141,24 +141,26 @@ impl Index {
         let mut origin = record.origin().clone();
         self.intern(&mut origin);
         match record {
-            Record::Ban(ban) => self.register.add(&user, Entry::Ban(ban_by(ban, origin))),
-            Record::Mute(mute) => self.register.add(&user, Entry::Mute(ban_by(mute, origin))),
-            Record::Role(_, tenure) => self.register.add(&user, Entry::Role(Tenure { origin, ..tenure })),
-            Record::Block(block) => self.register.add(&user, Entry::Block(Block { origin, ..block })),
-            Record::Conversation(conversation) => self.put_conversation(Conversation { origin, ..conversation }),
+            Record::Ban(ban) => self.register.add(&user, UserEntry::Ban(ban_by(ban, origin))),
+            Record::Mute(mute) => self.register.add(&user, UserEntry::Mute(ban_by(mute, origin))),
+            Record::Role(_, tenure) => self.register.add(&user, UserEntry::Role(RoleBinding { origin, ..tenure })),
+            Record::Block(block) => self.register.add(&user, UserEntry::Block(Block { origin, ..block })),
+            Record::Conversation(conversation) => {
+                self.put_conversation(RegisteredConversation { origin, ..conversation })
+            }
         }
     }
 
-    fn put_conversation(&mut self, conversation: Conversation) {
-        let Conversation { id, app, kind, owner, forgotten, origin } = &conversation;
+    fn put_conversation(&mut self, conversation: RegisteredConversation) {
+        let RegisteredConversation { id, app, kind, owner, forgotten, origin } = &conversation;
         if !forgotten {
             self.register.set_kind(id, app.clone(), *kind);
         }
         if let Some(owner) = owner {
-            let held = if *forgotten { Held::Remembered } else { Held::Word(OWNER.into()) };
+            let held = if *forgotten { RoleGrant::Remembered } else { RoleGrant::Word(OWNER.into()) };
             let (scope, app, origin) = (Pattern::Exact(id.clone()), app.clone(), origin.clone());
-            let tenure = Tenure { scope, app, held, listed: true, origin };
-            self.register.add(&Arc::from(owner.as_str()), Entry::Role(tenure));
+            let tenure = RoleBinding { scope, app, held, listed: true, origin };
+            self.register.add(&Arc::from(owner.as_str()), UserEntry::Role(tenure));
         }
         self.conversations.insert((conversation.id.clone(), conversation.app.clone()), conversation);
     }
@@ -194,11 +196,12 @@ impl Index {
         }
     }
 
-    fn remove_conversation(&mut self, Conversation { id, app, owner, .. }: &Conversation) {
+    fn remove_conversation(&mut self, RegisteredConversation { id, app, owner, .. }: &RegisteredConversation) {
         self.conversations.remove(&(id.clone(), app.clone()));
         self.register.forget_kind(id, app.as_ref());
         if let Some(owner) = owner {
-            let is_its = |entry: &Entry| matches!(entry, Entry::Role(tenure) if tenure.listed && tenure.app == *app);
+            let is_its =
+                |entry: &UserEntry| matches!(entry, UserEntry::Role(tenure) if tenure.listed && tenure.app == *app);
             self.register.remove(owner, &Pattern::Exact(id.clone()), is_its);
         }
     }
@@ -217,8 +220,8 @@ impl Index {
         name
     }
 
-    fn intern(&mut self, origin: &mut Origin) {
-        let Origin::Roster { author, .. } = origin else { return };
+    fn intern(&mut self, origin: &mut EntryOrigin) {
+        let EntryOrigin::Roster { author, .. } = origin else { return };
         if let Some(known) = self.authors.get(author) {
             *author = Arc::clone(known);
             return;
@@ -235,18 +238,18 @@ impl Index {
 /// The word for the role of a conversation's owner.
 pub const OWNER: &str = "owner";
 
-fn ban_by(sanction: Sanction, origin: Origin) -> Sanction {
+fn ban_by(sanction: Sanction, origin: EntryOrigin) -> Sanction {
     Sanction { origin, ..sanction }
 }
 
 /// The entry that this is about a user; none for an owner, who is a part of the conversation's.
-fn record(user: &str, entry: &Entry) -> Option<Record> {
+fn record(user: &str, entry: &UserEntry) -> Option<Record> {
     match entry {
-        Entry::Ban(ban) => Some(Record::Ban(ban.clone())),
-        Entry::Mute(mute) => Some(Record::Mute(mute.clone())),
-        Entry::Block(block) => Some(Record::Block(block.clone())),
-        Entry::Role(tenure) if tenure.listed => None,
-        Entry::Role(tenure) => Some(Record::Role(user.to_owned(), tenure.clone())),
+        UserEntry::Ban(ban) => Some(Record::Ban(ban.clone())),
+        UserEntry::Mute(mute) => Some(Record::Mute(mute.clone())),
+        UserEntry::Block(block) => Some(Record::Block(block.clone())),
+        UserEntry::Role(tenure) if tenure.listed => None,
+        UserEntry::Role(tenure) => Some(Record::Role(user.to_owned(), tenure.clone())),
     }
 }
 
@@ -259,12 +262,12 @@ mod tests {
     fn authors_without_entries_are_forgotten() {
         let mut index = Index::default();
         for number in 0..10_000 {
-            let author = Author { kind: CallerKind::User, subject: format!("moderator-{number}"), role: None };
+            let author = EntryAuthor { kind: CallerKind::User, subject: format!("moderator-{number}"), role: None };
             let block = Block {
                 user: "tom".to_owned(),
                 conversation: Pattern::Exact(format!("room-{}", number % 10)),
                 app: None,
-                origin: Origin::Roster { author: Arc::new(author), at: Millis(1) },
+                origin: EntryOrigin::Roster { author: Arc::new(author), at: Millis(1) },
             };
             index.put(Record::Block(block));
         }

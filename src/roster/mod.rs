@@ -16,7 +16,7 @@ pub mod transfer;
 mod wish;
 
 pub use desired::Desired;
-pub use entry::{Conversation, Key, Malformed, Record, Table};
+pub use entry::{Key, Malformed, Record, RegisteredConversation, Table};
 pub use event::{Plan, details, enforcement_queues, webhook_queues};
 pub use index::{Index, OWNER};
 pub use judge::{Failed, Judge, Ruling, Why};

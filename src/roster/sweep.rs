@@ -171,12 +171,12 @@ mod tests {
 
     use super::*;
     use crate::model::{CallerKind, Pattern};
-    use crate::policy::{Author, Origin, Sanction};
+    use crate::policy::{EntryAuthor, EntryOrigin, Sanction};
     use crate::store::{Commit, Store};
 
     fn ban(user: &str) -> Record {
-        let author = Arc::new(Author { kind: CallerKind::Service, subject: "orders".to_owned(), role: None });
-        let origin = Origin::Roster { author, at: Millis(1) };
+        let author = Arc::new(EntryAuthor { kind: CallerKind::Service, subject: "orders".to_owned(), role: None });
+        let origin = EntryOrigin::Roster { author, at: Millis(1) };
         let (scope, until) = (Pattern::Everything, Some(Millis(2)));
         Record::Ban(Sanction { user: user.to_owned(), scope, app: None, until, reason: None, origin })
     }

@@ -6,13 +6,13 @@ use std::io;
 use std::sync::Arc;
 
 use super::audit;
-use super::entry::{Conversation, Malformed, Record, Table};
+use super::entry::{Malformed, Record, RegisteredConversation, Table};
 use super::event::{Fate, Plan, each_once, note};
 use crate::config::{IMPORT, RosterFile};
 use crate::crypto::hex;
 use crate::model::{CallerKind, Millis, Pattern, is_unruly};
 use crate::observe::Asker;
-use crate::policy::{Author, Held, Origin};
+use crate::policy::{EntryAuthor, EntryOrigin, RoleGrant};
 use crate::store::{Change, Commit, Contents, FailureReason, Head, NotCommitted, Since, Store, Unavailable};
 use crate::{clock, random};
 
@@ -176,7 +176,7 @@ fn work(held: &BTreeMap<String, String>, import: &Import<'_>) -> Result<Vec<Work
 
 /// Whether a kept value is an entry just so. One that said no time, and so is from `now`, is there if the same is said, since whenever.
 fn is_there(key: &str, before: &str, record: &Record, now: Millis) -> bool {
-    let is_dated = !matches!(record.origin(), Origin::Roster { at, .. } if *at == now);
+    let is_dated = !matches!(record.origin(), EntryOrigin::Roster { at, .. } if *at == now);
     if is_dated {
         return before == record.value();
     }
@@ -184,8 +184,8 @@ fn is_there(key: &str, before: &str, record: &Record, now: Millis) -> bool {
 }
 
 /// That a conversation keeps its owner, and has an entry for all apps or one for each: else nobody could change either any more.
-fn fit_in(held: &BTreeMap<String, String>, after: &Conversation) -> Result<(), NotImported> {
-    let own = Record::Conversation(Conversation { app: None, ..after.clone() }).key().to_string();
+fn fit_in(held: &BTreeMap<String, String>, after: &RegisteredConversation) -> Result<(), NotImported> {
+    let own = Record::Conversation(RegisteredConversation { app: None, ..after.clone() }).key().to_string();
     for (key, value) in held.range(own.clone()..).take_while(|(key, _)| key.starts_with(&own)) {
         let Record::Conversation(before) = Record::read(key, value)? else { continue };
         if before.app == after.app {
@@ -203,7 +203,7 @@ fn apps(app: Option<&Arc<str>>) -> String {
     app.map_or_else(|| "all apps".to_owned(), |app| format!("the app {app}"))
 }
 
-fn keep_owner(before: &Conversation, after: &Conversation) -> Result<(), NotImported> {
+fn keep_owner(before: &RegisteredConversation, after: &RegisteredConversation) -> Result<(), NotImported> {
     match (&before.owner, &after.owner) {
         (Some(owner), other) if other.as_ref() != Some(owner) => {
             let other = other.clone().unwrap_or_else(|| "nobody".to_owned());
@@ -257,7 +257,7 @@ fn lines_of(part: &[Work], change: Option<u64>, caller: Asker<'_>) -> Vec<u8> {
 
 /// A change of these entries, told as each author's. Those that go, go by the import's word.
 fn commit(part: &[Work], plan: &Plan, head: &Head, now: Millis) -> Commit {
-    let import = Author { kind: CallerKind::Service, subject: IMPORT.to_owned(), role: None };
+    let import = EntryAuthor { kind: CallerKind::Service, subject: IMPORT.to_owned(), role: None };
     let mut commit = Commit::default();
     for work in part {
         let (record, value, by) = match work {
@@ -308,8 +308,8 @@ fn lines(record: &Record) -> Vec<(&'static str, String)> {
             line("reason", sanction.reason.as_deref().map(quoted));
         }
         Record::Role(_, tenure) => match &tenure.held {
-            Held::Word(word) => line("role", Some(quoted(word))),
-            Held::Role(_) | Held::Removed | Held::Remembered => line("removed", Some("true".to_owned())),
+            RoleGrant::Word(word) => line("role", Some(quoted(word))),
+            RoleGrant::Role(_) | RoleGrant::Removed | RoleGrant::Remembered => line("removed", Some("true".to_owned())),
         },
         Record::Block(_) => {}
         Record::Conversation(conversation) => {
@@ -318,14 +318,14 @@ fn lines(record: &Record) -> Vec<(&'static str, String)> {
             line("forgotten", conversation.forgotten.then(|| "true".to_owned()));
         }
     }
-    if let Origin::Roster { author, at } = record.origin() {
+    if let EntryOrigin::Roster { author, at } = record.origin() {
         line("by", Some(by(author)));
         line("at", Some(time(*at)));
     }
     lines
 }
 
-fn by(Author { kind, subject, role }: &Author) -> String {
+fn by(EntryAuthor { kind, subject, role }: &EntryAuthor) -> String {
     let role = role.as_ref().map_or_else(String::new, |role| format!(", role = {}", quoted(role)));
     format!("{{ kind = {}, subject = {}{role} }}", quoted(kind.as_str()), quoted(subject))
 }

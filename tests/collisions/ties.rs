@@ -4,7 +4,8 @@ use chat_signer::model::{
     Action, ActionSet, Caller, CallerKind, ConversationKind, Millis, Pattern, Role, RoleHierarchy, Template,
 };
 use chat_signer::policy::{
-    Binding, ClientIs, Conversation, Document, Effect, Entries, Facts, Origin, Policy, Rule, Sanction, TargetsAre,
+    BindingEntry, ClientCondition, ConversationEntry, DecisionData, Effect, EntryOrigin, Policy, PolicyDocument,
+    PolicyEntries, Rule, Sanction, TargetCondition,
 };
 use chat_signer::vendor::leancloud::HistoryOrder;
 use proptest::collection::vec;
@@ -31,8 +32,8 @@ fn scope() -> impl Strategy<Value = Pattern> {
 
 fn rule() -> impl Strategy<Value = Rule> {
     let actions = subsequence(vec![Action::Login, Action::Create, Action::History], 1..=3);
-    let client = prop_oneof![Just(ClientIs::Itself), Just(ClientIs::Anyone)];
-    let targets = select(vec![TargetsAre::Itself, TargetsAre::Others, TargetsAre::Outranked]);
+    let client = prop_oneof![Just(ClientCondition::Itself), Just(ClientCondition::Anyone)];
+    let targets = select(vec![TargetCondition::Itself, TargetCondition::Others, TargetCondition::Outranked]);
     let conversations = vec(prop_oneof![Just("*".to_owned()), Just("{client}".to_owned()), name()], 1..3);
     let conditions = (
         of(client),
@@ -53,12 +54,12 @@ fn rule() -> impl Strategy<Value = Rule> {
     })
 }
 
-fn entries() -> impl Strategy<Value = Entries> {
+fn entries() -> impl Strategy<Value = PolicyEntries> {
     let conversation = (name(), select(ConversationKind::ALL.to_vec()), vec((name(), of(role())), 0..2));
     let conversation =
-        conversation.prop_map(|(id, kind, people)| Conversation { id, app: None, kind, people, line: 1 });
+        conversation.prop_map(|(id, kind, people)| ConversationEntry { id, app: None, kind, people, line: 1 });
     let binding = (name(), scope(), of(role()));
-    let binding = binding.prop_map(|(user, scope, role)| Binding { user, scope, app: None, role, line: 1 });
+    let binding = binding.prop_map(|(user, scope, role)| BindingEntry { user, scope, app: None, role, line: 1 });
     let ban = (name(), scope());
     let ban = ban.prop_map(|(user, scope)| Sanction {
         user,
@@ -66,13 +67,10 @@ fn entries() -> impl Strategy<Value = Entries> {
         app: None,
         until: None,
         reason: None,
-        origin: Origin::File { line: 1 },
+        origin: EntryOrigin::File { line: 1 },
     });
-    (vec(conversation, 0..2), vec(binding, 0..3), vec(ban, 0..2)).prop_map(|(conversations, bindings, bans)| Entries {
-        conversations,
-        bindings,
-        bans,
-        ..Entries::default()
+    (vec(conversation, 0..2), vec(binding, 0..3), vec(ban, 0..2)).prop_map(|(conversations, bindings, bans)| {
+        PolicyEntries { conversations, bindings, bans, ..PolicyEntries::default() }
     })
 }
 
@@ -82,7 +80,7 @@ fn policy() -> impl Strategy<Value = Policy> {
             rule.id = format!("r{place}");
         }
         let ladder = RoleHierarchy::new(["guest", "owner"].map(str::to_owned));
-        Policy::new(Document { ladder, default_role, rules, entries, hash: String::new() })
+        Policy::new(PolicyDocument { ladder, default_role, rules, entries, hash: String::new() })
     })
 }
 
@@ -99,7 +97,7 @@ fn caller() -> impl Strategy<Value = Caller> {
 
 fn allows(policy: &Policy, order: HistoryOrder, request: &Request, caller: &Caller) -> bool {
     let ask = request.accepted(&app(order)).unwrap();
-    policy.decide(ask, caller, Facts { registers: &[policy.register()], told: &[] }, Millis(1_000)).is_ok()
+    policy.decide(ask, caller, DecisionData { registers: &[policy.register()], told: &[] }, Millis(1_000)).is_ok()
 }
 
 /// A conversation with one other member can't be created under the name of a history where rules let one create alone only.
@@ -108,7 +106,7 @@ fn a_limit_on_members_counts_whom_a_history_could_add() {
     let mut alone = Rule::new("alone", Effect::Allow, ActionSet::of(&[Action::Create]));
     alone.max_members = Some(1);
     let histories = Rule::new("histories", Effect::Allow, ActionSet::of(&[Action::History]));
-    let policy = Policy::new(Document { rules: vec![alone, histories], ..Document::default() });
+    let policy = Policy::new(PolicyDocument { rules: vec![alone, histories], ..PolicyDocument::default() });
     let tom = Caller {
         kind: CallerKind::User,
         subject: "tom".to_owned(),

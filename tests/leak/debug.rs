@@ -7,7 +7,7 @@ use chat_signer::authn::Presented;
 use chat_signer::config;
 use chat_signer::engine::World;
 use chat_signer::model::{Caller, CallerKind, Millis};
-use chat_signer::policy::Register;
+use chat_signer::policy::EntryIndex;
 use chat_signer::secret::Secret;
 use chat_signer::vendor::{self, Params, ably};
 use http::HeaderMap;
@@ -81,7 +81,7 @@ fn what_was_signed_is_not_shown() {
             app,
             request,
             &caller,
-            World { roster: &Register::default(), told: &[] },
+            World { roster: &EntryIndex::default(), told: &[] },
             Millis(1_800_000_000_000),
             [7; 16],
         );

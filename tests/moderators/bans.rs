@@ -1,7 +1,7 @@
 //! Bans and mutes: each author's own, the strictest holds, and nobody lifts what somebody it doesn't outrank has set.
 
 use chat_signer::model::{Action, ActionSet, CallerKind, ConversationKind, Millis, RoleHierarchy};
-use chat_signer::policy::{Effect, Entries, Rule};
+use chat_signer::policy::{Effect, PolicyEntries, Rule};
 use chat_signer::roster::{Deed, Record, Terms};
 
 use crate::world::{HOUR, NOW, World, ban, ban_until, by, mute, origin, remove_role, sanction, service, user};
@@ -173,10 +173,10 @@ fn an_author_without_a_role_is_outranked_by_any() {
 fn what_the_policy_file_says_is_not_lifted_and_its_line_is_named() {
     let mut world = world();
     world.reload(|document| {
-        let line = |line| chat_signer::policy::Origin::File { line };
+        let line = |line| chat_signer::policy::EntryOrigin::File { line };
         let ban = |scope: &str, at| sanction("tom", scope, line(at));
         document.entries =
-            Entries { bans: vec![ban("chat:*", 11)], mutes: vec![ban("*", 12)], ..document.entries.clone() };
+            PolicyEntries { bans: vec![ban("chat:*", 11)], mutes: vec![ban("*", 12)], ..document.entries.clone() };
     });
     for place in ["chat:x", "chat:*", "chat:y"] {
         let why = world.refused(&service("orders"), Deed::LiftBan, "tom", place, "file");
@@ -369,7 +369,7 @@ fn a_users_ban_is_not_the_backends_of_the_same_name() {
 #[test]
 fn the_policy_file_may_shut_out_a_service() {
     let mut world = world();
-    let line = chat_signer::policy::Origin::File { line: 3 };
+    let line = chat_signer::policy::EntryOrigin::File { line: 3 };
     world.reload(|document| document.entries.bans.push(sanction("orders", "*", line)));
     world.refused(&service("orders"), ban(), "tom", "chat:x", "banned");
 }

@@ -18,7 +18,7 @@ fn of_kind(kind: ConversationKind) -> Deed {
 fn is_owner(world: &World, name: &str, place: &str) -> bool {
     let owner = Some(world.role("owner"));
     let facts = [world.engine.policy.register(), world.index.register()];
-    let facts = chat_signer::policy::Facts { registers: &facts, told: &[] };
+    let facts = chat_signer::policy::DecisionData { registers: &facts, told: &[] };
     world.engine.policy.rank(name, "ably", &crate::world::at(place), facts).weakest == owner
 }
 

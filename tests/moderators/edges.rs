@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_signer::model::{Action, ActionSet, Millis};
-use chat_signer::policy::{ClientIs, Effect, Rule};
+use chat_signer::policy::{ClientCondition, Effect, Rule};
 use chat_signer::roster::{Deed, Judge, Plan, Record, Roster, Terms};
 use chat_signer::store::{Commit, JobState, Since, Store};
 
@@ -15,7 +15,7 @@ use crate::world::{Actor, World, ban, block, mute, remove_role, role_in, service
 fn a_user_without_a_client_is_no_service() {
     let mut world = World::new();
     let mut rule = Rule::new("administrators-act", Effect::Allow, Action::ALL.iter().copied().collect());
-    (rule.client, rule.caller_roles) = (Some(ClientIs::Anyone), Some(vec![world.role("administrator")]));
+    (rule.client, rule.caller_roles) = (Some(ClientCondition::Anyone), Some(vec![world.role("administrator")]));
     world.rule(rule);
     world.bind("ada", "*", "administrator");
     for deed in [ban(), set_role("administrator"), Deed::LiftBan, Deed::ForgetConversation, Deed::Block] {
@@ -61,7 +61,7 @@ fn nobody_blocks_for_another() {
 #[test]
 fn a_block_by_the_policy_file_stays_and_its_line_is_named() {
     let mut world = World::new();
-    let line = chat_signer::policy::Origin::File { line: 5 };
+    let line = chat_signer::policy::EntryOrigin::File { line: 5 };
     world.reload(|document| document.entries.blocks.push(block("tom", "room", line)));
     for place in ["room", "room::$chat"] {
         let why = world.refused(&user("tom"), Deed::LiftBlock, "tom", place, "file");

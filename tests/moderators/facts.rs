@@ -1,7 +1,7 @@
 //! What another service tells of a conversation counts in moderation, and is asked for in time.
 
 use chat_signer::model::{Action, ActionSet};
-use chat_signer::policy::{Bearing, Effect, Facts, Rule};
+use chat_signer::policy::{DecisionData, Effect, FactsRelevance, Rule};
 use chat_signer::roster::Deed;
 
 use crate::world::{Actor, World, ban, mute, service, set_role, user};
@@ -11,8 +11,8 @@ fn asked(world: &World, actor: &Actor, deed: Deed, users: &[&str], place: &str) 
     let wish = World::wish(actor, deed, users, place, Some("ably"));
     let ask = wish.ask(world.engine.app("ably").unwrap());
     let registers = [world.engine.policy.register(), world.index.register()];
-    let facts = Facts { registers: &registers, told: &[] };
-    let open = world.engine.policy.unanswered(&ask, &actor.caller, facts, world.now, Bearing::default());
+    let facts = DecisionData { registers: &registers, told: &[] };
+    let open = world.engine.policy.unanswered(&ask, &actor.caller, facts, world.now, FactsRelevance::default());
     open.into_iter().collect()
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chat_signer::model::{ConversationKind, Role};
-use chat_signer::policy::{Document, Policy};
+use chat_signer::policy::{Policy, PolicyDocument};
 use chat_signer::roster::{Deed, Index, Judge};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -79,7 +79,7 @@ fn case() -> impl Strategy<Value = Case> {
 
 impl Case {
     /// The world of the case: `empty` is one of which nobody knows anything.
-    fn build(&self, empty: &mut World, shipped: &Document) {
+    fn build(&self, empty: &mut World, shipped: &PolicyDocument) {
         empty.engine.policy = Arc::new(Policy::new(shipped.clone()));
         empty.index = Index::default();
         for Bound { source, user, scope, word } in &self.bound {

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use chat_signer::model::{CallerKind, ConversationKind};
-use chat_signer::policy::Facts;
+use chat_signer::policy::DecisionData;
 use chat_signer::roster::{Deed, Record, reading};
 
 use crate::world::{APPS, Actor, World, at, ban, by, mute, outcome, remove_role, sanction, service, set_role, user};
@@ -345,7 +345,7 @@ fn managers_and_services_read_the_roster() {
                 let ask = reading(app, &actor.client, &at(setting.place));
                 let registers = [world.engine.policy.register(), world.index.register()];
                 let told = world.told(&ask, &actor.caller);
-                let facts = Facts { registers: &registers, told: &told };
+                let facts = DecisionData { registers: &registers, told: &told };
                 world.engine.policy.decide(ask, &actor.caller, facts, world.now).is_ok()
             })
         };

@@ -12,8 +12,8 @@ use chat_signer::model::{
     Action, Caller, CallerKind, ConversationKind, Millis, Pattern, RequiredAction, Role, SigningRequest,
 };
 use chat_signer::policy::{
-    Author, Binding, Block, Conversation, Denial, Document, Facts, Held, Origin, Permit, Policy, Rule, Sanction,
-    Tenure, Told,
+    BindingEntry, Block, ConversationEntry, ConversationFacts, DecisionData, Denial, EntryAuthor, EntryOrigin, Permit,
+    Policy, PolicyDocument, RoleBinding, RoleGrant, Rule, Sanction,
 };
 use chat_signer::roster::{self, Deed, Index, Judge, Record, Ruling, Terms, Wish};
 use chat_signer::vendor::App;
@@ -111,7 +111,8 @@ impl World {
     pub(crate) fn new() -> World {
         let mut engine = load(Path::new("signer.toml")).settings.unwrap().engine;
         let shipped = engine.policy.document().clone();
-        engine.policy = Arc::new(Policy::new(Document { entries: chat_signer::policy::Entries::default(), ..shipped }));
+        engine.policy =
+            Arc::new(Policy::new(PolicyDocument { entries: chat_signer::policy::PolicyEntries::default(), ..shipped }));
         World { engine, index: Index::default(), people: HashMap::new(), now: NOW }
     }
 
@@ -120,7 +121,7 @@ impl World {
     }
 
     /// Changes the policy file, as a reload does.
-    pub(crate) fn reload(&mut self, change: impl FnOnce(&mut Document)) {
+    pub(crate) fn reload(&mut self, change: impl FnOnce(&mut PolicyDocument)) {
         let mut document = self.engine.policy.document().clone();
         change(&mut document);
         self.engine.policy = Arc::new(Policy::new(document));
@@ -129,7 +130,7 @@ impl World {
     /// The policy file binds a user, in line 7.
     pub(crate) fn filed(&mut self, user: &str, scope: &str, word: &str) {
         let role = self.engine.policy.document().ladder.role(word);
-        let binding = Binding { user: user.to_owned(), scope: at(scope), app: None, role, line: 7 };
+        let binding = BindingEntry { user: user.to_owned(), scope: at(scope), app: None, role, line: 7 };
         self.reload(|document| document.entries.bindings.push(binding));
     }
 
@@ -137,7 +138,7 @@ impl World {
     pub(crate) fn filed_conversation(&mut self, id: &str, kind: ConversationKind, people: &[(&str, &str)]) {
         let ladder = &self.engine.policy.document().ladder;
         let people = people.iter().map(|(user, word)| ((*user).to_owned(), ladder.role(word))).collect();
-        let conversation = Conversation { id: id.to_owned(), app: None, kind, people, line: 9 };
+        let conversation = ConversationEntry { id: id.to_owned(), app: None, kind, people, line: 9 };
         self.reload(|document| document.entries.conversations.push(conversation));
     }
 
@@ -163,7 +164,7 @@ impl World {
     pub(crate) fn known(&mut self, id: &str, kind: ConversationKind, owner: Option<&str>) {
         let owner = owner.map(str::to_owned);
         let (id, app, forgotten, origin) = (id.to_owned(), None, false, origin());
-        self.keep(&Record::Conversation(roster::Conversation { id, app, kind, owner, forgotten, origin }));
+        self.keep(&Record::Conversation(roster::RegisteredConversation { id, app, kind, owner, forgotten, origin }));
     }
 
     /// What another service tells of a conversation, at every app.
@@ -174,7 +175,7 @@ impl World {
     }
 
     /// What the other service answers before this is decided: only what it is asked, and only of whom it is asked about.
-    pub(crate) fn told(&self, ask: &SigningRequest, caller: &Caller) -> Vec<Told> {
+    pub(crate) fn told(&self, ask: &SigningRequest, caller: &Caller) -> Vec<ConversationFacts> {
         let ladder = &self.engine.policy.document().ladder;
         let inquiries = self.engine.inquiries(ask, caller, self.index.register(), self.now);
         let answers = inquiries.iter().filter_map(|inquiry| {
@@ -275,7 +276,7 @@ impl World {
         };
         let registers = [self.engine.policy.register(), self.index.register()];
         let told = self.told(&ask, &actor.caller);
-        let facts = Facts { registers: &registers, told: &told };
+        let facts = DecisionData { registers: &registers, told: &told };
         self.engine.policy.decide(ask, &actor.caller, facts, self.now).map_err(|refusal| refusal.denial)
     }
 
@@ -310,16 +311,16 @@ pub(crate) fn outcome(ruling: &Ruling) -> Outcome {
 }
 
 /// By a service's word, an hour ago.
-pub(crate) fn origin() -> Origin {
+pub(crate) fn origin() -> EntryOrigin {
     by(CallerKind::Service, "orders", None)
 }
 
-pub(crate) fn by(kind: CallerKind, subject: &str, role: Option<&str>) -> Origin {
-    let author = Author { kind, subject: subject.to_owned(), role: role.map(str::to_owned) };
-    Origin::Roster { author: Arc::new(author), at: Millis(NOW.0 - HOUR) }
+pub(crate) fn by(kind: CallerKind, subject: &str, role: Option<&str>) -> EntryOrigin {
+    let author = EntryAuthor { kind, subject: subject.to_owned(), role: role.map(str::to_owned) };
+    EntryOrigin::Roster { author: Arc::new(author), at: Millis(NOW.0 - HOUR) }
 }
 
-pub(crate) fn sanction(user: &str, scope: &str, origin: Origin) -> Sanction {
+pub(crate) fn sanction(user: &str, scope: &str, origin: EntryOrigin) -> Sanction {
     Sanction { user: user.to_owned(), scope: at(scope), app: None, until: None, reason: None, origin }
 }
 
@@ -329,11 +330,11 @@ pub(crate) fn role_in(scope: &str, user: &str, word: &str) -> Record {
 }
 
 fn role(user: &str, scope: &str, word: &str, app: Option<&str>) -> Record {
-    let held = Held::Word(word.into());
-    let tenure = Tenure { scope: at(scope), app: app.map(Arc::from), held, listed: false, origin: origin() };
+    let held = RoleGrant::Word(word.into());
+    let tenure = RoleBinding { scope: at(scope), app: app.map(Arc::from), held, listed: false, origin: origin() };
     Record::Role(user.to_owned(), tenure)
 }
 
-pub(crate) fn block(user: &str, scope: &str, origin: Origin) -> Block {
+pub(crate) fn block(user: &str, scope: &str, origin: EntryOrigin) -> Block {
     Block { user: user.to_owned(), conversation: at(scope), app: None, origin }
 }

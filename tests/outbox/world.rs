@@ -9,7 +9,7 @@ use chat_signer::config::{Enforcement, Webhook};
 use chat_signer::model::{CallerKind, Millis, Pattern};
 use chat_signer::observe::outbox::Counts;
 use chat_signer::outbox::{Outbox, Targets, Terms};
-use chat_signer::policy::{Author, Document, Origin, Policy, Sanction};
+use chat_signer::policy::{EntryAuthor, EntryOrigin, Policy, PolicyDocument, Sanction};
 use chat_signer::roster::{Record, Roster};
 use chat_signer::secret::Secret;
 use chat_signer::store::{Commit, Job, JobState, NewJob, Store, queue};
@@ -61,7 +61,7 @@ impl World {
         let roster = Arc::new(Roster::of(store, Duration::from_secs(600)));
         roster.catch_up().await;
         roster.check().unwrap();
-        let policy = Arc::new(Policy::new(Document::default()));
+        let policy = Arc::new(Policy::new(PolicyDocument::default()));
         World { roster, vendor: Vendor::start().await, app, policy, webhooks: Vec::new() }
     }
 
@@ -151,14 +151,14 @@ impl World {
     }
 
     fn record(&self, what: What, user: &str, place: Option<&str>, until: Option<Millis>) -> Record {
-        let author = Author { kind: CallerKind::Service, subject: "orders".to_owned(), role: None };
+        let author = EntryAuthor { kind: CallerKind::Service, subject: "orders".to_owned(), role: None };
         let sanction = Sanction {
             user: user.to_owned(),
             scope: Pattern::parse(place.unwrap_or("*")).unwrap(),
             app: Some(self.app.into()),
             until,
             reason: Some("spam".to_owned()),
-            origin: Origin::Roster { author: Arc::new(author), at: clock::now() },
+            origin: EntryOrigin::Roster { author: Arc::new(author), at: clock::now() },
         };
         match what {
             What::Ban => Record::Ban(sanction),

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use chat_signer::model::{Action, ActionSet, Pattern, RequestedGrant, RequiredAction, SigningRequest, Template};
-use chat_signer::policy::{Effect, Facts, Permit, Policy, Rule, Told};
+use chat_signer::policy::{ConversationFacts, DecisionData, Effect, Permit, Policy, Rule};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use proptest::strategy::ValueTree;
@@ -25,7 +25,7 @@ type Granted = BTreeSet<(String, Action)>;
 struct Ready<'w> {
     world: &'w World,
     policy: Policy,
-    told: Vec<Told>,
+    told: Vec<ConversationFacts>,
 }
 
 impl<'w> Ready<'w> {
@@ -36,7 +36,7 @@ impl<'w> Ready<'w> {
     fn decide(&self, ask: SigningRequest) -> Option<Permit> {
         let roster = self.world.roster.register();
         let registers = [self.policy.register(), &roster];
-        let facts = Facts { registers: &registers, told: &self.told };
+        let facts = DecisionData { registers: &registers, told: &self.told };
         self.policy.decide(ask, &self.world.caller, facts, super::NOW).ok()
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chat_signer::clock;
 use chat_signer::config::{Durability, RedisAddress, RedisSettings};
 use chat_signer::model::{CallerKind, Millis, Pattern};
-use chat_signer::policy::{Author, Origin, Sanction};
+use chat_signer::policy::{EntryAuthor, EntryOrigin, Sanction};
 use chat_signer::roster::{Plan, Record, Roster, Untold};
 use chat_signer::store::{Commit, KEPT, Store};
 
@@ -16,14 +16,14 @@ use crate::proxy::Proxy;
 use crate::server::Redis;
 
 pub(crate) fn ban(user: &str, until: Option<Millis>, reason: &str) -> Commit {
-    let author = Arc::new(Author { kind: CallerKind::Service, subject: "backend".to_owned(), role: None });
+    let author = Arc::new(EntryAuthor { kind: CallerKind::Service, subject: "backend".to_owned(), role: None });
     let record = Record::Ban(Sanction {
         user: user.to_owned(),
         scope: Pattern::Everything,
         app: None,
         until,
         reason: Some(reason.to_owned()),
-        origin: Origin::Roster { author, at: Millis(1) },
+        origin: EntryOrigin::Roster { author, at: Millis(1) },
     });
     put(&record.key().to_string(), &record.value())
 }

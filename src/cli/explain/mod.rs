@@ -16,7 +16,7 @@ use super::{Common, Stop, complain, line, store, yes};
 use crate::clock;
 use crate::engine::{Decided, Engine, World};
 use crate::model::{CallerKind, Millis, TimeError};
-use crate::policy::Explained;
+use crate::policy::Explanation;
 
 /// `explain`'s own arguments.
 #[derive(Debug, clap::Args)]
@@ -83,7 +83,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
     Ok(yes(decided.outcome.is_ok() && moderated.is_fine()))
 }
 
-fn json(decided: &Decided, moderated: &Moderated, steps: &[Explained]) -> Value {
+fn json(decided: &Decided, moderated: &Moderated, steps: &[Explanation]) -> Value {
     let mut json = decided.json(steps);
     if !moderated.is_fine() {
         json["allowed"] = false.into();

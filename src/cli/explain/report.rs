@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use super::super::moderated::Moderated;
 use crate::engine::{Decided, why};
-use crate::policy::{Considered, Effect, Explained, RuleExplained};
+use crate::policy::{ConsideredEntry, Effect, Explanation, RuleExplanation};
 
 /// The decision in a sentence, then each thing that was decided: who is what, what stands in the way, each rule.
-pub(super) fn text(decided: &Decided, moderated: &Moderated, steps: &[Explained]) -> String {
+pub(super) fn text(decided: &Decided, moderated: &Moderated, steps: &[Explanation]) -> String {
     let mut text = format!("{}\n", moderated.sentence(decided));
     for step in steps {
         // Writing to a string does not fail.
@@ -21,7 +21,7 @@ pub(super) fn text(decided: &Decided, moderated: &Moderated, steps: &[Explained]
 }
 
 /// What was decided, and why where the decision on the whole has not said it.
-fn headline(step: &Explained, alone: bool) -> String {
+fn headline(step: &Explanation, alone: bool) -> String {
     let place = step.conversation.as_ref().map(|place| format!(" in {place}")).unwrap_or_default();
     match &step.outcome {
         Ok(_) if alone => format!("✓ {}{place}", step.action),
@@ -31,7 +31,7 @@ fn headline(step: &Explained, alone: bool) -> String {
     }
 }
 
-fn considered(Considered { counts, sentence }: &Considered) -> String {
+fn considered(ConsideredEntry { counts, sentence }: &ConsideredEntry) -> String {
     format!("{} {sentence}", if *counts { '✗' } else { '·' })
 }
 
@@ -45,7 +45,7 @@ fn list(text: &mut String, title: &str, lines: &[String]) {
 }
 
 /// The rules about the action, in the file's order, and then the names of the others.
-fn rules(text: &mut String, step: &Explained) {
+fn rules(text: &mut String, step: &Explanation) {
     let (about, others): (Vec<_>, Vec<_>) = step.rules.iter().partition(|rule| rule.applies);
     let width = about.iter().map(|rule| rule.id.chars().count()).max().unwrap_or_default();
     let conditions = about.iter().flat_map(|rule| &rule.misses).map(|miss| miss.condition.len());
@@ -62,7 +62,7 @@ fn rules(text: &mut String, step: &Explained) {
 }
 
 /// A line for each condition that did not hold, or one that says that all did.
-fn rule_lines(rule: &RuleExplained, width: usize, column: usize) -> Vec<String> {
+fn rule_lines(rule: &RuleExplanation, width: usize, column: usize) -> Vec<String> {
     let effect = rule.effect.as_str();
     if rule.matches() {
         let mark = if rule.effect == Effect::Allow { '✓' } else { '✗' };

@@ -3,13 +3,13 @@
 use serde_json::{Map, Value};
 
 use crate::model::{ConversationKind, Role, RoleHierarchy};
-use crate::policy::Details;
+use crate::policy::ConversationDetails;
 
 /// Reads what is told of a conversation. `kind` and `owner` may be left out or null; nothing else may stand there.
 ///
 /// # Errors
 /// What is wrong with it, in words that go on after "it": a kind or role that the policy does not know, say.
-pub fn details(object: &Map<String, Value>, ladder: &RoleHierarchy) -> Result<Details, String> {
+pub fn details(object: &Map<String, Value>, ladder: &RoleHierarchy) -> Result<ConversationDetails, String> {
     if let Some(other) = object.keys().find(|name| !["kind", "owner", "roles"].contains(&name.as_str())) {
         let start: String = other.chars().take(64).flat_map(char::escape_debug).collect();
         return Err(format!("its `{start}` is not known here"));
@@ -21,7 +21,7 @@ pub fn details(object: &Map<String, Value>, ladder: &RoleHierarchy) -> Result<De
     let mut roles = roles.iter().map(|(user, word)| tenure(user, word, ladder)).collect::<Result<Vec<_>, _>>()?;
     roles.extend(given("owner").map(|owner| tenure_of_owner(owner, ladder)).transpose()?);
     let kind = given("kind").map(kind).transpose()?;
-    Ok(Details { kind, roles, shut_out: Vec::new() })
+    Ok(ConversationDetails { kind, roles, shut_out: Vec::new() })
 }
 
 fn tenure(user: &str, word: &Value, ladder: &RoleHierarchy) -> Result<(String, Role), String> {

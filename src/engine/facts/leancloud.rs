@@ -11,7 +11,7 @@ use super::Inquiry;
 use super::details::role;
 use crate::crypto::percent_encoded;
 use crate::model::{ConversationKind, Role};
-use crate::policy::{Details, Told};
+use crate::policy::{ConversationDetails, ConversationFacts};
 use crate::secret::Secret;
 use crate::vendor::has_dot_segment;
 
@@ -62,13 +62,14 @@ impl Progress {
 
     /// Nobody has a role in a temporary conversation, as far as LeanCloud tells. An id that a server may read as `.` or `..` is never sent in a
     /// path, so there is no such conversation.
-    pub(super) fn known(&self, inquiry: &Inquiry) -> Option<Told> {
+    pub(super) fn known(&self, inquiry: &Inquiry) -> Option<ConversationFacts> {
         let conversation = inquiry.conversation.as_str();
         if self.kind == ConversationKind::Temporary {
-            let details = Details { kind: Some(ConversationKind::Temporary), ..Details::default() };
-            return Some(Told::known(conversation, details));
+            let details =
+                ConversationDetails { kind: Some(ConversationKind::Temporary), ..ConversationDetails::default() };
+            return Some(ConversationFacts::known(conversation, details));
         }
-        has_dot_segment(conversation).then(|| Told::unknown(conversation))
+        has_dot_segment(conversation).then(|| ConversationFacts::unknown(conversation))
     }
 
     pub(super) fn request(&self, inquiry: &Inquiry, app_id: &str, key: &Secret) -> Result<Request<Vec<u8>>, String> {
@@ -101,12 +102,16 @@ impl Progress {
     }
 
     /// Reads the answer to the last request. `None`: there is more to ask.
-    pub(super) fn read(&mut self, inquiry: &Inquiry, answer: &Map<String, Value>) -> Result<Option<Told>, String> {
+    pub(super) fn read(
+        &mut self,
+        inquiry: &Inquiry,
+        answer: &Map<String, Value>,
+    ) -> Result<Option<ConversationFacts>, String> {
         self.requests += 1;
         let next = match self.stage.clone() {
             Stage::Conversation => match self.conversation(inquiry, answer)? {
                 Some(stage) => Some(stage),
-                None => return Ok(Some(Told::unknown(&inquiry.conversation))),
+                None => return Ok(Some(ConversationFacts::unknown(&inquiry.conversation))),
             },
             Stage::Members => {
                 self.members = named(inquiry, &texts(answer, "result")?);
@@ -116,7 +121,7 @@ impl Progress {
             Stage::Blacklist { next } => self.blacklist(inquiry, answer, next.as_deref())?,
         };
         match next {
-            None => Ok(Some(Told::known(&inquiry.conversation, self.details(inquiry)?))),
+            None => Ok(Some(ConversationFacts::known(&inquiry.conversation, self.details(inquiry)?))),
             Some(_) if self.requests >= MOST_REQUESTS => Err("its lists are too long".to_owned()),
             Some(stage) => {
                 self.stage = stage;
@@ -180,7 +185,7 @@ impl Progress {
     }
 
     /// In a group only its members have a role; whoever is nothing more is a member.
-    fn details(&mut self, inquiry: &Inquiry) -> Result<Details, String> {
+    fn details(&mut self, inquiry: &Inquiry) -> Result<ConversationDetails, String> {
         let ladder = &inquiry.source.ladder;
         let mut roles = std::mem::take(&mut self.roles);
         if let Some(creator) = self.creator.take().filter(|creator| inquiry.users.contains(creator)) {
@@ -191,7 +196,7 @@ impl Progress {
             let member = role(MEMBER, ladder)?;
             roles.extend(std::mem::take(&mut self.members).into_iter().map(|user| (user, member)));
         }
-        Ok(Details { kind: Some(self.kind), roles, shut_out: std::mem::take(&mut self.shut_out) })
+        Ok(ConversationDetails { kind: Some(self.kind), roles, shut_out: std::mem::take(&mut self.shut_out) })
     }
 }
 

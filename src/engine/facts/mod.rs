@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::authn::Endpoint;
 use crate::crypto;
 use crate::model::{Caller, CallerKind, RoleHierarchy, SigningRequest, Vendor, json};
-use crate::policy::{Bearing, Facts, Told};
+use crate::policy::{ConversationFacts, DecisionData, FactsRelevance};
 use crate::secret::Secret;
 pub use details::details;
 use leancloud::Progress;
@@ -87,7 +87,7 @@ impl FactSource {
         conversations: impl IntoIterator<Item = String>,
         ask: &SigningRequest,
         caller: &Caller,
-        facts: Facts<'_>,
+        facts: DecisionData<'_>,
     ) -> Vec<Inquiry> {
         let users: Arc<[String]> = users(ask, caller, facts).into();
         let inquiry = |conversation| Inquiry {
@@ -106,14 +106,14 @@ impl FactSource {
     }
 
     /// What its answers are good for besides the rules.
-    pub(super) fn bearing(&self, user_claims: bool) -> Bearing {
-        Bearing { shuts_out: matches!(self.protocol, FactProtocol::LeanCloud { .. }), user_claims }
+    pub(super) fn bearing(&self, user_claims: bool) -> FactsRelevance {
+        FactsRelevance { shuts_out: matches!(self.protocol, FactProtocol::LeanCloud { .. }), user_claims }
     }
 }
 
 /// The users whom an ask is about: the caller, unless it is a service, the client, whom it touches, and whose bans it lifts, as far as
 /// these aren't too many. In order, each once.
-fn users(ask: &SigningRequest, caller: &Caller, facts: Facts<'_>) -> Vec<String> {
+fn users(ask: &SigningRequest, caller: &Caller, facts: DecisionData<'_>) -> Vec<String> {
     let caller = (caller.kind == CallerKind::User).then_some(&caller.subject);
     // `*` is Ably's "any identity", and nobody's name.
     let client = Some(&ask.client).filter(|client| !client.is_empty() && *client != "*");
@@ -155,7 +155,7 @@ impl fmt::Debug for Inquiry {
 
 impl Reading<'_> {
     /// What is known without asking, if that is all there is to know.
-    pub fn known(&self) -> Option<Told> {
+    pub fn known(&self) -> Option<ConversationFacts> {
         self.progress.as_ref()?.known(self.inquiry)
     }
 
@@ -178,7 +178,12 @@ impl Reading<'_> {
     ///
     /// # Errors
     /// Why the answer can't be relied on, in words for the log.
-    pub fn read(&mut self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Option<Told>, String> {
+    pub fn read(
+        &mut self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Option<ConversationFacts>, String> {
         let inquiry = self.inquiry;
         let told = match &mut self.progress {
             Some(progress) => progress.read(inquiry, &object(status, headers, body)?)?,
@@ -189,14 +194,14 @@ impl Reading<'_> {
 }
 
 /// What the app's own backend tells.
-fn told(inquiry: &Inquiry, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Told, String> {
+fn told(inquiry: &Inquiry, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<ConversationFacts, String> {
     let conversation = inquiry.conversation.clone();
     if status == StatusCode::NOT_FOUND {
-        return Ok(Told::unknown(conversation));
+        return Ok(ConversationFacts::unknown(conversation));
     }
     let mut details = details(&object(status, headers, body)?, &inquiry.source.ladder)?;
     details.roles.retain(|(user, _)| inquiry.users.contains(user));
-    Ok(Told::known(conversation, details))
+    Ok(ConversationFacts::known(conversation, details))
 }
 
 fn post(inquiry: &Inquiry) -> Request<Vec<u8>> {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::authn::{ApiKey, Authenticator, Jwt};
 use crate::config::{DemoCaller, Settings, demo_api_key};
-use crate::policy::Entries;
+use crate::policy::PolicyEntries;
 use crate::vendor::{App, Operation};
 
 /// How many people and conversations are offered.
@@ -49,8 +49,8 @@ fn callers(authenticator: &Authenticator, demo: &DemoCaller) -> Vec<Value> {
 }
 
 /// Whoever the policy names.
-fn people(entries: &Entries) -> BTreeSet<&str> {
-    let Entries { conversations, bindings, bans, mutes, blocks } = entries;
+fn people(entries: &PolicyEntries) -> BTreeSet<&str> {
+    let PolicyEntries { conversations, bindings, bans, mutes, blocks } = entries;
     let members = conversations.iter().flat_map(|one| one.people.iter().map(|(name, _)| name));
     let bound = bindings.iter().map(|binding| &binding.user);
     let barred = bans.iter().chain(mutes).map(|sanction| &sanction.user);
@@ -58,7 +58,7 @@ fn people(entries: &Entries) -> BTreeSet<&str> {
     members.chain(bound).chain(barred).chain(blocking).map(String::as_str).take(MOST).collect()
 }
 
-fn conversations(entries: &Entries) -> Value {
+fn conversations(entries: &PolicyEntries) -> Value {
     let known = entries.conversations.iter().take(MOST);
     known.map(|one| json!({ "id": one.id, "kind": one.kind.as_str() })).collect()
 }

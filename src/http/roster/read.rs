@@ -12,7 +12,7 @@ use crate::http::{Exchange, Failure, body, limit, params, record, tally};
 use crate::limits::Slot;
 use crate::model::{Caller, Millis, Pattern, SigningRequest};
 use crate::observe::{Decision, Record};
-use crate::policy::{Denial, Facts};
+use crate::policy::{DecisionData, Denial};
 use crate::roster::{Stale, reading};
 use crate::vendor::{App, Invalid, Params};
 
@@ -113,7 +113,7 @@ impl Leave {
         let mut rules = Vec::new();
         for ask in &self.asks {
             let told = self.told.get(&ask.app).map_or(&[][..], Vec::as_slice);
-            match policy.decide(ask.clone(), caller, Facts { registers: &registers, told }, now) {
+            match policy.decide(ask.clone(), caller, DecisionData { registers: &registers, told }, now) {
                 Ok(permit) => {
                     let new = permit.spend().2.into_iter().filter(|rule| !rules.contains(rule)).collect::<Vec<_>>();
                     rules.extend(new);

@@ -7,7 +7,7 @@ use super::record::wished;
 use crate::engine::Inquiry;
 use crate::http::{Exchange, Failure, answer, record, tally};
 use crate::model::{Caller, SigningRequest};
-use crate::policy::Told;
+use crate::policy::ConversationFacts;
 use crate::roster::{Deed, Stale};
 use crate::vendor::App;
 
@@ -18,7 +18,7 @@ pub(super) struct Visit<'a> {
 }
 
 /// What another service tells of the place, at each app.
-pub(super) type ToldByApp = HashMap<Arc<str>, Vec<Told>>;
+pub(super) type ToldByApp = HashMap<Arc<str>, Vec<ConversationFacts>>;
 
 impl<'a> Visit<'a> {
     /// The apps that a request is about: the one that it names, or all, also where it names one that isn't configured any more.

@@ -2,7 +2,7 @@
 
 use super::has_targets;
 use crate::model::{Action, ActionSet, CallerKind};
-use crate::policy::rule::{Effect, Rule, TargetsAre};
+use crate::policy::rule::{Effect, Rule, TargetCondition};
 
 /// What users could do with it to those above them. Giving and taking roles is held to ranks whatever a rule says.
 const SANCTIONS: ActionSet = ActionSet::of(&[Action::Ban, Action::Unban, Action::Mute, Action::Unmute]);
@@ -20,7 +20,7 @@ pub(super) fn misjudged(rule: &Rule) -> Option<String> {
 
 fn reaches_up(rule: &Rule) -> Option<String> {
     let services_alone = rule.services.is_some() || rule.callers.as_deref() == Some(&[CallerKind::Service]);
-    let held = matches!(rule.targets, Some(TargetsAre::Outranked | TargetsAre::Itself));
+    let held = matches!(rule.targets, Some(TargetCondition::Outranked | TargetCondition::Itself));
     let words = words(rule.actions.intersection(SANCTIONS));
     (!services_alone && !held && !words.is_empty()).then(|| {
         format!(

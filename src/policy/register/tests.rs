@@ -8,8 +8,8 @@ use proptest::sample::select;
 
 use super::*;
 use crate::model::Millis;
-use crate::policy::rule::Conversation;
-use crate::policy::standing::Facts;
+use crate::policy::rule::ConversationEntry;
+use crate::policy::standing::DecisionData;
 
 const USERS: [&str; 3] = ["ann", "bob", "eve"];
 const PLACES: [&str; 12] =
@@ -17,7 +17,7 @@ const PLACES: [&str; 12] =
 const IDS: [&str; 5] = ["a", "a:x", "b", "b:y", "room"];
 const APPS: [&str; 2] = ["lean", "able"];
 
-fn app() -> impl Strategy<Value = App> {
+fn app() -> impl Strategy<Value = AppScope> {
     prop_oneof![Just(None), select(&APPS[..]).prop_map(|app| Some(Arc::from(app)))]
 }
 
@@ -33,8 +33,8 @@ fn few<S: Strategy>(one: S) -> impl Strategy<Value = Vec<S::Value>> {
     proptest::collection::vec(one, 0..5)
 }
 
-fn entries() -> impl Strategy<Value = Entries> {
-    let origin = || (1..9_usize).prop_map(|line| Origin::File { line });
+fn entries() -> impl Strategy<Value = PolicyEntries> {
+    let origin = || (1..9_usize).prop_map(|line| EntryOrigin::File { line });
     let sanction = move || {
         (user(), place(), app(), origin()).prop_map(|(user, scope, app, origin)| Sanction {
             user,
@@ -47,48 +47,52 @@ fn entries() -> impl Strategy<Value = Entries> {
     };
     let role = || proptest::option::of((0..3_u8).prop_map(Role));
     let binding = (user(), place(), app(), role(), 1..9_usize);
-    let binding = binding.prop_map(|(user, scope, app, role, line)| Binding { user, scope, app, role, line });
+    let binding = binding.prop_map(|(user, scope, app, role, line)| BindingEntry { user, scope, app, role, line });
     let block = (user(), place(), app(), origin());
     let block = block.prop_map(|(user, conversation, app, origin)| Block { user, conversation, app, origin });
     let conversation =
         (select(&IDS[..]), app(), select(ConversationKind::ALL.to_vec()), few((user(), role())), 1..9_usize);
     let conversation = conversation.prop_map(|(id, app, kind, people, line)| {
         let id = id.to_owned();
-        Conversation { id, app, kind, people, line }
+        ConversationEntry { id, app, kind, people, line }
     });
     (few(conversation), few(binding), few(sanction()), few(sanction()), few(block)).prop_map(
         |(mut conversations, bindings, bans, mutes, blocks)| {
             // One conversation stands once for an app.
             let mut seen = BTreeSet::new();
             conversations.retain(|one| seen.insert((one.id.clone(), one.app.clone())));
-            Entries { conversations, bindings, bans, mutes, blocks }
+            PolicyEntries { conversations, bindings, bans, mutes, blocks }
         },
     )
 }
 
 /// Each entry by itself, in an order of its own.
-fn singly(entries: &Entries) -> Vec<(String, Entry)> {
-    let mut all: Vec<(String, Entry)> = Vec::new();
-    for Conversation { id, app, people, line, .. } in &entries.conversations {
+fn singly(entries: &PolicyEntries) -> Vec<(String, UserEntry)> {
+    let mut all: Vec<(String, UserEntry)> = Vec::new();
+    for ConversationEntry { id, app, people, line, .. } in &entries.conversations {
         for (user, role) in people {
-            let (scope, held, origin) = (Pattern::Exact(id.clone()), Held::Role(*role), Origin::File { line: *line });
-            all.push((user.clone(), Entry::Role(Tenure { scope, app: app.clone(), held, listed: true, origin })));
+            let (scope, held, origin) =
+                (Pattern::Exact(id.clone()), RoleGrant::Role(*role), EntryOrigin::File { line: *line });
+            all.push((
+                user.clone(),
+                UserEntry::Role(RoleBinding { scope, app: app.clone(), held, listed: true, origin }),
+            ));
         }
     }
-    for Binding { user, scope, app, role, line } in &entries.bindings {
-        let (held, origin) = (Held::Role(*role), Origin::File { line: *line });
-        let tenure = Tenure { scope: scope.clone(), app: app.clone(), held, listed: false, origin };
-        all.push((user.clone(), Entry::Role(tenure)));
+    for BindingEntry { user, scope, app, role, line } in &entries.bindings {
+        let (held, origin) = (RoleGrant::Role(*role), EntryOrigin::File { line: *line });
+        let tenure = RoleBinding { scope: scope.clone(), app: app.clone(), held, listed: false, origin };
+        all.push((user.clone(), UserEntry::Role(tenure)));
     }
-    all.extend(entries.blocks.iter().map(|block| (block.user.clone(), Entry::Block(block.clone()))));
-    all.extend(entries.mutes.iter().map(|mute| (mute.user.clone(), Entry::Mute(mute.clone()))));
-    all.extend(entries.bans.iter().map(|ban| (ban.user.clone(), Entry::Ban(ban.clone()))));
+    all.extend(entries.blocks.iter().map(|block| (block.user.clone(), UserEntry::Block(block.clone()))));
+    all.extend(entries.mutes.iter().map(|mute| (mute.user.clone(), UserEntry::Mute(mute.clone()))));
+    all.extend(entries.bans.iter().map(|ban| (ban.user.clone(), UserEntry::Ban(ban.clone()))));
     all
 }
 
 /// All that can be found out about a register.
-fn all_of(register: &Register) -> Vec<String> {
-    let shown = |entries: Vec<&Entry>| {
+fn all_of(register: &EntryIndex) -> Vec<String> {
+    let shown = |entries: Vec<&UserEntry>| {
         let mut entries: Vec<String> = entries.into_iter().map(|entry| format!("{entry:?}")).collect();
         entries.sort();
         entries
@@ -119,7 +123,7 @@ fn all_of(register: &Register) -> Vec<String> {
 }
 
 /// Every known conversation of a kind whose name starts with `prefix`.
-fn of_kind(register: &Register, kind: ConversationKind, app: &str, prefix: &str) -> Vec<String> {
+fn of_kind(register: &EntryIndex, kind: ConversationKind, app: &str, prefix: &str) -> Vec<String> {
     let next = |from: &str| register.next_of_kind(kind, app, prefix, from).map(str::to_owned);
     std::iter::successors(next(prefix), |name| next(&format!("{name}\0"))).collect()
 }
@@ -131,8 +135,8 @@ proptest! {
     fn what_is_added_and_removed_leaves_the_register_of_the_rest(
         kept in entries(), gone in entries(), turn in 0..20_usize,
     ) {
-        let mut register = Register::default();
-        let mut order: Vec<(bool, String, Entry)> = Vec::new();
+        let mut register = EntryIndex::default();
+        let mut order: Vec<(bool, String, UserEntry)> = Vec::new();
         order.extend(singly(&gone).into_iter().map(|(user, entry)| (false, user, entry)));
         order.extend(singly(&kept).into_iter().map(|(user, entry)| (true, user, entry)));
         let middle = turn % order.len().max(1);
@@ -140,7 +144,7 @@ proptest! {
         for (_, user, entry) in &order {
             register.add(&Arc::from(user.as_str()), entry.clone());
         }
-        for Conversation { id, app, kind, .. } in gone.conversations.iter().chain(&kept.conversations) {
+        for ConversationEntry { id, app, kind, .. } in gone.conversations.iter().chain(&kept.conversations) {
             register.set_kind(id, app.clone(), *kind);
         }
         for (_, user, entry) in order.iter().filter(|(stays, ..)| !stays) {
@@ -148,23 +152,23 @@ proptest! {
         }
         // Of two that are alike, both went.
         for (_, user, entry) in order.iter().filter(|(stays, ..)| *stays) {
-            let count = |register: &Register| register.all_about(user).filter(|other| *other == entry).count();
+            let count = |register: &EntryIndex| register.all_about(user).filter(|other| *other == entry).count();
             let wanted = singly(&kept).iter().filter(|(name, other)| name == user && other == entry).count();
             while count(&register) < wanted {
                 register.add(&Arc::from(user.as_str()), entry.clone());
             }
         }
-        let is_kept = |one: &Conversation| kept.conversations.iter().any(|other| (&other.id, &other.app) == (&one.id, &one.app));
-        for Conversation { id, app, .. } in gone.conversations.iter().filter(|one| !is_kept(one)) {
+        let is_kept = |one: &ConversationEntry| kept.conversations.iter().any(|other| (&other.id, &other.app) == (&one.id, &one.app));
+        for ConversationEntry { id, app, .. } in gone.conversations.iter().filter(|one| !is_kept(one)) {
             register.forget_kind(id, app.as_ref());
         }
-        prop_assert_eq!(all_of(&register), all_of(&Register::new(&kept)));
+        prop_assert_eq!(all_of(&register), all_of(&EntryIndex::new(&kept)));
     }
 }
 
 #[test]
 fn a_rooms_kind_is_forgotten_by_any_of_its_names() {
-    let mut register = Register::default();
+    let mut register = EntryIndex::default();
     for name in ["lobby", "lobby::$chat", "lobby::$chat::$typing"] {
         register.set_kind("lobby::$chat", None, ConversationKind::Chatroom);
         assert_eq!(register.kind("lobby", "able"), Some(ConversationKind::Chatroom));
@@ -175,7 +179,7 @@ fn a_rooms_kind_is_forgotten_by_any_of_its_names() {
 
 #[test]
 fn of_two_kinds_the_apps_own_counts() {
-    let mut register = Register::default();
+    let mut register = EntryIndex::default();
     for order in [[None, Some("able")], [Some("able"), None]] {
         for app in order {
             let kind = if app.is_some() { ConversationKind::System } else { ConversationKind::Chatroom };
@@ -190,12 +194,12 @@ fn of_two_kinds_the_apps_own_counts() {
 
 #[test]
 fn a_conversation_or_channel_is_of_the_kind_that_the_first_source_says() {
-    let (mut file, mut roster) = (Register::default(), Register::default());
+    let (mut file, mut roster) = (EntryIndex::default(), EntryIndex::default());
     file.set_kind("a:x", None, ConversationKind::Group);
     for id in ["a:x", "a:y"] {
         roster.set_kind(id, None, ConversationKind::Chatroom);
     }
-    let facts = Facts { registers: &[&file, &roster], told: &[] };
+    let facts = DecisionData { registers: &[&file, &roster], told: &[] };
     let kind = |place: &str| facts.kind(&Pattern::parse(place).unwrap(), "able");
     assert_eq!(["a:x", "a:x::$chat", "a:*", "*"].map(kind), [ConversationKind::Group; 4]);
     assert_eq!(["a:y", "a:y::$chat", "a:y::$chat:*"].map(kind), [ConversationKind::Chatroom; 3]);

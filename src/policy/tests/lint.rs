@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn warnings(document: &Document) -> Vec<(Place, String)> {
-    let app = |name: &str, vendor| AppFacts { name: name.to_owned(), vendor };
+fn warnings(document: &PolicyDocument) -> Vec<(LintLocation, String)> {
+    let app = |name: &str, vendor| LintApp { name: name.to_owned(), vendor };
     let apps = [app("lean", Vendor::LeanCloud), app("talk", Vendor::TalkJs), app("able", Vendor::Ably)];
     lint(document, &apps, NOW).into_iter().map(|warning| (warning.about, warning.message)).collect()
 }
@@ -15,7 +15,7 @@ fn warns_of_rules_that_never_match() {
     let mut elsewhere = allow("b", &[Action::Publish]);
     elsewhere.apps = Some(vec!["lean".to_owned()]);
     let mut nobody = allow("c", &[Action::Join]);
-    nobody.targets = Some(TargetsAre::Others);
+    nobody.targets = Some(TargetCondition::Others);
     let mut selves = allow("d", &[Action::Subscribe]);
     selves.callers = Some(vec![CallerKind::Service]);
     let found = warnings(&document(vec![of_login, elsewhere, nobody, selves]));
@@ -27,7 +27,7 @@ fn warns_of_rules_that_never_match() {
     ];
     assert_eq!(found.len(), expected.len(), "{found:?}");
     for (index, why) in expected.into_iter().enumerate() {
-        assert_eq!(found[index], (Place::Rule(index), format!("this rule can never match: {why}")));
+        assert_eq!(found[index], (LintLocation::Rule(index), format!("this rule can never match: {why}")));
     }
 }
 
@@ -49,9 +49,9 @@ fn warns_of_rules_that_others_make_pointless() {
     assert_eq!(
         found,
         [
-            (Place::Rule(0), "this rule is pointless: `wide` allows all that it allows".to_owned()),
-            (Place::Rule(2), "this rule is pointless: `narrow` allows all that it allows".to_owned()),
-            (Place::Rule(4), "this rule has no effect: the deny rule `no` matches wherever it does".to_owned()),
+            (LintLocation::Rule(0), "this rule is pointless: `wide` allows all that it allows".to_owned()),
+            (LintLocation::Rule(2), "this rule is pointless: `narrow` allows all that it allows".to_owned()),
+            (LintLocation::Rule(4), "this rule has no effect: the deny rule `no` matches wherever it does".to_owned()),
         ]
     );
 }
@@ -63,7 +63,10 @@ fn what_must_be_named_is_not_included_in_a_rule_that_names_nothing() {
     let mut chat = allow("chat", &[Action::Subscribe]);
     chat.conversations = Some(vec![Template::parse("chat:{client}").unwrap()]);
     let found = warnings(&document(vec![allow("wherever", &[Action::Subscribe]), log, chat]));
-    assert_eq!(found, [(Place::Rule(2), "this rule is pointless: `wherever` allows all that it allows".to_owned())]);
+    assert_eq!(
+        found,
+        [(LintLocation::Rule(2), "this rule is pointless: `wherever` allows all that it allows".to_owned())]
+    );
 }
 
 #[test]
@@ -80,7 +83,7 @@ fn warns_of_deny_rules_whose_placeholders_may_have_no_value() {
     ];
     let found = warnings(&document(rules));
     assert_eq!(found.len(), 1, "{found:?}");
-    assert_eq!(found[0].0, Place::Rule(2));
+    assert_eq!(found[0].0, LintLocation::Rule(2));
     for part in
         ["`archive:{claim:tenant}:*` or `{claim:org}:{claim:/team/name}`", "without `tenant`, `org` or `/team/name`"]
     {
@@ -92,13 +95,13 @@ fn warns_of_deny_rules_whose_placeholders_may_have_no_value() {
 fn warns_of_rules_for_moderators_that_reach_too_far_or_not_far_enough() {
     let moderation = [Action::Ban, Action::Unmute, Action::SetRole];
     let mut held = allow("held", &moderation);
-    held.targets = Some(TargetsAre::Outranked);
+    held.targets = Some(TargetCondition::Outranked);
     let mut services = allow("services", &moderation);
-    (services.callers, services.client) = (Some(vec![CallerKind::Service]), Some(ClientIs::Anyone));
+    (services.callers, services.client) = (Some(vec![CallerKind::Service]), Some(ClientCondition::Anyone));
     let mut mixed = allow("mixed", &[Action::SetRole, Action::ReadRoster]);
-    mixed.targets = Some(TargetsAre::Outranked);
+    mixed.targets = Some(TargetCondition::Outranked);
     let mut place = allow("place", &[Action::ReadRoster]);
-    place.targets = Some(TargetsAre::Outranked);
+    place.targets = Some(TargetCondition::Outranked);
     let careless = allow("careless", &moderation);
     let deny = Rule::new("deny", Effect::Deny, ActionSet::of(&[Action::Mute]));
     let found =
@@ -118,7 +121,7 @@ fn warns_of_rules_for_moderators_that_reach_too_far_or_not_far_enough() {
     let rules: Vec<_> = found.iter().filter(|(_, message)| !message.contains("pointless")).collect();
     assert_eq!(rules.len(), expected.len(), "{found:?}");
     for ((place, message), (index, why)) in rules.into_iter().zip(expected) {
-        assert_eq!((place, message.as_str()), (&Place::Rule(index), why));
+        assert_eq!((place, message.as_str()), (&LintLocation::Rule(index), why));
     }
 }
 
@@ -134,20 +137,20 @@ fn warns_of_login_without_create_and_of_entries_without_effect() {
         user: "carol".to_owned(),
         conversation: pattern("c1"),
         app: Some("able".into()),
-        origin: Origin::File { line: 1 },
+        origin: EntryOrigin::File { line: 1 },
     });
-    entries.bindings.push(Binding { app: Some("lean".into()), ..binding("tom", "chat:*", GUEST) });
+    entries.bindings.push(BindingEntry { app: Some("lean".into()), ..binding("tom", "chat:*", GUEST) });
     entries.bindings.extend([binding("ann", "chat:*", GUEST), binding("ann", "chat:*", OWNER)]);
     let places: Vec<_> = warnings(&document).into_iter().map(|(place, _)| place).collect();
     let expected = [
-        Place::Policy,
-        Place::Conversation(0),
-        Place::Binding(1),
-        Place::Binding(0),
-        Place::Ban(0),
-        Place::Ban(1),
-        Place::Mute(0),
-        Place::Block(0),
+        LintLocation::Policy,
+        LintLocation::Conversation(0),
+        LintLocation::Binding(1),
+        LintLocation::Binding(0),
+        LintLocation::Ban(0),
+        LintLocation::Ban(1),
+        LintLocation::Mute(0),
+        LintLocation::Block(0),
     ];
     assert_eq!(places, expected);
 }

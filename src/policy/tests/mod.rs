@@ -59,32 +59,32 @@ fn allow(id: &str, actions: &[Action]) -> Rule {
     Rule::new(id, Effect::Allow, ActionSet::of(actions))
 }
 
-fn document(rules: Vec<Rule>) -> Document {
+fn document(rules: Vec<Rule>) -> PolicyDocument {
     let ladder = RoleHierarchy::new(["guest", "manager", "owner"].map(str::to_owned));
-    Document { ladder, rules, ..Document::default() }
+    PolicyDocument { ladder, rules, ..PolicyDocument::default() }
 }
 
-fn conversation(id: &str, kind: ConversationKind, people: &[(&str, Role)]) -> Conversation {
+fn conversation(id: &str, kind: ConversationKind, people: &[(&str, Role)]) -> ConversationEntry {
     let people = people.iter().map(|(name, role)| (name.to_string(), Some(*role))).collect();
-    Conversation { id: id.to_owned(), app: None, kind, people, line: 1 }
+    ConversationEntry { id: id.to_owned(), app: None, kind, people, line: 1 }
 }
 
-fn binding(user: &str, scope: &str, role: Role) -> Binding {
-    Binding { user: user.to_owned(), scope: pattern(scope), app: None, role: Some(role), line: 1 }
+fn binding(user: &str, scope: &str, role: Role) -> BindingEntry {
+    BindingEntry { user: user.to_owned(), scope: pattern(scope), app: None, role: Some(role), line: 1 }
 }
 
 fn sanction(user: &str, scope: &str) -> Sanction {
     let reason = Some("spam".to_owned());
-    let origin = Origin::File { line: 1 };
+    let origin = EntryOrigin::File { line: 1 };
     Sanction { user: user.to_owned(), scope: pattern(scope), app: None, until: None, reason, origin }
 }
 
-fn decide(document: &Document, caller: &Caller, ask: SigningRequest) -> Result<Permit, Refusal> {
+fn decide(document: &PolicyDocument, caller: &Caller, ask: SigningRequest) -> Result<Permit, Denied> {
     let policy = Policy::new(document.clone());
-    policy.decide(ask, caller, Facts { registers: &[policy.register()], told: &[] }, NOW)
+    policy.decide(ask, caller, DecisionData { registers: &[policy.register()], told: &[] }, NOW)
 }
 
-fn denial(document: &Document, caller: &Caller, ask: SigningRequest) -> Denial {
+fn denial(document: &PolicyDocument, caller: &Caller, ask: SigningRequest) -> Denial {
     *decide(document, caller, ask).expect_err("this must be denied").denial
 }
 
@@ -110,10 +110,10 @@ fn nothing_matched_means_no_and_the_nearest_rule_says_why() {
 fn the_nearest_rule_is_one_for_such_a_caller() {
     let mut services = allow("a-services", &[Action::Kick]);
     services.callers = Some(vec![CallerKind::Service]);
-    services.client = Some(ClientIs::Anyone);
+    services.client = Some(ClientCondition::Anyone);
     let mut managers = allow("managers", &[Action::Kick]);
     managers.roles = Some(vec![MANAGER]);
-    managers.targets = Some(TargetsAre::Outranked);
+    managers.targets = Some(TargetCondition::Outranked);
     let document = document(vec![services, managers]);
     let denial = denial(&document, &user("tom"), ask("tom", Action::Kick, Some("c1"), &["bob"]));
     assert_eq!(denial.rule(), Some("managers"));
@@ -130,7 +130,7 @@ fn an_allow_rule_means_the_callers_own_client_unless_it_says_otherwise() {
 #[test]
 fn a_user_acts_for_anyone_only_by_a_role_of_its_own() {
     let mut rule = allow("anyone", &[Action::Login]);
-    rule.client = Some(ClientIs::Anyone);
+    rule.client = Some(ClientCondition::Anyone);
     let mut document = document(vec![rule]);
     assert!(decide(&document, &user("tom"), ask("ann", Action::Login, None, &[])).is_err());
     assert!(decide(&document, &service("svc"), ask("ann", Action::Login, None, &[])).is_ok());
@@ -144,7 +144,7 @@ fn a_user_acts_for_anyone_only_by_a_role_of_its_own() {
 #[test]
 fn a_service_has_no_part_in_a_users_bindings_of_the_same_name() {
     let mut rule = allow("anyone", &[Action::Login]);
-    rule.client = Some(ClientIs::Anyone);
+    rule.client = Some(ClientCondition::Anyone);
     rule.caller_roles = Some(vec![OWNER]);
     let mut document = document(vec![rule]);
     document.entries.bindings.push(binding("svc", "*", OWNER));
@@ -193,8 +193,12 @@ fn a_ban_that_ran_out_counts_no_more_from_its_very_moment() {
 fn what_is_decided_about_a_target_is_for_the_log_alone() {
     let mut document = document(vec![allow("invite", &[Action::Invite])]);
     document.entries.bans.push(sanction("eve", "c1"));
-    let block =
-        Block { user: "carol".to_owned(), conversation: pattern("c1"), app: None, origin: Origin::File { line: 1 } };
+    let block = Block {
+        user: "carol".to_owned(),
+        conversation: pattern("c1"),
+        app: None,
+        origin: EntryOrigin::File { line: 1 },
+    };
     document.entries.blocks.push(block);
     for (target, log) in [("eve", "is banned in c1 (spam)"), ("carol", "does not want to be added there")] {
         let denial = denial(&document, &user("tom"), ask("tom", Action::Invite, Some("c1"), &[target]));
@@ -256,7 +260,7 @@ fn a_pattern_grants_what_each_name_in_it_is_granted_a_rooms_channels_among_them(
     let mut document = document(vec![rule]);
     document.default_role = Some(GUEST);
     document.entries.bindings.push(binding("tom", "support:*", MANAGER));
-    let may = |document: &Document, place: &str| {
+    let may = |document: &PolicyDocument, place: &str| {
         decide(document, &user("tom"), want("tom", place, &[Action::Subscribe])).is_ok()
     };
     let inside =
@@ -277,7 +281,7 @@ fn a_pattern_grants_what_each_name_in_it_is_granted_a_rooms_channels_among_them(
 #[test]
 fn a_ban_or_deny_rule_for_a_namespace_counts_in_the_channels_of_the_room_of_that_name() {
     let asked = ["support::$chat", "support::$chat::$typing", "support:*", "*"];
-    let may = |document: &Document, place: &str| {
+    let may = |document: &PolicyDocument, place: &str| {
         decide(document, &user("eve"), want("eve", place, &[Action::Subscribe])).is_ok()
     };
     let mut banned = document(vec![allow("all", &[Action::Subscribe])]);
@@ -379,13 +383,13 @@ fn a_qualified_name_is_of_the_kind_of_the_name_behind_it() {
 fn a_deny_rule_about_the_outranked_is_about_those_with_an_unlisted_role_too() {
     let kicks = |effect| {
         let mut rule = Rule::new("kicks", effect, ActionSet::of(&[Action::Kick]));
-        rule.targets = Some(TargetsAre::Outranked);
+        rule.targets = Some(TargetCondition::Outranked);
         rule
     };
     let decides = |rules: Vec<Rule>, target: &str| {
         let mut document = document(rules);
         document.entries.bindings.push(binding("bob", "*", MANAGER));
-        document.entries.bindings.push(Binding { role: None, ..binding("wizard", "*", GUEST) });
+        document.entries.bindings.push(BindingEntry { role: None, ..binding("wizard", "*", GUEST) });
         document.entries.bindings.push(binding("ann", "*", OWNER));
         decide(&document, &user("bob"), ask("bob", Action::Kick, Some("room"), &[target])).is_ok()
     };
@@ -444,7 +448,7 @@ fn in_an_allow_rule_a_placeholder_without_a_value_matches_nothing() {
 #[test]
 fn no_rule_gives_a_user_an_app_token() {
     let mut rule = allow("token", &[Action::AppToken]);
-    rule.client = Some(ClientIs::Anyone);
+    rule.client = Some(ClientCondition::Anyone);
     rule.caller_roles = Some(vec![OWNER]);
     let mut document = document(vec![rule]);
     document.entries.bindings.push(binding("tom", "*", OWNER));
@@ -483,7 +487,7 @@ fn the_first_source_that_covers_decides_alone() {
 #[test]
 fn user_claims_follow_precedence_and_never_tell_another_clients_token_roles() {
     let mut any = allow("any", &[Action::Subscribe]);
-    any.client = Some(ClientIs::Anyone);
+    any.client = Some(ClientCondition::Anyone);
     any.caller_roles = Some(vec![OWNER]);
     let mut document = document(vec![allow("own", &[Action::Subscribe]), any]);
     document.entries.bindings.extend([binding("tom", "chat:*", GUEST), binding("ann", "news", MANAGER)]);
@@ -526,7 +530,7 @@ fn a_binding_to_a_rooms_channel_is_one_to_the_room() {
 fn no_role_is_told_where_a_wider_claim_would_give_one() {
     let mut document = document(vec![allow("own", &[Action::Subscribe])]);
     document.entries.bindings.push(binding("tom", "*", OWNER));
-    document.entries.bindings.push(Binding { role: None, ..binding("tom", "chat:x", GUEST) });
+    document.entries.bindings.push(BindingEntry { role: None, ..binding("tom", "chat:x", GUEST) });
     let permit = decide(&document, &user("tom"), want("tom", "chat:x", &[Action::Subscribe])).unwrap();
     assert_eq!(permit.user_claims(), [(pattern("chat:x"), String::new()), (pattern("*"), "owner".to_owned())]);
 }
@@ -534,12 +538,12 @@ fn no_role_is_told_where_a_wider_claim_would_give_one() {
 #[test]
 fn nobody_outranks_whose_role_is_an_unlisted_word() {
     let mut rule = allow("kick", &[Action::Kick]);
-    rule.targets = Some(TargetsAre::Outranked);
+    rule.targets = Some(TargetCondition::Outranked);
     let mut document = document(vec![rule]);
     document.entries.conversations.push(conversation("c1", ConversationKind::Group, &[("ann", OWNER)]));
     let kick = |target: &str| ask("ann", Action::Kick, Some("c1"), &[target]);
     assert!(decide(&document, &user("ann"), kick("bob")).is_ok());
-    document.entries.bindings.push(Binding { role: None, ..binding("bob", "c1", GUEST) });
+    document.entries.bindings.push(BindingEntry { role: None, ..binding("bob", "c1", GUEST) });
     assert!(decide(&document, &user("ann"), kick("bob")).is_err());
 }
 
@@ -547,11 +551,11 @@ fn nobody_outranks_whose_role_is_an_unlisted_word() {
 fn explains_every_rule() {
     let mut managers = allow("managers-kick", &[Action::Kick]);
     managers.roles = Some(vec![MANAGER, OWNER]);
-    managers.targets = Some(TargetsAre::Outranked);
+    managers.targets = Some(TargetCondition::Outranked);
     let mut document = document(vec![managers, allow("joins", &[Action::Join])]);
     document.entries.conversations.push(conversation("c1", ConversationKind::Group, &[("tom", GUEST), ("ann", OWNER)]));
     let policy = Policy::new(document);
-    let facts = Facts { registers: &[policy.register()], told: &[] };
+    let facts = DecisionData { registers: &[policy.register()], told: &[] };
     let explained = policy.explain(&ask("tom", Action::Kick, Some("c1"), &["ann"]), &user("tom"), facts, NOW);
 
     assert_eq!(explained.len(), 1);

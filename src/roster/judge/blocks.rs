@@ -4,7 +4,7 @@ use super::super::entry::{Record, Table};
 use super::part::Part;
 use super::sanctions::{for_app, holds_in};
 use super::{Why, Work};
-use crate::policy::{Block, Entry};
+use crate::policy::{Block, UserEntry};
 
 /// How many blocks one user may have. Anyone may block, any name: without a limit, anyone could fill the store.
 const MOST: usize = 1000;
@@ -13,7 +13,7 @@ impl Part<'_, '_> {
     pub(super) fn block(&self) -> Result<Work, Why> {
         let (user, conversation, app) = (self.user.to_owned(), self.wish.scope.clone(), self.wish.app.clone());
         let work = self.put(Record::Block(Block { user, conversation, app, origin: self.origin() }));
-        let blocks = self.index.register().all_about(self.user).filter(|entry| matches!(entry, Entry::Block(_)));
+        let blocks = self.index.register().all_about(self.user).filter(|entry| matches!(entry, UserEntry::Block(_)));
         if !work.0.is_empty() && blocks.count() >= MOST {
             return Err(Why::Conflict(format!("it has {MOST} blocks already: lift some")));
         }
@@ -30,7 +30,8 @@ impl Part<'_, '_> {
         for register in [self.policy().register(), self.index.register()] {
             for app in &self.apps {
                 let near = register.about(self.user, app.name(), Some(&self.wish.scope));
-                let blocks = near.filter_map(|entry| if let Entry::Block(block) = entry { Some(block) } else { None });
+                let blocks =
+                    near.filter_map(|entry| if let UserEntry::Block(block) = entry { Some(block) } else { None });
                 let mut left =
                     blocks.filter(|block| holds_in(&block.conversation, &self.wish.scope) && !is_gone(block));
                 if let Some(left) = left.next() {

@@ -1,6 +1,6 @@
 //! Conversations: their kind, and their owner, who is set once.
 
-use super::super::entry::{Conversation, Record};
+use super::super::entry::{Record, RegisteredConversation};
 use super::super::index::OWNER;
 use super::part::Part;
 use super::{Why, Work};
@@ -25,7 +25,7 @@ impl Part<'_, '_> {
         let kind = kind.or(before.map(|before| before.kind)).unwrap_or(own);
         let owner = owner.or(known).map(str::to_owned);
         let (id, app, origin) = (id.to_owned(), self.wish.app.clone(), self.origin());
-        Ok(self.put(Record::Conversation(Conversation { id, app, kind, owner, forgotten: false, origin })))
+        Ok(self.put(Record::Conversation(RegisteredConversation { id, app, kind, owner, forgotten: false, origin })))
     }
 
     /// Whether this may be the owner, where one is `known` or none.
@@ -54,7 +54,11 @@ impl Part<'_, '_> {
         if !self.is_service() && owner != self.wish.client && !self.outranks(owner) {
             return Err(Why::NotOutranked("its owner, who would be nothing there, is not outranked".to_owned()));
         }
-        Ok(self.put(Record::Conversation(Conversation { forgotten: true, origin: self.origin(), ..before.clone() })))
+        Ok(self.put(Record::Conversation(RegisteredConversation {
+            forgotten: true,
+            origin: self.origin(),
+            ..before.clone()
+        })))
     }
 
     /// The conversation's id, if neither the policy file nor an entry for other apps speaks of it.

@@ -19,7 +19,7 @@ use super::index::Index;
 use super::wish::Wish;
 use crate::engine::Engine;
 use crate::model::{Caller, CallerKind, Millis};
-use crate::policy::{Author, Facts, Told};
+use crate::policy::{ConversationFacts, DecisionData, EntryAuthor};
 use crate::vendor::App;
 use part::Part;
 pub use why::Why;
@@ -31,7 +31,7 @@ pub struct Judge<'a> {
     /// Who asks.
     pub caller: &'a Caller,
     /// What another service tells of the place, at each app.
-    pub told: &'a HashMap<Arc<str>, Vec<Told>>,
+    pub told: &'a HashMap<Arc<str>, Vec<ConversationFacts>>,
     /// When.
     pub now: Millis,
 }
@@ -127,7 +127,7 @@ impl<'a> Judge<'a> {
     fn allow(&self, index: &Index, wish: &Wish, user: &str, rules: &mut Vec<String>) -> Result<(), Why> {
         let registers = [self.engine.policy.register(), index.register()];
         for app in wish.apps(self.engine) {
-            let facts = Facts { registers: &registers, told: self.told_at(app) };
+            let facts = DecisionData { registers: &registers, told: self.told_at(app) };
             let decided = self.engine.policy.decide(wish.ask_about(app, user), self.caller, facts, self.now);
             let (.., allowing) = decided.map_err(|refusal| Why::Denied(refusal.denial))?.spend();
             let new: Vec<String> = allowing.into_iter().filter(|rule| !rules.contains(rule)).collect();
@@ -137,14 +137,14 @@ impl<'a> Judge<'a> {
     }
 
     /// Who makes the entries: the user as whom the caller acts, or the service itself.
-    pub(super) fn author(&self, wish: &Wish) -> Author {
+    pub(super) fn author(&self, wish: &Wish) -> EntryAuthor {
         if wish.client.is_empty() {
-            return Author { kind: self.caller.kind, subject: self.caller.subject.clone(), role: None };
+            return EntryAuthor { kind: self.caller.kind, subject: self.caller.subject.clone(), role: None };
         }
-        Author { kind: CallerKind::User, subject: wish.client.clone(), role: None }
+        EntryAuthor { kind: CallerKind::User, subject: wish.client.clone(), role: None }
     }
 
-    fn told_at(&self, app: &App) -> &'a [Told] {
+    fn told_at(&self, app: &App) -> &'a [ConversationFacts] {
         self.told.get(app.name()).map_or(&[], Vec::as_slice)
     }
 }

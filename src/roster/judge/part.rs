@@ -7,7 +7,7 @@ use super::super::index::Index;
 use super::super::wish::{Deed, Wish};
 use super::{Judge, Why, Work};
 use crate::model::{Role, RoleHierarchy};
-use crate::policy::{Author, Facts, Origin, Policy, Rank, Register};
+use crate::policy::{DecisionData, EntryAuthor, EntryIndex, EntryOrigin, Policy, Rank};
 use crate::vendor::App;
 
 /// One user's part in a wish.
@@ -18,7 +18,7 @@ pub(super) struct Part<'j, 'a> {
     pub(super) user: &'j str,
     /// Every app that it is about.
     pub(super) apps: Vec<&'a App>,
-    pub(super) author: Arc<Author>,
+    pub(super) author: Arc<EntryAuthor>,
 }
 
 impl<'j, 'a> Part<'j, 'a> {
@@ -94,8 +94,8 @@ impl<'j, 'a> Part<'j, 'a> {
         self.wish.client.is_empty()
     }
 
-    pub(super) fn origin(&self) -> Origin {
-        Origin::Roster { author: Arc::clone(&self.author), at: self.judge.now }
+    pub(super) fn origin(&self) -> EntryOrigin {
+        EntryOrigin::Roster { author: Arc::clone(&self.author), at: self.judge.now }
     }
 
     pub(super) fn policy(&self) -> &'a Policy {
@@ -131,9 +131,9 @@ impl<'j, 'a> Part<'j, 'a> {
     }
 
     /// The same, by the word of another roster.
-    pub(super) fn rank_by(&self, roster: &Register, user: &str, app: &App) -> Rank {
+    pub(super) fn rank_by(&self, roster: &EntryIndex, user: &str, app: &App) -> Rank {
         let registers = [self.policy().register(), roster];
-        let facts = Facts { registers: &registers, told: self.judge.told_at(app) };
+        let facts = DecisionData { registers: &registers, told: self.judge.told_at(app) };
         self.policy().rank(user, app.name(), &self.wish.scope, facts)
     }
 }

@@ -6,7 +6,7 @@ use super::super::entry::{Record, Table};
 use super::super::index::OWNER;
 use super::part::Part;
 use super::{Why, Work};
-use crate::policy::{Doubt, Entry, Held, Rank, Register, Tenure};
+use crate::policy::{EntryIndex, Rank, RankUncertainty, RoleBinding, RoleGrant, UserEntry};
 
 impl Part<'_, '_> {
     pub(super) fn set_role(&self, word: &str) -> Result<Work, Why> {
@@ -16,14 +16,14 @@ impl Part<'_, '_> {
         self.listed(word)?;
         self.unfiled(self.user)?;
         self.alone()?;
-        Ok(self.put(self.record(Held::Word(word.into()))))
+        Ok(self.put(self.record(RoleGrant::Word(word.into()))))
     }
 
     /// Leaves in a role's place that it was taken away, so that no token and no other service gives it again.
     pub(super) fn remove_role(&self, word: &str) -> Result<Work, Why> {
         self.unfiled(self.user)?;
         self.alone()?;
-        let removed = self.record(Held::Removed);
+        let removed = self.record(RoleGrant::Removed);
         let before = self.index.find(&removed.key());
         self.unlisted(before.as_ref(), word)?;
         let was_removed = before.is_some_and(|before| before.says_the_same_as(&removed));
@@ -43,8 +43,8 @@ impl Part<'_, '_> {
     /// A word that the policy doesn't list, or no longer: it is taken away by its own name, where the entry there has it.
     fn unlisted(&self, before: Option<&Record>, word: &str) -> Result<(), Why> {
         let held = match before {
-            Some(Record::Role(_, Tenure { held: Held::Removed, .. })) => return Ok(()),
-            Some(Record::Role(_, Tenure { held: Held::Word(held), .. })) => Some(&**held),
+            Some(Record::Role(_, RoleBinding { held: RoleGrant::Removed, .. })) => return Ok(()),
+            Some(Record::Role(_, RoleBinding { held: RoleGrant::Word(held), .. })) => Some(&**held),
             _ => None,
         };
         match held {
@@ -71,9 +71,9 @@ impl Part<'_, '_> {
         rank.held.is_some_and(|held| self.ladder().word(held) == word)
     }
 
-    fn record(&self, held: Held) -> Record {
+    fn record(&self, held: RoleGrant) -> Record {
         let (scope, app) = (self.wish.scope.clone(), self.wish.app.clone());
-        Record::Role(self.user.to_owned(), Tenure { scope, app, held, listed: false, origin: self.origin() })
+        Record::Role(self.user.to_owned(), RoleBinding { scope, app, held, listed: false, origin: self.origin() })
     }
 
     pub(super) fn listed(&self, word: &str) -> Result<(), Why> {
@@ -95,7 +95,7 @@ impl Part<'_, '_> {
             return Err(Why::Conflict("it is the owner, which is set once".to_owned()));
         }
         let roles = self.index.at(Table::Roles, self.user, &self.wish.scope);
-        let held = |record: &&Record| matches!(record, Record::Role(_, tenure) if tenure.held != Held::Removed);
+        let held = |record: &&Record| matches!(record, Record::Role(_, tenure) if tenure.held != RoleGrant::Removed);
         let mut others = roles.iter().filter(held).filter(|record| record.app() != self.wish.app.as_ref());
         let Some(other) = others.find(|record| self.is_about(record.app())) else { return Ok(()) };
         let where_ = other.app().map_or_else(|| "all apps".to_owned(), |app| format!("the app {app}"));
@@ -114,7 +114,8 @@ impl Part<'_, '_> {
         if self.outranks(self.user) {
             return Ok(());
         }
-        let sentence = if self.apps.iter().any(|app| self.rank(self.user, app).doubt == Some(Doubt::Unlisted)) {
+        let sentence = if self.apps.iter().any(|app| self.rank(self.user, app).doubt == Some(RankUncertainty::Unlisted))
+        {
             "its role there is a word that the policy doesn't list, so nobody outranks it: a service can take it away, or give another"
         } else {
             "what it is there is not weaker than what the moderator is"
@@ -133,16 +134,17 @@ impl Part<'_, '_> {
     }
 
     /// All that the roster says of the user, with this role in place of the one there.
-    fn roster_with(&self, role: &Record) -> Register {
-        let mut roster = Register::default();
+    fn roster_with(&self, role: &Record) -> EntryIndex {
+        let mut roster = EntryIndex::default();
         let user: Arc<str> = Arc::from(self.user);
         for entry in self.index.register().all_about(self.user) {
             roster.add(&user, entry.clone());
         }
         if let Record::Role(_, tenure) = role {
-            let is_replaced = |entry: &Entry| matches!(entry, Entry::Role(old) if !old.listed && old.app == tenure.app);
+            let is_replaced =
+                |entry: &UserEntry| matches!(entry, UserEntry::Role(old) if !old.listed && old.app == tenure.app);
             roster.remove(self.user, &tenure.scope, is_replaced);
-            roster.add(&user, Entry::Role(tenure.clone()));
+            roster.add(&user, UserEntry::Role(tenure.clone()));
         }
         roster
     }

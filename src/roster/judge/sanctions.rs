@@ -7,7 +7,7 @@ use super::super::wish::Terms;
 use super::part::Part;
 use super::{Why, Work};
 use crate::model::{CallerKind, Millis, Pattern};
-use crate::policy::{Author, Entry, Origin, Sanction};
+use crate::policy::{EntryAuthor, EntryOrigin, Sanction, UserEntry};
 
 impl Part<'_, '_> {
     pub(super) fn sanction(&self, make: fn(Sanction) -> Record, terms: &Terms) -> Result<Work, Why> {
@@ -45,8 +45,8 @@ impl Part<'_, '_> {
     }
 
     /// Whether the moderator may take away what somebody has set: who outranks what that was then, and what it is now.
-    fn may_lift(&self, origin: &Origin) -> bool {
-        let Some(Author { kind, subject, role }) = origin.author() else { return false };
+    fn may_lift(&self, origin: &EntryOrigin) -> bool {
+        let Some(EntryAuthor { kind, subject, role }) = origin.author() else { return false };
         if self.is_service() || (*kind, subject) == (self.author.kind, &self.author.subject) {
             return true;
         }
@@ -55,10 +55,10 @@ impl Part<'_, '_> {
     }
 
     /// A ban or mute of a table that holds throughout the place.
-    fn holding<'e>(&self, table: Table, entry: &'e Entry) -> Option<&'e Sanction> {
+    fn holding<'e>(&self, table: Table, entry: &'e UserEntry) -> Option<&'e Sanction> {
         let sanction = match entry {
-            Entry::Ban(ban) if table == Table::Bans => ban,
-            Entry::Mute(mute) if table == Table::Mutes => mute,
+            UserEntry::Ban(ban) if table == Table::Bans => ban,
+            UserEntry::Mute(mute) if table == Table::Mutes => mute,
             _ => return None,
         };
         (holds_in(&sanction.scope, &self.wish.scope) && is_on(sanction.until, self.judge.now)).then_some(sanction)

@@ -13,7 +13,7 @@ use crate::model::{
     Action, ActionSet, Caller, CallerKind, ConversationKind, Millis, Pattern, RequiredAction, RoleHierarchy,
     SigningRequest, Vendor,
 };
-use crate::policy::{ClientIs, Document, Effect, Facts, Policy, Rule};
+use crate::policy::{ClientCondition, DecisionData, Effect, Policy, PolicyDocument, Rule};
 
 const USERS: [&str; 3] = ["ann", "bob", "member"];
 const PLACES: [&str; 8] = ["*", "a", "a:*", "a:x", "a::$chat", "[?r]a", "b", "room::$chat:*"];
@@ -70,9 +70,9 @@ fn is_of_kind(index: &Index, app: &str, place: &Pattern, kind: ConversationKind)
     let all = ActionSet::of(&[Action::Ban]);
     let mut rules = vec![Rule::new("of-kind", Effect::Deny, all), Rule::new("all", Effect::Allow, all)];
     rules[0].kinds = Some(vec![kind]);
-    rules[1].client = Some(ClientIs::Anyone);
+    rules[1].client = Some(ClientCondition::Anyone);
     let ladder = RoleHierarchy::new(USERS.map(str::to_owned));
-    let policy = Policy::new(Document { ladder, rules, ..Document::default() });
+    let policy = Policy::new(PolicyDocument { ladder, rules, ..PolicyDocument::default() });
     let caller = Caller {
         kind: CallerKind::Service,
         subject: "orders".to_owned(),
@@ -92,7 +92,7 @@ fn is_of_kind(index: &Index, app: &str, place: &Pattern, kind: ConversationKind)
         wants: Vec::new(),
     };
     let registers = [policy.register(), index.register()];
-    let decided = policy.decide(ask, &caller, Facts { registers: &registers, told: &[] }, Millis(0));
+    let decided = policy.decide(ask, &caller, DecisionData { registers: &registers, told: &[] }, Millis(0));
     decided.is_err_and(|refusal| refusal.denial.rule() == Some("of-kind"))
 }
 

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::entry::{Conversation, Record};
+use super::entry::{Record, RegisteredConversation};
 use crate::model::{CallerKind, ConversationKind, Millis, Pattern};
-use crate::policy::{Author, Block, Held, Origin, Sanction, Tenure};
+use crate::policy::{Block, EntryAuthor, EntryOrigin, RoleBinding, RoleGrant, Sanction};
 
 /// Entries about these users, places and apps.
 fn record(
@@ -32,10 +32,10 @@ fn record(
         origin,
     });
     let sanction = sanction.boxed();
-    let held = prop_oneof![Just(Held::Removed), user.clone().prop_map(|word| Held::Word(word.into()))];
+    let held = prop_oneof![Just(RoleGrant::Removed), user.clone().prop_map(|word| RoleGrant::Word(word.into()))];
     let role = (user.clone(), place.clone(), app.clone(), held, origin(user.clone()));
     let role = role.prop_map(|(user, scope, app, held, origin)| {
-        Record::Role(user, Tenure { scope, app, held, listed: false, origin })
+        Record::Role(user, RoleBinding { scope, app, held, listed: false, origin })
     });
     let block = (user.clone(), place, app.clone(), origin(user.clone()));
     let block = block.prop_map(|(user, conversation, app, origin)| Block { user, conversation, app, origin });
@@ -43,7 +43,7 @@ fn record(
     let owner = proptest::option::of(user.clone());
     let conversation = (conversation, app, kind, owner, any::<bool>(), origin(user));
     let conversation = conversation.prop_map(|(id, app, kind, owner, forgotten, origin)| {
-        Record::Conversation(Conversation { id, app, kind, owner, forgotten, origin })
+        Record::Conversation(RegisteredConversation { id, app, kind, owner, forgotten, origin })
     });
     prop_oneof![
         sanction.clone().prop_map(Record::Ban),
@@ -55,10 +55,10 @@ fn record(
     .boxed()
 }
 
-fn origin(name: BoxedStrategy<String>) -> impl Strategy<Value = Origin> {
+fn origin(name: BoxedStrategy<String>) -> impl Strategy<Value = EntryOrigin> {
     let kind = select(vec![CallerKind::User, CallerKind::Service]);
     (kind, name.clone(), proptest::option::of(name), 0..9_u64).prop_map(|(kind, subject, role, at)| {
-        let author = Arc::new(Author { kind, subject, role });
-        Origin::Roster { author, at: Millis(at) }
+        let author = Arc::new(EntryAuthor { kind, subject, role });
+        EntryOrigin::Roster { author, at: Millis(at) }
     })
 }
