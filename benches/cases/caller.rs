@@ -9,7 +9,7 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
 };
 use chat_signer::authn::{
-    Algorithm, Authenticator, Authenticators, Common, Jwt, KeySource, Keys, Presented, TokenRules,
+    Algorithm, Authenticator, Authenticators, Common, Jwt, KeySource, RequestCredentials, TokenRules, VerificationKeys,
 };
 use chat_signer::crypto::{base64url, mac::HmacSha256};
 use chat_signer::model::{Caller, CallerKind, Millis, RoleHierarchy};
@@ -94,11 +94,11 @@ impl Issuer {
         format!("{message}.{signature}")
     }
 
-    fn keys(&self) -> Keys {
+    fn keys(&self) -> VerificationKeys {
         let algorithms = [self.kind.algorithm()];
         match self.kind {
-            Kind::Hs256 => Keys::secrets(&[Secret::new(SECRET.to_vec())], &algorithms),
-            _ => Keys::jwks(json!({"keys": [self.jwk]}).to_string().as_bytes(), &algorithms),
+            Kind::Hs256 => VerificationKeys::secrets(&[Secret::new(SECRET.to_vec())], &algorithms),
+            _ => VerificationKeys::jwks(json!({"keys": [self.jwk]}).to_string().as_bytes(), &algorithms),
         }
         .expect("the key can be used")
     }
@@ -119,7 +119,9 @@ impl Calls {
 
     /// Finds out who it is.
     pub fn identify(&self) -> Arc<Caller> {
-        self.authenticators.identify(&Presented::only(&self.headers), "leancloud", self.now).expect("the token holds")
+        self.authenticators
+            .identify(&RequestCredentials::only(&self.headers), "leancloud", self.now)
+            .expect("the token holds")
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use chat_signer::authn::Presented;
+use chat_signer::authn::RequestCredentials;
 use chat_signer::config;
 use chat_signer::crypto::{base64url, mac::HmacSha256};
 use chat_signer::engine::{Engine, Verdict, World};
@@ -129,7 +129,8 @@ impl Bench {
         engine.policy = Arc::new(Policy::new(with_entries(engine.policy.document().clone(), register)));
         let (app, _) = case.app_and_operation();
         let headers = authorization(&settings.demo_caller.expect("it has a demonstration caller").secret);
-        let caller = engine.authenticators.identify(&Presented::only(&headers), app, NOW).expect("the token holds");
+        let caller =
+            engine.authenticators.identify(&RequestCredentials::only(&headers), app, NOW).expect("the token holds");
         let bench = Bench { engine, case, caller };
         assert!(bench.answer(bench.request()).outcome.is_ok(), "the request is allowed");
         bench

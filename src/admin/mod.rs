@@ -10,7 +10,7 @@ use hyper::body::Bytes;
 use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
-use crate::authn::{CrossSite, Target};
+use crate::authn::{CrossSite, RequestTarget};
 use crate::config::Admin;
 use crate::observe::metrics::{Listener, Route};
 use crate::redaction::KnownSecrets;
@@ -48,7 +48,7 @@ fn answered<B>(
 
 /// What is answered to a request of another site's page, or to another host than those of `[admin]`.
 fn foreign<B>(admin: &Admin, request: &Request<B>) -> Option<Response<Full<Bytes>>> {
-    let target = Target { headers: request.headers(), uri: request.uri(), is_https: admin.tls.is_some() };
+    let target = RequestTarget { headers: request.headers(), uri: request.uri(), is_https: admin.tls.is_some() };
     let reason = match target.cross_site(&admin.hosts, &[])? {
         CrossSite::Page => "Pages of other sites are not answered here.\n",
         CrossSite::Host(_) => "The request names a host that is not listed in [admin] hosts.\n",

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 
 use super::framing;
 use super::paced::Paced;
-use crate::authn::Peer;
+use crate::authn::ConnectionPeer;
 use crate::http::Body;
 
 /// The longest header section, in bytes. A token may have 8 KiB, and cookies come by the way.
@@ -53,13 +53,13 @@ pub(super) enum Phase {
 /// whole header, and then a further one every [`KEEP_ALIVE`]. [`Paced`] sees to what comes or goes too slowly meanwhile.
 pub(super) async fn serve<I, H, F>(
     io: I,
-    peer: Arc<Peer>,
+    peer: Arc<ConnectionPeer>,
     mut phase: watch::Receiver<Phase>,
     patience: Duration,
     handler: H,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    H: Fn(Arc<Peer>, Request<Incoming>) -> F + Send + Sync + 'static,
+    H: Fn(Arc<ConnectionPeer>, Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let pulse = Arc::new(Pulse::new(*phase.borrow() != Phase::Open));
@@ -103,11 +103,11 @@ fn builder() -> Builder<TokioExecutor> {
 /// The handler as hyper wants it, with its requests counted.
 fn counted<H, F>(
     handler: H,
-    peer: Arc<Peer>,
+    peer: Arc<ConnectionPeer>,
     pulse: Arc<Pulse>,
 ) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
 where
-    H: Fn(Arc<Peer>, Request<Incoming>) -> F,
+    H: Fn(Arc<ConnectionPeer>, Request<Incoming>) -> F,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     service_fn(move |request| {
@@ -237,7 +237,7 @@ mod tests {
         let (mut client, server) = duplex(1 << 16);
         let (_go_on, stop) = watch::channel(Phase::Open);
         let handler = |_, _| std::future::ready(Response::new(Body::from("answer")));
-        let peer = Arc::new(Peer::unix(None));
+        let peer = Arc::new(ConnectionPeer::unix(None));
         tokio::spawn(serve(server, peer, stop, PATIENCE, handler));
         client.write_all(begun).await.unwrap();
         let (start, mut answer) = (Instant::now(), Vec::new());
@@ -270,7 +270,7 @@ mod tests {
             let body = pieces.lock().unwrap().take().map_or_else(Body::default, Body::streamed);
             std::future::ready(Response::new(body))
         };
-        tokio::spawn(serve(server, Arc::new(Peer::unix(None)), stop, PATIENCE, handler));
+        tokio::spawn(serve(server, Arc::new(ConnectionPeer::unix(None)), stop, PATIENCE, handler));
         client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
         sleep(4 * KEEP_ALIVE).await;
         sender.send("late".into()).await.unwrap();
@@ -286,7 +286,7 @@ mod tests {
         let (mut client, server) = duplex(1 << 16);
         let (listener, phase) = watch::channel(Phase::Open);
         let handler = |_, _| std::future::ready(Response::new(Body::from("answer")));
-        tokio::spawn(serve(server, Arc::new(Peer::unix(None)), phase, PATIENCE, handler));
+        tokio::spawn(serve(server, Arc::new(ConnectionPeer::unix(None)), phase, PATIENCE, handler));
         tokio::task::yield_now().await;
         let start = Instant::now();
         listener.send_replace(Phase::Ending);
@@ -310,7 +310,7 @@ mod tests {
         let (mut client, server) = duplex(1 << 16);
         let (_go_on, stop) = watch::channel(Phase::Open);
         let handler = |_, _| std::future::ready(Response::new(Body::from("answer")));
-        tokio::spawn(serve(server, Arc::new(Peer::unix(None)), stop, PATIENCE, handler));
+        tokio::spawn(serve(server, Arc::new(ConnectionPeer::unix(None)), stop, PATIENCE, handler));
         client.write_all(begun).await.unwrap();
         let mut answer = Vec::new();
         while !answer.ends_with(b"answer") {
@@ -345,7 +345,7 @@ mod tests {
     async fn untaken(mut client: DuplexStream, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Duration {
         let (_go_on, stop) = watch::channel(Phase::Open);
         let handler = |_, _| std::future::ready(Response::new(Body::from("long".repeat(1000))));
-        let serving = tokio::spawn(serve(io, Arc::new(Peer::unix(None)), stop, PATIENCE, handler));
+        let serving = tokio::spawn(serve(io, Arc::new(ConnectionPeer::unix(None)), stop, PATIENCE, handler));
         client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
         let start = Instant::now();
         // Taking a little now and then doesn't help.
@@ -372,7 +372,7 @@ mod tests {
         let (mut client, server) = duplex(1 << 16);
         let (_go_on, stop) = watch::channel(Phase::Open);
         let handler = |_, _| std::future::ready(Response::new(Body::from("answer")));
-        tokio::spawn(serve(server, Arc::new(Peer::unix(None)), stop, PATIENCE, handler));
+        tokio::spawn(serve(server, Arc::new(ConnectionPeer::unix(None)), stop, PATIENCE, handler));
         client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
         let mut frame = vec![0; 9];
         client.read_exact(&mut frame).await.unwrap();

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use super::NoStart;
 use super::connection::{self, Phase};
 use super::{secure, unix};
-use crate::authn::Peer;
+use crate::authn::ConnectionPeer;
 use crate::config::{Listen, Tls};
 use crate::files::Place;
 use crate::http::Body;
@@ -112,7 +112,7 @@ impl Bound {
     pub(super) fn serve<T, H, F>(self, terms: T, handler: H) -> Listener
     where
         T: Fn() -> Terms + Send + 'static,
-        H: Fn(Arc<Peer>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        H: Fn(Arc<ConnectionPeer>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
         let Bound { socket, address } = self;
@@ -184,13 +184,13 @@ fn begin(cap: &Cap, serving: impl Future<Output = ()> + Send + 'static) {
 /// Serves a connection with TLS to its end.
 async fn secure<H, F>(
     stream: TcpStream,
-    peer: Peer,
+    peer: ConnectionPeer,
     tls: Tls,
     mut phase: watch::Receiver<Phase>,
     patience: Duration,
     handler: H,
 ) where
-    H: Fn(Arc<Peer>, Request<Incoming>) -> F + Send + Sync + 'static,
+    H: Fn(Arc<ConnectionPeer>, Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let shaken = secure::shake_hands(stream, peer, &tls, &mut phase, patience).await;
@@ -201,7 +201,7 @@ async fn secure<H, F>(
 
 impl Socket {
     /// The next connection. One that can't be accepted is no reason to stop.
-    async fn next(&self) -> (Stream, Peer) {
+    async fn next(&self) -> (Stream, ConnectionPeer) {
         loop {
             match self.accept().await {
                 Ok(accepted) => return accepted,
@@ -214,13 +214,13 @@ impl Socket {
         }
     }
 
-    async fn accept(&self) -> io::Result<(Stream, Peer)> {
+    async fn accept(&self) -> io::Result<(Stream, ConnectionPeer)> {
         match self {
             Socket::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
                 // Answers are small and whole: there is nothing to wait for. A failure is the client's hang-up.
                 let _ = stream.set_nodelay(true);
-                Ok((Stream::Tcp(stream), Peer::at(address.ip())))
+                Ok((Stream::Tcp(stream), ConnectionPeer::at(address.ip())))
             }
             Socket::Unix(socket) => {
                 let (stream, peer) = socket.accept().await?;

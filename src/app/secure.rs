@@ -10,17 +10,17 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::connection::Phase;
-use crate::authn::{self, Certificate, Peer};
+use crate::authn::{self, ConnectionPeer, VerifiedCertificate};
 use crate::config::Tls;
 
 /// Shakes hands with a client, if it does its part within `patience` and before the end, and finds out what certificate it has.
 pub(super) async fn shake_hands(
     stream: TcpStream,
-    peer: Peer,
+    peer: ConnectionPeer,
     tls: &Tls,
     phase: &mut watch::Receiver<Phase>,
     patience: Duration,
-) -> Option<(TlsStream<TcpStream>, Peer)> {
+) -> Option<(TlsStream<TcpStream>, ConnectionPeer)> {
     let accepting = timeout(patience, TlsAcceptor::from(Arc::clone(&tls.server)).accept(stream));
     let accepted = tokio::select! {
         accepted = accepting => accepted.unwrap_or_else(|late| Err(late.into())),
@@ -28,8 +28,8 @@ pub(super) async fn shake_hands(
     };
     match accepted {
         Ok(stream) => {
-            let tls = authn::Tls { certificate: certificate(&stream, tls) };
-            Some((stream, Peer { tls: Some(tls), ..peer }))
+            let tls = authn::TlsPeer { certificate: certificate(&stream, tls) };
+            Some((stream, ConnectionPeer { tls: Some(tls), ..peer }))
         }
         Err(error) => {
             tracing::debug!("a client and TLS: {error}");
@@ -38,7 +38,7 @@ pub(super) async fn shake_hands(
     }
 }
 
-fn certificate(stream: &TlsStream<TcpStream>, tls: &Tls) -> Option<Certificate> {
+fn certificate(stream: &TlsStream<TcpStream>, tls: &Tls) -> Option<VerifiedCertificate> {
     let chain = stream.get_ref().1.peer_certificates()?;
-    Some(Certificate::new(chain.iter().map(|der| der.to_vec()).collect(), tls.authorities()))
+    Some(VerifiedCertificate::new(chain.iter().map(|der| der.to_vec()).collect(), tls.authorities()))
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::{UnixListener, UnixStream};
 
-use crate::authn::{Ids, Peer};
+use crate::authn::{ConnectionPeer, ProcessIds};
 use crate::files::Place;
 
 /// A Unix socket that is listened on. Dropping it removes its file.
@@ -41,11 +41,11 @@ impl Socket {
         self.file.0.clone()
     }
 
-    pub(super) async fn accept(&self) -> io::Result<(UnixStream, Peer)> {
+    pub(super) async fn accept(&self) -> io::Result<(UnixStream, ConnectionPeer)> {
         let (stream, _) = self.listener.accept().await?;
         // Who can't be told apart is nobody's caller.
-        let ids = stream.peer_cred().ok().map(|ids| Ids { uid: ids.uid(), gid: ids.gid() });
-        Ok((stream, Peer::unix(ids)))
+        let ids = stream.peer_cred().ok().map(|ids| ProcessIds { uid: ids.uid(), gid: ids.gid() });
+        Ok((stream, ConnectionPeer::unix(ids)))
     }
 }
 

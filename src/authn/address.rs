@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::refusal::Refusal;
+use super::refusal::AuthnError;
 use crate::model::claim;
 
 /// A user's addresses, and the claims that say whether they were verified: first as OpenID Connect Core 1.0, section 5.1 has them, then as
@@ -18,7 +18,7 @@ pub fn is_address(subject: &str) -> bool {
 }
 
 /// Checks that the claims do not call the subject's address unverified. Without a word on it they pass, as many issuers verify all.
-pub(super) fn check_verified(claims: &Map<String, Value>, subject: &str) -> Result<(), Refusal> {
+pub(super) fn check_verified(claims: &Map<String, Value>, subject: &str) -> Result<(), AuthnError> {
     let is_verified = |flag: &String| match claim(claims, flag) {
         None | Some(Value::Null | Value::Bool(true)) => true,
         // Some issuers write it in quotes.
@@ -26,7 +26,7 @@ pub(super) fn check_verified(claims: &Map<String, Value>, subject: &str) -> Resu
         Some(_) => false,
     };
     match flags(subject).iter().find(|flag| !is_verified(flag)) {
-        Some(flag) => Err(Refusal::new(format!("the caller's address is not verified (`{flag}`)"))),
+        Some(flag) => Err(AuthnError::new(format!("the caller's address is not verified (`{flag}`)"))),
         None => Ok(()),
     }
 }

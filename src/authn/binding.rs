@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{Refusal, Shown};
+use super::{AuthnError, ClientCertificate};
 use crate::crypto;
 use crate::model::Caller;
 
@@ -33,16 +33,16 @@ impl TokenCaller {
     ///
     /// # Errors
     /// If the token is bound to a certificate that the connection does not have.
-    pub(super) fn confirm(self, shown: Shown<'_>) -> Result<Arc<Caller>, Refusal> {
+    pub(super) fn confirm(self, shown: ClientCertificate<'_>) -> Result<Arc<Caller>, AuthnError> {
         let Some(wanted) = self.certificate else { return Ok(self.caller) };
         let flaw = match shown {
-            Shown::Valid(certificate) if certificate.thumbprint() == Some(wanted) => return Ok(self.caller),
-            Shown::Valid(_) => "the token is bound to another client certificate (cnf)",
-            Shown::Nothing | Shown::Stale => {
+            ClientCertificate::Valid(certificate) if certificate.thumbprint() == Some(wanted) => return Ok(self.caller),
+            ClientCertificate::Valid(_) => "the token is bound to another client certificate (cnf)",
+            ClientCertificate::Nothing | ClientCertificate::Stale => {
                 "the token is bound to a client certificate (cnf), and the connection has none that counts"
             }
         };
-        Err(Refusal::new(flaw).by(&self.caller.authenticator))
+        Err(AuthnError::new(flaw).by(&self.caller.authenticator))
     }
 
     /// What the token says, to weigh it.
@@ -60,9 +60,9 @@ impl TokenCaller {
 ///
 /// # Errors
 /// If they bind it to something else.
-pub(super) fn bound_certificate(claims: &Map<String, Value>) -> Result<Option<Thumbprint>, Refusal> {
+pub(super) fn bound_certificate(claims: &Map<String, Value>) -> Result<Option<Thumbprint>, AuthnError> {
     const UNCHECKED: &str = "the token is bound to its client's key (cnf) in a way that can't be checked here";
-    let refuse = |detail: &str| Err(Refusal::new(UNCHECKED).detail(detail.to_owned()));
+    let refuse = |detail: &str| Err(AuthnError::new(UNCHECKED).detail(detail.to_owned()));
     let word = claims.get("token_type").and_then(Value::as_str).unwrap_or_default();
     if ["dpop", "pop"].iter().any(|bound| word.eq_ignore_ascii_case(bound)) {
         return refuse("its `token_type` demands a proof of possession; accept_bound_tokens = true takes it without");

@@ -15,11 +15,11 @@ use crate::model::Millis;
 
 /// A certificate that a peer has shown, with the proof that it holds its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Certificate {
+pub struct VerifiedCertificate {
     /// It, and those that lead from it to an authority, as they were shown, in DER.
     pub chain: Vec<Vec<u8>>,
     /// Whom it names.
-    pub names: Names,
+    pub names: CertificateNames,
     /// The last moment at which all of the chain is valid.
     pub until: Millis,
     /// Marks the authorities that vouched for it when the connection began.
@@ -28,7 +28,7 @@ pub struct Certificate {
 
 /// Whom a certificate names, each in its own kind of name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Names {
+pub struct CertificateNames {
     /// The URIs among its subject alternative names.
     pub uris: Vec<String>,
     /// The DNS names among them, in small letters.
@@ -39,22 +39,22 @@ pub struct Names {
 
 /// What can be said of a client's certificate when a request comes.
 #[derive(Clone, Copy, Debug)]
-pub enum Shown<'a> {
+pub enum ClientCertificate<'a> {
     /// There is none.
     Nothing,
     /// It is good.
-    Valid(&'a Certificate),
+    Valid(&'a VerifiedCertificate),
     /// It was good when the connection began, and isn't any more.
     Stale,
 }
 
-impl Certificate {
+impl VerifiedCertificate {
     /// A chain that authorities with this mark have vouched for. What can't be read names nobody.
-    pub fn new(chain: Vec<Vec<u8>>, authorities: [u8; 32]) -> Certificate {
+    pub fn new(chain: Vec<Vec<u8>>, authorities: [u8; 32]) -> VerifiedCertificate {
         let end = |der: &Vec<u8>| validity(der).map_or(Millis(0), |(_, end)| end);
         let until = chain.iter().map(end).min().unwrap_or(Millis(0));
         let names = chain.first().and_then(|der| X509::from_der(der).ok()).and_then(|leaf| names(&leaf));
-        Certificate { chain, names: names.unwrap_or_default(), until, authorities }
+        VerifiedCertificate { chain, names: names.unwrap_or_default(), until, authorities }
     }
 
     /// The SHA-256 of the certificate itself, in DER.
@@ -71,9 +71,9 @@ pub fn validity(der: &[u8]) -> Option<(Millis, Millis)> {
     Some((at(validity.not_before), at(validity.not_after)))
 }
 
-fn names(certificate: &X509) -> Option<Names> {
+fn names(certificate: &X509) -> Option<CertificateNames> {
     let certificate = certificate.tbs_certificate();
-    let mut names = Names { common: common_names(certificate.subject()), ..Names::default() };
+    let mut names = CertificateNames { common: common_names(certificate.subject()), ..CertificateNames::default() };
     let alternative = certificate.get_extension::<SubjectAltName>().ok()?;
     for name in alternative.iter().flat_map(|(_, SubjectAltName(names))| names) {
         match name {

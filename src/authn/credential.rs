@@ -6,11 +6,11 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Map;
 
-use super::jwt::{Finding, LONGEST, Token};
+use super::jwt::{LONGEST, UnverifiedToken, VerifiedToken};
 use super::refusal::quoted;
 use super::{
-    Authenticator, Authenticators, Common, Introspection, Jwt, Mtls, NOT_FOR_THIS_APP, Peer, Presented, Refusal, Shown,
-    TokenCaller, Unidentified, forwarded,
+    Authenticator, Authenticators, AuthnError, ClientCertificate, Common, ConnectionPeer, IdentifyError, Introspection,
+    Jwt, Mtls, NOT_FOR_THIS_APP, RequestCredentials, TokenCaller, forwarded,
 };
 use crate::crypto;
 use crate::model::{Caller, Millis};
@@ -21,11 +21,11 @@ impl Authenticators {
     /// Who sent the request, as its one credential has it. `was_tried` if newer keys were looked up already.
     pub(super) fn attempt(
         &self,
-        presented: &Presented<'_>,
+        presented: &RequestCredentials<'_>,
         app: Option<&str>,
         now: Millis,
         was_tried: bool,
-    ) -> Result<Arc<Caller>, Unidentified> {
+    ) -> Result<Arc<Caller>, IdentifyError> {
         forwarded::check(&self.forwarded(), presented)?;
         match self.explicit(presented.headers)? {
             Some((header, value)) if self.key_headers.contains(header) => Ok(self.by_key(header, value, app)?),
@@ -38,7 +38,7 @@ impl Authenticators {
     }
 
     /// The one explicit credential of the request, if it carries any.
-    fn explicit<'a>(&'a self, headers: &'a HeaderMap) -> Result<Option<(&'a HeaderName, &'a HeaderValue)>, Refusal> {
+    fn explicit<'a>(&'a self, headers: &'a HeaderMap) -> Result<Option<(&'a HeaderName, &'a HeaderValue)>, AuthnError> {
         let mut names: Vec<_> = std::iter::once(&AUTHORIZATION).chain(&self.key_headers).collect();
         for name in self.introspections().filter_map(|introspection| introspection.explicit(headers)) {
             if !names.contains(&name) {
@@ -51,10 +51,10 @@ impl Authenticators {
             (only, None) => Ok(only),
             (None, Some(_)) => Ok(None),
             (Some((one, _)), Some((other, _))) if one == other => {
-                Err(Refusal::new(format!("the header `{one}` is there more than once")))
+                Err(AuthnError::new(format!("the header `{one}` is there more than once")))
             }
             (Some((one, _)), Some((other, _))) => {
-                Err(Refusal::new(format!("there are two credentials, `{one}` and `{other}`: send one")))
+                Err(AuthnError::new(format!("there are two credentials, `{one}` and `{other}`: send one")))
             }
         }
     }
@@ -67,29 +67,33 @@ impl Authenticators {
         value: &HeaderValue,
         headers: &HeaderMap,
         app: Option<&str>,
-    ) -> Result<Option<&Arc<Introspection>>, Refusal> {
+    ) -> Result<Option<&Arc<Introspection>>, AuthnError> {
         let mut asking = self.introspections().filter(|one| one.explicit(headers) == Some(header)).peekable();
         let Some(&first) = asking.peek() else { return Ok(None) };
         if header == AUTHORIZATION && self.issuer_of(bearer(value)?).is_some() {
             return Ok(None);
         }
         match asking.find(|one| one.common.serves_if(app)) {
-            None => Err(Refusal::new(NOT_FOR_THIS_APP).by(&first.common.name)),
+            None => Err(AuthnError::new(NOT_FOR_THIS_APP).by(&first.common.name)),
             serving => Ok(serving),
         }
     }
 
     /// What the first authenticator to find an ambient credential makes of it, if any does.
-    fn ambient(&self, presented: &Presented<'_>, app: Option<&str>) -> Option<Result<Arc<Caller>, Unidentified>> {
+    fn ambient(
+        &self,
+        presented: &RequestCredentials<'_>,
+        app: Option<&str>,
+    ) -> Option<Result<Arc<Caller>, IdentifyError>> {
         let mut serving = self.all.iter().filter(|authenticator| authenticator.common().serves_if(app));
         let by_proxy = self.is_proxy(presented.peer);
         serving.find_map(|authenticator| {
             let result = match authenticator {
                 Authenticator::Forwarded(forwarded) => {
-                    forwarded.identify(presented)?.and_then(|caller| self.own(caller)).map_err(Unidentified::Refused)
+                    forwarded.identify(presented)?.and_then(|caller| self.own(caller)).map_err(IdentifyError::Refused)
                 }
                 Authenticator::Mtls(mtls) if !by_proxy => {
-                    self.by_certificate(mtls, presented.certificate)?.map_err(Unidentified::Refused)
+                    self.by_certificate(mtls, presented.certificate)?.map_err(IdentifyError::Refused)
                 }
                 Authenticator::Process(process) if !by_proxy => Ok(process.identify(presented.peer)?),
                 Authenticator::Introspection(introspection) => Err(introspection.ask_ambient(presented.headers)?),
@@ -100,8 +104,8 @@ impl Authenticators {
             };
             let common = authenticator.common();
             let admitted = match (result, presented.cross_site) {
-                (Ok(_) | Err(Unidentified::Unknown(_)), Some(reason)) => Err(Refusal::cross_site(reason).into()),
-                (Ok(caller), None) => common.admit(caller, app).map_err(Unidentified::Refused),
+                (Ok(_) | Err(IdentifyError::Unknown(_)), Some(reason)) => Err(AuthnError::cross_site(reason).into()),
+                (Ok(caller), None) => common.admit(caller, app).map_err(IdentifyError::Refused),
                 (unidentified, _) => unidentified,
             };
             Some(admitted.map_err(|unidentified| unidentified.by(&common.name)))
@@ -109,11 +113,11 @@ impl Authenticators {
     }
 
     /// The caller whom a client certificate names; none if there is no certificate, or if another authenticator lists its name.
-    fn by_certificate(&self, mtls: &Mtls, shown: Shown<'_>) -> Option<Result<Arc<Caller>, Refusal>> {
+    fn by_certificate(&self, mtls: &Mtls, shown: ClientCertificate<'_>) -> Option<Result<Arc<Caller>, AuthnError>> {
         let names = match shown {
-            Shown::Nothing => return None,
-            Shown::Valid(certificate) => &certificate.names,
-            Shown::Stale => return Some(Err(Refusal::new(STALE))),
+            ClientCertificate::Nothing => return None,
+            ClientCertificate::Valid(certificate) => &certificate.names,
+            ClientCertificate::Stale => return Some(Err(AuthnError::new(STALE))),
         };
         let caller = mtls.identify(names);
         if caller.is_none() && self.mtls().any(|other| other.identify(names).is_some()) {
@@ -124,29 +128,29 @@ impl Authenticators {
 
     /// Whether some authenticator takes this peer for a proxy. What the connection tells is the proxy's then, whether or not a request
     /// names a caller: one that lost its header on the way must not become the proxy's own.
-    fn is_proxy(&self, peer: &Peer) -> bool {
+    fn is_proxy(&self, peer: &ConnectionPeer) -> bool {
         self.forwarded().any(|forwarded| forwarded.from.include(peer))
     }
 
     /// The client certificate, if it is the caller's own and not a proxy's.
-    pub(super) fn own_certificate<'a>(&self, presented: &Presented<'a>) -> Shown<'a> {
-        if self.is_proxy(presented.peer) { Shown::Nothing } else { presented.certificate }
+    pub(super) fn own_certificate<'a>(&self, presented: &RequestCredentials<'a>) -> ClientCertificate<'a> {
+        if self.is_proxy(presented.peer) { ClientCertificate::Nothing } else { presented.certificate }
     }
 
     fn by_token(
         &self,
         value: &HeaderValue,
-        presented: &Presented<'_>,
+        presented: &RequestCredentials<'_>,
         app: Option<&str>,
         now: Millis,
         was_tried: bool,
-    ) -> Result<Arc<Caller>, Unidentified> {
+    ) -> Result<Arc<Caller>, IdentifyError> {
         let found = self.token_caller(bearer(value)?, now, was_tried)?;
         self.serve(found.confirm(self.own_certificate(presented))?, app)
     }
 
     /// The caller that a good token names.
-    fn token_caller(&self, token: &str, now: Millis, was_tried: bool) -> Result<TokenCaller, Unidentified> {
+    fn token_caller(&self, token: &str, now: Millis, was_tried: bool) -> Result<TokenCaller, IdentifyError> {
         // What is too long isn't even hashed.
         let memory = self.verified.as_ref().filter(|_| token.len() <= LONGEST);
         let memory = memory.map(|verified| (verified, verified.id(token)));
@@ -162,46 +166,46 @@ impl Authenticators {
     }
 
     /// The caller with a good token, if it is one for this app.
-    fn serve(&self, caller: Arc<Caller>, app: Option<&str>) -> Result<Arc<Caller>, Unidentified> {
+    fn serve(&self, caller: Arc<Caller>, app: Option<&str>) -> Result<Arc<Caller>, IdentifyError> {
         let caller = self.own(caller)?;
-        let Some(by) = self.vouching(&caller) else { return Err(Refusal::new(NOT_FOR_THIS_APP).into()) };
+        let Some(by) = self.vouching(&caller) else { return Err(AuthnError::new(NOT_FOR_THIS_APP).into()) };
         let Common { name, .. } = by.common();
         Ok(by.common().admit(caller, app).map_err(|refusal| refusal.by(name))?)
     }
 
     /// Who the token is for, found out by the authenticator of the issuer that it names.
-    fn verify(&self, token: &str, now: Millis, was_tried: bool) -> Result<Finding, Unidentified> {
+    fn verify(&self, token: &str, now: Millis, was_tried: bool) -> Result<VerifiedToken, IdentifyError> {
         if self.jwts().next().is_none() {
-            return Err(Refusal::new("an `authorization` header is not accepted here").into());
+            return Err(AuthnError::new("an `authorization` header is not accepted here").into());
         }
-        let token = Token::parse(token)?;
+        let token = UnverifiedToken::parse(token)?;
         let issuer = token.issuer()?;
         let Some(jwt) = self.jwts().find(|jwt| jwt.issuer == issuer) else {
-            return Err(Refusal::new("the token's issuer (iss) is not known here").detail(quoted(issuer)).into());
+            return Err(AuthnError::new("the token's issuer (iss) is not known here").detail(quoted(issuer)).into());
         };
         jwt.identify(token, now, was_tried).map_err(|unidentified| unidentified.by(&jwt.common.name))
     }
 
     /// The authenticator of the issuer that the token names.
     fn issuer_of(&self, token: &str) -> Option<&Jwt> {
-        let token = Token::parse(token).ok()?;
+        let token = UnverifiedToken::parse(token).ok()?;
         self.jwts().find(|jwt| token.issuer().is_ok_and(|issuer| issuer == jwt.issuer))
     }
 
-    fn by_key(&self, header: &HeaderName, value: &HeaderValue, app: Option<&str>) -> Result<Arc<Caller>, Refusal> {
+    fn by_key(&self, header: &HeaderName, value: &HeaderValue, app: Option<&str>) -> Result<Arc<Caller>, AuthnError> {
         let sha256 = crypto::sha256(value.as_bytes());
         let candidates = self.api_keys().filter(|api_key| api_key.header == header);
         let found = candidates.filter_map(|api_key| Some((api_key, api_key.id(&sha256)?)));
         // Not `next`: all keys are compared, whichever matches.
         let Some((api_key, id)) = found.fold(None, |first, found| first.or(Some(found))) else {
-            return Err(Refusal::new(format!("the API key in `{header}` is not known")));
+            return Err(AuthnError::new(format!("the API key in `{header}` is not known")));
         };
         let caller = api_key.common.caller(id.to_owned(), Map::new(), Vec::new());
         api_key.common.admit(caller, app).map_err(|refusal| refusal.by(&api_key.common.name))
     }
 
     /// The refusal of a request without a credential: says which one would do.
-    fn nothing(&self, peer: &Peer, app: Option<&str>) -> Refusal {
+    fn nothing(&self, peer: &ConnectionPeer, app: Option<&str>) -> AuthnError {
         let by_proxy = self.is_proxy(peer);
         let mut accepted: Vec<String> = Vec::new();
         for authenticator in self.all.iter().filter(|authenticator| authenticator.common().serves_if(app)) {
@@ -222,17 +226,17 @@ impl Authenticators {
             }
         }
         match accepted.as_slice() {
-            [] => Refusal::new("no callers are accepted for this app: no authenticator is configured for it"),
-            words => Refusal::new(format!("there is no credential: send {}", words.join(" or "))),
+            [] => AuthnError::new("no callers are accepted for this app: no authenticator is configured for it"),
+            words => AuthnError::new(format!("there is no credential: send {}", words.join(" or "))),
         }
     }
 }
 
 /// The token in `Bearer <token>` (RFC 6750, section 2.1). The scheme's case doesn't matter (RFC 9110, section 11.1).
-pub(super) fn bearer(value: &HeaderValue) -> Result<&str, Refusal> {
-    let text = value.to_str().map_err(|_| Refusal::new("the `authorization` header holds more than ASCII"))?;
+pub(super) fn bearer(value: &HeaderValue) -> Result<&str, AuthnError> {
+    let text = value.to_str().map_err(|_| AuthnError::new("the `authorization` header holds more than ASCII"))?;
     match text.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim_start_matches(' ')),
-        _ => Err(Refusal::new("the `authorization` header must be `Bearer <token>`")),
+        _ => Err(AuthnError::new("the `authorization` header must be `Bearer <token>`")),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::refusal::Refusal;
+use super::refusal::AuthnError;
 use crate::model::Millis;
 
 /// The first second after the year 9999, since 1970. A greater number is not in seconds: milliseconds since 1978 are greater.
@@ -23,7 +23,7 @@ pub(super) struct Dates {
 }
 
 /// Now, give or take the leeway, and how old a token may be. All in milliseconds.
-pub(super) struct Clock {
+pub(super) struct TokenClock {
     now: u64,
     leeway: u64,
     max_age: Option<u64>,
@@ -34,7 +34,7 @@ impl Dates {
     ///
     /// # Errors
     /// If one is not a plausible number of seconds since 1970.
-    pub(super) fn read<'a>(claim: impl Fn(&str) -> Option<&'a Value>) -> Result<Dates, Refusal> {
+    pub(super) fn read<'a>(claim: impl Fn(&str) -> Option<&'a Value>) -> Result<Dates, AuthnError> {
         let date = |name| claim(name).map(|value| date(name, value)).transpose();
         Ok(Dates { expiry: date("exp")?, not_before: date("nbf")?, issued: date("iat")? })
     }
@@ -46,51 +46,51 @@ impl Dates {
     }
 }
 
-impl Clock {
-    pub(super) fn new(now: Millis, leeway_seconds: u64, max_age: Option<Duration>) -> Clock {
-        Clock { now: now.0, leeway: leeway_seconds.saturating_mul(1000), max_age: max_age.map(millis) }
+impl TokenClock {
+    pub(super) fn new(now: Millis, leeway_seconds: u64, max_age: Option<Duration>) -> TokenClock {
+        TokenClock { now: now.0, leeway: leeway_seconds.saturating_mul(1000), max_age: max_age.map(millis) }
     }
 
     /// Checks that a token with these dates counts now. Returns the span of time in which the result is the same, in milliseconds since
     /// 1970.
-    pub(super) fn check(&self, dates: &Dates) -> Result<Range<u64>, Refusal> {
+    pub(super) fn check(&self, dates: &Dates) -> Result<Range<u64>, AuthnError> {
         let expiry = self.check_expiry(dates.expiry)?;
         let valid = dates.not_before.unwrap_or(0);
         if let Some(wait) = self.wait(valid) {
-            return Err(Refusal::new(format!("the token is not valid yet (nbf): in {wait} s")));
+            return Err(AuthnError::new(format!("the token is not valid yet (nbf): in {wait} s")));
         }
         let issued = dates.issued.unwrap_or(0);
         if let Some(wait) = self.wait(issued) {
             let text = format!("the token was issued {wait} s in the future (iat): check the issuer's clock");
-            return Err(Refusal::new(text));
+            return Err(AuthnError::new(text));
         }
         let end = expiry.min(self.check_age(dates.issued)?);
         Ok(valid.max(issued).saturating_sub(self.leeway)..end)
     }
 
     /// When the token expires.
-    fn check_expiry(&self, expiry: Option<u64>) -> Result<u64, Refusal> {
+    fn check_expiry(&self, expiry: Option<u64>) -> Result<u64, AuthnError> {
         let Some(expiry) = expiry else { return Ok(u64::MAX) };
         let end = expiry.saturating_add(self.leeway);
         if self.now < end {
             return Ok(end);
         }
         let ago = (self.now - expiry) / 1000;
-        Err(Refusal::new(format!("the token expired {ago} s ago")))
+        Err(AuthnError::new(format!("the token expired {ago} s ago")))
     }
 
     /// When the token becomes too old.
-    fn check_age(&self, issued: Option<u64>) -> Result<u64, Refusal> {
+    fn check_age(&self, issued: Option<u64>) -> Result<u64, AuthnError> {
         let Some(max_age) = self.max_age else { return Ok(u64::MAX) };
         let issued = issued.ok_or_else(|| {
-            Refusal::new("the token must say when it was issued (iat), because its age is limited (max_token_age)")
+            AuthnError::new("the token must say when it was issued (iat), because its age is limited (max_token_age)")
         })?;
         let end = issued.saturating_add(max_age).saturating_add(self.leeway);
         if self.now < end {
             return Ok(end);
         }
         let (ago, most) = ((self.now - issued) / 1000, max_age / 1000);
-        Err(Refusal::new(format!("the token was issued {ago} s ago (iat), and may be {most} s old (max_token_age)")))
+        Err(AuthnError::new(format!("the token was issued {ago} s ago (iat), and may be {most} s old (max_token_age)")))
     }
 
     /// How many more seconds, rounded up, this date lies in the future, if it does so beyond the leeway.
@@ -101,15 +101,15 @@ impl Clock {
 }
 
 /// A `NumericDate` (RFC 7519, section 2) in milliseconds: a JSON number of seconds, not negative, perhaps with a fraction.
-fn date(name: &str, value: &Value) -> Result<u64, Refusal> {
+fn date(name: &str, value: &Value) -> Result<u64, AuthnError> {
     let whole = value.as_u64().map(|seconds| seconds.saturating_mul(1000));
     let date = whole.or_else(|| Duration::try_from_secs_f64(value.as_f64()?).ok().map(millis));
     match date {
         Some(date) if date < END_OF_TIME * 1000 => Ok(date),
-        Some(_) => Err(Refusal::new(format!(
+        Some(_) => Err(AuthnError::new(format!(
             "the token's `{name}` is later than the year 9999: it must be in seconds since 1970, not in milliseconds"
         ))),
-        None => Err(Refusal::new(format!("the token's `{name}` must be a number of seconds since 1970"))),
+        None => Err(AuthnError::new(format!("the token's `{name}` must be a number of seconds since 1970"))),
     }
 }
 

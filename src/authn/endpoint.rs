@@ -16,7 +16,7 @@ pub struct Endpoint {
     /// The certificate authorities that its certificate may come from, in DER. Without any, those that browsers trust.
     pub authorities: Vec<Vec<u8>>,
     /// What it is shown as a bearer token, if it wants one.
-    pub bearer: Option<Bearer>,
+    pub bearer: Option<BearerToken>,
 }
 
 impl fmt::Display for Endpoint {
@@ -29,14 +29,14 @@ impl fmt::Display for Endpoint {
 
 /// A token to show.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Bearer {
+pub enum BearerToken {
     /// This one.
     Fixed(Secret),
     /// The one that the file holds at that time: those of Kubernetes change every hour.
     File(PathBuf),
 }
 
-impl fmt::Debug for Bearer {
+impl fmt::Debug for BearerToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Bearer(…)")
     }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Map;
 
-use super::refusal::{Refusal, quoted};
-use super::{Common, Presented, Proxies};
+use super::refusal::{AuthnError, quoted};
+use super::{Common, RequestCredentials, TrustedProxies};
 use crate::model::{Caller, Pattern, Role, RoleHierarchy, check_identifier};
 
 /// Takes the word of proxies.
@@ -23,7 +23,7 @@ pub struct Forwarded {
     /// The header with the caller's roles, at scope `*`: words with commas or white space between them.
     pub roles_header: Option<HeaderName>,
     /// The proxies.
-    pub from: Proxies,
+    pub from: TrustedProxies,
     /// Put before the name.
     pub subject_prefix: String,
     /// The roles that the policy knows.
@@ -42,12 +42,12 @@ impl Forwarded {
     }
 
     /// The caller whom the request names, if it names one and comes from one of the proxies.
-    pub(super) fn identify(&self, presented: &Presented<'_>) -> Option<Result<Arc<Caller>, Refusal>> {
+    pub(super) fn identify(&self, presented: &RequestCredentials<'_>) -> Option<Result<Arc<Caller>, AuthnError>> {
         let value = presented.headers.get(&self.header).filter(|_| self.from.include(presented.peer))?;
         Some(self.caller(value, presented.headers))
     }
 
-    fn caller(&self, value: &HeaderValue, headers: &HeaderMap) -> Result<Arc<Caller>, Refusal> {
+    fn caller(&self, value: &HeaderValue, headers: &HeaderMap) -> Result<Arc<Caller>, AuthnError> {
         let bare = text(&self.header, value)?;
         let subject = format!("{}{bare}", self.subject_prefix);
         self.check(bare, &subject)?;
@@ -55,29 +55,32 @@ impl Forwarded {
     }
 
     /// Whether the header could name this subject.
-    pub(super) fn check_subject(&self, subject: &str) -> Result<(), Refusal> {
+    pub(super) fn check_subject(&self, subject: &str) -> Result<(), AuthnError> {
         let Some(bare) = subject.strip_prefix(&self.subject_prefix) else {
-            return Err(Refusal::new(format!("its subjects start with `{}`", self.subject_prefix)));
+            return Err(AuthnError::new(format!("its subjects start with `{}`", self.subject_prefix)));
         };
         self.check(bare, subject)
     }
 
-    fn check(&self, bare: &str, subject: &str) -> Result<(), Refusal> {
+    fn check(&self, bare: &str, subject: &str) -> Result<(), AuthnError> {
         if bare.contains(',') {
-            return Err(Refusal::new(format!("the header `{}` must name one caller: it holds a comma", self.header)));
+            return Err(AuthnError::new(format!(
+                "the header `{}` must name one caller: it holds a comma",
+                self.header
+            )));
         }
         for subject in [bare, subject] {
-            let refuse = |flaw| Refusal::new(format!("the caller in the header `{}` {flaw}", self.header));
+            let refuse = |flaw| AuthnError::new(format!("the caller in the header `{}` {flaw}", self.header));
             check_identifier(subject, LONGEST_SUBJECT).map_err(refuse)?;
         }
         if bare == "*" {
-            return Err(Refusal::new("a caller's subject must not be `*`"));
+            return Err(AuthnError::new("a caller's subject must not be `*`"));
         }
         Ok(())
     }
 
     /// The roles that the policy lists and that are no stronger than the header may give; others count for nothing.
-    fn bindings(&self, headers: &HeaderMap) -> Result<Vec<(Pattern, Role)>, Refusal> {
+    fn bindings(&self, headers: &HeaderMap) -> Result<Vec<(Pattern, Role)>, AuthnError> {
         let Some((max, header)) = self.max_role.zip(self.roles_header.as_ref()) else { return Ok(Vec::new()) };
         let Some(value) = headers.get(header) else { return Ok(Vec::new()) };
         let words = text(header, value)?.split([',', ' ', '\t']);
@@ -90,15 +93,15 @@ impl Forwarded {
 /// than once, and one that can be taken for it.
 pub(super) fn check<'a>(
     forwarded: &(impl Iterator<Item = &'a Forwarded> + Clone),
-    presented: &Presented<'_>,
-) -> Result<(), Refusal> {
+    presented: &RequestCredentials<'_>,
+) -> Result<(), AuthnError> {
     if forwarded.clone().next().is_none() {
         return Ok(());
     }
     for name in presented.headers.keys() {
         let mut readers = forwarded.clone().filter(|one| one.headers().any(|header| alike(header, name))).peekable();
         let Some(first) = readers.peek() else { continue };
-        let refuse = |flaw: &str| Err(Refusal::new(format!("the header `{name}` {flaw}")).by(&first.common.name));
+        let refuse = |flaw: &str| Err(AuthnError::new(format!("the header `{name}` {flaw}")).by(&first.common.name));
         if !first.headers().any(|header| header == name) {
             return refuse("can be taken for one that only a proxy may send");
         }
@@ -120,10 +123,10 @@ fn alike(one: &HeaderName, other: &HeaderName) -> bool {
     one.len() == other.len() && one.eq(other)
 }
 
-fn text<'a>(header: &HeaderName, value: &'a HeaderValue) -> Result<&'a str, Refusal> {
+fn text<'a>(header: &HeaderName, value: &'a HeaderValue) -> Result<&'a str, AuthnError> {
     let refuse = |_| {
         let detail = quoted(&String::from_utf8_lossy(value.as_bytes()));
-        Refusal::new(format!("the header `{header}` is not UTF-8")).detail(detail)
+        AuthnError::new(format!("the header `{header}` is not UTF-8")).detail(detail)
     };
     std::str::from_utf8(value.as_bytes()).map_err(refuse)
 }

@@ -4,69 +4,71 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::TokenCaller;
-use super::introspection::Question;
+use super::introspection::IntrospectionQuery;
 use super::jwt::KeySet;
-use super::refusal::Refusal;
+use super::refusal::AuthnError;
 
 /// Why there is no caller, or not yet.
 #[derive(Debug)]
-pub enum Unidentified {
+pub enum IdentifyError {
     /// The credential is not accepted.
-    Refused(Refusal),
+    Refused(AuthnError),
     /// This must be looked up first.
-    Unknown(Lookup),
+    Unknown(PendingLookup),
 }
 
 /// Something to look up.
 #[derive(Debug)]
-pub enum Lookup {
+pub enum PendingLookup {
     /// Whether this key set has newer keys.
     Keys(Arc<KeySet>),
     /// Whom another server knows by a credential.
-    Session(Question),
+    Session(IntrospectionQuery),
 }
 
 /// What was found.
 #[derive(Debug)]
-pub enum Found {
+pub enum LookupResult {
     /// The key set holds the newest keys that are to be had.
     Keys,
     /// Who the caller is, as far as whoever was asked knows.
-    Caller(Result<TokenCaller, Refusal>),
+    Caller(Result<TokenCaller, AuthnError>),
 }
 
-impl Unidentified {
+impl IdentifyError {
     /// Names the authenticator that was responsible.
-    pub(super) fn by(self, authenticator: &Arc<str>) -> Unidentified {
+    pub(super) fn by(self, authenticator: &Arc<str>) -> IdentifyError {
         match self {
-            Unidentified::Refused(refusal) => Unidentified::Refused(refusal.by(authenticator)),
-            unknown @ Unidentified::Unknown(_) => unknown,
+            IdentifyError::Refused(refusal) => IdentifyError::Refused(refusal.by(authenticator)),
+            unknown @ IdentifyError::Unknown(_) => unknown,
         }
     }
 
     /// A refusal, where nothing is looked up.
-    pub fn into_refusal(self) -> Refusal {
+    pub fn into_refusal(self) -> AuthnError {
         match self {
-            Unidentified::Refused(refusal) => refusal,
-            Unidentified::Unknown(_) => Refusal::unavailable("who the caller is can't be looked up here"),
+            IdentifyError::Refused(refusal) => refusal,
+            IdentifyError::Unknown(_) => AuthnError::unavailable("who the caller is can't be looked up here"),
         }
     }
 }
 
-impl fmt::Display for Lookup {
+impl fmt::Display for PendingLookup {
     /// Who asks whom, to follow "the caller can't be told".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Lookup::Keys(set) => write!(f, "the keys of {} are fetched from {}", set.authenticator, set.endpoint),
-            Lookup::Session(Question { asker, .. }) => {
+            PendingLookup::Keys(set) => {
+                write!(f, "the keys of {} are fetched from {}", set.authenticator, set.endpoint)
+            }
+            PendingLookup::Session(IntrospectionQuery { asker, .. }) => {
                 write!(f, "{} asks {} whose this token is", asker.common.name, asker.endpoint)
             }
         }
     }
 }
 
-impl From<Refusal> for Unidentified {
-    fn from(refusal: Refusal) -> Unidentified {
-        Unidentified::Refused(refusal)
+impl From<AuthnError> for IdentifyError {
+    fn from(refusal: AuthnError) -> IdentifyError {
+        IdentifyError::Refused(refusal)
     }
 }

@@ -1,4 +1,4 @@
-//! Who is calling: turns the credential in a request's headers into a [`Caller`], or a [`Refusal`] that says what was wrong.
+//! Who is calling: turns the credential in a request's headers into a [`Caller`], or a [`AuthnError`] that says what was wrong.
 //!
 //! A request carries at most one explicit credential: one `Authorization` header or one API key. Two are refused, as they could
 //! name two callers. Ambient credentials, which others than the request's author add to it, count only where no explicit one is
@@ -41,24 +41,24 @@ pub use address::is_address;
 pub use algorithm::{ALGORITHMS, Algorithm, algorithm, is_symmetric};
 pub use api_key::ApiKey;
 pub use binding::{Thumbprint, TokenCaller};
-pub use certificate::{Certificate, Names, Shown, validity};
-pub use endpoint::{Bearer, Endpoint, is_safe};
+pub use certificate::{CertificateNames, ClientCertificate, VerifiedCertificate, validity};
+pub use endpoint::{BearerToken, Endpoint, is_safe};
 pub use forwarded::Forwarded;
-pub use introspection::{Answer, Introspection, Protocol, Question};
-pub use jwt::{Jwt, KeySet, KeySource, Keys, UnusableKey};
-pub use lookup::{Found, Lookup, Unidentified};
-pub use mtls::{Mtls, San, Subject};
-pub use origin::{CrossSite, OwnHosts, Target, host_name};
-pub use presented::{Ids, Peer, Presented, Socket, Tls};
-pub use process::Process;
-pub use proxies::{Proxies, Proxy};
+pub use introspection::{Introspection, IntrospectionAnswer, IntrospectionProtocol, IntrospectionQuery};
+pub use jwt::{Jwt, KeySet, KeySource, UnusableKey, VerificationKeys};
+pub use lookup::{IdentifyError, LookupResult, PendingLookup};
+pub use mtls::{CertificateSubject, Mtls, SanType};
+pub use origin::{CrossSite, OwnHosts, RequestTarget, host_name};
+pub use presented::{ConnectionPeer, PeerAddress, ProcessIds, RequestCredentials, TlsPeer};
+pub use process::UnixPeer;
+pub use proxies::{TrustedProxies, TrustedProxy};
 pub use purpose::{TokenRules, media_type};
-pub use refusal::Refusal;
+pub use refusal::AuthnError;
 pub use roles::strongest;
 
 use crate::model::{Caller, CallerKind, Millis, Pattern, Role};
 use dates::Dates;
-use jwt::Verified;
+use jwt::TokenCache;
 
 const NOT_FOR_THIS_APP: &str = "these callers are not accepted for this app";
 
@@ -67,7 +67,7 @@ const NOT_FOR_THIS_APP: &str = "these callers are not accepted for this app";
 pub struct Authenticators {
     all: Vec<Authenticator>,
     /// The tokens that came before, if they are remembered.
-    verified: Option<Verified>,
+    verified: Option<TokenCache>,
     /// The headers that hold API keys, each once.
     key_headers: Vec<HeaderName>,
 }
@@ -86,7 +86,7 @@ pub enum Authenticator {
     /// A client certificate.
     Mtls(Mtls),
     /// A process on this machine.
-    Process(Process),
+    Process(UnixPeer),
 }
 
 /// What all authenticators have.
@@ -118,7 +118,7 @@ impl Authenticators {
     /// about 16 MiB at most. The key must be random and nobody else's.
     #[must_use]
     pub fn remembering(self, key: &[u8; 32]) -> Authenticators {
-        Authenticators { verified: Some(Verified::new(key)), ..self }
+        Authenticators { verified: Some(TokenCache::new(key)), ..self }
     }
 
     /// Finds out who sent a request to this app, or to whichever: then it remains to be [admitted](Self::admit).
@@ -127,10 +127,10 @@ impl Authenticators {
     /// A refusal if there is no credential, more than one, or one that doesn't hold; or what must be looked up first.
     pub fn identify<'a>(
         &self,
-        presented: &Presented<'_>,
+        presented: &RequestCredentials<'_>,
         app: impl Into<Option<&'a str>>,
         now: Millis,
-    ) -> Result<Arc<Caller>, Unidentified> {
+    ) -> Result<Arc<Caller>, IdentifyError> {
         self.attempt(presented, app.into(), now, false)
     }
 
@@ -140,14 +140,14 @@ impl Authenticators {
     /// A refusal, as there.
     pub fn identify_with<'a>(
         &self,
-        found: Found,
-        presented: &Presented<'_>,
+        found: LookupResult,
+        presented: &RequestCredentials<'_>,
         app: impl Into<Option<&'a str>>,
         now: Millis,
-    ) -> Result<Arc<Caller>, Refusal> {
+    ) -> Result<Arc<Caller>, AuthnError> {
         match found {
-            Found::Keys => self.attempt(presented, app.into(), now, true).map_err(Unidentified::into_refusal),
-            Found::Caller(result) => self.own(result?.confirm(self.own_certificate(presented))?),
+            LookupResult::Keys => self.attempt(presented, app.into(), now, true).map_err(IdentifyError::into_refusal),
+            LookupResult::Caller(result) => self.own(result?.confirm(self.own_certificate(presented))?),
         }
     }
 
@@ -155,12 +155,12 @@ impl Authenticators {
     ///
     /// # Errors
     /// A refusal, if it may not.
-    pub fn admit<'a>(&self, caller: &Caller, mut apps: impl Iterator<Item = &'a str>) -> Result<(), Refusal> {
-        let Some(by) = self.vouching(caller) else { return Err(Refusal::new(NOT_FOR_THIS_APP)) };
+    pub fn admit<'a>(&self, caller: &Caller, mut apps: impl Iterator<Item = &'a str>) -> Result<(), AuthnError> {
+        let Some(by) = self.vouching(caller) else { return Err(AuthnError::new(NOT_FOR_THIS_APP)) };
         match apps.find(|app| !by.common().serves(app)) {
             None => Ok(()),
             Some(app) => {
-                Err(Refusal::new(format!("these callers are not accepted for the app {app}")).by(&by.common().name))
+                Err(AuthnError::new(format!("these callers are not accepted for the app {app}")).by(&by.common().name))
             }
         }
     }
@@ -288,12 +288,12 @@ impl Common {
     }
 
     /// The last word on every caller, whatever the credential was.
-    fn admit(&self, caller: Arc<Caller>, app: Option<&str>) -> Result<Arc<Caller>, Refusal> {
+    fn admit(&self, caller: Arc<Caller>, app: Option<&str>) -> Result<Arc<Caller>, AuthnError> {
         if caller.subject == "*" {
-            return Err(Refusal::new("a caller's subject must not be `*`"));
+            return Err(AuthnError::new("a caller's subject must not be `*`"));
         }
         if !self.serves_if(app) {
-            return Err(Refusal::new(NOT_FOR_THIS_APP));
+            return Err(AuthnError::new(NOT_FOR_THIS_APP));
         }
         Ok(caller)
     }

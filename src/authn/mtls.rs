@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use serde_json::Map;
 
-use super::refusal::{Refusal, quoted};
-use super::{Common, Names};
+use super::refusal::{AuthnError, quoted};
+use super::{CertificateNames, Common};
 use crate::model::{Caller, Pattern, Role};
 
 /// Takes the certificates that name one of these.
@@ -17,14 +17,14 @@ pub struct Mtls {
     /// What all authenticators have.
     pub common: Common,
     /// Which kind of name counts.
-    pub san: San,
+    pub san: SanType,
     /// The names, each once.
-    pub subjects: Vec<Subject>,
+    pub subjects: Vec<CertificateSubject>,
 }
 
 /// A kind of name in a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum San {
+pub enum SanType {
     /// A URI among the subject alternative names: a SPIFFE id, say.
     Uri,
     /// A DNS name among them.
@@ -35,7 +35,7 @@ pub enum San {
 
 /// A name, and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subject {
+pub struct CertificateSubject {
     /// As it stands in the certificate; a DNS name in small letters.
     pub name: String,
     /// What the caller is called.
@@ -46,10 +46,10 @@ pub struct Subject {
 
 impl Mtls {
     /// The caller whom the certificate names, if it names one that is listed.
-    pub(super) fn identify(&self, names: &Names) -> Option<Result<Arc<Caller>, Refusal>> {
+    pub(super) fn identify(&self, names: &CertificateNames) -> Option<Result<Arc<Caller>, AuthnError>> {
         let first = self.listed(names).next()?;
         if self.is_ambiguous(names, first) {
-            let refusal = Refusal::new("the client certificate names more than one caller");
+            let refusal = AuthnError::new("the client certificate names more than one caller");
             return Some(Err(refusal.detail(self.shown(names))));
         }
         let bindings = first.binding().into_iter().collect();
@@ -58,13 +58,14 @@ impl Mtls {
 
     /// The roles that its certificates can give to this subject, each with its scope.
     pub fn bindings(&self, subject: &str) -> Vec<(Pattern, Role)> {
-        self.subjects.iter().filter(|one| one.subject == subject).filter_map(Subject::binding).collect()
+        self.subjects.iter().filter(|one| one.subject == subject).filter_map(CertificateSubject::binding).collect()
     }
 
     /// The refusal of a certificate that names nobody who is listed.
-    pub(super) fn stranger(&self, names: &Names) -> Refusal {
+    pub(super) fn stranger(&self, names: &CertificateNames) -> AuthnError {
         let shown = if self.san.of(names).is_empty() { "it has no such name".to_owned() } else { self.shown(names) };
-        Refusal::new(format!("the client certificate names no known caller by its {}", self.san.as_str())).detail(shown)
+        AuthnError::new(format!("the client certificate names no known caller by its {}", self.san.as_str()))
+            .detail(shown)
     }
 
     /// Whether one of its callers is called this.
@@ -72,43 +73,43 @@ impl Mtls {
         self.subjects.iter().any(|one| one.subject == subject)
     }
 
-    fn listed(&self, names: &Names) -> impl Iterator<Item = &Subject> {
+    fn listed(&self, names: &CertificateNames) -> impl Iterator<Item = &CertificateSubject> {
         self.subjects.iter().filter(|subject| self.san.of(names).contains(&subject.name))
     }
 
     /// A server has many DNS names, and those that are not listed mean nothing; but nobody has two URIs (SPIFFE X.509-SVID, section 2)
     /// or common names.
-    fn is_ambiguous(&self, names: &Names, first: &Subject) -> bool {
-        let same = |other: &Subject| (&other.subject, other.role) == (&first.subject, first.role);
-        self.san != San::Dns && self.san.of(names).len() > 1 || !self.listed(names).all(same)
+    fn is_ambiguous(&self, names: &CertificateNames, first: &CertificateSubject) -> bool {
+        let same = |other: &CertificateSubject| (&other.subject, other.role) == (&first.subject, first.role);
+        self.san != SanType::Dns && self.san.of(names).len() > 1 || !self.listed(names).all(same)
     }
 
-    fn shown(&self, names: &Names) -> String {
+    fn shown(&self, names: &CertificateNames) -> String {
         quoted(&self.san.of(names).join(", "))
     }
 }
 
-impl Subject {
+impl CertificateSubject {
     fn binding(&self) -> Option<(Pattern, Role)> {
         self.role.map(|role| (Pattern::Everything, role))
     }
 }
 
-impl San {
+impl SanType {
     /// How a message speaks of it.
     pub fn as_str(self) -> &'static str {
         match self {
-            San::Uri => "URI",
-            San::Dns => "DNS name",
-            San::Cn => "common name",
+            SanType::Uri => "URI",
+            SanType::Dns => "DNS name",
+            SanType::Cn => "common name",
         }
     }
 
-    fn of(self, names: &Names) -> &[String] {
+    fn of(self, names: &CertificateNames) -> &[String] {
         match self {
-            San::Uri => &names.uris,
-            San::Dns => &names.dns,
-            San::Cn => &names.common,
+            SanType::Uri => &names.uris,
+            SanType::Dns => &names.dns,
+            SanType::Cn => &names.common,
         }
     }
 }

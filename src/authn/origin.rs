@@ -20,7 +20,7 @@ pub struct OwnHosts {
 
 /// Where a request was sent to, and what it says of the page that had it sent.
 #[derive(Clone, Copy, Debug)]
-pub struct Target<'a> {
+pub struct RequestTarget<'a> {
     /// The request's headers.
     pub headers: &'a HeaderMap,
     /// Its target, which in HTTP/2 names the host.
@@ -62,7 +62,7 @@ impl OwnHosts {
     }
 }
 
-impl<'a> Target<'a> {
+impl<'a> RequestTarget<'a> {
     /// Why the request counts as another site's, if it does. Pages of the `listed` origins do not count as such.
     pub fn cross_site(&self, own: &OwnHosts, listed: &[String]) -> Option<CrossSite<'a>> {
         let mut origins = self.headers.get_all(ORIGIN).iter();
@@ -128,7 +128,7 @@ mod tests {
         for (name, value) in lines {
             headers.append(name, value.parse().unwrap());
         }
-        let target = Target { headers: &headers, uri: &Uri::from_static("/"), is_https };
+        let target = RequestTarget { headers: &headers, uri: &Uri::from_static("/"), is_https };
         match target.cross_site(own, &["https://app.example.com".to_owned()]) {
             None => "own",
             Some(CrossSite::Page) => "page",

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use serde_json::Map;
 
-use super::{Common, Ids, Peer, Socket};
+use super::{Common, ConnectionPeer, PeerAddress, ProcessIds};
 use crate::model::Caller;
 
 /// Takes processes by their ids.
 #[derive(Debug)]
-pub struct Process {
+pub struct UnixPeer {
     /// What all authenticators have.
     pub common: Common,
     /// The effective user ids that are accepted; `None` is all.
@@ -20,10 +20,10 @@ pub struct Process {
     pub subject: Option<String>,
 }
 
-impl Process {
+impl UnixPeer {
     /// The caller, if it is one of those accepted.
-    pub(super) fn identify(&self, peer: &Peer) -> Option<Arc<Caller>> {
-        let Socket::Unix(Some(ids)) = peer.socket else { return None };
+    pub(super) fn identify(&self, peer: &ConnectionPeer) -> Option<Arc<Caller>> {
+        let PeerAddress::Unix(Some(ids)) = peer.socket else { return None };
         let subject = || self.subject.clone().unwrap_or_else(|| format!("uid-{}", ids.uid));
         self.accepts(ids).then(|| self.common.caller(subject(), Map::new(), Vec::new()))
     }
@@ -38,7 +38,7 @@ impl Process {
         uid.filter(listed).is_some_and(|uid| subject == format!("uid-{uid}"))
     }
 
-    fn accepts(&self, Ids { uid, gid }: Ids) -> bool {
+    fn accepts(&self, ProcessIds { uid, gid }: ProcessIds) -> bool {
         let holds = |list: &Option<Vec<u32>>, id| list.as_ref().is_none_or(|list| list.contains(&id));
         (self.uids.is_some() || self.gids.is_some()) && holds(&self.uids, uid) && holds(&self.gids, gid)
     }

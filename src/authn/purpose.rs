@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::binding::{Thumbprint, bound_certificate};
-use super::refusal::{Refusal, quoted};
+use super::refusal::{AuthnError, quoted};
 
-type Claims = Map<String, Value>;
+type ClaimsMap = Map<String, Value>;
 
 /// The values of the header `typ` that always count, as [`media_type`] has them.
 const TYPES: [&str; 2] = ["jwt", "at+jwt"];
@@ -30,19 +30,19 @@ pub struct TokenRules {
 
 impl TokenRules {
     /// Checks that a token with these claims is for access. Returns the certificate that its client must have, if it is bound to one.
-    pub(super) fn check(&self, claims: &Claims) -> Result<Option<Thumbprint>, Refusal> {
+    pub(super) fn check(&self, claims: &ClaimsMap) -> Result<Option<Thumbprint>, AuthnError> {
         check_kind(claims)?;
         if self.accept_bound { Ok(None) } else { bound_certificate(claims) }
     }
 }
 
 /// Checks the header `typ` (RFC 7515, section 4.1.9). `more` are further values that count, as [`media_type`] has them.
-pub(super) fn check_type(typ: Option<&str>, more: &[String]) -> Result<(), Refusal> {
+pub(super) fn check_type(typ: Option<&str>, more: &[String]) -> Result<(), AuthnError> {
     let Some(typ) = typ.map(media_type) else { return Ok(()) };
     if TYPES.contains(&&*typ) || more.contains(&typ) {
         return Ok(());
     }
-    Err(Refusal::new("the token was issued for another purpose: its header's `typ` is not accepted")
+    Err(AuthnError::new("the token was issued for another purpose: its header's `typ` is not accepted")
         .detail(quoted(&typ)))
 }
 
@@ -55,7 +55,7 @@ pub fn media_type(typ: &str) -> String {
     }
 }
 
-fn check_kind(claims: &Claims) -> Result<(), Refusal> {
+fn check_kind(claims: &ClaimsMap) -> Result<(), AuthnError> {
     for name in KINDS {
         let words = match claims.get(name) {
             Some(Value::Array(words)) => words.as_slice(),
@@ -64,13 +64,13 @@ fn check_kind(claims: &Claims) -> Result<(), Refusal> {
         };
         let mut words = words.iter().filter_map(Value::as_str);
         if let Some(word) = words.find(|word| OTHER_KINDS.contains(&&*plain(word))) {
-            let refusal = Refusal::new(format!("the token was issued for another purpose (`{name}`)"));
+            let refusal = AuthnError::new(format!("the token was issued for another purpose (`{name}`)"));
             return Err(refusal.detail(quoted(word)));
         }
     }
     // A security event token (RFC 8417), as which OpenID Connect's logout tokens come.
     if claims.get("events").is_some_and(Value::is_object) {
-        return Err(Refusal::new("the token was issued for another purpose: it tells of events (`events`)"));
+        return Err(AuthnError::new("the token was issued for another purpose: it tells of events (`events`)"));
     }
     Ok(())
 }

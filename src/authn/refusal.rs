@@ -7,54 +7,54 @@ use super::origin::CrossSite;
 
 /// A caller that is not let in. Holds no part of a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct AuthnError {
     public: Cow<'static, str>,
     detail: Option<String>,
     authenticator: Option<Arc<str>>,
-    sort: Sort,
+    sort: AuthnErrorKind,
 }
 
 /// What is wrong with the credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sort {
+enum AuthnErrorKind {
     Bad,
     CrossSite,
     Unavailable,
 }
 
-impl Refusal {
+impl AuthnError {
     /// What an honest caller needs to put it right. Goes to anyone, so it repeats nothing of the credential.
-    pub(super) fn new(public: impl Into<Cow<'static, str>>) -> Refusal {
-        Refusal { public: public.into(), detail: None, authenticator: None, sort: Sort::Bad }
+    pub(super) fn new(public: impl Into<Cow<'static, str>>) -> AuthnError {
+        AuthnError { public: public.into(), detail: None, authenticator: None, sort: AuthnErrorKind::Bad }
     }
 
     /// The refusal of a caller who is known, for what the page of another site had the browser send.
-    pub(super) fn cross_site(reason: CrossSite<'_>) -> Refusal {
+    pub(super) fn cross_site(reason: CrossSite<'_>) -> AuthnError {
         let refusal = match reason {
-            CrossSite::Page => Refusal::new(
+            CrossSite::Page => AuthnError::new(
                 "a page of an origin that is not listed may not use credentials that the browser or a proxy adds by itself",
             ),
-            CrossSite::Host(host) => Refusal::new(
+            CrossSite::Host(host) => AuthnError::new(
                 "credentials that the browser or a proxy adds by itself count only for requests to the configured hosts",
             )
             .detail(format!("the request names {}", quoted(&String::from_utf8_lossy(host)))),
         };
-        Refusal { sort: Sort::CrossSite, ..refusal }
+        AuthnError { sort: AuthnErrorKind::CrossSite, ..refusal }
     }
 
     /// That nobody can tell at the moment whether the credential is good.
-    pub(super) fn unavailable(public: impl Into<Cow<'static, str>>) -> Refusal {
-        Refusal { sort: Sort::Unavailable, ..Refusal::new(public) }
+    pub(super) fn unavailable(public: impl Into<Cow<'static, str>>) -> AuthnError {
+        AuthnError { sort: AuthnErrorKind::Unavailable, ..AuthnError::new(public) }
     }
 
     /// What only the log should have besides. Text that came with the request goes through [`quoted`].
-    pub(super) fn detail(self, detail: String) -> Refusal {
-        Refusal { detail: Some(detail), ..self }
+    pub(super) fn detail(self, detail: String) -> AuthnError {
+        AuthnError { detail: Some(detail), ..self }
     }
 
     /// Names the authenticator that was responsible.
-    pub(super) fn by(self, authenticator: &Arc<str>) -> Refusal {
-        Refusal { authenticator: Some(authenticator.clone()), ..self }
+    pub(super) fn by(self, authenticator: &Arc<str>) -> AuthnError {
+        AuthnError { authenticator: Some(authenticator.clone()), ..self }
     }
 
     /// A sentence that is safe to show to the caller.
@@ -72,12 +72,12 @@ impl Refusal {
 
     /// Whether the credential may hold, but does not count for this request: asking again with it won't help.
     pub fn is_cross_site(&self) -> bool {
-        self.sort == Sort::CrossSite
+        self.sort == AuthnErrorKind::CrossSite
     }
 
     /// Whether the same credential may turn out to be good later.
     pub fn is_unavailable(&self) -> bool {
-        self.sort == Sort::Unavailable
+        self.sort == AuthnErrorKind::Unavailable
     }
 
     /// The authenticator that refused, where it came so far.
@@ -101,11 +101,11 @@ mod tests {
 
     #[test]
     fn the_log_knows_more_than_the_caller() {
-        let refusal = Refusal::new("wrong audience").detail("it is for \"shop\"".to_owned()).by(&"app-users".into());
+        let refusal = AuthnError::new("wrong audience").detail("it is for \"shop\"".to_owned()).by(&"app-users".into());
         assert_eq!(refusal.public(), "wrong audience");
         assert_eq!(refusal.log(), "wrong audience: it is for \"shop\"");
         assert_eq!(refusal.authenticator().map(|name| &**name), Some("app-users"));
-        assert_eq!(Refusal::new("no").log(), "no");
+        assert_eq!(AuthnError::new("no").log(), "no");
     }
 
     #[test]

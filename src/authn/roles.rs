@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::refusal::Refusal;
+use super::refusal::AuthnError;
 use crate::model::{Pattern, Role, RoleHierarchy, claim};
 
-type Claims = Map<String, Value>;
+type IssuerClaims = Map<String, Value>;
 
 /// In how many scopes an issuer may give a caller roles.
 const MOST_SCOPES: usize = 64;
 
 /// Where an issuer's roles stand, and what they count for.
 #[derive(Clone, Copy)]
-pub(super) struct Grants<'a> {
+pub(super) struct RoleMapping<'a> {
     /// The claim with roles at scope `*`: a list of words, or words in one string.
     pub(super) roles: Option<&'a str>,
     /// The claim with roles by scope: an object of pattern and word.
@@ -26,9 +26,9 @@ pub(super) struct Grants<'a> {
     pub(super) max_role: Option<Role>,
 }
 
-impl Grants<'_> {
+impl RoleMapping<'_> {
     /// The roles in these claims, each with its scope, which is there once.
-    pub(super) fn read(self, claims: &Claims) -> Result<Vec<(Pattern, Role)>, Refusal> {
+    pub(super) fn read(self, claims: &IssuerClaims) -> Result<Vec<(Pattern, Role)>, AuthnError> {
         let Some(max) = self.max_role else {
             return Ok(Vec::new());
         };
@@ -44,14 +44,14 @@ impl Grants<'_> {
 ///
 /// # Errors
 /// If there are too many scopes.
-pub fn strongest(bindings: impl Iterator<Item = (Pattern, Role)>) -> Result<Vec<(Pattern, Role)>, Refusal> {
+pub fn strongest(bindings: impl Iterator<Item = (Pattern, Role)>) -> Result<Vec<(Pattern, Role)>, AuthnError> {
     let mut roles: BTreeMap<Pattern, Role> = BTreeMap::new();
     for (scope, role) in bindings {
         let known = roles.entry(scope.home().into_owned()).or_insert(role);
         *known = role.max(*known);
     }
     if roles.len() > MOST_SCOPES {
-        return Err(Refusal::new(format!(
+        return Err(AuthnError::new(format!(
             "the caller must not have roles in more than {MOST_SCOPES} different scopes"
         )));
     }
@@ -59,7 +59,7 @@ pub fn strongest(bindings: impl Iterator<Item = (Pattern, Role)>) -> Result<Vec<
 }
 
 /// The words in a list, or in one string with white space between them.
-fn words<'a>(claims: &'a Claims, name: Option<&str>) -> Result<Vec<&'a str>, Refusal> {
+fn words<'a>(claims: &'a IssuerClaims, name: Option<&str>) -> Result<Vec<&'a str>, AuthnError> {
     match name.and_then(|name| claim(claims, name)) {
         None => Ok(Vec::new()),
         Some(Value::String(line)) => Ok(line.split_whitespace().collect()),
@@ -70,9 +70,9 @@ fn words<'a>(claims: &'a Claims, name: Option<&str>) -> Result<Vec<&'a str>, Ref
 
 /// The members of an object of scope and word.
 fn scopes<'a>(
-    claims: &'a Claims,
+    claims: &'a IssuerClaims,
     name: Option<&str>,
-) -> Result<impl Iterator<Item = (&'a String, &'a Value)>, Refusal> {
+) -> Result<impl Iterator<Item = (&'a String, &'a Value)>, AuthnError> {
     match name.and_then(|name| claim(claims, name)) {
         None => Ok(None.into_iter().flatten()),
         Some(Value::Object(members)) => Ok(Some(members).into_iter().flatten()),
@@ -80,7 +80,7 @@ fn scopes<'a>(
     }
 }
 
-fn mistyped(what: &str, wanted: &str, claim: Option<&str>) -> Refusal {
+fn mistyped(what: &str, wanted: &str, claim: Option<&str>) -> AuthnError {
     let detail = format!("they are read from the claim `{}`", claim.unwrap_or_default());
-    Refusal::new(format!("the caller's {what} must be {wanted}")).detail(detail)
+    AuthnError::new(format!("the caller's {what} must be {wanted}")).detail(detail)
 }

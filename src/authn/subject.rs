@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Authenticator, Authenticators, Refusal};
+use super::{Authenticator, Authenticators, AuthnError};
 use crate::model::{Caller, CallerKind};
 
 impl Authenticators {
@@ -10,14 +10,14 @@ impl Authenticators {
     ///
     /// # Errors
     /// Why none could.
-    pub fn check_subject(&self, authenticator: &Authenticator, subject: &str) -> Result<(), Refusal> {
+    pub fn check_subject(&self, authenticator: &Authenticator, subject: &str) -> Result<(), AuthnError> {
         match authenticator {
             Authenticator::Jwt(jwt) => {
                 jwt.check_subject(subject)?;
                 self.check_own(jwt.common.kind, &jwt.subject_prefix, subject)
             }
             Authenticator::ApiKey(api_key) if api_key.has(subject) => Ok(()),
-            Authenticator::ApiKey(_) => Err(Refusal::new("it has no API key of this id")),
+            Authenticator::ApiKey(_) => Err(AuthnError::new("it has no API key of this id")),
             Authenticator::Forwarded(forwarded) => {
                 forwarded.check_subject(subject)?;
                 self.check_own(forwarded.common.kind, &forwarded.subject_prefix, subject)
@@ -27,14 +27,14 @@ impl Authenticators {
                 self.check_own(introspection.common.kind, &introspection.subject_prefix, subject)
             }
             Authenticator::Mtls(mtls) if mtls.has(subject) => Ok(()),
-            Authenticator::Mtls(_) => Err(Refusal::new("it lists no certificate's name for this subject")),
+            Authenticator::Mtls(_) => Err(AuthnError::new("it lists no certificate's name for this subject")),
             Authenticator::Process(process) if process.may_be(subject) => Ok(()),
-            Authenticator::Process(_) => Err(Refusal::new("its processes have another subject")),
+            Authenticator::Process(_) => Err(AuthnError::new("its processes have another subject")),
         }
     }
 
     /// The caller, if its subject is no other's.
-    pub(super) fn own(&self, caller: Arc<Caller>) -> Result<Arc<Caller>, Refusal> {
+    pub(super) fn own(&self, caller: Arc<Caller>) -> Result<Arc<Caller>, AuthnError> {
         let prefix = self.vouching(&caller).map_or("", Authenticator::subject_prefix);
         let checked = self.check_own(caller.kind, prefix, &caller.subject);
         checked.map_err(|refusal| refusal.by(&caller.authenticator))?;
@@ -47,13 +47,13 @@ impl Authenticators {
     }
 
     /// Refuses a subject that is another's: two different credentials must not be one caller.
-    fn check_own(&self, kind: CallerKind, prefix: &str, subject: &str) -> Result<(), Refusal> {
+    fn check_own(&self, kind: CallerKind, prefix: &str, subject: &str) -> Result<(), AuthnError> {
         if self.is_anothers(kind, prefix, subject) {
-            return Err(Refusal::new("the caller's subject starts with what marks another issuer's subjects"));
+            return Err(AuthnError::new("the caller's subject starts with what marks another issuer's subjects"));
         }
         let mut same_kind = self.all.iter().filter(|one| one.common().kind == kind);
         match same_kind.find_map(|one| one.reserves(subject)) {
-            Some(whose) => Err(Refusal::new(format!("the caller's subject is {whose}"))),
+            Some(whose) => Err(AuthnError::new(format!("the caller's subject is {whose}"))),
             None => Ok(()),
         }
     }

@@ -6,7 +6,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use serde_json::Map;
 
-use crate::authn::{Authenticator, Forwarded, Jwt, Presented, Unidentified, strongest};
+use crate::authn::{Authenticator, Forwarded, IdentifyError, Jwt, RequestCredentials, strongest};
 use crate::engine::Engine;
 use crate::model::{Caller, CallerKind, Millis, Pattern, Role, RoleHierarchy};
 
@@ -138,9 +138,9 @@ pub(super) fn by_token(engine: &Engine, token: &str, app: &str, now: Millis) -> 
     let value = HeaderValue::from_str(&format!("Bearer {token}"));
     let value = value.map_err(|_| refused("the token holds more than ASCII"))?;
     let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
-    let identified = engine.authenticators.identify(&Presented::only(&headers), app, now);
+    let identified = engine.authenticators.identify(&RequestCredentials::only(&headers), app, now);
     identified.map(Arc::unwrap_or_clone).map_err(|unidentified| match unidentified {
-        Unidentified::Refused(refusal) => refused(&refusal.log()),
-        Unidentified::Unknown(lookup) => format!("the caller can't be told: {lookup}, {INSTEAD}"),
+        IdentifyError::Refused(refusal) => refused(&refusal.log()),
+        IdentifyError::Unknown(lookup) => format!("the caller can't be told: {lookup}, {INSTEAD}"),
     })
 }

@@ -11,7 +11,7 @@ use super::headers::Use;
 use super::reader::{Section, and, quoted};
 use super::secret::Vault;
 use super::{api_key, forwarded, introspection, jwt, mtls, peer};
-use crate::authn::{Authenticator, Common, Proxies};
+use crate::authn::{Authenticator, Common, TrustedProxies};
 use crate::model::{CallerKind, RoleHierarchy};
 use crate::vendor::App;
 
@@ -149,7 +149,7 @@ fn warn_of_proxies(file: &File<'_>, callers: &Callers, unix: bool) {
 }
 
 /// The connections by which the authenticator would know its callers, but that come from these proxies.
-fn shared_connections(authenticator: &Authenticator, from: &Proxies, unix: bool) -> Option<String> {
+fn shared_connections(authenticator: &Authenticator, from: &TrustedProxies, unix: bool) -> Option<String> {
     match authenticator {
         Authenticator::Process(_) => (unix && from.include_unix()).then(|| "the Unix socket".to_owned()),
         Authenticator::Mtls(_) => {

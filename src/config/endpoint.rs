@@ -8,7 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use super::reader::{Item, Section, quoted, unread};
 use super::secret::Vault;
 use super::text;
-use crate::authn::{Bearer, is_safe};
+use crate::authn::{BearerToken, is_safe};
 
 /// An address that may be asked who is who.
 pub(super) fn url(item: &Item<'_>) -> Option<Uri> {
@@ -36,7 +36,7 @@ pub(super) fn authorities(section: &mut Section<'_>, vault: &Vault) -> Vec<Vec<u
 }
 
 /// Reads `bearer`.
-pub(super) fn bearer(section: &mut Section<'_>, vault: &mut Vault) -> Option<Bearer> {
+pub(super) fn bearer(section: &mut Section<'_>, vault: &mut Vault) -> Option<BearerToken> {
     vault.bearer(&section.get("bearer")?)
 }
 

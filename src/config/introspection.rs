@@ -13,7 +13,7 @@ use super::reader::{Item, Section, quoted};
 use super::secret::Vault;
 use super::text::claim_name;
 use super::{apps, endpoint};
-use crate::authn::{Bearer, Common, Endpoint, Introspection, Protocol};
+use crate::authn::{BearerToken, Common, Endpoint, Introspection, IntrospectionProtocol};
 use crate::secret::Secret;
 use crate::vendor::App;
 
@@ -76,7 +76,7 @@ pub(super) fn leancloud_session(
     Some(Arc::new(Introspection {
         common: common?,
         endpoint: Endpoint { url: url?, authorities, bearer: None },
-        protocol: Protocol::LeanCloud { app_id, app_key: app_key?, sign },
+        protocol: IntrospectionProtocol::LeanCloud { app_id, app_key: app_key?, sign },
         subject: "objectId".to_owned(),
         subject_prefix: subject_prefix?,
         roles: None,
@@ -92,7 +92,7 @@ fn cache(section: &mut Section<'_>) -> Duration {
 }
 
 /// What the app's own "who am I" is sent.
-fn session(section: &mut Section<'_>, callers: &mut Callers) -> Option<Protocol> {
+fn session(section: &mut Section<'_>, callers: &mut Callers) -> Option<IntrospectionProtocol> {
     const HELP: &str =
         "write which of the caller's cookies or headers are passed on: forward = { cookies = [\"sid\"] }";
     section.need("forward", HELP)?;
@@ -106,7 +106,7 @@ fn session(section: &mut Section<'_>, callers: &mut Callers) -> Option<Protocol>
         section.file.mistake(&place, "`forward` names neither cookies nor headers", HELP);
         return None;
     }
-    Some(Protocol::Session { cookies, headers })
+    Some(IntrospectionProtocol::Session { cookies, headers })
 }
 
 /// A list of names, which may be empty.
@@ -139,13 +139,16 @@ fn needed_subject(section: &mut Section<'_>) -> Option<String> {
 
 /// What an authorization server is sent, what of its answer names the caller, and the token that it is shown. What is wrong among this
 /// is noted and left out.
-fn token(section: &mut Section<'_>, vault: &mut Vault) -> (Option<Protocol>, Option<String>, Option<Bearer>) {
+fn token(
+    section: &mut Section<'_>,
+    vault: &mut Vault,
+) -> (Option<IntrospectionProtocol>, Option<String>, Option<BearerToken>) {
     let subject = section.get("subject").map_or(Some("sub".to_owned()), |item| subject(&item));
     let audience = section.get("audience").and_then(|item| item.texts());
     let client = client(section, vault);
     let rules = token_rules(section);
     let bearer = endpoint::bearer(section, vault);
-    (Some(Protocol::Token { client, audience, rules }), subject, bearer)
+    (Some(IntrospectionProtocol::Token { client, audience, rules }), subject, bearer)
 }
 
 /// The id and secret that this program has at the authorization server.

@@ -11,7 +11,7 @@ use super::secret::Vault;
 use super::signing::SigningSecret;
 use super::text::claim_name;
 use crate::authn::{
-    ALGORITHMS, Algorithm, Common, Jwt, KeySource, Keys, TokenRules, is_address, is_symmetric, media_type,
+    ALGORITHMS, Algorithm, Common, Jwt, KeySource, TokenRules, VerificationKeys, is_address, is_symmetric, media_type,
 };
 use crate::model::{Role, RoleHierarchy};
 use crate::secret::Secret;
@@ -164,8 +164,8 @@ fn source<'a>(
     let algorithms = owner.algorithms;
     match item.name {
         "secret" => shared(item, algorithms, vault, shared_secrets).map(KeySource::Fixed),
-        "public_key" => public(item, algorithms, vault, Keys::pem).map(KeySource::Fixed),
-        "file" => public(item, algorithms, vault, Keys::jwks).map(KeySource::Fixed),
+        "public_key" => public(item, algorithms, vault, VerificationKeys::pem).map(KeySource::Fixed),
+        "file" => public(item, algorithms, vault, VerificationKeys::jwks).map(KeySource::Fixed),
         "url" => fetching.by_url(item, owner),
         _ => fetching.by_discovery(item, owner),
     }
@@ -176,7 +176,7 @@ fn shared(
     algorithms: Option<&[Algorithm]>,
     vault: &mut Vault,
     shared_secrets: &mut Option<Shared>,
-) -> Option<Keys> {
+) -> Option<VerificationKeys> {
     let secrets = vault.signing_secrets(item);
     let algorithms = algorithms?;
     if !algorithms.iter().all(|algorithm| is_symmetric(*algorithm)) {
@@ -185,7 +185,7 @@ fn shared(
         return None;
     }
     let secrets = secrets?;
-    let keys = Keys::secrets(&secrets, algorithms);
+    let keys = VerificationKeys::secrets(&secrets, algorithms);
     *shared_secrets = Some((item.key.clone(), secrets));
     match keys {
         Ok(keys) => Some(keys),
@@ -212,8 +212,8 @@ fn public(
     item: &Item<'_>,
     algorithms: Option<&[Algorithm]>,
     vault: &Vault,
-    read: fn(&[u8], &[Algorithm]) -> Result<Keys, String>,
-) -> Option<Keys> {
+    read: fn(&[u8], &[Algorithm]) -> Result<VerificationKeys, String>,
+) -> Option<VerificationKeys> {
     let name = item.filled()?;
     let algorithms = algorithms?;
     if algorithms.iter().any(|algorithm| is_symmetric(*algorithm)) {

@@ -8,7 +8,7 @@ use http::Uri;
 use super::endpoint;
 use super::reader::{Item, Section};
 use super::secret::Vault;
-use crate::authn::{Algorithm, Bearer, Common, Endpoint, KeySet, KeySource, is_safe, is_symmetric};
+use crate::authn::{Algorithm, BearerToken, Common, Endpoint, KeySet, KeySource, is_safe, is_symmetric};
 
 /// For how long the last good keys serve where the file doesn't say.
 const STALE_IF_ERROR: Duration = Duration::from_secs(24 * 60 * 60);
@@ -17,7 +17,7 @@ const STALE_IF_ERROR: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Default)]
 pub(super) struct Fetching<'a> {
     authorities: Vec<Vec<u8>>,
-    bearer: Option<Bearer>,
+    bearer: Option<BearerToken>,
     stale_if_error: Option<Duration>,
     /// Whatever of this is given.
     given: Vec<Item<'a>>,

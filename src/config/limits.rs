@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use super::reader::{Item, Section, quoted};
 use super::signer::Listen;
-use crate::authn::{Proxies, Proxy};
+use crate::authn::{TrustedProxies, TrustedProxy};
 use crate::model::IpNetwork;
 
 /// How many bytes a second the audit log's lines of refused requests from one address have by default: some ten lines.
@@ -27,7 +27,7 @@ pub struct Limits {
     /// How many bytes a second the audit log's lines of refused requests from one address may have.
     pub refused_lines: NonZeroU32,
     /// Who is believed which address a request comes from.
-    pub trusted_proxies: Proxies,
+    pub trusted_proxies: TrustedProxies,
 }
 
 /// Reads `[limits]`.
@@ -38,7 +38,7 @@ pub(super) fn limits(root: &mut Section<'_>, listen: &Listen) -> Limits {
         in_flight: 1024,
         connections: 10_000,
         refused_lines: REFUSED_LINES,
-        trusted_proxies: Proxies::default(),
+        trusted_proxies: TrustedProxies::default(),
     };
     let Some(mut section) = root.section("limits") else { return limits };
     limits.per_caller = section.get("per_caller").and_then(|item| item.rate());
@@ -69,21 +69,23 @@ fn to_usize(number: u32) -> usize {
 }
 
 /// A list of networks, and perhaps `"unix"`.
-pub(super) fn proxies(item: &Item<'_>) -> Option<Proxies> {
-    item.each(proxy).map(Proxies)
+pub(super) fn proxies(item: &Item<'_>) -> Option<TrustedProxies> {
+    item.each(proxy).map(TrustedProxies)
 }
 
 /// A network, as in `127.0.0.1/32` or `::1/128`, or `unix`.
-fn proxy(item: &Item<'_>) -> Option<Proxy> {
+fn proxy(item: &Item<'_>) -> Option<TrustedProxy> {
     const HELP: &str = "write a network's first address and how many bits count, as in \"127.0.0.1/32\" or \"10.0.0.0/8\"; or \"unix\" for the Unix socket";
     let text = item.filled()?;
     if text == "unix" {
-        return Some(Proxy::Unix);
+        return Some(TrustedProxy::Unix);
     }
     let network = IpNetwork::parse(text);
     if network.is_some_and(|network| network.is_everyone()) {
         let message = format!("{} is everyone, and everyone can write such a header", quoted(text));
         item.file.warning(&item.span, message, "list the proxies' own addresses");
     }
-    network.map(Proxy::Network).or_else(|| item.refuse(format!("has {}, which is no network", quoted(text)), HELP))
+    network
+        .map(TrustedProxy::Network)
+        .or_else(|| item.refuse(format!("has {}, which is no network", quoted(text)), HELP))
 }

@@ -3,7 +3,7 @@
 use super::authenticators::Context;
 use super::peer;
 use super::reader::{Item, Section, quoted};
-use crate::authn::{Common, Mtls, San, Subject};
+use crate::authn::{CertificateSubject, Common, Mtls, SanType};
 use crate::model::{Role, RoleHierarchy};
 
 /// Reads all but the keys that every authenticator has.
@@ -14,7 +14,7 @@ pub(super) fn mtls(section: &mut Section<'_>, common: Option<Common>, context: &
         section.file.warning(&section.span, message, help);
     }
     let san = section.need("san", "write san = \"uri\", \"dns\" or \"cn\"");
-    let san = san.and_then(|item| item.word(&[("uri", San::Uri), ("dns", San::Dns), ("cn", San::Cn)]));
+    let san = san.and_then(|item| item.word(&[("uri", SanType::Uri), ("dns", SanType::Dns), ("cn", SanType::Cn)]));
     let help = "list them: subjects = [{ name = \"spiffe://example.com/orders\", subject = \"orders\" }]";
     let items = section.need("subjects", help).and_then(|item| item.list())?;
     let mut names = Vec::new();
@@ -22,28 +22,33 @@ pub(super) fn mtls(section: &mut Section<'_>, common: Option<Common>, context: &
     Some(Mtls { common: common?, san: san?, subjects: subjects.into_iter().collect::<Option<_>>()? })
 }
 
-fn subject<'a>(item: &Item<'a>, san: Option<San>, ladder: &RoleHierarchy, names: &mut Vec<&'a str>) -> Option<Subject> {
+fn subject<'a>(
+    item: &Item<'a>,
+    san: Option<SanType>,
+    ladder: &RoleHierarchy,
+    names: &mut Vec<&'a str>,
+) -> Option<CertificateSubject> {
     let mut section = item.section("a certificate's subject".to_owned())?;
     let help = "write { name = \"…\", subject = \"…\" }";
     let name = section.need("name", help).and_then(|item| name(&item, san, names));
     let subject = section.need("subject", help).and_then(|item| peer::subject(&item));
     let roles = section.get("roles").map(|item| role(&item, ladder));
     section.finish();
-    Some(Subject { name: name?, subject: subject?, role: roles.map_or(Some(None), |role| role.map(Some))? })
+    Some(CertificateSubject { name: name?, subject: subject?, role: roles.map_or(Some(None), |role| role.map(Some))? })
 }
 
 /// A name as certificates have it.
-fn name<'a>(item: &Item<'a>, san: Option<San>, names: &mut Vec<&'a str>) -> Option<String> {
+fn name<'a>(item: &Item<'a>, san: Option<SanType>, names: &mut Vec<&'a str>) -> Option<String> {
     let name = item.filled()?;
     if name.contains('*') {
         return item.refuse("must name one caller in full, without a `*`", "list each name of its own");
     }
     match san {
-        Some(San::Uri) if !is_uri(name) => {
+        Some(SanType::Uri) if !is_uri(name) => {
             return item
                 .refuse("is no URI", "write it as it stands in the certificate: \"spiffe://example.com/orders\"");
         }
-        Some(San::Dns) if !is_dns_name(name) => {
+        Some(SanType::Dns) if !is_dns_name(name) => {
             return item.refuse("is no DNS name in small letters", "write it as in \"orders.example.com\"");
         }
         _ => {}

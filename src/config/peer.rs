@@ -1,11 +1,11 @@
 //! `[[authenticators]]` with `type = "peer"`.
 
 use super::reader::{Item, Section};
-use crate::authn::{Common, Process};
+use crate::authn::{Common, UnixPeer};
 use crate::model::check_identifier;
 
 /// Reads all but the keys that every authenticator has. `unix` is whether callers are served on a Unix socket.
-pub(super) fn peer(section: &mut Section<'_>, common: Option<Common>, unix: bool) -> Option<Process> {
+pub(super) fn peer(section: &mut Section<'_>, common: Option<Common>, unix: bool) -> Option<UnixPeer> {
     let given = ["uids", "gids"].map(|key| section.get(key));
     if given.iter().all(Option::is_none) {
         let message = format!("{} has neither `uids` nor `gids`", section.title);
@@ -18,7 +18,7 @@ pub(super) fn peer(section: &mut Section<'_>, common: Option<Common>, unix: bool
     }
     let [uids, gids] = given.map(|item| item.map(|item| item.each(|item| item.integer(0..=u32::MAX))));
     let subject = section.get("subject").map(|item| subject(&item));
-    Some(Process {
+    Some(UnixPeer {
         common: common?,
         uids: uids.map_or(Some(None), |ids| ids.map(Some))?,
         gids: gids.map_or(Some(None), |ids| ids.map(Some))?,

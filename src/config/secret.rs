@@ -15,7 +15,7 @@ use super::file::Span;
 use super::reader::{Item, nearest, quoted, unread};
 use super::signing::{SigningSecret, warn_if_weak};
 use super::sources::Disk;
-use crate::authn::Bearer;
+use crate::authn::BearerToken;
 use crate::crypto::mac::KeyBlocks;
 use crate::environment;
 use crate::secret::Secret;
@@ -94,11 +94,11 @@ impl Vault {
     }
 
     /// A token to show to others. One in a file is read again whenever it is shown; here it is only made sure that it is there.
-    pub(super) fn bearer(&mut self, item: &Item<'_>) -> Option<Bearer> {
+    pub(super) fn bearer(&mut self, item: &Item<'_>) -> Option<BearerToken> {
         let token = self.header_secret(item)?;
         match reference(item)? {
-            Reference::Variable(_) => Some(Bearer::Fixed(token)),
-            Reference::File(path) => Some(Bearer::File(self.dir.join(path))),
+            Reference::Variable(_) => Some(BearerToken::Fixed(token)),
+            Reference::File(path) => Some(BearerToken::File(self.dir.join(path))),
         }
     }
 

@@ -17,7 +17,7 @@ use super::endpoint;
 use super::file::Span;
 use super::reader::{Item, Section, quoted};
 use super::secret::{Vault, warn_if_readable};
-use crate::authn::{Certificate, validity};
+use crate::authn::{VerifiedCertificate, validity};
 use crate::model::Millis;
 use crate::secret::Secret;
 use crate::{clock, crypto};
@@ -47,7 +47,7 @@ impl Tls {
 
     /// Whether a certificate that was good when its connection began still is: the authorities are the same and it has not expired, or
     /// else those that there are now vouch for it, too.
-    pub fn vouches_for(&self, certificate: &Certificate, now: Millis) -> bool {
+    pub fn vouches_for(&self, certificate: &VerifiedCertificate, now: Millis) -> bool {
         let Some(clients) = &self.clients else { return false };
         let is_same = certificate.authorities == clients.mark && now <= certificate.until;
         is_same || clients.verify(&certificate.chain, now)

@@ -4,7 +4,7 @@ use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use hyper::header::{FORWARDED, HeaderMap, HeaderName};
 
-use crate::authn::{Peer, Proxies, Socket};
+use crate::authn::{ConnectionPeer, PeerAddress, TrustedProxies};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -16,10 +16,10 @@ const LOCAL: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 /// Each proxy appends where it has the request from, so the names are read from the right, and what stands left of the first stranger
 /// is the stranger's own claim. A client may send along the one header that the proxies don't write. So where both are there they
 /// must agree; else the peer's own address is all that is known.
-pub(super) fn of(peer: &Peer, headers: &HeaderMap, trusted: &Proxies) -> IpAddr {
+pub(super) fn of(peer: &ConnectionPeer, headers: &HeaderMap, trusted: &TrustedProxies) -> IpAddr {
     let own = match peer.socket {
-        Socket::Address(address) => address,
-        Socket::Unix(_) => LOCAL,
+        PeerAddress::Address(address) => address,
+        PeerAddress::Unix(_) => LOCAL,
     };
     if !trusted.include(peer) {
         return own;
@@ -36,7 +36,7 @@ pub(super) fn of(peer: &Peer, headers: &HeaderMap, trusted: &Proxies) -> IpAddr 
 }
 
 /// The first of these addresses, read from the nearest on, that is not a trusted proxy's; where one can't be read, the last before it.
-fn last_stranger(nodes: impl Iterator<Item = Option<IpAddr>>, own: IpAddr, trusted: &Proxies) -> IpAddr {
+fn last_stranger(nodes: impl Iterator<Item = Option<IpAddr>>, own: IpAddr, trusted: &TrustedProxies) -> IpAddr {
     let mut last = own;
     for node in nodes {
         let Some(address) = node else { return last };
@@ -91,15 +91,15 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::authn::Proxy;
+    use crate::authn::TrustedProxy;
     use crate::model::IpNetwork;
 
-    fn trusted() -> Proxies {
-        let networks = ["10.0.0.0/8", "fd00::/8"].map(|text| Proxy::Network(IpNetwork::parse(text).unwrap()));
-        Proxies(networks.into_iter().chain([Proxy::Unix]).collect())
+    fn trusted() -> TrustedProxies {
+        let networks = ["10.0.0.0/8", "fd00::/8"].map(|text| TrustedProxy::Network(IpNetwork::parse(text).unwrap()));
+        TrustedProxies(networks.into_iter().chain([TrustedProxy::Unix]).collect())
     }
 
-    fn told(peer: &Peer, trusted: &Proxies, lines: &[&str]) -> String {
+    fn told(peer: &ConnectionPeer, trusted: &TrustedProxies, lines: &[&str]) -> String {
         let mut headers = HeaderMap::new();
         for (name, value) in lines.iter().filter_map(|line| line.split_once(": ")) {
             headers.append(HeaderName::try_from(name).unwrap(), value.parse().unwrap());
@@ -109,16 +109,16 @@ mod tests {
 
     /// What a trusted proxy at 10.0.0.1 makes known by these headers.
     fn by_proxy(lines: &[&str]) -> String {
-        told(&Peer::at([10, 0, 0, 1].into()), &trusted(), lines)
+        told(&ConnectionPeer::at([10, 0, 0, 1].into()), &trusted(), lines)
     }
 
     #[test]
     fn a_stranger_is_not_believed() {
         let lines = ["x-forwarded-for: 192.0.2.1", "forwarded: for=192.0.2.1"];
-        assert_eq!(told(&Peer::at([203, 0, 113, 9].into()), &trusted(), &lines), "203.0.113.9");
-        assert_eq!(told(&Peer::at([10, 0, 0, 1].into()), &Proxies::default(), &lines), "10.0.0.1");
-        assert_eq!(told(&Peer::unix(None), &Proxies::default(), &lines), "::");
-        assert_eq!(told(&Peer::unix(None), &trusted(), &lines), "192.0.2.1");
+        assert_eq!(told(&ConnectionPeer::at([203, 0, 113, 9].into()), &trusted(), &lines), "203.0.113.9");
+        assert_eq!(told(&ConnectionPeer::at([10, 0, 0, 1].into()), &TrustedProxies::default(), &lines), "10.0.0.1");
+        assert_eq!(told(&ConnectionPeer::unix(None), &TrustedProxies::default(), &lines), "::");
+        assert_eq!(told(&ConnectionPeer::unix(None), &trusted(), &lines), "192.0.2.1");
     }
 
     #[test]
@@ -176,6 +176,6 @@ mod tests {
         assert_eq!(by_proxy(&["x-forwarded-for: 192.0.2.1", "forwarded: for=1.1.1.1"]), "10.0.0.1");
         assert_eq!(by_proxy(&["x-forwarded-for: 1.1.1.1", "forwarded: for=192.0.2.1"]), "10.0.0.1");
         let both = ["x-forwarded-for: 1.1.1.1", "forwarded: for=192.0.2.1"];
-        assert_eq!(told(&Peer::unix(None), &trusted(), &both), "::");
+        assert_eq!(told(&ConnectionPeer::unix(None), &trusted(), &both), "::");
     }
 }

@@ -8,7 +8,7 @@ use hyper::{Method, Request};
 use super::{
     Answer, Code, Exchange, Failure, accept, body, certificate, cross_site, guard, limit, params, record, render, tally,
 };
-use crate::authn::{Presented, Refusal, Unidentified};
+use crate::authn::{AuthnError, IdentifyError, RequestCredentials};
 use crate::engine::{Inquiry, Refused, Verdict, World};
 use crate::limits::Slot;
 use crate::model::{Caller, SigningRequest};
@@ -93,7 +93,7 @@ pub(super) async fn authenticate(
 ) -> Result<Arc<Caller>, Failure> {
     let cross_site = cross_site::reason(exchange, request);
     let certificate = certificate::shown(exchange);
-    let presented = Presented { headers: request.headers(), peer: exchange.peer, certificate, cross_site };
+    let presented = RequestCredentials { headers: request.headers(), peer: exchange.peer, certificate, cross_site };
     let refusal = match identify(exchange, &presented, app.map(|app| &**app.name())).await {
         Ok(caller) => {
             tally::accepted(exchange, &caller);
@@ -105,7 +105,11 @@ pub(super) async fn authenticate(
 }
 
 /// Counts and records a caller who is refused.
-pub(super) async fn refused(exchange: &Exchange<'_>, app: Option<&App>, refusal: &Refusal) -> Result<Failure, Failure> {
+pub(super) async fn refused(
+    exchange: &Exchange<'_>,
+    app: Option<&App>,
+    refusal: &AuthnError,
+) -> Result<Failure, Failure> {
     tally::refused(exchange, refusal);
     let line = record::refusal(exchange, app, refusal)?;
     exchange.runtime.audit.write(&line).await?;
@@ -115,14 +119,14 @@ pub(super) async fn refused(exchange: &Exchange<'_>, app: Option<&App>, refusal:
 /// Finds out who is calling: at once, or after what has to be looked up elsewhere, once.
 async fn identify(
     exchange: &Exchange<'_>,
-    presented: &Presented<'_>,
+    presented: &RequestCredentials<'_>,
     app: Option<&str>,
-) -> Result<Arc<Caller>, Refusal> {
+) -> Result<Arc<Caller>, AuthnError> {
     let authenticators = &exchange.settings.engine.authenticators;
     match authenticators.identify(presented, app, exchange.now) {
         Ok(caller) => Ok(caller),
-        Err(Unidentified::Refused(refusal)) => Err(refusal),
-        Err(Unidentified::Unknown(lookup)) => {
+        Err(IdentifyError::Refused(refusal)) => Err(refusal),
+        Err(IdentifyError::Unknown(lookup)) => {
             let found = exchange.snapshot.remote.look_up(lookup, exchange.trace).await;
             authenticators.identify_with(found, presented, app, exchange.now)
         }

@@ -3,7 +3,7 @@
 use hyper::Request;
 
 use super::Exchange;
-use crate::authn::{CrossSite, OwnHosts, Target};
+use crate::authn::{CrossSite, OwnHosts, RequestTarget};
 
 /// Why ambient credentials don't count for the request, if they don't: a page of another site, whose origin is not listed, made the browser
 /// send it, or it was sent to another host than those configured.
@@ -18,6 +18,6 @@ pub(super) fn is_foreign<B>(exchange: &Exchange<'_>, request: &Request<B>) -> bo
     target(exchange, request).cross_site(&OwnHosts::only(None), &[]).is_some()
 }
 
-fn target<'a, B>(exchange: &Exchange<'_>, request: &'a Request<B>) -> Target<'a> {
-    Target { headers: request.headers(), uri: request.uri(), is_https: exchange.peer.tls.is_some() }
+fn target<'a, B>(exchange: &Exchange<'_>, request: &'a Request<B>) -> RequestTarget<'a> {
+    RequestTarget { headers: request.headers(), uri: request.uri(), is_https: exchange.peer.tls.is_some() }
 }

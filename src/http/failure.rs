@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use hyper::StatusCode;
 use serde::Serialize;
 
-use crate::authn::Refusal;
+use crate::authn::AuthnError;
 use crate::limits::TooSoon;
 use crate::observe::audit::Unwritten;
 use crate::policy::{Denial, DenyReason};
@@ -168,8 +168,8 @@ impl From<Invalid> for Failure {
     }
 }
 
-impl From<&Refusal> for Failure {
-    fn from(refusal: &Refusal) -> Failure {
+impl From<&AuthnError> for Failure {
+    fn from(refusal: &AuthnError) -> Failure {
         let code = match refusal {
             _ if refusal.is_cross_site() => Code::Denied,
             _ if refusal.is_unavailable() => Code::Unavailable,

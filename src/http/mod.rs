@@ -37,7 +37,7 @@ use hyper::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, X_CONTENT
 use hyper::{Request, Response};
 use tower::{Layer, ServiceExt};
 
-use crate::authn::Peer;
+use crate::authn::ConnectionPeer;
 use crate::clock;
 use crate::config::Settings;
 use crate::model::Millis;
@@ -62,7 +62,7 @@ struct Exchange<'a> {
     snapshot: &'a Arc<Snapshot>,
     settings: &'a Settings,
     /// Who is at the other end.
-    peer: &'a Arc<Peer>,
+    peer: &'a Arc<ConnectionPeer>,
     /// Which address it comes from, as far as the proxies on the way are trusted.
     address: IpAddr,
     id: &'a RequestId,
@@ -76,7 +76,7 @@ struct Exchange<'a> {
 struct Lasting {
     runtime: Arc<Runtime>,
     snapshot: Arc<Snapshot>,
-    peer: Arc<Peer>,
+    peer: Arc<ConnectionPeer>,
     address: IpAddr,
     id: RequestId,
     trace: Option<Arc<Trace>>,
@@ -109,7 +109,7 @@ impl Lasting {
 }
 
 /// Answers a request to the main listener. Whatever happens, there is an answer.
-pub async fn serve(runtime: Arc<Runtime>, peer: Arc<Peer>, request: Request<Incoming>) -> Answer {
+pub async fn serve(runtime: Arc<Runtime>, peer: Arc<ConnectionPeer>, request: Request<Incoming>) -> Answer {
     let snapshot = runtime.snapshot();
     let id = RequestId::of(request.headers());
     let trace = Trace::of(request.headers()).map(Arc::new);

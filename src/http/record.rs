@@ -1,7 +1,7 @@
 //! What the audit log says of a request.
 
 use super::{Exchange, Failure};
-use crate::authn::Refusal;
+use crate::authn::AuthnError;
 use crate::engine::{Refused, Verdict};
 use crate::limits::rate_limit_key;
 use crate::model::{Caller, SigningRequest};
@@ -10,7 +10,7 @@ use crate::policy::{Denial, DenyReason};
 use crate::vendor::App;
 
 /// The line for a caller who is refused.
-pub(super) fn refusal(exchange: &Exchange<'_>, app: Option<&App>, refusal: &Refusal) -> Result<Vec<u8>, Failure> {
+pub(super) fn refusal(exchange: &Exchange<'_>, app: Option<&App>, refusal: &AuthnError) -> Result<Vec<u8>, Failure> {
     let (authenticator, reason) = (refusal.authenticator().map(|name| &**name), refusal.log());
     line(exchange, &Record { authenticator, reason: Some(&reason), ..blank(exchange, app, Decision::Refused) })
 }

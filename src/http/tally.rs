@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Exchange;
-use crate::authn::Refusal;
+use crate::authn::AuthnError;
 use crate::model::{Action, Caller};
 use crate::observe::Decision;
 use crate::observe::metrics::Identity;
@@ -17,7 +17,7 @@ pub(super) fn accepted(exchange: &Exchange<'_>, caller: &Caller) {
 }
 
 /// Counts a caller who is not let in.
-pub(super) fn refused(exchange: &Exchange<'_>, refusal: &Refusal) {
+pub(super) fn refused(exchange: &Exchange<'_>, refusal: &AuthnError) {
     let identity = if refusal.is_unavailable() { Identity::Unavailable } else { Identity::Refused };
     exchange.runtime.metrics.identified(refusal.authenticator(), identity);
 }

@@ -174,7 +174,7 @@ mod tests {
             in_flight: 1,
             connections: 1,
             refused_lines: NonZeroU32::new(100).unwrap(),
-            trusted_proxies: crate::authn::Proxies::default(),
+            trusted_proxies: crate::authn::TrustedProxies::default(),
         };
         let address = |limits: &Limits| limits.address([192, 0, 2, 1].into());
         let limits = Limits::new(&settings);

@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::authn::{Bearer, Endpoint, is_safe};
+use crate::authn::{BearerToken, Endpoint, is_safe};
 use crate::config::Identity;
 use crate::files;
 
@@ -37,7 +37,7 @@ const LONGEST_TOKEN: u64 = 64 << 10;
 /// Asks one server.
 pub struct Client {
     inner: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-    bearer: Option<Bearer>,
+    bearer: Option<BearerToken>,
     /// Lets one read the token's file at a time: where that hangs, it takes no more than one thread.
     reading: Arc<Semaphore>,
     patience: Duration,
@@ -135,10 +135,10 @@ impl Client {
     }
 
     /// The header that shows the token. A file is read anew each time, as its token may have been changed.
-    async fn authorization(&self, bearer: &Bearer) -> Result<HeaderValue, Trouble> {
+    async fn authorization(&self, bearer: &BearerToken) -> Result<HeaderValue, Trouble> {
         let token = match bearer {
-            Bearer::Fixed(secret) => secret.expose().to_vec(),
-            Bearer::File(path) => self.read(path.clone()).await.map_err(Trouble::Token)?,
+            BearerToken::Fixed(secret) => secret.expose().to_vec(),
+            BearerToken::File(path) => self.read(path.clone()).await.map_err(Trouble::Token)?,
         };
         let mut value = HeaderValue::from_bytes(&[b"Bearer ", token.trim_ascii()].concat())
             .map_err(|_| Trouble::Token(ErrorKind::InvalidData.into()))?;

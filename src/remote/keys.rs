@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::client::{Client, NoClient};
 use super::freshness;
-use crate::authn::{KeySet, Keys, UnusableKey, is_safe};
+use crate::authn::{KeySet, UnusableKey, VerificationKeys, is_safe};
 use crate::clock;
 use crate::model::json;
 
@@ -204,7 +204,7 @@ impl Refresher {
         next
     }
 
-    fn succeed(&self, state: &mut State, keys: Keys) {
+    fn succeed(&self, state: &mut State, keys: VerificationKeys) {
         if state.succeeded.is_none() || state.failures > 0 {
             tracing::info!("{}: {} keys came from {}", self.set.authenticator, keys.len(), self.set.endpoint);
         }
@@ -242,10 +242,10 @@ impl Refresher {
     }
 
     /// The keys, and for how long they are good.
-    async fn keys(&self, is_due: bool) -> Result<(Keys, Option<Duration>), String> {
+    async fn keys(&self, is_due: bool) -> Result<(VerificationKeys, Option<Duration>), String> {
         let location = self.location(is_due).await?;
         let answer = self.get(location).await?;
-        let keys = Keys::fetched(answer.body(), &self.set.algorithms)?;
+        let keys = VerificationKeys::fetched(answer.body(), &self.set.algorithms)?;
         if keys.is_empty() && self.state().succeeded.is_none() {
             return Err("the key set has no key that can be used".to_owned());
         }

@@ -21,7 +21,7 @@ pub use keys::Standing;
 #[cfg(feature = "otlp")]
 pub use spans::{Span, Spans};
 
-use crate::authn::{Found, KeySet, Lookup};
+use crate::authn::{KeySet, LookupResult, PendingLookup};
 use crate::engine::{Engine, Inquiry};
 use crate::observe::trace::Trace;
 use crate::policy::ConversationFacts;
@@ -85,15 +85,15 @@ impl Remote {
     }
 
     /// Looks up what is needed to tell who is calling, for a request of this trace.
-    pub async fn look_up(&self, lookup: Lookup, trace: Option<&Arc<Trace>>) -> Found {
+    pub async fn look_up(&self, lookup: PendingLookup, trace: Option<&Arc<Trace>>) -> LookupResult {
         match lookup {
-            Lookup::Keys(set) => {
+            PendingLookup::Keys(set) => {
                 if let Some(fetching) = self.fetching(&set) {
                     fetching.refresh().await;
                 }
-                Found::Keys
+                LookupResult::Keys
             }
-            Lookup::Session(question) => Found::Caller(self.sessions.ask(&question, trace).await),
+            PendingLookup::Session(question) => LookupResult::Caller(self.sessions.ask(&question, trace).await),
         }
     }
 

@@ -10,7 +10,7 @@ use super::NoRemote;
 use super::client::Client;
 use super::count::{Count, Outcome};
 use super::memory::{Limits, Memory};
-use crate::authn::{Answer, Introspection, Question, Refusal, TokenCaller};
+use crate::authn::{AuthnError, Introspection, IntrospectionAnswer, IntrospectionQuery, TokenCaller};
 use crate::crypto::mac::HmacSha256;
 use crate::model::json;
 use crate::observe::trace::Trace;
@@ -31,7 +31,7 @@ const AT_ONCE: usize = 256;
 /// Those who are asked, and what they said.
 pub(super) struct Sessions {
     asked: Vec<Arc<Asked>>,
-    answers: Arc<Memory<Answer>>,
+    answers: Arc<Memory<IntrospectionAnswer>>,
 }
 
 /// One who is asked.
@@ -62,7 +62,11 @@ impl Sessions {
     }
 
     /// The caller, as far as whoever is asked knows.
-    pub(super) async fn ask(&self, question: &Question, trace: Option<&Arc<Trace>>) -> Result<TokenCaller, Refusal> {
+    pub(super) async fn ask(
+        &self,
+        question: &IntrospectionQuery,
+        trace: Option<&Arc<Trace>>,
+    ) -> Result<TokenCaller, AuthnError> {
         let Some(asked) = self.asked(&question.asker) else {
             let detail = "nobody asks for this authenticator any more".to_owned();
             return question.asker.unanswered(detail).caller;
@@ -101,7 +105,7 @@ impl Asked {
         Ok(Asked { by: Arc::clone(by), client, room: Semaphore::new(AT_ONCE), key, count: Count::default() })
     }
 
-    async fn fetch(&self, question: &Question, trace: Option<&Arc<Trace>>) -> Answer {
+    async fn fetch(&self, question: &IntrospectionQuery, trace: Option<&Arc<Trace>>) -> IntrospectionAnswer {
         let asker = &question.asker;
         let answer = match self.send(question, trace).await {
             Ok(answer) => answer,
@@ -118,7 +122,11 @@ impl Asked {
         answer
     }
 
-    async fn send(&self, question: &Question, trace: Option<&Arc<Trace>>) -> Result<Answer, String> {
+    async fn send(
+        &self,
+        question: &IntrospectionQuery,
+        trace: Option<&Arc<Trace>>,
+    ) -> Result<IntrospectionAnswer, String> {
         let request = question.request(clock::now()).map_err(|refusal| refusal.log())?;
         let mut request = request.map(|body| Full::new(Bytes::from(body)));
         if let Some(trace) = trace {
@@ -129,11 +137,11 @@ impl Asked {
     }
 }
 
-fn memory() -> Arc<Memory<Answer>> {
+fn memory() -> Arc<Memory<IntrospectionAnswer>> {
     Arc::new(Memory::new(Limits { most: MOST, heaviest: HEAVIEST, weigh }))
 }
 
 /// How many bytes an answer takes, roughly.
-fn weigh(answer: &Answer) -> usize {
+fn weigh(answer: &IntrospectionAnswer) -> usize {
     answer.caller.as_ref().map_or(0, |caller| json::weight(caller.claims()))
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use chat_signer::authn::Presented;
+use chat_signer::authn::RequestCredentials;
 use chat_signer::config;
 use chat_signer::engine::World;
 use chat_signer::model::{Caller, CallerKind, Millis};
@@ -110,7 +110,7 @@ fn a_refusal_shows_no_credential() {
         headers.insert(name, value.parse().unwrap());
         let refusal = engine
             .authenticators
-            .identify(&Presented::only(&headers), "leancloud", Millis(u64::MAX))
+            .identify(&RequestCredentials::only(&headers), "leancloud", Millis(u64::MAX))
             .unwrap_err()
             .into_refusal();
         let shown = format!("{refusal:?}{}{}", refusal.public(), refusal.log());

@@ -1,6 +1,6 @@
 //! Whether a certificate that was good when its connection began still is.
 
-use chat_signer::authn::{Certificate, Names, validity};
+use chat_signer::authn::{CertificateNames, VerifiedCertificate, validity};
 use chat_signer::clock;
 use chat_signer::config::Tls;
 use chat_signer::model::Millis;
@@ -14,8 +14,8 @@ fn tls(authorities: &[&Authority]) -> Tls {
 }
 
 /// The certificate on a connection that began under these authorities.
-fn shown(identity: &Identity, begun: &Tls) -> Certificate {
-    Certificate::new(identity.chain().iter().map(|der| der.to_vec()).collect(), begun.authorities())
+fn shown(identity: &Identity, begun: &Tls) -> VerifiedCertificate {
+    VerifiedCertificate::new(identity.chain().iter().map(|der| der.to_vec()).collect(), begun.authorities())
 }
 
 #[test]
@@ -60,8 +60,8 @@ fn it_counts_under_new_authorities_if_one_of_them_vouches_for_it() {
 fn what_can_not_be_read_names_nobody() {
     let tls = tls(&[&Authority::new("fake clients")]);
     for chain in [vec![], vec![vec![]], vec![b"nonsense".to_vec()]] {
-        let certificate = Certificate::new(chain, tls.authorities());
-        assert_eq!((certificate.names.clone(), certificate.until), (Names::default(), Millis(0)));
+        let certificate = VerifiedCertificate::new(chain, tls.authorities());
+        assert_eq!((certificate.names.clone(), certificate.until), (CertificateNames::default(), Millis(0)));
         assert!(!tls.vouches_for(&certificate, clock::now()));
     }
 }

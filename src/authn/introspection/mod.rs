@@ -13,14 +13,14 @@ use std::time::Duration;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-pub use answer::Answer;
-pub use question::Question;
+pub use answer::IntrospectionAnswer;
+pub use question::IntrospectionQuery;
 
 use super::Common;
 use super::endpoint::Endpoint;
-use super::lookup::{Lookup, Unidentified};
+use super::lookup::{IdentifyError, PendingLookup};
 use super::purpose::TokenRules;
-use super::refusal::Refusal;
+use super::refusal::AuthnError;
 use crate::model::{Role, RoleHierarchy};
 use crate::secret::Secret;
 
@@ -35,7 +35,7 @@ pub struct Introspection {
     /// Whom to ask.
     pub endpoint: Endpoint,
     /// How.
-    pub protocol: Protocol,
+    pub protocol: IntrospectionProtocol,
     /// What of the answer names the caller: a literal name, or a JSON pointer.
     pub subject: String,
     /// Put before the subject.
@@ -54,7 +54,7 @@ pub struct Introspection {
 
 /// What is sent, and what an answer looks like.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Protocol {
+pub enum IntrospectionProtocol {
     /// The app's own "who am I": `GET`, with these cookies and headers of the caller's request.
     Session {
         /// The cookies that are passed on.
@@ -89,54 +89,54 @@ impl Introspection {
     /// credential of their own, but for `Authorization`.
     pub(super) fn explicit<'a>(&'a self, headers: &HeaderMap) -> Option<&'a HeaderName> {
         match &self.protocol {
-            Protocol::Session { cookies, headers: own } => {
+            IntrospectionProtocol::Session { cookies, headers: own } => {
                 own.iter().find(|name| (cookies.is_empty() || **name == AUTHORIZATION) && headers.contains_key(*name))
             }
-            Protocol::Token { .. } => Some(&AUTHORIZATION),
-            Protocol::LeanCloud { .. } => headers.contains_key(&X_LC_SESSION).then_some(&X_LC_SESSION),
+            IntrospectionProtocol::Token { .. } => Some(&AUTHORIZATION),
+            IntrospectionProtocol::LeanCloud { .. } => headers.contains_key(&X_LC_SESSION).then_some(&X_LC_SESSION),
         }
     }
 
     /// Whether it passes on cookies, which browsers send by themselves.
     pub(super) fn takes_cookies(&self) -> bool {
         match &self.protocol {
-            Protocol::Session { cookies, .. } => !cookies.is_empty(),
-            Protocol::Token { .. } | Protocol::LeanCloud { .. } => false,
+            IntrospectionProtocol::Session { cookies, .. } => !cookies.is_empty(),
+            IntrospectionProtocol::Token { .. } | IntrospectionProtocol::LeanCloud { .. } => false,
         }
     }
 
     /// What its tokens must be besides known, if it takes tokens.
     pub(super) fn token_rules(&self) -> Option<&TokenRules> {
         match &self.protocol {
-            Protocol::Token { rules, .. } => Some(rules),
-            Protocol::Session { .. } | Protocol::LeanCloud { .. } => None,
+            IntrospectionProtocol::Token { rules, .. } => Some(rules),
+            IntrospectionProtocol::Session { .. } | IntrospectionProtocol::LeanCloud { .. } => None,
         }
     }
 
     /// The headers that it reads, but for cookies.
     pub(super) fn headers(&self) -> &[HeaderName] {
         match &self.protocol {
-            Protocol::Session { headers, .. } => headers,
-            Protocol::Token { .. } => std::slice::from_ref(&AUTHORIZATION),
-            Protocol::LeanCloud { .. } => std::slice::from_ref(&X_LC_SESSION),
+            IntrospectionProtocol::Session { headers, .. } => headers,
+            IntrospectionProtocol::Token { .. } => std::slice::from_ref(&AUTHORIZATION),
+            IntrospectionProtocol::LeanCloud { .. } => std::slice::from_ref(&X_LC_SESSION),
         }
     }
 
     /// What to ask for the request's explicit credential.
-    pub(super) fn ask_explicit(self: &Arc<Self>, header: &HeaderName, headers: &HeaderMap) -> Unidentified {
+    pub(super) fn ask_explicit(self: &Arc<Self>, header: &HeaderName, headers: &HeaderMap) -> IdentifyError {
         if headers.get(header).is_none_or(|value| value.as_bytes().trim_ascii().is_empty()) {
-            return Refusal::new(format!("the header `{header}` is empty")).by(&self.common.name).into();
+            return AuthnError::new(format!("the header `{header}` is empty")).by(&self.common.name).into();
         }
         let names = match &self.protocol {
-            Protocol::Session { headers, .. } => headers.as_slice(),
+            IntrospectionProtocol::Session { headers, .. } => headers.as_slice(),
             _ => std::slice::from_ref(header),
         };
         self.ask(passed(names, headers).collect())
     }
 
     /// What to ask for the request's cookies, if it has any that are passed on.
-    pub(super) fn ask_ambient(self: &Arc<Self>, headers: &HeaderMap) -> Option<Unidentified> {
-        let Protocol::Session { cookies, headers: names } = &self.protocol else { return None };
+    pub(super) fn ask_ambient(self: &Arc<Self>, headers: &HeaderMap) -> Option<IdentifyError> {
+        let IntrospectionProtocol::Session { cookies, headers: names } = &self.protocol else { return None };
         let cookies = cookies::only(headers, cookies)?;
         Some(self.ask(std::iter::once(cookies).chain(passed(names, headers)).collect()))
     }
@@ -145,21 +145,21 @@ impl Introspection {
     pub(super) fn wanted(&self) -> String {
         let ticked = |name: &dyn std::fmt::Display| format!("`{name}`");
         match &self.protocol {
-            Protocol::Session { cookies, .. } if !cookies.is_empty() => {
+            IntrospectionProtocol::Session { cookies, .. } if !cookies.is_empty() => {
                 let names: Vec<_> = cookies.iter().map(|name| ticked(name)).collect();
                 format!("the cookie {}", names.join(" or "))
             }
-            Protocol::Session { headers, .. } => {
+            IntrospectionProtocol::Session { headers, .. } => {
                 let names: Vec<_> = headers.iter().map(|name| ticked(name)).collect();
                 format!("the header {}", names.join(" or "))
             }
-            Protocol::Token { .. } => "`authorization: Bearer <token>`".to_owned(),
-            Protocol::LeanCloud { .. } => ticked(&X_LC_SESSION),
+            IntrospectionProtocol::Token { .. } => "`authorization: Bearer <token>`".to_owned(),
+            IntrospectionProtocol::LeanCloud { .. } => ticked(&X_LC_SESSION),
         }
     }
 
-    fn ask(self: &Arc<Self>, passed: Vec<(HeaderName, HeaderValue)>) -> Unidentified {
-        Unidentified::Unknown(Lookup::Session(Question { asker: Arc::clone(self), passed }))
+    fn ask(self: &Arc<Self>, passed: Vec<(HeaderName, HeaderValue)>) -> IdentifyError {
+        IdentifyError::Unknown(PendingLookup::Session(IntrospectionQuery { asker: Arc::clone(self), passed }))
     }
 }
 

@@ -6,22 +6,22 @@ use std::sync::Arc;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request};
 
-use super::{Introspection, Protocol};
+use super::{Introspection, IntrospectionProtocol};
 use crate::authn::credential::bearer;
-use crate::authn::refusal::Refusal;
+use crate::authn::refusal::AuthnError;
 use crate::crypto::{self, percent_encoded};
 use crate::model::Millis;
 use crate::secret::Secret;
 
 /// A question about one credential.
-pub struct Question {
+pub struct IntrospectionQuery {
     /// The authenticator that asks it.
     pub asker: Arc<Introspection>,
     /// What of the caller's request is passed on.
     pub(super) passed: Vec<(HeaderName, HeaderValue)>,
 }
 
-impl Question {
+impl IntrospectionQuery {
     /// All that tells it from other questions, in an unambiguous form: who asks whom, and everything that is passed on.
     pub fn identity(&self) -> Vec<u8> {
         let url = self.asker.endpoint.url.to_string();
@@ -34,11 +34,13 @@ impl Question {
     ///
     /// # Errors
     /// If a configured credential can't stand in a header.
-    pub fn request(&self, now: Millis) -> Result<Request<Vec<u8>>, Refusal> {
+    pub fn request(&self, now: Millis) -> Result<Request<Vec<u8>>, AuthnError> {
         let mut request = match &self.asker.protocol {
-            Protocol::Session { .. } => self.with_all(),
-            Protocol::Token { client, .. } => self.with_token(client.as_ref())?,
-            Protocol::LeanCloud { app_id, app_key, sign } => self.with_session(app_id, app_key, *sign, now)?,
+            IntrospectionProtocol::Session { .. } => self.with_all(),
+            IntrospectionProtocol::Token { client, .. } => self.with_token(client.as_ref())?,
+            IntrospectionProtocol::LeanCloud { app_id, app_key, sign } => {
+                self.with_session(app_id, app_key, *sign, now)?
+            }
         };
         *request.uri_mut() = self.asker.endpoint.url.clone();
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -52,7 +54,7 @@ impl Question {
     }
 
     /// RFC 7662, section 2.1. The client's credentials are encoded as RFC 6749, section 2.3.1, has it.
-    fn with_token(&self, client: Option<&(String, Secret)>) -> Result<Request<Vec<u8>>, Refusal> {
+    fn with_token(&self, client: Option<&(String, Secret)>) -> Result<Request<Vec<u8>>, AuthnError> {
         let token = self.passed.first().map(|(_, value)| bearer(value)).transpose()?.unwrap_or_default();
         let form = format!("token={}&token_type_hint=access_token", percent_encoded(token.as_bytes()));
         let mut request = Request::new(form.into_bytes());
@@ -66,7 +68,7 @@ impl Question {
         Ok(request)
     }
 
-    fn with_session(&self, id: &str, key: &Secret, sign: bool, now: Millis) -> Result<Request<Vec<u8>>, Refusal> {
+    fn with_session(&self, id: &str, key: &Secret, sign: bool, now: Millis) -> Result<Request<Vec<u8>>, AuthnError> {
         let mut request = self.with_all();
         let headers = request.headers_mut();
         headers.insert(HeaderName::from_static("x-lc-id"), header(id.as_bytes())?);
@@ -81,16 +83,16 @@ impl Question {
     }
 }
 
-impl fmt::Debug for Question {
+impl fmt::Debug for IntrospectionQuery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Question({}, …)", self.asker.endpoint)
     }
 }
 
-fn header(value: &[u8]) -> Result<HeaderValue, Refusal> {
+fn header(value: &[u8]) -> Result<HeaderValue, AuthnError> {
     let refuse = |_| {
         let detail = "a configured id or key can't stand in a header".to_owned();
-        Refusal::unavailable("who the caller is can't be found out here").detail(detail)
+        AuthnError::unavailable("who the caller is can't be found out here").detail(detail)
     };
     let mut value = HeaderValue::from_bytes(value).map_err(refuse)?;
     value.set_sensitive(true);

@@ -2,17 +2,17 @@
 
 use serde_json::{Map, Value};
 
-use crate::authn::refusal::{Refusal, quoted};
+use crate::authn::refusal::{AuthnError, quoted};
 use crate::model::{check_identifier, claim};
 
-type Claims = Map<String, Value>;
+type ClaimsObject = Map<String, Value>;
 
 /// The longest subject, in characters, as for any identifier.
 const LONGEST_SUBJECT: usize = 255;
 
 /// Checks that `aud`, a string or a list of strings, holds one of these.
-pub(in crate::authn) fn check_audience(claims: &Claims, accepted: &[String]) -> Result<(), Refusal> {
-    let malformed = || Refusal::new("the token must name its audience (aud), as a string or a list of strings");
+pub(in crate::authn) fn check_audience(claims: &ClaimsObject, accepted: &[String]) -> Result<(), AuthnError> {
+    let malformed = || AuthnError::new("the token must name its audience (aud), as a string or a list of strings");
     let named: Vec<&str> = match claims.get("aud") {
         Some(Value::String(one)) => vec![one],
         Some(Value::Array(many)) => many.iter().map(Value::as_str).collect::<Option<_>>().ok_or_else(malformed)?,
@@ -21,14 +21,14 @@ pub(in crate::authn) fn check_audience(claims: &Claims, accepted: &[String]) -> 
     if named.iter().any(|name| accepted.iter().any(|accepted| accepted == name)) {
         return Ok(());
     }
-    Err(Refusal::new("the token is for another audience (aud)").detail(quoted(&named.join(" "))))
+    Err(AuthnError::new("the token is for another audience (aud)").detail(quoted(&named.join(" "))))
 }
 
 /// Who the caller is: the claim, behind the prefix.
-pub(super) fn subject(claims: &Claims, name: &str, prefix: &str) -> Result<String, Refusal> {
+pub(super) fn subject(claims: &ClaimsObject, name: &str, prefix: &str) -> Result<String, AuthnError> {
     let Some(bare) = claim(claims, name).and_then(Value::as_str) else {
         let text = "the token must name its subject, as a string";
-        return Err(Refusal::new(text).detail(format!("it is read from the claim `{name}`")));
+        return Err(AuthnError::new(text).detail(format!("it is read from the claim `{name}`")));
     };
     let whole = format!("{prefix}{bare}");
     check_subject(bare, &whole)?;
@@ -36,13 +36,13 @@ pub(super) fn subject(claims: &Claims, name: &str, prefix: &str) -> Result<Strin
 }
 
 /// Checks a subject, as the token has it and behind the prefix.
-pub(super) fn check_subject(bare: &str, whole: &str) -> Result<(), Refusal> {
+pub(super) fn check_subject(bare: &str, whole: &str) -> Result<(), AuthnError> {
     for subject in [bare, whole] {
-        let refuse = |flaw| Refusal::new(format!("the token's subject {flaw}"));
+        let refuse = |flaw| AuthnError::new(format!("the token's subject {flaw}"));
         check_identifier(subject, LONGEST_SUBJECT).map_err(refuse)?;
     }
     if bare == "*" {
-        return Err(Refusal::new("the token's subject must not be `*`"));
+        return Err(AuthnError::new("the token's subject must not be `*`"));
     }
     Ok(())
 }

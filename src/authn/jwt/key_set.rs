@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
-use super::verified::Under;
-use super::{Keys, Token};
+use super::verified::KeyGeneration;
+use super::{UnverifiedToken, VerificationKeys};
 use crate::authn::algorithm::Algorithm;
 use crate::authn::endpoint::Endpoint;
-use crate::authn::lookup::{Lookup, Unidentified};
-use crate::authn::refusal::Refusal;
+use crate::authn::lookup::{IdentifyError, PendingLookup};
+use crate::authn::refusal::AuthnError;
 
 /// Where an authenticator's keys come from.
 #[derive(Debug)]
 pub enum KeySource {
     /// They are given once and for all.
-    Fixed(Keys),
+    Fixed(VerificationKeys),
     /// They are fetched.
     Fetched(Arc<KeySet>),
 }
@@ -36,7 +36,7 @@ pub struct KeySet {
     /// For how long the last good keys serve while no newer ones can be had.
     pub stale_if_error: Duration,
     /// Nothing before the first fetch, and when the keys have become too old.
-    current: ArcSwapOption<Keys>,
+    current: ArcSwapOption<VerificationKeys>,
 }
 
 impl KeySet {
@@ -60,7 +60,7 @@ impl KeySet {
     }
 
     /// Puts other keys in their place.
-    pub fn replace(&self, keys: Option<Keys>) {
+    pub fn replace(&self, keys: Option<VerificationKeys>) {
         self.current.store(keys.map(Arc::new));
     }
 
@@ -75,7 +75,7 @@ impl KeySet {
     }
 
     /// Whether these are its keys at the moment.
-    pub(super) fn has(&self, keys: &Weak<Keys>) -> bool {
+    pub(super) fn has(&self, keys: &Weak<VerificationKeys>) -> bool {
         self.current.load().as_ref().is_some_and(|current| Arc::as_ptr(current) == keys.as_ptr())
     }
 
@@ -83,19 +83,19 @@ impl KeySet {
     /// that `was_tried`.
     pub(super) fn verify(
         self: &Arc<KeySet>,
-        token: &Token<'_>,
+        token: &UnverifiedToken<'_>,
         algorithm: Algorithm,
         was_tried: bool,
-    ) -> Result<Under, Unidentified> {
+    ) -> Result<KeyGeneration, IdentifyError> {
         match &*self.current.load() {
             Some(keys) if was_tried || keys.have(token.key_id()?) => {
                 keys.verify(token, algorithm)?;
-                Ok(Under::Fetched(Arc::clone(self), Arc::downgrade(keys)))
+                Ok(KeyGeneration::Fetched(Arc::clone(self), Arc::downgrade(keys)))
             }
             None if was_tried => {
-                Err(Refusal::unavailable("the keys that verify this token can't be had at the moment").into())
+                Err(AuthnError::unavailable("the keys that verify this token can't be had at the moment").into())
             }
-            _ => Err(Unidentified::Unknown(Lookup::Keys(Arc::clone(self)))),
+            _ => Err(IdentifyError::Unknown(PendingLookup::Keys(Arc::clone(self)))),
         }
     }
 }

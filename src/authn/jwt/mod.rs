@@ -15,21 +15,21 @@ use serde_json::{Map, Value};
 
 pub(super) use claims::check_audience;
 pub use key_set::{KeySet, KeySource};
-pub use keys::{Keys, UnusableKey};
-pub(super) use token::{LONGEST, Token};
-pub(super) use verified::{Finding, Verified};
+pub use keys::{UnusableKey, VerificationKeys};
+pub(super) use token::{LONGEST, UnverifiedToken};
+pub(super) use verified::{TokenCache, VerifiedToken};
 
 use super::Common;
 use super::address::check_verified;
 use super::algorithm::{Algorithm, algorithm};
 use super::binding::TokenCaller;
-use super::dates::{Clock, Dates};
-use super::lookup::Unidentified;
+use super::dates::{Dates, TokenClock};
+use super::lookup::IdentifyError;
 use super::purpose::{TokenRules, check_type};
-use super::refusal::{Refusal, quoted};
-use super::roles::Grants;
+use super::refusal::{AuthnError, quoted};
+use super::roles::RoleMapping;
 use crate::model::{Millis, Role, RoleHierarchy};
-use verified::Under;
+use verified::KeyGeneration;
 
 /// Takes the tokens of one issuer.
 #[derive(Debug)]
@@ -66,17 +66,27 @@ pub struct Jwt {
 
 impl Jwt {
     /// Checks a token that names this issuer. Fetched keys may have to be looked up, unless that `was_tried`.
-    pub(super) fn identify(&self, token: Token<'_>, now: Millis, was_tried: bool) -> Result<Finding, Unidentified> {
+    pub(super) fn identify(
+        &self,
+        token: UnverifiedToken<'_>,
+        now: Millis,
+        was_tried: bool,
+    ) -> Result<VerifiedToken, IdentifyError> {
         let algorithm = self.algorithm(&token)?;
         let under = match &self.keys {
-            KeySource::Fixed(keys) => keys.verify(&token, algorithm).map(|()| Under::Fixed)?,
+            KeySource::Fixed(keys) => keys.verify(&token, algorithm).map(|()| KeyGeneration::Fixed)?,
             KeySource::Fetched(set) => set.verify(&token, algorithm, was_tried)?,
         };
         Ok(self.finding(token, now, under)?)
     }
 
     /// Who the token is for. Its signature holds.
-    fn finding(&self, token: Token<'_>, now: Millis, under: Under) -> Result<Finding, Refusal> {
+    fn finding(
+        &self,
+        token: UnverifiedToken<'_>,
+        now: Millis,
+        under: KeyGeneration,
+    ) -> Result<VerifiedToken, AuthnError> {
         check_type(token.media_type()?, &self.types)?;
         let claims = token.into_claims();
         let span = self.check_dates(&claims, now)?;
@@ -86,35 +96,35 @@ impl Jwt {
         let subject = claims::subject(&claims, &self.subject, &self.subject_prefix)?;
         let bindings = self.grants().read(&claims)?;
         let caller = TokenCaller::new(self.common.caller(subject, claims, bindings), certificate);
-        Ok(Finding { caller, span, under })
+        Ok(VerifiedToken { caller, span, under })
     }
 
     /// Checks the token's dates, of which `exp` must be there. Returns when, in milliseconds, the result is the same.
-    fn check_dates(&self, claims: &Map<String, Value>, now: Millis) -> Result<Range<u64>, Refusal> {
+    fn check_dates(&self, claims: &Map<String, Value>, now: Millis) -> Result<Range<u64>, AuthnError> {
         let dates = Dates::read(|name| claims.get(name))?;
         if dates.expiry.is_none() {
-            return Err(Refusal::new("the token must have an expiry (exp)"));
+            return Err(AuthnError::new("the token must have an expiry (exp)"));
         }
-        Clock::new(now, self.leeway_seconds, self.rules.max_age).check(&dates)
+        TokenClock::new(now, self.leeway_seconds, self.rules.max_age).check(&dates)
     }
 
-    fn grants(&self) -> Grants<'_> {
+    fn grants(&self) -> RoleMapping<'_> {
         let (roles, bindings) = (self.roles.as_deref(), self.bindings.as_deref());
-        Grants { roles, bindings, ladder: &self.ladder, max_role: self.max_role }
+        RoleMapping { roles, bindings, ladder: &self.ladder, max_role: self.max_role }
     }
 
     /// Checks that a token can name this subject, which stands behind the prefix.
-    pub(super) fn check_subject(&self, subject: &str) -> Result<(), Refusal> {
+    pub(super) fn check_subject(&self, subject: &str) -> Result<(), AuthnError> {
         let Some(bare) = subject.strip_prefix(&self.subject_prefix) else {
-            return Err(Refusal::new(format!("its subjects start with `{}`", self.subject_prefix)));
+            return Err(AuthnError::new(format!("its subjects start with `{}`", self.subject_prefix)));
         };
         claims::check_subject(bare, subject)
     }
 
-    fn algorithm(&self, token: &Token<'_>) -> Result<Algorithm, Refusal> {
+    fn algorithm(&self, token: &UnverifiedToken<'_>) -> Result<Algorithm, AuthnError> {
         let wanted = token.algorithm()?;
         algorithm(wanted)
             .filter(|known| self.algorithms.contains(known))
-            .ok_or_else(|| Refusal::new("the token's algorithm (alg) is not accepted").detail(quoted(wanted)))
+            .ok_or_else(|| AuthnError::new("the token's algorithm (alg) is not accepted").detail(quoted(wanted)))
     }
 }

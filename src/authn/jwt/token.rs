@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::authn::refusal::Refusal;
+use crate::authn::refusal::AuthnError;
 use crate::crypto;
 use crate::model::json;
 
@@ -10,7 +10,7 @@ use crate::model::json;
 pub(in crate::authn) const LONGEST: usize = 8 * 1024;
 
 /// A compact JWS whose payload is a JSON object. Not verified.
-pub(in crate::authn) struct Token<'a> {
+pub(in crate::authn) struct UnverifiedToken<'a> {
     header: Map<String, Value>,
     claims: Map<String, Value>,
     /// The header and payload as they were sent: what is signed.
@@ -19,48 +19,48 @@ pub(in crate::authn) struct Token<'a> {
     signature: &'a str,
 }
 
-impl<'a> Token<'a> {
+impl<'a> UnverifiedToken<'a> {
     /// Takes a token apart.
-    pub(in crate::authn) fn parse(text: &'a str) -> Result<Token<'a>, Refusal> {
+    pub(in crate::authn) fn parse(text: &'a str) -> Result<UnverifiedToken<'a>, AuthnError> {
         if text.len() > LONGEST {
-            return Err(Refusal::new("the token is longer than 8 KiB"));
+            return Err(AuthnError::new("the token is longer than 8 KiB"));
         }
         let (message, header, payload, signature) =
-            parts(text).ok_or_else(|| Refusal::new("the token must have three parts, divided by dots"))?;
+            parts(text).ok_or_else(|| AuthnError::new("the token must have three parts, divided by dots"))?;
         let header = object(header, "header")?;
         if header.contains_key("crit") {
-            return Err(Refusal::new("the token's header names extensions (crit), and none is supported"));
+            return Err(AuthnError::new("the token's header names extensions (crit), and none is supported"));
         }
-        Ok(Token { header, claims: object(payload, "payload")?, message, signature })
+        Ok(UnverifiedToken { header, claims: object(payload, "payload")?, message, signature })
     }
 
     /// The issuer that it names.
-    pub(in crate::authn) fn issuer(&self) -> Result<&str, Refusal> {
+    pub(in crate::authn) fn issuer(&self) -> Result<&str, AuthnError> {
         let issuer = self.claims.get("iss").and_then(Value::as_str);
-        issuer.ok_or_else(|| Refusal::new("the token must name its issuer (iss), as a string"))
+        issuer.ok_or_else(|| AuthnError::new("the token must name its issuer (iss), as a string"))
     }
 
     /// The algorithm that it names.
-    pub(super) fn algorithm(&self) -> Result<&str, Refusal> {
+    pub(super) fn algorithm(&self) -> Result<&str, AuthnError> {
         let algorithm = self.header.get("alg").and_then(Value::as_str);
-        algorithm.ok_or_else(|| Refusal::new("the token must name its algorithm (alg), as a string"))
+        algorithm.ok_or_else(|| AuthnError::new("the token must name its algorithm (alg), as a string"))
     }
 
     /// The media type that it gives itself (`typ`), if it does.
-    pub(super) fn media_type(&self) -> Result<Option<&str>, Refusal> {
+    pub(super) fn media_type(&self) -> Result<Option<&str>, AuthnError> {
         match self.header.get("typ") {
             None => Ok(None),
             Some(Value::String(typ)) => Ok(Some(typ)),
-            Some(_) => Err(Refusal::new("the type in the token's header (typ) must be a string")),
+            Some(_) => Err(AuthnError::new("the type in the token's header (typ) must be a string")),
         }
     }
 
     /// The key that it names, if it does.
-    pub(super) fn key_id(&self) -> Result<Option<&str>, Refusal> {
+    pub(super) fn key_id(&self) -> Result<Option<&str>, AuthnError> {
         match self.header.get("kid") {
             None => Ok(None),
             Some(Value::String(id)) => Ok(Some(id)),
-            Some(_) => Err(Refusal::new("the token's key id (kid) must be a string")),
+            Some(_) => Err(AuthnError::new("the token's key id (kid) must be a string")),
         }
     }
 
@@ -87,10 +87,10 @@ fn parts(text: &str) -> Option<(&str, &str, &str, &str)> {
     (!payload.contains('.')).then_some((message, header, payload, signature))
 }
 
-fn object(part: &str, name: &str) -> Result<Map<String, Value>, Refusal> {
+fn object(part: &str, name: &str) -> Result<Map<String, Value>, AuthnError> {
     let bytes = crypto::base64url_decode(part)
-        .ok_or_else(|| Refusal::new(format!("the token's {name} is not base64url without padding")))?;
+        .ok_or_else(|| AuthnError::new(format!("the token's {name} is not base64url without padding")))?;
     json::object(&bytes).map_err(|error| {
-        Refusal::new(format!("the token's {name} is not a JSON object, each member once")).detail(error.to_string())
+        AuthnError::new(format!("the token's {name} is not a JSON object, each member once")).detail(error.to_string())
     })
 }

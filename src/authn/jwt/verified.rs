@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use serde_json::{Map, Value};
 
 use super::key_set::KeySet;
-use super::keys::Keys;
+use super::keys::VerificationKeys;
 use crate::authn::binding::TokenCaller;
 use crate::crypto::mac::HmacSha256;
 use crate::model::{Caller, Millis};
@@ -24,74 +24,74 @@ const MOST: usize = 1 << 20;
 const HEAVIEST: usize = 32 << 10;
 
 /// The tokens that have been verified.
-pub(in crate::authn) struct Verified {
+pub(in crate::authn) struct TokenCache {
     key: HmacSha256,
-    parts: [Mutex<Part>; PARTS],
+    parts: [Mutex<CacheShard>; PARTS],
 }
 
 /// What stands for a token.
-pub(in crate::authn) type Id = [u8; 32];
+pub(in crate::authn) type TokenDigest = [u8; 32];
 
 /// What was found out about a token.
 #[derive(Clone, Debug)]
-pub(in crate::authn) struct Finding {
+pub(in crate::authn) struct VerifiedToken {
     pub(in crate::authn) caller: TokenCaller,
     /// When the token's dates hold, in milliseconds since the epoch.
     pub(super) span: Range<u64>,
-    pub(super) under: Under,
+    pub(super) under: KeyGeneration,
 }
 
 /// The keys under which a signature held.
 #[derive(Clone, Debug)]
-pub(super) enum Under {
+pub(super) enum KeyGeneration {
     /// Those that the authenticator was made with.
     Fixed,
     /// Those that this set had then.
-    Fetched(Arc<KeySet>, Weak<Keys>),
+    Fetched(Arc<KeySet>, Weak<VerificationKeys>),
 }
 
 #[derive(Default)]
-struct Part {
-    known: HashMap<Id, (Finding, usize)>,
+struct CacheShard {
+    known: HashMap<TokenDigest, (VerifiedToken, usize)>,
     /// In the order in which they came: the oldest goes first.
-    order: VecDeque<Id>,
+    order: VecDeque<TokenDigest>,
     weight: usize,
 }
 
-impl Verified {
+impl TokenCache {
     /// Remembers nothing yet. The key must be random and nobody else's: whoever knew it could look for two tokens of one MAC.
-    pub(in crate::authn) fn new(key: &[u8; 32]) -> Verified {
-        Verified { key: HmacSha256::new(key), parts: Default::default() }
+    pub(in crate::authn) fn new(key: &[u8; 32]) -> TokenCache {
+        TokenCache { key: HmacSha256::new(key), parts: Default::default() }
     }
 
     /// What stands for this token.
-    pub(in crate::authn) fn id(&self, token: &str) -> Id {
+    pub(in crate::authn) fn id(&self, token: &str) -> TokenDigest {
         self.key.mac(token.as_bytes())
     }
 
     /// Who the token is for, if it was verified and that still counts.
-    pub(in crate::authn) fn recall(&self, id: &Id, now: Millis) -> Option<TokenCaller> {
+    pub(in crate::authn) fn recall(&self, id: &TokenDigest, now: Millis) -> Option<TokenCaller> {
         let part = self.part(id);
         let (finding, _) = part.known.get(id)?;
         finding.counts(now).then(|| finding.caller.clone())
     }
 
     /// Remembers what was found out about a token. What is too heavy isn't: it is found out each time.
-    pub(in crate::authn) fn remember(&self, id: Id, finding: Finding) {
+    pub(in crate::authn) fn remember(&self, id: TokenDigest, finding: VerifiedToken) {
         let weight = weight(finding.caller.unconfirmed());
         if weight <= HEAVIEST {
             self.part(&id).put(id, finding, weight);
         }
     }
 
-    fn part(&self, [first, ..]: &Id) -> MutexGuard<'_, Part> {
+    fn part(&self, [first, ..]: &TokenDigest) -> MutexGuard<'_, CacheShard> {
         // What is done under the lock leaves the part whole at every step.
         self.parts[usize::from(*first) % PARTS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Part {
-    fn put(&mut self, id: Id, finding: Finding, weight: usize) {
+impl CacheShard {
+    fn put(&mut self, id: TokenDigest, finding: VerifiedToken, weight: usize) {
         match self.known.insert(id, (finding, weight)) {
             Some((_, replaced)) => self.weight -= replaced,
             None => self.order.push_back(id),
@@ -108,17 +108,17 @@ impl Part {
     }
 }
 
-impl Finding {
+impl VerifiedToken {
     fn counts(&self, now: Millis) -> bool {
         let is_current = match &self.under {
-            Under::Fixed => true,
-            Under::Fetched(set, keys) => set.has(keys),
+            KeyGeneration::Fixed => true,
+            KeyGeneration::Fetched(set, keys) => set.has(keys),
         };
         is_current && self.span.contains(&now.0)
     }
 }
 
-impl fmt::Debug for Verified {
+impl fmt::Debug for TokenCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Verified(…)")
     }
@@ -163,20 +163,20 @@ mod tests {
 
     const NOW: Millis = Millis(1);
 
-    fn finding(claims: Value) -> Finding {
+    fn finding(claims: Value) -> VerifiedToken {
         let Value::Object(claims) = claims else { unreachable!("claims are an object") };
         let (kind, subject, authenticator) = (CallerKind::User, "tom".to_owned(), "app-users".into());
         let caller = Arc::new(Caller { kind, subject, authenticator, claims, bindings: Vec::new() });
-        Finding { caller: TokenCaller::new(caller, None), span: 0..2, under: Under::Fixed }
+        VerifiedToken { caller: TokenCaller::new(caller, None), span: 0..2, under: KeyGeneration::Fixed }
     }
 
-    fn total(verified: &Verified) -> usize {
+    fn total(verified: &TokenCache) -> usize {
         verified.parts.iter().map(|part| part.lock().unwrap().weight).sum()
     }
 
     #[test]
     fn a_flood_takes_bounded_memory_and_pushes_out_the_oldest() {
-        let verified = Verified::new(&[1; 32]);
+        let verified = TokenCache::new(&[1; 32]);
         let ids: Vec<_> = (0..50_000).map(|number| verified.id(&number.to_string())).collect();
         for id in &ids {
             verified.remember(*id, finding(json!({"pad": "x".repeat(1000)})));
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn one_token_has_one_place_however_often_it_is_verified() {
-        let (verified, one) = (Verified::new(&[1; 32]), finding(json!({"a": 1})));
+        let (verified, one) = (TokenCache::new(&[1; 32]), finding(json!({"a": 1})));
         let id = verified.id("one");
         for _ in 0..3 {
             verified.remember(id, one.clone());
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn what_is_too_heavy_is_not_remembered() {
-        let verified = Verified::new(&[1; 32]);
+        let verified = TokenCache::new(&[1; 32]);
         // All of these are about 6 KiB of JSON, as long as claims can be.
         let cases = [
             (json!({"a": "x".repeat(6000)}), true),
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn what_stands_for_a_token_depends_on_the_key() {
-        let (one, other) = (Verified::new(&[1; 32]), Verified::new(&[2; 32]));
+        let (one, other) = (TokenCache::new(&[1; 32]), TokenCache::new(&[2; 32]));
         assert_eq!(one.id("token"), one.id("token"));
         assert_ne!(one.id("token"), one.id("tokem"));
         assert_ne!(one.id("token"), other.id("token"));

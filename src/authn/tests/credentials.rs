@@ -22,7 +22,7 @@ fn both() -> Authenticators {
 
 /// The caller as `authenticator/subject`, or why there is none.
 fn said(authenticators: &Authenticators, list: &[(&str, &str)]) -> String {
-    match authenticators.identify(&Presented::only(&headers(list)), "ably", NOW) {
+    match authenticators.identify(&RequestCredentials::only(&headers(list)), "ably", NOW) {
         Ok(caller) => format!("{}/{}", caller.authenticator, caller.subject),
         Err(unidentified) => unidentified.into_refusal().public(),
     }
@@ -61,7 +61,7 @@ fn each_credential_names_its_caller() {
     assert_eq!(said(&both, &[("x-api-key", KEY)]), "backend/orders");
     assert_eq!(said(&both, &[("x-api-key", OTHER_KEY)]), "backend/billing");
     assert_eq!(both.names().collect::<Vec<_>>(), ["app-users", "backend"]);
-    let service = both.identify(&Presented::only(&headers(&[("x-api-key", KEY)])), "ably", NOW).unwrap();
+    let service = both.identify(&RequestCredentials::only(&headers(&[("x-api-key", KEY)])), "ably", NOW).unwrap();
     assert_eq!(service.kind, CallerKind::Service);
     assert!(service.claims.is_empty() && service.bindings.is_empty());
 }
@@ -80,7 +80,7 @@ fn the_scheme_is_bearer_in_any_case() {
     }
     let value = HeaderValue::from_bytes(b"Bearer \xff.\xfe.\xfd").unwrap();
     let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
-    let refusal = both().identify(&Presented::only(&headers), "ably", NOW).unwrap_err().into_refusal();
+    let refusal = both().identify(&RequestCredentials::only(&headers), "ably", NOW).unwrap_err().into_refusal();
     assert_eq!(refusal.public(), "the `authorization` header holds more than ASCII");
 }
 
@@ -129,7 +129,7 @@ fn authenticators_on_one_header_are_told_apart_by_the_key() {
     ]);
     assert_eq!(said(&keys, &[("x-api-key", OTHER_KEY)]), "billing/b");
     assert_eq!(said(&keys, &[("x-api-key", KEY)]), "these callers are not accepted for this app");
-    let caller = keys.identify(&Presented::only(&headers(&[("x-api-key", KEY)])), "talkjs", NOW).unwrap();
+    let caller = keys.identify(&RequestCredentials::only(&headers(&[("x-api-key", KEY)])), "talkjs", NOW).unwrap();
     assert_eq!((&*caller.authenticator, &*caller.subject), ("orders", "o"));
 }
 
@@ -153,7 +153,7 @@ fn a_second_issuer_cannot_speak_for_the_first() {
         common: common("partner", None),
         issuer: "https://partner.example/".to_owned(),
         subject_prefix: "partner:".to_owned(),
-        keys: KeySource::Fixed(Keys::secrets(&[partner_key], &[Algorithm::HS256]).unwrap()),
+        keys: KeySource::Fixed(VerificationKeys::secrets(&[partner_key], &[Algorithm::HS256]).unwrap()),
         ..jwt()
     };
     let both = Authenticators::new(vec![Authenticator::Jwt(jwt()), Authenticator::Jwt(partner)]);

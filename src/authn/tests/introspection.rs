@@ -11,7 +11,7 @@ fn opaque() -> Arc<Introspection> {
     Arc::new(Introspection {
         common: Common { name: "opaque".into(), ..jwt().common },
         endpoint: Endpoint { url, authorities: Vec::new(), bearer: None },
-        protocol: Protocol::Token { client: None, audience: None, rules: TokenRules::default() },
+        protocol: IntrospectionProtocol::Token { client: None, audience: None, rules: TokenRules::default() },
         subject: "sub".to_owned(),
         subject_prefix: String::new(),
         roles: None,
@@ -24,8 +24,12 @@ fn opaque() -> Arc<Introspection> {
 
 #[test]
 fn an_answer_about_a_bound_token_counts_for_its_certificate_alone() {
-    let certificate =
-        |number| Certificate { chain: vec![vec![number]], names: Names::default(), until: NOW, authorities: [0; 32] };
+    let certificate = |number| VerifiedCertificate {
+        chain: vec![vec![number]],
+        names: CertificateNames::default(),
+        until: NOW,
+        authorities: [0; 32],
+    };
     let (own, other) = (certificate(1), certificate(2));
     let thumbprint = crypto::base64url(&own.thumbprint().unwrap());
     let body = json!({"active": true, "sub": "tom", "cnf": {"x5t#S256": thumbprint}}).to_string();
@@ -34,11 +38,14 @@ fn an_answer_about_a_bound_token_counts_for_its_certificate_alone() {
     // One answer is remembered for all who show the token.
     let answer = asker.read(StatusCode::OK, body.as_bytes(), NOW);
     let headers = headers(&[("authorization", "Bearer fake")]);
-    for (certificate, holds) in
-        [(Shown::Valid(&own), true), (Shown::Valid(&other), false), (Shown::Nothing, false), (Shown::Stale, false)]
-    {
-        let presented = Presented { certificate, ..Presented::only(&headers) };
-        let found = Found::Caller(answer.caller.clone());
+    for (certificate, holds) in [
+        (ClientCertificate::Valid(&own), true),
+        (ClientCertificate::Valid(&other), false),
+        (ClientCertificate::Nothing, false),
+        (ClientCertificate::Stale, false),
+    ] {
+        let presented = RequestCredentials { certificate, ..RequestCredentials::only(&headers) };
+        let found = LookupResult::Caller(answer.caller.clone());
         let result = authenticators.identify_with(found, &presented, "ably", NOW);
         assert_eq!(result.is_ok(), holds, "{certificate:?}: {result:?}");
         if let Err(refusal) = result {
@@ -50,7 +57,7 @@ fn an_answer_about_a_bound_token_counts_for_its_certificate_alone() {
 
 #[test]
 fn a_session_of_an_unverified_address_is_nobody_s() {
-    let session = Protocol::Session { cookies: vec!["sid".to_owned()], headers: Vec::new() };
+    let session = IntrospectionProtocol::Session { cookies: vec!["sid".to_owned()], headers: Vec::new() };
     let common = opaque().common.clone();
     let (endpoint, ladder) = (opaque().endpoint.clone(), jwt().ladder);
     let asker = Introspection {

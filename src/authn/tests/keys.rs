@@ -3,14 +3,14 @@
 use super::*;
 
 /// The keys to verify this algorithm with, from each kind of file that may hold them.
-fn sources(algorithm: Algorithm) -> Vec<Keys> {
+fn sources(algorithm: Algorithm) -> Vec<VerificationKeys> {
     let signer = Signer::of(algorithm);
     if is_symmetric(algorithm) {
-        return vec![Keys::secrets(&[Secret::new(SECRET.to_vec())], &[algorithm]).unwrap()];
+        return vec![VerificationKeys::secrets(&[Secret::new(SECRET.to_vec())], &[algorithm]).unwrap()];
     }
     vec![
-        Keys::pem(signer.pem().as_bytes(), &[algorithm]).unwrap(),
-        Keys::jwks(jwks(&[signer.jwk(json!({"kid": "k1"}))]).as_bytes(), &[algorithm]).unwrap(),
+        VerificationKeys::pem(signer.pem().as_bytes(), &[algorithm]).unwrap(),
+        VerificationKeys::jwks(jwks(&[signer.jwk(json!({"kid": "k1"}))]).as_bytes(), &[algorithm]).unwrap(),
     ]
 }
 
@@ -60,13 +60,16 @@ fn a_public_key_never_serves_as_a_shared_secret() {
 #[test]
 fn symmetric_and_public_keys_never_stand_together() {
     let mixed = [Algorithm::RS256, Algorithm::HS256];
-    let error = |result: Result<Keys, String>| result.unwrap_err();
+    let error = |result: Result<VerificationKeys, String>| result.unwrap_err();
     let secret = [Secret::new(SECRET.to_vec())];
-    assert_eq!(error(Keys::secrets(&secret, &mixed)), "RS256 is verified with a public key, not with a shared secret");
+    assert_eq!(
+        error(VerificationKeys::secrets(&secret, &mixed)),
+        "RS256 is verified with a public key, not with a shared secret"
+    );
     let expected = "HS256 is verified with a shared secret, not with a public key";
-    assert_eq!(error(Keys::pem(RSA.pem().as_bytes(), &mixed)), expected);
-    assert_eq!(error(Keys::jwks(jwks(&[RSA.jwk(json!({}))]).as_bytes(), &mixed)), expected);
-    assert_eq!(error(Keys::secrets(&secret, &[])), "there must be at least one algorithm");
+    assert_eq!(error(VerificationKeys::pem(RSA.pem().as_bytes(), &mixed)), expected);
+    assert_eq!(error(VerificationKeys::jwks(jwks(&[RSA.jwk(json!({}))]).as_bytes(), &mixed)), expected);
+    assert_eq!(error(VerificationKeys::secrets(&secret, &[])), "there must be at least one algorithm");
 }
 
 /// The examples of RFC 7515, appendix A: their signatures hold, so that what is wrong with them is only their claims.
@@ -82,11 +85,12 @@ fn the_rfc_7515_examples_verify() {
         Aco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ"});
     let a3 = json!({"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
         "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"});
-    let jwks_of = |jwk: &Value, algorithm| Keys::jwks(jwks(std::slice::from_ref(jwk)).as_bytes(), &[algorithm]);
+    let jwks_of =
+        |jwk: &Value, algorithm| VerificationKeys::jwks(jwks(std::slice::from_ref(jwk)).as_bytes(), &[algorithm]);
     let examples = [
         (
             Algorithm::HS256,
-            Keys::secrets(&[a1], &[Algorithm::HS256]),
+            VerificationKeys::secrets(&[a1], &[Algorithm::HS256]),
             "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9",
             "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
         ),
@@ -117,7 +121,7 @@ fn the_rfc_7515_examples_verify() {
 fn all_of_several_secrets_verify() {
     let secrets = [b'a', b'b', b'c'].map(|byte| Secret::new(vec![byte; 32]));
     for (byte, holds) in [(b'a', true), (b'b', true), (b'c', true), (b'd', false)] {
-        let keys = Keys::secrets(&secrets, &[Algorithm::HS256]).unwrap();
+        let keys = VerificationKeys::secrets(&secrets, &[Algorithm::HS256]).unwrap();
         // A `kid` has nothing to be compared with here.
         let header = merged(header(Algorithm::HS256), json!({"kid": "any"}));
         let token = Signer::shared(&[byte; 32]).token(Algorithm::HS256, &header, &claims(json!({})));
@@ -129,13 +133,13 @@ fn all_of_several_secrets_verify() {
 fn secrets_shorter_than_the_hash_are_refused() {
     for (algorithm, least) in [(Algorithm::HS256, 32), (Algorithm::HS384, 48), (Algorithm::HS512, 64)] {
         let secret = |length| [Secret::new(vec![7; 64]), Secret::new(vec![7; length])];
-        assert!(Keys::secrets(&secret(least), &[algorithm]).is_ok());
-        let error = Keys::secrets(&secret(least - 1), &[algorithm]).unwrap_err();
+        assert!(VerificationKeys::secrets(&secret(least), &[algorithm]).is_ok());
+        let error = VerificationKeys::secrets(&secret(least - 1), &[algorithm]).unwrap_err();
         assert_eq!(error, format!("secret 2 is too short: {algorithm:?} needs at least {least} bytes"));
     }
     let all = [Algorithm::HS256, Algorithm::HS512];
-    assert!(Keys::secrets(&[Secret::new(vec![7; 63])], &all).unwrap_err().contains("HS512 needs"));
-    assert_eq!(Keys::secrets(&[], &all).unwrap_err(), "there must be at least one secret");
+    assert!(VerificationKeys::secrets(&[Secret::new(vec![7; 63])], &all).unwrap_err().contains("HS512 needs"));
+    assert_eq!(VerificationKeys::secrets(&[], &all).unwrap_err(), "there must be at least one secret");
 }
 
 #[test]
@@ -170,7 +174,7 @@ fn kid_picks_the_key_and_a_wrong_one_fails() {
         (&*RSA, Algorithm::RS256, json!(1), "the token's key id (kid) must be a string"),
     ];
     for (signer, algorithm, kid, expected) in cases {
-        let keys = Keys::jwks(file.as_bytes(), &algorithms).unwrap();
+        let keys = VerificationKeys::jwks(file.as_bytes(), &algorithms).unwrap();
         let token = signer.token(algorithm, &merged(header(algorithm), json!({"kid": kid})), &claims(json!({})));
         let result = present(jwt_with(keys, algorithms.to_vec()), &token);
         let said = result.map_or_else(|refusal| refusal.public(), |caller| caller.subject);
@@ -183,7 +187,7 @@ fn without_kid_only_few_keys_are_tried() {
     for (count, expected) in [(4, "tom"), (5, "the token must say which key signed it (kid)")] {
         let mut set: Vec<Value> = (1..count).map(|i| Signer::ed25519().jwk(json!({"kid": i.to_string()}))).collect();
         set.push(ED25519.jwk(json!({"kid": "last"})));
-        let keys = Keys::jwks(jwks(&set).as_bytes(), &[Algorithm::EdDSA]).unwrap();
+        let keys = VerificationKeys::jwks(jwks(&set).as_bytes(), &[Algorithm::EdDSA]).unwrap();
         let token = ED25519.token(Algorithm::EdDSA, &header(Algorithm::EdDSA), &claims(json!({})));
         let result = present(jwt_with(keys, vec![Algorithm::EdDSA]), &token);
         assert_eq!(result.map_or_else(|refusal| refusal.public(), |caller| caller.subject), expected);
@@ -207,12 +211,13 @@ fn a_set_leaves_out_what_is_for_something_else() {
         json!({}),
     ];
     for jwk in &useless {
-        let error = Keys::jwks(jwks(std::slice::from_ref(jwk)).as_bytes(), &[Algorithm::RS256]).unwrap_err();
+        let error =
+            VerificationKeys::jwks(jwks(std::slice::from_ref(jwk)).as_bytes(), &[Algorithm::RS256]).unwrap_err();
         assert_eq!(error, "the key set has no key that RS256 can use", "{jwk}");
     }
     let mut set = useless.to_vec();
     set.push(RSA.jwk(json!({})));
-    let keys = Keys::jwks(jwks(&set).as_bytes(), &[Algorithm::RS256]).unwrap();
+    let keys = VerificationKeys::jwks(jwks(&set).as_bytes(), &[Algorithm::RS256]).unwrap();
     assert_eq!(format!("{keys:?}"), "Keys(1 keys)");
 }
 
@@ -244,7 +249,7 @@ fn a_file_whose_set_has_a_mistake_is_refused_as_a_whole() {
     ];
     let algorithms = [Algorithm::RS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA];
     for (file, expected) in cases {
-        let error = Keys::jwks(file.as_bytes(), &algorithms).unwrap_err();
+        let error = VerificationKeys::jwks(file.as_bytes(), &algorithms).unwrap_err();
         assert!(error.starts_with(expected), "{error}");
     }
 }
@@ -254,7 +259,7 @@ fn a_modulus_may_have_leading_zeros() {
     let mut modulus = vec![0];
     modulus.extend(crypto::base64url_decode(RSA.jwk["n"].as_str().unwrap()).unwrap());
     let file = jwks(&[RSA.jwk(json!({"n": crypto::base64url(&modulus)}))]);
-    let keys = Keys::jwks(file.as_bytes(), &[Algorithm::RS256]).unwrap();
+    let keys = VerificationKeys::jwks(file.as_bytes(), &[Algorithm::RS256]).unwrap();
     let token = RSA.token(Algorithm::RS256, &header(Algorithm::RS256), &claims(json!({})));
     assert_eq!(present(jwt_with(keys, vec![Algorithm::RS256]), &token).unwrap().subject, "tom");
 }
@@ -295,11 +300,15 @@ fn unusable_pem_files_are_refused_with_the_way_out() {
         ("ssh-ed25519 AAAA".to_owned(), "it must begin with `-----BEGIN PUBLIC KEY-----`"),
     ];
     for (file, expected) in cases {
-        let error = Keys::pem(file.as_bytes(), &[Algorithm::RS256]).unwrap_err();
+        let error = VerificationKeys::pem(file.as_bytes(), &[Algorithm::RS256]).unwrap_err();
         assert!(error.contains(expected), "{error}");
     }
-    assert!(Keys::pem(&RSA.der, &[Algorithm::RS256]).is_err());
-    assert!(Keys::pem(P256.pem().as_bytes(), &[Algorithm::ES256, Algorithm::ES384]).unwrap_err().contains("ES384"));
+    assert!(VerificationKeys::pem(&RSA.der, &[Algorithm::RS256]).is_err());
+    assert!(
+        VerificationKeys::pem(P256.pem().as_bytes(), &[Algorithm::ES256, Algorithm::ES384])
+            .unwrap_err()
+            .contains("ES384")
+    );
 }
 
 #[test]
@@ -307,7 +316,7 @@ fn every_cut_of_a_der_key_is_refused() {
     for signer in [&RSA, &P256, &P384, &ED25519] {
         for end in 0..signer.der.len() {
             let all = [Algorithm::RS256];
-            assert!(Keys::pem(pem("PUBLIC KEY", &signer.der[..end]).as_bytes(), &all).is_err());
+            assert!(VerificationKeys::pem(pem("PUBLIC KEY", &signer.der[..end]).as_bytes(), &all).is_err());
         }
     }
 }
@@ -315,7 +324,7 @@ fn every_cut_of_a_der_key_is_refused() {
 #[test]
 fn a_pem_file_may_have_remarks_and_foreign_line_ends() {
     let file = format!("# key of the issuer\r\n{}\r\n\r\n", RSA.pem().replace('\n', "\r\n"));
-    let keys = Keys::pem(file.as_bytes(), &[Algorithm::RS256, Algorithm::PS512]).unwrap();
+    let keys = VerificationKeys::pem(file.as_bytes(), &[Algorithm::RS256, Algorithm::PS512]).unwrap();
     let token = RSA.token(Algorithm::PS512, &header(Algorithm::PS512), &claims(json!({})));
     assert!(present(jwt_with(keys, vec![Algorithm::RS256, Algorithm::PS512]), &token).is_ok());
 }

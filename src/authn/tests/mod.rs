@@ -177,11 +177,11 @@ fn token(changes: Value) -> String {
 /// The authenticator that [`token`]'s tokens are for.
 fn jwt() -> Jwt {
     let algorithms = vec![Algorithm::HS256];
-    let keys = Keys::secrets(&[Secret::new(SECRET.to_vec())], &algorithms).unwrap();
+    let keys = VerificationKeys::secrets(&[Secret::new(SECRET.to_vec())], &algorithms).unwrap();
     jwt_with(keys, algorithms)
 }
 
-fn jwt_with(keys: Keys, algorithms: Vec<Algorithm>) -> Jwt {
+fn jwt_with(keys: VerificationKeys, algorithms: Vec<Algorithm>) -> Jwt {
     Jwt {
         common: Common { name: "app-users".into(), kind: CallerKind::User, apps: None },
         issuer: ISSUER.to_owned(),
@@ -209,13 +209,13 @@ fn headers(list: &[(&str, &str)]) -> HeaderMap {
 }
 
 /// What becomes of this token where there is only this authenticator.
-fn present(jwt: Jwt, token: &str) -> Result<Caller, Refusal> {
+fn present(jwt: Jwt, token: &str) -> Result<Caller, AuthnError> {
     let authenticators = Authenticators::new(vec![Authenticator::Jwt(jwt)]);
     let headers = headers(&[("authorization", &format!("Bearer {token}"))]);
     authenticators
-        .identify(&Presented::only(&headers), "ably", NOW)
+        .identify(&RequestCredentials::only(&headers), "ably", NOW)
         .map(Arc::unwrap_or_clone)
-        .map_err(Unidentified::into_refusal)
+        .map_err(IdentifyError::into_refusal)
 }
 
 /// Why this token is refused, in the caller's words.

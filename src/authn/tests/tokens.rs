@@ -102,7 +102,7 @@ fn critical_extensions_are_refused() {
 fn a_key_that_comes_with_the_token_is_not_used() {
     let more = [json!({"jwk": OTHER_RSA.jwk}), json!({"jku": "https://evil.example/"}), json!({"x5c": ["AA"]})];
     for more in more {
-        let keys = Keys::jwks(jwks(&[RSA.jwk(json!({}))]).as_bytes(), &[Algorithm::RS256]).unwrap();
+        let keys = VerificationKeys::jwks(jwks(&[RSA.jwk(json!({}))]).as_bytes(), &[Algorithm::RS256]).unwrap();
         let header = merged(header(Algorithm::RS256), more);
         let token = OTHER_RSA.token(Algorithm::RS256, &header, &claims(json!({})));
         assert_eq!(refused(jwt_with(keys, vec![Algorithm::RS256]), &token), "the token's signature does not hold");
@@ -148,7 +148,7 @@ proptest! {
             let mut headers = HeaderMap::new();
             headers.insert(AUTHORIZATION, value);
             let authenticators = Authenticators::new(vec![Authenticator::Jwt(jwt())]);
-            prop_assert!(authenticators.identify(&Presented::only(&headers), "ably", NOW).is_err());
+            prop_assert!(authenticators.identify(&RequestCredentials::only(&headers), "ably", NOW).is_err());
         }
     }
 

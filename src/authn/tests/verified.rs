@@ -16,9 +16,9 @@ fn signer(kid: &str) -> &'static Signer {
     if kid == "one" { &ED25519 } else { &OTHER }
 }
 
-fn fetched(kids: &[&str]) -> Keys {
+fn fetched(kids: &[&str]) -> VerificationKeys {
     let set: Vec<_> = kids.iter().map(|kid| signer(kid).jwk(json!({ "kid": kid }))).collect();
-    Keys::fetched(jwks(&set).as_bytes(), &[Algorithm::EdDSA]).unwrap()
+    VerificationKeys::fetched(jwks(&set).as_bytes(), &[Algorithm::EdDSA]).unwrap()
 }
 
 fn key_set() -> Arc<KeySet> {
@@ -68,8 +68,13 @@ fn tokens() -> Vec<String> {
 }
 
 /// A certificate that tells only itself from others.
-fn certificate(number: u8) -> Certificate {
-    Certificate { chain: vec![vec![number]], names: Names::default(), until: Millis(u64::MAX), authorities: [0; 32] }
+fn certificate(number: u8) -> VerifiedCertificate {
+    VerifiedCertificate {
+        chain: vec![vec![number]],
+        names: CertificateNames::default(),
+        until: Millis(u64::MAX),
+        authorities: [0; 32],
+    }
 }
 
 fn thumbprint(number: u8) -> String {
@@ -78,12 +83,12 @@ fn thumbprint(number: u8) -> String {
 
 /// Who the bearer is, or why nobody, with all that can be told of either.
 fn said(authenticators: &Authenticators, token: &str, app: &str, now: Millis, was_tried: bool) -> String {
-    said_with(Shown::Nothing, authenticators, token, app, now, was_tried)
+    said_with(ClientCertificate::Nothing, authenticators, token, app, now, was_tried)
 }
 
 /// The same, on a connection with this certificate.
 fn said_with(
-    certificate: Shown<'_>,
+    certificate: ClientCertificate<'_>,
     authenticators: &Authenticators,
     token: &str,
     app: &str,
@@ -91,9 +96,9 @@ fn said_with(
     was_tried: bool,
 ) -> String {
     let headers = headers(&[("authorization", &format!("Bearer {token}"))]);
-    let presented = Presented { certificate, ..Presented::only(&headers) };
+    let presented = RequestCredentials { certificate, ..RequestCredentials::only(&headers) };
     let result = if was_tried {
-        authenticators.identify_with(Found::Keys, &presented, app, now).map_err(Unidentified::Refused)
+        authenticators.identify_with(LookupResult::Keys, &presented, app, now).map_err(IdentifyError::Refused)
     } else {
         authenticators.identify(&presented, app, now)
     };
@@ -133,7 +138,7 @@ proptest! {
                     let now = Millis(NOW.0.strict_add_signed(seconds * 1000) + millis);
                     let token = token.get(&tokens);
                     let certificate = number.map(certificate);
-                    let shown = certificate.as_ref().map_or(Shown::Nothing, Shown::Valid);
+                    let shown = certificate.as_ref().map_or(ClientCertificate::Nothing, ClientCertificate::Valid);
                     let [with, without] =
                         [&remembering, &plain].map(|one| said_with(shown, one, token, app, now, was_tried));
                     prop_assert_eq!(with, without);
@@ -168,9 +173,12 @@ fn what_is_remembered_of_a_bound_token_counts_for_its_certificate_alone() {
     let bound = token(json!({"iss": "https://partner.example/", "cnf": {"x5t#S256": thumbprint(1)}}));
     let (own, other) = (certificate(1), certificate(2));
     for _ in 0..2 {
-        for (shown, holds) in
-            [(Shown::Nothing, false), (Shown::Valid(&own), true), (Shown::Valid(&other), false), (Shown::Stale, false)]
-        {
+        for (shown, holds) in [
+            (ClientCertificate::Nothing, false),
+            (ClientCertificate::Valid(&own), true),
+            (ClientCertificate::Valid(&other), false),
+            (ClientCertificate::Stale, false),
+        ] {
             let said = said_with(shown, &authenticators, &bound, "ably", NOW, false);
             assert_eq!(said.starts_with("Ok"), holds, "{shown:?}: {said}");
         }
@@ -199,7 +207,8 @@ fn what_is_refused_is_not_remembered() {
     let authenticators = authenticators(&set).remembering(KEY);
     for token in tokens() {
         let own = certificate(1);
-        let held = said_with(Shown::Valid(&own), &authenticators, &token, "ably", NOW, true).starts_with("Ok");
+        let held =
+            said_with(ClientCertificate::Valid(&own), &authenticators, &token, "ably", NOW, true).starts_with("Ok");
         assert_eq!(is_known(&authenticators, &token, NOW), held, "{token}");
     }
     // Its signature holds; that it isn't for this app is found out each time.

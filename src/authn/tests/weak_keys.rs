@@ -54,12 +54,12 @@ fn ed25519_pem(key: &[u8]) -> String {
 /// Holds this key to be refused wherever it comes from: a PEM file, a key set in a file, and one that is fetched, where a good key
 /// beside it still serves.
 fn assert_refused(jwk: &Value, pem: &str, algorithm: Algorithm, reason: &str) {
-    let error = Keys::pem(pem.as_bytes(), &[algorithm]).unwrap_err();
+    let error = VerificationKeys::pem(pem.as_bytes(), &[algorithm]).unwrap_err();
     assert!(error.contains(reason), "{error}");
-    let error = Keys::jwks(jwks(std::slice::from_ref(jwk)).as_bytes(), &[algorithm]).unwrap_err();
+    let error = VerificationKeys::jwks(jwks(std::slice::from_ref(jwk)).as_bytes(), &[algorithm]).unwrap_err();
     assert!(error.starts_with("the key \"bad\": ") && error.contains(reason), "{error}");
     let good = Signer::of(algorithm).jwk(json!({"kid": "good"}));
-    let keys = Keys::fetched(jwks(&[jwk.clone(), good]).as_bytes(), &[algorithm]).unwrap();
+    let keys = VerificationKeys::fetched(jwks(&[jwk.clone(), good]).as_bytes(), &[algorithm]).unwrap();
     assert_eq!(keys.len(), 1);
     assert!(keys.unusable()[0].to_string().contains(reason), "{:?}", keys.unusable());
 }
@@ -73,7 +73,7 @@ fn forged_signatures_of_small_order_keys_are_refused() {
         assert_refused(&ed25519_jwk(&point), &ed25519_pem(&point), Algorithm::EdDSA, reason);
         let Some(token) = forged(&point) else { continue };
         let set = jwks(&[ed25519_jwk(&point), ED25519.jwk(json!({"kid": "good"}))]);
-        let keys = Keys::fetched(set.as_bytes(), &[Algorithm::EdDSA]).unwrap();
+        let keys = VerificationKeys::fetched(set.as_bytes(), &[Algorithm::EdDSA]).unwrap();
         assert_eq!(refused(jwt_with(keys, vec![Algorithm::EdDSA]), &token), "the token's signature does not hold");
         forgeries += 1;
     }
@@ -205,7 +205,7 @@ fn moduli_that_only_look_faulty_are_not_refused() {
         let other: Vec<u32> = all.iter().copied().filter(|prime| *prime != 137).collect();
         let (p, q) = (roca_factor(seed, 5 + seed, &other), roca_factor(200 + seed, 7, &all));
         let (jwk, _) = rsa_key(&without_zeros(product(&p, &q)));
-        match Keys::jwks(jwks(&[jwk]).as_bytes(), &[Algorithm::RS256]) {
+        match VerificationKeys::jwks(jwks(&[jwk]).as_bytes(), &[Algorithm::RS256]) {
             Ok(_) => {}
             Err(error) if error.contains("ROCA") => refused += 1,
             Err(error) => assert!(error.contains("divisible by 137"), "{error}"),
@@ -217,13 +217,13 @@ fn moduli_that_only_look_faulty_are_not_refused() {
 #[test]
 fn other_moduli_are_not_taken_for_the_faulty_chips() {
     for signer in [&*RSA, &*OTHER_RSA, &Signer::rsa(), &Signer::rsa()] {
-        assert!(Keys::jwks(jwks(&[signer.jwk(json!({}))]).as_bytes(), &[Algorithm::RS256]).is_ok());
+        assert!(VerificationKeys::jwks(jwks(&[signer.jwk(json!({}))]).as_bytes(), &[Algorithm::RS256]).is_ok());
     }
     let mut good = 0;
     for seed in 0..2000 {
         let mut modulus = number(seed, 8);
         modulus[0] |= 0x80;
-        match Keys::jwks(jwks(&[rsa_key(&modulus).0]).as_bytes(), &[Algorithm::RS256]) {
+        match VerificationKeys::jwks(jwks(&[rsa_key(&modulus).0]).as_bytes(), &[Algorithm::RS256]) {
             Ok(_) => good += 1,
             Err(error) => assert!(error.contains("divisible by"), "{error}"),
         }
@@ -261,7 +261,7 @@ fn one_bad_key_does_not_disable_the_others() {
     };
     for (bad, reason) in bad {
         for set in [[good(), bad.clone()], [bad.clone(), good()]] {
-            let keys = || Keys::fetched(jwks(&set).as_bytes(), &algorithms).unwrap();
+            let keys = || VerificationKeys::fetched(jwks(&set).as_bytes(), &algorithms).unwrap();
             let place = if set[0] == bad { reason.replace("key 2", "key 1") } else { reason.to_owned() };
             let unusable: Vec<String> = keys().unusable().iter().map(ToString::to_string).collect();
             assert!(unusable.len() == 1 && unusable[0].starts_with(&place), "{unusable:?}");
@@ -272,17 +272,17 @@ fn one_bad_key_does_not_disable_the_others() {
                 assert!(refusal.log().contains(reason), "{}", refusal.log());
             }
         }
-        let error = Keys::fetched(jwks(&[bad]).as_bytes(), &algorithms).unwrap_err();
+        let error = VerificationKeys::fetched(jwks(&[bad]).as_bytes(), &algorithms).unwrap_err();
         assert!(error.starts_with("the key set has no key that can be used: "), "{error}");
     }
-    let none = Keys::fetched(jwks(&[]).as_bytes(), &algorithms).unwrap();
+    let none = VerificationKeys::fetched(jwks(&[]).as_bytes(), &algorithms).unwrap();
     assert!(none.is_empty(), "an issuer can withdraw all keys");
 }
 
 #[test]
 fn a_set_full_of_bad_keys_is_listed_in_part() {
     let set: Vec<Value> = std::iter::repeat_n(Value::Null, 5000).chain([RSA.jwk(json!({}))]).collect();
-    let keys = Keys::fetched(jwks(&set).as_bytes(), &[Algorithm::RS256]).unwrap();
+    let keys = VerificationKeys::fetched(jwks(&set).as_bytes(), &[Algorithm::RS256]).unwrap();
     assert_eq!((keys.len(), keys.unusable().len()), (1, 32));
 }
 
@@ -311,7 +311,7 @@ fn keys_that_share_a_kid_are_chosen_by_type_and_algorithm() {
         (&*RSA, Algorithm::PS256, "one", wrong),
         (&*P256, Algorithm::ES256, "two", unfit),
     ];
-    for read in [Keys::jwks, Keys::fetched] {
+    for read in [VerificationKeys::jwks, VerificationKeys::fetched] {
         for (signer, algorithm, kid, expected) in cases {
             let keys = read(set.as_bytes(), &algorithms).unwrap();
             assert_eq!((keys.len(), keys.unusable().len()), (6, 0), "the same key counts once");
@@ -328,7 +328,7 @@ fn of_many_keys_with_one_kid_none_is_tried() {
     for (count, expected) in [(4, "tom"), (5, "too many keys of the issuer have the token's key id (kid)")] {
         let mut set: Vec<Value> = (1..count).map(|_| Signer::ed25519().jwk(json!({"kid": "one"}))).collect();
         set.push(ED25519.jwk(json!({"kid": "one"})));
-        let keys = Keys::fetched(jwks(&set).as_bytes(), &[Algorithm::EdDSA]).unwrap();
+        let keys = VerificationKeys::fetched(jwks(&set).as_bytes(), &[Algorithm::EdDSA]).unwrap();
         let header = merged(header(Algorithm::EdDSA), json!({"kid": "one"}));
         let token = ED25519.token(Algorithm::EdDSA, &header, &claims(json!({})));
         let result = present(jwt_with(keys, vec![Algorithm::EdDSA]), &token);
@@ -350,7 +350,7 @@ fn a_key_that_is_no_proper_json_is_skipped_like_any_other() {
         r#"{"kty": "RSA", "x": {"a": 1, "a": 2}}"#,
     ] {
         for set in [format!(r#"{{"keys": [{good}, {bad}]}}"#), format!(r#"{{"keys": [{bad}, {good}]}}"#)] {
-            let keys = Keys::fetched(set.as_bytes(), &[Algorithm::RS256]).unwrap();
+            let keys = VerificationKeys::fetched(set.as_bytes(), &[Algorithm::RS256]).unwrap();
             let unusable: Vec<String> = keys.unusable().iter().map(ToString::to_string).collect();
             assert!(
                 unusable.len() == 1 && unusable[0].contains("it must be an object, each member once"),

@@ -4,7 +4,7 @@ use http::HeaderName;
 use http::header::AUTHORIZATION;
 use serde_json::{Map, Value, json};
 
-use crate::authn::{Authenticator, Authenticators, Protocol};
+use crate::authn::{Authenticator, Authenticators, IntrospectionProtocol};
 
 /// Every scheme of the configuration, by name.
 pub(super) fn schemes(authenticators: &Authenticators) -> Map<String, Value> {
@@ -38,10 +38,12 @@ fn of(authenticator: &Authenticator) -> Vec<(String, Value)> {
         Authenticator::Jwt(_) => vec![token()],
         Authenticator::ApiKey(api_key) => vec![in_header(&api_key.header)],
         Authenticator::Introspection(introspection) => match &introspection.protocol {
-            Protocol::Token { .. } => vec![token()],
-            Protocol::LeanCloud { .. } => vec![in_header(&HeaderName::from_static("x-lc-session"))],
-            Protocol::Session { cookies, headers } if cookies.is_empty() => headers.iter().map(in_header).collect(),
-            Protocol::Session { cookies, .. } => cookies.iter().map(|name| in_cookie(name)).collect(),
+            IntrospectionProtocol::Token { .. } => vec![token()],
+            IntrospectionProtocol::LeanCloud { .. } => vec![in_header(&HeaderName::from_static("x-lc-session"))],
+            IntrospectionProtocol::Session { cookies, headers } if cookies.is_empty() => {
+                headers.iter().map(in_header).collect()
+            }
+            IntrospectionProtocol::Session { cookies, .. } => cookies.iter().map(|name| in_cookie(name)).collect(),
         },
         Authenticator::Mtls(_) => vec![("certificate".to_owned(), json!({ "type": "mutualTLS" }))],
         Authenticator::Forwarded(_) | Authenticator::Process(_) => Vec::new(),

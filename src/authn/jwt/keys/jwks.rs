@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::UnusableKey;
-use super::key::{Key, Shape};
+use super::key::{KeyType, VerificationKey};
 use crate::authn::algorithm::{Algorithm, algorithm};
 use crate::authn::refusal::quoted;
 use crate::crypto;
@@ -26,7 +26,7 @@ struct JwkSet<'a> {
 }
 
 /// The keys in the set that one of these algorithms can use, the same key only once, and those that can't be used.
-pub(super) fn keys(set: &[u8], algorithms: &[Algorithm]) -> Result<(Vec<Key>, Vec<UnusableKey>), String> {
+pub(super) fn keys(set: &[u8], algorithms: &[Algorithm]) -> Result<(Vec<VerificationKey>, Vec<UnusableKey>), String> {
     let set: JwkSet<'_> = serde_json::from_slice(set)
         .map_err(|error| format!("it is no JWK set, which is a JSON object with a list of `keys`: {error}"))?;
     let (mut keys, mut unusable, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
@@ -52,7 +52,7 @@ fn flawed(place: usize, jwk: &Jwk, reason: String) -> UnusableKey {
 }
 
 /// The key, or `None` if it is for something else.
-fn key(jwk: &Jwk, algorithms: &[Algorithm]) -> Result<Option<Key>, String> {
+fn key(jwk: &Jwk, algorithms: &[Algorithm]) -> Result<Option<VerificationKey>, String> {
     if ["d", "k"].iter().any(|secret| jwk.contains_key(*secret)) {
         return Err("it is private or a shared secret: keep only public keys in it".to_owned());
     }
@@ -66,7 +66,7 @@ fn key(jwk: &Jwk, algorithms: &[Algorithm]) -> Result<Option<Key>, String> {
     let Some(shape) = shape(jwk) else {
         return Ok(None);
     };
-    let fits = |own: &Algorithm| Shape::of(*own) == Some(shape) && only.is_none_or(|only| only == *own);
+    let fits = |own: &Algorithm| KeyType::of(*own) == Some(shape) && only.is_none_or(|only| only == *own);
     if !verifies(jwk) || !algorithms.iter().any(fits) {
         return Ok(None);
     }
@@ -76,13 +76,13 @@ fn key(jwk: &Jwk, algorithms: &[Algorithm]) -> Result<Option<Key>, String> {
 }
 
 /// What the key is made of, if it is of a type that can be used here.
-fn shape(jwk: &Jwk) -> Option<Shape> {
+fn shape(jwk: &Jwk) -> Option<KeyType> {
     let text = |name| jwk.get(name).and_then(Value::as_str);
     match (text("kty")?, text("crv")) {
-        ("RSA", _) => Some(Shape::Rsa),
-        ("EC", Some("P-256")) => Some(Shape::P256),
-        ("EC", Some("P-384")) => Some(Shape::P384),
-        ("OKP", Some("Ed25519")) => Some(Shape::Ed25519),
+        ("RSA", _) => Some(KeyType::Rsa),
+        ("EC", Some("P-256")) => Some(KeyType::P256),
+        ("EC", Some("P-384")) => Some(KeyType::P384),
+        ("OKP", Some("Ed25519")) => Some(KeyType::Ed25519),
         _ => None,
     }
 }
@@ -106,13 +106,13 @@ fn id(jwk: &Jwk) -> Result<Option<String>, String> {
     }
 }
 
-fn material(jwk: &Jwk, shape: Shape) -> Result<Key, String> {
+fn material(jwk: &Jwk, shape: KeyType) -> Result<VerificationKey, String> {
     match shape {
-        Shape::Rsa => Key::rsa(&bytes(jwk, "n")?, &bytes(jwk, "e")?),
-        Shape::P256 => Key::p256(&point(jwk, 32)?),
-        Shape::P384 => Key::p384(&point(jwk, 48)?),
-        Shape::Ed25519 => Key::ed25519(&bytes(jwk, "x")?),
-        Shape::Secret => Err("it is a shared secret".to_owned()),
+        KeyType::Rsa => VerificationKey::rsa(&bytes(jwk, "n")?, &bytes(jwk, "e")?),
+        KeyType::P256 => VerificationKey::p256(&point(jwk, 32)?),
+        KeyType::P384 => VerificationKey::p384(&point(jwk, 48)?),
+        KeyType::Ed25519 => VerificationKey::ed25519(&bytes(jwk, "x")?),
+        KeyType::Secret => Err("it is a shared secret".to_owned()),
     }
 }
 

@@ -6,22 +6,22 @@ use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ParsedPublicKey, VerificationAlgorithm};
 use jsonwebtoken::{AlgorithmFamily, DecodingKey};
 
-use super::{Token, ed25519, rsa};
+use super::{UnverifiedToken, ed25519, rsa};
 use crate::authn::algorithm::Algorithm;
 use crate::crypto;
 use crate::secret::Secret;
 
 /// One key.
-pub(super) struct Key {
+pub(super) struct VerificationKey {
     pub(super) id: Option<String>,
-    pub(super) shape: Shape,
+    pub(super) shape: KeyType,
     /// The one algorithm that it is for, where its JWK says so.
     pub(super) only: Option<Algorithm>,
-    material: Material,
+    material: KeyMaterial,
 }
 
 /// What a signature is checked with.
-enum Material {
+enum KeyMaterial {
     /// A shared secret, set up for its algorithm: the library for tokens would do that again for every token, at twice the cost of
     /// the check itself.
     Shared(Box<hmac::Key>),
@@ -30,7 +30,7 @@ enum Material {
 
 /// What a key is made of, which decides the algorithms that it fits.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(super) enum KeyType {
     Secret,
     Rsa,
     P256,
@@ -38,84 +38,84 @@ pub(super) enum Shape {
     Ed25519,
 }
 
-impl Key {
-    fn new(shape: Shape, key: DecodingKey) -> Key {
-        Key { id: None, shape, only: None, material: Material::Public(key) }
+impl VerificationKey {
+    fn new(shape: KeyType, key: DecodingKey) -> VerificationKey {
+        VerificationKey { id: None, shape, only: None, material: KeyMaterial::Public(key) }
     }
 
     /// A shared secret for one of the symmetric algorithms.
-    pub(super) fn shared(secret: &Secret, algorithm: Algorithm) -> Key {
+    pub(super) fn shared(secret: &Secret, algorithm: Algorithm) -> VerificationKey {
         let hash = match algorithm {
             Algorithm::HS256 => hmac::HMAC_SHA256,
             Algorithm::HS384 => hmac::HMAC_SHA384,
             _ => hmac::HMAC_SHA512,
         };
-        let material = Material::Shared(Box::new(hmac::Key::new(hash, secret.expose())));
-        Key { id: None, shape: Shape::Secret, only: Some(algorithm), material }
+        let material = KeyMaterial::Shared(Box::new(hmac::Key::new(hash, secret.expose())));
+        VerificationKey { id: None, shape: KeyType::Secret, only: Some(algorithm), material }
     }
 
     /// An RSA key of its modulus and exponent, both big-endian.
-    pub(super) fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Key, String> {
+    pub(super) fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<VerificationKey, String> {
         let (modulus, exponent) = (without_zeros(modulus), without_zeros(exponent));
         rsa::check(modulus, exponent)?;
-        Ok(Key::new(Shape::Rsa, DecodingKey::from_rsa_raw_components(modulus, exponent)))
+        Ok(VerificationKey::new(KeyType::Rsa, DecodingKey::from_rsa_raw_components(modulus, exponent)))
     }
 
     /// A P-256 key, as an uncompressed point (SEC 1, section 2.3.3).
-    pub(super) fn p256(point: &[u8]) -> Result<Key, String> {
+    pub(super) fn p256(point: &[u8]) -> Result<VerificationKey, String> {
         let point = on_curve(uncompressed(point, 65)?, &ECDSA_P256_SHA256_FIXED)?;
-        Ok(Key::new(Shape::P256, DecodingKey::from_ec_der(point)))
+        Ok(VerificationKey::new(KeyType::P256, DecodingKey::from_ec_der(point)))
     }
 
     /// A P-384 key, as an uncompressed point.
-    pub(super) fn p384(point: &[u8]) -> Result<Key, String> {
+    pub(super) fn p384(point: &[u8]) -> Result<VerificationKey, String> {
         let point = on_curve(uncompressed(point, 97)?, &ECDSA_P384_SHA384_FIXED)?;
-        Ok(Key::new(Shape::P384, DecodingKey::from_ec_der(point)))
+        Ok(VerificationKey::new(KeyType::P384, DecodingKey::from_ec_der(point)))
     }
 
     /// An Ed25519 key (RFC 8032).
-    pub(super) fn ed25519(bytes: &[u8]) -> Result<Key, String> {
+    pub(super) fn ed25519(bytes: &[u8]) -> Result<VerificationKey, String> {
         let key = bytes.try_into().map_err(|_| format!("an Ed25519 key has 32 bytes, not {}", bytes.len()))?;
         ed25519::check(key)?;
-        Ok(Key::new(Shape::Ed25519, DecodingKey::from_ed_der(key)))
+        Ok(VerificationKey::new(KeyType::Ed25519, DecodingKey::from_ed_der(key)))
     }
 
     pub(super) fn fits(&self, algorithm: Algorithm) -> bool {
-        Shape::of(algorithm) == Some(self.shape) && self.only.is_none_or(|only| only == algorithm)
+        KeyType::of(algorithm) == Some(self.shape) && self.only.is_none_or(|only| only == algorithm)
     }
 
-    pub(super) fn verifies(&self, token: &Token<'_>, algorithm: Algorithm) -> bool {
+    pub(super) fn verifies(&self, token: &UnverifiedToken<'_>, algorithm: Algorithm) -> bool {
         match &self.material {
-            Material::Shared(key) => crypto::base64url_decode(token.signature())
+            KeyMaterial::Shared(key) => crypto::base64url_decode(token.signature())
                 .is_some_and(|signature| hmac::verify(key, token.message(), &signature).is_ok()),
-            Material::Public(key) => {
+            KeyMaterial::Public(key) => {
                 jsonwebtoken::crypto::verify(token.signature(), token.message(), key, algorithm).unwrap_or(false)
             }
         }
     }
 }
 
-impl Shape {
+impl KeyType {
     /// What keys for this algorithm are made of.
-    pub(super) fn of(algorithm: Algorithm) -> Option<Shape> {
+    pub(super) fn of(algorithm: Algorithm) -> Option<KeyType> {
         match algorithm {
-            Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => Some(Shape::Secret),
-            Algorithm::ES256 => Some(Shape::P256),
-            Algorithm::ES384 => Some(Shape::P384),
-            Algorithm::EdDSA => Some(Shape::Ed25519),
-            _ => (algorithm.family() == AlgorithmFamily::Rsa).then_some(Shape::Rsa),
+            Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => Some(KeyType::Secret),
+            Algorithm::ES256 => Some(KeyType::P256),
+            Algorithm::ES384 => Some(KeyType::P384),
+            Algorithm::EdDSA => Some(KeyType::Ed25519),
+            _ => (algorithm.family() == AlgorithmFamily::Rsa).then_some(KeyType::Rsa),
         }
     }
 }
 
-impl fmt::Display for Shape {
+impl fmt::Display for KeyType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Shape::Secret => "a shared secret",
-            Shape::Rsa => "an RSA key",
-            Shape::P256 => "a P-256 key",
-            Shape::P384 => "a P-384 key",
-            Shape::Ed25519 => "an Ed25519 key",
+            KeyType::Secret => "a shared secret",
+            KeyType::Rsa => "an RSA key",
+            KeyType::P256 => "a P-256 key",
+            KeyType::P384 => "a P-384 key",
+            KeyType::Ed25519 => "an Ed25519 key",
         })
     }
 }

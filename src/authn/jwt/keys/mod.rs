@@ -8,19 +8,19 @@ mod rsa;
 
 use std::fmt;
 
-use super::Token;
+use super::UnverifiedToken;
 use crate::authn::algorithm::{Algorithm, is_symmetric, words};
-use crate::authn::refusal::{Refusal, quoted};
+use crate::authn::refusal::{AuthnError, quoted};
 use crate::secret::Secret;
-use key::Key;
+use key::VerificationKey;
 
 /// How many keys of a set are tried at most for one token: those with the key id that it names, or all if it names none. Each costs a
 /// stranger nothing and us a public key operation.
 const MOST_TRIED: usize = 4;
 
 /// The keys of one authenticator: shared secrets or public keys, never both.
-pub struct Keys {
-    usable: Vec<Key>,
+pub struct VerificationKeys {
+    usable: Vec<VerificationKey>,
     /// Whether they come from a set in which a token's `kid` picks them. Elsewhere there is no id to compare it with.
     named: bool,
     /// The keys of the set that were left out because they can't be used.
@@ -43,13 +43,13 @@ impl fmt::Display for UnusableKey {
     }
 }
 
-impl Keys {
+impl VerificationKeys {
     /// Shared secrets, all of which verify. Each must be at least as long as every algorithm's hash, as RFC 7518,
     /// section 3.2 requires.
     ///
     /// # Errors
     /// A sentence that names the secret by its place in the list.
-    pub fn secrets(secrets: &[Secret], algorithms: &[Algorithm]) -> Result<Keys, String> {
+    pub fn secrets(secrets: &[Secret], algorithms: &[Algorithm]) -> Result<VerificationKeys, String> {
         check(algorithms, true)?;
         if secrets.is_empty() {
             return Err("there must be at least one secret".to_owned());
@@ -61,19 +61,21 @@ impl Keys {
                 return Err(format!("secret {place} is too short: {algorithm:?} needs at least {least} bytes"));
             }
         }
-        let keys = secrets.iter().flat_map(|secret| algorithms.iter().map(|algorithm| Key::shared(secret, *algorithm)));
-        Ok(Keys { usable: keys.collect(), named: false, unusable: Vec::new() })
+        let keys = secrets
+            .iter()
+            .flat_map(|secret| algorithms.iter().map(|algorithm| VerificationKey::shared(secret, *algorithm)));
+        Ok(VerificationKeys { usable: keys.collect(), named: false, unusable: Vec::new() })
     }
 
     /// One public key in a PEM file, as `SubjectPublicKeyInfo` (RFC 7468, section 13).
     ///
     /// # Errors
     /// A sentence that says what the file holds instead, and how to make it right.
-    pub fn pem(file: &[u8], algorithms: &[Algorithm]) -> Result<Keys, String> {
+    pub fn pem(file: &[u8], algorithms: &[Algorithm]) -> Result<VerificationKeys, String> {
         check(algorithms, false)?;
         let key = pem::key(file)?;
         match algorithms.iter().find(|algorithm| !key.fits(**algorithm)) {
-            None => Ok(Keys { usable: vec![key], named: false, unusable: Vec::new() }),
+            None => Ok(VerificationKeys { usable: vec![key], named: false, unusable: Vec::new() }),
             Some(odd) => Err(format!("the file holds {}, which {odd:?} can't use", key.shape)),
         }
     }
@@ -83,8 +85,8 @@ impl Keys {
     ///
     /// # Errors
     /// A sentence that names the key by its place in the set or its `kid`; also if no key is left.
-    pub fn jwks(file: &[u8], algorithms: &[Algorithm]) -> Result<Keys, String> {
-        let keys = Keys::set(file, algorithms)?;
+    pub fn jwks(file: &[u8], algorithms: &[Algorithm]) -> Result<VerificationKeys, String> {
+        let keys = VerificationKeys::set(file, algorithms)?;
         if let Some(unusable) = keys.unusable.first() {
             return Err(unusable.to_string());
         }
@@ -99,18 +101,18 @@ impl Keys {
     ///
     /// # Errors
     /// If it is no key set, or if all its keys for these algorithms can't be used.
-    pub fn fetched(set: &[u8], algorithms: &[Algorithm]) -> Result<Keys, String> {
-        let keys = Keys::set(set, algorithms)?;
+    pub fn fetched(set: &[u8], algorithms: &[Algorithm]) -> Result<VerificationKeys, String> {
+        let keys = VerificationKeys::set(set, algorithms)?;
         match keys.unusable.first() {
             Some(unusable) if keys.is_empty() => Err(format!("the key set has no key that can be used: {unusable}")),
             _ => Ok(keys),
         }
     }
 
-    fn set(set: &[u8], algorithms: &[Algorithm]) -> Result<Keys, String> {
+    fn set(set: &[u8], algorithms: &[Algorithm]) -> Result<VerificationKeys, String> {
         check(algorithms, false)?;
         let (usable, unusable) = jwks::keys(set, algorithms)?;
-        Ok(Keys { usable, named: true, unusable })
+        Ok(VerificationKeys { usable, named: true, unusable })
     }
 
     /// The keys that were left out because they can't be used.
@@ -135,7 +137,7 @@ impl Keys {
 
     /// Checks the token's signature, under the keys that have its `kid` and fit its algorithm. Without a `kid`, those that fit the
     /// algorithm are tried, if they are few.
-    pub(super) fn verify(&self, token: &Token<'_>, algorithm: Algorithm) -> Result<(), Refusal> {
+    pub(super) fn verify(&self, token: &UnverifiedToken<'_>, algorithm: Algorithm) -> Result<(), AuthnError> {
         let fitting = match token.key_id()? {
             Some(id) if self.named => self.find(id, algorithm)?,
             _ => self.fitting(algorithm)?,
@@ -143,43 +145,43 @@ impl Keys {
         if fitting.iter().any(|key| key.verifies(token, algorithm)) {
             return Ok(());
         }
-        Err(Refusal::new("the token's signature does not hold"))
+        Err(AuthnError::new("the token's signature does not hold"))
     }
 
     /// The keys with this id that fit the algorithm.
-    fn find(&self, id: &str, algorithm: Algorithm) -> Result<Vec<&Key>, Refusal> {
+    fn find(&self, id: &str, algorithm: Algorithm) -> Result<Vec<&VerificationKey>, AuthnError> {
         let named = || self.usable.iter().filter(|key| key.id.as_deref() == Some(id));
         let fitting: Vec<_> = named().filter(|key| key.fits(algorithm)).collect();
         match (named().next(), fitting.len()) {
             (None, _) => Err(self.unknown(id)),
             (Some(other), 0) => {
                 let text = "the token's key (kid) is not for its algorithm (alg)";
-                Err(Refusal::new(text).detail(format!("{algorithm:?} with {}", other.shape)))
+                Err(AuthnError::new(text).detail(format!("{algorithm:?} with {}", other.shape)))
             }
             (Some(_), 1..=MOST_TRIED) => Ok(fitting),
-            (Some(_), _) => Err(Refusal::new("too many keys of the issuer have the token's key id (kid)")),
+            (Some(_), _) => Err(AuthnError::new("too many keys of the issuer have the token's key id (kid)")),
         }
     }
 
     /// The refusal of a token whose key is not there, or can't be used.
-    fn unknown(&self, id: &str) -> Refusal {
+    fn unknown(&self, id: &str) -> AuthnError {
         match self.unusable.iter().find(|key| key.id.as_deref() == Some(id)) {
-            Some(unusable) => Refusal::new("the token's key (kid) can't be used").detail(unusable.to_string()),
-            None => Refusal::new("the token's key (kid) is not known here").detail(quoted(id)),
+            Some(unusable) => AuthnError::new("the token's key (kid) can't be used").detail(unusable.to_string()),
+            None => AuthnError::new("the token's key (kid) is not known here").detail(quoted(id)),
         }
     }
 
     /// The keys that fit the algorithm.
-    fn fitting(&self, algorithm: Algorithm) -> Result<Vec<&Key>, Refusal> {
+    fn fitting(&self, algorithm: Algorithm) -> Result<Vec<&VerificationKey>, AuthnError> {
         let fitting: Vec<_> = self.usable.iter().filter(|key| key.fits(algorithm)).collect();
         if self.named && fitting.len() > MOST_TRIED {
-            return Err(Refusal::new("the token must say which key signed it (kid)"));
+            return Err(AuthnError::new("the token must say which key signed it (kid)"));
         }
         Ok(fitting)
     }
 }
 
-impl fmt::Debug for Keys {
+impl fmt::Debug for VerificationKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Keys({} keys)", self.usable.len())
     }

@@ -1,10 +1,10 @@
 //! A public key in a PEM file: `SubjectPublicKeyInfo` (RFC 5280, section 4.1) in Base64 between `BEGIN PUBLIC KEY` and its end.
 
-use super::key::Key;
+use super::key::VerificationKey;
 use crate::crypto;
 
 /// The one key in the file.
-pub(super) fn key(file: &[u8]) -> Result<Key, String> {
+pub(super) fn key(file: &[u8]) -> Result<VerificationKey, String> {
     let body = body(std::str::from_utf8(file).unwrap_or_default())?;
     let text: String = body.split_whitespace().collect();
     let Some(der) = crypto::base64_decode(&text) else {
@@ -16,11 +16,11 @@ pub(super) fn key(file: &[u8]) -> Result<Key, String> {
     match algorithm {
         RSA => {
             let (modulus, exponent) = rsa(key).ok_or("the PEM block's RSA key is damaged: export it again")?;
-            Key::rsa(modulus, exponent)
+            VerificationKey::rsa(modulus, exponent)
         }
-        P256 => Key::p256(key),
-        P384 => Key::p384(key),
-        ED25519 => Key::ed25519(key),
+        P256 => VerificationKey::p256(key),
+        P384 => VerificationKey::p384(key),
+        ED25519 => VerificationKey::ed25519(key),
         _ => Err("the file's key has an unsupported type: use RSA, P-256, P-384 or Ed25519".to_owned()),
     }
 }
