@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use chat_signer::config::{Settings, load};
-use chat_signer::engine::{Refused, World};
+use chat_signer::engine::{RuntimeData, SigningRefusal};
 use chat_signer::model::{Action, Caller, CallerKind, Millis};
 use chat_signer::policy::EntryIndex;
 use chat_signer::vendor::{self, Params};
@@ -28,7 +28,7 @@ fn decide(kind: CallerKind, subject: &str, app: &str, operation: &str, values: &
     let operation = vendor::operation(app, operation).unwrap();
     let request = vendor::parse(app, operation, &params, Some(&caller)).map_err(|invalid| invalid.message)?;
     let verdict =
-        engine.answer(app, request, &caller, World { roster: &EntryIndex::default(), told: &[] }, NOW, [7; 16]);
+        engine.answer(app, request, &caller, RuntimeData { roster: &EntryIndex::default(), told: &[] }, NOW, [7; 16]);
     let granted: Vec<_> = verdict
         .granted
         .iter()
@@ -39,8 +39,10 @@ fn decide(kind: CallerKind, subject: &str, app: &str, operation: &str, values: &
         .collect();
     match verdict.outcome {
         Ok(_) => Ok(granted.join("; ")),
-        Err(Refused::Denied(denial)) => Err(denial.rule().or(denial.reason()).unwrap_or(denial.code()).to_owned()),
-        Err(Refused::Invalid(invalid)) => Err(invalid.message),
+        Err(SigningRefusal::Denied(denial)) => {
+            Err(denial.rule().or(denial.reason()).unwrap_or(denial.code()).to_owned())
+        }
+        Err(SigningRefusal::Invalid(invalid)) => Err(invalid.message),
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use chat_signer::authn::RequestCredentials;
 use chat_signer::config;
 use chat_signer::crypto::{base64url, mac::HmacSha256};
-use chat_signer::engine::{Engine, Verdict, World};
+use chat_signer::engine::{Engine, RuntimeData, SigningOutcome};
 use chat_signer::model::{Caller, Millis, Pattern, SigningRequest, json};
 use chat_signer::policy::{self, BindingEntry, DecisionData, EntryOrigin, Permit, Policy, PolicyDocument, Sanction};
 use chat_signer::secret::Secret;
@@ -159,13 +159,13 @@ impl Bench {
     }
 
     /// Stages 3 and 4, as the server runs them: decide, build and sign.
-    pub fn answer(&self, request: Request) -> Verdict {
+    pub fn answer(&self, request: Request) -> SigningOutcome {
         self.answer_with(request, &policy::EntryIndex::default())
     }
 
     /// The same, with what was changed at run time.
-    pub fn answer_with(&self, request: Request, roster: &policy::EntryIndex) -> Verdict {
-        self.engine.answer(self.app(), request, &self.caller, World { roster, told: &[] }, NOW, ENTROPY)
+    pub fn answer_with(&self, request: Request, roster: &policy::EntryIndex) -> SigningOutcome {
+        self.engine.answer(self.app(), request, &self.caller, RuntimeData { roster, told: &[] }, NOW, ENTROPY)
     }
 
     fn app(&self) -> &App {

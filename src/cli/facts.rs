@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::Stop;
-use crate::engine::{Engine, Inquiry, details};
+use crate::engine::{Engine, FactsQuery, details};
 use crate::model::{Caller, Millis, RoleHierarchy, SigningRequest, json};
 use crate::policy::{ConversationDetails, ConversationFacts, EntryIndex};
 
@@ -44,7 +44,7 @@ impl Given {
         let mut told = told.collect::<Result<Vec<_>, _>>()?;
         let inquiries = engine.inquiries(ask, caller, roster, at);
         told.retain(|told| inquiries.iter().any(|inquiry| inquiry.conversation() == told.conversation()));
-        let wanted = inquiries.iter().map(Inquiry::conversation);
+        let wanted = inquiries.iter().map(FactsQuery::conversation);
         let missing = wanted.filter(|name| !facts.contains_key(*name)).map(str::to_owned).collect();
         Ok(Given { told, missing })
     }

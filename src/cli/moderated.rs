@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::engine::{Decided, Engine};
+use crate::engine::{DecidedRequest, Engine};
 use crate::model::{Action, Pattern, SigningRequest};
 use crate::policy::ConversationFacts;
 use crate::roster::{Deed, Failed, Index, Judge, Terms, Wish};
@@ -14,8 +14,13 @@ use crate::roster::{Deed, Failed, Index, Judge, Terms, Wish};
 pub(super) struct Moderated(Vec<Failed>);
 
 impl Moderated {
-    pub(super) fn of(engine: &Engine, decided: &Decided, roster: &Index, told: &[ConversationFacts]) -> Moderated {
-        let Decided { ask, caller, at, outcome } = decided;
+    pub(super) fn of(
+        engine: &Engine,
+        decided: &DecidedRequest,
+        roster: &Index,
+        told: &[ConversationFacts],
+    ) -> Moderated {
+        let DecidedRequest { ask, caller, at, outcome } = decided;
         let Some(wish) = wish(engine, ask).filter(|_| outcome.is_ok()) else { return Moderated(Vec::new()) };
         let told = HashMap::from([(Arc::clone(&ask.app), told.to_vec())]);
         let judge = Judge { engine, caller, told: &told, now: *at };
@@ -33,7 +38,7 @@ impl Moderated {
     }
 
     /// The decision on the whole, in a sentence.
-    pub(super) fn sentence(&self, decided: &Decided) -> String {
+    pub(super) fn sentence(&self, decided: &DecidedRequest) -> String {
         if self.is_fine() {
             return decided.sentence();
         }

@@ -14,7 +14,7 @@ use super::moderated::Moderated;
 use super::{Common, Stop, line, yes};
 use crate::clock;
 use crate::config::{self, Case, Subject};
-use crate::engine::{Decided, Engine, World};
+use crate::engine::{DecidedRequest, Engine, RuntimeData};
 use crate::model::{CallerKind, Millis};
 use crate::policy::Permit;
 use crate::roster::Index;
@@ -91,7 +91,7 @@ fn outcome<'c>(engine: &Engine, case: &'c Case, now: Millis) -> Outcome<'c> {
     }
 }
 
-fn decided(engine: &Engine, case: &Case, now: Millis) -> Result<(Decided, Moderated, Vec<String>), String> {
+fn decided(engine: &Engine, case: &Case, now: Millis) -> Result<(DecidedRequest, Moderated, Vec<String>), String> {
     let (kind, subject) = match &case.caller {
         Subject::User(name) => (CallerKind::User, name),
         Subject::Service(id) => (CallerKind::Service, id),
@@ -109,7 +109,7 @@ fn decided(engine: &Engine, case: &Case, now: Millis) -> Result<(Decided, Modera
     if let Some(conversation) = given.missing.first() {
         return Err(format!("it depends on the facts about {conversation}: add them to the case, as `facts`"));
     }
-    let decided = engine.decide(ask, caller, World { roster, told: &given.told }, at);
+    let decided = engine.decide(ask, caller, RuntimeData { roster, told: &given.told }, at);
     let moderated = Moderated::of(engine, &decided, &index, &given.told);
     Ok((decided, moderated, notes))
 }
@@ -127,7 +127,7 @@ fn asked(case: &Case) -> Asked {
 }
 
 /// What is not as it was expected. A capability that is granted in part is neither allowed nor denied.
-fn flaw(case: &Case, decided: &Decided, moderated: &Moderated) -> Option<String> {
+fn flaw(case: &Case, decided: &DecidedRequest, moderated: &Moderated) -> Option<String> {
     let partly = |permit: &Permit| Capability::of(permit.granted()) != Capability::of(&decided.ask.wants);
     if !moderated.is_fine() {
         return if case.allowed { Some("it should be allowed".to_owned()) } else { wrong_rule(case, None) };

@@ -9,7 +9,7 @@ use super::introspection::app_id;
 use super::reader::{Item, Section, quoted};
 use super::secret::Vault;
 use crate::authn::Endpoint;
-use crate::engine::{FactProtocol, FactSource};
+use crate::engine::{FactsProtocol, FactsProvider};
 use crate::model::RoleHierarchy;
 use crate::secret::Secret;
 
@@ -31,7 +31,7 @@ pub(super) fn facts(
     apps: &Apps,
     ladder: &RoleHierarchy,
     vault: &mut Vault,
-) -> Option<Arc<FactSource>> {
+) -> Option<Arc<FactsProvider>> {
     let mut section = root.section("facts")?;
     let types = [("http", Type::Http), ("leancloud", Type::LeanCloud)];
     let item = section.get("type");
@@ -50,22 +50,27 @@ pub(super) fn facts(
     source.map(Arc::new)
 }
 
-fn http(section: &mut Section<'_>, apps: &Apps, ladder: &RoleHierarchy, vault: &mut Vault) -> Option<FactSource> {
+fn http(section: &mut Section<'_>, apps: &Apps, ladder: &RoleHierarchy, vault: &mut Vault) -> Option<FactsProvider> {
     let url = section.need("url", "write whom to ask: url = \"https://…\"").and_then(|item| endpoint::url(&item));
     let authorities = endpoint::authorities(section, vault);
     let bearer = section.get("bearer").map(|item| vault.bearer(&item));
     let apps = section.get("apps").map(|item| item.names("a configured app", &apps.names));
     let cache = cache(section);
-    Some(FactSource {
+    Some(FactsProvider {
         endpoint: Endpoint { url: url?, authorities, bearer: bearer.map_or(Some(None), |bearer| bearer.map(Some))? },
-        protocol: FactProtocol::Http,
+        protocol: FactsProtocol::Http,
         apps: apps.map_or(Some(None), |apps| apps.map(Some))?,
         ladder: ladder.clone(),
         cache: cache?,
     })
 }
 
-fn leancloud(section: &mut Section<'_>, apps: &Apps, ladder: &RoleHierarchy, vault: &mut Vault) -> Option<FactSource> {
+fn leancloud(
+    section: &mut Section<'_>,
+    apps: &Apps,
+    ladder: &RoleHierarchy,
+    vault: &mut Vault,
+) -> Option<FactsProvider> {
     let app = section.need("app", "write which LeanCloud app's conversations these are");
     let app = app.and_then(|item| {
         let name = item.one_of("a configured LeanCloud app", &apps.leancloud())?;
@@ -76,9 +81,9 @@ fn leancloud(section: &mut Section<'_>, apps: &Apps, ladder: &RoleHierarchy, vau
     let authorities = endpoint::authorities(section, vault);
     let cache = cache(section);
     let (name, app_id, master_key) = app?;
-    Some(FactSource {
+    Some(FactsProvider {
         endpoint: Endpoint { url: url?, authorities, bearer: None },
-        protocol: FactProtocol::LeanCloud { app_id, master_key },
+        protocol: FactsProtocol::LeanCloud { app_id, master_key },
         apps: Some(vec![name.to_owned()]),
         ladder: ladder.clone(),
         cache: cache?,

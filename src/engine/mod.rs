@@ -11,9 +11,9 @@ use crate::authn::Authenticators;
 use crate::model::{Caller, Millis, RequestedGrant, SigningRequest};
 use crate::policy::{ConversationFacts, DecisionData, Denial, EntryIndex, Explanation, Policy};
 use crate::vendor::{self, App, Invalid, Nonce, Request, Signed};
-pub use facts::{FactProtocol, FactSource, Inquiry, Reading, details};
+pub use facts::{FactsExchange, FactsProtocol, FactsProvider, FactsQuery, details};
 
-pub use reasons::{Decided, why};
+pub use reasons::{DecidedRequest, why};
 
 /// All that it takes to answer: the apps with their secrets, who may call, and the policy.
 #[derive(Debug)]
@@ -25,12 +25,12 @@ pub struct Engine {
     /// What they may do.
     pub policy: Arc<Policy>,
     /// Who else knows what conversations are like, and who is what in them.
-    pub facts: Option<Arc<FactSource>>,
+    pub facts: Option<Arc<FactsProvider>>,
 }
 
 /// What is known of the world besides what the policy file says.
 #[derive(Clone, Copy, Debug)]
-pub struct World<'a> {
+pub struct RuntimeData<'a> {
     /// What was changed at run time.
     pub roster: &'a EntryIndex,
     /// What another service tells.
@@ -39,7 +39,7 @@ pub struct World<'a> {
 
 /// The answer to a request, with what the audit log wants to know of it.
 #[derive(Debug)]
-pub struct Verdict {
+pub struct SigningOutcome {
     /// What was asked.
     pub ask: SigningRequest,
     /// What of a capability was granted.
@@ -49,12 +49,12 @@ pub struct Verdict {
     /// The nonce that was signed, where there is one.
     pub nonce: Option<String>,
     /// What was signed, or why nothing was.
-    pub outcome: Result<Signed, Refused>,
+    pub outcome: Result<Signed, SigningRefusal>,
 }
 
 /// Why nothing was signed.
 #[derive(Debug)]
-pub enum Refused {
+pub enum SigningRefusal {
     /// The policy denies it.
     Denied(Box<Denial>),
     /// The policy allows it, but it can't be signed as asked.
@@ -68,7 +68,13 @@ impl Engine {
     }
 
     /// What must be asked elsewhere before this can be decided: nothing, where no answer could make a difference.
-    pub fn inquiries(&self, ask: &SigningRequest, caller: &Caller, roster: &EntryIndex, now: Millis) -> Vec<Inquiry> {
+    pub fn inquiries(
+        &self,
+        ask: &SigningRequest,
+        caller: &Caller,
+        roster: &EntryIndex,
+        now: Millis,
+    ) -> Vec<FactsQuery> {
         let Some(source) = self.facts.as_ref().filter(|source| source.serves(&ask.app)) else { return Vec::new() };
         let bearing = source.bearing(self.app(&ask.app).is_some_and(App::tells_roles));
         let facts = DecisionData { registers: &[self.policy.register(), roster], told: &[] };
@@ -82,24 +88,30 @@ impl Engine {
         app: &App,
         request: Request,
         caller: &Caller,
-        World { roster, told }: World<'_>,
+        RuntimeData { roster, told }: RuntimeData<'_>,
         now: Millis,
         entropy: [u8; 16],
-    ) -> Verdict {
+    ) -> SigningOutcome {
         let Request { ask, product } = request;
         let facts = DecisionData { registers: &[self.policy.register(), roster], told };
         let permit = match self.policy.decide(ask, caller, facts, now) {
             Ok(permit) => permit,
             Err(refusal) => {
-                let outcome = Err(Refused::Denied(refusal.denial));
-                return Verdict { ask: *refusal.ask, granted: Vec::new(), rules: Vec::new(), nonce: None, outcome };
+                let outcome = Err(SigningRefusal::Denied(refusal.denial));
+                return SigningOutcome {
+                    ask: *refusal.ask,
+                    granted: Vec::new(),
+                    rules: Vec::new(),
+                    nonce: None,
+                    outcome,
+                };
             }
         };
         let nonce = Nonce::from_entropy(entropy);
-        let outcome = vendor::sign(app, &permit, &product, now, &nonce).map_err(Refused::Invalid);
+        let outcome = vendor::sign(app, &permit, &product, now, &nonce).map_err(SigningRefusal::Invalid);
         let nonce = outcome.as_ref().ok().and_then(Signed::nonce).map(str::to_owned);
         let (ask, granted, rules) = permit.spend();
-        Verdict { ask, granted, rules, nonce, outcome }
+        SigningOutcome { ask, granted, rules, nonce, outcome }
     }
 
     /// Decides as [`Engine::answer`] does, and signs nothing.
@@ -107,12 +119,12 @@ impl Engine {
         &self,
         ask: SigningRequest,
         caller: Caller,
-        World { roster, told }: World<'_>,
+        RuntimeData { roster, told }: RuntimeData<'_>,
         at: Millis,
-    ) -> Decided {
+    ) -> DecidedRequest {
         let facts = DecisionData { registers: &[self.policy.register(), roster], told };
         let outcome = self.policy.decide(ask.clone(), &caller, facts, at);
-        Decided { ask, caller, at, outcome: outcome.map_err(|refusal| refusal.denial) }
+        DecidedRequest { ask, caller, at, outcome: outcome.map_err(|refusal| refusal.denial) }
     }
 
     /// The reasons behind the decision on an ask.
@@ -120,7 +132,7 @@ impl Engine {
         &self,
         ask: &SigningRequest,
         caller: &Caller,
-        World { roster, told }: World<'_>,
+        RuntimeData { roster, told }: RuntimeData<'_>,
         now: Millis,
     ) -> Vec<Explanation> {
         self.policy.explain(ask, caller, DecisionData { registers: &[self.policy.register(), roster], told }, now)

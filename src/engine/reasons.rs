@@ -8,7 +8,7 @@ use crate::vendor::ably::Capability;
 
 /// What was decided of whose ask, and when.
 #[derive(Debug)]
-pub struct Decided {
+pub struct DecidedRequest {
     /// What was asked.
     pub ask: SigningRequest,
     /// Who asked.
@@ -19,10 +19,10 @@ pub struct Decided {
     pub outcome: Result<Permit, Box<Denial>>,
 }
 
-impl Decided {
+impl DecidedRequest {
     /// The decision in one sentence.
     pub fn sentence(&self) -> String {
-        let Decided { ask, caller, outcome, .. } = self;
+        let DecidedRequest { ask, caller, outcome, .. } = self;
         let actor = match caller.kind {
             CallerKind::User if caller.is(&ask.client) => caller.subject.clone(),
             kind if ask.client.is_empty() => format!("the {} {}", kind.as_str(), caller.subject),
@@ -36,7 +36,7 @@ impl Decided {
 
     /// The whole as an object: the decision, and `steps`, which the policy has explained.
     pub fn json(&self, steps: &[Explanation]) -> Value {
-        let Decided { ask, caller, at, outcome } = self;
+        let DecidedRequest { ask, caller, at, outcome } = self;
         let permit = outcome.as_ref().ok();
         let denial = outcome.as_ref().err();
         json!({

@@ -9,7 +9,7 @@ use super::{
     Answer, Code, Exchange, Failure, accept, body, certificate, cross_site, guard, limit, params, record, render, tally,
 };
 use crate::authn::{AuthnError, IdentifyError, RequestCredentials};
-use crate::engine::{Inquiry, Refused, Verdict, World};
+use crate::engine::{FactsQuery, RuntimeData, SigningOutcome, SigningRefusal};
 use crate::limits::Slot;
 use crate::model::{Caller, SigningRequest};
 use crate::observe::Decision;
@@ -176,7 +176,7 @@ async fn inquire(
 }
 
 /// What must be asked elsewhere, by what is known of the roster now.
-fn inquiries(exchange: &Exchange<'_>, ask: &SigningRequest, caller: &Caller) -> Result<Vec<Inquiry>, Stale> {
+fn inquiries(exchange: &Exchange<'_>, ask: &SigningRequest, caller: &Caller) -> Result<Vec<FactsQuery>, Stale> {
     let index = exchange.runtime.roster.read()?;
     Ok(exchange.settings.engine.inquiries(ask, caller, index.register(), exchange.now))
 }
@@ -208,16 +208,16 @@ fn decide(
 ) -> Result<Decided, Failure> {
     let entropy = random::nonce().map_err(|error| Failure::internal(error.to_string()))?;
     let index = exchange.runtime.roster.read()?;
-    let world = World { roster: index.register(), told };
+    let world = RuntimeData { roster: index.register(), told };
     let verdict = exchange.settings.engine.answer(route.app, asked, caller, world, exchange.now, entropy);
     drop(index);
     let line = record::verdict(exchange, route.app, caller, &verdict)?;
-    let Verdict { ask, rules, outcome, .. } = verdict;
+    let SigningOutcome { ask, rules, outcome, .. } = verdict;
     let allowed = |decision| tally::Decided::allowed(ask.action, decision, rules);
     let (decided, outcome) = match outcome {
         Ok(signed) => (allowed(Decision::Allow), Ok(signed)),
-        Err(Refused::Invalid(invalid)) => (allowed(Decision::Invalid), Err(Failure::from(invalid))),
-        Err(Refused::Denied(denial)) => {
+        Err(SigningRefusal::Invalid(invalid)) => (allowed(Decision::Invalid), Err(Failure::from(invalid))),
+        Err(SigningRefusal::Denied(denial)) => {
             let failure = Failure::from(&*denial);
             (tally::Decided::denied(denial.action, denial.cause), Err(failure))
         }

@@ -2,7 +2,7 @@
 
 use super::{Exchange, Failure};
 use crate::authn::AuthnError;
-use crate::engine::{Refused, Verdict};
+use crate::engine::{SigningOutcome, SigningRefusal};
 use crate::limits::rate_limit_key;
 use crate::model::{Caller, SigningRequest};
 use crate::observe::{Decision, Record, Scope};
@@ -20,7 +20,7 @@ pub(super) fn verdict(
     exchange: &Exchange<'_>,
     app: &App,
     caller: &Caller,
-    verdict: &Verdict,
+    verdict: &SigningOutcome,
 ) -> Result<Vec<u8>, Failure> {
     let (ask, refused) = (&verdict.ask, verdict.outcome.as_ref().err());
     let reason = refused.map(reason);
@@ -28,8 +28,8 @@ pub(super) fn verdict(
     let record = Record { rules: &verdict.rules, reason: reason.as_deref(), ..asked };
     let record = match refused {
         None => Record { granted: &verdict.granted, nonce: verdict.nonce.as_deref(), ..record },
-        Some(Refused::Denied(denial)) => Record { asked: &ask.wants, ..denied(denial, &record) },
-        Some(Refused::Invalid(_)) => Record { decision: Decision::Invalid, asked: &ask.wants, ..record },
+        Some(SigningRefusal::Denied(denial)) => Record { asked: &ask.wants, ..denied(denial, &record) },
+        Some(SigningRefusal::Invalid(_)) => Record { decision: Decision::Invalid, asked: &ask.wants, ..record },
     };
     line(exchange, &record)
 }
@@ -65,10 +65,10 @@ pub(super) fn asked<'a>(
     }
 }
 
-fn reason(refused: &Refused) -> String {
+fn reason(refused: &SigningRefusal) -> String {
     match refused {
-        Refused::Denied(denial) => denial.log(),
-        Refused::Invalid(invalid) => invalid.to_string(),
+        SigningRefusal::Denied(denial) => denial.log(),
+        SigningRefusal::Invalid(invalid) => invalid.to_string(),
     }
 }
 

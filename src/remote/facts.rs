@@ -14,7 +14,7 @@ use super::client::Client;
 use super::count::{Count, Outcome};
 use super::memory::{Limits, Memory};
 use crate::crypto::mac::HmacSha256;
-use crate::engine::{FactSource, Inquiry};
+use crate::engine::{FactsProvider, FactsQuery};
 use crate::observe::trace::Trace;
 use crate::policy::ConversationFacts;
 use crate::random;
@@ -57,7 +57,7 @@ pub struct Unavailable {
 
 /// The service that is asked, and what it told.
 pub(super) struct Facts {
-    source: Arc<FactSource>,
+    source: Arc<FactsProvider>,
     client: Client,
     room: Semaphore,
     /// Turns inquiries into keys that nobody can foresee.
@@ -70,7 +70,7 @@ pub(super) struct Facts {
 
 impl Facts {
     /// Asks this service, and goes on counting what came of it.
-    pub(super) fn new(source: &Arc<FactSource>, before: Option<&Facts>) -> Result<Facts, NoRemote> {
+    pub(super) fn new(source: &Arc<FactsProvider>, before: Option<&Facts>) -> Result<Facts, NoRemote> {
         Ok(Facts {
             source: Arc::clone(source),
             client: Client::new(&source.endpoint)?,
@@ -90,7 +90,7 @@ impl Facts {
     /// What there is to know about all of these, in their order.
     pub(super) async fn ask(
         self: &Arc<Self>,
-        inquiries: Vec<Inquiry>,
+        inquiries: Vec<FactsQuery>,
         trace: Option<&Arc<Trace>>,
     ) -> Result<Vec<ConversationFacts>, Unavailable> {
         let first = inquiries.first().map(|inquiry| inquiry.conversation().to_owned()).unwrap_or_default();
@@ -100,7 +100,7 @@ impl Facts {
 
     async fn ask_all(
         self: &Arc<Self>,
-        inquiries: Vec<Inquiry>,
+        inquiries: Vec<FactsQuery>,
         trace: Option<&Arc<Trace>>,
     ) -> Result<Vec<ConversationFacts>, Unavailable> {
         let (mut running, mut told) = (JoinSet::new(), Vec::with_capacity(inquiries.len()));
@@ -119,7 +119,7 @@ impl Facts {
     }
 
     /// What is known from before, or else what the service tells now.
-    async fn remembered(&self, inquiry: &Inquiry, trace: Option<&Trace>) -> Result<ConversationFacts, Unavailable> {
+    async fn remembered(&self, inquiry: &FactsQuery, trace: Option<&Trace>) -> Result<ConversationFacts, Unavailable> {
         // Roles in answers are ranks in one policy's list: they mean nothing to another's.
         if !Arc::ptr_eq(&inquiry.source, &self.source) {
             return Err(self.unavailable(inquiry, "it is no longer asked for this policy".to_owned()));
@@ -150,7 +150,7 @@ impl Facts {
         self.answers.answer(key, ask).await
     }
 
-    async fn read(&self, inquiry: &Inquiry, trace: Option<&Trace>) -> Result<ConversationFacts, String> {
+    async fn read(&self, inquiry: &FactsQuery, trace: Option<&Trace>) -> Result<ConversationFacts, String> {
         let mut reading = inquiry.begin();
         loop {
             let mut request = reading.request()?.map(|body| Full::new(Bytes::from(body)));
@@ -165,7 +165,7 @@ impl Facts {
     }
 
     /// The log hears of failures now and then: a service that is down must not become a flood of lines.
-    fn unavailable(&self, inquiry: &Inquiry, reason: String) -> Unavailable {
+    fn unavailable(&self, inquiry: &FactsQuery, reason: String) -> Unavailable {
         let unavailable = Unavailable { conversation: inquiry.conversation().to_owned(), reason };
         let mut quiet_until = self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();

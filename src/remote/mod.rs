@@ -22,7 +22,7 @@ pub use keys::Standing;
 pub use spans::{Span, Spans};
 
 use crate::authn::{KeySet, LookupResult, PendingLookup};
-use crate::engine::{Engine, Inquiry};
+use crate::engine::{Engine, FactsQuery};
 use crate::observe::trace::Trace;
 use crate::policy::ConversationFacts;
 use crate::random::NoEntropy;
@@ -103,7 +103,7 @@ impl Remote {
     /// If it can't be asked, or its answer can't be relied on.
     pub async fn inquire(
         &self,
-        inquiries: Vec<Inquiry>,
+        inquiries: Vec<FactsQuery>,
         trace: Option<&Arc<Trace>>,
     ) -> Result<Vec<ConversationFacts>, Unavailable> {
         match &self.facts {

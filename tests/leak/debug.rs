@@ -5,7 +5,7 @@ use std::path::Path;
 
 use chat_signer::authn::RequestCredentials;
 use chat_signer::config;
-use chat_signer::engine::World;
+use chat_signer::engine::RuntimeData;
 use chat_signer::model::{Caller, CallerKind, Millis};
 use chat_signer::policy::EntryIndex;
 use chat_signer::secret::Secret;
@@ -81,7 +81,7 @@ fn what_was_signed_is_not_shown() {
             app,
             request,
             &caller,
-            World { roster: &EntryIndex::default(), told: &[] },
+            RuntimeData { roster: &EntryIndex::default(), told: &[] },
             Millis(1_800_000_000_000),
             [7; 16],
         );

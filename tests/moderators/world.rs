@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chat_signer::authn::Endpoint;
 use chat_signer::config::load;
-use chat_signer::engine::{Engine, FactProtocol, FactSource};
+use chat_signer::engine::{Engine, FactsProtocol, FactsProvider};
 use chat_signer::model::{
     Action, Caller, CallerKind, ConversationKind, Millis, Pattern, RequiredAction, Role, SigningRequest,
 };
@@ -292,11 +292,11 @@ impl World {
 }
 
 /// A service that knows conversations. Nothing is sent to it: [`World::told`] answers in its place.
-fn source(engine: &Engine) -> FactSource {
+fn source(engine: &Engine) -> FactsProvider {
     let url = "https://app.example.com/chat-facts".parse().unwrap();
-    FactSource {
+    FactsProvider {
         endpoint: Endpoint { url, authorities: Vec::new(), bearer: None },
-        protocol: FactProtocol::Http,
+        protocol: FactsProtocol::Http,
         apps: None,
         ladder: engine.policy.document().ladder.clone(),
         cache: Duration::ZERO,

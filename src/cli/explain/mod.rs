@@ -14,7 +14,7 @@ use super::facts::{self, Given};
 use super::moderated::Moderated;
 use super::{Common, Stop, complain, line, store, yes};
 use crate::clock;
-use crate::engine::{Decided, Engine, World};
+use crate::engine::{DecidedRequest, Engine, RuntimeData};
 use crate::model::{CallerKind, Millis, TimeError};
 use crate::policy::Explanation;
 
@@ -75,7 +75,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
     let roster = index.register();
     let given = Given::of(&facts, engine, &ask, &caller, roster, at).map_err(Stop::No)?;
     note_facts(&facts, &given);
-    let world = World { roster, told: &given.told };
+    let world = RuntimeData { roster, told: &given.told };
     let steps = engine.explain(&ask, &caller, world, at);
     let decided = engine.decide(ask, caller, world, at);
     let moderated = Moderated::of(engine, &decided, &index, &given.told);
@@ -83,7 +83,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
     Ok(yes(decided.outcome.is_ok() && moderated.is_fine()))
 }
 
-fn json(decided: &Decided, moderated: &Moderated, steps: &[Explanation]) -> Value {
+fn json(decided: &DecidedRequest, moderated: &Moderated, steps: &[Explanation]) -> Value {
     let mut json = decided.json(steps);
     if !moderated.is_fine() {
         json["allowed"] = false.into();

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use super::super::moderated::Moderated;
-use crate::engine::{Decided, why};
+use crate::engine::{DecidedRequest, why};
 use crate::policy::{ConsideredEntry, Effect, Explanation, RuleExplanation};
 
 /// The decision in a sentence, then each thing that was decided: who is what, what stands in the way, each rule.
-pub(super) fn text(decided: &Decided, moderated: &Moderated, steps: &[Explanation]) -> String {
+pub(super) fn text(decided: &DecidedRequest, moderated: &Moderated, steps: &[Explanation]) -> String {
     let mut text = format!("{}\n", moderated.sentence(decided));
     for step in steps {
         // Writing to a string does not fail.

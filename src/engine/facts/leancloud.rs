@@ -7,7 +7,7 @@
 use http::{HeaderName, HeaderValue, Request};
 use serde_json::{Map, Value, json};
 
-use super::Inquiry;
+use super::FactsQuery;
 use super::details::role;
 use crate::crypto::percent_encoded;
 use crate::model::{ConversationKind, Role};
@@ -28,8 +28,8 @@ const MOST_REQUESTS: usize = 150;
 
 /// How far the reading has come, and what was found.
 #[derive(Debug)]
-pub(super) struct Progress {
-    stage: Stage,
+pub(super) struct LeanCloudProgress {
+    stage: LeanCloudStep,
     requests: usize,
     kind: ConversationKind,
     creator: Option<String>,
@@ -40,17 +40,17 @@ pub(super) struct Progress {
 
 /// What is asked next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Stage {
+enum LeanCloudStep {
     Conversation,
     Members,
     Infos { skip: usize },
     Blacklist { next: Option<String> },
 }
 
-impl Progress {
-    pub(super) fn new(conversation: &str) -> Progress {
-        Progress {
-            stage: Stage::Conversation,
+impl LeanCloudProgress {
+    pub(super) fn new(conversation: &str) -> LeanCloudProgress {
+        LeanCloudProgress {
+            stage: LeanCloudStep::Conversation,
             requests: 0,
             kind: ConversationKind::by_id(conversation),
             creator: None,
@@ -62,7 +62,7 @@ impl Progress {
 
     /// Nobody has a role in a temporary conversation, as far as LeanCloud tells. An id that a server may read as `.` or `..` is never sent in a
     /// path, so there is no such conversation.
-    pub(super) fn known(&self, inquiry: &Inquiry) -> Option<ConversationFacts> {
+    pub(super) fn known(&self, inquiry: &FactsQuery) -> Option<ConversationFacts> {
         let conversation = inquiry.conversation.as_str();
         if self.kind == ConversationKind::Temporary {
             let details =
@@ -72,7 +72,7 @@ impl Progress {
         has_dot_segment(conversation).then(|| ConversationFacts::unknown(conversation))
     }
 
-    pub(super) fn request(&self, inquiry: &Inquiry, app_id: &str, key: &Secret) -> Result<Request<Vec<u8>>, String> {
+    pub(super) fn request(&self, inquiry: &FactsQuery, app_id: &str, key: &Secret) -> Result<Request<Vec<u8>>, String> {
         let id = percent_encoded(inquiry.conversation.as_bytes());
         let folder = match self.kind {
             ConversationKind::Chatroom => "chatrooms",
@@ -80,14 +80,14 @@ impl Progress {
             ConversationKind::Group | ConversationKind::Temporary => "conversations",
         };
         let tail = match &self.stage {
-            Stage::Conversation => {
+            LeanCloudStep::Conversation => {
                 let filter = json!({ "objectId": inquiry.conversation }).to_string();
                 format!("all-conversations?limit=2&where={}", percent_encoded(filter.as_bytes()))
             }
-            Stage::Members => format!("{folder}/{id}/members"),
-            Stage::Infos { skip } => format!("{folder}/{id}/member-infos?limit={PAGE}&skip={skip}"),
-            Stage::Blacklist { next: None } => format!("{folder}/{id}/blacklists?limit={PAGE}"),
-            Stage::Blacklist { next: Some(next) } => {
+            LeanCloudStep::Members => format!("{folder}/{id}/members"),
+            LeanCloudStep::Infos { skip } => format!("{folder}/{id}/member-infos?limit={PAGE}&skip={skip}"),
+            LeanCloudStep::Blacklist { next: None } => format!("{folder}/{id}/blacklists?limit={PAGE}"),
+            LeanCloudStep::Blacklist { next: Some(next) } => {
                 format!("{folder}/{id}/blacklists?limit={PAGE}&next={}", percent_encoded(next.as_bytes()))
             }
         };
@@ -104,21 +104,21 @@ impl Progress {
     /// Reads the answer to the last request. `None`: there is more to ask.
     pub(super) fn read(
         &mut self,
-        inquiry: &Inquiry,
+        inquiry: &FactsQuery,
         answer: &Map<String, Value>,
     ) -> Result<Option<ConversationFacts>, String> {
         self.requests += 1;
         let next = match self.stage.clone() {
-            Stage::Conversation => match self.conversation(inquiry, answer)? {
+            LeanCloudStep::Conversation => match self.conversation(inquiry, answer)? {
                 Some(stage) => Some(stage),
                 None => return Ok(Some(ConversationFacts::unknown(&inquiry.conversation))),
             },
-            Stage::Members => {
+            LeanCloudStep::Members => {
                 self.members = named(inquiry, &texts(answer, "result")?);
-                Some(Stage::Infos { skip: 0 })
+                Some(LeanCloudStep::Infos { skip: 0 })
             }
-            Stage::Infos { skip } => Some(self.infos(inquiry, answer, skip)?),
-            Stage::Blacklist { next } => self.blacklist(inquiry, answer, next.as_deref())?,
+            LeanCloudStep::Infos { skip } => Some(self.infos(inquiry, answer, skip)?),
+            LeanCloudStep::Blacklist { next } => self.blacklist(inquiry, answer, next.as_deref())?,
         };
         match next {
             None => Ok(Some(ConversationFacts::known(&inquiry.conversation, self.details(inquiry)?))),
@@ -131,7 +131,11 @@ impl Progress {
     }
 
     /// What comes after the conversation itself, if there is such a one.
-    fn conversation(&mut self, inquiry: &Inquiry, answer: &Map<String, Value>) -> Result<Option<Stage>, String> {
+    fn conversation(
+        &mut self,
+        inquiry: &FactsQuery,
+        answer: &Map<String, Value>,
+    ) -> Result<Option<LeanCloudStep>, String> {
         let found = match list(answer, "results")?.as_slice() {
             [] => return Ok(None),
             [one] if one.get("objectId").and_then(Value::as_str) == Some(&inquiry.conversation) => one,
@@ -143,16 +147,21 @@ impl Progress {
         };
         self.creator = found.get("c").and_then(Value::as_str).map(str::to_owned);
         let (kind, next) = match (is("sys")?, is("tr")?) {
-            (true, _) => (ConversationKind::System, Stage::Blacklist { next: None }),
-            (false, true) => (ConversationKind::Chatroom, Stage::Infos { skip: 0 }),
-            (false, false) => (ConversationKind::Group, Stage::Members),
+            (true, _) => (ConversationKind::System, LeanCloudStep::Blacklist { next: None }),
+            (false, true) => (ConversationKind::Chatroom, LeanCloudStep::Infos { skip: 0 }),
+            (false, false) => (ConversationKind::Group, LeanCloudStep::Members),
         };
         self.kind = kind;
         Ok(Some(next))
     }
 
     /// A page may be shorter than it was asked for, so only an empty one is the last.
-    fn infos(&mut self, inquiry: &Inquiry, answer: &Map<String, Value>, skip: usize) -> Result<Stage, String> {
+    fn infos(
+        &mut self,
+        inquiry: &FactsQuery,
+        answer: &Map<String, Value>,
+        skip: usize,
+    ) -> Result<LeanCloudStep, String> {
         let infos = list(answer, "results")?;
         for info in infos {
             let text = |field: &str| info.get(field).and_then(Value::as_str);
@@ -164,28 +173,32 @@ impl Progress {
                 self.roles.push((user.to_owned(), role(word, &inquiry.source.ladder)?));
             }
         }
-        Ok(if infos.is_empty() { Stage::Blacklist { next: None } } else { Stage::Infos { skip: skip + infos.len() } })
+        Ok(if infos.is_empty() {
+            LeanCloudStep::Blacklist { next: None }
+        } else {
+            LeanCloudStep::Infos { skip: skip + infos.len() }
+        })
     }
 
     fn blacklist(
         &mut self,
-        inquiry: &Inquiry,
+        inquiry: &FactsQuery,
         answer: &Map<String, Value>,
         last: Option<&str>,
-    ) -> Result<Option<Stage>, String> {
+    ) -> Result<Option<LeanCloudStep>, String> {
         self.shut_out.extend(named(inquiry, &texts(answer, "client_ids")?));
         match answer.get("next") {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(next)) if next.is_empty() => Ok(None),
             Some(Value::String(next)) if Some(next.as_str()) != last => {
-                Ok(Some(Stage::Blacklist { next: Some(next.clone()) }))
+                Ok(Some(LeanCloudStep::Blacklist { next: Some(next.clone()) }))
             }
             Some(_) => Err("its `next` leads nowhere".to_owned()),
         }
     }
 
     /// In a group only its members have a role; whoever is nothing more is a member.
-    fn details(&mut self, inquiry: &Inquiry) -> Result<ConversationDetails, String> {
+    fn details(&mut self, inquiry: &FactsQuery) -> Result<ConversationDetails, String> {
         let ladder = &inquiry.source.ladder;
         let mut roles = std::mem::take(&mut self.roles);
         if let Some(creator) = self.creator.take().filter(|creator| inquiry.users.contains(creator)) {
@@ -201,7 +214,7 @@ impl Progress {
 }
 
 /// Of these users those that are asked about.
-fn named(inquiry: &Inquiry, users: &[&str]) -> Vec<String> {
+fn named(inquiry: &FactsQuery, users: &[&str]) -> Vec<String> {
     inquiry.users.iter().filter(|asked| users.contains(&asked.as_str())).cloned().collect()
 }
 

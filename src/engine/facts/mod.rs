@@ -18,18 +18,18 @@ use crate::model::{Caller, CallerKind, RoleHierarchy, SigningRequest, Vendor, js
 use crate::policy::{ConversationFacts, DecisionData, FactsRelevance};
 use crate::secret::Secret;
 pub use details::details;
-use leancloud::Progress;
+use leancloud::LeanCloudProgress;
 
 /// How many people are asked about because a ban or mute of theirs is to be lifted. Any number of them may have one in a place.
 const MOST_AUTHORS: usize = 100;
 
 /// Another service, which knows conversations.
 #[derive(Debug)]
-pub struct FactSource {
+pub struct FactsProvider {
     /// Whom to ask.
     pub endpoint: Endpoint,
     /// How.
-    pub protocol: FactProtocol,
+    pub protocol: FactsProtocol,
     /// The apps whose conversations it knows; `None` is all.
     pub apps: Option<Vec<String>>,
     /// The roles that the policy knows.
@@ -40,7 +40,7 @@ pub struct FactSource {
 
 /// What is sent, and what an answer looks like.
 #[derive(Debug)]
-pub enum FactProtocol {
+pub enum FactsProtocol {
     /// The app's own backend: one `POST` a conversation.
     Http,
     /// LeanCloud's REST interface. The endpoint is the app's API address, without a path of the interface.
@@ -52,21 +52,21 @@ pub enum FactProtocol {
     },
 }
 
-impl FactProtocol {
+impl FactsProtocol {
     /// How the configuration spells it.
     pub fn as_str(&self) -> &'static str {
         match self {
-            FactProtocol::Http => "http",
-            FactProtocol::LeanCloud { .. } => "leancloud",
+            FactsProtocol::Http => "http",
+            FactsProtocol::LeanCloud { .. } => "leancloud",
         }
     }
 }
 
 /// A question about one conversation.
 #[derive(Clone)]
-pub struct Inquiry {
+pub struct FactsQuery {
     /// Whom to ask.
-    pub source: Arc<FactSource>,
+    pub source: Arc<FactsProvider>,
     app: Arc<str>,
     vendor: Vendor,
     conversation: String,
@@ -75,12 +75,12 @@ pub struct Inquiry {
 }
 
 /// An inquiry on its way: what to send next, until the last answer is there.
-pub struct Reading<'a> {
-    inquiry: &'a Inquiry,
-    progress: Option<Progress>,
+pub struct FactsExchange<'a> {
+    inquiry: &'a FactsQuery,
+    progress: Option<LeanCloudProgress>,
 }
 
-impl FactSource {
+impl FactsProvider {
     /// The questions about these conversations of an ask, for whoever has a part in it.
     pub(super) fn inquiries(
         self: &Arc<Self>,
@@ -88,9 +88,9 @@ impl FactSource {
         ask: &SigningRequest,
         caller: &Caller,
         facts: DecisionData<'_>,
-    ) -> Vec<Inquiry> {
+    ) -> Vec<FactsQuery> {
         let users: Arc<[String]> = users(ask, caller, facts).into();
-        let inquiry = |conversation| Inquiry {
+        let inquiry = |conversation| FactsQuery {
             source: Arc::clone(self),
             app: ask.app.clone(),
             vendor: ask.vendor,
@@ -107,7 +107,7 @@ impl FactSource {
 
     /// What its answers are good for besides the rules.
     pub(super) fn bearing(&self, user_claims: bool) -> FactsRelevance {
-        FactsRelevance { shuts_out: matches!(self.protocol, FactProtocol::LeanCloud { .. }), user_claims }
+        FactsRelevance { shuts_out: matches!(self.protocol, FactsProtocol::LeanCloud { .. }), user_claims }
     }
 }
 
@@ -125,7 +125,7 @@ fn users(ask: &SigningRequest, caller: &Caller, facts: DecisionData<'_>) -> Vec<
     users
 }
 
-impl Inquiry {
+impl FactsQuery {
     /// The conversation that it is about: its name, a room's for its channels.
     pub fn conversation(&self) -> &str {
         &self.conversation
@@ -138,22 +138,22 @@ impl Inquiry {
     }
 
     /// Begins to ask.
-    pub fn begin(&self) -> Reading<'_> {
+    pub fn begin(&self) -> FactsExchange<'_> {
         let progress = match self.source.protocol {
-            FactProtocol::Http => None,
-            FactProtocol::LeanCloud { .. } => Some(Progress::new(&self.conversation)),
+            FactsProtocol::Http => None,
+            FactsProtocol::LeanCloud { .. } => Some(LeanCloudProgress::new(&self.conversation)),
         };
-        Reading { inquiry: self, progress }
+        FactsExchange { inquiry: self, progress }
     }
 }
 
-impl fmt::Debug for Inquiry {
+impl fmt::Debug for FactsQuery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Inquiry({}, {})", self.source.endpoint, self.conversation)
     }
 }
 
-impl Reading<'_> {
+impl FactsExchange<'_> {
     /// What is known without asking, if that is all there is to know.
     pub fn known(&self) -> Option<ConversationFacts> {
         self.progress.as_ref()?.known(self.inquiry)
@@ -165,7 +165,7 @@ impl Reading<'_> {
     /// If a configured id or key can't be sent.
     pub fn request(&self) -> Result<Request<Vec<u8>>, String> {
         let mut request = match (&self.progress, &self.inquiry.source.protocol) {
-            (Some(progress), FactProtocol::LeanCloud { app_id, master_key }) => {
+            (Some(progress), FactsProtocol::LeanCloud { app_id, master_key }) => {
                 progress.request(self.inquiry, app_id, master_key)?
             }
             _ => post(self.inquiry),
@@ -194,7 +194,12 @@ impl Reading<'_> {
 }
 
 /// What the app's own backend tells.
-fn told(inquiry: &Inquiry, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<ConversationFacts, String> {
+fn told(
+    inquiry: &FactsQuery,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<ConversationFacts, String> {
     let conversation = inquiry.conversation.clone();
     if status == StatusCode::NOT_FOUND {
         return Ok(ConversationFacts::unknown(conversation));
@@ -204,8 +209,8 @@ fn told(inquiry: &Inquiry, status: StatusCode, headers: &HeaderMap, body: &[u8])
     Ok(ConversationFacts::known(conversation, details))
 }
 
-fn post(inquiry: &Inquiry) -> Request<Vec<u8>> {
-    let Inquiry { source, app, vendor, conversation, users } = inquiry;
+fn post(inquiry: &FactsQuery) -> Request<Vec<u8>> {
+    let FactsQuery { source, app, vendor, conversation, users } = inquiry;
     let body = json!({ "app": &**app, "vendor": vendor.as_str(), "conversation": conversation, "users": **users });
     let mut request = Request::new(body.to_string().into_bytes());
     *request.method_mut() = Method::POST;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::super::answer::{self, Route};
 use super::super::{Exchange, Failure};
 use super::{fields, read, signed};
-use crate::engine::World;
+use crate::engine::RuntimeData;
 use crate::vendor::{self, Params};
 
 /// What the page sent, and what it got.
@@ -39,7 +39,7 @@ pub(super) async fn explain(
     let inquiries = engine.inquiries(&ask, &caller, exchange.runtime.roster.read()?.register(), exchange.now);
     let told = exchange.snapshot.remote.inquire(inquiries, exchange.trace).await?;
     let index = exchange.runtime.roster.read()?;
-    let world = World { roster: index.register(), told: &told };
+    let world = RuntimeData { roster: index.register(), told: &told };
     let steps = engine.explain(&ask, &caller, world, exchange.now);
     let decided = engine.decide(ask, Arc::unwrap_or_clone(caller), world, exchange.now);
     Ok(json!({ "decided": decided.json(&steps), "signed": signed }))

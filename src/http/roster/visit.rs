@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::record::wished;
-use crate::engine::Inquiry;
+use crate::engine::FactsQuery;
 use crate::http::{Exchange, Failure, answer, record, tally};
 use crate::model::{Caller, SigningRequest};
 use crate::policy::ConversationFacts;
@@ -72,7 +72,7 @@ impl<'a> Visit<'a> {
         Ok(told)
     }
 
-    fn inquiries(&self, ask: &SigningRequest) -> Result<Vec<Inquiry>, Stale> {
+    fn inquiries(&self, ask: &SigningRequest) -> Result<Vec<FactsQuery>, Stale> {
         let engine = &self.exchange.settings.engine;
         let index = self.exchange.runtime.roster.read()?;
         Ok(engine.inquiries(ask, &self.caller, index.register(), self.exchange.now))
