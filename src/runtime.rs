@@ -25,7 +25,7 @@ use crate::redaction::KnownSecrets;
 #[cfg(feature = "otlp")]
 use crate::remote::Spans;
 use crate::remote::{NoClient, NoRemote, Remote};
-use crate::roster::{Plan, Roster, strays};
+use crate::roster::{ChangeSubscribers, ModerationReplica, strays};
 
 /// What all requests share.
 pub struct Runtime {
@@ -36,7 +36,7 @@ pub struct Runtime {
     /// Refused requests that have no line of their own in it.
     pub refusals: RefusalSummaries,
     /// What moderators change while the program serves.
-    pub roster: Arc<Roster>,
+    pub roster: Arc<ModerationReplica>,
     /// Carries those changes to vendors and webhooks, where there is a store that remembers what is to be carried.
     pub outbox: OnceLock<Outbox>,
     /// What is counted while requests are answered.
@@ -109,7 +109,7 @@ pub enum Finding {
 
 impl Runtime {
     /// Starts with these settings, ready as soon as they have what they wait for.
-    pub fn new(first: Snapshot, audit: Audit, roster: Roster) -> Runtime {
+    pub fn new(first: Snapshot, audit: Audit, roster: ModerationReplica) -> Runtime {
         hide(&audit, Arc::clone(&first.settings.known_secrets));
         let (current, draining) = (ArcSwap::from_pointee(first), watch::channel(false).0);
         let probes = Cap::new(PROBES, "probes beyond those that can be answered");
@@ -166,8 +166,8 @@ impl Runtime {
     }
 
     /// Where changes of the roster are carried out and told, by the settings in force.
-    pub fn plan(&self) -> Plan {
-        Plan::of(&self.snapshot().settings)
+    pub fn plan(&self) -> ChangeSubscribers {
+        ChangeSubscribers::of(&self.snapshot().settings)
     }
 
     /// The answer to a probe.

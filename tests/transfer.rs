@@ -10,8 +10,8 @@ use chat_signer::config::{self, Report};
 use chat_signer::model::{CallerKind, ConversationKind, Millis, Pattern, RoleHierarchy};
 use chat_signer::observe::Asker;
 use chat_signer::policy::{Block, EntryAuthor, EntryOrigin, RoleBinding, RoleGrant, Sanction};
-use chat_signer::roster::transfer::{self, AT_ONCE, Import, Imported, NotImported};
-use chat_signer::roster::{Plan, Record, RegisteredConversation};
+use chat_signer::roster::transfer::{self, AT_ONCE, Import, ImportError, ImportSummary};
+use chat_signer::roster::{ChangeSubscribers, ModerationEntry, RegisteredConversation};
 use chat_signer::store::Store;
 use proptest::collection::vec;
 use proptest::option;
@@ -63,30 +63,31 @@ fn conversation() -> impl Strategy<Value = RegisteredConversation> {
     )
 }
 
-fn record() -> impl Strategy<Value = Record> {
+fn record() -> impl Strategy<Value = ModerationEntry> {
     let held = prop_oneof![Just(RoleGrant::Removed), "[a-z]{1,4}".prop_map(|word| RoleGrant::Word(word.into()))];
     let role = (id(), scope(), app(), held, origin()).prop_map(|(user, scope, app, held, origin)| {
-        Record::Role(user, RoleBinding { scope, app, held, listed: false, origin })
+        ModerationEntry::Role(user, RoleBinding { scope, app, held, listed: false, origin })
     });
-    let block = (id(), scope(), app(), origin())
-        .prop_map(|(user, conversation, app, origin)| Record::Block(Block { user, conversation, app, origin }));
+    let block = (id(), scope(), app(), origin()).prop_map(|(user, conversation, app, origin)| {
+        ModerationEntry::Block(Block { user, conversation, app, origin })
+    });
     prop_oneof![
-        sanction().prop_map(Record::Ban),
-        sanction().prop_map(Record::Mute),
+        sanction().prop_map(ModerationEntry::Ban),
+        sanction().prop_map(ModerationEntry::Mute),
         role,
         block,
-        conversation().prop_map(Record::Conversation)
+        conversation().prop_map(ModerationEntry::Conversation)
     ]
 }
 
 /// Some entries, of which none says something else of the same.
-fn records() -> impl Strategy<Value = Vec<Record>> {
+fn records() -> impl Strategy<Value = Vec<ModerationEntry>> {
     vec(record(), 0..12).prop_map(|records| {
         let mut conversations: Vec<String> = Vec::new();
         let by_key: BTreeMap<_, _> = records.into_iter().map(|record| (record.key(), record)).collect();
         let mut records: Vec<_> = by_key.into_values().collect();
         records.retain(|record| {
-            let Record::Conversation(one) = record else { return true };
+            let ModerationEntry::Conversation(one) = record else { return true };
             let is_new = !conversations.contains(&one.id);
             conversations.push(one.id.clone());
             is_new
@@ -101,11 +102,11 @@ fn file(name: &str, text: &str) -> PathBuf {
     path
 }
 
-fn read(name: &str, text: &str) -> Result<(Vec<Record>, Report), String> {
+fn read(name: &str, text: &str) -> Result<(Vec<ModerationEntry>, Report), String> {
     read_at(name, text, NOW)
 }
 
-fn read_at(name: &str, text: &str, now: Millis) -> Result<(Vec<Record>, Report), String> {
+fn read_at(name: &str, text: &str, now: Millis) -> Result<(Vec<ModerationEntry>, Report), String> {
     let ladder = RoleHierarchy::new(["member", "manager"].map(str::to_owned));
     let read = config::roster(&file(name, text), &["leancloud".to_owned()], &ladder, now);
     read.map(|(file, report)| (transfer::records(file), report)).map_err(|report| report.render(false))
@@ -115,16 +116,24 @@ fn run<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
-async fn take(store: &Store, records: &[Record], replace: bool) -> Result<Imported, NotImported> {
+async fn take(store: &Store, records: &[ModerationEntry], replace: bool) -> Result<ImportSummary, ImportError> {
     take_at(store, records, replace, NOW).await
 }
 
-async fn take_at(store: &Store, records: &[Record], replace: bool, now: Millis) -> Result<Imported, NotImported> {
+async fn take_at(
+    store: &Store,
+    records: &[ModerationEntry],
+    replace: bool,
+    now: Millis,
+) -> Result<ImportSummary, ImportError> {
     let caller = Asker { kind: "operator", subject: "ada" };
-    transfer::import(store, &Import { records, replace, now, plan: &Plan::default(), caller }, &mut |_| Ok(())).await
+    transfer::import(store, &Import { records, replace, now, plan: &ChangeSubscribers::default(), caller }, &mut |_| {
+        Ok(())
+    })
+    .await
 }
 
-fn kept(records: &[Record]) -> BTreeMap<String, String> {
+fn kept(records: &[ModerationEntry]) -> BTreeMap<String, String> {
     records.iter().map(|record| (record.key().to_string(), record.value())).collect()
 }
 
@@ -146,9 +155,9 @@ proptest! {
             let then = Millis(0);
             let store = Store::memory();
             let done = take_at(&store, &read, false, then).await.unwrap();
-            prop_assert_eq!(done, Imported { set: records.len(), ..Imported::default() });
+            prop_assert_eq!(done, ImportSummary { set: records.len(), ..ImportSummary::default() });
             prop_assert_eq!(held(&store).await, kept(&records));
-            prop_assert_eq!(take_at(&store, &read, false, then).await.unwrap(), Imported::default());
+            prop_assert_eq!(take_at(&store, &read, false, then).await.unwrap(), ImportSummary::default());
 
             let other = Store::memory();
             take_at(&other, &before, false, then).await.unwrap();
@@ -234,7 +243,7 @@ owner = "alice"
 "#;
 
 /// Takes over a list in the night of this number.
-async fn take_in_night(store: &Store, text: &str, replace: bool, night: u64) -> Imported {
+async fn take_in_night(store: &Store, text: &str, replace: bool, night: u64) -> ImportSummary {
     let now = Millis(NOW.0 + night * 86_400_000);
     take_at(store, &read_at("nightly", text, now).unwrap().0, replace, now).await.unwrap()
 }
@@ -245,8 +254,8 @@ fn what_says_no_time_is_the_same_however_often_it_comes() {
         let store = Store::memory();
         assert_eq!(take_in_night(&store, NIGHTLY, false, 0).await.set, 5);
         let first = held(&store).await;
-        assert_eq!(take_in_night(&store, NIGHTLY, false, 1).await, Imported::default());
-        assert_eq!(take_in_night(&store, NIGHTLY, true, 2).await, Imported::default());
+        assert_eq!(take_in_night(&store, NIGHTLY, false, 1).await, ImportSummary::default());
+        assert_eq!(take_in_night(&store, NIGHTLY, true, 2).await, ImportSummary::default());
         assert_eq!((held(&store).await, store.head().await.unwrap().version), (first, 1));
         // What says something else is another.
         let other = NIGHTLY.replace("spam", "flood");
@@ -254,7 +263,7 @@ fn what_says_no_time_is_the_same_however_often_it_comes() {
         // And so is what says another time.
         let dated = format!("{other}[[bans]]\nuser = \"dan\"\nat = 2026-11-22T10:00:00Z\n");
         assert_eq!(take_in_night(&store, &dated, false, 4).await.set, 1);
-        assert_eq!(take_in_night(&store, &dated, false, 5).await, Imported::default());
+        assert_eq!(take_in_night(&store, &dated, false, 5).await, ImportSummary::default());
         let later = dated.replace("at = 2026-11-22", "at = 2026-11-23");
         assert_eq!(take_in_night(&store, &later, false, 6).await.set, 1);
     });
@@ -270,12 +279,12 @@ fn what_has_ended_takes_nothings_place() {
         let until_now = format!("until = {NOW}");
         for until in ["until = 2020-01-01T00:00:00Z", &until_now] {
             let done = take(&store, &ban(until), false).await.unwrap();
-            assert_eq!(done, Imported { ended: 1, ..Imported::default() });
+            assert_eq!(done, ImportSummary { ended: 1, ..ImportSummary::default() });
             assert_eq!(held(&store).await, for_good);
         }
         // By a file that is all there is, nothing holds.
         let done = take(&store, &ban("until = 2020-01-01T00:00:00Z"), true).await.unwrap();
-        assert_eq!(done, Imported { set: 0, gone: 1, ended: 1 });
+        assert_eq!(done, ImportSummary { set: 0, gone: 1, ended: 1 });
     });
 }
 
@@ -331,8 +340,11 @@ fn an_entry_for_one_app_does_not_come_beside_one_for_all() {
 fn webhooks_and_vendors_are_told_of_an_import() {
     let (records, _) =
         read("told", "[[bans]]\nuser = \"a\"\n[[blocks]]\nuser = \"b\"\nconversation = \"c\"\n").unwrap();
-    let plan = Plan { enforced: vec!["leancloud".into()], webhooks: vec!["https://app.example.com/hook".to_owned()] };
-    let jobs = |plan: &Plan| {
+    let plan = ChangeSubscribers {
+        enforced: vec!["leancloud".into()],
+        webhooks: vec!["https://app.example.com/hook".to_owned()],
+    };
+    let jobs = |plan: &ChangeSubscribers| {
         run(async {
             let store = Store::memory();
             let caller = Asker { kind: "operator", subject: "ada" };
@@ -343,5 +355,5 @@ fn webhooks_and_vendors_are_told_of_an_import() {
         })
     };
     assert_eq!(jobs(&plan), ["enforce", "webhook", "webhook"]);
-    assert_eq!(jobs(&Plan::default()), Vec::<String>::new());
+    assert_eq!(jobs(&ChangeSubscribers::default()), Vec::<String>::new());
 }

@@ -16,7 +16,10 @@ use std::time::{Duration, Instant};
 use chat_signer::config::{self, StoreKind, StoreSettings};
 use chat_signer::model::{Caller, CallerKind, Millis, Pattern};
 use chat_signer::policy::{EntryAuthor, EntryOrigin, Sanction};
-use chat_signer::roster::{Deed, Judge, Plan, Record, Roster, Terms, Wish};
+use chat_signer::roster::{
+    ChangeSubscribers, CommandAuthorizer, CommandKind, ModerationCommand, ModerationEntry, ModerationReplica,
+    SanctionTerms,
+};
 use chat_signer::store::{Commit, Store};
 
 use cases::{Bench, Case, NOW, Register};
@@ -47,7 +50,7 @@ async fn measure(settings: &StoreSettings, bans: usize) -> Result<(), Failure> {
     // What filling it took is given back only in a while: the difference is what the roster takes.
     let before = resident()?;
     let began = Instant::now();
-    let roster = Roster::of(Store::open(settings).await?, settings.max_staleness);
+    let roster = ModerationReplica::of(Store::open(settings).await?, settings.max_staleness);
     roster.catch_up().await;
     let loaded = began.elapsed();
     let memory = resident()?.saturating_sub(before);
@@ -70,7 +73,7 @@ async fn fill(store: &Store, bans: usize) -> Result<(), Failure> {
     let mut numbers = (0..bans).peekable();
     while numbers.peek().is_some() {
         let puts = numbers.by_ref().take(AT_ONCE).map(|number| {
-            let record = Record::Ban(Sanction {
+            let record = ModerationEntry::Ban(Sanction {
                 user: format!("banned-{number}"),
                 scope: Pattern::Everything,
                 app: None,
@@ -87,7 +90,7 @@ async fn fill(store: &Store, bans: usize) -> Result<(), Failure> {
 }
 
 /// How long it takes to decide and sign a LeanCloud invite of three members: the median.
-fn decide(roster: &Roster) -> Result<Duration, Failure> {
+fn decide(roster: &ModerationReplica) -> Result<Duration, Failure> {
     let bench = Bench::new(Case::LeanCloud, Register::Ten);
     let rounds = (0..ROUNDS).map(|_| {
         let requests: Vec<_> = (0..REQUESTS).map(|_| bench.request()).collect();
@@ -101,7 +104,7 @@ fn decide(roster: &Roster) -> Result<Duration, Failure> {
 }
 
 /// How long it takes until one more ban is durable and in force: the median.
-async fn ban(roster: &Roster) -> Result<Duration, Failure> {
+async fn ban(roster: &ModerationReplica) -> Result<Duration, Failure> {
     let signer = Path::new(env!("CARGO_MANIFEST_DIR")).join("signer.toml");
     let settings = config::load(&signer).settings.ok_or("the demonstration doesn't load")?;
     let caller = Caller {
@@ -114,16 +117,17 @@ async fn ban(roster: &Roster) -> Result<Duration, Failure> {
     let told = HashMap::new();
     let mut rounds = Vec::with_capacity(ROUNDS);
     for number in 0..ROUNDS {
-        let judge = Judge { engine: &settings.engine, caller: &caller, told: &told, now: Millis(NOW.0 + 1) };
-        let wish = Wish {
-            deed: Deed::Ban(Terms::default()),
+        let judge =
+            CommandAuthorizer { engine: &settings.engine, caller: &caller, told: &told, now: Millis(NOW.0 + 1) };
+        let wish = ModerationCommand {
+            deed: CommandKind::Ban(SanctionTerms::default()),
             users: vec![format!("one-more-{number}")],
             scope: Pattern::Everything,
             app: None,
             client: String::new(),
         };
         let began = Instant::now();
-        let ruling = roster.carry_out(&judge, &wish, &Plan::default()).await?;
+        let ruling = roster.carry_out(&judge, &wish, &ChangeSubscribers::default()).await?;
         rounds.push(began.elapsed());
         assert_eq!(ruling.succeeded.len(), 1, "it is allowed: {:?}", ruling.failed);
     }

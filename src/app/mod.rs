@@ -25,7 +25,7 @@ use crate::outbox::Outbox;
 use crate::random::NoEntropy;
 use crate::reload::Reload;
 use crate::remote;
-use crate::roster::Roster;
+use crate::roster::ModerationReplica;
 use crate::runtime::{Runtime, Snapshot};
 use crate::store::{self, RecordFile, Store};
 use crate::{admin, http};
@@ -200,12 +200,12 @@ fn terms_of_probes(runtime: &Arc<Runtime>) -> impl Fn() -> Terms + Send + 'stati
     }
 }
 
-async fn roster(settings: Option<&StoreSettings>) -> Result<Roster, NoStart> {
-    let Some(settings) = settings else { return Ok(Roster::none()) };
+async fn roster(settings: Option<&StoreSettings>) -> Result<ModerationReplica, NoStart> {
+    let Some(settings) = settings else { return Ok(ModerationReplica::none()) };
     let (store, mark) = Store::open_recorded(settings).await.map_err(NoStart::Store)?;
     let is_own = store.begins_itself();
     let record = settings.record.clone().map(RecordFile::new);
-    let roster = Roster::recorded(store, settings.max_staleness, record, mark);
+    let roster = ModerationReplica::recorded(store, settings.max_staleness, record, mark);
     if is_own {
         // It is at hand, so nobody need be refused because it has not been read yet.
         roster.catch_up().await;

@@ -8,22 +8,22 @@ use serde_json::{Value, json};
 use crate::engine::{DecidedRequest, Engine};
 use crate::model::{Action, Pattern, SigningRequest};
 use crate::policy::ConversationFacts;
-use crate::roster::{Deed, Failed, Index, Judge, Terms, Wish};
+use crate::roster::{CommandAuthorizer, CommandKind, ModerationCommand, ModerationIndex, RejectedUser, SanctionTerms};
 
 /// Whom it isn't done to, though the policy allows it, and why.
-pub(super) struct Moderated(Vec<Failed>);
+pub(super) struct Moderated(Vec<RejectedUser>);
 
 impl Moderated {
     pub(super) fn of(
         engine: &Engine,
         decided: &DecidedRequest,
-        roster: &Index,
+        roster: &ModerationIndex,
         told: &[ConversationFacts],
     ) -> Moderated {
         let DecidedRequest { ask, caller, at, outcome } = decided;
         let Some(wish) = wish(engine, ask).filter(|_| outcome.is_ok()) else { return Moderated(Vec::new()) };
         let told = HashMap::from([(Arc::clone(&ask.app), told.to_vec())]);
-        let judge = Judge { engine, caller, told: &told, now: *at };
+        let judge = CommandAuthorizer { engine, caller, told: &told, now: *at };
         Moderated(judge.rule(roster, &wish).failed)
     }
 
@@ -34,7 +34,7 @@ impl Moderated {
 
     /// A line for each user.
     pub(super) fn lines(&self) -> Vec<String> {
-        self.0.iter().map(|Failed { user, why }| format!("{user}: {}", why.public())).collect()
+        self.0.iter().map(|RejectedUser { user, why }| format!("{user}: {}", why.public())).collect()
     }
 
     /// The decision on the whole, in a sentence.
@@ -46,25 +46,25 @@ impl Moderated {
     }
 
     pub(super) fn json(&self) -> Value {
-        let one = |Failed { user, why }: &Failed| json!({ "user": user, "code": why.code(), "reason": why.public() });
+        let one = |RejectedUser { user, why }: &RejectedUser| json!({ "user": user, "code": why.code(), "reason": why.public() });
         self.0.iter().map(one).collect()
     }
 }
 
 /// What a moderator would ask of the server, if it is moderation. Of roles the weakest: which one is given isn't asked of the policy.
-fn wish(engine: &Engine, ask: &SigningRequest) -> Option<Wish> {
+fn wish(engine: &Engine, ask: &SigningRequest) -> Option<ModerationCommand> {
     let weakest = engine.policy.document().ladder.words().first();
     let deed = match ask.action {
-        Action::Ban => Deed::Ban(Terms::default()),
-        Action::Unban => Deed::LiftBan,
-        Action::Mute => Deed::Mute(Terms::default()),
-        Action::Unmute => Deed::LiftMute,
-        Action::SetRole => Deed::SetRole(weakest?.clone()),
-        Action::ManageConversation => Deed::SetConversation { kind: None, owner: None },
+        Action::Ban => CommandKind::Ban(SanctionTerms::default()),
+        Action::Unban => CommandKind::LiftBan,
+        Action::Mute => CommandKind::Mute(SanctionTerms::default()),
+        Action::Unmute => CommandKind::LiftMute,
+        Action::SetRole => CommandKind::SetRole(weakest?.clone()),
+        Action::ManageConversation => CommandKind::SetConversation { kind: None, owner: None },
         _ => return None,
     };
     let scope = ask.conversation.clone()?;
     let is_conversation = ask.action == Action::ManageConversation;
     let users = if is_conversation { vec![Pattern::to_string(&scope)] } else { ask.members.clone() };
-    Some(Wish { deed, users, scope, app: Some(Arc::clone(&ask.app)), client: ask.client.clone() })
+    Some(ModerationCommand { deed, users, scope, app: Some(Arc::clone(&ask.app)), client: ask.client.clone() })
 }

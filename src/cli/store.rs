@@ -15,8 +15,8 @@ use crate::clock;
 use crate::config::{self, Settings, StoreKind};
 use crate::model::Millis;
 use crate::observe::Asker;
-use crate::roster::transfer::{self, AT_ONCE, Import, Imported, NotImported};
-use crate::roster::{Index, Key, Malformed, Plan, Record, Table};
+use crate::roster::transfer::{self, AT_ONCE, Import, ImportError, ImportSummary};
+use crate::roster::{ChangeSubscribers, EntryKey, EntryKind, MalformedEntry, ModerationEntry, ModerationIndex};
 use crate::store::{Head, HighWaterMark, RecordFile, Store, Unavailable};
 
 /// What is done with the store.
@@ -180,13 +180,13 @@ fn told_of(Count { set, gone, same, ended }: Count) -> String {
 async fn take_over(
     settings: &Settings,
     arguments: &Importing,
-    records: &[Record],
+    records: &[ModerationEntry],
     hash: &str,
     now: Millis,
-) -> Result<Imported, Stop> {
+) -> Result<ImportSummary, Stop> {
     let store = open(settings, true).await?;
     let (mut trail, operator) = (Trail::open(settings)?, operator());
-    let plan = if arguments.quiet { Plan::default() } else { Plan::of(settings) };
+    let plan = if arguments.quiet { ChangeSubscribers::default() } else { ChangeSubscribers::of(settings) };
     let caller = Asker { kind: OPERATOR, subject: &operator };
     let import = Import { records, replace: arguments.replace, now, plan: &plan, caller };
     let imported = transfer::import(&store, &import, &mut |lines| trail.write(lines)).await;
@@ -201,7 +201,7 @@ async fn take_over(
         count: imported.as_ref().ok().map(|imported| count_of(*imported, records)),
         reason: imported.as_ref().err().map(ToString::to_string),
     };
-    let told = trail.tell(&told).map_err(NotImported::Untold);
+    let told = trail.tell(&told).map_err(ImportError::Untold);
     let imported =
         imported.and_then(|imported| told.map(|()| imported)).map_err(|error| unfinished(&error, &import))?;
     if let Ok(head) = store.head().await {
@@ -221,12 +221,12 @@ async fn record_imported(settings: &Settings, store: &Store, head: &Head) -> Res
     Ok(lost)
 }
 
-fn count_of(Imported { set, gone, ended }: Imported, records: &[Record]) -> Count {
+fn count_of(ImportSummary { set, gone, ended }: ImportSummary, records: &[ModerationEntry]) -> Count {
     Count { set, gone, same: records.len().saturating_sub(set + ended), ended }
 }
 
 /// The entries of a file that is read `now`, and its hash; of one with mistakes, their report.
-fn read(path: &Path, settings: &Settings, now: Millis) -> Result<(Vec<Record>, String), Stop> {
+fn read(path: &Path, settings: &Settings, now: Millis) -> Result<(Vec<ModerationEntry>, String), Stop> {
     let apps: Vec<String> = settings.engine.apps.iter().map(|app| app.name().to_string()).collect();
     let ladder = &settings.engine.policy.document().ladder;
     let render = |report: &config::Report| report.render(io::stderr().is_terminal());
@@ -240,23 +240,23 @@ fn read(path: &Path, settings: &Settings, now: Millis) -> Result<(Vec<Record>, S
 
 /// The roster that servers go by, as far as it can be known here: that of the file, or of the store. Else it is empty, and a note says
 /// why.
-pub(super) fn roster(settings: &Settings, file: Option<&Path>) -> Result<Index, Stop> {
+pub(super) fn roster(settings: &Settings, file: Option<&Path>) -> Result<ModerationIndex, Stop> {
     if let Some(path) = file {
         let records = read(path, settings, clock::now())?.0;
         let entries: Vec<_> = records.iter().map(|one| (one.key().to_string(), one.value())).collect();
         return index(entries.iter().map(|(key, value)| (key.as_str(), value.as_str())));
     }
     if settings.store.is_none() {
-        return Ok(Index::default());
+        return Ok(ModerationIndex::default());
     }
     block_on(followed(settings))?.or_else(|stop| {
         complain(&format!("note: the roster is not counted: {}", line(stop.message())));
-        Ok(Index::default())
+        Ok(ModerationIndex::default())
     })
 }
 
 /// The roster that a server which starts now would follow.
-async fn followed(settings: &Settings) -> Result<Index, Stop> {
+async fn followed(settings: &Settings) -> Result<ModerationIndex, Stop> {
     let store = open(settings, false).await?;
     let (head, entries) = transfer::held(&store).await?;
     if head.epoch.is_empty() {
@@ -273,8 +273,8 @@ async fn followed(settings: &Settings) -> Result<Index, Stop> {
     index(entries.iter().map(|(key, value)| (key.as_str(), value.as_str())))
 }
 
-fn index<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Index, Stop> {
-    Index::new(entries).map_err(|malformed| Stop::No(malformed.to_string()))
+fn index<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> Result<ModerationIndex, Stop> {
+    ModerationIndex::new(entries).map_err(|malformed| Stop::No(malformed.to_string()))
 }
 
 /// Says so where a store's entries are not what they should be: servers refuse everyone by it.
@@ -334,21 +334,21 @@ impl From<Unavailable> for Stop {
 }
 
 /// What to say of an import that was not done, or not to its end.
-fn unfinished(error: &NotImported, import: &Import<'_>) -> Stop {
+fn unfinished(error: &ImportError, import: &Import<'_>) -> Stop {
     let maybe = match error {
-        NotImported::Untold(_) => "; what it lacks is told here. Say it again to finish once it can be",
+        ImportError::Untold(_) => "; what it lacks is told here. Say it again to finish once it can be",
         _ if import.records.len() > AT_ONCE => "; some of it may be written: say it again to finish",
-        NotImported::Malformed(_) | NotImported::Owner(..) | NotImported::Beside(..) => "; nothing was written",
-        NotImported::Unavailable(_) | NotImported::Busy => "; say it again to be sure",
+        ImportError::Malformed(_) | ImportError::Owner(..) | ImportError::Beside(..) => "; nothing was written",
+        ImportError::Unavailable(_) | ImportError::Busy => "; say it again to be sure",
     };
     Stop::No(format!("{error}{maybe}"))
 }
 
-fn records(entries: &BTreeMap<String, String>) -> Result<Vec<Record>, Malformed> {
-    entries.iter().map(|(key, value)| Record::read(key, value)).collect()
+fn records(entries: &BTreeMap<String, String>) -> Result<Vec<ModerationEntry>, MalformedEntry> {
+    entries.iter().map(|(key, value)| ModerationEntry::read(key, value)).collect()
 }
 
-fn toml(head: &Head, records: &[Record]) -> String {
+fn toml(head: &Head, records: &[ModerationEntry]) -> String {
     let (now, version, epoch) = (clock::now(), head.version, &head.epoch);
     let head = format!("# chat-signer's roster, as it was at {now}: at change {version}, epoch {epoch}.\n\n");
     head + &transfer::toml(records)
@@ -374,15 +374,15 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
 
 /// How many entries each table has.
 fn count(entries: &BTreeMap<String, String>) -> BTreeMap<&'static str, usize> {
-    let mut count: BTreeMap<_, _> = Table::ALL.iter().map(|table| (table.as_str(), 0)).collect();
-    for key in entries.keys().filter_map(|key| Key::parse(key)) {
+    let mut count: BTreeMap<_, _> = EntryKind::ALL.iter().map(|table| (table.as_str(), 0)).collect();
+    for key in entries.keys().filter_map(|key| EntryKey::parse(key)) {
         *count.entry(key.table.as_str()).or_default() += 1;
     }
     count
 }
 
 fn told(count: &BTreeMap<&'static str, usize>) -> String {
-    Table::ALL
+    EntryKind::ALL
         .iter()
         .map(|table| format!("{} {}", count.get(table.as_str()).unwrap_or(&0), table.as_str()))
         .collect::<Vec<_>>()

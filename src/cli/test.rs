@@ -17,7 +17,7 @@ use crate::config::{self, Case, Subject};
 use crate::engine::{DecidedRequest, Engine, RuntimeData};
 use crate::model::{CallerKind, Millis};
 use crate::policy::Permit;
-use crate::roster::Index;
+use crate::roster::ModerationIndex;
 use crate::vendor::ably::Capability;
 
 /// `test`'s own arguments.
@@ -103,7 +103,7 @@ fn decided(engine: &Engine, case: &Case, now: Millis) -> Result<(DecidedRequest,
     let (caller, notes) = supposed.caller(engine, &case.app)?;
     let ask = asked.ask(app, &caller).map_err(plain)?;
     let at = case.at.unwrap_or(now);
-    let index = Index::default();
+    let index = ModerationIndex::default();
     let roster = index.register();
     let given = Given::of(&case.facts, engine, &ask, &caller, roster, at)?;
     if let Some(conversation) = given.missing.first() {

@@ -15,7 +15,7 @@ use crate::model::{Caller, SigningRequest};
 use crate::observe::Decision;
 use crate::policy::ConversationFacts;
 use crate::random;
-use crate::roster::Stale;
+use crate::roster::ReplicaStale;
 use crate::vendor::{self, App, Operation, Params, Signed};
 
 /// Where a request leads and what may go that way.
@@ -176,7 +176,7 @@ async fn inquire(
 }
 
 /// What must be asked elsewhere, by what is known of the roster now.
-fn inquiries(exchange: &Exchange<'_>, ask: &SigningRequest, caller: &Caller) -> Result<Vec<FactsQuery>, Stale> {
+fn inquiries(exchange: &Exchange<'_>, ask: &SigningRequest, caller: &Caller) -> Result<Vec<FactsQuery>, ReplicaStale> {
     let index = exchange.runtime.roster.read()?;
     Ok(exchange.settings.engine.inquiries(ask, caller, index.register(), exchange.now))
 }

@@ -10,7 +10,7 @@ use crate::limits::TooSoon;
 use crate::observe::audit::Unwritten;
 use crate::policy::{Denial, DenyReason};
 use crate::remote::Unavailable;
-use crate::roster::{NotChanged, Stale, Why};
+use crate::roster::{ChangeError, RejectReason, ReplicaStale};
 use crate::vendor::Invalid;
 
 /// What sort of failure it is: the word that programs read.
@@ -202,24 +202,24 @@ impl From<Unavailable> for Failure {
     }
 }
 
-impl From<Stale> for Failure {
-    fn from(stale: Stale) -> Failure {
+impl From<ReplicaStale> for Failure {
+    fn from(stale: ReplicaStale) -> Failure {
         let detail = "Who is banned can't be told for certain at the moment, so nothing is decided. Try again.";
         Failure::new(Code::Unavailable, detail, stale.to_string())
     }
 }
 
-impl From<NotChanged> for Failure {
-    fn from(not_changed: NotChanged) -> Failure {
+impl From<ChangeError> for Failure {
+    fn from(not_changed: ChangeError) -> Failure {
         match not_changed {
-            NotChanged::Stale(stale) => Failure::from(stale),
-            NotChanged::NoStore => Failure::no_store(),
-            NotChanged::Unavailable(unavailable) => {
+            ChangeError::Stale(stale) => Failure::from(stale),
+            ChangeError::NoStore => Failure::no_store(),
+            ChangeError::Unavailable(unavailable) => {
                 let detail =
                     "The change could not be stored, or it isn't known whether it was. Ask for the same again.";
                 Failure::new(Code::Unavailable, detail, unavailable.to_string())
             }
-            NotChanged::Broken(unavailable) => {
+            ChangeError::Broken(unavailable) => {
                 let detail = "Nothing can be changed until chat-signer is started anew, as its store could not be \
                               written. Whether this change was made shows then.";
                 Failure::new(Code::Unavailable, detail, unavailable.to_string())
@@ -228,16 +228,16 @@ impl From<NotChanged> for Failure {
     }
 }
 
-impl From<&Why> for Failure {
-    fn from(why: &Why) -> Failure {
+impl From<&RejectReason> for Failure {
+    fn from(why: &RejectReason) -> Failure {
         let code = match why {
-            Why::Denied(denial) => return Failure::from(&**denial),
-            Why::Unfit(_) => Code::Malformed,
-            Why::NotThere | Why::NotOutranked(_) => Code::Denied,
-            Why::File(..) | Why::Conflict(_) => Code::Conflict,
+            RejectReason::Denied(denial) => return Failure::from(&**denial),
+            RejectReason::Unfit(_) => Code::Malformed,
+            RejectReason::NotThere | RejectReason::NotOutranked(_) => Code::Denied,
+            RejectReason::File(..) | RejectReason::Conflict(_) => Code::Conflict,
         };
         let mut failure = Failure::new(code, why.public(), why.log());
-        failure.more.line = if let Why::File(line, _) = why { Some(*line) } else { None };
+        failure.more.line = if let RejectReason::File(line, _) = why { Some(*line) } else { None };
         failure
     }
 }

@@ -34,7 +34,7 @@ use tokio::time::timeout;
 
 use crate::observe::outbox::Counts;
 use crate::random::{self, NoEntropy};
-use crate::roster::Roster;
+use crate::roster::ModerationReplica;
 pub use targets::Targets;
 use turns::Turns;
 pub use webhook::origin;
@@ -80,7 +80,7 @@ const SKEW: Duration = Duration::from_secs(10);
 
 impl Terms {
     /// Those for this roster.
-    pub fn of(roster: &Roster) -> Terms {
+    pub fn of(roster: &ModerationReplica) -> Terms {
         Terms { lag: roster.lag().map(|lag| lag.saturating_add(SKEW)), ..Terms::default() }
     }
 }
@@ -94,7 +94,7 @@ pub struct Outbox {
 
 /// What all of its tasks share.
 struct Shared {
-    roster: Arc<Roster>,
+    roster: Arc<ModerationReplica>,
     targets: ArcSwap<Targets>,
     terms: Terms,
     /// By which the store knows this process.
@@ -109,7 +109,12 @@ impl Outbox {
     ///
     /// # Errors
     /// If the operating system gives no random bytes.
-    pub fn start(roster: Arc<Roster>, targets: Targets, terms: Terms, counts: Counts) -> Result<Outbox, NoEntropy> {
+    pub fn start(
+        roster: Arc<ModerationReplica>,
+        targets: Targets,
+        terms: Terms,
+        counts: Counts,
+    ) -> Result<Outbox, NoEntropy> {
         let name = hex::encode(random::bytes::<16>()?);
         let (stop, stopping) = watch::channel(false);
         targets.expect(&counts);

@@ -28,12 +28,12 @@ impl Running<'_> {
 
     /// When something ends that only the policy file says: nothing tells of that when it happens.
     pub(super) fn ends(&self, app: &str, user: &str, conversation: Option<&str>) -> Result<Option<Millis>, Halt> {
-        let roster::Desired { ban, mute } = self.ruled(app, user, conversation)?;
+        let roster::DesiredSanctions { ban, mute } = self.ruled(app, user, conversation)?;
         let own = [ban, mute].into_iter().flatten().filter(|sanction| sanction.origin.author().is_none());
         Ok(own.filter_map(|sanction| sanction.until).min())
     }
 
-    fn ruled(&self, app: &str, user: &str, conversation: Option<&str>) -> Result<roster::Desired, Halt> {
+    fn ruled(&self, app: &str, user: &str, conversation: Option<&str>) -> Result<roster::DesiredSanctions, Halt> {
         let ruled = self.shared.roster.desired(&self.targets.policy, app, user, conversation, clock::now());
         ruled.map_err(|stale| Halt::later(stale.to_string()))
     }
@@ -60,8 +60,8 @@ impl Running<'_> {
     }
 }
 
-fn simplified(desired: &roster::Desired) -> Desired {
-    let roster::Desired { ban, mute } = desired;
+fn simplified(desired: &roster::DesiredSanctions) -> Desired {
+    let roster::DesiredSanctions { ban, mute } = desired;
     let reason = ban.as_ref().or(mute.as_ref()).and_then(|sanction| sanction.reason.clone());
     Desired { banned: ban.as_ref().map(end), muted: mute.as_ref().map(end), reason }
 }

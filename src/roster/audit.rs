@@ -1,13 +1,18 @@
 //! Lines of the audit log for what no request asked for: what ends by itself, and what an operator takes over.
 
-use super::entry::Record;
-use super::event::{Fate, name};
+use super::entry::ModerationEntry;
+use super::event::{ChangeKind, name};
 use crate::clock;
 use crate::observe::{Asker, Occurrence};
 use crate::policy::{EntryOrigin, RoleGrant};
 
 /// The line that says what became of an entry: by which change, where that is known, and by whose hand, where it was anyone's.
-pub(super) fn line(record: &Record, fate: Fate, change: Option<u64>, caller: Option<Asker<'_>>) -> Vec<u8> {
+pub(super) fn line(
+    record: &ModerationEntry,
+    fate: ChangeKind,
+    change: Option<u64>,
+    caller: Option<Asker<'_>>,
+) -> Vec<u8> {
     let (mut occurrence, user) = (Occurrence::new(name(record, fate), clock::now()), [record.name()]);
     occurrence.caller = caller;
     occurrence.app = record.app().map(|app| &**app);
@@ -16,17 +21,19 @@ pub(super) fn line(record: &Record, fate: Fate, change: Option<u64>, caller: Opt
     occurrence.change = change;
     occurrence.until = record.until().map(|until| until.to_string());
     match record {
-        Record::Role(_, tenure) => {
+        ModerationEntry::Role(_, tenure) => {
             occurrence.role = if let RoleGrant::Word(word) = &tenure.held { Some(word) } else { None };
         }
-        Record::Conversation(conversation) => {
+        ModerationEntry::Conversation(conversation) => {
             occurrence.conversation = Some(conversation.id.clone());
             occurrence.targets = &[];
             occurrence.kind = Some(conversation.kind.as_str());
             occurrence.owner = conversation.owner.as_deref();
         }
-        Record::Ban(sanction) | Record::Mute(sanction) => occurrence.reason = sanction.reason.as_deref(),
-        Record::Block(_) => {}
+        ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => {
+            occurrence.reason = sanction.reason.as_deref()
+        }
+        ModerationEntry::Block(_) => {}
     }
     if let EntryOrigin::Roster { author, at } = record.origin() {
         (occurrence.by, occurrence.at) = (Some(&**author), Some(at.to_string()));

@@ -1,19 +1,19 @@
 //! What the roster and the policy file say of a user in a place: what a vendor should know.
 
-use super::live::{Roster, Stale};
+use super::live::{ModerationReplica, ReplicaStale};
 use crate::model::{Millis, Pattern};
 use crate::policy::{Policy, Sanction, UserEntry};
 
 /// What a vendor should know of a user in a place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Desired {
+pub struct DesiredSanctions {
     /// The ban that lasts longest, of those that count there.
     pub ban: Option<Sanction>,
     /// The mute that lasts longest.
     pub mute: Option<Sanction>,
 }
 
-impl Roster {
+impl ModerationReplica {
     /// What a vendor should know now of a user in a conversation of an app; everywhere, where there is none. The policy file's entries
     /// count with those made at run time.
     ///
@@ -26,11 +26,11 @@ impl Roster {
         user: &str,
         conversation: Option<&str>,
         now: Millis,
-    ) -> Result<Desired, Stale> {
+    ) -> Result<DesiredSanctions, ReplicaStale> {
         let index = self.read()?;
         let place = conversation.map_or(Pattern::Everything, |name| Pattern::Exact(name.to_owned()));
         let registers = [policy.register(), index.register()];
-        let mut desired = Desired::default();
+        let mut desired = DesiredSanctions::default();
         for entry in registers.into_iter().flat_map(|register| register.about(user, app, Some(&place))) {
             let (sanction, slot) = match entry {
                 UserEntry::Ban(ban) => (ban, &mut desired.ban),

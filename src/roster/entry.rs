@@ -12,7 +12,7 @@ use crate::policy::{Block, EntryAuthor, EntryOrigin, RoleBinding, RoleGrant, San
 
 /// An entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Record {
+pub enum ModerationEntry {
     /// A ban.
     Ban(Sanction),
     /// A mute.
@@ -27,7 +27,7 @@ pub enum Record {
 
 /// What sort of entries there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Table {
+pub enum EntryKind {
     /// Bans.
     Bans,
     /// Mutes.
@@ -42,9 +42,9 @@ pub enum Table {
 
 /// What an entry is about. Of bans and mutes each author has one in a place; of all else there is one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
+pub struct EntryKey {
     /// Its table.
-    pub table: Table,
+    pub table: EntryKind,
     /// The user; of a conversation its id.
     pub name: String,
     /// Where it holds; nothing for a conversation.
@@ -58,7 +58,7 @@ pub struct Key {
 /// A kept entry that can't be understood: another version of the program may have written it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the entry {key} can't be understood: {flaw}")]
-pub struct Malformed {
+pub struct MalformedEntry {
     /// Its key.
     pub key: String,
     /// What is wrong with it.
@@ -68,7 +68,7 @@ pub struct Malformed {
 /// An entry's value, as it is kept.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Kept {
+struct StoredEntry {
     /// The user; of a conversation its id.
     id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,60 +92,63 @@ struct Kept {
     at: u64,
 }
 
-impl Table {
+impl EntryKind {
     /// Every table.
-    pub const ALL: [Table; 5] = [Table::Bans, Table::Mutes, Table::Roles, Table::Blocks, Table::Conversations];
+    pub const ALL: [EntryKind; 5] =
+        [EntryKind::Bans, EntryKind::Mutes, EntryKind::Roles, EntryKind::Blocks, EntryKind::Conversations];
 
     /// How paths and files spell it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Table::Bans => "bans",
-            Table::Mutes => "mutes",
-            Table::Roles => "roles",
-            Table::Blocks => "blocks",
-            Table::Conversations => "conversations",
+            EntryKind::Bans => "bans",
+            EntryKind::Mutes => "mutes",
+            EntryKind::Roles => "roles",
+            EntryKind::Blocks => "blocks",
+            EntryKind::Conversations => "conversations",
         }
     }
 
     /// What a key of the table begins with, up to its first slash.
     fn prefix(self) -> &'static str {
         match self {
-            Table::Bans => "ban",
-            Table::Mutes => "mute",
-            Table::Roles => "role",
-            Table::Blocks => "block",
-            Table::Conversations => "conversation",
+            EntryKind::Bans => "ban",
+            EntryKind::Mutes => "mute",
+            EntryKind::Roles => "role",
+            EntryKind::Blocks => "block",
+            EntryKind::Conversations => "conversation",
         }
     }
 }
 
-impl Key {
+impl EntryKey {
     /// The key that is written so, and not otherwise.
-    pub fn parse(text: &str) -> Option<Key> {
+    pub fn parse(text: &str) -> Option<EntryKey> {
         let mut segments = text.split('/');
         let prefix = segments.next()?;
-        let table = Table::ALL.into_iter().find(|table| table.prefix() == prefix)?;
+        let table = EntryKind::ALL.into_iter().find(|table| table.prefix() == prefix)?;
         let segments = segments.map(percent_decoded).collect::<Option<Vec<_>>>()?;
         let (name, scope, app, author) = match (table, &*segments) {
-            (Table::Bans | Table::Mutes, [name, scope, app, kind, subject]) if !subject.is_empty() => {
+            (EntryKind::Bans | EntryKind::Mutes, [name, scope, app, kind, subject]) if !subject.is_empty() => {
                 (name, scope, app, Some((caller_kind(kind)?, subject.clone())))
             }
-            (Table::Roles | Table::Blocks | Table::Conversations, [name, scope, app]) => (name, scope, app, None),
+            (EntryKind::Roles | EntryKind::Blocks | EntryKind::Conversations, [name, scope, app]) => {
+                (name, scope, app, None)
+            }
             _ => return None,
         };
         let scope = match table {
-            Table::Conversations => None,
+            EntryKind::Conversations => None,
             _ => Some(Pattern::parse(scope).ok()?),
         };
         let app = Some(&**app).filter(|app| !app.is_empty()).map(Arc::from);
-        let key = Key { table, name: name.clone(), scope, app, author };
+        let key = EntryKey { table, name: name.clone(), scope, app, author };
         // One entry has one spelling, or there could be two of it.
         (!name.is_empty() && key.to_string() == text).then_some(key)
     }
 }
 
 /// Its segments, percent-encoded, between slashes.
-impl fmt::Display for Key {
+impl fmt::Display for EntryKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scope = self.scope.as_ref().map(Pattern::to_string).unwrap_or_default();
         let segment = |text: &str| percent_encoded(text.as_bytes());
@@ -162,62 +165,62 @@ fn caller_kind(word: &str) -> Option<CallerKind> {
     [CallerKind::User, CallerKind::Service].into_iter().find(|kind| kind.as_str() == word)
 }
 
-impl Record {
+impl ModerationEntry {
     /// The table it is in.
-    pub fn table(&self) -> Table {
+    pub fn table(&self) -> EntryKind {
         match self {
-            Record::Ban(_) => Table::Bans,
-            Record::Mute(_) => Table::Mutes,
-            Record::Role(..) => Table::Roles,
-            Record::Block(_) => Table::Blocks,
-            Record::Conversation(_) => Table::Conversations,
+            ModerationEntry::Ban(_) => EntryKind::Bans,
+            ModerationEntry::Mute(_) => EntryKind::Mutes,
+            ModerationEntry::Role(..) => EntryKind::Roles,
+            ModerationEntry::Block(_) => EntryKind::Blocks,
+            ModerationEntry::Conversation(_) => EntryKind::Conversations,
         }
     }
 
     /// The user; of a conversation its id.
     pub fn name(&self) -> &str {
         match self {
-            Record::Ban(sanction) | Record::Mute(sanction) => &sanction.user,
-            Record::Role(user, _) => user,
-            Record::Block(block) => &block.user,
-            Record::Conversation(conversation) => &conversation.id,
+            ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => &sanction.user,
+            ModerationEntry::Role(user, _) => user,
+            ModerationEntry::Block(block) => &block.user,
+            ModerationEntry::Conversation(conversation) => &conversation.id,
         }
     }
 
     /// The one app that it is about; all, where there is none.
     pub fn app(&self) -> Option<&Arc<str>> {
         match self {
-            Record::Ban(sanction) | Record::Mute(sanction) => sanction.app.as_ref(),
-            Record::Role(_, tenure) => tenure.app.as_ref(),
-            Record::Block(block) => block.app.as_ref(),
-            Record::Conversation(conversation) => conversation.app.as_ref(),
+            ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => sanction.app.as_ref(),
+            ModerationEntry::Role(_, tenure) => tenure.app.as_ref(),
+            ModerationEntry::Block(block) => block.app.as_ref(),
+            ModerationEntry::Conversation(conversation) => conversation.app.as_ref(),
         }
     }
 
     /// Where it holds; nothing for a conversation.
     pub fn scope(&self) -> Option<&Pattern> {
         match self {
-            Record::Ban(sanction) | Record::Mute(sanction) => Some(&sanction.scope),
-            Record::Role(_, tenure) => Some(&tenure.scope),
-            Record::Block(block) => Some(&block.conversation),
-            Record::Conversation(_) => None,
+            ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => Some(&sanction.scope),
+            ModerationEntry::Role(_, tenure) => Some(&tenure.scope),
+            ModerationEntry::Block(block) => Some(&block.conversation),
+            ModerationEntry::Conversation(_) => None,
         }
     }
 
     /// By whose word.
     pub fn origin(&self) -> &EntryOrigin {
         match self {
-            Record::Ban(sanction) | Record::Mute(sanction) => &sanction.origin,
-            Record::Role(_, tenure) => &tenure.origin,
-            Record::Block(block) => &block.origin,
-            Record::Conversation(conversation) => &conversation.origin,
+            ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => &sanction.origin,
+            ModerationEntry::Role(_, tenure) => &tenure.origin,
+            ModerationEntry::Block(block) => &block.origin,
+            ModerationEntry::Conversation(conversation) => &conversation.origin,
         }
     }
 
     /// When it ends, if it does by itself.
     pub fn until(&self) -> Option<Millis> {
         match self {
-            Record::Ban(sanction) | Record::Mute(sanction) => sanction.until,
+            ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => sanction.until,
             _ => None,
         }
     }
@@ -228,14 +231,13 @@ impl Record {
     }
 
     /// Whether another says the same of the same, whoever said it and when.
-    pub(super) fn says_the_same_as(&self, other: &Record) -> bool {
+    pub(super) fn says_the_same_as(&self, other: &ModerationEntry) -> bool {
         match (self, other) {
-            (Record::Ban(a), Record::Ban(b)) | (Record::Mute(a), Record::Mute(b)) => {
-                (a.until, &a.reason) == (b.until, &b.reason)
-            }
-            (Record::Role(_, a), Record::Role(_, b)) => a.held == b.held,
-            (Record::Block(_), Record::Block(_)) => true,
-            (Record::Conversation(a), Record::Conversation(b)) => {
+            (ModerationEntry::Ban(a), ModerationEntry::Ban(b))
+            | (ModerationEntry::Mute(a), ModerationEntry::Mute(b)) => (a.until, &a.reason) == (b.until, &b.reason),
+            (ModerationEntry::Role(_, a), ModerationEntry::Role(_, b)) => a.held == b.held,
+            (ModerationEntry::Block(_), ModerationEntry::Block(_)) => true,
+            (ModerationEntry::Conversation(a), ModerationEntry::Conversation(b)) => {
                 (a.kind, &a.owner, a.forgotten) == (b.kind, &b.owner, b.forgotten)
             }
             _ => false,
@@ -243,10 +245,10 @@ impl Record {
     }
 
     /// Under which key it is kept.
-    pub fn key(&self) -> Key {
-        let sanctions = matches!(self.table(), Table::Bans | Table::Mutes);
+    pub fn key(&self) -> EntryKey {
+        let sanctions = matches!(self.table(), EntryKind::Bans | EntryKind::Mutes);
         let author = self.origin().author().filter(|_| sanctions);
-        Key {
+        EntryKey {
             table: self.table(),
             name: self.name().to_owned(),
             scope: self.scope().cloned(),
@@ -263,7 +265,7 @@ impl Record {
                 (EntryAuthor { kind: CallerKind::Service, subject: "policy-file".to_owned(), role: None }, 0)
             }
         };
-        let mut kept = Kept {
+        let mut kept = StoredEntry {
             id: self.name().to_owned(),
             scope: self.scope().map(Pattern::to_string),
             app: self.app().map(ToString::to_string),
@@ -277,10 +279,14 @@ impl Record {
             at,
         };
         match self {
-            Record::Ban(sanction) | Record::Mute(sanction) => kept.reason.clone_from(&sanction.reason),
-            Record::Role(_, RoleBinding { held: RoleGrant::Word(word), .. }) => kept.role = Some(word.to_string()),
-            Record::Role(..) | Record::Block(_) => {}
-            Record::Conversation(conversation) => {
+            ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => {
+                kept.reason.clone_from(&sanction.reason)
+            }
+            ModerationEntry::Role(_, RoleBinding { held: RoleGrant::Word(word), .. }) => {
+                kept.role = Some(word.to_string())
+            }
+            ModerationEntry::Role(..) | ModerationEntry::Block(_) => {}
+            ModerationEntry::Conversation(conversation) => {
                 kept.kind = Some(conversation.kind.as_str().to_owned());
                 kept.owner.clone_from(&conversation.owner);
                 kept.forgotten = conversation.forgotten;
@@ -294,23 +300,23 @@ impl Record {
     ///
     /// # Errors
     /// If it can't be understood, or is kept under another key than its own.
-    pub fn read(key: &str, value: &str) -> Result<Record, Malformed> {
-        let malformed = |flaw: String| Malformed { key: key.to_owned(), flaw };
-        let kept: Kept = serde_json::from_str(value).map_err(|error| malformed(error.to_string()))?;
-        let key = Key::parse(key).ok_or_else(|| malformed("it has no proper key".to_owned()))?;
+    pub fn read(key: &str, value: &str) -> Result<ModerationEntry, MalformedEntry> {
+        let malformed = |flaw: String| MalformedEntry { key: key.to_owned(), flaw };
+        let kept: StoredEntry = serde_json::from_str(value).map_err(|error| malformed(error.to_string()))?;
+        let key = EntryKey::parse(key).ok_or_else(|| malformed("it has no proper key".to_owned()))?;
         let record = kept.record(key.table).ok_or_else(|| malformed("it lacks something".to_owned()))?;
         if record.key() == key { Ok(record) } else { Err(malformed("it belongs under another key".to_owned())) }
     }
 }
 
-impl Kept {
-    fn record(self, table: Table) -> Option<Record> {
+impl StoredEntry {
+    fn record(self, table: EntryKind) -> Option<ModerationEntry> {
         let origin = EntryOrigin::Roster { author: Arc::new(self.by), at: Millis(self.at) };
         let app = self.app.map(Arc::from);
-        if table == Table::Conversations {
+        if table == EntryKind::Conversations {
             let kind = ConversationKind::parse(self.kind.as_deref()?)?;
             let (owner, forgotten) = (self.owner, self.forgotten);
-            return Some(Record::Conversation(RegisteredConversation {
+            return Some(ModerationEntry::Conversation(RegisteredConversation {
                 id: self.id,
                 app,
                 kind,
@@ -321,15 +327,15 @@ impl Kept {
         }
         let scope = Pattern::parse(self.scope.as_deref()?).ok()?;
         Some(match table {
-            Table::Roles => {
+            EntryKind::Roles => {
                 let held = self.role.map_or(RoleGrant::Removed, |word| RoleGrant::Word(word.into()));
-                Record::Role(self.id, RoleBinding { scope, app, held, listed: false, origin })
+                ModerationEntry::Role(self.id, RoleBinding { scope, app, held, listed: false, origin })
             }
-            Table::Blocks => Record::Block(Block { user: self.id, conversation: scope, app, origin }),
+            EntryKind::Blocks => ModerationEntry::Block(Block { user: self.id, conversation: scope, app, origin }),
             _ => {
                 let (until, reason) = (self.until.map(Millis), self.reason);
                 let sanction = Sanction { user: self.id, scope, app, until, reason, origin };
-                if table == Table::Bans { Record::Ban(sanction) } else { Record::Mute(sanction) }
+                if table == EntryKind::Bans { ModerationEntry::Ban(sanction) } else { ModerationEntry::Mute(sanction) }
             }
         })
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::entry::{Record, Table};
-use super::judge::Ruling;
-use super::wish::Wish;
+use super::entry::{EntryKind, ModerationEntry};
+use super::judge::CommandOutcome;
+use super::wish::ModerationCommand;
 use crate::config::Settings;
 use crate::crypto::{hex, percent_encoded, sha256};
 use crate::model::{Millis, Pattern};
@@ -16,18 +16,18 @@ use crate::store::{Commit, Head, NewJob, queue};
 
 /// Who is told of changes and where they are carried out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
+pub struct ChangeSubscribers {
     /// The apps at whose vendor bans and mutes are carried out.
     pub enforced: Vec<Arc<str>>,
     /// Where events are sent.
     pub webhooks: Vec<String>,
 }
 
-impl Plan {
+impl ChangeSubscribers {
     /// By these settings.
-    pub fn of(settings: &Settings) -> Plan {
+    pub fn of(settings: &Settings) -> ChangeSubscribers {
         let Settings { enforcements, webhooks, .. } = settings;
-        Plan {
+        ChangeSubscribers {
             enforced: enforcements.iter().map(|enforcement| Arc::clone(&enforcement.app)).collect(),
             webhooks: webhooks.iter().map(|webhook| webhook.endpoint.url.to_string()).collect(),
         }
@@ -39,22 +39,28 @@ const BLOCKS: &str = ".blocks";
 
 /// What became of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum ChangeKind {
     Set,
     Lifted,
     Expired,
 }
 
 /// The change that a ruling asks for: what it sets and takes away, who is told, and what is to be done.
-pub(super) fn commit(ruling: &Ruling, by: &EntryAuthor, plan: &Plan, head: &Head, now: Millis) -> Commit {
+pub(super) fn commit(
+    ruling: &CommandOutcome,
+    by: &EntryAuthor,
+    plan: &ChangeSubscribers,
+    head: &Head,
+    now: Millis,
+) -> Commit {
     let mut commit = Commit::default();
     for record in &ruling.set {
         commit.puts.push((record.key().to_string(), Some(record.value())));
-        note(&mut commit, record, Fate::Set, Some(by), plan, head, now);
+        note(&mut commit, record, ChangeKind::Set, Some(by), plan, head, now);
     }
     for record in &ruling.gone {
         commit.puts.push((record.key().to_string(), None));
-        note(&mut commit, record, Fate::Lifted, Some(by), plan, head, now);
+        note(&mut commit, record, ChangeKind::Lifted, Some(by), plan, head, now);
     }
     each_once(&mut commit.jobs);
     commit
@@ -62,17 +68,17 @@ pub(super) fn commit(ruling: &Ruling, by: &EntryAuthor, plan: &Plan, head: &Head
 
 /// What is to be made true at vendors again, though nothing changes: who asks for what is so already may do it because a vendor doesn't
 /// know of it, as where it was set aside, or where that app's bans were not carried out before.
-pub(super) fn again(ruling: &Ruling, wish: &Wish, plan: &Plan) -> Vec<NewJob> {
+pub(super) fn again(ruling: &CommandOutcome, wish: &ModerationCommand, plan: &ChangeSubscribers) -> Vec<NewJob> {
     let apps = || plan.enforced.iter().filter(|app| wish.app.as_ref().is_none_or(|own| own == *app));
     ruling.again.iter().flat_map(|user| apps().map(move |app| job(app, user, &wish.scope))).collect()
 }
 
 /// The change that takes away what has ended.
-pub(super) fn expiry(ended: &[Record], plan: &Plan, head: &Head, now: Millis) -> Commit {
+pub(super) fn expiry(ended: &[ModerationEntry], plan: &ChangeSubscribers, head: &Head, now: Millis) -> Commit {
     let mut commit = Commit::default();
     for record in ended {
         commit.puts.push((record.key().to_string(), None));
-        note(&mut commit, record, Fate::Expired, None, plan, head, now);
+        note(&mut commit, record, ChangeKind::Expired, None, plan, head, now);
     }
     each_once(&mut commit.jobs);
     commit
@@ -81,10 +87,10 @@ pub(super) fn expiry(ended: &[Record], plan: &Plan, head: &Head, now: Millis) ->
 /// Tells of what became of an entry, and has it carried out. Of the jobs some may be there more than once.
 pub(super) fn note(
     commit: &mut Commit,
-    record: &Record,
-    fate: Fate,
+    record: &ModerationEntry,
+    fate: ChangeKind,
     by: Option<&EntryAuthor>,
-    plan: &Plan,
+    plan: &ChangeSubscribers,
     head: &Head,
     now: Millis,
 ) {
@@ -95,7 +101,7 @@ pub(super) fn note(
     }
     let event = json!({ "id": id, "type": name(record, fate), "time": now.to_string(), "data": data });
     for webhook in &plan.webhooks {
-        let of = if matches!(record, Record::Block(_)) { BLOCKS } else { "" };
+        let of = if matches!(record, ModerationEntry::Block(_)) { BLOCKS } else { "" };
         let key = format!("webhook:{}{of}:{id}", digest(webhook));
         commit.jobs.push(NewJob { key, body: json!({ "webhook": webhook, "event": event }).to_string() });
     }
@@ -127,8 +133,8 @@ fn digest(webhook: &str) -> String {
 }
 
 /// What is to be made true at a vendor: what the roster says of this user in this conversation, or in all of them.
-fn enforcement(record: &Record, app: &str) -> Option<NewJob> {
-    let (Record::Ban(sanction) | Record::Mute(sanction)) = record else { return None };
+fn enforcement(record: &ModerationEntry, app: &str) -> Option<NewJob> {
+    let (ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction)) = record else { return None };
     Some(job(app, &sanction.user, &sanction.scope))
 }
 
@@ -139,32 +145,32 @@ fn job(app: &str, user: &str, scope: &Pattern) -> NewJob {
     NewJob { key, body: json!({ "app": app, "user": user, "conversation": conversation }).to_string() }
 }
 
-pub(super) fn name(record: &Record, fate: Fate) -> &'static str {
+pub(super) fn name(record: &ModerationEntry, fate: ChangeKind) -> &'static str {
     match (record, fate) {
-        (Record::Ban(_), Fate::Set) => "ban.created",
-        (Record::Ban(_), Fate::Lifted) => "ban.lifted",
-        (Record::Ban(_), Fate::Expired) => "ban.expired",
-        (Record::Mute(_), Fate::Set) => "mute.created",
-        (Record::Mute(_), Fate::Lifted) => "mute.lifted",
-        (Record::Mute(_), Fate::Expired) => "mute.expired",
-        (Record::Role(_, tenure), Fate::Set) if tenure.held != RoleGrant::Removed => "role.set",
-        (Record::Role(..), _) => "role.removed",
-        (Record::Block(_), Fate::Set) => "block.created",
-        (Record::Block(_), _) => "block.lifted",
-        (Record::Conversation(conversation), Fate::Set) if !conversation.forgotten => "conversation.set",
-        (Record::Conversation(_), _) => "conversation.forgotten",
+        (ModerationEntry::Ban(_), ChangeKind::Set) => "ban.created",
+        (ModerationEntry::Ban(_), ChangeKind::Lifted) => "ban.lifted",
+        (ModerationEntry::Ban(_), ChangeKind::Expired) => "ban.expired",
+        (ModerationEntry::Mute(_), ChangeKind::Set) => "mute.created",
+        (ModerationEntry::Mute(_), ChangeKind::Lifted) => "mute.lifted",
+        (ModerationEntry::Mute(_), ChangeKind::Expired) => "mute.expired",
+        (ModerationEntry::Role(_, tenure), ChangeKind::Set) if tenure.held != RoleGrant::Removed => "role.set",
+        (ModerationEntry::Role(..), _) => "role.removed",
+        (ModerationEntry::Block(_), ChangeKind::Set) => "block.created",
+        (ModerationEntry::Block(_), _) => "block.lifted",
+        (ModerationEntry::Conversation(conversation), ChangeKind::Set) if !conversation.forgotten => "conversation.set",
+        (ModerationEntry::Conversation(_), _) => "conversation.forgotten",
     }
 }
 
 /// What an entry says, as events and lists tell it; what it doesn't say is left out.
-pub fn details(record: &Record) -> Map<String, Value> {
+pub fn details(record: &ModerationEntry) -> Map<String, Value> {
     let mut details = Map::new();
     let mut tell = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             details.insert(name.to_owned(), Value::String(value));
         }
     };
-    if record.table() != Table::Conversations {
+    if record.table() != EntryKind::Conversations {
         tell("user", Some(record.name().to_owned()));
     }
     let place = record.scope().filter(|scope| **scope != Pattern::Everything);
@@ -172,13 +178,13 @@ pub fn details(record: &Record) -> Map<String, Value> {
     tell("app", record.app().map(ToString::to_string));
     tell("until", record.until().map(|until| until.to_string()));
     match record {
-        Record::Ban(sanction) | Record::Mute(sanction) => tell("reason", sanction.reason.clone()),
-        Record::Role(_, tenure) => match &tenure.held {
+        ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => tell("reason", sanction.reason.clone()),
+        ModerationEntry::Role(_, tenure) => match &tenure.held {
             RoleGrant::Word(word) => tell("role", Some(word.to_string())),
             RoleGrant::Role(_) | RoleGrant::Removed | RoleGrant::Remembered => {}
         },
-        Record::Block(_) => {}
-        Record::Conversation(conversation) => {
+        ModerationEntry::Block(_) => {}
+        ModerationEntry::Conversation(conversation) => {
             tell("conversation", Some(conversation.id.clone()));
             tell("kind", Some(conversation.kind.as_str().to_owned()).filter(|_| !conversation.forgotten));
             tell("owner", conversation.owner.clone());
@@ -201,8 +207,13 @@ mod tests {
 
     #[test]
     fn what_several_entries_ask_for_is_done_once() {
-        let plan = Plan { enforced: vec!["ably".into(), "talkjs".into()], webhooks: vec!["https://a.example".into()] };
-        let ended = ["tom", "zoe"].map(|user| [Record::Ban(sanction(user)), Record::Mute(sanction(user))]).concat();
+        let plan = ChangeSubscribers {
+            enforced: vec!["ably".into(), "talkjs".into()],
+            webhooks: vec!["https://a.example".into()],
+        };
+        let ended = ["tom", "zoe"]
+            .map(|user| [ModerationEntry::Ban(sanction(user)), ModerationEntry::Mute(sanction(user))])
+            .concat();
         let head = Head { epoch: "e".to_owned(), ..Head::default() };
         let made = expiry(&ended, &plan, &head, Millis(0));
         let keys: Vec<_> = made.jobs.iter().filter_map(|job| job.key.strip_prefix("enforce:")).collect();

@@ -4,19 +4,19 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::entry::{Key, Malformed, Record, RegisteredConversation, Table};
+use super::entry::{EntryKey, EntryKind, MalformedEntry, ModerationEntry, RegisteredConversation};
 use crate::model::{Millis, Pattern};
 use crate::policy::{Block, EntryAuthor, EntryIndex, EntryOrigin, RoleBinding, RoleGrant, Sanction, UserEntry};
 
 /// All entries, found by name, and those that end, by when.
 #[derive(Debug, Default)]
-pub struct Index {
+pub struct ModerationIndex {
     register: EntryIndex,
     /// Who has entries, for each table but that of conversations.
-    people: BTreeMap<Table, BTreeSet<Arc<str>>>,
+    people: BTreeMap<EntryKind, BTreeSet<Arc<str>>>,
     conversations: BTreeMap<(String, Option<Arc<str>>), RegisteredConversation>,
     /// What ends by itself.
-    endings: BTreeSet<(Millis, Key)>,
+    endings: BTreeSet<(Millis, EntryKey)>,
     /// Each author once: most entries are by few.
     authors: HashSet<Arc<EntryAuthor>>,
     entries: usize,
@@ -24,15 +24,15 @@ pub struct Index {
     apps: BTreeMap<Arc<str>, usize>,
 }
 
-impl Index {
+impl ModerationIndex {
     /// An index of these entries, as they are kept.
     ///
     /// # Errors
     /// If one can't be understood.
-    pub fn new<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Index, Malformed> {
-        let mut index = Index::default();
+    pub fn new<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<ModerationIndex, MalformedEntry> {
+        let mut index = ModerationIndex::default();
         for (key, value) in entries {
-            index.put(Record::read(key, value)?);
+            index.put(ModerationEntry::read(key, value)?);
         }
         Ok(index)
     }
@@ -66,27 +66,27 @@ impl Index {
     ///
     /// # Errors
     /// If it can't be understood. Then nothing changes.
-    pub fn apply(&mut self, key: &str, value: Option<&str>) -> Result<(), Malformed> {
+    pub fn apply(&mut self, key: &str, value: Option<&str>) -> Result<(), MalformedEntry> {
         if let Some(value) = value {
-            self.put(Record::read(key, value)?);
+            self.put(ModerationEntry::read(key, value)?);
             return Ok(());
         }
-        let malformed = || Malformed { key: key.to_owned(), flaw: "it has no proper key".to_owned() };
-        self.remove(&Key::parse(key).ok_or_else(malformed)?);
+        let malformed = || MalformedEntry { key: key.to_owned(), flaw: "it has no proper key".to_owned() };
+        self.remove(&EntryKey::parse(key).ok_or_else(malformed)?);
         Ok(())
     }
 
     /// The entry of this key.
-    pub fn find(&self, key: &Key) -> Option<Record> {
+    pub fn find(&self, key: &EntryKey) -> Option<ModerationEntry> {
         let Some(scope) = &key.scope else {
-            return self.conversation(&key.name, key.app.as_ref()).cloned().map(Record::Conversation);
+            return self.conversation(&key.name, key.app.as_ref()).cloned().map(ModerationEntry::Conversation);
         };
         let near = self.register.filed_at(&key.name, scope).filter_map(|entry| record(&key.name, entry));
         near.into_iter().find(|record| record.key() == *key)
     }
 
     /// A user's entries in a table with just this scope.
-    pub fn at(&self, table: Table, user: &str, scope: &Pattern) -> Vec<Record> {
+    pub fn at(&self, table: EntryKind, user: &str, scope: &Pattern) -> Vec<ModerationEntry> {
         let near = self.register.filed_at(user, scope).filter_map(|entry| record(user, entry));
         near.filter(|record| record.table() == table).collect()
     }
@@ -103,21 +103,21 @@ impl Index {
     }
 
     /// A user's entries in a table, in the order of their keys.
-    pub fn of(&self, table: Table, user: &str) -> Vec<Record> {
+    pub fn of(&self, table: EntryKind, user: &str) -> Vec<ModerationEntry> {
         let all = self.register.all_about(user).filter_map(|entry| record(user, entry));
-        let mut found: Vec<Record> = all.filter(|record| record.table() == table).collect();
-        found.sort_by_cached_key(Record::key);
+        let mut found: Vec<ModerationEntry> = all.filter(|record| record.table() == table).collect();
+        found.sort_by_cached_key(ModerationEntry::key);
         found
     }
 
     /// Who has entries in a table, in order: those at or after `from`.
-    pub fn people(&self, table: Table, from: &str) -> impl Iterator<Item = &Arc<str>> {
+    pub fn people(&self, table: EntryKind, from: &str) -> impl Iterator<Item = &Arc<str>> {
         let people = self.people.get(&table).into_iter();
         people.flat_map(move |people| people.range::<str, _>((Bound::Included(from), Bound::Unbounded)))
     }
 
     /// The keys of what has ended by now: as many as this.
-    pub fn ended(&self, now: Millis, most: usize) -> Vec<Key> {
+    pub fn ended(&self, now: Millis, most: usize) -> Vec<EntryKey> {
         let ended = self.endings.iter().take_while(|(until, _)| *until <= now);
         ended.take(most).map(|(_, key)| key.clone()).collect()
     }
@@ -127,7 +127,7 @@ impl Index {
         self.endings.first().map(|(until, _)| *until)
     }
 
-    fn put(&mut self, record: Record) {
+    fn put(&mut self, record: ModerationEntry) {
         let key = record.key();
         self.remove(&key);
         self.entries += 1;
@@ -141,11 +141,13 @@ impl Index {
         let mut origin = record.origin().clone();
         self.intern(&mut origin);
         match record {
-            Record::Ban(ban) => self.register.add(&user, UserEntry::Ban(ban_by(ban, origin))),
-            Record::Mute(mute) => self.register.add(&user, UserEntry::Mute(ban_by(mute, origin))),
-            Record::Role(_, tenure) => self.register.add(&user, UserEntry::Role(RoleBinding { origin, ..tenure })),
-            Record::Block(block) => self.register.add(&user, UserEntry::Block(Block { origin, ..block })),
-            Record::Conversation(conversation) => {
+            ModerationEntry::Ban(ban) => self.register.add(&user, UserEntry::Ban(ban_by(ban, origin))),
+            ModerationEntry::Mute(mute) => self.register.add(&user, UserEntry::Mute(ban_by(mute, origin))),
+            ModerationEntry::Role(_, tenure) => {
+                self.register.add(&user, UserEntry::Role(RoleBinding { origin, ..tenure }))
+            }
+            ModerationEntry::Block(block) => self.register.add(&user, UserEntry::Block(Block { origin, ..block })),
+            ModerationEntry::Conversation(conversation) => {
                 self.put_conversation(RegisteredConversation { origin, ..conversation })
             }
         }
@@ -165,14 +167,14 @@ impl Index {
         self.conversations.insert((conversation.id.clone(), conversation.app.clone()), conversation);
     }
 
-    fn remove(&mut self, key: &Key) {
+    fn remove(&mut self, key: &EntryKey) {
         let Some(record) = self.find(key) else { return };
         self.entries -= 1;
         self.take_from(key.app.as_ref());
         if let Some(until) = record.until() {
             self.endings.remove(&(until, key.clone()));
         }
-        if let Record::Conversation(conversation) = &record {
+        if let ModerationEntry::Conversation(conversation) = &record {
             return self.remove_conversation(conversation);
         }
         let (Some(scope), user) = (&key.scope, &key.name) else { return };
@@ -207,8 +209,8 @@ impl Index {
     }
 
     /// The user's name, once for all entries.
-    fn user(&mut self, record: &Record) -> Arc<str> {
-        if record.table() == Table::Conversations {
+    fn user(&mut self, record: &ModerationEntry) -> Arc<str> {
+        if record.table() == EntryKind::Conversations {
             return Arc::from(record.name());
         }
         let people = self.people.entry(record.table()).or_default();
@@ -243,13 +245,13 @@ fn ban_by(sanction: Sanction, origin: EntryOrigin) -> Sanction {
 }
 
 /// The entry that this is about a user; none for an owner, who is a part of the conversation's.
-fn record(user: &str, entry: &UserEntry) -> Option<Record> {
+fn record(user: &str, entry: &UserEntry) -> Option<ModerationEntry> {
     match entry {
-        UserEntry::Ban(ban) => Some(Record::Ban(ban.clone())),
-        UserEntry::Mute(mute) => Some(Record::Mute(mute.clone())),
-        UserEntry::Block(block) => Some(Record::Block(block.clone())),
+        UserEntry::Ban(ban) => Some(ModerationEntry::Ban(ban.clone())),
+        UserEntry::Mute(mute) => Some(ModerationEntry::Mute(mute.clone())),
+        UserEntry::Block(block) => Some(ModerationEntry::Block(block.clone())),
         UserEntry::Role(tenure) if tenure.listed => None,
-        UserEntry::Role(tenure) => Some(Record::Role(user.to_owned(), tenure.clone())),
+        UserEntry::Role(tenure) => Some(ModerationEntry::Role(user.to_owned(), tenure.clone())),
     }
 }
 
@@ -260,7 +262,7 @@ mod tests {
 
     #[test]
     fn authors_without_entries_are_forgotten() {
-        let mut index = Index::default();
+        let mut index = ModerationIndex::default();
         for number in 0..10_000 {
             let author = EntryAuthor { kind: CallerKind::User, subject: format!("moderator-{number}"), role: None };
             let block = Block {
@@ -269,7 +271,7 @@ mod tests {
                 app: None,
                 origin: EntryOrigin::Roster { author: Arc::new(author), at: Millis(1) },
             };
-            index.put(Record::Block(block));
+            index.put(ModerationEntry::Block(block));
         }
         assert_eq!(index.len(), 10);
         assert!(index.authors.len() < 100, "{} authors of 10 entries", index.authors.len());

@@ -1,7 +1,7 @@
 //! The roster as it is while the program serves: the index in memory, kept at what the store holds.
 //!
 //! Deciding looks at the index and never waits for the store. What it may not do is go by an index that is too old, or that follows a
-//! store which lost what was acknowledged before: then it gets [`Stale`] and nothing is signed.
+//! store which lost what was acknowledged before: then it gets [`ReplicaStale`] and nothing is signed.
 
 mod catching_up;
 mod failed_changes;
@@ -22,8 +22,8 @@ use self::failed_changes::FailedChanges;
 use self::lineage::{Rollback, Untrusted};
 use self::recording::Recording;
 use self::write_health::WriteHealth;
-use super::entry::Malformed;
-use super::index::Index;
+use super::entry::MalformedEntry;
+use super::index::ModerationIndex;
 use crate::clock;
 use crate::store::{Change, Commit, FailureReason, Head, HighWaterMark, NotCommitted, RecordFile, Store, Unavailable};
 
@@ -38,9 +38,9 @@ const SELDOM: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The roster: an index, and the store that it follows.
-pub struct Roster {
+pub struct ModerationReplica {
     store: Option<Store>,
-    index: RwLock<Index>,
+    index: RwLock<ModerationIndex>,
     max_staleness: Duration,
     /// How far the index has come; before it was first read, what the record says. Whoever has it is alone in changing it.
     known: Mutex<Head>,
@@ -66,17 +66,17 @@ pub struct Roster {
 /// What is known is too old to go by, or the store is not the one that was known: a sentence for the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Stale(pub String);
+pub struct ReplicaStale(pub String);
 
 /// Why a change was not made, or it isn't known whether it was.
 #[derive(Debug, thiserror::Error)]
-pub enum NotChanged {
+pub enum ChangeError {
     /// There is no store to change.
     #[error("there is no store: without [store] the policy file is all there is")]
     NoStore,
     /// What is known is no ground for changes.
     #[error(transparent)]
-    Stale(#[from] Stale),
+    Stale(#[from] ReplicaStale),
     /// The store can't be written.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -85,15 +85,15 @@ pub enum NotChanged {
     Broken(Unavailable),
 }
 
-impl Roster {
+impl ModerationReplica {
     /// That of a program without a store: empty, and never changed.
-    pub fn none() -> Roster {
-        Roster::following(None, Duration::MAX, None, None)
+    pub fn none() -> ModerationReplica {
+        ModerationReplica::following(None, Duration::MAX, None, None)
     }
 
     /// That of a store, of which nothing is known yet.
-    pub fn of(store: Store, max_staleness: Duration) -> Roster {
-        Roster::following(Some(store), max_staleness, None, None)
+    pub fn of(store: Store, max_staleness: Duration) -> ModerationReplica {
+        ModerationReplica::following(Some(store), max_staleness, None, None)
     }
 
     /// That of a store whose record is in this file, and says `mark`: a store that has not come so far is refused, as by a process that knew it.
@@ -102,8 +102,8 @@ impl Roster {
         max_staleness: Duration,
         record: Option<RecordFile>,
         mark: Option<HighWaterMark>,
-    ) -> Roster {
-        Roster::following(Some(store), max_staleness, record, mark)
+    ) -> ModerationReplica {
+        ModerationReplica::following(Some(store), max_staleness, record, mark)
     }
 
     fn following(
@@ -111,8 +111,8 @@ impl Roster {
         max_staleness: Duration,
         record: Option<RecordFile>,
         mark: Option<HighWaterMark>,
-    ) -> Roster {
-        Roster {
+    ) -> ModerationReplica {
+        ModerationReplica {
             store,
             index: RwLock::default(),
             max_staleness,
@@ -144,13 +144,13 @@ impl Roster {
     ///
     /// # Errors
     /// If it is too old to go by, or its store is not to be relied upon.
-    pub fn read(&self) -> Result<RwLockReadGuard<'_, Index>, Stale> {
+    pub fn read(&self) -> Result<RwLockReadGuard<'_, ModerationIndex>, ReplicaStale> {
         self.check()?;
         Ok(self.look())
     }
 
     /// What is known now, however old: for listing it, not for deciding.
-    pub fn look(&self) -> RwLockReadGuard<'_, Index> {
+    pub fn look(&self) -> RwLockReadGuard<'_, ModerationIndex> {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -158,18 +158,18 @@ impl Roster {
     ///
     /// # Errors
     /// If it may not: why.
-    pub fn check(&self) -> Result<(), Stale> {
+    pub fn check(&self) -> Result<(), ReplicaStale> {
         if self.store.is_none() {
             return Ok(());
         }
         if let Some(refused) = &*self.refused.load() {
-            return Err(Stale(String::clone(refused)));
+            return Err(ReplicaStale(String::clone(refused)));
         }
         let why = || self.trouble.load().as_deref().map_or_else(String::new, |trouble| format!(": {trouble}"));
         match self.age() {
-            None => Err(Stale(format!("the roster has not been read yet{}", why()))),
+            None => Err(ReplicaStale(format!("the roster has not been read yet{}", why()))),
             Some(age) if age > self.max_staleness => {
-                Err(Stale(format!("the roster's store has not been heard of for {} s{}", age.as_secs(), why())))
+                Err(ReplicaStale(format!("the roster's store has not been heard of for {} s{}", age.as_secs(), why())))
             }
             Some(_) => Ok(()),
         }
@@ -228,15 +228,18 @@ impl Roster {
     ///
     /// # Errors
     /// If it wasn't made, or it isn't known whether it was.
-    pub async fn change<T>(&self, decide: impl FnMut(&Index, &Head) -> (Commit, T) + Send) -> Result<T, NotChanged> {
-        let Some(store) = &self.store else { return Err(NotChanged::NoStore) };
+    pub async fn change<T>(
+        &self,
+        decide: impl FnMut(&ModerationIndex, &Head) -> (Commit, T) + Send,
+    ) -> Result<T, ChangeError> {
+        let Some(store) = &self.store else { return Err(ChangeError::NoStore) };
         let slow = || {
             let message = format!("the change could not be made within {} s", PATIENCE.as_secs());
             Unavailable::new(FailureReason::Unreachable, message)
         };
         let changed = timeout(PATIENCE, self.change_in(store, decide)).await.unwrap_or_else(|_| Err(slow().into()));
         changed.map_err(|not_changed| match not_changed {
-            NotChanged::Unavailable(unavailable) if store.is_broken() => NotChanged::Broken(unavailable),
+            ChangeError::Unavailable(unavailable) if store.is_broken() => ChangeError::Broken(unavailable),
             not_changed => not_changed,
         })
     }
@@ -244,8 +247,8 @@ impl Roster {
     async fn change_in<T>(
         &self,
         store: &Store,
-        mut decide: impl FnMut(&Index, &Head) -> (Commit, T),
-    ) -> Result<T, NotChanged> {
+        mut decide: impl FnMut(&ModerationIndex, &Head) -> (Commit, T),
+    ) -> Result<T, ChangeError> {
         let mut known = self.known.lock().await;
         loop {
             let (commit, answer) = decide(&*self.read()?, &known);
@@ -386,7 +389,7 @@ impl Roster {
 }
 
 /// Brings an index to where these changes lead, which must follow the head without a gap.
-fn advance(index: &mut Index, head: &mut Head, changes: &[Change]) -> Result<(), String> {
+fn advance(index: &mut ModerationIndex, head: &mut Head, changes: &[Change]) -> Result<(), String> {
     for change in changes {
         if head.version.checked_add(1) != Some(change.version) {
             return Err(format!("the store has lost the change after {}", head.version));
@@ -398,6 +401,6 @@ fn advance(index: &mut Index, head: &mut Head, changes: &[Change]) -> Result<(),
     Ok(())
 }
 
-fn apply(index: &mut Index, change: &Change) -> Result<(), Malformed> {
+fn apply(index: &mut ModerationIndex, change: &Change) -> Result<(), MalformedEntry> {
     change.puts.iter().try_for_each(|(key, value)| index.apply(key, value.as_deref()))
 }

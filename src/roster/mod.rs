@@ -15,22 +15,27 @@ mod tests;
 pub mod transfer;
 mod wish;
 
-pub use desired::Desired;
-pub use entry::{Key, Malformed, Record, RegisteredConversation, Table};
-pub use event::{Plan, details, enforcement_queues, webhook_queues};
-pub use index::{Index, OWNER};
-pub use judge::{Failed, Judge, Ruling, Why};
-pub use live::{ChangeOrigin, NotChanged, Roster, Stale};
+pub use desired::DesiredSanctions;
+pub use entry::{EntryKey, EntryKind, MalformedEntry, ModerationEntry, RegisteredConversation};
+pub use event::{ChangeSubscribers, details, enforcement_queues, webhook_queues};
+pub use index::{ModerationIndex, OWNER};
+pub use judge::{CommandAuthorizer, CommandOutcome, RejectReason, RejectedUser};
+pub use live::{ChangeError, ChangeOrigin, ModerationReplica, ReplicaStale};
 pub use stray::strays;
-pub use sweep::Untold;
-pub use wish::{Deed, Terms, Wish, reading};
+pub use sweep::PendingAudit;
+pub use wish::{CommandKind, ModerationCommand, SanctionTerms, reading};
 
-impl Roster {
+impl ModerationReplica {
     /// Carries out a wish, as far as the policy and the rules for moderators let it. Whoever it fails for is in the answer.
     ///
     /// # Errors
     /// If nothing was changed, or it isn't known whether it was.
-    pub async fn carry_out(&self, judge: &Judge<'_>, wish: &Wish, plan: &Plan) -> Result<Ruling, NotChanged> {
+    pub async fn carry_out(
+        &self,
+        judge: &CommandAuthorizer<'_>,
+        wish: &ModerationCommand,
+        plan: &ChangeSubscribers,
+    ) -> Result<CommandOutcome, ChangeError> {
         let author = judge.author(wish);
         self.change(|index, head| {
             let mut ruling = judge.rule(index, wish);

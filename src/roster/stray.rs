@@ -1,12 +1,12 @@
 //! Entries for apps that aren't configured: left behind where an app was given another name, or was taken out.
 
-use super::entry::{Record, Table};
-use super::index::Index;
-use super::wish::{Deed, Wish};
+use super::entry::{EntryKind, ModerationEntry};
+use super::index::ModerationIndex;
+use super::wish::{CommandKind, ModerationCommand};
 use crate::engine::Engine;
 
 /// That entries are for apps that aren't configured, and what to do about it. `None`: there are no such entries.
-pub fn strays(index: &Index, engine: &Engine) -> Option<String> {
+pub fn strays(index: &ModerationIndex, engine: &Engine) -> Option<String> {
     let (mut told, mut all) = (Vec::new(), 0);
     for (app, entries) in index.apps().filter(|(app, _)| engine.app(app).is_none()) {
         told.push(format!("{app} ({entries})"));
@@ -22,44 +22,48 @@ pub fn strays(index: &Index, engine: &Engine) -> Option<String> {
     })
 }
 
-impl Wish {
+impl ModerationCommand {
     /// Whether it is about an app that isn't configured.
     pub(super) fn is_stray(&self, engine: &Engine) -> bool {
         self.app.as_ref().is_some_and(|app| engine.app(app).is_none())
     }
 }
 
-impl Deed {
+impl CommandKind {
     /// Whether it takes something back. That may be about an app that isn't configured any more.
     pub fn is_lifting(&self) -> bool {
         self.lifts().is_some()
     }
 
     /// Of what it takes something back.
-    fn lifts(&self) -> Option<Table> {
+    fn lifts(&self) -> Option<EntryKind> {
         match self {
-            Deed::LiftBan => Some(Table::Bans),
-            Deed::LiftMute => Some(Table::Mutes),
-            Deed::RemoveRole(_) => Some(Table::Roles),
-            Deed::LiftBlock => Some(Table::Blocks),
-            Deed::ForgetConversation => Some(Table::Conversations),
-            Deed::Ban(_) | Deed::Mute(_) | Deed::SetRole(_) | Deed::Block | Deed::SetConversation { .. } => None,
+            CommandKind::LiftBan => Some(EntryKind::Bans),
+            CommandKind::LiftMute => Some(EntryKind::Mutes),
+            CommandKind::RemoveRole(_) => Some(EntryKind::Roles),
+            CommandKind::LiftBlock => Some(EntryKind::Blocks),
+            CommandKind::ForgetConversation => Some(EntryKind::Conversations),
+            CommandKind::Ban(_)
+            | CommandKind::Mute(_)
+            | CommandKind::SetRole(_)
+            | CommandKind::Block
+            | CommandKind::SetConversation { .. } => None,
         }
     }
 }
 
-impl Index {
+impl ModerationIndex {
     /// What a wish about an app that isn't configured takes away: all that is there, as none of it counts for anything.
-    pub(super) fn left_behind(&self, wish: &Wish, name: &str) -> Vec<Record> {
-        let is_meant = |record: &Record| {
+    pub(super) fn left_behind(&self, wish: &ModerationCommand, name: &str) -> Vec<ModerationEntry> {
+        let is_meant = |record: &ModerationEntry| {
             let is_here = record.scope().is_none_or(|scope| *scope.home() == wish.scope);
             is_here && record.app() == wish.app.as_ref()
         };
         let found = match wish.deed.lifts() {
             None => Vec::new(),
-            Some(Table::Conversations) => {
+            Some(EntryKind::Conversations) => {
                 let id = wish.scope.exact().unwrap_or_default();
-                self.conversations_of(id).cloned().map(Record::Conversation).collect()
+                self.conversations_of(id).cloned().map(ModerationEntry::Conversation).collect()
             }
             Some(table) => self.of(table, name),
         };

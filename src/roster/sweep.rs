@@ -10,10 +10,10 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::audit;
-use super::entry::{Key, Record};
-use super::event::{self, Fate, Plan};
-use super::index::Index;
-use super::live::{ChangeOrigin, NotChanged, Roster};
+use super::entry::{EntryKey, ModerationEntry};
+use super::event::{self, ChangeKind, ChangeSubscribers};
+use super::index::ModerationIndex;
+use super::live::{ChangeError, ChangeOrigin, ModerationReplica};
 use crate::clock;
 use crate::model::Millis;
 use crate::observe::audit::{Audit, Unwritten};
@@ -28,16 +28,16 @@ const SELDOM: Duration = Duration::from_secs(60);
 /// How long it rests where the store or the audit log fails.
 const REST: Duration = Duration::from_secs(1);
 
-impl Roster {
+impl ModerationReplica {
     /// Takes away what has ended, when it does, until the `end`. `plan` is asked for anew each time.
     pub async fn sweep(
         &self,
         audit: &Audit,
-        plan: impl Fn() -> Plan + Send + Sync,
+        plan: impl Fn() -> ChangeSubscribers + Send + Sync,
         end: impl Future<Output = ()> + Send,
     ) {
         let mut end = pin!(end);
-        let (mut version, mut untold) = (self.version(), Untold::default());
+        let (mut version, mut untold) = (self.version(), PendingAudit::default());
         loop {
             let wait = self.sweep_once(audit, &plan(), &mut untold).await;
             tokio::select! {
@@ -52,7 +52,7 @@ impl Roster {
     }
 
     /// Takes away what has ended, as much as goes into one change, and tells how long there is nothing more to do.
-    async fn sweep_once(&self, audit: &Audit, plan: &Plan, untold: &mut Untold) -> Duration {
+    async fn sweep_once(&self, audit: &Audit, plan: &ChangeSubscribers, untold: &mut PendingAudit) -> Duration {
         if audit.health().is_err() || untold.tell(audit).await.is_err() {
             return REST;
         }
@@ -80,8 +80,8 @@ impl Roster {
     ///
     /// # Errors
     /// If the store can't be read or written.
-    pub async fn expire(&self, plan: &Plan, untold: &mut Untold) -> Result<Millis, NotChanged> {
-        let now = self.store().ok_or(NotChanged::NoStore)?.now().await?;
+    pub async fn expire(&self, plan: &ChangeSubscribers, untold: &mut PendingAudit) -> Result<Millis, ChangeError> {
+        let now = self.store().ok_or(ChangeError::NoStore)?.now().await?;
         if self.look().ended(now, 1).is_empty() && untold.doubtful.is_empty() {
             return Ok(now);
         }
@@ -107,39 +107,39 @@ impl Roster {
 
 /// What was taken away and is not in the audit log yet. If that is so to the end, the program's own log says so.
 #[derive(Default)]
-pub struct Untold {
+pub struct PendingAudit {
     /// What is to be taken away now.
-    asked: Vec<Record>,
+    asked: Vec<ModerationEntry>,
     /// What was to be, in a change of which it isn't known whether it was made.
-    doubtful: Vec<Record>,
+    doubtful: Vec<ModerationEntry>,
     /// What to tell.
     lines: Vec<u8>,
 }
 
-impl Untold {
+impl PendingAudit {
     /// The change was made: now it is known, too, what became of what was in doubt.
-    fn was_made(&mut self, change: u64, index: &Index) {
-        let gone: HashSet<Key> = self.asked.iter().map(Record::key).collect();
+    fn was_made(&mut self, change: u64, index: &ModerationIndex) {
+        let gone: HashSet<EntryKey> = self.asked.iter().map(ModerationEntry::key).collect();
         for record in self.asked.drain(..) {
-            self.lines.extend(audit::line(&record, Fate::Expired, Some(change), None));
+            self.lines.extend(audit::line(&record, ChangeKind::Expired, Some(change), None));
         }
         // Another process may have taken it away, and says so: the log may say more than was done, never less.
         for record in self.doubtful.drain(..).filter(|record| !gone.contains(&record.key())) {
             if index.find(&record.key()).as_ref() != Some(&record) {
-                self.lines.extend(audit::line(&record, Fate::Expired, None, None));
+                self.lines.extend(audit::line(&record, ChangeKind::Expired, None, None));
             }
         }
     }
 
     fn may_have_been_made(&mut self) {
-        let known: HashSet<Key> = self.doubtful.iter().map(Record::key).collect();
+        let known: HashSet<EntryKey> = self.doubtful.iter().map(ModerationEntry::key).collect();
         self.doubtful.extend(self.asked.drain(..).filter(|record| !known.contains(&record.key())));
     }
 
     /// Tells of what is in doubt, as there will be no more occasion.
     fn give_up_doubts(&mut self) {
         for record in self.asked.drain(..).chain(self.doubtful.drain(..)) {
-            self.lines.extend(audit::line(&record, Fate::Expired, None, None));
+            self.lines.extend(audit::line(&record, ChangeKind::Expired, None, None));
         }
     }
 
@@ -152,7 +152,7 @@ impl Untold {
     }
 }
 
-impl Drop for Untold {
+impl Drop for PendingAudit {
     fn drop(&mut self) {
         self.give_up_doubts();
         for line in String::from_utf8_lossy(&self.lines).lines() {
@@ -174,15 +174,15 @@ mod tests {
     use crate::policy::{EntryAuthor, EntryOrigin, Sanction};
     use crate::store::{Commit, Store};
 
-    fn ban(user: &str) -> Record {
+    fn ban(user: &str) -> ModerationEntry {
         let author = Arc::new(EntryAuthor { kind: CallerKind::Service, subject: "orders".to_owned(), role: None });
         let origin = EntryOrigin::Roster { author, at: Millis(1) };
         let (scope, until) = (Pattern::Everything, Some(Millis(2)));
-        Record::Ban(Sanction { user: user.to_owned(), scope, app: None, until, reason: None, origin })
+        ModerationEntry::Ban(Sanction { user: user.to_owned(), scope, app: None, until, reason: None, origin })
     }
 
     /// Whom the lines are about, and whether they name a change.
-    fn told(untold: &mut Untold) -> Vec<(String, bool)> {
+    fn told(untold: &mut PendingAudit) -> Vec<(String, bool)> {
         let lines = std::mem::take(&mut untold.lines);
         let lines = String::from_utf8(lines).unwrap();
         let read = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -191,17 +191,17 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_taken_away_in_a_change_of_unknown_fate_is_told_once_it_is_found_gone() {
-        let roster = Roster::of(Store::memory(), Duration::from_secs(60));
+        let roster = ModerationReplica::of(Store::memory(), Duration::from_secs(60));
         roster.catch_up().await;
-        let mut untold = Untold::default();
+        let mut untold = PendingAudit::default();
         untold.asked.extend([ban("gone"), ban("there")]);
         untold.may_have_been_made();
         let there = ban("there");
         let put = Commit { puts: vec![(there.key().to_string(), Some(there.value()))], ..Commit::default() };
         roster.change(|_, _| (put.clone(), ())).await.unwrap();
-        roster.expire(&Plan::default(), &mut untold).await.unwrap();
+        roster.expire(&ChangeSubscribers::default(), &mut untold).await.unwrap();
         assert_eq!(told(&mut untold), [("there".to_owned(), true), ("gone".to_owned(), false)]);
-        roster.expire(&Plan::default(), &mut untold).await.unwrap();
+        roster.expire(&ChangeSubscribers::default(), &mut untold).await.unwrap();
         assert_eq!(told(&mut untold), []);
     }
 }

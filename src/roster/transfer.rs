@@ -6,8 +6,8 @@ use std::io;
 use std::sync::Arc;
 
 use super::audit;
-use super::entry::{Malformed, Record, RegisteredConversation, Table};
-use super::event::{Fate, Plan, each_once, note};
+use super::entry::{EntryKind, MalformedEntry, ModerationEntry, RegisteredConversation};
+use super::event::{ChangeKind, ChangeSubscribers, each_once, note};
 use crate::config::{IMPORT, RosterFile};
 use crate::crypto::hex;
 use crate::model::{CallerKind, Millis, Pattern, is_unruly};
@@ -26,23 +26,23 @@ const ATTEMPTS: usize = 20;
 #[derive(Debug)]
 pub struct Import<'i> {
     /// The entries.
-    pub records: &'i [Record],
+    pub records: &'i [ModerationEntry],
     /// Whether all others go.
     pub replace: bool,
     /// When they were read: which of them have ended, and since when those hold that say no time.
     pub now: Millis,
     /// Who is told, and where it is carried out.
-    pub plan: &'i Plan,
+    pub plan: &'i ChangeSubscribers,
     /// By whose hand, for the audit log.
     pub caller: Asker<'i>,
 }
 
 /// Writes lines to the audit log.
-pub type Tell<'t> = &'t mut (dyn FnMut(&[u8]) -> io::Result<()> + Send);
+pub type AuditLineSink<'t> = &'t mut (dyn FnMut(&[u8]) -> io::Result<()> + Send);
 
 /// What an import did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Imported {
+pub struct ImportSummary {
     /// How many entries are new or changed.
     pub set: usize,
     /// How many went.
@@ -53,13 +53,13 @@ pub struct Imported {
 
 /// Why an import was not done, or not to its end.
 #[derive(Debug, thiserror::Error)]
-pub enum NotImported {
+pub enum ImportError {
     /// The store can't be had.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
     /// An entry in the store can't be understood.
     #[error(transparent)]
-    Malformed(#[from] Malformed),
+    Malformed(#[from] MalformedEntry),
     /// An owner would be another: conversation, before, after.
     #[error("the conversation {0} has the owner {1} in the store, and an owner is set once: it can't become {2}")]
     Owner(String, String, String),
@@ -105,14 +105,14 @@ fn put(held: &mut BTreeMap<String, String>, puts: Vec<(String, Option<String>)>)
 }
 
 /// The entries of a file.
-pub fn records(file: RosterFile) -> Vec<Record> {
+pub fn records(file: RosterFile) -> Vec<ModerationEntry> {
     let RosterFile { bans, mutes, bindings, blocks, conversations, hash: _ } = file;
-    let sanctions = bans.into_iter().map(Record::Ban).chain(mutes.into_iter().map(Record::Mute));
-    let roles = bindings.into_iter().map(|(user, tenure)| Record::Role(user, tenure));
+    let sanctions = bans.into_iter().map(ModerationEntry::Ban).chain(mutes.into_iter().map(ModerationEntry::Mute));
+    let roles = bindings.into_iter().map(|(user, tenure)| ModerationEntry::Role(user, tenure));
     sanctions
         .chain(roles)
-        .chain(blocks.into_iter().map(Record::Block))
-        .chain(conversations.into_iter().map(Record::Conversation))
+        .chain(blocks.into_iter().map(ModerationEntry::Block))
+        .chain(conversations.into_iter().map(ModerationEntry::Conversation))
         .collect()
 }
 
@@ -122,9 +122,9 @@ pub fn records(file: RosterFile) -> Vec<Record> {
 ///
 /// # Errors
 /// If it was not done. Where it takes several changes, some of them may have been made.
-pub async fn import(store: &Store, import: &Import<'_>, tell: Tell<'_>) -> Result<Imported, NotImported> {
+pub async fn import(store: &Store, import: &Import<'_>, tell: AuditLineSink<'_>) -> Result<ImportSummary, ImportError> {
     let ended = import.records.iter().filter(|record| record.has_ended(import.now)).count();
-    let mut done = Imported { ended, ..Imported::default() };
+    let mut done = ImportSummary { ended, ..ImportSummary::default() };
     for _ in 0..ATTEMPTS {
         let (mut head, before) = held(store).await?;
         let work = work(&before, import)?;
@@ -133,66 +133,66 @@ pub async fn import(store: &Store, import: &Import<'_>, tell: Tell<'_>) -> Resul
             return Ok(done);
         }
     }
-    Err(NotImported::Busy)
+    Err(ImportError::Busy)
 }
 
 /// An entry that is to be set, or to go.
-enum Work {
-    Set(Record),
-    Gone(Record),
+enum ImportChange {
+    Set(ModerationEntry),
+    Gone(ModerationEntry),
 }
 
-impl Work {
-    fn fate(&self) -> Fate {
+impl ImportChange {
+    fn fate(&self) -> ChangeKind {
         match self {
-            Work::Set(_) => Fate::Set,
-            Work::Gone(_) => Fate::Lifted,
+            ImportChange::Set(_) => ChangeKind::Set,
+            ImportChange::Gone(_) => ChangeKind::Lifted,
         }
     }
 }
 
-fn work(held: &BTreeMap<String, String>, import: &Import<'_>) -> Result<Vec<Work>, NotImported> {
+fn work(held: &BTreeMap<String, String>, import: &Import<'_>) -> Result<Vec<ImportChange>, ImportError> {
     let mut work = Vec::new();
     let mut wanted = BTreeSet::new();
     for record in import.records.iter().filter(|record| !record.has_ended(import.now)) {
         let key = record.key().to_string();
-        if let Record::Conversation(conversation) = record
+        if let ModerationEntry::Conversation(conversation) = record
             && !import.replace
         {
             fit_in(held, conversation)?;
         }
         if !held.get(&key).is_some_and(|before| is_there(&key, before, record, import.now)) {
-            work.push(Work::Set(record.clone()));
+            work.push(ImportChange::Set(record.clone()));
         }
         wanted.insert(key);
     }
     if import.replace {
         for (key, value) in held.iter().filter(|(key, _)| !wanted.contains(*key)) {
-            work.push(Work::Gone(Record::read(key, value)?));
+            work.push(ImportChange::Gone(ModerationEntry::read(key, value)?));
         }
     }
     Ok(work)
 }
 
 /// Whether a kept value is an entry just so. One that said no time, and so is from `now`, is there if the same is said, since whenever.
-fn is_there(key: &str, before: &str, record: &Record, now: Millis) -> bool {
+fn is_there(key: &str, before: &str, record: &ModerationEntry, now: Millis) -> bool {
     let is_dated = !matches!(record.origin(), EntryOrigin::Roster { at, .. } if *at == now);
     if is_dated {
         return before == record.value();
     }
-    Record::read(key, before).is_ok_and(|before| before.says_the_same_as(record))
+    ModerationEntry::read(key, before).is_ok_and(|before| before.says_the_same_as(record))
 }
 
 /// That a conversation keeps its owner, and has an entry for all apps or one for each: else nobody could change either any more.
-fn fit_in(held: &BTreeMap<String, String>, after: &RegisteredConversation) -> Result<(), NotImported> {
-    let own = Record::Conversation(RegisteredConversation { app: None, ..after.clone() }).key().to_string();
+fn fit_in(held: &BTreeMap<String, String>, after: &RegisteredConversation) -> Result<(), ImportError> {
+    let own = ModerationEntry::Conversation(RegisteredConversation { app: None, ..after.clone() }).key().to_string();
     for (key, value) in held.range(own.clone()..).take_while(|(key, _)| key.starts_with(&own)) {
-        let Record::Conversation(before) = Record::read(key, value)? else { continue };
+        let ModerationEntry::Conversation(before) = ModerationEntry::read(key, value)? else { continue };
         if before.app == after.app {
             keep_owner(&before, after)?;
         } else if before.app.is_none() || after.app.is_none() {
             let [before, wanted] = [before.app.as_ref(), after.app.as_ref()].map(apps);
-            return Err(NotImported::Beside(after.id.clone(), before, wanted));
+            return Err(ImportError::Beside(after.id.clone(), before, wanted));
         }
     }
     Ok(())
@@ -203,11 +203,11 @@ fn apps(app: Option<&Arc<str>>) -> String {
     app.map_or_else(|| "all apps".to_owned(), |app| format!("the app {app}"))
 }
 
-fn keep_owner(before: &RegisteredConversation, after: &RegisteredConversation) -> Result<(), NotImported> {
+fn keep_owner(before: &RegisteredConversation, after: &RegisteredConversation) -> Result<(), ImportError> {
     match (&before.owner, &after.owner) {
         (Some(owner), other) if other.as_ref() != Some(owner) => {
             let other = other.clone().unwrap_or_else(|| "nobody".to_owned());
-            Err(NotImported::Owner(before.id.clone(), owner.clone(), other))
+            Err(ImportError::Owner(before.id.clone(), owner.clone(), other))
         }
         _ => Ok(()),
     }
@@ -217,11 +217,11 @@ fn keep_owner(before: &RegisteredConversation, after: &RegisteredConversation) -
 async fn write(
     store: &Store,
     head: &mut Head,
-    work: &[Work],
+    work: &[ImportChange],
     import: &Import<'_>,
-    done: &mut Imported,
-    tell: Tell<'_>,
-) -> Result<bool, NotImported> {
+    done: &mut ImportSummary,
+    tell: AuditLineSink<'_>,
+) -> Result<bool, ImportError> {
     // What is told has an id of its own also where the store has no epoch yet.
     let id = format!("import-{}", hex(&random::bytes::<16>().map_err(Unavailable::from)?));
     let epoch = if head.epoch.is_empty() { id } else { head.epoch.clone() };
@@ -235,10 +235,10 @@ async fn write(
             Err(NotCommitted::Unavailable(unavailable)) => (None, Err(unavailable)),
             Ok(change) => (Some(change.version), Ok(change)),
         };
-        tell(&lines_of(part, change, import.caller)).map_err(NotImported::Untold)?;
+        tell(&lines_of(part, change, import.caller)).map_err(ImportError::Untold)?;
         let Change { version, id, .. } = made?;
         (head.version, head.change) = (version, id);
-        let set = part.iter().filter(|work| matches!(work, Work::Set(_))).count();
+        let set = part.iter().filter(|work| matches!(work, ImportChange::Set(_))).count();
         done.set += set;
         done.gone += part.len() - set;
     }
@@ -246,23 +246,23 @@ async fn write(
 }
 
 /// What the audit log says of entries, by which change, where that is known.
-fn lines_of(part: &[Work], change: Option<u64>, caller: Asker<'_>) -> Vec<u8> {
+fn lines_of(part: &[ImportChange], change: Option<u64>, caller: Asker<'_>) -> Vec<u8> {
     let mut lines = Vec::new();
     for work in part {
-        let (Work::Set(record) | Work::Gone(record)) = work;
+        let (ImportChange::Set(record) | ImportChange::Gone(record)) = work;
         lines.extend(audit::line(record, work.fate(), change, Some(caller)));
     }
     lines
 }
 
 /// A change of these entries, told as each author's. Those that go, go by the import's word.
-fn commit(part: &[Work], plan: &Plan, head: &Head, now: Millis) -> Commit {
+fn commit(part: &[ImportChange], plan: &ChangeSubscribers, head: &Head, now: Millis) -> Commit {
     let import = EntryAuthor { kind: CallerKind::Service, subject: IMPORT.to_owned(), role: None };
     let mut commit = Commit::default();
     for work in part {
         let (record, value, by) = match work {
-            Work::Set(record) => (record, Some(record.value()), record.origin().author()),
-            Work::Gone(record) => (record, None, Some(&import)),
+            ImportChange::Set(record) => (record, Some(record.value()), record.origin().author()),
+            ImportChange::Gone(record) => (record, None, Some(&import)),
         };
         commit.puts.push((record.key().to_string(), value));
         note(&mut commit, record, work.fate(), by, plan, head, now);
@@ -272,8 +272,8 @@ fn commit(part: &[Work], plan: &Plan, head: &Head, now: Millis) -> Commit {
 }
 
 /// Entries as a file of TOML, in the tables of a policy file: each table sorted by user, then by conversation.
-pub fn toml(records: &[Record]) -> String {
-    let mut records: Vec<&Record> = records.iter().collect();
+pub fn toml(records: &[ModerationEntry]) -> String {
+    let mut records: Vec<&ModerationEntry> = records.iter().collect();
     records.sort_by_cached_key(|record| record.key());
     let mut text = String::new();
     for record in records {
@@ -288,31 +288,32 @@ pub fn toml(records: &[Record]) -> String {
 }
 
 /// How a policy file spells the table.
-fn header(table: Table) -> &'static str {
-    if table == Table::Roles { "bindings" } else { table.as_str() }
+fn header(table: EntryKind) -> &'static str {
+    if table == EntryKind::Roles { "bindings" } else { table.as_str() }
 }
 
 /// The keys of an entry, and their values as TOML has them.
-fn lines(record: &Record) -> Vec<(&'static str, String)> {
+fn lines(record: &ModerationEntry) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     let mut line = |name, value: Option<String>| lines.extend(value.map(|value| (name, value)));
-    let is_conversation = record.table() == Table::Conversations;
+    let is_conversation = record.table() == EntryKind::Conversations;
     line(if is_conversation { "id" } else { "user" }, Some(quoted(record.name())));
-    let everywhere = matches!(record, Record::Ban(_) | Record::Mute(_)) && record.scope() == Some(&Pattern::Everything);
+    let everywhere = matches!(record, ModerationEntry::Ban(_) | ModerationEntry::Mute(_))
+        && record.scope() == Some(&Pattern::Everything);
     let scope = record.scope().filter(|_| !everywhere);
     line("conversation", scope.map(|scope| quoted(&scope.to_string())));
     line("app", record.app().map(|app| quoted(app)));
     match record {
-        Record::Ban(sanction) | Record::Mute(sanction) => {
+        ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => {
             line("until", sanction.until.map(time));
             line("reason", sanction.reason.as_deref().map(quoted));
         }
-        Record::Role(_, tenure) => match &tenure.held {
+        ModerationEntry::Role(_, tenure) => match &tenure.held {
             RoleGrant::Word(word) => line("role", Some(quoted(word))),
             RoleGrant::Role(_) | RoleGrant::Removed | RoleGrant::Remembered => line("removed", Some("true".to_owned())),
         },
-        Record::Block(_) => {}
-        Record::Conversation(conversation) => {
+        ModerationEntry::Block(_) => {}
+        ModerationEntry::Conversation(conversation) => {
             line("kind", Some(quoted(conversation.kind.as_str())));
             line("owner", conversation.owner.as_deref().map(quoted));
             line("forgotten", conversation.forgotten.then(|| "true".to_owned()));

@@ -8,9 +8,9 @@ use crate::vendor::App;
 
 /// Something to be done to users in a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish {
+pub struct ModerationCommand {
     /// What.
-    pub deed: Deed,
+    pub deed: CommandKind,
     /// To whom; of what is about a conversation, its id.
     pub users: Vec<String>,
     /// Where.
@@ -23,13 +23,13 @@ pub struct Wish {
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Deed {
+pub enum CommandKind {
     /// Keep from everything.
-    Ban(Terms),
+    Ban(SanctionTerms),
     /// Let again.
     LiftBan,
     /// Keep from sending.
-    Mute(Terms),
+    Mute(SanctionTerms),
     /// Let send again.
     LiftMute,
     /// Give a role.
@@ -53,25 +53,25 @@ pub enum Deed {
 
 /// How long something holds, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Terms {
+pub struct SanctionTerms {
     /// When it ends; for good, where there is none.
     pub until: Option<Millis>,
     /// Why.
     pub reason: Option<String>,
 }
 
-impl Deed {
+impl CommandKind {
     /// The action that the policy is asked about.
     pub fn action(&self) -> Action {
         match self {
-            Deed::Ban(_) => Action::Ban,
-            Deed::LiftBan => Action::Unban,
-            Deed::Mute(_) => Action::Mute,
-            Deed::LiftMute => Action::Unmute,
-            Deed::SetRole(_) | Deed::RemoveRole(_) => Action::SetRole,
-            Deed::Block => Action::BlockConversation,
-            Deed::LiftBlock => Action::UnblockConversation,
-            Deed::SetConversation { .. } | Deed::ForgetConversation => Action::ManageConversation,
+            CommandKind::Ban(_) => Action::Ban,
+            CommandKind::LiftBan => Action::Unban,
+            CommandKind::Mute(_) => Action::Mute,
+            CommandKind::LiftMute => Action::Unmute,
+            CommandKind::SetRole(_) | CommandKind::RemoveRole(_) => Action::SetRole,
+            CommandKind::Block => Action::BlockConversation,
+            CommandKind::LiftBlock => Action::UnblockConversation,
+            CommandKind::SetConversation { .. } | CommandKind::ForgetConversation => Action::ManageConversation,
         }
     }
 
@@ -81,15 +81,15 @@ impl Deed {
     }
 
     fn is_for_oneself(&self) -> bool {
-        matches!(self, Deed::Block | Deed::LiftBlock)
+        matches!(self, CommandKind::Block | CommandKind::LiftBlock)
     }
 
     fn is_about_conversation(&self) -> bool {
-        matches!(self, Deed::SetConversation { .. } | Deed::ForgetConversation)
+        matches!(self, CommandKind::SetConversation { .. } | CommandKind::ForgetConversation)
     }
 }
 
-impl Wish {
+impl ModerationCommand {
     /// The apps that it is about: where that one isn't configured, those that are, at all of which it must be allowed.
     pub fn apps<'e>(&self, engine: &'e Engine) -> impl Iterator<Item = &'e App> + use<'_, 'e> {
         let named = self.app.as_ref().filter(|_| !self.is_stray(engine));

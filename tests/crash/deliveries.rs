@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use chat_signer::clock;
 use chat_signer::crypto::base64;
 use chat_signer::model::Millis;
-use chat_signer::roster::Table;
+use chat_signer::roster::EntryKind;
 use chat_signer::store::Job;
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -101,7 +101,7 @@ impl World {
     /// Bans, mutes, and their ends.
     fn demand(&mut self) -> Demand {
         self.asked += 1;
-        let (table, user) = (self.chance.of(&[Table::Bans, Table::Mutes]), self.chance.of(&USERS));
+        let (table, user) = (self.chance.of(&[EntryKind::Bans, EntryKind::Mutes]), self.chance.of(&USERS));
         let places = [None, Some(PLACES[0]), Some(PLACES[1]), Some(PLACES[2])];
         let (spot, reason) = (Spot { conversation: self.chance.of(&places), app: None }, format!("{}", self.asked));
         match self.chance.below(8) {
@@ -112,7 +112,7 @@ impl World {
     }
 
     /// Each is about another user, so that nothing else is said of that one.
-    fn fleeting_demand(&mut self, table: Table, spot: Spot, reason: &str) -> Demand {
+    fn fleeting_demand(&mut self, table: EntryKind, spot: Spot, reason: &str) -> Demand {
         let user = format!("fleeting{}", self.asked);
         self.ends = Millis(clock::now().0 + 20_000);
         self.fleeting.insert(user.clone());
@@ -173,9 +173,9 @@ impl World {
             self.vendor.server.fail(method, path, USERS.len(), late.clone());
         }
         let (users, spot) = (USERS.map(|user| [user.to_owned()]), Spot { conversation: Some("c0"), app: None });
-        let bans = users.iter().map(|user| Demand::impose(Table::Bans, user, spot, None, "last")).collect();
+        let bans = users.iter().map(|user| Demand::impose(EntryKind::Bans, user, spot, None, "last")).collect();
         let directory = self.round(directory, bans);
-        self.demands.extend(users.iter().map(|user| Demand::lift(Table::Bans, user, spot)));
+        self.demands.extend(users.iter().map(|user| Demand::lift(EntryKind::Bans, user, spot)));
         directory
     }
 
@@ -236,7 +236,7 @@ fn what_is_carried_arrives() {
     let mut world = World::new(&runtime, chance.split());
     let before = Before::set(&world.vendor, &mut chance);
     let elsewhere = Spot { conversation: Some(".."), app: Some("talkjs") };
-    world.demands.push_back(Demand::impose(Table::Bans, &["dots".to_owned()], elsewhere, None, "leads elsewhere"));
+    world.demands.push_back(Demand::impose(EntryKind::Bans, &["dots".to_owned()], elsewhere, None, "leads elsewhere"));
     let mut directory = world.home();
     for _ in 0..ROUNDS {
         directory = world.any_round(directory);

@@ -1,6 +1,6 @@
 //! What is asked of the roster, and what becomes of it then.
 
-use chat_signer::roster::Table;
+use chat_signer::roster::EntryKind;
 use serde_json::{Map, Value, json};
 
 use crate::kept::{Entries, place};
@@ -26,26 +26,26 @@ pub(crate) struct Spot {
 }
 
 impl Demand {
-    pub(crate) fn impose(table: Table, users: &[String], spot: Spot, until: Option<&str>, reason: &str) -> Demand {
+    pub(crate) fn impose(table: EntryKind, users: &[String], spot: Spot, until: Option<&str>, reason: &str) -> Demand {
         let terms = [("until", until), ("reason", Some(reason))];
         let path = format!("/v1/roster/{}", table.as_str());
         Demand::post(path, users, spot, &terms, |user| (table, Some(entry(user, spot, &terms))))
     }
 
-    pub(crate) fn lift(table: Table, users: &[String], spot: Spot) -> Demand {
+    pub(crate) fn lift(table: EntryKind, users: &[String], spot: Spot) -> Demand {
         let path = format!("/v1/roster/{}/lift", table.as_str());
         Demand::post(path, users, spot, &[], |_| (table, None))
     }
 
     pub(crate) fn set_role(users: &[String], spot: Spot, role: &str) -> Demand {
         let terms = [("role", Some(role))];
-        let effect = |user: &str| (Table::Roles, Some(entry(user, spot, &terms)));
+        let effect = |user: &str| (EntryKind::Roles, Some(entry(user, spot, &terms)));
         Demand::post("/v1/roster/roles".to_owned(), users, spot, &terms, effect)
     }
 
     /// What is left of a role says that there is none.
     pub(crate) fn remove_role(user: &str, spot: Spot, role: &str) -> Demand {
-        let effect = |user: &str| (Table::Roles, Some(entry(user, spot, &[])));
+        let effect = |user: &str| (EntryKind::Roles, Some(entry(user, spot, &[])));
         let users = [user.to_owned()];
         Demand::post("/v1/roster/roles/remove".to_owned(), &users, spot, &[("role", Some(role))], effect)
     }
@@ -54,13 +54,13 @@ impl Demand {
         let path = format!("/v1/roster/blocks{}", if is_lifted { "/lift" } else { "" });
         let told = entry(user, spot, &[]);
         let body = json!({ "client_id": user, "conversation": spot.conversation, "app": spot.app });
-        let effect = (place(Table::Blocks, &told), (!is_lifted).then_some(told));
+        let effect = (place(EntryKind::Blocks, &told), (!is_lifted).then_some(told));
         Demand { method: "POST", path, body: Some(without_nulls(body)), subjects: 1, effects: vec![effect] }
     }
 
     pub(crate) fn set_conversation(id: &str, kind: &str, owner: Option<&str>) -> Demand {
         let told = without_nulls(json!({ "conversation": id, "kind": kind, "owner": owner }));
-        let effects = vec![(place(Table::Conversations, &told), Some(told))];
+        let effects = vec![(place(EntryKind::Conversations, &told), Some(told))];
         let body = Some(without_nulls(json!({ "kind": kind, "owner": owner })));
         Demand { method: "PUT", path: format!("/v1/roster/conversations/{id}"), body, subjects: 1, effects }
     }
@@ -68,7 +68,7 @@ impl Demand {
     /// What is left of a conversation says who owned it.
     pub(crate) fn forget_conversation(id: &str, owner: Option<&str>) -> Demand {
         let told = json!({ "conversation": id, "owner": owner, "forgotten": true });
-        let effects = vec![(place(Table::Conversations, &told), owner.map(|_| told))];
+        let effects = vec![(place(EntryKind::Conversations, &told), owner.map(|_| told))];
         Demand { method: "DELETE", path: format!("/v1/roster/conversations/{id}"), body: None, subjects: 1, effects }
     }
 
@@ -77,7 +77,7 @@ impl Demand {
         users: &[String],
         spot: Spot,
         terms: &[(&str, Option<&str>)],
-        effect: impl Fn(&str) -> (Table, Option<Value>),
+        effect: impl Fn(&str) -> (EntryKind, Option<Value>),
     ) -> Demand {
         let mut body = json!({ "users": users, "conversation": spot.conversation, "app": spot.app });
         for (name, value) in terms {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use chat_signer::config::{StoreKind, StoreSettings};
-use chat_signer::roster::{Record, Table, details};
+use chat_signer::roster::{EntryKind, ModerationEntry, details};
 use chat_signer::store::{Job, JobState, RecordFile, Since, Store};
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 pub(crate) type Entries = BTreeMap<String, Value>;
 
 /// Where an entry stands: there is one at most.
-pub(crate) fn place(table: Table, entry: &Value) -> String {
+pub(crate) fn place(table: EntryKind, entry: &Value) -> String {
     let part = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
     format!("{} {} {} {}", table.as_str(), part("user"), part("conversation"), part("app"))
 }
@@ -39,7 +39,7 @@ pub(crate) async fn kept(directory: &Path) -> Kept {
     };
     let store = Store::open(&settings).await.unwrap();
     let contents = store.contents().await.unwrap();
-    let entries = contents.entries.iter().map(|(key, value)| told(&Record::read(key, value).unwrap()));
+    let entries = contents.entries.iter().map(|(key, value)| told(&ModerationEntry::read(key, value).unwrap()));
     let mut changes = Vec::new();
     while changes.len() as u64 != contents.head.version {
         match store.since(changes.len() as u64).await.unwrap() {
@@ -76,9 +76,9 @@ pub(crate) async fn ahead_of_record(directory: &Path, file: &str) -> Option<u64>
     is_kept.then(|| head.version - mark.version)
 }
 
-fn told(record: &Record) -> (String, Value) {
+fn told(record: &ModerationEntry) -> (String, Value) {
     let mut entry = details(record);
-    if matches!(record, Record::Conversation(conversation) if conversation.forgotten) {
+    if matches!(record, ModerationEntry::Conversation(conversation) if conversation.forgotten) {
         entry.insert("forgotten".to_owned(), json!(true));
     }
     let entry = Value::Object(entry);

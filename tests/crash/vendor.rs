@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chat_signer::roster::Table;
+use chat_signer::roster::EntryKind;
 use serde_json::{Value, json};
 
 use crate::chance::Chance;
@@ -60,7 +60,7 @@ impl Before {
         let now = Before::of(vendor);
         for (place, user) in PLACES.iter().flat_map(|place| USERS.map(|user| (*place, user))) {
             let is = |table| Imposed::of(entries, table, user, place);
-            let (ban, mute) = (is(Table::Bans), is(Table::Mutes));
+            let (ban, mute) = (is(EntryKind::Bans), is(EntryKind::Mutes));
             let what = format!("{user} in {place}: {ban:?}, {mute:?}");
             assert_eq!(now.participant(place, user), self.expected(place, user, ban, mute), "TalkJS: {what}");
             assert_leancloud(self.listed(place, user), now.listed(place, user), ban, &what);
@@ -97,7 +97,7 @@ enum Imposed {
 }
 
 impl Imposed {
-    fn of(entries: &Entries, table: Table, user: &str, place: &str) -> Imposed {
+    fn of(entries: &Entries, table: EntryKind, user: &str, place: &str) -> Imposed {
         let about = entries.iter().filter(|(key, entry)| key.starts_with(table.as_str()) && entry["user"] == user);
         let places: Vec<&Value> = about.map(|(_, entry)| &entry["conversation"]).collect();
         match () {
@@ -127,13 +127,17 @@ fn assert_silence(before: bool, now: bool, briefly: bool, (ban, mute): (Imposed,
 
 /// Sessions and tokens of those who are banned: they were ended at least once.
 fn assert_ended(vendor: &Vendor, user: &str, entries: &Entries) {
-    let is = |table: Table| entries.iter().any(|(key, entry)| key.starts_with(table.as_str()) && entry["user"] == user);
+    let is =
+        |table: EntryKind| entries.iter().any(|(key, entry)| key.starts_with(table.as_str()) && entry["user"] == user);
     vendor.held(|held| {
         let was_kicked = held.kicked.iter().any(|(kicked, _)| kicked == user);
-        assert!(was_kicked || !is(Table::Bans), "{user} was not kicked");
+        assert!(was_kicked || !is(EntryKind::Bans), "{user} was not kicked");
         for (key, _) in ABLY_KEYS.iter().map(|key| key.split_once(':').unwrap()) {
             let was_revoked = held.revoked.contains(&(key.to_owned(), user.to_owned()));
-            assert!(was_revoked || !(is(Table::Bans) || is(Table::Mutes)), "{user}'s tokens of {key} were not revoked");
+            assert!(
+                was_revoked || !(is(EntryKind::Bans) || is(EntryKind::Mutes)),
+                "{user}'s tokens of {key} were not revoked"
+            );
         }
     });
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use chat_signer::roster::Table;
+use chat_signer::roster::EntryKind;
 use serde_json::Value;
 
 use crate::chance::Chance;
@@ -75,7 +75,7 @@ impl Writer {
         let at = self.chance.below(SPOTS.len());
         let users: Vec<String> = (0..=self.chance.below(EACH)).map(|one| format!("{}-{at}-{one}", self.name)).collect();
         let (user, spot) = (&users[users.len() - 1], SPOTS[at]);
-        let table = self.chance.of(&[Table::Bans, Table::Mutes]);
+        let table = self.chance.of(&[EntryKind::Bans, EntryKind::Mutes]);
         match self.chance.below(10) {
             0..3 => {
                 let (until, reason) = (self.chance.of(&[None, Some(LATER)]), format!("reason {}", self.asked));
@@ -92,7 +92,7 @@ impl Writer {
 
     /// The role that a user has in the hall.
     fn role(&self, user: &str) -> String {
-        let place = place(Table::Roles, &serde_json::json!({ "user": user, "conversation": "hall" }));
+        let place = place(EntryKind::Roles, &serde_json::json!({ "user": user, "conversation": "hall" }));
         let role = self.entries.get(&place).and_then(|entry| entry["role"].as_str());
         role.unwrap_or("member").to_owned()
     }
@@ -101,7 +101,7 @@ impl Writer {
         let number = self.chance.below(EACH);
         let (id, owner) = (format!("{}-room{number}", self.name), format!("{}-owner", self.name));
         let owner = Some(owner.as_str()).filter(|_| number > 0);
-        let place = place(Table::Conversations, &serde_json::json!({ "conversation": id }));
+        let place = place(EntryKind::Conversations, &serde_json::json!({ "conversation": id }));
         if self.entries.contains_key(&place) && self.chance.below(2) == 0 {
             return Demand::forget_conversation(&id, owner);
         }
@@ -187,7 +187,7 @@ fn killed_while_writing(
 /// What the program lists, page by page, and what it says of these conversations.
 fn listed(server: &Server, known: &Entries) -> Entries {
     let mut listed = Entries::new();
-    for table in [Table::Bans, Table::Mutes, Table::Roles, Table::Blocks] {
+    for table in [EntryKind::Bans, EntryKind::Mutes, EntryKind::Roles, EntryKind::Blocks] {
         let mut after = String::new();
         loop {
             let page = get(server, &format!("{}?limit=7{after}", table.as_str()));
@@ -198,7 +198,7 @@ fn listed(server: &Server, known: &Entries) -> Entries {
     }
     for entry in known.iter().filter(|(place, _)| place.starts_with("conversations ")).map(|(_, entry)| entry) {
         let page = get(server, &format!("conversations/{}", entry["conversation"].as_str().unwrap()));
-        add(&mut listed, Table::Conversations, &page);
+        add(&mut listed, EntryKind::Conversations, &page);
     }
     listed
 }
@@ -210,7 +210,7 @@ fn get(server: &Server, path: &str) -> Value {
     answer.json()
 }
 
-fn add(listed: &mut Entries, table: Table, page: &Value) {
+fn add(listed: &mut Entries, table: EntryKind, page: &Value) {
     for entry in page["entries"].as_array().unwrap() {
         let mut entry = entry.clone();
         for told in ["by", "at", "source"] {

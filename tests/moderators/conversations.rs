@@ -2,16 +2,16 @@
 
 use chat_signer::model::{Action, ActionSet, ConversationKind};
 use chat_signer::policy::{Effect, Rule};
-use chat_signer::roster::{Deed, Record};
+use chat_signer::roster::{CommandKind, ModerationEntry};
 
 use crate::world::{World, ban, mute, remove_role, service, set_role, user};
 
-fn owned_by(owner: &str) -> Deed {
-    Deed::SetConversation { kind: None, owner: Some(owner.to_owned()) }
+fn owned_by(owner: &str) -> CommandKind {
+    CommandKind::SetConversation { kind: None, owner: Some(owner.to_owned()) }
 }
 
-fn of_kind(kind: ConversationKind) -> Deed {
-    Deed::SetConversation { kind: Some(kind), owner: None }
+fn of_kind(kind: ConversationKind) -> CommandKind {
+    CommandKind::SetConversation { kind: Some(kind), owner: None }
 }
 
 /// Whether somebody is the owner of a conversation: nobody but an administrator or owner could ban a manager.
@@ -30,11 +30,11 @@ fn an_owner_is_set_once_also_after_it_was_forgotten() {
     world.done(&backend, owned_by("alice"), "room", "room");
     assert!(is_owner(&world, "alice", "room"));
     world.refused(&backend, owned_by("mallory"), "room", "room", "conflict");
-    world.done(&backend, Deed::ForgetConversation, "room", "room");
+    world.done(&backend, CommandKind::ForgetConversation, "room", "room");
     assert!(!is_owner(&world, "alice", "room"));
     let why = world.refused(&backend, owned_by("mallory"), "room", "room", "conflict");
     assert_eq!(why, "it has another owner, which is set once");
-    let again = world.act(&backend, Deed::ForgetConversation, "room", "room");
+    let again = world.act(&backend, CommandKind::ForgetConversation, "room", "room");
     assert_eq!((again.code.as_str(), again.changes), ("ok", (0, 0)));
     world.done(&backend, of_kind(ConversationKind::Group), "room", "room");
     assert!(is_owner(&world, "alice", "room"), "the one it had");
@@ -52,7 +52,7 @@ fn nor_is_it_set_by_way_of_another_app() {
         "ok",
         "another app's room"
     );
-    assert_eq!(world.act_at(&backend, Deed::ForgetConversation, "room", "room", Some("ably")).code, "ok");
+    assert_eq!(world.act_at(&backend, CommandKind::ForgetConversation, "room", "room", Some("ably")).code, "ok");
     world.refused(&backend, owned_by("mallory"), "room", "room", "conflict");
     assert_eq!(world.act_at(&backend, owned_by("mallory"), "room", "room", Some("ably")).code, "conflict");
 }
@@ -63,7 +63,7 @@ fn an_owner_is_no_role_to_give_or_take() {
     let backend = service("orders");
     world.done(&backend, owned_by("alice"), "room", "room");
     world.refused(&backend, set_role("owner"), "mallory", "room", "conflict");
-    for deed in [set_role("guest"), Deed::RemoveRole("owner".to_owned())] {
+    for deed in [set_role("guest"), CommandKind::RemoveRole("owner".to_owned())] {
         let why = world.refused(&backend, deed, "alice", "room", "conflict");
         assert_eq!(why, "it is the owner, which is set once");
     }
@@ -73,7 +73,8 @@ fn an_owner_is_no_role_to_give_or_take() {
 fn the_same_again_changes_nothing() {
     let mut world = World::new();
     let backend = service("orders");
-    let all = || Deed::SetConversation { kind: Some(ConversationKind::Chatroom), owner: Some("alice".to_owned()) };
+    let all =
+        || CommandKind::SetConversation { kind: Some(ConversationKind::Chatroom), owner: Some("alice".to_owned()) };
     assert_eq!(world.act(&backend, all(), "room", "room").changes, (1, 0));
     for same in [all(), owned_by("alice"), of_kind(ConversationKind::Chatroom)] {
         assert_eq!(world.act(&backend, same, "room", "room").changes, (0, 0));
@@ -87,7 +88,7 @@ fn a_conversation_without_an_owner_is_forgotten_whole() {
     let mut world = World::new();
     let backend = service("orders");
     world.done(&backend, of_kind(ConversationKind::Chatroom), "room", "room");
-    assert_eq!(world.act(&backend, Deed::ForgetConversation, "room", "room").changes, (0, 1));
+    assert_eq!(world.act(&backend, CommandKind::ForgetConversation, "room", "room").changes, (0, 1));
     assert!(world.index.is_empty());
 }
 
@@ -95,7 +96,7 @@ fn a_conversation_without_an_owner_is_forgotten_whole() {
 fn what_the_policy_file_tells_of_stays_and_its_line_is_named() {
     let mut world = World::new();
     world.filed_conversation("room", ConversationKind::Chatroom, &[]);
-    for deed in [of_kind(ConversationKind::Group), owned_by("alice"), Deed::ForgetConversation] {
+    for deed in [of_kind(ConversationKind::Group), owned_by("alice"), CommandKind::ForgetConversation] {
         for place in ["room", "room::$chat"] {
             let why = world.refused(&service("orders"), deed.clone(), place, place, "file");
             assert!(why.contains("line 9"), "{why}");
@@ -138,7 +139,7 @@ fn what_belongs_to_a_room_is_the_room() {
     world.done(&backend, owned_by("alice"), "lobby::$chat", "lobby::$chat");
     assert!(is_owner(&world, "alice", "lobby"));
     world.refused(&backend, owned_by("mallory"), "lobby", "lobby", "conflict");
-    world.done(&backend, Deed::ForgetConversation, "lobby::$chat::$typing", "lobby::$chat::$typing");
+    world.done(&backend, CommandKind::ForgetConversation, "lobby::$chat::$typing", "lobby::$chat::$typing");
     assert!(!is_owner(&world, "alice", "lobby"));
     world.refused(&backend, owned_by("mallory"), "lobby", "lobby", "conflict");
 }
@@ -148,7 +149,7 @@ fn only_one_conversation_at_a_time_and_the_one_that_was_asked_about() {
     let mut world = World::new();
     for (id, place) in [("room", "other"), ("chat:*", "chat:*"), ("*", "*"), ("room", "*")] {
         world.refused(&service("orders"), of_kind(ConversationKind::Group), id, place, "invalid");
-        world.refused(&service("orders"), Deed::ForgetConversation, id, place, "invalid");
+        world.refused(&service("orders"), CommandKind::ForgetConversation, id, place, "invalid");
     }
 }
 
@@ -161,15 +162,15 @@ fn users_who_manage_conversations_leave_owners_alone() {
     world.rule(rule);
     world.bind("bob", "*", "manager");
     world.done(&user("bob"), of_kind(ConversationKind::Group), "free", "free");
-    world.done(&user("bob"), Deed::ForgetConversation, "free", "free");
+    world.done(&user("bob"), CommandKind::ForgetConversation, "free", "free");
     for owner in ["bob", "alice"] {
         let why = world.refused(&user("bob"), owned_by(owner), "free", "free", "not_outranked");
         assert_eq!(why, "only services name a conversation's owner");
     }
     world.done(&service("orders"), owned_by("alice"), "room", "room");
     world.done(&user("bob"), of_kind(ConversationKind::Chatroom), "room", "room");
-    world.refused(&user("bob"), Deed::ForgetConversation, "room", "room", "not_outranked");
-    world.done(&user("alice"), Deed::ForgetConversation, "room", "room");
+    world.refused(&user("bob"), CommandKind::ForgetConversation, "room", "room", "not_outranked");
+    world.done(&user("alice"), CommandKind::ForgetConversation, "room", "room");
     world.refused(&user("bob"), of_kind(ConversationKind::Group), "room", "room", "not_outranked");
     world.bind("alice", "*", "manager");
     world.refused(&user("alice"), of_kind(ConversationKind::Group), "room", "room", "not_outranked");
@@ -183,9 +184,12 @@ fn an_owner_is_told_from_what_else_is_kept_of_the_same_user() {
     world.bind("alice", "room", "member");
     world.done(&service("orders"), owned_by("alice"), "room", "room");
     assert!(is_owner(&world, "alice", "room"), "the stronger of the two counts");
-    world.done(&service("orders"), Deed::ForgetConversation, "room", "room");
+    world.done(&service("orders"), CommandKind::ForgetConversation, "room", "room");
     assert!(!is_owner(&world, "alice", "room"));
-    assert!(matches!(world.index.of(chat_signer::roster::Table::Roles, "alice").as_slice(), [Record::Role(..)]));
+    assert!(matches!(
+        world.index.of(chat_signer::roster::EntryKind::Roles, "alice").as_slice(),
+        [ModerationEntry::Role(..)]
+    ));
 }
 
 /// The policy file may come to tell of a conversation that was registered at run time.
@@ -209,7 +213,7 @@ fn nobody_outranks_the_owner_of_a_forgotten_conversation() {
     world.bind("tom", "room", "member");
     world.done(&backend, owned_by("own"), "room", "room");
     world.refused(&user("mgr"), ban(), "own", "room", "denied");
-    world.done(&backend, Deed::ForgetConversation, "room", "room");
+    world.done(&backend, CommandKind::ForgetConversation, "room", "room");
     for moderator in [user("mgr"), user("erin")] {
         for deed in [ban(), mute(), set_role("guest"), remove_role("member")] {
             let outcome = world.act(&moderator, deed, "own", "room");

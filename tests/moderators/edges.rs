@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use chat_signer::model::{Action, ActionSet, Millis};
 use chat_signer::policy::{ClientCondition, Effect, Rule};
-use chat_signer::roster::{Deed, Judge, Plan, Record, Roster, Terms};
+use chat_signer::roster::{
+    ChangeSubscribers, CommandAuthorizer, CommandKind, ModerationEntry, ModerationReplica, SanctionTerms,
+};
 use chat_signer::store::{Commit, JobState, Since, Store};
 
 use crate::world::{Actor, World, ban, block, mute, remove_role, role_in, service, set_role, user};
@@ -18,7 +20,9 @@ fn a_user_without_a_client_is_no_service() {
     (rule.client, rule.caller_roles) = (Some(ClientCondition::Anyone), Some(vec![world.role("administrator")]));
     world.rule(rule);
     world.bind("ada", "*", "administrator");
-    for deed in [ban(), set_role("administrator"), Deed::LiftBan, Deed::ForgetConversation, Deed::Block] {
+    for deed in
+        [ban(), set_role("administrator"), CommandKind::LiftBan, CommandKind::ForgetConversation, CommandKind::Block]
+    {
         world.refused(&user("ada").acting_as(""), deed, "tom", "chat:x", "invalid");
     }
 }
@@ -39,23 +43,25 @@ fn a_star_is_nobody() {
     let mut world = World::new();
     world.refused(&service("orders"), ban(), "*", "room", "invalid");
     world.refused(&service("orders").acting_as("*"), ban(), "tom", "room", "invalid");
-    world.refused(&service("orders").acting_as("*"), Deed::Block, "*", "room", "invalid");
-    for deed in [Deed::ForgetConversation, Deed::SetConversation { kind: None, owner: Some("*".to_owned()) }] {
+    world.refused(&service("orders").acting_as("*"), CommandKind::Block, "*", "room", "invalid");
+    for deed in
+        [CommandKind::ForgetConversation, CommandKind::SetConversation { kind: None, owner: Some("*".to_owned()) }]
+    {
         world.refused(&service("orders"), deed.clone(), "*", "*", "invalid");
     }
-    let owner = Deed::SetConversation { kind: None, owner: Some("*".to_owned()) };
+    let owner = CommandKind::SetConversation { kind: None, owner: Some("*".to_owned()) };
     world.refused(&service("orders"), owner, "room", "room", "invalid");
 }
 
 #[test]
 fn nobody_blocks_for_another() {
     let mut world = World::new();
-    world.done(&user("tom"), Deed::Block, "tom", "room");
+    world.done(&user("tom"), CommandKind::Block, "tom", "room");
     for actor in [user("eve"), service("orders"), service("orders").acting_as("eve")] {
-        world.refused(&actor, Deed::Block, "bob", "room", "invalid");
-        world.refused(&actor, Deed::LiftBlock, "tom", "room", "invalid");
+        world.refused(&actor, CommandKind::Block, "bob", "room", "invalid");
+        world.refused(&actor, CommandKind::LiftBlock, "tom", "room", "invalid");
     }
-    world.done(&service("orders").acting_as("tom"), Deed::LiftBlock, "tom", "room");
+    world.done(&service("orders").acting_as("tom"), CommandKind::LiftBlock, "tom", "room");
 }
 
 #[test]
@@ -64,20 +70,20 @@ fn a_block_by_the_policy_file_stays_and_its_line_is_named() {
     let line = chat_signer::policy::EntryOrigin::File { line: 5 };
     world.reload(|document| document.entries.blocks.push(block("tom", "room", line)));
     for place in ["room", "room::$chat"] {
-        let why = world.refused(&user("tom"), Deed::LiftBlock, "tom", place, "file");
+        let why = world.refused(&user("tom"), CommandKind::LiftBlock, "tom", place, "file");
         assert!(why.contains("line 5"), "{why}");
     }
-    world.done(&user("tom"), Deed::LiftBlock, "tom", "other");
+    world.done(&user("tom"), CommandKind::LiftBlock, "tom", "other");
 }
 
 #[test]
 fn a_block_that_still_holds_is_not_lifted_in_vain() {
     let mut world = World::new();
-    world.done(&user("tom"), Deed::Block, "tom", "chat:*");
-    let why = world.refused(&user("tom"), Deed::LiftBlock, "tom", "chat:x", "conflict");
+    world.done(&user("tom"), CommandKind::Block, "tom", "chat:*");
+    let why = world.refused(&user("tom"), CommandKind::LiftBlock, "tom", "chat:x", "conflict");
     assert_eq!(why, "it is blocked in chat:*: lift that");
-    assert_eq!(world.act_at(&user("tom"), Deed::LiftBlock, "tom", "chat:*", Some("leancloud")).code, "conflict");
-    world.done(&user("tom"), Deed::LiftBlock, "tom", "chat:*");
+    assert_eq!(world.act_at(&user("tom"), CommandKind::LiftBlock, "tom", "chat:*", Some("leancloud")).code, "conflict");
+    world.done(&user("tom"), CommandKind::LiftBlock, "tom", "chat:*");
 }
 
 #[test]
@@ -86,9 +92,9 @@ fn blocks_keep_from_being_invited() {
     world.bind("bob", "room", "manager");
     let invited = |world: &World| world.decide(&user("bob"), "leancloud", Action::Invite, "room", &["tom"]).is_ok();
     assert!(invited(&world));
-    world.done(&user("tom"), Deed::Block, "tom", "room");
+    world.done(&user("tom"), CommandKind::Block, "tom", "room");
     assert!(!invited(&world));
-    world.done(&user("tom"), Deed::LiftBlock, "tom", "room");
+    world.done(&user("tom"), CommandKind::LiftBlock, "tom", "room");
     assert!(invited(&world));
 }
 
@@ -153,7 +159,7 @@ fn a_rule_for_ordinary_actions_lets_nobody_moderate() {
     });
     world.bind("bob", "*", "owner");
     world.bind("tom", "*", "guest");
-    for deed in [ban(), mute(), Deed::LiftBan, Deed::LiftMute, set_role("guest"), remove_role("guest")] {
+    for deed in [ban(), mute(), CommandKind::LiftBan, CommandKind::LiftMute, set_role("guest"), remove_role("guest")] {
         world.refused(&user("bob"), deed, "tom", "room", "denied");
     }
 }
@@ -171,7 +177,7 @@ fn names_of_every_shape_are_kept_apart() {
     assert_eq!(world.index.len(), 2 * names.len());
     for name in names {
         assert!(!world.may_read(name, "room"), "{name}");
-        let outcome = world.act(&backend, Deed::LiftBan, name, "room");
+        let outcome = world.act(&backend, CommandKind::LiftBan, name, "room");
         assert_eq!((outcome.code.as_str(), outcome.changes), ("ok", (0, 1)), "{name}");
     }
     assert_eq!(world.index.len(), names.len());
@@ -181,19 +187,23 @@ fn names_of_every_shape_are_kept_apart() {
 async fn the_same_again_is_no_change_and_no_event_but_is_carried_out_again() {
     let world = World::new();
     let store = Store::memory();
-    let roster = Roster::of(store, Duration::from_secs(60));
+    let roster = ModerationReplica::of(store, Duration::from_secs(60));
     roster.catch_up().await;
     let actor = service("orders");
-    let plan = Plan { enforced: vec![Arc::from("ably")], webhooks: vec!["https://app.example.com/hook".to_owned()] };
-    let judge = Judge { engine: &world.engine, caller: &actor.caller, told: &HashMap::new(), now: world.now };
-    let terms = Terms { until: Some(Millis(world.now.0 * 2)), reason: Some("spam".to_owned()) };
+    let plan = ChangeSubscribers {
+        enforced: vec![Arc::from("ably")],
+        webhooks: vec!["https://app.example.com/hook".to_owned()],
+    };
+    let judge =
+        CommandAuthorizer { engine: &world.engine, caller: &actor.caller, told: &HashMap::new(), now: world.now };
+    let terms = SanctionTerms { until: Some(Millis(world.now.0 * 2)), reason: Some("spam".to_owned()) };
     let deeds = [
-        Deed::Ban(terms.clone()),
-        Deed::Mute(terms),
+        CommandKind::Ban(terms.clone()),
+        CommandKind::Mute(terms),
         set_role("member"),
         remove_role("member"),
-        Deed::LiftBan,
-        Deed::LiftMute,
+        CommandKind::LiftBan,
+        CommandKind::LiftMute,
     ];
     for deed in deeds {
         let wish = World::wish(&actor, deed, &["tom", "eve"], "room", None);
@@ -212,14 +222,21 @@ async fn the_same_again_is_no_change_and_no_event_but_is_carried_out_again() {
 }
 
 /// What is kept to be carried out after a wish, once it is carried out.
-async fn carried_out(world: &World, actor: &Actor, records: &[Record], deed: Deed, users: &[&str]) -> Vec<String> {
+async fn carried_out(
+    world: &World,
+    actor: &Actor,
+    records: &[ModerationEntry],
+    deed: CommandKind,
+    users: &[&str],
+) -> Vec<String> {
     let store = Store::memory();
-    let roster = Roster::of(store, Duration::from_secs(60));
+    let roster = ModerationReplica::of(store, Duration::from_secs(60));
     roster.catch_up().await;
     let puts = || records.iter().map(|record| (record.key().to_string(), Some(record.value()))).collect();
     roster.change(|_, _| (Commit { puts: puts(), ..Commit::default() }, ())).await.unwrap();
-    let judge = Judge { engine: &world.engine, caller: &actor.caller, told: &HashMap::new(), now: world.now };
-    let plan = Plan { enforced: vec![Arc::from("ably"), Arc::from("talkjs")], webhooks: Vec::new() };
+    let judge =
+        CommandAuthorizer { engine: &world.engine, caller: &actor.caller, told: &HashMap::new(), now: world.now };
+    let plan = ChangeSubscribers { enforced: vec![Arc::from("ably"), Arc::from("talkjs")], webhooks: Vec::new() };
     let ruling = roster.carry_out(&judge, &World::wish(actor, deed, users, "room", None), &plan).await.unwrap();
     assert_eq!((ruling.succeeded.len(), ruling.failed.len()), (users.len(), 0));
     let jobs = roster.store().unwrap().jobs(JobState::Pending, "", "", 100).await.unwrap();
@@ -234,7 +251,7 @@ async fn a_lift_of_nothing_is_carried_out_again_only_for_whom_the_moderator_may_
         [role_in("room", "alice", "owner"), role_in("room", "tom", "member"), role_in("*", "ann", "administrator")];
     let users = ["tom", "nobody-1", "nobody-2"];
     let toms = ["enforce:ably:tom:room", "enforce:talkjs:tom:room"];
-    for deed in [Deed::LiftBan, Deed::LiftMute] {
+    for deed in [CommandKind::LiftBan, CommandKind::LiftMute] {
         assert_eq!(carried_out(&world, &user("alice"), &records, deed.clone(), &users).await, toms);
         for anywhere in [user("ann"), service("orders")] {
             let jobs = carried_out(&world, &anywhere, &records, deed.clone(), &users).await;
@@ -250,6 +267,6 @@ fn only_moderators_names_are_told() {
     world.bind("bob", "room", "manager");
     world.bind("tom", "room", "member");
     world.done(&user("alice"), ban(), "tom", "room");
-    let why = world.refused(&user("eve"), Deed::LiftBan, "tom", "room", "denied");
+    let why = world.refused(&user("eve"), CommandKind::LiftBan, "tom", "room", "denied");
     assert!(!why.contains("alice") && !why.contains("banned"), "who may not moderate learns nothing: {why}");
 }

@@ -2,12 +2,12 @@
 
 use chat_signer::model::{Action, ActionSet};
 use chat_signer::policy::{DecisionData, Effect, FactsRelevance, Rule};
-use chat_signer::roster::Deed;
+use chat_signer::roster::CommandKind;
 
 use crate::world::{Actor, World, ban, mute, service, set_role, user};
 
 /// The conversations about which somebody must be asked before a wish at Ably's app can be judged.
-fn asked(world: &World, actor: &Actor, deed: Deed, users: &[&str], place: &str) -> Vec<String> {
+fn asked(world: &World, actor: &Actor, deed: CommandKind, users: &[&str], place: &str) -> Vec<String> {
     let wish = World::wish(actor, deed, users, place, Some("ably"));
     let ask = wish.ask(world.engine.app("ably").unwrap());
     let registers = [world.engine.policy.register(), world.index.register()];
@@ -24,7 +24,7 @@ fn an_owner_by_facts_is_beyond_a_managers_reach() {
     world.refused(&user("bob"), ban(), "alice", "chat:x", "denied");
     world.refused(&user("bob"), ban(), "zoe", "chat:x", "not_there");
     world.done(&user("bob"), ban(), "tom", "chat:x");
-    world.done(&user("alice"), Deed::LiftBan, "tom", "chat:x");
+    world.done(&user("alice"), CommandKind::LiftBan, "tom", "chat:x");
 }
 
 #[test]
@@ -33,13 +33,13 @@ fn who_was_demoted_by_facts_moderates_nobody() {
     world.tell("chat:x", &[("bob", "manager"), ("tom", "member")]);
     world.done(&user("bob"), ban(), "tom", "chat:x");
     world.tell("chat:x", &[("bob", "member"), ("tom", "member")]);
-    world.refused(&user("bob"), Deed::LiftBan, "tom", "chat:x", "denied");
+    world.refused(&user("bob"), CommandKind::LiftBan, "tom", "chat:x", "denied");
 }
 
 /// Whose ban it is counts as what it is now, too, and nobody named it.
 #[test]
 fn who_was_promoted_by_facts_is_not_overruled() {
-    for (deed, lift) in [(ban(), Deed::LiftBan), (mute(), Deed::LiftMute)] {
+    for (deed, lift) in [(ban(), CommandKind::LiftBan), (mute(), CommandKind::LiftMute)] {
         let mut world = World::new();
         let now = |bob| [("bob", bob), ("ann", "administrator"), ("tom", "member")];
         world.tell("chat:x", &now("manager"));
@@ -59,7 +59,7 @@ fn authors_are_asked_about_though_all_others_are_known() {
     world.tell("chat:x", &[("bob", "manager")]);
     world.done(&user("bob"), ban(), "tom", "chat:x");
     world.tell("chat:x", &[("bob", "owner")]);
-    world.refused(&user("ann"), Deed::LiftBan, "tom", "chat:x", "not_outranked");
+    world.refused(&user("ann"), CommandKind::LiftBan, "tom", "chat:x", "not_outranked");
 }
 
 /// So many are asked about at once. Whoever is not may be anything.
@@ -73,12 +73,12 @@ fn of_too_many_authors_none_is_overruled_unasked() {
     for manager in &managers[..100] {
         world.done(&user(manager), ban(), "tom", "chat:x");
     }
-    assert_eq!(world.act(&user("ann"), Deed::LiftBan, "tom", "chat:x").changes, (0, 100));
+    assert_eq!(world.act(&user("ann"), CommandKind::LiftBan, "tom", "chat:x").changes, (0, 100));
     for manager in &managers {
         world.done(&user(manager), ban(), "tom", "chat:x");
     }
-    world.refused(&user("ann"), Deed::LiftBan, "tom", "chat:x", "not_outranked");
-    world.done(&service("orders"), Deed::LiftBan, "tom", "chat:x");
+    world.refused(&user("ann"), CommandKind::LiftBan, "tom", "chat:x", "not_outranked");
+    world.done(&service("orders"), CommandKind::LiftBan, "tom", "chat:x");
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn what_moderators_are_held_to_depends_on_facts() {
     let actions = ActionSet::of(&[Action::Ban, Action::SetRole, Action::Unban]);
     world.rule(Rule::new("careless", Effect::Allow, actions));
     world.bind("bob", "chat:x", "manager");
-    for deed in [ban(), set_role("member"), Deed::LiftBan] {
+    for deed in [ban(), set_role("member"), CommandKind::LiftBan] {
         assert_eq!(asked(&world, &user("bob"), deed, &["alice"], "chat:x"), ["chat:x"]);
     }
     world.bind("tom", "chat:x", "member");

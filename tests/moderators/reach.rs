@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chat_signer::model::{ConversationKind, Role};
 use chat_signer::policy::{Policy, PolicyDocument};
-use chat_signer::roster::{Deed, Index, Judge};
+use chat_signer::roster::{CommandAuthorizer, CommandKind, ModerationIndex};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::ValueTree;
@@ -81,7 +81,7 @@ impl Case {
     /// The world of the case: `empty` is one of which nobody knows anything.
     fn build(&self, empty: &mut World, shipped: &PolicyDocument) {
         empty.engine.policy = Arc::new(Policy::new(shipped.clone()));
-        empty.index = Index::default();
+        empty.index = ModerationIndex::default();
         for Bound { source, user, scope, word } in &self.bound {
             if *source == 0 { empty.filed(user, scope, word) } else { empty.bind(user, scope, word) }
         }
@@ -149,17 +149,17 @@ fn weight(scope: &str, name: &str) -> Option<usize> {
 }
 
 /// Whether the shipped policy and the rules for moderators give bob the right to do this to a user in one conversation.
-fn has_right(case: &Case, deed: &Deed, user: &str, name: &str) -> bool {
+fn has_right(case: &Case, deed: &CommandKind, user: &str, name: &str) -> bool {
     let own = case.role("bob", name).unwrap_or("guest");
     let theirs = case.role(user, name);
     // The right to act on strangers: what is bound at `*`, and is not less here.
     let everywhere = case.role("bob", "nobody-knows-this");
     let reaches = theirs.is_some() || everywhere.is_some_and(|everywhere| rank(own) >= rank(everywhere));
-    let gives = if let Deed::SetRole(word) = deed { rank(word) < rank(own) } else { true };
+    let gives = if let CommandKind::SetRole(word) = deed { rank(word) < rank(own) } else { true };
     rank(own) >= rank("manager") && rank(theirs.unwrap_or("guest")) < rank(own) && reaches && gives
 }
 
-fn deeds() -> [Deed; 4] {
+fn deeds() -> [CommandKind; 4] {
     [ban(), mute(), set_role("member"), remove_role("member")]
 }
 
@@ -173,7 +173,7 @@ fn an_entry_never_affects_a_name_in_which_its_author_lacks_the_right_to_make_it(
     for _ in 0..800 {
         let case = case().new_tree(&mut runner).unwrap().current();
         case.build(&mut world, &shipped);
-        let judge = Judge { engine: &world.engine, caller: &bob.caller, told: &told, now: world.now };
+        let judge = CommandAuthorizer { engine: &world.engine, caller: &bob.caller, told: &told, now: world.now };
         for (scope, target) in SCOPES.iter().flat_map(|scope| ["tom", "eve"].map(|target| (*scope, target))) {
             let affected: Vec<&String> = names.iter().filter(|name| weight(scope, name).is_some()).collect();
             for deed in deeds() {

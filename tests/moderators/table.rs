@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use chat_signer::model::{CallerKind, ConversationKind};
 use chat_signer::policy::DecisionData;
-use chat_signer::roster::{Deed, Record, reading};
+use chat_signer::roster::{CommandKind, ModerationEntry, reading};
 
 use crate::world::{APPS, Actor, World, at, ban, by, mute, outcome, remove_role, sanction, service, set_role, user};
 
@@ -61,12 +61,12 @@ fn settings() -> Vec<Setting> {
 }
 
 /// What is done, in the tables' order.
-fn deeds() -> Vec<(String, Deed)> {
+fn deeds() -> Vec<(String, CommandKind)> {
     let mut deeds = vec![
         ("ban".to_owned(), ban()),
-        ("unban".to_owned(), Deed::LiftBan),
+        ("unban".to_owned(), CommandKind::LiftBan),
         ("mute".to_owned(), mute()),
-        ("unmute".to_owned(), Deed::LiftMute),
+        ("unmute".to_owned(), CommandKind::LiftMute),
     ];
     deeds.extend(ROLES.iter().map(|word| (format!("set-role {word}"), set_role(word))));
     deeds
@@ -120,7 +120,7 @@ fn actor(world: &World, setting: Setting, role: Option<&str>) -> Actor {
 }
 
 /// What should come of it, written from the guide's table and the rules for moderators, and from nothing else.
-fn expected(setting: Setting, actor: Option<&str>, target: Option<&str>, deed: &Deed) -> &'static str {
+fn expected(setting: Setting, actor: Option<&str>, target: Option<&str>, deed: &CommandKind) -> &'static str {
     // What a token says gives nobody power over others, and facts don't speak of everywhere.
     let Some(actor) = actor.filter(|_| setting.actors != Source::Token) else { return "denied" };
     if !matches!(actor, "manager" | "administrator" | "owner") {
@@ -130,12 +130,12 @@ fn expected(setting: Setting, actor: Option<&str>, target: Option<&str>, deed: &
         return "denied";
     }
     let everywhere = setting.actors == Source::Everywhere || setting.place == "*";
-    let lifts = matches!(deed, Deed::LiftBan | Deed::LiftMute);
+    let lifts = matches!(deed, CommandKind::LiftBan | CommandKind::LiftMute);
     if target.is_none() && !everywhere && !lifts {
         return "not_there";
     }
     match deed {
-        Deed::SetRole(word) if rank(word) >= rank(actor) => "not_outranked",
+        CommandKind::SetRole(word) if rank(word) >= rank(actor) => "not_outranked",
         _ => "ok",
     }
 }
@@ -231,7 +231,7 @@ fn nobody_moderates_itself() {
 /// Who lifts whose ban, of a mere member in a group: rows are those who lift, columns the authors.
 #[test]
 fn who_lifts_a_ban_made_it_or_outranks_who_did() {
-    for (lift, table_of) in [(Deed::LiftBan, true), (Deed::LiftMute, false)] {
+    for (lift, table_of) in [(CommandKind::LiftBan, true), (CommandKind::LiftMute, false)] {
         let setting =
             Setting { actors: Source::Roster, targets: Source::Roster, place: "group", kind: ConversationKind::Group };
         let (text, wrong) = table("lifts whose", |role, author| {
@@ -241,7 +241,7 @@ fn who_lifts_a_ban_made_it_or_outranks_who_did() {
                 None => by(CallerKind::User, "actor-stranger", None),
             };
             let made = sanction("target-member", "group", origin);
-            world.keep(&if table_of { Record::Ban(made) } else { Record::Mute(made) });
+            world.keep(&if table_of { ModerationEntry::Ban(made) } else { ModerationEntry::Mute(made) });
             let actor = actor(&world, setting, role);
             let is = world.act(&actor, lift.clone(), "target-member", "group");
             let strong = role.is_some_and(|role| rank(role) >= rank("manager"));
@@ -303,7 +303,7 @@ fn everyone_blocks_for_itself_alone() {
     for setting in settings().into_iter().filter(|setting| setting.targets == Source::Roster) {
         let world = world(setting);
         for role in all_roles() {
-            for deed in [Deed::Block, Deed::LiftBlock] {
+            for deed in [CommandKind::Block, CommandKind::LiftBlock] {
                 let actor = actor(&world, setting, role);
                 let own = World::wish(&actor, deed.clone(), &[&actor.client], setting.place, None);
                 assert_eq!(outcome(&world.ruling(&actor, &own)).code, "ok", "{role:?} {setting:?}");
@@ -316,8 +316,12 @@ fn everyone_blocks_for_itself_alone() {
 
 #[test]
 fn nobody_but_services_manages_conversations() {
-    let deeds =
-        || [Deed::SetConversation { kind: Some(ConversationKind::Chatroom), owner: None }, Deed::ForgetConversation];
+    let deeds = || {
+        [
+            CommandKind::SetConversation { kind: Some(ConversationKind::Chatroom), owner: None },
+            CommandKind::ForgetConversation,
+        ]
+    };
     for setting in settings() {
         let mut world = world(setting);
         for id in [setting.place, "new"].into_iter().filter(|id| *id != "*" && !id.starts_with("_tmp:")) {

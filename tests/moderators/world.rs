@@ -15,7 +15,10 @@ use chat_signer::policy::{
     BindingEntry, Block, ConversationEntry, ConversationFacts, DecisionData, Denial, EntryAuthor, EntryOrigin, Permit,
     Policy, PolicyDocument, RoleBinding, RoleGrant, Rule, Sanction,
 };
-use chat_signer::roster::{self, Deed, Index, Judge, Record, Ruling, Terms, Wish};
+use chat_signer::roster::{
+    self, CommandAuthorizer, CommandKind, CommandOutcome, ModerationCommand, ModerationEntry, ModerationIndex,
+    SanctionTerms,
+};
 use chat_signer::vendor::App;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -28,7 +31,7 @@ pub(crate) const APPS: [&str; 3] = ["leancloud", "talkjs", "ably"];
 /// The shipped rules, nobody known by the file, and an empty roster.
 pub(crate) struct World {
     pub(crate) engine: Engine,
-    pub(crate) index: Index,
+    pub(crate) index: ModerationIndex,
     /// Who is what in which conversation, by the word of another service.
     people: HashMap<String, Vec<(String, Role)>>,
     pub(crate) now: Millis,
@@ -78,24 +81,24 @@ pub(crate) fn at(text: &str) -> Pattern {
 }
 
 /// For good, without a reason.
-pub(crate) fn ban() -> Deed {
-    Deed::Ban(Terms::default())
+pub(crate) fn ban() -> CommandKind {
+    CommandKind::Ban(SanctionTerms::default())
 }
 
-pub(crate) fn mute() -> Deed {
-    Deed::Mute(Terms::default())
+pub(crate) fn mute() -> CommandKind {
+    CommandKind::Mute(SanctionTerms::default())
 }
 
-pub(crate) fn ban_until(hours: u64) -> Deed {
-    Deed::Ban(Terms { until: Some(Millis(NOW.0 + hours * HOUR)), reason: None })
+pub(crate) fn ban_until(hours: u64) -> CommandKind {
+    CommandKind::Ban(SanctionTerms { until: Some(Millis(NOW.0 + hours * HOUR)), reason: None })
 }
 
-pub(crate) fn set_role(word: &str) -> Deed {
-    Deed::SetRole(word.to_owned())
+pub(crate) fn set_role(word: &str) -> CommandKind {
+    CommandKind::SetRole(word.to_owned())
 }
 
-pub(crate) fn remove_role(word: &str) -> Deed {
-    Deed::RemoveRole(word.to_owned())
+pub(crate) fn remove_role(word: &str) -> CommandKind {
+    CommandKind::RemoveRole(word.to_owned())
 }
 
 /// What came of a wish about one user: `ok`, or why not, and the sentence.
@@ -113,7 +116,7 @@ impl World {
         let shipped = engine.policy.document().clone();
         engine.policy =
             Arc::new(Policy::new(PolicyDocument { entries: chat_signer::policy::PolicyEntries::default(), ..shipped }));
-        World { engine, index: Index::default(), people: HashMap::new(), now: NOW }
+        World { engine, index: ModerationIndex::default(), people: HashMap::new(), now: NOW }
     }
 
     pub(crate) fn role(&self, word: &str) -> Role {
@@ -147,7 +150,7 @@ impl World {
     }
 
     /// The roster holds this, by a service's word.
-    pub(crate) fn keep(&mut self, record: &Record) {
+    pub(crate) fn keep(&mut self, record: &ModerationEntry) {
         self.index.apply(&record.key().to_string(), Some(&record.value())).unwrap();
     }
 
@@ -164,7 +167,14 @@ impl World {
     pub(crate) fn known(&mut self, id: &str, kind: ConversationKind, owner: Option<&str>) {
         let owner = owner.map(str::to_owned);
         let (id, app, forgotten, origin) = (id.to_owned(), None, false, origin());
-        self.keep(&Record::Conversation(roster::RegisteredConversation { id, app, kind, owner, forgotten, origin }));
+        self.keep(&ModerationEntry::Conversation(roster::RegisteredConversation {
+            id,
+            app,
+            kind,
+            owner,
+            forgotten,
+            origin,
+        }));
     }
 
     /// What another service tells of a conversation, at every app.
@@ -188,8 +198,14 @@ impl World {
         answers.collect()
     }
 
-    pub(crate) fn wish(actor: &Actor, deed: Deed, users: &[&str], scope: &str, app: Option<&str>) -> Wish {
-        Wish {
+    pub(crate) fn wish(
+        actor: &Actor,
+        deed: CommandKind,
+        users: &[&str],
+        scope: &str,
+        app: Option<&str>,
+    ) -> ModerationCommand {
+        ModerationCommand {
             deed,
             users: users.iter().map(|user| (*user).to_owned()).collect(),
             scope: at(scope),
@@ -199,15 +215,15 @@ impl World {
     }
 
     /// What would come of a wish.
-    pub(crate) fn ruling(&self, actor: &Actor, wish: &Wish) -> Ruling {
+    pub(crate) fn ruling(&self, actor: &Actor, wish: &ModerationCommand) -> CommandOutcome {
         let told = |app: &App| (Arc::clone(app.name()), self.told(&wish.ask(app), &actor.caller));
         let told = wish.apps(&self.engine).map(told).collect();
-        let judge = Judge { engine: &self.engine, caller: &actor.caller, told: &told, now: self.now };
+        let judge = CommandAuthorizer { engine: &self.engine, caller: &actor.caller, told: &told, now: self.now };
         judge.rule(&self.index, wish)
     }
 
     /// Carries a wish out, through the form in which entries are kept.
-    pub(crate) fn carry_out(&mut self, actor: &Actor, wish: &Wish) -> Ruling {
+    pub(crate) fn carry_out(&mut self, actor: &Actor, wish: &ModerationCommand) -> CommandOutcome {
         let ruling = self.ruling(actor, wish);
         for record in &ruling.set {
             self.index.apply(&record.key().to_string(), Some(&record.value())).unwrap();
@@ -219,14 +235,14 @@ impl World {
     }
 
     /// Does something to one user, in all apps.
-    pub(crate) fn act(&mut self, actor: &Actor, deed: Deed, target: &str, scope: &str) -> Outcome {
+    pub(crate) fn act(&mut self, actor: &Actor, deed: CommandKind, target: &str, scope: &str) -> Outcome {
         self.act_at(actor, deed, target, scope, None)
     }
 
     pub(crate) fn act_at(
         &mut self,
         actor: &Actor,
-        deed: Deed,
+        deed: CommandKind,
         target: &str,
         scope: &str,
         app: Option<&str>,
@@ -237,14 +253,21 @@ impl World {
 
     /// As [`act`](World::act), and it is done.
     #[track_caller]
-    pub(crate) fn done(&mut self, actor: &Actor, deed: Deed, target: &str, scope: &str) {
+    pub(crate) fn done(&mut self, actor: &Actor, deed: CommandKind, target: &str, scope: &str) {
         let outcome = self.act(actor, deed, target, scope);
         assert_eq!(outcome.code, "ok", "{outcome:?}");
     }
 
     /// As [`act`](World::act), and it isn't done, for this reason: nothing changes.
     #[track_caller]
-    pub(crate) fn refused(&mut self, actor: &Actor, deed: Deed, target: &str, scope: &str, code: &str) -> String {
+    pub(crate) fn refused(
+        &mut self,
+        actor: &Actor,
+        deed: CommandKind,
+        target: &str,
+        scope: &str,
+        code: &str,
+    ) -> String {
         let outcome = self.act(actor, deed, target, scope);
         assert_eq!(outcome.code, code, "{outcome:?}");
         assert_eq!(outcome.changes, (0, 0), "{outcome:?}");
@@ -303,7 +326,7 @@ fn source(engine: &Engine) -> FactsProvider {
     }
 }
 
-pub(crate) fn outcome(ruling: &Ruling) -> Outcome {
+pub(crate) fn outcome(ruling: &CommandOutcome) -> Outcome {
     let changes = (ruling.set.len(), ruling.gone.len());
     let failed = ruling.failed.first().map(|failed| (failed.why.code().to_owned(), failed.why.public()));
     let (code, sentence) = failed.unwrap_or_else(|| ("ok".to_owned(), String::new()));
@@ -325,14 +348,14 @@ pub(crate) fn sanction(user: &str, scope: &str, origin: EntryOrigin) -> Sanction
 }
 
 /// A role for all apps, by a service's word.
-pub(crate) fn role_in(scope: &str, user: &str, word: &str) -> Record {
+pub(crate) fn role_in(scope: &str, user: &str, word: &str) -> ModerationEntry {
     role(user, scope, word, None)
 }
 
-fn role(user: &str, scope: &str, word: &str, app: Option<&str>) -> Record {
+fn role(user: &str, scope: &str, word: &str, app: Option<&str>) -> ModerationEntry {
     let held = RoleGrant::Word(word.into());
     let tenure = RoleBinding { scope: at(scope), app: app.map(Arc::from), held, listed: false, origin: origin() };
-    Record::Role(user.to_owned(), tenure)
+    ModerationEntry::Role(user.to_owned(), tenure)
 }
 
 pub(crate) fn block(user: &str, scope: &str, origin: EntryOrigin) -> Block {

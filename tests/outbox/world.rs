@@ -10,7 +10,7 @@ use chat_signer::model::{CallerKind, Millis, Pattern};
 use chat_signer::observe::outbox::Counts;
 use chat_signer::outbox::{Outbox, Targets, Terms};
 use chat_signer::policy::{EntryAuthor, EntryOrigin, Policy, PolicyDocument, Sanction};
-use chat_signer::roster::{Record, Roster};
+use chat_signer::roster::{ModerationEntry, ModerationReplica};
 use chat_signer::secret::Secret;
 use chat_signer::store::{Commit, Job, JobState, NewJob, Store, queue};
 use chat_signer::vendor::moderation::Moderator;
@@ -31,7 +31,7 @@ pub(crate) enum What {
 }
 
 pub(crate) struct World {
-    pub(crate) roster: Arc<Roster>,
+    pub(crate) roster: Arc<ModerationReplica>,
     pub(crate) vendor: Vendor,
     pub(crate) app: &'static str,
     policy: Arc<Policy>,
@@ -58,7 +58,7 @@ impl World {
     }
 
     pub(crate) async fn on(store: Store, app: &'static str) -> World {
-        let roster = Arc::new(Roster::of(store, Duration::from_secs(600)));
+        let roster = Arc::new(ModerationReplica::of(store, Duration::from_secs(600)));
         roster.catch_up().await;
         roster.check().unwrap();
         let policy = Arc::new(Policy::new(PolicyDocument::default()));
@@ -150,7 +150,7 @@ impl World {
         self.roster.change(commit).await.unwrap();
     }
 
-    fn record(&self, what: What, user: &str, place: Option<&str>, until: Option<Millis>) -> Record {
+    fn record(&self, what: What, user: &str, place: Option<&str>, until: Option<Millis>) -> ModerationEntry {
         let author = EntryAuthor { kind: CallerKind::Service, subject: "orders".to_owned(), role: None };
         let sanction = Sanction {
             user: user.to_owned(),
@@ -161,8 +161,8 @@ impl World {
             origin: EntryOrigin::Roster { author: Arc::new(author), at: clock::now() },
         };
         match what {
-            What::Ban => Record::Ban(sanction),
-            What::Mute => Record::Mute(sanction),
+            What::Ban => ModerationEntry::Ban(sanction),
+            What::Mute => ModerationEntry::Mute(sanction),
         }
     }
 

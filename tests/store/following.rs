@@ -7,7 +7,7 @@ use chat_signer::clock;
 use chat_signer::config::{Durability, RedisAddress, RedisSettings};
 use chat_signer::model::{CallerKind, Millis, Pattern};
 use chat_signer::policy::{EntryAuthor, EntryOrigin, Sanction};
-use chat_signer::roster::{Plan, Record, Roster, Untold};
+use chat_signer::roster::{ChangeSubscribers, ModerationEntry, ModerationReplica, PendingAudit};
 use chat_signer::store::{Commit, KEPT, Store};
 
 use crate::bed::{Bed, LONG, Scratch, at, commit, put, socket};
@@ -17,7 +17,7 @@ use crate::server::Redis;
 
 pub(crate) fn ban(user: &str, until: Option<Millis>, reason: &str) -> Commit {
     let author = Arc::new(EntryAuthor { kind: CallerKind::Service, subject: "backend".to_owned(), role: None });
-    let record = Record::Ban(Sanction {
+    let record = ModerationEntry::Ban(Sanction {
         user: user.to_owned(),
         scope: Pattern::Everything,
         app: None,
@@ -29,8 +29,8 @@ pub(crate) fn ban(user: &str, until: Option<Millis>, reason: &str) -> Commit {
 }
 
 /// A roster that knows all that the store holds.
-pub(crate) async fn following(store: Store) -> Roster {
-    let roster = Roster::of(store, LONG);
+pub(crate) async fn following(store: Store) -> ModerationReplica {
+    let roster = ModerationReplica::of(store, LONG);
     roster.catch_up().await;
     roster.check().unwrap();
     roster
@@ -80,7 +80,7 @@ async fn who_is_far_behind_a_redis_catches_up() {
 /// On one thread, so that who does nothing but wait is never seen to.
 #[tokio::test(flavor = "current_thread")]
 async fn others_go_on_while_all_is_read() {
-    let roster = Roster::of(Store::memory(), LONG);
+    let roster = ModerationReplica::of(Store::memory(), LONG);
     let store = roster.store().unwrap();
     store.begin().await.unwrap();
     commit(store, ban("tom", None, "")).await;
@@ -121,11 +121,14 @@ async fn what_has_ended_the_stores_clock_says() {
     let proxy = Proxy::replacing(&redis.socket(), Some((TIME, LONG_AGO)));
     let slow = at(RedisAddress::Tcp { host: "127.0.0.1".to_owned(), port: proxy.address.port(), tls: false });
     let roster = following(open(slow).await).await;
-    assert_eq!(roster.expire(&Plan::default(), &mut Untold::default()).await.unwrap(), Millis(1_000_000_000_000));
+    assert_eq!(
+        roster.expire(&ChangeSubscribers::default(), &mut PendingAudit::default()).await.unwrap(),
+        Millis(1_000_000_000_000)
+    );
     assert_eq!((roster.look().len(), roster.head().version), (1, 1));
 
     let roster = following(open(socket(&redis)).await).await;
-    roster.expire(&Plan::default(), &mut Untold::default()).await.unwrap();
+    roster.expire(&ChangeSubscribers::default(), &mut PendingAudit::default()).await.unwrap();
     assert_eq!((roster.look().len(), roster.head().version), (0, 2));
 }
 

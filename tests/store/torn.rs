@@ -3,7 +3,7 @@
 
 use chat_signer::clock;
 use chat_signer::model::Millis;
-use chat_signer::roster::Roster;
+use chat_signer::roster::ModerationReplica;
 use chat_signer::store::{Change, Commit, Head, NotCommitted, Since, Store};
 
 use crate::bed::{ask, commit, put, since, socket};
@@ -95,7 +95,7 @@ async fn who_knows_more_than_the_head_refuses_until_it_is_accepted() {
     commit(&store, ban("tom", None, "2")).await;
     let follower = following(open(socket(&redis)).await).await;
     goes_back(&redis, &first);
-    let refuses = async |follower: &Roster| {
+    let refuses = async |follower: &ModerationReplica| {
         follower.catch_up().await;
         let why = follower.check().unwrap_err().0;
         assert!(why.contains("has lost changes that it had acknowledged"), "{why}");

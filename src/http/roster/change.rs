@@ -15,7 +15,7 @@ use super::wishes;
 use crate::http::{Answer, Failure, Lasting, answer, render};
 use crate::limits::Slot;
 use crate::model::{Caller, SigningRequest};
-use crate::roster::{Judge, Ruling, Why, Wish};
+use crate::roster::{CommandAuthorizer, CommandOutcome, ModerationCommand, RejectReason};
 use crate::vendor::Params;
 
 /// Answers a request for a change.
@@ -65,14 +65,14 @@ async fn parameters(
 async fn make(
     lasting: &Lasting,
     caller: &Arc<Caller>,
-    wish: &Wish,
+    wish: &ModerationCommand,
     told: &ToldByApp,
     asks: &[SigningRequest],
 ) -> Result<Answer, Failure> {
     let exchange = &lasting.exchange();
     let visit = Visit { exchange, caller: Arc::clone(caller) };
     exchange.runtime.audit.health()?;
-    let judge = Judge { engine: &exchange.settings.engine, caller, told, now: exchange.now };
+    let judge = CommandAuthorizer { engine: &exchange.settings.engine, caller, told, now: exchange.now };
     let ruling = match exchange.runtime.roster.carry_out(&judge, wish, &exchange.runtime.plan()).await {
         Ok(ruling) => ruling,
         Err(not_changed) => {
@@ -88,7 +88,7 @@ async fn make(
 }
 
 /// The answer: for whom it is done and for whom not. A problem, if it is for nobody and all depends on the caller or on one thing.
-fn tell(wish: &Wish, ruling: &Ruling) -> Result<Answer, Failure> {
+fn tell(wish: &ModerationCommand, ruling: &CommandOutcome) -> Result<Answer, Failure> {
     #[derive(Serialize)]
     struct Told<'a> {
         succeeded: &'a [String],
@@ -100,7 +100,7 @@ fn tell(wish: &Wish, ruling: &Ruling) -> Result<Answer, Failure> {
         code: &'static str,
         reason: String,
     }
-    let denied = |why: &Why| matches!(why, Why::Denied(_)) || !wish.deed.has_targets();
+    let denied = |why: &RejectReason| matches!(why, RejectReason::Denied(_)) || !wish.deed.has_targets();
     if let Some(first) = ruling.failed.first()
         && ruling.succeeded.is_empty()
         && ruling.failed.iter().all(|failed| denied(&failed.why))

@@ -9,7 +9,7 @@ use super::fields::{self, Fields};
 use super::read::{self, Reader};
 use super::visit::Visit;
 use crate::http::{Answer, Code, Failure, render};
-use crate::roster::{Record, Table};
+use crate::roster::{EntryKind, ModerationEntry};
 
 /// Answers a request for what is known of a conversation: by the policy file and at run time, for each app or for all.
 pub(super) async fn answer(visit: &Visit<'_>, id: &str, request: &Request<Incoming>) -> Result<Answer, Failure> {
@@ -19,11 +19,11 @@ pub(super) async fn answer(visit: &Visit<'_>, id: &str, request: &Request<Incomi
     let id = reader.place.prefix();
     reader.admit(visit).await?;
     let document = visit.exchange.settings.engine.policy.document();
-    let filed = entry::filed(document, Table::Conversations).filter(|record| record.name() == id);
-    let known: Vec<Record> =
-        visit.exchange.runtime.roster.look().conversations_of(id).cloned().map(Record::Conversation).collect();
+    let filed = entry::filed(document, EntryKind::Conversations).filter(|record| record.name() == id);
+    let known: Vec<ModerationEntry> =
+        visit.exchange.runtime.roster.look().conversations_of(id).cloned().map(ModerationEntry::Conversation).collect();
     let app = reader.app.as_ref();
-    let here = |record: &Record| app.is_none_or(|app| record.app().is_none_or(|own| own == app));
+    let here = |record: &ModerationEntry| app.is_none_or(|app| record.app().is_none_or(|own| own == app));
     let entries: Vec<Map<String, Value>> = filed.chain(known).filter(here).map(|record| tell(&record)).collect();
     if entries.is_empty() {
         return Err(Failure::plain(Code::NotFound, "Nothing is known of this conversation."));
@@ -31,9 +31,9 @@ pub(super) async fn answer(visit: &Visit<'_>, id: &str, request: &Request<Incomi
     Ok(render::success("application/json", json!({ "entries": entries }).to_string()))
 }
 
-fn tell(record: &Record) -> Map<String, Value> {
+fn tell(record: &ModerationEntry) -> Map<String, Value> {
     let mut entry = entry::json(record);
-    if matches!(record, Record::Conversation(conversation) if conversation.forgotten) {
+    if matches!(record, ModerationEntry::Conversation(conversation) if conversation.forgotten) {
         entry.insert("forgotten".to_owned(), json!(true));
     }
     entry

@@ -2,7 +2,7 @@
 
 use super::fields::invalid;
 use crate::crypto::{base64url, base64url_decode};
-use crate::roster::Key;
+use crate::roster::EntryKey;
 use crate::vendor::Invalid;
 
 /// Where a list of entries goes on.
@@ -13,7 +13,7 @@ pub(super) enum Cursor {
     /// With the first entry of this user, or of whoever comes next.
     User(String),
     /// With what comes after this entry.
-    After(Key),
+    After(EntryKey),
 }
 
 impl Cursor {
@@ -25,7 +25,7 @@ impl Cursor {
         let cursor = match kind {
             "file" => rest.parse().ok().map(Cursor::File),
             "user" => Some(Cursor::User(rest.to_owned())),
-            "after" => Key::parse(rest).map(Cursor::After),
+            "after" => EntryKey::parse(rest).map(Cursor::After),
             _ => None,
         };
         cursor.ok_or_else(unknown)

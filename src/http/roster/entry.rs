@@ -4,10 +4,10 @@ use serde_json::{Map, Value, json};
 
 use crate::model::{Pattern, Role};
 use crate::policy::{EntryOrigin, PolicyDocument, RoleBinding, RoleGrant};
-use crate::roster::{Record, RegisteredConversation, Table, details};
+use crate::roster::{EntryKind, ModerationEntry, RegisteredConversation, details};
 
 /// What an entry says, and by whose word.
-pub(super) fn json(record: &Record) -> Map<String, Value> {
+pub(super) fn json(record: &ModerationEntry) -> Map<String, Value> {
     let mut entry = details(record);
     match record.origin() {
         EntryOrigin::File { line } => {
@@ -24,17 +24,20 @@ pub(super) fn json(record: &Record) -> Map<String, Value> {
 }
 
 /// The policy file's entries of a table, in the file's order: roles by bindings before those by the conversations' own lists.
-pub(super) fn filed(document: &PolicyDocument, table: Table) -> Box<dyn Iterator<Item = Record> + Send + '_> {
+pub(super) fn filed(
+    document: &PolicyDocument,
+    table: EntryKind,
+) -> Box<dyn Iterator<Item = ModerationEntry> + Send + '_> {
     let entries = &document.entries;
     match table {
-        Table::Bans => Box::new(entries.bans.iter().cloned().map(Record::Ban)),
-        Table::Mutes => Box::new(entries.mutes.iter().cloned().map(Record::Mute)),
-        Table::Blocks => Box::new(entries.blocks.iter().cloned().map(Record::Block)),
-        Table::Roles => Box::new(roles(document)),
-        Table::Conversations => Box::new(entries.conversations.iter().map(|filed| {
+        EntryKind::Bans => Box::new(entries.bans.iter().cloned().map(ModerationEntry::Ban)),
+        EntryKind::Mutes => Box::new(entries.mutes.iter().cloned().map(ModerationEntry::Mute)),
+        EntryKind::Blocks => Box::new(entries.blocks.iter().cloned().map(ModerationEntry::Block)),
+        EntryKind::Roles => Box::new(roles(document)),
+        EntryKind::Conversations => Box::new(entries.conversations.iter().map(|filed| {
             let owner = document.ladder.role("owner");
             let owner = filed.people.iter().find(|(_, role)| owner.is_some() && *role == owner);
-            Record::Conversation(RegisteredConversation {
+            ModerationEntry::Conversation(RegisteredConversation {
                 id: filed.id.clone(),
                 app: filed.app.clone(),
                 kind: filed.kind,
@@ -46,11 +49,14 @@ pub(super) fn filed(document: &PolicyDocument, table: Table) -> Box<dyn Iterator
     }
 }
 
-fn roles(document: &PolicyDocument) -> impl Iterator<Item = Record> + '_ {
+fn roles(document: &PolicyDocument) -> impl Iterator<Item = ModerationEntry> + '_ {
     let tenure = |user: &str, scope: Pattern, app: &Option<_>, role: Option<Role>, line| {
         let held = role.map_or(RoleGrant::Role(None), |role| RoleGrant::Word(document.ladder.word(role).into()));
         let origin = EntryOrigin::File { line };
-        Record::Role(user.to_owned(), RoleBinding { scope, app: Option::clone(app), held, listed: false, origin })
+        ModerationEntry::Role(
+            user.to_owned(),
+            RoleBinding { scope, app: Option::clone(app), held, listed: false, origin },
+        )
     };
     let bound = document.entries.bindings.iter();
     let bound = bound.map(move |one| tenure(&one.user, one.scope.clone(), &one.app, one.role, one.line));

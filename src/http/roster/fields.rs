@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::Settings;
 use crate::model::{Caller, CallerKind, ConversationKind, Millis, Pattern, TimeError, check_identifier, check_text};
-use crate::roster::{Deed, Index, Terms};
+use crate::roster::{CommandKind, ModerationIndex, SanctionTerms};
 use crate::vendor::{Invalid, Params};
 
 /// The most users that one request may name.
@@ -38,7 +38,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The same for what is taken back, which may be for an app that isn't configured any more.
-    pub(super) fn app_of(self, deed: &Deed, kept: &Index) -> Result<Option<Arc<str>>, Invalid> {
+    pub(super) fn app_of(self, deed: &CommandKind, kept: &ModerationIndex) -> Result<Option<Arc<str>>, Invalid> {
         let left_behind = self.params.text("app")?.filter(|_| deed.is_lifting()).and_then(|name| kept.app(name));
         left_behind.map_or_else(|| self.app(), |app| Ok(Some(Arc::clone(app))))
     }
@@ -94,8 +94,8 @@ impl<'a> Fields<'a> {
     }
 
     /// How long it holds, and why.
-    pub(super) fn terms(self, now: Millis) -> Result<Terms, Invalid> {
-        Ok(Terms { until: self.until(now)?, reason: self.reason()? })
+    pub(super) fn terms(self, now: Millis) -> Result<SanctionTerms, Invalid> {
+        Ok(SanctionTerms { until: self.until(now)?, reason: self.reason()? })
     }
 
     fn until(self, now: Millis) -> Result<Option<Millis>, Invalid> {

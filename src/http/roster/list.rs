@@ -14,7 +14,7 @@ use super::read::{self, Reader};
 use super::visit::Visit;
 use crate::http::{Answer, Failure, render};
 use crate::model::{Millis, Pattern};
-use crate::roster::{Record, Roster, Table};
+use crate::roster::{EntryKind, ModerationEntry, ModerationReplica};
 
 /// How many people are looked at before others get to change the roster, and in one page: a page may come out shorter than asked for.
 const AT_ONCE: usize = 256;
@@ -31,7 +31,7 @@ struct Page {
 
 /// Which entries are wanted.
 struct Wanted<'a> {
-    table: Table,
+    table: EntryKind,
     user: Option<&'a str>,
     /// Only those that hold nowhere else.
     place: Option<&'a Pattern>,
@@ -43,7 +43,11 @@ struct Wanted<'a> {
 }
 
 /// Answers a request for a list.
-pub(super) async fn answer(visit: &Visit<'_>, table: Table, request: &Request<Incoming>) -> Result<Answer, Failure> {
+pub(super) async fn answer(
+    visit: &Visit<'_>,
+    table: EntryKind,
+    request: &Request<Incoming>,
+) -> Result<Answer, Failure> {
     let params = read::query(request, &["user", "conversation", "app", "limit", "after", "client_id"])?;
     let fields = Fields { params: &params, settings: visit.exchange.settings };
     let place = fields.place()?.map(|place| place.home().into_owned());
@@ -87,7 +91,7 @@ impl Wanted<'_> {
     }
 
     /// Adds what is known at run time. The roster is never held for long: changes must not wait for lists.
-    async fn add_known(&self, roster: &Roster, from: Cursor, page: &mut Page) {
+    async fn add_known(&self, roster: &ModerationReplica, from: Cursor, page: &mut Page) {
         let mut from = Some(from);
         for _ in 0..IN_ONE_PAGE / AT_ONCE {
             let Some(cursor) = &from else { break };
@@ -101,7 +105,7 @@ impl Wanted<'_> {
     }
 
     /// Adds entries of some people, and tells where to go on, unless that were all.
-    fn add_some(&self, roster: &Roster, from: &Cursor, page: &mut Page) -> Option<Cursor> {
+    fn add_some(&self, roster: &ModerationReplica, from: &Cursor, page: &mut Page) -> Option<Cursor> {
         let (first, after) = match from {
             Cursor::File(_) => ("", None),
             Cursor::User(user) => (user.as_str(), None),
@@ -124,7 +128,7 @@ impl Wanted<'_> {
     }
 
     /// Adds entries until the page is full: then tells after which one.
-    fn add<'r>(&self, records: impl Iterator<Item = &'r Record>, page: &mut Page) -> Option<Cursor> {
+    fn add<'r>(&self, records: impl Iterator<Item = &'r ModerationEntry>, page: &mut Page) -> Option<Cursor> {
         for record in records.filter(|record| self.includes(record)) {
             page.entries.push(entry::json(record));
             if page.entries.len() == self.limit {
@@ -134,7 +138,7 @@ impl Wanted<'_> {
         None
     }
 
-    fn includes(&self, record: &Record) -> bool {
+    fn includes(&self, record: &ModerationEntry) -> bool {
         let here = |place: &Pattern| record.scope().is_some_and(|scope| place.covers(&scope.home()));
         self.place.is_none_or(here)
             && self.app.is_none_or(|app| record.app().is_none_or(|own| own == app))

@@ -13,7 +13,7 @@ use crate::limits::Slot;
 use crate::model::{Caller, Millis, Pattern, SigningRequest};
 use crate::observe::{Decision, Record};
 use crate::policy::{DecisionData, Denial};
-use crate::roster::{Stale, reading};
+use crate::roster::{ReplicaStale, reading};
 use crate::vendor::{App, Invalid, Params};
 
 /// Someone who wants to see the roster: as whom, and how much of it.
@@ -106,7 +106,7 @@ impl Leave {
     }
 
     /// What the policy says now, at each app.
-    fn decide(&self, exchange: &Exchange<'_>, caller: &Caller, now: Millis) -> Result<Decided, Stale> {
+    fn decide(&self, exchange: &Exchange<'_>, caller: &Caller, now: Millis) -> Result<Decided, ReplicaStale> {
         let policy = &exchange.settings.engine.policy;
         let index = exchange.runtime.roster.read()?;
         let registers = [policy.register(), index.register()];

@@ -3,7 +3,7 @@
 use crate::http::{Exchange, Failure, record, tally};
 use crate::model::{Caller, ConversationKind, SigningRequest};
 use crate::observe::{Decision, Record};
-use crate::roster::{Deed, Failed, Ruling, Terms, Why};
+use crate::roster::{CommandKind, CommandOutcome, RejectReason, RejectedUser, SanctionTerms};
 use crate::vendor::App;
 
 /// A change that was asked for, by whom.
@@ -14,12 +14,12 @@ pub(super) struct Asked<'a> {
     pub(super) app: Option<&'a App>,
     pub(super) caller: &'a Caller,
     pub(super) ask: &'a SigningRequest,
-    pub(super) deed: &'a Deed,
+    pub(super) deed: &'a CommandKind,
 }
 
 impl Asked<'_> {
     /// The lines for what became of it.
-    pub(super) fn lines(&self, ruling: &Ruling) -> Result<Vec<u8>, Failure> {
+    pub(super) fn lines(&self, ruling: &CommandOutcome) -> Result<Vec<u8>, Failure> {
         let mut lines = Vec::new();
         for user in &ruling.succeeded {
             let is_changed = ruling.set.iter().chain(&ruling.gone).any(|record| record.name() == user);
@@ -27,12 +27,16 @@ impl Asked<'_> {
             let allowed = Record { rules: &ruling.rules, change, ..self.about(user) };
             lines.extend(record::line(self.exchange, &allowed)?);
         }
-        for Failed { user, why } in &ruling.failed {
+        for RejectedUser { user, why } in &ruling.failed {
             let reason = why.log();
             let record = Record { decision: Decision::Deny, reason: Some(&reason), ..self.about(user) };
             let record = match why {
-                Why::Denied(denial) => record::denied(denial, &record),
-                Why::Unfit(_) | Why::NotThere | Why::NotOutranked(_) | Why::File(..) | Why::Conflict(_) => record,
+                RejectReason::Denied(denial) => record::denied(denial, &record),
+                RejectReason::Unfit(_)
+                | RejectReason::NotThere
+                | RejectReason::NotOutranked(_)
+                | RejectReason::File(..)
+                | RejectReason::Conflict(_) => record,
             };
             lines.extend(record::line(self.exchange, &record)?);
         }
@@ -40,15 +44,15 @@ impl Asked<'_> {
     }
 
     /// Counts what became of it.
-    pub(super) fn count(&self, ruling: &Ruling) {
+    pub(super) fn count(&self, ruling: &CommandOutcome) {
         let action = self.ask.action;
         for _ in &ruling.succeeded {
             let decided = tally::Decided::allowed(action, Decision::Allow, ruling.rules.clone());
             decided.count(self.exchange, self.app);
         }
-        for Failed { why, .. } in &ruling.failed {
+        for RejectedUser { why, .. } in &ruling.failed {
             let decided = match why {
-                Why::Denied(denial) => tally::Decided::denied(denial.action, denial.cause.clone()),
+                RejectReason::Denied(denial) => tally::Decided::denied(denial.action, denial.cause.clone()),
                 _ => tally::Decided::ruled_out(action, why.code()),
             };
             decided.count(self.exchange, self.app);
@@ -65,17 +69,17 @@ impl Asked<'_> {
 
 /// With what the change was to be, so that one that is lost can be asked for again. Why something was not done goes before why it was
 /// wished for.
-pub(super) fn wished<'a>(deed: &'a Deed, record: &Record<'a>) -> Record<'a> {
+pub(super) fn wished<'a>(deed: &'a CommandKind, record: &Record<'a>) -> Record<'a> {
     match deed {
-        Deed::Ban(Terms { until, reason }) | Deed::Mute(Terms { until, reason }) => {
+        CommandKind::Ban(SanctionTerms { until, reason }) | CommandKind::Mute(SanctionTerms { until, reason }) => {
             Record { until: *until, reason: record.reason.or(reason.as_deref()), ..*record }
         }
-        Deed::SetRole(role) => Record { role: Some(role), ..*record },
-        Deed::RemoveRole(role) => Record { role: Some(role), removed: true, ..*record },
-        Deed::SetConversation { kind, owner } => {
+        CommandKind::SetRole(role) => Record { role: Some(role), ..*record },
+        CommandKind::RemoveRole(role) => Record { role: Some(role), removed: true, ..*record },
+        CommandKind::SetConversation { kind, owner } => {
             Record { kind: kind.map(ConversationKind::as_str), owner: owner.as_deref(), ..*record }
         }
-        Deed::ForgetConversation => Record { forgotten: true, ..*record },
-        Deed::LiftBan | Deed::LiftMute | Deed::Block | Deed::LiftBlock => *record,
+        CommandKind::ForgetConversation => Record { forgotten: true, ..*record },
+        CommandKind::LiftBan | CommandKind::LiftMute | CommandKind::Block | CommandKind::LiftBlock => *record,
     }
 }

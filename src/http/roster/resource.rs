@@ -2,15 +2,15 @@
 
 use crate::crypto::percent_decoded;
 use crate::http::{Code, Failure};
-use crate::roster::Table;
+use crate::roster::EntryKind;
 
 /// Something below `/v1/roster/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::http) enum Resource {
     /// Entries of a table: to be listed, and made.
-    Entries(Table),
+    Entries(EntryKind),
     /// Where entries of a table are taken back.
-    Lifting(Table),
+    Lifting(EntryKind),
     /// A conversation, by its id.
     Conversation(String),
     /// What happens, as it does.
@@ -26,14 +26,14 @@ impl Resource {
     /// If there is nothing, or a conversation's id is not well encoded.
     pub(in crate::http) fn at(below: &str) -> Result<Resource, Failure> {
         Ok(match below {
-            "bans" => Resource::Entries(Table::Bans),
-            "mutes" => Resource::Entries(Table::Mutes),
-            "roles" => Resource::Entries(Table::Roles),
-            "blocks" => Resource::Entries(Table::Blocks),
-            "bans/lift" => Resource::Lifting(Table::Bans),
-            "mutes/lift" => Resource::Lifting(Table::Mutes),
-            "roles/remove" => Resource::Lifting(Table::Roles),
-            "blocks/lift" => Resource::Lifting(Table::Blocks),
+            "bans" => Resource::Entries(EntryKind::Bans),
+            "mutes" => Resource::Entries(EntryKind::Mutes),
+            "roles" => Resource::Entries(EntryKind::Roles),
+            "blocks" => Resource::Entries(EntryKind::Blocks),
+            "bans/lift" => Resource::Lifting(EntryKind::Bans),
+            "mutes/lift" => Resource::Lifting(EntryKind::Mutes),
+            "roles/remove" => Resource::Lifting(EntryKind::Roles),
+            "blocks/lift" => Resource::Lifting(EntryKind::Blocks),
             "events" => Resource::Events,
             "enforcements" => Resource::Enforcements,
             _ => Resource::Conversation(conversation(below)?),
@@ -58,15 +58,15 @@ impl Resource {
     /// Its path, whatever the conversation.
     pub(in crate::http) fn template(&self) -> &'static str {
         match self {
-            Resource::Entries(Table::Bans) => "/v1/roster/bans",
-            Resource::Entries(Table::Mutes) => "/v1/roster/mutes",
-            Resource::Entries(Table::Roles) => "/v1/roster/roles",
-            Resource::Entries(Table::Blocks) => "/v1/roster/blocks",
-            Resource::Lifting(Table::Bans) => "/v1/roster/bans/lift",
-            Resource::Lifting(Table::Mutes) => "/v1/roster/mutes/lift",
-            Resource::Lifting(Table::Roles) => "/v1/roster/roles/remove",
-            Resource::Lifting(Table::Blocks) => "/v1/roster/blocks/lift",
-            Resource::Entries(Table::Conversations) | Resource::Lifting(Table::Conversations) => {
+            Resource::Entries(EntryKind::Bans) => "/v1/roster/bans",
+            Resource::Entries(EntryKind::Mutes) => "/v1/roster/mutes",
+            Resource::Entries(EntryKind::Roles) => "/v1/roster/roles",
+            Resource::Entries(EntryKind::Blocks) => "/v1/roster/blocks",
+            Resource::Lifting(EntryKind::Bans) => "/v1/roster/bans/lift",
+            Resource::Lifting(EntryKind::Mutes) => "/v1/roster/mutes/lift",
+            Resource::Lifting(EntryKind::Roles) => "/v1/roster/roles/remove",
+            Resource::Lifting(EntryKind::Blocks) => "/v1/roster/blocks/lift",
+            Resource::Entries(EntryKind::Conversations) | Resource::Lifting(EntryKind::Conversations) => {
                 "/v1/roster/conversations"
             }
             Resource::Conversation(_) => "/v1/roster/conversations/{id}",

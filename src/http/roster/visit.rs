@@ -8,7 +8,7 @@ use crate::engine::FactsQuery;
 use crate::http::{Exchange, Failure, answer, record, tally};
 use crate::model::{Caller, SigningRequest};
 use crate::policy::ConversationFacts;
-use crate::roster::{Deed, Stale};
+use crate::roster::{CommandKind, ReplicaStale};
 use crate::vendor::App;
 
 /// A caller's request, once the caller is known.
@@ -49,7 +49,7 @@ impl<'a> Visit<'a> {
         &self,
         named: Option<&Arc<str>>,
         asks: &[SigningRequest],
-        deed: Option<&Deed>,
+        deed: Option<&CommandKind>,
     ) -> Result<ToldByApp, Failure> {
         let mut told = ToldByApp::new();
         for ask in asks {
@@ -72,7 +72,7 @@ impl<'a> Visit<'a> {
         Ok(told)
     }
 
-    fn inquiries(&self, ask: &SigningRequest) -> Result<Vec<FactsQuery>, Stale> {
+    fn inquiries(&self, ask: &SigningRequest) -> Result<Vec<FactsQuery>, ReplicaStale> {
         let engine = &self.exchange.settings.engine;
         let index = self.exchange.runtime.roster.read()?;
         Ok(engine.inquiries(ask, &self.caller, index.register(), self.exchange.now))
@@ -83,7 +83,7 @@ impl<'a> Visit<'a> {
         &self,
         named: Option<&Arc<str>>,
         asks: &[SigningRequest],
-        deed: Option<&Deed>,
+        deed: Option<&CommandKind>,
         reason: &str,
         failure: Failure,
     ) -> Failure {

@@ -14,18 +14,18 @@ mod why;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::entry::Record;
-use super::index::Index;
-use super::wish::Wish;
+use super::entry::ModerationEntry;
+use super::index::ModerationIndex;
+use super::wish::ModerationCommand;
 use crate::engine::Engine;
 use crate::model::{Caller, CallerKind, Millis};
 use crate::policy::{ConversationFacts, DecisionData, EntryAuthor};
 use crate::vendor::App;
-use part::Part;
-pub use why::Why;
+use part::UserCommand;
+pub use why::RejectReason;
 
 /// Who asks, and what is known for it.
-pub struct Judge<'a> {
+pub struct CommandAuthorizer<'a> {
     /// The policy, and the apps.
     pub engine: &'a Engine,
     /// Who asks.
@@ -38,17 +38,17 @@ pub struct Judge<'a> {
 
 /// What becomes of a wish.
 #[derive(Debug, Default)]
-pub struct Ruling {
+pub struct CommandOutcome {
     /// The entries that are new or changed.
-    pub set: Vec<Record>,
+    pub set: Vec<ModerationEntry>,
     /// The entries that go.
-    pub gone: Vec<Record>,
+    pub gone: Vec<ModerationEntry>,
     /// Those for whom it is done, or was so already.
     pub succeeded: Vec<String>,
     /// Of these, those for whom it was so already, and for whom it may be carried out at vendors again.
     pub again: Vec<String>,
     /// Those for whom it is not done.
-    pub failed: Vec<Failed>,
+    pub failed: Vec<RejectedUser>,
     /// The rules that allowed it, each once.
     pub rules: Vec<String>,
     /// The number of the change that was made, if one was.
@@ -57,38 +57,44 @@ pub struct Ruling {
 
 /// Someone for whom it is not done, and why.
 #[derive(Debug)]
-pub struct Failed {
+pub struct RejectedUser {
     /// Who.
     pub user: String,
     /// Why not.
-    pub why: Why,
+    pub why: RejectReason,
 }
 
 /// What is to be set, and what is to go.
-type Work = (Vec<Record>, Vec<Record>);
+type EntryChanges = (Vec<ModerationEntry>, Vec<ModerationEntry>);
 
-impl<'a> Judge<'a> {
+impl<'a> CommandAuthorizer<'a> {
     /// What becomes of a wish, by what is known now.
-    pub fn rule(&self, index: &Index, wish: &Wish) -> Ruling {
+    pub fn rule(&self, index: &ModerationIndex, wish: &ModerationCommand) -> CommandOutcome {
         // What belongs to a room is the room, for every ban and role: so it is for whoever changes them.
-        let wish = &Wish { scope: wish.scope.home().into_owned(), ..wish.clone() };
-        let mut ruling = Ruling::default();
+        let wish = &ModerationCommand { scope: wish.scope.home().into_owned(), ..wish.clone() };
+        let mut ruling = CommandOutcome::default();
         for (number, user) in wish.users.iter().enumerate() {
             if wish.users[..number].contains(user) {
                 continue;
             }
             match self.rule_on(index, wish, user, &mut ruling) {
                 Ok(()) => ruling.succeeded.push(user.clone()),
-                Err(why) => ruling.failed.push(Failed { user: user.clone(), why }),
+                Err(why) => ruling.failed.push(RejectedUser { user: user.clone(), why }),
             }
         }
         ruling
     }
 
-    fn rule_on(&self, index: &Index, wish: &Wish, user: &str, ruling: &mut Ruling) -> Result<(), Why> {
+    fn rule_on(
+        &self,
+        index: &ModerationIndex,
+        wish: &ModerationCommand,
+        user: &str,
+        ruling: &mut CommandOutcome,
+    ) -> Result<(), RejectReason> {
         self.check(wish, user)?;
         self.allow(index, wish, user, &mut ruling.rules)?;
-        let part = Part::new(self, index, wish, user);
+        let part = UserCommand::new(self, index, wish, user);
         part.hold_to_rules()?;
         let (set, gone) = part.decide()?;
         if set.is_empty() && gone.is_empty() && part.may_be_repeated() {
@@ -100,8 +106,8 @@ impl<'a> Judge<'a> {
     }
 
     /// What must be so whoever asks: without it the policy would be asked about something else than what is done, or not at all.
-    fn check(&self, wish: &Wish, user: &str) -> Result<(), Why> {
-        let unfit = |flaw: &str| Err(Why::Unfit(flaw.to_owned()));
+    fn check(&self, wish: &ModerationCommand, user: &str) -> Result<(), RejectReason> {
+        let unfit = |flaw: &str| Err(RejectReason::Unfit(flaw.to_owned()));
         if wish.apps(self.engine).next().is_none() || wish.is_stray(self.engine) && !wish.deed.is_lifting() {
             return unfit("there is no such app");
         }
@@ -124,12 +130,18 @@ impl<'a> Judge<'a> {
     }
 
     /// What the policy says, at every app that it is about.
-    fn allow(&self, index: &Index, wish: &Wish, user: &str, rules: &mut Vec<String>) -> Result<(), Why> {
+    fn allow(
+        &self,
+        index: &ModerationIndex,
+        wish: &ModerationCommand,
+        user: &str,
+        rules: &mut Vec<String>,
+    ) -> Result<(), RejectReason> {
         let registers = [self.engine.policy.register(), index.register()];
         for app in wish.apps(self.engine) {
             let facts = DecisionData { registers: &registers, told: self.told_at(app) };
             let decided = self.engine.policy.decide(wish.ask_about(app, user), self.caller, facts, self.now);
-            let (.., allowing) = decided.map_err(|refusal| Why::Denied(refusal.denial))?.spend();
+            let (.., allowing) = decided.map_err(|refusal| RejectReason::Denied(refusal.denial))?.spend();
             let new: Vec<String> = allowing.into_iter().filter(|rule| !rules.contains(rule)).collect();
             rules.extend(new);
         }
@@ -137,7 +149,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Who makes the entries: the user as whom the caller acts, or the service itself.
-    pub(super) fn author(&self, wish: &Wish) -> EntryAuthor {
+    pub(super) fn author(&self, wish: &ModerationCommand) -> EntryAuthor {
         if wish.client.is_empty() {
             return EntryAuthor { kind: self.caller.kind, subject: self.caller.subject.clone(), role: None };
         }

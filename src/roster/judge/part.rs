@@ -2,29 +2,34 @@
 
 use std::sync::Arc;
 
-use super::super::entry::{Record, Table};
-use super::super::index::Index;
-use super::super::wish::{Deed, Wish};
-use super::{Judge, Why, Work};
+use super::super::entry::{EntryKind, ModerationEntry};
+use super::super::index::ModerationIndex;
+use super::super::wish::{CommandKind, ModerationCommand};
+use super::{CommandAuthorizer, EntryChanges, RejectReason};
 use crate::model::{Role, RoleHierarchy};
 use crate::policy::{DecisionData, EntryAuthor, EntryIndex, EntryOrigin, Policy, Rank};
 use crate::vendor::App;
 
 /// One user's part in a wish.
-pub(super) struct Part<'j, 'a> {
-    pub(super) judge: &'j Judge<'a>,
-    pub(super) index: &'j Index,
-    pub(super) wish: &'j Wish,
+pub(super) struct UserCommand<'j, 'a> {
+    pub(super) judge: &'j CommandAuthorizer<'a>,
+    pub(super) index: &'j ModerationIndex,
+    pub(super) wish: &'j ModerationCommand,
     pub(super) user: &'j str,
     /// Every app that it is about.
     pub(super) apps: Vec<&'a App>,
     pub(super) author: Arc<EntryAuthor>,
 }
 
-impl<'j, 'a> Part<'j, 'a> {
-    pub(super) fn new(judge: &'j Judge<'a>, index: &'j Index, wish: &'j Wish, user: &'j str) -> Part<'j, 'a> {
+impl<'j, 'a> UserCommand<'j, 'a> {
+    pub(super) fn new(
+        judge: &'j CommandAuthorizer<'a>,
+        index: &'j ModerationIndex,
+        wish: &'j ModerationCommand,
+        user: &'j str,
+    ) -> UserCommand<'j, 'a> {
         let apps = wish.apps(judge.engine).collect();
-        let mut part = Part { judge, index, wish, user, apps, author: Arc::new(judge.author(wish)) };
+        let mut part = UserCommand { judge, index, wish, user, apps, author: Arc::new(judge.author(wish)) };
         if !part.is_service() {
             // Of several, the strongest: nobody who is weaker than that at one app overrules it there.
             let strongest = part.ranks(&wish.client).filter_map(|rank| rank.strongest).max();
@@ -34,17 +39,19 @@ impl<'j, 'a> Part<'j, 'a> {
     }
 
     /// What no policy can relax: for users who moderate; services answer to the policy alone.
-    pub(super) fn hold_to_rules(&self) -> Result<(), Why> {
-        let acts_on_others =
-            matches!(self.wish.deed, Deed::Ban(_) | Deed::Mute(_) | Deed::SetRole(_) | Deed::RemoveRole(_));
+    pub(super) fn hold_to_rules(&self) -> Result<(), RejectReason> {
+        let acts_on_others = matches!(
+            self.wish.deed,
+            CommandKind::Ban(_) | CommandKind::Mute(_) | CommandKind::SetRole(_) | CommandKind::RemoveRole(_)
+        );
         if self.is_service() || !acts_on_others {
             return Ok(());
         }
         if !self.is_within_reach() {
-            return Err(Why::NotThere);
+            return Err(RejectReason::NotThere);
         }
         match &self.wish.deed {
-            Deed::SetRole(word) => self.outranks_role(word),
+            CommandKind::SetRole(word) => self.outranks_role(word),
             _ => self.outranks_user(),
         }
     }
@@ -52,7 +59,10 @@ impl<'j, 'a> Part<'j, 'a> {
     /// Whether this may be carried out at vendors again where it is so already. Of whom isn't there anyone may say that no ban is left, and
     /// of as many as there are names: that must not fill the queue.
     pub(super) fn may_be_repeated(&self) -> bool {
-        let is_carried_out = matches!(self.wish.deed, Deed::Ban(_) | Deed::LiftBan | Deed::Mute(_) | Deed::LiftMute);
+        let is_carried_out = matches!(
+            self.wish.deed,
+            CommandKind::Ban(_) | CommandKind::LiftBan | CommandKind::Mute(_) | CommandKind::LiftMute
+        );
         is_carried_out && (self.is_service() || self.is_within_reach())
     }
 
@@ -63,26 +73,26 @@ impl<'j, 'a> Part<'j, 'a> {
         self.apps.iter().all(within_reach)
     }
 
-    pub(super) fn decide(&self) -> Result<Work, Why> {
+    pub(super) fn decide(&self) -> Result<EntryChanges, RejectReason> {
         if self.wish.is_stray(self.judge.engine) {
             return Ok((Vec::new(), self.index.left_behind(self.wish, self.user)));
         }
         match &self.wish.deed {
-            Deed::Ban(terms) => self.sanction(Record::Ban, terms),
-            Deed::Mute(terms) => self.sanction(Record::Mute, terms),
-            Deed::LiftBan => self.lift(Table::Bans),
-            Deed::LiftMute => self.lift(Table::Mutes),
-            Deed::SetRole(word) => self.set_role(word),
-            Deed::RemoveRole(word) => self.remove_role(word),
-            Deed::Block => self.block(),
-            Deed::LiftBlock => self.lift_block(),
-            Deed::SetConversation { kind, owner } => self.set_conversation(*kind, owner.as_deref()),
-            Deed::ForgetConversation => self.forget_conversation(),
+            CommandKind::Ban(terms) => self.sanction(ModerationEntry::Ban, terms),
+            CommandKind::Mute(terms) => self.sanction(ModerationEntry::Mute, terms),
+            CommandKind::LiftBan => self.lift(EntryKind::Bans),
+            CommandKind::LiftMute => self.lift(EntryKind::Mutes),
+            CommandKind::SetRole(word) => self.set_role(word),
+            CommandKind::RemoveRole(word) => self.remove_role(word),
+            CommandKind::Block => self.block(),
+            CommandKind::LiftBlock => self.lift_block(),
+            CommandKind::SetConversation { kind, owner } => self.set_conversation(*kind, owner.as_deref()),
+            CommandKind::ForgetConversation => self.forget_conversation(),
         }
     }
 
     /// Sets an entry, unless there is just such a one.
-    pub(super) fn put(&self, record: Record) -> Work {
+    pub(super) fn put(&self, record: ModerationEntry) -> EntryChanges {
         match self.index.find(&record.key()) {
             Some(before) if before.says_the_same_as(&record) => (Vec::new(), Vec::new()),
             _ => (vec![record], Vec::new()),

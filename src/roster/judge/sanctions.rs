@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 
-use super::super::entry::{Record, Table};
-use super::super::wish::Terms;
-use super::part::Part;
-use super::{Why, Work};
+use super::super::entry::{EntryKind, ModerationEntry};
+use super::super::wish::SanctionTerms;
+use super::part::UserCommand;
+use super::{EntryChanges, RejectReason};
 use crate::model::{CallerKind, Millis, Pattern};
 use crate::policy::{EntryAuthor, EntryOrigin, Sanction, UserEntry};
 
-impl Part<'_, '_> {
-    pub(super) fn sanction(&self, make: fn(Sanction) -> Record, terms: &Terms) -> Result<Work, Why> {
+impl UserCommand<'_, '_> {
+    pub(super) fn sanction(
+        &self,
+        make: fn(Sanction) -> ModerationEntry,
+        terms: &SanctionTerms,
+    ) -> Result<EntryChanges, RejectReason> {
         // What is over when it begins would only take the place of one that isn't.
         if terms.until.is_some_and(|until| until <= self.judge.now) {
-            return Err(Why::Unfit("`until` must be in the future".to_owned()));
+            return Err(RejectReason::Unfit("`until` must be in the future".to_owned()));
         }
         Ok(self.put(make(Sanction {
             user: self.user.to_owned(),
@@ -26,15 +30,15 @@ impl Part<'_, '_> {
     }
 
     /// Takes away the bans or mutes of just this place. All of them, or none: it is done only if nothing keeps it from having an effect.
-    pub(super) fn lift(&self, table: Table) -> Result<Work, Why> {
-        let is_here = |record: &Record| {
+    pub(super) fn lift(&self, table: EntryKind) -> Result<EntryChanges, RejectReason> {
+        let is_here = |record: &ModerationEntry| {
             let here = record.scope().is_some_and(|scope| *scope.home() == self.wish.scope);
             here && record.app() == self.wish.app.as_ref() && is_on(record.until(), self.judge.now)
         };
-        let gone: Vec<Record> = self.index.of(table, self.user).into_iter().filter(is_here).collect();
-        if let Some(by) = gone.iter().map(Record::origin).find(|origin| !self.may_lift(origin)) {
+        let gone: Vec<ModerationEntry> = self.index.of(table, self.user).into_iter().filter(is_here).collect();
+        if let Some(by) = gone.iter().map(ModerationEntry::origin).find(|origin| !self.may_lift(origin)) {
             let sentence = format!("it was made {by}, whom only its author or who outranks it may overrule");
-            return Err(Why::NotOutranked(sentence));
+            return Err(RejectReason::NotOutranked(sentence));
         }
         let registers = [self.policy().register(), self.index.register()];
         let near = registers.into_iter().flat_map(|register| self.apps.iter().map(move |app| (register, *app)));
@@ -55,21 +59,21 @@ impl Part<'_, '_> {
     }
 
     /// A ban or mute of a table that holds throughout the place.
-    fn holding<'e>(&self, table: Table, entry: &'e UserEntry) -> Option<&'e Sanction> {
+    fn holding<'e>(&self, table: EntryKind, entry: &'e UserEntry) -> Option<&'e Sanction> {
         let sanction = match entry {
-            UserEntry::Ban(ban) if table == Table::Bans => ban,
-            UserEntry::Mute(mute) if table == Table::Mutes => mute,
+            UserEntry::Ban(ban) if table == EntryKind::Bans => ban,
+            UserEntry::Mute(mute) if table == EntryKind::Mutes => mute,
             _ => return None,
         };
         (holds_in(&sanction.scope, &self.wish.scope) && is_on(sanction.until, self.judge.now)).then_some(sanction)
     }
 }
 
-fn still_held(table: Table, Sanction { scope, app, origin, .. }: &Sanction) -> Why {
-    let word = if table == Table::Bans { "banned" } else { "muted" };
+fn still_held(table: EntryKind, Sanction { scope, app, origin, .. }: &Sanction) -> RejectReason {
+    let word = if table == EntryKind::Bans { "banned" } else { "muted" };
     match origin.line() {
-        Some(line) => Why::File(line, format!("it is {word} in {scope}")),
-        None => Why::Conflict(format!("it is {word} in {scope}{}: lift that", for_app(app.as_ref()))),
+        Some(line) => RejectReason::File(line, format!("it is {word} in {scope}")),
+        None => RejectReason::Conflict(format!("it is {word} in {scope}{}: lift that", for_app(app.as_ref()))),
     }
 }
 
@@ -87,6 +91,6 @@ fn is_on(until: Option<Millis>, now: Millis) -> bool {
     until.is_none_or(|until| now < until)
 }
 
-fn is_sanction(record: &Record, sanction: &Sanction) -> bool {
-    matches!(record, Record::Ban(own) | Record::Mute(own) if own == sanction)
+fn is_sanction(record: &ModerationEntry, sanction: &Sanction) -> bool {
+    matches!(record, ModerationEntry::Ban(own) | ModerationEntry::Mute(own) if own == sanction)
 }

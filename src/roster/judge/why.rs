@@ -4,7 +4,7 @@ use crate::policy::Denial;
 
 /// Why something is not done.
 #[derive(Debug)]
-pub enum Why {
+pub enum RejectReason {
     /// The policy denies it.
     Denied(Box<Denial>),
     /// It can't be meant so, whoever asks.
@@ -19,26 +19,30 @@ pub enum Why {
     Conflict(String),
 }
 
-impl Why {
+impl RejectReason {
     /// The word that programs read.
     pub fn code(&self) -> &'static str {
         match self {
-            Why::Denied(denial) => denial.code(),
-            Why::Unfit(_) => "invalid",
-            Why::NotThere => "not_there",
-            Why::NotOutranked(_) => "not_outranked",
-            Why::File(..) => "file",
-            Why::Conflict(_) => "conflict",
+            RejectReason::Denied(denial) => denial.code(),
+            RejectReason::Unfit(_) => "invalid",
+            RejectReason::NotThere => "not_there",
+            RejectReason::NotOutranked(_) => "not_outranked",
+            RejectReason::File(..) => "file",
+            RejectReason::Conflict(_) => "conflict",
         }
     }
 
     /// Why, for the moderator.
     pub fn public(&self) -> String {
         match self {
-            Why::Denied(denial) => denial.public(),
-            Why::NotThere => "it is nothing there; a conversation's moderators act on its people alone".to_owned(),
-            Why::Unfit(sentence) | Why::NotOutranked(sentence) | Why::Conflict(sentence) => sentence.clone(),
-            Why::File(line, sentence) => {
+            RejectReason::Denied(denial) => denial.public(),
+            RejectReason::NotThere => {
+                "it is nothing there; a conversation's moderators act on its people alone".to_owned()
+            }
+            RejectReason::Unfit(sentence) | RejectReason::NotOutranked(sentence) | RejectReason::Conflict(sentence) => {
+                sentence.clone()
+            }
+            RejectReason::File(line, sentence) => {
                 format!("{sentence} by the policy file, line {line}, which is changed there alone")
             }
         }
@@ -47,7 +51,7 @@ impl Why {
     /// Why, for the operator's log.
     pub fn log(&self) -> String {
         match self {
-            Why::Denied(denial) => denial.log(),
+            RejectReason::Denied(denial) => denial.log(),
             _ => self.public(),
         }
     }

@@ -5,21 +5,21 @@ use std::sync::PoisonError;
 use tokio::task::spawn_blocking;
 
 use super::lineage::Untrusted;
-use super::{Roster, advance};
-use crate::roster::index::Index;
+use super::{ModerationReplica, advance};
+use crate::roster::index::ModerationIndex;
 use crate::store::{Change, Contents, FailureReason, Head, Since, Store, Unavailable};
 
 /// What came of it; the inner error says why the store doesn't count.
-type Done = Result<Result<(), Untrusted>, Unavailable>;
+type SyncResult = Result<Result<(), Untrusted>, Unavailable>;
 
-impl Roster {
+impl ModerationReplica {
     /// Whether the store was read since the program started.
     pub(super) fn is_loaded(&self) -> bool {
         !self.head().epoch.is_empty()
     }
 
     /// Compares what is known with what the store holds and takes over what is new.
-    pub(super) async fn compare(&self, store: &Store, known: &mut Head) -> Done {
+    pub(super) async fn compare(&self, store: &Store, known: &mut Head) -> SyncResult {
         let mut head = store.head().await?;
         if head.epoch.is_empty() && known.epoch.is_empty() && store.begins_itself() {
             store.begin().await?;
@@ -48,23 +48,23 @@ impl Roster {
     }
 
     /// Takes over changes until what is known has come as far as this head.
-    async fn read_on(&self, store: &Store, known: &mut Head, head: &Head) -> Done {
+    async fn read_on(&self, store: &Store, known: &mut Head, head: &Head) -> SyncResult {
         while known.version < head.version {
             match go_on(store, known).await? {
-                On::With(new) if !new.is_empty() => {
+                LogContinuation::With(new) if !new.is_empty() => {
                     if let Err(flaw) = self.take(known, &new) {
                         return Ok(Err(Untrusted::new(flaw)));
                     }
                 }
-                On::With(_) | On::Gone => return self.read_all(store, known, head).await,
-                On::Lost => return Ok(Err(Untrusted::lost(head, known))),
+                LogContinuation::With(_) | LogContinuation::Gone => return self.read_all(store, known, head).await,
+                LogContinuation::Lost => return Ok(Err(Untrusted::lost(head, known))),
             }
         }
         Ok(Ok(()))
     }
 
     /// Reads everything, if the store then still is the one with this head and has what is known. What was known before counts until all of it is there.
-    async fn read_all(&self, store: &Store, known: &mut Head, judged: &Head) -> Done {
+    async fn read_all(&self, store: &Store, known: &mut Head, judged: &Head) -> SyncResult {
         let Contents { head, entries } = store.contents().await?;
         if head.epoch != judged.epoch || head.version < judged.version {
             return Err(Unavailable::new(FailureReason::Other, "it became another one while it was read"));
@@ -73,7 +73,7 @@ impl Roster {
             return Ok(Err(Untrusted::new(flaw)));
         }
         // With many entries this takes seconds, in which others have work to do.
-        let indexed = move || Index::new(entries.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+        let indexed = move || ModerationIndex::new(entries.iter().map(|(key, value)| (key.as_str(), value.as_str())));
         let indexed = spawn_blocking(indexed).await.map_err(|_| other("it could not be indexed"))?;
         let index = match indexed {
             Ok(index) => index,
@@ -91,7 +91,7 @@ impl Roster {
         Ok(Ok(()))
     }
 
-    fn replace(&self, index: Index, known: &Head) {
+    fn replace(&self, index: ModerationIndex, known: &Head) {
         let mut place = self.index.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *place, index);
         drop(place);
@@ -102,7 +102,11 @@ impl Roster {
 }
 
 /// Brings an index of contents to one moment: some of what was changed while they were read is in them, and some isn't.
-async fn finish(store: &Store, mut index: Index, mut head: Head) -> Result<Result<(Index, Head), String>, Unavailable> {
+async fn finish(
+    store: &Store,
+    mut index: ModerationIndex,
+    mut head: Head,
+) -> Result<Result<(ModerationIndex, Head), String>, Unavailable> {
     let goal = store.head().await?;
     if goal.epoch != head.epoch {
         return Err(other("it became another one while it was read"));
@@ -124,7 +128,7 @@ fn other(message: &str) -> Unavailable {
 }
 
 /// How a store goes on after what is known.
-enum On {
+enum LogContinuation {
     /// With these changes, and maybe more.
     With(Vec<Change>),
     /// Nobody knows: it no longer has the last known change in its log.
@@ -134,24 +138,24 @@ enum On {
 }
 
 /// Reads changes since what is known, and the last known one again: where it isn't the same, the store has lost it.
-async fn go_on(store: &Store, known: &Head) -> Result<On, Unavailable> {
+async fn go_on(store: &Store, known: &Head) -> Result<LogContinuation, Unavailable> {
     let before = known.version.saturating_sub(1);
-    let Since::Changes(mut changes) = store.since(before).await? else { return Ok(On::Gone) };
+    let Since::Changes(mut changes) = store.since(before).await? else { return Ok(LogContinuation::Gone) };
     if known.version == before {
-        return Ok(On::With(changes));
+        return Ok(LogContinuation::With(changes));
     }
     let is_there = changes.first().is_some_and(|first| (first.version, &first.id) == (known.version, &known.change));
     if !is_there {
-        return Ok(On::Lost);
+        return Ok(LogContinuation::Lost);
     }
     changes.remove(0);
     if !changes.is_empty() {
-        return Ok(On::With(changes));
+        return Ok(LogContinuation::With(changes));
     }
     // It may be as large as all that is read at once.
     match store.since(known.version).await? {
-        Since::Changes(changes) => Ok(On::With(changes)),
-        Since::Gone => Ok(On::Gone),
+        Since::Changes(changes) => Ok(LogContinuation::With(changes)),
+        Since::Gone => Ok(LogContinuation::Gone),
     }
 }
 

@@ -5,7 +5,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-use super::{NotChanged, Roster};
+use super::{ChangeError, ModerationReplica};
 use crate::store::FailureReason;
 
 /// Who wanted a change.
@@ -60,14 +60,14 @@ impl ChangeOrigin {
     }
 }
 
-impl Roster {
+impl ModerationReplica {
     /// Counts a change that was not made.
-    pub(in crate::roster) fn count_failure(&self, origin: ChangeOrigin, not_changed: &NotChanged) {
+    pub(in crate::roster) fn count_failure(&self, origin: ChangeOrigin, not_changed: &ChangeError) {
         let reason = match not_changed {
-            NotChanged::NoStore => return,
-            NotChanged::Stale(_) if self.refused.load().is_some() => FailureReason::Refused,
-            NotChanged::Stale(_) => FailureReason::Stale,
-            NotChanged::Unavailable(unavailable) | NotChanged::Broken(unavailable) => unavailable.reason,
+            ChangeError::NoStore => return,
+            ChangeError::Stale(_) if self.refused.load().is_some() => FailureReason::Refused,
+            ChangeError::Stale(_) => FailureReason::Stale,
+            ChangeError::Unavailable(unavailable) | ChangeError::Broken(unavailable) => unavailable.reason,
         };
         self.failed_changes.of(origin, reason).inc();
     }

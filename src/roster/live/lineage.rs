@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Roster;
+use super::ModerationReplica;
 use crate::store::{Head, LostChange, ROLLED_BACK, Store, Unavailable};
 
 /// Why a store does not count until an operator accepts it.
@@ -41,7 +41,7 @@ impl Untrusted {
     }
 }
 
-impl Roster {
+impl ModerationReplica {
     /// Why a store with this head does not count by what is known, as far as that can be told from the head.
     pub(super) async fn distrust(
         &self,

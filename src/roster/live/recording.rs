@@ -11,7 +11,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::Mutex;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::Roster;
+use super::ModerationReplica;
 use crate::model::Millis;
 use crate::store::{Head, HighWaterMark, RecordFile, Store, Unavailable, Written};
 
@@ -58,7 +58,7 @@ impl Recording {
     }
 }
 
-impl Roster {
+impl ModerationReplica {
     /// Records how far the index has come, if that is not recorded yet.
     pub(super) async fn record(&self, store: &Store, known: &Head) -> Result<(), Unavailable> {
         let Some(recording) = &self.recording else { return Ok(()) };

@@ -9,7 +9,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
-use super::{PATIENCE, Roster};
+use super::{ModerationReplica, PATIENCE};
 use crate::random;
 use crate::store::{FailureReason, Store, Unavailable};
 
@@ -28,7 +28,7 @@ pub(super) struct WriteHealth {
     probing: Mutex<()>,
 }
 
-impl Roster {
+impl ModerationReplica {
     /// Finds out at intervals whether a change would be stored, for ever.
     pub async fn probe_writes(&self) {
         let Some(store) = &self.store else { return };

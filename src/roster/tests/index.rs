@@ -6,8 +6,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::super::entry::{Record, Table};
-use super::super::index::Index;
+use super::super::entry::{EntryKind, ModerationEntry};
+use super::super::index::ModerationIndex;
 use super::record;
 use crate::model::{
     Action, ActionSet, Caller, CallerKind, ConversationKind, Millis, Pattern, RequiredAction, RoleHierarchy,
@@ -25,7 +25,7 @@ fn app() -> BoxedStrategy<Option<Arc<str>>> {
     prop_oneof![Just(None), select(&APPS[..]).prop_map(|app| Some(Arc::from(app)))].boxed()
 }
 
-fn one() -> BoxedStrategy<Record> {
+fn one() -> BoxedStrategy<ModerationEntry> {
     let user = select(&USERS[..]).prop_map(str::to_owned).boxed();
     let place = select(&PLACES[..]).prop_map(|place| Pattern::parse(place).unwrap()).boxed();
     let id = select(&IDS[..]).prop_map(str::to_owned).boxed();
@@ -33,11 +33,11 @@ fn one() -> BoxedStrategy<Record> {
 }
 
 /// All that can be found out about an index.
-fn all_of(index: &Index) -> Vec<String> {
+fn all_of(index: &ModerationIndex) -> Vec<String> {
     let mut found = vec![format!("{} entries, next ending {:?}", index.len(), index.next_ending())];
     found.push(format!("{:?}", index.ended(Millis(2), 100)));
     found.push(format!("for apps: {:?}", index.apps().collect::<Vec<_>>()));
-    for table in Table::ALL {
+    for table in EntryKind::ALL {
         found.push(format!("{table:?}: {:?}", index.people(table, "").collect::<Vec<_>>()));
         for user in USERS {
             found.push(format!("{user} {table:?}: {:?}", index.of(table, user)));
@@ -62,11 +62,11 @@ fn all_of(index: &Index) -> Vec<String> {
 }
 
 /// Of which kinds a place is, as a policy sees it.
-fn kinds(index: &Index, app: &str, place: &Pattern) -> Vec<ConversationKind> {
+fn kinds(index: &ModerationIndex, app: &str, place: &Pattern) -> Vec<ConversationKind> {
     ConversationKind::ALL.into_iter().filter(|kind| is_of_kind(index, app, place, *kind)).collect()
 }
 
-fn is_of_kind(index: &Index, app: &str, place: &Pattern, kind: ConversationKind) -> bool {
+fn is_of_kind(index: &ModerationIndex, app: &str, place: &Pattern, kind: ConversationKind) -> bool {
     let all = ActionSet::of(&[Action::Ban]);
     let mut rules = vec![Rule::new("of-kind", Effect::Deny, all), Rule::new("all", Effect::Allow, all)];
     rules[0].kinds = Some(vec![kind]);
@@ -103,7 +103,7 @@ proptest! {
     fn after_any_changes_it_is_as_if_it_were_built_anew(
         changes in proptest::collection::vec((one(), 0..3_u8), 0..40),
     ) {
-        let mut index = Index::default();
+        let mut index = ModerationIndex::default();
         let mut kept: BTreeMap<String, String> = BTreeMap::new();
         for (record, fate) in changes {
             let key = record.key().to_string();
@@ -115,25 +115,25 @@ proptest! {
                 None => drop(kept.remove(&key)),
             }
         }
-        let anew = Index::new(kept.iter().map(|(key, value)| (key.as_str(), value.as_str()))).unwrap();
+        let anew = ModerationIndex::new(kept.iter().map(|(key, value)| (key.as_str(), value.as_str()))).unwrap();
         prop_assert_eq!(all_of(&index), all_of(&anew));
         prop_assert_eq!(index.len(), kept.len());
-        let for_one = kept.iter().filter(|(key, value)| Record::read(key, value).unwrap().app().is_some());
+        let for_one = kept.iter().filter(|(key, value)| ModerationEntry::read(key, value).unwrap().app().is_some());
         prop_assert_eq!(index.apps().map(|(_, entries)| entries).sum::<usize>(), for_one.count());
         for (key, value) in &kept {
-            let record = Record::read(key, value).unwrap();
+            let record = ModerationEntry::read(key, value).unwrap();
             prop_assert_eq!(index.find(&record.key()), Some(record));
         }
         for key in kept.keys() {
             index.apply(key, None).unwrap();
         }
-        prop_assert_eq!(all_of(&index), all_of(&Index::default()));
+        prop_assert_eq!(all_of(&index), all_of(&ModerationIndex::default()));
     }
 }
 
 #[test]
 fn what_is_not_understood_changes_nothing() {
-    let mut index = Index::default();
+    let mut index = ModerationIndex::default();
     let key = "conversation/x//";
     let value = r#"{"id":"x","kind":"group","owner":"alice","by":{"kind":"service","subject":"orders"},"at":1}"#;
     index.apply(key, Some(value)).unwrap();

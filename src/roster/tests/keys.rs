@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::super::entry::{Key, Record};
+use super::super::entry::{EntryKey, ModerationEntry};
 use super::record;
 use crate::model::Pattern;
 
@@ -40,7 +40,7 @@ fn place() -> BoxedStrategy<Pattern> {
     prop_oneof![4 => exact, 2 => under, 1 => Just(Pattern::Everything)].boxed()
 }
 
-fn any_record() -> BoxedStrategy<Record> {
+fn any_record() -> BoxedStrategy<ModerationEntry> {
     let app = proptest::option::of(name().prop_map(Arc::from)).boxed();
     record(name(), place(), name(), app)
 }
@@ -51,7 +51,7 @@ proptest! {
     #[test]
     fn an_entry_is_read_as_it_was_written(record in any_record()) {
         let (key, value) = (record.key().to_string(), record.value());
-        prop_assert_eq!(Record::read(&key, &value).unwrap(), record);
+        prop_assert_eq!(ModerationEntry::read(&key, &value).unwrap(), record);
     }
 
     #[test]
@@ -59,13 +59,13 @@ proptest! {
         let key = record.key();
         let text = key.to_string();
         prop_assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._%/".contains(&byte)), "{}", text);
-        prop_assert_eq!(Key::parse(&text), Some(key));
+        prop_assert_eq!(EntryKey::parse(&text), Some(key));
     }
 
     #[test]
     fn different_keys_are_written_differently(records in proptest::collection::vec(any_record(), 2..6)) {
-        let mut written: BTreeMap<String, Key> = BTreeMap::new();
-        for key in records.iter().map(Record::key) {
+        let mut written: BTreeMap<String, EntryKey> = BTreeMap::new();
+        for key in records.iter().map(ModerationEntry::key) {
             let before = written.insert(key.to_string(), key.clone());
             prop_assert!(before.is_none_or(|before| before == key));
         }
@@ -73,7 +73,7 @@ proptest! {
 
     #[test]
     fn no_text_is_read_but_the_one_that_would_be_written(text in "[a-z]{0,3}(ban|role|conversation)?(/[%a-f0-9.+:*]{0,4}){0,6}") {
-        if let Some(key) = Key::parse(&text) {
+        if let Some(key) = EntryKey::parse(&text) {
             prop_assert_eq!(key.to_string(), text);
         }
     }
@@ -84,7 +84,7 @@ fn a_key_has_one_spelling_and_all_its_parts() {
     for text in
         ["ban/tom/chat%3Ax//user/bob", "mute/tom/%2A/ably/service/b", "role/t/x/", "block/t/x/", "conversation/x//"]
     {
-        assert_eq!(Key::parse(text).unwrap().to_string(), text);
+        assert_eq!(EntryKey::parse(text).unwrap().to_string(), text);
     }
     for text in [
         "",
@@ -108,18 +108,18 @@ fn a_key_has_one_spelling_and_all_its_parts() {
         "conversation/x///",
         "bans/tom/x//user/bob",
     ] {
-        assert_eq!(Key::parse(text), None, "{text}");
+        assert_eq!(EntryKey::parse(text), None, "{text}");
     }
 }
 
 #[test]
 fn an_entry_under_another_key_is_none() {
     let value = r#"{"id":"tom","scope":"x","by":{"kind":"user","subject":"bob"},"at":1}"#;
-    assert!(Record::read("ban/tom/x//user/bob", value).is_ok());
+    assert!(ModerationEntry::read("ban/tom/x//user/bob", value).is_ok());
     for key in ["ban/eve/x//user/bob", "ban/tom/y//user/bob", "ban/tom/x/ably/user/bob", "ban/tom/x//service/bob"] {
-        assert!(Record::read(key, value).is_err(), "{key}");
+        assert!(ModerationEntry::read(key, value).is_err(), "{key}");
     }
     for value in ["", "{}", "null", r#"{"id":"tom","scope":"a*b","by":{"kind":"user","subject":"bob"},"at":1}"#] {
-        assert!(Record::read("ban/tom/x//user/bob", value).is_err(), "{value}");
+        assert!(ModerationEntry::read("ban/tom/x//user/bob", value).is_err(), "{value}");
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::entry::{Record, RegisteredConversation};
+use super::entry::{ModerationEntry, RegisteredConversation};
 use crate::model::{CallerKind, ConversationKind, Millis, Pattern};
 use crate::policy::{Block, EntryAuthor, EntryOrigin, RoleBinding, RoleGrant, Sanction};
 
@@ -19,7 +19,7 @@ fn record(
     place: BoxedStrategy<Pattern>,
     conversation: BoxedStrategy<String>,
     app: BoxedStrategy<Option<Arc<str>>>,
-) -> BoxedStrategy<Record> {
+) -> BoxedStrategy<ModerationEntry> {
     let until = proptest::option::of((0..4_u64).prop_map(Millis));
     let reason = proptest::option::of(user.clone());
     let sanction = (user.clone(), place.clone(), app.clone(), until, reason, origin(user.clone()));
@@ -35,7 +35,7 @@ fn record(
     let held = prop_oneof![Just(RoleGrant::Removed), user.clone().prop_map(|word| RoleGrant::Word(word.into()))];
     let role = (user.clone(), place.clone(), app.clone(), held, origin(user.clone()));
     let role = role.prop_map(|(user, scope, app, held, origin)| {
-        Record::Role(user, RoleBinding { scope, app, held, listed: false, origin })
+        ModerationEntry::Role(user, RoleBinding { scope, app, held, listed: false, origin })
     });
     let block = (user.clone(), place, app.clone(), origin(user.clone()));
     let block = block.prop_map(|(user, conversation, app, origin)| Block { user, conversation, app, origin });
@@ -43,13 +43,13 @@ fn record(
     let owner = proptest::option::of(user.clone());
     let conversation = (conversation, app, kind, owner, any::<bool>(), origin(user));
     let conversation = conversation.prop_map(|(id, app, kind, owner, forgotten, origin)| {
-        Record::Conversation(RegisteredConversation { id, app, kind, owner, forgotten, origin })
+        ModerationEntry::Conversation(RegisteredConversation { id, app, kind, owner, forgotten, origin })
     });
     prop_oneof![
-        sanction.clone().prop_map(Record::Ban),
-        sanction.prop_map(Record::Mute),
+        sanction.clone().prop_map(ModerationEntry::Ban),
+        sanction.prop_map(ModerationEntry::Mute),
         role,
-        block.prop_map(Record::Block),
+        block.prop_map(ModerationEntry::Block),
         conversation,
     ]
     .boxed()
