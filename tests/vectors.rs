@@ -7,11 +7,12 @@ use chat_signer::crypto::{base64, hex};
 use chat_signer::model::{Action, Millis, Pattern, SigningRequest, Vendor};
 use chat_signer::policy::operators_permit;
 use chat_signer::secret::Secret;
-use chat_signer::vendor::ably::{Capability, Claims, TokenParams, TokenRequest, TokenRequestText};
-use chat_signer::vendor::leancloud::{HistoryOrder, Message, TimestampUnit};
+use chat_signer::vendor::ably::{AblyClaims, Capability, TokenParams, TokenRequest, TokenRequestText};
+use chat_signer::vendor::leancloud::{HistoryOrder, StringToSign, TimestampUnit};
 use chat_signer::vendor::talkjs::{UserId, app_token, user_token};
 use chat_signer::vendor::{
-    App, Invalid, Nonce, Params, Request, Signed, SigningInput, Ttl, ably, leancloud, operation, parse, sign, talkjs,
+    App, InvalidRequest, Nonce, Params, SignedResult, SigningInput, Ttl, VendorRequest, ably, leancloud, operation,
+    parse, sign, talkjs,
 };
 use serde_json::{Value, json};
 
@@ -33,12 +34,12 @@ fn secret(text: &str) -> Secret {
 }
 
 /// Parses as an operator, for whom nothing has a default.
-fn asked(app: &App, name: &str, values: Value) -> Result<Request, Invalid> {
+fn asked(app: &App, name: &str, values: Value) -> Result<VendorRequest, InvalidRequest> {
     let Value::Object(values) = values else { panic!("parameters are an object") };
     parse(app, operation(app, name).unwrap(), &Params { values, lenient: false }, None)
 }
 
-fn signed(app: &App, name: &str, values: Value, at: Millis, nonce: &str) -> Result<Signed, Invalid> {
+fn signed(app: &App, name: &str, values: Value, at: Millis, nonce: &str) -> Result<SignedResult, InvalidRequest> {
     let request = asked(app, name, values)?;
     sign(app, &operators_permit(request.ask), &request.product, at, &Nonce::parse(nonce).unwrap())
 }
@@ -98,7 +99,7 @@ mod lean {
             let app = app(vector);
             let App::LeanCloud(own) = &app else { panic!() };
             let timestamp = vector["timestamp"].as_u64().unwrap();
-            let message = Message::new(own, &ask(vector), timestamp, str(vector, "nonce")).unwrap();
+            let message = StringToSign::new(own, &ask(vector), timestamp, str(vector, "nonce")).unwrap();
             assert_eq!(message.as_str(), str(vector, "message"), "{vector}");
             let mac = HmacSha1::new(str(vector, "master_key").as_bytes()).mac(message.as_str().as_bytes());
             assert_eq!(hex(&mac), str(vector, "signature"), "{vector}");
@@ -115,7 +116,7 @@ mod lean {
             let seconds = str(&vector, "name") == "login_seconds_timestamp";
             let at = if seconds { Millis::from_seconds(timestamp) } else { Millis(timestamp) };
             let answer = signed(&app, action(&vector).as_str(), params(&vector), at, str(&vector, "nonce")).unwrap();
-            let Signed::Signature { signature, timestamp: signed_at, nonce, .. } = &answer else { panic!() };
+            let SignedResult::Signature { signature, timestamp: signed_at, nonce, .. } = &answer else { panic!() };
             assert_eq!(signature, str(&vector, "signature"), "{vector}");
             assert_eq!((*signed_at, nonce.as_str()), (timestamp, str(&vector, "nonce")));
             let json = format!(r#"{{"signature":"{signature}","timestamp":{timestamp},"nonce":"{nonce}"}}"#);
@@ -215,7 +216,7 @@ mod able {
     const VECTORS: &str = include_str!("vectors/ably.json");
 
     fn app(vector: &Value) -> App {
-        let key = ably::Key::parse(&secret(str(vector, "key"))).unwrap();
+        let key = ably::AblyKey::parse(&secret(str(vector, "key"))).unwrap();
         let claims = ably::UserClaims { channel: true, room: false };
         App::Ably(ably::App::new("able".into(), vec![key], DAY, false, Vec::new(), claims, Vec::new()))
     }
@@ -274,7 +275,7 @@ mod able {
     fn what_the_rules_keep_out() {
         for vector in vectors(VECTORS, "token_requests") {
             if str(&vector, "name") == "published_ably_python_test_hmac" {
-                assert!(ably::Key::parse(&secret(str(&vector, "key"))).is_err());
+                assert!(ably::AblyKey::parse(&secret(str(&vector, "key"))).is_err());
                 continue;
             }
             if vector["token_request"]["capability"].is_null() {
@@ -318,7 +319,7 @@ mod able {
                 assert_eq!(Capability::of(&[]).as_str(), str(&vector, "canonical"));
                 continue;
             }
-            let Request { ask, product } = request.unwrap();
+            let VendorRequest { ask, product } = request.unwrap();
             assert_eq!(Capability::of(&ask.wants).as_str(), str(&vector, "canonical"));
             let reversed: Vec<_> = ask.wants.iter().rev().cloned().collect();
             assert_eq!(Capability::of(&reversed).as_str(), str(&vector, "canonical"));
@@ -328,7 +329,7 @@ mod able {
         }
     }
 
-    fn payload(token: &Signed) -> Value {
+    fn payload(token: &SignedResult) -> Value {
         let payload = token.token().unwrap().split('.').nth(1).unwrap();
         serde_json::from_slice(&chat_signer::crypto::base64url_decode(payload).unwrap()).unwrap()
     }
@@ -371,7 +372,7 @@ mod able {
             let wants =
                 asked(&app(vector), "token", json!({"client_id": "a", "capability": capability})).unwrap().ask.wants;
             let role = |(scope, word): &(&str, &str)| (Pattern::parse(scope).unwrap(), (*word).to_owned());
-            let claims = Claims {
+            let claims = AblyClaims {
                 issued_at: 1_700_000_000,
                 expires_at: 1_700_003_600,
                 capability: &Capability::of(&wants),

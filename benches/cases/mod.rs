@@ -13,7 +13,7 @@ use chat_signer::engine::{Engine, RuntimeData, SigningOutcome};
 use chat_signer::model::{Caller, Millis, Pattern, SigningRequest, json};
 use chat_signer::policy::{self, BindingEntry, DecisionData, EntryOrigin, Permit, Policy, PolicyDocument, Sanction};
 use chat_signer::secret::Secret;
-use chat_signer::vendor::{self, App, Nonce, Params, Request, Signed};
+use chat_signer::vendor::{self, App, Nonce, Params, SignedResult, VendorRequest};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use serde_json::json;
@@ -137,7 +137,7 @@ impl Bench {
     }
 
     /// Stage 2: what is asked.
-    pub fn request(&self) -> Request {
+    pub fn request(&self) -> VendorRequest {
         let (_, name) = self.case.app_and_operation();
         let operation = vendor::operation(self.app(), name).expect("the app has the operation");
         let values = json::object(self.case.body()).expect("the body is an object");
@@ -153,18 +153,18 @@ impl Bench {
     }
 
     /// Stage 4: build the string and sign it.
-    pub fn sign(&self, request: &Request, permit: &Permit) -> Signed {
+    pub fn sign(&self, request: &VendorRequest, permit: &Permit) -> SignedResult {
         let nonce = Nonce::from_entropy(ENTROPY);
         vendor::sign(self.app(), permit, &request.product, NOW, &nonce).expect("the permit is for this")
     }
 
     /// Stages 3 and 4, as the server runs them: decide, build and sign.
-    pub fn answer(&self, request: Request) -> SigningOutcome {
+    pub fn answer(&self, request: VendorRequest) -> SigningOutcome {
         self.answer_with(request, &policy::EntryIndex::default())
     }
 
     /// The same, with what was changed at run time.
-    pub fn answer_with(&self, request: Request, roster: &policy::EntryIndex) -> SigningOutcome {
+    pub fn answer_with(&self, request: VendorRequest, roster: &policy::EntryIndex) -> SigningOutcome {
         self.engine.answer(self.app(), request, &self.caller, RuntimeData { roster, told: &[] }, NOW, ENTROPY)
     }
 

@@ -7,7 +7,7 @@ use crate::model::{
     Action, ActionSet, Caller, CallerKind, Millis, Pattern, RequiredAction, SigningRequest, Vendor, check_identifier,
 };
 use crate::vendor::leancloud::TimestampUnit;
-use crate::vendor::{self, App, Invalid, Nonce, Operation, Params, Request};
+use crate::vendor::{self, App, InvalidRequest, Nonce, Operation, Params, VendorRequest};
 
 /// An app, an action, and the action's fields.
 #[derive(Debug, Default, clap::Args)]
@@ -79,7 +79,12 @@ impl Asked {
     }
 
     /// The request, read by the same rules as one over HTTP. `caller` is `None` for an operator.
-    pub(super) fn request(&self, app: &App, operation: Operation, caller: Option<&Caller>) -> Result<Request, Stop> {
+    pub(super) fn request(
+        &self,
+        app: &App,
+        operation: Operation,
+        caller: Option<&Caller>,
+    ) -> Result<VendorRequest, Stop> {
         vendor::parse(app, operation, &self.params(app.vendor()), caller)
             .map_err(|invalid| Stop::Usage(wrong(&invalid)))
     }
@@ -220,7 +225,7 @@ fn check(flag: &str, id: &str) -> Result<(), Stop> {
 }
 
 /// What is wrong with a field, said of the flag that it was given by.
-pub(super) fn wrong(Invalid { field, message }: &Invalid) -> String {
+pub(super) fn wrong(InvalidRequest { field, message }: &InvalidRequest) -> String {
     let flag = match field.as_str() {
         "client_id" | "user_id" => "--client-id".to_owned(),
         "conv_id" => "--conv-id".to_owned(),

@@ -10,7 +10,7 @@ use crate::config::Settings;
 use crate::model::Millis;
 use crate::observe::{Asker, OperatorSignature, Scope};
 use crate::policy::{Permit, operators_permit};
-use crate::vendor::{self, App, Nonce, Signed};
+use crate::vendor::{self, App, Nonce, SignedResult};
 use crate::{clock, random};
 
 /// `sign`'s own arguments.
@@ -43,7 +43,7 @@ fn record(
     settings: &Settings,
     app: &App,
     permit: &Permit,
-    signed: &Signed,
+    signed: &SignedResult,
     signed_at: Option<Millis>,
 ) -> Result<(), Stop> {
     let (mut trail, operator) = (Trail::open(settings)?, operator());
@@ -71,13 +71,13 @@ fn fresh() -> Result<Nonce, Stop> {
 }
 
 /// A token alone, so that it can be put into a header; a token request as the JSON that it is.
-fn text(signed: &Signed) -> String {
+fn text(signed: &SignedResult) -> String {
     match signed {
-        Signed::Signature { signature, timestamp, nonce, .. } => {
+        SignedResult::Signature { signature, timestamp, nonce, .. } => {
             format!("signature  {signature}\ntimestamp  {timestamp}\nnonce      {nonce}")
         }
-        Signed::UserSignature { user_id, signature } => format!("user_id    {user_id}\nsignature  {signature}"),
-        Signed::Token { token, .. } => token.clone(),
-        Signed::TokenRequest(request) => request.to_json(),
+        SignedResult::UserSignature { user_id, signature } => format!("user_id    {user_id}\nsignature  {signature}"),
+        SignedResult::Token { token, .. } => token.clone(),
+        SignedResult::TokenRequest(request) => request.to_json(),
     }
 }

@@ -212,13 +212,18 @@ fn own_part(key: &[u8]) -> Option<&[u8]> {
     key.get(colon + 1..)
 }
 
-fn ably_keys(section: &mut Section<'_>, name: &str, vault: &mut Vault, taken: &mut Taken) -> Option<Vec<ably::Key>> {
+fn ably_keys(
+    section: &mut Section<'_>,
+    name: &str,
+    vault: &mut Vault,
+    taken: &mut Taken,
+) -> Option<Vec<ably::AblyKey>> {
     let secrets = keys(section, "key", name, vault, taken)?;
     let item = section.get("key")?;
     let note = |message: String, help: &str| item.file.mistake(&item.key, message, help);
     let mut keys = Vec::new();
     for secret in &secrets {
-        match ably::Key::parse(secret) {
+        match ably::AblyKey::parse(secret) {
             Ok(key) => {
                 if let Some(part) = own_part(secret.expose()).filter(|_| !demo::is_secret(secret.expose())) {
                     warn_if_weak(item.file, &item.key, "the part of the secret `key` that signs", part);

@@ -10,7 +10,7 @@ use super::secret::Vault;
 use crate::authn::Endpoint;
 use crate::model::Vendor;
 use crate::secret::Secret;
-use crate::vendor::moderation::Moderator;
+use crate::vendor::moderation::ModerationApi;
 use crate::vendor::{App, ably, leancloud, talkjs};
 
 /// Where the vendors' interfaces are, unless the file says otherwise. Each LeanCloud app has an address of its own.
@@ -25,7 +25,7 @@ pub struct Enforcement {
     /// Where the vendor's interface is.
     pub endpoint: Endpoint,
     /// What its requests are made with.
-    pub moderator: Moderator,
+    pub moderator: ModerationApi,
 }
 
 /// What an app's section says besides.
@@ -50,10 +50,12 @@ pub(super) fn enforcement(section: &mut Section<'_>, of: &Of<'_>, vault: &Vault)
     let app = of.app.filter(|_| enabled == Some(true) && fits)?;
     let moderator = match app {
         App::LeanCloud(app) => {
-            Moderator::LeanCloud(leancloud::Moderator::new(app.app_id().to_owned(), of.keys.first()?.clone()))
+            ModerationApi::LeanCloud(leancloud::ModerationApi::new(app.app_id().to_owned(), of.keys.first()?.clone()))
         }
-        App::TalkJs(app) => Moderator::TalkJs(talkjs::Moderator::new(app.app_id().to_owned(), of.keys.first()?)),
-        App::Ably(_) => Moderator::Ably(ably::Moderator::new(of.keys)),
+        App::TalkJs(app) => {
+            ModerationApi::TalkJs(talkjs::ModerationApi::new(app.app_id().to_owned(), of.keys.first()?))
+        }
+        App::Ably(_) => ModerationApi::Ably(ably::ModerationApi::new(of.keys)),
     };
     Some(Enforcement {
         app: Arc::clone(app.name()),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::authn::Authenticators;
 use crate::model::{Caller, Millis, RequestedGrant, SigningRequest};
 use crate::policy::{ConversationFacts, DecisionData, Denial, EntryIndex, Explanation, Policy};
-use crate::vendor::{self, App, Invalid, Nonce, Request, Signed};
+use crate::vendor::{self, App, InvalidRequest, Nonce, SignedResult, VendorRequest};
 pub use facts::{FactsExchange, FactsProtocol, FactsProvider, FactsQuery, details};
 
 pub use reasons::{DecidedRequest, why};
@@ -49,7 +49,7 @@ pub struct SigningOutcome {
     /// The nonce that was signed, where there is one.
     pub nonce: Option<String>,
     /// What was signed, or why nothing was.
-    pub outcome: Result<Signed, SigningRefusal>,
+    pub outcome: Result<SignedResult, SigningRefusal>,
 }
 
 /// Why nothing was signed.
@@ -58,7 +58,7 @@ pub enum SigningRefusal {
     /// The policy denies it.
     Denied(Box<Denial>),
     /// The policy allows it, but it can't be signed as asked.
-    Invalid(Invalid),
+    Invalid(InvalidRequest),
 }
 
 impl Engine {
@@ -86,13 +86,13 @@ impl Engine {
     pub fn answer(
         &self,
         app: &App,
-        request: Request,
+        request: VendorRequest,
         caller: &Caller,
         RuntimeData { roster, told }: RuntimeData<'_>,
         now: Millis,
         entropy: [u8; 16],
     ) -> SigningOutcome {
-        let Request { ask, product } = request;
+        let VendorRequest { ask, product } = request;
         let facts = DecisionData { registers: &[self.policy.register(), roster], told };
         let permit = match self.policy.decide(ask, caller, facts, now) {
             Ok(permit) => permit,
@@ -109,7 +109,7 @@ impl Engine {
         };
         let nonce = Nonce::from_entropy(entropy);
         let outcome = vendor::sign(app, &permit, &product, now, &nonce).map_err(SigningRefusal::Invalid);
-        let nonce = outcome.as_ref().ok().and_then(Signed::nonce).map(str::to_owned);
+        let nonce = outcome.as_ref().ok().and_then(SignedResult::nonce).map(str::to_owned);
         let (ask, granted, rules) = permit.spend();
         SigningOutcome { ask, granted, rules, nonce, outcome }
     }

@@ -16,7 +16,7 @@ use crate::observe::Decision;
 use crate::policy::ConversationFacts;
 use crate::random;
 use crate::roster::ReplicaStale;
-use crate::vendor::{self, App, Operation, Params, Signed};
+use crate::vendor::{self, App, Operation, Params, SignedResult};
 
 /// Where a request leads and what may go that way.
 pub(super) struct Route<'a> {
@@ -196,13 +196,13 @@ async fn undecided(
 }
 
 /// What was decided, as the line for the audit log, and what to count and to answer once that is written.
-type Decided = (Vec<u8>, tally::Decided, Result<Signed, Failure>);
+type Decided = (Vec<u8>, tally::Decided, Result<SignedResult, Failure>);
 
 /// Decides and signs.
 fn decide(
     exchange: &Exchange<'_>,
     route: &Route<'_>,
-    asked: vendor::Request,
+    asked: vendor::VendorRequest,
     caller: &Caller,
     told: &[ConversationFacts],
 ) -> Result<Decided, Failure> {
@@ -225,7 +225,7 @@ fn decide(
     Ok((line, decided, outcome))
 }
 
-fn render(signed: &Signed, form: Form) -> Answer {
+fn render(signed: &SignedResult, form: Form) -> Answer {
     match (form, signed.token()) {
         (Form::Text, Some(token)) => render::success("text/plain; charset=utf-8", token.to_owned()),
         (Form::Jwt, Some(token)) => render::success("application/jwt", token.to_owned()),

@@ -3,7 +3,7 @@
 use super::answer::{Form, Route};
 use super::{Code, Failure};
 use crate::config::Settings;
-use crate::vendor::leancloud::Compat;
+use crate::vendor::leancloud::DemoRoute;
 use crate::vendor::{App, Operation};
 
 /// Where LeanCloud's SDKs call cloud functions.
@@ -15,8 +15,8 @@ pub(super) const SIGN2: &str = "/sign2";
 /// Where this path leads, if it is one of those that demo servers have.
 pub(super) fn route<'a>(settings: &'a Settings, path: &str) -> Option<Result<Route<'a>, Failure>> {
     let (compat, forms): (_, &[_]) = match path.strip_prefix(FUNCTIONS) {
-        Some(name) => (Compat::parse(name), &[("application/json", Form::CloudFunction)]),
-        None if path == SIGN2 => (Some(Compat::Sign2), &[("application/json", Form::Compat)]),
+        Some(name) => (DemoRoute::parse(name), &[("application/json", Form::CloudFunction)]),
+        None if path == SIGN2 => (Some(DemoRoute::Sign2), &[("application/json", Form::Compat)]),
         None => return None,
     };
     let Some(compat) = compat else { return Some(Err(unknown())) };
@@ -39,6 +39,6 @@ fn app(settings: &Settings) -> Result<&App, Failure> {
 }
 
 fn unknown() -> Failure {
-    let known = Compat::ALL.map(Compat::as_str).join(", ");
+    let known = DemoRoute::ALL.map(DemoRoute::as_str).join(", ");
     Failure::plain(Code::NotFound, format!("There is no cloud function of this name here. There are: {known}."))
 }

@@ -11,7 +11,7 @@ use crate::observe::audit::Unwritten;
 use crate::policy::{Denial, DenyReason};
 use crate::remote::Unavailable;
 use crate::roster::{ChangeError, RejectReason, ReplicaStale};
-use crate::vendor::Invalid;
+use crate::vendor::InvalidRequest;
 
 /// What sort of failure it is: the word that programs read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,8 +160,8 @@ impl Failure {
     }
 }
 
-impl From<Invalid> for Failure {
-    fn from(invalid: Invalid) -> Failure {
+impl From<InvalidRequest> for Failure {
+    fn from(invalid: InvalidRequest) -> Failure {
         let mut failure = Failure::plain(Code::InvalidField, format!("{} {}", invalid.field, invalid.message));
         failure.more.field = Some(invalid.field);
         failure

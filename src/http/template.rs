@@ -4,7 +4,7 @@ use super::{Exchange, compat, openapi, playground, roster, route};
 use crate::observe::metrics::Route;
 use crate::runtime::Probe;
 use crate::vendor;
-use crate::vendor::leancloud::Compat;
+use crate::vendor::leancloud::DemoRoute;
 
 /// The place that this path leads to: one of those that there are, whatever callers ask for.
 pub(super) fn of(exchange: &Exchange<'_>, path: &str) -> Route {
@@ -18,7 +18,7 @@ pub(super) fn of(exchange: &Exchange<'_>, path: &str) -> Route {
         return operation(exchange, below).unwrap_or(Route::Other);
     }
     if let Some(name) = path.strip_prefix(compat::FUNCTIONS) {
-        return Compat::parse(name).map_or(Route::Other, |function| Route::Function(function.as_str()));
+        return DemoRoute::parse(name).map_or(Route::Other, |function| Route::Function(function.as_str()));
     }
     match Probe::at(path) {
         Some(probe) => Route::Fixed(probe.path()),

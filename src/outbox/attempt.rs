@@ -14,7 +14,7 @@ use crate::clock;
 use crate::config::Enforcement;
 use crate::model::Millis;
 use crate::store::{Job, Store, Unavailable};
-use crate::vendor::moderation::{Call, Heard, Impossible};
+use crate::vendor::moderation::{PermanentFailure, ResponseClass, VendorCall};
 
 /// The longest answer of a vendor that is read, in bytes: thirty conversations with hundreds of participants each.
 const LONGEST: usize = 4 << 20;
@@ -67,8 +67,8 @@ impl From<Unavailable> for Halt {
     }
 }
 
-impl From<Impossible> for Halt {
-    fn from(impossible: Impossible) -> Halt {
+impl From<PermanentFailure> for Halt {
+    fn from(impossible: PermanentFailure) -> Halt {
         Halt::Never(impossible.to_string())
     }
 }
@@ -90,7 +90,7 @@ impl Running<'_> {
     }
 
     /// Makes a request of a vendor when it is its turn. `None`: there is nothing of that name.
-    pub(super) async fn send(&self, target: &Target<Enforcement>, call: &Call) -> Result<Option<Bytes>, Halt> {
+    pub(super) async fn send(&self, target: &Target<Enforcement>, call: &VendorCall) -> Result<Option<Bytes>, Halt> {
         let Enforcement { endpoint, moderator, .. } = &*target.what;
         self.in_time(target.pace.turn()).await?;
         let base = endpoint.url.to_string();
@@ -103,10 +103,10 @@ impl Running<'_> {
         let answer = answer.map_err(|trouble| Halt::later(format!("{}: {trouble}", moderator.vendor().as_str())))?;
         let named = |why: String| format!("{}: {why}", moderator.vendor().as_str());
         match moderator.hear(call, answer.status(), answer.headers(), answer.body()) {
-            Heard::Done => Ok(Some(answer.into_body())),
-            Heard::Absent => Ok(None),
-            Heard::Later(why, asked) => Err(Halt::Later(named(why), asked.map(Duration::from_secs))),
-            Heard::Never(why) => Err(Halt::Never(named(why))),
+            ResponseClass::Done => Ok(Some(answer.into_body())),
+            ResponseClass::Absent => Ok(None),
+            ResponseClass::Later(why, asked) => Err(Halt::Later(named(why), asked.map(Duration::from_secs))),
+            ResponseClass::Never(why) => Err(Halt::Never(named(why))),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::crypto::percent_encoded;
 use crate::model::Millis;
 use crate::store::JobState;
 use crate::vendor::leancloud;
-use crate::vendor::moderation::{Desired, Moderator, Plan};
+use crate::vendor::moderation::{DesiredState, ModerationApi, ModerationPlan};
 
 /// How many jobs are read from the store at once.
 const PAGE: usize = 200;
@@ -34,7 +34,7 @@ pub(super) struct Order {
 /// What was made true, place by place, and what is left.
 #[derive(Default)]
 pub(super) struct Delivered {
-    pub(super) made: BTreeMap<Option<String>, Desired>,
+    pub(super) made: BTreeMap<Option<String>, DesiredState>,
     pub(super) did: Did,
 }
 
@@ -86,7 +86,7 @@ impl Running<'_> {
 
     /// Has what is imposed done again when no process can be without knowing of it any more.
     fn once_more(&self, Delivered { made, mut did }: Delivered) -> Did {
-        if made.values().any(|made| *made != Desired::default()) {
+        if made.values().any(|made| *made != DesiredState::default()) {
             did.doubtful_until = earlier(did.doubtful_until, self.once_more);
         }
         did
@@ -102,16 +102,16 @@ impl Running<'_> {
     }
 
     /// Ably's tokens are good in many places at once, so that what counts for them is the worst.
-    pub(super) fn wanted(&self, subject: &Subject<'_>, place: Option<&str>) -> Result<Desired, Halt> {
+    pub(super) fn wanted(&self, subject: &Subject<'_>, place: Option<&str>) -> Result<DesiredState, Halt> {
         match (&subject.target.what.moderator, place) {
-            (Moderator::Ably(_), None) => self.worst(subject.app, subject.user),
+            (ModerationApi::Ably(_), None) => self.worst(subject.app, subject.user),
             _ => self.desired(subject.app, subject.user, place),
         }
     }
 
     async fn in_one(&self, subject: &Subject<'_>, conversation: &str, own: &mut Own) -> Result<Delivered, Halt> {
         let mut delivered = Delivered::default();
-        if self.wanted(subject, Some(conversation))? != Desired::default() {
+        if self.wanted(subject, Some(conversation))? != DesiredState::default() {
             self.list(subject, [conversation], own).await?;
         }
         self.reconcile(subject, conversation, own, &mut delivered).await?;
@@ -126,11 +126,11 @@ impl Running<'_> {
         delivered.made.insert(None, want.clone());
         delivered.did.again = self.ends(subject.app, subject.user, None)?;
         match &subject.target.what.moderator {
-            Moderator::Ably(moderator) => {
+            ModerationApi::Ably(moderator) => {
                 let plan = moderator.plan(subject.user, &want)?;
                 self.carry_out(subject, EVERYWHERE, Memo::default(), plan, own, &mut delivered).await?;
             }
-            Moderator::LeanCloud(_) => {
+            ModerationApi::LeanCloud(_) => {
                 self.kick(subject, &want, own, &mut delivered).await?;
                 let known = self.known(subject, own).await?;
                 for conversation in self.with_notes(subject, known, own).await? {
@@ -138,7 +138,7 @@ impl Running<'_> {
                 }
                 self.unlist(subject, |_| true, own).await?;
             }
-            Moderator::TalkJs(moderator) => self.in_each(moderator, subject, own, &mut delivered).await?,
+            ModerationApi::TalkJs(moderator) => self.in_each(moderator, subject, own, &mut delivered).await?,
         }
         Ok(delivered)
     }
@@ -146,14 +146,14 @@ impl Running<'_> {
     async fn kick(
         &self,
         subject: &Subject<'_>,
-        want: &Desired,
+        want: &DesiredState,
         own: &mut Own,
         delivered: &mut Delivered,
     ) -> Result<(), Halt> {
         let stored = self.stored(&key(subject, EVERYWHERE)).await?;
         let (user, revision, noted) = (subject.user, self.job.revision, stored.note.as_deref());
         let is_last = self.once_more.is_none();
-        let place = leancloud::Place { user, conversation: EVERYWHERE, revision, is_last, want, noted };
+        let place = leancloud::ModerationTarget { user, conversation: EVERYWHERE, revision, is_last, want, noted };
         let plan = place.plan_everywhere()?;
         self.carry_out(subject, EVERYWHERE, stored, plan, own, delivered).await
     }
@@ -174,7 +174,7 @@ impl Running<'_> {
         conversations: impl IntoIterator<Item = &'c str>,
         own: &mut Own,
     ) -> Result<(), Halt> {
-        if let Moderator::Ably(_) = &subject.target.what.moderator {
+        if let ModerationApi::Ably(_) = &subject.target.what.moderator {
             return Ok(());
         }
         let key = key(subject, LIST);
@@ -274,12 +274,12 @@ impl Running<'_> {
         subject: &Subject<'_>,
         conversation: &str,
         memo: Memo,
-        plan: Plan,
+        plan: ModerationPlan,
         own: &mut Own,
         delivered: &mut Delivered,
     ) -> Result<(), Halt> {
         let key = key(subject, conversation);
-        let Plan { before, calls, after, again, lacking } = plan;
+        let ModerationPlan { before, calls, after, again, lacking } = plan;
         let is_noted = before.is_some() || after.is_some() || memo != Memo::default();
         let doubt = self.doubt(&memo);
         let sent = if calls.is_empty() { memo.sent } else { Some(clock::now().0) };

@@ -5,7 +5,7 @@ use super::targets::Target;
 use crate::clock;
 use crate::config::Enforcement;
 use crate::vendor::leancloud;
-use crate::vendor::moderation::{Desired, Moderator, Plan};
+use crate::vendor::moderation::{DesiredState, ModerationApi, ModerationPlan};
 use crate::vendor::talkjs;
 
 /// A user at an app's vendor.
@@ -21,28 +21,28 @@ impl Running<'_> {
         &self,
         subject: &Subject<'_>,
         conversation: &str,
-        want: &Desired,
+        want: &DesiredState,
         noted: Option<&str>,
-    ) -> Result<Plan, Halt> {
+    ) -> Result<ModerationPlan, Halt> {
         match &subject.target.what.moderator {
-            Moderator::TalkJs(moderator) => self.plan_talkjs(moderator, subject, conversation, want, noted).await,
-            Moderator::LeanCloud(_) => self.plan_leancloud(subject, conversation, want, noted).await,
-            Moderator::Ably(moderator) => Ok(moderator.plan(subject.user, want)?),
+            ModerationApi::TalkJs(moderator) => self.plan_talkjs(moderator, subject, conversation, want, noted).await,
+            ModerationApi::LeanCloud(_) => self.plan_leancloud(subject, conversation, want, noted).await,
+            ModerationApi::Ably(moderator) => Ok(moderator.plan(subject.user, want)?),
         }
     }
 
     async fn plan_talkjs(
         &self,
-        moderator: &talkjs::Moderator,
+        moderator: &talkjs::ModerationApi,
         subject: &Subject<'_>,
         conversation: &str,
-        want: &Desired,
+        want: &DesiredState,
         noted: Option<&str>,
-    ) -> Result<Plan, Halt> {
+    ) -> Result<ModerationPlan, Halt> {
         let Subject { target, user, .. } = *subject;
         let place = (user, conversation);
-        if *want == Desired::default() && noted.is_none() {
-            return Ok(Plan::default());
+        if *want == DesiredState::default() && noted.is_none() {
+            return Ok(ModerationPlan::default());
         }
         let found = match self.send(target, &moderator.look(conversation)?).await? {
             Some(body) => talkjs::participant(&body, user).map_err(malformed)?,
@@ -55,12 +55,12 @@ impl Running<'_> {
         &self,
         subject: &Subject<'_>,
         conversation: &str,
-        want: &Desired,
+        want: &DesiredState,
         noted: Option<&str>,
-    ) -> Result<Plan, Halt> {
+    ) -> Result<ModerationPlan, Halt> {
         let (user, revision, is_last) = (subject.user, self.job.revision, self.once_more.is_none());
-        let place = leancloud::Place { user, conversation, revision, is_last, want, noted };
-        let mut found = leancloud::Found::default();
+        let place = leancloud::ModerationTarget { user, conversation, revision, is_last, want, noted };
+        let mut found = leancloud::ObservedState::default();
         while let Some((look, call)) = place.look(&found)? {
             match self.send(subject.target, &call).await? {
                 Some(body) => found.read(look, &place, &body).map_err(malformed)?,

@@ -10,13 +10,13 @@ use super::attempt::{Halt, Running};
 use super::enforce::{Delivered, LIST, key};
 use super::look::{Subject, malformed};
 use super::memo::{Memo, Own, SoFar, touched};
-use crate::vendor::moderation::Desired;
-use crate::vendor::talkjs::{Access, Moderator, PAGE, Participant, page};
+use crate::vendor::moderation::DesiredState;
+use crate::vendor::talkjs::{Access, ModerationApi, PAGE, Participant, page};
 
 /// A user's conversations that are dealt with, and what has come of it.
 struct Round<'a> {
     running: &'a Running<'a>,
-    moderator: &'a Moderator,
+    moderator: &'a ModerationApi,
     subject: &'a Subject<'a>,
     own: &'a mut Own,
     delivered: &'a mut Delivered,
@@ -33,7 +33,7 @@ impl Running<'_> {
     /// Makes each conversation as it should be: those that the vendor lists, and those that are known from before.
     pub(super) async fn in_each(
         &self,
-        moderator: &Moderator,
+        moderator: &ModerationApi,
         subject: &Subject<'_>,
         own: &mut Own,
         delivered: &mut Delivered,
@@ -124,7 +124,7 @@ impl Round<'_> {
         let key = key(subject, conversation);
         let memo = running.stored(&key).await?;
         let note = memo.note.as_ref().or(self.own.get(&key)).map(String::as_str);
-        if want != Desired::default() || note.is_some() || memo.sent.is_some() {
+        if want != DesiredState::default() || note.is_some() || memo.sent.is_some() {
             let plan = moderator.plan((subject.user, conversation), &want, note, found)?;
             if !plan.calls.is_empty() || plan.after != memo.note || memo.sent.is_some() {
                 return Ok(true);

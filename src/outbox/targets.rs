@@ -17,7 +17,7 @@ use crate::observe::outbox::{Counts, Kind};
 use crate::policy::Policy;
 use crate::remote::{Client, NoClient};
 use crate::roster::{enforcement_queues, webhook_queues};
-use crate::vendor::moderation::Moderator;
+use crate::vendor::moderation::ModerationApi;
 
 /// How many requests a second a webhook gets, and how many at once after a quiet time.
 const WEBHOOK_RATE: (u32, u32) = (20, 100);
@@ -66,8 +66,8 @@ impl Targets {
         for what in enforcements {
             let [in_one, everywhere] = enforcement_queues(&what.app);
             let most = match &what.moderator {
-                Moderator::Ably(_) => terms.at_once,
-                Moderator::TalkJs(_) | Moderator::LeanCloud(_) => terms.at_once.min(EVERYWHERE_AT_ONCE),
+                ModerationApi::Ably(_) => terms.at_once,
+                ModerationApi::TalkJs(_) | ModerationApi::LeanCloud(_) => terms.at_once.min(EVERYWHERE_AT_ONCE),
             };
             targets.queues.extend([(in_one, terms.at_once), (everywhere, most)]);
             let client = Client::new(&what.endpoint)?.patient(terms.patience);

@@ -5,7 +5,7 @@ use crate::clock;
 use crate::model::{Millis, Pattern};
 use crate::policy::{Sanction, UserEntry};
 use crate::roster;
-use crate::vendor::moderation::{Desired, Until};
+use crate::vendor::moderation::{DesiredState, SanctionEnd};
 
 impl Running<'_> {
     /// Makes sure that the roster is at what its store holds now: nothing acknowledged before is missing.
@@ -22,7 +22,7 @@ impl Running<'_> {
     }
 
     /// What should be true of a user in a conversation, or everywhere.
-    pub(super) fn desired(&self, app: &str, user: &str, conversation: Option<&str>) -> Result<Desired, Halt> {
+    pub(super) fn desired(&self, app: &str, user: &str, conversation: Option<&str>) -> Result<DesiredState, Halt> {
         Ok(simplified(&self.ruled(app, user, conversation)?))
     }
 
@@ -39,11 +39,11 @@ impl Running<'_> {
     }
 
     /// What is the worst of what is true of a user anywhere.
-    pub(super) fn worst(&self, app: &str, user: &str) -> Result<Desired, Halt> {
+    pub(super) fn worst(&self, app: &str, user: &str) -> Result<DesiredState, Halt> {
         let now = clock::now();
         let index = self.shared.roster.read().map_err(|stale| Halt::later(stale.to_string()))?;
         let registers = [self.targets.policy.register(), index.register()];
-        let mut worst = Desired::default();
+        let mut worst = DesiredState::default();
         for entry in registers.into_iter().flat_map(|register| register.about(user, app, Some(&Pattern::Everything))) {
             let slot = match entry {
                 UserEntry::Ban(_) => &mut worst.banned,
@@ -60,12 +60,12 @@ impl Running<'_> {
     }
 }
 
-fn simplified(desired: &roster::DesiredSanctions) -> Desired {
+fn simplified(desired: &roster::DesiredSanctions) -> DesiredState {
     let roster::DesiredSanctions { ban, mute } = desired;
     let reason = ban.as_ref().or(mute.as_ref()).and_then(|sanction| sanction.reason.clone());
-    Desired { banned: ban.as_ref().map(end), muted: mute.as_ref().map(end), reason }
+    DesiredState { banned: ban.as_ref().map(end), muted: mute.as_ref().map(end), reason }
 }
 
-fn end(sanction: &Sanction) -> Until {
-    sanction.until.map_or(Until::Forever, Until::At)
+fn end(sanction: &Sanction) -> SanctionEnd {
+    sanction.until.map_or(SanctionEnd::Forever, SanctionEnd::At)
 }

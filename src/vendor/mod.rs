@@ -28,7 +28,7 @@ pub use jwt::SigningInput;
 pub use nonce::Nonce;
 pub use params::Params;
 pub use path_segment::has_dot_segment;
-pub use signed::Signed;
+pub use signed::SignedResult;
 
 /// A configured app of one of the vendors, with its keys.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ pub enum Operation {
     /// LeanCloud's are the actions of the same names.
     LeanCloud(Action),
     /// What clients of LeanCloud's demo servers ask: which action it is, the parameters tell.
-    LeanCloudCompat(leancloud::Compat),
+    LeanCloudCompat(leancloud::DemoRoute),
     /// TalkJS's tokens and signatures.
     TalkJs(talkjs::Operation),
     /// Ably's tokens and token requests.
@@ -137,38 +137,38 @@ pub fn operation(app: &App, name: &str) -> Option<Operation> {
 
 /// A request, understood: what must be decided, and what is to be made if it is allowed.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct VendorRequest {
     /// For the policy.
     pub ask: SigningRequest,
     /// For [`sign`], together with the permit.
-    pub product: Product,
+    pub product: SigningJob,
 }
 
 /// What is to be made of a permit, with all that the policy has no say in.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Product {
+pub enum SigningJob {
     /// A LeanCloud signature. The permit says it all.
     LeanCloud,
     /// A TalkJS token or signature.
-    TalkJs(talkjs::Product),
+    TalkJs(talkjs::SigningJob),
     /// An Ably token or token request.
-    Ably(ably::Product),
+    Ably(ably::SigningJob),
 }
 
 /// A parameter that is not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} {message}")]
-pub struct Invalid {
+pub struct InvalidRequest {
     /// Which: `client_id`, `members[2]`.
     pub field: String,
     /// What is wrong, in words that complete "client_id …".
     pub message: String,
 }
 
-impl Invalid {
+impl InvalidRequest {
     /// What is wrong with which.
-    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Invalid {
-        Invalid { field: field.into(), message: message.into() }
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> InvalidRequest {
+        InvalidRequest { field: field.into(), message: message.into() }
     }
 }
 
@@ -187,7 +187,12 @@ pub struct Ttl {
 ///
 /// # Errors
 /// If a parameter is not as it must be: the first one found.
-pub fn parse(app: &App, operation: Operation, params: &Params, caller: Option<&Caller>) -> Result<Request, Invalid> {
+pub fn parse(
+    app: &App,
+    operation: Operation,
+    params: &Params,
+    caller: Option<&Caller>,
+) -> Result<VendorRequest, InvalidRequest> {
     match (app, operation) {
         (App::LeanCloud(app), Operation::LeanCloud(action)) => leancloud::parse(app, action, params, caller),
         (App::LeanCloud(app), Operation::LeanCloudCompat(compat)) => {
@@ -195,7 +200,7 @@ pub fn parse(app: &App, operation: Operation, params: &Params, caller: Option<&C
         }
         (App::TalkJs(app), Operation::TalkJs(operation)) => talkjs::parse(app, operation, params, caller),
         (App::Ably(app), Operation::Ably(operation)) => ably::parse(app, operation, params, caller),
-        _ => Err(Invalid::new("action", format!("must be one of this app's, not {}", operation.as_str()))),
+        _ => Err(InvalidRequest::new("action", format!("must be one of this app's, not {}", operation.as_str()))),
     }
 }
 
@@ -203,20 +208,26 @@ pub fn parse(app: &App, operation: Operation, params: &Params, caller: Option<&C
 ///
 /// # Errors
 /// If the permit is for another app or for something other than the product, and if what comes out would be too large for the vendor.
-pub fn sign(app: &App, permit: &Permit, product: &Product, at: Millis, nonce: &Nonce) -> Result<Signed, Invalid> {
+pub fn sign(
+    app: &App,
+    permit: &Permit,
+    product: &SigningJob,
+    at: Millis,
+    nonce: &Nonce,
+) -> Result<SignedResult, InvalidRequest> {
     if permit.ask().vendor != app.vendor() || permit.ask().app != *app.name() {
         return Err(misfit("this app"));
     }
     match (app, product) {
-        (App::LeanCloud(app), Product::LeanCloud) => app.sign(permit, at, nonce),
-        (App::TalkJs(app), Product::TalkJs(product)) => app.sign(permit, product, at),
-        (App::Ably(app), Product::Ably(product)) => app.sign(permit, product, at, nonce),
+        (App::LeanCloud(app), SigningJob::LeanCloud) => app.sign(permit, at, nonce),
+        (App::TalkJs(app), SigningJob::TalkJs(product)) => app.sign(permit, product, at),
+        (App::Ably(app), SigningJob::Ably(product)) => app.sign(permit, product, at, nonce),
         _ => Err(misfit("this kind of answer")),
     }
 }
 
 /// Holds a permit to what is to be signed: `action` must be what was asked and among what was decided.
-fn must_permit(permit: &Permit, action: Action) -> Result<(), Invalid> {
+fn must_permit(permit: &Permit, action: Action) -> Result<(), InvalidRequest> {
     let ask = permit.ask();
     if ask.action != action || !ask.needs.iter().any(|need| need.action == action) {
         return Err(misfit(action.as_str()));
@@ -224,13 +235,13 @@ fn must_permit(permit: &Permit, action: Action) -> Result<(), Invalid> {
     Ok(())
 }
 
-fn misfit(what: &str) -> Invalid {
-    Invalid::new("action", format!("is not permitted: the permit is not for {what}"))
+fn misfit(what: &str) -> InvalidRequest {
+    InvalidRequest::new("action", format!("is not permitted: the permit is not for {what}"))
 }
 
 /// There is nothing to sign with: the app was set up without a key.
-fn keyless() -> Invalid {
-    Invalid::new("app", "has no key to sign with")
+fn keyless() -> InvalidRequest {
+    InvalidRequest::new("app", "has no key to sign with")
 }
 
 /// `text` for an error: in quotes, without control characters, and not endless.

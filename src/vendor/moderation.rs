@@ -1,6 +1,6 @@
 //! What vendors are told of users who are banned or muted: the requests that make true there what is true here, and that undo it.
 //!
-//! Each vendor's folder has its own in `moderation`: what must be asked first, and from that and from what was noted before, a [`Plan`].
+//! Each vendor's folder has its own in `moderation`: what must be asked first, and from that and from what was noted before, a [`ModerationPlan`].
 //! Nothing here sends anything.
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
@@ -11,18 +11,18 @@ use crate::model::{Millis, Vendor};
 
 /// What should be true of a user in a conversation, or everywhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Desired {
+pub struct DesiredState {
     /// Banned, until then.
-    pub banned: Option<Until>,
+    pub banned: Option<SanctionEnd>,
     /// Muted, until then.
-    pub muted: Option<Until>,
+    pub muted: Option<SanctionEnd>,
     /// Why.
     pub reason: Option<String>,
 }
 
 /// When something ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Until {
+pub enum SanctionEnd {
     /// At that time.
     At(Millis),
     /// Not by itself.
@@ -31,7 +31,7 @@ pub enum Until {
 
 /// A request to a vendor, without its address and credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
+pub struct VendorCall {
     /// How.
     pub method: Method,
     /// Where: a path with its query, to be put behind the vendor's address.
@@ -46,11 +46,11 @@ pub struct Call {
 
 /// What is to be done, in this order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
+pub struct ModerationPlan {
     /// What is noted before anything is sent; `None`: there is no note.
     pub before: Option<String>,
     /// What is sent.
-    pub calls: Vec<Call>,
+    pub calls: Vec<VendorCall>,
     /// What is noted after all of it was answered.
     pub after: Option<String>,
     /// When there is more to do: something is to be renewed.
@@ -62,11 +62,11 @@ pub struct Plan {
 /// Why something will not succeed, however often it is tried: a sentence without secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Impossible(pub String);
+pub struct PermanentFailure(pub String);
 
 /// What a vendor's answer means.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum ResponseClass {
     /// It is done, or here is what was asked.
     Done,
     /// There is nothing of that name.
@@ -79,31 +79,31 @@ pub enum Heard {
 
 /// What it takes to make an app's requests: its credentials.
 #[derive(Debug)]
-pub enum Moderator {
+pub enum ModerationApi {
     /// At LeanCloud.
-    LeanCloud(leancloud::Moderator),
+    LeanCloud(leancloud::ModerationApi),
     /// At TalkJS.
-    TalkJs(talkjs::Moderator),
+    TalkJs(talkjs::ModerationApi),
     /// At Ably.
-    Ably(ably::Moderator),
+    Ably(ably::ModerationApi),
 }
 
-impl Moderator {
+impl ModerationApi {
     /// The vendor.
     pub fn vendor(&self) -> Vendor {
         match self {
-            Moderator::LeanCloud(_) => Vendor::LeanCloud,
-            Moderator::TalkJs(_) => Vendor::TalkJs,
-            Moderator::Ably(_) => Vendor::Ably,
+            ModerationApi::LeanCloud(_) => Vendor::LeanCloud,
+            ModerationApi::TalkJs(_) => Vendor::TalkJs,
+            ModerationApi::Ably(_) => Vendor::Ably,
         }
     }
 
     /// How many requests a second the vendor takes from an app, and how many at once after a quiet time.
     pub fn rate(&self) -> (u32, u32) {
         match self {
-            Moderator::LeanCloud(_) => leancloud::Moderator::RATE,
-            Moderator::TalkJs(_) => talkjs::Moderator::RATE,
-            Moderator::Ably(_) => ably::Moderator::RATE,
+            ModerationApi::LeanCloud(_) => leancloud::ModerationApi::RATE,
+            ModerationApi::TalkJs(_) => talkjs::ModerationApi::RATE,
+            ModerationApi::Ably(_) => ably::ModerationApi::RATE,
         }
     }
 
@@ -111,45 +111,51 @@ impl Moderator {
     ///
     /// # Errors
     /// If a configured id or key can't stand in a header.
-    pub fn headers(&self, call: &Call, now: Millis) -> Result<HeaderMap, Impossible> {
+    pub fn headers(&self, call: &VendorCall, now: Millis) -> Result<HeaderMap, PermanentFailure> {
         let mut headers = match self {
-            Moderator::LeanCloud(moderator) => moderator.credentials()?,
-            Moderator::TalkJs(moderator) => moderator.credentials(now)?,
-            Moderator::Ably(moderator) => moderator.credentials(call.key)?,
+            ModerationApi::LeanCloud(moderator) => moderator.credentials()?,
+            ModerationApi::TalkJs(moderator) => moderator.credentials(now)?,
+            ModerationApi::Ably(moderator) => moderator.credentials(call.key)?,
         };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(headers)
     }
 
     /// What an answer means.
-    pub fn hear(&self, call: &Call, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Heard {
+    pub fn hear(&self, call: &VendorCall, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ResponseClass {
         let heard = match (self, heard(status, headers, body)) {
-            (Moderator::Ably(_), Heard::Done) => ably::hear(body),
-            (Moderator::Ably(_), Heard::Absent) => Heard::Never("it doesn't know the API key".to_owned()),
+            (ModerationApi::Ably(_), ResponseClass::Done) => ably::hear(body),
+            (ModerationApi::Ably(_), ResponseClass::Absent) => {
+                ResponseClass::Never("it doesn't know the API key".to_owned())
+            }
             (_, heard) => heard,
         };
-        if call.is_spare && matches!(heard, Heard::Never(_)) { Heard::Absent } else { heard }
+        if call.is_spare && matches!(heard, ResponseClass::Never(_)) { ResponseClass::Absent } else { heard }
     }
 }
 
-impl Call {
-    pub(super) fn new(method: Method, path: String) -> Call {
-        Call { method, path, body: None, key: 0, is_spare: false }
+impl VendorCall {
+    pub(super) fn new(method: Method, path: String) -> VendorCall {
+        VendorCall { method, path, body: None, key: 0, is_spare: false }
     }
 
-    pub(super) fn json(self, body: &serde_json::Value) -> Call {
-        Call { body: Some(body.to_string()), ..self }
+    pub(super) fn json(self, body: &serde_json::Value) -> VendorCall {
+        VendorCall { body: Some(body.to_string()), ..self }
     }
 }
 
 /// A 404 with JSON is the vendor's word that something isn't there. Any other comes from elsewhere: the address is wrong.
-fn heard(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Heard {
+fn heard(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ResponseClass {
     match status.as_u16() {
-        200..=299 => Heard::Done,
-        404 if serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body).is_ok() => Heard::Absent,
-        404 => Heard::Never("it answers 404 without JSON: is the address right?".to_owned()),
-        408 | 425 | 429 | 500..=599 => Heard::Later(format!("it answers {}", status.as_u16()), retry_after(headers)),
-        _ => Heard::Never(format!("it answers {}{}", status.as_u16(), code(body))),
+        200..=299 => ResponseClass::Done,
+        404 if serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body).is_ok() => {
+            ResponseClass::Absent
+        }
+        404 => ResponseClass::Never("it answers 404 without JSON: is the address right?".to_owned()),
+        408 | 425 | 429 | 500..=599 => {
+            ResponseClass::Later(format!("it answers {}", status.as_u16()), retry_after(headers))
+        }
+        _ => ResponseClass::Never(format!("it answers {}{}", status.as_u16(), code(body))),
     }
 }
 
@@ -166,8 +172,8 @@ fn code(body: &[u8]) -> String {
 }
 
 /// A secret value of a header.
-pub(super) fn secret(value: &[u8]) -> Result<HeaderValue, Impossible> {
-    let flaw = || Impossible("a configured id or key can't stand in a header".to_owned());
+pub(super) fn secret(value: &[u8]) -> Result<HeaderValue, PermanentFailure> {
+    let flaw = || PermanentFailure("a configured id or key can't stand in a header".to_owned());
     let mut value = HeaderValue::from_bytes(value).map_err(|_| flaw())?;
     value.set_sensitive(true);
     Ok(value)
@@ -179,7 +185,7 @@ pub(super) fn only(name: HeaderName, value: HeaderValue) -> HeaderMap {
 }
 
 /// The `Authorization` header.
-pub(super) fn authorization(scheme: &str, credentials: &str) -> Result<HeaderMap, Impossible> {
+pub(super) fn authorization(scheme: &str, credentials: &str) -> Result<HeaderMap, PermanentFailure> {
     Ok(only(AUTHORIZATION, secret(format!("{scheme} {credentials}").as_bytes())?))
 }
 
@@ -195,16 +201,16 @@ mod tests {
         let hear = |status: u16, headers: &HeaderMap, body: &str| {
             heard(StatusCode::from_u16(status).unwrap(), headers, body.as_bytes())
         };
-        assert_eq!(hear(204, &headers, ""), Heard::Done);
-        assert_eq!(hear(404, &headers, "{\"code\": 1}"), Heard::Absent);
-        assert!(matches!(hear(404, &headers, "<html>"), Heard::Never(_)));
-        assert!(matches!(hear(301, &headers, ""), Heard::Never(_)));
+        assert_eq!(hear(204, &headers, ""), ResponseClass::Done);
+        assert_eq!(hear(404, &headers, "{\"code\": 1}"), ResponseClass::Absent);
+        assert!(matches!(hear(404, &headers, "<html>"), ResponseClass::Never(_)));
+        assert!(matches!(hear(301, &headers, ""), ResponseClass::Never(_)));
         assert_eq!(
             hear(401, &headers, "{\"code\":9,\"error\":\"k\"}"),
-            Heard::Never("it answers 401 with the code 9".into())
+            ResponseClass::Never("it answers 401 with the code 9".into())
         );
-        assert_eq!(hear(503, &headers, ""), Heard::Later("it answers 503".into(), None));
+        assert_eq!(hear(503, &headers, ""), ResponseClass::Later("it answers 503".into(), None));
         headers.insert(RETRY_AFTER, HeaderValue::from_static("7"));
-        assert_eq!(hear(429, &headers, ""), Heard::Later("it answers 429".into(), Some(7)));
+        assert_eq!(hear(429, &headers, ""), ResponseClass::Later("it answers 429".into(), Some(7)));
     }
 }

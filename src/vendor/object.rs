@@ -4,28 +4,28 @@ use serde::Serialize;
 use serde_json::Value;
 
 /// A JSON object being written.
-pub(super) struct Object(Vec<u8>);
+pub(super) struct JsonObject(Vec<u8>);
 
-impl Object {
-    pub(super) fn new() -> Object {
+impl JsonObject {
+    pub(super) fn new() -> JsonObject {
         let mut text = Vec::with_capacity(256);
         text.push(b'{');
-        Object(text)
+        JsonObject(text)
     }
 
-    pub(super) fn string(self, name: &str, value: &str) -> Object {
+    pub(super) fn string(self, name: &str, value: &str) -> JsonObject {
         self.member(name, value)
     }
 
-    pub(super) fn number(self, name: &str, value: u64) -> Object {
+    pub(super) fn number(self, name: &str, value: u64) -> JsonObject {
         self.member(name, &value)
     }
 
-    pub(super) fn value(self, name: &str, value: &Value) -> Object {
+    pub(super) fn value(self, name: &str, value: &Value) -> JsonObject {
         self.member(name, value)
     }
 
-    fn member(mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Object {
+    fn member(mut self, name: &str, value: &(impl Serialize + ?Sized)) -> JsonObject {
         if self.0.len() > 1 {
             self.0.push(b',');
         }
@@ -49,8 +49,8 @@ mod tests {
 
     #[test]
     fn keeps_order_and_escapes_only_what_must_be() {
-        let text = Object::new().string("b", "q\"\\\n\u{7f}é🚀").number("a", u64::MAX).finish();
+        let text = JsonObject::new().string("b", "q\"\\\n\u{7f}é🚀").number("a", u64::MAX).finish();
         assert_eq!(text, "{\"b\":\"q\\\"\\\\\\n\u{7f}é🚀\",\"a\":18446744073709551615}");
-        assert_eq!(Object::new().finish(), "{}");
+        assert_eq!(JsonObject::new().finish(), "{}");
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::{Invalid, is_wordlike, nearest, shown};
+use super::{InvalidRequest, is_wordlike, nearest, shown};
 use crate::model::{Caller, CallerKind, check_identifier};
 
 /// A request's parameters.
@@ -25,7 +25,7 @@ impl Params {
     ///
     /// # Errors
     /// That a name is not known.
-    pub fn only(&self, known: &[&str]) -> Result<(), Invalid> {
+    pub fn only(&self, known: &[&str]) -> Result<(), InvalidRequest> {
         let unknown = self.values.keys().find(|name| !known.contains(&name.as_str()));
         match unknown {
             Some(name) if !self.lenient => Err(unknown_field(name, known)),
@@ -42,11 +42,11 @@ impl Params {
     ///
     /// # Errors
     /// If it is something else.
-    pub fn text(&self, field: &str) -> Result<Option<&str>, Invalid> {
+    pub fn text(&self, field: &str) -> Result<Option<&str>, InvalidRequest> {
         match self.value(field) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(other) => Err(Invalid::new(field, format!("must be a string, not {}", kind(other)))),
+            Some(other) => Err(InvalidRequest::new(field, format!("must be a string, not {}", kind(other)))),
         }
     }
 
@@ -54,21 +54,25 @@ impl Params {
     ///
     /// # Errors
     /// If it is something else.
-    pub fn list(&self, field: &str) -> Result<Option<Vec<String>>, Invalid> {
+    pub fn list(&self, field: &str) -> Result<Option<Vec<String>>, InvalidRequest> {
         let items = match self.value(field) {
             None => return Ok(None),
             Some(Value::Array(items)) => items,
-            Some(other) => return Err(Invalid::new(field, format!("must be a list of strings, not {}", kind(other)))),
+            Some(other) => {
+                return Err(InvalidRequest::new(field, format!("must be a list of strings, not {}", kind(other))));
+            }
         };
         let text = |(place, item): (usize, &Value)| match item {
             Value::String(text) => Ok(text.clone()),
-            other => Err(Invalid::new(format!("{field}[{place}]"), format!("must be a string, not {}", kind(other)))),
+            other => {
+                Err(InvalidRequest::new(format!("{field}[{place}]"), format!("must be a string, not {}", kind(other))))
+            }
         };
         items.iter().enumerate().map(text).collect::<Result<_, _>>().map(Some)
     }
 
     /// A duration in milliseconds, from a whole number of seconds or a text with a unit of its own.
-    pub(super) fn seconds(&self, field: &str) -> Result<Option<u64>, Invalid> {
+    pub(super) fn seconds(&self, field: &str) -> Result<Option<u64>, InvalidRequest> {
         let seconds = |value: &Value| match value {
             Value::String(text) if self.lenient => digits(text),
             other => other.as_u64(),
@@ -78,7 +82,7 @@ impl Params {
     }
 
     /// A duration in milliseconds, from a number of them or a text with a unit of its own. Decimals are dropped.
-    pub(super) fn milliseconds(&self, field: &str) -> Result<Option<u64>, Invalid> {
+    pub(super) fn milliseconds(&self, field: &str) -> Result<Option<u64>, InvalidRequest> {
         let milliseconds = |value: &Value| match value {
             Value::String(text) if self.lenient => whole_part(text),
             Value::Number(number) => whole_part(&number.to_string()),
@@ -93,13 +97,13 @@ impl Params {
         field: &str,
         plain: impl Fn(&Value) -> Option<u64>,
         units: &str,
-    ) -> Result<Option<u64>, Invalid> {
+    ) -> Result<Option<u64>, InvalidRequest> {
         let Some(value) = self.value(field) else {
             return Ok(None);
         };
         let duration = plain(value).or_else(|| with_unit(value.as_str()?));
         let message = || format!("must be {units}, or a text with a unit, as \"30m\"");
-        duration.map(Some).ok_or_else(|| Invalid::new(field, message()))
+        duration.map(Some).ok_or_else(|| InvalidRequest::new(field, message()))
     }
 
     /// The same without parameters that are `""` or null: some SDKs send the name of what is not set.
@@ -114,37 +118,41 @@ impl Params {
     }
 }
 
-fn unknown_field(name: &str, known: &[&str]) -> Invalid {
+fn unknown_field(name: &str, known: &[&str]) -> InvalidRequest {
     if !is_wordlike(name) {
         let known = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
-        return Invalid::new("body", format!("has a field that is not known here; what is: {known}"));
+        return InvalidRequest::new("body", format!("has a field that is not known here; what is: {known}"));
     }
     let message = match nearest(name, known.iter().copied()) {
         Some(known) => format!("is not known here; the nearest that is: `{known}`"),
         None => "is not known here: nothing is taken".to_owned(),
     };
-    Invalid::new(name, message)
+    InvalidRequest::new(name, message)
 }
 
 /// The client that is named, or else the caller, if that is a user.
-pub(super) fn client<'a>(field: &str, named: Option<&'a str>, caller: Option<&'a Caller>) -> Result<&'a str, Invalid> {
+pub(super) fn client<'a>(
+    field: &str,
+    named: Option<&'a str>,
+    caller: Option<&'a Caller>,
+) -> Result<&'a str, InvalidRequest> {
     match (named, caller) {
         (Some(client), _) => Ok(client),
         (None, Some(caller)) if caller.kind == CallerKind::User => Ok(&caller.subject),
-        (None, Some(_)) => Err(Invalid::new(field, "must be given: a service must name the client")),
-        (None, None) => Err(Invalid::new(field, "must be given")),
+        (None, Some(_)) => Err(InvalidRequest::new(field, "must be given: a service must name the client")),
+        (None, None) => Err(InvalidRequest::new(field, "must be given")),
     }
 }
 
 /// Holds an identifier to what is common to all vendors.
-pub(super) fn identifier(field: &str, id: &str, max: usize) -> Result<(), Invalid> {
-    check_identifier(id, max).map_err(|flaw| Invalid::new(field, flaw.to_string()))
+pub(super) fn identifier(field: &str, id: &str, max: usize) -> Result<(), InvalidRequest> {
+    check_identifier(id, max).map_err(|flaw| InvalidRequest::new(field, flaw.to_string()))
 }
 
 /// Refuses a client or member by the name `*`, which is nobody's.
-pub(super) fn not_a_star(field: &str, id: &str) -> Result<(), Invalid> {
+pub(super) fn not_a_star(field: &str, id: &str) -> Result<(), InvalidRequest> {
     if id == "*" {
-        return Err(Invalid::new(field, format!("must name one client, not {}", shown(id))));
+        return Err(InvalidRequest::new(field, format!("must name one client, not {}", shown(id))));
     }
     Ok(())
 }

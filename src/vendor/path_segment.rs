@@ -4,16 +4,16 @@
 //! (RFC 3986, section 5.2.4). The request would then change something else. So an identifier that any such decoding turns into a dot
 //! segment is never sent in a path.
 
-use super::moderation::Impossible;
+use super::moderation::PermanentFailure;
 use crate::crypto::percent_encoded;
 
 /// An identifier, percent-encoded as one segment of a path.
 ///
 /// # Errors
 /// If it is empty, or if a server may read a part of it as `.` or `..`.
-pub(super) fn segment(id: &str) -> Result<String, Impossible> {
+pub(super) fn segment(id: &str) -> Result<String, PermanentFailure> {
     if id.is_empty() || has_dot_segment(id) {
-        return Err(Impossible("its id can't stand in an address: it would lead elsewhere".to_owned()));
+        return Err(PermanentFailure("its id can't stand in an address: it would lead elsewhere".to_owned()));
     }
     Ok(percent_encoded(id.as_bytes()))
 }

@@ -3,12 +3,12 @@
 use std::fmt;
 
 use super::ably::TokenRequest;
-use super::leancloud::Message;
-use super::object::Object;
+use super::leancloud::StringToSign;
+use super::object::JsonObject;
 
 /// What was signed, ready to be answered. `Debug` shows only what kind of thing it is.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Signed {
+pub enum SignedResult {
     /// LeanCloud's, for every action.
     Signature {
         /// HMAC-SHA1, in lower-case hex.
@@ -18,7 +18,7 @@ pub enum Signed {
         /// As signed.
         nonce: String,
         /// What was signed, for clients of LeanCloud's demo servers, which tell it.
-        message: Message,
+        message: StringToSign,
     },
     /// TalkJS's, of a user id.
     UserSignature {
@@ -38,29 +38,29 @@ pub enum Signed {
     TokenRequest(TokenRequest),
 }
 
-impl Signed {
+impl SignedResult {
     /// The answer as JSON.
     pub fn to_json(&self) -> String {
         match self {
-            Signed::Signature { signature, timestamp, nonce, .. } => Object::new()
+            SignedResult::Signature { signature, timestamp, nonce, .. } => JsonObject::new()
                 .string("signature", signature)
                 .number("timestamp", *timestamp)
                 .string("nonce", nonce)
                 .finish(),
-            Signed::UserSignature { user_id, signature } => {
-                Object::new().string("user_id", user_id).string("signature", signature).finish()
+            SignedResult::UserSignature { user_id, signature } => {
+                JsonObject::new().string("user_id", user_id).string("signature", signature).finish()
             }
-            Signed::Token { token, expires_at } => {
-                Object::new().string("token", token).number("expires_at", *expires_at).finish()
+            SignedResult::Token { token, expires_at } => {
+                JsonObject::new().string("token", token).number("expires_at", *expires_at).finish()
             }
-            Signed::TokenRequest(request) => request.to_json(),
+            SignedResult::TokenRequest(request) => request.to_json(),
         }
     }
 
     /// The answer as LeanCloud's demo servers give it: with the text that was signed.
     pub fn to_compat_json(&self) -> String {
         match self {
-            Signed::Signature { signature, timestamp, nonce, message } => Object::new()
+            SignedResult::Signature { signature, timestamp, nonce, message } => JsonObject::new()
                 .string("nonce", nonce)
                 .number("timestamp", *timestamp)
                 .string("signature", signature)
@@ -73,7 +73,7 @@ impl Signed {
     /// The token alone, for an answer in plain text.
     pub fn token(&self) -> Option<&str> {
         match self {
-            Signed::Token { token, .. } => Some(token),
+            SignedResult::Token { token, .. } => Some(token),
             _ => None,
         }
     }
@@ -81,20 +81,20 @@ impl Signed {
     /// The nonce, if one was signed.
     pub fn nonce(&self) -> Option<&str> {
         match self {
-            Signed::Signature { nonce, .. } => Some(nonce),
-            Signed::TokenRequest(request) => Some(&request.params.nonce),
-            Signed::UserSignature { .. } | Signed::Token { .. } => None,
+            SignedResult::Signature { nonce, .. } => Some(nonce),
+            SignedResult::TokenRequest(request) => Some(&request.params.nonce),
+            SignedResult::UserSignature { .. } | SignedResult::Token { .. } => None,
         }
     }
 }
 
-impl fmt::Debug for Signed {
+impl fmt::Debug for SignedResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Signed::Signature { .. } => "Signature(…)",
-            Signed::UserSignature { .. } => "UserSignature(…)",
-            Signed::Token { .. } => "Token(…)",
-            Signed::TokenRequest(_) => "TokenRequest(…)",
+            SignedResult::Signature { .. } => "Signature(…)",
+            SignedResult::UserSignature { .. } => "UserSignature(…)",
+            SignedResult::Token { .. } => "Token(…)",
+            SignedResult::TokenRequest(_) => "TokenRequest(…)",
         })
     }
 }

@@ -24,20 +24,20 @@ fn talkjs(signatures: bool) -> App {
 }
 
 fn ably() -> App {
-    let key = ably::Key::parse(&Secret::new(b"app.id:canary".to_vec())).unwrap();
+    let key = ably::AblyKey::parse(&Secret::new(b"app.id:canary".to_vec())).unwrap();
     let claims = ably::UserClaims { channel: true, room: true };
     App::Ably(ably::App::new("ably".into(), vec![key], TTL, false, Vec::new(), claims, vec!["name".to_owned()]))
 }
 
-fn asked(app: &App, name: &str, values: Value) -> Request {
+fn asked(app: &App, name: &str, values: Value) -> VendorRequest {
     parse(app, operation(app, name).unwrap(), &params(values), Some(&user("tom"))).unwrap()
 }
 
-fn signed(app: &App, ask: SigningRequest, product: &Product) -> Result<Signed, Invalid> {
+fn signed(app: &App, ask: SigningRequest, product: &SigningJob) -> Result<SignedResult, InvalidRequest> {
     sign(app, &operators_permit(ask), product, AT, &Nonce::from_entropy([7; 16]))
 }
 
-fn error(app: &App, ask: SigningRequest, product: &Product) -> String {
+fn error(app: &App, ask: SigningRequest, product: &SigningJob) -> String {
     signed(app, ask, product).unwrap_err().to_string()
 }
 
@@ -66,9 +66,9 @@ fn every_name_is_an_operation_of_its_vendor_alone() {
 
 #[test]
 fn a_permit_signs_for_its_own_app_alone() {
-    let Request { ask, product } = asked(&talkjs(true), "token", json!({}));
+    let VendorRequest { ask, product } = asked(&talkjs(true), "token", json!({}));
     assert!(signed(&talkjs(true), ask.clone(), &product).is_ok());
-    assert!(error(&leancloud(), ask.clone(), &Product::LeanCloud).contains("not for this app"));
+    assert!(error(&leancloud(), ask.clone(), &SigningJob::LeanCloud).contains("not for this app"));
     let renamed = SigningRequest { app: "other".into(), ..ask };
     assert!(error(&talkjs(true), renamed, &product).contains("not for this app"));
 }
@@ -77,19 +77,19 @@ fn a_permit_signs_for_its_own_app_alone() {
 fn a_permit_signs_what_was_decided_alone() {
     let app = talkjs(true);
     let login = asked(&app, "token", json!({})).ask;
-    let power = Product::TalkJs(talkjs::Product::AppToken);
+    let power = SigningJob::TalkJs(talkjs::SigningJob::AppToken);
     assert_eq!(error(&app, login.clone(), &power), "action is not permitted: the permit is not for app-token");
     let undecided = SigningRequest { action: Action::AppToken, ..login };
     assert!(error(&app, undecided, &power).contains("not for app-token"));
-    let Request { ask, product } = asked(&app, "app-token", json!({}));
+    let VendorRequest { ask, product } = asked(&app, "app-token", json!({}));
     assert!(signed(&app, ask.clone(), &product).is_ok());
-    assert!(error(&app, ask.clone(), &Product::TalkJs(talkjs::Product::Signature)).contains("not for login"));
-    assert!(error(&app, ask, &Product::LeanCloud).contains("not for this kind of answer"));
+    assert!(error(&app, ask.clone(), &SigningJob::TalkJs(talkjs::SigningJob::Signature)).contains("not for login"));
+    assert!(error(&app, ask, &SigningJob::LeanCloud).contains("not for this kind of answer"));
 }
 
 #[test]
 fn a_permit_for_a_token_is_none_for_a_signature() {
-    let signature = Product::TalkJs(talkjs::Product::Signature);
+    let signature = SigningJob::TalkJs(talkjs::SigningJob::Signature);
     let forged = asked(&talkjs(true), "token", json!({"user_id": "eyJhbGciOiJIUzI1NiJ9.eyJ0b2tlblR5cGUiOiJhcHAifQ"}));
     assert!(error(&talkjs(true), forged.ask, &signature).starts_with("user_id must not look like"));
     let honest = asked(&talkjs(false), "token", json!({})).ask;
@@ -101,18 +101,18 @@ fn leancloud_signs_its_own_actions_in_a_place_of_their_own() {
     let app = leancloud();
     let join = asked(&app, "join", json!({"conv_id": "room"})).ask;
     let undecided = SigningRequest { action: Action::Kick, ..join.clone() };
-    assert!(error(&app, undecided, &Product::LeanCloud).contains("not for kick"));
+    assert!(error(&app, undecided, &SigningJob::LeanCloud).contains("not for kick"));
     let nowhere = SigningRequest { conversation: None, ..join.clone() };
-    assert!(error(&app, nowhere, &Product::LeanCloud).starts_with("conv_id "));
+    assert!(error(&app, nowhere, &SigningJob::LeanCloud).starts_with("conv_id "));
     let everywhere = SigningRequest { conversation: Some(Pattern::Everything), ..join };
-    assert!(error(&app, everywhere, &Product::LeanCloud).starts_with("conv_id "));
+    assert!(error(&app, everywhere, &SigningJob::LeanCloud).starts_with("conv_id "));
 }
 
 #[test]
 fn every_key_verifies_and_the_first_signs() {
     let app = leancloud();
-    let Request { ask, product } = asked(&app, "login", json!({}));
-    let Signed::Signature { signature, timestamp, nonce, .. } = signed(&app, ask, &product).unwrap() else {
+    let VendorRequest { ask, product } = asked(&app, "login", json!({}));
+    let SignedResult::Signature { signature, timestamp, nonce, .. } = signed(&app, ask, &product).unwrap() else {
         unreachable!()
     };
     let message = format!("id:tom::{timestamp}:{nonce}");
@@ -125,14 +125,14 @@ fn every_key_verifies_and_the_first_signs() {
 #[test]
 fn without_a_key_nothing_is_signed() {
     let app = App::TalkJs(talkjs::App::new("talk".into(), "id".to_owned(), &[], TTL, false));
-    let Request { ask, product } = asked(&app, "token", json!({}));
+    let VendorRequest { ask, product } = asked(&app, "token", json!({}));
     assert_eq!(error(&app, ask, &product), "app has no key to sign with");
 }
 
 #[test]
 fn ably_never_signs_without_a_capability() {
     for name in ["token", "token-request"] {
-        let Request { ask, product } = asked(&ably(), name, one_channel());
+        let VendorRequest { ask, product } = asked(&ably(), name, one_channel());
         let nothing = SigningRequest { wants: Vec::new(), ..ask };
         assert_eq!(error(&ably(), nothing, &product), "capability must be granted at least in part");
     }
@@ -142,7 +142,7 @@ fn ably_never_signs_without_a_capability() {
 fn ably_takes_no_token_over_six_kilobytes() {
     let channels = |count: usize| -> Value { (0..count).map(|i| (format!("{i:0>100}"), json!(["publish"]))).collect() };
     let answer = |count| {
-        let Request { ask, product } = asked(&ably(), "token", json!({"capability": channels(count)}));
+        let VendorRequest { ask, product } = asked(&ably(), "token", json!({"capability": channels(count)}));
         signed(&ably(), ask, &product)
     };
     assert!(answer(30).unwrap().token().unwrap().len() <= 6144);
@@ -155,7 +155,8 @@ fn ably_tokens_live_whole_seconds_and_carry_the_callers_claims() {
     tom.claims.insert("name".to_owned(), json!({"first": "Tom"}));
     let values = json!({"capability": {"a": ["publish"]}, "ttl": 61_999});
     let app = ably();
-    let Request { ask, product } = parse(&app, operation(&app, "token").unwrap(), &params(values), Some(&tom)).unwrap();
+    let VendorRequest { ask, product } =
+        parse(&app, operation(&app, "token").unwrap(), &params(values), Some(&tom)).unwrap();
     let answer = signed(&app, ask, &product).unwrap();
     let payload = answer.token().unwrap().split('.').nth(1).unwrap();
     let payload = String::from_utf8(crate::crypto::base64url_decode(payload).unwrap()).unwrap();
@@ -173,7 +174,7 @@ fn nothing_signed_and_no_key_is_shown() {
         (ably(), "token-request", one_channel()),
     ];
     for (app, name, values) in cases {
-        let Request { ask, product } = asked(&app, name, values);
+        let VendorRequest { ask, product } = asked(&app, name, values);
         let answer = signed(&app, ask, &product).unwrap();
         let json: Value = serde_json::from_str(&answer.to_json()).unwrap();
         let secret = ["signature", "token", "mac"].into_iter().find_map(|member| json[member].as_str()).unwrap();

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use chat_signer::crypto::base64_decode;
 use chat_signer::model::Millis;
 use chat_signer::secret::Secret;
-use chat_signer::vendor::ably::{Key, TokenParams, TokenRequestText, UserClaims};
-use chat_signer::vendor::{App, Nonce, Signed, Ttl, ably, sign};
+use chat_signer::vendor::ably::{AblyKey, TokenParams, TokenRequestText, UserClaims};
+use chat_signer::vendor::{App, Nonce, SignedResult, Ttl, ably, sign};
 use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -16,7 +16,7 @@ use super::accept;
 use super::jwt::passes;
 
 fn app(key: &str) -> App {
-    let key = Key::parse(&Secret::new(key.as_bytes().to_vec())).unwrap();
+    let key = AblyKey::parse(&Secret::new(key.as_bytes().to_vec())).unwrap();
     let ttl = Ttl { min_seconds: 60, default_seconds: 3600, max_seconds: 86_400 };
     App::Ably(ably::App::new("ably".into(), vec![key], ttl, false, Vec::new(), UserClaims::default(), Vec::new()))
 }
@@ -24,7 +24,7 @@ fn app(key: &str) -> App {
 /// What is signed for a token request, with the request.
 fn signed_text(app: &App, values: Value, at: u64, nonce: &Nonce) -> Option<(String, TokenParams)> {
     let (permit, product) = accept(app, "token-request", values).ok()?;
-    let Ok(Signed::TokenRequest(request)) = sign(app, &permit, &product, Millis(at), nonce) else {
+    let Ok(SignedResult::TokenRequest(request)) = sign(app, &permit, &product, Millis(at), nonce) else {
         panic!("what is accepted is signed")
     };
     let text = TokenRequestText::new(&request.params).unwrap().to_string();

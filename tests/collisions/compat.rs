@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use chat_signer::model::{Action, SigningRequest};
 use chat_signer::policy::operators_permit;
-use chat_signer::vendor::leancloud::{Compat, HistoryOrder};
+use chat_signer::vendor::leancloud::{DemoRoute, HistoryOrder};
 use chat_signer::vendor::{App, Operation, Params, parse};
 use serde_json::{Value, json};
 
@@ -49,7 +49,7 @@ const WORDS: [(&str, Action); 26] = [
 
 /// A request with the fields as they are sent, and those of our own that it could be taken for.
 struct Sent {
-    compat: Compat,
+    compat: DemoRoute,
     fields: Value,
     readings: Vec<Request>,
 }
@@ -59,7 +59,7 @@ fn sent() -> Vec<Sent> {
     let words = WORDS.iter().map(|(word, action)| (Some(*word), Some(*action))).chain([(None, None)]);
     let words: Vec<_> = words.collect();
     let mut all = Vec::new();
-    for compat in Compat::ALL {
+    for compat in DemoRoute::ALL {
         for client in CLIENTS {
             for place in CONVERSATIONS.iter().map(Some).chain([None]) {
                 for members in MEMBERS.iter().map(Some).chain([None]) {
@@ -73,8 +73,8 @@ fn sent() -> Vec<Sent> {
 
 type Said = (Option<&'static str>, Option<Action>);
 
-fn one(compat: Compat, client: &str, place: Option<&str>, members: Option<&[&str]>, (word, action): Said) -> Sent {
-    let names = if compat == Compat::Sign2 { ["client_id", "conv_id"] } else { ["clientId", "conversationId"] };
+fn one(compat: DemoRoute, client: &str, place: Option<&str>, members: Option<&[&str]>, (word, action): Said) -> Sent {
+    let names = if compat == DemoRoute::Sign2 { ["client_id", "conv_id"] } else { ["clientId", "conversationId"] };
     let fields = json!({names[0]: client, names[1]: place, "members": members, "action": word, "other": "x"});
     // Without a word it depends on the other fields, but never on how the function is spelt: it must be one of these.
     let bare = [Action::Login, Action::Create, Action::History];
@@ -135,7 +135,7 @@ fn with_the_timestamp_first_fields_mean_one_thing() {
 #[test]
 fn a_conversation_with_members_and_no_action_is_nothing() {
     let app = app(HistoryOrder::NonceTimestamp);
-    for compat in Compat::ALL {
+    for compat in DemoRoute::ALL {
         for word in [Value::Null, json!("")] {
             let names = json!({"client_id": "tom", "conv_id": "room", "members": ["mary"], "action": word});
             let sent = Sent { compat, fields: names, readings: Vec::new() };

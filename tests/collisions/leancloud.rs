@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use chat_signer::model::{Action, Pattern, RequiredAction, SigningRequest, Vendor};
 use chat_signer::secret::Secret;
 use chat_signer::vendor::App;
-use chat_signer::vendor::leancloud::{self, HistoryOrder, Message, TimestampUnit};
+use chat_signer::vendor::leancloud::{self, HistoryOrder, StringToSign, TimestampUnit};
 use serde_json::{Map, Value};
 
 use super::accept;
@@ -67,7 +67,7 @@ pub(crate) fn app(order: HistoryOrder) -> App {
 
 pub(crate) fn message(app: &App, ask: &SigningRequest, timestamp: u64, nonce: &str) -> String {
     let App::LeanCloud(app) = app else { unreachable!("only LeanCloud has these messages") };
-    Message::new(app, ask, timestamp, nonce).unwrap().to_string()
+    StringToSign::new(app, ask, timestamp, nonce).unwrap().to_string()
 }
 
 /// As a client sends it.

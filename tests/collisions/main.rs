@@ -14,11 +14,11 @@ mod talkjs;
 mod ties;
 
 use chat_signer::policy::{Permit, operators_permit};
-use chat_signer::vendor::{App, Invalid, Params, Product, operation, parse};
+use chat_signer::vendor::{App, InvalidRequest, Params, SigningJob, operation, parse};
 use serde_json::Value;
 
 /// What an operator may have signed for these parameters: all that is accepted.
-fn accept(app: &App, name: &str, values: Value) -> Result<(Permit, Product), Invalid> {
+fn accept(app: &App, name: &str, values: Value) -> Result<(Permit, SigningJob), InvalidRequest> {
     let Value::Object(values) = values else { unreachable!("parameters are an object") };
     let operation = operation(app, name).expect("the app's vendor has this operation");
     let request = parse(app, operation, &Params { values, lenient: false }, None)?;

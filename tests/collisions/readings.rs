@@ -6,7 +6,7 @@
 use chat_signer::model::{Action, Millis, SigningRequest};
 use chat_signer::policy::operators_permit;
 use chat_signer::vendor::leancloud::HistoryOrder;
-use chat_signer::vendor::{App, Nonce, Product, Signed, sign};
+use chat_signer::vendor::{App, Nonce, SignedResult, SigningJob, sign};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -147,8 +147,8 @@ proptest! {
         let app = app(HistoryOrder::default());
         let Some(ask) = request.accepted(&app) else { return Ok(()) };
         let text = message(&app, &ask, time, nonce.as_str());
-        let signed = sign(&app, &operators_permit(ask), &Product::LeanCloud, Millis(time), &nonce).unwrap();
-        let Signed::Signature { signature, .. } = signed else { panic!("LeanCloud's answers are signatures") };
+        let signed = sign(&app, &operators_permit(ask), &SigningJob::LeanCloud, Millis(time), &nonce).unwrap();
+        let SignedResult::Signature { signature, .. } = signed else { panic!("LeanCloud's answers are signatures") };
         prop_assert_eq!(app.verify(&text, &hex::decode(signature).unwrap()), Some(0));
     }
 }

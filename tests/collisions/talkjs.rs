@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use chat_signer::model::Millis;
 use chat_signer::policy::operators_permit;
 use chat_signer::secret::Secret;
-use chat_signer::vendor::{App, Nonce, Product, Signed, SigningInput, Ttl, sign, talkjs};
+use chat_signer::vendor::{App, Nonce, SignedResult, SigningInput, SigningJob, Ttl, sign, talkjs};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
@@ -32,7 +32,7 @@ fn signature(id: &str) -> Result<String, String> {
     let app = app();
     let (permit, product) = accept(&app, "signature", json!({"user_id": id})).map_err(|invalid| invalid.to_string())?;
     match sign(&app, &permit, &product, NOW, &nonce()) {
-        Ok(Signed::UserSignature { signature, .. }) => Ok(signature),
+        Ok(SignedResult::UserSignature { signature, .. }) => Ok(signature),
         other => panic!("{other:?} in place of a signature"),
     }
 }
@@ -139,7 +139,7 @@ fn a_permit_for_a_token_does_not_become_a_signature() {
     let input = SigningInput::new(HEADER, PAYLOAD);
     let app = app();
     let (permit, _) = accept(&app, "token", json!({"user_id": input.as_str()})).unwrap();
-    let product = Product::TalkJs(talkjs::Product::Signature);
+    let product = SigningJob::TalkJs(talkjs::SigningJob::Signature);
     let refused = sign(&app, &permit, &product, NOW, &nonce()).unwrap_err();
     assert!(refused.message.contains("JSON Web Token"), "{refused}");
 }

@@ -49,7 +49,7 @@ fn the_demonstrations_settings_show_no_secret_either() {
 #[test]
 fn keys_show_no_secret() {
     let key = Secret::new(format!("fakeapp.fakekey:{}", abuse::ABLY).into_bytes());
-    let shown = format!("{key:?}{:?}{:?}", ably::Key::parse(&key).unwrap(), Some(key.clone()));
+    let shown = format!("{key:?}{:?}{:?}", ably::AblyKey::parse(&key).unwrap(), Some(key.clone()));
     detector().assert_clean("Debug of keys", &shown);
 }
 

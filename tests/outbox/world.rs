@@ -13,7 +13,7 @@ use chat_signer::policy::{EntryAuthor, EntryOrigin, Policy, PolicyDocument, Sanc
 use chat_signer::roster::{ModerationEntry, ModerationReplica};
 use chat_signer::secret::Secret;
 use chat_signer::store::{Commit, Job, JobState, NewJob, Store, queue};
-use chat_signer::vendor::moderation::Moderator;
+use chat_signer::vendor::moderation::ModerationApi;
 use chat_signer::vendor::{ably, leancloud, talkjs};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
@@ -86,9 +86,11 @@ impl World {
     fn enforcement_at(&self, url: &str) -> Arc<Enforcement> {
         let key = Secret::new(KEY.as_bytes().to_vec());
         let moderator = match self.app {
-            "talkjs" => Moderator::TalkJs(talkjs::Moderator::new(APP_ID.to_owned(), &key)),
-            "leancloud" => Moderator::LeanCloud(leancloud::Moderator::new(APP_ID.to_owned(), key)),
-            _ => Moderator::Ably(ably::Moderator::new(&ABLY_KEYS.map(|key| Secret::new(key.as_bytes().to_vec())))),
+            "talkjs" => ModerationApi::TalkJs(talkjs::ModerationApi::new(APP_ID.to_owned(), &key)),
+            "leancloud" => ModerationApi::LeanCloud(leancloud::ModerationApi::new(APP_ID.to_owned(), key)),
+            _ => ModerationApi::Ably(ably::ModerationApi::new(
+                &ABLY_KEYS.map(|key| Secret::new(key.as_bytes().to_vec())),
+            )),
         };
         Arc::new(Enforcement { app: self.app.into(), endpoint: endpoint(url), moderator })
     }

@@ -61,7 +61,7 @@ pub(super) fn find(
 ) -> Finding {
     let right = Fields::new(app, ask, timestamp, nonce);
     let changes = |fields: &Fields| fields.changes(ask, app, apps);
-    let messages: Vec<Message> = messages(&right, Fields::text, changes);
+    let messages: Vec<CandidateMessage> = messages(&right, Fields::text, changes);
     let found = search(signature, STYLE, &messages, &keys.all());
     Finding::new(signature, STYLE, right.text(), found)
 }
@@ -215,7 +215,7 @@ mod tests {
     use serde_json::{Map, Value, json};
 
     use super::*;
-    use crate::vendor::leancloud::{Message, TimestampUnit};
+    use crate::vendor::leancloud::{StringToSign, TimestampUnit};
     use crate::vendor::{Operation, Params, operation, parse};
 
     fn ask(app: &AnyApp, name: &str) -> SigningRequest {
@@ -239,7 +239,7 @@ mod tests {
             let nonce = Nonce::parse("n1").unwrap();
             for name in Operation::names(any.vendor()) {
                 let ask = ask(&any, name);
-                let message = Message::new(&app(), &ask, 1_700_000_000_000, "n1").unwrap();
+                let message = StringToSign::new(&app(), &ask, 1_700_000_000_000, "n1").unwrap();
                 assert_eq!(Fields::new(&app(), &ask, 1_700_000_000_000, &nonce).text(), message.as_str());
             }
         }

@@ -17,9 +17,9 @@ use super::{Common, Stop, yes};
 use crate::clock;
 use crate::config;
 use crate::model::Millis;
-use crate::vendor::ably::{Capability, Product as AblyProduct, TokenParams};
-use crate::vendor::talkjs::Product as TalkJsProduct;
-use crate::vendor::{App, Nonce, Operation, Product, Request};
+use crate::vendor::ably::{Capability, SigningJob as AblyProduct, TokenParams};
+use crate::vendor::talkjs::SigningJob as TalkJsProduct;
+use crate::vendor::{App, Nonce, Operation, SigningJob, VendorRequest};
 use finding::Finding;
 use keys::Keys;
 use token::Wanted;
@@ -53,18 +53,18 @@ fn find(
     apps: &[App],
     app: &App,
     operation: Operation,
-    Request { ask, product }: Request,
+    VendorRequest { ask, product }: VendorRequest,
     keys: &Keys,
 ) -> Result<Finding, Stop> {
     let at = moment.time(app, operation);
     let now = at.unwrap_or_else(clock::now);
     match (app, &product) {
-        (App::LeanCloud(app), Product::LeanCloud) => {
+        (App::LeanCloud(app), SigningJob::LeanCloud) => {
             let (at, nonce) = signed_moment(at, moment)?;
             Ok(leancloud::find((app, apps), &ask, app.timestamp(at), &nonce, signature, keys))
         }
-        (_, Product::TalkJs(TalkJsProduct::Signature)) => Ok(talkjs::find(&ask.client, signature, keys)),
-        (_, Product::Ably(AblyProduct::TokenRequest { ttl_ms })) => {
+        (_, SigningJob::TalkJs(TalkJsProduct::Signature)) => Ok(talkjs::find(&ask.client, signature, keys)),
+        (_, SigningJob::Ably(AblyProduct::TokenRequest { ttl_ms })) => {
             let (at, nonce) = signed_moment(at, moment)?;
             let params = TokenParams {
                 key_name: String::new(),

@@ -8,7 +8,7 @@ use super::search::{Algorithm, Form, Message, Style, search};
 use crate::crypto::base64url_decode;
 use crate::model::{Millis, SigningRequest, json};
 use crate::vendor::ably::Capability;
-use crate::vendor::{App, Product, ably, talkjs};
+use crate::vendor::{App, SigningJob, ably, talkjs};
 
 const STYLE: Style = Style { algorithm: Algorithm::HmacSha256, form: Form::OtherBase64, tried: "" };
 
@@ -21,7 +21,7 @@ type Claims = Map<String, Value>;
 pub(super) struct Wanted<'a> {
     pub(super) app: &'a App,
     pub(super) ask: &'a SigningRequest,
-    pub(super) product: &'a Product,
+    pub(super) product: &'a SigningJob,
     /// When it was signed, if that was said.
     pub(super) signed_at: Option<Millis>,
     pub(super) now: Millis,
@@ -44,7 +44,7 @@ pub(super) fn find(token: &str, wanted: &Wanted<'_>, keys: &Keys) -> Finding {
     finding.key = signed_by(message, signature, keys, &mut finding.differences);
     finding.differences.extend(wrong_header(&header, finding.key, wanted.app, keys));
     finding.differences.extend(match wanted.product {
-        Product::Ably(_) => ably_claims(&claims, text, wanted),
+        SigningJob::Ably(_) => ably_claims(&claims, text, wanted),
         _ => talkjs_claims(&claims, wanted),
     });
     finding
@@ -83,7 +83,7 @@ fn wrong_header(header: &Claims, key: Option<usize>, app: &App, keys: &Keys) -> 
 fn talkjs_claims(claims: &Claims, wanted: &Wanted<'_>) -> Vec<String> {
     let App::TalkJs(app) = wanted.app else { return Vec::new() };
     let (kind, lives) = match wanted.product {
-        Product::TalkJs(talkjs::Product::Token { ttl_seconds }) => ("user", *ttl_seconds),
+        SigningJob::TalkJs(talkjs::SigningJob::Token { ttl_seconds }) => ("user", *ttl_seconds),
         _ => ("app", talkjs::APP_TOKEN_SECONDS),
     };
     let subject = match kind {
@@ -100,7 +100,7 @@ fn talkjs_claims(claims: &Claims, wanted: &Wanted<'_>) -> Vec<String> {
 
 fn ably_claims(claims: &Claims, token: &str, wanted: &Wanted<'_>) -> Vec<String> {
     let lives = match wanted.product {
-        Product::Ably(ably::Product::Token { ttl_ms, .. }) => (ttl_ms / 1000).max(1),
+        SigningJob::Ably(ably::SigningJob::Token { ttl_ms, .. }) => (ttl_ms / 1000).max(1),
         _ => 0,
     };
     let issued = seconds(claims, "iat");

@@ -6,7 +6,7 @@ use crate::crypto::{base64_decode, base64url_decode};
 use crate::model::{SigningRequest, Vendor};
 use crate::vendor::App;
 use crate::vendor::ably::{TokenParams, TokenRequestText};
-use crate::vendor::leancloud::{self, Message};
+use crate::vendor::leancloud::{self, StringToSign};
 use crate::vendor::talkjs::UserId;
 
 /// What was signed.
@@ -50,7 +50,7 @@ fn signature(app: &leancloud::App, ask: &SigningRequest, answer: &str) -> Option
         nonce: String,
     }
     let Answer { signature, timestamp, nonce } = serde_json::from_str(answer).ok()?;
-    let message = Message::new(app, ask, timestamp, &nonce).ok()?;
+    let message = StringToSign::new(app, ask, timestamp, &nonce).ok()?;
     Some((message.to_string(), hex::decode(signature).ok()?))
 }
 

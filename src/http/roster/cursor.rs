@@ -3,7 +3,7 @@
 use super::fields::invalid;
 use crate::crypto::{base64url, base64url_decode};
 use crate::roster::EntryKey;
-use crate::vendor::Invalid;
+use crate::vendor::InvalidRequest;
 
 /// Where a list of entries goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(super) enum Cursor {
 
 impl Cursor {
     /// Reads what [`write`](Self::write) wrote.
-    pub(super) fn read(text: &str) -> Result<Cursor, Invalid> {
+    pub(super) fn read(text: &str) -> Result<Cursor, InvalidRequest> {
         let unknown = || invalid("after", "must be the `next` of a page of the same list");
         let decoded = base64url_decode(text).and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(unknown)?;
         let (kind, rest) = decoded.split_once(':').ok_or_else(unknown)?;

@@ -12,7 +12,7 @@ use crate::crypto::{base64url, base64url_decode};
 use crate::http::{Answer, Code, Failure, render};
 use crate::outbox;
 use crate::store::{Job, JobState, Store, Unavailable};
-use crate::vendor::Invalid;
+use crate::vendor::InvalidRequest;
 
 /// In which order they are listed, and how they are called.
 const STATES: [(JobState, &str); 3] =
@@ -44,12 +44,12 @@ pub(super) async fn answer(visit: &Visit<'_>, request: &Request<Incoming>) -> Re
     Ok(render::success("application/json", serde_json::to_vec(&page).unwrap_or_default()))
 }
 
-fn state(word: &str) -> Result<JobState, Invalid> {
+fn state(word: &str) -> Result<JobState, InvalidRequest> {
     let known = STATES.into_iter().find(|(_, known)| *known == word);
     known.map(|(state, _)| state).ok_or_else(|| invalid("state", "must be pending, set-aside or done"))
 }
 
-fn cursor(text: &str) -> Result<Cursor, Invalid> {
+fn cursor(text: &str) -> Result<Cursor, InvalidRequest> {
     let decoded = base64url_decode(text).and_then(|bytes| String::from_utf8(bytes).ok());
     let parts = decoded.as_deref().and_then(|decoded| decoded.split_once(':'));
     let read = parts.and_then(|(word, key)| Some((state(word).ok()?, key.to_owned())));

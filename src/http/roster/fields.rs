@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::Settings;
 use crate::model::{Caller, CallerKind, ConversationKind, Millis, Pattern, TimeError, check_identifier, check_text};
 use crate::roster::{CommandKind, ModerationIndex, SanctionTerms};
-use crate::vendor::{Invalid, Params};
+use crate::vendor::{InvalidRequest, Params};
 
 /// The most users that one request may name.
 const MOST_USERS: usize = 100;
@@ -29,7 +29,7 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// The one app that it is about, if it is about one.
-    pub(super) fn app(self) -> Result<Option<Arc<str>>, Invalid> {
+    pub(super) fn app(self) -> Result<Option<Arc<str>>, InvalidRequest> {
         let Some(name) = self.params.text("app")? else { return Ok(None) };
         let app = self.settings.engine.app(name);
         let known = || self.settings.engine.apps.iter().map(|app| &**app.name()).collect::<Vec<_>>().join(", ");
@@ -38,14 +38,14 @@ impl<'a> Fields<'a> {
     }
 
     /// The same for what is taken back, which may be for an app that isn't configured any more.
-    pub(super) fn app_of(self, deed: &CommandKind, kept: &ModerationIndex) -> Result<Option<Arc<str>>, Invalid> {
+    pub(super) fn app_of(self, deed: &CommandKind, kept: &ModerationIndex) -> Result<Option<Arc<str>>, InvalidRequest> {
         let left_behind = self.params.text("app")?.filter(|_| deed.is_lifting()).and_then(|name| kept.app(name));
         left_behind.map_or_else(|| self.app(), |app| Ok(Some(Arc::clone(app))))
     }
 
     /// As whom the caller acts: a user as itself unless it names another; a service as itself, which is nobody's name, unless it names
     /// a user.
-    pub(super) fn client(self, caller: &Caller) -> Result<String, Invalid> {
+    pub(super) fn client(self, caller: &Caller) -> Result<String, InvalidRequest> {
         match (self.params.text("client_id")?, caller.kind) {
             (Some(client), _) => user("client_id", client).map(str::to_owned),
             (None, CallerKind::User) => Ok(caller.subject.clone()),
@@ -54,7 +54,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The users whom it is about, each once.
-    pub(super) fn users(self) -> Result<Vec<String>, Invalid> {
+    pub(super) fn users(self) -> Result<Vec<String>, InvalidRequest> {
         let users = self.params.list("users")?.unwrap_or_default();
         if users.is_empty() || users.len() > MOST_USERS {
             return Err(invalid("users", format!("must name at least one user, and at most {MOST_USERS}")));
@@ -70,12 +70,12 @@ impl<'a> Fields<'a> {
     }
 
     /// One user to look for.
-    pub(super) fn user(self) -> Result<Option<&'a str>, Invalid> {
+    pub(super) fn user(self) -> Result<Option<&'a str>, InvalidRequest> {
         self.params.text("user")?.map(|name| user("user", name)).transpose()
     }
 
     /// Where it is: everywhere, if it doesn't say.
-    pub(super) fn place(self) -> Result<Option<Pattern>, Invalid> {
+    pub(super) fn place(self) -> Result<Option<Pattern>, InvalidRequest> {
         let Some(text) = self.params.text("conversation")? else { return Ok(None) };
         check_identifier(text, LONGEST).map_err(|flaw| invalid("conversation", flaw.to_string()))?;
         let pattern = Pattern::parse(text).map_err(|flaw| invalid("conversation", flaw.to_string()))?;
@@ -83,7 +83,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Where it is, which it must say.
-    pub(super) fn needed_place(self) -> Result<Pattern, Invalid> {
+    pub(super) fn needed_place(self) -> Result<Pattern, InvalidRequest> {
         let missing = || {
             invalid(
                 "conversation",
@@ -94,11 +94,11 @@ impl<'a> Fields<'a> {
     }
 
     /// How long it holds, and why.
-    pub(super) fn terms(self, now: Millis) -> Result<SanctionTerms, Invalid> {
+    pub(super) fn terms(self, now: Millis) -> Result<SanctionTerms, InvalidRequest> {
         Ok(SanctionTerms { until: self.until(now)?, reason: self.reason()? })
     }
 
-    fn until(self, now: Millis) -> Result<Option<Millis>, Invalid> {
+    fn until(self, now: Millis) -> Result<Option<Millis>, InvalidRequest> {
         let Some(text) = self.params.text("until")? else { return Ok(None) };
         let until = Millis::parse(text).map_err(|flaw| {
             let message = match flaw {
@@ -116,7 +116,7 @@ impl<'a> Fields<'a> {
         Ok(Some(until))
     }
 
-    fn reason(self) -> Result<Option<String>, Invalid> {
+    fn reason(self) -> Result<Option<String>, InvalidRequest> {
         let Some(text) = self.params.text("reason")? else { return Ok(None) };
         check_text(text).map_err(|flaw| invalid("reason", flaw.to_string()))?;
         if text.trim().is_empty() || text.chars().count() > LONGEST_REASON {
@@ -127,7 +127,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A role that the policy lists.
-    pub(super) fn role(self) -> Result<String, Invalid> {
+    pub(super) fn role(self) -> Result<String, InvalidRequest> {
         let ladder = &self.settings.engine.policy.document().ladder;
         let word = self.params.text("role")?.filter(|word| ladder.role(word).is_some());
         let unknown = || invalid("role", format!("must be one of the policy's roles: {}", ladder.words().join(", ")));
@@ -135,7 +135,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A role that is to be taken away: one that the policy lists no more can be, too.
-    pub(super) fn former_role(self) -> Result<String, Invalid> {
+    pub(super) fn former_role(self) -> Result<String, InvalidRequest> {
         if let Ok(word) = self.role() {
             return Ok(word);
         }
@@ -145,14 +145,14 @@ impl<'a> Fields<'a> {
     }
 
     /// A conversation's kind, if it is told.
-    pub(super) fn kind(self) -> Result<Option<ConversationKind>, Invalid> {
+    pub(super) fn kind(self) -> Result<Option<ConversationKind>, InvalidRequest> {
         let Some(word) = self.params.text("kind")? else { return Ok(None) };
         let unknown = || invalid("kind", "must be group, chatroom, temporary or system");
         ConversationKind::parse(word).map(Some).ok_or_else(unknown)
     }
 
     /// How many entries a page has at most.
-    pub(super) fn limit(self) -> Result<usize, Invalid> {
+    pub(super) fn limit(self) -> Result<usize, InvalidRequest> {
         let Some(text) = self.params.text("limit")? else { return Ok(USUAL) };
         let plain = text.bytes().all(|byte| byte.is_ascii_digit());
         let limit = text.parse().ok().filter(|limit| plain && (1..=MOST_ENTRIES).contains(limit));
@@ -160,18 +160,21 @@ impl<'a> Fields<'a> {
     }
 
     /// Where a list is to go on, if not at its beginning.
-    pub(super) fn after<T>(self, read: impl FnOnce(&str) -> Result<T, Invalid>) -> Result<Option<T>, Invalid> {
+    pub(super) fn after<T>(
+        self,
+        read: impl FnOnce(&str) -> Result<T, InvalidRequest>,
+    ) -> Result<Option<T>, InvalidRequest> {
         self.params.text("after")?.map(read).transpose()
     }
 
     /// A conversation's owner, if it is told.
-    pub(super) fn owner(self) -> Result<Option<String>, Invalid> {
+    pub(super) fn owner(self) -> Result<Option<String>, InvalidRequest> {
         self.params.text("owner")?.map(|name| user("owner", name).map(str::to_owned)).transpose()
     }
 }
 
 /// One conversation, by its id or, of a room, by a channel's name.
-pub(super) fn conversation(id: &str) -> Result<Pattern, Invalid> {
+pub(super) fn conversation(id: &str) -> Result<Pattern, InvalidRequest> {
     let invalid = |message: String| invalid("id", message);
     check_identifier(id, LONGEST).map_err(|flaw| invalid(flaw.to_string()))?;
     match Pattern::parse(id) {
@@ -181,12 +184,12 @@ pub(super) fn conversation(id: &str) -> Result<Pattern, Invalid> {
 }
 
 /// That a field is not as it must be.
-pub(super) fn invalid(field: impl Into<String>, message: impl Into<String>) -> Invalid {
-    Invalid::new(field, message)
+pub(super) fn invalid(field: impl Into<String>, message: impl Into<String>) -> InvalidRequest {
+    InvalidRequest::new(field, message)
 }
 
 /// A user's name.
-fn user<'a>(field: &str, name: &'a str) -> Result<&'a str, Invalid> {
+fn user<'a>(field: &str, name: &'a str) -> Result<&'a str, InvalidRequest> {
     if name == "*" {
         return Err(invalid(field, "must name one user, not `*`"));
     }

@@ -14,7 +14,7 @@ use crate::model::{Caller, Millis, Pattern, SigningRequest};
 use crate::observe::{Decision, Record};
 use crate::policy::{DecisionData, Denial};
 use crate::roster::{ReplicaStale, reading};
-use crate::vendor::{App, Invalid, Params};
+use crate::vendor::{App, InvalidRequest, Params};
 
 /// Someone who wants to see the roster: as whom, and how much of it.
 pub(super) struct Reader {
@@ -39,7 +39,7 @@ type Decided = Result<Vec<String>, Box<Denial>>;
 pub(super) fn query(request: &Request<Incoming>, known: &[&str]) -> Result<Params, Failure> {
     let strict = Params { lenient: false, ..params::from_query_of(request.uri().query(), |_| true)? };
     let what_is = known.join(", ");
-    let unknown = |flaw: Invalid| match flaw.field.as_str() {
+    let unknown = |flaw: InvalidRequest| match flaw.field.as_str() {
         // It is no name that could be repeated.
         "body" => invalid("query", format!("holds what is not known here; what is: {what_is}")),
         name => invalid(name, format!("is not known here; what is: {what_is}")),

@@ -6,7 +6,7 @@ use super::fields::{self, Fields, invalid};
 use super::resource::Resource;
 use crate::model::{Caller, Millis, Pattern};
 use crate::roster::{CommandKind, EntryKind, ModerationCommand, ModerationIndex};
-use crate::vendor::Invalid;
+use crate::vendor::InvalidRequest;
 
 /// Reads what is to be done, to whom and where.
 pub(super) fn read(
@@ -16,7 +16,7 @@ pub(super) fn read(
     caller: &Caller,
     kept: &ModerationIndex,
     now: Millis,
-) -> Result<ModerationCommand, Invalid> {
+) -> Result<ModerationCommand, InvalidRequest> {
     fields.params.only(known(resource))?;
     let client = fields.client(caller)?;
     let deed = deed(resource, method, fields, now)?;
@@ -48,7 +48,7 @@ fn known(resource: &Resource) -> &'static [&'static str] {
     }
 }
 
-fn deed(resource: &Resource, method: &Method, fields: Fields<'_>, now: Millis) -> Result<CommandKind, Invalid> {
+fn deed(resource: &Resource, method: &Method, fields: Fields<'_>, now: Millis) -> Result<CommandKind, InvalidRequest> {
     Ok(match resource {
         Resource::Entries(EntryKind::Bans) => CommandKind::Ban(fields.terms(now)?),
         Resource::Entries(EntryKind::Mutes) => CommandKind::Mute(fields.terms(now)?),
@@ -66,7 +66,7 @@ fn deed(resource: &Resource, method: &Method, fields: Fields<'_>, now: Millis) -
 }
 
 /// The client, whom a block is about.
-fn itself(client: &str) -> Result<String, Invalid> {
+fn itself(client: &str) -> Result<String, InvalidRequest> {
     if client.is_empty() {
         return Err(invalid("client_id", "must be given: a service must name the client, whose block it is"));
     }

@@ -6,8 +6,8 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::model::{Action, ActionSet, Pattern, RequestedGrant, check_identifier, json};
-use crate::vendor::object::Object;
-use crate::vendor::{Invalid, is_wordlike, nearest, shown};
+use crate::vendor::object::JsonObject;
+use crate::vendor::{InvalidRequest, is_wordlike, nearest, shown};
 
 /// How many characters a channel's name or pattern may have.
 const LONGEST: usize = 255;
@@ -29,15 +29,15 @@ impl Capability {
             .filter(|(_, operations)| !operations.is_empty())
             .collect();
         channels.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        let add = |object: Object, (name, operations): (String, ActionSet)| object.value(&name, &words(operations));
-        Capability(channels.into_iter().fold(Object::new(), add).finish())
+        let add = |object: JsonObject, (name, operations): (String, ActionSet)| object.value(&name, &words(operations));
+        Capability(channels.into_iter().fold(JsonObject::new(), add).finish())
     }
 
     /// What a capability's JSON says, in our own form of it.
     ///
     /// # Errors
     /// If it is none that may be asked for.
-    pub fn parse(text: &str) -> Result<Capability, Invalid> {
+    pub fn parse(text: &str) -> Result<Capability, InvalidRequest> {
         read(&Value::from(text)).map(|grants| Capability::of(&grants))
     }
 
@@ -68,7 +68,7 @@ fn words(operations: ActionSet) -> Value {
 }
 
 /// Reads a capability: an object, or the JSON of one. In canonical order, `*` as all the operations that it stands for.
-pub(super) fn read(value: &Value) -> Result<Vec<RequestedGrant>, Invalid> {
+pub(super) fn read(value: &Value) -> Result<Vec<RequestedGrant>, InvalidRequest> {
     match value {
         Value::Object(channels) => from_object(channels),
         Value::String(text) => match json::object(text.as_bytes()) {
@@ -79,7 +79,7 @@ pub(super) fn read(value: &Value) -> Result<Vec<RequestedGrant>, Invalid> {
     }
 }
 
-fn from_object(channels: &Map<String, Value>) -> Result<Vec<RequestedGrant>, Invalid> {
+fn from_object(channels: &Map<String, Value>) -> Result<Vec<RequestedGrant>, InvalidRequest> {
     let mut grants = BTreeMap::new();
     for (name, operations) in channels {
         let resource =
@@ -92,7 +92,7 @@ fn from_object(channels: &Map<String, Value>) -> Result<Vec<RequestedGrant>, Inv
 }
 
 /// Holds a capability to its size: something, but not too many pairs.
-pub(super) fn within_bounds(grants: Vec<RequestedGrant>) -> Result<Vec<RequestedGrant>, Invalid> {
+pub(super) fn within_bounds(grants: Vec<RequestedGrant>) -> Result<Vec<RequestedGrant>, InvalidRequest> {
     let pairs: usize = grants.iter().map(|grant| grant.operations.len()).sum();
     match pairs {
         0 => Err(invalid("must name at least one channel")),
@@ -142,8 +142,8 @@ fn operation(word: &str) -> Result<Action, String> {
     Err(format!("the unknown operation {}; the nearest that is known: `{nearest}`", shown(word)))
 }
 
-fn invalid(message: impl Into<String>) -> Invalid {
-    Invalid::new("capability", message)
+fn invalid(message: impl Into<String>) -> InvalidRequest {
+    InvalidRequest::new("capability", message)
 }
 
 #[cfg(test)]

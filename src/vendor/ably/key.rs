@@ -7,17 +7,17 @@ use crate::secret::Secret;
 
 /// An API key: its name `appId.keyId`, which is public, and its secret.
 #[derive(Clone)]
-pub struct Key {
+pub struct AblyKey {
     name: String,
     mac: HmacSha256,
 }
 
-impl Key {
+impl AblyKey {
     /// Reads `appId.keyId:secret`, as Ably's dashboard shows it.
     ///
     /// # Errors
     /// What it must be, without a part of it.
-    pub fn parse(key: &Secret) -> Result<Key, &'static str> {
+    pub fn parse(key: &Secret) -> Result<AblyKey, &'static str> {
         let text = std::str::from_utf8(key.expose()).map_err(|_| "must be text: appId.keyId:secret")?;
         let (name, secret) = text.split_once(':').ok_or("must have a `:` before its secret: appId.keyId:secret")?;
         let (app, id) = name.split_once('.').ok_or("must have a `.` in its name: appId.keyId:secret")?;
@@ -30,7 +30,7 @@ impl Key {
         if text.contains(|c: char| c.is_control() || c.is_whitespace()) {
             return Err("must not hold white space or control characters: appId.keyId:secret");
         }
-        Ok(Key { name: name.to_owned(), mac: HmacSha256::new(secret.as_bytes()) })
+        Ok(AblyKey { name: name.to_owned(), mac: HmacSha256::new(secret.as_bytes()) })
     }
 
     /// Its name, `appId.keyId`.
@@ -43,7 +43,7 @@ impl Key {
     }
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for AblyKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({}:…)", self.name)
     }
@@ -55,8 +55,8 @@ mod tests {
 
     use super::*;
 
-    fn parse(text: &str) -> Result<Key, &'static str> {
-        Key::parse(&Secret::new(text.as_bytes().to_vec()))
+    fn parse(text: &str) -> Result<AblyKey, &'static str> {
+        AblyKey::parse(&Secret::new(text.as_bytes().to_vec()))
     }
 
     #[test]
@@ -74,6 +74,6 @@ mod tests {
         for bad in ["app.id:canary\n", "ap\np.id:canary", "app .id:canary", "app.id:can ary", "\u{feff}\tapp.id:x"] {
             assert!(parse(bad).unwrap_err().contains("white space"), "{bad:?}");
         }
-        assert!(Key::parse(&Secret::new(vec![b'a', 0xff])).is_err());
+        assert!(AblyKey::parse(&Secret::new(vec![b'a', 0xff])).is_err());
     }
 }

@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use super::{Capability, UserClaims};
 use crate::model::Pattern;
-use crate::vendor::object::Object;
-use crate::vendor::{Invalid, SigningInput};
+use crate::vendor::object::JsonObject;
+use crate::vendor::{InvalidRequest, SigningInput};
 
 /// What a token says.
 #[derive(Clone, Copy, Debug)]
-pub struct Claims<'a> {
+pub struct AblyClaims<'a> {
     /// In Unix seconds.
     pub issued_at: u64,
     /// In Unix seconds.
@@ -28,11 +28,11 @@ pub struct Claims<'a> {
     pub passed: &'a [(String, Value)],
 }
 
-impl Claims<'_> {
+impl AblyClaims<'_> {
     /// What is signed for a token of the key `key_name`, in this order: times, capability, client, user claims, passed claims.
     pub fn signing_input(&self, key_name: &str) -> SigningInput {
-        let header = Object::new().string("typ", "JWT").string("alg", "HS256").string("kid", key_name).finish();
-        let mut payload = Object::new()
+        let header = JsonObject::new().string("typ", "JWT").string("alg", "HS256").string("kid", key_name).finish();
+        let mut payload = JsonObject::new()
             .number("iat", self.issued_at)
             .number("exp", self.expires_at)
             .string("x-ably-capability", self.capability.as_str())
@@ -85,7 +85,7 @@ pub struct TokenRequestText(String);
 impl TokenRequestText {
     /// # Errors
     /// If a field holds a newline, which would shift the lines.
-    pub fn new(params: &TokenParams) -> Result<TokenRequestText, Invalid> {
+    pub fn new(params: &TokenParams) -> Result<TokenRequestText, InvalidRequest> {
         let ttl = params.ttl.map(|ttl| ttl.to_string()).unwrap_or_default();
         let timestamp = params.timestamp.to_string();
         let lines = [
@@ -99,7 +99,7 @@ impl TokenRequestText {
         let mut text = String::with_capacity(lines.iter().map(|(_, line)| line.len() + 1).sum());
         for (name, line) in lines {
             if line.contains(['\n', '\r']) {
-                return Err(Invalid::new(name, "must not hold a newline"));
+                return Err(InvalidRequest::new(name, "must not hold a newline"));
             }
             text.push_str(line);
             text.push('\n');
@@ -132,7 +132,7 @@ impl TokenRequest {
     /// As Ably takes it. Absent fields are left out.
     pub fn to_json(&self) -> String {
         let params = &self.params;
-        let mut object = Object::new().string("keyName", &params.key_name);
+        let mut object = JsonObject::new().string("keyName", &params.key_name);
         if let Some(ttl) = params.ttl {
             object = object.number("ttl", ttl);
         }
@@ -165,7 +165,7 @@ mod tests {
         let roles: Vec<_> = roles.collect();
         let (families, capability, roles, passed) =
             (UserClaims { channel, room }, &Capability::of(&[]), roles.as_slice(), &[][..]);
-        let claims = Claims { issued_at: 1, expires_at: 2, capability, client: "tom", roles, families, passed };
+        let claims = AblyClaims { issued_at: 1, expires_at: 2, capability, client: "tom", roles, families, passed };
         let input = claims.signing_input("app.key");
         let payload = base64url_decode(input.as_str().split('.').nth(1).unwrap()).unwrap();
         let payload: serde_json::Map<String, Value> = serde_json::from_slice(&payload).unwrap();

@@ -12,15 +12,15 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Invalid, Nonce, Signed, Ttl, keyless, must_permit};
+use super::{InvalidRequest, Nonce, SignedResult, Ttl, keyless, must_permit};
 use crate::crypto::{base64, equal};
 use crate::model::{Action, ActionSet, Millis, Template};
 use crate::policy::Permit;
 
 pub use capability::{Capability, resource};
-pub use key::Key;
-pub use message::{Claims, TokenParams, TokenRequest, TokenRequestText};
-pub use moderation::Moderator;
+pub use key::AblyKey;
+pub use message::{AblyClaims, TokenParams, TokenRequest, TokenRequestText};
+pub use moderation::ModerationApi;
 pub(super) use moderation::hear;
 pub(super) use request::parse;
 
@@ -45,7 +45,7 @@ impl Operation {
 
 /// What is to be made.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Product {
+pub enum SigningJob {
     /// A token.
     Token {
         /// How long it lives, in milliseconds.
@@ -78,7 +78,7 @@ const SHORTEST_NONCE: usize = 16;
 /// An Ably app.
 pub struct App {
     name: Arc<str>,
-    keys: Vec<Key>,
+    keys: Vec<AblyKey>,
     ttl: Ttl,
     revocable: bool,
     capability: Vec<(Template, ActionSet)>,
@@ -94,7 +94,7 @@ impl App {
     /// long a token is.
     pub fn new(
         name: Arc<str>,
-        keys: Vec<Key>,
+        keys: Vec<AblyKey>,
         ttl: Ttl,
         revocable: bool,
         capability: Vec<(Template, ActionSet)>,
@@ -118,7 +118,7 @@ impl App {
 
     /// The name of the key that signs: `appId.keyId`.
     pub fn key_name(&self) -> Option<&str> {
-        self.keys.first().map(Key::name)
+        self.keys.first().map(AblyKey::name)
     }
 
     pub(super) fn tells_roles(&self) -> bool {
@@ -128,34 +128,34 @@ impl App {
     pub(super) fn sign(
         &self,
         permit: &Permit,
-        product: &Product,
+        product: &SigningJob,
         at: Millis,
         nonce: &Nonce,
-    ) -> Result<Signed, Invalid> {
+    ) -> Result<SignedResult, InvalidRequest> {
         must_permit(permit, Action::Login)?;
         let key = self.keys.first().ok_or_else(keyless)?;
         let capability = Capability::of(permit.granted());
         if capability.is_empty() {
             // Without a capability Ably would give all that the key can do.
-            return Err(Invalid::new("capability", "must be granted at least in part"));
+            return Err(InvalidRequest::new("capability", "must be granted at least in part"));
         }
         match product {
-            Product::Token { ttl_ms, claims } => self.token(key, permit, &capability, at, *ttl_ms, claims),
-            Product::TokenRequest { ttl_ms } => token_request(key, permit, &capability, at, *ttl_ms, nonce),
+            SigningJob::Token { ttl_ms, claims } => self.token(key, permit, &capability, at, *ttl_ms, claims),
+            SigningJob::TokenRequest { ttl_ms } => token_request(key, permit, &capability, at, *ttl_ms, nonce),
         }
     }
 
     fn token(
         &self,
-        key: &Key,
+        key: &AblyKey,
         permit: &Permit,
         capability: &Capability,
         at: Millis,
         ttl_ms: u64,
         passed: &[(String, Value)],
-    ) -> Result<Signed, Invalid> {
+    ) -> Result<SignedResult, InvalidRequest> {
         let expires_at = at.seconds().saturating_add((ttl_ms / 1000).max(1));
-        let claims = Claims {
+        let claims = AblyClaims {
             issued_at: at.seconds(),
             expires_at,
             capability,
@@ -169,9 +169,9 @@ impl App {
         if token.len() > LONGEST_TOKEN {
             let message =
                 format!("makes a token of {} bytes, and Ably takes {LONGEST_TOKEN}: ask for less", token.len());
-            return Err(Invalid::new("capability", message));
+            return Err(InvalidRequest::new("capability", message));
         }
-        Ok(Signed::Token { token, expires_at })
+        Ok(SignedResult::Token { token, expires_at })
     }
 
     pub(super) fn verify(&self, message: &str, mac: &[u8]) -> Option<usize> {
@@ -180,15 +180,15 @@ impl App {
 }
 
 fn token_request(
-    key: &Key,
+    key: &AblyKey,
     permit: &Permit,
     capability: &Capability,
     at: Millis,
     ttl_ms: u64,
     nonce: &Nonce,
-) -> Result<Signed, Invalid> {
+) -> Result<SignedResult, InvalidRequest> {
     if nonce.as_str().len() < SHORTEST_NONCE {
-        return Err(Invalid::new("nonce", format!("must have at least {SHORTEST_NONCE} characters for Ably")));
+        return Err(InvalidRequest::new("nonce", format!("must have at least {SHORTEST_NONCE} characters for Ably")));
     }
     let params = TokenParams {
         key_name: key.name().to_owned(),
@@ -199,7 +199,7 @@ fn token_request(
         nonce: nonce.as_str().to_owned(),
     };
     let mac = base64(&key.mac(TokenRequestText::new(&params)?.as_str()));
-    Ok(Signed::TokenRequest(TokenRequest { params, mac }))
+    Ok(SignedResult::TokenRequest(TokenRequest { params, mac }))
 }
 
 impl fmt::Debug for App {

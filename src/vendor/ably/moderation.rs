@@ -6,10 +6,12 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
 
-use super::Key;
+use super::AblyKey;
 use crate::crypto::base64;
 use crate::secret::Secret;
-use crate::vendor::moderation::{Call, Desired, Heard, Impossible, Plan, authorization};
+use crate::vendor::moderation::{
+    DesiredState, ModerationPlan, PermanentFailure, ResponseClass, VendorCall, authorization,
+};
 use crate::vendor::path_segment::segment;
 
 /// The version of Ably's interface that this is written for: its answers count successes and failures.
@@ -17,22 +19,22 @@ const VERSION: (HeaderName, HeaderValue) = (HeaderName::from_static("x-ably-vers
 
 /// An app's API keys: all whose tokens may be in use.
 #[derive(Debug)]
-pub struct Moderator {
+pub struct ModerationApi {
     keys: Vec<(String, Secret)>,
 }
 
-impl Moderator {
+impl ModerationApi {
     /// How many requests a second an app makes, and how many at once after a quiet time. What Ably takes is agreed with it, for each app.
     pub const RATE: (u32, u32) = (5, 20);
 
     /// With these API keys, each `appId.keyId:secret`. Those that are not so are left out.
-    pub fn new(keys: &[Secret]) -> Moderator {
-        let named = |key: &Secret| Some((Key::parse(key).ok()?.name().to_owned(), key.clone()));
-        Moderator { keys: keys.iter().filter_map(named).collect() }
+    pub fn new(keys: &[Secret]) -> ModerationApi {
+        let named = |key: &Secret| Some((AblyKey::parse(key).ok()?.name().to_owned(), key.clone()));
+        ModerationApi { keys: keys.iter().filter_map(named).collect() }
     }
 
-    pub(crate) fn credentials(&self, key: usize) -> Result<HeaderMap, Impossible> {
-        let (_, key) = self.keys.get(key).ok_or_else(|| Impossible("the app has no such key".to_owned()))?;
+    pub(crate) fn credentials(&self, key: usize) -> Result<HeaderMap, PermanentFailure> {
+        let (_, key) = self.keys.get(key).ok_or_else(|| PermanentFailure("the app has no such key".to_owned()))?;
         let mut headers = authorization("Basic", &base64(key.expose()))?;
         headers.extend([VERSION]);
         Ok(headers)
@@ -42,31 +44,35 @@ impl Moderator {
     ///
     /// # Errors
     /// If a key's name can't stand in a path.
-    pub fn plan(&self, user: &str, want: &Desired) -> Result<Plan, Impossible> {
+    pub fn plan(&self, user: &str, want: &DesiredState) -> Result<ModerationPlan, PermanentFailure> {
         if want.banned.is_none() && want.muted.is_none() {
-            return Ok(Plan::default());
+            return Ok(ModerationPlan::default());
         }
         let body = json!({ "targets": [format!("clientId:{user}")] });
         let revoke = |(at, (name, _)): (usize, &(String, Secret))| {
-            let call = Call::new(Method::POST, format!("/keys/{}/revokeTokens", segment(name)?)).json(&body);
-            Ok(Call { key: at, is_spare: at > 0, ..call })
+            let call = VendorCall::new(Method::POST, format!("/keys/{}/revokeTokens", segment(name)?)).json(&body);
+            Ok(VendorCall { key: at, is_spare: at > 0, ..call })
         };
         let calls = self.keys.iter().enumerate().map(revoke).collect::<Result<_, _>>()?;
-        Ok(Plan { calls, ..Plan::default() })
+        Ok(ModerationPlan { calls, ..ModerationPlan::default() })
     }
 }
 
 /// What a 2xx means: a revocation can fail all the same.
-pub(crate) fn hear(body: &[u8]) -> Heard {
+pub(crate) fn hear(body: &[u8]) -> ResponseClass {
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     let results = answer.get("results").unwrap_or(&answer).as_array();
     let Some(results) = results.filter(|results| !results.is_empty()) else {
-        return Heard::Later("its answer has no results".to_owned(), None);
+        return ResponseClass::Later("its answer has no results".to_owned(), None);
     };
-    let Some(error) = results.iter().find_map(|result| result.get("error")) else { return Heard::Done };
+    let Some(error) = results.iter().find_map(|result| result.get("error")) else { return ResponseClass::Done };
     let number = |name| error.get(name).and_then(Value::as_u64).unwrap_or_default();
     let flaw = format!("it did not revoke: error {}", number("code"));
-    if matches!(number("statusCode"), 400..=428 | 430..=499) { Heard::Never(flaw) } else { Heard::Later(flaw, None) }
+    if matches!(number("statusCode"), 400..=428 | 430..=499) {
+        ResponseClass::Never(flaw)
+    } else {
+        ResponseClass::Later(flaw, None)
+    }
 }
 
 #[cfg(test)]
@@ -74,22 +80,22 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::vendor::moderation::Until;
+    use crate::vendor::moderation::SanctionEnd;
 
-    fn moderator() -> Moderator {
-        Moderator::new(&[b"app.new:fake-1", b"app.old:fake-2"].map(|key| Secret::new(key.to_vec())))
+    fn moderator() -> ModerationApi {
+        ModerationApi::new(&[b"app.new:fake-1", b"app.old:fake-2"].map(|key| Secret::new(key.to_vec())))
     }
 
     #[test]
     fn tokens_of_every_key_are_revoked() {
         let moderator = moderator();
-        let muted = Desired { muted: Some(Until::Forever), ..Desired::default() };
+        let muted = DesiredState { muted: Some(SanctionEnd::Forever), ..DesiredState::default() };
         let plan = moderator.plan("al\"ice", &muted).unwrap();
         let calls: Vec<_> = plan.calls.iter().map(|call| (call.path.as_str(), call.key, call.is_spare)).collect();
         assert_eq!(calls, [("/keys/app.new/revokeTokens", 0, false), ("/keys/app.old/revokeTokens", 1, true)]);
         assert_eq!(plan.calls[0].body.as_deref(), Some(r#"{"targets":["clientId:al\"ice"]}"#));
         assert_eq!(plan.after, None);
-        assert_eq!(moderator.plan("alice", &Desired::default()).unwrap(), Plan::default());
+        assert_eq!(moderator.plan("alice", &DesiredState::default()).unwrap(), ModerationPlan::default());
     }
 
     #[test]
@@ -103,14 +109,17 @@ mod tests {
 
     #[test]
     fn failures_are_found_in_good_answers() {
-        assert_eq!(hear(br#"{"successCount":1,"failureCount":0,"results":[{"target":"clientId:a"}]}"#), Heard::Done);
-        assert_eq!(hear(br#"[{"target":"clientId:a","appliesAt":1}]"#), Heard::Done);
+        assert_eq!(
+            hear(br#"{"successCount":1,"failureCount":0,"results":[{"target":"clientId:a"}]}"#),
+            ResponseClass::Done
+        );
+        assert_eq!(hear(br#"[{"target":"clientId:a","appliesAt":1}]"#), ResponseClass::Done);
         let failed = |status: u16| {
             hear(format!(r#"{{"results":[{{"error":{{"code":40000,"statusCode":{status}}}}}]}}"#).as_bytes())
         };
-        assert!(matches!(failed(400), Heard::Never(_)));
-        assert!(matches!(failed(429), Heard::Later(..)));
-        assert!(matches!(failed(500), Heard::Later(..)));
-        assert!(matches!(hear(b""), Heard::Later(..)));
+        assert!(matches!(failed(400), ResponseClass::Never(_)));
+        assert!(matches!(failed(429), ResponseClass::Later(..)));
+        assert!(matches!(failed(500), ResponseClass::Later(..)));
+        assert!(matches!(hear(b""), ResponseClass::Later(..)));
     }
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{App, Operation, Product, capability};
+use super::{App, Operation, SigningJob, capability};
 use crate::model::{
     Action, ActionSet, Caller, CallerKind, Pattern, RequestedGrant, RequiredAction, SigningRequest, Vendor,
 };
 use crate::vendor::params::{MINUTE, client, identifier};
-use crate::vendor::{Invalid, Params, Request};
+use crate::vendor::{InvalidRequest, Params, VendorRequest};
 
 /// What may be said: our own words first, then those that only ably-js sends. Of those `clientId` counts, and the others are ours to choose.
 const KNOWN: [&str; 8] = ["client_id", "capability", "ttl", "clientId", "timestamp", "nonce", "rnd", "keyName"];
@@ -29,7 +29,7 @@ pub(in crate::vendor) fn parse(
     operation: Operation,
     params: &Params,
     caller: Option<&Caller>,
-) -> Result<Request, Invalid> {
+) -> Result<VendorRequest, InvalidRequest> {
     params.only(&KNOWN)?;
     let params = &*params.without_empty();
     let client = named_client(params, caller)?;
@@ -39,8 +39,8 @@ pub(in crate::vendor) fn parse(
         None => default_capability(app, client, caller)?,
     };
     let product = match operation {
-        Operation::Token => Product::Token { ttl_ms, claims: passed_claims(app, client, caller) },
-        Operation::TokenRequest => Product::TokenRequest { ttl_ms },
+        Operation::Token => SigningJob::Token { ttl_ms, claims: passed_claims(app, client, caller) },
+        Operation::TokenRequest => SigningJob::TokenRequest { ttl_ms },
     };
     let ask = SigningRequest {
         app: app.name().clone(),
@@ -52,13 +52,13 @@ pub(in crate::vendor) fn parse(
         needs: vec![RequiredAction { action: Action::Login, conversation: None, targets: Vec::new() }],
         wants,
     };
-    Ok(Request { ask, product: crate::vendor::Product::Ably(product) })
+    Ok(VendorRequest { ask, product: crate::vendor::SigningJob::Ably(product) })
 }
 
-fn named_client<'a>(params: &'a Params, caller: Option<&'a Caller>) -> Result<&'a str, Invalid> {
+fn named_client<'a>(params: &'a Params, caller: Option<&'a Caller>) -> Result<&'a str, InvalidRequest> {
     let (field, named) = match (params.text("client_id")?, params.text("clientId")?) {
         (Some(ours), Some(theirs)) if ours != theirs => {
-            return Err(Invalid::new("clientId", "must be the same as client_id where both are given"));
+            return Err(InvalidRequest::new("clientId", "must be the same as client_id where both are given"));
         }
         (None, Some(theirs)) => ("clientId", Some(theirs)),
         (ours, _) => ("client_id", ours),
@@ -66,14 +66,14 @@ fn named_client<'a>(params: &'a Params, caller: Option<&'a Caller>) -> Result<&'
     let client = client(field, named, caller)?;
     let by_user = caller.is_some_and(|caller| caller.kind == CallerKind::User);
     if client == "*" && by_user {
-        return Err(Invalid::new(field, "must not be `*`: only a service may ask for any client"));
+        return Err(InvalidRequest::new(field, "must not be `*`: only a service may ask for any client"));
     }
     identifier(field, client, LONGEST)?;
     Ok(client)
 }
 
 /// How long the token lives, in milliseconds, within the app's bounds. Some SDKs send seconds, and would renew so short a token without end.
-fn ttl(app: &App, params: &Params) -> Result<u64, Invalid> {
+fn ttl(app: &App, params: &Params) -> Result<u64, InvalidRequest> {
     let milliseconds = |seconds: u64| seconds.saturating_mul(1000);
     let longest = if app.revocable { LONGEST_REVOCABLE_TTL } else { LONGEST_TTL };
     let longest = longest.min(milliseconds(app.ttl.max_seconds));
@@ -83,7 +83,7 @@ fn ttl(app: &App, params: &Params) -> Result<u64, Invalid> {
 }
 
 /// What the app asks for where a request names nothing: what of it can be filled in for this client and caller.
-fn default_capability(app: &App, client: &str, caller: Option<&Caller>) -> Result<Vec<RequestedGrant>, Invalid> {
+fn default_capability(app: &App, client: &str, caller: Option<&Caller>) -> Result<Vec<RequestedGrant>, InvalidRequest> {
     let claim = |name: &str| caller?.claim(name)?.as_str();
     let mut channels: BTreeMap<String, (Pattern, ActionSet)> = BTreeMap::new();
     for (template, operations) in &app.capability {
@@ -94,7 +94,7 @@ fn default_capability(app: &App, client: &str, caller: Option<&Caller>) -> Resul
         }
     }
     if channels.is_empty() {
-        return Err(Invalid::new("capability", "must be given: this app has none for this client; ask for one"));
+        return Err(InvalidRequest::new("capability", "must be given: this app has none for this client; ask for one"));
     }
     let grants = channels.into_values().map(|(resource, operations)| RequestedGrant { resource, operations });
     capability::within_bounds(grants.collect())
@@ -142,9 +142,9 @@ mod tests {
         App::new("ably".into(), Vec::new(), ttl, revocable, capability.to_vec(), UserClaims::default(), pass)
     }
 
-    fn asked(params: &Params, caller: Option<&Caller>) -> Result<(SigningRequest, Product), Invalid> {
+    fn asked(params: &Params, caller: Option<&Caller>) -> Result<(SigningRequest, SigningJob), InvalidRequest> {
         let request = parse(&app(false), Operation::Token, params, caller)?;
-        let crate::vendor::Product::Ably(product) = request.product else { unreachable!() };
+        let crate::vendor::SigningJob::Ably(product) = request.product else { unreachable!() };
         Ok((request.ask, product))
     }
 
@@ -152,7 +152,7 @@ mod tests {
         asked(&params(values), Some(&user("tom"))).unwrap_err().to_string()
     }
 
-    fn capability(params: &Params, caller: Option<&Caller>) -> Result<String, Invalid> {
+    fn capability(params: &Params, caller: Option<&Caller>) -> Result<String, InvalidRequest> {
         asked(params, caller).map(|(ask, _)| Capability::of(&ask.wants).to_string())
     }
 
@@ -173,7 +173,7 @@ mod tests {
         });
         let (ask, product) = asked(&query(sent), Some(&user("tom"))).unwrap();
         assert_eq!(ask.client, "tom");
-        assert_eq!(product, Product::Token { ttl_ms: 3_600_000, claims: Vec::new() });
+        assert_eq!(product, SigningJob::Token { ttl_ms: 3_600_000, claims: Vec::new() });
         let strict = json!({"clientId": "tom", "timestamp": 1, "rnd": 2, "nonce": "x", "keyName": "k", "capability": "{\"a\":[\"*\"]}"});
         assert!(asked(&params(strict), Some(&user("tom"))).is_ok());
         assert!(error(json!({"clientID": "tom"})).contains("nearest that is: `clientId`"));
@@ -188,7 +188,7 @@ mod tests {
                 json!({"clientId": empty, "client_id": empty, "capability": empty, "ttl": empty, "nonce": empty});
             for params in [query(sent.clone()), params(sent)] {
                 let (ask, product) = asked(&params, Some(&tom)).unwrap();
-                assert_eq!(product, Product::Token { ttl_ms: 7_200_000, claims: Vec::new() });
+                assert_eq!(product, SigningJob::Token { ttl_ms: 7_200_000, claims: Vec::new() });
                 assert_eq!(ask.client, "tom");
                 assert_eq!(Capability::of(&ask.wants).as_str(), r#"{"user:tom":["publish","subscribe"]}"#);
             }
@@ -216,7 +216,9 @@ mod tests {
     fn lifetimes_are_clamped() {
         let ttl = |revocable, params| match parse(&app(revocable), Operation::TokenRequest, &params, Some(&user("tom")))
         {
-            Ok(Request { product: crate::vendor::Product::Ably(Product::TokenRequest { ttl_ms }), .. }) => Ok(ttl_ms),
+            Ok(VendorRequest {
+                product: crate::vendor::SigningJob::Ably(SigningJob::TokenRequest { ttl_ms }), ..
+            }) => Ok(ttl_ms),
             Ok(_) => unreachable!(),
             Err(invalid) => Err(invalid.to_string()),
         };
@@ -271,8 +273,8 @@ mod tests {
         tom.claims.insert("ably.channel.*".to_owned(), json!("owner"));
         tom.claims.insert("X-Ably-Capability".to_owned(), json!("{\"*\":[\"*\"]}"));
         let passed = |values| match asked(&params(values), Some(&tom)).unwrap().1 {
-            Product::Token { claims, .. } => claims,
-            Product::TokenRequest { .. } => unreachable!(),
+            SigningJob::Token { claims, .. } => claims,
+            SigningJob::TokenRequest { .. } => unreachable!(),
         };
         assert_eq!(passed(json!({})), [("name".to_owned(), json!("Tom")), ("age".to_owned(), json!(7))]);
         assert_eq!(passed(json!({"client_id": "mary"})), []);

@@ -12,11 +12,11 @@ use serde_json::{Map, Value};
 use super::{ACTIONS, App};
 use crate::model::{Action, ActionSet, Caller};
 use crate::vendor::params::kind;
-use crate::vendor::{Invalid, Params, Request, is_wordlike, shown};
+use crate::vendor::{InvalidRequest, Params, VendorRequest, is_wordlike, shown};
 
 /// What a demo server answers to: a page, or a cloud function of this name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Compat {
+pub enum DemoRoute {
     /// Everything; what is meant is told from the fields.
     Sign2,
     /// `login`.
@@ -33,64 +33,66 @@ pub enum Compat {
     SignBlockClient,
 }
 
-impl Compat {
+impl DemoRoute {
     /// All of them.
-    pub const ALL: [Compat; 7] = [
-        Compat::Sign2,
-        Compat::SignLogin,
-        Compat::SignStartConversation,
-        Compat::SignOperateConversation,
-        Compat::SignQueryMessage,
-        Compat::SignBlockConversation,
-        Compat::SignBlockClient,
+    pub const ALL: [DemoRoute; 7] = [
+        DemoRoute::Sign2,
+        DemoRoute::SignLogin,
+        DemoRoute::SignStartConversation,
+        DemoRoute::SignOperateConversation,
+        DemoRoute::SignQueryMessage,
+        DemoRoute::SignBlockConversation,
+        DemoRoute::SignBlockClient,
     ];
 
     /// The function's name.
     pub fn as_str(self) -> &'static str {
         match self {
-            Compat::Sign2 => "sign2",
-            Compat::SignLogin => "signLogin",
-            Compat::SignStartConversation => "signStartConversation",
-            Compat::SignOperateConversation => "signOperateConversation",
-            Compat::SignQueryMessage => "signQueryMessage",
-            Compat::SignBlockConversation => "signBlockConversation",
-            Compat::SignBlockClient => "signBlockClient",
+            DemoRoute::Sign2 => "sign2",
+            DemoRoute::SignLogin => "signLogin",
+            DemoRoute::SignStartConversation => "signStartConversation",
+            DemoRoute::SignOperateConversation => "signOperateConversation",
+            DemoRoute::SignQueryMessage => "signQueryMessage",
+            DemoRoute::SignBlockConversation => "signBlockConversation",
+            DemoRoute::SignBlockClient => "signBlockClient",
         }
     }
 
     /// The function of this name.
-    pub fn parse(name: &str) -> Option<Compat> {
-        Compat::ALL.into_iter().find(|compat| compat.as_str() == name)
+    pub fn parse(name: &str) -> Option<DemoRoute> {
+        DemoRoute::ALL.into_iter().find(|compat| compat.as_str() == name)
     }
 
     /// What can be asked of it. Clients that have one function for all that happens to conversations also create them with it.
     fn actions(self) -> ActionSet {
         match self {
-            Compat::Sign2 => ACTIONS,
-            Compat::SignLogin => ActionSet::of(&[Action::Login]),
-            Compat::SignStartConversation => ActionSet::of(&[Action::Create]),
-            Compat::SignOperateConversation => {
+            DemoRoute::Sign2 => ACTIONS,
+            DemoRoute::SignLogin => ActionSet::of(&[Action::Login]),
+            DemoRoute::SignStartConversation => ActionSet::of(&[Action::Create]),
+            DemoRoute::SignOperateConversation => {
                 ActionSet::of(&[Action::Invite, Action::Kick, Action::Join, Action::Leave, Action::Create])
             }
-            Compat::SignQueryMessage => ActionSet::of(&[Action::History]),
-            Compat::SignBlockConversation => ActionSet::of(&[Action::BlockConversation, Action::UnblockConversation]),
-            Compat::SignBlockClient => ActionSet::of(&[Action::BlockClients, Action::UnblockClients]),
+            DemoRoute::SignQueryMessage => ActionSet::of(&[Action::History]),
+            DemoRoute::SignBlockConversation => {
+                ActionSet::of(&[Action::BlockConversation, Action::UnblockConversation])
+            }
+            DemoRoute::SignBlockClient => ActionSet::of(&[Action::BlockClients, Action::UnblockClients]),
         }
     }
 
     /// How its clients spell the client and the conversation.
     fn names(self) -> [&'static str; 2] {
-        if self == Compat::Sign2 { ["client_id", "conv_id"] } else { ["clientId", "conversationId"] }
+        if self == DemoRoute::Sign2 { ["client_id", "conv_id"] } else { ["clientId", "conversationId"] }
     }
 }
 
 /// Reads a request. Names that mean nothing here are ignored.
 pub(in crate::vendor) fn parse(
     app: &App,
-    compat: Compat,
+    compat: DemoRoute,
     params: &Params,
     caller: Option<&Caller>,
-) -> Result<Request, Invalid> {
+) -> Result<VendorRequest, InvalidRequest> {
     let understand = || {
         let params = Params { values: ours(params)?, lenient: true };
         super::parse(app, action(compat, &params)?, &params, caller)
@@ -99,7 +101,7 @@ pub(in crate::vendor) fn parse(
 }
 
 /// The fields by our names. `null` is as good as nothing, and so is an empty text where libraries send one for want of anything.
-fn ours(theirs: &Params) -> Result<Map<String, Value>, Invalid> {
+fn ours(theirs: &Params) -> Result<Map<String, Value>, InvalidRequest> {
     let mut values = Map::new();
     for (ours, other) in [("client_id", "clientId"), ("conv_id", "conversationId")] {
         if let Some(value) = either(theirs, ours, other)? {
@@ -117,10 +119,10 @@ fn ours(theirs: &Params) -> Result<Map<String, Value>, Invalid> {
 }
 
 /// A field that has two names.
-fn either<'a>(params: &'a Params, one: &str, other: &str) -> Result<Option<&'a Value>, Invalid> {
+fn either<'a>(params: &'a Params, one: &str, other: &str) -> Result<Option<&'a Value>, InvalidRequest> {
     match (given(params, one), given(params, other)) {
         (Some(one_value), Some(value)) if one_value != value => {
-            Err(Invalid::new(other, format!("must be the same as {one} where both are given")))
+            Err(InvalidRequest::new(other, format!("must be the same as {one} where both are given")))
         }
         (one, other) => Ok(one.or(other)),
     }
@@ -132,9 +134,10 @@ fn given<'a>(params: &'a Params, name: &str) -> Option<&'a Value> {
 
 /// The client, who may be a user as a JavaScript object: leancloud-realtime hands one to its signature factories where a client was made
 /// from an `AV.User`.
-fn user_id(client: &Value) -> Result<Value, Invalid> {
-    let wrong =
-        |what: &str| Err(Invalid::new("client_id", format!("must be a text or a user with an objectId, {what}")));
+fn user_id(client: &Value) -> Result<Value, InvalidRequest> {
+    let wrong = |what: &str| {
+        Err(InvalidRequest::new("client_id", format!("must be a text or a user with an objectId, {what}")))
+    };
     match client {
         Value::String(_) => Ok(client.clone()),
         Value::Object(user) => match (user.get("objectId"), user.get("id")) {
@@ -147,25 +150,26 @@ fn user_id(client: &Value) -> Result<Value, Invalid> {
 }
 
 /// What is meant: what `action` says, or else the only thing that can be.
-fn action(compat: Compat, params: &Params) -> Result<Action, Invalid> {
+fn action(compat: DemoRoute, params: &Params) -> Result<Action, InvalidRequest> {
     let known = compat.actions();
     let Some(word) = params.text("action")? else {
-        return told(compat, params).ok_or_else(|| Invalid::new("action", format!("must be given: {}", words(known))));
+        return told(compat, params)
+            .ok_or_else(|| InvalidRequest::new("action", format!("must be given: {}", words(known))));
     };
     let action = named(word).filter(|action| known.contains(*action));
     action.ok_or_else(|| {
         let found = if is_wordlike(word) { format!(", not {}", shown(word)) } else { String::new() };
-        Invalid::new("action", format!("must be {}{found}", words(known)))
+        InvalidRequest::new("action", format!("must be {}{found}", words(known)))
     })
 }
 
 /// What is meant where no action is given. For a conversation with members it could be anything.
-fn told(compat: Compat, params: &Params) -> Option<Action> {
+fn told(compat: DemoRoute, params: &Params) -> Option<Action> {
     let has_members = params.value("members").is_some_and(|members| members != &Value::Array(Vec::new()));
     match (compat, params.value("conv_id").is_some(), has_members) {
-        (Compat::SignLogin, ..) | (Compat::Sign2, false, false) => Some(Action::Login),
-        (Compat::SignStartConversation, ..) | (Compat::Sign2, false, true) => Some(Action::Create),
-        (Compat::SignQueryMessage, ..) | (Compat::Sign2, true, false) => Some(Action::History),
+        (DemoRoute::SignLogin, ..) | (DemoRoute::Sign2, false, false) => Some(Action::Login),
+        (DemoRoute::SignStartConversation, ..) | (DemoRoute::Sign2, false, true) => Some(Action::Create),
+        (DemoRoute::SignQueryMessage, ..) | (DemoRoute::Sign2, true, false) => Some(Action::History),
         _ => None,
     }
 }
@@ -191,14 +195,14 @@ fn words(actions: ActionSet) -> String {
 }
 
 /// Names the field as this function's clients do.
-fn in_words_of(compat: Compat, invalid: Invalid) -> Invalid {
+fn in_words_of(compat: DemoRoute, invalid: InvalidRequest) -> InvalidRequest {
     let [client, conversation] = compat.names();
     let field = match invalid.field.as_str() {
         "client_id" => client.to_owned(),
         "conv_id" => conversation.to_owned(),
         _ => invalid.field,
     };
-    Invalid { field, ..invalid }
+    InvalidRequest { field, ..invalid }
 }
 
 #[cfg(test)]
@@ -212,7 +216,7 @@ mod tests {
     use crate::model::SigningRequest;
     use crate::vendor::testing::{params, service, user};
 
-    fn ask_by(compat: Compat, values: Value, caller: &Caller) -> Result<SigningRequest, Invalid> {
+    fn ask_by(compat: DemoRoute, values: Value, caller: &Caller) -> Result<SigningRequest, InvalidRequest> {
         let app = App::new(
             "leancloud".into(),
             "appid".to_owned(),
@@ -223,18 +227,18 @@ mod tests {
         parse(&app, compat, &params(values), Some(caller)).map(|request| request.ask)
     }
 
-    fn ask(compat: Compat, values: Value) -> Result<SigningRequest, Invalid> {
+    fn ask(compat: DemoRoute, values: Value) -> Result<SigningRequest, InvalidRequest> {
         ask_by(compat, values, &user("tom"))
     }
 
     /// The action with what is signed: `invite tom@room(mary)`.
-    fn said(compat: Compat, values: Value) -> String {
+    fn said(compat: DemoRoute, values: Value) -> String {
         let ask = ask(compat, values).unwrap();
         let place = ask.conversation.map(|place| format!("@{place}")).unwrap_or_default();
         format!("{} {}{place}({})", ask.action, ask.client, ask.members.join(","))
     }
 
-    fn error(compat: Compat, values: Value) -> String {
+    fn error(compat: DemoRoute, values: Value) -> String {
         ask(compat, values).unwrap_err().to_string()
     }
 
@@ -259,10 +263,10 @@ mod tests {
                 "kick tom@room(mary)",
             ),
         ] {
-            assert_eq!(said(Compat::Sign2, values.clone()), meant, "{values}");
+            assert_eq!(said(DemoRoute::Sign2, values.clone()), meant, "{values}");
         }
         let ambiguous = json!({"client_id": "tom", "conv_id": "room", "members": ["mary"]});
-        assert!(error(Compat::Sign2, ambiguous).starts_with("action must be given: login or create or "));
+        assert!(error(DemoRoute::Sign2, ambiguous).starts_with("action must be given: login or create or "));
     }
 
     #[test]
@@ -275,7 +279,7 @@ mod tests {
             (["unblock", "conversation-unblock-clients"], "unblock-clients tom@room(mary)"),
         ] {
             for word in words {
-                assert_eq!(said(Compat::Sign2, sent(word)), meant);
+                assert_eq!(said(DemoRoute::Sign2, sent(word)), meant);
             }
         }
         let place = |action| json!({"client_id": "tom", "conv_id": "room", "action": action});
@@ -286,54 +290,54 @@ mod tests {
             ("history", "history tom@room()"),
             ("join", "join tom@room(tom)"),
         ] {
-            assert_eq!(said(Compat::Sign2, place(word)), meant);
+            assert_eq!(said(DemoRoute::Sign2, place(word)), meant);
         }
         for word in ["create", "start"] {
-            assert_eq!(said(Compat::Sign2, json!({"members": ["mary"], "action": word})), "create tom(mary)");
+            assert_eq!(said(DemoRoute::Sign2, json!({"members": ["mary"], "action": word})), "create tom(mary)");
         }
         for word in ["login", "open"] {
-            assert_eq!(said(Compat::Sign2, json!({"action": word})), "login tom()");
+            assert_eq!(said(DemoRoute::Sign2, json!({"action": word})), "login tom()");
         }
         for word in ["Invite", "publish", "ban", "x:y", "app-token"] {
-            assert!(error(Compat::Sign2, sent(word)).starts_with("action must be login or create or "), "{word}");
+            assert!(error(DemoRoute::Sign2, sent(word)).starts_with("action must be login or create or "), "{word}");
         }
     }
 
     #[test]
     fn each_function_means_what_its_name_says() {
         let sent = |action: Value, members: Value| json!({"clientId": "tom", "conversationId": "room", "members": members, "action": action});
-        assert_eq!(said(Compat::SignLogin, json!({"clientId": "tom"})), "login tom()");
+        assert_eq!(said(DemoRoute::SignLogin, json!({"clientId": "tom"})), "login tom()");
         let create = json!({"clientId": "tom", "conversationId": null, "members": ["tom"], "action": "create"});
-        assert_eq!(said(Compat::SignStartConversation, create.clone()), "create tom(tom)");
-        assert_eq!(said(Compat::SignOperateConversation, create), "create tom(tom)");
+        assert_eq!(said(DemoRoute::SignStartConversation, create.clone()), "create tom(tom)");
+        assert_eq!(said(DemoRoute::SignOperateConversation, create), "create tom(tom)");
         for (action, meant) in [("add", "invite tom@room(mary)"), ("remove", "kick tom@room(mary)")] {
-            assert_eq!(said(Compat::SignOperateConversation, sent(json!(action), json!(["mary"]))), meant);
+            assert_eq!(said(DemoRoute::SignOperateConversation, sent(json!(action), json!(["mary"]))), meant);
         }
-        assert_eq!(said(Compat::SignQueryMessage, sent(Value::Null, json!([]))), "history tom@room()");
+        assert_eq!(said(DemoRoute::SignQueryMessage, sent(Value::Null, json!([]))), "history tom@room()");
         let block = sent(json!("client-block-conversations"), json!(null));
-        assert_eq!(said(Compat::SignBlockConversation, block), "block-conversation tom@room()");
+        assert_eq!(said(DemoRoute::SignBlockConversation, block), "block-conversation tom@room()");
         let block = sent(json!("conversation-block-clients"), json!(["mary"]));
-        assert_eq!(said(Compat::SignBlockClient, block), "block-clients tom@room(mary)");
+        assert_eq!(said(DemoRoute::SignBlockClient, block), "block-clients tom@room(mary)");
     }
 
     #[test]
     fn a_function_is_asked_for_nothing_else() {
         let sent =
             |action: &str| json!({"clientId": "tom", "conversationId": "room", "members": ["mary"], "action": action});
-        assert_eq!(error(Compat::SignLogin, sent("kick")), "action must be login, not `kick`");
+        assert_eq!(error(DemoRoute::SignLogin, sent("kick")), "action must be login, not `kick`");
         assert_eq!(
-            error(Compat::SignBlockClient, sent("kick")),
+            error(DemoRoute::SignBlockClient, sent("kick")),
             "action must be block-clients or unblock-clients, not `kick`"
         );
         assert!(
-            error(Compat::SignBlockConversation, sent("block")).starts_with("action must be block-conversation or ")
+            error(DemoRoute::SignBlockConversation, sent("block")).starts_with("action must be block-conversation or ")
         );
-        assert!(error(Compat::SignOperateConversation, sent("")).starts_with("action must be given: "));
+        assert!(error(DemoRoute::SignOperateConversation, sent("")).starts_with("action must be given: "));
         assert_eq!(
-            error(Compat::SignStartConversation, sent("create")),
+            error(DemoRoute::SignStartConversation, sent("create")),
             "conversationId must be left out: create has no conversation"
         );
-        assert_eq!(error(Compat::SignQueryMessage, sent("")), "members must be left out: history has none");
+        assert_eq!(error(DemoRoute::SignQueryMessage, sent("")), "members must be left out: history has none");
     }
 
     #[test]
@@ -341,7 +345,7 @@ mod tests {
         let pointer = json!({"__type": "Pointer", "className": "_User", "objectId": "65847593"});
         let whole = json!({"objectId": "65847593", "username": "tom", "id": "65847593"});
         for client in [pointer, whole, json!({"id": "65847593"})] {
-            assert_eq!(said(Compat::SignLogin, json!({"clientId": client})), "login 65847593()");
+            assert_eq!(said(DemoRoute::SignLogin, json!({"clientId": client})), "login 65847593()");
         }
         for client in [
             json!({"objectId": "1", "id": "2"}),
@@ -354,36 +358,38 @@ mod tests {
             json!(true),
         ] {
             assert!(
-                error(Compat::SignLogin, json!({"clientId": client})).starts_with("clientId must be a text or a user"),
+                error(DemoRoute::SignLogin, json!({"clientId": client}))
+                    .starts_with("clientId must be a text or a user"),
                 "{client}"
             );
         }
         let members = json!({"conv_id": "room", "members": [{"objectId": "1"}], "action": "invite"});
-        assert_eq!(error(Compat::Sign2, members), "members[0] must be a string, not an object");
+        assert_eq!(error(DemoRoute::Sign2, members), "members[0] must be a string, not an object");
     }
 
     #[test]
     fn both_spellings_are_understood_unless_they_differ() {
         assert_eq!(
-            said(Compat::Sign2, json!({"clientId": "tom", "client_id": "tom", "conversationId": "room"})),
+            said(DemoRoute::Sign2, json!({"clientId": "tom", "client_id": "tom", "conversationId": "room"})),
             "history tom@room()"
         );
-        let error = error(Compat::SignLogin, json!({"clientId": "tom", "client_id": "mary"}));
+        let error = error(DemoRoute::SignLogin, json!({"clientId": "tom", "client_id": "mary"}));
         assert_eq!(error, "clientId must be the same as client_id where both are given");
     }
 
     #[test]
     fn all_other_fields_are_ignored_and_all_checks_hold() {
         assert_eq!(
-            said(Compat::Sign2, json!({"rnd": 1, "nonce": "a1", "timestamp": "x", "peerIds": []})),
+            said(DemoRoute::Sign2, json!({"rnd": 1, "nonce": "a1", "timestamp": "x", "peerIds": []})),
             "login tom()"
         );
-        assert!(error(Compat::SignLogin, json!({"clientId": "tom:mary"})).starts_with("clientId must not hold `:`"));
-        assert!(error(Compat::SignLogin, json!({"clientId": ""})).starts_with("clientId must not be empty"));
+        assert!(error(DemoRoute::SignLogin, json!({"clientId": "tom:mary"})).starts_with("clientId must not hold `:`"));
+        assert!(error(DemoRoute::SignLogin, json!({"clientId": ""})).starts_with("clientId must not be empty"));
         assert!(
-            error(Compat::SignQueryMessage, json!({"conversationId": "_tmp:x"})).starts_with("conversationId must not")
+            error(DemoRoute::SignQueryMessage, json!({"conversationId": "_tmp:x"}))
+                .starts_with("conversationId must not")
         );
-        let nobody = ask_by(Compat::SignLogin, json!({}), &service("orders")).unwrap_err().to_string();
+        let nobody = ask_by(DemoRoute::SignLogin, json!({}), &service("orders")).unwrap_err().to_string();
         assert_eq!(nobody, "clientId must be given: a service must name the client");
     }
 }

@@ -20,20 +20,20 @@ use std::fmt::{self, Write as _};
 
 use super::{App, HistoryOrder};
 use crate::model::{Action, SigningRequest};
-use crate::vendor::{Invalid, misfit};
+use crate::vendor::{InvalidRequest, misfit};
 
 /// The string to sign.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Message(String);
+pub struct StringToSign(String);
 
-impl Message {
+impl StringToSign {
     /// The message for what `ask` asks of `app`, byte for byte. `timestamp` is in the app's unit. Identifiers and nonce are taken as they
     /// are: that they can't be read in two ways is for [`parse`](crate::vendor::parse) and [`Nonce`](crate::vendor::Nonce) to see to.
     ///
     /// # Errors
     /// If the action is not LeanCloud's, or its conversation is missing or a pattern.
-    pub fn new(app: &App, ask: &SigningRequest, timestamp: u64, nonce: &str) -> Result<Message, Invalid> {
-        let mut message = Message(String::with_capacity(room_for(app, ask, nonce)));
+    pub fn new(app: &App, ask: &SigningRequest, timestamp: u64, nonce: &str) -> Result<StringToSign, InvalidRequest> {
+        let mut message = StringToSign(String::with_capacity(room_for(app, ask, nonce)));
         message.0.push_str(app.app_id());
         message.field(&ask.client);
         match ask.action {
@@ -91,19 +91,19 @@ impl Message {
     }
 }
 
-impl fmt::Display for Message {
+impl fmt::Display for StringToSign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-fn conversation(ask: &SigningRequest) -> Result<&str, Invalid> {
+fn conversation(ask: &SigningRequest) -> Result<&str, InvalidRequest> {
     let name = ask.conversation.as_ref().and_then(|conversation| conversation.exact());
-    name.ok_or_else(|| Invalid::new("conv_id", "must name one conversation"))
+    name.ok_or_else(|| InvalidRequest::new("conv_id", "must name one conversation"))
 }
 
 /// What the message ends with, which tells most actions apart.
-fn last_word(action: Action) -> Result<Option<&'static str>, Invalid> {
+fn last_word(action: Action) -> Result<Option<&'static str>, InvalidRequest> {
     match action {
         Action::Login | Action::Create | Action::History => Ok(None),
         Action::Join | Action::Invite => Ok(Some("invite")),

@@ -8,17 +8,17 @@ mod request;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Invalid, Nonce, Signed, keyless, must_permit};
+use super::{InvalidRequest, Nonce, SignedResult, keyless, must_permit};
 use crate::crypto::mac::HmacSha1;
 use crate::crypto::{equal, hex};
 use crate::model::{Action, ActionSet, Millis};
 use crate::policy::Permit;
 use crate::secret::Secret;
 
-pub use compat::Compat;
+pub use compat::DemoRoute;
 pub(super) use compat::parse as parse_compat;
-pub use message::Message;
-pub use moderation::{Found, Look, Moderator, Place};
+pub use message::StringToSign;
+pub use moderation::{ModerationApi, ModerationTarget, Observation, ObservedState};
 pub(super) use request::parse;
 
 /// What a timestamp counts. LeanCloud's documentation says milliseconds, its demos sign seconds.
@@ -100,13 +100,13 @@ impl App {
         }
     }
 
-    pub(super) fn sign(&self, permit: &Permit, at: Millis, nonce: &Nonce) -> Result<Signed, Invalid> {
+    pub(super) fn sign(&self, permit: &Permit, at: Millis, nonce: &Nonce) -> Result<SignedResult, InvalidRequest> {
         must_permit(permit, permit.ask().action)?;
         let timestamp = self.timestamp(at);
-        let message = Message::new(self, permit.ask(), timestamp, nonce.as_str())?;
+        let message = StringToSign::new(self, permit.ask(), timestamp, nonce.as_str())?;
         let mac = self.keys.first().ok_or_else(keyless)?.mac(message.as_str().as_bytes());
         let (signature, nonce) = (hex(&mac), nonce.as_str().to_owned());
-        Ok(Signed::Signature { signature, timestamp, nonce, message })
+        Ok(SignedResult::Signature { signature, timestamp, nonce, message })
     }
 
     pub(super) fn verify(&self, message: &str, mac: &[u8]) -> Option<usize> {

@@ -6,7 +6,7 @@
 use super::{ACTIONS, App, HistoryOrder};
 use crate::model::{Action, Caller, Pattern, RequiredAction, SigningRequest, Vendor};
 use crate::vendor::params::{client, identifier, not_a_star};
-use crate::vendor::{Invalid, Params, Product, Request, misfit};
+use crate::vendor::{InvalidRequest, Params, SigningJob, VendorRequest, misfit};
 
 /// How many characters an identifier may have: what LeanCloud documents.
 const LONGEST: usize = 64;
@@ -24,7 +24,7 @@ pub(in crate::vendor) fn parse(
     action: Action,
     params: &Params,
     caller: Option<&Caller>,
-) -> Result<Request, Invalid> {
+) -> Result<VendorRequest, InvalidRequest> {
     if !ACTIONS.contains(action) {
         return Err(misfit("an action of LeanCloud's"));
     }
@@ -44,26 +44,36 @@ pub(in crate::vendor) fn parse(
         needs,
         wants: Vec::new(),
     };
-    Ok(Request { ask, product: Product::LeanCloud })
+    Ok(VendorRequest { ask, product: SigningJob::LeanCloud })
 }
 
-fn conversation(action: Action, params: &Params) -> Result<Option<&str>, Invalid> {
+fn conversation(action: Action, params: &Params) -> Result<Option<&str>, InvalidRequest> {
     let has_one = !matches!(action, Action::Login | Action::Create);
     match params.text("conv_id")? {
-        None if has_one => Err(Invalid::new("conv_id", format!("must be given: {action} is about a conversation"))),
+        None if has_one => {
+            Err(InvalidRequest::new("conv_id", format!("must be given: {action} is about a conversation")))
+        }
         None => Ok(None),
-        Some(_) if !has_one => Err(Invalid::new("conv_id", format!("must be left out: {action} has no conversation"))),
+        Some(_) if !has_one => {
+            Err(InvalidRequest::new("conv_id", format!("must be left out: {action} has no conversation")))
+        }
         Some(id) => check_conversation(action, id).map(|()| Some(id)),
     }
 }
 
-fn members(action: Action, client: &str, conversation: Option<&str>, params: &Params) -> Result<Vec<String>, Invalid> {
+fn members(
+    action: Action,
+    client: &str,
+    conversation: Option<&str>,
+    params: &Params,
+) -> Result<Vec<String>, InvalidRequest> {
     let given = params.list("members")?;
     check_count(conversation, given.as_ref().map_or(0, Vec::len))?;
     for (place, member) in given.iter().flatten().enumerate() {
-        check_client("members", member).map_err(|invalid| Invalid { field: format!("members[{place}]"), ..invalid })?;
+        check_client("members", member)
+            .map_err(|invalid| InvalidRequest { field: format!("members[{place}]"), ..invalid })?;
     }
-    let wrong = |message: String| Err(Invalid::new("members", message));
+    let wrong = |message: String| Err(InvalidRequest::new("members", message));
     match (action, given) {
         (Action::Create, given) => Ok(given.unwrap_or_default()),
         (Action::Join | Action::Leave, None) => Ok(vec![client.to_owned()]),
@@ -81,14 +91,14 @@ fn members(action: Action, client: &str, conversation: Option<&str>, params: &Pa
 }
 
 /// Refuses more members than the vendor takes.
-fn check_count(conversation: Option<&str>, members: usize) -> Result<(), Invalid> {
+fn check_count(conversation: Option<&str>, members: usize) -> Result<(), InvalidRequest> {
     let (most, holds) = match conversation {
         Some(id) if id.starts_with(TEMPORARY) => (MOST_TEMPORARY_MEMBERS, "a temporary conversation"),
         _ => (MOST_MEMBERS, "a conversation"),
     };
     if members > most {
         let message = format!("must name at most {most} clients, not {members}: {holds} holds no more");
-        return Err(Invalid::new("members", message));
+        return Err(InvalidRequest::new("members", message));
     }
     Ok(())
 }
@@ -157,14 +167,14 @@ fn exact(name: &str) -> Pattern {
     Pattern::Exact(name.to_owned())
 }
 
-fn check_client(field: &str, id: &str) -> Result<(), Invalid> {
+fn check_client(field: &str, id: &str) -> Result<(), InvalidRequest> {
     not_a_star(field, id)?;
     check_plain(field, id)
 }
 
-fn check_conversation(action: Action, id: &str) -> Result<(), Invalid> {
+fn check_conversation(action: Action, id: &str) -> Result<(), InvalidRequest> {
     if id.contains('*') {
-        return Err(Invalid::new("conv_id", "must name one conversation, without `*`"));
+        return Err(InvalidRequest::new("conv_id", "must name one conversation, without `*`"));
     }
     // The message of a temporary conversation's history could be read as that of another action.
     let plain = id.strip_prefix(TEMPORARY).filter(|_| action != Action::History);
@@ -172,13 +182,13 @@ fn check_conversation(action: Action, id: &str) -> Result<(), Invalid> {
 }
 
 /// An identifier that can't be read as more or less than one field of the message.
-fn check_plain(field: &str, id: &str) -> Result<(), Invalid> {
+fn check_plain(field: &str, id: &str) -> Result<(), InvalidRequest> {
     identifier(field, id, LONGEST)?;
     if id.contains(':') {
-        return Err(Invalid::new(field, "must not hold `:`, which separates the fields of what is signed"));
+        return Err(InvalidRequest::new(field, "must not hold `:`, which separates the fields of what is signed"));
     }
     if id == "_tmp" {
-        return Err(Invalid::new(field, "must not be `_tmp`, which marks temporary conversations"));
+        return Err(InvalidRequest::new(field, "must not be `_tmp`, which marks temporary conversations"));
     }
     Ok(())
 }
@@ -196,11 +206,11 @@ mod tests {
         App::new("leancloud".into(), "appid".to_owned(), &[], super::super::TimestampUnit::default(), history)
     }
 
-    fn ask_in(history: HistoryOrder, action: Action, values: Value) -> Result<SigningRequest, Invalid> {
+    fn ask_in(history: HistoryOrder, action: Action, values: Value) -> Result<SigningRequest, InvalidRequest> {
         parse(&app(history), action, &params(values), Some(&user("tom"))).map(|request| request.ask)
     }
 
-    fn ask(action: Action, values: Value) -> Result<SigningRequest, Invalid> {
+    fn ask(action: Action, values: Value) -> Result<SigningRequest, InvalidRequest> {
         ask_in(HistoryOrder::NonceTimestamp, action, values)
     }
 

@@ -20,7 +20,7 @@ pub(super) fn looks_like_jwt(id: &str) -> bool {
 
 /// The bytes of what is Base64 but for padding and white space.
 fn plain(text: &str) -> Option<Vec<u8>> {
-    let reading = Reading { standard: true, url_safe: true, low_byte: false };
+    let reading = DecoderRules { standard: true, url_safe: true, low_byte: false };
     let base64 = |c: char| c == '=' || c.is_whitespace() || reading.sextet(c).is_some();
     text.chars().all(base64).then(|| reading.decode(text))
 }
@@ -40,7 +40,7 @@ fn names_algorithm(bytes: &[u8]) -> bool {
 
 /// How a decoder may read Base64: which characters count, and whether those beyond Latin-1 count as their low byte.
 #[derive(Clone, Copy)]
-struct Reading {
+struct DecoderRules {
     standard: bool,
     url_safe: bool,
     low_byte: bool,
@@ -48,15 +48,15 @@ struct Reading {
 
 /// What decoders may make of a text: they skip padding in the middle, or start anew behind it.
 fn readings(text: &str) -> impl Iterator<Item = Vec<u8>> {
-    let anew = move |reading: Reading| text.split('=').flat_map(|piece| reading.decode(piece)).collect();
+    let anew = move |reading: DecoderRules| text.split('=').flat_map(|piece| reading.decode(piece)).collect();
     all_readings().flat_map(move |reading| [reading.decode(text), anew(reading)])
 }
 
-fn all_readings() -> impl Iterator<Item = Reading> {
-    (0..8).map(|bits| Reading { standard: bits & 1 != 0, url_safe: bits & 2 != 0, low_byte: bits & 4 != 0 })
+fn all_readings() -> impl Iterator<Item = DecoderRules> {
+    (0..8).map(|bits| DecoderRules { standard: bits & 1 != 0, url_safe: bits & 2 != 0, low_byte: bits & 4 != 0 })
 }
 
-impl Reading {
+impl DecoderRules {
     /// The bytes, without what is not of the alphabet and without bits left over.
     fn decode(self, text: &str) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(text.len());

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::lookalike::looks_like_jwt;
-use crate::vendor::object::Object;
-use crate::vendor::{Invalid, SigningInput};
+use crate::vendor::object::JsonObject;
+use crate::vendor::{InvalidRequest, SigningInput};
 
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 
@@ -15,10 +15,10 @@ pub struct UserId<'a>(&'a str);
 impl<'a> UserId<'a> {
     /// # Errors
     /// If the id could be read as a token without its signature: the answer would complete a forged one.
-    pub fn new(id: &'a str) -> Result<UserId<'a>, Invalid> {
+    pub fn new(id: &'a str) -> Result<UserId<'a>, InvalidRequest> {
         if looks_like_jwt(id) {
             let message = "must not look like a JSON Web Token, which its signature would complete; ask for a token";
-            return Err(Invalid::new("user_id", message));
+            return Err(InvalidRequest::new("user_id", message));
         }
         Ok(UserId(id))
     }
@@ -37,7 +37,7 @@ impl fmt::Display for UserId<'_> {
 
 /// A user's token, until `expires_at` in Unix seconds.
 pub fn user_token(app_id: &str, user: &str, expires_at: u64) -> SigningInput {
-    let payload = Object::new()
+    let payload = JsonObject::new()
         .string("tokenType", "user")
         .string("iss", app_id)
         .string("sub", user)
@@ -48,6 +48,6 @@ pub fn user_token(app_id: &str, user: &str, expires_at: u64) -> SigningInput {
 
 /// A server's token, until `expires_at` in Unix seconds.
 pub fn app_token(app_id: &str, expires_at: u64) -> SigningInput {
-    let payload = Object::new().string("tokenType", "app").string("iss", app_id).number("exp", expires_at).finish();
+    let payload = JsonObject::new().string("tokenType", "app").string("iss", app_id).number("exp", expires_at).finish();
     SigningInput::new(HEADER, &payload)
 }

@@ -8,7 +8,7 @@ mod request;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Invalid, Signed, SigningInput, Ttl, keyless, must_permit};
+use super::{InvalidRequest, SignedResult, SigningInput, Ttl, keyless, must_permit};
 use crate::crypto::mac::HmacSha256;
 use crate::crypto::{equal, hex};
 use crate::model::{Action, Millis};
@@ -16,7 +16,7 @@ use crate::policy::Permit;
 use crate::secret::Secret;
 
 pub use message::{UserId, app_token, user_token};
-pub use moderation::{Access, Moderator, PAGE, Participant, page, participant};
+pub use moderation::{Access, ModerationApi, PAGE, Participant, page, participant};
 pub(super) use request::parse;
 
 /// What can be asked of a TalkJS app.
@@ -43,7 +43,7 @@ impl Operation {
 
 /// What is to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Product {
+pub enum SigningJob {
     /// A user's token.
     Token {
         /// How long it lives.
@@ -84,19 +84,24 @@ impl App {
         &self.id
     }
 
-    pub(super) fn sign(&self, permit: &Permit, product: &Product, at: Millis) -> Result<Signed, Invalid> {
+    pub(super) fn sign(
+        &self,
+        permit: &Permit,
+        product: &SigningJob,
+        at: Millis,
+    ) -> Result<SignedResult, InvalidRequest> {
         let user = permit.ask().client.as_str();
         match product {
-            Product::Token { ttl_seconds } => {
+            SigningJob::Token { ttl_seconds } => {
                 must_permit(permit, Action::Login)?;
                 let expires_at = at.seconds().saturating_add(*ttl_seconds);
                 self.token(&user_token(&self.id, user, expires_at), expires_at)
             }
-            Product::Signature => {
+            SigningJob::Signature => {
                 must_permit(permit, Action::Login)?;
                 self.signature(user)
             }
-            Product::AppToken => {
+            SigningJob::AppToken => {
                 must_permit(permit, Action::AppToken)?;
                 let expires_at = at.seconds().saturating_add(APP_TOKEN_SECONDS);
                 self.token(&app_token(&self.id, expires_at), expires_at)
@@ -104,28 +109,28 @@ impl App {
         }
     }
 
-    fn token(&self, input: &SigningInput, expires_at: u64) -> Result<Signed, Invalid> {
+    fn token(&self, input: &SigningInput, expires_at: u64) -> Result<SignedResult, InvalidRequest> {
         let token = input.token(&self.mac(input.as_str())?);
-        Ok(Signed::Token { token, expires_at })
+        Ok(SignedResult::Token { token, expires_at })
     }
 
-    fn signature(&self, user: &str) -> Result<Signed, Invalid> {
+    fn signature(&self, user: &str) -> Result<SignedResult, InvalidRequest> {
         let message = self.signable(user)?;
         let signature = hex(&self.mac(message.as_str())?);
-        Ok(Signed::UserSignature { user_id: user.to_owned(), signature })
+        Ok(SignedResult::UserSignature { user_id: user.to_owned(), signature })
     }
 
     /// The user id as a message, if it may be signed. Asked when the request is read, so that the caller learns of it, and again when it
     /// is signed, so that no permit for a token becomes a signature.
-    fn signable<'a>(&self, user: &'a str) -> Result<UserId<'a>, Invalid> {
+    fn signable<'a>(&self, user: &'a str) -> Result<UserId<'a>, InvalidRequest> {
         if !self.signatures {
             let message = "is turned off for this app: a signature never expires; ask for a token";
-            return Err(Invalid::new("signature", message));
+            return Err(InvalidRequest::new("signature", message));
         }
         UserId::new(user)
     }
 
-    fn mac(&self, message: &str) -> Result<[u8; 32], Invalid> {
+    fn mac(&self, message: &str) -> Result<[u8; 32], InvalidRequest> {
         Ok(self.keys.first().ok_or_else(keyless)?.mac(message.as_bytes()))
     }
 

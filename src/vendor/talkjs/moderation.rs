@@ -12,7 +12,7 @@ use crate::crypto::mac::HmacSha256;
 use crate::crypto::percent_encoded;
 use crate::model::Millis;
 use crate::secret::Secret;
-use crate::vendor::moderation::{Call, Desired, Impossible, Plan, authorization};
+use crate::vendor::moderation::{DesiredState, ModerationPlan, PermanentFailure, VendorCall, authorization};
 use crate::vendor::path_segment::segment;
 
 /// How many conversations are listed at once: the most that TalkJS gives.
@@ -20,7 +20,7 @@ pub const PAGE: usize = 30;
 
 /// An app's credentials.
 #[derive(Debug)]
-pub struct Moderator {
+pub struct ModerationApi {
     id: String,
     key: HmacSha256,
 }
@@ -48,22 +48,22 @@ pub enum Access {
 
 /// What was done, and what was there before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Note {
+struct TalkjsCheckpoint {
     was: Participant,
     removed: bool,
 }
 
-impl Moderator {
+impl ModerationApi {
     /// How many requests a second an app may make, and how many at once after a quiet time: of 9 and 600,
     /// which are said to be taken of all who have the key, half: there may be other processes, and the app has a backend.
     pub const RATE: (u32, u32) = (4, 300);
 
     /// With the app's id and secret key.
-    pub fn new(id: String, key: &Secret) -> Moderator {
-        Moderator { id, key: HmacSha256::new(key.expose()) }
+    pub fn new(id: String, key: &Secret) -> ModerationApi {
+        ModerationApi { id, key: HmacSha256::new(key.expose()) }
     }
 
-    pub(crate) fn credentials(&self, now: Millis) -> Result<HeaderMap, Impossible> {
+    pub(crate) fn credentials(&self, now: Millis) -> Result<HeaderMap, PermanentFailure> {
         let input = app_token(&self.id, now.seconds().saturating_add(APP_TOKEN_SECONDS));
         authorization("Bearer", &input.token(&self.key.mac(input.as_str().as_bytes())))
     }
@@ -72,7 +72,7 @@ impl Moderator {
     ///
     /// # Errors
     /// If the id can't stand in a path.
-    pub fn look(&self, conversation: &str) -> Result<Call, Impossible> {
+    pub fn look(&self, conversation: &str) -> Result<VendorCall, PermanentFailure> {
         self.call(Method::GET, &format!("conversations/{}", segment(conversation)?))
     }
 
@@ -80,7 +80,7 @@ impl Moderator {
     ///
     /// # Errors
     /// If the user's id can't stand in a path.
-    pub fn list(&self, user: &str, after: Option<&str>) -> Result<Call, Impossible> {
+    pub fn list(&self, user: &str, after: Option<&str>) -> Result<VendorCall, PermanentFailure> {
         let after = after.map(|after| format!("&startingAfter={}", percent_encoded(after.as_bytes())));
         let after = after.unwrap_or_default();
         let user = segment(user)?;
@@ -94,86 +94,94 @@ impl Moderator {
     pub fn plan(
         &self,
         (user, conversation): (&str, &str),
-        want: &Desired,
+        want: &DesiredState,
         noted: Option<&str>,
         found: Option<&Participant>,
-    ) -> Result<Plan, Impossible> {
+    ) -> Result<ModerationPlan, PermanentFailure> {
         let path = format!("conversations/{}/participants/{}", segment(conversation)?, segment(user)?);
-        let noted = noted.map(serde_json::from_str::<Note>).transpose();
-        let old = noted.map_err(|_| Impossible("what was noted of it can't be read".to_owned()))?;
+        let noted = noted.map(serde_json::from_str::<TalkjsCheckpoint>).transpose();
+        let old = noted.map_err(|_| PermanentFailure("what was noted of it can't be read".to_owned()))?;
         let (new, call) = match (want.banned, want.muted) {
             (Some(_), _) => removal(old.clone(), found),
             (None, Some(_)) => silence(old.clone(), found),
             (None, None) => (None, old.clone().and_then(|note| restoration(note, found))),
         };
-        let text = |note: Note| json!(note).to_string();
+        let text = |note: TalkjsCheckpoint| json!(note).to_string();
         let after = new.clone().map(text);
         let before = both(old, new).map(text);
         let calls = call.map(|change| self.change(&path, change)).transpose()?;
-        Ok(Plan { before, calls: calls.into_iter().collect(), after, ..Plan::default() })
+        Ok(ModerationPlan { before, calls: calls.into_iter().collect(), after, ..ModerationPlan::default() })
     }
 
-    fn change(&self, path: &str, change: Change) -> Result<Call, Impossible> {
+    fn change(&self, path: &str, change: ParticipantChange) -> Result<VendorCall, PermanentFailure> {
         Ok(match change {
-            Change::Remove => self.call(Method::DELETE, path)?,
-            Change::Put(participant) => self.call(Method::PUT, path)?.json(&json!(participant)),
-            Change::Limit(access) => self.call(Method::PATCH, path)?.json(&json!({ "access": access })),
+            ParticipantChange::Remove => self.call(Method::DELETE, path)?,
+            ParticipantChange::Put(participant) => self.call(Method::PUT, path)?.json(&json!(participant)),
+            ParticipantChange::Limit(access) => self.call(Method::PATCH, path)?.json(&json!({ "access": access })),
         })
     }
 
-    fn call(&self, method: Method, path: &str) -> Result<Call, Impossible> {
-        Ok(Call::new(method, format!("/v1/{}/{path}", segment(&self.id)?)))
+    fn call(&self, method: Method, path: &str) -> Result<VendorCall, PermanentFailure> {
+        Ok(VendorCall::new(method, format!("/v1/{}/{path}", segment(&self.id)?)))
     }
 }
 
 /// What is noted until all is done: whoever was removed, or is going to be, may not be there though nobody left.
-fn both(old: Option<Note>, new: Option<Note>) -> Option<Note> {
+fn both(old: Option<TalkjsCheckpoint>, new: Option<TalkjsCheckpoint>) -> Option<TalkjsCheckpoint> {
     match (old, new) {
-        (Some(old), Some(new)) => Some(Note { removed: old.removed || new.removed, ..new }),
+        (Some(old), Some(new)) => Some(TalkjsCheckpoint { removed: old.removed || new.removed, ..new }),
         (old, new) => old.or(new),
     }
 }
 
-enum Change {
+enum ParticipantChange {
     Remove,
     Put(Participant),
     Limit(Access),
 }
 
 /// Whoever has no access has nothing to lose.
-fn removal(note: Option<Note>, found: Option<&Participant>) -> (Option<Note>, Option<Change>) {
+fn removal(
+    note: Option<TalkjsCheckpoint>,
+    found: Option<&Participant>,
+) -> (Option<TalkjsCheckpoint>, Option<ParticipantChange>) {
     match (note, found) {
         (note, None) => (note, None),
         (None, Some(Participant { access: Access::None, .. })) => (None, None),
         (note, Some(found)) => {
             let was = note.map_or_else(|| found.clone(), |note| note.was);
-            (Some(Note { was, removed: true }), Some(Change::Remove))
+            (Some(TalkjsCheckpoint { was, removed: true }), Some(ParticipantChange::Remove))
         }
     }
 }
 
-fn silence(note: Option<Note>, found: Option<&Participant>) -> (Option<Note>, Option<Change>) {
+fn silence(
+    note: Option<TalkjsCheckpoint>,
+    found: Option<&Participant>,
+) -> (Option<TalkjsCheckpoint>, Option<ParticipantChange>) {
     match (note, found) {
-        (Some(Note { was, removed: true }), None) => {
+        (Some(TalkjsCheckpoint { was, removed: true }), None) => {
             let muted = Participant { access: Access::Read, ..was.clone() };
-            (Some(Note { was, removed: false }), Some(Change::Put(muted)))
+            (Some(TalkjsCheckpoint { was, removed: false }), Some(ParticipantChange::Put(muted)))
         }
         (note, Some(found)) if found.access == Access::ReadWrite => {
             let was = note.map_or_else(|| found.clone(), |note| note.was);
-            (Some(Note { was, removed: false }), Some(Change::Limit(Access::Read)))
+            (Some(TalkjsCheckpoint { was, removed: false }), Some(ParticipantChange::Limit(Access::Read)))
         }
-        (note, Some(_)) => (note.map(|note| Note { removed: false, ..note }), None),
+        (note, Some(_)) => (note.map(|note| TalkjsCheckpoint { removed: false, ..note }), None),
         (note, None) => (note, None),
     }
 }
 
 /// Only what was taken away is given back: not to someone who has left since, nor where others have changed it since. But whom others have
 /// brought back during a ban can't be told from whom the ban has not reached yet: such a one is as before.
-fn restoration(note: Note, found: Option<&Participant>) -> Option<Change> {
+fn restoration(note: TalkjsCheckpoint, found: Option<&Participant>) -> Option<ParticipantChange> {
     match (note, found) {
-        (Note { was, removed: true }, found) => (found != Some(&was)).then_some(Change::Put(was)),
-        (Note { was, .. }, Some(found)) if found.access == Access::Read && was.access != Access::Read => {
-            Some(Change::Limit(was.access))
+        (TalkjsCheckpoint { was, removed: true }, found) => {
+            (found != Some(&was)).then_some(ParticipantChange::Put(was))
+        }
+        (TalkjsCheckpoint { was, .. }, Some(found)) if found.access == Access::Read && was.access != Access::Read => {
+            Some(ParticipantChange::Limit(was.access))
         }
         _ => None,
     }
@@ -194,10 +202,10 @@ pub fn participant(body: &[u8], user: &str) -> Result<Option<Participant>, &'sta
 /// If it is none.
 pub fn page(body: &[u8], user: &str) -> Result<Vec<(String, Participant)>, &'static str> {
     #[derive(Deserialize)]
-    struct Page {
+    struct ParticipantPage {
         data: Vec<Map<String, Value>>,
     }
-    let page: Page = serde_json::from_slice(body).map_err(|_| "its answer is no list of conversations")?;
+    let page: ParticipantPage = serde_json::from_slice(body).map_err(|_| "its answer is no list of conversations")?;
     let mut found = Vec::new();
     for conversation in &page.data {
         let id = conversation.get("id").and_then(Value::as_str).ok_or("its answer has a conversation without an id")?;
@@ -219,21 +227,21 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::vendor::moderation::Until;
+    use crate::vendor::moderation::SanctionEnd;
 
     const RW: &str = r#"{"access":"ReadWrite","notify":"MentionsOnly"}"#;
     const R: &str = r#"{"access":"Read","notify":true}"#;
     const NONE: &str = r#"{"access":"None"}"#;
 
-    fn moderator() -> Moderator {
-        Moderator::new("app".to_owned(), &Secret::new(b"fake".to_vec()))
+    fn moderator() -> ModerationApi {
+        ModerationApi::new("app".to_owned(), &Secret::new(b"fake".to_vec()))
     }
 
     /// The plan's request in short, and the note that it leaves.
     fn plan(want: &str, noted: Option<&str>, found: Option<&str>) -> (String, Option<String>) {
-        let want = Desired {
-            banned: want.contains("ban").then_some(Until::Forever),
-            muted: want.contains("mute").then_some(Until::Forever),
+        let want = DesiredState {
+            banned: want.contains("ban").then_some(SanctionEnd::Forever),
+            muted: want.contains("mute").then_some(SanctionEnd::Forever),
             reason: None,
         };
         let found: Option<Participant> = found.map(|found| serde_json::from_str(found).unwrap());

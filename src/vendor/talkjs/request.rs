@@ -1,9 +1,9 @@
 //! Reads what is asked of a TalkJS app.
 
-use super::{App, Operation, Product};
+use super::{App, Operation, SigningJob};
 use crate::model::{Action, Caller, RequiredAction, SigningRequest, Vendor};
 use crate::vendor::params::{client, identifier, not_a_star};
-use crate::vendor::{Invalid, Params, Request};
+use crate::vendor::{InvalidRequest, Params, VendorRequest};
 
 /// How many characters an identifier may have.
 const LONGEST: usize = 255;
@@ -14,21 +14,21 @@ pub(in crate::vendor) fn parse(
     operation: Operation,
     params: &Params,
     caller: Option<&Caller>,
-) -> Result<Request, Invalid> {
+) -> Result<VendorRequest, InvalidRequest> {
     let (action, client, product) = match operation {
         Operation::Token => {
             params.only(&["user_id", "ttl"])?;
-            (Action::Login, user(params, caller)?, Product::Token { ttl_seconds: ttl(app, params)? })
+            (Action::Login, user(params, caller)?, SigningJob::Token { ttl_seconds: ttl(app, params)? })
         }
         Operation::Signature => {
             params.only(&["user_id"])?;
             let user = user(params, caller)?;
             app.signable(user)?;
-            (Action::Login, user, Product::Signature)
+            (Action::Login, user, SigningJob::Signature)
         }
         Operation::AppToken => {
             params.only(&[])?;
-            (Action::AppToken, "", Product::AppToken)
+            (Action::AppToken, "", SigningJob::AppToken)
         }
     };
     let ask = SigningRequest {
@@ -41,22 +41,22 @@ pub(in crate::vendor) fn parse(
         needs: vec![RequiredAction { action, conversation: None, targets: Vec::new() }],
         wants: Vec::new(),
     };
-    Ok(Request { ask, product: super::super::Product::TalkJs(product) })
+    Ok(VendorRequest { ask, product: super::super::SigningJob::TalkJs(product) })
 }
 
-fn user<'a>(params: &'a Params, caller: Option<&'a Caller>) -> Result<&'a str, Invalid> {
+fn user<'a>(params: &'a Params, caller: Option<&'a Caller>) -> Result<&'a str, InvalidRequest> {
     let user = client("user_id", params.text("user_id")?, caller)?;
     identifier("user_id", user, LONGEST)?;
     not_a_star("user_id", user)?;
     Ok(user)
 }
 
-fn ttl(app: &App, params: &Params) -> Result<u64, Invalid> {
+fn ttl(app: &App, params: &Params) -> Result<u64, InvalidRequest> {
     match params.seconds("ttl")? {
         // The SDK takes a token with under two minutes to live for expired and asks again at once.
         Some(ttl) if ttl < app.ttl.min_seconds.saturating_mul(1000) => {
             let minutes = app.ttl.min_seconds / 60;
-            Err(Invalid::new("ttl", format!("must be at least {minutes} minutes, or clients ask again at once")))
+            Err(InvalidRequest::new("ttl", format!("must be at least {minutes} minutes, or clients ask again at once")))
         }
         Some(ttl) => Ok((ttl / 1000).min(app.ttl.max_seconds)),
         None => Ok(app.ttl.default_seconds.min(app.ttl.max_seconds)),
@@ -79,15 +79,15 @@ mod tests {
         App::new("talkjs".into(), "appid".to_owned(), &[], TTL, signatures)
     }
 
-    fn asked(operation: Operation, params: &Params) -> Result<(SigningRequest, Product), Invalid> {
+    fn asked(operation: Operation, params: &Params) -> Result<(SigningRequest, SigningJob), InvalidRequest> {
         let request = parse(&app(true), operation, params, Some(&user("tom")))?;
-        let crate::vendor::Product::TalkJs(product) = request.product else { unreachable!() };
+        let crate::vendor::SigningJob::TalkJs(product) = request.product else { unreachable!() };
         Ok((request.ask, product))
     }
 
-    fn ttl(params: &Params) -> Result<u64, Invalid> {
+    fn ttl(params: &Params) -> Result<u64, InvalidRequest> {
         match asked(Operation::Token, params)? {
-            (_, Product::Token { ttl_seconds }) => Ok(ttl_seconds),
+            (_, SigningJob::Token { ttl_seconds }) => Ok(ttl_seconds),
             _ => unreachable!(),
         }
     }
@@ -99,12 +99,12 @@ mod tests {
     #[test]
     fn tokens_and_signatures_are_logins() {
         let (ask, product) = asked(Operation::Signature, &params(json!({}))).unwrap();
-        assert_eq!((ask.action, ask.client.as_str(), product), (Action::Login, "tom", Product::Signature));
+        assert_eq!((ask.action, ask.client.as_str(), product), (Action::Login, "tom", SigningJob::Signature));
         assert_eq!(ask.needs, [RequiredAction { action: Action::Login, conversation: None, targets: Vec::new() }]);
         let (ask, product) = asked(Operation::Token, &params(json!({"user_id": "mary"}))).unwrap();
-        assert_eq!((ask.client.as_str(), product), ("mary", Product::Token { ttl_seconds: 3600 }));
+        assert_eq!((ask.client.as_str(), product), ("mary", SigningJob::Token { ttl_seconds: 3600 }));
         let (ask, product) = asked(Operation::AppToken, &params(json!({}))).unwrap();
-        assert_eq!((ask.action, ask.client.as_str(), product), (Action::AppToken, "", Product::AppToken));
+        assert_eq!((ask.action, ask.client.as_str(), product), (Action::AppToken, "", SigningJob::AppToken));
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::{Note, Place};
+use super::{LeanCloudCheckpoint, ModerationTarget};
 use crate::crypto::percent_encoded;
 use crate::model::ConversationKind;
-use crate::vendor::moderation::Desired;
+use crate::vendor::moderation::DesiredState;
 
 /// How many entries of a list are asked for at once. The server may send fewer.
 const PAGE: usize = 100;
@@ -15,7 +15,7 @@ const MOST_REQUESTS: usize = 150;
 
 /// What can be asked about a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum Observation {
     /// Whether there is such a conversation, and of what kind it is.
     Conversation,
     /// Whether the user is on its black list.
@@ -28,7 +28,7 @@ pub enum Look {
 
 /// What is known of a place. Nothing at first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct ObservedState {
     /// The conversation's kind.
     kind: Option<ConversationKind>,
     /// That there is no such conversation.
@@ -41,22 +41,22 @@ pub struct Found {
     requests: usize,
 }
 
-impl Found {
+impl ObservedState {
     /// Takes in the answer to a question.
     ///
     /// # Errors
     /// If it can't be understood.
-    pub fn read(&mut self, look: Look, place: &Place<'_>, body: &[u8]) -> Result<(), &'static str> {
+    pub fn read(&mut self, look: Observation, place: &ModerationTarget<'_>, body: &[u8]) -> Result<(), &'static str> {
         let answer: Map<String, Value> = serde_json::from_slice(body).map_err(|_| "its answer is not JSON")?;
         self.requests += 1;
         match look {
-            Look::Conversation => {
+            Observation::Conversation => {
                 self.kind = conversation(&answer, place.conversation)?;
                 self.is_absent = self.kind.is_none();
             }
-            Look::Members => self.is_member = Some(names(&answer, "result", place.user)?),
-            Look::Blacklist => self.is_blacklisted = self.on_list(&answer, place.user)?,
-            Look::Silences => self.is_silenced = self.on_list(&answer, place.user)?,
+            Observation::Members => self.is_member = Some(names(&answer, "result", place.user)?),
+            Observation::Blacklist => self.is_blacklisted = self.on_list(&answer, place.user)?,
+            Observation::Silences => self.is_silenced = self.on_list(&answer, place.user)?,
         }
         Ok(())
     }
@@ -73,25 +73,25 @@ impl Found {
     }
 
     /// What must be asked next.
-    pub(super) fn missing(&self, place: &Place<'_>, note: Note) -> Option<Look> {
-        if *place.want == Desired::default() && note == Note::default() {
+    pub(super) fn missing(&self, place: &ModerationTarget<'_>, note: LeanCloudCheckpoint) -> Option<Observation> {
+        if *place.want == DesiredState::default() && note == LeanCloudCheckpoint::default() {
             return None;
         }
         let kind = match self.kind(place.conversation) {
             Some(ConversationKind::Temporary) => return None,
             Some(kind) => kind,
-            None => return (!self.is_absent).then_some(Look::Conversation),
+            None => return (!self.is_absent).then_some(Observation::Conversation),
         };
         let unknown = |known: Option<bool>, look| known.is_none().then_some(look);
         match place.want {
-            Desired { banned: Some(_), .. } if note.blacklisted.is_some() => None,
-            Desired { banned: Some(_), .. } => match self.is_blacklisted {
-                None => Some(Look::Blacklist),
-                Some(false) if kind == ConversationKind::Group => unknown(self.is_member, Look::Members),
+            DesiredState { banned: Some(_), .. } if note.blacklisted.is_some() => None,
+            DesiredState { banned: Some(_), .. } => match self.is_blacklisted {
+                None => Some(Observation::Blacklist),
+                Some(false) if kind == ConversationKind::Group => unknown(self.is_member, Observation::Members),
                 Some(_) => None,
             },
-            Desired { muted: Some(_), .. } if kind != ConversationKind::System && !note.silenced_for_good => {
-                unknown(self.is_silenced, Look::Silences)
+            DesiredState { muted: Some(_), .. } if kind != ConversationKind::System && !note.silenced_for_good => {
+                unknown(self.is_silenced, Observation::Silences)
             }
             _ => None,
         }

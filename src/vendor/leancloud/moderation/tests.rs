@@ -5,18 +5,23 @@ use super::*;
 const NOW: Millis = Millis(1_000_000_000);
 const GROUP: &str = r#"{"results":[{"objectId":"c1"}]}"#;
 
-fn ban() -> Desired {
-    Desired { banned: Some(Until::Forever), ..Desired::default() }
+fn ban() -> DesiredState {
+    DesiredState { banned: Some(SanctionEnd::Forever), ..DesiredState::default() }
 }
 
-fn mute(until: Until) -> Desired {
-    Desired { muted: Some(until), ..Desired::default() }
+fn mute(until: SanctionEnd) -> DesiredState {
+    DesiredState { muted: Some(until), ..DesiredState::default() }
 }
 
 /// Asks what must be asked and answers from this list, then plans.
-fn plan(conversation: &str, want: &Desired, noted: Option<&str>, answers: &[&str]) -> (Vec<String>, Plan) {
-    let place = Place { user: "al/ice", conversation, revision: 7, is_last: true, want, noted };
-    let (mut found, mut asked, mut answers) = (Found::default(), Vec::new(), answers.iter());
+fn plan(
+    conversation: &str,
+    want: &DesiredState,
+    noted: Option<&str>,
+    answers: &[&str],
+) -> (Vec<String>, ModerationPlan) {
+    let place = ModerationTarget { user: "al/ice", conversation, revision: 7, is_last: true, want, noted };
+    let (mut found, mut asked, mut answers) = (ObservedState::default(), Vec::new(), answers.iter());
     while let Some((look, call)) = place.look(&found).unwrap() {
         asked.push(call.path);
         found.read(look, &place, answers.next().unwrap().as_bytes()).unwrap();
@@ -25,8 +30,9 @@ fn plan(conversation: &str, want: &Desired, noted: Option<&str>, answers: &[&str
     (asked, place.plan(&found, NOW).unwrap())
 }
 
-fn calls(plan: &Plan) -> Vec<String> {
-    let short = |call: &Call| format!("{} {} {}", call.method, call.path, call.body.as_deref().unwrap_or_default());
+fn calls(plan: &ModerationPlan) -> Vec<String> {
+    let short =
+        |call: &VendorCall| format!("{} {} {}", call.method, call.path, call.body.as_deref().unwrap_or_default());
     plan.calls.iter().map(|call| short(call).trim_end().to_owned()).collect()
 }
 
@@ -54,7 +60,7 @@ fn a_ban_shuts_out_and_throws_out_and_is_undone() {
     let noted = banned.after;
     let (_, again) = plan("c1", &ban(), noted.as_deref(), &[GROUP]);
     assert_eq!(calls(&again), [r#"POST /1.2/rtm/conversations/c1/blacklists {"client_ids":["al/ice"]}"#]);
-    let (_, lifted) = plan("c1", &Desired::default(), noted.as_deref(), &[GROUP]);
+    let (_, lifted) = plan("c1", &DesiredState::default(), noted.as_deref(), &[GROUP]);
     assert_eq!(
         calls(&lifted),
         [
@@ -69,7 +75,7 @@ fn a_ban_shuts_out_and_throws_out_and_is_undone() {
 fn who_was_shut_out_before_stays_so() {
     let (_, banned) = plan("c1", &ban(), None, &[GROUP, r#"{"client_ids":["al/ice"]}"#]);
     assert_eq!(calls(&banned), [r#"POST /1.2/rtm/clients/al%2Fice/kick {"reason":"banned"}"#]);
-    let (_, lifted) = plan("c1", &Desired::default(), banned.after.as_deref(), &[GROUP]);
+    let (_, lifted) = plan("c1", &DesiredState::default(), banned.after.as_deref(), &[GROUP]);
     assert_eq!(calls(&lifted), Vec::<String>::new());
     assert_eq!(lifted.after, None);
 }
@@ -81,28 +87,28 @@ fn silences_last_and_are_renewed() {
     let post = |ttl: u64| {
         format!(r#"POST /1.2/rtm/conversations/c1/temporary-silenceds {{"client_id":"al/ice","ttl":{ttl}}}"#)
     };
-    let (_, brief) = plan("c1", &mute(Until::At(Millis(NOW.0 + 1500))), None, &none);
+    let (_, brief) = plan("c1", &mute(SanctionEnd::At(Millis(NOW.0 + 1500))), None, &none);
     assert_eq!((calls(&brief), brief.again), (vec![post(2)], None));
-    let (_, long) = plan("c1", &mute(Until::At(Millis(NOW.0 + 3 * day))), None, &none);
+    let (_, long) = plan("c1", &mute(SanctionEnd::At(Millis(NOW.0 + 3 * day))), None, &none);
     assert_eq!((calls(&long), long.again), (vec![post(86_400)], Some(Millis(NOW.0 + day - RENEWED_BEFORE))));
 
-    let (_, longer) = plan("c1", &mute(Until::Forever), long.after.as_deref(), &none);
+    let (_, longer) = plan("c1", &mute(SanctionEnd::Forever), long.after.as_deref(), &none);
     let made = calls(&longer);
     assert_eq!(made[0], r#"POST /1.2/rtm/conversations/c1/permanent-silenceds {"client_ids":["al/ice"]}"#);
     assert_eq!(made[1], "DELETE /1.2/rtm/conversations/c1/temporary-silenceds?client_id=al%2Fice");
-    let (_, shorter) = plan("c1", &mute(Until::At(Millis(NOW.0 + 1000))), longer.after.as_deref(), &[GROUP]);
+    let (_, shorter) = plan("c1", &mute(SanctionEnd::At(Millis(NOW.0 + 1000))), longer.after.as_deref(), &[GROUP]);
     let made = calls(&shorter);
     assert_eq!(made[0], post(1));
     assert_eq!(made[1], r#"DELETE /1.2/rtm/conversations/c1/permanent-silenceds {"client_ids":["al/ice"]}"#);
-    let both: Note = serde_json::from_str(shorter.before.as_deref().unwrap()).unwrap();
+    let both: LeanCloudCheckpoint = serde_json::from_str(shorter.before.as_deref().unwrap()).unwrap();
     assert!(both.silenced && both.silenced_for_good, "either can be undone after a crash");
-    let (_, lifted) = plan("c1", &Desired::default(), shorter.after.as_deref(), &[GROUP]);
+    let (_, lifted) = plan("c1", &DesiredState::default(), shorter.after.as_deref(), &[GROUP]);
     assert_eq!(calls(&lifted), ["DELETE /1.2/rtm/conversations/c1/temporary-silenceds?client_id=al%2Fice"]);
 }
 
 #[test]
 fn who_was_silenced_before_stays_so() {
-    let (_, muted) = plan("c1", &mute(Until::Forever), None, &[GROUP, r#"{"client_ids":["al/ice"]}"#]);
+    let (_, muted) = plan("c1", &mute(SanctionEnd::Forever), None, &[GROUP, r#"{"client_ids":["al/ice"]}"#]);
     assert_eq!((calls(&muted), muted.after), (Vec::new(), None));
 }
 
@@ -112,7 +118,7 @@ fn kinds_have_folders_of_their_own_and_lack_something() {
     let system = r#"{"results":[{"objectId":"c1","sys":true}]}"#;
     let (asked, _) = plan("c1", &ban(), None, &[room, r#"{"client_ids":[]}"#]);
     assert_eq!(asked[1], "/1.2/rtm/chatrooms/c1/blacklists?limit=100");
-    let (_, muted) = plan("c1", &mute(Until::Forever), None, &[system]);
+    let (_, muted) = plan("c1", &mute(SanctionEnd::Forever), None, &[system]);
     assert!(muted.lacking.is_some() && muted.calls.is_empty());
     let (asked, banned) = plan("_tmp:x", &ban(), None, &[]);
     assert!(asked.is_empty() && banned.lacking.is_some());
@@ -123,15 +129,17 @@ fn kinds_have_folders_of_their_own_and_lack_something() {
 
 #[test]
 fn everywhere_is_a_kick_for_each_change() {
-    let everywhere = |want: &Desired, noted: Option<&str>| {
-        Place { user: "alice", conversation: "*", revision: 7, is_last: true, want, noted }.plan_everywhere().unwrap()
+    let everywhere = |want: &DesiredState, noted: Option<&str>| {
+        ModerationTarget { user: "alice", conversation: "*", revision: 7, is_last: true, want, noted }
+            .plan_everywhere()
+            .unwrap()
     };
-    let want = Desired { reason: Some("spam".to_owned()), ..ban() };
+    let want = DesiredState { reason: Some("spam".to_owned()), ..ban() };
     let banned = everywhere(&want, None);
     assert_eq!(calls(&banned), [r#"POST /1.2/rtm/clients/alice/kick {"reason":"spam"}"#]);
     assert!(everywhere(&want, banned.after.as_deref()).calls.is_empty());
-    assert_eq!(everywhere(&Desired::default(), banned.after.as_deref()).after, None);
-    assert!(everywhere(&mute(Until::Forever), None).lacking.is_some());
+    assert_eq!(everywhere(&DesiredState::default(), banned.after.as_deref()).after, None);
+    assert!(everywhere(&mute(SanctionEnd::Forever), None).lacking.is_some());
 }
 
 #[test]
@@ -139,7 +147,14 @@ fn whoever_may_have_been_signed_for_since_is_thrown_out_once_more() {
     let want = ban();
     let (mut noted, mut kicks) = (None::<String>, Vec::new());
     for (revision, is_last) in [(7, false), (7, false), (7, true), (7, true), (8, true), (8, true), (9, false)] {
-        let place = Place { user: "alice", conversation: "*", revision, is_last, want: &want, noted: noted.as_deref() };
+        let place = ModerationTarget {
+            user: "alice",
+            conversation: "*",
+            revision,
+            is_last,
+            want: &want,
+            noted: noted.as_deref(),
+        };
         let plan = place.plan_everywhere().unwrap();
         assert_eq!(plan.before, noted, "until it was answered it counts as not done");
         kicks.push(plan.calls.len());
@@ -151,21 +166,22 @@ fn whoever_may_have_been_signed_for_since_is_thrown_out_once_more() {
 #[test]
 fn answers_that_say_nothing_are_refused() {
     let want = ban();
-    let place = Place { user: "alice", conversation: "c1", revision: 7, is_last: true, want: &want, noted: None };
-    let read = |look, body: &str| Found::default().read(look, &place, body.as_bytes());
-    assert!(read(Look::Conversation, "[]").is_err());
-    assert!(read(Look::Conversation, r#"{"results":[{"objectId":"c2"}]}"#).is_err());
-    assert!(read(Look::Blacklist, "{}").is_err());
-    assert!(read(Look::Members, r#"{"result":"alice"}"#).is_err());
-    let mut found = Found::default();
+    let place =
+        ModerationTarget { user: "alice", conversation: "c1", revision: 7, is_last: true, want: &want, noted: None };
+    let read = |look, body: &str| ObservedState::default().read(look, &place, body.as_bytes());
+    assert!(read(Observation::Conversation, "[]").is_err());
+    assert!(read(Observation::Conversation, r#"{"results":[{"objectId":"c2"}]}"#).is_err());
+    assert!(read(Observation::Blacklist, "{}").is_err());
+    assert!(read(Observation::Members, r#"{"result":"alice"}"#).is_err());
+    let mut found = ObservedState::default();
     let page = br#"{"client_ids":[],"next":"a"}"#;
-    found.read(Look::Blacklist, &place, page).unwrap();
-    assert!(found.read(Look::Blacklist, &place, page).is_err(), "a list that goes round in a circle");
+    found.read(Observation::Blacklist, &place, page).unwrap();
+    assert!(found.read(Observation::Blacklist, &place, page).is_err(), "a list that goes round in a circle");
 }
 
 #[test]
 fn the_master_key_stands_in_a_header_and_nowhere_else() {
-    let moderator = Moderator::new("id".to_owned(), Secret::new(b"canary".to_vec()));
+    let moderator = ModerationApi::new("id".to_owned(), Secret::new(b"canary".to_vec()));
     let headers = moderator.credentials().unwrap();
     assert_eq!(headers["x-lc-key"], "canary,master");
     assert!(headers["x-lc-key"].is_sensitive() && !format!("{moderator:?}{headers:?}").contains("canary"));
