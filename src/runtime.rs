@@ -23,8 +23,8 @@ use crate::outbox::{self, Outbox, Targets};
 use crate::random::{self, NoEntropy};
 use crate::redaction::KnownSecrets;
 #[cfg(feature = "otlp")]
-use crate::remote::Spans;
-use crate::remote::{NoClient, NoRemote, Remote};
+use crate::remote::SpanExporter;
+use crate::remote::{ClientBuildError, UpstreamError, Upstreams};
 use crate::roster::{ChangeSubscribers, ModerationReplica, strays};
 
 /// What all requests share.
@@ -58,12 +58,12 @@ pub struct Snapshot {
     /// What keeps abuse cheap, and how much of it there is.
     pub limits: Limits,
     /// What is asked of other servers.
-    pub remote: Remote,
+    pub remote: Upstreams,
     /// The interface's description for these settings, once it has been asked for.
     pub description: OnceLock<Bytes>,
     /// Who collects what requests were in their traces, if anyone does.
     #[cfg(feature = "otlp")]
-    pub spans: Option<Arc<Spans>>,
+    pub spans: Option<Arc<SpanExporter>>,
 }
 
 /// How often the settings were replaced, and how often that failed.
@@ -128,7 +128,7 @@ impl Runtime {
     ///
     /// # Errors
     /// If what they need can't be built. Then nothing changes.
-    pub fn replace(&self, settings: Settings) -> Result<(), NoRemote> {
+    pub fn replace(&self, settings: Settings) -> Result<(), UpstreamError> {
         let next = self.snapshot().renewed(settings)?;
         if let Some(outbox) = self.outbox.get() {
             outbox.configure(targets(&next.settings)?);
@@ -144,7 +144,7 @@ impl Runtime {
     ///
     /// # Errors
     /// If a server's certificate authorities can't be used, or the operating system gives no random bytes.
-    pub fn carry(&self) -> Result<(), NoRemote> {
+    pub fn carry(&self) -> Result<(), UpstreamError> {
         if self.roster.store().is_some() {
             let (targets, counts) = (targets(&self.snapshot().settings)?, self.metrics.outbox.clone());
             let terms = outbox::Terms::of(&self.roster);
@@ -233,7 +233,7 @@ fn hide(audit: &Audit, known: Arc<KnownSecrets>) {
     log::hide(known);
 }
 
-fn targets(settings: &Settings) -> Result<Targets, NoClient> {
+fn targets(settings: &Settings) -> Result<Targets, ClientBuildError> {
     let terms = outbox::Terms::default();
     Targets::new(&settings.engine.policy, &settings.enforcements, &settings.webhooks, &terms)
 }
@@ -244,7 +244,7 @@ fn no_changes(why: &str) -> Finding {
     ))
 }
 
-fn keys(remote: &Remote) -> Finding {
+fn keys(remote: &Upstreams) -> Finding {
     let flaws: Vec<String> = remote.key_sets().filter_map(|set| set.flaw.or(set.refresh_flaw)).collect();
     match flaws.join("; ") {
         _ if flaws.is_empty() => Finding::Good,
@@ -258,9 +258,9 @@ impl Snapshot {
     ///
     /// # Errors
     /// If other servers that they name can't be asked, or the operating system gives no random bytes.
-    pub fn new(settings: Settings) -> Result<Snapshot, NoRemote> {
+    pub fn new(settings: Settings) -> Result<Snapshot, UpstreamError> {
         let settings = remembering(settings)?;
-        let remote = Remote::start(&settings.engine)?;
+        let remote = Upstreams::start(&settings.engine)?;
         Ok(Snapshot {
             limits: Limits::new(&settings.limits),
             remote,
@@ -272,7 +272,7 @@ impl Snapshot {
     }
 
     /// From further settings, with what goes on of these.
-    fn renewed(&self, settings: Settings) -> Result<Snapshot, NoRemote> {
+    fn renewed(&self, settings: Settings) -> Result<Snapshot, UpstreamError> {
         let mut settings = remembering(settings)?;
         settings.engine.authenticators.take_over(&self.settings.engine.authenticators);
         let remote = self.remote.renew(&settings.engine)?;
@@ -289,11 +289,11 @@ impl Snapshot {
 
 /// Who is to collect spans: the same as before, if that is so.
 #[cfg(feature = "otlp")]
-fn spans(settings: &Settings, before: Option<&Arc<Spans>>) -> Result<Option<Arc<Spans>>, NoRemote> {
+fn spans(settings: &Settings, before: Option<&Arc<SpanExporter>>) -> Result<Option<Arc<SpanExporter>>, UpstreamError> {
     let Some(endpoint) = &settings.traces else { return Ok(None) };
     match before.filter(|before| before.is_for(endpoint)) {
         Some(same) => Ok(Some(Arc::clone(same))),
-        None => Ok(Some(Arc::new(Spans::start(endpoint)?))),
+        None => Ok(Some(Arc::new(SpanExporter::start(endpoint)?))),
     }
 }
 

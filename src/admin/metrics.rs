@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 use crate::model::Millis;
 use crate::observe::metrics::Listener;
 use crate::observe::process::{self, Usage};
-use crate::remote::Standing;
+use crate::remote::KeySetStatus;
 use crate::runtime::{Check, Runtime};
 
 type Labels<const N: usize> = [(&'static str, String); N];
@@ -91,7 +91,7 @@ fn reloads(registry: &mut Registry, runtime: &Runtime) {
 
 fn key_sets(registry: &mut Registry, runtime: &Runtime) {
     let sets: Vec<_> = runtime.snapshot().remote.key_sets().collect();
-    let named = |set: &Standing| [("authenticator", set.authenticator.to_string())];
+    let named = |set: &KeySetStatus| [("authenticator", set.authenticator.to_string())];
     let ages = sets.iter().filter_map(|set| Some((named(set), set.age.as_ref().map(Duration::as_secs_f64)?)));
     gauges(registry, "key_set_age_seconds", "Seconds since a key set was last fetched", ages);
     let keys = sets.iter().map(|set| (named(set), float(set.keys)));

@@ -66,7 +66,7 @@ pub enum NoStart {
     Store(store::Unavailable),
     /// Other servers can't be asked.
     #[error(transparent)]
-    Remote(#[from] remote::NoRemote),
+    Remote(#[from] remote::UpstreamError),
     /// The process can't be told to stop.
     #[error("signals can't be received: {0}")]
     Signals(io::Error),

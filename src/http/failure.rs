@@ -9,7 +9,7 @@ use crate::authn::AuthnError;
 use crate::limits::TooSoon;
 use crate::observe::audit::Unwritten;
 use crate::policy::{Denial, DenyReason};
-use crate::remote::Unavailable;
+use crate::remote::FactsUnavailable;
 use crate::roster::{ChangeError, RejectReason, ReplicaStale};
 use crate::vendor::InvalidRequest;
 
@@ -195,8 +195,8 @@ impl From<Unwritten> for Failure {
     }
 }
 
-impl From<Unavailable> for Failure {
-    fn from(unavailable: Unavailable) -> Failure {
+impl From<FactsUnavailable> for Failure {
+    fn from(unavailable: FactsUnavailable) -> Failure {
         let detail = "What the decision depends on can't be found out at the moment. Try again.";
         Failure { is_logged: true, ..Failure::new(Code::Unavailable, detail, unavailable.to_string()) }
     }

@@ -15,7 +15,7 @@ use super::Terms;
 use crate::config::{Enforcement, Webhook};
 use crate::observe::outbox::{Counts, Kind};
 use crate::policy::Policy;
-use crate::remote::{Client, NoClient};
+use crate::remote::{ClientBuildError, UpstreamClient};
 use crate::roster::{enforcement_queues, webhook_queues};
 use crate::vendor::moderation::ModerationApi;
 
@@ -47,7 +47,7 @@ pub(super) struct Target<T> {
     pub(super) what: Arc<T>,
     /// By which it is counted: the app's name, or the webhook's host.
     pub(super) label: Arc<str>,
-    pub(super) client: Client,
+    pub(super) client: UpstreamClient,
     pub(super) pace: Arc<Pace>,
 }
 
@@ -61,7 +61,7 @@ impl Targets {
         enforcements: &[Arc<Enforcement>],
         webhooks: &[Arc<Webhook>],
         terms: &Terms,
-    ) -> Result<Targets, NoClient> {
+    ) -> Result<Targets, ClientBuildError> {
         let mut targets = Targets::none(policy);
         for what in enforcements {
             let [in_one, everywhere] = enforcement_queues(&what.app);
@@ -70,13 +70,13 @@ impl Targets {
                 ModerationApi::TalkJs(_) | ModerationApi::LeanCloud(_) => terms.at_once.min(EVERYWHERE_AT_ONCE),
             };
             targets.queues.extend([(in_one, terms.at_once), (everywhere, most)]);
-            let client = Client::new(&what.endpoint)?.patient(terms.patience);
+            let client = UpstreamClient::new(&what.endpoint)?.patient(terms.patience);
             let pace = Arc::new(Pace::new(what.moderator.rate()));
             let label = Arc::clone(&what.app);
             targets.apps.insert(Arc::clone(&label), Arc::new(Target { what: Arc::clone(what), label, client, pace }));
         }
         for what in webhooks {
-            let client = Client::new(&what.endpoint)?.patient(terms.webhook_patience);
+            let client = UpstreamClient::new(&what.endpoint)?.patient(terms.webhook_patience);
             let (label, pace) = (Arc::from(what.endpoint.url.host().unwrap_or("unknown")), Pace::new(WEBHOOK_RATE));
             let target = Target { what: Arc::clone(what), label, client, pace: Arc::new(pace) };
             let url = what.endpoint.url.to_string();

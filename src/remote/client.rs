@@ -35,7 +35,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const LONGEST_TOKEN: u64 = 64 << 10;
 
 /// Asks one server.
-pub struct Client {
+pub struct UpstreamClient {
     inner: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     bearer: Option<BearerToken>,
     /// Lets one read the token's file at a time: where that hangs, it takes no more than one thread.
@@ -46,14 +46,14 @@ pub struct Client {
 /// Why a client can't be made.
 #[derive(Debug, thiserror::Error)]
 #[error("no TLS client can be made for {url}: {reason}")]
-pub struct NoClient {
+pub struct ClientBuildError {
     url: String,
     reason: rustls::Error,
 }
 
 /// Why there is no answer. Its text is for the log: it holds nothing that was sent.
 #[derive(Debug, thiserror::Error)]
-pub enum Trouble {
+pub enum ClientError {
     /// The address is neither HTTPS nor on this machine.
     #[error("it is asked for without TLS")]
     Unsafe,
@@ -71,13 +71,14 @@ pub enum Trouble {
     Long(usize),
 }
 
-impl Client {
+impl UpstreamClient {
     /// For this server.
     ///
     /// # Errors
     /// If its certificate authorities can't be used.
-    pub fn new(endpoint: &Endpoint) -> Result<Client, NoClient> {
-        let tls = tls(&endpoint.authorities, None).map_err(|reason| NoClient { url: endpoint.to_string(), reason })?;
+    pub fn new(endpoint: &Endpoint) -> Result<UpstreamClient, ClientBuildError> {
+        let tls = tls(&endpoint.authorities, None)
+            .map_err(|reason| ClientBuildError { url: endpoint.to_string(), reason })?;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -86,23 +87,23 @@ impl Client {
         let mut builder = legacy::Client::builder(TokioExecutor::new());
         builder.pool_timer(TokioTimer::new()).pool_idle_timeout(KEEP_ALIVE);
         let (bearer, reading) = (endpoint.bearer.clone(), Arc::new(Semaphore::new(1)));
-        Ok(Client { inner: builder.build(connector), bearer, reading, patience: PATIENCE })
+        Ok(UpstreamClient { inner: builder.build(connector), bearer, reading, patience: PATIENCE })
     }
 
     /// Waits so long for an answer.
     #[must_use]
-    pub fn patient(self, patience: Duration) -> Client {
-        Client { patience, ..self }
+    pub fn patient(self, patience: Duration) -> UpstreamClient {
+        UpstreamClient { patience, ..self }
     }
 
     /// Sends a request and reads the answer, whatever its status, if it has at most `longest` bytes.
     ///
     /// # Errors
     /// If there is none in time.
-    pub async fn send(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, Trouble> {
+    pub async fn send(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, ClientError> {
         let request = checked(request)?;
         let exchange = async { read(self.begin(request).await?, longest).await };
-        let slow = Err(Trouble::Slow(self.patience));
+        let slow = Err(ClientError::Slow(self.patience));
         timeout(self.patience, exchange).await.unwrap_or(slow)
     }
 
@@ -110,9 +111,9 @@ impl Client {
     ///
     /// # Errors
     /// If it doesn't begin in time.
-    pub async fn open(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Trouble> {
+    pub async fn open(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, ClientError> {
         let request = checked(request)?;
-        timeout(self.patience, self.begin(request)).await.unwrap_or(Err(Trouble::Slow(self.patience)))
+        timeout(self.patience, self.begin(request)).await.unwrap_or(Err(ClientError::Slow(self.patience)))
     }
 
     /// Sends a request and reads how it is answered. What else the answer says is of no account: up to `longest` bytes of it are read, so
@@ -120,28 +121,28 @@ impl Client {
     ///
     /// # Errors
     /// If there is no answer in time.
-    pub async fn tell(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<Response<()>, Trouble> {
+    pub async fn tell(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<Response<()>, ClientError> {
         let until = Instant::now() + self.patience;
         let (head, body) = self.open(request).await?.into_parts();
         let _ = timeout_at(until, Limited::new(body, longest).collect()).await;
         Ok(Response::from_parts(head, ()))
     }
 
-    async fn begin(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Trouble> {
+    async fn begin(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, ClientError> {
         if let Some(bearer) = &self.bearer {
             request.headers_mut().insert(AUTHORIZATION, self.authorization(bearer).await?);
         }
-        self.inner.request(request).await.map_err(|error| Trouble::Broken(chain(&error)))
+        self.inner.request(request).await.map_err(|error| ClientError::Broken(chain(&error)))
     }
 
     /// The header that shows the token. A file is read anew each time, as its token may have been changed.
-    async fn authorization(&self, bearer: &BearerToken) -> Result<HeaderValue, Trouble> {
+    async fn authorization(&self, bearer: &BearerToken) -> Result<HeaderValue, ClientError> {
         let token = match bearer {
             BearerToken::Fixed(secret) => secret.expose().to_vec(),
-            BearerToken::File(path) => self.read(path.clone()).await.map_err(Trouble::Token)?,
+            BearerToken::File(path) => self.read(path.clone()).await.map_err(ClientError::Token)?,
         };
         let mut value = HeaderValue::from_bytes(&[b"Bearer ", token.trim_ascii()].concat())
-            .map_err(|_| Trouble::Token(ErrorKind::InvalidData.into()))?;
+            .map_err(|_| ClientError::Token(ErrorKind::InvalidData.into()))?;
         value.set_sensitive(true);
         Ok(value)
     }
@@ -158,9 +159,9 @@ impl Client {
 }
 
 /// A request that may be sent, with who sends it.
-fn checked(mut request: Request<Full<Bytes>>) -> Result<Request<Full<Bytes>>, Trouble> {
+fn checked(mut request: Request<Full<Bytes>>) -> Result<Request<Full<Bytes>>, ClientError> {
     if !is_safe(request.uri()) {
-        return Err(Trouble::Unsafe);
+        return Err(ClientError::Unsafe);
     }
     request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("chat-signer"));
     Ok(request)
@@ -170,12 +171,12 @@ fn checked(mut request: Request<Full<Bytes>>) -> Result<Request<Full<Bytes>>, Tr
 ///
 /// # Errors
 /// If it is longer, or breaks off.
-pub async fn read(answer: Response<Incoming>, longest: usize) -> Result<Response<Bytes>, Trouble> {
+pub async fn read(answer: Response<Incoming>, longest: usize) -> Result<Response<Bytes>, ClientError> {
     let (head, body) = answer.into_parts();
     match Limited::new(body, longest).collect().await {
         Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
-        Err(error) if error.is::<LengthLimitError>() => Err(Trouble::Long(longest)),
-        Err(error) => Err(Trouble::Broken(chain(&*error))),
+        Err(error) if error.is::<LengthLimitError>() => Err(ClientError::Long(longest)),
+        Err(error) => Err(ClientError::Broken(chain(&*error))),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What came of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ExchangeOutcome {
     /// What was wanted.
     Ok,
     /// That the credential is nobody's.
@@ -15,30 +15,30 @@ pub enum Outcome {
     Failed,
 }
 
-impl Outcome {
+impl ExchangeOutcome {
     /// How the metrics spell it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Outcome::Ok => "ok",
-            Outcome::Refused => "refused",
-            Outcome::Unknown => "unknown",
-            Outcome::Failed => "failed",
+            ExchangeOutcome::Ok => "ok",
+            ExchangeOutcome::Refused => "refused",
+            ExchangeOutcome::Unknown => "unknown",
+            ExchangeOutcome::Failed => "failed",
         }
     }
 }
 
 /// How often each outcome came.
 #[derive(Debug, Default)]
-pub(super) struct Count([AtomicU64; 4]);
+pub(super) struct ExchangeCounter([AtomicU64; 4]);
 
-impl Count {
+impl ExchangeCounter {
     /// Counts one.
-    pub(super) fn add(&self, outcome: Outcome) {
+    pub(super) fn add(&self, outcome: ExchangeOutcome) {
         self.0[outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// How often these came.
-    pub(super) fn all<const N: usize>(&self, outcomes: [Outcome; N]) -> [(Outcome, u64); N] {
+    pub(super) fn all<const N: usize>(&self, outcomes: [ExchangeOutcome; N]) -> [(ExchangeOutcome, u64); N] {
         outcomes.map(|outcome| (outcome, self.0[outcome as usize].load(Ordering::Relaxed)))
     }
 }

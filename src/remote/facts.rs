@@ -9,10 +9,10 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use super::NoRemote;
-use super::client::Client;
-use super::count::{Count, Outcome};
-use super::memory::{Limits, Memory};
+use super::UpstreamError;
+use super::client::UpstreamClient;
+use super::count::{ExchangeCounter, ExchangeOutcome};
+use super::memory::{CacheLimits, ResponseCache};
 use crate::crypto::mac::HmacSha256;
 use crate::engine::{FactsProvider, FactsQuery};
 use crate::observe::trace::Trace;
@@ -50,41 +50,44 @@ const QUIET: Duration = Duration::from_secs(10);
 /// Why nothing is known of a conversation at the moment, in words for the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the facts about {conversation} can't be had: {reason}")]
-pub struct Unavailable {
+pub struct FactsUnavailable {
     conversation: String,
     reason: String,
 }
 
 /// The service that is asked, and what it told.
-pub(super) struct Facts {
+pub(super) struct FactsServer {
     source: Arc<FactsProvider>,
-    client: Client,
+    client: UpstreamClient,
     room: Semaphore,
     /// Turns inquiries into keys that nobody can foresee.
     key: HmacSha256,
-    answers: Memory<Result<ConversationFacts, Unavailable>>,
-    count: Arc<Count>,
+    answers: ResponseCache<Result<ConversationFacts, FactsUnavailable>>,
+    count: Arc<ExchangeCounter>,
     /// When the log may hear of a failure again.
     quiet_until: Mutex<Option<Instant>>,
 }
 
-impl Facts {
+impl FactsServer {
     /// Asks this service, and goes on counting what came of it.
-    pub(super) fn new(source: &Arc<FactsProvider>, before: Option<&Facts>) -> Result<Facts, NoRemote> {
-        Ok(Facts {
+    pub(super) fn new(source: &Arc<FactsProvider>, before: Option<&FactsServer>) -> Result<FactsServer, UpstreamError> {
+        Ok(FactsServer {
             source: Arc::clone(source),
-            client: Client::new(&source.endpoint)?,
+            client: UpstreamClient::new(&source.endpoint)?,
             room: Semaphore::new(ROOM),
             key: HmacSha256::new(&random::bytes::<32>()?),
-            answers: Memory::new(Limits { most: MOST, heaviest: HEAVIEST, weigh }),
+            answers: ResponseCache::new(CacheLimits { most: MOST, heaviest: HEAVIEST, weigh }),
             quiet_until: Mutex::new(None),
             count: before.map(|before| Arc::clone(&before.count)).unwrap_or_default(),
         })
     }
 
     /// What came of the questions so far, by how the service is asked.
-    pub(super) fn counts(&self) -> (&'static str, [(Outcome, u64); 3]) {
-        (self.source.protocol.as_str(), self.count.all([Outcome::Ok, Outcome::Unknown, Outcome::Failed]))
+    pub(super) fn counts(&self) -> (&'static str, [(ExchangeOutcome, u64); 3]) {
+        (
+            self.source.protocol.as_str(),
+            self.count.all([ExchangeOutcome::Ok, ExchangeOutcome::Unknown, ExchangeOutcome::Failed]),
+        )
     }
 
     /// What there is to know about all of these, in their order.
@@ -92,17 +95,17 @@ impl Facts {
         self: &Arc<Self>,
         inquiries: Vec<FactsQuery>,
         trace: Option<&Arc<Trace>>,
-    ) -> Result<Vec<ConversationFacts>, Unavailable> {
+    ) -> Result<Vec<ConversationFacts>, FactsUnavailable> {
         let first = inquiries.first().map(|inquiry| inquiry.conversation().to_owned()).unwrap_or_default();
         let all = timeout(PATIENCE_FOR_ALL, self.ask_all(inquiries, trace)).await;
-        all.unwrap_or_else(|_| Err(Unavailable { conversation: first, reason: slow(PATIENCE_FOR_ALL) }))
+        all.unwrap_or_else(|_| Err(FactsUnavailable { conversation: first, reason: slow(PATIENCE_FOR_ALL) }))
     }
 
     async fn ask_all(
         self: &Arc<Self>,
         inquiries: Vec<FactsQuery>,
         trace: Option<&Arc<Trace>>,
-    ) -> Result<Vec<ConversationFacts>, Unavailable> {
+    ) -> Result<Vec<ConversationFacts>, FactsUnavailable> {
         let (mut running, mut told) = (JoinSet::new(), Vec::with_capacity(inquiries.len()));
         for inquiry in inquiries {
             if running.len() >= AT_ONCE {
@@ -119,7 +122,11 @@ impl Facts {
     }
 
     /// What is known from before, or else what the service tells now.
-    async fn remembered(&self, inquiry: &FactsQuery, trace: Option<&Trace>) -> Result<ConversationFacts, Unavailable> {
+    async fn remembered(
+        &self,
+        inquiry: &FactsQuery,
+        trace: Option<&Trace>,
+    ) -> Result<ConversationFacts, FactsUnavailable> {
         // Roles in answers are ranks in one policy's list: they mean nothing to another's.
         if !Arc::ptr_eq(&inquiry.source, &self.source) {
             return Err(self.unavailable(inquiry, "it is no longer asked for this policy".to_owned()));
@@ -132,15 +139,15 @@ impl Facts {
             return answer;
         }
         let Ok(_place) = self.room.try_acquire() else {
-            self.count.add(Outcome::Failed);
+            self.count.add(ExchangeOutcome::Failed);
             return Err(self.unavailable(inquiry, format!("{ROOM} questions wait for an answer already")));
         };
         let ask = async || {
             let read = timeout(PATIENCE, self.read(inquiry, trace)).await.unwrap_or_else(|_| Err(slow(PATIENCE)));
             self.count.add(match &read {
-                Ok(told) if told.is_known() => Outcome::Ok,
-                Ok(_) => Outcome::Unknown,
-                Err(_) => Outcome::Failed,
+                Ok(told) if told.is_known() => ExchangeOutcome::Ok,
+                Ok(_) => ExchangeOutcome::Unknown,
+                Err(_) => ExchangeOutcome::Failed,
             });
             match read {
                 Ok(told) => (Ok(told), self.source.cache),
@@ -165,8 +172,8 @@ impl Facts {
     }
 
     /// The log hears of failures now and then: a service that is down must not become a flood of lines.
-    fn unavailable(&self, inquiry: &FactsQuery, reason: String) -> Unavailable {
-        let unavailable = Unavailable { conversation: inquiry.conversation().to_owned(), reason };
+    fn unavailable(&self, inquiry: &FactsQuery, reason: String) -> FactsUnavailable {
+        let unavailable = FactsUnavailable { conversation: inquiry.conversation().to_owned(), reason };
         let mut quiet_until = self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if quiet_until.is_none_or(|until| until <= now) {
@@ -178,7 +185,7 @@ impl Facts {
 }
 
 /// How many bytes an answer takes, roughly.
-fn weigh(answer: &Result<ConversationFacts, Unavailable>) -> usize {
+fn weigh(answer: &Result<ConversationFacts, FactsUnavailable>) -> usize {
     match answer {
         Ok(told) => told.size(),
         Err(unavailable) => unavailable.conversation.len() + unavailable.reason.len(),
@@ -191,10 +198,10 @@ fn slow(patience: Duration) -> String {
 
 /// The next of these to end, if any runs.
 async fn next(
-    running: &mut JoinSet<Result<ConversationFacts, Unavailable>>,
-) -> Option<Result<ConversationFacts, Unavailable>> {
+    running: &mut JoinSet<Result<ConversationFacts, FactsUnavailable>>,
+) -> Option<Result<ConversationFacts, FactsUnavailable>> {
     let ended = running.join_next().await?;
     Some(ended.unwrap_or_else(|_| {
-        Err(Unavailable { conversation: "a conversation".to_owned(), reason: "the asking broke off".to_owned() })
+        Err(FactsUnavailable { conversation: "a conversation".to_owned(), reason: "the asking broke off".to_owned() })
     }))
 }

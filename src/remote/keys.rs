@@ -13,7 +13,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-use super::client::{Client, NoClient};
+use super::client::{ClientBuildError, UpstreamClient};
 use super::freshness;
 use crate::authn::{KeySet, UnusableKey, VerificationKeys, is_safe};
 use crate::clock;
@@ -39,18 +39,18 @@ const AT_ONCE: usize = 256;
 const REST: Duration = Duration::from_secs(30);
 
 /// A task that keeps one key set up to date. It ends when this is dropped.
-pub(super) struct Fetching {
+pub(super) struct KeySetRefresh {
     refresher: Arc<Refresher>,
     task: JoinHandle<()>,
     room: Semaphore,
 }
 
-impl Fetching {
+impl KeySetRefresh {
     /// Begins to fetch this set.
-    pub(super) fn start(set: &Arc<KeySet>) -> Result<Fetching, NoClient> {
+    pub(super) fn start(set: &Arc<KeySet>) -> Result<KeySetRefresh, ClientBuildError> {
         let refresher = Arc::new(Refresher::new(set)?);
         let task = tokio::spawn(Arc::clone(&refresher).run());
-        Ok(Fetching { refresher, task, room: Semaphore::new(AT_ONCE) })
+        Ok(KeySetRefresh { refresher, task, room: Semaphore::new(AT_ONCE) })
     }
 
     /// Whether this is its set.
@@ -68,13 +68,13 @@ impl Fetching {
     }
 
     /// How the set is.
-    pub(super) fn standing(&self) -> Standing {
+    pub(super) fn standing(&self) -> KeySetStatus {
         let Refresher { set, .. } = &*self.refresher;
-        let State { succeeded, fetched, failed, failures, flaw, .. } = &*self.refresher.state();
+        let RefreshState { succeeded, fetched, failed, failures, flaw, .. } = &*self.refresher.state();
         let too_old = if succeeded.is_some() { " are too old to be used any longer" } else { "" };
         let missing = || format!("the keys of {} from {}{too_old}: {flaw}", set.authenticator, set.endpoint);
         let stale = || format!("the keys of {} from {} can't be refreshed: {flaw}", set.authenticator, set.endpoint);
-        Standing {
+        KeySetStatus {
             authenticator: Arc::clone(&set.authenticator),
             age: succeeded.map(|succeeded| succeeded.elapsed()),
             keys: set.count(),
@@ -91,7 +91,7 @@ impl Fetching {
     }
 }
 
-impl Drop for Fetching {
+impl Drop for KeySetRefresh {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -99,7 +99,7 @@ impl Drop for Fetching {
 
 /// How a key set is.
 #[derive(Clone, Debug)]
-pub struct Standing {
+pub struct KeySetStatus {
     /// The name of the authenticator whose keys these are.
     pub authenticator: Arc<str>,
     /// How long ago the keys were last fetched, if they ever were.
@@ -119,8 +119,8 @@ pub struct Standing {
 /// Fetches one key set.
 struct Refresher {
     set: Arc<KeySet>,
-    client: Client,
-    state: Mutex<State>,
+    client: UpstreamClient,
+    state: Mutex<RefreshState>,
     /// Tells the task that a fetch is wanted at once.
     wanted: Notify,
     /// Changes with every fetch that ends.
@@ -128,7 +128,7 @@ struct Refresher {
 }
 
 #[derive(Default)]
-struct State {
+struct RefreshState {
     /// Whether a fetch is on its way, or about to be.
     is_fetching: bool,
     /// When a fetch was last asked for between the regular ones.
@@ -150,9 +150,9 @@ struct State {
 
 impl Refresher {
     /// For this set, whose keys it will not have before it runs.
-    fn new(set: &Arc<KeySet>) -> Result<Refresher, NoClient> {
-        let client = Client::new(&set.endpoint)?;
-        let state = State { is_fetching: true, flaw: "not fetched yet".to_owned(), ..State::default() };
+    fn new(set: &Arc<KeySet>) -> Result<Refresher, ClientBuildError> {
+        let client = UpstreamClient::new(&set.endpoint)?;
+        let state = RefreshState { is_fetching: true, flaw: "not fetched yet".to_owned(), ..RefreshState::default() };
         let (fetched, _) = watch::channel(());
         Ok(Refresher { set: Arc::clone(set), client, state: Mutex::new(state), wanted: Notify::new(), fetched })
     }
@@ -204,7 +204,7 @@ impl Refresher {
         next
     }
 
-    fn succeed(&self, state: &mut State, keys: VerificationKeys) {
+    fn succeed(&self, state: &mut RefreshState, keys: VerificationKeys) {
         if state.succeeded.is_none() || state.failures > 0 {
             tracing::info!("{}: {} keys came from {}", self.set.authenticator, keys.len(), self.set.endpoint);
         }
@@ -222,7 +222,7 @@ impl Refresher {
     }
 
     /// The last good keys go on serving, but not for ever.
-    fn fail(&self, state: &mut State, flaw: String) -> Duration {
+    fn fail(&self, state: &mut RefreshState, flaw: String) -> Duration {
         if state.failures == 0 || state.flaw != flaw {
             tracing::warn!("{}: no keys came from {}: {flaw}", self.set.authenticator, self.set.endpoint);
         }
@@ -278,7 +278,7 @@ impl Refresher {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, RefreshState> {
         // What is done under the lock leaves the state whole at every step.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

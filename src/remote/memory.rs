@@ -9,16 +9,16 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 /// What stands for a question. Nobody outside must be able to choose it.
-pub(super) type Key = [u8; 32];
+pub(super) type CacheKey = [u8; 32];
 
 /// Answers by their questions' keys.
-pub(super) struct Memory<T> {
-    limits: Limits<T>,
-    entries: Mutex<Entries<T>>,
+pub(super) struct ResponseCache<T> {
+    limits: CacheLimits<T>,
+    entries: Mutex<CacheEntries<T>>,
 }
 
 /// How much is remembered at most.
-pub(super) struct Limits<T> {
+pub(super) struct CacheLimits<T> {
     /// How many answers.
     pub(super) most: usize,
     /// How many bytes the answers take together.
@@ -27,35 +27,38 @@ pub(super) struct Limits<T> {
     pub(super) weigh: fn(&T) -> usize,
 }
 
-struct Entries<T> {
-    known: HashMap<Key, Arc<Entry<T>>>,
+struct CacheEntries<T> {
+    known: HashMap<CacheKey, Arc<CacheEntry<T>>>,
     /// In the order in which they were made, also those that newer ones have replaced. Never more than `most`.
-    order: VecDeque<(Key, Arc<Entry<T>>)>,
+    order: VecDeque<(CacheKey, Arc<CacheEntry<T>>)>,
     /// What those in `order` weigh together.
     weight: usize,
 }
 
-struct Entry<T> {
+struct CacheEntry<T> {
     /// An answer and when it ends, once it is there. Whoever finds none asks, and all others wait for it.
     answer: OnceCell<(T, Instant)>,
     /// What the answer adds to the weight of all. Changes only while the entries are locked.
     weight: AtomicUsize,
 }
 
-impl<T: Clone> Memory<T> {
+impl<T: Clone> ResponseCache<T> {
     /// Remembers the newest answers within these limits.
-    pub(super) fn new(limits: Limits<T>) -> Memory<T> {
-        Memory { limits, entries: Mutex::new(Entries { known: HashMap::new(), order: VecDeque::new(), weight: 0 }) }
+    pub(super) fn new(limits: CacheLimits<T>) -> ResponseCache<T> {
+        ResponseCache {
+            limits,
+            entries: Mutex::new(CacheEntries { known: HashMap::new(), order: VecDeque::new(), weight: 0 }),
+        }
     }
 
     /// The answer to the question that this key stands for, if it is remembered.
-    pub(super) fn known(&self, key: &Key) -> Option<T> {
+    pub(super) fn known(&self, key: &CacheKey) -> Option<T> {
         let entry = self.entries().known.get(key).filter(|entry| entry.is_good()).map(Arc::clone)?;
         entry.answer.get().map(|(answer, _)| answer.clone())
     }
 
     /// The answer to the question that this key stands for: remembered, or got by `ask`, which also says for how long it is good.
-    pub(super) async fn answer(&self, key: Key, ask: impl AsyncFnOnce() -> (T, Duration)) -> T {
+    pub(super) async fn answer(&self, key: CacheKey, ask: impl AsyncFnOnce() -> (T, Duration)) -> T {
         let entry = self.entry(key);
         if let Some((answer, _)) = entry.answer.get() {
             return answer.clone();
@@ -74,7 +77,7 @@ impl<T: Clone> Memory<T> {
     }
 
     /// The entry for this key: one whose answer is good, or still to come, or else a new one.
-    fn entry(&self, key: Key) -> Arc<Entry<T>> {
+    fn entry(&self, key: CacheKey) -> Arc<CacheEntry<T>> {
         let mut entries = self.entries();
         if let Some(entry) = entries.known.get(&key).filter(|entry| entry.is_good()) {
             return Arc::clone(entry);
@@ -82,14 +85,14 @@ impl<T: Clone> Memory<T> {
         while entries.order.len() >= self.limits.most {
             entries.forget_oldest();
         }
-        let entry = Arc::new(Entry { answer: OnceCell::new(), weight: AtomicUsize::new(0) });
+        let entry = Arc::new(CacheEntry { answer: OnceCell::new(), weight: AtomicUsize::new(0) });
         entries.known.insert(key, Arc::clone(&entry));
         entries.order.push_back((key, Arc::clone(&entry)));
         entry
     }
 
     /// Counts what an answer that has come weighs, if it is still remembered, and makes room for it.
-    fn weigh(&self, key: &Key, entry: &Arc<Entry<T>>, answer: &T) {
+    fn weigh(&self, key: &CacheKey, entry: &Arc<CacheEntry<T>>, answer: &T) {
         let weight = (self.limits.weigh)(answer);
         let mut entries = self.entries();
         if entries.holds(key, entry) {
@@ -101,13 +104,13 @@ impl<T: Clone> Memory<T> {
         }
     }
 
-    fn entries(&self) -> MutexGuard<'_, Entries<T>> {
+    fn entries(&self) -> MutexGuard<'_, CacheEntries<T>> {
         // What is done under the lock leaves the entries whole at every step.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<T> Entries<T> {
+impl<T> CacheEntries<T> {
     fn forget_oldest(&mut self) {
         let Some((key, oldest)) = self.order.pop_front() else { return };
         self.weight -= oldest.weight.load(Ordering::Relaxed);
@@ -116,12 +119,12 @@ impl<T> Entries<T> {
         }
     }
 
-    fn holds(&self, key: &Key, entry: &Arc<Entry<T>>) -> bool {
+    fn holds(&self, key: &CacheKey, entry: &Arc<CacheEntry<T>>) -> bool {
         self.known.get(key).is_some_and(|known| Arc::ptr_eq(known, entry))
     }
 }
 
-impl<T> Entry<T> {
+impl<T> CacheEntry<T> {
     fn is_good(&self) -> bool {
         self.answer.get().is_none_or(|(_, end)| Instant::now() < *end)
     }
@@ -138,17 +141,17 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn key(number: u8) -> Key {
+    fn key(number: u8) -> CacheKey {
         [number; 32]
     }
 
     /// This many answers, which weigh as much as they are long, with up to 100 bytes.
-    fn memory(most: usize) -> Memory<&'static str> {
-        Memory::new(Limits { most, heaviest: 100, weigh: |answer| answer.len() })
+    fn memory(most: usize) -> ResponseCache<&'static str> {
+        ResponseCache::new(CacheLimits { most, heaviest: 100, weigh: |answer| answer.len() })
     }
 
     /// The answer for this key, which is the given one only if it has to be asked for.
-    async fn asked(memory: &Memory<&'static str>, number: u8, answer: &'static str) -> &'static str {
+    async fn asked(memory: &ResponseCache<&'static str>, number: u8, answer: &'static str) -> &'static str {
         memory.answer(key(number), async || (answer, SECOND)).await
     }
 
@@ -167,8 +170,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_question_is_asked_once_at_a_time() {
-        let (memory, go) =
-            (Arc::new(Memory::new(Limits { most: 10, heaviest: 0, weigh: |_| 0 })), Arc::new(Notify::new()));
+        let (memory, go) = (
+            Arc::new(ResponseCache::new(CacheLimits { most: 10, heaviest: 0, weigh: |_| 0 })),
+            Arc::new(Notify::new()),
+        );
         let mut tasks = Vec::new();
         for number in 0..20 {
             let (memory, go) = (Arc::clone(&memory), Arc::clone(&go));

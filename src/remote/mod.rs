@@ -14,28 +14,28 @@ pub mod unix;
 
 use std::sync::Arc;
 
-pub use client::{Client, NoClient, Trouble, read, tls};
-pub use count::Outcome;
-pub use facts::Unavailable;
-pub use keys::Standing;
+pub use client::{ClientBuildError, ClientError, UpstreamClient, read, tls};
+pub use count::ExchangeOutcome;
+pub use facts::FactsUnavailable;
+pub use keys::KeySetStatus;
 #[cfg(feature = "otlp")]
-pub use spans::{Span, Spans};
+pub use spans::{Span, SpanExporter};
 
 use crate::authn::{KeySet, LookupResult, PendingLookup};
 use crate::engine::{Engine, FactsQuery};
 use crate::observe::trace::Trace;
 use crate::policy::ConversationFacts;
 use crate::random::NoEntropy;
-use facts::Facts;
-use keys::Fetching;
-use sessions::Sessions;
+use facts::FactsServer;
+use keys::KeySetRefresh;
+use sessions::SessionServers;
 
 /// What is asked elsewhere, and what is known from there. Dropping it ends what it does in the background, but for what others have
 /// taken over.
-pub struct Remote {
-    keys: Vec<Arc<Fetching>>,
-    sessions: Sessions,
-    facts: Option<Arc<Facts>>,
+pub struct Upstreams {
+    keys: Vec<Arc<KeySetRefresh>>,
+    sessions: SessionServers,
+    facts: Option<Arc<FactsServer>>,
     /// Whether requests can be served before all keys are there.
     has_started: bool,
 }
@@ -43,20 +43,20 @@ pub struct Remote {
 /// Why other servers can't be asked.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub enum NoRemote {
+pub enum UpstreamError {
     /// There is no client for one of them.
-    Client(#[from] NoClient),
+    Client(#[from] ClientBuildError),
     /// There is no key to remember answers by.
     Entropy(#[from] NoEntropy),
 }
 
-impl Remote {
+impl Upstreams {
     /// Begins to fetch what this engine's authenticators need, without waiting for it.
     ///
     /// # Errors
     /// If a server's certificate authorities can't be used, or the operating system gives no random bytes.
-    pub fn start(engine: &Engine) -> Result<Remote, NoRemote> {
-        Remote::build(engine, None)
+    pub fn start(engine: &Engine) -> Result<Upstreams, UpstreamError> {
+        Upstreams::build(engine, None)
     }
 
     /// Goes on with another engine. What its authenticators have [taken over](crate::authn::Authenticators::take_over) from those before
@@ -64,23 +64,23 @@ impl Remote {
     ///
     /// # Errors
     /// As [`start`](Self::start).
-    pub fn renew(&self, engine: &Engine) -> Result<Remote, NoRemote> {
-        Remote::build(engine, Some(self))
+    pub fn renew(&self, engine: &Engine) -> Result<Upstreams, UpstreamError> {
+        Upstreams::build(engine, Some(self))
     }
 
-    fn build(engine: &Engine, before: Option<&Remote>) -> Result<Remote, NoRemote> {
+    fn build(engine: &Engine, before: Option<&Upstreams>) -> Result<Upstreams, UpstreamError> {
         let authenticators = &engine.authenticators;
         let fetching = |set| match before.and_then(|before| before.fetching(set)) {
             Some(known) => Ok(Arc::clone(known)),
-            None => Fetching::start(set).map(Arc::new),
+            None => KeySetRefresh::start(set).map(Arc::new),
         };
         let known = before.and_then(|before| before.facts.as_deref());
-        let facts = engine.facts.as_ref().map(|source| Facts::new(source, known));
-        Ok(Remote {
-            sessions: Sessions::new(authenticators.introspections(), before.map(|before| &before.sessions))?,
+        let facts = engine.facts.as_ref().map(|source| FactsServer::new(source, known));
+        Ok(Upstreams {
+            sessions: SessionServers::new(authenticators.introspections(), before.map(|before| &before.sessions))?,
             keys: authenticators.key_sets().map(fetching).collect::<Result<_, _>>()?,
             facts: facts.transpose()?.map(Arc::new),
-            has_started: before.is_some_and(Remote::has_started),
+            has_started: before.is_some_and(Upstreams::has_started),
         })
     }
 
@@ -105,7 +105,7 @@ impl Remote {
         &self,
         inquiries: Vec<FactsQuery>,
         trace: Option<&Arc<Trace>>,
-    ) -> Result<Vec<ConversationFacts>, Unavailable> {
+    ) -> Result<Vec<ConversationFacts>, FactsUnavailable> {
         match &self.facts {
             Some(facts) if !inquiries.is_empty() => facts.ask(inquiries, trace).await,
             _ => Ok(Vec::new()),
@@ -113,18 +113,18 @@ impl Remote {
     }
 
     /// How each key set is.
-    pub fn key_sets(&self) -> impl Iterator<Item = Standing> {
+    pub fn key_sets(&self) -> impl Iterator<Item = KeySetStatus> {
         self.keys.iter().map(|fetching| fetching.standing())
     }
 
     /// What came of the questions whose a credential is, by the authenticator's name.
-    pub fn lookups(&self) -> impl Iterator<Item = (&Arc<str>, [(Outcome, u64); 3])> {
+    pub fn lookups(&self) -> impl Iterator<Item = (&Arc<str>, [(ExchangeOutcome, u64); 3])> {
         self.sessions.counts()
     }
 
     /// What came of the questions about conversations, by how they are asked.
-    pub fn facts(&self) -> Option<(&'static str, [(Outcome, u64); 3])> {
-        self.facts.as_deref().map(Facts::counts)
+    pub fn facts(&self) -> Option<(&'static str, [(ExchangeOutcome, u64); 3])> {
+        self.facts.as_deref().map(FactsServer::counts)
     }
 
     /// Whether there is anything to wait for at all.
@@ -137,7 +137,7 @@ impl Remote {
         self.has_started || self.keys.iter().all(|fetching| fetching.has_started())
     }
 
-    fn fetching(&self, set: &Arc<KeySet>) -> Option<&Arc<Fetching>> {
+    fn fetching(&self, set: &Arc<KeySet>) -> Option<&Arc<KeySetRefresh>> {
         self.keys.iter().find(|fetching| fetching.is_for(set))
     }
 }

@@ -6,10 +6,10 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use tokio::sync::Semaphore;
 
-use super::NoRemote;
-use super::client::Client;
-use super::count::{Count, Outcome};
-use super::memory::{Limits, Memory};
+use super::UpstreamError;
+use super::client::UpstreamClient;
+use super::count::{ExchangeCounter, ExchangeOutcome};
+use super::memory::{CacheLimits, ResponseCache};
 use crate::authn::{AuthnError, Introspection, IntrospectionAnswer, IntrospectionQuery, TokenCaller};
 use crate::crypto::mac::HmacSha256;
 use crate::model::json;
@@ -29,33 +29,33 @@ const HEAVIEST: usize = 64 << 20;
 const AT_ONCE: usize = 256;
 
 /// Those who are asked, and what they said.
-pub(super) struct Sessions {
-    asked: Vec<Arc<Asked>>,
-    answers: Arc<Memory<IntrospectionAnswer>>,
+pub(super) struct SessionServers {
+    asked: Vec<Arc<SessionServer>>,
+    answers: Arc<ResponseCache<IntrospectionAnswer>>,
 }
 
 /// One who is asked.
-struct Asked {
+struct SessionServer {
     by: Arc<Introspection>,
-    client: Client,
+    client: UpstreamClient,
     room: Semaphore,
     /// Turns questions, which hold credentials, into keys that tell nothing of them and that nobody can foresee. Its own, so that
     /// nothing is remembered longer than the configuration under which it was understood.
     key: HmacSha256,
-    count: Count,
+    count: ExchangeCounter,
 }
 
-impl Sessions {
+impl SessionServers {
     /// Asks on behalf of these authenticators. What is remembered of those that were there `before` stays.
     pub(super) fn new<'a>(
         introspections: impl Iterator<Item = &'a Arc<Introspection>>,
-        before: Option<&Sessions>,
-    ) -> Result<Sessions, NoRemote> {
+        before: Option<&SessionServers>,
+    ) -> Result<SessionServers, UpstreamError> {
         let asked = introspections.map(|by| match before.and_then(|before| before.asked(by)) {
             Some(known) => Ok(Arc::clone(known)),
-            None => Asked::new(by).map(Arc::new),
+            None => SessionServer::new(by).map(Arc::new),
         });
-        Ok(Sessions {
+        Ok(SessionServers {
             asked: asked.collect::<Result<_, _>>()?,
             answers: before.map_or_else(memory, |before| Arc::clone(&before.answers)),
         })
@@ -76,7 +76,7 @@ impl Sessions {
             return answer.caller;
         }
         let Ok(_place) = asked.room.try_acquire() else {
-            asked.count.add(Outcome::Failed);
+            asked.count.add(ExchangeOutcome::Failed);
             let detail = format!("{AT_ONCE} requests wait for an answer already");
             return question.asker.unanswered(detail).caller;
         };
@@ -89,20 +89,28 @@ impl Sessions {
     }
 
     /// What came of the questions so far, by the authenticator's name.
-    pub(super) fn counts(&self) -> impl Iterator<Item = (&Arc<str>, [(Outcome, u64); 3])> {
-        let counts = |asked: &'_ Arc<Asked>| asked.count.all([Outcome::Ok, Outcome::Refused, Outcome::Failed]);
+    pub(super) fn counts(&self) -> impl Iterator<Item = (&Arc<str>, [(ExchangeOutcome, u64); 3])> {
+        let counts = |asked: &'_ Arc<SessionServer>| {
+            asked.count.all([ExchangeOutcome::Ok, ExchangeOutcome::Refused, ExchangeOutcome::Failed])
+        };
         self.asked.iter().map(move |asked| (&asked.by.common.name, counts(asked)))
     }
 
-    fn asked(&self, by: &Arc<Introspection>) -> Option<&Arc<Asked>> {
+    fn asked(&self, by: &Arc<Introspection>) -> Option<&Arc<SessionServer>> {
         self.asked.iter().find(|asked| Arc::ptr_eq(&asked.by, by))
     }
 }
 
-impl Asked {
-    fn new(by: &Arc<Introspection>) -> Result<Asked, NoRemote> {
-        let (client, key) = (Client::new(&by.endpoint)?, HmacSha256::new(&random::bytes::<32>()?));
-        Ok(Asked { by: Arc::clone(by), client, room: Semaphore::new(AT_ONCE), key, count: Count::default() })
+impl SessionServer {
+    fn new(by: &Arc<Introspection>) -> Result<SessionServer, UpstreamError> {
+        let (client, key) = (UpstreamClient::new(&by.endpoint)?, HmacSha256::new(&random::bytes::<32>()?));
+        Ok(SessionServer {
+            by: Arc::clone(by),
+            client,
+            room: Semaphore::new(AT_ONCE),
+            key,
+            count: ExchangeCounter::default(),
+        })
     }
 
     async fn fetch(&self, question: &IntrospectionQuery, trace: Option<&Arc<Trace>>) -> IntrospectionAnswer {
@@ -112,12 +120,12 @@ impl Asked {
             Err(reason) => asker.unanswered(reason),
         };
         self.count.add(match &answer.caller {
-            Ok(_) => Outcome::Ok,
+            Ok(_) => ExchangeOutcome::Ok,
             Err(refusal) if refusal.is_unavailable() => {
                 tracing::warn!("{}: {}: {}", asker.common.name, asker.endpoint, refusal.log());
-                Outcome::Failed
+                ExchangeOutcome::Failed
             }
-            Err(_) => Outcome::Refused,
+            Err(_) => ExchangeOutcome::Refused,
         });
         answer
     }
@@ -137,8 +145,8 @@ impl Asked {
     }
 }
 
-fn memory() -> Arc<Memory<IntrospectionAnswer>> {
-    Arc::new(Memory::new(Limits { most: MOST, heaviest: HEAVIEST, weigh }))
+fn memory() -> Arc<ResponseCache<IntrospectionAnswer>> {
+    Arc::new(ResponseCache::new(CacheLimits { most: MOST, heaviest: HEAVIEST, weigh }))
 }
 
 /// How many bytes an answer takes, roughly.

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::client::{Client, NoClient};
+use super::client::{ClientBuildError, UpstreamClient};
 use crate::authn::Endpoint;
 use crate::model::Millis;
 use crate::observe::metrics::Route;
@@ -57,26 +57,26 @@ pub struct Span {
 }
 
 /// Who collects spans.
-pub struct Spans {
+pub struct SpanExporter {
     endpoint: Endpoint,
-    queue: mpsc::Sender<Message>,
+    queue: mpsc::Sender<SpanMessage>,
 }
 
-enum Message {
+enum SpanMessage {
     Span(Span),
     Flush(oneshot::Sender<()>),
 }
 
-impl Spans {
+impl SpanExporter {
     /// Begins to send to this collector. What is queued is still sent after this is dropped.
     ///
     /// # Errors
     /// If its certificate authorities can't be used.
-    pub fn start(endpoint: &Endpoint) -> Result<Spans, NoClient> {
+    pub fn start(endpoint: &Endpoint) -> Result<SpanExporter, ClientBuildError> {
         let (queue, messages) = mpsc::channel(QUEUE);
-        let sender = Sender { client: Client::new(endpoint)?, endpoint: endpoint.clone(), lost: 0 };
+        let sender = SpanSender { client: UpstreamClient::new(endpoint)?, endpoint: endpoint.clone(), lost: 0 };
         tokio::spawn(sender.run(messages));
-        Ok(Spans { endpoint: endpoint.clone(), queue })
+        Ok(SpanExporter { endpoint: endpoint.clone(), queue })
     }
 
     /// Whether it sends there.
@@ -87,7 +87,7 @@ impl Spans {
     /// Has a span sent, if it belongs to a trace that is recorded and there is room for it.
     pub fn record(&self, span: Span) {
         if span.trace.is_sampled {
-            let _ = self.queue.try_send(Message::Span(span));
+            let _ = self.queue.try_send(SpanMessage::Span(span));
         }
     }
 
@@ -95,7 +95,7 @@ impl Spans {
     pub async fn flush(&self) {
         let (done, sent) = oneshot::channel();
         let flushing = async {
-            if self.queue.send(Message::Flush(done)).await.is_ok() {
+            if self.queue.send(SpanMessage::Flush(done)).await.is_ok() {
                 let _ = sent.await;
             }
         };
@@ -103,23 +103,23 @@ impl Spans {
     }
 }
 
-struct Sender {
-    client: Client,
+struct SpanSender {
+    client: UpstreamClient,
     endpoint: Endpoint,
     /// How many spans were lost since the collector last took some.
     lost: usize,
 }
 
-impl Sender {
-    async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
+impl SpanSender {
+    async fn run(mut self, mut messages: mpsc::Receiver<SpanMessage>) {
         while let Some(first) = messages.recv().await {
             let (mut spans, mut flushed) = (Vec::new(), None);
             let mut next = Some(first);
             let _ = timeout(PERIOD, async {
                 while let Some(message) = next.take() {
                     match message {
-                        Message::Flush(done) => flushed = Some(done),
-                        Message::Span(span) => spans.push(span),
+                        SpanMessage::Flush(done) => flushed = Some(done),
+                        SpanMessage::Span(span) => spans.push(span),
                     }
                     if flushed.is_none() && spans.len() < BATCH {
                         next = messages.recv().await;

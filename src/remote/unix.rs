@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::client::{Trouble, chain, read};
+use super::client::{ClientError, chain, read};
 
 /// Sends a request to the server at this socket and reads the answer, whatever its status, if it has at most `longest` bytes. All of it
 /// may take up to `patience`.
@@ -24,8 +24,8 @@ pub async fn send(
     request: Request<Full<Bytes>>,
     longest: usize,
     patience: Duration,
-) -> Result<Response<Bytes>, Trouble> {
-    timeout(patience, exchange(socket, request, longest)).await.unwrap_or(Err(Trouble::Slow(patience)))
+) -> Result<Response<Bytes>, ClientError> {
+    timeout(patience, exchange(socket, request, longest)).await.unwrap_or(Err(ClientError::Slow(patience)))
 }
 
 /// Sends a request to the server at this socket, and returns the answer once it begins, for which it has up to `patience`.
@@ -36,23 +36,27 @@ pub async fn open(
     socket: &Path,
     request: Request<Full<Bytes>>,
     patience: Duration,
-) -> Result<Response<Incoming>, Trouble> {
-    timeout(patience, begin(socket, request)).await.unwrap_or(Err(Trouble::Slow(patience)))
+) -> Result<Response<Incoming>, ClientError> {
+    timeout(patience, begin(socket, request)).await.unwrap_or(Err(ClientError::Slow(patience)))
 }
 
-async fn exchange(socket: &Path, request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, Trouble> {
+async fn exchange(
+    socket: &Path,
+    request: Request<Full<Bytes>>,
+    longest: usize,
+) -> Result<Response<Bytes>, ClientError> {
     read(begin(socket, request).await?, longest).await
 }
 
-async fn begin(socket: &Path, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Trouble> {
+async fn begin(socket: &Path, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, ClientError> {
     request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
-    let stream = UnixStream::connect(socket).await.map_err(|error| Trouble::Broken(error.to_string()))?;
+    let stream = UnixStream::connect(socket).await.map_err(|error| ClientError::Broken(error.to_string()))?;
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
     // It ends with the answer, or with whoever reads that.
     tokio::spawn(connection);
     sender.send_request(request).await.map_err(|error| broken(&error))
 }
 
-fn broken(error: &hyper::Error) -> Trouble {
-    Trouble::Broken(chain(error))
+fn broken(error: &hyper::Error) -> ClientError {
+    ClientError::Broken(chain(error))
 }

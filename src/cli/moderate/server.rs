@@ -22,7 +22,7 @@ use super::super::{Common, Stop, block_on, probe};
 use crate::authn::{ApiKey, Authenticator, Endpoint};
 use crate::config::{Listen, Settings, demo_api_key};
 use crate::environment;
-use crate::remote::{Client, Trouble, read, unix};
+use crate::remote::{ClientError, UpstreamClient, read, unix};
 
 /// How long an answer may take: longer than the server itself takes to give up a change.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -122,7 +122,7 @@ impl Server<'_> {
         if goes_on && answer.status().is_success() {
             return Ok(Ok(answer.into_body()));
         }
-        let whole = timeout(PATIENCE, read(answer, LONGEST)).await.unwrap_or(Err(Trouble::Slow(PATIENCE)));
+        let whole = timeout(PATIENCE, read(answer, LONGEST)).await.unwrap_or(Err(ClientError::Slow(PATIENCE)));
         self.whole(whole).map(Err)
     }
 
@@ -135,7 +135,7 @@ impl Server<'_> {
         Ok(request)
     }
 
-    fn whole(&self, answer: Result<Response<Bytes>, Trouble>) -> Result<Answer, Stop> {
+    fn whole(&self, answer: Result<Response<Bytes>, ClientError>) -> Result<Answer, Stop> {
         let answer = answer.map_err(|trouble| silence(&self.place, &trouble))?;
         let status = answer.status();
         let body = if answer.body().is_empty() { Ok(Value::Null) } else { serde_json::from_slice(answer.body()) };
@@ -173,9 +173,9 @@ impl Options {
         Ok(Server { options: self, place, settings })
     }
 
-    fn client(&self, url: &Uri) -> Result<Client, Stop> {
+    fn client(&self, url: &Uri) -> Result<UpstreamClient, Stop> {
         let authorities = self.ca.as_deref().map_or(Ok(Vec::new()), authorities)?;
-        let client = Client::new(&Endpoint { url: url.clone(), authorities, bearer: None });
+        let client = UpstreamClient::new(&Endpoint { url: url.clone(), authorities, bearer: None });
         Ok(client.map_err(|error| Stop::No(error.to_string()))?.patient(PATIENCE))
     }
 
@@ -253,12 +253,12 @@ fn request(place: &Place, question: &Question) -> Result<Request<Full<Bytes>>, S
 }
 
 /// What to say of a server that doesn't answer.
-fn silence(place: &Place, trouble: &Trouble) -> Stop {
+fn silence(place: &Place, trouble: &ClientError) -> Stop {
     match trouble {
-        Trouble::Unsafe => Stop::Usage(format!(
+        ClientError::Unsafe => Stop::Usage(format!(
             "{place} is not on this machine alone: write https://, so that nobody on the way learns what proves who asks"
         )),
-        Trouble::Slow(_) => Stop::No(format!(
+        ClientError::Slow(_) => Stop::No(format!(
             "{place}: {trouble}; a change may have been made all the same, and to say it again does no harm"
         )),
         _ => Stop::No(format!("{place} does not answer: {trouble}")),
