@@ -20,7 +20,7 @@ use chat_signer::roster::{
     ChangeSubscribers, CommandAuthorizer, CommandKind, ModerationCommand, ModerationEntry, ModerationReplica,
     SanctionTerms,
 };
-use chat_signer::store::{Commit, Store};
+use chat_signer::store::{NewChange, Store};
 
 use cases::{Bench, Case, NOW, Register};
 
@@ -83,7 +83,7 @@ async fn fill(store: &Store, bans: usize) -> Result<(), Failure> {
             });
             (record.key().to_string(), Some(record.value()))
         });
-        let commit = Commit { puts: puts.collect(), ..Commit::default() };
+        let commit = NewChange { puts: puts.collect(), ..NewChange::default() };
         store.commit(&store.head().await?, commit, NOW).await?;
     }
     Ok(())

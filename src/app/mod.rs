@@ -63,7 +63,7 @@ pub enum NoStart {
     Chain(#[from] NoEntropy),
     /// The roster's store can't be opened.
     #[error("[store]: {0}")]
-    Store(store::Unavailable),
+    Store(store::StoreUnavailable),
     /// Other servers can't be asked.
     #[error(transparent)]
     Remote(#[from] remote::UpstreamError),

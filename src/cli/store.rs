@@ -17,7 +17,7 @@ use crate::model::Millis;
 use crate::observe::Asker;
 use crate::roster::transfer::{self, AT_ONCE, Import, ImportError, ImportSummary};
 use crate::roster::{ChangeSubscribers, EntryKey, EntryKind, MalformedEntry, ModerationEntry, ModerationIndex};
-use crate::store::{Head, HighWaterMark, RecordFile, Store, Unavailable};
+use crate::store::{HighWaterMark, RecordFile, Store, StoreHead, StoreUnavailable};
 
 /// What is done with the store.
 #[derive(Debug, clap::Subcommand)]
@@ -96,20 +96,20 @@ async fn accept(common: &Common, settings: &Settings, arguments: &Accept) -> Res
     let head = accepted?;
     written.map_err(|error| Stop::No(format!("it is accepted, but the audit log can't be written: {error}")))?;
     record_accepted(settings, &store, &head).await?;
-    let Head { epoch, version, .. } = head;
+    let StoreHead { epoch, version, .. } = head;
     let text = || format!("accepted: {}, at change {version}, epoch {epoch}", told(&count));
     let json = || json!({ "accepted": true, "epoch": epoch, "version": version, "entries": count }).to_string();
     common.print(text, json)?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn accept_now(store: &Store) -> Result<Head, Unavailable> {
+async fn accept_now(store: &Store) -> Result<StoreHead, StoreUnavailable> {
     store.accept().await?;
     store.head().await
 }
 
 /// Has the store's record say what was accepted. That of a Redis is a server's own: where there is none, none is begun.
-async fn record_accepted(settings: &Settings, store: &Store, head: &Head) -> Result<(), Unavailable> {
+async fn record_accepted(settings: &Settings, store: &Store, head: &StoreHead) -> Result<(), StoreUnavailable> {
     let Some(record) = record(settings).filter(|_| !store.is_shared() || has_record(settings)) else { return Ok(()) };
     record.replace(&HighWaterMark::of(head, store.now().await?))?;
     store.note_record().await
@@ -125,7 +125,7 @@ fn has_record(settings: &Settings) -> bool {
 }
 
 /// What the record says that the store with this head has lost, so that servers refuse the store. `None`: nothing.
-async fn lost(settings: &Settings, store: &Store, head: &Head) -> Result<Option<String>, Unavailable> {
+async fn lost(settings: &Settings, store: &Store, head: &StoreHead) -> Result<Option<String>, StoreUnavailable> {
     let Some(record) = record(settings) else { return Ok(None) };
     let Some(mark) = record.read()? else { return Ok(None) };
     if mark.is_kept_by(store, head).await? {
@@ -212,7 +212,11 @@ async fn take_over(
 }
 
 /// Has the store's record, if there is one, say that the store has come so far; unless the store lacks what the record has: then returns that.
-async fn record_imported(settings: &Settings, store: &Store, head: &Head) -> Result<Option<String>, Unavailable> {
+async fn record_imported(
+    settings: &Settings,
+    store: &Store,
+    head: &StoreHead,
+) -> Result<Option<String>, StoreUnavailable> {
     let lost = lost(settings, store, head).await?;
     if let Some(record) = record(settings).filter(|_| lost.is_none() && has_record(settings)) {
         let written = record.write(&HighWaterMark::of(head, store.now().await?))?;
@@ -278,14 +282,14 @@ fn index<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Modera
 }
 
 /// Says so where a store's entries are not what they should be: servers refuse everyone by it.
-fn note_flaw(head: &Head) {
+fn note_flaw(head: &StoreHead) {
     if let Some(flaw) = head.flaw() {
         complain(&format!("note: {flaw}"));
     }
 }
 
 /// Says why servers refuse the store, or why that can't be told.
-fn note(lost: Result<Option<String>, Unavailable>) {
+fn note(lost: Result<Option<String>, StoreUnavailable>) {
     match lost {
         Ok(None) => {}
         Ok(Some(lost)) => complain(&format!("note: {lost}")),
@@ -318,7 +322,7 @@ async fn open(settings: &Settings, begin: bool) -> Result<Store, Stop> {
         StoreKind::Redb { path } => Some(path),
         StoreKind::Redis(_) => None,
     };
-    let hint = |Unavailable { message: flaw, .. }| match path {
+    let hint = |StoreUnavailable { message: flaw, .. }| match path {
         Some(_) => Stop::No(format!(
             "{flaw} (a running server has the file to itself: stop it, or ask it: `chat-signer read-roster`)"
         )),
@@ -327,8 +331,8 @@ async fn open(settings: &Settings, begin: bool) -> Result<Store, Stop> {
     Store::open(store).await.map_err(hint)
 }
 
-impl From<Unavailable> for Stop {
-    fn from(unavailable: Unavailable) -> Stop {
+impl From<StoreUnavailable> for Stop {
+    fn from(unavailable: StoreUnavailable) -> Stop {
         Stop::No(unavailable.to_string())
     }
 }
@@ -348,7 +352,7 @@ fn records(entries: &BTreeMap<String, String>) -> Result<Vec<ModerationEntry>, M
     entries.iter().map(|(key, value)| ModerationEntry::read(key, value)).collect()
 }
 
-fn toml(head: &Head, records: &[ModerationEntry]) -> String {
+fn toml(head: &StoreHead, records: &[ModerationEntry]) -> String {
     let (now, version, epoch) = (clock::now(), head.version, &head.epoch);
     let head = format!("# chat-signer's roster, as it was at {now}: at change {version}, epoch {epoch}.\n\n");
     head + &transfer::toml(records)

@@ -13,7 +13,7 @@ use super::targets::{Target, Targets};
 use crate::clock;
 use crate::config::Enforcement;
 use crate::model::Millis;
-use crate::store::{Job, Store, Unavailable};
+use crate::store::{Job, Store, StoreUnavailable};
 use crate::vendor::moderation::{PermanentFailure, ResponseClass, VendorCall};
 
 /// The longest answer of a vendor that is read, in bytes: thirty conversations with hundreds of participants each.
@@ -61,8 +61,8 @@ impl Halt {
     }
 }
 
-impl From<Unavailable> for Halt {
-    fn from(unavailable: Unavailable) -> Halt {
+impl From<StoreUnavailable> for Halt {
+    fn from(unavailable: StoreUnavailable) -> Halt {
         Halt::later(unavailable.to_string())
     }
 }

@@ -19,7 +19,7 @@ use crate::clock;
 use crate::model::Millis;
 use crate::observe::outbox::{Kind, Outcome, Waiting};
 use crate::random;
-use crate::store::{Attempt, Job, JobState, Store, Unavailable, queue};
+use crate::store::{AttemptResult, Job, JobState, Store, StoreUnavailable, queue};
 
 /// How many jobs are counted at most, and how many are read at once.
 const COUNTED: usize = 10_000;
@@ -181,19 +181,19 @@ fn report(job: &Job, pace: Option<&Pace>, done: &Result<Did, Halt>) {
     }
 }
 
-fn verdict(shared: &Shared, job: &Job, done: Result<Did, Halt>) -> (Attempt, Outcome) {
-    let again = |wait: Duration, error| Attempt::Again { due: later(wait), error };
+fn verdict(shared: &Shared, job: &Job, done: Result<Did, Halt>) -> (AttemptResult, Outcome) {
+    let again = |wait: Duration, error| AttemptResult::Again { due: later(wait), error };
     let backoff = |asked| delay(&shared.terms, job.failures, asked, chance());
     match done {
         Ok(Did { doubtful_until: Some(due), again: sooner, .. }) => {
-            (Attempt::Again { due: sooner.map_or(due, |sooner| sooner.min(due)), error: None }, Outcome::Done)
+            (AttemptResult::Again { due: sooner.map_or(due, |sooner| sooner.min(due)), error: None }, Outcome::Done)
         }
         Ok(Did { lacking: Some(lacking), .. }) => {
-            (Attempt::SetAside { error: lacking.into_owned() }, Outcome::SetAside)
+            (AttemptResult::SetAside { error: lacking.into_owned() }, Outcome::SetAside)
         }
-        Ok(Did { again: Some(due), .. }) => (Attempt::Again { due, error: None }, Outcome::Done),
-        Ok(_) => (Attempt::Done, Outcome::Done),
-        Err(Halt::Never(why)) => (Attempt::SetAside { error: why }, Outcome::SetAside),
+        Ok(Did { again: Some(due), .. }) => (AttemptResult::Again { due, error: None }, Outcome::Done),
+        Ok(_) => (AttemptResult::Done, Outcome::Done),
+        Err(Halt::Never(why)) => (AttemptResult::SetAside { error: why }, Outcome::SetAside),
         Err(Halt::Later(why, asked)) => (again(backoff(asked), Some(why)), Outcome::Failed),
         Err(Halt::Unfinished | Halt::Lost) => (again(Duration::ZERO, None), Outcome::Unfinished),
     }
@@ -227,7 +227,7 @@ async fn count(shared: &Shared, store: &Store) {
     }
 }
 
-async fn waiting(store: &Store, targets: &Targets, kind: Kind) -> Result<Waiting, Unavailable> {
+async fn waiting(store: &Store, targets: &Targets, kind: Kind) -> Result<Waiting, StoreUnavailable> {
     let (now, mut waiting) = (clock::now(), Waiting::default());
     let prefix = match kind {
         Kind::Enforcement => "enforce:",

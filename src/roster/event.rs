@@ -12,7 +12,7 @@ use crate::config::Settings;
 use crate::crypto::{hex, percent_encoded, sha256};
 use crate::model::{Millis, Pattern};
 use crate::policy::{EntryAuthor, RoleGrant};
-use crate::store::{Commit, Head, NewJob, queue};
+use crate::store::{NewChange, NewJob, StoreHead, queue};
 
 /// Who is told of changes and where they are carried out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,10 +50,10 @@ pub(super) fn commit(
     ruling: &CommandOutcome,
     by: &EntryAuthor,
     plan: &ChangeSubscribers,
-    head: &Head,
+    head: &StoreHead,
     now: Millis,
-) -> Commit {
-    let mut commit = Commit::default();
+) -> NewChange {
+    let mut commit = NewChange::default();
     for record in &ruling.set {
         commit.puts.push((record.key().to_string(), Some(record.value())));
         note(&mut commit, record, ChangeKind::Set, Some(by), plan, head, now);
@@ -74,8 +74,8 @@ pub(super) fn again(ruling: &CommandOutcome, wish: &ModerationCommand, plan: &Ch
 }
 
 /// The change that takes away what has ended.
-pub(super) fn expiry(ended: &[ModerationEntry], plan: &ChangeSubscribers, head: &Head, now: Millis) -> Commit {
-    let mut commit = Commit::default();
+pub(super) fn expiry(ended: &[ModerationEntry], plan: &ChangeSubscribers, head: &StoreHead, now: Millis) -> NewChange {
+    let mut commit = NewChange::default();
     for record in ended {
         commit.puts.push((record.key().to_string(), None));
         note(&mut commit, record, ChangeKind::Expired, None, plan, head, now);
@@ -86,12 +86,12 @@ pub(super) fn expiry(ended: &[ModerationEntry], plan: &ChangeSubscribers, head: 
 
 /// Tells of what became of an entry, and has it carried out. Of the jobs some may be there more than once.
 pub(super) fn note(
-    commit: &mut Commit,
+    commit: &mut NewChange,
     record: &ModerationEntry,
     fate: ChangeKind,
     by: Option<&EntryAuthor>,
     plan: &ChangeSubscribers,
-    head: &Head,
+    head: &StoreHead,
     now: Millis,
 ) {
     let id = format!("{}-{}-{}", head.epoch, head.version + 1, commit.events.len() + 1);
@@ -214,7 +214,7 @@ mod tests {
         let ended = ["tom", "zoe"]
             .map(|user| [ModerationEntry::Ban(sanction(user)), ModerationEntry::Mute(sanction(user))])
             .concat();
-        let head = Head { epoch: "e".to_owned(), ..Head::default() };
+        let head = StoreHead { epoch: "e".to_owned(), ..StoreHead::default() };
         let made = expiry(&ended, &plan, &head, Millis(0));
         let keys: Vec<_> = made.jobs.iter().filter_map(|job| job.key.strip_prefix("enforce:")).collect();
         assert_eq!(keys, ["ably:tom:*", "talkjs:tom:*", "ably:zoe:*", "talkjs:zoe:*"]);

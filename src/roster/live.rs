@@ -25,7 +25,9 @@ use self::write_health::WriteHealth;
 use super::entry::MalformedEntry;
 use super::index::ModerationIndex;
 use crate::clock;
-use crate::store::{Change, Commit, FailureReason, Head, HighWaterMark, NotCommitted, RecordFile, Store, Unavailable};
+use crate::store::{
+    CommitError, FailureReason, HighWaterMark, NewChange, RecordFile, Store, StoreHead, StoreUnavailable, StoredChange,
+};
 
 /// How often the store is asked how far it has come, where nothing hints at a change: this often within the time after which what is
 /// known counts for too old.
@@ -43,20 +45,20 @@ pub struct ModerationReplica {
     index: RwLock<ModerationIndex>,
     max_staleness: Duration,
     /// How far the index has come; before it was first read, what the record says. Whoever has it is alone in changing it.
-    known: Mutex<Head>,
+    known: Mutex<StoreHead>,
     /// What is kept of it for the next start.
     recording: Option<Recording>,
     began: Instant,
     /// When the store was last heard of, in milliseconds after the beginning, plus one; 0 before the first time.
     heard: AtomicU64,
     /// The head of the store when it was last seen with the mark of a rollback, until the store counts again.
-    marked: ArcSwapOption<Head>,
+    marked: ArcSwapOption<StoreHead>,
     /// Why the store does not count, until an operator says so.
     refused: ArcSwapOption<String>,
     /// Why the store could not be asked the last time.
     trouble: ArcSwapOption<String>,
     /// How far the index has come, for those who only look.
-    head: ArcSwap<Head>,
+    head: ArcSwap<StoreHead>,
     version: watch::Sender<u64>,
     write_health: WriteHealth,
     /// How many changes were not made.
@@ -79,10 +81,10 @@ pub enum ChangeError {
     Stale(#[from] ReplicaStale),
     /// The store can't be written.
     #[error(transparent)]
-    Unavailable(#[from] Unavailable),
+    Unavailable(#[from] StoreUnavailable),
     /// The store can't be written before the program is started anew.
     #[error(transparent)]
-    Broken(Unavailable),
+    Broken(StoreUnavailable),
 }
 
 impl ModerationReplica {
@@ -193,7 +195,7 @@ impl ModerationReplica {
     }
 
     /// How far the index has come. Changes on their way are not waited for.
-    pub fn head(&self) -> Arc<Head> {
+    pub fn head(&self) -> Arc<StoreHead> {
         self.head.load_full()
     }
 
@@ -230,12 +232,12 @@ impl ModerationReplica {
     /// If it wasn't made, or it isn't known whether it was.
     pub async fn change<T>(
         &self,
-        decide: impl FnMut(&ModerationIndex, &Head) -> (Commit, T) + Send,
+        decide: impl FnMut(&ModerationIndex, &StoreHead) -> (NewChange, T) + Send,
     ) -> Result<T, ChangeError> {
         let Some(store) = &self.store else { return Err(ChangeError::NoStore) };
         let slow = || {
             let message = format!("the change could not be made within {} s", PATIENCE.as_secs());
-            Unavailable::new(FailureReason::Unreachable, message)
+            StoreUnavailable::new(FailureReason::Unreachable, message)
         };
         let changed = timeout(PATIENCE, self.change_in(store, decide)).await.unwrap_or_else(|_| Err(slow().into()));
         changed.map_err(|not_changed| match not_changed {
@@ -247,7 +249,7 @@ impl ModerationReplica {
     async fn change_in<T>(
         &self,
         store: &Store,
-        mut decide: impl FnMut(&ModerationIndex, &Head) -> (Commit, T),
+        mut decide: impl FnMut(&ModerationIndex, &StoreHead) -> (NewChange, T),
     ) -> Result<T, ChangeError> {
         let mut known = self.known.lock().await;
         loop {
@@ -264,7 +266,7 @@ impl ModerationReplica {
     }
 
     /// Whether what is known is what the store holds, and will hold; if not, it is now.
-    async fn is_up(&self, store: &Store, known: &mut Head) -> Result<bool, Unavailable> {
+    async fn is_up(&self, store: &Store, known: &mut StoreHead) -> Result<bool, StoreUnavailable> {
         let asked = self.began.elapsed();
         if store.durable_head().await? == *known {
             self.hear(asked);
@@ -275,13 +277,13 @@ impl ModerationReplica {
     }
 
     /// Makes a change, unless the store holds more than what is known: then it is known now.
-    async fn make(&self, store: &Store, known: &mut Head, commit: Commit) -> Result<bool, Unavailable> {
+    async fn make(&self, store: &Store, known: &mut StoreHead, commit: NewChange) -> Result<bool, StoreUnavailable> {
         self.check_writes(store).await?;
         let asked = self.began.elapsed();
         let change = match store.commit(known, commit, clock::now()).await {
             Ok(change) => change,
-            Err(NotCommitted::Behind) => return self.bring_up(store, known).await.map(|()| false),
-            Err(NotCommitted::Unavailable(unavailable)) => {
+            Err(CommitError::Behind) => return self.bring_up(store, known).await.map(|()| false),
+            Err(CommitError::Unavailable(unavailable)) => {
                 self.note_write(Err(unavailable.clone()));
                 return Err(unavailable);
             }
@@ -290,14 +292,14 @@ impl ModerationReplica {
         self.hear(asked);
         self.take(known, std::slice::from_ref(&change)).map_err(|flaw| {
             self.refuse(&flaw);
-            Unavailable::new(FailureReason::Refused, flaw)
+            StoreUnavailable::new(FailureReason::Refused, flaw)
         })?;
         let recorded = self.record(store, known).await;
         recorded.inspect_err(|unavailable| self.note_write(Err(unavailable.clone())))?;
         Ok(true)
     }
 
-    async fn bring_up(&self, store: &Store, known: &mut Head) -> Result<(), Unavailable> {
+    async fn bring_up(&self, store: &Store, known: &mut StoreHead) -> Result<(), StoreUnavailable> {
         let asked = self.began.elapsed();
         let done = self.compare(store, known).await;
         match &done {
@@ -318,7 +320,7 @@ impl ModerationReplica {
             Err(unavailable) => self.miss(unavailable),
         }
         match done {
-            Ok(Err(untrusted)) => Err(Unavailable::new(FailureReason::Refused, untrusted.reason)),
+            Ok(Err(untrusted)) => Err(StoreUnavailable::new(FailureReason::Refused, untrusted.reason)),
             Ok(Ok(())) => Ok(()),
             Err(unavailable) => Err(unavailable),
         }
@@ -331,7 +333,7 @@ impl ModerationReplica {
     }
 
     /// Notes that the store can't be asked.
-    fn miss(&self, unavailable: &Unavailable) {
+    fn miss(&self, unavailable: &StoreUnavailable) {
         if self.trouble.swap(Some(Arc::new(unavailable.to_string()))).is_none() {
             tracing::warn!("the roster can't be followed: {unavailable}");
         }
@@ -373,7 +375,7 @@ impl ModerationReplica {
     }
 
     /// Takes over changes, which must follow what is known without a gap.
-    fn take(&self, known: &mut Head, changes: &[Change]) -> Result<(), String> {
+    fn take(&self, known: &mut StoreHead, changes: &[StoredChange]) -> Result<(), String> {
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         advance(&mut index, known, changes)?;
         drop(index);
@@ -382,14 +384,14 @@ impl ModerationReplica {
     }
 
     /// Tells how far the index has come.
-    fn publish(&self, known: &Head) {
+    fn publish(&self, known: &StoreHead) {
         self.head.store(Arc::new(known.clone()));
         self.version.send_replace(known.version);
     }
 }
 
 /// Brings an index to where these changes lead, which must follow the head without a gap.
-fn advance(index: &mut ModerationIndex, head: &mut Head, changes: &[Change]) -> Result<(), String> {
+fn advance(index: &mut ModerationIndex, head: &mut StoreHead, changes: &[StoredChange]) -> Result<(), String> {
     for change in changes {
         if head.version.checked_add(1) != Some(change.version) {
             return Err(format!("the store has lost the change after {}", head.version));
@@ -401,6 +403,6 @@ fn advance(index: &mut ModerationIndex, head: &mut Head, changes: &[Change]) -> 
     Ok(())
 }
 
-fn apply(index: &mut ModerationIndex, change: &Change) -> Result<(), MalformedEntry> {
+fn apply(index: &mut ModerationIndex, change: &StoredChange) -> Result<(), MalformedEntry> {
     change.puts.iter().try_for_each(|(key, value)| index.apply(key, value.as_deref()))
 }

@@ -172,7 +172,7 @@ mod tests {
     use super::*;
     use crate::model::{CallerKind, Pattern};
     use crate::policy::{EntryAuthor, EntryOrigin, Sanction};
-    use crate::store::{Commit, Store};
+    use crate::store::{NewChange, Store};
 
     fn ban(user: &str) -> ModerationEntry {
         let author = Arc::new(EntryAuthor { kind: CallerKind::Service, subject: "orders".to_owned(), role: None });
@@ -197,7 +197,7 @@ mod tests {
         untold.asked.extend([ban("gone"), ban("there")]);
         untold.may_have_been_made();
         let there = ban("there");
-        let put = Commit { puts: vec![(there.key().to_string(), Some(there.value()))], ..Commit::default() };
+        let put = NewChange { puts: vec![(there.key().to_string(), Some(there.value()))], ..NewChange::default() };
         roster.change(|_, _| (put.clone(), ())).await.unwrap();
         roster.expire(&ChangeSubscribers::default(), &mut untold).await.unwrap();
         assert_eq!(told(&mut untold), [("there".to_owned(), true), ("gone".to_owned(), false)]);

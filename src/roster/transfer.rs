@@ -13,7 +13,10 @@ use crate::crypto::hex;
 use crate::model::{CallerKind, Millis, Pattern, is_unruly};
 use crate::observe::Asker;
 use crate::policy::{EntryAuthor, EntryOrigin, RoleGrant};
-use crate::store::{Change, Commit, Contents, FailureReason, Head, NotCommitted, Since, Store, Unavailable};
+use crate::store::{
+    ChangesSince, CommitError, FailureReason, NewChange, Store, StoreContents, StoreHead, StoreUnavailable,
+    StoredChange,
+};
 use crate::{clock, random};
 
 /// How many entries are written in one change. What is more is written in several.
@@ -56,7 +59,7 @@ pub struct ImportSummary {
 pub enum ImportError {
     /// The store can't be had.
     #[error(transparent)]
-    Unavailable(#[from] Unavailable),
+    Unavailable(#[from] StoreUnavailable),
     /// An entry in the store can't be understood.
     #[error(transparent)]
     Malformed(#[from] MalformedEntry),
@@ -78,18 +81,18 @@ pub enum ImportError {
 ///
 /// # Errors
 /// If the store can't be read.
-pub async fn held(store: &Store) -> Result<(Head, BTreeMap<String, String>), Unavailable> {
-    let Contents { mut head, entries } = store.contents().await?;
+pub async fn held(store: &Store) -> Result<(StoreHead, BTreeMap<String, String>), StoreUnavailable> {
+    let StoreContents { mut head, entries } = store.contents().await?;
     let mut held: BTreeMap<String, String> = entries.into_iter().collect();
     let goal = store.head().await?.version;
     while head.version < goal {
         let changes = match store.since(head.version).await? {
-            Since::Changes(changes) if !changes.is_empty() => changes,
-            _ => return Err(Unavailable::new(FailureReason::Other, "it changes faster than it can be read")),
+            ChangesSince::Changes(changes) if !changes.is_empty() => changes,
+            _ => return Err(StoreUnavailable::new(FailureReason::Other, "it changes faster than it can be read")),
         };
-        for Change { version, id, puts, .. } in changes {
+        for StoredChange { version, id, puts, .. } in changes {
             put(&mut held, puts);
-            head = Head { version, change: id, ..head };
+            head = StoreHead { version, change: id, ..head };
         }
     }
     Ok((head, held))
@@ -216,27 +219,27 @@ fn keep_owner(before: &RegisteredConversation, after: &RegisteredConversation) -
 /// Writes entries, and tells whether it did: if not, others have changed the store.
 async fn write(
     store: &Store,
-    head: &mut Head,
+    head: &mut StoreHead,
     work: &[ImportChange],
     import: &Import<'_>,
     done: &mut ImportSummary,
     tell: AuditLineSink<'_>,
 ) -> Result<bool, ImportError> {
     // What is told has an id of its own also where the store has no epoch yet.
-    let id = format!("import-{}", hex(&random::bytes::<16>().map_err(Unavailable::from)?));
+    let id = format!("import-{}", hex(&random::bytes::<16>().map_err(StoreUnavailable::from)?));
     let epoch = if head.epoch.is_empty() { id } else { head.epoch.clone() };
     for part in work.chunks(AT_ONCE) {
         let now = clock::now();
-        let told = Head { epoch: epoch.clone(), ..head.clone() };
+        let told = StoreHead { epoch: epoch.clone(), ..head.clone() };
         let made = store.commit(head, commit(part, import.plan, &told, now), now).await;
         let (change, made) = match made {
-            Err(NotCommitted::Behind) => return Ok(false),
+            Err(CommitError::Behind) => return Ok(false),
             // It may have been made all the same, and another import would then find nothing to do.
-            Err(NotCommitted::Unavailable(unavailable)) => (None, Err(unavailable)),
+            Err(CommitError::Unavailable(unavailable)) => (None, Err(unavailable)),
             Ok(change) => (Some(change.version), Ok(change)),
         };
         tell(&lines_of(part, change, import.caller)).map_err(ImportError::Untold)?;
-        let Change { version, id, .. } = made?;
+        let StoredChange { version, id, .. } = made?;
         (head.version, head.change) = (version, id);
         let set = part.iter().filter(|work| matches!(work, ImportChange::Set(_))).count();
         done.set += set;
@@ -256,9 +259,9 @@ fn lines_of(part: &[ImportChange], change: Option<u64>, caller: Asker<'_>) -> Ve
 }
 
 /// A change of these entries, told as each author's. Those that go, go by the import's word.
-fn commit(part: &[ImportChange], plan: &ChangeSubscribers, head: &Head, now: Millis) -> Commit {
+fn commit(part: &[ImportChange], plan: &ChangeSubscribers, head: &StoreHead, now: Millis) -> NewChange {
     let import = EntryAuthor { kind: CallerKind::Service, subject: IMPORT.to_owned(), role: None };
-    let mut commit = Commit::default();
+    let mut commit = NewChange::default();
     for work in part {
         let (record, value, by) = match work {
             ImportChange::Set(record) => (record, Some(record.value()), record.origin().author()),

@@ -66,21 +66,21 @@ impl FailureReason {
 /// Why a store can't be read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the store can't be used: {message}")]
-pub struct Unavailable {
+pub struct StoreUnavailable {
     /// What is counted.
     pub reason: FailureReason,
     /// A sentence for the log.
     pub message: String,
 }
 
-impl Unavailable {
-    pub(crate) fn new(reason: FailureReason, message: impl Into<String>) -> Unavailable {
-        Unavailable { reason, message: message.into() }
+impl StoreUnavailable {
+    pub(crate) fn new(reason: FailureReason, message: impl Into<String>) -> StoreUnavailable {
+        StoreUnavailable { reason, message: message.into() }
     }
 }
 
-impl From<NoEntropy> for Unavailable {
-    fn from(error: NoEntropy) -> Unavailable {
-        Unavailable::new(FailureReason::Other, error.to_string())
+impl From<NoEntropy> for StoreUnavailable {
+    fn from(error: NoEntropy) -> StoreUnavailable {
+        StoreUnavailable::new(FailureReason::Other, error.to_string())
     }
 }

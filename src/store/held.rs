@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Job, JobState, NewJob};
+use super::{AttemptResult, Job, JobState, NewJob};
 use crate::model::Millis;
 
 /// Where a job of this key waits: with all of its kind that are for the same app or webhook. Those about a user everywhere (`*`), which can
@@ -22,16 +22,16 @@ pub(super) fn first<'a>(prefix: &'a str, after: &'a str) -> Bound<&'a str> {
 
 /// A job, with who is at it.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Held {
+pub(super) struct LeasedJob {
     pub(super) job: Job,
-    lease: Option<Lease>,
+    lease: Option<JobLease>,
     /// When it was over, if it is kept only as one of the last.
     pub(super) done: Option<Millis>,
 }
 
 /// Who claimed a job.
 #[derive(Serialize, Deserialize)]
-struct Lease {
+struct JobLease {
     worker: String,
     /// What was claimed, as it was then: by now the job may have been asked for again, or tried.
     revision: u64,
@@ -40,10 +40,10 @@ struct Lease {
     until: Millis,
 }
 
-impl Held {
+impl LeasedJob {
     /// A job that a change asks for. Whoever is at the one before it still has it.
-    pub(super) fn asked(new: NewJob, revision: u64, at: Millis, before: Option<Held>) -> Held {
-        Held { job: Job::new(new, revision, at), lease: before.and_then(|before| before.lease), done: None }
+    pub(super) fn asked(new: NewJob, revision: u64, at: Millis, before: Option<LeasedJob>) -> LeasedJob {
+        LeasedJob { job: Job::new(new, revision, at), lease: before.and_then(|before| before.lease), done: None }
     }
 
     /// When it may be claimed, if ever.
@@ -61,18 +61,18 @@ impl Held {
     pub(super) fn lend(&mut self, worker: &str, until: Millis) -> Job {
         self.job.taken_over |= self.lease.is_some();
         let (revision, attempts) = (self.job.revision, self.job.attempts);
-        self.lease = Some(Lease { worker: worker.to_owned(), revision, attempts, until });
+        self.lease = Some(JobLease { worker: worker.to_owned(), revision, attempts, until });
         self.job.clone()
     }
 
     /// Whether this worker was the last to claim it, has it from that as `job`, and hasn't given it back.
     pub(super) fn is_with(&self, worker: &str, job: &Job) -> bool {
-        let is = |lease: &Lease| (lease.revision, lease.attempts) == (job.revision, job.attempts);
+        let is = |lease: &JobLease| (lease.revision, lease.attempts) == (job.revision, job.attempts);
         self.lease.as_ref().is_some_and(|lease| lease.worker == worker && is(lease))
     }
 
     /// Takes it back from who had it, and notes what came of it if it still is the same. Returns whether it is.
-    pub(super) fn settle(&mut self, revision: u64, attempt: &Attempt, now: Millis) -> bool {
+    pub(super) fn settle(&mut self, revision: u64, attempt: &AttemptResult, now: Millis) -> bool {
         self.lease = None;
         if self.job.revision != revision {
             return false;
@@ -120,17 +120,17 @@ impl Job {
     }
 
     /// How it stands after an attempt.
-    pub(super) fn settle(&mut self, attempt: &Attempt) {
+    pub(super) fn settle(&mut self, attempt: &AttemptResult) {
         self.attempts = self.attempts.saturating_add(1);
-        let has_failed = matches!(attempt, Attempt::Again { error: Some(_), .. });
+        let has_failed = matches!(attempt, AttemptResult::Again { error: Some(_), .. });
         self.failures = if has_failed { self.failures.saturating_add(1) } else { 0 };
         (self.state, self.error) = match attempt {
-            Attempt::Done => (JobState::Done, None),
-            Attempt::Again { due, error } => {
+            AttemptResult::Done => (JobState::Done, None),
+            AttemptResult::Again { due, error } => {
                 self.due = *due;
                 (JobState::Pending, error.clone())
             }
-            Attempt::SetAside { error } => (JobState::SetAside, Some(error.clone())),
+            AttemptResult::SetAside { error } => (JobState::SetAside, Some(error.clone())),
         };
         self.taken_over = false;
     }

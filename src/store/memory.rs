@@ -7,45 +7,45 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::held::{Held, first, queue};
+use super::held::{LeasedJob, first, queue};
 use super::{
-    Attempt, Change, Commit, Contents, Head, Job, JobState, KEPT, KEPT_DONE, NotCommitted, Since, Unavailable, at_once,
-    fresh,
+    AttemptResult, ChangesSince, CommitError, Job, JobState, KEPT, KEPT_DONE, NewChange, StoreContents, StoreHead,
+    StoreUnavailable, StoredChange, at_once, fresh,
 };
 use crate::clock;
 use crate::model::Millis;
 
 /// A store in memory.
-pub struct Memory {
-    kept: Mutex<Kept>,
+pub struct MemoryStore {
+    kept: Mutex<MemoryContents>,
     hint: watch::Sender<u64>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct MemoryContents {
     id: String,
     epoch: String,
     accepted: Option<Millis>,
     change: String,
     version: u64,
     entries: BTreeMap<String, String>,
-    log: VecDeque<Change>,
-    jobs: BTreeMap<String, Held>,
+    log: VecDeque<StoredChange>,
+    jobs: BTreeMap<String, LeasedJob>,
     notes: BTreeMap<String, String>,
 }
 
-impl Default for Memory {
-    fn default() -> Memory {
-        Memory { kept: Mutex::default(), hint: watch::channel(0).0 }
+impl Default for MemoryStore {
+    fn default() -> MemoryStore {
+        MemoryStore { kept: Mutex::default(), hint: watch::channel(0).0 }
     }
 }
 
-impl Memory {
-    pub(super) fn head(&self) -> Head {
+impl MemoryStore {
+    pub(super) fn head(&self) -> StoreHead {
         self.lock().head()
     }
 
-    pub(super) fn begin(&self) -> Result<(), Unavailable> {
+    pub(super) fn begin(&self) -> Result<(), StoreUnavailable> {
         let mut kept = self.lock();
         if kept.epoch.is_empty() {
             let epoch = fresh()?;
@@ -55,7 +55,7 @@ impl Memory {
         Ok(())
     }
 
-    pub(super) fn accept(&self) -> Result<(), Unavailable> {
+    pub(super) fn accept(&self) -> Result<(), StoreUnavailable> {
         let mut kept = self.lock();
         let epoch = fresh()?;
         if kept.id.is_empty() {
@@ -68,20 +68,20 @@ impl Memory {
         Ok(())
     }
 
-    pub(super) fn contents(&self) -> Contents {
+    pub(super) fn contents(&self) -> StoreContents {
         let kept = self.lock();
         let entries = kept.entries.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-        Contents { head: kept.head(), entries }
+        StoreContents { head: kept.head(), entries }
     }
 
-    pub(super) fn since(&self, version: u64) -> Since {
+    pub(super) fn since(&self, version: u64) -> ChangesSince {
         let kept = self.lock();
         let oldest = kept.log.front().map_or(kept.version + 1, |change| change.version);
         if version.saturating_add(1) < oldest {
-            return Since::Gone;
+            return ChangesSince::Gone;
         }
         let later = kept.log.iter().skip_while(|change| change.version <= version);
-        Since::Changes(at_once(later.map(|change| (size(change), change.clone()))).collect())
+        ChangesSince::Changes(at_once(later.map(|change| (size(change), change.clone()))).collect())
     }
 
     /// Nothing takes memory back to what it was, so what has left the log was there.
@@ -91,11 +91,11 @@ impl Memory {
             && kept.log.iter().find(|logged| logged.version == version).is_none_or(|logged| logged.id == change)
     }
 
-    pub(super) fn commit(&self, on: &Head, commit: Commit, at: Millis) -> Result<Change, NotCommitted> {
+    pub(super) fn commit(&self, on: &StoreHead, commit: NewChange, at: Millis) -> Result<StoredChange, CommitError> {
         let id = fresh()?;
         let mut kept = self.lock();
         if kept.head() != *on {
-            return Err(NotCommitted::Behind);
+            return Err(CommitError::Behind);
         }
         kept.version += 1;
         kept.change.clone_from(&id);
@@ -109,9 +109,9 @@ impl Memory {
         for job in commit.jobs {
             let key = job.key.clone();
             let before = kept.jobs.remove(&key);
-            kept.jobs.insert(key, Held::asked(job, version, at, before));
+            kept.jobs.insert(key, LeasedJob::asked(job, version, at, before));
         }
-        let change = Change { version, id, at, puts: commit.puts, events: commit.events };
+        let change = StoredChange { version, id, at, puts: commit.puts, events: commit.events };
         kept.log.push_back(change.clone());
         if kept.log.len() as u64 > KEPT {
             kept.log.pop_front();
@@ -135,7 +135,7 @@ impl Memory {
         due.into_iter().map(|(_, held)| held.lend(worker, now.after(lease))).collect()
     }
 
-    pub(super) fn settle(&self, worker: &str, job: &Job, attempt: &Attempt, now: Millis) -> bool {
+    pub(super) fn settle(&self, worker: &str, job: &Job, attempt: &AttemptResult, now: Millis) -> bool {
         let mut kept = self.lock();
         let Some(held) = kept.jobs.get_mut(&job.key).filter(|held| held.is_with(worker, job)) else {
             return false;
@@ -169,15 +169,15 @@ impl Memory {
         true
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, MemoryContents> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
-    fn head(&self) -> Head {
+impl MemoryContents {
+    fn head(&self) -> StoreHead {
         let (id, epoch, change) = (self.id.clone(), self.epoch.clone(), self.change.clone());
-        Head { id, epoch, version: self.version, change, accepted: self.accepted, astray: 0, rolled_back: None }
+        StoreHead { id, epoch, version: self.version, change, accepted: self.accepted, astray: 0, rolled_back: None }
     }
 
     fn forget_all_but_the_last(&mut self, state: JobState) {
@@ -195,7 +195,7 @@ fn take_one(room: &mut usize) -> bool {
 }
 
 /// How many bytes the texts of a change have.
-fn size(change: &Change) -> usize {
+fn size(change: &StoredChange) -> usize {
     let puts = change.puts.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, String::len));
     puts.sum::<usize>() + change.events.iter().map(String::len).sum::<usize>()
 }

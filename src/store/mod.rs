@@ -20,12 +20,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-pub use self::failure::{FailureReason, Unavailable};
+pub use self::failure::{FailureReason, StoreUnavailable};
 pub use self::held::queue;
-use self::memory::Memory;
-pub use self::record::{HighWaterMark, RecordFile, Written};
-use self::redb::Redb;
-use self::redis::Redis;
+use self::memory::MemoryStore;
+pub use self::record::{HighWaterMark, RecordFile, RecordUpdate};
+use self::redb::RedbStore;
+use self::redis::RedisStore;
 use crate::clock;
 use crate::config::{StoreKind, StoreSettings};
 use crate::model::Millis;
@@ -34,16 +34,16 @@ use crate::random;
 /// A store, of any kind.
 pub enum Store {
     /// Forgets all when the process ends. For tests.
-    Memory(Memory),
+    Memory(MemoryStore),
     /// One file, which this process has to itself.
-    Redb(Redb),
+    Redb(RedbStore),
     /// A server that many processes share.
-    Redis(Redis),
+    Redis(RedisStore),
 }
 
 /// Which store this is, and how far it has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Head {
+pub struct StoreHead {
     /// The id of the store: its first epoch. It stays the same when an operator accepts the store, so it tells an older state of this store from another
     /// store.
     pub id: String,
@@ -90,16 +90,16 @@ impl FromStr for LostChange {
 
 /// All that a store holds, as it was when the head was read or later: what follows the head may be in it, and is applied again.
 #[derive(Clone, Debug)]
-pub struct Contents {
+pub struct StoreContents {
     /// How far the store had come when the reading began.
-    pub head: Head,
+    pub head: StoreHead,
     /// Every entry, as key and value.
     pub entries: Vec<(String, String)>,
 }
 
 /// A change to be made.
 #[derive(Clone, Debug, Default)]
-pub struct Commit {
+pub struct NewChange {
     /// What becomes of entries, by key: their new value, or `None` where they go.
     pub puts: Vec<(String, Option<String>)>,
     /// What is told to who listens, one for each thing that happened: JSON.
@@ -110,7 +110,7 @@ pub struct Commit {
 
 /// A change that was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
+pub struct StoredChange {
     /// Its number.
     pub version: u64,
     /// What was drawn for it.
@@ -172,7 +172,7 @@ pub enum JobState {
 
 /// What came of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Attempt {
+pub enum AttemptResult {
     /// It is done.
     Done,
     /// It is to be tried again then.
@@ -191,20 +191,20 @@ pub enum Attempt {
 
 /// Why a change was not made, or it isn't known whether it was.
 #[derive(Debug, thiserror::Error)]
-pub enum NotCommitted {
+pub enum CommitError {
     /// Another was made first. Look at the store again.
     #[error("the store has changed meanwhile")]
     Behind,
     /// The store can't be had. The change may have been made all the same, and is then found when the store is read again.
     #[error(transparent)]
-    Unavailable(#[from] Unavailable),
+    Unavailable(#[from] StoreUnavailable),
 }
 
 /// Changes after a number, or that they are no longer kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Since {
+pub enum ChangesSince {
     /// The first of them, in order, without a gap: as many as are read at once. None: there was no change.
-    Changes(Vec<Change>),
+    Changes(Vec<StoredChange>),
     /// Some of them are gone. Read all contents.
     Gone,
 }
@@ -226,7 +226,7 @@ pub const CHANGES_AT_ONCE: usize = 500;
 /// How many bytes of changes are read at once. The last of them may go beyond it, so that one that is larger than all this is read, too.
 pub const BYTES_AT_ONCE: usize = 1 << 20;
 
-impl Head {
+impl StoreHead {
     /// What tells this store from others, for metrics: the beginning of its epoch. `None`: it has never been begun.
     pub fn label(&self) -> Option<&str> {
         let label = self.epoch.get(..8).unwrap_or(&self.epoch);
@@ -252,23 +252,23 @@ impl Head {
 impl Store {
     /// A store that forgets all when the process ends.
     pub fn memory() -> Store {
-        Store::Memory(Memory::default())
+        Store::Memory(MemoryStore::default())
     }
 
     /// Opens the store that the configuration says. A file is begun where there is none; a server is waited for when it is needed.
     ///
     /// # Errors
     /// If it is a file that can't be used.
-    pub async fn open(settings: &StoreSettings) -> Result<Store, Unavailable> {
+    pub async fn open(settings: &StoreSettings) -> Result<Store, StoreUnavailable> {
         match &settings.kind {
-            StoreKind::Redb { path } => Redb::open(path).await.map(Store::Redb),
-            StoreKind::Redis(settings) => Redis::open(settings).map(Store::Redis),
+            StoreKind::Redb { path } => RedbStore::open(path).await.map(Store::Redb),
+            StoreKind::Redis(settings) => RedisStore::open(settings).map(Store::Redis),
             StoreKind::Memory => Ok(Store::memory()),
         }
     }
 
     /// How far the store has come: read where it is written, so that nothing acknowledged before is missing.
-    pub async fn head(&self) -> Result<Head, Unavailable> {
+    pub async fn head(&self) -> Result<StoreHead, StoreUnavailable> {
         match self {
             Store::Memory(memory) => Ok(memory.head()),
             Store::Redb(redb) => redb.head().await,
@@ -285,7 +285,7 @@ impl Store {
     }
 
     /// The same, once all that it tells of is durable, whoever made it: who goes by it may say that something is so already.
-    pub async fn durable_head(&self) -> Result<Head, Unavailable> {
+    pub async fn durable_head(&self) -> Result<StoreHead, StoreUnavailable> {
         match self {
             Store::Memory(memory) => Ok(memory.head()),
             Store::Redb(redb) => redb.head().await,
@@ -294,7 +294,7 @@ impl Store {
     }
 
     /// The time by the clock that all who share the store have in common.
-    pub async fn now(&self) -> Result<Millis, Unavailable> {
+    pub async fn now(&self) -> Result<Millis, StoreUnavailable> {
         match self {
             Store::Memory(_) | Store::Redb(_) => Ok(clock::now()),
             Store::Redis(redis) => redis.now().await,
@@ -314,7 +314,7 @@ impl Store {
     ///
     /// # Errors
     /// If a change would not be acknowledged.
-    pub async fn probe(&self) -> Result<(), Unavailable> {
+    pub async fn probe(&self) -> Result<(), StoreUnavailable> {
         match self {
             Store::Memory(_) => Ok(()),
             Store::Redb(redb) => redb.probe().await,
@@ -329,7 +329,7 @@ impl Store {
     }
 
     /// Begins a store that has never been begun: draws its epoch. One that has been is left as it is.
-    pub async fn begin(&self) -> Result<(), Unavailable> {
+    pub async fn begin(&self) -> Result<(), StoreUnavailable> {
         match self {
             Store::Memory(memory) => memory.begin(),
             Store::Redb(redb) => redb.begin().await,
@@ -338,7 +338,7 @@ impl Store {
     }
 
     /// An operator's word that the store is as it should be, though other processes may know another: draws a new epoch.
-    pub async fn accept(&self) -> Result<(), Unavailable> {
+    pub async fn accept(&self) -> Result<(), StoreUnavailable> {
         match self {
             Store::Memory(memory) => memory.accept(),
             Store::Redb(redb) => redb.accept().await,
@@ -347,7 +347,7 @@ impl Store {
     }
 
     /// Reads everything.
-    pub async fn contents(&self) -> Result<Contents, Unavailable> {
+    pub async fn contents(&self) -> Result<StoreContents, StoreUnavailable> {
         match self {
             Store::Memory(memory) => Ok(memory.contents()),
             Store::Redb(redb) => redb.contents().await,
@@ -356,7 +356,7 @@ impl Store {
     }
 
     /// Reads the first changes after a number.
-    pub async fn since(&self, version: u64) -> Result<Since, Unavailable> {
+    pub async fn since(&self, version: u64) -> Result<ChangesSince, StoreUnavailable> {
         match self {
             Store::Memory(memory) => Ok(memory.since(version)),
             Store::Redb(redb) => redb.since(version).await,
@@ -366,7 +366,7 @@ impl Store {
 
     /// Makes a change, if the store is still at this head, and returns when it is durable. That it was made `at` this time is told of it; what is
     /// shared by many goes by a clock of its own.
-    pub async fn commit(&self, on: &Head, commit: Commit, at: Millis) -> Result<Change, NotCommitted> {
+    pub async fn commit(&self, on: &StoreHead, commit: NewChange, at: Millis) -> Result<StoredChange, CommitError> {
         match self {
             Store::Memory(memory) => memory.commit(on, commit, at),
             Store::Redb(redb) => redb.commit(on, commit, at).await,
@@ -375,7 +375,7 @@ impl Store {
     }
 
     /// Whether this change is part of the store's history. `None`: it is too old to tell.
-    pub async fn has(&self, version: u64, change: &str) -> Result<Option<bool>, Unavailable> {
+    pub async fn has(&self, version: u64, change: &str) -> Result<Option<bool>, StoreUnavailable> {
         match self {
             Store::Memory(memory) => Ok(Some(memory.has(version, change))),
             Store::Redb(redb) => redb.has(version, change).await,
@@ -384,7 +384,7 @@ impl Store {
     }
 
     /// Notes in a store of a single process that it has a record, so that a start without the record is refused.
-    pub async fn note_record(&self) -> Result<(), Unavailable> {
+    pub async fn note_record(&self) -> Result<(), StoreUnavailable> {
         match self {
             Store::Redb(redb) => redb.note_record().await,
             // Each process has a record of its own, or none.
@@ -395,7 +395,7 @@ impl Store {
     /// Leaves a mark in a store that several processes share: it lacks the change `known`, so no process may use it until an operator accepts it. The store
     /// is marked only if it still is as it was `seen`, and still lacks that change. To mark it twice does nothing more. A store of a single process needs no
     /// mark: its record tells the same at each start.
-    pub async fn mark_rolled_back(&self, seen: &Head, known: &Head) -> Result<(), Unavailable> {
+    pub async fn mark_rolled_back(&self, seen: &StoreHead, known: &StoreHead) -> Result<(), StoreUnavailable> {
         match self {
             Store::Memory(_) | Store::Redb(_) => Ok(()),
             Store::Redis(redis) => redis.mark_rolled_back(seen, known).await,
@@ -419,7 +419,7 @@ impl Store {
         now: Millis,
         lease: Duration,
         queues: &[(String, usize)],
-    ) -> Result<Vec<Job>, Unavailable> {
+    ) -> Result<Vec<Job>, StoreUnavailable> {
         match self {
             Store::Memory(memory) => Ok(memory.claim(worker, now, lease, queues)),
             Store::Redb(redb) => redb.claim(worker, now, lease, queues).await,
@@ -429,7 +429,13 @@ impl Store {
 
     /// Notes what came of a job, unless it was asked for again or taken over since it was claimed: then whether it is done is another's to
     /// say, and only the claim is given back. Returns whether it was noted.
-    pub async fn settle(&self, worker: &str, job: &Job, attempt: &Attempt, now: Millis) -> Result<bool, Unavailable> {
+    pub async fn settle(
+        &self,
+        worker: &str,
+        job: &Job,
+        attempt: &AttemptResult,
+        now: Millis,
+    ) -> Result<bool, StoreUnavailable> {
         match self {
             Store::Memory(memory) => Ok(memory.settle(worker, job, attempt, now)),
             Store::Redb(redb) => redb.settle(worker, job, attempt, now).await,
@@ -438,7 +444,13 @@ impl Store {
     }
 
     /// Jobs in this state whose key begins with `prefix`, by key, those after `after`.
-    pub async fn jobs(&self, state: JobState, prefix: &str, after: &str, most: usize) -> Result<Vec<Job>, Unavailable> {
+    pub async fn jobs(
+        &self,
+        state: JobState,
+        prefix: &str,
+        after: &str,
+        most: usize,
+    ) -> Result<Vec<Job>, StoreUnavailable> {
         match self {
             Store::Memory(memory) => Ok(memory.jobs(state, prefix, after, most)),
             Store::Redb(redb) => redb.jobs(state, prefix, after, most).await,
@@ -447,7 +459,7 @@ impl Store {
     }
 
     /// What was noted under this key by who did jobs.
-    pub async fn note(&self, key: &str) -> Result<Option<String>, Unavailable> {
+    pub async fn note(&self, key: &str) -> Result<Option<String>, StoreUnavailable> {
         match self {
             Store::Memory(memory) => Ok(memory.note(key)),
             Store::Redb(redb) => redb.note(key).await,
@@ -463,7 +475,7 @@ impl Store {
         job: &Job,
         key: &str,
         value: Option<String>,
-    ) -> Result<bool, Unavailable> {
+    ) -> Result<bool, StoreUnavailable> {
         match self {
             Store::Memory(memory) => Ok(memory.set_note(worker, job, key, value)),
             Store::Redb(redb) => redb.set_note(worker, job, key, value).await,
@@ -484,6 +496,6 @@ fn at_once<T>(changes: impl Iterator<Item = (usize, T)>) -> impl Iterator<Item =
 }
 
 /// An id that no other has.
-fn fresh() -> Result<String, Unavailable> {
+fn fresh() -> Result<String, StoreUnavailable> {
     Ok(hex::encode(random::bytes::<16>()?))
 }

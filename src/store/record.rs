@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::redb::file::{beside, directory, sync_directory};
 use super::redb::probe::reason;
-use super::{FailureReason, Head, Store, Unavailable, fresh};
+use super::{FailureReason, Store, StoreHead, StoreUnavailable, fresh};
 use crate::config::{StoreKind, StoreSettings};
 use crate::crypto::{hex, sha256};
 use crate::model::Millis;
@@ -54,7 +54,7 @@ struct Slot {
 
 /// What was done to a record.
 #[derive(Debug)]
-pub enum Written {
+pub enum RecordUpdate {
     /// It was there. What it says now survives the end of the process, and is on the disk once this file is synchronized.
     Updated(File),
     /// It was made, and is on the disk.
@@ -69,7 +69,7 @@ impl Store {
     ///
     /// # Errors
     /// If the store or its record can't be used.
-    pub async fn open_recorded(settings: &StoreSettings) -> Result<(Store, Option<HighWaterMark>), Unavailable> {
+    pub async fn open_recorded(settings: &StoreSettings) -> Result<(Store, Option<HighWaterMark>), StoreUnavailable> {
         let record = settings.record.clone().map(RecordFile::new);
         let mark = record.as_ref().map_or(Ok(None), RecordFile::read)?;
         if let (Some(record), Some(mark)) = (&record, &mark)
@@ -85,7 +85,7 @@ impl Store {
         if let (StoreKind::Redb { path }, Some(record), Some(mark)) = (&settings.kind, &record, &mark)
             && !path.exists()
         {
-            return Err(Unavailable::new(FailureReason::Missing, missing(path, record, mark)));
+            return Err(StoreUnavailable::new(FailureReason::Missing, missing(path, record, mark)));
         }
         let store = Store::open(settings).await?;
         if let (Store::Redb(redb), Some(record), None) = (&store, &record, &mark)
@@ -96,7 +96,7 @@ impl Store {
                 "its record {path} is missing, so nobody knows how far the store had come. Bring the record back; if the store is to \
                  count as it is, say `chat-signer store accept`"
             );
-            return Err(Unavailable::new(FailureReason::Missing, message));
+            return Err(StoreUnavailable::new(FailureReason::Missing, message));
         }
         Ok((store, mark))
     }
@@ -111,42 +111,42 @@ fn missing(path: &Path, record: &RecordFile, mark: &HighWaterMark) -> String {
     )
 }
 
-impl Written {
+impl RecordUpdate {
     /// Has what was written on the disk.
     ///
     /// # Errors
     /// If the disk fails.
     pub fn sync(self) -> io::Result<()> {
         match self {
-            Written::Updated(file) => file.sync_data(),
-            Written::Begun | Written::Unchanged => Ok(()),
+            RecordUpdate::Updated(file) => file.sync_data(),
+            RecordUpdate::Begun | RecordUpdate::Unchanged => Ok(()),
         }
     }
 }
 
 impl HighWaterMark {
     /// That of a store with this head, recorded `at` this time by the store's clock.
-    pub fn of(head: &Head, at: Millis) -> HighWaterMark {
-        let Head { id, epoch, version, change, .. } = head.clone();
+    pub fn of(head: &StoreHead, at: Millis) -> HighWaterMark {
+        let StoreHead { id, epoch, version, change, .. } = head.clone();
         HighWaterMark { store: id, epoch, version, change, at }
     }
 
     /// Whether it says that a store has come to this head.
-    pub fn is_at(&self, head: &Head) -> bool {
+    pub fn is_at(&self, head: &StoreHead) -> bool {
         (&self.epoch, self.version, &self.change) == (&head.epoch, head.version, &head.change)
     }
 
     /// What a process knows that knows nothing but this.
-    pub fn head(&self) -> Head {
+    pub fn head(&self) -> StoreHead {
         let HighWaterMark { store, epoch, version, change, at: _ } = self.clone();
-        Head { id: store, epoch, version, change, ..Head::default() }
+        StoreHead { id: store, epoch, version, change, ..StoreHead::default() }
     }
 
     /// Whether a store with this head has come at least so far: it has the change, or an operator has accepted it since.
     ///
     /// # Errors
     /// If the store can't be read.
-    pub async fn is_kept_by(&self, store: &Store, head: &Head) -> Result<bool, Unavailable> {
+    pub async fn is_kept_by(&self, store: &Store, head: &StoreHead) -> Result<bool, StoreUnavailable> {
         if head.epoch != self.epoch && head.accepted.is_none_or(|at| at <= self.at) {
             return Ok(head.accepted.is_some() && store.has(self.version, &self.change).await? == Some(true));
         }
@@ -174,7 +174,7 @@ impl RecordFile {
     ///
     /// # Errors
     /// If it can't be read, or is damaged.
-    pub fn read(&self) -> Result<Option<HighWaterMark>, Unavailable> {
+    pub fn read(&self) -> Result<Option<HighWaterMark>, StoreUnavailable> {
         let read = File::open(&self.path).and_then(|mut file| slots(&mut file));
         match read {
             Ok([one, other]) => match newest(one, other) {
@@ -199,7 +199,7 @@ impl RecordFile {
     ///
     /// # Errors
     /// If it can't be written, or is damaged.
-    pub fn write(&self, mark: &HighWaterMark) -> Result<Written, Unavailable> {
+    pub fn write(&self, mark: &HighWaterMark) -> Result<RecordUpdate, StoreUnavailable> {
         let opened = OpenOptions::new().read(true).write(true).open(&self.path);
         let opened = match opened {
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -208,7 +208,7 @@ impl RecordFile {
                     Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                         OpenOptions::new().read(true).write(true).open(&self.path)
                     }
-                    Ok(()) => return Ok(Written::Begun),
+                    Ok(()) => return Ok(RecordUpdate::Begun),
                     Err(error) => Err(error),
                 }
             }
@@ -216,19 +216,19 @@ impl RecordFile {
         };
         let mut file = opened.map_err(|error| self.unwritten(&error))?;
         self.update(&mut file, mark)
-            .map(|is_written| if is_written { Written::Updated(file) } else { Written::Unchanged })
+            .map(|is_written| if is_written { RecordUpdate::Updated(file) } else { RecordUpdate::Unchanged })
     }
 
     /// Replaces the record, whatever it says and even if it is damaged: an operator has accepted the store.
     ///
     /// # Errors
     /// If it can't be written.
-    pub fn replace(&self, mark: &HighWaterMark) -> Result<(), Unavailable> {
+    pub fn replace(&self, mark: &HighWaterMark) -> Result<(), StoreUnavailable> {
         self.begin(mark, |draft, path| fs::rename(draft, path)).map_err(|error| self.unwritten(&error))
     }
 
     /// Writes the slot that is not the newest, if the newest does not say as much. Returns whether it was written.
-    fn update(&self, file: &mut File, mark: &HighWaterMark) -> Result<bool, Unavailable> {
+    fn update(&self, file: &mut File, mark: &HighWaterMark) -> Result<bool, StoreUnavailable> {
         let flaw = |error: io::Error| self.unwritten(&error);
         // Other processes may write to it, too. The lock ends with the file.
         file.lock().map_err(flaw)?;
@@ -261,7 +261,7 @@ impl RecordFile {
     ///
     /// # Errors
     /// If a change could not be recorded.
-    pub fn probe(&self) -> Result<(), Unavailable> {
+    pub fn probe(&self) -> Result<(), StoreUnavailable> {
         let opened = OpenOptions::new().read(true).write(true).open(&self.path);
         match opened.and_then(|mut file| slots(&mut file)) {
             Ok([None, None]) => Err(self.damaged()),
@@ -275,22 +275,22 @@ impl RecordFile {
     }
 
     /// What to say of a record that can't be written.
-    pub(crate) fn unwritten(&self, error: &io::Error) -> Unavailable {
+    pub(crate) fn unwritten(&self, error: &io::Error) -> StoreUnavailable {
         self.flaw("written", error)
     }
 
-    fn flaw(&self, done: &str, error: &io::Error) -> Unavailable {
+    fn flaw(&self, done: &str, error: &io::Error) -> StoreUnavailable {
         let message = format!("its record {} can't be {done}: {error}", self.path.display());
-        Unavailable::new(reason(error), message)
+        StoreUnavailable::new(reason(error), message)
     }
 
-    fn damaged(&self) -> Unavailable {
+    fn damaged(&self) -> StoreUnavailable {
         let message = format!(
             "its record {} is damaged, so nobody knows how far the store had come. Bring the record back; if the store is to \
              count as it is, say `chat-signer store accept`",
             self.path.display()
         );
-        Unavailable::new(FailureReason::Damaged, message)
+        StoreUnavailable::new(FailureReason::Damaged, message)
     }
 }
 
@@ -366,16 +366,16 @@ mod tests {
     fn a_record_holds_the_latest_mark() {
         let record = record("latest");
         assert_eq!(record.read().unwrap(), None);
-        assert!(matches!(record.write(&mark("a", 1, 10)).unwrap(), Written::Begun));
+        assert!(matches!(record.write(&mark("a", 1, 10)).unwrap(), RecordUpdate::Begun));
         for version in 2..6 {
-            assert!(matches!(record.write(&mark("a", version, 10)).unwrap(), Written::Updated(_)));
+            assert!(matches!(record.write(&mark("a", version, 10)).unwrap(), RecordUpdate::Updated(_)));
             assert_eq!(record.read().unwrap(), Some(mark("a", version, 10)));
         }
         // Another process has seen less, or another epoch that came before.
         for older in [mark("a", 4, 20), mark("b", 9, 9)] {
-            assert!(matches!(record.write(&older).unwrap(), Written::Unchanged));
+            assert!(matches!(record.write(&older).unwrap(), RecordUpdate::Unchanged));
         }
-        assert!(matches!(record.write(&mark("b", 2, 11)).unwrap(), Written::Updated(_)));
+        assert!(matches!(record.write(&mark("b", 2, 11)).unwrap(), RecordUpdate::Updated(_)));
         assert_eq!(record.read().unwrap(), Some(mark("b", 2, 11)));
         record.replace(&mark("a", 1, 1)).unwrap();
         assert_eq!(record.read().unwrap(), Some(mark("a", 1, 1)));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chat_signer::config::{StoreKind, StoreSettings};
 use chat_signer::roster::{EntryKind, ModerationEntry, details};
-use chat_signer::store::{Job, JobState, RecordFile, Since, Store};
+use chat_signer::store::{ChangesSince, Job, JobState, RecordFile, Store};
 use serde_json::{Value, json};
 
 /// Entries, by table and place.
@@ -43,7 +43,7 @@ pub(crate) async fn kept(directory: &Path) -> Kept {
     let mut changes = Vec::new();
     while changes.len() as u64 != contents.head.version {
         match store.since(changes.len() as u64).await.unwrap() {
-            Since::Changes(more) if !more.is_empty() => changes.extend(more),
+            ChangesSince::Changes(more) if !more.is_empty() => changes.extend(more),
             other => panic!("{other:?}"),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chat_signer::clock;
 use chat_signer::config::{Durability, RedisAddress, RedisServer, RedisSettings, StoreKind, StoreSettings};
-use chat_signer::store::{Commit, Head, Store};
+use chat_signer::store::{NewChange, Store, StoreHead};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
@@ -21,7 +21,7 @@ const MIB: u64 = 1 << 20;
 const MISSED: u64 = 150;
 
 /// Makes changes as another server does.
-fn write(redis: &Redis) -> Head {
+fn write(redis: &Redis) -> StoreHead {
     Runtime::new().unwrap().block_on(async {
         let server =
             RedisServer { address: RedisAddress::Unix(redis.socket()), database: 0, user: None, password: None };
@@ -39,9 +39,9 @@ fn write(redis: &Redis) -> Head {
         let mut head = store.head().await.unwrap();
         for number in 1..=MISSED {
             let event = json!({ "type": "ban.created", "number": number, "data": "x".repeat(1 << 20) }).to_string();
-            let commit = Commit { events: vec![event], ..Commit::default() };
+            let commit = NewChange { events: vec![event], ..NewChange::default() };
             let change = store.commit(&head, commit, clock::now()).await.unwrap();
-            head = Head { version: change.version, change: change.id, ..head };
+            head = StoreHead { version: change.version, change: change.id, ..head };
         }
         head
     })

@@ -9,7 +9,7 @@ use chat_signer::policy::{ClientCondition, Effect, Rule};
 use chat_signer::roster::{
     ChangeSubscribers, CommandAuthorizer, CommandKind, ModerationEntry, ModerationReplica, SanctionTerms,
 };
-use chat_signer::store::{Commit, JobState, Since, Store};
+use chat_signer::store::{ChangesSince, JobState, NewChange, Store};
 
 use crate::world::{Actor, World, ban, block, mute, remove_role, role_in, service, set_role, user};
 
@@ -212,7 +212,7 @@ async fn the_same_again_is_no_change_and_no_event_but_is_carried_out_again() {
             assert_eq!((ruling.succeeded.len(), ruling.failed.len()), (2, 0), "{wish:?}");
         }
     }
-    let Since::Changes(changes) = roster.store().unwrap().since(0).await.unwrap() else { panic!("gone") };
+    let ChangesSince::Changes(changes) = roster.store().unwrap().since(0).await.unwrap() else { panic!("gone") };
     let (again, made): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.puts.is_empty());
     assert_eq!(made.len(), 6);
     assert!(made.iter().all(|change| change.events.len() == 2), "one for each user");
@@ -233,7 +233,7 @@ async fn carried_out(
     let roster = ModerationReplica::of(store, Duration::from_secs(60));
     roster.catch_up().await;
     let puts = || records.iter().map(|record| (record.key().to_string(), Some(record.value()))).collect();
-    roster.change(|_, _| (Commit { puts: puts(), ..Commit::default() }, ())).await.unwrap();
+    roster.change(|_, _| (NewChange { puts: puts(), ..NewChange::default() }, ())).await.unwrap();
     let judge =
         CommandAuthorizer { engine: &world.engine, caller: &actor.caller, told: &HashMap::new(), now: world.now };
     let plan = ChangeSubscribers { enforced: vec![Arc::from("ably"), Arc::from("talkjs")], webhooks: Vec::new() };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chat_signer::clock;
 use chat_signer::outbox::Terms;
-use chat_signer::store::{Attempt, Job, JobState};
+use chat_signer::store::{AttemptResult, Job, JobState};
 use tokio::sync::Semaphore;
 
 use crate::server::Fault;
@@ -72,7 +72,7 @@ async fn what_went_well_often_is_tried_again_as_soon_as_anything() {
     world.impose(Ban, "alice", Some("c1"), None).await;
     for _ in 0..10 {
         let job = world.claim("other", LONG).await.remove(0);
-        let renewed = Attempt::Again { due: clock::now(), error: None };
+        let renewed = AttemptResult::Again { due: clock::now(), error: None };
         assert!(world.store().settle("other", &job, &renewed, clock::now()).await.unwrap());
     }
     world.vendor.server.fail("DELETE", "/c1", 1, Fault::Answer(500, Vec::new()));
@@ -148,7 +148,7 @@ async fn what_another_left_is_taken_over_and_done_twice() {
     world.settled().await;
     assert_eq!(world.vendor.access("c1", "alice").as_deref(), Some("ReadWrite"));
     assert_eq!(world.note("alice", "c1").await, None);
-    assert!(!world.store().settle("ghost", &job, &Attempt::Done, clock::now()).await.unwrap());
+    assert!(!world.store().settle("ghost", &job, &AttemptResult::Done, clock::now()).await.unwrap());
 }
 
 /// What was taken over must be done twice, but not later because of that.

@@ -12,7 +12,7 @@ use chat_signer::outbox::{Outbox, Targets, Terms};
 use chat_signer::policy::{EntryAuthor, EntryOrigin, Policy, PolicyDocument, Sanction};
 use chat_signer::roster::{ModerationEntry, ModerationReplica};
 use chat_signer::secret::Secret;
-use chat_signer::store::{Commit, Job, JobState, NewJob, Store, queue};
+use chat_signer::store::{Job, JobState, NewChange, NewJob, Store, queue};
 use chat_signer::vendor::moderation::ModerationApi;
 use chat_signer::vendor::{ably, leancloud, talkjs};
 use serde_json::{Value, json};
@@ -147,7 +147,7 @@ impl World {
     async fn commit(&self, put: (String, Option<String>), job: NewJob) {
         let commit = |_: &_, _: &_| {
             let (puts, jobs) = (vec![put.clone()], vec![job.clone()]);
-            (Commit { puts, events: Vec::new(), jobs }, ())
+            (NewChange { puts, events: Vec::new(), jobs }, ())
         };
         self.roster.change(commit).await.unwrap();
     }

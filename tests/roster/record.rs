@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chat_signer::clock;
 use chat_signer::config::{StoreKind, StoreSettings};
-use chat_signer::store::{Commit, Store};
+use chat_signer::store::{NewChange, Store};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
@@ -150,7 +150,7 @@ async fn change(path: PathBuf, changes: usize) {
     let store = Store::open(&StoreSettings { kind, max_staleness, record: None }).await.unwrap();
     for _ in 0..changes {
         let head = store.head().await.unwrap();
-        store.commit(&head, Commit::default(), clock::now()).await.unwrap();
+        store.commit(&head, NewChange::default(), clock::now()).await.unwrap();
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_signer::model::Millis;
-use chat_signer::store::{Attempt, Change, Commit, Head, Job, JobState, NewJob, NotCommitted, Since, Store};
+use chat_signer::store::{
+    AttemptResult, ChangesSince, CommitError, Job, JobState, NewChange, NewJob, Store, StoreHead, StoredChange,
+};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use tokio::runtime::Runtime;
@@ -62,7 +64,7 @@ fn deed() -> impl Strategy<Value = Deed> {
 /// A store, with what a program would remember of it.
 struct Subject {
     store: Store,
-    heads: Vec<Head>,
+    heads: Vec<StoreHead>,
     claimed: Vec<Vec<Job>>,
     time: u64,
 }
@@ -106,8 +108,10 @@ impl Subject {
             Deed::Since { back } => {
                 let version = self.heads.last().unwrap().version.saturating_sub(back);
                 match self.store.since(version).await.unwrap() {
-                    Since::Changes(changes) => format!("{:?}", changes.iter().map(without_id).collect::<Vec<_>>()),
-                    Since::Gone => "gone".to_owned(),
+                    ChangesSince::Changes(changes) => {
+                        format!("{:?}", changes.iter().map(without_id).collect::<Vec<_>>())
+                    }
+                    ChangesSince::Gone => "gone".to_owned(),
                 }
             }
         };
@@ -121,15 +125,16 @@ impl Subject {
         let jobs: BTreeSet<_> = jobs.iter().collect();
         let jobs =
             jobs.into_iter().map(|key| NewJob { key: format!("job:{}:{key}", key % 2), body: self.time.to_string() });
-        let commit = Commit { puts: puts.into_iter().collect(), events: vec!["{}".to_owned()], jobs: jobs.collect() };
+        let commit =
+            NewChange { puts: puts.into_iter().collect(), events: vec!["{}".to_owned()], jobs: jobs.collect() };
         let on = if late { self.heads.iter().rev().nth(1) } else { self.heads.last() };
         let Some(on) = on.cloned() else { return String::new() };
         match self.store.commit(&on, commit, now).await {
             Ok(change) => {
-                self.heads.push(Head { version: change.version, change: change.id.clone(), ..on });
+                self.heads.push(StoreHead { version: change.version, change: change.id.clone(), ..on });
                 format!("{:?}", without_id(&change))
             }
-            Err(NotCommitted::Behind) => "behind".to_owned(),
+            Err(CommitError::Behind) => "behind".to_owned(),
             Err(error) => panic!("{error}"),
         }
     }
@@ -156,12 +161,12 @@ fn name(worker: u8) -> String {
     format!("worker {worker}")
 }
 
-fn attempt(how: u8) -> Attempt {
+fn attempt(how: u8) -> AttemptResult {
     match how {
-        0 => Attempt::Done,
-        1 => Attempt::SetAside { error: "no".to_owned() },
-        2 => Attempt::Again { due: Millis(0), error: None },
-        _ => Attempt::Again { due: Millis(1 << 45), error: Some("later".to_owned()) },
+        0 => AttemptResult::Done,
+        1 => AttemptResult::SetAside { error: "no".to_owned() },
+        2 => AttemptResult::Again { due: Millis(0), error: None },
+        _ => AttemptResult::Again { due: Millis(1 << 45), error: Some("later".to_owned()) },
     }
 }
 
@@ -170,8 +175,8 @@ fn timeless(job: &Job) -> Job {
     Job { asked: job.asked.map(|_| Millis(0)), ..job.clone() }
 }
 
-fn without_id(change: &Change) -> Change {
-    Change { id: String::new(), ..change.clone() }
+fn without_id(change: &StoredChange) -> StoredChange {
+    StoredChange { id: String::new(), ..change.clone() }
 }
 
 /// Does the same to a store on each of `beds` and to one in memory.

@@ -1,7 +1,7 @@
 //! What something else does to a store's keys in a Redis, by eviction or by mistake: it is noticed, and an operator's word mends it.
 
 use chat_signer::clock;
-use chat_signer::store::{Commit, Head, NotCommitted};
+use chat_signer::store::{CommitError, NewChange, StoreHead};
 
 use crate::bed::{commit, put, since, socket};
 use crate::faults::{begun, keys};
@@ -15,11 +15,11 @@ async fn entries_that_something_else_took_away_are_missed() {
     let last = commit(&store, put("ban/jerry", "1")).await;
     assert_eq!(last.astray, 0);
     redis.ask::<()>(&["DEL", "{chat-signer:}entries"]);
-    let astray = Head { astray: 2, ..last.clone() };
+    let astray = StoreHead { astray: 2, ..last.clone() };
     assert_eq!((store.head().await.unwrap(), store.contents().await.unwrap().head), (astray.clone(), astray.clone()));
     assert!(astray.flaw().unwrap().contains("(2 too few or too many)"));
     let late = store.commit(&last, put("ban/spike", "1"), clock::now()).await;
-    assert!(matches!(late, Err(NotCommitted::Behind)), "{late:?}");
+    assert!(matches!(late, Err(CommitError::Behind)), "{late:?}");
     // Who knows of it may bring entries back. That all is well again an operator says.
     for key in ["ban/tom", "ban/jerry", "ban/spike"] {
         assert_eq!(commit(&store, put(key, "1")).await.astray, 2);
@@ -31,7 +31,7 @@ async fn entries_that_something_else_took_away_are_missed() {
     redis.ask::<()>(&["HSET", "{chat-signer:}entries", "ban/butch", "1"]);
     assert_eq!(store.head().await.unwrap().astray, 1, "nor may anything be added");
     redis.ask::<()>(&["HDEL", "{chat-signer:}entries", "ban/butch"]);
-    commit(&store, Commit { puts: vec![("ban/tom".to_owned(), None)], ..Commit::default() }).await;
+    commit(&store, NewChange { puts: vec![("ban/tom".to_owned(), None)], ..NewChange::default() }).await;
     assert_eq!(store.head().await.unwrap().astray, 0);
 }
 
@@ -43,7 +43,7 @@ async fn a_store_that_lost_its_head_goes_on_when_it_is_accepted() {
         commit(&store, put("ban/tom", &number.to_string())).await;
     }
     redis.ask::<()>(&["DEL", "{chat-signer:}head"]);
-    assert_eq!(store.head().await.unwrap(), Head::default());
+    assert_eq!(store.head().await.unwrap(), StoreHead::default());
     store.accept().await.unwrap();
     assert_eq!(commit(&store, put("ban/jerry", "1")).await.version, 1);
     assert_eq!(

@@ -9,7 +9,7 @@ use std::{fs, process};
 
 use chat_signer::clock;
 use chat_signer::config::{Durability, RedisAddress, RedisServer, RedisSettings, StoreKind, StoreSettings};
-use chat_signer::store::{Change, Commit, Head, Job, JobState, NewJob, Since, Store, queue};
+use chat_signer::store::{ChangesSince, Job, JobState, NewChange, NewJob, Store, StoreHead, StoredChange, queue};
 
 use crate::server::Redis;
 
@@ -100,32 +100,32 @@ impl Drop for Scratch {
 }
 
 /// One entry's new value.
-pub fn put(key: &str, value: &str) -> Commit {
-    Commit { puts: vec![(key.to_owned(), Some(value.to_owned()))], ..Commit::default() }
+pub fn put(key: &str, value: &str) -> NewChange {
+    NewChange { puts: vec![(key.to_owned(), Some(value.to_owned()))], ..NewChange::default() }
 }
 
 /// What asks for jobs of these keys, with `body`.
-pub fn ask(keys: &[&str], body: &str) -> Commit {
+pub fn ask(keys: &[&str], body: &str) -> NewChange {
     let job = |key: &&str| NewJob { key: (*key).to_owned(), body: body.to_owned() };
-    Commit { jobs: keys.iter().map(job).collect(), ..Commit::default() }
+    NewChange { jobs: keys.iter().map(job).collect(), ..NewChange::default() }
 }
 
 /// Makes a change to the store as it is.
-pub async fn commit(store: &Store, commit: Commit) -> Head {
+pub async fn commit(store: &Store, commit: NewChange) -> StoreHead {
     let head = store.head().await.unwrap();
     let change = store.commit(&head, commit, clock::now()).await.unwrap();
-    Head { version: change.version, change: change.id, ..head }
+    StoreHead { version: change.version, change: change.id, ..head }
 }
 
 /// All changes after this one, however often it takes to read them.
-pub async fn since(store: &Store, version: u64) -> Vec<Change> {
-    let mut changes: Vec<Change> = Vec::new();
+pub async fn since(store: &Store, version: u64) -> Vec<StoredChange> {
+    let mut changes: Vec<StoredChange> = Vec::new();
     loop {
         let last = changes.last().map_or(version, |change| change.version);
         match store.since(last).await.unwrap() {
-            Since::Changes(more) if more.is_empty() => return changes,
-            Since::Changes(more) => changes.extend(more),
-            Since::Gone => panic!("what follows {last} is gone"),
+            ChangesSince::Changes(more) if more.is_empty() => return changes,
+            ChangesSince::Changes(more) => changes.extend(more),
+            ChangesSince::Gone => panic!("what follows {last} is gone"),
         }
     }
 }

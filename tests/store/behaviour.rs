@@ -8,8 +8,8 @@ use std::time::Duration;
 use chat_signer::clock;
 use chat_signer::model::Millis;
 use chat_signer::store::{
-    Attempt, BYTES_AT_ONCE, CHANGES_AT_ONCE, Commit, Head, Job, JobState, KEPT, KEPT_DONE, NotCommitted, Since, Store,
-    queue,
+    AttemptResult, BYTES_AT_ONCE, CHANGES_AT_ONCE, ChangesSince, CommitError, Job, JobState, KEPT, KEPT_DONE,
+    NewChange, Store, StoreHead, queue,
 };
 
 use crate::bed::{Bed, LONG, Scratch, ask, claim, claim_of, commit, eventually, put, since};
@@ -65,7 +65,7 @@ behaviours!(redis: Redis::start().map(Bed::Redis));
 async fn a_store_is_begun_once(store: Store) {
     let head = store.head().await.unwrap();
     assert_eq!((head.epoch.len(), head.version, head.change.as_str(), head.accepted), (32, 0, "", None));
-    assert_eq!(store.since(0).await.unwrap(), Since::Changes(Vec::new()));
+    assert_eq!(store.since(0).await.unwrap(), ChangesSince::Changes(Vec::new()));
     assert!(store.contents().await.unwrap().entries.is_empty());
     store.begin().await.unwrap();
     assert_eq!(store.head().await.unwrap(), head);
@@ -78,9 +78,9 @@ async fn an_operator_draws_a_new_epoch(store: Store) {
     let after = store.head().await.unwrap();
     assert_ne!(after.epoch, before.epoch);
     assert!(after.accepted.is_some_and(|at| (then..=clock::now()).contains(&at)), "{after:?}");
-    assert_eq!(after, Head { epoch: after.epoch.clone(), accepted: after.accepted, ..before.clone() });
+    assert_eq!(after, StoreHead { epoch: after.epoch.clone(), accepted: after.accepted, ..before.clone() });
     let late = store.commit(&before, put("ban/tom", "2"), clock::now()).await;
-    assert!(matches!(late, Err(NotCommitted::Behind)), "{late:?}");
+    assert!(matches!(late, Err(CommitError::Behind)), "{late:?}");
     assert_eq!(entries(&store).await["ban/tom"], "1");
     assert_eq!(commit(&store, put("ban/tom", "3")).await.version, before.version + 1);
 }
@@ -90,12 +90,12 @@ async fn changes_are_numbered_and_in_order(store: Store) {
     for number in 1..=20 {
         let head = store.head().await.unwrap();
         let events = vec![format!("{{\"n\":{number}}}"), "{}".to_owned()];
-        let commit = Commit { events, ..put("ban/tom", &number.to_string()) };
+        let commit = NewChange { events, ..put("ban/tom", &number.to_string()) };
         let change = store.commit(&head, commit.clone(), Millis(number)).await.unwrap();
         assert_eq!((change.version, change.at), (number, Millis(number)));
         assert_eq!((&change.puts, &change.events), (&commit.puts, &commit.events));
         let now = store.head().await.unwrap();
-        assert_eq!(now, Head { version: number, change: change.id.clone(), ..head });
+        assert_eq!(now, StoreHead { version: number, change: change.id.clone(), ..head });
         made.push(change);
     }
     assert_eq!(since(&store, 0).await, made);
@@ -108,11 +108,11 @@ async fn changes_are_numbered_and_in_order(store: Store) {
 async fn entries_are_what_the_changes_left(store: Store) {
     commit(&store, put("ban/tom", "1")).await;
     let both = vec![("ban/tom".to_owned(), None), ("ban/jerry".to_owned(), Some("2".to_owned()))];
-    commit(&store, Commit { puts: both, ..Commit::default() }).await;
+    commit(&store, NewChange { puts: both, ..NewChange::default() }).await;
     commit(&store, put("ban/spike", "3")).await;
     let head = commit(&store, put("ban/spike", "4")).await;
     let gone = vec![("ban/nobody".to_owned(), None)];
-    let last = commit(&store, Commit { puts: gone, ..Commit::default() }).await;
+    let last = commit(&store, NewChange { puts: gone, ..NewChange::default() }).await;
     assert_eq!(last.version, head.version + 1);
     let contents = store.contents().await.unwrap();
     assert_eq!(contents.head, last);
@@ -125,15 +125,15 @@ async fn a_change_on_another_head_is_not_made(store: Store) {
     let head = commit(&store, put("ban/tom", "1")).await;
     let others = [
         old,
-        Head { version: 2, ..head.clone() },
-        Head { change: "another".to_owned(), ..head.clone() },
-        Head { epoch: "another".to_owned(), ..head.clone() },
-        Head { accepted: Some(Millis(1)), ..head.clone() },
+        StoreHead { version: 2, ..head.clone() },
+        StoreHead { change: "another".to_owned(), ..head.clone() },
+        StoreHead { epoch: "another".to_owned(), ..head.clone() },
+        StoreHead { accepted: Some(Millis(1)), ..head.clone() },
     ];
     for other in others {
         let late =
-            store.commit(&other, Commit { jobs: ask(&["a"], "").jobs, ..put("ban/tom", "2") }, clock::now()).await;
-        assert!(matches!(late, Err(NotCommitted::Behind)), "{other:?}: {late:?}");
+            store.commit(&other, NewChange { jobs: ask(&["a"], "").jobs, ..put("ban/tom", "2") }, clock::now()).await;
+        assert!(matches!(late, Err(CommitError::Behind)), "{other:?}: {late:?}");
     }
     assert_eq!(store.head().await.unwrap(), head);
     assert_eq!(entries(&store).await["ban/tom"], "1");
@@ -145,10 +145,10 @@ async fn what_is_no_longer_kept_is_gone(store: Store) {
     let mut head = store.head().await.unwrap();
     for number in 0..KEPT + 3 {
         let change = store.commit(&head, put("ban/tom", &number.to_string()), Millis(number)).await.unwrap();
-        head = Head { version: change.version, change: change.id, ..head };
+        head = StoreHead { version: change.version, change: change.id, ..head };
     }
     for gone in [0, 2] {
-        assert_eq!(store.since(gone).await.unwrap(), Since::Gone);
+        assert_eq!(store.since(gone).await.unwrap(), ChangesSince::Gone);
     }
     let kept = since(&store, 3).await;
     assert_eq!(kept.len() as u64, KEPT);
@@ -165,7 +165,7 @@ async fn changes_are_read_in_parts(store: Store) {
     }
     let (mut read, mut parts) = (Vec::new(), 0);
     loop {
-        let Since::Changes(changes) = store.since(read.len() as u64).await.unwrap() else { panic!("gone") };
+        let ChangesSince::Changes(changes) = store.since(read.len() as u64).await.unwrap() else { panic!("gone") };
         if changes.is_empty() {
             break;
         }
@@ -199,7 +199,7 @@ async fn write(store: Arc<Store>, writer: u32) {
             let head = store.head().await.unwrap();
             match store.commit(&head, put(&format!("ban/{writer}/{number}"), ""), clock::now()).await {
                 Ok(_) => break,
-                Err(NotCommitted::Behind) => {}
+                Err(CommitError::Behind) => {}
                 Err(error) => panic!("{error}"),
             }
         }
@@ -224,11 +224,11 @@ async fn a_job_is_done_by_one(store: Store) {
     assert_eq!(keys(&claim(&store, "you", LONG).await), ["enforce:x:b"]);
     assert_eq!(claim(&store, "me", LONG).await, Vec::new());
 
-    assert!(store.settle("me", job, &Attempt::Done, clock::now()).await.unwrap());
+    assert!(store.settle("me", job, &AttemptResult::Done, clock::now()).await.unwrap());
     let done = store.jobs(JobState::Done, "", "", 10).await.unwrap();
     assert_eq!(done, [Job { state: JobState::Done, attempts: 1, ..job.clone() }]);
     assert_eq!(keys(&store.jobs(JobState::Pending, "", "", 10).await.unwrap()), ["enforce:x:b"]);
-    assert!(!store.settle("me", job, &Attempt::Done, clock::now()).await.unwrap(), "it is no longer mine");
+    assert!(!store.settle("me", job, &AttemptResult::Done, clock::now()).await.unwrap(), "it is no longer mine");
 }
 
 async fn each_queue_gives_what_has_been_due_for_longest(store: Store) {
@@ -249,13 +249,13 @@ async fn each_queue_gives_what_has_been_due_for_longest(store: Store) {
     let held = claim_of(&store, "you", &[("webhook:x", 1)]).await.remove(0);
     commit(&store, ask(&["webhook:x:2", "webhook:x:0"], "")).await;
     assert_eq!(of(&[("webhook:x", 9)]).await, "webhook:x:0");
-    assert!(!store.settle("you", &held, &Attempt::Done, clock::now()).await.unwrap());
+    assert!(!store.settle("you", &held, &AttemptResult::Done, clock::now()).await.unwrap());
     assert_eq!(of(&[("webhook:x", 9)]).await, "webhook:x:2");
 }
 
 async fn what_is_given_back_is_taken_again(store: Store) {
     commit(&store, ask(&["enforce:x:t:*"], "")).await;
-    let due = |error: Option<&str>| Attempt::Again { due: Millis(0), error: error.map(str::to_owned) };
+    let due = |error: Option<&str>| AttemptResult::Again { due: Millis(0), error: error.map(str::to_owned) };
     let mut counted = Vec::new();
     for attempt in [due(Some("refused")), due(Some("refused")), due(None), due(Some("refused"))] {
         let job = claim_of(&store, "me", &[("enforce:x:*", 1)]).await.remove(0);
@@ -270,7 +270,7 @@ async fn a_job_waits_until_it_is_due(store: Store) {
     commit(&store, ask(&["enforce:a"], "")).await;
     let job = claim(&store, "me", LONG).await.remove(0);
     let due = Millis(clock::now().0 + 300);
-    let again = Attempt::Again { due, error: Some("refused".to_owned()) };
+    let again = AttemptResult::Again { due, error: Some("refused".to_owned()) };
     assert!(store.settle("me", &job, &again, clock::now()).await.unwrap());
     let waiting = Job { due, attempts: 1, failures: 1, error: Some("refused".to_owned()), ..job };
     assert_eq!(store.jobs(JobState::Pending, "", "", 10).await.unwrap(), slice::from_ref(&waiting));
@@ -291,8 +291,8 @@ async fn a_job_that_was_not_given_back_is_taken_over(store: Store) {
     assert_eq!(yours, Job { taken_over: true, ..mine.clone() });
     assert_eq!(store.jobs(JobState::Pending, "", "", 10).await.unwrap(), slice::from_ref(&yours));
 
-    assert!(!store.settle("me", &mine, &Attempt::Done, clock::now()).await.unwrap());
-    let failed = Attempt::Again { due: Millis(0), error: None };
+    assert!(!store.settle("me", &mine, &AttemptResult::Done, clock::now()).await.unwrap());
+    let failed = AttemptResult::Again { due: Millis(0), error: None };
     assert!(store.settle("you", &yours, &failed, clock::now()).await.unwrap());
     let again = claim(&store, "me", LONG).await.remove(0);
     assert_eq!((again.taken_over, again.attempts), (false, 1));
@@ -303,11 +303,14 @@ async fn a_job_asked_for_again_begins_anew(store: Store) {
     let old = claim(&store, "me", LONG).await.remove(0);
     let head = commit(&store, ask(&["enforce:a"], "new")).await;
     assert_eq!(claim(&store, "you", LONG).await, Vec::new(), "who has the old one has the new one");
-    assert!(!store.settle("me", &old, &Attempt::Done, clock::now()).await.unwrap(), "the old one is of no account");
+    assert!(
+        !store.settle("me", &old, &AttemptResult::Done, clock::now()).await.unwrap(),
+        "the old one is of no account"
+    );
     let new = claim(&store, "you", LONG).await.remove(0);
     assert_eq!((new.body.as_str(), new.revision, new.attempts, new.taken_over), ("new", head.version, 0, false));
 
-    assert!(store.settle("you", &new, &Attempt::Done, clock::now()).await.unwrap());
+    assert!(store.settle("you", &new, &AttemptResult::Done, clock::now()).await.unwrap());
     commit(&store, ask(&["enforce:a"], "third")).await;
     assert_eq!(store.jobs(JobState::Done, "", "", 10).await.unwrap(), Vec::new());
     assert_eq!(claim(&store, "me", LONG).await[0].body, "third");
@@ -322,11 +325,11 @@ async fn a_job_tells_when_it_was_asked_for(store: Store) {
         let job = claim(&store, "me", LONG).await.remove(0);
         assert!(job.asked.is_some_and(|at| asked.contains(&at)) && job.asked > last, "{job:?}, not {asked:?}");
         assert_eq!(job.body, body);
-        let tried = Attempt::Again { due: Millis(0), error: None };
+        let tried = AttemptResult::Again { due: Millis(0), error: None };
         assert!(store.settle("me", &job, &tried, clock::now()).await.unwrap());
         let again = claim(&store, "you", LONG).await.remove(0);
         assert_eq!(again, Job { attempts: 1, due: Millis(0), ..job.clone() });
-        assert!(store.settle("you", &again, &Attempt::Done, clock::now()).await.unwrap());
+        assert!(store.settle("you", &again, &AttemptResult::Done, clock::now()).await.unwrap());
         last = job.asked;
         eventually("a further millisecond", || async { (last < Some(clock::now())).then_some(()) }).await;
     }
@@ -335,7 +338,7 @@ async fn a_job_tells_when_it_was_asked_for(store: Store) {
 async fn what_came_of_a_job_is_noted_by_who_has_it(store: Store) {
     commit(&store, ask(&["enforce:a"], "")).await;
     let job = claim(&store, "me", LONG).await.remove(0);
-    let aside = Attempt::SetAside { error: "no such user".to_owned() };
+    let aside = AttemptResult::SetAside { error: "no such user".to_owned() };
     assert!(!store.settle("you", &job, &aside, clock::now()).await.unwrap());
     assert_eq!(store.jobs(JobState::SetAside, "", "", 10).await.unwrap(), Vec::new());
     assert!(store.settle("me", &job, &aside, clock::now()).await.unwrap());
@@ -344,7 +347,7 @@ async fn what_came_of_a_job_is_noted_by_who_has_it(store: Store) {
     assert_eq!(store.jobs(JobState::SetAside, "", "", 10).await.unwrap(), [expected]);
     assert_eq!(claim(&store, "me", LONG).await, Vec::new());
     let unknown = Job { key: "enforce:unknown".to_owned(), ..job };
-    assert!(!store.settle("me", &unknown, &Attempt::Done, clock::now()).await.unwrap());
+    assert!(!store.settle("me", &unknown, &AttemptResult::Done, clock::now()).await.unwrap());
 }
 
 async fn jobs_are_listed_by_key(store: Store) {
@@ -381,7 +384,7 @@ async fn only_the_last_done_jobs_are_kept(store: Store) {
     let jobs = claim_of(&store, "me", &[("webhook:x", keys.len())]).await;
     assert_eq!(jobs.len(), keys.len());
     for (job, time) in jobs.iter().rev().zip(1..) {
-        assert!(store.settle("me", job, &Attempt::Done, Millis(time)).await.unwrap());
+        assert!(store.settle("me", job, &AttemptResult::Done, Millis(time)).await.unwrap());
     }
     let done = store.jobs(JobState::Done, "", "", keys.len()).await.unwrap();
     assert_eq!(done.len(), KEPT_DONE);
@@ -394,7 +397,7 @@ async fn only_the_last_messages_set_aside_are_kept(store: Store) {
     commit(&store, ask(&all.iter().map(String::as_str).collect::<Vec<_>>(), "")).await;
     let jobs = claim_of(&store, "me", &[("enforce:x", 3), ("webhook:x", all.len())]).await;
     for (job, time) in jobs.iter().zip(1..) {
-        let aside = Attempt::SetAside { error: "gone".to_owned() };
+        let aside = AttemptResult::SetAside { error: "gone".to_owned() };
         assert!(store.settle("me", job, &aside, Millis(time)).await.unwrap());
     }
     let aside = store.jobs(JobState::SetAside, "", "", all.len()).await.unwrap();
@@ -404,10 +407,10 @@ async fn only_the_last_messages_set_aside_are_kept(store: Store) {
     // Whichever is asked for again is no longer among them.
     commit(&store, ask(&["webhook:x:0002"], "")).await;
     let again = claim(&store, "me", LONG).await.remove(0);
-    assert!(store.settle("me", &again, &Attempt::Done, Millis(1)).await.unwrap());
+    assert!(store.settle("me", &again, &AttemptResult::Done, Millis(1)).await.unwrap());
     commit(&store, ask(&["webhook:x"], "")).await;
     let new = claim(&store, "me", LONG).await.remove(0);
-    assert!(store.settle("me", &new, &Attempt::SetAside { error: String::new() }, Millis(1)).await.unwrap());
+    assert!(store.settle("me", &new, &AttemptResult::SetAside { error: String::new() }, Millis(1)).await.unwrap());
     assert_eq!(store.jobs(JobState::SetAside, "", "", all.len()).await.unwrap().len(), KEPT_DONE + 3);
     assert_eq!(keys(&store.jobs(JobState::Done, "", "", 10).await.unwrap()), ["webhook:x:0002"]);
 }
@@ -422,7 +425,7 @@ async fn notes_are_made_by_who_has_the_job(store: Store) {
     assert_eq!(store.note("before").await.unwrap().as_deref(), Some("Read"));
     assert!(store.set_note("me", &job, "before", None).await.unwrap());
     assert_eq!(store.note("before").await.unwrap(), None);
-    store.settle("me", &job, &Attempt::Done, clock::now()).await.unwrap();
+    store.settle("me", &job, &AttemptResult::Done, clock::now()).await.unwrap();
     assert!(!store.set_note("me", &job, "before", Some(String::new())).await.unwrap());
 }
 
@@ -432,7 +435,7 @@ async fn any_text_will_do(store: Store) {
     for text in texts {
         let key = text.get(..64).unwrap_or(text);
         let events = vec![text.to_owned()];
-        commit(&store, Commit { events, jobs: ask(&[key], text).jobs, ..put(key, text) }).await;
+        commit(&store, NewChange { events, jobs: ask(&[key], text).jobs, ..put(key, text) }).await;
         assert_eq!(entries(&store).await[key], text);
         let head = store.head().await.unwrap();
         assert_eq!(since(&store, head.version - 1).await[0].events, [text]);
@@ -440,7 +443,9 @@ async fn any_text_will_do(store: Store) {
         assert_eq!((job.key.as_str(), job.body.as_str()), (key, text));
         assert!(store.set_note(text, &job, key, Some(text.to_owned())).await.unwrap());
         assert_eq!(store.note(key).await.unwrap().as_deref(), Some(text));
-        assert!(store.settle(text, &job, &Attempt::SetAside { error: text.to_owned() }, clock::now()).await.unwrap());
+        assert!(
+            store.settle(text, &job, &AttemptResult::SetAside { error: text.to_owned() }, clock::now()).await.unwrap()
+        );
     }
     assert_eq!(
         store.jobs(JobState::SetAside, "", "", 100).await.unwrap().len(),

@@ -1,7 +1,7 @@
 //! A change in Redis is acknowledged only when it is as durable as was asked for.
 
 use chat_signer::config::{Durability, RedisAddress, RedisSettings};
-use chat_signer::store::Head;
+use chat_signer::store::StoreHead;
 
 use crate::bed::{at, commit, put, socket};
 use crate::faults::{begun, fails, keys, open, pair};
@@ -16,8 +16,8 @@ const IS_OFF: &[u8] = b"*3\r\n$4\r\nEVAL\r\n$102\r\nreturn redis.error_reply('ER
 
 const HINT: &str = "set `appendonly yes` and `appendfsync always` in Redis, or take 7.2 or newer";
 
-fn nothing() -> Head {
-    Head::default()
+fn nothing() -> StoreHead {
+    StoreHead::default()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chat_signer::clock;
 use chat_signer::config::{Durability, RedisAddress, RedisSettings, StoreKind};
-use chat_signer::store::{Commit, Head, NotCommitted, Since, Store, Unavailable};
+use chat_signer::store::{ChangesSince, CommitError, NewChange, Store, StoreHead, StoreUnavailable};
 use tokio::sync::{mpsc, watch};
 
 use crate::bed::{ask, at, commit, eventually, put, settings, since, socket};
@@ -40,17 +40,17 @@ pub async fn keys(store: &Store) -> Vec<String> {
 }
 
 /// Waits until there is a head, and returns it.
-async fn head(store: &Store) -> Head {
+async fn head(store: &Store) -> StoreHead {
     eventually("an answer", || async { store.head().await.ok() }).await
 }
 
 /// Tries a change that can't be acknowledged.
-pub async fn fails(store: &Store, on: &Head, commit: Commit) -> String {
+pub async fn fails(store: &Store, on: &StoreHead, commit: NewChange) -> String {
     let begin = Instant::now();
     let tried = store.commit(on, commit, clock::now()).await;
     assert!(begin.elapsed() < BOUND, "it took {:?}", begin.elapsed());
     match tried {
-        Err(NotCommitted::Unavailable(Unavailable { message, .. })) => message,
+        Err(CommitError::Unavailable(StoreUnavailable { message, .. })) => message,
         tried => panic!("{tried:?}"),
     }
 }
@@ -113,7 +113,7 @@ async fn writes_until_it_fails(store: Arc<Store>, round: u32, made: mpsc::Unboun
     for number in 0.. {
         let key = format!("ban/{round}/{number}");
         match store.commit(&head, put(&key, ""), clock::now()).await {
-            Ok(change) => head = Head { version: change.version, change: change.id, ..head },
+            Ok(change) => head = StoreHead { version: change.version, change: change.id, ..head },
             Err(_) => return key,
         }
         made.send(key).unwrap();
@@ -142,11 +142,11 @@ async fn a_server_without_memory_makes_no_half_a_change() {
     let store = begun(socket(&redis)).await;
     let last = commit(&store, put("ban/tom", "1")).await;
     redis.ask::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
-    let flaw = fails(&store, &last, Commit { jobs: ask(&["enforce:a"], "").jobs, ..put("ban/jerry", "1") }).await;
+    let flaw = fails(&store, &last, NewChange { jobs: ask(&["enforce:a"], "").jobs, ..put("ban/jerry", "1") }).await;
     assert!(flaw.contains("OOM"), "{flaw}");
     redis.ask::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
     assert_eq!((store.head().await.unwrap(), keys(&store).await), (last.clone(), vec!["ban/tom".to_owned()]));
-    assert_eq!(store.since(last.version).await.unwrap(), Since::Changes(Vec::new()));
+    assert_eq!(store.since(last.version).await.unwrap(), ChangesSince::Changes(Vec::new()));
     commit(&store, put("ban/jerry", "1")).await;
 }
 
@@ -179,11 +179,11 @@ async fn a_flushed_server_is_an_empty_store() {
     let store = begun(socket(&redis)).await;
     let last = commit(&store, put("ban/tom", "1")).await;
     redis.ask::<()>(&["FLUSHALL"]);
-    let nothing = Head::default();
+    let nothing = StoreHead::default();
     assert_eq!(store.head().await.unwrap(), nothing);
     assert!(keys(&store).await.is_empty());
     let late = store.commit(&last, put("ban/jerry", "1"), clock::now()).await;
-    assert!(matches!(late, Err(NotCommitted::Behind)), "{late:?}");
+    assert!(matches!(late, Err(CommitError::Behind)), "{late:?}");
     store.accept().await.unwrap();
     let accepted = store.head().await.unwrap();
     assert!(accepted.accepted.is_some() && accepted.epoch != last.epoch && accepted.version == 0, "{accepted:?}");
@@ -280,7 +280,7 @@ async fn what_became_of_a_change_that_was_cut_off_is_found_by_reading() {
         let key = format!("ban/{number}");
         fails(&store, &before, put(&key, "")).await;
         let after = head(&store).await;
-        let Since::Changes(changes) = store.since(before.version).await.unwrap() else { panic!("gone") };
+        let ChangesSince::Changes(changes) = store.since(before.version).await.unwrap() else { panic!("gone") };
         assert_eq!(changes.len() as u64, after.version - before.version, "{fate:?}");
         match &changes[..] {
             [] => not_made += 1,
@@ -316,19 +316,19 @@ async fn many_entries_are_read_whole_while_they_change() {
     let Some(redis) = Redis::start() else { return };
     let store = begun(socket(&redis)).await;
     let many = (0..20_000).map(|number| (format!("ban/{number}"), Some("1".to_owned()))).collect();
-    commit(&store, Commit { puts: many, ..Commit::default() }).await;
+    commit(&store, NewChange { puts: many, ..NewChange::default() }).await;
     let writer = begun(socket(&redis)).await;
     let changes = async {
         for number in 0..50 {
             let removed = (format!("ban/{number}"), None);
             let added = (format!("mute/{number}"), Some("1".to_owned()));
-            commit(&writer, Commit { puts: vec![removed, added], ..Commit::default() }).await;
+            commit(&writer, NewChange { puts: vec![removed, added], ..NewChange::default() }).await;
         }
     };
     let (contents, ()) = tokio::join!(store.contents(), changes);
     let contents = contents.unwrap();
     let mut entries: std::collections::BTreeMap<_, _> = contents.entries.into_iter().collect();
-    let Since::Changes(changes) = store.since(contents.head.version).await.unwrap() else { panic!("gone") };
+    let ChangesSince::Changes(changes) = store.since(contents.head.version).await.unwrap() else { panic!("gone") };
     for (key, value) in changes.into_iter().flat_map(|change| change.puts) {
         match value {
             Some(value) => drop(entries.insert(key, value)),

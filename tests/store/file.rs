@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use chat_signer::config::StoreKind;
 use chat_signer::model::Millis;
-use chat_signer::store::{Attempt, Commit, Head, JobState, Store, Unavailable};
+use chat_signer::store::{AttemptResult, JobState, NewChange, Store, StoreHead, StoreUnavailable};
 use chat_signer::{clock, environment};
 use redb::{Database, TableDefinition};
 
@@ -17,7 +17,7 @@ use crate::bed::{LONG, Scratch, ask, claim, claim_of, commit, put, settings, sin
 /// Names the file to a test that is run as another process.
 const CHILD: &str = "CHAT_SIGNER_TEST_STORE";
 
-async fn open(path: &Path) -> Result<Store, Unavailable> {
+async fn open(path: &Path) -> Result<Store, StoreUnavailable> {
     Store::open(&settings(StoreKind::Redb { path: path.to_owned() })).await
 }
 
@@ -53,7 +53,7 @@ async fn a_file_that_is_opened_again_holds_all() {
     let path = scratch.0.join("store.redb");
     let store = open(&path).await.unwrap();
     let head = commit(&store, put("ban/tom", "1")).await;
-    commit(&store, Commit { events: vec!["{}".to_owned()], ..ask(&["enforce:a", "enforce:b"], "{}") }).await;
+    commit(&store, NewChange { events: vec!["{}".to_owned()], ..ask(&["enforce:a", "enforce:b"], "{}") }).await;
     let job = claim_of(&store, "me", &[("enforce:a", 1)]).await.remove(0);
     assert!(store.set_note("me", &job, "before", Some("Read".to_owned())).await.unwrap());
     store.accept().await.unwrap();
@@ -64,7 +64,7 @@ async fn a_file_that_is_opened_again_holds_all() {
     assert_eq!(state(&store).await, before);
     assert!(store.head().await.unwrap().accepted.is_some());
     assert_eq!(store.head().await.unwrap().version, head.version + 1);
-    assert!(store.settle("me", &job, &Attempt::Done, clock::now()).await.unwrap());
+    assert!(store.settle("me", &job, &AttemptResult::Done, clock::now()).await.unwrap());
     assert_eq!(claim(&store, "you", LONG).await.len(), 1, "the other one");
 }
 
@@ -83,7 +83,7 @@ async fn what_was_claimed_before_a_restart_need_not_wait_for_the_lease() {
     let claimed = claim(&store, "you", LONG).await;
     let taken_over: Vec<_> = claimed.iter().filter(|job| job.taken_over).map(|job| job.key.as_str()).collect();
     assert_eq!((claimed.len(), taken_over), (3, vec![job.key.as_str()]));
-    assert!(!store.settle("me", &job, &Attempt::Done, clock::now()).await.unwrap());
+    assert!(!store.settle("me", &job, &AttemptResult::Done, clock::now()).await.unwrap());
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn what_waits_for_its_time_still_does_after_a_restart() {
     let store = open(&path).await.unwrap();
     commit(&store, ask(&["enforce:a"], "{}")).await;
     let job = claim(&store, "me", LONG).await.remove(0);
-    let again = Attempt::Again { due: clock::now().after(LONG), error: None };
+    let again = AttemptResult::Again { due: clock::now().after(LONG), error: None };
     assert!(store.settle("me", &job, &again, clock::now()).await.unwrap());
     drop(store);
     assert_eq!(claim(&open(&path).await.unwrap(), "you", LONG).await, []);
@@ -258,9 +258,9 @@ async fn makes_changes_until_it_is_killed() {
     let mut head = store.head().await.unwrap();
     loop {
         let key = format!("ban/{}", head.version);
-        let commit = Commit { jobs: ask(&[&key], "").jobs, ..put(&key, "") };
+        let commit = NewChange { jobs: ask(&[&key], "").jobs, ..put(&key, "") };
         let change = store.commit(&head, commit, Millis(head.version)).await.unwrap();
         println!("\nmade {}", change.version);
-        head = Head { version: change.version, change: change.id, ..head };
+        head = StoreHead { version: change.version, change: change.id, ..head };
     }
 }

@@ -8,14 +8,14 @@ use chat_signer::config::{Durability, RedisAddress, RedisSettings};
 use chat_signer::model::{CallerKind, Millis, Pattern};
 use chat_signer::policy::{EntryAuthor, EntryOrigin, Sanction};
 use chat_signer::roster::{ChangeSubscribers, ModerationEntry, ModerationReplica, PendingAudit};
-use chat_signer::store::{Commit, KEPT, Store};
+use chat_signer::store::{KEPT, NewChange, Store};
 
 use crate::bed::{Bed, LONG, Scratch, at, commit, put, socket};
 use crate::faults::{begun, fails, open, pair};
 use crate::proxy::Proxy;
 use crate::server::Redis;
 
-pub(crate) fn ban(user: &str, until: Option<Millis>, reason: &str) -> Commit {
+pub(crate) fn ban(user: &str, until: Option<Millis>, reason: &str) -> NewChange {
     let author = Arc::new(EntryAuthor { kind: CallerKind::Service, subject: "backend".to_owned(), role: None });
     let record = ModerationEntry::Ban(Sanction {
         user: user.to_owned(),
@@ -104,7 +104,7 @@ async fn what_is_so_already_is_said_when_it_is_durable() {
     fails(&writer, &last, ban("tom", None, "")).await;
     other.catch_up().await;
     assert_eq!(other.look().len(), 1, "it is known, and nobody knows whether it will be");
-    let same = || other.change(|_, _| (Commit::default(), ()));
+    let same = || other.change(|_, _| (NewChange::default(), ()));
     let flaw = same().await.unwrap_err().to_string();
     assert!(flaw.contains("no replica has the change"), "{flaw}");
     replica.go_on();

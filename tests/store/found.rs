@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use chat_signer::clock;
 use chat_signer::config::{Identity, RedisAddress, RedisServer, RedisSettings};
 use chat_signer::secret::Secret;
-use chat_signer::store::{Attempt, Commit};
+use chat_signer::store::{AttemptResult, NewChange};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use crate::bed::{LONG, Scratch, ask, at, claim, commit, eventually, put};
@@ -128,13 +128,13 @@ async fn the_rights_that_are_documented_are_enough() {
     let settings = RedisSettings { servers: vec![server], ..at(tcp(redis.port.unwrap())) };
     let store = begun(settings).await;
     let mut hints = listening(&store).await;
-    commit(&store, Commit { jobs: ask(&["enforce:a"], "").jobs, ..put("ban/tom", "1") }).await;
+    commit(&store, NewChange { jobs: ask(&["enforce:a"], "").jobs, ..put("ban/tom", "1") }).await;
     tokio::time::timeout(crate::faults::BOUND, hints.changed()).await.unwrap().unwrap();
     store.accept().await.unwrap();
     let job = claim(&store, "me", LONG).await.remove(0);
     assert!(store.set_note("me", &job, "before", Some("Read".to_owned())).await.unwrap());
     assert_eq!(store.note("before").await.unwrap().as_deref(), Some("Read"));
-    assert!(store.settle("me", &job, &Attempt::Done, clock::now()).await.unwrap());
+    assert!(store.settle("me", &job, &AttemptResult::Done, clock::now()).await.unwrap());
     assert_eq!(keys(&store).await, ["ban/tom"]);
     store.since(0).await.unwrap();
     assert_eq!(store.durable_head().await.unwrap().version, 1);
@@ -215,11 +215,11 @@ async fn any_node_of_a_cluster_leads_to_the_store() {
         let store = begun(at(tcp(node.port.unwrap()))).await;
         let mut hints = listening(&store).await;
         let jobs = ask(&["enforce:a"], "").jobs;
-        let made = commit(&store, Commit { jobs, ..put(&format!("ban/{number}"), "1") }).await;
+        let made = commit(&store, NewChange { jobs, ..put(&format!("ban/{number}"), "1") }).await;
         assert_eq!(made.version, number as u64 + 1);
         tokio::time::timeout(crate::faults::BOUND, hints.changed()).await.unwrap().unwrap();
         let job = claim(&store, "me", LONG).await.remove(0);
-        assert!(store.settle("me", &job, &Attempt::Done, clock::now()).await.unwrap());
+        assert!(store.settle("me", &job, &AttemptResult::Done, clock::now()).await.unwrap());
         assert_eq!(keys(&store).await.len(), number + 1);
     }
 }

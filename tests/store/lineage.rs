@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chat_signer::clock;
 use chat_signer::config::{Durability, RedisSettings};
-use chat_signer::store::{Commit, Head, KEPT, LostChange, NotCommitted, Store};
+use chat_signer::store::{CommitError, KEPT, LostChange, NewChange, Store, StoreHead};
 use tokio::task::JoinSet;
 
 use crate::bed::{Bed, Scratch, commit, put, socket};
@@ -12,8 +12,8 @@ use crate::faults::{begun, open};
 use crate::server::Redis;
 
 /// A head at which the store was, or never was.
-fn at(head: &Head, version: u64, change: &str) -> Head {
-    Head { version, change: change.to_owned(), ..head.clone() }
+fn at(head: &StoreHead, version: u64, change: &str) -> StoreHead {
+    StoreHead { version, change: change.to_owned(), ..head.clone() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -37,10 +37,10 @@ async fn a_store_tells_which_changes_it_has() {
 async fn redis_tells_which_changes_it_has_after_they_left_the_log() {
     let Some(redis) = Redis::start() else { return };
     let store = begun(RedisSettings { durability: Durability::None, ..socket(&redis) }).await;
-    let first = commit(&store, Commit::default()).await;
+    let first = commit(&store, NewChange::default()).await;
     let mut head = first.clone();
     for _ in 0..=KEPT {
-        let change = store.commit(&head, Commit::default(), clock::now()).await.unwrap();
+        let change = store.commit(&head, NewChange::default(), clock::now()).await.unwrap();
         (head.version, head.change) = (change.version, change.id);
     }
     assert_eq!(redis.ask::<u64>(&["XLEN", "{chat-signer:}log"]), KEPT);
@@ -63,7 +63,7 @@ async fn a_mark_is_left_only_in_a_store_that_lacks_what_is_known() {
         (&first, at(&seen, 3, "lost"), "it is not the store that was seen"),
         (&seen, first.clone(), "it has the change"),
         (&seen, seen.clone(), "it is the change"),
-        (&Head { epoch: "other".to_owned(), ..seen.clone() }, at(&seen, 3, "lost"), "the epoch is another"),
+        (&StoreHead { epoch: "other".to_owned(), ..seen.clone() }, at(&seen, 3, "lost"), "the epoch is another"),
     ] {
         store.mark_rolled_back(seen, &known).await.unwrap();
         assert_eq!(mark().await, None, "{why}");
@@ -85,7 +85,7 @@ async fn a_marked_store_is_changed_by_nobody_who_has_not_seen_the_mark() {
     let seen = commit(&store, put("ban/tom", "1")).await;
     store.mark_rolled_back(&seen, &at(&seen, 2, "lost")).await.unwrap();
     let tried = store.commit(&seen, put("ban/tom", "2"), clock::now()).await;
-    assert!(matches!(tried, Err(NotCommitted::Behind)), "{tried:?}");
+    assert!(matches!(tried, Err(CommitError::Behind)), "{tried:?}");
     let marked = store.head().await.unwrap();
     assert!(marked.flaw().unwrap().contains("store accept"));
     // An import does, before the operator accepts.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use chat_signer::store::{FailureReason, Since, Store};
+use chat_signer::store::{ChangesSince, FailureReason, Store};
 
 use crate::bed::{Bed, Scratch, commit, put, socket};
 use crate::faults::begun;
@@ -10,7 +10,7 @@ use crate::server::Redis;
 
 /// All that a change would alter.
 async fn state(store: &Store) -> String {
-    let Since::Changes(changes) = store.since(0).await.unwrap() else { panic!("the log is gone") };
+    let ChangesSince::Changes(changes) = store.since(0).await.unwrap() else { panic!("the log is gone") };
     let contents = store.contents().await.unwrap();
     format!("{:?} {:?} {changes:?}", contents.head, contents.entries)
 }

@@ -4,7 +4,7 @@
 use chat_signer::clock;
 use chat_signer::model::Millis;
 use chat_signer::roster::ModerationReplica;
-use chat_signer::store::{Change, Commit, Head, NotCommitted, Since, Store};
+use chat_signer::store::{ChangesSince, CommitError, NewChange, Store, StoreHead, StoredChange};
 
 use crate::bed::{ask, commit, put, since, socket};
 use crate::faults::{begun, fails, keys, open};
@@ -20,7 +20,7 @@ fn key(name: &str) -> String {
 
 /// Writes to the log what looks like a change that follows, as a script does that fails after that.
 fn begin(redis: &Redis, version: u64) {
-    let change = Change {
+    let change = StoredChange {
         version,
         id: "begun".to_owned(),
         at: Millis(1),
@@ -35,7 +35,7 @@ fn begin(redis: &Redis, version: u64) {
 async fn a_change_that_can_not_be_made_whole_is_not_begun() {
     let Some(redis) = Redis::start() else { return };
     let store = begun(socket(&redis)).await;
-    let mut last = commit(&store, Commit { jobs: ask(&["enforce:a"], "").jobs, ..put("ban/tom", "0") }).await;
+    let mut last = commit(&store, NewChange { jobs: ask(&["enforce:a"], "").jobs, ..put("ban/tom", "0") }).await;
     for name in NAMES {
         let (name, aside) = (key(name), key("kept"));
         let is_there = redis.ask::<bool>(&["EXISTS", &name]);
@@ -43,7 +43,7 @@ async fn a_change_that_can_not_be_made_whole_is_not_begun() {
             redis.ask::<()>(&["RENAME", &name, &aside]);
         }
         redis.ask::<()>(&["SET", &name, "x"]);
-        let change = || Commit { jobs: ask(&["enforce:a", "enforce:b"], "").jobs, ..put("ban/tom", &name) };
+        let change = || NewChange { jobs: ask(&["enforce:a", "enforce:b"], "").jobs, ..put("ban/tom", &name) };
         let flaw = fails(&store, &last, change()).await;
         assert!(flaw.contains(&format!("{name} is a string")), "{flaw}");
         assert!(store.accept().await.is_err(), "{name}");
@@ -51,7 +51,7 @@ async fn a_change_that_can_not_be_made_whole_is_not_begun() {
         assert_eq!(store.head().await.unwrap(), last, "{name}");
         let entries = store.contents().await.unwrap().entries;
         assert!(!entries.contains(&("ban/tom".to_owned(), name.clone())), "{name}: {entries:?}");
-        assert_eq!(store.since(last.version).await.unwrap(), Since::Changes(Vec::new()), "{name}");
+        assert_eq!(store.since(last.version).await.unwrap(), ChangesSince::Changes(Vec::new()), "{name}");
         last = commit(&store, change()).await;
     }
     assert_eq!(since(&store, 0).await.len(), NAMES.len() + 1);
@@ -116,7 +116,7 @@ async fn who_knows_more_than_the_head_refuses_until_it_is_accepted() {
 }
 
 /// Has a store say that it is where it was.
-fn goes_back(redis: &Redis, head: &Head) {
+fn goes_back(redis: &Redis, head: &StoreHead) {
     let (name, version) = (key("head"), head.version.to_string());
     redis.ask::<()>(&["HSET", &name, "version", &version, "change", &head.change, "counted", &version]);
 }
@@ -132,6 +132,6 @@ async fn a_log_of_which_only_the_end_is_known_is_begun_anew() {
     assert_eq!(since(&store, 1).await.len(), 1);
 }
 
-async fn tried(store: &Store, on: &Head) -> Result<Change, NotCommitted> {
+async fn tried(store: &Store, on: &StoreHead) -> Result<StoredChange, CommitError> {
     store.commit(on, put("ban/jerry", "1"), clock::now()).await
 }

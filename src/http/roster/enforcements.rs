@@ -11,7 +11,7 @@ use super::visit::Visit;
 use crate::crypto::{base64url, base64url_decode};
 use crate::http::{Answer, Code, Failure, render};
 use crate::outbox;
-use crate::store::{Job, JobState, Store, Unavailable};
+use crate::store::{Job, JobState, Store, StoreUnavailable};
 use crate::vendor::InvalidRequest;
 
 /// In which order they are listed, and how they are called.
@@ -56,7 +56,12 @@ fn cursor(text: &str) -> Result<Cursor, InvalidRequest> {
     read.ok_or_else(|| invalid("after", "must be the `next` of a page of the same list"))
 }
 
-async fn page(store: &Store, only: Option<JobState>, after: Option<Cursor>, limit: usize) -> Result<Page, Unavailable> {
+async fn page(
+    store: &Store,
+    only: Option<JobState>,
+    after: Option<Cursor>,
+    limit: usize,
+) -> Result<Page, StoreUnavailable> {
     let mut page = Page::default();
     let begun = |state| after.as_ref().is_none_or(|(from, _)| place(*from) <= place(state));
     for (state, word) in STATES {

@@ -23,7 +23,7 @@ use crate::clock;
 use crate::http::{Answer, Body, Code, Failure, Lasting};
 use crate::limits::Slot;
 use crate::model::Caller;
-use crate::store::{Change, Head, Since};
+use crate::store::{ChangesSince, StoreHead, StoredChange};
 
 /// How often something is sent where nothing happens, so that all on the way know that the stream lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -101,7 +101,7 @@ struct Over;
 
 impl Position {
     /// Before the first change that comes after this.
-    fn after(head: &Head) -> Position {
+    fn after(head: &StoreHead) -> Position {
         Position { epoch: head.epoch.clone(), version: head.version + 1, told: 0 }
     }
 
@@ -187,7 +187,7 @@ impl Stream {
         Ok(())
     }
 
-    async fn tell_change(&self, position: &mut Position, change: &Change) -> Result<(), Over> {
+    async fn tell_change(&self, position: &mut Position, change: &StoredChange) -> Result<(), Over> {
         for event in change.events.iter().skip(position.told) {
             position.told += 1;
             let told: Value = serde_json::from_str(event).unwrap_or_default();
@@ -199,7 +199,7 @@ impl Stream {
     }
 
     /// Says that something may be missing: the reader is to look at everything anew.
-    async fn reset(&self, position: &mut Position, head: &Head) -> Result<(), Over> {
+    async fn reset(&self, position: &mut Position, head: &StoreHead) -> Result<(), Over> {
         *position = Position::after(head);
         let data = json!({ "id": position.to_string(), "type": "reset", "time": clock::now().to_string(), "data": {} });
         self.send(format!("id: {position}\nevent: reset\ndata: {data}\n\n")).await
@@ -211,9 +211,9 @@ impl Stream {
 }
 
 /// The changes from this one on, if it is still there.
-fn from(version: u64, since: Since) -> Option<Vec<Change>> {
+fn from(version: u64, since: ChangesSince) -> Option<Vec<StoredChange>> {
     match since {
-        Since::Changes(changes) if changes.first()?.version == version => Some(changes),
+        ChangesSince::Changes(changes) if changes.first()?.version == version => Some(changes),
         _ => None,
     }
 }

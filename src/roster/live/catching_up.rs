@@ -7,10 +7,10 @@ use tokio::task::spawn_blocking;
 use super::lineage::Untrusted;
 use super::{ModerationReplica, advance};
 use crate::roster::index::ModerationIndex;
-use crate::store::{Change, Contents, FailureReason, Head, Since, Store, Unavailable};
+use crate::store::{ChangesSince, FailureReason, Store, StoreContents, StoreHead, StoreUnavailable, StoredChange};
 
 /// What came of it; the inner error says why the store doesn't count.
-type SyncResult = Result<Result<(), Untrusted>, Unavailable>;
+type SyncResult = Result<Result<(), Untrusted>, StoreUnavailable>;
 
 impl ModerationReplica {
     /// Whether the store was read since the program started.
@@ -19,7 +19,7 @@ impl ModerationReplica {
     }
 
     /// Compares what is known with what the store holds and takes over what is new.
-    pub(super) async fn compare(&self, store: &Store, known: &mut Head) -> SyncResult {
+    pub(super) async fn compare(&self, store: &Store, known: &mut StoreHead) -> SyncResult {
         let mut head = store.head().await?;
         if head.epoch.is_empty() && known.epoch.is_empty() && store.begins_itself() {
             store.begin().await?;
@@ -48,7 +48,7 @@ impl ModerationReplica {
     }
 
     /// Takes over changes until what is known has come as far as this head.
-    async fn read_on(&self, store: &Store, known: &mut Head, head: &Head) -> SyncResult {
+    async fn read_on(&self, store: &Store, known: &mut StoreHead, head: &StoreHead) -> SyncResult {
         while known.version < head.version {
             match go_on(store, known).await? {
                 LogContinuation::With(new) if !new.is_empty() => {
@@ -64,10 +64,10 @@ impl ModerationReplica {
     }
 
     /// Reads everything, if the store then still is the one with this head and has what is known. What was known before counts until all of it is there.
-    async fn read_all(&self, store: &Store, known: &mut Head, judged: &Head) -> SyncResult {
-        let Contents { head, entries } = store.contents().await?;
+    async fn read_all(&self, store: &Store, known: &mut StoreHead, judged: &StoreHead) -> SyncResult {
+        let StoreContents { head, entries } = store.contents().await?;
         if head.epoch != judged.epoch || head.version < judged.version {
-            return Err(Unavailable::new(FailureReason::Other, "it became another one while it was read"));
+            return Err(StoreUnavailable::new(FailureReason::Other, "it became another one while it was read"));
         }
         if let Some(flaw) = head.flaw() {
             return Ok(Err(Untrusted::new(flaw)));
@@ -91,7 +91,7 @@ impl ModerationReplica {
         Ok(Ok(()))
     }
 
-    fn replace(&self, index: ModerationIndex, known: &Head) {
+    fn replace(&self, index: ModerationIndex, known: &StoreHead) {
         let mut place = self.index.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *place, index);
         drop(place);
@@ -105,15 +105,15 @@ impl ModerationReplica {
 async fn finish(
     store: &Store,
     mut index: ModerationIndex,
-    mut head: Head,
-) -> Result<Result<(ModerationIndex, Head), String>, Unavailable> {
+    mut head: StoreHead,
+) -> Result<Result<(ModerationIndex, StoreHead), String>, StoreUnavailable> {
     let goal = store.head().await?;
     if goal.epoch != head.epoch {
         return Err(other("it became another one while it was read"));
     }
     while head.version < goal.version {
         let changes = match store.since(head.version).await? {
-            Since::Changes(changes) if !changes.is_empty() => changes,
+            ChangesSince::Changes(changes) if !changes.is_empty() => changes,
             _ => return Err(other("it changes faster than it can be read")),
         };
         if let Err(flaw) = advance(&mut index, &mut head, &changes) {
@@ -123,14 +123,14 @@ async fn finish(
     Ok(Ok((index, head)))
 }
 
-fn other(message: &str) -> Unavailable {
-    Unavailable::new(FailureReason::Other, message)
+fn other(message: &str) -> StoreUnavailable {
+    StoreUnavailable::new(FailureReason::Other, message)
 }
 
 /// How a store goes on after what is known.
 enum LogContinuation {
     /// With these changes, and maybe more.
-    With(Vec<Change>),
+    With(Vec<StoredChange>),
     /// Nobody knows: it no longer has the last known change in its log.
     Gone,
     /// It doesn't: it has lost the last known change.
@@ -138,9 +138,9 @@ enum LogContinuation {
 }
 
 /// Reads changes since what is known, and the last known one again: where it isn't the same, the store has lost it.
-async fn go_on(store: &Store, known: &Head) -> Result<LogContinuation, Unavailable> {
+async fn go_on(store: &Store, known: &StoreHead) -> Result<LogContinuation, StoreUnavailable> {
     let before = known.version.saturating_sub(1);
-    let Since::Changes(mut changes) = store.since(before).await? else { return Ok(LogContinuation::Gone) };
+    let ChangesSince::Changes(mut changes) = store.since(before).await? else { return Ok(LogContinuation::Gone) };
     if known.version == before {
         return Ok(LogContinuation::With(changes));
     }
@@ -154,8 +154,8 @@ async fn go_on(store: &Store, known: &Head) -> Result<LogContinuation, Unavailab
     }
     // It may be as large as all that is read at once.
     match store.since(known.version).await? {
-        Since::Changes(changes) => Ok(LogContinuation::With(changes)),
-        Since::Gone => Ok(LogContinuation::Gone),
+        ChangesSince::Changes(changes) => Ok(LogContinuation::With(changes)),
+        ChangesSince::Gone => Ok(LogContinuation::Gone),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ModerationReplica;
-use crate::store::{Head, LostChange, ROLLED_BACK, Store, Unavailable};
+use crate::store::{LostChange, ROLLED_BACK, Store, StoreHead, StoreUnavailable};
 
 /// Why a store does not count until an operator accepts it.
 #[derive(Debug)]
@@ -18,9 +18,9 @@ pub(super) struct Untrusted {
 #[derive(Debug)]
 pub(super) struct Rollback {
     /// The head of the store as it is now.
-    pub(super) seen: Head,
+    pub(super) seen: StoreHead,
     /// A head that the store had before.
-    pub(super) known: Head,
+    pub(super) known: StoreHead,
 }
 
 impl Untrusted {
@@ -29,7 +29,7 @@ impl Untrusted {
     }
 
     /// The store has this head and lacks what is known.
-    pub(super) fn lost(head: &Head, known: &Head) -> Untrusted {
+    pub(super) fn lost(head: &StoreHead, known: &StoreHead) -> Untrusted {
         let (at, version) = (head.version, known.version);
         let how = if at <= version {
             format!("it is at change {at}, {version} is known")
@@ -46,9 +46,9 @@ impl ModerationReplica {
     pub(super) async fn distrust(
         &self,
         store: &Store,
-        head: &Head,
-        known: &Head,
-    ) -> Result<Option<Untrusted>, Unavailable> {
+        head: &StoreHead,
+        known: &StoreHead,
+    ) -> Result<Option<Untrusted>, StoreUnavailable> {
         if known.epoch.is_empty() {
             return Ok(None);
         }
@@ -65,7 +65,11 @@ impl ModerationReplica {
 
     /// Why a store with this head does not count by a mark that it had before. A restored backup takes the mark away as well, so a process that has
     /// read a mark remembers it until an operator accepts the store, or the store has the change that it had lost.
-    pub(super) async fn distrust_marked(&self, store: &Store, head: &Head) -> Result<Option<Untrusted>, Unavailable> {
+    pub(super) async fn distrust_marked(
+        &self,
+        store: &Store,
+        head: &StoreHead,
+    ) -> Result<Option<Untrusted>, StoreUnavailable> {
         if head.rolled_back.is_some() {
             self.marked.store(Some(Arc::new(head.clone())));
             return Ok(None);
@@ -80,12 +84,12 @@ impl ModerationReplica {
         if head.id != marked.id {
             return Ok(Some(Untrusted::new(ANOTHER)));
         }
-        Ok(Some(Untrusted::lost(head, &Head { version, change: id, ..Head::clone(&marked) })))
+        Ok(Some(Untrusted::lost(head, &StoreHead { version, change: id, ..StoreHead::clone(&marked) })))
     }
 
     /// Whether a store of another epoch counts: an operator has accepted it since the one that is known was last heard of, or it has all
     /// that is known. That it was accepted at some time is not enough: so was every store before, and one of those may come back.
-    async fn is_accepted(&self, store: &Store, head: &Head, known: &Head) -> Result<bool, Unavailable> {
+    async fn is_accepted(&self, store: &Store, head: &StoreHead, known: &StoreHead) -> Result<bool, StoreUnavailable> {
         let Some(at) = head.accepted else { return Ok(false) };
         let now = store.now().await?;
         let since = self.age().map_or_else(|| self.recorded_at(), |age| now.before(age));
@@ -96,9 +100,9 @@ impl ModerationReplica {
     pub(super) async fn distrust_history(
         &self,
         store: &Store,
-        head: &Head,
-        known: &Head,
-    ) -> Result<Option<Untrusted>, Unavailable> {
+        head: &StoreHead,
+        known: &StoreHead,
+    ) -> Result<Option<Untrusted>, StoreUnavailable> {
         if head.epoch != known.epoch {
             return Ok(None);
         }

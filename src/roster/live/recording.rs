@@ -13,7 +13,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::ModerationReplica;
 use crate::model::Millis;
-use crate::store::{Head, HighWaterMark, RecordFile, Store, Unavailable, Written};
+use crate::store::{HighWaterMark, RecordFile, RecordUpdate, Store, StoreHead, StoreUnavailable};
 
 /// A record, and what of it is on its way.
 pub(super) struct Recording {
@@ -32,7 +32,7 @@ impl Recording {
     }
 
     /// Writes what is to be recorded, once what was written before is on the disk.
-    async fn write(&self, mark: HighWaterMark) -> Result<(), Unavailable> {
+    async fn write(&self, mark: HighWaterMark) -> Result<(), StoreUnavailable> {
         let mut sync = self.sync.lock().await;
         if let Some(before) = sync.take() {
             before.await.unwrap_or_else(|error| Err(error.into())).map_err(|error| self.file.unwritten(&error))?;
@@ -42,9 +42,9 @@ impl Recording {
             .await
             .map_err(|error| self.file.unwritten(&error.into()))??;
         match written {
-            Written::Updated(file) => *sync = Some(spawn_blocking(move || File::sync_data(&file))),
-            Written::Begun => self.tell_begun(&mark),
-            Written::Unchanged => {}
+            RecordUpdate::Updated(file) => *sync = Some(spawn_blocking(move || File::sync_data(&file))),
+            RecordUpdate::Begun => self.tell_begun(&mark),
+            RecordUpdate::Unchanged => {}
         }
         self.last.store(Some(mark.into()));
         Ok(())
@@ -60,7 +60,7 @@ impl Recording {
 
 impl ModerationReplica {
     /// Records how far the index has come, if that is not recorded yet.
-    pub(super) async fn record(&self, store: &Store, known: &Head) -> Result<(), Unavailable> {
+    pub(super) async fn record(&self, store: &Store, known: &StoreHead) -> Result<(), StoreUnavailable> {
         let Some(recording) = &self.recording else { return Ok(()) };
         if !recording.last.load().as_ref().is_some_and(|last| last.is_at(known)) {
             recording.write(HighWaterMark::of(known, store.now().await?)).await?;
@@ -73,7 +73,7 @@ impl ModerationReplica {
     }
 
     /// Why a change could not be recorded, if so.
-    pub(super) async fn probe_record(&self) -> Result<(), Unavailable> {
+    pub(super) async fn probe_record(&self) -> Result<(), StoreUnavailable> {
         let Some(recording) = &self.recording else { return Ok(()) };
         let file = recording.file.clone();
         let probed = spawn_blocking(move || file.probe()).await;

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{ModerationReplica, PATIENCE};
 use crate::random;
-use crate::store::{FailureReason, Store, Unavailable};
+use crate::store::{FailureReason, Store, StoreUnavailable};
 
 /// How often a write is tried, at most: the load of one process on its store.
 const SELDOM: Duration = Duration::from_secs(15);
@@ -23,7 +23,7 @@ const WHILE_FAILING: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub(super) struct WriteHealth {
     /// Why a change would not be stored, if so. Nothing before the first probe.
-    last: ArcSwapOption<Result<(), Unavailable>>,
+    last: ArcSwapOption<Result<(), StoreUnavailable>>,
     /// Held by who probes.
     probing: Mutex<()>,
 }
@@ -44,7 +44,7 @@ impl ModerationReplica {
     }
 
     /// Why a change would not be stored, if so.
-    pub fn write_failure(&self) -> Option<Unavailable> {
+    pub fn write_failure(&self) -> Option<StoreUnavailable> {
         self.write_health.last.load().as_deref().and_then(|last| last.clone().err())
     }
 
@@ -63,18 +63,18 @@ impl ModerationReplica {
 
     /// Has a change wait for a probe if the last write has failed, and not be tried if that fails, too. A failed write can do harm: redb
     /// needs a restart after it.
-    pub(super) async fn check_writes(&self, store: &Store) -> Result<(), Unavailable> {
+    pub(super) async fn check_writes(&self, store: &Store) -> Result<(), StoreUnavailable> {
         match self.write_failure() {
             None => Ok(()),
             Some(_) => self.probe(store).await,
         }
     }
 
-    async fn probe(&self, store: &Store) -> Result<(), Unavailable> {
+    async fn probe(&self, store: &Store) -> Result<(), StoreUnavailable> {
         let _alone = self.write_health.probing.lock().await;
         let slow = || {
             let message = format!("a write was not answered within {} s", PATIENCE.as_secs());
-            Err(Unavailable::new(FailureReason::Unreachable, message))
+            Err(StoreUnavailable::new(FailureReason::Unreachable, message))
         };
         let probe = async {
             store.probe().await?;
@@ -86,7 +86,7 @@ impl ModerationReplica {
     }
 
     /// Notes how a write fared. The log says when they begin to fail, and when that is over.
-    pub(super) fn note_write(&self, written: Result<(), Unavailable>) {
+    pub(super) fn note_write(&self, written: Result<(), StoreUnavailable>) {
         let failure = written.as_ref().err().map(|unavailable| unavailable.message.clone());
         let before = self.write_health.last.swap(Some(Arc::new(written)));
         let did_fail = before.is_some_and(|before| before.is_err());

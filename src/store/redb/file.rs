@@ -9,29 +9,29 @@ use redb::backends::FileBackend;
 use redb::{Builder, Database};
 
 use super::{probe, tables};
-use crate::store::{FailureReason, Unavailable};
+use crate::store::{FailureReason, StoreUnavailable};
 
 /// How much of the file is kept in memory, in bytes. The roster is there already, as an index: the file is hardly ever read.
 const CACHE: usize = 16 << 20;
 
 /// Where the file is that was opened, and which one that is.
-pub(super) struct Place {
+pub(super) struct OpenedFile {
     path: PathBuf,
     /// The device and the number of the file there. It has these whatever it is called.
     file: (u64, u64),
 }
 
-impl Place {
-    fn of(path: &Path) -> io::Result<Place> {
+impl OpenedFile {
+    fn of(path: &Path) -> io::Result<OpenedFile> {
         let file = fs::metadata(path)?;
-        Ok(Place { path: path.to_owned(), file: (file.dev(), file.ino()) })
+        Ok(OpenedFile { path: path.to_owned(), file: (file.dev(), file.ino()) })
     }
 
     /// Whether the file still is where it was opened, so that whoever opens it there finds what is written now. If not: why.
-    pub(super) fn check(&self) -> Result<(), Unavailable> {
+    pub(super) fn check(&self) -> Result<(), StoreUnavailable> {
         let path = self.path.display();
-        let missing = |message| Err(Unavailable::new(FailureReason::Missing, message));
-        match Place::of(&self.path) {
+        let missing = |message| Err(StoreUnavailable::new(FailureReason::Missing, message));
+        match OpenedFile::of(&self.path) {
             Ok(now) if now.file == self.file => Ok(()),
             Ok(_) => missing(format!(
                 "{path} is another file than the one that was opened: bring that one back. To take this one, stop the program, say \
@@ -42,15 +42,15 @@ impl Place {
     }
 
     /// Whether the file could be written, and grow.
-    pub(super) fn probe(&self) -> Result<(), Unavailable> {
+    pub(super) fn probe(&self) -> Result<(), StoreUnavailable> {
         let path = self.path.display();
         probe::probe(&self.path)
-            .map_err(|error| Unavailable::new(probe::reason(&error), format!("{path} can't be written: {error}")))
+            .map_err(|error| StoreUnavailable::new(probe::reason(&error), format!("{path} can't be written: {error}")))
     }
 }
 
 /// Opens the file, or begins it with this epoch where there is none.
-pub(super) fn open(path: &Path, epoch: &str) -> Result<(Database, Place), Unavailable> {
+pub(super) fn open(path: &Path, epoch: &str) -> Result<(Database, OpenedFile), StoreUnavailable> {
     let opened = match there(path) {
         Err(redb::Error::Io(error)) if error.kind() == ErrorKind::NotFound => begin(path, epoch),
         opened => opened,
@@ -63,7 +63,7 @@ pub(super) fn open(path: &Path, epoch: &str) -> Result<(Database, Place), Unavai
         }
         Ok(Some(layout)) => {
             let known = tables::LAYOUT;
-            Err(Unavailable::new(
+            Err(StoreUnavailable::new(
                 FailureReason::Damaged,
                 format!(
                     "{} has the layout {layout}, and this version of chat-signer knows only {known}: start the one that wrote it",
@@ -73,15 +73,15 @@ pub(super) fn open(path: &Path, epoch: &str) -> Result<(Database, Place), Unavai
         }
         Ok(None) => {
             let flaw = format!("{} is a redb file, but not chat-signer's: {OTHER}", path.display());
-            Err(Unavailable::new(FailureReason::Damaged, flaw))
+            Err(StoreUnavailable::new(FailureReason::Damaged, flaw))
         }
         Err(error) => Err(flaw(path, &error)),
     }
 }
 
 /// The file that is there. One that takes its place meanwhile, which can take long, is noticed later.
-fn there(path: &Path) -> Result<(Database, Place), redb::Error> {
-    let place = Place::of(path)?;
+fn there(path: &Path) -> Result<(Database, OpenedFile), redb::Error> {
+    let place = OpenedFile::of(path)?;
     Ok((builder().open(path)?, place))
 }
 
@@ -92,11 +92,11 @@ fn builder() -> Builder {
 }
 
 /// Makes the file under another name, so that whatever happens there is either none or a whole one.
-fn begin(path: &Path, epoch: &str) -> Result<(Database, Place), redb::Error> {
+fn begin(path: &Path, epoch: &str) -> Result<(Database, OpenedFile), redb::Error> {
     let beginning = beside(path, epoch);
     let begun = make(&beginning, epoch).and_then(|database| match fs::hard_link(&beginning, path) {
         Ok(()) => {
-            let place = Place { path: path.to_owned(), ..Place::of(&beginning)? };
+            let place = OpenedFile { path: path.to_owned(), ..OpenedFile::of(&beginning)? };
             let path = path.display();
             tracing::warn!("began an empty store in {path}; if there should have been one, stop and bring it back");
             Ok((database, place))
@@ -135,8 +135,8 @@ pub(in crate::store) fn directory(path: &Path) -> &Path {
 }
 
 /// What is wrong with a file, and what to do.
-fn flaw(path: &Path, error: &redb::Error) -> Unavailable {
-    Unavailable::new(reason(error), sentence(path, error))
+fn flaw(path: &Path, error: &redb::Error) -> StoreUnavailable {
+    StoreUnavailable::new(reason(error), sentence(path, error))
 }
 
 /// What an error of redb asks of an operator.

@@ -15,24 +15,25 @@ use redb::{Database, ReadableDatabase};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
-use self::file::Place;
-use self::tables::{Reading, Writing};
+use self::file::OpenedFile;
+use self::tables::{ReadTables, WriteTables};
 use super::{
-    Attempt, Change, Commit, Contents, FailureReason, Head, Job, JobState, NotCommitted, Since, Unavailable, fresh,
+    AttemptResult, ChangesSince, CommitError, FailureReason, Job, JobState, NewChange, StoreContents, StoreHead,
+    StoreUnavailable, StoredChange, fresh,
 };
 use crate::clock;
 use crate::model::Millis;
 
 /// A store in a file.
-pub struct Redb {
-    file: Arc<Opened>,
+pub struct RedbStore {
+    file: Arc<OpenDatabase>,
     hint: watch::Sender<u64>,
 }
 
-struct Opened {
+struct OpenDatabase {
     /// What it is called, for errors.
     name: String,
-    place: Place,
+    place: OpenedFile,
     database: Database,
     /// Why it must not be used again, if so.
     broken: OnceLock<String>,
@@ -40,87 +41,92 @@ struct Opened {
     probing: Mutex<()>,
 }
 
-impl Redb {
+impl RedbStore {
     /// Opens the file, or begins it where there is none.
-    pub(super) async fn open(path: &Path) -> Result<Redb, Unavailable> {
+    pub(super) async fn open(path: &Path) -> Result<RedbStore, StoreUnavailable> {
         let name = path.display().to_string();
         let (path, epoch) = (path.to_owned(), fresh()?);
         let opening = spawn_blocking(move || file::open(&path, &epoch));
         let (database, place) = opening.await.map_err(|_| damaged(&name))??;
-        let file = Arc::new(Opened { name, place, database, broken: OnceLock::new(), probing: Mutex::new(()) });
-        Ok(Redb { file, hint: watch::channel(0).0 })
+        let file = Arc::new(OpenDatabase { name, place, database, broken: OnceLock::new(), probing: Mutex::new(()) });
+        Ok(RedbStore { file, hint: watch::channel(0).0 })
     }
 
-    pub(super) async fn head(&self) -> Result<Head, Unavailable> {
-        self.read(Reading::head).await
+    pub(super) async fn head(&self) -> Result<StoreHead, StoreUnavailable> {
+        self.read(ReadTables::head).await
     }
 
     pub(super) fn is_broken(&self) -> bool {
         self.file.broken.get().is_some()
     }
 
-    pub(super) async fn probe(&self) -> Result<(), Unavailable> {
-        self.run(Opened::probe).await
+    pub(super) async fn probe(&self) -> Result<(), StoreUnavailable> {
+        self.run(OpenDatabase::probe).await
     }
 
-    pub(super) async fn begin(&self) -> Result<(), Unavailable> {
+    pub(super) async fn begin(&self) -> Result<(), StoreUnavailable> {
         let epoch = fresh()?;
-        let begun = |writing: &Writing| {
+        let begun = |writing: &WriteTables| {
             let head = writing.head()?;
             if !head.epoch.is_empty() {
                 return Ok(None);
             }
-            writing.set_head(&Head { epoch, ..head }).map(Some)
+            writing.set_head(&StoreHead { epoch, ..head }).map(Some)
         };
         self.write(begun).await.map(drop)
     }
 
-    pub(super) async fn accept(&self) -> Result<(), Unavailable> {
+    pub(super) async fn accept(&self) -> Result<(), StoreUnavailable> {
         let (epoch, accepted) = (fresh()?, Some(clock::now()));
-        let accept = move |writing: &Writing| {
+        let accept = move |writing: &WriteTables| {
             let head = writing.head()?;
-            writing.set_head(&Head { epoch, accepted, ..head }).map(Some)
+            writing.set_head(&StoreHead { epoch, accepted, ..head }).map(Some)
         };
         self.write(accept).await?;
         self.hint.send_modify(|hint| *hint += 1);
         Ok(())
     }
 
-    pub(super) async fn contents(&self) -> Result<Contents, Unavailable> {
-        self.read(|reading| Ok(Contents { head: reading.head()?, entries: reading.entries()? })).await
+    pub(super) async fn contents(&self) -> Result<StoreContents, StoreUnavailable> {
+        self.read(|reading| Ok(StoreContents { head: reading.head()?, entries: reading.entries()? })).await
     }
 
-    pub(super) async fn since(&self, version: u64) -> Result<Since, Unavailable> {
+    pub(super) async fn since(&self, version: u64) -> Result<ChangesSince, StoreUnavailable> {
         self.read(move |reading| reading.since(version)).await
     }
 
-    pub(super) async fn has(&self, version: u64, change: &str) -> Result<Option<bool>, Unavailable> {
+    pub(super) async fn has(&self, version: u64, change: &str) -> Result<Option<bool>, StoreUnavailable> {
         let change = change.to_owned();
         self.read(move |reading| reading.has(version, &change)).await
     }
 
     /// Whether the store says that it has a record.
-    pub(super) async fn is_recorded(&self) -> Result<bool, Unavailable> {
-        self.read(Reading::is_recorded).await
+    pub(super) async fn is_recorded(&self) -> Result<bool, StoreUnavailable> {
+        self.read(ReadTables::is_recorded).await
     }
 
     /// Notes in the store that it has a record, so that it is noticed when the record is lost.
-    pub(super) async fn note_record(&self) -> Result<(), Unavailable> {
+    pub(super) async fn note_record(&self) -> Result<(), StoreUnavailable> {
         if self.is_recorded().await? {
             return Ok(());
         }
         self.write(|writing| writing.note_record().map(Some)).await.map(drop)
     }
 
-    pub(super) async fn commit(&self, on: &Head, commit: Commit, at: Millis) -> Result<Change, NotCommitted> {
+    pub(super) async fn commit(
+        &self,
+        on: &StoreHead,
+        commit: NewChange,
+        at: Millis,
+    ) -> Result<StoredChange, CommitError> {
         let (on, id) = (on.clone(), fresh()?);
-        let made = move |writing: &Writing| {
+        let made = move |writing: &WriteTables| {
             if writing.head()? != on {
                 return Ok(None);
             }
             writing.commit(on, id, commit, at).map(Some)
         };
-        let change = self.write(made).await?.ok_or(NotCommitted::Behind)?;
+        let change = self.write(made).await?.ok_or(CommitError::Behind)?;
         self.hint.send_modify(|hint| *hint += 1);
         Ok(change)
     }
@@ -135,14 +141,14 @@ impl Redb {
         now: Millis,
         lease: Duration,
         queues: &[(String, usize)],
-    ) -> Result<Vec<Job>, Unavailable> {
+    ) -> Result<Vec<Job>, StoreUnavailable> {
         let (worker, queues) = (worker.to_owned(), queues.to_vec());
         // Most of the time there is nothing to do, and to find that out costs no write.
         let ready = self.read(move |reading| reading.ready(now, &queues)).await?;
         if ready.is_empty() {
             return Ok(Vec::new());
         }
-        let claimed = move |writing: &Writing| writing.claim(&worker, now, now.after(lease), &ready).map(Some);
+        let claimed = move |writing: &WriteTables| writing.claim(&worker, now, now.after(lease), &ready).map(Some);
         Ok(self.write(claimed).await?.unwrap_or_default())
     }
 
@@ -150,11 +156,11 @@ impl Redb {
         &self,
         worker: &str,
         job: &Job,
-        attempt: &Attempt,
+        attempt: &AttemptResult,
         now: Millis,
-    ) -> Result<bool, Unavailable> {
+    ) -> Result<bool, StoreUnavailable> {
         let (worker, job, attempt) = (worker.to_owned(), job.clone(), attempt.clone());
-        let settled = move |writing: &Writing| writing.settle(&worker, &job, &attempt, now);
+        let settled = move |writing: &WriteTables| writing.settle(&worker, &job, &attempt, now);
         Ok(self.write(settled).await?.unwrap_or(false))
     }
 
@@ -164,12 +170,12 @@ impl Redb {
         prefix: &str,
         after: &str,
         most: usize,
-    ) -> Result<Vec<Job>, Unavailable> {
+    ) -> Result<Vec<Job>, StoreUnavailable> {
         let (prefix, after) = (prefix.to_owned(), after.to_owned());
         self.read(move |reading| reading.jobs(state, &prefix, &after, most)).await
     }
 
-    pub(super) async fn note(&self, key: &str) -> Result<Option<String>, Unavailable> {
+    pub(super) async fn note(&self, key: &str) -> Result<Option<String>, StoreUnavailable> {
         let key = key.to_owned();
         self.read(move |reading| reading.note(&key)).await
     }
@@ -180,32 +186,32 @@ impl Redb {
         job: &Job,
         key: &str,
         value: Option<String>,
-    ) -> Result<bool, Unavailable> {
+    ) -> Result<bool, StoreUnavailable> {
         let (worker, job, key) = (worker.to_owned(), job.clone(), key.to_owned());
-        let noted = move |writing: &Writing| writing.set_note(&worker, &job, &key, value.as_deref());
+        let noted = move |writing: &WriteTables| writing.set_note(&worker, &job, &key, value.as_deref());
         Ok(self.write(noted).await?.is_some())
     }
 
     async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Reading) -> Result<T, redb::Error> + Send + 'static,
-    ) -> Result<T, Unavailable> {
-        let read = move |file: &Opened| work(&Reading(file.database.begin_read()?));
+        work: impl FnOnce(&ReadTables) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, StoreUnavailable> {
+        let read = move |file: &OpenDatabase| work(&ReadTables(file.database.begin_read()?));
         self.run(move |file| read(file).map_err(|error| file.flaw(&error))).await
     }
 
     /// Makes a transaction of the work, and has it on the disk; of no work, which is `None`, nothing is written.
     async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Writing) -> Result<Option<T>, redb::Error> + Send + 'static,
-    ) -> Result<Option<T>, Unavailable> {
+        work: impl FnOnce(&WriteTables) -> Result<Option<T>, redb::Error> + Send + 'static,
+    ) -> Result<Option<T>, StoreUnavailable> {
         self.run(move |file| file.write(work).map_err(|error| file.broken_by(&error))).await
     }
 
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Opened) -> Result<T, Unavailable> + Send + 'static,
-    ) -> Result<T, Unavailable> {
+        work: impl FnOnce(&OpenDatabase) -> Result<T, StoreUnavailable> + Send + 'static,
+    ) -> Result<T, StoreUnavailable> {
         let file = Arc::clone(&self.file);
         let done = spawn_blocking(move || {
             file.check()?;
@@ -218,37 +224,37 @@ impl Redb {
     }
 }
 
-impl Opened {
+impl OpenDatabase {
     /// Whether it may be used; if not, why.
-    fn check(&self) -> Result<(), Unavailable> {
+    fn check(&self) -> Result<(), StoreUnavailable> {
         match self.broken.get() {
-            Some(error) => Err(Unavailable::new(FailureReason::RestartNeeded, self.restart(error))),
+            Some(error) => Err(StoreUnavailable::new(FailureReason::RestartNeeded, self.restart(error))),
             None => self.place.check(),
         }
     }
 
     /// Notes that the file must not be used again, and why.
-    fn broken_by(&self, error: &redb::Error) -> Unavailable {
+    fn broken_by(&self, error: &redb::Error) -> StoreUnavailable {
         let text = self.broken.get_or_init(|| error.to_string());
-        Unavailable::new(file::reason(error), self.restart(text))
+        StoreUnavailable::new(file::reason(error), self.restart(text))
     }
 
     fn restart(&self, error: &str) -> String {
         format!("{} could not be written: {error}; restart to use it again", self.name)
     }
 
-    fn flaw(&self, error: &redb::Error) -> Unavailable {
-        Unavailable::new(file::reason(error), format!("{}: {error}", self.name))
+    fn flaw(&self, error: &redb::Error) -> StoreUnavailable {
+        StoreUnavailable::new(file::reason(error), format!("{}: {error}", self.name))
     }
 
     /// Whether the file could be written. One probe at a time: where the disk hangs, no more threads wait for it.
-    fn probe(&self) -> Result<(), Unavailable> {
+    fn probe(&self) -> Result<(), StoreUnavailable> {
         let _alone = match self.probing.try_lock() {
             Ok(alone) => alone,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => {
                 let message = format!("the disk of {} has not answered the last probe yet", self.name);
-                return Err(Unavailable::new(FailureReason::Unreachable, message));
+                return Err(StoreUnavailable::new(FailureReason::Unreachable, message));
             }
         };
         self.place.probe()
@@ -256,9 +262,9 @@ impl Opened {
 
     fn write<T>(
         &self,
-        work: impl FnOnce(&Writing) -> Result<Option<T>, redb::Error>,
+        work: impl FnOnce(&WriteTables) -> Result<Option<T>, redb::Error>,
     ) -> Result<Option<T>, redb::Error> {
-        let writing = Writing(self.database.begin_write()?);
+        let writing = WriteTables(self.database.begin_write()?);
         let Some(done) = work(&writing)? else {
             writing.0.abort()?;
             return Ok(None);
@@ -268,6 +274,6 @@ impl Opened {
     }
 }
 
-fn damaged(name: &str) -> Unavailable {
-    Unavailable::new(FailureReason::Damaged, format!("{name} is damaged"))
+fn damaged(name: &str) -> StoreUnavailable {
+    StoreUnavailable::new(FailureReason::Damaged, format!("{name} is damaged"))
 }

@@ -10,8 +10,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::model::Millis;
-use crate::store::held::{Held, first, queue};
-use crate::store::{Attempt, Change, Commit, Head, Job, JobState, KEPT, KEPT_DONE, NewJob, Since, at_once};
+use crate::store::held::{LeasedJob, first, queue};
+use crate::store::{
+    AttemptResult, ChangesSince, Job, JobState, KEPT, KEPT_DONE, NewChange, NewJob, StoreHead, StoredChange, at_once,
+};
 
 /// The layout of the tables below. Another one has another number.
 pub(super) const LAYOUT: u64 = 1;
@@ -35,22 +37,22 @@ const DONE: TableDefinition<(u64, &str), ()> = TableDefinition::new("done");
 const ASIDE: TableDefinition<(u64, &str), ()> = TableDefinition::new("aside");
 const NOTES: TableDefinition<&str, &str> = TableDefinition::new("notes");
 
-type Times = TableDefinition<'static, (u64, &'static str), ()>;
+type TimeIndex = TableDefinition<'static, (u64, &'static str), ()>;
 
 type Result<T> = std::result::Result<T, redb::Error>;
 
 /// What reading the log comes to next.
-type Entry<'a> = std::result::Result<(AccessGuard<'a, u64>, AccessGuard<'a, &'static str>), StorageError>;
+type LogRow<'a> = std::result::Result<(AccessGuard<'a, u64>, AccessGuard<'a, &'static str>), StorageError>;
 
 /// A state of the file.
-pub(super) struct Reading(pub(super) ReadTransaction);
+pub(super) struct ReadTables(pub(super) ReadTransaction);
 
 /// A change to the file.
-pub(super) struct Writing(pub(super) WriteTransaction);
+pub(super) struct WriteTables(pub(super) WriteTransaction);
 
 /// Makes the tables in a new file.
 pub(super) fn begin(database: &Database, epoch: &str) -> Result<()> {
-    let writing = Writing(database.begin_write()?);
+    let writing = WriteTables(database.begin_write()?);
     writing.0.open_table(ENTRIES)?;
     writing.0.open_table(LOG)?;
     writing.0.open_table(JOBS)?;
@@ -60,7 +62,7 @@ pub(super) fn begin(database: &Database, epoch: &str) -> Result<()> {
     writing.0.open_table(ASIDE)?;
     writing.0.open_table(NOTES)?;
     writing.0.open_table(NUMBERS)?.insert("layout", LAYOUT)?;
-    writing.set_head(&Head { epoch: epoch.to_owned(), ..Head::default() })?;
+    writing.set_head(&StoreHead { epoch: epoch.to_owned(), ..StoreHead::default() })?;
     Ok(writing.0.commit()?)
 }
 
@@ -75,11 +77,11 @@ pub(super) fn layout(database: &Database) -> Result<Option<u64>> {
 
 /// Ends all leases: whoever opens the file has it alone, so that those who claimed jobs before are gone.
 pub(super) fn release(database: &Database) -> Result<()> {
-    let abandoned = Reading(database.begin_read()?).abandoned()?;
+    let abandoned = ReadTables(database.begin_read()?).abandoned()?;
     if abandoned.is_empty() {
         return Ok(());
     }
-    let writing = Writing(database.begin_write()?);
+    let writing = WriteTables(database.begin_write()?);
     for held in abandoned {
         writing.take(&held.job.key)?;
         writing.keep(&held)?;
@@ -87,8 +89,8 @@ pub(super) fn release(database: &Database) -> Result<()> {
     Ok(writing.0.commit()?)
 }
 
-impl Reading {
-    pub(super) fn head(&self) -> Result<Head> {
+impl ReadTables {
+    pub(super) fn head(&self) -> Result<StoreHead> {
         head(&self.0.open_table(NUMBERS)?, &self.0.open_table(HEAD)?)
     }
 
@@ -102,7 +104,7 @@ impl Reading {
         Ok(entries)
     }
 
-    pub(super) fn since(&self, version: u64) -> Result<Since> {
+    pub(super) fn since(&self, version: u64) -> Result<ChangesSince> {
         let log = self.0.open_table(LOG)?;
         let next = version.saturating_add(1);
         let oldest = match log.first()? {
@@ -110,13 +112,13 @@ impl Reading {
             None => self.head()?.version.saturating_add(1),
         };
         if next < oldest {
-            return Ok(Since::Gone);
+            return Ok(ChangesSince::Gone);
         }
-        let sized = |entry: Entry<'_>| match entry {
+        let sized = |entry: LogRow<'_>| match entry {
             Ok((_, text)) => (text.value().len(), parse(text.value())),
             Err(error) => (0, Err(error.into())),
         };
-        at_once(log.range(next..)?.map(sized)).collect::<Result<_>>().map(Since::Changes)
+        at_once(log.range(next..)?.map(sized)).collect::<Result<_>>().map(ChangesSince::Changes)
     }
 
     /// Whether this change was made. `None`: it is no longer in the log.
@@ -127,7 +129,8 @@ impl Reading {
         if version == 0 {
             return Ok(Some(true));
         }
-        let logged = self.0.open_table(LOG)?.get(version)?.map(|text| parse::<Change>(text.value())).transpose()?;
+        let logged =
+            self.0.open_table(LOG)?.get(version)?.map(|text| parse::<StoredChange>(text.value())).transpose()?;
         Ok(logged.map(|logged| logged.id == change))
     }
 
@@ -157,7 +160,7 @@ impl Reading {
             if letter != state.letter() || !key.starts_with(prefix) {
                 break;
             }
-            let held = jobs.get(key)?.map(|held| parse::<Held>(held.value()));
+            let held = jobs.get(key)?.map(|held| parse::<LeasedJob>(held.value()));
             found.extend(held.transpose()?.map(|held| held.job));
         }
         Ok(found)
@@ -168,12 +171,12 @@ impl Reading {
     }
 
     /// The jobs that somebody has claimed, without their leases.
-    fn abandoned(&self) -> Result<Vec<Held>> {
+    fn abandoned(&self) -> Result<Vec<LeasedJob>> {
         let jobs = self.0.open_table(JOBS)?;
         let mut abandoned = Vec::new();
         for waiting in self.0.open_table(QUEUES)?.iter()? {
             let Some(held) = jobs.get(waiting?.0.value().2)? else { continue };
-            let mut held = parse::<Held>(held.value())?;
+            let mut held = parse::<LeasedJob>(held.value())?;
             if held.abandon() {
                 abandoned.push(held);
             }
@@ -182,12 +185,12 @@ impl Reading {
     }
 }
 
-impl Writing {
-    pub(super) fn head(&self) -> Result<Head> {
+impl WriteTables {
+    pub(super) fn head(&self) -> Result<StoreHead> {
         head(&self.0.open_table(NUMBERS)?, &self.0.open_table(HEAD)?)
     }
 
-    pub(super) fn set_head(&self, head: &Head) -> Result<()> {
+    pub(super) fn set_head(&self, head: &StoreHead) -> Result<()> {
         self.0.open_table(NUMBERS)?.insert("version", head.version)?;
         let mut table = self.0.open_table(HEAD)?;
         table.insert("id", head.id.as_str())?;
@@ -202,10 +205,10 @@ impl Writing {
         Ok(())
     }
 
-    pub(super) fn commit(&self, on: Head, id: String, commit: Commit, at: Millis) -> Result<Change> {
+    pub(super) fn commit(&self, on: StoreHead, id: String, commit: NewChange, at: Millis) -> Result<StoredChange> {
         let version = on.version.saturating_add(1);
-        self.set_head(&Head { version, change: id.clone(), ..on })?;
-        let change = Change { version, id, at, puts: commit.puts, events: commit.events };
+        self.set_head(&StoreHead { version, change: id.clone(), ..on })?;
+        let change = StoredChange { version, id, at, puts: commit.puts, events: commit.events };
         self.put(&change.puts)?;
         self.log(&change)?;
         for job in commit.jobs {
@@ -225,7 +228,7 @@ impl Writing {
         Ok(())
     }
 
-    fn log(&self, change: &Change) -> Result<()> {
+    fn log(&self, change: &StoredChange) -> Result<()> {
         let mut log = self.0.open_table(LOG)?;
         log.insert(change.version, written(change)?.as_str())?;
         while log.len()? > KEPT {
@@ -236,7 +239,7 @@ impl Writing {
 
     fn ask(&self, job: NewJob, revision: u64, at: Millis) -> Result<()> {
         let before = self.take(&job.key)?;
-        self.keep(&Held::asked(job, revision, at, before))
+        self.keep(&LeasedJob::asked(job, revision, at, before))
     }
 
     /// Gives those of these jobs to a worker that may still be claimed.
@@ -255,7 +258,7 @@ impl Writing {
     }
 
     /// Notes what came of a job. `None` where this worker doesn't have it.
-    pub(super) fn settle(&self, worker: &str, job: &Job, attempt: &Attempt, now: Millis) -> Result<Option<bool>> {
+    pub(super) fn settle(&self, worker: &str, job: &Job, attempt: &AttemptResult, now: Millis) -> Result<Option<bool>> {
         let Some(mut held) = self.take(&job.key)?.filter(|held| held.is_with(worker, job)) else { return Ok(None) };
         let is_noted = held.settle(job.revision, attempt, now);
         self.keep(&held)?;
@@ -288,13 +291,13 @@ impl Writing {
         Ok(())
     }
 
-    fn held(&self, key: &str) -> Result<Option<Held>> {
+    fn held(&self, key: &str) -> Result<Option<LeasedJob>> {
         self.0.open_table(JOBS)?.get(key)?.map(|held| parse(held.value())).transpose()
     }
 
     /// Takes a job out of all tables.
-    fn take(&self, key: &str) -> Result<Option<Held>> {
-        let removed = self.0.open_table(JOBS)?.remove(key)?.map(|held| parse::<Held>(held.value()));
+    fn take(&self, key: &str) -> Result<Option<LeasedJob>> {
+        let removed = self.0.open_table(JOBS)?.remove(key)?.map(|held| parse::<LeasedJob>(held.value()));
         let Some(held) = removed.transpose()? else { return Ok(None) };
         self.0.open_table(STATES)?.remove((held.job.state.letter(), key))?;
         if let Some(ready) = held.ready() {
@@ -307,7 +310,7 @@ impl Writing {
     }
 
     /// Puts a job into all tables that it belongs in.
-    fn keep(&self, held: &Held) -> Result<()> {
+    fn keep(&self, held: &LeasedJob) -> Result<()> {
         let key = held.job.key.as_str();
         self.0.open_table(JOBS)?.insert(key, written(held)?.as_str())?;
         self.0.open_table(STATES)?.insert((held.job.state.letter(), key), ())?;
@@ -322,18 +325,18 @@ impl Writing {
 }
 
 /// Where a job is found that is over in this state.
-fn last(state: JobState) -> Times {
+fn last(state: JobState) -> TimeIndex {
     if state == JobState::SetAside { ASIDE } else { DONE }
 }
 
 fn head(
     numbers: &impl ReadableTable<&'static str, u64>,
     table: &impl ReadableTable<&'static str, &'static str>,
-) -> Result<Head> {
+) -> Result<StoreHead> {
     let text =
         |key: &str| Ok::<_, redb::Error>(table.get(key)?.map_or_else(String::new, |text| text.value().to_owned()));
     let (id, epoch) = (text("id")?, text("epoch")?);
-    Ok(Head {
+    Ok(StoreHead {
         // An earlier version kept no id.
         id: if id.is_empty() { epoch.clone() } else { id },
         epoch,

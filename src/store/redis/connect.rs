@@ -14,10 +14,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::script::Keys;
+use super::script::RedisKeys;
 use crate::config::{RedisAddress, RedisServer, RedisSettings};
 use crate::remote;
-use crate::store::{FailureReason, Unavailable};
+use crate::store::{FailureReason, StoreUnavailable};
 
 /// How long anything may take: to be let in, or an answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
@@ -26,37 +26,40 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 const HOPS: usize = 4;
 
 /// Where what is pushed on a connection goes.
-pub(super) type Pushes = UnboundedSender<PushInfo>;
+pub(super) type PushSender = UnboundedSender<PushInfo>;
 
 /// The servers that may be, or know, the primary.
-pub(super) struct Servers {
+pub(super) struct RedisServers {
     settings: RedisSettings,
     tls: TlsConnector,
-    pub(super) keys: Keys,
+    pub(super) keys: RedisKeys,
 }
 
 /// A connection, with what serves it, which ends with it.
-pub(super) struct Connection {
+pub(super) struct RedisConnection {
     server: RedisServer,
     sender: MultiplexedConnection,
     driver: JoinHandle<()>,
 }
 
 /// What bytes go over.
-trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
 
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
 
-impl Servers {
-    pub(super) fn new(settings: &RedisSettings) -> Result<Servers, Unavailable> {
+impl RedisServers {
+    pub(super) fn new(settings: &RedisSettings) -> Result<RedisServers, StoreUnavailable> {
         let tls = remote::tls(&settings.authorities, settings.identity.as_ref())
-            .map_err(|error| Unavailable::new(FailureReason::Other, error.to_string()))?;
-        let keys = Keys::new(&settings.prefix);
-        Ok(Servers { settings: settings.clone(), tls: TlsConnector::from(Arc::new(tls)), keys })
+            .map_err(|error| StoreUnavailable::new(FailureReason::Other, error.to_string()))?;
+        let keys = RedisKeys::new(&settings.prefix);
+        Ok(RedisServers { settings: settings.clone(), tls: TlsConnector::from(Arc::new(tls)), keys })
     }
 
     /// A connection to the primary. All that may know it are asked at once, so that none who doesn't answer keeps one waiting.
-    pub(super) async fn primary(self: &Arc<Self>, pushes: Option<&Pushes>) -> Result<Connection, Unavailable> {
+    pub(super) async fn primary(
+        self: &Arc<Self>,
+        pushes: Option<&PushSender>,
+    ) -> Result<RedisConnection, StoreUnavailable> {
         let settings = &self.settings;
         let asked = if settings.sentinels.is_empty() { &settings.servers } else { &settings.sentinels };
         let mut attempts = JoinSet::new();
@@ -76,7 +79,7 @@ impl Servers {
     }
 
     /// A connection to the primary that this server is, or knows.
-    async fn by(&self, server: RedisServer, pushes: Option<Pushes>) -> Result<Connection, Unavailable> {
+    async fn by(&self, server: RedisServer, pushes: Option<PushSender>) -> Result<RedisConnection, StoreUnavailable> {
         let name = server.address.to_string();
         let reached = async {
             let server = if self.settings.sentinels.is_empty() { server } else { self.told_by(&server).await? };
@@ -86,7 +89,7 @@ impl Servers {
     }
 
     /// The primary, as a Sentinel knows it.
-    async fn told_by(&self, sentinel: &RedisServer) -> Result<RedisServer, Unavailable> {
+    async fn told_by(&self, sentinel: &RedisServer) -> Result<RedisServer, StoreUnavailable> {
         let Some(wanted) = self.settings.servers.first() else { return Err(unreachable("no server")) };
         let RedisAddress::Tcp { host: name, tls, .. } = &wanted.address else {
             return Err(unreachable(format!("{} is no name that a Sentinel could know", wanted.address)));
@@ -99,7 +102,11 @@ impl Servers {
     }
 
     /// A connection to this server, if it is the primary, or to the one in its cluster.
-    async fn reach(&self, mut server: RedisServer, pushes: Option<Pushes>) -> Result<Connection, Unavailable> {
+    async fn reach(
+        &self,
+        mut server: RedisServer,
+        pushes: Option<PushSender>,
+    ) -> Result<RedisConnection, StoreUnavailable> {
         for _ in 0..HOPS {
             let connection = self.connect(&server, pushes.clone()).await?;
             let mut sender = connection.sender.clone();
@@ -111,7 +118,11 @@ impl Servers {
         Err(unreachable(format!("{} is one of many that say another has the store", server.address)))
     }
 
-    async fn connect(&self, server: &RedisServer, pushes: Option<Pushes>) -> Result<Connection, Unavailable> {
+    async fn connect(
+        &self,
+        server: &RedisServer,
+        pushes: Option<PushSender>,
+    ) -> Result<RedisConnection, StoreUnavailable> {
         let lost = |error: std::io::Error| unreachable(format!("{}: {error}", server.address));
         let wire = self.wire(&server.address).await.map_err(lost)?;
         let mut config = AsyncConnectionConfig::new().set_response_timeout(None);
@@ -128,10 +139,10 @@ impl Servers {
         }
         let connected = MultiplexedConnection::new_with_config(&info, wire, config).await;
         let (sender, driver) = connected.map_err(|error| flaw(server, &error))?;
-        Ok(Connection { server: server.clone(), sender, driver: tokio::spawn(driver) })
+        Ok(RedisConnection { server: server.clone(), sender, driver: tokio::spawn(driver) })
     }
 
-    async fn wire(&self, address: &RedisAddress) -> std::io::Result<Box<dyn Wire>> {
+    async fn wire(&self, address: &RedisAddress) -> std::io::Result<Box<dyn Transport>> {
         let (host, port, tls) = match address {
             RedisAddress::Unix(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
             RedisAddress::Tcp { host, port, tls } => (host, *port, *tls),
@@ -146,21 +157,21 @@ impl Servers {
     }
 
     /// What nobody has answered, in time.
-    pub(super) fn slow(&self) -> Unavailable {
+    pub(super) fn slow(&self) -> StoreUnavailable {
         let names: Vec<_> = self.settings.servers.iter().map(|server| server.address.to_string()).collect();
         slow(&names.join(", "))
     }
 }
 
-impl Connection {
+impl RedisConnection {
     /// Sends a command, and reads the answer.
-    pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Unavailable> {
+    pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreUnavailable> {
         let answer = timeout(PATIENCE, command.query_async(&mut self.sender.clone())).await;
         answer.map_err(|_| slow(&self.name()))?.map_err(|error| self.flaw(&error))
     }
 
     /// Sends commands, and reads the answers, each of which may be an error.
-    pub(super) async fn ask_all(&self, commands: &mut Pipeline) -> Result<Vec<RedisResult<Value>>, Unavailable> {
+    pub(super) async fn ask_all(&self, commands: &mut Pipeline) -> Result<Vec<RedisResult<Value>>, StoreUnavailable> {
         let answer = timeout(PATIENCE, commands.ignore_errors().query_async(&mut self.sender.clone())).await;
         answer.map_err(|_| slow(&self.name()))?.map_err(|error| self.flaw(&error))
     }
@@ -175,40 +186,40 @@ impl Connection {
     }
 
     /// What this server's error says.
-    pub(super) fn flaw(&self, error: &RedisError) -> Unavailable {
+    pub(super) fn flaw(&self, error: &RedisError) -> StoreUnavailable {
         flaw(&self.server, error)
     }
 }
 
-impl Drop for Connection {
+impl Drop for RedisConnection {
     fn drop(&mut self) {
         self.driver.abort();
     }
 }
 
-fn slow(name: &str) -> Unavailable {
+fn slow(name: &str) -> StoreUnavailable {
     unreachable(format!("{name}: no answer within {} s", PATIENCE.as_secs()))
 }
 
-fn unreachable(message: impl Into<String>) -> Unavailable {
-    Unavailable::new(FailureReason::Unreachable, message)
+fn unreachable(message: impl Into<String>) -> StoreUnavailable {
+    StoreUnavailable::new(FailureReason::Unreachable, message)
 }
 
 /// What is wrong with several servers. The reason is that of a server that was reached, if any was.
-fn all(flaws: &[Unavailable]) -> Unavailable {
+fn all(flaws: &[StoreUnavailable]) -> StoreUnavailable {
     let reached = flaws.iter().map(|flaw| flaw.reason).find(|reason| *reason != FailureReason::Unreachable);
     let messages: Vec<_> = flaws.iter().map(|flaw| flaw.message.as_str()).collect();
-    Unavailable::new(reached.unwrap_or(FailureReason::Unreachable), messages.join("; "))
+    StoreUnavailable::new(reached.unwrap_or(FailureReason::Unreachable), messages.join("; "))
 }
 
 /// What a server said, but for the password, which some repeat when they don't understand how it is shown.
-fn flaw(server: &RedisServer, error: &RedisError) -> Unavailable {
+fn flaw(server: &RedisServer, error: &RedisError) -> StoreUnavailable {
     let (name, mut text) = (&server.address, error.to_string());
     if let Some(password) = password(server).filter(|password| !password.is_empty()) {
         text = text.replace(password, "…");
     }
     let reason = reason(error);
-    Unavailable::new(
+    StoreUnavailable::new(
         reason,
         match (error.kind(), reason) {
             (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => format!("{name} is a replica, not the primary"),

@@ -8,9 +8,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 use tokio::time::{interval, sleep};
 
-use super::connect::{Connection, Pushes, Servers};
+use super::connect::{PushSender, RedisConnection, RedisServers};
 use crate::random;
-use crate::store::Unavailable;
+use crate::store::StoreUnavailable;
 
 /// How often the connection is asked whether it still is one.
 const PULSE: Duration = Duration::from_secs(5);
@@ -19,7 +19,7 @@ const PULSE: Duration = Duration::from_secs(5);
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
 /// Listens for ever. What was told while there was no connection can't be known, so a new one is a hint by itself.
-pub(super) async fn listen(servers: Arc<Servers>, hint: watch::Sender<u64>) {
+pub(super) async fn listen(servers: Arc<RedisServers>, hint: watch::Sender<u64>) {
     let (mut pause, mut is_refused) = (PAUSES.0, false);
     loop {
         let (sender, pushes) = unbounded_channel();
@@ -38,20 +38,20 @@ pub(super) async fn listen(servers: Arc<Servers>, hint: watch::Sender<u64>) {
 }
 
 /// A connection that alone has where its pushes go, so that they end with it.
-async fn connected(servers: &Arc<Servers>, pushes: Pushes) -> Result<Connection, Unavailable> {
+async fn connected(servers: &Arc<RedisServers>, pushes: PushSender) -> Result<RedisConnection, StoreUnavailable> {
     servers.primary(Some(&pushes)).await
 }
 
-async fn subscribe(servers: &Servers, connection: &Connection) -> Result<(), Unavailable> {
+async fn subscribe(servers: &RedisServers, connection: &RedisConnection) -> Result<(), StoreUnavailable> {
     let mut subscribe = cmd("SUBSCRIBE");
     subscribe.arg(&servers.keys.channel);
     connection.ask(&subscribe).await
 }
 
 /// Logs it when a server that can be had begins to refuse, and when that is over.
-fn log(subscribed: &Result<(), Unavailable>, is_refused: &mut bool) {
+fn log(subscribed: &Result<(), StoreUnavailable>, is_refused: &mut bool) {
     match subscribed {
-        Err(Unavailable { message, .. }) if !*is_refused => {
+        Err(StoreUnavailable { message, .. }) if !*is_refused => {
             tracing::warn!("what other processes change is heard of late: Redis doesn't tell this one: {message}");
         }
         Ok(()) if *is_refused => tracing::info!("what other processes change is heard of at once again"),
@@ -61,7 +61,7 @@ fn log(subscribed: &Result<(), Unavailable>, is_refused: &mut bool) {
 }
 
 /// Passes hints on until the connection is lost.
-async fn follow(connection: &Connection, mut pushes: UnboundedReceiver<PushInfo>, hint: &watch::Sender<u64>) {
+async fn follow(connection: &RedisConnection, mut pushes: UnboundedReceiver<PushInfo>, hint: &watch::Sender<u64>) {
     let mut pulse = interval(PULSE);
     loop {
         tokio::select! {

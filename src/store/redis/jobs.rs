@@ -5,20 +5,20 @@ use std::time::Duration;
 use redis::cmd;
 
 use super::script::{CLAIM, JOBS, SET_NOTE, SETTLE};
-use super::{Redis, parse, written};
+use super::{RedisStore, parse, written};
 use crate::model::Millis;
-use crate::store::{Attempt, Job, JobState, KEPT_DONE, Unavailable};
+use crate::store::{AttemptResult, Job, JobState, KEPT_DONE, StoreUnavailable};
 
 /// The longest that anything lasts, in milliseconds: Redis counts exactly up to 2^53.
 const LONGEST: u64 = 1 << 50;
 
-impl Redis {
+impl RedisStore {
     pub(in crate::store) async fn claim(
         &self,
         worker: &str,
         lease: Duration,
         queues: &[(String, usize)],
-    ) -> Result<Vec<Job>, Unavailable> {
+    ) -> Result<Vec<Job>, StoreUnavailable> {
         if queues.is_empty() {
             return Ok(Vec::new());
         }
@@ -35,9 +35,9 @@ impl Redis {
         &self,
         worker: &str,
         job: &Job,
-        attempt: &Attempt,
+        attempt: &AttemptResult,
         now: Millis,
-    ) -> Result<bool, Unavailable> {
+    ) -> Result<bool, StoreUnavailable> {
         let mut settled = job.clone();
         settled.settle(attempt);
         let wait = settled.due.0.saturating_sub(now.0).min(LONGEST);
@@ -55,7 +55,7 @@ impl Redis {
         prefix: &str,
         after: &str,
         most: usize,
-    ) -> Result<Vec<Job>, Unavailable> {
+    ) -> Result<Vec<Job>, StoreUnavailable> {
         let mut jobs = self.keys().script(JOBS);
         let (bracket, key) = if after < prefix { ("[", prefix) } else { ("(", after) };
         let [first, prefix] = [format!("{bracket}{}{key}", state.letter()), format!("{}{prefix}", state.letter())];
@@ -63,7 +63,7 @@ impl Redis {
         read(self.reads.ask(&jobs).await?)
     }
 
-    pub(in crate::store) async fn note(&self, key: &str) -> Result<Option<String>, Unavailable> {
+    pub(in crate::store) async fn note(&self, key: &str) -> Result<Option<String>, StoreUnavailable> {
         let mut get = cmd("HGET");
         get.arg(&self.keys().notes).arg(key);
         self.reads.ask(&get).await
@@ -75,7 +75,7 @@ impl Redis {
         job: &Job,
         key: &str,
         value: Option<String>,
-    ) -> Result<bool, Unavailable> {
+    ) -> Result<bool, StoreUnavailable> {
         let mut set = self.keys().script(SET_NOTE);
         set.arg(worker).arg(&job.key).arg(stage(job)).arg(key).arg(value);
         self.writes.make(&set).await
@@ -83,7 +83,7 @@ impl Redis {
 }
 
 /// Jobs, each as its JSON and whether somebody else had it.
-fn read(jobs: Vec<(Option<String>, bool)>) -> Result<Vec<Job>, Unavailable> {
+fn read(jobs: Vec<(Option<String>, bool)>) -> Result<Vec<Job>, StoreUnavailable> {
     let jobs = jobs.into_iter().filter_map(|(job, taken_over)| Some((job?, taken_over)));
     jobs.map(|(job, taken_over)| Ok(Job { taken_over, ..parse(Some(&job))? })).collect()
 }

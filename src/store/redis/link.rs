@@ -6,28 +6,28 @@ use redis::{Cmd, FromRedisValue, Pipeline, RedisError, Value, cmd, pipe};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::connect::{Connection, PATIENCE, Servers};
+use super::connect::{PATIENCE, RedisConnection, RedisServers};
 use crate::config::Durability;
-use crate::store::{FailureReason, Unavailable};
+use crate::store::{FailureReason, StoreUnavailable};
 
 /// How long a change may take to become durable, in milliseconds. Less than [`PATIENCE`], so that the server gives up before this side does.
 const DURABLE: usize = 2000;
 
 /// A connection that is made again when it was lost.
-pub(super) struct Link {
-    servers: Arc<Servers>,
+pub(super) struct ReconnectingClient {
+    servers: Arc<RedisServers>,
     durability: Durability,
-    open: Mutex<Option<Arc<Open>>>,
+    open: Mutex<Option<Arc<OpenConnection>>>,
 }
 
 /// A connection that is there.
-pub(super) struct Open {
-    pub(super) connection: Connection,
-    proof: Proof,
+pub(super) struct OpenConnection {
+    pub(super) connection: RedisConnection,
+    proof: DurabilityProof,
 }
 
 /// How it is known that a change is durable.
-enum Proof {
+enum DurabilityProof {
     /// It isn't asked for.
     None,
     /// The server tells when its own disk has it.
@@ -38,24 +38,24 @@ enum Proof {
     Replica,
 }
 
-impl Link {
+impl ReconnectingClient {
     /// For reading, and for what may be lost.
-    pub(super) fn new(servers: &Arc<Servers>) -> Link {
-        Link::durable(servers, Durability::None)
+    pub(super) fn new(servers: &Arc<RedisServers>) -> ReconnectingClient {
+        ReconnectingClient::durable(servers, Durability::None)
     }
 
     /// For changes that count only when they are durable.
-    pub(super) fn durable(servers: &Arc<Servers>, durability: Durability) -> Link {
-        Link { servers: Arc::clone(servers), durability, open: Mutex::default() }
+    pub(super) fn durable(servers: &Arc<RedisServers>, durability: Durability) -> ReconnectingClient {
+        ReconnectingClient { servers: Arc::clone(servers), durability, open: Mutex::default() }
     }
 
     /// Sends a command, and reads the answer.
-    pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Unavailable> {
+    pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreUnavailable> {
         self.within(async { self.open().await?.connection.ask(command).await }).await
     }
 
     /// Sends a command that changes something, and reads the answer when the change is durable.
-    pub(super) async fn make<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Unavailable> {
+    pub(super) async fn make<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreUnavailable> {
         let made = async {
             let open = self.open().await?;
             let mut commands = pipe();
@@ -64,13 +64,14 @@ impl Link {
             let mut answers = open.connection.ask_all(&mut commands).await?.into_iter();
             let answer = answers.next().unwrap_or(Ok(Value::Nil)).map_err(|error| open.connection.flaw(&error))?;
             open.proof.check(answers.next(), &open.connection)?;
-            T::from_redis_value(answer).map_err(|error| Unavailable::new(FailureReason::Damaged, error.to_string()))
+            T::from_redis_value(answer)
+                .map_err(|error| StoreUnavailable::new(FailureReason::Damaged, error.to_string()))
         };
         self.within(made).await
     }
 
     /// Does something in time. Where that fails, the next to come begins with a new connection.
-    async fn within<T>(&self, work: impl Future<Output = Result<T, Unavailable>>) -> Result<T, Unavailable> {
+    async fn within<T>(&self, work: impl Future<Output = Result<T, StoreUnavailable>>) -> Result<T, StoreUnavailable> {
         let done = timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(self.servers.slow()));
         if done.is_err() {
             self.forget();
@@ -79,18 +80,19 @@ impl Link {
     }
 
     /// A connection for what must be asked of one server, step by step. Who fails on it has it [forgotten](Link::forget).
-    pub(super) async fn hold(&self) -> Result<Arc<Open>, Unavailable> {
+    pub(super) async fn hold(&self) -> Result<Arc<OpenConnection>, StoreUnavailable> {
         self.within(self.open()).await
     }
 
     /// The connection that there is, or a new one.
-    async fn open(&self) -> Result<Arc<Open>, Unavailable> {
+    async fn open(&self) -> Result<Arc<OpenConnection>, StoreUnavailable> {
         let mut open = self.open.lock().await;
         if let Some(open) = open.as_ref().filter(|open| !open.connection.is_over()) {
             return Ok(Arc::clone(open));
         }
         let connection = self.servers.primary(None).await?;
-        let made = Arc::new(Open { proof: Proof::had(self.durability, &connection).await?, connection });
+        let made =
+            Arc::new(OpenConnection { proof: DurabilityProof::had(self.durability, &connection).await?, connection });
         Ok(Arc::clone(open.insert(made)))
     }
 
@@ -103,21 +105,21 @@ impl Link {
     }
 }
 
-impl Proof {
+impl DurabilityProof {
     /// How it can be known on this connection, before anything is changed.
-    async fn had(durability: Durability, connection: &Connection) -> Result<Proof, Unavailable> {
+    async fn had(durability: Durability, connection: &RedisConnection) -> Result<DurabilityProof, StoreUnavailable> {
         let proof = match durability {
-            Durability::None => return Ok(Proof::None),
-            Durability::Replica => Proof::Replica,
-            Durability::Fsync => match Proof::Disk.is_had(connection).await {
-                Err(Unavailable { message, .. }) if is_unknown(&message) => Proof::Always,
-                had => return had.map(|()| Proof::Disk),
+            Durability::None => return Ok(DurabilityProof::None),
+            Durability::Replica => DurabilityProof::Replica,
+            Durability::Fsync => match DurabilityProof::Disk.is_had(connection).await {
+                Err(StoreUnavailable { message, .. }) if is_unknown(&message) => DurabilityProof::Always,
+                had => return had.map(|()| DurabilityProof::Disk),
             },
         };
         proof.is_had(connection).await.map(|()| proof)
     }
 
-    async fn is_had(&self, connection: &Connection) -> Result<(), Unavailable> {
+    async fn is_had(&self, connection: &RedisConnection) -> Result<(), StoreUnavailable> {
         let mut commands = pipe();
         self.ask(&mut commands);
         let answer = connection.ask_all(&mut commands).await?.pop();
@@ -126,22 +128,26 @@ impl Proof {
 
     fn ask(&self, commands: &mut Pipeline) {
         let mut question = match self {
-            Proof::None => return,
-            Proof::Disk => cmd("WAITAOF"),
-            Proof::Always => cmd("CONFIG"),
-            Proof::Replica => cmd("WAIT"),
+            DurabilityProof::None => return,
+            DurabilityProof::Disk => cmd("WAITAOF"),
+            DurabilityProof::Always => cmd("CONFIG"),
+            DurabilityProof::Replica => cmd("WAIT"),
         };
         match self {
-            Proof::Disk => question.arg(1).arg(0).arg(DURABLE),
-            Proof::Replica => question.arg(1).arg(DURABLE),
+            DurabilityProof::Disk => question.arg(1).arg(0).arg(DURABLE),
+            DurabilityProof::Replica => question.arg(1).arg(DURABLE),
             _ => question.arg("GET").arg("*append*"),
         };
         commands.add_command(question);
     }
 
     /// Whether the answer to what was [asked](Proof::ask) says that what was changed before is durable.
-    fn check(&self, answer: Option<Result<Value, RedisError>>, connection: &Connection) -> Result<(), Unavailable> {
-        let not_durable = |message| Unavailable::new(FailureReason::NotDurable, message);
+    fn check(
+        &self,
+        answer: Option<Result<Value, RedisError>>,
+        connection: &RedisConnection,
+    ) -> Result<(), StoreUnavailable> {
+        let not_durable = |message| StoreUnavailable::new(FailureReason::NotDurable, message);
         let answer = answer.transpose().map_err(|error| not_durable(connection.flaw(&error).message))?;
         self.holds(answer.as_ref()).map_err(|flaw| not_durable(format!("{}: {flaw}", connection.name())))
     }
@@ -150,13 +156,15 @@ impl Proof {
     fn holds(&self, answer: Option<&Value>) -> Result<(), &'static str> {
         let count = |value: Option<&Value>| matches!(value, Some(Value::Int(1..)));
         match (self, answer) {
-            (Proof::Disk, Some(Value::Array(counts))) if count(counts.first()) => Ok(()),
-            (Proof::Disk, _) => Err("the disk doesn't keep up, so it isn't known that the change is on it"),
-            (Proof::Replica, answer) if count(answer) => Ok(()),
-            (Proof::Replica, _) => Err("no replica has the change: connect one, or set `durability` to \"fsync\""),
-            (Proof::Always, Some(settings)) if is_always(settings) => Ok(()),
-            (Proof::Always, _) => Err(NOT_ALWAYS),
-            (Proof::None, _) => Ok(()),
+            (DurabilityProof::Disk, Some(Value::Array(counts))) if count(counts.first()) => Ok(()),
+            (DurabilityProof::Disk, _) => Err("the disk doesn't keep up, so it isn't known that the change is on it"),
+            (DurabilityProof::Replica, answer) if count(answer) => Ok(()),
+            (DurabilityProof::Replica, _) => {
+                Err("no replica has the change: connect one, or set `durability` to \"fsync\"")
+            }
+            (DurabilityProof::Always, Some(settings)) if is_always(settings) => Ok(()),
+            (DurabilityProof::Always, _) => Err(NOT_ALWAYS),
+            (DurabilityProof::None, _) => Ok(()),
         }
     }
 }

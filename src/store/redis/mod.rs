@@ -16,12 +16,12 @@ use redis::cmd;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use self::connect::Servers;
-use self::link::{Link, Open};
-use self::script::{ACCEPT, BEGIN, COMMIT, DURABLE_HEAD, HAS, Keys, MARK, PROBE, SINCE};
+use self::connect::RedisServers;
+use self::link::{OpenConnection, ReconnectingClient};
+use self::script::{ACCEPT, BEGIN, COMMIT, DURABLE_HEAD, HAS, MARK, PROBE, RedisKeys, SINCE};
 use super::{
-    BYTES_AT_ONCE, CHANGES_AT_ONCE, Change, Commit, Contents, FailureReason, Head, Job, KEPT, NotCommitted, Since,
-    Unavailable, fresh,
+    BYTES_AT_ONCE, CHANGES_AT_ONCE, ChangesSince, CommitError, FailureReason, Job, KEPT, NewChange, StoreContents,
+    StoreHead, StoreUnavailable, StoredChange, fresh,
 };
 use crate::config::RedisSettings;
 use crate::model::Millis;
@@ -33,60 +33,60 @@ const LAYOUT: &str = "1";
 const CHUNK: usize = 2000;
 
 /// A store in Redis.
-pub struct Redis {
-    servers: Arc<Servers>,
-    reads: Link,
+pub struct RedisStore {
+    servers: Arc<RedisServers>,
+    reads: ReconnectingClient,
     /// Changes wait for the disk, and who reads doesn't wait for them.
-    writes: Link,
+    writes: ReconnectingClient,
     /// Probes wait for the disk, too, and no change waits behind one.
-    probes: Link,
+    probes: ReconnectingClient,
     hint: watch::Sender<u64>,
     listener: JoinHandle<()>,
     /// That nobody could be told of a change is logged once.
     untold: Once,
 }
 
-impl Redis {
+impl RedisStore {
     /// A store on these servers. They are first asked when something is needed.
-    pub(super) fn open(settings: &RedisSettings) -> Result<Redis, Unavailable> {
-        let servers = Arc::new(Servers::new(settings)?);
+    pub(super) fn open(settings: &RedisSettings) -> Result<RedisStore, StoreUnavailable> {
+        let servers = Arc::new(RedisServers::new(settings)?);
         let hint = watch::channel(0).0;
         let listener = tokio::spawn(hints::listen(Arc::clone(&servers), hint.clone()));
-        let durable = || Link::durable(&servers, settings.durability);
-        let (reads, writes, probes) = (Link::new(&servers), durable(), durable());
-        Ok(Redis { servers, reads, writes, probes, hint, listener, untold: Once::new() })
+        let durable = || ReconnectingClient::durable(&servers, settings.durability);
+        let (reads, writes, probes) = (ReconnectingClient::new(&servers), durable(), durable());
+        Ok(RedisStore { servers, reads, writes, probes, hint, listener, untold: Once::new() })
     }
 
-    pub(super) async fn head(&self) -> Result<Head, Unavailable> {
+    pub(super) async fn head(&self) -> Result<StoreHead, StoreUnavailable> {
         head(self.reads.ask(&self.keys().head).await?)
     }
 
-    pub(super) async fn durable_head(&self) -> Result<Head, Unavailable> {
+    pub(super) async fn durable_head(&self) -> Result<StoreHead, StoreUnavailable> {
         head(self.writes.make(&self.keys().script(DURABLE_HEAD)).await?)
     }
 
-    pub(super) async fn probe(&self) -> Result<(), Unavailable> {
+    pub(super) async fn probe(&self) -> Result<(), StoreUnavailable> {
         self.probes.make(&self.keys().script(PROBE)).await
     }
 
-    pub(super) async fn now(&self) -> Result<Millis, Unavailable> {
+    pub(super) async fn now(&self) -> Result<Millis, StoreUnavailable> {
         let (seconds, micros): (u64, u64) = self.reads.ask(&cmd("TIME")).await?;
         Ok(Millis(seconds.saturating_mul(1000).saturating_add(micros / 1000)))
     }
 
-    pub(super) async fn begin(&self) -> Result<(), Unavailable> {
+    pub(super) async fn begin(&self) -> Result<(), StoreUnavailable> {
         let mut begin = self.keys().script(BEGIN);
         begin.arg(fresh()?).arg(LAYOUT);
         self.writes.make(&begin).await
     }
 
-    pub(super) async fn accept(&self) -> Result<(), Unavailable> {
+    pub(super) async fn accept(&self) -> Result<(), StoreUnavailable> {
         let mut accept = self.keys().script(ACCEPT);
         accept.arg(fresh()?).arg(LAYOUT).arg(&self.keys().channel);
         self.writes.make(&accept).await
     }
 
-    pub(super) async fn contents(&self) -> Result<Contents, Unavailable> {
+    pub(super) async fn contents(&self) -> Result<StoreContents, StoreUnavailable> {
         let open = self.reads.hold().await?;
         let contents = self.scan(&open).await;
         if contents.is_err() {
@@ -96,7 +96,7 @@ impl Redis {
     }
 
     /// Reads everything on one connection: where one has come to in reading is known only to one server.
-    async fn scan(&self, open: &Open) -> Result<Contents, Unavailable> {
+    async fn scan(&self, open: &OpenConnection) -> Result<StoreContents, StoreUnavailable> {
         let before = head(open.connection.ask(&self.keys().head).await?)?;
         let (mut entries, mut cursor) = (HashMap::new(), 0_u64);
         loop {
@@ -112,28 +112,28 @@ impl Redis {
         }
         let after = head(open.connection.ask(&self.keys().head).await?)?;
         if after.epoch != before.epoch || after.version < before.version {
-            return Err(Unavailable::new(FailureReason::Other, "it became another one while it was read"));
+            return Err(StoreUnavailable::new(FailureReason::Other, "it became another one while it was read"));
         }
         let rolled_back = before.rolled_back.or(after.rolled_back);
-        let head = Head { astray: before.astray.max(after.astray), rolled_back, ..before };
-        Ok(Contents { head, entries: entries.into_iter().collect() })
+        let head = StoreHead { astray: before.astray.max(after.astray), rolled_back, ..before };
+        Ok(StoreContents { head, entries: entries.into_iter().collect() })
     }
 
-    pub(super) async fn since(&self, version: u64) -> Result<Since, Unavailable> {
+    pub(super) async fn since(&self, version: u64) -> Result<ChangesSince, StoreUnavailable> {
         let mut since = self.keys().script(SINCE);
         since.arg(version).arg(CHANGES_AT_ONCE).arg(BYTES_AT_ONCE);
-        let (fields, found): (Fields, Vec<String>) = self.reads.ask(&since).await?;
-        let changes = found.iter().map(|json| parse(Some(json))).collect::<Result<Vec<Change>, _>>()?;
+        let (fields, found): (HashFields, Vec<String>) = self.reads.ask(&since).await?;
+        let changes = found.iter().map(|json| parse(Some(json))).collect::<Result<Vec<StoredChange>, _>>()?;
         let mut last = version;
         let has_gap = changes.iter().any(|change| {
             let before = std::mem::replace(&mut last, change.version);
             before.checked_add(1) != Some(change.version)
         });
         let is_missing = changes.is_empty() && head(fields)?.version > version;
-        Ok(if has_gap || is_missing { Since::Gone } else { Since::Changes(changes) })
+        Ok(if has_gap || is_missing { ChangesSince::Gone } else { ChangesSince::Changes(changes) })
     }
 
-    pub(super) async fn has(&self, version: u64, change: &str) -> Result<Option<bool>, Unavailable> {
+    pub(super) async fn has(&self, version: u64, change: &str) -> Result<Option<bool>, StoreUnavailable> {
         let mut has = self.keys().script(HAS);
         has.arg(version).arg(change);
         Ok(match self.reads.ask::<i64>(&has).await? {
@@ -143,16 +143,21 @@ impl Redis {
         })
     }
 
-    pub(super) async fn mark_rolled_back(&self, seen: &Head, known: &Head) -> Result<(), Unavailable> {
+    pub(super) async fn mark_rolled_back(&self, seen: &StoreHead, known: &StoreHead) -> Result<(), StoreUnavailable> {
         let mut mark = self.keys().script(MARK);
         mark.arg(&seen.epoch).arg(seen.version).arg(&seen.change).arg(accepted(seen));
         mark.arg(&known.epoch).arg(known.version).arg(&known.change).arg(&self.keys().channel);
         self.writes.make(&mark).await
     }
 
-    pub(super) async fn commit(&self, on: &Head, commit: Commit, at: Millis) -> Result<Change, NotCommitted> {
+    pub(super) async fn commit(
+        &self,
+        on: &StoreHead,
+        commit: NewChange,
+        at: Millis,
+    ) -> Result<StoredChange, CommitError> {
         let version = on.version.saturating_add(1);
-        let change = Change { version, id: fresh()?, at, puts: commit.puts, events: commit.events };
+        let change = StoredChange { version, id: fresh()?, at, puts: commit.puts, events: commit.events };
         let mut script = self.keys().script(COMMIT);
         script.arg(&on.epoch).arg(on.version).arg(&on.change).arg(accepted(on)).arg(on.astray);
         script.arg(on.rolled_back.as_ref().map_or_else(String::new, ToString::to_string));
@@ -167,7 +172,7 @@ impl Redis {
             script.arg(&job.key).arg(written(&job)?.trim_end_matches("null}"));
         }
         match self.writes.make(&script).await? {
-            0 => return Err(NotCommitted::Behind),
+            0 => return Err(CommitError::Behind),
             1 => {}
             _ => self.untold.call_once(|| {
                 tracing::warn!("other processes hear of changes late: Redis doesn't let this one publish them");
@@ -180,36 +185,38 @@ impl Redis {
         self.hint.subscribe()
     }
 
-    fn keys(&self) -> &Keys {
+    fn keys(&self) -> &RedisKeys {
         &self.servers.keys
     }
 }
 
-impl Drop for Redis {
+impl Drop for RedisStore {
     fn drop(&mut self) {
         self.listener.abort();
     }
 }
 
 /// When the store was accepted, as scripts are told it: 0 where it never was.
-fn accepted(head: &Head) -> u64 {
+fn accepted(head: &StoreHead) -> u64 {
     head.accepted.map_or(0, |at| at.0)
 }
 
-type Fields =
+type HashFields =
     (Option<String>, Option<u64>, Option<String>, Option<u64>, Option<String>, Option<String>, Option<String>, u64);
 
-fn head((epoch, version, change, accepted, layout, id, rolled_back, astray): Fields) -> Result<Head, Unavailable> {
+fn head(
+    (epoch, version, change, accepted, layout, id, rolled_back, astray): HashFields,
+) -> Result<StoreHead, StoreUnavailable> {
     let rolled_back = rolled_back.map(|mark| mark.parse()).transpose();
     let rolled_back = rolled_back.map_err(|error| {
-        Unavailable::new(FailureReason::Damaged, format!("the mark of a rollback is damaged: {error}"))
+        StoreUnavailable::new(FailureReason::Damaged, format!("the mark of a rollback is damaged: {error}"))
     })?;
     match layout {
         Some(layout) if layout != LAYOUT => {
             let flaw = format!("it has the layout {layout}, and this version of chat-signer knows only {LAYOUT}");
-            Err(Unavailable::new(FailureReason::Damaged, flaw))
+            Err(StoreUnavailable::new(FailureReason::Damaged, flaw))
         }
-        _ => Ok(Head {
+        _ => Ok(StoreHead {
             // An earlier version kept no id.
             id: id.or_else(|| epoch.clone()).unwrap_or_default(),
             epoch: epoch.unwrap_or_default(),
@@ -222,11 +229,11 @@ fn head((epoch, version, change, accepted, layout, id, rolled_back, astray): Fie
     }
 }
 
-fn written(value: &impl serde::Serialize) -> Result<String, Unavailable> {
-    serde_json::to_string(value).map_err(|error| Unavailable::new(FailureReason::Other, error.to_string()))
+fn written(value: &impl serde::Serialize) -> Result<String, StoreUnavailable> {
+    serde_json::to_string(value).map_err(|error| StoreUnavailable::new(FailureReason::Other, error.to_string()))
 }
 
-fn parse<T: serde::de::DeserializeOwned>(text: Option<&String>) -> Result<T, Unavailable> {
+fn parse<T: serde::de::DeserializeOwned>(text: Option<&String>) -> Result<T, StoreUnavailable> {
     serde_json::from_str(text.map_or("", String::as_str))
-        .map_err(|error| Unavailable::new(FailureReason::Damaged, format!("it is damaged: {error}")))
+        .map_err(|error| StoreUnavailable::new(FailureReason::Damaged, format!("it is damaged: {error}")))
 }

@@ -3,7 +3,7 @@
 use redis::{Cmd, cmd};
 
 /// The names of all keys, which are in one slot of a cluster, and of the channel.
-pub(super) struct Keys {
+pub(super) struct RedisKeys {
     /// In the order in which the scripts take them.
     all: [String; 13],
     pub(super) entries: String,
@@ -18,13 +18,13 @@ const NAMES: [&str; 13] = [
     "lineage",
 ];
 
-impl Keys {
-    pub(super) fn new(prefix: &str) -> Keys {
+impl RedisKeys {
+    pub(super) fn new(prefix: &str) -> RedisKeys {
         let tag = tag(prefix);
         let name = |name: &str| format!("{tag}{name}");
         let all = NAMES.map(name);
         let head = script(HEAD, &all);
-        Keys { all, entries: name("entries"), notes: name("notes"), channel: name("hints"), head }
+        RedisKeys { all, entries: name("entries"), notes: name("notes"), channel: name("hints"), head }
     }
 
     /// What runs a script. Its own arguments go behind.
@@ -78,7 +78,7 @@ mod tests {
             ("{chat}:signer:", "{chat}:signer:notes"),
             ("a{b}c{d}", "a{b}c{d}notes"),
         ] {
-            assert_eq!(Keys::new(prefix).notes, key);
+            assert_eq!(RedisKeys::new(prefix).notes, key);
         }
     }
 }
