@@ -19,7 +19,7 @@ use crate::observe::RefusalSummaries;
 use crate::observe::audit::Audit;
 use crate::observe::log;
 use crate::observe::metrics::Metrics;
-use crate::outbox::{self, Outbox, Targets};
+use crate::outbox::{self, DeliveryTargets, Outbox};
 use crate::random::{self, NoEntropy};
 use crate::redaction::KnownSecrets;
 #[cfg(feature = "otlp")]
@@ -147,7 +147,7 @@ impl Runtime {
     pub fn carry(&self) -> Result<(), UpstreamError> {
         if self.roster.store().is_some() {
             let (targets, counts) = (targets(&self.snapshot().settings)?, self.metrics.outbox.clone());
-            let terms = outbox::Terms::of(&self.roster);
+            let terms = outbox::OutboxConfig::of(&self.roster);
             let outbox = Outbox::start(Arc::clone(&self.roster), targets, terms, counts)?;
             _ = self.outbox.set(outbox);
         }
@@ -233,9 +233,9 @@ fn hide(audit: &Audit, known: Arc<KnownSecrets>) {
     log::hide(known);
 }
 
-fn targets(settings: &Settings) -> Result<Targets, ClientBuildError> {
-    let terms = outbox::Terms::default();
-    Targets::new(&settings.engine.policy, &settings.enforcements, &settings.webhooks, &terms)
+fn targets(settings: &Settings) -> Result<DeliveryTargets, ClientBuildError> {
+    let terms = outbox::OutboxConfig::default();
+    DeliveryTargets::new(&settings.engine.policy, &settings.enforcements, &settings.webhooks, &terms)
 }
 
 fn no_changes(why: &str) -> Finding {

@@ -8,8 +8,8 @@ use hyper::Request;
 use hyper::body::Bytes;
 use tokio::time::{Instant, sleep_until};
 
-use super::Shared;
-use super::targets::{Target, Targets};
+use super::OutboxState;
+use super::targets::{DeliveryTarget, DeliveryTargets};
 use crate::clock;
 use crate::config::Enforcement;
 use crate::model::Millis;
@@ -20,9 +20,9 @@ use crate::vendor::moderation::{PermanentFailure, ResponseClass, VendorCall};
 const LONGEST: usize = 4 << 20;
 
 /// A job that is being done.
-pub(super) struct Running<'a> {
-    pub(super) shared: &'a Shared,
-    pub(super) targets: &'a Targets,
+pub(super) struct RunningJob<'a> {
+    pub(super) shared: &'a OutboxState,
+    pub(super) targets: &'a DeliveryTargets,
     pub(super) job: &'a Job,
     /// When nothing more may be sent: the answer to it would come after the lease.
     pub(super) until: Instant,
@@ -32,7 +32,7 @@ pub(super) struct Running<'a> {
 
 /// What is done.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Did {
+pub(super) struct ReconcileResult {
     /// When there is more to do.
     pub(super) again: Option<Millis>,
     /// What can't be had from this vendor.
@@ -44,7 +44,7 @@ pub(super) struct Did {
 
 /// Why a job is not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Halt {
+pub(super) enum JobError {
     /// Something went wrong that may go well another time; not before this has passed.
     Later(String, Option<Duration>),
     /// The time is up, or the process ends: whoever comes next goes on.
@@ -55,58 +55,63 @@ pub(super) enum Halt {
     Lost,
 }
 
-impl Halt {
-    pub(super) fn later(why: String) -> Halt {
-        Halt::Later(why, None)
+impl JobError {
+    pub(super) fn later(why: String) -> JobError {
+        JobError::Later(why, None)
     }
 }
 
-impl From<StoreUnavailable> for Halt {
-    fn from(unavailable: StoreUnavailable) -> Halt {
-        Halt::later(unavailable.to_string())
+impl From<StoreUnavailable> for JobError {
+    fn from(unavailable: StoreUnavailable) -> JobError {
+        JobError::later(unavailable.to_string())
     }
 }
 
-impl From<PermanentFailure> for Halt {
-    fn from(impossible: PermanentFailure) -> Halt {
-        Halt::Never(impossible.to_string())
+impl From<PermanentFailure> for JobError {
+    fn from(impossible: PermanentFailure) -> JobError {
+        JobError::Never(impossible.to_string())
     }
 }
 
-impl Running<'_> {
-    pub(super) fn store(&self) -> Result<&Store, Halt> {
-        self.shared.roster.store().ok_or_else(|| Halt::Never("there is no store".to_owned()))
+impl RunningJob<'_> {
+    pub(super) fn store(&self) -> Result<&Store, JobError> {
+        self.shared.roster.store().ok_or_else(|| JobError::Never("there is no store".to_owned()))
     }
 
     /// Waits for this, but not longer than the job may take and the process goes on.
-    pub(super) async fn in_time<T>(&self, doing: impl Future<Output = T>) -> Result<T, Halt> {
+    pub(super) async fn in_time<T>(&self, doing: impl Future<Output = T>) -> Result<T, JobError> {
         let mut stopping = self.shared.stopping.clone();
         tokio::select! {
             biased;
-            _ = stopping.wait_for(|is_stopping| *is_stopping) => Err(Halt::Unfinished),
-            () = sleep_until(self.until) => Err(Halt::Unfinished),
+            _ = stopping.wait_for(|is_stopping| *is_stopping) => Err(JobError::Unfinished),
+            () = sleep_until(self.until) => Err(JobError::Unfinished),
             done = doing => Ok(done),
         }
     }
 
     /// Makes a request of a vendor when it is its turn. `None`: there is nothing of that name.
-    pub(super) async fn send(&self, target: &Target<Enforcement>, call: &VendorCall) -> Result<Option<Bytes>, Halt> {
+    pub(super) async fn send(
+        &self,
+        target: &DeliveryTarget<Enforcement>,
+        call: &VendorCall,
+    ) -> Result<Option<Bytes>, JobError> {
         let Enforcement { endpoint, moderator, .. } = &*target.what;
         self.in_time(target.pace.turn()).await?;
         let base = endpoint.url.to_string();
         let mut request = Request::new(Full::from(call.body.clone().unwrap_or_default()));
         *request.method_mut() = call.method.clone();
         let url = format!("{}{}", base.trim_end_matches('/'), call.path);
-        *request.uri_mut() = url.parse().map_err(|_| Halt::Never("its address is too long".to_owned()))?;
+        *request.uri_mut() = url.parse().map_err(|_| JobError::Never("its address is too long".to_owned()))?;
         *request.headers_mut() = moderator.headers(call, clock::now())?;
         let answer = target.client.send(request, LONGEST).await;
-        let answer = answer.map_err(|trouble| Halt::later(format!("{}: {trouble}", moderator.vendor().as_str())))?;
+        let answer =
+            answer.map_err(|trouble| JobError::later(format!("{}: {trouble}", moderator.vendor().as_str())))?;
         let named = |why: String| format!("{}: {why}", moderator.vendor().as_str());
         match moderator.hear(call, answer.status(), answer.headers(), answer.body()) {
             ResponseClass::Done => Ok(Some(answer.into_body())),
             ResponseClass::Absent => Ok(None),
-            ResponseClass::Later(why, asked) => Err(Halt::Later(named(why), asked.map(Duration::from_secs))),
-            ResponseClass::Never(why) => Err(Halt::Never(named(why))),
+            ResponseClass::Later(why, asked) => Err(JobError::Later(named(why), asked.map(Duration::from_secs))),
+            ResponseClass::Never(why) => Err(JobError::Never(named(why))),
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::Terms;
+use super::OutboxConfig;
 
 /// The longest wait that another server can ask for.
 const LONGEST: Duration = Duration::from_secs(3600);
 
 /// After it failed this often: twice as long each time, less up to a half of it by chance, so that what failed together doesn't come
 /// together again. Not sooner than the other server asked for.
-pub(super) fn delay(terms: &Terms, failures: u32, asked: Option<Duration>, chance: u32) -> Duration {
+pub(super) fn delay(terms: &OutboxConfig, failures: u32, asked: Option<Duration>, chance: u32) -> Duration {
     let (least, most) = terms.backoff;
     let whole = least.saturating_mul(1_u32.checked_shl(failures.min(31)).unwrap_or(u32::MAX)).min(most);
     let random = whole.mul_f64(f64::from(chance) / f64::from(u32::MAX) / 2.0);
@@ -23,7 +23,7 @@ mod tests {
 
     #[test]
     fn it_doubles_up_to_a_limit_and_scatters() {
-        let terms = Terms::default();
+        let terms = OutboxConfig::default();
         let wait = |failures, chance| delay(&terms, failures, None, chance).as_secs();
         assert_eq!([wait(0, 0), wait(3, 0), wait(20, 0), wait(u32::MAX, 0)], [1, 8, 600, 600]);
         assert_eq!([wait(0, u32::MAX), wait(3, u32::MAX), wait(20, u32::MAX)], [1, 4, 300]);
@@ -31,7 +31,7 @@ mod tests {
 
     #[test]
     fn others_may_ask_for_more_but_not_for_ever() {
-        let asked = |seconds| delay(&Terms::default(), 2, Some(Duration::from_secs(seconds)), 0).as_secs();
+        let asked = |seconds| delay(&OutboxConfig::default(), 2, Some(Duration::from_secs(seconds)), 0).as_secs();
         assert_eq!([asked(1), asked(30), asked(1_000_000)], [4, 30, 3600]);
     }
 }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::attempt::{Did, Halt, Running};
-use super::look::Subject;
-use super::memo::{Memo, Own, Touched, touched};
+use super::attempt::{JobError, ReconcileResult, RunningJob};
+use super::look::VendorUser;
+use super::memo::{OwnCheckpoints, ScopeCheckpoint, UserCheckpoint, touched};
 use crate::clock;
 use crate::crypto::percent_encoded;
 use crate::model::Millis;
@@ -24,7 +24,7 @@ pub(super) const LIST: &str = "";
 
 /// What a job of this kind says.
 #[derive(Debug, Deserialize)]
-pub(super) struct Order {
+pub(super) struct EnforcementJob {
     pub(super) app: String,
     pub(super) user: String,
     /// `None`: everywhere.
@@ -33,25 +33,25 @@ pub(super) struct Order {
 
 /// What was made true, place by place, and what is left.
 #[derive(Default)]
-pub(super) struct Delivered {
+pub(super) struct EnforcementResult {
     pub(super) made: BTreeMap<Option<String>, DesiredState>,
-    pub(super) did: Did,
+    pub(super) did: ReconcileResult,
 }
 
-impl Order {
+impl EnforcementJob {
     /// Reads a job's body.
-    pub(super) fn read(body: &str) -> Result<Order, Halt> {
-        serde_json::from_str(body).map_err(|_| Halt::Never("what is to be done can't be understood".to_owned()))
+    pub(super) fn read(body: &str) -> Result<EnforcementJob, JobError> {
+        serde_json::from_str(body).map_err(|_| JobError::Never("what is to be done can't be understood".to_owned()))
     }
 }
 
-impl Running<'_> {
+impl RunningJob<'_> {
     /// Does what is true now, until it still is true after it was done.
-    pub(super) async fn enforce(&self, order: &Order) -> Result<Did, Halt> {
-        let unknown = || Halt::Never(format!("[apps.{}.enforcement] is not configured", order.app));
+    pub(super) async fn enforce(&self, order: &EnforcementJob) -> Result<ReconcileResult, JobError> {
+        let unknown = || JobError::Never(format!("[apps.{}.enforcement] is not configured", order.app));
         let target = self.targets.apps.get(order.app.as_str()).ok_or_else(unknown)?;
-        let subject = Subject { target, app: &order.app, user: &order.user };
-        let mut own = Own::new();
+        let subject = VendorUser { target, app: &order.app, user: &order.user };
+        let mut own = OwnCheckpoints::new();
         if self.job.taken_over {
             self.renew_doubts(&subject, order.conversation.as_deref(), &mut own).await?;
         }
@@ -69,7 +69,12 @@ impl Running<'_> {
     }
 
     /// Whoever had the job before may yet be heard of: what they were about to send counts as sent now.
-    async fn renew_doubts(&self, subject: &Subject<'_>, place: Option<&str>, own: &mut Own) -> Result<(), Halt> {
+    async fn renew_doubts(
+        &self,
+        subject: &VendorUser<'_>,
+        place: Option<&str>,
+        own: &mut OwnCheckpoints,
+    ) -> Result<(), JobError> {
         let places = match place {
             Some(conversation) => BTreeSet::from([conversation.to_owned()]),
             None => self.known(subject, own).await?,
@@ -78,21 +83,21 @@ impl Running<'_> {
             let key = key(subject, place);
             let memo = self.stored(&key).await?;
             if memo.sent.is_some() && !self.keep(&key, &memo.sent_at(clock::now()), own).await? {
-                return Err(Halt::Lost);
+                return Err(JobError::Lost);
             }
         }
         Ok(())
     }
 
     /// Has what is imposed done again when no process can be without knowing of it any more.
-    fn once_more(&self, Delivered { made, mut did }: Delivered) -> Did {
+    fn once_more(&self, EnforcementResult { made, mut did }: EnforcementResult) -> ReconcileResult {
         if made.values().any(|made| *made != DesiredState::default()) {
             did.doubtful_until = earlier(did.doubtful_until, self.once_more);
         }
         did
     }
 
-    fn still_holds(&self, subject: &Subject<'_>, delivered: &Delivered) -> Result<bool, Halt> {
+    fn still_holds(&self, subject: &VendorUser<'_>, delivered: &EnforcementResult) -> Result<bool, JobError> {
         for (place, made) in &delivered.made {
             if self.wanted(subject, place.as_deref())? != *made {
                 return Ok(false);
@@ -102,15 +107,20 @@ impl Running<'_> {
     }
 
     /// Ably's tokens are good in many places at once, so that what counts for them is the worst.
-    pub(super) fn wanted(&self, subject: &Subject<'_>, place: Option<&str>) -> Result<DesiredState, Halt> {
+    pub(super) fn wanted(&self, subject: &VendorUser<'_>, place: Option<&str>) -> Result<DesiredState, JobError> {
         match (&subject.target.what.moderator, place) {
             (ModerationApi::Ably(_), None) => self.worst(subject.app, subject.user),
             _ => self.desired(subject.app, subject.user, place),
         }
     }
 
-    async fn in_one(&self, subject: &Subject<'_>, conversation: &str, own: &mut Own) -> Result<Delivered, Halt> {
-        let mut delivered = Delivered::default();
+    async fn in_one(
+        &self,
+        subject: &VendorUser<'_>,
+        conversation: &str,
+        own: &mut OwnCheckpoints,
+    ) -> Result<EnforcementResult, JobError> {
+        let mut delivered = EnforcementResult::default();
         if self.wanted(subject, Some(conversation))? != DesiredState::default() {
             self.list(subject, [conversation], own).await?;
         }
@@ -120,15 +130,19 @@ impl Running<'_> {
     }
 
     /// In all conversations that the user is in or was dealt with in, as each of them wants; and what there is to do for all at once.
-    async fn everywhere(&self, subject: &Subject<'_>, own: &mut Own) -> Result<Delivered, Halt> {
-        let mut delivered = Delivered::default();
+    async fn everywhere(
+        &self,
+        subject: &VendorUser<'_>,
+        own: &mut OwnCheckpoints,
+    ) -> Result<EnforcementResult, JobError> {
+        let mut delivered = EnforcementResult::default();
         let want = self.wanted(subject, None)?;
         delivered.made.insert(None, want.clone());
         delivered.did.again = self.ends(subject.app, subject.user, None)?;
         match &subject.target.what.moderator {
             ModerationApi::Ably(moderator) => {
                 let plan = moderator.plan(subject.user, &want)?;
-                self.carry_out(subject, EVERYWHERE, Memo::default(), plan, own, &mut delivered).await?;
+                self.carry_out(subject, EVERYWHERE, ScopeCheckpoint::default(), plan, own, &mut delivered).await?;
             }
             ModerationApi::LeanCloud(_) => {
                 self.kick(subject, &want, own, &mut delivered).await?;
@@ -145,11 +159,11 @@ impl Running<'_> {
 
     async fn kick(
         &self,
-        subject: &Subject<'_>,
+        subject: &VendorUser<'_>,
         want: &DesiredState,
-        own: &mut Own,
-        delivered: &mut Delivered,
-    ) -> Result<(), Halt> {
+        own: &mut OwnCheckpoints,
+        delivered: &mut EnforcementResult,
+    ) -> Result<(), JobError> {
         let stored = self.stored(&key(subject, EVERYWHERE)).await?;
         let (user, revision, noted) = (subject.user, self.job.revision, stored.note.as_deref());
         let is_last = self.once_more.is_none();
@@ -159,7 +173,11 @@ impl Running<'_> {
     }
 
     /// The conversations in which something is done about the user, or was not long ago.
-    pub(super) async fn known(&self, subject: &Subject<'_>, own: &Own) -> Result<BTreeSet<String>, Halt> {
+    pub(super) async fn known(
+        &self,
+        subject: &VendorUser<'_>,
+        own: &OwnCheckpoints,
+    ) -> Result<BTreeSet<String>, JobError> {
         let noted = self.noted(&key(subject, LIST), own).await?;
         let mut known = touched(noted.as_deref())?.conversations;
         known.extend(self.conversations_of_jobs(subject).await?);
@@ -170,10 +188,10 @@ impl Running<'_> {
     /// in it again. Ably is not told of conversations.
     pub(super) async fn list<'c>(
         &self,
-        subject: &Subject<'_>,
+        subject: &VendorUser<'_>,
         conversations: impl IntoIterator<Item = &'c str>,
-        own: &mut Own,
-    ) -> Result<(), Halt> {
+        own: &mut OwnCheckpoints,
+    ) -> Result<(), JobError> {
         if let ModerationApi::Ably(_) = &subject.target.what.moderator {
             return Ok(());
         }
@@ -183,7 +201,7 @@ impl Running<'_> {
         let before = touched.conversations.len();
         touched.conversations.extend(conversations.into_iter().map(str::to_owned));
         if touched.conversations.len() > before && !self.keep(&key, &touched.memo(), own).await? {
-            return Err(Halt::Lost);
+            return Err(JobError::Lost);
         }
         Ok(())
     }
@@ -191,17 +209,17 @@ impl Running<'_> {
     /// Takes back, of these, the conversations in which all is as it was before.
     pub(super) async fn unlist(
         &self,
-        subject: &Subject<'_>,
+        subject: &VendorUser<'_>,
         of: impl Fn(&str) -> bool,
-        own: &mut Own,
-    ) -> Result<(), Halt> {
+        own: &mut OwnCheckpoints,
+    ) -> Result<(), JobError> {
         let key = key(subject, LIST);
         let Some(noted) = self.noted(&key, own).await? else { return Ok(()) };
         let touched = touched(Some(&noted))?;
         let (asked, mut conversations): (BTreeSet<_>, BTreeSet<_>) =
             touched.conversations.into_iter().partition(|listed| of(listed));
         conversations.extend(self.with_notes(subject, asked, own).await?);
-        let memo = Touched { conversations, ..touched }.memo();
+        let memo = UserCheckpoint { conversations, ..touched }.memo();
         if memo.note.as_ref() != Some(&noted) {
             self.keep(&key, &memo, own).await?;
         }
@@ -211,10 +229,10 @@ impl Running<'_> {
     /// Of these conversations those in which something is done about the user.
     async fn with_notes(
         &self,
-        subject: &Subject<'_>,
+        subject: &VendorUser<'_>,
         conversations: BTreeSet<String>,
-        own: &Own,
-    ) -> Result<BTreeSet<String>, Halt> {
+        own: &OwnCheckpoints,
+    ) -> Result<BTreeSet<String>, JobError> {
         let mut kept = BTreeSet::new();
         for conversation in conversations {
             if self.noted(&key(subject, &conversation), own).await?.is_some() {
@@ -225,14 +243,14 @@ impl Running<'_> {
     }
 
     /// The conversations in which something was done not long ago: jobs that are done are not kept for ever.
-    async fn conversations_of_jobs(&self, subject: &Subject<'_>) -> Result<BTreeSet<String>, Halt> {
+    async fn conversations_of_jobs(&self, subject: &VendorUser<'_>) -> Result<BTreeSet<String>, JobError> {
         let prefix = key(subject, LIST);
         let mut found = BTreeSet::new();
         for state in [JobState::Pending, JobState::Done, JobState::SetAside] {
             let mut after = String::new();
             loop {
                 let jobs = self.store()?.jobs(state, &prefix, &after, PAGE).await?;
-                found.extend(jobs.iter().filter_map(|job| Order::read(&job.body).ok()?.conversation));
+                found.extend(jobs.iter().filter_map(|job| EnforcementJob::read(&job.body).ok()?.conversation));
                 match jobs.last() {
                     Some(last) if jobs.len() == PAGE => after.clone_from(&last.key),
                     _ => break,
@@ -246,11 +264,11 @@ impl Running<'_> {
     /// changed both meanwhile, what the vendor said is not what was there before anybody did anything.
     pub(super) async fn reconcile(
         &self,
-        subject: &Subject<'_>,
+        subject: &VendorUser<'_>,
         conversation: &str,
-        own: &mut Own,
-        delivered: &mut Delivered,
-    ) -> Result<(), Halt> {
+        own: &mut OwnCheckpoints,
+        delivered: &mut EnforcementResult,
+    ) -> Result<(), JobError> {
         let key = key(subject, conversation);
         let mut stored = self.stored(&key).await?;
         loop {
@@ -271,29 +289,29 @@ impl Running<'_> {
     /// Without the claim nobody is to lose anything more, as it couldn't be noted what. What was taken away may be given back.
     async fn carry_out(
         &self,
-        subject: &Subject<'_>,
+        subject: &VendorUser<'_>,
         conversation: &str,
-        memo: Memo,
+        memo: ScopeCheckpoint,
         plan: ModerationPlan,
-        own: &mut Own,
-        delivered: &mut Delivered,
-    ) -> Result<(), Halt> {
+        own: &mut OwnCheckpoints,
+        delivered: &mut EnforcementResult,
+    ) -> Result<(), JobError> {
         let key = key(subject, conversation);
         let ModerationPlan { before, calls, after, again, lacking } = plan;
-        let is_noted = before.is_some() || after.is_some() || memo != Memo::default();
+        let is_noted = before.is_some() || after.is_some() || memo != ScopeCheckpoint::default();
         let doubt = self.doubt(&memo);
         let sent = if calls.is_empty() { memo.sent } else { Some(clock::now().0) };
-        let first = Memo { sent, note: before };
+        let first = ScopeCheckpoint { sent, note: before };
         own.extend(first.note.clone().map(|note| (key.clone(), note)));
         if is_noted && first != memo && !self.keep(&key, &first, own).await? && after.is_some() {
-            return Err(Halt::Lost);
+            return Err(JobError::Lost);
         }
         for call in &calls {
             self.send(subject.target, call).await?;
         }
         // What was sent before may yet come after this, and then all of it must be done once more. What was sent now was answered.
         let note = if doubt.is_some() { first.note.clone() } else { after };
-        let last = Memo { sent: doubt, note };
+        let last = ScopeCheckpoint { sent: doubt, note };
         if is_noted && last != first {
             self.keep(&key, &last, own).await?;
         }
@@ -305,7 +323,7 @@ impl Running<'_> {
 }
 
 /// The key of what is noted of a user in a place, and the start of the keys of all jobs about the user.
-pub(super) fn key(subject: &Subject<'_>, place: &str) -> String {
+pub(super) fn key(subject: &VendorUser<'_>, place: &str) -> String {
     let place = if place == EVERYWHERE { place.to_owned() } else { percent_encoded(place.as_bytes()) };
     let [app, user] = [subject.app, subject.user].map(|text| percent_encoded(text.as_bytes()));
     format!("enforce:{app}:{user}:{place}")

@@ -1,7 +1,7 @@
 //! Asks a vendor how things are, and plans what to do about it.
 
-use super::attempt::{Halt, Running};
-use super::targets::Target;
+use super::attempt::{JobError, RunningJob};
+use super::targets::DeliveryTarget;
 use crate::clock;
 use crate::config::Enforcement;
 use crate::vendor::leancloud;
@@ -9,21 +9,21 @@ use crate::vendor::moderation::{DesiredState, ModerationApi, ModerationPlan};
 use crate::vendor::talkjs;
 
 /// A user at an app's vendor.
-pub(super) struct Subject<'a> {
-    pub(super) target: &'a Target<Enforcement>,
+pub(super) struct VendorUser<'a> {
+    pub(super) target: &'a DeliveryTarget<Enforcement>,
     pub(super) app: &'a str,
     pub(super) user: &'a str,
 }
 
-impl Running<'_> {
+impl RunningJob<'_> {
     /// What to do in one conversation.
     pub(super) async fn plan(
         &self,
-        subject: &Subject<'_>,
+        subject: &VendorUser<'_>,
         conversation: &str,
         want: &DesiredState,
         noted: Option<&str>,
-    ) -> Result<ModerationPlan, Halt> {
+    ) -> Result<ModerationPlan, JobError> {
         match &subject.target.what.moderator {
             ModerationApi::TalkJs(moderator) => self.plan_talkjs(moderator, subject, conversation, want, noted).await,
             ModerationApi::LeanCloud(_) => self.plan_leancloud(subject, conversation, want, noted).await,
@@ -34,12 +34,12 @@ impl Running<'_> {
     async fn plan_talkjs(
         &self,
         moderator: &talkjs::ModerationApi,
-        subject: &Subject<'_>,
+        subject: &VendorUser<'_>,
         conversation: &str,
         want: &DesiredState,
         noted: Option<&str>,
-    ) -> Result<ModerationPlan, Halt> {
-        let Subject { target, user, .. } = *subject;
+    ) -> Result<ModerationPlan, JobError> {
+        let VendorUser { target, user, .. } = *subject;
         let place = (user, conversation);
         if *want == DesiredState::default() && noted.is_none() {
             return Ok(ModerationPlan::default());
@@ -53,11 +53,11 @@ impl Running<'_> {
 
     async fn plan_leancloud(
         &self,
-        subject: &Subject<'_>,
+        subject: &VendorUser<'_>,
         conversation: &str,
         want: &DesiredState,
         noted: Option<&str>,
-    ) -> Result<ModerationPlan, Halt> {
+    ) -> Result<ModerationPlan, JobError> {
         let (user, revision, is_last) = (subject.user, self.job.revision, self.once_more.is_none());
         let place = leancloud::ModerationTarget { user, conversation, revision, is_last, want, noted };
         let mut found = leancloud::ObservedState::default();
@@ -71,6 +71,6 @@ impl Running<'_> {
     }
 }
 
-pub(super) fn malformed(flaw: &'static str) -> Halt {
-    Halt::later(flaw.to_owned())
+pub(super) fn malformed(flaw: &'static str) -> JobError {
+    JobError::later(flaw.to_owned())
 }

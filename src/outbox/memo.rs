@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::attempt::{Halt, Running};
+use super::attempt::{JobError, RunningJob};
 use crate::clock;
 use crate::model::Millis;
 
 /// What is kept of a place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Memo {
+pub(super) struct ScopeCheckpoint {
     /// When something was sent that may not have been answered, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) sent: Option<u64>,
@@ -22,16 +22,16 @@ pub(super) struct Memo {
 
 /// What is noted of a user everywhere: where something was done because of that.
 #[derive(Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Touched {
+pub(super) struct UserCheckpoint {
     pub(super) conversations: BTreeSet<String>,
     /// How far the vendor's list of the user's conversations has been dealt with, where that takes several attempts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) so_far: Option<SoFar>,
+    pub(super) so_far: Option<ListProgress>,
 }
 
 /// How far a list has been dealt with.
 #[derive(PartialEq, Serialize, Deserialize)]
-pub(super) struct SoFar {
+pub(super) struct ListProgress {
     /// Because of this change.
     pub(super) revision: u64,
     /// Up to this conversation.
@@ -42,32 +42,32 @@ pub(super) struct SoFar {
 
 /// Notes that this attempt has made, by key. They hold though another has forgotten them meanwhile: what was sent because of them may
 /// have come later than what that one did.
-pub(super) type Own = BTreeMap<String, String>;
+pub(super) type OwnCheckpoints = BTreeMap<String, String>;
 
-impl Memo {
-    pub(super) fn sent_at(self, now: Millis) -> Memo {
-        Memo { sent: Some(now.0), ..self }
+impl ScopeCheckpoint {
+    pub(super) fn sent_at(self, now: Millis) -> ScopeCheckpoint {
+        ScopeCheckpoint { sent: Some(now.0), ..self }
     }
 }
 
-impl Touched {
-    pub(super) fn memo(&self) -> Memo {
-        let note = (*self != Touched::default()).then(|| json!(self).to_string());
-        Memo { sent: None, note }
+impl UserCheckpoint {
+    pub(super) fn memo(&self) -> ScopeCheckpoint {
+        let note = (*self != UserCheckpoint::default()).then(|| json!(self).to_string());
+        ScopeCheckpoint { sent: None, note }
     }
 }
 
 /// Reads what was noted of a user everywhere.
-pub(super) fn touched(noted: Option<&str>) -> Result<Touched, Halt> {
+pub(super) fn touched(noted: Option<&str>) -> Result<UserCheckpoint, JobError> {
     let touched = noted.map(serde_json::from_str).transpose();
-    let touched = touched.map_err(|_| Halt::Never("what was noted of it can't be read".to_owned()))?;
+    let touched = touched.map_err(|_| JobError::Never("what was noted of it can't be read".to_owned()))?;
     Ok(touched.unwrap_or_default())
 }
 
-impl Running<'_> {
+impl RunningJob<'_> {
     /// When something was sent at the latest that was never answered, if it may yet arrive. Of whom the job was taken over from nobody
     /// knows when that was: until now.
-    pub(super) fn doubt(&self, memo: &Memo) -> Option<u64> {
+    pub(super) fn doubt(&self, memo: &ScopeCheckpoint) -> Option<u64> {
         let now = clock::now();
         let on_its_way = memo.sent.filter(|sent| now < self.arrived(*sent));
         self.job.taken_over.then_some(now.0).max(on_its_way)
@@ -78,18 +78,23 @@ impl Running<'_> {
         Millis(sent).after(self.shared.terms.lease)
     }
 
-    pub(super) async fn stored(&self, key: &str) -> Result<Memo, Halt> {
+    pub(super) async fn stored(&self, key: &str) -> Result<ScopeCheckpoint, JobError> {
         let memo = self.store()?.note(key).await?.as_deref().map(serde_json::from_str).transpose();
-        Ok(memo.map_err(|_| Halt::Never("what was noted of it can't be read".to_owned()))?.unwrap_or_default())
+        Ok(memo.map_err(|_| JobError::Never("what was noted of it can't be read".to_owned()))?.unwrap_or_default())
     }
 
-    pub(super) async fn noted(&self, key: &str, own: &Own) -> Result<Option<String>, Halt> {
+    pub(super) async fn noted(&self, key: &str, own: &OwnCheckpoints) -> Result<Option<String>, JobError> {
         Ok(self.stored(key).await?.note.or_else(|| own.get(key).cloned()))
     }
 
     /// Notes something, if the job is still this process's.
-    pub(super) async fn keep(&self, key: &str, memo: &Memo, own: &mut Own) -> Result<bool, Halt> {
-        let text = (*memo != Memo::default()).then(|| json!(memo).to_string());
+    pub(super) async fn keep(
+        &self,
+        key: &str,
+        memo: &ScopeCheckpoint,
+        own: &mut OwnCheckpoints,
+    ) -> Result<bool, JobError> {
+        let text = (*memo != ScopeCheckpoint::default()).then(|| json!(memo).to_string());
         let kept = self.store()?.set_note(&self.shared.name, self.job, key, text).await?;
         match memo.note.clone().filter(|_| kept) {
             Some(note) => _ = own.insert(key.to_owned(), note),

@@ -35,13 +35,13 @@ use tokio::time::timeout;
 use crate::observe::outbox::Counts;
 use crate::random::{self, NoEntropy};
 use crate::roster::ModerationReplica;
-pub use targets::Targets;
-use turns::Turns;
+pub use targets::DeliveryTargets;
+use turns::UserLocks;
 pub use webhook::origin;
 
 /// How patient it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
+pub struct OutboxConfig {
     /// How long a job belongs to who took it. Much longer than any request.
     pub lease: Duration,
     /// How long a vendor may take to answer.
@@ -60,9 +60,9 @@ pub struct Terms {
     pub lag: Option<Duration>,
 }
 
-impl Default for Terms {
-    fn default() -> Terms {
-        Terms {
+impl Default for OutboxConfig {
+    fn default() -> OutboxConfig {
+        OutboxConfig {
             lease: Duration::from_secs(30),
             patience: Duration::from_secs(5),
             webhook_patience: Duration::from_secs(10),
@@ -78,29 +78,29 @@ impl Default for Terms {
 /// By how much the clocks of processes, of the store and of vendors may differ.
 const SKEW: Duration = Duration::from_secs(10);
 
-impl Terms {
+impl OutboxConfig {
     /// Those for this roster.
-    pub fn of(roster: &ModerationReplica) -> Terms {
-        Terms { lag: roster.lag().map(|lag| lag.saturating_add(SKEW)), ..Terms::default() }
+    pub fn of(roster: &ModerationReplica) -> OutboxConfig {
+        OutboxConfig { lag: roster.lag().map(|lag| lag.saturating_add(SKEW)), ..OutboxConfig::default() }
     }
 }
 
 /// The worker of this process. Dropping it cuts off what it does.
 pub struct Outbox {
-    shared: Arc<Shared>,
+    shared: Arc<OutboxState>,
     stop: watch::Sender<bool>,
     worker: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What all of its tasks share.
-struct Shared {
+struct OutboxState {
     roster: Arc<ModerationReplica>,
-    targets: ArcSwap<Targets>,
-    terms: Terms,
+    targets: ArcSwap<DeliveryTargets>,
+    terms: OutboxConfig,
     /// By which the store knows this process.
     name: String,
     counts: Counts,
-    turns: Turns,
+    turns: UserLocks,
     stopping: watch::Receiver<bool>,
 }
 
@@ -111,26 +111,27 @@ impl Outbox {
     /// If the operating system gives no random bytes.
     pub fn start(
         roster: Arc<ModerationReplica>,
-        targets: Targets,
-        terms: Terms,
+        targets: DeliveryTargets,
+        terms: OutboxConfig,
         counts: Counts,
     ) -> Result<Outbox, NoEntropy> {
         let name = hex::encode(random::bytes::<16>()?);
         let (stop, stopping) = watch::channel(false);
         targets.expect(&counts);
         let targets = ArcSwap::from_pointee(targets);
-        let shared = Arc::new(Shared { roster, targets, terms, name, counts, turns: Turns::default(), stopping });
+        let shared =
+            Arc::new(OutboxState { roster, targets, terms, name, counts, turns: UserLocks::default(), stopping });
         let worker = Mutex::new(Some(tokio::spawn(worker::run(Arc::clone(&shared)))));
         Ok(Outbox { shared, stop, worker })
     }
 
     /// Who is told what, as of now.
-    pub fn targets(&self) -> Arc<Targets> {
+    pub fn targets(&self) -> Arc<DeliveryTargets> {
         self.shared.targets.load_full()
     }
 
     /// Puts others in their place. Those that stay go on at their pace.
-    pub fn configure(&self, targets: Targets) {
+    pub fn configure(&self, targets: DeliveryTargets) {
         targets.expect(&self.shared.counts);
         self.shared.targets.store(Arc::new(targets.paced_as(&self.targets())));
     }

@@ -6,20 +6,20 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::attempt::{Halt, Running};
-use super::enforce::{Delivered, LIST, key};
-use super::look::{Subject, malformed};
-use super::memo::{Memo, Own, SoFar, touched};
+use super::attempt::{JobError, RunningJob};
+use super::enforce::{EnforcementResult, LIST, key};
+use super::look::{VendorUser, malformed};
+use super::memo::{ListProgress, OwnCheckpoints, ScopeCheckpoint, touched};
 use crate::vendor::moderation::DesiredState;
 use crate::vendor::talkjs::{Access, ModerationApi, PAGE, Participant, page};
 
 /// A user's conversations that are dealt with, and what has come of it.
-struct Round<'a> {
-    running: &'a Running<'a>,
+struct ParticipationPass<'a> {
+    running: &'a RunningJob<'a>,
     moderator: &'a ModerationApi,
-    subject: &'a Subject<'a>,
-    own: &'a mut Own,
-    delivered: &'a mut Delivered,
+    subject: &'a VendorUser<'a>,
+    own: &'a mut OwnCheckpoints,
+    delivered: &'a mut EnforcementResult,
     seen: BTreeSet<String>,
     /// Those that can't be dealt with, which is no reason to leave the others, and why.
     flawed: BTreeSet<String>,
@@ -27,20 +27,21 @@ struct Round<'a> {
 }
 
 /// A conversation, and as what the user was found in it.
-type Found = (String, Option<Participant>);
+type FoundParticipation = (String, Option<Participant>);
 
-impl Running<'_> {
+impl RunningJob<'_> {
     /// Makes each conversation as it should be: those that the vendor lists, and those that are known from before.
     pub(super) async fn in_each(
         &self,
         moderator: &ModerationApi,
-        subject: &Subject<'_>,
-        own: &mut Own,
-        delivered: &mut Delivered,
-    ) -> Result<(), Halt> {
-        delivered.did.doubtful_until = self.doubt(&Memo::default()).map(|sent| self.arrived(sent));
+        subject: &VendorUser<'_>,
+        own: &mut OwnCheckpoints,
+        delivered: &mut EnforcementResult,
+    ) -> Result<(), JobError> {
+        delivered.did.doubtful_until = self.doubt(&ScopeCheckpoint::default()).map(|sent| self.arrived(sent));
         let (seen, flawed) = (BTreeSet::new(), BTreeSet::new());
-        let mut round = Round { running: self, moderator, subject, own, delivered, seen, flawed, flaw: None };
+        let mut round =
+            ParticipationPass { running: self, moderator, subject, own, delivered, seen, flawed, flaw: None };
         round.listed().await?;
         round.others().await?;
         round.note_so_far(None).await?;
@@ -50,8 +51,8 @@ impl Running<'_> {
     }
 }
 
-impl Round<'_> {
-    async fn listed(&mut self) -> Result<(), Halt> {
+impl ParticipationPass<'_> {
+    async fn listed(&mut self) -> Result<(), JobError> {
         let mut after = self.resume().await?;
         loop {
             let page = match self.page(after.as_deref()).await? {
@@ -79,32 +80,32 @@ impl Round<'_> {
     }
 
     /// Those that the vendor didn't list, as the user was removed from them.
-    async fn others(&mut self) -> Result<(), Halt> {
+    async fn others(&mut self) -> Result<(), JobError> {
         let mut known = self.running.known(self.subject, self.own).await?;
         known.retain(|conversation| !self.seen.contains(conversation));
-        let known: Vec<Found> = known.into_iter().map(|conversation| (conversation, None)).collect();
+        let known: Vec<FoundParticipation> = known.into_iter().map(|conversation| (conversation, None)).collect();
         self.deal_with(&known).await
     }
 
-    async fn page(&self, after: Option<&str>) -> Result<Option<Vec<Found>>, Halt> {
-        let Subject { target, user, .. } = *self.subject;
+    async fn page(&self, after: Option<&str>) -> Result<Option<Vec<FoundParticipation>>, JobError> {
+        let VendorUser { target, user, .. } = *self.subject;
         let Some(body) = self.running.send(target, &self.moderator.list(user, after)?).await? else { return Ok(None) };
         let found = page(&body, user).map_err(malformed)?.into_iter();
         Ok(Some(found.map(|(conversation, participant)| (conversation, Some(participant))).collect()))
     }
 
-    async fn deal_with(&mut self, all: &[Found]) -> Result<(), Halt> {
+    async fn deal_with(&mut self, all: &[FoundParticipation]) -> Result<(), JobError> {
         let mut needy = Vec::new();
         for (conversation, found) in all {
             match self.needs_something(conversation, found.as_ref()).await {
-                Err(Halt::Never(why)) => self.leave(conversation, why),
+                Err(JobError::Never(why)) => self.leave(conversation, why),
                 is_needy => needy.extend(is_needy?.then_some(conversation.as_str())),
             }
         }
         self.running.list(self.subject, needy.iter().copied(), self.own).await?;
         for conversation in needy {
             match self.running.reconcile(self.subject, conversation, self.own, self.delivered).await {
-                Err(Halt::Never(why)) => self.leave(conversation, why),
+                Err(JobError::Never(why)) => self.leave(conversation, why),
                 done => done?,
             }
         }
@@ -118,8 +119,8 @@ impl Round<'_> {
 
     /// Where the list says that nothing is to be done, nothing more is asked: of many conversations some are left for the next attempt,
     /// which must get further than this one.
-    async fn needs_something(&mut self, conversation: &str, found: Option<&Participant>) -> Result<bool, Halt> {
-        let Round { running, moderator, subject, .. } = *self;
+    async fn needs_something(&mut self, conversation: &str, found: Option<&Participant>) -> Result<bool, JobError> {
+        let ParticipationPass { running, moderator, subject, .. } = *self;
         let want = running.wanted(subject, Some(conversation))?;
         let key = key(subject, conversation);
         let memo = running.stored(&key).await?;
@@ -135,7 +136,7 @@ impl Round<'_> {
     }
 
     /// The last of these in which the user still is.
-    fn last_that_stays(&self, page: &[Found]) -> Result<Option<String>, Halt> {
+    fn last_that_stays(&self, page: &[FoundParticipation]) -> Result<Option<String>, JobError> {
         for (conversation, found) in page.iter().rev() {
             let is_banned = self.running.wanted(self.subject, Some(conversation))?.banned.is_some();
             let has_access = found.as_ref().is_some_and(|found| found.access != Access::None);
@@ -147,7 +148,7 @@ impl Round<'_> {
     }
 
     /// Goes on where an attempt before this one has come to.
-    async fn resume(&mut self) -> Result<Option<String>, Halt> {
+    async fn resume(&mut self) -> Result<Option<String>, JobError> {
         let noted = self.running.noted(&key(self.subject, LIST), self.own).await?;
         let so_far = touched(noted.as_deref())?.so_far;
         let Some(so_far) = so_far.filter(|so_far| so_far.revision == self.running.job.revision) else {
@@ -157,14 +158,14 @@ impl Round<'_> {
         Ok(Some(so_far.after))
     }
 
-    async fn note_so_far(&mut self, after: Option<String>) -> Result<(), Halt> {
+    async fn note_so_far(&mut self, after: Option<String>) -> Result<(), JobError> {
         let (running, key) = (self.running, key(self.subject, LIST));
         let noted = running.noted(&key, self.own).await?;
         let mut touched = touched(noted.as_deref())?;
         let (revision, flaw) = (running.job.revision, self.flaw.clone());
-        touched.so_far = after.map(|after| SoFar { revision, after, flaw });
+        touched.so_far = after.map(|after| ListProgress { revision, after, flaw });
         let memo = touched.memo();
         let is_kept = memo.note == noted || running.keep(&key, &memo, self.own).await?;
-        if is_kept { Ok(()) } else { Err(Halt::Lost) }
+        if is_kept { Ok(()) } else { Err(JobError::Lost) }
     }
 }

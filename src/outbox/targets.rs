@@ -11,7 +11,7 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use tokio::time::{Instant, sleep};
 
-use super::Terms;
+use super::OutboxConfig;
 use crate::config::{Enforcement, Webhook};
 use crate::observe::outbox::{Counts, Kind};
 use crate::policy::Policy;
@@ -33,25 +33,25 @@ const BLOCKS_AT_ONCE: usize = 4;
 const QUIET: Duration = Duration::from_secs(10);
 
 /// Who is told, and by which policy file.
-pub struct Targets {
+pub struct DeliveryTargets {
     pub(super) policy: Arc<Policy>,
-    pub(super) apps: HashMap<Arc<str>, Arc<Target<Enforcement>>>,
+    pub(super) apps: HashMap<Arc<str>, Arc<DeliveryTarget<Enforcement>>>,
     /// By address.
-    pub(super) webhooks: HashMap<String, Arc<Target<Webhook>>>,
+    pub(super) webhooks: HashMap<String, Arc<DeliveryTarget<Webhook>>>,
     /// Where what is for them waits, and how many jobs of each of these queues are done at once.
     pub(super) queues: Vec<(String, usize)>,
 }
 
 /// One of them.
-pub(super) struct Target<T> {
+pub(super) struct DeliveryTarget<T> {
     pub(super) what: Arc<T>,
     /// By which it is counted: the app's name, or the webhook's host.
     pub(super) label: Arc<str>,
     pub(super) client: UpstreamClient,
-    pub(super) pace: Arc<Pace>,
+    pub(super) pace: Arc<RequestPacer>,
 }
 
-impl Targets {
+impl DeliveryTargets {
     /// These.
     ///
     /// # Errors
@@ -60,9 +60,9 @@ impl Targets {
         policy: &Arc<Policy>,
         enforcements: &[Arc<Enforcement>],
         webhooks: &[Arc<Webhook>],
-        terms: &Terms,
-    ) -> Result<Targets, ClientBuildError> {
-        let mut targets = Targets::none(policy);
+        terms: &OutboxConfig,
+    ) -> Result<DeliveryTargets, ClientBuildError> {
+        let mut targets = DeliveryTargets::none(policy);
         for what in enforcements {
             let [in_one, everywhere] = enforcement_queues(&what.app);
             let most = match &what.moderator {
@@ -71,14 +71,17 @@ impl Targets {
             };
             targets.queues.extend([(in_one, terms.at_once), (everywhere, most)]);
             let client = UpstreamClient::new(&what.endpoint)?.patient(terms.patience);
-            let pace = Arc::new(Pace::new(what.moderator.rate()));
+            let pace = Arc::new(RequestPacer::new(what.moderator.rate()));
             let label = Arc::clone(&what.app);
-            targets.apps.insert(Arc::clone(&label), Arc::new(Target { what: Arc::clone(what), label, client, pace }));
+            targets
+                .apps
+                .insert(Arc::clone(&label), Arc::new(DeliveryTarget { what: Arc::clone(what), label, client, pace }));
         }
         for what in webhooks {
             let client = UpstreamClient::new(&what.endpoint)?.patient(terms.webhook_patience);
-            let (label, pace) = (Arc::from(what.endpoint.url.host().unwrap_or("unknown")), Pace::new(WEBHOOK_RATE));
-            let target = Target { what: Arc::clone(what), label, client, pace: Arc::new(pace) };
+            let (label, pace) =
+                (Arc::from(what.endpoint.url.host().unwrap_or("unknown")), RequestPacer::new(WEBHOOK_RATE));
+            let target = DeliveryTarget { what: Arc::clone(what), label, client, pace: Arc::new(pace) };
             let url = what.endpoint.url.to_string();
             let [most, blocks] = webhook_queues(&url);
             targets.queues.extend([(most, terms.at_once), (blocks, terms.at_once.min(BLOCKS_AT_ONCE))]);
@@ -87,13 +90,13 @@ impl Targets {
         Ok(targets)
     }
 
-    fn none(policy: &Arc<Policy>) -> Targets {
+    fn none(policy: &Arc<Policy>) -> DeliveryTargets {
         let policy = Arc::clone(policy);
-        Targets { policy, apps: HashMap::new(), webhooks: HashMap::new(), queues: Vec::new() }
+        DeliveryTargets { policy, apps: HashMap::new(), webhooks: HashMap::new(), queues: Vec::new() }
     }
 
     /// At the pace of these, as far as they are the same.
-    pub(super) fn paced_as(mut self, before: &Targets) -> Targets {
+    pub(super) fn paced_as(mut self, before: &DeliveryTargets) -> DeliveryTargets {
         for (app, target) in &mut self.apps {
             take_pace(target, before.apps.get(app));
         }
@@ -124,24 +127,24 @@ impl Targets {
     }
 }
 
-fn take_pace<T>(target: &mut Arc<Target<T>>, before: Option<&Arc<Target<T>>>) {
+fn take_pace<T>(target: &mut Arc<DeliveryTarget<T>>, before: Option<&Arc<DeliveryTarget<T>>>) {
     if let (Some(target), Some(before)) = (Arc::get_mut(target), before) {
         target.pace = Arc::clone(&before.pace);
     }
 }
 
 /// How often requests are made.
-pub(super) struct Pace {
+pub(super) struct RequestPacer {
     limiter: RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<<MonotonicClock as Clock>::Instant>>,
     /// When the log may hear of a failure again.
     quiet_until: Mutex<Option<Instant>>,
 }
 
-impl Pace {
-    fn new((per_second, at_once): (u32, u32)) -> Pace {
+impl RequestPacer {
+    fn new((per_second, at_once): (u32, u32)) -> RequestPacer {
         let [rate, burst] = [per_second, at_once].map(|number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN));
         let quota = Quota::per_second(rate).allow_burst(burst);
-        Pace { limiter: RateLimiter::direct_with_clock(quota, MonotonicClock), quiet_until: Mutex::new(None) }
+        RequestPacer { limiter: RateLimiter::direct_with_clock(quota, MonotonicClock), quiet_until: Mutex::new(None) }
     }
 
     /// Waits until the next request may be made.

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OwnedMutexGuard;
 
-type Turn = Arc<tokio::sync::Mutex<()>>;
+type UserGuard = Arc<tokio::sync::Mutex<()>>;
 
 /// Who is being dealt with.
 #[derive(Debug, Default)]
-pub(super) struct Turns(Mutex<HashMap<String, Turn>>);
+pub(super) struct UserLocks(Mutex<HashMap<String, UserGuard>>);
 
-impl Turns {
+impl UserLocks {
     /// Waits until nobody else has this turn, and has it until the guard is dropped.
     pub(super) async fn take(&self, key: &str) -> OwnedMutexGuard<()> {
         let turn = {

@@ -10,7 +10,7 @@ use hyper::body::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::attempt::{Did, Halt, Running};
+use super::attempt::{JobError, ReconcileResult, RunningJob};
 use crate::clock;
 use crate::crypto::base64;
 use crate::crypto::mac::HmacSha256;
@@ -29,15 +29,15 @@ const WORTH_TELLING: u64 = 3 * 24 * 3_600_000;
 
 /// What a job of this kind says.
 #[derive(Debug, Deserialize)]
-pub(super) struct Message {
+pub(super) struct WebhookJob {
     pub(super) webhook: String,
     event: Value,
 }
 
-impl Message {
+impl WebhookJob {
     /// Reads a job's body.
-    pub(super) fn read(body: &str) -> Result<Message, Halt> {
-        serde_json::from_str(body).map_err(|_| Halt::Never("what is to be told can't be understood".to_owned()))
+    pub(super) fn read(body: &str) -> Result<WebhookJob, JobError> {
+        serde_json::from_str(body).map_err(|_| JobError::Never("what is to be told can't be understood".to_owned()))
     }
 
     /// Its id.
@@ -55,10 +55,10 @@ impl Message {
         now.0.saturating_sub(u64::try_from(time).unwrap_or_default()) > WORTH_TELLING
     }
 
-    fn request(&self, keys: &[HmacSha256], now: Millis) -> Result<Request<Full<Bytes>>, Halt> {
+    fn request(&self, keys: &[HmacSha256], now: Millis) -> Result<Request<Full<Bytes>>, JobError> {
         let (id, timestamp, body) = (self.id(), now.seconds().to_string(), self.event.to_string());
         let signature = signature(keys, id, &timestamp, &body);
-        let malformed = || Halt::Never("what is to be told has an id that can't stand in a header".to_owned());
+        let malformed = || JobError::Never("what is to be told has an id that can't stand in a header".to_owned());
         let header = |text: &str| HeaderValue::from_str(text).map_err(|_| malformed());
         let mut request = Request::new(Full::from(body));
         *request.method_mut() = Method::POST;
@@ -87,27 +87,27 @@ fn signature(keys: &[HmacSha256], id: &str, timestamp: &str, body: &str) -> Stri
     signatures.join(" ")
 }
 
-impl Running<'_> {
+impl RunningJob<'_> {
     /// Tells it, once.
-    pub(super) async fn tell(&self, message: &Message) -> Result<Did, Halt> {
-        let unknown = || Halt::Never("this webhook is not configured".to_owned());
+    pub(super) async fn tell(&self, message: &WebhookJob) -> Result<ReconcileResult, JobError> {
+        let unknown = || JobError::Never("this webhook is not configured".to_owned());
         let target = self.targets.webhooks.get(&message.webhook).ok_or_else(unknown)?;
         self.in_time(target.pace.turn()).await?;
         let now = clock::now();
         let mut request = message.request(&target.what.keys, now)?;
         *request.uri_mut() = target.what.endpoint.url.clone();
         let (why, asked) = match target.client.tell(request, LONGEST).await {
-            Ok(answer) if answer.status().is_success() => return Ok(Did::default()),
+            Ok(answer) if answer.status().is_success() => return Ok(ReconcileResult::default()),
             Ok(answer) if answer.status() == StatusCode::GONE => {
-                return Err(Halt::Never("it answers 410: it doesn't want to be told any more".to_owned()));
+                return Err(JobError::Never("it answers 410: it doesn't want to be told any more".to_owned()));
             }
             Ok(answer) => (format!("it answers {}", answer.status().as_u16()), retry_after(answer.headers())),
             Err(trouble) => (trouble.to_string(), None),
         };
         if message.is_old(now) {
-            return Err(Halt::Never(format!("it was tried for three days: {why}")));
+            return Err(JobError::Never(format!("it was tried for three days: {why}")));
         }
-        Err(Halt::Later(why, asked.map(Duration::from_secs)))
+        Err(JobError::Later(why, asked.map(Duration::from_secs)))
     }
 }
 
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn what_is_old_is_not_told_for_ever() {
-        let message = |time: &str| Message { webhook: String::new(), event: serde_json::json!({ "time": time }) };
+        let message = |time: &str| WebhookJob { webhook: String::new(), event: serde_json::json!({ "time": time }) };
         let now = Millis(WORTH_TELLING + 1001);
         assert!(message("1970-01-01T00:00:01.000Z").is_old(now));
         assert!(!message("1970-01-01T00:00:01.001Z").is_old(now));

@@ -9,12 +9,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::attempt::{Did, Halt, Running};
+use super::attempt::{JobError, ReconcileResult, RunningJob};
 use super::delay::delay;
-use super::enforce::Order;
-use super::targets::{Pace, Targets};
-use super::webhook::{Message, origin};
-use super::{Shared, Terms};
+use super::enforce::EnforcementJob;
+use super::targets::{DeliveryTargets, RequestPacer};
+use super::webhook::{WebhookJob, origin};
+use super::{OutboxConfig, OutboxState};
 use crate::clock;
 use crate::model::Millis;
 use crate::observe::outbox::{Kind, Outcome, Waiting};
@@ -27,9 +27,9 @@ const PAGE: usize = 500;
 
 /// How many more jobs of each queue may be done.
 #[derive(Default)]
-struct Slots(HashMap<String, Arc<Semaphore>>);
+struct FreeSlots(HashMap<String, Arc<Semaphore>>);
 
-impl Slots {
+impl FreeSlots {
     /// Of each of these queues, of which so many may be done at once.
     fn free(&mut self, queues: &[(String, usize)]) -> Vec<(String, usize)> {
         let free = queues.iter().map(|(queue, most)| {
@@ -45,7 +45,7 @@ impl Slots {
 }
 
 /// Takes jobs until it is to stop, then waits for those that it has.
-pub(super) async fn run(shared: Arc<Shared>) {
+pub(super) async fn run(shared: Arc<OutboxState>) {
     let Some(store) = shared.roster.store() else { return };
     tokio::select! {
         () = carry(&shared, store) => {}
@@ -53,9 +53,9 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
-async fn carry(shared: &Arc<Shared>, store: &Store) {
+async fn carry(shared: &Arc<OutboxState>, store: &Store) {
     let (mut hints, mut stopping) = (store.hints(), shared.stopping.clone());
-    let (mut running, mut slots) = (JoinSet::new(), Slots::default());
+    let (mut running, mut slots) = (JoinSet::new(), FreeSlots::default());
     while !*stopping.borrow() {
         take(shared, store, &mut running, &mut slots).await;
         tokio::select! {
@@ -69,7 +69,7 @@ async fn carry(shared: &Arc<Shared>, store: &Store) {
 }
 
 /// Takes what is for somebody whom this process knows, as much as there is room for. What is for others waits for who knows them.
-async fn take(shared: &Arc<Shared>, store: &Store, running: &mut JoinSet<()>, slots: &mut Slots) {
+async fn take(shared: &Arc<OutboxState>, store: &Store, running: &mut JoinSet<()>, slots: &mut FreeSlots) {
     while running.try_join_next().is_some() {}
     let targets = shared.targets.load_full();
     let free = slots.free(&targets.queues);
@@ -92,7 +92,7 @@ async fn take(shared: &Arc<Shared>, store: &Store, running: &mut JoinSet<()>, sl
     }
 }
 
-impl Terms {
+impl OutboxConfig {
     /// For how long after it was taken something may still be sent for a job: the answer comes within the lease.
     fn working_time(&self) -> Duration {
         self.lease.saturating_sub(self.patience.max(self.webhook_patience))
@@ -100,12 +100,12 @@ impl Terms {
 }
 
 /// Does a job and says what came of it.
-async fn attend(shared: &Shared, targets: &Targets, job: &Job, until: Instant) {
+async fn attend(shared: &OutboxState, targets: &DeliveryTargets, job: &Job, until: Instant) {
     let Some(store) = shared.roster.store() else { return };
     let once_more = once_more(&shared.terms, job, clock::now());
-    let running = Running { shared, targets, job, until, once_more };
+    let running = RunningJob { shared, targets, job, until, once_more };
     let (label, pace, done) = running.do_it().await;
-    if done == Err(Halt::Lost) {
+    if done == Err(JobError::Lost) {
         return;
     }
     report(job, pace.as_deref(), &done);
@@ -119,23 +119,23 @@ async fn attend(shared: &Shared, targets: &Targets, job: &Job, until: Instant) {
 }
 
 /// When what a job imposes is to be imposed once more, if that time hasn't come yet.
-fn once_more(terms: &Terms, job: &Job, now: Millis) -> Option<Millis> {
+fn once_more(terms: &OutboxConfig, job: &Job, now: Millis) -> Option<Millis> {
     let last = job.asked?.after(terms.lag?);
     (now < last).then_some(last)
 }
 
 /// By what it is counted: the kind, and the app or the webhook's host.
-type Label = (Kind, Arc<str>);
+type JobLabel = (Kind, Arc<str>);
 
-impl Running<'_> {
-    async fn do_it(&self) -> (Option<Label>, Option<Arc<Pace>>, Result<Did, Halt>) {
+impl RunningJob<'_> {
+    async fn do_it(&self) -> (Option<JobLabel>, Option<Arc<RequestPacer>>, Result<ReconcileResult, JobError>) {
         if self.job.key.starts_with("webhook:") {
-            return match Message::read(&self.job.body) {
+            return match WebhookJob::read(&self.job.body) {
                 Ok(message) => (self.host(&message), self.webhook_pace(&message), self.tell(&message).await),
                 Err(halt) => (None, None, Err(halt)),
             };
         }
-        match Order::read(&self.job.body) {
+        match EnforcementJob::read(&self.job.body) {
             Ok(order) => {
                 let target = self.targets.apps.get(order.app.as_str());
                 let label = target.map(|target| (Kind::Enforcement, Arc::clone(&target.label)));
@@ -145,57 +145,57 @@ impl Running<'_> {
         }
     }
 
-    async fn enforce_in_turn(&self, order: &Order) -> Result<Did, Halt> {
+    async fn enforce_in_turn(&self, order: &EnforcementJob) -> Result<ReconcileResult, JobError> {
         let _turn = self.in_time(self.shared.turns.take(&format!("{}\n{}", order.app, order.user))).await?;
         self.enforce(order).await
     }
 
-    fn host(&self, message: &Message) -> Option<Label> {
+    fn host(&self, message: &WebhookJob) -> Option<JobLabel> {
         let target = self.targets.webhooks.get(&message.webhook)?;
         Some((Kind::Webhook, Arc::clone(&target.label)))
     }
 
-    fn webhook_pace(&self, message: &Message) -> Option<Arc<Pace>> {
+    fn webhook_pace(&self, message: &WebhookJob) -> Option<Arc<RequestPacer>> {
         Some(Arc::clone(&self.targets.webhooks.get(&message.webhook)?.pace))
     }
 }
 
 /// What a job is called in the log. A webhook's address may hold a secret.
 fn name(job: &Job) -> Cow<'_, str> {
-    match Message::read(&job.body) {
+    match WebhookJob::read(&job.body) {
         Ok(message) => Cow::Owned(format!("webhook:{}:{}", origin(&message.webhook), message.id())),
         Err(_) => Cow::Borrowed(&job.key),
     }
 }
 
-fn report(job: &Job, pace: Option<&Pace>, done: &Result<Did, Halt>) {
+fn report(job: &Job, pace: Option<&RequestPacer>, done: &Result<ReconcileResult, JobError>) {
     match done {
-        Err(Halt::Never(why)) => tracing::warn!("{} is set aside: {why}", name(job)),
-        Ok(Did { lacking: Some(lacking), doubtful_until: None, .. }) => {
+        Err(JobError::Never(why)) => tracing::warn!("{} is set aside: {why}", name(job)),
+        Ok(ReconcileResult { lacking: Some(lacking), doubtful_until: None, .. }) => {
             tracing::warn!("{} is set aside: {lacking}", name(job));
         }
-        Err(Halt::Later(why, _)) if pace.is_none_or(Pace::is_news) => {
+        Err(JobError::Later(why, _)) if pace.is_none_or(RequestPacer::is_news) => {
             tracing::warn!("{} is tried again later: {why}", name(job));
         }
         _ => {}
     }
 }
 
-fn verdict(shared: &Shared, job: &Job, done: Result<Did, Halt>) -> (AttemptResult, Outcome) {
+fn verdict(shared: &OutboxState, job: &Job, done: Result<ReconcileResult, JobError>) -> (AttemptResult, Outcome) {
     let again = |wait: Duration, error| AttemptResult::Again { due: later(wait), error };
     let backoff = |asked| delay(&shared.terms, job.failures, asked, chance());
     match done {
-        Ok(Did { doubtful_until: Some(due), again: sooner, .. }) => {
+        Ok(ReconcileResult { doubtful_until: Some(due), again: sooner, .. }) => {
             (AttemptResult::Again { due: sooner.map_or(due, |sooner| sooner.min(due)), error: None }, Outcome::Done)
         }
-        Ok(Did { lacking: Some(lacking), .. }) => {
+        Ok(ReconcileResult { lacking: Some(lacking), .. }) => {
             (AttemptResult::SetAside { error: lacking.into_owned() }, Outcome::SetAside)
         }
-        Ok(Did { again: Some(due), .. }) => (AttemptResult::Again { due, error: None }, Outcome::Done),
+        Ok(ReconcileResult { again: Some(due), .. }) => (AttemptResult::Again { due, error: None }, Outcome::Done),
         Ok(_) => (AttemptResult::Done, Outcome::Done),
-        Err(Halt::Never(why)) => (AttemptResult::SetAside { error: why }, Outcome::SetAside),
-        Err(Halt::Later(why, asked)) => (again(backoff(asked), Some(why)), Outcome::Failed),
-        Err(Halt::Unfinished | Halt::Lost) => (again(Duration::ZERO, None), Outcome::Unfinished),
+        Err(JobError::Never(why)) => (AttemptResult::SetAside { error: why }, Outcome::SetAside),
+        Err(JobError::Later(why, asked)) => (again(backoff(asked), Some(why)), Outcome::Failed),
+        Err(JobError::Unfinished | JobError::Lost) => (again(Duration::ZERO, None), Outcome::Unfinished),
     }
 }
 
@@ -209,7 +209,7 @@ fn chance() -> u32 {
 }
 
 /// Counts what waits, again and again.
-async fn count_on(shared: &Shared, store: &Store) {
+async fn count_on(shared: &OutboxState, store: &Store) {
     loop {
         count(shared, store).await;
         sleep(shared.terms.count).await;
@@ -217,7 +217,7 @@ async fn count_on(shared: &Shared, store: &Store) {
 }
 
 /// Counts what waits and what was set aside, of those kinds that are configured here.
-async fn count(shared: &Shared, store: &Store) {
+async fn count(shared: &OutboxState, store: &Store) {
     let targets = shared.targets.load_full();
     for kind in targets.kinds() {
         match waiting(store, &targets, kind).await {
@@ -227,7 +227,7 @@ async fn count(shared: &Shared, store: &Store) {
     }
 }
 
-async fn waiting(store: &Store, targets: &Targets, kind: Kind) -> Result<Waiting, StoreUnavailable> {
+async fn waiting(store: &Store, targets: &DeliveryTargets, kind: Kind) -> Result<Waiting, StoreUnavailable> {
     let (now, mut waiting) = (clock::now(), Waiting::default());
     let prefix = match kind {
         Kind::Enforcement => "enforce:",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chat_signer::clock;
 use chat_signer::config::{StoreKind, StoreSettings, Webhook};
 use chat_signer::crypto::{base64, hex, mac::HmacSha256, sha256};
-use chat_signer::outbox::Terms;
+use chat_signer::outbox::OutboxConfig;
 use chat_signer::store::{JobState, NewJob, Store};
 use serde_json::json;
 
@@ -19,9 +19,9 @@ use crate::world::{World, brisk, endpoint, until};
 const SECRET: &[u8] = b"obviously-fake-secret-of-a-webhook";
 
 /// Nothing is given up while a test lasts: who waits for something that stalls waits for ever.
-fn patient() -> Terms {
+fn patient() -> OutboxConfig {
     let patience = Duration::from_secs(300);
-    Terms { lease: 2 * patience, patience, webhook_patience: patience, ..brisk() }
+    OutboxConfig { lease: 2 * patience, patience, webhook_patience: patience, ..brisk() }
 }
 
 fn webhook(receiver: &Receiver) -> Webhook {

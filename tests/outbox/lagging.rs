@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chat_signer::clock;
-use chat_signer::outbox::Terms;
+use chat_signer::outbox::OutboxConfig;
 use chat_signer::store::JobState;
 
 use crate::world::What::{Ban, Mute};
@@ -12,8 +12,8 @@ use crate::world::{World, brisk, until};
 
 const LAG: Duration = Duration::from_secs(1);
 
-fn terms() -> Terms {
-    Terms { lag: Some(LAG), ..brisk() }
+fn terms() -> OutboxConfig {
+    OutboxConfig { lag: Some(LAG), ..brisk() }
 }
 
 async fn leancloud() -> World {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chat_signer::outbox::Terms;
+use chat_signer::outbox::OutboxConfig;
 use chat_signer::store::JobState;
 
 use crate::vendors::Held;
@@ -51,7 +51,7 @@ async fn whoever_is_banned_is_shut_out_and_thrown_out_and_is_a_member_again_afte
 async fn a_ban_that_is_repeated_throws_nobody_out_again() {
     for (lag, times) in [(None, 1), (Some(Duration::from_millis(500)), 2)] {
         let world = world().await;
-        let _worker = world.work_by(Terms { lag, ..brisk() });
+        let _worker = world.work_by(OutboxConfig { lag, ..brisk() });
         let kicks = || world.vendor.held(|held| held.kicked.len());
         for _ in 0..3 {
             world.impose(Ban, "alice", Some("c1"), None).await;

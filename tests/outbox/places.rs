@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use chat_signer::outbox::Terms;
+use chat_signer::outbox::OutboxConfig;
 use chat_signer::store::JobState;
 use serde_json::json;
 
@@ -122,7 +122,8 @@ async fn a_list_that_goes_round_is_not_read_for_ever() {
         (200, Vec::new(), page(if is_odd { "x1" } else { "x2" }))
     });
     let round = round.await;
-    let _worker = world.work_at(&format!("http://{}", round.address), Terms { backoff: (LONG, LONG), ..brisk() });
+    let _worker =
+        world.work_at(&format!("http://{}", round.address), OutboxConfig { backoff: (LONG, LONG), ..brisk() });
     take(&world, (true, Mute, Some("shop:*"))).await;
     until(async || world.jobs(JobState::Pending).await.iter().any(|job| job.error.is_some())).await;
     let why = world.jobs(JobState::Pending).await.remove(0).error.unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_signer::clock;
-use chat_signer::outbox::Terms;
+use chat_signer::outbox::OutboxConfig;
 use chat_signer::store::{AttemptResult, Job, JobState};
 use tokio::sync::Semaphore;
 
@@ -76,7 +76,8 @@ async fn what_went_well_often_is_tried_again_as_soon_as_anything() {
         assert!(world.store().settle("other", &job, &renewed, clock::now()).await.unwrap());
     }
     world.vendor.server.fail("DELETE", "/c1", 1, Fault::Answer(500, Vec::new()));
-    let _worker = world.work_by(Terms { backoff: (Duration::from_secs(1), Duration::from_secs(600)), ..brisk() });
+    let _worker =
+        world.work_by(OutboxConfig { backoff: (Duration::from_secs(1), Duration::from_secs(600)), ..brisk() });
     let failed = async || world.jobs(JobState::Pending).await.into_iter().find(|job| job.error.is_some());
     until(async || failed().await.is_some()).await;
     let job = failed().await.unwrap();
@@ -90,7 +91,7 @@ async fn what_changes_while_it_is_carried_out_is_carried_out_at_once() {
     let gate = Arc::new(Semaphore::new(0));
     world.vendor.server.fail("DELETE", "/c1", 1, Fault::Late(Arc::clone(&gate)));
     let lease = Duration::from_secs(600);
-    let _worker = world.work_by(Terms { lease, patience: Duration::from_secs(30), ..brisk() });
+    let _worker = world.work_by(OutboxConfig { lease, patience: Duration::from_secs(30), ..brisk() });
     world.impose(Ban, "alice", Some("c1"), None).await;
     until(async || world.vendor.server.count("DELETE", "/c1") == 1).await;
     world.lift(Ban, "alice", Some("c1")).await;
@@ -107,7 +108,8 @@ async fn a_ban_that_arrives_after_it_was_lifted_is_undone() {
         let world = world().await;
         let gate = Arc::new(Semaphore::new(0));
         world.vendor.server.fail("DELETE", "/c1", 1, Fault::Late(Arc::clone(&gate)));
-        let _worker = world.work_by(Terms { patience: Duration::from_millis(200), backoff: (LONG, LONG), ..brisk() });
+        let _worker =
+            world.work_by(OutboxConfig { patience: Duration::from_millis(200), backoff: (LONG, LONG), ..brisk() });
         if is_muted {
             world.impose(Mute, "alice", Some("c1"), None).await;
             world.settled().await;
@@ -160,7 +162,7 @@ async fn what_was_taken_over_and_fails_is_tried_again_soon() {
     let before = r#"{"sent":1,"note":"{\"removed\":true,\"was\":{\"access\":\"ReadWrite\",\"notify\":true}}"}"#;
     assert!(world.store().set_note("ghost", &job, &job.key, Some(before.to_owned())).await.unwrap());
     world.vendor.server.fail("DELETE", "/c1", 1, Fault::Answer(500, Vec::new()));
-    let _worker = world.work_by(Terms { lease: Duration::from_secs(600), ..brisk() });
+    let _worker = world.work_by(OutboxConfig { lease: Duration::from_secs(600), ..brisk() });
     until(async || world.vendor.access("c1", "alice").is_none()).await;
     until(async || world.jobs(JobState::Pending).await.iter().any(|job| job.attempts == 2)).await;
     let waiting = world.jobs(JobState::Pending).await.remove(0);
@@ -223,7 +225,7 @@ async fn whoever_stops_ends_what_is_on_its_way_and_gives_back_the_rest() {
     let gate = Arc::new(Semaphore::new(0));
     world.vendor.server.fail("GET", "/users/alice", 1, Fault::Late(Arc::clone(&gate)));
     let lease = Duration::from_secs(600);
-    let worker = world.work_by(Terms { lease, patience: Duration::from_secs(30), ..brisk() });
+    let worker = world.work_by(OutboxConfig { lease, patience: Duration::from_secs(30), ..brisk() });
     world.impose(Ban, "alice", None, None).await;
     until(async || world.vendor.server.count("GET", "/users/alice") == 1).await;
     let stopping = tokio::spawn(async move { worker.stop(Duration::from_secs(30)).await });
@@ -244,7 +246,7 @@ async fn whoever_stops_gives_back_at_once_what_waits_for_its_turn() {
         world.impose(Ban, "alice", Some(place), None).await;
     }
     let patience = Duration::from_secs(300);
-    let worker = world.work_by(Terms { lease: 2 * patience, patience, ..brisk() });
+    let worker = world.work_by(OutboxConfig { lease: 2 * patience, patience, ..brisk() });
     until(async || world.vendor.server.total() == 1).await;
     worker.wind_up();
     until(async || world.claim("next", LONG).await.first().is_some_and(|job| !job.taken_over)).await;
@@ -255,7 +257,7 @@ async fn whoever_stops_gives_back_at_once_what_waits_for_its_turn() {
 async fn what_takes_longer_than_the_grace_is_cut_off_and_taken_over() {
     let world = world().await;
     world.vendor.server.fail("GET", "/c1", 1, Fault::Stall);
-    let worker = world.work_by(Terms { patience: Duration::from_millis(1500), ..brisk() });
+    let worker = world.work_by(OutboxConfig { patience: Duration::from_millis(1500), ..brisk() });
     world.impose(Ban, "alice", Some("c1"), None).await;
     until(async || world.vendor.server.count("GET", "/c1") == 1).await;
     worker.stop(Duration::ZERO).await;

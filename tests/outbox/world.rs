@@ -8,7 +8,7 @@ use chat_signer::clock;
 use chat_signer::config::{Enforcement, Webhook};
 use chat_signer::model::{CallerKind, Millis, Pattern};
 use chat_signer::observe::outbox::Counts;
-use chat_signer::outbox::{Outbox, Targets, Terms};
+use chat_signer::outbox::{DeliveryTargets, Outbox, OutboxConfig};
 use chat_signer::policy::{EntryAuthor, EntryOrigin, Policy, PolicyDocument, Sanction};
 use chat_signer::roster::{ModerationEntry, ModerationReplica};
 use chat_signer::secret::Secret;
@@ -39,8 +39,8 @@ pub(crate) struct World {
 }
 
 /// Quick enough for tests: nothing here waits for minutes.
-pub(crate) fn brisk() -> Terms {
-    Terms {
+pub(crate) fn brisk() -> OutboxConfig {
+    OutboxConfig {
         lease: Duration::from_secs(2),
         patience: Duration::from_secs(1),
         webhook_patience: Duration::from_secs(1),
@@ -75,8 +75,8 @@ impl World {
         World { webhooks: webhooks.into_iter().map(Arc::new).collect(), ..self }
     }
 
-    pub(crate) fn targets(&self, terms: &Terms) -> Targets {
-        Targets::new(&self.policy, &[self.enforcement()], &self.webhooks, terms).unwrap()
+    pub(crate) fn targets(&self, terms: &OutboxConfig) -> DeliveryTargets {
+        DeliveryTargets::new(&self.policy, &[self.enforcement()], &self.webhooks, terms).unwrap()
     }
 
     fn enforcement(&self) -> Arc<Enforcement> {
@@ -99,13 +99,13 @@ impl World {
         self.work_by(brisk())
     }
 
-    pub(crate) fn work_by(&self, terms: Terms) -> Outbox {
+    pub(crate) fn work_by(&self, terms: OutboxConfig) -> Outbox {
         Outbox::start(Arc::clone(&self.roster), self.targets(&terms), terms, Counts::default()).unwrap()
     }
 
     /// A worker for which the vendor is there.
-    pub(crate) fn work_at(&self, url: &str, terms: Terms) -> Outbox {
-        let targets = Targets::new(&self.policy, &[self.enforcement_at(url)], &[], &terms).unwrap();
+    pub(crate) fn work_at(&self, url: &str, terms: OutboxConfig) -> Outbox {
+        let targets = DeliveryTargets::new(&self.policy, &[self.enforcement_at(url)], &[], &terms).unwrap();
         Outbox::start(Arc::clone(&self.roster), targets, terms, Counts::default()).unwrap()
     }
 
@@ -116,9 +116,9 @@ impl World {
     }
 
     /// A worker for both.
-    pub(crate) fn work_with(&self, other: &World, terms: Terms) -> Outbox {
+    pub(crate) fn work_with(&self, other: &World, terms: OutboxConfig) -> Outbox {
         let enforcements = [self.enforcement(), other.enforcement()];
-        let targets = Targets::new(&self.policy, &enforcements, &self.webhooks, &terms).unwrap();
+        let targets = DeliveryTargets::new(&self.policy, &enforcements, &self.webhooks, &terms).unwrap();
         Outbox::start(Arc::clone(&self.roster), targets, terms, Counts::default()).unwrap()
     }
 
