@@ -16,7 +16,7 @@ use crate::files::Place;
 use crate::limits::{Cap, Limits, PROBES};
 use crate::model::Millis;
 use crate::observe::RefusalSummaries;
-use crate::observe::audit::Audit;
+use crate::observe::audit::AuditLog;
 use crate::observe::log;
 use crate::observe::metrics::Metrics;
 use crate::outbox::{self, DeliveryTargets, Outbox};
@@ -32,7 +32,7 @@ pub struct Runtime {
     current: ArcSwap<Snapshot>,
     draining: watch::Sender<bool>,
     /// The audit log.
-    pub audit: Audit,
+    pub audit: AuditLog,
     /// Refused requests that have no line of their own in it.
     pub refusals: RefusalSummaries,
     /// What moderators change while the program serves.
@@ -109,7 +109,7 @@ pub enum Finding {
 
 impl Runtime {
     /// Starts with these settings, ready as soon as they have what they wait for.
-    pub fn new(first: Snapshot, audit: Audit, roster: ModerationReplica) -> Runtime {
+    pub fn new(first: Snapshot, audit: AuditLog, roster: ModerationReplica) -> Runtime {
         hide(&audit, Arc::clone(&first.settings.known_secrets));
         let (current, draining) = (ArcSwap::from_pointee(first), watch::channel(false).0);
         let probes = Cap::new(PROBES, "probes beyond those that can be answered");
@@ -228,7 +228,7 @@ impl Runtime {
 }
 
 /// Keeps these secrets out of both logs.
-fn hide(audit: &Audit, known: Arc<KnownSecrets>) {
+fn hide(audit: &AuditLog, known: Arc<KnownSecrets>) {
     audit.hide(Arc::clone(&known));
     log::hide(known);
 }

@@ -13,13 +13,13 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chat_signer::observe::audit::{Audit, PATIENCE, Unwritten};
+use chat_signer::observe::audit::{AuditError, AuditLog, PATIENCE};
 
 /// A socket on which each write is one packet, so that writes can be counted.
-fn packets() -> (Audit, UnixDatagram) {
+fn packets() -> (AuditLog, UnixDatagram) {
     let (ours, theirs) = UnixDatagram::pair().unwrap();
     theirs.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    (Audit::new(File::from(OwnedFd::from(ours))).unwrap(), theirs)
+    (AuditLog::new(File::from(OwnedFd::from(ours))).unwrap(), theirs)
 }
 
 fn packet(socket: &UnixDatagram) -> String {
@@ -28,7 +28,7 @@ fn packet(socket: &UnixDatagram) -> String {
     String::from_utf8(buffer[..length].to_vec()).unwrap()
 }
 
-async fn until_healthy(audit: &Audit) {
+async fn until_healthy(audit: &AuditLog) {
     let began = Instant::now();
     while audit.health().is_err() {
         assert!(began.elapsed() < Duration::from_secs(20), "the log never came back");
@@ -109,24 +109,24 @@ async fn a_line_is_written_although_its_client_has_gone() {
 
 #[tokio::test]
 async fn a_full_disk_is_an_error_at_once() {
-    let audit = Audit::to_file("/dev/full".as_ref()).unwrap();
+    let audit = AuditLog::to_file("/dev/full".as_ref()).unwrap();
     assert_eq!(audit.health(), Ok(()));
-    assert_eq!(audit.write(b"line\n").await, Err(Unwritten::Broken));
-    assert_eq!(audit.health(), Err(Unwritten::Broken));
+    assert_eq!(audit.write(b"line\n").await, Err(AuditError::Broken));
+    assert_eq!(audit.health(), Err(AuditError::Broken));
     let began = Instant::now();
-    assert_eq!(audit.write(b"line\n").await, Err(Unwritten::Broken));
+    assert_eq!(audit.write(b"line\n").await, Err(AuditError::Broken));
     assert!(began.elapsed() < PATIENCE);
 }
 
 #[tokio::test]
 async fn a_stuck_pipe_is_an_error_in_time_and_recovers_by_itself() {
     let (reader, writer) = pipe().unwrap();
-    let audit = Audit::new(File::from(OwnedFd::from(writer))).unwrap();
+    let audit = AuditLog::new(File::from(OwnedFd::from(writer))).unwrap();
     let long = [vec![b'x'; 200_000], b"\n".to_vec()].concat();
-    assert_eq!(audit.write(&long).await, Err(Unwritten::Stuck));
-    assert_eq!(audit.health(), Err(Unwritten::Stuck));
+    assert_eq!(audit.write(&long).await, Err(AuditError::Stuck));
+    assert_eq!(audit.health(), Err(AuditError::Stuck));
     let began = Instant::now();
-    assert_eq!(audit.write(b"refused\n").await, Err(Unwritten::Stuck));
+    assert_eq!(audit.write(b"refused\n").await, Err(AuditError::Stuck));
     assert!(began.elapsed() < PATIENCE, "a log known to be stuck is not waited for");
 
     let lines = std::thread::spawn(move || BufReader::new(reader).lines().map(Result::unwrap).collect::<Vec<_>>());
@@ -143,7 +143,7 @@ async fn a_stuck_pipe_is_an_error_in_time_and_recovers_by_itself() {
 #[tokio::test]
 async fn too_much_to_write_is_refused_at_once() {
     let (_reader, writer) = pipe().unwrap();
-    let audit = Arc::new(Audit::new(File::from(OwnedFd::from(writer))).unwrap());
+    let audit = Arc::new(AuditLog::new(File::from(OwnedFd::from(writer))).unwrap());
     let long = Arc::new(vec![b'x'; 1 << 20]);
     let attempts: Vec<_> = (0..32)
         .map(|_| {
@@ -155,7 +155,7 @@ async fn too_much_to_write_is_refused_at_once() {
     for write in attempts {
         results.push(write.await.unwrap());
     }
-    assert!(results.contains(&Err(Unwritten::Full)), "{results:?}");
+    assert!(results.contains(&Err(AuditError::Full)), "{results:?}");
     assert!(results.iter().all(Result::is_err), "{results:?}");
 }
 
@@ -163,11 +163,11 @@ async fn too_much_to_write_is_refused_at_once() {
 async fn a_dead_pipe_recovers_without_traffic_and_leaves_no_torn_line() {
     let fifo = Fifo::new("torn");
     let (reader, writer) = fifo.reader_and_writer();
-    let audit = Audit::new(writer).unwrap();
+    let audit = AuditLog::new(writer).unwrap();
     let long = [vec![b'x'; 200_000], b"\n".to_vec()].concat();
-    assert_eq!(audit.write(&long).await, Err(Unwritten::Stuck));
+    assert_eq!(audit.write(&long).await, Err(AuditError::Stuck));
     drop(reader);
-    while audit.health() != Err(Unwritten::Broken) {
+    while audit.health() != Err(AuditError::Broken) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 
@@ -191,10 +191,10 @@ async fn a_dead_pipe_recovers_without_traffic_and_leaves_no_torn_line() {
 async fn a_file_is_its_owners_and_is_appended_to() {
     let path = std::env::temp_dir().join(format!("chat-signer-audit-{}.log", std::process::id()));
     for line in ["first\n", "second\n"] {
-        let audit = Audit::to_file(&path).unwrap();
+        let audit = AuditLog::to_file(&path).unwrap();
         audit.write(line.as_bytes()).await.unwrap();
         audit.close().await;
-        assert_eq!(audit.write(b"late\n").await, Err(Unwritten::Broken), "a closed log takes nothing");
+        assert_eq!(audit.write(b"late\n").await, Err(AuditError::Broken), "a closed log takes nothing");
     }
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "first\nsecond\n");
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
@@ -205,13 +205,13 @@ async fn a_file_is_its_owners_and_is_appended_to() {
 async fn a_pipe_is_written_to_while_somebody_reads_it() {
     let fifo = Fifo::new("read");
     let (reader, writer) = fifo.reader_and_writer();
-    let audit = Audit::to_file(&fifo.0).unwrap();
+    let audit = AuditLog::to_file(&fifo.0).unwrap();
     drop(writer);
     audit.write(b"line\n").await.unwrap();
     let mut line = String::new();
     BufReader::new(reader).read_line(&mut line).unwrap();
     assert_eq!(line, "line\n");
-    assert_eq!(audit.write(b"line\n").await, Err(Unwritten::Broken), "its reader has gone");
+    assert_eq!(audit.write(b"line\n").await, Err(AuditError::Broken), "its reader has gone");
 }
 
 #[tokio::test]
@@ -219,7 +219,7 @@ async fn a_line_that_was_torn_before_the_start_takes_none_with_it() {
     let path = std::env::temp_dir().join(format!("chat-signer-torn-{}.log", std::process::id()));
     for (before, after) in [("{\"torn", "{\"torn\nline\n"), ("whole\n", "whole\nline\n"), ("", "line\n")] {
         std::fs::write(&path, before).unwrap();
-        let audit = Audit::to_file(&path).unwrap();
+        let audit = AuditLog::to_file(&path).unwrap();
         audit.write(b"line\n").await.unwrap();
         audit.close().await;
         assert_eq!(std::fs::read_to_string(&path).unwrap(), after);

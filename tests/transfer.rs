@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use chat_signer::config::{self, Report};
 use chat_signer::model::{CallerKind, ConversationKind, Millis, Pattern, RoleHierarchy};
-use chat_signer::observe::Asker;
+use chat_signer::observe::AuditCaller;
 use chat_signer::policy::{Block, EntryAuthor, EntryOrigin, RoleBinding, RoleGrant, Sanction};
 use chat_signer::roster::transfer::{self, AT_ONCE, Import, ImportError, ImportSummary};
 use chat_signer::roster::{ChangeSubscribers, ModerationEntry, RegisteredConversation};
@@ -126,7 +126,7 @@ async fn take_at(
     replace: bool,
     now: Millis,
 ) -> Result<ImportSummary, ImportError> {
-    let caller = Asker { kind: "operator", subject: "ada" };
+    let caller = AuditCaller { kind: "operator", subject: "ada" };
     transfer::import(store, &Import { records, replace, now, plan: &ChangeSubscribers::default(), caller }, &mut |_| {
         Ok(())
     })
@@ -347,7 +347,7 @@ fn webhooks_and_vendors_are_told_of_an_import() {
     let jobs = |plan: &ChangeSubscribers| {
         run(async {
             let store = Store::memory();
-            let caller = Asker { kind: "operator", subject: "ada" };
+            let caller = AuditCaller { kind: "operator", subject: "ada" };
             let import = Import { records: &records, replace: false, now: NOW, plan, caller };
             transfer::import(&store, &import, &mut |_| Ok(())).await.unwrap();
             let jobs = store.jobs(chat_signer::store::JobState::Pending, "", "", 9).await.unwrap();

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_signer::model::Action;
-use chat_signer::observe::Decision;
-use chat_signer::observe::metrics::{Identity, Listener, Metrics, Route};
+use chat_signer::observe::AuditDecision;
+use chat_signer::observe::metrics::{IdentityLabel, ListenerLabel, Metrics, RouteLabel};
 
 use cases::caller::{Calls, Kind};
 use cases::{Bench, Case, NOW, Register};
@@ -64,10 +64,10 @@ fn measure(times: usize) {
     let [app, authenticator] = &names;
     let rules = (0..=times).map(|_| "managers-invite".to_owned());
     let count = |rule| {
-        metrics.identified(Some(authenticator), Identity::Accepted);
-        metrics.decided(Arc::clone(app), Action::Invite, Decision::Allow, Cow::Owned(rule));
-        let route = Route::Operation(Arc::clone(app), "invite");
-        metrics.answered(Listener::Main, route, 200, Duration::from_micros(90));
+        metrics.identified(Some(authenticator), IdentityLabel::Accepted);
+        metrics.decided(Arc::clone(app), Action::Invite, AuditDecision::Allow, Cow::Owned(rule));
+        let route = RouteLabel::Operation(Arc::clone(app), "invite");
+        metrics.answered(ListenerLabel::Main, route, 200, Duration::from_micros(90));
     };
     // What is counted for the first time takes longer than ever after.
     let mut rules: Vec<String> = rules.collect();

@@ -12,8 +12,8 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 
 use crate::model::Millis;
-use crate::observe::metrics::Listener;
-use crate::observe::process::{self, Usage};
+use crate::observe::metrics::ListenerLabel;
+use crate::observe::process::{self, ProcessUsage};
 use crate::remote::KeySetStatus;
 use crate::runtime::{Check, Runtime};
 
@@ -71,7 +71,7 @@ fn limits(registry: &mut Registry, runtime: &Runtime) {
     let limits = &runtime.snapshot().limits;
     let turned_away = limits.turned_away().map(|(limit, count)| ([("limit", limit.to_owned())], count));
     counters(registry, "limited", "Requests and connections that a limit turned away", turned_away);
-    let open = [(Listener::Main, &limits.connections), (Listener::Admin, &runtime.probes)];
+    let open = [(ListenerLabel::Main, &limits.connections), (ListenerLabel::Admin, &runtime.probes)];
     let open = open.map(|(listener, cap)| ([("listener", listener.as_str().to_owned())], float(cap.taken())));
     gauges(registry, "connections", "Open connections", open);
     let help = "Requests in progress, but for those that wait for their body";
@@ -119,7 +119,7 @@ fn others(registry: &mut Registry, runtime: &Runtime) {
 
 fn certificates(registry: &mut Registry, runtime: &Runtime) {
     let settings = &runtime.snapshot().settings;
-    let shown = [(Listener::Main, &settings.server.tls), (Listener::Admin, &settings.admin.tls)];
+    let shown = [(ListenerLabel::Main, &settings.server.tls), (ListenerLabel::Admin, &settings.admin.tls)];
     let ends = shown.into_iter().filter_map(|(listener, tls)| {
         let end = timestamp(tls.as_ref()?.until);
         Some(([("listener", listener.as_str().to_owned())], end))
@@ -156,7 +156,7 @@ fn roster(registry: &mut Registry, runtime: &Runtime) {
 }
 
 /// By the names that Prometheus' own client libraries give them. What the system doesn't tell is left out.
-fn of_the_process(started: Millis, usage: &Usage) -> Registry {
+fn of_the_process(started: Millis, usage: &ProcessUsage) -> Registry {
     let mut registry = Registry::with_prefix("process");
     gauge(&mut registry, "start_time_seconds", "When the process started, in seconds since 1970", timestamp(started));
     if let Some(cpu) = usage.cpu {

@@ -12,7 +12,7 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use crate::authn::{CrossSite, RequestTarget};
 use crate::config::Admin;
-use crate::observe::metrics::{Listener, Route};
+use crate::observe::metrics::{ListenerLabel, RouteLabel};
 use crate::redaction::KnownSecrets;
 use crate::runtime::{Check, Finding, Probe, Runtime};
 
@@ -26,13 +26,13 @@ pub fn serve<B>(runtime: &Runtime, request: &Request<B>) -> Response<Full<Bytes>
     let began = Instant::now();
     let (route, mut answer) = match (Probe::at(request.uri().path()), request.uri().path()) {
         (Some(probe), _) => {
-            (Route::Fixed(probe.path()), answered(runtime, request, || probed(runtime, probe, request)))
+            (RouteLabel::Fixed(probe.path()), answered(runtime, request, || probed(runtime, probe, request)))
         }
-        (None, METRICS) => (Route::Fixed(METRICS), answered(runtime, request, || measured(runtime, request))),
-        (None, _) => (Route::Other, text(StatusCode::NOT_FOUND, "There is nothing at this path.\n")),
+        (None, METRICS) => (RouteLabel::Fixed(METRICS), answered(runtime, request, || measured(runtime, request))),
+        (None, _) => (RouteLabel::Other, text(StatusCode::NOT_FOUND, "There is nothing at this path.\n")),
     };
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    runtime.metrics.answered(Listener::Admin, route, answer.status().as_u16(), began.elapsed());
+    runtime.metrics.answered(ListenerLabel::Admin, route, answer.status().as_u16(), began.elapsed());
     answer
 }
 

@@ -19,8 +19,8 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use crate::config::{AuditChain, AuditTo, Listen, Report, Settings, Shutdown, Sources, StoreSettings};
-use crate::observe::audit::Audit;
-use crate::observe::{Destination, LineWriter, new_chain};
+use crate::observe::audit::AuditLog;
+use crate::observe::{LineOutput, LineWriter, new_chain};
 use crate::outbox::Outbox;
 use crate::random::NoEntropy;
 use crate::reload::Reload;
@@ -240,13 +240,13 @@ fn keeping(runtime: &Arc<Runtime>) -> (Tasks, oneshot::Receiver<Infallible>) {
     (tasks, swept)
 }
 
-fn open(settings: &Settings) -> Result<Audit, NoStart> {
+fn open(settings: &Settings) -> Result<AuditLog, NoStart> {
     let (name, opened) = match &settings.audit {
-        AuditTo::Stdout => (PathBuf::from("stdout"), Destination::stdout()),
-        AuditTo::File(path) => (path.clone(), Destination::at(path)),
+        AuditTo::Stdout => (PathBuf::from("stdout"), LineOutput::stdout()),
+        AuditTo::File(path) => (path.clone(), LineOutput::at(path)),
     };
     let chain = settings.audit_chain.as_ref().map(|AuditChain { keys }| new_chain(keys.first())).transpose()?;
-    let started = opened.and_then(|destination| Audit::start(LineWriter::new(destination, chain)));
+    let started = opened.and_then(|destination| AuditLog::start(LineWriter::new(destination, chain)));
     started.map_err(|error| NoStart::Audit { to: name.display().to_string(), error })
 }
 

@@ -14,7 +14,7 @@ use tracing::Level;
 use super::{Common, complain};
 use crate::app::{App, End, NoStart};
 use crate::config::{self, Loaded, Report, Settings, Sources};
-use crate::observe::log::{self, Log};
+use crate::observe::log::{self, ProgramLog};
 
 /// How long the end waits for a file that is being read: it may lie on a network that hangs.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -30,8 +30,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "LEVEL", default_value_t = Level::INFO)]
     log_level: Level,
     /// How messages are logged.
-    #[arg(long, value_enum, default_value_t = log::Format::Text)]
-    log_format: log::Format,
+    #[arg(long, value_enum, default_value_t = log::LogFormat::Text)]
+    log_format: log::LogFormat,
 }
 
 pub(super) fn run(common: &Common, arguments: &Arguments) -> ExitCode {
@@ -70,7 +70,7 @@ fn runtime() -> io::Result<Runtime> {
 
 /// Ends the process when this thread panics, as it does inside tokio where the system gives too few threads: unwinding would wait for
 /// those that there are, which nobody tells to end.
-fn end_with_this_thread(log: Log) {
+fn end_with_this_thread(log: ProgramLog) {
     let (this, usual) = (thread::current().id(), panic::take_hook());
     panic::set_hook(Box::new(move |panic| {
         usual(panic);

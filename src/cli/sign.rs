@@ -8,7 +8,7 @@ use super::trail::{OPERATOR, Trail, operator};
 use super::{Common, Stop};
 use crate::config::Settings;
 use crate::model::Millis;
-use crate::observe::{Asker, OperatorSignature, Scope};
+use crate::observe::{AuditCaller, AuditScope, OperatorSignature};
 use crate::policy::{Permit, operators_permit};
 use crate::vendor::{self, App, Nonce, SignedResult};
 use crate::{clock, random};
@@ -51,12 +51,12 @@ fn record(
     let line = OperatorSignature {
         time: clock::now(),
         event: OperatorSignature::EVENT,
-        caller: Asker { kind: OPERATOR, subject: &operator },
+        caller: AuditCaller { kind: OPERATOR, subject: &operator },
         app: app.name(),
         vendor: app.vendor().as_str(),
         action: ask.action.as_str(),
         client: Some(&*ask.client).filter(|client| !client.is_empty()),
-        conversation: ask.conversation.as_ref().map(Scope),
+        conversation: ask.conversation.as_ref().map(AuditScope),
         targets: &ask.members,
         granted: permit.granted(),
         nonce: signed.nonce(),

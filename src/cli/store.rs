@@ -14,7 +14,7 @@ use super::{Common, Stop, block_on, complain, line};
 use crate::clock;
 use crate::config::{self, Settings, StoreKind};
 use crate::model::Millis;
-use crate::observe::Asker;
+use crate::observe::AuditCaller;
 use crate::roster::transfer::{self, AT_ONCE, Import, ImportError, ImportSummary};
 use crate::roster::{ChangeSubscribers, EntryKey, EntryKind, MalformedEntry, ModerationEntry, ModerationIndex};
 use crate::store::{HighWaterMark, RecordFile, Store, StoreHead, StoreUnavailable};
@@ -86,7 +86,7 @@ async fn accept(common: &Common, settings: &Settings, arguments: &Accept) -> Res
     let line = Accepted {
         time: clock::now().to_string(),
         event: "store.accepted",
-        caller: Asker { kind: OPERATOR, subject: &operator },
+        caller: AuditCaller { kind: OPERATOR, subject: &operator },
         epoch: accepted.as_ref().ok().map(|head| &*head.epoch),
         change: accepted.as_ref().ok().map(|head| head.version),
         entries: &count,
@@ -187,7 +187,7 @@ async fn take_over(
     let store = open(settings, true).await?;
     let (mut trail, operator) = (Trail::open(settings)?, operator());
     let plan = if arguments.quiet { ChangeSubscribers::default() } else { ChangeSubscribers::of(settings) };
-    let caller = Asker { kind: OPERATOR, subject: &operator };
+    let caller = AuditCaller { kind: OPERATOR, subject: &operator };
     let import = Import { records, replace: arguments.replace, now, plan: &plan, caller };
     let imported = transfer::import(&store, &import, &mut |lines| trail.write(lines)).await;
     let told = TakenOver {

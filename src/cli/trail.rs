@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Stop, complain, redact_json};
 use crate::config::{AuditChain, AuditTo, Settings};
-use crate::observe::{self, Asker, Destination, LineWriter, new_chain};
+use crate::observe::{self, AuditCaller, LineOutput, LineWriter, new_chain};
 
 /// What the audit log calls whoever runs a command here, beside users and services.
 pub(super) const OPERATOR: &str = "operator";
@@ -25,7 +25,7 @@ pub(super) struct Trail {
 pub(super) struct Accepted<'a> {
     pub(super) time: String,
     pub(super) event: &'static str,
-    pub(super) caller: Asker<'a>,
+    pub(super) caller: AuditCaller<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) epoch: Option<&'a str>,
     /// The number of the last change that it holds.
@@ -42,7 +42,7 @@ pub(super) struct Accepted<'a> {
 pub(super) struct TakenOver<'a> {
     pub(super) time: String,
     pub(super) event: &'static str,
-    pub(super) caller: Asker<'a>,
+    pub(super) caller: AuditCaller<'a>,
     pub(super) file: &'a str,
     pub(super) sha256: &'a str,
     pub(super) replace: bool,
@@ -66,9 +66,9 @@ impl Trail {
     /// Opens it, before anything is done that it must tell of.
     pub(super) fn open(settings: &Settings) -> Result<Trail, Stop> {
         let (destination, is_stderr) = match &settings.audit {
-            AuditTo::Stdout => (Destination::stderr().map_err(|error| shut("standard error", &error))?, true),
+            AuditTo::Stdout => (LineOutput::stderr().map_err(|error| shut("standard error", &error))?, true),
             AuditTo::File(path) => {
-                (Destination::at(path).map_err(|error| shut(&path.display().to_string(), &error))?, false)
+                (LineOutput::at(path).map_err(|error| shut(&path.display().to_string(), &error))?, false)
             }
         };
         let chain = settings.audit_chain.as_ref().map(|AuditChain { keys }| new_chain(keys.first())).transpose();

@@ -12,7 +12,7 @@ use crate::authn::{AuthnError, IdentifyError, RequestCredentials};
 use crate::engine::{FactsQuery, RuntimeData, SigningOutcome, SigningRefusal};
 use crate::limits::Slot;
 use crate::model::{Caller, SigningRequest};
-use crate::observe::Decision;
+use crate::observe::AuditDecision;
 use crate::policy::ConversationFacts;
 use crate::random;
 use crate::roster::ReplicaStale;
@@ -215,8 +215,8 @@ fn decide(
     let SigningOutcome { ask, rules, outcome, .. } = verdict;
     let allowed = |decision| tally::Decided::allowed(ask.action, decision, rules);
     let (decided, outcome) = match outcome {
-        Ok(signed) => (allowed(Decision::Allow), Ok(signed)),
-        Err(SigningRefusal::Invalid(invalid)) => (allowed(Decision::Invalid), Err(Failure::from(invalid))),
+        Ok(signed) => (allowed(AuditDecision::Allow), Ok(signed)),
+        Err(SigningRefusal::Invalid(invalid)) => (allowed(AuditDecision::Invalid), Err(Failure::from(invalid))),
         Err(SigningRefusal::Denied(denial)) => {
             let failure = Failure::from(&*denial);
             (tally::Decided::denied(denial.action, denial.cause), Err(failure))

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::authn::AuthnError;
 use crate::limits::TooSoon;
-use crate::observe::audit::Unwritten;
+use crate::observe::audit::AuditError;
 use crate::policy::{Denial, DenyReason};
 use crate::remote::FactsUnavailable;
 use crate::roster::{ChangeError, RejectReason, ReplicaStale};
@@ -188,8 +188,8 @@ impl From<TooSoon> for Failure {
     }
 }
 
-impl From<Unwritten> for Failure {
-    fn from(error: Unwritten) -> Failure {
+impl From<AuditError> for Failure {
+    fn from(error: AuditError) -> Failure {
         let detail = "The answer could not be recorded in the audit log, so it is not given. Try again.";
         Failure::new(Code::Unavailable, detail, error.to_string())
     }

@@ -41,8 +41,8 @@ use crate::authn::ConnectionPeer;
 use crate::clock;
 use crate::config::Settings;
 use crate::model::Millis;
-use crate::observe::metrics::Listener;
-use crate::observe::trace::Trace;
+use crate::observe::metrics::ListenerLabel;
+use crate::observe::trace::TraceContext;
 use crate::runtime::{Runtime, Snapshot};
 pub use body::drain;
 use failure::{Code, Failure};
@@ -67,7 +67,7 @@ struct Exchange<'a> {
     address: IpAddr,
     id: &'a RequestId,
     /// The trace that it belongs to, if it says so.
-    trace: Option<&'a Arc<Trace>>,
+    trace: Option<&'a Arc<TraceContext>>,
     began: Instant,
     now: Millis,
 }
@@ -79,7 +79,7 @@ struct Lasting {
     peer: Arc<ConnectionPeer>,
     address: IpAddr,
     id: RequestId,
-    trace: Option<Arc<Trace>>,
+    trace: Option<Arc<TraceContext>>,
     began: Instant,
     now: Millis,
 }
@@ -112,7 +112,7 @@ impl Lasting {
 pub async fn serve(runtime: Arc<Runtime>, peer: Arc<ConnectionPeer>, request: Request<Incoming>) -> Answer {
     let snapshot = runtime.snapshot();
     let id = RequestId::of(request.headers());
-    let trace = Trace::of(request.headers()).map(Arc::new);
+    let trace = TraceContext::of(request.headers()).map(Arc::new);
     let (began, now) = (Instant::now(), clock::now());
     let address = address::of(&peer, request.headers(), &snapshot.settings.limits.trusted_proxies);
     let lasting = Lasting { runtime, snapshot, peer, address, id, trace, began, now };
@@ -127,7 +127,7 @@ pub async fn serve(runtime: Arc<Runtime>, peer: Arc<ConnectionPeer>, request: Re
     stamp(answer.headers_mut(), exchange.id);
     #[cfg(feature = "otlp")]
     span::record(&exchange, &method, &route, answer.status().as_u16());
-    exchange.runtime.metrics.answered(Listener::Main, route, answer.status().as_u16(), began.elapsed());
+    exchange.runtime.metrics.answered(ListenerLabel::Main, route, answer.status().as_u16(), began.elapsed());
     answer
 }
 

@@ -5,14 +5,17 @@ use crate::authn::AuthnError;
 use crate::engine::{SigningOutcome, SigningRefusal};
 use crate::limits::rate_limit_key;
 use crate::model::{Caller, SigningRequest};
-use crate::observe::{Decision, Record, Scope};
+use crate::observe::{AuditDecision, AuditRecord, AuditScope};
 use crate::policy::{Denial, DenyReason};
 use crate::vendor::App;
 
 /// The line for a caller who is refused.
 pub(super) fn refusal(exchange: &Exchange<'_>, app: Option<&App>, refusal: &AuthnError) -> Result<Vec<u8>, Failure> {
     let (authenticator, reason) = (refusal.authenticator().map(|name| &**name), refusal.log());
-    line(exchange, &Record { authenticator, reason: Some(&reason), ..blank(exchange, app, Decision::Refused) })
+    line(
+        exchange,
+        &AuditRecord { authenticator, reason: Some(&reason), ..blank(exchange, app, AuditDecision::Refused) },
+    )
 }
 
 /// The line for a decision.
@@ -24,12 +27,14 @@ pub(super) fn verdict(
 ) -> Result<Vec<u8>, Failure> {
     let (ask, refused) = (&verdict.ask, verdict.outcome.as_ref().err());
     let reason = refused.map(reason);
-    let asked = asked(exchange, Some(app), caller, ask, Decision::Allow);
-    let record = Record { rules: &verdict.rules, reason: reason.as_deref(), ..asked };
+    let asked = asked(exchange, Some(app), caller, ask, AuditDecision::Allow);
+    let record = AuditRecord { rules: &verdict.rules, reason: reason.as_deref(), ..asked };
     let record = match refused {
-        None => Record { granted: &verdict.granted, nonce: verdict.nonce.as_deref(), ..record },
-        Some(SigningRefusal::Denied(denial)) => Record { asked: &ask.wants, ..denied(denial, &record) },
-        Some(SigningRefusal::Invalid(_)) => Record { decision: Decision::Invalid, asked: &ask.wants, ..record },
+        None => AuditRecord { granted: &verdict.granted, nonce: verdict.nonce.as_deref(), ..record },
+        Some(SigningRefusal::Denied(denial)) => AuditRecord { asked: &ask.wants, ..denied(denial, &record) },
+        Some(SigningRefusal::Invalid(_)) => {
+            AuditRecord { decision: AuditDecision::Invalid, asked: &ask.wants, ..record }
+        }
     };
     line(exchange, &record)
 }
@@ -41,9 +46,9 @@ pub(super) fn undecided<'a>(
     caller: &'a Caller,
     ask: &'a SigningRequest,
     reason: &'a str,
-) -> Record<'a> {
-    let record = asked(exchange, app, caller, ask, Decision::Unavailable);
-    Record { reason: Some(reason), asked: &ask.wants, ..record }
+) -> AuditRecord<'a> {
+    let record = asked(exchange, app, caller, ask, AuditDecision::Unavailable);
+    AuditRecord { reason: Some(reason), asked: &ask.wants, ..record }
 }
 
 /// Who asked what.
@@ -52,14 +57,14 @@ pub(super) fn asked<'a>(
     app: Option<&'a App>,
     caller: &'a Caller,
     ask: &'a SigningRequest,
-    decision: Decision,
-) -> Record<'a> {
-    Record {
+    decision: AuditDecision,
+) -> AuditRecord<'a> {
+    AuditRecord {
         authenticator: Some(&caller.authenticator),
         caller: Some(caller.into()),
         action: Some(ask.action.as_str()),
         client: Some(&ask.client).filter(|client| !client.is_empty()).map(String::as_str),
-        conversation: ask.conversation.as_ref().map(Scope),
+        conversation: ask.conversation.as_ref().map(AuditScope),
         targets: &ask.members,
         ..blank(exchange, app, decision)
     }
@@ -73,36 +78,36 @@ fn reason(refused: &SigningRefusal) -> String {
 }
 
 /// With the one thing that was denied, of all that was asked.
-pub(super) fn denied<'a>(denial: &'a Denial, record: &Record<'a>) -> Record<'a> {
+pub(super) fn denied<'a>(denial: &'a Denial, record: &AuditRecord<'a>) -> AuditRecord<'a> {
     let ban = match &denial.cause {
-        DenyReason::Banned { scope, .. } | DenyReason::TargetBanned { scope, .. } => Some(Scope(scope)),
+        DenyReason::Banned { scope, .. } | DenyReason::TargetBanned { scope, .. } => Some(AuditScope(scope)),
         _ => None,
     };
-    let (action, conversation) = (Some(denial.action.as_str()), denial.conversation.as_ref().map(Scope));
-    Record { decision: Decision::Deny, action, conversation, rule: denial.rule(), ban, ..*record }
+    let (action, conversation) = (Some(denial.action.as_str()), denial.conversation.as_ref().map(AuditScope));
+    AuditRecord { decision: AuditDecision::Deny, action, conversation, rule: denial.rule(), ban, ..*record }
 }
 
 /// What every line has. Without an app it is about all of them.
-fn blank<'a>(exchange: &Exchange<'a>, app: Option<&'a App>, decision: Decision) -> Record<'a> {
+fn blank<'a>(exchange: &Exchange<'a>, app: Option<&'a App>, decision: AuditDecision) -> AuditRecord<'a> {
     let policy = &exchange.settings.engine.policy.document().hash;
-    Record {
+    AuditRecord {
         trace_id: exchange.trace.map(|trace| &*trace.trace_id),
         span_id: exchange.trace.map(|trace| &*trace.span_id),
         parent_span_id: exchange.trace.map(|trace| &*trace.parent_id),
         app: app.map(|app| &**app.name()),
         vendor: app.map(|app| app.vendor().as_str()),
         latency_us: u64::try_from(exchange.began.elapsed().as_micros()).unwrap_or(u64::MAX),
-        ..Record::new(exchange.now, exchange.id.as_str(), decision, policy)
+        ..AuditRecord::new(exchange.now, exchange.id.as_str(), decision, policy)
     }
 }
 
 /// The line of a decision. If nothing is allowed, and refused requests from this address have had enough lines lately, the request is
 /// counted for its address's next summary, and there is no line. While the log cannot be written, the line is tried in any case, and so
 /// the request fails as all others do.
-pub(super) fn line(exchange: &Exchange<'_>, record: &Record<'_>) -> Result<Vec<u8>, Failure> {
+pub(super) fn line(exchange: &Exchange<'_>, record: &AuditRecord<'_>) -> Result<Vec<u8>, Failure> {
     let (line, is_refused) = match record.decision {
-        Decision::Allow => (record.line(), false),
-        Decision::Deny | Decision::Invalid | Decision::Refused | Decision::Unavailable => {
+        AuditDecision::Allow => (record.line(), false),
+        AuditDecision::Deny | AuditDecision::Invalid | AuditDecision::Refused | AuditDecision::Unavailable => {
             (record.shortened().line(), true)
         }
     };

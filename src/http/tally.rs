@@ -6,48 +6,48 @@ use std::sync::Arc;
 use super::Exchange;
 use crate::authn::AuthnError;
 use crate::model::{Action, Caller};
-use crate::observe::Decision;
-use crate::observe::metrics::Identity;
+use crate::observe::AuditDecision;
+use crate::observe::metrics::IdentityLabel;
 use crate::policy::DenyReason;
 use crate::vendor::App;
 
 /// Counts a caller who is known.
 pub(super) fn accepted(exchange: &Exchange<'_>, caller: &Caller) {
-    exchange.runtime.metrics.identified(Some(&caller.authenticator), Identity::Accepted);
+    exchange.runtime.metrics.identified(Some(&caller.authenticator), IdentityLabel::Accepted);
 }
 
 /// Counts a caller who is not let in.
 pub(super) fn refused(exchange: &Exchange<'_>, refusal: &AuthnError) {
-    let identity = if refusal.is_unavailable() { Identity::Unavailable } else { Identity::Refused };
+    let identity = if refusal.is_unavailable() { IdentityLabel::Unavailable } else { IdentityLabel::Refused };
     exchange.runtime.metrics.identified(refusal.authenticator(), identity);
 }
 
 /// A decision that is counted once it is recorded.
 pub(super) struct Decided {
     action: Action,
-    decision: Decision,
+    decision: AuditDecision,
     rule: Cow<'static, str>,
 }
 
 impl Decided {
     /// What these rules allowed. Where several did, as for a capability, it was the first that allowed the action itself.
-    pub(super) fn allowed(action: Action, decision: Decision, rules: Vec<String>) -> Decided {
+    pub(super) fn allowed(action: Action, decision: AuditDecision, rules: Vec<String>) -> Decided {
         Decided { action, decision, rule: rules.into_iter().next().map_or(Cow::Borrowed("none"), Cow::Owned) }
     }
 
     /// What was denied for this cause.
     pub(super) fn denied(action: Action, cause: DenyReason) -> Decided {
-        Decided { action, decision: Decision::Deny, rule: decisive(cause) }
+        Decided { action, decision: AuditDecision::Deny, rule: decisive(cause) }
     }
 
     /// What was refused for what else is known of whom it is about, which this word names.
     pub(super) fn ruled_out(action: Action, word: &'static str) -> Decided {
-        Decided { action, decision: Decision::Deny, rule: Cow::Borrowed(word) }
+        Decided { action, decision: AuditDecision::Deny, rule: Cow::Borrowed(word) }
     }
 
     /// What could not be decided.
     pub(super) fn unavailable(action: Action) -> Decided {
-        Decided { action, decision: Decision::Unavailable, rule: Cow::Borrowed("none") }
+        Decided { action, decision: AuditDecision::Unavailable, rule: Cow::Borrowed("none") }
     }
 
     /// Counts it for an app, or for all of them.

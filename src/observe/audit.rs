@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, oneshot};
 
-use super::destination::Destination;
+use super::destination::LineOutput;
 use super::line_writer::LineWriter;
 use crate::clock;
 use crate::redaction::KnownSecrets;
@@ -36,7 +36,7 @@ pub(super) const SPARE: usize = 64 << 10;
 
 /// A line is not in the log, so what it tells of must not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unwritten {
+pub enum AuditError {
     /// Writing failed, just now or the last time.
     #[error("writing the audit log fails")]
     Broken,
@@ -49,29 +49,29 @@ pub enum Unwritten {
 }
 
 /// The audit log. Dropping it ends its thread.
-pub struct Audit(Arc<Shared>);
+pub struct AuditLog(Arc<AuditState>);
 
-impl Audit {
+impl AuditLog {
     /// A log that is appended to this file, which is made for its owner alone if it doesn't exist; or to a pipe that somebody reads.
     /// Once the file has got another name or is gone, or another file has taken its place, the log goes on in one at this path.
-    pub fn to_file(path: &Path) -> io::Result<Audit> {
-        Audit::start(LineWriter::new(Destination::at(path)?, None))
+    pub fn to_file(path: &Path) -> io::Result<AuditLog> {
+        AuditLog::start(LineWriter::new(LineOutput::at(path)?, None))
     }
 
     /// A log that goes wherever this leads. If it leads to the end of a line that was torn, that line is ended first.
-    pub fn new(file: File) -> io::Result<Audit> {
-        Audit::start(LineWriter::new(Destination::to(file), None))
+    pub fn new(file: File) -> io::Result<AuditLog> {
+        AuditLog::start(LineWriter::new(LineOutput::to(file), None))
     }
 
     /// A log whose lines this writes.
     ///
     /// # Errors
     /// If the system starts no thread.
-    pub fn start(lines: LineWriter) -> io::Result<Audit> {
-        let shared = Arc::new(Shared::default());
-        let writer = Writer { shared: Arc::clone(&shared), lines };
+    pub fn start(lines: LineWriter) -> io::Result<AuditLog> {
+        let shared = Arc::new(AuditState::default());
+        let writer = AuditWriter { shared: Arc::clone(&shared), lines };
         thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run())?;
-        Ok(Audit(shared))
+        Ok(AuditLog(shared))
     }
 
     /// Has the file opened anew before anything more is written. Where that fails, the log goes on where it was, and the program's own
@@ -91,7 +91,7 @@ impl Audit {
     ///
     /// # Errors
     /// If they are not written, or not within [`PATIENCE`] or little more. A late line may still come to stand in the log.
-    pub async fn write(&self, line: &[u8]) -> Result<(), Unwritten> {
+    pub async fn write(&self, line: &[u8]) -> Result<(), AuditError> {
         if line.is_empty() {
             return Ok(());
         }
@@ -102,8 +102,8 @@ impl Audit {
         written
     }
 
-    async fn try_write(&self, line: &[u8]) -> Result<(), Unwritten> {
-        let Pushed { written, is_first, is_unwatched } = self.0.push(line)?;
+    async fn try_write(&self, line: &[u8]) -> Result<(), AuditError> {
+        let QueuedLine { written, is_first, is_unwatched } = self.0.push(line)?;
         if is_unwatched {
             tokio::spawn(watch(Arc::clone(&self.0)));
         }
@@ -113,11 +113,11 @@ impl Audit {
             let _wake = WakeOnDrop(&self.0);
             tokio::task::yield_now().await;
         }
-        written.await.map_err(|_| self.health().err().unwrap_or(Unwritten::Stuck))
+        written.await.map_err(|_| self.health().err().unwrap_or(AuditError::Stuck))
     }
 
     /// Whether lines can be written, as far as is known.
-    pub fn health(&self) -> Result<(), Unwritten> {
+    pub fn health(&self) -> Result<(), AuditError> {
         self.0.lock().health()
     }
 
@@ -143,7 +143,7 @@ impl Audit {
     }
 }
 
-impl Drop for Audit {
+impl Drop for AuditLog {
     fn drop(&mut self) {
         self.0.close();
     }
@@ -151,18 +151,18 @@ impl Drop for Audit {
 
 /// Gives up on lines that have waited too long, until none waits. One for all of them: a timer for each would cost more than the rest
 /// of its waiting.
-async fn watch(shared: Arc<Shared>) {
+async fn watch(shared: Arc<AuditState>) {
     loop {
         tokio::time::sleep(PATIENCE / 4).await;
-        if shared.lock().give_up() == Waiting::None {
+        if shared.lock().give_up() == QueueState::None {
             return;
         }
     }
 }
 
 #[derive(Default)]
-struct Shared {
-    queue: Mutex<Queue>,
+struct AuditState {
+    queue: Mutex<AuditQueue>,
     wake: Condvar,
     ended: Notify,
     written: AtomicU64,
@@ -171,8 +171,8 @@ struct Shared {
 }
 
 #[derive(Default)]
-struct Queue {
-    batch: Batch,
+struct AuditQueue {
+    batch: LineBatch,
     /// Who waits for the thread's current write.
     writing: Vec<oneshot::Sender<()>>,
     /// Since when the oldest line in the thread's current write has been waited for.
@@ -187,7 +187,7 @@ struct Queue {
 }
 
 #[derive(Default)]
-struct Batch {
+struct LineBatch {
     lines: Vec<u8>,
     /// How many they are.
     count: u64,
@@ -201,7 +201,7 @@ struct Batch {
 }
 
 /// A line that has been queued.
-struct Pushed {
+struct QueuedLine {
     written: oneshot::Receiver<()>,
     /// Whether it is the first of its batch.
     is_first: bool,
@@ -211,12 +211,12 @@ struct Pushed {
 
 /// Whether any lines wait.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Waiting {
+enum QueueState {
     None,
     Some,
 }
 
-impl Shared {
+impl AuditState {
     fn redacted<'l>(&self, line: &'l [u8]) -> Cow<'l, [u8]> {
         match &*self.known.load() {
             Some(known) => known.redact_json_bytes(line),
@@ -224,7 +224,7 @@ impl Shared {
         }
     }
 
-    fn push(&self, line: &[u8]) -> Result<Pushed, Unwritten> {
+    fn push(&self, line: &[u8]) -> Result<QueuedLine, AuditError> {
         let mut queue = self.lock();
         if let Err(error) = queue.admits(line.len()) {
             queue.lost += 1;
@@ -237,7 +237,7 @@ impl Shared {
         queue.batch.lines.extend_from_slice(line);
         queue.batch.count += line.split_inclusive(|byte| *byte == b'\n').count() as u64;
         queue.batch.waiting.push(done);
-        Ok(Pushed { written, is_first, is_unwatched })
+        Ok(QueuedLine { written, is_first, is_unwatched })
     }
 
     fn close(&self) {
@@ -245,22 +245,22 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, AuditQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Queue {
-    fn admits(&self, bytes: usize) -> Result<(), Unwritten> {
+impl AuditQueue {
+    fn admits(&self, bytes: usize) -> Result<(), AuditError> {
         self.health()?;
-        if self.batch.lines.len() + bytes > QUEUE_LIMIT { Err(Unwritten::Full) } else { Ok(()) }
+        if self.batch.lines.len() + bytes > QUEUE_LIMIT { Err(AuditError::Full) } else { Ok(()) }
     }
 
-    fn health(&self) -> Result<(), Unwritten> {
+    fn health(&self) -> Result<(), AuditError> {
         if self.broken || self.closed {
-            return Err(Unwritten::Broken);
+            return Err(AuditError::Broken);
         }
-        if self.is_stuck() { Err(Unwritten::Stuck) } else { Ok(()) }
+        if self.is_stuck() { Err(AuditError::Stuck) } else { Ok(()) }
     }
 
     fn is_stuck(&self) -> bool {
@@ -273,13 +273,13 @@ impl Queue {
     }
 
     /// Has nobody wait any more if the log is stuck. The lines stay.
-    fn give_up(&mut self) -> Waiting {
+    fn give_up(&mut self) -> QueueState {
         if self.is_stuck() {
             self.writing.clear();
             self.batch.waiting.clear();
         }
         self.watched = !self.writing.is_empty() || !self.batch.waiting.is_empty();
-        if self.watched { Waiting::Some } else { Waiting::None }
+        if self.watched { QueueState::Some } else { QueueState::None }
     }
 
     /// Whether there is nothing to do.
@@ -288,7 +288,7 @@ impl Queue {
     }
 
     /// All that waits, in exchange for an empty batch whose buffers are used again.
-    fn take(&mut self, empty: Batch) -> Batch {
+    fn take(&mut self, empty: LineBatch) -> LineBatch {
         let mut batch = std::mem::replace(&mut self.batch, empty);
         if self.lost > 0 {
             batch.lost = self.lost;
@@ -304,7 +304,7 @@ fn resumption(lost: u64) -> String {
     format!("{{\"time\":\"{}\",\"event\":\"audit_resumed\",\"lost\":{lost}}}\n", clock::now())
 }
 
-struct WakeOnDrop<'a>(&'a Shared);
+struct WakeOnDrop<'a>(&'a AuditState);
 
 impl Drop for WakeOnDrop<'_> {
     fn drop(&mut self) {
@@ -313,14 +313,14 @@ impl Drop for WakeOnDrop<'_> {
 }
 
 /// The thread that writes.
-struct Writer {
-    shared: Arc<Shared>,
+struct AuditWriter {
+    shared: Arc<AuditState>,
     lines: LineWriter,
 }
 
-impl Writer {
+impl AuditWriter {
     fn run(mut self) {
-        let mut spare = Batch::default();
+        let mut spare = LineBatch::default();
         while let Some(mut batch) = self.next(std::mem::take(&mut spare)) {
             if batch.reopen {
                 self.lines.reopen();
@@ -333,20 +333,20 @@ impl Writer {
     }
 
     /// The next lines to write, once there are some; `None` after the end. A broken log has some to write after its rest.
-    fn next(&self, empty: Batch) -> Option<Batch> {
+    fn next(&self, empty: LineBatch) -> Option<LineBatch> {
         let mut queue = self.shared.lock();
         if queue.broken {
             let rested = self.shared.wake.wait_timeout_while(queue, RETRY, |queue| !queue.closed);
             queue = rested.unwrap_or_else(PoisonError::into_inner).0;
         } else {
-            let idle = |queue: &mut Queue| queue.is_empty() && !queue.closed;
+            let idle = |queue: &mut AuditQueue| queue.is_empty() && !queue.closed;
             queue = self.shared.wake.wait_while(queue, idle).unwrap_or_else(PoisonError::into_inner);
         }
         if queue.closed && (queue.broken || queue.batch.lines.is_empty()) { None } else { Some(queue.take(empty)) }
     }
 
     /// Tells those who wait how it went, and leaves the batch empty.
-    fn settle(&self, batch: &mut Batch, result: &io::Result<()>) {
+    fn settle(&self, batch: &mut LineBatch, result: &io::Result<()>) {
         let mut queue = self.shared.lock();
         queue.writing_since = None;
         match result {
@@ -358,7 +358,7 @@ impl Writer {
         }
         let mut waiting = std::mem::take(&mut queue.writing);
         let was_broken = std::mem::replace(&mut queue.broken, result.is_err());
-        let unwritable = if result.is_err() { std::mem::take(&mut queue.batch) } else { Batch::default() };
+        let unwritable = if result.is_err() { std::mem::take(&mut queue.batch) } else { LineBatch::default() };
         queue.batch.reopen |= unwritable.reopen;
         drop(queue);
         report(was_broken, result);

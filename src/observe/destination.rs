@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
 /// Where lines go, and whether it is still where it was.
-pub struct Destination {
+pub struct LineOutput {
     file: File,
     /// What it was opened by; nothing where it can't be opened anew.
     path: Option<PathBuf>,
@@ -24,9 +24,9 @@ pub struct Destination {
     appended: usize,
 }
 
-impl Destination {
+impl LineOutput {
     /// Standard output. Warns if nothing that is written there is kept.
-    pub fn stdout() -> io::Result<Destination> {
+    pub fn stdout() -> io::Result<LineOutput> {
         let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         if goes_nowhere(&file) {
             tracing::warn!(
@@ -34,28 +34,28 @@ impl Destination {
                  \"/dev/null\" if no audit log is wanted"
             );
         }
-        Ok(Destination::to(file))
+        Ok(LineOutput::to(file))
     }
 
     /// Standard error.
     ///
     /// # Errors
     /// If it is closed.
-    pub fn stderr() -> io::Result<Destination> {
-        Ok(Destination::to(File::from(io::stderr().as_fd().try_clone_to_owned()?)))
+    pub fn stderr() -> io::Result<LineOutput> {
+        Ok(LineOutput::to(File::from(io::stderr().as_fd().try_clone_to_owned()?)))
     }
 
     /// A file to append to, made for its owner alone if it doesn't exist, or a pipe that somebody reads.
     ///
     /// # Errors
     /// If it can't be opened, or nobody reads the pipe.
-    pub fn at(path: &Path) -> io::Result<Destination> {
-        Ok(Destination { path: Some(path.to_owned()), ..Destination::to(open(path)?) })
+    pub fn at(path: &Path) -> io::Result<LineOutput> {
+        Ok(LineOutput { path: Some(path.to_owned()), ..LineOutput::to(open(path)?) })
     }
 
     /// Wherever this leads.
-    pub(super) fn to(file: File) -> Destination {
-        Destination { torn: is_torn(&file), file, path: None, unopened: false, appended: 0 }
+    pub(super) fn to(file: File) -> LineOutput {
+        LineOutput { torn: is_torn(&file), file, path: None, unopened: false, appended: 0 }
     }
 
     /// Writes these lines; at the path, if something else or nothing is there by now. A file that was only given another name is good
@@ -88,7 +88,7 @@ impl Destination {
 
     fn open_anew(&mut self) -> io::Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
-        *self = Destination::at(path)?;
+        *self = LineOutput::at(path)?;
         Ok(())
     }
 

@@ -4,13 +4,13 @@ use std::io;
 
 use super::audit::SPARE;
 use super::chain::{Chain, ChainKey};
-use super::destination::Destination;
+use super::destination::LineOutput;
 use crate::random::{self, NoEntropy};
 use crate::secret::Secret;
 
 /// Writes lines, which only one thread does at a time.
 pub struct LineWriter {
-    destination: Destination,
+    destination: LineOutput,
     chained: Option<Chained>,
 }
 
@@ -30,7 +30,7 @@ pub fn new_chain(key: Option<&Secret>) -> Result<Chain, NoEntropy> {
 
 impl LineWriter {
     /// Writes to this destination; with a chain each line gets its link.
-    pub fn new(destination: Destination, chain: Option<Chain>) -> LineWriter {
+    pub fn new(destination: LineOutput, chain: Option<Chain>) -> LineWriter {
         LineWriter { destination, chained: chain.map(|chain| Chained { chain, lines: Vec::new() }) }
     }
 
@@ -45,14 +45,14 @@ impl LineWriter {
         }
     }
 
-    /// Has the file opened anew, as [`Destination::reopen`] does. The chain goes on.
+    /// Has the file opened anew, as [`LineOutput::reopen`] does. The chain goes on.
     pub(super) fn reopen(&mut self) {
         self.destination.reopen();
     }
 }
 
 impl Chained {
-    fn write(&mut self, lines: &[u8], to: &mut Destination) -> io::Result<()> {
+    fn write(&mut self, lines: &[u8], to: &mut LineOutput) -> io::Result<()> {
         let before = self.chain.clone();
         self.lines.clear();
         self.chain.append(lines, &mut self.lines);

@@ -42,7 +42,7 @@ pub fn hide(known: Arc<KnownSecrets>) {
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
+pub enum LogFormat {
     /// Lines for people.
     Text,
     /// One JSON object a line.
@@ -52,21 +52,21 @@ pub enum Format {
 /// The log, started. Dropping it writes what is queued.
 #[derive(Clone)]
 #[must_use = "what is queued when the program ends is lost without it"]
-pub struct Log(SyncSender<Message>, LogLimit);
+pub struct ProgramLog(SyncSender<LogMessage>, LogLimit);
 
 /// Starts the log for the whole process, and keeps panics' messages, which may quote input, out of it.
-pub fn start(level: Level, format: Format) -> io::Result<Log> {
+pub fn start(level: Level, format: LogFormat) -> io::Result<ProgramLog> {
     let ((queue, messages), limit) = (sync_channel(QUEUE), LogLimit::default());
-    let log = Log(queue.clone(), limit.clone());
+    let log = ProgramLog(queue.clone(), limit.clone());
     let reported = limit.clone();
     thread::Builder::new().name("log".to_owned()).spawn(move || write(&messages, &reported, format))?;
     // Of libraries only warnings: what they say at lower levels may quote requests.
     let filter = Targets::new().with_default(Level::WARN.min(level)).with_target("chat_signer", level);
-    let lines = tracing_subscriber::fmt::layer().with_writer(move || Queue(queue.clone())).with_target(false);
+    let lines = tracing_subscriber::fmt::layer().with_writer(move || LogQueue(queue.clone())).with_target(false);
     let registry = tracing_subscriber::registry().with(filter);
     let started = match format {
-        Format::Text => registry.with(lines.with_ansi(io::stderr().is_terminal()).with_filter(limit)).try_init(),
-        Format::Json => registry.with(lines.json().flatten_event(true).with_filter(limit)).try_init(),
+        LogFormat::Text => registry.with(lines.with_ansi(io::stderr().is_terminal()).with_filter(limit)).try_init(),
+        LogFormat::Json => registry.with(lines.json().flatten_event(true).with_filter(limit)).try_init(),
     };
     // One that was started before stays.
     drop(started);
@@ -77,34 +77,34 @@ pub fn start(level: Level, format: Format) -> io::Result<Log> {
     Ok(log)
 }
 
-impl Log {
+impl ProgramLog {
     /// Waits until what is queued is written, but not for long. What was left out so far is counted.
     pub fn flush(&self) {
         self.1.report(true);
         let (done, written) = sync_channel(1);
-        if self.0.try_send(Message::Flush(done)).is_ok() {
+        if self.0.try_send(LogMessage::Flush(done)).is_ok() {
             let _ = written.recv_timeout(PATIENCE);
         }
     }
 }
 
-impl Drop for Log {
+impl Drop for ProgramLog {
     fn drop(&mut self) {
         self.flush();
     }
 }
 
-enum Message {
+enum LogMessage {
     Line(String),
     Flush(SyncSender<()>),
 }
 
 /// Takes whole lines, each with its newline: the formatter writes each event at once.
-struct Queue(SyncSender<Message>);
+struct LogQueue(SyncSender<LogMessage>);
 
-impl Write for Queue {
+impl Write for LogQueue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let _ = self.0.try_send(Message::Line(plain(line)));
+        let _ = self.0.try_send(LogMessage::Line(plain(line)));
         Ok(line.len())
     }
 
@@ -131,15 +131,15 @@ fn plain(line: &[u8]) -> String {
     plain
 }
 
-fn write(messages: &Receiver<Message>, limit: &LogLimit, format: Format) {
+fn write(messages: &Receiver<LogMessage>, limit: &LogLimit, format: LogFormat) {
     let (mut to, mut reported) = (io::stderr(), Instant::now());
     loop {
         match messages.recv_timeout(TICK) {
-            Ok(Message::Line(line)) => {
+            Ok(LogMessage::Line(line)) => {
                 // Whoever closed standard error doesn't want it.
                 let _ = to.write_all(redacted(&line, format).as_bytes());
             }
-            Ok(Message::Flush(done)) => {
+            Ok(LogMessage::Flush(done)) => {
                 let _ = done.try_send(());
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -153,11 +153,11 @@ fn write(messages: &Receiver<Message>, limit: &LogLimit, format: Format) {
 }
 
 /// The line without [known](hide) secrets.
-fn redacted(line: &str, format: Format) -> Cow<'_, str> {
+fn redacted(line: &str, format: LogFormat) -> Cow<'_, str> {
     match (&*KNOWN.load(), format) {
         (None, _) => Cow::Borrowed(line),
-        (Some(known), Format::Text) => known.redact(line),
-        (Some(known), Format::Json) => known.redact_json(line),
+        (Some(known), LogFormat::Text) => known.redact(line),
+        (Some(known), LogFormat::Json) => known.redact_json(line),
     }
 }
 

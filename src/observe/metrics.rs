@@ -13,8 +13,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::Decision;
-use super::outbox::Counts;
+use super::AuditDecision;
+use super::outbox::OutboxMetrics;
 use crate::model::Action;
 
 /// The upper bounds of the times that are told apart, in seconds. A decision takes less than the first; asking others takes up to some
@@ -24,17 +24,17 @@ const BOUNDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
 /// The counts.
 #[derive(Debug)]
 pub struct Metrics {
-    requests: Family<Answered, Counter>,
-    durations: Family<Timed, Histogram, fn() -> Histogram>,
-    decisions: Family<Decided, Counter>,
-    authentications: Family<Identified, Counter>,
+    requests: Family<AnswerLabels, Counter>,
+    durations: Family<DurationLabels, Histogram, fn() -> Histogram>,
+    decisions: Family<DecisionLabels, Counter>,
+    authentications: Family<CallerLabels, Counter>,
     /// What is carried to vendors and webhooks.
-    pub outbox: Counts,
+    pub outbox: OutboxMetrics,
 }
 
 /// Where a request came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Listener {
+pub enum ListenerLabel {
     /// Where callers are served.
     Main,
     /// Where probes and metrics are.
@@ -43,7 +43,7 @@ pub enum Listener {
 
 /// Where a request leads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Route {
+pub enum RouteLabel {
     /// To an operation of the app of this name.
     Operation(Arc<str>, &'static str),
     /// To a cloud function of LeanCloud's demo servers.
@@ -56,7 +56,7 @@ pub enum Route {
 
 /// What was found out about a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Identity {
+pub enum IdentityLabel {
     /// Who it is.
     Accepted,
     /// That the credential doesn't hold.
@@ -66,19 +66,19 @@ pub enum Identity {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Answered {
+struct AnswerLabels {
     listener: &'static str,
-    route: Route,
+    route: RouteLabel,
     status: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Timed {
-    route: Route,
+struct DurationLabels {
+    route: RouteLabel,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Decided {
+struct DecisionLabels {
     app: Arc<str>,
     action: &'static str,
     outcome: &'static str,
@@ -86,14 +86,14 @@ struct Decided {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Identified {
-    authenticator: Name,
+struct CallerLabels {
+    authenticator: OptionalLabel,
     outcome: &'static str,
 }
 
 /// A name, where there is one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Name(Option<Arc<str>>);
+struct OptionalLabel(Option<Arc<str>>);
 
 impl Default for Metrics {
     fn default() -> Metrics {
@@ -102,29 +102,29 @@ impl Default for Metrics {
             durations: Family::new_with_constructor(|| Histogram::new(BOUNDS)),
             decisions: Family::default(),
             authentications: Family::default(),
-            outbox: Counts::default(),
+            outbox: OutboxMetrics::default(),
         }
     }
 }
 
 impl Metrics {
     /// Counts an answer: its status, and how long it took.
-    pub fn answered(&self, listener: Listener, route: Route, status: u16, took: Duration) {
-        let timed = Timed { route };
+    pub fn answered(&self, listener: ListenerLabel, route: RouteLabel, status: u16, took: Duration) {
+        let timed = DurationLabels { route };
         self.durations.get_or_create(&timed).observe(took.as_secs_f64());
-        self.requests.get_or_create(&Answered { listener: listener.as_str(), route: timed.route, status }).inc();
+        self.requests.get_or_create(&AnswerLabels { listener: listener.as_str(), route: timed.route, status }).inc();
     }
 
     /// Counts a decision about this action of an app: the id of the rule that decided, or what did instead.
-    pub fn decided(&self, app: Arc<str>, action: Action, decision: Decision, rule: Cow<'static, str>) {
+    pub fn decided(&self, app: Arc<str>, action: Action, decision: AuditDecision, rule: Cow<'static, str>) {
         let (action, outcome) = (action.as_str(), decision.as_str());
-        self.decisions.get_or_create(&Decided { app, action, outcome, rule }).inc();
+        self.decisions.get_or_create(&DecisionLabels { app, action, outcome, rule }).inc();
     }
 
     /// Counts what an authenticator found out about a caller, or what was found without one.
-    pub fn identified(&self, authenticator: Option<&Arc<str>>, identity: Identity) {
-        let authenticator = Name(authenticator.cloned());
-        self.authentications.get_or_create(&Identified { authenticator, outcome: identity.as_str() }).inc();
+    pub fn identified(&self, authenticator: Option<&Arc<str>>, identity: IdentityLabel) {
+        let authenticator = OptionalLabel(authenticator.cloned());
+        self.authentications.get_or_create(&CallerLabels { authenticator, outcome: identity.as_str() }).inc();
     }
 
     /// Has the counts shown by this registry.
@@ -138,44 +138,44 @@ impl Metrics {
     }
 }
 
-impl Listener {
+impl ListenerLabel {
     /// How labels spell it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Listener::Main => "main",
-            Listener::Admin => "admin",
+            ListenerLabel::Main => "main",
+            ListenerLabel::Admin => "admin",
         }
     }
 }
 
-impl Identity {
+impl IdentityLabel {
     fn as_str(self) -> &'static str {
         match self {
-            Identity::Accepted => "accepted",
-            Identity::Refused => "refused",
-            Identity::Unavailable => "unavailable",
+            IdentityLabel::Accepted => "accepted",
+            IdentityLabel::Refused => "refused",
+            IdentityLabel::Unavailable => "unavailable",
         }
     }
 }
 
-impl EncodeLabelValue for Route {
+impl EncodeLabelValue for RouteLabel {
     fn encode(&self, to: &mut LabelValueEncoder) -> fmt::Result {
         write!(to, "{self}")
     }
 }
 
-impl fmt::Display for Route {
+impl fmt::Display for RouteLabel {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Route::Operation(app, name) => write!(to, "/v1/{app}/{name}"),
-            Route::Function(name) => write!(to, "/1.1/functions/{name}"),
-            Route::Fixed(path) => to.write_str(path),
-            Route::Other => to.write_str("other"),
+            RouteLabel::Operation(app, name) => write!(to, "/v1/{app}/{name}"),
+            RouteLabel::Function(name) => write!(to, "/1.1/functions/{name}"),
+            RouteLabel::Fixed(path) => to.write_str(path),
+            RouteLabel::Other => to.write_str("other"),
         }
     }
 }
 
-impl EncodeLabelValue for Name {
+impl EncodeLabelValue for OptionalLabel {
     fn encode(&self, to: &mut LabelValueEncoder) -> fmt::Result {
         to.write_str(self.0.as_deref().unwrap_or("none"))
     }

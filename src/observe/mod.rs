@@ -15,8 +15,8 @@ mod record;
 mod refusals;
 pub mod trace;
 
-pub use destination::Destination;
+pub use destination::LineOutput;
 pub use line_writer::{LineWriter, new_chain};
 pub use operator_signature::OperatorSignature;
-pub use record::{Asker, Decision, Occurrence, Record, Scope, line};
+pub use record::{AuditCaller, AuditDecision, AuditRecord, AuditScope, ModerationRecord, line};
 pub use refusals::RefusalSummaries;

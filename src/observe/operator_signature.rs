@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::record::{Asker, Scope, capability, display, displayed, line};
+use super::record::{AuditCaller, AuditScope, capability, display, displayed, line};
 use crate::model::{Millis, RequestedGrant};
 
 /// What was signed by an operator, without a server and without asking the policy. It has no place for the signature.
@@ -14,7 +14,7 @@ pub struct OperatorSignature<'a> {
     /// Always the same.
     pub event: &'static str,
     /// The operator.
-    pub caller: Asker<'a>,
+    pub caller: AuditCaller<'a>,
     /// The app's name.
     pub app: &'a str,
     /// Its vendor.
@@ -26,7 +26,7 @@ pub struct OperatorSignature<'a> {
     pub client: Option<&'a str>,
     /// The conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub conversation: Option<Scope<'a>>,
+    pub conversation: Option<AuditScope<'a>>,
     /// The members.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub targets: &'a [String],

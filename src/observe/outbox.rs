@@ -12,15 +12,15 @@ use prometheus_client::registry::Registry;
 
 /// The counts. Clones count together. What isn't configured has no series.
 #[derive(Clone, Debug, Default)]
-pub struct Counts {
-    deliveries: Family<Delivered, Counter>,
-    jobs: Family<Stand, Gauge>,
-    oldest: Family<Of, Gauge<f64, AtomicU64>>,
+pub struct OutboxMetrics {
+    deliveries: Family<AttemptLabels, Counter>,
+    jobs: Family<QueueLabels, Gauge>,
+    oldest: Family<KindLabel, Gauge<f64, AtomicU64>>,
 }
 
 /// What kind of thing is carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum DeliveryKind {
     /// Bans and mutes, to vendors.
     Enforcement,
     /// Events, to webhooks.
@@ -29,7 +29,7 @@ pub enum Kind {
 
 /// What came of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum AttemptOutcome {
     /// It is done.
     Done,
     /// It is tried again.
@@ -42,7 +42,7 @@ pub enum Outcome {
 
 /// What waits in the store, of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Waiting {
+pub struct QueueDepth {
     /// What is due.
     pub due: u32,
     /// What failed the last time and is to be tried again.
@@ -56,50 +56,55 @@ pub struct Waiting {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Delivered {
+struct AttemptLabels {
     kind: &'static str,
     target: Arc<str>,
     outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Stand {
+struct QueueLabels {
     kind: &'static str,
     state: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Of {
+struct KindLabel {
     kind: &'static str,
 }
 
-impl Counts {
+impl OutboxMetrics {
     /// Counts an attempt for this app, or for the webhook at this host.
-    pub fn delivered(&self, kind: Kind, target: Arc<str>, outcome: Outcome) {
+    pub fn delivered(&self, kind: DeliveryKind, target: Arc<str>, outcome: AttemptOutcome) {
         self.of(kind, target, outcome).inc();
     }
 
     /// Has something to count for this app or host, if only that there was nothing yet.
-    pub fn expect(&self, kind: Kind, target: &Arc<str>) {
-        for outcome in [Outcome::Done, Outcome::Failed, Outcome::SetAside] {
+    pub fn expect(&self, kind: DeliveryKind, target: &Arc<str>) {
+        for outcome in [AttemptOutcome::Done, AttemptOutcome::Failed, AttemptOutcome::SetAside] {
             drop(self.of(kind, Arc::clone(target), outcome));
         }
     }
 
-    fn of(&self, kind: Kind, target: Arc<str>, outcome: Outcome) -> impl std::ops::Deref<Target = Counter> {
+    fn of(
+        &self,
+        kind: DeliveryKind,
+        target: Arc<str>,
+        outcome: AttemptOutcome,
+    ) -> impl std::ops::Deref<Target = Counter> {
         let (kind, outcome) = (kind.as_str(), outcome.as_str());
-        self.deliveries.get_or_create(&Delivered { kind, target, outcome })
+        self.deliveries.get_or_create(&AttemptLabels { kind, target, outcome })
     }
 
     /// Shows what waits.
-    pub fn waiting(&self, kind: Kind, waiting: &Waiting) {
+    pub fn waiting(&self, kind: DeliveryKind, waiting: &QueueDepth) {
         let kind = kind.as_str();
-        let Waiting { due, failing, set_aside, unconfigured, .. } = *waiting;
+        let QueueDepth { due, failing, set_aside, unconfigured, .. } = *waiting;
         let states = [("due", due), ("failing", failing), ("set_aside", set_aside), ("unconfigured", unconfigured)];
         for (state, count) in states {
-            self.jobs.get_or_create(&Stand { kind, state }).set(count.into());
+            self.jobs.get_or_create(&QueueLabels { kind, state }).set(count.into());
         }
-        self.oldest.get_or_create(&Of { kind }).set(Duration::from_millis(waiting.oldest).as_secs_f64());
+        self.oldest.get_or_create(&KindLabel { kind }).set(Duration::from_millis(waiting.oldest).as_secs_f64());
     }
 
     /// Has the counts shown by this registry.
@@ -116,26 +121,26 @@ impl Counts {
     }
 }
 
-impl Kind {
+impl DeliveryKind {
     /// Every kind.
-    pub const ALL: [Kind; 2] = [Kind::Enforcement, Kind::Webhook];
+    pub const ALL: [DeliveryKind; 2] = [DeliveryKind::Enforcement, DeliveryKind::Webhook];
 
     /// How labels spell it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Kind::Enforcement => "enforcement",
-            Kind::Webhook => "webhook",
+            DeliveryKind::Enforcement => "enforcement",
+            DeliveryKind::Webhook => "webhook",
         }
     }
 }
 
-impl Outcome {
+impl AttemptOutcome {
     fn as_str(self) -> &'static str {
         match self {
-            Outcome::Done => "done",
-            Outcome::Failed => "failed",
-            Outcome::Unfinished => "unfinished",
-            Outcome::SetAside => "set_aside",
+            AttemptOutcome::Done => "done",
+            AttemptOutcome::Failed => "failed",
+            AttemptOutcome::Unfinished => "unfinished",
+            AttemptOutcome::SetAside => "set_aside",
         }
     }
 }

@@ -9,7 +9,7 @@ use rustix::process::{Resource, getrlimit};
 /// What the process uses, as far as the system says: where it hides one thing, as in a container or by `ProcSubset=` of systemd, the
 /// others are there.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Usage {
+pub struct ProcessUsage {
     /// The processor time that it has used, in seconds.
     pub cpu: Option<f64>,
     /// The memory that it has, in bytes.
@@ -21,13 +21,13 @@ pub struct Usage {
 }
 
 /// What this process uses.
-pub fn usage() -> Usage {
+pub fn usage() -> ProcessUsage {
     usage_of(Path::new("/proc/self"))
 }
 
-fn usage_of(process: &Path) -> Usage {
+fn usage_of(process: &Path) -> ProcessUsage {
     let stat = fs::read_to_string(process.join("stat")).ok().and_then(|stat| parse(&stat));
-    Usage {
+    ProcessUsage {
         cpu: stat.as_ref().map(|stat| seconds(stat.cpu_ticks)),
         resident: stat.and_then(|stat| stat.pages.checked_mul(u64::try_from(page_size()).ok()?)),
         open_files: open_files(&process.join("fd")),
@@ -40,16 +40,16 @@ fn open_files(directory: &Path) -> Option<u64> {
     u64::try_from(fs::read_dir(directory).ok()?.count()).ok()?.checked_sub(1)
 }
 
-struct Stat {
+struct ProcStat {
     cpu_ticks: u64,
     pages: u64,
 }
 
 /// Reads fields 14, 15 and 24 (proc_pid_stat(5)). The second is the program's name, which may hold anything.
-fn parse(stat: &str) -> Option<Stat> {
+fn parse(stat: &str) -> Option<ProcStat> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
     let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
-    Some(Stat { cpu_ticks: field(14)?.checked_add(field(15)?)?, pages: field(24)? })
+    Some(ProcStat { cpu_ticks: field(14)?.checked_add(field(15)?)?, pages: field(24)? })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "that many ticks take longer than any machine lasts")]
@@ -67,7 +67,7 @@ mod tests {
     fn a_programs_name_may_hold_anything() {
         let stat =
             "7 (a) b (c) S 1 7 7 0 -1 4194560 99 0 0 0 120 30 0 0 20 0 3 0 4242 9999999 512 18446744073709551615";
-        let Stat { cpu_ticks, pages } = parse(stat).unwrap();
+        let ProcStat { cpu_ticks, pages } = parse(stat).unwrap();
         assert_eq!((cpu_ticks, pages), (150, 512));
         assert!(parse("7 (cut) S 1 7").is_none() && parse("").is_none());
     }
@@ -75,7 +75,8 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn this_process_uses_something() {
-        let Usage { cpu: Some(_), resident: Some(resident), open_files: Some(open), most_files } = usage() else {
+        let ProcessUsage { cpu: Some(_), resident: Some(resident), open_files: Some(open), most_files } = usage()
+        else {
             panic!("{:?}", usage())
         };
         assert!(resident > 1 << 20 && open > 2, "{resident} {open}");

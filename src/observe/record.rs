@@ -10,7 +10,7 @@ use crate::policy::EntryAuthor;
 
 /// What came of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Decision {
+pub enum AuditDecision {
     /// It was allowed, and signed.
     Allow,
     /// The policy did not allow it.
@@ -23,20 +23,20 @@ pub enum Decision {
     Unavailable,
 }
 
-impl Decision {
+impl AuditDecision {
     /// How the audit log and the metrics spell it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Decision::Allow => "allow",
-            Decision::Deny => "deny",
-            Decision::Invalid => "invalid",
-            Decision::Refused => "refused",
-            Decision::Unavailable => "unavailable",
+            AuditDecision::Allow => "allow",
+            AuditDecision::Deny => "deny",
+            AuditDecision::Invalid => "invalid",
+            AuditDecision::Refused => "refused",
+            AuditDecision::Unavailable => "unavailable",
         }
     }
 }
 
-impl Serialize for Decision {
+impl Serialize for AuditDecision {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(self.as_str())
     }
@@ -44,7 +44,7 @@ impl Serialize for Decision {
 
 /// What the audit log says of one decision, or of one caller who was refused. It has no place for a signature or token.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Record<'a> {
+pub struct AuditRecord<'a> {
     /// When the request came in.
     #[serde(serialize_with = "display")]
     pub time: Millis,
@@ -60,13 +60,13 @@ pub struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_span_id: Option<&'a str>,
     /// What was decided.
-    pub decision: Decision,
+    pub decision: AuditDecision,
     /// The authenticator that vouches for the caller, or refused it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authenticator: Option<&'a str>,
     /// Who asked.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub caller: Option<Asker<'a>>,
+    pub caller: Option<AuditCaller<'a>>,
     /// The app's name; nothing where it is about all apps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub app: Option<&'a str>,
@@ -81,7 +81,7 @@ pub struct Record<'a> {
     pub client: Option<&'a str>,
     /// The conversation that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub conversation: Option<Scope<'a>>,
+    pub conversation: Option<AuditScope<'a>>,
     /// The other identities that it names, as sent.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub targets: &'a [String],
@@ -129,7 +129,7 @@ pub struct Record<'a> {
     pub rule: Option<&'a str>,
     /// The ban's scope, where a ban denied it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ban: Option<Scope<'a>>,
+    pub ban: Option<AuditScope<'a>>,
     /// Why not, in full; of a ban or mute that was made, why, in the moderator's words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
@@ -142,10 +142,10 @@ pub struct Record<'a> {
 /// How many targets, and how many resources of a capability, are named where nothing was allowed.
 const MOST_NAMED: usize = 20;
 
-impl<'a> Record<'a> {
+impl<'a> AuditRecord<'a> {
     /// A record with these fields and no others.
-    pub fn new(time: Millis, request_id: &'a str, decision: Decision, policy: &'a str) -> Record<'a> {
-        Record {
+    pub fn new(time: Millis, request_id: &'a str, decision: AuditDecision, policy: &'a str) -> AuditRecord<'a> {
+        AuditRecord {
             time,
             request_id,
             trace_id: None,
@@ -183,10 +183,10 @@ impl<'a> Record<'a> {
 
     /// The same with long lists cut, and with how long they were: a refused client may ask for as much as fits into a request.
     #[must_use]
-    pub fn shortened(&self) -> Record<'a> {
+    pub fn shortened(&self) -> AuditRecord<'a> {
         let (targets, targets_count) = first(self.targets);
         let (asked, asked_count) = first(self.asked);
-        Record { targets, targets_count, asked, asked_count, ..*self }
+        AuditRecord { targets, targets_count, asked, asked_count, ..*self }
     }
 
     /// The line, with its newline.
@@ -197,7 +197,7 @@ impl<'a> Record<'a> {
 
 /// What the audit log says of something in the roster that no request asked for: it ended by itself, or an operator took it over.
 #[derive(Clone, Debug, Serialize)]
-pub struct Occurrence<'a> {
+pub struct ModerationRecord<'a> {
     /// When the line was made.
     #[serde(serialize_with = "display")]
     pub time: Millis,
@@ -205,7 +205,7 @@ pub struct Occurrence<'a> {
     pub event: &'a str,
     /// Who did it, unless nobody did.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub caller: Option<Asker<'a>>,
+    pub caller: Option<AuditCaller<'a>>,
     /// The app's name; nothing where it is about all apps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub app: Option<&'a str>,
@@ -241,10 +241,10 @@ pub struct Occurrence<'a> {
     pub at: Option<String>,
 }
 
-impl<'a> Occurrence<'a> {
+impl<'a> ModerationRecord<'a> {
     /// Something that happened, of which nothing more is said yet.
-    pub fn new(event: &'a str, time: Millis) -> Occurrence<'a> {
-        Occurrence {
+    pub fn new(event: &'a str, time: Millis) -> ModerationRecord<'a> {
+        ModerationRecord {
             time,
             event,
             caller: None,
@@ -286,24 +286,24 @@ pub fn line(of: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
 
 /// Who asked.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Asker<'a> {
+pub struct AuditCaller<'a> {
     /// User or service.
     pub kind: &'static str,
     /// The identity.
     pub subject: &'a str,
 }
 
-impl<'a> From<&'a Caller> for Asker<'a> {
-    fn from(caller: &'a Caller) -> Asker<'a> {
-        Asker { kind: caller.kind.as_str(), subject: &caller.subject }
+impl<'a> From<&'a Caller> for AuditCaller<'a> {
+    fn from(caller: &'a Caller) -> AuditCaller<'a> {
+        AuditCaller { kind: caller.kind.as_str(), subject: &caller.subject }
     }
 }
 
 /// A conversation or a pattern of them.
 #[derive(Clone, Copy, Debug)]
-pub struct Scope<'a>(pub &'a Pattern);
+pub struct AuditScope<'a>(pub &'a Pattern);
 
-impl Serialize for Scope<'_> {
+impl Serialize for AuditScope<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self.0)
     }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::Notify;
 
-use super::Record;
-use super::audit::Audit;
+use super::AuditRecord;
+use super::audit::AuditLog;
 use super::log::UNLIMITED;
 use super::record::{display, line};
 use crate::clock;
@@ -88,14 +88,14 @@ struct CountedCaller {
 
 impl RefusalSummaries {
     /// Counts a refused request from this address, which is a rate-limit key. Its line is not written.
-    pub fn add(&self, address: IpAddr, refused: &Record<'_>) {
+    pub fn add(&self, address: IpAddr, refused: &AuditRecord<'_>) {
         if self.lock().add(address, refused) {
             self.added.notify_one();
         }
     }
 
     /// Writes the counts, one span after the first request, and never returns. While the log cannot be written, counting goes on.
-    pub async fn write_to(&self, audit: &Audit) {
+    pub async fn write_to(&self, audit: &AuditLog) {
         loop {
             self.added.notified().await;
             tokio::time::sleep(SPAN).await;
@@ -106,7 +106,7 @@ impl RefusalSummaries {
     }
 
     /// Writes what was counted at the end, when no more comes. What cannot be written is in the program's own log.
-    pub async fn close(&self, audit: &Audit) {
+    pub async fn close(&self, audit: &AuditLog) {
         if self.flush(audit).await {
             return;
         }
@@ -118,7 +118,7 @@ impl RefusalSummaries {
     }
 
     /// Writes what was counted so far. Returns whether all of it is written.
-    async fn flush(&self, audit: &Audit) -> bool {
+    async fn flush(&self, audit: &AuditLog) -> bool {
         let mut unwritten = self.unwritten.lock().await;
         if audit.health().is_err() {
             return false;
@@ -142,7 +142,7 @@ impl RefusalSummaries {
 
 impl Summaries {
     /// Counts a request. Returns whether it is the first.
-    fn add(&mut self, address: IpAddr, refused: &Record<'_>) -> bool {
+    fn add(&mut self, address: IpAddr, refused: &AuditRecord<'_>) -> bool {
         let is_first = self.by_address.is_empty() && self.others.is_none();
         if let Some(summary) = self.by_address.get_mut(&address) {
             summary.add(refused);
@@ -164,7 +164,7 @@ impl Summaries {
 }
 
 impl Summary {
-    fn new(address: Option<IpAddr>, first: &Record<'_>) -> Summary {
+    fn new(address: Option<IpAddr>, first: &AuditRecord<'_>) -> Summary {
         Summary {
             time: first.time,
             event: "requests_refused",
@@ -181,7 +181,7 @@ impl Summary {
         }
     }
 
-    fn add(&mut self, refused: &Record<'_>) {
+    fn add(&mut self, refused: &AuditRecord<'_>) {
         self.count += 1;
         (self.since, self.until) = (self.since.min(refused.time), self.until.max(refused.time));
         *self.decisions.entry(refused.decision.as_str()).or_default() += 1;
@@ -198,7 +198,7 @@ impl Summary {
         }
     }
 
-    fn add_caller(&mut self, refused: &Record<'_>) {
+    fn add_caller(&mut self, refused: &AuditRecord<'_>) {
         let Some(caller) = refused.caller else { return };
         let has_room = self.callers.len() < MOST_CALLERS;
         let known = self.callers.iter_mut().find(|one| one.kind == caller.kind && one.subject == caller.subject);
@@ -213,7 +213,7 @@ impl Summary {
 }
 
 /// Why a request was refused, in words that many requests have in common: the rule, where one decided.
-fn reason(refused: &Record<'_>) -> String {
+fn reason(refused: &AuditRecord<'_>) -> String {
     match (refused.rule, refused.ban, refused.reason) {
         (Some(rule), _, _) => format!("rule {rule}"),
         (None, Some(_), _) => "ban".to_owned(),
@@ -242,12 +242,12 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::observe::{Asker, Decision};
+    use crate::observe::{AuditCaller, AuditDecision};
 
-    fn refused<'a>(subject: Option<&'a str>, reason: &'a str, time: u64) -> Record<'a> {
-        let caller = subject.map(|subject| Asker { kind: "user", subject });
-        let decision = if caller.is_some() { Decision::Deny } else { Decision::Refused };
-        Record { reason: Some(reason), caller, ..Record::new(Millis(time), "id-1", decision, "policy") }
+    fn refused<'a>(subject: Option<&'a str>, reason: &'a str, time: u64) -> AuditRecord<'a> {
+        let caller = subject.map(|subject| AuditCaller { kind: "user", subject });
+        let decision = if caller.is_some() { AuditDecision::Deny } else { AuditDecision::Refused };
+        AuditRecord { reason: Some(reason), caller, ..AuditRecord::new(Millis(time), "id-1", decision, "policy") }
     }
 
     /// Counts these requests, and reads the lines about them.

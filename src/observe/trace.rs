@@ -20,7 +20,7 @@ const MOST_ENTRIES: usize = 32;
 
 /// Where a request stands in a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trace {
+pub struct TraceContext {
     /// The trace: 32 hexadecimal digits.
     pub trace_id: String,
     /// What the caller calls its own part of it, which this request is a part of: 16 hexadecimal digits.
@@ -32,20 +32,20 @@ pub struct Trace {
     state: Option<HeaderValue>,
 }
 
-impl Trace {
+impl TraceContext {
     /// The trace that these headers tell of, if they tell of one as they should. `None` also where there is no randomness for a part of
     /// its own.
-    pub fn of(headers: &HeaderMap) -> Option<Trace> {
+    pub fn of(headers: &HeaderMap) -> Option<TraceContext> {
         let mut parents = headers.get_all(TRACEPARENT).iter();
         let (parent, None) = (parents.next()?, parents.next()) else { return None };
         let (trace_id, parent_id, is_sampled) = parse(parent.to_str().ok()?)?;
         let (trace_id, parent_id) = (trace_id.to_owned(), parent_id.to_owned());
-        Some(Trace { trace_id, parent_id, span_id: fresh()?, is_sampled, state: state(headers) })
+        Some(TraceContext { trace_id, parent_id, span_id: fresh()?, is_sampled, state: state(headers) })
     }
 
     /// Tells another server that a request to it is a part of this one.
     pub fn pass_on(&self, headers: &mut HeaderMap) {
-        let Trace { trace_id, span_id, is_sampled, state, .. } = self;
+        let TraceContext { trace_id, span_id, is_sampled, state, .. } = self;
         let parent = format!("00-{trace_id}-{span_id}-{:02x}", u8::from(*is_sampled));
         let Ok(parent) = HeaderValue::try_from(parent) else { return };
         headers.insert(TRACEPARENT, parent);
@@ -102,12 +102,12 @@ mod tests {
     const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
     const PARENT: &str = "b7ad6b7169203331";
 
-    fn of(lines: &[(&'static str, &str)]) -> Option<Trace> {
+    fn of(lines: &[(&'static str, &str)]) -> Option<TraceContext> {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
-        Trace::of(&headers)
+        TraceContext::of(&headers)
     }
 
     #[test]

@@ -32,7 +32,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::observe::outbox::Counts;
+use crate::observe::outbox::OutboxMetrics;
 use crate::random::{self, NoEntropy};
 use crate::roster::ModerationReplica;
 pub use targets::DeliveryTargets;
@@ -99,7 +99,7 @@ struct OutboxState {
     terms: OutboxConfig,
     /// By which the store knows this process.
     name: String,
-    counts: Counts,
+    counts: OutboxMetrics,
     turns: UserLocks,
     stopping: watch::Receiver<bool>,
 }
@@ -113,7 +113,7 @@ impl Outbox {
         roster: Arc<ModerationReplica>,
         targets: DeliveryTargets,
         terms: OutboxConfig,
-        counts: Counts,
+        counts: OutboxMetrics,
     ) -> Result<Outbox, NoEntropy> {
         let name = hex::encode(random::bytes::<16>()?);
         let (stop, stopping) = watch::channel(false);

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::OutboxConfig;
 use crate::config::{Enforcement, Webhook};
-use crate::observe::outbox::{Counts, Kind};
+use crate::observe::outbox::{DeliveryKind, OutboxMetrics};
 use crate::policy::Policy;
 use crate::remote::{ClientBuildError, UpstreamClient};
 use crate::roster::{enforcement_queues, webhook_queues};
@@ -112,18 +112,18 @@ impl DeliveryTargets {
     }
 
     /// The kinds of what is carried to them.
-    pub(super) fn kinds(&self) -> impl Iterator<Item = Kind> {
-        let has = |kind: &Kind| match kind {
-            Kind::Enforcement => !self.apps.is_empty(),
-            Kind::Webhook => !self.webhooks.is_empty(),
+    pub(super) fn kinds(&self) -> impl Iterator<Item = DeliveryKind> {
+        let has = |kind: &DeliveryKind| match kind {
+            DeliveryKind::Enforcement => !self.apps.is_empty(),
+            DeliveryKind::Webhook => !self.webhooks.is_empty(),
         };
-        Kind::ALL.into_iter().filter(has)
+        DeliveryKind::ALL.into_iter().filter(has)
     }
 
     /// Has something to count for each of them.
-    pub(super) fn expect(&self, counts: &Counts) {
-        self.apps.values().for_each(|target| counts.expect(Kind::Enforcement, &target.label));
-        self.webhooks.values().for_each(|target| counts.expect(Kind::Webhook, &target.label));
+    pub(super) fn expect(&self, counts: &OutboxMetrics) {
+        self.apps.values().for_each(|target| counts.expect(DeliveryKind::Enforcement, &target.label));
+        self.webhooks.values().for_each(|target| counts.expect(DeliveryKind::Webhook, &target.label));
     }
 }
 

@@ -17,7 +17,7 @@ use super::webhook::{WebhookJob, origin};
 use super::{OutboxConfig, OutboxState};
 use crate::clock;
 use crate::model::Millis;
-use crate::observe::outbox::{Kind, Outcome, Waiting};
+use crate::observe::outbox::{AttemptOutcome, DeliveryKind, QueueDepth};
 use crate::random;
 use crate::store::{AttemptResult, Job, JobState, Store, StoreUnavailable, queue};
 
@@ -125,7 +125,7 @@ fn once_more(terms: &OutboxConfig, job: &Job, now: Millis) -> Option<Millis> {
 }
 
 /// By what it is counted: the kind, and the app or the webhook's host.
-type JobLabel = (Kind, Arc<str>);
+type JobLabel = (DeliveryKind, Arc<str>);
 
 impl RunningJob<'_> {
     async fn do_it(&self) -> (Option<JobLabel>, Option<Arc<RequestPacer>>, Result<ReconcileResult, JobError>) {
@@ -138,7 +138,7 @@ impl RunningJob<'_> {
         match EnforcementJob::read(&self.job.body) {
             Ok(order) => {
                 let target = self.targets.apps.get(order.app.as_str());
-                let label = target.map(|target| (Kind::Enforcement, Arc::clone(&target.label)));
+                let label = target.map(|target| (DeliveryKind::Enforcement, Arc::clone(&target.label)));
                 (label, target.map(|target| Arc::clone(&target.pace)), self.enforce_in_turn(&order).await)
             }
             Err(halt) => (None, None, Err(halt)),
@@ -152,7 +152,7 @@ impl RunningJob<'_> {
 
     fn host(&self, message: &WebhookJob) -> Option<JobLabel> {
         let target = self.targets.webhooks.get(&message.webhook)?;
-        Some((Kind::Webhook, Arc::clone(&target.label)))
+        Some((DeliveryKind::Webhook, Arc::clone(&target.label)))
     }
 
     fn webhook_pace(&self, message: &WebhookJob) -> Option<Arc<RequestPacer>> {
@@ -181,21 +181,28 @@ fn report(job: &Job, pace: Option<&RequestPacer>, done: &Result<ReconcileResult,
     }
 }
 
-fn verdict(shared: &OutboxState, job: &Job, done: Result<ReconcileResult, JobError>) -> (AttemptResult, Outcome) {
+fn verdict(
+    shared: &OutboxState,
+    job: &Job,
+    done: Result<ReconcileResult, JobError>,
+) -> (AttemptResult, AttemptOutcome) {
     let again = |wait: Duration, error| AttemptResult::Again { due: later(wait), error };
     let backoff = |asked| delay(&shared.terms, job.failures, asked, chance());
     match done {
-        Ok(ReconcileResult { doubtful_until: Some(due), again: sooner, .. }) => {
-            (AttemptResult::Again { due: sooner.map_or(due, |sooner| sooner.min(due)), error: None }, Outcome::Done)
-        }
+        Ok(ReconcileResult { doubtful_until: Some(due), again: sooner, .. }) => (
+            AttemptResult::Again { due: sooner.map_or(due, |sooner| sooner.min(due)), error: None },
+            AttemptOutcome::Done,
+        ),
         Ok(ReconcileResult { lacking: Some(lacking), .. }) => {
-            (AttemptResult::SetAside { error: lacking.into_owned() }, Outcome::SetAside)
+            (AttemptResult::SetAside { error: lacking.into_owned() }, AttemptOutcome::SetAside)
         }
-        Ok(ReconcileResult { again: Some(due), .. }) => (AttemptResult::Again { due, error: None }, Outcome::Done),
-        Ok(_) => (AttemptResult::Done, Outcome::Done),
-        Err(JobError::Never(why)) => (AttemptResult::SetAside { error: why }, Outcome::SetAside),
-        Err(JobError::Later(why, asked)) => (again(backoff(asked), Some(why)), Outcome::Failed),
-        Err(JobError::Unfinished | JobError::Lost) => (again(Duration::ZERO, None), Outcome::Unfinished),
+        Ok(ReconcileResult { again: Some(due), .. }) => {
+            (AttemptResult::Again { due, error: None }, AttemptOutcome::Done)
+        }
+        Ok(_) => (AttemptResult::Done, AttemptOutcome::Done),
+        Err(JobError::Never(why)) => (AttemptResult::SetAside { error: why }, AttemptOutcome::SetAside),
+        Err(JobError::Later(why, asked)) => (again(backoff(asked), Some(why)), AttemptOutcome::Failed),
+        Err(JobError::Unfinished | JobError::Lost) => (again(Duration::ZERO, None), AttemptOutcome::Unfinished),
     }
 }
 
@@ -227,11 +234,11 @@ async fn count(shared: &OutboxState, store: &Store) {
     }
 }
 
-async fn waiting(store: &Store, targets: &DeliveryTargets, kind: Kind) -> Result<Waiting, StoreUnavailable> {
-    let (now, mut waiting) = (clock::now(), Waiting::default());
+async fn waiting(store: &Store, targets: &DeliveryTargets, kind: DeliveryKind) -> Result<QueueDepth, StoreUnavailable> {
+    let (now, mut waiting) = (clock::now(), QueueDepth::default());
     let prefix = match kind {
-        Kind::Enforcement => "enforce:",
-        Kind::Webhook => "webhook:",
+        DeliveryKind::Enforcement => "enforce:",
+        DeliveryKind::Webhook => "webhook:",
     };
     for state in [JobState::Pending, JobState::SetAside] {
         let (mut after, mut seen) = (String::new(), 0);
@@ -250,7 +257,7 @@ async fn waiting(store: &Store, targets: &DeliveryTargets, kind: Kind) -> Result
     Ok(waiting)
 }
 
-fn add(waiting: &mut Waiting, job: &Job, is_known: bool, now: Millis) {
+fn add(waiting: &mut QueueDepth, job: &Job, is_known: bool, now: Millis) {
     match job.state {
         JobState::SetAside => waiting.set_aside += 1,
         JobState::Pending if !is_known => waiting.unconfigured += 1,

@@ -15,7 +15,7 @@ use super::count::{ExchangeCounter, ExchangeOutcome};
 use super::memory::{CacheLimits, ResponseCache};
 use crate::crypto::mac::HmacSha256;
 use crate::engine::{FactsProvider, FactsQuery};
-use crate::observe::trace::Trace;
+use crate::observe::trace::TraceContext;
 use crate::policy::ConversationFacts;
 use crate::random;
 
@@ -94,7 +94,7 @@ impl FactsServer {
     pub(super) async fn ask(
         self: &Arc<Self>,
         inquiries: Vec<FactsQuery>,
-        trace: Option<&Arc<Trace>>,
+        trace: Option<&Arc<TraceContext>>,
     ) -> Result<Vec<ConversationFacts>, FactsUnavailable> {
         let first = inquiries.first().map(|inquiry| inquiry.conversation().to_owned()).unwrap_or_default();
         let all = timeout(PATIENCE_FOR_ALL, self.ask_all(inquiries, trace)).await;
@@ -104,7 +104,7 @@ impl FactsServer {
     async fn ask_all(
         self: &Arc<Self>,
         inquiries: Vec<FactsQuery>,
-        trace: Option<&Arc<Trace>>,
+        trace: Option<&Arc<TraceContext>>,
     ) -> Result<Vec<ConversationFacts>, FactsUnavailable> {
         let (mut running, mut told) = (JoinSet::new(), Vec::with_capacity(inquiries.len()));
         for inquiry in inquiries {
@@ -125,7 +125,7 @@ impl FactsServer {
     async fn remembered(
         &self,
         inquiry: &FactsQuery,
-        trace: Option<&Trace>,
+        trace: Option<&TraceContext>,
     ) -> Result<ConversationFacts, FactsUnavailable> {
         // Roles in answers are ranks in one policy's list: they mean nothing to another's.
         if !Arc::ptr_eq(&inquiry.source, &self.source) {
@@ -157,7 +157,7 @@ impl FactsServer {
         self.answers.answer(key, ask).await
     }
 
-    async fn read(&self, inquiry: &FactsQuery, trace: Option<&Trace>) -> Result<ConversationFacts, String> {
+    async fn read(&self, inquiry: &FactsQuery, trace: Option<&TraceContext>) -> Result<ConversationFacts, String> {
         let mut reading = inquiry.begin();
         loop {
             let mut request = reading.request()?.map(|body| Full::new(Bytes::from(body)));

@@ -23,7 +23,7 @@ pub use spans::{Span, SpanExporter};
 
 use crate::authn::{KeySet, LookupResult, PendingLookup};
 use crate::engine::{Engine, FactsQuery};
-use crate::observe::trace::Trace;
+use crate::observe::trace::TraceContext;
 use crate::policy::ConversationFacts;
 use crate::random::NoEntropy;
 use facts::FactsServer;
@@ -85,7 +85,7 @@ impl Upstreams {
     }
 
     /// Looks up what is needed to tell who is calling, for a request of this trace.
-    pub async fn look_up(&self, lookup: PendingLookup, trace: Option<&Arc<Trace>>) -> LookupResult {
+    pub async fn look_up(&self, lookup: PendingLookup, trace: Option<&Arc<TraceContext>>) -> LookupResult {
         match lookup {
             PendingLookup::Keys(set) => {
                 if let Some(fetching) = self.fetching(&set) {
@@ -104,7 +104,7 @@ impl Upstreams {
     pub async fn inquire(
         &self,
         inquiries: Vec<FactsQuery>,
-        trace: Option<&Arc<Trace>>,
+        trace: Option<&Arc<TraceContext>>,
     ) -> Result<Vec<ConversationFacts>, FactsUnavailable> {
         match &self.facts {
             Some(facts) if !inquiries.is_empty() => facts.ask(inquiries, trace).await,

@@ -13,7 +13,7 @@ use super::memory::{CacheLimits, ResponseCache};
 use crate::authn::{AuthnError, Introspection, IntrospectionAnswer, IntrospectionQuery, TokenCaller};
 use crate::crypto::mac::HmacSha256;
 use crate::model::json;
-use crate::observe::trace::Trace;
+use crate::observe::trace::TraceContext;
 use crate::{clock, random};
 
 /// The longest answer, in bytes.
@@ -65,7 +65,7 @@ impl SessionServers {
     pub(super) async fn ask(
         &self,
         question: &IntrospectionQuery,
-        trace: Option<&Arc<Trace>>,
+        trace: Option<&Arc<TraceContext>>,
     ) -> Result<TokenCaller, AuthnError> {
         let Some(asked) = self.asked(&question.asker) else {
             let detail = "nobody asks for this authenticator any more".to_owned();
@@ -113,7 +113,7 @@ impl SessionServer {
         })
     }
 
-    async fn fetch(&self, question: &IntrospectionQuery, trace: Option<&Arc<Trace>>) -> IntrospectionAnswer {
+    async fn fetch(&self, question: &IntrospectionQuery, trace: Option<&Arc<TraceContext>>) -> IntrospectionAnswer {
         let asker = &question.asker;
         let answer = match self.send(question, trace).await {
             Ok(answer) => answer,
@@ -133,7 +133,7 @@ impl SessionServer {
     async fn send(
         &self,
         question: &IntrospectionQuery,
-        trace: Option<&Arc<Trace>>,
+        trace: Option<&Arc<TraceContext>>,
     ) -> Result<IntrospectionAnswer, String> {
         let request = question.request(clock::now()).map_err(|refusal| refusal.log())?;
         let mut request = request.map(|body| Full::new(Bytes::from(body)));

@@ -17,8 +17,8 @@ use tokio::time::timeout;
 use super::client::{ClientBuildError, UpstreamClient};
 use crate::authn::Endpoint;
 use crate::model::Millis;
-use crate::observe::metrics::Route;
-use crate::observe::trace::Trace;
+use crate::observe::metrics::RouteLabel;
+use crate::observe::trace::TraceContext;
 
 /// How many spans may wait to be sent.
 const QUEUE: usize = 2048;
@@ -41,11 +41,11 @@ const ERROR: u8 = 2;
 #[derive(Debug)]
 pub struct Span {
     /// Where it stands in the trace.
-    pub trace: Arc<Trace>,
+    pub trace: Arc<TraceContext>,
     /// Its method, if that is a usual one.
     pub method: &'static str,
     /// Where it led.
-    pub route: Route,
+    pub route: RouteLabel,
     /// The answer's status.
     pub status: u16,
     /// The id that the answer carries.

@@ -3,7 +3,7 @@
 use super::entry::ModerationEntry;
 use super::event::{ChangeKind, name};
 use crate::clock;
-use crate::observe::{Asker, Occurrence};
+use crate::observe::{AuditCaller, ModerationRecord};
 use crate::policy::{EntryOrigin, RoleGrant};
 
 /// The line that says what became of an entry: by which change, where that is known, and by whose hand, where it was anyone's.
@@ -11,9 +11,9 @@ pub(super) fn line(
     record: &ModerationEntry,
     fate: ChangeKind,
     change: Option<u64>,
-    caller: Option<Asker<'_>>,
+    caller: Option<AuditCaller<'_>>,
 ) -> Vec<u8> {
-    let (mut occurrence, user) = (Occurrence::new(name(record, fate), clock::now()), [record.name()]);
+    let (mut occurrence, user) = (ModerationRecord::new(name(record, fate), clock::now()), [record.name()]);
     occurrence.caller = caller;
     occurrence.app = record.app().map(|app| &**app);
     occurrence.conversation = record.scope().map(ToString::to_string);

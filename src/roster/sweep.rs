@@ -16,7 +16,7 @@ use super::index::ModerationIndex;
 use super::live::{ChangeError, ChangeOrigin, ModerationReplica};
 use crate::clock;
 use crate::model::Millis;
-use crate::observe::audit::{Audit, Unwritten};
+use crate::observe::audit::{AuditError, AuditLog};
 use crate::observe::log::UNLIMITED;
 
 /// How many entries that have ended are taken away in one change.
@@ -32,7 +32,7 @@ impl ModerationReplica {
     /// Takes away what has ended, when it does, until the `end`. `plan` is asked for anew each time.
     pub async fn sweep(
         &self,
-        audit: &Audit,
+        audit: &AuditLog,
         plan: impl Fn() -> ChangeSubscribers + Send + Sync,
         end: impl Future<Output = ()> + Send,
     ) {
@@ -52,7 +52,7 @@ impl ModerationReplica {
     }
 
     /// Takes away what has ended, as much as goes into one change, and tells how long there is nothing more to do.
-    async fn sweep_once(&self, audit: &Audit, plan: &ChangeSubscribers, untold: &mut PendingAudit) -> Duration {
+    async fn sweep_once(&self, audit: &AuditLog, plan: &ChangeSubscribers, untold: &mut PendingAudit) -> Duration {
         if audit.health().is_err() || untold.tell(audit).await.is_err() {
             return REST;
         }
@@ -143,7 +143,7 @@ impl PendingAudit {
         }
     }
 
-    async fn tell(&mut self, audit: &Audit) -> Result<(), Unwritten> {
+    async fn tell(&mut self, audit: &AuditLog) -> Result<(), AuditError> {
         if !self.lines.is_empty() {
             audit.write(&self.lines).await?;
             self.lines.clear();

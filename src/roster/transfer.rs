@@ -11,7 +11,7 @@ use super::event::{ChangeKind, ChangeSubscribers, each_once, note};
 use crate::config::{IMPORT, RosterFile};
 use crate::crypto::hex;
 use crate::model::{CallerKind, Millis, Pattern, is_unruly};
-use crate::observe::Asker;
+use crate::observe::AuditCaller;
 use crate::policy::{EntryAuthor, EntryOrigin, RoleGrant};
 use crate::store::{
     ChangesSince, CommitError, FailureReason, NewChange, Store, StoreContents, StoreHead, StoreUnavailable,
@@ -37,7 +37,7 @@ pub struct Import<'i> {
     /// Who is told, and where it is carried out.
     pub plan: &'i ChangeSubscribers,
     /// By whose hand, for the audit log.
-    pub caller: Asker<'i>,
+    pub caller: AuditCaller<'i>,
 }
 
 /// Writes lines to the audit log.
@@ -249,7 +249,7 @@ async fn write(
 }
 
 /// What the audit log says of entries, by which change, where that is known.
-fn lines_of(part: &[ImportChange], change: Option<u64>, caller: Asker<'_>) -> Vec<u8> {
+fn lines_of(part: &[ImportChange], change: Option<u64>, caller: AuditCaller<'_>) -> Vec<u8> {
     let mut lines = Vec::new();
     for work in part {
         let (ImportChange::Set(record) | ImportChange::Gone(record)) = work;

@@ -5,7 +5,7 @@ use chat_signer::config::Webhook;
 use chat_signer::crypto::mac::HmacSha256;
 use chat_signer::crypto::{hex, sha256};
 use chat_signer::model::Millis;
-use chat_signer::observe::outbox::Counts;
+use chat_signer::observe::outbox::OutboxMetrics;
 use chat_signer::store::{JobState, NewJob};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
@@ -84,7 +84,7 @@ async fn whoever_is_gone_or_fails_for_days_is_not_told_for_ever() {
 async fn what_is_for_someone_unknown_waits_for_who_knows_them() {
     let [receiver, other] = [Receiver::knowing(SECRETS[0]).await, Receiver::knowing(SECRETS[0]).await];
     let world = world(&receiver).await;
-    let counts = Counts::default();
+    let counts = OutboxMetrics::default();
     let worker = world.work_counted(counts.clone());
     tell(&world, &other.url(), "e-1-1", clock::now()).await;
     tell(&world, &receiver.url(), "e-2-1", clock::now()).await;
@@ -102,7 +102,7 @@ async fn what_is_for_someone_unknown_waits_for_who_knows_them() {
 }
 
 /// What is shown of what is counted.
-fn shown(counts: &Counts) -> String {
+fn shown(counts: &OutboxMetrics) -> String {
     let mut registry = Registry::default();
     counts.register(&mut registry);
     let mut text = String::new();

@@ -7,7 +7,7 @@ use chat_signer::authn::Endpoint;
 use chat_signer::clock;
 use chat_signer::config::{Enforcement, Webhook};
 use chat_signer::model::{CallerKind, Millis, Pattern};
-use chat_signer::observe::outbox::Counts;
+use chat_signer::observe::outbox::OutboxMetrics;
 use chat_signer::outbox::{DeliveryTargets, Outbox, OutboxConfig};
 use chat_signer::policy::{EntryAuthor, EntryOrigin, Policy, PolicyDocument, Sanction};
 use chat_signer::roster::{ModerationEntry, ModerationReplica};
@@ -100,17 +100,17 @@ impl World {
     }
 
     pub(crate) fn work_by(&self, terms: OutboxConfig) -> Outbox {
-        Outbox::start(Arc::clone(&self.roster), self.targets(&terms), terms, Counts::default()).unwrap()
+        Outbox::start(Arc::clone(&self.roster), self.targets(&terms), terms, OutboxMetrics::default()).unwrap()
     }
 
     /// A worker for which the vendor is there.
     pub(crate) fn work_at(&self, url: &str, terms: OutboxConfig) -> Outbox {
         let targets = DeliveryTargets::new(&self.policy, &[self.enforcement_at(url)], &[], &terms).unwrap();
-        Outbox::start(Arc::clone(&self.roster), targets, terms, Counts::default()).unwrap()
+        Outbox::start(Arc::clone(&self.roster), targets, terms, OutboxMetrics::default()).unwrap()
     }
 
     /// A worker that counts here.
-    pub(crate) fn work_counted(&self, counts: Counts) -> Outbox {
+    pub(crate) fn work_counted(&self, counts: OutboxMetrics) -> Outbox {
         let terms = brisk();
         Outbox::start(Arc::clone(&self.roster), self.targets(&terms), terms, counts).unwrap()
     }
@@ -119,7 +119,7 @@ impl World {
     pub(crate) fn work_with(&self, other: &World, terms: OutboxConfig) -> Outbox {
         let enforcements = [self.enforcement(), other.enforcement()];
         let targets = DeliveryTargets::new(&self.policy, &enforcements, &self.webhooks, &terms).unwrap();
-        Outbox::start(Arc::clone(&self.roster), targets, terms, Counts::default()).unwrap()
+        Outbox::start(Arc::clone(&self.roster), targets, terms, OutboxMetrics::default()).unwrap()
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -11,7 +11,7 @@ use crate::config::Server;
 use crate::http::{Exchange, Failure, body, limit, params, record, tally};
 use crate::limits::Slot;
 use crate::model::{Caller, Millis, Pattern, SigningRequest};
-use crate::observe::{Decision, Record};
+use crate::observe::{AuditDecision, AuditRecord};
 use crate::policy::{DecisionData, Denial};
 use crate::roster::{ReplicaStale, reading};
 use crate::vendor::{App, InvalidRequest, Params};
@@ -134,16 +134,16 @@ async fn note(
     decided: Decided,
 ) -> Result<(), Failure> {
     let Some(ask) = leave.asks.first() else { return Err(Failure::internal("there is no app")) };
-    let record = record::asked(exchange, app, caller, ask, Decision::Allow);
+    let record = record::asked(exchange, app, caller, ask, AuditDecision::Allow);
     match decided {
         Ok(rules) => {
-            exchange.runtime.audit.write(&record::line(exchange, &Record { rules: &rules, ..record })?).await?;
-            tally::Decided::allowed(ask.action, Decision::Allow, rules).count(exchange, app);
+            exchange.runtime.audit.write(&record::line(exchange, &AuditRecord { rules: &rules, ..record })?).await?;
+            tally::Decided::allowed(ask.action, AuditDecision::Allow, rules).count(exchange, app);
             Ok(())
         }
         Err(denial) => {
             let (failure, reason) = (Failure::from(&*denial), denial.log());
-            let denied = Record { reason: Some(&reason), ..record::denied(&denial, &record) };
+            let denied = AuditRecord { reason: Some(&reason), ..record::denied(&denial, &record) };
             let line = record::line(exchange, &denied)?;
             exchange.runtime.audit.write(&line).await?;
             tally::Decided::denied(denial.action, denial.cause).count(exchange, app);

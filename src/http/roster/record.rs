@@ -2,7 +2,7 @@
 
 use crate::http::{Exchange, Failure, record, tally};
 use crate::model::{Caller, ConversationKind, SigningRequest};
-use crate::observe::{Decision, Record};
+use crate::observe::{AuditDecision, AuditRecord};
 use crate::roster::{CommandKind, CommandOutcome, RejectReason, RejectedUser, SanctionTerms};
 use crate::vendor::App;
 
@@ -24,12 +24,12 @@ impl Asked<'_> {
         for user in &ruling.succeeded {
             let is_changed = ruling.set.iter().chain(&ruling.gone).any(|record| record.name() == user);
             let change = ruling.change.filter(|_| is_changed);
-            let allowed = Record { rules: &ruling.rules, change, ..self.about(user) };
+            let allowed = AuditRecord { rules: &ruling.rules, change, ..self.about(user) };
             lines.extend(record::line(self.exchange, &allowed)?);
         }
         for RejectedUser { user, why } in &ruling.failed {
             let reason = why.log();
-            let record = Record { decision: Decision::Deny, reason: Some(&reason), ..self.about(user) };
+            let record = AuditRecord { decision: AuditDecision::Deny, reason: Some(&reason), ..self.about(user) };
             let record = match why {
                 RejectReason::Denied(denial) => record::denied(denial, &record),
                 RejectReason::Unfit(_)
@@ -47,7 +47,7 @@ impl Asked<'_> {
     pub(super) fn count(&self, ruling: &CommandOutcome) {
         let action = self.ask.action;
         for _ in &ruling.succeeded {
-            let decided = tally::Decided::allowed(action, Decision::Allow, ruling.rules.clone());
+            let decided = tally::Decided::allowed(action, AuditDecision::Allow, ruling.rules.clone());
             decided.count(self.exchange, self.app);
         }
         for RejectedUser { why, .. } in &ruling.failed {
@@ -59,27 +59,27 @@ impl Asked<'_> {
         }
     }
 
-    fn about<'u>(&'u self, user: &'u String) -> Record<'u> {
-        let record = record::asked(self.exchange, self.app, self.caller, self.ask, Decision::Allow);
+    fn about<'u>(&'u self, user: &'u String) -> AuditRecord<'u> {
+        let record = record::asked(self.exchange, self.app, self.caller, self.ask, AuditDecision::Allow);
         // What is done to nobody but the client, or to a conversation, has no targets.
         let targets = if self.ask.members.is_empty() { &[] } else { std::slice::from_ref(user) };
-        wished(self.deed, &Record { targets, ..record })
+        wished(self.deed, &AuditRecord { targets, ..record })
     }
 }
 
 /// With what the change was to be, so that one that is lost can be asked for again. Why something was not done goes before why it was
 /// wished for.
-pub(super) fn wished<'a>(deed: &'a CommandKind, record: &Record<'a>) -> Record<'a> {
+pub(super) fn wished<'a>(deed: &'a CommandKind, record: &AuditRecord<'a>) -> AuditRecord<'a> {
     match deed {
         CommandKind::Ban(SanctionTerms { until, reason }) | CommandKind::Mute(SanctionTerms { until, reason }) => {
-            Record { until: *until, reason: record.reason.or(reason.as_deref()), ..*record }
+            AuditRecord { until: *until, reason: record.reason.or(reason.as_deref()), ..*record }
         }
-        CommandKind::SetRole(role) => Record { role: Some(role), ..*record },
-        CommandKind::RemoveRole(role) => Record { role: Some(role), removed: true, ..*record },
+        CommandKind::SetRole(role) => AuditRecord { role: Some(role), ..*record },
+        CommandKind::RemoveRole(role) => AuditRecord { role: Some(role), removed: true, ..*record },
         CommandKind::SetConversation { kind, owner } => {
-            Record { kind: kind.map(ConversationKind::as_str), owner: owner.as_deref(), ..*record }
+            AuditRecord { kind: kind.map(ConversationKind::as_str), owner: owner.as_deref(), ..*record }
         }
-        CommandKind::ForgetConversation => Record { forgotten: true, ..*record },
+        CommandKind::ForgetConversation => AuditRecord { forgotten: true, ..*record },
         CommandKind::LiftBan | CommandKind::LiftMute | CommandKind::Block | CommandKind::LiftBlock => *record,
     }
 }

@@ -22,14 +22,14 @@ pub(super) struct LineAt<'a> {
 #[derive(Default)]
 pub(super) struct LinkedLines {
     /// In the order in which they were read.
-    runs: Vec<Run>,
+    runs: Vec<LineRun>,
     /// How many lines match their hash.
     pub(super) good: u64,
     unverified: Option<Unverified>,
 }
 
 /// Lines of a file of which each continues the one before. Lines of other chains may stand between them.
-pub(super) struct Run {
+pub(super) struct LineRun {
     /// The file's name.
     pub(super) file: Arc<str>,
     number: usize,
@@ -61,7 +61,7 @@ impl LineAt<'_> {
     }
 }
 
-impl Run {
+impl LineRun {
     fn first_at(&self) -> Lines {
         Lines { file: Arc::clone(&self.file), first: self.first_line, last: self.first_line }
     }
@@ -83,7 +83,7 @@ impl LinkedLines {
             (run.last, run.hash, run.last_line) = (link.seq, link.hash, at.line);
             return false;
         }
-        self.runs.push(Run {
+        self.runs.push(LineRun {
             file: Arc::clone(at.file),
             number: at.number,
             first_line: at.line,
@@ -102,7 +102,7 @@ impl LinkedLines {
     }
 
     /// The run with the last line.
-    pub(super) fn last(&self) -> Option<&Run> {
+    pub(super) fn last(&self) -> Option<&LineRun> {
         self.runs.iter().max_by_key(|run| run.last)
     }
 
@@ -123,12 +123,12 @@ impl LinkedLines {
 
     /// Reports missing and doubled lines, and those that don't continue the line before. Returns the runs in the chain's order, without
     /// second copies.
-    fn report_gaps(&self, id: ChainId, record: &ChainRecord, report: &mut ChainReport) -> Vec<&Run> {
-        let mut sorted: Vec<&Run> = self.runs.iter().collect();
+    fn report_gaps(&self, id: ChainId, record: &ChainRecord, report: &mut ChainReport) -> Vec<&LineRun> {
+        let mut sorted: Vec<&LineRun> = self.runs.iter().collect();
         sorted.sort_by_key(|run| (run.first, run.number, run.first_line));
-        let mut kept: Vec<&Run> = Vec::new();
+        let mut kept: Vec<&LineRun> = Vec::new();
         // The run with the highest number so far, and the number that should follow.
-        let (mut last, mut next): (Option<&Run>, u64) = (None, 0);
+        let (mut last, mut next): (Option<&LineRun>, u64) = (None, 0);
         for run in sorted {
             if run.first < next {
                 let message = format!("{}: there a second time", numbers(id, run.first, run.last.min(next - 1)));
@@ -148,7 +148,7 @@ impl LinkedLines {
 }
 
 /// Reports lines that stand behind later ones of the same file. Returns whether there are any.
-fn report_order(id: ChainId, kept: &[&Run], report: &mut ChainReport) -> bool {
+fn report_order(id: ChainId, kept: &[&LineRun], report: &mut ChainReport) -> bool {
     let mut in_files = kept.to_vec();
     in_files.sort_by_key(|run| (run.number, run.first_line));
     let mut found = false;
@@ -163,7 +163,7 @@ fn report_order(id: ChainId, kept: &[&Run], report: &mut ChainReport) -> bool {
 }
 
 /// Reports where the chain comes back to a file that it had left: a file is left for good when it is rotated.
-fn report_returns(id: ChainId, kept: &[&Run], report: &mut ChainReport) {
+fn report_returns(id: ChainId, kept: &[&LineRun], report: &mut ChainReport) {
     let mut left = BTreeSet::new();
     for (before, run) in kept.iter().zip(kept.iter().skip(1)) {
         if before.number != run.number {
@@ -183,8 +183,8 @@ fn report_returns(id: ChainId, kept: &[&Run], report: &mut ChainReport) {
 /// What is wrong between a run and the one before it; `next` is the number that should come.
 fn break_before(
     id: ChainId,
-    run: &Run,
-    last: Option<&Run>,
+    run: &LineRun,
+    last: Option<&LineRun>,
     next: u64,
     record: &ChainRecord,
 ) -> Option<(ProblemKind, String)> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::de::IgnoredAny;
 
 use super::link::{self, ChainId, ChainKey, ChainLink, KeyId};
-use super::order::{LineAt, LinkedLines, Run};
+use super::order::{LineAt, LineRun, LinkedLines};
 use super::record::ChainRecord;
 use super::report::{ChainReport, Lines, ProblemKind};
 
@@ -161,7 +161,7 @@ impl ChainVerifier {
         for (id, seq) in self.record.0.keys().filter(|place| !self.found.contains(place)) {
             let message = match self.chains.get(id).and_then(LinkedLines::last) {
                 None => format!("chain {id}: missing as a whole; the record has it up to number {seq}"),
-                Some(Run { last, file, last_line, .. }) if last < seq => {
+                Some(LineRun { last, file, last_line, .. }) if last < seq => {
                     let end = Lines { file: Arc::clone(file), first: *last_line, last: *last_line };
                     format!(
                         "chain {id}: its end is missing; the last line has number {last}, at {end}, the record has number {seq}"
