@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::clock;
 use crate::config::Settings;
 use crate::files::Place;
-use crate::limits::{Cap, Limits, PROBES};
+use crate::limits::{ConcurrencyLimit, Limits, PROBES};
 use crate::model::Millis;
 use crate::observe::RefusalSummaries;
 use crate::observe::audit::AuditLog;
@@ -42,7 +42,7 @@ pub struct Runtime {
     /// What is counted while requests are answered.
     pub metrics: Metrics,
     /// How many connections the admin listener may have at once.
-    pub probes: Cap,
+    pub probes: ConcurrencyLimit,
     /// The file of the Unix socket on which callers are served, if it is one.
     pub socket: Option<Place>,
     /// What became of attempts to replace the settings.
@@ -112,7 +112,7 @@ impl Runtime {
     pub fn new(first: Snapshot, audit: AuditLog, roster: ModerationReplica) -> Runtime {
         hide(&audit, Arc::clone(&first.settings.known_secrets));
         let (current, draining) = (ArcSwap::from_pointee(first), watch::channel(false).0);
-        let probes = Cap::new(PROBES, "probes beyond those that can be answered");
+        let probes = ConcurrencyLimit::new(PROBES, "probes beyond those that can be answered");
         let (metrics, started) = (Metrics::default(), clock::now());
         let (roster, outbox, reloads) = (Arc::new(roster), OnceLock::new(), Reloads::new());
         let refusals = RefusalSummaries::default();

@@ -20,7 +20,7 @@ use crate::authn::ConnectionPeer;
 use crate::config::{Listen, Tls};
 use crate::files::Place;
 use crate::http::Body;
-use crate::limits::Cap;
+use crate::limits::ConcurrencyLimit;
 
 /// How long accepting rests when the system has no more to give: file descriptors, say.
 const REST: Duration = Duration::from_millis(100);
@@ -63,7 +63,7 @@ pub(super) struct Listener {
 /// What holds for a connection that begins.
 pub(super) struct Terms {
     /// How many there may be. One that finds no room is closed at once.
-    pub(super) cap: Cap,
+    pub(super) cap: ConcurrencyLimit,
     /// How long it has to shake hands, and for its first request's header.
     pub(super) patience: Duration,
     /// What it speaks TLS with at an address, if it does.
@@ -173,7 +173,7 @@ impl Listener {
 }
 
 /// Serves a connection in a task of its own, if there is room for one more.
-fn begin(cap: &Cap, serving: impl Future<Output = ()> + Send + 'static) {
+fn begin(cap: &ConcurrencyLimit, serving: impl Future<Output = ()> + Send + 'static) {
     let Some(slot) = cap.take() else { return };
     tokio::spawn(async move {
         serving.await;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::authn::{AuthnError, IdentifyError, RequestCredentials};
 use crate::engine::{FactsQuery, RuntimeData, SigningOutcome, SigningRefusal};
-use crate::limits::Slot;
+use crate::limits::AdmissionPermit;
 use crate::model::{Caller, SigningRequest};
 use crate::observe::AuditDecision;
 use crate::policy::ConversationFacts;
@@ -51,7 +51,7 @@ pub(super) async fn operation(
     exchange: &Exchange<'_>,
     route: &Route<'_>,
     request: &mut Request<Incoming>,
-    place: Slot,
+    place: AdmissionPermit,
 ) -> Result<Answer, Failure> {
     let is_query = method(route, request.method())?;
     guard::demonstration(exchange, request)?;
@@ -142,8 +142,8 @@ pub(super) async fn read(
     exchange: &Exchange<'_>,
     takes_forms: bool,
     request: &mut Request<Incoming>,
-    place: Slot,
-) -> Result<(Params, Slot), Failure> {
+    place: AdmissionPermit,
+) -> Result<(Params, AdmissionPermit), Failure> {
     let encoding = params::encoding(request.headers(), takes_forms)?;
     let server = &exchange.settings.server;
     let reading = body::read(request.body_mut(), server.body_limit, server.request_timeout);

@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 
 use crate::authn::AuthnError;
-use crate::limits::TooSoon;
+use crate::limits::RateLimited;
 use crate::observe::audit::AuditError;
 use crate::policy::{Denial, DenyReason};
 use crate::remote::FactsUnavailable;
@@ -179,8 +179,8 @@ impl From<&AuthnError> for Failure {
     }
 }
 
-impl From<TooSoon> for Failure {
-    fn from(TooSoon(wait): TooSoon) -> Failure {
+impl From<RateLimited> for Failure {
+    fn from(RateLimited(wait): RateLimited) -> Failure {
         let detail =
             "There are too many requests from this address or caller. Ask again after the time in Retry-After.";
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);

@@ -3,10 +3,10 @@
 use std::pin::pin;
 
 use super::{Code, Exchange, Failure};
-use crate::limits::Slot;
+use crate::limits::AdmissionPermit;
 
 /// Counts the request for its address and takes one of the places for requests in progress, to be kept to the request's end.
-pub(super) fn enter(exchange: &Exchange<'_>) -> Result<Slot, Failure> {
+pub(super) fn enter(exchange: &Exchange<'_>) -> Result<AdmissionPermit, Failure> {
     let limits = &exchange.snapshot.limits;
     limits.address(exchange.address)?;
     limits.in_flight.take().ok_or_else(overloaded)
@@ -16,9 +16,9 @@ pub(super) fn enter(exchange: &Exchange<'_>) -> Result<Slot, Failure> {
 /// among those that wait: slow clients must not keep out the others.
 pub(super) async fn wait<T>(
     exchange: &Exchange<'_>,
-    place: Slot,
+    place: AdmissionPermit,
     coming: impl Future<Output = Result<T, Failure>>,
-) -> Result<(T, Slot), Failure> {
+) -> Result<(T, AdmissionPermit), Failure> {
     let limits = &exchange.snapshot.limits;
     let mut coming = pin!(coming);
     tokio::select! {

@@ -7,7 +7,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
-use super::table::Table;
+use super::table::RateTable;
 
 /// For how many seconds a budget that is not used is saved up.
 const SAVED_SECONDS: NonZeroU32 = NonZeroU32::new(64).unwrap();
@@ -21,7 +21,7 @@ type Middleware<C> = NoOpMiddleware<<C as Clock>::Instant>;
 #[derive(Debug)]
 pub(super) struct ByteBudget<C: Clock = MonotonicClock> {
     pub(super) per_second: NonZeroU32,
-    each: RateLimiter<u64, Table, C, Middleware<C>>,
+    each: RateLimiter<u64, RateTable, C, Middleware<C>>,
     all: RateLimiter<NotKeyed, InMemoryState, C, Middleware<C>>,
 }
 
@@ -38,7 +38,7 @@ impl<C: Clock + Clone> ByteBudget<C> {
         let total = per_second.saturating_mul(ALL_ADDRESSES);
         ByteBudget {
             per_second,
-            each: RateLimiter::new(quota(per_second), Table::default(), clock.clone()),
+            each: RateLimiter::new(quota(per_second), RateTable::default(), clock.clone()),
             all: RateLimiter::direct_with_clock(quota(total), clock.clone()),
         }
     }

@@ -3,37 +3,37 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::Tally;
+use super::RejectionCounter;
 
 /// So many of something there may be at once.
 #[derive(Clone, Debug)]
-pub struct Cap {
+pub struct ConcurrencyLimit {
     most: usize,
     taken: Arc<AtomicUsize>,
-    turned_away: Arc<Tally>,
+    turned_away: Arc<RejectionCounter>,
 }
 
 /// One of them. Dropping it makes room for another.
 #[derive(Debug)]
-pub struct Slot(Arc<AtomicUsize>);
+pub struct AdmissionPermit(Arc<AtomicUsize>);
 
-impl Cap {
+impl ConcurrencyLimit {
     /// With room for `most`. What finds none is counted as `beyond`, in the log's words.
-    pub fn new(most: usize, beyond: &'static str) -> Cap {
-        Cap { most, taken: Arc::default(), turned_away: Arc::new(Tally::new(beyond)) }
+    pub fn new(most: usize, beyond: &'static str) -> ConcurrencyLimit {
+        ConcurrencyLimit { most, taken: Arc::default(), turned_away: Arc::new(RejectionCounter::new(beyond)) }
     }
 
     /// With room for `most` of the same: what was taken before counts.
     #[must_use]
-    pub fn resized(&self, most: usize) -> Cap {
-        Cap { most, ..self.clone() }
+    pub fn resized(&self, most: usize) -> ConcurrencyLimit {
+        ConcurrencyLimit { most, ..self.clone() }
     }
 
     /// Takes a slot if one is free.
-    pub fn take(&self) -> Option<Slot> {
+    pub fn take(&self) -> Option<AdmissionPermit> {
         let one_more = |taken| (taken < self.most).then_some(taken + 1);
         if self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok() {
-            return Some(Slot(Arc::clone(&self.taken)));
+            return Some(AdmissionPermit(Arc::clone(&self.taken)));
         }
         self.turned_away.note();
         None
@@ -55,7 +55,7 @@ impl Cap {
     }
 }
 
-impl Drop for Slot {
+impl Drop for AdmissionPermit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_slot_is_free_again_when_it_is_dropped() {
-        let cap = Cap::new(2, "tests");
+        let cap = ConcurrencyLimit::new(2, "tests");
         let slots = [cap.take(), cap.take()];
         assert!(slots.iter().all(Option::is_some));
         assert!(cap.take().is_none() && cap.take().is_none());
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn what_was_taken_counts_under_another_size() {
-        let cap = Cap::new(2, "tests");
+        let cap = ConcurrencyLimit::new(2, "tests");
         let slots = [cap.take(), cap.take()];
         let smaller = cap.resized(1);
         assert!(smaller.take().is_none() && cap.resized(3).take().is_some());

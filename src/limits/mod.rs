@@ -16,12 +16,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use budget::ByteBudget;
-pub use cap::{Cap, Slot};
+pub use cap::{AdmissionPermit, ConcurrencyLimit};
 
 use crate::config;
 use crate::model::Caller;
-use rate::Rate;
-use tally::Tally;
+use rate::KeyedRateLimiter;
+use tally::RejectionCounter;
 
 /// How many connections the admin listener has at most.
 pub const PROBES: usize = 256;
@@ -36,47 +36,56 @@ const STREAMS: usize = 100;
 /// All limits, and how much of them is used.
 #[derive(Debug)]
 pub struct Limits {
-    per_address: Option<Arc<Rate>>,
-    per_caller: Option<Arc<Rate>>,
+    per_address: Option<Arc<KeyedRateLimiter>>,
+    per_caller: Option<Arc<KeyedRateLimiter>>,
     /// How much the lines of refused requests may add to the audit log.
     refused_lines: Arc<ByteBudget>,
-    beyond: Beyond,
+    beyond: Rejections,
     /// How many connections there may be at once.
-    pub connections: Cap,
+    pub connections: ConcurrencyLimit,
     /// How many requests may be in progress at once.
-    pub in_flight: Cap,
+    pub in_flight: ConcurrencyLimit,
     /// How many besides may wait for the rest of their body at once.
-    pub waiting: Cap,
+    pub waiting: ConcurrencyLimit,
     /// How many streams of events there may be at once.
-    pub streams: Cap,
+    pub streams: ConcurrencyLimit,
     /// Keyed at random, so that nobody can choose whom to share a counter with.
     hasher: RandomState,
 }
 
 /// What the rates have turned away, whatever they were at the time.
 #[derive(Clone, Debug)]
-struct Beyond {
-    address: Arc<Tally>,
-    caller: Arc<Tally>,
+struct Rejections {
+    address: Arc<RejectionCounter>,
+    caller: Arc<RejectionCounter>,
 }
 
 /// A rate is exceeded: for how long not to come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooSoon(pub Duration);
+pub struct RateLimited(pub Duration);
 
 impl Limits {
     /// Starts with nothing used.
     pub fn new(settings: &config::Limits) -> Limits {
-        let beyond = Beyond { address: Arc::new(Tally::new(ADDRESSES)), caller: Arc::new(Tally::new(CALLERS)) };
+        let beyond = Rejections {
+            address: Arc::new(RejectionCounter::new(ADDRESSES)),
+            caller: Arc::new(RejectionCounter::new(CALLERS)),
+        };
         Limits {
             per_address: rate(None, settings.per_address, &beyond.address),
             per_caller: rate(None, settings.per_caller, &beyond.caller),
             refused_lines: Arc::new(ByteBudget::new(settings.refused_lines)),
             beyond,
-            connections: Cap::new(files::room(settings.connections, None), "connections beyond limits.connections"),
-            in_flight: Cap::new(settings.in_flight, "requests beyond limits.in_flight"),
-            waiting: Cap::new(settings.in_flight, "requests that waited for their body beyond limits.in_flight"),
-            streams: Cap::new(STREAMS, "streams of events beyond those that can be served"),
+            connections: ConcurrencyLimit::new(
+                files::room(settings.connections, None),
+                "connections beyond limits.connections",
+            ),
+            in_flight: ConcurrencyLimit::new(settings.in_flight, "requests beyond limits.in_flight"),
+            waiting: ConcurrencyLimit::new(
+                settings.in_flight,
+                "requests that waited for their body beyond limits.in_flight",
+            ),
+            streams: ConcurrencyLimit::new(STREAMS, "streams of events beyond those that can be served"),
             hasher: RandomState::new(),
         }
     }
@@ -102,7 +111,7 @@ impl Limits {
     ///
     /// # Errors
     /// If the address is beyond its rate.
-    pub fn address(&self, address: IpAddr) -> Result<(), TooSoon> {
+    pub fn address(&self, address: IpAddr) -> Result<(), RateLimited> {
         let Some(rate) = &self.per_address else { return Ok(()) };
         rate.check(self.hasher.hash_one(rate_limit_key(address)))
     }
@@ -124,7 +133,7 @@ impl Limits {
     ///
     /// # Errors
     /// If the caller is beyond its rate.
-    pub fn caller(&self, caller: &Caller) -> Result<(), TooSoon> {
+    pub fn caller(&self, caller: &Caller) -> Result<(), RateLimited> {
         let Some(rate) = &self.per_caller else { return Ok(()) };
         rate.check(self.hasher.hash_one((caller.kind, &caller.subject)))
     }
@@ -142,10 +151,14 @@ impl Limits {
 }
 
 /// A rate of so much: the same as before, if it was that.
-fn rate(before: Option<&Arc<Rate>>, per_second: Option<NonZeroU32>, beyond: &Arc<Tally>) -> Option<Arc<Rate>> {
+fn rate(
+    before: Option<&Arc<KeyedRateLimiter>>,
+    per_second: Option<NonZeroU32>,
+    beyond: &Arc<RejectionCounter>,
+) -> Option<Arc<KeyedRateLimiter>> {
     let per_second = per_second?;
     let same = before.filter(|before| before.per_second == per_second);
-    Some(same.map_or_else(|| Arc::new(Rate::new(per_second, Arc::clone(beyond))), Arc::clone))
+    Some(same.map_or_else(|| Arc::new(KeyedRateLimiter::new(per_second, Arc::clone(beyond))), Arc::clone))
 }
 
 /// Rate-limit key: the IPv4 address, or the /64 prefix of an IPv6 address, which is the least that one customer has. In `::/64` are

@@ -7,29 +7,29 @@ use std::time::Duration;
 use governor::clock::{Clock, MonotonicClock};
 use governor::{Quota, RateLimiter};
 
-use super::table::Table;
-use super::{Tally, TooSoon};
+use super::table::RateTable;
+use super::{RateLimited, RejectionCounter};
 
 /// How many events a second each key may have. After a quiet time a second's worth of them may come at once.
 #[derive(Debug)]
-pub(super) struct Rate {
+pub(super) struct KeyedRateLimiter {
     pub(super) per_second: NonZeroU32,
-    limiter: RateLimiter<u64, Table, MonotonicClock>,
-    turned_away: Arc<Tally>,
+    limiter: RateLimiter<u64, RateTable, MonotonicClock>,
+    turned_away: Arc<RejectionCounter>,
 }
 
-impl Rate {
-    pub(super) fn new(per_second: NonZeroU32, turned_away: Arc<Tally>) -> Rate {
-        let limiter = RateLimiter::new(Quota::per_second(per_second), Table::default(), MonotonicClock);
-        Rate { per_second, limiter, turned_away }
+impl KeyedRateLimiter {
+    pub(super) fn new(per_second: NonZeroU32, turned_away: Arc<RejectionCounter>) -> KeyedRateLimiter {
+        let limiter = RateLimiter::new(Quota::per_second(per_second), RateTable::default(), MonotonicClock);
+        KeyedRateLimiter { per_second, limiter, turned_away }
     }
 
     /// Counts an event of this key, which is a hash. One that comes too soon counts for nothing.
-    pub(super) fn check(&self, key: u64) -> Result<(), TooSoon> {
+    pub(super) fn check(&self, key: u64) -> Result<(), RateLimited> {
         self.limiter.check_key(&key).map_err(|until| {
             self.turned_away.note();
             let wait: Duration = until.wait_time_from(MonotonicClock.now());
-            TooSoon(wait)
+            RateLimited(wait)
         })
     }
 }

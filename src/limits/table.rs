@@ -16,21 +16,21 @@ const LOCKS: usize = 64;
 /// row, and the one that was used less counts. So a key is turned away too soon only where both its counters are shared with busy
 /// keys, and never too late.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct RateTable {
     rows: [Box<[AtomicU64]>; 2],
     /// A key's events are counted one after another. Else one that comes between the changes to another's two counters would see the
     /// one that is not changed yet, and both would be counted as one.
     locks: [Mutex<()>; LOCKS],
 }
 
-impl Default for Table {
-    fn default() -> Table {
+impl Default for RateTable {
+    fn default() -> RateTable {
         let rows = std::array::from_fn(|_| (0..WIDTH).map(|_| AtomicU64::new(0)).collect());
-        Table { rows, locks: std::array::from_fn(|_| Mutex::new(())) }
+        RateTable { rows, locks: std::array::from_fn(|_| Mutex::new(())) }
     }
 }
 
-impl Table {
+impl RateTable {
     /// A key's two counters: by the lower and the upper half of its hash.
     fn counters(&self, hash: u64) -> [&AtomicU64; 2] {
         #[expect(clippy::cast_possible_truncation, reason = "what is cut off doesn't count")]
@@ -45,7 +45,7 @@ impl Table {
     }
 }
 
-impl StateStore for Table {
+impl StateStore for RateTable {
     type Key = u64;
 
     fn measure_and_replace<T, F, E>(&self, hash: &u64, decide: F) -> Result<T, E>
@@ -81,12 +81,13 @@ mod tests {
 
     use super::*;
 
-    type Limiter = RateLimiter<u64, Table, FakeRelativeClock, NoOpMiddleware<<FakeRelativeClock as Clock>::Instant>>;
+    type Limiter =
+        RateLimiter<u64, RateTable, FakeRelativeClock, NoOpMiddleware<<FakeRelativeClock as Clock>::Instant>>;
 
     fn limiter(per_second: u32) -> (Limiter, FakeRelativeClock) {
         let clock = FakeRelativeClock::default();
         let quota = Quota::per_second(per_second.try_into().unwrap());
-        (RateLimiter::new(quota, Table::default(), clock.clone()), clock)
+        (RateLimiter::new(quota, RateTable::default(), clock.clone()), clock)
     }
 
     /// How many events of this key are let through until the first that is not.

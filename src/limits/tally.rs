@@ -8,7 +8,7 @@ const QUIET: Duration = Duration::from_secs(10);
 
 /// How much of something was turned away.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(super) struct RejectionCounter {
     of: &'static str,
     count: AtomicU64,
     began: Instant,
@@ -16,10 +16,10 @@ pub(super) struct Tally {
     next: AtomicU64,
 }
 
-impl Tally {
+impl RejectionCounter {
     /// Begins at none. `of` is what they are, as the log is to say it.
-    pub(super) fn new(of: &'static str) -> Tally {
-        Tally { of, count: AtomicU64::new(0), began: Instant::now(), next: AtomicU64::new(0) }
+    pub(super) fn new(of: &'static str) -> RejectionCounter {
+        RejectionCounter { of, count: AtomicU64::new(0), began: Instant::now(), next: AtomicU64::new(0) }
     }
 
     /// Counts one.
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn the_log_hears_of_the_first_and_then_now_and_then() {
-        let tally = Tally::new("tests");
+        let tally = RejectionCounter::new("tests");
         let heard = [0, 1, 9_999, 10_000, 10_001, 30_000].map(|millis| tally.may_log(Duration::from_millis(millis)));
         assert_eq!(heard, [true, false, false, true, false, true]);
     }

@@ -13,7 +13,7 @@ use super::resource::Resource;
 use super::visit::{ToldByApp, Visit};
 use super::wishes;
 use crate::http::{Answer, Failure, Lasting, answer, render};
-use crate::limits::Slot;
+use crate::limits::AdmissionPermit;
 use crate::model::{Caller, SigningRequest};
 use crate::roster::{CommandAuthorizer, CommandOutcome, ModerationCommand, RejectReason};
 use crate::vendor::Params;
@@ -23,7 +23,7 @@ pub(super) async fn answer(
     visit: &Visit<'_>,
     resource: &Resource,
     request: &mut Request<Incoming>,
-    place: Slot,
+    place: AdmissionPermit,
 ) -> Result<Answer, Failure> {
     let exchange = visit.exchange;
     let (params, place) = parameters(visit, request, place).await?;
@@ -52,8 +52,8 @@ pub(super) async fn answer(
 async fn parameters(
     visit: &Visit<'_>,
     request: &mut Request<Incoming>,
-    place: Slot,
-) -> Result<(Params, Slot), Failure> {
+    place: AdmissionPermit,
+) -> Result<(Params, AdmissionPermit), Failure> {
     if request.method() == Method::DELETE {
         return Ok((read::query(request, &["app", "client_id"])?, place));
     }

@@ -21,7 +21,7 @@ use super::read::{self, Leave, Reader};
 use super::visit::Visit;
 use crate::clock;
 use crate::http::{Answer, Body, Code, Failure, Lasting};
-use crate::limits::Slot;
+use crate::limits::AdmissionPermit;
 use crate::model::Caller;
 use crate::store::{ChangesSince, StoreHead, StoredChange};
 
@@ -124,7 +124,7 @@ impl fmt::Display for Position {
 
 impl Stream {
     /// Tells what happens until the stream is over.
-    async fn run(self, from: Position, slot: Slot) {
+    async fn run(self, from: Position, slot: AdmissionPermit) {
         let end = self.end();
         let runtime = Arc::clone(&self.lasting.runtime);
         tokio::select! {

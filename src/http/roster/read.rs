@@ -9,7 +9,7 @@ use super::fields::{Fields, invalid};
 use super::visit::{ToldByApp, Visit};
 use crate::config::Server;
 use crate::http::{Exchange, Failure, body, limit, params, record, tally};
-use crate::limits::Slot;
+use crate::limits::AdmissionPermit;
 use crate::model::{Caller, Millis, Pattern, SigningRequest};
 use crate::observe::{AuditDecision, AuditRecord};
 use crate::policy::{DecisionData, Denial};
@@ -59,8 +59,8 @@ pub(super) fn no_query(request: &Request<Incoming>) -> Result<(), Failure> {
 pub(super) async fn no_body(
     exchange: &Exchange<'_>,
     request: &mut Request<Incoming>,
-    place: Slot,
-) -> Result<Slot, Failure> {
+    place: AdmissionPermit,
+) -> Result<AdmissionPermit, Failure> {
     let Server { body_limit, request_timeout, .. } = exchange.settings.server;
     let reading = body::read(request.body_mut(), body_limit, request_timeout);
     let (bytes, place) = limit::wait(exchange, place, reading).await?;
