@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::framing;
-use super::paced::Paced;
+use super::paced::TimeoutStream;
 use crate::authn::ConnectionPeer;
 use crate::http::Body;
 
@@ -36,7 +36,7 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// How the listener goes on, for its connections to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum ListenerPhase {
     /// As always.
     Open,
     /// It will end soon: whoever has a connection is told to make another, elsewhere if possible.
@@ -50,11 +50,11 @@ pub(super) enum Phase {
 ///
 /// hyper's own time-out for headers starts only after it knows the version, and not at all in HTTP/2; a client that just sits
 /// there, or doesn't read, would stay for ever. This one is for the connection as a whole: within `patience` there must be a first
-/// whole header, and then a further one every [`KEEP_ALIVE`]. [`Paced`] sees to what comes or goes too slowly meanwhile.
+/// whole header, and then a further one every [`KEEP_ALIVE`]. [`TimeoutStream`] sees to what comes or goes too slowly meanwhile.
 pub(super) async fn serve<I, H, F>(
     io: I,
     peer: Arc<ConnectionPeer>,
-    mut phase: watch::Receiver<Phase>,
+    mut phase: watch::Receiver<ListenerPhase>,
     patience: Duration,
     handler: H,
 ) where
@@ -62,9 +62,9 @@ pub(super) async fn serve<I, H, F>(
     H: Fn(Arc<ConnectionPeer>, Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let pulse = Arc::new(Pulse::new(*phase.borrow() != Phase::Open));
+    let pulse = Arc::new(ConnectionActivity::new(*phase.borrow() != ListenerPhase::Open));
     let builder = builder();
-    let io = TokioIo::new(Paced::new(io, Arc::clone(&pulse), patience));
+    let io = TokioIo::new(TimeoutStream::new(io, Arc::clone(&pulse), patience));
     let mut connection = pin!(builder.serve_connection(io, counted(handler, peer, Arc::clone(&pulse))));
     let mut timer = pin!(sleep(patience));
     let (mut ending, mut seen) = (false, 0);
@@ -84,7 +84,7 @@ pub(super) async fn serve<I, H, F>(
             ending = true;
             connection.as_mut().graceful_shutdown();
         }
-        if ending || phase == Phase::Ending {
+        if ending || phase == ListenerPhase::Ending {
             timer.as_mut().reset(Instant::now() + LINGER);
         } else if news.is_none() {
             timer.as_mut().reset(Instant::now() + KEEP_ALIVE);
@@ -104,14 +104,14 @@ fn builder() -> Builder<TokioExecutor> {
 fn counted<H, F>(
     handler: H,
     peer: Arc<ConnectionPeer>,
-    pulse: Arc<Pulse>,
+    pulse: Arc<ConnectionActivity>,
 ) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
 where
     H: Fn(Arc<ConnectionPeer>, Request<Incoming>) -> F,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     service_fn(move |request| {
-        let beat = Beat::new(&pulse, request.version());
+        let beat = RequestGuard::new(&pulse, request.version());
         let answer = match framing::check(&request) {
             Ok(()) => Ok(handler(Arc::clone(&peer), request)),
             Err(error) => Err(framing::refuse(error, request)),
@@ -138,7 +138,7 @@ fn log(result: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
 }
 
 /// How many requests a connection has begun and ended.
-pub(super) struct Pulse {
+pub(super) struct ConnectionActivity {
     begun: AtomicU64,
     ended: AtomicU64,
     /// Whether it is in HTTP/2, where other things than a request may come at any time.
@@ -149,25 +149,25 @@ pub(super) struct Pulse {
     streaming: AtomicBool,
 }
 
-impl Pulse {
-    fn new(winding: bool) -> Pulse {
+impl ConnectionActivity {
+    fn new(winding: bool) -> ConnectionActivity {
         let (begun, ended) = (AtomicU64::new(0), AtomicU64::new(0));
         let [framed, streaming] = [const { AtomicBool::new(false) }; 2];
-        Pulse { begun, ended, framed, winding: AtomicBool::new(winding), streaming }
+        ConnectionActivity { begun, ended, framed, winding: AtomicBool::new(winding), streaming }
     }
 
     /// Whether the connection is to end now that this is the phase. `news` is whether the listener is gone, if that is what is heard.
     ///
     /// A client in HTTP/2 is told so at once; one in HTTP/1.1 only with its next answer, as it may be about to send a request. For the
     /// same reason a new connection has a moment for its first one.
-    fn ends(&self, phase: Phase, news: Option<bool>) -> bool {
+    fn ends(&self, phase: ListenerPhase, news: Option<bool>) -> bool {
         let has_begun = self.begun.load(Ordering::Acquire) > 0;
-        self.winding.store(phase != Phase::Open, Ordering::Relaxed);
+        self.winding.store(phase != ListenerPhase::Open, Ordering::Relaxed);
         match phase {
             _ if news == Some(true) => true,
-            Phase::Open => false,
-            Phase::Winding => news.is_some() && self.framed.load(Ordering::Relaxed),
-            Phase::Ending => news.is_none() || has_begun,
+            ListenerPhase::Open => false,
+            ListenerPhase::Winding => news.is_some() && self.framed.load(Ordering::Relaxed),
+            ListenerPhase::Ending => news.is_none() || has_begun,
         }
     }
 
@@ -192,17 +192,17 @@ impl Pulse {
 }
 
 /// A request in progress.
-struct Beat(Arc<Pulse>);
+struct RequestGuard(Arc<ConnectionActivity>);
 
-impl Beat {
-    fn new(pulse: &Arc<Pulse>, version: Version) -> Beat {
+impl RequestGuard {
+    fn new(pulse: &Arc<ConnectionActivity>, version: Version) -> RequestGuard {
         pulse.framed.store(version == Version::HTTP_2, Ordering::Relaxed);
         pulse.begun.fetch_add(1, Ordering::Release);
-        Beat(Arc::clone(pulse))
+        RequestGuard(Arc::clone(pulse))
     }
 }
 
-impl Beat {
+impl RequestGuard {
     /// Whether the client is to send no further request in this connection. HTTP/2 has no header for that.
     fn is_last(&self) -> bool {
         self.0.winding.load(Ordering::Relaxed) && !self.0.framed.load(Ordering::Relaxed)
@@ -215,7 +215,7 @@ impl Beat {
     }
 }
 
-impl Drop for Beat {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.0.streaming.store(false, Ordering::Relaxed);
         self.0.ended.fetch_add(1, Ordering::Release);
@@ -235,7 +235,7 @@ mod tests {
     /// Writes `begun`, reads until the connection ends, and tells what came and after how long.
     async fn until_end(begun: &[u8]) -> (String, Duration) {
         let (mut client, server) = duplex(1 << 16);
-        let (_go_on, stop) = watch::channel(Phase::Open);
+        let (_go_on, stop) = watch::channel(ListenerPhase::Open);
         let handler = |_, _| std::future::ready(Response::new(Body::from("answer")));
         let peer = Arc::new(ConnectionPeer::unix(None));
         tokio::spawn(serve(server, peer, stop, PATIENCE, handler));
@@ -263,7 +263,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_is_still_to_come_keeps_its_connection() {
         let (mut client, server) = duplex(1 << 16);
-        let (_go_on, stop) = watch::channel(Phase::Open);
+        let (_go_on, stop) = watch::channel(ListenerPhase::Open);
         let (sender, pieces) = tokio::sync::mpsc::channel(1);
         let pieces = std::sync::Mutex::new(Some(pieces));
         let handler = move |_, _| {
@@ -284,12 +284,12 @@ mod tests {
     /// What comes if a request is sent so long after the listener began to end, and after how long the connection has ended.
     async fn at_the_end(wait: Duration) -> (String, Duration) {
         let (mut client, server) = duplex(1 << 16);
-        let (listener, phase) = watch::channel(Phase::Open);
+        let (listener, phase) = watch::channel(ListenerPhase::Open);
         let handler = |_, _| std::future::ready(Response::new(Body::from("answer")));
         tokio::spawn(serve(server, Arc::new(ConnectionPeer::unix(None)), phase, PATIENCE, handler));
         tokio::task::yield_now().await;
         let start = Instant::now();
-        listener.send_replace(Phase::Ending);
+        listener.send_replace(ListenerPhase::Ending);
         sleep(wait).await;
         let (mut answer, _) = (Vec::new(), client.write_all(b"GET / HTTP/1.1\r\n\r\n").await);
         let _ = client.read_to_end(&mut answer).await;
@@ -308,7 +308,7 @@ mod tests {
     /// Writes `begun`, reads up to the end of the answer, writes `further`, and tells after how long the connection ended.
     async fn after_further(begun: &[u8], further: &[u8]) -> Duration {
         let (mut client, server) = duplex(1 << 16);
-        let (_go_on, stop) = watch::channel(Phase::Open);
+        let (_go_on, stop) = watch::channel(ListenerPhase::Open);
         let handler = |_, _| std::future::ready(Response::new(Body::from("answer")));
         tokio::spawn(serve(server, Arc::new(ConnectionPeer::unix(None)), stop, PATIENCE, handler));
         client.write_all(begun).await.unwrap();
@@ -343,7 +343,7 @@ mod tests {
 
     /// How long an answer may wait on a connection over `io`, whose other end takes next to nothing of it.
     async fn untaken(mut client: DuplexStream, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Duration {
-        let (_go_on, stop) = watch::channel(Phase::Open);
+        let (_go_on, stop) = watch::channel(ListenerPhase::Open);
         let handler = |_, _| std::future::ready(Response::new(Body::from("long".repeat(1000))));
         let serving = tokio::spawn(serve(io, Arc::new(ConnectionPeer::unix(None)), stop, PATIENCE, handler));
         client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
@@ -370,7 +370,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn few_requests_may_be_in_progress_at_once() {
         let (mut client, server) = duplex(1 << 16);
-        let (_go_on, stop) = watch::channel(Phase::Open);
+        let (_go_on, stop) = watch::channel(ListenerPhase::Open);
         let handler = |_, _| std::future::ready(Response::new(Body::from("answer")));
         tokio::spawn(serve(server, Arc::new(ConnectionPeer::unix(None)), stop, PATIENCE, handler));
         client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();

@@ -13,8 +13,8 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::NoStart;
-use super::connection::{self, Phase};
+use super::StartError;
+use super::connection::{self, ListenerPhase};
 use super::{secure, unix};
 use crate::authn::ConnectionPeer;
 use crate::config::{Listen, Tls};
@@ -26,24 +26,24 @@ use crate::limits::ConcurrencyLimit;
 const REST: Duration = Duration::from_millis(100);
 
 /// A listener that is bound.
-pub(super) struct Bound {
-    socket: Socket,
-    address: Address,
+pub(super) struct BoundListener {
+    socket: BoundSocket,
+    address: LocalAddress,
 }
 
-enum Socket {
+enum BoundSocket {
     Tcp(TcpListener),
-    Unix(unix::Socket),
+    Unix(unix::UnixSocket),
 }
 
-enum Stream {
+enum AcceptedStream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
 /// Where a listener is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
+pub enum LocalAddress {
     /// At an address.
     Tcp(SocketAddr),
     /// At an address, with TLS.
@@ -54,14 +54,14 @@ pub enum Address {
 
 /// A listener that serves.
 pub(super) struct Listener {
-    pub(super) address: Address,
+    pub(super) address: LocalAddress,
     accepting: JoinHandle<()>,
     /// Each connection holds a receiver to its end: without receivers all have ended.
-    phase: watch::Sender<Phase>,
+    phase: watch::Sender<ListenerPhase>,
 }
 
 /// What holds for a connection that begins.
-pub(super) struct Terms {
+pub(super) struct ConnectionConfig {
     /// How many there may be. One that finds no room is closed at once.
     pub(super) cap: ConcurrencyLimit,
     /// How long it has to shake hands, and for its first request's header.
@@ -70,71 +70,72 @@ pub(super) struct Terms {
     pub(super) tls: Option<Tls>,
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for LocalAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Address::Tcp(address) => write!(f, "http://{address}"),
-            Address::Tls(address) => write!(f, "https://{address}"),
-            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+            LocalAddress::Tcp(address) => write!(f, "http://{address}"),
+            LocalAddress::Tls(address) => write!(f, "https://{address}"),
+            LocalAddress::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
 
-impl Bound {
+impl BoundListener {
     /// Binds what the setting `name` says.
-    pub(super) async fn new(name: &'static str, listen: &Listen) -> Result<Bound, NoStart> {
+    pub(super) async fn new(name: &'static str, listen: &Listen) -> Result<BoundListener, StartError> {
         let bound = match listen {
-            Listen::Tcp(address) => Bound::tcp(*address).await,
-            Listen::Unix { path, mode } => Bound::unix(path, *mode),
+            Listen::Tcp(address) => BoundListener::tcp(*address).await,
+            Listen::Unix { path, mode } => BoundListener::unix(path, *mode),
         };
-        bound.map_err(|error| NoStart::Bind { listener: name, address: listen.to_string(), error })
+        bound.map_err(|error| StartError::Bind { listener: name, address: listen.to_string(), error })
     }
 
-    async fn tcp(address: SocketAddr) -> io::Result<Bound> {
+    async fn tcp(address: SocketAddr) -> io::Result<BoundListener> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Bound { address: Address::Tcp(listener.local_addr()?), socket: Socket::Tcp(listener) })
+        Ok(BoundListener { address: LocalAddress::Tcp(listener.local_addr()?), socket: BoundSocket::Tcp(listener) })
     }
 
-    fn unix(path: &Path, mode: u32) -> io::Result<Bound> {
-        let socket = unix::Socket::bind(path, mode)?;
-        Ok(Bound { socket: Socket::Unix(socket), address: Address::Unix(path.to_owned()) })
+    fn unix(path: &Path, mode: u32) -> io::Result<BoundListener> {
+        let socket = unix::UnixSocket::bind(path, mode)?;
+        Ok(BoundListener { socket: BoundSocket::Unix(socket), address: LocalAddress::Unix(path.to_owned()) })
     }
 
     /// The file of a Unix socket.
     pub(super) fn file(&self) -> Option<Place> {
         match &self.socket {
-            Socket::Tcp(_) => None,
-            Socket::Unix(socket) => Some(socket.place()),
+            BoundSocket::Tcp(_) => None,
+            BoundSocket::Unix(socket) => Some(socket.place()),
         }
     }
 
     /// Serves each request with `handler`. Each connection is begun on the terms of its time.
     pub(super) fn serve<T, H, F>(self, terms: T, handler: H) -> Listener
     where
-        T: Fn() -> Terms + Send + 'static,
+        T: Fn() -> ConnectionConfig + Send + 'static,
         H: Fn(Arc<ConnectionPeer>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
-        let Bound { socket, address } = self;
+        let BoundListener { socket, address } = self;
         let address = if terms().tls.is_some() { address.with_tls() } else { address };
-        let (sender, mut phase) = watch::channel(Phase::Open);
+        let (sender, mut phase) = watch::channel(ListenerPhase::Open);
         let accepting = tokio::spawn(async move {
             loop {
                 let (stream, peer) = tokio::select! {
                     // Who is connected already, as far as the system is concerned, is not turned away.
                     biased;
                     accepted = socket.next() => accepted,
-                    _ = phase.wait_for(|phase| *phase == Phase::Ending) => return,
+                    _ = phase.wait_for(|phase| *phase == ListenerPhase::Ending) => return,
                 };
-                let (Terms { cap, patience, tls }, phase, handler) = (terms(), phase.clone(), handler.clone());
+                let (ConnectionConfig { cap, patience, tls }, phase, handler) =
+                    (terms(), phase.clone(), handler.clone());
                 match (stream, tls) {
-                    (Stream::Tcp(stream), Some(tls)) => {
+                    (AcceptedStream::Tcp(stream), Some(tls)) => {
                         begin(&cap, secure(stream, peer, tls, phase, patience, handler));
                     }
-                    (Stream::Tcp(stream), None) => {
+                    (AcceptedStream::Tcp(stream), None) => {
                         begin(&cap, connection::serve(stream, Arc::new(peer), phase, patience, handler));
                     }
-                    (Stream::Unix(stream), _) => {
+                    (AcceptedStream::Unix(stream), _) => {
                         begin(&cap, connection::serve(stream, Arc::new(peer), phase, patience, handler));
                     }
                 }
@@ -144,11 +145,11 @@ impl Bound {
     }
 }
 
-impl Address {
-    fn with_tls(self) -> Address {
+impl LocalAddress {
+    fn with_tls(self) -> LocalAddress {
         match self {
-            Address::Tcp(address) | Address::Tls(address) => Address::Tls(address),
-            unix @ Address::Unix(_) => unix,
+            LocalAddress::Tcp(address) | LocalAddress::Tls(address) => LocalAddress::Tls(address),
+            unix @ LocalAddress::Unix(_) => unix,
         }
     }
 }
@@ -156,12 +157,12 @@ impl Address {
 impl Listener {
     /// Goes on as before, but has clients turn away.
     pub(super) fn wind_up(&self) {
-        self.phase.send_replace(Phase::Winding);
+        self.phase.send_replace(ListenerPhase::Winding);
     }
 
     /// Takes no more connections and returns once the last one has ended.
     pub(super) async fn stop(self) {
-        self.phase.send_replace(Phase::Ending);
+        self.phase.send_replace(ListenerPhase::Ending);
         let _ = self.accepting.await;
         self.phase.closed().await;
     }
@@ -186,7 +187,7 @@ async fn secure<H, F>(
     stream: TcpStream,
     peer: ConnectionPeer,
     tls: Tls,
-    mut phase: watch::Receiver<Phase>,
+    mut phase: watch::Receiver<ListenerPhase>,
     patience: Duration,
     handler: H,
 ) where
@@ -199,9 +200,9 @@ async fn secure<H, F>(
     }
 }
 
-impl Socket {
+impl BoundSocket {
     /// The next connection. One that can't be accepted is no reason to stop.
-    async fn next(&self) -> (Stream, ConnectionPeer) {
+    async fn next(&self) -> (AcceptedStream, ConnectionPeer) {
         loop {
             match self.accept().await {
                 Ok(accepted) => return accepted,
@@ -214,17 +215,17 @@ impl Socket {
         }
     }
 
-    async fn accept(&self) -> io::Result<(Stream, ConnectionPeer)> {
+    async fn accept(&self) -> io::Result<(AcceptedStream, ConnectionPeer)> {
         match self {
-            Socket::Tcp(listener) => {
+            BoundSocket::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
                 // Answers are small and whole: there is nothing to wait for. A failure is the client's hang-up.
                 let _ = stream.set_nodelay(true);
-                Ok((Stream::Tcp(stream), ConnectionPeer::at(address.ip())))
+                Ok((AcceptedStream::Tcp(stream), ConnectionPeer::at(address.ip())))
             }
-            Socket::Unix(socket) => {
+            BoundSocket::Unix(socket) => {
                 let (stream, peer) = socket.accept().await?;
-                Ok((Stream::Unix(stream), peer))
+                Ok((AcceptedStream::Unix(stream), peer))
             }
         }
     }

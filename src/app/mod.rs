@@ -29,8 +29,8 @@ use crate::roster::ModerationReplica;
 use crate::runtime::{Runtime, Snapshot};
 use crate::store::{self, RecordFile, Store};
 use crate::{admin, http};
-pub use listener::Address;
-use listener::{Bound, Listener, Terms};
+pub use listener::LocalAddress;
+use listener::{BoundListener, ConnectionConfig, Listener};
 use tasks::Tasks;
 
 /// How long what is being carried to vendors and webhooks may take after the last caller was answered, which is done again by whoever starts
@@ -39,7 +39,7 @@ const CARRYING: Duration = Duration::from_secs(2);
 
 /// Why the program did not start.
 #[derive(Debug, thiserror::Error)]
-pub enum NoStart {
+pub enum StartError {
     /// A listener has no address to listen on.
     #[error("{listener} can't listen on {address}: {error}")]
     Bind {
@@ -74,7 +74,7 @@ pub enum NoStart {
 
 /// How the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum ExitReason {
     /// All that was begun was finished.
     Orderly,
     /// Something was cut off: the time was up, or a second signal came.
@@ -84,29 +84,29 @@ pub enum End {
 }
 
 /// The program, listening.
-pub struct App {
+pub struct Application {
     runtime: Arc<Runtime>,
     main: Listener,
     admin: Listener,
-    stop: Stop,
+    stop: StopSignal,
     /// What goes on beside the requests, until this is dropped.
     tasks: Tasks,
     /// Closed once what has ended is taken away no more.
     swept: oneshot::Receiver<Infallible>,
 }
 
-impl App {
+impl Application {
     /// Opens the audit log and binds both listeners; from here on connections are answered.
     ///
     /// # Errors
     /// If one of these fails.
-    pub async fn start(settings: Settings) -> Result<App, NoStart> {
+    pub async fn start(settings: Settings) -> Result<Application, StartError> {
         // First, while a signal still ends the process: opening a file can take long where it lies on a network.
         let audit = open(&settings)?;
-        let stop = Stop::new().map_err(NoStart::Signals)?;
+        let stop = StopSignal::new().map_err(StartError::Signals)?;
         let roster = roster(settings.store.as_ref()).await?;
-        let main = Bound::new("server.listen", &settings.server.listen).await?;
-        let admin = Bound::new("admin.listen", &Listen::Tcp(settings.admin.listen)).await?;
+        let main = BoundListener::new("server.listen", &settings.server.listen).await?;
+        let admin = BoundListener::new("admin.listen", &Listen::Tcp(settings.admin.listen)).await?;
         let mut runtime = Runtime::new(Snapshot::new(settings)?, audit, roster);
         runtime.socket = main.file();
         let runtime = Arc::new(runtime);
@@ -117,29 +117,29 @@ impl App {
             std::future::ready(admin::serve(&for_admin, &request).map(http::Body::from))
         });
         let (tasks, swept) = keeping(&runtime);
-        Ok(App { runtime, main, admin, stop, tasks, swept })
+        Ok(Application { runtime, main, admin, stop, tasks, swept })
     }
 
     /// Has the settings follow the files that they were loaded from.
     ///
     /// # Errors
     /// If hang-ups can't be received.
-    pub fn follow(&mut self, path: &Path, sources: Sources, report: &Report) -> Result<(), NoStart> {
-        let hangup = signal(SignalKind::hangup()).map_err(NoStart::Signals)?;
+    pub fn follow(&mut self, path: &Path, sources: Sources, report: &Report) -> Result<(), StartError> {
+        let hangup = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
         let reload = Reload::new(Arc::clone(&self.runtime), path.to_owned(), sources, report);
         self.tasks.spawn("following the files", reload.run(hangup));
         Ok(())
     }
 
     /// Where it listens: the main address and the admin one.
-    pub fn addresses(&self) -> (&Address, &Address) {
+    pub fn addresses(&self) -> (&LocalAddress, &LocalAddress) {
         (&self.main.address, &self.admin.address)
     }
 
     /// Serves until the process is told to stop (SIGTERM or SIGINT), then winds up; a second signal cuts that short. What goes on beside
     /// the requests fails only of a fault in the program or the system: then it winds up as well, for whoever starts it again.
-    pub async fn run(self) -> End {
-        let App { runtime, main, admin, mut stop, mut tasks, swept } = self;
+    pub async fn run(self) -> ExitReason {
+        let Application { runtime, main, admin, mut stop, mut tasks, swept } = self;
         let failed = tokio::select! {
             () = stop.signalled() => false,
             task = tasks.failed() => {
@@ -156,14 +156,14 @@ impl App {
             sleep(pause).await;
             // What is carried needs not be broken off in the end because a caller takes long.
             runtime.outbox.get().into_iter().for_each(Outbox::wind_up);
-            timeout(grace, main.stop()).await.map_or(End::Cut, |()| End::Orderly)
+            timeout(grace, main.stop()).await.map_or(ExitReason::Cut, |()| ExitReason::Orderly)
         };
         let end = tokio::select! {
             end = orderly => end,
-            () = stop.signalled() => End::Cut,
+            () = stop.signalled() => ExitReason::Cut,
         };
         admin.abort();
-        if let Some(outbox) = runtime.outbox.get().filter(|_| end == End::Orderly) {
+        if let Some(outbox) = runtime.outbox.get().filter(|_| end == ExitReason::Orderly) {
             outbox.stop(CARRYING).await;
         }
         _ = timeout(CARRYING, swept).await;
@@ -173,26 +173,26 @@ impl App {
         if let Some(spans) = &runtime.snapshot().spans {
             spans.flush().await;
         }
-        if failed { End::Failed } else { end }
+        if failed { ExitReason::Failed } else { end }
     }
 }
 
 /// The terms of callers' connections.
-fn terms(runtime: &Arc<Runtime>) -> impl Fn() -> Terms + Send + 'static {
+fn terms(runtime: &Arc<Runtime>) -> impl Fn() -> ConnectionConfig + Send + 'static {
     let runtime = Arc::clone(runtime);
     move || {
         let Snapshot { settings, limits, .. } = &*runtime.snapshot();
         let (patience, tls) = (settings.server.request_timeout, settings.server.tls.clone());
-        Terms { cap: limits.connections.clone(), patience, tls }
+        ConnectionConfig { cap: limits.connections.clone(), patience, tls }
     }
 }
 
 /// The terms of connections to the admin listener.
-fn terms_of_probes(runtime: &Arc<Runtime>) -> impl Fn() -> Terms + Send + 'static {
+fn terms_of_probes(runtime: &Arc<Runtime>) -> impl Fn() -> ConnectionConfig + Send + 'static {
     let runtime = Arc::clone(runtime);
     move || {
         let Snapshot { settings, .. } = &*runtime.snapshot();
-        Terms {
+        ConnectionConfig {
             cap: runtime.probes.clone(),
             patience: settings.server.request_timeout,
             tls: settings.admin.tls.clone(),
@@ -200,9 +200,9 @@ fn terms_of_probes(runtime: &Arc<Runtime>) -> impl Fn() -> Terms + Send + 'stati
     }
 }
 
-async fn roster(settings: Option<&StoreSettings>) -> Result<ModerationReplica, NoStart> {
+async fn roster(settings: Option<&StoreSettings>) -> Result<ModerationReplica, StartError> {
     let Some(settings) = settings else { return Ok(ModerationReplica::none()) };
-    let (store, mark) = Store::open_recorded(settings).await.map_err(NoStart::Store)?;
+    let (store, mark) = Store::open_recorded(settings).await.map_err(StartError::Store)?;
     let is_own = store.begins_itself();
     let record = settings.record.clone().map(RecordFile::new);
     let roster = ModerationReplica::recorded(store, settings.max_staleness, record, mark);
@@ -240,28 +240,28 @@ fn keeping(runtime: &Arc<Runtime>) -> (Tasks, oneshot::Receiver<Infallible>) {
     (tasks, swept)
 }
 
-fn open(settings: &Settings) -> Result<AuditLog, NoStart> {
+fn open(settings: &Settings) -> Result<AuditLog, StartError> {
     let (name, opened) = match &settings.audit {
         AuditTo::Stdout => (PathBuf::from("stdout"), LineOutput::stdout()),
         AuditTo::File(path) => (path.clone(), LineOutput::at(path)),
     };
     let chain = settings.audit_chain.as_ref().map(|AuditChain { keys }| new_chain(keys.first())).transpose()?;
     let started = opened.and_then(|destination| AuditLog::start(LineWriter::new(destination, chain)));
-    started.map_err(|error| NoStart::Audit { to: name.display().to_string(), error })
+    started.map_err(|error| StartError::Audit { to: name.display().to_string(), error })
 }
 
 /// Tells when the process is to stop.
-struct Stop {
+struct StopSignal {
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl Stop {
-    fn new() -> io::Result<Stop> {
+impl StopSignal {
+    fn new() -> io::Result<StopSignal> {
         // A signal that is once received never ends the process again: a write to a file at its size limit fails like one to a full
         // disk.
         drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
-        Ok(Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(StopSignal { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
     async fn signalled(&mut self) {

@@ -10,18 +10,18 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::connection::Pulse;
+use super::connection::ConnectionActivity;
 
 /// Fails a read when the rest of a header doesn't come within `patience`, and a write when what waits to be sent isn't all taken
 /// within it.
-pub(super) struct Paced<I> {
+pub(super) struct TimeoutStream<I> {
     io: I,
-    pulse: Arc<Pulse>,
+    pulse: Arc<ConnectionActivity>,
     patience: Duration,
     /// Whether something was read since an answer was last written.
     begun: bool,
-    header: Limit,
-    answer: Limit,
+    header: IoTimeout,
+    answer: IoTimeout,
     /// What has come before it was asked for.
     ahead: Vec<u8>,
 }
@@ -31,12 +31,12 @@ const AHEAD: usize = 256;
 
 /// A time limit, while it runs.
 #[derive(Default)]
-struct Limit(Option<Pin<Box<Sleep>>>);
+struct IoTimeout(Option<Pin<Box<Sleep>>>);
 
-impl<I> Paced<I> {
-    pub(super) fn new(io: I, pulse: Arc<Pulse>, patience: Duration) -> Paced<I> {
-        let (header, answer, ahead) = (Limit::default(), Limit::default(), Vec::new());
-        Paced { io, pulse, patience, begun: false, header, answer, ahead }
+impl<I> TimeoutStream<I> {
+    pub(super) fn new(io: I, pulse: Arc<ConnectionActivity>, patience: Duration) -> TimeoutStream<I> {
+        let (header, answer, ahead) = (IoTimeout::default(), IoTimeout::default(), Vec::new());
+        TimeoutStream { io, pulse, patience, begun: false, header, answer, ahead }
     }
 
     /// What a read came to: only a header's beginning makes a client late with more.
@@ -48,7 +48,7 @@ impl<I> Paced<I> {
         if self.begun && self.pulse.awaits_header() {
             return self.header.poll(context, self.patience);
         }
-        self.header = Limit::default();
+        self.header = IoTimeout::default();
         Poll::Pending
     }
 
@@ -58,7 +58,7 @@ impl<I> Paced<I> {
     }
 }
 
-impl<I: AsyncRead + Unpin> Paced<I> {
+impl<I: AsyncRead + Unpin> TimeoutStream<I> {
     /// Fails once the client has closed its side. hyper reads nothing while it answers, so as to answer whoever is done with sending;
     /// but to one who waits for what is still to happen, the answer would have no end. What comes instead is the next request: it is
     /// kept, and its client is still there.
@@ -90,7 +90,7 @@ impl<I: AsyncRead + Unpin> Paced<I> {
     }
 }
 
-impl Limit {
+impl IoTimeout {
     /// Starts it unless it runs; an error once the time is up.
     fn poll(&mut self, context: &mut Context<'_>, patience: Duration) -> Poll<io::Result<()>> {
         ready!(self.0.get_or_insert_with(|| Box::pin(sleep(patience))).as_mut().poll(context));
@@ -98,7 +98,7 @@ impl Limit {
     }
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Paced<I> {
+impl<I: AsyncRead + Unpin> AsyncRead for TimeoutStream<I> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let paced = self.get_mut();
         let read = paced.read(context, to);
@@ -106,7 +106,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Paced<I> {
     }
 }
 
-impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimeoutStream<I> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let paced = self.get_mut();
         let written = Pin::new(&mut paced.io).poll_write(context, bytes);
@@ -135,7 +135,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<I> {
         if flushed.is_pending() {
             return paced.answer.poll(context, paced.patience);
         }
-        paced.answer = Limit::default();
+        paced.answer = IoTimeout::default();
         ready!(flushed)?;
         if paced.pulse.is_streaming() { paced.watch(context) } else { Poll::Ready(Ok(())) }
     }

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::connection::Phase;
+use super::connection::ListenerPhase;
 use crate::authn::{self, ConnectionPeer, VerifiedCertificate};
 use crate::config::Tls;
 
@@ -18,13 +18,13 @@ pub(super) async fn shake_hands(
     stream: TcpStream,
     peer: ConnectionPeer,
     tls: &Tls,
-    phase: &mut watch::Receiver<Phase>,
+    phase: &mut watch::Receiver<ListenerPhase>,
     patience: Duration,
 ) -> Option<(TlsStream<TcpStream>, ConnectionPeer)> {
     let accepting = timeout(patience, TlsAcceptor::from(Arc::clone(&tls.server)).accept(stream));
     let accepted = tokio::select! {
         accepted = accepting => accepted.unwrap_or_else(|late| Err(late.into())),
-        _ = phase.wait_for(|phase| *phase == Phase::Ending) => return None,
+        _ = phase.wait_for(|phase| *phase == ListenerPhase::Ending) => return None,
     };
     match accepted {
         Ok(stream) => {

@@ -12,7 +12,7 @@ use crate::authn::{ConnectionPeer, ProcessIds};
 use crate::files::Place;
 
 /// A Unix socket that is listened on. Dropping it removes its file.
-pub(super) struct Socket {
+pub(super) struct UnixSocket {
     listener: UnixListener,
     file: SocketFile,
 }
@@ -20,11 +20,11 @@ pub(super) struct Socket {
 /// A socket's file, removed when it is dropped unless another has taken its place.
 struct SocketFile(Place);
 
-impl Socket {
+impl UnixSocket {
     /// Listens at `path`, where nothing may be but a socket that nobody listens on any more.
     ///
     /// It is made under another name and given its permissions before it gets its own, so that nobody gets in meanwhile.
-    pub(super) fn bind(path: &Path, mode: u32) -> io::Result<Socket> {
+    pub(super) fn bind(path: &Path, mode: u32) -> io::Result<UnixSocket> {
         // The draft's name may be short enough where this one is too long for anyone to connect to.
         SocketAddr::from_pathname(path)?;
         make_way(path)?;
@@ -33,7 +33,7 @@ impl Socket {
         let listener = UnixListener::bind(&draft)?;
         fs::set_permissions(&draft, fs::Permissions::from_mode(mode))?;
         fs::rename(&draft, path)?;
-        Ok(Socket { listener, file: SocketFile(Place::at(path)?) })
+        Ok(UnixSocket { listener, file: SocketFile(Place::at(path)?) })
     }
 
     /// Its file.
@@ -108,7 +108,7 @@ mod tests {
     async fn the_file_has_the_mode_and_is_removed() {
         let path = path("mode");
         for bits in [0o600, 0o660, 0o666] {
-            let socket = Socket::bind(&path, bits).unwrap();
+            let socket = UnixSocket::bind(&path, bits).unwrap();
             assert_eq!(mode(&path), bits);
             assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no draft is left");
             drop(socket);
@@ -121,7 +121,7 @@ mod tests {
         let path = path("stale");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists(), "the standard library leaves it behind");
-        let socket = Socket::bind(&path, 0o600).unwrap();
+        let socket = UnixSocket::bind(&path, 0o600).unwrap();
         Probe::connect(&path).unwrap();
         drop(socket);
         assert!(!path.exists());
@@ -130,19 +130,19 @@ mod tests {
     #[tokio::test]
     async fn what_is_in_use_or_is_no_socket_stays() {
         let path = path("taken");
-        let first = Socket::bind(&path, 0o600).unwrap();
-        assert_eq!(Socket::bind(&path, 0o600).err().unwrap().kind(), ErrorKind::AddrInUse);
+        let first = UnixSocket::bind(&path, 0o600).unwrap();
+        assert_eq!(UnixSocket::bind(&path, 0o600).err().unwrap().kind(), ErrorKind::AddrInUse);
         Probe::connect(&path).unwrap();
         drop(first);
         fs::write(&path, "data").unwrap();
-        assert_eq!(Socket::bind(&path, 0o600).err().unwrap().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(UnixSocket::bind(&path, 0o600).err().unwrap().kind(), ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(&path).unwrap(), "data");
     }
 
     #[tokio::test]
     async fn a_path_that_nobody_could_connect_to_is_refused() {
         let long = path("long").with_file_name("x".repeat(108));
-        let error = Socket::bind(&long, 0o600).err().unwrap();
+        let error = UnixSocket::bind(&long, 0o600).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(!long.exists());
     }
@@ -150,9 +150,9 @@ mod tests {
     #[tokio::test]
     async fn the_socket_of_a_successor_stays() {
         let path = path("successor");
-        let first = Socket::bind(&path, 0o600).unwrap();
+        let first = UnixSocket::bind(&path, 0o600).unwrap();
         fs::remove_file(&path).unwrap();
-        let second = Socket::bind(&path, 0o600).unwrap();
+        let second = UnixSocket::bind(&path, 0o600).unwrap();
         drop(first);
         Probe::connect(&path).unwrap();
         drop(second);

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 
 use super::{Common, complain};
-use crate::app::{App, End, NoStart};
+use crate::app::{Application, ExitReason, StartError};
 use crate::config::{self, Loaded, Report, Settings, Sources};
 use crate::observe::log::{self, ProgramLog};
 
@@ -93,17 +93,22 @@ async fn serve(settings: Settings, path: &Path, sources: Sources, report: &Repor
     let (main, admin) = app.addresses();
     tracing::info!("listening on {main} (admin {admin})");
     match app.run().await {
-        End::Orderly => ExitCode::SUCCESS,
-        End::Cut => {
+        ExitReason::Orderly => ExitCode::SUCCESS,
+        ExitReason::Cut => {
             tracing::warn!("stopped before all was finished");
             ExitCode::FAILURE
         }
-        End::Failed => ExitCode::FAILURE,
+        ExitReason::Failed => ExitCode::FAILURE,
     }
 }
 
-async fn start_following(settings: Settings, path: &Path, sources: Sources, report: &Report) -> Result<App, NoStart> {
-    let mut app = App::start(settings).await?;
+async fn start_following(
+    settings: Settings,
+    path: &Path,
+    sources: Sources,
+    report: &Report,
+) -> Result<Application, StartError> {
+    let mut app = Application::start(settings).await?;
     app.follow(path, sources, report)?;
     Ok(app)
 }

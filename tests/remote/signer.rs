@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use chat_signer::app::{Address, App};
+use chat_signer::app::{Application, LocalAddress};
 use chat_signer::config;
 use chat_signer::crypto::base64url;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -74,7 +74,7 @@ pub(crate) struct Signer {
     main: SocketAddr,
     admin: SocketAddr,
     log: Arc<Mutex<Vec<u8>>>,
-    _app: App,
+    _app: Application,
     _logging: DefaultGuard,
     // While this sender lives, a blocking task waits for it, and while one does, tokio doesn't turn a stopped clock by itself.
     _frozen: mpsc::Sender<()>,
@@ -132,8 +132,8 @@ impl Signer {
         let settings = loaded.settings.unwrap_or_else(|| panic!("{}", loaded.report.render(false)));
         let (log, logging) = capture();
         let frozen = freeze();
-        let app = App::start(settings).await.unwrap();
-        let (Address::Tcp(main), Address::Tcp(admin)) = app.addresses() else { panic!("it listens on TCP") };
+        let app = Application::start(settings).await.unwrap();
+        let (LocalAddress::Tcp(main), LocalAddress::Tcp(admin)) = app.addresses() else { panic!("it listens on TCP") };
         let (main, admin) = (*main, *admin);
         Signer { directory, main, admin, log, _app: app, _logging: logging, _frozen: frozen }
     }
