@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chat_signer::config::{AuditTo, Severity, load};
+use chat_signer::config::{AuditOutput, Severity, load};
 use chat_signer::environment;
 use proptest::prelude::*;
 
@@ -77,7 +77,7 @@ fn the_demonstration_is_right() {
     assert_eq!(settings.server.listen.to_string(), "127.0.0.1:7480");
     assert_eq!(settings.admin.listen.to_string(), "127.0.0.1:7481");
     assert_eq!(settings.server.body_limit, 65_536);
-    assert_eq!(settings.audit, AuditTo::Stdout);
+    assert_eq!(settings.audit, AuditOutput::Stdout);
     assert_eq!(settings.shutdown.grace, Duration::from_secs(25));
     assert_eq!(settings.engine.policy.document().hash.len(), 64);
 }

@@ -11,7 +11,7 @@ use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
 use crate::authn::{CrossSite, RequestTarget};
-use crate::config::Admin;
+use crate::config::AdminConfig;
 use crate::observe::metrics::{ListenerLabel, RouteLabel};
 use crate::redaction::KnownSecrets;
 use crate::runtime::{Check, Finding, Probe, Runtime};
@@ -47,7 +47,7 @@ fn answered<B>(
 }
 
 /// What is answered to a request of another site's page, or to another host than those of `[admin]`.
-fn foreign<B>(admin: &Admin, request: &Request<B>) -> Option<Response<Full<Bytes>>> {
+fn foreign<B>(admin: &AdminConfig, request: &Request<B>) -> Option<Response<Full<Bytes>>> {
     let target = RequestTarget { headers: request.headers(), uri: request.uri(), is_https: admin.tls.is_some() };
     let reason = match target.cross_site(&admin.hosts, &[])? {
         CrossSite::Page => "Pages of other sites are not answered here.\n",

@@ -17,7 +17,7 @@ use super::StartError;
 use super::connection::{self, ListenerPhase};
 use super::{secure, unix};
 use crate::authn::ConnectionPeer;
-use crate::config::{Listen, Tls};
+use crate::config::{ListenAddress, TlsConfig};
 use crate::files::Place;
 use crate::http::Body;
 use crate::limits::ConcurrencyLimit;
@@ -67,7 +67,7 @@ pub(super) struct ConnectionConfig {
     /// How long it has to shake hands, and for its first request's header.
     pub(super) patience: Duration,
     /// What it speaks TLS with at an address, if it does.
-    pub(super) tls: Option<Tls>,
+    pub(super) tls: Option<TlsConfig>,
 }
 
 impl fmt::Display for LocalAddress {
@@ -82,10 +82,10 @@ impl fmt::Display for LocalAddress {
 
 impl BoundListener {
     /// Binds what the setting `name` says.
-    pub(super) async fn new(name: &'static str, listen: &Listen) -> Result<BoundListener, StartError> {
+    pub(super) async fn new(name: &'static str, listen: &ListenAddress) -> Result<BoundListener, StartError> {
         let bound = match listen {
-            Listen::Tcp(address) => BoundListener::tcp(*address).await,
-            Listen::Unix { path, mode } => BoundListener::unix(path, *mode),
+            ListenAddress::Tcp(address) => BoundListener::tcp(*address).await,
+            ListenAddress::Unix { path, mode } => BoundListener::unix(path, *mode),
         };
         bound.map_err(|error| StartError::Bind { listener: name, address: listen.to_string(), error })
     }
@@ -186,7 +186,7 @@ fn begin(cap: &ConcurrencyLimit, serving: impl Future<Output = ()> + Send + 'sta
 async fn secure<H, F>(
     stream: TcpStream,
     peer: ConnectionPeer,
-    tls: Tls,
+    tls: TlsConfig,
     mut phase: watch::Receiver<ListenerPhase>,
     patience: Duration,
     handler: H,

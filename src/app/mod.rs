@@ -18,7 +18,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-use crate::config::{AuditChain, AuditTo, Listen, Report, Settings, Shutdown, Sources, StoreSettings};
+use crate::config::{
+    AuditChain, AuditOutput, ListenAddress, Report, Settings, ShutdownConfig, SourceFiles, StoreSettings,
+};
 use crate::observe::audit::AuditLog;
 use crate::observe::{LineOutput, LineWriter, new_chain};
 use crate::outbox::Outbox;
@@ -106,7 +108,7 @@ impl Application {
         let stop = StopSignal::new().map_err(StartError::Signals)?;
         let roster = roster(settings.store.as_ref()).await?;
         let main = BoundListener::new("server.listen", &settings.server.listen).await?;
-        let admin = BoundListener::new("admin.listen", &Listen::Tcp(settings.admin.listen)).await?;
+        let admin = BoundListener::new("admin.listen", &ListenAddress::Tcp(settings.admin.listen)).await?;
         let mut runtime = Runtime::new(Snapshot::new(settings)?, audit, roster);
         runtime.socket = main.file();
         let runtime = Arc::new(runtime);
@@ -124,7 +126,7 @@ impl Application {
     ///
     /// # Errors
     /// If hang-ups can't be received.
-    pub fn follow(&mut self, path: &Path, sources: Sources, report: &Report) -> Result<(), StartError> {
+    pub fn follow(&mut self, path: &Path, sources: SourceFiles, report: &Report) -> Result<(), StartError> {
         let hangup = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
         let reload = Reload::new(Arc::clone(&self.runtime), path.to_owned(), sources, report);
         self.tasks.spawn("following the files", reload.run(hangup));
@@ -147,7 +149,7 @@ impl Application {
                 true
             }
         };
-        let Shutdown { pause, grace } = runtime.snapshot().settings.shutdown;
+        let ShutdownConfig { pause, grace } = runtime.snapshot().settings.shutdown;
         tracing::info!("stopping: finishing what is in progress");
         runtime.drain();
         let orderly = async {
@@ -242,8 +244,8 @@ fn keeping(runtime: &Arc<Runtime>) -> (Tasks, oneshot::Receiver<Infallible>) {
 
 fn open(settings: &Settings) -> Result<AuditLog, StartError> {
     let (name, opened) = match &settings.audit {
-        AuditTo::Stdout => (PathBuf::from("stdout"), LineOutput::stdout()),
-        AuditTo::File(path) => (path.clone(), LineOutput::at(path)),
+        AuditOutput::Stdout => (PathBuf::from("stdout"), LineOutput::stdout()),
+        AuditOutput::File(path) => (path.clone(), LineOutput::at(path)),
     };
     let chain = settings.audit_chain.as_ref().map(|AuditChain { keys }| new_chain(keys.first())).transpose()?;
     let started = opened.and_then(|destination| AuditLog::start(LineWriter::new(destination, chain)));

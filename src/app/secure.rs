@@ -11,13 +11,13 @@ use tokio_rustls::server::TlsStream;
 
 use super::connection::ListenerPhase;
 use crate::authn::{self, ConnectionPeer, VerifiedCertificate};
-use crate::config::Tls;
+use crate::config::TlsConfig;
 
 /// Shakes hands with a client, if it does its part within `patience` and before the end, and finds out what certificate it has.
 pub(super) async fn shake_hands(
     stream: TcpStream,
     peer: ConnectionPeer,
-    tls: &Tls,
+    tls: &TlsConfig,
     phase: &mut watch::Receiver<ListenerPhase>,
     patience: Duration,
 ) -> Option<(TlsStream<TcpStream>, ConnectionPeer)> {
@@ -38,7 +38,7 @@ pub(super) async fn shake_hands(
     }
 }
 
-fn certificate(stream: &TlsStream<TcpStream>, tls: &Tls) -> Option<VerifiedCertificate> {
+fn certificate(stream: &TlsStream<TcpStream>, tls: &TlsConfig) -> Option<VerifiedCertificate> {
     let chain = stream.get_ref().1.peer_certificates()?;
     Some(VerifiedCertificate::new(chain.iter().map(|der| der.to_vec()).collect(), tls.authorities()))
 }

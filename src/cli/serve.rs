@@ -13,7 +13,7 @@ use tracing::Level;
 
 use super::{Common, complain};
 use crate::app::{Application, ExitReason, StartError};
-use crate::config::{self, Loaded, Report, Settings, Sources};
+use crate::config::{self, LoadResult, Report, Settings, SourceFiles};
 use crate::observe::log::{self, ProgramLog};
 
 /// How long the end waits for a file that is being read: it may lie on a network that hangs.
@@ -45,7 +45,7 @@ fn start(common: &Common, arguments: &Arguments) -> io::Result<ExitCode> {
     let log = log::start(arguments.log_level, arguments.log_format)?;
     end_with_this_thread(log.clone());
     let runtime = runtime()?;
-    let Loaded { settings, report, sources } = config::load(&common.config);
+    let LoadResult { settings, report, sources } = config::load(&common.config);
     if !report.is_empty() {
         complain(&report.render(io::stderr().is_terminal()));
     }
@@ -82,7 +82,7 @@ fn end_with_this_thread(log: ProgramLog) {
     }));
 }
 
-async fn serve(settings: Settings, path: &Path, sources: Sources, report: &Report) -> ExitCode {
+async fn serve(settings: Settings, path: &Path, sources: SourceFiles, report: &Report) -> ExitCode {
     let app = match start_following(settings, path, sources, report).await {
         Ok(app) => app,
         Err(error) => {
@@ -105,7 +105,7 @@ async fn serve(settings: Settings, path: &Path, sources: Sources, report: &Repor
 async fn start_following(
     settings: Settings,
     path: &Path,
-    sources: Sources,
+    sources: SourceFiles,
     report: &Report,
 ) -> Result<Application, StartError> {
     let mut app = Application::start(settings).await?;

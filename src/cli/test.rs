@@ -13,7 +13,7 @@ use super::facts::Given;
 use super::moderated::Moderated;
 use super::{Common, Stop, line, yes};
 use crate::clock;
-use crate::config::{self, Case, Subject};
+use crate::config::{self, CaseCaller, PolicyCase};
 use crate::engine::{DecidedRequest, Engine, RuntimeData};
 use crate::model::{CallerKind, Millis};
 use crate::policy::Permit;
@@ -45,7 +45,7 @@ the server would ask for facts: facts = { CONVERSATION = { roles = { USER = \"RO
 
 /// What came of a case: the decision in a sentence, and what is wrong with it, if anything is.
 struct Outcome<'c> {
-    case: &'c Case,
+    case: &'c PolicyCase,
     decision: Option<String>,
     flaw: Option<String>,
 }
@@ -81,7 +81,7 @@ fn text(arguments: &Arguments, outcomes: &[Outcome<'_>]) -> String {
     text
 }
 
-fn outcome<'c>(engine: &Engine, case: &'c Case, now: Millis) -> Outcome<'c> {
+fn outcome<'c>(engine: &Engine, case: &'c PolicyCase, now: Millis) -> Outcome<'c> {
     match decided(engine, case, now) {
         Ok((decided, moderated, notes)) => {
             let flaw = flaw(case, &decided, &moderated).map(|flaw| [vec![flaw], notes].concat().join("; "));
@@ -91,10 +91,14 @@ fn outcome<'c>(engine: &Engine, case: &'c Case, now: Millis) -> Outcome<'c> {
     }
 }
 
-fn decided(engine: &Engine, case: &Case, now: Millis) -> Result<(DecidedRequest, Moderated, Vec<String>), String> {
+fn decided(
+    engine: &Engine,
+    case: &PolicyCase,
+    now: Millis,
+) -> Result<(DecidedRequest, Moderated, Vec<String>), String> {
     let (kind, subject) = match &case.caller {
-        Subject::User(name) => (CallerKind::User, name),
-        Subject::Service(id) => (CallerKind::Service, id),
+        CaseCaller::User(name) => (CallerKind::User, name),
+        CaseCaller::Service(id) => (CallerKind::Service, id),
     };
     let asked = asked(case);
     let plain = |stop: Stop| stop.message().to_owned();
@@ -114,7 +118,7 @@ fn decided(engine: &Engine, case: &Case, now: Millis) -> Result<(DecidedRequest,
     Ok((decided, moderated, notes))
 }
 
-fn asked(case: &Case) -> Asked {
+fn asked(case: &PolicyCase) -> Asked {
     Asked {
         app: case.app.clone(),
         action: case.action.clone(),
@@ -127,7 +131,7 @@ fn asked(case: &Case) -> Asked {
 }
 
 /// What is not as it was expected. A capability that is granted in part is neither allowed nor denied.
-fn flaw(case: &Case, decided: &DecidedRequest, moderated: &Moderated) -> Option<String> {
+fn flaw(case: &PolicyCase, decided: &DecidedRequest, moderated: &Moderated) -> Option<String> {
     let partly = |permit: &Permit| Capability::of(permit.granted()) != Capability::of(&decided.ask.wants);
     if !moderated.is_fine() {
         return if case.allowed { Some("it should be allowed".to_owned()) } else { wrong_rule(case, None) };
@@ -141,7 +145,7 @@ fn flaw(case: &Case, decided: &DecidedRequest, moderated: &Moderated) -> Option<
     }
 }
 
-fn wrong_rule<'r>(case: &Case, rules: impl IntoIterator<Item = &'r str>) -> Option<String> {
+fn wrong_rule<'r>(case: &PolicyCase, rules: impl IntoIterator<Item = &'r str>) -> Option<String> {
     let expected = case.rule.as_deref()?;
     let rules: Vec<&str> = rules.into_iter().collect();
     (!rules.contains(&expected)).then(|| format!("rule {expected} should decide it"))

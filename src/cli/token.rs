@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Common, Stop};
-use crate::config::{self, NoToken};
+use crate::config::{self, DemoTokenError};
 use crate::{clock, model};
 
 /// `token`'s own arguments.
@@ -33,8 +33,8 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
     let issued_at = clock::now().seconds();
     let expires_at = issued_at.saturating_add(arguments.ttl.as_secs());
     let token = demo.token(&arguments.sub, &arguments.roles, issued_at, expires_at).map_err(|error| match error {
-        NoToken::NoRoles => Stop::No(format!("--roles has no effect: {error}")),
-        NoToken::Unsigned(_) => Stop::No(error.to_string()),
+        DemoTokenError::NoRoles => Stop::No(format!("--roles has no effect: {error}")),
+        DemoTokenError::Unsigned(_) => Stop::No(error.to_string()),
     })?;
     common.print_exact(|| token.clone(), || json!({ "token": token, "expires_at": expires_at }).to_string())?;
     Ok(ExitCode::SUCCESS)

@@ -8,7 +8,7 @@ use std::io;
 use serde::Serialize;
 
 use super::{Stop, complain, redact_json};
-use crate::config::{AuditChain, AuditTo, Settings};
+use crate::config::{AuditChain, AuditOutput, Settings};
 use crate::observe::{self, AuditCaller, LineOutput, LineWriter, new_chain};
 
 /// What the audit log calls whoever runs a command here, beside users and services.
@@ -66,8 +66,8 @@ impl Trail {
     /// Opens it, before anything is done that it must tell of.
     pub(super) fn open(settings: &Settings) -> Result<Trail, Stop> {
         let (destination, is_stderr) = match &settings.audit {
-            AuditTo::Stdout => (LineOutput::stderr().map_err(|error| shut("standard error", &error))?, true),
-            AuditTo::File(path) => {
+            AuditOutput::Stdout => (LineOutput::stderr().map_err(|error| shut("standard error", &error))?, true),
+            AuditOutput::File(path) => {
                 (LineOutput::at(path).map_err(|error| shut(&path.display().to_string(), &error))?, false)
             }
         };

@@ -2,18 +2,24 @@
 
 use http::HeaderName;
 
-use super::authenticators::Callers;
+use super::authenticators::ConfiguredAuthenticators;
 use super::demo;
-use super::headers::{self, Use};
-use super::reader::{Item, Section, quoted};
+use super::headers::{self, HeaderRole};
+use super::reader::{ConfigItem, Section, quoted};
 use crate::authn::{ApiKey, Common};
 use crate::model::check_identifier;
 
 /// Reads all but the keys that every authenticator has.
-pub(super) fn api_key(section: &mut Section<'_>, common: Option<Common>, callers: &mut Callers) -> Option<ApiKey> {
+pub(super) fn api_key(
+    section: &mut Section<'_>,
+    common: Option<Common>,
+    callers: &mut ConfiguredAuthenticators,
+) -> Option<ApiKey> {
     let header = match section.get("header") {
-        Some(item) => headers::own(&item, Use::Key, callers),
-        None => headers::take(section.file, &section.span, HeaderName::from_static("x-api-key"), Use::Key, callers),
+        Some(item) => headers::own(&item, HeaderRole::Key, callers),
+        None => {
+            headers::take(section.file, &section.span, HeaderName::from_static("x-api-key"), HeaderRole::Key, callers)
+        }
     };
     let help = "list them: keys = [{ id = \"orders\", sha256 = \"…\" }]; `chat-signer hash-key` makes them";
     let items = section.need("keys", help).and_then(|item| item.list())?;
@@ -21,7 +27,7 @@ pub(super) fn api_key(section: &mut Section<'_>, common: Option<Common>, callers
     Some(ApiKey { common: common?, header: header?, keys: keys.into_iter().collect::<Option<_>>()? })
 }
 
-fn key(item: &Item<'_>, callers: &mut Callers) -> Option<(String, [u8; 32])> {
+fn key(item: &ConfigItem<'_>, callers: &mut ConfiguredAuthenticators) -> Option<(String, [u8; 32])> {
     let mut section = item.section("an API key".to_owned())?;
     let id = section
         .need("id", "name whose it is: { id = \"orders\", sha256 = \"…\" }")
@@ -32,7 +38,7 @@ fn key(item: &Item<'_>, callers: &mut Callers) -> Option<(String, [u8; 32])> {
     Some((id?, hash?))
 }
 
-fn key_id(item: &Item<'_>, callers: &mut Callers) -> Option<String> {
+fn key_id(item: &ConfigItem<'_>, callers: &mut ConfiguredAuthenticators) -> Option<String> {
     const HELP: &str = "write whose key it is, as rules and logs are to name it";
     let id = item.text()?;
     if let Err(flaw) = check_identifier(id, 255) {
@@ -48,7 +54,7 @@ fn key_id(item: &Item<'_>, callers: &mut Callers) -> Option<String> {
 }
 
 /// The hash of a key. What stands in its place may be the key itself, so it isn't shown.
-fn key_hash(item: &Item<'_>, callers: &mut Callers) -> Option<[u8; 32]> {
+fn key_hash(item: &ConfigItem<'_>, callers: &mut ConfiguredAuthenticators) -> Option<[u8; 32]> {
     let text = item.text()?;
     let mut hash = [0; 32];
     if hex::decode_to_slice(text, &mut hash).is_err() {

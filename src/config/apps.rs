@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::demo;
-use super::enforcement::{self, Enforcement, Of};
+use super::enforcement::{self, Enforcement, EnforcementContext};
 use super::placeholder;
-use super::reader::{Item, Section, quoted};
-use super::secret::Vault;
+use super::reader::{ConfigItem, Section, quoted};
+use super::secret::SecretResolver;
 use super::signing::{SigningSecret, warn_if_weak};
 use super::value;
 use crate::model::{Action, ActionSet, Template, Vendor, check_identifier};
@@ -40,7 +40,7 @@ impl Apps {
 }
 
 /// The name of one of these apps at LeanCloud.
-pub(super) fn leancloud_app<'a>(item: &Item<'a>, leancloud: &[String]) -> Option<&'a str> {
+pub(super) fn leancloud_app<'a>(item: &ConfigItem<'a>, leancloud: &[String]) -> Option<&'a str> {
     let name = item.one_of("a configured LeanCloud app", leancloud)?;
     if leancloud.is_empty() {
         return item.refuse(format!("names {}, and there is no LeanCloud app", quoted(name)), NO_LEANCLOUD);
@@ -52,7 +52,7 @@ const NO_LEANCLOUD: &str = "add one: [apps.NAME] with vendor = \"leancloud\"; or
 
 /// What belongs to one app alone.
 #[derive(Default)]
-struct Taken {
+struct UsedIdentifiers {
     /// The ids that vendors have given the apps, and the app that has each.
     ids: HashMap<(Vendor, String), String>,
     /// As in [`Apps`].
@@ -60,9 +60,9 @@ struct Taken {
 }
 
 /// Reads every app.
-pub(super) fn apps(root: &mut Section<'_>, vault: &mut Vault) -> Apps {
+pub(super) fn apps(root: &mut Section<'_>, vault: &mut SecretResolver) -> Apps {
     let mut apps = Apps::default();
-    let mut taken = Taken::default();
+    let mut taken = UsedIdentifiers::default();
     let section = root.section("apps");
     let entries = section.as_ref().map(Section::entries).unwrap_or_default();
     if entries.is_empty() && section.is_some() == root.has("apps") {
@@ -78,7 +78,7 @@ pub(super) fn apps(root: &mut Section<'_>, vault: &mut Vault) -> Apps {
         apps.facts.push(LintApp { name: item.name.to_owned(), vendor });
         let app = app(&mut section, item.name, vendor, vault, &mut taken);
         let keys = taken.secrets.iter().find(|(name, _)| name == item.name).map_or(&[][..], |(_, keys)| keys);
-        let of = Of { vendor, app: app.as_ref(), keys, has_store: root.has("store") };
+        let of = EnforcementContext { vendor, app: app.as_ref(), keys, has_store: root.has("store") };
         apps.enforcements.extend(enforcement::enforcement(&mut section, &of, vault));
         apps.ready.extend(app);
         section.finish();
@@ -88,7 +88,7 @@ pub(super) fn apps(root: &mut Section<'_>, vault: &mut Vault) -> Apps {
 }
 
 /// Checks an app's name, which is a part of its routes.
-fn name(item: &Item<'_>) {
+fn name(item: &ConfigItem<'_>) {
     let name = item.name;
     if name == "roster" || name == "openapi.json" {
         let message = format!("an app can't be called `{name}`: that path is taken");
@@ -112,7 +112,13 @@ fn vendor(section: &mut Section<'_>) -> Option<Vendor> {
     vendor
 }
 
-fn app(section: &mut Section<'_>, name: &str, vendor: Vendor, vault: &mut Vault, taken: &mut Taken) -> Option<App> {
+fn app(
+    section: &mut Section<'_>,
+    name: &str,
+    vendor: Vendor,
+    vault: &mut SecretResolver,
+    taken: &mut UsedIdentifiers,
+) -> Option<App> {
     match vendor {
         Vendor::LeanCloud => leancloud(section, name, vault, taken).map(App::LeanCloud),
         Vendor::TalkJs => talkjs(section, name, vault, taken).map(App::TalkJs),
@@ -120,7 +126,12 @@ fn app(section: &mut Section<'_>, name: &str, vendor: Vendor, vault: &mut Vault,
     }
 }
 
-fn leancloud(section: &mut Section<'_>, name: &str, vault: &mut Vault, taken: &mut Taken) -> Option<leancloud::App> {
+fn leancloud(
+    section: &mut Section<'_>,
+    name: &str,
+    vault: &mut SecretResolver,
+    taken: &mut UsedIdentifiers,
+) -> Option<leancloud::App> {
     use leancloud::{HistoryOrder, TimestampUnit};
     let app_id = app_id(section, name, Vendor::LeanCloud, taken);
     let keys = keys(section, "master_key", name, vault, taken);
@@ -132,7 +143,12 @@ fn leancloud(section: &mut Section<'_>, name: &str, vault: &mut Vault, taken: &m
     Some(leancloud::App::new(Arc::from(name), app_id?, &keys?, unit, order))
 }
 
-fn talkjs(section: &mut Section<'_>, name: &str, vault: &mut Vault, taken: &mut Taken) -> Option<talkjs::App> {
+fn talkjs(
+    section: &mut Section<'_>,
+    name: &str,
+    vault: &mut SecretResolver,
+    taken: &mut UsedIdentifiers,
+) -> Option<talkjs::App> {
     let app_id = app_id(section, name, Vendor::TalkJs, taken);
     let keys = keys(section, "secret_key", name, vault, taken);
     let ttl = ttl(section, "10m", "365d", "24h");
@@ -140,7 +156,12 @@ fn talkjs(section: &mut Section<'_>, name: &str, vault: &mut Vault, taken: &mut 
     Some(talkjs::App::new(Arc::from(name), app_id?, &keys?, ttl?, signatures))
 }
 
-fn ably(section: &mut Section<'_>, name: &str, vault: &mut Vault, taken: &mut Taken) -> Option<ably::App> {
+fn ably(
+    section: &mut Section<'_>,
+    name: &str,
+    vault: &mut SecretResolver,
+    taken: &mut UsedIdentifiers,
+) -> Option<ably::App> {
     let keys = ably_keys(section, name, vault, taken);
     let revocable = section.get("revocable").and_then(|item| item.boolean()).unwrap_or(false);
     let most = if revocable { "1h" } else { "24h" };
@@ -156,7 +177,7 @@ fn ably(section: &mut Section<'_>, name: &str, vault: &mut Vault, taken: &mut Ta
 }
 
 /// The vendor's id of the app. Two apps with one id would be two sets of rules for one thing.
-fn app_id(section: &mut Section<'_>, name: &str, vendor: Vendor, taken: &mut Taken) -> Option<String> {
+fn app_id(section: &mut Section<'_>, name: &str, vendor: Vendor, taken: &mut UsedIdentifiers) -> Option<String> {
     const HELP: &str = "write the app's id from the vendor's console";
     let item = section.need("app_id", HELP)?;
     let id = item.text()?;
@@ -180,8 +201,8 @@ fn keys(
     section: &mut Section<'_>,
     key: &'static str,
     name: &str,
-    vault: &mut Vault,
-    taken: &mut Taken,
+    vault: &mut SecretResolver,
+    taken: &mut UsedIdentifiers,
 ) -> Option<Vec<Secret>> {
     let help = format!("write {key} = {{ env = \"NAME\" }} or {{ file = \"PATH\" }}");
     let item = section.need(key, &help)?;
@@ -197,7 +218,7 @@ fn keys(
 }
 
 /// Notes what is signed with for an app. The same key for another app is hardly meant, as no vendor gives out another's.
-fn note_signing(item: &Item<'_>, secrets: &[Secret], owner: &str, vault: &mut Vault) {
+fn note_signing(item: &ConfigItem<'_>, secrets: &[Secret], owner: &str, vault: &mut SecretResolver) {
     let parts = || secrets.iter().map(Secret::expose).flat_map(|key| [Some(key), own_part(key)]).flatten();
     if let Some(other) = parts().find_map(|key| vault.signer(key)) {
         let message = format!("`{}` is the key of {other}, too: who knows it can sign for both", item.name);
@@ -215,8 +236,8 @@ fn own_part(key: &[u8]) -> Option<&[u8]> {
 fn ably_keys(
     section: &mut Section<'_>,
     name: &str,
-    vault: &mut Vault,
-    taken: &mut Taken,
+    vault: &mut SecretResolver,
+    taken: &mut UsedIdentifiers,
 ) -> Option<Vec<ably::AblyKey>> {
     let secrets = keys(section, "key", name, vault, taken)?;
     let item = section.get("key")?;
@@ -288,7 +309,7 @@ fn min_ttl(section: &mut Section<'_>, ttl: Option<Ttl>, most: &str) -> Option<Tt
 }
 
 /// What a token may do where the request names nothing: as much as a request may name.
-fn capability(item: &Item<'_>) -> Vec<(Template, ActionSet)> {
+fn capability(item: &ConfigItem<'_>) -> Vec<(Template, ActionSet)> {
     let Some(section) = item.section("`capability`".to_owned()) else { return Vec::new() };
     let entries = section.entries();
     if entries.is_empty() {
@@ -303,7 +324,7 @@ fn capability(item: &Item<'_>) -> Vec<(Template, ActionSet)> {
     grants
 }
 
-fn resource(item: &Item<'_>) -> Option<Template> {
+fn resource(item: &ConfigItem<'_>) -> Option<Template> {
     let flaw = match (check_identifier(item.name, 255), Template::parse(item.name)) {
         (Err(flaw), _) => flaw.to_string(),
         (_, Err(flaw)) => flaw,
@@ -318,7 +339,7 @@ fn resource(item: &Item<'_>) -> Option<Template> {
     None
 }
 
-fn operations(item: &Item<'_>) -> Option<ActionSet> {
+fn operations(item: &ConfigItem<'_>) -> Option<ActionSet> {
     let items = item.list()?;
     if items.iter().any(|item| item.value.as_str() == Some("*")) {
         return match items.len() {
@@ -331,7 +352,7 @@ fn operations(item: &Item<'_>) -> Option<ActionSet> {
 }
 
 /// A claim that is copied from the caller's token into Ably's.
-fn pass_claim(item: &Item<'_>) -> Option<String> {
+fn pass_claim(item: &ConfigItem<'_>) -> Option<String> {
     const REGISTERED: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
     let name = item.filled()?;
     let folded = name.to_ascii_lowercase();

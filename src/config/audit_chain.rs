@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::reader::Section;
-use super::secret::{self, Vault};
+use super::secret::{self, SecretResolver};
 use crate::secret::Secret;
 
 /// A shorter key could be found out by trying: whoever reads the log can try it on a line.
@@ -20,7 +20,7 @@ pub struct AuditChain {
 }
 
 /// Reads what `[audit]` says of the chain. `None` if there is none.
-pub(super) fn audit_chain(section: &mut Section<'_>, vault: &mut Vault) -> Option<AuditChain> {
+pub(super) fn audit_chain(section: &mut Section<'_>, vault: &mut SecretResolver) -> Option<AuditChain> {
     let is_on = section.get("chain").map_or(Some(false), |item| item.boolean());
     let Some(item) = section.get("chain_key") else { return is_on?.then(|| AuditChain { keys: Vec::new() }) };
     if is_on == Some(false) {

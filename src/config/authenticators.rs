@@ -6,10 +6,10 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use super::demo::DemoCaller;
-use super::file::{File, Span};
-use super::headers::Use;
+use super::file::{ByteRange, ConfigFile};
+use super::headers::HeaderRole;
 use super::reader::{Section, and, quoted};
-use super::secret::Vault;
+use super::secret::SecretResolver;
 use super::{api_key, forwarded, introspection, jwt, mtls, peer};
 use crate::authn::{Authenticator, Common, TrustedProxies};
 use crate::model::{CallerKind, RoleHierarchy};
@@ -17,11 +17,11 @@ use crate::vendor::App;
 
 /// The configured authenticators.
 #[derive(Default)]
-pub(super) struct Callers {
+pub(super) struct ConfiguredAuthenticators {
     /// Those without a mistake.
     pub(super) authenticators: Vec<Authenticator>,
     /// Where each of them stands.
-    places: Vec<Span>,
+    places: Vec<ByteRange>,
     /// Every name, also of those with a mistake.
     pub(super) names: Vec<String>,
     /// What makes a token that this configuration takes, if it trusts the demonstration's secret.
@@ -38,11 +38,11 @@ pub(super) struct Callers {
     /// Whether some have a certificate for a credential.
     pub(super) takes_certificates: bool,
     /// The headers that are read for keys, callers or roles.
-    pub(super) headers: Vec<(HeaderName, Use)>,
+    pub(super) headers: Vec<(HeaderName, HeaderRole)>,
 }
 
 /// What authenticators may refer to.
-pub(super) struct Context<'c> {
+pub(super) struct AuthenticatorContext<'c> {
     /// The configured apps.
     pub(super) apps: &'c [String],
     /// Those of them at LeanCloud.
@@ -54,12 +54,12 @@ pub(super) struct Context<'c> {
     /// Whether callers are served on a Unix socket.
     pub(super) unix: bool,
     /// Where it says whose client certificates are taken, if they are.
-    pub(super) client_ca: Option<Span>,
-    pub(super) vault: &'c mut Vault,
+    pub(super) client_ca: Option<ByteRange>,
+    pub(super) vault: &'c mut SecretResolver,
 }
 
 #[derive(Clone, Copy)]
-enum Type {
+enum AuthenticatorType {
     Jwt,
     ApiKey,
     Forwarded,
@@ -69,19 +69,22 @@ enum Type {
     Peer,
 }
 
-const TYPES: [(&str, Type); 7] = [
-    ("jwt", Type::Jwt),
-    ("api-key", Type::ApiKey),
-    ("forwarded", Type::Forwarded),
-    ("introspection", Type::Introspection),
-    ("leancloud-session", Type::LeanCloudSession),
-    ("mtls", Type::Mtls),
-    ("peer", Type::Peer),
+const TYPES: [(&str, AuthenticatorType); 7] = [
+    ("jwt", AuthenticatorType::Jwt),
+    ("api-key", AuthenticatorType::ApiKey),
+    ("forwarded", AuthenticatorType::Forwarded),
+    ("introspection", AuthenticatorType::Introspection),
+    ("leancloud-session", AuthenticatorType::LeanCloudSession),
+    ("mtls", AuthenticatorType::Mtls),
+    ("peer", AuthenticatorType::Peer),
 ];
 
 /// Reads every authenticator.
-pub(super) fn authenticators(root: &mut Section<'_>, mut context: Context<'_>) -> Callers {
-    let mut callers = Callers::default();
+pub(super) fn authenticators(
+    root: &mut Section<'_>,
+    mut context: AuthenticatorContext<'_>,
+) -> ConfiguredAuthenticators {
+    let mut callers = ConfiguredAuthenticators::default();
     let list = root.get("authenticators");
     if list.is_none_or(|item| item.value.as_array().is_some_and(|list| list.iter().next().is_none())) {
         let help = "add [[authenticators]] with type = \"jwt\" or \"api-key\"";
@@ -102,7 +105,11 @@ pub(super) fn authenticators(root: &mut Section<'_>, mut context: Context<'_>) -
     callers
 }
 
-fn authenticator(mut section: Section<'_>, callers: &mut Callers, context: &mut Context<'_>) {
+fn authenticator(
+    mut section: Section<'_>,
+    callers: &mut ConfiguredAuthenticators,
+    context: &mut AuthenticatorContext<'_>,
+) {
     let name = name(&mut section, callers);
     let help = "write type = \"jwt\" or type = \"api-key\"";
     let Some(kind_item) = section.need("type", help) else { return section.hide_rest() };
@@ -113,20 +120,22 @@ fn authenticator(mut section: Section<'_>, callers: &mut Callers, context: &mut 
     let apps = section.get("apps").and_then(|item| item.names("a configured app", context.apps));
     let common = name.zip(caller).map(|(name, kind)| Common { name: Arc::from(name), kind, apps });
     let made = match kind {
-        Type::Jwt => jwt::jwt(&mut section, common, callers, context).map(Authenticator::Jwt),
-        Type::ApiKey => api_key::api_key(&mut section, common, callers).map(Authenticator::ApiKey),
-        Type::Forwarded => forwarded::forwarded(&mut section, common, callers, context).map(Authenticator::Forwarded),
-        Type::Introspection => {
+        AuthenticatorType::Jwt => jwt::jwt(&mut section, common, callers, context).map(Authenticator::Jwt),
+        AuthenticatorType::ApiKey => api_key::api_key(&mut section, common, callers).map(Authenticator::ApiKey),
+        AuthenticatorType::Forwarded => {
+            forwarded::forwarded(&mut section, common, callers, context).map(Authenticator::Forwarded)
+        }
+        AuthenticatorType::Introspection => {
             introspection::introspection(&mut section, common, callers, context).map(Authenticator::Introspection)
         }
-        Type::LeanCloudSession => {
+        AuthenticatorType::LeanCloudSession => {
             introspection::leancloud_session(&mut section, common, callers, context).map(Authenticator::Introspection)
         }
-        Type::Mtls => {
+        AuthenticatorType::Mtls => {
             callers.takes_certificates = true;
             mtls::mtls(&mut section, common, context).map(Authenticator::Mtls)
         }
-        Type::Peer => peer::peer(&mut section, common, context.unix).map(Authenticator::Process),
+        AuthenticatorType::Peer => peer::peer(&mut section, common, context.unix).map(Authenticator::Process),
     };
     if let Some(made) = made {
         callers.authenticators.push(made);
@@ -136,7 +145,7 @@ fn authenticator(mut section: Section<'_>, callers: &mut Callers, context: &mut 
 }
 
 /// Warns of callers who are known by their connection, where that is taken for a proxy's: there they are nobody.
-fn warn_of_proxies(file: &File<'_>, callers: &Callers, unix: bool) {
+fn warn_of_proxies(file: &ConfigFile<'_>, callers: &ConfiguredAuthenticators, unix: bool) {
     for (authenticator, place) in callers.authenticators.iter().zip(&callers.places) {
         for proxies in callers.authenticators.iter().filter_map(Authenticator::as_forwarded) {
             let Some(connections) = shared_connections(authenticator, &proxies.from, unix) else { continue };
@@ -163,7 +172,7 @@ fn shared_connections(authenticator: &Authenticator, from: &TrustedProxies, unix
     }
 }
 
-fn name(section: &mut Section<'_>, callers: &mut Callers) -> Option<String> {
+fn name(section: &mut Section<'_>, callers: &mut ConfiguredAuthenticators) -> Option<String> {
     let item = section.need("name", "give it a name for logs and rules: name = \"app-users\"")?;
     let name = item.filled()?;
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';

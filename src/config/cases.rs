@@ -5,20 +5,20 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use toml::de::DeValue;
 
-use super::file::{File, THE_FILE};
-use super::reader::{Item, Section};
+use super::file::{ConfigFile, THE_FILE};
+use super::reader::{ConfigItem, Section};
 use super::{Report, parse, source};
 use crate::model::Millis;
 
 /// A request, and what is expected of the policy.
 #[derive(Clone, Debug)]
-pub struct Case {
+pub struct PolicyCase {
     /// What it is about.
     pub name: String,
     /// The line that it starts at, counted from 1.
     pub line: usize,
     /// Who calls.
-    pub caller: Subject,
+    pub caller: CaseCaller,
     /// What roles the caller's token gives: `role` everywhere, or `scope=role`.
     pub roles: Vec<String>,
     /// Which authenticator vouches for the caller, if not the first that can.
@@ -47,7 +47,7 @@ pub struct Case {
 
 /// Who calls in a case.
 #[derive(Clone, Debug)]
-pub enum Subject {
+pub enum CaseCaller {
     /// A user of this name.
     User(String),
     /// A service of this id.
@@ -58,21 +58,21 @@ pub enum Subject {
 ///
 /// # Errors
 /// The report of every mistake in it.
-pub fn cases(path: &Path) -> Result<Vec<Case>, Report> {
+pub fn cases(path: &Path) -> Result<Vec<PolicyCase>, Report> {
     let text = source(path, "this is the file of cases")?;
-    let file = File::new(path.display().to_string(), &text, false);
+    let file = ConfigFile::new(path.display().to_string(), &text, false);
     let table = parse(&file, &text);
     let mut root = Section::root(&file, table.get_ref());
     let sections = root.sections("cases");
     if sections.is_empty() {
         file.missing(&THE_FILE, "there is no case", "add some: [[cases]] with name, as, app, action and expect");
     }
-    let cases: Vec<Case> = sections.into_iter().filter_map(|section| case(section, &text)).collect();
+    let cases: Vec<PolicyCase> = sections.into_iter().filter_map(|section| case(section, &text)).collect();
     root.finish();
     if file.has_mistakes() { Err(Report::new(file.into_problems())) } else { Ok(cases) }
 }
 
-fn case(mut section: Section<'_>, text: &str) -> Option<Case> {
+fn case(mut section: Section<'_>, text: &str) -> Option<PolicyCase> {
     let line = text.get(..section.span.start).map_or(0, |before| before.matches('\n').count()) + 1;
     let name = word(section.need("name", "write what the case is about"));
     let caller = caller(&mut section);
@@ -89,7 +89,7 @@ fn case(mut section: Section<'_>, text: &str) -> Option<Case> {
     let facts = section.get("facts").map_or(Some(Map::new()), |item| facts(&item));
     let at = section.get("at").and_then(|item| item.time());
     section.finish();
-    Some(Case {
+    Some(PolicyCase {
         name: name?,
         line,
         caller: caller?,
@@ -108,17 +108,17 @@ fn case(mut section: Section<'_>, text: &str) -> Option<Case> {
     })
 }
 
-fn word(item: Option<Item<'_>>) -> Option<String> {
+fn word(item: Option<ConfigItem<'_>>) -> Option<String> {
     item?.filled().map(str::to_owned)
 }
 
-fn caller(section: &mut Section<'_>) -> Option<Subject> {
+fn caller(section: &mut Section<'_>) -> Option<CaseCaller> {
     match (section.get("as"), section.get("service")) {
         (Some(_), Some(service)) => {
             service.refuse("stands beside `as`", "a case has one caller: leave one of them out")
         }
-        (Some(user), None) => user.filled().map(|user| Subject::User(user.to_owned())),
-        (None, Some(service)) => service.filled().map(|id| Subject::Service(id.to_owned())),
+        (Some(user), None) => user.filled().map(|user| CaseCaller::User(user.to_owned())),
+        (None, Some(service)) => service.filled().map(|id| CaseCaller::Service(id.to_owned())),
         (None, None) => {
             section.need("as", "write who calls: as = \"tom\" for a user, or service = \"orders\"");
             None
@@ -127,25 +127,25 @@ fn caller(section: &mut Section<'_>) -> Option<Subject> {
 }
 
 /// A list of texts, which may be empty and hold one twice: cases are about such requests, too.
-fn texts(item: &Item<'_>) -> Option<Vec<String>> {
+fn texts(item: &ConfigItem<'_>) -> Option<Vec<String>> {
     let elements = item.elements("write a list in brackets, as in [\"tom\"]")?;
     elements.iter().map(|element| element.text().map(str::to_owned)).collect()
 }
 
-fn capability(item: &Item<'_>) -> Option<Value> {
+fn capability(item: &ConfigItem<'_>) -> Option<Value> {
     let section = item.section("`capability`".to_owned())?;
     let channels = section.entries();
     let channels = channels.iter().map(|channel| Some((channel.name.to_owned(), json!(texts(channel)?))));
     channels.collect::<Option<Map<_, _>>>().map(Value::Object)
 }
 
-fn facts(item: &Item<'_>) -> Option<Map<String, Value>> {
+fn facts(item: &ConfigItem<'_>) -> Option<Map<String, Value>> {
     let section = item.section("`facts`".to_owned())?;
     section.entries().iter().map(|entry| Some((entry.name.to_owned(), json(entry)?))).collect()
 }
 
 /// As JSON has it: texts, and lists and tables of them.
-fn json(item: &Item<'_>) -> Option<Value> {
+fn json(item: &ConfigItem<'_>) -> Option<Value> {
     match item.value {
         DeValue::Array(_) => item.elements("")?.iter().map(json).collect::<Option<Vec<_>>>().map(Value::from),
         DeValue::Table(_) => facts(item).map(Value::from),

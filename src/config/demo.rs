@@ -1,10 +1,10 @@
 //! The demonstration's secrets. They are public, so they are known here by value: a configuration that trusts them is a demonstration,
 //! and must not be anything else.
 
-use super::authenticators::Callers;
-use super::file::File;
-use super::secret::Vault;
-use super::signer::{Listen, Places};
+use super::authenticators::ConfiguredAuthenticators;
+use super::file::ConfigFile;
+use super::secret::SecretResolver;
+use super::signer::{ListenAddress, RestrictedSettings};
 use crate::authn::{Algorithm, Jwt};
 use crate::crypto::mac::KeyBlocks;
 use crate::secret::Secret;
@@ -83,7 +83,13 @@ impl DemoCaller {
 
 /// Keeps a demonstration from being anything else: whoever trusts the demonstration's callers trusts everyone, so nothing real may be
 /// signed with, and nobody but this machine may ask.
-pub(super) fn guard(file: &File<'_>, vault: &Vault, callers: &Callers, listen: &Listen, places: &Places) {
+pub(super) fn guard(
+    file: &ConfigFile<'_>,
+    vault: &SecretResolver,
+    callers: &ConfiguredAuthenticators,
+    listen: &ListenAddress,
+    places: &RestrictedSettings,
+) {
     if let (Some(place), None) = (&places.playground, &callers.demo) {
         let message = "the playground is for the demonstration: it makes tokens for anyone, with the demonstration's caller secret";
         file.mistake(place, message, "leave it out: `chat-signer explain` shows decisions on any configuration");
@@ -97,21 +103,21 @@ pub(super) fn guard(file: &File<'_>, vault: &Vault, callers: &Callers, listen: &
         let help = "that is public, so anyone could have things signed: put one of your own in its place too";
         file.mistake(&real.key, message, help);
     }
-    if !matches!(listen, Listen::Tcp(address) if address.ip().is_loopback()) {
+    if !matches!(listen, ListenAddress::Tcp(address) if address.ip().is_loopback()) {
         let message = format!("the demonstration can't listen on {listen}: everyone knows its {public}");
         let help = "write listen = \"127.0.0.1:7480\", or let callers prove who they are with a secret of your own";
         file.mistake(&places.listen, message, help);
     }
 }
 
-fn warn(file: &File<'_>, vault: &Vault) {
+fn warn(file: &ConfigFile<'_>, vault: &SecretResolver) {
     for seen in vault.seen.iter().filter(|seen| seen.demonstration) {
         let message = format!("`{}` is one of the demonstration's secrets, which are public", seen.name);
         file.warning(&seen.key, message, "put your own in its place");
     }
 }
 
-impl Callers {
+impl ConfiguredAuthenticators {
     /// By what of the demonstration's anyone can call, if by anything.
     pub(super) fn public(&self) -> Option<&'static str> {
         match (&self.demo, self.demo_key) {

@@ -7,7 +7,7 @@ use super::DemoCaller;
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
-pub enum NoToken {
+pub enum DemoTokenError {
     /// The authenticator would not read the roles.
     #[error("the authenticator has no `roles` to read them from")]
     NoRoles,
@@ -21,20 +21,26 @@ impl DemoCaller {
     ///
     /// # Errors
     /// If there are roles and the authenticator reads none, or if signing fails.
-    pub fn token(&self, subject: &str, roles: &[String], issued_at: u64, expires_at: u64) -> Result<String, NoToken> {
+    pub fn token(
+        &self,
+        subject: &str,
+        roles: &[String],
+        issued_at: u64,
+        expires_at: u64,
+    ) -> Result<String, DemoTokenError> {
         let mut claims = self.claims(subject, roles)?;
         claims.insert("iat".to_owned(), json!(issued_at));
         claims.insert("exp".to_owned(), json!(expires_at));
         Ok(encode(&Header::new(self.algorithm), &claims, &EncodingKey::from_secret(self.secret.expose()))?)
     }
 
-    fn claims(&self, subject: &str, roles: &[String]) -> Result<Map<String, Value>, NoToken> {
+    fn claims(&self, subject: &str, roles: &[String]) -> Result<Map<String, Value>, DemoTokenError> {
         let mut claims = Map::new();
         claims.insert("iss".to_owned(), json!(self.issuer));
         claims.insert("aud".to_owned(), json!(self.audience));
         put(&mut claims, &self.subject, json!(subject));
         if !roles.is_empty() {
-            put(&mut claims, self.roles.as_ref().ok_or(NoToken::NoRoles)?, json!(roles));
+            put(&mut claims, self.roles.as_ref().ok_or(DemoTokenError::NoRoles)?, json!(roles));
         }
         Ok(claims)
     }

@@ -5,13 +5,13 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::reader::{Item, Section, quoted, unread};
-use super::secret::Vault;
+use super::reader::{ConfigItem, Section, quoted, unread};
+use super::secret::SecretResolver;
 use super::text;
 use crate::authn::{BearerToken, is_safe};
 
 /// An address that may be asked who is who.
-pub(super) fn url(item: &Item<'_>) -> Option<Uri> {
+pub(super) fn url(item: &ConfigItem<'_>) -> Option<Uri> {
     let url = text::url(item)?;
     if is_safe(&url) {
         return Some(url);
@@ -20,7 +20,7 @@ pub(super) fn url(item: &Item<'_>) -> Option<Uri> {
 }
 
 /// The address of an interface, with `tail` put behind it.
-pub(super) fn api(item: &Item<'_>, tail: &str) -> Option<Uri> {
+pub(super) fn api(item: &ConfigItem<'_>, tail: &str) -> Option<Uri> {
     let base = url(item)?;
     let text = format!("{}://{}{}{tail}", base.scheme_str()?, base.authority()?, base.path().trim_end_matches('/'));
     match text.parse() {
@@ -30,18 +30,18 @@ pub(super) fn api(item: &Item<'_>, tail: &str) -> Option<Uri> {
 }
 
 /// Reads `ca`: the certificate authorities in a file.
-pub(super) fn authorities(section: &mut Section<'_>, vault: &Vault) -> Vec<Vec<u8>> {
+pub(super) fn authorities(section: &mut Section<'_>, vault: &SecretResolver) -> Vec<Vec<u8>> {
     let item = section.get("ca");
     item.and_then(|item| certificates(&item, vault, "the server's")).unwrap_or_default()
 }
 
 /// Reads `bearer`.
-pub(super) fn bearer(section: &mut Section<'_>, vault: &mut Vault) -> Option<BearerToken> {
+pub(super) fn bearer(section: &mut Section<'_>, vault: &mut SecretResolver) -> Option<BearerToken> {
     vault.bearer(&section.get("bearer")?)
 }
 
 /// The certificates in a PEM file, in DER, each fit to be a trust anchor. `whose` certificates they sign is for the message.
-pub(super) fn certificates(item: &Item<'_>, vault: &Vault, whose: &str) -> Option<Vec<Vec<u8>>> {
+pub(super) fn certificates(item: &ConfigItem<'_>, vault: &SecretResolver, whose: &str) -> Option<Vec<Vec<u8>>> {
     let (name, bytes) = read(item, vault)?;
     let mut roots = RootCertStore::empty();
     let read = CertificateDer::pem_slice_iter(&bytes).map(|certificate| {
@@ -59,7 +59,7 @@ pub(super) fn certificates(item: &Item<'_>, vault: &Vault, whose: &str) -> Optio
 }
 
 /// A file that is named by its path: the name and what it holds.
-pub(super) fn read<'a>(item: &Item<'a>, vault: &Vault) -> Option<(&'a str, Vec<u8>)> {
+pub(super) fn read<'a>(item: &ConfigItem<'a>, vault: &SecretResolver) -> Option<(&'a str, Vec<u8>)> {
     let name = item.filled()?;
     match vault.read(name) {
         Ok(bytes) => Some((name, bytes)),

@@ -6,7 +6,7 @@ use http::Uri;
 
 use super::endpoint;
 use super::reader::Section;
-use super::secret::Vault;
+use super::secret::SecretResolver;
 use crate::authn::Endpoint;
 use crate::model::Vendor;
 use crate::secret::Secret;
@@ -29,7 +29,7 @@ pub struct Enforcement {
 }
 
 /// What an app's section says besides.
-pub(super) struct Of<'a> {
+pub(super) struct EnforcementContext<'a> {
     pub(super) vendor: Vendor,
     /// The app, unless there is a mistake in it.
     pub(super) app: Option<&'a App>,
@@ -40,7 +40,11 @@ pub(super) struct Of<'a> {
 }
 
 /// Reads the section of an app, if it has one.
-pub(super) fn enforcement(section: &mut Section<'_>, of: &Of<'_>, vault: &Vault) -> Option<Enforcement> {
+pub(super) fn enforcement(
+    section: &mut Section<'_>,
+    of: &EnforcementContext<'_>,
+    vault: &SecretResolver,
+) -> Option<Enforcement> {
     let mut section = section.section("enforcement")?;
     let enabled = section.need("enabled", "write enabled = true").and_then(|item| item.boolean());
     let url = url(&mut section, of.vendor);
@@ -81,7 +85,7 @@ fn url(section: &mut Section<'_>, vendor: Vendor) -> Option<Uri> {
 }
 
 /// Notes what keeps bans from being carried.
-fn fits(section: &Section<'_>, of: &Of<'_>) -> bool {
+fn fits(section: &Section<'_>, of: &EnforcementContext<'_>) -> bool {
     let refuse = |flaw: &str, help: &str| {
         section.file.mistake(&section.span, format!("{} {flaw}", section.title), help);
         false

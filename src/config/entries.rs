@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::file::Span;
-use super::policy::{Names, Places};
-use super::reader::{Item, Section, quoted, suggest};
+use super::file::ByteRange;
+use super::policy::{EntryLocations, PolicyNames};
+use super::reader::{ConfigItem, Section, quoted, suggest};
 use super::rules::{kind, reason};
 use crate::model::{ConversationKind, Pattern, Role, check_identifier};
 use crate::policy::{BindingEntry, Block, ConversationEntry, EntryOrigin, PolicyEntries, Sanction};
 
 /// Reads every entry; `places` gets where each stands.
-pub(super) fn entries(root: &mut Section<'_>, names: &Names<'_>, places: &mut Places) -> PolicyEntries {
+pub(super) fn entries(root: &mut Section<'_>, names: &PolicyNames<'_>, places: &mut EntryLocations) -> PolicyEntries {
     let mut known = HashMap::new();
     PolicyEntries {
         conversations: each(root, "conversations", &mut places.conversations, |entry| {
@@ -27,7 +27,7 @@ pub(super) fn entries(root: &mut Section<'_>, names: &Names<'_>, places: &mut Pl
 fn each<'a, T>(
     root: &mut Section<'a>,
     key: &'static str,
-    places: &mut Vec<Span>,
+    places: &mut Vec<ByteRange>,
     mut read: impl FnMut(&mut Section<'a>) -> Option<T>,
 ) -> Vec<T> {
     let mut entries = Vec::new();
@@ -42,9 +42,13 @@ fn each<'a, T>(
 }
 
 /// The apps in which each conversation has been told of; `None` for all.
-pub(super) type Known<'a> = HashMap<&'a str, Vec<Option<Arc<str>>>>;
+pub(super) type KnownConversations<'a> = HashMap<&'a str, Vec<Option<Arc<str>>>>;
 
-fn conversation<'a>(entry: &mut Section<'a>, names: &Names<'_>, known: &mut Known<'a>) -> Option<ConversationEntry> {
+fn conversation<'a>(
+    entry: &mut Section<'a>,
+    names: &PolicyNames<'_>,
+    known: &mut KnownConversations<'a>,
+) -> Option<ConversationEntry> {
     let item = entry.need("id", "write the conversation's id, or the channel's name");
     let id = item.as_ref().and_then(exact);
     let kind = conversation_kind(entry, id);
@@ -56,7 +60,7 @@ fn conversation<'a>(entry: &mut Section<'a>, names: &Names<'_>, known: &mut Know
 }
 
 /// Notes a conversation that has an entry for these apps already.
-pub(super) fn once<'a>(item: &Item<'a>, id: &'a str, app: Option<&Arc<str>>, known: &mut Known<'a>) {
+pub(super) fn once<'a>(item: &ConfigItem<'a>, id: &'a str, app: Option<&Arc<str>>, known: &mut KnownConversations<'a>) {
     let before = known.entry(id).or_default();
     if before.iter().any(|other| other.is_none() || app.is_none() || other.as_ref() == app) {
         item.refuse::<()>(format!("names {}, which has an entry already", quoted(id)), "put both into one entry");
@@ -65,7 +69,7 @@ pub(super) fn once<'a>(item: &Item<'a>, id: &'a str, app: Option<&Arc<str>>, kno
 }
 
 /// The name of one conversation.
-pub(super) fn exact<'a>(item: &Item<'a>) -> Option<&'a str> {
+pub(super) fn exact<'a>(item: &ConfigItem<'a>) -> Option<&'a str> {
     let id = item.text()?;
     if let Err(flaw) = check_identifier(id, 255) {
         return item.refuse(flaw.to_string(), "write the conversation's id, or the channel's name");
@@ -98,7 +102,7 @@ pub(super) fn conversation_kind(entry: &mut Section<'_>, id: Option<&str>) -> Co
 }
 
 /// The owner, the managers and the members, each with the role of that name.
-fn people(entry: &mut Section<'_>, names: &Names<'_>) -> Vec<(String, Option<Role>)> {
+fn people(entry: &mut Section<'_>, names: &PolicyNames<'_>) -> Vec<(String, Option<Role>)> {
     let mut people = Vec::new();
     if let Some(item) = entry.get("owner") {
         let role = position(&item, "owner", names);
@@ -113,7 +117,7 @@ fn people(entry: &mut Section<'_>, names: &Names<'_>) -> Vec<(String, Option<Rol
 }
 
 /// The role that goes with a place in a conversation.
-fn position(item: &Item<'_>, word: &str, names: &Names<'_>) -> Option<Role> {
+fn position(item: &ConfigItem<'_>, word: &str, names: &PolicyNames<'_>) -> Option<Role> {
     let role = names.ladder.role(word);
     if role.is_none() && !names.ladder.words().is_empty() {
         let message = format!("`{}` gives no role, as the policy has none called \"{word}\"", item.name);
@@ -122,7 +126,7 @@ fn position(item: &Item<'_>, word: &str, names: &Names<'_>) -> Option<Role> {
     role
 }
 
-fn binding(entry: &mut Section<'_>, names: &Names<'_>) -> Option<BindingEntry> {
+fn binding(entry: &mut Section<'_>, names: &PolicyNames<'_>) -> Option<BindingEntry> {
     let user = needed_user(entry);
     let scope = entry.need("conversation", "write a conversation's id, \"ns:*\", or \"*\" for everywhere");
     let scope = scope.and_then(|item| pattern(&item));
@@ -137,7 +141,7 @@ fn binding(entry: &mut Section<'_>, names: &Names<'_>) -> Option<BindingEntry> {
     Some(BindingEntry { user: user?, scope: scope?, app, role: rank, line: line(entry) })
 }
 
-pub(super) fn sanction(entry: &mut Section<'_>, names: &Names<'_>) -> Option<Sanction> {
+pub(super) fn sanction(entry: &mut Section<'_>, names: &PolicyNames<'_>) -> Option<Sanction> {
     let user = needed_user(entry);
     let scope = match entry.get("conversation") {
         Some(item) => pattern(&item),
@@ -149,7 +153,7 @@ pub(super) fn sanction(entry: &mut Section<'_>, names: &Names<'_>) -> Option<San
     Some(Sanction { user: user?, scope: scope?, app, until, reason, origin: EntryOrigin::File { line: line(entry) } })
 }
 
-pub(super) fn block(entry: &mut Section<'_>, names: &Names<'_>) -> Option<Block> {
+pub(super) fn block(entry: &mut Section<'_>, names: &PolicyNames<'_>) -> Option<Block> {
     let user = needed_user(entry);
     let conversation = entry.need("conversation", "write which conversation the user does not want to be added to");
     let conversation = conversation.and_then(|item| pattern(&item));
@@ -166,7 +170,7 @@ pub(super) fn needed_user(entry: &mut Section<'_>) -> Option<String> {
     entry.need("user", "write whom it is about: user = \"tom\"").and_then(|item| user(&item))
 }
 
-pub(super) fn user(item: &Item<'_>) -> Option<String> {
+pub(super) fn user(item: &ConfigItem<'_>) -> Option<String> {
     const HELP: &str = "write one user's id, as the chat service knows it";
     let id = item.text()?;
     if id == "*" {
@@ -178,11 +182,11 @@ pub(super) fn user(item: &Item<'_>) -> Option<String> {
     }
 }
 
-fn app(entry: &mut Section<'_>, names: &Names<'_>) -> Option<Arc<str>> {
+fn app(entry: &mut Section<'_>, names: &PolicyNames<'_>) -> Option<Arc<str>> {
     entry.get("app")?.one_of("a configured app", names.apps).map(Arc::from)
 }
 
-pub(super) fn pattern(item: &Item<'_>) -> Option<Pattern> {
+pub(super) fn pattern(item: &ConfigItem<'_>) -> Option<Pattern> {
     const HELP: &str = "write a name, \"ns:*\", or \"*\" for everywhere";
     let text = item.text()?;
     if let Err(flaw) = check_identifier(text, 255) {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::apps::Apps;
 use super::endpoint;
 use super::introspection::app_id;
-use super::reader::{Item, Section, quoted};
-use super::secret::Vault;
+use super::reader::{ConfigItem, Section, quoted};
+use super::secret::SecretResolver;
 use crate::authn::Endpoint;
 use crate::engine::{FactsProtocol, FactsProvider};
 use crate::model::RoleHierarchy;
@@ -20,7 +20,7 @@ const CACHE: Duration = Duration::from_secs(5);
 const LEANCLOUD_ROLES: [&str; 3] = ["member", "manager", "owner"];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Type {
+enum FactsType {
     Http,
     LeanCloud,
 }
@@ -30,27 +30,32 @@ pub(super) fn facts(
     root: &mut Section<'_>,
     apps: &Apps,
     ladder: &RoleHierarchy,
-    vault: &mut Vault,
+    vault: &mut SecretResolver,
 ) -> Option<Arc<FactsProvider>> {
     let mut section = root.section("facts")?;
-    let types = [("http", Type::Http), ("leancloud", Type::LeanCloud)];
+    let types = [("http", FactsType::Http), ("leancloud", FactsType::LeanCloud)];
     let item = section.get("type");
-    let Some(kind) = item.as_ref().map_or(Some(Type::Http), |item| item.word(&types)) else {
+    let Some(kind) = item.as_ref().map_or(Some(FactsType::Http), |item| item.word(&types)) else {
         section.hide_rest();
         return None;
     };
-    if let Some(item) = item.filter(|_| kind == Type::LeanCloud) {
+    if let Some(item) = item.filter(|_| kind == FactsType::LeanCloud) {
         roles(&item, ladder);
     }
     let source = match kind {
-        Type::Http => http(&mut section, apps, ladder, vault),
-        Type::LeanCloud => leancloud(&mut section, apps, ladder, vault),
+        FactsType::Http => http(&mut section, apps, ladder, vault),
+        FactsType::LeanCloud => leancloud(&mut section, apps, ladder, vault),
     };
     section.finish();
     source.map(Arc::new)
 }
 
-fn http(section: &mut Section<'_>, apps: &Apps, ladder: &RoleHierarchy, vault: &mut Vault) -> Option<FactsProvider> {
+fn http(
+    section: &mut Section<'_>,
+    apps: &Apps,
+    ladder: &RoleHierarchy,
+    vault: &mut SecretResolver,
+) -> Option<FactsProvider> {
     let url = section.need("url", "write whom to ask: url = \"https://…\"").and_then(|item| endpoint::url(&item));
     let authorities = endpoint::authorities(section, vault);
     let bearer = section.get("bearer").map(|item| vault.bearer(&item));
@@ -69,7 +74,7 @@ fn leancloud(
     section: &mut Section<'_>,
     apps: &Apps,
     ladder: &RoleHierarchy,
-    vault: &mut Vault,
+    vault: &mut SecretResolver,
 ) -> Option<FactsProvider> {
     let app = section.need("app", "write which LeanCloud app's conversations these are");
     let app = app.and_then(|item| {
@@ -95,7 +100,7 @@ fn cache(section: &mut Section<'_>) -> Option<Duration> {
 }
 
 /// The key that the app's own requests are made with.
-fn master_key(item: &Item<'_>, apps: &Apps, name: &str) -> Option<Secret> {
+fn master_key(item: &ConfigItem<'_>, apps: &Apps, name: &str) -> Option<Secret> {
     let (_, keys) = apps.secrets.iter().find(|(app, _)| app == name)?;
     let key = keys.first()?;
     if key.expose().iter().all(u8::is_ascii_graphic) {
@@ -106,7 +111,7 @@ fn master_key(item: &Item<'_>, apps: &Apps, name: &str) -> Option<Secret> {
 }
 
 /// The policy must know the roles that LeanCloud tells of. Where it knows none, that has been noted elsewhere.
-fn roles(item: &Item<'_>, ladder: &RoleHierarchy) {
+fn roles(item: &ConfigItem<'_>, ladder: &RoleHierarchy) {
     let missing = LEANCLOUD_ROLES.into_iter().filter(|word| !ladder.words().is_empty() && ladder.role(word).is_none());
     for word in missing {
         let flaw = format!("needs the role \"{word}\", which the policy does not list");

@@ -3,18 +3,18 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::report::{Problem, Severity, Shown};
+use super::report::{ConfigProblem, Severity, SourceLine};
 
 /// A range of bytes in a file.
-pub(super) type Span = Range<usize>;
+pub(super) type ByteRange = Range<usize>;
 
 /// The place of what is said of a file as a whole.
-pub(super) const THE_FILE: Span = 0..0;
+pub(super) const THE_FILE: ByteRange = 0..0;
 
 /// A file's name and text, and what has been found in it so far.
 ///
 /// Notes can be taken through a shared reference, so that many sections of one file can be read side by side.
-pub(super) struct File<'a> {
+pub(super) struct ConfigFile<'a> {
     /// As it was named to the program.
     pub(super) name: String,
     text: &'a str,
@@ -22,23 +22,23 @@ pub(super) struct File<'a> {
     guarded: bool,
     /// Where each line starts.
     lines: Vec<usize>,
-    notes: RefCell<Notes>,
+    notes: RefCell<FileNotes>,
 }
 
 #[derive(Default)]
-struct Notes {
-    problems: Vec<(Severity, Span, String, String)>,
+struct FileNotes {
+    problems: Vec<(Severity, ByteRange, String, String)>,
     /// What must not be shown, nor the rest of its last line, as it may hold a secret.
-    hidden: Vec<Span>,
+    hidden: Vec<ByteRange>,
     /// The lines with errors in their syntax: what was made of them is not to be relied upon.
     broken: Vec<usize>,
 }
 
-impl<'a> File<'a> {
+impl<'a> ConfigFile<'a> {
     /// A file in which nothing has been found yet. `guarded` if a secret may stand in it by mistake.
-    pub(super) fn new(name: String, text: &'a str, guarded: bool) -> File<'a> {
+    pub(super) fn new(name: String, text: &'a str, guarded: bool) -> ConfigFile<'a> {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        File { name, text, guarded, lines, notes: RefCell::default() }
+        ConfigFile { name, text, guarded, lines, notes: RefCell::default() }
     }
 
     /// All that it holds.
@@ -47,17 +47,17 @@ impl<'a> File<'a> {
     }
 
     /// Notes what keeps the file from being used.
-    pub(super) fn mistake(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn mistake(&self, span: &ByteRange, message: impl Into<String>, help: impl Into<String>) {
         self.note(Severity::Mistake, span, message.into(), help.into());
     }
 
     /// Notes what is hardly meant.
-    pub(super) fn warning(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn warning(&self, span: &ByteRange, message: impl Into<String>, help: impl Into<String>) {
         self.note(Severity::Warning, span, message.into(), help.into());
     }
 
     /// Notes that something is not there. Not in a file with errors of syntax, where it may well be.
-    pub(super) fn missing(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn missing(&self, span: &ByteRange, message: impl Into<String>, help: impl Into<String>) {
         if self.notes.borrow().broken.is_empty() {
             self.mistake(span, message, help);
         }
@@ -79,7 +79,7 @@ impl<'a> File<'a> {
     }
 
     /// Hides a value that may be a secret in the wrong place; whether this is a file in which one may be.
-    pub(super) fn hide_if_guarded(&self, span: &Span) -> bool {
+    pub(super) fn hide_if_guarded(&self, span: &ByteRange) -> bool {
         if self.guarded {
             self.notes.borrow_mut().hidden.push(span.clone());
         }
@@ -92,7 +92,7 @@ impl<'a> File<'a> {
     }
 
     /// All that was found, in the order of the file.
-    pub(super) fn into_problems(self) -> Vec<Problem> {
+    pub(super) fn into_problems(self) -> Vec<ConfigProblem> {
         let mut notes = self.notes.take();
         notes.problems.sort_by_key(|(severity, span, ..)| (span.start, *severity == Severity::Warning));
         let problems = std::mem::take(&mut notes.problems);
@@ -102,25 +102,32 @@ impl<'a> File<'a> {
             .collect()
     }
 
-    fn note(&self, severity: Severity, span: &Span, message: String, help: String) {
+    fn note(&self, severity: Severity, span: &ByteRange, message: String, help: String) {
         let mut notes = self.notes.borrow_mut();
         if !notes.broken.contains(&self.line(span.start)) {
             notes.problems.push((severity, span.clone(), message, help));
         }
     }
 
-    fn problem(&self, hidden: &[Span], severity: Severity, span: &Span, message: String, help: String) -> Problem {
+    fn problem(
+        &self,
+        hidden: &[ByteRange],
+        severity: Severity,
+        span: &ByteRange,
+        message: String,
+        help: String,
+    ) -> ConfigProblem {
         let line = self.line(span.start);
         let start = self.lines.get(line).copied().unwrap_or(0);
         let column = self.text.get(start..span.start).map_or(0, |before| before.chars().count());
         let shown = self.shown(hidden, line, span);
         let piece = shown.as_ref().and_then(|shown| shown.line.get(shown.mark.clone())).map(str::to_owned);
         let place = Some((line + 1, column + 1));
-        Problem { severity, file: self.name.clone(), place, piece, message, help, shown }
+        ConfigProblem { severity, file: self.name.clone(), place, piece, message, help, shown }
     }
 
     /// The line up to the first thing in it that must not be shown, and the part of it that `span` marks.
-    fn shown(&self, hidden: &[Span], line: usize, span: &Span) -> Option<Shown> {
+    fn shown(&self, hidden: &[ByteRange], line: usize, span: &ByteRange) -> Option<SourceLine> {
         if *span == THE_FILE {
             return None;
         }
@@ -132,11 +139,11 @@ impl<'a> File<'a> {
         }
         let cut = if end < whole.end { "…" } else { "" };
         let line = format!("{}{cut}", self.text.get(whole.start..end)?);
-        Some(Shown { line, mark: span.start - whole.start..span.end.min(end) - whole.start })
+        Some(SourceLine { line, mark: span.start - whole.start..span.end.min(end) - whole.start })
     }
 
     /// The line, counted from 1, in which something stands.
-    pub(super) fn line_of(&self, span: &Span) -> usize {
+    pub(super) fn line_of(&self, span: &ByteRange) -> usize {
         self.line(span.start) + 1
     }
 
@@ -146,7 +153,7 @@ impl<'a> File<'a> {
     }
 
     /// A line without its newline.
-    fn line_span(&self, line: usize) -> Span {
+    fn line_span(&self, line: usize) -> ByteRange {
         let start = self.lines.get(line).copied().unwrap_or(0);
         let end = self.lines.get(line + 1).map_or(self.text.len(), |next| next - 1);
         start..end.max(start)

@@ -1,7 +1,7 @@
 //! `[[authenticators]]` with `type = "forwarded"`.
 
-use super::authenticators::{Callers, Context};
-use super::headers::{self, Use};
+use super::authenticators::{AuthenticatorContext, ConfiguredAuthenticators};
+use super::headers::{self, HeaderRole};
 use super::jwt::{max_role, subject_prefix};
 use super::limits::proxies;
 use super::reader::Section;
@@ -11,13 +11,13 @@ use crate::authn::{Common, Forwarded};
 pub(super) fn forwarded(
     section: &mut Section<'_>,
     common: Option<Common>,
-    callers: &mut Callers,
-    context: &Context<'_>,
+    callers: &mut ConfiguredAuthenticators,
+    context: &AuthenticatorContext<'_>,
 ) -> Option<Forwarded> {
     let header = section.need("header", "name it: header = \"x-forwarded-user\"");
-    let header = header.and_then(|item| headers::own(&item, Use::Caller, callers));
+    let header = header.and_then(|item| headers::own(&item, HeaderRole::Caller, callers));
     let roles = section.get("roles_header");
-    let roles_header = roles.as_ref().map(|item| headers::own(item, Use::Roles, callers));
+    let roles_header = roles.as_ref().map(|item| headers::own(item, HeaderRole::Roles, callers));
     let from = section.need("from", "list the proxies: from = [\"127.0.0.1/32\"]").and_then(|item| proxies(&item));
     let subject_prefix = subject_prefix(section, common.as_ref(), callers, "this proxy and");
     let max_role = max_role(section, context.ladder, roles.as_ref(), "this header");

@@ -2,13 +2,13 @@
 
 use http::HeaderName;
 
-use super::authenticators::Callers;
-use super::file::{File, Span};
-use super::reader::{Item, quoted};
+use super::authenticators::ConfiguredAuthenticators;
+use super::file::{ByteRange, ConfigFile};
+use super::reader::{ConfigItem, quoted};
 
 /// What an authenticator reads from a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Use {
+pub(super) enum HeaderRole {
     Key,
     Caller,
     Roles,
@@ -51,17 +51,17 @@ const TAKEN: [&str; 28] = [
 const STARTS: [&str; 6] = ["accept", "access-control-", "content-", "if-", "sec-", "x-lc-"];
 
 /// A header's name that an authenticator may have for this use.
-pub(super) fn own(item: &Item<'_>, to: Use, callers: &mut Callers) -> Option<HeaderName> {
+pub(super) fn own(item: &ConfigItem<'_>, to: HeaderRole, callers: &mut ConfiguredAuthenticators) -> Option<HeaderName> {
     let name = header(item)?;
     let text = name.as_str();
     let taken = TAKEN.contains(&text)
         || STARTS.iter().any(|start| text.starts_with(start))
-        || to == Use::Key && text.starts_with("x-forwarded-");
+        || to == HeaderRole::Key && text.starts_with("x-forwarded-");
     if taken {
         let usual = match to {
-            Use::Key => "write \"x-api-key\"",
-            Use::Caller | Use::Roles => "write \"x-forwarded-user\", say",
-            Use::Passed => "write a header of your app's own; cookies are listed under `cookies`",
+            HeaderRole::Key => "write \"x-api-key\"",
+            HeaderRole::Caller | HeaderRole::Roles => "write \"x-forwarded-user\", say",
+            HeaderRole::Passed => "write a header of your app's own; cookies are listed under `cookies`",
         };
         return item.refuse(format!("can't be {}, which has a meaning of its own", quoted(text)), usual);
     }
@@ -70,13 +70,13 @@ pub(super) fn own(item: &Item<'_>, to: Use, callers: &mut Callers) -> Option<Hea
 
 /// Keeps a header for this use. What programs may take one for another can't be kept for two.
 pub(super) fn take(
-    file: &File<'_>,
-    place: &Span,
+    file: &ConfigFile<'_>,
+    place: &ByteRange,
     name: HeaderName,
-    to: Use,
-    callers: &mut Callers,
+    to: HeaderRole,
+    callers: &mut ConfiguredAuthenticators,
 ) -> Option<HeaderName> {
-    let clash = |(other, of): &&(HeaderName, Use)| plain(other) == plain(&name) && (other != name || *of != to);
+    let clash = |(other, of): &&(HeaderName, HeaderRole)| plain(other) == plain(&name) && (other != name || *of != to);
     if let Some((other, of)) = callers.headers.iter().find(clash) {
         let (name, other) = (quoted(name.as_str()), quoted(other.as_str()));
         let same = if name == other { "is".to_owned() } else { format!("can't be told from {other},") };
@@ -89,7 +89,7 @@ pub(super) fn take(
 }
 
 /// A header's name, as HTTP/2 spells it.
-pub(super) fn header(item: &Item<'_>) -> Option<HeaderName> {
+pub(super) fn header(item: &ConfigItem<'_>) -> Option<HeaderName> {
     let text = item.filled()?;
     let name = HeaderName::from_lowercase(text.as_bytes()).ok();
     name.or_else(|| {
@@ -101,13 +101,13 @@ fn plain(name: &HeaderName) -> String {
     name.as_str().replace(|c: char| !c.is_ascii_alphanumeric(), "-")
 }
 
-impl Use {
+impl HeaderRole {
     fn what(self) -> &'static str {
         match self {
-            Use::Key => "holds API keys",
-            Use::Caller => "names forwarded callers",
-            Use::Roles => "names forwarded roles",
-            Use::Passed => "is passed on",
+            HeaderRole::Key => "holds API keys",
+            HeaderRole::Caller => "names forwarded callers",
+            HeaderRole::Roles => "names forwarded roles",
+            HeaderRole::Passed => "is passed on",
         }
     }
 }

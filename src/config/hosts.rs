@@ -3,16 +3,16 @@
 use core::net::IpAddr;
 
 use super::mtls::is_dns_name;
-use super::reader::{Item, Section, quoted};
-use super::signer::Places;
+use super::reader::{ConfigItem, Section, quoted};
+use super::signer::RestrictedSettings;
 use crate::authn::{Authenticator, host_name};
 
 /// A list of host names and IP addresses, without ports.
-pub(super) fn hosts(item: &Item<'_>) -> Option<Vec<String>> {
+pub(super) fn hosts(item: &ConfigItem<'_>) -> Option<Vec<String>> {
     item.each(host)
 }
 
-fn host(item: &Item<'_>) -> Option<String> {
+fn host(item: &ConfigItem<'_>) -> Option<String> {
     let text = item.filled()?;
     let address = host_name(text).parse::<IpAddr>().or_else(|_| text.parse()).ok();
     let is_bare = text == host_name(text) || text.starts_with('[') && text.ends_with(']');
@@ -31,7 +31,7 @@ pub(super) fn warn_if_open(
     root: &Section<'_>,
     are_configured: bool,
     authenticators: &[Authenticator],
-    places: &Places,
+    places: &RestrictedSettings,
 ) {
     let ambient = authenticators.iter().find(|authenticator| authenticator.is_ambient());
     let (Some(ambient), false) = (ambient, are_configured) else { return };

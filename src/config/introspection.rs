@@ -6,11 +6,11 @@ use std::time::Duration;
 use http::HeaderName;
 use http::header::AUTHORIZATION;
 
-use super::authenticators::{Callers, Context};
-use super::headers::{self, Use};
+use super::authenticators::{AuthenticatorContext, ConfiguredAuthenticators};
+use super::headers::{self, HeaderRole};
 use super::jwt::{max_role, subject, subject_prefix, token_rules};
-use super::reader::{Item, Section, quoted};
-use super::secret::Vault;
+use super::reader::{ConfigItem, Section, quoted};
+use super::secret::SecretResolver;
 use super::text::claim_name;
 use super::{apps, endpoint};
 use crate::authn::{BearerToken, Common, Endpoint, Introspection, IntrospectionProtocol};
@@ -24,8 +24,8 @@ const CACHE: Duration = Duration::from_secs(30);
 pub(super) fn introspection(
     section: &mut Section<'_>,
     common: Option<Common>,
-    callers: &mut Callers,
-    context: &mut Context<'_>,
+    callers: &mut ConfiguredAuthenticators,
+    context: &mut AuthenticatorContext<'_>,
 ) -> Option<Arc<Introspection>> {
     let preset = section.get("preset");
     let url = section.need("url", "write whom to ask: url = \"https://…\"").and_then(|item| endpoint::url(&item));
@@ -59,8 +59,8 @@ pub(super) fn introspection(
 pub(super) fn leancloud_session(
     section: &mut Section<'_>,
     common: Option<Common>,
-    callers: &mut Callers,
-    context: &mut Context<'_>,
+    callers: &mut ConfiguredAuthenticators,
+    context: &mut AuthenticatorContext<'_>,
 ) -> Option<Arc<Introspection>> {
     let app = section.need("app", "write which LeanCloud app's users these are");
     let app = app.and_then(|item| apps::leancloud_app(&item, context.leancloud));
@@ -92,7 +92,7 @@ fn cache(section: &mut Section<'_>) -> Duration {
 }
 
 /// What the app's own "who am I" is sent.
-fn session(section: &mut Section<'_>, callers: &mut Callers) -> Option<IntrospectionProtocol> {
+fn session(section: &mut Section<'_>, callers: &mut ConfiguredAuthenticators) -> Option<IntrospectionProtocol> {
     const HELP: &str =
         "write which of the caller's cookies or headers are passed on: forward = { cookies = [\"sid\"] }";
     section.need("forward", HELP)?;
@@ -110,13 +110,13 @@ fn session(section: &mut Section<'_>, callers: &mut Callers) -> Option<Introspec
 }
 
 /// A list of names, which may be empty.
-fn names<'a, T>(item: &Item<'a>, mut read: impl FnMut(&Item<'a>) -> Option<T>) -> Option<Vec<T>> {
+fn names<'a, T>(item: &ConfigItem<'a>, mut read: impl FnMut(&ConfigItem<'a>) -> Option<T>) -> Option<Vec<T>> {
     let read: Vec<_> = item.elements("write a list of names")?.iter().map(&mut read).collect();
     read.into_iter().collect()
 }
 
 /// A cookie's name (RFC 6265, section 4.1.1).
-fn cookie(item: &Item<'_>) -> Option<String> {
+fn cookie(item: &ConfigItem<'_>) -> Option<String> {
     let name = item.filled()?;
     let legal = |byte: u8| byte.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(&byte);
     if name.bytes().all(legal) {
@@ -125,11 +125,11 @@ fn cookie(item: &Item<'_>) -> Option<String> {
     item.refuse(format!("has {}, which is no cookie's name", quoted(name)), "write the name alone, as in \"sid\"")
 }
 
-fn header(item: &Item<'_>, callers: &mut Callers) -> Option<HeaderName> {
+fn header(item: &ConfigItem<'_>, callers: &mut ConfiguredAuthenticators) -> Option<HeaderName> {
     if headers::header(item)? == AUTHORIZATION {
         return Some(AUTHORIZATION);
     }
-    headers::own(item, Use::Passed, callers)
+    headers::own(item, HeaderRole::Passed, callers)
 }
 
 fn needed_subject(section: &mut Section<'_>) -> Option<String> {
@@ -141,7 +141,7 @@ fn needed_subject(section: &mut Section<'_>) -> Option<String> {
 /// is noted and left out.
 fn token(
     section: &mut Section<'_>,
-    vault: &mut Vault,
+    vault: &mut SecretResolver,
 ) -> (Option<IntrospectionProtocol>, Option<String>, Option<BearerToken>) {
     let subject = section.get("subject").map_or(Some("sub".to_owned()), |item| subject(&item));
     let audience = section.get("audience").and_then(|item| item.texts());
@@ -152,7 +152,7 @@ fn token(
 }
 
 /// The id and secret that this program has at the authorization server.
-fn client(section: &mut Section<'_>, vault: &mut Vault) -> Option<(String, Secret)> {
+fn client(section: &mut Section<'_>, vault: &mut SecretResolver) -> Option<(String, Secret)> {
     const BOTH: &str = "write both, or neither";
     let id = section.get("client_id");
     let key = section.get("client_secret");

@@ -1,13 +1,13 @@
 //! `[[authenticators]]` with `type = "jwt"`.
 
-use super::authenticators::{Callers, Context};
+use super::authenticators::{AuthenticatorContext, ConfiguredAuthenticators};
 use super::demo::{self, DemoCaller};
 use super::endpoint;
-use super::file::Span;
-use super::key_set::{Fetching, Owner};
+use super::file::ByteRange;
+use super::key_set::{KeySetOptions, KeySetOwner};
 use super::placeholder;
-use super::reader::{Item, Section, quoted};
-use super::secret::Vault;
+use super::reader::{ConfigItem, Section, quoted};
+use super::secret::SecretResolver;
 use super::signing::SigningSecret;
 use super::text::claim_name;
 use crate::authn::{
@@ -19,14 +19,14 @@ use crate::secret::Secret;
 const NEW_SECRET: &str = "make a new one of random bytes: openssl rand -hex 32";
 
 /// Shared secrets, and where they stand.
-type Shared = (Span, Vec<Secret>);
+type SharedSecrets = (ByteRange, Vec<Secret>);
 
 /// Reads all but the keys that every authenticator has.
 pub(super) fn jwt(
     section: &mut Section<'_>,
     common: Option<Common>,
-    callers: &mut Callers,
-    context: &mut Context<'_>,
+    callers: &mut ConfiguredAuthenticators,
+    context: &mut AuthenticatorContext<'_>,
 ) -> Option<Jwt> {
     let issuer = issuer(section, common.as_ref(), callers);
     let audience = section.need("audience", "list what the tokens are made out to: audience = [\"chat\"]");
@@ -36,7 +36,7 @@ pub(super) fn jwt(
     });
     let algorithms = algorithms(section);
     let mut shared = None;
-    let owner = Owner { common: common.as_ref(), issuer: issuer.as_deref(), algorithms: algorithms.as_deref() };
+    let owner = KeySetOwner { common: common.as_ref(), issuer: issuer.as_deref(), algorithms: algorithms.as_deref() };
     let keys = keys(section, owner, context.vault, &mut shared);
     let (place, secrets) = shared.unwrap_or_default();
     own_secrets(section, &place, &secrets, common.as_ref(), context.vault);
@@ -73,7 +73,7 @@ pub(super) fn jwt(
 }
 
 /// The claim that names the caller.
-pub(super) fn subject(item: &Item<'_>) -> Option<String> {
+pub(super) fn subject(item: &ConfigItem<'_>) -> Option<String> {
     let name = claim_name(item)?;
     if is_address(&name) {
         let message = "`subject` is an address: it can pass to another person, and counts if nothing says that it is not verified";
@@ -83,7 +83,7 @@ pub(super) fn subject(item: &Item<'_>) -> Option<String> {
 }
 
 /// A further value of the header `typ`.
-fn token_type(item: &Item<'_>) -> Option<String> {
+fn token_type(item: &ConfigItem<'_>) -> Option<String> {
     let typ = item.filled()?;
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+/".contains(&byte);
     if typ.bytes().all(legal) {
@@ -99,7 +99,11 @@ pub(super) fn token_rules(section: &mut Section<'_>) -> TokenRules {
     TokenRules { accept_bound, max_age }
 }
 
-fn issuer(section: &mut Section<'_>, common: Option<&Common>, callers: &mut Callers) -> Option<String> {
+fn issuer(
+    section: &mut Section<'_>,
+    common: Option<&Common>,
+    callers: &mut ConfiguredAuthenticators,
+) -> Option<String> {
     let item = section.need("issuer", "write what `iss` is in its tokens: issuer = \"https://id.example.com/\"")?;
     let issuer = item.filled()?;
     let name = common.map_or("another authenticator".to_owned(), |common| quoted(&common.name));
@@ -125,17 +129,17 @@ fn algorithms(section: &mut Section<'_>) -> Option<Vec<Algorithm>> {
 /// Reads the one source of keys, which stands in `jwks = { … }` or beside it.
 fn keys(
     section: &mut Section<'_>,
-    owner: Owner<'_>,
-    vault: &mut Vault,
-    shared_secrets: &mut Option<Shared>,
+    owner: KeySetOwner<'_>,
+    vault: &mut SecretResolver,
+    shared_secrets: &mut Option<SharedSecrets>,
 ) -> Option<KeySource> {
     let mut sources: Vec<_> =
         ["secret", "public_key", "discovery"].into_iter().filter_map(|key| section.get(key)).collect();
-    let mut fetching = Fetching::default();
+    let mut fetching = KeySetOptions::default();
     if let Some(mut jwks) = section.section("jwks") {
         let inside = ["file", "url", "secret", "public_key", "discovery"];
         sources.extend(inside.into_iter().filter_map(|key| jwks.get(key)));
-        fetching = Fetching::read(&mut jwks, vault);
+        fetching = KeySetOptions::read(&mut jwks, vault);
         jwks.finish();
     }
     let help = "write secret = { env = \"NAME\" }, public_key = \"key.pem\" or jwks = { url = \"https://…\" }";
@@ -149,17 +153,17 @@ fn keys(
     if !sources.iter().any(|item| matches!(item.name, "url" | "discovery")) {
         fetching.refuse();
     }
-    let read = |item: &Item<'_>| source(item, owner, &fetching, vault, shared_secrets);
+    let read = |item: &ConfigItem<'_>| source(item, owner, &fetching, vault, shared_secrets);
     let mut keys: Vec<_> = sources.iter().map(read).collect();
     keys.pop().flatten()
 }
 
 fn source<'a>(
-    item: &Item<'a>,
-    owner: Owner<'_>,
-    fetching: &Fetching<'a>,
-    vault: &mut Vault,
-    shared_secrets: &mut Option<Shared>,
+    item: &ConfigItem<'a>,
+    owner: KeySetOwner<'_>,
+    fetching: &KeySetOptions<'a>,
+    vault: &mut SecretResolver,
+    shared_secrets: &mut Option<SharedSecrets>,
 ) -> Option<KeySource> {
     let algorithms = owner.algorithms;
     match item.name {
@@ -172,10 +176,10 @@ fn source<'a>(
 }
 
 fn shared(
-    item: &Item<'_>,
+    item: &ConfigItem<'_>,
     algorithms: Option<&[Algorithm]>,
-    vault: &mut Vault,
-    shared_secrets: &mut Option<Shared>,
+    vault: &mut SecretResolver,
+    shared_secrets: &mut Option<SharedSecrets>,
 ) -> Option<VerificationKeys> {
     let secrets = vault.signing_secrets(item);
     let algorithms = algorithms?;
@@ -198,7 +202,13 @@ fn shared(
 
 /// Checks that nothing else is signed with these secrets, or with ones that sign as they do: who knows one could sign for both. Everyone
 /// knows the demonstration's.
-fn own_secrets(section: &Section<'_>, place: &Span, secrets: &[Secret], common: Option<&Common>, vault: &mut Vault) {
+fn own_secrets(
+    section: &Section<'_>,
+    place: &ByteRange,
+    secrets: &[Secret],
+    common: Option<&Common>,
+    vault: &mut SecretResolver,
+) {
     let own = |secret: &&Secret| !demo::is_caller(secret);
     if let Some(other) = secrets.iter().filter(own).find_map(|secret| vault.signer(secret.expose())) {
         let message = format!("`secret` is that of {other} too, so each can sign as the other");
@@ -209,9 +219,9 @@ fn own_secrets(section: &Section<'_>, place: &Span, secrets: &[Secret], common: 
 }
 
 fn public(
-    item: &Item<'_>,
+    item: &ConfigItem<'_>,
     algorithms: Option<&[Algorithm]>,
-    vault: &Vault,
+    vault: &SecretResolver,
     read: fn(&[u8], &[Algorithm]) -> Result<VerificationKeys, String>,
 ) -> Option<VerificationKeys> {
     let name = item.filled()?;
@@ -233,7 +243,7 @@ fn public(
 pub(super) fn subject_prefix(
     section: &mut Section<'_>,
     common: Option<&Common>,
-    callers: &mut Callers,
+    callers: &mut ConfiguredAuthenticators,
     who: &str,
 ) -> Option<String> {
     let item = section.get("subject_prefix");
@@ -249,7 +259,7 @@ pub(super) fn subject_prefix(
     Some(prefix.to_owned())
 }
 
-fn prefix<'a>(item: &Item<'a>) -> Option<&'a str> {
+fn prefix<'a>(item: &ConfigItem<'a>) -> Option<&'a str> {
     let text = item.text()?;
     if text.chars().any(char::is_control) || text.chars().count() > 64 || text.trim_start() != text {
         return item.refuse(
@@ -264,7 +274,7 @@ fn prefix<'a>(item: &Item<'a>) -> Option<&'a str> {
 pub(super) fn max_role(
     section: &mut Section<'_>,
     ladder: &RoleHierarchy,
-    roles: Option<&Item<'_>>,
+    roles: Option<&ConfigItem<'_>>,
     what: &str,
 ) -> Option<Role> {
     let Some(item) = section.get("max_role") else {

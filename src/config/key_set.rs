@@ -6,8 +6,8 @@ use std::time::Duration;
 use http::Uri;
 
 use super::endpoint;
-use super::reader::{Item, Section};
-use super::secret::Vault;
+use super::reader::{ConfigItem, Section};
+use super::secret::SecretResolver;
 use crate::authn::{Algorithm, BearerToken, Common, Endpoint, KeySet, KeySource, is_safe, is_symmetric};
 
 /// For how long the last good keys serve where the file doesn't say.
@@ -15,26 +15,26 @@ const STALE_IF_ERROR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How keys are fetched, wherever from.
 #[derive(Default)]
-pub(super) struct Fetching<'a> {
+pub(super) struct KeySetOptions<'a> {
     authorities: Vec<Vec<u8>>,
     bearer: Option<BearerToken>,
     stale_if_error: Option<Duration>,
     /// Whatever of this is given.
-    given: Vec<Item<'a>>,
+    given: Vec<ConfigItem<'a>>,
 }
 
 /// The authenticator for which keys are fetched, as far as it could be read.
 #[derive(Clone, Copy)]
-pub(super) struct Owner<'o> {
+pub(super) struct KeySetOwner<'o> {
     pub(super) common: Option<&'o Common>,
     pub(super) issuer: Option<&'o str>,
     pub(super) algorithms: Option<&'o [Algorithm]>,
 }
 
-impl<'a> Fetching<'a> {
+impl<'a> KeySetOptions<'a> {
     /// Reads what may stand beside `url` or `discovery`.
-    pub(super) fn read(jwks: &mut Section<'a>, vault: &mut Vault) -> Fetching<'a> {
-        Fetching {
+    pub(super) fn read(jwks: &mut Section<'a>, vault: &mut SecretResolver) -> KeySetOptions<'a> {
+        KeySetOptions {
             given: ["ca", "bearer", "stale_if_error"].into_iter().filter_map(|key| jwks.get(key)).collect(),
             authorities: endpoint::authorities(jwks, vault),
             bearer: endpoint::bearer(jwks, vault),
@@ -51,13 +51,13 @@ impl<'a> Fetching<'a> {
     }
 
     /// The set at the address in `item`.
-    pub(super) fn by_url(&self, item: &Item<'a>, owner: Owner<'_>) -> Option<KeySource> {
+    pub(super) fn by_url(&self, item: &ConfigItem<'a>, owner: KeySetOwner<'_>) -> Option<KeySource> {
         let url = endpoint::url(item);
         self.source(item, url?, None, owner)
     }
 
     /// The set that the issuer's metadata name, if `item` is true.
-    pub(super) fn by_discovery(&self, item: &Item<'a>, owner: Owner<'_>) -> Option<KeySource> {
+    pub(super) fn by_discovery(&self, item: &ConfigItem<'a>, owner: KeySetOwner<'_>) -> Option<KeySource> {
         if !item.boolean()? {
             return item.refuse("can only be true", "leave it out");
         }
@@ -70,7 +70,13 @@ impl<'a> Fetching<'a> {
         }
     }
 
-    fn source(&self, item: &Item<'a>, url: Uri, discovery: Option<String>, owner: Owner<'_>) -> Option<KeySource> {
+    fn source(
+        &self,
+        item: &ConfigItem<'a>,
+        url: Uri,
+        discovery: Option<String>,
+        owner: KeySetOwner<'_>,
+    ) -> Option<KeySource> {
         let algorithms = owner.algorithms?;
         if algorithms.iter().any(|algorithm| is_symmetric(*algorithm)) {
             let help = "write secret = { env = \"NAME\" }";

@@ -5,18 +5,18 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
-use super::file::File;
+use super::file::ConfigFile;
 use super::reader::Section;
-use super::secret::Vault;
-use super::sources::Disk;
+use super::secret::SecretResolver;
+use super::sources::FileReader;
 use crate::secret::Secret;
 
 /// The keys of every app, by the app's name, of a configuration that [`load`](super::load) has found to be without a mistake.
 pub fn keys(path: &Path) -> Vec<(String, Vec<Secret>)> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    let file = File::new(path.display().to_string(), &text, true);
+    let file = ConfigFile::new(path.display().to_string(), &text, true);
     let (table, _) = DeTable::parse_recoverable(&text);
-    let mut vault = Vault::new(path.parent().unwrap_or(Path::new("")), Disk::default());
+    let mut vault = SecretResolver::new(path.parent().unwrap_or(Path::new("")), FileReader::default());
     let apps = Section::root(&file, table.get_ref()).section("apps");
     let entries = apps.as_ref().map(Section::entries).unwrap_or_default();
     let keys = entries.into_iter().filter_map(|item| {

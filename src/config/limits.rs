@@ -2,8 +2,8 @@
 
 use std::num::NonZeroU32;
 
-use super::reader::{Item, Section, quoted};
-use super::signer::Listen;
+use super::reader::{ConfigItem, Section, quoted};
+use super::signer::ListenAddress;
 use crate::authn::{TrustedProxies, TrustedProxy};
 use crate::model::IpNetwork;
 
@@ -15,7 +15,7 @@ const MOST_REFUSED_LINES: usize = 1 << 20;
 
 /// What keeps abuse cheap.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct LimitsConfig {
     /// How many requests a second each caller may send.
     pub per_caller: Option<NonZeroU32>,
     /// How many requests a second may come from each address, whoever the caller is.
@@ -31,8 +31,8 @@ pub struct Limits {
 }
 
 /// Reads `[limits]`.
-pub(super) fn limits(root: &mut Section<'_>, listen: &Listen) -> Limits {
-    let mut limits = Limits {
+pub(super) fn limits(root: &mut Section<'_>, listen: &ListenAddress) -> LimitsConfig {
+    let mut limits = LimitsConfig {
         per_caller: None,
         per_address: None,
         in_flight: 1024,
@@ -43,7 +43,7 @@ pub(super) fn limits(root: &mut Section<'_>, listen: &Listen) -> Limits {
     let Some(mut section) = root.section("limits") else { return limits };
     limits.per_caller = section.get("per_caller").and_then(|item| item.rate());
     let per_address = section.get("per_address");
-    limits.per_address = per_address.as_ref().and_then(Item::rate);
+    limits.per_address = per_address.as_ref().and_then(ConfigItem::rate);
     let mut cap =
         |key, default| section.get(key).and_then(|item| item.integer(1..=1_000_000)).map_or(default, to_usize);
     limits.in_flight = cap("in_flight", limits.in_flight);
@@ -52,7 +52,9 @@ pub(super) fn limits(root: &mut Section<'_>, listen: &Listen) -> Limits {
     limits.refused_lines = refused_lines.and_then(to_non_zero).unwrap_or(limits.refused_lines);
     let trusted = section.get("trusted_proxies").and_then(|item| proxies(&item));
     limits.trusted_proxies = trusted.unwrap_or(limits.trusted_proxies);
-    if let (Some(item), Listen::Unix { .. }, false) = (per_address, listen, limits.trusted_proxies.include_unix()) {
+    if let (Some(item), ListenAddress::Unix { .. }, false) =
+        (per_address, listen, limits.trusted_proxies.include_unix())
+    {
         let message = "`per_address` counts all requests through the Unix socket as from one address";
         section.file.warning(&item.key, message, "if a proxy is behind the socket, add \"unix\" to `trusted_proxies`");
     }
@@ -69,12 +71,12 @@ fn to_usize(number: u32) -> usize {
 }
 
 /// A list of networks, and perhaps `"unix"`.
-pub(super) fn proxies(item: &Item<'_>) -> Option<TrustedProxies> {
+pub(super) fn proxies(item: &ConfigItem<'_>) -> Option<TrustedProxies> {
     item.each(proxy).map(TrustedProxies)
 }
 
 /// A network, as in `127.0.0.1/32` or `::1/128`, or `unix`.
-fn proxy(item: &Item<'_>) -> Option<TrustedProxy> {
+fn proxy(item: &ConfigItem<'_>) -> Option<TrustedProxy> {
     const HELP: &str = "write a network's first address and how many bits count, as in \"127.0.0.1/32\" or \"10.0.0.0/8\"; or \"unix\" for the Unix socket";
     let text = item.filled()?;
     if text == "unix" {

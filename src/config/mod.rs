@@ -52,20 +52,20 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 pub use audit_chain::{AuditChain, chain_key};
-pub use cases::{Case, Subject, cases};
+pub use cases::{CaseCaller, PolicyCase, cases};
 pub use demo::{DemoCaller, demo_api_key};
-pub use demo_token::NoToken;
+pub use demo_token::DemoTokenError;
 pub use enforcement::Enforcement;
 pub use keys::keys;
-pub use limits::Limits;
+pub use limits::LimitsConfig;
 pub use placeholder::CHANGE_ME;
 pub use redis_url::{RedisAddress, RedisServer};
-pub use report::{Problem, Report, Severity};
-pub use roster::{IMPORT, RosterFile, roster};
-pub use signer::{Admin, AuditTo, Cors, Listen, Server, Shutdown};
-pub use sources::Sources;
+pub use report::{ConfigProblem, Report, Severity};
+pub use roster::{IMPORT, ImportFile, roster};
+pub use signer::{AdminConfig, AuditOutput, CorsConfig, ListenAddress, ServerConfig, ShutdownConfig};
+pub use sources::SourceFiles;
 pub use store::{Durability, RedisSettings, StoreKind, StoreSettings};
-pub use tls::{Identity, Tls};
+pub use tls::{ClientIdentity, TlsConfig};
 pub use value::duration;
 pub use webhooks::Webhook;
 
@@ -74,22 +74,22 @@ use crate::engine::Engine;
 use crate::policy::{LintApp, LintLocation, Policy, PolicyDocument};
 use crate::redaction::KnownSecrets;
 use crate::{clock, crypto};
-use authenticators::Callers;
-use file::{File, Span};
-use policy::{Names, Places};
+use authenticators::ConfiguredAuthenticators;
+use file::{ByteRange, ConfigFile};
+use policy::{EntryLocations, PolicyNames};
 use reader::{Section, unread};
-use secret::Vault;
-use sources::Disk;
+use secret::SecretResolver;
+use sources::FileReader;
 
 /// What came of reading the configuration.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct LoadResult {
     /// The settings; only where the report has no mistake.
     pub settings: Option<Settings>,
     /// What was found.
     pub report: Report,
     /// The files that were read, or couldn't be.
-    pub sources: Sources,
+    pub sources: SourceFiles,
 }
 
 /// All that the program believes: secrets in hand, everything checked.
@@ -98,13 +98,13 @@ pub struct Settings {
     /// What decides and signs.
     pub engine: Engine,
     /// The listener for callers.
-    pub server: Server,
+    pub server: ServerConfig,
     /// The listener for probes.
-    pub admin: Admin,
+    pub admin: AdminConfig,
     /// What keeps abuse cheap.
-    pub limits: Limits,
+    pub limits: LimitsConfig,
     /// Where the audit log goes.
-    pub audit: AuditTo,
+    pub audit: AuditOutput,
     /// The hash chain over the audit log, if there is one.
     pub audit_chain: Option<AuditChain>,
     /// Who collects what requests were in their traces, if anyone does.
@@ -116,7 +116,7 @@ pub struct Settings {
     /// Where the roster is kept, if there is one.
     pub store: Option<StoreSettings>,
     /// How the program ends.
-    pub shutdown: Shutdown,
+    pub shutdown: ShutdownConfig,
     /// Whether callers are trusted by the demonstration's secret or API key, which everyone knows.
     pub demonstration: bool,
     /// What it takes to make such a caller's token.
@@ -126,14 +126,14 @@ pub struct Settings {
 }
 
 /// Reads the configuration that starts at this `signer.toml`: all files that it names, and the variables.
-pub fn load(path: &Path) -> Loaded {
-    read(path, &Disk::default())
+pub fn load(path: &Path) -> LoadResult {
+    read(path, &FileReader::default())
 }
 
 /// Reads a configuration again that the program runs with. A pipe or device that it was read from has nothing more to say and is a
 /// mistake.
-pub fn reload(path: &Path) -> Loaded {
-    read(path, &Disk::again())
+pub fn reload(path: &Path) -> LoadResult {
+    read(path, &FileReader::again())
 }
 
 /// Where this `signer.toml` says that probes are served, and whether with TLS. Nothing else of it counts, and no other file is read: a
@@ -142,8 +142,8 @@ pub fn reload(path: &Path) -> Loaded {
 /// # Errors
 /// What was found, if it can't be told.
 pub fn probes(path: &Path) -> Result<(SocketAddr, bool), Report> {
-    let text = text(path, &Disk::again())?;
-    let file = File::new(path.display().to_string(), &text, true);
+    let text = text(path, &FileReader::again())?;
+    let file = ConfigFile::new(path.display().to_string(), &text, true);
     let probes = signer::probes(&mut Section::root(&file, parse(&file, &text).get_ref()));
     probes.ok_or_else(|| Report::new(file.into_problems()))
 }
@@ -154,43 +154,43 @@ pub fn probes(path: &Path) -> Result<(SocketAddr, bool), Report> {
 /// # Errors
 /// What was found, if it can't be told.
 pub fn audit_chain(path: &Path) -> Result<Option<AuditChain>, Report> {
-    let disk = Disk::default();
+    let disk = FileReader::default();
     let text = text(path, &disk)?;
-    let file = File::new(path.display().to_string(), &text, true);
-    let mut vault = Vault::new(path.parent().unwrap_or(Path::new("")), disk);
+    let file = ConfigFile::new(path.display().to_string(), &text, true);
+    let mut vault = SecretResolver::new(path.parent().unwrap_or(Path::new("")), disk);
     let chain = signer::audit_keys(&mut Section::root(&file, parse(&file, &text).get_ref()), &mut vault);
     let report = Report::new(file.into_problems());
     if report.has_mistakes() { Err(report) } else { Ok(chain) }
 }
 
-fn read(path: &Path, disk: &Disk) -> Loaded {
+fn read(path: &Path, disk: &FileReader) -> LoadResult {
     let (settings, report) = match text(path, disk) {
         Ok(text) => understand(path, &text, disk),
         Err(report) => (None, report),
     };
-    Loaded { settings, report, sources: disk.sources() }
+    LoadResult { settings, report, sources: disk.sources() }
 }
 
-fn text(path: &Path, disk: &Disk) -> Result<String, Report> {
+fn text(path: &Path, disk: &FileReader) -> Result<String, Report> {
     let bytes = disk.read(path);
     let bytes =
         bytes.map_err(|error| failed(path, &format!("this is the configuration, {}", unread(&error)), ABSENT))?;
     String::from_utf8(bytes).map_err(|_| failed(path, "this is not UTF-8", "save the file as UTF-8"))
 }
 
-fn understand(path: &Path, text: &str, disk: &Disk) -> (Option<Settings>, Report) {
-    let file = File::new(path.display().to_string(), text, true);
+fn understand(path: &Path, text: &str, disk: &FileReader) -> (Option<Settings>, Report) {
+    let file = ConfigFile::new(path.display().to_string(), text, true);
     let table = parse(&file, text);
     let mut root = Section::root(&file, table.get_ref());
     let dir = path.parent().unwrap_or(Path::new(""));
 
     let policy = read_policy(&mut root, dir, disk);
     let (name, policy_text) = policy.unwrap_or_default();
-    let policy_file = File::new(name, &policy_text, false);
+    let policy_file = ConfigFile::new(name, &policy_text, false);
     let policy_table = parse(&policy_file, &policy_text);
     let policy_root = (!policy_file.name.is_empty()).then(|| Section::root(&policy_file, policy_table.get_ref()));
 
-    let settings = settings(root, policy_root, Vault::new(dir, disk.clone()), &policy_text);
+    let settings = settings(root, policy_root, SecretResolver::new(dir, disk.clone()), &policy_text);
     let mut problems = file.into_problems();
     problems.extend(policy_file.into_problems());
     let report = Report::new(problems);
@@ -203,7 +203,8 @@ const ABSENT: &str =
 fn failed(path: &Path, message: &str, help: &str) -> Report {
     let (message, help) = (message.to_owned(), help.to_owned());
     let file = path.display().to_string();
-    let problem = Problem { severity: Severity::Mistake, file, place: None, piece: None, message, help, shown: None };
+    let problem =
+        ConfigProblem { severity: Severity::Mistake, file, place: None, piece: None, message, help, shown: None };
     Report::new(vec![problem])
 }
 
@@ -217,7 +218,7 @@ fn source(path: &Path, is: &str) -> Result<String, Report> {
 }
 
 /// Reads a file's tables, also those behind an error of syntax.
-fn parse<'a>(file: &File<'_>, text: &'a str) -> Spanned<DeTable<'a>> {
+fn parse<'a>(file: &ConfigFile<'_>, text: &'a str) -> Spanned<DeTable<'a>> {
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         file.syntax(error);
@@ -226,7 +227,7 @@ fn parse<'a>(file: &File<'_>, text: &'a str) -> Spanned<DeTable<'a>> {
 }
 
 /// The policy file's name and text.
-fn read_policy(root: &mut Section<'_>, dir: &Path, disk: &Disk) -> Option<(String, String)> {
+fn read_policy(root: &mut Section<'_>, dir: &Path, disk: &FileReader) -> Option<(String, String)> {
     let (path, place) = signer::policy_file(root, dir)?;
     let name = path.display().to_string();
     let flaw = match disk.read(&path).map(String::from_utf8) {
@@ -243,7 +244,7 @@ fn read_policy(root: &mut Section<'_>, dir: &Path, disk: &Disk) -> Option<(Strin
 fn settings(
     mut root: Section<'_>,
     mut policy_root: Option<Section<'_>>,
-    mut vault: Vault,
+    mut vault: SecretResolver,
     policy_text: &str,
 ) -> Option<Settings> {
     let ladder = policy_root.as_mut().map(policy::ladder).unwrap_or_default();
@@ -251,12 +252,12 @@ fn settings(
     let leancloud = apps.leancloud();
     let (server, admin, places) = signer::listeners(&mut root, &vault, &leancloud);
     let enforcements = std::mem::take(&mut apps.enforcements);
-    let context = authenticators::Context {
+    let context = authenticators::AuthenticatorContext {
         apps: &apps.names,
         leancloud: &leancloud,
         ready: &apps.ready,
         ladder: &ladder,
-        unix: matches!(server.listen, Listen::Unix { .. }),
+        unix: matches!(server.listen, ListenAddress::Unix { .. }),
         client_ca: tls::client_ca(&mut root),
         vault: &mut vault,
     };
@@ -275,7 +276,7 @@ fn settings(
     let known_secrets = Arc::new(known_secrets(&vault, &callers, [root.file.text(), policy_text]));
     root.finish();
 
-    let known = Names { ladder: &ladder, apps: &apps.names, authenticators: &callers.names };
+    let known = PolicyNames { ladder: &ladder, apps: &apps.names, authenticators: &callers.names };
     let document = document(policy_root?, &known, &apps.facts, policy_text);
     let demonstration = callers.public().is_some();
     let authenticators = Authenticators::new(callers.authenticators);
@@ -300,14 +301,14 @@ fn settings(
 }
 
 /// Every secret that was read, and every API key. What the operator wrote into the files themselves is public.
-fn known_secrets(vault: &Vault, callers: &Callers, files: [&str; 2]) -> KnownSecrets {
+fn known_secrets(vault: &SecretResolver, callers: &ConfiguredAuthenticators, files: [&str; 2]) -> KnownSecrets {
     let api_keys = callers.key_hashes.iter().filter(|hash| !demo::is_api_key(hash)).copied().collect();
     let public: Vec<&str> = files.into_iter().chain(vault.public.iter().map(String::as_str)).collect();
     KnownSecrets::new(&vault.known, api_keys, &public)
 }
 
 /// Reads the policy. Where it has no mistake and all vendors are known, also warns of what can't be meant.
-fn document(root: Section<'_>, names: &Names<'_>, apps: &[LintApp], text: &str) -> PolicyDocument {
+fn document(root: Section<'_>, names: &PolicyNames<'_>, apps: &[LintApp], text: &str) -> PolicyDocument {
     let file = root.file;
     let hash = crypto::hex(&crypto::sha256(text.as_bytes()));
     let (document, places) = policy::document(root, names, hash);
@@ -319,7 +320,7 @@ fn document(root: Section<'_>, names: &Names<'_>, apps: &[LintApp], text: &str) 
     document
 }
 
-fn place(places: &Places, about: LintLocation) -> Span {
+fn place(places: &EntryLocations, about: LintLocation) -> ByteRange {
     let (list, index) = match about {
         LintLocation::Policy => return 0..0,
         LintLocation::Rule(index) => (&places.rules, index),

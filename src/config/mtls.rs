@@ -1,13 +1,17 @@
 //! `[[authenticators]]` with `type = "mtls"`.
 
-use super::authenticators::Context;
+use super::authenticators::AuthenticatorContext;
 use super::peer;
-use super::reader::{Item, Section, quoted};
+use super::reader::{ConfigItem, Section, quoted};
 use crate::authn::{CertificateSubject, Common, Mtls, SanType};
 use crate::model::{Role, RoleHierarchy};
 
 /// Reads all but the keys that every authenticator has.
-pub(super) fn mtls(section: &mut Section<'_>, common: Option<Common>, context: &Context<'_>) -> Option<Mtls> {
+pub(super) fn mtls(
+    section: &mut Section<'_>,
+    common: Option<Common>,
+    context: &AuthenticatorContext<'_>,
+) -> Option<Mtls> {
     if context.client_ca.is_none() {
         let message = "nobody can be such a caller: [server] takes no client certificates";
         let help = "write tls = { cert = \"tls.crt\", key = \"tls.key\", client_ca = \"ca.crt\" } in [server]";
@@ -23,7 +27,7 @@ pub(super) fn mtls(section: &mut Section<'_>, common: Option<Common>, context: &
 }
 
 fn subject<'a>(
-    item: &Item<'a>,
+    item: &ConfigItem<'a>,
     san: Option<SanType>,
     ladder: &RoleHierarchy,
     names: &mut Vec<&'a str>,
@@ -38,7 +42,7 @@ fn subject<'a>(
 }
 
 /// A name as certificates have it.
-fn name<'a>(item: &Item<'a>, san: Option<SanType>, names: &mut Vec<&'a str>) -> Option<String> {
+fn name<'a>(item: &ConfigItem<'a>, san: Option<SanType>, names: &mut Vec<&'a str>) -> Option<String> {
     let name = item.filled()?;
     if name.contains('*') {
         return item.refuse("must name one caller in full, without a `*`", "list each name of its own");
@@ -77,7 +81,7 @@ pub(super) fn is_dns_name(name: &str) -> bool {
 }
 
 /// The strongest of the roles: at one scope no other counts.
-fn role(item: &Item<'_>, ladder: &RoleHierarchy) -> Option<Role> {
+fn role(item: &ConfigItem<'_>, ladder: &RoleHierarchy) -> Option<Role> {
     let words = item.names("one of the policy's roles", ladder.words())?;
     words.iter().filter_map(|word| ladder.role(word)).max()
 }

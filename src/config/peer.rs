@@ -1,6 +1,6 @@
 //! `[[authenticators]]` with `type = "peer"`.
 
-use super::reader::{Item, Section};
+use super::reader::{ConfigItem, Section};
 use crate::authn::{Common, UnixPeer};
 use crate::model::check_identifier;
 
@@ -27,7 +27,7 @@ pub(super) fn peer(section: &mut Section<'_>, common: Option<Common>, unix: bool
 }
 
 /// What callers are called who don't bring a name of their own.
-pub(super) fn subject(item: &Item<'_>) -> Option<String> {
+pub(super) fn subject(item: &ConfigItem<'_>) -> Option<String> {
     const HELP: &str = "write what rules and logs are to call these callers";
     let text = item.text()?;
     if let Err(flaw) = check_identifier(text, 255) {

@@ -3,14 +3,14 @@
 use toml::de::DeValue;
 
 use super::entries;
-use super::file::Span;
-use super::reader::{Item, Section, quoted};
+use super::file::ByteRange;
+use super::reader::{ConfigItem, Section, quoted};
 use super::rules;
 use crate::model::{Role, RoleHierarchy};
 use crate::policy::PolicyDocument;
 
 /// What the entries of a policy may refer to.
-pub(super) struct Names<'n> {
+pub(super) struct PolicyNames<'n> {
     /// The policy's own roles.
     pub(super) ladder: &'n RoleHierarchy,
     /// The configured apps.
@@ -21,13 +21,13 @@ pub(super) struct Names<'n> {
 
 /// Where each entry of a [`PolicyDocument`] stands, list by list.
 #[derive(Default)]
-pub(super) struct Places {
-    pub(super) rules: Vec<Span>,
-    pub(super) conversations: Vec<Span>,
-    pub(super) bindings: Vec<Span>,
-    pub(super) bans: Vec<Span>,
-    pub(super) mutes: Vec<Span>,
-    pub(super) blocks: Vec<Span>,
+pub(super) struct EntryLocations {
+    pub(super) rules: Vec<ByteRange>,
+    pub(super) conversations: Vec<ByteRange>,
+    pub(super) bindings: Vec<ByteRange>,
+    pub(super) bans: Vec<ByteRange>,
+    pub(super) mutes: Vec<ByteRange>,
+    pub(super) blocks: Vec<ByteRange>,
 }
 
 /// The policy's roles, weakest first.
@@ -52,14 +52,18 @@ pub(super) fn ladder(root: &mut Section<'_>) -> RoleHierarchy {
 }
 
 /// What a list with a mistake names anyway, so that the rest of the policy is not reported for that mistake.
-fn all_words(list: &Item<'_>) -> Vec<String> {
+fn all_words(list: &ConfigItem<'_>) -> Vec<String> {
     let DeValue::Array(array) = list.value else { return Vec::new() };
     array.iter().filter_map(|word| word.get_ref().as_str()).map(str::to_owned).collect()
 }
 
 /// All of the policy but its roles, which have been read.
-pub(super) fn document(mut root: Section<'_>, names: &Names<'_>, hash: String) -> (PolicyDocument, Places) {
-    let mut places = Places::default();
+pub(super) fn document(
+    mut root: Section<'_>,
+    names: &PolicyNames<'_>,
+    hash: String,
+) -> (PolicyDocument, EntryLocations) {
+    let mut places = EntryLocations::default();
     let default_role = default_role(&mut root, names.ladder);
     let rules = rules::rules(&mut root, names, &mut places.rules);
     let entries = entries::entries(&mut root, names, &mut places);

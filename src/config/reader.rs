@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::file::{File, Span, THE_FILE};
+use super::file::{ByteRange, ConfigFile, THE_FILE};
 use super::sources::LONGEST;
 use super::value;
 use crate::model::Millis;
@@ -16,36 +16,36 @@ const ROOT: &str = "the file";
 
 /// A table, and which of its keys have been asked for.
 pub(super) struct Section<'a> {
-    pub(super) file: &'a File<'a>,
+    pub(super) file: &'a ConfigFile<'a>,
     /// As it is spoken of: `[server]`.
     pub(super) title: String,
     /// Where its header or its braces stand.
-    pub(super) span: Span,
+    pub(super) span: ByteRange,
     table: &'a DeTable<'a>,
     asked: Vec<&'static str>,
 }
 
 /// A value, with the key that it stands under.
 #[derive(Clone)]
-pub(super) struct Item<'a> {
-    pub(super) file: &'a File<'a>,
+pub(super) struct ConfigItem<'a> {
+    pub(super) file: &'a ConfigFile<'a>,
     /// The key; for an element of a list, the list's.
     pub(super) name: &'a str,
     /// Where the key stands; for an element of a list, where that begins.
-    pub(super) key: Span,
+    pub(super) key: ByteRange,
     /// Where the value stands.
-    pub(super) span: Span,
+    pub(super) span: ByteRange,
     pub(super) value: &'a DeValue<'a>,
 }
 
 impl<'a> Section<'a> {
     /// A file's outermost table.
-    pub(super) fn root(file: &'a File<'a>, table: &'a DeTable<'a>) -> Section<'a> {
+    pub(super) fn root(file: &'a ConfigFile<'a>, table: &'a DeTable<'a>) -> Section<'a> {
         Section { file, title: ROOT.to_owned(), span: THE_FILE, table, asked: Vec::new() }
     }
 
     /// What stands under this key, if anything does.
-    pub(super) fn get(&mut self, key: &'static str) -> Option<Item<'a>> {
+    pub(super) fn get(&mut self, key: &'static str) -> Option<ConfigItem<'a>> {
         if !self.asked.contains(&key) {
             self.asked.push(key);
         }
@@ -59,7 +59,7 @@ impl<'a> Section<'a> {
     }
 
     /// What stands under this key; notes that nothing does, and what to write.
-    pub(super) fn need(&mut self, key: &'static str, help: &str) -> Option<Item<'a>> {
+    pub(super) fn need(&mut self, key: &'static str, help: &str) -> Option<ConfigItem<'a>> {
         let item = self.get(key);
         if item.is_none() {
             self.file.missing(&self.span, format!("{} has no `{key}`", self.title), help);
@@ -82,7 +82,7 @@ impl<'a> Section<'a> {
     }
 
     /// Everything in it, in the file's order, whatever the keys.
-    pub(super) fn entries(&self) -> Vec<Item<'a>> {
+    pub(super) fn entries(&self) -> Vec<ConfigItem<'a>> {
         let mut items: Vec<_> = self.table.iter().map(|(name, value)| self.item(name, value)).collect();
         items.sort_by_key(|item| item.key.start);
         items
@@ -116,12 +116,22 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn item(&self, name: &'a toml::Spanned<toml::de::DeString<'a>>, value: &'a toml::Spanned<DeValue<'a>>) -> Item<'a> {
-        Item { file: self.file, name: name.get_ref(), key: name.span(), span: value.span(), value: value.get_ref() }
+    fn item(
+        &self,
+        name: &'a toml::Spanned<toml::de::DeString<'a>>,
+        value: &'a toml::Spanned<DeValue<'a>>,
+    ) -> ConfigItem<'a> {
+        ConfigItem {
+            file: self.file,
+            name: name.get_ref(),
+            key: name.span(),
+            span: value.span(),
+            value: value.get_ref(),
+        }
     }
 }
 
-impl<'a> Item<'a> {
+impl<'a> ConfigItem<'a> {
     /// Notes what is wrong with the value, in words that go on after its name. `None`, so that it can stand as the last word.
     pub(super) fn refuse<T>(&self, flaw: impl AsRef<str>, help: impl Into<String>) -> Option<T> {
         self.file.mistake(&self.span, format!("`{}` {}", self.name.escape_debug(), flaw.as_ref()), help);
@@ -204,11 +214,11 @@ impl<'a> Item<'a> {
     }
 
     /// The elements of a list.
-    pub(super) fn elements(&self, help: &str) -> Option<Vec<Item<'a>>> {
+    pub(super) fn elements(&self, help: &str) -> Option<Vec<ConfigItem<'a>>> {
         let DeValue::Array(array) = self.value else {
             return self.wrong_type("a list", help);
         };
-        let element = |value: &'a toml::Spanned<DeValue<'a>>| Item {
+        let element = |value: &'a toml::Spanned<DeValue<'a>>| ConfigItem {
             key: value.span().start..value.span().start,
             span: value.span(),
             value: value.get_ref(),
@@ -218,7 +228,7 @@ impl<'a> Item<'a> {
     }
 
     /// The elements of a list that has some.
-    pub(super) fn list(&self) -> Option<Vec<Item<'a>>> {
+    pub(super) fn list(&self) -> Option<Vec<ConfigItem<'a>>> {
         let items = self.elements("write a list in brackets, as in [\"…\"]")?;
         if items.is_empty() {
             return self
@@ -228,7 +238,7 @@ impl<'a> Item<'a> {
     }
 
     /// A list that is not empty, each element read in the same way and at most once in it; `None` if any is wrong.
-    pub(super) fn each<T: PartialEq>(&self, read: impl Fn(&Item<'a>) -> Option<T>) -> Option<Vec<T>> {
+    pub(super) fn each<T: PartialEq>(&self, read: impl Fn(&ConfigItem<'a>) -> Option<T>) -> Option<Vec<T>> {
         let items = self.list()?;
         let mut values = Vec::new();
         for item in &items {
@@ -253,7 +263,7 @@ impl<'a> Item<'a> {
         self.each(|item| item.one_of(kind, known).map(str::to_owned))
     }
 
-    /// One of the words known, as [`Item::names`].
+    /// One of the words known, as [`ConfigItem::names`].
     pub(super) fn one_of(&self, kind: &str, known: &[String]) -> Option<&'a str> {
         let text = self.filled()?;
         if known.is_empty() || known.iter().any(|name| name == text) {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 /// Everything that was found in both files, in their order.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    problems: Vec<Problem>,
+    problems: Vec<ConfigProblem>,
 }
 
 /// Whether the configuration can be used in spite of it.
@@ -22,7 +22,7 @@ pub enum Severity {
 
 /// One thing that is wrong.
 #[derive(Clone, Debug)]
-pub struct Problem {
+pub struct ConfigProblem {
     /// How bad it is.
     pub severity: Severity,
     /// The file, as it was named to the program.
@@ -35,23 +35,23 @@ pub struct Problem {
     pub message: String,
     /// What to write instead; empty where the message says it.
     pub help: String,
-    pub(super) shown: Option<Shown>,
+    pub(super) shown: Option<SourceLine>,
 }
 
 /// The line that a problem is in, and where in it.
 #[derive(Clone, Debug)]
-pub(super) struct Shown {
+pub(super) struct SourceLine {
     pub(super) line: String,
     pub(super) mark: Range<usize>,
 }
 
 impl Report {
-    pub(super) fn new(problems: Vec<Problem>) -> Report {
+    pub(super) fn new(problems: Vec<ConfigProblem>) -> Report {
         Report { problems }
     }
 
     /// Each problem, in the order of the files.
-    pub fn problems(&self) -> &[Problem] {
+    pub fn problems(&self) -> &[ConfigProblem] {
         &self.problems
     }
 
@@ -79,11 +79,11 @@ impl Report {
 
     /// For programs: a list of objects with `severity`, `file`, `line`, `column`, `piece`, `message` and `help`.
     pub fn json(&self) -> Value {
-        self.problems.iter().map(Problem::json).collect()
+        self.problems.iter().map(ConfigProblem::json).collect()
     }
 }
 
-impl Problem {
+impl ConfigProblem {
     fn group(&self) -> Group<'_> {
         let level = match self.severity {
             Severity::Mistake => Level::ERROR,
@@ -100,7 +100,7 @@ impl Problem {
         if self.help.is_empty() { group } else { group.element(Level::HELP.message(self.help.as_str())) }
     }
 
-    fn snippet<'a>(&'a self, shown: &'a Shown, line: usize) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+    fn snippet<'a>(&'a self, shown: &'a SourceLine, line: usize) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
         let mark = AnnotationKind::Primary.span(shown.mark.clone());
         Snippet::source(shown.line.as_str()).line_start(line).path(self.file.as_str()).annotation(mark)
     }

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::entries::{self, Known};
-use super::file::{File, Span};
-use super::policy::Names;
-use super::reader::{Item, Section, suggest};
+use super::entries::{self, KnownConversations};
+use super::file::{ByteRange, ConfigFile};
+use super::policy::PolicyNames;
+use super::reader::{ConfigItem, Section, suggest};
 use super::{Report, parse, source};
 use crate::crypto::{hex, sha256};
 use crate::model::{CallerKind, Millis, RoleHierarchy, check_identifier};
@@ -15,7 +15,7 @@ use crate::policy::{Block, EntryAuthor, EntryOrigin, RegisteredConversation, Rol
 
 /// What a file says of people and conversations, each with who said so and when.
 #[derive(Debug, Default)]
-pub struct RosterFile {
+pub struct ImportFile {
     /// `[[bans]]`
     pub bans: Vec<Sanction>,
     /// `[[mutes]]`
@@ -43,14 +43,14 @@ pub fn roster(
     apps: &[String],
     ladder: &RoleHierarchy,
     now: Millis,
-) -> Result<(RosterFile, Report), Report> {
+) -> Result<(ImportFile, Report), Report> {
     let text = source(path, "this is the roster")?;
-    let file = File::new(path.display().to_string(), &text, false);
+    let file = ConfigFile::new(path.display().to_string(), &text, false);
     let table = parse(&file, &text);
     let mut root = Section::root(&file, table.get_ref());
-    let mut reader = Reader { apps, ladder, now, warned: HashSet::new(), known: HashSet::new() };
-    let mut conversations = Known::new();
-    let read = RosterFile {
+    let mut reader = ImportFileReader { apps, ladder, now, warned: HashSet::new(), known: HashSet::new() };
+    let mut conversations = KnownConversations::new();
+    let read = ImportFile {
         bans: each(&mut root, "bans", |entry| reader.sanction(entry, "bans")),
         mutes: each(&mut root, "mutes", |entry| reader.sanction(entry, "mutes")),
         bindings: each(&mut root, "bindings", |entry| reader.binding(entry)),
@@ -78,7 +78,7 @@ fn each<'a, T>(
 }
 
 /// What is known while a file is read.
-struct Reader<'n> {
+struct ImportFileReader<'n> {
     apps: &'n [String],
     ladder: &'n RoleHierarchy,
     now: Millis,
@@ -88,7 +88,7 @@ struct Reader<'n> {
     known: HashSet<String>,
 }
 
-impl Reader<'_> {
+impl ImportFileReader<'_> {
     fn sanction(&mut self, entry: &mut Section<'_>, table: &str) -> Option<Sanction> {
         let origin = self.origin(entry);
         self.app(entry);
@@ -142,7 +142,11 @@ impl Reader<'_> {
         Some(block)
     }
 
-    fn conversation<'a>(&mut self, entry: &mut Section<'a>, known: &mut Known<'a>) -> Option<RegisteredConversation> {
+    fn conversation<'a>(
+        &mut self,
+        entry: &mut Section<'a>,
+        known: &mut KnownConversations<'a>,
+    ) -> Option<RegisteredConversation> {
         let origin = self.origin(entry);
         let app = self.app(entry);
         let item = entry.need("id", "write the conversation's id, or the channel's name");
@@ -188,13 +192,13 @@ impl Reader<'_> {
     }
 
     /// Takes any app: those that are gone are warned of.
-    fn any(&self) -> Names<'_> {
-        Names { ladder: self.ladder, apps: &[], authenticators: &[] }
+    fn any(&self) -> PolicyNames<'_> {
+        PolicyNames { ladder: self.ladder, apps: &[], authenticators: &[] }
     }
 
     fn once(&mut self, entry: &Section<'_>, key: String, whose: &str) {
         if !self.known.insert(key) {
-            let place: &Span = &entry.span;
+            let place: &ByteRange = &entry.span;
             entry.file.mistake(place, format!("there is such an entry {whose} already"), "leave one of them out");
         }
     }
@@ -217,7 +221,7 @@ fn author(section: &mut Section<'_>) -> Option<EntryAuthor> {
     Some(EntryAuthor { kind: kind?, subject: subject?, role })
 }
 
-fn subject(item: &Item<'_>) -> Option<String> {
+fn subject(item: &ConfigItem<'_>) -> Option<String> {
     let text = item.text()?;
     match check_identifier(text, usize::MAX) {
         Ok(()) => Some(text.to_owned()),

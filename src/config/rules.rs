@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use serde_json::Value;
 use toml::de::DeValue;
 
-use super::file::Span;
-use super::policy::Names;
-use super::reader::{Item, Section, nearest, quoted};
+use super::file::ByteRange;
+use super::policy::PolicyNames;
+use super::reader::{ConfigItem, Section, nearest, quoted};
 use crate::model::{Action, ActionSet, CallerKind, ConversationKind, Role, Template, check_identifier, check_text};
 use crate::policy::{ClientCondition, Effect, Rule, TargetCondition};
 
@@ -15,7 +15,7 @@ use crate::policy::{ClientCondition, Effect, Rule, TargetCondition};
 const NO_RULE: [&str; 6] = ["none", "default", "ban", "mute", "block", "unknown-conversation"];
 
 /// Reads every rule; `places` gets where each stands.
-pub(super) fn rules(root: &mut Section<'_>, names: &Names<'_>, places: &mut Vec<Span>) -> Vec<Rule> {
+pub(super) fn rules(root: &mut Section<'_>, names: &PolicyNames<'_>, places: &mut Vec<ByteRange>) -> Vec<Rule> {
     let mut ids = HashSet::new();
     let mut rules = Vec::new();
     if !root.has("rules") {
@@ -32,7 +32,7 @@ pub(super) fn rules(root: &mut Section<'_>, names: &Names<'_>, places: &mut Vec<
     rules
 }
 
-fn rule<'a>(mut section: Section<'a>, names: &Names<'_>, ids: &mut HashSet<&'a str>) -> Option<Rule> {
+fn rule<'a>(mut section: Section<'a>, names: &PolicyNames<'_>, ids: &mut HashSet<&'a str>) -> Option<Rule> {
     let id = id(&mut section, ids);
     let effect = section
         .need("effect", "write effect = \"allow\" or effect = \"deny\"")
@@ -69,7 +69,7 @@ fn id<'a>(section: &mut Section<'a>, ids: &mut HashSet<&'a str>) -> Option<&'a s
     Some(id)
 }
 
-fn actions(item: &Item<'_>) -> Option<ActionSet> {
+fn actions(item: &ConfigItem<'_>) -> Option<ActionSet> {
     let items = item.list()?;
     if items.iter().any(|item| item.value.as_str() == Some("*")) {
         return match items.len() {
@@ -80,7 +80,7 @@ fn actions(item: &Item<'_>) -> Option<ActionSet> {
     item.each(action).map(|actions| actions.into_iter().collect())
 }
 
-fn action(item: &Item<'_>) -> Option<Action> {
+fn action(item: &ConfigItem<'_>) -> Option<Action> {
     let word = item.filled()?;
     Action::parse(word).or_else(|| {
         let help = match nearest(word, Action::ALL.iter().map(|action| action.as_str())) {
@@ -92,7 +92,7 @@ fn action(item: &Item<'_>) -> Option<Action> {
 }
 
 /// Reads the conditions on who asks.
-fn who(section: &mut Section<'_>, names: &Names<'_>, rule: &mut Rule) {
+fn who(section: &mut Section<'_>, names: &PolicyNames<'_>, rule: &mut Rule) {
     const KINDS: [(&str, CallerKind); 2] = [("user", CallerKind::User), ("service", CallerKind::Service)];
     rule.callers = section.get("callers").and_then(|item| item.each(|item| item.word(&KINDS)));
     rule.services = section.get("services").and_then(|item| item.each(service));
@@ -106,7 +106,7 @@ fn who(section: &mut Section<'_>, names: &Names<'_>, rule: &mut Rule) {
 }
 
 /// Reads the conditions on what is asked.
-fn what(section: &mut Section<'_>, names: &Names<'_>, rule: &mut Rule) {
+fn what(section: &mut Section<'_>, names: &PolicyNames<'_>, rule: &mut Rule) {
     rule.apps = section.get("apps").and_then(|item| item.names("a configured app", names.apps));
     let targets =
         [TargetCondition::Itself, TargetCondition::Others, TargetCondition::Outranked].map(|are| (are.as_str(), are));
@@ -117,7 +117,7 @@ fn what(section: &mut Section<'_>, names: &Names<'_>, rule: &mut Rule) {
     rule.max_members = most.and_then(|most| usize::try_from(most).ok());
 }
 
-fn service(item: &Item<'_>) -> Option<String> {
+fn service(item: &ConfigItem<'_>) -> Option<String> {
     let name = item.text()?;
     match check_identifier(name, 255) {
         Ok(()) => Some(name.to_owned()),
@@ -125,17 +125,17 @@ fn service(item: &Item<'_>) -> Option<String> {
     }
 }
 
-fn roles(item: &Item<'_>, names: &Names<'_>) -> Option<Vec<Role>> {
+fn roles(item: &ConfigItem<'_>, names: &PolicyNames<'_>) -> Option<Vec<Role>> {
     let words = item.names("one of this policy's roles", names.ladder.words())?;
     words.iter().map(|word| names.ladder.role(word)).collect()
 }
 
 /// A conversation's kind.
-pub(super) fn kind(item: &Item<'_>) -> Option<ConversationKind> {
+pub(super) fn kind(item: &ConfigItem<'_>) -> Option<ConversationKind> {
     item.word(&ConversationKind::ALL.map(|kind| (kind.as_str(), kind)))
 }
 
-fn template(item: &Item<'_>) -> Option<Template> {
+fn template(item: &ConfigItem<'_>) -> Option<Template> {
     const HELP: &str =
         "write a name, \"ns:*\" or \"*\", with {client} or {claim:NAME} as whole segments where they are wanted";
     match Template::parse(item.text()?) {
@@ -144,7 +144,7 @@ fn template(item: &Item<'_>) -> Option<Template> {
     }
 }
 
-fn claims(item: &Item<'_>) -> Vec<(String, Value)> {
+fn claims(item: &ConfigItem<'_>) -> Vec<(String, Value)> {
     let Some(section) = item.section("`claims`".to_owned()) else { return Vec::new() };
     let entries = section.entries();
     if entries.is_empty() {
@@ -153,7 +153,7 @@ fn claims(item: &Item<'_>) -> Vec<(String, Value)> {
     entries.iter().filter_map(|item| Some((item.name.to_owned(), claim(item)?))).collect()
 }
 
-fn claim(item: &Item<'_>) -> Option<Value> {
+fn claim(item: &ConfigItem<'_>) -> Option<Value> {
     match item.value {
         DeValue::String(text) => Some(Value::from(text.as_ref())),
         DeValue::Boolean(value) => Some(Value::from(*value)),
@@ -167,7 +167,7 @@ fn claim(item: &Item<'_>) -> Option<Value> {
 }
 
 /// What a refused caller is told: one line, not too long.
-pub(super) fn reason(item: &Item<'_>) -> Option<String> {
+pub(super) fn reason(item: &ConfigItem<'_>) -> Option<String> {
     let text = item.filled()?;
     if let Err(flaw) = check_text(text) {
         return item.refuse(flaw.to_string(), "write one plain line; it goes out in answers and logs");

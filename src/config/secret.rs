@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use toml::de::DeValue;
 
 use super::demo;
-use super::file::Span;
-use super::reader::{Item, nearest, quoted, unread};
+use super::file::ByteRange;
+use super::reader::{ConfigItem, nearest, quoted, unread};
 use super::signing::{SigningSecret, warn_if_weak};
-use super::sources::Disk;
+use super::sources::FileReader;
 use crate::authn::BearerToken;
 use crate::crypto::mac::KeyBlocks;
 use crate::environment;
@@ -23,12 +23,12 @@ use crate::secret::Secret;
 const HELP: &str = "write { env = \"NAME\" } for a variable or { file = \"PATH\" } for a file that holds it";
 
 /// Reads the secrets of one configuration, and remembers what is needed to guard the demonstration.
-pub(super) struct Vault {
+pub(super) struct SecretResolver {
     /// What paths are relative to.
     pub(super) dir: PathBuf,
-    disk: Disk,
+    disk: FileReader,
     /// Every secret that was read: where its reference stands, and whether it is one of the demonstration's.
-    pub(super) seen: Vec<Seen>,
+    pub(super) seen: Vec<ResolvedSecret>,
     /// What is signed with.
     pub(super) signing: Vec<SigningSecret>,
     /// The secrets themselves, but for the demonstration's, which are public: nothing that is written may hold one.
@@ -38,9 +38,9 @@ pub(super) struct Vault {
 }
 
 /// A secret that was read.
-pub(super) struct Seen {
+pub(super) struct ResolvedSecret {
     /// The key that it stands under.
-    pub(super) key: Span,
+    pub(super) key: ByteRange,
     /// That key's name.
     pub(super) name: String,
     /// Whether it is one of the demonstration's.
@@ -60,10 +60,10 @@ enum SecretUse {
     Showing,
 }
 
-impl Vault {
-    pub(super) fn new(dir: &Path, disk: Disk) -> Vault {
+impl SecretResolver {
+    pub(super) fn new(dir: &Path, disk: FileReader) -> SecretResolver {
         let (seen, signing, known, public) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Vault { dir: dir.to_owned(), disk, seen, signing, known, public }
+        SecretResolver { dir: dir.to_owned(), disk, seen, signing, known, public }
     }
 
     /// What a file holds that the configuration names, secret or not.
@@ -72,16 +72,16 @@ impl Vault {
     }
 
     /// One secret or a list of them, which are shown to others. `None` if any is wrong.
-    pub(super) fn secrets(&mut self, item: &Item<'_>) -> Option<Vec<Secret>> {
+    pub(super) fn secrets(&mut self, item: &ConfigItem<'_>) -> Option<Vec<Secret>> {
         self.list(item, SecretUse::Showing)
     }
 
     /// One secret or a list of them, with which something is signed or verified. `None` if any is wrong.
-    pub(super) fn signing_secrets(&mut self, item: &Item<'_>) -> Option<Vec<Secret>> {
+    pub(super) fn signing_secrets(&mut self, item: &ConfigItem<'_>) -> Option<Vec<Secret>> {
         self.list(item, SecretUse::Signing)
     }
 
-    fn list(&mut self, item: &Item<'_>, purpose: SecretUse) -> Option<Vec<Secret>> {
+    fn list(&mut self, item: &ConfigItem<'_>, purpose: SecretUse) -> Option<Vec<Secret>> {
         item.file.hide_if_guarded(&item.span);
         let DeValue::Array(list) = item.value else {
             return Some(vec![self.one(item, purpose)?]);
@@ -94,16 +94,16 @@ impl Vault {
     }
 
     /// A token to show to others. One in a file is read again whenever it is shown; here it is only made sure that it is there.
-    pub(super) fn bearer(&mut self, item: &Item<'_>) -> Option<BearerToken> {
+    pub(super) fn bearer(&mut self, item: &ConfigItem<'_>) -> Option<BearerToken> {
         let token = self.header_secret(item)?;
         match reference(item)? {
-            Reference::Variable(_) => Some(BearerToken::Fixed(token)),
-            Reference::File(path) => Some(BearerToken::File(self.dir.join(path))),
+            SecretReference::Variable(_) => Some(BearerToken::Fixed(token)),
+            SecretReference::File(path) => Some(BearerToken::File(self.dir.join(path))),
         }
     }
 
     /// One secret that is sent in a header.
-    pub(super) fn header_secret(&mut self, item: &Item<'_>) -> Option<Secret> {
+    pub(super) fn header_secret(&mut self, item: &ConfigItem<'_>) -> Option<Secret> {
         let secret = self.secret(item)?;
         if secret.expose().iter().all(u8::is_ascii_graphic) {
             return Some(secret);
@@ -112,20 +112,20 @@ impl Vault {
     }
 
     /// One secret that is shown to others.
-    pub(super) fn secret(&mut self, item: &Item<'_>) -> Option<Secret> {
+    pub(super) fn secret(&mut self, item: &ConfigItem<'_>) -> Option<Secret> {
         self.one(item, SecretUse::Showing)
     }
 
-    fn one(&mut self, item: &Item<'_>, purpose: SecretUse) -> Option<Secret> {
+    fn one(&mut self, item: &ConfigItem<'_>, purpose: SecretUse) -> Option<Secret> {
         item.file.hide_if_guarded(&item.span);
         let bytes = match reference(item)? {
-            Reference::Variable(name) => variable(item, name)?,
-            Reference::File(path) => self.file(item, path)?,
+            SecretReference::Variable(name) => variable(item, name)?,
+            SecretReference::File(path) => self.file(item, path)?,
         };
         warn_of_space(item, &bytes);
         let (key, name, demonstration) = (item.key.clone(), item.name.to_owned(), demo::is_secret(&bytes));
         let (is_signing, blocks) = (purpose == SecretUse::Signing, KeyBlocks::new(&bytes));
-        self.seen.push(Seen { key, name, demonstration, is_signing, blocks });
+        self.seen.push(ResolvedSecret { key, name, demonstration, is_signing, blocks });
         let secret = Secret::new(bytes);
         if !demonstration {
             self.know(item, &secret);
@@ -134,7 +134,7 @@ impl Vault {
     }
 
     /// Keeps a secret from being written anywhere, and warns if it is easy to guess. A URL is looked at by who reads it.
-    fn know(&mut self, item: &Item<'_>, secret: &Secret) {
+    fn know(&mut self, item: &ConfigItem<'_>, secret: &Secret) {
         let is_url = secret.expose().windows(3).any(|window| window == b"://");
         if !is_url {
             warn_if_weak(item.file, &item.key, &format!("the secret `{}`", item.name), secret.expose());
@@ -143,7 +143,7 @@ impl Vault {
     }
 
     /// The file's bytes without one newline at the end.
-    fn file(&self, item: &Item<'_>, name: &str) -> Option<Vec<u8>> {
+    fn file(&self, item: &ConfigItem<'_>, name: &str) -> Option<Vec<u8>> {
         let shown = if looks_secret(name) { "named here".to_owned() } else { quoted(name) };
         let needs = |flaw: &str| format!("needs the file {shown}, {flaw}");
         let bytes = match self.read(name) {
@@ -163,12 +163,12 @@ impl Vault {
     }
 }
 
-enum Reference<'a> {
+enum SecretReference<'a> {
     Variable(&'a str),
     File(&'a str),
 }
 
-fn reference<'a>(item: &Item<'a>) -> Option<Reference<'a>> {
+fn reference<'a>(item: &ConfigItem<'a>) -> Option<SecretReference<'a>> {
     let DeValue::Table(table) = item.value else {
         return refuse(item, "must not stand in the file itself", HELP);
     };
@@ -179,8 +179,8 @@ fn reference<'a>(item: &Item<'a>) -> Option<Reference<'a>> {
     let text = value.get_ref().as_str();
     match (key.get_ref().as_ref(), text) {
         ("env" | "file", None) => refuse(item, "must refer to its variable or file by name", HELP),
-        ("env", Some(name)) => Some(Reference::Variable(name)),
-        ("file", Some(path)) => Some(Reference::File(path)),
+        ("env", Some(name)) => Some(SecretReference::Variable(name)),
+        ("file", Some(path)) => Some(SecretReference::File(path)),
         (other, _) => match nearest(other, ["env", "file"]) {
             Some(near) => refuse(item, "refers to neither a variable nor a file", &format!("did you mean `{near}`?")),
             None => refuse(item, "refers to neither a variable nor a file", HELP),
@@ -188,7 +188,7 @@ fn reference<'a>(item: &Item<'a>) -> Option<Reference<'a>> {
     }
 }
 
-fn variable(item: &Item<'_>, name: &str) -> Option<Vec<u8>> {
+fn variable(item: &ConfigItem<'_>, name: &str) -> Option<Vec<u8>> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.bytes().all(legal) {
         return refuse(
@@ -212,7 +212,7 @@ fn variable(item: &Item<'_>, name: &str) -> Option<Vec<u8>> {
 }
 
 /// Warns of a secret's file, `shown` by this name, that everyone can read.
-pub(super) fn warn_if_readable(item: &Item<'_>, shown: &str, meta: &Metadata) {
+pub(super) fn warn_if_readable(item: &ConfigItem<'_>, shown: &str, meta: &Metadata) {
     if meta.permissions().mode() & 0o004 != 0 {
         let message = format!("`{}` needs the file {shown}, which everyone on this machine can read", item.name);
         item.file.warning(&item.key, message, "take that right away: chmod o-r");
@@ -220,7 +220,7 @@ pub(super) fn warn_if_readable(item: &Item<'_>, shown: &str, meta: &Metadata) {
 }
 
 /// Warns of white space that was hardly meant: that around a text. Random bytes may well begin or end with what would be some.
-fn warn_of_space(item: &Item<'_>, secret: &[u8]) {
+fn warn_of_space(item: &ConfigItem<'_>, secret: &[u8]) {
     let text = secret.trim_ascii();
     if text.len() < secret.len() && text.iter().all(u8::is_ascii_graphic) {
         let message = format!("the secret `{}` begins or ends with white space, which counts", item.name);
@@ -228,7 +228,7 @@ fn warn_of_space(item: &Item<'_>, secret: &[u8]) {
     }
 }
 
-fn unreadable<T>(item: &Item<'_>, flaw: &str) -> Option<T> {
+fn unreadable<T>(item: &ConfigItem<'_>, flaw: &str) -> Option<T> {
     refuse(item, flaw, "check the path, which is relative to this file's directory, and who may read it")
 }
 
@@ -261,7 +261,7 @@ fn looks_random(word: &str) -> bool {
 }
 
 /// Notes what is wrong, at the key, as the value isn't shown; or at the place in the list.
-fn refuse<T>(item: &Item<'_>, flaw: &str, help: &str) -> Option<T> {
+fn refuse<T>(item: &ConfigItem<'_>, flaw: &str, help: &str) -> Option<T> {
     item.file.mistake(&item.key, format!("the secret `{}` {flaw}", item.name), help);
     None
 }

@@ -9,20 +9,20 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::audit_chain::{AuditChain, audit_chain};
-use super::file::{Span, THE_FILE};
-use super::reader::{Item, Section, quoted};
-use super::secret::Vault;
-use super::tls::{self, Tls};
+use super::file::{ByteRange, THE_FILE};
+use super::reader::{ConfigItem, Section, quoted};
+use super::secret::SecretResolver;
+use super::tls::{self, TlsConfig};
 use super::{apps, hosts};
 use crate::authn::OwnHosts;
 
 /// What the listener for callers does.
 #[derive(Clone, Debug)]
-pub struct Server {
+pub struct ServerConfig {
     /// Where it listens.
-    pub listen: Listen,
+    pub listen: ListenAddress,
     /// What it speaks TLS with, if it does.
-    pub tls: Option<Tls>,
+    pub tls: Option<TlsConfig>,
     /// The longest body it takes, in bytes.
     pub body_limit: usize,
     /// How long a body may take to arrive, and the header of a connection's first request.
@@ -30,7 +30,7 @@ pub struct Server {
     /// The hosts that count as its own for ambient credentials.
     pub hosts: OwnHosts,
     /// Which other origins' pages may ask, if any.
-    pub cors: Option<Cors>,
+    pub cors: Option<CorsConfig>,
     /// The LeanCloud app behind the routes of LeanCloud's demo servers, if there is one.
     pub leancloud_compat: Option<String>,
     /// Whether the demonstration's playground is served.
@@ -39,18 +39,18 @@ pub struct Server {
 
 /// What the listener for probes does.
 #[derive(Clone, Debug)]
-pub struct Admin {
+pub struct AdminConfig {
     /// Where it listens.
     pub listen: SocketAddr,
     /// What it speaks TLS with, if it does.
-    pub tls: Option<Tls>,
+    pub tls: Option<TlsConfig>,
     /// The hosts that count as its own, with IP addresses.
     pub hosts: OwnHosts,
 }
 
 /// Where callers are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Listen {
+pub enum ListenAddress {
     /// At an address.
     Tcp(SocketAddr),
     /// At a Unix socket.
@@ -62,18 +62,18 @@ pub enum Listen {
     },
 }
 
-impl fmt::Display for Listen {
+impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Listen::Tcp(address) => address.fmt(f),
-            Listen::Unix { path, .. } => write!(f, "unix:{}", path.display()),
+            ListenAddress::Tcp(address) => address.fmt(f),
+            ListenAddress::Unix { path, .. } => write!(f, "unix:{}", path.display()),
         }
     }
 }
 
 /// Which other origins' pages may ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cors {
+pub struct CorsConfig {
     /// The origins, exactly as browsers send them.
     pub origins: Vec<String>,
     /// Whether they may send cookies along.
@@ -82,7 +82,7 @@ pub struct Cors {
 
 /// Where the audit log goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AuditTo {
+pub enum AuditOutput {
     /// To standard output.
     Stdout,
     /// To the end of this file.
@@ -91,7 +91,7 @@ pub enum AuditTo {
 
 /// How the program ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shutdown {
+pub struct ShutdownConfig {
     /// How long it goes on serving while it says that it isn't ready, so that load balancers turn away.
     pub pause: Duration,
     /// How long the requests in flight may take to end.
@@ -102,20 +102,24 @@ pub struct Shutdown {
 const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7481);
 
 /// Where in the file stands what only some configurations may have.
-pub(super) struct Places {
+pub(super) struct RestrictedSettings {
     /// The listener for callers.
-    pub(super) server: Span,
+    pub(super) server: ByteRange,
     /// The callers' address.
-    pub(super) listen: Span,
+    pub(super) listen: ByteRange,
     /// The playground, where it is turned on.
-    pub(super) playground: Option<Span>,
+    pub(super) playground: Option<ByteRange>,
 }
 
 /// Reads `[server]` and `[admin]`.
-pub(super) fn listeners(root: &mut Section<'_>, vault: &Vault, leancloud: &[String]) -> (Server, Admin, Places) {
+pub(super) fn listeners(
+    root: &mut Section<'_>,
+    vault: &SecretResolver,
+    leancloud: &[String],
+) -> (ServerConfig, AdminConfig, RestrictedSettings) {
     let (server, places) = server(root, vault, leancloud);
     let mut place = root.span.clone();
-    let mut admin = Admin { listen: ADMIN, tls: None, hosts: OwnHosts::with_addresses(None) };
+    let mut admin = AdminConfig { listen: ADMIN, tls: None, hosts: OwnHosts::with_addresses(None) };
     if let Some(mut section) = root.section("admin") {
         if let Some(item) = section.get("listen") {
             admin.listen = address(&item).unwrap_or(admin.listen);
@@ -126,7 +130,7 @@ pub(super) fn listeners(root: &mut Section<'_>, vault: &Vault, leancloud: &[Stri
         admin.hosts = OwnHosts::with_addresses(names);
         section.finish();
     }
-    if matches!(server.listen, Listen::Tcp(address) if clash(address, admin.listen)) {
+    if matches!(server.listen, ListenAddress::Tcp(address) if clash(address, admin.listen)) {
         let at = if place == THE_FILE { places.listen.clone() } else { place };
         let message = format!("callers and probes can't share {}", admin.listen);
         root.file.mistake(&at, message, "give [admin] a `listen` of its own");
@@ -146,9 +150,9 @@ fn clash(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
 }
 
-fn server(root: &mut Section<'_>, vault: &Vault, leancloud: &[String]) -> (Server, Places) {
-    let mut server = Server {
-        listen: Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 7480))),
+fn server(root: &mut Section<'_>, vault: &SecretResolver, leancloud: &[String]) -> (ServerConfig, RestrictedSettings) {
+    let mut server = ServerConfig {
+        listen: ListenAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 7480))),
         tls: None,
         body_limit: 64 << 10,
         request_timeout: Duration::from_secs(5),
@@ -157,7 +161,7 @@ fn server(root: &mut Section<'_>, vault: &Vault, leancloud: &[String]) -> (Serve
         leancloud_compat: only(leancloud),
         playground: false,
     };
-    let mut places = Places { server: root.span.clone(), listen: root.span.clone(), playground: None };
+    let mut places = RestrictedSettings { server: root.span.clone(), listen: root.span.clone(), playground: None };
     let Some(mut section) = root.section("server") else { return (server, places) };
     places.server = section.span.clone();
     places.listen = section.span.clone();
@@ -167,7 +171,7 @@ fn server(root: &mut Section<'_>, vault: &Vault, leancloud: &[String]) -> (Serve
     }
     socket_mode(&mut section, &mut server.listen);
     server.tls = tls::tls(&mut section, vault, true);
-    if let (Some(item), Listen::Unix { .. }) = (section.get("tls"), &server.listen) {
+    if let (Some(item), ListenAddress::Unix { .. }) = (section.get("tls"), &server.listen) {
         let message = "`tls` is for addresses: nothing on a Unix socket is encrypted";
         item.file.mistake(&item.key, message, "leave it out, or listen on an address");
     }
@@ -195,17 +199,17 @@ fn only(apps: &[String]) -> Option<String> {
     }
 }
 
-fn cors(mut section: Section<'_>) -> Option<Cors> {
+fn cors(mut section: Section<'_>) -> Option<CorsConfig> {
     let origins = section.need("origins", "list them: origins = [\"https://app.example.com\"]");
     let origins = origins.and_then(|item| item.each(origin));
     let credentials = section.get("credentials").and_then(|item| item.boolean()).unwrap_or(false);
     section.finish();
-    Some(Cors { origins: origins?, credentials })
+    Some(CorsConfig { origins: origins?, credentials })
 }
 
 /// Scheme, host and port, as browsers send it: with nothing behind, and in small letters. Pages inside apps have schemes of their own
 /// (`capacitor://localhost`); those of files have no origin but `null`, which is anyone's.
-fn origin(item: &Item<'_>) -> Option<String> {
+fn origin(item: &ConfigItem<'_>) -> Option<String> {
     const HELP: &str = "write an origin as browsers send it: \"https://app.example.com\", with a port only where it isn't the scheme's own";
     let text = item.filled()?;
     if text.contains('*') {
@@ -225,17 +229,17 @@ fn origin(item: &Item<'_>) -> Option<String> {
 }
 
 /// Where callers are served: an address, or `unix:` and a path.
-fn listen(item: &Item<'_>, dir: &Path) -> Option<Listen> {
+fn listen(item: &ConfigItem<'_>, dir: &Path) -> Option<ListenAddress> {
     match item.filled()?.strip_prefix("unix:") {
         Some("") => item.refuse("names no socket", "write its path: \"unix:/run/chat-signer.sock\""),
         // Its owner alone may connect, until the file says otherwise.
-        Some(path) => Some(Listen::Unix { path: dir.join(path), mode: 0o600 }),
-        None => address(item).map(Listen::Tcp),
+        Some(path) => Some(ListenAddress::Unix { path: dir.join(path), mode: 0o600 }),
+        None => address(item).map(ListenAddress::Tcp),
     }
 }
 
 /// Who may connect to the Unix socket.
-fn socket_mode(section: &mut Section<'_>, listen: &mut Listen) {
+fn socket_mode(section: &mut Section<'_>, listen: &mut ListenAddress) {
     let Some(item) = section.get("socket_mode") else { return };
     let given = item.text().and_then(|text| {
         let digits = (3..=4).contains(&text.len()) && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
@@ -243,15 +247,15 @@ fn socket_mode(section: &mut Section<'_>, listen: &mut Listen) {
         bits.or_else(|| item.refuse("is no file mode", "write its octal digits in quotes, as in \"0660\""))
     });
     match listen {
-        Listen::Unix { mode, .. } => *mode = given.unwrap_or(*mode),
-        Listen::Tcp(_) => {
+        ListenAddress::Unix { mode, .. } => *mode = given.unwrap_or(*mode),
+        ListenAddress::Tcp(_) => {
             item.file.warning(&item.key, "`socket_mode` is for Unix sockets: it has no effect here", "leave it out");
         }
     }
 }
 
 /// An address to listen on.
-fn address(item: &Item<'_>) -> Option<SocketAddr> {
+fn address(item: &ConfigItem<'_>) -> Option<SocketAddr> {
     let text = item.filled()?;
     let parsed = text.parse().ok();
     parsed.or_else(|| {
@@ -263,7 +267,7 @@ fn address(item: &Item<'_>) -> Option<SocketAddr> {
 }
 
 /// Where the policy is: its path, and where in the file that stands. `None` if that is wrong.
-pub(super) fn policy_file(root: &mut Section<'_>, dir: &Path) -> Option<(PathBuf, Span)> {
+pub(super) fn policy_file(root: &mut Section<'_>, dir: &Path) -> Option<(PathBuf, ByteRange)> {
     let default = dir.join("policy.toml");
     if !root.has("policy") {
         return Some((default, root.span.clone()));
@@ -280,24 +284,28 @@ pub(super) fn policy_file(root: &mut Section<'_>, dir: &Path) -> Option<(PathBuf
 
 /// Reads `[audit]`: where the log goes, and its hash chain. The log must not be one of the files that the configuration is read from:
 /// this one, the policy, and every file that this one names.
-pub(super) fn audit(root: &mut Section<'_>, vault: &mut Vault, policy: Option<&str>) -> (AuditTo, Option<AuditChain>) {
+pub(super) fn audit(
+    root: &mut Section<'_>,
+    vault: &mut SecretResolver,
+    policy: Option<&str>,
+) -> (AuditOutput, Option<AuditChain>) {
     let dir = vault.dir.clone();
     let mut read: Vec<PathBuf> = policy.into_iter().chain([root.file.name.as_str()]).map(PathBuf::from).collect();
     read.extend(root.entries().iter().flat_map(files).map(|name| dir.join(name)));
-    let Some(mut section) = root.section("audit") else { return (AuditTo::Stdout, None) };
+    let Some(mut section) = root.section("audit") else { return (AuditOutput::Stdout, None) };
     let to = section.get("to").and_then(|item| audit_to(&item, &dir, &read));
     let chain = audit_chain(&mut section, vault);
     section.finish();
-    (to.unwrap_or(AuditTo::Stdout), chain)
+    (to.unwrap_or(AuditOutput::Stdout), chain)
 }
 
 /// The hash chain that `[audit]` asks for, if that much of it can be read.
-pub(super) fn audit_keys(root: &mut Section<'_>, vault: &mut Vault) -> Option<AuditChain> {
+pub(super) fn audit_keys(root: &mut Section<'_>, vault: &mut SecretResolver) -> Option<AuditChain> {
     root.section("audit").and_then(|mut section| audit_chain(&mut section, vault))
 }
 
 /// The files that a value names, however deep, in secrets and keys, and the store's.
-fn files<'a>(item: &Item<'a>) -> Vec<&'a str> {
+fn files<'a>(item: &ConfigItem<'a>) -> Vec<&'a str> {
     const KEYS: [&str; 9] =
         ["file", "public_key", "ca", "cert", "key", "client_ca", "client_cert", "client_key", "path"];
     match item.value {
@@ -316,11 +324,11 @@ fn same(one: &Path, other: &Path) -> bool {
     file(one).is_some_and(|one| file(other) == Some(one))
 }
 
-fn audit_to(item: &Item<'_>, dir: &Path, read: &[PathBuf]) -> Option<AuditTo> {
+fn audit_to(item: &ConfigItem<'_>, dir: &Path, read: &[PathBuf]) -> Option<AuditOutput> {
     let text = item.filled()?;
     let path = dir.join(text);
     if text == "stdout" {
-        return Some(AuditTo::Stdout);
+        return Some(AuditOutput::Stdout);
     }
     if text == "stderr" {
         return item
@@ -337,12 +345,12 @@ fn audit_to(item: &Item<'_>, dir: &Path, read: &[PathBuf]) -> Option<AuditTo> {
     if path.parent().is_some_and(|parent| !parent.as_os_str().is_empty() && !parent.is_dir()) {
         return item.refuse(format!("names {}, whose directory is not there", quoted(text)), "create that directory");
     }
-    Some(AuditTo::File(path))
+    Some(AuditOutput::File(path))
 }
 
 /// Reads `[shutdown]`.
-pub(super) fn shutdown(root: &mut Section<'_>) -> Shutdown {
-    let mut shutdown = Shutdown { pause: Duration::from_secs(5), grace: Duration::from_secs(25) };
+pub(super) fn shutdown(root: &mut Section<'_>) -> ShutdownConfig {
+    let mut shutdown = ShutdownConfig { pause: Duration::from_secs(5), grace: Duration::from_secs(25) };
     let Some(mut section) = root.section("shutdown") else { return shutdown };
     let pause = section.get("pause").and_then(|item| item.duration("0s", "5m"));
     shutdown.pause = pause.unwrap_or(shutdown.pause);

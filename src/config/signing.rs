@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::file::{File, Span};
-use super::secret::Vault;
+use super::file::{ByteRange, ConfigFile};
+use super::secret::SecretResolver;
 use crate::crypto::mac::KeyBlocks;
 use crate::crypto::sha256;
 
@@ -14,17 +14,17 @@ pub(super) struct SigningSecret {
     /// Whose it is: `[apps.NAME]`, an authenticator's name, or `[[webhooks]]`.
     owner: String,
     /// Where it stands.
-    place: Span,
+    place: ByteRange,
 }
 
 impl SigningSecret {
-    pub(super) fn new(secret: &[u8], owner: &str, place: &Span) -> SigningSecret {
+    pub(super) fn new(secret: &[u8], owner: &str, place: &ByteRange) -> SigningSecret {
         let (blocks, sha256) = (KeyBlocks::new(secret), sha256(secret));
         SigningSecret { blocks, sha256, owner: owner.to_owned(), place: place.clone() }
     }
 }
 
-impl Vault {
+impl SecretResolver {
     /// The first owner who signs with the same secret, or with one that HMAC makes the same of.
     pub(super) fn signer(&self, secret: &[u8]) -> Option<&str> {
         let blocks = KeyBlocks::new(secret);
@@ -34,7 +34,7 @@ impl Vault {
 
 /// Warns of secrets that are signed with and also shown to others, as a bearer token or the like. One that is an API key is refused: every
 /// caller with that key could sign.
-pub(super) fn check_uses(file: &File<'_>, vault: &Vault, api_keys: &HashSet<[u8; 32]>) {
+pub(super) fn check_uses(file: &ConfigFile<'_>, vault: &SecretResolver, api_keys: &HashSet<[u8; 32]>) {
     const HELP: &str = "use a secret of its own for each: who is shown it could sign with it";
     for seen in vault.seen.iter().filter(|seen| !seen.is_signing) {
         if let Some(known) = vault.signing.iter().find(|known| known.blocks.overlap(&seen.blocks)) {
@@ -77,7 +77,7 @@ fn count(bytes: usize) -> String {
 }
 
 /// Warns of a secret that is easy to guess. `what` says which it is.
-pub(super) fn warn_if_weak(file: &File<'_>, place: &Span, what: &str, secret: &[u8]) {
+pub(super) fn warn_if_weak(file: &ConfigFile<'_>, place: &ByteRange, what: &str, secret: &[u8]) {
     if let Some(weakness) = weakness(secret) {
         let help =
             "use random bytes: `openssl rand -hex 32` makes some; a vendor's key is copied whole from its console";

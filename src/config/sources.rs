@@ -21,20 +21,20 @@ pub(super) const LONGEST: u64 = 16 << 20;
 
 /// The files that a configuration was read from, also those that weren't there, and what each held.
 #[derive(Clone, Default)]
-pub struct Sources(BTreeMap<PathBuf, Seen>);
+pub struct SourceFiles(BTreeMap<PathBuf, SourceState>);
 
 /// A file as it was seen.
 #[derive(Clone, Copy)]
-struct Seen {
-    content: Content,
-    stamp: Option<Stamp>,
+struct SourceState {
+    content: FileContent,
+    stamp: Option<FileStamp>,
     /// Since when it has had this stamp, as far as was seen.
     since: Instant,
 }
 
 /// What a file held.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Content {
+enum FileContent {
     /// Bytes with this SHA-256.
     Bytes([u8; 32]),
     /// A pipe or a device, which can be read once.
@@ -47,98 +47,100 @@ enum Content {
 
 /// What tells a file's states apart without reading it: device, inode, length, and the times of the last changes to what it holds and
 /// to itself, in seconds and nanoseconds.
-type Stamp = (u64, u64, u64, (i64, i64), (i64, i64));
+type FileStamp = (u64, u64, u64, (i64, i64), (i64, i64));
 
-impl Sources {
+impl SourceFiles {
     /// The same files as they are now, symbolic links followed anew.
     #[must_use]
-    pub fn again(&self) -> Sources {
-        Sources(self.0.iter().map(|(path, seen)| (path.clone(), seen.again(path))).collect())
+    pub fn again(&self) -> SourceFiles {
+        SourceFiles(self.0.iter().map(|(path, seen)| (path.clone(), seen.again(path))).collect())
     }
 
     /// Whether these are the same files, and each holds the same.
-    pub fn hold_the_same_as(&self, other: &Sources) -> bool {
-        let same = |((path, seen), (other_path, other)): ((&PathBuf, &Seen), (&PathBuf, &Seen))| {
-            path == other_path && seen.content == other.content && seen.content != Content::Torn
+    pub fn hold_the_same_as(&self, other: &SourceFiles) -> bool {
+        let same = |((path, seen), (other_path, other)): ((&PathBuf, &SourceState), (&PathBuf, &SourceState))| {
+            path == other_path && seen.content == other.content && seen.content != FileContent::Torn
         };
         self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(same)
     }
 
-    fn note(&mut self, path: &Path, content: Content, stamp: Option<Stamp>) {
-        let seen = Seen { content, stamp, since: Instant::now() };
+    fn note(&mut self, path: &Path, content: FileContent, stamp: Option<FileStamp>) {
+        let seen = SourceState { content, stamp, since: Instant::now() };
         let known = self.0.entry(path.to_owned()).or_insert(seen);
         if known.content != content {
-            known.content = Content::Torn;
+            known.content = FileContent::Torn;
         }
     }
 }
 
-impl fmt::Debug for Sources {
+impl fmt::Debug for SourceFiles {
     /// Their number alone: some hold secrets, and where a file is to be named someone may have written the secret itself.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Sources({})", self.0.len())
     }
 }
 
-impl Seen {
-    fn again(&self, path: &Path) -> Seen {
+impl SourceState {
+    fn again(&self, path: &Path) -> SourceState {
         let opened = files::open(path, false).and_then(|file| Ok((stamp(&file.metadata()?), file)));
         let (stamp, mut file) = match opened {
             Ok(opened) => opened,
-            Err(error) => return Seen { content: Content::Unread(error.kind()), stamp: None, since: Instant::now() },
+            Err(error) => {
+                return SourceState { content: FileContent::Unread(error.kind()), stamp: None, since: Instant::now() };
+            }
         };
         let since = if self.stamp == Some(stamp) { self.since } else { Instant::now() };
         if since.elapsed() >= SETTLED {
             return *self;
         }
-        Seen { content: read(&mut file, true).0, stamp: Some(stamp), since }
+        SourceState { content: read(&mut file, true).0, stamp: Some(stamp), since }
     }
 }
 
 /// Reads the files of one configuration, and remembers what they held.
 #[derive(Clone, Default)]
-pub(super) struct Disk {
-    sources: Rc<RefCell<Sources>>,
+pub(super) struct FileReader {
+    sources: Rc<RefCell<SourceFiles>>,
     /// Whether they have been read before: a pipe would be waited on for ever.
     again: bool,
 }
 
-impl Disk {
+impl FileReader {
     /// For a configuration that has been read before.
-    pub(super) fn again() -> Disk {
-        Disk { again: true, ..Disk::default() }
+    pub(super) fn again() -> FileReader {
+        FileReader { again: true, ..FileReader::default() }
     }
 
     /// What the file holds.
     pub(super) fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let (stamp, (content, bytes)) = match files::open(path, !self.again) {
             Ok(mut file) => (file.metadata().ok().as_ref().map(stamp), read(&mut file, self.again)),
-            Err(error) => (None, (Content::Unread(error.kind()), Err(error))),
+            Err(error) => (None, (FileContent::Unread(error.kind()), Err(error))),
         };
         self.sources.borrow_mut().note(path, content, stamp);
         bytes
     }
 
     /// All that were read.
-    pub(super) fn sources(&self) -> Sources {
+    pub(super) fn sources(&self) -> SourceFiles {
         self.sources.borrow().clone()
     }
 }
 
 /// All bytes of a file. A pipe or device has none to give again.
-fn read(file: &mut File, again: bool) -> (Content, io::Result<Vec<u8>>) {
+fn read(file: &mut File, again: bool) -> (FileContent, io::Result<Vec<u8>>) {
     let is_stream = file.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
     if is_stream && again {
-        return (Content::Stream, Err(ErrorKind::Unsupported.into()));
+        return (FileContent::Stream, Err(ErrorKind::Unsupported.into()));
     }
     match files::bytes(file, LONGEST) {
-        Ok(bytes) if is_stream => (Content::Stream, Ok(bytes)),
-        Ok(bytes) => (Content::Bytes(crypto::sha256(&bytes)), Ok(bytes)),
-        Err(error) => (Content::Unread(error.kind()), Err(error)),
+        Ok(bytes) if is_stream => (FileContent::Stream, Ok(bytes)),
+        Ok(bytes) => (FileContent::Bytes(crypto::sha256(&bytes)), Ok(bytes)),
+        Err(error) => (FileContent::Unread(error.kind()), Err(error)),
     }
 }
 
-fn stamp(metadata: &Metadata) -> Stamp {
+fn stamp(metadata: &Metadata) -> FileStamp {
     let modified = (metadata.mtime(), metadata.mtime_nsec());
     let changed = (metadata.ctime(), metadata.ctime_nsec());
     (metadata.dev(), metadata.ino(), metadata.size(), modified, changed)
@@ -176,8 +178,8 @@ mod tests {
     }
 
     /// What is known once these were read.
-    fn read(paths: &[&Path]) -> Sources {
-        let disk = Disk::default();
+    fn read(paths: &[&Path]) -> SourceFiles {
+        let disk = FileReader::default();
         for path in paths {
             let _ = disk.read(path);
         }
@@ -225,7 +227,7 @@ mod tests {
     fn two_readings_that_differ_are_no_state_at_all() {
         let directory = Directory::new("torn");
         let path = directory.join("file");
-        let disk = Disk::default();
+        let disk = FileReader::default();
         for text in ["one", "two"] {
             fs::write(&path, text).unwrap();
             disk.read(&path).unwrap();
@@ -243,10 +245,10 @@ mod tests {
             let path = path.clone();
             move || fs::write(path, "secret").unwrap()
         });
-        let disk = Disk::default();
+        let disk = FileReader::default();
         assert_eq!(disk.read(&path).unwrap(), b"secret");
         writer.join().unwrap();
         assert!(disk.sources().again().hold_the_same_as(&disk.sources()));
-        assert_eq!(Disk::again().read(&path).unwrap_err().kind(), ErrorKind::Unsupported);
+        assert_eq!(FileReader::again().read(&path).unwrap_err().kind(), ErrorKind::Unsupported);
     }
 }

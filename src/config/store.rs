@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::endpoint;
-use super::reader::{Item, Section, quoted};
+use super::reader::{ConfigItem, Section, quoted};
 use super::redis_url::{self, RedisServer};
-use super::secret::Vault;
+use super::secret::SecretResolver;
 use super::signing::warn_if_weak;
-use super::tls::{self, Identity};
+use super::tls::{self, ClientIdentity};
 
 /// Where the roster is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub struct RedisSettings {
     /// The certificate authorities that the servers' certificates may come from, in DER. Without any, those that browsers trust.
     pub authorities: Vec<Vec<u8>>,
     /// What is shown to servers that want to see a certificate.
-    pub identity: Option<Identity>,
+    pub identity: Option<ClientIdentity>,
 }
 
 /// When a change in Redis counts as made.
@@ -64,7 +64,7 @@ pub enum Durability {
 }
 
 /// Reads `[store]`, if it is there. `demonstration`: whether nothing here is meant to last.
-pub(super) fn store(root: &mut Section<'_>, vault: &mut Vault, demonstration: bool) -> Option<StoreSettings> {
+pub(super) fn store(root: &mut Section<'_>, vault: &mut SecretResolver, demonstration: bool) -> Option<StoreSettings> {
     let mut section = root.section("store")?;
     let kind = kind(&mut section, vault, demonstration);
     let record = record(&mut section, vault, kind.as_ref());
@@ -76,20 +76,20 @@ pub(super) fn store(root: &mut Section<'_>, vault: &mut Vault, demonstration: bo
     Some(StoreSettings { kind: kind?, max_staleness: max_staleness?, record })
 }
 
-fn kind(section: &mut Section<'_>, vault: &mut Vault, demonstration: bool) -> Option<StoreKind> {
+fn kind(section: &mut Section<'_>, vault: &mut SecretResolver, demonstration: bool) -> Option<StoreKind> {
     #[derive(Clone, Copy)]
-    enum Type {
+    enum StoreType {
         Redb,
         Redis,
         Memory,
     }
-    let words = [("redb", Type::Redb), ("redis", Type::Redis), ("memory", Type::Memory)];
+    let words = [("redb", StoreType::Redb), ("redis", StoreType::Redis), ("memory", StoreType::Memory)];
     let item = section.need("type", "write type = \"redb\", \"redis\" or \"memory\"");
     match item.as_ref().and_then(|item| item.word(&words)) {
-        Some(Type::Redb) => redb(section, &vault.dir),
-        Some(Type::Redis) => redis(section, vault).map(StoreKind::Redis),
-        Some(Type::Memory) if demonstration => Some(StoreKind::Memory),
-        Some(Type::Memory) => {
+        Some(StoreType::Redb) => redb(section, &vault.dir),
+        Some(StoreType::Redis) => redis(section, vault).map(StoreKind::Redis),
+        Some(StoreType::Memory) if demonstration => Some(StoreKind::Memory),
+        Some(StoreType::Memory) => {
             let item = item?;
             let message = "this store forgets every ban when the process ends, and no other process hears of any";
             item.file.warning(&item.span, message, "write \"redb\" or \"redis\" where that matters");
@@ -100,7 +100,7 @@ fn kind(section: &mut Section<'_>, vault: &mut Vault, demonstration: bool) -> Op
 }
 
 /// Looks at what may stand in the section, where its type isn't known.
-fn all_keys(section: &mut Section<'_>, vault: &mut Vault) -> Option<StoreKind> {
+fn all_keys(section: &mut Section<'_>, vault: &mut SecretResolver) -> Option<StoreKind> {
     for key in ["url", "sentinels"] {
         section.get(key).map(|item| vault.secrets(&item));
     }
@@ -116,7 +116,7 @@ fn redb(section: &mut Section<'_>, dir: &Path) -> Option<StoreKind> {
 }
 
 /// A file in a directory that is there.
-fn file(item: &Item<'_>, dir: &Path) -> Option<PathBuf> {
+fn file(item: &ConfigItem<'_>, dir: &Path) -> Option<PathBuf> {
     let text = item.filled()?;
     let path = dir.join(text);
     if path.is_dir() {
@@ -129,7 +129,7 @@ fn file(item: &Item<'_>, dir: &Path) -> Option<PathBuf> {
 }
 
 /// Where the store's record is, if it has one. `None` also if it is a mistake, which is reported.
-fn record(section: &mut Section<'_>, vault: &Vault, kind: Option<&StoreKind>) -> Option<PathBuf> {
+fn record(section: &mut Section<'_>, vault: &SecretResolver, kind: Option<&StoreKind>) -> Option<PathBuf> {
     if matches!(kind, Some(StoreKind::Memory)) {
         return None;
     }
@@ -152,7 +152,7 @@ fn beside(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn redis(section: &mut Section<'_>, vault: &mut Vault) -> Option<RedisSettings> {
+fn redis(section: &mut Section<'_>, vault: &mut SecretResolver) -> Option<RedisSettings> {
     let url = section.need("url", "write url = { env = \"NAME\" } or { file = \"PATH\" }");
     let servers = url.as_ref().and_then(|item| servers(item, vault));
     let sentinels = section.get("sentinels");
@@ -176,7 +176,7 @@ fn redis(section: &mut Section<'_>, vault: &mut Vault) -> Option<RedisSettings> 
 }
 
 /// The servers of one URL or a list of them. Each is a secret: it may hold a password.
-fn servers(item: &Item<'_>, vault: &mut Vault) -> Option<Vec<RedisServer>> {
+fn servers(item: &ConfigItem<'_>, vault: &mut SecretResolver) -> Option<Vec<RedisServer>> {
     let known = vault.known.len();
     let urls = vault.secrets(item)?;
     let read = urls.iter().map(redis_url::server).collect::<Option<Vec<_>>>();
@@ -208,7 +208,7 @@ fn servers(item: &Item<'_>, vault: &mut Vault) -> Option<Vec<RedisServer>> {
 }
 
 /// What keys begin with. Braces are Redis's own way to say what of a key decides where in a cluster it is.
-fn prefix(item: &Item<'_>) -> Option<String> {
+fn prefix(item: &ConfigItem<'_>) -> Option<String> {
     let text = item.filled()?;
     let is_tagged =
         text.split_once('{').and_then(|(_, rest)| rest.split_once('}')).is_some_and(|(tag, _)| !tag.is_empty());
@@ -218,7 +218,7 @@ fn prefix(item: &Item<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn durability(item: &Item<'_>) -> Option<Durability> {
+fn durability(item: &ConfigItem<'_>) -> Option<Durability> {
     let words = [("fsync", Durability::Fsync), ("replica", Durability::Replica), ("none", Durability::None)];
     let durability = item.word(&words)?;
     if durability == Durability::None {

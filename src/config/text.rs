@@ -1,9 +1,9 @@
 //! Texts of a certain form.
 
-use super::reader::Item;
+use super::reader::ConfigItem;
 
 /// A claim's name: a literal one, or a JSON pointer.
-pub(super) fn claim_name(item: &Item<'_>) -> Option<String> {
+pub(super) fn claim_name(item: &ConfigItem<'_>) -> Option<String> {
     let text = item.filled()?;
     let escapes = text.match_indices('~').all(|(at, _)| text[at + 1..].starts_with(['0', '1']));
     if text.starts_with('/') && !escapes {
@@ -13,7 +13,7 @@ pub(super) fn claim_name(item: &Item<'_>) -> Option<String> {
 }
 
 /// An `http` or `https` address. One with a password in it isn't shown.
-pub(super) fn url(item: &Item<'_>) -> Option<http::Uri> {
+pub(super) fn url(item: &ConfigItem<'_>) -> Option<http::Uri> {
     const HELP: &str = "write https://, a host and a path";
     let text = item.filled()?;
     if text.contains('@') {

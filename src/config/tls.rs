@@ -14,9 +14,9 @@ use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig};
 use zeroize::Zeroizing;
 
 use super::endpoint;
-use super::file::Span;
-use super::reader::{Item, Section, quoted};
-use super::secret::{Vault, warn_if_readable};
+use super::file::ByteRange;
+use super::reader::{ConfigItem, Section, quoted};
+use super::secret::{SecretResolver, warn_if_readable};
 use crate::authn::{VerifiedCertificate, validity};
 use crate::model::Millis;
 use crate::secret::Secret;
@@ -24,22 +24,22 @@ use crate::{clock, crypto};
 
 /// What a listener speaks TLS with. Connections that are being made take it from the settings in force, so that it can be replaced.
 #[derive(Clone)]
-pub struct Tls {
+pub struct TlsConfig {
     /// What a connection is made with: TLS 1.2 or 1.3, and in it HTTP/1.1 or HTTP/2. Sessions are resumed only under the very same.
     pub server: Arc<ServerConfig>,
     /// The last moment at which the whole of its own certificate chain is valid.
     pub until: Millis,
-    clients: Option<Clients>,
+    clients: Option<ClientAuth>,
 }
 
 /// Whose certificates callers may show.
 #[derive(Clone)]
-struct Clients {
+struct ClientAuth {
     verifier: Arc<dyn ClientCertVerifier>,
     mark: [u8; 32],
 }
 
-impl Tls {
+impl TlsConfig {
     /// Marks the authorities that vouch for callers. Others have another mark.
     pub fn authorities(&self) -> [u8; 32] {
         self.clients.as_ref().map_or([0; 32], |clients| clients.mark)
@@ -54,7 +54,7 @@ impl Tls {
     }
 }
 
-impl Clients {
+impl ClientAuth {
     fn verify(&self, chain: &[Vec<u8>], now: Millis) -> bool {
         let mut chain = chain.iter().map(|der| CertificateDer::from_slice(der));
         let Some(first) = chain.next() else { return false };
@@ -63,14 +63,14 @@ impl Clients {
     }
 }
 
-impl fmt::Debug for Tls {
+impl fmt::Debug for TlsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls").field("clients", &self.clients.is_some()).finish_non_exhaustive()
     }
 }
 
 /// Reads `tls`. Only callers may show certificates: `for_callers`.
-pub(super) fn tls(listener: &mut Section<'_>, vault: &Vault, for_callers: bool) -> Option<Tls> {
+pub(super) fn tls(listener: &mut Section<'_>, vault: &SecretResolver, for_callers: bool) -> Option<TlsConfig> {
     let section = listener.section("tls")?;
     let (file, place) = (section.file, section.span.clone());
     let tls = read(section, vault, for_callers);
@@ -83,7 +83,7 @@ pub(super) fn tls(listener: &mut Section<'_>, vault: &Vault, for_callers: bool) 
 
 /// A certificate to show to a server, with its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct ClientIdentity {
     /// The certificate, and those that lead from it to its authority, in DER.
     pub chain: Vec<Vec<u8>>,
     /// The private key, in DER: PKCS #8, SEC 1 or PKCS #1.
@@ -91,7 +91,7 @@ pub struct Identity {
 }
 
 /// Reads `client_cert` and `client_key`.
-pub(super) fn identity(section: &mut Section<'_>, vault: &Vault) -> Option<Identity> {
+pub(super) fn identity(section: &mut Section<'_>, vault: &SecretResolver) -> Option<ClientIdentity> {
     let (cert, key) = match (section.get("client_cert"), section.get("client_key")) {
         (Some(cert), Some(key)) => (cert, key),
         (None, None) => return None,
@@ -105,10 +105,10 @@ pub(super) fn identity(section: &mut Section<'_>, vault: &Vault) -> Option<Ident
     let (name, private) = private_key(&key, vault)?;
     let secret = Secret::new(private.secret_der().to_vec());
     matched(&key, name, private, chain.clone())?;
-    Some(Identity { chain: chain.iter().map(|der| der.to_vec()).collect(), key: secret })
+    Some(ClientIdentity { chain: chain.iter().map(|der| der.to_vec()).collect(), key: secret })
 }
 
-fn read(mut section: Section<'_>, vault: &Vault, for_callers: bool) -> Option<Tls> {
+fn read(mut section: Section<'_>, vault: &SecretResolver, for_callers: bool) -> Option<TlsConfig> {
     let chain = section.need("cert", "write the path of the PEM file with the certificate chain");
     let chain = chain.and_then(|item| certificates(&item, vault));
     let until = chain.iter().flatten().filter_map(|der| validity(der)).map(|(_, end)| end).min();
@@ -119,17 +119,17 @@ fn read(mut section: Section<'_>, vault: &Vault, for_callers: bool) -> Option<Tl
     section.finish();
     let clients = clients.map_or(Some(None), |clients| clients.map(Some))?;
     let server = Arc::new(server(certified?, clients.as_ref())?);
-    Some(Tls { server, until: until?, clients })
+    Some(TlsConfig { server, until: until?, clients })
 }
 
 /// Where the file says whose certificates callers may show, if it does.
-pub(super) fn client_ca(root: &mut Section<'_>) -> Option<Span> {
+pub(super) fn client_ca(root: &mut Section<'_>) -> Option<ByteRange> {
     let server = root.get("server")?.value.as_table()?;
     let tls = server.get("tls")?.get_ref().as_table()?;
     tls.get_key_value("client_ca").map(|(key, _)| key.span())
 }
 
-fn server(certified: CertifiedKey, clients: Option<&Clients>) -> Option<ServerConfig> {
+fn server(certified: CertifiedKey, clients: Option<&ClientAuth>) -> Option<ServerConfig> {
     let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().ok()?;
     let builder = match clients {
         Some(clients) => builder.with_client_cert_verifier(Arc::clone(&clients.verifier)),
@@ -141,7 +141,7 @@ fn server(certified: CertifiedKey, clients: Option<&Clients>) -> Option<ServerCo
 }
 
 /// The certificate chain, the listener's own first.
-fn certificates(item: &Item<'_>, vault: &Vault) -> Option<Vec<CertificateDer<'static>>> {
+fn certificates(item: &ConfigItem<'_>, vault: &SecretResolver) -> Option<Vec<CertificateDer<'static>>> {
     let (name, bytes) = endpoint::read(item, vault)?;
     let flaw = |flaw: &str| format!("names {}, {flaw}", quoted(name));
     let help =
@@ -158,7 +158,7 @@ fn certificates(item: &Item<'_>, vault: &Vault) -> Option<Vec<CertificateDer<'st
 }
 
 /// An expired certificate is no reason not to start: some clients may not care, and none is helped by a server that isn't there.
-fn warn_of_time(item: &Item<'_>, name: &str, (begin, end): (Millis, Millis)) {
+fn warn_of_time(item: &ConfigItem<'_>, name: &str, (begin, end): (Millis, Millis)) {
     let now = clock::now();
     let flaw = if now > end {
         format!("expired at {end}")
@@ -172,13 +172,17 @@ fn warn_of_time(item: &Item<'_>, name: &str, (begin, end): (Millis, Millis)) {
 }
 
 /// The chain with its key.
-fn certified(item: &Item<'_>, vault: &Vault, chain: Option<Vec<CertificateDer<'static>>>) -> Option<CertifiedKey> {
+fn certified(
+    item: &ConfigItem<'_>,
+    vault: &SecretResolver,
+    chain: Option<Vec<CertificateDer<'static>>>,
+) -> Option<CertifiedKey> {
     let (name, key) = private_key(item, vault)?;
     matched(item, name, key, chain?)
 }
 
 fn matched(
-    item: &Item<'_>,
+    item: &ConfigItem<'_>,
     name: &str,
     key: PrivateKeyDer<'static>,
     chain: Vec<CertificateDer<'static>>,
@@ -198,7 +202,7 @@ fn matched(
 }
 
 /// The key that the file holds which is named.
-fn private_key<'a>(item: &Item<'a>, vault: &Vault) -> Option<(&'a str, PrivateKeyDer<'static>)> {
+fn private_key<'a>(item: &ConfigItem<'a>, vault: &SecretResolver) -> Option<(&'a str, PrivateKeyDer<'static>)> {
     if item.text()?.contains("-----BEGIN") {
         item.file.hide_if_guarded(&item.span);
         let message = format!("the secret `{}` must not stand in the file itself", item.name);
@@ -237,13 +241,13 @@ const BROKEN: &str = "which is not PEM, or not all of it";
 const ENCRYPTED: &[u8] = b"ENCRYPTED";
 
 /// Whose certificates callers may show. None has to be shown: callers may have other credentials.
-fn clients(item: &Item<'_>, vault: &Vault) -> Option<Clients> {
+fn clients(item: &ConfigItem<'_>, vault: &SecretResolver) -> Option<ClientAuth> {
     let authorities = endpoint::certificates(item, vault, "callers'")?;
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(authorities.iter().map(|der| CertificateDer::from_slice(der)));
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).allow_unauthenticated();
     let hashes: Vec<u8> = authorities.iter().flat_map(|der| crypto::sha256(der)).collect();
-    builder.build().ok().map(|verifier| Clients { verifier, mark: crypto::sha256(&hashes) })
+    builder.build().ok().map(|verifier| ClientAuth { verifier, mark: crypto::sha256(&hashes) })
 }
 
 fn provider() -> Arc<CryptoProvider> {

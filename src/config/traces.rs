@@ -2,11 +2,11 @@
 
 use super::endpoint;
 use super::reader::Section;
-use super::secret::Vault;
+use super::secret::SecretResolver;
 use crate::authn::Endpoint;
 
 /// Reads the section, if it is there.
-pub(super) fn traces(root: &mut Section<'_>, vault: &mut Vault) -> Option<Endpoint> {
+pub(super) fn traces(root: &mut Section<'_>, vault: &mut SecretResolver) -> Option<Endpoint> {
     let mut section = root.section("traces")?;
     if !cfg!(feature = "otlp") {
         let help = "build it with `--features otlp`, or leave the section out";

@@ -4,8 +4,8 @@ use zeroize::Zeroizing;
 
 use super::endpoint;
 use super::enforcement::NO_STORE;
-use super::reader::{Item, Section};
-use super::secret::Vault;
+use super::reader::{ConfigItem, Section};
+use super::secret::SecretResolver;
 use super::signing::{SigningSecret, warn_if_weak};
 use crate::authn::Endpoint;
 use crate::crypto::base64_decode;
@@ -29,7 +29,7 @@ pub struct Webhook {
 }
 
 /// Reads every webhook.
-pub(super) fn webhooks(root: &mut Section<'_>, vault: &mut Vault) -> Vec<Webhook> {
+pub(super) fn webhooks(root: &mut Section<'_>, vault: &mut SecretResolver) -> Vec<Webhook> {
     let has_store = root.has("store");
     let (mut webhooks, mut urls) = (Vec::new(), Vec::new());
     for mut section in root.sections("webhooks") {
@@ -51,7 +51,7 @@ pub(super) fn webhooks(root: &mut Section<'_>, vault: &mut Vault) -> Vec<Webhook
 }
 
 /// An address, each once: what is to be told is known by it.
-fn url(item: &Item<'_>, urls: &mut Vec<http::Uri>) -> Option<http::Uri> {
+fn url(item: &ConfigItem<'_>, urls: &mut Vec<http::Uri>) -> Option<http::Uri> {
     let url = endpoint::url(item)?;
     if urls.contains(&url) {
         return item.refuse("is that of another webhook too", "configure each webhook once");
@@ -60,7 +60,7 @@ fn url(item: &Item<'_>, urls: &mut Vec<http::Uri>) -> Option<http::Uri> {
     Some(url)
 }
 
-fn keys(item: &Item<'_>, vault: &mut Vault) -> Option<Vec<HmacSha256>> {
+fn keys(item: &ConfigItem<'_>, vault: &mut SecretResolver) -> Option<Vec<HmacSha256>> {
     let secrets = vault.signing_secrets(item)?;
     let keys: Option<Vec<Zeroizing<Vec<u8>>>> = secrets.iter().map(|secret| key(secret.expose())).collect();
     if keys.is_none() {
@@ -77,7 +77,7 @@ fn keys(item: &Item<'_>, vault: &mut Vault) -> Option<Vec<HmacSha256>> {
 }
 
 /// Checks that only webhooks are signed with this key: who receives them knows it.
-fn own_key(item: &Item<'_>, key: &[u8], vault: &Vault) {
+fn own_key(item: &ConfigItem<'_>, key: &[u8], vault: &SecretResolver) {
     warn_if_weak(item.file, &item.key, &format!("the secret `{}`", item.name), key);
     if let Some(other) = vault.signer(key).filter(|other| *other != OWNER) {
         let message = format!(

@@ -8,7 +8,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::roster::LAST_EVENT_ID;
 use crate::authn::Authenticators;
-use crate::config::Cors;
+use crate::config::CorsConfig;
 use crate::observe::trace::{TRACEPARENT, TRACESTATE};
 
 /// How long a browser may remember what a preflight said.
@@ -24,7 +24,7 @@ const LEANCLOUD: [HeaderName; 5] = [
 ];
 
 /// Lets pages of the configured origins, spelt exactly so, call from a browser, with what tells who their users are.
-pub(super) fn layer(cors: &Cors, authenticators: &Authenticators, methods: &'static [Method]) -> CorsLayer {
+pub(super) fn layer(cors: &CorsConfig, authenticators: &Authenticators, methods: &'static [Method]) -> CorsLayer {
     // `*` is not an origin, and the layer panics on it.
     let origins =
         cors.origins.iter().filter(|origin| *origin != "*").filter_map(|origin| HeaderValue::from_str(origin).ok());

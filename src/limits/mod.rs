@@ -66,7 +66,7 @@ pub struct RateLimited(pub Duration);
 
 impl Limits {
     /// Starts with nothing used.
-    pub fn new(settings: &config::Limits) -> Limits {
+    pub fn new(settings: &config::LimitsConfig) -> Limits {
         let beyond = Rejections {
             address: Arc::new(RejectionCounter::new(ADDRESSES)),
             caller: Arc::new(RejectionCounter::new(CALLERS)),
@@ -92,7 +92,7 @@ impl Limits {
 
     /// Goes on with other settings. What is used stays used, but a rate that changed counts from nothing.
     #[must_use]
-    pub fn renewed(&self, settings: &config::Limits) -> Limits {
+    pub fn renewed(&self, settings: &config::LimitsConfig) -> Limits {
         let connections = files::room(settings.connections, Some(self.connections.most()));
         Limits {
             per_address: rate(self.per_address.as_ref(), settings.per_address, &self.beyond.address),
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn what_is_used_stays_used() {
-        let settings = config::Limits {
+        let settings = config::LimitsConfig {
             per_address: NonZeroU32::new(1),
             per_caller: None,
             in_flight: 1,
@@ -197,7 +197,7 @@ mod tests {
         assert!(address(&same).is_err() && same.connections.take().is_none() && same.in_flight.take().is_none());
         let refused = |limits: &Limits| limits.may_write_refused([192, 0, 2, 1].into(), 6400);
         assert!(refused(&limits) && !refused(&limits) && !refused(&same));
-        let wider = config::Limits { per_address: NonZeroU32::new(2), in_flight: 2, connections: 2, ..settings };
+        let wider = config::LimitsConfig { per_address: NonZeroU32::new(2), in_flight: 2, connections: 2, ..settings };
         let wider = same.renewed(&wider);
         assert!(address(&wider).is_ok() && wider.connections.take().is_some() && wider.in_flight.take().is_some());
     }

@@ -1,6 +1,6 @@
 //! What holds from the program's start to its end.
 
-use crate::config::{AuditTo, Listen, Settings};
+use crate::config::{AuditOutput, ListenAddress, Settings};
 use crate::secret::Secret;
 
 /// The settings that can't be changed while the program runs and yet are other ones: a sentence for each.
@@ -12,7 +12,8 @@ pub(super) fn changed(now: &Settings, next: &Settings) -> Vec<String> {
         }
     };
     compare("server.listen", now.server.listen.to_string(), next.server.listen.to_string());
-    if let (Listen::Unix { mode: now, .. }, Listen::Unix { mode: next, .. }) = (&now.server.listen, &next.server.listen)
+    if let (ListenAddress::Unix { mode: now, .. }, ListenAddress::Unix { mode: next, .. }) =
+        (&now.server.listen, &next.server.listen)
     {
         compare("server.socket_mode", format!("{now:04o}"), format!("{next:04o}"));
     }
@@ -40,9 +41,9 @@ fn chain_key(settings: &Settings) -> Option<&Secret> {
     settings.audit_chain.as_ref()?.keys.first()
 }
 
-fn destination(to: &AuditTo) -> String {
+fn destination(to: &AuditOutput) -> String {
     match to {
-        AuditTo::Stdout => "stdout".to_owned(),
-        AuditTo::File(path) => path.display().to_string(),
+        AuditOutput::Stdout => "stdout".to_owned(),
+        AuditOutput::File(path) => path.display().to_string(),
     }
 }

@@ -16,7 +16,7 @@ use tokio::signal::unix::Signal;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use crate::config::{self, Loaded, Problem, Report, Settings, Severity, Sources};
+use crate::config::{self, ConfigProblem, LoadResult, Report, Settings, Severity, SourceFiles};
 use crate::observe::log::UNLIMITED;
 use crate::runtime::Runtime;
 use watch::Watch;
@@ -36,7 +36,7 @@ pub struct Reload {
 
 impl Reload {
     /// For a configuration that has just been loaded from here.
-    pub fn new(runtime: Arc<Runtime>, path: PathBuf, sources: Sources, report: &Report) -> Reload {
+    pub fn new(runtime: Arc<Runtime>, path: PathBuf, sources: SourceFiles, report: &Report) -> Reload {
         Reload { runtime, path, watch: Watch::new(sources), warnings: lines(report, Severity::Warning) }
     }
 
@@ -77,7 +77,7 @@ impl Reload {
             self.watch.give_up();
             return self.refuse(&["reading it failed, which is a bug: the log has its place".to_owned()]);
         };
-        let Loaded { settings, report, sources } = loaded;
+        let LoadResult { settings, report, sources } = loaded;
         if self.watch.was_read(sources, after) {
             match settings.ok_or_else(|| lines(&report, Severity::Mistake)).and_then(|settings| self.apply(settings)) {
                 Ok(()) => self.accept(&report),
@@ -129,8 +129,8 @@ fn lines(report: &Report, severity: Severity) -> Vec<String> {
     report.problems().iter().filter(|problem| problem.severity == severity).map(line).collect()
 }
 
-fn line(problem: &Problem) -> String {
-    let Problem { file, place, message, help, .. } = problem;
+fn line(problem: &ConfigProblem) -> String {
+    let ConfigProblem { file, place, message, help, .. } = problem;
     let place = place.map_or(String::new(), |(line, column)| format!("{line}:{column}:"));
     let help = if help.is_empty() { String::new() } else { format!("; {help}") };
     format!("{file}:{place} {message}{help}")

@@ -1,6 +1,6 @@
 //! When files that change are to be read.
 
-use crate::config::Sources;
+use crate::config::SourceFiles;
 
 /// How many times in a row they must look the same before they are read.
 const QUIET: u32 = 2;
@@ -11,9 +11,9 @@ const RESTLESS: u32 = 50;
 /// What is known of the files.
 pub(super) struct Watch {
     /// As they were read last, if they stood still meanwhile.
-    read: Option<Sources>,
+    read: Option<SourceFiles>,
     /// As they were seen last.
-    seen: Sources,
+    seen: SourceFiles,
     /// How many times in a row they have looked like this.
     quiet: u32,
     /// How many times they have been looked at since they changed from what was read.
@@ -24,12 +24,12 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Of files that have just been read.
-    pub(super) fn new(read: Sources) -> Watch {
+    pub(super) fn new(read: SourceFiles) -> Watch {
         Watch { seen: read.clone(), read: Some(read), quiet: 0, restless: 0, demanded: false }
     }
 
     /// As they were seen last.
-    pub(super) fn seen(&self) -> &Sources {
+    pub(super) fn seen(&self) -> &SourceFiles {
         &self.seen
     }
 
@@ -39,7 +39,7 @@ impl Watch {
     }
 
     /// Whether they are to be read, now that they look like this.
-    pub(super) fn is_due(&mut self, now: Sources) -> bool {
+    pub(super) fn is_due(&mut self, now: SourceFiles) -> bool {
         self.quiet = if now.hold_the_same_as(&self.seen) { self.quiet.saturating_add(1) } else { 0 };
         self.seen = now;
         let is_known = self.read.as_ref().is_some_and(|read| read.hold_the_same_as(&self.seen));
@@ -59,7 +59,7 @@ impl Watch {
 
     /// Notes what was read, and how it looked afterwards. Whether that is the same: what changed meanwhile may be half of one state
     /// and half of another, and is to be read again.
-    pub(super) fn was_read(&mut self, sources: Sources, after: Sources) -> bool {
+    pub(super) fn was_read(&mut self, sources: SourceFiles, after: SourceFiles) -> bool {
         let is_whole = sources.hold_the_same_as(&after);
         self.read = is_whole.then_some(sources);
         self.seen = after;
@@ -86,7 +86,7 @@ mod tests {
     use crate::config;
 
     /// A file as it is when it holds each of these.
-    fn states<const N: usize>(name: &str, texts: [&str; N]) -> [Sources; N] {
+    fn states<const N: usize>(name: &str, texts: [&str; N]) -> [SourceFiles; N] {
         let path = std::env::temp_dir().join(format!("chat-signer-watch-{}-{name}", std::process::id()));
         let states = texts.map(|text| {
             fs::write(&path, text).unwrap();

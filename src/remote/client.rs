@@ -22,7 +22,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::authn::{BearerToken, Endpoint, is_safe};
-use crate::config::Identity;
+use crate::config::ClientIdentity;
 use crate::files;
 
 /// How long an answer may take, from the reading of the token to the last byte, unless it was said otherwise.
@@ -185,7 +185,7 @@ pub async fn read(answer: Response<Incoming>, longest: usize) -> Result<Response
 ///
 /// # Errors
 /// If an authority or the identity can't be used.
-pub fn tls(authorities: &[Vec<u8>], identity: Option<&Identity>) -> Result<ClientConfig, rustls::Error> {
+pub fn tls(authorities: &[Vec<u8>], identity: Option<&ClientIdentity>) -> Result<ClientConfig, rustls::Error> {
     let mut roots = RootCertStore::empty();
     for authority in authorities {
         roots.add(CertificateDer::from_slice(authority))?;

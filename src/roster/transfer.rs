@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::audit;
 use super::entry::{EntryKind, MalformedEntry, ModerationEntry, RegisteredConversation};
 use super::event::{ChangeKind, ChangeSubscribers, each_once, note};
-use crate::config::{IMPORT, RosterFile};
+use crate::config::{IMPORT, ImportFile};
 use crate::crypto::hex;
 use crate::model::{CallerKind, Millis, Pattern, is_unruly};
 use crate::observe::AuditCaller;
@@ -108,8 +108,8 @@ fn put(held: &mut BTreeMap<String, String>, puts: Vec<(String, Option<String>)>)
 }
 
 /// The entries of a file.
-pub fn records(file: RosterFile) -> Vec<ModerationEntry> {
-    let RosterFile { bans, mutes, bindings, blocks, conversations, hash: _ } = file;
+pub fn records(file: ImportFile) -> Vec<ModerationEntry> {
+    let ImportFile { bans, mutes, bindings, blocks, conversations, hash: _ } = file;
     let sanctions = bans.into_iter().map(ModerationEntry::Ban).chain(mutes.into_iter().map(ModerationEntry::Mute));
     let roles = bindings.into_iter().map(|(user, tenure)| ModerationEntry::Role(user, tenure));
     sanctions

@@ -6,7 +6,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chat_signer::clock;
-use chat_signer::config::{Identity, RedisAddress, RedisServer, RedisSettings};
+use chat_signer::config::{ClientIdentity, RedisAddress, RedisServer, RedisSettings};
 use chat_signer::secret::Secret;
 use chat_signer::store::{AttemptResult, NewChange};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
@@ -87,7 +87,7 @@ async fn a_server_that_wants_a_certificate_is_shown_one() {
     assert!(open(anonymous.clone()).await.head().await.is_err());
 
     let der = |name: &str| pem(&fs::read_to_string(file(name)).unwrap());
-    let identity = Identity { chain: vec![der("cert.pem")], key: Secret::new(der("key.pem")) };
+    let identity = ClientIdentity { chain: vec![der("cert.pem")], key: Secret::new(der("key.pem")) };
     let store = begun(RedisSettings { identity: Some(identity), ..anonymous }).await;
     commit(&store, put("ban/tom", "1")).await;
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use chat_signer::config::{Loaded, Severity, load};
+use chat_signer::config::{LoadResult, Severity, load};
 
 use crate::authority::{Authority, client, uri, valid};
 use crate::common::lay_out;
@@ -62,11 +62,11 @@ impl Files {
         Files { ca: authorities.iter().map(|authority| authority.pem()).collect(), ..Files::sound() }
     }
 
-    pub(crate) fn load(&self) -> Loaded {
+    pub(crate) fn load(&self) -> LoadResult {
         self.load_with_mode(0o600)
     }
 
-    fn load_with_mode(&self, mode: u32) -> Loaded {
+    fn load_with_mode(&self, mode: u32) -> LoadResult {
         let files = [("tls.crt", self.cert.as_str()), ("tls.key", &self.key), ("ca.crt", &self.ca)];
         let directory = lay_out(&self.signer, POLICY, &files);
         fs::set_permissions(directory.join("tls.key"), fs::Permissions::from_mode(mode)).unwrap();

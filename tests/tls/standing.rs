@@ -2,19 +2,19 @@
 
 use chat_signer::authn::{CertificateNames, VerifiedCertificate, validity};
 use chat_signer::clock;
-use chat_signer::config::Tls;
+use chat_signer::config::TlsConfig;
 use chat_signer::model::Millis;
 
 use crate::authority::{Authority, Identity, client, uri, valid};
 use crate::files::Files;
 
 /// What a configuration with these authorities speaks TLS with.
-fn tls(authorities: &[&Authority]) -> Tls {
+fn tls(authorities: &[&Authority]) -> TlsConfig {
     Files::trusting(authorities).load().settings.unwrap().server.tls.unwrap()
 }
 
 /// The certificate on a connection that began under these authorities.
-fn shown(identity: &Identity, begun: &Tls) -> VerifiedCertificate {
+fn shown(identity: &Identity, begun: &TlsConfig) -> VerifiedCertificate {
     VerifiedCertificate::new(identity.chain().iter().map(|der| der.to_vec()).collect(), begun.authorities())
 }
 

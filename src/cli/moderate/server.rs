@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use super::super::{Common, Stop, block_on, probe};
 use crate::authn::{ApiKey, Authenticator, Endpoint};
-use crate::config::{Listen, Settings, demo_api_key};
+use crate::config::{ListenAddress, Settings, demo_api_key};
 use crate::environment;
 use crate::remote::{ClientError, UpstreamClient, read, unix};
 
@@ -228,11 +228,11 @@ fn given(text: &str) -> Result<Place, Stop> {
 fn configured(settings: Option<&Settings>) -> Result<Place, Stop> {
     let Some(Settings { server, .. }) = settings else { return given("") };
     match &server.listen {
-        Listen::Unix { path, .. } => Ok(Place::Socket(path.clone())),
-        Listen::Tcp(address) if address.port() == 0 => {
+        ListenAddress::Unix { path, .. } => Ok(Place::Socket(path.clone())),
+        ListenAddress::Tcp(address) if address.port() == 0 => {
             Err(Stop::Usage("the server listens on a port that the system chose: name it by --server".to_owned()))
         }
-        Listen::Tcp(address) => Ok(Place::Url(url(*address, server.tls.is_some()))),
+        ListenAddress::Tcp(address) => Ok(Place::Url(url(*address, server.tls.is_some()))),
     }
 }
 

@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 
 use super::fields::{Fields, invalid};
 use super::visit::{ToldByApp, Visit};
-use crate::config::Server;
+use crate::config::ServerConfig;
 use crate::http::{Exchange, Failure, body, limit, params, record, tally};
 use crate::limits::AdmissionPermit;
 use crate::model::{Caller, Millis, Pattern, SigningRequest};
@@ -61,7 +61,7 @@ pub(super) async fn no_body(
     request: &mut Request<Incoming>,
     place: AdmissionPermit,
 ) -> Result<AdmissionPermit, Failure> {
-    let Server { body_limit, request_timeout, .. } = exchange.settings.server;
+    let ServerConfig { body_limit, request_timeout, .. } = exchange.settings.server;
     let reading = body::read(request.body_mut(), body_limit, request_timeout);
     let (bytes, place) = limit::wait(exchange, place, reading).await?;
     let message = "is not taken: what stands in it, put it into the query";
