@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 use super::framing;
 use super::paced::TimeoutStream;
 use crate::authn::ConnectionPeer;
-use crate::http::Body;
+use crate::http::ResponseBody;
 
 /// The longest header section, in bytes. A token may have 8 KiB, and cookies come by the way.
 const HEADER_LIMIT: u16 = 32 << 10;
@@ -60,7 +60,7 @@ pub(super) async fn serve<I, H, F>(
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Fn(Arc<ConnectionPeer>, Request<Incoming>) -> F + Send + Sync + 'static,
-    F: Future<Output = Response<Body>> + Send + 'static,
+    F: Future<Output = Response<ResponseBody>> + Send + 'static,
 {
     let pulse = Arc::new(ConnectionActivity::new(*phase.borrow() != ListenerPhase::Open));
     let builder = builder();
@@ -105,10 +105,10 @@ fn counted<H, F>(
     handler: H,
     peer: Arc<ConnectionPeer>,
     pulse: Arc<ConnectionActivity>,
-) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
+) -> impl Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible, Future: Send + 'static>
 where
     H: Fn(Arc<ConnectionPeer>, Request<Incoming>) -> F,
-    F: Future<Output = Response<Body>> + Send + 'static,
+    F: Future<Output = Response<ResponseBody>> + Send + 'static,
 {
     service_fn(move |request| {
         let beat = RequestGuard::new(&pulse, request.version());
@@ -209,8 +209,8 @@ impl RequestGuard {
     }
 
     /// Notes that its answer is of this sort. In HTTP/2 whoever leaves is noticed anyway.
-    fn goes_on(&self, answer: &Body) {
-        let is_streamed = matches!(answer, Body::Streamed(_)) && !self.0.framed.load(Ordering::Relaxed);
+    fn goes_on(&self, answer: &ResponseBody) {
+        let is_streamed = matches!(answer, ResponseBody::Streamed(_)) && !self.0.framed.load(Ordering::Relaxed);
         self.0.streaming.store(is_streamed, Ordering::Relaxed);
     }
 }
@@ -236,7 +236,7 @@ mod tests {
     async fn until_end(begun: &[u8]) -> (String, Duration) {
         let (mut client, server) = duplex(1 << 16);
         let (_go_on, stop) = watch::channel(ListenerPhase::Open);
-        let handler = |_, _| std::future::ready(Response::new(Body::from("answer")));
+        let handler = |_, _| std::future::ready(Response::new(ResponseBody::from("answer")));
         let peer = Arc::new(ConnectionPeer::unix(None));
         tokio::spawn(serve(server, peer, stop, PATIENCE, handler));
         client.write_all(begun).await.unwrap();
@@ -267,7 +267,7 @@ mod tests {
         let (sender, pieces) = tokio::sync::mpsc::channel(1);
         let pieces = std::sync::Mutex::new(Some(pieces));
         let handler = move |_, _| {
-            let body = pieces.lock().unwrap().take().map_or_else(Body::default, Body::streamed);
+            let body = pieces.lock().unwrap().take().map_or_else(ResponseBody::default, ResponseBody::streamed);
             std::future::ready(Response::new(body))
         };
         tokio::spawn(serve(server, Arc::new(ConnectionPeer::unix(None)), stop, PATIENCE, handler));
@@ -285,7 +285,7 @@ mod tests {
     async fn at_the_end(wait: Duration) -> (String, Duration) {
         let (mut client, server) = duplex(1 << 16);
         let (listener, phase) = watch::channel(ListenerPhase::Open);
-        let handler = |_, _| std::future::ready(Response::new(Body::from("answer")));
+        let handler = |_, _| std::future::ready(Response::new(ResponseBody::from("answer")));
         tokio::spawn(serve(server, Arc::new(ConnectionPeer::unix(None)), phase, PATIENCE, handler));
         tokio::task::yield_now().await;
         let start = Instant::now();
@@ -309,7 +309,7 @@ mod tests {
     async fn after_further(begun: &[u8], further: &[u8]) -> Duration {
         let (mut client, server) = duplex(1 << 16);
         let (_go_on, stop) = watch::channel(ListenerPhase::Open);
-        let handler = |_, _| std::future::ready(Response::new(Body::from("answer")));
+        let handler = |_, _| std::future::ready(Response::new(ResponseBody::from("answer")));
         tokio::spawn(serve(server, Arc::new(ConnectionPeer::unix(None)), stop, PATIENCE, handler));
         client.write_all(begun).await.unwrap();
         let mut answer = Vec::new();
@@ -344,7 +344,7 @@ mod tests {
     /// How long an answer may wait on a connection over `io`, whose other end takes next to nothing of it.
     async fn untaken(mut client: DuplexStream, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Duration {
         let (_go_on, stop) = watch::channel(ListenerPhase::Open);
-        let handler = |_, _| std::future::ready(Response::new(Body::from("long".repeat(1000))));
+        let handler = |_, _| std::future::ready(Response::new(ResponseBody::from("long".repeat(1000))));
         let serving = tokio::spawn(serve(io, Arc::new(ConnectionPeer::unix(None)), stop, PATIENCE, handler));
         client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
         let start = Instant::now();
@@ -371,7 +371,7 @@ mod tests {
     async fn few_requests_may_be_in_progress_at_once() {
         let (mut client, server) = duplex(1 << 16);
         let (_go_on, stop) = watch::channel(ListenerPhase::Open);
-        let handler = |_, _| std::future::ready(Response::new(Body::from("answer")));
+        let handler = |_, _| std::future::ready(Response::new(ResponseBody::from("answer")));
         tokio::spawn(serve(server, Arc::new(ConnectionPeer::unix(None)), stop, PATIENCE, handler));
         client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
         let mut frame = vec![0; 9];

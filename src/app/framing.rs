@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, TRANSFER_ENCODING};
 use hyper::{Request, Response, StatusCode, Version};
 
-use crate::http::{Body, drain};
+use crate::http::{ResponseBody, drain};
 
 /// Why a message is refused. The text is for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,8 +48,8 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), FramingError> {
 }
 
 /// The answer to such a message. In HTTP/1.1 the connection is closed after it, because nobody can tell where the next message begins.
-pub(super) fn refuse(error: FramingError, request: Request<Incoming>) -> Response<Body> {
-    let mut answer = Response::new(Body::from(error.to_string()));
+pub(super) fn refuse(error: FramingError, request: Request<Incoming>) -> Response<ResponseBody> {
+    let mut answer = Response::new(ResponseBody::from(error.to_string()));
     *answer.status_mut() = StatusCode::BAD_REQUEST;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

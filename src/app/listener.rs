@@ -19,7 +19,7 @@ use super::{secure, unix};
 use crate::authn::ConnectionPeer;
 use crate::config::{ListenAddress, TlsConfig};
 use crate::files::Place;
-use crate::http::Body;
+use crate::http::ResponseBody;
 use crate::limits::ConcurrencyLimit;
 
 /// How long accepting rests when the system has no more to give: file descriptors, say.
@@ -113,7 +113,7 @@ impl BoundListener {
     where
         T: Fn() -> ConnectionConfig + Send + 'static,
         H: Fn(Arc<ConnectionPeer>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = Response<Body>> + Send + 'static,
+        F: Future<Output = Response<ResponseBody>> + Send + 'static,
     {
         let BoundListener { socket, address } = self;
         let address = if terms().tls.is_some() { address.with_tls() } else { address };
@@ -192,7 +192,7 @@ async fn secure<H, F>(
     handler: H,
 ) where
     H: Fn(Arc<ConnectionPeer>, Request<Incoming>) -> F + Send + Sync + 'static,
-    F: Future<Output = Response<Body>> + Send + 'static,
+    F: Future<Output = Response<ResponseBody>> + Send + 'static,
 {
     let shaken = secure::shake_hands(stream, peer, &tls, &mut phase, patience).await;
     if let Some((stream, peer)) = shaken {

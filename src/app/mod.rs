@@ -116,7 +116,7 @@ impl Application {
         let (for_main, for_admin) = (Arc::clone(&runtime), Arc::clone(&runtime));
         let main = main.serve(terms(&runtime), move |peer, request| http::serve(Arc::clone(&for_main), peer, request));
         let admin = admin.serve(terms_of_probes(&runtime), move |_, request| {
-            std::future::ready(admin::serve(&for_admin, &request).map(http::Body::from))
+            std::future::ready(admin::serve(&for_admin, &request).map(http::ResponseBody::from))
         });
         let (tasks, swept) = keeping(&runtime);
         Ok(Application { runtime, main, admin, stop, tasks, swept })

@@ -6,7 +6,8 @@ use hyper::body::Incoming;
 use hyper::{Method, Request};
 
 use super::{
-    Answer, Code, Exchange, Failure, accept, body, certificate, cross_site, guard, limit, params, record, render, tally,
+    ApiError, ErrorCode, HttpResponse, RequestContext, accept, body, certificate, cross_site, guard, limit, params,
+    record, render, tally,
 };
 use crate::authn::{AuthnError, IdentifyError, RequestCredentials};
 use crate::engine::{FactsQuery, RuntimeData, SigningOutcome, SigningRefusal};
@@ -19,7 +20,7 @@ use crate::roster::ReplicaStale;
 use crate::vendor::{self, App, Operation, Params, SignedResult};
 
 /// Where a request leads and what may go that way.
-pub(super) struct Route<'a> {
+pub(super) struct SigningRoute<'a> {
     pub(super) app: &'a App,
     pub(super) operation: Operation,
     /// Whether GET is answered, too.
@@ -27,12 +28,12 @@ pub(super) struct Route<'a> {
     /// Whether the body may be a form.
     pub(super) takes_forms: bool,
     /// The forms of the answer, by the media type for which the caller asks.
-    pub(super) forms: &'static [(&'static str, Form)],
+    pub(super) forms: &'static [(&'static str, AnswerForm)],
 }
 
 /// What a good answer's body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum AnswerForm {
     /// All that was signed, as JSON.
     Json,
     /// The bare token.
@@ -48,11 +49,11 @@ pub(super) enum Form {
 /// Answers a request for a signature or token. Nothing of its body is read before the caller is known, and nothing is given before it
 /// is recorded.
 pub(super) async fn operation(
-    exchange: &Exchange<'_>,
-    route: &Route<'_>,
+    exchange: &RequestContext<'_>,
+    route: &SigningRoute<'_>,
     request: &mut Request<Incoming>,
     place: AdmissionPermit,
-) -> Result<Answer, Failure> {
+) -> Result<HttpResponse, ApiError> {
     let is_query = method(route, request.method())?;
     guard::demonstration(exchange, request)?;
     guard::one_host(request)?;
@@ -73,24 +74,24 @@ pub(super) async fn operation(
 }
 
 /// Whether the parameters are in the query.
-fn method(route: &Route<'_>, method: &Method) -> Result<bool, Failure> {
+fn method(route: &SigningRoute<'_>, method: &Method) -> Result<bool, ApiError> {
     match *method {
         Method::POST => Ok(false),
         Method::GET if route.gettable => Ok(true),
         _ => {
             let allow = if route.gettable { "GET, POST" } else { "POST" };
             let detail = format!("This path takes other methods: {allow}.");
-            Err(Failure { allow: Some(allow), ..Failure::plain(Code::MethodNotAllowed, detail) })
+            Err(ApiError { allow: Some(allow), ..ApiError::plain(ErrorCode::MethodNotAllowed, detail) })
         }
     }
 }
 
 /// Finds out who is calling, for an app or for whichever. A caller who is refused is recorded.
 pub(super) async fn authenticate(
-    exchange: &Exchange<'_>,
+    exchange: &RequestContext<'_>,
     app: Option<&App>,
     request: &Request<Incoming>,
-) -> Result<Arc<Caller>, Failure> {
+) -> Result<Arc<Caller>, ApiError> {
     let cross_site = cross_site::reason(exchange, request);
     let certificate = certificate::shown(exchange);
     let presented = RequestCredentials { headers: request.headers(), peer: exchange.peer, certificate, cross_site };
@@ -106,19 +107,19 @@ pub(super) async fn authenticate(
 
 /// Counts and records a caller who is refused.
 pub(super) async fn refused(
-    exchange: &Exchange<'_>,
+    exchange: &RequestContext<'_>,
     app: Option<&App>,
     refusal: &AuthnError,
-) -> Result<Failure, Failure> {
+) -> Result<ApiError, ApiError> {
     tally::refused(exchange, refusal);
     let line = record::refusal(exchange, app, refusal)?;
     exchange.runtime.audit.write(&line).await?;
-    Ok(Failure::from(refusal))
+    Ok(ApiError::from(refusal))
 }
 
 /// Finds out who is calling: at once, or after what has to be looked up elsewhere, once.
 async fn identify(
-    exchange: &Exchange<'_>,
+    exchange: &RequestContext<'_>,
     presented: &RequestCredentials<'_>,
     app: Option<&str>,
 ) -> Result<Arc<Caller>, AuthnError> {
@@ -133,17 +134,17 @@ async fn identify(
     }
 }
 
-fn not_acceptable(route: &Route<'_>) -> Failure {
-    Failure::not_acceptable(&route.forms.iter().map(|(media, _)| *media).collect::<Vec<_>>())
+fn not_acceptable(route: &SigningRoute<'_>) -> ApiError {
+    ApiError::not_acceptable(&route.forms.iter().map(|(media, _)| *media).collect::<Vec<_>>())
 }
 
 /// The parameters in the body, and the place that the request has now.
 pub(super) async fn read(
-    exchange: &Exchange<'_>,
+    exchange: &RequestContext<'_>,
     takes_forms: bool,
     request: &mut Request<Incoming>,
     place: AdmissionPermit,
-) -> Result<(Params, AdmissionPermit), Failure> {
+) -> Result<(Params, AdmissionPermit), ApiError> {
     let encoding = params::encoding(request.headers(), takes_forms)?;
     let server = &exchange.settings.server;
     let reading = body::read(request.body_mut(), server.body_limit, server.request_timeout);
@@ -153,84 +154,88 @@ pub(super) async fn read(
 
 /// Finds out what the decision depends on and another service knows.
 async fn inquire(
-    exchange: &Exchange<'_>,
-    route: &Route<'_>,
+    exchange: &RequestContext<'_>,
+    route: &SigningRoute<'_>,
     ask: &SigningRequest,
     caller: &Caller,
-) -> Result<Vec<ConversationFacts>, Failure> {
+) -> Result<Vec<ConversationFacts>, ApiError> {
     let inquiries = match inquiries(exchange, ask, caller) {
         Ok(inquiries) if inquiries.is_empty() => return Ok(Vec::new()),
         Ok(inquiries) => inquiries,
         Err(stale) => {
             undecided(exchange, route, ask, caller, &stale.to_string()).await?;
-            return Err(Failure::from(stale));
+            return Err(ApiError::from(stale));
         }
     };
     match Box::pin(exchange.snapshot.remote.inquire(inquiries, exchange.trace)).await {
         Ok(told) => Ok(told),
         Err(unavailable) => {
             undecided(exchange, route, ask, caller, &unavailable.to_string()).await?;
-            Err(Failure::from(unavailable))
+            Err(ApiError::from(unavailable))
         }
     }
 }
 
 /// What must be asked elsewhere, by what is known of the roster now.
-fn inquiries(exchange: &Exchange<'_>, ask: &SigningRequest, caller: &Caller) -> Result<Vec<FactsQuery>, ReplicaStale> {
+fn inquiries(
+    exchange: &RequestContext<'_>,
+    ask: &SigningRequest,
+    caller: &Caller,
+) -> Result<Vec<FactsQuery>, ReplicaStale> {
     let index = exchange.runtime.roster.read()?;
     Ok(exchange.settings.engine.inquiries(ask, caller, index.register(), exchange.now))
 }
 
 /// Records that something can't be decided.
 async fn undecided(
-    exchange: &Exchange<'_>,
-    route: &Route<'_>,
+    exchange: &RequestContext<'_>,
+    route: &SigningRoute<'_>,
     ask: &SigningRequest,
     caller: &Caller,
     reason: &str,
-) -> Result<(), Failure> {
+) -> Result<(), ApiError> {
     let line = record::line(exchange, &record::undecided(exchange, Some(route.app), caller, ask, reason))?;
     exchange.runtime.audit.write(&line).await?;
-    tally::Decided::unavailable(ask.action).count(exchange, Some(route.app));
+    tally::CountedDecision::unavailable(ask.action).count(exchange, Some(route.app));
     Ok(())
 }
 
 /// What was decided, as the line for the audit log, and what to count and to answer once that is written.
-type Decided = (Vec<u8>, tally::Decided, Result<SignedResult, Failure>);
+type RecordedDecision = (Vec<u8>, tally::CountedDecision, Result<SignedResult, ApiError>);
 
 /// Decides and signs.
 fn decide(
-    exchange: &Exchange<'_>,
-    route: &Route<'_>,
+    exchange: &RequestContext<'_>,
+    route: &SigningRoute<'_>,
     asked: vendor::VendorRequest,
     caller: &Caller,
     told: &[ConversationFacts],
-) -> Result<Decided, Failure> {
-    let entropy = random::nonce().map_err(|error| Failure::internal(error.to_string()))?;
+) -> Result<RecordedDecision, ApiError> {
+    let entropy = random::nonce().map_err(|error| ApiError::internal(error.to_string()))?;
     let index = exchange.runtime.roster.read()?;
     let world = RuntimeData { roster: index.register(), told };
     let verdict = exchange.settings.engine.answer(route.app, asked, caller, world, exchange.now, entropy);
     drop(index);
     let line = record::verdict(exchange, route.app, caller, &verdict)?;
     let SigningOutcome { ask, rules, outcome, .. } = verdict;
-    let allowed = |decision| tally::Decided::allowed(ask.action, decision, rules);
+    let allowed = |decision| tally::CountedDecision::allowed(ask.action, decision, rules);
     let (decided, outcome) = match outcome {
         Ok(signed) => (allowed(AuditDecision::Allow), Ok(signed)),
-        Err(SigningRefusal::Invalid(invalid)) => (allowed(AuditDecision::Invalid), Err(Failure::from(invalid))),
+        Err(SigningRefusal::Invalid(invalid)) => (allowed(AuditDecision::Invalid), Err(ApiError::from(invalid))),
         Err(SigningRefusal::Denied(denial)) => {
-            let failure = Failure::from(&*denial);
-            (tally::Decided::denied(denial.action, denial.cause), Err(failure))
+            let failure = ApiError::from(&*denial);
+            (tally::CountedDecision::denied(denial.action, denial.cause), Err(failure))
         }
     };
     Ok((line, decided, outcome))
 }
 
-fn render(signed: &SignedResult, form: Form) -> Answer {
+fn render(signed: &SignedResult, form: AnswerForm) -> HttpResponse {
     match (form, signed.token()) {
-        (Form::Text, Some(token)) => render::success("text/plain; charset=utf-8", token.to_owned()),
-        (Form::Jwt, Some(token)) => render::success("application/jwt", token.to_owned()),
-        (Form::Compat, _) => render::success("application/json", signed.to_compat_json()),
-        (Form::CloudFunction, _) => {
+        (AnswerForm::Text, Some(token)) => render::success("text/plain; charset=utf-8", token.to_owned()),
+        (AnswerForm::Jwt, Some(token)) => render::success("application/jwt", token.to_owned()),
+        (AnswerForm::Compat, _) => render::success("application/json", signed.to_compat_json()),
+        (AnswerForm::CloudFunction, _) => {
             render::success("application/json", format!("{{\"result\":{}}}", signed.to_compat_json()))
         }
         _ => render::success("application/json", signed.to_json()),

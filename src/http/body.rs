@@ -6,14 +6,14 @@ use http_body_util::BodyExt;
 use hyper::StatusCode;
 use hyper::body::{Body, Bytes, Incoming};
 
-use super::{Code, Failure};
+use super::{ApiError, ErrorCode};
 
 /// How much of a body that nobody wants is read, and for how long, so that its sender gets to read the answer.
 const DRAIN_LIMIT: u64 = 1 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// The whole body, of at most `limit` bytes and within `patience`.
-pub(super) async fn read(body: &mut Incoming, limit: usize, patience: Duration) -> Result<Bytes, Failure> {
+pub(super) async fn read(body: &mut Incoming, limit: usize, patience: Duration) -> Result<Bytes, ApiError> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
@@ -39,7 +39,7 @@ pub fn drain(mut body: Incoming) {
 }
 
 /// Most bodies come in one frame, which is then not copied.
-async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, Failure> {
+async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, ApiError> {
     let Some(first) = data(body).await? else { return Ok(Bytes::new()) };
     if first.len() > limit {
         return Err(too_large(limit));
@@ -58,9 +58,10 @@ async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, Failure> {
 }
 
 /// The next piece of data; trailers are passed over.
-async fn data(body: &mut Incoming) -> Result<Option<Bytes>, Failure> {
+async fn data(body: &mut Incoming) -> Result<Option<Bytes>, ApiError> {
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Failure::new(Code::Malformed, "The body broke off.", error.to_string()))?;
+        let frame =
+            frame.map_err(|error| ApiError::new(ErrorCode::Malformed, "The body broke off.", error.to_string()))?;
         if let Ok(data) = frame.into_data() {
             return Ok(Some(data));
         }
@@ -68,11 +69,11 @@ async fn data(body: &mut Incoming) -> Result<Option<Bytes>, Failure> {
     Ok(None)
 }
 
-fn too_large(limit: usize) -> Failure {
-    Failure::plain(Code::TooLarge, format!("The body must have at most {limit} bytes."))
+fn too_large(limit: usize) -> ApiError {
+    ApiError::plain(ErrorCode::TooLarge, format!("The body must have at most {limit} bytes."))
 }
 
-fn too_slow(patience: Duration) -> Failure {
+fn too_slow(patience: Duration) -> ApiError {
     let detail = format!("The body did not arrive within {patience:?}.");
-    Failure::plain(Code::Malformed, detail).with_status(StatusCode::REQUEST_TIMEOUT)
+    ApiError::plain(ErrorCode::Malformed, detail).with_status(StatusCode::REQUEST_TIMEOUT)
 }

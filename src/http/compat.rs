@@ -1,7 +1,7 @@
 //! The routes of LeanCloud's own demo servers, for clients that were written for them.
 
-use super::answer::{Form, Route};
-use super::{Code, Failure};
+use super::answer::{AnswerForm, SigningRoute};
+use super::{ApiError, ErrorCode};
 use crate::config::Settings;
 use crate::vendor::leancloud::DemoRoute;
 use crate::vendor::{App, Operation};
@@ -13,14 +13,14 @@ pub(super) const FUNCTIONS: &str = "/1.1/functions/";
 pub(super) const SIGN2: &str = "/sign2";
 
 /// Where this path leads, if it is one of those that demo servers have.
-pub(super) fn route<'a>(settings: &'a Settings, path: &str) -> Option<Result<Route<'a>, Failure>> {
+pub(super) fn route<'a>(settings: &'a Settings, path: &str) -> Option<Result<SigningRoute<'a>, ApiError>> {
     let (compat, forms): (_, &[_]) = match path.strip_prefix(FUNCTIONS) {
-        Some(name) => (DemoRoute::parse(name), &[("application/json", Form::CloudFunction)]),
-        None if path == SIGN2 => (Some(DemoRoute::Sign2), &[("application/json", Form::Compat)]),
+        Some(name) => (DemoRoute::parse(name), &[("application/json", AnswerForm::CloudFunction)]),
+        None if path == SIGN2 => (Some(DemoRoute::Sign2), &[("application/json", AnswerForm::Compat)]),
         None => return None,
     };
     let Some(compat) = compat else { return Some(Err(unknown())) };
-    Some(app(settings).map(|app| Route {
+    Some(app(settings).map(|app| SigningRoute {
         app,
         operation: Operation::LeanCloudCompat(compat),
         gettable: false,
@@ -29,16 +29,16 @@ pub(super) fn route<'a>(settings: &'a Settings, path: &str) -> Option<Result<Rou
     }))
 }
 
-fn app(settings: &Settings) -> Result<&App, Failure> {
+fn app(settings: &Settings) -> Result<&App, ApiError> {
     let app = settings.server.leancloud_compat.as_deref().and_then(|name| settings.engine.app(name));
     app.ok_or_else(|| {
         let detail = "Nothing is signed at this path: the configuration has no LeanCloud app, or several of which \
                       `leancloud_compat` in [server] names none.";
-        Failure::plain(Code::NotFound, detail)
+        ApiError::plain(ErrorCode::NotFound, detail)
     })
 }
 
-fn unknown() -> Failure {
+fn unknown() -> ApiError {
     let known = DemoRoute::ALL.map(DemoRoute::as_str).join(", ");
-    Failure::plain(Code::NotFound, format!("There is no cloud function of this name here. There are: {known}."))
+    ApiError::plain(ErrorCode::NotFound, format!("There is no cloud function of this name here. There are: {known}."))
 }

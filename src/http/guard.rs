@@ -6,23 +6,23 @@ use std::net::IpAddr;
 use hyper::header::HOST;
 use hyper::{Request, Version};
 
-use super::{Code, Exchange, Failure};
+use super::{ApiError, ErrorCode, RequestContext};
 use crate::authn::host_name;
 
 /// Refuses what was not sent to a loopback name while the demonstration's secrets are in use. The listener is bound to loopback
 /// then; this keeps out web pages elsewhere that had their own name resolve to it.
-pub(super) fn demonstration<B>(exchange: &Exchange<'_>, request: &Request<B>) -> Result<(), Failure> {
+pub(super) fn demonstration<B>(exchange: &RequestContext<'_>, request: &Request<B>) -> Result<(), ApiError> {
     if !exchange.settings.demonstration || is_to_loopback(request) {
         return Ok(());
     }
     let detail = "The demonstration answers only on this machine: as localhost, 127.0.0.1 or [::1]. Configure secrets of your own \
                   to serve others.";
-    Err(Failure::plain(Code::Denied, detail))
+    Err(ApiError::plain(ErrorCode::Denied, detail))
 }
 
 /// Refuses what names several hosts (RFC 9112, section 3.2; RFC 9113, section 8.3.1), or in HTTP/1.1 has no `Host`: whatever stands in
 /// front may have read another one than we would.
-pub(super) fn one_host<B>(request: &Request<B>) -> Result<(), Failure> {
+pub(super) fn one_host<B>(request: &Request<B>) -> Result<(), ApiError> {
     let mut hosts = request.headers().get_all(HOST).iter().map(hyper::header::HeaderValue::as_bytes);
     let fits = match (hosts.next(), hosts.next()) {
         (None, _) => request.version() != Version::HTTP_11,
@@ -32,16 +32,16 @@ pub(super) fn one_host<B>(request: &Request<B>) -> Result<(), Failure> {
         _ => false,
     };
     let detail = "The request must have exactly one Host header, and its target must name no other host.";
-    if fits { Ok(()) } else { Err(Failure::plain(Code::Malformed, detail)) }
+    if fits { Ok(()) } else { Err(ApiError::plain(ErrorCode::Malformed, detail)) }
 }
 
 /// Refuses other methods than these.
-pub(super) fn only<B>(request: &Request<B>, methods: &'static str) -> Result<(), Failure> {
+pub(super) fn only<B>(request: &Request<B>, methods: &'static str) -> Result<(), ApiError> {
     if methods.split(", ").any(|method| request.method() == method) {
         return Ok(());
     }
     let detail = format!("This path takes other methods: {methods}.");
-    Err(Failure { allow: Some(methods), ..Failure::plain(Code::MethodNotAllowed, detail) })
+    Err(ApiError { allow: Some(methods), ..ApiError::plain(ErrorCode::MethodNotAllowed, detail) })
 }
 
 /// Whether the request names its host, and all the places that do so name a loopback one.

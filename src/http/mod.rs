@@ -45,18 +45,18 @@ use crate::observe::metrics::ListenerLabel;
 use crate::observe::trace::TraceContext;
 use crate::runtime::{Runtime, Snapshot};
 pub use body::drain;
-use failure::{Code, Failure};
-use render::Shape;
+use failure::{ApiError, ErrorCode};
+use render::ErrorShape;
 use request_id::RequestId;
-pub use sent::Body;
+pub use sent::ResponseBody;
 
 /// An answer.
-pub type Answer = Response<Body>;
+pub type HttpResponse = Response<ResponseBody>;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// One request's surroundings: what all steps of answering it look at.
-struct Exchange<'a> {
+struct RequestContext<'a> {
     runtime: &'a Arc<Runtime>,
     /// What was in force when it came in, and holds to its end.
     snapshot: &'a Arc<Snapshot>,
@@ -73,7 +73,7 @@ struct Exchange<'a> {
 }
 
 /// A request's surroundings for what goes on though nobody may wait for it any more.
-struct Lasting {
+struct OwnedRequestContext {
     runtime: Arc<Runtime>,
     snapshot: Arc<Snapshot>,
     peer: Arc<ConnectionPeer>,
@@ -84,17 +84,26 @@ struct Lasting {
     now: Millis,
 }
 
-impl Exchange<'_> {
-    fn lasting(&self) -> Lasting {
+impl RequestContext<'_> {
+    fn lasting(&self) -> OwnedRequestContext {
         let (runtime, snapshot) = (Arc::clone(self.runtime), Arc::clone(self.snapshot));
         let (peer, id, trace) = (Arc::clone(self.peer), self.id.clone(), self.trace.cloned());
-        Lasting { runtime, snapshot, peer, address: self.address, id, trace, began: self.began, now: self.now }
+        OwnedRequestContext {
+            runtime,
+            snapshot,
+            peer,
+            address: self.address,
+            id,
+            trace,
+            began: self.began,
+            now: self.now,
+        }
     }
 }
 
-impl Lasting {
-    fn exchange(&self) -> Exchange<'_> {
-        Exchange {
+impl OwnedRequestContext {
+    fn exchange(&self) -> RequestContext<'_> {
+        RequestContext {
             runtime: &self.runtime,
             snapshot: &self.snapshot,
             settings: &self.snapshot.settings,
@@ -109,20 +118,22 @@ impl Lasting {
 }
 
 /// Answers a request to the main listener. Whatever happens, there is an answer.
-pub async fn serve(runtime: Arc<Runtime>, peer: Arc<ConnectionPeer>, request: Request<Incoming>) -> Answer {
+pub async fn serve(runtime: Arc<Runtime>, peer: Arc<ConnectionPeer>, request: Request<Incoming>) -> HttpResponse {
     let snapshot = runtime.snapshot();
     let id = RequestId::of(request.headers());
     let trace = TraceContext::of(request.headers()).map(Arc::new);
     let (began, now) = (Instant::now(), clock::now());
     let address = address::of(&peer, request.headers(), &snapshot.settings.limits.trusted_proxies);
-    let lasting = Lasting { runtime, snapshot, peer, address, id, trace, began, now };
+    let lasting = OwnedRequestContext { runtime, snapshot, peer, address, id, trace, began, now };
     let exchange = lasting.exchange();
     let route = template::of(&exchange, request.uri().path());
     #[cfg(feature = "otlp")]
     let method = request.method().clone();
     let mut answer = match catch::panics(pin!(cross_origin(&exchange, request))).await {
         Ok(answer) => answer,
-        Err(_) => render::failure(&exchange, Shape::Problem, &Failure::internal("a panic, logged with its place")),
+        Err(_) => {
+            render::failure(&exchange, ErrorShape::Problem, &ApiError::internal("a panic, logged with its place"))
+        }
     };
     stamp(answer.headers_mut(), exchange.id);
     #[cfg(feature = "otlp")]
@@ -131,7 +142,7 @@ pub async fn serve(runtime: Arc<Runtime>, peer: Arc<ConnectionPeer>, request: Re
     answer
 }
 
-async fn cross_origin(exchange: &Exchange<'_>, request: Request<Incoming>) -> Answer {
+async fn cross_origin(exchange: &RequestContext<'_>, request: Request<Incoming>) -> HttpResponse {
     let Some(cors) = &exchange.settings.server.cors else {
         return route::answer(exchange, request).await;
     };

@@ -5,7 +5,7 @@ use hyper::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::error::Category;
 use serde_json::{Map, Value};
 
-use super::{Code, Failure};
+use super::{ApiError, ErrorCode};
 use crate::crypto::percent_decoded;
 use crate::model::json;
 use crate::vendor::Params;
@@ -15,7 +15,7 @@ const QUERY_LIMIT: usize = 16 << 10;
 
 /// How a body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Encoding {
+pub(super) enum BodyEncoding {
     Json,
     Form,
 }
@@ -24,7 +24,7 @@ pub(super) enum Encoding {
 ///
 /// # Errors
 /// If it is anything but JSON in UTF-8, or a form where `forms` are taken.
-pub(super) fn encoding(headers: &HeaderMap, forms: bool) -> Result<Option<Encoding>, Failure> {
+pub(super) fn encoding(headers: &HeaderMap, forms: bool) -> Result<Option<BodyEncoding>, ApiError> {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let value = match (values.next(), values.next()) {
         (None, _) => return Ok(None),
@@ -34,50 +34,52 @@ pub(super) fn encoding(headers: &HeaderMap, forms: bool) -> Result<Option<Encodi
     let (media, parameters) = value.split_once(';').unwrap_or((value, ""));
     match media.trim() {
         _ if !is_utf8(parameters) => Err(unsupported(forms)),
-        media if media.eq_ignore_ascii_case("application/json") => Ok(Some(Encoding::Json)),
-        media if forms && media.eq_ignore_ascii_case("application/x-www-form-urlencoded") => Ok(Some(Encoding::Form)),
+        media if media.eq_ignore_ascii_case("application/json") => Ok(Some(BodyEncoding::Json)),
+        media if forms && media.eq_ignore_ascii_case("application/x-www-form-urlencoded") => {
+            Ok(Some(BodyEncoding::Form))
+        }
         _ => Err(unsupported(forms)),
     }
 }
 
 /// The parameters in a body. An empty one is `{}`.
-pub(super) fn from_body(body: &[u8], encoding: Option<Encoding>, forms: bool) -> Result<Params, Failure> {
+pub(super) fn from_body(body: &[u8], encoding: Option<BodyEncoding>, forms: bool) -> Result<Params, ApiError> {
     match encoding {
         // curl calls everything a form; as one, JSON would be a single unknown name, and ignored.
-        Some(Encoding::Form) if body.trim_ascii_start().starts_with(b"{") => Err(json_as_form()),
-        Some(Encoding::Form) => match std::str::from_utf8(body) {
+        Some(BodyEncoding::Form) if body.trim_ascii_start().starts_with(b"{") => Err(json_as_form()),
+        Some(BodyEncoding::Form) => match std::str::from_utf8(body) {
             Ok(text) => from_pairs(text, "form", is_read),
-            Err(_) => Err(Failure::plain(Code::Malformed, "The form is not UTF-8.")),
+            Err(_) => Err(ApiError::plain(ErrorCode::Malformed, "The form is not UTF-8.")),
         },
         _ if body.is_empty() => Ok(Params { values: Map::new(), lenient: false }),
-        Some(Encoding::Json) => from_json(body),
+        Some(BodyEncoding::Json) => from_json(body),
         None => Err(unsupported(forms)),
     }
 }
 
 /// The parameters in a query, as routes that sign take it.
-pub(super) fn from_query(query: Option<&str>) -> Result<Params, Failure> {
+pub(super) fn from_query(query: Option<&str>) -> Result<Params, ApiError> {
     from_query_of(query, is_read)
 }
 
 /// The parameters in a query, of those that are read.
-pub(super) fn from_query_of(query: Option<&str>, is_read: fn(&str) -> bool) -> Result<Params, Failure> {
+pub(super) fn from_query_of(query: Option<&str>, is_read: fn(&str) -> bool) -> Result<Params, ApiError> {
     let query = query.unwrap_or_default();
     if query.len() > QUERY_LIMIT {
         let detail = format!("The query must have at most {QUERY_LIMIT} bytes; POST takes more.");
-        return Err(Failure::plain(Code::TooLarge, detail).with_status(StatusCode::URI_TOO_LONG));
+        return Err(ApiError::plain(ErrorCode::TooLarge, detail).with_status(StatusCode::URI_TOO_LONG));
     }
     from_pairs(query, "query", is_read)
 }
 
-fn unsupported(forms: bool) -> Failure {
+fn unsupported(forms: bool) -> ApiError {
     let or_forms = if forms { " or application/x-www-form-urlencoded" } else { "" };
     let detail = format!("The Content-Type must be application/json{or_forms}, in UTF-8.");
-    Failure::plain(Code::UnsupportedMediaType, detail)
+    ApiError::plain(ErrorCode::UnsupportedMediaType, detail)
 }
 
-fn json_as_form() -> Failure {
-    Failure::plain(Code::Malformed, "The form is JSON. Send that with Content-Type: application/json.")
+fn json_as_form() -> ApiError {
+    ApiError::plain(ErrorCode::Malformed, "The form is JSON. Send that with Content-Type: application/json.")
 }
 
 fn is_utf8(parameters: &str) -> bool {
@@ -87,7 +89,7 @@ fn is_utf8(parameters: &str) -> bool {
 }
 
 /// `serde_json`'s own messages are not passed on: they may quote the body.
-fn from_json(body: &[u8]) -> Result<Params, Failure> {
+fn from_json(body: &[u8]) -> Result<Params, ApiError> {
     let values = json::object(body).map_err(|error| {
         let wrong = match error.classify() {
             Category::Eof => "The JSON body ends too early",
@@ -98,26 +100,26 @@ fn from_json(body: &[u8]) -> Result<Params, Failure> {
             0 => String::new(),
             line => format!(", at line {line}, column {}", error.column()),
         };
-        Failure::plain(Code::Malformed, format!("{wrong}{place}."))
+        ApiError::plain(ErrorCode::Malformed, format!("{wrong}{place}."))
     })?;
     Ok(Params { values, lenient: false })
 }
 
 /// Reads `name=value&…`. A name that stands twice, which its readers could disagree about, is refused, unless it means nothing here.
-fn from_pairs(text: &str, place: &'static str, is_read: fn(&str) -> bool) -> Result<Params, Failure> {
+fn from_pairs(text: &str, place: &'static str, is_read: fn(&str) -> bool) -> Result<Params, ApiError> {
     let mut values = Map::new();
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (Some(name), Some(value)) = (decode(name), decode(value)) else {
             let detail =
                 format!("The {place} is not well encoded: after a % belong two hex digits, and all must be UTF-8.");
-            return Err(Failure::plain(Code::Malformed, detail));
+            return Err(ApiError::plain(ErrorCode::Malformed, detail));
         };
         if !is_read(&name) {
             continue;
         }
         if values.contains_key(&name) {
-            let mut failure = Failure::plain(Code::InvalidField, format!("{name} stands in the {place} twice"));
+            let mut failure = ApiError::plain(ErrorCode::InvalidField, format!("{name} stands in the {place} twice"));
             failure.more.field = Some(name);
             return Err(failure);
         }
@@ -175,9 +177,9 @@ mod tests {
     fn content_types_are_told_apart() {
         let read =
             |value: &str, forms| encoding(&HeaderMap::from_iter([(CONTENT_TYPE, value.parse().unwrap())]), forms);
-        assert_eq!(read("application/json", false).unwrap(), Some(Encoding::Json));
-        assert_eq!(read("Application/JSON; charset=\"UTF-8\"", false).unwrap(), Some(Encoding::Json));
-        assert_eq!(read("application/x-www-form-urlencoded", true).unwrap(), Some(Encoding::Form));
+        assert_eq!(read("application/json", false).unwrap(), Some(BodyEncoding::Json));
+        assert_eq!(read("Application/JSON; charset=\"UTF-8\"", false).unwrap(), Some(BodyEncoding::Json));
+        assert_eq!(read("application/x-www-form-urlencoded", true).unwrap(), Some(BodyEncoding::Form));
         assert_eq!(encoding(&HeaderMap::new(), false).unwrap(), None);
         for value in [
             "application/x-www-form-urlencoded",
@@ -186,7 +188,7 @@ mod tests {
             "application/json; charset=latin1",
             "application/jsonx",
         ] {
-            assert_eq!(read(value, false).unwrap_err().code, Code::UnsupportedMediaType, "{value}");
+            assert_eq!(read(value, false).unwrap_err().code, ErrorCode::UnsupportedMediaType, "{value}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the audit log says of a request.
 
-use super::{Exchange, Failure};
+use super::{ApiError, RequestContext};
 use crate::authn::AuthnError;
 use crate::engine::{SigningOutcome, SigningRefusal};
 use crate::limits::rate_limit_key;
@@ -10,7 +10,11 @@ use crate::policy::{Denial, DenyReason};
 use crate::vendor::App;
 
 /// The line for a caller who is refused.
-pub(super) fn refusal(exchange: &Exchange<'_>, app: Option<&App>, refusal: &AuthnError) -> Result<Vec<u8>, Failure> {
+pub(super) fn refusal(
+    exchange: &RequestContext<'_>,
+    app: Option<&App>,
+    refusal: &AuthnError,
+) -> Result<Vec<u8>, ApiError> {
     let (authenticator, reason) = (refusal.authenticator().map(|name| &**name), refusal.log());
     line(
         exchange,
@@ -20,11 +24,11 @@ pub(super) fn refusal(exchange: &Exchange<'_>, app: Option<&App>, refusal: &Auth
 
 /// The line for a decision.
 pub(super) fn verdict(
-    exchange: &Exchange<'_>,
+    exchange: &RequestContext<'_>,
     app: &App,
     caller: &Caller,
     verdict: &SigningOutcome,
-) -> Result<Vec<u8>, Failure> {
+) -> Result<Vec<u8>, ApiError> {
     let (ask, refused) = (&verdict.ask, verdict.outcome.as_ref().err());
     let reason = refused.map(reason);
     let asked = asked(exchange, Some(app), caller, ask, AuditDecision::Allow);
@@ -41,7 +45,7 @@ pub(super) fn verdict(
 
 /// What can't be decided, and why not.
 pub(super) fn undecided<'a>(
-    exchange: &Exchange<'a>,
+    exchange: &RequestContext<'a>,
     app: Option<&'a App>,
     caller: &'a Caller,
     ask: &'a SigningRequest,
@@ -53,7 +57,7 @@ pub(super) fn undecided<'a>(
 
 /// Who asked what.
 pub(super) fn asked<'a>(
-    exchange: &Exchange<'a>,
+    exchange: &RequestContext<'a>,
     app: Option<&'a App>,
     caller: &'a Caller,
     ask: &'a SigningRequest,
@@ -88,7 +92,7 @@ pub(super) fn denied<'a>(denial: &'a Denial, record: &AuditRecord<'a>) -> AuditR
 }
 
 /// What every line has. Without an app it is about all of them.
-fn blank<'a>(exchange: &Exchange<'a>, app: Option<&'a App>, decision: AuditDecision) -> AuditRecord<'a> {
+fn blank<'a>(exchange: &RequestContext<'a>, app: Option<&'a App>, decision: AuditDecision) -> AuditRecord<'a> {
     let policy = &exchange.settings.engine.policy.document().hash;
     AuditRecord {
         trace_id: exchange.trace.map(|trace| &*trace.trace_id),
@@ -104,14 +108,14 @@ fn blank<'a>(exchange: &Exchange<'a>, app: Option<&'a App>, decision: AuditDecis
 /// The line of a decision. If nothing is allowed, and refused requests from this address have had enough lines lately, the request is
 /// counted for its address's next summary, and there is no line. While the log cannot be written, the line is tried in any case, and so
 /// the request fails as all others do.
-pub(super) fn line(exchange: &Exchange<'_>, record: &AuditRecord<'_>) -> Result<Vec<u8>, Failure> {
+pub(super) fn line(exchange: &RequestContext<'_>, record: &AuditRecord<'_>) -> Result<Vec<u8>, ApiError> {
     let (line, is_refused) = match record.decision {
         AuditDecision::Allow => (record.line(), false),
         AuditDecision::Deny | AuditDecision::Invalid | AuditDecision::Refused | AuditDecision::Unavailable => {
             (record.shortened().line(), true)
         }
     };
-    let line = line.map_err(|error| Failure::internal(error.to_string()))?;
+    let line = line.map_err(|error| ApiError::internal(error.to_string()))?;
     let (runtime, limits) = (exchange.runtime, &exchange.snapshot.limits);
     if !is_refused || limits.may_write_refused(exchange.address, line.len()) || runtime.audit.health().is_err() {
         return Ok(line);

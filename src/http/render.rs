@@ -5,14 +5,14 @@ use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RE
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
-use super::failure::{Code, Failure, More};
-use super::{Answer, Body, Exchange};
+use super::failure::{ApiError, ErrorCode, ProblemExtensions};
+use super::{HttpResponse, RequestContext, ResponseBody};
 
 const X_ABLY_ERRORCODE: HeaderName = HeaderName::from_static("x-ably-errorcode");
 
 /// Whose conventions a route's errors follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(super) enum ErrorShape {
     /// Problem details (RFC 9457).
     Problem,
     /// Ably's, without which its SDKs ask again for ever.
@@ -22,19 +22,19 @@ pub(super) enum Shape {
 }
 
 /// A good answer.
-pub(super) fn success(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Body::from(body.into()));
+pub(super) fn success(content_type: &'static str, body: impl Into<Bytes>) -> HttpResponse {
+    let mut answer = Response::new(ResponseBody::from(body.into()));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     answer
 }
 
 /// The answer to a failure, which is logged by the way.
-pub(super) fn failure(exchange: &Exchange<'_>, shape: Shape, failure: &Failure) -> Answer {
+pub(super) fn failure(exchange: &RequestContext<'_>, shape: ErrorShape, failure: &ApiError) -> HttpResponse {
     log(exchange, failure);
     let mut answer = match shape {
-        Shape::Problem => problem(exchange, failure),
-        Shape::Ably => ably(failure),
-        Shape::LeanCloud => leancloud(failure),
+        ErrorShape::Problem => problem(exchange, failure),
+        ErrorShape::Ably => ably(failure),
+        ErrorShape::LeanCloud => leancloud(failure),
     };
     let headers = answer.headers_mut();
     match failure.status {
@@ -51,11 +51,11 @@ pub(super) fn failure(exchange: &Exchange<'_>, shape: Shape, failure: &Failure) 
     answer
 }
 
-fn log(exchange: &Exchange<'_>, failure: &Failure) {
+fn log(exchange: &RequestContext<'_>, failure: &ApiError) {
     let (request_id, code, log) = (exchange.id.as_str(), failure.code.as_str(), &*failure.log);
     let trace_id = exchange.trace.map(|trace| &*trace.trace_id);
     // The limits' own count is in the log.
-    let is_quiet = failure.is_logged || failure.code == Code::Overloaded;
+    let is_quiet = failure.is_logged || failure.code == ErrorCode::Overloaded;
     match failure.status.as_u16() {
         500 if !is_quiet => tracing::error!(request_id, trace_id, code, "{log}"),
         501.. if !is_quiet => tracing::warn!(request_id, trace_id, code, "{log}"),
@@ -63,9 +63,9 @@ fn log(exchange: &Exchange<'_>, failure: &Failure) {
     }
 }
 
-fn problem(exchange: &Exchange<'_>, failure: &Failure) -> Answer {
+fn problem(exchange: &RequestContext<'_>, failure: &ApiError) -> HttpResponse {
     #[derive(Serialize)]
-    struct Problem<'a> {
+    struct ProblemJson<'a> {
         r#type: &'static str,
         title: &'static str,
         status: u16,
@@ -73,9 +73,9 @@ fn problem(exchange: &Exchange<'_>, failure: &Failure) -> Answer {
         code: &'static str,
         request_id: &'a str,
         #[serde(flatten)]
-        more: &'a More,
+        more: &'a ProblemExtensions,
     }
-    let body = Problem {
+    let body = ProblemJson {
         r#type: "about:blank",
         title: failure.status.canonical_reason().unwrap_or("Error"),
         status: failure.status.as_u16(),
@@ -89,21 +89,21 @@ fn problem(exchange: &Exchange<'_>, failure: &Failure) -> Answer {
 
 /// What ably-js reads. Only a 403 with all three members tells it to stop; with anything else it asks again every 15 seconds. So
 /// whatever can't succeed by asking again is a 403.
-fn ably(failure: &Failure) -> Answer {
+fn ably(failure: &ApiError) -> HttpResponse {
     #[derive(Serialize)]
-    struct Envelope<'a> {
-        error: Error<'a>,
+    struct AblyError<'a> {
+        error: VendorError<'a>,
     }
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
-    struct Error<'a> {
+    struct VendorError<'a> {
         message: &'a str,
         code: u32,
         status_code: u16,
     }
     let (status, code) = ably_status(failure.status);
-    let error = Error { message: &failure.detail, code, status_code: status.as_u16() };
-    let mut answer = json(status, "application/json", &Envelope { error });
+    let error = VendorError { message: &failure.detail, code, status_code: status.as_u16() };
+    let mut answer = json(status, "application/json", &AblyError { error });
     answer.headers_mut().insert(X_ABLY_ERRORCODE, HeaderValue::from(code));
     answer
 }
@@ -121,9 +121,9 @@ fn ably_status(status: StatusCode) -> (StatusCode, u32) {
 }
 
 /// What LeanCloud's SDKs make an error of. Its codes are those of the REST interface; 1 is what cloud functions fail with.
-fn leancloud(failure: &Failure) -> Answer {
+fn leancloud(failure: &ApiError) -> HttpResponse {
     #[derive(Serialize)]
-    struct Error<'a> {
+    struct VendorError<'a> {
         code: u16,
         error: &'a str,
     }
@@ -131,10 +131,10 @@ fn leancloud(failure: &Failure) -> Answer {
         known @ (401 | 403 | 429) => known,
         _ => 1,
     };
-    json(failure.status, "application/json", &Error { code, error: &failure.detail })
+    json(failure.status, "application/json", &VendorError { code, error: &failure.detail })
 }
 
-fn json(status: StatusCode, content_type: &'static str, body: &impl Serialize) -> Answer {
+fn json(status: StatusCode, content_type: &'static str, body: &impl Serialize) -> HttpResponse {
     // Serialising strings and numbers can't fail; if it did, the status would still tell.
     let mut answer = success(content_type, serde_json::to_vec(body).unwrap_or_default());
     *answer.status_mut() = status;

@@ -3,15 +3,17 @@
 use hyper::body::Incoming;
 use hyper::{Method, Request};
 
-use super::answer::{self, Form, Route};
-use super::render::{self, Shape};
-use super::{Answer, Body, Code, Exchange, Failure, body, compat, limit, openapi, playground, roster};
+use super::answer::{self, AnswerForm, SigningRoute};
+use super::render::{self, ErrorShape};
+use super::{
+    ApiError, ErrorCode, HttpResponse, RequestContext, ResponseBody, body, compat, limit, openapi, playground, roster,
+};
 use crate::model::Vendor;
 use crate::runtime::Probe;
 use crate::vendor::{self, App};
 
 /// Answers a request, wherever it leads.
-pub(super) async fn answer(exchange: &Exchange<'_>, mut request: Request<Incoming>) -> Answer {
+pub(super) async fn answer(exchange: &RequestContext<'_>, mut request: Request<Incoming>) -> HttpResponse {
     if let Some(probe) = Probe::at(request.uri().path()) {
         return probed(exchange, probe, request.method());
     }
@@ -32,75 +34,83 @@ pub(super) async fn answer(exchange: &Exchange<'_>, mut request: Request<Incomin
 }
 
 /// Where a path leads, and the shape of what goes wrong there.
-fn place<'a>(exchange: &Exchange<'a>, path: &str) -> (Shape, Result<Route<'a>, Failure>) {
+fn place<'a>(exchange: &RequestContext<'a>, path: &str) -> (ErrorShape, Result<SigningRoute<'a>, ApiError>) {
     if let Some(route) = compat::route(exchange.settings, path) {
-        return (Shape::LeanCloud, route);
+        return (ErrorShape::LeanCloud, route);
     }
     match path.strip_prefix("/v1/").and_then(|below| split(exchange, below)) {
         Some((app, name)) => (shape(app), to(app, name).ok_or_else(|| unknown_operation(app))),
-        None => (Shape::Problem, Err(nowhere())),
+        None => (ErrorShape::Problem, Err(nowhere())),
     }
 }
 
 /// Answers a request that leads here, if the limits let it in.
 async fn limited(
-    exchange: &Exchange<'_>,
-    route: Result<Route<'_>, Failure>,
+    exchange: &RequestContext<'_>,
+    route: Result<SigningRoute<'_>, ApiError>,
     request: &mut Request<Incoming>,
-) -> Result<Answer, Failure> {
+) -> Result<HttpResponse, ApiError> {
     let place = limit::enter(exchange)?;
     answer::operation(exchange, &route?, request, place).await
 }
 
 /// The operation at `{app}/{name}`, if there is one.
-pub(super) fn find<'a>(exchange: &Exchange<'a>, below: &str) -> Option<Route<'a>> {
+pub(super) fn find<'a>(exchange: &RequestContext<'a>, below: &str) -> Option<SigningRoute<'a>> {
     let (app, name) = split(exchange, below)?;
     to(app, name)
 }
 
-pub(super) fn split<'a, 'p>(exchange: &Exchange<'a>, below: &'p str) -> Option<(&'a App, &'p str)> {
+pub(super) fn split<'a, 'p>(exchange: &RequestContext<'a>, below: &'p str) -> Option<(&'a App, &'p str)> {
     let (app, name) = below.split_once('/').unwrap_or((below, ""));
     Some((exchange.settings.engine.app(app)?, name))
 }
 
 /// Where `/v1/{app}/{name}` leads, and what may go that way.
-pub(super) fn to<'a>(app: &'a App, name: &str) -> Option<Route<'a>> {
+pub(super) fn to<'a>(app: &'a App, name: &str) -> Option<SigningRoute<'a>> {
     let (gettable, takes_forms, forms): (bool, bool, &[_]) = match (app.vendor(), name) {
-        (Vendor::TalkJs, "token") => (true, false, &[("application/json", Form::Json), ("text/plain", Form::Text)]),
+        (Vendor::TalkJs, "token") => {
+            (true, false, &[("application/json", AnswerForm::Json), ("text/plain", AnswerForm::Text)])
+        }
         // All SDKs take a token as text, also those that ask for JSON. Only newer ones know a JWT's own type.
         (Vendor::Ably, "token") => (
             true,
             true,
-            &[("application/jwt", Form::Jwt), ("text/plain", Form::Text), ("application/json", Form::Text)],
+            &[
+                ("application/jwt", AnswerForm::Jwt),
+                ("text/plain", AnswerForm::Text),
+                ("application/json", AnswerForm::Text),
+            ],
         ),
-        (Vendor::Ably, _) => (true, true, &[("application/json", Form::Json)]),
-        _ => (false, false, &[("application/json", Form::Json)]),
+        (Vendor::Ably, _) => (true, true, &[("application/json", AnswerForm::Json)]),
+        _ => (false, false, &[("application/json", AnswerForm::Json)]),
     };
-    Some(Route { app, operation: vendor::operation(app, name)?, gettable, takes_forms, forms })
+    Some(SigningRoute { app, operation: vendor::operation(app, name)?, gettable, takes_forms, forms })
 }
 
-fn nowhere() -> Failure {
+fn nowhere() -> ApiError {
     let detail = "There is nothing at this path. Signatures and tokens are at /v1/{app}/{operation}.";
-    Failure::plain(Code::NotFound, detail)
+    ApiError::plain(ErrorCode::NotFound, detail)
 }
 
-fn unknown_operation(app: &App) -> Failure {
+fn unknown_operation(app: &App) -> ApiError {
     let known = vendor::Operation::names(app.vendor()).join(", ");
-    Failure::plain(Code::NotFound, format!("The app {} has no such operation. It has: {known}.", app.name()))
+    ApiError::plain(ErrorCode::NotFound, format!("The app {} has no such operation. It has: {known}.", app.name()))
 }
 
-fn shape(app: &App) -> Shape {
+fn shape(app: &App) -> ErrorShape {
     match app.vendor() {
-        Vendor::Ably => Shape::Ably,
-        Vendor::LeanCloud | Vendor::TalkJs => Shape::Problem,
+        Vendor::Ably => ErrorShape::Ably,
+        Vendor::LeanCloud | Vendor::TalkJs => ErrorShape::Problem,
     }
 }
 
-fn probed(exchange: &Exchange<'_>, probe: Probe, method: &Method) -> Answer {
+fn probed(exchange: &RequestContext<'_>, probe: Probe, method: &Method) -> HttpResponse {
     if method == Method::GET || method == Method::HEAD {
-        return exchange.runtime.probe(probe).map(Body::from);
+        return exchange.runtime.probe(probe).map(ResponseBody::from);
     }
-    let failure =
-        Failure { allow: Some("GET, HEAD"), ..Failure::plain(Code::MethodNotAllowed, "Probes are asked with GET.") };
-    render::failure(exchange, Shape::Problem, &failure)
+    let failure = ApiError {
+        allow: Some("GET, HEAD"),
+        ..ApiError::plain(ErrorCode::MethodNotAllowed, "Probes are asked with GET.")
+    };
+    render::failure(exchange, ErrorShape::Problem, &failure)
 }

@@ -9,68 +9,70 @@ use hyper::body::{self, Bytes, Frame, SizeHint};
 use tokio::sync::mpsc;
 
 /// An answer's body.
-pub enum Body {
+pub enum ResponseBody {
     /// All of it.
     Whole(Full<Bytes>),
     /// As it comes.
-    Streamed(Streamed),
+    Streamed(StreamedBody),
 }
 
 /// A body that comes piece by piece, until its sender is dropped.
-pub struct Streamed {
+pub struct StreamedBody {
     pieces: mpsc::Receiver<Bytes>,
     /// What lasts as long as it does.
     kept: Option<Box<dyn Send>>,
 }
 
-impl Body {
+impl ResponseBody {
     /// A body of what comes here.
-    pub fn streamed(pieces: mpsc::Receiver<Bytes>) -> Body {
-        Body::Streamed(Streamed { pieces, kept: None })
+    pub fn streamed(pieces: mpsc::Receiver<Bytes>) -> ResponseBody {
+        ResponseBody::Streamed(StreamedBody { pieces, kept: None })
     }
 
     /// Keeps something to the end of a body that is still to come. With one that is there it is dropped at once.
     pub fn keep(&mut self, guard: impl Send + 'static) {
-        if let Body::Streamed(streamed) = self {
+        if let ResponseBody::Streamed(streamed) = self {
             streamed.kept = Some(Box::new(guard));
         }
     }
 }
 
-impl Default for Body {
-    fn default() -> Body {
-        Body::Whole(Full::default())
+impl Default for ResponseBody {
+    fn default() -> ResponseBody {
+        ResponseBody::Whole(Full::default())
     }
 }
 
-impl<T: Into<Full<Bytes>>> From<T> for Body {
-    fn from(whole: T) -> Body {
-        Body::Whole(whole.into())
+impl<T: Into<Full<Bytes>>> From<T> for ResponseBody {
+    fn from(whole: T) -> ResponseBody {
+        ResponseBody::Whole(whole.into())
     }
 }
 
-impl body::Body for Body {
+impl body::Body for ResponseBody {
     type Data = Bytes;
     type Error = Infallible;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match self.get_mut() {
-            Body::Whole(whole) => Pin::new(whole).poll_frame(context),
-            Body::Streamed(streamed) => streamed.pieces.poll_recv(context).map(|piece| piece.map(Frame::data).map(Ok)),
+            ResponseBody::Whole(whole) => Pin::new(whole).poll_frame(context),
+            ResponseBody::Streamed(streamed) => {
+                streamed.pieces.poll_recv(context).map(|piece| piece.map(Frame::data).map(Ok))
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Body::Whole(whole) => whole.is_end_stream(),
-            Body::Streamed(_) => false,
+            ResponseBody::Whole(whole) => whole.is_end_stream(),
+            ResponseBody::Streamed(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Body::Whole(whole) => whole.size_hint(),
-            Body::Streamed(_) => SizeHint::default(),
+            ResponseBody::Whole(whole) => whole.size_hint(),
+            ResponseBody::Streamed(_) => SizeHint::default(),
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use hyper::Method;
 
-use super::Exchange;
+use super::RequestContext;
 use crate::observe::metrics::RouteLabel;
 use crate::remote::Span;
 
 /// Has a request sent to who collects the traces, if someone does and it belongs to one.
-pub(super) fn record(exchange: &Exchange<'_>, method: &Method, route: &RouteLabel, status: u16) {
+pub(super) fn record(exchange: &RequestContext<'_>, method: &Method, route: &RouteLabel, status: u16) {
     let (Some(spans), Some(trace)) = (&exchange.snapshot.spans, exchange.trace) else { return };
     spans.record(Span {
         trace: trace.clone(),

@@ -1,18 +1,18 @@
 //! By what name the metrics know where a request leads.
 
-use super::{Exchange, compat, openapi, playground, roster, route};
+use super::{RequestContext, compat, openapi, playground, roster, route};
 use crate::observe::metrics::RouteLabel;
 use crate::runtime::Probe;
 use crate::vendor;
 use crate::vendor::leancloud::DemoRoute;
 
 /// The place that this path leads to: one of those that there are, whatever callers ask for.
-pub(super) fn of(exchange: &Exchange<'_>, path: &str) -> RouteLabel {
+pub(super) fn of(exchange: &RequestContext<'_>, path: &str) -> RouteLabel {
     if path == openapi::PATH {
         return RouteLabel::Fixed(openapi::PATH);
     }
     if let Some(below) = path.strip_prefix(roster::PATH) {
-        return roster::Resource::at(below)
+        return roster::ModerationResource::at(below)
             .map_or(RouteLabel::Other, |resource| RouteLabel::Fixed(resource.template()));
     }
     if let Some(below) = path.strip_prefix("/v1/") {
@@ -29,7 +29,7 @@ pub(super) fn of(exchange: &Exchange<'_>, path: &str) -> RouteLabel {
     }
 }
 
-fn operation(exchange: &Exchange<'_>, below: &str) -> Option<RouteLabel> {
+fn operation(exchange: &RequestContext<'_>, below: &str) -> Option<RouteLabel> {
     let (app, name) = route::split(exchange, below)?;
     let operation = vendor::operation(app, name)?;
     Some(RouteLabel::Operation(app.name().clone(), operation.as_str()))

@@ -12,17 +12,17 @@ use hyper::body::{Bytes, Incoming};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::answer::Route;
-use super::{Answer, Exchange, Failure, compat, guard, limit, render, route};
+use super::answer::SigningRoute;
+use super::{ApiError, HttpResponse, RequestContext, compat, guard, limit, render, route};
 use crate::config::Settings;
 use crate::model::Vendor;
 use crate::vendor::{App, Operation};
-use operation::{About, Described};
+use operation::{DescribedPath, OperationText};
 
 pub(super) const PATH: &str = "/v1/openapi.json";
 
 /// Answers with the document, which is made when it is first asked for.
-pub(super) fn answer(exchange: &Exchange<'_>, request: &Request<Incoming>) -> Result<Answer, Failure> {
+pub(super) fn answer(exchange: &RequestContext<'_>, request: &Request<Incoming>) -> Result<HttpResponse, ApiError> {
     let _place = limit::enter(exchange)?;
     guard::only(request, "GET, HEAD")?;
     guard::demonstration(exchange, request)?;
@@ -46,9 +46,9 @@ fn document(settings: &Settings) -> Value {
 fn paths(settings: &Settings, responses: &Value) -> Map<String, Value> {
     let mut paths: Map<String, Value> = read(include_str!("text/own.json"));
     paths.extend(roster::paths(&security::required_by_any(&settings.engine.authenticators), responses));
-    let mut describe = |path: String, route: &Route<'_>, about: &About, tag: &str, shape: &str| {
+    let mut describe = |path: String, route: &SigningRoute<'_>, about: &OperationText, tag: &str, shape: &str| {
         let security = security::required(&settings.engine.authenticators, route.app.name());
-        let described = Described { about, route, tag, shape, security, responses };
+        let described = DescribedPath { about, route, tag, shape, security, responses };
         paths.insert(path, described.item());
     };
     for app in &settings.engine.apps {
@@ -61,21 +61,21 @@ fn paths(settings: &Settings, responses: &Value) -> Map<String, Value> {
     for (path, about) in &read::<Map<String, Value>>(include_str!("text/compat.json")) {
         if let Some(Ok(route)) = compat::route(settings, path) {
             let tag = if path == compat::SIGN2 { "demo-server" } else { "cloud-functions" };
-            describe(path.clone(), &route, &About::of(about), tag, "leancloud");
+            describe(path.clone(), &route, &OperationText::of(about), tag, "leancloud");
         }
     }
     paths
 }
 
 /// What can be asked of an app, by the last segment of its route.
-fn operations(app: &App) -> Vec<(&'static str, About)> {
+fn operations(app: &App) -> Vec<(&'static str, OperationText)> {
     let all: Map<String, Value> = read(match app.vendor() {
         Vendor::LeanCloud => include_str!("text/leancloud.json"),
         Vendor::TalkJs => include_str!("text/talkjs.json"),
         Vendor::Ably => include_str!("text/ably.json"),
     });
     let names = Operation::names(app.vendor()).iter();
-    names.filter_map(|name| Some((*name, About::of(all.get(*name)?)))).collect()
+    names.filter_map(|name| Some((*name, OperationText::of(all.get(*name)?)))).collect()
 }
 
 /// What the responses to errors of this app are called in `text/components.json`.

@@ -6,14 +6,14 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::reference;
-use crate::http::answer::{Form, Route};
+use crate::http::answer::{AnswerForm, SigningRoute};
 
 pub(super) const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// What `text/` says of one path.
 #[derive(Default, Deserialize)]
-pub(super) struct About {
+pub(super) struct OperationText {
     summary: String,
     #[serde(default)]
     description: String,
@@ -24,16 +24,16 @@ pub(super) struct About {
     query: Map<String, Value>,
     /// The schema of what is signed, where that isn't the bare token.
     answer: Value,
-    examples: BTreeMap<String, Example>,
+    examples: BTreeMap<String, OperationExample>,
 }
 
 /// A request, and what the demonstration answers.
 #[derive(Deserialize)]
-struct Example {
+struct OperationExample {
     /// Who asks.
     caller: String,
     #[serde(default)]
-    by: Place,
+    by: ParameterLocation,
     request: Value,
     status: u16,
     answer: Value,
@@ -42,7 +42,7 @@ struct Example {
 /// Where the parameters are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Place {
+enum ParameterLocation {
     #[default]
     Body,
     Form,
@@ -50,9 +50,9 @@ enum Place {
 }
 
 /// A path, with all that is known of it.
-pub(super) struct Described<'a> {
-    pub(super) about: &'a About,
-    pub(super) route: &'a Route<'a>,
+pub(super) struct DescribedPath<'a> {
+    pub(super) about: &'a OperationText,
+    pub(super) route: &'a SigningRoute<'a>,
     pub(super) tag: &'a str,
     /// What the names of its errors begin with.
     pub(super) shape: &'a str,
@@ -61,13 +61,13 @@ pub(super) struct Described<'a> {
     pub(super) responses: &'a Value,
 }
 
-impl About {
-    pub(super) fn of(text: &Value) -> About {
-        About::deserialize(text).unwrap_or_default()
+impl OperationText {
+    pub(super) fn of(text: &Value) -> OperationText {
+        OperationText::deserialize(text).unwrap_or_default()
     }
 }
 
-impl Described<'_> {
+impl DescribedPath<'_> {
     /// The path's item.
     pub(super) fn item(&self) -> Value {
         let mut item = Map::from_iter([("post".to_owned(), self.post())]);
@@ -78,26 +78,26 @@ impl Described<'_> {
     }
 
     fn post(&self) -> Value {
-        let json = content(&self.about.body, self.requests(Place::Body));
+        let json = content(&self.about.body, self.requests(ParameterLocation::Body));
         let mut bodies = Map::from_iter([(JSON.to_owned(), Value::Object(json))]);
         if self.route.takes_forms {
             let schema = json!({ "type": "object", "properties": self.about.query });
-            bodies.insert(FORM.to_owned(), Value::Object(content(&schema, self.requests(Place::Form))));
+            bodies.insert(FORM.to_owned(), Value::Object(content(&schema, self.requests(ParameterLocation::Form))));
         }
-        let mut post = self.operation("", &[Place::Body, Place::Form]);
+        let mut post = self.operation("", &[ParameterLocation::Body, ParameterLocation::Form]);
         post.insert("requestBody".to_owned(), json!({ "content": bodies }));
         Value::Object(post)
     }
 
     fn get(&self) -> Value {
         let parameters: Vec<_> = self.about.query.iter().map(|(name, schema)| self.parameter(name, schema)).collect();
-        let mut get = self.operation(".by-query", &[Place::Query]);
+        let mut get = self.operation(".by-query", &[ParameterLocation::Query]);
         get.insert("parameters".to_owned(), Value::Array(parameters));
         Value::Object(get)
     }
 
     fn parameter(&self, name: &str, schema: &Value) -> Value {
-        let values = self.examples(&[Place::Query]).filter_map(|(key, example)| {
+        let values = self.examples(&[ParameterLocation::Query]).filter_map(|(key, example)| {
             let value = example.request.get(name)?;
             Some((key.clone(), json!({ "value": value, "x-caller": example.caller })))
         });
@@ -108,7 +108,7 @@ impl Described<'_> {
     }
 
     /// What all methods have.
-    fn operation(&self, ending: &str, places: &[Place]) -> Map<String, Value> {
+    fn operation(&self, ending: &str, places: &[ParameterLocation]) -> Map<String, Value> {
         let name = self.route.operation.as_str();
         let mut operation = Map::from_iter([
             ("operationId".to_owned(), json!(format!("{}.{name}{ending}", self.tag))),
@@ -123,10 +123,11 @@ impl Described<'_> {
         operation
     }
 
-    fn all_responses(&self, places: &[Place]) -> Value {
+    fn all_responses(&self, places: &[ParameterLocation]) -> Value {
         let mut all = Map::from_iter([("200".to_owned(), self.success(places))]);
         // What can go wrong with a body, and what with a query.
-        let elsewhere: &[_] = if places.contains(&Place::Query) { &["408", "413", "415"] } else { &["414"] };
+        let elsewhere: &[_] =
+            if places.contains(&ParameterLocation::Query) { &["408", "413", "415"] } else { &["414"] };
         for (name, response) in self.responses.as_object().into_iter().flatten() {
             let Some((shape, status)) = name.split_once('-') else { continue };
             if (shape == self.shape || shape == "any") && !elsewhere.contains(&status) {
@@ -137,12 +138,12 @@ impl Described<'_> {
     }
 
     /// The good answer.
-    fn success(&self, places: &[Place]) -> Value {
+    fn success(&self, places: &[ParameterLocation]) -> Value {
         let answers = self.answers(places, "200");
-        let media = |form: &Form| match form {
-            Form::Json | Form::Compat | Form::CloudFunction => JSON,
-            Form::Text => "text/plain",
-            Form::Jwt => "application/jwt",
+        let media = |form: &AnswerForm| match form {
+            AnswerForm::Json | AnswerForm::Compat | AnswerForm::CloudFunction => JSON,
+            AnswerForm::Text => "text/plain",
+            AnswerForm::Jwt => "application/jwt",
         };
         let first_text = self.route.forms.iter().map(|(_, form)| media(form)).find(|media| *media != JSON);
         let contents = self.route.forms.iter().map(|(_, form)| {
@@ -162,7 +163,7 @@ impl Described<'_> {
     }
 
     /// An error: the component, or where there are examples of one's own, that with them.
-    fn error(&self, name: &str, component: &Value, places: &[Place]) -> Value {
+    fn error(&self, name: &str, component: &Value, places: &[ParameterLocation]) -> Value {
         let status = name.rsplit('-').next().unwrap_or_default();
         let examples = self.answers(places, status);
         if examples.is_empty() {
@@ -176,18 +177,21 @@ impl Described<'_> {
     }
 
     /// The requests with parameters here.
-    fn requests(&self, place: Place) -> Map<String, Value> {
-        let request = |example: &Example| json!({ "value": example.request, "x-caller": example.caller });
+    fn requests(&self, place: ParameterLocation) -> Map<String, Value> {
+        let request = |example: &OperationExample| json!({ "value": example.request, "x-caller": example.caller });
         self.examples(&[place]).map(|(name, example)| (name.clone(), request(example))).collect()
     }
 
     /// What is answered with this status.
-    fn answers(&self, places: &[Place], status: &str) -> Map<String, Value> {
+    fn answers(&self, places: &[ParameterLocation], status: &str) -> Map<String, Value> {
         let with = self.examples(places).filter(|(_, example)| example.status.to_string() == status);
         with.map(|(name, example)| (name.clone(), json!({ "value": example.answer }))).collect()
     }
 
-    fn examples<'s>(&'s self, places: &'s [Place]) -> impl Iterator<Item = (&'s String, &'s Example)> {
+    fn examples<'s>(
+        &'s self,
+        places: &'s [ParameterLocation],
+    ) -> impl Iterator<Item = (&'s String, &'s OperationExample)> {
         self.about.examples.iter().filter(|(_, example)| places.contains(&example.by))
     }
 }

@@ -10,14 +10,14 @@ use super::{read, reference};
 
 /// What `text/roster.json` says of one method of a path.
 #[derive(Default, Deserialize)]
-struct About {
+struct ModerationText {
     id: String,
     summary: String,
     #[serde(default)]
     description: String,
     /// The parameters in the path or the query.
     #[serde(default)]
-    parameters: BTreeMap<String, Parameter>,
+    parameters: BTreeMap<String, ModerationParameter>,
     /// The schema of the body, where there is one.
     body: Option<Value>,
     /// The schema of the good answer.
@@ -27,11 +27,11 @@ struct About {
     /// The statuses of errors besides those that all have.
     #[serde(default)]
     errors: Vec<String>,
-    examples: BTreeMap<String, Example>,
+    examples: BTreeMap<String, ModerationExample>,
 }
 
 #[derive(Deserialize)]
-struct Parameter {
+struct ModerationParameter {
     schema: Value,
     #[serde(rename = "in", default = "query")]
     place: String,
@@ -39,7 +39,7 @@ struct Parameter {
 
 /// A request, and what the demonstration answers.
 #[derive(Deserialize)]
-struct Example {
+struct ModerationExample {
     caller: String,
     /// The parameters in the path, where the others are in the body.
     #[serde(default)]
@@ -55,14 +55,14 @@ fn query() -> String {
 
 /// Every path. `responses` are all that are components.
 pub(super) fn paths(security: &Value, responses: &Value) -> Map<String, Value> {
-    let paths: BTreeMap<String, BTreeMap<String, About>> = read(include_str!("text/roster.json"));
-    let item = |methods: BTreeMap<String, About>| {
+    let paths: BTreeMap<String, BTreeMap<String, ModerationText>> = read(include_str!("text/roster.json"));
+    let item = |methods: BTreeMap<String, ModerationText>| {
         methods.into_iter().map(|(method, about)| (method, about.operation(security, responses))).collect()
     };
     paths.into_iter().map(|(path, methods)| (path, Value::Object(item(methods)))).collect()
 }
 
-impl About {
+impl ModerationText {
     fn operation(&self, security: &Value, responses: &Value) -> Value {
         let mut operation = Map::from_iter([
             ("operationId".to_owned(), json!(self.id)),
@@ -79,14 +79,14 @@ impl About {
             operation.insert("parameters".to_owned(), parameters.collect());
         }
         if let Some(schema) = &self.body {
-            let request = |example: &Example| json!({ "value": example.request, "x-caller": example.caller });
+            let request = |example: &ModerationExample| json!({ "value": example.request, "x-caller": example.caller });
             let examples = self.examples.iter().map(|(name, example)| (name.clone(), request(example))).collect();
             operation.insert("requestBody".to_owned(), json!({ "content": { JSON: content(schema, examples) } }));
         }
         Value::Object(operation)
     }
 
-    fn parameter(&self, name: &str, Parameter { schema, place }: &Parameter) -> Value {
+    fn parameter(&self, name: &str, ModerationParameter { schema, place }: &ModerationParameter) -> Value {
         let values = self.examples.iter().filter_map(|(key, example)| {
             let value = example.path.get(name).or_else(|| example.request.get(name).filter(|_| self.body.is_none()))?;
             Some((key.clone(), json!({ "value": value, "x-caller": example.caller })))

@@ -5,7 +5,7 @@ use hyper::header::{
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, X_FRAME_OPTIONS,
 };
 
-use super::super::{Answer, Body};
+use super::super::{HttpResponse, ResponseBody};
 
 /// Each by its path below the page's own, with its media type.
 const ASSETS: [(&str, &str, &str); 8] = [
@@ -27,9 +27,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// What is at this path below the page's own.
-pub(super) fn at(below: &str) -> Option<Answer> {
+pub(super) fn at(below: &str) -> Option<HttpResponse> {
     let (_, media, text) = ASSETS.iter().find(|(path, ..)| *path == below)?;
-    let mut answer = Response::new(Body::from(*text));
+    let mut answer = Response::new(ResponseBody::from(*text));
     protect(answer.headers_mut(), media);
     Some(answer)
 }

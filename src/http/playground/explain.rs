@@ -7,8 +7,8 @@ use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::super::answer::{self, Route};
-use super::super::{Exchange, Failure};
+use super::super::answer::{self, SigningRoute};
+use super::super::{ApiError, RequestContext};
 use super::{fields, read, signed};
 use crate::engine::RuntimeData;
 use crate::vendor::{self, Params};
@@ -16,7 +16,7 @@ use crate::vendor::{self, Params};
 /// What the page sent, and what it got.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Asked {
+struct PlaygroundExchange {
     /// The real request's body.
     request: Map<String, Value>,
     /// The real answer's body, if it was a good one.
@@ -25,13 +25,13 @@ struct Asked {
 
 /// What `explain` prints as JSON, and the string that was signed. The caller is who the real request's credential says.
 pub(super) async fn explain(
-    exchange: &Exchange<'_>,
-    route: &Route<'_>,
+    exchange: &RequestContext<'_>,
+    route: &SigningRoute<'_>,
     request: &mut Request<Incoming>,
-) -> Result<Value, Failure> {
+) -> Result<Value, ApiError> {
     let caller = answer::authenticate(exchange, Some(route.app), request).await?;
     exchange.snapshot.limits.caller(&caller)?;
-    let asked: Asked = fields(read(exchange, request).await?)?;
+    let asked: PlaygroundExchange = fields(read(exchange, request).await?)?;
     let params = Params { values: asked.request, lenient: false };
     let ask = vendor::parse(route.app, route.operation, &params, Some(&caller))?.ask;
     let signed = asked.answer.and_then(|answer| signed::of(route.app, &ask, &answer));

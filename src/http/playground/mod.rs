@@ -15,13 +15,13 @@ use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Answer, Code, Exchange, Failure, body, cross_site, guard, limit, params, render, route};
+use super::{ApiError, ErrorCode, HttpResponse, RequestContext, body, cross_site, guard, limit, params, render, route};
 use crate::config::DemoCaller;
 
 const PATH: &str = "/playground";
 
 /// Whether the playground is at this path: as whom callers can come to it, if it is.
-pub(super) fn at<'a>(exchange: &Exchange<'a>, path: &str) -> Option<&'a DemoCaller> {
+pub(super) fn at<'a>(exchange: &RequestContext<'a>, path: &str) -> Option<&'a DemoCaller> {
     let below = path.strip_prefix(PATH).filter(|below| below.is_empty() || below.starts_with('/'));
     let served = exchange.settings.server.playground && below.is_some();
     exchange.settings.demo_caller.as_ref().filter(|_| served)
@@ -29,10 +29,10 @@ pub(super) fn at<'a>(exchange: &Exchange<'a>, path: &str) -> Option<&'a DemoCall
 
 /// Answers a request to something of the playground's.
 pub(super) async fn answer(
-    exchange: &Exchange<'_>,
+    exchange: &RequestContext<'_>,
     demo: &DemoCaller,
     request: &mut Request<Incoming>,
-) -> Result<Answer, Failure> {
+) -> Result<HttpResponse, ApiError> {
     let _slot = limit::enter(exchange)?;
     guard::demonstration(exchange, request)?;
     guard::one_host(request)?;
@@ -58,14 +58,14 @@ pub(super) async fn answer(
 }
 
 /// Refuses what another page than our own made the browser send, be its origin listed or not.
-fn same_origin<B>(exchange: &Exchange<'_>, request: &Request<B>) -> Result<(), Failure> {
+fn same_origin<B>(exchange: &RequestContext<'_>, request: &Request<B>) -> Result<(), ApiError> {
     if !cross_site::is_foreign(exchange, request) {
         return Ok(());
     }
-    Err(Failure::plain(Code::Denied, "The playground is for its own page."))
+    Err(ApiError::plain(ErrorCode::Denied, "The playground is for its own page."))
 }
 
-async fn read(exchange: &Exchange<'_>, request: &mut Request<Incoming>) -> Result<Map<String, Value>, Failure> {
+async fn read(exchange: &RequestContext<'_>, request: &mut Request<Incoming>) -> Result<Map<String, Value>, ApiError> {
     let encoding = params::encoding(request.headers(), false)?;
     let server = &exchange.settings.server;
     let bytes = body::read(request.body_mut(), server.body_limit, server.request_timeout).await?;
@@ -73,15 +73,16 @@ async fn read(exchange: &Exchange<'_>, request: &mut Request<Incoming>) -> Resul
 }
 
 /// The fields of a body: each of a type, none left over.
-fn fields<T: DeserializeOwned>(values: Map<String, Value>) -> Result<T, Failure> {
+fn fields<T: DeserializeOwned>(values: Map<String, Value>) -> Result<T, ApiError> {
     // The message names fields and types; a value of the wrong type is quoted in it, but secrets are not sent here.
-    serde_json::from_value(Value::Object(values)).map_err(|error| Failure::plain(Code::InvalidField, error.to_string()))
+    serde_json::from_value(Value::Object(values))
+        .map_err(|error| ApiError::plain(ErrorCode::InvalidField, error.to_string()))
 }
 
-fn json(value: &Value) -> Answer {
+fn json(value: &Value) -> HttpResponse {
     render::success("application/json", value.to_string())
 }
 
-fn nowhere() -> Failure {
-    Failure::plain(Code::NotFound, "There is nothing at this path. The playground is at /playground.")
+fn nowhere() -> ApiError {
+    ApiError::plain(ErrorCode::NotFound, "There is nothing at this path. The playground is at /playground.")
 }

@@ -11,7 +11,7 @@ use crate::vendor::talkjs::UserId;
 
 /// What was signed.
 #[derive(Debug, Serialize)]
-pub(super) struct Signed {
+pub(super) struct SignedString {
     text: String,
     algorithm: &'static str,
     /// With what: the key's name, never the key.
@@ -24,10 +24,10 @@ pub(super) struct Signed {
 }
 
 /// A text, and the MAC that the answer has for it.
-type Claimed = (String, Vec<u8>);
+type MacClaim = (String, Vec<u8>);
 
 /// What was signed for this answer to `ask`; `None` if it is no answer of this app's.
-pub(super) fn of(app: &App, ask: &SigningRequest, answer: &str) -> Option<Signed> {
+pub(super) fn of(app: &App, ask: &SigningRequest, answer: &str) -> Option<SignedString> {
     let ((text, mac), token) = match app {
         App::LeanCloud(one) => (signature(one, ask, answer)?, None),
         App::TalkJs(_) => user_signature(answer).map(|claimed| (claimed, None)).or_else(|| wrapped_token(answer))?,
@@ -39,10 +39,10 @@ pub(super) fn of(app: &App, ask: &SigningRequest, answer: &str) -> Option<Signed
         Vendor::Ably => ("HMAC-SHA256", "the secret of the app's API key"),
     };
     let matches = app.verify(&text, &mac).is_some();
-    Some(Signed { text, algorithm, key, matches, token })
+    Some(SignedString { text, algorithm, key, matches, token })
 }
 
-fn signature(app: &leancloud::App, ask: &SigningRequest, answer: &str) -> Option<Claimed> {
+fn signature(app: &leancloud::App, ask: &SigningRequest, answer: &str) -> Option<MacClaim> {
     #[derive(Deserialize)]
     struct Answer {
         signature: String,
@@ -54,7 +54,7 @@ fn signature(app: &leancloud::App, ask: &SigningRequest, answer: &str) -> Option
     Some((message.to_string(), hex::decode(signature).ok()?))
 }
 
-fn user_signature(answer: &str) -> Option<Claimed> {
+fn user_signature(answer: &str) -> Option<MacClaim> {
     #[derive(Deserialize)]
     struct Answer {
         user_id: String,
@@ -64,7 +64,7 @@ fn user_signature(answer: &str) -> Option<Claimed> {
     Some((UserId::new(&user_id).ok()?.to_string(), hex::decode(signature).ok()?))
 }
 
-fn token_request(answer: &str) -> Option<Claimed> {
+fn token_request(answer: &str) -> Option<MacClaim> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Answer {
@@ -81,7 +81,7 @@ fn token_request(answer: &str) -> Option<Claimed> {
     Some((TokenRequestText::new(&params).ok()?.to_string(), base64_decode(&mac)?))
 }
 
-fn wrapped_token(answer: &str) -> Option<(Claimed, Option<[String; 2]>)> {
+fn wrapped_token(answer: &str) -> Option<(MacClaim, Option<[String; 2]>)> {
     #[derive(Deserialize)]
     struct Answer {
         token: String,
@@ -91,7 +91,7 @@ fn wrapped_token(answer: &str) -> Option<(Claimed, Option<[String; 2]>)> {
 }
 
 /// What a JSON Web Token's signature is over, which is the rest of it (RFC 7515, section 5.1), and what that says.
-fn token(token: &str) -> Option<(Claimed, Option<[String; 2]>)> {
+fn token(token: &str) -> Option<(MacClaim, Option<[String; 2]>)> {
     let (text, mac) = token.rsplit_once('.')?;
     let (header, claims) = text.split_once('.')?;
     let read = |part: &str| String::from_utf8(base64url_decode(part)?).ok();

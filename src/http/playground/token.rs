@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::super::{Code, Exchange, Failure};
+use super::super::{ApiError, ErrorCode, RequestContext};
 use super::fields;
 use crate::config::DemoCaller;
 use crate::model;
@@ -14,20 +14,25 @@ const LIFE: u64 = 3600;
 /// Who the page wants to be.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct TokenWish {
     subject: String,
     #[serde(default)]
     roles: Vec<String>,
 }
 
 /// The token, and when it runs out in Unix seconds.
-pub(super) fn make(exchange: &Exchange<'_>, demo: &DemoCaller, asked: Map<String, Value>) -> Result<Value, Failure> {
-    let Wanted { subject, roles } = fields(asked)?;
+pub(super) fn make(
+    exchange: &RequestContext<'_>,
+    demo: &DemoCaller,
+    asked: Map<String, Value>,
+) -> Result<Value, ApiError> {
+    let TokenWish { subject, roles } = fields(asked)?;
     model::check_identifier(&subject, 255)
-        .map_err(|flaw| Failure::plain(Code::InvalidField, format!("subject {flaw}")))?;
+        .map_err(|flaw| ApiError::plain(ErrorCode::InvalidField, format!("subject {flaw}")))?;
     let issued_at = exchange.now.seconds();
     let expires_at = issued_at.saturating_add(LIFE);
     let token = demo.token(&subject, &roles, issued_at, expires_at);
-    let token = token.map_err(|error| Failure::plain(Code::InvalidField, format!("roles can't be given: {error}")))?;
+    let token =
+        token.map_err(|error| ApiError::plain(ErrorCode::InvalidField, format!("roles can't be given: {error}")))?;
     Ok(json!({ "token": token, "expires_at": expires_at }))
 }

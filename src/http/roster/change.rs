@@ -6,13 +6,13 @@ use hyper::body::Incoming;
 use hyper::{Method, Request};
 use serde::Serialize;
 
-use super::fields::Fields;
+use super::fields::RequestFields;
 use super::read;
-use super::record::Asked;
-use super::resource::Resource;
-use super::visit::{ToldByApp, Visit};
+use super::record::RequestedChange;
+use super::resource::ModerationResource;
+use super::visit::{AuthenticatedRequest, FactsByApp};
 use super::wishes;
-use crate::http::{Answer, Failure, Lasting, answer, render};
+use crate::http::{ApiError, HttpResponse, OwnedRequestContext, answer, render};
 use crate::limits::AdmissionPermit;
 use crate::model::{Caller, SigningRequest};
 use crate::roster::{CommandAuthorizer, CommandOutcome, ModerationCommand, RejectReason};
@@ -20,21 +20,21 @@ use crate::vendor::Params;
 
 /// Answers a request for a change.
 pub(super) async fn answer(
-    visit: &Visit<'_>,
-    resource: &Resource,
+    visit: &AuthenticatedRequest<'_>,
+    resource: &ModerationResource,
     request: &mut Request<Incoming>,
     place: AdmissionPermit,
-) -> Result<Answer, Failure> {
+) -> Result<HttpResponse, ApiError> {
     let exchange = visit.exchange;
     let (params, place) = parameters(visit, request, place).await?;
-    let fields = Fields { params: &params, settings: exchange.settings };
+    let fields = RequestFields { params: &params, settings: exchange.settings };
     let wish = {
         let kept = exchange.runtime.roster.look();
         wishes::read(resource, request.method(), fields, &visit.caller, &kept, exchange.now)?
     };
     visit.admit(wish.app.as_ref()).await?;
     if exchange.runtime.roster.store().is_none() {
-        return Err(Failure::no_store());
+        return Err(ApiError::no_store());
     }
     let asks: Vec<SigningRequest> = wish.apps(&exchange.settings.engine).map(|app| wish.ask(app)).collect();
     let told = visit.inquire(wish.app.as_ref(), &asks, Some(&wish.deed)).await?;
@@ -45,15 +45,15 @@ pub(super) async fn answer(
         drop(place);
         made
     });
-    making.await.unwrap_or_else(|_| Err(Failure::internal("a panic, logged with its place")))
+    making.await.unwrap_or_else(|_| Err(ApiError::internal("a panic, logged with its place")))
 }
 
 /// The parameters: in the body, or for `DELETE`, which has none, in the query.
 async fn parameters(
-    visit: &Visit<'_>,
+    visit: &AuthenticatedRequest<'_>,
     request: &mut Request<Incoming>,
     place: AdmissionPermit,
-) -> Result<(Params, AdmissionPermit), Failure> {
+) -> Result<(Params, AdmissionPermit), ApiError> {
     if request.method() == Method::DELETE {
         return Ok((read::query(request, &["app", "client_id"])?, place));
     }
@@ -63,14 +63,14 @@ async fn parameters(
 
 /// Makes the change and records it. Nothing is changed that can't be recorded, as far as that can be told before.
 async fn make(
-    lasting: &Lasting,
+    lasting: &OwnedRequestContext,
     caller: &Arc<Caller>,
     wish: &ModerationCommand,
-    told: &ToldByApp,
+    told: &FactsByApp,
     asks: &[SigningRequest],
-) -> Result<Answer, Failure> {
+) -> Result<HttpResponse, ApiError> {
     let exchange = &lasting.exchange();
-    let visit = Visit { exchange, caller: Arc::clone(caller) };
+    let visit = AuthenticatedRequest { exchange, caller: Arc::clone(caller) };
     exchange.runtime.audit.health()?;
     let judge = CommandAuthorizer { engine: &exchange.settings.engine, caller, told, now: exchange.now };
     let ruling = match exchange.runtime.roster.carry_out(&judge, wish, &exchange.runtime.plan()).await {
@@ -80,22 +80,22 @@ async fn make(
             return Err(visit.undecided(wish.app.as_ref(), asks, Some(&wish.deed), &reason, not_changed.into()).await);
         }
     };
-    let Some(ask) = asks.first() else { return Err(Failure::internal("there is no app")) };
-    let asked = Asked { exchange, app: visit.app(wish.app.as_ref()), caller, ask, deed: &wish.deed };
+    let Some(ask) = asks.first() else { return Err(ApiError::internal("there is no app")) };
+    let asked = RequestedChange { exchange, app: visit.app(wish.app.as_ref()), caller, ask, deed: &wish.deed };
     exchange.runtime.audit.write(&asked.lines(&ruling)?).await?;
     asked.count(&ruling);
     tell(wish, &ruling)
 }
 
 /// The answer: for whom it is done and for whom not. A problem, if it is for nobody and all depends on the caller or on one thing.
-fn tell(wish: &ModerationCommand, ruling: &CommandOutcome) -> Result<Answer, Failure> {
+fn tell(wish: &ModerationCommand, ruling: &CommandOutcome) -> Result<HttpResponse, ApiError> {
     #[derive(Serialize)]
-    struct Told<'a> {
+    struct CommandResponse<'a> {
         succeeded: &'a [String],
-        failed: Vec<Failed<'a>>,
+        failed: Vec<FailedUser<'a>>,
     }
     #[derive(Serialize)]
-    struct Failed<'a> {
+    struct FailedUser<'a> {
         user: &'a str,
         code: &'static str,
         reason: String,
@@ -105,10 +105,10 @@ fn tell(wish: &ModerationCommand, ruling: &CommandOutcome) -> Result<Answer, Fai
         && ruling.succeeded.is_empty()
         && ruling.failed.iter().all(|failed| denied(&failed.why))
     {
-        return Err(Failure::from(&first.why));
+        return Err(ApiError::from(&first.why));
     }
     let failed = ruling.failed.iter();
-    let failed = failed.map(|one| Failed { user: &one.user, code: one.why.code(), reason: one.why.public() });
-    let told = Told { succeeded: &ruling.succeeded, failed: failed.collect() };
+    let failed = failed.map(|one| FailedUser { user: &one.user, code: one.why.code(), reason: one.why.public() });
+    let told = CommandResponse { succeeded: &ruling.succeeded, failed: failed.collect() };
     Ok(render::success("application/json", serde_json::to_vec(&told).unwrap_or_default()))
 }

@@ -5,17 +5,21 @@ use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
 
 use super::entry;
-use super::fields::{self, Fields};
-use super::read::{self, Reader};
-use super::visit::Visit;
-use crate::http::{Answer, Code, Failure, render};
+use super::fields::{self, RequestFields};
+use super::read::{self, ReadRequest};
+use super::visit::AuthenticatedRequest;
+use crate::http::{ApiError, ErrorCode, HttpResponse, render};
 use crate::roster::{EntryKind, ModerationEntry};
 
 /// Answers a request for what is known of a conversation: by the policy file and at run time, for each app or for all.
-pub(super) async fn answer(visit: &Visit<'_>, id: &str, request: &Request<Incoming>) -> Result<Answer, Failure> {
+pub(super) async fn answer(
+    visit: &AuthenticatedRequest<'_>,
+    id: &str,
+    request: &Request<Incoming>,
+) -> Result<HttpResponse, ApiError> {
     let params = read::query(request, &["app", "client_id"])?;
-    let fields = Fields { params: &params, settings: visit.exchange.settings };
-    let reader = Reader::new(visit, fields, Some(fields::conversation(id)?))?;
+    let fields = RequestFields { params: &params, settings: visit.exchange.settings };
+    let reader = ReadRequest::new(visit, fields, Some(fields::conversation(id)?))?;
     let id = reader.place.prefix();
     reader.admit(visit).await?;
     let document = visit.exchange.settings.engine.policy.document();
@@ -26,7 +30,7 @@ pub(super) async fn answer(visit: &Visit<'_>, id: &str, request: &Request<Incomi
     let here = |record: &ModerationEntry| app.is_none_or(|app| record.app().is_none_or(|own| own == app));
     let entries: Vec<Map<String, Value>> = filed.chain(known).filter(here).map(|record| tell(&record)).collect();
     if entries.is_empty() {
-        return Err(Failure::plain(Code::NotFound, "Nothing is known of this conversation."));
+        return Err(ApiError::plain(ErrorCode::NotFound, "Nothing is known of this conversation."));
     }
     Ok(render::success("application/json", json!({ "entries": entries }).to_string()))
 }

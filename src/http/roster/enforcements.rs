@@ -5,11 +5,11 @@ use hyper::body::Incoming;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::fields::{Fields, invalid};
-use super::read::{self, Reader};
-use super::visit::Visit;
+use super::fields::{RequestFields, invalid};
+use super::read::{self, ReadRequest};
+use super::visit::AuthenticatedRequest;
 use crate::crypto::{base64url, base64url_decode};
-use crate::http::{Answer, Code, Failure, render};
+use crate::http::{ApiError, ErrorCode, HttpResponse, render};
 use crate::outbox;
 use crate::store::{Job, JobState, Store, StoreUnavailable};
 use crate::vendor::InvalidRequest;
@@ -20,7 +20,7 @@ const STATES: [(JobState, &str); 3] =
 
 /// One page.
 #[derive(Default, Serialize)]
-struct Page {
+struct EnforcementPage {
     entries: Vec<Map<String, Value>>,
     /// Where the list goes on, unless this is its end.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -28,18 +28,25 @@ struct Page {
 }
 
 /// Where a list goes on: after this key, in this state.
-type Cursor = (JobState, String);
+type JobCursor = (JobState, String);
 
 /// Answers a request for a list.
-pub(super) async fn answer(visit: &Visit<'_>, request: &Request<Incoming>) -> Result<Answer, Failure> {
+pub(super) async fn answer(
+    visit: &AuthenticatedRequest<'_>,
+    request: &Request<Incoming>,
+) -> Result<HttpResponse, ApiError> {
     let params = read::query(request, &["state", "limit", "after", "client_id"])?;
-    let fields = Fields { params: &params, settings: visit.exchange.settings };
+    let fields = RequestFields { params: &params, settings: visit.exchange.settings };
     let only = fields.params.text("state")?.map(state).transpose()?;
     let (limit, after) = (fields.limit()?, fields.after(cursor)?);
-    Reader::of_everything(visit, fields)?.admit(visit).await?;
-    let Some(store) = visit.exchange.runtime.roster.store() else { return Err(Failure::no_store()) };
+    ReadRequest::of_everything(visit, fields)?.admit(visit).await?;
+    let Some(store) = visit.exchange.runtime.roster.store() else { return Err(ApiError::no_store()) };
     let page = page(store, only, after, limit).await.map_err(|unavailable| {
-        Failure::new(Code::Unavailable, "The store can't be read at the moment. Try again.", unavailable.to_string())
+        ApiError::new(
+            ErrorCode::Unavailable,
+            "The store can't be read at the moment. Try again.",
+            unavailable.to_string(),
+        )
     })?;
     Ok(render::success("application/json", serde_json::to_vec(&page).unwrap_or_default()))
 }
@@ -49,7 +56,7 @@ fn state(word: &str) -> Result<JobState, InvalidRequest> {
     known.map(|(state, _)| state).ok_or_else(|| invalid("state", "must be pending, set-aside or done"))
 }
 
-fn cursor(text: &str) -> Result<Cursor, InvalidRequest> {
+fn cursor(text: &str) -> Result<JobCursor, InvalidRequest> {
     let decoded = base64url_decode(text).and_then(|bytes| String::from_utf8(bytes).ok());
     let parts = decoded.as_deref().and_then(|decoded| decoded.split_once(':'));
     let read = parts.and_then(|(word, key)| Some((state(word).ok()?, key.to_owned())));
@@ -59,10 +66,10 @@ fn cursor(text: &str) -> Result<Cursor, InvalidRequest> {
 async fn page(
     store: &Store,
     only: Option<JobState>,
-    after: Option<Cursor>,
+    after: Option<JobCursor>,
     limit: usize,
-) -> Result<Page, StoreUnavailable> {
-    let mut page = Page::default();
+) -> Result<EnforcementPage, StoreUnavailable> {
+    let mut page = EnforcementPage::default();
     let begun = |state| after.as_ref().is_none_or(|(from, _)| place(*from) <= place(state));
     for (state, word) in STATES {
         if only.is_some_and(|only| only != state) || !begun(state) {

@@ -16,11 +16,11 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::LAST_EVENT_ID;
-use super::fields::Fields;
-use super::read::{self, Leave, Reader};
-use super::visit::Visit;
+use super::fields::RequestFields;
+use super::read::{self, ReadPermission, ReadRequest};
+use super::visit::AuthenticatedRequest;
 use crate::clock;
-use crate::http::{Answer, Body, Code, Failure, Lasting};
+use crate::http::{ApiError, ErrorCode, HttpResponse, OwnedRequestContext, ResponseBody};
 use crate::limits::AdmissionPermit;
 use crate::model::Caller;
 use crate::store::{ChangesSince, StoreHead, StoredChange};
@@ -41,54 +41,57 @@ const PIECES: usize = 16;
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Answers with a stream.
-pub(super) async fn answer(visit: &Visit<'_>, request: &Request<Incoming>) -> Result<Answer, Failure> {
+pub(super) async fn answer(
+    visit: &AuthenticatedRequest<'_>,
+    request: &Request<Incoming>,
+) -> Result<HttpResponse, ApiError> {
     let params = read::query(request, &["last_event_id", "client_id"])?;
-    let fields = Fields { params: &params, settings: visit.exchange.settings };
+    let fields = RequestFields { params: &params, settings: visit.exchange.settings };
     let last = match request.headers().get(LAST_EVENT_ID) {
         Some(header) => Some(header.to_str().unwrap_or_default().to_owned()),
         None => params.text("last_event_id")?.map(str::to_owned),
     };
-    let leave = Reader::of_everything(visit, fields)?.admit(visit).await?;
+    let leave = ReadRequest::of_everything(visit, fields)?.admit(visit).await?;
     if visit.exchange.runtime.roster.store().is_none() {
-        return Err(Failure::no_store());
+        return Err(ApiError::no_store());
     }
     let slot = visit.exchange.snapshot.limits.streams.take().ok_or_else(too_many)?;
     let (sender, pieces) = mpsc::channel(PIECES);
     let (lasting, caller) = (visit.exchange.lasting(), Arc::clone(&visit.caller));
     let position = match last {
-        Some(last) => Position::read(&last),
+        Some(last) => LogPosition::read(&last),
         None => begin(visit, &sender),
     };
-    tokio::spawn(Stream { lasting, caller, leave, sender }.run(position, slot));
-    let mut answer = Answer::new(Body::streamed(pieces));
+    tokio::spawn(EventStream { lasting, caller, leave, sender }.run(position, slot));
+    let mut answer = HttpResponse::new(ResponseBody::streamed(pieces));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     answer.headers_mut().insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     Ok(answer)
 }
 
 /// Has a stream begin with what happens from here on. Who leaves before the first event can come back with an id, too.
-fn begin(visit: &Visit<'_>, sender: &mpsc::Sender<Bytes>) -> Position {
-    let position = Position::after(&visit.exchange.runtime.roster.head());
+fn begin(visit: &AuthenticatedRequest<'_>, sender: &mpsc::Sender<Bytes>) -> LogPosition {
+    let position = LogPosition::after(&visit.exchange.runtime.roster.head());
     // Nothing waits in it yet.
     _ = sender.try_send(Bytes::from(format!("id: {position}\n\n")));
     position
 }
 
-fn too_many() -> Failure {
-    Failure::plain(Code::Overloaded, "There are more readers of events than can be served. Come back later.")
+fn too_many() -> ApiError {
+    ApiError::plain(ErrorCode::Overloaded, "There are more readers of events than can be served. Come back later.")
 }
 
 /// A stream, as long as it lasts.
-struct Stream {
-    lasting: Lasting,
+struct EventStream {
+    lasting: OwnedRequestContext,
     caller: Arc<Caller>,
-    leave: Leave,
+    leave: ReadPermission,
     sender: mpsc::Sender<Bytes>,
 }
 
 /// Where in the store's log a reader is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Position {
+struct LogPosition {
     epoch: String,
     /// The change of which something may be left to be told. 0: none is known.
     version: u64,
@@ -97,38 +100,38 @@ struct Position {
 }
 
 /// The stream is over.
-struct Over;
+struct StreamEnded;
 
-impl Position {
+impl LogPosition {
     /// Before the first change that comes after this.
-    fn after(head: &StoreHead) -> Position {
-        Position { epoch: head.epoch.clone(), version: head.version + 1, told: 0 }
+    fn after(head: &StoreHead) -> LogPosition {
+        LogPosition { epoch: head.epoch.clone(), version: head.version + 1, told: 0 }
     }
 
     /// Reads an event's id. From one that means nothing nobody can go on.
-    fn read(text: &str) -> Position {
+    fn read(text: &str) -> LogPosition {
         let parts = text.rsplit_once('-').and_then(|(rest, told)| Some((rest.rsplit_once('-')?, told)));
         let read = parts.and_then(|((epoch, version), told)| {
-            Some(Position { epoch: epoch.to_owned(), version: version.parse().ok()?, told: told.parse().ok()? })
+            Some(LogPosition { epoch: epoch.to_owned(), version: version.parse().ok()?, told: told.parse().ok()? })
         });
         read.unwrap_or_default()
     }
 }
 
 /// As the id of the last event that was told.
-impl fmt::Display for Position {
+impl fmt::Display for LogPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}-{}", self.epoch, self.version, self.told)
     }
 }
 
-impl Stream {
+impl EventStream {
     /// Tells what happens until the stream is over.
-    async fn run(self, from: Position, slot: AdmissionPermit) {
+    async fn run(self, from: LogPosition, slot: AdmissionPermit) {
         let end = self.end();
         let runtime = Arc::clone(&self.lasting.runtime);
         tokio::select! {
-            Over = self.tell(from) => {}
+            StreamEnded = self.tell(from) => {}
             () = self.sender.closed() => {}
             () = runtime.drained() => {}
             () = sleep_until(end) => {}
@@ -143,12 +146,12 @@ impl Stream {
         Instant::now() + LONGEST.min(left)
     }
 
-    async fn tell(&self, from: Position) -> Over {
+    async fn tell(&self, from: LogPosition) -> StreamEnded {
         let Err(over) = self.tell_on(from).await;
         over
     }
 
-    async fn tell_on(&self, mut position: Position) -> Result<Infallible, Over> {
+    async fn tell_on(&self, mut position: LogPosition) -> Result<Infallible, StreamEnded> {
         let mut changes = self.lasting.runtime.roster.version();
         loop {
             changes.borrow_and_update();
@@ -162,22 +165,22 @@ impl Stream {
     }
 
     /// Whether the reader may go on: the settings are those by which it was let in, and the policy says so by what is known now.
-    fn check(&self) -> Result<(), Over> {
+    fn check(&self) -> Result<(), StreamEnded> {
         let is_current = Arc::ptr_eq(&self.lasting.runtime.snapshot(), &self.lasting.snapshot);
         let holds = || self.leave.holds(&self.lasting.exchange(), &self.caller, clock::now());
-        if is_current && holds() { Ok(()) } else { Err(Over) }
+        if is_current && holds() { Ok(()) } else { Err(StreamEnded) }
     }
 
     /// Tells all that has happened since.
-    async fn tell_new(&self, position: &mut Position) -> Result<(), Over> {
+    async fn tell_new(&self, position: &mut LogPosition) -> Result<(), StreamEnded> {
         let roster = &self.lasting.runtime.roster;
-        let (Some(store), head) = (roster.store(), roster.head()) else { return Err(Over) };
+        let (Some(store), head) = (roster.store(), roster.head()) else { return Err(StreamEnded) };
         if position.epoch != head.epoch || !(1..=head.version + 1).contains(&position.version) {
             return self.reset(position, &head).await;
         }
         while position.version <= head.version {
             // Whoever comes back finds out.
-            let since = store.since(position.version - 1).await.map_err(|_| Over)?;
+            let since = store.since(position.version - 1).await.map_err(|_| StreamEnded)?;
             let Some(changes) = from(position.version, since) else { return self.reset(position, &head).await };
             for change in changes.iter().take_while(|change| change.version <= head.version) {
                 self.tell_change(position, change).await?;
@@ -187,7 +190,7 @@ impl Stream {
         Ok(())
     }
 
-    async fn tell_change(&self, position: &mut Position, change: &StoredChange) -> Result<(), Over> {
+    async fn tell_change(&self, position: &mut LogPosition, change: &StoredChange) -> Result<(), StreamEnded> {
         for event in change.events.iter().skip(position.told) {
             position.told += 1;
             let told: Value = serde_json::from_str(event).unwrap_or_default();
@@ -199,14 +202,14 @@ impl Stream {
     }
 
     /// Says that something may be missing: the reader is to look at everything anew.
-    async fn reset(&self, position: &mut Position, head: &StoreHead) -> Result<(), Over> {
-        *position = Position::after(head);
+    async fn reset(&self, position: &mut LogPosition, head: &StoreHead) -> Result<(), StreamEnded> {
+        *position = LogPosition::after(head);
         let data = json!({ "id": position.to_string(), "type": "reset", "time": clock::now().to_string(), "data": {} });
         self.send(format!("id: {position}\nevent: reset\ndata: {data}\n\n")).await
     }
 
-    async fn send(&self, piece: String) -> Result<(), Over> {
-        self.sender.send(Bytes::from(piece)).await.map_err(|_| Over)
+    async fn send(&self, piece: String) -> Result<(), StreamEnded> {
+        self.sender.send(Bytes::from(piece)).await.map_err(|_| StreamEnded)
     }
 }
 
@@ -224,10 +227,10 @@ mod tests {
 
     #[test]
     fn an_id_says_where_to_go_on() {
-        let position = Position { epoch: "an-epoch".to_owned(), version: 7, told: 2 };
-        assert_eq!(Position::read(&position.to_string()), position);
+        let position = LogPosition { epoch: "an-epoch".to_owned(), version: 7, told: 2 };
+        assert_eq!(LogPosition::read(&position.to_string()), position);
         for nothing in ["", "-", "7-2", "epoch-7-", "epoch-x-2", "epoch-7--2", "epoch-99999999999999999999-1"] {
-            assert_eq!(Position::read(nothing), Position::default(), "{nothing}");
+            assert_eq!(LogPosition::read(nothing), LogPosition::default(), "{nothing}");
         }
     }
 }

@@ -22,12 +22,12 @@ const USUAL: usize = 100;
 
 /// The fields of one request.
 #[derive(Clone, Copy)]
-pub(super) struct Fields<'a> {
+pub(super) struct RequestFields<'a> {
     pub(super) params: &'a Params,
     pub(super) settings: &'a Settings,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> RequestFields<'a> {
     /// The one app that it is about, if it is about one.
     pub(super) fn app(self) -> Result<Option<Arc<str>>, InvalidRequest> {
         let Some(name) = self.params.text("app")? else { return Ok(None) };

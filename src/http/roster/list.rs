@@ -7,12 +7,12 @@ use hyper::body::Incoming;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::cursor::Cursor;
+use super::cursor::EntryCursor;
 use super::entry;
-use super::fields::Fields;
-use super::read::{self, Reader};
-use super::visit::Visit;
-use crate::http::{Answer, Failure, render};
+use super::fields::RequestFields;
+use super::read::{self, ReadRequest};
+use super::visit::AuthenticatedRequest;
+use crate::http::{ApiError, HttpResponse, render};
 use crate::model::{Millis, Pattern};
 use crate::roster::{EntryKind, ModerationEntry, ModerationReplica};
 
@@ -22,7 +22,7 @@ const IN_ONE_PAGE: usize = 16 * 1024;
 
 /// One page.
 #[derive(Default, Serialize)]
-struct Page {
+struct EntryPage {
     entries: Vec<Map<String, Value>>,
     /// Where the list goes on, unless this is its end.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,7 +30,7 @@ struct Page {
 }
 
 /// Which entries are wanted.
-struct Wanted<'a> {
+struct EntryFilter<'a> {
     table: EntryKind,
     user: Option<&'a str>,
     /// Only those that hold nowhere else.
@@ -44,29 +44,29 @@ struct Wanted<'a> {
 
 /// Answers a request for a list.
 pub(super) async fn answer(
-    visit: &Visit<'_>,
+    visit: &AuthenticatedRequest<'_>,
     table: EntryKind,
     request: &Request<Incoming>,
-) -> Result<Answer, Failure> {
+) -> Result<HttpResponse, ApiError> {
     let params = read::query(request, &["user", "conversation", "app", "limit", "after", "client_id"])?;
-    let fields = Fields { params: &params, settings: visit.exchange.settings };
+    let fields = RequestFields { params: &params, settings: visit.exchange.settings };
     let place = fields.place()?.map(|place| place.home().into_owned());
-    let reader = Reader::new(visit, fields, place.clone())?;
+    let reader = ReadRequest::new(visit, fields, place.clone())?;
     let (user, app, now) = (fields.user()?, reader.app.as_ref(), visit.exchange.now);
-    let wanted = Wanted { table, user, place: place.as_ref(), app, now, limit: fields.limit()? };
-    let after = fields.after(Cursor::read)?;
+    let wanted = EntryFilter { table, user, place: place.as_ref(), app, now, limit: fields.limit()? };
+    let after = fields.after(EntryCursor::read)?;
     reader.admit(visit).await?;
-    let page = wanted.page(visit, after.unwrap_or(Cursor::File(0))).await;
+    let page = wanted.page(visit, after.unwrap_or(EntryCursor::File(0))).await;
     Ok(render::success("application/json", serde_json::to_vec(&page).unwrap_or_default()))
 }
 
-impl Wanted<'_> {
-    async fn page(&self, visit: &Visit<'_>, from: Cursor) -> Page {
-        let mut page = Page::default();
+impl EntryFilter<'_> {
+    async fn page(&self, visit: &AuthenticatedRequest<'_>, from: EntryCursor) -> EntryPage {
+        let mut page = EntryPage::default();
         let from = match from {
-            Cursor::File(number) => {
+            EntryCursor::File(number) => {
                 self.add_filed(visit, number, &mut page);
-                Cursor::User(String::new())
+                EntryCursor::User(String::new())
             }
             other => other,
         };
@@ -77,11 +77,11 @@ impl Wanted<'_> {
     }
 
     /// Adds the policy file's entries from this one on.
-    fn add_filed(&self, visit: &Visit<'_>, from: usize, page: &mut Page) {
+    fn add_filed(&self, visit: &AuthenticatedRequest<'_>, from: usize, page: &mut EntryPage) {
         let document = visit.exchange.settings.engine.policy.document();
         for (number, record) in entry::filed(document, self.table).enumerate().skip(from) {
             if page.entries.len() == self.limit {
-                page.next = Some(Cursor::File(number).write());
+                page.next = Some(EntryCursor::File(number).write());
                 return;
             }
             if self.user.is_none_or(|user| user == record.name()) && self.includes(&record) {
@@ -91,7 +91,7 @@ impl Wanted<'_> {
     }
 
     /// Adds what is known at run time. The roster is never held for long: changes must not wait for lists.
-    async fn add_known(&self, roster: &ModerationReplica, from: Cursor, page: &mut Page) {
+    async fn add_known(&self, roster: &ModerationReplica, from: EntryCursor, page: &mut EntryPage) {
         let mut from = Some(from);
         for _ in 0..IN_ONE_PAGE / AT_ONCE {
             let Some(cursor) = &from else { break };
@@ -105,11 +105,11 @@ impl Wanted<'_> {
     }
 
     /// Adds entries of some people, and tells where to go on, unless that were all.
-    fn add_some(&self, roster: &ModerationReplica, from: &Cursor, page: &mut Page) -> Option<Cursor> {
+    fn add_some(&self, roster: &ModerationReplica, from: &EntryCursor, page: &mut EntryPage) -> Option<EntryCursor> {
         let (first, after) = match from {
-            Cursor::File(_) => ("", None),
-            Cursor::User(user) => (user.as_str(), None),
-            Cursor::After(key) => (key.name.as_str(), Some(key)),
+            EntryCursor::File(_) => ("", None),
+            EntryCursor::User(user) => (user.as_str(), None),
+            EntryCursor::After(key) => (key.name.as_str(), Some(key)),
         };
         let index = roster.look();
         if let Some(user) = self.user {
@@ -124,15 +124,15 @@ impl Wanted<'_> {
                 return Some(cursor);
             }
         }
-        people.next().map(|user| Cursor::User(user.to_string()))
+        people.next().map(|user| EntryCursor::User(user.to_string()))
     }
 
     /// Adds entries until the page is full: then tells after which one.
-    fn add<'r>(&self, records: impl Iterator<Item = &'r ModerationEntry>, page: &mut Page) -> Option<Cursor> {
+    fn add<'r>(&self, records: impl Iterator<Item = &'r ModerationEntry>, page: &mut EntryPage) -> Option<EntryCursor> {
         for record in records.filter(|record| self.includes(record)) {
             page.entries.push(entry::json(record));
             if page.entries.len() == self.limit {
-                return Some(Cursor::After(record.key()));
+                return Some(EntryCursor::After(record.key()));
             }
         }
         None

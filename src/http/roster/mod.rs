@@ -20,9 +20,9 @@ use hyper::body::Incoming;
 use hyper::header::HeaderName;
 use hyper::{Method, Request};
 
-use super::{Answer, Exchange, Failure, accept, answer, guard, limit};
-pub(super) use resource::Resource;
-use visit::Visit;
+use super::{ApiError, HttpResponse, RequestContext, accept, answer, guard, limit};
+pub(super) use resource::ModerationResource;
+use visit::AuthenticatedRequest;
 
 /// What all paths of the roster begin with.
 pub(super) const PATH: &str = "/v1/roster/";
@@ -32,39 +32,44 @@ pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event
 
 /// With which methods pages of listed origins may ask for something at this path.
 pub(super) fn methods_for_pages(path: &str) -> &'static [Method] {
-    match path.strip_prefix(PATH).map(Resource::at) {
-        Some(Ok(Resource::Conversation(_))) => &[Method::GET, Method::PUT, Method::DELETE],
+    match path.strip_prefix(PATH).map(ModerationResource::at) {
+        Some(Ok(ModerationResource::Conversation(_))) => &[Method::GET, Method::PUT, Method::DELETE],
         _ => &[Method::GET, Method::POST],
     }
 }
 
 /// Answers a request to something of the roster's, in the order in which all requests are looked at.
-pub(super) async fn answer(exchange: &Exchange<'_>, request: &mut Request<Incoming>) -> Result<Answer, Failure> {
+pub(super) async fn answer(
+    exchange: &RequestContext<'_>,
+    request: &mut Request<Incoming>,
+) -> Result<HttpResponse, ApiError> {
     let place = limit::enter(exchange)?;
-    let resource = Resource::at(request.uri().path().strip_prefix(PATH).unwrap_or_default())?;
+    let resource = ModerationResource::at(request.uri().path().strip_prefix(PATH).unwrap_or_default())?;
     guard::only(request, resource.methods())?;
     guard::demonstration(exchange, request)?;
     guard::one_host(request)?;
     let caller = answer::authenticate(exchange, None, request).await?;
     exchange.snapshot.limits.caller(&caller)?;
-    let visit = Visit { exchange, caller: Arc::clone(&caller) };
+    let visit = AuthenticatedRequest { exchange, caller: Arc::clone(&caller) };
     acceptable(request, resource.media())?;
     let place = match *request.method() {
         Method::GET | Method::DELETE => read::no_body(exchange, request, place).await?,
         _ => place,
     };
     match &resource {
-        Resource::Entries(table) if request.method() == Method::GET => list::answer(&visit, *table, request).await,
-        Resource::Conversation(id) if request.method() == Method::GET => {
+        ModerationResource::Entries(table) if request.method() == Method::GET => {
+            list::answer(&visit, *table, request).await
+        }
+        ModerationResource::Conversation(id) if request.method() == Method::GET => {
             conversations::answer(&visit, id, request).await
         }
-        Resource::Events => events::answer(&visit, request).await,
-        Resource::Enforcements => enforcements::answer(&visit, request).await,
+        ModerationResource::Events => events::answer(&visit, request).await,
+        ModerationResource::Enforcements => enforcements::answer(&visit, request).await,
         _ => change::answer(&visit, &resource, request, place).await,
     }
 }
 
-fn acceptable(request: &Request<Incoming>, media: &'static str) -> Result<(), Failure> {
+fn acceptable(request: &Request<Incoming>, media: &'static str) -> Result<(), ApiError> {
     let chosen = accept::choose(request.headers(), &[(media, ())]);
-    chosen.ok_or_else(|| Failure::not_acceptable(&[media]))
+    chosen.ok_or_else(|| ApiError::not_acceptable(&[media]))
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use hyper::Request;
 use hyper::body::Incoming;
 
-use super::fields::{Fields, invalid};
-use super::visit::{ToldByApp, Visit};
+use super::fields::{RequestFields, invalid};
+use super::visit::{AuthenticatedRequest, FactsByApp};
 use crate::config::ServerConfig;
-use crate::http::{Exchange, Failure, body, limit, params, record, tally};
+use crate::http::{ApiError, RequestContext, body, limit, params, record, tally};
 use crate::limits::AdmissionPermit;
 use crate::model::{Caller, Millis, Pattern, SigningRequest};
 use crate::observe::{AuditDecision, AuditRecord};
@@ -17,7 +17,7 @@ use crate::roster::{ReplicaStale, reading};
 use crate::vendor::{App, InvalidRequest, Params};
 
 /// Someone who wants to see the roster: as whom, and how much of it.
-pub(super) struct Reader {
+pub(super) struct ReadRequest {
     /// The user as whom the caller acts; empty where a service acts as itself.
     client: String,
     /// The one app that it is about; all, where there is none.
@@ -27,16 +27,16 @@ pub(super) struct Reader {
 }
 
 /// Leave to see it, which can be looked at again.
-pub(super) struct Leave {
+pub(super) struct ReadPermission {
     asks: Vec<SigningRequest>,
-    told: ToldByApp,
+    told: FactsByApp,
 }
 
 /// The rules that allow something, or why it is denied.
-type Decided = Result<Vec<String>, Box<Denial>>;
+type AllowingRules = Result<Vec<String>, Box<Denial>>;
 
 /// The parameters in a query. One that is not known is refused: whoever means to see a part of something must not be shown all of it.
-pub(super) fn query(request: &Request<Incoming>, known: &[&str]) -> Result<Params, Failure> {
+pub(super) fn query(request: &Request<Incoming>, known: &[&str]) -> Result<Params, ApiError> {
     let strict = Params { lenient: false, ..params::from_query_of(request.uri().query(), |_| true)? };
     let what_is = known.join(", ");
     let unknown = |flaw: InvalidRequest| match flaw.field.as_str() {
@@ -49,7 +49,7 @@ pub(super) fn query(request: &Request<Incoming>, known: &[&str]) -> Result<Param
 }
 
 /// That there is nothing in the query of a request whose parameters are in the body.
-pub(super) fn no_query(request: &Request<Incoming>) -> Result<(), Failure> {
+pub(super) fn no_query(request: &Request<Incoming>) -> Result<(), ApiError> {
     let params = params::from_query_of(request.uri().query(), |_| true)?;
     let Some(name) = params.values.keys().next() else { return Ok(()) };
     Err(invalid(name, "stands in the query: put it into the body").into())
@@ -57,10 +57,10 @@ pub(super) fn no_query(request: &Request<Incoming>) -> Result<(), Failure> {
 
 /// That there is nothing in the body of a request whose parameters are in the query. Tells which place the request has now.
 pub(super) async fn no_body(
-    exchange: &Exchange<'_>,
+    exchange: &RequestContext<'_>,
     request: &mut Request<Incoming>,
     place: AdmissionPermit,
-) -> Result<AdmissionPermit, Failure> {
+) -> Result<AdmissionPermit, ApiError> {
     let ServerConfig { body_limit, request_timeout, .. } = exchange.settings.server;
     let reading = body::read(request.body_mut(), body_limit, request_timeout);
     let (bytes, place) = limit::wait(exchange, place, reading).await?;
@@ -68,26 +68,33 @@ pub(super) async fn no_body(
     if bytes.is_empty() { Ok(place) } else { Err(invalid("body", message).into()) }
 }
 
-impl Reader {
+impl ReadRequest {
     /// Who wants to see something here: everywhere, if it is nowhere else.
-    pub(super) fn new(visit: &Visit<'_>, fields: Fields<'_>, place: Option<Pattern>) -> Result<Reader, Failure> {
+    pub(super) fn new(
+        visit: &AuthenticatedRequest<'_>,
+        fields: RequestFields<'_>,
+        place: Option<Pattern>,
+    ) -> Result<ReadRequest, ApiError> {
         let client = fields.client(&visit.caller)?;
-        Ok(Reader { client, app: fields.app()?, place: place.unwrap_or(Pattern::Everything) })
+        Ok(ReadRequest { client, app: fields.app()?, place: place.unwrap_or(Pattern::Everything) })
     }
 
     /// Who wants to see everything, of all apps.
-    pub(super) fn of_everything(visit: &Visit<'_>, fields: Fields<'_>) -> Result<Reader, Failure> {
-        Ok(Reader { client: fields.client(&visit.caller)?, app: None, place: Pattern::Everything })
+    pub(super) fn of_everything(
+        visit: &AuthenticatedRequest<'_>,
+        fields: RequestFields<'_>,
+    ) -> Result<ReadRequest, ApiError> {
+        Ok(ReadRequest { client: fields.client(&visit.caller)?, app: None, place: Pattern::Everything })
     }
 
     /// Lets in who may see it, and records that, or that it may not.
-    pub(super) async fn admit(&self, visit: &Visit<'_>) -> Result<Leave, Failure> {
+    pub(super) async fn admit(&self, visit: &AuthenticatedRequest<'_>) -> Result<ReadPermission, ApiError> {
         let (exchange, app) = (visit.exchange, self.app.as_ref());
         visit.admit(app).await?;
         let asks: Vec<SigningRequest> =
             visit.apps(app).into_iter().map(|app| reading(app, &self.client, &self.place)).collect();
         let told = visit.inquire(app, &asks, None).await?;
-        let leave = Leave { asks, told };
+        let leave = ReadPermission { asks, told };
         match leave.decide(exchange, &visit.caller, exchange.now) {
             Ok(decided) => note(exchange, visit.app(app), &visit.caller, &leave, decided).await?,
             Err(stale) => {
@@ -99,14 +106,19 @@ impl Reader {
     }
 }
 
-impl Leave {
+impl ReadPermission {
     /// Whether there is still leave, by what is known now.
-    pub(super) fn holds(&self, exchange: &Exchange<'_>, caller: &Caller, now: Millis) -> bool {
+    pub(super) fn holds(&self, exchange: &RequestContext<'_>, caller: &Caller, now: Millis) -> bool {
         matches!(self.decide(exchange, caller, now), Ok(Ok(_)))
     }
 
     /// What the policy says now, at each app.
-    fn decide(&self, exchange: &Exchange<'_>, caller: &Caller, now: Millis) -> Result<Decided, ReplicaStale> {
+    fn decide(
+        &self,
+        exchange: &RequestContext<'_>,
+        caller: &Caller,
+        now: Millis,
+    ) -> Result<AllowingRules, ReplicaStale> {
         let policy = &exchange.settings.engine.policy;
         let index = exchange.runtime.roster.read()?;
         let registers = [policy.register(), index.register()];
@@ -127,26 +139,26 @@ impl Leave {
 
 /// Records and counts a decision.
 async fn note(
-    exchange: &Exchange<'_>,
+    exchange: &RequestContext<'_>,
     app: Option<&App>,
     caller: &Caller,
-    leave: &Leave,
-    decided: Decided,
-) -> Result<(), Failure> {
-    let Some(ask) = leave.asks.first() else { return Err(Failure::internal("there is no app")) };
+    leave: &ReadPermission,
+    decided: AllowingRules,
+) -> Result<(), ApiError> {
+    let Some(ask) = leave.asks.first() else { return Err(ApiError::internal("there is no app")) };
     let record = record::asked(exchange, app, caller, ask, AuditDecision::Allow);
     match decided {
         Ok(rules) => {
             exchange.runtime.audit.write(&record::line(exchange, &AuditRecord { rules: &rules, ..record })?).await?;
-            tally::Decided::allowed(ask.action, AuditDecision::Allow, rules).count(exchange, app);
+            tally::CountedDecision::allowed(ask.action, AuditDecision::Allow, rules).count(exchange, app);
             Ok(())
         }
         Err(denial) => {
-            let (failure, reason) = (Failure::from(&*denial), denial.log());
+            let (failure, reason) = (ApiError::from(&*denial), denial.log());
             let denied = AuditRecord { reason: Some(&reason), ..record::denied(&denial, &record) };
             let line = record::line(exchange, &denied)?;
             exchange.runtime.audit.write(&line).await?;
-            tally::Decided::denied(denial.action, denial.cause).count(exchange, app);
+            tally::CountedDecision::denied(denial.action, denial.cause).count(exchange, app);
             Err(failure)
         }
     }

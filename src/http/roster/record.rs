@@ -1,6 +1,6 @@
 //! What the audit log and the metrics say of changes: one line for each user, as each is decided for itself.
 
-use crate::http::{Exchange, Failure, record, tally};
+use crate::http::{ApiError, RequestContext, record, tally};
 use crate::model::{Caller, ConversationKind, SigningRequest};
 use crate::observe::{AuditDecision, AuditRecord};
 use crate::roster::{CommandKind, CommandOutcome, RejectReason, RejectedUser, SanctionTerms};
@@ -8,8 +8,8 @@ use crate::vendor::App;
 
 /// A change that was asked for, by whom.
 #[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
-    pub(super) exchange: &'a Exchange<'a>,
+pub(super) struct RequestedChange<'a> {
+    pub(super) exchange: &'a RequestContext<'a>,
     /// The one app that it is about; all, where there is none.
     pub(super) app: Option<&'a App>,
     pub(super) caller: &'a Caller,
@@ -17,9 +17,9 @@ pub(super) struct Asked<'a> {
     pub(super) deed: &'a CommandKind,
 }
 
-impl Asked<'_> {
+impl RequestedChange<'_> {
     /// The lines for what became of it.
-    pub(super) fn lines(&self, ruling: &CommandOutcome) -> Result<Vec<u8>, Failure> {
+    pub(super) fn lines(&self, ruling: &CommandOutcome) -> Result<Vec<u8>, ApiError> {
         let mut lines = Vec::new();
         for user in &ruling.succeeded {
             let is_changed = ruling.set.iter().chain(&ruling.gone).any(|record| record.name() == user);
@@ -47,13 +47,13 @@ impl Asked<'_> {
     pub(super) fn count(&self, ruling: &CommandOutcome) {
         let action = self.ask.action;
         for _ in &ruling.succeeded {
-            let decided = tally::Decided::allowed(action, AuditDecision::Allow, ruling.rules.clone());
+            let decided = tally::CountedDecision::allowed(action, AuditDecision::Allow, ruling.rules.clone());
             decided.count(self.exchange, self.app);
         }
         for RejectedUser { why, .. } in &ruling.failed {
             let decided = match why {
-                RejectReason::Denied(denial) => tally::Decided::denied(denial.action, denial.cause.clone()),
-                _ => tally::Decided::ruled_out(action, why.code()),
+                RejectReason::Denied(denial) => tally::CountedDecision::denied(denial.action, denial.cause.clone()),
+                _ => tally::CountedDecision::ruled_out(action, why.code()),
             };
             decided.count(self.exchange, self.app);
         }

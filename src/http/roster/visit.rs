@@ -5,22 +5,22 @@ use std::sync::Arc;
 
 use super::record::wished;
 use crate::engine::FactsQuery;
-use crate::http::{Exchange, Failure, answer, record, tally};
+use crate::http::{ApiError, RequestContext, answer, record, tally};
 use crate::model::{Caller, SigningRequest};
 use crate::policy::ConversationFacts;
 use crate::roster::{CommandKind, ReplicaStale};
 use crate::vendor::App;
 
 /// A caller's request, once the caller is known.
-pub(super) struct Visit<'a> {
-    pub(super) exchange: &'a Exchange<'a>,
+pub(super) struct AuthenticatedRequest<'a> {
+    pub(super) exchange: &'a RequestContext<'a>,
     pub(super) caller: Arc<Caller>,
 }
 
 /// What another service tells of the place, at each app.
-pub(super) type ToldByApp = HashMap<Arc<str>, Vec<ConversationFacts>>;
+pub(super) type FactsByApp = HashMap<Arc<str>, Vec<ConversationFacts>>;
 
-impl<'a> Visit<'a> {
+impl<'a> AuthenticatedRequest<'a> {
     /// The apps that a request is about: the one that it names, or all, also where it names one that isn't configured any more.
     pub(super) fn apps(&self, named: Option<&Arc<str>>) -> Vec<&'a App> {
         match self.app(named) {
@@ -35,7 +35,7 @@ impl<'a> Visit<'a> {
     }
 
     /// Lets the caller in if its authenticator serves all that the request is about.
-    pub(super) async fn admit(&self, named: Option<&Arc<str>>) -> Result<(), Failure> {
+    pub(super) async fn admit(&self, named: Option<&Arc<str>>) -> Result<(), ApiError> {
         let apps = self.apps(named).into_iter().map(|app| &**app.name());
         match self.exchange.settings.engine.authenticators.admit(&self.caller, apps) {
             Ok(()) => Ok(()),
@@ -50,8 +50,8 @@ impl<'a> Visit<'a> {
         named: Option<&Arc<str>>,
         asks: &[SigningRequest],
         deed: Option<&CommandKind>,
-    ) -> Result<ToldByApp, Failure> {
-        let mut told = ToldByApp::new();
+    ) -> Result<FactsByApp, ApiError> {
+        let mut told = FactsByApp::new();
         for ask in asks {
             let inquiries = match self.inquiries(ask) {
                 Ok(inquiries) => inquiries,
@@ -85,8 +85,8 @@ impl<'a> Visit<'a> {
         asks: &[SigningRequest],
         deed: Option<&CommandKind>,
         reason: &str,
-        failure: Failure,
-    ) -> Failure {
+        failure: ApiError,
+    ) -> ApiError {
         let (Some(ask), app) = (asks.first(), self.app(named)) else { return failure };
         let record = record::undecided(self.exchange, app, &self.caller, ask, reason);
         let line = match record::line(self.exchange, &deed.map_or(record, |deed| wished(deed, &record))) {
@@ -96,7 +96,7 @@ impl<'a> Visit<'a> {
         if let Err(unwritten) = self.exchange.runtime.audit.write(&line).await {
             return unwritten.into();
         }
-        tally::Decided::unavailable(ask.action).count(self.exchange, app);
+        tally::CountedDecision::unavailable(ask.action).count(self.exchange, app);
         failure
     }
 }

@@ -2,17 +2,17 @@
 
 use hyper::Method;
 
-use super::fields::{self, Fields, invalid};
-use super::resource::Resource;
+use super::fields::{self, RequestFields, invalid};
+use super::resource::ModerationResource;
 use crate::model::{Caller, Millis, Pattern};
 use crate::roster::{CommandKind, EntryKind, ModerationCommand, ModerationIndex};
 use crate::vendor::InvalidRequest;
 
 /// Reads what is to be done, to whom and where.
 pub(super) fn read(
-    resource: &Resource,
+    resource: &ModerationResource,
     method: &Method,
-    fields: Fields<'_>,
+    fields: RequestFields<'_>,
     caller: &Caller,
     kept: &ModerationIndex,
     now: Millis,
@@ -22,7 +22,7 @@ pub(super) fn read(
     let deed = deed(resource, method, fields, now)?;
     let (users, scope) = match (&deed, resource) {
         (CommandKind::Block | CommandKind::LiftBlock, _) => (vec![itself(&client)?], fields.needed_place()?),
-        (_, Resource::Conversation(id)) => {
+        (_, ModerationResource::Conversation(id)) => {
             let conversation = fields::conversation(id)?;
             (vec![conversation.to_string()], conversation)
         }
@@ -34,31 +34,38 @@ pub(super) fn read(
 }
 
 /// The names that mean something.
-fn known(resource: &Resource) -> &'static [&'static str] {
+fn known(resource: &ModerationResource) -> &'static [&'static str] {
     match resource {
-        Resource::Entries(EntryKind::Bans | EntryKind::Mutes) => {
+        ModerationResource::Entries(EntryKind::Bans | EntryKind::Mutes) => {
             &["users", "conversation", "app", "until", "reason", "client_id"]
         }
-        Resource::Lifting(EntryKind::Bans | EntryKind::Mutes) => &["users", "conversation", "app", "client_id"],
-        Resource::Entries(EntryKind::Roles) | Resource::Lifting(EntryKind::Roles) => {
+        ModerationResource::Lifting(EntryKind::Bans | EntryKind::Mutes) => {
+            &["users", "conversation", "app", "client_id"]
+        }
+        ModerationResource::Entries(EntryKind::Roles) | ModerationResource::Lifting(EntryKind::Roles) => {
             &["users", "conversation", "app", "role", "client_id"]
         }
-        Resource::Conversation(_) => &["kind", "owner", "app", "client_id"],
+        ModerationResource::Conversation(_) => &["kind", "owner", "app", "client_id"],
         _ => &["conversation", "app", "client_id"],
     }
 }
 
-fn deed(resource: &Resource, method: &Method, fields: Fields<'_>, now: Millis) -> Result<CommandKind, InvalidRequest> {
+fn deed(
+    resource: &ModerationResource,
+    method: &Method,
+    fields: RequestFields<'_>,
+    now: Millis,
+) -> Result<CommandKind, InvalidRequest> {
     Ok(match resource {
-        Resource::Entries(EntryKind::Bans) => CommandKind::Ban(fields.terms(now)?),
-        Resource::Entries(EntryKind::Mutes) => CommandKind::Mute(fields.terms(now)?),
-        Resource::Entries(EntryKind::Roles) => CommandKind::SetRole(fields.role()?),
-        Resource::Entries(_) => CommandKind::Block,
-        Resource::Lifting(EntryKind::Bans) => CommandKind::LiftBan,
-        Resource::Lifting(EntryKind::Mutes) => CommandKind::LiftMute,
-        Resource::Lifting(EntryKind::Roles) => CommandKind::RemoveRole(fields.former_role()?),
-        Resource::Lifting(_) => CommandKind::LiftBlock,
-        Resource::Conversation(_) if method == Method::PUT => {
+        ModerationResource::Entries(EntryKind::Bans) => CommandKind::Ban(fields.terms(now)?),
+        ModerationResource::Entries(EntryKind::Mutes) => CommandKind::Mute(fields.terms(now)?),
+        ModerationResource::Entries(EntryKind::Roles) => CommandKind::SetRole(fields.role()?),
+        ModerationResource::Entries(_) => CommandKind::Block,
+        ModerationResource::Lifting(EntryKind::Bans) => CommandKind::LiftBan,
+        ModerationResource::Lifting(EntryKind::Mutes) => CommandKind::LiftMute,
+        ModerationResource::Lifting(EntryKind::Roles) => CommandKind::RemoveRole(fields.former_role()?),
+        ModerationResource::Lifting(_) => CommandKind::LiftBlock,
+        ModerationResource::Conversation(_) if method == Method::PUT => {
             CommandKind::SetConversation { kind: fields.kind()?, owner: fields.owner()? }
         }
         _ => CommandKind::ForgetConversation,
