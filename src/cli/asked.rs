@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Stop;
+use super::CommandError;
 use crate::model::{
     Action, ActionSet, Caller, CallerKind, Millis, Pattern, RequiredAction, SigningRequest, Vendor, check_identifier,
 };
@@ -11,7 +11,7 @@ use crate::vendor::{self, App, InvalidRequest, Nonce, Operation, Params, VendorR
 
 /// An app, an action, and the action's fields.
 #[derive(Debug, Default, clap::Args)]
-pub(super) struct Asked {
+pub(super) struct RequestArguments {
     /// The app, by its name in the configuration.
     pub(super) app: String,
     /// The action, as the last segment of its route: invite, token, … To explain, also the policy's: publish, ban, …
@@ -24,7 +24,7 @@ pub(super) struct Asked {
     pub(super) conv_id: Option<String>,
     /// The members: a,b,c or a JSON list; "" is none.
     #[arg(long, value_name = "IDS", value_parser = members)]
-    pub(super) members: Option<Members>,
+    pub(super) members: Option<MemberList>,
     /// An Ably capability, as `{"chat:*": ["subscribe"]}`.
     #[arg(long, value_name = "JSON")]
     pub(super) capability: Option<String>,
@@ -35,7 +35,7 @@ pub(super) struct Asked {
 
 /// When it is signed, and with what nonce.
 #[derive(Debug, clap::Args)]
-pub(super) struct Moment {
+pub(super) struct SigningTime {
     /// When it is signed, in the unit that is signed: LeanCloud as configured, JWTs seconds, token requests milliseconds.
     #[arg(long, value_name = "NUMBER")]
     pub(super) timestamp: Option<u64>,
@@ -46,36 +46,36 @@ pub(super) struct Moment {
 
 /// Several members. A type of its own, so that an option of it is one text, not one for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Members(pub(super) Vec<String>);
+pub(super) struct MemberList(pub(super) Vec<String>);
 
-fn members(text: &str) -> Result<Members, String> {
+fn members(text: &str) -> Result<MemberList, String> {
     if text.starts_with('[') {
         let list =
             serde_json::from_str(text).map_err(|error| format!("must be a,b,c or a JSON list of strings: {error}"))?;
-        return Ok(Members(list));
+        return Ok(MemberList(list));
     }
     let list = if text.is_empty() { Vec::new() } else { text.split(',').map(str::to_owned).collect() };
-    Ok(Members(list))
+    Ok(MemberList(list))
 }
 
-impl Asked {
+impl RequestArguments {
     /// The app that is named.
-    pub(super) fn app<'a>(&self, apps: &'a [App]) -> Result<&'a App, Stop> {
+    pub(super) fn app<'a>(&self, apps: &'a [App]) -> Result<&'a App, CommandError> {
         apps.iter().find(|app| **app.name() == *self.app).ok_or_else(|| {
             let names: Vec<&str> = apps.iter().map(|app| &**app.name()).collect();
-            Stop::Usage(format!("there is no app `{}`; those configured: {}", self.app, names.join(", ")))
+            CommandError::Usage(format!("there is no app `{}`; those configured: {}", self.app, names.join(", ")))
         })
     }
 
     /// The operation that is named.
-    pub(super) fn operation(&self, app: &App) -> Result<Operation, Stop> {
+    pub(super) fn operation(&self, app: &App) -> Result<Operation, CommandError> {
         let names = Operation::names(app.vendor()).iter().copied();
         vendor::operation(app, &self.action).ok_or_else(|| self.unknown(names))
     }
 
-    fn unknown<'a>(&self, words: impl Iterator<Item = &'a str>) -> Stop {
+    fn unknown<'a>(&self, words: impl Iterator<Item = &'a str>) -> CommandError {
         let words = words.collect::<Vec<_>>().join(", ");
-        Stop::Usage(format!("`{}` can't be asked of {}; what can: {words}", self.action, self.app))
+        CommandError::Usage(format!("`{}` can't be asked of {}; what can: {words}", self.action, self.app))
     }
 
     /// The request, read by the same rules as one over HTTP. `caller` is `None` for an operator.
@@ -84,13 +84,13 @@ impl Asked {
         app: &App,
         operation: Operation,
         caller: Option<&Caller>,
-    ) -> Result<VendorRequest, Stop> {
+    ) -> Result<VendorRequest, CommandError> {
         vendor::parse(app, operation, &self.params(app.vendor()), caller)
-            .map_err(|invalid| Stop::Usage(wrong(&invalid)))
+            .map_err(|invalid| CommandError::Usage(wrong(&invalid)))
     }
 
     /// What the policy is asked by this caller: for one of the app's operations, or for an action of the policy's alone.
-    pub(super) fn ask(&self, app: &App, caller: &Caller) -> Result<SigningRequest, Stop> {
+    pub(super) fn ask(&self, app: &App, caller: &Caller) -> Result<SigningRequest, CommandError> {
         if let Some(operation) = vendor::operation(app, &self.action) {
             return Ok(self.request(app, operation, Some(caller))?.ask);
         }
@@ -103,7 +103,7 @@ impl Asked {
     }
 
     /// An ask for one action. Where no conversation is named, moderation is about all of them.
-    fn plain_ask(&self, app: &App, action: Action, caller: &Caller) -> Result<SigningRequest, Stop> {
+    fn plain_ask(&self, app: &App, action: Action, caller: &Caller) -> Result<SigningRequest, CommandError> {
         self.only_taken(action)?;
         let client = self.client(app, action, caller)?;
         let targets = self.targets(action)?;
@@ -125,7 +125,7 @@ impl Asked {
     }
 
     /// Refuses what says nothing of an action that is no operation of its own.
-    fn only_taken(&self, action: Action) -> Result<(), Stop> {
+    fn only_taken(&self, action: Action) -> Result<(), CommandError> {
         let extra = [
             ("--conv-id", self.conv_id.is_some() && action == Action::Login),
             ("--members", self.members.is_some() && !acts_on_users(action)),
@@ -133,38 +133,38 @@ impl Asked {
             ("--ttl", self.ttl.is_some()),
         ];
         match extra.iter().find(|(_, given)| *given) {
-            Some((flag, _)) => Err(Stop::Usage(format!("{flag} is not taken by this action"))),
+            Some((flag, _)) => Err(CommandError::Usage(format!("{flag} is not taken by this action"))),
             None => Ok(()),
         }
     }
 
     /// To whom it is done.
-    fn targets(&self, action: Action) -> Result<Vec<String>, Stop> {
-        let targets = self.members.as_ref().map_or_else(Vec::new, |Members(list)| list.clone());
+    fn targets(&self, action: Action) -> Result<Vec<String>, CommandError> {
+        let targets = self.members.as_ref().map_or_else(Vec::new, |MemberList(list)| list.clone());
         if targets.is_empty() && acts_on_users(action) {
-            return Err(Stop::Usage(format!("--members must be given: {action} is done to users")));
+            return Err(CommandError::Usage(format!("--members must be given: {action} is done to users")));
         }
         targets.iter().try_for_each(|target| target_id(target))?;
         Ok(targets)
     }
 
     /// The client: one for whom this caller could ask the app to log in. A service moderates as itself, if it names none.
-    fn client(&self, app: &App, action: Action, caller: &Caller) -> Result<String, Stop> {
+    fn client(&self, app: &App, action: Action, caller: &Caller) -> Result<String, CommandError> {
         if self.client_id.is_none() && action.is_moderation() && caller.kind == CallerKind::Service {
             return Ok(String::new());
         }
-        let login = Asked {
+        let login = RequestArguments {
             action: if app.vendor() == Vendor::LeanCloud { "login" } else { "token" }.to_owned(),
             app: self.app.clone(),
             client_id: self.client_id.clone(),
             capability: (app.vendor() == Vendor::Ably).then(|| r#"{"*":["subscribe"]}"#.to_owned()),
-            ..Asked::default()
+            ..RequestArguments::default()
         };
         Ok(login.request(app, login.operation(app)?, Some(caller))?.ask.client)
     }
 
-    fn place(&self, app: &App, action: Action) -> Result<Option<Pattern>, Stop> {
-        let flaw = |flaw: String| Stop::Usage(format!("--conv-id {flaw}"));
+    fn place(&self, app: &App, action: Action) -> Result<Option<Pattern>, CommandError> {
+        let flaw = |flaw: String| CommandError::Usage(format!("--conv-id {flaw}"));
         match &self.conv_id {
             Some(id) if app.vendor() == Vendor::Ably => vendor::ably::resource(id).map(Some).map_err(flaw),
             Some(id) => {
@@ -185,7 +185,7 @@ impl Asked {
         let fields = [
             (client, self.client_id.as_ref().map(|id| json!(id))),
             ("conv_id", self.conv_id.as_ref().map(|id| json!(id))),
-            ("members", self.members.as_ref().map(|Members(list)| json!(list))),
+            ("members", self.members.as_ref().map(|MemberList(list)| json!(list))),
             ("capability", self.capability.as_ref().map(|text| json!(text))),
             ("ttl", ttl),
         ];
@@ -212,16 +212,16 @@ fn acts_on_users(action: Action) -> bool {
     action.is_moderation() && !matches!(action, Action::ManageConversation | Action::ReadRoster)
 }
 
-fn target_id(id: &str) -> Result<(), Stop> {
+fn target_id(id: &str) -> Result<(), CommandError> {
     check("--members", id)?;
     if id == "*" {
-        return Err(Stop::Usage("--members must name one client each, not `*`".to_owned()));
+        return Err(CommandError::Usage("--members must name one client each, not `*`".to_owned()));
     }
     Ok(())
 }
 
-fn check(flag: &str, id: &str) -> Result<(), Stop> {
-    check_identifier(id, 255).map_err(|flaw| Stop::Usage(format!("{flag} {flaw}")))
+fn check(flag: &str, id: &str) -> Result<(), CommandError> {
+    check_identifier(id, 255).map_err(|flaw| CommandError::Usage(format!("{flag} {flaw}")))
 }
 
 /// What is wrong with a field, said of the flag that it was given by.
@@ -240,7 +240,7 @@ pub(super) fn wrong(InvalidRequest { field, message }: &InvalidRequest) -> Strin
     format!("{flag} {message}")
 }
 
-impl Moment {
+impl SigningTime {
     /// The time that was given, if one was.
     pub(super) fn time(&self, app: &App, operation: Operation) -> Option<Millis> {
         let timestamp = self.timestamp?;
@@ -248,9 +248,9 @@ impl Moment {
     }
 
     /// The nonce that was given, if one was.
-    pub(super) fn nonce(&self) -> Result<Option<Nonce>, Stop> {
+    pub(super) fn nonce(&self) -> Result<Option<Nonce>, CommandError> {
         let nonce = self.nonce.as_deref().map(Nonce::parse).transpose();
-        nonce.map_err(|flaw| Stop::Usage(format!("--nonce {flaw}")))
+        nonce.map_err(|flaw| CommandError::Usage(format!("--nonce {flaw}")))
     }
 }
 
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn members_are_a_list_in_either_form() {
-        let read = |text: &str| members(text).map(|Members(list)| list);
+        let read = |text: &str| members(text).map(|MemberList(list)| list);
         assert_eq!(read(""), Ok(vec![]));
         assert_eq!(read("a,b"), Ok(vec!["a".to_owned(), "b".to_owned()]));
         assert_eq!(read("a,,b"), Ok(vec!["a".to_owned(), String::new(), "b".to_owned()]));

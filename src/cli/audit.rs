@@ -7,20 +7,20 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::{Common, Output, Stop, complain, lines, yes};
+use super::{CommandError, CommonArguments, OutputFormat, complain, lines, yes};
 use crate::config;
 use crate::observe::chain::{ChainKey, ChainRecord, ChainReport, ChainVerifier};
 
 /// What is done with the audit log.
 #[derive(Debug, clap::Subcommand)]
-pub(super) enum Command {
+pub(super) enum AuditCommand {
     /// Check that no line of the audit log is missing, changed, doubled or out of order. It needs `[audit] chain = true`.
-    Verify(Verify),
+    Verify(VerifyArguments),
 }
 
 /// `audit verify`'s own arguments.
 #[derive(Debug, clap::Args)]
-pub(super) struct Verify {
+pub(super) struct VerifyArguments {
     /// The log's files, in any order: also those that were rotated away.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -38,21 +38,24 @@ pub(super) struct Verify {
     record: Option<PathBuf>,
 }
 
-pub(super) fn run(common: &Common, Command::Verify(arguments): &Command) -> Result<ExitCode, Stop> {
+pub(super) fn run(
+    common: &CommonArguments,
+    AuditCommand::Verify(arguments): &AuditCommand,
+) -> Result<ExitCode, CommandError> {
     let record = arguments.record.as_deref().map_or_else(|| Ok(ChainRecord::default()), record)?;
     let mut verifier = ChainVerifier::new(arguments.keys(common)?, record);
     for path in &arguments.files {
         let name = path.display().to_string();
         let read = File::open(path).and_then(|file| verifier.read(&name, &mut BufReader::with_capacity(1 << 16, file)));
-        read.map_err(|error| Stop::No(format!("{name} can't be read: {error}")))?;
+        read.map_err(|error| CommandError::No(format!("{name} can't be read: {error}")))?;
     }
     let report = verifier.finish();
     print(common, arguments.heads, &report)?;
     Ok(yes(report.is_clean()))
 }
 
-impl Verify {
-    fn keys(&self, common: &Common) -> Result<Vec<ChainKey>, Stop> {
+impl VerifyArguments {
+    fn keys(&self, common: &CommonArguments) -> Result<Vec<ChainKey>, CommandError> {
         if self.no_key {
             return Ok(Vec::new());
         }
@@ -63,30 +66,30 @@ impl Verify {
     }
 }
 
-fn key(path: &Path) -> Result<ChainKey, Stop> {
+fn key(path: &Path) -> Result<ChainKey, CommandError> {
     let secret = config::chain_key(path);
-    let secret = secret.map_err(|error| Stop::No(format!("--key-file {}: {error}", path.display())))?;
+    let secret = secret.map_err(|error| CommandError::No(format!("--key-file {}: {error}", path.display())))?;
     Ok(ChainKey::new(&secret))
 }
 
-fn configured_keys(common: &Common) -> Result<Vec<ChainKey>, Stop> {
+fn configured_keys(common: &CommonArguments) -> Result<Vec<ChainKey>, CommandError> {
     let chain = config::audit_chain(&common.config).map_err(|report| {
         let report = report.render(io::stderr().is_terminal());
-        Stop::Mistakes(format!(
+        CommandError::Mistakes(format!(
             "{report}\nThe key comes from the configuration, unless there is --key-file or --no-key."
         ))
     })?;
     Ok(chain.iter().flat_map(|chain| &chain.keys).map(ChainKey::new).collect())
 }
 
-fn record(path: &Path) -> Result<ChainRecord, Stop> {
-    let flaw = |flaw: String| Stop::No(format!("--record {}: {flaw}", path.display()));
+fn record(path: &Path) -> Result<ChainRecord, CommandError> {
+    let flaw = |flaw: String| CommandError::No(format!("--record {}: {flaw}", path.display()));
     let text = fs::read_to_string(path).map_err(|error| flaw(error.to_string()))?;
     ChainRecord::parse(&text).map_err(|error| flaw(error.to_string()))
 }
 
-fn print(common: &Common, heads: bool, report: &ChainReport) -> Result<(), Stop> {
-    if heads && common.output == Output::Text {
+fn print(common: &CommonArguments, heads: bool, report: &ChainReport) -> Result<(), CommandError> {
+    if heads && common.output == OutputFormat::Text {
         complain(&lines(&text(report)));
         if report.ends.is_empty() {
             return Ok(());

@@ -12,7 +12,7 @@ use crate::model::{Caller, CallerKind, Millis, Pattern, Role, RoleHierarchy};
 
 /// A caller to suppose.
 #[derive(Debug)]
-pub(super) struct Supposed<'a> {
+pub(super) struct AssumedCaller<'a> {
     pub(super) kind: CallerKind,
     /// The subject, as the policy sees it: behind the authenticator's prefix.
     pub(super) subject: &'a str,
@@ -23,14 +23,14 @@ pub(super) struct Supposed<'a> {
 }
 
 /// A caller, and what of it can't be as it was supposed.
-pub(super) type Noted = (Caller, Vec<String>);
+pub(super) type AssumedCallerWithNotes = (Caller, Vec<String>);
 
-impl Supposed<'_> {
+impl AssumedCaller<'_> {
     /// The caller, at this app.
     ///
     /// # Errors
     /// A sentence, if there can be no such caller.
-    pub(super) fn caller(&self, engine: &Engine, app: &str) -> Result<Noted, String> {
+    pub(super) fn caller(&self, engine: &Engine, app: &str) -> Result<AssumedCallerWithNotes, String> {
         let authenticator = self.authenticator(engine, app)?;
         let bindings = match authenticator {
             // The configuration says which role a certificate's caller has.

@@ -5,21 +5,21 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::{Common, Output, Stop, line, print, yes};
+use super::{CommandError, CommonArguments, OutputFormat, line, print, yes};
 use crate::config::{self, Report, Settings, Severity};
 
-pub(super) fn run(common: &Common) -> Result<ExitCode, Stop> {
+pub(super) fn run(common: &CommonArguments) -> Result<ExitCode, CommandError> {
     let loaded = config::load(&common.config);
     let (report, settings) = (&loaded.report, loaded.settings.as_ref());
     // Not by `common`, which lets no colours through; a report escapes by itself what could be one.
     match common.output {
-        Output::Text => print(&text(common, report, settings))?,
-        Output::Json => print(&json(report, settings).to_string())?,
+        OutputFormat::Text => print(&text(common, report, settings))?,
+        OutputFormat::Json => print(&json(report, settings).to_string())?,
     }
     Ok(yes(settings.is_some()))
 }
 
-fn text(common: &Common, report: &Report, settings: Option<&Settings>) -> String {
+fn text(common: &CommonArguments, report: &Report, settings: Option<&Settings>) -> String {
     let mut text = report.render(io::stdout().is_terminal());
     if !report.is_empty() {
         text.push('\n');

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::Stop;
+use super::CommandError;
 use crate::engine::{Engine, FactsQuery, details};
 use crate::model::{Caller, Millis, RoleHierarchy, SigningRequest, json};
 use crate::policy::{ConversationDetails, ConversationFacts, EntryIndex};
 
 /// The facts for a decision.
-pub(super) struct Given {
+pub(super) struct GivenFacts {
     /// What is told of the conversations that the server would ask about.
     pub(super) told: Vec<ConversationFacts>,
     /// Those that it would ask about and nothing is told of.
@@ -18,13 +18,13 @@ pub(super) struct Given {
 }
 
 /// Reads a file with an object of conversations, each as the backend would tell of it, or `"unknown"`.
-pub(super) fn read(path: &Path) -> Result<Map<String, Value>, Stop> {
-    let stop = |flaw: String| Stop::Mistakes(format!("error: {}: {flaw}", path.display()));
+pub(super) fn read(path: &Path) -> Result<Map<String, Value>, CommandError> {
+    let stop = |flaw: String| CommandError::Mistakes(format!("error: {}: {flaw}", path.display()));
     let text = std::fs::read(path).map_err(|error| stop(error.to_string()))?;
     json::object(&text).map_err(|error| stop(format!("this is not a JSON object: {error}")))
 }
 
-impl Given {
+impl GivenFacts {
     /// Of these facts those that the server would ask for.
     ///
     /// # Errors
@@ -36,7 +36,7 @@ impl Given {
         caller: &Caller,
         roster: &EntryIndex,
         at: Millis,
-    ) -> Result<Given, String> {
+    ) -> Result<GivenFacts, String> {
         let ladder = &engine.policy.document().ladder;
         let told = facts.iter().map(|(conversation, value)| {
             told(conversation, value, ladder).map_err(|flaw| format!("the facts about {conversation}: {flaw}"))
@@ -46,7 +46,7 @@ impl Given {
         told.retain(|told| inquiries.iter().any(|inquiry| inquiry.conversation() == told.conversation()));
         let wanted = inquiries.iter().map(FactsQuery::conversation);
         let missing = wanted.filter(|name| !facts.contains_key(*name)).map(str::to_owned).collect();
-        Ok(Given { told, missing })
+        Ok(GivenFacts { told, missing })
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::{Common, Stop};
+use super::{CommandError, CommonArguments};
 use crate::crypto::{base64url, hex, sha256};
 use crate::model::check_identifier;
 use crate::random;
@@ -21,10 +21,10 @@ pub(super) struct Arguments {
     stdin: bool,
 }
 
-pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, Stop> {
-    check_identifier(&arguments.id, 255).map_err(|flaw| Stop::Usage(format!("--id {flaw}")))?;
+pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
+    check_identifier(&arguments.id, 255).map_err(|flaw| CommandError::Usage(format!("--id {flaw}")))?;
     if arguments.id == "*" {
-        return Err(Stop::Usage("--id can't be `*`".to_owned()));
+        return Err(CommandError::Usage("--id can't be `*`".to_owned()));
     }
     let key = if arguments.stdin { given()? } else { fresh()? };
     let hash = hex(&sha256(key.as_bytes()));
@@ -42,8 +42,8 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
 }
 
 /// A key of 256 random bits.
-fn fresh() -> Result<String, Stop> {
-    let bytes: [u8; 32] = random::bytes().map_err(|error| Stop::No(error.to_string()))?;
+fn fresh() -> Result<String, CommandError> {
+    let bytes: [u8; 32] = random::bytes().map_err(|error| CommandError::No(error.to_string()))?;
     Ok(format!("csk_{}", base64url(&bytes)))
 }
 
@@ -51,16 +51,18 @@ fn fresh() -> Result<String, Stop> {
 const LONGEST: usize = 64 * 1024;
 
 /// The key on standard input, without the newline at its end.
-fn given() -> Result<String, Stop> {
+fn given() -> Result<String, CommandError> {
     let mut text = String::new();
     let read = io::stdin().lock().take(LONGEST as u64 + 1).read_to_string(&mut text);
-    read.map_err(|error| Stop::No(format!("the key can't be read: {error}")))?;
+    read.map_err(|error| CommandError::No(format!("the key can't be read: {error}")))?;
     if text.len() > LONGEST {
-        return Err(Stop::Usage("the key on standard input is longer than 64 KiB".to_owned()));
+        return Err(CommandError::Usage("the key on standard input is longer than 64 KiB".to_owned()));
     }
     let key = text.trim_end_matches(['\n', '\r']);
     if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Stop::Usage("the key on standard input must be one line of visible ASCII characters".to_owned()));
+        return Err(CommandError::Usage(
+            "the key on standard input must be one line of visible ASCII characters".to_owned(),
+        ));
     }
     Ok(key.to_owned())
 }

@@ -37,7 +37,7 @@ use crate::redaction::KnownSecrets;
 #[command(version, propagate_version = true, after_help = AFTER_HELP)]
 struct Arguments {
     #[command(flatten)]
-    common: Common,
+    common: CommonArguments,
     #[command(subcommand)]
     command: Command,
 }
@@ -51,18 +51,18 @@ const EVERYWHERE: &str = "Everywhere";
 
 /// What every subcommand takes.
 #[derive(Debug, clap::Args)]
-struct Common {
+struct CommonArguments {
     /// The configuration.
     #[arg(long, global = true, value_name = "FILE", default_value = "signer.toml", help_heading = EVERYWHERE)]
     config: PathBuf,
     /// How results are printed: for people, or for programs.
-    #[arg(short, long, global = true, value_enum, default_value_t = Output::Text, help_heading = EVERYWHERE)]
-    output: Output,
+    #[arg(short, long, global = true, value_enum, default_value_t = OutputFormat::Text, help_heading = EVERYWHERE)]
+    output: OutputFormat,
 }
 
 /// How results are printed: for people or for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
+enum OutputFormat {
     Text,
     Json,
 }
@@ -91,12 +91,12 @@ enum Command {
     Probe(probe::Arguments),
     /// Verify the audit log.
     #[command(subcommand)]
-    Audit(audit::Command),
+    Audit(audit::AuditCommand),
     /// Accept, export or import the roster's store.
     #[command(subcommand)]
-    Store(store::Command),
+    Store(store::StoreCommand),
     #[command(flatten)]
-    Moderate(moderate::Command),
+    Moderate(moderate::ModerateCommand),
 }
 
 /// Runs the command that the process was started with.
@@ -117,12 +117,12 @@ pub fn run() -> ExitCode {
         Command::Store(command) => store::run(&common, &command),
         Command::Moderate(command) => moderate::run(&common, &command),
     };
-    done.unwrap_or_else(Stop::report)
+    done.unwrap_or_else(CommandError::report)
 }
 
 /// Why a command ends without a result.
 #[derive(Debug)]
-enum Stop {
+enum CommandError {
     /// The configuration, or another file, has mistakes; this is the report. Exit code 1.
     Mistakes(String),
     /// The answer is no: exit code 1.
@@ -131,18 +131,18 @@ enum Stop {
     Usage(String),
 }
 
-impl Stop {
+impl CommandError {
     fn message(&self) -> &str {
         match self {
-            Stop::Mistakes(message) | Stop::No(message) | Stop::Usage(message) => message,
+            CommandError::Mistakes(message) | CommandError::No(message) | CommandError::Usage(message) => message,
         }
     }
 
     fn report(self) -> ExitCode {
         match self {
-            Stop::Mistakes(report) => complain(&report),
-            Stop::No(message) => complain(&format!("error: {}", line(&message))),
-            Stop::Usage(message) => {
+            CommandError::Mistakes(report) => complain(&report),
+            CommandError::No(message) => complain(&format!("error: {}", line(&message))),
+            CommandError::Usage(message) => {
                 complain(&format!("error: {}", line(&message)));
                 return ExitCode::from(2);
             }
@@ -151,38 +151,38 @@ impl Stop {
     }
 }
 
-impl Common {
+impl CommonArguments {
     /// The settings; of a configuration with mistakes, their report. Warnings are for `check` and `serve`.
-    fn settings(&self) -> Result<Settings, Stop> {
+    fn settings(&self) -> Result<Settings, CommandError> {
         let loaded = config::load(&self.config);
         if let Some(settings) = &loaded.settings {
             _ = KNOWN.set(Arc::clone(&settings.known_secrets));
         }
-        loaded.settings.ok_or_else(|| Stop::Mistakes(loaded.report.render(io::stderr().is_terminal())))
+        loaded.settings.ok_or_else(|| CommandError::Mistakes(loaded.report.render(io::stderr().is_terminal())))
     }
 
     /// Prints a result in the form that was asked for, without any secret of the configuration.
-    fn print(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> String) -> Result<(), Stop> {
+    fn print(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> String) -> Result<(), CommandError> {
         self.print_exact(|| redact(&text()).into_owned(), || redact_json(&json()).into_owned())
     }
 
     /// Prints a result that is of use only as it is: a signature or token, or the store's entries.
-    fn print_exact(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> String) -> Result<(), Stop> {
+    fn print_exact(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> String) -> Result<(), CommandError> {
         match self.output {
-            Output::Text => print(&lines(&text())),
-            Output::Json => print(&json()),
+            OutputFormat::Text => print(&lines(&text())),
+            OutputFormat::Json => print(&json()),
         }
     }
 }
 
 /// Writes a result, and a newline if it has none. One that can't be written is none; but a reader that has read enough, such as `head`,
 /// leaves the result what it is.
-fn print(result: &str) -> Result<(), Stop> {
+fn print(result: &str) -> Result<(), CommandError> {
     let mut out = io::stdout().lock();
     let written = writeln!(out, "{}", result.trim_end_matches('\n')).and_then(|()| out.flush());
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Stop::No(format!("the result can't be written: {error}")))
+            Err(CommandError::No(format!("the result can't be written: {error}")))
         }
         _ => Ok(()),
     }
@@ -218,9 +218,9 @@ fn redact_json(json: &str) -> Cow<'_, str> {
 }
 
 /// Waits for what would rather not be waited for: few commands do more than one thing at a time.
-fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Stop> {
+fn block_on<T>(work: impl Future<Output = T>) -> Result<T, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    Ok(runtime.map_err(|error| Stop::No(error.to_string()))?.block_on(work))
+    Ok(runtime.map_err(|error| CommandError::No(error.to_string()))?.block_on(work))
 }
 
 fn yes(yes: bool) -> ExitCode {

@@ -11,20 +11,20 @@ use crate::policy::ConversationFacts;
 use crate::roster::{CommandAuthorizer, CommandKind, ModerationCommand, ModerationIndex, RejectedUser, SanctionTerms};
 
 /// Whom it isn't done to, though the policy allows it, and why.
-pub(super) struct Moderated(Vec<RejectedUser>);
+pub(super) struct ModerationCheck(Vec<RejectedUser>);
 
-impl Moderated {
+impl ModerationCheck {
     pub(super) fn of(
         engine: &Engine,
         decided: &DecidedRequest,
         roster: &ModerationIndex,
         told: &[ConversationFacts],
-    ) -> Moderated {
+    ) -> ModerationCheck {
         let DecidedRequest { ask, caller, at, outcome } = decided;
-        let Some(wish) = wish(engine, ask).filter(|_| outcome.is_ok()) else { return Moderated(Vec::new()) };
+        let Some(wish) = wish(engine, ask).filter(|_| outcome.is_ok()) else { return ModerationCheck(Vec::new()) };
         let told = HashMap::from([(Arc::clone(&ask.app), told.to_vec())]);
         let judge = CommandAuthorizer { engine, caller, told: &told, now: *at };
-        Moderated(judge.rule(roster, &wish).failed)
+        ModerationCheck(judge.rule(roster, &wish).failed)
     }
 
     /// Whether nothing is refused.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Common, Output, Stop, complain, print, yes};
+use super::{CommandError, CommonArguments, OutputFormat, complain, print, yes};
 use crate::client::{self, Answer, Trust};
 use crate::config;
 
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(super) struct Arguments {
     /// The admin listener's address, if it isn't to be read from the configuration; with https:// before it if it speaks TLS.
     #[arg(long, value_name = "ADDRESS", value_parser = parse)]
-    admin: Option<Admin>,
+    admin: Option<AdminAddress>,
     /// A PEM file with the authorities that the server's certificate may come from. Without it, a certificate of this machine's own
     /// server is not checked, and no other server is asked.
     #[arg(long, value_name = "FILE")]
@@ -31,13 +31,13 @@ pub(super) struct Arguments {
 
 /// Where the admin listener is, and whether it speaks TLS.
 #[derive(Clone, Copy, Debug)]
-struct Admin {
+struct AdminAddress {
     address: SocketAddr,
     tls: bool,
 }
 
-pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, Stop> {
-    let Admin { address, tls } = match arguments.admin {
+pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
+    let AdminAddress { address, tls } = match arguments.admin {
         Some(admin) => admin,
         None => configured(common)?,
     };
@@ -46,37 +46,37 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
     let answer = client::get(address, trust.as_ref(), "/readyz?verbose", PATIENCE);
     let ready = answer.as_ref().is_ok_and(|answer| answer.status == 200);
     match (common.output, &answer) {
-        (Output::Text, Ok(answer)) => print(&answer.body)?,
-        (Output::Text, Err(error)) => complain(&format!("{address} does not answer: {error}")),
-        (Output::Json, _) => print(&json!({ "ready": ready, "checks": checks(&answer) }).to_string())?,
+        (OutputFormat::Text, Ok(answer)) => print(&answer.body)?,
+        (OutputFormat::Text, Err(error)) => complain(&format!("{address} does not answer: {error}")),
+        (OutputFormat::Json, _) => print(&json!({ "ready": ready, "checks": checks(&answer) }).to_string())?,
     }
     Ok(yes(ready))
 }
 
-fn parse(text: &str) -> Result<Admin, AddrParseError> {
+fn parse(text: &str) -> Result<AdminAddress, AddrParseError> {
     let secure = text.strip_prefix("https://");
     let plain = text.strip_prefix("http://").unwrap_or(text);
-    Ok(Admin { address: secure.unwrap_or(plain).parse()?, tls: secure.is_some() })
+    Ok(AdminAddress { address: secure.unwrap_or(plain).parse()?, tls: secure.is_some() })
 }
 
-fn configured(common: &Common) -> Result<Admin, Stop> {
-    let (address, tls) =
-        config::probes(&common.config).map_err(|report| Stop::Mistakes(report.render(io::stderr().is_terminal())))?;
-    Ok(Admin { address, tls })
+fn configured(common: &CommonArguments) -> Result<AdminAddress, CommandError> {
+    let (address, tls) = config::probes(&common.config)
+        .map_err(|report| CommandError::Mistakes(report.render(io::stderr().is_terminal())))?;
+    Ok(AdminAddress { address, tls })
 }
 
 /// Who may answer at this address.
-fn trust(arguments: &Arguments, address: SocketAddr) -> Result<Trust, Stop> {
+fn trust(arguments: &Arguments, address: SocketAddr) -> Result<Trust, CommandError> {
     match &arguments.ca {
         Some(path) => {
-            let flaw = |flaw: String| Stop::No(format!("--ca {}: {flaw}", path.display()));
+            let flaw = |flaw: String| CommandError::No(format!("--ca {}: {flaw}", path.display()));
             let pem = std::fs::read(path).map_err(|error| flaw(error.to_string()))?;
             Trust::authorities(&pem, arguments.server_name.as_deref()).map_err(flaw)
         }
         None if address.ip().is_loopback() => Ok(Trust::anyone()),
-        None => {
-            Err(Stop::Usage(format!("{address} is not on this machine: name the authority of its certificate by --ca")))
-        }
+        None => Err(CommandError::Usage(format!(
+            "{address} is not on this machine: name the authority of its certificate by --ca"
+        ))),
     }
 }
 

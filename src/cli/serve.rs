@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 
-use super::{Common, complain};
+use super::{CommonArguments, complain};
 use crate::app::{Application, ExitReason, StartError};
 use crate::config::{self, LoadResult, Report, Settings, SourceFiles};
 use crate::observe::log::{self, ProgramLog};
@@ -34,14 +34,14 @@ pub(super) struct Arguments {
     log_format: log::LogFormat,
 }
 
-pub(super) fn run(common: &Common, arguments: &Arguments) -> ExitCode {
+pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> ExitCode {
     start(common, arguments).unwrap_or_else(|error| {
         complain(&format!("no threads to serve with: {error}"));
         ExitCode::FAILURE
     })
 }
 
-fn start(common: &Common, arguments: &Arguments) -> io::Result<ExitCode> {
+fn start(common: &CommonArguments, arguments: &Arguments) -> io::Result<ExitCode> {
     let log = log::start(arguments.log_level, arguments.log_format)?;
     end_with_this_thread(log.clone());
     let runtime = runtime()?;

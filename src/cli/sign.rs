@@ -3,9 +3,9 @@
 use std::io;
 use std::process::ExitCode;
 
-use super::asked::{Asked, Moment, wrong};
-use super::trail::{OPERATOR, Trail, operator};
-use super::{Common, Stop};
+use super::asked::{RequestArguments, SigningTime, wrong};
+use super::trail::{AuditTrail, OPERATOR, operator};
+use super::{CommandError, CommonArguments};
 use crate::config::Settings;
 use crate::model::Millis;
 use crate::observe::{AuditCaller, AuditScope, OperatorSignature};
@@ -17,12 +17,12 @@ use crate::{clock, random};
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    asked: Asked,
+    asked: RequestArguments,
     #[command(flatten)]
-    moment: Moment,
+    moment: SigningTime,
 }
 
-pub(super) fn run(common: &Common, Arguments { asked, moment }: &Arguments) -> Result<ExitCode, Stop> {
+pub(super) fn run(common: &CommonArguments, Arguments { asked, moment }: &Arguments) -> Result<ExitCode, CommandError> {
     let settings = common.settings()?;
     let app = asked.app(&settings.engine.apps)?;
     let operation = asked.operation(app)?;
@@ -31,7 +31,7 @@ pub(super) fn run(common: &Common, Arguments { asked, moment }: &Arguments) -> R
     let nonce = moment.nonce()?.map_or_else(fresh, Ok)?;
     let permit = operators_permit(request.ask);
     let signed = vendor::sign(app, &permit, &request.product, at, &nonce);
-    let signed = signed.map_err(|invalid| Stop::Usage(wrong(&invalid)))?;
+    let signed = signed.map_err(|invalid| CommandError::Usage(wrong(&invalid)))?;
     let signed_at = moment.timestamp.map(|_| at);
     record(&settings, app, &permit, &signed, signed_at)?;
     common.print_exact(|| text(&signed), || signed.to_json())?;
@@ -45,8 +45,8 @@ fn record(
     permit: &Permit,
     signed: &SignedResult,
     signed_at: Option<Millis>,
-) -> Result<(), Stop> {
-    let (mut trail, operator) = (Trail::open(settings)?, operator());
+) -> Result<(), CommandError> {
+    let (mut trail, operator) = (AuditTrail::open(settings)?, operator());
     let ask = permit.ask();
     let line = OperatorSignature {
         time: clock::now(),
@@ -63,11 +63,13 @@ fn record(
         signed_at,
     };
     let written = line.line().map_err(io::Error::from).and_then(|line| trail.write(&line));
-    written.map_err(|error| Stop::No(format!("the audit log can't be written, so the signature is withheld: {error}")))
+    written.map_err(|error| {
+        CommandError::No(format!("the audit log can't be written, so the signature is withheld: {error}"))
+    })
 }
 
-fn fresh() -> Result<Nonce, Stop> {
-    random::bytes().map(Nonce::from_entropy).map_err(|error| Stop::No(error.to_string()))
+fn fresh() -> Result<Nonce, CommandError> {
+    random::bytes().map(Nonce::from_entropy).map_err(|error| CommandError::No(error.to_string()))
 }
 
 /// A token alone, so that it can be put into a header; a token request as the JSON that it is.

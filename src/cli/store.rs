@@ -9,8 +9,8 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::trail::{Accepted, Count, OPERATOR, TakenOver, Trail, operator};
-use super::{Common, Stop, block_on, complain, line};
+use super::trail::{AcceptedStore, AuditTrail, ImportCounts, ImportedFile, OPERATOR, operator};
+use super::{CommandError, CommonArguments, block_on, complain, line};
 use crate::clock;
 use crate::config::{self, Settings, StoreKind};
 use crate::model::Millis;
@@ -21,18 +21,18 @@ use crate::store::{HighWaterMark, RecordFile, Store, StoreHead, StoreUnavailable
 
 /// What is done with the store.
 #[derive(Debug, clap::Subcommand)]
-pub(super) enum Command {
+pub(super) enum StoreCommand {
     /// Say that the store is as it should be, though servers know another: one that was brought back or flushed, say.
-    Accept(Accept),
+    Accept(AcceptArguments),
     /// Write all entries as TOML, in a policy file's tables.
-    Export(Export),
+    Export(ExportArguments),
     /// Take over the entries of such a file.
-    Import(Importing),
+    Import(ImportArguments),
 }
 
 /// `store accept`'s own arguments.
 #[derive(Debug, clap::Args)]
-pub(super) struct Accept {
+pub(super) struct AcceptArguments {
     /// Also if it holds no entry: then nobody is banned any more.
     #[arg(long)]
     empty: bool,
@@ -40,14 +40,14 @@ pub(super) struct Accept {
 
 /// `store export`'s own arguments.
 #[derive(Debug, clap::Args)]
-pub(super) struct Export {
+pub(super) struct ExportArguments {
     /// The file. Standard output, if left out.
     file: Option<PathBuf>,
 }
 
 /// `store import`'s own arguments.
 #[derive(Debug, clap::Args)]
-pub(super) struct Importing {
+pub(super) struct ImportArguments {
     /// The file.
     file: PathBuf,
     /// Take away all entries that are not in the file.
@@ -61,29 +61,33 @@ pub(super) struct Importing {
     quiet: bool,
 }
 
-pub(super) fn run(common: &Common, command: &Command) -> Result<ExitCode, Stop> {
+pub(super) fn run(common: &CommonArguments, command: &StoreCommand) -> Result<ExitCode, CommandError> {
     let settings = common.settings()?;
     match command {
-        Command::Accept(arguments) => block_on(accept(common, &settings, arguments))?,
-        Command::Export(arguments) => block_on(export(common, &settings, arguments))?,
-        Command::Import(arguments) => import(common, &settings, arguments),
+        StoreCommand::Accept(arguments) => block_on(accept(common, &settings, arguments))?,
+        StoreCommand::Export(arguments) => block_on(export(common, &settings, arguments))?,
+        StoreCommand::Import(arguments) => import(common, &settings, arguments),
     }
 }
 
-async fn accept(common: &Common, settings: &Settings, arguments: &Accept) -> Result<ExitCode, Stop> {
+async fn accept(
+    common: &CommonArguments,
+    settings: &Settings,
+    arguments: &AcceptArguments,
+) -> Result<ExitCode, CommandError> {
     // A file that is missing is given up by an empty one in its place.
     let store = open(settings, arguments.empty && has_record(settings)).await?;
     let (_, entries) = transfer::held(&store).await?;
     if entries.is_empty() && !arguments.empty {
-        return Err(Stop::No(
+        return Err(CommandError::No(
             "the store is empty: to accept it is to forget every ban. If that is right, say --empty; if not, bring back what it held, \
              or `store import` what was exported"
                 .to_owned(),
         ));
     }
-    let (mut trail, operator) = (Trail::open(settings)?, operator());
+    let (mut trail, operator) = (AuditTrail::open(settings)?, operator());
     let (accepted, count) = (accept_now(&store).await, count(&entries));
-    let line = Accepted {
+    let line = AcceptedStore {
         time: clock::now().to_string(),
         event: "store.accepted",
         caller: AuditCaller { kind: OPERATOR, subject: &operator },
@@ -94,7 +98,8 @@ async fn accept(common: &Common, settings: &Settings, arguments: &Accept) -> Res
     };
     let written = trail.tell(&line);
     let head = accepted?;
-    written.map_err(|error| Stop::No(format!("it is accepted, but the audit log can't be written: {error}")))?;
+    written
+        .map_err(|error| CommandError::No(format!("it is accepted, but the audit log can't be written: {error}")))?;
     record_accepted(settings, &store, &head).await?;
     let StoreHead { epoch, version, .. } = head;
     let text = || format!("accepted: {}, at change {version}, epoch {epoch}", told(&count));
@@ -137,17 +142,21 @@ async fn lost(settings: &Settings, store: &Store, head: &StoreHead) -> Result<Op
     )))
 }
 
-async fn export(common: &Common, settings: &Settings, arguments: &Export) -> Result<ExitCode, Stop> {
+async fn export(
+    common: &CommonArguments,
+    settings: &Settings,
+    arguments: &ExportArguments,
+) -> Result<ExitCode, CommandError> {
     let store = open(settings, false).await?;
     let (head, entries) = transfer::held(&store).await?;
     note_flaw(&head);
     note(lost(settings, &store, &head).await);
-    let records = records(&entries).map_err(|malformed| Stop::No(malformed.to_string()))?;
+    let records = records(&entries).map_err(|malformed| CommandError::No(malformed.to_string()))?;
     let Some(path) = &arguments.file else {
         common.print_exact(|| toml(&head, &records), || whole(&entries))?;
         return Ok(ExitCode::SUCCESS);
     };
-    let flaw = |error: io::Error| Stop::No(format!("{} can't be written: {error}", path.display()));
+    let flaw = |error: io::Error| CommandError::No(format!("{} can't be written: {error}", path.display()));
     write(path, &toml(&head, &records)).map_err(flaw)?;
     let count = count(&entries);
     let (file, version) = (path.display().to_string(), head.version);
@@ -156,11 +165,15 @@ async fn export(common: &Common, settings: &Settings, arguments: &Export) -> Res
     Ok(ExitCode::SUCCESS)
 }
 
-fn import(common: &Common, settings: &Settings, arguments: &Importing) -> Result<ExitCode, Stop> {
+fn import(
+    common: &CommonArguments,
+    settings: &Settings,
+    arguments: &ImportArguments,
+) -> Result<ExitCode, CommandError> {
     let now = clock::now();
     let (records, hash) = read(&arguments.file, settings, now)?;
     if arguments.replace && !arguments.empty && records.iter().all(|record| record.has_ended(now)) {
-        return Err(Stop::No(format!(
+        return Err(CommandError::No(format!(
             "{} holds no entry, or none that has not ended: to replace all by it is to forget every ban. If that is right, say --empty",
             arguments.file.display()
         )));
@@ -171,7 +184,7 @@ fn import(common: &Common, settings: &Settings, arguments: &Importing) -> Result
     Ok(ExitCode::SUCCESS)
 }
 
-fn told_of(Count { set, gone, same, ended }: Count) -> String {
+fn told_of(ImportCounts { set, gone, same, ended }: ImportCounts) -> String {
     let ended = if ended > 0 { format!("; {ended} had ended and were left out") } else { String::new() };
     format!("set {set}, took away {gone}, and {same} were there already{ended}")
 }
@@ -179,18 +192,18 @@ fn told_of(Count { set, gone, same, ended }: Count) -> String {
 /// Takes the entries of a file over, each with its line in the audit log, and the file with one at the end, whatever came of it.
 async fn take_over(
     settings: &Settings,
-    arguments: &Importing,
+    arguments: &ImportArguments,
     records: &[ModerationEntry],
     hash: &str,
     now: Millis,
-) -> Result<ImportSummary, Stop> {
+) -> Result<ImportSummary, CommandError> {
     let store = open(settings, true).await?;
-    let (mut trail, operator) = (Trail::open(settings)?, operator());
+    let (mut trail, operator) = (AuditTrail::open(settings)?, operator());
     let plan = if arguments.quiet { ChangeSubscribers::default() } else { ChangeSubscribers::of(settings) };
     let caller = AuditCaller { kind: OPERATOR, subject: &operator };
     let import = Import { records, replace: arguments.replace, now, plan: &plan, caller };
     let imported = transfer::import(&store, &import, &mut |lines| trail.write(lines)).await;
-    let told = TakenOver {
+    let told = ImportedFile {
         time: clock::now().to_string(),
         event: "store.imported",
         caller,
@@ -225,16 +238,17 @@ async fn record_imported(
     Ok(lost)
 }
 
-fn count_of(ImportSummary { set, gone, ended }: ImportSummary, records: &[ModerationEntry]) -> Count {
-    Count { set, gone, same: records.len().saturating_sub(set + ended), ended }
+fn count_of(ImportSummary { set, gone, ended }: ImportSummary, records: &[ModerationEntry]) -> ImportCounts {
+    ImportCounts { set, gone, same: records.len().saturating_sub(set + ended), ended }
 }
 
 /// The entries of a file that is read `now`, and its hash; of one with mistakes, their report.
-fn read(path: &Path, settings: &Settings, now: Millis) -> Result<(Vec<ModerationEntry>, String), Stop> {
+fn read(path: &Path, settings: &Settings, now: Millis) -> Result<(Vec<ModerationEntry>, String), CommandError> {
     let apps: Vec<String> = settings.engine.apps.iter().map(|app| app.name().to_string()).collect();
     let ladder = &settings.engine.policy.document().ladder;
     let render = |report: &config::Report| report.render(io::stderr().is_terminal());
-    let (file, report) = config::roster(path, &apps, ladder, now).map_err(|report| Stop::Mistakes(render(&report)))?;
+    let (file, report) =
+        config::roster(path, &apps, ladder, now).map_err(|report| CommandError::Mistakes(render(&report)))?;
     if !report.is_empty() {
         complain(&render(&report));
     }
@@ -244,7 +258,7 @@ fn read(path: &Path, settings: &Settings, now: Millis) -> Result<(Vec<Moderation
 
 /// The roster that servers go by, as far as it can be known here: that of the file, or of the store. Else it is empty, and a note says
 /// why.
-pub(super) fn roster(settings: &Settings, file: Option<&Path>) -> Result<ModerationIndex, Stop> {
+pub(super) fn roster(settings: &Settings, file: Option<&Path>) -> Result<ModerationIndex, CommandError> {
     if let Some(path) = file {
         let records = read(path, settings, clock::now())?.0;
         let entries: Vec<_> = records.iter().map(|one| (one.key().to_string(), one.value())).collect();
@@ -260,25 +274,25 @@ pub(super) fn roster(settings: &Settings, file: Option<&Path>) -> Result<Moderat
 }
 
 /// The roster that a server which starts now would follow.
-async fn followed(settings: &Settings) -> Result<ModerationIndex, Stop> {
+async fn followed(settings: &Settings) -> Result<ModerationIndex, CommandError> {
     let store = open(settings, false).await?;
     let (head, entries) = transfer::held(&store).await?;
     if head.epoch.is_empty() {
-        return Err(Stop::No(
+        return Err(CommandError::No(
             "the store is empty, and servers refuse everyone until `chat-signer store accept`".to_owned(),
         ));
     }
     if let Some(flaw) = head.flaw() {
-        return Err(Stop::No(flaw));
+        return Err(CommandError::No(flaw));
     }
     if let Some(lost) = lost(settings, &store, &head).await? {
-        return Err(Stop::No(lost));
+        return Err(CommandError::No(lost));
     }
     index(entries.iter().map(|(key, value)| (key.as_str(), value.as_str())))
 }
 
-fn index<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> Result<ModerationIndex, Stop> {
-    ModerationIndex::new(entries).map_err(|malformed| Stop::No(malformed.to_string()))
+fn index<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> Result<ModerationIndex, CommandError> {
+    ModerationIndex::new(entries).map_err(|malformed| CommandError::No(malformed.to_string()))
 }
 
 /// Says so where a store's entries are not what they should be: servers refuse everyone by it.
@@ -298,54 +312,57 @@ fn note(lost: Result<Option<String>, StoreUnavailable>) {
 }
 
 /// Opens the store, which is begun only where that is meant.
-async fn open(settings: &Settings, begin: bool) -> Result<Store, Stop> {
+async fn open(settings: &Settings, begin: bool) -> Result<Store, CommandError> {
     let Some(store) = &settings.store else {
-        return Err(Stop::No("the configuration has no [store]: the policy file is all there is".to_owned()));
+        return Err(CommandError::No("the configuration has no [store]: the policy file is all there is".to_owned()));
     };
     let path = match &store.kind {
         StoreKind::Memory => {
-            return Err(Stop::No(
+            return Err(CommandError::No(
                 "the store is in the memory of the server, which alone can be asked: `chat-signer read-roster`"
                     .to_owned(),
             ));
         }
         StoreKind::Redb { path } if !begin && !path.exists() && has_record(settings) => {
-            return Err(Stop::No(format!(
+            return Err(CommandError::No(format!(
                 "the store {} is missing, though it has a record. Bring it back, or `store import` what was exported; if all that it held is \
                  to be given up, say `chat-signer store accept --empty`",
                 path.display()
             )));
         }
         StoreKind::Redb { path } if !begin && !path.exists() => {
-            return Err(Stop::No(format!("the store {} is not there: the first server begins it", path.display())));
+            return Err(CommandError::No(format!(
+                "the store {} is not there: the first server begins it",
+                path.display()
+            )));
         }
         StoreKind::Redb { path } => Some(path),
         StoreKind::Redis(_) => None,
     };
     let hint = |StoreUnavailable { message: flaw, .. }| match path {
-        Some(_) => Stop::No(format!(
+        Some(_) => CommandError::No(format!(
             "{flaw} (a running server has the file to itself: stop it, or ask it: `chat-signer read-roster`)"
         )),
-        None => Stop::No(flaw),
+        None => CommandError::No(flaw),
     };
     Store::open(store).await.map_err(hint)
 }
 
-impl From<StoreUnavailable> for Stop {
-    fn from(unavailable: StoreUnavailable) -> Stop {
-        Stop::No(unavailable.to_string())
+impl From<StoreUnavailable> for CommandError {
+    fn from(unavailable: StoreUnavailable) -> CommandError {
+        CommandError::No(unavailable.to_string())
     }
 }
 
 /// What to say of an import that was not done, or not to its end.
-fn unfinished(error: &ImportError, import: &Import<'_>) -> Stop {
+fn unfinished(error: &ImportError, import: &Import<'_>) -> CommandError {
     let maybe = match error {
         ImportError::Untold(_) => "; what it lacks is told here. Say it again to finish once it can be",
         _ if import.records.len() > AT_ONCE => "; some of it may be written: say it again to finish",
         ImportError::Malformed(_) | ImportError::Owner(..) | ImportError::Beside(..) => "; nothing was written",
         ImportError::Unavailable(_) | ImportError::Busy => "; say it again to be sure",
     };
-    Stop::No(format!("{error}{maybe}"))
+    CommandError::No(format!("{error}{maybe}"))
 }
 
 fn records(entries: &BTreeMap<String, String>) -> Result<Vec<ModerationEntry>, MalformedEntry> {

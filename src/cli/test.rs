@@ -7,11 +7,11 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::asked::{Asked, Members};
-use super::caller::Supposed;
-use super::facts::Given;
-use super::moderated::Moderated;
-use super::{Common, Stop, line, yes};
+use super::asked::{MemberList, RequestArguments};
+use super::caller::AssumedCaller;
+use super::facts::GivenFacts;
+use super::moderated::ModerationCheck;
+use super::{CommandError, CommonArguments, line, yes};
 use crate::clock;
 use crate::config::{self, CaseCaller, PolicyCase};
 use crate::engine::{DecidedRequest, Engine, RuntimeData};
@@ -44,22 +44,22 @@ Also: client_id, capability (a table), authenticator, at (a date and time), and 
 the server would ask for facts: facts = { CONVERSATION = { roles = { USER = \"ROLE\" } } }.";
 
 /// What came of a case: the decision in a sentence, and what is wrong with it, if anything is.
-struct Outcome<'c> {
+struct CaseOutcome<'c> {
     case: &'c PolicyCase,
     decision: Option<String>,
     flaw: Option<String>,
 }
 
-pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, Stop> {
+pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let settings = common.settings()?;
-    let cases =
-        config::cases(&arguments.file).map_err(|report| Stop::Mistakes(report.render(io::stderr().is_terminal())))?;
+    let cases = config::cases(&arguments.file)
+        .map_err(|report| CommandError::Mistakes(report.render(io::stderr().is_terminal())))?;
     let now = clock::now();
-    let outcomes: Vec<Outcome<'_>> = cases.iter().map(|case| outcome(&settings.engine, case, now)).collect();
+    let outcomes: Vec<CaseOutcome<'_>> = cases.iter().map(|case| outcome(&settings.engine, case, now)).collect();
     let failed = outcomes.iter().filter(|outcome| outcome.flaw.is_some()).count();
     let passed = outcomes.len() - failed;
     let json = || {
-        let cases: Value = outcomes.iter().map(Outcome::json).collect();
+        let cases: Value = outcomes.iter().map(CaseOutcome::json).collect();
         json!({ "passed": passed, "failed": failed, "cases": cases }).to_string()
     };
     common.print(|| text(arguments, &outcomes) + &format!("{passed} passed, {failed} failed"), json)?;
@@ -67,9 +67,9 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
 }
 
 /// A few lines for each case that failed.
-fn text(arguments: &Arguments, outcomes: &[Outcome<'_>]) -> String {
+fn text(arguments: &Arguments, outcomes: &[CaseOutcome<'_>]) -> String {
     let mut text = String::new();
-    for Outcome { case, decision, flaw } in outcomes {
+    for CaseOutcome { case, decision, flaw } in outcomes {
         let Some(flaw) = flaw else { continue };
         // Writing to a string does not fail.
         let file = arguments.file.display().to_string();
@@ -81,13 +81,13 @@ fn text(arguments: &Arguments, outcomes: &[Outcome<'_>]) -> String {
     text
 }
 
-fn outcome<'c>(engine: &Engine, case: &'c PolicyCase, now: Millis) -> Outcome<'c> {
+fn outcome<'c>(engine: &Engine, case: &'c PolicyCase, now: Millis) -> CaseOutcome<'c> {
     match decided(engine, case, now) {
         Ok((decided, moderated, notes)) => {
             let flaw = flaw(case, &decided, &moderated).map(|flaw| [vec![flaw], notes].concat().join("; "));
-            Outcome { case, decision: Some(moderated.sentence(&decided)), flaw }
+            CaseOutcome { case, decision: Some(moderated.sentence(&decided)), flaw }
         }
-        Err(flaw) => Outcome { case, decision: None, flaw: Some(format!("it can't be asked: {flaw}")) },
+        Err(flaw) => CaseOutcome { case, decision: None, flaw: Some(format!("it can't be asked: {flaw}")) },
     }
 }
 
@@ -95,43 +95,43 @@ fn decided(
     engine: &Engine,
     case: &PolicyCase,
     now: Millis,
-) -> Result<(DecidedRequest, Moderated, Vec<String>), String> {
+) -> Result<(DecidedRequest, ModerationCheck, Vec<String>), String> {
     let (kind, subject) = match &case.caller {
         CaseCaller::User(name) => (CallerKind::User, name),
         CaseCaller::Service(id) => (CallerKind::Service, id),
     };
     let asked = asked(case);
-    let plain = |stop: Stop| stop.message().to_owned();
+    let plain = |stop: CommandError| stop.message().to_owned();
     let app = asked.app(&engine.apps).map_err(plain)?;
-    let supposed = Supposed { kind, subject, authenticator: case.authenticator.as_deref(), roles: &case.roles };
+    let supposed = AssumedCaller { kind, subject, authenticator: case.authenticator.as_deref(), roles: &case.roles };
     let (caller, notes) = supposed.caller(engine, &case.app)?;
     let ask = asked.ask(app, &caller).map_err(plain)?;
     let at = case.at.unwrap_or(now);
     let index = ModerationIndex::default();
     let roster = index.register();
-    let given = Given::of(&case.facts, engine, &ask, &caller, roster, at)?;
+    let given = GivenFacts::of(&case.facts, engine, &ask, &caller, roster, at)?;
     if let Some(conversation) = given.missing.first() {
         return Err(format!("it depends on the facts about {conversation}: add them to the case, as `facts`"));
     }
     let decided = engine.decide(ask, caller, RuntimeData { roster, told: &given.told }, at);
-    let moderated = Moderated::of(engine, &decided, &index, &given.told);
+    let moderated = ModerationCheck::of(engine, &decided, &index, &given.told);
     Ok((decided, moderated, notes))
 }
 
-fn asked(case: &PolicyCase) -> Asked {
-    Asked {
+fn asked(case: &PolicyCase) -> RequestArguments {
+    RequestArguments {
         app: case.app.clone(),
         action: case.action.clone(),
         client_id: case.client_id.clone(),
         conv_id: case.conv_id.clone(),
-        members: case.members.clone().map(Members),
+        members: case.members.clone().map(MemberList),
         capability: case.capability.as_ref().map(Value::to_string),
         ttl: None,
     }
 }
 
 /// What is not as it was expected. A capability that is granted in part is neither allowed nor denied.
-fn flaw(case: &PolicyCase, decided: &DecidedRequest, moderated: &Moderated) -> Option<String> {
+fn flaw(case: &PolicyCase, decided: &DecidedRequest, moderated: &ModerationCheck) -> Option<String> {
     let partly = |permit: &Permit| Capability::of(permit.granted()) != Capability::of(&decided.ask.wants);
     if !moderated.is_fine() {
         return if case.allowed { Some("it should be allowed".to_owned()) } else { wrong_rule(case, None) };
@@ -151,7 +151,7 @@ fn wrong_rule<'r>(case: &PolicyCase, rules: impl IntoIterator<Item = &'r str>) -
     (!rules.contains(&expected)).then(|| format!("rule {expected} should decide it"))
 }
 
-impl Outcome<'_> {
+impl CaseOutcome<'_> {
     fn json(&self) -> Value {
         json!({
             "name": self.case.name,

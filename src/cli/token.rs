@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Common, Stop};
+use super::{CommandError, CommonArguments};
 use crate::config::{self, DemoTokenError};
 use crate::{clock, model};
 
@@ -26,15 +26,15 @@ pub(super) struct Arguments {
 const NO_DEMONSTRATION: &str = "this configuration is not the demonstration, so there is no secret here that callers' tokens are \
 signed with: get a token from the issuer that the [[authenticators]] name";
 
-pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, Stop> {
+pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let settings = common.settings()?;
-    let demo = settings.demo_caller.ok_or_else(|| Stop::No(NO_DEMONSTRATION.to_owned()))?;
-    model::check_identifier(&arguments.sub, 255).map_err(|flaw| Stop::Usage(format!("--sub {flaw}")))?;
+    let demo = settings.demo_caller.ok_or_else(|| CommandError::No(NO_DEMONSTRATION.to_owned()))?;
+    model::check_identifier(&arguments.sub, 255).map_err(|flaw| CommandError::Usage(format!("--sub {flaw}")))?;
     let issued_at = clock::now().seconds();
     let expires_at = issued_at.saturating_add(arguments.ttl.as_secs());
     let token = demo.token(&arguments.sub, &arguments.roles, issued_at, expires_at).map_err(|error| match error {
-        DemoTokenError::NoRoles => Stop::No(format!("--roles has no effect: {error}")),
-        DemoTokenError::Unsigned(_) => Stop::No(error.to_string()),
+        DemoTokenError::NoRoles => CommandError::No(format!("--roles has no effect: {error}")),
+        DemoTokenError::Unsigned(_) => CommandError::No(error.to_string()),
     })?;
     common.print_exact(|| token.clone(), || json!({ "token": token, "expires_at": expires_at }).to_string())?;
     Ok(ExitCode::SUCCESS)

@@ -7,7 +7,7 @@ use std::io;
 
 use serde::Serialize;
 
-use super::{Stop, complain, redact_json};
+use super::{CommandError, complain, redact_json};
 use crate::config::{AuditChain, AuditOutput, Settings};
 use crate::observe::{self, AuditCaller, LineOutput, LineWriter, new_chain};
 
@@ -15,14 +15,14 @@ use crate::observe::{self, AuditCaller, LineOutput, LineWriter, new_chain};
 pub(super) const OPERATOR: &str = "operator";
 
 /// The audit log, for one command: a file, or standard error. If there is a hash chain, the command has one of its own.
-pub(super) struct Trail {
+pub(super) struct AuditTrail {
     lines: LineWriter,
     is_stderr: bool,
 }
 
 /// That a store was accepted, or why it isn't known to be.
 #[derive(Serialize)]
-pub(super) struct Accepted<'a> {
+pub(super) struct AcceptedStore<'a> {
     pub(super) time: String,
     pub(super) event: &'static str,
     pub(super) caller: AuditCaller<'a>,
@@ -39,7 +39,7 @@ pub(super) struct Accepted<'a> {
 
 /// That a file was taken over, or why not to its end.
 #[derive(Serialize)]
-pub(super) struct TakenOver<'a> {
+pub(super) struct ImportedFile<'a> {
     pub(super) time: String,
     pub(super) event: &'static str,
     pub(super) caller: AuditCaller<'a>,
@@ -48,23 +48,23 @@ pub(super) struct TakenOver<'a> {
     pub(super) replace: bool,
     pub(super) quiet: bool,
     #[serde(flatten)]
-    pub(super) count: Option<Count>,
+    pub(super) count: Option<ImportCounts>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<String>,
 }
 
 /// How many entries were set, went, and were there already; and how many had ended, and were left out.
 #[derive(Clone, Copy, Serialize)]
-pub(super) struct Count {
+pub(super) struct ImportCounts {
     pub(super) set: usize,
     pub(super) gone: usize,
     pub(super) same: usize,
     pub(super) ended: usize,
 }
 
-impl Trail {
+impl AuditTrail {
     /// Opens it, before anything is done that it must tell of.
-    pub(super) fn open(settings: &Settings) -> Result<Trail, Stop> {
+    pub(super) fn open(settings: &Settings) -> Result<AuditTrail, CommandError> {
         let (destination, is_stderr) = match &settings.audit {
             AuditOutput::Stdout => (LineOutput::stderr().map_err(|error| shut("standard error", &error))?, true),
             AuditOutput::File(path) => {
@@ -72,8 +72,8 @@ impl Trail {
             }
         };
         let chain = settings.audit_chain.as_ref().map(|AuditChain { keys }| new_chain(keys.first())).transpose();
-        let chain = chain.map_err(|error| Stop::No(format!("audit.chain: {error}")))?;
-        Ok(Trail { lines: LineWriter::new(destination, chain), is_stderr })
+        let chain = chain.map_err(|error| CommandError::No(format!("audit.chain: {error}")))?;
+        Ok(AuditTrail { lines: LineWriter::new(destination, chain), is_stderr })
     }
 
     /// Writes lines. Those that can't be written go to standard error, so that they are not lost.
@@ -93,8 +93,8 @@ impl Trail {
     }
 }
 
-fn shut(to: &str, error: &io::Error) -> Stop {
-    Stop::No(format!(
+fn shut(to: &str, error: &io::Error) -> CommandError {
+    CommandError::No(format!(
         "audit.to: {to} can't be opened, and nothing is done that can't be recorded: {error} (run the command as the user that runs the server)"
     ))
 }

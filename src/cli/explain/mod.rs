@@ -8,11 +8,11 @@ use std::process::ExitCode;
 use clap::ArgGroup;
 use serde_json::{Map, Value};
 
-use super::asked::{Asked, Moment};
-use super::caller::{Noted, Supposed, by_token};
-use super::facts::{self, Given};
-use super::moderated::Moderated;
-use super::{Common, Stop, complain, line, store, yes};
+use super::asked::{RequestArguments, SigningTime};
+use super::caller::{AssumedCaller, AssumedCallerWithNotes, by_token};
+use super::facts::{self, GivenFacts};
+use super::moderated::ModerationCheck;
+use super::{CommandError, CommonArguments, complain, line, store, yes};
 use crate::clock;
 use crate::engine::{DecidedRequest, Engine, RuntimeData};
 use crate::model::{CallerKind, Millis, TimeError};
@@ -23,12 +23,12 @@ use crate::policy::Explanation;
 #[command(group = ArgGroup::new("who").required(true))]
 pub(super) struct Arguments {
     #[command(flatten)]
-    asked: Asked,
+    asked: RequestArguments,
     /// Taken, so that the arguments of `sign` can stay; has no bearing on the policy.
     #[command(flatten)]
-    _moment: Moment,
+    _moment: SigningTime,
     #[command(flatten)]
-    who: Who,
+    who: CallerArguments,
     /// When it is decided: 2027-01-01T00:00:00Z, or milliseconds since 1970. Now, if left out.
     #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<Millis>,
@@ -42,7 +42,7 @@ pub(super) struct Arguments {
 
 /// Who calls.
 #[derive(Debug, clap::Args)]
-struct Who {
+struct CallerArguments {
     /// The caller, a user of this name.
     #[arg(long = "as", value_name = "USER", group = "who")]
     user: Option<String>,
@@ -60,7 +60,7 @@ struct Who {
     authenticator: Option<String>,
 }
 
-pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, Stop> {
+pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let settings = common.settings()?;
     let engine = &settings.engine;
     let app = arguments.asked.app(&engine.apps)?;
@@ -73,17 +73,17 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
     let facts = arguments.facts.as_deref().map_or(Ok(Map::new()), facts::read)?;
     let index = store::roster(&settings, arguments.roster.as_deref())?;
     let roster = index.register();
-    let given = Given::of(&facts, engine, &ask, &caller, roster, at).map_err(Stop::No)?;
+    let given = GivenFacts::of(&facts, engine, &ask, &caller, roster, at).map_err(CommandError::No)?;
     note_facts(&facts, &given);
     let world = RuntimeData { roster, told: &given.told };
     let steps = engine.explain(&ask, &caller, world, at);
     let decided = engine.decide(ask, caller, world, at);
-    let moderated = Moderated::of(engine, &decided, &index, &given.told);
+    let moderated = ModerationCheck::of(engine, &decided, &index, &given.told);
     common.print(|| report::text(&decided, &moderated, &steps), || json(&decided, &moderated, &steps).to_string())?;
     Ok(yes(decided.outcome.is_ok() && moderated.is_fine()))
 }
 
-fn json(decided: &DecidedRequest, moderated: &Moderated, steps: &[Explanation]) -> Value {
+fn json(decided: &DecidedRequest, moderated: &ModerationCheck, steps: &[Explanation]) -> Value {
     let mut json = decided.json(steps);
     if !moderated.is_fine() {
         json["allowed"] = false.into();
@@ -94,7 +94,7 @@ fn json(decided: &DecidedRequest, moderated: &Moderated, steps: &[Explanation]) 
 }
 
 /// Says where the server would ask for more, or for nothing.
-fn note_facts(facts: &Map<String, Value>, given: &Given) {
+fn note_facts(facts: &Map<String, Value>, given: &GivenFacts) {
     for conversation in given.missing.iter().map(|name| line(name)) {
         complain(&format!("note: the server would ask for facts about {conversation}; give them with --facts"));
     }
@@ -103,21 +103,22 @@ fn note_facts(facts: &Map<String, Value>, given: &Given) {
     }
 }
 
-impl Who {
-    fn caller(&self, engine: &Engine, app: &str, at: Millis) -> Result<Noted, Stop> {
+impl CallerArguments {
+    fn caller(&self, engine: &Engine, app: &str, at: Millis) -> Result<AssumedCallerWithNotes, CommandError> {
         if let Some(token) = &self.token {
             let caller = by_token(engine, token, app, at);
-            return caller.map(|caller| (caller, Vec::new())).map_err(Stop::No);
+            return caller.map(|caller| (caller, Vec::new())).map_err(CommandError::No);
         }
         let (kind, subject) = match (&self.user, &self.service) {
             (_, Some(id)) => (CallerKind::Service, id),
             (Some(user), _) => (CallerKind::User, user),
             (None, None) => {
-                return Err(Stop::Usage("name the caller: --as USER, --service ID or --token JWT".to_owned()));
+                return Err(CommandError::Usage("name the caller: --as USER, --service ID or --token JWT".to_owned()));
             }
         };
-        let supposed = Supposed { kind, subject, authenticator: self.authenticator.as_deref(), roles: &self.roles };
-        supposed.caller(engine, app).map_err(Stop::Usage)
+        let supposed =
+            AssumedCaller { kind, subject, authenticator: self.authenticator.as_deref(), roles: &self.roles };
+        supposed.caller(engine, app).map_err(CommandError::Usage)
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::super::moderated::Moderated;
+use super::super::moderated::ModerationCheck;
 use crate::engine::{DecidedRequest, why};
 use crate::policy::{ConsideredEntry, Effect, Explanation, RuleExplanation};
 
 /// The decision in a sentence, then each thing that was decided: who is what, what stands in the way, each rule.
-pub(super) fn text(decided: &DecidedRequest, moderated: &Moderated, steps: &[Explanation]) -> String {
+pub(super) fn text(decided: &DecidedRequest, moderated: &ModerationCheck, steps: &[Explanation]) -> String {
     let mut text = format!("{}\n", moderated.sentence(decided));
     for step in steps {
         // Writing to a string does not fail.

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::{Common, Stop};
+use super::{CommandError, CommonArguments};
 use crate::config::CHANGE_ME;
 use crate::model::Vendor;
 
@@ -24,12 +24,13 @@ pub(super) struct Arguments {
     dir: Option<PathBuf>,
 }
 
-pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, Stop> {
+pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     // Each once, and in one order.
     let vendors: Vec<_> = Vendor::ALL.into_iter().filter(|vendor| arguments.vendors.contains(vendor)).collect();
     let dir = arguments.dir.clone().unwrap_or_default();
     let [signer, policy] = ["signer.toml", "policy.toml"].map(|name| dir.join(name));
-    files::write(&dir, &[(&policy, texts::policy(&vendors)), (&signer, texts::signer(&vendors))]).map_err(Stop::No)?;
+    files::write(&dir, &[(&policy, texts::policy(&vendors)), (&signer, texts::signer(&vendors))])
+        .map_err(CommandError::No)?;
     let [signer, policy] = [signer, policy].map(|path| path.display().to_string());
     let config = arguments.dir.as_ref().map_or(String::new(), |_| format!(" --config {}", quoted(&signer)));
     let commands = commands(&vendors, &config);

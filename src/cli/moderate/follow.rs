@@ -11,11 +11,11 @@ use serde_json::Value;
 use tokio::signal::ctrl_c;
 use tokio::time::{sleep, timeout};
 
-use super::super::{Common, Output, Stop, block_on, complain, line};
+use super::super::{CommandError, CommonArguments, OutputFormat, block_on, complain, line};
 use super::answer::{refused, word};
-use super::list::{What, entry};
+use super::list::{ListKind, entry};
 use super::query;
-use super::server::{Answer, Question, Server};
+use super::server::{ServerClient, ServerRequest, ServerResponse};
 
 /// How long it waits before it comes back, the first time; each time it waits twice as long.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -30,9 +30,9 @@ const SILENCE: Duration = Duration::from_secs(45);
 const LONGEST: usize = 1 << 20;
 
 /// What is followed, and how far.
-pub(super) struct Following<'a> {
-    pub(super) common: &'a Common,
-    pub(super) server: &'a Server<'a>,
+pub(super) struct EventFollower<'a> {
+    pub(super) common: &'a CommonArguments,
+    pub(super) server: &'a ServerClient<'a>,
     /// The user who looks, where a service asks.
     pub(super) client: Option<&'a str>,
     /// The id of the last event that is known.
@@ -42,7 +42,7 @@ pub(super) struct Following<'a> {
 }
 
 /// Prints what happens, until enough has, nobody reads it any more, or it is interrupted.
-pub(super) fn run(mut following: Following<'_>) -> Result<ExitCode, Stop> {
+pub(super) fn run(mut following: EventFollower<'_>) -> Result<ExitCode, CommandError> {
     block_on(async {
         tokio::select! {
             followed = following.follow() => followed,
@@ -53,33 +53,33 @@ pub(super) fn run(mut following: Following<'_>) -> Result<ExitCode, Stop> {
 }
 
 /// What became of a stream.
-enum End {
+enum StreamEnd {
     /// All that is wanted has been printed.
     Enough,
     /// The server ended it, as it does now and then, or it broke off: why.
     Cut(Option<String>),
 }
 
-impl Following<'_> {
+impl EventFollower<'_> {
     /// Goes on with one stream after another. What is wrong with the first is an error; the next ones are tried again.
-    async fn follow(&mut self) -> Result<(), Stop> {
+    async fn follow(&mut self) -> Result<(), CommandError> {
         let mut stream = self.begin().await?.map_err(|answer| self.refusal(&answer))?;
         loop {
             match self.print(&mut stream).await? {
-                End::Enough => return Ok(()),
-                End::Cut(why) => stream = self.begin_again(why).await?,
+                StreamEnd::Enough => return Ok(()),
+                StreamEnd::Cut(why) => stream = self.begin_again(why).await?,
             }
         }
     }
 
-    async fn begin(&self) -> Result<Result<Incoming, Answer>, Stop> {
+    async fn begin(&self) -> Result<Result<Incoming, ServerResponse>, CommandError> {
         let fields = [("last_event_id", self.last.as_deref()), ("client_id", self.client)];
         let path = "/v1/roster/events".to_owned() + &query(&fields);
-        self.server.listen(&Question { method: Method::GET, path, body: None }).await
+        self.server.listen(&ServerRequest { method: Method::GET, path, body: None }).await
     }
 
     /// Comes back where it was, as soon as the server can be had.
-    async fn begin_again(&self, why: Option<String>) -> Result<Incoming, Stop> {
+    async fn begin_again(&self, why: Option<String>) -> Result<Incoming, CommandError> {
         if let Some(why) = why {
             complain(&format!("note: {why}"));
         }
@@ -100,23 +100,23 @@ impl Following<'_> {
         }
     }
 
-    fn refusal(&self, answer: &Answer) -> Stop {
+    fn refusal(&self, answer: &ServerResponse) -> CommandError {
         refused(self.common, answer).err().unwrap_or_else(|| self.server.stranger(answer.status))
     }
 
     /// Prints a stream's events.
-    async fn print(&mut self, stream: &mut Incoming) -> Result<End, Stop> {
-        let mut begun = Begun::default();
+    async fn print(&mut self, stream: &mut Incoming) -> Result<StreamEnd, CommandError> {
+        let mut begun = PartialMessage::default();
         loop {
             let frame = match timeout(SILENCE, stream.frame()).await {
                 Ok(Some(Ok(frame))) => frame,
-                Ok(None) => return Ok(End::Cut(None)),
-                Ok(Some(Err(error))) => return Ok(End::Cut(Some(format!("the stream broke off: {error}")))),
-                Err(_) => return Ok(End::Cut(Some("the stream has fallen silent".to_owned()))),
+                Ok(None) => return Ok(StreamEnd::Cut(None)),
+                Ok(Some(Err(error))) => return Ok(StreamEnd::Cut(Some(format!("the stream broke off: {error}")))),
+                Err(_) => return Ok(StreamEnd::Cut(Some("the stream has fallen silent".to_owned()))),
             };
             for told in begun.read(frame.data_ref().map_or(&[], |bytes| &bytes[..])) {
                 if !self.tell(told)? {
-                    return Ok(End::Enough);
+                    return Ok(StreamEnd::Enough);
                 }
             }
             if begun.line.len() > LONGEST {
@@ -126,15 +126,15 @@ impl Following<'_> {
     }
 
     /// Prints an event, and tells whether more are wanted.
-    fn tell(&mut self, told: Told) -> Result<bool, Stop> {
+    fn tell(&mut self, told: StreamMessage) -> Result<bool, CommandError> {
         if told.id.is_some() {
             self.last = told.id;
         }
         let Some(data) = told.data else { return Ok(true) };
         let event: Value = serde_json::from_str(&data).map_err(|_| self.server.stranger(StatusCode::OK))?;
         let is_read = say(&match self.common.output {
-            Output::Text => text(&event),
-            Output::Json => event.to_string(),
+            OutputFormat::Text => text(&event),
+            OutputFormat::Json => event.to_string(),
         })?;
         self.left = self.left.map(|left| left.saturating_sub(1));
         Ok(is_read && self.left != Some(0))
@@ -152,39 +152,39 @@ fn text(event: &Value) -> String {
     let (time, name) = (member("time"), member("type"));
     let about = match event.get("data") {
         _ if name == "reset" => "something may be missing here: look at the lists anew".to_owned(),
-        Some(data) => entry(What::Events, data),
+        Some(data) => entry(ListKind::Events, data),
         None => String::new(),
     };
     format!("{time} {name}: {about}")
 }
 
 /// Prints a line, and tells whether somebody reads it.
-fn say(line: &str) -> Result<bool, Stop> {
+fn say(line: &str) -> Result<bool, CommandError> {
     let mut out = io::stdout().lock();
     match writeln!(out, "{line}").and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(Stop::No(format!("the result can't be written: {error}"))),
+        Err(error) => Err(CommandError::No(format!("the result can't be written: {error}"))),
     }
 }
 
 /// What a stream tells at once: an id, an event's data, or both.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Told {
+struct StreamMessage {
     id: Option<String>,
     data: Option<String>,
 }
 
 /// What of a stream has come and is not whole yet (HTML, section 9.2.6).
 #[derive(Default)]
-struct Begun {
+struct PartialMessage {
     line: Vec<u8>,
-    told: Told,
+    told: StreamMessage,
 }
 
-impl Begun {
+impl PartialMessage {
     /// What is whole with these further bytes.
-    fn read(&mut self, bytes: &[u8]) -> Vec<Told> {
+    fn read(&mut self, bytes: &[u8]) -> Vec<StreamMessage> {
         let mut whole = Vec::new();
         for byte in bytes {
             if *byte != b'\n' {
@@ -198,10 +198,10 @@ impl Begun {
     }
 
     /// Takes a line; an empty one ends what is told at once.
-    fn take(&mut self, line: &str) -> Option<Told> {
+    fn take(&mut self, line: &str) -> Option<StreamMessage> {
         if line.is_empty() {
             let told = std::mem::take(&mut self.told);
-            return (told != Told::default()).then_some(told);
+            return (told != StreamMessage::default()).then_some(told);
         }
         let (name, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
@@ -223,12 +223,14 @@ mod tests {
     #[test]
     fn a_stream_is_read_however_it_comes() {
         let stream = "id: e-1-0\n\n:\n\nid: e-1-1\r\nevent: ban.created\r\ndata: {\"a\":\r\ndata:1}\r\n\r\ndata: é\n\nid: e-2-1\n";
-        let told =
-            |id: Option<&str>, data: Option<&str>| Told { id: id.map(str::to_owned), data: data.map(str::to_owned) };
+        let told = |id: Option<&str>, data: Option<&str>| StreamMessage {
+            id: id.map(str::to_owned),
+            data: data.map(str::to_owned),
+        };
         let whole = [told(Some("e-1-0"), None), told(Some("e-1-1"), Some("{\"a\":\n1}")), told(None, Some("é"))];
         for size in 1..stream.len() {
-            let mut begun = Begun::default();
-            let read: Vec<Told> = stream.as_bytes().chunks(size).flat_map(|bytes| begun.read(bytes)).collect();
+            let mut begun = PartialMessage::default();
+            let read: Vec<StreamMessage> = stream.as_bytes().chunks(size).flat_map(|bytes| begun.read(bytes)).collect();
             assert_eq!(read, whole, "{size}");
         }
     }

@@ -7,10 +7,10 @@ use clap::{ValueEnum, value_parser};
 use hyper::Method;
 use serde_json::Value;
 
-use super::super::{Common, Stop, line};
+use super::super::{CommandError, CommonArguments, line};
 use super::answer::{entries, refused, word};
-use super::follow::{self, Following};
-use super::server::{Options, Question};
+use super::follow::{self, EventFollower};
+use super::server::{ServerArguments, ServerRequest};
 use super::{conversation, query};
 
 /// `read-roster`'s own arguments.
@@ -18,7 +18,7 @@ use super::{conversation, query};
 pub(in crate::cli) struct Arguments {
     /// What is shown; events as they happen, until it is interrupted.
     #[arg(value_enum)]
-    what: What,
+    what: ListKind,
     /// The conversation that is shown.
     #[arg(required_if_eq("what", "conversation"))]
     id: Option<String>,
@@ -44,12 +44,12 @@ pub(in crate::cli) struct Arguments {
     #[arg(long = "as", value_name = "USER")]
     client: Option<String>,
     #[command(flatten)]
-    server: Options,
+    server: ServerArguments,
 }
 
 /// What can be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum What {
+pub(super) enum ListKind {
     Bans,
     Mutes,
     Roles,
@@ -59,8 +59,8 @@ pub(super) enum What {
     Events,
 }
 
-pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, Stop> {
-    if arguments.what == What::Events {
+pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
+    if arguments.what == ListKind::Events {
         return arguments.follow(common);
     }
     let answer = arguments.server.ask(common, &arguments.question()?)?;
@@ -72,7 +72,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, St
 
 impl Arguments {
     /// Prints events as they happen. A stream tells of everything: what chooses among entries has no place here.
-    fn follow(&self, common: &Common) -> Result<ExitCode, Stop> {
+    fn follow(&self, common: &CommonArguments) -> Result<ExitCode, CommandError> {
         let choosing = [
             ("--user", &self.user),
             ("--conversation", &self.conversation),
@@ -81,14 +81,14 @@ impl Arguments {
         ];
         let one = choosing.iter().find(|(_, given)| given.is_some()).map(|(flag, _)| *flag);
         if let Some(one) = one.or(self.id.as_deref()) {
-            return Err(Stop::Usage(format!("events are told whole: leave {one} out")));
+            return Err(CommandError::Usage(format!("events are told whole: leave {one} out")));
         }
         let server = &self.server.server(common)?;
         let (client, last) = (self.client.as_deref(), self.after.clone());
-        follow::run(Following { common, server, client, last, left: self.limit })
+        follow::run(EventFollower { common, server, client, last, left: self.limit })
     }
 
-    fn question(&self) -> Result<Question, Stop> {
+    fn question(&self) -> Result<ServerRequest, CommandError> {
         let limit = self.limit.map(|limit| limit.to_string());
         let fields = [
             ("user", self.user.as_deref()),
@@ -100,32 +100,32 @@ impl Arguments {
             ("client_id", self.client.as_deref()),
         ];
         let path = match (self.what, &self.id) {
-            (What::Conversation, id) => conversation(id.as_deref().unwrap_or_default())?,
+            (ListKind::Conversation, id) => conversation(id.as_deref().unwrap_or_default())?,
             (_, Some(id)) => {
-                return Err(Stop::Usage(format!("`{id}` is one too many: filter by --user or --conversation")));
+                return Err(CommandError::Usage(format!("`{id}` is one too many: filter by --user or --conversation")));
             }
             (what, None) => format!("/v1/roster/{}", what.word()),
         };
-        Ok(Question { method: Method::GET, path: path + &query(&fields), body: None })
+        Ok(ServerRequest { method: Method::GET, path: path + &query(&fields), body: None })
     }
 }
 
-impl What {
+impl ListKind {
     fn word(self) -> &'static str {
         match self {
-            What::Bans => "bans",
-            What::Mutes => "mutes",
-            What::Roles => "roles",
-            What::Blocks => "blocks",
-            What::Enforcements => "enforcements",
-            What::Conversation => "conversation",
-            What::Events => "events",
+            ListKind::Bans => "bans",
+            ListKind::Mutes => "mutes",
+            ListKind::Roles => "roles",
+            ListKind::Blocks => "blocks",
+            ListKind::Enforcements => "enforcements",
+            ListKind::Conversation => "conversation",
+            ListKind::Events => "events",
         }
     }
 }
 
 /// A line for each entry, and how to go on.
-fn text(what: What, entries: &[Value], next: Option<&Value>) -> String {
+fn text(what: ListKind, entries: &[Value], next: Option<&Value>) -> String {
     let mut text = String::new();
     for one in entries {
         // Writing to a string does not fail.
@@ -139,15 +139,15 @@ fn text(what: What, entries: &[Value], next: Option<&Value>) -> String {
     text
 }
 
-pub(super) fn entry(what: What, entry: &Value) -> String {
+pub(super) fn entry(what: ListKind, entry: &Value) -> String {
     const FIRST: [&str; 7] = ["conversation", "app", "role", "kind", "owner", "until", "reason"];
     const TOLD_OTHERWISE: [&str; 6] = ["user", "by", "at", "source", "line", "forgotten"];
     let told = |name: &str| entry.get(name).map(|value| format!("{} {}", line(name), word(value)));
     let mut words: Vec<String> = entry.get("user").map(word).into_iter().collect();
     words.extend(FIRST.iter().filter_map(|name| told(name)));
     match what {
-        What::Roles if entry.get("role").is_none() => words.push("role none".to_owned()),
-        What::Conversation if entry.get("kind").is_none() => words.push("forgotten".to_owned()),
+        ListKind::Roles if entry.get("role").is_none() => words.push("role none".to_owned()),
+        ListKind::Conversation if entry.get("kind").is_none() => words.push("forgotten".to_owned()),
         _ => {}
     }
     let others = entry.as_object().into_iter().flat_map(|members| members.keys().map(String::as_str));

@@ -11,40 +11,40 @@ use std::time::Duration;
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
-use super::{Common, Stop, explain};
+use super::{CommandError, CommonArguments, explain};
 use crate::model::{Millis, room};
 use crate::{clock, config, crypto};
-use answer::Whom;
-use server::{Options, Question};
+use answer::CommandTargets;
+use server::{ServerArguments, ServerRequest};
 
 /// What moderators ask of a server.
 #[derive(Debug, clap::Subcommand)]
-pub(super) enum Command {
+pub(super) enum ModerateCommand {
     /// Ban users: from everything, or from a conversation.
-    Ban(Sanction),
+    Ban(SanctionArguments),
     /// Lift bans.
-    Unban(People),
+    Unban(UserArguments),
     /// Mute users: they read, but don't send.
-    Mute(Sanction),
+    Mute(SanctionArguments),
     /// Lift mutes.
-    Unmute(People),
+    Unmute(UserArguments),
     /// Give users a role in a conversation.
-    SetRole(Appointment),
+    SetRole(RoleArguments),
     /// Take a role from users.
-    RemoveRole(Appointment),
+    RemoveRole(RoleArguments),
     /// Keep a user from being added to a conversation, as the user wishes.
-    BlockConversation(Block),
+    BlockConversation(BlockArguments),
     /// Take that back.
-    UnblockConversation(Block),
+    UnblockConversation(BlockArguments),
     /// Register a conversation's kind and owner, or forget it.
-    ManageConversation(Conversation),
+    ManageConversation(ConversationArguments),
     /// Show bans, mutes, roles, blocks, a conversation, what vendors and webhooks are told, or events as they happen.
     ReadRoster(list::Arguments),
 }
 
 /// Users, and where.
 #[derive(Debug, clap::Args)]
-pub(super) struct People {
+pub(super) struct UserArguments {
     /// The users.
     #[arg(required = true, value_name = "USER")]
     users: Vec<String>,
@@ -52,14 +52,14 @@ pub(super) struct People {
     #[arg(long, value_name = "ID")]
     conversation: Option<String>,
     #[command(flatten)]
-    whose: Whose,
+    whose: ActorArguments,
 }
 
 /// Users, where, how long and why.
 #[derive(Debug, clap::Args)]
-pub(super) struct Sanction {
+pub(super) struct SanctionArguments {
     #[command(flatten)]
-    people: People,
+    people: UserArguments,
     /// When it ends: 2027-01-01T00:00:00Z, or milliseconds since 1970. For good, if left out.
     #[arg(long, value_name = "TIME", value_parser = explain::time)]
     until: Option<Millis>,
@@ -73,7 +73,7 @@ pub(super) struct Sanction {
 
 /// Users, and their role where.
 #[derive(Debug, clap::Args)]
-pub(super) struct Appointment {
+pub(super) struct RoleArguments {
     /// The users.
     #[arg(required = true, value_name = "USER")]
     users: Vec<String>,
@@ -84,21 +84,21 @@ pub(super) struct Appointment {
     #[arg(long, value_name = "ID")]
     conversation: String,
     #[command(flatten)]
-    whose: Whose,
+    whose: ActorArguments,
 }
 
 /// A conversation, for a user.
 #[derive(Debug, clap::Args)]
-pub(super) struct Block {
+pub(super) struct BlockArguments {
     /// The conversation.
     conversation: String,
     #[command(flatten)]
-    whose: Whose,
+    whose: ActorArguments,
 }
 
 /// A conversation, and what it is.
 #[derive(Debug, clap::Args)]
-pub(super) struct Conversation {
+pub(super) struct ConversationArguments {
     /// The conversation's id.
     id: String,
     /// Its kind: group, chatroom, temporary or system.
@@ -111,12 +111,12 @@ pub(super) struct Conversation {
     #[arg(long, conflicts_with_all = ["kind", "owner"])]
     forget: bool,
     #[command(flatten)]
-    whose: Whose,
+    whose: ActorArguments,
 }
 
 /// At which app, as whom, and at which server.
 #[derive(Debug, clap::Args)]
-struct Whose {
+struct ActorArguments {
     /// The one app that it is about. All, if left out.
     #[arg(long)]
     app: Option<String>,
@@ -124,51 +124,51 @@ struct Whose {
     #[arg(long = "as", value_name = "USER")]
     client: Option<String>,
     #[command(flatten)]
-    server: Options,
+    server: ServerArguments,
 }
 
 /// What is asked, by whom, and whom the answer must tell of.
-struct Change<'c> {
-    whose: &'c Whose,
-    whom: Whom<'c>,
-    question: Question,
+struct ChangeRequest<'c> {
+    whose: &'c ActorArguments,
+    whom: CommandTargets<'c>,
+    question: ServerRequest,
 }
 
-pub(super) fn run(common: &Common, command: &Command) -> Result<ExitCode, Stop> {
-    let Change { whose, whom, question } = match command {
-        Command::Ban(sanction) => sanction.question("bans")?,
-        Command::Unban(people) => people.question("bans/lift"),
-        Command::Mute(sanction) => sanction.question("mutes")?,
-        Command::Unmute(people) => people.question("mutes/lift"),
-        Command::SetRole(role) => role.question("roles"),
-        Command::RemoveRole(role) => role.question("roles/remove"),
-        Command::BlockConversation(block) => block.question("blocks"),
-        Command::UnblockConversation(block) => block.question("blocks/lift"),
-        Command::ManageConversation(conversation) => conversation.question()?,
-        Command::ReadRoster(arguments) => return list::run(common, arguments),
+pub(super) fn run(common: &CommonArguments, command: &ModerateCommand) -> Result<ExitCode, CommandError> {
+    let ChangeRequest { whose, whom, question } = match command {
+        ModerateCommand::Ban(sanction) => sanction.question("bans")?,
+        ModerateCommand::Unban(people) => people.question("bans/lift"),
+        ModerateCommand::Mute(sanction) => sanction.question("mutes")?,
+        ModerateCommand::Unmute(people) => people.question("mutes/lift"),
+        ModerateCommand::SetRole(role) => role.question("roles"),
+        ModerateCommand::RemoveRole(role) => role.question("roles/remove"),
+        ModerateCommand::BlockConversation(block) => block.question("blocks"),
+        ModerateCommand::UnblockConversation(block) => block.question("blocks/lift"),
+        ModerateCommand::ManageConversation(conversation) => conversation.question()?,
+        ModerateCommand::ReadRoster(arguments) => return list::run(common, arguments),
     };
     answer::done(common, &whose.server.ask(common, &question)?, &whom)
 }
 
-impl People {
-    fn question(&self, route: &str) -> Change<'_> {
+impl UserArguments {
+    fn question(&self, route: &str) -> ChangeRequest<'_> {
         self.question_with(route, [])
     }
 
-    fn question_with<const N: usize>(&self, route: &str, more: [(&str, Option<Value>); N]) -> Change<'_> {
+    fn question_with<const N: usize>(&self, route: &str, more: [(&str, Option<Value>); N]) -> ChangeRequest<'_> {
         let fields =
             [("users", Some(json!(self.users))), ("conversation", self.conversation.as_ref().map(|id| json!(id)))];
         let question = self.whose.post(route, fields.into_iter().chain(more));
-        Change { whose: &self.whose, whom: Whom::named(&self.users), question }
+        ChangeRequest { whose: &self.whose, whom: CommandTargets::named(&self.users), question }
     }
 }
 
-impl Sanction {
-    fn question(&self, route: &str) -> Result<Change<'_>, Stop> {
+impl SanctionArguments {
+    fn question(&self, route: &str) -> Result<ChangeRequest<'_>, CommandError> {
         let until = self.until.or_else(|| self.lasts.map(|lasts| clock::now().after(lasts)));
         if until.is_some_and(|until| until > Millis::LAST) {
             let last = Millis::LAST;
-            return Err(Stop::Usage(format!(
+            return Err(CommandError::Usage(format!(
                 "it would end after {last}: leave --until and --for out for what never ends"
             )));
         }
@@ -178,41 +178,45 @@ impl Sanction {
     }
 }
 
-impl Appointment {
-    fn question(&self, route: &str) -> Change<'_> {
-        let Appointment { users, role, conversation, whose } = self;
+impl RoleArguments {
+    fn question(&self, route: &str) -> ChangeRequest<'_> {
+        let RoleArguments { users, role, conversation, whose } = self;
         let fields = [("users", json!(users)), ("conversation", json!(conversation)), ("role", json!(role))];
         let question = whose.post(route, fields.map(|(name, value)| (name, Some(value))));
-        Change { whose, whom: Whom::named(users), question }
+        ChangeRequest { whose, whom: CommandTargets::named(users), question }
     }
 }
 
-impl Block {
-    fn question(&self, route: &str) -> Change<'_> {
-        let Block { conversation, whose } = self;
+impl BlockArguments {
+    fn question(&self, route: &str) -> ChangeRequest<'_> {
+        let BlockArguments { conversation, whose } = self;
         let question = whose.post(route, [("conversation", Some(json!(conversation)))]);
-        let whom = whose.client.as_deref().map_or(Whom::Asker, |client| Whom::Named(vec![client]));
-        Change { whose, whom, question }
+        let whom = whose.client.as_deref().map_or(CommandTargets::Asker, |client| CommandTargets::Named(vec![client]));
+        ChangeRequest { whose, whom, question }
     }
 }
 
-impl Conversation {
-    fn question(&self) -> Result<Change<'_>, Stop> {
+impl ConversationArguments {
+    fn question(&self) -> Result<ChangeRequest<'_>, CommandError> {
         let path = conversation(&self.id)?;
-        let (whose, whom) = (&self.whose, Whom::Named(vec![home(&self.id)]));
+        let (whose, whom) = (&self.whose, CommandTargets::Named(vec![home(&self.id)]));
         if self.forget {
             let path = path + &query(&[("app", whose.app.as_deref()), ("client_id", whose.client.as_deref())]);
-            return Ok(Change { whose, whom, question: Question { method: Method::DELETE, path, body: None } });
+            return Ok(ChangeRequest {
+                whose,
+                whom,
+                question: ServerRequest { method: Method::DELETE, path, body: None },
+            });
         }
         let [kind, owner] = [&self.kind, &self.owner].map(|text| text.as_ref().map(|text| json!(text)));
         let body = Some(whose.body([("kind", kind), ("owner", owner)]));
-        Ok(Change { whose, whom, question: Question { method: Method::PUT, path, body } })
+        Ok(ChangeRequest { whose, whom, question: ServerRequest { method: Method::PUT, path, body } })
     }
 }
 
-impl Whose {
-    fn post<'f>(&self, route: &str, fields: impl IntoIterator<Item = (&'f str, Option<Value>)>) -> Question {
-        Question { method: Method::POST, path: format!("/v1/roster/{route}"), body: Some(self.body(fields)) }
+impl ActorArguments {
+    fn post<'f>(&self, route: &str, fields: impl IntoIterator<Item = (&'f str, Option<Value>)>) -> ServerRequest {
+        ServerRequest { method: Method::POST, path: format!("/v1/roster/{route}"), body: Some(self.body(fields)) }
     }
 
     fn body<'f>(&self, fields: impl IntoIterator<Item = (&'f str, Option<Value>)>) -> Value {
@@ -228,9 +232,9 @@ fn home(id: &str) -> &str {
 }
 
 /// The path of a conversation.
-fn conversation(id: &str) -> Result<String, Stop> {
+fn conversation(id: &str) -> Result<String, CommandError> {
     if id.is_empty() {
-        return Err(Stop::Usage("the conversation's id must not be empty".to_owned()));
+        return Err(CommandError::Usage("the conversation's id must not be empty".to_owned()));
     }
     Ok(format!("/v1/roster/conversations/{}", crypto::percent_encoded(id.as_bytes())))
 }

@@ -18,7 +18,7 @@ use rustls::pki_types::pem::PemObject;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::super::{Common, Stop, block_on, probe};
+use super::super::{CommandError, CommonArguments, block_on, probe};
 use crate::authn::{ApiKey, Authenticator, Endpoint};
 use crate::config::{ListenAddress, Settings, demo_api_key};
 use crate::environment;
@@ -39,7 +39,7 @@ const TOKEN_VARIABLE: &str = "CHAT_SIGNER_TOKEN";
 
 /// Which server is asked, and who asks.
 #[derive(Debug, clap::Args)]
-pub(super) struct Options {
+pub(super) struct ServerArguments {
     /// The server: https://HOST:PORT, or unix:PATH. If left out, the one in the variable CHAT_SIGNER_SERVER, or else the one of the
     /// configuration.
     #[arg(long, value_name = "URL", help_heading = SERVER)]
@@ -60,7 +60,7 @@ pub(super) struct Options {
 
 /// What is asked.
 #[derive(Debug)]
-pub(super) struct Question {
+pub(super) struct ServerRequest {
     pub(super) method: Method,
     /// With its query.
     pub(super) path: String,
@@ -69,7 +69,7 @@ pub(super) struct Question {
 
 /// What is answered.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct ServerResponse {
     pub(super) status: StatusCode,
     /// Nothing, where there was no body.
     pub(super) body: Value,
@@ -77,45 +77,48 @@ pub(super) struct Answer {
 
 /// Where a server listens.
 #[derive(Debug)]
-enum Place {
+enum ServerAddress {
     /// At the address that this URL begins with.
     Url(String),
     /// At a Unix socket.
     Socket(PathBuf),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Url(url) => f.write_str(url),
-            Place::Socket(path) => write!(f, "unix:{}", path.display()),
+            ServerAddress::Url(url) => f.write_str(url),
+            ServerAddress::Socket(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
 
 /// A server, and who asks it.
-pub(super) struct Server<'o> {
-    options: &'o Options,
-    place: Place,
+pub(super) struct ServerClient<'o> {
+    options: &'o ServerArguments,
+    place: ServerAddress,
     settings: Option<Settings>,
 }
 
-impl Server<'_> {
-    async fn ask(&self, question: &Question) -> Result<Answer, Stop> {
+impl ServerClient<'_> {
+    async fn ask(&self, question: &ServerRequest) -> Result<ServerResponse, CommandError> {
         let request = self.request(question)?;
         let answer = match &self.place {
-            Place::Socket(path) => unix::send(path, request, LONGEST, PATIENCE).await,
-            Place::Url(_) => self.options.client(request.uri())?.send(request, LONGEST).await,
+            ServerAddress::Socket(path) => unix::send(path, request, LONGEST, PATIENCE).await,
+            ServerAddress::Url(_) => self.options.client(request.uri())?.send(request, LONGEST).await,
         };
         self.whole(answer)
     }
 
     /// Asks for what goes on, and returns the answer once it begins; one that is none of that sort is returned whole.
-    pub(super) async fn listen(&self, question: &Question) -> Result<Result<Incoming, Answer>, Stop> {
+    pub(super) async fn listen(
+        &self,
+        question: &ServerRequest,
+    ) -> Result<Result<Incoming, ServerResponse>, CommandError> {
         let request = self.request(question)?;
         let answer = match &self.place {
-            Place::Socket(path) => unix::open(path, request, PATIENCE).await,
-            Place::Url(_) => self.options.client(request.uri())?.open(request).await,
+            ServerAddress::Socket(path) => unix::open(path, request, PATIENCE).await,
+            ServerAddress::Url(_) => self.options.client(request.uri())?.open(request).await,
         };
         let answer = answer.map_err(|trouble| silence(&self.place, &trouble))?;
         let goes_on = answer.headers().get(CONTENT_TYPE).is_some_and(|media| media == "text/event-stream");
@@ -127,7 +130,7 @@ impl Server<'_> {
     }
 
     /// With what proves who asks, which is read anew each time: it may have been renewed.
-    fn request(&self, question: &Question) -> Result<Request<Full<Bytes>>, Stop> {
+    fn request(&self, question: &ServerRequest) -> Result<Request<Full<Bytes>>, CommandError> {
         let mut request = request(&self.place, question)?;
         if let Some((name, value)) = self.options.credential(self.settings.as_ref())? {
             request.headers_mut().insert(name, value);
@@ -135,34 +138,38 @@ impl Server<'_> {
         Ok(request)
     }
 
-    fn whole(&self, answer: Result<Response<Bytes>, ClientError>) -> Result<Answer, Stop> {
+    fn whole(&self, answer: Result<Response<Bytes>, ClientError>) -> Result<ServerResponse, CommandError> {
         let answer = answer.map_err(|trouble| silence(&self.place, &trouble))?;
         let status = answer.status();
         let body = if answer.body().is_empty() { Ok(Value::Null) } else { serde_json::from_slice(answer.body()) };
         let body = body.map_err(|_| self.stranger(status))?;
-        Ok(Answer { status, body })
+        Ok(ServerResponse { status, body })
     }
 
     /// What to say where something else answers.
-    pub(super) fn stranger(&self, status: StatusCode) -> Stop {
-        Stop::No(format!("what answers at {}, with {status}, is not chat-signer", self.place))
+    pub(super) fn stranger(&self, status: StatusCode) -> CommandError {
+        CommandError::No(format!("what answers at {}, with {status}, is not chat-signer", self.place))
     }
 }
 
 /// What proves who asks.
-enum Proof {
+enum CallerProof {
     Key(HeaderValue),
     Token(HeaderValue),
 }
 
-impl Options {
+impl ServerArguments {
     /// Asks, and returns what is answered, whatever its status.
-    pub(super) fn ask(&self, common: &Common, question: &Question) -> Result<Answer, Stop> {
+    pub(super) fn ask(
+        &self,
+        common: &CommonArguments,
+        question: &ServerRequest,
+    ) -> Result<ServerResponse, CommandError> {
         block_on(self.server(common)?.ask(question))?
     }
 
     /// The server, where it is known who asks.
-    pub(super) fn server(&self, common: &Common) -> Result<Server<'_>, Stop> {
+    pub(super) fn server(&self, common: &CommonArguments) -> Result<ServerClient<'_>, CommandError> {
         let named = self
             .server
             .clone()
@@ -170,69 +177,72 @@ impl Options {
         // Who names the server may not have its configuration.
         let settings = if named.is_some() { None } else { Some(common.settings()?) };
         let place = named.as_deref().map_or_else(|| configured(settings.as_ref()), given)?;
-        Ok(Server { options: self, place, settings })
+        Ok(ServerClient { options: self, place, settings })
     }
 
-    fn client(&self, url: &Uri) -> Result<UpstreamClient, Stop> {
+    fn client(&self, url: &Uri) -> Result<UpstreamClient, CommandError> {
         let authorities = self.ca.as_deref().map_or(Ok(Vec::new()), authorities)?;
         let client = UpstreamClient::new(&Endpoint { url: url.clone(), authorities, bearer: None });
-        Ok(client.map_err(|error| Stop::No(error.to_string()))?.patient(PATIENCE))
+        Ok(client.map_err(|error| CommandError::No(error.to_string()))?.patient(PATIENCE))
     }
 
     /// The header that proves who asks. Without one, the server may know its callers by other means: by a Unix socket's peer, say.
-    fn credential(&self, settings: Option<&Settings>) -> Result<Option<(HeaderName, HeaderValue)>, Stop> {
+    fn credential(&self, settings: Option<&Settings>) -> Result<Option<(HeaderName, HeaderValue)>, CommandError> {
         let key = settings.and_then(api_key);
         let header = || self.key_header.clone().or_else(|| key.map(|key| key.header.clone()));
         let header = || header().unwrap_or(HeaderName::from_static("x-api-key"));
         Ok(match self.proof()? {
-            Some(Proof::Key(key)) => Some((header(), key)),
-            Some(Proof::Token(token)) => Some((AUTHORIZATION, token)),
+            Some(CallerProof::Key(key)) => Some((header(), key)),
+            Some(CallerProof::Token(token)) => Some((AUTHORIZATION, token)),
             // Everyone knows the demonstration's key.
             None => key.and_then(demonstration).map(|key| (header(), HeaderValue::from_static(key))),
         })
     }
 
-    fn proof(&self) -> Result<Option<Proof>, Stop> {
+    fn proof(&self) -> Result<Option<CallerProof>, CommandError> {
         if let Some(path) = &self.key_file {
-            return secret(&read_file("--key-file", path)?, "", "--key-file").map(Proof::Key).map(Some);
+            return secret(&read_file("--key-file", path)?, "", "--key-file").map(CallerProof::Key).map(Some);
         }
         if let Some(path) = &self.token_file {
-            return secret(&read_file("--token-file", path)?, "Bearer ", "--token-file").map(Proof::Token).map(Some);
+            return secret(&read_file("--token-file", path)?, "Bearer ", "--token-file")
+                .map(CallerProof::Token)
+                .map(Some);
         }
         let variable = |name| environment::variable(name).map(OsString::into_vec);
         match (variable(KEY_VARIABLE), variable(TOKEN_VARIABLE)) {
-            (Some(_), Some(_)) => Err(Stop::Usage(format!(
+            (Some(_), Some(_)) => Err(CommandError::Usage(format!(
                 "both {KEY_VARIABLE} and {TOKEN_VARIABLE} are set: a request shows one of them; unset the other, or name a file"
             ))),
-            (Some(key), None) => secret(&key, "", KEY_VARIABLE).map(Proof::Key).map(Some),
-            (None, Some(token)) => secret(&token, "Bearer ", TOKEN_VARIABLE).map(Proof::Token).map(Some),
+            (Some(key), None) => secret(&key, "", KEY_VARIABLE).map(CallerProof::Key).map(Some),
+            (None, Some(token)) => secret(&token, "Bearer ", TOKEN_VARIABLE).map(CallerProof::Token).map(Some),
             (None, None) => Ok(None),
         }
     }
 }
 
 /// The place that somebody has written so.
-fn given(text: &str) -> Result<Place, Stop> {
+fn given(text: &str) -> Result<ServerAddress, CommandError> {
     if let Some(path) = text.strip_prefix("unix:") {
-        return Ok(Place::Socket(PathBuf::from(path)));
+        return Ok(ServerAddress::Socket(PathBuf::from(path)));
     }
     let url = text.parse::<Uri>().ok().filter(|url| {
         let plain = url.query().is_none() && !text.contains('@');
         plain && url.host().is_some() && matches!(url.scheme_str(), Some("http" | "https"))
     });
     let wrong = "the server must be written as https://HOST:PORT, or unix:PATH for a socket";
-    url.map(|_| Place::Url(text.trim_end_matches('/').to_owned())).ok_or_else(|| Stop::Usage(wrong.to_owned()))
+    url.map(|_| ServerAddress::Url(text.trim_end_matches('/').to_owned()))
+        .ok_or_else(|| CommandError::Usage(wrong.to_owned()))
 }
 
 /// The place where the configuration has the server listen.
-fn configured(settings: Option<&Settings>) -> Result<Place, Stop> {
+fn configured(settings: Option<&Settings>) -> Result<ServerAddress, CommandError> {
     let Some(Settings { server, .. }) = settings else { return given("") };
     match &server.listen {
-        ListenAddress::Unix { path, .. } => Ok(Place::Socket(path.clone())),
-        ListenAddress::Tcp(address) if address.port() == 0 => {
-            Err(Stop::Usage("the server listens on a port that the system chose: name it by --server".to_owned()))
-        }
-        ListenAddress::Tcp(address) => Ok(Place::Url(url(*address, server.tls.is_some()))),
+        ListenAddress::Unix { path, .. } => Ok(ServerAddress::Socket(path.clone())),
+        ListenAddress::Tcp(address) if address.port() == 0 => Err(CommandError::Usage(
+            "the server listens on a port that the system chose: name it by --server".to_owned(),
+        )),
+        ListenAddress::Tcp(address) => Ok(ServerAddress::Url(url(*address, server.tls.is_some()))),
     }
 }
 
@@ -241,32 +251,32 @@ fn url(address: SocketAddr, tls: bool) -> String {
     format!("{scheme}://{}", probe::reachable(address))
 }
 
-fn request(place: &Place, question: &Question) -> Result<Request<Full<Bytes>>, Stop> {
+fn request(place: &ServerAddress, question: &ServerRequest) -> Result<Request<Full<Bytes>>, CommandError> {
     let path = &question.path;
-    let url = if let Place::Url(url) = place { format!("{url}{path}") } else { path.clone() };
+    let url = if let ServerAddress::Url(url) = place { format!("{url}{path}") } else { path.clone() };
     let request = Request::builder().method(question.method.clone()).uri(url);
     let request = match &question.body {
         Some(body) => request.header(CONTENT_TYPE, "application/json").body(Full::from(body.to_string())),
         None => request.body(Full::default()),
     };
-    request.map_err(|error| Stop::Usage(format!("{place}{path} is no address: {error}")))
+    request.map_err(|error| CommandError::Usage(format!("{place}{path} is no address: {error}")))
 }
 
 /// What to say of a server that doesn't answer.
-fn silence(place: &Place, trouble: &ClientError) -> Stop {
+fn silence(place: &ServerAddress, trouble: &ClientError) -> CommandError {
     match trouble {
-        ClientError::Unsafe => Stop::Usage(format!(
+        ClientError::Unsafe => CommandError::Usage(format!(
             "{place} is not on this machine alone: write https://, so that nobody on the way learns what proves who asks"
         )),
-        ClientError::Slow(_) => Stop::No(format!(
+        ClientError::Slow(_) => CommandError::No(format!(
             "{place}: {trouble}; a change may have been made all the same, and to say it again does no harm"
         )),
-        _ => Stop::No(format!("{place} does not answer: {trouble}")),
+        _ => CommandError::No(format!("{place} does not answer: {trouble}")),
     }
 }
 
-fn authorities(path: &Path) -> Result<Vec<Vec<u8>>, Stop> {
-    let flaw = |flaw: String| Stop::No(format!("--ca {}: {flaw}", path.display()));
+fn authorities(path: &Path) -> Result<Vec<Vec<u8>>, CommandError> {
+    let flaw = |flaw: String| CommandError::No(format!("--ca {}: {flaw}", path.display()));
     let pem = std::fs::read(path).map_err(|error| flaw(error.to_string()))?;
     let found: Result<Vec<_>, _> =
         CertificateDer::pem_slice_iter(&pem).map(|der| der.map(|der| der.to_vec())).collect();
@@ -274,18 +284,19 @@ fn authorities(path: &Path) -> Result<Vec<Vec<u8>>, Stop> {
     if found.is_empty() { Err(flaw("it holds no certificates".to_owned())) } else { Ok(found) }
 }
 
-fn read_file(flag: &str, path: &Path) -> Result<Vec<u8>, Stop> {
-    std::fs::read(path).map_err(|error: io::Error| Stop::No(format!("{flag} {}: {error}", path.display())))
+fn read_file(flag: &str, path: &Path) -> Result<Vec<u8>, CommandError> {
+    std::fs::read(path).map_err(|error: io::Error| CommandError::No(format!("{flag} {}: {error}", path.display())))
 }
 
 /// A header's value that holds a secret, behind these words.
-fn secret(bytes: &[u8], words: &str, from: &str) -> Result<HeaderValue, Stop> {
+fn secret(bytes: &[u8], words: &str, from: &str) -> Result<HeaderValue, CommandError> {
     let bytes = bytes.trim_ascii();
     if bytes.is_empty() {
-        return Err(Stop::No(format!("{from} is empty")));
+        return Err(CommandError::No(format!("{from} is empty")));
     }
     let value = HeaderValue::from_bytes(&[words.as_bytes(), bytes].concat());
-    let mut value = value.map_err(|_| Stop::No(format!("{from} holds what can't be sent: more than one line, say")))?;
+    let mut value =
+        value.map_err(|_| CommandError::No(format!("{from} holds what can't be sent: more than one line, say")))?;
     value.set_sensitive(true);
     Ok(value)
 }

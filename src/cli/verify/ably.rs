@@ -1,50 +1,51 @@
 //! The usual mistakes in the MACs of Ably's token requests.
 
-use super::finding::Finding;
-use super::keys::Keys;
-use super::search::{Algorithm, Form, Style, messages, search};
+use super::finding::VerifyResult;
+use super::keys::CandidateKeys;
+use super::search::{MacAlgorithm, MacEncoding, SignatureStyle, messages, search};
 use super::timestamps;
 use crate::vendor::ably::{TokenParams, TokenRequestText};
 
-const STYLE: Style = Style {
-    algorithm: Algorithm::HmacSha256,
-    form: Form::Base64,
+const STYLE: SignatureStyle = SignatureStyle {
+    algorithm: MacAlgorithm::HmacSha256,
+    form: MacEncoding::Base64,
     tried: "the capability as it was given; fields left out; seconds for milliseconds; no newline at the end; other forms and hashes; \
             every key of this configuration, misread too; and any two of these at once, in any form and hash",
 };
 
 /// What is signed, and whether the last line ends with a newline, as it must.
 #[derive(Clone)]
-struct Fields {
+struct TokenRequestFields {
     params: TokenParams,
     ended: bool,
 }
 
 /// Finds out how the MAC of this token request was made, by any of the app's keys, each of which has its own name. `asked` is the
 /// capability as it was given, which need not be as we would write it.
-pub(super) fn find(params: &TokenParams, asked: Option<&str>, mac: &str, keys: &Keys) -> Finding {
+pub(super) fn find(params: &TokenParams, asked: Option<&str>, mac: &str, keys: &CandidateKeys) -> VerifyResult {
     let mut expected = String::new();
     let mut best = None;
     for (key_name, keys) in keys.each() {
-        let right = Fields { params: TokenParams { key_name, ..params.clone() }, ended: true };
+        let right = TokenRequestFields { params: TokenParams { key_name, ..params.clone() }, ended: true };
         if expected.is_empty() {
             expected = right.text();
         }
-        let messages = messages(&right, Fields::text, |fields| fields.changes(asked));
+        let messages = messages(&right, TokenRequestFields::text, |fields| fields.changes(asked));
         let found = search(mac, STYLE, &messages, &keys);
-        best = [best, found].into_iter().flatten().min_by_key(|found: &super::search::Found| found.changes.len());
+        best =
+            [best, found].into_iter().flatten().min_by_key(|found: &super::search::FoundSignature| found.changes.len());
     }
-    Finding::new(mac, STYLE, expected, best)
+    VerifyResult::new(mac, STYLE, expected, best)
 }
 
-impl Fields {
+impl TokenRequestFields {
     /// The six lines; nothing for what can't be signed.
     fn text(&self) -> String {
         let text = TokenRequestText::new(&self.params).map(|text| text.to_string()).unwrap_or_default();
         if self.ended { text } else { text.trim_end_matches('\n').to_owned() }
     }
 
-    fn changes(&self, asked: Option<&str>) -> Vec<(String, Fields)> {
+    fn changes(&self, asked: Option<&str>) -> Vec<(String, TokenRequestFields)> {
         let params = || self.params.clone();
         let as_given = asked.map(|asked| {
             let capability = Some(asked.to_owned());
@@ -66,8 +67,13 @@ impl Fields {
         let changed = as_given.into_iter().chain(left_out).map(|(change, params)| (change.to_owned(), params));
         let times = timestamps(self.params.timestamp);
         let times = times.map(|(change, timestamp)| (change, TokenParams { timestamp, ..params() }));
-        let unended = ("the newline at the end was left out".to_owned(), Fields { ended: false, ..self.clone() });
+        let unended =
+            ("the newline at the end was left out".to_owned(), TokenRequestFields { ended: false, ..self.clone() });
         let ended = self.ended;
-        changed.chain(times).map(|(change, params)| (change, Fields { params, ended })).chain([unended]).collect()
+        changed
+            .chain(times)
+            .map(|(change, params)| (change, TokenRequestFields { params, ended }))
+            .chain([unended])
+            .collect()
     }
 }

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::search::{Found, Style, is_mac};
+use super::search::{FoundSignature, SignatureStyle, is_mac};
 
 /// What came of checking.
 #[derive(Debug, Default)]
-pub(super) struct Finding {
+pub(super) struct VerifyResult {
     /// How it differs from what it should be, each in a sentence's words. Nothing: it matches.
     pub(super) differences: Vec<String>,
     /// Which of the app's keys made it, counted from 0.
@@ -21,19 +21,24 @@ pub(super) struct Finding {
     pub(super) tried: Option<&'static str>,
 }
 
-impl Finding {
+impl VerifyResult {
     /// Of a MAC: how it was made, if that was found out.
-    pub(super) fn new(signature: &str, style: Style, expected: String, found: Option<Found>) -> Finding {
+    pub(super) fn new(
+        signature: &str,
+        style: SignatureStyle,
+        expected: String,
+        found: Option<FoundSignature>,
+    ) -> VerifyResult {
         match found {
-            Some(Found { changes, message, key }) => {
+            Some(FoundSignature { changes, message, key }) => {
                 let signed = Some(message).filter(|message| *message != expected);
-                Finding { differences: changes, key, expected: Some(expected), signed, tried: None }
+                VerifyResult { differences: changes, key, expected: Some(expected), signed, tried: None }
             }
-            None => Finding {
+            None => VerifyResult {
                 differences: vec![unexplained(signature, style)],
                 expected: Some(expected),
                 tried: Some(style.tried),
-                ..Finding::default()
+                ..VerifyResult::default()
             },
         }
     }
@@ -74,7 +79,7 @@ impl Finding {
     }
 }
 
-fn unexplained(signature: &str, style: Style) -> String {
+fn unexplained(signature: &str, style: SignatureStyle) -> String {
     let (algorithm, form) = (style.algorithm.name(), style.form.name());
     if is_mac(signature, style) {
         "no usual mistake explains it".to_owned()

@@ -5,7 +5,7 @@ use crate::secret::Secret;
 use crate::vendor::App;
 
 /// A key to try.
-pub(super) struct Key {
+pub(super) struct CandidateKey {
     /// Why it is the wrong one, in a sentence's words, if it is.
     pub(super) change: Option<String>,
     /// Which of the app's own it is or comes from, counted from 0.
@@ -14,49 +14,49 @@ pub(super) struct Key {
 }
 
 /// All secrets of a configuration, seen from one app.
-pub(super) struct Keys {
+pub(super) struct CandidateKeys {
     vendor: Vendor,
     /// The app's own, as the configuration has them.
     own: Vec<Secret>,
     others: Vec<(String, Vec<Secret>)>,
 }
 
-impl Key {
+impl CandidateKey {
     pub(super) fn changes(&self) -> usize {
         usize::from(self.change.is_some())
     }
 }
 
-impl Keys {
+impl CandidateKeys {
     /// `all` by the apps' names.
-    pub(super) fn new(app: &App, all: Vec<(String, Vec<Secret>)>) -> Keys {
+    pub(super) fn new(app: &App, all: Vec<(String, Vec<Secret>)>) -> CandidateKeys {
         let (own, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(name, _)| *name == **app.name());
         let own = own.into_iter().flat_map(|(_, secrets)| secrets).collect();
-        Keys { vendor: app.vendor(), own, others }
+        CandidateKeys { vendor: app.vendor(), own, others }
     }
 
     /// The app's own keys, each on its own: its name, where keys have one, and all that it may have been taken for.
-    pub(super) fn each(&self) -> impl Iterator<Item = (String, Vec<Key>)> {
+    pub(super) fn each(&self) -> impl Iterator<Item = (String, Vec<CandidateKey>)> {
         self.own.iter().enumerate().map(|(place, secret)| {
             let keys = misread(self.vendor, secret).into_iter();
-            let keys = keys.map(move |(change, secret)| Key { change, place: Some(place), secret });
+            let keys = keys.map(move |(change, secret)| CandidateKey { change, place: Some(place), secret });
             (name(secret), keys.chain(self.others()).collect())
         })
     }
 
     /// Every key there is to try, the app's own as they should be first.
-    pub(super) fn all(&self) -> Vec<Key> {
+    pub(super) fn all(&self) -> Vec<CandidateKey> {
         let own = self.own.iter().enumerate().flat_map(|(place, secret)| {
             let keys = misread(self.vendor, secret).into_iter();
-            keys.map(move |(change, secret)| Key { change, place: Some(place), secret })
+            keys.map(move |(change, secret)| CandidateKey { change, place: Some(place), secret })
         });
         own.chain(self.others()).collect()
     }
 
-    fn others(&self) -> impl Iterator<Item = Key> {
+    fn others(&self) -> impl Iterator<Item = CandidateKey> {
         self.others.iter().flat_map(|(app, secrets)| {
             let whole_and_part = secrets.iter().flat_map(|secret| [secret.clone(), part(secret)]);
-            whole_and_part.map(move |secret| Key {
+            whole_and_part.map(move |secret| CandidateKey {
                 change: Some(format!("it is made with the key of [apps.{app}]")),
                 place: None,
                 secret,

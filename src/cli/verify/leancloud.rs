@@ -1,16 +1,16 @@
 //! The usual mistakes in what is signed for LeanCloud.
 
-use super::finding::Finding;
-use super::keys::Keys;
-use super::search::{Algorithm, Form, Message, Style, messages, search};
+use super::finding::VerifyResult;
+use super::keys::CandidateKeys;
+use super::search::{CandidateMessage, MacAlgorithm, MacEncoding, SignatureStyle, messages, search};
 use super::timestamps;
 use crate::model::{Action, SigningRequest};
 use crate::vendor::leancloud::{App, HistoryOrder};
 use crate::vendor::{App as AnyApp, Nonce};
 
-const STYLE: Style = Style {
-    algorithm: Algorithm::HmacSha1,
-    form: Form::Hex,
+const STYLE: SignatureStyle = SignatureStyle {
+    algorithm: MacAlgorithm::HmacSha1,
+    form: MacEncoding::Hex,
     tried: "other orders of the members, the client among them or not, each member once, joined otherwise; seconds for milliseconds \
             and the other way round; nonce and timestamp the other way round; every action's word; empty fields left out or added; other \
             app ids; every key of this configuration, misread too; and any two of these at once, in any form and hash",
@@ -37,7 +37,7 @@ const WORDS: [&str; 15] = [
 
 /// What is signed, field by field.
 #[derive(Clone)]
-struct Fields {
+struct SignedFields {
     app_id: String,
     client: String,
     conversation: Option<String>,
@@ -57,20 +57,20 @@ pub(super) fn find(
     timestamp: u64,
     nonce: &Nonce,
     signature: &str,
-    keys: &Keys,
-) -> Finding {
-    let right = Fields::new(app, ask, timestamp, nonce);
-    let changes = |fields: &Fields| fields.changes(ask, app, apps);
-    let messages: Vec<CandidateMessage> = messages(&right, Fields::text, changes);
+    keys: &CandidateKeys,
+) -> VerifyResult {
+    let right = SignedFields::new(app, ask, timestamp, nonce);
+    let changes = |fields: &SignedFields| fields.changes(ask, app, apps);
+    let messages: Vec<CandidateMessage> = messages(&right, SignedFields::text, changes);
     let found = search(signature, STYLE, &messages, &keys.all());
-    Finding::new(signature, STYLE, right.text(), found)
+    VerifyResult::new(signature, STYLE, right.text(), found)
 }
 
-impl Fields {
-    fn new(app: &App, ask: &SigningRequest, timestamp: u64, nonce: &Nonce) -> Fields {
+impl SignedFields {
+    fn new(app: &App, ask: &SigningRequest, timestamp: u64, nonce: &Nonce) -> SignedFields {
         let mut members = ask.members.clone();
         members.sort_unstable();
-        Fields {
+        SignedFields {
             app_id: app.app_id().to_owned(),
             client: ask.client.clone(),
             conversation: ask.conversation.as_ref().map(ToString::to_string),
@@ -100,13 +100,13 @@ impl Fields {
         fields.collect::<Vec<_>>().join(":")
     }
 
-    fn changes(&self, ask: &SigningRequest, app: &App, apps: &[AnyApp]) -> Vec<(String, Fields)> {
+    fn changes(&self, ask: &SigningRequest, app: &App, apps: &[AnyApp]) -> Vec<(String, SignedFields)> {
         let orders = self.orders(&ask.members);
         let all = orders.into_iter().chain(self.other_members(ask.action)).chain(self.times()).chain(self.words());
         all.chain(self.places()).chain(self.app_ids(app, apps)).collect()
     }
 
-    fn orders(&self, given: &[String]) -> Vec<(String, Fields)> {
+    fn orders(&self, given: &[String]) -> Vec<(String, SignedFields)> {
         let Some(members) = &self.members else { return Vec::new() };
         let sorted = |order: fn(&str, &str) -> std::cmp::Ordering| {
             let mut members = members.clone();
@@ -130,11 +130,12 @@ impl Fields {
             ("the members are sorted by UTF-16 code unit", sorted(|a, b| a.encode_utf16().cmp(b.encode_utf16()))),
         ];
         let all = as_given.into_iter().chain(orders);
-        all.map(|(change, members)| (change.to_owned(), Fields { members: Some(members), ..self.clone() })).collect()
+        all.map(|(change, members)| (change.to_owned(), SignedFields { members: Some(members), ..self.clone() }))
+            .collect()
     }
 
     /// With other people in the list than were given.
-    fn other_members(&self, action: Action) -> Vec<(String, Fields)> {
+    fn other_members(&self, action: Action) -> Vec<(String, SignedFields)> {
         let Some(members) = &self.members else { return Vec::new() };
         let client = &self.client;
         let who = if action == Action::Create { "creator" } else { "client" };
@@ -145,7 +146,7 @@ impl Fields {
         let without: Vec<String> = members.iter().filter(|member| *member != client).cloned().collect();
         let mut once = members.clone();
         once.dedup();
-        let commas = Fields { separator: ",", ..self.clone() };
+        let commas = SignedFields { separator: ",", ..self.clone() };
         let lists = [
             (format!("the {who} was left out of the members"), without),
             (format!("the {who} was added to the members"), with),
@@ -153,13 +154,13 @@ impl Fields {
             ("each member was signed once".to_owned(), once),
             ("the members were left out".to_owned(), Vec::new()),
         ];
-        let lists = lists.map(|(change, members)| (change, Fields { members: Some(members), ..self.clone() }));
+        let lists = lists.map(|(change, members)| (change, SignedFields { members: Some(members), ..self.clone() }));
         lists.into_iter().chain([("the members are joined with `,`, not `:`".to_owned(), commas)]).collect()
     }
 
-    fn times(&self) -> Vec<(String, Fields)> {
-        let with = |(change, timestamp)| (change, Fields { timestamp, ..self.clone() });
-        let swapped = Fields { nonce_first: !self.nonce_first, ..self.clone() };
+    fn times(&self) -> Vec<(String, SignedFields)> {
+        let with = |(change, timestamp)| (change, SignedFields { timestamp, ..self.clone() });
+        let swapped = SignedFields { nonce_first: !self.nonce_first, ..self.clone() };
         let order = if self.nonce_first {
             "the timestamp comes before the nonce"
         } else {
@@ -168,8 +169,8 @@ impl Fields {
         timestamps(self.timestamp).map(with).chain([(order.to_owned(), swapped)]).collect()
     }
 
-    fn words(&self) -> Vec<(String, Fields)> {
-        let with = |last: Option<&'static str>| Fields { last, ..self.clone() };
+    fn words(&self) -> Vec<(String, SignedFields)> {
+        let with = |last: Option<&'static str>| SignedFields { last, ..self.clone() };
         let others = WORDS.into_iter().filter(|word| self.last != Some(word)).map(|word| {
             let change = match self.last {
                 None => format!("`:{word}` was added at the end"),
@@ -182,29 +183,28 @@ impl Fields {
     }
 
     /// With an empty field too many or too few.
-    fn places(&self) -> Vec<(String, Fields)> {
-        let missing =
-            self.members.as_ref().filter(|members| members.is_empty()).map(|_| {
-                ("the empty field for members was left out".to_owned(), Fields { members: None, ..self.clone() })
-            });
+    fn places(&self) -> Vec<(String, SignedFields)> {
+        let missing = self.members.as_ref().filter(|members| members.is_empty()).map(|_| {
+            ("the empty field for members was left out".to_owned(), SignedFields { members: None, ..self.clone() })
+        });
         let members = self.members.is_none().then(|| {
             let members = Some(Vec::new());
-            ("an empty field for members was added".to_owned(), Fields { members, ..self.clone() })
+            ("an empty field for members was added".to_owned(), SignedFields { members, ..self.clone() })
         });
         let conversation = self.conversation.is_none().then(|| {
             let conversation = Some(String::new());
-            ("an empty field for the conversation was added".to_owned(), Fields { conversation, ..self.clone() })
+            ("an empty field for the conversation was added".to_owned(), SignedFields { conversation, ..self.clone() })
         });
         [missing, members, conversation].into_iter().flatten().collect()
     }
 
-    fn app_ids(&self, own: &App, apps: &[AnyApp]) -> Vec<(String, Fields)> {
+    fn app_ids(&self, own: &App, apps: &[AnyApp]) -> Vec<(String, SignedFields)> {
         let ids = apps.iter().filter_map(|app| match app {
             AnyApp::LeanCloud(app) if app.app_id() != own.app_id() => Some((app.name(), app.app_id())),
             _ => None,
         });
         ids.map(|(name, id)| {
-            (format!("it is for the app id of [apps.{name}]"), Fields { app_id: id.to_owned(), ..self.clone() })
+            (format!("it is for the app id of [apps.{name}]"), SignedFields { app_id: id.to_owned(), ..self.clone() })
         })
         .collect()
     }
@@ -240,7 +240,7 @@ mod tests {
             for name in Operation::names(any.vendor()) {
                 let ask = ask(&any, name);
                 let message = StringToSign::new(&app(), &ask, 1_700_000_000_000, "n1").unwrap();
-                assert_eq!(Fields::new(&app(), &ask, 1_700_000_000_000, &nonce).text(), message.as_str());
+                assert_eq!(SignedFields::new(&app(), &ask, 1_700_000_000_000, &nonce).text(), message.as_str());
             }
         }
     }

@@ -12,37 +12,37 @@ mod token;
 
 use std::process::ExitCode;
 
-use super::asked::{Asked, Moment};
-use super::{Common, Stop, yes};
+use super::asked::{RequestArguments, SigningTime};
+use super::{CommandError, CommonArguments, yes};
 use crate::clock;
 use crate::config;
 use crate::model::Millis;
 use crate::vendor::ably::{Capability, SigningJob as AblyProduct, TokenParams};
 use crate::vendor::talkjs::SigningJob as TalkJsProduct;
 use crate::vendor::{App, Nonce, Operation, SigningJob, VendorRequest};
-use finding::Finding;
-use keys::Keys;
-use token::Wanted;
+use finding::VerifyResult;
+use keys::CandidateKeys;
+use token::ExpectedToken;
 
 /// `verify`'s own arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    asked: Asked,
+    asked: RequestArguments,
     #[command(flatten)]
-    moment: Moment,
+    moment: SigningTime,
     /// What is checked: a signature, a token request's mac, or a token.
     #[arg(long, value_name = "SIGNATURE", allow_hyphen_values = true)]
     signature: String,
 }
 
-pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<ExitCode, Stop> {
+pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let settings = common.settings()?;
     let apps = &settings.engine.apps;
     let app = arguments.asked.app(apps)?;
     let operation = arguments.asked.operation(app)?;
     let request = arguments.asked.request(app, operation, None)?;
-    let keys = Keys::new(app, config::keys(&common.config));
+    let keys = CandidateKeys::new(app, config::keys(&common.config));
     let finding = find(arguments, apps, app, operation, request, &keys)?;
     common.print(|| finding.text(), || finding.json().to_string())?;
     Ok(yes(finding.matches()))
@@ -54,8 +54,8 @@ fn find(
     app: &App,
     operation: Operation,
     VendorRequest { ask, product }: VendorRequest,
-    keys: &Keys,
-) -> Result<Finding, Stop> {
+    keys: &CandidateKeys,
+) -> Result<VerifyResult, CommandError> {
     let at = moment.time(app, operation);
     let now = at.unwrap_or_else(clock::now);
     match (app, &product) {
@@ -76,15 +76,17 @@ fn find(
             };
             Ok(ably::find(&params, asked.capability.as_deref(), signature, keys))
         }
-        _ => Ok(token::find(signature, &Wanted { app, ask: &ask, product: &product, signed_at: at, now }, keys)),
+        _ => Ok(token::find(signature, &ExpectedToken { app, ask: &ask, product: &product, signed_at: at, now }, keys)),
     }
 }
 
 /// The time and nonce, without which nothing can be said of a signature of them.
-fn signed_moment(at: Option<Millis>, moment: &Moment) -> Result<(Millis, Nonce), Stop> {
+fn signed_moment(at: Option<Millis>, moment: &SigningTime) -> Result<(Millis, Nonce), CommandError> {
     match (at, moment.nonce()?) {
         (Some(at), Some(nonce)) => Ok((at, nonce)),
-        _ => Err(Stop::Usage("--timestamp and --nonce must be given: they are a part of what was signed".to_owned())),
+        _ => Err(CommandError::Usage(
+            "--timestamp and --nonce must be given: they are a part of what was signed".to_owned(),
+        )),
     }
 }
 

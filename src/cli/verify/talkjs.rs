@@ -2,22 +2,22 @@
 
 use serde_json::Value;
 
-use super::finding::Finding;
-use super::keys::Keys;
-use super::search::{Algorithm, Form, Style, messages, search};
+use super::finding::VerifyResult;
+use super::keys::CandidateKeys;
+use super::search::{MacAlgorithm, MacEncoding, SignatureStyle, messages, search};
 
-const STYLE: Style = Style {
-    algorithm: Algorithm::HmacSha256,
-    form: Form::Hex,
+const STYLE: SignatureStyle = SignatureStyle {
+    algorithm: MacAlgorithm::HmacSha256,
+    form: MacEncoding::Hex,
     tried: "the user id in quotes, in another case, or with a newline; every key of this configuration, misread \
             too; and any two of these at once, in any form and hash",
 };
 
 /// Finds out how a signature of this user id was made.
-pub(super) fn find(user: &str, signature: &str, keys: &Keys) -> Finding {
+pub(super) fn find(user: &str, signature: &str, keys: &CandidateKeys) -> VerifyResult {
     let messages = messages(&user.to_owned(), String::clone, changes);
     let found = search(signature, STYLE, &messages, &keys.all());
-    Finding::new(signature, STYLE, user.to_owned(), found)
+    VerifyResult::new(signature, STYLE, user.to_owned(), found)
 }
 
 fn changes(user: &String) -> Vec<(String, String)> {

@@ -2,23 +2,24 @@
 
 use serde_json::{Map, Value};
 
-use super::finding::Finding;
-use super::keys::Keys;
-use super::search::{Algorithm, Form, Message, Style, search};
+use super::finding::VerifyResult;
+use super::keys::CandidateKeys;
+use super::search::{CandidateMessage, MacAlgorithm, MacEncoding, SignatureStyle, search};
 use crate::crypto::base64url_decode;
 use crate::model::{Millis, SigningRequest, json};
 use crate::vendor::ably::Capability;
 use crate::vendor::{App, SigningJob, ably, talkjs};
 
-const STYLE: Style = Style { algorithm: Algorithm::HmacSha256, form: Form::OtherBase64, tried: "" };
+const STYLE: SignatureStyle =
+    SignatureStyle { algorithm: MacAlgorithm::HmacSha256, form: MacEncoding::OtherBase64, tried: "" };
 
 /// Ably takes no longer life, in seconds.
 const LONGEST_AT_ABLY: u64 = 24 * 60 * 60;
 
-type Claims = Map<String, Value>;
+type TokenClaims = Map<String, Value>;
 
 /// What a token should be.
-pub(super) struct Wanted<'a> {
+pub(super) struct ExpectedToken<'a> {
     pub(super) app: &'a App,
     pub(super) ask: &'a SigningRequest,
     pub(super) product: &'a SigningJob,
@@ -28,8 +29,8 @@ pub(super) struct Wanted<'a> {
 }
 
 /// Compares a token with what was wanted. `at` is when it was signed, if that was given; otherwise it is held against `now`.
-pub(super) fn find(token: &str, wanted: &Wanted<'_>, keys: &Keys) -> Finding {
-    let mut finding = Finding::default();
+pub(super) fn find(token: &str, wanted: &ExpectedToken<'_>, keys: &CandidateKeys) -> VerifyResult {
+    let mut finding = VerifyResult::default();
     let text = token.trim();
     if text != token {
         finding.differences.push("there is white space around it, which clients keep as a part of it".to_owned());
@@ -51,7 +52,7 @@ pub(super) fn find(token: &str, wanted: &Wanted<'_>, keys: &Keys) -> Finding {
 }
 
 /// What is signed, the header, and the claims.
-fn parts(token: &str) -> Option<(&str, Claims, Claims)> {
+fn parts(token: &str) -> Option<(&str, TokenClaims, TokenClaims)> {
     let (message, _) = token.rsplit_once('.')?;
     let (header, payload) = message.split_once('.')?;
     let object = |part: &str| json::object(&base64url_decode(part)?).ok();
@@ -59,8 +60,8 @@ fn parts(token: &str) -> Option<(&str, Claims, Claims)> {
 }
 
 /// Which of the app's keys signed it; notes any mistake in that.
-fn signed_by(message: &str, signature: &str, keys: &Keys, differences: &mut Vec<String>) -> Option<usize> {
-    let message = Message { changes: Vec::new(), text: message.to_owned() };
+fn signed_by(message: &str, signature: &str, keys: &CandidateKeys, differences: &mut Vec<String>) -> Option<usize> {
+    let message = CandidateMessage { changes: Vec::new(), text: message.to_owned() };
     let Some(found) = search(signature, STYLE, &[message], &keys.all()) else {
         differences.push("no key of this configuration has made its signature with HMAC-SHA256".to_owned());
         return None;
@@ -69,7 +70,7 @@ fn signed_by(message: &str, signature: &str, keys: &Keys, differences: &mut Vec<
     found.key
 }
 
-fn wrong_header(header: &Claims, key: Option<usize>, app: &App, keys: &Keys) -> Vec<String> {
+fn wrong_header(header: &TokenClaims, key: Option<usize>, app: &App, keys: &CandidateKeys) -> Vec<String> {
     let alg = differs(header, "alg", "HS256");
     let App::Ably(_) = app else { return alg.into_iter().collect() };
     let names: Vec<String> = keys.each().map(|(name, _)| name).collect();
@@ -80,7 +81,7 @@ fn wrong_header(header: &Claims, key: Option<usize>, app: &App, keys: &Keys) -> 
     alg.into_iter().chain(kid).collect()
 }
 
-fn talkjs_claims(claims: &Claims, wanted: &Wanted<'_>) -> Vec<String> {
+fn talkjs_claims(claims: &TokenClaims, wanted: &ExpectedToken<'_>) -> Vec<String> {
     let App::TalkJs(app) = wanted.app else { return Vec::new() };
     let (kind, lives) = match wanted.product {
         SigningJob::TalkJs(talkjs::SigningJob::Token { ttl_seconds }) => ("user", *ttl_seconds),
@@ -98,7 +99,7 @@ fn talkjs_claims(claims: &Claims, wanted: &Wanted<'_>) -> Vec<String> {
         .collect()
 }
 
-fn ably_claims(claims: &Claims, token: &str, wanted: &Wanted<'_>) -> Vec<String> {
+fn ably_claims(claims: &TokenClaims, token: &str, wanted: &ExpectedToken<'_>) -> Vec<String> {
     let lives = match wanted.product {
         SigningJob::Ably(ably::SigningJob::Token { ttl_ms, .. }) => (ttl_ms / 1000).max(1),
         _ => 0,
@@ -131,7 +132,7 @@ fn ably_claims(claims: &Claims, token: &str, wanted: &Wanted<'_>) -> Vec<String>
 const ABLYS: [&str; 3] = ["x-ably-capability", "x-ably-clientId", "x-ably-revocation-key"];
 
 /// How the token's capability differs from the one wanted, whatever the order and white space in it.
-fn capability(claims: &Claims, wanted: &Wanted<'_>) -> Option<String> {
+fn capability(claims: &TokenClaims, wanted: &ExpectedToken<'_>) -> Option<String> {
     const NAME: &str = "x-ably-capability";
     let right = Capability::of(&wanted.ask.wants);
     let text = match claims.get(NAME) {
@@ -148,7 +149,7 @@ fn capability(claims: &Claims, wanted: &Wanted<'_>) -> Option<String> {
 }
 
 /// What is wrong with the times: `exp`, which must be there, and `nbf`, which may.
-fn times(claims: &Claims, wanted: &Wanted<'_>, lives: u64) -> Vec<String> {
+fn times(claims: &TokenClaims, wanted: &ExpectedToken<'_>, lives: u64) -> Vec<String> {
     let expiry = match seconds(claims, "exp") {
         Err(wrong) => Some(wrong),
         Ok(expiry) if expiry <= wanted.now.seconds() => {
@@ -170,7 +171,7 @@ fn times(claims: &Claims, wanted: &Wanted<'_>, lives: u64) -> Vec<String> {
 }
 
 /// A claim that is a time.
-fn seconds(claims: &Claims, name: &str) -> Result<u64, String> {
+fn seconds(claims: &TokenClaims, name: &str) -> Result<u64, String> {
     let value = claims.get(name).ok_or_else(|| format!("`{name}` is missing"))?;
     match value.as_u64() {
         Some(seconds) if seconds >= super::BETWEEN => {
@@ -182,7 +183,7 @@ fn seconds(claims: &Claims, name: &str) -> Result<u64, String> {
 }
 
 /// How a claim differs from the text that it should be.
-fn differs(claims: &Claims, name: &str, right: &str) -> Option<String> {
+fn differs(claims: &TokenClaims, name: &str, right: &str) -> Option<String> {
     match claims.get(name) {
         Some(Value::String(found)) if found == right => None,
         None => Some(format!("`{name}` is missing, and must be \"{right}\"")),
