@@ -9,26 +9,26 @@ use rustix::fs::{Mode, OFlags};
 
 /// Which file was at a path.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct FileIdentity {
     /// The path.
     pub path: PathBuf,
     device: u64,
     inode: u64,
 }
 
-impl Place {
+impl FileIdentity {
     /// What is at this path now, be it a link.
     ///
     /// # Errors
     /// If there is nothing.
-    pub fn at(path: &Path) -> io::Result<Place> {
+    pub fn at(path: &Path) -> io::Result<FileIdentity> {
         let metadata = std::fs::symlink_metadata(path)?;
-        Ok(Place { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() })
+        Ok(FileIdentity { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() })
     }
 
     /// Whether it is still there, and not another in its place.
     pub fn is_the_same(&self) -> bool {
-        Place::at(&self.path).is_ok_and(|now| (now.device, now.inode) == (self.device, self.inode))
+        FileIdentity::at(&self.path).is_ok_and(|now| (now.device, now.inode) == (self.device, self.inode))
     }
 }
 

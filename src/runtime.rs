@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::clock;
 use crate::config::Settings;
-use crate::files::Place;
+use crate::files::FileIdentity;
 use crate::limits::{ConcurrencyLimit, Limits, PROBES};
 use crate::model::Millis;
 use crate::observe::RefusalSummaries;
@@ -28,7 +28,7 @@ use crate::remote::{ClientBuildError, UpstreamError, Upstreams};
 use crate::roster::{ChangeSubscribers, ModerationReplica, strays};
 
 /// What all requests share.
-pub struct Runtime {
+pub struct ServerState {
     current: ArcSwap<Snapshot>,
     draining: watch::Sender<bool>,
     /// The audit log.
@@ -44,9 +44,9 @@ pub struct Runtime {
     /// How many connections the admin listener may have at once.
     pub probes: ConcurrencyLimit,
     /// The file of the Unix socket on which callers are served, if it is one.
-    pub socket: Option<Place>,
+    pub socket: Option<FileIdentity>,
     /// What became of attempts to replace the settings.
-    pub reloads: Reloads,
+    pub reloads: ReloadCounts,
     /// When it was made, which is when the process started but for some milliseconds.
     pub started: Millis,
 }
@@ -68,7 +68,7 @@ pub struct Snapshot {
 
 /// How often the settings were replaced, and how often that failed.
 #[derive(Debug)]
-pub struct Reloads {
+pub struct ReloadCounts {
     succeeded: AtomicU64,
     failed: AtomicU64,
     /// When settings were last put in force, in milliseconds since 1970.
@@ -79,7 +79,7 @@ pub struct Reloads {
 
 /// A question that orchestrators ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Probe {
+pub enum ProbeKind {
     /// Whether the process works at all.
     Live,
     /// Whether it should be sent requests.
@@ -89,16 +89,16 @@ pub enum Probe {
 }
 
 /// Something that readiness depends on, or that whoever looks should know.
-pub struct Check {
+pub struct ReadinessCheck {
     /// What was looked at.
     pub name: &'static str,
     /// What was found.
-    pub finding: Finding,
+    pub finding: CheckResult,
 }
 
 /// How something is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finding {
+pub enum CheckResult {
     /// As it should be.
     Good,
     /// Not as it should be, though requests can be served.
@@ -107,16 +107,28 @@ pub enum Finding {
     Bad(String),
 }
 
-impl Runtime {
+impl ServerState {
     /// Starts with these settings, ready as soon as they have what they wait for.
-    pub fn new(first: Snapshot, audit: AuditLog, roster: ModerationReplica) -> Runtime {
+    pub fn new(first: Snapshot, audit: AuditLog, roster: ModerationReplica) -> ServerState {
         hide(&audit, Arc::clone(&first.settings.known_secrets));
         let (current, draining) = (ArcSwap::from_pointee(first), watch::channel(false).0);
         let probes = ConcurrencyLimit::new(PROBES, "probes beyond those that can be answered");
         let (metrics, started) = (Metrics::default(), clock::now());
-        let (roster, outbox, reloads) = (Arc::new(roster), OnceLock::new(), Reloads::new());
+        let (roster, outbox, reloads) = (Arc::new(roster), OnceLock::new(), ReloadCounts::new());
         let refusals = RefusalSummaries::default();
-        Runtime { current, draining, audit, refusals, roster, outbox, metrics, probes, socket: None, reloads, started }
+        ServerState {
+            current,
+            draining,
+            audit,
+            refusals,
+            roster,
+            outbox,
+            metrics,
+            probes,
+            socket: None,
+            reloads,
+            started,
+        }
     }
 
     /// The settings in force and what was built from them. A request takes them once and keeps them to its end.
@@ -171,8 +183,8 @@ impl Runtime {
     }
 
     /// The answer to a probe.
-    pub fn probe(&self, probe: Probe) -> Response<Full<Bytes>> {
-        let passes = probe != Probe::Ready || self.checks().iter().all(Check::passes);
+    pub fn probe(&self, probe: ProbeKind) -> Response<Full<Bytes>> {
+        let passes = probe != ProbeKind::Ready || self.checks().iter().all(ReadinessCheck::passes);
         let (status, body) =
             if passes { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") };
         let mut answer = Response::new(Full::from(body));
@@ -182,35 +194,39 @@ impl Runtime {
     }
 
     /// All that readiness depends on, and what else should be known.
-    pub fn checks(&self) -> Vec<Check> {
+    pub fn checks(&self) -> Vec<ReadinessCheck> {
         let draining = *self.draining.borrow();
-        let serving = if draining { Finding::Bad("shutting down".to_owned()) } else { Finding::Good };
-        let audit = self.audit.health().map_or_else(|error| Finding::Bad(error.to_string()), |()| Finding::Good);
-        let mut checks = vec![Check { name: "serving", finding: serving }, Check { name: "audit", finding: audit }];
+        let serving = if draining { CheckResult::Bad("shutting down".to_owned()) } else { CheckResult::Good };
+        let audit =
+            self.audit.health().map_or_else(|error| CheckResult::Bad(error.to_string()), |()| CheckResult::Good);
+        let mut checks = vec![
+            ReadinessCheck { name: "serving", finding: serving },
+            ReadinessCheck { name: "audit", finding: audit },
+        ];
         let remote = &self.snapshot().remote;
         if remote.has_keys() {
-            checks.push(Check { name: "keys", finding: keys(remote) });
+            checks.push(ReadinessCheck { name: "keys", finding: keys(remote) });
         }
         if self.roster.store().is_some() {
-            checks.push(Check { name: "roster", finding: self.roster_found() });
+            checks.push(ReadinessCheck { name: "roster", finding: self.roster_found() });
         }
         if let Some(lost) = self.socket.as_ref().filter(|socket| !draining && !socket.is_the_same()) {
             let flaw = format!("there is no longer this program's at {}: restart it", lost.path.display());
-            checks.push(Check { name: "socket", finding: Finding::Notice(flaw) });
+            checks.push(ReadinessCheck { name: "socket", finding: CheckResult::Notice(flaw) });
         }
         if let Some(failure) = self.reloads.failure() {
-            checks.push(Check { name: "configuration", finding: Finding::Notice(failure) });
+            checks.push(ReadinessCheck { name: "configuration", finding: CheckResult::Notice(failure) });
         }
         checks
     }
 
-    fn roster_found(&self) -> Finding {
+    fn roster_found(&self) -> CheckResult {
         match (self.roster.check(), self.roster.trouble()) {
-            (Err(stale), _) => Finding::Bad(stale.to_string()),
+            (Err(stale), _) => CheckResult::Bad(stale.to_string()),
             (Ok(()), Some(trouble)) => no_changes(&trouble),
             (Ok(()), None) => match self.roster.write_failure() {
                 Some(failure) => no_changes(&failure.message),
-                None => self.strays().map_or(Finding::Good, Finding::Notice),
+                None => self.strays().map_or(CheckResult::Good, CheckResult::Notice),
             },
         }
     }
@@ -238,18 +254,18 @@ fn targets(settings: &Settings) -> Result<DeliveryTargets, ClientBuildError> {
     DeliveryTargets::new(&settings.engine.policy, &settings.enforcements, &settings.webhooks, &terms)
 }
 
-fn no_changes(why: &str) -> Finding {
-    Finding::Notice(format!(
+fn no_changes(why: &str) -> CheckResult {
+    CheckResult::Notice(format!(
         "signing goes on by what is known, but nobody can be banned and nothing else changed: {why}"
     ))
 }
 
-fn keys(remote: &Upstreams) -> Finding {
+fn keys(remote: &Upstreams) -> CheckResult {
     let flaws: Vec<String> = remote.key_sets().filter_map(|set| set.flaw.or(set.refresh_flaw)).collect();
     match flaws.join("; ") {
-        _ if flaws.is_empty() => Finding::Good,
-        flaws if remote.has_started() => Finding::Notice(flaws),
-        flaws => Finding::Bad(flaws),
+        _ if flaws.is_empty() => CheckResult::Good,
+        flaws if remote.has_started() => CheckResult::Notice(flaws),
+        flaws => CheckResult::Bad(flaws),
     }
 }
 
@@ -303,17 +319,17 @@ fn remembering(mut settings: Settings) -> Result<Settings, NoEntropy> {
     Ok(settings)
 }
 
-impl Check {
+impl ReadinessCheck {
     /// Whether it is no reason not to be ready.
     pub fn passes(&self) -> bool {
-        !matches!(self.finding, Finding::Bad(_))
+        !matches!(self.finding, CheckResult::Bad(_))
     }
 }
 
-impl Reloads {
-    fn new() -> Reloads {
+impl ReloadCounts {
+    fn new() -> ReloadCounts {
         let (succeeded, failed, last) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(clock::now().0));
-        Reloads { succeeded, failed, last, failure: Mutex::new(None) }
+        ReloadCounts { succeeded, failed, last, failure: Mutex::new(None) }
     }
 
     /// Notes that other settings are in force.
@@ -354,13 +370,13 @@ impl Reloads {
     }
 }
 
-impl Probe {
+impl ProbeKind {
     /// The probe at this path.
-    pub fn at(path: &str) -> Option<Probe> {
+    pub fn at(path: &str) -> Option<ProbeKind> {
         match path {
-            "/livez" => Some(Probe::Live),
-            "/readyz" => Some(Probe::Ready),
-            "/startupz" => Some(Probe::Startup),
+            "/livez" => Some(ProbeKind::Live),
+            "/readyz" => Some(ProbeKind::Ready),
+            "/startupz" => Some(ProbeKind::Startup),
             _ => None,
         }
     }
@@ -368,9 +384,9 @@ impl Probe {
     /// The path that it is at.
     pub fn path(self) -> &'static str {
         match self {
-            Probe::Live => "/livez",
-            Probe::Ready => "/readyz",
-            Probe::Startup => "/startupz",
+            ProbeKind::Live => "/livez",
+            ProbeKind::Ready => "/readyz",
+            ProbeKind::Startup => "/startupz",
         }
     }
 }

@@ -15,12 +15,12 @@ use crate::model::Millis;
 use crate::observe::metrics::ListenerLabel;
 use crate::observe::process::{self, ProcessUsage};
 use crate::remote::KeySetStatus;
-use crate::runtime::{Check, Runtime};
+use crate::runtime::{ReadinessCheck, ServerState};
 
-type Labels<const N: usize> = [(&'static str, String); N];
+type MetricLabels<const N: usize> = [(&'static str, String); N];
 
 /// All metrics, in OpenMetrics' text format (version 1.0.0).
-pub(super) fn text(runtime: &Runtime) -> Result<String, fmt::Error> {
+pub(super) fn text(runtime: &ServerState) -> Result<String, fmt::Error> {
     let mut text = String::new();
     encode_registry(&mut text, &of_the_program(runtime))?;
     encode_registry(&mut text, &of_the_process(runtime.started, &process::usage()))?;
@@ -48,12 +48,12 @@ pub(super) fn classic(text: &str) -> String {
     classic
 }
 
-fn of_the_program(runtime: &Runtime) -> Registry {
+fn of_the_program(runtime: &ServerState) -> Registry {
     let mut registry = Registry::with_prefix("chat_signer");
     runtime.metrics.register(&mut registry);
-    let build = Labels::from([("version", env!("CARGO_PKG_VERSION").to_owned())]);
+    let build = MetricLabels::from([("version", env!("CARGO_PKG_VERSION").to_owned())]);
     gauges(&mut registry, "build_info", "The program's version, always 1", [(build, 1.0)]);
-    let is_ready = runtime.checks().iter().all(Check::passes);
+    let is_ready = runtime.checks().iter().all(ReadinessCheck::passes);
     gauge(&mut registry, "ready", "Whether it can sign", u32::from(is_ready));
     counter(&mut registry, "audit_lines", "Lines in the audit log", runtime.audit.written());
     let help = "Lines that could not be written to the audit log, or not in time";
@@ -67,7 +67,7 @@ fn of_the_program(runtime: &Runtime) -> Registry {
     registry
 }
 
-fn limits(registry: &mut Registry, runtime: &Runtime) {
+fn limits(registry: &mut Registry, runtime: &ServerState) {
     let limits = &runtime.snapshot().limits;
     let turned_away = limits.turned_away().map(|(limit, count)| ([("limit", limit.to_owned())], count));
     counters(registry, "limited", "Requests and connections that a limit turned away", turned_away);
@@ -78,7 +78,7 @@ fn limits(registry: &mut Registry, runtime: &Runtime) {
     gauge(registry, "in_flight", help, float(limits.in_flight.taken()));
 }
 
-fn reloads(registry: &mut Registry, runtime: &Runtime) {
+fn reloads(registry: &mut Registry, runtime: &ServerState) {
     let reloads = &runtime.reloads;
     let outcomes = [("applied", reloads.succeeded()), ("refused", reloads.failed())];
     let outcomes = outcomes.map(|(outcome, count)| ([("outcome", outcome.to_owned())], count));
@@ -89,7 +89,7 @@ fn reloads(registry: &mut Registry, runtime: &Runtime) {
     gauge(registry, "reload_failing", help, u32::from(reloads.failure().is_some()));
 }
 
-fn key_sets(registry: &mut Registry, runtime: &Runtime) {
+fn key_sets(registry: &mut Registry, runtime: &ServerState) {
     let sets: Vec<_> = runtime.snapshot().remote.key_sets().collect();
     let named = |set: &KeySetStatus| [("authenticator", set.authenticator.to_string())];
     let ages = sets.iter().filter_map(|set| Some((named(set), set.age.as_ref().map(Duration::as_secs_f64)?)));
@@ -105,7 +105,7 @@ fn key_sets(registry: &mut Registry, runtime: &Runtime) {
 }
 
 /// Other servers that are asked for requests.
-fn others(registry: &mut Registry, runtime: &Runtime) {
+fn others(registry: &mut Registry, runtime: &ServerState) {
     let remote = &runtime.snapshot().remote;
     let lookups = remote.lookups().flat_map(|(name, outcomes)| {
         outcomes.map(|(outcome, count)| (by_outcome("authenticator", name, outcome.as_str()), count))
@@ -117,7 +117,7 @@ fn others(registry: &mut Registry, runtime: &Runtime) {
     counters(registry, "facts", "Questions to another server about conversations", facts);
 }
 
-fn certificates(registry: &mut Registry, runtime: &Runtime) {
+fn certificates(registry: &mut Registry, runtime: &ServerState) {
     let settings = &runtime.snapshot().settings;
     let shown = [(ListenerLabel::Main, &settings.server.tls), (ListenerLabel::Admin, &settings.admin.tls)];
     let ends = shown.into_iter().filter_map(|(listener, tls)| {
@@ -129,7 +129,7 @@ fn certificates(registry: &mut Registry, runtime: &Runtime) {
 }
 
 /// What was changed at run time, where that is kept.
-fn roster(registry: &mut Registry, runtime: &Runtime) {
+fn roster(registry: &mut Registry, runtime: &ServerState) {
     let roster = &runtime.roster;
     if roster.store().is_none() {
         return;
@@ -174,7 +174,7 @@ fn of_the_process(started: Millis, usage: &ProcessUsage) -> Registry {
     registry
 }
 
-fn by_outcome(label: &'static str, name: &str, outcome: &str) -> Labels<2> {
+fn by_outcome(label: &'static str, name: &str, outcome: &str) -> MetricLabels<2> {
     [(label, name.to_owned()), ("outcome", outcome.to_owned())]
 }
 
@@ -189,9 +189,9 @@ fn gauges<const N: usize>(
     registry: &mut Registry,
     name: &str,
     help: &str,
-    values: impl IntoIterator<Item = (Labels<N>, f64)>,
+    values: impl IntoIterator<Item = (MetricLabels<N>, f64)>,
 ) {
-    let family = Family::<Labels<N>, Gauge<f64, AtomicU64>>::default();
+    let family = Family::<MetricLabels<N>, Gauge<f64, AtomicU64>>::default();
     for (labels, value) in values {
         family.get_or_create(&labels).set(value);
     }
@@ -210,9 +210,9 @@ fn counters<const N: usize>(
     registry: &mut Registry,
     name: &str,
     help: &str,
-    values: impl IntoIterator<Item = (Labels<N>, u64)>,
+    values: impl IntoIterator<Item = (MetricLabels<N>, u64)>,
 ) {
-    let family = Family::<Labels<N>, Counter>::default();
+    let family = Family::<MetricLabels<N>, Counter>::default();
     for (labels, value) in values {
         family.get_or_create(&labels).inc_by(value);
     }

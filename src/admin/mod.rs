@@ -14,7 +14,7 @@ use crate::authn::{CrossSite, RequestTarget};
 use crate::config::AdminConfig;
 use crate::observe::metrics::{ListenerLabel, RouteLabel};
 use crate::redaction::KnownSecrets;
-use crate::runtime::{Check, Finding, Probe, Runtime};
+use crate::runtime::{CheckResult, ProbeKind, ReadinessCheck, ServerState};
 
 /// Where the metrics are.
 const METRICS: &str = "/metrics";
@@ -22,9 +22,9 @@ const METRICS: &str = "/metrics";
 const OPENMETRICS: &str = "application/openmetrics-text";
 
 /// Answers a request to the admin listener.
-pub fn serve<B>(runtime: &Runtime, request: &Request<B>) -> Response<Full<Bytes>> {
+pub fn serve<B>(runtime: &ServerState, request: &Request<B>) -> Response<Full<Bytes>> {
     let began = Instant::now();
-    let (route, mut answer) = match (Probe::at(request.uri().path()), request.uri().path()) {
+    let (route, mut answer) = match (ProbeKind::at(request.uri().path()), request.uri().path()) {
         (Some(probe), _) => {
             (RouteLabel::Fixed(probe.path()), answered(runtime, request, || probed(runtime, probe, request)))
         }
@@ -38,7 +38,7 @@ pub fn serve<B>(runtime: &Runtime, request: &Request<B>) -> Response<Full<Bytes>
 
 /// The answer to a request that may only read, and that no other site's page had a browser send.
 fn answered<B>(
-    runtime: &Runtime,
+    runtime: &ServerState,
     request: &Request<B>,
     answer: impl FnOnce() -> Response<Full<Bytes>>,
 ) -> Response<Full<Bytes>> {
@@ -56,15 +56,15 @@ fn foreign<B>(admin: &AdminConfig, request: &Request<B>) -> Option<Response<Full
     Some(text(StatusCode::FORBIDDEN, reason))
 }
 
-fn probed<B>(runtime: &Runtime, probe: Probe, request: &Request<B>) -> Response<Full<Bytes>> {
-    if probe == Probe::Ready && is_verbose(request) {
+fn probed<B>(runtime: &ServerState, probe: ProbeKind, request: &Request<B>) -> Response<Full<Bytes>> {
+    if probe == ProbeKind::Ready && is_verbose(request) {
         return verbose(&runtime.checks(), &runtime.snapshot().settings.known_secrets);
     }
     runtime.probe(probe)
 }
 
 /// The metrics: in OpenMetrics' format where that is asked for, as Prometheus does, else in Prometheus' older one.
-fn measured<B>(runtime: &Runtime, request: &Request<B>) -> Response<Full<Bytes>> {
+fn measured<B>(runtime: &ServerState, request: &Request<B>) -> Response<Full<Bytes>> {
     let Ok(metrics) = metrics::text(runtime) else {
         return text(StatusCode::INTERNAL_SERVER_ERROR, "The metrics can't be written.\n");
     };
@@ -86,16 +86,16 @@ fn is_verbose<B>(request: &Request<B>) -> bool {
         .is_some_and(|query| query.split('&').any(|name| matches!(name, "verbose" | "verbose=" | "verbose=1")))
 }
 
-fn verbose(checks: &[Check], known: &KnownSecrets) -> Response<Full<Bytes>> {
+fn verbose(checks: &[ReadinessCheck], known: &KnownSecrets) -> Response<Full<Bytes>> {
     let mut lines = String::new();
-    for Check { name, finding } in checks {
+    for ReadinessCheck { name, finding } in checks {
         let _ = match finding {
-            Finding::Good => writeln!(lines, "[+] {name}: ok"),
-            Finding::Notice(reason) => writeln!(lines, "[!] {name}: {reason}"),
-            Finding::Bad(reason) => writeln!(lines, "[-] {name}: {reason}"),
+            CheckResult::Good => writeln!(lines, "[+] {name}: ok"),
+            CheckResult::Notice(reason) => writeln!(lines, "[!] {name}: {reason}"),
+            CheckResult::Bad(reason) => writeln!(lines, "[-] {name}: {reason}"),
         };
     }
-    let ready = checks.iter().all(Check::passes);
+    let ready = checks.iter().all(ReadinessCheck::passes);
     let lines = known.redact(&lines).into_owned();
     text(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, lines)
 }

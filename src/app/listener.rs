@@ -18,7 +18,7 @@ use super::connection::{self, ListenerPhase};
 use super::{secure, unix};
 use crate::authn::ConnectionPeer;
 use crate::config::{ListenAddress, TlsConfig};
-use crate::files::Place;
+use crate::files::FileIdentity;
 use crate::http::ResponseBody;
 use crate::limits::ConcurrencyLimit;
 
@@ -101,7 +101,7 @@ impl BoundListener {
     }
 
     /// The file of a Unix socket.
-    pub(super) fn file(&self) -> Option<Place> {
+    pub(super) fn file(&self) -> Option<FileIdentity> {
         match &self.socket {
             BoundSocket::Tcp(_) => None,
             BoundSocket::Unix(socket) => Some(socket.place()),

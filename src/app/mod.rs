@@ -25,10 +25,10 @@ use crate::observe::audit::AuditLog;
 use crate::observe::{LineOutput, LineWriter, new_chain};
 use crate::outbox::Outbox;
 use crate::random::NoEntropy;
-use crate::reload::Reload;
+use crate::reload::Reloader;
 use crate::remote;
 use crate::roster::ModerationReplica;
-use crate::runtime::{Runtime, Snapshot};
+use crate::runtime::{ServerState, Snapshot};
 use crate::store::{self, RecordFile, Store};
 use crate::{admin, http};
 pub use listener::LocalAddress;
@@ -87,7 +87,7 @@ pub enum ExitReason {
 
 /// The program, listening.
 pub struct Application {
-    runtime: Arc<Runtime>,
+    runtime: Arc<ServerState>,
     main: Listener,
     admin: Listener,
     stop: StopSignal,
@@ -109,7 +109,7 @@ impl Application {
         let roster = roster(settings.store.as_ref()).await?;
         let main = BoundListener::new("server.listen", &settings.server.listen).await?;
         let admin = BoundListener::new("admin.listen", &ListenAddress::Tcp(settings.admin.listen)).await?;
-        let mut runtime = Runtime::new(Snapshot::new(settings)?, audit, roster);
+        let mut runtime = ServerState::new(Snapshot::new(settings)?, audit, roster);
         runtime.socket = main.file();
         let runtime = Arc::new(runtime);
         runtime.carry()?;
@@ -128,7 +128,7 @@ impl Application {
     /// If hang-ups can't be received.
     pub fn follow(&mut self, path: &Path, sources: SourceFiles, report: &Report) -> Result<(), StartError> {
         let hangup = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
-        let reload = Reload::new(Arc::clone(&self.runtime), path.to_owned(), sources, report);
+        let reload = Reloader::new(Arc::clone(&self.runtime), path.to_owned(), sources, report);
         self.tasks.spawn("following the files", reload.run(hangup));
         Ok(())
     }
@@ -180,7 +180,7 @@ impl Application {
 }
 
 /// The terms of callers' connections.
-fn terms(runtime: &Arc<Runtime>) -> impl Fn() -> ConnectionConfig + Send + 'static {
+fn terms(runtime: &Arc<ServerState>) -> impl Fn() -> ConnectionConfig + Send + 'static {
     let runtime = Arc::clone(runtime);
     move || {
         let Snapshot { settings, limits, .. } = &*runtime.snapshot();
@@ -190,7 +190,7 @@ fn terms(runtime: &Arc<Runtime>) -> impl Fn() -> ConnectionConfig + Send + 'stat
 }
 
 /// The terms of connections to the admin listener.
-fn terms_of_probes(runtime: &Arc<Runtime>) -> impl Fn() -> ConnectionConfig + Send + 'static {
+fn terms_of_probes(runtime: &Arc<ServerState>) -> impl Fn() -> ConnectionConfig + Send + 'static {
     let runtime = Arc::clone(runtime);
     move || {
         let Snapshot { settings, .. } = &*runtime.snapshot();
@@ -217,7 +217,7 @@ async fn roster(settings: Option<&StoreSettings>) -> Result<ModerationReplica, S
 
 /// Has the roster kept at what its store holds, without what has ended, and refused requests written; tells once nothing more is taken
 /// away, as the program stops.
-fn keeping(runtime: &Arc<Runtime>) -> (Tasks, oneshot::Receiver<Infallible>) {
+fn keeping(runtime: &Arc<ServerState>) -> (Tasks, oneshot::Receiver<Infallible>) {
     let (mut tasks, (sweeps, swept)) = (Tasks::default(), oneshot::channel());
     let counting = Arc::clone(runtime);
     tasks.spawn("writing how many requests were refused", async move {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::authn::{ConnectionPeer, ProcessIds};
-use crate::files::Place;
+use crate::files::FileIdentity;
 
 /// A Unix socket that is listened on. Dropping it removes its file.
 pub(super) struct UnixSocket {
@@ -18,7 +18,7 @@ pub(super) struct UnixSocket {
 }
 
 /// A socket's file, removed when it is dropped unless another has taken its place.
-struct SocketFile(Place);
+struct SocketFile(FileIdentity);
 
 impl UnixSocket {
     /// Listens at `path`, where nothing may be but a socket that nobody listens on any more.
@@ -33,11 +33,11 @@ impl UnixSocket {
         let listener = UnixListener::bind(&draft)?;
         fs::set_permissions(&draft, fs::Permissions::from_mode(mode))?;
         fs::rename(&draft, path)?;
-        Ok(UnixSocket { listener, file: SocketFile(Place::at(path)?) })
+        Ok(UnixSocket { listener, file: SocketFile(FileIdentity::at(path)?) })
     }
 
     /// Its file.
-    pub(super) fn place(&self) -> Place {
+    pub(super) fn place(&self) -> FileIdentity {
         self.file.0.clone()
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{CommandError, CommonArguments, OutputFormat, complain, print, yes};
-use crate::client::{self, Answer, Trust};
+use crate::client::{self, ProbeResponse, ServerTrust};
 use crate::config;
 
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -66,14 +66,14 @@ fn configured(common: &CommonArguments) -> Result<AdminAddress, CommandError> {
 }
 
 /// Who may answer at this address.
-fn trust(arguments: &Arguments, address: SocketAddr) -> Result<Trust, CommandError> {
+fn trust(arguments: &Arguments, address: SocketAddr) -> Result<ServerTrust, CommandError> {
     match &arguments.ca {
         Some(path) => {
             let flaw = |flaw: String| CommandError::No(format!("--ca {}: {flaw}", path.display()));
             let pem = std::fs::read(path).map_err(|error| flaw(error.to_string()))?;
-            Trust::authorities(&pem, arguments.server_name.as_deref()).map_err(flaw)
+            ServerTrust::authorities(&pem, arguments.server_name.as_deref()).map_err(flaw)
         }
-        None if address.ip().is_loopback() => Ok(Trust::anyone()),
+        None if address.ip().is_loopback() => Ok(ServerTrust::anyone()),
         None => Err(CommandError::Usage(format!(
             "{address} is not on this machine: name the authority of its certificate by --ca"
         ))),
@@ -90,6 +90,6 @@ pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-fn checks(answer: &io::Result<Answer>) -> Vec<&str> {
+fn checks(answer: &io::Result<ProbeResponse>) -> Vec<&str> {
     answer.as_ref().map_or_else(|_| Vec::new(), |answer| answer.body.lines().collect())
 }

@@ -6,14 +6,14 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-pub use tls::Trust;
+pub use tls::ServerTrust;
 
 /// How much of an answer is read, in bytes.
 const LONGEST: usize = 64 << 10;
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct ProbeResponse {
     /// The status.
     pub status: u16,
     /// The body, as it came.
@@ -24,7 +24,12 @@ pub struct Answer {
 ///
 /// # Errors
 /// If nobody answers, not in time, or not in HTTP.
-pub fn get(address: SocketAddr, trust: Option<&Trust>, path: &str, patience: Duration) -> io::Result<Answer> {
+pub fn get(
+    address: SocketAddr,
+    trust: Option<&ServerTrust>,
+    path: &str,
+    patience: Duration,
+) -> io::Result<ProbeResponse> {
     let answer = exchange(address, trust, path, Instant::now() + patience).map_err(|error| match error.kind() {
         ErrorKind::TimedOut | ErrorKind::WouldBlock => {
             io::Error::new(ErrorKind::TimedOut, format!("no answer within {} s", patience.as_secs_f32()))
@@ -34,8 +39,8 @@ pub fn get(address: SocketAddr, trust: Option<&Trust>, path: &str, patience: Dur
     parse(&String::from_utf8_lossy(&answer)).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "not an HTTP answer"))
 }
 
-fn exchange(address: SocketAddr, trust: Option<&Trust>, path: &str, deadline: Instant) -> io::Result<Vec<u8>> {
-    let stream = Timed { stream: TcpStream::connect_timeout(&address, left(deadline)?)?, deadline };
+fn exchange(address: SocketAddr, trust: Option<&ServerTrust>, path: &str, deadline: Instant) -> io::Result<Vec<u8>> {
+    let stream = DeadlineStream { stream: TcpStream::connect_timeout(&address, left(deadline)?)?, deadline };
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     match trust {
         Some(trust) => ask(trust.secure(stream, address.ip())?, &request),
@@ -60,19 +65,19 @@ fn ask(mut stream: impl Read + Write, request: &str) -> io::Result<Vec<u8>> {
 }
 
 /// A stream that fails once the time is up.
-struct Timed {
+struct DeadlineStream {
     stream: TcpStream,
     deadline: Instant,
 }
 
-impl Read for Timed {
+impl Read for DeadlineStream {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         self.stream.set_read_timeout(Some(left(self.deadline)?))?;
         self.stream.read(to)
     }
 }
 
-impl Write for Timed {
+impl Write for DeadlineStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.stream.set_write_timeout(Some(left(self.deadline)?))?;
         self.stream.write(bytes)
@@ -89,10 +94,10 @@ fn left(deadline: Instant) -> io::Result<Duration> {
     if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
-fn parse(answer: &str) -> Option<Answer> {
+fn parse(answer: &str) -> Option<ProbeResponse> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let status = head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
-    Some(Answer { status, body: body.to_owned() })
+    Some(ProbeResponse { status, body: body.to_owned() })
 }
 
 #[cfg(test)]
@@ -123,7 +128,7 @@ mod tests {
     #[test]
     fn reads_what_servers_answer() {
         let answer = parse("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 3\r\n\r\nno\n");
-        assert_eq!(answer, Some(Answer { status: 503, body: "no\n".to_owned() }));
+        assert_eq!(answer, Some(ProbeResponse { status: 503, body: "no\n".to_owned() }));
         for nonsense in ["", "HTTP/1.1 200 OK\r\n", "SSH-2.0-x\r\n\r\n", "HTTP/1.1 2\r\n\r\n", "HTTP/1.1 20é0\r\n\r\n"]
         {
             assert_eq!(parse(nonsense), None, "{nonsense}");

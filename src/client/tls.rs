@@ -15,29 +15,29 @@ use rustls::{
 
 /// Which server is spoken to.
 #[derive(Clone, Debug)]
-pub struct Trust {
+pub struct ServerTrust {
     verifier: Arc<dyn ServerCertVerifier>,
     name: Option<ServerName<'static>>,
 }
 
-impl Trust {
+impl ServerTrust {
     /// One with a certificate by one of the authorities in this PEM file, for this name or, without one, for its address.
     ///
     /// # Errors
     /// If there are no authorities in it, or that is no name.
-    pub fn authorities(pem: &[u8], name: Option<&str>) -> Result<Trust, String> {
+    pub fn authorities(pem: &[u8], name: Option<&str>) -> Result<ServerTrust, String> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).filter_map(Result::ok));
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
         let verifier = verifier.map_err(|_| "it holds no certificates".to_owned())?;
         let name =
             name.map(|name| ServerName::try_from(name.to_owned()).map_err(|_| format!("{name} is no host's name")));
-        Ok(Trust { verifier, name: name.transpose()? })
+        Ok(ServerTrust { verifier, name: name.transpose()? })
     }
 
     /// Whichever answers. Only for asking this machine itself, where nothing secret is sent and nothing learned but whether it is ready.
-    pub fn anyone() -> Trust {
-        Trust { verifier: Arc::new(Anyone(provider())), name: None }
+    pub fn anyone() -> ServerTrust {
+        ServerTrust { verifier: Arc::new(AcceptAnyCertificate(provider())), name: None }
     }
 
     /// Speaks TLS on a stream that leads to this address.
@@ -62,9 +62,9 @@ fn provider() -> Arc<CryptoProvider> {
 
 /// Takes any certificate whose key the server holds.
 #[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
+struct AcceptAnyCertificate(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anyone {
+impl ServerCertVerifier for AcceptAnyCertificate {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

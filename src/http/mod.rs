@@ -43,7 +43,7 @@ use crate::config::Settings;
 use crate::model::Millis;
 use crate::observe::metrics::ListenerLabel;
 use crate::observe::trace::TraceContext;
-use crate::runtime::{Runtime, Snapshot};
+use crate::runtime::{ServerState, Snapshot};
 pub use body::drain;
 use failure::{ApiError, ErrorCode};
 use render::ErrorShape;
@@ -57,7 +57,7 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// One request's surroundings: what all steps of answering it look at.
 struct RequestContext<'a> {
-    runtime: &'a Arc<Runtime>,
+    runtime: &'a Arc<ServerState>,
     /// What was in force when it came in, and holds to its end.
     snapshot: &'a Arc<Snapshot>,
     settings: &'a Settings,
@@ -74,7 +74,7 @@ struct RequestContext<'a> {
 
 /// A request's surroundings for what goes on though nobody may wait for it any more.
 struct OwnedRequestContext {
-    runtime: Arc<Runtime>,
+    runtime: Arc<ServerState>,
     snapshot: Arc<Snapshot>,
     peer: Arc<ConnectionPeer>,
     address: IpAddr,
@@ -118,7 +118,7 @@ impl OwnedRequestContext {
 }
 
 /// Answers a request to the main listener. Whatever happens, there is an answer.
-pub async fn serve(runtime: Arc<Runtime>, peer: Arc<ConnectionPeer>, request: Request<Incoming>) -> HttpResponse {
+pub async fn serve(runtime: Arc<ServerState>, peer: Arc<ConnectionPeer>, request: Request<Incoming>) -> HttpResponse {
     let snapshot = runtime.snapshot();
     let id = RequestId::of(request.headers());
     let trace = TraceContext::of(request.headers()).map(Arc::new);

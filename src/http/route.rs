@@ -9,12 +9,12 @@ use super::{
     ApiError, ErrorCode, HttpResponse, RequestContext, ResponseBody, body, compat, limit, openapi, playground, roster,
 };
 use crate::model::Vendor;
-use crate::runtime::Probe;
+use crate::runtime::ProbeKind;
 use crate::vendor::{self, App};
 
 /// Answers a request, wherever it leads.
 pub(super) async fn answer(exchange: &RequestContext<'_>, mut request: Request<Incoming>) -> HttpResponse {
-    if let Some(probe) = Probe::at(request.uri().path()) {
+    if let Some(probe) = ProbeKind::at(request.uri().path()) {
         return probed(exchange, probe, request.method());
     }
     let (shape, route) = place(exchange, request.uri().path());
@@ -104,7 +104,7 @@ fn shape(app: &App) -> ErrorShape {
     }
 }
 
-fn probed(exchange: &RequestContext<'_>, probe: Probe, method: &Method) -> HttpResponse {
+fn probed(exchange: &RequestContext<'_>, probe: ProbeKind, method: &Method) -> HttpResponse {
     if method == Method::GET || method == Method::HEAD {
         return exchange.runtime.probe(probe).map(ResponseBody::from);
     }

@@ -2,7 +2,7 @@
 
 use super::{RequestContext, compat, openapi, playground, roster, route};
 use crate::observe::metrics::RouteLabel;
-use crate::runtime::Probe;
+use crate::runtime::ProbeKind;
 use crate::vendor;
 use crate::vendor::leancloud::DemoRoute;
 
@@ -21,7 +21,7 @@ pub(super) fn of(exchange: &RequestContext<'_>, path: &str) -> RouteLabel {
     if let Some(name) = path.strip_prefix(compat::FUNCTIONS) {
         return DemoRoute::parse(name).map_or(RouteLabel::Other, |function| RouteLabel::Function(function.as_str()));
     }
-    match Probe::at(path) {
+    match ProbeKind::at(path) {
         Some(probe) => RouteLabel::Fixed(probe.path()),
         None if path == compat::SIGN2 => RouteLabel::Fixed(compat::SIGN2),
         None if playground::at(exchange, path).is_some() => RouteLabel::Fixed("/playground"),

@@ -18,26 +18,26 @@ use tokio::time::sleep;
 
 use crate::config::{self, ConfigProblem, LoadResult, Report, Settings, Severity, SourceFiles};
 use crate::observe::log::UNLIMITED;
-use crate::runtime::Runtime;
-use watch::Watch;
+use crate::runtime::ServerState;
+use watch::FileWatcher;
 
 /// How often the files are looked at.
 const PERIOD: Duration = Duration::from_millis(200);
 
 /// Keeps the settings in force those of the files.
-pub struct Reload {
-    runtime: Arc<Runtime>,
+pub struct Reloader {
+    runtime: Arc<ServerState>,
     /// The configuration's first file.
     path: PathBuf,
-    watch: Watch,
+    watch: FileWatcher,
     /// What was warned of when the settings in force were read.
     warnings: Vec<String>,
 }
 
-impl Reload {
+impl Reloader {
     /// For a configuration that has just been loaded from here.
-    pub fn new(runtime: Arc<Runtime>, path: PathBuf, sources: SourceFiles, report: &Report) -> Reload {
-        Reload { runtime, path, watch: Watch::new(sources), warnings: lines(report, Severity::Warning) }
+    pub fn new(runtime: Arc<ServerState>, path: PathBuf, sources: SourceFiles, report: &Report) -> Reloader {
+        Reloader { runtime, path, watch: FileWatcher::new(sources), warnings: lines(report, Severity::Warning) }
     }
 
     /// Looks at the files, for ever. A hang-up has them read at once, changed or not, and the audit log opened anew.

@@ -9,7 +9,7 @@ const QUIET: u32 = 2;
 const RESTLESS: u32 = 50;
 
 /// What is known of the files.
-pub(super) struct Watch {
+pub(super) struct FileWatcher {
     /// As they were read last, if they stood still meanwhile.
     read: Option<SourceFiles>,
     /// As they were seen last.
@@ -22,10 +22,10 @@ pub(super) struct Watch {
     demanded: bool,
 }
 
-impl Watch {
+impl FileWatcher {
     /// Of files that have just been read.
-    pub(super) fn new(read: SourceFiles) -> Watch {
-        Watch { seen: read.clone(), read: Some(read), quiet: 0, restless: 0, demanded: false }
+    pub(super) fn new(read: SourceFiles) -> FileWatcher {
+        FileWatcher { seen: read.clone(), read: Some(read), quiet: 0, restless: 0, demanded: false }
     }
 
     /// As they were seen last.
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn files_that_never_stand_still_long_enough_are_restless() {
         let [known, one, other] = states("restless", ["known", "one", "other"]);
-        let mut watch = Watch::new(known);
+        let mut watch = FileWatcher::new(known);
         let mut told = 0;
         // Each state is there for two looks, which is one too few.
         for state in [&one, &one, &other, &other].into_iter().cycle().take(200) {
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn restless_files_are_read_once_they_are_quiet_whatever_they_hold() {
         let [known, one, other] = states("quiet", ["known", "one", "other"]);
-        let mut watch = Watch::new(known.clone());
+        let mut watch = FileWatcher::new(known.clone());
         for state in [&one, &other].into_iter().cycle().take(60) {
             assert!(!watch.is_due(state.clone()));
             watch.is_restless();
