@@ -15,17 +15,17 @@ use crate::config::Settings;
 use crate::files::FileIdentity;
 use crate::limits::{ConcurrencyLimit, Limits, PROBES};
 use crate::model::Millis;
-use crate::observe::RefusalSummaries;
-use crate::observe::audit::AuditLog;
-use crate::observe::log;
-use crate::observe::metrics::Metrics;
+use crate::moderation::{ChangeSubscribers, ModerationReplica, strays};
 use crate::outbox::{self, DeliveryTargets, Outbox};
 use crate::random::{self, NoEntropy};
 use crate::redaction::KnownSecrets;
+use crate::telemetry::RefusalSummaries;
+use crate::telemetry::audit::AuditLog;
+use crate::telemetry::log;
+use crate::telemetry::metrics::Metrics;
 #[cfg(feature = "otlp")]
-use crate::remote::SpanExporter;
-use crate::remote::{ClientBuildError, UpstreamError, Upstreams};
-use crate::roster::{ChangeSubscribers, ModerationReplica, strays};
+use crate::upstream::SpanExporter;
+use crate::upstream::{ClientBuildError, UpstreamError, Upstreams};
 
 /// What all requests share.
 pub struct ServerState {

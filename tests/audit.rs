@@ -13,7 +13,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chat_signer::observe::audit::{AuditError, AuditLog, PATIENCE};
+use chat_signer::telemetry::audit::{AuditError, AuditLog, PATIENCE};
 
 /// A socket on which each write is one packet, so that writes can be counted.
 fn packets() -> (AuditLog, UnixDatagram) {

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use chat_signer::config::{self, Report};
 use chat_signer::model::{CallerKind, ConversationKind, Millis, Pattern, RoleHierarchy};
-use chat_signer::observe::AuditCaller;
+use chat_signer::moderation::transfer::{self, AT_ONCE, Import, ImportError, ImportSummary};
+use chat_signer::moderation::{ChangeSubscribers, ModerationEntry, RegisteredConversation};
 use chat_signer::policy::{Block, EntryAuthor, EntryOrigin, RoleBinding, RoleGrant, Sanction};
-use chat_signer::roster::transfer::{self, AT_ONCE, Import, ImportError, ImportSummary};
-use chat_signer::roster::{ChangeSubscribers, ModerationEntry, RegisteredConversation};
 use chat_signer::store::Store;
+use chat_signer::telemetry::AuditCaller;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;

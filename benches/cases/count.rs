@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_signer::model::Action;
-use chat_signer::observe::AuditDecision;
-use chat_signer::observe::metrics::{IdentityLabel, ListenerLabel, Metrics, RouteLabel};
+use chat_signer::telemetry::AuditDecision;
+use chat_signer::telemetry::metrics::{IdentityLabel, ListenerLabel, Metrics, RouteLabel};
 
 use cases::caller::{Calls, Kind};
 use cases::{Bench, Case, NOW, Register};

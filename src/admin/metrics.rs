@@ -12,10 +12,10 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 
 use crate::model::Millis;
-use crate::observe::metrics::ListenerLabel;
-use crate::observe::process::{self, ProcessUsage};
-use crate::remote::KeySetStatus;
 use crate::runtime::{ReadinessCheck, ServerState};
+use crate::telemetry::metrics::ListenerLabel;
+use crate::telemetry::process::{self, ProcessUsage};
+use crate::upstream::KeySetStatus;
 
 type MetricLabels<const N: usize> = [(&'static str, String); N];
 

@@ -12,9 +12,9 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use crate::authn::{CrossSite, RequestTarget};
 use crate::config::AdminConfig;
-use crate::observe::metrics::{ListenerLabel, RouteLabel};
 use crate::redaction::KnownSecrets;
 use crate::runtime::{CheckResult, ProbeKind, ReadinessCheck, ServerState};
+use crate::telemetry::metrics::{ListenerLabel, RouteLabel};
 
 /// Where the metrics are.
 const METRICS: &str = "/metrics";

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::framing;
-use super::paced::TimeoutStream;
+use super::timeout_stream::TimeoutStream;
 use crate::authn::ConnectionPeer;
 use crate::http::ResponseBody;
 

@@ -3,9 +3,9 @@
 mod connection;
 mod framing;
 mod listener;
-mod paced;
 mod secure;
 mod tasks;
+mod timeout_stream;
 mod unix;
 
 use std::convert::Infallible;
@@ -21,15 +21,15 @@ use tokio::time::{sleep, timeout};
 use crate::config::{
     AuditChain, AuditOutput, ListenAddress, Report, Settings, ShutdownConfig, SourceFiles, StoreSettings,
 };
-use crate::observe::audit::AuditLog;
-use crate::observe::{LineOutput, LineWriter, new_chain};
+use crate::moderation::ModerationReplica;
 use crate::outbox::Outbox;
 use crate::random::NoEntropy;
 use crate::reload::Reloader;
-use crate::remote;
-use crate::roster::ModerationReplica;
 use crate::runtime::{ServerState, Snapshot};
 use crate::store::{self, RecordFile, Store};
+use crate::telemetry::audit::AuditLog;
+use crate::telemetry::{LineOutput, LineWriter, new_chain};
+use crate::upstream;
 use crate::{admin, http};
 pub use listener::LocalAddress;
 use listener::{BoundListener, ConnectionConfig, Listener};
@@ -68,7 +68,7 @@ pub enum StartError {
     Store(store::StoreUnavailable),
     /// Other servers can't be asked.
     #[error(transparent)]
-    Remote(#[from] remote::UpstreamError),
+    Remote(#[from] upstream::UpstreamError),
     /// The process can't be told to stop.
     #[error("signals can't be received: {0}")]
     Signals(io::Error),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::refusal::AuthnError;
+use super::error::AuthnError;
 use crate::model::claim;
 
 /// A user's addresses, and the claims that say whether they were verified: first as OpenID Connect Core 1.0, section 5.1 has them, then as

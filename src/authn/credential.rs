@@ -6,8 +6,8 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Map;
 
+use super::error::quoted;
 use super::jwt::{LONGEST, UnverifiedToken, VerifiedToken};
-use super::refusal::quoted;
 use super::{
     Authenticator, Authenticators, AuthnError, ClientCertificate, Common, ConnectionPeer, IdentifyError, Introspection,
     Jwt, Mtls, NOT_FOR_THIS_APP, RequestCredentials, TokenCaller, forwarded,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::refusal::AuthnError;
+use super::error::AuthnError;
 use crate::model::Millis;
 
 /// The first second after the year 9999, since 1970. A greater number is not in seconds: milliseconds since 1978 are greater.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Map;
 
-use super::refusal::{AuthnError, quoted};
+use super::error::{AuthnError, quoted};
 use super::{Common, RequestCredentials, TrustedProxies};
 use crate::model::{Caller, Pattern, Role, RoleHierarchy, check_identifier};
 

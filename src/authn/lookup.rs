@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::TokenCaller;
+use super::error::AuthnError;
 use super::introspection::IntrospectionQuery;
 use super::jwt::KeySet;
-use super::refusal::AuthnError;
 
 /// Why there is no caller, or not yet.
 #[derive(Debug)]

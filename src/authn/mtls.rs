@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Map;
 
-use super::refusal::{AuthnError, quoted};
+use super::error::{AuthnError, quoted};
 use super::{CertificateNames, Common};
 use crate::model::{Caller, Pattern, Role};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::binding::{Thumbprint, bound_certificate};
-use super::refusal::{AuthnError, quoted};
+use super::error::{AuthnError, quoted};
 
 type ClaimsMap = Map<String, Value>;
 

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{CommandError, CommonArguments, OutputFormat, complain, lines, yes};
 use crate::config;
-use crate::observe::chain::{ChainKey, ChainRecord, ChainReport, ChainVerifier};
+use crate::telemetry::chain::{ChainKey, ChainRecord, ChainReport, ChainVerifier};
 
 /// What is done with the audit log.
 #[derive(Debug, clap::Subcommand)]

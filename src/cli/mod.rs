@@ -1,8 +1,8 @@
 //! The command line: one file a subcommand. Results go to standard output, the rest to standard error. Exit codes: 0 yes, 1 no (a
 //! mistake, a denial, a mismatch, a failed case), 2 wrong usage.
 
-mod asked;
 mod audit;
+mod audit_trail;
 mod caller;
 mod check;
 mod explain;
@@ -10,14 +10,14 @@ mod facts;
 mod hash_key;
 mod init;
 mod moderate;
-mod moderated;
+mod moderation_check;
 mod probe;
+mod request_args;
 mod serve;
 mod sign;
 mod store;
 mod test;
 mod token;
-mod trail;
 mod verify;
 
 use std::borrow::Cow;

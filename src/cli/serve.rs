@@ -14,7 +14,7 @@ use tracing::Level;
 use super::{CommonArguments, complain};
 use crate::app::{Application, ExitReason, StartError};
 use crate::config::{self, LoadResult, Report, Settings, SourceFiles};
-use crate::observe::log::{self, ProgramLog};
+use crate::telemetry::log::{self, ProgramLog};
 
 /// How long the end waits for a file that is being read: it may lie on a network that hangs.
 const PATIENCE: Duration = Duration::from_secs(1);

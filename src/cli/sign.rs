@@ -3,13 +3,13 @@
 use std::io;
 use std::process::ExitCode;
 
-use super::asked::{RequestArguments, SigningTime, wrong};
-use super::trail::{AuditTrail, OPERATOR, operator};
+use super::audit_trail::{AuditTrail, OPERATOR, operator};
+use super::request_args::{RequestArguments, SigningTime, wrong};
 use super::{CommandError, CommonArguments};
 use crate::config::Settings;
 use crate::model::Millis;
-use crate::observe::{AuditCaller, AuditScope, OperatorSignature};
 use crate::policy::{Permit, operators_permit};
+use crate::telemetry::{AuditCaller, AuditScope, OperatorSignature};
 use crate::vendor::{self, App, Nonce, SignedResult};
 use crate::{clock, random};
 

@@ -9,15 +9,15 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::trail::{AcceptedStore, AuditTrail, ImportCounts, ImportedFile, OPERATOR, operator};
+use super::audit_trail::{AcceptedStore, AuditTrail, ImportCounts, ImportedFile, OPERATOR, operator};
 use super::{CommandError, CommonArguments, block_on, complain, line};
 use crate::clock;
 use crate::config::{self, Settings, StoreKind};
 use crate::model::Millis;
-use crate::observe::AuditCaller;
-use crate::roster::transfer::{self, AT_ONCE, Import, ImportError, ImportSummary};
-use crate::roster::{ChangeSubscribers, EntryKey, EntryKind, MalformedEntry, ModerationEntry, ModerationIndex};
+use crate::moderation::transfer::{self, AT_ONCE, Import, ImportError, ImportSummary};
+use crate::moderation::{ChangeSubscribers, EntryKey, EntryKind, MalformedEntry, ModerationEntry, ModerationIndex};
 use crate::store::{HighWaterMark, RecordFile, Store, StoreHead, StoreUnavailable};
+use crate::telemetry::AuditCaller;
 
 /// What is done with the store.
 #[derive(Debug, clap::Subcommand)]

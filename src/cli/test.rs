@@ -7,17 +7,17 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::asked::{MemberList, RequestArguments};
 use super::caller::AssumedCaller;
 use super::facts::GivenFacts;
-use super::moderated::ModerationCheck;
+use super::moderation_check::ModerationCheck;
+use super::request_args::{MemberList, RequestArguments};
 use super::{CommandError, CommonArguments, line, yes};
 use crate::clock;
 use crate::config::{self, CaseCaller, PolicyCase};
 use crate::engine::{DecidedRequest, Engine, RuntimeData};
 use crate::model::{CallerKind, Millis};
+use crate::moderation::ModerationIndex;
 use crate::policy::Permit;
-use crate::roster::ModerationIndex;
 use crate::vendor::ably::Capability;
 
 /// `test`'s own arguments.

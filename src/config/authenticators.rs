@@ -10,7 +10,7 @@ use super::file::{ByteRange, ConfigFile};
 use super::headers::HeaderRole;
 use super::reader::{Section, and, quoted};
 use super::secret::SecretResolver;
-use super::{api_key, forwarded, introspection, jwt, mtls, peer};
+use super::{api_key, forwarded, introspection, jwt, mtls, unix_peer};
 use crate::authn::{Authenticator, Common, TrustedProxies};
 use crate::model::{CallerKind, RoleHierarchy};
 use crate::vendor::App;
@@ -135,7 +135,7 @@ fn authenticator(
             callers.takes_certificates = true;
             mtls::mtls(&mut section, common, context).map(Authenticator::Mtls)
         }
-        AuthenticatorType::Peer => peer::peer(&mut section, common, context.unix).map(Authenticator::Process),
+        AuthenticatorType::Peer => unix_peer::peer(&mut section, common, context.unix).map(Authenticator::Process),
     };
     if let Some(made) = made {
         callers.authenticators.push(made);

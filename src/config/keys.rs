@@ -8,7 +8,7 @@ use toml::de::DeTable;
 use super::file::ConfigFile;
 use super::reader::Section;
 use super::secret::SecretResolver;
-use super::sources::FileReader;
+use super::source_files::FileReader;
 use crate::secret::Secret;
 
 /// The keys of every app, by the app's name, of a configuration that [`load`](super::load) has found to be without a mistake.

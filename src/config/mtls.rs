@@ -1,8 +1,8 @@
 //! `[[authenticators]]` with `type = "mtls"`.
 
 use super::authenticators::AuthenticatorContext;
-use super::peer;
 use super::reader::{ConfigItem, Section, quoted};
+use super::unix_peer;
 use crate::authn::{CertificateSubject, Common, Mtls, SanType};
 use crate::model::{Role, RoleHierarchy};
 
@@ -35,7 +35,7 @@ fn subject<'a>(
     let mut section = item.section("a certificate's subject".to_owned())?;
     let help = "write { name = \"…\", subject = \"…\" }";
     let name = section.need("name", help).and_then(|item| name(&item, san, names));
-    let subject = section.need("subject", help).and_then(|item| peer::subject(&item));
+    let subject = section.need("subject", help).and_then(|item| unix_peer::subject(&item));
     let roles = section.get("roles").map(|item| role(&item, ladder));
     section.finish();
     Some(CertificateSubject { name: name?, subject: subject?, role: roles.map_or(Some(None), |role| role.map(Some))? })

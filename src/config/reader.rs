@@ -7,7 +7,7 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::file::{ByteRange, ConfigFile, THE_FILE};
-use super::sources::LONGEST;
+use super::source_files::LONGEST;
 use super::value;
 use crate::model::Millis;
 

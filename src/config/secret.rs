@@ -14,7 +14,7 @@ use super::demo;
 use super::file::ByteRange;
 use super::reader::{ConfigItem, nearest, quoted, unread};
 use super::signing::{SigningSecret, warn_if_weak};
-use super::sources::FileReader;
+use super::source_files::FileReader;
 use crate::authn::BearerToken;
 use crate::crypto::mac::KeyBlocks;
 use crate::environment;

@@ -1,6 +1,6 @@
 //! The routes of LeanCloud's own demo servers, for clients that were written for them.
 
-use super::answer::{AnswerForm, SigningRoute};
+use super::sign::{AnswerForm, SigningRoute};
 use super::{ApiError, ErrorCode};
 use crate::config::Settings;
 use crate::vendor::leancloud::DemoRoute;

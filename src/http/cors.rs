@@ -6,10 +6,10 @@ use hyper::Method;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::roster::LAST_EVENT_ID;
+use super::moderation::LAST_EVENT_ID;
 use crate::authn::Authenticators;
 use crate::config::CorsConfig;
-use crate::observe::trace::{TRACEPARENT, TRACESTATE};
+use crate::telemetry::trace::{TRACEPARENT, TRACESTATE};
 
 /// How long a browser may remember what a preflight said.
 const MAX_AGE: Duration = Duration::from_secs(600);

@@ -1,30 +1,30 @@
 //! The signing interface over HTTP: routes, limits, and one renderer for each shape of error.
 
 mod accept;
-mod address;
-mod answer;
+mod admission;
 mod body;
 mod catch;
 mod certificate;
+mod client_ip;
 mod compat;
 mod cors;
 mod cross_site;
-mod failure;
-mod guard;
-mod limit;
+mod error;
+mod host_check;
+mod metrics;
+mod moderation;
 mod openapi;
 mod params;
 mod playground;
 mod record;
 mod render;
 mod request_id;
-mod roster;
+mod response_body;
 mod route;
-mod sent;
+mod route_label;
+mod sign;
 #[cfg(feature = "otlp")]
 mod span;
-mod tally;
-mod template;
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -41,14 +41,14 @@ use crate::authn::ConnectionPeer;
 use crate::clock;
 use crate::config::Settings;
 use crate::model::Millis;
-use crate::observe::metrics::ListenerLabel;
-use crate::observe::trace::TraceContext;
 use crate::runtime::{ServerState, Snapshot};
+use crate::telemetry::metrics::ListenerLabel;
+use crate::telemetry::trace::TraceContext;
 pub use body::drain;
-use failure::{ApiError, ErrorCode};
+use error::{ApiError, ErrorCode};
 use render::ErrorShape;
 use request_id::RequestId;
-pub use sent::ResponseBody;
+pub use response_body::ResponseBody;
 
 /// An answer.
 pub type HttpResponse = Response<ResponseBody>;
@@ -123,10 +123,10 @@ pub async fn serve(runtime: Arc<ServerState>, peer: Arc<ConnectionPeer>, request
     let id = RequestId::of(request.headers());
     let trace = TraceContext::of(request.headers()).map(Arc::new);
     let (began, now) = (Instant::now(), clock::now());
-    let address = address::of(&peer, request.headers(), &snapshot.settings.limits.trusted_proxies);
+    let address = client_ip::of(&peer, request.headers(), &snapshot.settings.limits.trusted_proxies);
     let lasting = OwnedRequestContext { runtime, snapshot, peer, address, id, trace, began, now };
     let exchange = lasting.exchange();
-    let route = template::of(&exchange, request.uri().path());
+    let route = route_label::of(&exchange, request.uri().path());
     #[cfg(feature = "otlp")]
     let method = request.method().clone();
     let mut answer = match catch::panics(pin!(cross_origin(&exchange, request))).await {
@@ -147,7 +147,7 @@ async fn cross_origin(exchange: &RequestContext<'_>, request: Request<Incoming>)
         return route::answer(exchange, request).await;
     };
     let authenticators = &exchange.settings.engine.authenticators;
-    let methods = roster::methods_for_pages(request.uri().path());
+    let methods = moderation::methods_for_pages(request.uri().path());
     let inner = tower::service_fn(async |request| Ok::<_, Infallible>(route::answer(exchange, request).await));
     // Boxed, so that requests have room for this only where it is in use.
     let Ok(answer) = Box::pin(cors::layer(cors, authenticators, methods).layer(inner).oneshot(request)).await;

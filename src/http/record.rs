@@ -5,8 +5,8 @@ use crate::authn::AuthnError;
 use crate::engine::{SigningOutcome, SigningRefusal};
 use crate::limits::rate_limit_key;
 use crate::model::{Caller, SigningRequest};
-use crate::observe::{AuditDecision, AuditRecord, AuditScope};
 use crate::policy::{Denial, DenyReason};
+use crate::telemetry::{AuditDecision, AuditRecord, AuditScope};
 use crate::vendor::App;
 
 /// The line for a caller who is refused.

@@ -5,7 +5,7 @@ use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RE
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
-use super::failure::{ApiError, ErrorCode, ProblemExtensions};
+use super::error::{ApiError, ErrorCode, ProblemExtensions};
 use super::{HttpResponse, RequestContext, ResponseBody};
 
 const X_ABLY_ERRORCODE: HeaderName = HeaderName::from_static("x-ably-errorcode");

@@ -3,10 +3,11 @@
 use hyper::body::Incoming;
 use hyper::{Method, Request};
 
-use super::answer::{self, AnswerForm, SigningRoute};
 use super::render::{self, ErrorShape};
+use super::sign::{self, AnswerForm, SigningRoute};
 use super::{
-    ApiError, ErrorCode, HttpResponse, RequestContext, ResponseBody, body, compat, limit, openapi, playground, roster,
+    ApiError, ErrorCode, HttpResponse, RequestContext, ResponseBody, admission, body, compat, moderation, openapi,
+    playground,
 };
 use crate::model::Vendor;
 use crate::runtime::ProbeKind;
@@ -22,8 +23,8 @@ pub(super) async fn answer(exchange: &RequestContext<'_>, mut request: Request<I
         // Boxed, so that other requests have no room for it.
         Some(demo) => Box::pin(playground::answer(exchange, demo, &mut request)).await,
         None if request.uri().path() == openapi::PATH => openapi::answer(exchange, &request),
-        None if request.uri().path().starts_with(roster::PATH) => {
-            Box::pin(roster::answer(exchange, &mut request)).await
+        None if request.uri().path().starts_with(moderation::PATH) => {
+            Box::pin(moderation::answer(exchange, &mut request)).await
         }
         None => limited(exchange, route, &mut request).await,
     };
@@ -50,8 +51,8 @@ async fn limited(
     route: Result<SigningRoute<'_>, ApiError>,
     request: &mut Request<Incoming>,
 ) -> Result<HttpResponse, ApiError> {
-    let place = limit::enter(exchange)?;
-    answer::operation(exchange, &route?, request, place).await
+    let place = admission::enter(exchange)?;
+    sign::operation(exchange, &route?, request, place).await
 }
 
 /// The operation at `{app}/{name}`, if there is one.

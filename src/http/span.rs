@@ -3,8 +3,8 @@
 use hyper::Method;
 
 use super::RequestContext;
-use crate::observe::metrics::RouteLabel;
-use crate::remote::Span;
+use crate::telemetry::metrics::RouteLabel;
+use crate::upstream::Span;
 
 /// Has a request sent to who collects the traces, if someone does and it belongs to one.
 pub(super) fn record(exchange: &RequestContext<'_>, method: &Method, route: &RouteLabel, status: u16) {

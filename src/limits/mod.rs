@@ -3,11 +3,11 @@
 //! Its memory is set at the start, whatever comes.
 
 mod budget;
-mod cap;
+mod concurrency;
 mod files;
 mod rate;
+mod rejections;
 mod table;
-mod tally;
 
 use core::net::{IpAddr, Ipv6Addr};
 use std::hash::{BuildHasher, RandomState};
@@ -16,12 +16,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use budget::ByteBudget;
-pub use cap::{AdmissionPermit, ConcurrencyLimit};
+pub use concurrency::{AdmissionPermit, ConcurrencyLimit};
 
 use crate::config;
 use crate::model::Caller;
 use rate::KeyedRateLimiter;
-use tally::RejectionCounter;
+use rejections::RejectionCounter;
 
 /// How many connections the admin listener has at most.
 pub const PROBES: usize = 256;

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::attempt::{JobError, ReconcileResult, RunningJob};
-use super::look::VendorUser;
-use super::memo::{OwnCheckpoints, ScopeCheckpoint, UserCheckpoint, touched};
+use super::checkpoint::{OwnCheckpoints, ScopeCheckpoint, UserCheckpoint, touched};
+use super::job::{JobError, ReconcileResult, RunningJob};
+use super::observe::VendorUser;
 use crate::clock;
 use crate::crypto::percent_encoded;
 use crate::model::Millis;

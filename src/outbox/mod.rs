@@ -12,15 +12,15 @@
 //! A process that shares the store may not have heard of a ban yet, and give the user another signature after the vendor has ended what
 //! the ones before it were good for. So what is imposed is imposed once more when no process can do that any more.
 
-mod attempt;
+mod checkpoint;
 mod delay;
+mod desired_state;
 mod enforce;
-mod look;
-mod memo;
+mod job;
+mod observe;
 mod participations;
 mod targets;
-mod truth;
-mod turns;
+mod user_lock;
 mod webhook;
 mod worker;
 
@@ -32,11 +32,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::observe::outbox::OutboxMetrics;
+use crate::moderation::ModerationReplica;
 use crate::random::{self, NoEntropy};
-use crate::roster::ModerationReplica;
+use crate::telemetry::outbox::OutboxMetrics;
 pub use targets::DeliveryTargets;
-use turns::UserLocks;
+use user_lock::UserLocks;
 pub use webhook::origin;
 
 /// How patient it is.

@@ -6,10 +6,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::attempt::{JobError, RunningJob};
+use super::checkpoint::{ListProgress, OwnCheckpoints, ScopeCheckpoint, touched};
 use super::enforce::{EnforcementResult, LIST, key};
-use super::look::{VendorUser, malformed};
-use super::memo::{ListProgress, OwnCheckpoints, ScopeCheckpoint, touched};
+use super::job::{JobError, RunningJob};
+use super::observe::{VendorUser, malformed};
 use crate::vendor::moderation::DesiredState;
 use crate::vendor::talkjs::{Access, ModerationApi, PAGE, Participant, page};
 

@@ -13,10 +13,10 @@ use tokio::time::{Instant, sleep};
 
 use super::OutboxConfig;
 use crate::config::{Enforcement, Webhook};
-use crate::observe::outbox::{DeliveryKind, OutboxMetrics};
+use crate::moderation::{enforcement_queues, webhook_queues};
 use crate::policy::Policy;
-use crate::remote::{ClientBuildError, UpstreamClient};
-use crate::roster::{enforcement_queues, webhook_queues};
+use crate::telemetry::outbox::{DeliveryKind, OutboxMetrics};
+use crate::upstream::{ClientBuildError, UpstreamClient};
 use crate::vendor::moderation::ModerationApi;
 
 /// How many requests a second a webhook gets, and how many at once after a quiet time.

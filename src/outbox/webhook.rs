@@ -10,7 +10,7 @@ use hyper::body::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::attempt::{JobError, ReconcileResult, RunningJob};
+use super::job::{JobError, ReconcileResult, RunningJob};
 use crate::clock;
 use crate::crypto::base64;
 use crate::crypto::mac::HmacSha256;

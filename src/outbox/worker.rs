@@ -9,17 +9,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::attempt::{JobError, ReconcileResult, RunningJob};
 use super::delay::delay;
 use super::enforce::EnforcementJob;
+use super::job::{JobError, ReconcileResult, RunningJob};
 use super::targets::{DeliveryTargets, RequestPacer};
 use super::webhook::{WebhookJob, origin};
 use super::{OutboxConfig, OutboxState};
 use crate::clock;
 use crate::model::Millis;
-use crate::observe::outbox::{AttemptOutcome, DeliveryKind, QueueDepth};
 use crate::random;
 use crate::store::{AttemptResult, Job, JobState, Store, StoreUnavailable, queue};
+use crate::telemetry::outbox::{AttemptOutcome, DeliveryKind, QueueDepth};
 
 /// How many jobs are counted at most, and how many are read at once.
 const COUNTED: usize = 10_000;

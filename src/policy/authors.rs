@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::register::UserEntry;
+use super::effective_role::DecisionData;
+use super::entry_index::UserEntry;
 use super::rule::EntryAuthor;
-use super::standing::DecisionData;
 use crate::model::{Action, CallerKind, RequiredAction};
 
 impl<'a> DecisionData<'a> {

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::question::EvalContext;
-use super::standing::RoleSource;
+use super::access_query::EvalContext;
+use super::effective_role::RoleSource;
 use crate::model::{Pattern, RequestedGrant, unqualified};
 
 /// Words by scope; an empty one is no role.
@@ -214,7 +214,8 @@ mod tests {
             let document = self.policy.document();
             let (default_role, ladder) = (document.default_role, &document.ladder);
             let token = self.tom.bindings.as_slice();
-            let person = super::super::standing::RoleQuery { name: "tom", app: "ably", token, default_role, ladder };
+            let person =
+                super::super::effective_role::RoleQuery { name: "tom", app: "ably", token, default_role, ladder };
             let held = facts.role(person, &pattern(name));
             (held.role.map_or("", |role| ladder.word(role)), held.basis != RoleSource::Default)
         }

@@ -4,9 +4,9 @@
 //! the safe side: an allow rule must hold for every target, a deny rule for one. A condition on something that the action does not have
 //! never lets an allow rule match, and keeps a deny rule from matching.
 
-use super::question::AccessQuery;
+use super::access_query::AccessQuery;
+use super::effective_role::{EffectiveRole, RoleQuery};
 use super::rule::{ClientCondition, Effect, Rule, TargetCondition};
-use super::standing::{EffectiveRole, RoleQuery};
 use crate::model::{Action, CallerKind, Pattern, Role, Template};
 
 /// A condition: one line of a rule.

@@ -1,12 +1,12 @@
 //! The reasons behind a decision: every rule, and which condition of each did not hold.
 
+use super::access_query::{AccessQuery, EvalContext, ScopeContext};
 use super::condition::{self, UnmetCondition};
-use super::decide::{ADDING, DenyReasonRef, decide_one};
-use super::permit::{Denial, at_run_time};
-use super::question::{AccessQuery, EvalContext, ScopeContext};
-use super::register::UserEntry;
+use super::decision::{Denial, at_run_time};
+use super::effective_role::DecisionData;
+use super::entry_index::UserEntry;
+use super::evaluate::{ADDING, DenyReasonRef, decide_one};
 use super::rule::{Effect, Sanction};
-use super::standing::DecisionData;
 use super::{Policy, Rule};
 use crate::model::{Action, ActionSet, Caller, Millis, Pattern, RequestedGrant, RequiredAction, SigningRequest};
 

@@ -2,38 +2,38 @@
 //!
 //! Pure: what it needs to know of the world reaches it as [`DecisionData`], the time as an argument.
 
+mod access_query;
 mod authors;
 mod claims;
 mod condition;
-mod decide;
+mod conversation_facts;
+mod decision;
+mod effective_role;
+mod entry_index;
+mod evaluate;
 mod explain;
 mod lint;
+mod partial;
 mod parts;
-mod permit;
-mod question;
 mod rank;
-mod register;
 mod rule;
-mod standing;
 #[cfg(test)]
 mod tests;
-mod told;
-mod unanswered;
 
 pub use condition::UnmetCondition;
-pub use decide::Denied;
+pub use conversation_facts::{ConversationDetails, ConversationFacts};
+pub use decision::{Denial, DenyReason, NearestRule, Permit, operators_permit};
+pub use effective_role::DecisionData;
+pub use entry_index::{EntryIndex, RoleBinding, RoleGrant, UserEntry};
+pub use evaluate::Denied;
 pub use explain::{ConsideredEntry, Explanation, RuleExplanation};
 pub use lint::{LintApp, LintLocation, LintWarning, lint};
-pub use permit::{Denial, DenyReason, NearestRule, Permit, operators_permit};
+pub use partial::FactsRelevance;
 pub use rank::{Rank, RankUncertainty};
-pub use register::{EntryIndex, RoleBinding, RoleGrant, UserEntry};
 pub use rule::{
     BindingEntry, Block, ClientCondition, ConversationEntry, Effect, EntryAuthor, EntryOrigin, PolicyDocument,
     PolicyEntries, RegisteredConversation, Rule, Sanction, TargetCondition,
 };
-pub use standing::DecisionData;
-pub use told::{ConversationDetails, ConversationFacts};
-pub use unanswered::FactsRelevance;
 
 use crate::model::Action;
 

@@ -5,10 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use super::question::EvalContext;
-use super::register::{UserEntry, homes};
+use super::access_query::EvalContext;
+use super::effective_role::DecisionData;
+use super::entry_index::{UserEntry, homes};
 use super::rule::Effect;
-use super::standing::DecisionData;
 use crate::model::{ConversationKind, Pattern, Template, unqualified};
 
 /// The parts of a pattern that these scopes make, without the pattern itself. Each stands for those of its names that no smaller part

@@ -2,8 +2,8 @@
 //! and of whoever knows conversations. A token's word does not count.
 
 use super::Policy;
-use super::register::UserEntry;
-use super::standing::{DecisionData, EffectiveRole, RoleQuery, RoleSource};
+use super::effective_role::{DecisionData, EffectiveRole, RoleQuery, RoleSource};
+use super::entry_index::UserEntry;
 use crate::model::{Pattern, Role};
 
 /// What someone is in a place.

@@ -17,8 +17,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use crate::config::{self, ConfigProblem, LoadResult, Report, Settings, Severity, SourceFiles};
-use crate::observe::log::UNLIMITED;
 use crate::runtime::ServerState;
+use crate::telemetry::log::UNLIMITED;
 use watch::FileWatcher;
 
 /// How often the files are looked at.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::held::{LeasedJob, first, queue};
+use super::lease::{LeasedJob, first, queue};
 use super::{
     AttemptResult, ChangesSince, CommitError, Job, JobState, KEPT, KEPT_DONE, NewChange, StoreContents, StoreHead,
     StoreUnavailable, StoredChange, at_once, fresh,

@@ -6,7 +6,7 @@
 //! the store is no longer the one it was.
 
 mod failure;
-mod held;
+mod lease;
 mod memory;
 mod record;
 mod redb;
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 pub use self::failure::{FailureReason, StoreUnavailable};
-pub use self::held::queue;
+pub use self::lease::queue;
 use self::memory::MemoryStore;
 pub use self::record::{HighWaterMark, RecordFile, RecordUpdate};
 use self::redb::RedbStore;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use chat_signer::clock;
 use chat_signer::crypto::base64;
 use chat_signer::model::Millis;
-use chat_signer::roster::EntryKind;
+use chat_signer::moderation::EntryKind;
 use chat_signer::store::Job;
 use serde_json::Value;
 use tokio::runtime::Runtime;

@@ -1,6 +1,6 @@
 //! What is asked of the roster, and what becomes of it then.
 
-use chat_signer::roster::EntryKind;
+use chat_signer::moderation::EntryKind;
 use serde_json::{Map, Value, json};
 
 use crate::kept::{Entries, place};

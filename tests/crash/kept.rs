@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use chat_signer::config::{StoreKind, StoreSettings};
-use chat_signer::roster::{EntryKind, ModerationEntry, details};
+use chat_signer::moderation::{EntryKind, ModerationEntry, details};
 use chat_signer::store::{ChangesSince, Job, JobState, RecordFile, Store};
 use serde_json::{Value, json};
 

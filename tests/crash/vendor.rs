@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chat_signer::roster::EntryKind;
+use chat_signer::moderation::EntryKind;
 use serde_json::{Value, json};
 
 use crate::chance::Chance;

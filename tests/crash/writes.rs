@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use chat_signer::roster::EntryKind;
+use chat_signer::moderation::EntryKind;
 use serde_json::Value;
 
 use crate::chance::Chance;

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixDatagram;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chat_signer::observe::audit::PATIENCE;
+use chat_signer::telemetry::audit::PATIENCE;
 use serde_json::{Value, json};
 
 use crate::common::{LONG, Log, Server, Setup, directory, post, request, until};

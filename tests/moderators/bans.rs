@@ -1,8 +1,8 @@
 //! Bans and mutes: each author's own, the strictest holds, and nobody lifts what somebody it doesn't outrank has set.
 
 use chat_signer::model::{Action, ActionSet, CallerKind, ConversationKind, Millis, RoleHierarchy};
+use chat_signer::moderation::{CommandKind, ModerationEntry, SanctionTerms};
 use chat_signer::policy::{Effect, PolicyEntries, Rule};
-use chat_signer::roster::{CommandKind, ModerationEntry, SanctionTerms};
 
 use crate::world::{HOUR, NOW, World, ban, ban_until, by, mute, origin, remove_role, sanction, service, user};
 

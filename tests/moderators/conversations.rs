@@ -1,8 +1,8 @@
 //! Conversations: their owner is set once, and only by who may.
 
 use chat_signer::model::{Action, ActionSet, ConversationKind};
+use chat_signer::moderation::{CommandKind, ModerationEntry};
 use chat_signer::policy::{Effect, Rule};
-use chat_signer::roster::{CommandKind, ModerationEntry};
 
 use crate::world::{World, ban, mute, remove_role, service, set_role, user};
 
@@ -187,7 +187,7 @@ fn an_owner_is_told_from_what_else_is_kept_of_the_same_user() {
     world.done(&service("orders"), CommandKind::ForgetConversation, "room", "room");
     assert!(!is_owner(&world, "alice", "room"));
     assert!(matches!(
-        world.index.of(chat_signer::roster::EntryKind::Roles, "alice").as_slice(),
+        world.index.of(chat_signer::moderation::EntryKind::Roles, "alice").as_slice(),
         [ModerationEntry::Role(..)]
     ));
 }

@@ -1,8 +1,8 @@
 //! What another service tells of a conversation counts in moderation, and is asked for in time.
 
 use chat_signer::model::{Action, ActionSet};
+use chat_signer::moderation::CommandKind;
 use chat_signer::policy::{DecisionData, Effect, FactsRelevance, Rule};
-use chat_signer::roster::CommandKind;
 
 use crate::world::{Actor, World, ban, mute, service, set_role, user};
 

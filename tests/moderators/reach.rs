@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chat_signer::model::{ConversationKind, Role};
+use chat_signer::moderation::{CommandAuthorizer, CommandKind, ModerationIndex};
 use chat_signer::policy::{Policy, PolicyDocument};
-use chat_signer::roster::{CommandAuthorizer, CommandKind, ModerationIndex};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::ValueTree;

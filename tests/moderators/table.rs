@@ -7,8 +7,8 @@
 use std::fmt::Write as _;
 
 use chat_signer::model::{CallerKind, ConversationKind};
+use chat_signer::moderation::{CommandKind, ModerationEntry, reading};
 use chat_signer::policy::DecisionData;
-use chat_signer::roster::{CommandKind, ModerationEntry, reading};
 
 use crate::world::{APPS, Actor, World, at, ban, by, mute, outcome, remove_role, sanction, service, set_role, user};
 

@@ -11,13 +11,13 @@ use chat_signer::engine::{Engine, FactsProtocol, FactsProvider};
 use chat_signer::model::{
     Action, Caller, CallerKind, ConversationKind, Millis, Pattern, RequiredAction, Role, SigningRequest,
 };
+use chat_signer::moderation::{
+    self, CommandAuthorizer, CommandKind, CommandOutcome, ModerationCommand, ModerationEntry, ModerationIndex,
+    SanctionTerms,
+};
 use chat_signer::policy::{
     BindingEntry, Block, ConversationEntry, ConversationFacts, DecisionData, Denial, EntryAuthor, EntryOrigin, Permit,
     Policy, PolicyDocument, RoleBinding, RoleGrant, Rule, Sanction,
-};
-use chat_signer::roster::{
-    self, CommandAuthorizer, CommandKind, CommandOutcome, ModerationCommand, ModerationEntry, ModerationIndex,
-    SanctionTerms,
 };
 use chat_signer::vendor::App;
 use http::header::CONTENT_TYPE;
@@ -167,7 +167,7 @@ impl World {
     pub(crate) fn known(&mut self, id: &str, kind: ConversationKind, owner: Option<&str>) {
         let owner = owner.map(str::to_owned);
         let (id, app, forgotten, origin) = (id.to_owned(), None, false, origin());
-        self.keep(&ModerationEntry::Conversation(roster::RegisteredConversation {
+        self.keep(&ModerationEntry::Conversation(moderation::RegisteredConversation {
             id,
             app,
             kind,

@@ -271,7 +271,7 @@ async fn an_app_that_is_not_configured_here_may_be_elsewhere() {
     let world = world().await;
     let elsewhere = World::new("ably").await;
     let targets = elsewhere.targets(&brisk());
-    let counts = chat_signer::observe::outbox::OutboxMetrics::default();
+    let counts = chat_signer::telemetry::outbox::OutboxMetrics::default();
     let terms = brisk();
     let worker = chat_signer::outbox::Outbox::start(Arc::clone(&world.roster), targets, terms, counts).unwrap();
     world.impose(Ban, "alice", Some("c1"), None).await;

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chat_signer::clock;
 use chat_signer::config::{Durability, RedisAddress, RedisSettings};
 use chat_signer::model::{CallerKind, Millis, Pattern};
+use chat_signer::moderation::{ChangeSubscribers, ModerationEntry, ModerationReplica, PendingAudit};
 use chat_signer::policy::{EntryAuthor, EntryOrigin, Sanction};
-use chat_signer::roster::{ChangeSubscribers, ModerationEntry, ModerationReplica, PendingAudit};
 use chat_signer::store::{KEPT, NewChange, Store};
 
 use crate::bed::{Bed, LONG, Scratch, at, commit, put, socket};

@@ -3,7 +3,7 @@
 
 use chat_signer::clock;
 use chat_signer::model::Millis;
-use chat_signer::roster::ModerationReplica;
+use chat_signer::moderation::ModerationReplica;
 use chat_signer::store::{ChangesSince, CommitError, NewChange, Store, StoreHead, StoredChange};
 
 use crate::bed::{ask, commit, put, since, socket};

@@ -10,10 +10,10 @@ use super::{Introspection, IntrospectionProtocol};
 use crate::authn::address::check_verified;
 use crate::authn::binding::{Thumbprint, TokenCaller};
 use crate::authn::dates::{Dates, TokenClock};
+use crate::authn::error::AuthnError;
 use crate::authn::jwt::check_audience;
 use crate::authn::purpose::TokenRules;
-use crate::authn::refusal::AuthnError;
-use crate::authn::roles::RoleMapping;
+use crate::authn::role_mapping::RoleMapping;
 use crate::model::{Caller, Millis, Pattern, Role, check_identifier, claim, json};
 
 /// The longest subject, in characters, as for any identifier.

@@ -5,7 +5,7 @@
 
 mod answer;
 mod cookies;
-mod question;
+mod query;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub use answer::IntrospectionAnswer;
-pub use question::IntrospectionQuery;
+pub use query::IntrospectionQuery;
 
 use super::Common;
 use super::endpoint::Endpoint;
+use super::error::AuthnError;
 use super::lookup::{IdentifyError, PendingLookup};
 use super::purpose::TokenRules;
-use super::refusal::AuthnError;
 use crate::model::{Role, RoleHierarchy};
 use crate::secret::Secret;
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::authn::refusal::{AuthnError, quoted};
+use crate::authn::error::{AuthnError, quoted};
 use crate::model::{check_identifier, claim};
 
 type ClaimsObject = Map<String, Value>;

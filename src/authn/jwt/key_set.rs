@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
-use super::verified::KeyGeneration;
+use super::token_cache::KeyGeneration;
 use super::{UnverifiedToken, VerificationKeys};
 use crate::authn::algorithm::Algorithm;
 use crate::authn::endpoint::Endpoint;
+use crate::authn::error::AuthnError;
 use crate::authn::lookup::{IdentifyError, PendingLookup};
-use crate::authn::refusal::AuthnError;
 
 /// Where an authenticator's keys come from.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ mod claims;
 mod key_set;
 mod keys;
 mod token;
-mod verified;
+mod token_cache;
 
 use std::ops::Range;
 
@@ -17,19 +17,19 @@ pub(super) use claims::check_audience;
 pub use key_set::{KeySet, KeySource};
 pub use keys::{UnusableKey, VerificationKeys};
 pub(super) use token::{LONGEST, UnverifiedToken};
-pub(super) use verified::{TokenCache, VerifiedToken};
+pub(super) use token_cache::{TokenCache, VerifiedToken};
 
 use super::Common;
 use super::address::check_verified;
 use super::algorithm::{Algorithm, algorithm};
 use super::binding::TokenCaller;
 use super::dates::{Dates, TokenClock};
+use super::error::{AuthnError, quoted};
 use super::lookup::IdentifyError;
 use super::purpose::{TokenRules, check_type};
-use super::refusal::{AuthnError, quoted};
-use super::roles::RoleMapping;
+use super::role_mapping::RoleMapping;
 use crate::model::{Millis, Role, RoleHierarchy};
-use verified::KeyGeneration;
+use token_cache::KeyGeneration;
 
 /// Takes the tokens of one issuer.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::authn::refusal::AuthnError;
+use crate::authn::error::AuthnError;
 use crate::crypto;
 use crate::model::json;
 

@@ -8,10 +8,10 @@ use std::process::ExitCode;
 use clap::ArgGroup;
 use serde_json::{Map, Value};
 
-use super::asked::{RequestArguments, SigningTime};
 use super::caller::{AssumedCaller, AssumedCallerWithNotes, by_token};
 use super::facts::{self, GivenFacts};
-use super::moderated::ModerationCheck;
+use super::moderation_check::ModerationCheck;
+use super::request_args::{RequestArguments, SigningTime};
 use super::{CommandError, CommonArguments, complain, line, store, yes};
 use crate::clock;
 use crate::engine::{DecidedRequest, Engine, RuntimeData};

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::super::moderated::ModerationCheck;
+use super::super::moderation_check::ModerationCheck;
 use crate::engine::{DecidedRequest, why};
 use crate::policy::{ConsideredEntry, Effect, Explanation, RuleExplanation};
 

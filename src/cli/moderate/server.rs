@@ -22,7 +22,7 @@ use super::super::{CommandError, CommonArguments, block_on, probe};
 use crate::authn::{ApiKey, Authenticator, Endpoint};
 use crate::config::{ListenAddress, Settings, demo_api_key};
 use crate::environment;
-use crate::remote::{ClientError, UpstreamClient, read, unix};
+use crate::upstream::{ClientError, UpstreamClient, read, unix};
 
 /// How long an answer may take: longer than the server itself takes to give up a change.
 const PATIENCE: Duration = Duration::from_secs(15);

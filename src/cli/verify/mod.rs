@@ -12,7 +12,7 @@ mod token;
 
 use std::process::ExitCode;
 
-use super::asked::{RequestArguments, SigningTime};
+use super::request_args::{RequestArguments, SigningTime};
 use super::{CommandError, CommonArguments, yes};
 use crate::clock;
 use crate::config;

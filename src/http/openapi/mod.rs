@@ -3,8 +3,8 @@
 //! Which routes there are, with which methods and types, the router is asked. What they mean and what is answered stands in `text/`, with an
 //! example of each for the demonstration.
 
+mod moderation;
 mod operation;
-mod roster;
 mod security;
 
 use hyper::Request;
@@ -12,8 +12,8 @@ use hyper::body::{Bytes, Incoming};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::answer::SigningRoute;
-use super::{ApiError, HttpResponse, RequestContext, compat, guard, limit, render, route};
+use super::sign::SigningRoute;
+use super::{ApiError, HttpResponse, RequestContext, admission, compat, host_check, render, route};
 use crate::config::Settings;
 use crate::model::Vendor;
 use crate::vendor::{App, Operation};
@@ -23,10 +23,10 @@ pub(super) const PATH: &str = "/v1/openapi.json";
 
 /// Answers with the document, which is made when it is first asked for.
 pub(super) fn answer(exchange: &RequestContext<'_>, request: &Request<Incoming>) -> Result<HttpResponse, ApiError> {
-    let _place = limit::enter(exchange)?;
-    guard::only(request, "GET, HEAD")?;
-    guard::demonstration(exchange, request)?;
-    guard::one_host(request)?;
+    let _place = admission::enter(exchange)?;
+    host_check::only(request, "GET, HEAD")?;
+    host_check::demonstration(exchange, request)?;
+    host_check::one_host(request)?;
     let make = || Bytes::from(document(exchange.settings).to_string());
     Ok(render::success("application/json", exchange.snapshot.description.get_or_init(make).clone()))
 }
@@ -45,7 +45,7 @@ fn document(settings: &Settings) -> Value {
 
 fn paths(settings: &Settings, responses: &Value) -> Map<String, Value> {
     let mut paths: Map<String, Value> = read(include_str!("text/own.json"));
-    paths.extend(roster::paths(&security::required_by_any(&settings.engine.authenticators), responses));
+    paths.extend(moderation::paths(&security::required_by_any(&settings.engine.authenticators), responses));
     let mut describe = |path: String, route: &SigningRoute<'_>, about: &OperationText, tag: &str, shape: &str| {
         let security = security::required(&settings.engine.authenticators, route.app.name());
         let described = DescribedPath { about, route, tag, shape, security, responses };

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::reference;
-use crate::http::answer::{AnswerForm, SigningRoute};
+use crate::http::sign::{AnswerForm, SigningRoute};
 
 pub(super) const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";

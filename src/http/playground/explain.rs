@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::super::answer::{self, SigningRoute};
+use super::super::sign::{self, SigningRoute};
 use super::super::{ApiError, RequestContext};
 use super::{fields, read, signed};
 use crate::engine::RuntimeData;
@@ -29,7 +29,7 @@ pub(super) async fn explain(
     route: &SigningRoute<'_>,
     request: &mut Request<Incoming>,
 ) -> Result<Value, ApiError> {
-    let caller = answer::authenticate(exchange, Some(route.app), request).await?;
+    let caller = sign::authenticate(exchange, Some(route.app), request).await?;
     exchange.snapshot.limits.caller(&caller)?;
     let asked: PlaygroundExchange = fields(read(exchange, request).await?)?;
     let params = Params { values: asked.request, lenient: false };

@@ -15,7 +15,9 @@ use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{ApiError, ErrorCode, HttpResponse, RequestContext, body, cross_site, guard, limit, params, render, route};
+use super::{
+    ApiError, ErrorCode, HttpResponse, RequestContext, admission, body, cross_site, host_check, params, render, route,
+};
 use crate::config::DemoCaller;
 
 const PATH: &str = "/playground";
@@ -33,25 +35,25 @@ pub(super) async fn answer(
     demo: &DemoCaller,
     request: &mut Request<Incoming>,
 ) -> Result<HttpResponse, ApiError> {
-    let _slot = limit::enter(exchange)?;
-    guard::demonstration(exchange, request)?;
-    guard::one_host(request)?;
+    let _slot = admission::enter(exchange)?;
+    host_check::demonstration(exchange, request)?;
+    host_check::one_host(request)?;
     let below = request.uri().path().strip_prefix(PATH).unwrap_or_default().to_owned();
     if let Some(asset) = assets::at(&below) {
-        return guard::only(request, "GET, HEAD").map(|()| asset);
+        return host_check::only(request, "GET, HEAD").map(|()| asset);
     }
     same_origin(exchange, request)?;
     match below.as_str() {
-        "/world" => guard::only(request, "GET, HEAD").map(|()| json(&world::of(exchange.settings, demo))),
+        "/world" => host_check::only(request, "GET, HEAD").map(|()| json(&world::of(exchange.settings, demo))),
         "/token" => {
-            guard::only(request, "POST")?;
+            host_check::only(request, "POST")?;
             let asked = read(exchange, request).await?;
             token::make(exchange, demo, asked).map(|made| json(&made))
         }
         _ => {
             let route = below.strip_prefix("/explain/").and_then(|place| route::find(exchange, place));
             let route = route.ok_or_else(nowhere)?;
-            guard::only(request, "POST")?;
+            host_check::only(request, "POST")?;
             explain::explain(exchange, &route, request).await.map(|explained| json(&explained))
         }
     }

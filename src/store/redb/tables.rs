@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::model::Millis;
-use crate::store::held::{LeasedJob, first, queue};
+use crate::store::lease::{LeasedJob, first, queue};
 use crate::store::{
     AttemptResult, ChangesSince, Job, JobState, KEPT, KEPT_DONE, NewChange, NewJob, StoreHead, StoredChange, at_once,
 };

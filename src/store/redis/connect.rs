@@ -16,8 +16,8 @@ use tokio_rustls::TlsConnector;
 
 use super::script::RedisKeys;
 use crate::config::{RedisAddress, RedisServer, RedisSettings};
-use crate::remote;
 use crate::store::{FailureReason, StoreUnavailable};
+use crate::upstream;
 
 /// How long anything may take: to be let in, or an answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
@@ -49,7 +49,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
 
 impl RedisServers {
     pub(super) fn new(settings: &RedisSettings) -> Result<RedisServers, StoreUnavailable> {
-        let tls = remote::tls(&settings.authorities, settings.identity.as_ref())
+        let tls = upstream::tls(&settings.authorities, settings.identity.as_ref())
             .map_err(|error| StoreUnavailable::new(FailureReason::Other, error.to_string()))?;
         let keys = RedisKeys::new(&settings.prefix);
         Ok(RedisServers { settings: settings.clone(), tls: TlsConnector::from(Arc::new(tls)), keys })

@@ -1,6 +1,6 @@
 //! LeanCloud's LeanMessage, and TapTap's service of the same protocol: HMAC-SHA1 with the app's master key.
 
-mod compat;
+mod demo_routes;
 mod message;
 mod moderation;
 mod request;
@@ -15,8 +15,8 @@ use crate::model::{Action, ActionSet, Millis};
 use crate::policy::Permit;
 use crate::secret::Secret;
 
-pub use compat::DemoRoute;
-pub(super) use compat::parse as parse_compat;
+pub use demo_routes::DemoRoute;
+pub(super) use demo_routes::parse as parse_compat;
 pub use message::StringToSign;
 pub use moderation::{ModerationApi, ModerationTarget, Observation, ObservedState};
 pub(super) use request::parse;

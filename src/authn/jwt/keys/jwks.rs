@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::UnusableKey;
 use super::key::{KeyType, VerificationKey};
 use crate::authn::algorithm::{Algorithm, algorithm};
-use crate::authn::refusal::quoted;
+use crate::authn::error::quoted;
 use crate::crypto;
 use crate::model::json;
 

@@ -10,7 +10,7 @@ use std::fmt;
 
 use super::UnverifiedToken;
 use crate::authn::algorithm::{Algorithm, is_symmetric, words};
-use crate::authn::refusal::{AuthnError, quoted};
+use crate::authn::error::{AuthnError, quoted};
 use crate::secret::Secret;
 use key::VerificationKey;
 

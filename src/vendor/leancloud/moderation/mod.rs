@@ -4,7 +4,7 @@
 //! client out of the conversation as well; a kick ends its session and voids the signature that it logged in with. Whoever was on a list
 //! already stays on it, and whoever was a member becomes one again.
 
-mod found;
+mod observed;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +17,7 @@ use crate::model::{ConversationKind, Millis};
 use crate::secret::Secret;
 use crate::vendor::moderation::{DesiredState, ModerationPlan, PermanentFailure, SanctionEnd, VendorCall, secret};
 use crate::vendor::path_segment::segment;
-pub use found::{Observation, ObservedState};
+pub use observed::{Observation, ObservedState};
 
 /// How long a silence lasts at most, in milliseconds, and how long before its end it is renewed.
 const LONGEST_SILENCE: u64 = 24 * 3_600_000;

@@ -1,0 +1,100 @@
+//! What is asked.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method, Request};
+
+use super::{Introspection, IntrospectionProtocol};
+use crate::authn::credential::bearer;
+use crate::authn::error::AuthnError;
+use crate::crypto::{self, percent_encoded};
+use crate::model::Millis;
+use crate::secret::Secret;
+
+/// A question about one credential.
+pub struct IntrospectionQuery {
+    /// The authenticator that asks it.
+    pub asker: Arc<Introspection>,
+    /// What of the caller's request is passed on.
+    pub(super) passed: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl IntrospectionQuery {
+    /// All that tells it from other questions, in an unambiguous form: who asks whom, and everything that is passed on.
+    pub fn identity(&self) -> Vec<u8> {
+        let url = self.asker.endpoint.url.to_string();
+        let asker = [self.asker.common.name.as_bytes(), url.as_bytes()];
+        let passed = self.passed.iter().flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()]);
+        crypto::joined(asker.into_iter().chain(passed))
+    }
+
+    /// The request that asks it.
+    ///
+    /// # Errors
+    /// If a configured credential can't stand in a header.
+    pub fn request(&self, now: Millis) -> Result<Request<Vec<u8>>, AuthnError> {
+        let mut request = match &self.asker.protocol {
+            IntrospectionProtocol::Session { .. } => self.with_all(),
+            IntrospectionProtocol::Token { client, .. } => self.with_token(client.as_ref())?,
+            IntrospectionProtocol::LeanCloud { app_id, app_key, sign } => {
+                self.with_session(app_id, app_key, *sign, now)?
+            }
+        };
+        *request.uri_mut() = self.asker.endpoint.url.clone();
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+        Ok(request)
+    }
+
+    fn with_all(&self) -> Request<Vec<u8>> {
+        let mut request = Request::new(Vec::new());
+        request.headers_mut().extend(self.passed.iter().cloned());
+        request
+    }
+
+    /// RFC 7662, section 2.1. The client's credentials are encoded as RFC 6749, section 2.3.1, has it.
+    fn with_token(&self, client: Option<&(String, Secret)>) -> Result<Request<Vec<u8>>, AuthnError> {
+        let token = self.passed.first().map(|(_, value)| bearer(value)).transpose()?.unwrap_or_default();
+        let form = format!("token={}&token_type_hint=access_token", percent_encoded(token.as_bytes()));
+        let mut request = Request::new(form.into_bytes());
+        *request.method_mut() = Method::POST;
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        if let Some((id, secret)) = client {
+            let pair = format!("{}:{}", percent_encoded(id.as_bytes()), percent_encoded(secret.expose()));
+            headers.insert(AUTHORIZATION, header(format!("Basic {}", crypto::base64(pair.as_bytes())).as_bytes())?);
+        }
+        Ok(request)
+    }
+
+    fn with_session(&self, id: &str, key: &Secret, sign: bool, now: Millis) -> Result<Request<Vec<u8>>, AuthnError> {
+        let mut request = self.with_all();
+        let headers = request.headers_mut();
+        headers.insert(HeaderName::from_static("x-lc-id"), header(id.as_bytes())?);
+        if sign {
+            let hash = crypto::md5(&[now.0.to_string().as_bytes(), key.expose()]);
+            let signature = format!("{},{}", crypto::hex(&hash), now.0);
+            headers.insert(HeaderName::from_static("x-lc-sign"), header(signature.as_bytes())?);
+        } else {
+            headers.insert(HeaderName::from_static("x-lc-key"), header(key.expose())?);
+        }
+        Ok(request)
+    }
+}
+
+impl fmt::Debug for IntrospectionQuery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Question({}, …)", self.asker.endpoint)
+    }
+}
+
+fn header(value: &[u8]) -> Result<HeaderValue, AuthnError> {
+    let refuse = |_| {
+        let detail = "a configured id or key can't stand in a header".to_owned();
+        AuthnError::unavailable("who the caller is can't be found out here").detail(detail)
+    };
+    let mut value = HeaderValue::from_bytes(value).map_err(refuse)?;
+    value.set_sensitive(true);
+    Ok(value)
+}

@@ -1,0 +1,86 @@
+//! The roles that an issuer gives its callers: those that the policy lists and that are no stronger than it may give. Others, and
+//! scopes that are no patterns, count for nothing.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::error::AuthnError;
+use crate::model::{Pattern, Role, RoleHierarchy, claim};
+
+type IssuerClaims = Map<String, Value>;
+
+/// In how many scopes an issuer may give a caller roles.
+const MOST_SCOPES: usize = 64;
+
+/// Where an issuer's roles stand, and what they count for.
+#[derive(Clone, Copy)]
+pub(super) struct RoleMapping<'a> {
+    /// The claim with roles at scope `*`: a list of words, or words in one string.
+    pub(super) roles: Option<&'a str>,
+    /// The claim with roles by scope: an object of pattern and word.
+    pub(super) bindings: Option<&'a str>,
+    /// The roles that the policy knows.
+    pub(super) ladder: &'a RoleHierarchy,
+    /// The strongest role that counts; without it none does.
+    pub(super) max_role: Option<Role>,
+}
+
+impl RoleMapping<'_> {
+    /// The roles in these claims, each with its scope, which is there once.
+    pub(super) fn read(self, claims: &IssuerClaims) -> Result<Vec<(Pattern, Role)>, AuthnError> {
+        let Some(max) = self.max_role else {
+            return Ok(Vec::new());
+        };
+        let role = |word: &str| self.ladder.role(word).filter(|role| *role <= max);
+        let everywhere = words(claims, self.roles)?.into_iter().filter_map(role);
+        let scoped = scopes(claims, self.bindings)?
+            .filter_map(|(scope, word)| Some((Pattern::parse(scope).ok()?, role(word.as_str()?)?)));
+        strongest(everywhere.map(|role| (Pattern::Everything, role)).chain(scoped))
+    }
+}
+
+/// The strongest role of each scope. There must be few: deciding on a pattern looks at every scope from every other.
+///
+/// # Errors
+/// If there are too many scopes.
+pub fn strongest(bindings: impl Iterator<Item = (Pattern, Role)>) -> Result<Vec<(Pattern, Role)>, AuthnError> {
+    let mut roles: BTreeMap<Pattern, Role> = BTreeMap::new();
+    for (scope, role) in bindings {
+        let known = roles.entry(scope.home().into_owned()).or_insert(role);
+        *known = role.max(*known);
+    }
+    if roles.len() > MOST_SCOPES {
+        return Err(AuthnError::new(format!(
+            "the caller must not have roles in more than {MOST_SCOPES} different scopes"
+        )));
+    }
+    Ok(roles.into_iter().collect())
+}
+
+/// The words in a list, or in one string with white space between them.
+fn words<'a>(claims: &'a IssuerClaims, name: Option<&str>) -> Result<Vec<&'a str>, AuthnError> {
+    match name.and_then(|name| claim(claims, name)) {
+        None => Ok(Vec::new()),
+        Some(Value::String(line)) => Ok(line.split_whitespace().collect()),
+        Some(Value::Array(list)) => Ok(list.iter().filter_map(Value::as_str).collect()),
+        Some(_) => Err(mistyped("roles", "a list of strings or words in one string", name)),
+    }
+}
+
+/// The members of an object of scope and word.
+fn scopes<'a>(
+    claims: &'a IssuerClaims,
+    name: Option<&str>,
+) -> Result<impl Iterator<Item = (&'a String, &'a Value)>, AuthnError> {
+    match name.and_then(|name| claim(claims, name)) {
+        None => Ok(None.into_iter().flatten()),
+        Some(Value::Object(members)) => Ok(Some(members).into_iter().flatten()),
+        Some(_) => Err(mistyped("bindings", "an object of pattern and role", name)),
+    }
+}
+
+fn mistyped(what: &str, wanted: &str, claim: Option<&str>) -> AuthnError {
+    let detail = format!("they are read from the claim `{}`", claim.unwrap_or_default());
+    AuthnError::new(format!("the caller's {what} must be {wanted}")).detail(detail)
+}

@@ -1,0 +1,102 @@
+//! A caller who is known, at the roster: whether it may be, and what its question depends on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::audit::wished;
+use crate::engine::FactsQuery;
+use crate::http::{ApiError, RequestContext, metrics, record, sign};
+use crate::model::{Caller, SigningRequest};
+use crate::moderation::{CommandKind, ReplicaStale};
+use crate::policy::ConversationFacts;
+use crate::vendor::App;
+
+/// A caller's request, once the caller is known.
+pub(super) struct AuthenticatedRequest<'a> {
+    pub(super) exchange: &'a RequestContext<'a>,
+    pub(super) caller: Arc<Caller>,
+}
+
+/// What another service tells of the place, at each app.
+pub(super) type FactsByApp = HashMap<Arc<str>, Vec<ConversationFacts>>;
+
+impl<'a> AuthenticatedRequest<'a> {
+    /// The apps that a request is about: the one that it names, or all, also where it names one that isn't configured any more.
+    pub(super) fn apps(&self, named: Option<&Arc<str>>) -> Vec<&'a App> {
+        match self.app(named) {
+            Some(app) => vec![app],
+            None => self.exchange.settings.engine.apps.iter().collect(),
+        }
+    }
+
+    /// The one app that a request is about, if it is about one.
+    pub(super) fn app(&self, named: Option<&Arc<str>>) -> Option<&'a App> {
+        self.exchange.settings.engine.app(named?)
+    }
+
+    /// Lets the caller in if its authenticator serves all that the request is about.
+    pub(super) async fn admit(&self, named: Option<&Arc<str>>) -> Result<(), ApiError> {
+        let apps = self.apps(named).into_iter().map(|app| &**app.name());
+        match self.exchange.settings.engine.authenticators.admit(&self.caller, apps) {
+            Ok(()) => Ok(()),
+            Err(refusal) => Err(sign::refused(self.exchange, self.app(named), &refusal).await?),
+        }
+    }
+
+    /// Finds out what a decision depends on and another service knows. Of a change the deed is told where it is recorded that this can't
+    /// be done.
+    pub(super) async fn inquire(
+        &self,
+        named: Option<&Arc<str>>,
+        asks: &[SigningRequest],
+        deed: Option<&CommandKind>,
+    ) -> Result<FactsByApp, ApiError> {
+        let mut told = FactsByApp::new();
+        for ask in asks {
+            let inquiries = match self.inquiries(ask) {
+                Ok(inquiries) => inquiries,
+                Err(stale) => {
+                    let reason = stale.to_string();
+                    return Err(self.undecided(named, asks, deed, &reason, stale.into()).await);
+                }
+            };
+            let (snapshot, trace) = (self.exchange.snapshot, self.exchange.trace);
+            match Box::pin(snapshot.remote.inquire(inquiries, trace)).await {
+                Ok(known) => drop(told.insert(Arc::clone(&ask.app), known)),
+                Err(unavailable) => {
+                    let reason = unavailable.to_string();
+                    return Err(self.undecided(named, asks, deed, &reason, unavailable.into()).await);
+                }
+            }
+        }
+        Ok(told)
+    }
+
+    fn inquiries(&self, ask: &SigningRequest) -> Result<Vec<FactsQuery>, ReplicaStale> {
+        let engine = &self.exchange.settings.engine;
+        let index = self.exchange.runtime.roster.read()?;
+        Ok(engine.inquiries(ask, &self.caller, index.register(), self.exchange.now))
+    }
+
+    /// Records that something can't be decided: the failure to answer with, unless that can't be recorded.
+    pub(super) async fn undecided(
+        &self,
+        named: Option<&Arc<str>>,
+        asks: &[SigningRequest],
+        deed: Option<&CommandKind>,
+        reason: &str,
+        failure: ApiError,
+    ) -> ApiError {
+        let (Some(ask), app) = (asks.first(), self.app(named)) else { return failure };
+        let record = record::undecided(self.exchange, app, &self.caller, ask, reason);
+        let line = match record::line(self.exchange, &deed.map_or(record, |deed| wished(deed, &record))) {
+            Ok(line) => line,
+            Err(failure) => return failure,
+        };
+        if let Err(unwritten) = self.exchange.runtime.audit.write(&line).await {
+            return unwritten.into();
+        }
+        metrics::CountedDecision::unavailable(ask.action).count(self.exchange, app);
+        failure
+    }
+}

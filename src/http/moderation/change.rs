@@ -1,0 +1,114 @@
+//! Changing the roster: from a request to what became of it, for whom.
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::{Method, Request};
+use serde::Serialize;
+
+use super::audit::RequestedChange;
+use super::authenticated::{AuthenticatedRequest, FactsByApp};
+use super::fields::RequestFields;
+use super::read;
+use super::resource::ModerationResource;
+use super::wishes;
+use crate::http::{ApiError, HttpResponse, OwnedRequestContext, render, sign};
+use crate::limits::AdmissionPermit;
+use crate::model::{Caller, SigningRequest};
+use crate::moderation::{CommandAuthorizer, CommandOutcome, ModerationCommand, RejectReason};
+use crate::vendor::Params;
+
+/// Answers a request for a change.
+pub(super) async fn answer(
+    visit: &AuthenticatedRequest<'_>,
+    resource: &ModerationResource,
+    request: &mut Request<Incoming>,
+    place: AdmissionPermit,
+) -> Result<HttpResponse, ApiError> {
+    let exchange = visit.exchange;
+    let (params, place) = parameters(visit, request, place).await?;
+    let fields = RequestFields { params: &params, settings: exchange.settings };
+    let wish = {
+        let kept = exchange.runtime.roster.look();
+        wishes::read(resource, request.method(), fields, &visit.caller, &kept, exchange.now)?
+    };
+    visit.admit(wish.app.as_ref()).await?;
+    if exchange.runtime.roster.store().is_none() {
+        return Err(ApiError::no_store());
+    }
+    let asks: Vec<SigningRequest> = wish.apps(&exchange.settings.engine).map(|app| wish.ask(app)).collect();
+    let told = visit.inquire(wish.app.as_ref(), &asks, Some(&wish.deed)).await?;
+    // What has begun is finished and recorded, whether or not the caller stays to hear of it.
+    let (lasting, caller) = (exchange.lasting(), Arc::clone(&visit.caller));
+    let making = tokio::spawn(async move {
+        let made = make(&lasting, &caller, &wish, &told, &asks).await;
+        drop(place);
+        made
+    });
+    making.await.unwrap_or_else(|_| Err(ApiError::internal("a panic, logged with its place")))
+}
+
+/// The parameters: in the body, or for `DELETE`, which has none, in the query.
+async fn parameters(
+    visit: &AuthenticatedRequest<'_>,
+    request: &mut Request<Incoming>,
+    place: AdmissionPermit,
+) -> Result<(Params, AdmissionPermit), ApiError> {
+    if request.method() == Method::DELETE {
+        return Ok((read::query(request, &["app", "client_id"])?, place));
+    }
+    read::no_query(request)?;
+    sign::read(visit.exchange, false, request, place).await
+}
+
+/// Makes the change and records it. Nothing is changed that can't be recorded, as far as that can be told before.
+async fn make(
+    lasting: &OwnedRequestContext,
+    caller: &Arc<Caller>,
+    wish: &ModerationCommand,
+    told: &FactsByApp,
+    asks: &[SigningRequest],
+) -> Result<HttpResponse, ApiError> {
+    let exchange = &lasting.exchange();
+    let visit = AuthenticatedRequest { exchange, caller: Arc::clone(caller) };
+    exchange.runtime.audit.health()?;
+    let judge = CommandAuthorizer { engine: &exchange.settings.engine, caller, told, now: exchange.now };
+    let ruling = match exchange.runtime.roster.carry_out(&judge, wish, &exchange.runtime.plan()).await {
+        Ok(ruling) => ruling,
+        Err(not_changed) => {
+            let reason = not_changed.to_string();
+            return Err(visit.undecided(wish.app.as_ref(), asks, Some(&wish.deed), &reason, not_changed.into()).await);
+        }
+    };
+    let Some(ask) = asks.first() else { return Err(ApiError::internal("there is no app")) };
+    let asked = RequestedChange { exchange, app: visit.app(wish.app.as_ref()), caller, ask, deed: &wish.deed };
+    exchange.runtime.audit.write(&asked.lines(&ruling)?).await?;
+    asked.count(&ruling);
+    tell(wish, &ruling)
+}
+
+/// The answer: for whom it is done and for whom not. A problem, if it is for nobody and all depends on the caller or on one thing.
+fn tell(wish: &ModerationCommand, ruling: &CommandOutcome) -> Result<HttpResponse, ApiError> {
+    #[derive(Serialize)]
+    struct CommandResponse<'a> {
+        succeeded: &'a [String],
+        failed: Vec<FailedUser<'a>>,
+    }
+    #[derive(Serialize)]
+    struct FailedUser<'a> {
+        user: &'a str,
+        code: &'static str,
+        reason: String,
+    }
+    let denied = |why: &RejectReason| matches!(why, RejectReason::Denied(_)) || !wish.deed.has_targets();
+    if let Some(first) = ruling.failed.first()
+        && ruling.succeeded.is_empty()
+        && ruling.failed.iter().all(|failed| denied(&failed.why))
+    {
+        return Err(ApiError::from(&first.why));
+    }
+    let failed = ruling.failed.iter();
+    let failed = failed.map(|one| FailedUser { user: &one.user, code: one.why.code(), reason: one.why.public() });
+    let told = CommandResponse { succeeded: &ruling.succeeded, failed: failed.collect() };
+    Ok(render::success("application/json", serde_json::to_vec(&told).unwrap_or_default()))
+}

@@ -1,0 +1,69 @@
+//! Entries as lists tell them, those of the policy file among them.
+
+use serde_json::{Map, Value, json};
+
+use crate::model::{Pattern, Role};
+use crate::moderation::{EntryKind, ModerationEntry, RegisteredConversation, details};
+use crate::policy::{EntryOrigin, PolicyDocument, RoleBinding, RoleGrant};
+
+/// What an entry says, and by whose word.
+pub(super) fn json(record: &ModerationEntry) -> Map<String, Value> {
+    let mut entry = details(record);
+    match record.origin() {
+        EntryOrigin::File { line } => {
+            entry.insert("source".to_owned(), json!("file"));
+            entry.insert("line".to_owned(), json!(line));
+        }
+        EntryOrigin::Roster { author, at } => {
+            entry.insert("by".to_owned(), json!(**author));
+            entry.insert("at".to_owned(), json!(at.to_string()));
+            entry.insert("source".to_owned(), json!("roster"));
+        }
+    }
+    entry
+}
+
+/// The policy file's entries of a table, in the file's order: roles by bindings before those by the conversations' own lists.
+pub(super) fn filed(
+    document: &PolicyDocument,
+    table: EntryKind,
+) -> Box<dyn Iterator<Item = ModerationEntry> + Send + '_> {
+    let entries = &document.entries;
+    match table {
+        EntryKind::Bans => Box::new(entries.bans.iter().cloned().map(ModerationEntry::Ban)),
+        EntryKind::Mutes => Box::new(entries.mutes.iter().cloned().map(ModerationEntry::Mute)),
+        EntryKind::Blocks => Box::new(entries.blocks.iter().cloned().map(ModerationEntry::Block)),
+        EntryKind::Roles => Box::new(roles(document)),
+        EntryKind::Conversations => Box::new(entries.conversations.iter().map(|filed| {
+            let owner = document.ladder.role("owner");
+            let owner = filed.people.iter().find(|(_, role)| owner.is_some() && *role == owner);
+            ModerationEntry::Conversation(RegisteredConversation {
+                id: filed.id.clone(),
+                app: filed.app.clone(),
+                kind: filed.kind,
+                owner: owner.map(|(user, _)| user.clone()),
+                forgotten: false,
+                origin: EntryOrigin::File { line: filed.line },
+            })
+        })),
+    }
+}
+
+fn roles(document: &PolicyDocument) -> impl Iterator<Item = ModerationEntry> + '_ {
+    let tenure = |user: &str, scope: Pattern, app: &Option<_>, role: Option<Role>, line| {
+        let held = role.map_or(RoleGrant::Role(None), |role| RoleGrant::Word(document.ladder.word(role).into()));
+        let origin = EntryOrigin::File { line };
+        ModerationEntry::Role(
+            user.to_owned(),
+            RoleBinding { scope, app: Option::clone(app), held, listed: false, origin },
+        )
+    };
+    let bound = document.entries.bindings.iter();
+    let bound = bound.map(move |one| tenure(&one.user, one.scope.clone(), &one.app, one.role, one.line));
+    let listed = document.entries.conversations.iter().flat_map(move |conversation| {
+        let scope = Pattern::Exact(conversation.id.clone());
+        let people = conversation.people.iter();
+        people.map(move |(user, role)| tenure(user, scope.clone(), &conversation.app, *role, conversation.line))
+    });
+    bound.chain(listed)
+}

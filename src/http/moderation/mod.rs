@@ -1,0 +1,75 @@
+//! `/v1/roster/…`: what moderators change and see at run time, under the same authentication, limits and policy as signing.
+
+mod audit;
+mod authenticated;
+mod change;
+mod conversations;
+mod cursor;
+mod enforcements;
+mod entry;
+mod events;
+mod fields;
+mod list;
+mod read;
+mod resource;
+mod wishes;
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::header::HeaderName;
+use hyper::{Method, Request};
+
+use super::{ApiError, HttpResponse, RequestContext, accept, admission, host_check, sign};
+use authenticated::AuthenticatedRequest;
+pub(super) use resource::ModerationResource;
+
+/// What all paths of the roster begin with.
+pub(super) const PATH: &str = "/v1/roster/";
+
+/// Where a reader of events got to (HTML, section 9.2).
+pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// With which methods pages of listed origins may ask for something at this path.
+pub(super) fn methods_for_pages(path: &str) -> &'static [Method] {
+    match path.strip_prefix(PATH).map(ModerationResource::at) {
+        Some(Ok(ModerationResource::Conversation(_))) => &[Method::GET, Method::PUT, Method::DELETE],
+        _ => &[Method::GET, Method::POST],
+    }
+}
+
+/// Answers a request to something of the roster's, in the order in which all requests are looked at.
+pub(super) async fn answer(
+    exchange: &RequestContext<'_>,
+    request: &mut Request<Incoming>,
+) -> Result<HttpResponse, ApiError> {
+    let place = admission::enter(exchange)?;
+    let resource = ModerationResource::at(request.uri().path().strip_prefix(PATH).unwrap_or_default())?;
+    host_check::only(request, resource.methods())?;
+    host_check::demonstration(exchange, request)?;
+    host_check::one_host(request)?;
+    let caller = sign::authenticate(exchange, None, request).await?;
+    exchange.snapshot.limits.caller(&caller)?;
+    let visit = AuthenticatedRequest { exchange, caller: Arc::clone(&caller) };
+    acceptable(request, resource.media())?;
+    let place = match *request.method() {
+        Method::GET | Method::DELETE => read::no_body(exchange, request, place).await?,
+        _ => place,
+    };
+    match &resource {
+        ModerationResource::Entries(table) if request.method() == Method::GET => {
+            list::answer(&visit, *table, request).await
+        }
+        ModerationResource::Conversation(id) if request.method() == Method::GET => {
+            conversations::answer(&visit, id, request).await
+        }
+        ModerationResource::Events => events::answer(&visit, request).await,
+        ModerationResource::Enforcements => enforcements::answer(&visit, request).await,
+        _ => change::answer(&visit, &resource, request, place).await,
+    }
+}
+
+fn acceptable(request: &Request<Incoming>, media: &'static str) -> Result<(), ApiError> {
+    let chosen = accept::choose(request.headers(), &[(media, ())]);
+    chosen.ok_or_else(|| ApiError::not_acceptable(&[media]))
+}

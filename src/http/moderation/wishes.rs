@@ -1,0 +1,81 @@
+//! What a request wishes for.
+
+use hyper::Method;
+
+use super::fields::{self, RequestFields, invalid};
+use super::resource::ModerationResource;
+use crate::model::{Caller, Millis, Pattern};
+use crate::moderation::{CommandKind, EntryKind, ModerationCommand, ModerationIndex};
+use crate::vendor::InvalidRequest;
+
+/// Reads what is to be done, to whom and where.
+pub(super) fn read(
+    resource: &ModerationResource,
+    method: &Method,
+    fields: RequestFields<'_>,
+    caller: &Caller,
+    kept: &ModerationIndex,
+    now: Millis,
+) -> Result<ModerationCommand, InvalidRequest> {
+    fields.params.only(known(resource))?;
+    let client = fields.client(caller)?;
+    let deed = deed(resource, method, fields, now)?;
+    let (users, scope) = match (&deed, resource) {
+        (CommandKind::Block | CommandKind::LiftBlock, _) => (vec![itself(&client)?], fields.needed_place()?),
+        (_, ModerationResource::Conversation(id)) => {
+            let conversation = fields::conversation(id)?;
+            (vec![conversation.to_string()], conversation)
+        }
+        (CommandKind::SetRole(_) | CommandKind::RemoveRole(_), _) => (fields.users()?, fields.needed_place()?),
+        _ => (fields.users()?, fields.place()?.unwrap_or(Pattern::Everything)),
+    };
+    let app = fields.app_of(&deed, kept)?;
+    Ok(ModerationCommand { deed, users, scope, app, client })
+}
+
+/// The names that mean something.
+fn known(resource: &ModerationResource) -> &'static [&'static str] {
+    match resource {
+        ModerationResource::Entries(EntryKind::Bans | EntryKind::Mutes) => {
+            &["users", "conversation", "app", "until", "reason", "client_id"]
+        }
+        ModerationResource::Lifting(EntryKind::Bans | EntryKind::Mutes) => {
+            &["users", "conversation", "app", "client_id"]
+        }
+        ModerationResource::Entries(EntryKind::Roles) | ModerationResource::Lifting(EntryKind::Roles) => {
+            &["users", "conversation", "app", "role", "client_id"]
+        }
+        ModerationResource::Conversation(_) => &["kind", "owner", "app", "client_id"],
+        _ => &["conversation", "app", "client_id"],
+    }
+}
+
+fn deed(
+    resource: &ModerationResource,
+    method: &Method,
+    fields: RequestFields<'_>,
+    now: Millis,
+) -> Result<CommandKind, InvalidRequest> {
+    Ok(match resource {
+        ModerationResource::Entries(EntryKind::Bans) => CommandKind::Ban(fields.terms(now)?),
+        ModerationResource::Entries(EntryKind::Mutes) => CommandKind::Mute(fields.terms(now)?),
+        ModerationResource::Entries(EntryKind::Roles) => CommandKind::SetRole(fields.role()?),
+        ModerationResource::Entries(_) => CommandKind::Block,
+        ModerationResource::Lifting(EntryKind::Bans) => CommandKind::LiftBan,
+        ModerationResource::Lifting(EntryKind::Mutes) => CommandKind::LiftMute,
+        ModerationResource::Lifting(EntryKind::Roles) => CommandKind::RemoveRole(fields.former_role()?),
+        ModerationResource::Lifting(_) => CommandKind::LiftBlock,
+        ModerationResource::Conversation(_) if method == Method::PUT => {
+            CommandKind::SetConversation { kind: fields.kind()?, owner: fields.owner()? }
+        }
+        _ => CommandKind::ForgetConversation,
+    })
+}
+
+/// The client, whom a block is about.
+fn itself(client: &str) -> Result<String, InvalidRequest> {
+    if client.is_empty() {
+        return Err(invalid("client_id", "must be given: a service must name the client, whose block it is"));
+    }
+    Ok(client.to_owned())
+}

@@ -1,0 +1,43 @@
+//! Lines of the audit log for what no request asked for: what ends by itself, and what an operator takes over.
+
+use super::entry::ModerationEntry;
+use super::event::{ChangeKind, name};
+use crate::clock;
+use crate::policy::{EntryOrigin, RoleGrant};
+use crate::telemetry::{AuditCaller, ModerationRecord};
+
+/// The line that says what became of an entry: by which change, where that is known, and by whose hand, where it was anyone's.
+pub(super) fn line(
+    record: &ModerationEntry,
+    fate: ChangeKind,
+    change: Option<u64>,
+    caller: Option<AuditCaller<'_>>,
+) -> Vec<u8> {
+    let (mut occurrence, user) = (ModerationRecord::new(name(record, fate), clock::now()), [record.name()]);
+    occurrence.caller = caller;
+    occurrence.app = record.app().map(|app| &**app);
+    occurrence.conversation = record.scope().map(ToString::to_string);
+    occurrence.targets = &user;
+    occurrence.change = change;
+    occurrence.until = record.until().map(|until| until.to_string());
+    match record {
+        ModerationEntry::Role(_, tenure) => {
+            occurrence.role = if let RoleGrant::Word(word) = &tenure.held { Some(word) } else { None };
+        }
+        ModerationEntry::Conversation(conversation) => {
+            occurrence.conversation = Some(conversation.id.clone());
+            occurrence.targets = &[];
+            occurrence.kind = Some(conversation.kind.as_str());
+            occurrence.owner = conversation.owner.as_deref();
+        }
+        ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => {
+            occurrence.reason = sanction.reason.as_deref()
+        }
+        ModerationEntry::Block(_) => {}
+    }
+    if let EntryOrigin::Roster { author, at } = record.origin() {
+        (occurrence.by, occurrence.at) = (Some(&**author), Some(at.to_string()));
+    }
+    // All of it can be written as JSON.
+    occurrence.line().unwrap_or_default()
+}

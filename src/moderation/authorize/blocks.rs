@@ -1,0 +1,53 @@
+//! Blocks: everyone's own.
+
+use super::super::entry::{EntryKind, ModerationEntry};
+use super::sanctions::{for_app, holds_in};
+use super::user_command::UserCommand;
+use super::{EntryChanges, RejectReason};
+use crate::policy::{Block, UserEntry};
+
+/// How many blocks one user may have. Anyone may block, any name: without a limit, anyone could fill the store.
+const MOST: usize = 1000;
+
+impl UserCommand<'_, '_> {
+    pub(super) fn block(&self) -> Result<EntryChanges, RejectReason> {
+        let (user, conversation, app) = (self.user.to_owned(), self.wish.scope.clone(), self.wish.app.clone());
+        let work = self.put(ModerationEntry::Block(Block { user, conversation, app, origin: self.origin() }));
+        let blocks = self.index.register().all_about(self.user).filter(|entry| matches!(entry, UserEntry::Block(_)));
+        if !work.0.is_empty() && blocks.count() >= MOST {
+            return Err(RejectReason::Conflict(format!("it has {MOST} blocks already: lift some")));
+        }
+        Ok(work)
+    }
+
+    pub(super) fn lift_block(&self) -> Result<EntryChanges, RejectReason> {
+        let is_here = |record: &ModerationEntry| {
+            let here = record.scope().is_some_and(|scope| *scope.home() == self.wish.scope);
+            here && record.app() == self.wish.app.as_ref()
+        };
+        let gone: Vec<ModerationEntry> =
+            self.index.of(EntryKind::Blocks, self.user).into_iter().filter(is_here).collect();
+        let is_gone =
+            |block: &Block| gone.iter().any(|gone| matches!(gone, ModerationEntry::Block(own) if own == block));
+        for register in [self.policy().register(), self.index.register()] {
+            for app in &self.apps {
+                let near = register.about(self.user, app.name(), Some(&self.wish.scope));
+                let blocks =
+                    near.filter_map(|entry| if let UserEntry::Block(block) = entry { Some(block) } else { None });
+                let mut left =
+                    blocks.filter(|block| holds_in(&block.conversation, &self.wish.scope) && !is_gone(block));
+                if let Some(left) = left.next() {
+                    return Err(still_blocked(left));
+                }
+            }
+        }
+        Ok((Vec::new(), gone))
+    }
+}
+
+fn still_blocked(Block { conversation, app, origin, .. }: &Block) -> RejectReason {
+    match origin.line() {
+        Some(line) => RejectReason::File(line, format!("it is blocked in {conversation}")),
+        None => RejectReason::Conflict(format!("it is blocked in {conversation}{}: lift that", for_app(app.as_ref()))),
+    }
+}

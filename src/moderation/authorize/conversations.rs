@@ -1,0 +1,90 @@
+//! Conversations: their kind, and their owner, who is set once.
+
+use super::super::entry::{ModerationEntry, RegisteredConversation};
+use super::super::index::OWNER;
+use super::user_command::UserCommand;
+use super::{EntryChanges, RejectReason};
+use crate::model::ConversationKind;
+
+impl UserCommand<'_, '_> {
+    pub(super) fn set_conversation(
+        &self,
+        kind: Option<ConversationKind>,
+        owner: Option<&str>,
+    ) -> Result<EntryChanges, RejectReason> {
+        let id = self.conversation_id()?;
+        let before = self.index.conversation(id, self.wish.app.as_ref());
+        let known = before.and_then(|before| before.owner.as_deref());
+        if let Some(owner) = owner {
+            self.check_owner(owner, known)?;
+        }
+        let returns = before.is_some_and(|before| before.forgotten) && known.is_some();
+        if returns && !self.is_service() {
+            return Err(RejectReason::NotOutranked("only services bring a conversation's owner back".to_owned()));
+        }
+        let own = ConversationKind::by_id(id);
+        if own == ConversationKind::Temporary && kind.is_some_and(|kind| kind != own) {
+            return Err(RejectReason::Unfit("a conversation whose id starts with `_tmp:` is temporary".to_owned()));
+        }
+        let kind = kind.or(before.map(|before| before.kind)).unwrap_or(own);
+        let owner = owner.or(known).map(str::to_owned);
+        let (id, app, origin) = (id.to_owned(), self.wish.app.clone(), self.origin());
+        Ok(self.put(ModerationEntry::Conversation(RegisteredConversation {
+            id,
+            app,
+            kind,
+            owner,
+            forgotten: false,
+            origin,
+        })))
+    }
+
+    /// Whether this may be the owner, where one is `known` or none.
+    fn check_owner(&self, owner: &str, known: Option<&str>) -> Result<(), RejectReason> {
+        if !self.is_service() {
+            return Err(RejectReason::NotOutranked("only services name a conversation's owner".to_owned()));
+        }
+        if known.is_some_and(|known| known != owner) {
+            return Err(RejectReason::Conflict("it has another owner, which is set once".to_owned()));
+        }
+        if owner == "*" {
+            return Err(RejectReason::Unfit("`*` is no user".to_owned()));
+        }
+        self.listed(OWNER)?;
+        self.unfiled(owner)
+    }
+
+    /// Forgets all but the owner, which nobody else may become.
+    pub(super) fn forget_conversation(&self) -> Result<EntryChanges, RejectReason> {
+        let id = self.conversation_id()?;
+        let before = self.index.conversation(id, self.wish.app.as_ref());
+        let Some(before) = before.filter(|before| !before.forgotten) else { return Ok((Vec::new(), Vec::new())) };
+        let Some(owner) = before.owner.as_deref() else {
+            return Ok((Vec::new(), vec![ModerationEntry::Conversation(before.clone())]));
+        };
+        if !self.is_service() && owner != self.wish.client && !self.outranks(owner) {
+            return Err(RejectReason::NotOutranked(
+                "its owner, who would be nothing there, is not outranked".to_owned(),
+            ));
+        }
+        Ok(self.put(ModerationEntry::Conversation(RegisteredConversation {
+            forgotten: true,
+            origin: self.origin(),
+            ..before.clone()
+        })))
+    }
+
+    /// The conversation's id, if neither the policy file nor an entry for other apps speaks of it.
+    fn conversation_id(&self) -> Result<&str, RejectReason> {
+        let id = self.wish.scope.exact().unwrap_or_default();
+        let mut filed = self.policy().document().entries.conversations.iter().filter(|filed| filed.id == *id);
+        if let Some(filed) = filed.find(|filed| self.is_about(filed.app.as_ref())) {
+            return Err(RejectReason::File(filed.line, "the conversation is told of".to_owned()));
+        }
+        let mut others = self.index.conversations_of(id).filter(|other| other.app != self.wish.app);
+        if others.any(|other| self.is_about(other.app.as_ref())) {
+            return Err(RejectReason::Conflict("it has an entry for other apps already: change that".to_owned()));
+        }
+        Ok(id)
+    }
+}

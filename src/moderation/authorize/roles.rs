@@ -1,0 +1,158 @@
+//! Roles: nobody gives one, takes one or leaves one that is not weaker than its own.
+
+use std::sync::Arc;
+
+use super::super::entry::{EntryKind, ModerationEntry};
+use super::super::index::OWNER;
+use super::user_command::UserCommand;
+use super::{EntryChanges, RejectReason};
+use crate::policy::{EntryIndex, Rank, RankUncertainty, RoleBinding, RoleGrant, UserEntry};
+
+impl UserCommand<'_, '_> {
+    pub(super) fn set_role(&self, word: &str) -> Result<EntryChanges, RejectReason> {
+        if word == OWNER {
+            return Err(RejectReason::Conflict("an owner is set with the conversation, once".to_owned()));
+        }
+        self.listed(word)?;
+        self.unfiled(self.user)?;
+        self.alone()?;
+        Ok(self.put(self.record(RoleGrant::Word(word.into()))))
+    }
+
+    /// Leaves in a role's place that it was taken away, so that no token and no other service gives it again.
+    pub(super) fn remove_role(&self, word: &str) -> Result<EntryChanges, RejectReason> {
+        self.unfiled(self.user)?;
+        self.alone()?;
+        let removed = self.record(RoleGrant::Removed);
+        let before = self.index.find(&removed.key());
+        self.unlisted(before.as_ref(), word)?;
+        let was_removed = before.is_some_and(|before| before.says_the_same_as(&removed));
+        for rank in self.apps.iter().map(|app| self.rank(self.user, app)) {
+            match self.obstacle(&rank, word) {
+                Some(_) if was_removed && !self.holds(&rank, word) => return Ok((Vec::new(), Vec::new())),
+                Some(obstacle) => return Err(obstacle),
+                None => {}
+            }
+        }
+        if !self.is_service() {
+            self.outranks_what_is_left(&removed)?;
+        }
+        Ok(self.put(removed))
+    }
+
+    /// A word that the policy doesn't list, or no longer: it is taken away by its own name, where the entry there has it.
+    fn unlisted(&self, before: Option<&ModerationEntry>, word: &str) -> Result<(), RejectReason> {
+        let held = match before {
+            Some(ModerationEntry::Role(_, RoleBinding { held: RoleGrant::Removed, .. })) => return Ok(()),
+            Some(ModerationEntry::Role(_, RoleBinding { held: RoleGrant::Word(held), .. })) => Some(&**held),
+            _ => None,
+        };
+        match held {
+            Some(held) if held == word => Ok(()),
+            Some(held) if self.listed(held).is_err() => Err(is_another(held, word)),
+            _ if self.listed(word).is_err() => Err(RejectReason::Conflict(format!(
+                "the policy lists no role {word}, and there is none of that name to be taken away there"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// What keeps a role from being taken here: another is held, or this one by the word of a wider scope.
+    fn obstacle(&self, rank: &Rank, word: &str) -> Option<RejectReason> {
+        let held = self.ladder().word(rank.held?);
+        if held != word {
+            return Some(is_another(held, word));
+        }
+        let wider = rank.scope.as_ref().filter(|scope| **scope != self.wish.scope)?;
+        Some(RejectReason::Conflict(format!("it is {word} by its role in {wider}: change that")))
+    }
+
+    fn holds(&self, rank: &Rank, word: &str) -> bool {
+        rank.held.is_some_and(|held| self.ladder().word(held) == word)
+    }
+
+    fn record(&self, held: RoleGrant) -> ModerationEntry {
+        let (scope, app) = (self.wish.scope.clone(), self.wish.app.clone());
+        ModerationEntry::Role(
+            self.user.to_owned(),
+            RoleBinding { scope, app, held, listed: false, origin: self.origin() },
+        )
+    }
+
+    pub(super) fn listed(&self, word: &str) -> Result<(), RejectReason> {
+        let known = self.ladder().role(word).is_some();
+        if known { Ok(()) } else { Err(RejectReason::Unfit(format!("the policy lists no role {word}"))) }
+    }
+
+    /// The policy file decides alone where it says anything.
+    pub(super) fn unfiled(&self, user: &str) -> Result<(), RejectReason> {
+        let line = self.apps.iter().find_map(|app| self.policy().filed_role(user, app.name(), &self.wish.scope));
+        line.map_or(Ok(()), |line| Err(RejectReason::File(line, "the role there is set".to_owned())))
+    }
+
+    /// That the user doesn't own the conversation, and has no role of the same place for other apps, which would still hold.
+    fn alone(&self) -> Result<(), RejectReason> {
+        let here = self.wish.scope.exact().map(|id| self.index.conversations_of(id)).into_iter().flatten();
+        let mut known = here.filter(|conversation| !conversation.forgotten && self.is_about(conversation.app.as_ref()));
+        if known.any(|conversation| conversation.owner.as_deref() == Some(self.user)) {
+            return Err(RejectReason::Conflict("it is the owner, which is set once".to_owned()));
+        }
+        let roles = self.index.at(EntryKind::Roles, self.user, &self.wish.scope);
+        let held = |record: &&ModerationEntry| matches!(record, ModerationEntry::Role(_, tenure) if tenure.held != RoleGrant::Removed);
+        let mut others = roles.iter().filter(held).filter(|record| record.app() != self.wish.app.as_ref());
+        let Some(other) = others.find(|record| self.is_about(record.app())) else { return Ok(()) };
+        let where_ = other.app().map_or_else(|| "all apps".to_owned(), |app| format!("the app {app}"));
+        Err(RejectReason::Conflict(format!("it has a role there for {where_}: change that")))
+    }
+
+    pub(super) fn outranks_role(&self, word: &str) -> Result<(), RejectReason> {
+        let given = self.ladder().role(word);
+        if given.is_none() || self.own_role() <= given {
+            return Err(RejectReason::NotOutranked(format!("the role {word} is not weaker than the moderator's own")));
+        }
+        self.outranks_user()
+    }
+
+    pub(super) fn outranks_user(&self) -> Result<(), RejectReason> {
+        if self.outranks(self.user) {
+            return Ok(());
+        }
+        let sentence = if self.apps.iter().any(|app| self.rank(self.user, app).doubt == Some(RankUncertainty::Unlisted))
+        {
+            "its role there is a word that the policy doesn't list, so nobody outranks it: a service can take it away, or give another"
+        } else {
+            "what it is there is not weaker than what the moderator is"
+        };
+        Err(RejectReason::NotOutranked(sentence.to_owned()))
+    }
+
+    /// Whether the role that is left, once `removed` is in its place, is weaker than the moderator's.
+    fn outranks_what_is_left(&self, removed: &ModerationEntry) -> Result<(), RejectReason> {
+        let roster = self.roster_with(removed);
+        let is_weaker = |app: &&_| self.rank(&self.wish.client, app).outranks(&self.rank_by(&roster, self.user, app));
+        if self.apps.iter().all(is_weaker) {
+            return Ok(());
+        }
+        Err(RejectReason::NotOutranked("the role that is left is not weaker than the moderator's".to_owned()))
+    }
+
+    /// All that the roster says of the user, with this role in place of the one there.
+    fn roster_with(&self, role: &ModerationEntry) -> EntryIndex {
+        let mut roster = EntryIndex::default();
+        let user: Arc<str> = Arc::from(self.user);
+        for entry in self.index.register().all_about(self.user) {
+            roster.add(&user, entry.clone());
+        }
+        if let ModerationEntry::Role(_, tenure) = role {
+            let is_replaced =
+                |entry: &UserEntry| matches!(entry, UserEntry::Role(old) if !old.listed && old.app == tenure.app);
+            roster.remove(self.user, &tenure.scope, is_replaced);
+            roster.add(&user, UserEntry::Role(tenure.clone()));
+        }
+        roster
+    }
+}
+
+fn is_another(held: &str, word: &str) -> RejectReason {
+    RejectReason::Conflict(format!("the role there is {held}, not {word}"))
+}

@@ -1,0 +1,149 @@
+//! One user's part in a wish: what the moderator is there, and what the user is.
+
+use std::sync::Arc;
+
+use super::super::command::{CommandKind, ModerationCommand};
+use super::super::entry::{EntryKind, ModerationEntry};
+use super::super::index::ModerationIndex;
+use super::{CommandAuthorizer, EntryChanges, RejectReason};
+use crate::model::{Role, RoleHierarchy};
+use crate::policy::{DecisionData, EntryAuthor, EntryIndex, EntryOrigin, Policy, Rank};
+use crate::vendor::App;
+
+/// One user's part in a wish.
+pub(super) struct UserCommand<'j, 'a> {
+    pub(super) judge: &'j CommandAuthorizer<'a>,
+    pub(super) index: &'j ModerationIndex,
+    pub(super) wish: &'j ModerationCommand,
+    pub(super) user: &'j str,
+    /// Every app that it is about.
+    pub(super) apps: Vec<&'a App>,
+    pub(super) author: Arc<EntryAuthor>,
+}
+
+impl<'j, 'a> UserCommand<'j, 'a> {
+    pub(super) fn new(
+        judge: &'j CommandAuthorizer<'a>,
+        index: &'j ModerationIndex,
+        wish: &'j ModerationCommand,
+        user: &'j str,
+    ) -> UserCommand<'j, 'a> {
+        let apps = wish.apps(judge.engine).collect();
+        let mut part = UserCommand { judge, index, wish, user, apps, author: Arc::new(judge.author(wish)) };
+        if !part.is_service() {
+            // Of several, the strongest: nobody who is weaker than that at one app overrules it there.
+            let strongest = part.ranks(&wish.client).filter_map(|rank| rank.strongest).max();
+            Arc::make_mut(&mut part.author).role = strongest.map(|role| part.ladder().word(role).to_owned());
+        }
+        part
+    }
+
+    /// What no policy can relax: for users who moderate; services answer to the policy alone.
+    pub(super) fn hold_to_rules(&self) -> Result<(), RejectReason> {
+        let acts_on_others = matches!(
+            self.wish.deed,
+            CommandKind::Ban(_) | CommandKind::Mute(_) | CommandKind::SetRole(_) | CommandKind::RemoveRole(_)
+        );
+        if self.is_service() || !acts_on_others {
+            return Ok(());
+        }
+        if !self.is_within_reach() {
+            return Err(RejectReason::NotThere);
+        }
+        match &self.wish.deed {
+            CommandKind::SetRole(word) => self.outranks_role(word),
+            _ => self.outranks_user(),
+        }
+    }
+
+    /// Whether this may be carried out at vendors again where it is so already. Of whom isn't there anyone may say that no ban is left, and
+    /// of as many as there are names: that must not fill the queue.
+    pub(super) fn may_be_repeated(&self) -> bool {
+        let is_carried_out = matches!(
+            self.wish.deed,
+            CommandKind::Ban(_) | CommandKind::LiftBan | CommandKind::Mute(_) | CommandKind::LiftMute
+        );
+        is_carried_out && (self.is_service() || self.is_within_reach())
+    }
+
+    /// Whether the user is somebody in the place, or the moderator moderates everywhere.
+    fn is_within_reach(&self) -> bool {
+        let within_reach =
+            |app: &&App| self.rank(&self.wish.client, app).is_everywhere || self.rank(self.user, app).is_bound;
+        self.apps.iter().all(within_reach)
+    }
+
+    pub(super) fn decide(&self) -> Result<EntryChanges, RejectReason> {
+        if self.wish.is_stray(self.judge.engine) {
+            return Ok((Vec::new(), self.index.left_behind(self.wish, self.user)));
+        }
+        match &self.wish.deed {
+            CommandKind::Ban(terms) => self.sanction(ModerationEntry::Ban, terms),
+            CommandKind::Mute(terms) => self.sanction(ModerationEntry::Mute, terms),
+            CommandKind::LiftBan => self.lift(EntryKind::Bans),
+            CommandKind::LiftMute => self.lift(EntryKind::Mutes),
+            CommandKind::SetRole(word) => self.set_role(word),
+            CommandKind::RemoveRole(word) => self.remove_role(word),
+            CommandKind::Block => self.block(),
+            CommandKind::LiftBlock => self.lift_block(),
+            CommandKind::SetConversation { kind, owner } => self.set_conversation(*kind, owner.as_deref()),
+            CommandKind::ForgetConversation => self.forget_conversation(),
+        }
+    }
+
+    /// Sets an entry, unless there is just such a one.
+    pub(super) fn put(&self, record: ModerationEntry) -> EntryChanges {
+        match self.index.find(&record.key()) {
+            Some(before) if before.says_the_same_as(&record) => (Vec::new(), Vec::new()),
+            _ => (vec![record], Vec::new()),
+        }
+    }
+
+    /// Whether a service acts as itself.
+    pub(super) fn is_service(&self) -> bool {
+        self.wish.client.is_empty()
+    }
+
+    pub(super) fn origin(&self) -> EntryOrigin {
+        EntryOrigin::Roster { author: Arc::clone(&self.author), at: self.judge.now }
+    }
+
+    pub(super) fn policy(&self) -> &'a Policy {
+        &self.judge.engine.policy
+    }
+
+    pub(super) fn ladder(&self) -> &'a RoleHierarchy {
+        &self.policy().document().ladder
+    }
+
+    /// Whether an entry for this app, or for all, counts anywhere where the wish does.
+    pub(super) fn is_about(&self, app: Option<&Arc<str>>) -> bool {
+        app.is_none() || self.wish.app.is_none() || app == self.wish.app.as_ref()
+    }
+
+    /// The weakest role that the moderator has in the place, at any of the apps.
+    pub(super) fn own_role(&self) -> Option<Role> {
+        self.ranks(&self.wish.client).map(|rank| rank.weakest.filter(|_| rank.doubt.is_none())).min().flatten()
+    }
+
+    /// Whether the moderator outranks somebody at every app.
+    pub(super) fn outranks(&self, user: &str) -> bool {
+        self.apps.iter().all(|app| self.rank(&self.wish.client, app).outranks(&self.rank(user, app)))
+    }
+
+    fn ranks(&self, user: &str) -> impl Iterator<Item = Rank> {
+        self.apps.iter().map(|app| self.rank(user, app))
+    }
+
+    /// What somebody is in the place at an app.
+    pub(super) fn rank(&self, user: &str, app: &App) -> Rank {
+        self.rank_by(self.index.register(), user, app)
+    }
+
+    /// The same, by the word of another roster.
+    pub(super) fn rank_by(&self, roster: &EntryIndex, user: &str, app: &App) -> Rank {
+        let registers = [self.policy().register(), roster];
+        let facts = DecisionData { registers: &registers, told: self.judge.told_at(app) };
+        self.policy().rank(user, app.name(), &self.wish.scope, facts)
+    }
+}

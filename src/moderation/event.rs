@@ -1,0 +1,226 @@
+//! What is told and done because of a change: events for who listens, and jobs for the outbox.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::authorize::CommandOutcome;
+use super::command::ModerationCommand;
+use super::entry::{EntryKind, ModerationEntry};
+use crate::config::Settings;
+use crate::crypto::{hex, percent_encoded, sha256};
+use crate::model::{Millis, Pattern};
+use crate::policy::{EntryAuthor, RoleGrant};
+use crate::store::{NewChange, NewJob, StoreHead, queue};
+
+/// Who is told of changes and where they are carried out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChangeSubscribers {
+    /// The apps at whose vendor bans and mutes are carried out.
+    pub enforced: Vec<Arc<str>>,
+    /// Where events are sent.
+    pub webhooks: Vec<String>,
+}
+
+impl ChangeSubscribers {
+    /// By these settings.
+    pub fn of(settings: &Settings) -> ChangeSubscribers {
+        let Settings { enforcements, webhooks, .. } = settings;
+        ChangeSubscribers {
+            enforced: enforcements.iter().map(|enforcement| Arc::clone(&enforcement.app)).collect(),
+            webhooks: webhooks.iter().map(|webhook| webhook.endpoint.url.to_string()).collect(),
+        }
+    }
+}
+
+/// What tells those of blocks from other messages to a webhook.
+const BLOCKS: &str = ".blocks";
+
+/// What became of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ChangeKind {
+    Set,
+    Lifted,
+    Expired,
+}
+
+/// The change that a ruling asks for: what it sets and takes away, who is told, and what is to be done.
+pub(super) fn commit(
+    ruling: &CommandOutcome,
+    by: &EntryAuthor,
+    plan: &ChangeSubscribers,
+    head: &StoreHead,
+    now: Millis,
+) -> NewChange {
+    let mut commit = NewChange::default();
+    for record in &ruling.set {
+        commit.puts.push((record.key().to_string(), Some(record.value())));
+        note(&mut commit, record, ChangeKind::Set, Some(by), plan, head, now);
+    }
+    for record in &ruling.gone {
+        commit.puts.push((record.key().to_string(), None));
+        note(&mut commit, record, ChangeKind::Lifted, Some(by), plan, head, now);
+    }
+    each_once(&mut commit.jobs);
+    commit
+}
+
+/// What is to be made true at vendors again, though nothing changes: who asks for what is so already may do it because a vendor doesn't
+/// know of it, as where it was set aside, or where that app's bans were not carried out before.
+pub(super) fn again(ruling: &CommandOutcome, wish: &ModerationCommand, plan: &ChangeSubscribers) -> Vec<NewJob> {
+    let apps = || plan.enforced.iter().filter(|app| wish.app.as_ref().is_none_or(|own| own == *app));
+    ruling.again.iter().flat_map(|user| apps().map(move |app| job(app, user, &wish.scope))).collect()
+}
+
+/// The change that takes away what has ended.
+pub(super) fn expiry(ended: &[ModerationEntry], plan: &ChangeSubscribers, head: &StoreHead, now: Millis) -> NewChange {
+    let mut commit = NewChange::default();
+    for record in ended {
+        commit.puts.push((record.key().to_string(), None));
+        note(&mut commit, record, ChangeKind::Expired, None, plan, head, now);
+    }
+    each_once(&mut commit.jobs);
+    commit
+}
+
+/// Tells of what became of an entry, and has it carried out. Of the jobs some may be there more than once.
+pub(super) fn note(
+    commit: &mut NewChange,
+    record: &ModerationEntry,
+    fate: ChangeKind,
+    by: Option<&EntryAuthor>,
+    plan: &ChangeSubscribers,
+    head: &StoreHead,
+    now: Millis,
+) {
+    let id = format!("{}-{}-{}", head.epoch, head.version + 1, commit.events.len() + 1);
+    let mut data = details(record);
+    if let Some(by) = by {
+        data.insert("by".to_owned(), json!({ "kind": by.kind.as_str(), "subject": by.subject }));
+    }
+    let event = json!({ "id": id, "type": name(record, fate), "time": now.to_string(), "data": data });
+    for webhook in &plan.webhooks {
+        let of = if matches!(record, ModerationEntry::Block(_)) { BLOCKS } else { "" };
+        let key = format!("webhook:{}{of}:{id}", digest(webhook));
+        commit.jobs.push(NewJob { key, body: json!({ "webhook": webhook, "event": event }).to_string() });
+    }
+    commit.events.push(event.to_string());
+    for app in plan.enforced.iter().filter(|app| record.app().is_none_or(|own| own == *app)) {
+        commit.jobs.extend(enforcement(record, app));
+    }
+}
+
+/// Leaves each job once: several entries may be about the same user and place.
+pub(super) fn each_once(jobs: &mut Vec<NewJob>) {
+    let mut seen = HashSet::with_capacity(jobs.len());
+    jobs.retain(|job| seen.insert(job.key.clone()));
+}
+
+/// Where what is to be made true at an app's vendor waits: in one conversation, and everywhere.
+pub fn enforcement_queues(app: &str) -> [String; 2] {
+    ["", "*"].map(|place| queue(&format!("enforce:{}::{place}", percent_encoded(app.as_bytes()))))
+}
+
+/// Where what is to be told to a webhook waits: what moderators do, and what everyone can do as often as they like.
+pub fn webhook_queues(url: &str) -> [String; 2] {
+    ["", BLOCKS].map(|of| queue(&format!("webhook:{}{of}:", digest(url))))
+}
+
+/// What stands for a webhook's address, which may hold a secret, where jobs are named.
+fn digest(webhook: &str) -> String {
+    hex(&sha256(webhook.as_bytes()))
+}
+
+/// What is to be made true at a vendor: what the roster says of this user in this conversation, or in all of them.
+fn enforcement(record: &ModerationEntry, app: &str) -> Option<NewJob> {
+    let (ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction)) = record else { return None };
+    Some(job(app, &sanction.user, &sanction.scope))
+}
+
+fn job(app: &str, user: &str, scope: &Pattern) -> NewJob {
+    let conversation = scope.home().exact().map(str::to_owned);
+    let place = conversation.as_deref().map_or_else(|| "*".to_owned(), |name| percent_encoded(name.as_bytes()));
+    let key = format!("enforce:{}:{}:{place}", percent_encoded(app.as_bytes()), percent_encoded(user.as_bytes()));
+    NewJob { key, body: json!({ "app": app, "user": user, "conversation": conversation }).to_string() }
+}
+
+pub(super) fn name(record: &ModerationEntry, fate: ChangeKind) -> &'static str {
+    match (record, fate) {
+        (ModerationEntry::Ban(_), ChangeKind::Set) => "ban.created",
+        (ModerationEntry::Ban(_), ChangeKind::Lifted) => "ban.lifted",
+        (ModerationEntry::Ban(_), ChangeKind::Expired) => "ban.expired",
+        (ModerationEntry::Mute(_), ChangeKind::Set) => "mute.created",
+        (ModerationEntry::Mute(_), ChangeKind::Lifted) => "mute.lifted",
+        (ModerationEntry::Mute(_), ChangeKind::Expired) => "mute.expired",
+        (ModerationEntry::Role(_, tenure), ChangeKind::Set) if tenure.held != RoleGrant::Removed => "role.set",
+        (ModerationEntry::Role(..), _) => "role.removed",
+        (ModerationEntry::Block(_), ChangeKind::Set) => "block.created",
+        (ModerationEntry::Block(_), _) => "block.lifted",
+        (ModerationEntry::Conversation(conversation), ChangeKind::Set) if !conversation.forgotten => "conversation.set",
+        (ModerationEntry::Conversation(_), _) => "conversation.forgotten",
+    }
+}
+
+/// What an entry says, as events and lists tell it; what it doesn't say is left out.
+pub fn details(record: &ModerationEntry) -> Map<String, Value> {
+    let mut details = Map::new();
+    let mut tell = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            details.insert(name.to_owned(), Value::String(value));
+        }
+    };
+    if record.table() != EntryKind::Conversations {
+        tell("user", Some(record.name().to_owned()));
+    }
+    let place = record.scope().filter(|scope| **scope != Pattern::Everything);
+    tell("conversation", place.map(Pattern::to_string));
+    tell("app", record.app().map(ToString::to_string));
+    tell("until", record.until().map(|until| until.to_string()));
+    match record {
+        ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => tell("reason", sanction.reason.clone()),
+        ModerationEntry::Role(_, tenure) => match &tenure.held {
+            RoleGrant::Word(word) => tell("role", Some(word.to_string())),
+            RoleGrant::Role(_) | RoleGrant::Removed | RoleGrant::Remembered => {}
+        },
+        ModerationEntry::Block(_) => {}
+        ModerationEntry::Conversation(conversation) => {
+            tell("conversation", Some(conversation.id.clone()));
+            tell("kind", Some(conversation.kind.as_str().to_owned()).filter(|_| !conversation.forgotten));
+            tell("owner", conversation.owner.clone());
+        }
+    }
+    details
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{EntryOrigin, Sanction};
+
+    fn sanction(user: &str) -> Sanction {
+        let author =
+            Arc::new(EntryAuthor { kind: crate::model::CallerKind::Service, subject: "orders".into(), role: None });
+        let (user, scope, at) = (user.to_owned(), Pattern::Everything, Millis(0));
+        Sanction { user, scope, app: None, until: None, reason: None, origin: EntryOrigin::Roster { author, at } }
+    }
+
+    #[test]
+    fn what_several_entries_ask_for_is_done_once() {
+        let plan = ChangeSubscribers {
+            enforced: vec!["ably".into(), "talkjs".into()],
+            webhooks: vec!["https://a.example".into()],
+        };
+        let ended = ["tom", "zoe"]
+            .map(|user| [ModerationEntry::Ban(sanction(user)), ModerationEntry::Mute(sanction(user))])
+            .concat();
+        let head = StoreHead { epoch: "e".to_owned(), ..StoreHead::default() };
+        let made = expiry(&ended, &plan, &head, Millis(0));
+        let keys: Vec<_> = made.jobs.iter().filter_map(|job| job.key.strip_prefix("enforce:")).collect();
+        assert_eq!(keys, ["ably:tom:*", "talkjs:tom:*", "ably:zoe:*", "talkjs:zoe:*"]);
+        assert_eq!((made.events.len(), made.jobs.len()), (4, 8));
+        let queues: HashSet<_> = made.jobs.iter().map(|job| queue(&job.key)).collect();
+        let [[_, ably], [_, talkjs]] = ["ably", "talkjs"].map(enforcement_queues);
+        assert_eq!(queues, HashSet::from([ably, talkjs, webhook_queues("https://a.example")[0].clone()]));
+    }
+}

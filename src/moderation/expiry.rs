@@ -1,0 +1,207 @@
+//! Taking away what has ended, when it does, and telling the audit log of it.
+//!
+//! Nobody waits for that, so nothing is refused where the log fails. What can't be recorded is not taken away, as far as that can be told
+//! before; what was is told as soon as the log takes lines again, before anything more is taken away.
+
+use std::collections::HashSet;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::audit;
+use super::entry::{EntryKey, ModerationEntry};
+use super::event::{self, ChangeKind, ChangeSubscribers};
+use super::index::ModerationIndex;
+use super::replica::{ChangeError, ChangeOrigin, ModerationReplica};
+use crate::clock;
+use crate::model::Millis;
+use crate::telemetry::audit::{AuditError, AuditLog};
+use crate::telemetry::log::UNLIMITED;
+
+/// How many entries that have ended are taken away in one change.
+const AT_ONCE: usize = 100;
+
+/// The longest time between two looks for entries that have ended.
+const SELDOM: Duration = Duration::from_secs(60);
+
+/// How long it rests where the store or the audit log fails.
+const REST: Duration = Duration::from_secs(1);
+
+impl ModerationReplica {
+    /// Takes away what has ended, when it does, until the `end`. `plan` is asked for anew each time.
+    pub async fn sweep(
+        &self,
+        audit: &AuditLog,
+        plan: impl Fn() -> ChangeSubscribers + Send + Sync,
+        end: impl Future<Output = ()> + Send,
+    ) {
+        let mut end = pin!(end);
+        let (mut version, mut untold) = (self.version(), PendingAudit::default());
+        loop {
+            let wait = self.sweep_once(audit, &plan(), &mut untold).await;
+            tokio::select! {
+                biased;
+                () = &mut end => break,
+                _ = version.changed() => {}
+                () = sleep(wait) => {}
+            }
+        }
+        untold.give_up_doubts();
+        _ = untold.tell(audit).await;
+    }
+
+    /// Takes away what has ended, as much as goes into one change, and tells how long there is nothing more to do.
+    async fn sweep_once(&self, audit: &AuditLog, plan: &ChangeSubscribers, untold: &mut PendingAudit) -> Duration {
+        if audit.health().is_err() || untold.tell(audit).await.is_err() {
+            return REST;
+        }
+        let wait = self.until_next_ending(clock::now());
+        if !wait.is_zero() && untold.doubtful.is_empty() {
+            return wait;
+        }
+        let expired = self.expire(plan, untold).await;
+        if untold.tell(audit).await.is_err() {
+            return REST;
+        }
+        match expired {
+            // By that clock it may not have ended yet.
+            Ok(now) => self.until_next_ending(now),
+            Err(error) => {
+                self.count_failure(ChangeOrigin::Expiry, &error);
+                tracing::debug!("what has ended could not be taken away yet: {error}");
+                REST
+            }
+        }
+    }
+
+    /// Takes away what has ended. That it has, for everyone and for ever, the clock says that all who share the store have in common. Returns
+    /// what it says; what was taken away, or may have been, is in `untold`.
+    ///
+    /// # Errors
+    /// If the store can't be read or written.
+    pub async fn expire(&self, plan: &ChangeSubscribers, untold: &mut PendingAudit) -> Result<Millis, ChangeError> {
+        let now = self.store().ok_or(ChangeError::NoStore)?.now().await?;
+        if self.look().ended(now, 1).is_empty() && untold.doubtful.is_empty() {
+            return Ok(now);
+        }
+        let made = self
+            .change(|index, head| {
+                untold.asked = index.ended(now, AT_ONCE).iter().filter_map(|key| index.find(key)).collect();
+                (event::expiry(&untold.asked, plan, head, now), head.version + 1)
+            })
+            .await;
+        match made {
+            Ok(change) => untold.was_made(change, &self.look()),
+            Err(_) => untold.may_have_been_made(),
+        }
+        made.map(|_| now)
+    }
+
+    /// How long to wait before something may have ended.
+    fn until_next_ending(&self, now: Millis) -> Duration {
+        let next = self.look().next_ending();
+        next.map_or(SELDOM, |next| Duration::from_millis(next.0.saturating_sub(now.0)).min(SELDOM))
+    }
+}
+
+/// What was taken away and is not in the audit log yet. If that is so to the end, the program's own log says so.
+#[derive(Default)]
+pub struct PendingAudit {
+    /// What is to be taken away now.
+    asked: Vec<ModerationEntry>,
+    /// What was to be, in a change of which it isn't known whether it was made.
+    doubtful: Vec<ModerationEntry>,
+    /// What to tell.
+    lines: Vec<u8>,
+}
+
+impl PendingAudit {
+    /// The change was made: now it is known, too, what became of what was in doubt.
+    fn was_made(&mut self, change: u64, index: &ModerationIndex) {
+        let gone: HashSet<EntryKey> = self.asked.iter().map(ModerationEntry::key).collect();
+        for record in self.asked.drain(..) {
+            self.lines.extend(audit::line(&record, ChangeKind::Expired, Some(change), None));
+        }
+        // Another process may have taken it away, and says so: the log may say more than was done, never less.
+        for record in self.doubtful.drain(..).filter(|record| !gone.contains(&record.key())) {
+            if index.find(&record.key()).as_ref() != Some(&record) {
+                self.lines.extend(audit::line(&record, ChangeKind::Expired, None, None));
+            }
+        }
+    }
+
+    fn may_have_been_made(&mut self) {
+        let known: HashSet<EntryKey> = self.doubtful.iter().map(ModerationEntry::key).collect();
+        self.doubtful.extend(self.asked.drain(..).filter(|record| !known.contains(&record.key())));
+    }
+
+    /// Tells of what is in doubt, as there will be no more occasion.
+    fn give_up_doubts(&mut self) {
+        for record in self.asked.drain(..).chain(self.doubtful.drain(..)) {
+            self.lines.extend(audit::line(&record, ChangeKind::Expired, None, None));
+        }
+    }
+
+    async fn tell(&mut self, audit: &AuditLog) -> Result<(), AuditError> {
+        if !self.lines.is_empty() {
+            audit.write(&self.lines).await?;
+            self.lines.clear();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for PendingAudit {
+    fn drop(&mut self) {
+        self.give_up_doubts();
+        for line in String::from_utf8_lossy(&self.lines).lines() {
+            tracing::error!(target: UNLIMITED, "this is not in the audit log: {line}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::Arc;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::model::{CallerKind, Pattern};
+    use crate::policy::{EntryAuthor, EntryOrigin, Sanction};
+    use crate::store::{NewChange, Store};
+
+    fn ban(user: &str) -> ModerationEntry {
+        let author = Arc::new(EntryAuthor { kind: CallerKind::Service, subject: "orders".to_owned(), role: None });
+        let origin = EntryOrigin::Roster { author, at: Millis(1) };
+        let (scope, until) = (Pattern::Everything, Some(Millis(2)));
+        ModerationEntry::Ban(Sanction { user: user.to_owned(), scope, app: None, until, reason: None, origin })
+    }
+
+    /// Whom the lines are about, and whether they name a change.
+    fn told(untold: &mut PendingAudit) -> Vec<(String, bool)> {
+        let lines = std::mem::take(&mut untold.lines);
+        let lines = String::from_utf8(lines).unwrap();
+        let read = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        read.map(|line| (line["targets"][0].as_str().unwrap().to_owned(), line["change"].is_u64())).collect()
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_away_in_a_change_of_unknown_fate_is_told_once_it_is_found_gone() {
+        let roster = ModerationReplica::of(Store::memory(), Duration::from_secs(60));
+        roster.catch_up().await;
+        let mut untold = PendingAudit::default();
+        untold.asked.extend([ban("gone"), ban("there")]);
+        untold.may_have_been_made();
+        let there = ban("there");
+        let put = NewChange { puts: vec![(there.key().to_string(), Some(there.value()))], ..NewChange::default() };
+        roster.change(|_, _| (put.clone(), ())).await.unwrap();
+        roster.expire(&ChangeSubscribers::default(), &mut untold).await.unwrap();
+        assert_eq!(told(&mut untold), [("there".to_owned(), true), ("gone".to_owned(), false)]);
+        roster.expire(&ChangeSubscribers::default(), &mut untold).await.unwrap();
+        assert_eq!(told(&mut untold), []);
+    }
+}

@@ -1,0 +1,74 @@
+//! How many changes were not made, and why.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+use super::{ChangeError, ModerationReplica};
+use crate::store::FailureReason;
+
+/// Who wanted a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeOrigin {
+    /// A caller, who got a 503 and may ask again.
+    Caller,
+    /// This program, to take away what has ended. It tries again every second.
+    Expiry,
+}
+
+/// The counts. Every series is there from the start, so that the first failure is an increase.
+#[derive(Debug)]
+pub(crate) struct FailedChanges(Family<FailedChange, Counter>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailedChange {
+    origin: &'static str,
+    reason: &'static str,
+}
+
+impl Default for FailedChanges {
+    fn default() -> FailedChanges {
+        let counts = FailedChanges(Family::default());
+        for origin in [ChangeOrigin::Caller, ChangeOrigin::Expiry] {
+            for reason in FailureReason::ALL {
+                drop(counts.of(origin, reason));
+            }
+        }
+        counts
+    }
+}
+
+impl FailedChanges {
+    /// Has the counts shown by this registry.
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        let help = "Changes that were not made, or of which that isn't known";
+        registry.register("moderation_failed_changes", help, self.0.clone());
+    }
+
+    fn of(&self, origin: ChangeOrigin, reason: FailureReason) -> impl std::ops::Deref<Target = Counter> {
+        self.0.get_or_create(&FailedChange { origin: origin.as_str(), reason: reason.as_str() })
+    }
+}
+
+impl ChangeOrigin {
+    fn as_str(self) -> &'static str {
+        match self {
+            ChangeOrigin::Caller => "caller",
+            ChangeOrigin::Expiry => "expiry",
+        }
+    }
+}
+
+impl ModerationReplica {
+    /// Counts a change that was not made.
+    pub(in crate::moderation) fn count_failure(&self, origin: ChangeOrigin, not_changed: &ChangeError) {
+        let reason = match not_changed {
+            ChangeError::NoStore => return,
+            ChangeError::Stale(_) if self.refused.load().is_some() => FailureReason::Refused,
+            ChangeError::Stale(_) => FailureReason::Stale,
+            ChangeError::Unavailable(unavailable) | ChangeError::Broken(unavailable) => unavailable.reason,
+        };
+        self.failed_changes.of(origin, reason).inc();
+    }
+}

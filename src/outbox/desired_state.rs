@@ -1,0 +1,76 @@
+//! What should be true, by the roster and the policy file.
+
+use super::job::{JobError, RunningJob};
+use crate::clock;
+use crate::model::{Millis, Pattern};
+use crate::moderation;
+use crate::policy::{Sanction, UserEntry};
+use crate::vendor::moderation::{DesiredState, SanctionEnd};
+
+impl RunningJob<'_> {
+    /// Makes sure that the roster is at what its store holds now: nothing acknowledged before is missing.
+    pub(super) async fn catch_up(&self) -> Result<(), JobError> {
+        let roster = &self.shared.roster;
+        let head = self.store()?.head().await?;
+        roster.catch_up().await;
+        let known = roster.head();
+        roster.check().map_err(|stale| JobError::later(stale.to_string()))?;
+        if known.epoch != head.epoch || known.version < head.version {
+            return Err(JobError::later("the roster has not caught up with its store".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// What should be true of a user in a conversation, or everywhere.
+    pub(super) fn desired(&self, app: &str, user: &str, conversation: Option<&str>) -> Result<DesiredState, JobError> {
+        Ok(simplified(&self.ruled(app, user, conversation)?))
+    }
+
+    /// When something ends that only the policy file says: nothing tells of that when it happens.
+    pub(super) fn ends(&self, app: &str, user: &str, conversation: Option<&str>) -> Result<Option<Millis>, JobError> {
+        let moderation::DesiredSanctions { ban, mute } = self.ruled(app, user, conversation)?;
+        let own = [ban, mute].into_iter().flatten().filter(|sanction| sanction.origin.author().is_none());
+        Ok(own.filter_map(|sanction| sanction.until).min())
+    }
+
+    fn ruled(
+        &self,
+        app: &str,
+        user: &str,
+        conversation: Option<&str>,
+    ) -> Result<moderation::DesiredSanctions, JobError> {
+        let ruled = self.shared.roster.desired(&self.targets.policy, app, user, conversation, clock::now());
+        ruled.map_err(|stale| JobError::later(stale.to_string()))
+    }
+
+    /// What is the worst of what is true of a user anywhere.
+    pub(super) fn worst(&self, app: &str, user: &str) -> Result<DesiredState, JobError> {
+        let now = clock::now();
+        let index = self.shared.roster.read().map_err(|stale| JobError::later(stale.to_string()))?;
+        let registers = [self.targets.policy.register(), index.register()];
+        let mut worst = DesiredState::default();
+        for entry in registers.into_iter().flat_map(|register| register.about(user, app, Some(&Pattern::Everything))) {
+            let slot = match entry {
+                UserEntry::Ban(_) => &mut worst.banned,
+                UserEntry::Mute(_) => &mut worst.muted,
+                UserEntry::Block(_) | UserEntry::Role(_) => continue,
+            };
+            if let UserEntry::Ban(sanction) | UserEntry::Mute(sanction) = entry
+                && sanction.until.is_none_or(|until| now < until)
+            {
+                *slot = (*slot).max(Some(end(sanction)));
+            }
+        }
+        Ok(worst)
+    }
+}
+
+fn simplified(desired: &moderation::DesiredSanctions) -> DesiredState {
+    let moderation::DesiredSanctions { ban, mute } = desired;
+    let reason = ban.as_ref().or(mute.as_ref()).and_then(|sanction| sanction.reason.clone());
+    DesiredState { banned: ban.as_ref().map(end), muted: mute.as_ref().map(end), reason }
+}
+
+fn end(sanction: &Sanction) -> SanctionEnd {
+    sanction.until.map_or(SanctionEnd::Forever, SanctionEnd::At)
+}

@@ -1,0 +1,76 @@
+//! Asks a vendor how things are, and plans what to do about it.
+
+use super::job::{JobError, RunningJob};
+use super::targets::DeliveryTarget;
+use crate::clock;
+use crate::config::Enforcement;
+use crate::vendor::leancloud;
+use crate::vendor::moderation::{DesiredState, ModerationApi, ModerationPlan};
+use crate::vendor::talkjs;
+
+/// A user at an app's vendor.
+pub(super) struct VendorUser<'a> {
+    pub(super) target: &'a DeliveryTarget<Enforcement>,
+    pub(super) app: &'a str,
+    pub(super) user: &'a str,
+}
+
+impl RunningJob<'_> {
+    /// What to do in one conversation.
+    pub(super) async fn plan(
+        &self,
+        subject: &VendorUser<'_>,
+        conversation: &str,
+        want: &DesiredState,
+        noted: Option<&str>,
+    ) -> Result<ModerationPlan, JobError> {
+        match &subject.target.what.moderator {
+            ModerationApi::TalkJs(moderator) => self.plan_talkjs(moderator, subject, conversation, want, noted).await,
+            ModerationApi::LeanCloud(_) => self.plan_leancloud(subject, conversation, want, noted).await,
+            ModerationApi::Ably(moderator) => Ok(moderator.plan(subject.user, want)?),
+        }
+    }
+
+    async fn plan_talkjs(
+        &self,
+        moderator: &talkjs::ModerationApi,
+        subject: &VendorUser<'_>,
+        conversation: &str,
+        want: &DesiredState,
+        noted: Option<&str>,
+    ) -> Result<ModerationPlan, JobError> {
+        let VendorUser { target, user, .. } = *subject;
+        let place = (user, conversation);
+        if *want == DesiredState::default() && noted.is_none() {
+            return Ok(ModerationPlan::default());
+        }
+        let found = match self.send(target, &moderator.look(conversation)?).await? {
+            Some(body) => talkjs::participant(&body, user).map_err(malformed)?,
+            None => None,
+        };
+        Ok(moderator.plan(place, want, noted, found.as_ref())?)
+    }
+
+    async fn plan_leancloud(
+        &self,
+        subject: &VendorUser<'_>,
+        conversation: &str,
+        want: &DesiredState,
+        noted: Option<&str>,
+    ) -> Result<ModerationPlan, JobError> {
+        let (user, revision, is_last) = (subject.user, self.job.revision, self.once_more.is_none());
+        let place = leancloud::ModerationTarget { user, conversation, revision, is_last, want, noted };
+        let mut found = leancloud::ObservedState::default();
+        while let Some((look, call)) = place.look(&found)? {
+            match self.send(subject.target, &call).await? {
+                Some(body) => found.read(look, &place, &body).map_err(malformed)?,
+                None => found.absent(),
+            }
+        }
+        Ok(place.plan(&found, clock::now())?)
+    }
+}
+
+pub(super) fn malformed(flaw: &'static str) -> JobError {
+    JobError::later(flaw.to_owned())
+}

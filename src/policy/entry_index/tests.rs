@@ -1,0 +1,208 @@
+//! A register that grew is the one that is made at once.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+use crate::model::Millis;
+use crate::policy::effective_role::DecisionData;
+use crate::policy::rule::ConversationEntry;
+
+const USERS: [&str; 3] = ["ann", "bob", "eve"];
+const PLACES: [&str; 12] =
+    ["*", "a", "a:*", "a:x", "a:x:*", "a::$chat", "a::$chat:*", "a:x::$chat", "[m]a", "[?r]a:x", "b", "b:*"];
+const IDS: [&str; 5] = ["a", "a:x", "b", "b:y", "room"];
+const APPS: [&str; 2] = ["lean", "able"];
+
+fn app() -> impl Strategy<Value = AppScope> {
+    prop_oneof![Just(None), select(&APPS[..]).prop_map(|app| Some(Arc::from(app)))]
+}
+
+fn user() -> impl Strategy<Value = String> {
+    select(&USERS[..]).prop_map(str::to_owned)
+}
+
+fn place() -> impl Strategy<Value = Pattern> {
+    select(&PLACES[..]).prop_map(|place| Pattern::parse(place).unwrap())
+}
+
+fn few<S: Strategy>(one: S) -> impl Strategy<Value = Vec<S::Value>> {
+    proptest::collection::vec(one, 0..5)
+}
+
+fn entries() -> impl Strategy<Value = PolicyEntries> {
+    let origin = || (1..9_usize).prop_map(|line| EntryOrigin::File { line });
+    let sanction = move || {
+        (user(), place(), app(), origin()).prop_map(|(user, scope, app, origin)| Sanction {
+            user,
+            scope,
+            app,
+            until: Some(Millis(7)),
+            reason: None,
+            origin,
+        })
+    };
+    let role = || proptest::option::of((0..3_u8).prop_map(Role));
+    let binding = (user(), place(), app(), role(), 1..9_usize);
+    let binding = binding.prop_map(|(user, scope, app, role, line)| BindingEntry { user, scope, app, role, line });
+    let block = (user(), place(), app(), origin());
+    let block = block.prop_map(|(user, conversation, app, origin)| Block { user, conversation, app, origin });
+    let conversation =
+        (select(&IDS[..]), app(), select(ConversationKind::ALL.to_vec()), few((user(), role())), 1..9_usize);
+    let conversation = conversation.prop_map(|(id, app, kind, people, line)| {
+        let id = id.to_owned();
+        ConversationEntry { id, app, kind, people, line }
+    });
+    (few(conversation), few(binding), few(sanction()), few(sanction()), few(block)).prop_map(
+        |(mut conversations, bindings, bans, mutes, blocks)| {
+            // One conversation stands once for an app.
+            let mut seen = BTreeSet::new();
+            conversations.retain(|one| seen.insert((one.id.clone(), one.app.clone())));
+            PolicyEntries { conversations, bindings, bans, mutes, blocks }
+        },
+    )
+}
+
+/// Each entry by itself, in an order of its own.
+fn singly(entries: &PolicyEntries) -> Vec<(String, UserEntry)> {
+    let mut all: Vec<(String, UserEntry)> = Vec::new();
+    for ConversationEntry { id, app, people, line, .. } in &entries.conversations {
+        for (user, role) in people {
+            let (scope, held, origin) =
+                (Pattern::Exact(id.clone()), RoleGrant::Role(*role), EntryOrigin::File { line: *line });
+            all.push((
+                user.clone(),
+                UserEntry::Role(RoleBinding { scope, app: app.clone(), held, listed: true, origin }),
+            ));
+        }
+    }
+    for BindingEntry { user, scope, app, role, line } in &entries.bindings {
+        let (held, origin) = (RoleGrant::Role(*role), EntryOrigin::File { line: *line });
+        let tenure = RoleBinding { scope: scope.clone(), app: app.clone(), held, listed: false, origin };
+        all.push((user.clone(), UserEntry::Role(tenure)));
+    }
+    all.extend(entries.blocks.iter().map(|block| (block.user.clone(), UserEntry::Block(block.clone()))));
+    all.extend(entries.mutes.iter().map(|mute| (mute.user.clone(), UserEntry::Mute(mute.clone()))));
+    all.extend(entries.bans.iter().map(|ban| (ban.user.clone(), UserEntry::Ban(ban.clone()))));
+    all
+}
+
+/// All that can be found out about a register.
+fn all_of(register: &EntryIndex) -> Vec<String> {
+    let shown = |entries: Vec<&UserEntry>| {
+        let mut entries: Vec<String> = entries.into_iter().map(|entry| format!("{entry:?}")).collect();
+        entries.sort();
+        entries
+    };
+    let mut found = Vec::new();
+    for user in USERS {
+        found.push(format!("{user}: {:?}, {:?}", register.name(user), shown(register.all_about(user).collect())));
+        for place in PLACES {
+            let scope = Pattern::parse(place).unwrap();
+            found.push(format!("{user} at {place}: {:?}", shown(register.filed_at(user, &scope).collect())));
+            for app in APPS {
+                let near = shown(register.about(user, app, Some(&scope)).collect());
+                found.push(format!("{user} near {place} at {app}: {near:?}"));
+            }
+        }
+        found.push(format!("{user} nowhere: {:?}", shown(register.about(user, APPS[0], None).collect())));
+    }
+    for app in APPS {
+        for id in IDS {
+            found.push(format!("{id} at {app}: {:?}", register.kind(id, app)));
+        }
+        for place in PLACES.map(|place| Pattern::parse(place).unwrap()) {
+            let kinds = ConversationKind::ALL.map(|kind| of_kind(register, kind, app, place.prefix()));
+            found.push(format!("{place} at {app}: {kinds:?}"));
+        }
+    }
+    found
+}
+
+/// Every known conversation of a kind whose name starts with `prefix`.
+fn of_kind(register: &EntryIndex, kind: ConversationKind, app: &str, prefix: &str) -> Vec<String> {
+    let next = |from: &str| register.next_of_kind(kind, app, prefix, from).map(str::to_owned);
+    std::iter::successors(next(prefix), |name| next(&format!("{name}\0"))).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_added_and_removed_leaves_the_register_of_the_rest(
+        kept in entries(), gone in entries(), turn in 0..20_usize,
+    ) {
+        let mut register = EntryIndex::default();
+        let mut order: Vec<(bool, String, UserEntry)> = Vec::new();
+        order.extend(singly(&gone).into_iter().map(|(user, entry)| (false, user, entry)));
+        order.extend(singly(&kept).into_iter().map(|(user, entry)| (true, user, entry)));
+        let middle = turn % order.len().max(1);
+        order.rotate_left(middle);
+        for (_, user, entry) in &order {
+            register.add(&Arc::from(user.as_str()), entry.clone());
+        }
+        for ConversationEntry { id, app, kind, .. } in gone.conversations.iter().chain(&kept.conversations) {
+            register.set_kind(id, app.clone(), *kind);
+        }
+        for (_, user, entry) in order.iter().filter(|(stays, ..)| !stays) {
+            register.remove(user, entry.scope(), |other| other == entry);
+        }
+        // Of two that are alike, both went.
+        for (_, user, entry) in order.iter().filter(|(stays, ..)| *stays) {
+            let count = |register: &EntryIndex| register.all_about(user).filter(|other| *other == entry).count();
+            let wanted = singly(&kept).iter().filter(|(name, other)| name == user && other == entry).count();
+            while count(&register) < wanted {
+                register.add(&Arc::from(user.as_str()), entry.clone());
+            }
+        }
+        let is_kept = |one: &ConversationEntry| kept.conversations.iter().any(|other| (&other.id, &other.app) == (&one.id, &one.app));
+        for ConversationEntry { id, app, .. } in gone.conversations.iter().filter(|one| !is_kept(one)) {
+            register.forget_kind(id, app.as_ref());
+        }
+        prop_assert_eq!(all_of(&register), all_of(&EntryIndex::new(&kept)));
+    }
+}
+
+#[test]
+fn a_rooms_kind_is_forgotten_by_any_of_its_names() {
+    let mut register = EntryIndex::default();
+    for name in ["lobby", "lobby::$chat", "lobby::$chat::$typing"] {
+        register.set_kind("lobby::$chat", None, ConversationKind::Chatroom);
+        assert_eq!(register.kind("lobby", "able"), Some(ConversationKind::Chatroom));
+        register.forget_kind(name, None);
+        assert_eq!(register.kind("lobby", "able"), None, "{name}");
+    }
+}
+
+#[test]
+fn of_two_kinds_the_apps_own_counts() {
+    let mut register = EntryIndex::default();
+    for order in [[None, Some("able")], [Some("able"), None]] {
+        for app in order {
+            let kind = if app.is_some() { ConversationKind::System } else { ConversationKind::Chatroom };
+            register.set_kind("a", app.map(Arc::from), kind);
+        }
+        assert_eq!(register.kind("a", "able"), Some(ConversationKind::System));
+        assert_eq!(register.kind("a", "lean"), Some(ConversationKind::Chatroom));
+        register.forget_kind("a", None);
+        register.forget_kind("a", Some(&Arc::from("able")));
+    }
+}
+
+#[test]
+fn a_conversation_or_channel_is_of_the_kind_that_the_first_source_says() {
+    let (mut file, mut roster) = (EntryIndex::default(), EntryIndex::default());
+    file.set_kind("a:x", None, ConversationKind::Group);
+    for id in ["a:x", "a:y"] {
+        roster.set_kind(id, None, ConversationKind::Chatroom);
+    }
+    let facts = DecisionData { registers: &[&file, &roster], told: &[] };
+    let kind = |place: &str| facts.kind(&Pattern::parse(place).unwrap(), "able");
+    assert_eq!(["a:x", "a:x::$chat", "a:*", "*"].map(kind), [ConversationKind::Group; 4]);
+    assert_eq!(["a:y", "a:y::$chat", "a:y::$chat:*"].map(kind), [ConversationKind::Chatroom; 3]);
+    assert_eq!(["_tmp:x", "_tmp:*", "_tmp:x::$chat"].map(kind), [ConversationKind::Temporary; 3]);
+    assert_eq!(facts.next_of_kind(ConversationKind::Chatroom, "able", "a:", "a:x\0"), Some("a:y"));
+}

@@ -1,0 +1,297 @@
+//! Deciding, in the order that users can rely on: bans, mutes, blocks, deny rules, allow rules; and no, if nothing matched.
+
+use super::Policy;
+use super::access_query::{AccessQuery, EvalContext, ScopeContext};
+use super::claims::user_claims;
+use super::condition::{self, all_hold};
+use super::decision::{Denial, DenyReason, NearestRule, Permit};
+use super::effective_role::DecisionData;
+use super::entry_index::UserEntry;
+use super::rule::{Effect, Rule, Sanction};
+use crate::model::{
+    Action, ActionSet, Caller, CallerKind, Millis, Pattern, RequestedGrant, RequiredAction, SigningRequest,
+};
+
+/// What puts someone into a conversation. A banned target can't be.
+pub(super) const ADDING: ActionSet = ActionSet::of(&[Action::Create, Action::Invite, Action::UnblockClients]);
+
+impl Policy {
+    /// Gives a permit for what is asked, or says why not.
+    ///
+    /// All of the ask's needs must be allowed. Of its wants, each operation on each resource is decided for itself; the permit holds
+    /// those that are allowed, and if none is, that is a denial too. The same inputs give the same answer, whatever the order of
+    /// rules and entries in the file.
+    ///
+    /// # Errors
+    /// The reason for the first need that is denied; if it is the wants, the most telling of their reasons.
+    pub fn decide(
+        &self,
+        ask: SigningRequest,
+        caller: &Caller,
+        facts: DecisionData<'_>,
+        now: Millis,
+    ) -> Result<Permit, Denied> {
+        let case = EvalContext { policy: self, facts, caller, ask: &ask, now };
+        match decide_all(case) {
+            Ok(AllowedBy { granted, user_claims, rules }) => {
+                Ok(Permit { ask, granted, user_claims, rules, operator: false })
+            }
+            Err(denial) => Err(Denied { ask: Box::new(ask), denial }),
+        }
+    }
+}
+
+/// What was asked, handed back, and why it is refused.
+#[derive(Clone, Debug)]
+pub struct Denied {
+    /// What was asked.
+    pub ask: Box<SigningRequest>,
+    /// Why it is refused.
+    pub denial: Box<Denial>,
+}
+
+struct AllowedBy {
+    granted: Vec<RequestedGrant>,
+    user_claims: Vec<(Pattern, String)>,
+    rules: Vec<String>,
+}
+
+fn decide_all(case: EvalContext<'_>) -> Result<AllowedBy, Box<Denial>> {
+    let mut rules = Vec::new();
+    for RequiredAction { action, conversation, targets } in &case.ask.needs {
+        let scene = ScopeContext::new(case, conversation.as_ref());
+        let question = AccessQuery { scene: &scene, parts: &scene.split(), action: *action, targets };
+        decide_one(&question, &mut rules).map_err(|obstacle| obstacle.denial(&question))?;
+    }
+    let granted = decide_wants(case, &mut rules)?;
+    let user_claims = user_claims(case, &granted);
+    Ok(AllowedBy { granted, user_claims, rules: rules.into_iter().map(|rule| rule.id.clone()).collect() })
+}
+
+/// What of the wants is allowed. If nothing is, the most telling reason, of equal ones the first.
+fn decide_wants<'a>(case: EvalContext<'a>, rules: &mut Vec<&'a Rule>) -> Result<Vec<RequestedGrant>, Box<Denial>> {
+    let mut granted = Vec::new();
+    let mut refused = Vec::new();
+    for RequestedGrant { resource, operations } in &case.ask.wants {
+        let scene = ScopeContext::new(case, Some(resource));
+        let parts = scene.split();
+        let mut allowed = ActionSet::EMPTY;
+        for action in operations.iter() {
+            match decide_one(&AccessQuery { scene: &scene, parts: &parts, action, targets: &[] }, rules) {
+                Ok(()) => allowed.insert(action),
+                Err(obstacle) => refused.push((resource, action, obstacle)),
+            }
+        }
+        if !allowed.is_empty() {
+            granted.push(RequestedGrant { resource: resource.clone(), operations: allowed });
+        }
+    }
+    let telling = refused.into_iter().rev().max_by_key(|(.., obstacle)| obstacle.weight());
+    match telling {
+        Some((resource, action, obstacle)) if granted.is_empty() => {
+            let scene = ScopeContext::new(case, Some(resource));
+            Err(obstacle.denial(&AccessQuery { scene: &scene, parts: &scene.split(), action, targets: &[] }))
+        }
+        _ => Ok(granted),
+    }
+}
+
+fn note<'a>(rules: &mut Vec<&'a Rule>, rule: &'a Rule) {
+    if !rules.iter().any(|noted| std::ptr::eq(*noted, rule)) {
+        rules.push(rule);
+    }
+}
+
+/// What keeps something from being allowed. Cheap to make; what it tells is worked out only for those that are told.
+pub(super) enum DenyReasonRef<'a> {
+    Banned(&'a Sanction),
+    TargetBanned(&'a Sanction),
+    Muted(&'a Sanction),
+    TargetBlocks(String),
+    ShutOut(&'a str),
+    TargetShutOut(String),
+    /// Of a pattern, the part that it is about.
+    UnknownConversation(Option<Pattern>),
+    Rule(&'a Rule, Option<Pattern>),
+    NothingMatched(Option<Pattern>),
+}
+
+impl DenyReasonRef<'_> {
+    /// How much it tells, for choosing one of several.
+    fn weight(&self) -> u8 {
+        match self {
+            DenyReasonRef::Banned(_) | DenyReasonRef::ShutOut(_) => 5,
+            DenyReasonRef::Rule(..) => 4,
+            DenyReasonRef::Muted(_) | DenyReasonRef::UnknownConversation(_) => 3,
+            DenyReasonRef::TargetBanned(_) | DenyReasonRef::TargetBlocks(_) | DenyReasonRef::TargetShutOut(_) => 2,
+            DenyReasonRef::NothingMatched(_) => 1,
+        }
+    }
+
+    /// Whether it is told to the caller in any case: to a service, and where it is the caller's own.
+    pub(super) fn is_told_to(&self, caller: &Caller) -> bool {
+        let is_own = match self {
+            DenyReasonRef::Banned(sanction) | DenyReasonRef::Muted(sanction) => sanction.user == caller.subject,
+            DenyReasonRef::ShutOut(user) => *user == caller.subject,
+            _ => false,
+        };
+        caller.kind == CallerKind::Service || is_own
+    }
+
+    /// The part of a pattern that it is about; `None`, where that is the whole.
+    pub(super) fn part(&self) -> Option<&Pattern> {
+        match self {
+            DenyReasonRef::UnknownConversation(part)
+            | DenyReasonRef::Rule(_, part)
+            | DenyReasonRef::NothingMatched(part) => part.as_ref(),
+            DenyReasonRef::Banned(_)
+            | DenyReasonRef::TargetBanned(_)
+            | DenyReasonRef::Muted(_)
+            | DenyReasonRef::TargetBlocks(_)
+            | DenyReasonRef::ShutOut(_)
+            | DenyReasonRef::TargetShutOut(_) => None,
+        }
+    }
+
+    /// The denial for the question that met this obstacle.
+    pub(super) fn denial(self, question: &AccessQuery<'_, '_>) -> Box<Denial> {
+        let copy = |Sanction { user, scope, reason, origin, .. }: &Sanction| {
+            (user.clone(), scope.clone(), reason.clone(), origin.clone())
+        };
+        let cause = match self {
+            DenyReasonRef::Banned(ban) => {
+                let (user, scope, reason, origin) = copy(ban);
+                DenyReason::Banned { user, scope, reason, origin }
+            }
+            DenyReasonRef::TargetBanned(ban) => {
+                let (user, scope, reason, origin) = copy(ban);
+                DenyReason::TargetBanned { user, scope, reason, origin }
+            }
+            DenyReasonRef::Muted(mute) => {
+                let (user, scope, reason, origin) = copy(mute);
+                DenyReason::Muted { user, scope, reason, origin }
+            }
+            DenyReasonRef::TargetBlocks(user) => DenyReason::TargetBlocks { user },
+            DenyReasonRef::ShutOut(user) => DenyReason::ShutOut { user: user.to_owned() },
+            DenyReasonRef::TargetShutOut(user) => DenyReason::TargetShutOut { user },
+            DenyReasonRef::UnknownConversation(part) => {
+                let conversation = part.or_else(|| question.scene.conversation.cloned());
+                return Box::new(Denial {
+                    cause: DenyReason::UnknownConversation,
+                    action: question.action,
+                    conversation,
+                });
+            }
+            DenyReasonRef::Rule(rule, part) => {
+                let spoiler = part.filter(|part| is_named(question.case(), rule, part)).map(|part| part.to_string());
+                DenyReason::Rule { id: rule.id.clone(), reason: rule.reason.clone(), spoiler }
+            }
+            DenyReasonRef::NothingMatched(part) => {
+                DenyReason::NothingMatched { nearest: nearest(question, part.as_ref()) }
+            }
+        };
+        Box::new(Denial { cause, action: question.action, conversation: question.scene.conversation.cloned() })
+    }
+}
+
+/// Whether the rule names the part, and not only an example of what its placeholders without a value stand for.
+fn is_named(case: &EvalContext<'_>, rule: &Rule, part: &Pattern) -> bool {
+    let names = |template| case.filled(Effect::Allow, template, part).is_some_and(|named| named.holds_throughout(part));
+    rule.conversations.as_deref().is_none_or(|templates| templates.iter().any(names))
+}
+
+/// Decides one question: notes the rules that allow it, or gives what is in the way.
+///
+/// What stands against someone else, a user hears only if it is all that stands in the way: who could not act for them anyway learns
+/// nothing about them.
+pub(super) fn decide_one<'a>(
+    question: &AccessQuery<'_, 'a>,
+    rules: &mut Vec<&'a Rule>,
+) -> Result<(), DenyReasonRef<'a>> {
+    let caller = question.case().caller;
+    match standing_in_the_way(question) {
+        Some(obstacle) if obstacle.is_told_to(caller) => Err(obstacle),
+        Some(obstacle) => by_rules(question, &mut Vec::new()).and(Err(obstacle)),
+        None => by_rules(question, rules),
+    }
+}
+
+/// What the rules say in every part: one that denies before one that allows. What is in no known conversation they don't allow.
+fn by_rules<'a>(question: &AccessQuery<'_, 'a>, rules: &mut Vec<&'a Rule>) -> Result<(), DenyReasonRef<'a>> {
+    let policy = question.case().policy;
+    let is_unknown = |part: &AccessQuery<'_, '_>| part.scene.told().is_some_and(|told| !told.is_known());
+    if let Some(part) = question.in_parts().find(is_unknown) {
+        return Err(DenyReasonRef::UnknownConversation(spoiler(question, &part)));
+    }
+    for rule in policy.rules(Effect::Deny, question.action) {
+        if let Some(part) = question.in_parts().find(|part| all_hold(rule, part)) {
+            return Err(DenyReasonRef::Rule(rule, spoiler(question, &part)));
+        }
+    }
+    let noted = rules.len();
+    for part in question.in_parts() {
+        let mut allowing = policy.rules(Effect::Allow, question.action);
+        let Some(rule) = allowing.find(|rule| all_hold(rule, &part)) else {
+            rules.truncate(noted);
+            return Err(DenyReasonRef::NothingMatched(spoiler(question, &part)));
+        };
+        note(rules, rule);
+    }
+    Ok(())
+}
+
+/// The part, if it is not the whole.
+fn spoiler(question: &AccessQuery<'_, '_>, part: &AccessQuery<'_, '_>) -> Option<Pattern> {
+    part.scene.conversation.filter(|place| Some(*place) != question.scene.conversation).cloned()
+}
+
+/// What entries about people forbid, whatever the rules say: bans, then mutes, then blocks, theirs and the conversation's.
+pub(super) fn standing_in_the_way<'a>(question: &AccessQuery<'_, 'a>) -> Option<DenyReasonRef<'a>> {
+    let (case, place) = (question.case(), question.scene.conversation);
+    if let Some(ban) = question.scene.ban() {
+        return Some(DenyReasonRef::Banned(ban));
+    }
+    let mut targets = question.targets.iter();
+    if ADDING.contains(question.action)
+        && let Some(ban) = targets.clone().find_map(|target| case.ban(target, place))
+    {
+        return Some(DenyReasonRef::TargetBanned(ban));
+    }
+    if ActionSet::SENDING.contains(question.action)
+        && let Some(mute) = question.scene.mute()
+    {
+        return Some(DenyReasonRef::Muted(mute));
+    }
+    let told = question.scene.told();
+    let client = &case.ask.client;
+    if question.action == Action::Join && told.is_some_and(|told| told.shuts_out(client)) {
+        return Some(DenyReasonRef::ShutOut(client));
+    }
+    let place = place.filter(|_| question.action == Action::Invite)?;
+    if let Some(target) = targets.clone().find(|target| told.is_some_and(|told| told.shuts_out(target))) {
+        return Some(DenyReasonRef::TargetShutOut(target.clone()));
+    }
+    targets.find(|target| blocks(case, target, place)).map(|target| DenyReasonRef::TargetBlocks(target.clone()))
+}
+
+fn blocks(case: &EvalContext<'_>, target: &str, place: &Pattern) -> bool {
+    case.entries(target, Some(place))
+        .any(|entry| matches!(entry, UserEntry::Block(block) if block.conversation.overlaps(place)))
+}
+
+/// The allow rule that came closest: of those that are for such a caller at such an app, or else of all, the one with the fewest
+/// conditions that did not hold; of equal ones the first by id.
+fn nearest(question: &AccessQuery<'_, '_>, part: Option<&Pattern>) -> Option<NearestRule> {
+    let rules = question.case().policy.rules(Effect::Allow, question.action);
+    let near = rules.map(|rule| (rule, condition::misses(rule, question, part)));
+    let (rule, misses) = near.min_by_key(|(rule, misses)| {
+        let for_others = misses.iter().any(|miss| condition::FOR_WHOM.contains(&miss.condition));
+        (for_others, misses.len(), rule.id.as_str())
+    })?;
+    Some(NearestRule {
+        id: rule.id.clone(),
+        reason: rule.reason.clone(),
+        spoiler: part.map(ToString::to_string),
+        misses: misses.into_iter().map(|miss| miss.needed).collect(),
+    })
+}

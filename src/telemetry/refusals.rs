@@ -1,0 +1,312 @@
+//! Refused requests that have no line of their own in the audit log: they are counted by address, and each address has one line a
+//! second. So a client that sends many such requests cannot fill the disk.
+//!
+//! Its memory has a bound, whatever comes: beyond so many addresses, reasons and callers, the rest is only counted.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::Notify;
+
+use super::AuditRecord;
+use super::audit::AuditLog;
+use super::log::UNLIMITED;
+use super::record::{display, line};
+use crate::clock;
+use crate::model::Millis;
+
+/// How long requests are counted before their number is written.
+const SPAN: Duration = Duration::from_secs(1);
+
+/// How many addresses have a line of their own in one span. All others share one.
+const MOST_ADDRESSES: usize = 32;
+
+/// How many reasons a line tells apart, and how many callers.
+const MOST_REASONS: usize = 8;
+const MOST_CALLERS: usize = 4;
+
+/// How many characters of a reason are kept.
+const LONGEST_REASON: usize = 100;
+
+/// Refused requests that are counted and not written yet.
+#[derive(Default)]
+pub struct RefusalSummaries {
+    open: Mutex<Summaries>,
+    /// Rings once there is something to write.
+    added: Notify,
+    /// Lines that are being written, or that could not be written the last time.
+    unwritten: tokio::sync::Mutex<Vec<u8>>,
+}
+
+#[derive(Default)]
+struct Summaries {
+    by_address: HashMap<IpAddr, Summary>,
+    /// Of all addresses that found no place.
+    others: Option<Summary>,
+}
+
+/// One line: what was refused to one address, or to several.
+#[derive(Serialize)]
+struct Summary {
+    /// When the line was made.
+    #[serde(serialize_with = "display")]
+    time: Millis,
+    event: &'static str,
+    /// The address, the /64 prefix, or `unix` for the Unix socket. Nothing for the addresses that have no line of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    /// When the first of the requests came in, and the last.
+    #[serde(serialize_with = "display")]
+    since: Millis,
+    #[serde(serialize_with = "display")]
+    until: Millis,
+    /// How many requests they are; a change that is about several users counts once for each.
+    count: u64,
+    decisions: BTreeMap<&'static str, u64>,
+    reasons: BTreeMap<String, u64>,
+    /// How many have reasons that are not among these.
+    #[serde(skip_serializing_if = "is_zero")]
+    other_reasons: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    callers: Vec<CountedCaller>,
+    /// How many are from callers that are not among these.
+    #[serde(skip_serializing_if = "is_zero")]
+    other_callers: u64,
+    /// The first request's id.
+    request_id: String,
+}
+
+#[derive(Serialize)]
+struct CountedCaller {
+    kind: &'static str,
+    subject: String,
+    count: u64,
+}
+
+impl RefusalSummaries {
+    /// Counts a refused request from this address, which is a rate-limit key. Its line is not written.
+    pub fn add(&self, address: IpAddr, refused: &AuditRecord<'_>) {
+        if self.lock().add(address, refused) {
+            self.added.notify_one();
+        }
+    }
+
+    /// Writes the counts, one span after the first request, and never returns. While the log cannot be written, counting goes on.
+    pub async fn write_to(&self, audit: &AuditLog) {
+        loop {
+            self.added.notified().await;
+            tokio::time::sleep(SPAN).await;
+            while !self.flush(audit).await {
+                tokio::time::sleep(SPAN).await;
+            }
+        }
+    }
+
+    /// Writes what was counted at the end, when no more comes. What cannot be written is in the program's own log.
+    pub async fn close(&self, audit: &AuditLog) {
+        if self.flush(audit).await {
+            return;
+        }
+        let mut lines = std::mem::take(&mut *self.unwritten.lock().await);
+        lines.extend(self.lock().take(clock::now()));
+        for line in String::from_utf8_lossy(&lines).lines() {
+            tracing::error!(target: UNLIMITED, "this is not in the audit log: {line}");
+        }
+    }
+
+    /// Writes what was counted so far. Returns whether all of it is written.
+    async fn flush(&self, audit: &AuditLog) -> bool {
+        let mut unwritten = self.unwritten.lock().await;
+        if audit.health().is_err() {
+            return false;
+        }
+        // Lines that failed are tried again by themselves: the counts that go on meanwhile have a bound, a heap of lines has none.
+        if audit.write(&unwritten).await.is_err() {
+            return false;
+        }
+        *unwritten = self.lock().take(clock::now());
+        if audit.write(&unwritten).await.is_err() {
+            return false;
+        }
+        unwritten.clear();
+        true
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Summaries> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Summaries {
+    /// Counts a request. Returns whether it is the first.
+    fn add(&mut self, address: IpAddr, refused: &AuditRecord<'_>) -> bool {
+        let is_first = self.by_address.is_empty() && self.others.is_none();
+        if let Some(summary) = self.by_address.get_mut(&address) {
+            summary.add(refused);
+        } else if self.by_address.len() < MOST_ADDRESSES {
+            self.by_address.entry(address).or_insert_with(|| Summary::new(Some(address), refused)).add(refused);
+        } else {
+            self.others.get_or_insert_with(|| Summary::new(None, refused)).add(refused);
+        }
+        is_first
+    }
+
+    /// The lines of all that was counted, which is forgotten.
+    fn take(&mut self, now: Millis) -> Vec<u8> {
+        let Summaries { by_address, others } = std::mem::take(self);
+        let summaries = by_address.into_values().chain(others).map(|summary| Summary { time: now, ..summary });
+        // All of it can be written as JSON.
+        summaries.flat_map(|summary| line(&summary).unwrap_or_default()).collect()
+    }
+}
+
+impl Summary {
+    fn new(address: Option<IpAddr>, first: &AuditRecord<'_>) -> Summary {
+        Summary {
+            time: first.time,
+            event: "requests_refused",
+            address: address.map(shown),
+            since: first.time,
+            until: first.time,
+            count: 0,
+            decisions: BTreeMap::new(),
+            reasons: BTreeMap::new(),
+            other_reasons: 0,
+            callers: Vec::new(),
+            other_callers: 0,
+            request_id: first.request_id.to_owned(),
+        }
+    }
+
+    fn add(&mut self, refused: &AuditRecord<'_>) {
+        self.count += 1;
+        (self.since, self.until) = (self.since.min(refused.time), self.until.max(refused.time));
+        *self.decisions.entry(refused.decision.as_str()).or_default() += 1;
+        self.add_reason(reason(refused));
+        self.add_caller(refused);
+    }
+
+    fn add_reason(&mut self, reason: String) {
+        let has_room = self.reasons.len() < MOST_REASONS;
+        match self.reasons.get_mut(&reason) {
+            Some(count) => *count += 1,
+            None if has_room => _ = self.reasons.insert(reason, 1),
+            None => self.other_reasons += 1,
+        }
+    }
+
+    fn add_caller(&mut self, refused: &AuditRecord<'_>) {
+        let Some(caller) = refused.caller else { return };
+        let has_room = self.callers.len() < MOST_CALLERS;
+        let known = self.callers.iter_mut().find(|one| one.kind == caller.kind && one.subject == caller.subject);
+        match known {
+            Some(known) => known.count += 1,
+            None if has_room => {
+                self.callers.push(CountedCaller { kind: caller.kind, subject: caller.subject.to_owned(), count: 1 });
+            }
+            None => self.other_callers += 1,
+        }
+    }
+}
+
+/// Why a request was refused, in words that many requests have in common: the rule, where one decided.
+fn reason(refused: &AuditRecord<'_>) -> String {
+    match (refused.rule, refused.ban, refused.reason) {
+        (Some(rule), _, _) => format!("rule {rule}"),
+        (None, Some(_), _) => "ban".to_owned(),
+        (None, None, reason) => reason.unwrap_or_default().chars().take(LONGEST_REASON).collect(),
+    }
+}
+
+/// An address as the log has it.
+fn shown(address: IpAddr) -> String {
+    match address {
+        IpAddr::V6(address) if address.is_unspecified() => "unix".to_owned(),
+        IpAddr::V6(address) if address.to_bits() >> 64 != 0 => format!("{address}/64"),
+        address => address.to_string(),
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::telemetry::{AuditCaller, AuditDecision};
+
+    fn refused<'a>(subject: Option<&'a str>, reason: &'a str, time: u64) -> AuditRecord<'a> {
+        let caller = subject.map(|subject| AuditCaller { kind: "user", subject });
+        let decision = if caller.is_some() { AuditDecision::Deny } else { AuditDecision::Refused };
+        AuditRecord { reason: Some(reason), caller, ..AuditRecord::new(Millis(time), "id-1", decision, "policy") }
+    }
+
+    /// Counts these requests, and reads the lines about them.
+    fn lines(requests: impl IntoIterator<Item = (IpAddr, Option<String>, String, u64)>) -> Vec<Value> {
+        let mut summaries = Summaries::default();
+        for (address, subject, reason, time) in requests {
+            summaries.add(address, &refused(subject.as_deref(), &reason, time));
+        }
+        let lines = String::from_utf8(summaries.take(Millis(9000))).unwrap();
+        assert!(summaries.take(Millis(9000)).is_empty(), "what is written is forgotten");
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_line_says_who_how_many_why_and_when() {
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let anonymous = |time| (address, None, "no credential".to_owned(), time);
+        let written =
+            lines([anonymous(2000), anonymous(1000), (address, Some("tom".to_owned()), "no".to_owned(), 3000)]);
+        assert_eq!(
+            written,
+            [json!({
+                "time": "1970-01-01T00:00:09.000Z",
+                "event": "requests_refused",
+                "address": "192.0.2.1",
+                "since": "1970-01-01T00:00:01.000Z",
+                "until": "1970-01-01T00:00:03.000Z",
+                "count": 3,
+                "decisions": { "deny": 1, "refused": 2 },
+                "reasons": { "no": 1, "no credential": 2 },
+                "callers": [{ "kind": "user", "subject": "tom", "count": 1 }],
+                "request_id": "id-1",
+            })]
+        );
+    }
+
+    #[test]
+    fn beyond_its_bounds_it_still_counts_everything() {
+        let address = |number: u32| IpAddr::from(number.to_be_bytes());
+        let request = |number: u32| (address(number % 100), Some(format!("user-{number}")), format!("{number}"), 0);
+        let written = lines((0..100_000).map(request));
+        assert_eq!(written.len(), MOST_ADDRESSES + 1);
+        let sum = |of: &dyn Fn(&Value) -> u64| written.iter().map(of).sum::<u64>();
+        let inner = |line: &Value| line["reasons"].as_object().unwrap().values().filter_map(Value::as_u64).sum::<u64>();
+        assert_eq!(sum(&|line| line["count"].as_u64().unwrap()), 100_000);
+        assert_eq!(sum(&|line| inner(line) + line["other_reasons"].as_u64().unwrap()), 100_000);
+        let callers = |line: &Value| line["callers"].as_array().unwrap().len() as u64;
+        assert_eq!(sum(&|line| callers(line) + line["other_callers"].as_u64().unwrap()), 100_000);
+        let others: Vec<&Value> = written.iter().filter(|line| line["address"].is_null()).collect();
+        assert_eq!(others.len(), 1);
+        assert_eq!(others[0]["count"], (100 - MOST_ADDRESSES as u64) * 1000);
+    }
+
+    #[test]
+    fn an_address_is_shown_as_it_counts() {
+        for (address, text) in
+            [("192.0.2.1", "192.0.2.1"), ("2001:db8:1:2::", "2001:db8:1:2::/64"), ("::1", "::1"), ("::", "unix")]
+        {
+            assert_eq!(shown(address.parse().unwrap()), text);
+        }
+    }
+}

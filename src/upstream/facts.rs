@@ -1,0 +1,207 @@
+//! Asks another service about conversations, and remembers what it told.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+
+use super::UpstreamError;
+use super::client::UpstreamClient;
+use super::outcome::{ExchangeCounter, ExchangeOutcome};
+use super::response_cache::{CacheLimits, ResponseCache};
+use crate::crypto::mac::HmacSha256;
+use crate::engine::{FactsProvider, FactsQuery};
+use crate::policy::ConversationFacts;
+use crate::random;
+use crate::telemetry::trace::TraceContext;
+
+/// The longest answer, in bytes.
+const LONGEST: usize = 256 << 10;
+
+/// How many answers are remembered.
+const MOST: usize = 10_000;
+
+/// How many bytes the remembered answers take together, roughly.
+const HEAVIEST: usize = 16 << 20;
+
+/// How many conversations of one request are asked about at the same time.
+const AT_ONCE: usize = 8;
+
+/// How many conversations are waited for at once, by all requests together, whether they ask or another does. Where answers are slow,
+/// each request keeps one of the places for those in progress.
+const ROOM: usize = 256;
+
+/// How long it may take to learn about one conversation.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long it may take to learn all that one request needs.
+const PATIENCE_FOR_ALL: Duration = Duration::from_secs(10);
+
+/// For how long nobody is asked again about something after that failed.
+const FAILED: Duration = Duration::from_secs(1);
+
+/// How long the log is left alone after a failure.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// Why nothing is known of a conversation at the moment, in words for the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the facts about {conversation} can't be had: {reason}")]
+pub struct FactsUnavailable {
+    conversation: String,
+    reason: String,
+}
+
+/// The service that is asked, and what it told.
+pub(super) struct FactsServer {
+    source: Arc<FactsProvider>,
+    client: UpstreamClient,
+    room: Semaphore,
+    /// Turns inquiries into keys that nobody can foresee.
+    key: HmacSha256,
+    answers: ResponseCache<Result<ConversationFacts, FactsUnavailable>>,
+    count: Arc<ExchangeCounter>,
+    /// When the log may hear of a failure again.
+    quiet_until: Mutex<Option<Instant>>,
+}
+
+impl FactsServer {
+    /// Asks this service, and goes on counting what came of it.
+    pub(super) fn new(source: &Arc<FactsProvider>, before: Option<&FactsServer>) -> Result<FactsServer, UpstreamError> {
+        Ok(FactsServer {
+            source: Arc::clone(source),
+            client: UpstreamClient::new(&source.endpoint)?,
+            room: Semaphore::new(ROOM),
+            key: HmacSha256::new(&random::bytes::<32>()?),
+            answers: ResponseCache::new(CacheLimits { most: MOST, heaviest: HEAVIEST, weigh }),
+            quiet_until: Mutex::new(None),
+            count: before.map(|before| Arc::clone(&before.count)).unwrap_or_default(),
+        })
+    }
+
+    /// What came of the questions so far, by how the service is asked.
+    pub(super) fn counts(&self) -> (&'static str, [(ExchangeOutcome, u64); 3]) {
+        (
+            self.source.protocol.as_str(),
+            self.count.all([ExchangeOutcome::Ok, ExchangeOutcome::Unknown, ExchangeOutcome::Failed]),
+        )
+    }
+
+    /// What there is to know about all of these, in their order.
+    pub(super) async fn ask(
+        self: &Arc<Self>,
+        inquiries: Vec<FactsQuery>,
+        trace: Option<&Arc<TraceContext>>,
+    ) -> Result<Vec<ConversationFacts>, FactsUnavailable> {
+        let first = inquiries.first().map(|inquiry| inquiry.conversation().to_owned()).unwrap_or_default();
+        let all = timeout(PATIENCE_FOR_ALL, self.ask_all(inquiries, trace)).await;
+        all.unwrap_or_else(|_| Err(FactsUnavailable { conversation: first, reason: slow(PATIENCE_FOR_ALL) }))
+    }
+
+    async fn ask_all(
+        self: &Arc<Self>,
+        inquiries: Vec<FactsQuery>,
+        trace: Option<&Arc<TraceContext>>,
+    ) -> Result<Vec<ConversationFacts>, FactsUnavailable> {
+        let (mut running, mut told) = (JoinSet::new(), Vec::with_capacity(inquiries.len()));
+        for inquiry in inquiries {
+            if running.len() >= AT_ONCE {
+                told.extend(next(&mut running).await.transpose()?);
+            }
+            let (facts, trace) = (Arc::clone(self), trace.cloned());
+            running.spawn(async move { facts.remembered(&inquiry, trace.as_deref()).await });
+        }
+        while let Some(one) = next(&mut running).await {
+            told.push(one?);
+        }
+        told.sort_unstable_by(|one, other| one.conversation().cmp(other.conversation()));
+        Ok(told)
+    }
+
+    /// What is known from before, or else what the service tells now.
+    async fn remembered(
+        &self,
+        inquiry: &FactsQuery,
+        trace: Option<&TraceContext>,
+    ) -> Result<ConversationFacts, FactsUnavailable> {
+        // Roles in answers are ranks in one policy's list: they mean nothing to another's.
+        if !Arc::ptr_eq(&inquiry.source, &self.source) {
+            return Err(self.unavailable(inquiry, "it is no longer asked for this policy".to_owned()));
+        }
+        if let Some(told) = inquiry.begin().known() {
+            return Ok(told);
+        }
+        let key = self.key.mac(&inquiry.identity());
+        if let Some(answer) = self.answers.known(&key) {
+            return answer;
+        }
+        let Ok(_place) = self.room.try_acquire() else {
+            self.count.add(ExchangeOutcome::Failed);
+            return Err(self.unavailable(inquiry, format!("{ROOM} questions wait for an answer already")));
+        };
+        let ask = async || {
+            let read = timeout(PATIENCE, self.read(inquiry, trace)).await.unwrap_or_else(|_| Err(slow(PATIENCE)));
+            self.count.add(match &read {
+                Ok(told) if told.is_known() => ExchangeOutcome::Ok,
+                Ok(_) => ExchangeOutcome::Unknown,
+                Err(_) => ExchangeOutcome::Failed,
+            });
+            match read {
+                Ok(told) => (Ok(told), self.source.cache),
+                Err(reason) => (Err(self.unavailable(inquiry, reason)), FAILED),
+            }
+        };
+        self.answers.answer(key, ask).await
+    }
+
+    async fn read(&self, inquiry: &FactsQuery, trace: Option<&TraceContext>) -> Result<ConversationFacts, String> {
+        let mut reading = inquiry.begin();
+        loop {
+            let mut request = reading.request()?.map(|body| Full::new(Bytes::from(body)));
+            if let Some(trace) = trace {
+                trace.pass_on(request.headers_mut());
+            }
+            let answer = self.client.send(request, LONGEST).await.map_err(|trouble| trouble.to_string())?;
+            if let Some(told) = reading.read(answer.status(), answer.headers(), answer.body())? {
+                return Ok(told);
+            }
+        }
+    }
+
+    /// The log hears of failures now and then: a service that is down must not become a flood of lines.
+    fn unavailable(&self, inquiry: &FactsQuery, reason: String) -> FactsUnavailable {
+        let unavailable = FactsUnavailable { conversation: inquiry.conversation().to_owned(), reason };
+        let mut quiet_until = self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if quiet_until.is_none_or(|until| until <= now) {
+            *quiet_until = Some(now + QUIET);
+            tracing::warn!("{}: {unavailable}", self.source.endpoint);
+        }
+        unavailable
+    }
+}
+
+/// How many bytes an answer takes, roughly.
+fn weigh(answer: &Result<ConversationFacts, FactsUnavailable>) -> usize {
+    match answer {
+        Ok(told) => told.size(),
+        Err(unavailable) => unavailable.conversation.len() + unavailable.reason.len(),
+    }
+}
+
+fn slow(patience: Duration) -> String {
+    format!("no answer within {} s", patience.as_secs())
+}
+
+/// The next of these to end, if any runs.
+async fn next(
+    running: &mut JoinSet<Result<ConversationFacts, FactsUnavailable>>,
+) -> Option<Result<ConversationFacts, FactsUnavailable>> {
+    let ended = running.join_next().await?;
+    Some(ended.unwrap_or_else(|_| {
+        Err(FactsUnavailable { conversation: "a conversation".to_owned(), reason: "the asking broke off".to_owned() })
+    }))
+}
