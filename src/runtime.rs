@@ -36,7 +36,7 @@ pub struct ServerState {
     /// Refused requests that have no line of their own in it.
     pub refusals: RefusalSummaries,
     /// What moderators change while the program serves.
-    pub roster: Arc<ModerationReplica>,
+    pub moderation: Arc<ModerationReplica>,
     /// Carries those changes to vendors and webhooks, where there is a store that remembers what is to be carried.
     pub outbox: OnceLock<Outbox>,
     /// What is counted while requests are answered.
@@ -109,19 +109,19 @@ pub enum CheckResult {
 
 impl ServerState {
     /// Starts with these settings, ready as soon as they have what they wait for.
-    pub fn new(first: Snapshot, audit: AuditLog, roster: ModerationReplica) -> ServerState {
+    pub fn new(first: Snapshot, audit: AuditLog, moderation: ModerationReplica) -> ServerState {
         hide(&audit, Arc::clone(&first.settings.known_secrets));
         let (current, draining) = (ArcSwap::from_pointee(first), watch::channel(false).0);
         let probes = ConcurrencyLimit::new(PROBES, "probes beyond those that can be answered");
         let (metrics, started) = (Metrics::default(), clock::now());
-        let (roster, outbox, reloads) = (Arc::new(roster), OnceLock::new(), ReloadCounts::new());
+        let (moderation, outbox, reloads) = (Arc::new(moderation), OnceLock::new(), ReloadCounts::new());
         let refusals = RefusalSummaries::default();
         ServerState {
             current,
             draining,
             audit,
             refusals,
-            roster,
+            moderation,
             outbox,
             metrics,
             probes,
@@ -152,15 +152,15 @@ impl ServerState {
         Ok(())
     }
 
-    /// Begins to carry changes of the roster to vendors and webhooks, if there is a store.
+    /// Begins to carry changes of the moderation entries to vendors and webhooks, if there is a store.
     ///
     /// # Errors
     /// If a server's certificate authorities can't be used, or the operating system gives no random bytes.
     pub fn carry(&self) -> Result<(), UpstreamError> {
-        if self.roster.store().is_some() {
+        if self.moderation.store().is_some() {
             let (targets, counts) = (targets(&self.snapshot().settings)?, self.metrics.outbox.clone());
-            let terms = outbox::OutboxConfig::of(&self.roster);
-            let outbox = Outbox::start(Arc::clone(&self.roster), targets, terms, counts)?;
+            let terms = outbox::OutboxConfig::of(&self.moderation);
+            let outbox = Outbox::start(Arc::clone(&self.moderation), targets, terms, counts)?;
             _ = self.outbox.set(outbox);
         }
         Ok(())
@@ -177,7 +177,7 @@ impl ServerState {
         _ = self.draining.subscribe().wait_for(|draining| *draining).await;
     }
 
-    /// Where changes of the roster are carried out and told, by the settings in force.
+    /// Where changes of the moderation entries are carried out and told, by the settings in force.
     pub fn plan(&self) -> ChangeSubscribers {
         ChangeSubscribers::of(&self.snapshot().settings)
     }
@@ -207,8 +207,8 @@ impl ServerState {
         if remote.has_keys() {
             checks.push(ReadinessCheck { name: "keys", finding: keys(remote) });
         }
-        if self.roster.store().is_some() {
-            checks.push(ReadinessCheck { name: "roster", finding: self.roster_found() });
+        if self.moderation.store().is_some() {
+            checks.push(ReadinessCheck { name: "moderation", finding: self.moderation_found() });
         }
         if let Some(lost) = self.socket.as_ref().filter(|socket| !draining && !socket.is_the_same()) {
             let flaw = format!("there is no longer this program's at {}: restart it", lost.path.display());
@@ -220,26 +220,26 @@ impl ServerState {
         checks
     }
 
-    fn roster_found(&self) -> CheckResult {
-        match (self.roster.check(), self.roster.trouble()) {
+    fn moderation_found(&self) -> CheckResult {
+        match (self.moderation.check(), self.moderation.trouble()) {
             (Err(stale), _) => CheckResult::Bad(stale.to_string()),
             (Ok(()), Some(trouble)) => no_changes(&trouble),
-            (Ok(()), None) => match self.roster.write_failure() {
+            (Ok(()), None) => match self.moderation.write_failure() {
                 Some(failure) => no_changes(&failure.message),
                 None => self.strays().map_or(CheckResult::Good, CheckResult::Notice),
             },
         }
     }
 
-    /// Warns of entries of the roster for apps that the settings in force don't have.
+    /// Warns of entries of the moderation entries for apps that the settings in force don't have.
     pub fn warn_of_strays(&self) {
         if let Some(strays) = self.strays() {
-            tracing::warn!("the roster: {strays}");
+            tracing::warn!("moderation: {strays}");
         }
     }
 
     fn strays(&self) -> Option<String> {
-        strays(&self.roster.look(), &self.snapshot().settings.engine)
+        strays(&self.moderation.look(), &self.snapshot().settings.engine)
     }
 }
 

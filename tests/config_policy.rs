@@ -27,8 +27,14 @@ fn decide(kind: CallerKind, subject: &str, app: &str, operation: &str, values: &
     let params = Params { values: values.as_object().unwrap().clone(), lenient: false };
     let operation = vendor::operation(app, operation).unwrap();
     let request = vendor::parse(app, operation, &params, Some(&caller)).map_err(|invalid| invalid.message)?;
-    let verdict =
-        engine.answer(app, request, &caller, RuntimeData { roster: &EntryIndex::default(), told: &[] }, NOW, [7; 16]);
+    let verdict = engine.answer(
+        app,
+        request,
+        &caller,
+        RuntimeData { moderation: &EntryIndex::default(), told: &[] },
+        NOW,
+        [7; 16],
+    );
     let granted: Vec<_> = verdict
         .granted
         .iter()

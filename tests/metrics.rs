@@ -216,7 +216,7 @@ fn what_is_in_progress_is_shown_and_what_finds_no_room_is_counted() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let session = format!(
         "[[authenticators]]\nname = \"session\"\ntype = \"introspection\"\ncaller = \"user\"\nsubject = \"/id\"\n\
-         url = \"http://{}/me\"\nforward = {{ cookies = [\"sid\"] }}\n[limits]\nin_flight = 1\nconnections = 2\n",
+         url = \"http://{}/me\"\nforward = {{ cookies = [\"sid\"] }}\n[limits]\nmax_in_flight = 1\nmax_connections = 2\n",
         silent.local_addr().unwrap()
     );
     let server = Server::with(Setup::more(&session));

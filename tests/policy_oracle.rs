@@ -158,7 +158,7 @@ enum Answer {
 
 struct Oracle<'a> {
     document: &'a PolicyDocument,
-    roster: &'a Roster,
+    moderation: &'a Runtime,
     caller: &'a Caller,
     ask: &'a SigningRequest,
     told: &'a Account,
@@ -166,7 +166,7 @@ struct Oracle<'a> {
 
 /// What was changed at run time: people and conversations as in a policy file, and roles that were given or taken away.
 #[derive(Clone, Debug, Default)]
-struct Roster {
+struct Runtime {
     entries: PolicyEntries,
     roles: Vec<(String, RoleBinding)>,
 }
@@ -178,7 +178,7 @@ enum Says {
     Is(Option<Role>),
 }
 
-/// A binding: where it is from (0 is the file, 1 the roster, 2 what is told, 3 the token), its scope, and what it says.
+/// A binding: where it is from (0 is the file, 1 the moderation entries, 2 what is told, 3 the token), its scope, and what it says.
 type Bound = (u8, Pattern, Says);
 
 /// What another service tells: conversations by name, `None` where there is no such one.
@@ -347,7 +347,7 @@ impl Oracle<'_> {
     }
 
     fn all_entries(&self) -> impl Iterator<Item = &PolicyEntries> {
-        [&self.document.entries, &self.roster.entries].into_iter()
+        [&self.document.entries, &self.moderation.entries].into_iter()
     }
 
     /// Who is shut out by the policy file alone: the calling service. What is done at run time is done to users.
@@ -526,7 +526,7 @@ impl Oracle<'_> {
                 }
             }
         }
-        for (person, tenure) in &self.roster.roles {
+        for (person, tenure) in &self.moderation.roles {
             if person == user && self.for_this_app(tenure.app.as_deref()) {
                 let says = match &tenure.held {
                     RoleGrant::Role(role) => Says::Is(*role),
@@ -764,7 +764,7 @@ fn entries() -> impl Strategy<Value = PolicyEntries> {
     )
 }
 
-fn roster() -> impl Strategy<Value = Roster> {
+fn moderation() -> impl Strategy<Value = Runtime> {
     let word = prop_oneof![
         3 => select(vec!["guest", "mod", "owner"]).prop_map(|word| RoleGrant::Word(word.into())),
         1 => Just(RoleGrant::Word("wizard".into())),
@@ -778,13 +778,13 @@ fn roster() -> impl Strategy<Value = Roster> {
         for sanction in entries.bans.iter_mut().chain(&mut entries.mutes) {
             sanction.origin = at_run_time();
         }
-        Roster { entries, roles }
+        Runtime { entries, roles }
     })
 }
 
 fn at_run_time() -> EntryOrigin {
     let author = EntryAuthor { kind: CallerKind::User, subject: "ann".to_owned(), role: None };
-    EntryOrigin::Roster { author: Arc::new(author), at: NOW }
+    EntryOrigin::Runtime { author: Arc::new(author), at: NOW }
 }
 
 fn document() -> impl Strategy<Value = PolicyDocument> {
@@ -874,7 +874,7 @@ fn told() -> impl Strategy<Value = Account> {
 #[derive(Clone, Debug)]
 struct World {
     document: PolicyDocument,
-    roster: Roster,
+    moderation: Runtime,
     caller: Caller,
     ask: SigningRequest,
     told: Account,
@@ -883,13 +883,13 @@ struct World {
 fn case() -> impl Strategy<Value = World> {
     caller().prop_flat_map(|caller| {
         let ask = ask(&caller);
-        let roster = prop_oneof![1 => Just(Roster::default()), 2 => roster()];
-        let parts = (document(), roster, Just(caller), ask, told());
-        parts.prop_map(|(document, roster, caller, ask, told)| World { document, roster, caller, ask, told })
+        let moderation = prop_oneof![1 => Just(Runtime::default()), 2 => moderation()];
+        let parts = (document(), moderation, Just(caller), ask, told());
+        parts.prop_map(|(document, moderation, caller, ask, told)| World { document, moderation, caller, ask, told })
     })
 }
 
-impl Roster {
+impl Runtime {
     fn register(&self) -> EntryIndex {
         let mut register = EntryIndex::new(&self.entries);
         for (user, tenure) in &self.roles {
@@ -903,7 +903,7 @@ impl World {
     fn decide(&self) -> Result<Permit, Denied> {
         let policy = Policy::new(self.document.clone());
         let told = self.told();
-        let facts = DecisionData { registers: &[policy.register(), &self.roster.register()], told: &told };
+        let facts = DecisionData { registers: &[policy.register(), &self.moderation.register()], told: &told };
         policy.decide(self.ask.clone(), &self.caller, facts, NOW)
     }
 
@@ -918,7 +918,7 @@ impl World {
     fn oracle(&self) -> Oracle<'_> {
         Oracle {
             document: &self.document,
-            roster: &self.roster,
+            moderation: &self.moderation,
             caller: &self.caller,
             ask: &self.ask,
             told: &self.told,
@@ -1045,8 +1045,8 @@ proptest! {
         let names = asked_about(&world.ask).into_iter().filter(|name| !name.starts_with('['));
         world.told = names.zip(all.into_iter().map(Some)).collect();
         let policy = Policy::new(world.document.clone());
-        let roster = world.roster.register();
-        let facts = DecisionData { registers: &[policy.register(), &roster], told: &[] };
+        let moderation = world.moderation.register();
+        let facts = DecisionData { registers: &[policy.register(), &moderation], told: &[] };
         let open = policy.unanswered(&world.ask, &world.caller, facts, NOW, bearing);
         for details in world.told.values_mut().flatten().filter(|_| !bearing.shuts_out) {
             details.shut_out.clear();

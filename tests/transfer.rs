@@ -1,4 +1,4 @@
-//! A roster is the same after its way through a file into another store, and nothing in a file is passed over.
+//! A moderation is the same after its way through a file into another store, and nothing in a file is passed over.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
@@ -42,7 +42,7 @@ fn origin() -> impl Strategy<Value = EntryOrigin> {
     let kind = prop_oneof![Just(CallerKind::User), Just(CallerKind::Service)];
     (kind, id(), option::of("[a-z]{1,6}"), time()).prop_map(|(kind, subject, role, at)| {
         let author = Arc::new(EntryAuthor { kind, subject, role });
-        EntryOrigin::Roster { author, at }
+        EntryOrigin::Runtime { author, at }
     })
 }
 
@@ -108,7 +108,7 @@ fn read(name: &str, text: &str) -> Result<(Vec<ModerationEntry>, Report), String
 
 fn read_at(name: &str, text: &str, now: Millis) -> Result<(Vec<ModerationEntry>, Report), String> {
     let ladder = RoleHierarchy::new(["member", "manager"].map(str::to_owned));
-    let read = config::roster(&file(name, text), &["leancloud".to_owned()], &ladder, now);
+    let read = config::moderation(&file(name, text), &["leancloud".to_owned()], &ladder, now);
     read.map(|(file, report)| (transfer::records(file), report)).map_err(|report| report.render(false))
 }
 

@@ -164,8 +164,8 @@ impl Bench {
     }
 
     /// The same, with what was changed at run time.
-    pub fn answer_with(&self, request: VendorRequest, roster: &policy::EntryIndex) -> SigningOutcome {
-        self.engine.answer(self.app(), request, &self.caller, RuntimeData { roster, told: &[] }, NOW, ENTROPY)
+    pub fn answer_with(&self, request: VendorRequest, moderation: &policy::EntryIndex) -> SigningOutcome {
+        self.engine.answer(self.app(), request, &self.caller, RuntimeData { moderation, told: &[] }, NOW, ENTROPY)
     }
 
     fn app(&self) -> &App {

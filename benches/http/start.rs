@@ -40,8 +40,10 @@ fn lay_out(directory: &Path) -> Result<(), Failure> {
     }
     fs::copy("policy.toml", directory.join("policy.toml"))?;
     let signer = fs::read_to_string("signer.toml")?;
-    let signer =
-        signer.replace(":7480\"", ":0\"").replace(":7481\"", ":0\"").replace("pause = \"5s\"", "pause = \"0s\"");
+    let signer = signer
+        .replace(":7480\"", ":0\"")
+        .replace(":7481\"", ":0\"")
+        .replace("drain_delay = \"5s\"", "drain_delay = \"0s\"");
     fs::write(directory.join("signer.toml"), signer)?;
     Ok(())
 }

@@ -63,7 +63,7 @@ fn of_the_program(runtime: &ServerState) -> Registry {
     key_sets(&mut registry, runtime);
     others(&mut registry, runtime);
     certificates(&mut registry, runtime);
-    roster(&mut registry, runtime);
+    moderation(&mut registry, runtime);
     registry
 }
 
@@ -129,30 +129,35 @@ fn certificates(registry: &mut Registry, runtime: &ServerState) {
 }
 
 /// What was changed at run time, where that is kept.
-fn roster(registry: &mut Registry, runtime: &ServerState) {
-    let roster = &runtime.roster;
-    if roster.store().is_none() {
+fn moderation(registry: &mut Registry, runtime: &ServerState) {
+    let moderation = &runtime.moderation;
+    if moderation.store().is_none() {
         return;
     }
-    let entries = roster.look().len();
-    gauge(registry, "roster_entries", "Bans, mutes, roles, blocks and conversations that are known", float(entries));
-    let version = *roster.version().borrow();
-    gauge(registry, "roster_version", "The number of the last change that is known", version);
-    if let Some(age) = roster.age() {
-        let help = "Seconds since the roster's store was last heard of";
-        gauge(registry, "roster_age_seconds", help, age.as_secs_f64());
+    let entries = moderation.look().len();
+    gauge(
+        registry,
+        "moderation_entries",
+        "Bans, mutes, roles, blocks and conversations that are known",
+        float(entries),
+    );
+    let version = *moderation.version().borrow();
+    gauge(registry, "moderation_version", "The number of the last change that is known", version);
+    if let Some(age) = moderation.age() {
+        let help = "Seconds since the last answer of the moderation store";
+        gauge(registry, "moderation_age_seconds", help, age.as_secs_f64());
     }
-    if let Some(is_writable) = roster.is_writable() {
+    if let Some(is_writable) = moderation.is_writable() {
         let help = "Whether a change would be stored, as the last write found";
         gauge(registry, "moderation_writable", help, u32::from(is_writable));
     }
-    if let Some(store) = roster.head().label() {
+    if let Some(store) = moderation.head().label() {
         let help = "Which store this instance follows, always 1";
         gauges(registry, "moderation_store_info", help, [([("store", store.to_owned())], 1.0)]);
     }
-    roster.failed_changes.register(registry);
+    moderation.failed_changes.register(registry);
     let streams = float(runtime.snapshot().limits.streams.taken());
-    gauge(registry, "roster_streams", "Open streams of events", streams);
+    gauge(registry, "moderation_streams", "Open streams of events", streams);
 }
 
 /// By the names that Prometheus' own client libraries give them. What the system doesn't tell is left out.

@@ -63,7 +63,7 @@ pub enum StartError {
     /// There are no random bytes for the id of the audit log's chain.
     #[error("audit.chain: {0}")]
     Chain(#[from] NoEntropy),
-    /// The roster's store can't be opened.
+    /// The moderation store can't be opened.
     #[error("[store]: {0}")]
     Store(store::StoreUnavailable),
     /// Other servers can't be asked.
@@ -106,10 +106,10 @@ impl Application {
         // First, while a signal still ends the process: opening a file can take long where it lies on a network.
         let audit = open(&settings)?;
         let stop = StopSignal::new().map_err(StartError::Signals)?;
-        let roster = roster(settings.store.as_ref()).await?;
+        let moderation = moderation(settings.store.as_ref()).await?;
         let main = BoundListener::new("server.listen", &settings.server.listen).await?;
         let admin = BoundListener::new("admin.listen", &ListenAddress::Tcp(settings.admin.listen)).await?;
-        let mut runtime = ServerState::new(Snapshot::new(settings)?, audit, roster);
+        let mut runtime = ServerState::new(Snapshot::new(settings)?, audit, moderation);
         runtime.socket = main.file();
         let runtime = Arc::new(runtime);
         runtime.carry()?;
@@ -149,13 +149,13 @@ impl Application {
                 true
             }
         };
-        let ShutdownConfig { pause, grace } = runtime.snapshot().settings.shutdown;
+        let ShutdownConfig { drain_delay, grace } = runtime.snapshot().settings.shutdown;
         tracing::info!("stopping: finishing what is in progress");
         runtime.drain();
         let orderly = async {
             // Whoever sends requests here gets to see that this is not ready any more.
             main.wind_up();
-            sleep(pause).await;
+            sleep(drain_delay).await;
             // What is carried needs not be broken off in the end because a caller takes long.
             runtime.outbox.get().into_iter().for_each(Outbox::wind_up);
             timeout(grace, main.stop()).await.map_or(ExitReason::Cut, |()| ExitReason::Orderly)
@@ -202,20 +202,20 @@ fn terms_of_probes(runtime: &Arc<ServerState>) -> impl Fn() -> ConnectionConfig 
     }
 }
 
-async fn roster(settings: Option<&StoreSettings>) -> Result<ModerationReplica, StartError> {
+async fn moderation(settings: Option<&StoreSettings>) -> Result<ModerationReplica, StartError> {
     let Some(settings) = settings else { return Ok(ModerationReplica::none()) };
     let (store, mark) = Store::open_recorded(settings).await.map_err(StartError::Store)?;
     let is_own = store.begins_itself();
     let record = settings.record.clone().map(RecordFile::new);
-    let roster = ModerationReplica::recorded(store, settings.max_staleness, record, mark);
+    let moderation = ModerationReplica::recorded(store, settings.max_staleness, record, mark);
     if is_own {
         // It is at hand, so nobody need be refused because it has not been read yet.
-        roster.catch_up().await;
+        moderation.catch_up().await;
     }
-    Ok(roster)
+    Ok(moderation)
 }
 
-/// Has the roster kept at what its store holds, without what has ended, and refused requests written; tells once nothing more is taken
+/// Has the moderation entries kept at what its store holds, without what has ended, and refused requests written; tells once nothing more is taken
 /// away, as the program stops.
 fn keeping(runtime: &Arc<ServerState>) -> (Tasks, oneshot::Receiver<Infallible>) {
     let (mut tasks, (sweeps, swept)) = (Tasks::default(), oneshot::channel());
@@ -223,19 +223,19 @@ fn keeping(runtime: &Arc<ServerState>) -> (Tasks, oneshot::Receiver<Infallible>)
     tasks.spawn("writing how many requests were refused", async move {
         counting.refusals.write_to(&counting.audit).await;
     });
-    if runtime.roster.store().is_some() {
+    if runtime.moderation.store().is_some() {
         let following = Arc::clone(runtime);
-        tasks.spawn("following the roster's store", async move { following.roster.follow().await });
+        tasks.spawn("following the moderation store", async move { following.moderation.follow().await });
         let probing = Arc::clone(runtime);
-        tasks.spawn("probing whether the store takes changes", async move { probing.roster.probe_writes().await });
+        tasks.spawn("probing whether the store takes changes", async move { probing.moderation.probe_writes().await });
         let sweeping = Arc::clone(runtime);
         tasks.spawn("taking away what has ended", async move {
-            sweeping.roster.sweep(&sweeping.audit, || sweeping.plan(), sweeping.drained()).await;
+            sweeping.moderation.sweep(&sweeping.audit, || sweeping.plan(), sweeping.drained()).await;
             drop(sweeps);
         });
         let warning = Arc::clone(runtime);
         tasks.spawn("warning of what counts for nothing", async move {
-            warning.roster.been_read().await;
+            warning.moderation.been_read().await;
             warning.warn_of_strays();
         });
     }

@@ -129,7 +129,7 @@ impl Authenticators {
     /// Whether some authenticator takes this peer for a proxy. What the connection tells is the proxy's then, whether or not a request
     /// names a caller: one that lost its header on the way must not become the proxy's own.
     fn is_proxy(&self, peer: &ConnectionPeer) -> bool {
-        self.forwarded().any(|forwarded| forwarded.from.include(peer))
+        self.forwarded().any(|forwarded| forwarded.trusted_proxies.include(peer))
     }
 
     /// The client certificate, if it is the caller's own and not a proxy's.
@@ -212,7 +212,7 @@ impl Authenticators {
             let word = match authenticator {
                 Authenticator::Jwt(_) => "`authorization: Bearer <token>`".to_owned(),
                 Authenticator::ApiKey(api_key) => format!("an API key in `{}`", api_key.header),
-                Authenticator::Forwarded(forwarded) if forwarded.from.include(peer) => {
+                Authenticator::Forwarded(forwarded) if forwarded.trusted_proxies.include(peer) => {
                     format!("the caller's name in `{}`, as this connection is a proxy's", forwarded.header)
                 }
                 Authenticator::Forwarded(_) => "a request through the proxy in front".to_owned(),

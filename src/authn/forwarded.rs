@@ -23,7 +23,7 @@ pub struct Forwarded {
     /// The header with the caller's roles, at scope `*`: words with commas or white space between them.
     pub roles_header: Option<HeaderName>,
     /// The proxies.
-    pub from: TrustedProxies,
+    pub trusted_proxies: TrustedProxies,
     /// Put before the name.
     pub subject_prefix: String,
     /// The roles that the policy knows.
@@ -43,7 +43,7 @@ impl Forwarded {
 
     /// The caller whom the request names, if it names one and comes from one of the proxies.
     pub(super) fn identify(&self, presented: &RequestCredentials<'_>) -> Option<Result<Arc<Caller>, AuthnError>> {
-        let value = presented.headers.get(&self.header).filter(|_| self.from.include(presented.peer))?;
+        let value = presented.headers.get(&self.header).filter(|_| self.trusted_proxies.include(presented.peer))?;
         Some(self.caller(value, presented.headers))
     }
 
@@ -105,7 +105,7 @@ pub(super) fn check<'a>(
         if !first.headers().any(|header| header == name) {
             return refuse("can be taken for one that only a proxy may send");
         }
-        if !readers.any(|one| one.from.include(presented.peer)) {
+        if !readers.any(|one| one.trusted_proxies.include(presented.peer)) {
             return refuse("is taken only from the configured proxies");
         }
         if presented.headers.get_all(name).iter().count() != 1 {

@@ -34,7 +34,7 @@ impl GivenFacts {
         engine: &Engine,
         ask: &SigningRequest,
         caller: &Caller,
-        roster: &EntryIndex,
+        moderation: &EntryIndex,
         at: Millis,
     ) -> Result<GivenFacts, String> {
         let ladder = &engine.policy.document().ladder;
@@ -42,7 +42,7 @@ impl GivenFacts {
             told(conversation, value, ladder).map_err(|flaw| format!("the facts about {conversation}: {flaw}"))
         });
         let mut told = told.collect::<Result<Vec<_>, _>>()?;
-        let inquiries = engine.inquiries(ask, caller, roster, at);
+        let inquiries = engine.inquiries(ask, caller, moderation, at);
         told.retain(|told| inquiries.iter().any(|inquiry| inquiry.conversation() == told.conversation()));
         let wanted = inquiries.iter().map(FactsQuery::conversation);
         let missing = wanted.filter(|name| !facts.contains_key(*name)).map(str::to_owned).collect();

@@ -92,7 +92,7 @@ enum Command {
     /// Verify the audit log.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// Accept, export or import the roster's store.
+    /// Accept, export or import the moderation store.
     #[command(subcommand)]
     Store(store::StoreCommand),
     #[command(flatten)]

@@ -19,14 +19,14 @@ impl ModerationCheck {
     pub(super) fn of(
         engine: &Engine,
         decided: &DecidedRequest,
-        roster: &ModerationIndex,
+        moderation: &ModerationIndex,
         told: &[ConversationFacts],
     ) -> ModerationCheck {
         let DecidedRequest { ask, caller, at, outcome } = decided;
         let Some(wish) = wish(engine, ask).filter(|_| outcome.is_ok()) else { return ModerationCheck(Vec::new()) };
         let told = HashMap::from([(Arc::clone(&ask.app), told.to_vec())]);
         let judge = CommandAuthorizer { engine, caller, told: &told, now: *at };
-        ModerationCheck(judge.rule(roster, &wish).failed)
+        ModerationCheck(judge.rule(moderation, &wish).failed)
     }
 
     /// Whether nothing is refused.

@@ -204,12 +204,12 @@ fn decided_alone(vendor: Vendor) -> ActionSet {
     Action::ALL.iter().copied().filter(|action| action.is_moderation() || own(action)).collect()
 }
 
-/// What users keep in the roster for themselves. Only at LeanCloud it is signed, too.
+/// What users keep in the moderation entries for themselves. Only at LeanCloud it is signed, too.
 const BLOCKS: [Action; 2] = [Action::BlockConversation, Action::UnblockConversation];
 
 /// Whether this is moderation that is done to users.
 fn acts_on_users(action: Action) -> bool {
-    action.is_moderation() && !matches!(action, Action::ManageConversation | Action::ReadRoster)
+    action.is_moderation() && !matches!(action, Action::ManageConversation | Action::ReadModeration)
 }
 
 fn target_id(id: &str) -> Result<(), CommandError> {

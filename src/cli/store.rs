@@ -1,4 +1,4 @@
-//! `store`: an operator's word on the roster's store, and its entries as a file. Opens the configured store itself, without a server.
+//! `store`: an operator's word on the moderation store, and its entries as a file. Opens the configured store itself, without a server.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -248,7 +248,7 @@ fn read(path: &Path, settings: &Settings, now: Millis) -> Result<(Vec<Moderation
     let ladder = &settings.engine.policy.document().ladder;
     let render = |report: &config::Report| report.render(io::stderr().is_terminal());
     let (file, report) =
-        config::roster(path, &apps, ladder, now).map_err(|report| CommandError::Mistakes(render(&report)))?;
+        config::moderation(path, &apps, ladder, now).map_err(|report| CommandError::Mistakes(render(&report)))?;
     if !report.is_empty() {
         complain(&render(&report));
     }
@@ -256,9 +256,9 @@ fn read(path: &Path, settings: &Settings, now: Millis) -> Result<(Vec<Moderation
     Ok((transfer::records(file), hash))
 }
 
-/// The roster that servers go by, as far as it can be known here: that of the file, or of the store. Else it is empty, and a note says
+/// The moderation entries that servers go by, as far as it can be known here: that of the file, or of the store. Else it is empty, and a note says
 /// why.
-pub(super) fn roster(settings: &Settings, file: Option<&Path>) -> Result<ModerationIndex, CommandError> {
+pub(super) fn moderation(settings: &Settings, file: Option<&Path>) -> Result<ModerationIndex, CommandError> {
     if let Some(path) = file {
         let records = read(path, settings, clock::now())?.0;
         let entries: Vec<_> = records.iter().map(|one| (one.key().to_string(), one.value())).collect();
@@ -268,12 +268,12 @@ pub(super) fn roster(settings: &Settings, file: Option<&Path>) -> Result<Moderat
         return Ok(ModerationIndex::default());
     }
     block_on(followed(settings))?.or_else(|stop| {
-        complain(&format!("note: the roster is not counted: {}", line(stop.message())));
+        complain(&format!("note: moderation entries are not counted: {}", line(stop.message())));
         Ok(ModerationIndex::default())
     })
 }
 
-/// The roster that a server which starts now would follow.
+/// The moderation entries that a server which starts now would follow.
 async fn followed(settings: &Settings) -> Result<ModerationIndex, CommandError> {
     let store = open(settings, false).await?;
     let (head, entries) = transfer::held(&store).await?;
@@ -319,8 +319,7 @@ async fn open(settings: &Settings, begin: bool) -> Result<Store, CommandError> {
     let path = match &store.kind {
         StoreKind::Memory => {
             return Err(CommandError::No(
-                "the store is in the memory of the server, which alone can be asked: `chat-signer read-roster`"
-                    .to_owned(),
+                "the store is in the memory of the server; ask the server with `chat-signer list`".to_owned(),
             ));
         }
         StoreKind::Redb { path } if !begin && !path.exists() && has_record(settings) => {
@@ -341,7 +340,7 @@ async fn open(settings: &Settings, begin: bool) -> Result<Store, CommandError> {
     };
     let hint = |StoreUnavailable { message: flaw, .. }| match path {
         Some(_) => CommandError::No(format!(
-            "{flaw} (a running server has the file to itself: stop it, or ask it: `chat-signer read-roster`)"
+            "{flaw} (a running server locks the file: stop the server, or ask it with `chat-signer list`)"
         )),
         None => CommandError::No(flaw),
     };
@@ -371,7 +370,7 @@ fn records(entries: &BTreeMap<String, String>) -> Result<Vec<ModerationEntry>, M
 
 fn toml(head: &StoreHead, records: &[ModerationEntry]) -> String {
     let (now, version, epoch) = (clock::now(), head.version, &head.epoch);
-    let head = format!("# chat-signer's roster, as it was at {now}: at change {version}, epoch {epoch}.\n\n");
+    let head = format!("# chat-signer's moderation entries at {now}: at change {version}, epoch {epoch}.\n\n");
     head + &transfer::toml(records)
 }
 

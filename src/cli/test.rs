@@ -108,12 +108,12 @@ fn decided(
     let ask = asked.ask(app, &caller).map_err(plain)?;
     let at = case.at.unwrap_or(now);
     let index = ModerationIndex::default();
-    let roster = index.register();
-    let given = GivenFacts::of(&case.facts, engine, &ask, &caller, roster, at)?;
+    let moderation = index.register();
+    let given = GivenFacts::of(&case.facts, engine, &ask, &caller, moderation, at)?;
     if let Some(conversation) = given.missing.first() {
         return Err(format!("it depends on the facts about {conversation}: add them to the case, as `facts`"));
     }
-    let decided = engine.decide(ask, caller, RuntimeData { roster, told: &given.told }, at);
+    let decided = engine.decide(ask, caller, RuntimeData { moderation, told: &given.told }, at);
     let moderated = ModerationCheck::of(engine, &decided, &index, &given.told);
     Ok((decided, moderated, notes))
 }

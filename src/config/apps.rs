@@ -90,7 +90,7 @@ pub(super) fn apps(root: &mut Section<'_>, vault: &mut SecretResolver) -> Apps {
 /// Checks an app's name, which is a part of its routes.
 fn name(item: &ConfigItem<'_>) {
     let name = item.name;
-    if name == "roster" || name == "openapi.json" {
+    if name == "moderation" || name == "openapi.json" {
         let message = format!("an app can't be called `{name}`: that path is taken");
         item.file.mistake(&item.key, message, "give it another name");
         return;
@@ -152,8 +152,8 @@ fn talkjs(
     let app_id = app_id(section, name, Vendor::TalkJs, taken);
     let keys = keys(section, "secret_key", name, vault, taken);
     let ttl = ttl(section, "10m", "365d", "24h");
-    let signatures = section.get("signatures").and_then(|item| item.boolean()).unwrap_or(false);
-    Some(talkjs::App::new(Arc::from(name), app_id?, &keys?, ttl?, signatures))
+    let legacy_signatures = section.get("legacy_signatures").and_then(|item| item.boolean()).unwrap_or(false);
+    Some(talkjs::App::new(Arc::from(name), app_id?, &keys?, ttl?, legacy_signatures))
 }
 
 fn ably(
@@ -172,8 +172,8 @@ fn ably(
         section.get("user_claims").and_then(|item| item.each(|item| item.word(&[("channel", 'c'), ("room", 'r')])));
     let families = families.unwrap_or_default();
     let user_claims = ably::UserClaims { channel: families.contains(&'c'), room: families.contains(&'r') };
-    let pass_claims = section.get("pass_claims").and_then(|item| item.each(pass_claim)).unwrap_or_default();
-    Some(ably::App::new(Arc::from(name), keys?, ttl?, revocable, capability, user_claims, pass_claims))
+    let forward_claims = section.get("forward_claims").and_then(|item| item.each(forward_claim)).unwrap_or_default();
+    Some(ably::App::new(Arc::from(name), keys?, ttl?, revocable, capability, user_claims, forward_claims))
 }
 
 /// The vendor's id of the app. Two apps with one id would be two sets of rules for one thing.
@@ -352,7 +352,7 @@ fn operations(item: &ConfigItem<'_>) -> Option<ActionSet> {
 }
 
 /// A claim that is copied from the caller's token into Ably's.
-fn pass_claim(item: &ConfigItem<'_>) -> Option<String> {
+fn forward_claim(item: &ConfigItem<'_>) -> Option<String> {
     const REGISTERED: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
     let name = item.filled()?;
     let folded = name.to_ascii_lowercase();

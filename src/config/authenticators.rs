@@ -66,7 +66,7 @@ enum AuthenticatorType {
     Introspection,
     LeanCloudSession,
     Mtls,
-    Peer,
+    UnixPeer,
 }
 
 const TYPES: [(&str, AuthenticatorType); 7] = [
@@ -76,7 +76,7 @@ const TYPES: [(&str, AuthenticatorType); 7] = [
     ("introspection", AuthenticatorType::Introspection),
     ("leancloud-session", AuthenticatorType::LeanCloudSession),
     ("mtls", AuthenticatorType::Mtls),
-    ("peer", AuthenticatorType::Peer),
+    ("unix-peer", AuthenticatorType::UnixPeer),
 ];
 
 /// Reads every authenticator.
@@ -135,7 +135,7 @@ fn authenticator(
             callers.takes_certificates = true;
             mtls::mtls(&mut section, common, context).map(Authenticator::Mtls)
         }
-        AuthenticatorType::Peer => unix_peer::peer(&mut section, common, context.unix).map(Authenticator::Process),
+        AuthenticatorType::UnixPeer => unix_peer::peer(&mut section, common, context.unix).map(Authenticator::Process),
     };
     if let Some(made) = made {
         callers.authenticators.push(made);
@@ -148,7 +148,7 @@ fn authenticator(
 fn warn_of_proxies(file: &ConfigFile<'_>, callers: &ConfiguredAuthenticators, unix: bool) {
     for (authenticator, place) in callers.authenticators.iter().zip(&callers.places) {
         for proxies in callers.authenticators.iter().filter_map(Authenticator::as_forwarded) {
-            let Some(connections) = shared_connections(authenticator, &proxies.from, unix) else { continue };
+            let Some(connections) = shared_connections(authenticator, &proxies.trusted_proxies, unix) else { continue };
             let name = quoted(&proxies.common.name);
             let message = format!("nobody at {connections} can be such a caller: {name} takes them for proxies");
             let help = "list the proxies alone in `from` there, and let these callers connect from elsewhere";

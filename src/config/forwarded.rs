@@ -18,14 +18,16 @@ pub(super) fn forwarded(
     let header = header.and_then(|item| headers::own(&item, HeaderRole::Caller, callers));
     let roles = section.get("roles_header");
     let roles_header = roles.as_ref().map(|item| headers::own(item, HeaderRole::Roles, callers));
-    let from = section.need("from", "list the proxies: from = [\"127.0.0.1/32\"]").and_then(|item| proxies(&item));
+    let trusted_proxies = section
+        .need("trusted_proxies", "list the proxies: trusted_proxies = [\"127.0.0.1/32\"]")
+        .and_then(|item| proxies(&item));
     let subject_prefix = subject_prefix(section, common.as_ref(), callers, "this proxy and");
     let max_role = max_role(section, context.ladder, roles.as_ref(), "this header");
     Some(Forwarded {
         common: common?,
         header: header?,
         roles_header: roles_header.map_or(Some(None), |header| header.map(Some))?,
-        from: from?,
+        trusted_proxies: trusted_proxies?,
         subject_prefix: subject_prefix?,
         ladder: context.ladder.clone(),
         max_role,

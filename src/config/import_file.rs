@@ -1,4 +1,4 @@
-//! A file with a roster's entries: the tables of a policy file, and in each entry who made it when. `store export` writes such files.
+//! A file with a moderation store's entries: the tables of a policy file, and in each entry who made it when. `store export` writes such files.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -38,13 +38,13 @@ pub const IMPORT: &str = "import";
 ///
 /// # Errors
 /// The report, if there is a mistake in it.
-pub fn roster(
+pub fn moderation(
     path: &Path,
     apps: &[String],
     ladder: &RoleHierarchy,
     now: Millis,
 ) -> Result<(ImportFile, Report), Report> {
-    let text = source(path, "this is the roster")?;
+    let text = source(path, "this is the file with moderation entries")?;
     let file = ConfigFile::new(path.display().to_string(), &text, false);
     let table = parse(&file, &text);
     let mut root = Section::root(&file, table.get_ref());
@@ -177,7 +177,7 @@ impl ImportFileReader<'_> {
             None => Some(EntryAuthor { kind: CallerKind::Service, subject: IMPORT.to_owned(), role: None }),
         };
         let at = entry.get("at").map_or(Some(self.now), |item| item.time());
-        Some(EntryOrigin::Roster { author: Arc::new(author?), at: at? })
+        Some(EntryOrigin::Runtime { author: Arc::new(author?), at: at? })
     }
 
     /// The app, which may be gone.

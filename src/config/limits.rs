@@ -21,9 +21,9 @@ pub struct LimitsConfig {
     /// How many requests a second may come from each address, whoever the caller is.
     pub per_address: Option<NonZeroU32>,
     /// How many requests may be in progress at once.
-    pub in_flight: usize,
+    pub max_in_flight: usize,
     /// How many connections callers may have at once.
-    pub connections: usize,
+    pub max_connections: usize,
     /// How many bytes a second the audit log's lines of refused requests from one address may have.
     pub refused_lines: NonZeroU32,
     /// Who is believed which address a request comes from.
@@ -35,8 +35,8 @@ pub(super) fn limits(root: &mut Section<'_>, listen: &ListenAddress) -> LimitsCo
     let mut limits = LimitsConfig {
         per_caller: None,
         per_address: None,
-        in_flight: 1024,
-        connections: 10_000,
+        max_in_flight: 1024,
+        max_connections: 10_000,
         refused_lines: REFUSED_LINES,
         trusted_proxies: TrustedProxies::default(),
     };
@@ -46,8 +46,8 @@ pub(super) fn limits(root: &mut Section<'_>, listen: &ListenAddress) -> LimitsCo
     limits.per_address = per_address.as_ref().and_then(ConfigItem::rate);
     let mut cap =
         |key, default| section.get(key).and_then(|item| item.integer(1..=1_000_000)).map_or(default, to_usize);
-    limits.in_flight = cap("in_flight", limits.in_flight);
-    limits.connections = cap("connections", limits.connections);
+    limits.max_in_flight = cap("max_in_flight", limits.max_in_flight);
+    limits.max_connections = cap("max_connections", limits.max_connections);
     let refused_lines = section.get("refused_lines").and_then(|item| item.size(1..=MOST_REFUSED_LINES));
     limits.refused_lines = refused_lines.and_then(to_non_zero).unwrap_or(limits.refused_lines);
     let trusted = section.get("trusted_proxies").and_then(|item| proxies(&item));

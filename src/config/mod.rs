@@ -56,7 +56,7 @@ pub use cases::{CaseCaller, PolicyCase, cases};
 pub use demo::{DemoCaller, demo_api_key};
 pub use demo_token::DemoTokenError;
 pub use enforcement::Enforcement;
-pub use import_file::{IMPORT, ImportFile, roster};
+pub use import_file::{IMPORT, ImportFile, moderation};
 pub use keys::keys;
 pub use limits::LimitsConfig;
 pub use placeholder::CHANGE_ME;
@@ -111,9 +111,9 @@ pub struct Settings {
     pub traces: Option<Endpoint>,
     /// Whose bans and mutes are carried to their vendor.
     pub enforcements: Vec<Arc<Enforcement>>,
-    /// Who is told what changes in the roster.
+    /// Who is told what changes in the moderation entries.
     pub webhooks: Vec<Arc<Webhook>>,
-    /// Where the roster is kept, if there is one.
+    /// Where the moderation entries is kept, if there is one.
     pub store: Option<StoreSettings>,
     /// How the program ends.
     pub shutdown: ShutdownConfig,

@@ -93,7 +93,7 @@ pub enum AuditOutput {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShutdownConfig {
     /// How long it goes on serving while it says that it isn't ready, so that load balancers turn away.
-    pub pause: Duration,
+    pub drain_delay: Duration,
     /// How long the requests in flight may take to end.
     pub grace: Duration,
 }
@@ -350,10 +350,10 @@ fn audit_to(item: &ConfigItem<'_>, dir: &Path, read: &[PathBuf]) -> Option<Audit
 
 /// Reads `[shutdown]`.
 pub(super) fn shutdown(root: &mut Section<'_>) -> ShutdownConfig {
-    let mut shutdown = ShutdownConfig { pause: Duration::from_secs(5), grace: Duration::from_secs(25) };
+    let mut shutdown = ShutdownConfig { drain_delay: Duration::from_secs(5), grace: Duration::from_secs(25) };
     let Some(mut section) = root.section("shutdown") else { return shutdown };
-    let pause = section.get("pause").and_then(|item| item.duration("0s", "5m"));
-    shutdown.pause = pause.unwrap_or(shutdown.pause);
+    let drain_delay = section.get("drain_delay").and_then(|item| item.duration("0s", "5m"));
+    shutdown.drain_delay = drain_delay.unwrap_or(shutdown.drain_delay);
     let grace = section.get("grace").and_then(|item| item.duration("0s", "1h"));
     shutdown.grace = grace.unwrap_or(shutdown.grace);
     section.finish();

@@ -1,4 +1,4 @@
-//! `[store]`: where the roster is kept.
+//! `[store]`: where the moderation entries is kept.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,18 +10,18 @@ use super::secret::SecretResolver;
 use super::signing::warn_if_weak;
 use super::tls::{self, ClientIdentity};
 
-/// Where the roster is kept.
+/// Where the moderation entries is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreSettings {
     /// What keeps it.
     pub kind: StoreKind,
-    /// How long a process goes on deciding when it can't find out whether the roster has changed.
+    /// How long a process goes on deciding when it can't find out whether the moderation entries has changed.
     pub max_staleness: Duration,
     /// The file that says how far the store had come, outside the store. `None`: a restart does not know.
     pub record: Option<PathBuf>,
 }
 
-/// What keeps the roster.
+/// What keeps the moderation entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreKind {
     /// One file, which one process has to itself.
@@ -35,7 +35,7 @@ pub enum StoreKind {
     Memory,
 }
 
-/// A Redis or Valkey that keeps the roster.
+/// A Redis or Valkey that keeps the moderation entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisSettings {
     /// Who may be, or know, the server that is written to. With Sentinels there is one, and its host is what they call the primary.

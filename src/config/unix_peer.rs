@@ -1,4 +1,4 @@
-//! `[[authenticators]]` with `type = "peer"`.
+//! `[[authenticators]]` with `type = "unix-peer"`.
 
 use super::reader::{ConfigItem, Section};
 use crate::authn::{Common, UnixPeer};

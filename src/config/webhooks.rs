@@ -1,4 +1,4 @@
-//! `[[webhooks]]`: who is told what changes in the roster.
+//! `[[webhooks]]`: who is told what changes in the moderation entries.
 
 use zeroize::Zeroizing;
 

@@ -32,7 +32,7 @@ pub struct Engine {
 #[derive(Clone, Copy, Debug)]
 pub struct RuntimeData<'a> {
     /// What was changed at run time.
-    pub roster: &'a EntryIndex,
+    pub moderation: &'a EntryIndex,
     /// What another service tells.
     pub told: &'a [ConversationFacts],
 }
@@ -72,12 +72,12 @@ impl Engine {
         &self,
         ask: &SigningRequest,
         caller: &Caller,
-        roster: &EntryIndex,
+        moderation: &EntryIndex,
         now: Millis,
     ) -> Vec<FactsQuery> {
         let Some(source) = self.facts.as_ref().filter(|source| source.serves(&ask.app)) else { return Vec::new() };
         let bearing = source.bearing(self.app(&ask.app).is_some_and(App::tells_roles));
-        let facts = DecisionData { registers: &[self.policy.register(), roster], told: &[] };
+        let facts = DecisionData { registers: &[self.policy.register(), moderation], told: &[] };
         let open = self.policy.unanswered(ask, caller, facts, now, bearing);
         if open.is_empty() { Vec::new() } else { source.inquiries(open, ask, caller, facts) }
     }
@@ -88,12 +88,12 @@ impl Engine {
         app: &App,
         request: VendorRequest,
         caller: &Caller,
-        RuntimeData { roster, told }: RuntimeData<'_>,
+        RuntimeData { moderation, told }: RuntimeData<'_>,
         now: Millis,
         entropy: [u8; 16],
     ) -> SigningOutcome {
         let VendorRequest { ask, product } = request;
-        let facts = DecisionData { registers: &[self.policy.register(), roster], told };
+        let facts = DecisionData { registers: &[self.policy.register(), moderation], told };
         let permit = match self.policy.decide(ask, caller, facts, now) {
             Ok(permit) => permit,
             Err(refusal) => {
@@ -119,10 +119,10 @@ impl Engine {
         &self,
         ask: SigningRequest,
         caller: Caller,
-        RuntimeData { roster, told }: RuntimeData<'_>,
+        RuntimeData { moderation, told }: RuntimeData<'_>,
         at: Millis,
     ) -> DecidedRequest {
-        let facts = DecisionData { registers: &[self.policy.register(), roster], told };
+        let facts = DecisionData { registers: &[self.policy.register(), moderation], told };
         let outcome = self.policy.decide(ask.clone(), &caller, facts, at);
         DecidedRequest { ask, caller, at, outcome: outcome.map_err(|refusal| refusal.denial) }
     }
@@ -132,9 +132,9 @@ impl Engine {
         &self,
         ask: &SigningRequest,
         caller: &Caller,
-        RuntimeData { roster, told }: RuntimeData<'_>,
+        RuntimeData { moderation, told }: RuntimeData<'_>,
         now: Millis,
     ) -> Vec<Explanation> {
-        self.policy.explain(ask, caller, DecisionData { registers: &[self.policy.register(), roster], told }, now)
+        self.policy.explain(ask, caller, DecisionData { registers: &[self.policy.register(), moderation], told }, now)
     }
 }

@@ -78,7 +78,7 @@ fn deed(ask: &SigningRequest, permit: Option<&Permit>) -> String {
         Action::UnblockConversation => format!("unblock {place}"),
         Action::SetRole => format!("change what {who} is in {place}"),
         Action::ManageConversation => format!("manage {place}"),
-        Action::ReadRoster => format!("read the roster of {place}"),
+        Action::ReadModeration => format!("see the moderation entries of {place}"),
         action if who.is_empty() => format!("{action} in {place}"),
         action => format!("{action} {who} in {place}"),
     }

@@ -176,13 +176,13 @@ async fn inquire(
     }
 }
 
-/// What must be asked elsewhere, by what is known of the roster now.
+/// What must be asked elsewhere, by what is known of the moderation entries now.
 fn inquiries(
     exchange: &RequestContext<'_>,
     ask: &SigningRequest,
     caller: &Caller,
 ) -> Result<Vec<FactsQuery>, ReplicaStale> {
-    let index = exchange.runtime.roster.read()?;
+    let index = exchange.runtime.moderation.read()?;
     Ok(exchange.settings.engine.inquiries(ask, caller, index.register(), exchange.now))
 }
 
@@ -212,8 +212,8 @@ fn decide(
     told: &[ConversationFacts],
 ) -> Result<RecordedDecision, ApiError> {
     let entropy = random::nonce().map_err(|error| ApiError::internal(error.to_string()))?;
-    let index = exchange.runtime.roster.read()?;
-    let world = RuntimeData { roster: index.register(), told };
+    let index = exchange.runtime.moderation.read()?;
+    let world = RuntimeData { moderation: index.register(), told };
     let verdict = exchange.settings.engine.answer(route.app, asked, caller, world, exchange.now, entropy);
     drop(index);
     let line = record::verdict(exchange, route.app, caller, &verdict)?;

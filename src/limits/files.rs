@@ -18,7 +18,7 @@ pub(super) fn room(connections: usize, before: Option<usize>) -> usize {
     let room = usize::try_from(most.saturating_sub(rest).max(most / 2)).unwrap_or(usize::MAX);
     if room < connections && before != Some(room) {
         tracing::warn!(
-            "the system allows {most} open files: callers have room for {room} connections, not limits.connections = {connections}"
+            "the system allows {most} open files: callers have room for {room} connections, not limits.max_connections = {connections}"
         );
     }
     room.min(connections)

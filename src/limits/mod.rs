@@ -30,7 +30,7 @@ pub const PROBES: usize = 256;
 const ADDRESSES: &str = "requests beyond an address's rate";
 const CALLERS: &str = "requests beyond a caller's rate";
 
-/// How many streams of events are served at once. Each reads the roster's store when that changes.
+/// How many streams of events are served at once. Each reads the moderation store when that changes.
 const STREAMS: usize = 100;
 
 /// All limits, and how much of them is used.
@@ -77,13 +77,13 @@ impl Limits {
             refused_lines: Arc::new(ByteBudget::new(settings.refused_lines)),
             beyond,
             connections: ConcurrencyLimit::new(
-                files::room(settings.connections, None),
+                files::room(settings.max_connections, None),
                 "connections beyond limits.connections",
             ),
-            in_flight: ConcurrencyLimit::new(settings.in_flight, "requests beyond limits.in_flight"),
+            in_flight: ConcurrencyLimit::new(settings.max_in_flight, "requests beyond limits.max_in_flight"),
             waiting: ConcurrencyLimit::new(
-                settings.in_flight,
-                "requests that waited for their body beyond limits.in_flight",
+                settings.max_in_flight,
+                "requests that waited for their body beyond limits.max_in_flight",
             ),
             streams: ConcurrencyLimit::new(STREAMS, "streams of events beyond those that can be served"),
             hasher: RandomState::new(),
@@ -93,15 +93,15 @@ impl Limits {
     /// Goes on with other settings. What is used stays used, but a rate that changed counts from nothing.
     #[must_use]
     pub fn renewed(&self, settings: &config::LimitsConfig) -> Limits {
-        let connections = files::room(settings.connections, Some(self.connections.most()));
+        let connections = files::room(settings.max_connections, Some(self.connections.most()));
         Limits {
             per_address: rate(self.per_address.as_ref(), settings.per_address, &self.beyond.address),
             per_caller: rate(self.per_caller.as_ref(), settings.per_caller, &self.beyond.caller),
             refused_lines: self.refused_lines(settings.refused_lines),
             beyond: self.beyond.clone(),
             connections: self.connections.resized(connections),
-            in_flight: self.in_flight.resized(settings.in_flight),
-            waiting: self.waiting.resized(settings.in_flight),
+            in_flight: self.in_flight.resized(settings.max_in_flight),
+            waiting: self.waiting.resized(settings.max_in_flight),
             streams: self.streams.clone(),
             hasher: self.hasher.clone(),
         }
@@ -184,8 +184,8 @@ mod tests {
         let settings = config::LimitsConfig {
             per_address: NonZeroU32::new(1),
             per_caller: None,
-            in_flight: 1,
-            connections: 1,
+            max_in_flight: 1,
+            max_connections: 1,
             refused_lines: NonZeroU32::new(100).unwrap(),
             trusted_proxies: crate::authn::TrustedProxies::default(),
         };
@@ -197,7 +197,8 @@ mod tests {
         assert!(address(&same).is_err() && same.connections.take().is_none() && same.in_flight.take().is_none());
         let refused = |limits: &Limits| limits.may_write_refused([192, 0, 2, 1].into(), 6400);
         assert!(refused(&limits) && !refused(&limits) && !refused(&same));
-        let wider = config::LimitsConfig { per_address: NonZeroU32::new(2), in_flight: 2, connections: 2, ..settings };
+        let wider =
+            config::LimitsConfig { per_address: NonZeroU32::new(2), max_in_flight: 2, max_connections: 2, ..settings };
         let wider = same.renewed(&wider);
         assert!(address(&wider).is_ok() && wider.connections.take().is_some() && wider.in_flight.take().is_some());
     }

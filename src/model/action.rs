@@ -90,7 +90,7 @@ actions! {
     /// Moderation: register a conversation, its kind and owner.
     ManageConversation = "manage-conversation",
     /// Moderation: see bans, mutes, roles and conversations.
-    ReadRoster = "read-roster",
+    ReadModeration = "read-moderation",
 }
 
 impl Action {
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_star_leaves_out_what_must_be_named() {
-        for word in ["app-token", "push-admin", "privileged-headers", "ban", "set-role", "read-roster"] {
+        for word in ["app-token", "push-admin", "privileged-headers", "ban", "set-role", "read-moderation"] {
             let action = Action::parse(word).unwrap();
             assert!(!ActionSet::star().contains(action), "{word}");
         }

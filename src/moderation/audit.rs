@@ -35,7 +35,7 @@ pub(super) fn line(
         }
         ModerationEntry::Block(_) => {}
     }
-    if let EntryOrigin::Roster { author, at } = record.origin() {
+    if let EntryOrigin::Runtime { author, at } = record.origin() {
         (occurrence.by, occurrence.at) = (Some(&**author), Some(at.to_string()));
     }
     // All of it can be written as JSON.

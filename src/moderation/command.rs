@@ -144,9 +144,9 @@ impl ModerationCommand {
     }
 }
 
-/// Reading the roster in a place: what the policy is asked about it.
+/// Reading the moderation entries in a place: what the policy is asked about it.
 pub fn reading(app: &App, client: &str, place: &Pattern) -> SigningRequest {
-    let action = Action::ReadRoster;
+    let action = Action::ReadModeration;
     let conversation = Some(place.clone());
     SigningRequest {
         app: Arc::clone(app.name()),

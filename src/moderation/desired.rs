@@ -1,4 +1,4 @@
-//! What the roster and the policy file say of a user in a place: what a vendor should know.
+//! What the moderation entries and the policy file say of a user in a place: what a vendor should know.
 
 use super::replica::{ModerationReplica, ReplicaStale};
 use crate::model::{Millis, Pattern};

@@ -1,4 +1,4 @@
-//! One entry of the roster, and how it is kept: a key that says what it is about, and a value that says all of it, as JSON.
+//! One entry of the moderation entries, and how it is kept: a key that says what it is about, and a value that says all of it, as JSON.
 
 use std::fmt;
 use std::sync::Arc;
@@ -260,7 +260,7 @@ impl ModerationEntry {
     /// The value that is kept of it. An entry of the policy file becomes a service's: who takes it over vouches for it.
     pub fn value(&self) -> String {
         let (by, at) = match self.origin() {
-            EntryOrigin::Roster { author, at } => (EntryAuthor::clone(author), at.0),
+            EntryOrigin::Runtime { author, at } => (EntryAuthor::clone(author), at.0),
             EntryOrigin::File { .. } => {
                 (EntryAuthor { kind: CallerKind::Service, subject: "policy-file".to_owned(), role: None }, 0)
             }
@@ -311,7 +311,7 @@ impl ModerationEntry {
 
 impl StoredEntry {
     fn record(self, table: EntryKind) -> Option<ModerationEntry> {
-        let origin = EntryOrigin::Roster { author: Arc::new(self.by), at: Millis(self.at) };
+        let origin = EntryOrigin::Runtime { author: Arc::new(self.by), at: Millis(self.at) };
         let app = self.app.map(Arc::from);
         if table == EntryKind::Conversations {
             let kind = ConversationKind::parse(self.kind.as_deref()?)?;

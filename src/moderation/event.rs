@@ -67,7 +67,7 @@ pub(super) fn commit(
 }
 
 /// What is to be made true at vendors again, though nothing changes: who asks for what is so already may do it because a vendor doesn't
-/// know of it, as where it was set aside, or where that app's bans were not carried out before.
+/// know of it, as where it became a dead letter, or where that app's bans were not carried out before.
 pub(super) fn again(ruling: &CommandOutcome, wish: &ModerationCommand, plan: &ChangeSubscribers) -> Vec<NewJob> {
     let apps = || plan.enforced.iter().filter(|app| wish.app.as_ref().is_none_or(|own| own == *app));
     ruling.again.iter().flat_map(|user| apps().map(move |app| job(app, user, &wish.scope))).collect()
@@ -132,7 +132,7 @@ fn digest(webhook: &str) -> String {
     hex(&sha256(webhook.as_bytes()))
 }
 
-/// What is to be made true at a vendor: what the roster says of this user in this conversation, or in all of them.
+/// What is to be made true at a vendor: what the moderation entries says of this user in this conversation, or in all of them.
 fn enforcement(record: &ModerationEntry, app: &str) -> Option<NewJob> {
     let (ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction)) = record else { return None };
     Some(job(app, &sanction.user, &sanction.scope))
@@ -202,7 +202,7 @@ mod tests {
         let author =
             Arc::new(EntryAuthor { kind: crate::model::CallerKind::Service, subject: "orders".into(), role: None });
         let (user, scope, at) = (user.to_owned(), Pattern::Everything, Millis(0));
-        Sanction { user, scope, app: None, until: None, reason: None, origin: EntryOrigin::Roster { author, at } }
+        Sanction { user, scope, app: None, until: None, reason: None, origin: EntryOrigin::Runtime { author, at } }
     }
 
     #[test]

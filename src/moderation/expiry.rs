@@ -176,7 +176,7 @@ mod tests {
 
     fn ban(user: &str) -> ModerationEntry {
         let author = Arc::new(EntryAuthor { kind: CallerKind::Service, subject: "orders".to_owned(), role: None });
-        let origin = EntryOrigin::Roster { author, at: Millis(1) };
+        let origin = EntryOrigin::Runtime { author, at: Millis(1) };
         let (scope, until) = (Pattern::Everything, Some(Millis(2)));
         ModerationEntry::Ban(Sanction { user: user.to_owned(), scope, app: None, until, reason: None, origin })
     }
@@ -191,17 +191,17 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_taken_away_in_a_change_of_unknown_fate_is_told_once_it_is_found_gone() {
-        let roster = ModerationReplica::of(Store::memory(), Duration::from_secs(60));
-        roster.catch_up().await;
+        let moderation = ModerationReplica::of(Store::memory(), Duration::from_secs(60));
+        moderation.catch_up().await;
         let mut untold = PendingAudit::default();
         untold.asked.extend([ban("gone"), ban("there")]);
         untold.may_have_been_made();
         let there = ban("there");
         let put = NewChange { puts: vec![(there.key().to_string(), Some(there.value()))], ..NewChange::default() };
-        roster.change(|_, _| (put.clone(), ())).await.unwrap();
-        roster.expire(&ChangeSubscribers::default(), &mut untold).await.unwrap();
+        moderation.change(|_, _| (put.clone(), ())).await.unwrap();
+        moderation.expire(&ChangeSubscribers::default(), &mut untold).await.unwrap();
         assert_eq!(told(&mut untold), [("there".to_owned(), true), ("gone".to_owned(), false)]);
-        roster.expire(&ChangeSubscribers::default(), &mut untold).await.unwrap();
+        moderation.expire(&ChangeSubscribers::default(), &mut untold).await.unwrap();
         assert_eq!(told(&mut untold), []);
     }
 }

@@ -1,4 +1,4 @@
-//! The roster in memory: what deciding looks at, and what is listed.
+//! The moderation entries in memory: what deciding looks at, and what is listed.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Bound;
@@ -223,7 +223,7 @@ impl ModerationIndex {
     }
 
     fn intern(&mut self, origin: &mut EntryOrigin) {
-        let EntryOrigin::Roster { author, .. } = origin else { return };
+        let EntryOrigin::Runtime { author, .. } = origin else { return };
         if let Some(known) = self.authors.get(author) {
             *author = Arc::clone(known);
             return;
@@ -269,7 +269,7 @@ mod tests {
                 user: "tom".to_owned(),
                 conversation: Pattern::Exact(format!("room-{}", number % 10)),
                 app: None,
-                origin: EntryOrigin::Roster { author: Arc::new(author), at: Millis(1) },
+                origin: EntryOrigin::Runtime { author: Arc::new(author), at: Millis(1) },
             };
             index.put(ModerationEntry::Block(block));
         }

@@ -1,4 +1,4 @@
-//! The roster as it is while the program serves: the index in memory, kept at what the store holds.
+//! The moderation entries as it is while the program serves: the index in memory, kept at what the store holds.
 //!
 //! Deciding looks at the index and never waits for the store. What it may not do is go by an index that is too old, or that follows a
 //! store which lost what was acknowledged before: then it gets [`ReplicaStale`] and nothing is signed.
@@ -39,7 +39,7 @@ const SELDOM: Duration = Duration::from_secs(2);
 /// How long a change may take, with all that other processes change meanwhile.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The roster: an index, and the store that it follows.
+/// The moderation entries: an index, and the store that it follows.
 pub struct ModerationReplica {
     store: Option<Store>,
     index: RwLock<ModerationIndex>,
@@ -169,9 +169,9 @@ impl ModerationReplica {
         }
         let why = || self.trouble.load().as_deref().map_or_else(String::new, |trouble| format!(": {trouble}"));
         match self.age() {
-            None => Err(ReplicaStale(format!("the roster has not been read yet{}", why()))),
+            None => Err(ReplicaStale(format!("the moderation store has not been read yet{}", why()))),
             Some(age) if age > self.max_staleness => {
-                Err(ReplicaStale(format!("the roster's store has not been heard of for {} s{}", age.as_secs(), why())))
+                Err(ReplicaStale(format!("the moderation store has not answered for {} s{}", age.as_secs(), why())))
             }
             Some(_) => Ok(()),
         }
@@ -335,21 +335,21 @@ impl ModerationReplica {
     /// Notes that the store can't be asked.
     fn miss(&self, unavailable: &StoreUnavailable) {
         if self.trouble.swap(Some(Arc::new(unavailable.to_string()))).is_none() {
-            tracing::warn!("the roster can't be followed: {unavailable}");
+            tracing::warn!("the moderation store can't be read: {unavailable}");
         }
     }
 
     /// Notes that the store can be asked, and that what is known is recorded.
     fn recover(&self) {
         if self.trouble.swap(None).is_some() {
-            tracing::info!("the roster is followed again");
+            tracing::info!("the moderation store is read again");
         }
     }
 
     /// Notes that the store counts.
     fn trust_again(&self) {
         if self.refused.swap(None).is_some() {
-            tracing::info!("the roster is followed again");
+            tracing::info!("the moderation store is read again");
         }
     }
 

@@ -1,4 +1,4 @@
-//! A roster's way from one store to another: out as TOML that people can read, and in from such a file.
+//! A moderation store's way from one store to another: out as TOML that people can read, and in from such a file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -179,7 +179,7 @@ fn work(held: &BTreeMap<String, String>, import: &Import<'_>) -> Result<Vec<Impo
 
 /// Whether a kept value is an entry just so. One that said no time, and so is from `now`, is there if the same is said, since whenever.
 fn is_there(key: &str, before: &str, record: &ModerationEntry, now: Millis) -> bool {
-    let is_dated = !matches!(record.origin(), EntryOrigin::Roster { at, .. } if *at == now);
+    let is_dated = !matches!(record.origin(), EntryOrigin::Runtime { at, .. } if *at == now);
     if is_dated {
         return before == record.value();
     }
@@ -322,7 +322,7 @@ fn lines(record: &ModerationEntry) -> Vec<(&'static str, String)> {
             line("forgotten", conversation.forgotten.then(|| "true".to_owned()));
         }
     }
-    if let EntryOrigin::Roster { author, at } = record.origin() {
+    if let EntryOrigin::Runtime { author, at } = record.origin() {
         line("by", Some(by(author)));
         line("at", Some(time(*at)));
     }

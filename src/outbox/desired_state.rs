@@ -1,4 +1,4 @@
-//! What should be true, by the roster and the policy file.
+//! What should be true, by the moderation entries and the policy file.
 
 use super::job::{JobError, RunningJob};
 use crate::clock;
@@ -8,15 +8,15 @@ use crate::policy::{Sanction, UserEntry};
 use crate::vendor::moderation::{DesiredState, SanctionEnd};
 
 impl RunningJob<'_> {
-    /// Makes sure that the roster is at what its store holds now: nothing acknowledged before is missing.
+    /// Makes sure that the moderation entries is at what its store holds now: nothing acknowledged before is missing.
     pub(super) async fn catch_up(&self) -> Result<(), JobError> {
-        let roster = &self.shared.roster;
+        let moderation = &self.shared.moderation;
         let head = self.store()?.head().await?;
-        roster.catch_up().await;
-        let known = roster.head();
-        roster.check().map_err(|stale| JobError::later(stale.to_string()))?;
+        moderation.catch_up().await;
+        let known = moderation.head();
+        moderation.check().map_err(|stale| JobError::later(stale.to_string()))?;
         if known.epoch != head.epoch || known.version < head.version {
-            return Err(JobError::later("the roster has not caught up with its store".to_owned()));
+            return Err(JobError::later("the moderation entries are older than the store".to_owned()));
         }
         Ok(())
     }
@@ -39,14 +39,14 @@ impl RunningJob<'_> {
         user: &str,
         conversation: Option<&str>,
     ) -> Result<moderation::DesiredSanctions, JobError> {
-        let ruled = self.shared.roster.desired(&self.targets.policy, app, user, conversation, clock::now());
+        let ruled = self.shared.moderation.desired(&self.targets.policy, app, user, conversation, clock::now());
         ruled.map_err(|stale| JobError::later(stale.to_string()))
     }
 
     /// What is the worst of what is true of a user anywhere.
     pub(super) fn worst(&self, app: &str, user: &str) -> Result<DesiredState, JobError> {
         let now = clock::now();
-        let index = self.shared.roster.read().map_err(|stale| JobError::later(stale.to_string()))?;
+        let index = self.shared.moderation.read().map_err(|stale| JobError::later(stale.to_string()))?;
         let registers = [self.targets.policy.register(), index.register()];
         let mut worst = DesiredState::default();
         for entry in registers.into_iter().flat_map(|register| register.about(user, app, Some(&Pattern::Everything))) {

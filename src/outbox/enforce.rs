@@ -246,7 +246,7 @@ impl RunningJob<'_> {
     async fn conversations_of_jobs(&self, subject: &VendorUser<'_>) -> Result<BTreeSet<String>, JobError> {
         let prefix = key(subject, LIST);
         let mut found = BTreeSet::new();
-        for state in [JobState::Pending, JobState::Done, JobState::SetAside] {
+        for state in [JobState::Pending, JobState::Done, JobState::DeadLetter] {
             let mut after = String::new();
             loop {
                 let jobs = self.store()?.jobs(state, &prefix, &after, PAGE).await?;

@@ -75,7 +75,7 @@ impl From<PermanentFailure> for JobError {
 
 impl RunningJob<'_> {
     pub(super) fn store(&self) -> Result<&Store, JobError> {
-        self.shared.roster.store().ok_or_else(|| JobError::Never("there is no store".to_owned()))
+        self.shared.moderation.store().ok_or_else(|| JobError::Never("there is no store".to_owned()))
     }
 
     /// Waits for this, but not longer than the job may take and the process goes on.

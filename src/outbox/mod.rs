@@ -1,8 +1,8 @@
-//! Does what is to be done because of changes in the roster: has vendors end what banned and muted users still do there, and tells
+//! Does what is to be done because of changes in the moderation entries: has vendors end what banned and muted users still do there, and tells
 //! webhooks.
 //!
 //! What is to be done waits in the store as jobs. Any process may take one, for the time of a lease. Of enforcement a job says only *who*
-//! and *where*: what should be true there is read from the roster when it is done, and again after that, so that whoever was held up does
+//! and *where*: what should be true there is read from the moderation entries when it is done, and again after that, so that whoever was held up does
 //! not leave behind what was true before. What vendors had before is noted in the store before it is changed, so that it can be put back.
 //!
 //! That something is about to be sent is noted as well, until it was answered. Where it never was, because nobody answered in time or the
@@ -79,9 +79,9 @@ impl Default for OutboxConfig {
 const SKEW: Duration = Duration::from_secs(10);
 
 impl OutboxConfig {
-    /// Those for this roster.
-    pub fn of(roster: &ModerationReplica) -> OutboxConfig {
-        OutboxConfig { lag: roster.lag().map(|lag| lag.saturating_add(SKEW)), ..OutboxConfig::default() }
+    /// Those for this moderation.
+    pub fn of(moderation: &ModerationReplica) -> OutboxConfig {
+        OutboxConfig { lag: moderation.lag().map(|lag| lag.saturating_add(SKEW)), ..OutboxConfig::default() }
     }
 }
 
@@ -94,7 +94,7 @@ pub struct Outbox {
 
 /// What all of its tasks share.
 struct OutboxState {
-    roster: Arc<ModerationReplica>,
+    moderation: Arc<ModerationReplica>,
     targets: ArcSwap<DeliveryTargets>,
     terms: OutboxConfig,
     /// By which the store knows this process.
@@ -105,12 +105,12 @@ struct OutboxState {
 }
 
 impl Outbox {
-    /// Begins to do what is to be done with this roster's store.
+    /// Begins to do what is to be done with this moderation store.
     ///
     /// # Errors
     /// If the operating system gives no random bytes.
     pub fn start(
-        roster: Arc<ModerationReplica>,
+        moderation: Arc<ModerationReplica>,
         targets: DeliveryTargets,
         terms: OutboxConfig,
         counts: OutboxMetrics,
@@ -120,7 +120,7 @@ impl Outbox {
         targets.expect(&counts);
         let targets = ArcSwap::from_pointee(targets);
         let shared =
-            Arc::new(OutboxState { roster, targets, terms, name, counts, turns: UserLocks::default(), stopping });
+            Arc::new(OutboxState { moderation, targets, terms, name, counts, turns: UserLocks::default(), stopping });
         let worker = Mutex::new(Some(tokio::spawn(worker::run(Arc::clone(&shared)))));
         Ok(Outbox { shared, stop, worker })
     }

@@ -46,7 +46,7 @@ impl FreeSlots {
 
 /// Takes jobs until it is to stop, then waits for those that it has.
 pub(super) async fn run(shared: Arc<OutboxState>) {
-    let Some(store) = shared.roster.store() else { return };
+    let Some(store) = shared.moderation.store() else { return };
     tokio::select! {
         () = carry(&shared, store) => {}
         () = count_on(&shared, store) => {}
@@ -101,7 +101,7 @@ impl OutboxConfig {
 
 /// Does a job and says what came of it.
 async fn attend(shared: &OutboxState, targets: &DeliveryTargets, job: &Job, until: Instant) {
-    let Some(store) = shared.roster.store() else { return };
+    let Some(store) = shared.moderation.store() else { return };
     let once_more = once_more(&shared.terms, job, clock::now());
     let running = RunningJob { shared, targets, job, until, once_more };
     let (label, pace, done) = running.do_it().await;
@@ -170,9 +170,9 @@ fn name(job: &Job) -> Cow<'_, str> {
 
 fn report(job: &Job, pace: Option<&RequestPacer>, done: &Result<ReconcileResult, JobError>) {
     match done {
-        Err(JobError::Never(why)) => tracing::warn!("{} is set aside: {why}", name(job)),
+        Err(JobError::Never(why)) => tracing::warn!("{} is a dead letter: {why}", name(job)),
         Ok(ReconcileResult { lacking: Some(lacking), doubtful_until: None, .. }) => {
-            tracing::warn!("{} is set aside: {lacking}", name(job));
+            tracing::warn!("{} is a dead letter: {lacking}", name(job));
         }
         Err(JobError::Later(why, _)) if pace.is_none_or(RequestPacer::is_news) => {
             tracing::warn!("{} is tried again later: {why}", name(job));
@@ -194,13 +194,13 @@ fn verdict(
             AttemptOutcome::Done,
         ),
         Ok(ReconcileResult { lacking: Some(lacking), .. }) => {
-            (AttemptResult::SetAside { error: lacking.into_owned() }, AttemptOutcome::SetAside)
+            (AttemptResult::DeadLetter { error: lacking.into_owned() }, AttemptOutcome::DeadLetter)
         }
         Ok(ReconcileResult { again: Some(due), .. }) => {
             (AttemptResult::Again { due, error: None }, AttemptOutcome::Done)
         }
         Ok(_) => (AttemptResult::Done, AttemptOutcome::Done),
-        Err(JobError::Never(why)) => (AttemptResult::SetAside { error: why }, AttemptOutcome::SetAside),
+        Err(JobError::Never(why)) => (AttemptResult::DeadLetter { error: why }, AttemptOutcome::DeadLetter),
         Err(JobError::Later(why, asked)) => (again(backoff(asked), Some(why)), AttemptOutcome::Failed),
         Err(JobError::Unfinished | JobError::Lost) => (again(Duration::ZERO, None), AttemptOutcome::Unfinished),
     }
@@ -223,7 +223,7 @@ async fn count_on(shared: &OutboxState, store: &Store) {
     }
 }
 
-/// Counts what waits and what was set aside, of those kinds that are configured here.
+/// Counts what waits and what became a dead letter, of those kinds that are configured here.
 async fn count(shared: &OutboxState, store: &Store) {
     let targets = shared.targets.load_full();
     for kind in targets.kinds() {
@@ -240,7 +240,7 @@ async fn waiting(store: &Store, targets: &DeliveryTargets, kind: DeliveryKind) -
         DeliveryKind::Enforcement => "enforce:",
         DeliveryKind::Webhook => "webhook:",
     };
-    for state in [JobState::Pending, JobState::SetAside] {
+    for state in [JobState::Pending, JobState::DeadLetter] {
         let (mut after, mut seen) = (String::new(), 0);
         while seen < COUNTED {
             let jobs = store.jobs(state, prefix, &after, PAGE).await?;
@@ -259,7 +259,7 @@ async fn waiting(store: &Store, targets: &DeliveryTargets, kind: DeliveryKind) -
 
 fn add(waiting: &mut QueueDepth, job: &Job, is_known: bool, now: Millis) {
     match job.state {
-        JobState::SetAside => waiting.set_aside += 1,
+        JobState::DeadLetter => waiting.dead_letter += 1,
         JobState::Pending if !is_known => waiting.unconfigured += 1,
         JobState::Pending if job.error.is_some() => waiting.failing += 1,
         JobState::Pending if job.due <= now => {

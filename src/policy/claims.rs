@@ -148,7 +148,7 @@ mod tests {
 
     struct World {
         policy: Policy,
-        roster: EntryIndex,
+        moderation: EntryIndex,
         tom: Caller,
     }
 
@@ -171,12 +171,12 @@ mod tests {
             ..PolicyDocument::default()
         });
         let author = Arc::new(EntryAuthor { kind: CallerKind::Service, subject: "orders".to_owned(), role: None });
-        let mut roster = EntryIndex::default();
+        let mut moderation = EntryIndex::default();
         for (scope, role) in kept {
             let held = role.map_or(RoleGrant::Removed, |role| RoleGrant::Role(Some(Role(role))));
-            let origin = EntryOrigin::Roster { author: Arc::clone(&author), at: Millis(1) };
+            let origin = EntryOrigin::Runtime { author: Arc::clone(&author), at: Millis(1) };
             let tenure = RoleBinding { scope: pattern(scope), app: None, held, listed: false, origin };
-            roster.add(&Arc::from("tom"), UserEntry::Role(tenure));
+            moderation.add(&Arc::from("tom"), UserEntry::Role(tenure));
         }
         let tom = Caller {
             kind: CallerKind::User,
@@ -185,7 +185,7 @@ mod tests {
             claims: serde_json::Map::new(),
             bindings: token.iter().map(|(scope, role)| (pattern(scope), Role(*role))).collect(),
         };
-        World { policy, roster, tom }
+        World { policy, moderation, tom }
     }
 
     impl World {
@@ -202,14 +202,14 @@ mod tests {
                 needs: Vec::new(),
                 wants,
             };
-            let registers = [self.policy.register(), &self.roster];
+            let registers = [self.policy.register(), &self.moderation];
             let facts = DecisionData { registers: &registers, told: &[] };
             self.policy.decide(ask, &self.tom, facts, Millis(1)).unwrap().user_claims().to_vec()
         }
 
         /// The role by which it is decided about a name, and whether a binding says so.
         fn role(&self, name: &str) -> (&str, bool) {
-            let registers = [self.policy.register(), &self.roster];
+            let registers = [self.policy.register(), &self.moderation];
             let facts = DecisionData { registers: &registers, told: &[] };
             let document = self.policy.document();
             let (default_role, ladder) = (document.default_role, &document.ladder);

@@ -251,7 +251,7 @@ impl Denial {
 pub(super) fn at_run_time(origin: &EntryOrigin) -> String {
     match origin {
         EntryOrigin::File { .. } => String::new(),
-        EntryOrigin::Roster { .. } => format!(", {origin}"),
+        EntryOrigin::Runtime { .. } => format!(", {origin}"),
     }
 }
 

@@ -345,7 +345,7 @@ fn out_of_reach(scope: &Pattern, named: Option<&str>, apps: &[LintApp]) -> Optio
 
 fn has(vendor: Vendor, action: Action) -> bool {
     match action {
-        // Users keep blocks in the roster, whatever they are good for at the vendor.
+        // Users keep blocks in the moderation entries, whatever they are good for at the vendor.
         Action::Login | Action::BlockConversation | Action::UnblockConversation => true,
         Action::AppToken => vendor == Vendor::TalkJs,
         Action::History => vendor != Vendor::TalkJs,

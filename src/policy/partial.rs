@@ -185,7 +185,7 @@ fn ranks(question: &AccessQuery<'_, '_>) -> bool {
     let of_targets = || question.targets.iter().any(|target| open(target));
     let of_authors = || authors(question).into_iter().any(open);
     match question.action {
-        Action::ReadRoster => false,
+        Action::ReadModeration => false,
         Action::SetRole if client.is_empty() => of_targets(),
         action => action.is_moderation() && !client.is_empty() && (open(client) || of_targets() || of_authors()),
     }

@@ -141,7 +141,7 @@ pub enum EntryOrigin {
         line: usize,
     },
     /// Somebody's, at run time.
-    Roster {
+    Runtime {
         /// Whose.
         author: Arc<EntryAuthor>,
         /// When.
@@ -166,7 +166,7 @@ impl EntryOrigin {
     pub fn line(&self) -> Option<usize> {
         match self {
             EntryOrigin::File { line } => Some(*line),
-            EntryOrigin::Roster { .. } => None,
+            EntryOrigin::Runtime { .. } => None,
         }
     }
 
@@ -174,7 +174,7 @@ impl EntryOrigin {
     pub fn author(&self) -> Option<&EntryAuthor> {
         match self {
             EntryOrigin::File { .. } => None,
-            EntryOrigin::Roster { author, .. } => Some(author),
+            EntryOrigin::Runtime { author, .. } => Some(author),
         }
     }
 }
@@ -193,7 +193,7 @@ impl fmt::Display for EntryOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             EntryOrigin::File { line } => write!(f, "by the policy file, line {line}"),
-            EntryOrigin::Roster { author, at } => write!(f, "by {author} at {at}"),
+            EntryOrigin::Runtime { author, at } => write!(f, "by {author} at {at}"),
         }
     }
 }

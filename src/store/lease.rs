@@ -89,7 +89,7 @@ impl JobState {
         match self {
             JobState::Pending => "p",
             JobState::Done => "d",
-            JobState::SetAside => "s",
+            JobState::DeadLetter => "s",
         }
     }
 }
@@ -115,7 +115,7 @@ impl Job {
         match self.state {
             JobState::Pending => false,
             JobState::Done => true,
-            JobState::SetAside => self.key.starts_with("webhook:"),
+            JobState::DeadLetter => self.key.starts_with("webhook:"),
         }
     }
 
@@ -130,7 +130,7 @@ impl Job {
                 self.due = *due;
                 (JobState::Pending, error.clone())
             }
-            AttemptResult::SetAside { error } => (JobState::SetAside, Some(error.clone())),
+            AttemptResult::DeadLetter { error } => (JobState::DeadLetter, Some(error.clone())),
         };
         self.taken_over = false;
     }

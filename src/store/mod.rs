@@ -1,4 +1,4 @@
-//! Where the roster is kept: entries by key, changed in transactions that are numbered, each with what is to be told and done because of
+//! Where the moderation entries is kept: entries by key, changed in transactions that are numbered, each with what is to be told and done because of
 //! it.
 //!
 //! A store knows nothing of bans or roles: keys and values are text. What it promises is order and durability: a change is acknowledged
@@ -167,7 +167,7 @@ pub enum JobState {
     /// It was done.
     Done,
     /// It can't be done, and somebody should look at it.
-    SetAside,
+    DeadLetter,
 }
 
 /// What came of an attempt.
@@ -183,7 +183,7 @@ pub enum AttemptResult {
         error: Option<String>,
     },
     /// It can't be done.
-    SetAside {
+    DeadLetter {
         /// Why.
         error: String,
     },
@@ -212,12 +212,12 @@ pub enum ChangesSince {
 /// How many changes are kept to be read again.
 pub const KEPT: u64 = 10_000;
 
-/// How many jobs that are done are kept to be looked at, and how many messages to webhooks that were set aside. Of what else was set
+/// How many jobs that are done are kept to be looked at, and how many messages to webhooks that became dead letters. Of what else was set
 /// aside all is kept: there is one for each user and conversation.
 pub const KEPT_DONE: usize = 1_000;
 
 /// Why a store is refused that lacks changes.
-pub const ROLLED_BACK: &str = "the roster's store has lost changes that it had acknowledged. If it is to count as it is, say `chat-signer \
+pub const ROLLED_BACK: &str = "the moderation store has lost changes that it had acknowledged. If it is to count as it is, say `chat-signer \
                                store accept`";
 
 /// How many changes are read at once, at most.
@@ -241,7 +241,7 @@ impl StoreHead {
         let astray = self.astray;
         (astray > 0).then(|| {
             format!(
-                "the entries of the roster's store are not those that its changes have left ({astray} too few or too many): \
+                "the entries of the moderation store are not those that its changes have left ({astray} too few or too many): \
                  something else evicts, deletes or writes its keys. Bring back what it held; if it is to count as it is, \
                  say `chat-signer store accept`"
             )

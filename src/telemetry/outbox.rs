@@ -37,7 +37,7 @@ pub enum AttemptOutcome {
     /// It was given back.
     Unfinished,
     /// It can't be done.
-    SetAside,
+    DeadLetter,
 }
 
 /// What waits in the store, of one kind.
@@ -47,8 +47,8 @@ pub struct QueueDepth {
     pub due: u32,
     /// What failed the last time and is to be tried again.
     pub failing: u32,
-    /// What was set aside.
-    pub set_aside: u32,
+    /// What became a dead letter.
+    pub dead_letter: u32,
     /// What waits for a process that has its app or webhook configured, as this one hasn't.
     pub unconfigured: u32,
     /// For how long the oldest of what is due has been, in milliseconds.
@@ -81,7 +81,7 @@ impl OutboxMetrics {
 
     /// Has something to count for this app or host, if only that there was nothing yet.
     pub fn expect(&self, kind: DeliveryKind, target: &Arc<str>) {
-        for outcome in [AttemptOutcome::Done, AttemptOutcome::Failed, AttemptOutcome::SetAside] {
+        for outcome in [AttemptOutcome::Done, AttemptOutcome::Failed, AttemptOutcome::DeadLetter] {
             drop(self.of(kind, Arc::clone(target), outcome));
         }
     }
@@ -99,8 +99,8 @@ impl OutboxMetrics {
     /// Shows what waits.
     pub fn waiting(&self, kind: DeliveryKind, waiting: &QueueDepth) {
         let kind = kind.as_str();
-        let QueueDepth { due, failing, set_aside, unconfigured, .. } = *waiting;
-        let states = [("due", due), ("failing", failing), ("set_aside", set_aside), ("unconfigured", unconfigured)];
+        let QueueDepth { due, failing, dead_letter, unconfigured, .. } = *waiting;
+        let states = [("due", due), ("failing", failing), ("dead_letter", dead_letter), ("unconfigured", unconfigured)];
         for (state, count) in states {
             self.jobs.get_or_create(&QueueLabels { kind, state }).set(count.into());
         }
@@ -113,7 +113,7 @@ impl OutboxMetrics {
         registry.register("deliveries", help, self.deliveries.clone());
         registry.register(
             "outbox_jobs",
-            "What is due and not done, what failed, what was set aside, and what is for nobody who is configured",
+            "What is due and not done, what failed, what is a dead letter, and what is for nobody who is configured",
             self.jobs.clone(),
         );
         let help = "Seconds for which the oldest of what is due has been";
@@ -140,7 +140,7 @@ impl AttemptOutcome {
             AttemptOutcome::Done => "done",
             AttemptOutcome::Failed => "failed",
             AttemptOutcome::Unfinished => "unfinished",
-            AttemptOutcome::SetAside => "set_aside",
+            AttemptOutcome::DeadLetter => "dead_letter",
         }
     }
 }

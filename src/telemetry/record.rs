@@ -100,7 +100,7 @@ pub struct AuditRecord<'a> {
     /// The nonce that was signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nonce: Option<&'a str>,
-    /// The number of the roster's change that was made.
+    /// The number of the moderation store's change that was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change: Option<u64>,
     /// The word of the role that was to be given or taken.
@@ -195,7 +195,7 @@ impl<'a> AuditRecord<'a> {
     }
 }
 
-/// What the audit log says of something in the roster that no request asked for: it ended by itself, or an operator took it over.
+/// What the audit log says of something in the moderation entries that no request asked for: it ended by itself, or an operator took it over.
 #[derive(Clone, Debug, Serialize)]
 pub struct ModerationRecord<'a> {
     /// When the line was made.
@@ -215,7 +215,7 @@ pub struct ModerationRecord<'a> {
     /// The user whom it is about.
     #[serde(skip_serializing_if = "<[&str]>::is_empty")]
     pub targets: &'a [&'a str],
-    /// The number of the roster's change that was made; nothing where that isn't known.
+    /// The number of the moderation store's change that was made; nothing where that isn't known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change: Option<u64>,
     /// The word of the role that the entry gives.

@@ -24,7 +24,7 @@ file = "policy.toml"
 [audit]
 to = "audit.log"
 [shutdown]
-pause = "0s"
+drain_delay = "0s"
 
 [apps.leancloud]
 vendor = "leancloud"
@@ -35,13 +35,13 @@ master_key = { file = "leancloud.secret" }
 vendor = "talkjs"
 app_id = "fake-talkjs-app"
 secret_key = { file = "talkjs.secret" }
-signatures = true
+legacy_signatures = true
 
 [apps.ably]
 vendor = "ably"
 key = { file = "ably.secret" }
 capability = { "user:{client}" = ["subscribe"] }
-pass_claims = ["name"]
+forward_claims = ["name"]
 
 [[authenticators]]
 name = "app-users"

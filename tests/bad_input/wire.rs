@@ -156,7 +156,9 @@ fn a_repeated_transfer_encoding_is_refused_and_the_connection_closed() {
         "transfer-encoding: gzip, chunked\r\n",
         "transfer-encoding: chunked\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n",
     ] {
-        for path in ["/v1/leancloud/login", "/v1/ably/token", "/1.1/functions/signLogin", "/v1/roster/bans", "/livez"] {
+        for path in
+            ["/v1/leancloud/login", "/v1/ably/token", "/1.1/functions/signLogin", "/v1/moderation/bans", "/livez"]
+        {
             let request = String::from_utf8(login(&format!("{headers}\r\n2\r\n{{}}\r\n0\r\n\r\n{HIDDEN}"))).unwrap();
             let mut connection = server.connect();
             send(&connection, request.replace("/v1/leancloud/login", path).as_bytes());

@@ -38,7 +38,7 @@ listen = "127.0.0.1:0"
 file = "policy.toml"
 
 [shutdown]
-pause = "0s"
+drain_delay = "0s"
 grace = "20s"
 
 [apps.leancloud]

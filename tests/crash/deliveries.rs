@@ -249,8 +249,8 @@ fn what_is_carried_arrives() {
     assert_eq!(kept.entries, world.entries);
     let pending: Vec<_> = kept.pending.iter().filter(|job| job.due < clock::now().after(TODAY)).collect();
     assert_eq!(pending, Vec::<&Job>::new());
-    let set_aside: BTreeSet<_> = kept.set_aside.iter().map(|job| job.key.clone()).collect();
-    assert_eq!(set_aside, impossible(&world.entries), "{:?}", kept.set_aside);
+    let dead_letter: BTreeSet<_> = kept.dead_letter.iter().map(|job| job.key.clone()).collect();
+    assert_eq!(dead_letter, impossible(&world.entries), "{:?}", kept.dead_letter);
     before.assert_restored_but_for(&world.vendor, &world.entries);
     world.vendor.assert_content();
     let told: BTreeSet<_> =
@@ -302,7 +302,7 @@ impl World {
 /// What is still to be done within this time, if it can be told.
 fn pending(server: &Server, within: Duration) -> Option<Vec<Value>> {
     let key = format!("x-api-key: {SERVICE_KEY}\r\n");
-    let answer = server.ask(&request("GET", "/v1/roster/enforcements?state=pending&limit=1000", &key, ""));
+    let answer = server.ask(&request("GET", "/v1/moderation/enforcements?state=pending&limit=1000", &key, ""));
     let due = |job: &Value| job["due"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond();
     let mut jobs = answer.json()["entries"].as_array()?.clone();
     jobs.retain(|job| Millis(due(job).try_into().unwrap()) < clock::now().after(within));

@@ -1,4 +1,4 @@
-//! What is asked of the roster, and what becomes of it then.
+//! What is asked of the moderation entries, and what becomes of it then.
 
 use chat_signer::moderation::EntryKind;
 use serde_json::{Map, Value, json};
@@ -28,30 +28,30 @@ pub(crate) struct Spot {
 impl Demand {
     pub(crate) fn impose(table: EntryKind, users: &[String], spot: Spot, until: Option<&str>, reason: &str) -> Demand {
         let terms = [("until", until), ("reason", Some(reason))];
-        let path = format!("/v1/roster/{}", table.as_str());
+        let path = format!("/v1/moderation/{}", table.as_str());
         Demand::post(path, users, spot, &terms, |user| (table, Some(entry(user, spot, &terms))))
     }
 
     pub(crate) fn lift(table: EntryKind, users: &[String], spot: Spot) -> Demand {
-        let path = format!("/v1/roster/{}/lift", table.as_str());
+        let path = format!("/v1/moderation/{}/lift", table.as_str());
         Demand::post(path, users, spot, &[], |_| (table, None))
     }
 
     pub(crate) fn set_role(users: &[String], spot: Spot, role: &str) -> Demand {
         let terms = [("role", Some(role))];
         let effect = |user: &str| (EntryKind::Roles, Some(entry(user, spot, &terms)));
-        Demand::post("/v1/roster/roles".to_owned(), users, spot, &terms, effect)
+        Demand::post("/v1/moderation/roles".to_owned(), users, spot, &terms, effect)
     }
 
     /// What is left of a role says that there is none.
     pub(crate) fn remove_role(user: &str, spot: Spot, role: &str) -> Demand {
         let effect = |user: &str| (EntryKind::Roles, Some(entry(user, spot, &[])));
         let users = [user.to_owned()];
-        Demand::post("/v1/roster/roles/remove".to_owned(), &users, spot, &[("role", Some(role))], effect)
+        Demand::post("/v1/moderation/roles/remove".to_owned(), &users, spot, &[("role", Some(role))], effect)
     }
 
     pub(crate) fn block(user: &str, spot: Spot, is_lifted: bool) -> Demand {
-        let path = format!("/v1/roster/blocks{}", if is_lifted { "/lift" } else { "" });
+        let path = format!("/v1/moderation/blocks{}", if is_lifted { "/lift" } else { "" });
         let told = entry(user, spot, &[]);
         let body = json!({ "client_id": user, "conversation": spot.conversation, "app": spot.app });
         let effect = (place(EntryKind::Blocks, &told), (!is_lifted).then_some(told));
@@ -62,14 +62,20 @@ impl Demand {
         let told = without_nulls(json!({ "conversation": id, "kind": kind, "owner": owner }));
         let effects = vec![(place(EntryKind::Conversations, &told), Some(told))];
         let body = Some(without_nulls(json!({ "kind": kind, "owner": owner })));
-        Demand { method: "PUT", path: format!("/v1/roster/conversations/{id}"), body, subjects: 1, effects }
+        Demand { method: "PUT", path: format!("/v1/moderation/conversations/{id}"), body, subjects: 1, effects }
     }
 
     /// What is left of a conversation says who owned it.
     pub(crate) fn forget_conversation(id: &str, owner: Option<&str>) -> Demand {
         let told = json!({ "conversation": id, "owner": owner, "forgotten": true });
         let effects = vec![(place(EntryKind::Conversations, &told), owner.map(|_| told))];
-        Demand { method: "DELETE", path: format!("/v1/roster/conversations/{id}"), body: None, subjects: 1, effects }
+        Demand {
+            method: "DELETE",
+            path: format!("/v1/moderation/conversations/{id}"),
+            body: None,
+            subjects: 1,
+            effects,
+        }
     }
 
     fn post(

@@ -25,13 +25,13 @@ pub(crate) struct Kept {
     /// The ids of all that happened.
     pub(crate) events: BTreeSet<String>,
     pub(crate) pending: Vec<Job>,
-    pub(crate) set_aside: Vec<Job>,
+    pub(crate) dead_letter: Vec<Job>,
 }
 
 /// What the file in this directory holds: of a copy, so that it is left as it is.
 pub(crate) async fn kept(directory: &Path) -> Kept {
     let path = directory.join("copy.redb");
-    fs::copy(directory.join("roster.redb"), &path).unwrap();
+    fs::copy(directory.join("moderation.redb"), &path).unwrap();
     let settings = StoreSettings {
         kind: StoreKind::Redb { path: path.clone() },
         max_staleness: Duration::from_secs(60),
@@ -53,14 +53,14 @@ pub(crate) async fn kept(directory: &Path) -> Kept {
         entries: entries.collect(),
         events,
         pending: jobs(JobState::Pending).await,
-        set_aside: jobs(JobState::SetAside).await,
+        dead_letter: jobs(JobState::DeadLetter).await,
     };
     drop(store);
     fs::remove_file(path).unwrap();
     kept
 }
 
-/// How far a file in this directory is ahead of the record of `roster.redb`, in changes. `None`: it lacks what is recorded. It is read as a copy, so that it
+/// How far a file in this directory is ahead of the record of `moderation.redb`, in changes. `None`: it lacks what is recorded. It is read as a copy, so that it
 /// is left as it is.
 pub(crate) async fn ahead_of_record(directory: &Path, file: &str) -> Option<u64> {
     let path = directory.join("copy.redb");
@@ -68,7 +68,7 @@ pub(crate) async fn ahead_of_record(directory: &Path, file: &str) -> Option<u64>
     let kind = StoreKind::Redb { path: path.clone() };
     let settings = StoreSettings { kind, max_staleness: Duration::from_secs(60), record: None };
     let store = Store::open(&settings).await.unwrap();
-    let mark = RecordFile::new(directory.join("roster.redb.record")).read().unwrap().unwrap();
+    let mark = RecordFile::new(directory.join("moderation.redb.record")).read().unwrap().unwrap();
     let head = store.head().await.unwrap();
     let is_kept = mark.is_kept_by(&store, &head).await.unwrap();
     drop(store);

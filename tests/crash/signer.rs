@@ -18,13 +18,13 @@ file = "policy.toml"
 
 [store]
 type = "redb"
-path = "roster.redb"
+path = "moderation.redb"
 
 [audit]
 to = "audit.log"
 
 [shutdown]
-pause = "0s"
+drain_delay = "0s"
 
 [limits]
 per_caller = "100000/s"
@@ -59,7 +59,7 @@ roles = ["guest", "member", "moderator", "manager", "owner"]
 [[rules]]
 id = "services-moderate"
 effect = "allow"
-actions = ["ban", "unban", "mute", "unmute", "set-role", "manage-conversation", "read-roster", "block-conversation", "unblock-conversation"]
+actions = ["ban", "unban", "mute", "unmute", "set-role", "manage-conversation", "read-moderation", "block-conversation", "unblock-conversation"]
 callers = ["service"]
 client = "any"
 "#;

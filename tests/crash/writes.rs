@@ -133,7 +133,7 @@ fn nothing_acknowledged_is_lost() {
     let mut writers: Vec<_> = (0..WRITERS).map(|number| Writer::new(number, chance.split())).collect();
     let (count, mut rounds, mut missed, mut directory) = (AtomicUsize::new(0), 0, 0, home(""));
     while count.load(Ordering::Relaxed) < CHANGES {
-        let [path, before] = ["roster.redb", "before.redb"].map(|name| directory.join(name));
+        let [path, before] = ["moderation.redb", "before.redb"].map(|name| directory.join(name));
         let is_begun = path.exists();
         if is_begun {
             fs::copy(&path, &before).unwrap();
@@ -142,7 +142,7 @@ fn nothing_acknowledged_is_lost() {
         let quota = count.load(Ordering::Relaxed) + 1 + chance.below(40);
         directory = killed_while_writing(server, &mut writers, &count, quota, &mut chance);
         let found = runtime.block_on(kept(&directory)).entries;
-        let ahead = runtime.block_on(ahead_of_record(&directory, "roster.redb"));
+        let ahead = runtime.block_on(ahead_of_record(&directory, "moderation.redb"));
         assert!(
             matches!(ahead, Some(0 | 1)),
             "the record lacks at most the change that was not acknowledged: {ahead:?}"
@@ -205,7 +205,7 @@ fn listed(server: &Server, known: &Entries) -> Entries {
 
 fn get(server: &Server, path: &str) -> Value {
     let key = format!("x-api-key: {SERVICE_KEY}\r\n");
-    let answer = server.ask(&request("GET", &format!("/v1/roster/{path}"), &key, ""));
+    let answer = server.ask(&request("GET", &format!("/v1/moderation/{path}"), &key, ""));
     assert_eq!(answer.status, 200, "{path}: {answer:?}");
     answer.json()
 }
@@ -245,7 +245,7 @@ fn two_do_not_share_a_file() {
         .unwrap();
     let said = String::from_utf8(second.stderr).unwrap();
     assert_eq!(second.status.code(), Some(1), "{said}");
-    let why = "roster.redb is in use by another process: give each a file of its own, or have them share a Redis";
+    let why = "moderation.redb is in use by another process: give each a file of its own, or have them share a Redis";
     assert!(said.contains(why), "{said}");
     assert!(server.is_ready(), "the first one is not disturbed");
     print!("{said}");

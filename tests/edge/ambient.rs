@@ -8,7 +8,7 @@ name = "ingress"
 type = "forwarded"
 caller = "user"
 header = "x-forwarded-user"
-from = ["127.0.0.1/32"]
+trusted_proxies = ["127.0.0.1/32"]
 "#;
 
 const CORS: &str = "cors = { origins = [\"https://app.example.com\"], credentials = true }";

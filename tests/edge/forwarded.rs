@@ -12,7 +12,7 @@ type = "forwarded"
 caller = "user"
 header = "x-forwarded-user"
 roles_header = "x-forwarded-groups"
-from = ["127.0.0.0/8"]
+trusted_proxies = ["127.0.0.0/8"]
 subject_prefix = "sso-"
 max_role = "owner"
 "#;
@@ -24,7 +24,7 @@ type = "forwarded"
 caller = "user"
 header = "x-forwarded-user"
 roles_header = "x-forwarded-groups"
-from = ["192.0.2.0/24", "::/0", "unix"]
+trusted_proxies = ["192.0.2.0/24", "::/0", "unix"]
 "#;
 
 fn login(server: &Server, headers: &str) -> Answer {
@@ -198,12 +198,13 @@ fn tempfile() -> (std::path::PathBuf, std::fs::File) {
 fn a_request_that_lost_its_forwarded_identity_does_not_become_the_proxy() {
     #[allow(clippy::disallowed_methods)]
     let uid = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap());
-    let local = format!("[[authenticators]]\nname = \"local\"\ntype = \"peer\"\ncaller = \"user\"\nuids = [{uid}]\n");
+    let local =
+        format!("[[authenticators]]\nname = \"local\"\ntype = \"unix-peer\"\ncaller = \"user\"\nuids = [{uid}]\n");
     // Whichever stands first in the file, and whatever apps the proxy's callers may use.
     for sections in [
         format!("{FROM_ELSEWHERE}{local}"),
         format!("{local}{FROM_ELSEWHERE}"),
-        format!("{local}{}", FROM_ELSEWHERE.replace("from =", "apps = [\"talkjs\"]\nfrom =")),
+        format!("{local}{}", FROM_ELSEWHERE.replace("trusted_proxies =", "apps = [\"talkjs\"]\ntrusted_proxies =")),
     ] {
         let server = Server::with(Setup::unix("", &sections));
         if !sections.contains("apps") {

@@ -8,7 +8,7 @@ name = "ingress"
 type = "forwarded"
 caller = "user"
 header = "x-forwarded-user"
-from = ["127.0.0.1/32"]
+trusted_proxies = ["127.0.0.1/32"]
 "#;
 
 const FORWARDED: &str = "x-forwarded-user: tom\r\n";

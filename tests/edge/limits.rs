@@ -170,7 +170,7 @@ fn callers_leave_probes_their_share_of_what_the_system_allows() {
     server.change("grace = \"10s\"", "grace = \"5s\"");
     let log = logged(server);
     let warning =
-        "the system allows 100 open files: callers have room for 50 connections, not limits.connections = 10000";
+        "the system allows 100 open files: callers have room for 50 connections, not limits.max_connections = 10000";
     assert_eq!(log.matches(warning).count(), 1, "{log}");
     assert!(log.contains("turned away so far: connections beyond limits.connections"), "{log}");
 }
@@ -178,7 +178,7 @@ fn callers_leave_probes_their_share_of_what_the_system_allows() {
 #[test]
 fn beyond_the_cap_of_requests_in_progress_there_are_quick_refusals() {
     let backend = TcpListener::bind("127.0.0.1:0").unwrap();
-    let server = Server::with(Setup::more(&format!("[limits]\nin_flight = 2\n{}", sessions(&backend))));
+    let server = Server::with(Setup::more(&format!("[limits]\nmax_in_flight = 2\n{}", sessions(&backend))));
     let mut held: Vec<(Connection, TcpStream)> = Vec::new();
     for session in ["one", "two"] {
         let mut connection = server.connect();
@@ -198,12 +198,12 @@ fn beyond_the_cap_of_requests_in_progress_there_are_quick_refusals() {
     }
     assert_eq!(login(&server, "alice").status, 200, "and there is room again");
     let log = logged(server);
-    assert!(log.contains("turned away so far: requests beyond limits.in_flight"), "{log}");
+    assert!(log.contains("turned away so far: requests beyond limits.max_in_flight"), "{log}");
 }
 
 #[test]
 fn those_who_wait_for_their_body_keep_out_nobody_but_their_like() {
-    let server = Server::with(Setup::more("[limits]\nin_flight = 2"));
+    let server = Server::with(Setup::more("[limits]\nmax_in_flight = 2"));
     let mut slow: Vec<Connection> = (0..2).map(|_| server.in_progress()).collect();
     for _ in 0..5 {
         assert_eq!(login(&server, "alice").status, 200, "whole requests are served");
@@ -221,7 +221,7 @@ fn those_who_wait_for_their_body_keep_out_nobody_but_their_like() {
 
 #[test]
 fn a_client_that_hangs_up_gives_its_place_back() {
-    let server = Server::with(Setup::more("[limits]\nin_flight = 1"));
+    let server = Server::with(Setup::more("[limits]\nmax_in_flight = 1"));
     for _ in 0..5 {
         // The server hears soon of one that has hung up, and then there is a place to wait at.
         drop(server.in_progress());
@@ -241,7 +241,7 @@ fn waits(server: &Server) -> bool {
 
 #[test]
 fn connections_beyond_the_cap_are_closed_at_once() {
-    let server = Server::with(Setup::more("[limits]\nconnections = 3"));
+    let server = Server::with(Setup::more("[limits]\nmax_connections = 3"));
     let mut held: Vec<Connection> = (0..3).map(|_| server.connect()).collect();
     for connection in &mut held {
         assert_eq!(connection.ask(&post("/v1/leancloud/login", "tom", "{}")).status, 200);

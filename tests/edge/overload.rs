@@ -29,7 +29,7 @@ const PATIENT: &str = "request_timeout = \"60s\"";
 async fn as_many_as_the_cap_are_let_in_and_all_others_turned_away_at_once() {
     allow_files();
     // There is room for one wave of connections, so that the next finds room only if the last has left none behind.
-    let limits = format!("[limits]\nin_flight = {CAP}\nconnections = {CONNECTIONS}");
+    let limits = format!("[limits]\nmax_in_flight = {CAP}\nmax_connections = {CONNECTIONS}");
     let server = Server::with(Setup { more: limits, ..Setup::server(PATIENT) });
     for _ in 0..2 {
         let mut streams = Vec::new();
@@ -132,7 +132,7 @@ enum Idle {
 
 #[test]
 fn slow_headers_slow_bodies_and_idle_connections_are_closed() {
-    let limits = "[limits]\nin_flight = 8\nconnections = 24";
+    let limits = "[limits]\nmax_in_flight = 8\nmax_connections = 24";
     let server = Server::with(Setup { more: limits.to_owned(), ..Setup::server("request_timeout = \"300ms\"") });
     let credential = format!("authorization: Bearer {}\r\ncontent-type: application/json\r\n", token("tom"));
     let body = request("POST", "/v1/leancloud/login", &format!("{credential}content-length: 9999\r\n"), "");

@@ -17,7 +17,7 @@ fn with_too_few_threads_it_ends() {
         println!("skipped: the limit is on all processes of a user, and only root can be one that has no others");
         return;
     }
-    let home = demonstration(&[("pause = \"5s\"", "pause = \"0s\"")]);
+    let home = demonstration(&[("drain_delay = \"5s\"", "drain_delay = \"0s\"")]);
     let program = home.join("chat-signer");
     fs::copy(env!("CARGO_BIN_EXE_chat-signer"), &program).unwrap();
     let nobody = 2_000_000 + std::process::id();

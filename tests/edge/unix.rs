@@ -13,7 +13,7 @@ fn ids() -> (u32, u32) {
 }
 
 fn peer(lines: &str) -> String {
-    format!("[[authenticators]]\nname = \"local\"\ntype = \"peer\"\ncaller = \"user\"\n{lines}\n")
+    format!("[[authenticators]]\nname = \"local\"\ntype = \"unix-peer\"\ncaller = \"user\"\n{lines}\n")
 }
 
 fn login(server: &Server, headers: &str) -> Answer {
@@ -172,7 +172,7 @@ fn explicit_credentials_come_first_and_bad_ones_are_not_passed_over() {
 fn a_proxy_s_process_never_answers_for_those_it_forwards() {
     let (uid, _) = ids();
     let ingress = "[[authenticators]]\nname = \"ingress\"\ntype = \"forwarded\"\ncaller = \"user\"\nheader = \"x-forwarded-user\"\n\
-                   roles_header = \"x-forwarded-groups\"\nfrom = [\"unix\"]\nmax_role = \"member\"\n";
+                   roles_header = \"x-forwarded-groups\"\ntrusted_proxies = [\"unix\"]\nmax_role = \"member\"\n";
     // The process stands first, and would be taken if it could.
     let server = Server::with(Setup::unix("", &format!("{}{ingress}", peer(&format!("uids = [{uid}]")))));
     assert_eq!(login(&server, "").status, 401, "nor for itself: a header can get lost");
@@ -182,7 +182,7 @@ fn a_proxy_s_process_never_answers_for_those_it_forwards() {
     assert_eq!(login(&server, "x-forwarded-user: *\r\n").status, 401);
     assert_eq!(login(&server, "x-forwarded-groups: member\r\n").status, 401, "roles of nobody");
     // Nor where the proxy's callers may not use the app.
-    let elsewhere = ingress.replace("from =", "apps = [\"talkjs\"]\nfrom =");
+    let elsewhere = ingress.replace("trusted_proxies =", "apps = [\"talkjs\"]\ntrusted_proxies =");
     let server = Server::with(Setup::unix("", &format!("{}{elsewhere}", peer(&format!("uids = [{uid}]")))));
     assert_eq!(login(&server, "x-forwarded-user: tom\r\n").status, 401);
 }

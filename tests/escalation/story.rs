@@ -21,7 +21,7 @@ listen = "127.0.0.1:0"
 [policy]
 file = "policy.toml"
 [shutdown]
-pause = "0s"
+drain_delay = "0s"
 
 [apps.leancloud]
 vendor = "leancloud"
@@ -38,13 +38,13 @@ history_order = "timestamp-nonce"
 vendor = "talkjs"
 app_id = "fake-talkjs-app"
 secret_key = { file = "talkjs.secret" }
-signatures = true
+legacy_signatures = true
 
 [apps.ably]
 vendor = "ably"
 key = { file = "ably.secret" }
 user_claims = ["channel"]
-pass_claims = ["name"]
+forward_claims = ["name"]
 "#;
 
 /// Users by token, whose roles count up to that of an owner.

@@ -120,7 +120,7 @@ pub(crate) fn ban(server: &Server, user: &str) -> u16 {
 /// Whether a server is not ready and says why.
 pub(crate) fn says(server: &Server, reason: &str) -> bool {
     let ready = server.admin("/readyz?verbose");
-    ready.status == 503 && ready.body.lines().any(|line| line.starts_with("[-] roster: ") && line.contains(reason))
+    ready.status == 503 && ready.body.lines().any(|line| line.starts_with("[-] moderation: ") && line.contains(reason))
 }
 
 /// Who is banned at run time, as a server lists it.
@@ -128,7 +128,7 @@ pub(crate) fn banned(server: &Server) -> BTreeSet<String> {
     let (mut users, mut after) = (BTreeSet::new(), String::new());
     loop {
         let page = Service.gets(server, &format!("bans?limit=100{after}")).json();
-        let entries = page["entries"].as_array().unwrap().iter().filter(|entry| entry["source"] == "roster");
+        let entries = page["entries"].as_array().unwrap().iter().filter(|entry| entry["source"] == "moderation");
         users.extend(entries.map(|entry| entry["user"].as_str().unwrap().to_owned()));
         match page["next"].as_str() {
             Some(next) => after = format!("&after={next}"),

@@ -1,4 +1,4 @@
-//! Several servers with one roster in a real Redis: a ban that was acknowledged holds at all of them, whatever befalls the store.
+//! Several servers with one moderation in a real Redis: a ban that was acknowledged holds at all of them, whatever befalls the store.
 //!
 //! They start servers of their own with `redis-server`. Where that isn't there they are skipped and say so; with CI=true they fail.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -29,6 +29,6 @@ mod unwritable;
 #[path = "../outbox/vendors.rs"]
 mod vendors;
 #[allow(dead_code)]
-#[path = "../roster/world.rs"]
+#[path = "../moderation_api/world.rs"]
 mod world;
 mod writers;

@@ -53,7 +53,7 @@ fn who_missed_much_is_told_without_it_being_held_in_memory() {
     let fleet = Fleet::on(&redis, NEVER);
     let head = write(&redis);
     let server = &fleet.servers[0];
-    let version = format!("chat_signer_roster_version {}", head.version);
+    let version = format!("chat_signer_moderation_version {}", head.version);
     until("it has caught up", || server.admin("/metrics").body.contains(&version));
     let (before, mut most) = (server.memory(), 0);
     let mut stream = TcpStream::connect(server.main).unwrap();

@@ -8,8 +8,8 @@ fn times(server: &Server, what: &str) -> usize {
     server.said().matches(what).count()
 }
 
-const NOT_FOLLOWED: &str = "the roster can't be followed";
-const FOLLOWED: &str = "the roster is followed again";
+const NOT_FOLLOWED: &str = "the moderation entries can't be followed";
+const FOLLOWED: &str = "the moderation store is read again";
 
 #[test]
 fn a_store_that_can_not_be_had_is_logged_once() {

@@ -34,7 +34,7 @@ fn a_store_that_lost_its_head_is_used_by_all_once_it_is_accepted() {
 
 fn imports(fleet: &Fleet) {
     let directory = &fleet.servers[0].directory;
-    let file = directory.join("roster.toml");
+    let file = directory.join("moderation.toml");
     fs::write(&file, "[[bans]]\nuser = \"fay\"\n").unwrap();
     let mut import = Command::new(env!("CARGO_BIN_EXE_chat-signer"));
     import.args(["store", "import", "--replace", "--quiet", "--config"]).arg(directory.join("signer.toml")).arg(file);

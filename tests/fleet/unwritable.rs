@@ -12,7 +12,7 @@ use crate::world::login;
 /// The line about the store in the verbose probe of a server that is ready.
 fn line(server: &Server) -> Option<String> {
     let ready = server.admin("/readyz?verbose");
-    let line = ready.body.lines().find(|line| line.contains(" roster: ")).map(str::to_owned);
+    let line = ready.body.lines().find(|line| line.contains(" moderation: ")).map(str::to_owned);
     line.filter(|_| ready.status == 200)
 }
 
@@ -36,7 +36,8 @@ fn bans_that_redis_would_not_store_are_reported_before_anybody_bans() {
     let server = &fleet.servers[0];
     assert_eq!(ban(server, "ann"), 200);
     fleet.all_refuse(&["ann"]);
-    let is_well = |server: &Server| line(server).as_deref() == Some("[+] roster: ok") && shows(server, "writable 1");
+    let is_well =
+        |server: &Server| line(server).as_deref() == Some("[+] moderation: ok") && shows(server, "writable 1");
     fleet.all("bans can be stored", is_well);
     for reason in FailureReason::ALL {
         assert!(shows(server, &format!("{} 0", failed(reason.as_str()))), "the first failure must be an increase");
@@ -49,7 +50,7 @@ fn bans_that_redis_would_not_store_are_reported_before_anybody_bans() {
     for (round, (setting, good, bad, says, reason)) in rounds.into_iter().enumerate() {
         redis.ask::<()>(&["CONFIG", "SET", setting, bad]);
         fleet.all(&format!("{setting} {bad} is reported"), |server| {
-            let is_noticed = |line: String| line.starts_with("[!] roster: signing goes on") && line.contains(says);
+            let is_noticed = |line: String| line.starts_with("[!] moderation: signing goes on") && line.contains(says);
             line(server).is_some_and(is_noticed) && shows(server, "writable 0")
         });
         for server in &fleet.servers {
@@ -85,7 +86,8 @@ fn instances_of_one_store_show_the_same_store_and_version() {
     let fleet = Fleet::on(&redis, NEVER);
     let before = stores(&fleet);
     assert_eq!(before.len(), 1, "{before:?}");
-    let version = |number| move |server: &Server| shows_any(server, &format!("chat_signer_roster_version {number}"));
+    let version =
+        |number| move |server: &Server| shows_any(server, &format!("chat_signer_moderation_version {number}"));
     assert_eq!(ban(&fleet.servers[0], "ann"), 200);
     fleet.all("all have the change", version(1));
     assert!(fleet.accept(&[]).status.success());

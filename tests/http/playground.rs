@@ -140,7 +140,7 @@ fn a_decision_is_explained_in_the_words_of_the_command_line() {
 
 #[test]
 fn the_string_to_sign_is_the_one_of_the_answer() {
-    let server = demonstration(&[("signatures = false", "signatures = true")]);
+    let server = demonstration(&[("legacy_signatures = false", "legacy_signatures = true")]);
     let tom = caller(&server, "tom", &[]);
     let capability = json!({"capability": {"chat:lobby": ["subscribe", "message-delete-any"]}});
     for (place, body, start) in [

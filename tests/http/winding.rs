@@ -31,7 +31,7 @@ fn login() -> String {
 #[test]
 fn while_it_pauses_it_serves_and_has_clients_turn_away() {
     let mut server = patient();
-    server.change("pause = \"0s\"", "pause = \"5m\"");
+    server.change("drain_delay = \"0s\"", "drain_delay = \"5m\"");
     let (mut busy, mut idle) = (server.connect(), server.connect());
     assert_eq!(busy.ask(&login()).header("connection"), None);
     let mut begun = server.in_progress();
@@ -52,7 +52,7 @@ fn while_it_pauses_it_serves_and_has_clients_turn_away() {
 #[test]
 fn two_hundred_in_flight_under_load_are_all_answered() {
     let mut server = patient();
-    server.change("pause = \"0s\"", "pause = \"3s\"");
+    server.change("drain_delay = \"0s\"", "drain_delay = \"3s\"");
     let begun: Vec<_> = (0..200).map(|_| server.in_progress()).collect();
     // As a load balancer does, these look whether it is ready before they send it anything.
     let asked = AtomicUsize::new(0);
@@ -163,7 +163,7 @@ async fn login_over(sender: &mut SendRequest<Later>) -> Result<StatusCode, hyper
 #[tokio::test(flavor = "multi_thread")]
 async fn in_http2_connections_go_away_and_finish_what_they_have() {
     let mut server = patient();
-    server.change("pause = \"0s\"", "pause = \"5m\"");
+    server.change("drain_delay = \"0s\"", "drain_delay = \"5m\"");
     let mut sender = over_http2(&server).await;
     assert_eq!(login_over(&mut sender).await.unwrap(), StatusCode::OK);
     let (body, request) = later();

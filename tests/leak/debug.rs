@@ -81,7 +81,7 @@ fn what_was_signed_is_not_shown() {
             app,
             request,
             &caller,
-            RuntimeData { roster: &EntryIndex::default(), told: &[] },
+            RuntimeData { moderation: &EntryIndex::default(), told: &[] },
             Millis(1_800_000_000_000),
             [7; 16],
         );

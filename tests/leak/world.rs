@@ -29,7 +29,7 @@ file = "policy.toml"
 [audit]
 to = "audit.log"
 [shutdown]
-pause = "0s"
+drain_delay = "0s"
 
 [apps.leancloud]
 vendor = "leancloud"
@@ -40,14 +40,14 @@ master_key = [{ file = "leancloud.secret" }, { file = "old.secret" }]
 vendor = "talkjs"
 app_id = "fake-talkjs-app"
 secret_key = { file = "talkjs.secret" }
-signatures = true
+legacy_signatures = true
 
 [apps.ably]
 vendor = "ably"
 key = { file = "ably.secret" }
 capability = { "chat:*" = ["subscribe", "publish"] }
 user_claims = ["channel"]
-pass_claims = ["name"]
+forward_claims = ["name"]
 
 [[authenticators]]
 name = "app-users"

@@ -199,7 +199,7 @@ fn only_who_is_told_of_counts_as_done() {
     for command in commands {
         for body in strange {
             let error = answered(body, command).ill();
-            assert!(error.contains("is not an answer of chat-signer's roster"), "{command:?} {body}: {error}");
+            assert!(error.contains("is not an answer of chat-signer's moderation"), "{command:?} {body}: {error}");
         }
         assert_eq!(answered(r#"{"succeeded":["eve"],"failed":[]}"#, command).code, 0, "{command:?}");
     }
@@ -213,11 +213,11 @@ fn only_who_is_told_of_counts_as_done() {
 fn a_list_is_shown_only_if_it_is_one() {
     for body in ["{}", "[]", r#"{"entries":{}}"#, r#"{"entries":["eve"]}"#] {
         for what in [&["bans"][..], &["conversation", "den"], &["enforcements", "-o", "json"]] {
-            let error = answered(body, &[&["read-roster"][..], what].concat()).ill();
-            assert!(error.contains("is not an answer of chat-signer's roster"), "{what:?} {body}: {error}");
+            let error = answered(body, &[&["list"][..], what].concat()).ill();
+            assert!(error.contains("is not an answer of chat-signer's moderation"), "{what:?} {body}: {error}");
         }
     }
-    assert_eq!(answered(r#"{"entries":[]}"#, &["read-roster", "bans"]).well(), "none\n");
+    assert_eq!(answered(r#"{"entries":[]}"#, &["list", "bans"]).well(), "none\n");
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn names_are_told_so_that_they_can_not_look_like_others() {
     let server = server();
     let name = "eve\u{202e}moc";
     assert_eq!(asks(&server, &["ban", name]).well(), "✓ eve\\u{202e}moc\n");
-    let bans = asks(&server, &["read-roster", "bans", "--user", name]).well();
+    let bans = asks(&server, &["list", "bans", "--user", name]).well();
     assert!(bans.starts_with("eve\\u{202e}moc, by orders"), "{bans}");
     let refused = asks_as(&server, "bob", &["ban", name, "tom", "--conversation", "den"]);
     assert!(refused.said.starts_with("✓ tom\n✗ eve\\u{202e}moc: "), "{refused:?}");
@@ -255,7 +255,7 @@ fn the_credential_comes_from_a_file() {
 #[test]
 fn a_server_at_a_unix_socket_is_asked_there() {
     let peer = format!(
-        "{MEMORY}\n[[authenticators]]\nname = \"local\"\ntype = \"peer\"\ncaller = \"service\"\nsubject = \"operator\"\nuids = [{}]\n",
+        "{MEMORY}\n[[authenticators]]\nname = \"local\"\ntype = \"unix-peer\"\ncaller = \"service\"\nsubject = \"operator\"\nuids = [{}]\n",
         rustix::process::getuid().as_raw()
     );
     let server = with(Setup::unix("", &peer));
@@ -292,11 +292,11 @@ fn the_demonstration_is_asked_with_the_key_that_everyone_knows() {
 }
 
 #[test]
-fn the_roster_is_shown() {
+fn the_moderation_is_shown() {
     let server = server();
     asks(&server, &["ban", "eve", "--for", "7d", "--reason", "spam", "--conversation", "den"]).well();
     asks_as(&server, "alice", &["ban", "tom", "--conversation", "den"]).well();
-    let shows = |arguments: &[&str]| asks(&server, &[&["read-roster"][..], arguments].concat()).well();
+    let shows = |arguments: &[&str]| asks(&server, &[&["list"][..], arguments].concat()).well();
     let bans = shows(&["bans"]);
     let lines: Vec<&str> = bans.lines().collect();
     assert_eq!(lines[0], format!("mallory, by the policy file, line {}", line_of("[[bans]]")));
@@ -318,8 +318,8 @@ fn the_roster_is_shown() {
     assert!(
         shows(&["conversation", "den"]).starts_with("conversation den, kind group, owner alice, by the policy file")
     );
-    assert!(asks(&server, &["read-roster", "conversation", "nowhere"]).ill().contains("(not_found, "));
-    let one_too_many = asks(&server, &["read-roster", "bans", "den"]);
+    assert!(asks(&server, &["list", "conversation", "nowhere"]).ill().contains("(not_found, "));
+    let one_too_many = asks(&server, &["list", "bans", "den"]);
     assert_eq!((one_too_many.code, one_too_many.said.as_str()), (2, ""));
     let listed: Value = serde_json::from_str(&shows(&["bans", "-o", "json"])).unwrap();
     assert_eq!(listed["entries"][0]["source"], "file");

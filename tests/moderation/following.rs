@@ -18,7 +18,7 @@ struct Following {
 impl Following {
     /// Starts it, and waits until the server has it among its readers.
     fn start(server: &Server, arguments: &[&str]) -> Following {
-        let mut command = program(&[&["read-roster", "events"][..], arguments].concat());
+        let mut command = program(&[&["events"][..], arguments].concat());
         command.env("CHAT_SIGNER_SERVER", format!("http://{}", server.main)).env("CHAT_SIGNER_API_KEY", SERVICE_KEY);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap());
@@ -41,7 +41,7 @@ impl Following {
 }
 
 fn has_reader(server: &Server) -> bool {
-    server.admin("/metrics").body.lines().any(|line| line == "chat_signer_roster_streams 1.0")
+    server.admin("/metrics").body.lines().any(|line| line == "chat_signer_moderation_streams 1.0")
 }
 
 /// A line without its time, which is at its beginning.
@@ -92,9 +92,9 @@ fn programs_get_lines_of_json_and_come_back_by_id() {
     assert_eq!(following.end(), (Some(0), String::new()), "it has printed enough");
 
     let id = first["id"].as_str().unwrap();
-    let again = asks(&server, &["read-roster", "events", "--after", id, "--limit", "1"]).well();
+    let again = asks(&server, &["events", "--after", id, "--limit", "1"]).well();
     assert!(without_time(again.trim_end()).starts_with("ban.created: dan, "), "{again}");
-    let lost = asks(&server, &["read-roster", "events", "--after", "another-1-1", "--limit", "1"]).well();
+    let lost = asks(&server, &["events", "--after", "another-1-1", "--limit", "1"]).well();
     assert_eq!(without_time(lost.trim_end()), "reset: something may be missing here: look at the lists anew");
 }
 
@@ -112,16 +112,14 @@ fn what_is_not_answered_so_is_told() {
     let server = server();
     let url = format!("http://{}", server.main);
     let events = |arguments: &[&str]| {
-        super::Ran::of(
-            program(&[&["read-roster", "events", "--server", &url][..], arguments].concat()).output().unwrap(),
-        )
+        super::Ran::of(program(&[&["events", "--server", &url][..], arguments].concat()).output().unwrap())
     };
     assert!(events(&[]).ill().contains("(unauthenticated, request "));
     let chosen = events(&["--user", "eve"]);
     assert_eq!((chosen.code, chosen.complained.contains("leave --user out")), (2, true), "{chosen:?}");
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let nobody = program(&["read-roster", "events", "--server", &format!("http://{address}")]).output().unwrap();
+    let nobody = program(&["events", "--server", &format!("http://{address}")]).output().unwrap();
     assert!(super::Ran::of(nobody).ill().contains("does not answer"));
-    let admin = program(&["read-roster", "events", "--server", &format!("http://{}", server.admin)]).output().unwrap();
+    let admin = program(&["events", "--server", &format!("http://{}", server.admin)]).output().unwrap();
     assert!(super::Ran::of(admin).ill().contains("is not chat-signer"));
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::common::{Server, Setup, demonstration, request, until};
 use super::{run, write};
 
-pub(super) const REDB: &str = "[store]\ntype = \"redb\"\npath = \"roster.redb\"\n";
+pub(super) const REDB: &str = "[store]\ntype = \"redb\"\npath = \"moderation.redb\"\n";
 
 pub(super) const BANS: &str = r#"
 [[bans]]
@@ -55,7 +55,7 @@ impl Home {
     pub(super) fn export(&self) -> String {
         let export = self.store(&["export"]).well();
         let (head, entries) = export.split_once("\n\n").unwrap();
-        assert!(head.starts_with("# chat-signer's roster, as it was at "), "{head}");
+        assert!(head.starts_with("# chat-signer's moderation entries at "), "{head}");
         entries.to_owned()
     }
 }
@@ -141,7 +141,7 @@ fn a_file_with_a_mistake_changes_nothing() {
     let report = home.store(&["import", &wrong]).ill();
     assert!(report.contains("`user` can't be everyone") && report.contains("did you mean `until`?"), "{report}");
     let error = home.store(&["export"]).ill();
-    assert!(error.ends_with("roster.redb is not there: the first server begins it\n"), "{error}");
+    assert!(error.ends_with("moderation.redb is not there: the first server begins it\n"), "{error}");
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn explain_counts_what_the_store_holds() {
     let explain = ["explain", "leancloud", "login", "--as", "eve"];
     let before = run(&home.0, &explain);
     assert_eq!(before.code, 0);
-    assert!(before.complained.starts_with("note: the roster is not counted: "), "{before:?}");
+    assert!(before.complained.starts_with("note: the moderation entries is not counted: "), "{before:?}");
     home.store(&["import", &home.file("bans.toml")]).well();
     let banned = run(&home.0, &explain);
     assert_eq!((banned.code, banned.complained.as_str()), (1, ""));
@@ -209,7 +209,7 @@ fn explain_counts_what_the_store_holds() {
 fn explain_counts_an_export() {
     let home = Home::with("");
     let bans = home.file("bans.toml");
-    let banned = run(&home.0, &["explain", "leancloud", "login", "--as", "eve", "--roster", &bans]);
+    let banned = run(&home.0, &["explain", "leancloud", "login", "--as", "eve", "--entries", &bans]);
     assert_eq!((banned.code, banned.complained.as_str()), (1, ""));
     assert!(banned.said.contains("eve is banned (spam), by bob (manager) at 2026-11-22T10:00:00.000Z"), "{banned:?}");
 }

@@ -17,7 +17,7 @@ fn a_flushed_store_counts_only_by_an_operators_word() {
     let url = format!("unix://{}", redis.socket().display());
     let server = Server::with(Setup { files: files(&[("redis.url", &url)]), ..Setup::more(REDIS) });
     let store = |arguments: &[&str]| run(&server.directory, &[&["store"][..], arguments].concat());
-    let file = server.directory.join("roster.toml").display().to_string();
+    let file = server.directory.join("moderation.toml").display().to_string();
 
     // A new one is as empty as one that was flushed.
     assert_eq!((server.is_ready(), login(&server, "tom")), (false, 503));

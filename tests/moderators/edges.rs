@@ -187,8 +187,8 @@ fn names_of_every_shape_are_kept_apart() {
 async fn the_same_again_is_no_change_and_no_event_but_is_carried_out_again() {
     let world = World::new();
     let store = Store::memory();
-    let roster = ModerationReplica::of(store, Duration::from_secs(60));
-    roster.catch_up().await;
+    let moderation = ModerationReplica::of(store, Duration::from_secs(60));
+    moderation.catch_up().await;
     let actor = service("orders");
     let plan = ChangeSubscribers {
         enforced: vec![Arc::from("ably")],
@@ -208,11 +208,11 @@ async fn the_same_again_is_no_change_and_no_event_but_is_carried_out_again() {
     for deed in deeds {
         let wish = World::wish(&actor, deed, &["tom", "eve"], "room", None);
         for _ in 0..3 {
-            let ruling = roster.carry_out(&judge, &wish, &plan).await.unwrap();
+            let ruling = moderation.carry_out(&judge, &wish, &plan).await.unwrap();
             assert_eq!((ruling.succeeded.len(), ruling.failed.len()), (2, 0), "{wish:?}");
         }
     }
-    let ChangesSince::Changes(changes) = roster.store().unwrap().since(0).await.unwrap() else { panic!("gone") };
+    let ChangesSince::Changes(changes) = moderation.store().unwrap().since(0).await.unwrap() else { panic!("gone") };
     let (again, made): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.puts.is_empty());
     assert_eq!(made.len(), 6);
     assert!(made.iter().all(|change| change.events.len() == 2), "one for each user");
@@ -230,16 +230,16 @@ async fn carried_out(
     users: &[&str],
 ) -> Vec<String> {
     let store = Store::memory();
-    let roster = ModerationReplica::of(store, Duration::from_secs(60));
-    roster.catch_up().await;
+    let moderation = ModerationReplica::of(store, Duration::from_secs(60));
+    moderation.catch_up().await;
     let puts = || records.iter().map(|record| (record.key().to_string(), Some(record.value()))).collect();
-    roster.change(|_, _| (NewChange { puts: puts(), ..NewChange::default() }, ())).await.unwrap();
+    moderation.change(|_, _| (NewChange { puts: puts(), ..NewChange::default() }, ())).await.unwrap();
     let judge =
         CommandAuthorizer { engine: &world.engine, caller: &actor.caller, told: &HashMap::new(), now: world.now };
     let plan = ChangeSubscribers { enforced: vec![Arc::from("ably"), Arc::from("talkjs")], webhooks: Vec::new() };
-    let ruling = roster.carry_out(&judge, &World::wish(actor, deed, users, "room", None), &plan).await.unwrap();
+    let ruling = moderation.carry_out(&judge, &World::wish(actor, deed, users, "room", None), &plan).await.unwrap();
     assert_eq!((ruling.succeeded.len(), ruling.failed.len()), (users.len(), 0));
-    let jobs = roster.store().unwrap().jobs(JobState::Pending, "", "", 100).await.unwrap();
+    let jobs = moderation.store().unwrap().jobs(JobState::Pending, "", "", 100).await.unwrap();
     jobs.into_iter().map(|job| job.key).collect()
 }
 

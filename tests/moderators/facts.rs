@@ -82,7 +82,7 @@ fn of_too_many_authors_none_is_overruled_unasked() {
 }
 
 #[test]
-fn the_roster_comes_before_facts() {
+fn the_moderation_comes_before_facts() {
     let mut world = World::new();
     world.bind("bob", "chat:x", "member");
     world.tell("chat:x", &[("bob", "owner"), ("tom", "guest")]);

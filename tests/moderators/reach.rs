@@ -41,7 +41,7 @@ fn names() -> Vec<String> {
     stems.iter().flat_map(|stem| tails.iter().map(move |tail| format!("{stem}{tail}"))).collect()
 }
 
-/// Who is what, by the word of the policy file (source 0) or of the roster (source 1).
+/// Who is what, by the word of the policy file (source 0) or of the moderation entries (source 1).
 #[derive(Clone, Debug)]
 struct Bound {
     source: u8,
@@ -53,7 +53,7 @@ struct Bound {
 #[derive(Clone, Debug)]
 struct Case {
     bound: Vec<Bound>,
-    /// Conversations that are registered, by the file and by the roster, each with its owner if it has one.
+    /// Conversations that are registered, by the file and by the moderation entries, each with its owner if it has one.
     known: [Vec<(&'static str, Option<&'static str>)>; 2],
 }
 
@@ -71,9 +71,9 @@ fn case() -> impl Strategy<Value = Case> {
         proptest::collection::btree_map(one.0, one.1, 0..3).prop_map(|all| all.into_iter().collect::<Vec<_>>())
     };
     let bound = (proptest::collection::vec(strong, 1..3), proptest::collection::vec(some, 0..5));
-    (bound, known(), known()).prop_map(|((strong, some), file, roster)| Case {
+    (bound, known(), known()).prop_map(|((strong, some), file, moderation)| Case {
         bound: strong.into_iter().chain(some).collect(),
-        known: [file, roster],
+        known: [file, moderation],
     })
 }
 
@@ -102,7 +102,7 @@ impl Case {
                 about.push((1 - source, weight, rank(word), word));
             }
         };
-        // Of two roles that the roster gives in one scope, the later takes the earlier's place.
+        // Of two roles that the moderation entries gives in one scope, the later takes the earlier's place.
         for (number, one) in self.bound.iter().enumerate() {
             let replaces = |later: &Bound| (later.source, later.user, later.scope) == (1, one.user, one.scope);
             let is_replaced = one.source == 1 && self.bound[number + 1..].iter().any(replaces);

@@ -19,10 +19,10 @@ const ROLES: [&str; 6] = ["guest", "member", "moderator", "manager", "administra
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     File,
-    Roster,
+    Runtime,
     Facts,
     Token,
-    /// By the roster, for everywhere there is.
+    /// By the moderation entries, for everywhere there is.
     Everywhere,
 }
 
@@ -46,8 +46,8 @@ struct Setting {
 
 fn settings() -> Vec<Setting> {
     let mut settings = Vec::new();
-    for actors in [Source::File, Source::Roster, Source::Facts, Source::Token, Source::Everywhere] {
-        for targets in [Source::Roster, Source::Facts] {
+    for actors in [Source::File, Source::Runtime, Source::Facts, Source::Token, Source::Everywhere] {
+        for targets in [Source::Runtime, Source::Facts] {
             for (place, kind) in PLACES {
                 // Of a pattern nothing is told.
                 let told = actors == Source::Facts || targets == Source::Facts;
@@ -97,7 +97,7 @@ fn world(setting: Setting) -> World {
             let name = name(part, Some(role));
             match source {
                 Source::File => world.filed(&name, setting.place, role),
-                Source::Roster => world.bind(&name, setting.place, role),
+                Source::Runtime => world.bind(&name, setting.place, role),
                 Source::Everywhere => world.bind(&name, "*", role),
                 Source::Facts => told.push((name, role)),
                 Source::Token => {}
@@ -185,7 +185,7 @@ fn every_pair_of_roles_is_as_the_guides_table_has_it() {
             if wrong > 0 {
                 failures += &text;
             }
-            if setting.actors == Source::File && setting.targets == Source::Roster && setting.place == "group" {
+            if setting.actors == Source::File && setting.targets == Source::Runtime && setting.place == "group" {
                 println!("{text}");
             }
         }
@@ -216,7 +216,7 @@ fn who_takes_a_role_outranks_who_has_it() {
 
 #[test]
 fn nobody_moderates_itself() {
-    for setting in settings().into_iter().filter(|setting| setting.targets == Source::Roster) {
+    for setting in settings().into_iter().filter(|setting| setting.targets == Source::Runtime) {
         let world = world(setting);
         for role in all_roles() {
             let actor = actor(&world, setting, role);
@@ -232,8 +232,12 @@ fn nobody_moderates_itself() {
 #[test]
 fn who_lifts_a_ban_made_it_or_outranks_who_did() {
     for (lift, table_of) in [(CommandKind::LiftBan, true), (CommandKind::LiftMute, false)] {
-        let setting =
-            Setting { actors: Source::Roster, targets: Source::Roster, place: "group", kind: ConversationKind::Group };
+        let setting = Setting {
+            actors: Source::Runtime,
+            targets: Source::Runtime,
+            place: "group",
+            kind: ConversationKind::Group,
+        };
         let (text, wrong) = table("lifts whose", |role, author| {
             let mut world = world(setting);
             let origin = match author {
@@ -262,7 +266,7 @@ fn who_lifts_a_ban_made_it_or_outranks_who_did() {
 
 #[test]
 fn services_moderate_everyone_everywhere() {
-    for setting in settings().into_iter().filter(|setting| setting.actors == Source::Roster) {
+    for setting in settings().into_iter().filter(|setting| setting.actors == Source::Runtime) {
         let world = world(setting);
         let backend = service("orders");
         for target in all_roles() {
@@ -279,7 +283,7 @@ fn services_moderate_everyone_everywhere() {
 /// A service may act as any user, and may then do what that user may.
 #[test]
 fn who_acts_for_a_moderator_is_held_to_what_that_may() {
-    for setting in settings().into_iter().filter(|setting| setting.actors == Source::Roster) {
+    for setting in settings().into_iter().filter(|setting| setting.actors == Source::Runtime) {
         let world = world(setting);
         for role in all_roles() {
             let acting = service("orders").acting_as(&name("actor", role));
@@ -300,7 +304,7 @@ fn who_acts_for_a_moderator_is_held_to_what_that_may() {
 
 #[test]
 fn everyone_blocks_for_itself_alone() {
-    for setting in settings().into_iter().filter(|setting| setting.targets == Source::Roster) {
+    for setting in settings().into_iter().filter(|setting| setting.targets == Source::Runtime) {
         let world = world(setting);
         for role in all_roles() {
             for deed in [CommandKind::Block, CommandKind::LiftBlock] {
@@ -340,8 +344,8 @@ fn nobody_but_services_manages_conversations() {
 }
 
 #[test]
-fn managers_and_services_read_the_roster() {
-    for setting in settings().into_iter().filter(|setting| setting.targets == Source::Roster) {
+fn managers_and_services_read_the_moderation() {
+    for setting in settings().into_iter().filter(|setting| setting.targets == Source::Runtime) {
         let world = world(setting);
         let reads = |actor: &Actor| {
             APPS.map(|app| {

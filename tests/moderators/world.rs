@@ -1,4 +1,4 @@
-//! A policy, a roster and what is told: the world that moderators change, step by step.
+//! A policy, a moderation and what is told: the world that moderators change, step by step.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -28,7 +28,7 @@ pub(crate) const NOW: Millis = Millis(1_798_732_800_000);
 pub(crate) const HOUR: u64 = 3_600_000;
 pub(crate) const APPS: [&str; 3] = ["leancloud", "talkjs", "ably"];
 
-/// The shipped rules, nobody known by the file, and an empty roster.
+/// The shipped rules, nobody known by the file, and an empty moderation.
 pub(crate) struct World {
     pub(crate) engine: Engine,
     pub(crate) index: ModerationIndex,
@@ -149,12 +149,12 @@ impl World {
         self.reload(|document| document.rules.push(rule));
     }
 
-    /// The roster holds this, by a service's word.
+    /// The moderation entries holds this, by a service's word.
     pub(crate) fn keep(&mut self, record: &ModerationEntry) {
         self.index.apply(&record.key().to_string(), Some(&record.value())).unwrap();
     }
 
-    /// The roster gives a user a role.
+    /// The moderation entries gives a user a role.
     pub(crate) fn bind(&mut self, user: &str, scope: &str, word: &str) {
         self.bind_at(user, scope, word, None);
     }
@@ -163,7 +163,7 @@ impl World {
         self.keep(&role(user, scope, word, app));
     }
 
-    /// The roster knows a conversation.
+    /// The moderation entries knows a conversation.
     pub(crate) fn known(&mut self, id: &str, kind: ConversationKind, owner: Option<&str>) {
         let owner = owner.map(str::to_owned);
         let (id, app, forgotten, origin) = (id.to_owned(), None, false, origin());
@@ -340,7 +340,7 @@ pub(crate) fn origin() -> EntryOrigin {
 
 pub(crate) fn by(kind: CallerKind, subject: &str, role: Option<&str>) -> EntryOrigin {
     let author = EntryAuthor { kind, subject: subject.to_owned(), role: role.map(str::to_owned) };
-    EntryOrigin::Roster { author: Arc::new(author), at: Millis(NOW.0 - HOUR) }
+    EntryOrigin::Runtime { author: Arc::new(author), at: Millis(NOW.0 - HOUR) }
 }
 
 pub(crate) fn sanction(user: &str, scope: &str, origin: EntryOrigin) -> Sanction {

@@ -19,7 +19,10 @@ fn it_has_every_route_and_no_other() {
     known.extend(named(&server, "/v1/leancloud/nothing", "It has: ").map(|name| format!("/v1/leancloud/{name}")));
     known.extend(named(&server, "/v1/talkjs/nothing", "It has: ").map(|name| format!("/v1/talkjs/{name}")));
     known.extend(named(&server, "/v1/ably/nothing", "It has: ").map(|name| format!("/v1/ably/{name}")));
-    known.extend(named(&server, "/v1/roster/nothing", "The roster has: ").map(|name| format!("/v1/roster/{name}")));
+    known.extend(
+        named(&server, "/v1/moderation/nothing", "The moderation entries has: ")
+            .map(|name| format!("/v1/moderation/{name}")),
+    );
     known.extend(named(&server, "/1.1/functions/nothing", "There are: ").map(|name| format!("/1.1/functions/{name}")));
     assert_eq!(described, known);
 }

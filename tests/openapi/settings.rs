@@ -20,7 +20,7 @@ name = "ingress"
 type = "forwarded"
 caller = "user"
 header = "x-forwarded-user"
-from = ["192.0.2.1/32"]
+trusted_proxies = ["192.0.2.1/32"]
 apps = ["ably"]
 "#;
 

@@ -129,12 +129,12 @@ async fn a_ban_is_told_before_what_someone_has_blocked_a_hundred_times() {
     // Beyond what a webhook is told at once after a quiet time.
     let mut tom = server.connect();
     for _ in 0..200 {
-        for path in ["/v1/roster/blocks", "/v1/roster/blocks/lift"] {
+        for path in ["/v1/moderation/blocks", "/v1/moderation/blocks/lift"] {
             assert_eq!(tom.ask(&post(path, "tom", r#"{"conversation":"den"}"#)).status, 200);
         }
     }
     let headers = format!("x-api-key: {SERVICE_KEY}\r\ncontent-type: application/json\r\n");
-    let ban = server.ask(&request("POST", "/v1/roster/bans", &headers, r#"{"users":["mallory"]}"#));
+    let ban = server.ask(&request("POST", "/v1/moderation/bans", &headers, r#"{"users":["mallory"]}"#));
     assert_eq!(ban.status, 200, "{ban:?}");
     let told = |kind: &str| receiver.taken().iter().filter(|event| event["type"] == kind).count();
     common::until("the ban is told", || told("ban.created") == 1);

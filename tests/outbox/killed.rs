@@ -1,5 +1,5 @@
 //! The real program, killed while it carries bans to a vendor that answers, stalls, fails and cuts connections: what was acknowledged is
-//! carried by the next one, and what the vendor ends up with is what the roster says.
+//! carried by the next one, and what the vendor ends up with is what the moderation entries says.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -46,7 +46,7 @@ fn start(store: &Path, vendor: &Vendor) -> Server {
         vendor.url()
     );
     let server = Server::with(Setup { files: vec![("policy.toml", POLICY.to_owned())], ..Setup::more(&more) });
-    common::until("the roster is read", || server.is_ready());
+    common::until("the moderation entries is read", || server.is_ready());
     server
 }
 
@@ -68,9 +68,9 @@ fn change(server: &Server, in_force: &mut InForce, dice: &mut Dice) {
     let conversation = CONVERSATIONS.get(dice.roll(CONVERSATIONS.len() + 1)).copied();
     let key = (user, what, conversation);
     if !in_force.contains(&key) {
-        assert!(moderate(server, &format!("/v1/roster/{what}"), user, conversation));
+        assert!(moderate(server, &format!("/v1/moderation/{what}"), user, conversation));
         in_force.insert(key);
-    } else if moderate(server, &format!("/v1/roster/{what}/lift"), user, conversation) {
+    } else if moderate(server, &format!("/v1/moderation/{what}/lift"), user, conversation) {
         in_force.remove(&key);
     }
 }
@@ -141,7 +141,7 @@ async fn whoever_is_killed_has_a_successor_who_puts_it_right() {
     let server = start(&store, &vendor);
     await_what_is_expected(&vendor, &in_force);
     for (user, what, conversation) in std::mem::take(&mut in_force) {
-        assert!(moderate(&server, &format!("/v1/roster/{what}/lift"), user, conversation));
+        assert!(moderate(&server, &format!("/v1/moderation/{what}/lift"), user, conversation));
     }
     await_what_is_expected(&vendor, &in_force);
     vendor.assert_content();

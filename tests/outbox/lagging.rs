@@ -91,13 +91,13 @@ async fn what_undoes_it_meanwhile_is_undone() {
 }
 
 #[tokio::test]
-async fn what_can_only_be_done_in_part_is_set_aside_after_the_second_time() {
+async fn what_can_only_be_done_in_part_is_dead_letters_after_the_second_time() {
     let world = World::new("leancloud").await;
     let _worker = world.work_by(terms());
     world.impose(Ban, "alice", Some("_tmp:c1"), None).await;
-    assert!(world.set_aside().await.contains("temporary"));
+    assert!(world.dead_letter().await.contains("temporary"));
     assert_eq!(times(&world, "/kick").len(), 2);
-    assert_eq!(world.jobs(JobState::SetAside).await[0].attempts, 2);
+    assert_eq!(world.jobs(JobState::DeadLetter).await[0].attempts, 2);
 }
 
 #[tokio::test]
@@ -111,6 +111,6 @@ async fn one_conversation_that_can_not_be_dealt_with_is_no_reason_not_to_look_at
     until(async || world.vendor.access("c00", "alice").is_none()).await;
     // By whom another process let in.
     world.vendor.join("c00", "alice", "ReadWrite", true);
-    assert!(world.set_aside().await.contains("would lead elsewhere"));
+    assert!(world.dead_letter().await.contains("would lead elsewhere"));
     assert_eq!(world.vendor.access("c00", "alice"), None);
 }

@@ -64,7 +64,7 @@ async fn of_very_many_conversations_none_is_left() {
     take(&world, (true, Mute, None)).await;
     world.settled().await;
     assert_eq!(world.vendor.access(last, "alice").as_deref(), Some("Read"));
-    assert_eq!(world.jobs(JobState::SetAside).await, []);
+    assert_eq!(world.jobs(JobState::DeadLetter).await, []);
     assert_eq!(world.note("alice", "").await.unwrap()["note"], format!("{{\"conversations\":[\"{last}\"]}}"));
     world.vendor.assert_content();
 }
@@ -140,8 +140,8 @@ async fn what_can_not_be_done_is_not_forgotten_by_the_next_attempt() {
     world.vendor.server.fail("GET", "/conversations/c40", 1, Fault::Answer(500, Vec::new()));
     let _worker = world.work();
     take(&world, (true, Mute, None)).await;
-    assert!(world.set_aside().await.contains("lead elsewhere"));
-    assert_eq!(world.jobs(JobState::SetAside).await[0].attempts, 2);
+    assert!(world.dead_letter().await.contains("lead elsewhere"));
+    assert_eq!(world.jobs(JobState::DeadLetter).await[0].attempts, 2);
     assert!(conversations(50).iter().all(|id| world.vendor.access(id, "alice").as_deref() == Some("Read")));
     assert_eq!(world.vendor.access("..", "alice").as_deref(), Some("ReadWrite"));
 }
@@ -208,7 +208,7 @@ async fn one_conversation_that_can_not_be_dealt_with_is_no_reason_to_leave_the_o
     }
     let _worker = world.work();
     take(&world, (true, Ban, None)).await;
-    assert!(world.set_aside().await.contains("would lead elsewhere"));
+    assert!(world.dead_letter().await.contains("would lead elsewhere"));
     assert_eq!(["..", "c00", "c01"].map(|id| world.vendor.access(id, "alice").is_some()), [true, false, false]);
 }
 
@@ -231,7 +231,7 @@ async fn an_id_that_any_decoding_turns_into_dots_is_sent_in_no_path() {
             world.impose(Ban, "alice", Some(id), None).await;
         }
         world.settled().await;
-        let aside = world.jobs(JobState::SetAside).await;
+        let aside = world.jobs(JobState::DeadLetter).await;
         let why: Vec<_> = aside.iter().filter_map(|job| job.error.as_deref()).collect();
         assert_eq!(why, ["its id can't stand in an address: it would lead elsewhere"; 16], "{app}");
         for seen in

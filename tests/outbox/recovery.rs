@@ -53,16 +53,16 @@ async fn a_vendor_that_says_when_is_left_alone_until_then() {
 }
 
 #[tokio::test]
-async fn what_can_not_succeed_is_set_aside_until_it_is_asked_for_again() {
+async fn what_can_not_succeed_is_a_dead_letter_until_it_is_asked_for_again() {
     let world = world().await;
     world.vendor.server.fail("DELETE", "/c1", 1, Fault::Answer(403, Vec::new()));
     let _worker = world.work();
     world.impose(Ban, "alice", Some("c1"), None).await;
-    assert_eq!(world.set_aside().await, "talkjs: it answers 403");
+    assert_eq!(world.dead_letter().await, "talkjs: it answers 403");
     world.impose(Ban, "alice", Some("c1"), None).await;
     world.settled().await;
     assert_eq!(world.vendor.access("c1", "alice"), None);
-    assert_eq!(world.jobs(JobState::SetAside).await, []);
+    assert_eq!(world.jobs(JobState::DeadLetter).await, []);
 }
 
 /// A silence that was renewed ten times has not failed once.
@@ -193,13 +193,13 @@ async fn jobs_that_were_taken_over_do_not_keep_each_other_from_being_done() {
 }
 
 #[tokio::test]
-async fn what_can_only_be_done_in_part_is_done_twice_as_well_before_it_is_set_aside() {
+async fn what_can_only_be_done_in_part_is_done_twice_as_well_before_it_becomes_a_dead_letter() {
     let world = World::new("leancloud").await;
     world.impose(Mute, "alice", None, None).await;
     assert_eq!(world.claim("ghost", Duration::from_millis(50)).await.len(), 1);
     let _worker = world.work();
-    assert_eq!(world.set_aside().await, "LeanCloud silences in one conversation at a time, not everywhere");
-    assert_eq!(world.jobs(JobState::SetAside).await[0].attempts, 2);
+    assert_eq!(world.dead_letter().await, "LeanCloud silences in one conversation at a time, not everywhere");
+    assert_eq!(world.jobs(JobState::DeadLetter).await[0].attempts, 2);
 }
 
 #[tokio::test]
@@ -273,7 +273,7 @@ async fn an_app_that_is_not_configured_here_may_be_elsewhere() {
     let targets = elsewhere.targets(&brisk());
     let counts = chat_signer::telemetry::outbox::OutboxMetrics::default();
     let terms = brisk();
-    let worker = chat_signer::outbox::Outbox::start(Arc::clone(&world.roster), targets, terms, counts).unwrap();
+    let worker = chat_signer::outbox::Outbox::start(Arc::clone(&world.moderation), targets, terms, counts).unwrap();
     world.impose(Ban, "alice", Some("c1"), None).await;
     worker.configure(world.targets(&terms));
     world.settled().await;

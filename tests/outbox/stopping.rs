@@ -22,7 +22,7 @@ fn start(store: &Path, receiver: &Receiver) -> Server {
     );
     let files = vec![("policy.toml", POLICY.to_owned()), ("hook.secret", format!("whsec_{}", STANDARD.encode(SECRET)))];
     let server = Server::with(Setup { files, ..Setup::more(&more) });
-    until("the roster is read", || server.is_ready());
+    until("the moderation entries is read", || server.is_ready());
     server
 }
 
@@ -38,7 +38,7 @@ async fn what_is_acknowledged_while_it_stops_is_left_to_who_comes_next() {
     let length = format!("content-length: {}\r\nexpect: 100-continue\r\n", body.len());
     let headers = format!("x-api-key: {SERVICE_KEY}\r\ncontent-type: application/json\r\n{length}");
     let mut ban = server.connect();
-    ban.send(&request("POST", "/v1/roster/bans", &headers, ""));
+    ban.send(&request("POST", "/v1/moderation/bans", &headers, ""));
     assert_eq!(ban.head().status, 100);
 
     server.signal("-TERM");

@@ -120,7 +120,7 @@ async fn names_that_are_odd_are_told_exactly_and_those_that_lead_elsewhere_not_a
     world.impose(Ban, "alice", Some("%2e%2E"), None).await;
     world.impose(Ban, ".", None, None).await;
     world.settled().await;
-    let aside = world.jobs(JobState::SetAside).await;
+    let aside = world.jobs(JobState::DeadLetter).await;
     let why: Vec<_> = aside.iter().filter_map(|job| job.error.as_deref()).collect();
     assert_eq!(why, ["its id can't stand in an address: it would lead elsewhere"; 3]);
     drop(worker);

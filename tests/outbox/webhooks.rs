@@ -72,10 +72,10 @@ async fn whoever_is_gone_or_fails_for_days_is_not_told_for_ever() {
     let world = world(&receiver).await;
     let _worker = world.work();
     tell(&world, &receiver.url(), "e-1-1", clock::now()).await;
-    assert!(world.set_aside().await.contains("410"));
+    assert!(world.dead_letter().await.contains("410"));
     receiver.server.fail("POST", "/hooks", 1, Fault::Answer(500, Vec::new()));
     tell(&world, &receiver.url(), "e-0-1", Millis(clock::now().0 - 3 * 86_400_000 - 1000)).await;
-    until(async || world.jobs(JobState::SetAside).await.len() == 2).await;
+    until(async || world.jobs(JobState::DeadLetter).await.len() == 2).await;
     assert_eq!(receiver.server.count("POST", ""), 2);
     assert_eq!(receiver.taken(), Vec::<Value>::new());
 }

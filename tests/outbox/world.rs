@@ -1,4 +1,4 @@
-//! A roster in memory, workers on it, and moderators who change it.
+//! A moderation in memory, workers on it, and moderators who change it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub(crate) enum What {
 }
 
 pub(crate) struct World {
-    pub(crate) roster: Arc<ModerationReplica>,
+    pub(crate) moderation: Arc<ModerationReplica>,
     pub(crate) vendor: Vendor,
     pub(crate) app: &'static str,
     policy: Arc<Policy>,
@@ -58,17 +58,17 @@ impl World {
     }
 
     pub(crate) async fn on(store: Store, app: &'static str) -> World {
-        let roster = Arc::new(ModerationReplica::of(store, Duration::from_secs(600)));
-        roster.catch_up().await;
-        roster.check().unwrap();
+        let moderation = Arc::new(ModerationReplica::of(store, Duration::from_secs(600)));
+        moderation.catch_up().await;
+        moderation.check().unwrap();
         let policy = Arc::new(Policy::new(PolicyDocument::default()));
-        World { roster, vendor: Vendor::start().await, app, policy, webhooks: Vec::new() }
+        World { moderation, vendor: Vendor::start().await, app, policy, webhooks: Vec::new() }
     }
 
-    /// Another app with a vendor of its own, and the same roster.
+    /// Another app with a vendor of its own, and the same moderation.
     pub(crate) async fn beside(&self, app: &'static str) -> World {
-        let (roster, policy) = (Arc::clone(&self.roster), Arc::clone(&self.policy));
-        World { roster, vendor: Vendor::start().await, app, policy, webhooks: Vec::new() }
+        let (moderation, policy) = (Arc::clone(&self.moderation), Arc::clone(&self.policy));
+        World { moderation, vendor: Vendor::start().await, app, policy, webhooks: Vec::new() }
     }
 
     pub(crate) fn with_webhooks(self, webhooks: Vec<Webhook>) -> World {
@@ -100,30 +100,30 @@ impl World {
     }
 
     pub(crate) fn work_by(&self, terms: OutboxConfig) -> Outbox {
-        Outbox::start(Arc::clone(&self.roster), self.targets(&terms), terms, OutboxMetrics::default()).unwrap()
+        Outbox::start(Arc::clone(&self.moderation), self.targets(&terms), terms, OutboxMetrics::default()).unwrap()
     }
 
     /// A worker for which the vendor is there.
     pub(crate) fn work_at(&self, url: &str, terms: OutboxConfig) -> Outbox {
         let targets = DeliveryTargets::new(&self.policy, &[self.enforcement_at(url)], &[], &terms).unwrap();
-        Outbox::start(Arc::clone(&self.roster), targets, terms, OutboxMetrics::default()).unwrap()
+        Outbox::start(Arc::clone(&self.moderation), targets, terms, OutboxMetrics::default()).unwrap()
     }
 
     /// A worker that counts here.
     pub(crate) fn work_counted(&self, counts: OutboxMetrics) -> Outbox {
         let terms = brisk();
-        Outbox::start(Arc::clone(&self.roster), self.targets(&terms), terms, counts).unwrap()
+        Outbox::start(Arc::clone(&self.moderation), self.targets(&terms), terms, counts).unwrap()
     }
 
     /// A worker for both.
     pub(crate) fn work_with(&self, other: &World, terms: OutboxConfig) -> Outbox {
         let enforcements = [self.enforcement(), other.enforcement()];
         let targets = DeliveryTargets::new(&self.policy, &enforcements, &self.webhooks, &terms).unwrap();
-        Outbox::start(Arc::clone(&self.roster), targets, terms, OutboxMetrics::default()).unwrap()
+        Outbox::start(Arc::clone(&self.moderation), targets, terms, OutboxMetrics::default()).unwrap()
     }
 
     pub(crate) fn store(&self) -> &Store {
-        self.roster.store().unwrap()
+        self.moderation.store().unwrap()
     }
 
     /// Imposes something until then, for good where that is not said.
@@ -149,7 +149,7 @@ impl World {
             let (puts, jobs) = (vec![put.clone()], vec![job.clone()]);
             (NewChange { puts, events: Vec::new(), jobs }, ())
         };
-        self.roster.change(commit).await.unwrap();
+        self.moderation.change(commit).await.unwrap();
     }
 
     fn record(&self, what: What, user: &str, place: Option<&str>, until: Option<Millis>) -> ModerationEntry {
@@ -160,7 +160,7 @@ impl World {
             app: Some(self.app.into()),
             until,
             reason: Some("spam".to_owned()),
-            origin: EntryOrigin::Roster { author: Arc::new(author), at: clock::now() },
+            origin: EntryOrigin::Runtime { author: Arc::new(author), at: clock::now() },
         };
         match what {
             What::Ban => ModerationEntry::Ban(sanction),
@@ -201,10 +201,10 @@ impl World {
         until(async || self.jobs(JobState::Pending).await.is_empty()).await;
     }
 
-    /// Waits until something was set aside, and says why.
-    pub(crate) async fn set_aside(&self) -> String {
-        until(async || !self.jobs(JobState::SetAside).await.is_empty()).await;
-        self.jobs(JobState::SetAside).await.remove(0).error.unwrap()
+    /// Waits until something became a dead letter, and says why.
+    pub(crate) async fn dead_letter(&self) -> String {
+        until(async || !self.jobs(JobState::DeadLetter).await.is_empty()).await;
+        self.jobs(JobState::DeadLetter).await.remove(0).error.unwrap()
     }
 
     /// What is noted of a user somewhere.

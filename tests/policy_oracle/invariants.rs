@@ -34,8 +34,8 @@ impl<'w> Ready<'w> {
     }
 
     fn decide(&self, ask: SigningRequest) -> Option<Permit> {
-        let roster = self.world.roster.register();
-        let registers = [self.policy.register(), &roster];
+        let moderation = self.world.moderation.register();
+        let registers = [self.policy.register(), &moderation];
         let facts = DecisionData { registers: &registers, told: &self.told };
         self.policy.decide(ask, &self.world.caller, facts, super::NOW).ok()
     }

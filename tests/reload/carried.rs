@@ -104,15 +104,15 @@ fn a_request_keeps_what_was_in_force_when_it_came() {
 
 #[test]
 fn places_stay_taken_when_their_number_changes() {
-    let server = Server::with(Setup::more("[limits]\nconnections = 3"));
+    let server = Server::with(Setup::more("[limits]\nmax_connections = 3"));
     let mut kept: Vec<_> = (0..3).map(|_| server.connect()).collect();
     for connection in &mut kept {
         assert_eq!(connection.ask(&request("GET", "/livez", "", "")).status, 200);
     }
-    server.change("connections = 3", "connections = 2");
+    server.change("max_connections = 3", "max_connections = 2");
     kept.pop();
     assert_eq!(server.connect().rest(), "", "there are two already");
-    edit(&server.directory.join("signer.toml"), "connections = 2", "connections = 4");
+    edit(&server.directory.join("signer.toml"), "max_connections = 2", "max_connections = 4");
     until("there is room", || {
         server.admin("/livez");
         kept.iter_mut().all(|connection| connection.ask(&request("GET", "/livez", "", "")).status == 200)

@@ -110,7 +110,7 @@ async fn start(server: &Server) -> Signer {
     let sections = format!(
         "[facts]\ntype = \"leancloud\"\napp = \"leancloud\"\nurl = \"{}/\"\ncache = \"0s\"\n\
          [[authenticators]]\nname = \"ingress\"\ntype = \"forwarded\"\ncaller = \"user\"\nheader = \"x-user\"\n\
-         roles_header = \"x-roles\"\nmax_role = \"owner\"\nfrom = [\"127.0.0.1/32\"]\n",
+         roles_header = \"x-roles\"\nmax_role = \"owner\"\ntrusted_proxies = [\"127.0.0.1/32\"]\n",
         server.url("")
     );
     Signer::start_with(directory(), &sections, POLICY).await

@@ -108,7 +108,7 @@ type = "forwarded"
 caller = "user"
 header = "x-user"
 roles_header = "x-roles"
-from = ["127.0.0.1/32"]
+trusted_proxies = ["127.0.0.1/32"]
 max_role = "manager"
 
 [[authenticators]]
@@ -184,7 +184,7 @@ async fn the_author_of_a_ban_that_is_lifted_is_asked_about() {
     let asks = async |user: &str, change: &str, bob: &str| {
         backend.set(PATH, told(json!({"roles": {"ann": "owner", "bob": bob, "tom": "member"}})));
         let body = json!({"app": "leancloud", "conversation": "c1", "users": ["tom"]}).to_string();
-        let answer = signer.post(&format!("/v1/roster/{change}"), &headers(user), &body).await;
+        let answer = signer.post(&format!("/v1/moderation/{change}"), &headers(user), &body).await;
         let done: Value = serde_json::from_str(&answer.body).unwrap();
         done["failed"][0]["code"].as_str().unwrap_or("done").to_owned()
     };

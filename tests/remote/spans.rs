@@ -16,7 +16,7 @@ const PARENT: &str = "b7ad6b7169203331";
 async fn signer(collector: &Server) -> Signer {
     Signer::start(&format!(
         "[[authenticators]]\nname = \"ingress\"\ntype = \"forwarded\"\ncaller = \"user\"\nheader = \"x-user\"\n\
-         from = [\"127.0.0.1/32\"]\n[traces]\nurl = \"{}\"\n",
+         trusted_proxies = [\"127.0.0.1/32\"]\n[traces]\nurl = \"{}\"\n",
         collector.url(COLLECT)
     ))
     .await

@@ -146,7 +146,7 @@ impl Subject {
         let entries: BTreeSet<_> = contents.entries.into_iter().collect();
         let (version, accepted) = (contents.head.version, contents.head.accepted.is_some());
         let mut jobs = Vec::new();
-        for state in [JobState::Pending, JobState::Done, JobState::SetAside] {
+        for state in [JobState::Pending, JobState::Done, JobState::DeadLetter] {
             jobs.extend(self.store.jobs(state, "", "", 100).await.unwrap().iter().map(timeless));
         }
         let mut notes = Vec::new();
@@ -164,7 +164,7 @@ fn name(worker: u8) -> String {
 fn attempt(how: u8) -> AttemptResult {
     match how {
         0 => AttemptResult::Done,
-        1 => AttemptResult::SetAside { error: "no".to_owned() },
+        1 => AttemptResult::DeadLetter { error: "no".to_owned() },
         2 => AttemptResult::Again { due: Millis(0), error: None },
         _ => AttemptResult::Again { due: Millis(1 << 45), error: Some("later".to_owned()) },
     }

@@ -40,7 +40,7 @@ macro_rules! behaviours {
                 what_came_of_a_job_is_noted_by_who_has_it,
                 jobs_are_listed_by_key,
                 only_the_last_done_jobs_are_kept,
-                only_the_last_messages_set_aside_are_kept,
+                only_the_last_messages_dead_letters_are_kept,
                 notes_are_made_by_who_has_the_job,
                 any_text_will_do
             );
@@ -338,13 +338,13 @@ async fn a_job_tells_when_it_was_asked_for(store: Store) {
 async fn what_came_of_a_job_is_noted_by_who_has_it(store: Store) {
     commit(&store, ask(&["enforce:a"], "")).await;
     let job = claim(&store, "me", LONG).await.remove(0);
-    let aside = AttemptResult::SetAside { error: "no such user".to_owned() };
+    let aside = AttemptResult::DeadLetter { error: "no such user".to_owned() };
     assert!(!store.settle("you", &job, &aside, clock::now()).await.unwrap());
-    assert_eq!(store.jobs(JobState::SetAside, "", "", 10).await.unwrap(), Vec::new());
+    assert_eq!(store.jobs(JobState::DeadLetter, "", "", 10).await.unwrap(), Vec::new());
     assert!(store.settle("me", &job, &aside, clock::now()).await.unwrap());
     let expected =
-        Job { state: JobState::SetAside, attempts: 1, error: Some("no such user".to_owned()), ..job.clone() };
-    assert_eq!(store.jobs(JobState::SetAside, "", "", 10).await.unwrap(), [expected]);
+        Job { state: JobState::DeadLetter, attempts: 1, error: Some("no such user".to_owned()), ..job.clone() };
+    assert_eq!(store.jobs(JobState::DeadLetter, "", "", 10).await.unwrap(), [expected]);
     assert_eq!(claim(&store, "me", LONG).await, Vec::new());
     let unknown = Job { key: "enforce:unknown".to_owned(), ..job };
     assert!(!store.settle("me", &unknown, &AttemptResult::Done, clock::now()).await.unwrap());
@@ -391,16 +391,16 @@ async fn only_the_last_done_jobs_are_kept(store: Store) {
     assert_eq!(done.last().unwrap().key, format!("webhook:x:{:04}", KEPT_DONE - 1), "the first to be done are gone");
 }
 
-async fn only_the_last_messages_set_aside_are_kept(store: Store) {
+async fn only_the_last_messages_dead_letters_are_kept(store: Store) {
     let messages = (0..KEPT_DONE + 2).map(|number| format!("webhook:x:{number:04}"));
     let all: Vec<_> = messages.chain((0..3).map(|number| format!("enforce:x:{number}"))).collect();
     commit(&store, ask(&all.iter().map(String::as_str).collect::<Vec<_>>(), "")).await;
     let jobs = claim_of(&store, "me", &[("enforce:x", 3), ("webhook:x", all.len())]).await;
     for (job, time) in jobs.iter().zip(1..) {
-        let aside = AttemptResult::SetAside { error: "gone".to_owned() };
+        let aside = AttemptResult::DeadLetter { error: "gone".to_owned() };
         assert!(store.settle("me", job, &aside, Millis(time)).await.unwrap());
     }
-    let aside = store.jobs(JobState::SetAside, "", "", all.len()).await.unwrap();
+    let aside = store.jobs(JobState::DeadLetter, "", "", all.len()).await.unwrap();
     assert_eq!(keys(&aside[..4]), ["enforce:x:0", "enforce:x:1", "enforce:x:2", "webhook:x:0002"]);
     assert_eq!(aside.len(), KEPT_DONE + 3, "one for each user and conversation, and the last messages");
 
@@ -410,8 +410,8 @@ async fn only_the_last_messages_set_aside_are_kept(store: Store) {
     assert!(store.settle("me", &again, &AttemptResult::Done, Millis(1)).await.unwrap());
     commit(&store, ask(&["webhook:x"], "")).await;
     let new = claim(&store, "me", LONG).await.remove(0);
-    assert!(store.settle("me", &new, &AttemptResult::SetAside { error: String::new() }, Millis(1)).await.unwrap());
-    assert_eq!(store.jobs(JobState::SetAside, "", "", all.len()).await.unwrap().len(), KEPT_DONE + 3);
+    assert!(store.settle("me", &new, &AttemptResult::DeadLetter { error: String::new() }, Millis(1)).await.unwrap());
+    assert_eq!(store.jobs(JobState::DeadLetter, "", "", all.len()).await.unwrap().len(), KEPT_DONE + 3);
     assert_eq!(keys(&store.jobs(JobState::Done, "", "", 10).await.unwrap()), ["webhook:x:0002"]);
 }
 
@@ -444,11 +444,14 @@ async fn any_text_will_do(store: Store) {
         assert!(store.set_note(text, &job, key, Some(text.to_owned())).await.unwrap());
         assert_eq!(store.note(key).await.unwrap().as_deref(), Some(text));
         assert!(
-            store.settle(text, &job, &AttemptResult::SetAside { error: text.to_owned() }, clock::now()).await.unwrap()
+            store
+                .settle(text, &job, &AttemptResult::DeadLetter { error: text.to_owned() }, clock::now())
+                .await
+                .unwrap()
         );
     }
     assert_eq!(
-        store.jobs(JobState::SetAside, "", "", 100).await.unwrap().len(),
+        store.jobs(JobState::DeadLetter, "", "", 100).await.unwrap().len(),
         texts.len() - 1,
         "none comes after itself"
     );

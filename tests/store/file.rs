@@ -166,7 +166,7 @@ async fn two_that_begin_a_file_at_once_have_one() {
     assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 1);
 }
 
-const OTHER: &str = "put the roster's file back in its place, or set another `path` in [store]";
+const OTHER: &str = "put the file of the moderation store back in its place, or set another `path` in [store]";
 
 #[tokio::test]
 async fn what_is_no_store_is_refused_and_left_alone() {

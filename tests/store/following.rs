@@ -1,4 +1,4 @@
-//! A roster that follows its store: however far it is behind, and whatever it is told.
+//! A moderation that follows its store: however far it is behind, and whatever it is told.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,43 +23,43 @@ pub(crate) fn ban(user: &str, until: Option<Millis>, reason: &str) -> NewChange 
         app: None,
         until,
         reason: Some(reason.to_owned()),
-        origin: EntryOrigin::Roster { author, at: Millis(1) },
+        origin: EntryOrigin::Runtime { author, at: Millis(1) },
     });
     put(&record.key().to_string(), &record.value())
 }
 
-/// A roster that knows all that the store holds.
+/// A moderation that knows all that the store holds.
 pub(crate) async fn following(store: Store) -> ModerationReplica {
-    let roster = ModerationReplica::of(store, LONG);
-    roster.catch_up().await;
-    roster.check().unwrap();
-    roster
+    let moderation = ModerationReplica::of(store, LONG);
+    moderation.catch_up().await;
+    moderation.check().unwrap();
+    moderation
 }
 
 /// Thousands of large changes behind, it comes to what the store holds.
 async fn is_caught_up(bed: Option<Bed>) {
     let Some(bed) = bed else { return };
-    let roster = following(bed.store().await).await;
-    let store = roster.store().unwrap();
+    let moderation = following(bed.store().await).await;
+    let store = moderation.store().unwrap();
     let reason = "x".repeat(20_000);
     for number in 0..2_500 {
         commit(store, ban(&format!("user-{number}"), None, &reason)).await;
     }
-    roster.catch_up().await;
-    assert_eq!(*roster.head(), store.head().await.unwrap());
-    assert_eq!(roster.read().unwrap().len(), 2_500);
+    moderation.catch_up().await;
+    assert_eq!(*moderation.head(), store.head().await.unwrap());
+    assert_eq!(moderation.read().unwrap().len(), 2_500);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_behind_by_more_than_is_kept_reads_everything() {
-    let roster = following(Bed::Memory.store().await).await;
-    let store = roster.store().unwrap();
+    let moderation = following(Bed::Memory.store().await).await;
+    let store = moderation.store().unwrap();
     for number in 0..KEPT + 2 {
         commit(store, ban(["tom", "jerry"][usize::from(number % 2 == 0)], None, "")).await;
     }
-    roster.catch_up().await;
-    assert_eq!(*roster.head(), store.head().await.unwrap());
-    assert_eq!(roster.read().unwrap().len(), 2);
+    moderation.catch_up().await;
+    assert_eq!(*moderation.head(), store.head().await.unwrap());
+    assert_eq!(moderation.read().unwrap().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -80,18 +80,18 @@ async fn who_is_far_behind_a_redis_catches_up() {
 /// On one thread, so that who does nothing but wait is never seen to.
 #[tokio::test(flavor = "current_thread")]
 async fn others_go_on_while_all_is_read() {
-    let roster = ModerationReplica::of(Store::memory(), LONG);
-    let store = roster.store().unwrap();
+    let moderation = ModerationReplica::of(Store::memory(), LONG);
+    let store = moderation.store().unwrap();
     store.begin().await.unwrap();
     commit(store, ban("tom", None, "")).await;
     let (is_read, was_read) = (AtomicBool::new(false), AtomicBool::new(true));
     let reading = async {
-        roster.catch_up().await;
+        moderation.catch_up().await;
         is_read.store(true, Ordering::Relaxed);
     };
     let other = async { was_read.store(is_read.load(Ordering::Relaxed), Ordering::Relaxed) };
     tokio::join!(biased; reading, other);
-    assert!(!was_read.into_inner() && roster.look().len() == 1);
+    assert!(!was_read.into_inner() && moderation.look().len() == 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -120,16 +120,16 @@ async fn what_has_ended_the_stores_clock_says() {
     // One whose clock is years before this one's, as it looks from here.
     let proxy = Proxy::replacing(&redis.socket(), Some((TIME, LONG_AGO)));
     let slow = at(RedisAddress::Tcp { host: "127.0.0.1".to_owned(), port: proxy.address.port(), tls: false });
-    let roster = following(open(slow).await).await;
+    let moderation = following(open(slow).await).await;
     assert_eq!(
-        roster.expire(&ChangeSubscribers::default(), &mut PendingAudit::default()).await.unwrap(),
+        moderation.expire(&ChangeSubscribers::default(), &mut PendingAudit::default()).await.unwrap(),
         Millis(1_000_000_000_000)
     );
-    assert_eq!((roster.look().len(), roster.head().version), (1, 1));
+    assert_eq!((moderation.look().len(), moderation.head().version), (1, 1));
 
-    let roster = following(open(socket(&redis)).await).await;
-    roster.expire(&ChangeSubscribers::default(), &mut PendingAudit::default()).await.unwrap();
-    assert_eq!((roster.look().len(), roster.head().version), (0, 2));
+    let moderation = following(open(socket(&redis)).await).await;
+    moderation.expire(&ChangeSubscribers::default(), &mut PendingAudit::default()).await.unwrap();
+    assert_eq!((moderation.look().len(), moderation.head().version), (0, 2));
 }
 
 /// What asks a Redis for the time, and what has it answer another one.

@@ -80,9 +80,9 @@ async fn what_follows_the_head_was_never_made() {
         let ids: Vec<_> = since(&store, 1).await.into_iter().map(|change| change.id).collect();
         assert_eq!(ids, [made.change.as_str()]);
         commit(&store, ban("spike", None, "")).await;
-        for roster in [&follower, &another, &following(open(socket(&redis)).await).await] {
-            roster.catch_up().await;
-            assert_eq!((roster.check(), roster.look().len(), roster.head().version), (Ok(()), 3, 3));
+        for moderation in [&follower, &another, &following(open(socket(&redis)).await).await] {
+            moderation.catch_up().await;
+            assert_eq!((moderation.check(), moderation.look().len(), moderation.head().version), (Ok(()), 3, 3));
         }
     }
 }

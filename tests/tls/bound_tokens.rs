@@ -66,7 +66,7 @@ fn a_binding_that_is_not_to_a_certificate_alone_is_refused() {
 #[test]
 fn a_certificate_that_is_a_proxy_s_confirms_no_token() {
     let ingress = "[[authenticators]]\nname = \"ingress\"\ntype = \"forwarded\"\ncaller = \"user\"\nheader = \"x-forwarded-user\"\n\
-                   from = [\"127.0.0.1/32\"]\n";
+                   trusted_proxies = [\"127.0.0.1/32\"]\n";
     let world = World::new();
     let own = world.clients.client(uri(ORDERS));
     let client = world.client_as(&own);

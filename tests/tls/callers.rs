@@ -208,7 +208,7 @@ name = "ingress"
 type = "forwarded"
 caller = "user"
 header = "x-forwarded-user"
-from = ["127.0.0.1/32"]
+trusted_proxies = ["127.0.0.1/32"]
 "#;
 
 #[test]
@@ -228,7 +228,8 @@ fn a_certificate_never_answers_for_those_its_holder_forwards() {
     let server = world.serve(&format!("{own}{}", INGRESS.replace("127.0.0.1/32", "192.0.2.1/32")));
     assert_eq!(client.login(&server, "x-forwarded-user: tom\r\n").status, 401);
     assert_eq!(client.login(&server, "").status, 200, "at another address than the proxies' it is itself");
-    let server = world.serve(&format!("{own}{}", INGRESS.replace("from =", "apps = [\"talkjs\"]\nfrom =")));
+    let server = world
+        .serve(&format!("{own}{}", INGRESS.replace("trusted_proxies =", "apps = [\"talkjs\"]\ntrusted_proxies =")));
     for headers in ["x-forwarded-user: tom\r\n", ""] {
         assert_eq!(client.login(&server, headers).status, 401, "{headers}");
     }

@@ -45,7 +45,7 @@ fn many_half_open_handshakes_hold_up_nobody() {
 #[test]
 fn handshakes_count_as_connections() {
     let world = World::new();
-    let server = Server::with(world.setup("[limits]\nconnections = 3\n"));
+    let server = Server::with(world.setup("[limits]\nmax_connections = 3\n"));
     let open: Vec<_> = (0..3).map(|_| begin(&server, BEGUN)).collect();
     let mut rest = Vec::new();
     // The connections are accepted in their order, so this one comes too late for sure.

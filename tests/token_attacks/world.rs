@@ -25,7 +25,7 @@ file = "policy.toml"
 [audit]
 to = "audit.log"
 [shutdown]
-pause = "0s"
+drain_delay = "0s"
 
 [apps.talkjs]
 vendor = "talkjs"

@@ -35,9 +35,9 @@ pub(super) struct Arguments {
     /// What the server would find out by [facts]: a JSON file, {"CONVERSATION": {"kind": …, "owner": …, "roles": {"USER": "ROLE"}}}.
     #[arg(long, value_name = "FILE")]
     facts: Option<PathBuf>,
-    /// An export of the roster, to be counted in the place of what the store holds.
+    /// An export of the moderation entries, to be counted in the place of what the store holds.
     #[arg(long, value_name = "FILE")]
-    roster: Option<PathBuf>,
+    moderation: Option<PathBuf>,
 }
 
 /// Who calls.
@@ -71,11 +71,11 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
     }
     let ask = arguments.asked.ask(app, &caller)?;
     let facts = arguments.facts.as_deref().map_or(Ok(Map::new()), facts::read)?;
-    let index = store::roster(&settings, arguments.roster.as_deref())?;
-    let roster = index.register();
-    let given = GivenFacts::of(&facts, engine, &ask, &caller, roster, at).map_err(CommandError::No)?;
+    let index = store::moderation(&settings, arguments.moderation.as_deref())?;
+    let moderation = index.register();
+    let given = GivenFacts::of(&facts, engine, &ask, &caller, moderation, at).map_err(CommandError::No)?;
     note_facts(&facts, &given);
-    let world = RuntimeData { roster, told: &given.told };
+    let world = RuntimeData { moderation, told: &given.told };
     let steps = engine.explain(&ask, &caller, world, at);
     let decided = engine.decide(ask, caller, world, at);
     let moderated = ModerationCheck::of(engine, &decided, &index, &given.told);

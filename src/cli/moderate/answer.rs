@@ -73,7 +73,7 @@ pub(super) fn refused(common: &CommonArguments, answer: &ServerResponse) -> Resu
 /// What to say of an answer that tells of something else than what was asked, or of nothing.
 fn strange(answer: &ServerResponse) -> CommandError {
     CommandError::No(format!(
-        "what the server answers, with {}, is not an answer of chat-signer's roster: look whether --server names the right one",
+        "what the server answers, with {}, is not an answer of chat-signer's moderation interface: check that --server names the right server",
         answer.status
     ))
 }

@@ -1,4 +1,4 @@
-//! `read-roster`: what the roster of a running server holds.
+//! `list`: shows the moderation entries of a running server.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -9,38 +9,37 @@ use serde_json::Value;
 
 use super::super::{CommandError, CommonArguments, line};
 use super::answer::{entries, refused, word};
-use super::follow::{self, EventFollower};
 use super::server::{ServerArguments, ServerRequest};
 use super::{conversation, query};
 
-/// `read-roster`'s own arguments.
+/// The arguments of `list`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
-    /// What is shown; events as they happen, until it is interrupted.
+    /// What to show.
     #[arg(value_enum)]
     what: ListKind,
-    /// The conversation that is shown.
+    /// The id of the conversation to show.
     #[arg(required_if_eq("what", "conversation"))]
     id: Option<String>,
-    /// Only what is about this user.
+    /// Show only entries about this user.
     #[arg(long)]
     user: Option<String>,
-    /// Only what is about this conversation.
+    /// Show only entries for this conversation.
     #[arg(long, value_name = "ID")]
     conversation: Option<String>,
-    /// Only what holds at this app.
+    /// Show only entries that apply to this app.
     #[arg(long)]
     app: Option<String>,
-    /// Of what is told to vendors and webhooks, only what is so: pending, set-aside or done.
+    /// Show only enforcements in this state: pending, dead-letter or done.
     #[arg(long)]
     state: Option<String>,
-    /// At most so many.
+    /// Show at most this number of entries.
     #[arg(long, value_name = "NUMBER", value_parser = value_parser!(u32).range(1..))]
     limit: Option<u32>,
-    /// Only what comes after this: what the page before it told, or an event's id.
+    /// Show the next page: the value after `--after` in the last line of the page before.
     #[arg(long, value_name = "CURSOR")]
     after: Option<String>,
-    /// The user who looks, where a service asks. The service itself, if left out.
+    /// The user on whose behalf a service asks. If absent, the service asks for itself.
     #[arg(long = "as", value_name = "USER")]
     client: Option<String>,
     #[command(flatten)]
@@ -56,13 +55,9 @@ pub(super) enum ListKind {
     Blocks,
     Enforcements,
     Conversation,
-    Events,
 }
 
 pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
-    if arguments.what == ListKind::Events {
-        return arguments.follow(common);
-    }
     let answer = arguments.server.ask(common, &arguments.question()?)?;
     refused(common, &answer)?;
     let entries = entries(&answer)?;
@@ -71,23 +66,6 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
 }
 
 impl Arguments {
-    /// Prints events as they happen. A stream tells of everything: what chooses among entries has no place here.
-    fn follow(&self, common: &CommonArguments) -> Result<ExitCode, CommandError> {
-        let choosing = [
-            ("--user", &self.user),
-            ("--conversation", &self.conversation),
-            ("--app", &self.app),
-            ("--state", &self.state),
-        ];
-        let one = choosing.iter().find(|(_, given)| given.is_some()).map(|(flag, _)| *flag);
-        if let Some(one) = one.or(self.id.as_deref()) {
-            return Err(CommandError::Usage(format!("events are told whole: leave {one} out")));
-        }
-        let server = &self.server.server(common)?;
-        let (client, last) = (self.client.as_deref(), self.after.clone());
-        follow::run(EventFollower { common, server, client, last, left: self.limit })
-    }
-
     fn question(&self) -> Result<ServerRequest, CommandError> {
         let limit = self.limit.map(|limit| limit.to_string());
         let fields = [
@@ -104,7 +82,7 @@ impl Arguments {
             (_, Some(id)) => {
                 return Err(CommandError::Usage(format!("`{id}` is one too many: filter by --user or --conversation")));
             }
-            (what, None) => format!("/v1/roster/{}", what.word()),
+            (what, None) => format!("/v1/moderation/{}", what.word()),
         };
         Ok(ServerRequest { method: Method::GET, path: path + &query(&fields), body: None })
     }
@@ -119,7 +97,6 @@ impl ListKind {
             ListKind::Blocks => "blocks",
             ListKind::Enforcements => "enforcements",
             ListKind::Conversation => "conversation",
-            ListKind::Events => "events",
         }
     }
 }
@@ -139,25 +116,36 @@ fn text(what: ListKind, entries: &[Value], next: Option<&Value>) -> String {
     text
 }
 
-pub(super) fn entry(what: ListKind, entry: &Value) -> String {
+fn entry(what: ListKind, entry: &Value) -> String {
+    let state = match what {
+        ListKind::Roles if entry.get("role").is_none() => Some("role none"),
+        ListKind::Conversation if entry.get("kind").is_none() => Some("forgotten"),
+        ListKind::Roles
+        | ListKind::Conversation
+        | ListKind::Bans
+        | ListKind::Mutes
+        | ListKind::Blocks
+        | ListKind::Enforcements => None,
+    };
+    describe(entry, state)
+}
+
+/// An entry in words: the user, the usual members in order, the state, all other members, and the author.
+pub(super) fn describe(entry: &Value, state: Option<&str>) -> String {
     const FIRST: [&str; 7] = ["conversation", "app", "role", "kind", "owner", "until", "reason"];
-    const TOLD_OTHERWISE: [&str; 6] = ["user", "by", "at", "source", "line", "forgotten"];
-    let told = |name: &str| entry.get(name).map(|value| format!("{} {}", line(name), word(value)));
+    const ELSEWHERE: [&str; 6] = ["user", "by", "at", "source", "line", "forgotten"];
+    let member = |name: &str| entry.get(name).map(|value| format!("{} {}", line(name), word(value)));
     let mut words: Vec<String> = entry.get("user").map(word).into_iter().collect();
-    words.extend(FIRST.iter().filter_map(|name| told(name)));
-    match what {
-        ListKind::Roles if entry.get("role").is_none() => words.push("role none".to_owned()),
-        ListKind::Conversation if entry.get("kind").is_none() => words.push("forgotten".to_owned()),
-        _ => {}
-    }
+    words.extend(FIRST.iter().filter_map(|name| member(name)));
+    words.extend(state.map(str::to_owned));
     let others = entry.as_object().into_iter().flat_map(|members| members.keys().map(String::as_str));
-    let others = others.filter(|name| !FIRST.contains(name) && !TOLD_OTHERWISE.contains(name));
-    words.extend(others.filter_map(told));
+    let others = others.filter(|name| !FIRST.contains(name) && !ELSEWHERE.contains(name));
+    words.extend(others.filter_map(member));
     words.extend(by(entry));
     words.join(", ")
 }
 
-/// By whose word it is there, and since when.
+/// The author of an entry, and when it was made.
 fn by(entry: &Value) -> Option<String> {
     if let Some(line) = entry.get("line") {
         return Some(format!("by the policy file, line {}", word(line)));

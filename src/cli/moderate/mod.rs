@@ -1,7 +1,7 @@
-//! Moderation: commands that have a running server change its roster, and show what it holds.
+//! Moderation: commands that have a running server change its moderation, and show what it holds.
 
 mod answer;
-mod follow;
+mod events;
 mod list;
 mod server;
 
@@ -38,8 +38,10 @@ pub(super) enum ModerateCommand {
     UnblockConversation(BlockArguments),
     /// Register a conversation's kind and owner, or forget it.
     ManageConversation(ConversationArguments),
-    /// Show bans, mutes, roles, blocks, a conversation, what vendors and webhooks are told, or events as they happen.
-    ReadRoster(list::Arguments),
+    /// List bans, mutes, roles, blocks, a conversation, or the enforcements at vendors and webhooks.
+    List(list::Arguments),
+    /// Print moderation events as they happen.
+    Events(events::Arguments),
 }
 
 /// Users, and where.
@@ -145,7 +147,8 @@ pub(super) fn run(common: &CommonArguments, command: &ModerateCommand) -> Result
         ModerateCommand::BlockConversation(block) => block.question("blocks"),
         ModerateCommand::UnblockConversation(block) => block.question("blocks/lift"),
         ModerateCommand::ManageConversation(conversation) => conversation.question()?,
-        ModerateCommand::ReadRoster(arguments) => return list::run(common, arguments),
+        ModerateCommand::List(arguments) => return list::run(common, arguments),
+        ModerateCommand::Events(arguments) => return events::run(common, arguments),
     };
     answer::done(common, &whose.server.ask(common, &question)?, &whom)
 }
@@ -216,7 +219,7 @@ impl ConversationArguments {
 
 impl ActorArguments {
     fn post<'f>(&self, route: &str, fields: impl IntoIterator<Item = (&'f str, Option<Value>)>) -> ServerRequest {
-        ServerRequest { method: Method::POST, path: format!("/v1/roster/{route}"), body: Some(self.body(fields)) }
+        ServerRequest { method: Method::POST, path: format!("/v1/moderation/{route}"), body: Some(self.body(fields)) }
     }
 
     fn body<'f>(&self, fields: impl IntoIterator<Item = (&'f str, Option<Value>)>) -> Value {
@@ -236,7 +239,7 @@ fn conversation(id: &str) -> Result<String, CommandError> {
     if id.is_empty() {
         return Err(CommandError::Usage("the conversation's id must not be empty".to_owned()));
     }
-    Ok(format!("/v1/roster/conversations/{}", crypto::percent_encoded(id.as_bytes())))
+    Ok(format!("/v1/moderation/conversations/{}", crypto::percent_encoded(id.as_bytes())))
 }
 
 /// The fields that are there, as a URL's query.

@@ -1,4 +1,4 @@
-//! A caller who is known, at the roster: whether it may be, and what its question depends on.
+//! A caller who is known, at the moderation entries: whether it may be, and what its question depends on.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ impl<'a> AuthenticatedRequest<'a> {
 
     fn inquiries(&self, ask: &SigningRequest) -> Result<Vec<FactsQuery>, ReplicaStale> {
         let engine = &self.exchange.settings.engine;
-        let index = self.exchange.runtime.roster.read()?;
+        let index = self.exchange.runtime.moderation.read()?;
         Ok(engine.inquiries(ask, &self.caller, index.register(), self.exchange.now))
     }
 

@@ -1,4 +1,4 @@
-//! Changing the roster: from a request to what became of it, for whom.
+//! Changing the moderation entries: from a request to what became of it, for whom.
 
 use std::sync::Arc;
 
@@ -29,11 +29,11 @@ pub(super) async fn answer(
     let (params, place) = parameters(visit, request, place).await?;
     let fields = RequestFields { params: &params, settings: exchange.settings };
     let wish = {
-        let kept = exchange.runtime.roster.look();
+        let kept = exchange.runtime.moderation.look();
         wishes::read(resource, request.method(), fields, &visit.caller, &kept, exchange.now)?
     };
     visit.admit(wish.app.as_ref()).await?;
-    if exchange.runtime.roster.store().is_none() {
+    if exchange.runtime.moderation.store().is_none() {
         return Err(ApiError::no_store());
     }
     let asks: Vec<SigningRequest> = wish.apps(&exchange.settings.engine).map(|app| wish.ask(app)).collect();
@@ -73,7 +73,7 @@ async fn make(
     let visit = AuthenticatedRequest { exchange, caller: Arc::clone(caller) };
     exchange.runtime.audit.health()?;
     let judge = CommandAuthorizer { engine: &exchange.settings.engine, caller, told, now: exchange.now };
-    let ruling = match exchange.runtime.roster.carry_out(&judge, wish, &exchange.runtime.plan()).await {
+    let ruling = match exchange.runtime.moderation.carry_out(&judge, wish, &exchange.runtime.plan()).await {
         Ok(ruling) => ruling,
         Err(not_changed) => {
             let reason = not_changed.to_string();

@@ -24,8 +24,15 @@ pub(super) async fn answer(
     reader.admit(visit).await?;
     let document = visit.exchange.settings.engine.policy.document();
     let filed = entry::filed(document, EntryKind::Conversations).filter(|record| record.name() == id);
-    let known: Vec<ModerationEntry> =
-        visit.exchange.runtime.roster.look().conversations_of(id).cloned().map(ModerationEntry::Conversation).collect();
+    let known: Vec<ModerationEntry> = visit
+        .exchange
+        .runtime
+        .moderation
+        .look()
+        .conversations_of(id)
+        .cloned()
+        .map(ModerationEntry::Conversation)
+        .collect();
     let app = reader.app.as_ref();
     let here = |record: &ModerationEntry| app.is_none_or(|app| record.app().is_none_or(|own| own == app));
     let entries: Vec<Map<String, Value>> = filed.chain(known).filter(here).map(|record| tell(&record)).collect();

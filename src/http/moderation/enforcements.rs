@@ -16,7 +16,7 @@ use crate::vendor::InvalidRequest;
 
 /// In which order they are listed, and how they are called.
 const STATES: [(JobState, &str); 3] =
-    [(JobState::Pending, "pending"), (JobState::SetAside, "set-aside"), (JobState::Done, "done")];
+    [(JobState::Pending, "pending"), (JobState::DeadLetter, "dead-letter"), (JobState::Done, "done")];
 
 /// One page.
 #[derive(Default, Serialize)]
@@ -40,7 +40,7 @@ pub(super) async fn answer(
     let only = fields.params.text("state")?.map(state).transpose()?;
     let (limit, after) = (fields.limit()?, fields.after(cursor)?);
     ReadRequest::of_everything(visit, fields)?.admit(visit).await?;
-    let Some(store) = visit.exchange.runtime.roster.store() else { return Err(ApiError::no_store()) };
+    let Some(store) = visit.exchange.runtime.moderation.store() else { return Err(ApiError::no_store()) };
     let page = page(store, only, after, limit).await.map_err(|unavailable| {
         ApiError::new(
             ErrorCode::Unavailable,
@@ -53,7 +53,7 @@ pub(super) async fn answer(
 
 fn state(word: &str) -> Result<JobState, InvalidRequest> {
     let known = STATES.into_iter().find(|(_, known)| *known == word);
-    known.map(|(state, _)| state).ok_or_else(|| invalid("state", "must be pending, set-aside or done"))
+    known.map(|(state, _)| state).ok_or_else(|| invalid("state", "must be pending, dead-letter or done"))
 }
 
 fn cursor(text: &str) -> Result<JobCursor, InvalidRequest> {

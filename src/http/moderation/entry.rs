@@ -14,10 +14,10 @@ pub(super) fn json(record: &ModerationEntry) -> Map<String, Value> {
             entry.insert("source".to_owned(), json!("file"));
             entry.insert("line".to_owned(), json!(line));
         }
-        EntryOrigin::Roster { author, at } => {
+        EntryOrigin::Runtime { author, at } => {
             entry.insert("by".to_owned(), json!(**author));
             entry.insert("at".to_owned(), json!(at.to_string()));
-            entry.insert("source".to_owned(), json!("roster"));
+            entry.insert("source".to_owned(), json!("moderation"));
         }
     }
     entry

@@ -1,4 +1,4 @@
-//! What happens in the roster, told as it does: server-sent events (HTML, section 9.2).
+//! What happens in the moderation entries, told as it does: server-sent events (HTML, section 9.2).
 //!
 //! A stream ends by itself now and then: after an hour, when the settings change or the program stops, and when its reader may no longer
 //! see what it tells. Whoever comes back with the id of the last event goes on where it was.
@@ -52,7 +52,7 @@ pub(super) async fn answer(
         None => params.text("last_event_id")?.map(str::to_owned),
     };
     let leave = ReadRequest::of_everything(visit, fields)?.admit(visit).await?;
-    if visit.exchange.runtime.roster.store().is_none() {
+    if visit.exchange.runtime.moderation.store().is_none() {
         return Err(ApiError::no_store());
     }
     let slot = visit.exchange.snapshot.limits.streams.take().ok_or_else(too_many)?;
@@ -71,7 +71,7 @@ pub(super) async fn answer(
 
 /// Has a stream begin with what happens from here on. Who leaves before the first event can come back with an id, too.
 fn begin(visit: &AuthenticatedRequest<'_>, sender: &mpsc::Sender<Bytes>) -> LogPosition {
-    let position = LogPosition::after(&visit.exchange.runtime.roster.head());
+    let position = LogPosition::after(&visit.exchange.runtime.moderation.head());
     // Nothing waits in it yet.
     _ = sender.try_send(Bytes::from(format!("id: {position}\n\n")));
     position
@@ -152,7 +152,7 @@ impl EventStream {
     }
 
     async fn tell_on(&self, mut position: LogPosition) -> Result<Infallible, StreamEnded> {
-        let mut changes = self.lasting.runtime.roster.version();
+        let mut changes = self.lasting.runtime.moderation.version();
         loop {
             changes.borrow_and_update();
             self.check()?;
@@ -173,8 +173,8 @@ impl EventStream {
 
     /// Tells all that has happened since.
     async fn tell_new(&self, position: &mut LogPosition) -> Result<(), StreamEnded> {
-        let roster = &self.lasting.runtime.roster;
-        let (Some(store), head) = (roster.store(), roster.head()) else { return Err(StreamEnded) };
+        let moderation = &self.lasting.runtime.moderation;
+        let (Some(store), head) = (moderation.store(), moderation.head()) else { return Err(StreamEnded) };
         if position.epoch != head.epoch || !(1..=head.version + 1).contains(&position.version) {
             return self.reset(position, &head).await;
         }

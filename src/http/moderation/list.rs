@@ -16,7 +16,7 @@ use crate::http::{ApiError, HttpResponse, render};
 use crate::model::{Millis, Pattern};
 use crate::moderation::{EntryKind, ModerationEntry, ModerationReplica};
 
-/// How many people are looked at before others get to change the roster, and in one page: a page may come out shorter than asked for.
+/// How many people are looked at before others get to change the moderation entries, and in one page: a page may come out shorter than asked for.
 const AT_ONCE: usize = 256;
 const IN_ONE_PAGE: usize = 16 * 1024;
 
@@ -71,7 +71,7 @@ impl EntryFilter<'_> {
             other => other,
         };
         if page.next.is_none() {
-            self.add_known(&visit.exchange.runtime.roster, from, &mut page).await;
+            self.add_known(&visit.exchange.runtime.moderation, from, &mut page).await;
         }
         page
     }
@@ -90,28 +90,33 @@ impl EntryFilter<'_> {
         }
     }
 
-    /// Adds what is known at run time. The roster is never held for long: changes must not wait for lists.
-    async fn add_known(&self, roster: &ModerationReplica, from: EntryCursor, page: &mut EntryPage) {
+    /// Adds what is known at run time. The moderation entries is never held for long: changes must not wait for lists.
+    async fn add_known(&self, moderation: &ModerationReplica, from: EntryCursor, page: &mut EntryPage) {
         let mut from = Some(from);
         for _ in 0..IN_ONE_PAGE / AT_ONCE {
             let Some(cursor) = &from else { break };
             if page.entries.len() == self.limit {
                 break;
             }
-            from = self.add_some(roster, cursor, page);
+            from = self.add_some(moderation, cursor, page);
             tokio::task::yield_now().await;
         }
         page.next = from.map(|cursor| cursor.write());
     }
 
     /// Adds entries of some people, and tells where to go on, unless that were all.
-    fn add_some(&self, roster: &ModerationReplica, from: &EntryCursor, page: &mut EntryPage) -> Option<EntryCursor> {
+    fn add_some(
+        &self,
+        moderation: &ModerationReplica,
+        from: &EntryCursor,
+        page: &mut EntryPage,
+    ) -> Option<EntryCursor> {
         let (first, after) = match from {
             EntryCursor::File(_) => ("", None),
             EntryCursor::User(user) => (user.as_str(), None),
             EntryCursor::After(key) => (key.name.as_str(), Some(key)),
         };
-        let index = roster.look();
+        let index = moderation.look();
         if let Some(user) = self.user {
             let of_user = index.of(self.table, user);
             return self.add(of_user.iter().filter(|record| after.is_none_or(|after| record.key() > *after)), page);

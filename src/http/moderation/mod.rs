@@ -1,4 +1,4 @@
-//! `/v1/roster/…`: what moderators change and see at run time, under the same authentication, limits and policy as signing.
+//! `/v1/moderation/…`: what moderators change and see at run time, under the same authentication, limits and policy as signing.
 
 mod audit;
 mod authenticated;
@@ -24,8 +24,8 @@ use super::{ApiError, HttpResponse, RequestContext, accept, admission, host_chec
 use authenticated::AuthenticatedRequest;
 pub(super) use resource::ModerationResource;
 
-/// What all paths of the roster begin with.
-pub(super) const PATH: &str = "/v1/roster/";
+/// What all paths of the moderation entries begin with.
+pub(super) const PATH: &str = "/v1/moderation/";
 
 /// Where a reader of events got to (HTML, section 9.2).
 pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -38,7 +38,7 @@ pub(super) fn methods_for_pages(path: &str) -> &'static [Method] {
     }
 }
 
-/// Answers a request to something of the roster's, in the order in which all requests are looked at.
+/// Answers a request to something of the moderation store's, in the order in which all requests are looked at.
 pub(super) async fn answer(
     exchange: &RequestContext<'_>,
     request: &mut Request<Incoming>,

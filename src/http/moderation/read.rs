@@ -1,4 +1,4 @@
-//! Leave to see the roster, and what is asked for in the query.
+//! Leave to see the moderation entries, and what is asked for in the query.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::policy::{DecisionData, Denial};
 use crate::telemetry::{AuditDecision, AuditRecord};
 use crate::vendor::{App, InvalidRequest, Params};
 
-/// Someone who wants to see the roster: as whom, and how much of it.
+/// Someone who wants to see the moderation entries: as whom, and how much of it.
 pub(super) struct ReadRequest {
     /// The user as whom the caller acts; empty where a service acts as itself.
     client: String,
@@ -120,7 +120,7 @@ impl ReadPermission {
         now: Millis,
     ) -> Result<AllowingRules, ReplicaStale> {
         let policy = &exchange.settings.engine.policy;
-        let index = exchange.runtime.roster.read()?;
+        let index = exchange.runtime.moderation.read()?;
         let registers = [policy.register(), index.register()];
         let mut rules = Vec::new();
         for ask in &self.asks {

@@ -1,10 +1,10 @@
-//! What there is below `/v1/roster/`.
+//! What there is below `/v1/moderation/`.
 
 use crate::crypto::percent_decoded;
 use crate::http::{ApiError, ErrorCode};
 use crate::moderation::EntryKind;
 
-/// Something below `/v1/roster/`.
+/// Something below `/v1/moderation/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::http) enum ModerationResource {
     /// Entries of a table: to be listed, and made.
@@ -58,19 +58,19 @@ impl ModerationResource {
     /// Its path, whatever the conversation.
     pub(in crate::http) fn template(&self) -> &'static str {
         match self {
-            ModerationResource::Entries(EntryKind::Bans) => "/v1/roster/bans",
-            ModerationResource::Entries(EntryKind::Mutes) => "/v1/roster/mutes",
-            ModerationResource::Entries(EntryKind::Roles) => "/v1/roster/roles",
-            ModerationResource::Entries(EntryKind::Blocks) => "/v1/roster/blocks",
-            ModerationResource::Lifting(EntryKind::Bans) => "/v1/roster/bans/lift",
-            ModerationResource::Lifting(EntryKind::Mutes) => "/v1/roster/mutes/lift",
-            ModerationResource::Lifting(EntryKind::Roles) => "/v1/roster/roles/remove",
-            ModerationResource::Lifting(EntryKind::Blocks) => "/v1/roster/blocks/lift",
+            ModerationResource::Entries(EntryKind::Bans) => "/v1/moderation/bans",
+            ModerationResource::Entries(EntryKind::Mutes) => "/v1/moderation/mutes",
+            ModerationResource::Entries(EntryKind::Roles) => "/v1/moderation/roles",
+            ModerationResource::Entries(EntryKind::Blocks) => "/v1/moderation/blocks",
+            ModerationResource::Lifting(EntryKind::Bans) => "/v1/moderation/bans/lift",
+            ModerationResource::Lifting(EntryKind::Mutes) => "/v1/moderation/mutes/lift",
+            ModerationResource::Lifting(EntryKind::Roles) => "/v1/moderation/roles/remove",
+            ModerationResource::Lifting(EntryKind::Blocks) => "/v1/moderation/blocks/lift",
             ModerationResource::Entries(EntryKind::Conversations)
-            | ModerationResource::Lifting(EntryKind::Conversations) => "/v1/roster/conversations",
-            ModerationResource::Conversation(_) => "/v1/roster/conversations/{id}",
-            ModerationResource::Events => "/v1/roster/events",
-            ModerationResource::Enforcements => "/v1/roster/enforcements",
+            | ModerationResource::Lifting(EntryKind::Conversations) => "/v1/moderation/conversations",
+            ModerationResource::Conversation(_) => "/v1/moderation/conversations/{id}",
+            ModerationResource::Events => "/v1/moderation/events",
+            ModerationResource::Enforcements => "/v1/moderation/enforcements",
         }
     }
 }
@@ -89,7 +89,7 @@ fn conversation(below: &str) -> Result<String, ApiError> {
 }
 
 fn nowhere() -> ApiError {
-    let detail = "There is nothing at this path. The roster has: bans, bans/lift, mutes, mutes/lift, roles, roles/remove, blocks, \
+    let detail = "There is nothing at this path. Moderation has: bans, bans/lift, mutes, mutes/lift, roles, roles/remove, blocks, \
                   blocks/lift, conversations/{id}, events, enforcements.";
     ApiError::plain(ErrorCode::NotFound, detail)
 }

@@ -1,4 +1,4 @@
-//! The roster's paths, which are the same whatever is configured.
+//! The moderation store's paths, which are the same whatever is configured.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::operation::{JSON, content, headers};
 use super::{read, reference};
 
-/// What `text/roster.json` says of one method of a path.
+/// What `text/moderation.json` says of one method of a path.
 #[derive(Default, Deserialize)]
 struct ModerationText {
     id: String,
@@ -55,7 +55,7 @@ fn query() -> String {
 
 /// Every path. `responses` are all that are components.
 pub(super) fn paths(security: &Value, responses: &Value) -> Map<String, Value> {
-    let paths: BTreeMap<String, BTreeMap<String, ModerationText>> = read(include_str!("text/roster.json"));
+    let paths: BTreeMap<String, BTreeMap<String, ModerationText>> = read(include_str!("text/moderation.json"));
     let item = |methods: BTreeMap<String, ModerationText>| {
         methods.into_iter().map(|(method, about)| (method, about.operation(security, responses))).collect()
     };
@@ -66,7 +66,7 @@ impl ModerationText {
     fn operation(&self, security: &Value, responses: &Value) -> Value {
         let mut operation = Map::from_iter([
             ("operationId".to_owned(), json!(self.id)),
-            ("tags".to_owned(), json!(["roster"])),
+            ("tags".to_owned(), json!(["moderation"])),
             ("summary".to_owned(), json!(self.summary)),
             ("security".to_owned(), security.clone()),
             ("responses".to_owned(), self.responses(responses)),
@@ -109,7 +109,7 @@ impl ModerationText {
         let elsewhere: &[_] = if self.body.is_some() { &["414"] } else { &["408", "413", "415"] };
         for (name, component) in components.as_object().into_iter().flatten() {
             let Some((shape, status)) = name.split_once('-') else { continue };
-            let is_own = shape == "roster" && self.errors.iter().any(|own| own == status);
+            let is_own = shape == "moderation" && self.errors.iter().any(|own| own == status);
             if is_own || ["problem", "any"].contains(&shape) && !elsewhere.contains(&status) {
                 all.insert(status.to_owned(), self.error(name, component, status));
             }

@@ -36,10 +36,10 @@ pub(super) async fn explain(
     let ask = vendor::parse(route.app, route.operation, &params, Some(&caller))?.ask;
     let signed = asked.answer.and_then(|answer| signed::of(route.app, &ask, &answer));
     let engine = &exchange.settings.engine;
-    let inquiries = engine.inquiries(&ask, &caller, exchange.runtime.roster.read()?.register(), exchange.now);
+    let inquiries = engine.inquiries(&ask, &caller, exchange.runtime.moderation.read()?.register(), exchange.now);
     let told = exchange.snapshot.remote.inquire(inquiries, exchange.trace).await?;
-    let index = exchange.runtime.roster.read()?;
-    let world = RuntimeData { roster: index.register(), told: &told };
+    let index = exchange.runtime.moderation.read()?;
+    let world = RuntimeData { moderation: index.register(), told: &told };
     let steps = engine.explain(&ask, &caller, world, exchange.now);
     let decided = engine.decide(ask, Arc::unwrap_or_clone(caller), world, exchange.now);
     Ok(json!({ "decided": decided.json(&steps), "signed": signed }))

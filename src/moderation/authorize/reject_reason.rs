@@ -15,7 +15,7 @@ pub enum RejectReason {
     NotOutranked(String),
     /// The policy file says otherwise, in this line.
     File(usize, String),
-    /// Something else in the roster stands against it.
+    /// Something else in the moderation entries stands against it.
     Conflict(String),
 }
 

@@ -128,28 +128,29 @@ impl UserCommand<'_, '_> {
 
     /// Whether the role that is left, once `removed` is in its place, is weaker than the moderator's.
     fn outranks_what_is_left(&self, removed: &ModerationEntry) -> Result<(), RejectReason> {
-        let roster = self.roster_with(removed);
-        let is_weaker = |app: &&_| self.rank(&self.wish.client, app).outranks(&self.rank_by(&roster, self.user, app));
+        let moderation = self.moderation_with(removed);
+        let is_weaker =
+            |app: &&_| self.rank(&self.wish.client, app).outranks(&self.rank_by(&moderation, self.user, app));
         if self.apps.iter().all(is_weaker) {
             return Ok(());
         }
         Err(RejectReason::NotOutranked("the role that is left is not weaker than the moderator's".to_owned()))
     }
 
-    /// All that the roster says of the user, with this role in place of the one there.
-    fn roster_with(&self, role: &ModerationEntry) -> EntryIndex {
-        let mut roster = EntryIndex::default();
+    /// All that the moderation entries says of the user, with this role in place of the one there.
+    fn moderation_with(&self, role: &ModerationEntry) -> EntryIndex {
+        let mut moderation = EntryIndex::default();
         let user: Arc<str> = Arc::from(self.user);
         for entry in self.index.register().all_about(self.user) {
-            roster.add(&user, entry.clone());
+            moderation.add(&user, entry.clone());
         }
         if let ModerationEntry::Role(_, tenure) = role {
             let is_replaced =
                 |entry: &UserEntry| matches!(entry, UserEntry::Role(old) if !old.listed && old.app == tenure.app);
-            roster.remove(self.user, &tenure.scope, is_replaced);
-            roster.add(&user, UserEntry::Role(tenure.clone()));
+            moderation.remove(self.user, &tenure.scope, is_replaced);
+            moderation.add(&user, UserEntry::Role(tenure.clone()));
         }
-        roster
+        moderation
     }
 }
 

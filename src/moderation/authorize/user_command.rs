@@ -105,7 +105,7 @@ impl<'j, 'a> UserCommand<'j, 'a> {
     }
 
     pub(super) fn origin(&self) -> EntryOrigin {
-        EntryOrigin::Roster { author: Arc::clone(&self.author), at: self.judge.now }
+        EntryOrigin::Runtime { author: Arc::clone(&self.author), at: self.judge.now }
     }
 
     pub(super) fn policy(&self) -> &'a Policy {
@@ -140,9 +140,9 @@ impl<'j, 'a> UserCommand<'j, 'a> {
         self.rank_by(self.index.register(), user, app)
     }
 
-    /// The same, by the word of another roster.
-    pub(super) fn rank_by(&self, roster: &EntryIndex, user: &str, app: &App) -> Rank {
-        let registers = [self.policy().register(), roster];
+    /// The same, by the word of another moderation.
+    pub(super) fn rank_by(&self, moderation: &EntryIndex, user: &str, app: &App) -> Rank {
+        let registers = [self.policy().register(), moderation];
         let facts = DecisionData { registers: &registers, told: self.judge.told_at(app) };
         self.policy().rank(user, app.name(), &self.wish.scope, facts)
     }

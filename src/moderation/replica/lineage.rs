@@ -110,7 +110,7 @@ impl ModerationReplica {
             Some(true) => None,
             Some(false) => Some(Untrusted::lost(head, known)),
             None => Some(Untrusted::new(format!(
-                "the roster's store is so far ahead that nobody can tell whether it still has change {}, which is known. If it is \
+                "the moderation store is so far ahead that nobody can tell whether it still has change {}, which is known. If it is \
                  the right one, say `chat-signer store accept`",
                 known.version
             ))),
@@ -118,4 +118,4 @@ impl ModerationReplica {
     }
 }
 
-const ANOTHER: &str = "the roster's store is another one than before, and nobody has accepted it since. If it is the right one now, say `chat-signer store accept`";
+const ANOTHER: &str = "the moderation store is not the store that was used before, and nobody has accepted it since. If it is the right store, run `chat-signer store accept`";

@@ -159,5 +159,5 @@ async fn go_on(store: &Store, known: &StoreHead) -> Result<LogContinuation, Stor
     }
 }
 
-const EMPTY: &str = "the roster's store is empty. If it is new, or what was in it is to be given up, say `chat-signer store \
+const EMPTY: &str = "the moderation store is empty. If it is new, or what was in it is to be given up, say `chat-signer store \
                      accept`; if not, bring back what it held";

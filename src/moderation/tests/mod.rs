@@ -59,6 +59,6 @@ fn origin(name: BoxedStrategy<String>) -> impl Strategy<Value = EntryOrigin> {
     let kind = select(vec![CallerKind::User, CallerKind::Service]);
     (kind, name.clone(), proptest::option::of(name), 0..9_u64).prop_map(|(kind, subject, role, at)| {
         let author = Arc::new(EntryAuthor { kind, subject, role });
-        EntryOrigin::Roster { author, at: Millis(at) }
+        EntryOrigin::Runtime { author, at: Millis(at) }
     })
 }

@@ -194,12 +194,12 @@ fn of_two_kinds_the_apps_own_counts() {
 
 #[test]
 fn a_conversation_or_channel_is_of_the_kind_that_the_first_source_says() {
-    let (mut file, mut roster) = (EntryIndex::default(), EntryIndex::default());
+    let (mut file, mut moderation) = (EntryIndex::default(), EntryIndex::default());
     file.set_kind("a:x", None, ConversationKind::Group);
     for id in ["a:x", "a:y"] {
-        roster.set_kind(id, None, ConversationKind::Chatroom);
+        moderation.set_kind(id, None, ConversationKind::Chatroom);
     }
-    let facts = DecisionData { registers: &[&file, &roster], told: &[] };
+    let facts = DecisionData { registers: &[&file, &moderation], told: &[] };
     let kind = |place: &str| facts.kind(&Pattern::parse(place).unwrap(), "able");
     assert_eq!(["a:x", "a:x::$chat", "a:*", "*"].map(kind), [ConversationKind::Group; 4]);
     assert_eq!(["a:y", "a:y::$chat", "a:y::$chat:*"].map(kind), [ConversationKind::Chatroom; 3]);

@@ -8,7 +8,7 @@ use crate::policy::rule::{Effect, Rule, TargetCondition};
 const SANCTIONS: ActionSet = ActionSet::of(&[Action::Ban, Action::Unban, Action::Mute, Action::Unmute]);
 
 /// What is about a place and not about people in it.
-const PLACES: ActionSet = ActionSet::of(&[Action::ManageConversation, Action::ReadRoster]);
+const PLACES: ActionSet = ActionSet::of(&[Action::ManageConversation, Action::ReadModeration]);
 
 /// What of a rule that allows moderation goes further, or not as far, as its author will have thought.
 pub(super) fn misjudged(rule: &Rule) -> Option<String> {

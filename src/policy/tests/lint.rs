@@ -98,9 +98,9 @@ fn warns_of_rules_for_moderators_that_reach_too_far_or_not_far_enough() {
     held.targets = Some(TargetCondition::Outranked);
     let mut services = allow("services", &moderation);
     (services.callers, services.client) = (Some(vec![CallerKind::Service]), Some(ClientCondition::Anyone));
-    let mut mixed = allow("mixed", &[Action::SetRole, Action::ReadRoster]);
+    let mut mixed = allow("mixed", &[Action::SetRole, Action::ReadModeration]);
     mixed.targets = Some(TargetCondition::Outranked);
-    let mut place = allow("place", &[Action::ReadRoster]);
+    let mut place = allow("place", &[Action::ReadModeration]);
     place.targets = Some(TargetCondition::Outranked);
     let careless = allow("careless", &moderation);
     let deny = Rule::new("deny", Effect::Deny, ActionSet::of(&[Action::Mute]));
@@ -109,9 +109,9 @@ fn warns_of_rules_for_moderators_that_reach_too_far_or_not_far_enough() {
     let expected = [
         (
             2,
-            "this rule never allows read-roster, as it has `targets` and that touches nobody: give it a rule of its own",
+            "this rule never allows read-moderation, as it has `targets` and that touches nobody: give it a rule of its own",
         ),
-        (3, "this rule can never match: it has `targets`, and read-roster touches nobody else"),
+        (3, "this rule can never match: it has `targets`, and read-moderation touches nobody else"),
         (
             5,
             "this rule lets users ban or unmute whoever is in the conversation, its owner too: write `targets = \

@@ -11,7 +11,7 @@ use redb::{Builder, Database};
 use super::{probe, tables};
 use crate::store::{FailureReason, StoreUnavailable};
 
-/// How much of the file is kept in memory, in bytes. The roster is there already, as an index: the file is hardly ever read.
+/// How much of the file is kept in memory, in bytes. The moderation entries is there already, as an index: the file is hardly ever read.
 const CACHE: usize = 16 << 20;
 
 /// Where the file is that was opened, and which one that is.
@@ -158,10 +158,10 @@ fn sentence(path: &Path, error: &redb::Error) -> String {
         redb::Error::Io(error) if error.kind() != ErrorKind::InvalidData => format!("{path}: {error}"),
         redb::Error::UpgradeRequired(_) => format!("{path} is of a version of redb that is too old: {OTHER}"),
         _ if is_empty => {
-            format!("{path} is empty. If it is to become the roster's file, delete it: it is begun where there is none")
+            format!("{path} is empty. To use it as the moderation store, delete it: a missing file is created")
         }
         error => format!("{path} is no redb file, or damaged ({error}): {OTHER}"),
     }
 }
 
-const OTHER: &str = "put the roster's file back in its place, or set another `path` in [store]";
+const OTHER: &str = "put the file of the moderation store back in its place, or set another `path` in [store]";

@@ -33,7 +33,7 @@ const STATES: TableDefinition<(&str, &str), ()> = TableDefinition::new("states")
 const QUEUES: TableDefinition<(&str, u64, &str), ()> = TableDefinition::new("queues");
 /// When which job was done.
 const DONE: TableDefinition<(u64, &str), ()> = TableDefinition::new("done");
-/// When which message was set aside.
+/// When which message became a dead letter.
 const ASIDE: TableDefinition<(u64, &str), ()> = TableDefinition::new("aside");
 const NOTES: TableDefinition<&str, &str> = TableDefinition::new("notes");
 
@@ -326,7 +326,7 @@ impl WriteTables {
 
 /// Where a job is found that is over in this state.
 fn last(state: JobState) -> TimeIndex {
-    if state == JobState::SetAside { ASIDE } else { DONE }
+    if state == JobState::DeadLetter { ASIDE } else { DONE }
 }
 
 fn head(

@@ -83,14 +83,14 @@ pub struct App {
     revocable: bool,
     capability: Vec<(Template, ActionSet)>,
     user_claims: UserClaims,
-    pass_claims: Vec<String>,
+    forward_claims: Vec<String>,
 }
 
 impl App {
     /// An app with its API keys: the first signs, all verify.
     ///
     /// `revocable` says that the keys' tokens can be revoked, so live an hour at most. `capability` is what is asked where a request
-    /// names none. `pass_claims` are copied from a caller's token into its own, but never those that are Ably's or say for whom and how
+    /// names none. `forward_claims` are copied from a caller's token into its own, but never those that are Ably's or say for whom and how
     /// long a token is.
     pub fn new(
         name: Arc<str>,
@@ -99,11 +99,11 @@ impl App {
         revocable: bool,
         capability: Vec<(Template, ActionSet)>,
         user_claims: UserClaims,
-        mut pass_claims: Vec<String>,
+        mut forward_claims: Vec<String>,
     ) -> App {
         let mut seen = HashSet::new();
-        pass_claims.retain(|name| request::may_pass(name) && seen.insert(name.clone()));
-        App { name, keys, ttl, revocable, capability, user_claims, pass_claims }
+        forward_claims.retain(|name| request::may_pass(name) && seen.insert(name.clone()));
+        App { name, keys, ttl, revocable, capability, user_claims, forward_claims }
     }
 
     /// Whether its keys' tokens can be revoked.

@@ -105,7 +105,7 @@ fn passed_claims(app: &App, client: &str, caller: Option<&Caller>) -> Vec<(Strin
     let Some(caller) = caller.filter(|caller| caller.is(client)) else {
         return Vec::new();
     };
-    let names = app.pass_claims.iter().filter(|name| may_pass(name));
+    let names = app.forward_claims.iter().filter(|name| may_pass(name));
     names.filter_map(|name| Some((name.clone(), caller.claims.get(name)?.clone()))).collect()
 }
 

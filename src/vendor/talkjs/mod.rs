@@ -64,14 +64,14 @@ pub struct App {
     id: String,
     keys: Vec<HmacSha256>,
     ttl: Ttl,
-    signatures: bool,
+    legacy_signatures: bool,
 }
 
 impl App {
-    /// An app with its secret keys: the first signs, all verify. `signatures` says whether it gives out those that never expire.
-    pub fn new(name: Arc<str>, app_id: String, keys: &[Secret], ttl: Ttl, signatures: bool) -> App {
+    /// An app with its secret keys: the first signs, all verify. `legacy_signatures` says whether it gives out those that never expire.
+    pub fn new(name: Arc<str>, app_id: String, keys: &[Secret], ttl: Ttl, legacy_signatures: bool) -> App {
         let keys = keys.iter().map(|key| HmacSha256::new(key.expose())).collect();
-        App { name, id: app_id, keys, ttl, signatures }
+        App { name, id: app_id, keys, ttl, legacy_signatures }
     }
 
     /// Its name in the configuration.
@@ -123,7 +123,7 @@ impl App {
     /// The user id as a message, if it may be signed. Asked when the request is read, so that the caller learns of it, and again when it
     /// is signed, so that no permit for a token becomes a signature.
     fn signable<'a>(&self, user: &'a str) -> Result<UserId<'a>, InvalidRequest> {
-        if !self.signatures {
+        if !self.legacy_signatures {
             let message = "is turned off for this app: a signature never expires; ask for a token";
             return Err(InvalidRequest::new("signature", message));
         }

@@ -38,7 +38,7 @@ credentials = ${credentials}
 listen = "127.0.0.1:0"
 
 [shutdown]
-pause = "0s"
+drain_delay = "0s"
 
 [apps.leancloud]
 vendor = "leancloud"
@@ -209,7 +209,7 @@ export class Signer {
   /** Has a moderator's backend do this to a user: `bans`, `bans/lift`, `mutes`. */
   async moderate(what, user, more) {
     const headers = { 'x-api-key': SERVICE_KEY, 'content-type': 'application/json' };
-    const response = await fetch(`${this.url}/v1/roster/${what}`, { method: 'POST', headers, body: JSON.stringify({ users: [user], ...more }) });
+    const response = await fetch(`${this.url}/v1/moderation/${what}`, { method: 'POST', headers, body: JSON.stringify({ users: [user], ...more }) });
     assert.deepEqual(await response.json(), { succeeded: [user], failed: [] });
   }
 

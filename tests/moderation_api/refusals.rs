@@ -188,7 +188,7 @@ fn requests_are_held_to_what_all_are_held_to() {
     let server = server("");
     let with = |header: &str, body: &str| {
         let headers = format!("x-api-key: {SERVICE_KEY}\r\n{header}");
-        server.ask(&request("POST", "/v1/roster/bans", &headers, body))
+        server.ask(&request("POST", "/v1/moderation/bans", &headers, body))
     };
     let json = "content-type: application/json\r\n";
     for (header, body, status, code) in [
@@ -221,10 +221,10 @@ fn what_is_about_all_apps_needs_a_caller_of_all_apps() {
     let header = "x-partner-key: obviously-fake-partner-key\r\ncontent-type: application/json\r\n";
     let ban = |app: &str| {
         let body = format!(r#"{{"users": ["tom"]{app}}}"#);
-        server.ask(&request("POST", "/v1/roster/bans", header, &body)).status
+        server.ask(&request("POST", "/v1/moderation/bans", header, &body)).status
     };
     assert_eq!((ban(""), ban(r#", "app": "talkjs""#), ban(r#", "app": "ably""#)), (401, 401, 200));
-    let get = |path: &str| server.ask(&request("GET", &format!("/v1/roster/{path}"), header, "")).status;
+    let get = |path: &str| server.ask(&request("GET", &format!("/v1/moderation/{path}"), header, "")).status;
     assert_eq!((get("bans"), get("bans?app=ably"), get("bans?app=talkjs")), (401, 200, 401));
     // What tells of all apps isn't seen by asking about one.
     assert_eq!((get("events"), get("enforcements")), (401, 401));
@@ -232,12 +232,12 @@ fn what_is_about_all_apps_needs_a_caller_of_all_apps() {
 
 #[test]
 fn a_page_of_another_site_changes_nothing_with_what_the_browser_adds() {
-    let sections = "[[authenticators]]\nname = \"ingress\"\ntype = \"forwarded\"\ncaller = \"user\"\nheader = \"x-forwarded-user\"\nfrom = [\"127.0.0.1/32\"]\n";
+    let sections = "[[authenticators]]\nname = \"ingress\"\ntype = \"forwarded\"\ncaller = \"user\"\nheader = \"x-forwarded-user\"\ntrusted_proxies = [\"127.0.0.1/32\"]\n";
     let cors = "[server.cors]\norigins = [\"https://app.example.com\"]\n";
     let server = with(Setup { more: format!("{}{sections}", crate::world::MEMORY), ..Setup::server(cors) });
     let ask = |method: &str, path: &str, origin: &str, body: &str| {
         let headers = format!("x-forwarded-user: erin\r\norigin: {origin}\r\ncontent-type: application/json\r\n");
-        server.ask(&request(method, &format!("/v1/roster/{path}"), &headers, body))
+        server.ask(&request(method, &format!("/v1/moderation/{path}"), &headers, body))
     };
     let block = r#"{"conversation": "hall"}"#;
     assert_eq!(ask("POST", "blocks", "https://evil.example", block).status, 403);
@@ -250,8 +250,8 @@ fn a_page_of_another_site_changes_nothing_with_what_the_browser_adds() {
         let answer = server.ask(&request("OPTIONS", path, headers, ""));
         answer.header("access-control-allow-methods").unwrap_or_default().to_owned()
     };
-    assert_eq!(preflight("/v1/roster/conversations/hall"), "GET,PUT,DELETE");
-    assert_eq!(preflight("/v1/roster/bans"), "GET,POST");
+    assert_eq!(preflight("/v1/moderation/conversations/hall"), "GET,PUT,DELETE");
+    assert_eq!(preflight("/v1/moderation/bans"), "GET,POST");
     assert_eq!(preflight("/v1/leancloud/login"), "GET,POST");
 }
 
@@ -270,7 +270,7 @@ fn what_cannot_be_recorded_is_not_done() {
     assert_eq!(server.ask(&post("/v1/leancloud/login", "tom", "{}")).status, 503);
     let answer = Service.posts(&server, "bans", &json!({"users": ["tom"]}));
     assert_eq!((answer.status, answer.code().as_str()), (503, "unavailable"));
-    assert!(server.admin("/metrics").body.contains("chat_signer_roster_version 0\n"));
+    assert!(server.admin("/metrics").body.contains("chat_signer_moderation_version 0\n"));
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn a_token_of_a_banned_user_is_no_way_round() {
     assert_eq!((answer.status, answer.code().as_str()), (403, "banned"));
     let lift = json!({"users": ["bob"]});
     let headers = format!("authorization: Bearer {}\r\ncontent-type: application/json\r\n", token("bob"));
-    assert_eq!(server.ask(&request("POST", "/v1/roster/bans/lift", &headers, &lift.to_string())).status, 403);
+    assert_eq!(server.ask(&request("POST", "/v1/moderation/bans/lift", &headers, &lift.to_string())).status, 403);
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn a_conversation_is_registered_and_its_owner_moderates() {
     assert_eq!((answer.status, answer.json()), (200, json!({"succeeded": ["hall"], "failed": []})));
     assert_eq!(
         known(&server, "hall"),
-        [json!({"conversation": "hall", "kind": "chatroom", "owner": "zoe", "source": "roster"})]
+        [json!({"conversation": "hall", "kind": "chatroom", "owner": "zoe", "source": "moderation"})]
     );
     User("zoe").does(&server, "bans", &ban);
     // The owner may see and change it, but names no owner.
@@ -54,7 +54,7 @@ fn an_owner_is_set_once_and_for_all() {
     assert_eq!((answer.status, answer.json()["succeeded"].clone()), (200, json!(["hall"])));
     assert_eq!(
         known(&server, "hall"),
-        [json!({"conversation": "hall", "owner": "zoe", "source": "roster", "forgotten": true})]
+        [json!({"conversation": "hall", "owner": "zoe", "source": "moderation", "forgotten": true})]
     );
     let ban = json!({"users": ["tom"], "conversation": "hall"});
     assert_eq!(User("zoe").posts(&server, "bans", &ban).status, 403);
@@ -118,7 +118,7 @@ fn a_rooms_channels_are_the_room() {
     let answer = Service.asks(&server, "PUT", "conversations/pub%3A%3A%24chat", &json!({"owner": "zoe"}));
     assert_eq!((answer.status, answer.json()["succeeded"].clone()), (200, json!(["pub"])));
     for id in ["pub", "pub::$chat", "pub::$chat::$typing"] {
-        let expected = json!({"conversation": "pub", "kind": "group", "owner": "zoe", "source": "roster"});
+        let expected = json!({"conversation": "pub", "kind": "group", "owner": "zoe", "source": "moderation"});
         assert_eq!(known(&server, id), [expected], "{id}");
     }
     let answer = server.ask(&Service.request("DELETE", "conversations/pub::$chat::$typing", None));

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use crate::common::{Answer, Server, Setup, until};
 use crate::world::{Service, User, server, with};
 
-/// What the admin listener says of the roster.
+/// What the admin listener says of the moderation entries.
 fn said(server: &Server) -> String {
     let ready = server.admin("/readyz?verbose");
     assert_eq!(ready.status, 200, "{}", ready.body);
-    ready.body.lines().find(|line| line.contains(" roster: ")).unwrap().to_owned()
+    ready.body.lines().find(|line| line.contains(" moderation: ")).unwrap().to_owned()
 }
 
 fn lift(server: &Server, path: &str, body: &Value) -> Answer {
@@ -21,7 +21,7 @@ fn lift(server: &Server, path: &str, body: &Value) -> Answer {
 fn entries(server: &Server, table: &str) -> Vec<Value> {
     let page = Service.gets(server, table).json();
     let entries = page["entries"].as_array().unwrap().iter();
-    entries.filter(|entry| entry["source"] == "roster").cloned().collect()
+    entries.filter(|entry| entry["source"] == "moderation").cloned().collect()
 }
 
 #[test]
@@ -37,11 +37,11 @@ fn what_is_left_behind_by_an_app_is_told_and_can_be_lifted() {
     Service.does(&server, "blocks", &json!({"client_id": "zoe", "app": "talkjs", "conversation": "hall"}));
     Service.does(&server, "bans", &json!({"users": ["eve"], "app": "ably"}));
     let put = Service.asks(&server, "PUT", "conversations/hall", &json!({"owner": "zoe", "app": "talkjs"}));
-    assert_eq!((put.status, said(&server).as_str()), (200, "[+] roster: ok"));
+    assert_eq!((put.status, said(&server).as_str()), (200, "[+] moderation: ok"));
 
     server.change("[apps.talkjs]", "[apps.tj]");
     let told = said(&server);
-    assert!(told.starts_with("[!] roster: 6 entries are for apps that are not configured"), "{told}");
+    assert!(told.starts_with("[!] moderation: 6 entries are for apps that are not configured"), "{told}");
     assert!(told.contains(": talkjs (6). "), "{told}");
     until("it is logged", || server.said().contains("6 entries are for apps that are not configured"));
 
@@ -63,10 +63,10 @@ fn what_is_left_behind_by_an_app_is_told_and_can_be_lifted() {
     Service.does(&server, "mutes/lift", &hall(json!({"users": ["eve"]})));
     Service.does(&server, "roles/remove", &hall(json!({"users": ["tom"], "role": "member"})));
     Service.does(&server, "blocks/lift", &hall(json!({"client_id": "zoe"})));
-    assert!(said(&server).contains("roster: 1 entry is for apps"), "{}", said(&server));
+    assert!(said(&server).contains("moderation: 1 entry is for apps"), "{}", said(&server));
     let forget = Service.request("DELETE", "conversations/hall?app=talkjs", None);
     assert_eq!(server.ask(&forget).status, 200);
-    assert_eq!(said(&server), "[+] roster: ok");
+    assert_eq!(said(&server), "[+] moderation: ok");
     for table in ["mutes", "roles", "blocks"] {
         assert_eq!(entries(&server, table), Vec::<Value>::new(), "{table}");
     }
@@ -74,7 +74,7 @@ fn what_is_left_behind_by_an_app_is_told_and_can_be_lifted() {
 
 #[test]
 fn what_is_left_behind_is_told_at_start() {
-    let setup = || Setup::more("[store]\ntype = \"redb\"\npath = \"roster.redb\"\n");
+    let setup = || Setup::more("[store]\ntype = \"redb\"\npath = \"moderation.redb\"\n");
     let server = with(setup());
     Service.does(&server, "bans", &json!({"users": ["eve"], "app": "talkjs"}));
     server.signal("-KILL");
@@ -84,5 +84,5 @@ fn what_is_left_behind_is_told_at_start() {
     fs::write(&path, text.replace("[apps.talkjs]", "[apps.tj]")).unwrap();
     let server = Server::run(directory, setup());
     until("it is logged", || server.said().contains("1 entry is for apps that are not configured"));
-    assert!(said(&server).starts_with("[!] roster: 1 entry is for apps"), "{}", said(&server));
+    assert!(said(&server).starts_with("[!] moderation: 1 entry is for apps"), "{}", said(&server));
 }

@@ -1,9 +1,10 @@
-//! `read-roster events`: what happens in the roster of a running server, as it does.
+//! `events`: prints the moderation events of a running server as they happen.
 
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::value_parser;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{Method, StatusCode};
@@ -13,9 +14,9 @@ use tokio::time::{sleep, timeout};
 
 use super::super::{CommandError, CommonArguments, OutputFormat, block_on, complain, line};
 use super::answer::{refused, word};
-use super::list::{ListKind, entry};
+use super::list::describe;
 use super::query;
-use super::server::{ServerClient, ServerRequest, ServerResponse};
+use super::server::{ServerArguments, ServerClient, ServerRequest, ServerResponse};
 
 /// How long it waits before it comes back, the first time; each time it waits twice as long.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -29,23 +30,42 @@ const SILENCE: Duration = Duration::from_secs(45);
 /// The longest line of a stream, in bytes.
 const LONGEST: usize = 1 << 20;
 
-/// What is followed, and how far.
-pub(super) struct EventFollower<'a> {
-    pub(super) common: &'a CommonArguments,
-    pub(super) server: &'a ServerClient<'a>,
-    /// The user who looks, where a service asks.
-    pub(super) client: Option<&'a str>,
-    /// The id of the last event that is known.
-    pub(super) last: Option<String>,
-    /// How many events are still wanted; all that come, where it is nothing.
-    pub(super) left: Option<u32>,
+/// The arguments of `events`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Arguments {
+    /// Stop after this number of events.
+    #[arg(long, value_name = "NUMBER", value_parser = value_parser!(u32).range(1..))]
+    limit: Option<u32>,
+    /// Start after the event with this id. If absent, start with the next event.
+    #[arg(long, value_name = "ID")]
+    after: Option<String>,
+    /// The user on whose behalf a service asks. If absent, the service asks for itself.
+    #[arg(long = "as", value_name = "USER")]
+    client: Option<String>,
+    #[command(flatten)]
+    server: ServerArguments,
 }
 
-/// Prints what happens, until enough has, nobody reads it any more, or it is interrupted.
-pub(super) fn run(mut following: EventFollower<'_>) -> Result<ExitCode, CommandError> {
+/// What is followed, and how far.
+struct EventFollower<'a> {
+    common: &'a CommonArguments,
+    server: &'a ServerClient<'a>,
+    /// The user on whose behalf a service asks.
+    client: Option<&'a str>,
+    /// The id of the last event that is known.
+    last: Option<String>,
+    /// How many more events to print. `None`: all that come.
+    left: Option<u32>,
+}
+
+/// Prints events until the limit is reached, the output is closed, or Ctrl-C.
+pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
+    let Arguments { limit, after, client, server } = arguments;
+    let server = &server.server(common)?;
+    let mut follower = EventFollower { common, server, client: client.as_deref(), last: after.clone(), left: *limit };
     block_on(async {
         tokio::select! {
-            followed = following.follow() => followed,
+            followed = follower.follow() => followed,
             _ = ctrl_c() => Ok(()),
         }
     })??;
@@ -74,7 +94,7 @@ impl EventFollower<'_> {
 
     async fn begin(&self) -> Result<Result<Incoming, ServerResponse>, CommandError> {
         let fields = [("last_event_id", self.last.as_deref()), ("client_id", self.client)];
-        let path = "/v1/roster/events".to_owned() + &query(&fields);
+        let path = "/v1/moderation/events".to_owned() + &query(&fields);
         self.server.listen(&ServerRequest { method: Method::GET, path, body: None }).await
     }
 
@@ -152,7 +172,7 @@ fn text(event: &Value) -> String {
     let (time, name) = (member("time"), member("type"));
     let about = match event.get("data") {
         _ if name == "reset" => "something may be missing here: look at the lists anew".to_owned(),
-        Some(data) => entry(ListKind::Events, data),
+        Some(data) => describe(data, None),
         None => String::new(),
     };
     format!("{time} {name}: {about}")

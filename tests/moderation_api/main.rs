@@ -1,4 +1,4 @@
-//! Moderation over real sockets, with a roster in memory or in a file.
+//! Moderation over real sockets, with a moderation in memory or in a file.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod audit;

@@ -203,7 +203,7 @@ fn a_stream_ends_with_the_settings_and_with_the_program() {
 
 #[test]
 fn there_are_only_so_many() {
-    let server = with(Setup::more(&format!("{}[limits]\nconnections = 200\n", crate::world::MEMORY)));
+    let server = with(Setup::more(&format!("{}[limits]\nmax_connections = 200\n", crate::world::MEMORY)));
     let streams: Vec<_> = (0..100).map(|_| Events::of(&server, Service, None)).collect();
     let answer = Service.gets(&server, "events");
     assert_eq!((answer.status, answer.code().as_str()), (503, "overloaded"));
@@ -221,7 +221,7 @@ fn there_are_only_so_many() {
 /// How many streams there are.
 fn streams(server: &Server) -> String {
     let metrics = server.admin("/metrics").body;
-    let line = metrics.lines().find(|line| line.starts_with("chat_signer_roster_streams ")).unwrap();
+    let line = metrics.lines().find(|line| line.starts_with("chat_signer_moderation_streams ")).unwrap();
     line.rsplit(' ').next().unwrap().to_owned()
 }
 
@@ -258,7 +258,7 @@ async fn a_stream_in_http2_ends_with_its_reader() {
     let stream = tokio::net::TcpStream::connect(server.main).await.unwrap();
     let (mut sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     let connection = tokio::spawn(connection);
-    let request = Request::get("http://localhost/v1/roster/events").header("x-api-key", SERVICE_KEY);
+    let request = Request::get("http://localhost/v1/moderation/events").header("x-api-key", SERVICE_KEY);
     let answer = sender.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
     assert_eq!((answer.status().as_u16(), streams(&server).as_str()), (200, "1.0"));
     drop((answer, sender, connection));

@@ -1,5 +1,5 @@
-//! Fills a store with so many bans, reads it again as a process does that starts, and times deciding and one more ban: `roster DIRECTORY
-//! BANS`. `benches/roster` runs it for several numbers, each in a process of its own.
+//! Fills a store with so many bans, reads it again as a process does that starts, and times deciding and one more ban: `moderation DIRECTORY
+//! BANS`. `benches/moderation` runs it for several numbers, each in a process of its own.
 #![allow(missing_docs, unreachable_pub, dead_code, clippy::expect_used, clippy::missing_panics_doc)]
 
 #[path = "mod.rs"]
@@ -47,16 +47,16 @@ fn main() -> Result<(), Failure> {
 
 async fn measure(settings: &StoreSettings, bans: usize) -> Result<(), Failure> {
     fill(&Store::open(settings).await?, bans).await?;
-    // What filling it took is given back only in a while: the difference is what the roster takes.
+    // What filling it took is given back only in a while: the difference is what the moderation entries takes.
     let before = resident()?;
     let began = Instant::now();
-    let roster = ModerationReplica::of(Store::open(settings).await?, settings.max_staleness);
-    roster.catch_up().await;
+    let moderation = ModerationReplica::of(Store::open(settings).await?, settings.max_staleness);
+    moderation.catch_up().await;
     let loaded = began.elapsed();
     let memory = resident()?.saturating_sub(before);
-    assert_eq!(roster.read()?.len(), bans, "all of it is there");
-    let request = decide(&roster)?;
-    let ban = ban(&roster).await?;
+    assert_eq!(moderation.read()?.len(), bans, "all of it is there");
+    let request = decide(&moderation)?;
+    let ban = ban(&moderation).await?;
     println!(
         "{bans} bans: read in {:.2} s, {} MiB, {:.2} µs a request, {:.2} ms for one more ban",
         loaded.as_secs_f64(),
@@ -79,7 +79,7 @@ async fn fill(store: &Store, bans: usize) -> Result<(), Failure> {
                 app: None,
                 until: None,
                 reason: Some("spam".to_owned()),
-                origin: EntryOrigin::Roster { author: Arc::clone(&author), at: NOW },
+                origin: EntryOrigin::Runtime { author: Arc::clone(&author), at: NOW },
             });
             (record.key().to_string(), Some(record.value()))
         });
@@ -90,13 +90,13 @@ async fn fill(store: &Store, bans: usize) -> Result<(), Failure> {
 }
 
 /// How long it takes to decide and sign a LeanCloud invite of three members: the median.
-fn decide(roster: &ModerationReplica) -> Result<Duration, Failure> {
+fn decide(moderation: &ModerationReplica) -> Result<Duration, Failure> {
     let bench = Bench::new(Case::LeanCloud, Register::Ten);
     let rounds = (0..ROUNDS).map(|_| {
         let requests: Vec<_> = (0..REQUESTS).map(|_| bench.request()).collect();
         let began = Instant::now();
         for request in requests {
-            black_box(bench.answer_with(request, roster.read()?.register()));
+            black_box(bench.answer_with(request, moderation.read()?.register()));
         }
         Ok(began.elapsed() / REQUESTS)
     });
@@ -104,7 +104,7 @@ fn decide(roster: &ModerationReplica) -> Result<Duration, Failure> {
 }
 
 /// How long it takes until one more ban is durable and in force: the median.
-async fn ban(roster: &ModerationReplica) -> Result<Duration, Failure> {
+async fn ban(moderation: &ModerationReplica) -> Result<Duration, Failure> {
     let signer = Path::new(env!("CARGO_MANIFEST_DIR")).join("signer.toml");
     let settings = config::load(&signer).settings.ok_or("the demonstration doesn't load")?;
     let caller = Caller {
@@ -127,7 +127,7 @@ async fn ban(roster: &ModerationReplica) -> Result<Duration, Failure> {
             client: String::new(),
         };
         let began = Instant::now();
-        let ruling = roster.carry_out(&judge, &wish, &ChangeSubscribers::default()).await?;
+        let ruling = moderation.carry_out(&judge, &wish, &ChangeSubscribers::default()).await?;
         rounds.push(began.elapsed());
         assert_eq!(ruling.succeeded.len(), 1, "it is allowed: {:?}", ruling.failed);
     }

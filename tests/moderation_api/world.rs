@@ -1,4 +1,4 @@
-//! A server with a roster, and those who ask it.
+//! A server with a moderation, and those who ask it.
 
 use chat_signer::model::Millis;
 use serde_json::{Value, json};
@@ -30,13 +30,13 @@ reason = "Managers moderate those whom they outrank."
 [[rules]]
 id = "managers-look"
 effect = "allow"
-actions = ["read-roster", "manage-conversation"]
+actions = ["read-moderation", "manage-conversation"]
 roles = ["manager", "owner"]
 
 [[rules]]
 id = "services-moderate"
 effect = "allow"
-actions = ["ban", "unban", "mute", "unmute", "set-role", "manage-conversation", "read-roster", "block-conversation", "unblock-conversation"]
+actions = ["ban", "unban", "mute", "unmute", "set-role", "manage-conversation", "read-moderation", "block-conversation", "unblock-conversation"]
 callers = ["service"]
 client = "any"
 
@@ -72,7 +72,7 @@ conversation = "den"
 
 pub(crate) const MEMORY: &str = "[store]\ntype = \"memory\"\n";
 
-/// A server with a roster in memory, and these further sections.
+/// A server with a moderation in memory, and these further sections.
 pub(crate) fn server(more: &str) -> Server {
     with(Setup::more(&format!("{MEMORY}{more}")))
 }
@@ -106,7 +106,7 @@ impl Caller {
     pub(crate) fn request(self, method: &str, path: &str, body: Option<&Value>) -> String {
         let body = body.map_or(String::new(), Value::to_string);
         let media = if body.is_empty() { "" } else { "content-type: application/json\r\n" };
-        request(method, &format!("/v1/roster/{path}"), &format!("{}{media}", self.header()), &body)
+        request(method, &format!("/v1/moderation/{path}"), &format!("{}{media}", self.header()), &body)
     }
 
     pub(crate) fn asks(self, server: &Server, method: &str, path: &str, body: &Value) -> Answer {

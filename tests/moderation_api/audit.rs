@@ -77,7 +77,7 @@ fn nothing_ends_while_the_audit_log_can_not_be_written() {
     server.limit_files(Some(path.metadata().unwrap().len()));
     assert_eq!(Service.gets(&server, "bans").status, 503);
     until("its time is over", || now() > until_then);
-    let entries = || counted(&server, "chat_signer_roster_entries");
+    let entries = || counted(&server, "chat_signer_moderation_entries");
     assert_eq!((entries(), lines(&path).len()), ("1.0".to_owned(), 0));
     server.limit_files(None);
     assert_eq!(ended(&path, 1)[0]["targets"], json!(["tom"]));
@@ -90,7 +90,7 @@ fn a_line_that_could_not_be_written_is_written_once_it_can() {
     Service.does(&server, "bans", &json!({"users": ["tom"], "until": soon()}));
     // Nothing but the end itself finds out.
     server.limit_files(Some(path.metadata().unwrap().len()));
-    until("it has ended", || counted(&server, "chat_signer_roster_entries") == "0.0");
+    until("it has ended", || counted(&server, "chat_signer_moderation_entries") == "0.0");
     until("the log is known to fail", || !server.is_ready());
     server.limit_files(None);
     assert_eq!(ended(&path, 1)[0]["targets"], json!(["tom"]));

@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 use crate::common::{Server, Setup, until};
 use crate::world::{Service, login, with};
 
-const STORE: &str = "[store]\ntype = \"redb\"\npath = \"roster.redb\"\n";
+const STORE: &str = "[store]\ntype = \"redb\"\npath = \"moderation.redb\"\n";
 
 const LOST: &str =
     "has lost changes that it had acknowledged. If it is to count as it is, say `chat-signer store accept`";
@@ -26,7 +26,7 @@ fn home(store: &str) -> PathBuf {
     ban(&server, "ann");
     server.signal("-KILL");
     let directory = server.killed();
-    fs::copy(directory.join("roster.redb"), directory.join("older.redb")).unwrap();
+    fs::copy(directory.join("moderation.redb"), directory.join("older.redb")).unwrap();
     let server = started(directory);
     ban(&server, "ben");
     server.signal("-KILL");
@@ -66,8 +66,8 @@ fn does(directory: &Path, arguments: &[&str]) -> (bool, String) {
 fn refuses(directory: PathBuf, reason: &str) -> PathBuf {
     let server = Server::run(directory, Setup::default());
     let ready = server.admin("/readyz?verbose");
-    let line = ready.body.lines().find(|line| line.contains("roster")).unwrap().to_owned();
-    assert!(ready.status == 503 && line.starts_with("[-] roster: ") && line.contains(reason), "{line}");
+    let line = ready.body.lines().find(|line| line.contains("moderation")).unwrap().to_owned();
+    assert!(ready.status == 503 && line.starts_with("[-] moderation: ") && line.contains(reason), "{line}");
     assert_eq!((login(&server, "ben"), login(&server, "tom")), (503, 503));
     assert_eq!(Service.posts(&server, "bans", &json!({ "users": ["zoe"] })).status, 503);
     server.signal("-KILL");
@@ -88,10 +88,10 @@ fn is_banned(directory: PathBuf, banned: &[&str], free: &[&str]) {
 #[test]
 fn a_missing_file_is_refused_until_it_is_back() {
     let directory = home(STORE);
-    let [path, moved] = ["roster.redb", "moved.redb"].map(|name| directory.join(name));
+    let [path, moved] = ["moderation.redb", "moved.redb"].map(|name| directory.join(name));
     fs::rename(&path, &moved).unwrap();
     let said = does_not_start(&directory);
-    assert!(said.contains("roster.redb is missing, and its record") && said.contains("at change 2"), "{said}");
+    assert!(said.contains("moderation.redb is missing, and its record") && said.contains("at change 2"), "{said}");
     assert!(!path.exists(), "none is begun in its place");
     let (is_accepted, said) = does(&directory, &["store", "accept"]);
     assert!(!is_accepted && said.contains("store accept --empty"), "{said}");
@@ -103,7 +103,7 @@ fn a_missing_file_is_refused_until_it_is_back() {
 #[test]
 fn a_missing_file_is_given_up_by_an_operator() {
     let directory = home(STORE);
-    fs::remove_file(directory.join("roster.redb")).unwrap();
+    fs::remove_file(directory.join("moderation.redb")).unwrap();
     let (is_accepted, said) = does(&directory, &["store", "accept", "--empty"]);
     assert!(is_accepted && said.contains("accepted: 0 bans"), "{said}");
     is_banned(directory, &[], &["ann", "ben"]);
@@ -112,7 +112,7 @@ fn a_missing_file_is_given_up_by_an_operator() {
 #[test]
 fn an_older_file_is_refused_until_an_operator_accepts_it() {
     let directory = home(STORE);
-    let [path, older, moved] = ["roster.redb", "older.redb", "moved.redb"].map(|name| directory.join(name));
+    let [path, older, moved] = ["moderation.redb", "older.redb", "moved.redb"].map(|name| directory.join(name));
     fs::rename(&path, &moved).unwrap();
     fs::copy(&older, &path).unwrap();
     let directory = refuses(directory, LOST);
@@ -137,7 +137,7 @@ fn an_older_file_is_refused_until_an_operator_accepts_it() {
 fn a_file_that_went_another_way_is_refused_though_it_has_as_many_changes() {
     for changes in 1..=2 {
         let directory = home(STORE);
-        let path = directory.join("roster.redb");
+        let path = directory.join("moderation.redb");
         fs::copy(directory.join("older.redb"), &path).unwrap();
         Runtime::new().unwrap().block_on(change(path, changes));
         fs::remove_dir_all(refuses(directory, LOST)).unwrap();
@@ -157,14 +157,14 @@ async fn change(path: PathBuf, changes: usize) {
 #[test]
 fn changes_that_an_earlier_version_made_without_the_record_count() {
     let directory = home(STORE);
-    Runtime::new().unwrap().block_on(change(directory.join("roster.redb"), 3));
+    Runtime::new().unwrap().block_on(change(directory.join("moderation.redb"), 3));
     is_banned(directory, &["ann", "ben"], &["tom"]);
 }
 
 #[test]
 fn a_file_of_an_earlier_version_gets_a_record() {
     let directory = home(STORE);
-    let [path, record] = ["roster.redb", "roster.redb.record"].map(|name| directory.join(name));
+    let [path, record] = ["moderation.redb", "moderation.redb.record"].map(|name| directory.join(name));
     for file in [&path, &record] {
         fs::remove_file(file).unwrap();
     }
@@ -176,16 +176,16 @@ fn a_file_of_an_earlier_version_gets_a_record() {
     server.signal("-KILL");
     let directory = server.killed();
     fs::remove_file(record).unwrap();
-    assert!(does_not_start(&directory).contains("roster.redb.record is missing"));
+    assert!(does_not_start(&directory).contains("moderation.redb.record is missing"));
     fs::remove_dir_all(directory).unwrap();
 }
 
 #[test]
 fn an_operators_word_counts_for_a_record_of_before() {
     let directory = home(STORE);
-    let [record, aside] = ["roster.redb.record", "aside"].map(|name| directory.join(name));
+    let [record, aside] = ["moderation.redb.record", "aside"].map(|name| directory.join(name));
     fs::copy(&record, &aside).unwrap();
-    fs::copy(directory.join("older.redb"), directory.join("roster.redb")).unwrap();
+    fs::copy(directory.join("older.redb"), directory.join("moderation.redb")).unwrap();
     assert!(does(&directory, &["store", "accept"]).0);
     let server = started(directory);
     for user in ["cat", "dan", "eve"] {
@@ -203,9 +203,9 @@ fn an_operators_word_counts_for_a_record_of_before() {
 #[test]
 fn a_missing_record_is_refused_until_an_operator_accepts_the_file() {
     let directory = home(STORE);
-    fs::remove_file(directory.join("roster.redb.record")).unwrap();
+    fs::remove_file(directory.join("moderation.redb.record")).unwrap();
     let said = does_not_start(&directory);
-    assert!(said.contains("roster.redb.record is missing, so nobody knows how far the store had come"), "{said}");
+    assert!(said.contains("moderation.redb.record is missing, so nobody knows how far the store had come"), "{said}");
     assert!(does(&directory, &["store", "accept"]).0);
     is_banned(directory, &["ann", "ben"], &["tom"]);
 }
@@ -213,9 +213,9 @@ fn a_missing_record_is_refused_until_an_operator_accepts_the_file() {
 #[test]
 fn a_damaged_record_is_refused_until_an_operator_accepts_the_file() {
     let directory = home(STORE);
-    fs::write(directory.join("roster.redb.record"), "damaged").unwrap();
+    fs::write(directory.join("moderation.redb.record"), "damaged").unwrap();
     let said = does_not_start(&directory);
-    assert!(said.contains("roster.redb.record is damaged, so nobody knows"), "{said}");
+    assert!(said.contains("moderation.redb.record is damaged, so nobody knows"), "{said}");
     assert!(does(&directory, &["store", "accept"]).0);
     is_banned(directory, &["ann", "ben"], &["tom"]);
 }
@@ -223,7 +223,7 @@ fn a_damaged_record_is_refused_until_an_operator_accepts_the_file() {
 #[test]
 fn without_file_and_record_a_store_is_begun_with_a_warning() {
     let directory = home(STORE);
-    for name in ["roster.redb", "roster.redb.record"] {
+    for name in ["moderation.redb", "moderation.redb.record"] {
         fs::remove_file(directory.join(name)).unwrap();
     }
     let server = started(directory);
@@ -232,7 +232,7 @@ fn without_file_and_record_a_store_is_begun_with_a_warning() {
     assert!(warnings.iter().any(|line| line.contains("began an empty store in ")), "{said}");
     assert!(warnings.iter().all(|line| line.to_lowercase().contains("warn")), "{said}");
     assert_eq!(login(&server, "ben"), 200, "that both were lost nobody can tell");
-    let mode = fs::metadata(server.directory.join("roster.redb.record")).unwrap().permissions().mode();
+    let mode = fs::metadata(server.directory.join("moderation.redb.record")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
 
@@ -243,7 +243,7 @@ fn an_older_file_with_the_record_of_its_time_is_not_noticed() {
     ban(&server, "ann");
     server.signal("-KILL");
     let directory = server.killed();
-    let names = ["roster.redb", "roster.redb.record"];
+    let names = ["moderation.redb", "moderation.redb.record"];
     for name in names {
         fs::copy(directory.join(name), directory.join(format!("{name}.backup"))).unwrap();
     }
@@ -260,40 +260,40 @@ fn an_older_file_with_the_record_of_its_time_is_not_noticed() {
 #[test]
 fn a_record_can_be_elsewhere() {
     let directory = home(&format!("{STORE}record = \"elsewhere.record\"\n"));
-    assert!(!directory.join("roster.redb.record").exists());
+    assert!(!directory.join("moderation.redb.record").exists());
     assert!(fs::read_to_string(directory.join("elsewhere.record")).unwrap().contains("\"version\":2,"));
-    fs::copy(directory.join("older.redb"), directory.join("roster.redb")).unwrap();
+    fs::copy(directory.join("older.redb"), directory.join("moderation.redb")).unwrap();
     fs::remove_dir_all(refuses(directory, LOST)).unwrap();
 }
 
 #[test]
 fn a_change_is_not_acknowledged_when_it_can_not_be_recorded() {
     let server = with(Setup::more(STORE));
-    let record = server.directory.join("roster.redb.record");
+    let record = server.directory.join("moderation.redb.record");
     ban(&server, "ann");
     fs::remove_file(&record).unwrap();
     fs::create_dir(&record).unwrap();
     let refused = Service.posts(&server, "bans", &json!({ "users": ["ben"] }));
     assert_eq!(refused.status, 503, "{refused:?}");
-    until("it is told", || server.admin("/readyz?verbose").body.contains("[!] roster: "));
+    until("it is told", || server.admin("/readyz?verbose").body.contains("[!] moderation: "));
     assert_eq!((login(&server, "ann"), login(&server, "tom")), (403, 200), "what is known still counts");
     fs::remove_dir(&record).unwrap();
     ban(&server, "ben");
-    until("it is over", || server.admin("/readyz?verbose").body.contains("[+] roster: ok"));
+    until("it is over", || server.admin("/readyz?verbose").body.contains("[+] moderation: ok"));
     assert!(fs::read_to_string(&record).unwrap().contains("\"version\":2,"));
 }
 
 #[test]
 fn what_is_imported_is_recorded() {
     let directory = home(STORE);
-    let [path, copy] = ["roster.redb", "copy.redb"].map(|name| directory.join(name));
+    let [path, copy] = ["moderation.redb", "copy.redb"].map(|name| directory.join(name));
     fs::copy(&path, &copy).unwrap();
     let file = directory.join("more.toml");
     fs::write(&file, "[[bans]]\nuser = \"cat\"\n").unwrap();
     let import = ["store", "import", file.to_str().unwrap()];
     let (is_imported, said) = does(&directory, &import);
     assert!(is_imported && !said.contains("note: "), "{said}");
-    assert!(fs::read_to_string(directory.join("roster.redb.record")).unwrap().contains("\"version\":3,"));
+    assert!(fs::read_to_string(directory.join("moderation.redb.record")).unwrap().contains("\"version\":3,"));
     fs::rename(&copy, &path).unwrap();
     let directory = refuses(directory, LOST);
     // What is imported into a store that is refused doesn't make it count.

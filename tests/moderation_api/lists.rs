@@ -44,10 +44,10 @@ fn the_files_entries_come_first_and_say_so() {
         listed,
         [
             json!({"user": "mallory", "reason": "spam", "source": "file", "line": line("bans", "mallory")}),
-            json!({"user": "carol", "conversation": "den", "app": "ably", "source": "roster", "at": "then",
+            json!({"user": "carol", "conversation": "den", "app": "ably", "source": "moderation", "at": "then",
                 "by": {"kind": "user", "subject": "bob", "role": "manager"}}),
             json!({"user": "tom", "conversation": "den", "until": "2100-01-01T00:00:00.000Z", "reason": "spam",
-                "source": "roster", "at": "then", "by": {"kind": "service", "subject": "orders"}}),
+                "source": "moderation", "at": "then", "by": {"kind": "service", "subject": "orders"}}),
         ]
     );
 }

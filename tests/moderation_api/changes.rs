@@ -72,7 +72,7 @@ fn who_may_do_nothing_of_it_hears_it_once() {
     let answer = User("mallory").posts(&server, "bans", &ban);
     assert_eq!((answer.status, answer.code().as_str()), (403, "banned"));
     let answer =
-        server.ask(&crate::common::request("POST", "/v1/roster/bans", "content-type: application/json\r\n", "{}"));
+        server.ask(&crate::common::request("POST", "/v1/moderation/bans", "content-type: application/json\r\n", "{}"));
     assert_eq!((answer.status, answer.code().as_str()), (401, "unauthenticated"));
 }
 
@@ -147,7 +147,7 @@ fn a_line_tells_what_the_change_was() {
 /// It may have been made all the same, or be wanted still.
 #[test]
 fn a_change_that_could_not_be_made_is_told_in_full() {
-    let (server, lines) = audited_with("[store]\ntype = \"redb\"\npath = \"roster.redb\"\n");
+    let (server, lines) = audited_with("[store]\ntype = \"redb\"\npath = \"moderation.redb\"\n");
     server.limit_files(Some(0));
     let until = "2099-01-01T00:00:00.000Z";
     let answer = Service.posts(&server, "bans", &json!({"users": ["tom"], "until": until, "reason": "spam"}));
@@ -156,7 +156,7 @@ fn a_change_that_could_not_be_made_is_told_in_full() {
     let line = &lines(1)[0];
     let told = ["decision", "action", "targets", "until"].map(|name| line[name].clone());
     assert_eq!(told, [json!("unavailable"), json!("ban"), json!(["tom"]), json!(until)]);
-    assert!(line["reason"].as_str().unwrap().contains("roster.redb"), "{line}");
+    assert!(line["reason"].as_str().unwrap().contains("moderation.redb"), "{line}");
 }
 
 #[test]
