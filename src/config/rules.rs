@@ -70,14 +70,25 @@ fn id<'a>(section: &mut Section<'a>, ids: &mut HashSet<&'a str>) -> Option<&'a s
 }
 
 fn actions(item: &ConfigItem<'_>) -> Option<ActionSet> {
-    let items = item.list()?;
-    if items.iter().any(|item| item.value.as_str() == Some("*")) {
-        return match items.len() {
-            1 => Some(ActionSet::star()),
-            _ => item.refuse("has \"*\" beside others", "write [\"*\"] alone, or list each action"),
-        };
+    let has_star = item.list()?.iter().any(|item| item.value.as_str() == Some("*"));
+    let actions = if has_star { item.each(star_or_beside)? } else { vec![item.each(action)?.into_iter().collect()] };
+    Some(actions.into_iter().flat_map(ActionSet::iter).collect())
+}
+
+/// Reads one item of a list that has "*": "*" itself, or an action that "*" leaves out.
+fn star_or_beside(item: &ConfigItem<'_>) -> Option<ActionSet> {
+    let star = ActionSet::star();
+    if item.value.as_str() == Some("*") {
+        return Some(star);
     }
-    item.each(action).map(|actions| actions.into_iter().collect())
+    let action = action(item)?;
+    if star.contains(action) {
+        let left_out = Action::ALL.iter().filter(|action| !star.contains(**action));
+        let left_out: Vec<String> = left_out.map(|action| quoted(action.as_str())).collect();
+        let help = format!("leave it out; beside \"*\" only {} have a meaning", left_out.join(", "));
+        return item.refuse(format!("names {}, which \"*\" includes", quoted(action.as_str())), help);
+    }
+    Some(ActionSet::of(&[action]))
 }
 
 fn action(item: &ConfigItem<'_>) -> Option<Action> {
@@ -85,7 +96,7 @@ fn action(item: &ConfigItem<'_>) -> Option<Action> {
     Action::parse(word).or_else(|| {
         let help = match nearest(word, Action::ALL.iter().map(|action| action.as_str())) {
             Some(near) => format!("did you mean \"{near}\"?"),
-            None => "write an action such as \"join\" or \"kick\", an operation of Ably's such as \"publish\", or \"*\" alone".into(),
+            None => "write an action such as \"join\" or \"kick\", an operation of Ably's such as \"publish\", or \"*\"".into(),
         };
         item.refuse(format!("names {}, which is not an action", quoted(word)), help)
     })
