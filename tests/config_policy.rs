@@ -1,6 +1,7 @@
 //! The shipped `policy.toml` is the table of LeanCloud's guide, and Ably's own-or-anyone editing: each line here is a sentence of it.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
+use std::fs;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
@@ -18,9 +19,20 @@ const NOW: Millis = Millis(1_798_732_800_000);
 
 static SETTINGS: LazyLock<Settings> = LazyLock::new(|| load(Path::new("signer.toml")).settings.unwrap());
 
-/// What comes of it: what of a capability is granted, or the rule or reason that denies it.
+/// The decision of the shipped policy: the granted capability, or the rule or reason that denies.
 fn decide(kind: CallerKind, subject: &str, app: &str, operation: &str, values: &Value) -> Result<String, String> {
-    let engine = &SETTINGS.engine;
+    decide_with(&SETTINGS, kind, subject, app, operation, values)
+}
+
+fn decide_with(
+    settings: &Settings,
+    kind: CallerKind,
+    subject: &str,
+    app: &str,
+    operation: &str,
+    values: &Value,
+) -> Result<String, String> {
+    let engine = &settings.engine;
     let authenticator = Arc::from(if kind == CallerKind::User { "demo" } else { "backend" });
     let caller = Caller { kind, subject: subject.to_owned(), authenticator, claims: Map::new(), bindings: Vec::new() };
     let app = engine.app(app).unwrap();
@@ -163,4 +175,26 @@ fn bans_and_mutes_hold() {
     token("mallory", json!({"chat:lobby": ["subscribe"]})).unwrap_err();
     let muted = token("loud", json!({"chat:lobby": ["subscribe", "publish"]})).unwrap();
     assert_eq!(muted, "chat:lobby: subscribe");
+}
+
+#[test]
+fn an_action_that_a_star_leaves_out_may_be_named_beside_it() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("star");
+    fs::create_dir_all(&directory).unwrap();
+    fs::copy("signer.toml", directory.join("signer.toml")).unwrap();
+    _ = std::os::unix::fs::symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy"), directory.join("deploy"));
+    let policy = fs::read_to_string("policy.toml").unwrap();
+    let star = "actions = [\"*\"]\n";
+    assert_eq!(policy.matches(star).count(), 1);
+    fs::write(directory.join("policy.toml"), policy.replace(star, "actions = [\"*\", \"app-token\"]\n")).unwrap();
+    let settings = load(&directory.join("signer.toml")).settings.unwrap();
+
+    let service = |settings: &Settings, app: &str, operation: &str, values: &Value| {
+        decide_with(settings, CallerKind::Service, "orders", app, operation, values).is_ok()
+    };
+    assert!(!service(&SETTINGS, "talkjs", "app-token", &json!({})), "the star alone leaves it out");
+    assert!(service(&settings, "talkjs", "app-token", &json!({})));
+    for settings in [&SETTINGS, &settings] {
+        assert!(service(settings, "leancloud", "login", &json!({"client_id": "tom"})), "the star keeps its meaning");
+    }
 }

@@ -96,7 +96,10 @@ fn action(item: &ConfigItem<'_>) -> Option<Action> {
     Action::parse(word).or_else(|| {
         let help = match nearest(word, Action::ALL.iter().map(|action| action.as_str())) {
             Some(near) => format!("did you mean \"{near}\"?"),
-            None => "write an action such as \"join\" or \"kick\", an operation of Ably's such as \"publish\", or \"*\"".into(),
+            None => {
+                "write an action such as \"join\" or \"kick\", an operation of Ably's such as \"publish\", or \"*\""
+                    .into()
+            }
         };
         item.refuse(format!("names {}, which is not an action", quoted(word)), help)
     })

@@ -35,9 +35,9 @@ pub(super) struct Arguments {
     /// What the server would find out by [facts]: a JSON file, {"CONVERSATION": {"kind": …, "owner": …, "roles": {"USER": "ROLE"}}}.
     #[arg(long, value_name = "FILE")]
     facts: Option<PathBuf>,
-    /// An export of the moderation entries, to be counted in the place of what the store holds.
+    /// A file with moderation entries, as `store export` writes it. They count instead of the entries in the store.
     #[arg(long, value_name = "FILE")]
-    moderation: Option<PathBuf>,
+    entries: Option<PathBuf>,
 }
 
 /// Who calls.
@@ -71,7 +71,7 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
     }
     let ask = arguments.asked.ask(app, &caller)?;
     let facts = arguments.facts.as_deref().map_or(Ok(Map::new()), facts::read)?;
-    let index = store::moderation(&settings, arguments.moderation.as_deref())?;
+    let index = store::moderation(&settings, arguments.entries.as_deref())?;
     let moderation = index.register();
     let given = GivenFacts::of(&facts, engine, &ask, &caller, moderation, at).map_err(CommandError::No)?;
     note_facts(&facts, &given);
