@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(limit.left_out(start + SPAN / 2, false), (0, String::new()), "its span is not over");
         let (count, places) = limit.left_out(start + SPAN, false);
         assert_eq!(count, 1000 - MOST);
-        assert!(places.starts_with("990 from src/observe/log_limit.rs:"), "{places}");
+        assert!(places.starts_with("990 from src/telemetry/log_limit.rs:"), "{places}");
         assert_eq!(taken(start + SPAN), MOST, "a new span begins");
         assert_eq!(limit.left_out(start + SPAN, true).0, 1000 - MOST, "at the end all is told");
         assert_eq!(limit.left_out(start + 2 * SPAN, true), (0, String::new()));
