@@ -1,0 +1,7 @@
+//! The pure core: vectors, the policy against an independent model, the shipped policy, and collisions of signed strings.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod collisions;
+mod policy_oracle;
+mod shipped_policy;
+mod vectors;

@@ -1,0 +1,13 @@
+//! Moderation over real sockets, with a moderation in memory or in a file.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod audit;
+mod changes;
+mod conversations;
+mod events;
+mod file;
+mod lists;
+mod record;
+mod refusals;
+mod strays;
+mod world;

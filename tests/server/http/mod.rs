@@ -1,0 +1,17 @@
+//! The program over real sockets.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod ably_sdks;
+mod audit;
+mod browsers;
+mod chain;
+mod compat;
+mod limits;
+mod playground;
+mod refusals;
+mod routes;
+mod starting;
+mod stopping;
+mod versions;
+mod winding;

@@ -1,0 +1,77 @@
+//! Every route, and no other.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::common::{Server, request};
+use crate::openapi::document::{Document, demonstration};
+
+/// Those that every server has.
+const OWN: [&str; 5] = ["/livez", "/readyz", "/startupz", "/sign2", "/v1/openapi.json"];
+
+#[test]
+fn it_has_every_route_and_no_other() {
+    let server = demonstration();
+    let document = Document::of(&server);
+    let described: BTreeSet<_> = document.0["paths"].as_object().unwrap().keys().cloned().collect();
+    let mut known: BTreeSet<_> = OWN.iter().map(|path| (*path).to_owned()).collect();
+    known.extend(named(&server, "/v1/leancloud/nothing", "It has: ").map(|name| format!("/v1/leancloud/{name}")));
+    known.extend(named(&server, "/v1/talkjs/nothing", "It has: ").map(|name| format!("/v1/talkjs/{name}")));
+    known.extend(named(&server, "/v1/ably/nothing", "It has: ").map(|name| format!("/v1/ably/{name}")));
+    known.extend(
+        named(&server, "/v1/moderation/nothing", "The moderation entries has: ")
+            .map(|name| format!("/v1/moderation/{name}")),
+    );
+    known.extend(named(&server, "/1.1/functions/nothing", "There are: ").map(|name| format!("/1.1/functions/{name}")));
+    assert_eq!(described, known);
+}
+
+#[test]
+fn it_has_every_method_and_no_other() {
+    let server = demonstration();
+    let document = Document::of(&server);
+    for path in document.0["paths"].as_object().unwrap().keys() {
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+            let answer = server.ask(&request(method, path, "", ""));
+            let text = document.operation(method, path);
+            // Ably's clients are told of other methods by a 403.
+            let other = answer.header("allow").is_some();
+            assert_eq!(other, text.is_null(), "{method} {path}: {answer:?}");
+        }
+    }
+}
+
+#[test]
+fn each_operation_has_a_name_of_its_own() {
+    let server = demonstration();
+    let document = Document::of(&server);
+    let names: Vec<_> =
+        document.operations().map(|(.., operation)| operation["operationId"].as_str().unwrap()).collect();
+    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+    assert!(names.contains(&"ably.token") && names.contains(&"ably.token.by-query"), "{names:?}");
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    let server = demonstration();
+    let document = Document::of(&server);
+    let mut left = vec![&document.0];
+    while let Some(value) = left.pop() {
+        assert!(document.resolve(value).is_object() || value.get("$ref").is_none());
+        match value {
+            Value::Object(object) => left.extend(object.values()),
+            Value::Array(items) => left.extend(items),
+            _ => {}
+        }
+    }
+}
+
+/// The names that a server gives for one that it doesn't know.
+fn named(server: &Server, path: &str, before: &str) -> impl Iterator<Item = String> {
+    let answer = server.ask(&request("POST", path, "", ""));
+    let json = answer.json();
+    let said = json["detail"].as_str().or(json["error"].as_str()).or(json["error"]["message"].as_str()).unwrap();
+    let names = said.split_once(before).unwrap().1.trim_end_matches('.');
+    names.split(", ").map(str::to_owned).collect::<Vec<_>>().into_iter()
+}
