@@ -1,4 +1,5 @@
-//! Time: from an authenticated, parsed request to what is signed, and each stage by itself. Run with `cargo bench --bench sign`.
+//! Measures the time from an authenticated request to the signed result, and of each stage alone. Run it with `cargo
+//! bench --bench sign`.
 #![allow(missing_docs, unreachable_pub, clippy::expect_used, clippy::missing_panics_doc)]
 
 mod cases;
@@ -11,7 +12,7 @@ fn main() {
     divan::main();
 }
 
-/// Decide, build and sign: what the policy's part and the vendor's cost together.
+/// Decide, build and sign: the cost of the policy and the vendor together.
 mod answer {
     use super::{Bench, Bencher, Case, Register};
 
@@ -41,7 +42,7 @@ mod answer {
     }
 }
 
-/// Who calls: the check of a token.
+/// Identify the caller: the check of a token.
 mod authenticate {
     use super::{Bencher, Calls, Kind, NOW};
 
@@ -58,14 +59,14 @@ mod authenticate {
     }
 }
 
-/// What is asked: from the body's bytes.
+/// Parse the request from the bytes of the body.
 #[divan::bench(args = Case::ALL)]
 fn parse(bencher: Bencher, case: Case) {
     let bench = Bench::new(case, Register::Ten);
     bencher.bench(|| bench.request());
 }
 
-/// Whether it is allowed.
+/// Decide whether the request is allowed.
 #[divan::bench(args = Case::ALL)]
 fn decide(bencher: Bencher, case: Case) {
     let bench = Bench::new(case, Register::Ten);

@@ -1,10 +1,10 @@
-//! The wall clock: the one place that reads it.
+//! The wall clock. Only this module reads it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::model::Millis;
 
-/// What time it is. A clock before 1970 reads as the epoch.
+/// Returns the current time. A time before 1970 becomes 1970.
 #[expect(clippy::disallowed_methods, reason = "this is the module that reads the clock for all others")]
 pub fn now() -> Millis {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -1,8 +1,8 @@
-//! The process's environment variables: the one place that reads them.
+//! The environment variables of the process. Only this module reads them.
 
 use std::ffi::OsString;
 
-/// The variable's value, if it is set.
+/// Returns the value of the variable, if it is set.
 #[expect(clippy::disallowed_methods, reason = "this is the module that reads the environment for all others")]
 pub fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)

@@ -1,4 +1,4 @@
-//! Files that others can change at any time into something else: opened without waiting, and read up to a limit.
+//! Reads files that others can replace at any time: opens them without waiting, and reads them up to a limit.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
-/// Which file was at a path.
+/// The identity of the file at a path.
 #[derive(Clone, Debug)]
 pub struct FileIdentity {
     /// The path.
@@ -17,40 +17,41 @@ pub struct FileIdentity {
 }
 
 impl FileIdentity {
-    /// What is at this path now, be it a link.
+    /// Returns the identity of the file that is at this path now. Does not follow a symbolic link.
     ///
     /// # Errors
-    /// If there is nothing.
+    /// Returns an error if there is no file.
     pub fn at(path: &Path) -> io::Result<FileIdentity> {
         let metadata = std::fs::symlink_metadata(path)?;
         Ok(FileIdentity { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() })
     }
 
-    /// Whether it is still there, and not another in its place.
+    /// Returns whether the same file is still at the path.
     pub fn is_the_same(&self) -> bool {
         FileIdentity::at(&self.path).is_ok_and(|now| (now.device, now.inode) == (self.device, self.inode))
     }
 }
 
-/// Opens a file for reading. Whether a pipe is waited for until somebody writes to it, `wait` says.
+/// Opens a file for reading. If the file is a pipe, `wait` says whether to wait until a process writes to it.
 ///
 /// # Errors
-/// If it can't be opened.
+/// Returns an error if the file cannot be opened.
 pub fn open(path: &Path, wait: bool) -> io::Result<File> {
     let wait = if wait { OFlags::empty() } else { OFlags::NONBLOCK };
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | wait;
     Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
 }
 
-/// All bytes of a file, from where it stands.
+/// Reads the file from its current position to the end.
 ///
 /// # Errors
-/// [`ErrorKind::FileTooLarge`] if there are more than `longest`; if it can't be read.
+/// Returns [`ErrorKind::FileTooLarge`] if there are more than `longest` bytes. Returns other errors if the file cannot
+/// be read.
 pub fn bytes(file: &mut File, longest: u64) -> io::Result<Vec<u8>> {
-    // A pipe has none, and what grows has more by the time it is read.
+    // A pipe has no length, and a file can grow before it is read.
     let length = file.metadata()?.len();
     if length <= longest {
-        // Room for all at once: of a secret, no part is left behind in memory that it has grown out of.
+        // The capacity is reserved at once. A reallocation would leave a part of a secret in freed memory.
         let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0).saturating_add(1));
         file.take(longest.saturating_add(1)).read_to_end(&mut bytes)?;
         if u64::try_from(bytes.len()).is_ok_and(|length| length <= longest) {
@@ -60,14 +61,14 @@ pub fn bytes(file: &mut File, longest: u64) -> io::Result<Vec<u8>> {
     Err(io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {longest} bytes")))
 }
 
-/// All bytes of the regular file at this path.
+/// Reads the regular file at this path.
 ///
 /// # Errors
-/// If there is none, or as [`bytes`].
+/// Returns an error if there is no regular file, and in the same cases as [`bytes`].
 pub fn read(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
     let mut file = open(path, false)?;
     if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     bytes(&mut file, longest)
 }

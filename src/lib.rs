@@ -1,8 +1,9 @@
-//! chat-signer: signs what a hosted chat's clients may do, for callers it has authenticated, under a policy.
+//! chat-signer: signs the actions of clients of a hosted chat. It authenticates the callers and applies a policy.
 //!
-//! A pure core decides and signs; a thin shell talks to the world. Read it in the order in which a request goes through it:
-//! [`http`] takes it in, [`authn`] finds out who asks, [`vendor`] understands what is asked, [`policy`] gives or withholds a
-//! `Permit`, and [`vendor`] again turns the permit into a signature or token.
+//! The core of the program makes decisions and signatures and has no side effects. A thin outer layer does the input
+//! and output. To read the code, follow a request: [`http`] receives it, [`authn`] authenticates the caller, [`vendor`]
+//! parses the requested actions, [`policy`] grants or denies a `Permit`, and [`vendor`] turns the permit into a
+//! signature or token.
 
 pub mod admin;
 pub mod app;

@@ -1,7 +1,8 @@
 //! The `chat-signer` program.
 
-/// Gives back to the system what a flood of connections took, a second or two after they are gone. How soon stands in
-/// `.cargo/config.toml`. Elsewhere the system's own allocator serves: jemalloc is built for one size of pages, and arm64 has several.
+/// The memory allocator. It gives the memory of a flood of connections back to the system one or two seconds after the
+/// connections are gone. The delay is set in `.cargo/config.toml`. Other targets use the system allocator, because
+/// jemalloc is built for one page size and arm64 has several.
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -1,4 +1,4 @@
-//! Random bytes from the operating system's generator: the one place that asks it.
+//! Random bytes from the generator of the operating system. Only this module calls the generator.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -7,31 +7,33 @@ use rand::TryRng;
 #[expect(clippy::disallowed_types, reason = "this is the module that asks the generator for all others")]
 use rand::rngs::SysRng;
 
-/// The operating system could not give random bytes. Nothing may be signed without them.
+/// The error if the operating system cannot provide random bytes. Nothing may be signed without them.
 #[derive(Debug, thiserror::Error)]
 #[error("the operating system's random generator failed: {0}")]
 pub struct NoEntropy(String);
 
-/// `N` random bytes, fit for keys and nonces.
+/// Returns `N` random bytes, suitable for keys and nonces.
 ///
 /// # Errors
-/// If the operating system's generator fails.
+/// Returns an error if the generator of the operating system fails.
 pub fn bytes<const N: usize>() -> Result<[u8; N], NoEntropy> {
     let mut bytes = [0; N];
     SysRng.try_fill_bytes(&mut bytes).map_err(|error| NoEntropy(error.to_string()))?;
     Ok(bytes)
 }
 
-/// Between half of this time and all of it, so that what waits for the same does not come at the same time.
+/// Returns a random time between half of this time and all of it, so that tasks that wait for the same event do not all
+/// start at once.
 pub fn jittered(pause: Duration) -> Duration {
     let [drawn] = bytes::<1>().unwrap_or([u8::MAX]);
     pause / 2 + pause / 2 * u32::from(drawn) / u32::from(u8::MAX)
 }
 
-/// 16 random bytes for a nonce. They are drawn many at a time: the system call costs more than the whole nonce besides.
+/// Returns 16 random bytes for a nonce. Many nonces are drawn at once, because the system call costs more than the rest
+/// of the nonce.
 ///
 /// # Errors
-/// If the operating system's generator fails.
+/// Returns an error if the generator of the operating system fails.
 pub fn nonce() -> Result<[u8; 16], NoEntropy> {
     thread_local! {
         static DRAWN: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) };

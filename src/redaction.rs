@@ -1,7 +1,9 @@
-//! Keeps known secrets out of what is written about requests: callers may send one where an identifier belongs, as a token's issuer, say.
+//! Removes known secrets from texts that are written about requests. A caller may send a secret in place of an
+//! identifier, for example as a token's issuer.
 //!
-//! Whoever writes text that may repeat a request passes it through [`KnownSecrets::redact`]. Answers to callers repeat nothing of a
-//! credential, so they need not pass here, and they must not: an answer that depends on parts of a secret would help to guess it.
+//! Code that writes text which may repeat a request must pass it through [`KnownSecrets::redact`]. Answers to callers
+//! repeat no part of a credential, so they do not need redaction. They must not be redacted either: if an answer
+//! depends on a part of a secret, it helps to guess the secret.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -13,24 +15,25 @@ use crate::crypto::{base64, base64url, hex, sha256};
 use crate::model::{escape_json, needs_escape};
 use crate::secret::Secret;
 
-/// How many bytes of a secret in a row give it away.
+/// The number of consecutive bytes of a secret that must not be visible.
 const PART: usize = 12;
 
-/// Every part of a secret that stands anywhere in a text holds one of the text's places that are multiples of [`STEP`], with a whole probe
-/// behind it.
+/// The length of a probe, in bytes. A text is probed only at multiples of [`STEP`]. Each part of a secret that occurs
+/// in the text contains a complete probe at such a position.
 const PROBE: usize = 8;
 const STEP: usize = PART - PROBE + 1;
 
-/// A shorter secret can't be told from a word, so it counts only where it stands alone.
+/// Minimum length, in bytes, of a secret that is found inside a word. A shorter secret is found only if it is a
+/// complete quoted text.
 const SHORTEST_INSIDE: usize = 8;
 
-/// The shortest API key that is looked for: each word of a text that is as long must be hashed.
+/// Minimum length, in bytes, of an API key. Each word of a text that has this length must be hashed.
 const SHORTEST_API_KEY: usize = 16;
 
-/// What stands in a secret's place.
+/// The replacement for a secret.
 const REDACTED: &str = "[redacted]";
 
-/// Every secret of a configuration, ready to be found in texts: as it is, in hex, and in Base64.
+/// The secrets of a configuration, prepared for search in texts: in plain form, in hex, and in Base64.
 #[derive(Clone, Default)]
 pub struct KnownSecrets {
     /// All parts of [`PART`] bytes, in all encodings.
@@ -39,13 +42,15 @@ pub struct KnownSecrets {
     probes: HashSet<u64, BuildHasherDefault<ProbeHasher>>,
     /// Secrets that are shorter than a part.
     short: Vec<Secret>,
-    /// The SHA-256 of each API key.
+    /// The SHA-256 hashes of the API keys.
     api_keys: HashSet<[u8; 32]>,
 }
 
 impl KnownSecrets {
-    /// Knows these secrets, and the API keys with these hashes. What also stands in one of the `public` texts is no secret, such as a
-    /// word of the configuration file, unless all of a secret stands there.
+    /// Prepares the search for these secrets and for the API keys with these hashes.
+    ///
+    /// A part of a secret that also occurs in one of the `public` texts is not redacted, because it may be an ordinary
+    /// word of the configuration file. But if a complete secret occurs in a `public` text, it is redacted.
     pub fn new(secrets: &[Secret], api_keys: HashSet<[u8; 32]>, public: &[&str]) -> KnownSecrets {
         let mut known = KnownSecrets { api_keys, ..KnownSecrets::default() };
         let is_public = |secret: &&Secret| public.iter().any(|text| contains(text.as_bytes(), secret.expose()));
@@ -63,7 +68,7 @@ impl KnownSecrets {
         known
     }
 
-    /// Knows these secrets, and those that another knows.
+    /// Returns the union of the secrets of both.
     #[must_use]
     pub fn with(&self, other: &KnownSecrets) -> KnownSecrets {
         KnownSecrets {
@@ -74,7 +79,8 @@ impl KnownSecrets {
         }
     }
 
-    /// The text, with `[redacted]` in place of each known secret, and of each part of one that has 12 bytes or more.
+    /// Returns the text with `[redacted]` in place of each known secret, and of each part of a secret with 12 bytes or
+    /// more.
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let ranges = self.find(text);
         if ranges.is_empty() {
@@ -90,7 +96,8 @@ impl KnownSecrets {
         Cow::Owned(redacted)
     }
 
-    /// JSON whose strings are [redacted](Self::redact). It may be several values in lines; what is no string stays as it is.
+    /// Returns JSON with [redacted](Self::redact) strings. The input may be several values on separate lines. Only
+    /// strings change.
     pub fn redact_json<'t>(&self, json: &'t str) -> Cow<'t, str> {
         let (mut redacted, mut end) = (String::new(), 0);
         for literal in string_literals(json) {
@@ -108,7 +115,8 @@ impl KnownSecrets {
         Cow::Owned(redacted)
     }
 
-    /// The same for JSON in bytes. What is no UTF-8 in it is lost, but JSON never is another encoding.
+    /// Does the same as [`KnownSecrets::redact_json`] for JSON in bytes. Bytes that are not UTF-8 are replaced; valid
+    /// JSON contains none.
     pub fn redact_json_bytes<'t>(&self, json: &'t [u8]) -> Cow<'t, [u8]> {
         match String::from_utf8_lossy(json) {
             Cow::Borrowed(text) => match self.redact_json(text) {
@@ -119,7 +127,7 @@ impl KnownSecrets {
         }
     }
 
-    /// A string of JSON in its quotation marks, if it has to be another.
+    /// Returns the redacted form of a JSON string literal, or `None` if nothing changes.
     fn redact_literal(&self, literal: &str) -> Option<String> {
         let inner = literal.get(1..literal.len().saturating_sub(1))?;
         let text = if inner.contains('\\') {
@@ -143,7 +151,7 @@ impl KnownSecrets {
         }
     }
 
-    /// Where in the text secrets stand, in order, without overlaps.
+    /// Returns the ranges of the text that contain secrets, in order and without overlaps.
     fn find(&self, text: &str) -> Vec<Range<usize>> {
         let mut ranges = self.parts_in(text.as_bytes());
         ranges.extend(self.short_in(text));
@@ -166,8 +174,8 @@ impl KnownSecrets {
         inside.flat_map(|secret| occurrences(text.as_bytes(), secret.expose())).collect()
     }
 
-    /// The short secrets that stand between quotation marks, and the words that are API keys. Of these only the hash is known, so that
-    /// their parts can't be found.
+    /// Returns the short secrets that are a complete quoted text, and the words that are API keys. Only the hashes of
+    /// API keys are known, so parts of an API key cannot be found.
     fn whole_in(&self, text: &str) -> Vec<Range<usize>> {
         let mut whole = Vec::new();
         if !self.short.is_empty() {
@@ -183,7 +191,7 @@ impl KnownSecrets {
     }
 }
 
-/// The ranges of a text between characters that divide it, but for empty ones.
+/// Returns the non-empty ranges of a text between separator characters.
 fn pieces(text: &str, divides: impl Fn(char) -> bool) -> impl Iterator<Item = Range<usize>> {
     let mut start = 0;
     let ends = text.char_indices().filter(move |(_, c)| divides(*c)).chain([(text.len(), ' ')]);
@@ -195,7 +203,8 @@ fn probe(bytes: &[u8]) -> Option<u64> {
     bytes.try_into().ok().map(u64::from_le_bytes)
 }
 
-/// Hashes probes by one multiplication: they are looked up many times for each line. Nobody but the operator chooses what is in the set.
+/// A fast hasher for probes, with one multiplication. Each log line causes many lookups. A weak hash is safe here,
+/// because only the operator chooses the contents of the set.
 #[derive(Clone, Default)]
 struct ProbeHasher(u64);
 
@@ -221,7 +230,7 @@ impl fmt::Debug for KnownSecrets {
     }
 }
 
-/// How a secret may be written: as it is, escaped in quotation marks, in hex, and in Base64 behind any number of other bytes.
+/// Returns the possible forms of a secret: plain, escaped in quotation marks, in hex, and in Base64 at any byte offset.
 fn encodings(secret: &[u8]) -> Vec<Vec<u8>> {
     let mut encodings = vec![secret.to_vec(), hex(secret).into_bytes(), hex(secret).to_uppercase().into_bytes()];
     for aligned in (0..3).filter_map(|offset| secret.get(offset..)) {
@@ -236,7 +245,7 @@ fn encodings(secret: &[u8]) -> Vec<Vec<u8>> {
     encodings
 }
 
-/// The text as a string of JSON, with what logs escape written as an escape.
+/// Returns the text as a JSON string literal. Characters that logs escape are written as escapes.
 fn literal_of(text: &str) -> String {
     let literal = serde_json::Value::from(text).to_string();
     literal.chars().map(|c| if needs_escape(c) { escape_json(c) } else { c.to_string() }).collect()
@@ -251,7 +260,7 @@ fn occurrences<'t>(text: &'t [u8], part: &'t [u8]) -> impl Iterator<Item = Range
     windows.filter(move |(_, window)| *window == part).map(move |(at, _)| at..at + part.len())
 }
 
-/// The ranges in order, those that touch as one, and none cutting a character.
+/// Returns the ranges in order. Joins ranges that touch, and widens ranges that cut a character.
 fn merged(text: &str, mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     ranges.sort_by_key(|range| range.start);
     let mut merged: Vec<Range<usize>> = Vec::new();
@@ -266,7 +275,7 @@ fn merged(text: &str, mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     merged
 }
 
-/// Where the strings of JSON stand, with their quotation marks.
+/// Returns the ranges of the string literals in JSON, with their quotation marks.
 fn string_literals(json: &str) -> impl Iterator<Item = Range<usize>> {
     let (mut start, mut is_escaped) = (None, false);
     json.bytes().enumerate().filter_map(move |(at, byte)| match (start, byte) {
@@ -346,7 +355,7 @@ mod tests {
         let known = known(&["example-forum-secret-Velvet1Capstan4", SECRET], &["name = \"example-forum\"", SECRET]);
         assert_eq!(known.redact("caller of example-forum"), "caller of example-forum");
         assert_eq!(known.redact("example-forum-secret-Velvet1Capstan4"), "ex[redacted]");
-        assert_eq!(known.redact(SECRET), "[redacted]", "a secret that was written there is still one");
+        assert_eq!(known.redact(SECRET), "[redacted]", "a complete secret in a public text is redacted");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What is alive while the program serves: the settings in force with what was built from them, the audit log, and whether it is ready.
+//! The state of the running server: the current settings and the objects built from them, the audit log, and readiness.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -27,92 +27,92 @@ use crate::telemetry::metrics::Metrics;
 use crate::upstream::SpanExporter;
 use crate::upstream::{ClientBuildError, UpstreamError, Upstreams};
 
-/// What all requests share.
+/// The state that all requests share.
 pub struct ServerState {
     current: ArcSwap<Snapshot>,
     draining: watch::Sender<bool>,
     /// The audit log.
     pub audit: AuditLog,
-    /// Refused requests that have no line of their own in it.
+    /// Summaries of refused requests that have no line in the audit log.
     pub refusals: RefusalSummaries,
-    /// What moderators change while the program serves.
+    /// The moderation entries, which moderators change at run time.
     pub moderation: Arc<ModerationReplica>,
-    /// Carries those changes to vendors and webhooks, where there is a store that remembers what is to be carried.
+    /// Delivers changes to vendors and webhooks, if there is a store that keeps the jobs.
     pub outbox: OnceLock<Outbox>,
-    /// What is counted while requests are answered.
+    /// The counters of requests.
     pub metrics: Metrics,
-    /// How many connections the admin listener may have at once.
+    /// The limit of open connections to the admin listener.
     pub probes: ConcurrencyLimit,
-    /// The file of the Unix socket on which callers are served, if it is one.
+    /// The file of the Unix socket, if the server listens on one.
     pub socket: Option<FileIdentity>,
-    /// What became of attempts to replace the settings.
+    /// The outcomes of reloads.
     pub reloads: ReloadCounts,
-    /// When it was made, which is when the process started but for some milliseconds.
+    /// The time at which this state was created, which is some milliseconds after the start of the process.
     pub started: Millis,
 }
 
-/// Settings, and what was built from them. What they are replaced by shares with them what need not change.
+/// Settings and the objects built from them. A new snapshot shares the unchanged parts with its predecessor.
 pub struct Snapshot {
-    /// All that the program believes.
+    /// The settings.
     pub settings: Settings,
-    /// What keeps abuse cheap, and how much of it there is.
+    /// The limits that protect against abuse, with their current use.
     pub limits: Limits,
-    /// What is asked of other servers.
+    /// The clients for other servers.
     pub remote: Upstreams,
-    /// The interface's description for these settings, once it has been asked for.
+    /// The OpenAPI document for these settings, created on the first request.
     pub description: OnceLock<Bytes>,
-    /// Who collects what requests were in their traces, if anyone does.
+    /// The exporter of spans, if one is configured.
     #[cfg(feature = "otlp")]
     pub spans: Option<Arc<SpanExporter>>,
 }
 
-/// How often the settings were replaced, and how often that failed.
+/// Counts of successful and failed reloads.
 #[derive(Debug)]
 pub struct ReloadCounts {
     succeeded: AtomicU64,
     failed: AtomicU64,
-    /// When settings were last put in force, in milliseconds since 1970.
+    /// The time of the last successful reload, in milliseconds since 1970.
     last: AtomicU64,
-    /// Why the last attempt failed, if it did.
+    /// The reason why the last reload failed, if it failed.
     failure: Mutex<Option<String>>,
 }
 
-/// A question that orchestrators ask.
+/// A health probe of an orchestrator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeKind {
-    /// Whether the process works at all.
+    /// Liveness: whether the process works.
     Live,
-    /// Whether it should be sent requests.
+    /// Readiness: whether the server can accept requests.
     Ready,
-    /// Whether it has started.
+    /// Startup: whether the server has started.
     Startup,
 }
 
-/// Something that readiness depends on, or that whoever looks should know.
+/// A check that readiness depends on, or that an operator should know about.
 pub struct ReadinessCheck {
-    /// What was looked at.
+    /// The name of the check.
     pub name: &'static str,
-    /// What was found.
+    /// The result of the check.
     pub finding: CheckResult,
 }
 
-/// How something is.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CheckResult {
-    /// As it should be.
+    /// The check passed.
     Good,
-    /// Not as it should be, though requests can be served.
+    /// Something is wrong, but requests can be served.
     Notice(String),
-    /// Such that no requests should be sent here.
+    /// Something is wrong, and no requests should be sent to this server.
     Bad(String),
 }
 
 impl ServerState {
-    /// Starts with these settings, ready as soon as they have what they wait for.
+    /// Creates the state with these settings. The server is ready as soon as its checks pass.
     pub fn new(first: Snapshot, audit: AuditLog, moderation: ModerationReplica) -> ServerState {
         hide(&audit, Arc::clone(&first.settings.known_secrets));
         let (current, draining) = (ArcSwap::from_pointee(first), watch::channel(false).0);
-        let probes = ConcurrencyLimit::new(PROBES, "probes beyond those that can be answered");
+        let probes = ConcurrencyLimit::new(PROBES, "probes beyond the limit of open connections");
         let (metrics, started) = (Metrics::default(), clock::now());
         let (moderation, outbox, reloads) = (Arc::new(moderation), OnceLock::new(), ReloadCounts::new());
         let refusals = RefusalSummaries::default();
@@ -131,31 +131,34 @@ impl ServerState {
         }
     }
 
-    /// The settings in force and what was built from them. A request takes them once and keeps them to its end.
+    /// Returns the current settings and the objects built from them. A request takes the snapshot once and keeps it to
+    /// its end.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.current.load_full()
     }
 
-    /// Puts other settings in force, for requests that come from now on.
+    /// Replaces the settings, for requests that arrive from now on.
     ///
     /// # Errors
-    /// If what they need can't be built. Then nothing changes.
+    /// Returns an error if something that the new settings need cannot be built. In this case nothing changes.
     pub fn replace(&self, settings: Settings) -> Result<(), UpstreamError> {
         let next = self.snapshot().renewed(settings)?;
         if let Some(outbox) = self.outbox.get() {
             outbox.configure(targets(&next.settings)?);
         }
-        // The secrets so far stay secret, though they count no more.
+        // Earlier secrets are still kept out of the logs, although they are no longer valid.
         let before = &self.snapshot().settings.known_secrets;
         hide(&self.audit, Arc::new(next.settings.known_secrets.with(before)));
         self.current.store(Arc::new(next));
         Ok(())
     }
 
-    /// Begins to carry changes of the moderation entries to vendors and webhooks, if there is a store.
+    /// Starts the outbox, which delivers changes of the moderation entries to vendors and webhooks, if there is a
+    /// store.
     ///
     /// # Errors
-    /// If a server's certificate authorities can't be used, or the operating system gives no random bytes.
+    /// Returns an error if the certificate authorities of a server cannot be used, or if the operating system provides
+    /// no random bytes.
     pub fn carry(&self) -> Result<(), UpstreamError> {
         if self.moderation.store().is_some() {
             let (targets, counts) = (targets(&self.snapshot().settings)?, self.metrics.outbox.clone());
@@ -166,23 +169,23 @@ impl ServerState {
         Ok(())
     }
 
-    /// Stops being ready, so that no new requests are sent here.
+    /// Ends readiness, so that no new requests are sent to this server.
     pub fn drain(&self) {
         self.draining.send_replace(true);
     }
 
-    /// Returns once it is no longer ready because it stops.
+    /// Waits until the server is draining.
     pub async fn drained(&self) {
-        // The sender is there as long as this.
+        // The sender exists as long as `self`, so this cannot fail.
         _ = self.draining.subscribe().wait_for(|draining| *draining).await;
     }
 
-    /// Where changes of the moderation entries are carried out and told, by the settings in force.
+    /// Returns the vendors and webhooks that receive changes of the moderation entries, for the current settings.
     pub fn plan(&self) -> ChangeSubscribers {
         ChangeSubscribers::of(&self.snapshot().settings)
     }
 
-    /// The answer to a probe.
+    /// Returns the answer to a probe.
     pub fn probe(&self, probe: ProbeKind) -> Response<Full<Bytes>> {
         let passes = probe != ProbeKind::Ready || self.checks().iter().all(ReadinessCheck::passes);
         let (status, body) =
@@ -193,7 +196,7 @@ impl ServerState {
         answer
     }
 
-    /// All that readiness depends on, and what else should be known.
+    /// Runs the checks of readiness and the checks that only inform.
     pub fn checks(&self) -> Vec<ReadinessCheck> {
         let draining = *self.draining.borrow();
         let serving = if draining { CheckResult::Bad("shutting down".to_owned()) } else { CheckResult::Good };
@@ -211,7 +214,8 @@ impl ServerState {
             checks.push(ReadinessCheck { name: "moderation", finding: self.moderation_found() });
         }
         if let Some(lost) = self.socket.as_ref().filter(|socket| !draining && !socket.is_the_same()) {
-            let flaw = format!("there is no longer this program's at {}: restart it", lost.path.display());
+            let flaw =
+                format!("the file at {} is no longer the socket of this program: restart it", lost.path.display());
             checks.push(ReadinessCheck { name: "socket", finding: CheckResult::Notice(flaw) });
         }
         if let Some(failure) = self.reloads.failure() {
@@ -231,7 +235,7 @@ impl ServerState {
         }
     }
 
-    /// Warns of entries of the moderation entries for apps that the settings in force don't have.
+    /// Logs a warning if there are moderation entries for apps that the current settings do not have.
     pub fn warn_of_strays(&self) {
         if let Some(strays) = self.strays() {
             tracing::warn!("moderation: {strays}");
@@ -243,7 +247,7 @@ impl ServerState {
     }
 }
 
-/// Keeps these secrets out of both logs.
+/// Keeps these secrets out of the audit log and the program's log.
 fn hide(audit: &AuditLog, known: Arc<KnownSecrets>) {
     audit.hide(Arc::clone(&known));
     log::hide(known);
@@ -256,7 +260,7 @@ fn targets(settings: &Settings) -> Result<DeliveryTargets, ClientBuildError> {
 
 fn no_changes(why: &str) -> CheckResult {
     CheckResult::Notice(format!(
-        "signing goes on by what is known, but nobody can be banned and nothing else changed: {why}"
+        "signing continues with the known entries, but changes such as bans are not possible: {why}"
     ))
 }
 
@@ -270,10 +274,11 @@ fn keys(remote: &Upstreams) -> CheckResult {
 }
 
 impl Snapshot {
-    /// From the first settings.
+    /// Creates the snapshot of the first settings.
     ///
     /// # Errors
-    /// If other servers that they name can't be asked, or the operating system gives no random bytes.
+    /// Returns an error if a client for another server cannot be built, or if the operating system provides no random
+    /// bytes.
     pub fn new(settings: Settings) -> Result<Snapshot, UpstreamError> {
         let settings = remembering(settings)?;
         let remote = Upstreams::start(&settings.engine)?;
@@ -287,7 +292,7 @@ impl Snapshot {
         })
     }
 
-    /// From further settings, with what goes on of these.
+    /// Creates the snapshot of new settings, which keeps the state that is still valid.
     fn renewed(&self, settings: Settings) -> Result<Snapshot, UpstreamError> {
         let mut settings = remembering(settings)?;
         settings.engine.authenticators.take_over(&self.settings.engine.authenticators);
@@ -303,7 +308,7 @@ impl Snapshot {
     }
 }
 
-/// Who is to collect spans: the same as before, if that is so.
+/// Returns the exporter of spans: the previous one if its endpoint is unchanged.
 #[cfg(feature = "otlp")]
 fn spans(settings: &Settings, before: Option<&Arc<SpanExporter>>) -> Result<Option<Arc<SpanExporter>>, UpstreamError> {
     let Some(endpoint) = &settings.traces else { return Ok(None) };
@@ -313,14 +318,14 @@ fn spans(settings: &Settings, before: Option<&Arc<SpanExporter>>) -> Result<Opti
     }
 }
 
-/// Has the authenticators remember tokens. What they remembered under other settings doesn't count.
+/// Gives the authenticators a new token cache. Tokens that were cached under other settings are not used.
 fn remembering(mut settings: Settings) -> Result<Settings, NoEntropy> {
     settings.engine.authenticators = settings.engine.authenticators.remembering(&random::bytes()?);
     Ok(settings)
 }
 
 impl ReadinessCheck {
-    /// Whether it is no reason not to be ready.
+    /// Returns true unless the result makes the server not ready.
     pub fn passes(&self) -> bool {
         !matches!(self.finding, CheckResult::Bad(_))
     }
@@ -332,35 +337,35 @@ impl ReloadCounts {
         ReloadCounts { succeeded, failed, last, failure: Mutex::new(None) }
     }
 
-    /// Notes that other settings are in force.
+    /// Records a successful reload.
     pub fn succeed(&self) {
         self.succeeded.fetch_add(1, Ordering::Relaxed);
         self.last.store(clock::now().0, Ordering::Relaxed);
         *self.lock() = None;
     }
 
-    /// Notes why the settings stay as they were.
+    /// Records a failed reload and its reason.
     pub fn fail(&self, reason: String) {
         self.failed.fetch_add(1, Ordering::Relaxed);
         *self.lock() = Some(reason);
     }
 
-    /// How often the settings were replaced.
+    /// Returns the number of successful reloads.
     pub fn succeeded(&self) -> u64 {
         self.succeeded.load(Ordering::Relaxed)
     }
 
-    /// How often they were to be replaced and stayed.
+    /// Returns the number of failed reloads.
     pub fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// When settings were last put in force, at first by the start.
+    /// Returns the time of the last successful reload. At first this is the time of the start.
     pub fn last(&self) -> Millis {
         Millis(self.last.load(Ordering::Relaxed))
     }
 
-    /// Why the last attempt failed, if it did.
+    /// Returns the reason why the last reload failed, if it failed.
     pub fn failure(&self) -> Option<String> {
         self.lock().clone()
     }
@@ -371,7 +376,7 @@ impl ReloadCounts {
 }
 
 impl ProbeKind {
-    /// The probe at this path.
+    /// Returns the probe at this path.
     pub fn at(path: &str) -> Option<ProbeKind> {
         match path {
             "/livez" => Some(ProbeKind::Live),
@@ -381,7 +386,7 @@ impl ProbeKind {
         }
     }
 
-    /// The path that it is at.
+    /// Returns the path of the probe.
     pub fn path(self) -> &'static str {
         match self {
             ProbeKind::Live => "/livez",

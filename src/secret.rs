@@ -1,20 +1,20 @@
-//! Secrets: bytes that are never printed, are wiped when dropped, and compare in constant time.
+//! Secrets: bytes that are never printed, are wiped when they are dropped, and are compared in constant time.
 
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretBox};
 use subtle::ConstantTimeEq;
 
-/// Secret bytes, with [`Secret::expose`] as the one way out.
+/// Secret bytes. [`Secret::expose`] is the only way to read them.
 pub struct Secret(SecretBox<[u8]>);
 
 impl Secret {
-    /// Takes the bytes over.
+    /// Takes ownership of the bytes.
     pub fn new(bytes: Vec<u8>) -> Secret {
         Secret(SecretBox::new(bytes.into_boxed_slice()))
     }
 
-    /// The bytes. Only for setting up a key: what is exposed must not be stored or shown.
+    /// Returns the bytes. Use them only to set up a key. They must not be stored or shown.
     pub fn expose(&self) -> &[u8] {
         self.0.expose_secret()
     }

@@ -1,4 +1,4 @@
-//! Callers by token, one for each kind of signature, with keys made on the spot.
+//! Callers with tokens, one caller for each kind of signature. The keys are made at run time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 const ISSUER: &str = "https://id.chat-signer.invalid/";
 const AUDIENCE: &str = "chat-signer-benchmark";
-/// What HS256 is signed with here.
+/// The HS256 key of the benchmarks.
 pub const SECRET: &[u8] = b"obviously-fake-secret-for-benchmarks-0123456789";
 
 /// How a caller's token is signed.
@@ -36,17 +36,17 @@ pub enum Kind {
     EdDsa,
 }
 
-/// Who signs callers' tokens.
+/// An issuer of callers' tokens.
 pub struct Issuer {
     kind: Kind,
-    /// The public half of the key, or nothing.
+    /// The public half of the key, or null.
     pub jwk: Value,
     sign: Box<Sign>,
 }
 
 type Sign = dyn Fn(&[u8]) -> Vec<u8>;
 
-/// A caller who asks again and again with one token.
+/// A caller that repeats requests with the same token.
 pub struct Calls {
     authenticators: Authenticators,
     headers: HeaderMap,
@@ -54,7 +54,7 @@ pub struct Calls {
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Kind; 4] = [Kind::Hs256, Kind::Rs256, Kind::Es256, Kind::EdDsa];
 
     fn algorithm(self) -> Algorithm {
@@ -74,7 +74,7 @@ impl fmt::Display for Kind {
 }
 
 impl Issuer {
-    /// One with a fresh key.
+    /// Creates an issuer with a fresh key.
     pub fn new(kind: Kind) -> Issuer {
         match kind {
             Kind::Hs256 => hs256(),
@@ -84,7 +84,7 @@ impl Issuer {
         }
     }
 
-    /// A token for bob, good for an hour from `now`. Those of different numbers differ.
+    /// Makes a token for bob that is valid for an hour from `now`. Tokens with different numbers differ.
     pub fn token(&self, issuer: &str, audience: &str, now: Millis, number: usize) -> String {
         let header = json!({"alg": self.kind.to_string(), "typ": "JWT", "kid": "key-1"});
         let (iat, exp) = (now.seconds(), now.seconds() + 3600);
@@ -105,7 +105,7 @@ impl Issuer {
 }
 
 impl Calls {
-    /// With a token of this kind, which is remembered or not.
+    /// Creates a caller with a token of this kind, with or without a token cache.
     pub fn new(kind: Kind, remembered: bool, now: Millis) -> Calls {
         let issuer = Issuer::new(kind);
         let value = format!("Bearer {}", issuer.token(ISSUER, AUDIENCE, now, 0));
@@ -117,7 +117,7 @@ impl Calls {
         calls
     }
 
-    /// Finds out who it is.
+    /// Identifies the caller.
     pub fn identify(&self) -> Arc<Caller> {
         self.authenticators
             .identify(&RequestCredentials::only(&self.headers), "leancloud", self.now)

@@ -1,6 +1,6 @@
-//! Does one thing so many times, for callgrind to count its instructions: `count STAGE CASE REGISTER TIMES`, or `count
-//! authenticate ALGORITHM HOW TIMES`, or `count metrics request shown TIMES`. Without arguments it
-//! lists what there is to count, a line each. `benches/callgrind` runs it.
+//! Repeats an operation to count its instructions with callgrind: `count STAGE CASE REGISTER TIMES`, or `count
+//! authenticate ALGORITHM HOW TIMES`, or `count metrics request shown TIMES`. Without arguments it lists all countable
+//! operations, a line each. `benches/callgrind` runs it.
 #![allow(missing_docs, unreachable_pub, clippy::expect_used, clippy::missing_panics_doc)]
 
 #[path = "mod.rs"]
@@ -58,7 +58,7 @@ fn list() {
     }
 }
 
-/// All that the metrics count of one request that is answered well.
+/// Counts what the metrics do for a request that succeeds.
 fn measure(times: usize) {
     let (metrics, names) = (Metrics::default(), ["leancloud", "app-users"].map(Arc::from));
     let [app, authenticator] = &names;
@@ -69,7 +69,7 @@ fn measure(times: usize) {
         let route = RouteLabel::Operation(Arc::clone(app), "invite");
         metrics.answered(ListenerLabel::Main, route, 200, Duration::from_micros(90));
     };
-    // What is counted for the first time takes longer than ever after.
+    // The first count of a label takes longer than later counts.
     let mut rules: Vec<String> = rules.collect();
     rules.pop().into_iter().for_each(count);
     counted(rules, count);
@@ -91,7 +91,7 @@ fn run(stage: &str, bench: &Bench, times: usize) {
     }
 }
 
-/// What is counted: callgrind is told this function's name.
+/// The measured function. callgrind finds it by its name.
 #[inline(never)]
 fn counted<T>(inputs: Vec<T>, each: impl FnMut(T)) {
     inputs.into_iter().for_each(each);

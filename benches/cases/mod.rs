@@ -1,4 +1,4 @@
-//! What is measured: requests to the demonstration's apps under the shipped policy, in small and large registers.
+//! The measured cases: requests to the demonstration's apps under the shipped policy, with few and with many entries.
 
 pub mod caller;
 
@@ -18,29 +18,29 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use serde_json::json;
 
-/// When it all happens.
+/// The time of all requests.
 pub const NOW: Millis = Millis(1_800_000_000_000);
 const ENTROPY: [u8; 16] = [0x5a; 16];
 
 /// A manager of the conversation in the shipped policy.
 const CALLER: &str = "bob";
 
-/// How much the policy file says of people, besides what the shipped one does.
+/// How many entries the policy file has, in addition to the shipped policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Register {
     /// Ten bans and ten bindings.
     Ten,
-    /// 100,000 bans and as many bindings.
+    /// 100,000 bans and 100,000 bindings.
     HundredThousand,
-    /// As many, and the caller itself has 100,000 more bindings and bans, elsewhere.
+    /// The same, and the caller itself has 100,000 more bindings and bans in other places.
     OwnHundredThousand,
 }
 
 impl Register {
-    /// All of them.
+    /// All sizes.
     pub const ALL: [Register; 3] = [Register::Ten, Register::HundredThousand, Register::OwnHundredThousand];
 
-    /// How the reports spell it.
+    /// Returns the name in the reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Register::Ten => "10",
@@ -50,24 +50,24 @@ impl Register {
     }
 }
 
-/// One request, over and over.
+/// A request that is measured repeatedly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Case {
     /// A LeanCloud invite of three members.
     LeanCloud,
     /// A TalkJS user token.
     TalkJs,
-    /// An Ably token, as a JSON Web Token.
+    /// An Ably token in the form of a JSON Web Token.
     AblyToken,
     /// An Ably token request.
     AblyTokenRequest,
 }
 
 impl Case {
-    /// All of them.
+    /// All cases.
     pub const ALL: [Case; 4] = [Case::LeanCloud, Case::TalkJs, Case::AblyToken, Case::AblyTokenRequest];
 
-    /// How the reports spell it.
+    /// Returns the name in the reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Case::LeanCloud => "leancloud-invite",
@@ -86,7 +86,7 @@ impl Case {
         }
     }
 
-    /// The request's body.
+    /// Returns the body of the request.
     pub fn body(self) -> &'static [u8] {
         match self {
             Case::LeanCloud => br#"{"conv_id":"5f3c2a1b9e8d7c6b5a493827","members":["mary","nina","oscar"]}"#,
@@ -110,7 +110,7 @@ impl fmt::Display for Case {
     }
 }
 
-/// All that it takes to answer one case's request.
+/// Everything that is needed to answer the request of a case.
 pub struct Bench {
     engine: Engine,
     case: Case,
@@ -118,10 +118,10 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// The demonstration, with this register.
+    /// Creates the demonstration with this number of entries.
     ///
     /// # Panics
-    /// If the demonstration doesn't load, or refuses the request.
+    /// Panics if the demonstration does not load or denies the request.
     pub fn new(case: Case, register: Register) -> Bench {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("signer.toml");
         let settings = config::load(&root).settings.expect("the demonstration loads");
@@ -136,7 +136,7 @@ impl Bench {
         bench
     }
 
-    /// Stage 2: what is asked.
+    /// Stage 2: parses the request.
     pub fn request(&self) -> VendorRequest {
         let (_, name) = self.case.app_and_operation();
         let operation = vendor::operation(self.app(), name).expect("the app has the operation");
@@ -145,25 +145,25 @@ impl Bench {
         vendor::parse(self.app(), operation, &params, Some(&self.caller)).expect("the request is well-formed")
     }
 
-    /// Stage 3: whether it is allowed.
+    /// Stage 3: decides whether the request is allowed.
     pub fn decide(&self, ask: SigningRequest) -> Permit {
         let register = self.engine.policy.register();
         let facts = DecisionData { registers: &[register], told: &[] };
         self.engine.policy.decide(ask, &self.caller, facts, NOW).expect("the request is allowed")
     }
 
-    /// Stage 4: build the string and sign it.
+    /// Stage 4: builds the string and signs it.
     pub fn sign(&self, request: &VendorRequest, permit: &Permit) -> SignedResult {
         let nonce = Nonce::from_entropy(ENTROPY);
         vendor::sign(self.app(), permit, &request.product, NOW, &nonce).expect("the permit is for this")
     }
 
-    /// Stages 3 and 4, as the server runs them: decide, build and sign.
+    /// Stages 3 and 4 as the server runs them: decide, build and sign.
     pub fn answer(&self, request: VendorRequest) -> SigningOutcome {
         self.answer_with(request, &policy::EntryIndex::default())
     }
 
-    /// The same, with what was changed at run time.
+    /// Stages 3 and 4 with moderation entries.
     pub fn answer_with(&self, request: VendorRequest, moderation: &policy::EntryIndex) -> SigningOutcome {
         self.engine.answer(self.app(), request, &self.caller, RuntimeData { moderation, told: &[] }, NOW, ENTROPY)
     }
@@ -174,7 +174,7 @@ impl Bench {
     }
 }
 
-/// A caller's token, as an identity provider would make it.
+/// Makes a caller's token in the same way as an identity provider.
 fn authorization(secret: &Secret) -> HeaderMap {
     let claims = json!({
         "iss": "https://demo.chat-signer.invalid/",
@@ -225,7 +225,7 @@ fn with_entries(mut document: PolicyDocument, register: Register) -> PolicyDocum
     document
 }
 
-/// Conversations and namespaces that no request here touches.
+/// Returns conversations and namespaces that no request here uses.
 fn elsewhere(i: usize) -> Pattern {
     if i.is_multiple_of(2) {
         Pattern::Exact(format!("elsewhere-{i}"))

@@ -1,5 +1,5 @@
-//! Fills a store with so many bans, reads it again as a process does that starts, and times deciding and one more ban: `moderation DIRECTORY
-//! BANS`. `benches/moderation` runs it for several numbers, each in a process of its own.
+//! Fills a store with bans, reads it in the same way as a starting process, and measures decisions and another ban:
+//! `moderation DIRECTORY BANS`. `benches/moderation` runs it for several numbers, each in a separate process.
 #![allow(missing_docs, unreachable_pub, dead_code, clippy::expect_used, clippy::missing_panics_doc)]
 
 #[path = "mod.rs"]
@@ -24,10 +24,10 @@ use chat_signer::store::{NewChange, Store};
 
 use cases::{Bench, Case, NOW, Register};
 
-/// How many bans are written in one change while the store is filled.
+/// How many bans are written in a change while the store is filled.
 const AT_ONCE: usize = 10_000;
 
-/// How often each thing is timed.
+/// How often each operation is measured.
 const ROUNDS: usize = 200;
 
 /// How many requests are decided in a round.
@@ -47,7 +47,8 @@ fn main() -> Result<(), Failure> {
 
 async fn measure(settings: &StoreSettings, bans: usize) -> Result<(), Failure> {
     fill(&Store::open(settings).await?, bans).await?;
-    // What filling it took is given back only in a while: the difference is what the moderation entries takes.
+    // The memory for filling the store is released only after a while. Therefore the difference is the memory for the
+    // moderation entries.
     let before = resident()?;
     let began = Instant::now();
     let moderation = ModerationReplica::of(Store::open(settings).await?, settings.max_staleness);
@@ -89,7 +90,7 @@ async fn fill(store: &Store, bans: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How long it takes to decide and sign a LeanCloud invite of three members: the median.
+/// Returns the median time to decide and sign a LeanCloud invite of three members.
 fn decide(moderation: &ModerationReplica) -> Result<Duration, Failure> {
     let bench = Bench::new(Case::LeanCloud, Register::Ten);
     let rounds = (0..ROUNDS).map(|_| {
@@ -103,7 +104,7 @@ fn decide(moderation: &ModerationReplica) -> Result<Duration, Failure> {
     rounds.collect::<Result<Vec<_>, Failure>>().map(median)
 }
 
-/// How long it takes until one more ban is durable and in force: the median.
+/// Returns the median time until another ban is durable and in force.
 async fn ban(moderation: &ModerationReplica) -> Result<Duration, Failure> {
     let signer = Path::new(env!("CARGO_MANIFEST_DIR")).join("signer.toml");
     let settings = config::load(&signer).settings.ok_or("the demonstration doesn't load")?;
@@ -139,7 +140,7 @@ fn median(mut rounds: Vec<Duration>) -> Duration {
     rounds.get(rounds.len() / 2).copied().unwrap_or_default()
 }
 
-/// How many bytes of memory the process has.
+/// Returns the resident memory of the process in bytes.
 fn resident() -> Result<u64, Failure> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;

@@ -1,5 +1,5 @@
-//! What a signing server can't do without, and nothing else: reads each request's body and answers a constant. `benches/compare`
-//! measures the signer beside it. Prints the port that it listens on.
+//! The minimum that a signing server needs: reads the body of each request and answers a constant. `benches/compare`
+//! compares the signer with it. Prints the port that it listens on.
 #![allow(missing_docs)]
 
 use std::convert::Infallible;
@@ -31,14 +31,14 @@ async fn serve() -> Result<(), Box<dyn Error>> {
         stream.set_nodelay(true)?;
         tokio::spawn(async move {
             let builder = Builder::new(TokioExecutor::new());
-            // A connection that breaks off is its client's affair.
+            // An interrupted connection concerns only its client.
             let _ = builder.serve_connection(TokioIo::new(stream), service_fn(answer)).await;
         });
     }
 }
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    // As is a body that breaks off.
+    // An interrupted body concerns only its client too.
     let _ = request.into_body().collect().await;
     let mut answer = Response::new(Full::from(ANSWER));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -1,5 +1,5 @@
--- The requests that benches/compare has wrk send: one after the other with each of the callers' tokens in the file that the
--- environment names; and a line with what came of them.
+-- The requests that wrk sends for benches/compare. They use the callers' tokens in the file $TOKENS in turn. At the end,
+-- prints a line with the results.
 local body = '{"conv_id":"5f3c2a1b9e8d7c6b5a493827","members":["mary","nina","oscar"]}'
 local requests, last = {}, 0
 

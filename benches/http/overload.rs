@@ -1,5 +1,5 @@
-//! Loads the signer with more connections than it has places for requests, and tells what came of them: `overload ADDRESS PID TOKEN
-//! AUDIT`. `benches/overload` runs it.
+//! Loads the signer with more connections than it has places for requests, and prints the results: `overload ADDRESS
+//! PID TOKEN AUDIT`. `benches/overload` runs it.
 #![allow(missing_docs, clippy::expect_used, clippy::unwrap_used)]
 
 use std::error::Error;
@@ -16,12 +16,12 @@ use tokio::time::sleep;
 /// How long each load lasts.
 const LASTS: Duration = Duration::from_secs(5);
 
-/// How long whoever is turned away is asked to stay away.
+/// How long rejected clients are asked to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 const CONNECTIONS: usize = 2_000;
 
-/// What the loads are put on.
+/// The server under load.
 struct Server {
     address: SocketAddr,
     pid: String,
@@ -36,7 +36,7 @@ struct Load {
     stays_away: Duration,
 }
 
-/// How long requests took, by what came of them.
+/// How long requests took, by outcome.
 #[derive(Default)]
 struct Seen {
     accepted: Vec<Duration>,
@@ -69,18 +69,23 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for _ in 0..3 {
         server.measure(rude).await?;
     }
-    println!("\np99 of those accepted, in times of that with 32 connections: {:.1}, {:.1}", first / few, second / few);
-    println!("in times of that with 1 connection: {:.1}, {:.1}", first / one, second / one);
+    println!(
+        "\np99 of accepted requests, as a multiple of that with 32 connections: {:.1}, {:.1}",
+        first / few,
+        second / few
+    );
+    println!("as a multiple of that with 1 connection: {:.1}, {:.1}", first / one, second / one);
     Ok(())
 }
 
 impl Server {
-    /// Puts a load on the server and prints a line about it. Tells the 99th percentile for those accepted, in milliseconds.
+    /// Puts a load on the server and prints a line about it. Returns the 99th percentile of the accepted requests, in
+    /// milliseconds.
     async fn measure(&self, load: Load) -> Result<f64, Box<dyn Error>> {
         let until = fs::metadata(&self.audit)?.len();
         let (seen, during) = self.push(load).await?;
         let inside = latencies(fs::read(&self.audit)?.get(usize::try_from(until)?..).unwrap_or_default());
-        // The server hears that the connections have ended.
+        // The server needs time to notice that the connections have ended.
         sleep(Duration::from_secs(2)).await;
         let rate = |durations: &[Duration]| durations.len() as u64 / LASTS.as_secs();
         let p99 = percentile(&seen.accepted, 99);
@@ -98,7 +103,7 @@ impl Server {
         Ok(p99)
     }
 
-    /// What the clients saw, and how much memory the server had while all were connected.
+    /// Returns the clients' measurements, and the server's memory while all clients were connected, in MiB.
     async fn push(&self, load: Load) -> Result<(Seen, f64), Box<dyn Error>> {
         let mut streams = Vec::new();
         for _ in 0..load.connections {
@@ -113,7 +118,7 @@ impl Server {
         sleep(LASTS / 2).await;
         let during = self.memory()?;
         let mut seen = Seen::default();
-        // The connections stay until the last client is done, so that memory is that of all of them.
+        // The connections stay open until the last client ends. Thus the measured memory includes all of them.
         let mut streams = Vec::new();
         while let Some(client) = clients.join_next().await {
             let (one, stream) = client?;
@@ -124,7 +129,7 @@ impl Server {
         Ok((seen, during.max(self.memory()?)))
     }
 
-    /// The server's resident memory in MiB.
+    /// Returns the server's resident memory in MiB.
     fn memory(&self) -> Result<f64, Box<dyn Error>> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("it tells no memory")?;
@@ -155,7 +160,7 @@ async fn client(
     (seen, stream)
 }
 
-/// Reads an answer whole.
+/// Reads a complete answer and returns its status.
 async fn status(stream: &mut BufReader<TcpStream>, line: &mut String) -> u16 {
     let (mut status, mut length) = (0, 0);
     loop {
@@ -173,13 +178,13 @@ async fn status(stream: &mut BufReader<TcpStream>, line: &mut String) -> u16 {
     }
 }
 
-/// What the audit log says that requests took, from their header to their line.
+/// Returns how long requests took according to the audit log, from their header to their log line.
 fn latencies(lines: &[u8]) -> Vec<Duration> {
     let lines = lines.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
     lines.map(|line: serde_json::Value| Duration::from_micros(line["latency_us"].as_u64().unwrap())).collect()
 }
 
-/// In milliseconds.
+/// Returns a percentile in milliseconds.
 fn percentile(durations: &[Duration], percent: usize) -> f64 {
     let mut sorted = durations.to_vec();
     sorted.sort_unstable();

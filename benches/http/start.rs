@@ -1,4 +1,5 @@
-//! Starts the signer again and again, and tells how long it takes until it is ready: until `/readyz` is a 200. `benches/start` runs this.
+//! Starts the signer repeatedly and prints the time until it is ready, that is, until `/readyz` answers 200.
+//! `benches/start` runs it.
 #![allow(missing_docs)]
 
 use std::error::Error;
@@ -10,7 +11,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How many bans, and how many bindings, there are in the large policy.
+/// How many bans, and how many bindings, the large policy has.
 const ENTRIES: usize = 100_000;
 
 type Failure = Box<dyn Error>;
@@ -30,7 +31,7 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The demonstration, at ports of the system's choice and without a pause at its end.
+/// Writes the demonstration's files, with ports that the system chooses and without a delay at the end.
 fn lay_out(directory: &Path) -> Result<(), Failure> {
     let secrets = Path::new("deploy/demo");
     fs::create_dir_all(directory.join(secrets))?;
@@ -62,7 +63,7 @@ fn enlarge(policy: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How long each start takes, the shortest first.
+/// Returns the times of all starts, the shortest first.
 fn measure(program: &str, directory: &Path, rounds: usize) -> Result<Vec<Duration>, Failure> {
     let mut times = (0..rounds).map(|_| start(program, directory)).collect::<Result<Vec<_>, _>>()?;
     times.sort_unstable();
@@ -85,7 +86,7 @@ fn start(program: &str, directory: &Path) -> Result<Duration, Failure> {
     Ok(time)
 }
 
-/// Where the admin listener is, as the log says.
+/// Returns the address of the admin listener from the log.
 fn admin(child: &mut Child) -> Result<String, Failure> {
     let log = child.stderr.take().ok_or("no log")?;
     for line in BufReader::new(log).lines() {

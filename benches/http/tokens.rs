@@ -1,5 +1,5 @@
-//! Makes callers' tokens for `benches/compare`: `tokens DIRECTORY COUNT` writes a file of so many for each kind of signature, a line
-//! each, and to standard output the authenticators that take them. Each kind has an issuer of its own.
+//! Makes callers' tokens for `benches/compare`: `tokens DIRECTORY COUNT` writes a file with that many tokens for each
+//! kind of signature, a line each. It prints the authenticators that accept them. Each kind has a separate issuer.
 #![allow(missing_docs, unreachable_pub, clippy::expect_used)]
 
 #[allow(dead_code)]

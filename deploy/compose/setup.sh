@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes what is missing of the secrets, and the configuration that names them. What is there stays as it is.
-# The two directories and the owners can be given, to run it elsewhere.
+# Creates the missing secrets, and the configuration that names them. Existing files stay unchanged.
+# The variables SIGNER, GRAFANA and TEMPLATE name other paths, so that you can run the script outside the stack.
 set -eu
 umask 077
 
@@ -8,10 +8,10 @@ signer="${SIGNER:-/signer}"
 grafana="${GRAFANA:-/grafana}"
 template="${TEMPLATE:-/template/signer.toml}"
 
-# Prints so many random bytes, in hexadecimal digits.
+# Prints $1 random bytes as hexadecimal digits.
 random() { head -c "$1" /dev/urandom | od -An -v -tx1 | tr -d ' \n'; }
 
-# Keeps standard input as file $1 of user $2, unless there is one. The name comes last, so that a file is there in whole or not at all.
+# Writes standard input to the file $1 of the user $2, unless the file exists. The file is renamed at the end, so it is never incomplete.
 keep() {
     cat > "$1.new"
     if [ -e "$1" ]; then rm -f "$1.new"; return; fi
@@ -25,7 +25,7 @@ random 32 | keep "$signer/talkjs-secret-key" 65532
 printf 'madeup.%s:%s' "$(random 3)" "$(random 32)" | keep "$signer/ably-key" 65532
 random 24 | keep "$grafana/password" 472
 
-# The backend's key, and in the configuration only its hash.
+# The key of the backend. The configuration contains only its hash.
 printf 'csk_%s' "$(random 32)" | keep "$signer/api-key" 65532
 hash="$(sha256sum < "$signer/api-key" | cut -d ' ' -f 1)"
 sed "s/@API_KEY_SHA256@/$hash/" "$template" | keep "$signer/signer.toml" 65532

@@ -1,11 +1,11 @@
-// Chats at Ably with tokens from chat-signer. See ../README.md for how to run it.
+// Chats at Ably with tokens from chat-signer. ../README.md explains how to run it.
 
 import Ably from 'ably';
 
 const { SIGNER = 'http://127.0.0.1:7480', TOKEN, CLOUD, CHANNEL = 'chat:lobby' } = process.env;
-if (!TOKEN) throw new Error('set TOKEN to what proves the caller: TOKEN=$(cargo run -qr -- token --sub tom)');
+if (!TOKEN) throw new Error('set TOKEN to the token of the caller: TOKEN=$(cargo run -qr -- token --sub tom)');
 
-// This is all that ably-js needs. It comes back by itself whenever a token runs out.
+// This is all that ably-js needs. It requests a new token before the old token expires.
 const client = new Ably.Realtime({
   authUrl: `${SIGNER}/v1/ably/token`,
   authHeaders: { authorization: `Bearer ${TOKEN}` },
@@ -15,10 +15,10 @@ const client = new Ably.Realtime({
 
 await (CLOUD ? chat() : show());
 
-/** With an app at Ably. */
+/** Chats with an app at Ably. */
 async function chat() {
   client.connection.on('failed', ({ reason }) => {
-    // The reason is chat-signer's: a ban, say. The client doesn't come back from this state.
+    // The reason comes from chat-signer, for example a ban. The client does not leave this state.
     console.log(`refused: ${reason.cause?.message ?? reason.message}`);
     process.exit(1);
   });
@@ -32,12 +32,12 @@ async function chat() {
   client.close();
 }
 
-/** Without: the token that the SDK gets, and what it says to Ably. */
+/** Without an app at Ably: shows the token that the SDK gets, and its claims. */
 async function show() {
   const { token } = await client.auth.requestToken();
   const claims = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
   console.log(`the token, which the SDK sends as access_token:\n${token}\n`);
-  console.log(`it says: client ${claims['x-ably-clientId']}, until ${new Date(claims.exp * 1000).toISOString()}, may`);
+  console.log(`its claims: client ${claims['x-ably-clientId']}, until ${new Date(claims.exp * 1000).toISOString()}, may`);
   console.log(JSON.parse(claims['x-ably-capability']));
-  console.log('\nWith CLOUD={} set, the SDK goes to Ably with it: see examples/README.md.');
+  console.log('\nIf you set CLOUD={}, the SDK connects to Ably with this token: see examples/README.md.');
 }

@@ -1,14 +1,14 @@
-// The messages of a channel, as a careful receiver keeps them: this is what to copy.
+// The messages of a channel, with checks of edits and deletions. Copy this file into your app.
 
-/** The roles whose holders may change what others have said, as the policy names them. */
+/** The names of the roles in the policy that may change the messages of others. */
 const MODERATORS = new Set(['moderator', 'manager', 'administrator', 'owner']);
 
 /**
- * Whether a change of a message is to be believed: its author's, or that of someone whose token says that they moderate this channel.
+ * Returns true if the change of a message is trustworthy: it comes from its author, or from a moderator of this channel.
  *
- * Ably already asks for the capability to change one's own or any message. But a capability may have been given too widely, or for another
- * reason; and who edits or deletes is told by the client only as `version.clientId`. The user claim is what chat-signer wrote into the token
- * of whoever sent the change, from the policy's roles, and Ably copies it to the message: nobody can claim it for themselves.
+ * Ably itself requires the capability to change own messages or any message. But a capability may have been given too widely or for another
+ * reason, and the client reports the user who edits or deletes only as `version.clientId`. The user claim is trustworthy: chat-signer
+ * writes it into the token of the sender, from the roles of the policy, and Ably copies it to the message. No client can set it.
  */
 export function mayChange(change, original) {
   const by = change.version?.clientId;
@@ -16,11 +16,11 @@ export function mayChange(change, original) {
   return isAuthor || MODERATORS.has(change.extras?.userClaim);
 }
 
-/** What is to be shown, by serial. */
+/** The messages to show, by serial. */
 export class Messages {
   #shown = new Map();
 
-  /** Takes over what was received; tells whether it was believed. */
+  /** Applies a received message. Returns true if it was accepted. */
   receive(message) {
     const { action, serial } = message;
     const known = this.#shown.get(serial);

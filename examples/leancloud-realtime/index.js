@@ -1,4 +1,4 @@
-// Chats at LeanCloud with signatures from chat-signer. See ../README.md for how to run it.
+// Chats at LeanCloud with signatures from chat-signer. ../README.md explains how to run it.
 
 import leancloud from 'leancloud-realtime';
 
@@ -6,12 +6,12 @@ import { signatures } from './signatures.js';
 
 const { SIGNER = 'http://127.0.0.1:7480', TOKEN, CLOUD, CLIENT = 'tom' } = process.env;
 const ROOM = '5f3c2a1b9e8d7c6b5a493827';
-if (!TOKEN) throw new Error('set TOKEN to what proves the caller: TOKEN=$(cargo run -qr -- token --sub tom)');
+if (!TOKEN) throw new Error('set TOKEN to the token of the caller: TOKEN=$(cargo run -qr -- token --sub tom)');
 
 const factories = signatures(SIGNER, () => TOKEN);
 await (CLOUD ? chat(JSON.parse(CLOUD)) : show());
 
-/** With an app at LeanCloud. */
+/** Chats with an app at LeanCloud. */
 async function chat(cloud) {
   const realtime = new leancloud.Realtime(cloud);
   const client = await realtime.createIMClient(CLIENT, factories);
@@ -22,14 +22,14 @@ async function chat(cloud) {
   await client.close();
 }
 
-/** Without: what the SDK would be given, and send on. */
+/** Without an app at LeanCloud: shows the signatures that the SDK would send. */
 async function show() {
   const { signatureFactory, conversationSignatureFactory } = factories;
   await log('goes online', signatureFactory(CLIENT));
   await log('creates a conversation with carol', conversationSignatureFactory(null, CLIENT, ['carol', CLIENT], 'create'));
   await log(`joins ${ROOM}`, conversationSignatureFactory(ROOM, CLIENT, [CLIENT], 'add'));
   await log(`invites zoe to ${ROOM}`, conversationSignatureFactory(ROOM, CLIENT, ['zoe'], 'add'));
-  console.log('\nWith CLOUD set, the SDK sends this to LeanCloud: see examples/README.md.');
+  console.log('\nIf you set CLOUD, the SDK sends this to LeanCloud: see examples/README.md.');
 }
 
 async function log(what, signing) {
@@ -37,7 +37,7 @@ async function log(what, signing) {
     const { signature, timestamp, nonce } = await signing;
     console.log(`${CLIENT} ${what}: s=${signature} t=${timestamp} n=${nonce}`);
   } catch (error) {
-    if (!error.code) throw error; // chat-signer isn't there
+    if (!error.code) throw error; // chat-signer does not answer
     console.log(`${CLIENT} ${what}: refused (${error.code}): ${error.message}`);
   }
 }

@@ -1,6 +1,6 @@
-// The signature factories of leancloud-realtime, all of them one function: this is what to copy.
+// The signature factories of leancloud-realtime. All of them use one function. Copy this file into your app.
 
-/** Factories that ask chat-signer at `signer`, for the caller whom `token` proves. */
+/** Returns factories that request signatures from chat-signer at `signer`. `token` returns the token of the caller. */
 export function signatures(signer, token) {
   const sign = async (conv_id, client_id, members, action) => {
     const response = await fetch(`${signer}/sign2`, {
@@ -15,7 +15,7 @@ export function signatures(signer, token) {
   return {
     signatureFactory: (client) => sign(null, client),
     conversationSignatureFactory: sign,
-    // Version 4 hands over the client before the conversation. For version 5 write `blacklistSignatureFactory: sign`.
+    // Version 4 passes the client before the conversation. For version 5, write `blacklistSignatureFactory: sign`.
     blacklistSignatureFactory: (client, conversation, members, action) => sign(conversation, client, members, action),
   };
 }

@@ -1,4 +1,4 @@
-// Opens a TalkJS session with tokens from chat-signer. See ../README.md for how to run it.
+// Opens a TalkJS session with tokens from chat-signer. ../README.md explains how to run it.
 
 import { getTalkSession, registerPolyfills } from '@talkjs/core';
 import { WebSocket } from 'ws';
@@ -6,14 +6,14 @@ import { WebSocket } from 'ws';
 import { tokenFetcher } from './token.js';
 
 const { SIGNER = 'http://127.0.0.1:7480', TOKEN, CLOUD, CLIENT = 'tom' } = process.env;
-if (!TOKEN) throw new Error('set TOKEN to what proves the caller: TOKEN=$(cargo run -qr -- token --sub tom)');
+if (!TOKEN) throw new Error('set TOKEN to the token of the caller: TOKEN=$(cargo run -qr -- token --sub tom)');
 
 const fetcher = tokenFetcher(SIGNER, () => TOKEN);
 await (CLOUD ? chat(JSON.parse(CLOUD)) : show());
 
-/** With an app at TalkJS. */
+/** Opens a session of an app at TalkJS. */
 async function chat(cloud) {
-  // Browsers have one of their own.
+  // Node.js needs a WebSocket class. Browsers have a built-in class.
   registerPolyfills({ WebSocket });
   const session = getTalkSession({ userId: CLIENT, tokenFetcher: fetcher, ...cloud });
   session.onError((error) => console.log(`the session is over: ${error.message}`));
@@ -22,11 +22,11 @@ async function chat(cloud) {
   process.exit();
 }
 
-/** Without: the token that the SDK gets, and what it says to TalkJS. */
+/** Without an app at TalkJS: shows the token that the SDK gets, and its claims. */
 async function show() {
   const token = await fetcher();
   const { sub, iss, exp } = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
   console.log(`the token, which the SDK sends to renew its session:\n${token}\n`);
-  console.log(`it says: user ${sub} of the app ${iss}, until ${new Date(exp * 1000).toISOString()}`);
-  console.log('\nWith CLOUD set, the SDK goes to TalkJS with it: see examples/README.md.');
+  console.log(`its claims: user ${sub} of the app ${iss}, until ${new Date(exp * 1000).toISOString()}`);
+  console.log('\nIf you set CLOUD, the SDK connects to TalkJS with this token: see examples/README.md.');
 }

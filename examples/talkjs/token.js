@@ -1,10 +1,10 @@
-// A `tokenFetcher` for TalkJS: this is what to copy.
+// A `tokenFetcher` for TalkJS. Copy this file into your app.
 
 /**
- * Gets tokens from chat-signer at `signer`, for the caller whom `credential` proves.
+ * Gets tokens from chat-signer at `signer`. `credential` returns the token of the caller.
  *
- * A fetcher that throws ends the session for good. So what passes by itself (429, 503: both say when to ask again) is waited for, and only
- * what is final is thrown.
+ * If a fetcher throws, the session ends permanently. So the fetcher throws only after a final error. After a temporary error (429 or 503,
+ * with the header `Retry-After`) it waits and tries again.
  */
 export const tokenFetcher = (signer, credential) => async () => {
   for (;;) {

@@ -1,4 +1,4 @@
-//! All metrics, put together when someone looks: what requests counted, and what can be read from what is alive.
+//! Builds all metrics when a client requests them: the counters of requests, and values that are read from live state.
 
 use std::fmt::{self, Debug};
 use std::sync::atomic::AtomicU64;
@@ -19,7 +19,7 @@ use crate::upstream::KeySetStatus;
 
 type MetricLabels<const N: usize> = [(&'static str, String); N];
 
-/// All metrics, in OpenMetrics' text format (version 1.0.0).
+/// Returns all metrics in the text format of OpenMetrics (version 1.0.0).
 pub(super) fn text(runtime: &ServerState) -> Result<String, fmt::Error> {
     let mut text = String::new();
     encode_registry(&mut text, &of_the_program(runtime))?;
@@ -28,8 +28,8 @@ pub(super) fn text(runtime: &ServerState) -> Result<String, fmt::Error> {
     Ok(text)
 }
 
-/// The same in Prometheus' own text format (version 0.0.4), in which a counter is declared by its whole name, and nothing marks the
-/// end.
+/// Converts the metrics to the text format of Prometheus (version 0.0.4). In this format, a counter is declared with
+/// its full name, and there is no end marker.
 pub(super) fn classic(text: &str) -> String {
     let mut classic = String::with_capacity(text.len());
     let mut help = None;
@@ -54,9 +54,9 @@ fn of_the_program(runtime: &ServerState) -> Registry {
     let build = MetricLabels::from([("version", env!("CARGO_PKG_VERSION").to_owned())]);
     gauges(&mut registry, "build_info", "The program's version, always 1", [(build, 1.0)]);
     let is_ready = runtime.checks().iter().all(ReadinessCheck::passes);
-    gauge(&mut registry, "ready", "Whether it can sign", u32::from(is_ready));
+    gauge(&mut registry, "ready", "Whether the server is ready to sign", u32::from(is_ready));
     counter(&mut registry, "audit_lines", "Lines in the audit log", runtime.audit.written());
-    let help = "Lines that could not be written to the audit log, or not in time";
+    let help = "Lines that could not be written to the audit log, or were late";
     counter(&mut registry, "audit_errors", help, runtime.audit.failed());
     limits(&mut registry, runtime);
     reloads(&mut registry, runtime);
@@ -74,7 +74,7 @@ fn limits(registry: &mut Registry, runtime: &ServerState) {
     let open = [(ListenerLabel::Main, &limits.connections), (ListenerLabel::Admin, &runtime.probes)];
     let open = open.map(|(listener, cap)| ([("listener", listener.as_str().to_owned())], float(cap.taken())));
     gauges(registry, "connections", "Open connections", open);
-    let help = "Requests in progress, but for those that wait for their body";
+    let help = "Requests in progress, without those that wait for their body";
     gauge(registry, "in_flight", help, float(limits.in_flight.taken()));
 }
 
@@ -82,10 +82,10 @@ fn reloads(registry: &mut Registry, runtime: &ServerState) {
     let reloads = &runtime.reloads;
     let outcomes = [("applied", reloads.succeeded()), ("refused", reloads.failed())];
     let outcomes = outcomes.map(|(outcome, count)| ([("outcome", outcome.to_owned())], count));
-    counters(registry, "reloads", "Changed files that were put in force or refused", outcomes);
-    let help = "When files were last put in force, in seconds since 1970";
+    counters(registry, "reloads", "Reloads of the configuration, by outcome", outcomes);
+    let help = "Time of the last successful reload, in seconds since 1970";
     gauge(registry, "reload_last_success_timestamp_seconds", help, timestamp(reloads.last()));
-    let help = "Whether the files have mistakes, so that the last good ones are in force";
+    let help = "Whether the last reload failed; the last valid configuration stays in force";
     gauge(registry, "reload_failing", help, u32::from(reloads.failure().is_some()));
 }
 
@@ -104,17 +104,17 @@ fn key_sets(registry: &mut Registry, runtime: &ServerState) {
     counters(registry, "key_set_fetches", "Fetches of a key set", fetches);
 }
 
-/// Other servers that are asked for requests.
+/// Adds the requests to other servers: credential lookups and facts.
 fn others(registry: &mut Registry, runtime: &ServerState) {
     let remote = &runtime.snapshot().remote;
     let lookups = remote.lookups().flat_map(|(name, outcomes)| {
         outcomes.map(|(outcome, count)| (by_outcome("authenticator", name, outcome.as_str()), count))
     });
-    counters(registry, "lookups", "Questions to other servers whose a credential is", lookups);
+    counters(registry, "lookups", "Requests to other servers to look up a credential", lookups);
     let facts = remote.facts().into_iter().flat_map(|(source, outcomes)| {
         outcomes.map(|(outcome, count)| (by_outcome("source", source, outcome.as_str()), count))
     });
-    counters(registry, "facts", "Questions to another server about conversations", facts);
+    counters(registry, "facts", "Requests to a facts server about conversations", facts);
 }
 
 fn certificates(registry: &mut Registry, runtime: &ServerState) {
@@ -124,23 +124,18 @@ fn certificates(registry: &mut Registry, runtime: &ServerState) {
         let end = timestamp(tls.as_ref()?.until);
         Some(([("listener", listener.as_str().to_owned())], end))
     });
-    let help = "When the certificate in use ends, in seconds since 1970";
+    let help = "Expiry time of the certificate in use, in seconds since 1970";
     gauges(registry, "tls_certificate_expiry_timestamp_seconds", help, ends);
 }
 
-/// What was changed at run time, where that is kept.
+/// Adds the metrics of the moderation store, if there is a store.
 fn moderation(registry: &mut Registry, runtime: &ServerState) {
     let moderation = &runtime.moderation;
     if moderation.store().is_none() {
         return;
     }
     let entries = moderation.look().len();
-    gauge(
-        registry,
-        "moderation_entries",
-        "Bans, mutes, roles, blocks and conversations that are known",
-        float(entries),
-    );
+    gauge(registry, "moderation_entries", "Known bans, mutes, roles, blocks and conversations", float(entries));
     let version = *moderation.version().borrow();
     gauge(registry, "moderation_version", "The number of the last change that is known", version);
     if let Some(age) = moderation.age() {
@@ -148,11 +143,11 @@ fn moderation(registry: &mut Registry, runtime: &ServerState) {
         gauge(registry, "moderation_age_seconds", help, age.as_secs_f64());
     }
     if let Some(is_writable) = moderation.is_writable() {
-        let help = "Whether a change would be stored, as the last write found";
+        let help = "Whether the store accepts changes, according to the last write";
         gauge(registry, "moderation_writable", help, u32::from(is_writable));
     }
     if let Some(store) = moderation.head().label() {
-        let help = "Which store this instance follows, always 1";
+        let help = "The store that this instance follows, always 1";
         gauges(registry, "moderation_store_info", help, [([("store", store.to_owned())], 1.0)]);
     }
     moderation.failed_changes.register(registry);
@@ -160,7 +155,8 @@ fn moderation(registry: &mut Registry, runtime: &ServerState) {
     gauge(registry, "moderation_streams", "Open streams of events", streams);
 }
 
-/// By the names that Prometheus' own client libraries give them. What the system doesn't tell is left out.
+/// Returns the metrics of the process, with the names that Prometheus' client libraries use. Values that the operating
+/// system does not report are left out.
 fn of_the_process(started: Millis, usage: &ProcessUsage) -> Registry {
     let mut registry = Registry::with_prefix("process");
     gauge(&mut registry, "start_time_seconds", "When the process started, in seconds since 1970", timestamp(started));
@@ -170,7 +166,7 @@ fn of_the_process(started: Millis, usage: &ProcessUsage) -> Registry {
     for (name, help, value) in [
         ("resident_memory_bytes", "Memory in use", usage.resident),
         ("open_fds", "Open files and connections", usage.open_files),
-        ("max_fds", "How many files and connections the system allows", usage.most_files),
+        ("max_fds", "Maximum number of open files and connections", usage.most_files),
     ] {
         if let Some(value) = value {
             gauge(&mut registry, name, help, value);
@@ -203,7 +199,7 @@ fn gauges<const N: usize>(
     registry.register(name, help, family);
 }
 
-/// `name` is without the `_total` that it is shown with.
+/// Adds a counter. The output adds `_total` to its name.
 fn counter<V>(registry: &mut Registry, name: &str, help: &str, value: V)
 where
     V: EncodeCounterValue + Debug + Send + Sync + 'static,

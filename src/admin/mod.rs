@@ -1,4 +1,4 @@
-//! The admin listener: probes, with their reasons, and metrics.
+//! The admin listener: probes, their reasons, and metrics.
 
 mod metrics;
 
@@ -16,7 +16,7 @@ use crate::redaction::KnownSecrets;
 use crate::runtime::{CheckResult, ProbeKind, ReadinessCheck, ServerState};
 use crate::telemetry::metrics::{ListenerLabel, RouteLabel};
 
-/// Where the metrics are.
+/// The path of the metrics.
 const METRICS: &str = "/metrics";
 
 const OPENMETRICS: &str = "application/openmetrics-text";
@@ -36,7 +36,7 @@ pub fn serve<B>(runtime: &ServerState, request: &Request<B>) -> Response<Full<By
     answer
 }
 
-/// The answer to a request that may only read, and that no other site's page had a browser send.
+/// Returns the answer to a request that only reads and that no page of another site made the browser send.
 fn answered<B>(
     runtime: &ServerState,
     request: &Request<B>,
@@ -46,11 +46,12 @@ fn answered<B>(
     foreign(admin, request).or_else(|| only_read(request)).unwrap_or_else(answer)
 }
 
-/// What is answered to a request of another site's page, or to another host than those of `[admin]`.
+/// Returns the refusal if a page of another site sent the request, or if the request names a host that `[admin]` does
+/// not list.
 fn foreign<B>(admin: &AdminConfig, request: &Request<B>) -> Option<Response<Full<Bytes>>> {
     let target = RequestTarget { headers: request.headers(), uri: request.uri(), is_https: admin.tls.is_some() };
     let reason = match target.cross_site(&admin.hosts, &[])? {
-        CrossSite::Page => "Pages of other sites are not answered here.\n",
+        CrossSite::Page => "Requests from pages of other sites are refused.\n",
         CrossSite::Host(_) => "The request names a host that is not listed in [admin] hosts.\n",
     };
     Some(text(StatusCode::FORBIDDEN, reason))
@@ -63,10 +64,11 @@ fn probed<B>(runtime: &ServerState, probe: ProbeKind, request: &Request<B>) -> R
     runtime.probe(probe)
 }
 
-/// The metrics: in OpenMetrics' format where that is asked for, as Prometheus does, else in Prometheus' older one.
+/// Returns the metrics: in the OpenMetrics format if the client accepts it, as Prometheus does, otherwise in the older
+/// text format of Prometheus.
 fn measured<B>(runtime: &ServerState, request: &Request<B>) -> Response<Full<Bytes>> {
     let Ok(metrics) = metrics::text(runtime) else {
-        return text(StatusCode::INTERNAL_SERVER_ERROR, "The metrics can't be written.\n");
+        return text(StatusCode::INTERNAL_SERVER_ERROR, "The metrics cannot be encoded.\n");
     };
     let accepts = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let (form, metrics) = if accepts.into_iter().any(|value| value.contains(OPENMETRICS)) {
@@ -100,12 +102,12 @@ fn verbose(checks: &[ReadinessCheck], known: &KnownSecrets) -> Response<Full<Byt
     text(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, lines)
 }
 
-/// What is answered to a request that wants more than to read.
+/// Returns the refusal if the method is not GET or HEAD.
 fn only_read<B>(request: &Request<B>) -> Option<Response<Full<Bytes>>> {
     if request.method() == Method::GET || request.method() == Method::HEAD {
         return None;
     }
-    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "Probes and metrics are asked with GET.\n");
+    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "Use GET or HEAD for probes and metrics.\n");
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     Some(answer)
 }

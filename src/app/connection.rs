@@ -1,4 +1,4 @@
-//! One connection, in HTTP/1.1 or HTTP/2, from its first byte to its end.
+//! One connection with HTTP/1.1 or HTTP/2, from its first byte to its end.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -21,36 +21,37 @@ use super::timeout_stream::TimeoutStream;
 use crate::authn::ConnectionPeer;
 use crate::http::ResponseBody;
 
-/// The longest header section, in bytes. A token may have 8 KiB, and cookies come by the way.
+/// The maximum size of a header section, in bytes. A token may have 8 KiB, and browsers add cookies.
 const HEADER_LIMIT: u16 = 32 << 10;
 
-/// How many requests one HTTP/2 connection may have in progress.
+/// The maximum number of requests in progress on one HTTP/2 connection.
 const STREAMS: u32 = 32;
 
-/// How long a connection may wait for its next request. Longer than the 60 seconds for which proxies keep theirs, so that it is
-/// they who close.
+/// How long a connection may wait for its next request. Proxies keep idle connections for 60 seconds, so the proxy
+/// closes first.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-/// How long a connection that was asked to end may take if no request is in progress.
+/// How long a connection may stay open after the request to end, if no request is in progress.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// How the listener goes on, for its connections to know.
+/// The phase of a listener. Its connections follow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ListenerPhase {
-    /// As always.
+    /// Normal operation.
     Open,
-    /// It will end soon: whoever has a connection is told to make another, elsewhere if possible.
+    /// The listener will end soon. Clients are asked to open a new connection, if possible to another server.
     Winding,
-    /// It takes no more connections, and those that it has end.
+    /// The listener accepts no more connections, and its connections end.
     Ending,
 }
 
-/// Serves a connection to its end, which comes when the client closes it, when it has been without a request for too long, or some
-/// time after the `phase` says so.
+/// Serves a connection to its end. It ends when the client closes it, when it has no request for too long, or some time
+/// after the phase becomes [`ListenerPhase::Ending`].
 ///
-/// hyper's own time-out for headers starts only after it knows the version, and not at all in HTTP/2; a client that just sits
-/// there, or doesn't read, would stay for ever. This one is for the connection as a whole: within `patience` there must be a first
-/// whole header, and then a further one every [`KEEP_ALIVE`]. [`TimeoutStream`] sees to what comes or goes too slowly meanwhile.
+/// The header timeout of hyper starts only when the HTTP version is known, and does not exist in HTTP/2. So a client
+/// that sends nothing or reads nothing would keep its connection forever. This function has a timeout for the whole
+/// connection: the first complete header must arrive within `patience`, and each further header within [`KEEP_ALIVE`].
+/// [`TimeoutStream`] ends connections that receive or send too slowly.
 pub(super) async fn serve<I, H, F>(
     io: I,
     peer: Arc<ConnectionPeer>,
@@ -94,13 +95,14 @@ pub(super) async fn serve<I, H, F>(
 
 fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    // A client that closes its half after the request still gets its answer, and no request is made to watch for that.
+    // A client that closes its sending side after the request still gets its answer. So hyper does not watch for a
+    // closed connection.
     builder.http1().max_buf_size(HEADER_LIMIT.into()).half_close(true);
     builder.http2().max_header_list_size(HEADER_LIMIT.into()).max_concurrent_streams(STREAMS);
     builder
 }
 
-/// The handler as hyper wants it, with its requests counted.
+/// Wraps the handler as a hyper service, and counts its requests.
 fn counted<H, F>(
     handler: H,
     peer: Arc<ConnectionPeer>,
@@ -133,19 +135,19 @@ where
 
 fn log(result: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
     if let Err(error) = result {
-        tracing::debug!("a connection ended badly: {error}");
+        tracing::debug!("a connection ended with an error: {error}");
     }
 }
 
-/// How many requests a connection has begun and ended.
+/// The activity of a connection: how many requests began and ended.
 pub(super) struct ConnectionActivity {
     begun: AtomicU64,
     ended: AtomicU64,
-    /// Whether it is in HTTP/2, where other things than a request may come at any time.
+    /// True in HTTP/2, where frames other than requests can arrive at any time.
     framed: AtomicBool,
-    /// Whether the client is to go on in another connection.
+    /// True if the client should continue on another connection.
     winding: AtomicBool,
-    /// Whether it is in HTTP/1.1 and an answer goes on that comes as time goes by.
+    /// True if an HTTP/1.1 answer is an event stream that is still open.
     streaming: AtomicBool,
 }
 
@@ -156,10 +158,11 @@ impl ConnectionActivity {
         ConnectionActivity { begun, ended, framed, winding: AtomicBool::new(winding), streaming }
     }
 
-    /// Whether the connection is to end now that this is the phase. `news` is whether the listener is gone, if that is what is heard.
+    /// Returns true if the connection should end in this phase. `news` is `None` if the timer fired. Otherwise the
+    /// phase changed, and `news` says whether the listener is gone.
     ///
-    /// A client in HTTP/2 is told so at once; one in HTTP/1.1 only with its next answer, as it may be about to send a request. For the
-    /// same reason a new connection has a moment for its first one.
+    /// An HTTP/2 client is informed at once. An HTTP/1.1 client is informed with its next answer, because it may be
+    /// about to send a request. For the same reason a new connection has a moment for its first request.
     fn ends(&self, phase: ListenerPhase, news: Option<bool>) -> bool {
         let has_begun = self.begun.load(Ordering::Acquire) > 0;
         self.winding.store(phase != ListenerPhase::Open, Ordering::Relaxed);
@@ -171,21 +174,21 @@ impl ConnectionActivity {
         }
     }
 
-    /// Whether nothing is in progress and nothing has begun since the count was `seen`, which is brought up to date.
+    /// Returns true if no request is in progress and none has begun since the count was `seen`. Updates `seen`.
     fn is_quiet_since(&self, seen: &mut u64) -> bool {
         let ended = self.ended.load(Ordering::Acquire);
         let begun = self.begun.load(Ordering::Acquire);
         std::mem::replace(seen, begun) == begun && begun == ended
     }
 
-    /// Whether what comes next can only be the header of a further request.
+    /// Returns true if the next bytes can only be the header of a further request.
     pub(super) fn awaits_header(&self) -> bool {
         let ended = self.ended.load(Ordering::Acquire);
         let begun = self.begun.load(Ordering::Acquire);
         begun > 0 && begun == ended && !self.framed.load(Ordering::Relaxed)
     }
 
-    /// Whether an answer goes on of which nobody knows how long it will, to a client that may leave meanwhile.
+    /// Returns true if an answer without a known end is in progress. Its client may leave at any time.
     pub(super) fn is_streaming(&self) -> bool {
         self.streaming.load(Ordering::Relaxed)
     }
@@ -203,12 +206,12 @@ impl RequestGuard {
 }
 
 impl RequestGuard {
-    /// Whether the client is to send no further request in this connection. HTTP/2 has no header for that.
+    /// Returns true if the client should send no further request on this connection. HTTP/2 has no header for this.
     fn is_last(&self) -> bool {
         self.0.winding.load(Ordering::Relaxed) && !self.0.framed.load(Ordering::Relaxed)
     }
 
-    /// Notes that its answer is of this sort. In HTTP/2 whoever leaves is noticed anyway.
+    /// Records whether the answer is a stream. In HTTP/2, hyper notices a client that leaves.
     fn goes_on(&self, answer: &ResponseBody) {
         let is_streamed = matches!(answer, ResponseBody::Streamed(_)) && !self.0.framed.load(Ordering::Relaxed);
         self.0.streaming.store(is_streamed, Ordering::Relaxed);
@@ -232,7 +235,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(5);
 
-    /// Writes `begun`, reads until the connection ends, and tells what came and after how long.
+    /// Writes `begun` and reads until the connection ends. Returns the received text and the elapsed time.
     async fn until_end(begun: &[u8]) -> (String, Duration) {
         let (mut client, server) = duplex(1 << 16);
         let (_go_on, stop) = watch::channel(ListenerPhase::Open);
@@ -281,7 +284,8 @@ mod tests {
         assert!(answer.ends_with("\r\n4\r\nlate\r\n0\r\n\r\n"), "{answer}");
     }
 
-    /// What comes if a request is sent so long after the listener began to end, and after how long the connection has ended.
+    /// Sends a request `wait` after the listener began to end. Returns the answer and the time until the connection
+    /// ended.
     async fn at_the_end(wait: Duration) -> (String, Duration) {
         let (mut client, server) = duplex(1 << 16);
         let (listener, phase) = watch::channel(ListenerPhase::Open);
@@ -305,7 +309,7 @@ mod tests {
         assert!(answer.is_empty() && after <= 2 * LINGER, "{answer} {after:?}");
     }
 
-    /// Writes `begun`, reads up to the end of the answer, writes `further`, and tells after how long the connection ended.
+    /// Writes `begun`, reads the answer and writes `further`. Returns the time from then until the connection ended.
     async fn after_further(begun: &[u8], further: &[u8]) -> Duration {
         let (mut client, server) = duplex(1 << 16);
         let (_go_on, stop) = watch::channel(ListenerPhase::Open);
@@ -327,7 +331,7 @@ mod tests {
     async fn a_further_header_must_come_soon_once_it_is_begun() {
         let after = after_further(b"GET / HTTP/1.1\r\n\r\n", b"GET / HT").await;
         assert!((PATIENCE..=PATIENCE + LINGER).contains(&after), "{after:?}");
-        // One that follows at once, and then nothing.
+        // A second request follows at once, and then nothing.
         let after = after_further(b"GET / HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n").await;
         assert!(after + PATIENCE >= KEEP_ALIVE, "{after:?}");
     }
@@ -341,14 +345,14 @@ mod tests {
         assert!(after + 4 * PATIENCE >= KEEP_ALIVE, "{after:?}");
     }
 
-    /// How long an answer may wait on a connection over `io`, whose other end takes next to nothing of it.
+    /// Returns how long a connection over `io` waits for a client that reads almost nothing of the answer.
     async fn untaken(mut client: DuplexStream, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Duration {
         let (_go_on, stop) = watch::channel(ListenerPhase::Open);
         let handler = |_, _| std::future::ready(Response::new(ResponseBody::from("long".repeat(1000))));
         let serving = tokio::spawn(serve(io, Arc::new(ConnectionPeer::unix(None)), stop, PATIENCE, handler));
         client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
         let start = Instant::now();
-        // Taking a little now and then doesn't help.
+        // It does not help the client to read a little now and then.
         while !serving.is_finished() {
             let _ = client.read_u8().await;
             sleep(PATIENCE / 10).await;
@@ -361,7 +365,7 @@ mod tests {
         let (client, server) = duplex(64);
         let after = untaken(client, server).await;
         assert!((PATIENCE..=PATIENCE + LINGER).contains(&after), "{after:?}");
-        // TLS takes the whole answer at once, and then can't get rid of it.
+        // TLS accepts the whole answer at once, but then cannot send it.
         let (client, server) = duplex(64);
         let after = untaken(client, BufWriter::with_capacity(1 << 16, server)).await;
         assert!((PATIENCE..=PATIENCE + LINGER).contains(&after), "{after:?}");

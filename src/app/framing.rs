@@ -1,8 +1,9 @@
-//! What every request must be as a message, on both listeners, before its handler sees it.
+//! Checks of each request as an HTTP message. They apply on both listeners, before the handler.
 //!
-//! hyper refuses most of what RFC 9112 and RFC 9113 forbid. These checks refuse the rest: a proxy in front may read the same bytes in
-//! another way than hyper does. If a request has both `Content-Length` and `Transfer-Encoding`, hyper removes the length and closes the
-//! connection after the answer, so no check here could see it.
+//! hyper refuses most requests that RFC 9112 and RFC 9113 forbid. These checks refuse the others, because a proxy in
+//! front may interpret the same bytes in another way than hyper. If a request has both `Content-Length` and
+//! `Transfer-Encoding`, hyper removes the length and closes the connection after the answer, so a check here could not
+//! see it.
 
 use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, TRANSFER_ENCODING};
@@ -10,24 +11,24 @@ use hyper::{Request, Response, StatusCode, Version};
 
 use crate::http::{ResponseBody, drain};
 
-/// Why a message is refused. The text is for the client.
+/// The reason why a message is refused. The text is for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FramingError {
-    /// RFC 9112, section 6.1: a recipient must not guess which coding is meant.
+    /// An ambiguous transfer coding. A recipient must not guess the coding (RFC 9112, section 6.1).
     #[error("Transfer-Encoding must be given once, as `chunked`, or be left out.\n")]
     TransferEncoding,
-    /// RFC 9113, section 8.3.1, and RFC 9110, sections 4.2.4 and 7.2.
+    /// A host with a user name (RFC 9113, section 8.3.1, and RFC 9110, sections 4.2.4 and 7.2).
     #[error("The host must have no user name or password before it: remove all up to `@`.\n")]
     Userinfo,
-    /// Only these are served here.
+    /// A scheme other than http and https.
     #[error("The scheme of the request's target must be http or https.\n")]
     Scheme,
 }
 
-/// Checks how the request is framed and where it says it goes.
+/// Checks the transfer coding, the host and the scheme of a request.
 ///
 /// # Errors
-/// With the first thing that is wrong.
+/// Returns the first error that it finds.
 pub(super) fn check<B>(request: &Request<B>) -> Result<(), FramingError> {
     let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
@@ -47,7 +48,8 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), FramingError> {
     Ok(())
 }
 
-/// The answer to such a message. In HTTP/1.1 the connection is closed after it, because nobody can tell where the next message begins.
+/// Builds the answer to a refused message. In HTTP/1.1 the connection closes after it, because the start of the next
+/// message is unknown.
 pub(super) fn refuse(error: FramingError, request: Request<Incoming>) -> Response<ResponseBody> {
     let mut answer = Response::new(ResponseBody::from(error.to_string()));
     *answer.status_mut() = StatusCode::BAD_REQUEST;

@@ -1,4 +1,4 @@
-//! A listener: accepts connections, and knows when the last one has ended.
+//! A listener: accepts connections, and knows when the last connection has ended.
 
 use std::fmt;
 use std::io;
@@ -22,10 +22,10 @@ use crate::files::FileIdentity;
 use crate::http::ResponseBody;
 use crate::limits::ConcurrencyLimit;
 
-/// How long accepting rests when the system has no more to give: file descriptors, say.
+/// The pause after a failure to accept a connection, for example because no file descriptors are left.
 const REST: Duration = Duration::from_millis(100);
 
-/// A listener that is bound.
+/// A bound listener that does not serve yet.
 pub(super) struct BoundListener {
     socket: BoundSocket,
     address: LocalAddress,
@@ -41,32 +41,32 @@ enum AcceptedStream {
     Unix(UnixStream),
 }
 
-/// Where a listener is.
+/// The address of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LocalAddress {
-    /// At an address.
+    /// A TCP address without TLS.
     Tcp(SocketAddr),
-    /// At an address, with TLS.
+    /// A TCP address with TLS.
     Tls(SocketAddr),
-    /// At this Unix socket.
+    /// The path of a Unix socket.
     Unix(PathBuf),
 }
 
-/// A listener that serves.
+/// A serving listener.
 pub(super) struct Listener {
     pub(super) address: LocalAddress,
     accepting: JoinHandle<()>,
-    /// Each connection holds a receiver to its end: without receivers all have ended.
+    /// Each connection holds a receiver until it ends. If there are no receivers, all connections have ended.
     phase: watch::Sender<ListenerPhase>,
 }
 
-/// What holds for a connection that begins.
+/// The configuration of a new connection.
 pub(super) struct ConnectionConfig {
-    /// How many there may be. One that finds no room is closed at once.
+    /// The limit on connections. A connection beyond the limit is closed at once.
     pub(super) cap: ConcurrencyLimit,
-    /// How long it has to shake hands, and for its first request's header.
+    /// The time limit for the TLS handshake, and for the header of the first request.
     pub(super) patience: Duration,
-    /// What it speaks TLS with at an address, if it does.
+    /// The TLS configuration, if TLS is used. Unix sockets ignore it.
     pub(super) tls: Option<TlsConfig>,
 }
 
@@ -81,7 +81,10 @@ impl fmt::Display for LocalAddress {
 }
 
 impl BoundListener {
-    /// Binds what the setting `name` says.
+    /// Binds the address `listen`. `name` is the name of the setting, for error messages.
+    ///
+    /// # Errors
+    /// Returns an error if the address or socket cannot be bound.
     pub(super) async fn new(name: &'static str, listen: &ListenAddress) -> Result<BoundListener, StartError> {
         let bound = match listen {
             ListenAddress::Tcp(address) => BoundListener::tcp(*address).await,
@@ -100,7 +103,7 @@ impl BoundListener {
         Ok(BoundListener { socket: BoundSocket::Unix(socket), address: LocalAddress::Unix(path.to_owned()) })
     }
 
-    /// The file of a Unix socket.
+    /// Returns the file of a Unix socket. `None` for TCP.
     pub(super) fn file(&self) -> Option<FileIdentity> {
         match &self.socket {
             BoundSocket::Tcp(_) => None,
@@ -108,7 +111,8 @@ impl BoundListener {
         }
     }
 
-    /// Serves each request with `handler`. Each connection is begun on the terms of its time.
+    /// Serves each request with `handler`. `terms` is called for each new connection, so a new connection uses the
+    /// current configuration.
     pub(super) fn serve<T, H, F>(self, terms: T, handler: H) -> Listener
     where
         T: Fn() -> ConnectionConfig + Send + 'static,
@@ -121,7 +125,7 @@ impl BoundListener {
         let accepting = tokio::spawn(async move {
             loop {
                 let (stream, peer) = tokio::select! {
-                    // Who is connected already, as far as the system is concerned, is not turned away.
+                    // Connections that the system has already established are still accepted.
                     biased;
                     accepted = socket.next() => accepted,
                     _ = phase.wait_for(|phase| *phase == ListenerPhase::Ending) => return,
@@ -155,25 +159,25 @@ impl LocalAddress {
 }
 
 impl Listener {
-    /// Goes on as before, but has clients turn away.
+    /// Continues to serve, but asks clients to use other connections.
     pub(super) fn wind_up(&self) {
         self.phase.send_replace(ListenerPhase::Winding);
     }
 
-    /// Takes no more connections and returns once the last one has ended.
+    /// Accepts no more connections. Returns when the last connection has ended.
     pub(super) async fn stop(self) {
         self.phase.send_replace(ListenerPhase::Ending);
         let _ = self.accepting.await;
         self.phase.closed().await;
     }
 
-    /// Takes no more connections.
+    /// Accepts no more connections, and returns at once.
     pub(super) fn abort(self) {
         self.accepting.abort();
     }
 }
 
-/// Serves a connection in a task of its own, if there is room for one more.
+/// Serves a connection in a new task, if the limit allows it.
 fn begin(cap: &ConcurrencyLimit, serving: impl Future<Output = ()> + Send + 'static) {
     let Some(slot) = cap.take() else { return };
     tokio::spawn(async move {
@@ -201,14 +205,14 @@ async fn secure<H, F>(
 }
 
 impl BoundSocket {
-    /// The next connection. One that can't be accepted is no reason to stop.
+    /// Accepts the next connection. If that fails, it tries again.
     async fn next(&self) -> (AcceptedStream, ConnectionPeer) {
         loop {
             match self.accept().await {
                 Ok(accepted) => return accepted,
                 Err(error) if is_the_clients(&error) => {}
                 Err(error) => {
-                    tracing::warn!("a connection can't be accepted: {error}");
+                    tracing::warn!("cannot accept a connection: {error}");
                     tokio::time::sleep(REST).await;
                 }
             }
@@ -219,7 +223,8 @@ impl BoundSocket {
         match self {
             BoundSocket::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
-                // Answers are small and whole: there is nothing to wait for. A failure is the client's hang-up.
+                // Each answer is small and is written at once, so Nagle's algorithm would only delay it. A failure
+                // means that the client has closed the connection.
                 let _ = stream.set_nodelay(true);
                 Ok((AcceptedStream::Tcp(stream), ConnectionPeer::at(address.ip())))
             }

@@ -1,4 +1,4 @@
-//! The running program: its listeners, from binding to the last connection's end.
+//! The running server: its listeners, from binding to the end of the last connection.
 
 mod connection;
 mod framing;
@@ -35,75 +35,77 @@ pub use listener::LocalAddress;
 use listener::{BoundListener, ConnectionConfig, Listener};
 use tasks::Tasks;
 
-/// How long what is being carried to vendors and webhooks may take after the last caller was answered, which is done again by whoever starts
-/// next, and how long what has ended may take to be told.
+/// A time limit at the end of the program, after the last answer to a caller. It applies to calls to vendors and
+/// webhooks in progress, which the next start repeats if they are cut off. It applies separately to the removal of
+/// expired entries.
 const CARRYING: Duration = Duration::from_secs(2);
 
-/// Why the program did not start.
+/// The reason why the program did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A listener has no address to listen on.
+    /// A listener cannot listen on its address.
     #[error("{listener} can't listen on {address}: {error}")]
     Bind {
         /// `server.listen` or `admin.listen`.
         listener: &'static str,
-        /// Where it was to listen.
+        /// The configured address.
         address: String,
-        /// What the system says.
+        /// The error of the system.
         error: io::Error,
     },
-    /// The audit log can't be opened.
+    /// The audit log cannot be opened.
     #[error("audit.to: {to} can't be opened: {error}")]
     Audit {
-        /// Where it was to go.
+        /// The configured destination.
         to: String,
-        /// What the system says.
+        /// The error of the system.
         error: io::Error,
     },
-    /// There are no random bytes for the id of the audit log's chain.
+    /// The system gives no random bytes for the id of the audit log's hash chain.
     #[error("audit.chain: {0}")]
     Chain(#[from] NoEntropy),
-    /// The moderation store can't be opened.
+    /// The moderation store cannot be opened.
     #[error("[store]: {0}")]
     Store(store::StoreUnavailable),
-    /// Other servers can't be asked.
+    /// The client for requests to other servers cannot be created.
     #[error(transparent)]
     Remote(#[from] upstream::UpstreamError),
-    /// The process can't be told to stop.
-    #[error("signals can't be received: {0}")]
+    /// The handlers for signals cannot be installed.
+    #[error("cannot receive signals: {0}")]
     Signals(io::Error),
 }
 
-/// How the program ended.
+/// The way in which the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitReason {
-    /// All that was begun was finished.
+    /// All work in progress was finished.
     Orderly,
-    /// Something was cut off: the time was up, or a second signal came.
+    /// Work was cut off, because the time was up or a second signal came.
     Cut,
-    /// What goes on beside the requests has failed.
+    /// A background task failed.
     Failed,
 }
 
-/// The program, listening.
+/// The running server.
 pub struct Application {
     runtime: Arc<ServerState>,
     main: Listener,
     admin: Listener,
     stop: StopSignal,
-    /// What goes on beside the requests, until this is dropped.
+    /// The background tasks. They end when this is dropped.
     tasks: Tasks,
-    /// Closed once what has ended is taken away no more.
+    /// Closed when the removal of expired entries has stopped.
     swept: oneshot::Receiver<Infallible>,
 }
 
 impl Application {
-    /// Opens the audit log and binds both listeners; from here on connections are answered.
+    /// Opens the audit log and the store, and binds both listeners. From here on, the server answers connections.
     ///
     /// # Errors
-    /// If one of these fails.
+    /// Returns an error if one of these steps fails.
     pub async fn start(settings: Settings) -> Result<Application, StartError> {
-        // First, while a signal still ends the process: opening a file can take long where it lies on a network.
+        // Open the audit log first, while a signal still ends the process: on a network file system this can take a
+        // long time.
         let audit = open(&settings)?;
         let stop = StopSignal::new().map_err(StartError::Signals)?;
         let moderation = moderation(settings.store.as_ref()).await?;
@@ -122,10 +124,10 @@ impl Application {
         Ok(Application { runtime, main, admin, stop, tasks, swept })
     }
 
-    /// Has the settings follow the files that they were loaded from.
+    /// Reloads the settings when their files change.
     ///
     /// # Errors
-    /// If hang-ups can't be received.
+    /// Returns an error if the handler for SIGHUP cannot be installed.
     pub fn follow(&mut self, path: &Path, sources: SourceFiles, report: &Report) -> Result<(), StartError> {
         let hangup = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
         let reload = Reloader::new(Arc::clone(&self.runtime), path.to_owned(), sources, report);
@@ -133,30 +135,33 @@ impl Application {
         Ok(())
     }
 
-    /// Where it listens: the main address and the admin one.
+    /// Returns the addresses of the main listener and the admin listener.
     pub fn addresses(&self) -> (&LocalAddress, &LocalAddress) {
         (&self.main.address, &self.admin.address)
     }
 
-    /// Serves until the process is told to stop (SIGTERM or SIGINT), then winds up; a second signal cuts that short. What goes on beside
-    /// the requests fails only of a fault in the program or the system: then it winds up as well, for whoever starts it again.
+    /// Serves until the process receives SIGTERM or SIGINT, and then shuts down. A second signal ends the shutdown
+    /// early.
+    ///
+    /// A background task fails only through a fault in the program or the system. Then the server shuts down as well,
+    /// so its supervisor can restart it.
     pub async fn run(self) -> ExitReason {
         let Application { runtime, main, admin, mut stop, mut tasks, swept } = self;
         let failed = tokio::select! {
             () = stop.signalled() => false,
             task = tasks.failed() => {
-                tracing::error!("this has failed: {task}");
+                tracing::error!("a background task failed: {task}");
                 true
             }
         };
         let ShutdownConfig { drain_delay, grace } = runtime.snapshot().settings.shutdown;
-        tracing::info!("stopping: finishing what is in progress");
+        tracing::info!("stopping: finishing the work in progress");
         runtime.drain();
         let orderly = async {
-            // Whoever sends requests here gets to see that this is not ready any more.
+            // Load balancers get time to see that the server is not ready.
             main.wind_up();
             sleep(drain_delay).await;
-            // What is carried needs not be broken off in the end because a caller takes long.
+            // Stop the outbox before the callers, so a slow caller does not cause a cut-off call to a vendor.
             runtime.outbox.get().into_iter().for_each(Outbox::wind_up);
             timeout(grace, main.stop()).await.map_or(ExitReason::Cut, |()| ExitReason::Orderly)
         };
@@ -179,7 +184,7 @@ impl Application {
     }
 }
 
-/// The terms of callers' connections.
+/// Returns a function that builds the configuration of connections to the main listener.
 fn terms(runtime: &Arc<ServerState>) -> impl Fn() -> ConnectionConfig + Send + 'static {
     let runtime = Arc::clone(runtime);
     move || {
@@ -189,7 +194,7 @@ fn terms(runtime: &Arc<ServerState>) -> impl Fn() -> ConnectionConfig + Send + '
     }
 }
 
-/// The terms of connections to the admin listener.
+/// Returns a function that builds the configuration of connections to the admin listener.
 fn terms_of_probes(runtime: &Arc<ServerState>) -> impl Fn() -> ConnectionConfig + Send + 'static {
     let runtime = Arc::clone(runtime);
     move || {
@@ -209,14 +214,15 @@ async fn moderation(settings: Option<&StoreSettings>) -> Result<ModerationReplic
     let record = settings.record.clone().map(RecordFile::new);
     let moderation = ModerationReplica::recorded(store, settings.max_staleness, record, mark);
     if is_own {
-        // It is at hand, so nobody need be refused because it has not been read yet.
+        // The store is local and available, so read it before the first request. Otherwise the first requests would be
+        // refused.
         moderation.catch_up().await;
     }
     Ok(moderation)
 }
 
-/// Has the moderation entries kept at what its store holds, without what has ended, and refused requests written; tells once nothing more is taken
-/// away, as the program stops.
+/// Starts the background tasks: they write the counts of refused requests, follow the moderation store, and remove
+/// expired entries. The receiver is closed when the removal has stopped at the end of the program.
 fn keeping(runtime: &Arc<ServerState>) -> (Tasks, oneshot::Receiver<Infallible>) {
     let (mut tasks, (sweeps, swept)) = (Tasks::default(), oneshot::channel());
     let counting = Arc::clone(runtime);
@@ -229,12 +235,12 @@ fn keeping(runtime: &Arc<ServerState>) -> (Tasks, oneshot::Receiver<Infallible>)
         let probing = Arc::clone(runtime);
         tasks.spawn("probing whether the store takes changes", async move { probing.moderation.probe_writes().await });
         let sweeping = Arc::clone(runtime);
-        tasks.spawn("taking away what has ended", async move {
+        tasks.spawn("removing expired entries", async move {
             sweeping.moderation.sweep(&sweeping.audit, || sweeping.plan(), sweeping.drained()).await;
             drop(sweeps);
         });
         let warning = Arc::clone(runtime);
-        tasks.spawn("warning of what counts for nothing", async move {
+        tasks.spawn("warning about entries without effect", async move {
             warning.moderation.been_read().await;
             warning.warn_of_strays();
         });
@@ -252,7 +258,7 @@ fn open(settings: &Settings) -> Result<AuditLog, StartError> {
     started.map_err(|error| StartError::Audit { to: name.display().to_string(), error })
 }
 
-/// Tells when the process is to stop.
+/// The signals that stop the process.
 struct StopSignal {
     terminate: Signal,
     interrupt: Signal,
@@ -260,8 +266,8 @@ struct StopSignal {
 
 impl StopSignal {
     fn new() -> io::Result<StopSignal> {
-        // A signal that is once received never ends the process again: a write to a file at its size limit fails like one to a full
-        // disk.
+        // After a handler was installed once, SIGXFSZ does not end the process. A write to a file at its size limit
+        // then fails like a write to a full disk.
         drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
         Ok(StopSignal { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }

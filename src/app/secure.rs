@@ -1,4 +1,4 @@
-//! How a connection with TLS begins.
+//! The start of a TLS connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,9 @@ use super::connection::ListenerPhase;
 use crate::authn::{self, ConnectionPeer, VerifiedCertificate};
 use crate::config::TlsConfig;
 
-/// Shakes hands with a client, if it does its part within `patience` and before the end, and finds out what certificate it has.
+/// Performs the TLS handshake and reads the certificate of the client.
+///
+/// Returns `None` if the handshake fails, takes longer than `patience`, or if the listener ends first.
 pub(super) async fn shake_hands(
     stream: TcpStream,
     peer: ConnectionPeer,
@@ -32,7 +34,7 @@ pub(super) async fn shake_hands(
             Some((stream, ConnectionPeer { tls: Some(tls), ..peer }))
         }
         Err(error) => {
-            tracing::debug!("a client and TLS: {error}");
+            tracing::debug!("a TLS handshake failed: {error}");
             None
         }
     }

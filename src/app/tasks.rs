@@ -1,11 +1,11 @@
-//! What goes on beside the requests, each by its name.
+//! The background tasks, with their names.
 
 use std::collections::HashMap;
 use std::future::{Future, pending};
 
 use tokio::task::{Id, JoinSet};
 
-/// Tasks, until this is dropped.
+/// Background tasks. They end when this value is dropped.
 #[derive(Default)]
 pub(super) struct Tasks {
     running: JoinSet<()>,
@@ -13,12 +13,12 @@ pub(super) struct Tasks {
 }
 
 impl Tasks {
-    /// Has a task go on, of this name.
+    /// Starts a task with this name.
     pub(super) fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         self.names.insert(self.running.spawn(task).id(), name);
     }
 
-    /// Returns once one of these has panicked: its name.
+    /// Waits until a task panics, and returns its name.
     pub(super) async fn failed(&mut self) -> &'static str {
         while let Some(ended) = self.running.join_next().await {
             if let Err(error) = ended {

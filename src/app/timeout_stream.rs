@@ -1,5 +1,5 @@
-//! A connection's bytes, with a time limit for a header that was begun and for an answer that isn't taken, and an eye on whoever reads an
-//! answer without an end.
+//! The byte stream of a connection, with time limits: for a started header, and for an answer that the client does not
+//! read. During an answer without an end, it also notices a client that leaves.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -12,24 +12,24 @@ use tokio::time::{Sleep, sleep};
 
 use super::connection::ConnectionActivity;
 
-/// Fails a read when the rest of a header doesn't come within `patience`, and a write when what waits to be sent isn't all taken
-/// within it.
+/// A stream with time limits. A read fails if the rest of a header does not arrive within `patience`. A write fails if
+/// the client does not accept all waiting bytes within `patience`.
 pub(super) struct TimeoutStream<I> {
     io: I,
     pulse: Arc<ConnectionActivity>,
     patience: Duration,
-    /// Whether something was read since an answer was last written.
+    /// True if something was read since the last write of an answer.
     begun: bool,
     header: IoTimeout,
     answer: IoTimeout,
-    /// What has come before it was asked for.
+    /// Bytes that were read ahead of a request for them.
     ahead: Vec<u8>,
 }
 
-/// How much is read ahead at most, in bytes.
+/// The maximum number of bytes to read ahead.
 const AHEAD: usize = 256;
 
-/// A time limit, while it runs.
+/// A time limit. `None` if it does not run.
 #[derive(Default)]
 struct IoTimeout(Option<Pin<Box<Sleep>>>);
 
@@ -39,7 +39,7 @@ impl<I> TimeoutStream<I> {
         TimeoutStream { io, pulse, patience, begun: false, header, answer, ahead }
     }
 
-    /// What a read came to: only a header's beginning makes a client late with more.
+    /// Applies the time limit after a read. It runs only if the client has started a header.
     fn after_read(&mut self, context: &mut Context<'_>, read: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
         if read.is_ready() {
             self.begun = true;
@@ -59,9 +59,11 @@ impl<I> TimeoutStream<I> {
 }
 
 impl<I: AsyncRead + Unpin> TimeoutStream<I> {
-    /// Fails once the client has closed its side. hyper reads nothing while it answers, so as to answer whoever is done with sending;
-    /// but to one who waits for what is still to happen, the answer would have no end. What comes instead is the next request: it is
-    /// kept, and its client is still there.
+    /// Fails when the client has closed its sending side.
+    ///
+    /// hyper reads nothing during an answer, so a client that only closes its sending side still gets its answer. But
+    /// an event stream to a client that has left would never end. If bytes arrive, they are the next request: the
+    /// client is still there, and the bytes are kept.
     fn watch(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.ahead.is_empty() {
             return Poll::Ready(Ok(()));
@@ -78,7 +80,7 @@ impl<I: AsyncRead + Unpin> TimeoutStream<I> {
         }
     }
 
-    /// Hands over what was read ahead, or reads.
+    /// Returns the bytes that were read ahead. If there are none, reads from the connection.
     fn read(&mut self, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.ahead.is_empty() {
             return Pin::new(&mut self.io).poll_read(context, to);
@@ -91,7 +93,7 @@ impl<I: AsyncRead + Unpin> TimeoutStream<I> {
 }
 
 impl IoTimeout {
-    /// Starts it unless it runs; an error once the time is up.
+    /// Starts the time limit if it does not run. Fails when the time is up.
     fn poll(&mut self, context: &mut Context<'_>, patience: Duration) -> Poll<io::Result<()>> {
         ready!(self.0.get_or_insert_with(|| Box::pin(sleep(patience))).as_mut().poll(context));
         Poll::Ready(Err(ErrorKind::TimedOut.into()))
@@ -127,8 +129,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimeoutStream<I> {
         self.io.is_write_vectored()
     }
 
-    /// hyper flushes once all that waited has been written, and whenever it has looked for more. With TLS some of that may still wait
-    /// below.
+    /// Flushes. hyper flushes after it has written all waiting bytes, and each time it has looked for more. With TLS,
+    /// some of the bytes may still wait in the TLS layer.
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let paced = self.get_mut();
         let flushed = Pin::new(&mut paced.io).poll_flush(context);

@@ -1,4 +1,4 @@
-//! A listener on a Unix socket, and the file that it leaves behind.
+//! A listener on a Unix socket, and its file.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -11,21 +11,25 @@ use tokio::net::{UnixListener, UnixStream};
 use crate::authn::{ConnectionPeer, ProcessIds};
 use crate::files::FileIdentity;
 
-/// A Unix socket that is listened on. Dropping it removes its file.
+/// A listening Unix socket. Dropping it removes its file.
 pub(super) struct UnixSocket {
     listener: UnixListener,
     file: SocketFile,
 }
 
-/// A socket's file, removed when it is dropped unless another has taken its place.
+/// The file of a socket. Dropping it removes the file, unless another file has taken its place.
 struct SocketFile(FileIdentity);
 
 impl UnixSocket {
-    /// Listens at `path`, where nothing may be but a socket that nobody listens on any more.
+    /// Listens at `path`. A socket file without a listener may exist there, and is replaced.
     ///
-    /// It is made under another name and given its permissions before it gets its own, so that nobody gets in meanwhile.
+    /// The socket is created under another name and gets its permissions. Then it is renamed to `path`, so nobody can
+    /// connect before the permissions are set.
+    ///
+    /// # Errors
+    /// Returns an error if the path is too long, if it is in use or no socket, or if the system refuses an operation.
     pub(super) fn bind(path: &Path, mode: u32) -> io::Result<UnixSocket> {
-        // The draft's name may be short enough where this one is too long for anyone to connect to.
+        // The draft name may be short enough although `path` is too long to connect to.
         SocketAddr::from_pathname(path)?;
         make_way(path)?;
         let draft = draft(path);
@@ -36,14 +40,14 @@ impl UnixSocket {
         Ok(UnixSocket { listener, file: SocketFile(FileIdentity::at(path)?) })
     }
 
-    /// Its file.
+    /// Returns the file of the socket.
     pub(super) fn place(&self) -> FileIdentity {
         self.file.0.clone()
     }
 
     pub(super) async fn accept(&self) -> io::Result<(UnixStream, ConnectionPeer)> {
         let (stream, _) = self.listener.accept().await?;
-        // Who can't be told apart is nobody's caller.
+        // If the system gives no credentials of the client, no authenticator identifies it as a caller.
         let ids = stream.peer_cred().ok().map(|ids| ProcessIds { uid: ids.uid(), gid: ids.gid() });
         Ok((stream, ConnectionPeer::unix(ids)))
     }
@@ -57,7 +61,10 @@ impl Drop for SocketFile {
     }
 }
 
-/// Makes sure that what is at `path`, if anything, is a socket that was left behind.
+/// Checks that `path` is free, or has a socket file that nobody listens on.
+///
+/// # Errors
+/// Returns an error if there is another file, or if another process listens there.
 fn make_way(path: &Path) -> io::Result<()> {
     let kind = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata.file_type(),
@@ -65,7 +72,7 @@ fn make_way(path: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     if !kind.is_socket() {
-        return Err(io::Error::new(ErrorKind::AlreadyExists, "there is something else, which is not a socket"));
+        return Err(io::Error::new(ErrorKind::AlreadyExists, "a file exists there that is not a socket"));
     }
     match Probe::connect(path) {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(()),
@@ -74,7 +81,8 @@ fn make_way(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A name beside `path` for the time until the socket is ready. It is short, as are the names that sockets may have.
+/// Returns a temporary name in the directory of `path`, for the time until the socket is ready. The name is short,
+/// because the paths of sockets have a small maximum length.
 fn draft(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{}.sock", std::process::id()))
 }
@@ -92,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    /// A path in a directory of its own.
+    /// Returns a path in a new directory.
     fn path(name: &str) -> PathBuf {
         let directory = std::env::temp_dir().join(format!("chat-signer-unix-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&directory);

@@ -1,27 +1,29 @@
-//! Subjects that are an e-mail address or a phone number. Anyone can enter someone else's, so it counts only if the issuer has verified it.
+//! Subjects that are an e-mail address or a phone number. A user can enter the address of another person, so an address
+//! is accepted only if the issuer has verified it.
 
 use serde_json::{Map, Value};
 
 use super::error::AuthnError;
 use crate::model::claim;
 
-/// A user's addresses, and the claims that say whether they were verified: first as OpenID Connect Core 1.0, section 5.1 has them, then as
-/// other issuers spell them.
+/// The claims with an address, each with the claims that say whether the issuer has verified the address. The first
+/// flag has the name in OpenID Connect Core 1.0, section 5.1; the others are the names that other issuers use.
 const ADDRESSES: [(&str, &[&str]); 2] = [
     ("email", &["email_verified", "emailVerified", "verified_email", "is_email_verified"]),
     ("phone_number", &["phone_number_verified", "phoneNumberVerified", "phone_verified"]),
 ];
 
-/// Whether the claim of this name, or at this JSON pointer, is an address of the user's.
+/// Returns whether this claim (a name or a JSON pointer) is an address of the user.
 pub fn is_address(subject: &str) -> bool {
     !flags(subject).is_empty()
 }
 
-/// Checks that the claims do not call the subject's address unverified. Without a word on it they pass, as many issuers verify all.
+/// Checks that the claims do not mark the address in the subject as unverified. If the claims have no such flag, the
+/// check succeeds, because many issuers verify all addresses.
 pub(super) fn check_verified(claims: &Map<String, Value>, subject: &str) -> Result<(), AuthnError> {
     let is_verified = |flag: &String| match claim(claims, flag) {
         None | Some(Value::Null | Value::Bool(true)) => true,
-        // Some issuers write it in quotes.
+        // Some issuers write the value in quotes.
         Some(Value::String(word)) => word.eq_ignore_ascii_case("true"),
         Some(_) => false,
     };
@@ -31,7 +33,8 @@ pub(super) fn check_verified(claims: &Map<String, Value>, subject: &str) -> Resu
     }
 }
 
-/// The claims beside an address that may say whether it was verified. None: it is no address.
+/// Returns the claims beside an address that may say whether it is verified. The list is empty if the claim is not an
+/// address.
 fn flags(subject: &str) -> Vec<String> {
     let (place, name) = subject.split_at(subject.rfind('/').map_or(0, |slash| slash + 1));
     let known = ADDRESSES.iter().filter(|(address, _)| *address == name);

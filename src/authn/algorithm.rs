@@ -3,7 +3,7 @@
 pub use jsonwebtoken::Algorithm;
 use jsonwebtoken::AlgorithmFamily;
 
-/// Every algorithm, as tokens and the configuration spell it.
+/// All algorithms, as tokens and the configuration spell them.
 pub const ALGORITHMS: [(&str, Algorithm); 12] = [
     ("HS256", Algorithm::HS256),
     ("HS384", Algorithm::HS384),
@@ -19,17 +19,17 @@ pub const ALGORITHMS: [(&str, Algorithm); 12] = [
     ("EdDSA", Algorithm::EdDSA),
 ];
 
-/// The algorithm spelled exactly so. There is no `none`.
+/// Returns the algorithm with exactly this spelling. There is no `none`.
 pub fn algorithm(word: &str) -> Option<Algorithm> {
     ALGORITHMS.iter().find(|(known, _)| *known == word).map(|(_, algorithm)| *algorithm)
 }
 
-/// Whether it verifies with the secret that it signs with.
+/// Returns whether the algorithm signs and verifies with the same secret.
 pub fn is_symmetric(algorithm: Algorithm) -> bool {
     algorithm.family() == AlgorithmFamily::Hmac
 }
 
-/// These algorithms as words: `RS256 or ES256`.
+/// Joins the names of the algorithms for a message: `RS256 or ES256`.
 pub(super) fn words(algorithms: &[Algorithm]) -> String {
     let words: Vec<_> = algorithms.iter().map(|algorithm| format!("{algorithm:?}")).collect();
     words.join(" or ")

@@ -7,24 +7,24 @@ use http::HeaderName;
 use super::Common;
 use crate::crypto;
 
-/// Takes keys from one header. Only their hashes are kept.
+/// Accepts API keys in one header. Only the hashes of the keys are stored.
 pub struct ApiKey {
-    /// What all authenticators have.
+    /// The settings that all authenticators have.
     pub common: Common,
-    /// Where the key stands. Not `authorization`.
+    /// The header with the key. It must not be `authorization`.
     pub header: HeaderName,
-    /// Each key's id, which is the caller's subject, and the SHA-256 of the key.
+    /// The id of each key, which is the subject of the caller, and the SHA-256 hash of the key.
     pub keys: Vec<(String, [u8; 32])>,
 }
 
 impl ApiKey {
-    /// The id of the key with this hash. Looks at every key, so that the time it takes tells nothing of which one it was.
+    /// Returns the id of the key with this hash. Compares all keys, so the time does not reveal which key matched.
     pub(super) fn id(&self, sha256: &[u8; 32]) -> Option<&str> {
         let matching = self.keys.iter().filter(|(_, known)| crypto::equal(known, sha256));
         matching.fold(None, |first, (id, _)| first.or(Some(id)))
     }
 
-    /// Whether one of the keys has this id.
+    /// Returns whether one of the keys has this id.
     pub(super) fn has(&self, id: &str) -> bool {
         self.keys.iter().any(|(known, _)| known == id)
     }

@@ -1,8 +1,8 @@
-//! Tokens that only one client may use, because they are bound to its key (`cnf`: RFC 7800, section 3.1). Used by others, such a token is
-//! a stolen one.
+//! Tokens that only one client may use, because they are bound to the key of the client (`cnf`: RFC 7800, section 3.1).
+//! If another client sends such a token, the token was stolen.
 //!
-//! The one binding that can be checked here is to the certificate of the client's connection (RFC 8705). Others, as DPoP's (RFC 9449), are
-//! refused.
+//! The program can check only the binding to the certificate of the connection of the client (RFC 8705). It refuses
+//! other bindings, for example DPoP (RFC 9449).
 
 use std::sync::Arc;
 
@@ -12,15 +12,15 @@ use super::{AuthnError, ClientCertificate};
 use crate::crypto;
 use crate::model::Caller;
 
-/// The SHA-256 of a certificate in DER (`x5t#S256`: RFC 8705, section 3.1).
+/// The SHA-256 hash of a certificate in DER (`x5t#S256`: RFC 8705, section 3.1).
 pub type Thumbprint = [u8; 32];
 
-/// The caller that a token names, for a client that may use the token. Remembered for a token, it is confirmed for each request anew, as
-/// two connections with one token may have two certificates.
+/// The caller that a token names, before the program has checked that the client may use the token. A cached caller is
+/// confirmed again for each request, because two connections with the same token may have two certificates.
 #[derive(Clone, Debug)]
 pub struct TokenCaller {
     caller: Arc<Caller>,
-    /// The certificate that the client's connection must have.
+    /// The certificate that the connection of the client must have.
     certificate: Option<Thumbprint>,
 }
 
@@ -29,43 +29,45 @@ impl TokenCaller {
         TokenCaller { caller, certificate }
     }
 
-    /// The caller, if the client on this connection may use the token.
+    /// Returns the caller, if the client on this connection may use the token.
     ///
     /// # Errors
-    /// If the token is bound to a certificate that the connection does not have.
+    /// Returns an error if the token is bound to a certificate that the connection does not have.
     pub(super) fn confirm(self, shown: ClientCertificate<'_>) -> Result<Arc<Caller>, AuthnError> {
         let Some(wanted) = self.certificate else { return Ok(self.caller) };
         let flaw = match shown {
             ClientCertificate::Valid(certificate) if certificate.thumbprint() == Some(wanted) => return Ok(self.caller),
             ClientCertificate::Valid(_) => "the token is bound to another client certificate (cnf)",
             ClientCertificate::Nothing | ClientCertificate::Stale => {
-                "the token is bound to a client certificate (cnf), and the connection has none that counts"
+                "the token is bound to a client certificate (cnf), and the connection has no valid one"
             }
         };
         Err(AuthnError::new(flaw).by(&self.caller.authenticator))
     }
 
-    /// What the token says, to weigh it.
+    /// Returns the claims of the token, to estimate their size.
     pub fn claims(&self) -> &Map<String, Value> {
         &self.caller.claims
     }
 
-    /// The caller, to weigh it.
+    /// Returns the caller, to estimate its size.
     pub(super) fn unconfirmed(&self) -> &Caller {
         &self.caller
     }
 }
 
-/// The certificate to which these claims bind their token, if they do.
+/// Returns the certificate to which the claims bind their token, if there is one.
 ///
 /// # Errors
-/// If they bind it to something else.
+/// Returns an error if the claims bind the token to something else.
 pub(super) fn bound_certificate(claims: &Map<String, Value>) -> Result<Option<Thumbprint>, AuthnError> {
     const UNCHECKED: &str = "the token is bound to its client's key (cnf) in a way that can't be checked here";
     let refuse = |detail: &str| Err(AuthnError::new(UNCHECKED).detail(detail.to_owned()));
     let word = claims.get("token_type").and_then(Value::as_str).unwrap_or_default();
     if ["dpop", "pop"].iter().any(|bound| word.eq_ignore_ascii_case(bound)) {
-        return refuse("its `token_type` demands a proof of possession; accept_bound_tokens = true takes it without");
+        return refuse(
+            "its `token_type` requires a proof of possession; accept_bound_tokens = true accepts it without",
+        );
     }
     let members = match claims.get("cnf") {
         None | Some(Value::Null) => return Ok(None),
@@ -76,6 +78,6 @@ pub(super) fn bound_certificate(claims: &Map<String, Value>) -> Result<Option<Th
     let digest = only.and_then(crypto::base64url_decode).and_then(|bytes| Thumbprint::try_from(bytes).ok());
     match digest {
         Some(digest) => Ok(Some(digest)),
-        None => refuse("its `cnf` is not a certificate's `x5t#S256` alone; accept_bound_tokens = true takes it anyway"),
+        None => refuse("its `cnf` must hold only a valid `x5t#S256`; accept_bound_tokens = true accepts it anyway"),
     }
 }

@@ -1,4 +1,5 @@
-//! What a client's certificate says (X.509, RFC 5280). It is read only after the TLS library has found it good.
+//! The contents of a client certificate (X.509, RFC 5280). They are read only after the TLS library has verified the
+//! certificate.
 
 use x509_cert::Certificate as X509;
 use x509_cert::der::asn1::{Ia5StringRef, PrintableStringRef, Utf8StringRef};
@@ -13,43 +14,44 @@ use super::Thumbprint;
 use crate::crypto;
 use crate::model::Millis;
 
-/// A certificate that a peer has shown, with the proof that it holds its key.
+/// A certificate of a peer that has proved that it holds the key of the certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedCertificate {
-    /// It, and those that lead from it to an authority, as they were shown, in DER.
+    /// The certificate and its chain to an authority, as the peer sent them, in DER.
     pub chain: Vec<Vec<u8>>,
-    /// Whom it names.
+    /// The names in the certificate.
     pub names: CertificateNames,
-    /// The last moment at which all of the chain is valid.
+    /// The last moment at which the whole chain is valid.
     pub until: Millis,
-    /// Marks the authorities that vouched for it when the connection began.
+    /// A fingerprint of the authorities that were trusted when the connection began.
     pub authorities: [u8; 32],
 }
 
-/// Whom a certificate names, each in its own kind of name.
+/// The names in a certificate, by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CertificateNames {
-    /// The URIs among its subject alternative names.
+    /// The URIs of the subject alternative names.
     pub uris: Vec<String>,
-    /// The DNS names among them, in small letters.
+    /// The DNS names of the subject alternative names, in lower case.
     pub dns: Vec<String>,
-    /// The common names (CN) of its subject. One that is no text of today is there, but empty.
+    /// The common names (CN) of the subject. A name in an outdated text encoding is an empty string.
     pub common: Vec<String>,
 }
 
-/// What can be said of a client's certificate when a request comes.
+/// The state of the client certificate at the time of a request.
 #[derive(Clone, Copy, Debug)]
 pub enum ClientCertificate<'a> {
-    /// There is none.
+    /// There is no certificate.
     Nothing,
-    /// It is good.
+    /// The certificate is valid.
     Valid(&'a VerifiedCertificate),
-    /// It was good when the connection began, and isn't any more.
+    /// The certificate was valid when the connection began, but it is no longer valid.
     Stale,
 }
 
 impl VerifiedCertificate {
-    /// A chain that authorities with this mark have vouched for. What can't be read names nobody.
+    /// Takes a chain that authorities with this fingerprint have verified. If the certificate cannot be read, it has no
+    /// names.
     pub fn new(chain: Vec<Vec<u8>>, authorities: [u8; 32]) -> VerifiedCertificate {
         let end = |der: &Vec<u8>| validity(der).map_or(Millis(0), |(_, end)| end);
         let until = chain.iter().map(end).min().unwrap_or(Millis(0));
@@ -57,13 +59,13 @@ impl VerifiedCertificate {
         VerifiedCertificate { chain, names: names.unwrap_or_default(), until, authorities }
     }
 
-    /// The SHA-256 of the certificate itself, in DER.
+    /// Returns the SHA-256 hash of the certificate itself, in DER.
     pub fn thumbprint(&self) -> Option<Thumbprint> {
         self.chain.first().map(|der| crypto::sha256(der))
     }
 }
 
-/// From when to when a certificate in DER is valid, both included; none if it can't be read.
+/// Returns the first and the last moment at which a certificate in DER is valid. Returns `None` if it cannot be read.
 pub fn validity(der: &[u8]) -> Option<(Millis, Millis)> {
     let certificate = X509::from_der(der).ok()?;
     let validity = certificate.tbs_certificate().validity();

@@ -1,4 +1,4 @@
-//! Which credential of a request counts, and what becomes of it.
+//! Selects the credential of a request and checks it.
 
 use std::sync::Arc;
 
@@ -15,10 +15,11 @@ use super::{
 use crate::crypto;
 use crate::model::{Caller, Millis};
 
-const STALE: &str = "the client certificate is not accepted any more: it has expired, or its authority was withdrawn";
+const STALE: &str = "the client certificate is no longer valid: it has expired, or its authority is no longer trusted";
 
 impl Authenticators {
-    /// Who sent the request, as its one credential has it. `was_tried` if newer keys were looked up already.
+    /// Identifies the sender of the request by its only credential. `was_tried` is true if newer keys were already
+    /// looked up.
     pub(super) fn attempt(
         &self,
         presented: &RequestCredentials<'_>,
@@ -37,7 +38,7 @@ impl Authenticators {
         }
     }
 
-    /// The one explicit credential of the request, if it carries any.
+    /// Returns the only explicit credential of the request, if there is one.
     fn explicit<'a>(&'a self, headers: &'a HeaderMap) -> Result<Option<(&'a HeaderName, &'a HeaderValue)>, AuthnError> {
         let mut names: Vec<_> = std::iter::once(&AUTHORIZATION).chain(&self.key_headers).collect();
         for name in self.introspections().filter_map(|introspection| introspection.explicit(headers)) {
@@ -59,8 +60,8 @@ impl Authenticators {
         }
     }
 
-    /// The authenticator that asks another server about the credential in this header, if one does. A token that names a known
-    /// issuer is that issuer's, whoever else takes tokens.
+    /// Returns the authenticator that asks another server about the credential in this header, if there is one. If the
+    /// token names a known issuer, the authenticator of that issuer checks the token instead.
     fn asker(
         &self,
         header: &HeaderName,
@@ -79,7 +80,7 @@ impl Authenticators {
         }
     }
 
-    /// What the first authenticator to find an ambient credential makes of it, if any does.
+    /// Returns the result of the first authenticator that finds an ambient credential, if there is one.
     fn ambient(
         &self,
         presented: &RequestCredentials<'_>,
@@ -112,7 +113,8 @@ impl Authenticators {
         })
     }
 
-    /// The caller whom a client certificate names; none if there is no certificate, or if another authenticator lists its name.
+    /// Returns the caller that a client certificate names. Returns `None` if there is no certificate, or if another
+    /// authenticator lists the name in it.
     fn by_certificate(&self, mtls: &Mtls, shown: ClientCertificate<'_>) -> Option<Result<Arc<Caller>, AuthnError>> {
         let names = match shown {
             ClientCertificate::Nothing => return None,
@@ -126,13 +128,14 @@ impl Authenticators {
         Some(caller.unwrap_or_else(|| Err(mtls.stranger(names))))
     }
 
-    /// Whether some authenticator takes this peer for a proxy. What the connection tells is the proxy's then, whether or not a request
-    /// names a caller: one that lost its header on the way must not become the proxy's own.
+    /// Returns whether an authenticator trusts this peer as a proxy. In this case the certificate and the process ids
+    /// of the connection belong to the proxy, even if the request names no caller. Otherwise a request that lost its
+    /// header on the way would run with the identity of the proxy.
     fn is_proxy(&self, peer: &ConnectionPeer) -> bool {
         self.forwarded().any(|forwarded| forwarded.trusted_proxies.include(peer))
     }
 
-    /// The client certificate, if it is the caller's own and not a proxy's.
+    /// Returns the client certificate if it belongs to the caller and not to a proxy.
     pub(super) fn own_certificate<'a>(&self, presented: &RequestCredentials<'a>) -> ClientCertificate<'a> {
         if self.is_proxy(presented.peer) { ClientCertificate::Nothing } else { presented.certificate }
     }
@@ -149,9 +152,9 @@ impl Authenticators {
         self.serve(found.confirm(self.own_certificate(presented))?, app)
     }
 
-    /// The caller that a good token names.
+    /// Returns the caller that a valid token names.
     fn token_caller(&self, token: &str, now: Millis, was_tried: bool) -> Result<TokenCaller, IdentifyError> {
-        // What is too long isn't even hashed.
+        // A token that is too long is not hashed.
         let memory = self.verified.as_ref().filter(|_| token.len() <= LONGEST);
         let memory = memory.map(|verified| (verified, verified.id(token)));
         if let Some(caller) = memory.and_then(|(verified, id)| verified.recall(&id, now)) {
@@ -165,7 +168,7 @@ impl Authenticators {
         Ok(caller)
     }
 
-    /// The caller with a good token, if it is one for this app.
+    /// Checks that the caller of a valid token may use this app.
     fn serve(&self, caller: Arc<Caller>, app: Option<&str>) -> Result<Arc<Caller>, IdentifyError> {
         let caller = self.own(caller)?;
         let Some(by) = self.vouching(&caller) else { return Err(AuthnError::new(NOT_FOR_THIS_APP).into()) };
@@ -173,7 +176,7 @@ impl Authenticators {
         Ok(by.common().admit(caller, app).map_err(|refusal| refusal.by(name))?)
     }
 
-    /// Who the token is for, found out by the authenticator of the issuer that it names.
+    /// Verifies the token with the authenticator of the issuer that the token names.
     fn verify(&self, token: &str, now: Millis, was_tried: bool) -> Result<VerifiedToken, IdentifyError> {
         if self.jwts().next().is_none() {
             return Err(AuthnError::new("an `authorization` header is not accepted here").into());
@@ -186,7 +189,7 @@ impl Authenticators {
         jwt.identify(token, now, was_tried).map_err(|unidentified| unidentified.by(&jwt.common.name))
     }
 
-    /// The authenticator of the issuer that the token names.
+    /// Returns the authenticator of the issuer that the token names.
     fn issuer_of(&self, token: &str) -> Option<&Jwt> {
         let token = UnverifiedToken::parse(token).ok()?;
         self.jwts().find(|jwt| token.issuer().is_ok_and(|issuer| issuer == jwt.issuer))
@@ -196,7 +199,7 @@ impl Authenticators {
         let sha256 = crypto::sha256(value.as_bytes());
         let candidates = self.api_keys().filter(|api_key| api_key.header == header);
         let found = candidates.filter_map(|api_key| Some((api_key, api_key.id(&sha256)?)));
-        // Not `next`: all keys are compared, whichever matches.
+        // Not `next`: all keys are compared, so the time does not depend on the key.
         let Some((api_key, id)) = found.fold(None, |first, found| first.or(Some(found))) else {
             return Err(AuthnError::new(format!("the API key in `{header}` is not known")));
         };
@@ -204,7 +207,7 @@ impl Authenticators {
         api_key.common.admit(caller, app).map_err(|refusal| refusal.by(&api_key.common.name))
     }
 
-    /// The refusal of a request without a credential: says which one would do.
+    /// Returns the error for a request without a credential. It lists the accepted credentials.
     fn nothing(&self, peer: &ConnectionPeer, app: Option<&str>) -> AuthnError {
         let by_proxy = self.is_proxy(peer);
         let mut accepted: Vec<String> = Vec::new();
@@ -213,13 +216,13 @@ impl Authenticators {
                 Authenticator::Jwt(_) => "`authorization: Bearer <token>`".to_owned(),
                 Authenticator::ApiKey(api_key) => format!("an API key in `{}`", api_key.header),
                 Authenticator::Forwarded(forwarded) if forwarded.trusted_proxies.include(peer) => {
-                    format!("the caller's name in `{}`, as this connection is a proxy's", forwarded.header)
+                    format!("the caller's name in `{}`, because this connection comes from a proxy", forwarded.header)
                 }
-                Authenticator::Forwarded(_) => "a request through the proxy in front".to_owned(),
+                Authenticator::Forwarded(_) => "a request through the proxy".to_owned(),
                 Authenticator::Introspection(introspection) => introspection.wanted(),
                 Authenticator::Mtls(_) | Authenticator::Process(_) if by_proxy => continue,
                 Authenticator::Mtls(_) => "a client certificate".to_owned(),
-                Authenticator::Process(_) => "a request through the Unix socket, as one of its callers".to_owned(),
+                Authenticator::Process(_) => "a request through the Unix socket from an accepted process".to_owned(),
             };
             if !accepted.contains(&word) {
                 accepted.push(word);
@@ -232,7 +235,8 @@ impl Authenticators {
     }
 }
 
-/// The token in `Bearer <token>` (RFC 6750, section 2.1). The scheme's case doesn't matter (RFC 9110, section 11.1).
+/// Returns the token in `Bearer <token>` (RFC 6750, section 2.1). The scheme is case-insensitive (RFC 9110, section
+/// 11.1).
 pub(super) fn bearer(value: &HeaderValue) -> Result<&str, AuthnError> {
     let text = value.to_str().map_err(|_| AuthnError::new("the `authorization` header holds more than ASCII"))?;
     match text.split_once(' ') {

@@ -1,4 +1,4 @@
-//! When a token counts (RFC 7519, sections 4.1.4 to 4.1.6; RFC 7662, section 2.2).
+//! The period in which a token is valid (RFC 7519, sections 4.1.4 to 4.1.6; RFC 7662, section 2.2).
 
 use std::ops::Range;
 use std::time::Duration;
@@ -8,21 +8,22 @@ use serde_json::Value;
 use super::error::AuthnError;
 use crate::model::Millis;
 
-/// The first second after the year 9999, since 1970. A greater number is not in seconds: milliseconds since 1978 are greater.
+/// The first second after the year 9999, in seconds since 1970. A greater number is not in seconds: the milliseconds of
+/// all dates since 1978 are greater.
 const END_OF_TIME: u64 = 253_402_300_800;
 
-/// The dates that a token states, in milliseconds since 1970.
+/// The dates in a token, in milliseconds since 1970.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Dates {
-    /// `exp`.
+    /// The claim `exp`.
     pub(super) expiry: Option<u64>,
-    /// `nbf`.
+    /// The claim `nbf`.
     pub(super) not_before: Option<u64>,
-    /// `iat`.
+    /// The claim `iat`.
     pub(super) issued: Option<u64>,
 }
 
-/// Now, give or take the leeway, and how old a token may be. All in milliseconds.
+/// The current time, the leeway, and the maximum age of a token, all in milliseconds.
 pub(super) struct TokenClock {
     now: u64,
     leeway: u64,
@@ -33,13 +34,13 @@ impl Dates {
     /// Reads the dates from the claims that `claim` looks up.
     ///
     /// # Errors
-    /// If one is not a plausible number of seconds since 1970.
+    /// Returns an error if a date is not a plausible number of seconds since 1970.
     pub(super) fn read<'a>(claim: impl Fn(&str) -> Option<&'a Value>) -> Result<Dates, AuthnError> {
         let date = |name| claim(name).map(|value| date(name, value)).transpose();
         Ok(Dates { expiry: date("exp")?, not_before: date("nbf")?, issued: date("iat")? })
     }
 
-    /// When a token with these dates ends, if it does: when it expires, or becomes too old.
+    /// Returns the time at which a token with these dates expires or becomes too old, if there is such a time.
     pub(super) fn end(&self, max_age: Option<Duration>) -> Option<u64> {
         let oldest = self.issued.zip(max_age).map(|(issued, age)| issued.saturating_add(millis(age)));
         self.expiry.into_iter().chain(oldest).min()
@@ -51,8 +52,8 @@ impl TokenClock {
         TokenClock { now: now.0, leeway: leeway_seconds.saturating_mul(1000), max_age: max_age.map(millis) }
     }
 
-    /// Checks that a token with these dates counts now. Returns the span of time in which the result is the same, in milliseconds since
-    /// 1970.
+    /// Checks that a token with these dates is valid now. Returns the period in which the result is the same, in
+    /// milliseconds since 1970.
     pub(super) fn check(&self, dates: &Dates) -> Result<Range<u64>, AuthnError> {
         let expiry = self.check_expiry(dates.expiry)?;
         let valid = dates.not_before.unwrap_or(0);
@@ -68,7 +69,7 @@ impl TokenClock {
         Ok(valid.max(issued).saturating_sub(self.leeway)..end)
     }
 
-    /// When the token expires.
+    /// Returns the time at which the token expires.
     fn check_expiry(&self, expiry: Option<u64>) -> Result<u64, AuthnError> {
         let Some(expiry) = expiry else { return Ok(u64::MAX) };
         let end = expiry.saturating_add(self.leeway);
@@ -79,7 +80,7 @@ impl TokenClock {
         Err(AuthnError::new(format!("the token expired {ago} s ago")))
     }
 
-    /// When the token becomes too old.
+    /// Returns the time at which the token becomes too old.
     fn check_age(&self, issued: Option<u64>) -> Result<u64, AuthnError> {
         let Some(max_age) = self.max_age else { return Ok(u64::MAX) };
         let issued = issued.ok_or_else(|| {
@@ -90,17 +91,21 @@ impl TokenClock {
             return Ok(end);
         }
         let (ago, most) = ((self.now - issued) / 1000, max_age / 1000);
-        Err(AuthnError::new(format!("the token was issued {ago} s ago (iat), and may be {most} s old (max_token_age)")))
+        Err(AuthnError::new(format!(
+            "the token was issued {ago} s ago (iat), but the limit is {most} s (max_token_age)"
+        )))
     }
 
-    /// How many more seconds, rounded up, this date lies in the future, if it does so beyond the leeway.
+    /// Returns the number of seconds, rounded up, until this date, if the date is further in the future than the
+    /// leeway.
     fn wait(&self, date: u64) -> Option<u64> {
         let ahead = date.saturating_sub(self.now);
         (ahead > self.leeway).then(|| ahead.div_ceil(1000))
     }
 }
 
-/// A `NumericDate` (RFC 7519, section 2) in milliseconds: a JSON number of seconds, not negative, perhaps with a fraction.
+/// Converts a `NumericDate` (RFC 7519, section 2) to milliseconds. It is a JSON number of seconds, not negative,
+/// possibly with a fraction.
 fn date(name: &str, value: &Value) -> Result<u64, AuthnError> {
     let whole = value.as_u64().map(|seconds| seconds.saturating_mul(1000));
     let date = whole.or_else(|| Duration::try_from_secs_f64(value.as_f64()?).ok().map(millis));

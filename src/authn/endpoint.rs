@@ -1,4 +1,4 @@
-//! Servers elsewhere that have a say in who a caller is.
+//! The other servers that the authenticators ask.
 
 use core::net::IpAddr;
 use std::fmt;
@@ -8,31 +8,33 @@ use http::Uri;
 
 use crate::secret::Secret;
 
-/// A server to ask.
+/// The address and the credentials of another server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Where; see [`is_safe`].
+    /// The URL of the server; see [`is_safe`].
     pub url: Uri,
-    /// The certificate authorities that its certificate may come from, in DER. Without any, those that browsers trust.
+    /// The certificate authorities that are trusted for the server, in DER. If there are none, the public authorities
+    /// that browsers trust are used.
     pub authorities: Vec<Vec<u8>>,
-    /// What it is shown as a bearer token, if it wants one.
+    /// The bearer token that the program sends to the server, if the server needs one.
     pub bearer: Option<BearerToken>,
 }
 
 impl fmt::Display for Endpoint {
-    /// Without the query, which is nobody's business.
+    /// Omits the query, which may hold private data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let authority = self.url.authority().map_or("", |authority| authority.as_str());
         write!(f, "{}://{authority}{}", self.url.scheme_str().unwrap_or("https"), self.url.path())
     }
 }
 
-/// A token to show.
+/// A bearer token for a server.
 #[derive(Clone, PartialEq, Eq)]
 pub enum BearerToken {
-    /// This one.
+    /// A fixed token.
     Fixed(Secret),
-    /// The one that the file holds at that time: those of Kubernetes change every hour.
+    /// The token that is in the file at the time of the request. For example, Kubernetes replaces its tokens every
+    /// hour.
     File(PathBuf),
 }
 
@@ -42,7 +44,8 @@ impl fmt::Debug for BearerToken {
     }
 }
 
-/// Whether what is asked there can be believed: over HTTPS, or on this machine.
+/// Returns whether the answers from this URL can be trusted: the connection uses HTTPS, or the server is on this
+/// machine.
 pub fn is_safe(url: &Uri) -> bool {
     match (url.scheme_str(), url.host()) {
         (Some("https"), Some(_)) => true,

@@ -1,11 +1,11 @@
-//! Why a caller is turned away, said twice: shortly to the caller, in full to the log.
+//! The reason why a request is not authenticated: a short text for the caller and a full text for the log.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::origin::CrossSite;
 
-/// A caller that is not let in. Holds no part of a credential.
+/// An authentication error. It holds no part of a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthnError {
     public: Cow<'static, str>,
@@ -14,7 +14,7 @@ pub struct AuthnError {
     sort: AuthnErrorKind,
 }
 
-/// What is wrong with the credential.
+/// The kind of an authentication error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AuthnErrorKind {
     Bad,
@@ -23,46 +23,47 @@ enum AuthnErrorKind {
 }
 
 impl AuthnError {
-    /// What an honest caller needs to put it right. Goes to anyone, so it repeats nothing of the credential.
+    /// Takes the text that an honest caller needs to correct the request. Anybody can read it, so it must repeat
+    /// nothing of the credential.
     pub(super) fn new(public: impl Into<Cow<'static, str>>) -> AuthnError {
         AuthnError { public: public.into(), detail: None, authenticator: None, sort: AuthnErrorKind::Bad }
     }
 
-    /// The refusal of a caller who is known, for what the page of another site had the browser send.
+    /// Returns the error for a valid credential in a request that the page of another site made the browser send.
     pub(super) fn cross_site(reason: CrossSite<'_>) -> AuthnError {
         let refusal = match reason {
             CrossSite::Page => AuthnError::new(
-                "a page of an origin that is not listed may not use credentials that the browser or a proxy adds by itself",
+                "a page of an origin that is not listed must not use credentials that the browser or a proxy adds",
             ),
             CrossSite::Host(host) => AuthnError::new(
-                "credentials that the browser or a proxy adds by itself count only for requests to the configured hosts",
+                "credentials that the browser or a proxy adds are accepted only in requests to the configured hosts",
             )
             .detail(format!("the request names {}", quoted(&String::from_utf8_lossy(host)))),
         };
         AuthnError { sort: AuthnErrorKind::CrossSite, ..refusal }
     }
 
-    /// That nobody can tell at the moment whether the credential is good.
+    /// Returns the error for a credential that cannot be checked at the moment.
     pub(super) fn unavailable(public: impl Into<Cow<'static, str>>) -> AuthnError {
         AuthnError { sort: AuthnErrorKind::Unavailable, ..AuthnError::new(public) }
     }
 
-    /// What only the log should have besides. Text that came with the request goes through [`quoted`].
+    /// Adds a detail that is written only to the log. Text from the request must be escaped with [`quoted`].
     pub(super) fn detail(self, detail: String) -> AuthnError {
         AuthnError { detail: Some(detail), ..self }
     }
 
-    /// Names the authenticator that was responsible.
+    /// Adds the name of the responsible authenticator.
     pub(super) fn by(self, authenticator: &Arc<str>) -> AuthnError {
         AuthnError { authenticator: Some(authenticator.clone()), ..self }
     }
 
-    /// A sentence that is safe to show to the caller.
+    /// Returns a sentence that may be sent to the caller.
     pub fn public(&self) -> String {
         self.public.clone().into_owned()
     }
 
-    /// What the log should say. Never a token, key or signature.
+    /// Returns the text for the log. It never holds a token, key or signature.
     pub fn log(&self) -> String {
         match &self.detail {
             Some(detail) => format!("{}: {detail}", self.public),
@@ -70,23 +71,24 @@ impl AuthnError {
         }
     }
 
-    /// Whether the credential may hold, but does not count for this request: asking again with it won't help.
+    /// Returns whether the credential is perhaps valid but not accepted for this request. A new request with the same
+    /// credential fails, too.
     pub fn is_cross_site(&self) -> bool {
         self.sort == AuthnErrorKind::CrossSite
     }
 
-    /// Whether the same credential may turn out to be good later.
+    /// Returns whether the same credential may be accepted later.
     pub fn is_unavailable(&self) -> bool {
         self.sort == AuthnErrorKind::Unavailable
     }
 
-    /// The authenticator that refused, where it came so far.
+    /// Returns the authenticator that refused the request, if the request reached an authenticator.
     pub fn authenticator(&self) -> Option<&Arc<str>> {
         self.authenticator.as_ref()
     }
 }
 
-/// A stranger's text, cut and escaped so that it can do no harm in a log.
+/// Cuts and escapes text from a request, so that it can do no harm in a log.
 pub(super) fn quoted(text: &str) -> String {
     const LONGEST: usize = 100;
     let mut chars = text.chars();

@@ -1,8 +1,9 @@
-//! Callers whom a proxy in front has authenticated: it names them in a header of its own.
+//! Callers that a proxy has authenticated: the proxy names the caller in a header.
 //!
-//! Such a header is as good as the belief that nobody else can send it. So it is believed only from the configured peers, from
-//! anyone else its presence is refused, and so is a header that some other program could take for it: proxies have been got round
-//! with `X_Forwarded_User` where they only took out `X-Forwarded-User` (CVE-2025-64484).
+//! Such a header is safe only if nobody else can send it. So the program accepts it only from the configured proxies
+//! and refuses the request if another peer sends it. It also refuses headers with similar names, because other programs
+//! can confuse them. For example, attackers sent `X_Forwarded_User` through proxies that removed only
+//! `X-Forwarded-User` (CVE-2025-64484).
 
 use std::sync::Arc;
 
@@ -13,35 +14,35 @@ use super::error::{AuthnError, quoted};
 use super::{Common, RequestCredentials, TrustedProxies};
 use crate::model::{Caller, Pattern, Role, RoleHierarchy, check_identifier};
 
-/// Takes the word of proxies.
+/// Accepts callers that trusted proxies name.
 #[derive(Debug)]
 pub struct Forwarded {
-    /// What all authenticators have.
+    /// The settings that all authenticators have.
     pub common: Common,
     /// The header that names the caller.
     pub header: HeaderName,
-    /// The header with the caller's roles, at scope `*`: words with commas or white space between them.
+    /// The header with the roles of the caller, at scope `*`: words separated by commas or white space.
     pub roles_header: Option<HeaderName>,
-    /// The proxies.
+    /// The trusted proxies.
     pub trusted_proxies: TrustedProxies,
-    /// Put before the name.
+    /// The prefix of the subject, before the name in the header.
     pub subject_prefix: String,
-    /// The roles that the policy knows.
+    /// The roles of the policy.
     pub ladder: RoleHierarchy,
-    /// The strongest role that the header can give; without it, it gives none.
+    /// The strongest role that the header can give. Without it, the header gives no roles.
     pub max_role: Option<Role>,
 }
 
-/// The longest subject, in characters, as for any identifier.
+/// The longest subject, in characters, the same as for any identifier.
 const LONGEST_SUBJECT: usize = 255;
 
 impl Forwarded {
-    /// The headers that it reads.
+    /// Returns the headers that the authenticator reads.
     pub(super) fn headers(&self) -> impl Iterator<Item = &HeaderName> {
         std::iter::once(&self.header).chain(&self.roles_header)
     }
 
-    /// The caller whom the request names, if it names one and comes from one of the proxies.
+    /// Returns the caller that the request names, if it names a caller and comes from a trusted proxy.
     pub(super) fn identify(&self, presented: &RequestCredentials<'_>) -> Option<Result<Arc<Caller>, AuthnError>> {
         let value = presented.headers.get(&self.header).filter(|_| self.trusted_proxies.include(presented.peer))?;
         Some(self.caller(value, presented.headers))
@@ -54,7 +55,7 @@ impl Forwarded {
         Ok(self.common.caller(subject, Map::new(), self.bindings(headers)?))
     }
 
-    /// Whether the header could name this subject.
+    /// Checks that the header can name this subject.
     pub(super) fn check_subject(&self, subject: &str) -> Result<(), AuthnError> {
         let Some(bare) = subject.strip_prefix(&self.subject_prefix) else {
             return Err(AuthnError::new(format!("its subjects start with `{}`", self.subject_prefix)));
@@ -79,7 +80,8 @@ impl Forwarded {
         Ok(())
     }
 
-    /// The roles that the policy lists and that are no stronger than the header may give; others count for nothing.
+    /// Reads the roles from the header. Roles that the policy does not list, and roles stronger than the maximum, are
+    /// ignored.
     fn bindings(&self, headers: &HeaderMap) -> Result<Vec<(Pattern, Role)>, AuthnError> {
         let Some((max, header)) = self.max_role.zip(self.roles_header.as_ref()) else { return Ok(Vec::new()) };
         let Some(value) = headers.get(header) else { return Ok(Vec::new()) };
@@ -89,8 +91,8 @@ impl Forwarded {
     }
 }
 
-/// Refuses what must never pass, whoever is to be believed: an identity header from anyone but its proxies, one that is there more
-/// than once, and one that can be taken for it.
+/// Refuses headers that must never be accepted: an identity header from a peer that is not a trusted proxy, a repeated
+/// identity header, and a header with a name that can be confused with it.
 pub(super) fn check<'a>(
     forwarded: &(impl Iterator<Item = &'a Forwarded> + Clone),
     presented: &RequestCredentials<'_>,
@@ -103,10 +105,10 @@ pub(super) fn check<'a>(
         let Some(first) = readers.peek() else { continue };
         let refuse = |flaw: &str| Err(AuthnError::new(format!("the header `{name}` {flaw}")).by(&first.common.name));
         if !first.headers().any(|header| header == name) {
-            return refuse("can be taken for one that only a proxy may send");
+            return refuse("looks like a header that only a proxy may send");
         }
         if !readers.any(|one| one.trusted_proxies.include(presented.peer)) {
-            return refuse("is taken only from the configured proxies");
+            return refuse("is accepted only from the configured proxies");
         }
         if presented.headers.get_all(name).iter().count() != 1 {
             return refuse("is there more than once");
@@ -115,8 +117,8 @@ pub(super) fn check<'a>(
     Ok(())
 }
 
-/// Whether a program that doesn't tell punctuation apart, as those with a CGI environment don't, takes one for the other. Names in a
-/// header map are in small letters.
+/// Returns whether a program that does not distinguish punctuation confuses the two names. Programs with a CGI
+/// environment are an example. The names in a header map are in lower case.
 fn alike(one: &HeaderName, other: &HeaderName) -> bool {
     let plain = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
     let [one, other] = [one, other].map(|name| name.as_str().bytes().map(plain));

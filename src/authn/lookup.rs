@@ -1,4 +1,4 @@
-//! What has to be found out elsewhere before it is known who is calling.
+//! Lookups at other servers that are needed before the caller is known.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,35 +8,35 @@ use super::error::AuthnError;
 use super::introspection::IntrospectionQuery;
 use super::jwt::KeySet;
 
-/// Why there is no caller, or not yet.
+/// The reason why there is no caller, or not yet.
 #[derive(Debug)]
 pub enum IdentifyError {
     /// The credential is not accepted.
     Refused(AuthnError),
-    /// This must be looked up first.
+    /// The program must do this lookup first.
     Unknown(PendingLookup),
 }
 
-/// Something to look up.
+/// A lookup that is still to do.
 #[derive(Debug)]
 pub enum PendingLookup {
-    /// Whether this key set has newer keys.
+    /// Fetch this key set again, because it may have newer keys.
     Keys(Arc<KeySet>),
-    /// Whom another server knows by a credential.
+    /// Ask another server to which caller a credential belongs.
     Session(IntrospectionQuery),
 }
 
-/// What was found.
+/// The result of a lookup.
 #[derive(Debug)]
 pub enum LookupResult {
-    /// The key set holds the newest keys that are to be had.
+    /// The key set holds the newest available keys.
     Keys,
-    /// Who the caller is, as far as whoever was asked knows.
+    /// The caller that the other server names, or an error.
     Caller(Result<TokenCaller, AuthnError>),
 }
 
 impl IdentifyError {
-    /// Names the authenticator that was responsible.
+    /// Adds the name of the responsible authenticator.
     pub(super) fn by(self, authenticator: &Arc<str>) -> IdentifyError {
         match self {
             IdentifyError::Refused(refusal) => IdentifyError::Refused(refusal.by(authenticator)),
@@ -44,24 +44,24 @@ impl IdentifyError {
         }
     }
 
-    /// A refusal, where nothing is looked up.
+    /// Returns the error. A pending lookup becomes an error, too, for programs that do no lookups.
     pub fn into_refusal(self) -> AuthnError {
         match self {
             IdentifyError::Refused(refusal) => refusal,
-            IdentifyError::Unknown(_) => AuthnError::unavailable("who the caller is can't be looked up here"),
+            IdentifyError::Unknown(_) => AuthnError::unavailable("the caller cannot be looked up here"),
         }
     }
 }
 
 impl fmt::Display for PendingLookup {
-    /// Who asks whom, to follow "the caller can't be told".
+    /// Writes which authenticator asks which server.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PendingLookup::Keys(set) => {
                 write!(f, "the keys of {} are fetched from {}", set.authenticator, set.endpoint)
             }
             PendingLookup::Session(IntrospectionQuery { asker, .. }) => {
-                write!(f, "{} asks {} whose this token is", asker.common.name, asker.endpoint)
+                write!(f, "{} asks {} about this token", asker.common.name, asker.endpoint)
             }
         }
     }

@@ -1,10 +1,13 @@
-//! Who is calling: turns the credential in a request's headers into a [`Caller`], or a [`AuthnError`] that says what was wrong.
+//! Authenticates requests: turns the credential in the headers of a request into a [`Caller`], or returns an
+//! [`AuthnError`] with the reason.
 //!
-//! A request carries at most one explicit credential: one `Authorization` header or one API key. Two are refused, as they could
-//! name two callers. Ambient credentials, which others than the request's author add to it, count only where no explicit one is
-//! there: what a proxy forwards, and what the connection tells. They don't count for what another site's page had the browser send.
+//! A request carries at most one explicit credential: one `Authorization` header or one API key. A request with two
+//! explicit credentials is refused, because they could name two callers. Ambient credentials are added to a request by
+//! somebody other than its author: the headers of a proxy, cookies, and properties of the connection. They are used
+//! only if there is no explicit credential. They are ignored if a page of another site made the browser send the
+//! request.
 //!
-//! A credential that is there and bad is refused, never passed over in favour of something else.
+//! An invalid credential is always refused. The program never ignores it and tries another credential.
 
 mod address;
 mod algorithm;
@@ -62,46 +65,47 @@ use jwt::TokenCache;
 
 const NOT_FOR_THIS_APP: &str = "these callers are not accepted for this app";
 
-/// All authenticators of a configuration, in its order. With none, everyone is refused.
+/// All authenticators of a configuration, in the order of the configuration. If there are none, every request is
+/// refused.
 #[derive(Debug)]
 pub struct Authenticators {
     all: Vec<Authenticator>,
-    /// The tokens that came before, if they are remembered.
+    /// The cache of verified tokens, if the cache is enabled.
     verified: Option<TokenCache>,
-    /// The headers that hold API keys, each once.
+    /// The headers that hold API keys, without duplicates.
     key_headers: Vec<HeaderName>,
 }
 
-/// One way to find out who is calling.
+/// A way to authenticate a request.
 #[derive(Debug)]
 pub enum Authenticator {
     /// A signed token.
     Jwt(Jwt),
     /// A key in a header.
     ApiKey(ApiKey),
-    /// A proxy's word.
+    /// A header from a trusted proxy.
     Forwarded(Forwarded),
-    /// Another server's word.
+    /// The answer of another server.
     Introspection(Arc<Introspection>),
     /// A client certificate.
     Mtls(Mtls),
-    /// A process on this machine.
+    /// A process on this machine, connected through a Unix socket.
     Process(UnixPeer),
 }
 
-/// What all authenticators have.
+/// The settings that all authenticators have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Common {
-    /// Its name in the configuration.
+    /// The name of the authenticator in the configuration.
     pub name: Arc<str>,
-    /// What its callers are.
+    /// The kind of the callers.
     pub kind: CallerKind,
-    /// The apps that its callers may use; `None` is all.
+    /// The apps that the callers may use; `None` means all apps.
     pub apps: Option<Vec<String>>,
 }
 
 impl Authenticators {
-    /// Takes them in the order of the configuration.
+    /// Takes the authenticators in the order of the configuration.
     pub fn new(all: Vec<Authenticator>) -> Authenticators {
         let mut key_headers = Vec::new();
         for authenticator in &all {
@@ -114,17 +118,19 @@ impl Authenticators {
         Authenticators { all, verified: None, key_headers }
     }
 
-    /// Has tokens remembered from now on: one that was verified is not verified again while that would come to the same. Takes
-    /// about 16 MiB at most. The key must be random and nobody else's.
+    /// Enables the cache of verified tokens. A cached token is not verified again while the result would be the same.
+    /// The cache takes about 16 MiB at most. The key must be random, and no other part of the program may use it.
     #[must_use]
     pub fn remembering(self, key: &[u8; 32]) -> Authenticators {
         Authenticators { verified: Some(TokenCache::new(key)), ..self }
     }
 
-    /// Finds out who sent a request to this app, or to whichever: then it remains to be [admitted](Self::admit).
+    /// Returns the caller of a request to this app. If `app` is `None`, call [`admit`](Self::admit) afterwards with the
+    /// apps of the request.
     ///
     /// # Errors
-    /// A refusal if there is no credential, more than one, or one that doesn't hold; or what must be looked up first.
+    /// Returns an error if there is no credential, if there is more than one, or if the credential is invalid. Returns
+    /// the pending lookup if the program must look something up first.
     pub fn identify<'a>(
         &self,
         presented: &RequestCredentials<'_>,
@@ -134,10 +140,10 @@ impl Authenticators {
         self.attempt(presented, app.into(), now, false)
     }
 
-    /// Finds out who sent a request, now that what [`identify`](Self::identify) wanted to know has been looked up.
+    /// Returns the caller of a request after the lookup that [`identify`](Self::identify) asked for.
     ///
     /// # Errors
-    /// A refusal, as there.
+    /// Returns an error in the same cases as [`identify`](Self::identify).
     pub fn identify_with<'a>(
         &self,
         found: LookupResult,
@@ -151,10 +157,10 @@ impl Authenticators {
         }
     }
 
-    /// Whether a caller may use all of these apps, by the authenticator that vouches for it.
+    /// Checks that the authenticator of the caller accepts callers for all of these apps.
     ///
     /// # Errors
-    /// A refusal, if it may not.
+    /// Returns an error if the caller must not use one of the apps.
     pub fn admit<'a>(&self, caller: &Caller, mut apps: impl Iterator<Item = &'a str>) -> Result<(), AuthnError> {
         let Some(by) = self.vouching(caller) else { return Err(AuthnError::new(NOT_FOR_THIS_APP)) };
         match apps.find(|app| !by.common().serves(app)) {
@@ -165,24 +171,24 @@ impl Authenticators {
         }
     }
 
-    /// When the caller's token ends, if that is known: it expires, or becomes too old.
+    /// Returns the time at which the token of the caller expires or becomes too old, if that time is known.
     pub fn token_end(&self, caller: &Caller) -> Option<Millis> {
         let max_age = self.vouching(caller).and_then(Authenticator::token_rules).and_then(|rules| rules.max_age);
         let dates = Dates::read(|name| caller.claims.get(name).filter(|date| !date.is_null())).ok()?;
         dates.end(max_age).map(Millis)
     }
 
-    /// All of them, in order.
+    /// Returns all authenticators, in order.
     pub fn all(&self) -> &[Authenticator] {
         &self.all
     }
 
-    /// Their names, in order.
+    /// Returns the names of all authenticators, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.all.iter().map(|authenticator| &*authenticator.common().name)
     }
 
-    /// The headers besides `Authorization` in which pages show who their users are.
+    /// Returns the headers in which web pages send the credentials of their users, without `Authorization`.
     pub fn page_headers(&self) -> impl Iterator<Item = &HeaderName> {
         let users = self.introspections().filter(|introspection| introspection.common.kind == CallerKind::User);
         users.flat_map(|introspection| introspection.headers()).filter(|name| **name != AUTHORIZATION)
@@ -215,7 +221,7 @@ impl Authenticators {
 }
 
 impl Authenticator {
-    /// What all authenticators have.
+    /// Returns the settings that all authenticators have.
     pub fn common(&self) -> &Common {
         match self {
             Authenticator::Jwt(jwt) => &jwt.common,
@@ -227,7 +233,7 @@ impl Authenticator {
         }
     }
 
-    /// The one that takes a proxy's word, if it does.
+    /// Returns the authenticator if it reads the headers of a proxy.
     pub fn as_forwarded(&self) -> Option<&Forwarded> {
         match self {
             Authenticator::Forwarded(forwarded) => Some(forwarded),
@@ -239,7 +245,7 @@ impl Authenticator {
         }
     }
 
-    /// Whether its credentials are ambient: others than the caller's own program can add them to a request.
+    /// Returns whether the credentials are ambient: a program other than the caller's can add them to a request.
     pub fn is_ambient(&self) -> bool {
         match self {
             Authenticator::Jwt(_) | Authenticator::ApiKey(_) => false,
@@ -248,7 +254,7 @@ impl Authenticator {
         }
     }
 
-    /// What its tokens must be besides authentic, if it takes tokens.
+    /// Returns the further rules for authentic tokens, if this authenticator accepts tokens.
     pub fn token_rules(&self) -> Option<&TokenRules> {
         match self {
             Authenticator::Jwt(jwt) => Some(&jwt.rules),
@@ -260,7 +266,7 @@ impl Authenticator {
         }
     }
 
-    /// What it puts before its callers' subjects.
+    /// Returns the prefix that the authenticator puts before the subjects of its callers.
     fn subject_prefix(&self) -> &str {
         match self {
             Authenticator::Jwt(jwt) => &jwt.subject_prefix,
@@ -272,12 +278,12 @@ impl Authenticator {
 }
 
 impl Common {
-    /// Whether its callers may use this app.
+    /// Returns whether the callers may use this app.
     pub fn serves(&self, app: &str) -> bool {
         self.apps.as_ref().is_none_or(|apps| apps.iter().any(|own| own == app))
     }
 
-    /// Whether its callers may use this app, if it is about one.
+    /// Returns whether the callers may use this app. Returns true if there is no app.
     fn serves_if(&self, app: Option<&str>) -> bool {
         app.is_none_or(|app| self.serves(app))
     }
@@ -287,7 +293,7 @@ impl Common {
         Arc::new(Caller { kind: self.kind, subject, authenticator, claims, bindings })
     }
 
-    /// The last word on every caller, whatever the credential was.
+    /// Checks every caller last, for all kinds of credentials.
     fn admit(&self, caller: Arc<Caller>, app: Option<&str>) -> Result<Arc<Caller>, AuthnError> {
         if caller.subject == "*" {
             return Err(AuthnError::new("a caller's subject must not be `*`"));

@@ -1,7 +1,7 @@
-//! Callers with a client certificate, known by the names in it that the configuration lists.
+//! Callers with a client certificate. The names in the certificate must be in the configuration.
 //!
-//! An authority may vouch for many more than may call here, so a name that is not listed, to the letter, is nobody's. A certificate
-//! that could be two callers' is neither's.
+//! A certificate authority may issue certificates for many clients that must not call this program. So a name is
+//! accepted only if it is listed exactly. A certificate that could belong to two callers is refused.
 
 use std::sync::Arc;
 
@@ -11,41 +11,41 @@ use super::error::{AuthnError, quoted};
 use super::{CertificateNames, Common};
 use crate::model::{Caller, Pattern, Role};
 
-/// Takes the certificates that name one of these.
+/// Accepts certificates with one of the listed names.
 #[derive(Debug)]
 pub struct Mtls {
-    /// What all authenticators have.
+    /// The settings that all authenticators have.
     pub common: Common,
-    /// Which kind of name counts.
+    /// The kind of name that is compared.
     pub san: SanType,
-    /// The names, each once.
+    /// The listed names, without duplicates.
     pub subjects: Vec<CertificateSubject>,
 }
 
 /// A kind of name in a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SanType {
-    /// A URI among the subject alternative names: a SPIFFE id, say.
+    /// A URI of the subject alternative names, for example a SPIFFE id.
     Uri,
-    /// A DNS name among them.
+    /// A DNS name of the subject alternative names.
     Dns,
-    /// The subject's common name.
+    /// The common name of the subject.
     Cn,
 }
 
-/// A name, and whose it is.
+/// A name in certificates, with the caller to which it belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateSubject {
-    /// As it stands in the certificate; a DNS name in small letters.
+    /// The name as written in the certificate; a DNS name is in lower case.
     pub name: String,
-    /// What the caller is called.
+    /// The subject of the caller.
     pub subject: String,
-    /// The caller's role, at scope `*`.
+    /// The role of the caller, at scope `*`.
     pub role: Option<Role>,
 }
 
 impl Mtls {
-    /// The caller whom the certificate names, if it names one that is listed.
+    /// Returns the caller that the certificate names, if the name is listed.
     pub(super) fn identify(&self, names: &CertificateNames) -> Option<Result<Arc<Caller>, AuthnError>> {
         let first = self.listed(names).next()?;
         if self.is_ambiguous(names, first) {
@@ -56,19 +56,19 @@ impl Mtls {
         Some(Ok(self.common.caller(first.subject.clone(), Map::new(), bindings)))
     }
 
-    /// The roles that its certificates can give to this subject, each with its scope.
+    /// Returns the roles that certificates can give to this subject, each with its scope.
     pub fn bindings(&self, subject: &str) -> Vec<(Pattern, Role)> {
         self.subjects.iter().filter(|one| one.subject == subject).filter_map(CertificateSubject::binding).collect()
     }
 
-    /// The refusal of a certificate that names nobody who is listed.
+    /// Returns the error for a certificate without a listed name.
     pub(super) fn stranger(&self, names: &CertificateNames) -> AuthnError {
         let shown = if self.san.of(names).is_empty() { "it has no such name".to_owned() } else { self.shown(names) };
         AuthnError::new(format!("the client certificate names no known caller by its {}", self.san.as_str()))
             .detail(shown)
     }
 
-    /// Whether one of its callers is called this.
+    /// Returns whether one of the callers has this subject.
     pub(super) fn has(&self, subject: &str) -> bool {
         self.subjects.iter().any(|one| one.subject == subject)
     }
@@ -77,8 +77,8 @@ impl Mtls {
         self.subjects.iter().filter(|subject| self.san.of(names).contains(&subject.name))
     }
 
-    /// A server has many DNS names, and those that are not listed mean nothing; but nobody has two URIs (SPIFFE X.509-SVID, section 2)
-    /// or common names.
+    /// Returns whether the certificate could belong to two callers. A server has many DNS names, and DNS names that are
+    /// not listed are ignored. But no client has two URIs (SPIFFE X.509-SVID, section 2) or two common names.
     fn is_ambiguous(&self, names: &CertificateNames, first: &CertificateSubject) -> bool {
         let same = |other: &CertificateSubject| (&other.subject, other.role) == (&first.subject, first.role);
         self.san != SanType::Dns && self.san.of(names).len() > 1 || !self.listed(names).all(same)
@@ -96,7 +96,7 @@ impl CertificateSubject {
 }
 
 impl SanType {
-    /// How a message speaks of it.
+    /// Returns the name of the kind, for messages.
     pub fn as_str(self) -> &'static str {
         match self {
             SanType::Uri => "URI",

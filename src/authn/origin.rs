@@ -1,60 +1,62 @@
-//! Whether a browser sent a request for a page of another site. Such a page can make the browser send cookies, certificates and what
-//! proxies add, and with a name of its own that resolves to this server (DNS rebinding) it can read the answers, too.
+//! Detects requests that a browser sent for a page of another site. Such a page can make the browser send cookies,
+//! certificates and the headers that proxies add. If the page uses a name of its own site that resolves to this server
+//! (DNS rebinding), it can also read the answers.
 
 use core::net::IpAddr;
 
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
-/// What browsers say of the page that a request comes from (Fetch Metadata). Pages can't change it.
+/// The header in which browsers say from which site a request comes (Fetch Metadata). Pages cannot change it.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// The host names that are a listener's own.
+/// The host names of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnHosts {
-    /// Those that are configured, in small letters and without ports.
+    /// The configured names, in lower case and without ports.
     names: Option<Vec<String>>,
-    /// Whether IP addresses and `localhost` are, too. No page elsewhere can have these for its own name.
+    /// Whether IP addresses and `localhost` are accepted, too. A page of another site cannot have these as its own
+    /// name.
     with_addresses: bool,
 }
 
-/// Where a request was sent to, and what it says of the page that had it sent.
+/// The target of a request, and what the request says about the page that sent it.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestTarget<'a> {
-    /// The request's headers.
+    /// The headers of the request.
     pub headers: &'a HeaderMap,
-    /// Its target, which in HTTP/2 names the host.
+    /// The URI of the request, which names the host in HTTP/2.
     pub uri: &'a Uri,
-    /// Whether it came by HTTPS. Otherwise a proxy may have ended TLS.
+    /// Whether the request came over HTTPS. If not, a proxy may have terminated TLS.
     pub is_https: bool,
 }
 
-/// Why a request counts as another site's.
+/// The reason why a request is treated as a request of another site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CrossSite<'a> {
-    /// A page of another origin had it sent, or a browser says so.
+    /// A page of another origin sent the request, or a browser says so.
     Page,
-    /// It was sent to this host, which is none of those configured.
+    /// The request names this host, which is not configured.
     Host(&'a [u8]),
 }
 
 impl OwnHosts {
-    /// These names alone; without a list, IP addresses and `localhost`.
+    /// Accepts only these names. Without a list, accepts IP addresses and `localhost`.
     pub fn only(names: Option<Vec<String>>) -> OwnHosts {
         OwnHosts { with_addresses: names.is_none(), names }
     }
 
-    /// IP addresses, `localhost`, and these names.
+    /// Accepts IP addresses, `localhost`, and these names.
     pub fn with_addresses(names: Option<Vec<String>>) -> OwnHosts {
         OwnHosts { names, with_addresses: true }
     }
 
-    /// Whether names are configured, so that requests to others are refused.
+    /// Returns whether names are configured. If so, requests to other names are refused.
     pub fn are_configured(&self) -> bool {
         self.names.is_some()
     }
 
-    /// Whether the host of this authority (`host:port`) is one of them.
+    /// Returns whether the host of this authority (`host:port`) is one of the listener.
     fn include(&self, authority: &[u8]) -> bool {
         let Ok(host) = std::str::from_utf8(authority).map(host_name) else { return false };
         self.with_addresses && is_address(host)
@@ -63,7 +65,8 @@ impl OwnHosts {
 }
 
 impl<'a> RequestTarget<'a> {
-    /// Why the request counts as another site's, if it does. Pages of the `listed` origins do not count as such.
+    /// Returns the reason why the request is treated as a request of another site, if there is a reason. Pages of the
+    /// `listed` origins are always accepted.
     pub fn cross_site(&self, own: &OwnHosts, listed: &[String]) -> Option<CrossSite<'a>> {
         let mut origins = self.headers.get_all(ORIGIN).iter();
         let (origin, second) = (origins.next(), origins.next());
@@ -83,7 +86,7 @@ impl<'a> RequestTarget<'a> {
         (!is_near || origin.is_some_and(|origin| !self.is_own(origin, own))).then_some(CrossSite::Page)
     }
 
-    /// Whether this is the origin that the request itself was sent to, and its host is an own one.
+    /// Returns whether this is the origin to which the request was sent and the host belongs to the listener.
     fn is_own(&self, origin: &HeaderValue, own: &OwnHosts) -> bool {
         let schemes = if self.is_https { &["https://"][..] } else { &["https://", "http://"] };
         let authority = schemes.iter().find_map(|scheme| origin.as_bytes().strip_prefix(scheme.as_bytes()));
@@ -91,14 +94,14 @@ impl<'a> RequestTarget<'a> {
         authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host) && own.include(host))
     }
 
-    /// Every host that the request names: no more than one, where that was checked.
+    /// Returns all hosts that the request names. There is at most one if the caller has checked this.
     fn hosts(&self) -> impl Iterator<Item = &'a [u8]> {
         let headers = self.headers.get_all(HOST).iter().map(HeaderValue::as_bytes);
         headers.chain(self.uri.authority().map(|authority| authority.as_str().as_bytes()))
     }
 }
 
-/// The host in `host:port`, an IPv6 address without its brackets.
+/// Returns the host in `host:port`, an IPv6 address without its brackets.
 pub fn host_name(authority: &str) -> &str {
     let host = match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,

@@ -1,4 +1,5 @@
-//! What a token was issued for. One for another purpose proves nothing here, although its issuer has signed it (RFC 8725, section 3.11).
+//! The purpose of a token. A token for another purpose is refused, even if the issuer has signed it (RFC 8725, section
+//! 3.11).
 
 use std::time::Duration;
 
@@ -9,34 +10,37 @@ use super::error::{AuthnError, quoted};
 
 type ClaimsMap = Map<String, Value>;
 
-/// The values of the header `typ` that always count, as [`media_type`] has them.
+/// The values of the header `typ` that are always accepted, in the form of [`media_type`].
 const TYPES: [&str; 2] = ["jwt", "at+jwt"];
 
-/// The members in which issuers say what a token is: RFC 7662 has `token_type`, Hydra and Cognito have `token_use`, Keycloak has `typ`,
-/// libraries for Django and Flask have `token_type` and `type`.
+/// The members in which issuers state the kind of a token: `token_type` in RFC 7662, `token_use` for Hydra and Cognito,
+/// `typ` for Keycloak, `token_type` and `type` for libraries of Django and Flask.
 const KINDS: [&str; 4] = ["token_use", "token_type", "typ", "type"];
 
-/// What they say there of a token that is not for access: without punctuation, in small letters. An offline token is a refresh token.
+/// The kinds of tokens that are not for access, in lower case and without punctuation. An offline token is a refresh
+/// token.
 const OTHER_KINDS: [&str; 6] = ["refresh", "refreshtoken", "offline", "offlinetoken", "logout", "logouttoken"];
 
-/// What a token must be besides authentic.
+/// The further rules for authentic tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TokenRules {
-    /// Whether a token that is bound to its client's key is accepted from anyone.
+    /// Whether tokens that are bound to the key of their client are accepted from any client.
     pub accept_bound: bool,
-    /// How long ago it may have been issued.
+    /// The maximum age of a token since it was issued.
     pub max_age: Option<Duration>,
 }
 
 impl TokenRules {
-    /// Checks that a token with these claims is for access. Returns the certificate that its client must have, if it is bound to one.
+    /// Checks that a token with these claims is for access. Returns the certificate that the client must have, if the
+    /// token is bound to a certificate.
     pub(super) fn check(&self, claims: &ClaimsMap) -> Result<Option<Thumbprint>, AuthnError> {
         check_kind(claims)?;
         if self.accept_bound { Ok(None) } else { bound_certificate(claims) }
     }
 }
 
-/// Checks the header `typ` (RFC 7515, section 4.1.9). `more` are further values that count, as [`media_type`] has them.
+/// Checks the header `typ` (RFC 7515, section 4.1.9). `more` are further accepted values, in the form of
+/// [`media_type`].
 pub(super) fn check_type(typ: Option<&str>, more: &[String]) -> Result<(), AuthnError> {
     let Some(typ) = typ.map(media_type) else { return Ok(()) };
     if TYPES.contains(&&*typ) || more.contains(&typ) {
@@ -46,7 +50,8 @@ pub(super) fn check_type(typ: Option<&str>, more: &[String]) -> Result<(), Authn
         .detail(quoted(&typ)))
 }
 
-/// A media type as `typ` has it: without `application/` where no other slash follows, and in small letters, as their case does not count.
+/// Returns the normal form of a media type in `typ`: in lower case, because the case is not significant, and without
+/// `application/` if no other slash follows.
 pub fn media_type(typ: &str) -> String {
     let typ = typ.to_ascii_lowercase();
     match typ.strip_prefix("application/") {
@@ -68,14 +73,17 @@ fn check_kind(claims: &ClaimsMap) -> Result<(), AuthnError> {
             return Err(refusal.detail(quoted(word)));
         }
     }
-    // A security event token (RFC 8417), as which OpenID Connect's logout tokens come.
+    // A security event token (RFC 8417). The logout tokens of OpenID Connect have this form.
     if claims.get("events").is_some_and(Value::is_object) {
-        return Err(AuthnError::new("the token was issued for another purpose: it tells of events (`events`)"));
+        return Err(AuthnError::new(
+            "the token was issued for another purpose: it is a security event token (`events`)",
+        ));
     }
     Ok(())
 }
 
-/// The last part of a name, in small letters and digits: `refreshtoken` for `urn:ietf:params:oauth:token-type:refresh_token`.
+/// Returns the last part of a name, only lower-case letters and digits: `refreshtoken` for
+/// `urn:ietf:params:oauth:token-type:refresh_token`.
 fn plain(word: &str) -> String {
     let last = word.rsplit(':').next().unwrap_or_default();
     last.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()

@@ -1,12 +1,12 @@
-//! What goes on when a configuration is replaced by another.
+//! The state that is kept when a new configuration replaces the old one.
 
 use std::sync::Arc;
 
 use super::{Authenticator, Authenticators, Introspection, Jwt, KeySet, KeySource};
 
 impl Authenticators {
-    /// Takes over from those before what is configured the same way here: key sets with the keys that were fetched, and other servers
-    /// with what they are remembered to have said.
+    /// Reuses the state of authenticators that are configured the same way: the fetched keys of key sets, and the
+    /// cached answers of other servers.
     pub fn take_over(&mut self, before: &Authenticators) {
         for authenticator in &mut self.all {
             match authenticator {
@@ -23,7 +23,7 @@ impl Authenticators {
         }
     }
 
-    /// The key sets that are fetched.
+    /// Returns the key sets that are fetched.
     pub fn key_sets(&self) -> impl Iterator<Item = &Arc<KeySet>> {
         self.all.iter().filter_map(|authenticator| match authenticator {
             Authenticator::Jwt(Jwt { keys: KeySource::Fetched(set), .. }) => Some(set),
@@ -31,7 +31,7 @@ impl Authenticators {
         })
     }
 
-    /// Those that ask other servers.
+    /// Returns the authenticators that ask other servers.
     pub fn introspections(&self) -> impl Iterator<Item = &Arc<Introspection>> {
         self.all.iter().filter_map(|authenticator| match authenticator {
             Authenticator::Introspection(introspection) => Some(introspection),

@@ -1,4 +1,4 @@
-//! What a request brings along to say who sent it.
+//! The parts of a request that identify its sender.
 
 use core::net::IpAddr;
 
@@ -7,68 +7,69 @@ use http::HeaderMap;
 use super::certificate::{ClientCertificate, VerifiedCertificate};
 use super::origin::CrossSite;
 
-/// What a request brings along to say who sent it.
+/// The parts of a request that identify its sender.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestCredentials<'a> {
-    /// The request's headers.
+    /// The headers of the request.
     pub headers: &'a HeaderMap,
-    /// The connection that it came on.
+    /// The peer of the connection.
     pub peer: &'a ConnectionPeer,
-    /// What the connection's client certificate is good for.
+    /// The state of the client certificate of the connection.
     pub certificate: ClientCertificate<'a>,
-    /// Why it counts as another site's, if it does. Ambient credentials don't count then.
+    /// The reason why the request is treated as a request of another site, if there is a reason. In this case ambient
+    /// credentials are ignored.
     pub cross_site: Option<CrossSite<'a>>,
 }
 
 impl<'a> RequestCredentials<'a> {
-    /// These headers, from a peer of whom nothing is known.
+    /// Takes only headers, from an unknown peer.
     pub fn only(headers: &'a HeaderMap) -> RequestCredentials<'a> {
         const UNKNOWN: &ConnectionPeer = &ConnectionPeer { socket: PeerAddress::Unix(None), tls: None };
         RequestCredentials { headers, peer: UNKNOWN, certificate: ClientCertificate::Nothing, cross_site: None }
     }
 }
 
-/// Who is at the other end of a connection, as far as the connection itself tells.
+/// The other end of a connection, as far as the connection itself shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionPeer {
-    /// How it is connected.
+    /// The address of the peer.
     pub socket: PeerAddress,
-    /// Of a connection with TLS, what that tells.
+    /// The TLS data, if the connection uses TLS.
     pub tls: Option<TlsPeer>,
 }
 
-/// What a connection with TLS tells of the peer.
+/// The TLS data of a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsPeer {
-    /// The certificate that it has shown, if any.
+    /// The certificate that the peer has sent, if any.
     pub certificate: Option<VerifiedCertificate>,
 }
 
-/// How a peer is connected.
+/// The address of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerAddress {
-    /// From this address; an IPv4 one is never written as IPv6.
+    /// The IP address; an IPv4 address is never written as IPv6.
     Address(IpAddr),
-    /// Through a Unix socket, with the ids that the process had when it connected, if the system tells them.
+    /// A Unix socket, with the ids of the process at the time of the connection, if the system provides them.
     Unix(Option<ProcessIds>),
 }
 
-/// Whom a process runs as.
+/// The user and group of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProcessIds {
-    /// Its effective user id.
+    /// The effective user id.
     pub uid: u32,
-    /// Its effective group id.
+    /// The effective group id.
     pub gid: u32,
 }
 
 impl ConnectionPeer {
-    /// One that is connected from this address.
+    /// Returns a peer with this IP address.
     pub fn at(address: IpAddr) -> ConnectionPeer {
         ConnectionPeer { socket: PeerAddress::Address(address.to_canonical()), tls: None }
     }
 
-    /// One that is connected through a Unix socket.
+    /// Returns a peer on a Unix socket.
     pub fn unix(ids: Option<ProcessIds>) -> ConnectionPeer {
         ConnectionPeer { socket: PeerAddress::Unix(ids), tls: None }
     }

@@ -1,5 +1,5 @@
-//! The roles that an issuer gives its callers: those that the policy lists and that are no stronger than it may give. Others, and
-//! scopes that are no patterns, count for nothing.
+//! The roles that an issuer gives to its callers. Roles that the policy does not list, roles stronger than the maximum
+//! of the issuer, and scopes that are not valid patterns are ignored.
 
 use std::collections::BTreeMap;
 
@@ -10,24 +10,24 @@ use crate::model::{Pattern, Role, RoleHierarchy, claim};
 
 type IssuerClaims = Map<String, Value>;
 
-/// In how many scopes an issuer may give a caller roles.
+/// The maximum number of scopes in which an issuer may give roles to a caller.
 const MOST_SCOPES: usize = 64;
 
-/// Where an issuer's roles stand, and what they count for.
+/// The claims with the roles of an issuer, and the limits for these roles.
 #[derive(Clone, Copy)]
 pub(super) struct RoleMapping<'a> {
     /// The claim with roles at scope `*`: a list of words, or words in one string.
     pub(super) roles: Option<&'a str>,
-    /// The claim with roles by scope: an object of pattern and word.
+    /// The claim with roles by scope: an object that maps patterns to words.
     pub(super) bindings: Option<&'a str>,
-    /// The roles that the policy knows.
+    /// The roles of the policy.
     pub(super) ladder: &'a RoleHierarchy,
-    /// The strongest role that counts; without it none does.
+    /// The strongest accepted role. Without it, no role is accepted.
     pub(super) max_role: Option<Role>,
 }
 
 impl RoleMapping<'_> {
-    /// The roles in these claims, each with its scope, which is there once.
+    /// Reads the roles in these claims, each with its scope. No scope is repeated.
     pub(super) fn read(self, claims: &IssuerClaims) -> Result<Vec<(Pattern, Role)>, AuthnError> {
         let Some(max) = self.max_role else {
             return Ok(Vec::new());
@@ -40,10 +40,11 @@ impl RoleMapping<'_> {
     }
 }
 
-/// The strongest role of each scope. There must be few: deciding on a pattern looks at every scope from every other.
+/// Returns the strongest role of each scope. The number of scopes is limited, because a decision about a pattern
+/// compares each scope with all others.
 ///
 /// # Errors
-/// If there are too many scopes.
+/// Returns an error if there are too many scopes.
 pub fn strongest(bindings: impl Iterator<Item = (Pattern, Role)>) -> Result<Vec<(Pattern, Role)>, AuthnError> {
     let mut roles: BTreeMap<Pattern, Role> = BTreeMap::new();
     for (scope, role) in bindings {
@@ -58,7 +59,7 @@ pub fn strongest(bindings: impl Iterator<Item = (Pattern, Role)>) -> Result<Vec<
     Ok(roles.into_iter().collect())
 }
 
-/// The words in a list, or in one string with white space between them.
+/// Returns the words in a list, or in one string separated by white space.
 fn words<'a>(claims: &'a IssuerClaims, name: Option<&str>) -> Result<Vec<&'a str>, AuthnError> {
     match name.and_then(|name| claim(claims, name)) {
         None => Ok(Vec::new()),
@@ -68,7 +69,7 @@ fn words<'a>(claims: &'a IssuerClaims, name: Option<&str>) -> Result<Vec<&'a str
     }
 }
 
-/// The members of an object of scope and word.
+/// Returns the members of an object that maps scopes to words.
 fn scopes<'a>(
     claims: &'a IssuerClaims,
     name: Option<&str>,

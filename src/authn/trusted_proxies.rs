@@ -1,25 +1,25 @@
-//! Which peers may speak for others.
+//! The peers that may name the caller or the client address of a request.
 
 use core::net::IpAddr;
 
 use super::{ConnectionPeer, PeerAddress};
 use crate::model::IpNetwork;
 
-/// The peers that are believed what they say about those behind them.
+/// The peers whose headers about other clients are trusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(pub Vec<TrustedProxy>);
 
-/// Some of these peers.
+/// A group of trusted peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrustedProxy {
-    /// Those with an address in this network.
+    /// The peers with an address in this network.
     Network(IpNetwork),
-    /// Those that are connected through the Unix socket.
+    /// The peers that are connected through the Unix socket.
     Unix,
 }
 
 impl TrustedProxies {
-    /// Whether this peer is one of them.
+    /// Returns whether this peer is trusted.
     pub fn include(&self, peer: &ConnectionPeer) -> bool {
         match peer.socket {
             PeerAddress::Address(address) => self.include_address(address),
@@ -27,12 +27,12 @@ impl TrustedProxies {
         }
     }
 
-    /// Whether a peer with this address is one of them.
+    /// Returns whether a peer with this address is trusted.
     pub fn include_address(&self, address: IpAddr) -> bool {
         self.0.iter().any(|proxy| matches!(proxy, TrustedProxy::Network(network) if network.contains(address)))
     }
 
-    /// The networks in which they are.
+    /// Returns the networks of the trusted peers.
     pub fn networks(&self) -> impl Iterator<Item = &IpNetwork> {
         self.0.iter().filter_map(|proxy| match proxy {
             TrustedProxy::Network(network) => Some(network),
@@ -40,7 +40,7 @@ impl TrustedProxies {
         })
     }
 
-    /// Whether those at the Unix socket are.
+    /// Returns whether the peers at the Unix socket are trusted.
     pub fn include_unix(&self) -> bool {
         self.0.contains(&TrustedProxy::Unix)
     }

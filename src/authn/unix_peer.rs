@@ -1,4 +1,5 @@
-//! Callers on this machine, told apart by the system: the user and group of the process at the other end of a Unix socket.
+//! Callers on this machine. The operating system identifies the user and group of the process at the other end of a
+//! Unix socket.
 
 use std::sync::Arc;
 
@@ -7,28 +8,28 @@ use serde_json::Map;
 use super::{Common, ConnectionPeer, PeerAddress, ProcessIds};
 use crate::model::Caller;
 
-/// Takes processes by their ids.
+/// Accepts processes by their user and group ids.
 #[derive(Debug)]
 pub struct UnixPeer {
-    /// What all authenticators have.
+    /// The settings that all authenticators have.
     pub common: Common,
-    /// The effective user ids that are accepted; `None` is all.
+    /// The accepted effective user ids; `None` means all.
     pub uids: Option<Vec<u32>>,
-    /// The effective group ids that are accepted; `None` is all.
+    /// The accepted effective group ids; `None` means all.
     pub gids: Option<Vec<u32>>,
-    /// What its callers are called; without it, each by its user id: `uid-1000`.
+    /// The subject of all callers. Without it, each subject contains the user id: `uid-1000`.
     pub subject: Option<String>,
 }
 
 impl UnixPeer {
-    /// The caller, if it is one of those accepted.
+    /// Returns the caller, if its ids are accepted.
     pub(super) fn identify(&self, peer: &ConnectionPeer) -> Option<Arc<Caller>> {
         let PeerAddress::Unix(Some(ids)) = peer.socket else { return None };
         let subject = || self.subject.clone().unwrap_or_else(|| format!("uid-{}", ids.uid));
         self.accepts(ids).then(|| self.common.caller(subject(), Map::new(), Vec::new()))
     }
 
-    /// Whether one of its callers could be called this.
+    /// Returns whether a caller of this authenticator can have this subject.
     pub(super) fn may_be(&self, subject: &str) -> bool {
         if let Some(own) = &self.subject {
             return own == subject;

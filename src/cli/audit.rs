@@ -11,29 +11,31 @@ use super::{CommandError, CommonArguments, OutputFormat, complain, lines, yes};
 use crate::config;
 use crate::telemetry::chain::{ChainKey, ChainRecord, ChainReport, ChainVerifier};
 
-/// What is done with the audit log.
+/// The commands for the audit log.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum AuditCommand {
-    /// Check that no line of the audit log is missing, changed, doubled or out of order. It needs `[audit] chain = true`.
+    /// Check that no line of the audit log is missing, changed, duplicated or out of order. Requires `[audit] chain =
+    /// true`.
     Verify(VerifyArguments),
 }
 
 /// `audit verify`'s own arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct VerifyArguments {
-    /// The log's files, in any order: also those that were rotated away.
+    /// The files of the audit log, in any order. Include rotated files.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// A file with a key of the chains. Give it several times if there are several. The configuration's `chain_key`, if left out.
+    /// A file with a key of the chains. Repeat it for several keys. Default: `chain_key` of the configuration.
     #[arg(long, value_name = "FILE")]
     key_file: Vec<PathBuf>,
-    /// The chains are not keyed: read neither a key nor the configuration.
+    /// Verify chains without a key. Reads neither a key nor the configuration.
     #[arg(long, conflicts_with = "key_file")]
     no_key: bool,
-    /// Print how far each chain goes, for a record that is kept elsewhere: its id, the number of its last line, and that line's hash.
+    /// Print the head of each chain (its id, and the number and hash of its last line), to keep as a record in another
+    /// place.
     #[arg(long)]
     heads: bool,
-    /// A file with what `--heads` printed earlier: report what has been cut off since.
+    /// A file with an earlier output of `--heads`. Report lines that were cut off since then.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
 }
@@ -47,7 +49,7 @@ pub(super) fn run(
     for path in &arguments.files {
         let name = path.display().to_string();
         let read = File::open(path).and_then(|file| verifier.read(&name, &mut BufReader::with_capacity(1 << 16, file)));
-        read.map_err(|error| CommandError::No(format!("{name} can't be read: {error}")))?;
+        read.map_err(|error| CommandError::No(format!("cannot read {name}: {error}")))?;
     }
     let report = verifier.finish();
     print(common, arguments.heads, &report)?;
@@ -76,7 +78,7 @@ fn configured_keys(common: &CommonArguments) -> Result<Vec<ChainKey>, CommandErr
     let chain = config::audit_chain(&common.config).map_err(|report| {
         let report = report.render(io::stderr().is_terminal());
         CommandError::Mistakes(format!(
-            "{report}\nThe key comes from the configuration, unless there is --key-file or --no-key."
+            "{report}\nThe key comes from the configuration, unless you give --key-file or --no-key."
         ))
     })?;
     Ok(chain.iter().flat_map(|chain| &chain.keys).map(ChainKey::new).collect())
@@ -100,16 +102,16 @@ fn print(common: &CommonArguments, heads: bool, report: &ChainReport) -> Result<
     common.print(|| text(report), || json(report))
 }
 
-/// A line for each thing that was found, and one with what it comes to.
+/// Formats a line for each problem, and a line with the summary.
 fn text(report: &ChainReport) -> String {
-    let torn = report.torn.iter().map(|at| format!("{at}: torn: a line that was not written to its end\n"));
+    let torn = report.torn.iter().map(|at| format!("{at}: torn: a line that was not completely written\n"));
     let problems = report.problems.iter().map(|problem| format!("{problem}\n"));
     let found: String = torn.chain(problems).collect();
     let more = if report.more > 0 { format!("{} more problems are not shown\n", report.more) } else { String::new() };
     let chains = report.ends.len();
     let what = format!("{} in {}", counted(report.lines, "line"), counted(chains as u64, "chain"));
     let answer = match report.problem_count() {
-        0 => format!("yes: {what}, and none is missing, changed, doubled or out of order"),
+        0 => format!("yes: {what}, and none is missing, changed, duplicated or out of order"),
         count => format!("no: {}; {what}", counted(count, "problem")),
     };
     format!("{found}{more}{answer}")

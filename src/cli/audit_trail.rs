@@ -1,5 +1,7 @@
-//! What an operator does by hand, in the audit log: in the file that the server's log goes to, too. A server's standard
-//! output nobody else can write to, so what would go there goes to standard error.
+//! The audit log of an operator's commands.
+//!
+//! The lines go to the same file as the audit log of the server. If the server writes its audit log to its standard
+//! output, a command cannot write there, so its lines go to standard error.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,16 +13,17 @@ use super::{CommandError, complain, redact_json};
 use crate::config::{AuditChain, AuditOutput, Settings};
 use crate::telemetry::{self, AuditCaller, LineOutput, LineWriter, new_chain};
 
-/// What the audit log calls whoever runs a command here, beside users and services.
+/// The caller kind in the audit log for a person who runs a command. The other kinds are users and services.
 pub(super) const OPERATOR: &str = "operator";
 
-/// The audit log, for one command: a file, or standard error. If there is a hash chain, the command has one of its own.
+/// The audit log of one command: a file or standard error. If hash chains are configured, each command starts its own
+/// chain.
 pub(super) struct AuditTrail {
     lines: LineWriter,
     is_stderr: bool,
 }
 
-/// That a store was accepted, or why it isn't known to be.
+/// The audit line for an accepted store. It has a reason if the acceptance failed or its outcome is unknown.
 #[derive(Serialize)]
 pub(super) struct AcceptedStore<'a> {
     pub(super) time: String,
@@ -28,16 +31,16 @@ pub(super) struct AcceptedStore<'a> {
     pub(super) caller: AuditCaller<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) epoch: Option<&'a str>,
-    /// The number of the last change that it holds.
+    /// The number of the last change in the store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) change: Option<u64>,
-    /// How many entries each table has.
+    /// The number of entries in each table.
     pub(super) entries: &'a BTreeMap<&'static str, usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<String>,
 }
 
-/// That a file was taken over, or why not to its end.
+/// The audit line for an imported file. It has a reason if the import was not completed.
 #[derive(Serialize)]
 pub(super) struct ImportedFile<'a> {
     pub(super) time: String,
@@ -53,7 +56,7 @@ pub(super) struct ImportedFile<'a> {
     pub(super) reason: Option<String>,
 }
 
-/// How many entries were set, went, and were there already; and how many had ended, and were left out.
+/// The numbers of entries that an import set, removed and found unchanged, and of expired entries that it skipped.
 #[derive(Clone, Copy, Serialize)]
 pub(super) struct ImportCounts {
     pub(super) set: usize,
@@ -63,7 +66,10 @@ pub(super) struct ImportCounts {
 }
 
 impl AuditTrail {
-    /// Opens it, before anything is done that it must tell of.
+    /// Opens the audit log. Call it before any action that the log must record.
+    ///
+    /// # Errors
+    /// Returns an error if the log cannot be opened, or if there are no random bytes for the id of the chain.
     pub(super) fn open(settings: &Settings) -> Result<AuditTrail, CommandError> {
         let (destination, is_stderr) = match &settings.audit {
             AuditOutput::Stdout => (LineOutput::stderr().map_err(|error| shut("standard error", &error))?, true),
@@ -76,7 +82,7 @@ impl AuditTrail {
         Ok(AuditTrail { lines: LineWriter::new(destination, chain), is_stderr })
     }
 
-    /// Writes lines. Those that can't be written go to standard error, so that they are not lost.
+    /// Writes lines. If that fails, the lines go to standard error, so they are not lost.
     pub(super) fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         let lines = String::from_utf8_lossy(lines);
         let lines = redact_json(&lines);
@@ -87,7 +93,7 @@ impl AuditTrail {
         })
     }
 
-    /// Writes a line.
+    /// Writes one line.
     pub(super) fn tell(&mut self, line: &impl Serialize) -> io::Result<()> {
         self.write(&telemetry::line(line)?)
     }
@@ -95,11 +101,12 @@ impl AuditTrail {
 
 fn shut(to: &str, error: &io::Error) -> CommandError {
     CommandError::No(format!(
-        "audit.to: {to} can't be opened, and nothing is done that can't be recorded: {error} (run the command as the user that runs the server)"
+        "audit.to: cannot open {to}: {error}. Nothing was done, because it could not be recorded. Run the command as the \
+         user that runs the server"
     ))
 }
 
-/// Who runs this: the user's name, as the system's file of users has it, or else the number.
+/// Returns the user who runs the command: the name in `/etc/passwd`, or `uid:` and the number if there is no name.
 pub(super) fn operator() -> String {
     let uid = rustix::process::getuid().as_raw().to_string();
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();

@@ -1,4 +1,5 @@
-//! Who calls, as `explain` and `test` suppose it: without a credential, but no more than a credential could make of it.
+//! The caller that `explain` and `test` assume. The caller has no credential, but only roles that a credential could
+//! give.
 
 use std::sync::Arc;
 
@@ -10,30 +11,30 @@ use crate::authn::{Authenticator, Forwarded, IdentifyError, Jwt, RequestCredenti
 use crate::engine::Engine;
 use crate::model::{Caller, CallerKind, Millis, Pattern, Role, RoleHierarchy};
 
-/// A caller to suppose.
+/// A caller to assume.
 #[derive(Debug)]
 pub(super) struct AssumedCaller<'a> {
     pub(super) kind: CallerKind,
-    /// The subject, as the policy sees it: behind the authenticator's prefix.
+    /// The subject as the policy sees it: with the prefix of the authenticator.
     pub(super) subject: &'a str,
-    /// Which authenticator vouches for it; the first that can, if none is named.
+    /// The name of the authenticator of the caller. `None`: the first authenticator that can accept the caller.
     pub(super) authenticator: Option<&'a str>,
-    /// What roles its token gives: `role` everywhere, or `scope=role`.
+    /// The roles that the token of the caller gives: `role` everywhere, or `scope=role`.
     pub(super) roles: &'a [String],
 }
 
-/// A caller, and what of it can't be as it was supposed.
+/// A caller, and notes about the assumptions that cannot hold.
 pub(super) type AssumedCallerWithNotes = (Caller, Vec<String>);
 
 impl AssumedCaller<'_> {
-    /// The caller, at this app.
+    /// Builds the caller at this app.
     ///
     /// # Errors
-    /// A sentence, if there can be no such caller.
+    /// Returns a sentence if no authenticator can accept the caller.
     pub(super) fn caller(&self, engine: &Engine, app: &str) -> Result<AssumedCallerWithNotes, String> {
         let authenticator = self.authenticator(engine, app)?;
         let bindings = match authenticator {
-            // The configuration says which role a certificate's caller has.
+            // For mTLS, the configuration defines the roles of the caller.
             Authenticator::Mtls(mtls) if self.roles.is_empty() => mtls.bindings(self.subject),
             _ => self.bindings(&engine.policy.document().ladder)?,
         };
@@ -67,7 +68,7 @@ impl AssumedCaller<'_> {
         }
         Err(refused.unwrap_or_else(|| match self.authenticator {
             Some(name) => format!("there is no authenticator `{name}` of {kind}s for the app {app}"),
-            None => format!("no {kind} can call for the app {app}: there is no authenticator of {kind}s for it"),
+            None => format!("no {kind} can call the app {app}: it has no authenticator of {kind}s"),
         }))
     }
 
@@ -80,12 +81,12 @@ fn binding(text: &str, ladder: &RoleHierarchy) -> Result<(Pattern, Role), String
     let (scope, word) = text.rsplit_once('=').unwrap_or(("*", text));
     let scope = Pattern::parse(scope).map_err(|flaw| format!("roles: the scope `{scope}` {flaw}"))?;
     let role = ladder.role(word);
-    let role =
-        role.ok_or_else(|| format!("roles: the policy has no role `{word}`, but {}", ladder.words().join(", ")))?;
+    let role = role
+        .ok_or_else(|| format!("roles: the policy has no role `{word}`; its roles: {}", ladder.words().join(", ")))?;
     Ok((scope, role))
 }
 
-/// Of these bindings those that the authenticator would believe, and a note about the others.
+/// Returns the bindings that a credential of the authenticator can give, and a note about each other binding.
 fn credible(
     by: &Authenticator,
     subject: &str,
@@ -98,18 +99,18 @@ fn credible(
             None => kept.push((scope, role)),
             Some(why) => {
                 let (word, name) = (ladder.word(role), &by.common().name);
-                notes.push(format!("the role {word} at {scope} counts for nothing: {name} {why}"));
+                notes.push(format!("the role {word} at {scope} has no effect: {name} {why}"));
             }
         }
     }
     (kept, notes)
 }
 
-/// Why no credential of this authenticator gives this subject this role, if none does.
+/// Returns the reason if no credential of this authenticator can give the role to the subject.
 fn disbelief(by: &Authenticator, subject: &str, scope: &Pattern, role: Role, ladder: &RoleHierarchy) -> Option<String> {
     if let Authenticator::Mtls(mtls) = by {
         let given = mtls.bindings(subject).contains(&(scope.clone(), role));
-        return (!given).then(|| "gives the roles that stand beside the certificate's name alone".to_owned());
+        return (!given).then(|| "gives only the roles that the configuration lists for the certificate".to_owned());
     }
     let (max, everywhere, scoped) = match by {
         Authenticator::Jwt(Jwt { max_role, roles, bindings, .. }) => (*max_role, roles.is_some(), bindings.is_some()),
@@ -122,16 +123,16 @@ fn disbelief(by: &Authenticator, subject: &str, scope: &Pattern, role: Role, lad
     match max {
         Some(max) if role > max => Some(format!("gives no role above {}", ladder.word(max))),
         Some(_) if scoped || everywhere && *scope == Pattern::Everything => None,
-        Some(_) if everywhere && matches!(by, Authenticator::Forwarded(_)) => Some("gives roles at * alone".to_owned()),
-        Some(_) if everywhere => Some("has no `bindings`, so it gives roles at * alone".to_owned()),
+        Some(_) if everywhere && matches!(by, Authenticator::Forwarded(_)) => Some("gives roles only at *".to_owned()),
+        Some(_) if everywhere => Some("has no `bindings`, so it gives roles only at *".to_owned()),
         _ => Some("gives no roles".to_owned()),
     }
 }
 
-/// Who a token is for, found out as the server does.
+/// Identifies the caller by a token in the same way as the server.
 ///
 /// # Errors
-/// Why the token is refused, or why nobody can tell here.
+/// Returns the reason if the token is refused, or if only the server can check it.
 pub(super) fn by_token(engine: &Engine, token: &str, app: &str, now: Millis) -> Result<Caller, String> {
     const INSTEAD: &str = "and only the server does that; name the caller instead: --as or --service, with --roles";
     let refused = |why: &str| format!("the caller is refused: {why}");
@@ -141,6 +142,6 @@ pub(super) fn by_token(engine: &Engine, token: &str, app: &str, now: Millis) -> 
     let identified = engine.authenticators.identify(&RequestCredentials::only(&headers), app, now);
     identified.map(Arc::unwrap_or_clone).map_err(|unidentified| match unidentified {
         IdentifyError::Refused(refusal) => refused(&refusal.log()),
-        IdentifyError::Unknown(lookup) => format!("the caller can't be told: {lookup}, {INSTEAD}"),
+        IdentifyError::Unknown(lookup) => format!("cannot identify the caller: {lookup}, {INSTEAD}"),
     })
 }

@@ -1,4 +1,4 @@
-//! `check`: reads configuration and policy, and reports every mistake at its place.
+//! `check`: reads the configuration and the policy, and reports every mistake with its place in the file.
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use crate::config::{self, Report, Settings, Severity};
 pub(super) fn run(common: &CommonArguments) -> Result<ExitCode, CommandError> {
     let loaded = config::load(&common.config);
     let (report, settings) = (&loaded.report, loaded.settings.as_ref());
-    // Not by `common`, which lets no colours through; a report escapes by itself what could be one.
+    // `common.print` would escape the colors. The report escapes text from outside itself.
     match common.output {
         OutputFormat::Text => print(&text(common, report, settings))?,
         OutputFormat::Json => print(&json(report, settings).to_string())?,
@@ -31,7 +31,7 @@ fn text(common: &CommonArguments, report: &Report, settings: Option<&Settings>) 
             let file = line(&common.config.display().to_string());
             let but = if report.is_empty() { String::new() } else { format!(" ({warnings})") };
             let [apps, authenticators, rules] = sizes(settings).map(|(one, number)| count(number, one));
-            format!("{file} and its policy are fine{but}: {apps}, {authenticators}, {rules}")
+            format!("{file} and its policy are valid{but}: {apps}, {authenticators}, {rules}")
         }
     };
     text + &summary
@@ -59,7 +59,7 @@ fn sizes(settings: &Settings) -> [(&'static str, usize); 3] {
     ]
 }
 
-/// `1 rule`, `2 rules`.
+/// Formats a number with its noun: `1 rule`, `2 rules`.
 fn count(number: usize, one: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {one}{plural}")

@@ -1,4 +1,4 @@
-//! Facts given by hand, in place of those that the server would ask for.
+//! Facts from a file, in place of the facts that the server would ask for.
 
 use std::path::Path;
 
@@ -11,13 +11,17 @@ use crate::policy::{ConversationDetails, ConversationFacts, EntryIndex};
 
 /// The facts for a decision.
 pub(super) struct GivenFacts {
-    /// What is told of the conversations that the server would ask about.
+    /// The facts about the conversations that the server would ask about.
     pub(super) told: Vec<ConversationFacts>,
-    /// Those that it would ask about and nothing is told of.
+    /// The conversations that the server would ask about and that have no facts in the file.
     pub(super) missing: Vec<String>,
 }
 
-/// Reads a file with an object of conversations, each as the backend would tell of it, or `"unknown"`.
+/// Reads a file with a JSON object. Each key is a conversation, and its value is the answer of the backend, or
+/// `"unknown"`.
+///
+/// # Errors
+/// Returns an error if the file cannot be read, or if it holds no JSON object.
 pub(super) fn read(path: &Path) -> Result<Map<String, Value>, CommandError> {
     let stop = |flaw: String| CommandError::Mistakes(format!("error: {}: {flaw}", path.display()));
     let text = std::fs::read(path).map_err(|error| stop(error.to_string()))?;
@@ -25,10 +29,10 @@ pub(super) fn read(path: &Path) -> Result<Map<String, Value>, CommandError> {
 }
 
 impl GivenFacts {
-    /// Of these facts those that the server would ask for.
+    /// Selects the facts that the server would ask for.
     ///
     /// # Errors
-    /// What is wrong with them.
+    /// Returns a message if a fact is malformed.
     pub(super) fn of(
         facts: &Map<String, Value>,
         engine: &Engine,
@@ -50,7 +54,8 @@ impl GivenFacts {
     }
 }
 
-/// What is told of a conversation. Beside what a backend tells there may be `blocked`, as in LeanCloud's blacklists.
+/// Reads the facts about a conversation. In addition to the answer of a backend they may hold `blocked`, like
+/// LeanCloud's blacklists.
 fn told(conversation: &str, value: &Value, ladder: &RoleHierarchy) -> Result<ConversationFacts, String> {
     let mut object = match value {
         Value::String(word) if word == "unknown" => return Ok(ConversationFacts::unknown(conversation)),

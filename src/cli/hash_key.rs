@@ -1,4 +1,4 @@
-//! `hash-key`: a new API key and its hash, of which the configuration holds only the hash.
+//! `hash-key`: creates an API key and its hash. The configuration holds only the hash.
 
 use std::io::{self, Read};
 use std::process::ExitCode;
@@ -13,10 +13,10 @@ use crate::random;
 /// `hash-key`'s own arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The key's id: who the caller is to the policy and in the audit log.
+    /// The id of the key. It is the name of the caller in the policy and the audit log.
     #[arg(long, default_value = "NAME")]
     id: String,
-    /// Hash the key that is on standard input instead of making one.
+    /// Read the key from standard input instead of creating a new one.
     #[arg(long)]
     stdin: bool,
 }
@@ -24,7 +24,7 @@ pub(super) struct Arguments {
 pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     check_identifier(&arguments.id, 255).map_err(|flaw| CommandError::Usage(format!("--id {flaw}")))?;
     if arguments.id == "*" {
-        return Err(CommandError::Usage("--id can't be `*`".to_owned()));
+        return Err(CommandError::Usage("--id must not be `*`".to_owned()));
     }
     let key = if arguments.stdin { given()? } else { fresh()? };
     let hash = hex(&sha256(key.as_bytes()));
@@ -41,20 +41,20 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-/// A key of 256 random bits.
+/// Creates a key of 256 random bits.
 fn fresh() -> Result<String, CommandError> {
     let bytes: [u8; 32] = random::bytes().map_err(|error| CommandError::No(error.to_string()))?;
     Ok(format!("csk_{}", base64url(&bytes)))
 }
 
-/// The longest key that is read, in bytes.
+/// The maximum length of a key on standard input, in bytes.
 const LONGEST: usize = 64 * 1024;
 
-/// The key on standard input, without the newline at its end.
+/// Reads the key from standard input, without the newline at its end.
 fn given() -> Result<String, CommandError> {
     let mut text = String::new();
     let read = io::stdin().lock().take(LONGEST as u64 + 1).read_to_string(&mut text);
-    read.map_err(|error| CommandError::No(format!("the key can't be read: {error}")))?;
+    read.map_err(|error| CommandError::No(format!("cannot read the key: {error}")))?;
     if text.len() > LONGEST {
         return Err(CommandError::Usage("the key on standard input is longer than 64 KiB".to_owned()));
     }

@@ -1,5 +1,7 @@
-//! The command line: one file a subcommand. Results go to standard output, the rest to standard error. Exit codes: 0 yes, 1 no (a
-//! mistake, a denial, a mismatch, a failed case), 2 wrong usage.
+//! The command line: one file for each subcommand.
+//!
+//! Results go to standard output, all other messages to standard error. Exit codes: 0 for success, 1 for a negative
+//! result (a mistake, a denial, a mismatch, a failed case), 2 for wrong usage.
 
 mod audit;
 mod audit_trail;
@@ -32,7 +34,7 @@ use crate::config::{self, Settings};
 use crate::model::needs_escape;
 use crate::redaction::KnownSecrets;
 
-/// Signs for hosted chats: LeanCloud, TalkJS and Ably.
+/// Signs requests to hosted chat services: LeanCloud, TalkJS and Ably.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, after_help = AFTER_HELP)]
 struct Arguments {
@@ -43,24 +45,25 @@ struct Arguments {
 }
 
 const AFTER_HELP: &str = "\
-Results go to standard output, the rest to standard error.
-Exit status: 0 yes; 1 no (a mistake, a denial, a mismatch, a failed case); 2 wrong usage.";
+Results go to standard output, all other messages to standard error.
+Exit status: 0 for success; 1 for a negative result (a mistake, a denial, a mismatch, a
+failed case); 2 for wrong usage.";
 
-/// Under which heading the help has what every subcommand takes.
-const EVERYWHERE: &str = "Everywhere";
+/// The heading of the options of every subcommand in the help.
+const EVERYWHERE: &str = "Global options";
 
-/// What every subcommand takes.
+/// The options of every subcommand.
 #[derive(Debug, clap::Args)]
 struct CommonArguments {
-    /// The configuration.
+    /// The configuration file.
     #[arg(long, global = true, value_name = "FILE", default_value = "signer.toml", help_heading = EVERYWHERE)]
     config: PathBuf,
-    /// How results are printed: for people, or for programs.
+    /// The format of the results: text for people, or JSON for programs.
     #[arg(short, long, global = true, value_enum, default_value_t = OutputFormat::Text, help_heading = EVERYWHERE)]
     output: OutputFormat,
 }
 
-/// How results are printed: for people or for programs.
+/// The format of the results: text for people, or JSON for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum OutputFormat {
     Text,
@@ -69,25 +72,25 @@ enum OutputFormat {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Write a configuration and a policy to start from.
+    /// Write a configuration file and a policy file to start from.
     Init(init::Arguments),
     /// Run the server.
     Serve(serve::Arguments),
-    /// Check configuration and policy, and report every mistake at its place.
+    /// Check the configuration and the policy, and report every mistake with its place in the file.
     Check,
-    /// Sign as an operator, without a server and without asking the policy.
+    /// Sign as an operator, without a server and without a check of the policy.
     Sign(sign::Arguments),
-    /// Check a signature or token from elsewhere, and say what would make it match.
+    /// Check a signature or token that another program made. If it does not match, report the likely mistake.
     Verify(verify::Arguments),
-    /// Show what the policy decides, and what each rule has to say.
+    /// Show the decision of the policy about a request, and the result of each rule.
     Explain(explain::Arguments),
-    /// Hold the policy to a file of cases.
+    /// Test the policy with the cases in a file.
     Test(test::Arguments),
-    /// Make a caller's token for the demonstration.
+    /// Create a caller's token for the demonstration.
     Token(token::Arguments),
-    /// Make an API key and its hash.
+    /// Create an API key and its hash.
     HashKey(hash_key::Arguments),
-    /// Ask a running server whether it is ready.
+    /// Check whether a running server is ready.
     Probe(probe::Arguments),
     /// Verify the audit log.
     #[command(subcommand)]
@@ -99,7 +102,7 @@ enum Command {
     Moderate(moderate::ModerateCommand),
 }
 
-/// Runs the command that the process was started with.
+/// Runs the command in the arguments of the process.
 pub fn run() -> ExitCode {
     let Arguments { common, command } = Arguments::parse();
     let done = match command {
@@ -120,14 +123,14 @@ pub fn run() -> ExitCode {
     done.unwrap_or_else(CommandError::report)
 }
 
-/// Why a command ends without a result.
+/// The reason why a command ends without a result.
 #[derive(Debug)]
 enum CommandError {
-    /// The configuration, or another file, has mistakes; this is the report. Exit code 1.
+    /// The configuration or another file has mistakes. The text is the report. Exit code 1.
     Mistakes(String),
-    /// The answer is no: exit code 1.
+    /// The result is negative, or the command failed. Exit code 1.
     No(String),
-    /// It was not asked in the right way: exit code 2.
+    /// The arguments are wrong. Exit code 2.
     Usage(String),
 }
 
@@ -152,7 +155,10 @@ impl CommandError {
 }
 
 impl CommonArguments {
-    /// The settings; of a configuration with mistakes, their report. Warnings are for `check` and `serve`.
+    /// Loads the settings. Warnings are not printed: `check` and `serve` print them.
+    ///
+    /// # Errors
+    /// Returns the report if the configuration has mistakes.
     fn settings(&self) -> Result<Settings, CommandError> {
         let loaded = config::load(&self.config);
         if let Some(settings) = &loaded.settings {
@@ -161,12 +167,13 @@ impl CommonArguments {
         loaded.settings.ok_or_else(|| CommandError::Mistakes(loaded.report.render(io::stderr().is_terminal())))
     }
 
-    /// Prints a result in the form that was asked for, without any secret of the configuration.
+    /// Prints a result in the requested format. Secrets of the configuration are redacted.
     fn print(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> String) -> Result<(), CommandError> {
         self.print_exact(|| redact(&text()).into_owned(), || redact_json(&json()).into_owned())
     }
 
-    /// Prints a result that is of use only as it is: a signature or token, or the store's entries.
+    /// Prints a result without redaction, because a changed result would be useless: a signature, a token, or the
+    /// entries of the store.
     fn print_exact(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> String) -> Result<(), CommandError> {
         match self.output {
             OutputFormat::Text => print(&lines(&text())),
@@ -175,49 +182,53 @@ impl CommonArguments {
     }
 }
 
-/// Writes a result, and a newline if it has none. One that can't be written is none; but a reader that has read enough, such as `head`,
-/// leaves the result what it is.
+/// Writes a result to standard output, and a newline if it ends with none.
+///
+/// # Errors
+/// Returns an error if the result cannot be written. A closed pipe is no error: a reader such as `head` may stop early.
 fn print(result: &str) -> Result<(), CommandError> {
     let mut out = io::stdout().lock();
     let written = writeln!(out, "{}", result.trim_end_matches('\n')).and_then(|()| out.flush());
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(CommandError::No(format!("the result can't be written: {error}")))
+            Err(CommandError::No(format!("cannot write the result: {error}")))
         }
         _ => Ok(()),
     }
 }
 
-/// A line of someone else's words: what would end it, move the cursor, turn the direction of writing or not be seen is escaped.
+/// Escapes text from outside for output in one line. It escapes characters that end the line, move the cursor, change
+/// the direction of the text, or are invisible.
 fn line(text: &str) -> String {
     let escaped = |c: char| if needs_escape(c) { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(escaped).collect()
 }
 
-/// Several such lines.
+/// Escapes text from outside like [`line`], but keeps its line breaks.
 fn lines(text: &str) -> String {
     text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Writes what is no result, without any secret of the configuration. If even that can't be written, the exit code has to do.
+/// Writes a message that is not a result to standard error. Secrets of the configuration are redacted. A failure to
+/// write is ignored, because the exit code still reports the outcome.
 fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "{}", redact(message.trim_end_matches('\n')));
 }
 
-/// The secrets of the configuration, once a command has read it.
+/// The secrets of the configuration. Empty until a command has read the configuration.
 static KNOWN: OnceLock<Arc<KnownSecrets>> = OnceLock::new();
 
-/// The text without any secret of the configuration.
+/// Replaces the secrets of the configuration in a text.
 fn redact(text: &str) -> Cow<'_, str> {
     KNOWN.get().map_or(Cow::Borrowed(text), |known| known.redact(text))
 }
 
-/// The JSON without any secret of the configuration.
+/// Replaces the secrets of the configuration in JSON.
 fn redact_json(json: &str) -> Cow<'_, str> {
     KNOWN.get().map_or(Cow::Borrowed(json), |known| known.redact_json(json))
 }
 
-/// Waits for what would rather not be waited for: few commands do more than one thing at a time.
+/// Runs asynchronous work to its end on this thread.
 fn block_on<T>(work: impl Future<Output = T>) -> Result<T, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     Ok(runtime.map_err(|error| CommandError::No(error.to_string()))?.block_on(work))

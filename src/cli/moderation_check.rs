@@ -1,4 +1,5 @@
-//! What the rules for moderators make of what the policy allows, as far as that can be told without a server.
+//! Checks a request against the rules for moderators, as far as that is possible without a server. The policy may allow
+//! a request that these rules deny.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use crate::moderation::{
 };
 use crate::policy::ConversationFacts;
 
-/// Whom it isn't done to, though the policy allows it, and why.
+/// The users for whom the rules for moderators deny the request, with the reasons. The policy allows the request.
 pub(super) struct ModerationCheck(Vec<RejectedUser>);
 
 impl ModerationCheck {
@@ -29,22 +30,22 @@ impl ModerationCheck {
         ModerationCheck(judge.rule(moderation, &wish).failed)
     }
 
-    /// Whether nothing is refused.
+    /// Returns true if the rules for moderators deny nothing.
     pub(super) fn is_fine(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// A line for each user.
+    /// Returns a line for each denied user.
     pub(super) fn lines(&self) -> Vec<String> {
         self.0.iter().map(|RejectedUser { user, why }| format!("{user}: {}", why.public())).collect()
     }
 
-    /// The decision on the whole, in a sentence.
+    /// Returns the overall decision in a sentence.
     pub(super) fn sentence(&self, decided: &DecidedRequest) -> String {
         if self.is_fine() {
             return decided.sentence();
         }
-        format!("denied by the rules for moderators, whatever the policy allows: {}", self.lines().join("; "))
+        format!("denied by the rules for moderators, although the policy allows it: {}", self.lines().join("; "))
     }
 
     pub(super) fn json(&self) -> Value {
@@ -53,7 +54,8 @@ impl ModerationCheck {
     }
 }
 
-/// What a moderator would ask of the server, if it is moderation. Of roles the weakest: which one is given isn't asked of the policy.
+/// Builds the command that a moderator would send to the server, if the action is moderation. It uses the weakest role,
+/// because the policy does not decide which role is given.
 fn wish(engine: &Engine, ask: &SigningRequest) -> Option<ModerationCommand> {
     let weakest = engine.policy.document().ladder.words().first();
     let deed = match ask.action {

@@ -1,4 +1,4 @@
-//! `probe`: asks a running server whether it is ready, for images without curl.
+//! `probe`: checks whether a running server is ready. It is useful in images without curl.
 
 use std::io::{self, IsTerminal};
 use std::net::{AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -17,19 +17,20 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// `probe`'s own arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The admin listener's address, if it isn't to be read from the configuration; with https:// before it if it speaks TLS.
+    /// The address of the admin listener. Start it with https:// if the listener uses TLS. Default: the address in the
+    /// configuration.
     #[arg(long, value_name = "ADDRESS", value_parser = parse)]
     admin: Option<AdminAddress>,
-    /// A PEM file with the authorities that the server's certificate may come from. Without it, a certificate of this machine's own
-    /// server is not checked, and no other server is asked.
+    /// A PEM file with the certificate authorities to trust. Without it, the certificate of a server on this machine is
+    /// not checked, and a TLS server on another machine is an error.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// The name that the certificate must be for, if that is not the address.
+    /// The name in the certificate, if it is not the address.
     #[arg(long, value_name = "NAME", requires = "ca")]
     server_name: Option<String>,
 }
 
-/// Where the admin listener is, and whether it speaks TLS.
+/// The address of the admin listener, and whether it uses TLS.
 #[derive(Clone, Copy, Debug)]
 struct AdminAddress {
     address: SocketAddr,
@@ -65,7 +66,7 @@ fn configured(common: &CommonArguments) -> Result<AdminAddress, CommandError> {
     Ok(AdminAddress { address, tls })
 }
 
-/// Who may answer at this address.
+/// Returns which certificates to trust at this address.
 fn trust(arguments: &Arguments, address: SocketAddr) -> Result<ServerTrust, CommandError> {
     match &arguments.ca {
         Some(path) => {
@@ -75,12 +76,13 @@ fn trust(arguments: &Arguments, address: SocketAddr) -> Result<ServerTrust, Comm
         }
         None if address.ip().is_loopback() => Ok(ServerTrust::anyone()),
         None => Err(CommandError::Usage(format!(
-            "{address} is not on this machine: name the authority of its certificate by --ca"
+            "{address} is not on this machine: name the authority of its certificate with --ca"
         ))),
     }
 }
 
-/// Where to reach what listens there: what listens on all addresses listens on loopback, too.
+/// Returns the address at which a listener can be reached. For a listener on all addresses this is the loopback
+/// address.
 pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),

@@ -1,4 +1,4 @@
-//! What is asked for, as `sign`, `verify` and `explain` take it: the same fields as over HTTP.
+//! The arguments of `sign`, `verify` and `explain` that describe a request: the same fields as over HTTP.
 
 use serde_json::{Map, Value, json};
 
@@ -12,39 +12,41 @@ use crate::vendor::{self, App, InvalidRequest, Nonce, Operation, Params, VendorR
 /// An app, an action, and the action's fields.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct RequestArguments {
-    /// The app, by its name in the configuration.
+    /// The name of the app in the configuration.
     pub(super) app: String,
-    /// The action, as the last segment of its route: invite, token, … To explain, also the policy's: publish, ban, …
+    /// The action: the last segment of its route (invite, token, …). For `explain` also an action of the policy
+    /// (publish, ban, …).
     pub(super) action: String,
-    /// The client: LeanCloud's clientId, TalkJS's user id, Ably's clientId.
+    /// The id of the client: the clientId at LeanCloud and Ably, the user id at TalkJS.
     #[arg(long, value_name = "ID")]
     pub(super) client_id: Option<String>,
-    /// The conversation.
+    /// The id of the conversation.
     #[arg(long, value_name = "ID")]
     pub(super) conv_id: Option<String>,
-    /// The members: a,b,c or a JSON list; "" is none.
+    /// The members: a,b,c or a JSON list. "" means no members.
     #[arg(long, value_name = "IDS", value_parser = members)]
     pub(super) members: Option<MemberList>,
-    /// An Ably capability, as `{"chat:*": ["subscribe"]}`.
+    /// An Ably capability, for example `{"chat:*": ["subscribe"]}`.
     #[arg(long, value_name = "JSON")]
     pub(super) capability: Option<String>,
-    /// How long a token lives: 1h, or a number in the vendor's unit (TalkJS seconds, Ably milliseconds).
+    /// The lifetime of the token: 1h, or a number in the unit of the vendor (TalkJS: seconds; Ably: milliseconds).
     #[arg(long, value_name = "TIME")]
     pub(super) ttl: Option<String>,
 }
 
-/// When it is signed, and with what nonce.
+/// The timestamp and the nonce of a signature.
 #[derive(Debug, clap::Args)]
 pub(super) struct SigningTime {
-    /// When it is signed, in the unit that is signed: LeanCloud as configured, JWTs seconds, token requests milliseconds.
+    /// The time of the signature, in the unit that is signed. LeanCloud: as configured; JWT: seconds; token request:
+    /// milliseconds.
     #[arg(long, value_name = "NUMBER")]
     pub(super) timestamp: Option<u64>,
-    /// The nonce that is signed.
+    /// The nonce of the signature.
     #[arg(long)]
     nonce: Option<String>,
 }
 
-/// Several members. A type of its own, so that an option of it is one text, not one for each.
+/// A list of members. A separate type, because clap reads a `Vec` as an option that can be repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MemberList(pub(super) Vec<String>);
 
@@ -59,15 +61,15 @@ fn members(text: &str) -> Result<MemberList, String> {
 }
 
 impl RequestArguments {
-    /// The app that is named.
+    /// Finds the app by its name.
     pub(super) fn app<'a>(&self, apps: &'a [App]) -> Result<&'a App, CommandError> {
         apps.iter().find(|app| **app.name() == *self.app).ok_or_else(|| {
             let names: Vec<&str> = apps.iter().map(|app| &**app.name()).collect();
-            CommandError::Usage(format!("there is no app `{}`; those configured: {}", self.app, names.join(", ")))
+            CommandError::Usage(format!("there is no app `{}`; configured apps: {}", self.app, names.join(", ")))
         })
     }
 
-    /// The operation that is named.
+    /// Finds the operation by the name of the action.
     pub(super) fn operation(&self, app: &App) -> Result<Operation, CommandError> {
         let names = Operation::names(app.vendor()).iter().copied();
         vendor::operation(app, &self.action).ok_or_else(|| self.unknown(names))
@@ -75,10 +77,10 @@ impl RequestArguments {
 
     fn unknown<'a>(&self, words: impl Iterator<Item = &'a str>) -> CommandError {
         let words = words.collect::<Vec<_>>().join(", ");
-        CommandError::Usage(format!("`{}` can't be asked of {}; what can: {words}", self.action, self.app))
+        CommandError::Usage(format!("`{}` is not an action of the app {}; its actions: {words}", self.action, self.app))
     }
 
-    /// The request, read by the same rules as one over HTTP. `caller` is `None` for an operator.
+    /// Builds the request by the same rules as for a request over HTTP. `caller` is `None` for an operator.
     pub(super) fn request(
         &self,
         app: &App,
@@ -89,7 +91,8 @@ impl RequestArguments {
             .map_err(|invalid| CommandError::Usage(wrong(&invalid)))
     }
 
-    /// What the policy is asked by this caller: for one of the app's operations, or for an action of the policy's alone.
+    /// Builds the signing request of this caller. The action is an operation of the app, or an action that only the
+    /// policy knows.
     pub(super) fn ask(&self, app: &App, caller: &Caller) -> Result<SigningRequest, CommandError> {
         if let Some(operation) = vendor::operation(app, &self.action) {
             return Ok(self.request(app, operation, Some(caller))?.ask);
@@ -102,14 +105,15 @@ impl RequestArguments {
         Err(self.unknown(words))
     }
 
-    /// An ask for one action. Where no conversation is named, moderation is about all of them.
+    /// Builds a signing request for one action of the policy. If no conversation is given, moderation concerns all
+    /// conversations.
     fn plain_ask(&self, app: &App, action: Action, caller: &Caller) -> Result<SigningRequest, CommandError> {
         self.only_taken(action)?;
         let client = self.client(app, action, caller)?;
         let targets = self.targets(action)?;
         let conversation = self.place(app, action)?;
         let need = |targets| RequiredAction { action, conversation: conversation.clone(), targets };
-        // Each user is decided about by itself.
+        // The policy decides about each user separately.
         let needs = targets.iter().map(|target| need(vec![target.clone()]));
         let needs = if targets.is_empty() { vec![need(Vec::new())] } else { needs.collect() };
         Ok(SigningRequest {
@@ -124,7 +128,7 @@ impl RequestArguments {
         })
     }
 
-    /// Refuses what says nothing of an action that is no operation of its own.
+    /// Rejects options that have no meaning for an action of the policy.
     fn only_taken(&self, action: Action) -> Result<(), CommandError> {
         let extra = [
             ("--conv-id", self.conv_id.is_some() && action == Action::Login),
@@ -133,12 +137,12 @@ impl RequestArguments {
             ("--ttl", self.ttl.is_some()),
         ];
         match extra.iter().find(|(_, given)| *given) {
-            Some((flag, _)) => Err(CommandError::Usage(format!("{flag} is not taken by this action"))),
+            Some((flag, _)) => Err(CommandError::Usage(format!("this action does not take {flag}"))),
             None => Ok(()),
         }
     }
 
-    /// To whom it is done.
+    /// Returns the users that the action is done to.
     fn targets(&self, action: Action) -> Result<Vec<String>, CommandError> {
         let targets = self.members.as_ref().map_or_else(Vec::new, |MemberList(list)| list.clone());
         if targets.is_empty() && acts_on_users(action) {
@@ -148,7 +152,8 @@ impl RequestArguments {
         Ok(targets)
     }
 
-    /// The client: one for whom this caller could ask the app to log in. A service moderates as itself, if it names none.
+    /// Returns the client. The caller must be allowed to request a login for it. If a service names no client for
+    /// moderation, it acts as itself.
     fn client(&self, app: &App, action: Action, caller: &Caller) -> Result<String, CommandError> {
         if self.client_id.is_none() && action.is_moderation() && caller.kind == CallerKind::Service {
             return Ok(String::new());
@@ -194,7 +199,7 @@ impl RequestArguments {
     }
 }
 
-/// The actions that can be asked of the policy besides the operations.
+/// Returns the actions that the policy decides about and that are not operations of the vendor.
 fn decided_alone(vendor: Vendor) -> ActionSet {
     let own = |action: &Action| match vendor {
         Vendor::LeanCloud => false,
@@ -204,10 +209,10 @@ fn decided_alone(vendor: Vendor) -> ActionSet {
     Action::ALL.iter().copied().filter(|action| action.is_moderation() || own(action)).collect()
 }
 
-/// What users keep in the moderation entries for themselves. Only at LeanCloud it is signed, too.
+/// The actions of users on their own blocks, which are moderation entries. Only LeanCloud has signatures for them, too.
 const BLOCKS: [Action; 2] = [Action::BlockConversation, Action::UnblockConversation];
 
-/// Whether this is moderation that is done to users.
+/// Returns true if the action is moderation of users.
 fn acts_on_users(action: Action) -> bool {
     action.is_moderation() && !matches!(action, Action::ManageConversation | Action::ReadModeration)
 }
@@ -224,7 +229,7 @@ fn check(flag: &str, id: &str) -> Result<(), CommandError> {
     check_identifier(id, 255).map_err(|flaw| CommandError::Usage(format!("{flag} {flaw}")))
 }
 
-/// What is wrong with a field, said of the flag that it was given by.
+/// Describes what is wrong with a field, with the name of its flag.
 pub(super) fn wrong(InvalidRequest { field, message }: &InvalidRequest) -> String {
     let flag = match field.as_str() {
         "client_id" | "user_id" => "--client-id".to_owned(),
@@ -235,26 +240,26 @@ pub(super) fn wrong(InvalidRequest { field, message }: &InvalidRequest) -> Strin
         other => other.to_owned(),
     };
     if message.starts_with("is not known here") {
-        return format!("{flag} is not taken by this action");
+        return format!("this action does not take {flag}");
     }
     format!("{flag} {message}")
 }
 
 impl SigningTime {
-    /// The time that was given, if one was.
+    /// Returns the time in the arguments, if there is one.
     pub(super) fn time(&self, app: &App, operation: Operation) -> Option<Millis> {
         let timestamp = self.timestamp?;
         Some(if counts_seconds(app, operation) { Millis::from_seconds(timestamp) } else { Millis(timestamp) })
     }
 
-    /// The nonce that was given, if one was.
+    /// Returns the nonce in the arguments, if there is one.
     pub(super) fn nonce(&self) -> Result<Option<Nonce>, CommandError> {
         let nonce = self.nonce.as_deref().map(Nonce::parse).transpose();
         nonce.map_err(|flaw| CommandError::Usage(format!("--nonce {flaw}")))
     }
 }
 
-/// Whether the times in what is signed are seconds.
+/// Returns true if the signed times are in seconds. Otherwise they are in milliseconds.
 fn counts_seconds(app: &App, operation: Operation) -> bool {
     match app {
         App::LeanCloud(app) => app.unit() == TimestampUnit::Seconds,

@@ -16,27 +16,27 @@ use crate::app::{Application, ExitReason, StartError};
 use crate::config::{self, LoadResult, Report, Settings, SourceFiles};
 use crate::telemetry::log::{self, ProgramLog};
 
-/// How long the end waits for a file that is being read: it may lie on a network that hangs.
+/// How long the shutdown waits for a file that is still being read, for example on a network file system that hangs.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How many threads serve requests at most, however many processors there are: one signs tens of thousands a second, and limits on
-/// threads are set without knowing the machine.
+/// The maximum number of threads that serve requests, on every machine. One thread signs tens of thousands of requests
+/// per second. Limits on threads are often set without knowledge of the machine.
 const WORKERS: usize = 8;
 
 /// `serve`'s own arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The least important messages that are logged: error, warn, info, debug or trace.
+    /// The lowest level of log messages to write: error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", default_value_t = Level::INFO)]
     log_level: Level,
-    /// How messages are logged.
+    /// The format of log messages.
     #[arg(long, value_enum, default_value_t = log::LogFormat::Text)]
     log_format: log::LogFormat,
 }
 
 pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> ExitCode {
     start(common, arguments).unwrap_or_else(|error| {
-        complain(&format!("no threads to serve with: {error}"));
+        complain(&format!("cannot start the threads of the server: {error}"));
         ExitCode::FAILURE
     })
 }
@@ -57,8 +57,10 @@ fn start(common: &CommonArguments, arguments: &Arguments) -> io::Result<ExitCode
     Ok(code)
 }
 
-/// The threads to serve with. From here on a hang-up, on which files are read again, never ends the process: it may come from whoever
-/// changes them while they are read for the first time.
+/// Starts the threads of the server.
+///
+/// From here on, SIGHUP does not end the process. The signal means that the files must be read again, and it may arrive
+/// while the program reads them for the first time.
 fn runtime() -> io::Result<Runtime> {
     let workers = available_parallelism()?.get().min(WORKERS);
     let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
@@ -68,15 +70,15 @@ fn runtime() -> io::Result<Runtime> {
     Ok(runtime)
 }
 
-/// Ends the process when this thread panics, as it does inside tokio where the system gives too few threads: unwinding would wait for
-/// those that there are, which nobody tells to end.
+/// Ends the process if this thread panics. tokio panics if the system provides too few threads. Unwinding would then
+/// wait for the other threads, which never end.
 fn end_with_this_thread(log: ProgramLog) {
     let (this, usual) = (thread::current().id(), panic::take_hook());
     panic::set_hook(Box::new(move |panic| {
         usual(panic);
         if thread::current().id() == this {
             log.flush();
-            complain("the main thread has failed: too few threads are allowed, or this is a bug");
+            complain("the main thread failed: the limit on threads is too low, or this is a bug");
             process::exit(101);
         }
     }));
@@ -95,7 +97,7 @@ async fn serve(settings: Settings, path: &Path, sources: SourceFiles, report: &R
     match app.run().await {
         ExitReason::Orderly => ExitCode::SUCCESS,
         ExitReason::Cut => {
-            tracing::warn!("stopped before all was finished");
+            tracing::warn!("stopped before all work was finished");
             ExitCode::FAILURE
         }
         ExitReason::Failed => ExitCode::FAILURE,

@@ -1,4 +1,5 @@
-//! `sign`: signs as an operator, who holds the secrets anyway: without a server, and without asking the policy.
+//! `sign`: signs as an operator, without a server and without a check of the policy. An operator has the secrets
+//! anyway.
 
 use std::io;
 use std::process::ExitCode;
@@ -38,7 +39,7 @@ pub(super) fn run(common: &CommonArguments, Arguments { asked, moment }: &Argume
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes the line of the audit log, before the signature is printed.
+/// Writes the line of the audit log. This happens before the signature is printed.
 fn record(
     settings: &Settings,
     app: &App,
@@ -64,7 +65,7 @@ fn record(
     };
     let written = line.line().map_err(io::Error::from).and_then(|line| trail.write(&line));
     written.map_err(|error| {
-        CommandError::No(format!("the audit log can't be written, so the signature is withheld: {error}"))
+        CommandError::No(format!("cannot write the audit log, so the signature is not printed: {error}"))
     })
 }
 
@@ -72,7 +73,7 @@ fn fresh() -> Result<Nonce, CommandError> {
     random::bytes().map(Nonce::from_entropy).map_err(|error| CommandError::No(error.to_string()))
 }
 
-/// A token alone, so that it can be put into a header; a token request as the JSON that it is.
+/// Formats the result as text. A token is printed alone, ready for a header. A token request is printed as JSON.
 fn text(signed: &SignedResult) -> String {
     match signed {
         SignedResult::Signature { signature, timestamp, nonce, .. } => {

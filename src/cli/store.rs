@@ -1,4 +1,5 @@
-//! `store`: an operator's word on the moderation store, and its entries as a file. Opens the configured store itself, without a server.
+//! `store`: accepts the moderation store, and exports and imports its entries. It opens the configured store directly,
+//! without a server.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -19,21 +20,22 @@ use crate::moderation::{ChangeSubscribers, EntryKey, EntryKind, MalformedEntry, 
 use crate::store::{HighWaterMark, RecordFile, Store, StoreHead, StoreUnavailable};
 use crate::telemetry::AuditCaller;
 
-/// What is done with the store.
+/// The commands for the moderation store.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum StoreCommand {
-    /// Say that the store is as it should be, though servers know another: one that was brought back or flushed, say.
+    /// Accept the current content of the store, for example after a restore or a flush. Servers refuse such a store
+    /// until then.
     Accept(AcceptArguments),
-    /// Write all entries as TOML, in a policy file's tables.
+    /// Write all entries as TOML, in the tables of a policy file.
     Export(ExportArguments),
-    /// Take over the entries of such a file.
+    /// Import the entries of an exported file.
     Import(ImportArguments),
 }
 
 /// `store accept`'s own arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct AcceptArguments {
-    /// Also if it holds no entry: then nobody is banned any more.
+    /// Accept a store without entries. Nobody is banned any more then.
     #[arg(long)]
     empty: bool,
 }
@@ -41,22 +43,23 @@ pub(super) struct AcceptArguments {
 /// `store export`'s own arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct ExportArguments {
-    /// The file. Standard output, if left out.
+    /// The file to write. Default: standard output.
     file: Option<PathBuf>,
 }
 
 /// `store import`'s own arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct ImportArguments {
-    /// The file.
+    /// The file to import.
     file: PathBuf,
-    /// Take away all entries that are not in the file.
+    /// Remove all entries that are not in the file.
     #[arg(long)]
     replace: bool,
-    /// Also if the file holds no entry: then nobody is banned any more.
+    /// Import a file without entries. Nobody is banned any more then.
     #[arg(long, requires = "replace")]
     empty: bool,
-    /// Send no webhooks and carry nothing to the vendors: the entries held before, in another store.
+    /// Send no webhooks and enforce nothing at the vendors. Use it if the entries were already in force in another
+    /// store.
     #[arg(long)]
     quiet: bool,
 }
@@ -75,13 +78,13 @@ async fn accept(
     settings: &Settings,
     arguments: &AcceptArguments,
 ) -> Result<ExitCode, CommandError> {
-    // A file that is missing is given up by an empty one in its place.
+    // If the file is missing, an empty store takes its place.
     let store = open(settings, arguments.empty && has_record(settings)).await?;
     let (_, entries) = transfer::held(&store).await?;
     if entries.is_empty() && !arguments.empty {
         return Err(CommandError::No(
-            "the store is empty: to accept it is to forget every ban. If that is right, say --empty; if not, bring back what it held, \
-             or `store import` what was exported"
+            "the store is empty. Accepting it removes every ban. If this is intended, add --empty. If not, restore the \
+             store, or import an export with `store import`"
                 .to_owned(),
         ));
     }
@@ -98,8 +101,9 @@ async fn accept(
     };
     let written = trail.tell(&line);
     let head = accepted?;
-    written
-        .map_err(|error| CommandError::No(format!("it is accepted, but the audit log can't be written: {error}")))?;
+    written.map_err(|error| {
+        CommandError::No(format!("the store was accepted, but the audit log cannot be written: {error}"))
+    })?;
     record_accepted(settings, &store, &head).await?;
     let StoreHead { epoch, version, .. } = head;
     let text = || format!("accepted: {}, at change {version}, epoch {epoch}", told(&count));
@@ -113,14 +117,15 @@ async fn accept_now(store: &Store) -> Result<StoreHead, StoreUnavailable> {
     store.head().await
 }
 
-/// Has the store's record say what was accepted. That of a Redis is a server's own: where there is none, none is begun.
+/// Writes the accepted state to the record file of the store. For Redis, each server has its own record file, so a
+/// missing file is not created.
 async fn record_accepted(settings: &Settings, store: &Store, head: &StoreHead) -> Result<(), StoreUnavailable> {
     let Some(record) = record(settings).filter(|_| !store.is_shared() || has_record(settings)) else { return Ok(()) };
     record.replace(&HighWaterMark::of(head, store.now().await?))?;
     store.note_record().await
 }
 
-/// The store's record, if it is to have one.
+/// Returns the record file of the store, if one is configured.
 fn record(settings: &Settings) -> Option<RecordFile> {
     settings.store.as_ref()?.record.clone().map(RecordFile::new)
 }
@@ -129,7 +134,8 @@ fn has_record(settings: &Settings) -> bool {
     record(settings).is_some_and(|record| record.path().exists())
 }
 
-/// What the record says that the store with this head has lost, so that servers refuse the store. `None`: nothing.
+/// Compares the store with its record. Returns a message if the store lacks changes that are in the record, because
+/// servers refuse such a store. Returns `None` if it lacks nothing.
 async fn lost(settings: &Settings, store: &Store, head: &StoreHead) -> Result<Option<String>, StoreUnavailable> {
     let Some(record) = record(settings) else { return Ok(None) };
     let Some(mark) = record.read()? else { return Ok(None) };
@@ -138,7 +144,8 @@ async fn lost(settings: &Settings, store: &Store, head: &StoreHead) -> Result<Op
     }
     let (path, version) = (record.path().display(), mark.version);
     Ok(Some(format!(
-        "the store lacks change {version}, which its record {path} has. Servers refuse it until `chat-signer store accept`"
+        "the store lacks change {version}, which is in its record {path}. Servers refuse the store until you run \
+         `chat-signer store accept`"
     )))
 }
 
@@ -156,7 +163,7 @@ async fn export(
         common.print_exact(|| toml(&head, &records), || whole(&entries))?;
         return Ok(ExitCode::SUCCESS);
     };
-    let flaw = |error: io::Error| CommandError::No(format!("{} can't be written: {error}", path.display()));
+    let flaw = |error: io::Error| CommandError::No(format!("cannot write {}: {error}", path.display()));
     write(path, &toml(&head, &records)).map_err(flaw)?;
     let count = count(&entries);
     let (file, version) = (path.display().to_string(), head.version);
@@ -174,7 +181,8 @@ fn import(
     let (records, hash) = read(&arguments.file, settings, now)?;
     if arguments.replace && !arguments.empty && records.iter().all(|record| record.has_ended(now)) {
         return Err(CommandError::No(format!(
-            "{} holds no entry, or none that has not ended: to replace all by it is to forget every ban. If that is right, say --empty",
+            "{} has no entries, or all its entries have ended. --replace would remove every ban. If this is intended, add \
+             --empty",
             arguments.file.display()
         )));
     }
@@ -185,11 +193,12 @@ fn import(
 }
 
 fn told_of(ImportCounts { set, gone, same, ended }: ImportCounts) -> String {
-    let ended = if ended > 0 { format!("; {ended} had ended and were left out") } else { String::new() };
-    format!("set {set}, took away {gone}, and {same} were there already{ended}")
+    let ended = if ended > 0 { format!("; skipped {ended} that had ended") } else { String::new() };
+    format!("set {set}, removed {gone}, unchanged {same}{ended}")
 }
 
-/// Takes the entries of a file over, each with its line in the audit log, and the file with one at the end, whatever came of it.
+/// Imports the entries of a file. The audit log gets a line for each entry, and at the end a line for the file, also if
+/// the import fails.
 async fn take_over(
     settings: &Settings,
     arguments: &ImportArguments,
@@ -224,7 +233,8 @@ async fn take_over(
     Ok(imported)
 }
 
-/// Has the store's record, if there is one, say that the store has come so far; unless the store lacks what the record has: then returns that.
+/// Writes the state of the store to its record file, if the file exists. If the store lacks changes that are in the
+/// record, it writes nothing and returns a message.
 async fn record_imported(
     settings: &Settings,
     store: &Store,
@@ -242,7 +252,10 @@ fn count_of(ImportSummary { set, gone, ended }: ImportSummary, records: &[Modera
     ImportCounts { set, gone, same: records.len().saturating_sub(set + ended), ended }
 }
 
-/// The entries of a file that is read `now`, and its hash; of one with mistakes, their report.
+/// Reads the entries of a file, and its hash. `now` decides which entries have ended.
+///
+/// # Errors
+/// Returns the report if the file has mistakes.
 fn read(path: &Path, settings: &Settings, now: Millis) -> Result<(Vec<ModerationEntry>, String), CommandError> {
     let apps: Vec<String> = settings.engine.apps.iter().map(|app| app.name().to_string()).collect();
     let ladder = &settings.engine.policy.document().ladder;
@@ -256,8 +269,8 @@ fn read(path: &Path, settings: &Settings, now: Millis) -> Result<(Vec<Moderation
     Ok((transfer::records(file), hash))
 }
 
-/// The moderation entries that servers go by, as far as it can be known here: that of the file, or of the store. Else it is empty, and a note says
-/// why.
+/// Returns the moderation entries of the file or, without a file, of the store. If the store cannot be read, the result
+/// is empty, and a note on standard error says why.
 pub(super) fn moderation(settings: &Settings, file: Option<&Path>) -> Result<ModerationIndex, CommandError> {
     if let Some(path) = file {
         let records = read(path, settings, clock::now())?.0;
@@ -273,13 +286,13 @@ pub(super) fn moderation(settings: &Settings, file: Option<&Path>) -> Result<Mod
     })
 }
 
-/// The moderation entries that a server which starts now would follow.
+/// Returns the moderation entries that a server would use if it started now.
 async fn followed(settings: &Settings) -> Result<ModerationIndex, CommandError> {
     let store = open(settings, false).await?;
     let (head, entries) = transfer::held(&store).await?;
     if head.epoch.is_empty() {
         return Err(CommandError::No(
-            "the store is empty, and servers refuse everyone until `chat-signer store accept`".to_owned(),
+            "the store is empty, and servers refuse everyone until you run `chat-signer store accept`".to_owned(),
         ));
     }
     if let Some(flaw) = head.flaw() {
@@ -295,14 +308,14 @@ fn index<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Modera
     ModerationIndex::new(entries).map_err(|malformed| CommandError::No(malformed.to_string()))
 }
 
-/// Says so where a store's entries are not what they should be: servers refuse everyone by it.
+/// Prints a note if the entries of the store are damaged. Servers with such a store refuse everyone.
 fn note_flaw(head: &StoreHead) {
     if let Some(flaw) = head.flaw() {
         complain(&format!("note: {flaw}"));
     }
 }
 
-/// Says why servers refuse the store, or why that can't be told.
+/// Prints a note with the reason why servers refuse the store, or why this is unknown.
 fn note(lost: Result<Option<String>, StoreUnavailable>) {
     match lost {
         Ok(None) => {}
@@ -311,10 +324,12 @@ fn note(lost: Result<Option<String>, StoreUnavailable>) {
     }
 }
 
-/// Opens the store, which is begun only where that is meant.
+/// Opens the store. A missing store is created only if `begin` is true.
 async fn open(settings: &Settings, begin: bool) -> Result<Store, CommandError> {
     let Some(store) = &settings.store else {
-        return Err(CommandError::No("the configuration has no [store]: the policy file is all there is".to_owned()));
+        return Err(CommandError::No(
+            "the configuration has no [store], so there are no entries beside the policy file".to_owned(),
+        ));
     };
     let path = match &store.kind {
         StoreKind::Memory => {
@@ -324,14 +339,14 @@ async fn open(settings: &Settings, begin: bool) -> Result<Store, CommandError> {
         }
         StoreKind::Redb { path } if !begin && !path.exists() && has_record(settings) => {
             return Err(CommandError::No(format!(
-                "the store {} is missing, though it has a record. Bring it back, or `store import` what was exported; if all that it held is \
-                 to be given up, say `chat-signer store accept --empty`",
+                "the store {} is missing, but it has a record. Restore the file, or import an export with `store \
+                 import`. To give up all its entries, run `chat-signer store accept --empty`",
                 path.display()
             )));
         }
         StoreKind::Redb { path } if !begin && !path.exists() => {
             return Err(CommandError::No(format!(
-                "the store {} is not there: the first server begins it",
+                "the store {} does not exist yet: the first server creates it",
                 path.display()
             )));
         }
@@ -353,13 +368,13 @@ impl From<StoreUnavailable> for CommandError {
     }
 }
 
-/// What to say of an import that was not done, or not to its end.
+/// Describes an import that failed, and whether some entries may have been written.
 fn unfinished(error: &ImportError, import: &Import<'_>) -> CommandError {
     let maybe = match error {
-        ImportError::Untold(_) => "; what it lacks is told here. Say it again to finish once it can be",
-        _ if import.records.len() > AT_ONCE => "; some of it may be written: say it again to finish",
+        ImportError::Untold(_) => "; the missing lines are printed here. Repeat the import when the log can be written",
+        _ if import.records.len() > AT_ONCE => "; some entries may have been written: repeat the import to finish it",
         ImportError::Malformed(_) | ImportError::Owner(..) | ImportError::Beside(..) => "; nothing was written",
-        ImportError::Unavailable(_) | ImportError::Busy => "; say it again to be sure",
+        ImportError::Unavailable(_) | ImportError::Busy => "; repeat the import to be sure",
     };
     CommandError::No(format!("{error}{maybe}"))
 }
@@ -370,18 +385,18 @@ fn records(entries: &BTreeMap<String, String>) -> Result<Vec<ModerationEntry>, M
 
 fn toml(head: &StoreHead, records: &[ModerationEntry]) -> String {
     let (now, version, epoch) = (clock::now(), head.version, &head.epoch);
-    let head = format!("# chat-signer's moderation entries at {now}: at change {version}, epoch {epoch}.\n\n");
+    let head = format!("# chat-signer: moderation entries at {now}, at change {version}, epoch {epoch}.\n\n");
     head + &transfer::toml(records)
 }
 
-/// Every entry as it is kept, for programs.
+/// Formats all entries in their stored form as JSON.
 fn whole(entries: &BTreeMap<String, String>) -> String {
     let parsed = |value: &str| serde_json::from_str::<Value>(value).unwrap_or_default();
     let entries = entries.iter().map(|(key, value)| json!({ "key": key, "value": parsed(value) }));
     entries.collect::<Value>().to_string()
 }
 
-/// Writes a file that its owner alone can read: whole, or not at all.
+/// Writes a file that only its owner can read. If it fails, the file at `path` is unchanged.
 fn write(path: &Path, text: &str) -> io::Result<()> {
     let mut draft = path.as_os_str().to_owned();
     draft.push(".new");
@@ -392,7 +407,7 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     fs::rename(&draft, path)
 }
 
-/// How many entries each table has.
+/// Counts the entries of each table.
 fn count(entries: &BTreeMap<String, String>) -> BTreeMap<&'static str, usize> {
     let mut count: BTreeMap<_, _> = EntryKind::ALL.iter().map(|table| (table.as_str(), 0)).collect();
     for key in entries.keys().filter_map(|key| EntryKey::parse(key)) {

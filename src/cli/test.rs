@@ -1,4 +1,4 @@
-//! `test`: holds the policy to a file of cases.
+//! `test`: tests the policy with the cases in a file.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
@@ -24,26 +24,26 @@ use crate::vendor::ably::Capability;
 #[derive(Debug, clap::Args)]
 #[command(after_help = FORMAT)]
 pub(super) struct Arguments {
-    /// The file of cases.
+    /// The file with the cases.
     file: PathBuf,
 }
 
 const FORMAT: &str = "\
 A case:
   [[cases]]
-  name = \"a manager can't remove the owner\"
+  name = \"a manager cannot remove the owner\"
   as = \"bob\"                       # or service = \"orders\"
-  roles = [\"chat:*=moderator\"]     # optional: what the caller's token gives
+  roles = [\"chat:*=moderator\"]     # optional: roles that the caller's token gives
   app = \"leancloud\"
   action = \"kick\"
   conv_id = \"5f3c2a1b9e8d7c6b5a493827\"
   members = [\"alice\"]
-  expect = \"deny\"                  # or \"allow\": all that is asked
+  expect = \"deny\"                  # or \"allow\": the whole request is allowed
   rule = \"managers-kick\"           # optional: the rule that decides
-Also: client_id, capability (a table), authenticator, at (a date and time), and where
-the server would ask for facts: facts = { CONVERSATION = { roles = { USER = \"ROLE\" } } }.";
+Also: client_id, capability (a table), authenticator, at (a date and time), and the facts
+that the server would ask for: facts = { CONVERSATION = { roles = { USER = \"ROLE\" } } }.";
 
-/// What came of a case: the decision in a sentence, and what is wrong with it, if anything is.
+/// The outcome of a case: the decision in a sentence, and the flaw if the case failed.
 struct CaseOutcome<'c> {
     case: &'c PolicyCase,
     decision: Option<String>,
@@ -66,7 +66,7 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
     Ok(yes(failed == 0))
 }
 
-/// A few lines for each case that failed.
+/// Formats a few lines for each case that failed.
 fn text(arguments: &Arguments, outcomes: &[CaseOutcome<'_>]) -> String {
     let mut text = String::new();
     for CaseOutcome { case, decision, flaw } in outcomes {
@@ -87,7 +87,7 @@ fn outcome<'c>(engine: &Engine, case: &'c PolicyCase, now: Millis) -> CaseOutcom
             let flaw = flaw(case, &decided, &moderated).map(|flaw| [vec![flaw], notes].concat().join("; "));
             CaseOutcome { case, decision: Some(moderated.sentence(&decided)), flaw }
         }
-        Err(flaw) => CaseOutcome { case, decision: None, flaw: Some(format!("it can't be asked: {flaw}")) },
+        Err(flaw) => CaseOutcome { case, decision: None, flaw: Some(format!("the request is not possible: {flaw}")) },
     }
 }
 
@@ -130,7 +130,8 @@ fn asked(case: &PolicyCase) -> RequestArguments {
     }
 }
 
-/// What is not as it was expected. A capability that is granted in part is neither allowed nor denied.
+/// Returns how the outcome differs from the expectation. A capability that is granted in part is neither allowed nor
+/// denied.
 fn flaw(case: &PolicyCase, decided: &DecidedRequest, moderated: &ModerationCheck) -> Option<String> {
     let partly = |permit: &Permit| Capability::of(permit.granted()) != Capability::of(&decided.ask.wants);
     if !moderated.is_fine() {

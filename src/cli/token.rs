@@ -1,4 +1,4 @@
-//! `token`: a caller's token, for the demonstration only: its secret is public, so anyone could make one.
+//! `token`: creates a caller's token, for the demonstration only. The secret of the demonstration is public.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,19 +12,19 @@ use crate::{clock, model};
 /// `token`'s own arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Who the caller is.
+    /// The name of the caller.
     #[arg(long, value_name = "USER")]
     sub: String,
-    /// The caller's roles everywhere.
+    /// The roles of the caller in all conversations.
     #[arg(long, value_name = "ROLES", value_delimiter = ',')]
     roles: Vec<String>,
-    /// How long the token lives.
+    /// The lifetime of the token.
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
     ttl: Duration,
 }
 
-const NO_DEMONSTRATION: &str = "this configuration is not the demonstration, so there is no secret here that callers' tokens are \
-signed with: get a token from the issuer that the [[authenticators]] name";
+const NO_DEMONSTRATION: &str = "this configuration is not the demonstration, so it has no secret that signs the tokens \
+of callers: get a token from the issuer that [[authenticators]] names";
 
 pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let settings = common.settings()?;
@@ -43,5 +43,5 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
 fn duration(text: &str) -> Result<Duration, String> {
     config::duration(text)
         .filter(|ttl| !ttl.is_zero())
-        .ok_or_else(|| "must be a whole number and s, m, h or d: 1h".to_owned())
+        .ok_or_else(|| "must be a whole number and one of s, m, h, d, for example 1h".to_owned())
 }

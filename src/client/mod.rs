@@ -1,4 +1,4 @@
-//! A tiny HTTP/1.1 client, for asking this machine's own server.
+//! A small HTTP/1.1 client for requests to the server on this machine.
 
 mod tls;
 
@@ -8,22 +8,22 @@ use std::time::{Duration, Instant};
 
 pub use tls::ServerTrust;
 
-/// How much of an answer is read, in bytes.
+/// The maximum number of bytes that are read of a response.
 const LONGEST: usize = 64 << 10;
 
-/// An answer.
+/// An HTTP response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeResponse {
-    /// The status.
+    /// The status code.
     pub status: u16,
-    /// The body, as it came.
+    /// The body, unchanged.
     pub body: String,
 }
 
-/// Gets `path` from `address`, over TLS where it is said whom to `trust`. All of it may take up to `patience`.
+/// Requests `path` from `address`. If `trust` is set, uses TLS. The whole exchange may take up to `patience`.
 ///
 /// # Errors
-/// If nobody answers, not in time, or not in HTTP.
+/// Returns an error if the server does not answer, does not answer in time, or does not answer with HTTP.
 pub fn get(
     address: SocketAddr,
     trust: Option<&ServerTrust>,
@@ -48,7 +48,7 @@ fn exchange(address: SocketAddr, trust: Option<&ServerTrust>, path: &str, deadli
     }
 }
 
-/// Asks, and reads what comes until the end.
+/// Sends the request and reads the response to the end.
 fn ask(mut stream: impl Read + Write, request: &str) -> io::Result<Vec<u8>> {
     stream.write_all(request.as_bytes())?;
     stream.flush()?;
@@ -64,7 +64,7 @@ fn ask(mut stream: impl Read + Write, request: &str) -> io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-/// A stream that fails once the time is up.
+/// A stream that fails after the deadline.
 struct DeadlineStream {
     stream: TcpStream,
     deadline: Instant,
@@ -88,7 +88,7 @@ impl Write for DeadlineStream {
     }
 }
 
-/// How long there is until the deadline: never nothing, which would mean for ever.
+/// Returns the time until the deadline. It is never zero, because a timeout of zero means no timeout.
 fn left(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
@@ -113,7 +113,7 @@ mod tests {
     fn an_answer_that_does_not_end_is_not_waited_for() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        // Each byte comes well in time.
+        // Each byte comes early enough for a timeout per read.
         let dripping = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             while stream.write_all(b"H").is_ok() {

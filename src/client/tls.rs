@@ -13,7 +13,7 @@ use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme, StreamOwned,
 };
 
-/// Which server is spoken to.
+/// The rule that decides which server certificates are trusted.
 #[derive(Clone, Debug)]
 pub struct ServerTrust {
     verifier: Arc<dyn ServerCertVerifier>,
@@ -21,26 +21,28 @@ pub struct ServerTrust {
 }
 
 impl ServerTrust {
-    /// One with a certificate by one of the authorities in this PEM file, for this name or, without one, for its address.
+    /// Trusts certificates of the authorities in this PEM file, for this name. If there is no name, the certificate
+    /// must be for the address.
     ///
     /// # Errors
-    /// If there are no authorities in it, or that is no name.
+    /// Returns an error if the file has no certificates, or if the name is invalid.
     pub fn authorities(pem: &[u8], name: Option<&str>) -> Result<ServerTrust, String> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).filter_map(Result::ok));
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
         let verifier = verifier.map_err(|_| "it holds no certificates".to_owned())?;
         let name =
-            name.map(|name| ServerName::try_from(name.to_owned()).map_err(|_| format!("{name} is no host's name")));
+            name.map(|name| ServerName::try_from(name.to_owned()).map_err(|_| format!("{name} is not a host name")));
         Ok(ServerTrust { verifier, name: name.transpose()? })
     }
 
-    /// Whichever answers. Only for asking this machine itself, where nothing secret is sent and nothing learned but whether it is ready.
+    /// Trusts any server. Use it only for requests to this machine: no secrets are sent, and the response shows only
+    /// whether the server is ready.
     pub fn anyone() -> ServerTrust {
         ServerTrust { verifier: Arc::new(AcceptAnyCertificate(provider())), name: None }
     }
 
-    /// Speaks TLS on a stream that leads to this address.
+    /// Starts TLS on a stream to this address.
     pub(super) fn secure<S: Read + Write>(
         &self,
         stream: S,
@@ -60,7 +62,7 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-/// Takes any certificate whose key the server holds.
+/// Accepts any certificate if the server has its private key.
 #[derive(Debug)]
 struct AcceptAnyCertificate(Arc<CryptoProvider>);
 

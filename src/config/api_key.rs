@@ -9,7 +9,7 @@ use super::reader::{ConfigItem, Section, quoted};
 use crate::authn::{ApiKey, Common};
 use crate::model::check_identifier;
 
-/// Reads all but the keys that every authenticator has.
+/// Reads all keys of the section except those that every authenticator has.
 pub(super) fn api_key(
     section: &mut Section<'_>,
     common: Option<Common>,
@@ -30,7 +30,7 @@ pub(super) fn api_key(
 fn key(item: &ConfigItem<'_>, callers: &mut ConfiguredAuthenticators) -> Option<(String, [u8; 32])> {
     let mut section = item.section("an API key".to_owned())?;
     let id = section
-        .need("id", "name whose it is: { id = \"orders\", sha256 = \"…\" }")
+        .need("id", "write the id of the caller: { id = \"orders\", sha256 = \"…\" }")
         .and_then(|item| key_id(&item, callers));
     let hash = section.need("sha256", "write the key's SHA-256 in hex; `chat-signer hash-key` makes both");
     let hash = hash.and_then(|item| key_hash(&item, callers));
@@ -39,7 +39,7 @@ fn key(item: &ConfigItem<'_>, callers: &mut ConfiguredAuthenticators) -> Option<
 }
 
 fn key_id(item: &ConfigItem<'_>, callers: &mut ConfiguredAuthenticators) -> Option<String> {
-    const HELP: &str = "write whose key it is, as rules and logs are to name it";
+    const HELP: &str = "write the id of the caller, as rules and logs show it";
     let id = item.text()?;
     if let Err(flaw) = check_identifier(id, 255) {
         return item.refuse(flaw.to_string(), HELP);
@@ -48,23 +48,23 @@ fn key_id(item: &ConfigItem<'_>, callers: &mut ConfiguredAuthenticators) -> Opti
         return item.refuse("can't be \"*\"", HELP);
     }
     if !callers.key_ids.insert(id.to_owned()) {
-        return item.refuse(format!("is {} for another key too", quoted(id)), "give each key an id of its own");
+        return item.refuse(format!("is already {} for another key", quoted(id)), "give each key its own id");
     }
     Some(id.to_owned())
 }
 
-/// The hash of a key. What stands in its place may be the key itself, so it isn't shown.
+/// Reads the hash of a key. The value may be the key itself by mistake, so no message shows it.
 fn key_hash(item: &ConfigItem<'_>, callers: &mut ConfiguredAuthenticators) -> Option<[u8; 32]> {
     let text = item.text()?;
     let mut hash = [0; 32];
     if hex::decode_to_slice(text, &mut hash).is_err() {
         item.file.hide_if_guarded(&item.span);
         let help = "write 64 hex digits; `chat-signer hash-key` makes a key and its hash";
-        item.file.mistake(&item.key, "`sha256` is not a SHA-256 in hex", help);
+        item.file.mistake(&item.key, "`sha256` is not a SHA-256 hash in hex", help);
         return None;
     }
     if !callers.key_hashes.insert(hash) {
-        return item.refuse("is that of another key too", "make each caller a key of its own");
+        return item.refuse("is already the hash of another key", "make a separate key for each caller");
     }
     callers.demo_key |= demo::is_api_key(&hash);
     Some(hash)

@@ -19,27 +19,27 @@ use crate::vendor::{App, Ttl, ably, leancloud, talkjs};
 /// The configured apps.
 #[derive(Default)]
 pub(super) struct Apps {
-    /// Those without a mistake.
+    /// The apps without a mistake.
     pub(super) ready: Vec<App>,
-    /// Every name, also of those with a mistake, in the file's order.
+    /// The names of all apps, also of those with a mistake, in the order of the file.
     pub(super) names: Vec<String>,
-    /// The name and vendor of those whose vendor is known.
+    /// The name and vendor of each app with a known vendor.
     pub(super) facts: Vec<LintApp>,
-    /// The keys of each app as they were read, by the app's name.
+    /// The keys of each app as configured, by the name of the app.
     pub(super) secrets: Vec<(String, Vec<Secret>)>,
-    /// Those whose bans are carried to their vendor.
+    /// The apps whose bans and mutes the program carries out at their vendor.
     pub(super) enforcements: Vec<Enforcement>,
 }
 
 impl Apps {
-    /// The names of the apps at LeanCloud.
+    /// Returns the names of the LeanCloud apps.
     pub(super) fn leancloud(&self) -> Vec<String> {
         let ours = self.facts.iter().filter(|app| app.vendor == Vendor::LeanCloud);
         ours.map(|app| app.name.clone()).collect()
     }
 }
 
-/// The name of one of these apps at LeanCloud.
+/// Reads the name of a LeanCloud app.
 pub(super) fn leancloud_app<'a>(item: &ConfigItem<'a>, leancloud: &[String]) -> Option<&'a str> {
     let name = item.one_of("a configured LeanCloud app", leancloud)?;
     if leancloud.is_empty() {
@@ -50,12 +50,12 @@ pub(super) fn leancloud_app<'a>(item: &ConfigItem<'a>, leancloud: &[String]) -> 
 
 const NO_LEANCLOUD: &str = "add one: [apps.NAME] with vendor = \"leancloud\"; or leave this out";
 
-/// What belongs to one app alone.
+/// Values that must not occur in two apps.
 #[derive(Default)]
 struct UsedIdentifiers {
-    /// The ids that vendors have given the apps, and the app that has each.
+    /// The ids of the apps at their vendors, each with the name of the app in this file.
     ids: HashMap<(Vendor, String), String>,
-    /// As in [`Apps`].
+    /// The same as in [`Apps`].
     secrets: Vec<(String, Vec<Secret>)>,
 }
 
@@ -87,11 +87,11 @@ pub(super) fn apps(root: &mut Section<'_>, vault: &mut SecretResolver) -> Apps {
     apps
 }
 
-/// Checks an app's name, which is a part of its routes.
+/// Checks the name of an app. The name is a part of its routes.
 fn name(item: &ConfigItem<'_>) {
     let name = item.name;
     if name == "moderation" || name == "openapi.json" {
-        let message = format!("an app can't be called `{name}`: that path is taken");
+        let message = format!("an app can't be called `{name}`: the server uses this path itself");
         item.file.mistake(&item.key, message, "give it another name");
         return;
     }
@@ -176,7 +176,8 @@ fn ably(
     Some(ably::App::new(Arc::from(name), keys?, ttl?, revocable, capability, user_claims, forward_claims))
 }
 
-/// The vendor's id of the app. Two apps with one id would be two sets of rules for one thing.
+/// Reads the id of the app at the vendor. Two apps must not have the same id, because two sets of rules would then
+/// apply to one vendor app.
 fn app_id(section: &mut Section<'_>, name: &str, vendor: Vendor, taken: &mut UsedIdentifiers) -> Option<String> {
     const HELP: &str = "write the app's id from the vendor's console";
     let item = section.need("app_id", HELP)?;
@@ -189,8 +190,8 @@ fn app_id(section: &mut Section<'_>, name: &str, vendor: Vendor, taken: &mut Use
     }
     if let Some(other) = taken.ids.insert((vendor, id.to_owned()), name.to_owned()) {
         return item.refuse(
-            format!("is that of [apps.{}] too", other.escape_debug()),
-            "configure each app of the vendor's once",
+            format!("is already the id of [apps.{}]", other.escape_debug()),
+            "configure each app of the vendor only once",
         );
     }
     placeholder::warn(&item, "the app's id from the vendor's console");
@@ -208,8 +209,8 @@ fn keys(
     let item = section.need(key, &help)?;
     let secrets = vault.signing_secrets(&item)?;
     if secrets.iter().any(|secret| secret.expose().trim_ascii().iter().any(u8::is_ascii_control)) {
-        let message = format!("the secret `{key}` holds control characters, which no vendor's key does");
-        item.file.mistake(&item.key, message, "copy it anew from the vendor's console");
+        let message = format!("the secret `{key}` has control characters, but vendors' keys have none");
+        item.file.mistake(&item.key, message, "copy it again from the vendor's console");
         return None;
     }
     note_signing(&item, &secrets, &format!("[apps.{}]", name.escape_debug()), vault);
@@ -217,17 +218,18 @@ fn keys(
     Some(secrets)
 }
 
-/// Notes what is signed with for an app. The same key for another app is hardly meant, as no vendor gives out another's.
+/// Records the signing secrets of an app. Two apps with the same key cause a warning, because vendors give each app its
+/// own key.
 fn note_signing(item: &ConfigItem<'_>, secrets: &[Secret], owner: &str, vault: &mut SecretResolver) {
     let parts = || secrets.iter().map(Secret::expose).flat_map(|key| [Some(key), own_part(key)]).flatten();
     if let Some(other) = parts().find_map(|key| vault.signer(key)) {
-        let message = format!("`{}` is the key of {other}, too: who knows it can sign for both", item.name);
+        let message = format!("`{}` is also the key of {other}: anyone who knows it can sign for both", item.name);
         item.file.warning(&item.key, message, "copy each app's own key from its vendor's console");
     }
     vault.signing.extend(parts().map(|key| SigningSecret::new(key, owner, &item.key)));
 }
 
-/// The secret of an Ably key is one by itself, too.
+/// Returns the secret part of an Ably key, which is a secret on its own too.
 fn own_part(key: &[u8]) -> Option<&[u8]> {
     let colon = key.iter().position(|byte| *byte == b':')?;
     key.get(colon + 1..)
@@ -247,7 +249,7 @@ fn ably_keys(
         match ably::AblyKey::parse(secret) {
             Ok(key) => {
                 if let Some(part) = own_part(secret.expose()).filter(|_| !demo::is_secret(secret.expose())) {
-                    warn_if_weak(item.file, &item.key, "the part of the secret `key` that signs", part);
+                    warn_if_weak(item.file, &item.key, "the secret part of `key`", part);
                 }
                 vault.public.push(key.name().to_owned());
                 keys.push(key);
@@ -258,17 +260,14 @@ fn ably_keys(
     let mut own: Vec<_> = keys.iter().filter_map(|key| key.name().split_once('.')).map(|(app, _)| app).collect();
     own.dedup();
     if own.len() > 1 {
-        note(
-            "the secret `key` holds keys of different apps".to_owned(),
-            "configure each Ably app as an app of its own",
-        );
+        note("the secret `key` holds keys of different apps".to_owned(), "configure each Ably app as a separate app");
     }
     for id in own {
         let other = taken.ids.insert((Vendor::Ably, id.to_owned()), name.to_owned());
         if let Some(other) = other.filter(|other| other != name) {
             let other = other.escape_debug();
             note(
-                format!("the secret `key` is for the same Ably app as that of [apps.{other}]"),
+                format!("the secret `key` is for the same Ably app as the key of [apps.{other}]"),
                 "configure each Ably app once",
             );
         }
@@ -276,7 +275,8 @@ fn ably_keys(
     (keys.len() == secrets.len()).then_some(keys)
 }
 
-/// How long tokens live, from `least` to `most`. Where the file says nothing: at most `max`, and an hour if the request says nothing either.
+/// Reads the lifetimes of tokens, from `least` to `most`. The default of `max_ttl` is `max`. The default of
+/// `default_ttl` is 1 hour, or `max_ttl` if that is shorter.
 fn ttl(section: &mut Section<'_>, least: &str, most: &str, max: &str) -> Option<Ttl> {
     let given = [section.get("max_ttl"), section.get("default_ttl")];
     let [max_given, default_given] =
@@ -291,7 +291,7 @@ fn ttl(section: &mut Section<'_>, least: &str, most: &str, max: &str) -> Option<
     Some(Ttl { min_seconds: min.as_secs(), default_seconds: default.as_secs(), max_seconds: max.as_secs() })
 }
 
-/// The bounds with `min_ttl`, where the file has it. Without a `default_ttl` of the file, the default is no shorter.
+/// Applies `min_ttl`, if the file has it. If the file has no `default_ttl`, the default lifetime is at least `min_ttl`.
 fn min_ttl(section: &mut Section<'_>, ttl: Option<Ttl>, most: &str) -> Option<Ttl> {
     let Some(item) = section.get("min_ttl") else { return ttl };
     let (min_seconds, ttl) = (item.duration("1s", most)?.as_secs(), ttl?);
@@ -308,7 +308,7 @@ fn min_ttl(section: &mut Section<'_>, ttl: Option<Ttl>, most: &str) -> Option<Tt
     Some(Ttl { min_seconds, default_seconds: ttl.default_seconds.max(min_seconds), ..ttl })
 }
 
-/// What a token may do where the request names nothing: as much as a request may name.
+/// Reads the capability of tokens whose request names no channels. The limits are the same as for a request.
 fn capability(item: &ConfigItem<'_>) -> Vec<(Template, ActionSet)> {
     let Some(section) = item.section("`capability`".to_owned()) else { return Vec::new() };
     let entries = section.entries();
@@ -330,11 +330,11 @@ fn resource(item: &ConfigItem<'_>) -> Option<Template> {
         (_, Err(flaw)) => flaw,
         _ if item.name.starts_with(':') => "must not start with `:`".to_owned(),
         _ if item.name.starts_with('[') && item.name.ends_with('*') => {
-            "must be a name, as it starts with `[`".to_owned()
+            "must not end with `*`, because it starts with `[`".to_owned()
         }
         (_, Ok(template)) => return Some(template),
     };
-    let help = "write a channel's name, \"ns:*\" or \"*\", with {client} or {claim:NAME} as whole segments where they are wanted";
+    let help = "write a channel's name, \"ns:*\" or \"*\", with {client} or {claim:NAME} only as whole segments";
     item.file.mistake(&item.key, format!("the channel {} {flaw}", quoted(item.name)), help);
     None
 }
@@ -344,24 +344,24 @@ fn operations(item: &ConfigItem<'_>) -> Option<ActionSet> {
     if items.iter().any(|item| item.value.as_str() == Some("*")) {
         return match items.len() {
             1 => Some(ActionSet::ABLY),
-            _ => item.refuse("has \"*\" beside others", "write [\"*\"] alone, or list each operation"),
+            _ => item.refuse("has \"*\" together with other operations", "write [\"*\"] alone, or list each operation"),
         };
     }
     let words: Vec<_> = ActionSet::ABLY.iter().map(|action| (action.as_str(), action)).collect();
     item.each(|item| item.word::<Action>(&words)).map(|operations| operations.into_iter().collect())
 }
 
-/// A claim that is copied from the caller's token into Ably's.
+/// Reads the name of a claim that is copied from the token of the caller into the Ably token.
 fn forward_claim(item: &ConfigItem<'_>) -> Option<String> {
     const REGISTERED: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
     let name = item.filled()?;
     let folded = name.to_ascii_lowercase();
     if folded.starts_with("x-ably-") || folded.starts_with("ably.") {
-        return item.refuse(format!("can't pass {}: that is Ably's own", quoted(name)), "leave it out");
+        return item.refuse(format!("can't have {}: Ably uses this claim itself", quoted(name)), "leave it out");
     }
     if REGISTERED.contains(&folded.as_str()) {
         return item
-            .refuse(format!("can't pass {}: it says something of the token itself", quoted(name)), "leave it out");
+            .refuse(format!("can't have {}: this claim describes the token itself", quoted(name)), "leave it out");
     }
     Some(name.to_owned())
 }

@@ -1,4 +1,4 @@
-//! The hash chain of `[audit]`.
+//! The hash chain of the `[audit]` section.
 
 use std::io;
 use std::path::Path;
@@ -7,7 +7,8 @@ use super::reader::Section;
 use super::secret::{self, SecretResolver};
 use crate::secret::Secret;
 
-/// A shorter key could be found out by trying: whoever reads the log can try it on a line.
+/// The least number of bytes of a chain key. A reader of the log can guess a shorter key, because each line shows
+/// whether a guess is right.
 const SHORTEST_KEY: usize = 16;
 
 const NEW_KEY: &str = "make one of random bytes: openssl rand -hex 32";
@@ -15,17 +16,17 @@ const NEW_KEY: &str = "make one of random bytes: openssl rand -hex 32";
 /// The hash chain over the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditChain {
-    /// The keys, if the chain is keyed. The first makes it, all verify.
+    /// The keys, if the chain is keyed. The first key makes new links; all keys verify old ones.
     pub keys: Vec<Secret>,
 }
 
-/// Reads what `[audit]` says of the chain. `None` if there is none.
+/// Reads the chain settings of `[audit]`. Returns `None` if there is no chain.
 pub(super) fn audit_chain(section: &mut Section<'_>, vault: &mut SecretResolver) -> Option<AuditChain> {
     let is_on = section.get("chain").map_or(Some(false), |item| item.boolean());
     let Some(item) = section.get("chain_key") else { return is_on?.then(|| AuditChain { keys: Vec::new() }) };
     if is_on == Some(false) {
-        let message = "`chain_key` is for a chain, and there is none";
-        item.file.mistake(&item.key, message, "write chain = true, or leave the key out");
+        let message = "`chain_key` has no effect, because there is no hash chain";
+        item.file.mistake(&item.key, message, "write chain = true, or leave `chain_key` out");
     }
     let keys = vault.secrets(&item)?;
     if keys.iter().any(|key| key.expose().len() < SHORTEST_KEY) {
@@ -35,14 +36,14 @@ pub(super) fn audit_chain(section: &mut Section<'_>, vault: &mut SecretResolver)
     Some(AuditChain { keys })
 }
 
-/// Reads a key from its file, as a configuration would.
+/// Reads a chain key from its file, in the same way as the configuration does.
 ///
 /// # Errors
-/// If it can't be read, or is too short to be one.
+/// Returns an error if the file cannot be read or the key is too short.
 pub fn chain_key(path: &Path) -> io::Result<Secret> {
     let key = secret::without_newline(std::fs::read(path)?);
     if key.len() < SHORTEST_KEY {
-        return Err(io::Error::other(format!("a chain's key has at least {SHORTEST_KEY} bytes")));
+        return Err(io::Error::other(format!("the key of a chain must have at least {SHORTEST_KEY} bytes")));
     }
     Ok(Secret::new(key))
 }

@@ -18,42 +18,42 @@ use crate::vendor::App;
 /// The configured authenticators.
 #[derive(Default)]
 pub(super) struct ConfiguredAuthenticators {
-    /// Those without a mistake.
+    /// The authenticators without a mistake.
     pub(super) authenticators: Vec<Authenticator>,
-    /// Where each of them stands.
+    /// The place of each of them in the file.
     places: Vec<ByteRange>,
-    /// Every name, also of those with a mistake.
+    /// The names of all authenticators, also of those with a mistake.
     pub(super) names: Vec<String>,
-    /// What makes a token that this configuration takes, if it trusts the demonstration's secret.
+    /// The data to make tokens that this configuration accepts, if it trusts the secret of the demonstration.
     pub(super) demo: Option<DemoCaller>,
-    /// Whether it trusts the demonstration's API key.
+    /// Whether the configuration trusts the API key of the demonstration.
     pub(super) demo_key: bool,
-    /// Each issuer, and who has it.
+    /// The issuers, each with the name of its authenticator.
     pub(super) issuers: HashMap<String, String>,
-    /// For each issuer, what it puts before its subjects, as which kind of caller, and its authenticator's name.
+    /// The subject prefixes: the kind of caller, the prefix, and the name of the authenticator.
     pub(super) prefixes: Vec<(CallerKind, String, String)>,
     /// The ids and the hashes of all API keys.
     pub(super) key_ids: HashSet<String>,
     pub(super) key_hashes: HashSet<[u8; 32]>,
-    /// Whether some have a certificate for a credential.
+    /// Whether an authenticator accepts client certificates.
     pub(super) takes_certificates: bool,
     /// The headers that are read for keys, callers or roles.
     pub(super) headers: Vec<(HeaderName, HeaderRole)>,
 }
 
-/// What authenticators may refer to.
+/// The names and settings that an authenticator can refer to.
 pub(super) struct AuthenticatorContext<'c> {
     /// The configured apps.
     pub(super) apps: &'c [String],
-    /// Those of them at LeanCloud.
+    /// The names of the LeanCloud apps.
     pub(super) leancloud: &'c [String],
     /// The apps without a mistake.
     pub(super) ready: &'c [App],
-    /// The policy's roles; none if the policy couldn't be read.
+    /// The roles of the policy. Empty if the policy cannot be read.
     pub(super) ladder: &'c RoleHierarchy,
-    /// Whether callers are served on a Unix socket.
+    /// Whether the listener for callers is a Unix socket.
     pub(super) unix: bool,
-    /// Where it says whose client certificates are taken, if they are.
+    /// The place of `client_ca` in the file, if the file has it.
     pub(super) client_ca: Option<ByteRange>,
     pub(super) vault: &'c mut SecretResolver,
 }
@@ -88,7 +88,7 @@ pub(super) fn authenticators(
     let list = root.get("authenticators");
     if list.is_none_or(|item| item.value.as_array().is_some_and(|list| list.iter().next().is_none())) {
         let help = "add [[authenticators]] with type = \"jwt\" or \"api-key\"";
-        root.file.missing(&root.span, "there is no authenticator, so nobody could call", help);
+        root.file.missing(&root.span, "there is no authenticator, so nobody can call", help);
     }
     for section in root.sections("authenticators") {
         authenticator(section, &mut callers, &mut context);
@@ -96,9 +96,9 @@ pub(super) fn authenticators(
     warn_of_proxies(root.file, &callers, context.unix);
     if let (Some(place), false) = (context.client_ca, callers.takes_certificates) {
         let message = if callers.authenticators.iter().any(|authenticator| authenticator.token_rules().is_some()) {
-            "`client_ca` makes nobody show a certificate: it only serves tokens that are bound to one (cnf)"
+            "`client_ca` requires no certificate from callers: it only serves tokens that are bound to a certificate (cnf)"
         } else {
-            "`client_ca` has no effect: no caller has to show a certificate, and no authenticator looks at it"
+            "`client_ca` has no effect: no caller must show a certificate, and no authenticator reads certificates"
         };
         root.file.warning(&place, message, "leave it out, or add [[authenticators]] with type = \"mtls\"");
     }
@@ -144,20 +144,23 @@ fn authenticator(
     section.finish();
 }
 
-/// Warns of callers who are known by their connection, where that is taken for a proxy's: there they are nobody.
+/// Warns if an authenticator identifies callers by their connection, but a `forwarded` authenticator treats the same
+/// connection as a proxy. No caller can then authenticate with it.
 fn warn_of_proxies(file: &ConfigFile<'_>, callers: &ConfiguredAuthenticators, unix: bool) {
     for (authenticator, place) in callers.authenticators.iter().zip(&callers.places) {
         for proxies in callers.authenticators.iter().filter_map(Authenticator::as_forwarded) {
             let Some(connections) = shared_connections(authenticator, &proxies.trusted_proxies, unix) else { continue };
             let name = quoted(&proxies.common.name);
-            let message = format!("nobody at {connections} can be such a caller: {name} takes them for proxies");
-            let help = "list the proxies alone in `from` there, and let these callers connect from elsewhere";
+            let message =
+                format!("callers at {connections} can't use this authenticator: {name} treats them as proxies");
+            let help = "list only the proxies in `trusted_proxies` there, and let these callers connect from elsewhere";
             file.warning(place, message, help);
         }
     }
 }
 
-/// The connections by which the authenticator would know its callers, but that come from these proxies.
+/// Returns a description of the connections that this authenticator would accept and that come from these proxies.
+/// Returns `None` if there are none.
 fn shared_connections(authenticator: &Authenticator, from: &TrustedProxies, unix: bool) -> Option<String> {
     match authenticator {
         Authenticator::Process(_) => (unix && from.include_unix()).then(|| "the Unix socket".to_owned()),
@@ -180,12 +183,14 @@ fn name(section: &mut Section<'_>, callers: &mut ConfiguredAuthenticators) -> Op
         return item.refuse(format!("can't be {}", quoted(name)), "use at most 64 small letters, digits, `_` and `-`");
     }
     if name == "none" {
-        let help = "metrics say \"none\" of callers that no authenticator told of: give it another name";
+        let help = "give it another name: metrics show \"none\" for callers that no authenticator identified";
         return item.refuse(format!("can't be {}", quoted(name)), help);
     }
     if callers.names.iter().any(|other| other == name) {
-        return item
-            .refuse(format!("is {} for another authenticator too", quoted(name)), "give each a name of its own");
+        return item.refuse(
+            format!("is already {} for another authenticator", quoted(name)),
+            "give each authenticator its own name",
+        );
     }
     callers.names.push(name.to_owned());
     Some(name.to_owned())

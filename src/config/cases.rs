@@ -1,4 +1,4 @@
-//! Files of cases that a policy is held to.
+//! Files of test cases for a policy.
 
 use std::path::Path;
 
@@ -10,56 +10,56 @@ use super::reader::{ConfigItem, Section};
 use super::{Report, parse, source};
 use crate::model::Millis;
 
-/// A request, and what is expected of the policy.
+/// A request and the expected decision of the policy.
 #[derive(Clone, Debug)]
 pub struct PolicyCase {
-    /// What it is about.
+    /// The name of the case.
     pub name: String,
-    /// The line that it starts at, counted from 1.
+    /// The line where the case starts, counted from 1.
     pub line: usize,
-    /// Who calls.
+    /// The caller.
     pub caller: CaseCaller,
-    /// What roles the caller's token gives: `role` everywhere, or `scope=role`.
+    /// The roles in the token of the caller: `role` for all conversations, or `scope=role`.
     pub roles: Vec<String>,
-    /// Which authenticator vouches for the caller, if not the first that can.
+    /// The name of the authenticator. `None`: the first authenticator that can accept the caller.
     pub authenticator: Option<String>,
     /// The app's name.
     pub app: String,
-    /// What is asked.
+    /// The requested action.
     pub action: String,
-    /// For whom; for the caller, if it isn't said.
+    /// The user that the request is for. `None`: the caller.
     pub client_id: Option<String>,
-    /// Where.
+    /// The conversation.
     pub conv_id: Option<String>,
-    /// Whom it touches.
+    /// The users that the action affects.
     pub members: Option<Vec<String>>,
-    /// What an Ably token is to be good for.
+    /// The requested capability of an Ably token.
     pub capability: Option<Value>,
-    /// What the server would find out about conversations: each as a backend would tell of it, or `"unknown"`.
+    /// The facts about conversations, by id: each in the format of a facts server, or `"unknown"`.
     pub facts: Map<String, Value>,
-    /// When; now, if it isn't said.
+    /// The time of the request. `None`: now.
     pub at: Option<Millis>,
-    /// Whether it should be allowed.
+    /// Whether the policy must allow the request.
     pub allowed: bool,
-    /// The rule that should decide.
+    /// The id of the rule that must decide.
     pub rule: Option<String>,
 }
 
-/// Who calls in a case.
+/// The caller in a case.
 #[derive(Clone, Debug)]
 pub enum CaseCaller {
-    /// A user of this name.
+    /// A user with this id.
     User(String),
-    /// A service of this id.
+    /// A service with this id.
     Service(String),
 }
 
-/// Reads a file of cases.
+/// Reads a file of test cases.
 ///
 /// # Errors
-/// The report of every mistake in it.
+/// Returns the report if the file has a mistake. The report has all mistakes.
 pub fn cases(path: &Path) -> Result<Vec<PolicyCase>, Report> {
-    let text = source(path, "this is the file of cases")?;
+    let text = source(path, "the cases are in this file")?;
     let file = ConfigFile::new(path.display().to_string(), &text, false);
     let table = parse(&file, &text);
     let mut root = Section::root(&file, table.get_ref());
@@ -74,10 +74,10 @@ pub fn cases(path: &Path) -> Result<Vec<PolicyCase>, Report> {
 
 fn case(mut section: Section<'_>, text: &str) -> Option<PolicyCase> {
     let line = text.get(..section.span.start).map_or(0, |before| before.matches('\n').count()) + 1;
-    let name = word(section.need("name", "write what the case is about"));
+    let name = word(section.need("name", "write a name for the case"));
     let caller = caller(&mut section);
     let app = word(section.need("app", "write the app's name in the configuration"));
-    let action = word(section.need("action", "write what is asked: action = \"invite\""));
+    let action = word(section.need("action", "write the requested action: action = \"invite\""));
     let expected = section.need("expect", "write expect = \"allow\" or \"deny\"");
     let allowed = expected.and_then(|item| item.word(&[("allow", true), ("deny", false)]));
     let mut optional = |key| section.get(key).and_then(|item| item.text().map(str::to_owned));
@@ -115,18 +115,18 @@ fn word(item: Option<ConfigItem<'_>>) -> Option<String> {
 fn caller(section: &mut Section<'_>) -> Option<CaseCaller> {
     match (section.get("as"), section.get("service")) {
         (Some(_), Some(service)) => {
-            service.refuse("stands beside `as`", "a case has one caller: leave one of them out")
+            service.refuse("can't be used together with `as`", "a case has one caller: leave one of the two out")
         }
         (Some(user), None) => user.filled().map(|user| CaseCaller::User(user.to_owned())),
         (None, Some(service)) => service.filled().map(|id| CaseCaller::Service(id.to_owned())),
         (None, None) => {
-            section.need("as", "write who calls: as = \"tom\" for a user, or service = \"orders\"");
+            section.need("as", "write the caller: as = \"tom\" for a user, or service = \"orders\"");
             None
         }
     }
 }
 
-/// A list of texts, which may be empty and hold one twice: cases are about such requests, too.
+/// Reads a list of strings. It may be empty and may have a string twice, because test cases include such requests.
 fn texts(item: &ConfigItem<'_>) -> Option<Vec<String>> {
     let elements = item.elements("write a list in brackets, as in [\"tom\"]")?;
     elements.iter().map(|element| element.text().map(str::to_owned)).collect()
@@ -144,7 +144,7 @@ fn facts(item: &ConfigItem<'_>) -> Option<Map<String, Value>> {
     section.entries().iter().map(|entry| Some((entry.name.to_owned(), json(entry)?))).collect()
 }
 
-/// As JSON has it: texts, and lists and tables of them.
+/// Converts strings, and lists and tables of them, to JSON.
 fn json(item: &ConfigItem<'_>) -> Option<Value> {
     match item.value {
         DeValue::Array(_) => item.elements("")?.iter().map(json).collect::<Option<Vec<_>>>().map(Value::from),

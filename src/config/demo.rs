@@ -1,5 +1,5 @@
-//! The demonstration's secrets. They are public, so they are known here by value: a configuration that trusts them is a demonstration,
-//! and must not be anything else.
+//! The secrets of the demonstration. They are public, so the program knows them by value: a configuration that trusts
+//! them must be a demonstration and nothing else.
 
 use super::authenticators::ConfiguredAuthenticators;
 use super::file::ConfigFile;
@@ -9,10 +9,10 @@ use crate::authn::{Algorithm, Jwt};
 use crate::crypto::mac::KeyBlocks;
 use crate::secret::Secret;
 
-/// The secret that the demonstration's callers are signed with.
+/// The secret that signs the tokens of the demonstration's callers.
 const CALLER: &[u8] = b"demonstration-only-caller-secret-not-for-production-use-0000000000";
 
-/// Every secret of the demonstration; of Ably's key also the part that signs.
+/// All secrets of the demonstration. For the Ably key, also the part that signs.
 const SECRETS: [&[u8]; 5] = [
     CALLER,
     b"demonstration-only-leancloud-master-key",
@@ -21,18 +21,19 @@ const SECRETS: [&[u8]; 5] = [
     b"demonstration-only-ably-key-secret",
 ];
 
-/// The demonstration's API key.
+/// The API key of the demonstration.
 const API_KEY: &str = "demo-service-key-not-for-production";
 
-/// Its SHA-256, as the configuration has it.
+/// The SHA-256 of the API key in hex, as in the configuration.
 const API_KEY_SHA256: &str = "9b0b9866160887802d382386a3d037755cdd8a6d2a3e1d39efa5358ef3046301";
 
-/// Whether this is the secret that the demonstration's callers are signed with, or signs as it does.
+/// Returns whether this is the demonstration's caller secret, or makes the same signatures.
 pub(super) fn is_caller(secret: &Secret) -> bool {
     KeyBlocks::new(secret.expose()).overlap(&KeyBlocks::new(CALLER))
 }
 
-/// Whether this is one of the demonstration's secrets, or signs as one does: as a whole, or as a key of Ably's.
+/// Returns whether this is a secret of the demonstration, or makes the same signatures. An Ably key is compared as a
+/// whole and by its secret part.
 pub(super) fn is_secret(bytes: &[u8]) -> bool {
     let behind_name = bytes.iter().position(|byte| *byte == b':').and_then(|colon| bytes.get(colon + 1..));
     let blocks: Vec<_> = std::iter::once(bytes).chain(behind_name).map(KeyBlocks::new).collect();
@@ -40,35 +41,35 @@ pub(super) fn is_secret(bytes: &[u8]) -> bool {
     SECRETS.into_iter().any(is_one)
 }
 
-/// Whether this is the hash of the demonstration's API key.
+/// Returns whether this is the hash of the demonstration's API key.
 pub(super) fn is_api_key(sha256: &[u8; 32]) -> bool {
     hex::encode(sha256) == API_KEY_SHA256
 }
 
-/// The API key with this hash, if it is the demonstration's.
+/// Returns the API key with this hash, if it is the demonstration's.
 pub fn demo_api_key(sha256: &[u8; 32]) -> Option<&'static str> {
     is_api_key(sha256).then_some(API_KEY)
 }
 
-/// What it takes to make a token that the demonstration's authenticator accepts.
+/// The data to make a token that the demonstration's authenticator accepts.
 #[derive(Clone, Debug)]
 pub struct DemoCaller {
-    /// What `iss` is.
+    /// The value of `iss`.
     pub issuer: String,
-    /// What `aud` is.
+    /// The value of `aud`.
     pub audience: String,
-    /// What the token is signed with.
+    /// The signature algorithm.
     pub algorithm: Algorithm,
     /// The claim that names the caller.
     pub subject: String,
-    /// The claim with the caller's roles, if there is one.
+    /// The claim with the roles of the caller, if the authenticator reads roles.
     pub roles: Option<String>,
-    /// The demonstration's secret, known to everyone.
+    /// The secret of the demonstration, which is public.
     pub secret: Secret,
 }
 
 impl DemoCaller {
-    /// For this authenticator, which trusts `secret`.
+    /// Returns the data for this authenticator, which trusts `secret`.
     pub(super) fn of(jwt: &Jwt, secret: Secret) -> Option<DemoCaller> {
         Some(DemoCaller {
             issuer: jwt.issuer.clone(),
@@ -81,8 +82,8 @@ impl DemoCaller {
     }
 }
 
-/// Keeps a demonstration from being anything else: whoever trusts the demonstration's callers trusts everyone, so nothing real may be
-/// signed with, and nobody but this machine may ask.
+/// Notes mistakes if a demonstration is used for anything else. A configuration that trusts the demonstration's callers
+/// trusts everyone. So it must have no real secrets, and only this machine may connect.
 pub(super) fn guard(
     file: &ConfigFile<'_>,
     vault: &SecretResolver,
@@ -91,7 +92,7 @@ pub(super) fn guard(
     places: &RestrictedSettings,
 ) {
     if let (Some(place), None) = (&places.playground, &callers.demo) {
-        let message = "the playground is for the demonstration: it makes tokens for anyone, with the demonstration's caller secret";
+        let message = "the playground works only in the demonstration: it makes tokens for anyone, with the demonstration's caller secret";
         file.mistake(place, message, "leave it out: `chat-signer explain` shows decisions on any configuration");
     }
     let Some(public) = callers.public() else {
@@ -99,13 +100,13 @@ pub(super) fn guard(
     };
     for real in vault.seen.iter().filter(|seen| !seen.demonstration) {
         let message =
-            format!("`{}` is a secret of your own, but callers are trusted by the demonstration's {public}", real.name);
-        let help = "that is public, so anyone could have things signed: put one of your own in its place too";
+            format!("`{}` is your own secret, but the configuration accepts the demonstration's {public}", real.name);
+        let help = "anyone could get signatures with these public credentials: replace them with your own";
         file.mistake(&real.key, message, help);
     }
     if !matches!(listen, ListenAddress::Tcp(address) if address.ip().is_loopback()) {
         let message = format!("the demonstration can't listen on {listen}: everyone knows its {public}");
-        let help = "write listen = \"127.0.0.1:7480\", or let callers prove who they are with a secret of your own";
+        let help = "write listen = \"127.0.0.1:7480\", or use your own credentials for callers";
         file.mistake(&places.listen, message, help);
     }
 }
@@ -113,12 +114,12 @@ pub(super) fn guard(
 fn warn(file: &ConfigFile<'_>, vault: &SecretResolver) {
     for seen in vault.seen.iter().filter(|seen| seen.demonstration) {
         let message = format!("`{}` is one of the demonstration's secrets, which are public", seen.name);
-        file.warning(&seen.key, message, "put your own in its place");
+        file.warning(&seen.key, message, "replace it with your own");
     }
 }
 
 impl ConfiguredAuthenticators {
-    /// By what of the demonstration's anyone can call, if by anything.
+    /// Names the demonstration's credentials that this configuration accepts from callers, if any.
     pub(super) fn public(&self) -> Option<&'static str> {
         match (&self.demo, self.demo_key) {
             (Some(_), true) => Some("caller secret and API key"),

@@ -1,26 +1,27 @@
-//! Callers' tokens for the demonstration, whose secret is public, so that anyone could make one.
+//! Caller tokens for the demonstration. Their secret is public, so anyone could make them.
 
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Map, Value, json};
 
 use super::DemoCaller;
 
-/// Why there is no token.
+/// The reason why no token could be made.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoTokenError {
-    /// The authenticator would not read the roles.
-    #[error("the authenticator has no `roles` to read them from")]
+    /// There are roles, but the authenticator reads no roles.
+    #[error("the authenticator has no `roles`, so it reads no roles from tokens")]
     NoRoles,
-    /// It could not be signed.
+    /// The token could not be signed.
     #[error("the token can't be signed: {0}")]
     Unsigned(#[from] jsonwebtoken::errors::Error),
 }
 
 impl DemoCaller {
-    /// A token of this caller with these roles everywhere, good from `issued_at` to `expires_at`, both in Unix seconds.
+    /// Makes a token for this subject with these roles in all conversations, valid from `issued_at` to `expires_at`,
+    /// both in Unix seconds.
     ///
     /// # Errors
-    /// If there are roles and the authenticator reads none, or if signing fails.
+    /// Returns an error if there are roles and the authenticator reads none, or if signing fails.
     pub fn token(
         &self,
         subject: &str,
@@ -46,7 +47,7 @@ impl DemoCaller {
     }
 }
 
-/// Puts a claim where a literal name or a JSON pointer says.
+/// Inserts a claim at a literal name or a JSON pointer.
 fn put(claims: &mut Map<String, Value>, name: &str, value: Value) {
     let Some(pointer) = name.strip_prefix('/') else {
         claims.insert(name.to_owned(), value);

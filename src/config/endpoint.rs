@@ -1,4 +1,5 @@
-//! Servers that are asked while the program runs: where they are, whose certificates they may have, and what they are shown.
+//! Settings of servers that the program calls while it runs: their addresses, their certificate authorities, and the
+//! credentials that they get.
 
 use http::Uri;
 use rustls::RootCertStore;
@@ -10,16 +11,16 @@ use super::secret::SecretResolver;
 use super::text;
 use crate::authn::{BearerToken, is_safe};
 
-/// An address that may be asked who is who.
+/// Reads the address of a server that may get credentials: HTTPS, or HTTP on this machine.
 pub(super) fn url(item: &ConfigItem<'_>) -> Option<Uri> {
     let url = text::url(item)?;
     if is_safe(&url) {
         return Some(url);
     }
-    item.refuse("must be fetched by HTTPS, except from this machine", "write https://, a host and a path")
+    item.refuse("must use HTTPS, except on this machine", "write https://, a host and a path")
 }
 
-/// The address of an interface, with `tail` put behind it.
+/// Reads the base address of an API, and appends `tail` to it.
 pub(super) fn api(item: &ConfigItem<'_>, tail: &str) -> Option<Uri> {
     let base = url(item)?;
     let text = format!("{}://{}{}{tail}", base.scheme_str()?, base.authority()?, base.path().trim_end_matches('/'));
@@ -29,10 +30,10 @@ pub(super) fn api(item: &ConfigItem<'_>, tail: &str) -> Option<Uri> {
     }
 }
 
-/// Reads `ca`: the certificate authorities in a file.
+/// Reads `ca`: a file with certificate authorities.
 pub(super) fn authorities(section: &mut Section<'_>, vault: &SecretResolver) -> Vec<Vec<u8>> {
     let item = section.get("ca");
-    item.and_then(|item| certificates(&item, vault, "the server's")).unwrap_or_default()
+    item.and_then(|item| certificates(&item, vault, "the certificate of the server")).unwrap_or_default()
 }
 
 /// Reads `bearer`.
@@ -40,7 +41,8 @@ pub(super) fn bearer(section: &mut Section<'_>, vault: &mut SecretResolver) -> O
     vault.bearer(&section.get("bearer")?)
 }
 
-/// The certificates in a PEM file, in DER, each fit to be a trust anchor. `whose` certificates they sign is for the message.
+/// Reads the certificates in a PEM file, in DER. Each must be usable as a trust anchor. `whose` names the certificates
+/// that they sign, for the message.
 pub(super) fn certificates(item: &ConfigItem<'_>, vault: &SecretResolver, whose: &str) -> Option<Vec<Vec<u8>>> {
     let (name, bytes) = read(item, vault)?;
     let mut roots = RootCertStore::empty();
@@ -53,19 +55,21 @@ pub(super) fn certificates(item: &ConfigItem<'_>, vault: &SecretResolver, whose:
         Some(certificates) if !certificates.is_empty() => Some(certificates),
         _ => item.refuse(
             format!("names {}, which holds no certificates", quoted(name)),
-            format!("name a PEM file with the certificates of those who sign {whose}, each as `CERTIFICATE`"),
+            format!(
+                "name a PEM file with the certificates of the authorities that sign {whose}, each as `CERTIFICATE`"
+            ),
         ),
     }
 }
 
-/// A file that is named by its path: the name and what it holds.
+/// Reads a file by its path. Returns the path and the content.
 pub(super) fn read<'a>(item: &ConfigItem<'a>, vault: &SecretResolver) -> Option<(&'a str, Vec<u8>)> {
     let name = item.filled()?;
     match vault.read(name) {
         Ok(bytes) => Some((name, bytes)),
         Err(error) => item.refuse(
             format!("names {}, {}", quoted(name), unread(&error)),
-            "write the path of a file that is there, relative to this file's directory",
+            "write the path of an existing file, relative to this file's directory",
         ),
     }
 }

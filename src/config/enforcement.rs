@@ -1,4 +1,4 @@
-//! `[apps.*.enforcement]`: which apps' bans and mutes are carried to their vendor.
+//! `[apps.*.enforcement]`: whether the program carries out the bans and mutes of an app at its vendor.
 
 use std::sync::Arc;
 
@@ -13,33 +13,33 @@ use crate::secret::Secret;
 use crate::vendor::moderation::ModerationApi;
 use crate::vendor::{App, ably, leancloud, talkjs};
 
-/// Where the vendors' interfaces are, unless the file says otherwise. Each LeanCloud app has an address of its own.
+/// The default addresses of the vendor APIs. LeanCloud has none, because each LeanCloud app has its own address.
 const TALKJS: &str = "https://api.talkjs.com";
 const ABLY: &str = "https://main.realtime.ably.net";
 
-/// An app whose bans and mutes are carried to its vendor.
+/// An app whose bans and mutes the program carries out at its vendor.
 #[derive(Debug)]
 pub struct Enforcement {
     /// The app's name.
     pub app: Arc<str>,
-    /// Where the vendor's interface is.
+    /// The address of the vendor API.
     pub endpoint: Endpoint,
-    /// What its requests are made with.
+    /// The API client with its credentials.
     pub moderator: ModerationApi,
 }
 
-/// What an app's section says besides.
+/// The other settings of the app.
 pub(super) struct EnforcementContext<'a> {
     pub(super) vendor: Vendor,
-    /// The app, unless there is a mistake in it.
+    /// The app, unless its section has a mistake.
     pub(super) app: Option<&'a App>,
-    /// Its keys.
+    /// The keys of the app.
     pub(super) keys: &'a [Secret],
     /// Whether the file has a `[store]`.
     pub(super) has_store: bool,
 }
 
-/// Reads the section of an app, if it has one.
+/// Reads the `enforcement` section of an app, if it has one.
 pub(super) fn enforcement(
     section: &mut Section<'_>,
     of: &EnforcementContext<'_>,
@@ -84,29 +84,29 @@ fn url(section: &mut Section<'_>, vendor: Vendor) -> Option<Uri> {
     endpoint::api(&item?, "")
 }
 
-/// Notes what keeps bans from being carried.
+/// Notes a mistake if the program cannot carry out bans for this app. Returns whether there is none.
 fn fits(section: &Section<'_>, of: &EnforcementContext<'_>) -> bool {
     let refuse = |flaw: &str, help: &str| {
         section.file.mistake(&section.span, format!("{} {flaw}", section.title), help);
         false
     };
     if !of.has_store {
-        return refuse("needs [store]: what is carried to the vendor is kept there", NO_STORE);
+        return refuse("needs [store]: changes that wait for the vendor are kept there", NO_STORE);
     }
     match of.app {
         Some(App::Ably(app)) if !app.is_revocable() => refuse(
-            "does nothing with a key whose tokens can't be revoked",
+            "has no effect with a key whose tokens can't be revoked",
             "turn on revocable tokens for the key in Ably's dashboard, then write revocable = true for the app",
         ),
         Some(App::LeanCloud(_)) if !of.keys.iter().take(1).all(|key| key.expose().iter().all(u8::is_ascii_graphic)) => {
             refuse(
                 "needs a `master_key` that can be sent in a header",
-                "copy the Master Key from the console: it has neither white space nor more than ASCII",
+                "copy the Master Key from the console: it has only ASCII characters and no white space",
             )
         }
         _ => true,
     }
 }
 
-/// What to do where there is no store.
+/// The help text if there is no store.
 pub(super) const NO_STORE: &str = "add one: [store] with type = \"redb\" and a `path`, or type = \"redis\" and a `url`";

@@ -10,7 +10,7 @@ use super::rules::{kind, reason};
 use crate::model::{ConversationKind, Pattern, Role, check_identifier};
 use crate::policy::{BindingEntry, Block, ConversationEntry, EntryOrigin, PolicyEntries, Sanction};
 
-/// Reads every entry; `places` gets where each stands.
+/// Reads all entries, and adds the place of each to `places`.
 pub(super) fn entries(root: &mut Section<'_>, names: &PolicyNames<'_>, places: &mut EntryLocations) -> PolicyEntries {
     let mut known = HashMap::new();
     PolicyEntries {
@@ -41,7 +41,7 @@ fn each<'a, T>(
     entries
 }
 
-/// The apps in which each conversation has been told of; `None` for all.
+/// The conversations that have an entry, each with the apps of its entries. `None`: all apps.
 pub(super) type KnownConversations<'a> = HashMap<&'a str, Vec<Option<Arc<str>>>>;
 
 fn conversation<'a>(
@@ -59,16 +59,16 @@ fn conversation<'a>(
     Some(ConversationEntry { id: id.to_owned(), app, kind, people, line: line(entry) })
 }
 
-/// Notes a conversation that has an entry for these apps already.
+/// Notes a mistake if the conversation already has an entry for this app or for all apps.
 pub(super) fn once<'a>(item: &ConfigItem<'a>, id: &'a str, app: Option<&Arc<str>>, known: &mut KnownConversations<'a>) {
     let before = known.entry(id).or_default();
     if before.iter().any(|other| other.is_none() || app.is_none() || other.as_ref() == app) {
-        item.refuse::<()>(format!("names {}, which has an entry already", quoted(id)), "put both into one entry");
+        item.refuse::<()>(format!("names {}, which already has an entry", quoted(id)), "merge both entries");
     }
     before.push(app.cloned());
 }
 
-/// The name of one conversation.
+/// Reads the id of a single conversation.
 pub(super) fn exact<'a>(item: &ConfigItem<'a>) -> Option<&'a str> {
     let id = item.text()?;
     if let Err(flaw) = check_identifier(id, 255) {
@@ -82,7 +82,8 @@ pub(super) fn exact<'a>(item: &ConfigItem<'a>) -> Option<&'a str> {
             ),
             None => Some(id),
         },
-        _ => item.refuse("must name one conversation, without a `*`", "for many at once, write rules or bindings"),
+        _ => item
+            .refuse("must name one conversation, without a `*`", "for several conversations, write rules or bindings"),
     }
 }
 
@@ -101,7 +102,7 @@ pub(super) fn conversation_kind(entry: &mut Section<'_>, id: Option<&str>) -> Co
     }
 }
 
-/// The owner, the managers and the members, each with the role of that name.
+/// Reads the owner, the managers and the members, each with the role of that name.
 fn people(entry: &mut Section<'_>, names: &PolicyNames<'_>) -> Vec<(String, Option<Role>)> {
     let mut people = Vec::new();
     if let Some(item) = entry.get("owner") {
@@ -116,11 +117,11 @@ fn people(entry: &mut Section<'_>, names: &PolicyNames<'_>) -> Vec<(String, Opti
     people
 }
 
-/// The role that goes with a place in a conversation.
+/// Returns the role named `word`. Warns if the policy has no such role.
 fn position(item: &ConfigItem<'_>, word: &str, names: &PolicyNames<'_>) -> Option<Role> {
     let role = names.ladder.role(word);
     if role.is_none() && !names.ladder.words().is_empty() {
-        let message = format!("`{}` gives no role, as the policy has none called \"{word}\"", item.name);
+        let message = format!("`{}` gives no role, as the policy has no role \"{word}\"", item.name);
         item.file.warning(&item.key, message, format!("add \"{word}\" to `roles`, or give roles by [[bindings]]"));
     }
     role
@@ -155,26 +156,26 @@ pub(super) fn sanction(entry: &mut Section<'_>, names: &PolicyNames<'_>) -> Opti
 
 pub(super) fn block(entry: &mut Section<'_>, names: &PolicyNames<'_>) -> Option<Block> {
     let user = needed_user(entry);
-    let conversation = entry.need("conversation", "write which conversation the user does not want to be added to");
+    let conversation = entry.need("conversation", "write the conversation that the user must not be added to");
     let conversation = conversation.and_then(|item| pattern(&item));
     let app = app(entry, names);
     Some(Block { user: user?, conversation: conversation?, app, origin: EntryOrigin::File { line: line(entry) } })
 }
 
-/// The line in which an entry begins.
+/// Returns the line where an entry begins, counted from 1.
 fn line(entry: &Section<'_>) -> usize {
     entry.file.line_of(&entry.span)
 }
 
 pub(super) fn needed_user(entry: &mut Section<'_>) -> Option<String> {
-    entry.need("user", "write whom it is about: user = \"tom\"").and_then(|item| user(&item))
+    entry.need("user", "write the id of the user: user = \"tom\"").and_then(|item| user(&item))
 }
 
 pub(super) fn user(item: &ConfigItem<'_>) -> Option<String> {
-    const HELP: &str = "write one user's id, as the chat service knows it";
+    const HELP: &str = "write the id of one user at the vendor";
     let id = item.text()?;
     if id == "*" {
-        return item.refuse("can't be everyone", "write rules about everyone, and entries about one user each");
+        return item.refuse("can't be everyone", "write a rule for everyone, or an entry for each user");
     }
     match check_identifier(id, 255) {
         Ok(()) => Some(id.to_owned()),

@@ -1,4 +1,4 @@
-//! `[facts]`: who is asked what conversations are like.
+//! `[facts]`: the server that knows the members and roles of conversations.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::engine::{FactsProtocol, FactsProvider};
 use crate::model::RoleHierarchy;
 use crate::secret::Secret;
 
-/// For how long an answer is good where the file doesn't say.
+/// The default lifetime of an answer in the cache.
 const CACHE: Duration = Duration::from_secs(5);
 
-/// The roles that LeanCloud tells of.
+/// The roles that LeanCloud reports.
 const LEANCLOUD_ROLES: [&str; 3] = ["member", "manager", "owner"];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ enum FactsType {
     LeanCloud,
 }
 
-/// Reads the section, if it is there.
+/// Reads the section, if the file has it.
 pub(super) fn facts(
     root: &mut Section<'_>,
     apps: &Apps,
@@ -56,7 +56,9 @@ fn http(
     ladder: &RoleHierarchy,
     vault: &mut SecretResolver,
 ) -> Option<FactsProvider> {
-    let url = section.need("url", "write whom to ask: url = \"https://…\"").and_then(|item| endpoint::url(&item));
+    let url = section
+        .need("url", "write the address of the facts server: url = \"https://…\"")
+        .and_then(|item| endpoint::url(&item));
     let authorities = endpoint::authorities(section, vault);
     let bearer = section.get("bearer").map(|item| vault.bearer(&item));
     let apps = section.get("apps").map(|item| item.names("a configured app", &apps.names));
@@ -99,7 +101,7 @@ fn cache(section: &mut Section<'_>) -> Option<Duration> {
     section.get("cache").map_or(Some(CACHE), |item| item.duration("0s", "1h"))
 }
 
-/// The key that the app's own requests are made with.
+/// Returns the key for the requests to LeanCloud.
 fn master_key(item: &ConfigItem<'_>, apps: &Apps, name: &str) -> Option<Secret> {
     let (_, keys) = apps.secrets.iter().find(|(app, _)| app == name)?;
     let key = keys.first()?;
@@ -107,17 +109,18 @@ fn master_key(item: &ConfigItem<'_>, apps: &Apps, name: &str) -> Option<Secret> 
         return Some(key.clone());
     }
     let flaw = format!("names {}, whose `master_key` can't be sent in a header", quoted(name));
-    item.refuse(flaw, "copy the Master Key from the console: it has neither white space nor more than ASCII")
+    item.refuse(flaw, "copy the Master Key from the console: it has only ASCII characters and no white space")
 }
 
-/// The policy must know the roles that LeanCloud tells of. Where it knows none, that has been noted elsewhere.
+/// Checks that the policy has the roles that LeanCloud reports. If the policy has no roles at all, another check has
+/// noted that.
 fn roles(item: &ConfigItem<'_>, ladder: &RoleHierarchy) {
     let missing = LEANCLOUD_ROLES.into_iter().filter(|word| !ladder.words().is_empty() && ladder.role(word).is_none());
     for word in missing {
         let flaw = format!("needs the role \"{word}\", which the policy does not list");
         item.refuse::<()>(
             flaw,
-            "list \"member\", \"manager\" and \"owner\" in the policy's `roles`: LeanCloud has these",
+            "list \"member\", \"manager\" and \"owner\" in the policy's `roles`: LeanCloud reports these",
         );
     }
 }

@@ -1,4 +1,4 @@
-//! A file that is being read, and the notes taken about it.
+//! A file that is being read, and the problems found in it.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -8,19 +8,19 @@ use super::report::{ConfigProblem, Severity, SourceLine};
 /// A range of bytes in a file.
 pub(super) type ByteRange = Range<usize>;
 
-/// The place of what is said of a file as a whole.
+/// The place of a problem that concerns the whole file.
 pub(super) const THE_FILE: ByteRange = 0..0;
 
-/// A file's name and text, and what has been found in it so far.
+/// The name and text of a file, and the problems found in it so far.
 ///
-/// Notes can be taken through a shared reference, so that many sections of one file can be read side by side.
+/// Problems can be noted through a shared reference, so several sections of one file can be read at the same time.
 pub(super) struct ConfigFile<'a> {
-    /// As it was named to the program.
+    /// The path as given to the program.
     pub(super) name: String,
     text: &'a str,
-    /// Whether someone may have written a secret into it.
+    /// Whether the file may contain a secret by mistake.
     guarded: bool,
-    /// Where each line starts.
+    /// The byte offset of the start of each line.
     lines: Vec<usize>,
     notes: RefCell<FileNotes>,
 }
@@ -28,57 +28,55 @@ pub(super) struct ConfigFile<'a> {
 #[derive(Default)]
 struct FileNotes {
     problems: Vec<(Severity, ByteRange, String, String)>,
-    /// What must not be shown, nor the rest of its last line, as it may hold a secret.
+    /// Ranges that may contain a secret. They and the rest of their last line must not be shown.
     hidden: Vec<ByteRange>,
-    /// The lines with errors in their syntax: what was made of them is not to be relied upon.
+    /// The lines with syntax errors. The values parsed from them are not reliable.
     broken: Vec<usize>,
 }
 
 impl<'a> ConfigFile<'a> {
-    /// A file in which nothing has been found yet. `guarded` if a secret may stand in it by mistake.
+    /// Returns a file without problems. `guarded`: a secret may be in it by mistake.
     pub(super) fn new(name: String, text: &'a str, guarded: bool) -> ConfigFile<'a> {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         ConfigFile { name, text, guarded, lines, notes: RefCell::default() }
     }
 
-    /// All that it holds.
+    /// The whole text of the file.
     pub(super) fn text(&self) -> &'a str {
         self.text
     }
 
-    /// Notes what keeps the file from being used.
+    /// Notes a problem that makes the file unusable.
     pub(super) fn mistake(&self, span: &ByteRange, message: impl Into<String>, help: impl Into<String>) {
         self.note(Severity::Mistake, span, message.into(), help.into());
     }
 
-    /// Notes what is hardly meant.
+    /// Notes a problem that is probably unintended but does not make the file unusable.
     pub(super) fn warning(&self, span: &ByteRange, message: impl Into<String>, help: impl Into<String>) {
         self.note(Severity::Warning, span, message.into(), help.into());
     }
 
-    /// Notes that something is not there. Not in a file with errors of syntax, where it may well be.
+    /// Notes that something is missing. Does nothing if the file has syntax errors, because it may be in the broken
+    /// part.
     pub(super) fn missing(&self, span: &ByteRange, message: impl Into<String>, help: impl Into<String>) {
         if self.notes.borrow().broken.is_empty() {
             self.mistake(span, message, help);
         }
     }
 
-    /// Notes an error of syntax. The parser's messages never hold a part of the file, but what stands around the error may well be a
-    /// secret that lost its quotes, or the file one with a secret, named by mistake: then nothing of the file is shown.
+    /// Notes a syntax error. The messages of the parser never contain a part of the file. But the text around the error
+    /// may be a secret without its quotes, or the file itself may be a secret that was named by mistake. In these
+    /// cases, no part of the file is shown.
     pub(super) fn syntax(&self, error: &toml::de::Error) {
         let span = error.span().unwrap_or_default();
         if self.guarded || self.text.trim().lines().count() <= 1 {
             self.notes.borrow_mut().hidden.push(0..self.text.len());
         }
-        self.mistake(
-            &span,
-            format!("this is not TOML: {}", error.message()),
-            "see https://toml.io for how it is written",
-        );
+        self.mistake(&span, format!("this is not TOML: {}", error.message()), "see https://toml.io for the syntax");
         self.notes.borrow_mut().broken.push(self.line(span.start));
     }
 
-    /// Hides a value that may be a secret in the wrong place; whether this is a file in which one may be.
+    /// Hides a value that may be a secret in the wrong place. Returns whether this file can contain secrets.
     pub(super) fn hide_if_guarded(&self, span: &ByteRange) -> bool {
         if self.guarded {
             self.notes.borrow_mut().hidden.push(span.clone());
@@ -86,12 +84,12 @@ impl<'a> ConfigFile<'a> {
         self.guarded
     }
 
-    /// Whether anything keeps the file from being used.
+    /// Returns whether the file has a problem that makes it unusable.
     pub(super) fn has_mistakes(&self) -> bool {
         self.notes.borrow().problems.iter().any(|(severity, ..)| *severity == Severity::Mistake)
     }
 
-    /// All that was found, in the order of the file.
+    /// Returns all problems, in the order of the file.
     pub(super) fn into_problems(self) -> Vec<ConfigProblem> {
         let mut notes = self.notes.take();
         notes.problems.sort_by_key(|(severity, span, ..)| (span.start, *severity == Severity::Warning));
@@ -126,7 +124,7 @@ impl<'a> ConfigFile<'a> {
         ConfigProblem { severity, file: self.name.clone(), place, piece, message, help, shown }
     }
 
-    /// The line up to the first thing in it that must not be shown, and the part of it that `span` marks.
+    /// Returns the line up to the first part that must not be shown, and the part of it that `span` marks.
     fn shown(&self, hidden: &[ByteRange], line: usize, span: &ByteRange) -> Option<SourceLine> {
         if *span == THE_FILE {
             return None;
@@ -142,17 +140,17 @@ impl<'a> ConfigFile<'a> {
         Some(SourceLine { line, mark: span.start - whole.start..span.end.min(end) - whole.start })
     }
 
-    /// The line, counted from 1, in which something stands.
+    /// Returns the line of a place, counted from 1.
     pub(super) fn line_of(&self, span: &ByteRange) -> usize {
         self.line(span.start) + 1
     }
 
-    /// The line, counted from 0, that the byte is in.
+    /// Returns the line of a byte, counted from 0.
     fn line(&self, at: usize) -> usize {
         self.lines.partition_point(|start| *start <= at).saturating_sub(1)
     }
 
-    /// A line without its newline.
+    /// Returns the range of a line without its newline.
     fn line_span(&self, line: usize) -> ByteRange {
         let start = self.lines.get(line).copied().unwrap_or(0);
         let end = self.lines.get(line + 1).map_or(self.text.len(), |next| next - 1);

@@ -7,7 +7,7 @@ use super::limits::proxies;
 use super::reader::Section;
 use crate::authn::{Common, Forwarded};
 
-/// Reads all but the keys that every authenticator has.
+/// Reads all keys of the section except those that every authenticator has.
 pub(super) fn forwarded(
     section: &mut Section<'_>,
     common: Option<Common>,

@@ -1,4 +1,5 @@
-//! Which header is for what: a header that names the caller has no other meaning, and none that looks like it has one.
+//! The use of each header. A header that names the caller must have no other use, and no other used header may look
+//! like it.
 
 use http::HeaderName;
 
@@ -6,7 +7,7 @@ use super::authenticators::ConfiguredAuthenticators;
 use super::file::{ByteRange, ConfigFile};
 use super::reader::{ConfigItem, quoted};
 
-/// What an authenticator reads from a header.
+/// The use of a header by an authenticator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HeaderRole {
     Key,
@@ -15,7 +16,7 @@ pub(super) enum HeaderRole {
     Passed,
 }
 
-/// Headers with a meaning of their own.
+/// Headers that already have a meaning, so authenticators cannot use them.
 const TAKEN: [&str; 28] = [
     "authorization",
     "cache-control",
@@ -47,10 +48,11 @@ const TAKEN: [&str; 28] = [
     "x-request-id",
 ];
 
-/// What further such headers start with. Those of LeanCloud's SDKs are in every request that these send, whoever they call.
+/// The prefixes of further headers of this kind. The SDKs of LeanCloud add their headers (`x-lc-`) to all their
+/// requests, whatever the server.
 const STARTS: [&str; 6] = ["accept", "access-control-", "content-", "if-", "sec-", "x-lc-"];
 
-/// A header's name that an authenticator may have for this use.
+/// Reads the name of a header that an authenticator may use for this purpose.
 pub(super) fn own(item: &ConfigItem<'_>, to: HeaderRole, callers: &mut ConfiguredAuthenticators) -> Option<HeaderName> {
     let name = header(item)?;
     let text = name.as_str();
@@ -60,15 +62,15 @@ pub(super) fn own(item: &ConfigItem<'_>, to: HeaderRole, callers: &mut Configure
     if taken {
         let usual = match to {
             HeaderRole::Key => "write \"x-api-key\"",
-            HeaderRole::Caller | HeaderRole::Roles => "write \"x-forwarded-user\", say",
-            HeaderRole::Passed => "write a header of your app's own; cookies are listed under `cookies`",
+            HeaderRole::Caller | HeaderRole::Roles => "write for example \"x-forwarded-user\"",
+            HeaderRole::Passed => "write a header that only your app uses; list cookies under `cookies`",
         };
-        return item.refuse(format!("can't be {}, which has a meaning of its own", quoted(text)), usual);
+        return item.refuse(format!("can't be {}, which already has a meaning", quoted(text)), usual);
     }
     take(item.file, &item.span, name, to, callers)
 }
 
-/// Keeps a header for this use. What programs may take one for another can't be kept for two.
+/// Reserves a header for this use. Two headers that programs may confuse cannot have different uses.
 pub(super) fn take(
     file: &ConfigFile<'_>,
     place: &ByteRange,
@@ -79,16 +81,16 @@ pub(super) fn take(
     let clash = |(other, of): &&(HeaderName, HeaderRole)| plain(other) == plain(&name) && (other != name || *of != to);
     if let Some((other, of)) = callers.headers.iter().find(clash) {
         let (name, other) = (quoted(name.as_str()), quoted(other.as_str()));
-        let same = if name == other { "is".to_owned() } else { format!("can't be told from {other},") };
-        let message = format!("the header {name} {same} the one that {}", of.what());
-        file.mistake(place, message, "give each a header of its own");
+        let same = if name == other { "is already".to_owned() } else { format!("is too similar to {other},") };
+        let message = format!("the header {name} {same} the header that {}", of.what());
+        file.mistake(place, message, "use a separate header for each");
         return None;
     }
     callers.headers.push((name.clone(), to));
     Some(name)
 }
 
-/// A header's name, as HTTP/2 spells it.
+/// Reads the name of a header in lowercase, as in HTTP/2.
 pub(super) fn header(item: &ConfigItem<'_>) -> Option<HeaderName> {
     let text = item.filled()?;
     let name = HeaderName::from_lowercase(text.as_bytes()).ok();

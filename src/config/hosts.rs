@@ -1,4 +1,4 @@
-//! `hosts` of `[server]` and `[admin]`: the names under which a listener is reached.
+//! `hosts` of `[server]` and `[admin]`: the host names of a listener.
 
 use core::net::IpAddr;
 
@@ -7,7 +7,7 @@ use super::reader::{ConfigItem, Section, quoted};
 use super::signer::RestrictedSettings;
 use crate::authn::{Authenticator, host_name};
 
-/// A list of host names and IP addresses, without ports.
+/// Reads a list of host names and IP addresses, without ports.
 pub(super) fn hosts(item: &ConfigItem<'_>) -> Option<Vec<String>> {
     item.each(host)
 }
@@ -20,13 +20,13 @@ fn host(item: &ConfigItem<'_>) -> Option<String> {
         Some(address) if is_bare || text.parse::<IpAddr>().is_ok() => Some(address.to_string()),
         None if is_dns_name(text) => Some(text.to_owned()),
         _ => item.refuse(
-            format!("has {}, which is no host name in small letters", quoted(text)),
+            format!("has {}, which is not a host name in small letters", quoted(text)),
             "write each name in full, without scheme, port or `*`: \"chat.example.com\"",
         ),
     }
 }
 
-/// Warns if credentials are accepted that browsers add by themselves, and nothing says which hosts are the server's own.
+/// Warns if an authenticator accepts credentials that browsers add by themselves, and `[server]` has no `hosts`.
 pub(super) fn warn_if_open(
     root: &Section<'_>,
     are_configured: bool,

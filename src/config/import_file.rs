@@ -1,4 +1,5 @@
-//! A file with a moderation store's entries: the tables of a policy file, and in each entry who made it when. `store export` writes such files.
+//! A file with the entries of a moderation store: the tables of a policy file, plus the author and time of each entry.
+//! `store export` writes such files.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -13,14 +14,14 @@ use crate::crypto::{hex, sha256};
 use crate::model::{CallerKind, Millis, RoleHierarchy, check_identifier};
 use crate::policy::{Block, EntryAuthor, EntryOrigin, RegisteredConversation, RoleBinding, RoleGrant, Sanction};
 
-/// What a file says of people and conversations, each with who said so and when.
+/// The entries of a file, each with its author and time.
 #[derive(Debug, Default)]
 pub struct ImportFile {
     /// `[[bans]]`
     pub bans: Vec<Sanction>,
     /// `[[mutes]]`
     pub mutes: Vec<Sanction>,
-    /// `[[bindings]]`: whose, and which.
+    /// `[[bindings]]`: the user and the role binding.
     pub bindings: Vec<(String, RoleBinding)>,
     /// `[[blocks]]`
     pub blocks: Vec<Block>,
@@ -30,21 +31,21 @@ pub struct ImportFile {
     pub hash: String,
 }
 
-/// The service that speaks where an entry doesn't say who made it.
+/// The subject of the service that is the author of entries without `by`.
 pub const IMPORT: &str = "import";
 
-/// Reads a file of entries, for these apps and roles: what names others is kept, and warned of. An entry that doesn't say who made it
-/// or when is made by the import, `now`.
+/// Reads a file of moderation entries. Entries with other apps or roles than these are kept and cause a warning. If an
+/// entry has no author, the author is the import. If an entry has no time, the time is `now`.
 ///
 /// # Errors
-/// The report, if there is a mistake in it.
+/// Returns the report if the file has a mistake.
 pub fn moderation(
     path: &Path,
     apps: &[String],
     ladder: &RoleHierarchy,
     now: Millis,
 ) -> Result<(ImportFile, Report), Report> {
-    let text = source(path, "this is the file with moderation entries")?;
+    let text = source(path, "the moderation entries are in this file")?;
     let file = ConfigFile::new(path.display().to_string(), &text, false);
     let table = parse(&file, &text);
     let mut root = Section::root(&file, table.get_ref());
@@ -77,14 +78,14 @@ fn each<'a, T>(
     entries
 }
 
-/// What is known while a file is read.
+/// The state while a file is read.
 struct ImportFileReader<'n> {
     apps: &'n [String],
     ladder: &'n RoleHierarchy,
     now: Millis,
-    /// The apps and roles that were warned of.
+    /// The unknown apps and roles that have already caused a warning.
     warned: HashSet<String>,
-    /// What there has been an entry for.
+    /// Keys of the entries read so far, to find duplicates.
     known: HashSet<String>,
 }
 
@@ -97,11 +98,15 @@ impl ImportFileReader<'_> {
         let sanction = Sanction { scope: sanction.scope.home().into_owned(), ..sanction };
         let Sanction { user, scope, app, origin, .. } = &sanction;
         let by = origin.author().map(|author| (author.kind, &author.subject));
-        self.once(entry, format!("{:?}", (table, user, scope, app, by)), "about the user there by this author");
+        self.once(
+            entry,
+            format!("{:?}", (table, user, scope, app, by)),
+            "for this user and conversation by this author",
+        );
         Some(sanction)
     }
 
-    /// A role, or that one was taken away.
+    /// Reads a role binding: a role, or the removal of a role.
     fn binding(&mut self, entry: &mut Section<'_>) -> Option<(String, RoleBinding)> {
         let (origin, app) = (self.origin(entry), self.app(entry));
         let user = entries::needed_user(entry);
@@ -110,19 +115,19 @@ impl ImportFileReader<'_> {
         let removed = entry.get("removed").map_or(Some(false), |item| item.boolean());
         let held = if removed == Some(true) { gone(entry) } else { self.role(entry) };
         let (user, scope, _) = (user?, scope?.home().into_owned(), removed?);
-        self.once(entry, format!("{:?}", ("bindings", &user, &scope, &app)), "about the user there");
+        self.once(entry, format!("{:?}", ("bindings", &user, &scope, &app)), "for this user and conversation");
         Some((user, RoleBinding { scope, app, held: held?, listed: false, origin: origin? }))
     }
 
     fn role(&mut self, entry: &mut Section<'_>) -> Option<RoleGrant> {
-        let item = entry.need("role", "write one of the policy's roles, or removed = true where it was taken away")?;
+        let item = entry.need("role", "write one of the policy's roles, or removed = true for a removed role")?;
         let word = item.filled()?;
         if word == "owner" {
-            let help = "write the owner into the conversation's own entry, under [[conversations]]";
-            return item.refuse("can't be \"owner\": an owner is set once, with the conversation", help);
+            let help = "write `owner` in the entry of the conversation, under [[conversations]]";
+            return item.refuse("can't be \"owner\": the entry of the conversation names its owner", help);
         }
         if self.ladder.role(word).is_none() && self.warned.insert(format!("role {word}")) {
-            let message = format!("the policy has no role \"{}\": it gives nothing", word.escape_debug());
+            let message = format!("the policy has no role \"{}\": the binding has no effect", word.escape_debug());
             item.file.warning(&item.span, message, suggest(word, self.ladder.words()));
         }
         Some(RoleGrant::Word(word.into()))
@@ -137,7 +142,7 @@ impl ImportFileReader<'_> {
         self.once(
             entry,
             format!("{:?}", ("blocks", &block.user, &block.conversation, &block.app)),
-            "about the user there",
+            "for this user and conversation",
         );
         Some(block)
     }
@@ -156,7 +161,7 @@ impl ImportFileReader<'_> {
         let forgotten = entry.get("forgotten").map_or(Some(false), |item| item.boolean());
         for key in ["managers", "members"] {
             if let Some(item) = entry.get(key) {
-                item.refuse::<()>("is for the policy file alone", "give them roles there: [[bindings]]");
+                item.refuse::<()>("is only for the policy file", "give these users roles in [[bindings]]");
             }
         }
         let (item, id) = (item?, id?);
@@ -165,7 +170,7 @@ impl ImportFileReader<'_> {
         Some(RegisteredConversation { id: id.to_owned(), app, kind, owner, forgotten: forgotten?, origin: origin? })
     }
 
-    /// Who made the entry, and when.
+    /// Reads the author and time of the entry.
     fn origin(&self, entry: &mut Section<'_>) -> Option<EntryOrigin> {
         let author = match entry.section("by") {
             Some(mut section) => {
@@ -180,18 +185,19 @@ impl ImportFileReader<'_> {
         Some(EntryOrigin::Runtime { author: Arc::new(author?), at: at? })
     }
 
-    /// The app, which may be gone.
+    /// Reads the app, which need not exist any more.
     fn app(&mut self, entry: &mut Section<'_>) -> Option<Arc<str>> {
         let item = entry.get("app")?;
         let name = item.filled()?;
         if !self.apps.iter().any(|app| app == name) && self.warned.insert(format!("app {name}")) {
-            let message = format!("there is no app \"{}\": it has no effect until there is one", name.escape_debug());
+            let message =
+                format!("there is no app \"{}\": its entries have no effect until it exists", name.escape_debug());
             item.file.warning(&item.span, message, suggest(name, self.apps));
         }
         Some(name.into())
     }
 
-    /// Takes any app: those that are gone are warned of.
+    /// Returns names that accept any app. [`ImportFileReader::app`] warns of unknown apps.
     fn any(&self) -> PolicyNames<'_> {
         PolicyNames { ladder: self.ladder, apps: &[], authenticators: &[] }
     }
@@ -199,15 +205,15 @@ impl ImportFileReader<'_> {
     fn once(&mut self, entry: &Section<'_>, key: String, whose: &str) {
         if !self.known.insert(key) {
             let place: &ByteRange = &entry.span;
-            entry.file.mistake(place, format!("there is such an entry {whose} already"), "leave one of them out");
+            entry.file.mistake(place, format!("there is already an entry {whose}"), "leave one of the two out");
         }
     }
 }
 
-/// That a role was taken away.
+/// Reads the removal of a role.
 fn gone(entry: &mut Section<'_>) -> Option<RoleGrant> {
     match entry.get("role") {
-        Some(item) => item.refuse("stands beside `removed`", "leave one of them out"),
+        Some(item) => item.refuse("can't be used together with `removed`", "leave one of the two out"),
         None => Some(RoleGrant::Removed),
     }
 }
@@ -215,7 +221,7 @@ fn gone(entry: &mut Section<'_>) -> Option<RoleGrant> {
 fn author(section: &mut Section<'_>) -> Option<EntryAuthor> {
     let kind = section.need("kind", "write kind = \"user\" or \"service\"");
     let kind = kind.and_then(|item| item.word(&[("user", CallerKind::User), ("service", CallerKind::Service)]));
-    let subject = section.need("subject", "write whose word it is").and_then(|item| subject(&item));
+    let subject = section.need("subject", "write the id of the author").and_then(|item| subject(&item));
     let role = section.get("role").map(|item| item.filled().map(str::to_owned));
     let role = if let Some(role) = role { Some(role?) } else { None };
     Some(EntryAuthor { kind: kind?, subject: subject?, role })

@@ -17,10 +17,10 @@ use crate::authn::{BearerToken, Common, Endpoint, Introspection, IntrospectionPr
 use crate::secret::Secret;
 use crate::vendor::App;
 
-/// For how long an answer is good where the file doesn't say.
+/// The default lifetime of an answer in the cache.
 const CACHE: Duration = Duration::from_secs(30);
 
-/// Reads all but the keys that every authenticator has.
+/// Reads all keys of the section except those that every authenticator has.
 pub(super) fn introspection(
     section: &mut Section<'_>,
     common: Option<Common>,
@@ -28,7 +28,9 @@ pub(super) fn introspection(
     context: &mut AuthenticatorContext<'_>,
 ) -> Option<Arc<Introspection>> {
     let preset = section.get("preset");
-    let url = section.need("url", "write whom to ask: url = \"https://…\"").and_then(|item| endpoint::url(&item));
+    let url = section
+        .need("url", "write the address of the server: url = \"https://…\"")
+        .and_then(|item| endpoint::url(&item));
     let authorities = endpoint::authorities(section, context.vault);
     let (protocol, subject, bearer) = match &preset {
         Some(_) => token(section, context.vault),
@@ -55,7 +57,7 @@ pub(super) fn introspection(
     }))
 }
 
-/// Reads all but the keys that every authenticator has.
+/// Reads all keys of the section except those that every authenticator has.
 pub(super) fn leancloud_session(
     section: &mut Section<'_>,
     common: Option<Common>,
@@ -91,10 +93,9 @@ fn cache(section: &mut Section<'_>) -> Duration {
     section.get("cache").and_then(|item| item.duration("0s", "1h")).unwrap_or(CACHE)
 }
 
-/// What the app's own "who am I" is sent.
+/// Reads `forward`: the cookies and headers that the session endpoint of the app gets.
 fn session(section: &mut Section<'_>, callers: &mut ConfiguredAuthenticators) -> Option<IntrospectionProtocol> {
-    const HELP: &str =
-        "write which of the caller's cookies or headers are passed on: forward = { cookies = [\"sid\"] }";
+    const HELP: &str = "write which cookies or headers of the caller are forwarded: forward = { cookies = [\"sid\"] }";
     section.need("forward", HELP)?;
     let mut forward = section.section("forward")?;
     let cookies = forward.get("cookies").map(|item| names(&item, cookie));
@@ -109,20 +110,23 @@ fn session(section: &mut Section<'_>, callers: &mut ConfiguredAuthenticators) ->
     Some(IntrospectionProtocol::Session { cookies, headers })
 }
 
-/// A list of names, which may be empty.
+/// Reads a list of names, which may be empty.
 fn names<'a, T>(item: &ConfigItem<'a>, mut read: impl FnMut(&ConfigItem<'a>) -> Option<T>) -> Option<Vec<T>> {
     let read: Vec<_> = item.elements("write a list of names")?.iter().map(&mut read).collect();
     read.into_iter().collect()
 }
 
-/// A cookie's name (RFC 6265, section 4.1.1).
+/// Reads the name of a cookie (RFC 6265, section 4.1.1).
 fn cookie(item: &ConfigItem<'_>) -> Option<String> {
     let name = item.filled()?;
     let legal = |byte: u8| byte.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(&byte);
     if name.bytes().all(legal) {
         return Some(name.to_owned());
     }
-    item.refuse(format!("has {}, which is no cookie's name", quoted(name)), "write the name alone, as in \"sid\"")
+    item.refuse(
+        format!("has {}, which is not the name of a cookie", quoted(name)),
+        "write the name alone, as in \"sid\"",
+    )
 }
 
 fn header(item: &ConfigItem<'_>, callers: &mut ConfiguredAuthenticators) -> Option<HeaderName> {
@@ -133,12 +137,12 @@ fn header(item: &ConfigItem<'_>, callers: &mut ConfiguredAuthenticators) -> Opti
 }
 
 fn needed_subject(section: &mut Section<'_>) -> Option<String> {
-    let item = section.need("subject", "write what of the answer names the caller: subject = \"/id\"")?;
+    let item = section.need("subject", "write the field of the answer that names the caller: subject = \"/id\"")?;
     subject(&item)
 }
 
-/// What an authorization server is sent, what of its answer names the caller, and the token that it is shown. What is wrong among this
-/// is noted and left out.
+/// Reads the settings of an authorization server: the content of the request, the field of the answer that names the
+/// caller, and the bearer token. A value with a mistake is noted and left out.
 fn token(
     section: &mut Section<'_>,
     vault: &mut SecretResolver,
@@ -151,7 +155,7 @@ fn token(
     (Some(IntrospectionProtocol::Token { client, audience, rules }), subject, bearer)
 }
 
-/// The id and secret that this program has at the authorization server.
+/// Reads the client id and client secret of this program at the authorization server.
 fn client(section: &mut Section<'_>, vault: &mut SecretResolver) -> Option<(String, Secret)> {
     const BOTH: &str = "write both, or neither";
     let id = section.get("client_id");
@@ -159,7 +163,7 @@ fn client(section: &mut Section<'_>, vault: &mut SecretResolver) -> Option<(Stri
     let secret = key.as_ref().map(|item| vault.secret(item));
     match (id, key) {
         (Some(id), _) if section.has("bearer") => {
-            id.refuse("is a second way to say who is asking", "leave `client_id` and `client_secret`, or `bearer`")
+            id.refuse("is a second credential for the server", "keep `client_id` and `client_secret`, or keep `bearer`")
         }
         (Some(id), Some(_)) => Some((id.filled()?.to_owned(), secret.flatten()?)),
         (Some(id), None) => id.refuse("needs `client_secret` beside it", BOTH),
@@ -171,7 +175,7 @@ fn client(section: &mut Section<'_>, vault: &mut SecretResolver) -> Option<(Stri
     }
 }
 
-/// The id of the LeanCloud app of this name.
+/// Returns the LeanCloud app id of the app with this name.
 pub(super) fn app_id(apps: &[App], name: &str) -> Option<String> {
     apps.iter().find_map(|app| match app {
         App::LeanCloud(app) if **app.name() == *name => Some(app.app_id().to_owned()),

@@ -18,10 +18,10 @@ use crate::secret::Secret;
 
 const NEW_SECRET: &str = "make a new one of random bytes: openssl rand -hex 32";
 
-/// Shared secrets, and where they stand.
+/// Shared secrets, and their place in the file.
 type SharedSecrets = (ByteRange, Vec<Secret>);
 
-/// Reads all but the keys that every authenticator has.
+/// Reads all keys of the section except those that every authenticator has.
 pub(super) fn jwt(
     section: &mut Section<'_>,
     common: Option<Common>,
@@ -29,9 +29,9 @@ pub(super) fn jwt(
     context: &mut AuthenticatorContext<'_>,
 ) -> Option<Jwt> {
     let issuer = issuer(section, common.as_ref(), callers);
-    let audience = section.need("audience", "list what the tokens are made out to: audience = [\"chat\"]");
+    let audience = section.need("audience", "list the `aud` values of its tokens: audience = [\"chat\"]");
     let audience = audience.and_then(|item| {
-        placeholder::warn(&item, "what `aud` is in its tokens");
+        placeholder::warn(&item, "the `aud` of its tokens");
         item.texts()
     });
     let algorithms = algorithms(section);
@@ -72,27 +72,27 @@ pub(super) fn jwt(
     Some(jwt)
 }
 
-/// The claim that names the caller.
+/// Reads the name of the claim that names the caller.
 pub(super) fn subject(item: &ConfigItem<'_>) -> Option<String> {
     let name = claim_name(item)?;
     if is_address(&name) {
-        let message = "`subject` is an address: it can pass to another person, and counts if nothing says that it is not verified";
+        let message = "`subject` is an e-mail address or phone number: it can pass to another person, and is accepted unless the token says that it is not verified";
         item.file.warning(&item.span, message, "name a claim that never changes, such as \"sub\"");
     }
     Some(name)
 }
 
-/// A further value of the header `typ`.
+/// Reads an additional accepted value of the header `typ`.
 fn token_type(item: &ConfigItem<'_>) -> Option<String> {
     let typ = item.filled()?;
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+/".contains(&byte);
     if typ.bytes().all(legal) {
         return Some(media_type(typ));
     }
-    item.refuse(format!("has {}, which is no media type", quoted(typ)), "write it as the tokens have it: \"chat+jwt\"")
+    item.refuse(format!("has {}, which is not a media type", quoted(typ)), "write it as in the tokens: \"chat+jwt\"")
 }
 
-/// What a token must be besides authentic.
+/// Reads the rules for tokens beyond a valid signature.
 pub(super) fn token_rules(section: &mut Section<'_>) -> TokenRules {
     let accept_bound = section.get("accept_bound_tokens").and_then(|item| item.boolean()).unwrap_or(false);
     let max_age = section.get("max_token_age").and_then(|item| item.duration("1s", "365d"));
@@ -104,29 +104,29 @@ fn issuer(
     common: Option<&Common>,
     callers: &mut ConfiguredAuthenticators,
 ) -> Option<String> {
-    let item = section.need("issuer", "write what `iss` is in its tokens: issuer = \"https://id.example.com/\"")?;
+    let item = section.need("issuer", "write the `iss` of its tokens: issuer = \"https://id.example.com/\"")?;
     let issuer = item.filled()?;
     let name = common.map_or("another authenticator".to_owned(), |common| quoted(&common.name));
     if let Some(other) = callers.issuers.insert(issuer.to_owned(), name) {
         let help = "one issuer has one authenticator: list several keys, audiences or algorithms in that one";
-        return item.refuse(format!("is that of {other} too"), help);
+        return item.refuse(format!("is already the issuer of {other}"), help);
     }
-    placeholder::warn(&item, "what `iss` is in its tokens");
+    placeholder::warn(&item, "the `iss` of its tokens");
     Some(issuer.to_owned())
 }
 
 fn algorithms(section: &mut Section<'_>) -> Option<Vec<Algorithm>> {
-    let item = section.need("algorithms", "list what its tokens are signed with: algorithms = [\"RS256\"]")?;
+    let item = section.need("algorithms", "list the algorithms of its tokens: algorithms = [\"RS256\"]")?;
     let algorithms = item.each(|item| item.word(&ALGORITHMS))?;
     let symmetric = algorithms.iter().filter(|algorithm| is_symmetric(**algorithm)).count();
     if symmetric != 0 && symmetric != algorithms.len() {
-        let help = "list either HS256, HS384 and HS512, or others: a public key must never pass for a shared secret";
+        let help = "list either HS256, HS384 and HS512, or only other algorithms: a public key must never be used as a shared secret";
         return item.refuse("mixes shared secrets with public keys", help);
     }
     Some(algorithms)
 }
 
-/// Reads the one source of keys, which stands in `jwks = { … }` or beside it.
+/// Reads the single source of keys, inside or outside `jwks = { … }`.
 fn keys(
     section: &mut Section<'_>,
     owner: KeySetOwner<'_>,
@@ -148,7 +148,7 @@ fn keys(
     }
     for extra in sources.iter().skip(1) {
         let message = format!("`{}` is a second source of keys", extra.name);
-        extra.file.mistake(&extra.key, message, "leave one: one authenticator has one source of keys");
+        extra.file.mistake(&extra.key, message, "keep one: an authenticator has one source of keys");
     }
     if !sources.iter().any(|item| matches!(item.name, "url" | "discovery")) {
         fetching.refuse();
@@ -200,8 +200,8 @@ fn shared(
     }
 }
 
-/// Checks that nothing else is signed with these secrets, or with ones that sign as they do: who knows one could sign for both. Everyone
-/// knows the demonstration's.
+/// Checks that nothing else is signed with these secrets, or with secrets that make the same signatures. Otherwise, a
+/// party that knows one could sign for both. The public secret of the demonstration is not checked here.
 fn own_secrets(
     section: &Section<'_>,
     place: &ByteRange,
@@ -211,7 +211,7 @@ fn own_secrets(
 ) {
     let own = |secret: &&Secret| !demo::is_caller(secret);
     if let Some(other) = secrets.iter().filter(own).find_map(|secret| vault.signer(secret.expose())) {
-        let message = format!("`secret` is that of {other} too, so each can sign as the other");
+        let message = format!("`secret` is also the secret of {other}, so each can sign as the other");
         section.file.mistake(place, message, NEW_SECRET);
     }
     let name = common.map_or("another authenticator".to_owned(), |common| quoted(&common.name));
@@ -239,7 +239,8 @@ fn public(
     }
 }
 
-/// What stands before every subject. Two issuers or proxies with one prefix can speak for the same callers.
+/// Reads the prefix of all subjects. Warns if another issuer or proxy has the same prefix, because both can then speak
+/// for the same callers.
 pub(super) fn subject_prefix(
     section: &mut Section<'_>,
     common: Option<&Common>,
@@ -252,7 +253,7 @@ pub(super) fn subject_prefix(
     let Common { name, kind, .. } = common?;
     if let Some((.., other)) = callers.prefixes.iter().find(|(of, known, _)| of == kind && known == prefix) {
         let message = format!("{who} {} can speak for the same {}s", quoted(other), kind.as_str());
-        let help = "if that isn't meant, tell them apart: subject_prefix = \"partner/\"";
+        let help = "if that is unintended, separate them: subject_prefix = \"partner/\"";
         section.file.warning(&place, message, help);
     }
     callers.prefixes.push((*kind, prefix.to_owned(), name.to_string()));
@@ -263,14 +264,14 @@ fn prefix<'a>(item: &ConfigItem<'a>) -> Option<&'a str> {
     let text = item.text()?;
     if text.chars().any(char::is_control) || text.chars().count() > 64 || text.trim_start() != text {
         return item.refuse(
-            "can't start a user's id",
+            "can't be the start of a user id",
             "use at most 64 characters, without control characters or leading space",
         );
     }
     Some(text)
 }
 
-/// The strongest role that the callers' tokens or headers can give.
+/// Reads the strongest role that tokens or headers can give.
 pub(super) fn max_role(
     section: &mut Section<'_>,
     ladder: &RoleHierarchy,
@@ -279,7 +280,7 @@ pub(super) fn max_role(
 ) -> Option<Role> {
     let Some(item) = section.get("max_role") else {
         if let Some(roles) = roles {
-            let message = format!("`{}` counts for nothing without `max_role`", roles.name);
+            let message = format!("`{}` has no effect without `max_role`", roles.name);
             let help = format!("add max_role = \"…\", the strongest role that {what} may give");
             section.file.warning(&roles.key, message, help);
         }

@@ -1,4 +1,4 @@
-//! Keys of `type = "jwt"` that are fetched: `jwks = { url = … }` and `discovery = true`.
+//! Keys of `type = "jwt"` that the program fetches: `jwks = { url = … }` and `discovery = true`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,20 +10,20 @@ use super::reader::{ConfigItem, Section};
 use super::secret::SecretResolver;
 use crate::authn::{Algorithm, BearerToken, Common, Endpoint, KeySet, KeySource, is_safe, is_symmetric};
 
-/// For how long the last good keys serve where the file doesn't say.
+/// The default time for which the last good keys stay in use after fetches fail.
 const STALE_IF_ERROR: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How keys are fetched, wherever from.
+/// Settings of the fetch, for `url` and `discovery`.
 #[derive(Default)]
 pub(super) struct KeySetOptions<'a> {
     authorities: Vec<Vec<u8>>,
     bearer: Option<BearerToken>,
     stale_if_error: Option<Duration>,
-    /// Whatever of this is given.
+    /// Those of these keys that the file has.
     given: Vec<ConfigItem<'a>>,
 }
 
-/// The authenticator for which keys are fetched, as far as it could be read.
+/// The settings of the authenticator that fetches the keys, as far as they are valid.
 #[derive(Clone, Copy)]
 pub(super) struct KeySetOwner<'o> {
     pub(super) common: Option<&'o Common>,
@@ -32,7 +32,7 @@ pub(super) struct KeySetOwner<'o> {
 }
 
 impl<'a> KeySetOptions<'a> {
-    /// Reads what may stand beside `url` or `discovery`.
+    /// Reads the keys that belong to `url` or `discovery`.
     pub(super) fn read(jwks: &mut Section<'a>, vault: &mut SecretResolver) -> KeySetOptions<'a> {
         KeySetOptions {
             given: ["ca", "bearer", "stale_if_error"].into_iter().filter_map(|key| jwks.get(key)).collect(),
@@ -42,7 +42,7 @@ impl<'a> KeySetOptions<'a> {
         }
     }
 
-    /// Refuses all of this, as the keys are not fetched.
+    /// Notes a mistake for each of these settings, because the keys are not fetched.
     pub(super) fn refuse(&self) {
         for item in &self.given {
             let help = "leave it out, or write `url` or `discovery = true` beside it";
@@ -50,13 +50,13 @@ impl<'a> KeySetOptions<'a> {
         }
     }
 
-    /// The set at the address in `item`.
+    /// Returns the key set at the address in `item`.
     pub(super) fn by_url(&self, item: &ConfigItem<'a>, owner: KeySetOwner<'_>) -> Option<KeySource> {
         let url = endpoint::url(item);
         self.source(item, url?, None, owner)
     }
 
-    /// The set that the issuer's metadata name, if `item` is true.
+    /// Returns the key set that the metadata of the issuer name. `item` must be true.
     pub(super) fn by_discovery(&self, item: &ConfigItem<'a>, owner: KeySetOwner<'_>) -> Option<KeySource> {
         if !item.boolean()? {
             return item.refuse("can only be true", "leave it out");

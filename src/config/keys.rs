@@ -1,5 +1,5 @@
-//! The apps' keys alone, for `verify`, which tries them in the wrong ways that signers elsewhere have. The apps themselves keep keyed
-//! hashes, so the keys are read once more.
+//! The keys of all apps, for `verify`: it tries the common mistakes of other signers with them. An app itself only has
+//! keyed hash states, so this module reads the keys again.
 
 use std::path::Path;
 
@@ -11,7 +11,8 @@ use super::secret::SecretResolver;
 use super::source_files::FileReader;
 use crate::secret::Secret;
 
-/// The keys of every app, by the app's name, of a configuration that [`load`](super::load) has found to be without a mistake.
+/// Reads the keys of each app, by the name of the app. [`load`](super::load) must have found no mistake in the
+/// configuration.
 pub fn keys(path: &Path) -> Vec<(String, Vec<Secret>)> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let file = ConfigFile::new(path.display().to_string(), &text, true);

@@ -1,4 +1,4 @@
-//! `[limits]`, and how networks and proxies are written.
+//! `[limits]`, and the format of networks and proxies.
 
 use std::num::NonZeroU32;
 
@@ -7,26 +7,26 @@ use super::signer::ListenAddress;
 use crate::authn::{TrustedProxies, TrustedProxy};
 use crate::model::IpNetwork;
 
-/// How many bytes a second the audit log's lines of refused requests from one address have by default: some ten lines.
+/// The default number of bytes per second of audit log lines for refused requests from one address: about ten lines.
 const REFUSED_LINES: NonZeroU32 = NonZeroU32::new(4 << 10).unwrap();
 
-/// The most that they may be set to have.
+/// The maximum of that number.
 const MOST_REFUSED_LINES: usize = 1 << 20;
 
-/// What keeps abuse cheap.
+/// Limits against overload and abuse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitsConfig {
-    /// How many requests a second each caller may send.
+    /// The number of requests per second that each caller may send.
     pub per_caller: Option<NonZeroU32>,
-    /// How many requests a second may come from each address, whoever the caller is.
+    /// The number of requests per second from each address, for all callers together.
     pub per_address: Option<NonZeroU32>,
-    /// How many requests may be in progress at once.
+    /// The maximum number of requests in progress.
     pub max_in_flight: usize,
-    /// How many connections callers may have at once.
+    /// The maximum number of connections from callers.
     pub max_connections: usize,
-    /// How many bytes a second the audit log's lines of refused requests from one address may have.
+    /// The number of bytes per second of audit log lines for refused requests from one address.
     pub refused_lines: NonZeroU32,
-    /// Who is believed which address a request comes from.
+    /// The proxies that are trusted to name the address of the client.
     pub trusted_proxies: TrustedProxies,
 }
 
@@ -55,7 +55,7 @@ pub(super) fn limits(root: &mut Section<'_>, listen: &ListenAddress) -> LimitsCo
     if let (Some(item), ListenAddress::Unix { .. }, false) =
         (per_address, listen, limits.trusted_proxies.include_unix())
     {
-        let message = "`per_address` counts all requests through the Unix socket as from one address";
+        let message = "`per_address` counts all requests through the Unix socket together, as if from one address";
         section.file.warning(&item.key, message, "if a proxy is behind the socket, add \"unix\" to `trusted_proxies`");
     }
     section.finish();
@@ -70,24 +70,24 @@ fn to_usize(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// A list of networks, and perhaps `"unix"`.
+/// Reads a list of networks, which can include `"unix"`.
 pub(super) fn proxies(item: &ConfigItem<'_>) -> Option<TrustedProxies> {
     item.each(proxy).map(TrustedProxies)
 }
 
-/// A network, as in `127.0.0.1/32` or `::1/128`, or `unix`.
+/// Reads a network, as in `127.0.0.1/32` or `::1/128`, or `unix`.
 fn proxy(item: &ConfigItem<'_>) -> Option<TrustedProxy> {
-    const HELP: &str = "write a network's first address and how many bits count, as in \"127.0.0.1/32\" or \"10.0.0.0/8\"; or \"unix\" for the Unix socket";
+    const HELP: &str = "write the first address of a network and its prefix length, as in \"127.0.0.1/32\" or \"10.0.0.0/8\"; or \"unix\" for the Unix socket";
     let text = item.filled()?;
     if text == "unix" {
         return Some(TrustedProxy::Unix);
     }
     let network = IpNetwork::parse(text);
     if network.is_some_and(|network| network.is_everyone()) {
-        let message = format!("{} is everyone, and everyone can write such a header", quoted(text));
-        item.file.warning(&item.span, message, "list the proxies' own addresses");
+        let message = format!("{} includes every address, so everyone can set such a header", quoted(text));
+        item.file.warning(&item.span, message, "list the addresses of the proxies");
     }
     network
         .map(TrustedProxy::Network)
-        .or_else(|| item.refuse(format!("has {}, which is no network", quoted(text)), HELP))
+        .or_else(|| item.refuse(format!("has {}, which is not a network", quoted(text)), HELP))
 }

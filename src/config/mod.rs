@@ -1,8 +1,8 @@
-//! The configuration files: `signer.toml` and the policy file that it names, read into [`Settings`].
+//! Reads the configuration files, `signer.toml` and the policy file that it names, into [`Settings`].
 //!
-//! Every mistake in both files is reported at once, each at its place and with what to write instead. What the files say and what the
-//! program believes share no type: a [`reader::Section`] takes notes while it hands out values with their places, and only a
-//! configuration without a mistake becomes settings.
+//! The report has all mistakes in both files, each with its place and the correction. The types that read the files and
+//! the types of the settings are separate: a [`reader::Section`] returns values with their places and notes mistakes.
+//! Only a configuration without a mistake becomes settings.
 
 mod api_key;
 mod apps;
@@ -81,66 +81,66 @@ use reader::{Section, unread};
 use secret::SecretResolver;
 use source_files::FileReader;
 
-/// What came of reading the configuration.
+/// The result of reading the configuration.
 #[derive(Debug)]
 pub struct LoadResult {
-    /// The settings; only where the report has no mistake.
+    /// The settings. `None` if the report has a mistake.
     pub settings: Option<Settings>,
-    /// What was found.
+    /// The mistakes and warnings.
     pub report: Report,
-    /// The files that were read, or couldn't be.
+    /// The files that were read, also those that could not be read.
     pub sources: SourceFiles,
 }
 
-/// All that the program believes: secrets in hand, everything checked.
+/// The checked settings, with the values of the secrets.
 #[derive(Debug)]
 pub struct Settings {
-    /// What decides and signs.
+    /// The engine, which decides and signs.
     pub engine: Engine,
     /// The listener for callers.
     pub server: ServerConfig,
     /// The listener for probes.
     pub admin: AdminConfig,
-    /// What keeps abuse cheap.
+    /// Limits against overload and abuse.
     pub limits: LimitsConfig,
-    /// Where the audit log goes.
+    /// The destination of the audit log.
     pub audit: AuditOutput,
-    /// The hash chain over the audit log, if there is one.
+    /// The hash chain over the audit log, if it is on.
     pub audit_chain: Option<AuditChain>,
-    /// Who collects what requests were in their traces, if anyone does.
+    /// The collector of the traces, if the file has one.
     pub traces: Option<Endpoint>,
-    /// Whose bans and mutes are carried to their vendor.
+    /// The apps whose bans and mutes the program carries out at their vendor.
     pub enforcements: Vec<Arc<Enforcement>>,
-    /// Who is told what changes in the moderation entries.
+    /// The receivers of moderation events.
     pub webhooks: Vec<Arc<Webhook>>,
-    /// Where the moderation entries is kept, if there is one.
+    /// The store of the moderation entries, if the file has one.
     pub store: Option<StoreSettings>,
-    /// How the program ends.
+    /// The times of the shutdown.
     pub shutdown: ShutdownConfig,
-    /// Whether callers are trusted by the demonstration's secret or API key, which everyone knows.
+    /// Whether the configuration trusts the public caller secret or API key of the demonstration.
     pub demonstration: bool,
-    /// What it takes to make such a caller's token.
+    /// The data to make caller tokens for the demonstration, if the configuration trusts its secret.
     pub demo_caller: Option<DemoCaller>,
-    /// Every secret but the demonstration's, so that what is written can be kept free of them.
+    /// All secrets except those of the demonstration. They are removed from all output.
     pub known_secrets: Arc<KnownSecrets>,
 }
 
-/// Reads the configuration that starts at this `signer.toml`: all files that it names, and the variables.
+/// Reads the configuration: this `signer.toml`, all files that it names, and the environment variables.
 pub fn load(path: &Path) -> LoadResult {
     read(path, &FileReader::default())
 }
 
-/// Reads a configuration again that the program runs with. A pipe or device that it was read from has nothing more to say and is a
-/// mistake.
+/// Reads the configuration of a running program again. If it includes a pipe or device, that is a mistake, because
+/// these can be read only once.
 pub fn reload(path: &Path) -> LoadResult {
     read(path, &FileReader::again())
 }
 
-/// Where this `signer.toml` says that probes are served, and whether with TLS. Nothing else of it counts, and no other file is read: a
-/// program that runs well is not to be told ill for what has become of its files since.
+/// Reads the address of the probes in this `signer.toml`, and whether they use TLS. Everything else is ignored, and no
+/// other file is read: a running program must not look unhealthy because its files have changed since it started.
 ///
 /// # Errors
-/// What was found, if it can't be told.
+/// Returns the report if the address cannot be read.
 pub fn probes(path: &Path) -> Result<(SocketAddr, bool), Report> {
     let text = text(path, &FileReader::again())?;
     let file = ConfigFile::new(path.display().to_string(), &text, true);
@@ -148,11 +148,11 @@ pub fn probes(path: &Path) -> Result<(SocketAddr, bool), Report> {
     probes.ok_or_else(|| Report::new(file.into_problems()))
 }
 
-/// The hash chain over the audit log that this `signer.toml` asks for. Nothing else of it counts, and no other files are read than those
-/// with the chain's keys: who verifies a log needs no other secret.
+/// Reads the settings of the audit hash chain in this `signer.toml`. Everything else is ignored, and no other file is
+/// read except the keys of the chain: the verification of a log needs no other secret.
 ///
 /// # Errors
-/// What was found, if it can't be told.
+/// Returns the report if these settings have a mistake.
 pub fn audit_chain(path: &Path) -> Result<Option<AuditChain>, Report> {
     let disk = FileReader::default();
     let text = text(path, &disk)?;
@@ -174,7 +174,7 @@ fn read(path: &Path, disk: &FileReader) -> LoadResult {
 fn text(path: &Path, disk: &FileReader) -> Result<String, Report> {
     let bytes = disk.read(path);
     let bytes =
-        bytes.map_err(|error| failed(path, &format!("this is the configuration, {}", unread(&error)), ABSENT))?;
+        bytes.map_err(|error| failed(path, &format!("the configuration is this file, {}", unread(&error)), ABSENT))?;
     String::from_utf8(bytes).map_err(|_| failed(path, "this is not UTF-8", "save the file as UTF-8"))
 }
 
@@ -198,7 +198,7 @@ fn understand(path: &Path, text: &str, disk: &FileReader) -> (Option<Settings>, 
 }
 
 const ABSENT: &str =
-    "name one with --config, or start in a directory with a signer.toml: the project's root has a demonstration";
+    "name a file with --config, or start in a directory with a signer.toml, such as the root of the project";
 
 fn failed(path: &Path, message: &str, help: &str) -> Report {
     let (message, help) = (message.to_owned(), help.to_owned());
@@ -208,7 +208,7 @@ fn failed(path: &Path, message: &str, help: &str) -> Report {
     Report::new(vec![problem])
 }
 
-/// The text of another file than the configuration's; `is` says what it is.
+/// Reads the text of a file that is not part of the configuration. `is` describes the file for messages.
 fn source(path: &Path, is: &str) -> Result<String, Report> {
     match std::fs::read(path).map(String::from_utf8) {
         Ok(Ok(text)) => Ok(text),
@@ -217,7 +217,7 @@ fn source(path: &Path, is: &str) -> Result<String, Report> {
     }
 }
 
-/// Reads a file's tables, also those behind an error of syntax.
+/// Parses the tables of a file, also those after a syntax error.
 fn parse<'a>(file: &ConfigFile<'_>, text: &'a str) -> Spanned<DeTable<'a>> {
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
@@ -226,7 +226,7 @@ fn parse<'a>(file: &ConfigFile<'_>, text: &'a str) -> Spanned<DeTable<'a>> {
     table
 }
 
-/// The policy file's name and text.
+/// Reads the policy file. Returns its name and text.
 fn read_policy(root: &mut Section<'_>, dir: &Path, disk: &FileReader) -> Option<(String, String)> {
     let (path, place) = signer::policy_file(root, dir)?;
     let name = path.display().to_string();
@@ -235,12 +235,12 @@ fn read_policy(root: &mut Section<'_>, dir: &Path, disk: &FileReader) -> Option<
         Ok(Err(_)) => "which is not UTF-8".to_owned(),
         Err(error) => unread(&error),
     };
-    let help = "write the path of one: [policy] with file = \"policy.toml\", relative to this file";
+    let help = "write the path of a policy file: [policy] with file = \"policy.toml\", relative to this file";
     root.file.mistake(&place, format!("the policy is {name}, {flaw}"), help);
     None
 }
 
-/// Reads everything in both files. What comes of it counts only if no mistake was noted.
+/// Reads everything in both files. The result is only valid if no mistake was noted.
 fn settings(
     mut root: Section<'_>,
     mut policy_root: Option<Section<'_>>,
@@ -300,14 +300,15 @@ fn settings(
     })
 }
 
-/// Every secret that was read, and every API key. What the operator wrote into the files themselves is public.
+/// Returns all secrets that were read, and all API keys. Text that is in the files themselves is public.
 fn known_secrets(vault: &SecretResolver, callers: &ConfiguredAuthenticators, files: [&str; 2]) -> KnownSecrets {
     let api_keys = callers.key_hashes.iter().filter(|hash| !demo::is_api_key(hash)).copied().collect();
     let public: Vec<&str> = files.into_iter().chain(vault.public.iter().map(String::as_str)).collect();
     KnownSecrets::new(&vault.known, api_keys, &public)
 }
 
-/// Reads the policy. Where it has no mistake and all vendors are known, also warns of what can't be meant.
+/// Reads the policy. If it has no mistake and all vendors are known, also warns of rules and entries that are probably
+/// unintended.
 fn document(root: Section<'_>, names: &PolicyNames<'_>, apps: &[LintApp], text: &str) -> PolicyDocument {
     let file = root.file;
     let hash = crypto::hex(&crypto::sha256(text.as_bytes()));

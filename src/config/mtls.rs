@@ -6,14 +6,14 @@ use super::unix_peer;
 use crate::authn::{CertificateSubject, Common, Mtls, SanType};
 use crate::model::{Role, RoleHierarchy};
 
-/// Reads all but the keys that every authenticator has.
+/// Reads all keys of the section except those that every authenticator has.
 pub(super) fn mtls(
     section: &mut Section<'_>,
     common: Option<Common>,
     context: &AuthenticatorContext<'_>,
 ) -> Option<Mtls> {
     if context.client_ca.is_none() {
-        let message = "nobody can be such a caller: [server] takes no client certificates";
+        let message = "no caller can use this authenticator: [server] accepts no client certificates";
         let help = "write tls = { cert = \"tls.crt\", key = \"tls.key\", client_ca = \"ca.crt\" } in [server]";
         section.file.warning(&section.span, message, help);
     }
@@ -41,30 +41,29 @@ fn subject<'a>(
     Some(CertificateSubject { name: name?, subject: subject?, role: roles.map_or(Some(None), |role| role.map(Some))? })
 }
 
-/// A name as certificates have it.
+/// Reads a name in the format of certificates.
 fn name<'a>(item: &ConfigItem<'a>, san: Option<SanType>, names: &mut Vec<&'a str>) -> Option<String> {
     let name = item.filled()?;
     if name.contains('*') {
-        return item.refuse("must name one caller in full, without a `*`", "list each name of its own");
+        return item.refuse("must name one caller in full, without a `*`", "list each name separately");
     }
     match san {
         Some(SanType::Uri) if !is_uri(name) => {
-            return item
-                .refuse("is no URI", "write it as it stands in the certificate: \"spiffe://example.com/orders\"");
+            return item.refuse("is not a URI", "write it as in the certificate: \"spiffe://example.com/orders\"");
         }
         Some(SanType::Dns) if !is_dns_name(name) => {
-            return item.refuse("is no DNS name in small letters", "write it as in \"orders.example.com\"");
+            return item.refuse("is not a DNS name in small letters", "write it as in \"orders.example.com\"");
         }
         _ => {}
     }
     if names.contains(&name) {
-        return item.refuse(format!("is {} for another subject too", quoted(name)), "list each name once");
+        return item.refuse(format!("is already {} for another subject", quoted(name)), "list each name once");
     }
     names.push(name);
     Some(name.to_owned())
 }
 
-/// A scheme and something behind it (RFC 3986, section 3).
+/// Returns whether this is a URI: a scheme and a rest that is not empty (RFC 3986, section 3).
 fn is_uri(name: &str) -> bool {
     let Some((scheme, rest)) = name.split_once(':') else { return false };
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
@@ -74,13 +73,13 @@ fn is_uri(name: &str) -> bool {
         && rest.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Whether it is a DNS name in small letters.
+/// Returns whether this is a DNS name in lowercase letters.
 pub(super) fn is_dns_name(name: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
     name.len() <= 253 && name.split('.').all(|label| (1..=63).contains(&label.len()) && label.bytes().all(legal))
 }
 
-/// The strongest of the roles: at one scope no other counts.
+/// Reads a list of roles and returns the strongest: weaker roles at the same scope have no effect.
 fn role(item: &ConfigItem<'_>, ladder: &RoleHierarchy) -> Option<Role> {
     let words = item.names("one of the policy's roles", ladder.words())?;
     words.iter().filter_map(|word| ladder.role(word)).max()

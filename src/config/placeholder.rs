@@ -1,17 +1,17 @@
-//! What `chat-signer init` leaves to be put in.
+//! Placeholders in the files that `chat-signer init` writes.
 
 use toml::de::DeValue;
 
 use super::reader::ConfigItem;
 
-/// What stands in the files of `init` where one's own is due.
+/// The placeholder for a value of the user.
 pub const CHANGE_ME: &str = "change-me";
 
-/// Warns of a value that still says so.
+/// Warns if a value still has the placeholder. `own` describes the value to write.
 pub(super) fn warn(item: &ConfigItem<'_>, own: &str) {
     if unchanged(item.value) {
         let message = format!("`{}` still says {CHANGE_ME}", item.name);
-        item.file.warning(&item.span, message, format!("put your own in its place: {own}"));
+        item.file.warning(&item.span, message, format!("replace it with {own}"));
     }
 }
 

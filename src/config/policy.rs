@@ -1,4 +1,4 @@
-//! `policy.toml`: the roles, and the order in which the rest is read.
+//! `policy.toml`: the roles, and the order in which the other parts are read.
 
 use toml::de::DeValue;
 
@@ -9,9 +9,9 @@ use super::rules;
 use crate::model::{Role, RoleHierarchy};
 use crate::policy::PolicyDocument;
 
-/// What the entries of a policy may refer to.
+/// The names that the entries of a policy can refer to.
 pub(super) struct PolicyNames<'n> {
-    /// The policy's own roles.
+    /// The roles of the policy.
     pub(super) ladder: &'n RoleHierarchy,
     /// The configured apps.
     pub(super) apps: &'n [String],
@@ -19,7 +19,7 @@ pub(super) struct PolicyNames<'n> {
     pub(super) authenticators: &'n [String],
 }
 
-/// Where each entry of a [`PolicyDocument`] stands, list by list.
+/// The places of all entries of a [`PolicyDocument`] in the file, for each list.
 #[derive(Default)]
 pub(super) struct EntryLocations {
     pub(super) rules: Vec<ByteRange>,
@@ -30,7 +30,7 @@ pub(super) struct EntryLocations {
     pub(super) blocks: Vec<ByteRange>,
 }
 
-/// The policy's roles, weakest first.
+/// Reads the roles of the policy, weakest first.
 pub(super) fn ladder(root: &mut Section<'_>) -> RoleHierarchy {
     const HELP: &str = "list the roles, weakest first: roles = [\"member\", \"owner\"]";
     let Some(item) = root.need("roles", HELP) else { return RoleHierarchy::default() };
@@ -38,10 +38,8 @@ pub(super) fn ladder(root: &mut Section<'_>) -> RoleHierarchy {
         let word = item.filled()?;
         let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
         if !word.chars().all(legal) {
-            return item.refuse(
-                format!("can't have a role {}", quoted(word)),
-                "make it of small letters, digits, `_` and `-`",
-            );
+            return item
+                .refuse(format!("can't have a role {}", quoted(word)), "use small letters, digits, `_` and `-`");
         }
         Some(word.to_owned())
     });
@@ -51,13 +49,13 @@ pub(super) fn ladder(root: &mut Section<'_>) -> RoleHierarchy {
     RoleHierarchy::new(words.unwrap_or_else(|| all_words(&item)))
 }
 
-/// What a list with a mistake names anyway, so that the rest of the policy is not reported for that mistake.
+/// Returns all strings of a list with a mistake, so the rest of the policy is not reported for that mistake.
 fn all_words(list: &ConfigItem<'_>) -> Vec<String> {
     let DeValue::Array(array) = list.value else { return Vec::new() };
     array.iter().filter_map(|word| word.get_ref().as_str()).map(str::to_owned).collect()
 }
 
-/// All of the policy but its roles, which have been read.
+/// Reads all of the policy except its roles, which are already read.
 pub(super) fn document(
     mut root: Section<'_>,
     names: &PolicyNames<'_>,

@@ -1,4 +1,5 @@
-//! Reads tables key by key: each accessor notes what is wrong with a value, and at the end a section notes the keys nobody asked for.
+//! Reads tables key by key. Each accessor notes the mistakes in a value. At the end, a section notes its unknown
+//! keys.
 
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
@@ -11,40 +12,40 @@ use super::source_files::LONGEST;
 use super::value;
 use crate::model::Millis;
 
-/// How a file's outermost table is spoken of.
+/// The title of the outermost table in messages.
 const ROOT: &str = "the file";
 
-/// A table, and which of its keys have been asked for.
+/// A table, and the keys that were read from it.
 pub(super) struct Section<'a> {
     pub(super) file: &'a ConfigFile<'a>,
-    /// As it is spoken of: `[server]`.
+    /// The title in messages: `[server]`.
     pub(super) title: String,
-    /// Where its header or its braces stand.
+    /// The place of its header or its braces.
     pub(super) span: ByteRange,
     table: &'a DeTable<'a>,
     asked: Vec<&'static str>,
 }
 
-/// A value, with the key that it stands under.
+/// A value with its key.
 #[derive(Clone)]
 pub(super) struct ConfigItem<'a> {
     pub(super) file: &'a ConfigFile<'a>,
-    /// The key; for an element of a list, the list's.
+    /// The key. For an element of a list, the key of the list.
     pub(super) name: &'a str,
-    /// Where the key stands; for an element of a list, where that begins.
+    /// The place of the key. For an element of a list, the start of the element.
     pub(super) key: ByteRange,
-    /// Where the value stands.
+    /// The place of the value.
     pub(super) span: ByteRange,
     pub(super) value: &'a DeValue<'a>,
 }
 
 impl<'a> Section<'a> {
-    /// A file's outermost table.
+    /// Returns the outermost table of a file.
     pub(super) fn root(file: &'a ConfigFile<'a>, table: &'a DeTable<'a>) -> Section<'a> {
         Section { file, title: ROOT.to_owned(), span: THE_FILE, table, asked: Vec::new() }
     }
 
-    /// What stands under this key, if anything does.
+    /// Returns the value of this key, if there is one.
     pub(super) fn get(&mut self, key: &'static str) -> Option<ConfigItem<'a>> {
         if !self.asked.contains(&key) {
             self.asked.push(key);
@@ -53,12 +54,12 @@ impl<'a> Section<'a> {
         Some(self.item(name, value))
     }
 
-    /// Whether anything stands under this key, of whatever type.
+    /// Returns whether this key has a value of any type.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }
 
-    /// What stands under this key; notes that nothing does, and what to write.
+    /// Returns the value of this key. If there is none, notes a mistake with this help text.
     pub(super) fn need(&mut self, key: &'static str, help: &str) -> Option<ConfigItem<'a>> {
         let item = self.get(key);
         if item.is_none() {
@@ -67,13 +68,13 @@ impl<'a> Section<'a> {
         item
     }
 
-    /// The table under this key.
+    /// Returns the table of this key.
     pub(super) fn section(&mut self, key: &'static str) -> Option<Section<'a>> {
         let title = self.title_below(key);
         self.get(key)?.section(title)
     }
 
-    /// The tables of the list under this key: `[[rules]]`.
+    /// Returns the tables of the list of this key: `[[rules]]`.
     pub(super) fn sections(&mut self, key: &'static str) -> Vec<Section<'a>> {
         let Some(list) = self.get(key) else { return Vec::new() };
         let help = format!("write [[{key}]] above each of them");
@@ -81,20 +82,20 @@ impl<'a> Section<'a> {
         items.into_iter().filter_map(|item| item.section(format!("[[{key}]]"))).collect()
     }
 
-    /// Everything in it, in the file's order, whatever the keys.
+    /// Returns all keys with their values, in the order of the file.
     pub(super) fn entries(&self) -> Vec<ConfigItem<'a>> {
         let mut items: Vec<_> = self.table.iter().map(|(name, value)| self.item(name, value)).collect();
         items.sort_by_key(|item| item.key.start);
         items
     }
 
-    /// Keeps all that nobody asked for from being shown: it may hold secrets.
+    /// Hides the values of all keys that were not read: they may contain secrets.
     pub(super) fn hide_rest(&self) {
         let rest = self.entries().into_iter().filter(|item| !self.asked.contains(&item.name));
         rest.for_each(|item| _ = item.hide());
     }
 
-    /// Notes every key that nobody asked for, with the nearest that there is.
+    /// Notes a mistake for each key that was not read, with the most similar known key.
     pub(super) fn finish(self) {
         self.hide_rest();
         for item in self.entries().into_iter().filter(|item| !self.asked.contains(&item.name)) {
@@ -107,7 +108,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// As the table under this key is spoken of.
+    /// Returns the title of the table of this key.
     pub(super) fn title_below(&self, key: &str) -> String {
         match self.title.strip_prefix('[').and_then(|title| title.strip_suffix(']')) {
             Some(inner) if !inner.starts_with('[') => format!("[{inner}.{key}]"),
@@ -132,13 +133,14 @@ impl<'a> Section<'a> {
 }
 
 impl<'a> ConfigItem<'a> {
-    /// Notes what is wrong with the value, in words that go on after its name. `None`, so that it can stand as the last word.
+    /// Notes a mistake in the value: `flaw` continues a sentence that starts with the key. Always returns `None`,
+    /// so callers can return the result.
     pub(super) fn refuse<T>(&self, flaw: impl AsRef<str>, help: impl Into<String>) -> Option<T> {
         self.file.mistake(&self.span, format!("`{}` {}", self.name.escape_debug(), flaw.as_ref()), help);
         None
     }
 
-    /// A text.
+    /// Reads a string.
     pub(super) fn text(&self) -> Option<&'a str> {
         match self.value {
             DeValue::String(text) => Some(text),
@@ -146,7 +148,7 @@ impl<'a> ConfigItem<'a> {
         }
     }
 
-    /// A text that is not empty.
+    /// Reads a string that is not empty.
     pub(super) fn filled(&self) -> Option<&'a str> {
         match self.text()? {
             "" => self.refuse("must not be empty", "fill it in, or leave it out where it is optional"),
@@ -154,7 +156,7 @@ impl<'a> ConfigItem<'a> {
         }
     }
 
-    /// `true` or `false`.
+    /// Reads `true` or `false`.
     pub(super) fn boolean(&self) -> Option<bool> {
         match self.value {
             DeValue::Boolean(value) => Some(*value),
@@ -162,7 +164,7 @@ impl<'a> ConfigItem<'a> {
         }
     }
 
-    /// A whole number within bounds.
+    /// Reads a whole number within these bounds.
     pub(super) fn integer(&self, bounds: RangeInclusive<u32>) -> Option<u32> {
         let DeValue::Integer(digits) = self.value else {
             return self.wrong_type("a whole number", "write a whole number, without quotes");
@@ -172,7 +174,7 @@ impl<'a> ConfigItem<'a> {
         number.filter(|number| bounds.contains(number)).or_else(|| self.refuse("is out of range", range))
     }
 
-    /// A duration within bounds.
+    /// Reads a duration within these bounds.
     pub(super) fn duration(&self, least: &str, most: &str) -> Option<Duration> {
         let help = format!("write a whole number and ms, s, m, h or d, from \"{least}\" to \"{most}\"");
         let Some(duration) = value::duration(self.text()?) else {
@@ -182,7 +184,7 @@ impl<'a> ConfigItem<'a> {
         if within { Some(duration) } else { self.refuse("is out of range", help) }
     }
 
-    /// A size within bounds, in bytes.
+    /// Reads a size within these bounds, in bytes.
     pub(super) fn size(&self, bounds: RangeInclusive<usize>) -> Option<usize> {
         let [least, most] = [bounds.start(), bounds.end()].map(|bytes| value::show_size(*bytes));
         let help = format!("write a whole number and B, KiB or MiB, from \"{least}\" to \"{most}\"");
@@ -193,13 +195,13 @@ impl<'a> ConfigItem<'a> {
         }
     }
 
-    /// A rate, in events a second.
+    /// Reads a rate, in events per second.
     pub(super) fn rate(&self) -> Option<NonZeroU32> {
         let rate = value::rate(self.text()?);
-        rate.or_else(|| self.refuse("is not a rate", "write how many a second may come, as in \"20/s\""))
+        rate.or_else(|| self.refuse("is not a rate", "write a number per second, as in \"20/s\""))
     }
 
-    /// One of a few words, and what it stands for.
+    /// Reads one of these words, and returns its meaning.
     pub(super) fn word<T: Copy>(&self, words: &[(&str, T)]) -> Option<T> {
         let text = self.text()?;
         if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
@@ -213,7 +215,7 @@ impl<'a> ConfigItem<'a> {
         self.refuse(format!("can't be {}", quoted(text)), help)
     }
 
-    /// The elements of a list.
+    /// Reads a list, and returns its elements.
     pub(super) fn elements(&self, help: &str) -> Option<Vec<ConfigItem<'a>>> {
         let DeValue::Array(array) = self.value else {
             return self.wrong_type("a list", help);
@@ -227,7 +229,7 @@ impl<'a> ConfigItem<'a> {
         Some(array.iter().map(element).collect())
     }
 
-    /// The elements of a list that has some.
+    /// Reads a list that is not empty, and returns its elements.
     pub(super) fn list(&self) -> Option<Vec<ConfigItem<'a>>> {
         let items = self.elements("write a list in brackets, as in [\"…\"]")?;
         if items.is_empty() {
@@ -237,14 +239,15 @@ impl<'a> ConfigItem<'a> {
         Some(items)
     }
 
-    /// A list that is not empty, each element read in the same way and at most once in it; `None` if any is wrong.
+    /// Reads a list that is not empty and has no duplicates. Each element is read with `read`. Returns `None` if any
+    /// element is wrong.
     pub(super) fn each<T: PartialEq>(&self, read: impl Fn(&ConfigItem<'a>) -> Option<T>) -> Option<Vec<T>> {
         let items = self.list()?;
         let mut values = Vec::new();
         for item in &items {
             match read(item) {
                 Some(value) if values.contains(&value) => {
-                    item.refuse::<()>("names this twice", "write it once");
+                    item.refuse::<()>("lists this twice", "write it once");
                 }
                 value => values.extend(value),
             }
@@ -252,18 +255,18 @@ impl<'a> ConfigItem<'a> {
         (values.len() == items.len()).then_some(values)
     }
 
-    /// A list of texts that are not empty.
+    /// Reads a list of strings that are not empty.
     pub(super) fn texts(&self) -> Option<Vec<String>> {
         self.each(|item| item.filled().map(str::to_owned))
     }
 
-    /// A list of words out of those known, what they are called being `kind`. Where none are known, any will do: that none are has
-    /// been noted elsewhere.
+    /// Reads a list of known words. `kind` describes such a word in messages. If no words are known, accepts any word,
+    /// because another check has noted that.
     pub(super) fn names(&self, kind: &str, known: &[String]) -> Option<Vec<String>> {
         self.each(|item| item.one_of(kind, known).map(str::to_owned))
     }
 
-    /// One of the words known, as [`ConfigItem::names`].
+    /// Reads one of the known words, under the same conditions as [`ConfigItem::names`].
     pub(super) fn one_of(&self, kind: &str, known: &[String]) -> Option<&'a str> {
         let text = self.filled()?;
         if known.is_empty() || known.iter().any(|name| name == text) {
@@ -272,7 +275,7 @@ impl<'a> ConfigItem<'a> {
         self.refuse(format!("names {}, which is not {kind}", quoted(text)), suggest(text, known))
     }
 
-    /// A table.
+    /// Reads a table.
     pub(super) fn section(&self, title: String) -> Option<Section<'a>> {
         let DeValue::Table(table) = self.value else {
             let header = if title.starts_with('[') {
@@ -285,7 +288,7 @@ impl<'a> ConfigItem<'a> {
         Some(Section { file: self.file, title, span: self.span.clone(), table, asked: Vec::new() })
     }
 
-    /// A point in time, with its offset.
+    /// Reads a point in time, with its offset.
     pub(super) fn time(&self) -> Option<Millis> {
         const HELP: &str =
             "write a date and time with an offset, without quotes: 2027-01-01T00:00:00Z or 2027-01-01T00:00:00+08:00";
@@ -300,7 +303,7 @@ impl<'a> ConfigItem<'a> {
         }
     }
 
-    /// Notes that the value is of another type. What can hold a secret in the wrong place isn't shown.
+    /// Notes that the value has the wrong type. The message does not show a value that may contain a secret.
     pub(super) fn wrong_type<T>(&self, expected: &str, help: &str) -> Option<T> {
         let found = match self.value {
             DeValue::String(_) => "a string",
@@ -317,14 +320,14 @@ impl<'a> ConfigItem<'a> {
         None
     }
 
-    /// Keeps the value from being shown where someone may have written a secret into it. A table below a header needs no hiding: its
-    /// place is the header.
+    /// Hides the value if the file may contain a secret. A table under a header needs no hiding, because only its
+    /// header is shown.
     fn hide(&self) -> bool {
         self.span.start >= self.key.end && self.file.hide_if_guarded(&self.span)
     }
 }
 
-/// The word of those known that was probably meant.
+/// Returns the known word that is most similar, if it is similar enough.
 pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let distance = |known: &str| strsim::damerau_levenshtein(word, known);
     let most = word.chars().take(64).count().div_ceil(3).min(4);
@@ -332,7 +335,7 @@ pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
     near.min().map(|(_, known)| known)
 }
 
-/// What to write instead of a word that isn't known.
+/// Returns the help text for an unknown word.
 pub(super) fn suggest(word: &str, known: &[String]) -> String {
     match nearest(word, known.iter().map(String::as_str)) {
         Some(near) => format!("did you mean \"{near}\"?"),
@@ -340,19 +343,19 @@ pub(super) fn suggest(word: &str, known: &[String]) -> String {
     }
 }
 
-/// In quotes, as TOML has it, and not too long.
+/// Puts text in quotes as in TOML, and shortens it to 80 characters.
 pub(super) fn quoted(text: &str) -> String {
     let short: String = text.chars().take(80).collect();
     let rest = if short.len() < text.len() { "…" } else { "" };
     format!("\"{}{rest}\"", short.escape_debug())
 }
 
-/// Why a file couldn't be read, to go on after its name.
+/// Returns the reason why a file could not be read. The text continues a sentence after the name of the file.
 pub(super) fn unread(error: &std::io::Error) -> String {
     match error.kind() {
-        std::io::ErrorKind::NotFound => "which is not there".to_owned(),
-        std::io::ErrorKind::Unsupported => "which can't be read a second time: it is no regular file".to_owned(),
-        std::io::ErrorKind::FileTooLarge => format!("which has more than {} MiB", LONGEST >> 20),
+        std::io::ErrorKind::NotFound => "which does not exist".to_owned(),
+        std::io::ErrorKind::Unsupported => "which can't be read a second time: it is not a regular file".to_owned(),
+        std::io::ErrorKind::FileTooLarge => format!("which is larger than {} MiB", LONGEST >> 20),
         _ => format!("which can't be read: {error}"),
     }
 }

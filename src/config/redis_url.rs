@@ -1,4 +1,4 @@
-//! Where a Redis is, as its URL says.
+//! The URL of a Redis server.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,37 +8,37 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
 use crate::secret::Secret;
 
-/// A Redis, and who one is there.
+/// A Redis server, and the login there.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisServer {
-    /// Where it is.
+    /// The address.
     pub address: RedisAddress,
-    /// Which of its databases; a cluster has only 0.
+    /// The number of the database. A cluster has only database 0.
     pub database: i64,
-    /// Who one is there, where it isn't the default user.
+    /// The user name. `None`: the default user.
     pub user: Option<String>,
-    /// How that is shown, if it has to be.
+    /// The password, if the server needs one.
     pub password: Option<Secret>,
 }
 
-/// Where a Redis is.
+/// The address of a Redis server.
 #[derive(Clone, PartialEq, Eq)]
 pub enum RedisAddress {
-    /// On a host.
+    /// A host and a port.
     Tcp {
-        /// Its name or IP address.
+        /// The name or IP address.
         host: String,
-        /// Its port.
+        /// The port.
         port: u16,
-        /// Whether it speaks TLS.
+        /// Whether the connection uses TLS.
         tls: bool,
     },
-    /// At a Unix socket.
+    /// A Unix socket.
     Unix(PathBuf),
 }
 
 impl RedisServer {
-    /// Whether what is sent there crosses a network in the clear.
+    /// Returns whether requests to this server cross a network without encryption.
     pub(super) fn is_exposed(&self) -> bool {
         match &self.address {
             RedisAddress::Tcp { host, tls: false, .. } => !is_loopback(host),
@@ -63,13 +63,14 @@ impl fmt::Debug for RedisServer {
     }
 }
 
-/// Reads a URL: `redis://`, or `rediss://` for TLS, or `unix://`; see <https://www.iana.org/assignments/uri-schemes/prov/redis>.
+/// Reads a URL: `redis://`, or `rediss://` for TLS, or `unix://`; see
+/// <https://www.iana.org/assignments/uri-schemes/prov/redis>.
 pub(super) fn server(url: &Secret) -> Option<RedisServer> {
     let text = str::from_utf8(url.expose()).ok()?.trim();
     if text.contains('#') {
         return None;
     }
-    // The library is built without TLS, which is this program's own.
+    // The library is built without TLS: this program makes the TLS connections itself.
     let encrypted = text.strip_prefix("rediss://").or_else(|| text.strip_prefix("valkeys://"));
     let plain = encrypted.map_or_else(|| text.to_owned(), |rest| format!("redis://{rest}"));
     let info: ConnectionInfo = plain.into_connection_info().ok()?;
@@ -82,7 +83,7 @@ pub(super) fn server(url: &Secret) -> Option<RedisServer> {
     })
 }
 
-/// The password as it stands in a URL, where it may be percent-encoded.
+/// Returns the password exactly as in the URL, where it may be percent-encoded.
 pub(super) fn encoded_password(url: &Secret) -> Option<Secret> {
     let (_, rest) = str::from_utf8(url.expose()).ok()?.split_once("://")?;
     let (_, password) = rest.rsplit_once('@')?.0.split_once(':')?;

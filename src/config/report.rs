@@ -1,44 +1,44 @@
-//! What is wrong with the configuration, each thing at its place and with what to write instead.
+//! The problems of the configuration, each with its place and the correction.
 
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde_json::{Value, json};
 
-/// Everything that was found in both files, in their order.
+/// All problems in both files, in their order.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     problems: Vec<ConfigProblem>,
 }
 
-/// Whether the configuration can be used in spite of it.
+/// Whether the configuration can be used in spite of the problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// It can't.
+    /// The configuration cannot be used.
     Mistake,
-    /// It can, but this is hardly meant.
+    /// The configuration can be used, but the setting is probably unintended.
     Warning,
 }
 
-/// One thing that is wrong.
+/// A problem in the configuration.
 #[derive(Clone, Debug)]
 pub struct ConfigProblem {
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
-    /// The file, as it was named to the program.
+    /// The path of the file, as given to the program.
     pub file: String,
-    /// Line and column, both counted from 1, the column in characters. None if the file as a whole is meant.
+    /// Line and column, both counted from 1. The column is in characters. `None` if the whole file is concerned.
     pub place: Option<(usize, usize)>,
-    /// The offending piece of the file, unless it may hold a secret.
+    /// The part of the file with the problem, unless it may contain a secret.
     pub piece: Option<String>,
-    /// What is wrong.
+    /// The description of the problem.
     pub message: String,
-    /// What to write instead; empty where the message says it.
+    /// The correction. Empty if the message already includes it.
     pub help: String,
     pub(super) shown: Option<SourceLine>,
 }
 
-/// The line that a problem is in, and where in it.
+/// The line of a problem, and the marked part of it.
 #[derive(Clone, Debug)]
 pub(super) struct SourceLine {
     pub(super) line: String,
@@ -50,34 +50,36 @@ impl Report {
         Report { problems }
     }
 
-    /// Each problem, in the order of the files.
+    /// Returns all problems, in the order of the files.
     pub fn problems(&self) -> &[ConfigProblem] {
         &self.problems
     }
 
-    /// Whether anything keeps the configuration from being used.
+    /// Returns whether a problem makes the configuration unusable.
     pub fn has_mistakes(&self) -> bool {
         self.count(Severity::Mistake) > 0
     }
 
-    /// Whether there is nothing to say.
+    /// Returns whether there are no problems.
     pub fn is_empty(&self) -> bool {
         self.problems.is_empty()
     }
 
-    /// How many there are of this severity.
+    /// Returns the number of problems with this severity.
     pub fn count(&self, severity: Severity) -> usize {
         self.problems.iter().filter(|problem| problem.severity == severity).count()
     }
 
-    /// For people: each problem with its line of the file, in colour if wanted. Ends with a newline unless it is empty.
+    /// Returns the text for people: each problem with its line of the file, in color if `color` is set. The text ends
+    /// with a newline unless it is empty.
     pub fn render(&self, color: bool) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let texts = self.problems.iter().map(|problem| renderer.render(&[problem.group()]) + "\n");
         texts.collect::<Vec<_>>().join("\n")
     }
 
-    /// For programs: a list of objects with `severity`, `file`, `line`, `column`, `piece`, `message` and `help`.
+    /// Returns the JSON for programs: a list of objects with `severity`, `file`, `line`, `column`, `piece`, `message`
+    /// and `help`.
     pub fn json(&self) -> Value {
         self.problems.iter().map(ConfigProblem::json).collect()
     }

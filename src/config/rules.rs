@@ -11,10 +11,10 @@ use super::reader::{ConfigItem, Section, nearest, quoted};
 use crate::model::{Action, ActionSet, CallerKind, ConversationKind, Role, Template, check_identifier, check_text};
 use crate::policy::{ClientCondition, Effect, Rule, TargetCondition};
 
-/// What metrics show in a rule's place where none decided.
+/// Values of the rule label in metrics that mean that no rule decided.
 const NO_RULE: [&str; 6] = ["none", "default", "ban", "mute", "block", "unknown-conversation"];
 
-/// Reads every rule; `places` gets where each stands.
+/// Reads all rules, and adds the place of each to `places`.
 pub(super) fn rules(root: &mut Section<'_>, names: &PolicyNames<'_>, places: &mut Vec<ByteRange>) -> Vec<Rule> {
     let mut ids = HashSet::new();
     let mut rules = Vec::new();
@@ -51,19 +51,18 @@ fn rule<'a>(mut section: Section<'a>, names: &PolicyNames<'_>, ids: &mut HashSet
     (id.is_some() && effect.is_some() && actions.is_some()).then_some(rule)
 }
 
-/// The rule's id, which no other rule has.
+/// Reads the id of the rule, which must be unique.
 fn id<'a>(section: &mut Section<'a>, ids: &mut HashSet<&'a str>) -> Option<&'a str> {
-    let item =
-        section.need("id", "give it a name, by which answers, logs and tests refer to it: id = \"owners-kick\"")?;
+    let item = section.need("id", "write an id, which answers, logs and tests show: id = \"owners-kick\"")?;
     let id = item.filled()?;
     if id.len() > 64 || !id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
         return item.refuse(format!("can't be {}", quoted(id)), "use at most 64 letters, digits, `-`, `_` and `.`");
     }
     if !ids.insert(id) {
-        return item.refuse(format!("is {} for another rule too", quoted(id)), "give each rule an id of its own");
+        return item.refuse(format!("is already {} for another rule", quoted(id)), "give each rule its own id");
     }
     if NO_RULE.contains(&id) {
-        let message = format!("metrics can't tell this rule from {} where no rule decided", quoted(id));
+        let message = format!("in metrics, this rule looks like {}, which means that no rule decided", quoted(id));
         item.file.warning(&item.span, message, "give the rule another id");
     }
     Some(id)
@@ -75,7 +74,7 @@ fn actions(item: &ConfigItem<'_>) -> Option<ActionSet> {
     Some(actions.into_iter().flat_map(ActionSet::iter).collect())
 }
 
-/// Reads one item of a list that has "*": "*" itself, or an action that "*" leaves out.
+/// Reads an item of a list that has "*": "*" itself, or an action that "*" leaves out.
 fn star_or_beside(item: &ConfigItem<'_>) -> Option<ActionSet> {
     let star = ActionSet::star();
     if item.value.as_str() == Some("*") {
@@ -85,7 +84,7 @@ fn star_or_beside(item: &ConfigItem<'_>) -> Option<ActionSet> {
     if star.contains(action) {
         let left_out = Action::ALL.iter().filter(|action| !star.contains(**action));
         let left_out: Vec<String> = left_out.map(|action| quoted(action.as_str())).collect();
-        let help = format!("leave it out; beside \"*\" only {} have a meaning", left_out.join(", "));
+        let help = format!("leave it out; beside \"*\", only {} have an effect", left_out.join(", "));
         return item.refuse(format!("names {}, which \"*\" includes", quoted(action.as_str())), help);
     }
     Some(ActionSet::of(&[action]))
@@ -97,15 +96,14 @@ fn action(item: &ConfigItem<'_>) -> Option<Action> {
         let help = match nearest(word, Action::ALL.iter().map(|action| action.as_str())) {
             Some(near) => format!("did you mean \"{near}\"?"),
             None => {
-                "write an action such as \"join\" or \"kick\", an operation of Ably's such as \"publish\", or \"*\""
-                    .into()
+                "write an action such as \"join\" or \"kick\", an Ably operation such as \"publish\", or \"*\"".into()
             }
         };
         item.refuse(format!("names {}, which is not an action", quoted(word)), help)
     })
 }
 
-/// Reads the conditions on who asks.
+/// Reads the conditions on the caller and the user.
 fn who(section: &mut Section<'_>, names: &PolicyNames<'_>, rule: &mut Rule) {
     const KINDS: [(&str, CallerKind); 2] = [("user", CallerKind::User), ("service", CallerKind::Service)];
     rule.callers = section.get("callers").and_then(|item| item.each(|item| item.word(&KINDS)));
@@ -119,7 +117,7 @@ fn who(section: &mut Section<'_>, names: &PolicyNames<'_>, rule: &mut Rule) {
     rule.claims = section.get("claims").map(|item| claims(&item)).unwrap_or_default();
 }
 
-/// Reads the conditions on what is asked.
+/// Reads the conditions on the requested action.
 fn what(section: &mut Section<'_>, names: &PolicyNames<'_>, rule: &mut Rule) {
     rule.apps = section.get("apps").and_then(|item| item.names("a configured app", names.apps));
     let targets =
@@ -144,14 +142,13 @@ fn roles(item: &ConfigItem<'_>, names: &PolicyNames<'_>) -> Option<Vec<Role>> {
     words.iter().map(|word| names.ladder.role(word)).collect()
 }
 
-/// A conversation's kind.
+/// Reads the kind of a conversation.
 pub(super) fn kind(item: &ConfigItem<'_>) -> Option<ConversationKind> {
     item.word(&ConversationKind::ALL.map(|kind| (kind.as_str(), kind)))
 }
 
 fn template(item: &ConfigItem<'_>) -> Option<Template> {
-    const HELP: &str =
-        "write a name, \"ns:*\" or \"*\", with {client} or {claim:NAME} as whole segments where they are wanted";
+    const HELP: &str = "write a name, \"ns:*\" or \"*\", with {client} or {claim:NAME} only as whole segments";
     match Template::parse(item.text()?) {
         Ok(template) => Some(template),
         Err(flaw) => item.refuse(flaw, HELP),
@@ -180,25 +177,24 @@ fn claim(item: &ConfigItem<'_>) -> Option<Value> {
     }
 }
 
-/// What a refused caller is told: one line, not too long.
+/// Reads the reason that a denied caller gets: one line of at most 300 characters.
 pub(super) fn reason(item: &ConfigItem<'_>) -> Option<String> {
     let text = item.filled()?;
     if let Err(flaw) = check_text(text) {
-        return item.refuse(flaw.to_string(), "write one plain line; it goes out in answers and logs");
+        return item.refuse(flaw.to_string(), "write one plain line; it is sent in answers and logs");
     }
     if text.chars().count() > 300 {
-        return item
-            .refuse("must be one line of at most 300 characters", "say it shorter; it goes out in answers and logs");
+        return item.refuse("must be one line of at most 300 characters", "write less; it is sent in answers and logs");
     }
     Some(text.to_owned())
 }
 
-/// Checks what conditions need of each other.
+/// Checks the conditions that depend on each other.
 fn together(section: &mut Section<'_>, rule: &Rule) {
     if rule.effect == Effect::Deny {
         for key in ["max_members", "claims"] {
             if let Some(item) = section.get(key) {
-                let help = "turn the rule round: allow what fulfils it, as nothing else is allowed then";
+                let help = "write an allow rule with this condition: requests that no rule allows are denied";
                 item.refuse::<()>("is for allow rules only", help);
             }
         }
@@ -213,18 +209,18 @@ fn together(section: &mut Section<'_>, rule: &Rule) {
     let for_users = users && rule.services.is_none();
     let anyone = rule.effect == Effect::Allow && rule.client() == ClientCondition::Anyone;
     if anyone && for_users && section.get("caller_roles").is_none() {
-        let help = "add caller_roles = [\"…\"]: which users may act for others; or callers = [\"service\"]";
+        let help = "add caller_roles = [\"…\"] for the users that may act for others, or callers = [\"service\"]";
         refuse(section, "client", "would let every user act as anyone", help);
     }
     if rule.effect == Effect::Allow && rule.actions.contains(Action::AppToken) && for_users {
-        let help = "add callers = [\"service\"], or services = [\"…\"]: which services may have one";
-        refuse(section, "actions", "names \"app-token\" for users too, but app tokens are for services alone", help);
+        let help = "add callers = [\"service\"], or services = [\"…\"] for the services that may have app tokens";
+        refuse(section, "actions", "names \"app-token\" for users too, but app tokens are only for services", help);
     }
 }
 
-/// Checks that whatever is allowed by the word of a token says by whose.
+/// Checks that a rule with conditions on claims names the trusted authenticators.
 fn trusted(section: &mut Section<'_>, rule: &Rule) {
-    const HELP: &str = "add authenticators = [\"…\"]: whose tokens are trusted to say this";
+    const HELP: &str = "add authenticators = [\"…\"]: the authenticators whose tokens are trusted";
     if section.get("authenticators").is_some() {
         return;
     }

@@ -1,7 +1,7 @@
-//! Secrets, which the file only refers to: `{ env = "NAME" }`, `{ file = "PATH" }`, or a list of them.
+//! Secrets. The file only refers to them: `{ env = "NAME" }`, `{ file = "PATH" }`, or a list of these.
 //!
-//! Nothing that stands where a secret is due is ever repeated, as it may be one: not its line, and of a reference that doesn't look like
-//! the name of a variable or file not even the name.
+//! No message shows the value of a secret setting, because it may be the secret itself by mistake. The line is never
+//! shown. The name in a reference is only shown if it looks like the name of a variable or file.
 
 use std::fs::Metadata;
 use std::io::{self, ErrorKind};
@@ -20,43 +20,43 @@ use crate::crypto::mac::KeyBlocks;
 use crate::environment;
 use crate::secret::Secret;
 
-const HELP: &str = "write { env = \"NAME\" } for a variable or { file = \"PATH\" } for a file that holds it";
+const HELP: &str = "write { env = \"NAME\" } for a variable or { file = \"PATH\" } for a file with the secret";
 
-/// Reads the secrets of one configuration, and remembers what is needed to guard the demonstration.
+/// Reads the secrets of a configuration, and keeps the data for later checks.
 pub(super) struct SecretResolver {
-    /// What paths are relative to.
+    /// The directory that paths are relative to.
     pub(super) dir: PathBuf,
     disk: FileReader,
-    /// Every secret that was read: where its reference stands, and whether it is one of the demonstration's.
+    /// All secrets that were read.
     pub(super) seen: Vec<ResolvedSecret>,
-    /// What is signed with.
+    /// The secrets that sign something.
     pub(super) signing: Vec<SigningSecret>,
-    /// The secrets themselves, but for the demonstration's, which are public: nothing that is written may hold one.
+    /// The values of all secrets except the public secrets of the demonstration. No output may contain them.
     pub(super) known: Vec<Secret>,
-    /// Parts of secrets that are none, such as the host in a URL.
+    /// Parts of secrets that are not secret, such as the host in a URL.
     pub(super) public: Vec<String>,
 }
 
 /// A secret that was read.
 pub(super) struct ResolvedSecret {
-    /// The key that it stands under.
+    /// The place of the key that refers to the secret.
     pub(super) key: ByteRange,
-    /// That key's name.
+    /// The name of that key.
     pub(super) name: String,
-    /// Whether it is one of the demonstration's.
+    /// Whether the demonstration has this secret.
     pub(super) demonstration: bool,
-    /// Whether something is signed with it.
+    /// Whether the secret signs something.
     pub(super) is_signing: bool,
-    /// What HMAC makes of it.
+    /// The HMAC key blocks of the secret.
     pub(super) blocks: KeyBlocks,
 }
 
-/// What a secret is for.
+/// The use of a secret.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SecretUse {
-    /// Something is signed or verified with it.
+    /// The secret signs or verifies something.
     Signing,
-    /// It is shown to someone else.
+    /// The secret is sent to others.
     Showing,
 }
 
@@ -66,17 +66,17 @@ impl SecretResolver {
         SecretResolver { dir: dir.to_owned(), disk, seen, signing, known, public }
     }
 
-    /// What a file holds that the configuration names, secret or not.
+    /// Reads a file that the configuration names, secret or not.
     pub(super) fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         self.disk.read(&self.dir.join(name))
     }
 
-    /// One secret or a list of them, which are shown to others. `None` if any is wrong.
+    /// Reads a secret or a list of secrets that are sent to others. Returns `None` if any is wrong.
     pub(super) fn secrets(&mut self, item: &ConfigItem<'_>) -> Option<Vec<Secret>> {
         self.list(item, SecretUse::Showing)
     }
 
-    /// One secret or a list of them, with which something is signed or verified. `None` if any is wrong.
+    /// Reads a secret or a list of secrets that sign or verify something. Returns `None` if any is wrong.
     pub(super) fn signing_secrets(&mut self, item: &ConfigItem<'_>) -> Option<Vec<Secret>> {
         self.list(item, SecretUse::Signing)
     }
@@ -93,7 +93,8 @@ impl SecretResolver {
         read.into_iter().collect()
     }
 
-    /// A token to show to others. One in a file is read again whenever it is shown; here it is only made sure that it is there.
+    /// Reads a token to send to others. If the token is in a file, the program reads the file again for each request;
+    /// this function only checks the file.
     pub(super) fn bearer(&mut self, item: &ConfigItem<'_>) -> Option<BearerToken> {
         let token = self.header_secret(item)?;
         match reference(item)? {
@@ -102,16 +103,16 @@ impl SecretResolver {
         }
     }
 
-    /// One secret that is sent in a header.
+    /// Reads a secret that is sent in a header.
     pub(super) fn header_secret(&mut self, item: &ConfigItem<'_>) -> Option<Secret> {
         let secret = self.secret(item)?;
         if secret.expose().iter().all(u8::is_ascii_graphic) {
             return Some(secret);
         }
-        refuse(item, "can't be sent in a header: it has white space or more than ASCII", HELP)
+        refuse(item, "can't be sent in a header: it has white space or characters that are not ASCII", HELP)
     }
 
-    /// One secret that is shown to others.
+    /// Reads a secret that is sent to others.
     pub(super) fn secret(&mut self, item: &ConfigItem<'_>) -> Option<Secret> {
         self.one(item, SecretUse::Showing)
     }
@@ -133,7 +134,8 @@ impl SecretResolver {
         Some(secret)
     }
 
-    /// Keeps a secret from being written anywhere, and warns if it is easy to guess. A URL is looked at by who reads it.
+    /// Records a secret so no output contains it, and warns if it is easy to guess. The caller that reads a URL checks
+    /// the password in it.
     fn know(&mut self, item: &ConfigItem<'_>, secret: &Secret) {
         let is_url = secret.expose().windows(3).any(|window| window == b"://");
         if !is_url {
@@ -142,7 +144,7 @@ impl SecretResolver {
         self.known.push(secret.clone());
     }
 
-    /// The file's bytes without one newline at the end.
+    /// Reads a secret from a file, without one newline at the end.
     fn file(&self, item: &ConfigItem<'_>, name: &str) -> Option<Vec<u8>> {
         let shown = if looks_secret(name) { "named here".to_owned() } else { quoted(name) };
         let needs = |flaw: &str| format!("needs the file {shown}, {flaw}");
@@ -154,7 +156,7 @@ impl SecretResolver {
             Err(error) => return unreadable(item, &needs(&unread(&error))),
         };
         if bytes.is_empty() {
-            return refuse(item, &needs("which is empty"), "write the secret into it");
+            return refuse(item, &needs("which is empty"), "write the secret into the file");
         }
         if let (Ok(meta), false) = (std::fs::metadata(self.dir.join(name)), demo::is_secret(&bytes)) {
             warn_if_readable(item, &shown, &meta);
@@ -170,7 +172,7 @@ enum SecretReference<'a> {
 
 fn reference<'a>(item: &ConfigItem<'a>) -> Option<SecretReference<'a>> {
     let DeValue::Table(table) = item.value else {
-        return refuse(item, "must not stand in the file itself", HELP);
+        return refuse(item, "must not be written in this file", HELP);
     };
     let mut entries = table.iter();
     let (Some((key, value)), None) = (entries.next(), entries.next()) else {
@@ -193,7 +195,7 @@ fn variable(item: &ConfigItem<'_>, name: &str) -> Option<Vec<u8>> {
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.bytes().all(legal) {
         return refuse(
             item,
-            "names no variable that could exist",
+            "has an impossible variable name",
             "write the variable's name, as in { env = \"APP_KEY\" }",
         );
     }
@@ -211,28 +213,29 @@ fn variable(item: &ConfigItem<'_>, name: &str) -> Option<Vec<u8>> {
     }
 }
 
-/// Warns of a secret's file, `shown` by this name, that everyone can read.
+/// Warns if everyone can read the file of a secret. `shown` is the name of the file for the message.
 pub(super) fn warn_if_readable(item: &ConfigItem<'_>, shown: &str, meta: &Metadata) {
     if meta.permissions().mode() & 0o004 != 0 {
         let message = format!("`{}` needs the file {shown}, which everyone on this machine can read", item.name);
-        item.file.warning(&item.key, message, "take that right away: chmod o-r");
+        item.file.warning(&item.key, message, "remove that permission: chmod o-r");
     }
 }
 
-/// Warns of white space that was hardly meant: that around a text. Random bytes may well begin or end with what would be some.
+/// Warns of white space around a text, which is probably unintended. Random bytes may begin or end with white space, so
+/// they cause no warning.
 fn warn_of_space(item: &ConfigItem<'_>, secret: &[u8]) {
     let text = secret.trim_ascii();
     if text.len() < secret.len() && text.iter().all(u8::is_ascii_graphic) {
-        let message = format!("the secret `{}` begins or ends with white space, which counts", item.name);
-        item.file.warning(&item.key, message, "take it away, but for one newline at the end of a file");
+        let message = format!("the secret `{}` begins or ends with white space, which is a part of it", item.name);
+        item.file.warning(&item.key, message, "remove it; only one newline at the end of a file is ignored");
     }
 }
 
 fn unreadable<T>(item: &ConfigItem<'_>, flaw: &str) -> Option<T> {
-    refuse(item, flaw, "check the path, which is relative to this file's directory, and who may read it")
+    refuse(item, flaw, "check the path, which is relative to this file's directory, and the permissions")
 }
 
-/// A secret's file without one newline at its end.
+/// Removes one newline at the end of a secret.
 pub(super) fn without_newline(mut bytes: Vec<u8>) -> Vec<u8> {
     if bytes.pop_if(|last| *last == b'\n').is_some() {
         bytes.pop_if(|last| *last == b'\r');
@@ -240,8 +243,9 @@ pub(super) fn without_newline(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// Whether a name may be the secret itself, written where its variable or file should be named: long, with digits, and neither in
-/// capitals as variables are nor with the slashes of a path; or random in one of its words.
+/// Returns whether a name may be a secret that was written by mistake in place of the name of its variable or file. A
+/// name looks like a secret if it is long and has digits and lowercase letters, but no slash. A name also looks
+/// like a secret if one of its words looks random.
 fn looks_secret(name: &str) -> bool {
     let digits = name.bytes().any(|byte| byte.is_ascii_digit());
     let small = name.bytes().any(|byte| byte.is_ascii_lowercase());
@@ -249,8 +253,8 @@ fn looks_secret(name: &str) -> bool {
     long || name.split(|c: char| !c.is_ascii_alphanumeric() && c != '+').any(looks_random)
 }
 
-/// Whether a word mixes letters and digits as hex, Base64 and passwords do, and names don't. Base64's slashes divide it into words that
-/// are mostly still long enough to tell.
+/// Returns whether a word mixes letters and digits as in hex, Base64 and passwords, but unlike names. The slashes of
+/// Base64 split it into words, but most of these are still long enough to recognize.
 fn looks_random(word: &str) -> bool {
     let has = |kind: fn(&u8) -> bool| word.bytes().any(|byte| kind(&byte));
     let [digits, small, capital] = [u8::is_ascii_digit, u8::is_ascii_lowercase, u8::is_ascii_uppercase].map(has);
@@ -260,7 +264,7 @@ fn looks_random(word: &str) -> bool {
     digits && (hex || word.len() >= 24 || word.len() >= 12 && small && capital || changes.count() >= 4)
 }
 
-/// Notes what is wrong, at the key, as the value isn't shown; or at the place in the list.
+/// Notes a mistake, at the key (for an element of a list, at the start of the element). The value is not shown.
 fn refuse<T>(item: &ConfigItem<'_>, flaw: &str, help: &str) -> Option<T> {
     item.file.mistake(&item.key, format!("the secret `{}` {flaw}", item.name), help);
     None

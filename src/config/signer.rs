@@ -16,48 +16,49 @@ use super::tls::{self, TlsConfig};
 use super::{apps, hosts};
 use crate::authn::OwnHosts;
 
-/// What the listener for callers does.
+/// The settings of the listener for callers.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
-    /// Where it listens.
+    /// The listen address.
     pub listen: ListenAddress,
-    /// What it speaks TLS with, if it does.
+    /// The TLS settings, if the listener uses TLS.
     pub tls: Option<TlsConfig>,
-    /// The longest body it takes, in bytes.
+    /// The maximum length of a request body, in bytes.
     pub body_limit: usize,
-    /// How long a body may take to arrive, and the header of a connection's first request.
+    /// The time limit for the arrival of a body, and for the arrival of the header of the first request of a
+    /// connection.
     pub request_timeout: Duration,
-    /// The hosts that count as its own for ambient credentials.
+    /// The host names of this listener, for the check of ambient credentials.
     pub hosts: OwnHosts,
-    /// Which other origins' pages may ask, if any.
+    /// The other origins whose pages may call the server, if any.
     pub cors: Option<CorsConfig>,
-    /// The LeanCloud app behind the routes of LeanCloud's demo servers, if there is one.
+    /// The LeanCloud app for the routes of LeanCloud's demo servers, if there is one.
     pub leancloud_compat: Option<String>,
-    /// Whether the demonstration's playground is served.
+    /// Whether the playground of the demonstration is served.
     pub playground: bool,
 }
 
-/// What the listener for probes does.
+/// The settings of the listener for probes.
 #[derive(Clone, Debug)]
 pub struct AdminConfig {
-    /// Where it listens.
+    /// The listen address.
     pub listen: SocketAddr,
-    /// What it speaks TLS with, if it does.
+    /// The TLS settings, if the listener uses TLS.
     pub tls: Option<TlsConfig>,
-    /// The hosts that count as its own, with IP addresses.
+    /// The host names of this listener. IP addresses are always accepted.
     pub hosts: OwnHosts,
 }
 
-/// Where callers are served.
+/// The address of the listener for callers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
-    /// At an address.
+    /// An IP address and a port.
     Tcp(SocketAddr),
-    /// At a Unix socket.
+    /// A Unix socket.
     Unix {
-        /// The socket's file.
+        /// The path of the socket.
         path: PathBuf,
-        /// Who may connect: the file's permission bits.
+        /// The permission bits of the socket file: the users that may connect.
         mode: u32,
     },
 }
@@ -71,43 +72,44 @@ impl fmt::Display for ListenAddress {
     }
 }
 
-/// Which other origins' pages may ask.
+/// The other origins whose pages may call the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CorsConfig {
     /// The origins, exactly as browsers send them.
     pub origins: Vec<String>,
-    /// Whether they may send cookies along.
+    /// Whether these pages may send cookies.
     pub credentials: bool,
 }
 
-/// Where the audit log goes.
+/// The destination of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuditOutput {
-    /// To standard output.
+    /// Standard output.
     Stdout,
-    /// To the end of this file.
+    /// The end of this file.
     File(PathBuf),
 }
 
-/// How the program ends.
+/// The times of the shutdown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShutdownConfig {
-    /// How long it goes on serving while it says that it isn't ready, so that load balancers turn away.
+    /// The time during which the server still accepts requests but reports that it is not ready. Load balancers use
+    /// this time to stop sending requests.
     pub drain_delay: Duration,
-    /// How long the requests in flight may take to end.
+    /// The time limit for requests that are in progress.
     pub grace: Duration,
 }
 
-/// Where probes are served unless the file says otherwise.
+/// The default address of the listener for probes.
 const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7481);
 
-/// Where in the file stands what only some configurations may have.
+/// The places of settings that only some configurations may have.
 pub(super) struct RestrictedSettings {
-    /// The listener for callers.
+    /// The `[server]` section.
     pub(super) server: ByteRange,
-    /// The callers' address.
+    /// The listen address for callers.
     pub(super) listen: ByteRange,
-    /// The playground, where it is turned on.
+    /// The `playground` key, if it is true.
     pub(super) playground: Option<ByteRange>,
 }
 
@@ -133,19 +135,20 @@ pub(super) fn listeners(
     if matches!(server.listen, ListenAddress::Tcp(address) if clash(address, admin.listen)) {
         let at = if place == THE_FILE { places.listen.clone() } else { place };
         let message = format!("callers and probes can't share {}", admin.listen);
-        root.file.mistake(&at, message, "give [admin] a `listen` of its own");
+        root.file.mistake(&at, message, "give [admin] another `listen` address");
     }
     (server, admin, places)
 }
 
-/// Where `[admin]` says that probes are served, and whether with TLS, if that much of it can be read.
+/// Reads the address of the probes from `[admin]`, and whether they use TLS. Returns `None` if the address has a
+/// mistake.
 pub(super) fn probes(root: &mut Section<'_>) -> Option<(SocketAddr, bool)> {
     let Some(mut section) = root.section("admin") else { return (!root.file.has_mistakes()).then_some((ADMIN, false)) };
     let listen = section.get("listen").map_or(Some(ADMIN), |item| address(&item))?;
     Some((listen, section.has("tls")))
 }
 
-/// Whether two listeners can't both have their address.
+/// Returns whether two listeners cannot both bind their address.
 fn clash(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
 }
@@ -172,8 +175,8 @@ fn server(root: &mut Section<'_>, vault: &SecretResolver, leancloud: &[String]) 
     socket_mode(&mut section, &mut server.listen);
     server.tls = tls::tls(&mut section, vault, true);
     if let (Some(item), ListenAddress::Unix { .. }) = (section.get("tls"), &server.listen) {
-        let message = "`tls` is for addresses: nothing on a Unix socket is encrypted";
-        item.file.mistake(&item.key, message, "leave it out, or listen on an address");
+        let message = "`tls` can't be used with a Unix socket";
+        item.file.mistake(&item.key, message, "leave it out, or listen on an IP address");
     }
     let limit = section.get("body_limit").and_then(|item| item.size(1 << 10..=1 << 20));
     server.body_limit = limit.unwrap_or(server.body_limit);
@@ -191,7 +194,7 @@ fn server(root: &mut Section<'_>, vault: &SecretResolver, leancloud: &[String]) 
     (server, places)
 }
 
-/// The app, where there is just one.
+/// Returns the app, if there is exactly one.
 fn only(apps: &[String]) -> Option<String> {
     match apps {
         [app] => Some(app.clone()),
@@ -207,10 +210,11 @@ fn cors(mut section: Section<'_>) -> Option<CorsConfig> {
     Some(CorsConfig { origins: origins?, credentials })
 }
 
-/// Scheme, host and port, as browsers send it: with nothing behind, and in small letters. Pages inside apps have schemes of their own
-/// (`capacitor://localhost`); those of files have no origin but `null`, which is anyone's.
+/// Reads an origin: scheme, host and port as browsers send them, in lowercase and without a path. Pages inside apps
+/// have their own schemes (`capacitor://localhost`). Pages from files have the origin `null`, which anyone can have, so
+/// it is refused.
 fn origin(item: &ConfigItem<'_>) -> Option<String> {
-    const HELP: &str = "write an origin as browsers send it: \"https://app.example.com\", with a port only where it isn't the scheme's own";
+    const HELP: &str = "write an origin as browsers send it: \"https://app.example.com\", with a port only if it is not the default port of the scheme";
     let text = item.filled()?;
     if text.contains('*') {
         return item.refuse("must name each origin in full, without a `*`", HELP);
@@ -224,49 +228,53 @@ fn origin(item: &ConfigItem<'_>) -> Option<String> {
         });
     match plain {
         Some(plain) if plain == text && !text.bytes().any(|byte| byte.is_ascii_uppercase()) => Some(plain),
-        _ => item.refuse(format!("has {}, which is no origin", quoted(text)), HELP),
+        _ => item.refuse(format!("has {}, which is not an origin", quoted(text)), HELP),
     }
 }
 
-/// Where callers are served: an address, or `unix:` and a path.
+/// Reads the address for callers: an IP address with a port, or `unix:` and a path.
 fn listen(item: &ConfigItem<'_>, dir: &Path) -> Option<ListenAddress> {
     match item.filled()?.strip_prefix("unix:") {
         Some("") => item.refuse("names no socket", "write its path: \"unix:/run/chat-signer.sock\""),
-        // Its owner alone may connect, until the file says otherwise.
+        // By default, only the owner of the socket may connect.
         Some(path) => Some(ListenAddress::Unix { path: dir.join(path), mode: 0o600 }),
         None => address(item).map(ListenAddress::Tcp),
     }
 }
 
-/// Who may connect to the Unix socket.
+/// Reads the permission bits of the Unix socket.
 fn socket_mode(section: &mut Section<'_>, listen: &mut ListenAddress) {
     let Some(item) = section.get("socket_mode") else { return };
     let given = item.text().and_then(|text| {
         let digits = (3..=4).contains(&text.len()) && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
         let bits = u32::from_str_radix(text, 8).ok().filter(|bits| digits && *bits <= 0o777);
-        bits.or_else(|| item.refuse("is no file mode", "write its octal digits in quotes, as in \"0660\""))
+        bits.or_else(|| item.refuse("is not a file mode", "write its octal digits in quotes, as in \"0660\""))
     });
     match listen {
         ListenAddress::Unix { mode, .. } => *mode = given.unwrap_or(*mode),
         ListenAddress::Tcp(_) => {
-            item.file.warning(&item.key, "`socket_mode` is for Unix sockets: it has no effect here", "leave it out");
+            item.file.warning(
+                &item.key,
+                "`socket_mode` has no effect, because `listen` is not a Unix socket",
+                "leave it out",
+            );
         }
     }
 }
 
-/// An address to listen on.
+/// Reads an address to listen on.
 fn address(item: &ConfigItem<'_>) -> Option<SocketAddr> {
     let text = item.filled()?;
     let parsed = text.parse().ok();
     parsed.or_else(|| {
         item.refuse(
-            format!("has {}, which is no address", quoted(text)),
+            format!("has {}, which is not an address", quoted(text)),
             "write an IP address and a port: \"127.0.0.1:7480\", \"[::1]:7480\", or \"0.0.0.0:7480\" for all interfaces",
         )
     })
 }
 
-/// Where the policy is: its path, and where in the file that stands. `None` if that is wrong.
+/// Returns the path of the policy file, and the place in the file that names it. Returns `None` if that has a mistake.
 pub(super) fn policy_file(root: &mut Section<'_>, dir: &Path) -> Option<(PathBuf, ByteRange)> {
     let default = dir.join("policy.toml");
     if !root.has("policy") {
@@ -282,8 +290,8 @@ pub(super) fn policy_file(root: &mut Section<'_>, dir: &Path) -> Option<(PathBuf
     }
 }
 
-/// Reads `[audit]`: where the log goes, and its hash chain. The log must not be one of the files that the configuration is read from:
-/// this one, the policy, and every file that this one names.
+/// Reads `[audit]`: the destination of the log, and its hash chain. The log must not be a file of the configuration:
+/// this file, the policy, or a file that this file names.
 pub(super) fn audit(
     root: &mut Section<'_>,
     vault: &mut SecretResolver,
@@ -299,12 +307,13 @@ pub(super) fn audit(
     (to.unwrap_or(AuditOutput::Stdout), chain)
 }
 
-/// The hash chain that `[audit]` asks for, if that much of it can be read.
+/// Reads the hash chain of `[audit]`, if its settings have no mistake.
 pub(super) fn audit_keys(root: &mut Section<'_>, vault: &mut SecretResolver) -> Option<AuditChain> {
     root.section("audit").and_then(|mut section| audit_chain(&mut section, vault))
 }
 
-/// The files that a value names, however deep, in secrets and keys, and the store's.
+/// Returns all files that a value names, at any depth: files of secrets, keys and certificates, and the files of the
+/// store.
 fn files<'a>(item: &ConfigItem<'a>) -> Vec<&'a str> {
     const KEYS: [&str; 9] =
         ["file", "public_key", "ca", "cert", "key", "client_ca", "client_cert", "client_key", "path"];
@@ -318,7 +327,7 @@ fn files<'a>(item: &ConfigItem<'a>) -> Vec<&'a str> {
     }
 }
 
-/// Whether two paths lead to one file that is there.
+/// Returns whether two paths lead to the same existing file.
 fn same(one: &Path, other: &Path) -> bool {
     let file = |path: &Path| std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
     file(one).is_some_and(|one| file(other) == Some(one))
@@ -331,19 +340,21 @@ fn audit_to(item: &ConfigItem<'_>, dir: &Path, read: &[PathBuf]) -> Option<Audit
         return Some(AuditOutput::Stdout);
     }
     if text == "stderr" {
-        return item
-            .refuse("can't be \"stderr\", where the program's own messages go", "write \"stdout\", or a file's path");
+        return item.refuse(
+            "can't be \"stderr\", which is for the messages of the program",
+            "write \"stdout\", or a file's path",
+        );
     }
     if read.iter().any(|file| same(file, &path)) {
         let flaw = format!("names {}, which the configuration is read from", quoted(text));
-        return item.refuse(flaw, "name a file of the log's own, or write \"stdout\"");
+        return item.refuse(flaw, "name a separate file, or write \"stdout\"");
     }
     if path.is_dir() {
         return item
             .refuse(format!("names {}, which is a directory", quoted(text)), "write \"stdout\", or a file's path");
     }
     if path.parent().is_some_and(|parent| !parent.as_os_str().is_empty() && !parent.is_dir()) {
-        return item.refuse(format!("names {}, whose directory is not there", quoted(text)), "create that directory");
+        return item.refuse(format!("names {}, whose directory does not exist", quoted(text)), "create that directory");
     }
     Some(AuditOutput::File(path))
 }

@@ -1,4 +1,4 @@
-//! What is signed with the configured secrets: that each signs for one owner only, and that none is easy to guess.
+//! Checks of signing secrets: each signs for only one owner, and none is easy to guess.
 
 use std::collections::HashSet;
 
@@ -7,13 +7,13 @@ use super::secret::SecretResolver;
 use crate::crypto::mac::KeyBlocks;
 use crate::crypto::sha256;
 
-/// A secret that something is signed with.
+/// A secret that signs something.
 pub(super) struct SigningSecret {
     blocks: KeyBlocks,
     sha256: [u8; 32],
-    /// Whose it is: `[apps.NAME]`, an authenticator's name, or `[[webhooks]]`.
+    /// The owner: `[apps.NAME]`, the name of an authenticator, or `[[webhooks]]`.
     owner: String,
-    /// Where it stands.
+    /// The place of the secret in the file.
     place: ByteRange,
 }
 
@@ -25,37 +25,38 @@ impl SigningSecret {
 }
 
 impl SecretResolver {
-    /// The first owner who signs with the same secret, or with one that HMAC makes the same of.
+    /// Returns the first owner that signs with the same secret, or with a secret that makes the same HMACs.
     pub(super) fn signer(&self, secret: &[u8]) -> Option<&str> {
         let blocks = KeyBlocks::new(secret);
         self.signing.iter().find(|known| known.blocks.overlap(&blocks)).map(|known| known.owner.as_str())
     }
 }
 
-/// Warns of secrets that are signed with and also shown to others, as a bearer token or the like. One that is an API key is refused: every
-/// caller with that key could sign.
+/// Warns of signing secrets that are also sent to others, for example as a bearer token. Notes a mistake if a signing
+/// secret is an API key: every caller with that key could sign.
 pub(super) fn check_uses(file: &ConfigFile<'_>, vault: &SecretResolver, api_keys: &HashSet<[u8; 32]>) {
-    const HELP: &str = "use a secret of its own for each: who is shown it could sign with it";
+    const HELP: &str = "use separate secrets: anyone who receives this secret could sign with it";
     for seen in vault.seen.iter().filter(|seen| !seen.is_signing) {
         if let Some(known) = vault.signing.iter().find(|known| known.blocks.overlap(&seen.blocks)) {
-            let message = format!("`{}` is what is signed with for {}, too", seen.name, known.owner);
+            let message = format!("`{}` is also the signing secret of {}", seen.name, known.owner);
             file.warning(&seen.key, message, HELP);
         }
     }
     for known in vault.signing.iter().filter(|known| api_keys.contains(&known.sha256)) {
-        file.mistake(&known.place, format!("what is signed with for {} is an API key, too", known.owner), HELP);
+        file.mistake(&known.place, format!("the signing secret of {} is also an API key", known.owner), HELP);
     }
 }
 
-/// How many bytes a secret must have that nobody guesses: 128 bits.
+/// The least number of bytes of a secret that cannot be guessed: 128 bits.
 const SHORTEST: usize = 16;
 
-/// A secret of random bytes, digits or letters practically always has more different bytes than this.
+/// Secrets of random bytes, digits or letters practically always have more different bytes than this.
 const FEW_BYTES: usize = 5;
 
-/// What makes a secret easy to guess, in words that follow its name; `None` if nothing obvious does.
+/// Returns what makes a secret easy to guess. The text continues a sentence after its name. Returns `None` if there is
+/// nothing obvious.
 pub(super) fn weakness(secret: &[u8]) -> Option<String> {
-    // HMAC adds zeros itself, so they count for nothing.
+    // HMAC pads keys with zeros, so zeros at the end add nothing.
     let end = secret.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     let secret = secret.get(..end).unwrap_or_default();
     let repeats = |piece: &usize| secret.iter().zip(secret.iter().skip(*piece)).all(|(one, next)| one == next);
@@ -76,11 +77,11 @@ fn count(bytes: usize) -> String {
     if bytes == 1 { "1 byte".to_owned() } else { format!("{bytes} bytes") }
 }
 
-/// Warns of a secret that is easy to guess. `what` says which it is.
+/// Warns if a secret is easy to guess. `what` names it in the message.
 pub(super) fn warn_if_weak(file: &ConfigFile<'_>, place: &ByteRange, what: &str, secret: &[u8]) {
     if let Some(weakness) = weakness(secret) {
         let help =
-            "use random bytes: `openssl rand -hex 32` makes some; a vendor's key is copied whole from its console";
+            "use random bytes: `openssl rand -hex 32` makes some; copy a vendor's key completely from its console";
         file.warning(place, format!("{what} {weakness}"), help);
     }
 }

@@ -1,4 +1,4 @@
-//! The files that a configuration is read from: which they are, and what each held.
+//! The files of a configuration, and the content that each had.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,51 +12,51 @@ use std::time::{Duration, Instant};
 
 use crate::{crypto, files};
 
-/// How long a file's times must have stood still before they are relied upon. A change soon after another may leave them as they
-/// are, on file systems whose clocks are coarse.
+/// How long the times of a file must be unchanged before they are trusted. On file systems with coarse clocks, a second
+/// change soon after the first can leave the times unchanged.
 const SETTLED: Duration = Duration::from_secs(5);
 
-/// The most bytes that a file may have.
+/// The maximum size of a file, in bytes.
 pub(super) const LONGEST: u64 = 16 << 20;
 
-/// The files that a configuration was read from, also those that weren't there, and what each held.
+/// The files that a configuration was read from, also those that were missing, and the content of each.
 #[derive(Clone, Default)]
 pub struct SourceFiles(BTreeMap<PathBuf, SourceState>);
 
-/// A file as it was seen.
+/// The state of a file when it was last checked.
 #[derive(Clone, Copy)]
 struct SourceState {
     content: FileContent,
     stamp: Option<FileStamp>,
-    /// Since when it has had this stamp, as far as was seen.
+    /// The first time when this stamp was seen.
     since: Instant,
 }
 
-/// What a file held.
+/// The content of a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum FileContent {
-    /// Bytes with this SHA-256.
+    /// The SHA-256 of the bytes.
     Bytes([u8; 32]),
-    /// A pipe or a device, which can be read once.
+    /// A pipe or a device, which can be read only once.
     Stream,
-    /// It can't be read, for this reason.
+    /// The file cannot be read, for this reason.
     Unread(ErrorKind),
-    /// One thing the first time it was read, another the second time.
+    /// Two reads of the file returned different content.
     Torn,
 }
 
-/// What tells a file's states apart without reading it: device, inode, length, and the times of the last changes to what it holds and
-/// to itself, in seconds and nanoseconds.
+/// Metadata that changes when a file changes, so the file need not be read: device, inode, length, and the times of the
+/// last changes to its content and its metadata, in seconds and nanoseconds.
 type FileStamp = (u64, u64, u64, (i64, i64), (i64, i64));
 
 impl SourceFiles {
-    /// The same files as they are now, symbolic links followed anew.
+    /// Returns the current state of the same files. Symbolic links are followed again.
     #[must_use]
     pub fn again(&self) -> SourceFiles {
         SourceFiles(self.0.iter().map(|(path, seen)| (path.clone(), seen.again(path))).collect())
     }
 
-    /// Whether these are the same files, and each holds the same.
+    /// Returns whether these are the same files with the same content.
     pub fn hold_the_same_as(&self, other: &SourceFiles) -> bool {
         let same = |((path, seen), (other_path, other)): ((&PathBuf, &SourceState), (&PathBuf, &SourceState))| {
             path == other_path && seen.content == other.content && seen.content != FileContent::Torn
@@ -74,7 +74,7 @@ impl SourceFiles {
 }
 
 impl fmt::Debug for SourceFiles {
-    /// Their number alone: some hold secrets, and where a file is to be named someone may have written the secret itself.
+    /// Shows only the number of files: some hold secrets, and a path may be a secret that was written by mistake.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Sources({})", self.0.len())
     }
@@ -97,21 +97,21 @@ impl SourceState {
     }
 }
 
-/// Reads the files of one configuration, and remembers what they held.
+/// Reads the files of a configuration, and records their content.
 #[derive(Clone, Default)]
 pub(super) struct FileReader {
     sources: Rc<RefCell<SourceFiles>>,
-    /// Whether they have been read before: a pipe would be waited on for ever.
+    /// Whether the files have been read before. A second read of a pipe would never end.
     again: bool,
 }
 
 impl FileReader {
-    /// For a configuration that has been read before.
+    /// Returns a reader for a configuration that has been read before.
     pub(super) fn again() -> FileReader {
         FileReader { again: true, ..FileReader::default() }
     }
 
-    /// What the file holds.
+    /// Reads a file.
     pub(super) fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let (stamp, (content, bytes)) = match files::open(path, !self.again) {
             Ok(mut file) => (file.metadata().ok().as_ref().map(stamp), read(&mut file, self.again)),
@@ -121,13 +121,13 @@ impl FileReader {
         bytes
     }
 
-    /// All that were read.
+    /// Returns all files that were read.
     pub(super) fn sources(&self) -> SourceFiles {
         self.sources.borrow().clone()
     }
 }
 
-/// All bytes of a file. A pipe or device has none to give again.
+/// Reads all bytes of a file. A second read of a pipe or device fails.
 fn read(file: &mut File, again: bool) -> (FileContent, io::Result<Vec<u8>>) {
     let is_stream = file.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
     if is_stream && again {
@@ -156,7 +156,7 @@ mod tests {
 
     use super::*;
 
-    /// A directory of a test's own, which is removed in the end.
+    /// A directory for a single test. It is removed at the end.
     struct Directory(PathBuf);
 
     impl Directory {
@@ -177,7 +177,7 @@ mod tests {
         }
     }
 
-    /// What is known once these were read.
+    /// Reads these files, and returns the recorded states.
     fn read(paths: &[&Path]) -> SourceFiles {
         let disk = FileReader::default();
         for path in paths {

@@ -1,4 +1,4 @@
-//! `[store]`: where the moderation entries is kept.
+//! `[store]`: the store of the moderation entries.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,60 +10,63 @@ use super::secret::SecretResolver;
 use super::signing::warn_if_weak;
 use super::tls::{self, ClientIdentity};
 
-/// Where the moderation entries is kept.
+/// The settings of the moderation store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreSettings {
-    /// What keeps it.
+    /// The kind of the store.
     pub kind: StoreKind,
-    /// How long a process goes on deciding when it can't find out whether the moderation entries has changed.
+    /// How long a process goes on deciding while it cannot find out whether the moderation entries have changed.
     pub max_staleness: Duration,
-    /// The file that says how far the store had come, outside the store. `None`: a restart does not know.
+    /// The record file outside the store, which has the latest known version of the store. `None`: a restart does not
+    /// know this version.
     pub record: Option<PathBuf>,
 }
 
-/// What keeps the moderation entries.
+/// The kind of the moderation store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreKind {
-    /// One file, which one process has to itself.
+    /// A file that only one process uses.
     Redb {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// A server that many processes share.
+    /// A server that several processes share.
     Redis(RedisSettings),
-    /// The process itself, until it ends.
+    /// The memory of the process, until it ends.
     Memory,
 }
 
-/// A Redis or Valkey that keeps the moderation entries.
+/// A Redis or Valkey server with the moderation entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisSettings {
-    /// Who may be, or know, the server that is written to. With Sentinels there is one, and its host is what they call the primary.
+    /// The servers. One of them is the primary, or is in the same cluster and knows it. With Sentinels, there is only
+    /// one, and its host is the Sentinels' name of the primary.
     pub servers: Vec<RedisServer>,
-    /// Sentinels, which know where the primary is. None: it is among the servers, or those know it as members of its cluster.
+    /// The Sentinels, which know the address of the primary. Empty: `servers` leads to the primary.
     pub sentinels: Vec<RedisServer>,
-    /// What every key begins with, in braces unless it has some, so that all are in one slot of a cluster.
+    /// The prefix of all keys. Unless it has braces, the store puts it in braces, so all keys are in one slot of a
+    /// cluster.
     pub prefix: String,
-    /// When a change counts as made.
+    /// The condition under which a change is confirmed.
     pub durability: Durability,
-    /// The certificate authorities that the servers' certificates may come from, in DER. Without any, those that browsers trust.
+    /// The certificate authorities of the servers, in DER. Empty: the authorities that browsers trust.
     pub authorities: Vec<Vec<u8>>,
-    /// What is shown to servers that want to see a certificate.
+    /// The certificate for servers that require client certificates.
     pub identity: Option<ClientIdentity>,
 }
 
-/// When a change in Redis counts as made.
+/// The condition under which a change in Redis is confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// When the primary's disk has it.
+    /// The change is on the disk of the primary.
     Fsync,
-    /// When a replica has it, too.
+    /// The change is also on a replica.
     Replica,
-    /// When the primary's memory has it.
+    /// The change is in the memory of the primary.
     None,
 }
 
-/// Reads `[store]`, if it is there. `demonstration`: whether nothing here is meant to last.
+/// Reads `[store]`, if the file has it. `demonstration`: the store need not keep its entries.
 pub(super) fn store(root: &mut Section<'_>, vault: &mut SecretResolver, demonstration: bool) -> Option<StoreSettings> {
     let mut section = root.section("store")?;
     let kind = kind(&mut section, vault, demonstration);
@@ -91,7 +94,7 @@ fn kind(section: &mut Section<'_>, vault: &mut SecretResolver, demonstration: bo
         Some(StoreType::Memory) if demonstration => Some(StoreKind::Memory),
         Some(StoreType::Memory) => {
             let item = item?;
-            let message = "this store forgets every ban when the process ends, and no other process hears of any";
+            let message = "this store loses all bans when the process ends, and other processes do not have them";
             item.file.warning(&item.span, message, "write \"redb\" or \"redis\" where that matters");
             Some(StoreKind::Memory)
         }
@@ -99,7 +102,7 @@ fn kind(section: &mut Section<'_>, vault: &mut SecretResolver, demonstration: bo
     }
 }
 
-/// Looks at what may stand in the section, where its type isn't known.
+/// Reads all keys that the section can have, because its type is unknown.
 fn all_keys(section: &mut Section<'_>, vault: &mut SecretResolver) -> Option<StoreKind> {
     for key in ["url", "sentinels"] {
         section.get(key).map(|item| vault.secrets(&item));
@@ -115,7 +118,7 @@ fn redb(section: &mut Section<'_>, dir: &Path) -> Option<StoreKind> {
     file(&item, dir).map(|path| StoreKind::Redb { path })
 }
 
-/// A file in a directory that is there.
+/// Reads the path of a file in an existing directory.
 fn file(item: &ConfigItem<'_>, dir: &Path) -> Option<PathBuf> {
     let text = item.filled()?;
     let path = dir.join(text);
@@ -123,12 +126,12 @@ fn file(item: &ConfigItem<'_>, dir: &Path) -> Option<PathBuf> {
         return item.refuse(format!("names {}, which is a directory", quoted(text)), "write the path of a file");
     }
     if path.parent().is_some_and(|parent| !parent.as_os_str().is_empty() && !parent.is_dir()) {
-        return item.refuse(format!("names {}, whose directory is not there", quoted(text)), "create that directory");
+        return item.refuse(format!("names {}, whose directory does not exist", quoted(text)), "create that directory");
     }
     Some(path)
 }
 
-/// Where the store's record is, if it has one. `None` also if it is a mistake, which is reported.
+/// Returns the path of the record of the store, if it has one. If the path has a mistake, notes it and returns `None`.
 fn record(section: &mut Section<'_>, vault: &SecretResolver, kind: Option<&StoreKind>) -> Option<PathBuf> {
     if matches!(kind, Some(StoreKind::Memory)) {
         return None;
@@ -140,12 +143,12 @@ fn record(section: &mut Section<'_>, vault: &SecretResolver, kind: Option<&Store
     let Some(item) = section.get("record") else { return own.map(|path| beside(path)) };
     let path = file(&item, &vault.dir)?;
     if own == Some(&path) {
-        return item.refuse("is the store's own file", "write the path of another file");
+        return item.refuse("is the file of the store", "write the path of another file");
     }
     Some(path)
 }
 
-/// Where a file's record is by default.
+/// Returns the default path of the record of a file.
 fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".record");
@@ -157,7 +160,7 @@ fn redis(section: &mut Section<'_>, vault: &mut SecretResolver) -> Option<RedisS
     let servers = url.as_ref().and_then(|item| servers(item, vault));
     let sentinels = section.get("sentinels");
     if let (Some(item), Some([_, _, ..])) = (&sentinels, servers.as_deref()) {
-        let message = "with `sentinels` there can be only one `url`: its host is what they call the primary";
+        let message = "with `sentinels` there can be only one `url`: its host is the Sentinels' name of the primary";
         item.file.mistake(&item.key, message, "write one `url`, as in redis://:PASSWORD@mymaster");
     }
     let sentinels = sentinels.map_or(Some(Vec::new()), |item| self::servers(&item, vault));
@@ -175,20 +178,20 @@ fn redis(section: &mut Section<'_>, vault: &mut SecretResolver) -> Option<RedisS
     })
 }
 
-/// The servers of one URL or a list of them. Each is a secret: it may hold a password.
+/// Reads a URL or a list of URLs. Each is a secret, because it may contain a password.
 fn servers(item: &ConfigItem<'_>, vault: &mut SecretResolver) -> Option<Vec<RedisServer>> {
     let known = vault.known.len();
     let urls = vault.secrets(item)?;
     let read = urls.iter().map(redis_url::server).collect::<Option<Vec<_>>>();
     if let Some(servers) = &read {
-        // Only the password of a URL is secret. Logs may name the host, which may stand in other addresses, too.
+        // Only the password in a URL is secret. Logs may name the host, which can also occur in other addresses.
         vault.known.truncate(known);
         vault.known.extend(servers.iter().filter_map(|server| server.password.clone()));
         vault.known.extend(urls.iter().filter_map(redis_url::encoded_password));
     }
     if read.is_none() {
-        let message = format!("the secret `{}` is no Redis URL", item.name);
-        item.file.mistake(&item.key, message, "write redis://USER:PASSWORD@HOST:PORT/NUMBER, rediss:// for TLS, or unix:///PATH; what isn't a letter or digit is percent-encoded in a password");
+        let message = format!("the secret `{}` is not a Redis URL", item.name);
+        item.file.mistake(&item.key, message, "write redis://USER:PASSWORD@HOST:PORT/NUMBER, rediss:// for TLS, or unix:///PATH; in a password, percent-encode everything except letters and digits");
     }
     for server in read.iter().flatten() {
         vault.public.push(server.address.to_string());
@@ -199,7 +202,7 @@ fn servers(item: &ConfigItem<'_>, vault: &mut SecretResolver) -> Option<Vec<Redi
     }
     if read.iter().flatten().any(RedisServer::is_exposed) {
         let message = format!(
-            "`{}` leads to another machine without TLS: whoever is on the way can read and change what is sent, and read the password",
+            "`{}` connects to another machine without TLS: others on the network can read and change the data, and read the password",
             item.name
         );
         item.file.warning(&item.key, message, "write rediss:// instead of redis://");
@@ -207,13 +210,16 @@ fn servers(item: &ConfigItem<'_>, vault: &mut SecretResolver) -> Option<Vec<Redi
     read
 }
 
-/// What keys begin with. Braces are Redis's own way to say what of a key decides where in a cluster it is.
+/// Reads the prefix of all keys. In Redis, the part of a key in braces decides its slot in a cluster.
 fn prefix(item: &ConfigItem<'_>) -> Option<String> {
     let text = item.filled()?;
     let is_tagged =
         text.split_once('{').and_then(|(_, rest)| rest.split_once('}')).is_some_and(|(tag, _)| !tag.is_empty());
     if !is_tagged && text.contains(['{', '}']) {
-        return item.refuse("has a brace without the other", "write it without braces, or something between both");
+        return item.refuse(
+            "has a brace, but no pair of braces with text in it",
+            "write it without braces, or write text between a pair of braces",
+        );
     }
     Some(text.to_owned())
 }
@@ -222,7 +228,7 @@ fn durability(item: &ConfigItem<'_>) -> Option<Durability> {
     let words = [("fsync", Durability::Fsync), ("replica", Durability::Replica), ("none", Durability::None)];
     let durability = item.word(&words)?;
     if durability == Durability::None {
-        let message = "a ban can be lost after it was acknowledged: it is when Redis crashes before it has written it";
+        let message = "a confirmed ban is lost if Redis crashes before it writes the ban to disk";
         item.file.warning(&item.span, message, "write \"fsync\" or \"replica\" where that matters");
     }
     Some(durability)

@@ -1,4 +1,5 @@
-//! `tls` of `[server]` and `[admin]`: the certificate that is shown, its key, and whose certificates callers may show.
+//! `tls` of `[server]` and `[admin]`: the certificate of the listener, its key, and the certificate authorities of
+//! callers.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,17 +23,18 @@ use crate::model::Millis;
 use crate::secret::Secret;
 use crate::{clock, crypto};
 
-/// What a listener speaks TLS with. Connections that are being made take it from the settings in force, so that it can be replaced.
+/// The TLS settings of a listener. New connections take them from the current settings, so a reload can replace them.
 #[derive(Clone)]
 pub struct TlsConfig {
-    /// What a connection is made with: TLS 1.2 or 1.3, and in it HTTP/1.1 or HTTP/2. Sessions are resumed only under the very same.
+    /// The settings of a connection: TLS 1.2 or 1.3, with HTTP/1.1 or HTTP/2. Sessions can be resumed only with the
+    /// same instance.
     pub server: Arc<ServerConfig>,
-    /// The last moment at which the whole of its own certificate chain is valid.
+    /// The end of the validity of the whole certificate chain of the listener.
     pub until: Millis,
     clients: Option<ClientAuth>,
 }
 
-/// Whose certificates callers may show.
+/// The certificate authorities that verify the certificates of callers.
 #[derive(Clone)]
 struct ClientAuth {
     verifier: Arc<dyn ClientCertVerifier>,
@@ -40,13 +42,13 @@ struct ClientAuth {
 }
 
 impl TlsConfig {
-    /// Marks the authorities that vouch for callers. Others have another mark.
+    /// Returns a hash that identifies the certificate authorities of callers. Zeros if there are none.
     pub fn authorities(&self) -> [u8; 32] {
         self.clients.as_ref().map_or([0; 32], |clients| clients.mark)
     }
 
-    /// Whether a certificate that was good when its connection began still is: the authorities are the same and it has not expired, or
-    /// else those that there are now vouch for it, too.
+    /// Returns whether a certificate that was valid at the start of its connection is still valid: the authorities are
+    /// the same and it has not expired, or the current authorities accept it too.
     pub fn vouches_for(&self, certificate: &VerifiedCertificate, now: Millis) -> bool {
         let Some(clients) = &self.clients else { return false };
         let is_same = certificate.authorities == clients.mark && now <= certificate.until;
@@ -69,22 +71,22 @@ impl fmt::Debug for TlsConfig {
     }
 }
 
-/// Reads `tls`. Only callers may show certificates: `for_callers`.
+/// Reads `tls`. If `for_callers` is set, clients may show certificates.
 pub(super) fn tls(listener: &mut Section<'_>, vault: &SecretResolver, for_callers: bool) -> Option<TlsConfig> {
     let section = listener.section("tls")?;
     let (file, place) = (section.file, section.span.clone());
     let tls = read(section, vault, for_callers);
     if tls.is_none() && !file.has_mistakes() {
-        // Whatever the reason, it must not come to a listener without TLS.
-        file.mistake(&place, "TLS can't be spoken with these files", "replace them");
+        // Note a mistake for any reason: the listener must never run without TLS.
+        file.mistake(&place, "these files can't be used for TLS", "replace them");
     }
     tls
 }
 
-/// A certificate to show to a server, with its key.
+/// A client certificate with its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientIdentity {
-    /// The certificate, and those that lead from it to its authority, in DER.
+    /// The certificate and its intermediate certificates, in DER.
     pub chain: Vec<Vec<u8>>,
     /// The private key, in DER: PKCS #8, SEC 1 or PKCS #1.
     pub key: Secret,
@@ -122,7 +124,7 @@ fn read(mut section: Section<'_>, vault: &SecretResolver, for_callers: bool) -> 
     Some(TlsConfig { server, until: until?, clients })
 }
 
-/// Where the file says whose certificates callers may show, if it does.
+/// Returns the place of `client_ca` in the file, if the file has it.
 pub(super) fn client_ca(root: &mut Section<'_>) -> Option<ByteRange> {
     let server = root.get("server")?.value.as_table()?;
     let tls = server.get("tls")?.get_ref().as_table()?;
@@ -140,12 +142,11 @@ fn server(certified: CertifiedKey, clients: Option<&ClientAuth>) -> Option<Serve
     Some(server)
 }
 
-/// The certificate chain, the listener's own first.
+/// Reads the certificate chain. The certificate of the listener is first.
 fn certificates(item: &ConfigItem<'_>, vault: &SecretResolver) -> Option<Vec<CertificateDer<'static>>> {
     let (name, bytes) = endpoint::read(item, vault)?;
     let flaw = |flaw: &str| format!("names {}, {flaw}", quoted(name));
-    let help =
-        "name a PEM file with the certificate and those that lead from it to its authority, each as `CERTIFICATE`";
+    let help = "name a PEM file with the certificate and its intermediate certificates, each as `CERTIFICATE`";
     let Ok(chain) = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>() else {
         return item.refuse(flaw(BROKEN), help);
     };
@@ -157,7 +158,8 @@ fn certificates(item: &ConfigItem<'_>, vault: &SecretResolver) -> Option<Vec<Cer
     Some(chain)
 }
 
-/// An expired certificate is no reason not to start: some clients may not care, and none is helped by a server that isn't there.
+/// Warns if a certificate is not valid now. This is no mistake: some clients may ignore it, and no client has an
+/// advantage if the server does not start.
 fn warn_of_time(item: &ConfigItem<'_>, name: &str, (begin, end): (Millis, Millis)) {
     let now = clock::now();
     let flaw = if now > end {
@@ -171,7 +173,7 @@ fn warn_of_time(item: &ConfigItem<'_>, name: &str, (begin, end): (Millis, Millis
     item.file.warning(&item.span, message, "replace that file");
 }
 
-/// The chain with its key.
+/// Reads the private key, and combines it with the chain.
 fn certified(
     item: &ConfigItem<'_>,
     vault: &SecretResolver,
@@ -194,19 +196,19 @@ fn matched(
             format!("which is not the key of the certificate in `{cert}`")
         }
         Err(Error::InvalidCertificate(_)) => {
-            format!("whose certificate in `{cert}` can't be used: it must be an X.509 one of version 3")
+            format!("whose certificate in `{cert}` can't be used: it must be X.509 version 3")
         }
-        Err(_) => "whose key can't be used: take RSA of at least 2048 bits, P-256, P-384, P-521 or Ed25519".to_owned(),
+        Err(_) => "whose key can't be used: use RSA with at least 2048 bits, P-256, P-384, P-521 or Ed25519".to_owned(),
     };
     item.refuse(format!("names {}, {flaw}", quoted(name)), "replace one of the two files")
 }
 
-/// The key that the file holds which is named.
+/// Reads the private key in a file. Returns the path and the key.
 fn private_key<'a>(item: &ConfigItem<'a>, vault: &SecretResolver) -> Option<(&'a str, PrivateKeyDer<'static>)> {
     if item.text()?.contains("-----BEGIN") {
         item.file.hide_if_guarded(&item.span);
-        let message = format!("the secret `{}` must not stand in the file itself", item.name);
-        item.file.mistake(&item.key, message, "write the path of the PEM file that holds it");
+        let message = format!("the secret `{}` must not be written in this file", item.name);
+        item.file.mistake(&item.key, message, "write the path of the PEM file with the key");
         return None;
     }
     let (name, bytes) = endpoint::read(item, vault)?;
@@ -222,7 +224,7 @@ fn private_key<'a>(item: &ConfigItem<'a>, vault: &SecretResolver) -> Option<(&'a
     }
 }
 
-/// The one private key in a PEM file.
+/// Returns the single private key in a PEM file.
 fn one_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, &'static str> {
     if pem.windows(ENCRYPTED.len()).any(|part| part == ENCRYPTED) {
         return Err("whose key is encrypted");
@@ -235,14 +237,15 @@ fn one_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, &'static str> {
     }
 }
 
-const BROKEN: &str = "which is not PEM, or not all of it";
+const BROKEN: &str = "which is not PEM, or is incomplete";
 
-/// What stands in a PEM file only if a key in it is encrypted (RFC 1421, section 4.6.1.1; RFC 7468, section 11).
+/// This word is in a PEM file only if a key in it is encrypted (RFC 1421, section 4.6.1.1; RFC 7468, section 11).
 const ENCRYPTED: &[u8] = b"ENCRYPTED";
 
-/// Whose certificates callers may show. None has to be shown: callers may have other credentials.
+/// Reads the certificate authorities of callers. A caller need not show a certificate, because it may have other
+/// credentials.
 fn clients(item: &ConfigItem<'_>, vault: &SecretResolver) -> Option<ClientAuth> {
-    let authorities = endpoint::certificates(item, vault, "callers'")?;
+    let authorities = endpoint::certificates(item, vault, "the certificates of callers")?;
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(authorities.iter().map(|der| CertificateDer::from_slice(der)));
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).allow_unauthenticated();

@@ -4,16 +4,17 @@ use super::reader::{ConfigItem, Section};
 use crate::authn::{Common, UnixPeer};
 use crate::model::check_identifier;
 
-/// Reads all but the keys that every authenticator has. `unix` is whether callers are served on a Unix socket.
+/// Reads all keys of the section except those that every authenticator has. `unix`: the listener for callers is a Unix
+/// socket.
 pub(super) fn peer(section: &mut Section<'_>, common: Option<Common>, unix: bool) -> Option<UnixPeer> {
     let given = ["uids", "gids"].map(|key| section.get(key));
     if given.iter().all(Option::is_none) {
         let message = format!("{} has neither `uids` nor `gids`", section.title);
-        section.file.missing(&section.span, message, "list whom to trust: uids = [1000]");
+        section.file.missing(&section.span, message, "list the trusted users: uids = [1000]");
         return None;
     }
     if !unix {
-        let message = "nobody can be such a caller: [server] does not listen on a Unix socket";
+        let message = "no caller can use this authenticator: [server] does not listen on a Unix socket";
         section.file.warning(&section.span, message, "write listen = \"unix:/run/chat-signer.sock\" in [server]");
     }
     let [uids, gids] = given.map(|item| item.map(|item| item.each(|item| item.integer(0..=u32::MAX))));
@@ -26,9 +27,9 @@ pub(super) fn peer(section: &mut Section<'_>, common: Option<Common>, unix: bool
     })
 }
 
-/// What callers are called who don't bring a name of their own.
+/// Reads the subject of callers whose credential has no name.
 pub(super) fn subject(item: &ConfigItem<'_>) -> Option<String> {
-    const HELP: &str = "write what rules and logs are to call these callers";
+    const HELP: &str = "write the id of these callers, as rules and logs show it";
     let text = item.text()?;
     if let Err(flaw) = check_identifier(text, 255) {
         return item.refuse(flaw.to_string(), HELP);

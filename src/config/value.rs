@@ -1,4 +1,4 @@
-//! How durations, sizes and rates are written.
+//! The formats of durations, sizes and rates.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use jiff::civil::DateTime;
 
 use crate::model::Millis;
 
-/// `"10m"`: a whole number and `ms`, `s`, `m`, `h` or `d`.
+/// Parses a duration such as `"10m"`: a whole number and `ms`, `s`, `m`, `h` or `d`.
 pub fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = split(text)?;
     let millis = match unit {
@@ -21,7 +21,7 @@ pub fn duration(text: &str) -> Option<Duration> {
     number.checked_mul(millis).map(Duration::from_millis)
 }
 
-/// As [`duration`] reads it, in the greatest unit that fits.
+/// Formats a duration so [`duration`] can read it, in the largest unit without a fraction.
 pub(super) fn show_duration(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
@@ -32,7 +32,7 @@ pub(super) fn show_duration(duration: Duration) -> String {
     }
 }
 
-/// `"64KiB"`: a whole number and `B`, `KiB` or `MiB`. In bytes.
+/// Parses a size such as `"64KiB"`: a whole number and `B`, `KiB` or `MiB`. The result is in bytes.
 pub(super) fn size(text: &str) -> Option<usize> {
     let (number, unit) = split(text)?;
     let bytes = match unit {
@@ -44,7 +44,7 @@ pub(super) fn size(text: &str) -> Option<usize> {
     number.checked_mul(bytes).and_then(|size| usize::try_from(size).ok())
 }
 
-/// As [`size`] reads it, in the greatest unit that fits.
+/// Formats a size so [`size`] can read it, in the largest unit without a fraction.
 pub(super) fn show_size(bytes: usize) -> String {
     match bytes {
         0 => "0B".to_owned(),
@@ -54,14 +54,15 @@ pub(super) fn show_size(bytes: usize) -> String {
     }
 }
 
-/// `"20/s"`: a whole number, at least 1, a second.
+/// Parses a rate such as `"20/s"`: a whole number per second, at least 1.
 pub(super) fn rate(text: &str) -> Option<NonZeroU32> {
     let number = text.strip_suffix("/s")?;
     let plain = number.bytes().all(|byte| byte.is_ascii_digit());
     number.parse().ok().filter(|_| plain)
 }
 
-/// The point in time that a local date and time and an offset (`Z` or `+08:00`) name. None before 1970.
+/// Returns the point in time of a local date and time and an offset (`Z` or `+08:00`). Returns `None` for times before
+/// 1970.
 pub(super) fn time(local: &str, offset: &str) -> Option<Millis> {
     let since = local.parse::<DateTime>().ok()?.duration_since(DateTime::constant(1970, 1, 1, 0, 0, 0, 0));
     let millis = since.as_millis() - i128::from(offset_minutes(offset)?) * 60_000;

@@ -1,4 +1,4 @@
-//! `[[webhooks]]`: who is told what changes in the moderation entries.
+//! `[[webhooks]]`: the receivers of moderation events.
 
 use zeroize::Zeroizing;
 
@@ -11,35 +11,35 @@ use crate::authn::Endpoint;
 use crate::crypto::base64_decode;
 use crate::crypto::mac::HmacSha256;
 
-/// What a secret begins with, and how many bytes it holds in Base64 after that:
+/// The prefix of a secret, and the number of bytes in its Base64 part:
 /// <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>.
 const PREFIX: &str = "whsec_";
 const LENGTHS: std::ops::RangeInclusive<usize> = 24..=64;
 
-/// How webhooks are spoken of where secrets are compared.
+/// The owner of webhook secrets in messages about signing secrets.
 const OWNER: &str = "[[webhooks]]";
 
-/// Someone who is told what changes.
+/// A receiver of moderation events.
 #[derive(Debug)]
 pub struct Webhook {
-    /// Where.
+    /// The address.
     pub endpoint: Endpoint,
-    /// What it is signed with: by each of them, so that receivers can go from one to the next.
+    /// The signing keys. Each event is signed with all keys, so receivers can change from the old key to the new key.
     pub keys: Vec<HmacSha256>,
 }
 
-/// Reads every webhook.
+/// Reads all webhooks.
 pub(super) fn webhooks(root: &mut Section<'_>, vault: &mut SecretResolver) -> Vec<Webhook> {
     let has_store = root.has("store");
     let (mut webhooks, mut urls) = (Vec::new(), Vec::new());
     for mut section in root.sections("webhooks") {
-        let item = section.need("url", "write where to: url = \"https://…\"");
+        let item = section.need("url", "write the address of the receiver: url = \"https://…\"");
         let url = item.as_ref().and_then(|item| url(item, &mut urls));
         let authorities = endpoint::authorities(&mut section, vault);
         let item = section.need("secret", "write secret = { env = \"NAME\" } or { file = \"PATH\" }");
         let keys = item.and_then(|item| keys(&item, vault));
         if !has_store {
-            let message = "[[webhooks]] needs [store]: what is told is kept there until it was taken";
+            let message = "[[webhooks]] needs [store]: events are kept there until the receiver accepts them";
             section.file.mistake(&section.span, message, NO_STORE);
         }
         section.finish();
@@ -50,11 +50,11 @@ pub(super) fn webhooks(root: &mut Section<'_>, vault: &mut SecretResolver) -> Ve
     webhooks
 }
 
-/// An address, each once: what is to be told is known by it.
+/// Reads the address of a webhook. It must be unique, because it identifies the webhook in the store.
 fn url(item: &ConfigItem<'_>, urls: &mut Vec<http::Uri>) -> Option<http::Uri> {
     let url = endpoint::url(item)?;
     if urls.contains(&url) {
-        return item.refuse("is that of another webhook too", "configure each webhook once");
+        return item.refuse("is already the address of another webhook", "configure each webhook once");
     }
     urls.push(url.clone());
     Some(url)
@@ -64,7 +64,7 @@ fn keys(item: &ConfigItem<'_>, vault: &mut SecretResolver) -> Option<Vec<HmacSha
     let secrets = vault.signing_secrets(item)?;
     let keys: Option<Vec<Zeroizing<Vec<u8>>>> = secrets.iter().map(|secret| key(secret.expose())).collect();
     if keys.is_none() {
-        let message = format!("the secret `{}` is not as webhooks have it", item.name);
+        let message = format!("the secret `{}` is not a webhook secret", item.name);
         let help = "write whsec_ and 24 to 64 random bytes in Base64 into it: echo whsec_$(openssl rand -base64 32)";
         item.file.mistake(&item.key, message, help);
     }
@@ -76,23 +76,19 @@ fn keys(item: &ConfigItem<'_>, vault: &mut SecretResolver) -> Option<Vec<HmacSha
     Some(keys.iter().map(|key| HmacSha256::new(key)).collect())
 }
 
-/// Checks that only webhooks are signed with this key: who receives them knows it.
+/// Checks that only webhooks are signed with this key, because the receivers know it.
 fn own_key(item: &ConfigItem<'_>, key: &[u8], vault: &SecretResolver) {
     warn_if_weak(item.file, &item.key, &format!("the secret `{}`", item.name), key);
     if let Some(other) = vault.signer(key).filter(|other| *other != OWNER) {
         let message = format!(
-            "`{}` is what is signed with for {other}, too, so who receives the webhook can sign for both",
+            "`{}` is also the signing secret of {other}, so the receiver of the webhook can sign for both",
             item.name
         );
-        item.file.mistake(
-            &item.key,
-            message,
-            "make a secret for webhooks alone: echo whsec_$(openssl rand -base64 32)",
-        );
+        item.file.mistake(&item.key, message, "make a secret only for webhooks: echo whsec_$(openssl rand -base64 32)");
     }
 }
 
-/// The bytes that a secret stands for.
+/// Decodes the bytes of a secret.
 fn key(secret: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let text = std::str::from_utf8(secret).ok()?.strip_prefix(PREFIX)?;
     base64_decode(text).filter(|bytes| LENGTHS.contains(&bytes.len())).map(Zeroizing::new)

@@ -1,4 +1,4 @@
-//! HMAC (RFC 2104) with the key schedule computed once: a keyed state is cloned for each message.
+//! HMAC (RFC 2104). The key schedule is computed once, and the keyed state is cloned for each message.
 
 use std::fmt;
 
@@ -10,17 +10,17 @@ use zeroize::Zeroizing;
 
 use super::{equal, sha256};
 
-/// HMAC-SHA1 under one key.
+/// HMAC-SHA1 with one key.
 #[derive(Clone)]
 pub struct HmacSha1(Hmac<Sha1>);
 
 impl HmacSha1 {
-    /// Sets the key up. It may have any length.
+    /// Sets up the key, which may have any length.
     pub fn new(key: &[u8]) -> HmacSha1 {
         HmacSha1(Hmac::new((&*block::<Sha1, SHORT>(key)).into()))
     }
 
-    /// The MAC of this message.
+    /// Returns the MAC of the message.
     pub fn mac(&self, message: &[u8]) -> [u8; 20] {
         self.0.clone().chain_update(message).finalize().into_bytes().into()
     }
@@ -32,17 +32,17 @@ impl fmt::Debug for HmacSha1 {
     }
 }
 
-/// HMAC-SHA256 under one key.
+/// HMAC-SHA256 with one key.
 #[derive(Clone)]
 pub struct HmacSha256(Hmac<Sha256>);
 
 impl HmacSha256 {
-    /// Sets the key up. It may have any length.
+    /// Sets up the key, which may have any length.
     pub fn new(key: &[u8]) -> HmacSha256 {
         HmacSha256(Hmac::new((&*block::<Sha256, SHORT>(key)).into()))
     }
 
-    /// The MAC of this message.
+    /// Returns the MAC of the message.
     pub fn mac(&self, message: &[u8]) -> [u8; 32] {
         self.0.clone().chain_update(message).finalize().into_bytes().into()
     }
@@ -54,14 +54,15 @@ impl fmt::Debug for HmacSha256 {
     }
 }
 
-/// Digests of what HMAC makes of a key, under each hash that anything here is signed with: SHA-1, SHA-256, SHA-384 and SHA-512.
+/// Digests of the block that HMAC makes of a key, for each hash that is used for signatures: SHA-1, SHA-256, SHA-384
+/// and SHA-512.
 ///
-/// HMAC fills a short key up with zeros and hashes a long one, so that different keys can sign alike.
+/// HMAC pads a short key with zeros and hashes a long key. So different keys can produce the same signatures.
 #[derive(Clone)]
 pub struct KeyBlocks([[u8; 32]; 4]);
 
 impl KeyBlocks {
-    /// For this key.
+    /// Computes the digests for this key.
     pub fn new(key: &[u8]) -> KeyBlocks {
         KeyBlocks([
             sha256(&*block::<Sha1, SHORT>(key)),
@@ -71,8 +72,10 @@ impl KeyBlocks {
         ])
     }
 
-    /// Whether both keys sign alike under at least one hash. If something is signed with either under another hash, one key is made from
-    /// the other in public, so that the owner of that one knows both.
+    /// Returns whether both keys produce the same signatures with at least one of the hashes.
+    ///
+    /// This matters even if the keys are used with a different hash: one key is then the hash or the padded form of the
+    /// other key, so the owner of the other key knows both keys.
     pub fn overlap(&self, other: &KeyBlocks) -> bool {
         self.0.iter().zip(&other.0).fold(false, |overlap, (one, other)| overlap | equal(one, other))
     }
@@ -90,8 +93,9 @@ const SHORT: usize = 64;
 /// The block length of SHA-384 and SHA-512, in bytes.
 const LONG: usize = 128;
 
-/// The key as one block, as RFC 2104 has it: hashed if it is longer, then filled up with zeros. Done here because the library's
-/// constructor for keys of any length claims to be fallible.
+/// Returns the key as one block, as RFC 2104 defines it: a key that is longer than a block is hashed, then the key is
+/// padded with zeros. The library's constructor for keys of any length returns a `Result`, so this function does the
+/// work.
 fn block<D: Digest, const LENGTH: usize>(key: &[u8]) -> Zeroizing<[u8; LENGTH]> {
     let mut block = Zeroizing::new([0; LENGTH]);
     if key.len() > LENGTH {
@@ -181,13 +185,14 @@ mod tests {
         let (key, long, longer) = ([7; 32], [7; 100], [7; 200]);
         assert!(overlap(&key, &key));
         assert!(overlap(&key, &[&key[..], &[0]].concat()) && overlap(&[&key[..], &[0; 32]].concat(), &key));
-        // With more zeros than a block of SHA-256 has room for, still under the longer hashes.
+        // The second key is longer than a block of SHA-256. The keys still overlap with the hashes that have longer
+        // blocks.
         assert!(overlap(&key, &[&key[..], &[0; 80]].concat()));
         assert!(overlap(&long, &Sha1::digest(long)) && overlap(&Sha256::digest(long), &long));
         assert!(overlap(&longer, &Sha384::digest(longer)) && overlap(&Sha512::digest(longer), &longer));
         assert!(overlap(&long, &[&Sha256::digest(long)[..], &[0; 3]].concat()));
         assert!(!overlap(&key, &[7; 33]) && !overlap(&key, &[&[0], &key[..]].concat()));
-        // A key of up to a block is not hashed.
+        // A key that is not longer than a block is not hashed.
         assert!(!overlap(&[7; 64], &Sha256::digest([7; 64])) && !overlap(&[7; 128], &Sha512::digest([7; 128])));
         assert_eq!(format!("{:?}", KeyBlocks::new(&key)), "KeyBlocks(…)");
     }

@@ -1,4 +1,4 @@
-//! Hashes, MACs and the encodings that go with them. Thin: the algorithms are the `RustCrypto` project's.
+//! Hashes, MACs and encodings. These are thin wrappers: the algorithms come from the `RustCrypto` project.
 
 pub mod mac;
 
@@ -10,12 +10,13 @@ use md5::Md5;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// SHA-256 (FIPS 180-4).
+/// Returns the SHA-256 hash (FIPS 180-4).
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-/// MD5 (RFC 1321) of these parts, one after the other. Broken as a hash: only for what others' protocols ask.
+/// Returns the MD5 hash (RFC 1321) of the concatenated parts. MD5 is broken: use it only where a vendor's protocol
+/// requires it.
 pub fn md5(parts: &[&[u8]]) -> [u8; 16] {
     let mut hash = Md5::new();
     for part in parts {
@@ -24,12 +25,12 @@ pub fn md5(parts: &[&[u8]]) -> [u8; 16] {
     hash.finalize().into()
 }
 
-/// Whether both are the same, found in a time that depends on their lengths alone.
+/// Returns whether both are equal. The time depends only on the lengths.
 pub fn equal(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
 }
 
-/// These parts in one, so that no other parts give the same: each behind its length.
+/// Joins the parts, each after its length, so different lists of parts never give the same bytes.
 pub fn joined<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut bytes = Vec::new();
     for part in parts {
@@ -39,7 +40,8 @@ pub fn joined<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     bytes
 }
 
-/// Percent-encoded (RFC 3986, section 2.1): all but letters, digits, `-`, `.` and `_`. Good for a path's segment and in a form.
+/// Percent-encodes the bytes (RFC 3986, section 2.1), except for letters, digits, `-`, `.` and `_`. The result is valid
+/// in a segment of a path and in a form.
 pub fn percent_encoded(bytes: &[u8]) -> String {
     let mut text = String::new();
     for byte in bytes {
@@ -51,7 +53,7 @@ pub fn percent_encoded(bytes: &[u8]) -> String {
     text
 }
 
-/// Undoes percent-encoding. `None`, if a `%` is not followed by two hex digits, or it is no UTF-8.
+/// Decodes percent-encoding. Returns `None` if a `%` is not followed by two hex digits, or if the result is not UTF-8.
 pub fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -67,7 +69,7 @@ pub fn percent_decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Lower-case hex.
+/// Returns the bytes in lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(2 * bytes.len());
@@ -78,23 +80,25 @@ pub fn hex(bytes: &[u8]) -> String {
     text
 }
 
-/// Base64 with the standard alphabet and padding (RFC 4648, section 4).
+/// Encodes the bytes in Base64 with the standard alphabet and padding (RFC 4648, section 4).
 pub fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
-/// Reads what [`base64()`] writes, and nothing else: `None` for missing padding or bits that stand for nothing.
+/// Decodes the exact output of [`base64()`]. Returns `None` for any other text, for example if padding is missing or
+/// unused bits are not zero.
 pub fn base64_decode(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()
 }
 
-/// Base64 with the URL-safe alphabet and without padding (RFC 4648, section 5, as RFC 7515 uses it).
+/// Encodes the bytes in Base64 with the URL-safe alphabet and without padding (RFC 4648, section 5, as used by RFC
+/// 7515).
 pub fn base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Reads what [`base64url`] writes, and nothing else: `None` for padding or bits that stand for nothing, so that no two texts
-/// decode to the same bytes.
+/// Decodes the exact output of [`base64url`]. Returns `None` for any other text, for example if there is padding or
+/// unused bits are not zero. So no two texts decode to the same bytes.
 pub fn base64url_decode(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }

@@ -1,6 +1,8 @@
-//! Puts the pure parts together: a request that is understood goes to the policy, and with its permit to the vendor's signing.
+//! Combines the pure parts: a parsed request goes to the policy, and with the policy's permit to the vendor's signing
+//! code.
 //!
-//! Pure itself, so that the command line runs it without a server, and tests without a network: time and randomness are arguments.
+//! The engine is pure too: time and randomness are arguments. Therefore the command line runs it without a server, and
+//! tests run it without a network.
 
 mod facts;
 mod reasons;
@@ -15,59 +17,60 @@ pub use facts::{FactsExchange, FactsProtocol, FactsProvider, FactsQuery, details
 
 pub use reasons::{DecidedRequest, why};
 
-/// All that it takes to answer: the apps with their secrets, who may call, and the policy.
+/// Everything that is needed to answer requests: the apps with their secrets, the authenticators and the policy.
 #[derive(Debug)]
 pub struct Engine {
-    /// The apps, in the configuration's order.
+    /// The apps, in the order of the configuration.
     pub apps: Vec<App>,
-    /// Who may call.
+    /// The authenticators of the callers.
     pub authenticators: Authenticators,
-    /// What they may do.
+    /// The policy.
     pub policy: Arc<Policy>,
-    /// Who else knows what conversations are like, and who is what in them.
+    /// The facts server, which knows the conversations and the roles of users in them.
     pub facts: Option<Arc<FactsProvider>>,
 }
 
-/// What is known of the world besides what the policy file says.
+/// The data for a decision that is not in the policy file.
 #[derive(Clone, Copy, Debug)]
 pub struct RuntimeData<'a> {
-    /// What was changed at run time.
+    /// The moderation entries, which are made at run time.
     pub moderation: &'a EntryIndex,
-    /// What another service tells.
+    /// The facts from the facts server.
     pub told: &'a [ConversationFacts],
 }
 
-/// The answer to a request, with what the audit log wants to know of it.
+/// The answer to a request, with the data for the audit log.
 #[derive(Debug)]
 pub struct SigningOutcome {
-    /// What was asked.
+    /// The request.
     pub ask: SigningRequest,
-    /// What of a capability was granted.
+    /// The granted part of the requested capability.
     pub granted: Vec<RequestedGrant>,
-    /// The rules that allowed it.
+    /// The rules that allowed the request.
     pub rules: Vec<String>,
-    /// The nonce that was signed, where there is one.
+    /// The signed nonce, if there is one.
     pub nonce: Option<String>,
-    /// What was signed, or why nothing was.
+    /// The signed result, or the reason why nothing was signed.
     pub outcome: Result<SignedResult, SigningRefusal>,
 }
 
-/// Why nothing was signed.
+/// The reason why nothing was signed.
 #[derive(Debug)]
 pub enum SigningRefusal {
-    /// The policy denies it.
+    /// The policy denies the request.
     Denied(Box<Denial>),
-    /// The policy allows it, but it can't be signed as asked.
+    /// The policy allows the request, but it cannot be signed in this form.
     Invalid(InvalidRequest),
 }
 
 impl Engine {
-    /// The app of this name.
+    /// Returns the app of this name.
     pub fn app(&self, name: &str) -> Option<&App> {
         self.apps.iter().find(|app| **app.name() == *name)
     }
 
-    /// What must be asked elsewhere before this can be decided: nothing, where no answer could make a difference.
+    /// Returns the facts queries that are needed for the decision. Returns nothing if no answer can change the
+    /// decision.
     pub fn inquiries(
         &self,
         ask: &SigningRequest,
@@ -82,7 +85,8 @@ impl Engine {
         if open.is_empty() { Vec::new() } else { source.inquiries(open, ask, caller, facts) }
     }
 
-    /// Decides and, if the policy gives its permit, signs. `entropy` is 16 fresh random bytes, for the nonce.
+    /// Decides the request and, if the policy allows it, signs the result. `entropy` is 16 fresh random bytes for the
+    /// nonce.
     pub fn answer(
         &self,
         app: &App,
@@ -114,7 +118,7 @@ impl Engine {
         SigningOutcome { ask, granted, rules, nonce, outcome }
     }
 
-    /// Decides as [`Engine::answer`] does, and signs nothing.
+    /// Decides in the same way as [`Engine::answer`], but signs nothing.
     pub fn decide(
         &self,
         ask: SigningRequest,
@@ -127,7 +131,7 @@ impl Engine {
         DecidedRequest { ask, caller, at, outcome: outcome.map_err(|refusal| refusal.denial) }
     }
 
-    /// The reasons behind the decision on an ask.
+    /// Returns the reasons for the decision on a request.
     pub fn explain(
         &self,
         ask: &SigningRequest,

@@ -1,4 +1,4 @@
-//! A decision with its reasons: in a sentence for people, as an object for programs.
+//! A decision with its reasons: as a sentence for people, and as an object for programs.
 
 use serde_json::{Value, json};
 
@@ -6,21 +6,21 @@ use crate::model::{Action, Caller, CallerKind, Millis, Pattern, SigningRequest};
 use crate::policy::{Denial, DenyReason, Explanation, Permit, RuleExplanation};
 use crate::vendor::ably::Capability;
 
-/// What was decided of whose ask, and when.
+/// A decision with its request, its caller and its time.
 #[derive(Debug)]
 pub struct DecidedRequest {
-    /// What was asked.
+    /// The request.
     pub ask: SigningRequest,
-    /// Who asked.
+    /// The caller.
     pub caller: Caller,
-    /// When.
+    /// The time of the decision.
     pub at: Millis,
-    /// The permit, or why there is none.
+    /// The permit, or the denial.
     pub outcome: Result<Permit, Box<Denial>>,
 }
 
 impl DecidedRequest {
-    /// The decision in one sentence.
+    /// Returns the decision as a single sentence.
     pub fn sentence(&self) -> String {
         let DecidedRequest { ask, caller, outcome, .. } = self;
         let actor = match caller.kind {
@@ -34,7 +34,7 @@ impl DecidedRequest {
         }
     }
 
-    /// The whole as an object: the decision, and `steps`, which the policy has explained.
+    /// Returns the decision as an object, with the `steps` that the policy explained.
     pub fn json(&self, steps: &[Explanation]) -> Value {
         let DecidedRequest { ask, caller, at, outcome } = self;
         let permit = outcome.as_ref().ok();
@@ -59,7 +59,7 @@ impl DecidedRequest {
     }
 }
 
-/// What is asked, in words that follow "may": "invite carol to 5f3c…".
+/// Describes the request in words that follow "may": "invite carol to 5f3c…".
 fn deed(ask: &SigningRequest, permit: Option<&Permit>) -> String {
     let who = ask.members.join(", ");
     let place = ask.conversation.as_ref().map(Pattern::to_string).unwrap_or_default();
@@ -84,7 +84,7 @@ fn deed(ask: &SigningRequest, permit: Option<&Permit>) -> String {
     }
 }
 
-/// What a token is good for: what was asked and, where that is less, what was granted.
+/// Describes the capability of a token: the requested capability and, if less was granted, the granted capability.
 fn powers(ask: &SigningRequest, permit: Option<&Permit>) -> String {
     if ask.wants.is_empty() {
         return String::new();
@@ -103,16 +103,16 @@ fn by(rules: &[String]) -> String {
     }
 }
 
-/// Why something is denied, in words that follow "as".
+/// Describes why the request is denied, in words that follow "as".
 pub fn why(denial: &Denial) -> String {
     let reason = denial.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
     match &denial.cause {
         DenyReason::Banned { user, .. } => format!("{user} is banned{reason}"),
         DenyReason::Muted { user, .. } => format!("{user} is muted{reason}"),
-        DenyReason::TargetBanned { user, .. } => format!("{user}, whom it adds, is banned"),
+        DenyReason::TargetBanned { user, .. } => format!("{user} is banned and cannot be added"),
         DenyReason::TargetBlocks { user } => format!("{user} does not want to be added there"),
         DenyReason::ShutOut { user } | DenyReason::TargetShutOut { user } => format!("{user} is blocked there"),
-        DenyReason::UnknownConversation => "the facts know no such conversation".to_owned(),
+        DenyReason::UnknownConversation => "the facts do not contain this conversation".to_owned(),
         DenyReason::Rule { id, .. } => format!("rule {id} denies it{reason}"),
         DenyReason::NothingMatched { nearest: Some(nearest) } => {
             format!("no rule allows {}; {} comes nearest{reason}", denial.action, nearest.id)

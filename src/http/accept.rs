@@ -1,21 +1,21 @@
-//! Which of the forms that an answer can take the caller likes best (RFC 9110, section 12.5.1).
+//! Selects the form of the answer that the caller prefers (RFC 9110, section 12.5.1).
 
 use hyper::header::{ACCEPT, HeaderMap};
 
-/// The best of `offered` for this `Accept`; of equals the first. `None` if the caller wants none of them. Without the header, or
-/// where it can't be read, everything is welcome.
+/// Returns the form of `offered` that the `Accept` header prefers. If several are equal, returns the first. Returns
+/// `None` if the header excludes all of them. If the header is missing or cannot be read, all forms are acceptable.
 pub(super) fn choose<T: Copy>(headers: &HeaderMap, offered: &[(&str, T)]) -> Option<T> {
     let mut ranges = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
     if ranges.peek().is_none() {
         return offered.first().map(|(_, form)| *form);
     }
     let accept = ranges.collect::<Vec<_>>().join(",");
-    // Of several greatest ones `max_by_key` takes the last.
+    // `max_by_key` returns the last of equal elements, so the order is reversed.
     let rated = offered.iter().rev().map(|(media, form)| (quality(&accept, media), form));
     rated.filter(|(quality, _)| *quality > 0).max_by_key(|(quality, _)| *quality).map(|(_, form)| *form)
 }
 
-/// The weight that `accept` gives to a media type, in thousandths: that of its most specific range.
+/// Returns the weight of a media type in `accept`, in thousandths. The most specific matching range determines it.
 fn quality(accept: &str, media: &str) -> u16 {
     let ranges = accept.split(',').filter_map(|range| {
         let (name, parameters) = range.split_once(';').unwrap_or((range, ""));

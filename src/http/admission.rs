@@ -1,19 +1,20 @@
-//! Lets a request in, or turns it away before anything is spent on it.
+//! Admits a request or rejects it before it costs anything.
 
 use std::pin::pin;
 
 use super::{ApiError, ErrorCode, RequestContext};
 use crate::limits::AdmissionPermit;
 
-/// Counts the request for its address and takes one of the places for requests in progress, to be kept to the request's end.
+/// Counts the request for its address and takes a permit for a request in progress. The caller keeps the permit until
+/// the end of the request.
 pub(super) fn enter(exchange: &RequestContext<'_>) -> Result<AdmissionPermit, ApiError> {
     let limits = &exchange.snapshot.limits;
     limits.address(exchange.address)?;
     limits.in_flight.take().ok_or_else(overloaded)
 }
 
-/// Waits for something that the client is to send. Unless that is there already, the request gives up its place meanwhile for one
-/// among those that wait: slow clients must not keep out the others.
+/// Waits for data from the client. If the data is not there yet, the request exchanges its permit for one of the
+/// permits for waiting requests meanwhile. So slow clients do not keep out other clients.
 pub(super) async fn wait<T>(
     exchange: &RequestContext<'_>,
     place: AdmissionPermit,
@@ -34,5 +35,5 @@ pub(super) async fn wait<T>(
 }
 
 fn overloaded() -> ApiError {
-    ApiError::plain(ErrorCode::Overloaded, "More requests are in progress than can be served well. Ask again shortly.")
+    ApiError::plain(ErrorCode::Overloaded, "Too many requests are in progress. Retry shortly.")
 }

@@ -1,4 +1,4 @@
-//! Reading a request's body within bounds of size and time.
+//! Reads a request body within limits of size and time.
 
 use std::time::Duration;
 
@@ -8,11 +8,15 @@ use hyper::body::{Body, Bytes, Incoming};
 
 use super::{ApiError, ErrorCode};
 
-/// How much of a body that nobody wants is read, and for how long, so that its sender gets to read the answer.
+/// How many bytes of an unwanted body are read, and for how long. Without this, the client might not receive the
+/// answer.
 const DRAIN_LIMIT: u64 = 1 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
-/// The whole body, of at most `limit` bytes and within `patience`.
+/// Reads the whole body.
+///
+/// # Errors
+/// Returns an error if the body is longer than `limit` bytes, takes longer than `patience`, or ends too early.
 pub(super) async fn read(body: &mut Incoming, limit: usize, patience: Duration) -> Result<Bytes, ApiError> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
@@ -23,7 +27,8 @@ pub(super) async fn read(body: &mut Incoming, limit: usize, patience: Duration) 
     tokio::time::timeout(patience, collect(body, limit)).await.unwrap_or_else(|_| Err(too_slow(patience)))
 }
 
-/// Reads on and forgets, in the background: closing a connection on unread data would take the answer away from its reader.
+/// Reads and discards the rest of a body in the background. If the connection were closed with unread data, the client
+/// could lose the answer.
 pub fn drain(mut body: Incoming) {
     if body.is_end_stream() {
         return;
@@ -38,7 +43,7 @@ pub fn drain(mut body: Incoming) {
     }));
 }
 
-/// Most bodies come in one frame, which is then not copied.
+/// Collects the body. Most bodies arrive in one frame, which is not copied.
 async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, ApiError> {
     let Some(first) = data(body).await? else { return Ok(Bytes::new()) };
     if first.len() > limit {
@@ -57,11 +62,11 @@ async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, ApiError> {
     Ok(whole.into())
 }
 
-/// The next piece of data; trailers are passed over.
+/// Returns the next data frame. Trailers are skipped.
 async fn data(body: &mut Incoming) -> Result<Option<Bytes>, ApiError> {
     while let Some(frame) = body.frame().await {
-        let frame =
-            frame.map_err(|error| ApiError::new(ErrorCode::Malformed, "The body broke off.", error.to_string()))?;
+        let frame = frame
+            .map_err(|error| ApiError::new(ErrorCode::Malformed, "The body ended too early.", error.to_string()))?;
         if let Ok(data) = frame.into_data() {
             return Ok(Some(data));
         }

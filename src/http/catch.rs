@@ -1,13 +1,13 @@
-//! Keeps a panic to the request that met it.
+//! Limits a panic to the request that caused it.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::Poll;
 
-/// What the future comes to, or what it panicked with.
+/// Returns the output of the future, or the payload of its panic.
 ///
-/// What requests share is behind locks and atomics that survive a panic, so nothing half-done is seen afterwards.
+/// The state that requests share is behind locks and atomics that survive a panic. No request sees a partial change.
 pub(super) async fn panics<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, Box<dyn Any + Send>> {
     std::future::poll_fn(move |context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
         Ok(Poll::Pending) => Poll::Pending,

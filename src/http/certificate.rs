@@ -1,9 +1,10 @@
-//! What a connection's client certificate is good for when a request comes.
+//! Checks the client certificate of a connection for each request.
 
 use super::RequestContext;
 use crate::authn::ClientCertificate;
 
-/// The certificate, if the settings in force still have its authority and it has not expired: connections outlive both.
+/// Returns the client certificate as valid if the current settings still trust its authority and it has not expired. A
+/// connection can outlive both.
 pub(super) fn shown<'a>(exchange: &RequestContext<'a>) -> ClientCertificate<'a> {
     let Some(certificate) = exchange.peer.tls.as_ref().and_then(|tls| tls.certificate.as_ref()) else {
         return ClientCertificate::Nothing;

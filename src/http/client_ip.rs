@@ -1,4 +1,4 @@
-//! Which address a request comes from, as far as those who say so are trusted.
+//! Determines the client address of a request from the connection and from the headers of trusted proxies.
 
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -8,14 +8,16 @@ use crate::authn::{ConnectionPeer, PeerAddress, TrustedProxies};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// All peers at the Unix socket have this address, until they name another and are trusted.
+/// The address of all peers of the Unix socket, unless they are trusted and name another address.
 const LOCAL: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
-/// The nearest address that is not a trusted proxy's: the peer's own, or, where that is a proxy, one that the proxies name.
+/// Returns the nearest address that is not the address of a trusted proxy. This is the address of the peer or, if the
+/// peer is a proxy, an address that the proxies name.
 ///
-/// Each proxy appends where it has the request from, so the names are read from the right, and what stands left of the first stranger
-/// is the stranger's own claim. A client may send along the one header that the proxies don't write. So where both are there they
-/// must agree; else the peer's own address is all that is known.
+/// Each proxy appends the address that it received the request from. So the addresses are read from the right.
+/// Everything to the left of the first untrusted address is an unverified claim. A client can also send the header that
+/// the proxies do not write. So if both headers are present, they must agree. If they do not agree, the result is the
+/// address of the peer.
 pub(super) fn of(peer: &ConnectionPeer, headers: &HeaderMap, trusted: &TrustedProxies) -> IpAddr {
     let own = match peer.socket {
         PeerAddress::Address(address) => address,
@@ -35,7 +37,8 @@ pub(super) fn of(peer: &ConnectionPeer, headers: &HeaderMap, trusted: &TrustedPr
     }
 }
 
-/// The first of these addresses, read from the nearest on, that is not a trusted proxy's; where one can't be read, the last before it.
+/// Returns the first of these addresses, read from the nearest, that is not the address of a trusted proxy. If an
+/// address cannot be read, returns the address before it.
 fn last_stranger(nodes: impl Iterator<Item = Option<IpAddr>>, own: IpAddr, trusted: &TrustedProxies) -> IpAddr {
     let mut last = own;
     for node in nodes {
@@ -48,19 +51,19 @@ fn last_stranger(nodes: impl Iterator<Item = Option<IpAddr>>, own: IpAddr, trust
     last
 }
 
-/// The addresses in `X-Forwarded-For`, from the right.
+/// Returns the addresses in `X-Forwarded-For`, from the right.
 fn x_forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
     let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
     lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(',').map(|node| parse(node.trim())))
 }
 
-/// The addresses in `Forwarded` (RFC 7239), from the left.
+/// Returns the addresses in `Forwarded` (RFC 7239), from the left.
 fn forwarded(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let lines = headers.get_all(FORWARDED).iter();
     lines.flat_map(|line| split(line.to_str().unwrap_or_default(), ',').map(element)).collect()
 }
 
-/// The address in the one `for` parameter of an element.
+/// Returns the address in the only `for` parameter of an element.
 fn element(element: &str) -> Option<IpAddr> {
     let pairs = split(element, ';').filter_map(|pair| pair.trim().split_once('='));
     let mut nodes = pairs.filter(|(name, _)| name.eq_ignore_ascii_case("for")).map(|(_, node)| node);
@@ -68,7 +71,7 @@ fn element(element: &str) -> Option<IpAddr> {
     parse(node.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(node))
 }
 
-/// The parts of a text between separators that don't stand in quotes.
+/// Splits a text at separators that are not in quotes.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |c| {
@@ -79,7 +82,7 @@ fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     })
 }
 
-/// An address with or without a port. An IPv6 one may stand in brackets, and must where it has a port.
+/// Parses an address with or without a port. An IPv6 address can be in brackets, and must be if it has a port.
 fn parse(node: &str) -> Option<IpAddr> {
     let in_brackets = || node.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok();
     let address = node.parse().ok().or_else(|| in_brackets().map(IpAddr::V6));
@@ -107,7 +110,7 @@ mod tests {
         of(peer, &headers, trusted).to_string()
     }
 
-    /// What a trusted proxy at 10.0.0.1 makes known by these headers.
+    /// Returns the client address if a trusted proxy at 10.0.0.1 sends these headers.
     fn by_proxy(lines: &[&str]) -> String {
         told(&ConnectionPeer::at([10, 0, 0, 1].into()), &trusted(), lines)
     }
@@ -163,7 +166,7 @@ mod tests {
             ("forwarded: for=1.1.1.1, for=_hidden", "10.0.0.1"),
             ("forwarded: for=1.1.1.1, proto=https", "10.0.0.1"),
             ("forwarded: for=1.1.1.1;for=192.0.2.1", "10.0.0.1"),
-            // A client's quote swallows what the proxy appends.
+            // The quote of the client hides the element that the proxy appends.
             ("forwarded: for=\"1.1.1.1, for=192.0.2.1", "10.0.0.1"),
         ] {
             assert_eq!(by_proxy(&[line]), address, "{line}");

@@ -1,4 +1,4 @@
-//! The routes of LeanCloud's own demo servers, for clients that were written for them.
+//! The routes of LeanCloud's own demo servers, for clients that were written for those servers.
 
 use super::sign::{AnswerForm, SigningRoute};
 use super::{ApiError, ErrorCode};
@@ -6,13 +6,14 @@ use crate::config::Settings;
 use crate::vendor::leancloud::DemoRoute;
 use crate::vendor::{App, Operation};
 
-/// Where LeanCloud's SDKs call cloud functions.
+/// The path prefix at which LeanCloud's SDKs call cloud functions.
 pub(super) const FUNCTIONS: &str = "/1.1/functions/";
 
-/// Where the first of the demo servers has its one route.
+/// The path of the only route of the first demo server.
 pub(super) const SIGN2: &str = "/sign2";
 
-/// Where this path leads, if it is one of those that demo servers have.
+/// Returns the signing route of this path, or `None` if the path is not a path of the demo servers. The route is an
+/// error if the cloud function is unknown or if no app serves these paths.
 pub(super) fn route<'a>(settings: &'a Settings, path: &str) -> Option<Result<SigningRoute<'a>, ApiError>> {
     let (compat, forms): (_, &[_]) = match path.strip_prefix(FUNCTIONS) {
         Some(name) => (DemoRoute::parse(name), &[("application/json", AnswerForm::CloudFunction)]),
@@ -32,13 +33,13 @@ pub(super) fn route<'a>(settings: &'a Settings, path: &str) -> Option<Result<Sig
 fn app(settings: &Settings) -> Result<&App, ApiError> {
     let app = settings.server.leancloud_compat.as_deref().and_then(|name| settings.engine.app(name));
     app.ok_or_else(|| {
-        let detail = "Nothing is signed at this path: the configuration has no LeanCloud app, or several of which \
-                      `leancloud_compat` in [server] names none.";
+        let detail = "No app serves this path: the configuration has no LeanCloud app, or it has several and \
+                      `leancloud_compat` in [server] is not set.";
         ApiError::plain(ErrorCode::NotFound, detail)
     })
 }
 
 fn unknown() -> ApiError {
     let known = DemoRoute::ALL.map(DemoRoute::as_str).join(", ");
-    ApiError::plain(ErrorCode::NotFound, format!("There is no cloud function of this name here. There are: {known}."))
+    ApiError::plain(ErrorCode::NotFound, format!("There is no cloud function of this name. Known functions: {known}."))
 }

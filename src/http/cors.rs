@@ -11,10 +11,11 @@ use crate::authn::Authenticators;
 use crate::config::CorsConfig;
 use crate::telemetry::trace::{TRACEPARENT, TRACESTATE};
 
-/// How long a browser may remember what a preflight said.
+/// How long a browser can cache the answer to a preflight request.
 const MAX_AGE: Duration = Duration::from_secs(600);
 
-/// What LeanCloud's SDKs send along, whoever they call. Browsers ask leave for all of it; none of it means anything here.
+/// Headers that LeanCloud's SDKs send with every request. Browsers ask for permission for all of them. They have no
+/// effect here.
 const LEANCLOUD: [HeaderName; 5] = [
     HeaderName::from_static("x-lc-id"),
     HeaderName::from_static("x-lc-key"),
@@ -23,7 +24,8 @@ const LEANCLOUD: [HeaderName; 5] = [
     HeaderName::from_static("x-lc-ua"),
 ];
 
-/// Lets pages of the configured origins, spelt exactly so, call from a browser, with what tells who their users are.
+/// Returns the layer that lets pages of the configured origins call from a browser, with their users' credentials.
+/// Origins must match exactly.
 pub(super) fn layer(cors: &CorsConfig, authenticators: &Authenticators, methods: &'static [Method]) -> CorsLayer {
     // `*` is not an origin, and the layer panics on it.
     let origins =

@@ -1,19 +1,21 @@
-//! Whether a page of another site made the browser send a request.
+//! Detects requests that a page of another site made the browser send.
 
 use hyper::Request;
 
 use super::RequestContext;
 use crate::authn::{CrossSite, OwnHosts, RequestTarget};
 
-/// Why ambient credentials don't count for the request, if they don't: a page of another site, whose origin is not listed, made the browser
-/// send it, or it was sent to another host than those configured.
+/// Returns the reason why ambient credentials are ignored for the request, or `None` if they are accepted. They are
+/// ignored if a page of another site with an origin that is not listed made the browser send the request, or if the
+/// request was sent to a host that is not configured.
 pub(super) fn reason<'a, B>(exchange: &RequestContext<'_>, request: &'a Request<B>) -> Option<CrossSite<'a>> {
     let server = &exchange.settings.server;
     let listed = server.cors.as_ref().map_or(&[][..], |cors| &cors.origins);
     target(exchange, request).cross_site(&server.hosts, listed)
 }
 
-/// Whether a page of any other origin than our own, listed or not, made the browser send it. Names are no own hosts here.
+/// Returns true if a page of any other origin than our own made the browser send the request, even if that origin is
+/// listed. The configured host names are not used here.
 pub(super) fn is_foreign<B>(exchange: &RequestContext<'_>, request: &Request<B>) -> bool {
     target(exchange, request).cross_site(&OwnHosts::only(None), &[]).is_some()
 }

@@ -1,4 +1,4 @@
-//! What goes wrong with a request: once for the caller and once for the log.
+//! Errors of requests: one message for the caller and one for the log.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use crate::telemetry::audit::AuditError;
 use crate::upstream::FactsUnavailable;
 use crate::vendor::InvalidRequest;
 
-/// What sort of failure it is: the word that programs read.
+/// The error code that programs read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ErrorCode {
     Malformed,
@@ -72,25 +72,25 @@ impl ErrorCode {
     }
 }
 
-/// A request that got no signature.
+/// The error that a request is answered with.
 #[derive(Debug)]
 pub(super) struct ApiError {
     pub(super) status: StatusCode,
     pub(super) code: ErrorCode,
-    /// For the caller: names the field and the reason. Never a secret, token or signature.
+    /// The message for the caller. It names the field and the reason. It must not contain a secret, token or signature.
     pub(super) detail: Cow<'static, str>,
-    /// For the log: may say more. Never a secret, token or signature either.
+    /// The message for the log, which can have more details. It must not contain a secret, token or signature either.
     pub(super) log: Cow<'static, str>,
     pub(super) more: Box<ProblemExtensions>,
-    /// The methods of the route, where it was another.
+    /// The methods that the route supports, if the request used another one.
     pub(super) allow: Option<&'static str>,
-    /// For how many seconds not to ask again.
+    /// How long the client should wait before it retries, in seconds.
     pub(super) retry_after: Option<u64>,
-    /// Whether whoever noticed it has seen to the log, where each single one would be a flood.
+    /// Whether the error is already in the log. Some errors are logged where they occur, at a limited rate.
     pub(super) is_logged: bool,
 }
 
-/// What a problem says beyond the members that all problems have.
+/// The members of a problem beyond those that all problems have.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct ProblemExtensions {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,12 +101,12 @@ pub(super) struct ProblemExtensions {
     pub(super) ban: Option<BanDetails>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<String>,
-    /// The line of the policy file that stands against it.
+    /// The line of the policy file that conflicts with the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) line: Option<usize>,
 }
 
-/// The ban that a refusal is due to.
+/// The ban that is the reason of a denial.
 #[derive(Debug, Serialize)]
 pub(super) struct BanDetails {
     user: String,
@@ -114,7 +114,7 @@ pub(super) struct BanDetails {
 }
 
 impl ApiError {
-    /// A failure of this sort: what the caller is told, and what the log is told.
+    /// Creates an error with a message for the caller and a message for the log.
     pub(super) fn new(
         code: ErrorCode,
         detail: impl Into<Cow<'static, str>>,
@@ -134,31 +134,35 @@ impl ApiError {
         }
     }
 
-    /// One whose message for the caller says all there is to say.
+    /// Creates an error with the same message for the caller and for the log.
     pub(super) fn plain(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> ApiError {
         let detail = detail.into();
         ApiError::new(code, detail.clone(), detail)
     }
 
-    /// Our own fault.
+    /// Creates an internal error.
     pub(super) fn internal(log: impl Into<Cow<'static, str>>) -> ApiError {
-        ApiError::new(ErrorCode::Internal, "Something went wrong here. The log has more under this request id.", log)
+        ApiError::new(
+            ErrorCode::Internal,
+            "Internal error. The server's log has the details under this request id.",
+            log,
+        )
     }
 
-    /// That `Accept` leaves none of these media types.
+    /// Creates the error for an `Accept` header that excludes all of these media types.
     pub(super) fn not_acceptable(types: &[&str]) -> ApiError {
-        let detail = format!("Accept leaves nothing that can be answered: {}.", types.join(", "));
+        let detail = format!("Accept excludes all media types of this path: {}.", types.join(", "));
         ApiError::plain(ErrorCode::NotAcceptable, detail)
     }
 
-    /// That there is nothing but the policy file.
+    /// Creates the error for requests that need a store, if none is configured.
     pub(super) fn no_store() -> ApiError {
-        let detail = "There is no [store] in the configuration: the policy file is all there is, and nothing is changed while the \
-                      program runs.";
+        let detail = "There is no [store] in the configuration: moderation entries come only from the policy file and \
+                      cannot be changed at run time.";
         ApiError::plain(ErrorCode::NotFound, detail)
     }
 
-    /// With another status than the one that belongs to the code.
+    /// Replaces the status that belongs to the code.
     pub(super) fn with_status(self, status: StatusCode) -> ApiError {
         ApiError { status, ..self }
     }
@@ -185,8 +189,7 @@ impl From<&AuthnError> for ApiError {
 
 impl From<RateLimited> for ApiError {
     fn from(RateLimited(wait): RateLimited) -> ApiError {
-        let detail =
-            "There are too many requests from this address or caller. Ask again after the time in Retry-After.";
+        let detail = "Too many requests from this address or caller. Retry after the time in Retry-After.";
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         ApiError { retry_after: Some(seconds.max(1)), ..ApiError::plain(ErrorCode::RateLimited, detail) }
     }
@@ -194,21 +197,21 @@ impl From<RateLimited> for ApiError {
 
 impl From<AuditError> for ApiError {
     fn from(error: AuditError) -> ApiError {
-        let detail = "The answer could not be recorded in the audit log, so it is not given. Try again.";
+        let detail = "The answer could not be recorded in the audit log, so it is withheld. Try again.";
         ApiError::new(ErrorCode::Unavailable, detail, error.to_string())
     }
 }
 
 impl From<FactsUnavailable> for ApiError {
     fn from(unavailable: FactsUnavailable) -> ApiError {
-        let detail = "What the decision depends on can't be found out at the moment. Try again.";
+        let detail = "A service that the decision depends on is not available. Try again.";
         ApiError { is_logged: true, ..ApiError::new(ErrorCode::Unavailable, detail, unavailable.to_string()) }
     }
 }
 
 impl From<ReplicaStale> for ApiError {
     fn from(stale: ReplicaStale) -> ApiError {
-        let detail = "Who is banned can't be told for certain at the moment, so nothing is decided. Try again.";
+        let detail = "The moderation entries are not up to date at the moment, so no decision is possible. Try again.";
         ApiError::new(ErrorCode::Unavailable, detail, stale.to_string())
     }
 }
@@ -219,13 +222,12 @@ impl From<ChangeError> for ApiError {
             ChangeError::Stale(stale) => ApiError::from(stale),
             ChangeError::NoStore => ApiError::no_store(),
             ChangeError::Unavailable(unavailable) => {
-                let detail =
-                    "The change could not be stored, or it isn't known whether it was. Ask for the same again.";
+                let detail = "The change could not be stored, or the outcome is unknown. Send the same request again.";
                 ApiError::new(ErrorCode::Unavailable, detail, unavailable.to_string())
             }
             ChangeError::Broken(unavailable) => {
-                let detail = "Nothing can be changed until chat-signer is started anew, as its store could not be \
-                              written. Whether this change was made shows then.";
+                let detail = "The store could not be written, so changes are rejected until chat-signer is restarted. \
+                              Check after the restart whether this change was made.";
                 ApiError::new(ErrorCode::Unavailable, detail, unavailable.to_string())
             }
         }

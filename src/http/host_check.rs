@@ -1,5 +1,4 @@
-//! Looks at how and where a request was sent: with which method, to one host, and in the demonstration, whose secrets everyone knows, to
-//! this machine.
+//! Checks the method and the host of a request. The demonstration has public secrets, so it serves only loopback hosts.
 
 use std::net::IpAddr;
 
@@ -9,19 +8,19 @@ use hyper::{Request, Version};
 use super::{ApiError, ErrorCode, RequestContext};
 use crate::authn::host_name;
 
-/// Refuses what was not sent to a loopback name while the demonstration's secrets are in use. The listener is bound to loopback
-/// then; this keeps out web pages elsewhere that had their own name resolve to it.
+/// Refuses requests to hosts other than loopback while the secrets of the demonstration are in use. The listener is
+/// then bound to loopback. This check stops DNS rebinding: web pages whose host name resolves to a loopback address.
 pub(super) fn demonstration<B>(exchange: &RequestContext<'_>, request: &Request<B>) -> Result<(), ApiError> {
     if !exchange.settings.demonstration || is_to_loopback(request) {
         return Ok(());
     }
-    let detail = "The demonstration answers only on this machine: as localhost, 127.0.0.1 or [::1]. Configure secrets of your own \
-                  to serve others.";
+    let detail = "The demonstration answers only requests to localhost, 127.0.0.1 or [::1]. To serve other hosts, \
+                  configure your own secrets.";
     Err(ApiError::plain(ErrorCode::Denied, detail))
 }
 
-/// Refuses what names several hosts (RFC 9112, section 3.2; RFC 9113, section 8.3.1), or in HTTP/1.1 has no `Host`: whatever stands in
-/// front may have read another one than we would.
+/// Refuses a request that names several hosts (RFC 9112, section 3.2; RFC 9113, section 8.3.1), and a request with
+/// HTTP/1.1 that has no `Host`. A proxy in front of the server might have read another host than the server would.
 pub(super) fn one_host<B>(request: &Request<B>) -> Result<(), ApiError> {
     let mut hosts = request.headers().get_all(HOST).iter().map(hyper::header::HeaderValue::as_bytes);
     let fits = match (hosts.next(), hosts.next()) {
@@ -35,16 +34,16 @@ pub(super) fn one_host<B>(request: &Request<B>) -> Result<(), ApiError> {
     if fits { Ok(()) } else { Err(ApiError::plain(ErrorCode::Malformed, detail)) }
 }
 
-/// Refuses other methods than these.
+/// Refuses a request with any other method than these.
 pub(super) fn only<B>(request: &Request<B>, methods: &'static str) -> Result<(), ApiError> {
     if methods.split(", ").any(|method| request.method() == method) {
         return Ok(());
     }
-    let detail = format!("This path takes other methods: {methods}.");
+    let detail = format!("This path supports only {methods}.");
     Err(ApiError { allow: Some(methods), ..ApiError::plain(ErrorCode::MethodNotAllowed, detail) })
 }
 
-/// Whether the request names its host, and all the places that do so name a loopback one.
+/// Returns true if the request names a host, and if all places that name it name a loopback host.
 fn is_to_loopback<B>(request: &Request<B>) -> bool {
     let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
     let headers = request.headers().get_all(HOST).iter().map(hyper::header::HeaderValue::as_bytes);

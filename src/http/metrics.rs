@@ -1,4 +1,4 @@
-//! What the metrics count of a request on its way.
+//! Counts authentications and decisions in the metrics.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,18 +11,18 @@ use crate::telemetry::AuditDecision;
 use crate::telemetry::metrics::IdentityLabel;
 use crate::vendor::App;
 
-/// Counts a caller who is known.
+/// Counts a successful authentication.
 pub(super) fn accepted(exchange: &RequestContext<'_>, caller: &Caller) {
     exchange.runtime.metrics.identified(Some(&caller.authenticator), IdentityLabel::Accepted);
 }
 
-/// Counts a caller who is not let in.
+/// Counts a failed authentication.
 pub(super) fn refused(exchange: &RequestContext<'_>, refusal: &AuthnError) {
     let identity = if refusal.is_unavailable() { IdentityLabel::Unavailable } else { IdentityLabel::Refused };
     exchange.runtime.metrics.identified(refusal.authenticator(), identity);
 }
 
-/// A decision that is counted once it is recorded.
+/// A decision that is counted after it is recorded.
 pub(super) struct CountedDecision {
     action: Action,
     decision: AuditDecision,
@@ -30,34 +30,36 @@ pub(super) struct CountedDecision {
 }
 
 impl CountedDecision {
-    /// What these rules allowed. Where several did, as for a capability, it was the first that allowed the action itself.
+    /// Returns a request that these rules allowed. If several rules did, as for a capability, the first one allowed the
+    /// action itself and is counted.
     pub(super) fn allowed(action: Action, decision: AuditDecision, rules: Vec<String>) -> CountedDecision {
         CountedDecision { action, decision, rule: rules.into_iter().next().map_or(Cow::Borrowed("none"), Cow::Owned) }
     }
 
-    /// What was denied for this cause.
+    /// Returns a request that was denied for this reason.
     pub(super) fn denied(action: Action, cause: DenyReason) -> CountedDecision {
         CountedDecision { action, decision: AuditDecision::Deny, rule: decisive(cause) }
     }
 
-    /// What was refused for what else is known of whom it is about, which this word names.
+    /// Returns a command that was rejected because of existing entries or facts about the user. `word` names the
+    /// reason.
     pub(super) fn ruled_out(action: Action, word: &'static str) -> CountedDecision {
         CountedDecision { action, decision: AuditDecision::Deny, rule: Cow::Borrowed(word) }
     }
 
-    /// What could not be decided.
+    /// Returns a request that could not be decided.
     pub(super) fn unavailable(action: Action) -> CountedDecision {
         CountedDecision { action, decision: AuditDecision::Unavailable, rule: Cow::Borrowed("none") }
     }
 
-    /// Counts it for an app, or for all of them.
+    /// Counts the decision for one app, or for all apps together.
     pub(super) fn count(self, exchange: &RequestContext<'_>, app: Option<&App>) {
         let app = app.map_or_else(|| Arc::from("*"), |app| Arc::clone(app.name()));
         exchange.runtime.metrics.decided(app, self.action, self.decision, self.rule);
     }
 }
 
-/// The rule that decided, or what did instead.
+/// Returns the id of the rule that decided, or the name of the other reason that decided.
 fn decisive(cause: DenyReason) -> Cow<'static, str> {
     Cow::Borrowed(match cause {
         DenyReason::Rule { id, .. } => return Cow::Owned(id),

@@ -1,4 +1,4 @@
-//! The signing interface over HTTP: routes, limits, and one renderer for each shape of error.
+//! The HTTP interface of the server: routes, limits, and one renderer for each shape of error.
 
 mod accept;
 mod admission;
@@ -50,29 +50,29 @@ use render::ErrorShape;
 use request_id::RequestId;
 pub use response_body::ResponseBody;
 
-/// An answer.
+/// An HTTP response of the server.
 pub type HttpResponse = Response<ResponseBody>;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// One request's surroundings: what all steps of answering it look at.
+/// The context of one request: the values that every step of answering it reads.
 struct RequestContext<'a> {
     runtime: &'a Arc<ServerState>,
-    /// What was in force when it came in, and holds to its end.
+    /// The snapshot that was current when the request arrived. The request uses it until its end.
     snapshot: &'a Arc<Snapshot>,
     settings: &'a Settings,
-    /// Who is at the other end.
+    /// The peer of the connection.
     peer: &'a Arc<ConnectionPeer>,
-    /// Which address it comes from, as far as the proxies on the way are trusted.
+    /// The IP address of the client, taken from forwarding headers as far as the proxies are trusted.
     address: IpAddr,
     id: &'a RequestId,
-    /// The trace that it belongs to, if it says so.
+    /// The trace context of the request, if the request has one.
     trace: Option<&'a Arc<TraceContext>>,
     began: Instant,
     now: Millis,
 }
 
-/// A request's surroundings for what goes on though nobody may wait for it any more.
+/// An owned copy of [`RequestContext`], for work that continues after the client has left.
 struct OwnedRequestContext {
     runtime: Arc<ServerState>,
     snapshot: Arc<Snapshot>,
@@ -117,7 +117,7 @@ impl OwnedRequestContext {
     }
 }
 
-/// Answers a request to the main listener. Whatever happens, there is an answer.
+/// Answers a request to the main listener. A panic becomes an answer with status 500.
 pub async fn serve(runtime: Arc<ServerState>, peer: Arc<ConnectionPeer>, request: Request<Incoming>) -> HttpResponse {
     let snapshot = runtime.snapshot();
     let id = RequestId::of(request.headers());
@@ -132,7 +132,7 @@ pub async fn serve(runtime: Arc<ServerState>, peer: Arc<ConnectionPeer>, request
     let mut answer = match catch::panics(pin!(cross_origin(&exchange, request))).await {
         Ok(answer) => answer,
         Err(_) => {
-            render::failure(&exchange, ErrorShape::Problem, &ApiError::internal("a panic, logged with its place"))
+            render::failure(&exchange, ErrorShape::Problem, &ApiError::internal("a panic; the log shows its location"))
         }
     };
     stamp(answer.headers_mut(), exchange.id);
@@ -149,12 +149,12 @@ async fn cross_origin(exchange: &RequestContext<'_>, request: Request<Incoming>)
     let authenticators = &exchange.settings.engine.authenticators;
     let methods = moderation::methods_for_pages(request.uri().path());
     let inner = tower::service_fn(async |request| Ok::<_, Infallible>(route::answer(exchange, request).await));
-    // Boxed, so that requests have room for this only where it is in use.
+    // The layer's future is boxed, so that the futures of all other requests stay small.
     let Ok(answer) = Box::pin(cors::layer(cors, authenticators, methods).layer(inner).oneshot(request)).await;
     answer
 }
 
-/// What every answer carries.
+/// Sets the headers that every answer has.
 fn stamp(headers: &mut HeaderMap, id: &RequestId) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -1,4 +1,4 @@
-//! A request's parameters, from a JSON body, a form or a query.
+//! Reads the parameters of a request from a JSON body, a form or a query.
 
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
@@ -10,20 +10,21 @@ use crate::crypto::percent_decoded;
 use crate::model::json;
 use crate::vendor::Params;
 
-/// The longest query that is read, in bytes.
+/// The maximum length of a query, in bytes.
 const QUERY_LIMIT: usize = 16 << 10;
 
-/// How a body is written.
+/// The encoding of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyEncoding {
     Json,
     Form,
 }
 
-/// How the headers say that the body is written; `None` where they say nothing, which is fine for an empty one.
+/// Returns the encoding that the headers declare. Returns `None` if they declare none, which is valid for an empty
+/// body.
 ///
 /// # Errors
-/// If it is anything but JSON in UTF-8, or a form where `forms` are taken.
+/// Returns an error unless the encoding is JSON in UTF-8, or a form if `forms` are accepted.
 pub(super) fn encoding(headers: &HeaderMap, forms: bool) -> Result<Option<BodyEncoding>, ApiError> {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let value = match (values.next(), values.next()) {
@@ -42,10 +43,10 @@ pub(super) fn encoding(headers: &HeaderMap, forms: bool) -> Result<Option<BodyEn
     }
 }
 
-/// The parameters in a body. An empty one is `{}`.
+/// Returns the parameters in a body. An empty body is read as `{}`.
 pub(super) fn from_body(body: &[u8], encoding: Option<BodyEncoding>, forms: bool) -> Result<Params, ApiError> {
     match encoding {
-        // curl calls everything a form; as one, JSON would be a single unknown name, and ignored.
+        // curl declares every body as a form. JSON that is read as a form would be one unknown name, which is ignored.
         Some(BodyEncoding::Form) if body.trim_ascii_start().starts_with(b"{") => Err(json_as_form()),
         Some(BodyEncoding::Form) => match std::str::from_utf8(body) {
             Ok(text) => from_pairs(text, "form", is_read),
@@ -57,16 +58,16 @@ pub(super) fn from_body(body: &[u8], encoding: Option<BodyEncoding>, forms: bool
     }
 }
 
-/// The parameters in a query, as routes that sign take it.
+/// Returns the parameters in a query of a signing route.
 pub(super) fn from_query(query: Option<&str>) -> Result<Params, ApiError> {
     from_query_of(query, is_read)
 }
 
-/// The parameters in a query, of those that are read.
+/// Returns those parameters in a query for which `is_read` returns true.
 pub(super) fn from_query_of(query: Option<&str>, is_read: fn(&str) -> bool) -> Result<Params, ApiError> {
     let query = query.unwrap_or_default();
     if query.len() > QUERY_LIMIT {
-        let detail = format!("The query must have at most {QUERY_LIMIT} bytes; POST takes more.");
+        let detail = format!("The query must have at most {QUERY_LIMIT} bytes. Use POST for more.");
         return Err(ApiError::plain(ErrorCode::TooLarge, detail).with_status(StatusCode::URI_TOO_LONG));
     }
     from_pairs(query, "query", is_read)
@@ -79,7 +80,7 @@ fn unsupported(forms: bool) -> ApiError {
 }
 
 fn json_as_form() -> ApiError {
-    ApiError::plain(ErrorCode::Malformed, "The form is JSON. Send that with Content-Type: application/json.")
+    ApiError::plain(ErrorCode::Malformed, "The form contains JSON. Send JSON with Content-Type: application/json.")
 }
 
 fn is_utf8(parameters: &str) -> bool {
@@ -88,12 +89,12 @@ fn is_utf8(parameters: &str) -> bool {
     charsets.all(|(_, charset)| charset.trim_matches('"').eq_ignore_ascii_case("utf-8"))
 }
 
-/// `serde_json`'s own messages are not passed on: they may quote the body.
+/// The messages of `serde_json` are not passed on, because they can quote the body.
 fn from_json(body: &[u8]) -> Result<Params, ApiError> {
     let values = json::object(body).map_err(|error| {
         let wrong = match error.classify() {
             Category::Eof => "The JSON body ends too early",
-            Category::Data => "The body must be a JSON object, and none in it may name a member twice",
+            Category::Data => "The body must be a JSON object, and no object in it may have a duplicate member",
             Category::Syntax | Category::Io => "The body is not JSON",
         };
         let place = match error.line() {
@@ -105,21 +106,24 @@ fn from_json(body: &[u8]) -> Result<Params, ApiError> {
     Ok(Params { values, lenient: false })
 }
 
-/// Reads `name=value&…`. A name that stands twice, which its readers could disagree about, is refused, unless it means nothing here.
+/// Reads `name=value&…`. Names for which `is_read` returns false are ignored. A repeated name is refused, because
+/// programs could disagree on which value applies.
 fn from_pairs(text: &str, place: &'static str, is_read: fn(&str) -> bool) -> Result<Params, ApiError> {
     let mut values = Map::new();
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (Some(name), Some(value)) = (decode(name), decode(value)) else {
-            let detail =
-                format!("The {place} is not well encoded: after a % belong two hex digits, and all must be UTF-8.");
+            let detail = format!(
+                "The {place} is not well encoded: two hex digits must follow each %, and the text must be UTF-8."
+            );
             return Err(ApiError::plain(ErrorCode::Malformed, detail));
         };
         if !is_read(&name) {
             continue;
         }
         if values.contains_key(&name) {
-            let mut failure = ApiError::plain(ErrorCode::InvalidField, format!("{name} stands in the {place} twice"));
+            let mut failure =
+                ApiError::plain(ErrorCode::InvalidField, format!("{name} is in the {place} more than once"));
             failure.more.field = Some(name);
             return Err(failure);
         }
@@ -128,12 +132,13 @@ fn from_pairs(text: &str, place: &'static str, is_read: fn(&str) -> bool) -> Res
     Ok(Params { values, lenient: true })
 }
 
-/// Whether some route that signs and takes queries or forms reads a parameter of this name. What isn't read may be anything, and stand twice.
+/// Returns true if any signing route that accepts queries or forms reads a parameter of this name. Other parameters can
+/// have any value and can be repeated.
 fn is_read(name: &str) -> bool {
     matches!(name, "client_id" | "clientId" | "user_id" | "capability" | "ttl" | "timestamp" | "nonce" | "keyName")
 }
 
-/// Undoes form encoding, strictly.
+/// Decodes form encoding strictly.
 fn decode(text: &str) -> Option<String> {
     percent_decoded(&text.replace('+', " "))
 }
@@ -167,7 +172,7 @@ mod tests {
         let detail = |body: &str| from_json(body.as_bytes()).err().unwrap().detail;
         assert_eq!(detail("{\"a\": canary}"), "The body is not JSON, at line 1, column 7.");
         assert_eq!(detail("{\n\"a\": \"canary"), "The JSON body ends too early, at line 2, column 12.");
-        let object = "The body must be a JSON object, and none in it may name a member twice";
+        let object = "The body must be a JSON object, and no object in it may have a duplicate member";
         assert_eq!(detail("[1]"), format!("{object}."));
         assert!(detail("{\"canary\": 1, \"canary\": 2}").starts_with(object));
         assert!(!detail("{\"canary\": 1, \"canary\": 2}").contains("canary"));

@@ -1,4 +1,4 @@
-//! What the audit log says of a request.
+//! Builds the audit lines of requests.
 
 use super::{ApiError, RequestContext};
 use crate::authn::AuthnError;
@@ -9,7 +9,7 @@ use crate::policy::{Denial, DenyReason};
 use crate::telemetry::{AuditDecision, AuditRecord, AuditScope};
 use crate::vendor::App;
 
-/// The line for a caller who is refused.
+/// Returns the audit line for a caller that failed authentication.
 pub(super) fn refusal(
     exchange: &RequestContext<'_>,
     app: Option<&App>,
@@ -22,7 +22,7 @@ pub(super) fn refusal(
     )
 }
 
-/// The line for a decision.
+/// Returns the audit line for a decision.
 pub(super) fn verdict(
     exchange: &RequestContext<'_>,
     app: &App,
@@ -43,7 +43,7 @@ pub(super) fn verdict(
     line(exchange, &record)
 }
 
-/// What can't be decided, and why not.
+/// Returns the record of a request that cannot be decided, with the reason.
 pub(super) fn undecided<'a>(
     exchange: &RequestContext<'a>,
     app: Option<&'a App>,
@@ -55,7 +55,7 @@ pub(super) fn undecided<'a>(
     AuditRecord { reason: Some(reason), asked: &ask.wants, ..record }
 }
 
-/// Who asked what.
+/// Returns the record of a request, with its caller and the requested action.
 pub(super) fn asked<'a>(
     exchange: &RequestContext<'a>,
     app: Option<&'a App>,
@@ -81,7 +81,7 @@ fn reason(refused: &SigningRefusal) -> String {
     }
 }
 
-/// With the one thing that was denied, of all that was asked.
+/// Returns the record with the one action and conversation that was denied.
 pub(super) fn denied<'a>(denial: &'a Denial, record: &AuditRecord<'a>) -> AuditRecord<'a> {
     let ban = match &denial.cause {
         DenyReason::Banned { scope, .. } | DenyReason::TargetBanned { scope, .. } => Some(AuditScope(scope)),
@@ -91,7 +91,7 @@ pub(super) fn denied<'a>(denial: &'a Denial, record: &AuditRecord<'a>) -> AuditR
     AuditRecord { decision: AuditDecision::Deny, action, conversation, rule: denial.rule(), ban, ..*record }
 }
 
-/// What every line has. Without an app it is about all of them.
+/// Returns the fields that every line has. Without an app, the line is about all apps.
 fn blank<'a>(exchange: &RequestContext<'a>, app: Option<&'a App>, decision: AuditDecision) -> AuditRecord<'a> {
     let policy = &exchange.settings.engine.policy.document().hash;
     AuditRecord {
@@ -105,9 +105,11 @@ fn blank<'a>(exchange: &RequestContext<'a>, app: Option<&'a App>, decision: Audi
     }
 }
 
-/// The line of a decision. If nothing is allowed, and refused requests from this address have had enough lines lately, the request is
-/// counted for its address's next summary, and there is no line. While the log cannot be written, the line is tried in any case, and so
-/// the request fails as all others do.
+/// Returns the audit line of a decision.
+///
+/// If the decision is not `allow` and the budget of audit lines for refused requests from this address is used up, the
+/// request is counted for the next summary of the address and the line is empty. While the audit log cannot be written,
+/// the line is always returned. The write then fails, and the request fails like all others.
 pub(super) fn line(exchange: &RequestContext<'_>, record: &AuditRecord<'_>) -> Result<Vec<u8>, ApiError> {
     let (line, is_refused) = match record.decision {
         AuditDecision::Allow => (record.line(), false),

@@ -1,4 +1,4 @@
-//! Answers as bytes: one renderer for each shape.
+//! Renders answers: one renderer for each shape of error.
 
 use hyper::body::Bytes;
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -10,25 +10,25 @@ use super::{HttpResponse, RequestContext, ResponseBody};
 
 const X_ABLY_ERRORCODE: HeaderName = HeaderName::from_static("x-ably-errorcode");
 
-/// Whose conventions a route's errors follow.
+/// The format of the errors of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ErrorShape {
     /// Problem details (RFC 9457).
     Problem,
-    /// Ably's, without which its SDKs ask again for ever.
+    /// The format of Ably. Without it, Ably's SDKs retry without end.
     Ably,
-    /// LeanCloud's, for clients of its demo servers.
+    /// The format of LeanCloud, for clients of its demo servers.
     LeanCloud,
 }
 
-/// A good answer.
+/// Returns a successful answer.
 pub(super) fn success(content_type: &'static str, body: impl Into<Bytes>) -> HttpResponse {
     let mut answer = Response::new(ResponseBody::from(body.into()));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     answer
 }
 
-/// The answer to a failure, which is logged by the way.
+/// Returns the answer to an error, and logs the error.
 pub(super) fn failure(exchange: &RequestContext<'_>, shape: ErrorShape, failure: &ApiError) -> HttpResponse {
     log(exchange, failure);
     let mut answer = match shape {
@@ -54,7 +54,7 @@ pub(super) fn failure(exchange: &RequestContext<'_>, shape: ErrorShape, failure:
 fn log(exchange: &RequestContext<'_>, failure: &ApiError) {
     let (request_id, code, log) = (exchange.id.as_str(), failure.code.as_str(), &*failure.log);
     let trace_id = exchange.trace.map(|trace| &*trace.trace_id);
-    // The limits' own count is in the log.
+    // The limits log a count of overloaded requests.
     let is_quiet = failure.is_logged || failure.code == ErrorCode::Overloaded;
     match failure.status.as_u16() {
         500 if !is_quiet => tracing::error!(request_id, trace_id, code, "{log}"),
@@ -87,8 +87,8 @@ fn problem(exchange: &RequestContext<'_>, failure: &ApiError) -> HttpResponse {
     json(failure.status, "application/problem+json", &body)
 }
 
-/// What ably-js reads. Only a 403 with all three members tells it to stop; with anything else it asks again every 15 seconds. So
-/// whatever can't succeed by asking again is a 403.
+/// Renders an error for ably-js. Only a 403 with all three members makes it stop. With any other answer it retries
+/// every 15 seconds. So every error that a retry cannot fix is a 403.
 fn ably(failure: &ApiError) -> HttpResponse {
     #[derive(Serialize)]
     struct AblyError<'a> {
@@ -108,7 +108,8 @@ fn ably(failure: &ApiError) -> HttpResponse {
     answer
 }
 
-/// Ably's status and error code for ours. Its codes begin with the status; 50003 is its word for a time-out inside.
+/// Returns the status and error code of Ably for a status. Ably's codes begin with the status. Code 50003 is Ably's
+/// code for an internal timeout.
 fn ably_status(status: StatusCode) -> (StatusCode, u32) {
     match status {
         StatusCode::UNAUTHORIZED => (status, 40100),
@@ -120,7 +121,8 @@ fn ably_status(status: StatusCode) -> (StatusCode, u32) {
     }
 }
 
-/// What LeanCloud's SDKs make an error of. Its codes are those of the REST interface; 1 is what cloud functions fail with.
+/// Renders an error for LeanCloud's SDKs. The codes are those of the REST interface. Code 1 is the error code of cloud
+/// functions.
 fn leancloud(failure: &ApiError) -> HttpResponse {
     #[derive(Serialize)]
     struct VendorError<'a> {
@@ -135,7 +137,7 @@ fn leancloud(failure: &ApiError) -> HttpResponse {
 }
 
 fn json(status: StatusCode, content_type: &'static str, body: &impl Serialize) -> HttpResponse {
-    // Serialising strings and numbers can't fail; if it did, the status would still tell.
+    // Serializing strings and numbers cannot fail. If it did, the status would still report the error.
     let mut answer = success(content_type, serde_json::to_vec(body).unwrap_or_default());
     *answer.status_mut() = status;
     answer

@@ -1,4 +1,4 @@
-//! Request ids: the caller's own if it is sane, else a fresh one.
+//! Request ids: the id that the caller sends if it is valid, otherwise a new id.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,15 +7,16 @@ use hyper::header::{HeaderMap, HeaderValue};
 
 use crate::{clock, crypto, random};
 
-/// The longest id that is taken over.
+/// The maximum length of an id from the caller, in characters.
 const LONGEST: usize = 128;
 
-/// The name of one request, in its answer, in the audit log and in the program's own log.
+/// The id of one request. It appears in the answer, in the audit log and in the program's log.
 #[derive(Clone)]
 pub(super) struct RequestId(HeaderValue);
 
 impl RequestId {
-    /// The id that the request brings: 1 to 128 characters of `A-Z a-z 0-9 . _ -`. Without such a one, or with several, a fresh one.
+    /// Returns the id of the request header: 1 to 128 characters of `A-Z a-z 0-9 . _ -`. If the header is missing,
+    /// repeated or not valid, returns a new id.
     pub(super) fn of(headers: &HeaderMap) -> RequestId {
         let mut brought = headers.get_all(super::X_REQUEST_ID).iter();
         match (brought.next(), brought.next()) {
@@ -24,7 +25,7 @@ impl RequestId {
         }
     }
 
-    /// Unique and cheap, not secret: this process's random prefix, and a number.
+    /// Returns a unique id that is not secret: the random prefix of this process and a counter.
     fn fresh() -> RequestId {
         static PREFIX: LazyLock<u64> = LazyLock::new(|| random::bytes().map_or(clock::now().0, u64::from_be_bytes));
         static NEXT: AtomicU64 = AtomicU64::new(0);

@@ -1,4 +1,4 @@
-//! What answers are made of: mostly of bytes that are all there, sometimes of bytes that come as time goes by.
+//! The bodies of answers: complete, or streamed over time.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -8,28 +8,28 @@ use http_body_util::Full;
 use hyper::body::{self, Bytes, Frame, SizeHint};
 use tokio::sync::mpsc;
 
-/// An answer's body.
+/// The body of an answer.
 pub enum ResponseBody {
-    /// All of it.
+    /// A complete body.
     Whole(Full<Bytes>),
-    /// As it comes.
+    /// A body that is sent piece by piece.
     Streamed(StreamedBody),
 }
 
-/// A body that comes piece by piece, until its sender is dropped.
+/// A body that is sent piece by piece and ends when its sender is dropped.
 pub struct StreamedBody {
     pieces: mpsc::Receiver<Bytes>,
-    /// What lasts as long as it does.
+    /// A guard that is dropped together with the body.
     kept: Option<Box<dyn Send>>,
 }
 
 impl ResponseBody {
-    /// A body of what comes here.
+    /// Returns a body that consists of the pieces from this channel.
     pub fn streamed(pieces: mpsc::Receiver<Bytes>) -> ResponseBody {
         ResponseBody::Streamed(StreamedBody { pieces, kept: None })
     }
 
-    /// Keeps something to the end of a body that is still to come. With one that is there it is dropped at once.
+    /// Keeps a guard until the end of a streamed body. With a complete body, the guard is dropped at once.
     pub fn keep(&mut self, guard: impl Send + 'static) {
         if let ResponseBody::Streamed(streamed) = self {
             streamed.kept = Some(Box::new(guard));

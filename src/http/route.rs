@@ -1,4 +1,4 @@
-//! Which path leads where.
+//! Maps paths to routes.
 
 use hyper::body::Incoming;
 use hyper::{Method, Request};
@@ -13,14 +13,14 @@ use crate::model::Vendor;
 use crate::runtime::ProbeKind;
 use crate::vendor::{self, App};
 
-/// Answers a request, wherever it leads.
+/// Answers a request to any path.
 pub(super) async fn answer(exchange: &RequestContext<'_>, mut request: Request<Incoming>) -> HttpResponse {
     if let Some(probe) = ProbeKind::at(request.uri().path()) {
         return probed(exchange, probe, request.method());
     }
     let (shape, route) = place(exchange, request.uri().path());
     let result = match playground::at(exchange, request.uri().path()) {
-        // Boxed, so that other requests have no room for it.
+        // The future is boxed, so that the futures of all other requests stay small.
         Some(demo) => Box::pin(playground::answer(exchange, demo, &mut request)).await,
         None if request.uri().path() == openapi::PATH => openapi::answer(exchange, &request),
         None if request.uri().path().starts_with(moderation::PATH) => {
@@ -34,7 +34,7 @@ pub(super) async fn answer(exchange: &RequestContext<'_>, mut request: Request<I
     result.unwrap_or_else(|failure| render::failure(exchange, shape, &failure))
 }
 
-/// Where a path leads, and the shape of what goes wrong there.
+/// Returns the route of a path, and the shape of the errors there.
 fn place<'a>(exchange: &RequestContext<'a>, path: &str) -> (ErrorShape, Result<SigningRoute<'a>, ApiError>) {
     if let Some(route) = compat::route(exchange.settings, path) {
         return (ErrorShape::LeanCloud, route);
@@ -45,7 +45,7 @@ fn place<'a>(exchange: &RequestContext<'a>, path: &str) -> (ErrorShape, Result<S
     }
 }
 
-/// Answers a request that leads here, if the limits let it in.
+/// Answers a request to a signing route, if the limits admit it.
 async fn limited(
     exchange: &RequestContext<'_>,
     route: Result<SigningRoute<'_>, ApiError>,
@@ -55,7 +55,7 @@ async fn limited(
     sign::operation(exchange, &route?, request, place).await
 }
 
-/// The operation at `{app}/{name}`, if there is one.
+/// Returns the route at `{app}/{name}`, if there is one.
 pub(super) fn find<'a>(exchange: &RequestContext<'a>, below: &str) -> Option<SigningRoute<'a>> {
     let (app, name) = split(exchange, below)?;
     to(app, name)
@@ -66,13 +66,13 @@ pub(super) fn split<'a, 'p>(exchange: &RequestContext<'a>, below: &'p str) -> Op
     Some((exchange.settings.engine.app(app)?, name))
 }
 
-/// Where `/v1/{app}/{name}` leads, and what may go that way.
+/// Returns the route at `/v1/{app}/{name}`, with its methods, encodings and answer forms.
 pub(super) fn to<'a>(app: &'a App, name: &str) -> Option<SigningRoute<'a>> {
     let (gettable, takes_forms, forms): (bool, bool, &[_]) = match (app.vendor(), name) {
         (Vendor::TalkJs, "token") => {
             (true, false, &[("application/json", AnswerForm::Json), ("text/plain", AnswerForm::Text)])
         }
-        // All SDKs take a token as text, also those that ask for JSON. Only newer ones know a JWT's own type.
+        // All SDKs accept a token as text, also those that ask for JSON. Only newer SDKs know the media type of a JWT.
         (Vendor::Ably, "token") => (
             true,
             true,
@@ -111,7 +111,7 @@ fn probed(exchange: &RequestContext<'_>, probe: ProbeKind, method: &Method) -> H
     }
     let failure = ApiError {
         allow: Some("GET, HEAD"),
-        ..ApiError::plain(ErrorCode::MethodNotAllowed, "Probes are asked with GET.")
+        ..ApiError::plain(ErrorCode::MethodNotAllowed, "Use GET or HEAD for probes.")
     };
     render::failure(exchange, ErrorShape::Problem, &failure)
 }

@@ -1,4 +1,4 @@
-//! By what name the metrics know where a request leads.
+//! The route names that the metrics use as a label.
 
 use super::{RequestContext, compat, moderation, openapi, playground, route};
 use crate::runtime::ProbeKind;
@@ -6,7 +6,7 @@ use crate::telemetry::metrics::RouteLabel;
 use crate::vendor;
 use crate::vendor::leancloud::DemoRoute;
 
-/// The place that this path leads to: one of those that there are, whatever callers ask for.
+/// Returns the label of the route at this path. The set of labels is fixed, whatever paths clients request.
 pub(super) fn of(exchange: &RequestContext<'_>, path: &str) -> RouteLabel {
     if path == openapi::PATH {
         return RouteLabel::Fixed(openapi::PATH);

@@ -1,4 +1,4 @@
-//! From an authenticated request to its signature or token: the steps of `/v1/{app}/{operation}`, in order.
+//! The steps from a request to its signature or token: the routes `/v1/{app}/{operation}`.
 
 use std::sync::Arc;
 
@@ -19,35 +19,36 @@ use crate::random;
 use crate::telemetry::AuditDecision;
 use crate::vendor::{self, App, Operation, Params, SignedResult};
 
-/// Where a request leads and what may go that way.
+/// A route that signs: its app and operation, and the accepted methods and encodings.
 pub(super) struct SigningRoute<'a> {
     pub(super) app: &'a App,
     pub(super) operation: Operation,
-    /// Whether GET is answered, too.
+    /// Whether the route supports GET in addition to POST.
     pub(super) gettable: bool,
-    /// Whether the body may be a form.
+    /// Whether the body can be a form.
     pub(super) takes_forms: bool,
-    /// The forms of the answer, by the media type for which the caller asks.
+    /// The forms of the answer, each with the media type that selects it.
     pub(super) forms: &'static [(&'static str, AnswerForm)],
 }
 
-/// What a good answer's body is.
+/// The form of the body of a successful answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AnswerForm {
-    /// All that was signed, as JSON.
+    /// The complete result as JSON.
     Json,
-    /// The bare token.
+    /// The token alone, as text.
     Text,
-    /// The bare token, by its own media type.
+    /// The token alone, with the media type of a JWT.
     Jwt,
-    /// What LeanCloud's demo servers answer.
+    /// The answer of LeanCloud's demo servers.
     Compat,
-    /// The same, as the result of a cloud function.
+    /// The answer of LeanCloud's demo servers, as the result of a cloud function.
     CloudFunction,
 }
 
-/// Answers a request for a signature or token. Nothing of its body is read before the caller is known, and nothing is given before it
-/// is recorded.
+/// Answers a request for a signature or token.
+///
+/// The body is read only after the caller is authenticated. The answer is sent only after the audit line is written.
 pub(super) async fn operation(
     exchange: &RequestContext<'_>,
     route: &SigningRoute<'_>,
@@ -73,20 +74,24 @@ pub(super) async fn operation(
     outcome.map(|signed| render(&signed, form))
 }
 
-/// Whether the parameters are in the query.
+/// Returns true if the parameters are in the query, false if they are in the body.
+///
+/// # Errors
+/// Returns an error if the route does not support the method.
 fn method(route: &SigningRoute<'_>, method: &Method) -> Result<bool, ApiError> {
     match *method {
         Method::POST => Ok(false),
         Method::GET if route.gettable => Ok(true),
         _ => {
             let allow = if route.gettable { "GET, POST" } else { "POST" };
-            let detail = format!("This path takes other methods: {allow}.");
+            let detail = format!("This path supports only {allow}.");
             Err(ApiError { allow: Some(allow), ..ApiError::plain(ErrorCode::MethodNotAllowed, detail) })
         }
     }
 }
 
-/// Finds out who is calling, for an app or for whichever. A caller who is refused is recorded.
+/// Authenticates the caller, for one app or for all apps. If the caller is refused, the refusal is written to the audit
+/// log.
 pub(super) async fn authenticate(
     exchange: &RequestContext<'_>,
     app: Option<&App>,
@@ -105,7 +110,7 @@ pub(super) async fn authenticate(
     Err(refused(exchange, app, &refusal).await?)
 }
 
-/// Counts and records a caller who is refused.
+/// Counts a refused caller and writes the refusal to the audit log. Returns the error to answer with.
 pub(super) async fn refused(
     exchange: &RequestContext<'_>,
     app: Option<&App>,
@@ -117,7 +122,7 @@ pub(super) async fn refused(
     Ok(ApiError::from(refusal))
 }
 
-/// Finds out who is calling: at once, or after what has to be looked up elsewhere, once.
+/// Authenticates the caller. If a credential must be looked up at another server, this is done at most once.
 async fn identify(
     exchange: &RequestContext<'_>,
     presented: &RequestCredentials<'_>,
@@ -138,7 +143,7 @@ fn not_acceptable(route: &SigningRoute<'_>) -> ApiError {
     ApiError::not_acceptable(&route.forms.iter().map(|(media, _)| *media).collect::<Vec<_>>())
 }
 
-/// The parameters in the body, and the place that the request has now.
+/// Reads the parameters in the body. Returns them with the permit that the request holds afterwards.
 pub(super) async fn read(
     exchange: &RequestContext<'_>,
     takes_forms: bool,
@@ -152,7 +157,7 @@ pub(super) async fn read(
     Ok((params::from_body(&bytes, encoding, takes_forms)?, place))
 }
 
-/// Finds out what the decision depends on and another service knows.
+/// Asks other servers for the facts that the decision depends on. If that fails, this is recorded.
 async fn inquire(
     exchange: &RequestContext<'_>,
     route: &SigningRoute<'_>,
@@ -176,7 +181,7 @@ async fn inquire(
     }
 }
 
-/// What must be asked elsewhere, by what is known of the moderation entries now.
+/// Returns the facts queries that the decision needs, based on the current moderation entries.
 fn inquiries(
     exchange: &RequestContext<'_>,
     ask: &SigningRequest,
@@ -186,7 +191,7 @@ fn inquiries(
     Ok(exchange.settings.engine.inquiries(ask, caller, index.register(), exchange.now))
 }
 
-/// Records that something can't be decided.
+/// Records that the request cannot be decided.
 async fn undecided(
     exchange: &RequestContext<'_>,
     route: &SigningRoute<'_>,
@@ -200,10 +205,10 @@ async fn undecided(
     Ok(())
 }
 
-/// What was decided, as the line for the audit log, and what to count and to answer once that is written.
+/// A decision: the audit line, and the count and the answer that follow after the line is written.
 type RecordedDecision = (Vec<u8>, metrics::CountedDecision, Result<SignedResult, ApiError>);
 
-/// Decides and signs.
+/// Decides the request and signs it if it is allowed.
 fn decide(
     exchange: &RequestContext<'_>,
     route: &SigningRoute<'_>,

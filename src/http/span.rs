@@ -1,4 +1,4 @@
-//! A request as a part of its trace.
+//! The span of a request in its trace.
 
 use hyper::Method;
 
@@ -6,7 +6,7 @@ use super::RequestContext;
 use crate::telemetry::metrics::RouteLabel;
 use crate::upstream::Span;
 
-/// Has a request sent to who collects the traces, if someone does and it belongs to one.
+/// Exports the span of a request, if spans are exported and the request belongs to a trace.
 pub(super) fn record(exchange: &RequestContext<'_>, method: &Method, route: &RouteLabel, status: u16) {
     let (Some(spans), Some(trace)) = (&exchange.snapshot.spans, exchange.trace) else { return };
     spans.record(Span {
@@ -20,7 +20,7 @@ pub(super) fn record(exchange: &RequestContext<'_>, method: &Method, route: &Rou
     });
 }
 
-/// The method, or what OpenTelemetry calls one that a caller made up.
+/// Returns the name of the method, or `_OTHER` for an unknown method, as OpenTelemetry requires.
 fn usual(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

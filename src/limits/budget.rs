@@ -1,4 +1,5 @@
-//! How much may be written for refused requests: so many bytes a second for each address, and for all addresses together.
+//! Budgets for the log lines of refused requests: a number of bytes per second for each address, and for all addresses
+//! together.
 
 use std::num::NonZeroU32;
 
@@ -9,15 +10,15 @@ use governor::{Quota, RateLimiter};
 
 use super::table::RateTable;
 
-/// For how many seconds a budget that is not used is saved up.
+/// The number of seconds for which an unused budget is saved up.
 const SAVED_SECONDS: NonZeroU32 = NonZeroU32::new(64).unwrap();
 
-/// How many times the budget of one address all addresses have together.
+/// The budget of all addresses together, as a multiple of the budget of one address.
 const ALL_ADDRESSES: NonZeroU32 = NonZeroU32::new(4).unwrap();
 
 type Middleware<C> = NoOpMiddleware<<C as Clock>::Instant>;
 
-/// Budgets in bytes. Its memory is set at the start, whatever comes.
+/// Budgets in bytes. The memory is allocated at the start and does not grow.
 #[derive(Debug)]
 pub(super) struct ByteBudget<C: Clock = MonotonicClock> {
     pub(super) per_second: NonZeroU32,
@@ -26,7 +27,7 @@ pub(super) struct ByteBudget<C: Clock = MonotonicClock> {
 }
 
 impl ByteBudget {
-    /// So many bytes a second for each address.
+    /// Takes the number of bytes per second for each address.
     pub(super) fn new(per_second: NonZeroU32) -> ByteBudget {
         ByteBudget::with_clock(per_second, &MonotonicClock)
     }
@@ -43,8 +44,8 @@ impl<C: Clock + Clone> ByteBudget<C> {
         }
     }
 
-    /// Takes so many bytes from the budget of this key, which is a hash, and from that of all. What is larger than a whole budget takes
-    /// all of it. If there are not enough bytes left, returns false.
+    /// Takes this number of bytes from the budget of this key, which is a hash, and from the budget of all addresses. A
+    /// number larger than a whole budget takes the whole budget. Returns false if there are not enough bytes left.
     pub(super) fn take(&self, key: u64, bytes: usize) -> bool {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let bytes = NonZeroU32::new(bytes).unwrap_or(NonZeroU32::MIN).min(saved(self.per_second));
@@ -52,7 +53,7 @@ impl<C: Clock + Clone> ByteBudget<C> {
     }
 }
 
-/// How many bytes of a budget may be spent at once.
+/// Returns the number of bytes of a budget that may be spent at once.
 fn saved(per_second: NonZeroU32) -> NonZeroU32 {
     per_second.saturating_mul(SAVED_SECONDS)
 }
@@ -72,7 +73,7 @@ mod tests {
         (ByteBudget::with_clock(per_second.try_into().unwrap(), &clock), clock)
     }
 
-    /// How many lines of this length this key may write until the first that it may not.
+    /// Returns how many lines of this length the key may write before a line is refused.
     fn lines(budget: &ByteBudget<FakeRelativeClock>, key: u64, bytes: usize) -> usize {
         (0..10_000).take_while(|_| budget.take(key, bytes)).count()
     }

@@ -1,11 +1,11 @@
-//! A cap on how many of something there are at once.
+//! Limits the number of things that exist at the same time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::RejectionCounter;
 
-/// So many of something there may be at once.
+/// A limit on the number of things that exist at the same time.
 #[derive(Clone, Debug)]
 pub struct ConcurrencyLimit {
     most: usize,
@@ -13,17 +13,17 @@ pub struct ConcurrencyLimit {
     turned_away: Arc<RejectionCounter>,
 }
 
-/// One of them. Dropping it makes room for another.
+/// A taken slot. Dropping it frees the slot.
 #[derive(Debug)]
 pub struct AdmissionPermit(Arc<AtomicUsize>);
 
 impl ConcurrencyLimit {
-    /// With room for `most`. What finds none is counted as `beyond`, in the log's words.
+    /// Creates a limit with `most` slots. `beyond` describes the rejected things in the log.
     pub fn new(most: usize, beyond: &'static str) -> ConcurrencyLimit {
         ConcurrencyLimit { most, taken: Arc::default(), turned_away: Arc::new(RejectionCounter::new(beyond)) }
     }
 
-    /// With room for `most` of the same: what was taken before counts.
+    /// Returns the same limit with `most` slots. Slots that are already taken stay taken.
     #[must_use]
     pub fn resized(&self, most: usize) -> ConcurrencyLimit {
         ConcurrencyLimit { most, ..self.clone() }
@@ -39,17 +39,17 @@ impl ConcurrencyLimit {
         None
     }
 
-    /// How many slots there are.
+    /// Returns the number of slots.
     pub fn most(&self) -> usize {
         self.most
     }
 
-    /// How many slots are taken.
+    /// Returns the number of taken slots.
     pub fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
     }
 
-    /// How often there was no slot.
+    /// Returns how many times there was no free slot.
     pub fn turned_away(&self) -> u64 {
         self.turned_away.count()
     }

@@ -1,20 +1,21 @@
-//! How many files, and so connections, the process may have open.
+//! The limit on open files of the process, which also limits its connections.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::PROBES;
 
-/// What is open besides connections to the listeners: these, logs, what others are asked over.
+/// The number of files besides the connections of callers: listeners, logs, connections to other servers.
 const OTHERS: u64 = 64;
 
-/// How many of so many connections callers may have, as probes and all else need files, too. Asks the system for as many as it lets
-/// this process have, which is often far more than it gives at first. Warns where that isn't enough, unless that was known `before`.
+/// Returns how many of the configured connections callers can have, because the admin listener and other parts of the
+/// program also need files. Raises the limit of open files to the maximum that the system allows, which is often far
+/// more than the initial limit. Logs a warning if the limit is too low, unless it gave the same result `before`.
 pub(super) fn room(connections: usize, before: Option<usize>) -> usize {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     let Some(most) = getrlimit(Resource::Nofile).current else { return connections };
     let rest = OTHERS + u64::try_from(PROBES).unwrap_or(u64::MAX);
-    // Where there are very few, each has a share.
+    // If the limit is very low, callers get half of the files.
     let room = usize::try_from(most.saturating_sub(rest).max(most / 2)).unwrap_or(usize::MAX);
     if room < connections && before != Some(room) {
         tracing::warn!(

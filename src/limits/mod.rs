@@ -1,6 +1,7 @@
-//! What keeps abuse cheap: rates for each address and each caller, and caps on connections and on requests in progress.
+//! Protection against abuse: rates for each address and each caller, and limits on connections and on requests in
+//! progress.
 //!
-//! Its memory is set at the start, whatever comes.
+//! The memory is allocated at the start and does not grow.
 
 mod budget;
 mod concurrency;
@@ -23,49 +24,49 @@ use crate::model::Caller;
 use rate::KeyedRateLimiter;
 use rejections::RejectionCounter;
 
-/// How many connections the admin listener has at most.
+/// The maximum number of connections to the admin listener.
 pub const PROBES: usize = 256;
 
-/// What is turned away by the rates, in the log's words.
+/// The descriptions of rejected requests in the log.
 const ADDRESSES: &str = "requests beyond an address's rate";
 const CALLERS: &str = "requests beyond a caller's rate";
 
-/// How many streams of events are served at once. Each reads the moderation store when that changes.
+/// The maximum number of event streams at the same time. Each stream reads the moderation store when the store changes.
 const STREAMS: usize = 100;
 
-/// All limits, and how much of them is used.
+/// All limits and their current use.
 #[derive(Debug)]
 pub struct Limits {
     per_address: Option<Arc<KeyedRateLimiter>>,
     per_caller: Option<Arc<KeyedRateLimiter>>,
-    /// How much the lines of refused requests may add to the audit log.
+    /// The budget for the audit lines of refused requests.
     refused_lines: Arc<ByteBudget>,
     beyond: Rejections,
-    /// How many connections there may be at once.
+    /// The limit on connections.
     pub connections: ConcurrencyLimit,
-    /// How many requests may be in progress at once.
+    /// The limit on requests in progress.
     pub in_flight: ConcurrencyLimit,
-    /// How many besides may wait for the rest of their body at once.
+    /// The limit on further requests that wait for the rest of their body.
     pub waiting: ConcurrencyLimit,
-    /// How many streams of events there may be at once.
+    /// The limit on event streams.
     pub streams: ConcurrencyLimit,
-    /// Keyed at random, so that nobody can choose whom to share a counter with.
+    /// A hasher with a random key, so that a client cannot choose to share a counter with another client.
     hasher: RandomState,
 }
 
-/// What the rates have turned away, whatever they were at the time.
+/// The counters of requests that exceeded a rate. They are kept if the rates change.
 #[derive(Clone, Debug)]
 struct Rejections {
     address: Arc<RejectionCounter>,
     caller: Arc<RejectionCounter>,
 }
 
-/// A rate is exceeded: for how long not to come back.
+/// The error if a rate is exceeded: the time to wait before the next request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimited(pub Duration);
 
 impl Limits {
-    /// Starts with nothing used.
+    /// Creates unused limits.
     pub fn new(settings: &config::LimitsConfig) -> Limits {
         let beyond = Rejections {
             address: Arc::new(RejectionCounter::new(ADDRESSES)),
@@ -78,19 +79,20 @@ impl Limits {
             beyond,
             connections: ConcurrencyLimit::new(
                 files::room(settings.max_connections, None),
-                "connections beyond limits.connections",
+                "connections beyond limits.max_connections",
             ),
             in_flight: ConcurrencyLimit::new(settings.max_in_flight, "requests beyond limits.max_in_flight"),
             waiting: ConcurrencyLimit::new(
                 settings.max_in_flight,
                 "requests that waited for their body beyond limits.max_in_flight",
             ),
-            streams: ConcurrencyLimit::new(STREAMS, "streams of events beyond those that can be served"),
+            streams: ConcurrencyLimit::new(STREAMS, "event streams beyond the limit"),
             hasher: RandomState::new(),
         }
     }
 
-    /// Goes on with other settings. What is used stays used, but a rate that changed counts from nothing.
+    /// Returns the limits with new settings. Taken slots and counters are kept, but a changed rate starts again from
+    /// zero.
     #[must_use]
     pub fn renewed(&self, settings: &config::LimitsConfig) -> Limits {
         let connections = files::room(settings.max_connections, Some(self.connections.most()));
@@ -110,14 +112,14 @@ impl Limits {
     /// Counts a request of this address.
     ///
     /// # Errors
-    /// If the address is beyond its rate.
+    /// Returns an error if the address exceeds its rate.
     pub fn address(&self, address: IpAddr) -> Result<(), RateLimited> {
         let Some(rate) = &self.per_address else { return Ok(()) };
         rate.check(self.hasher.hash_one(rate_limit_key(address)))
     }
 
-    /// Whether the line of a refused request, of so many bytes, may still be written for this address. If so, its budget is smaller by
-    /// that.
+    /// Returns whether an audit line of a refused request, with this number of bytes, may be written for this address.
+    /// If it may, the bytes are taken from the budget of the address.
     pub fn may_write_refused(&self, address: IpAddr, bytes: usize) -> bool {
         self.refused_lines.take(self.hasher.hash_one(rate_limit_key(address)), bytes)
     }
@@ -132,13 +134,14 @@ impl Limits {
     /// Counts a request of this caller.
     ///
     /// # Errors
-    /// If the caller is beyond its rate.
+    /// Returns an error if the caller exceeds its rate.
     pub fn caller(&self, caller: &Caller) -> Result<(), RateLimited> {
         let Some(rate) = &self.per_caller else { return Ok(()) };
         rate.check(self.hasher.hash_one((caller.kind, &caller.subject)))
     }
 
-    /// How many requests and connections each limit has turned away, by the limit's name in the configuration.
+    /// Returns the number of requests and connections that each limit has rejected, by the name of the limit in the
+    /// metrics.
     pub fn turned_away(&self) -> [(&'static str, u64); 5] {
         [
             ("per_address", self.beyond.address.count()),
@@ -150,7 +153,7 @@ impl Limits {
     }
 }
 
-/// A rate of so much: the same as before, if it was that.
+/// Returns a rate limiter for this rate. Reuses the limiter from before if its rate is the same.
 fn rate(
     before: Option<&Arc<KeyedRateLimiter>>,
     per_second: Option<NonZeroU32>,
@@ -161,8 +164,8 @@ fn rate(
     Some(same.map_or_else(|| Arc::new(KeyedRateLimiter::new(per_second, Arc::clone(beyond))), Arc::clone))
 }
 
-/// Rate-limit key: the IPv4 address, or the /64 prefix of an IPv6 address, which is the least that one customer has. In `::/64` are
-/// special addresses only, and each counts for itself.
+/// Returns the rate-limit key: the IPv4 address, or the /64 prefix of an IPv6 address, which is the smallest network of
+/// one customer. The prefix `::/64` holds only special addresses, so each of them is a key.
 pub fn rate_limit_key(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => match address.to_bits() >> 64 << 64 {

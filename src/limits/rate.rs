@@ -1,4 +1,4 @@
-//! A rate for each of any number of keys.
+//! A rate limiter with any number of keys.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use governor::{Quota, RateLimiter};
 use super::table::RateTable;
 use super::{RateLimited, RejectionCounter};
 
-/// How many events a second each key may have. After a quiet time a second's worth of them may come at once.
+/// Limits the number of events per second for each key. After a quiet time, the events of one second may come at once.
 #[derive(Debug)]
 pub(super) struct KeyedRateLimiter {
     pub(super) per_second: NonZeroU32,
@@ -24,7 +24,7 @@ impl KeyedRateLimiter {
         KeyedRateLimiter { per_second, limiter, turned_away }
     }
 
-    /// Counts an event of this key, which is a hash. One that comes too soon counts for nothing.
+    /// Counts an event of this key, which is a hash. An event that comes too soon is not counted.
     pub(super) fn check(&self, key: u64) -> Result<(), RateLimited> {
         self.limiter.check_key(&key).map_err(|until| {
             self.turned_away.note();

@@ -1,28 +1,29 @@
-//! Counts what is turned away. The log hears of it now and then, not each time: a flood must not become a flood of lines.
+//! Counts rejections. The log gets a line only at intervals, so that a flood of requests does not become a flood of
+//! lines.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long the log is left alone after a line.
+/// The minimum time between two log lines.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// How much of something was turned away.
+/// A counter of rejections.
 #[derive(Debug)]
 pub(super) struct RejectionCounter {
     of: &'static str,
     count: AtomicU64,
     began: Instant,
-    /// When the log may hear of it again, in milliseconds since it `began`.
+    /// The time of the next allowed log line, in milliseconds since `began`.
     next: AtomicU64,
 }
 
 impl RejectionCounter {
-    /// Begins at none. `of` is what they are, as the log is to say it.
+    /// Creates a counter at zero. `of` describes the rejected things in the log.
     pub(super) fn new(of: &'static str) -> RejectionCounter {
         RejectionCounter { of, count: AtomicU64::new(0), began: Instant::now(), next: AtomicU64::new(0) }
     }
 
-    /// Counts one.
+    /// Counts a rejection, and logs it if the last line is old enough.
     pub(super) fn note(&self) {
         let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
         if self.may_log(self.began.elapsed()) {
@@ -30,7 +31,7 @@ impl RejectionCounter {
         }
     }
 
-    /// How many there were.
+    /// Returns the number of rejections.
     pub(super) fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Where rates are kept: a table that never grows.
+//! Stores the state of the rates in a table that never grows.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -6,20 +6,20 @@ use std::sync::{Mutex, PoisonError};
 use governor::nanos::Nanos;
 use governor::state::StateStore;
 
-/// How many counters a row has.
+/// The number of counters in a row.
 const WIDTH: usize = 1 << 16;
 
-/// How many locks there are.
+/// The number of locks.
 const LOCKS: usize = 64;
 
-/// The state of every key, in two rows of counters (a count-min sketch with conservative update). A key has one counter in each
-/// row, and the one that was used less counts. So a key is turned away too soon only where both its counters are shared with busy
-/// keys, and never too late.
+/// The state of all keys, in two rows of counters (a count-min sketch with conservative update). A key has one counter
+/// in each row, and the less used counter decides. So a key is rejected too soon only if busy keys share both of its
+/// counters. It is never rejected too late.
 #[derive(Debug)]
 pub(super) struct RateTable {
     rows: [Box<[AtomicU64]>; 2],
-    /// A key's events are counted one after another. Else one that comes between the changes to another's two counters would see the
-    /// one that is not changed yet, and both would be counted as one.
+    /// The events of a key are counted one after another. Without locks, an event between the changes to the two
+    /// counters of another event would see the unchanged counter, and both events would be counted as one.
     locks: [Mutex<()>; LOCKS],
 }
 
@@ -31,7 +31,7 @@ impl Default for RateTable {
 }
 
 impl RateTable {
-    /// A key's two counters: by the lower and the upper half of its hash.
+    /// Returns the two counters of a key, selected by the lower and the upper half of its hash.
     fn counters(&self, hash: u64) -> [&AtomicU64; 2] {
         #[expect(clippy::cast_possible_truncation, reason = "what is cut off doesn't count")]
         let places = [hash as usize % WIDTH, (hash >> 32) as usize % WIDTH];
@@ -54,7 +54,7 @@ impl StateStore for RateTable {
     {
         let _one_at_a_time = self.lock(*hash).lock().unwrap_or_else(PoisonError::into_inner);
         let [one, other] = self.counters(*hash);
-        // Other keys may change one of the counters meanwhile.
+        // Other keys may change one of the counters at the same time.
         loop {
             let seen = [one, other].map(|counter| counter.load(Ordering::Relaxed));
             let (lesser, greater) = if seen[0] <= seen[1] { (one, other) } else { (other, one) };
@@ -90,12 +90,12 @@ mod tests {
         (RateLimiter::new(quota, RateTable::default(), clock.clone()), clock)
     }
 
-    /// How many events of this key are let through until the first that is not.
+    /// Returns how many events of this key are accepted before an event is rejected.
     fn burst(limiter: &Limiter, key: u64) -> usize {
         (0..1000).take_while(|_| limiter.check_key(&key).is_ok()).count()
     }
 
-    /// The hash of a key with these counters.
+    /// Returns the hash of a key with these counters.
     fn at(lower: u64, upper: u64) -> u64 {
         upper << 32 | lower
     }

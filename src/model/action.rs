@@ -1,4 +1,4 @@
-//! What can be asked for, in words shared by all vendors.
+//! The actions that a request can need. All vendors share the same action names.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ macro_rules! actions {
         pub enum Action { $($(#[$doc])* $name,)* }
 
         impl Action {
-            /// Every action there is.
+            /// All actions.
             pub const ALL: &'static [Action] = &[$(Action::$name,)*];
 
-            /// How rules, routes, the command line and the audit log spell it.
+            /// Returns the action's name in rules, routes, the command line and the audit log.
             pub fn as_str(self) -> &'static str {
                 match self { $(Action::$name => $word,)* }
             }
@@ -21,29 +21,29 @@ macro_rules! actions {
 }
 
 actions! {
-    /// Come online.
+    /// Connect to the chat service.
     Login = "login",
-    /// Start a conversation.
+    /// Create a conversation.
     Create = "create",
-    /// Enter a conversation oneself.
+    /// Enter a conversation as the client.
     Join = "join",
-    /// Leave a conversation oneself.
+    /// Leave a conversation as the client.
     Leave = "leave",
     /// Add others to a conversation.
     Invite = "invite",
     /// Remove others from a conversation.
     Kick = "kick",
-    /// Read what was said. Also Ably's operation of that name.
+    /// Read past messages. This is also an Ably operation.
     History = "history",
-    /// Shut clients out of a conversation.
+    /// Block clients in a conversation.
     BlockClients = "block-clients",
-    /// Let them in again.
+    /// Unblock clients in a conversation.
     UnblockClients = "unblock-clients",
-    /// Not be added to a conversation any more.
+    /// Block a conversation: do not let others add the client to it.
     BlockConversation = "block-conversation",
-    /// Take that back.
+    /// Unblock a conversation.
     UnblockConversation = "unblock-conversation",
-    /// TalkJS's server token: power over the whole app.
+    /// TalkJS's server token: access to the whole app.
     AppToken = "app-token",
     /// Ably: send messages.
     Publish = "publish",
@@ -85,26 +85,26 @@ actions! {
     Mute = "mute",
     /// Moderation: lift a mute.
     Unmute = "unmute",
-    /// Moderation: give or take a role.
+    /// Moderation: give or remove a role.
     SetRole = "set-role",
-    /// Moderation: register a conversation, its kind and owner.
+    /// Moderation: register a conversation, with its kind and owner.
     ManageConversation = "manage-conversation",
-    /// Moderation: see bans, mutes, roles and conversations.
+    /// Moderation: read bans, mutes, roles and conversations.
     ReadModeration = "read-moderation",
 }
 
 impl Action {
-    /// The action spelled so.
+    /// Returns the action with this name.
     pub fn parse(word: &str) -> Option<Action> {
         Action::ALL.iter().copied().find(|action| action.as_str() == word)
     }
 
-    /// Whether this is an operation that an Ably capability can name.
+    /// Returns whether an Ably capability can name this action as an operation.
     pub fn is_ably_operation(self) -> bool {
         ActionSet::ABLY.contains(self)
     }
 
-    /// Whether this is about moderation at run time, not about signing.
+    /// Returns whether this is an action of the moderation at run time, not of signing.
     pub fn is_moderation(self) -> bool {
         self >= Action::Ban
     }
@@ -121,7 +121,7 @@ impl fmt::Display for Action {
 pub struct ActionSet(u64);
 
 impl ActionSet {
-    /// No action.
+    /// The empty set.
     pub const EMPTY: ActionSet = ActionSet(0);
 
     /// Ably's seventeen operations.
@@ -145,7 +145,7 @@ impl ActionSet {
         Action::PrivilegedHeaders,
     ]);
 
-    /// What a mute takes away: everything that puts something before others.
+    /// The actions that a mute denies: everything that shows something to other users.
     pub const SENDING: ActionSet = ActionSet::of(&[
         Action::Publish,
         Action::Presence,
@@ -158,7 +158,7 @@ impl ActionSet {
         Action::PushAdmin,
     ]);
 
-    /// What `"*"` in a rule's `actions` stands for: everything but what must be named to be granted.
+    /// Returns the meaning of `"*"` in a rule's `actions`: all actions except those that a rule must name.
     pub fn star() -> ActionSet {
         Action::ALL
             .iter()
@@ -168,7 +168,7 @@ impl ActionSet {
             .collect()
     }
 
-    /// The set of these actions.
+    /// Makes the set of these actions.
     pub const fn of(actions: &[Action]) -> ActionSet {
         let mut bits = 0;
         let mut i = 0;
@@ -179,38 +179,38 @@ impl ActionSet {
         ActionSet(bits)
     }
 
-    /// Adds one.
+    /// Adds an action.
     pub fn insert(&mut self, action: Action) {
         self.0 |= 1 << action as u64;
     }
 
-    /// Whether it is in the set.
+    /// Returns whether the action is in the set.
     pub fn contains(self, action: Action) -> bool {
         self.0 & (1 << action as u64) != 0
     }
 
-    /// Whether every action of `other` is in this set.
+    /// Returns whether every action of `other` is in this set.
     pub fn contains_all(self, other: ActionSet) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// The actions in both.
+    /// Returns the actions that are in both sets.
     #[must_use]
     pub fn intersection(self, other: ActionSet) -> ActionSet {
         ActionSet(self.0 & other.0)
     }
 
-    /// Whether there is none.
+    /// Returns whether the set is empty.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// How many there are.
+    /// Returns the number of actions.
     pub fn len(self) -> usize {
         self.0.count_ones() as usize
     }
 
-    /// Each action, in the order of [`Action::ALL`].
+    /// Returns the actions, in the order of [`Action::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Action> {
         Action::ALL.iter().copied().filter(move |action| self.contains(*action))
     }

@@ -1,13 +1,13 @@
-//! What a request asks for, the same for all vendors.
+//! A request for a signature, in the same form for all vendors.
 
 use std::sync::Arc;
 
 use super::{Action, ActionSet, Pattern};
 
-/// A chat cloud.
+/// A chat vendor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Vendor {
-    /// LeanCloud's LeanMessage, and TapTap's service of the same protocol.
+    /// LeanCloud's LeanMessage, and TapTap's service with the same protocol.
     LeanCloud,
     /// TalkJS.
     TalkJs,
@@ -19,7 +19,7 @@ impl Vendor {
     /// Every vendor.
     pub const ALL: [Vendor; 3] = [Vendor::LeanCloud, Vendor::TalkJs, Vendor::Ably];
 
-    /// How the configuration spells it.
+    /// Returns the name in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             Vendor::LeanCloud => "leancloud",
@@ -28,41 +28,42 @@ impl Vendor {
         }
     }
 
-    /// The vendor that the configuration spells so.
+    /// Returns the vendor with this name in the configuration.
     pub fn parse(word: &str) -> Option<Vendor> {
         Vendor::ALL.into_iter().find(|vendor| vendor.as_str() == word)
     }
 }
 
-/// A request, understood and checked but not yet decided.
+/// A request that was parsed and checked, but not decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SigningRequest {
     /// The app's name in the configuration.
     pub app: Arc<str>,
     /// That app's vendor.
     pub vendor: Vendor,
-    /// What was asked, for the log: the first of `needs`.
+    /// The requested action, for the log: the first of `needs`.
     pub action: Action,
-    /// The chat identity that the answer is for; `*` is Ably's "any identity"; empty only for an app token, which is for none.
+    /// The chat identity that the answer is for. `*` means any identity (Ably). Empty only for an app token, which has
+    /// no client.
     pub client: String,
-    /// The one conversation it is about, if it is about one.
+    /// The conversation, if the request is about exactly one.
     pub conversation: Option<Pattern>,
-    /// LeanCloud's members, exactly as sent.
+    /// LeanCloud's members, exactly as they were sent.
     pub members: Vec<String>,
-    /// What must be allowed, all of it, for anything to be signed. Never empty.
+    /// The actions that must all be allowed before anything is signed. Never empty.
     pub needs: Vec<RequiredAction>,
-    /// What may be granted in part: an Ably capability, each operation decided for itself. In canonical order.
+    /// An Ably capability, in canonical order. Each operation is decided separately, so a part of it may be granted.
     pub wants: Vec<RequestedGrant>,
 }
 
-/// One thing that must be allowed.
+/// An action that must be allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequiredAction {
     /// The action.
     pub action: Action,
     /// The conversation, if the action has one.
     pub conversation: Option<Pattern>,
-    /// The other identities that it touches.
+    /// The other identities that the action affects.
     pub targets: Vec<String>,
 }
 

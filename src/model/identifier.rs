@@ -1,39 +1,43 @@
-//! What every identifier must be, whatever the vendor.
+//! The checks of identifiers that all vendors share.
 
 use super::text::{is_invisible, is_unruly};
 
-/// What is wrong with an identifier, in words that complete "client_id …".
+/// The error of an invalid identifier. The message completes "client_id …".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentifierError {
-    /// It has no characters.
+    /// The identifier is empty.
     #[error("must not be empty")]
     Empty,
-    /// It is longer than allowed.
+    /// The identifier is longer than allowed.
     #[error("must have at most {max} characters, not {found}")]
     TooLong {
-        /// How many characters are allowed.
+        /// The allowed number of characters.
         max: usize,
-        /// How many there are.
+        /// The number of characters found.
         found: usize,
     },
-    /// It holds a control character: a newline or NUL, say.
+    /// The identifier contains a control character, for example a newline or NUL.
     #[error("must not hold control characters (found U+{:04X} at character {})", *.character as u32, .position + 1)]
     Control {
-        /// The offending character.
+        /// The control character.
         character: char,
-        /// Its place, counted from 0.
+        /// Its position, counted from 0.
         position: usize,
     },
-    /// It begins or ends with white space.
+    /// The identifier begins or ends with white space.
     #[error("must not begin or end with white space")]
     Padded,
-    /// It begins or ends with a character that shows nothing, or that breaks a line or turns the direction of writing.
-    #[error("must not begin or end with an invisible character or one that turns the direction of writing (found U+{:04X})", *.0 as u32)]
+    /// The identifier begins or ends with a character that is invisible, breaks a line or changes the writing
+    /// direction.
+    #[error("must not begin or end with an invisible character or one that changes the writing direction (found U+{:04X})", *.0 as u32)]
     Hidden(char),
 }
 
-/// Checks what holds for identifiers of all vendors: not empty, at most `max` characters, no control characters, and at either end no
-/// white space and nothing that cannot be seen.
+/// Checks the requirements of identifiers for all vendors: not empty, at most `max` characters, no control characters,
+/// and neither white space nor invisible characters at the beginning or the end.
+///
+/// # Errors
+/// Returns the first requirement that the identifier does not meet.
 pub fn check_identifier(id: &str, max: usize) -> Result<(), IdentifierError> {
     if id.is_empty() {
         return Err(IdentifierError::Empty);
@@ -54,7 +58,8 @@ pub fn check_identifier(id: &str, max: usize) -> Result<(), IdentifierError> {
     first.or(last).map_or(Ok(()), |character| Err(IdentifierError::Hidden(character)))
 }
 
-/// Whether emoji end with this character: a presentation selector, as in U+2764 U+FE0F, or the end of a flag's tags.
+/// Returns whether an emoji can end with this character: a presentation selector, as in U+2764 U+FE0F, or the last tag
+/// of a flag.
 fn ends_emoji(character: char) -> bool {
     matches!(character, '\u{fe0e}' | '\u{fe0f}' | '\u{e007f}')
 }

@@ -1,14 +1,14 @@
-//! JSON read strictly: an object that names a member twice is refused, as its readers could disagree on what it says.
+//! A strict JSON reader. It rejects an object with duplicate members, because readers could disagree about its meaning.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Reads a JSON object without duplicate members, at any depth.
+/// Reads a JSON object. Rejects duplicate members at any depth.
 ///
 /// # Errors
-/// What is wrong and where. Never a part of the input.
+/// Returns the problem and its position, but never a part of the input.
 pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
     match serde_json::from_slice::<StrictValue>(bytes)?.0 {
         Value::Object(members) => Ok(members),
@@ -16,16 +16,16 @@ pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
     }
 }
 
-/// How many bytes of memory an object takes, roughly; rather too many than too few.
+/// Returns the approximate memory use of an object, in bytes. It is more likely too high than too low.
 pub fn weight(members: &Map<String, Value>) -> usize {
-    // A map's entries are allotted eleven at a time.
+    // A map allocates its entries in nodes of eleven.
     const ENTRIES: usize = 11 * (size_of::<String>() + size_of::<Value>());
     let own: usize = members.iter().map(|(name, value)| name.len() + weight_of(value)).sum();
     own + ENTRIES * members.len().div_ceil(6)
 }
 
 fn weight_of(value: &Value) -> usize {
-    // A list may have room for twice as many as it holds, and the smallest allotment is 32 bytes.
+    // A list may have allocated twice the space that it uses, and the smallest allocation is 32 bytes.
     const EACH: usize = 2 * size_of::<Value>();
     match value {
         Value::String(text) => EACH + text.len().max(32),
@@ -93,7 +93,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
         while let Some(name) = entries.next_key::<String>()? {
             let StrictValue(value) = entries.next_value()?;
             if members.insert(name, value).is_some() {
-                return Err(A::Error::custom("a member stands twice in one object"));
+                return Err(A::Error::custom("an object has the same member twice"));
             }
         }
         Ok(Value::Object(members))

@@ -1,4 +1,4 @@
-//! The words that every other module shares: who calls, what is asked, and the patterns that name conversations.
+//! The types that all other modules share: callers, requested actions, and the patterns of conversation names.
 
 mod action;
 mod ask;

@@ -1,9 +1,9 @@
-//! A range of IP addresses.
+//! Ranges of IP addresses.
 
 use core::net::IpAddr;
 use std::fmt;
 
-/// The addresses that share their first bits with this one: `10.0.0.0/8`.
+/// A network: the addresses that share the first bits of an address, for example `10.0.0.0/8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IpNetwork {
     address: IpAddr,
@@ -11,8 +11,8 @@ pub struct IpNetwork {
 }
 
 impl IpNetwork {
-    /// Reads `10.0.0.0/8` or `fd00::/8`. `None` if it is neither, or names an address inside the network instead of its first, or an
-    /// IPv4 one as IPv6, which would hold nothing.
+    /// Reads a network such as `10.0.0.0/8` or `fd00::/8`. Returns `None` if the text is not a network, if the address
+    /// is not the first one of the network, or if it is an IPv4 address in IPv6 form, which would contain nothing.
     pub fn parse(text: &str) -> Option<IpNetwork> {
         let (address, bits) = text.split_once('/')?;
         let address: IpAddr = address.parse().ok().filter(|address: &IpAddr| address.to_canonical() == *address)?;
@@ -21,13 +21,13 @@ impl IpNetwork {
         (network.bits <= width(address) && significant(address, network.bits) == number(address)).then_some(network)
     }
 
-    /// Whether this address is in it. An IPv4 address that is written as an IPv6 one counts as what it is.
+    /// Returns whether the network contains this address. An IPv4 address in IPv6 form counts as an IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         address.is_ipv4() == self.address.is_ipv4() && significant(address, self.bits) == number(self.address)
     }
 
-    /// Whether it is everyone: of IPv4 or of IPv6.
+    /// Returns whether the network contains all addresses of IPv4 or of IPv6.
     pub fn is_everyone(&self) -> bool {
         self.bits == 0
     }
@@ -50,7 +50,7 @@ fn number(address: IpAddr) -> u128 {
     }
 }
 
-/// The address with all but its first bits put to zero.
+/// Returns the address with only its first `bits` bits. The other bits are zero.
 fn significant(address: IpAddr, bits: u8) -> u128 {
     let rest = u32::from(width(address).saturating_sub(bits));
     let low = u128::MAX.checked_shr(128 - rest).unwrap_or(0);

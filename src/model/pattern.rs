@@ -1,10 +1,12 @@
-//! Names of conversations and the patterns that stand for many of them: an exact name, `ns:*`, or `*`.
+//! Names of conversations and patterns of names: an exact name, `ns:*`, or `*`.
 //!
-//! Two relations matter. An allow rule must *cover* what is asked: nothing of it may lie outside. Bans, mutes, blocks and deny rules
-//! need only *overlap* it: something of it lies inside.
+//! There are two relations. An allow rule must *cover* the request: all requested names are inside the pattern. For
+//! bans, mutes, blocks and deny rules, it is enough that they *overlap* the request: at least one requested name is
+//! inside.
 //!
-//! Ably Chat keeps a room `r` in the channel `r::$chat` and in channels in `r::$chat:*`. Such a channel belongs to the room, so a pattern
-//! that names `r` covers it. It also lies inside `r:*` and `r::*`, as it does at Ably. The room `r` itself does not.
+//! Ably Chat keeps a room `r` in the channel `r::$chat` and in channels in `r::$chat:*`. Such a channel belongs to the
+//! room, so a pattern that names `r` covers it. It is also inside `r:*` and `r::*`, as at Ably. The room `r` itself is
+//! not inside them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,34 +16,35 @@ use std::fmt;
 pub enum Pattern {
     /// One name.
     Exact(String),
-    /// `ns:*`: all names that start with `ns:`. Holds `ns:`, with the colon.
+    /// `ns:*`: all names that start with `ns:`. Contains `ns:`, with the colon.
     Under(String),
     /// `*`.
     Everything,
 }
 
-/// Why a text is no pattern.
+/// The error of an invalid pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
-    /// It is empty.
+    /// The pattern is empty.
     #[error("must not be empty")]
     Empty,
-    /// A `*` stands where it stands for nothing.
+    /// A `*` is in a position where it has no meaning.
     #[error("may hold a `*` only alone or as the last segment, as in `chat:*`")]
     Star,
-    /// `:*`, whose namespace has no name.
+    /// The pattern is `:*`: the namespace has no name.
     #[error("must name the namespace before `:*`")]
     Nameless,
 }
 
 impl Pattern {
-    /// What follows a room's name in the name of its Ably Chat channel.
+    /// The text after a room's name in the name of its Ably Chat channel.
     pub const CHAT: &str = "::$chat";
 
     /// Reads a pattern.
     ///
     /// # Errors
-    /// If it is empty or has a `*` anywhere but alone or as a last `:*`.
+    /// Returns an error if the text is empty, or if it contains a `*` that is neither the whole text nor in a final
+    /// `:*` after a name.
     pub fn parse(text: &str) -> Result<Pattern, PatternError> {
         if text == "*" {
             return Ok(Pattern::Everything);
@@ -58,7 +61,7 @@ impl Pattern {
         }
     }
 
-    /// The name, if this is just one.
+    /// Returns the name, if the pattern is exactly one name.
     pub fn exact(&self) -> Option<&str> {
         match self {
             Pattern::Exact(name) => Some(name),
@@ -66,8 +69,9 @@ impl Pattern {
         }
     }
 
-    /// How specific it is, for comparing the scopes of two bindings that both cover one conversation: an exact name before the
-    /// longest namespace before `*`.
+    /// Returns how specific the pattern is, to compare the scopes of two bindings that cover the same conversation. An
+    /// exact name is more specific than a namespace, a longer namespace than a shorter one, and `*` is the least
+    /// specific.
     pub fn specificity(&self) -> (u8, usize) {
         match self {
             Pattern::Everything => (0, 0),
@@ -76,7 +80,8 @@ impl Pattern {
         }
     }
 
-    /// The conversation that this belongs to: the room `r` for `r::$chat…`, otherwise itself.
+    /// Returns the conversation that this pattern belongs to: the room `r` for `r::$chat…`, otherwise the pattern
+    /// itself.
     pub fn home(&self) -> Cow<'_, Pattern> {
         match self.room() {
             Some(room) => Cow::Owned(Pattern::Exact(room.to_owned())),
@@ -84,7 +89,7 @@ impl Pattern {
         }
     }
 
-    /// The room whose channels these are, if they are all one room's.
+    /// Returns the room, if all names of the pattern are channels of one room.
     pub fn room(&self) -> Option<&str> {
         match self {
             Pattern::Exact(name) | Pattern::Under(name) => room(name).filter(|room| !room.is_empty()),
@@ -92,22 +97,25 @@ impl Pattern {
         }
     }
 
-    /// The channels in which Ably Chat keeps this room: `r::$chat` and `r::$chat:*`. All names in them have the same role and kind.
+    /// Returns the channels in which Ably Chat keeps this room: `r::$chat` and `r::$chat:*`. All names in them have the
+    /// same role and kind.
     pub fn channels_of(room: &str) -> [Pattern; 2] {
         let own = format!("{room}{}", Self::CHAT);
         [Pattern::Under(format!("{own}:")), Pattern::Exact(own)]
     }
 
-    /// Every name that an entry with this scope affects: for a room also its channels, which have names of their own.
+    /// Returns the patterns that an entry with this scope affects. For a room, this includes its channels, which have
+    /// other names than the room.
     pub fn affected(&self) -> Vec<Pattern> {
         let home = self.home().into_owned();
         let channels = home.exact().map(Pattern::channels_of);
         std::iter::once(home).chain(channels.into_iter().flatten()).collect()
     }
 
-    /// Whether everything that `asked` stands for lies inside this pattern.
+    /// Returns whether all names of `asked` are inside this pattern.
     ///
-    /// `*` leaves out names that start with `[`, Ably's metachannels and queues: those are covered by their very name alone.
+    /// `*` does not cover names that start with `[`: Ably's metachannels and qualified names. Only exactly the same
+    /// name covers them.
     pub fn covers(&self, asked: &Pattern) -> bool {
         self.covers_by_name(asked) || asked.room().is_some_and(|room| self.covers_name(room))
     }
@@ -132,10 +140,10 @@ impl Pattern {
         }
     }
 
-    /// Whether anything that `asked` stands for, or belongs to, lies inside this pattern.
+    /// Returns whether at least one name of `asked`, or the conversation that it belongs to, is inside this pattern.
     ///
-    /// Meant for what takes away, so it errs on that side: a name with Ably's qualifier (`[?rewind=1]chat`) counts as the name behind
-    /// it too, and `*` overlaps everything.
+    /// This relation is for entries and rules that deny, so in doubt it returns true. A name with Ably's qualifier
+    /// (`[?rewind=1]chat`) also counts as the name after the qualifier, and `*` overlaps everything.
     pub fn overlaps(&self, asked: &Pattern) -> bool {
         if let Some(conversation) = self.room().or(self.exact()) {
             return asked.touches(conversation);
@@ -151,12 +159,13 @@ impl Pattern {
         }
     }
 
-    /// Whether what has this scope holds for a name, or for all names of a pattern that no scope inside the pattern names.
+    /// Returns whether an entry with this scope applies to a name, or to all names of a pattern that no scope inside
+    /// the pattern names.
     pub fn holds_throughout(&self, place: &Pattern) -> bool {
         if place.home().exact().is_some() { self.overlaps(place) } else { self.home().covers(place) }
     }
 
-    /// Whether this stands for the conversation `name` or for something that belongs to it.
+    /// Returns whether this pattern contains the conversation `name` or a name that belongs to it.
     fn touches(&self, name: &str) -> bool {
         let own = unqualified(name);
         match self {
@@ -172,7 +181,7 @@ impl Pattern {
         }
     }
 
-    /// The text that all names in it start with.
+    /// Returns the text that all names of the pattern start with.
     pub fn prefix(&self) -> &str {
         match self {
             Pattern::Exact(name) | Pattern::Under(name) => name,
@@ -181,17 +190,18 @@ impl Pattern {
     }
 }
 
-/// Whether the channel `name` is one of the room's own.
+/// Returns whether the channel `name` belongs to the room.
 fn belongs(name: &str, room: &str) -> bool {
     name.strip_prefix(room).is_some_and(is_chat)
 }
 
-/// Whether this is what follows a room's name in the name of one of its channels.
+/// Returns whether this text can follow a room's name in the name of one of its channels.
 fn is_chat(rest: &str) -> bool {
     rest.strip_prefix(Pattern::CHAT).is_some_and(|tail| tail.is_empty() || tail.starts_with(':'))
 }
 
-/// The room that the channel `name` belongs to: what stands before Ably Chat's suffix. Few names hold a `$`, which is far cheaper to find.
+/// Returns the room that the channel `name` belongs to: the text before Ably Chat's suffix. The search for `$` comes
+/// first, because it is much cheaper and few names contain a `$`.
 pub fn room(name: &str) -> Option<&str> {
     if !name.contains('$') {
         return None;
@@ -204,7 +214,7 @@ fn is_bracketed(name: &str) -> bool {
     name.starts_with('[')
 }
 
-/// The name behind Ably's `[qualifier]`, if it has one.
+/// Returns the name after Ably's `[qualifier]`, or the whole name if it has no qualifier.
 pub fn unqualified(name: &str) -> &str {
     match name.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((_, name)) => name,
@@ -222,12 +232,12 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// A pattern in a rule, in which `{client}` and `{claim:NAME}` stand for one segment.
+/// A pattern in a rule, in which `{client}` and `{claim:NAME}` are placeholders for one segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     source: String,
     pieces: Vec<TemplateSegment>,
-    /// The pattern, where there is nothing to fill in.
+    /// The pattern, if there are no placeholders.
     fixed: Option<Pattern>,
 }
 
@@ -242,7 +252,8 @@ impl Template {
     /// Reads a template.
     ///
     /// # Errors
-    /// In words that complete "conversations …": an unknown or unfinished placeholder, one that is not a whole segment, or no pattern.
+    /// Returns a message that completes "conversations …": for an unknown or unfinished placeholder, a placeholder that
+    /// is not a whole segment, or an invalid pattern.
     pub fn parse(text: &str) -> Result<Template, String> {
         let pieces = pieces(text)?;
         let filled: String =
@@ -252,8 +263,10 @@ impl Template {
         Ok(Template { source: text.to_owned(), pieces, fixed })
     }
 
-    /// The pattern for this client and these claims, or `None` if a value is missing, empty, no string, holds `:` or `*`, or starts with `[`: then the
-    /// template stands for nothing.
+    /// Returns the pattern for this client and these claims.
+    ///
+    /// Returns `None` if a value is missing, is empty, is not a string, contains `:` or `*`, or starts with `[`. Then
+    /// the template matches nothing.
     pub fn fill<'a>(&self, client: &str, claim: impl Fn(&str) -> Option<&'a str>) -> Option<Pattern> {
         match &self.fixed {
             Some(pattern) => Some(pattern.clone()),
@@ -261,8 +274,9 @@ impl Template {
         }
     }
 
-    /// The same for what takes away: a placeholder without a usable value stands for every segment. The pattern has in its place the
-    /// segment that `asked` has there, so it touches what is asked if any value would make it do so.
+    /// Returns the pattern for a deny rule. A placeholder without a usable value matches any segment: the pattern
+    /// contains the segment that `asked` has in this position. So the pattern overlaps `asked` if it would do so for
+    /// any value.
     pub fn fill_to_match<'a>(
         &self,
         client: &str,
@@ -272,7 +286,7 @@ impl Template {
         self.fill_around(client, claim, asked, CHAT_SEGMENT)
     }
 
-    /// The same with another segment where `asked` has none.
+    /// Does the same as [`Template::fill_to_match`], but with `otherwise` where `asked` has no segment.
     pub fn fill_around<'a>(
         &self,
         client: &str,
@@ -284,14 +298,14 @@ impl Template {
             return Some(pattern.clone());
         }
         let text = self.fill_or(client, claim, |before| Some(segment_behind(before, asked).unwrap_or(otherwise)))?;
-        // Nothing that is asked for may keep the pattern from being one, so it is not parsed.
+        // A segment of `asked` may make the text an invalid pattern, so the text is not parsed.
         Some(match text.strip_suffix('*').filter(|_| self.source.ends_with(":*")) {
             Some(prefix) => Pattern::Under(prefix.to_owned()),
             None => Pattern::Exact(text),
         })
     }
 
-    /// Fills the template in. `otherwise` gives a segment for a placeholder without a usable value, from the text before it.
+    /// Fills in the placeholders. For a placeholder without a usable value, calls `otherwise` with the text before it.
     fn fill_or<'a>(
         &self,
         client: &str,
@@ -311,7 +325,7 @@ impl Template {
         Some(text)
     }
 
-    /// The claims that its placeholders name.
+    /// Returns the names of the claims in the placeholders.
     pub fn claims(&self) -> impl Iterator<Item = &str> {
         self.pieces.iter().filter_map(|piece| match piece {
             TemplateSegment::Claim(name) => Some(name.as_str()),
@@ -319,26 +333,28 @@ impl Template {
         })
     }
 
-    /// The pattern, if it is the same for every client.
+    /// Returns the pattern, if it is the same for every client.
     pub fn fixed(&self) -> Option<&Pattern> {
         self.fixed.as_ref()
     }
 
-    /// As the policy file has it.
+    /// Returns the template as it is written in the policy file.
     pub fn source(&self) -> &str {
         &self.source
     }
 }
 
-/// A value that may stand for one segment. What starts with `[` must be named, not filled in.
+/// Returns the value if it can replace a placeholder. A value that starts with `[` cannot, because a rule must name
+/// such names.
 fn segment(value: &str) -> Option<&str> {
     (!value.is_empty() && !is_bracketed(value) && !value.contains([':', '*'])).then_some(value)
 }
 
-/// What a placeholder makes the most of behind `r::`: a channel of the room `r`.
+/// The default segment for a placeholder. After `r::`, it gives the channel of the room `r`, and so matches the most
+/// names.
 const CHAT_SEGMENT: &str = "$chat";
 
-/// The segment that a pattern has where `before` ends, both without Ably's qualifier.
+/// Returns the segment of the pattern at the position where `before` ends. Ignores Ably's qualifier in both.
 fn segment_behind<'a>(before: &str, asked: &'a Pattern) -> Option<&'a str> {
     let place = unqualified(before).matches(':').count();
     unqualified(asked.prefix()).split(':').nth(place).filter(|own| !own.is_empty())
@@ -350,7 +366,7 @@ fn pieces(text: &str) -> Result<Vec<TemplateSegment>, String> {
     while let Some(start) = rest.find('{') {
         let (before, after) = rest.split_at(start);
         let Some(end) = after.find('}') else {
-            return Err("has a `{` without its `}`".to_owned());
+            return Err("has a `{` without a `}`".to_owned());
         };
         let alone = (before.is_empty() && pieces.is_empty() || before.ends_with(':'))
             && (after.len() == end + 1 || after[end + 1..].starts_with(':'));
@@ -364,7 +380,7 @@ fn pieces(text: &str) -> Result<Vec<TemplateSegment>, String> {
         rest = &after[end + 1..];
     }
     if rest.contains('}') {
-        return Err("has a `}` without its `{`".to_owned());
+        return Err("has a `}` without a `{`".to_owned());
     }
     if !rest.is_empty() {
         pieces.push(TemplateSegment::Text(rest.to_owned()));
@@ -376,7 +392,7 @@ fn placeholder(name: &str) -> Result<TemplateSegment, String> {
     match (name, name.strip_prefix("claim:")) {
         ("client", _) => Ok(TemplateSegment::Client),
         (_, Some(claim)) if !claim.is_empty() => Ok(TemplateSegment::Claim(claim.to_owned())),
-        _ => Err(format!("has `{{{name}}}`: write `{{client}}` or `{{claim:NAME}}`")),
+        _ => Err(format!("has the unknown placeholder `{{{name}}}`: write `{{client}}` or `{{claim:NAME}}`")),
     }
 }
 
@@ -531,7 +547,7 @@ mod tests {
             assert!(touches("user:{client}", client, None, "user:mary::$chat"), "{client}");
             assert!(!touches("user:{client}", client, None, "user:mary:x"), "{client}");
         }
-        assert!(touches("inbox:{client}", "[x", None, "inbox:[x"), "an identity that fills in nothing is still meant");
+        assert!(touches("inbox:{client}", "[x", None, "inbox:[x"), "an unusable client matches any segment");
         assert!(touches("{claim:tenant}:{client}", "*", None, "x:y"));
         assert!(!touches("{claim:tenant}:{client}", "tom", None, "x:y"));
         assert!(touches("[?rewind=1]a:{claim:tenant}", "tom", None, "a:x"));

@@ -1,74 +1,75 @@
-//! Roles and how they rank, and the kinds of conversations.
+//! The roles and their order, and the kinds of conversations.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// A role, as its rank on the [`RoleHierarchy`]: a greater one outranks a lesser one.
+/// A role, as its rank in the [`RoleHierarchy`]. A greater rank outranks a smaller one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Role(pub u8);
 
-/// The roles that a policy knows, weakest first.
+/// The roles of a policy, the weakest first.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct RoleHierarchy {
     words: Arc<[String]>,
 }
 
 impl RoleHierarchy {
-    /// The most roles that a policy may list.
+    /// The maximum number of roles that a policy may list.
     pub const MAX: usize = 64;
 
-    /// A ladder of these words, weakest first.
+    /// Makes a hierarchy of these role names, the weakest first.
     ///
-    /// Words after the first [`RoleHierarchy::MAX`] are left out, and of a word that stands twice only the weaker place counts;
-    /// the configuration refuses both before it comes to this.
+    /// Names after the first [`RoleHierarchy::MAX`] are ignored. If a name occurs twice, only its weaker position
+    /// counts. The configuration check rejects both cases before.
     pub fn new(words: impl IntoIterator<Item = String>) -> RoleHierarchy {
         RoleHierarchy { words: words.into_iter().take(Self::MAX).collect() }
     }
 
-    /// The role that this word names, if the policy lists it.
+    /// Returns the role with this name, if the policy lists it.
     pub fn role(&self, word: &str) -> Option<Role> {
         let rank = self.words.iter().position(|known| known == word)?;
         u8::try_from(rank).ok().map(Role)
     }
 
-    /// The word for this role.
+    /// Returns the name of this role.
     pub fn word(&self, role: Role) -> &str {
         self.words.get(usize::from(role.0)).map_or("", String::as_str)
     }
 
-    /// Every word, weakest first.
+    /// Returns the names of all roles, the weakest first.
     pub fn words(&self) -> &[String] {
         &self.words
     }
 }
 
-/// What sort of conversation it is. LeanCloud's four; elsewhere all are groups unless the policy says otherwise.
+/// The kind of a conversation. These are LeanCloud's four kinds. With other vendors, every conversation is a group
+/// unless the policy says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ConversationKind {
-    /// An ordinary conversation, at LeanCloud of up to 500 members.
+    /// An ordinary conversation. At LeanCloud, it has up to 500 members.
     Group,
-    /// An open room without a member list: clients only join and leave it themselves.
+    /// An open room without a member list. Clients can only join and leave it themselves.
     Chatroom,
-    /// A short-lived one of up to 10 members, whose id starts with `_tmp:`.
+    /// A short-lived conversation of up to 10 members. Its id starts with `_tmp:`.
     Temporary,
-    /// A service account's: clients only join and leave it themselves.
+    /// A conversation of a service account. Clients can only join and leave it themselves.
     System,
 }
 
 impl ConversationKind {
-    /// Every kind, in the order in which they are documented.
+    /// All kinds, in the order of the documentation.
     pub const ALL: [ConversationKind; 4] =
         [ConversationKind::Group, ConversationKind::Chatroom, ConversationKind::Temporary, ConversationKind::System];
 
-    /// What the ids of temporary conversations start with.
+    /// The prefix of the ids of temporary conversations.
     pub const TEMPORARY_PREFIX: &str = "_tmp:";
 
-    /// The kind of a conversation of which nothing is known but its id.
+    /// Returns the kind of a conversation of which only the id is known.
     pub fn by_id(id: &str) -> ConversationKind {
         if id.starts_with(Self::TEMPORARY_PREFIX) { ConversationKind::Temporary } else { ConversationKind::Group }
     }
 
-    /// How the policy file spells it.
+    /// Returns the name in the policy file.
     pub fn as_str(self) -> &'static str {
         match self {
             ConversationKind::Group => "group",
@@ -78,7 +79,7 @@ impl ConversationKind {
         }
     }
 
-    /// The kind that the policy file spells so.
+    /// Returns the kind with this name in the policy file.
     pub fn parse(word: &str) -> Option<ConversationKind> {
         ConversationKind::ALL.into_iter().find(|kind| kind.as_str() == word)
     }

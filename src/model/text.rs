@@ -1,30 +1,31 @@
-//! Free text, which goes out in answers, logs and dashboards beside what others say.
+//! Checks of free text that appears in answers, logs and dashboards next to other texts.
 
 use std::fmt::Write;
 
-/// A character that free text must not hold, in words that complete "reason …".
+/// The error of free text with a forbidden character. The message completes "reason …".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "must not hold characters that break a line or turn the direction of writing (found U+{:04X} at character {})",
+    "must not hold characters that break a line or change the writing direction (found U+{:04X} at character {})",
     *.character as u32,
     .position + 1
 )]
 pub struct ForbiddenCharacter {
     character: char,
-    /// Its place, counted from 0.
+    /// The position of the character, counted from 0.
     position: usize,
 }
 
-/// Whether a character would end a line, be obeyed by a terminal, or have what follows shown in another order than it is written in
-/// (Unicode's `Bidi_Control`): so one text could look like another, or like the one after it.
+/// Returns whether a character breaks a line, controls a terminal, or changes the writing direction of the text after
+/// it (Unicode's `Bidi_Control`). With such a character, a text could look like a different text, or like the text
+/// after it.
 pub fn is_unruly(character: char) -> bool {
     let hidden =
         matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     hidden || character.is_control()
 }
 
-/// Whether a character shows nothing at all: a byte order mark, a zero-width space, and the like. Two texts that differ in such
-/// characters look the same. These are Unicode's `Default_Ignorable_Code_Point` characters (Unicode 16,
+/// Returns whether a character is invisible, for example a byte order mark or a zero-width space. Two texts that differ
+/// only in such characters look the same. These are Unicode's `Default_Ignorable_Code_Point` characters (Unicode 16,
 /// `DerivedCoreProperties.txt`), the interlinear annotation marks, and the Braille pattern without dots.
 pub(super) fn is_invisible(character: char) -> bool {
     matches!(
@@ -50,12 +51,13 @@ pub(super) fn is_invisible(character: char) -> bool {
     )
 }
 
-/// Whether a log should show a character as an escape: raw, it would break the line, change how the line looks, or be overlooked.
+/// Returns whether a log must show a character as an escape. Unescaped, the character would break the line, change how
+/// the line looks, or be invisible.
 pub fn needs_escape(character: char) -> bool {
     is_unruly(character) || is_invisible(character)
 }
 
-/// A character as JSON's `\uXXXX`, or two of them beyond U+FFFF.
+/// Returns a character as JSON's `\uXXXX`. A character above U+FFFF gives two of them.
 pub fn escape_json(character: char) -> String {
     let mut escaped = String::with_capacity(12);
     for unit in character.encode_utf16(&mut [0; 2]) {
@@ -65,10 +67,10 @@ pub fn escape_json(character: char) -> String {
     escaped
 }
 
-/// Checks that free text holds no [unruly](is_unruly) character.
+/// Checks that free text contains no character that breaks lines or changes the writing direction. See [`is_unruly`].
 ///
 /// # Errors
-/// With the first one that it holds.
+/// Returns the first forbidden character and its position.
 pub fn check_text(text: &str) -> Result<(), ForbiddenCharacter> {
     match text.chars().enumerate().find(|(_, character)| is_unruly(*character)) {
         Some((position, character)) => Err(ForbiddenCharacter { character, position }),

@@ -1,4 +1,4 @@
-//! Points in time, as a number.
+//! Points in time, as numbers.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,28 +10,28 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Millis(pub u64);
 
-/// Why a text names no point in time.
+/// The error of a text that is not a valid point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeError {
-    /// It is not written as one.
+    /// The text is not a date and time with an offset.
     Unreadable,
-    /// It is after [`Millis::LAST`].
+    /// The time is after [`Millis::LAST`].
     Beyond,
 }
 
 impl Millis {
-    /// The last whole hour that can be written as a date and a time wherever on earth: 9999-12-30T22:00:00Z.
+    /// The last whole hour that can be written as a date and time in every time zone: 9999-12-30T22:00:00Z.
     pub const LAST: Millis = Millis(253_402_207_200_000);
 
-    /// Reads a date and time with an offset (RFC 3339, section 5.6). What was before 1970 is the first point that can be told.
+    /// Reads a date and time with an offset (RFC 3339, section 5.6). A time before 1970 is read as the Unix epoch.
     ///
     /// # Errors
-    /// If it is something else, or too late.
+    /// Returns an error if the text has a different form, or if the time is after [`Millis::LAST`].
     pub fn parse(text: &str) -> Result<Millis, TimeError> {
         let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || b"-+:.TZ".contains(&byte));
         let read = |text: &str| text.parse::<jiff::Timestamp>().ok().filter(|_| is_plain);
         let Some(time) = read(text) else {
-            // With a year that can be told, it would be one.
+            // If the text is valid with the year 2000 in place of its own year, only the year is too late.
             let late = text.split_once('-').filter(|(year, _)| *year == "9999" || year.len() > 4);
             let is_late = late.is_some_and(|(_, rest)| read(&format!("2000-{rest}")).is_some());
             return Err(if is_late { TimeError::Beyond } else { TimeError::Unreadable });
@@ -40,24 +40,24 @@ impl Millis {
         if time <= Millis::LAST { Ok(time) } else { Err(TimeError::Beyond) }
     }
 
-    /// Whole seconds since the epoch, rounded down.
+    /// Returns the whole seconds since the Unix epoch, rounded down.
     pub fn seconds(self) -> u64 {
         self.0 / 1000
     }
 
-    /// The point this much later; the last one that can be told where that is out of range.
+    /// Returns the time that is this much later, or the largest value if the result is out of range.
     #[must_use]
     pub fn after(self, time: Duration) -> Millis {
         Millis(self.0.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
     }
 
-    /// The point this much earlier; the first one that can be told where that is out of range.
+    /// Returns the time that is this much earlier, or the Unix epoch if the result would be before it.
     #[must_use]
     pub fn before(self, time: Duration) -> Millis {
         Millis(self.0.saturating_sub(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
     }
 
-    /// The point `seconds` since the epoch; the last one that can be told where that is out of range.
+    /// Returns the time at this number of seconds after the Unix epoch, or the largest value if it is out of range.
     pub fn from_seconds(seconds: u64) -> Millis {
         Millis(seconds.saturating_mul(1000))
     }

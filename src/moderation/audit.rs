@@ -1,4 +1,4 @@
-//! Lines of the audit log for what no request asked for: what ends by itself, and what an operator takes over.
+//! Audit log lines for changes that no request asked for: entries that end by themselves, and imports by an operator.
 
 use super::entry::ModerationEntry;
 use super::event::{ChangeKind, name};
@@ -6,7 +6,8 @@ use crate::clock;
 use crate::policy::{EntryOrigin, RoleGrant};
 use crate::telemetry::{AuditCaller, ModerationRecord};
 
-/// The line that says what became of an entry: by which change, where that is known, and by whose hand, where it was anyone's.
+/// Returns the audit log line for a changed entry. `change` is the number of the change, if known. `caller` made the
+/// change; it is `None` if the entry ended by itself.
 pub(super) fn line(
     record: &ModerationEntry,
     fate: ChangeKind,
@@ -38,6 +39,6 @@ pub(super) fn line(
     if let EntryOrigin::Runtime { author, at } = record.origin() {
         (occurrence.by, occurrence.at) = (Some(&**author), Some(at.to_string()));
     }
-    // All of it can be written as JSON.
+    // The record always serializes to JSON.
     occurrence.line().unwrap_or_default()
 }

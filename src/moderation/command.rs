@@ -1,4 +1,4 @@
-//! What a moderator wants changed, and of whom.
+//! Commands of moderators: the change, and the users that it concerns.
 
 use std::sync::Arc;
 
@@ -6,62 +6,62 @@ use crate::engine::Engine;
 use crate::model::{Action, ConversationKind, Millis, Pattern, RequiredAction, SigningRequest};
 use crate::vendor::App;
 
-/// Something to be done to users in a place.
+/// A command to change the moderation entries of users in a scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModerationCommand {
-    /// What.
+    /// The kind of the command.
     pub deed: CommandKind,
-    /// To whom; of what is about a conversation, its id.
+    /// The users. For a command about a conversation: the id of the conversation.
     pub users: Vec<String>,
-    /// Where.
+    /// The scope: a conversation or a pattern.
     pub scope: Pattern,
-    /// The one app that it is about; all, where there is none.
+    /// The only app that the command concerns. `None`: all apps.
     pub app: Option<Arc<str>>,
-    /// The moderator: the user as whom the caller acts; empty where a service acts as itself.
+    /// The moderator: the user in whose name the caller acts. Empty if a service acts as itself.
     pub client: String,
 }
 
-/// What is to be done.
+/// The kind of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandKind {
-    /// Keep from everything.
+    /// Ban the users: they are excluded from everything.
     Ban(SanctionTerms),
-    /// Let again.
+    /// Lift bans.
     LiftBan,
-    /// Keep from sending.
+    /// Mute the users: they cannot send.
     Mute(SanctionTerms),
-    /// Let send again.
+    /// Lift mutes.
     LiftMute,
     /// Give a role.
     SetRole(String),
-    /// Take a role.
+    /// Remove a role.
     RemoveRole(String),
-    /// Not be added to a conversation any more: what a user does to itself.
+    /// Block a conversation: the user can no longer be added to it. Users block only for themselves.
     Block,
-    /// Take that back.
+    /// Lift a block.
     LiftBlock,
     /// Register a conversation.
     SetConversation {
-        /// Its kind; as before, or what its id says, where there is none.
+        /// The kind of the conversation. `None`: the stored kind, or else the kind that the id implies.
         kind: Option<ConversationKind>,
-        /// Its owner; as before where there is none.
+        /// The owner of the conversation. `None`: the stored owner.
         owner: Option<String>,
     },
     /// Forget a conversation.
     ForgetConversation,
 }
 
-/// How long something holds, and why.
+/// The end and the reason of a sanction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SanctionTerms {
-    /// When it ends; for good, where there is none.
+    /// The time at which the sanction ends. `None`: it never ends.
     pub until: Option<Millis>,
-    /// Why.
+    /// The reason.
     pub reason: Option<String>,
 }
 
 impl CommandKind {
-    /// The action that the policy is asked about.
+    /// Returns the action that the policy decides about.
     pub fn action(&self) -> Action {
         match self {
             CommandKind::Ban(_) => Action::Ban,
@@ -75,7 +75,7 @@ impl CommandKind {
         }
     }
 
-    /// Whether it is done to those it names, or to who asks or to a conversation.
+    /// Returns whether the command names target users. Commands about the caller itself or about a conversation do not.
     pub fn has_targets(&self) -> bool {
         !self.is_for_oneself() && !self.is_about_conversation()
     }
@@ -90,23 +90,25 @@ impl CommandKind {
 }
 
 impl ModerationCommand {
-    /// The apps that it is about: where that one isn't configured, those that are, at all of which it must be allowed.
+    /// Returns the apps that the command concerns. If its app is not configured, these are all configured apps, and the
+    /// command must be allowed at each of them.
     pub fn apps<'e>(&self, engine: &'e Engine) -> impl Iterator<Item = &'e App> + use<'_, 'e> {
         let named = self.app.as_ref().filter(|_| !self.is_stray(engine));
         engine.apps.iter().filter(move |app| named.is_none_or(|own| own == app.name()))
     }
 
-    /// What the policy is asked about all of it at one app.
+    /// Returns the policy request for all users of the command at an app.
     pub fn ask(&self, app: &App) -> SigningRequest {
         self.ask_of(app, self.users.clone())
     }
 
-    /// What the policy is asked about it at one app, for one of the users.
+    /// Returns the policy request for a single user of the command at an app.
     pub(super) fn ask_about(&self, app: &App, user: &str) -> SigningRequest {
         self.ask_of(app, vec![user.to_owned()])
     }
 
-    /// An entry for a room affects its channels too, in which the moderator's role may be another: so the policy is asked about them all.
+    /// An entry for a room also affects its channels, where the moderator can have another role. So the policy is asked
+    /// about the room and its channels.
     fn ask_of(&self, app: &App, users: Vec<String>) -> SigningRequest {
         let action = self.deed.action();
         let (members, targets) =
@@ -127,24 +129,24 @@ impl ModerationCommand {
         }
     }
 
-    /// Whether it is done to who asks.
+    /// Returns whether the command concerns the caller itself.
     pub(super) fn is_for_oneself(&self) -> bool {
         self.deed.is_for_oneself()
     }
 
-    /// Whether it is done to a conversation, which stands for a user then.
+    /// Returns whether the command concerns a conversation. Then `users` holds the id of the conversation.
     pub(super) fn is_about_conversation(&self) -> bool {
         self.deed.is_about_conversation()
     }
 
-    /// Whether the place is just the conversation of this name.
+    /// Returns whether the scope is exactly the conversation of this name.
     pub(super) fn is_named_by(&self, name: &str) -> bool {
         let home = Pattern::Exact(name.to_owned()).home().into_owned();
         self.scope.exact().is_some() && self.scope == home
     }
 }
 
-/// Reading the moderation entries in a place: what the policy is asked about it.
+/// Returns the policy request for reading the moderation entries in a scope.
 pub fn reading(app: &App, client: &str, place: &Pattern) -> SigningRequest {
     let action = Action::ReadModeration;
     let conversation = Some(place.clone());

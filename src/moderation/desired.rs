@@ -1,24 +1,25 @@
-//! What the moderation entries and the policy file say of a user in a place: what a vendor should know.
+//! The sanctions that a vendor should enforce for a user, according to the moderation entries and the policy file.
 
 use super::replica::{ModerationReplica, ReplicaStale};
 use crate::model::{Millis, Pattern};
 use crate::policy::{Policy, Sanction, UserEntry};
 
-/// What a vendor should know of a user in a place.
+/// The sanctions that a vendor should enforce for a user in a scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DesiredSanctions {
-    /// The ban that lasts longest, of those that count there.
+    /// The ban that lasts longest of the bans that apply.
     pub ban: Option<Sanction>,
-    /// The mute that lasts longest.
+    /// The mute that lasts longest of the mutes that apply.
     pub mute: Option<Sanction>,
 }
 
 impl ModerationReplica {
-    /// What a vendor should know now of a user in a conversation of an app; everywhere, where there is none. The policy file's entries
-    /// count with those made at run time.
+    /// Returns the sanctions that a vendor should enforce now for a user in a conversation of an app. If `conversation`
+    /// is `None`, these are the sanctions that apply everywhere. Entries of the policy file and entries made at run
+    /// time both count.
     ///
     /// # Errors
-    /// If what is known is too old to go by.
+    /// Returns an error if the moderation entries in memory are too old, or if their store is not trusted.
     pub fn desired(
         &self,
         policy: &Policy,

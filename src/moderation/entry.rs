@@ -1,4 +1,4 @@
-//! One entry of the moderation entries, and how it is kept: a key that says what it is about, and a value that says all of it, as JSON.
+//! A moderation entry and its stored form: a key that identifies the entry, and a JSON value with its full content.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,22 +10,22 @@ use crate::model::{CallerKind, ConversationKind, Millis, Pattern};
 pub use crate::policy::RegisteredConversation;
 use crate::policy::{Block, EntryAuthor, EntryOrigin, RoleBinding, RoleGrant, Sanction};
 
-/// An entry.
+/// A moderation entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModerationEntry {
     /// A ban.
     Ban(Sanction),
     /// A mute.
     Mute(Sanction),
-    /// A user's role, or that it was taken away.
+    /// The role of a user, or the fact that it was removed.
     Role(String, RoleBinding),
     /// A block.
     Block(Block),
-    /// A conversation.
+    /// A registered conversation.
     Conversation(RegisteredConversation),
 }
 
-/// What sort of entries there are.
+/// The kinds of entries. Each kind has a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EntryKind {
     /// Bans.
@@ -40,36 +40,37 @@ pub enum EntryKind {
     Conversations,
 }
 
-/// What an entry is about. Of bans and mutes each author has one in a place; of all else there is one.
+/// Identifies an entry. Each author can have a ban and a mute of the same user in the same scope. Of the other kinds
+/// there is only a single entry.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryKey {
-    /// Its table.
+    /// The table of the entry.
     pub table: EntryKind,
-    /// The user; of a conversation its id.
+    /// The user. For a conversation: its id.
     pub name: String,
-    /// Where it holds; nothing for a conversation.
+    /// The scope in which the entry applies. `None` for a conversation.
     pub scope: Option<Pattern>,
-    /// The one app that it is about; all, where there is none.
+    /// The only app that the entry concerns. `None`: all apps.
     pub app: Option<Arc<str>>,
-    /// Whose ban or mute it is.
+    /// The author of a ban or mute. `None` for other entries.
     pub author: Option<(CallerKind, String)>,
 }
 
-/// A kept entry that can't be understood: another version of the program may have written it.
+/// A stored entry that cannot be read. Another version of the program may have written it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the entry {key} can't be understood: {flaw}")]
+#[error("the entry {key} cannot be read: {flaw}")]
 pub struct MalformedEntry {
-    /// Its key.
+    /// The key of the entry.
     pub key: String,
-    /// What is wrong with it.
+    /// The error in the entry.
     pub flaw: String,
 }
 
-/// An entry's value, as it is kept.
+/// The stored value of an entry.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StoredEntry {
-    /// The user; of a conversation its id.
+    /// The user. For a conversation: its id.
     id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     scope: Option<String>,
@@ -88,16 +89,16 @@ struct StoredEntry {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     forgotten: bool,
     by: EntryAuthor,
-    /// Milliseconds since 1970.
+    /// The time of the last change of the entry, in milliseconds since 1970.
     at: u64,
 }
 
 impl EntryKind {
-    /// Every table.
+    /// All tables.
     pub const ALL: [EntryKind; 5] =
         [EntryKind::Bans, EntryKind::Mutes, EntryKind::Roles, EntryKind::Blocks, EntryKind::Conversations];
 
-    /// How paths and files spell it.
+    /// Returns the name of the table in paths and files.
     pub fn as_str(self) -> &'static str {
         match self {
             EntryKind::Bans => "bans",
@@ -108,7 +109,7 @@ impl EntryKind {
         }
     }
 
-    /// What a key of the table begins with, up to its first slash.
+    /// Returns the start of the keys of the table, up to the first slash.
     fn prefix(self) -> &'static str {
         match self {
             EntryKind::Bans => "ban",
@@ -121,7 +122,7 @@ impl EntryKind {
 }
 
 impl EntryKey {
-    /// The key that is written so, and not otherwise.
+    /// Parses a key. Returns `None` unless the text is exactly the text that this program writes for the key.
     pub fn parse(text: &str) -> Option<EntryKey> {
         let mut segments = text.split('/');
         let prefix = segments.next()?;
@@ -142,12 +143,12 @@ impl EntryKey {
         };
         let app = Some(&**app).filter(|app| !app.is_empty()).map(Arc::from);
         let key = EntryKey { table, name: name.clone(), scope, app, author };
-        // One entry has one spelling, or there could be two of it.
+        // Each entry has exactly one spelling. Otherwise the store could hold the same entry twice.
         (!name.is_empty() && key.to_string() == text).then_some(key)
     }
 }
 
-/// Its segments, percent-encoded, between slashes.
+/// Writes the segments, percent-encoded and separated by slashes.
 impl fmt::Display for EntryKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scope = self.scope.as_ref().map(Pattern::to_string).unwrap_or_default();
@@ -166,7 +167,7 @@ fn caller_kind(word: &str) -> Option<CallerKind> {
 }
 
 impl ModerationEntry {
-    /// The table it is in.
+    /// Returns the table of the entry.
     pub fn table(&self) -> EntryKind {
         match self {
             ModerationEntry::Ban(_) => EntryKind::Bans,
@@ -177,7 +178,7 @@ impl ModerationEntry {
         }
     }
 
-    /// The user; of a conversation its id.
+    /// Returns the user. For a conversation: its id.
     pub fn name(&self) -> &str {
         match self {
             ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => &sanction.user,
@@ -187,7 +188,7 @@ impl ModerationEntry {
         }
     }
 
-    /// The one app that it is about; all, where there is none.
+    /// Returns the only app that the entry concerns. `None`: all apps.
     pub fn app(&self) -> Option<&Arc<str>> {
         match self {
             ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => sanction.app.as_ref(),
@@ -197,7 +198,7 @@ impl ModerationEntry {
         }
     }
 
-    /// Where it holds; nothing for a conversation.
+    /// Returns the scope in which the entry applies. `None` for a conversation.
     pub fn scope(&self) -> Option<&Pattern> {
         match self {
             ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => Some(&sanction.scope),
@@ -207,7 +208,7 @@ impl ModerationEntry {
         }
     }
 
-    /// By whose word.
+    /// Returns the origin of the entry: the policy file, or the author and the time of the change.
     pub fn origin(&self) -> &EntryOrigin {
         match self {
             ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => &sanction.origin,
@@ -217,7 +218,7 @@ impl ModerationEntry {
         }
     }
 
-    /// When it ends, if it does by itself.
+    /// Returns the time at which the entry ends by itself, if it does.
     pub fn until(&self) -> Option<Millis> {
         match self {
             ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => sanction.until,
@@ -225,12 +226,12 @@ impl ModerationEntry {
         }
     }
 
-    /// Whether it has ended by then.
+    /// Returns whether the entry has ended at the time `now`.
     pub fn has_ended(&self, now: Millis) -> bool {
         self.until().is_some_and(|until| until <= now)
     }
 
-    /// Whether another says the same of the same, whoever said it and when.
+    /// Returns whether another entry of the same key has the same content, regardless of author and time.
     pub(super) fn says_the_same_as(&self, other: &ModerationEntry) -> bool {
         match (self, other) {
             (ModerationEntry::Ban(a), ModerationEntry::Ban(b))
@@ -244,7 +245,7 @@ impl ModerationEntry {
         }
     }
 
-    /// Under which key it is kept.
+    /// Returns the key under which the entry is stored.
     pub fn key(&self) -> EntryKey {
         let sanctions = matches!(self.table(), EntryKind::Bans | EntryKind::Mutes);
         let author = self.origin().author().filter(|_| sanctions);
@@ -257,7 +258,8 @@ impl ModerationEntry {
         }
     }
 
-    /// The value that is kept of it. An entry of the policy file becomes a service's: who takes it over vouches for it.
+    /// Returns the stored value. An entry of the policy file is stored as an entry of a service, because the operator
+    /// who imports it is responsible for it.
     pub fn value(&self) -> String {
         let (by, at) = match self.origin() {
             EntryOrigin::Runtime { author, at } => (EntryAuthor::clone(author), at.0),
@@ -292,20 +294,21 @@ impl ModerationEntry {
                 kept.forgotten = conversation.forgotten;
             }
         }
-        // All of it can be written as JSON.
+        // The value always serializes to JSON.
         serde_json::to_string(&kept).unwrap_or_default()
     }
 
-    /// Reads a kept entry.
+    /// Reads a stored entry.
     ///
     /// # Errors
-    /// If it can't be understood, or is kept under another key than its own.
+    /// Returns an error if the entry cannot be read, or if it is stored under a key that is not its own.
     pub fn read(key: &str, value: &str) -> Result<ModerationEntry, MalformedEntry> {
         let malformed = |flaw: String| MalformedEntry { key: key.to_owned(), flaw };
         let kept: StoredEntry = serde_json::from_str(value).map_err(|error| malformed(error.to_string()))?;
-        let key = EntryKey::parse(key).ok_or_else(|| malformed("it has no proper key".to_owned()))?;
-        let record = kept.record(key.table).ok_or_else(|| malformed("it lacks something".to_owned()))?;
-        if record.key() == key { Ok(record) } else { Err(malformed("it belongs under another key".to_owned())) }
+        let key = EntryKey::parse(key).ok_or_else(|| malformed("its key is malformed".to_owned()))?;
+        let record =
+            kept.record(key.table).ok_or_else(|| malformed("a required value is missing or invalid".to_owned()))?;
+        if record.key() == key { Ok(record) } else { Err(malformed("it belongs to another key".to_owned())) }
     }
 }
 

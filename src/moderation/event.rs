@@ -1,4 +1,4 @@
-//! What is told and done because of a change: events for who listens, and jobs for the outbox.
+//! The effects of a change: events for subscribers, and jobs for the outbox.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use crate::model::{Millis, Pattern};
 use crate::policy::{EntryAuthor, RoleGrant};
 use crate::store::{NewChange, NewJob, StoreHead, queue};
 
-/// Who is told of changes and where they are carried out.
+/// The recipients of events, and the apps at whose vendors bans and mutes are enforced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChangeSubscribers {
-    /// The apps at whose vendor bans and mutes are carried out.
+    /// The apps at whose vendors bans and mutes are enforced.
     pub enforced: Vec<Arc<str>>,
-    /// Where events are sent.
+    /// The URLs of the webhooks that receive events.
     pub webhooks: Vec<String>,
 }
 
 impl ChangeSubscribers {
-    /// By these settings.
+    /// Creates the subscribers from the settings.
     pub fn of(settings: &Settings) -> ChangeSubscribers {
         let Settings { enforcements, webhooks, .. } = settings;
         ChangeSubscribers {
@@ -34,10 +34,10 @@ impl ChangeSubscribers {
     }
 }
 
-/// What tells those of blocks from other messages to a webhook.
+/// The part of a job key that separates block events from other events for the same webhook.
 const BLOCKS: &str = ".blocks";
 
-/// What became of an entry.
+/// The kind of change of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ChangeKind {
     Set,
@@ -45,7 +45,7 @@ pub(super) enum ChangeKind {
     Expired,
 }
 
-/// The change that a ruling asks for: what it sets and takes away, who is told, and what is to be done.
+/// Builds the change for the outcome of a command: the entries to set and to delete, the events and the jobs.
 pub(super) fn commit(
     ruling: &CommandOutcome,
     by: &EntryAuthor,
@@ -66,14 +66,14 @@ pub(super) fn commit(
     commit
 }
 
-/// What is to be made true at vendors again, though nothing changes: who asks for what is so already may do it because a vendor doesn't
-/// know of it, as where it became a dead letter, or where that app's bans were not carried out before.
+/// Returns the jobs that update vendors although no entry changes. A caller may repeat a command because a vendor does
+/// not know its effect. For example, the job became a dead letter, or the bans of the app were not enforced before.
 pub(super) fn again(ruling: &CommandOutcome, wish: &ModerationCommand, plan: &ChangeSubscribers) -> Vec<NewJob> {
     let apps = || plan.enforced.iter().filter(|app| wish.app.as_ref().is_none_or(|own| own == *app));
     ruling.again.iter().flat_map(|user| apps().map(move |app| job(app, user, &wish.scope))).collect()
 }
 
-/// The change that takes away what has ended.
+/// Builds the change that deletes ended entries.
 pub(super) fn expiry(ended: &[ModerationEntry], plan: &ChangeSubscribers, head: &StoreHead, now: Millis) -> NewChange {
     let mut commit = NewChange::default();
     for record in ended {
@@ -84,7 +84,7 @@ pub(super) fn expiry(ended: &[ModerationEntry], plan: &ChangeSubscribers, head: 
     commit
 }
 
-/// Tells of what became of an entry, and has it carried out. Of the jobs some may be there more than once.
+/// Adds the event and the jobs for a changed entry. The same job may be added more than once.
 pub(super) fn note(
     commit: &mut NewChange,
     record: &ModerationEntry,
@@ -111,28 +111,30 @@ pub(super) fn note(
     }
 }
 
-/// Leaves each job once: several entries may be about the same user and place.
+/// Removes duplicate jobs. Several entries can concern the same user and scope.
 pub(super) fn each_once(jobs: &mut Vec<NewJob>) {
     let mut seen = HashSet::with_capacity(jobs.len());
     jobs.retain(|job| seen.insert(job.key.clone()));
 }
 
-/// Where what is to be made true at an app's vendor waits: in one conversation, and everywhere.
+/// Returns the queues of the enforcement jobs of an app: for single conversations, and for all conversations at once.
 pub fn enforcement_queues(app: &str) -> [String; 2] {
     ["", "*"].map(|place| queue(&format!("enforce:{}::{place}", percent_encoded(app.as_bytes()))))
 }
 
-/// Where what is to be told to a webhook waits: what moderators do, and what everyone can do as often as they like.
+/// Returns the queues of a webhook: for events of moderators, and for block events, which any user can cause without
+/// limit.
 pub fn webhook_queues(url: &str) -> [String; 2] {
     ["", BLOCKS].map(|of| queue(&format!("webhook:{}{of}:", digest(url))))
 }
 
-/// What stands for a webhook's address, which may hold a secret, where jobs are named.
+/// Returns the hash that names a webhook in job keys. The URL of the webhook may hold a secret.
 fn digest(webhook: &str) -> String {
     hex(&sha256(webhook.as_bytes()))
 }
 
-/// What is to be made true at a vendor: what the moderation entries says of this user in this conversation, or in all of them.
+/// Returns the job that enforces the entry at a vendor: all sanctions of the user in its conversation, or in all
+/// conversations.
 fn enforcement(record: &ModerationEntry, app: &str) -> Option<NewJob> {
     let (ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction)) = record else { return None };
     Some(job(app, &sanction.user, &sanction.scope))
@@ -162,7 +164,7 @@ pub(super) fn name(record: &ModerationEntry, fate: ChangeKind) -> &'static str {
     }
 }
 
-/// What an entry says, as events and lists tell it; what it doesn't say is left out.
+/// Returns the content of an entry as events and lists show it. Values that the entry does not have are left out.
 pub fn details(record: &ModerationEntry) -> Map<String, Value> {
     let mut details = Map::new();
     let mut tell = |name: &str, value: Option<String>| {

@@ -1,7 +1,8 @@
-//! Taking away what has ended, when it does, and telling the audit log of it.
+//! Expiry: deletes entries when they end, and records this in the audit log.
 //!
-//! Nobody waits for that, so nothing is refused where the log fails. What can't be recorded is not taken away, as far as that can be told
-//! before; what was is told as soon as the log takes lines again, before anything more is taken away.
+//! No caller waits for an expiry, so no request is denied if the audit log fails. If the log is known to fail, no entry
+//! is deleted. If a deletion could not be recorded, it is recorded as soon as the log accepts lines again, before the
+//! next deletion.
 
 use std::collections::HashSet;
 use std::pin::pin;
@@ -19,17 +20,18 @@ use crate::model::Millis;
 use crate::telemetry::audit::{AuditError, AuditLog};
 use crate::telemetry::log::UNLIMITED;
 
-/// How many entries that have ended are taken away in one change.
+/// The maximum number of ended entries that a single change deletes.
 const AT_ONCE: usize = 100;
 
-/// The longest time between two looks for entries that have ended.
+/// The longest time between two checks for ended entries.
 const SELDOM: Duration = Duration::from_secs(60);
 
-/// How long it rests where the store or the audit log fails.
+/// The pause after a failure of the store or the audit log.
 const REST: Duration = Duration::from_secs(1);
 
 impl ModerationReplica {
-    /// Takes away what has ended, when it does, until the `end`. `plan` is asked for anew each time.
+    /// Deletes entries when they end, until `end` completes. Calls `plan` for each deletion, because settings can
+    /// change.
     pub async fn sweep(
         &self,
         audit: &AuditLog,
@@ -51,7 +53,7 @@ impl ModerationReplica {
         _ = untold.tell(audit).await;
     }
 
-    /// Takes away what has ended, as much as goes into one change, and tells how long there is nothing more to do.
+    /// Deletes ended entries, as many as fit into one change. Returns how long there is nothing more to do.
     async fn sweep_once(&self, audit: &AuditLog, plan: &ChangeSubscribers, untold: &mut PendingAudit) -> Duration {
         if audit.health().is_err() || untold.tell(audit).await.is_err() {
             return REST;
@@ -65,21 +67,22 @@ impl ModerationReplica {
             return REST;
         }
         match expired {
-            // By that clock it may not have ended yet.
+            // According to the clock of the store, the entry possibly has not ended yet.
             Ok(now) => self.until_next_ending(now),
             Err(error) => {
                 self.count_failure(ChangeOrigin::Expiry, &error);
-                tracing::debug!("what has ended could not be taken away yet: {error}");
+                tracing::debug!("ended entries could not be deleted yet: {error}");
                 REST
             }
         }
     }
 
-    /// Takes away what has ended. That it has, for everyone and for ever, the clock says that all who share the store have in common. Returns
-    /// what it says; what was taken away, or may have been, is in `untold`.
+    /// Deletes ended entries. The clock of the store decides which entries have ended, because all replicas share this
+    /// clock. Returns the time of this clock. Adds the entries that were deleted, or may have been deleted, to
+    /// `untold`.
     ///
     /// # Errors
-    /// If the store can't be read or written.
+    /// Returns an error if the store cannot be read or written.
     pub async fn expire(&self, plan: &ChangeSubscribers, untold: &mut PendingAudit) -> Result<Millis, ChangeError> {
         let now = self.store().ok_or(ChangeError::NoStore)?.now().await?;
         if self.look().ended(now, 1).is_empty() && untold.doubtful.is_empty() {
@@ -98,32 +101,34 @@ impl ModerationReplica {
         made.map(|_| now)
     }
 
-    /// How long to wait before something may have ended.
+    /// Returns how long no entry can end.
     fn until_next_ending(&self, now: Millis) -> Duration {
         let next = self.look().next_ending();
         next.map_or(SELDOM, |next| Duration::from_millis(next.0.saturating_sub(now.0)).min(SELDOM))
     }
 }
 
-/// What was taken away and is not in the audit log yet. If that is so to the end, the program's own log says so.
+/// Deletions that are not in the audit log yet. If they are still missing when the value is dropped, the program's own
+/// log receives them.
 #[derive(Default)]
 pub struct PendingAudit {
-    /// What is to be taken away now.
+    /// The entries of the deletion in progress.
     asked: Vec<ModerationEntry>,
-    /// What was to be, in a change of which it isn't known whether it was made.
+    /// The entries of deletions of which it is unknown whether they were made.
     doubtful: Vec<ModerationEntry>,
-    /// What to tell.
+    /// The lines to write to the audit log.
     lines: Vec<u8>,
 }
 
 impl PendingAudit {
-    /// The change was made: now it is known, too, what became of what was in doubt.
+    /// Records that the change was made. The index now also shows which uncertain deletions were made.
     fn was_made(&mut self, change: u64, index: &ModerationIndex) {
         let gone: HashSet<EntryKey> = self.asked.iter().map(ModerationEntry::key).collect();
         for record in self.asked.drain(..) {
             self.lines.extend(audit::line(&record, ChangeKind::Expired, Some(change), None));
         }
-        // Another process may have taken it away, and says so: the log may say more than was done, never less.
+        // Another process may have deleted the entry and recorded this. The log may record a deletion twice, but it
+        // never omits a deletion.
         for record in self.doubtful.drain(..).filter(|record| !gone.contains(&record.key())) {
             if index.find(&record.key()).as_ref() != Some(&record) {
                 self.lines.extend(audit::line(&record, ChangeKind::Expired, None, None));
@@ -136,7 +141,7 @@ impl PendingAudit {
         self.doubtful.extend(self.asked.drain(..).filter(|record| !known.contains(&record.key())));
     }
 
-    /// Tells of what is in doubt, as there will be no more occasion.
+    /// Records the uncertain deletions, because there is no later opportunity.
     fn give_up_doubts(&mut self) {
         for record in self.asked.drain(..).chain(self.doubtful.drain(..)) {
             self.lines.extend(audit::line(&record, ChangeKind::Expired, None, None));
@@ -181,7 +186,7 @@ mod tests {
         ModerationEntry::Ban(Sanction { user: user.to_owned(), scope, app: None, until, reason: None, origin })
     }
 
-    /// Whom the lines are about, and whether they name a change.
+    /// Returns the user of each line, and whether the line names a change.
     fn told(untold: &mut PendingAudit) -> Vec<(String, bool)> {
         let lines = std::mem::take(&mut untold.lines);
         let lines = String::from_utf8(lines).unwrap();

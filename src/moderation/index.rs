@@ -1,4 +1,4 @@
-//! The moderation entries in memory: what deciding looks at, and what is listed.
+//! The moderation entries in memory, for decisions and for lists.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Bound;
@@ -8,27 +8,27 @@ use super::entry::{EntryKey, EntryKind, MalformedEntry, ModerationEntry, Registe
 use crate::model::{Millis, Pattern};
 use crate::policy::{Block, EntryAuthor, EntryIndex, EntryOrigin, RoleBinding, RoleGrant, Sanction, UserEntry};
 
-/// All entries, found by name, and those that end, by when.
+/// All entries by name, and the entries that end by time.
 #[derive(Debug, Default)]
 pub struct ModerationIndex {
     register: EntryIndex,
-    /// Who has entries, for each table but that of conversations.
+    /// The users who have entries, by table. The table of conversations is not included.
     people: BTreeMap<EntryKind, BTreeSet<Arc<str>>>,
     conversations: BTreeMap<(String, Option<Arc<str>>), RegisteredConversation>,
-    /// What ends by itself.
+    /// The entries that end by themselves.
     endings: BTreeSet<(Millis, EntryKey)>,
-    /// Each author once: most entries are by few.
+    /// The authors, each stored once. A few authors make most entries.
     authors: HashSet<Arc<EntryAuthor>>,
     entries: usize,
-    /// How many of them are for each app, of those that are for one.
+    /// The number of entries by app, for entries that concern a single app.
     apps: BTreeMap<Arc<str>, usize>,
 }
 
 impl ModerationIndex {
-    /// An index of these entries, as they are kept.
+    /// Builds an index of stored entries.
     ///
     /// # Errors
-    /// If one can't be understood.
+    /// Returns an error if an entry cannot be read.
     pub fn new<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<ModerationIndex, MalformedEntry> {
         let mut index = ModerationIndex::default();
         for (key, value) in entries {
@@ -37,46 +37,46 @@ impl ModerationIndex {
         Ok(index)
     }
 
-    /// What deciding looks at.
+    /// Returns the entries that decisions read.
     pub fn register(&self) -> &EntryIndex {
         &self.register
     }
 
-    /// How many entries there are.
+    /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.entries
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.entries == 0
     }
 
-    /// The apps that entries are for, of those that are for one, each with how many.
+    /// Returns the apps of entries that concern a single app, with the number of their entries.
     pub fn apps(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
         self.apps.iter().map(|(app, entries)| (app, *entries))
     }
 
-    /// An app that entries are for, by its name.
+    /// Returns the app of this name, if it has entries.
     pub fn app(&self, name: &str) -> Option<&Arc<str>> {
         self.apps.get_key_value(name).map(|(app, _)| app)
     }
 
-    /// Takes over what became of an entry: its value, or that it is gone.
+    /// Applies the change of an entry: its new value, or `None` if the entry was deleted.
     ///
     /// # Errors
-    /// If it can't be understood. Then nothing changes.
+    /// Returns an error if the entry cannot be read. The index then stays unchanged.
     pub fn apply(&mut self, key: &str, value: Option<&str>) -> Result<(), MalformedEntry> {
         if let Some(value) = value {
             self.put(ModerationEntry::read(key, value)?);
             return Ok(());
         }
-        let malformed = || MalformedEntry { key: key.to_owned(), flaw: "it has no proper key".to_owned() };
+        let malformed = || MalformedEntry { key: key.to_owned(), flaw: "its key is malformed".to_owned() };
         self.remove(&EntryKey::parse(key).ok_or_else(malformed)?);
         Ok(())
     }
 
-    /// The entry of this key.
+    /// Returns the entry with this key.
     pub fn find(&self, key: &EntryKey) -> Option<ModerationEntry> {
         let Some(scope) = &key.scope else {
             return self.conversation(&key.name, key.app.as_ref()).cloned().map(ModerationEntry::Conversation);
@@ -85,24 +85,24 @@ impl ModerationIndex {
         near.into_iter().find(|record| record.key() == *key)
     }
 
-    /// A user's entries in a table with just this scope.
+    /// Returns the entries of a user in a table that have exactly this scope.
     pub fn at(&self, table: EntryKind, user: &str, scope: &Pattern) -> Vec<ModerationEntry> {
         let near = self.register.filed_at(user, scope).filter_map(|entry| record(user, entry));
         near.filter(|record| record.table() == table).collect()
     }
 
-    /// A conversation's entry for just this app, or for all.
+    /// Returns the entry of a conversation for exactly this app, or for all apps if `app` is `None`.
     pub fn conversation(&self, id: &str, app: Option<&Arc<str>>) -> Option<&RegisteredConversation> {
         self.conversations.get(&(id.to_owned(), app.cloned()))
     }
 
-    /// All entries of a conversation: for one app or another, or for all.
+    /// Returns all entries of a conversation: for single apps and for all apps.
     pub fn conversations_of(&self, id: &str) -> impl Iterator<Item = &RegisteredConversation> {
         let from = (id.to_owned(), None);
         self.conversations.range(from..).take_while(move |((name, _), _)| name == id).map(|(_, entry)| entry)
     }
 
-    /// A user's entries in a table, in the order of their keys.
+    /// Returns the entries of a user in a table, in the order of their keys.
     pub fn of(&self, table: EntryKind, user: &str) -> Vec<ModerationEntry> {
         let all = self.register.all_about(user).filter_map(|entry| record(user, entry));
         let mut found: Vec<ModerationEntry> = all.filter(|record| record.table() == table).collect();
@@ -110,19 +110,19 @@ impl ModerationIndex {
         found
     }
 
-    /// Who has entries in a table, in order: those at or after `from`.
+    /// Returns the users who have entries in a table, in order, from the name `from` on.
     pub fn people(&self, table: EntryKind, from: &str) -> impl Iterator<Item = &Arc<str>> {
         let people = self.people.get(&table).into_iter();
         people.flat_map(move |people| people.range::<str, _>((Bound::Included(from), Bound::Unbounded)))
     }
 
-    /// The keys of what has ended by now: as many as this.
+    /// Returns the keys of entries that have ended at the time `now`, at most `most` keys.
     pub fn ended(&self, now: Millis, most: usize) -> Vec<EntryKey> {
         let ended = self.endings.iter().take_while(|(until, _)| *until <= now);
         ended.take(most).map(|(_, key)| key.clone()).collect()
     }
 
-    /// When the next entry ends, if one does.
+    /// Returns the time at which the next entry ends, if an entry ends.
     pub fn next_ending(&self) -> Option<Millis> {
         self.endings.first().map(|(until, _)| *until)
     }
@@ -187,7 +187,7 @@ impl ModerationIndex {
         }
     }
 
-    /// Counts one entry less for an app.
+    /// Subtracts an entry from the number of entries of an app.
     fn take_from(&mut self, app: Option<&Arc<str>>) {
         let Some((app, entries)) = app.and_then(|app| self.apps.get_mut(app).map(|entries| (app, entries))) else {
             return;
@@ -208,7 +208,7 @@ impl ModerationIndex {
         }
     }
 
-    /// The user's name, once for all entries.
+    /// Returns the name of the user. All entries of the user share it.
     fn user(&mut self, record: &ModerationEntry) -> Arc<str> {
         if record.table() == EntryKind::Conversations {
             return Arc::from(record.name());
@@ -229,7 +229,7 @@ impl ModerationIndex {
             return;
         }
         if self.authors.len() == self.authors.capacity() {
-            // Before there is room for more, those go who have no entry any more.
+            // Before the set grows, authors without entries are removed.
             self.authors.retain(|author| Arc::strong_count(author) > 1);
             self.authors.reserve(self.authors.len());
         }
@@ -237,14 +237,15 @@ impl ModerationIndex {
     }
 }
 
-/// The word for the role of a conversation's owner.
+/// The name of the role of a conversation's owner.
 pub const OWNER: &str = "owner";
 
 fn ban_by(sanction: Sanction, origin: EntryOrigin) -> Sanction {
     Sanction { origin, ..sanction }
 }
 
-/// The entry that this is about a user; none for an owner, who is a part of the conversation's.
+/// Converts an entry of the user to a moderation entry. Returns `None` for the role of an owner, which is a part of the
+/// conversation's entry.
 fn record(user: &str, entry: &UserEntry) -> Option<ModerationEntry> {
     match entry {
         UserEntry::Ban(ban) => Some(ModerationEntry::Ban(ban.clone())),

@@ -1,5 +1,5 @@
-//! What moderators change at run time: bans, mutes, roles, blocks and conversations, in memory as an index that deciding looks at, and
-//! in a store that outlives the process and that all replicas share.
+//! Run-time moderation: the bans, mutes, roles, blocks and conversations that moderators change. The entries are in
+//! memory as an index, which decisions read, and in a store, which outlives the process and is shared by all replicas.
 
 mod audit;
 mod authorize;
@@ -26,10 +26,11 @@ pub use replica::{ChangeError, ChangeOrigin, ModerationReplica, ReplicaStale};
 pub use stray::strays;
 
 impl ModerationReplica {
-    /// Carries out a wish, as far as the policy and the rules for moderators let it. Whoever it fails for is in the answer.
+    /// Carries out a command as far as the policy and the moderation rules allow it. The outcome lists the users that
+    /// the command failed for.
     ///
     /// # Errors
-    /// If nothing was changed, or it isn't known whether it was.
+    /// Returns an error if nothing was changed, or if it is unknown whether the change was made.
     pub async fn carry_out(
         &self,
         judge: &CommandAuthorizer<'_>,

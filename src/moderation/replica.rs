@@ -1,7 +1,7 @@
-//! The moderation entries as it is while the program serves: the index in memory, kept at what the store holds.
+//! The replica of the moderation entries in a running server: an index in memory that follows the store.
 //!
-//! Deciding looks at the index and never waits for the store. What it may not do is go by an index that is too old, or that follows a
-//! store which lost what was acknowledged before: then it gets [`ReplicaStale`] and nothing is signed.
+//! Decisions read the index and never wait for the store. If the index is too old, or if the store has lost changes
+//! that it acknowledged before, they get [`ReplicaStale`] and nothing is signed.
 
 mod failed_changes;
 mod lineage;
@@ -29,14 +29,14 @@ use crate::store::{
     CommitError, FailureReason, HighWaterMark, NewChange, RecordFile, Store, StoreHead, StoreUnavailable, StoredChange,
 };
 
-/// How often the store is asked how far it has come, where nothing hints at a change: this often within the time after which what is
-/// known counts for too old.
+/// How often the store is checked for changes, if there is no hint of a change: this many times within the maximum
+/// staleness.
 const CHECKS: u32 = 4;
 
-/// The longest time between two such checks.
+/// The longest time between two checks.
 const SELDOM: Duration = Duration::from_secs(2);
 
-/// How long a change may take, with all that other processes change meanwhile.
+/// The time limit of a change. It includes retries after changes of other processes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The moderation entries: an index, and the store that it follows.
@@ -44,61 +44,63 @@ pub struct ModerationReplica {
     store: Option<Store>,
     index: RwLock<ModerationIndex>,
     max_staleness: Duration,
-    /// How far the index has come; before it was first read, what the record says. Whoever has it is alone in changing it.
+    /// The version that the index has reached. Before the first read: the version in the record. Only the holder of
+    /// this lock changes the index.
     known: Mutex<StoreHead>,
-    /// What is kept of it for the next start.
+    /// The record of the version, for the next start.
     recording: Option<Recording>,
     began: Instant,
-    /// When the store was last heard of, in milliseconds after the beginning, plus one; 0 before the first time.
+    /// The time of the last contact with the store, in milliseconds since `began`, plus 1. Before the first contact: 0.
     heard: AtomicU64,
-    /// The head of the store when it was last seen with the mark of a rollback, until the store counts again.
+    /// The head of the store when it was last seen with a rollback mark. Empty when the store is trusted again.
     marked: ArcSwapOption<StoreHead>,
-    /// Why the store does not count, until an operator says so.
+    /// Why the store is not trusted, until an operator accepts it or it has all known changes again.
     refused: ArcSwapOption<String>,
-    /// Why the store could not be asked the last time.
+    /// Why the last read of the store failed, if it failed.
     trouble: ArcSwapOption<String>,
-    /// How far the index has come, for those who only look.
+    /// The version that the index has reached, for readers without the lock.
     head: ArcSwap<StoreHead>,
     version: watch::Sender<u64>,
     write_health: WriteHealth,
-    /// How many changes were not made.
+    /// The numbers of failed changes.
     pub(crate) failed_changes: FailedChanges,
 }
 
-/// What is known is too old to go by, or the store is not the one that was known: a sentence for the log.
+/// The index is too old, or the store is not the known store. Holds a sentence for the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ReplicaStale(pub String);
 
-/// Why a change was not made, or it isn't known whether it was.
+/// Why a change was not made, or why it is unknown whether it was made.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
-    /// There is no store to change.
-    #[error("there is no store: without [store] the policy file is all there is")]
+    /// There is no store.
+    #[error("no store is configured: moderation entries cannot be changed without [store]")]
     NoStore,
-    /// What is known is no ground for changes.
+    /// The index is too old or its store is not trusted, so no change can be based on it.
     #[error(transparent)]
     Stale(#[from] ReplicaStale),
-    /// The store can't be written.
+    /// The store cannot be written.
     #[error(transparent)]
     Unavailable(#[from] StoreUnavailable),
-    /// The store can't be written before the program is started anew.
+    /// The store cannot be written until the program is restarted.
     #[error(transparent)]
     Broken(StoreUnavailable),
 }
 
 impl ModerationReplica {
-    /// That of a program without a store: empty, and never changed.
+    /// Creates the replica of a program without a store. It is empty and never changes.
     pub fn none() -> ModerationReplica {
         ModerationReplica::following(None, Duration::MAX, None, None)
     }
 
-    /// That of a store, of which nothing is known yet.
+    /// Creates the replica of a store that has not been read yet.
     pub fn of(store: Store, max_staleness: Duration) -> ModerationReplica {
         ModerationReplica::following(Some(store), max_staleness, None, None)
     }
 
-    /// That of a store whose record is in this file, and says `mark`: a store that has not come so far is refused, as by a process that knew it.
+    /// Creates the replica of a store that has a record in a file. `mark` is the content of the record. A store that
+    /// has not reached this version is refused, as by a process that had read this version.
     pub fn recorded(
         store: Store,
         max_staleness: Duration,
@@ -132,34 +134,35 @@ impl ModerationReplica {
         }
     }
 
-    /// The store, if there is one.
+    /// Returns the store, if there is a store.
     pub fn store(&self) -> Option<&Store> {
         self.store.as_ref()
     }
 
-    /// For how long after a change another process may decide without knowing of it. `None`: no other has the store.
+    /// Returns how long after a change another process may decide without knowing it. `None`: no other process has the
+    /// store.
     pub fn lag(&self) -> Option<Duration> {
         self.store().filter(|store| store.is_shared()).map(|_| self.max_staleness)
     }
 
-    /// What is known now, for one decision.
+    /// Returns the index for a single decision.
     ///
     /// # Errors
-    /// If it is too old to go by, or its store is not to be relied upon.
+    /// Returns an error if the index is too old, or if its store is not trusted.
     pub fn read(&self) -> Result<RwLockReadGuard<'_, ModerationIndex>, ReplicaStale> {
         self.check()?;
         Ok(self.look())
     }
 
-    /// What is known now, however old: for listing it, not for deciding.
+    /// Returns the index, however old it is. Use it for lists, not for decisions.
     pub fn look(&self) -> RwLockReadGuard<'_, ModerationIndex> {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether what is known may be gone by.
+    /// Checks whether decisions may use the index.
     ///
     /// # Errors
-    /// If it may not: why.
+    /// Returns an error with the reason if they must not use it.
     pub fn check(&self) -> Result<(), ReplicaStale> {
         if self.store.is_none() {
             return Ok(());
@@ -177,34 +180,34 @@ impl ModerationReplica {
         }
     }
 
-    /// How long ago the store was last heard of.
+    /// Returns the time since the last contact with the store.
     pub fn age(&self) -> Option<Duration> {
         let heard = self.heard.load(Ordering::Acquire).checked_sub(1)?;
         Some(self.began.elapsed().saturating_sub(Duration::from_millis(heard)))
     }
 
-    /// The number of the last change that the index holds, as it changes.
+    /// Returns the number of the last change in the index, and its updates.
     pub fn version(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
     }
 
-    /// Returns once the store has been read.
+    /// Returns when the store has been read.
     pub async fn been_read(&self) {
-        // The sender is there as long as this.
+        // The sender exists as long as `self`.
         _ = self.version().wait_for(|_| !self.head().epoch.is_empty()).await;
     }
 
-    /// How far the index has come. Changes on their way are not waited for.
+    /// Returns the version that the index has reached. Does not wait for changes in progress.
     pub fn head(&self) -> Arc<StoreHead> {
         self.head.load_full()
     }
 
-    /// Why the store could not be asked the last time, if so.
+    /// Returns why the last read of the store failed, if it failed.
     pub fn trouble(&self) -> Option<Arc<String>> {
         self.trouble.load_full()
     }
 
-    /// Keeps the index at what the store holds, for ever.
+    /// Updates the index from the store, forever.
     pub async fn follow(&self) {
         let Some(store) = &self.store else { return };
         let mut hints = store.hints();
@@ -218,18 +221,20 @@ impl ModerationReplica {
         }
     }
 
-    /// Brings the index to what the store holds now. What goes wrong is noted and told by [`check`](Self::check).
+    /// Updates the index to the present state of the store. If this fails, the error is stored and
+    /// [`check`](Self::check) reports it.
     pub async fn catch_up(&self) {
         let Some(store) = &self.store else { return };
         let mut known = self.known.lock().await;
         _ = self.bring_up(store, &mut known).await;
     }
 
-    /// Makes a change that is decided upon what is known: by `decide`, which is asked again where another process was faster. Returns
-    /// what it says when the change is durable and the index has it. A change of nothing is none, but is said only of what the store holds.
+    /// Makes a change. `decide` builds the change from the index, and is called again if another process was faster.
+    /// Returns the result of `decide` when the change is durable and the index contains it. An empty change is not
+    /// written, but its result is returned only if the index equals the store.
     ///
     /// # Errors
-    /// If it wasn't made, or it isn't known whether it was.
+    /// Returns an error if the change was not made, or if it is unknown whether it was made.
     pub async fn change<T>(
         &self,
         decide: impl FnMut(&ModerationIndex, &StoreHead) -> (NewChange, T) + Send,
@@ -265,7 +270,7 @@ impl ModerationReplica {
         }
     }
 
-    /// Whether what is known is what the store holds, and will hold; if not, it is now.
+    /// Returns whether the index equals the durable state of the store. If not, updates the index and returns `false`.
     async fn is_up(&self, store: &Store, known: &mut StoreHead) -> Result<bool, StoreUnavailable> {
         let asked = self.began.elapsed();
         if store.durable_head().await? == *known {
@@ -276,7 +281,8 @@ impl ModerationReplica {
         self.bring_up(store, known).await.map(|()| false)
     }
 
-    /// Makes a change, unless the store holds more than what is known: then it is known now.
+    /// Makes a change and returns `true`. If the store holds changes that the index lacks, updates the index and
+    /// returns `false`.
     async fn make(&self, store: &Store, known: &mut StoreHead, commit: NewChange) -> Result<bool, StoreUnavailable> {
         self.check_writes(store).await?;
         let asked = self.began.elapsed();
@@ -308,7 +314,7 @@ impl ModerationReplica {
                 self.trust_again();
                 match self.record(store, known).await {
                     Ok(()) => self.recover(),
-                    // What is known still counts, but no change is acknowledged.
+                    // The index remains usable, but no change is acknowledged.
                     Err(unavailable) => self.miss(&unavailable),
                 }
             }
@@ -326,43 +332,44 @@ impl ModerationReplica {
         }
     }
 
-    /// Notes that what is known was what the store held, so long after the beginning.
+    /// Stores the time at which the index equalled the store, as the time since the start.
     fn hear(&self, asked: Duration) {
         let asked = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX);
         self.heard.store(asked.saturating_add(1), Ordering::Release);
     }
 
-    /// Notes that the store can't be asked.
+    /// Stores that the store cannot be read.
     fn miss(&self, unavailable: &StoreUnavailable) {
         if self.trouble.swap(Some(Arc::new(unavailable.to_string()))).is_none() {
             tracing::warn!("the moderation store can't be read: {unavailable}");
         }
     }
 
-    /// Notes that the store can be asked, and that what is known is recorded.
+    /// Stores that the store can be read, and that the version is recorded.
     fn recover(&self) {
         if self.trouble.swap(None).is_some() {
             tracing::info!("the moderation store is read again");
         }
     }
 
-    /// Notes that the store counts.
+    /// Stores that the store is trusted.
     fn trust_again(&self) {
         if self.refused.swap(None).is_some() {
             tracing::info!("the moderation store is read again");
         }
     }
 
-    /// Marks the store if it was rolled back, for processes that don't know what it has lost.
+    /// Marks the store if it was rolled back, for processes that do not know the lost changes.
     async fn mark(&self, store: &Store, untrusted: &Untrusted) {
         let Some(Rollback { seen, known }) = &untrusted.rollback else { return };
         if seen.rolled_back.is_some() {
             return;
         }
-        // It is tried again with the next look at the store.
+        // The next check of the store tries this again.
         if let Err(unavailable) = store.mark_rolled_back(seen, known).await {
             tracing::warn!(
-                "that the store was rolled back can't be noted there, so a process that starts does not know: {unavailable}"
+                "the store cannot be marked as rolled back, so a process that starts now does not know this: \
+                 {unavailable}"
             );
         }
     }
@@ -374,7 +381,7 @@ impl ModerationReplica {
         }
     }
 
-    /// Takes over changes, which must follow what is known without a gap.
+    /// Applies changes to the index. They must follow the known version without a gap.
     fn take(&self, known: &mut StoreHead, changes: &[StoredChange]) -> Result<(), String> {
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         advance(&mut index, known, changes)?;
@@ -383,14 +390,14 @@ impl ModerationReplica {
         Ok(())
     }
 
-    /// Tells how far the index has come.
+    /// Publishes the version that the index has reached.
     fn publish(&self, known: &StoreHead) {
         self.head.store(Arc::new(known.clone()));
         self.version.send_replace(known.version);
     }
 }
 
-/// Brings an index to where these changes lead, which must follow the head without a gap.
+/// Applies changes to an index. They must follow the head without a gap.
 fn advance(index: &mut ModerationIndex, head: &mut StoreHead, changes: &[StoredChange]) -> Result<(), String> {
     for change in changes {
         if head.version.checked_add(1) != Some(change.version) {

@@ -1,11 +1,11 @@
-//! Entries for apps that aren't configured: left behind where an app was given another name, or was taken out.
+//! Orphaned entries: entries for apps that are not configured, because an app was renamed or removed.
 
 use super::command::{CommandKind, ModerationCommand};
 use super::entry::{EntryKind, ModerationEntry};
 use super::index::ModerationIndex;
 use crate::engine::Engine;
 
-/// That entries are for apps that aren't configured, and what to do about it. `None`: there are no such entries.
+/// Returns a warning about entries for apps that are not configured, with the possible fixes. `None`: there are none.
 pub fn strays(index: &ModerationIndex, engine: &Engine) -> Option<String> {
     let (mut told, mut all) = (Vec::new(), 0);
     for (app, entries) in index.apps().filter(|(app, _)| engine.app(app).is_none()) {
@@ -15,27 +15,29 @@ pub fn strays(index: &ModerationIndex, engine: &Engine) -> Option<String> {
     let (entries, are) = if all == 1 { ("entry", "is") } else { ("entries", "are") };
     (all > 0).then(|| {
         format!(
-            "{all} {entries} {are} for apps that are not configured and so count for nothing: {}. Give the apps these names again; or \
-             lift the entries, naming the app; or move them: `chat-signer store export`, change `app`, `chat-signer store import --replace`",
+            "{all} {entries} {are} for apps that are not configured and therefore without effect: {}. Give the apps \
+             these names again, lift the entries of these apps, or move them: `chat-signer store export`, change \
+             `app`, `chat-signer store import --replace`",
             told.join(", ")
         )
     })
 }
 
 impl ModerationCommand {
-    /// Whether it is about an app that isn't configured.
+    /// Returns whether the command concerns an app that is not configured.
     pub(super) fn is_stray(&self, engine: &Engine) -> bool {
         self.app.as_ref().is_some_and(|app| engine.app(app).is_none())
     }
 }
 
 impl CommandKind {
-    /// Whether it takes something back. That may be about an app that isn't configured any more.
+    /// Returns whether the command lifts or removes something. Such a command may concern an app that is no longer
+    /// configured.
     pub fn is_lifting(&self) -> bool {
         self.lifts().is_some()
     }
 
-    /// Of what it takes something back.
+    /// Returns the table from which the command lifts or removes entries.
     fn lifts(&self) -> Option<EntryKind> {
         match self {
             CommandKind::LiftBan => Some(EntryKind::Bans),
@@ -53,7 +55,8 @@ impl CommandKind {
 }
 
 impl ModerationIndex {
-    /// What a wish about an app that isn't configured takes away: all that is there, as none of it counts for anything.
+    /// Returns the entries that a command about an app that is not configured deletes: all matching entries, because
+    /// they have no effect.
     pub(super) fn left_behind(&self, wish: &ModerationCommand, name: &str) -> Vec<ModerationEntry> {
         let is_meant = |record: &ModerationEntry| {
             let is_here = record.scope().is_none_or(|scope| *scope.home() == wish.scope);

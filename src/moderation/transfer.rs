@@ -1,4 +1,4 @@
-//! A moderation store's way from one store to another: out as TOML that people can read, and in from such a file.
+//! Moves moderation entries from one store to another: exports them as readable TOML, and imports a file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -19,68 +19,72 @@ use crate::store::{
 use crate::telemetry::AuditCaller;
 use crate::{clock, random};
 
-/// How many entries are written in one change. What is more is written in several.
+/// The maximum number of entries in a change. More entries are written in several changes.
 pub const AT_ONCE: usize = 5000;
 
-/// How often an import begins anew because others change the store meanwhile.
+/// How often an import starts again because other processes change the store meanwhile.
 const ATTEMPTS: usize = 20;
 
-/// What is to be taken over into a store.
+/// The entries to import, and the options of the import.
 #[derive(Debug)]
 pub struct Import<'i> {
     /// The entries.
     pub records: &'i [ModerationEntry],
-    /// Whether all others go.
+    /// Whether all other entries are deleted.
     pub replace: bool,
-    /// When they were read: which of them have ended, and since when those hold that say no time.
+    /// The time at which the entries were read. It decides which entries have ended, and is the time of entries that
+    /// state no time.
     pub now: Millis,
-    /// Who is told, and where it is carried out.
+    /// The recipients of events, and the apps at whose vendors the entries are enforced.
     pub plan: &'i ChangeSubscribers,
-    /// By whose hand, for the audit log.
+    /// The caller, for the audit log.
     pub caller: AuditCaller<'i>,
 }
 
 /// Writes lines to the audit log.
 pub type AuditLineSink<'t> = &'t mut (dyn FnMut(&[u8]) -> io::Result<()> + Send);
 
-/// What an import did.
+/// The result of an import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImportSummary {
-    /// How many entries are new or changed.
+    /// The number of new or changed entries.
     pub set: usize,
-    /// How many went.
+    /// The number of deleted entries.
     pub gone: usize,
-    /// How many had ended, and were left out.
+    /// The number of entries that had ended and were left out.
     pub ended: usize,
 }
 
-/// Why an import was not done, or not to its end.
+/// Why an import was not made, or not completed.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// The store can't be had.
+    /// The store is unavailable.
     #[error(transparent)]
     Unavailable(#[from] StoreUnavailable),
-    /// An entry in the store can't be understood.
+    /// An entry in the store cannot be read.
     #[error(transparent)]
     Malformed(#[from] MalformedEntry),
-    /// An owner would be another: conversation, before, after.
-    #[error("the conversation {0} has the owner {1} in the store, and an owner is set once: it can't become {2}")]
+    /// The owner of a conversation would change. The fields are the conversation, the old owner and the new owner.
+    #[error(
+        "the conversation {0} has the owner {1} in the store, and an owner is set once: it can't be changed to {2}"
+    )]
     Owner(String, String, String),
-    /// An entry for all apps and one for a single app would be about the same conversation: its id, what there is, what is wanted.
-    #[error("the conversation {0} has an entry for {1} in the store: one for {2} can't stand beside it")]
+    /// A conversation would have an entry for all apps and an entry for a single app. The fields are its id, the apps
+    /// of the stored entry and the apps of the new entry.
+    #[error("the conversation {0} has an entry for {1} in the store, so it can't have an entry for {2}")]
     Beside(String, String, String),
-    /// Others were faster each time.
+    /// Other processes changed the store during each attempt.
     #[error("the store changes faster than it can be written: try again")]
     Busy,
-    /// What was done could not be recorded.
+    /// The changes could not be recorded in the audit log.
     #[error("the audit log can't be written: {0}")]
     Untold(io::Error),
 }
 
-/// All entries of a store by their keys, as of one moment.
+/// Returns all entries of a store by key, as of one version.
 ///
 /// # Errors
-/// If the store can't be read.
+/// Returns an error if the store cannot be read.
 pub async fn held(store: &Store) -> Result<(StoreHead, BTreeMap<String, String>), StoreUnavailable> {
     let StoreContents { mut head, entries } = store.contents().await?;
     let mut held: BTreeMap<String, String> = entries.into_iter().collect();
@@ -107,7 +111,7 @@ fn put(held: &mut BTreeMap<String, String>, puts: Vec<(String, Option<String>)>)
     }
 }
 
-/// The entries of a file.
+/// Returns the entries of a file.
 pub fn records(file: ImportFile) -> Vec<ModerationEntry> {
     let ImportFile { bans, mutes, bindings, blocks, conversations, hash: _ } = file;
     let sanctions = bans.into_iter().map(ModerationEntry::Ban).chain(mutes.into_iter().map(ModerationEntry::Mute));
@@ -119,12 +123,14 @@ pub fn records(file: ImportFile) -> Vec<ModerationEntry> {
         .collect()
 }
 
-/// Takes entries over into a store. What the store holds just so is not written again, so an import that was cut off is finished by another;
-/// and what has ended is not written at all, so that it takes the place of nothing that holds. A store that was never begun is begun at
-/// the end: no server goes by a part of them. The audit log is told of each entry.
+/// Imports entries into a store, and records each entry in the audit log.
+///
+/// Entries that the store already holds are not written again, so another import completes an interrupted import.
+/// Entries that have ended are not written, so they do not replace an entry in force. A new store begins only after the
+/// last entry, so no server uses a part of the entries.
 ///
 /// # Errors
-/// If it was not done. Where it takes several changes, some of them may have been made.
+/// Returns an error if the import was not completed. If it takes several changes, some of them may have been made.
 pub async fn import(store: &Store, import: &Import<'_>, tell: AuditLineSink<'_>) -> Result<ImportSummary, ImportError> {
     let ended = import.records.iter().filter(|record| record.has_ended(import.now)).count();
     let mut done = ImportSummary { ended, ..ImportSummary::default() };
@@ -139,7 +145,7 @@ pub async fn import(store: &Store, import: &Import<'_>, tell: AuditLineSink<'_>)
     Err(ImportError::Busy)
 }
 
-/// An entry that is to be set, or to go.
+/// An entry to set or to delete.
 enum ImportChange {
     Set(ModerationEntry),
     Gone(ModerationEntry),
@@ -177,7 +183,8 @@ fn work(held: &BTreeMap<String, String>, import: &Import<'_>) -> Result<Vec<Impo
     Ok(work)
 }
 
-/// Whether a kept value is an entry just so. One that said no time, and so is from `now`, is there if the same is said, since whenever.
+/// Returns whether a stored value equals an entry. If the entry stated no time, its time is `now`, and only the content
+/// is compared.
 fn is_there(key: &str, before: &str, record: &ModerationEntry, now: Millis) -> bool {
     let is_dated = !matches!(record.origin(), EntryOrigin::Runtime { at, .. } if *at == now);
     if is_dated {
@@ -186,7 +193,8 @@ fn is_there(key: &str, before: &str, record: &ModerationEntry, now: Millis) -> b
     ModerationEntry::read(key, before).is_ok_and(|before| before.says_the_same_as(record))
 }
 
-/// That a conversation keeps its owner, and has an entry for all apps or one for each: else nobody could change either any more.
+/// Checks that a conversation keeps its owner, and has either an entry for all apps or entries for single apps.
+/// Otherwise nobody could change these entries any more.
 fn fit_in(held: &BTreeMap<String, String>, after: &RegisteredConversation) -> Result<(), ImportError> {
     let own = ModerationEntry::Conversation(RegisteredConversation { app: None, ..after.clone() }).key().to_string();
     for (key, value) in held.range(own.clone()..).take_while(|(key, _)| key.starts_with(&own)) {
@@ -201,7 +209,7 @@ fn fit_in(held: &BTreeMap<String, String>, after: &RegisteredConversation) -> Re
     Ok(())
 }
 
-/// "the app ably", or "all apps".
+/// Returns "the app ably", or "all apps".
 fn apps(app: Option<&Arc<str>>) -> String {
     app.map_or_else(|| "all apps".to_owned(), |app| format!("the app {app}"))
 }
@@ -216,7 +224,7 @@ fn keep_owner(before: &RegisteredConversation, after: &RegisteredConversation) -
     }
 }
 
-/// Writes entries, and tells whether it did: if not, others have changed the store.
+/// Writes entries. Returns `false` if another process has changed the store.
 async fn write(
     store: &Store,
     head: &mut StoreHead,
@@ -225,7 +233,7 @@ async fn write(
     done: &mut ImportSummary,
     tell: AuditLineSink<'_>,
 ) -> Result<bool, ImportError> {
-    // What is told has an id of its own also where the store has no epoch yet.
+    // Events need a unique id, even if the store has no epoch yet.
     let id = format!("import-{}", hex(&random::bytes::<16>().map_err(StoreUnavailable::from)?));
     let epoch = if head.epoch.is_empty() { id } else { head.epoch.clone() };
     for part in work.chunks(AT_ONCE) {
@@ -234,7 +242,7 @@ async fn write(
         let made = store.commit(head, commit(part, import.plan, &told, now), now).await;
         let (change, made) = match made {
             Err(CommitError::Behind) => return Ok(false),
-            // It may have been made all the same, and another import would then find nothing to do.
+            // The change may have been made nevertheless. Another import would then find nothing to record.
             Err(CommitError::Unavailable(unavailable)) => (None, Err(unavailable)),
             Ok(change) => (Some(change.version), Ok(change)),
         };
@@ -248,7 +256,7 @@ async fn write(
     Ok(true)
 }
 
-/// What the audit log says of entries, by which change, where that is known.
+/// Returns the audit log lines of changed entries. `change` is the number of the change, if known.
 fn lines_of(part: &[ImportChange], change: Option<u64>, caller: AuditCaller<'_>) -> Vec<u8> {
     let mut lines = Vec::new();
     for work in part {
@@ -258,7 +266,8 @@ fn lines_of(part: &[ImportChange], change: Option<u64>, caller: AuditCaller<'_>)
     lines
 }
 
-/// A change of these entries, told as each author's. Those that go, go by the import's word.
+/// Builds the change of these entries. The author of a set entry is its own author. The author of a deletion is the
+/// import.
 fn commit(part: &[ImportChange], plan: &ChangeSubscribers, head: &StoreHead, now: Millis) -> NewChange {
     let import = EntryAuthor { kind: CallerKind::Service, subject: IMPORT.to_owned(), role: None };
     let mut commit = NewChange::default();
@@ -274,7 +283,7 @@ fn commit(part: &[ImportChange], plan: &ChangeSubscribers, head: &StoreHead, now
     commit
 }
 
-/// Entries as a file of TOML, in the tables of a policy file: each table sorted by user, then by conversation.
+/// Returns entries as TOML, in the tables of a policy file. Each table is sorted by user, then by conversation.
 pub fn toml(records: &[ModerationEntry]) -> String {
     let mut records: Vec<&ModerationEntry> = records.iter().collect();
     records.sort_by_cached_key(|record| record.key());
@@ -290,12 +299,12 @@ pub fn toml(records: &[ModerationEntry]) -> String {
     text
 }
 
-/// How a policy file spells the table.
+/// Returns the name of the table in a policy file.
 fn header(table: EntryKind) -> &'static str {
     if table == EntryKind::Roles { "bindings" } else { table.as_str() }
 }
 
-/// The keys of an entry, and their values as TOML has them.
+/// Returns the keys of an entry and their TOML values.
 fn lines(record: &ModerationEntry) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     let mut line = |name, value: Option<String>| lines.extend(value.map(|value| (name, value)));
@@ -334,12 +343,12 @@ fn by(EntryAuthor { kind, subject, role }: &EntryAuthor) -> String {
     format!("{{ kind = {}, subject = {}{role} }}", quoted(kind.as_str()), quoted(subject))
 }
 
-/// A time as TOML has it: to the millisecond, and never later than the year 9999.
+/// Formats a time for TOML: to the millisecond, and never later than the year 9999.
 fn time(time: Millis) -> String {
     time.min(Millis::LAST).to_string()
 }
 
-/// A text as TOML has it, in one line.
+/// Quotes a text for TOML, on a single line.
 fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {

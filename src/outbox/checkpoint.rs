@@ -1,4 +1,4 @@
-//! What is noted in the store while something is carried out, so that it can be undone.
+//! Checkpoints in the store during enforcement. With them a change at a vendor can be undone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,39 +9,39 @@ use super::job::{JobError, RunningJob};
 use crate::clock;
 use crate::model::Millis;
 
-/// What is kept of a place.
+/// The checkpoint of a user in a conversation, or everywhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ScopeCheckpoint {
-    /// When something was sent that may not have been answered, in milliseconds since 1970.
+    /// The time of the last request that possibly was not answered, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) sent: Option<u64>,
-    /// What the vendor's part noted.
+    /// The part of the vendor's code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) note: Option<String>,
 }
 
-/// What is noted of a user everywhere: where something was done because of that.
+/// The checkpoint of a user for all conversations: the conversations in which something was changed.
 #[derive(Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct UserCheckpoint {
     pub(super) conversations: BTreeSet<String>,
-    /// How far the vendor's list of the user's conversations has been dealt with, where that takes several attempts.
+    /// How far the vendor's list of the user's conversations was processed, if this takes several attempts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) so_far: Option<ListProgress>,
 }
 
-/// How far a list has been dealt with.
+/// The progress in a list.
 #[derive(PartialEq, Serialize, Deserialize)]
 pub(super) struct ListProgress {
-    /// Because of this change.
+    /// The change that caused the job.
     pub(super) revision: u64,
-    /// Up to this conversation.
+    /// The last conversation that was processed.
     pub(super) after: String,
-    /// What could not be done until there, if something couldn't.
+    /// The last error up to this conversation, if there was an error.
     pub(super) flaw: Option<String>,
 }
 
-/// Notes that this attempt has made, by key. They hold though another has forgotten them meanwhile: what was sent because of them may
-/// have come later than what that one did.
+/// The checkpoints that this attempt has written, by key. They remain valid if another process deletes them meanwhile:
+/// the requests of this attempt may have arrived after the requests of that process.
 pub(super) type OwnCheckpoints = BTreeMap<String, String>;
 
 impl ScopeCheckpoint {
@@ -57,37 +57,37 @@ impl UserCheckpoint {
     }
 }
 
-/// Reads what was noted of a user everywhere.
+/// Reads the checkpoint of a user for all conversations.
 pub(super) fn touched(noted: Option<&str>) -> Result<UserCheckpoint, JobError> {
     let touched = noted.map(serde_json::from_str).transpose();
-    let touched = touched.map_err(|_| JobError::Never("what was noted of it can't be read".to_owned()))?;
+    let touched = touched.map_err(|_| JobError::Never("the checkpoint cannot be read".to_owned()))?;
     Ok(touched.unwrap_or_default())
 }
 
 impl RunningJob<'_> {
-    /// When something was sent at the latest that was never answered, if it may yet arrive. Of whom the job was taken over from nobody
-    /// knows when that was: until now.
+    /// Returns the time of the last request that was never answered, if it may still arrive. If the job was taken over
+    /// from another process, the time of its last request is unknown, so the present time is returned.
     pub(super) fn doubt(&self, memo: &ScopeCheckpoint) -> Option<u64> {
         let now = clock::now();
         let on_its_way = memo.sent.filter(|sent| now < self.arrived(*sent));
         self.job.taken_over.then_some(now.0).max(on_its_way)
     }
 
-    /// When something that was sent then has arrived, if it ever does.
+    /// Returns the time by which a request that was sent at `sent` has arrived, if it ever arrives.
     pub(super) fn arrived(&self, sent: u64) -> Millis {
         Millis(sent).after(self.shared.terms.lease)
     }
 
     pub(super) async fn stored(&self, key: &str) -> Result<ScopeCheckpoint, JobError> {
         let memo = self.store()?.note(key).await?.as_deref().map(serde_json::from_str).transpose();
-        Ok(memo.map_err(|_| JobError::Never("what was noted of it can't be read".to_owned()))?.unwrap_or_default())
+        Ok(memo.map_err(|_| JobError::Never("the checkpoint cannot be read".to_owned()))?.unwrap_or_default())
     }
 
     pub(super) async fn noted(&self, key: &str, own: &OwnCheckpoints) -> Result<Option<String>, JobError> {
         Ok(self.stored(key).await?.note.or_else(|| own.get(key).cloned()))
     }
 
-    /// Notes something, if the job is still this process's.
+    /// Writes a checkpoint if this process still holds the job. Returns whether it did.
     pub(super) async fn keep(
         &self,
         key: &str,

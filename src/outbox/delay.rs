@@ -1,14 +1,15 @@
-//! How long to wait before something is tried again.
+//! The delay before a retry.
 
 use std::time::Duration;
 
 use super::OutboxConfig;
 
-/// The longest wait that another server can ask for.
+/// The longest delay that another server can ask for.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// After it failed this often: twice as long each time, less up to a half of it by chance, so that what failed together doesn't come
-/// together again. Not sooner than the other server asked for.
+/// Returns the delay after this number of failures. The delay doubles each time, up to a limit. A random part of up to
+/// a half is subtracted, because jobs that failed together should not retry together. The delay is not shorter than
+/// `asked`, the delay that the other server asked for.
 pub(super) fn delay(terms: &OutboxConfig, failures: u32, asked: Option<Duration>, chance: u32) -> Duration {
     let (least, most) = terms.backoff;
     let whole = least.saturating_mul(1_u32.checked_shl(failures.min(31)).unwrap_or(u32::MAX)).min(most);

@@ -1,4 +1,4 @@
-//! What should be true, by the moderation entries and the policy file.
+//! The desired state of a user at a vendor, according to the moderation entries and the policy file.
 
 use super::job::{JobError, RunningJob};
 use crate::clock;
@@ -8,7 +8,8 @@ use crate::policy::{Sanction, UserEntry};
 use crate::vendor::moderation::{DesiredState, SanctionEnd};
 
 impl RunningJob<'_> {
-    /// Makes sure that the moderation entries is at what its store holds now: nothing acknowledged before is missing.
+    /// Updates the moderation entries to the present state of the store. Then no change that was acknowledged before is
+    /// missing.
     pub(super) async fn catch_up(&self) -> Result<(), JobError> {
         let moderation = &self.shared.moderation;
         let head = self.store()?.head().await?;
@@ -21,12 +22,12 @@ impl RunningJob<'_> {
         Ok(())
     }
 
-    /// What should be true of a user in a conversation, or everywhere.
+    /// Returns the desired state of a user in a conversation, or everywhere.
     pub(super) fn desired(&self, app: &str, user: &str, conversation: Option<&str>) -> Result<DesiredState, JobError> {
         Ok(simplified(&self.ruled(app, user, conversation)?))
     }
 
-    /// When something ends that only the policy file says: nothing tells of that when it happens.
+    /// Returns the time at which a sanction of the policy file ends. No event reports this end.
     pub(super) fn ends(&self, app: &str, user: &str, conversation: Option<&str>) -> Result<Option<Millis>, JobError> {
         let moderation::DesiredSanctions { ban, mute } = self.ruled(app, user, conversation)?;
         let own = [ban, mute].into_iter().flatten().filter(|sanction| sanction.origin.author().is_none());
@@ -43,7 +44,7 @@ impl RunningJob<'_> {
         ruled.map_err(|stale| JobError::later(stale.to_string()))
     }
 
-    /// What is the worst of what is true of a user anywhere.
+    /// Returns the strictest state of a user in any conversation.
     pub(super) fn worst(&self, app: &str, user: &str) -> Result<DesiredState, JobError> {
         let now = clock::now();
         let index = self.shared.moderation.read().map_err(|stale| JobError::later(stale.to_string()))?;

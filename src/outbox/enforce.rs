@@ -1,4 +1,4 @@
-//! Makes true at a vendor what is true of a user in a conversation, or everywhere.
+//! Enforcement: brings a vendor to the desired state of a user in a conversation, or everywhere.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,23 +15,24 @@ use crate::store::JobState;
 use crate::vendor::leancloud;
 use crate::vendor::moderation::{DesiredState, ModerationApi, ModerationPlan};
 
-/// How many jobs are read from the store at once.
+/// The number of jobs in a read from the store.
 const PAGE: usize = 200;
 
-/// How places are called that are no conversations: everywhere, and where it is kept in which something is done.
+/// Names of places that are not conversations: everywhere, and the list of conversations in which something was
+/// changed.
 const EVERYWHERE: &str = "*";
 pub(super) const LIST: &str = "";
 
-/// What a job of this kind says.
+/// The content of an enforcement job.
 #[derive(Debug, Deserialize)]
 pub(super) struct EnforcementJob {
     pub(super) app: String,
     pub(super) user: String,
-    /// `None`: everywhere.
+    /// The conversation. `None`: everywhere.
     conversation: Option<String>,
 }
 
-/// What was made true, place by place, and what is left.
+/// The states that were enforced, by place, and the result of the job.
 #[derive(Default)]
 pub(super) struct EnforcementResult {
     pub(super) made: BTreeMap<Option<String>, DesiredState>,
@@ -39,14 +40,14 @@ pub(super) struct EnforcementResult {
 }
 
 impl EnforcementJob {
-    /// Reads a job's body.
+    /// Reads the body of a job.
     pub(super) fn read(body: &str) -> Result<EnforcementJob, JobError> {
-        serde_json::from_str(body).map_err(|_| JobError::Never("what is to be done can't be understood".to_owned()))
+        serde_json::from_str(body).map_err(|_| JobError::Never("the job cannot be read".to_owned()))
     }
 }
 
 impl RunningJob<'_> {
-    /// Does what is true now, until it still is true after it was done.
+    /// Enforces the desired state until it is still the desired state afterwards.
     pub(super) async fn enforce(&self, order: &EnforcementJob) -> Result<ReconcileResult, JobError> {
         let unknown = || JobError::Never(format!("[apps.{}.enforcement] is not configured", order.app));
         let target = self.targets.apps.get(order.app.as_str()).ok_or_else(unknown)?;
@@ -68,7 +69,7 @@ impl RunningJob<'_> {
         }
     }
 
-    /// Whoever had the job before may yet be heard of: what they were about to send counts as sent now.
+    /// Counts unanswered requests of the previous holder of the job as sent now, because they may still arrive.
     async fn renew_doubts(
         &self,
         subject: &VendorUser<'_>,
@@ -89,7 +90,7 @@ impl RunningJob<'_> {
         Ok(())
     }
 
-    /// Has what is imposed done again when no process can be without knowing of it any more.
+    /// If a sanction was enforced, schedules a repetition for the time when every process knows it.
     fn once_more(&self, EnforcementResult { made, mut did }: EnforcementResult) -> ReconcileResult {
         if made.values().any(|made| *made != DesiredState::default()) {
             did.doubtful_until = earlier(did.doubtful_until, self.once_more);
@@ -106,7 +107,8 @@ impl RunningJob<'_> {
         Ok(true)
     }
 
-    /// Ably's tokens are good in many places at once, so that what counts for them is the worst.
+    /// Returns the desired state in a place. Ably tokens are valid in many places at once, so the strictest state
+    /// applies to them.
     pub(super) fn wanted(&self, subject: &VendorUser<'_>, place: Option<&str>) -> Result<DesiredState, JobError> {
         match (&subject.target.what.moderator, place) {
             (ModerationApi::Ably(_), None) => self.worst(subject.app, subject.user),
@@ -129,7 +131,8 @@ impl RunningJob<'_> {
         Ok(delivered)
     }
 
-    /// In all conversations that the user is in or was dealt with in, as each of them wants; and what there is to do for all at once.
+    /// Enforces the desired state in all conversations that the user is in, or in which something was changed before.
+    /// Also makes the calls that concern all conversations at once.
     async fn everywhere(
         &self,
         subject: &VendorUser<'_>,
@@ -172,7 +175,7 @@ impl RunningJob<'_> {
         self.carry_out(subject, EVERYWHERE, stored, plan, own, delivered).await
     }
 
-    /// The conversations in which something is done about the user, or was not long ago.
+    /// Returns the conversations in which something is changed for the user, or was changed recently.
     pub(super) async fn known(
         &self,
         subject: &VendorUser<'_>,
@@ -184,8 +187,9 @@ impl RunningJob<'_> {
         Ok(known)
     }
 
-    /// Notes that something is done about the user in these conversations, before it is: whoever is removed from one is not named as being
-    /// in it again. Ably is not told of conversations.
+    /// Records the conversations in which something is about to be changed for the user. This comes first, because the
+    /// vendor no longer lists a conversation after the user was removed from it. Calls to Ably do not name
+    /// conversations.
     pub(super) async fn list<'c>(
         &self,
         subject: &VendorUser<'_>,
@@ -206,7 +210,7 @@ impl RunningJob<'_> {
         Ok(())
     }
 
-    /// Takes back, of these, the conversations in which all is as it was before.
+    /// Deletes the selected conversations from the list if everything in them is as before.
     pub(super) async fn unlist(
         &self,
         subject: &VendorUser<'_>,
@@ -226,7 +230,7 @@ impl RunningJob<'_> {
         Ok(())
     }
 
-    /// Of these conversations those in which something is done about the user.
+    /// Returns the conversations that have a checkpoint of the user.
     async fn with_notes(
         &self,
         subject: &VendorUser<'_>,
@@ -242,7 +246,7 @@ impl RunningJob<'_> {
         Ok(kept)
     }
 
-    /// The conversations in which something was done not long ago: jobs that are done are not kept for ever.
+    /// Returns the conversations of recent jobs. The store does not keep completed jobs forever.
     async fn conversations_of_jobs(&self, subject: &VendorUser<'_>) -> Result<BTreeSet<String>, JobError> {
         let prefix = key(subject, LIST);
         let mut found = BTreeSet::new();
@@ -260,8 +264,9 @@ impl RunningJob<'_> {
         Ok(found)
     }
 
-    /// Makes one conversation as it should be. What was noted is read before and after the vendor is asked: where another process has
-    /// changed both meanwhile, what the vendor said is not what was there before anybody did anything.
+    /// Enforces the desired state in a conversation. Reads the checkpoint before and after the vendor is asked. If
+    /// another process has changed the checkpoint and the vendor meanwhile, the vendor's answer is not the original
+    /// state.
     pub(super) async fn reconcile(
         &self,
         subject: &VendorUser<'_>,
@@ -286,7 +291,8 @@ impl RunningJob<'_> {
         }
     }
 
-    /// Without the claim nobody is to lose anything more, as it couldn't be noted what. What was taken away may be given back.
+    /// Carries out a plan. If this process no longer holds the job, nothing more is taken from the user, because the
+    /// old state could not be recorded. Rights that were taken away may still be given back.
     async fn carry_out(
         &self,
         subject: &VendorUser<'_>,
@@ -309,7 +315,8 @@ impl RunningJob<'_> {
         for call in &calls {
             self.send(subject.target, call).await?;
         }
-        // What was sent before may yet come after this, and then all of it must be done once more. What was sent now was answered.
+        // Earlier requests may arrive after these requests. Then all of them must be repeated. These requests were
+        // answered.
         let note = if doubt.is_some() { first.note.clone() } else { after };
         let last = ScopeCheckpoint { sent: doubt, note };
         if is_noted && last != first {
@@ -322,7 +329,8 @@ impl RunningJob<'_> {
     }
 }
 
-/// The key of what is noted of a user in a place, and the start of the keys of all jobs about the user.
+/// Returns the key of the checkpoint of a user in a place. With [`LIST`] it is also the prefix of the keys of all jobs
+/// about the user.
 pub(super) fn key(subject: &VendorUser<'_>, place: &str) -> String {
     let place = if place == EVERYWHERE { place.to_owned() } else { percent_encoded(place.as_bytes()) };
     let [app, user] = [subject.app, subject.user].map(|text| percent_encoded(text.as_bytes()));

@@ -1,4 +1,4 @@
-//! One attempt at a job: what it has at hand, and what can come of it.
+//! An attempt at a job: its input and its results.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -16,42 +16,43 @@ use crate::model::Millis;
 use crate::store::{Job, Store, StoreUnavailable};
 use crate::vendor::moderation::{PermanentFailure, ResponseClass, VendorCall};
 
-/// The longest answer of a vendor that is read, in bytes: thirty conversations with hundreds of participants each.
+/// The longest answer of a vendor that is read, in bytes: 30 conversations with hundreds of participants each.
 const LONGEST: usize = 4 << 20;
 
-/// A job that is being done.
+/// A job in progress.
 pub(super) struct RunningJob<'a> {
     pub(super) shared: &'a OutboxState,
     pub(super) targets: &'a DeliveryTargets,
     pub(super) job: &'a Job,
-    /// When nothing more may be sent: the answer to it would come after the lease.
+    /// The time after which nothing more may be sent, because the answer would arrive after the lease.
     pub(super) until: Instant,
-    /// When what is imposed must be imposed once more: until then another process may not know of it. `None`: this is the last time.
+    /// The time at which a sanction must be enforced again. Until then another process possibly does not know it.
+    /// `None`: this is the last time.
     pub(super) once_more: Option<Millis>,
 }
 
-/// What is done.
+/// The result of an attempt.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ReconcileResult {
-    /// When there is more to do.
+    /// The time at which there is more to do.
     pub(super) again: Option<Millis>,
-    /// What can't be had from this vendor.
+    /// The part that this vendor cannot enforce: a sentence.
     pub(super) lacking: Option<Cow<'static, str>>,
-    /// Until when it may yet come to nothing, if so: something that was sent before may come after it, or another process doesn't know of
-    /// what is imposed.
+    /// The time until which the result can still be undone, if it can: an earlier request may arrive later, or another
+    /// process does not know the sanction yet.
     pub(super) doubtful_until: Option<Millis>,
 }
 
-/// Why a job is not done.
+/// Why a job is not completed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum JobError {
-    /// Something went wrong that may go well another time; not before this has passed.
+    /// A temporary failure. The next attempt comes after this delay, or later.
     Later(String, Option<Duration>),
-    /// The time is up, or the process ends: whoever comes next goes on.
+    /// The time of the job is over, or the process stops. The next holder continues.
     Unfinished,
-    /// It will not succeed.
+    /// A permanent failure.
     Never(String),
-    /// It belongs to another by now.
+    /// Another process holds the job now.
     Lost,
 }
 
@@ -75,10 +76,10 @@ impl From<PermanentFailure> for JobError {
 
 impl RunningJob<'_> {
     pub(super) fn store(&self) -> Result<&Store, JobError> {
-        self.shared.moderation.store().ok_or_else(|| JobError::Never("there is no store".to_owned()))
+        self.shared.moderation.store().ok_or_else(|| JobError::Never("no store is configured".to_owned()))
     }
 
-    /// Waits for this, but not longer than the job may take and the process goes on.
+    /// Waits for the future. Stops if the time of the job is over or the process stops.
     pub(super) async fn in_time<T>(&self, doing: impl Future<Output = T>) -> Result<T, JobError> {
         let mut stopping = self.shared.stopping.clone();
         tokio::select! {
@@ -89,7 +90,7 @@ impl RunningJob<'_> {
         }
     }
 
-    /// Makes a request of a vendor when it is its turn. `None`: there is nothing of that name.
+    /// Sends a request to a vendor when the rate limit permits it. `None`: the vendor does not know the named object.
     pub(super) async fn send(
         &self,
         target: &DeliveryTarget<Enforcement>,

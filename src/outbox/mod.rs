@@ -1,16 +1,18 @@
-//! Does what is to be done because of changes in the moderation entries: has vendors end what banned and muted users still do there, and tells
-//! webhooks.
+//! The outbox carries out the effects of changed moderation entries. It makes vendors end the activity of banned and
+//! muted users, and sends events to webhooks.
 //!
-//! What is to be done waits in the store as jobs. Any process may take one, for the time of a lease. Of enforcement a job says only *who*
-//! and *where*: what should be true there is read from the moderation entries when it is done, and again after that, so that whoever was held up does
-//! not leave behind what was true before. What vendors had before is noted in the store before it is changed, so that it can be put back.
+//! The work waits in the store as jobs. Any process can take a job, for the time of a lease. An enforcement job names
+//! only *the user* and *the place*. The desired state is read from the moderation entries when the job runs, and again
+//! afterwards. So a delayed process leaves no outdated state behind. Before the state at a vendor is changed, it is
+//! recorded in the store, and can be restored later.
 //!
-//! That something is about to be sent is noted as well, until it was answered. Where it never was, because nobody answered in time or the
-//! job's holder was not heard of again, it may still be on its way: the job is then done twice, the second time after a further lease,
-//! and until then what was noted is kept.
+//! A checkpoint also records that a request is about to be sent, until the request is answered. A request may never be
+//! answered, because the vendor is too slow or the holder of the job has failed. Then the request may still be on its
+//! way. In this case the job runs twice, the second time after a further lease, and the checkpoint is kept until then.
 //!
-//! A process that shares the store may not have heard of a ban yet, and give the user another signature after the vendor has ended what
-//! the ones before it were good for. So what is imposed is imposed once more when no process can do that any more.
+//! A process that shares the store possibly does not know a ban yet. It can give the user another signature after the
+//! vendor has ended the effects of the signatures before. So a sanction is enforced again when no process can do this
+//! any more.
 
 mod checkpoint;
 mod delay;
@@ -39,24 +41,25 @@ pub use targets::DeliveryTargets;
 use user_lock::UserLocks;
 pub use webhook::origin;
 
-/// How patient it is.
+/// Time limits and concurrency of the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutboxConfig {
-    /// How long a job belongs to who took it. Much longer than any request.
+    /// How long a process holds a job. Much longer than any request.
     pub lease: Duration,
-    /// How long a vendor may take to answer.
+    /// The time limit for the answer of a vendor.
     pub patience: Duration,
-    /// How long a webhook may take to answer.
+    /// The time limit for the answer of a webhook.
     pub webhook_patience: Duration,
-    /// How soon something is tried again at first, and how late in the end.
+    /// The delay before the first retry, and the longest delay.
     pub backoff: (Duration, Duration),
-    /// How often it looks for what is due where nothing hints at it.
+    /// The time between two checks for due jobs, if there is no hint of a job.
     pub poll: Duration,
-    /// How often it counts what waits.
+    /// The time between two counts of the waiting jobs.
     pub count: Duration,
-    /// How many jobs are done at once for one app, and for one webhook.
+    /// The maximum number of jobs in progress for each queue of an app or a webhook.
     pub at_once: usize,
-    /// For how long after a change another process may give out signatures that are made without knowing of it. `None`: there is no other.
+    /// How long after a change another process can give out signatures without knowing the change. `None`: there is no
+    /// other process.
     pub lag: Option<Duration>,
 }
 
@@ -75,29 +78,29 @@ impl Default for OutboxConfig {
     }
 }
 
-/// By how much the clocks of processes, of the store and of vendors may differ.
+/// The maximum difference between the clocks of processes, of the store and of vendors.
 const SKEW: Duration = Duration::from_secs(10);
 
 impl OutboxConfig {
-    /// Those for this moderation.
+    /// Returns the default configuration, with the lag of this replica.
     pub fn of(moderation: &ModerationReplica) -> OutboxConfig {
         OutboxConfig { lag: moderation.lag().map(|lag| lag.saturating_add(SKEW)), ..OutboxConfig::default() }
     }
 }
 
-/// The worker of this process. Dropping it cuts off what it does.
+/// The worker of this process. Dropping it aborts its jobs.
 pub struct Outbox {
     shared: Arc<OutboxState>,
     stop: watch::Sender<bool>,
     worker: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What all of its tasks share.
+/// The state that all tasks of the worker share.
 struct OutboxState {
     moderation: Arc<ModerationReplica>,
     targets: ArcSwap<DeliveryTargets>,
     terms: OutboxConfig,
-    /// By which the store knows this process.
+    /// The name of this process in the store.
     name: String,
     counts: OutboxMetrics,
     turns: UserLocks,
@@ -105,10 +108,10 @@ struct OutboxState {
 }
 
 impl Outbox {
-    /// Begins to do what is to be done with this moderation store.
+    /// Starts the worker for this moderation store.
     ///
     /// # Errors
-    /// If the operating system gives no random bytes.
+    /// Returns an error if the operating system gives no random bytes.
     pub fn start(
         moderation: Arc<ModerationReplica>,
         targets: DeliveryTargets,
@@ -125,30 +128,30 @@ impl Outbox {
         Ok(Outbox { shared, stop, worker })
     }
 
-    /// Who is told what, as of now.
+    /// Returns the present targets.
     pub fn targets(&self) -> Arc<DeliveryTargets> {
         self.shared.targets.load_full()
     }
 
-    /// Puts others in their place. Those that stay go on at their pace.
+    /// Replaces the targets. Targets that stay keep their rate limits.
     pub fn configure(&self, targets: DeliveryTargets) {
         targets.expect(&self.shared.counts);
         self.shared.targets.store(Arc::new(targets.paced_as(&self.targets())));
     }
 
-    /// Begins nothing new from now on, ends the requests in progress and gives back what is left.
+    /// Starts no new jobs from now on, ends the requests in progress, and gives the other jobs back.
     pub fn wind_up(&self) {
         self.stop.send_replace(true);
     }
 
-    /// Winds up and returns when that is done. What takes longer than this is cut off, and is taken over by another process when its
-    /// lease is over.
+    /// Winds up and waits until this is done. After the time `grace`, jobs are aborted. Another process takes them over
+    /// when their leases end.
     pub async fn stop(&self, grace: Duration) {
         self.wind_up();
         let Some(mut worker) = self.worker().take() else { return };
         if timeout(grace, &mut worker).await.is_err() {
             worker.abort();
-            tracing::warn!("what was being carried to vendors and webhooks was cut off; it is done again later");
+            tracing::warn!("deliveries to vendors and webhooks were aborted; they are repeated later");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Asks a vendor how things are, and plans what to do about it.
+//! Asks a vendor for the state of a user, and plans the changes.
 
 use super::job::{JobError, RunningJob};
 use super::targets::DeliveryTarget;
@@ -8,7 +8,7 @@ use crate::vendor::leancloud;
 use crate::vendor::moderation::{DesiredState, ModerationApi, ModerationPlan};
 use crate::vendor::talkjs;
 
-/// A user at an app's vendor.
+/// A user of an app at its vendor.
 pub(super) struct VendorUser<'a> {
     pub(super) target: &'a DeliveryTarget<Enforcement>,
     pub(super) app: &'a str,
@@ -16,7 +16,7 @@ pub(super) struct VendorUser<'a> {
 }
 
 impl RunningJob<'_> {
-    /// What to do in one conversation.
+    /// Plans the changes in a conversation.
     pub(super) async fn plan(
         &self,
         subject: &VendorUser<'_>,

@@ -1,7 +1,8 @@
-//! All conversations that a user is in at TalkJS, which may be too many for one attempt.
+//! All conversations that a user is in at TalkJS. They may be too many for one attempt.
 //!
-//! They are dealt with as the vendor lists them, page by page, and how far that has come is noted. Whoever is removed from a conversation
-//! is no longer on the list, so that the next page begins behind the last one in which the user still is.
+//! The conversations are processed page by page, as the vendor lists them, and the progress is recorded. A conversation
+//! is no longer on the list after the user was removed from it. So the next page begins after the last conversation in
+//! which the user still is.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -13,7 +14,7 @@ use super::observe::{VendorUser, malformed};
 use crate::vendor::moderation::DesiredState;
 use crate::vendor::talkjs::{Access, ModerationApi, PAGE, Participant, page};
 
-/// A user's conversations that are dealt with, and what has come of it.
+/// A pass over the conversations of a user, and its results.
 struct ParticipationPass<'a> {
     running: &'a RunningJob<'a>,
     moderator: &'a ModerationApi,
@@ -21,16 +22,17 @@ struct ParticipationPass<'a> {
     own: &'a mut OwnCheckpoints,
     delivered: &'a mut EnforcementResult,
     seen: BTreeSet<String>,
-    /// Those that can't be dealt with, which is no reason to leave the others, and why.
+    /// The conversations that failed permanently, and the last error. They do not stop the other conversations.
     flawed: BTreeSet<String>,
     flaw: Option<String>,
 }
 
-/// A conversation, and as what the user was found in it.
+/// A conversation, and the user's participation in it as the vendor lists it.
 type FoundParticipation = (String, Option<Participant>);
 
 impl RunningJob<'_> {
-    /// Makes each conversation as it should be: those that the vendor lists, and those that are known from before.
+    /// Enforces the desired state in each conversation that the vendor lists, and in each conversation that is known
+    /// from before.
     pub(super) async fn in_each(
         &self,
         moderator: &ModerationApi,
@@ -57,7 +59,7 @@ impl ParticipationPass<'_> {
         loop {
             let page = match self.page(after.as_deref()).await? {
                 Some(page) if !page.is_empty() => page,
-                // The conversation that the page was to begin behind is gone.
+                // The page was to begin after a conversation that no longer exists.
                 None if after.is_some() => {
                     self.note_so_far(None).await?;
                     return Err(malformed("its list of conversations broke off"));
@@ -79,7 +81,7 @@ impl ParticipationPass<'_> {
         }
     }
 
-    /// Those that the vendor didn't list, as the user was removed from them.
+    /// Processes the conversations that the vendor did not list, because the user was removed from them.
     async fn others(&mut self) -> Result<(), JobError> {
         let mut known = self.running.known(self.subject, self.own).await?;
         known.retain(|conversation| !self.seen.contains(conversation));
@@ -117,8 +119,8 @@ impl ParticipationPass<'_> {
         self.flaw = Some(why);
     }
 
-    /// Where the list says that nothing is to be done, nothing more is asked: of many conversations some are left for the next attempt,
-    /// which must get further than this one.
+    /// Returns whether a conversation needs a request. If the list shows that nothing must be changed, no request is
+    /// made. With many conversations some are left for the next attempt, which must get further than this attempt.
     async fn needs_something(&mut self, conversation: &str, found: Option<&Participant>) -> Result<bool, JobError> {
         let ParticipationPass { running, moderator, subject, .. } = *self;
         let want = running.wanted(subject, Some(conversation))?;
@@ -135,7 +137,7 @@ impl ParticipationPass<'_> {
         Ok(false)
     }
 
-    /// The last of these in which the user still is.
+    /// Returns the last conversation of the page in which the user still is.
     fn last_that_stays(&self, page: &[FoundParticipation]) -> Result<Option<String>, JobError> {
         for (conversation, found) in page.iter().rev() {
             let is_banned = self.running.wanted(self.subject, Some(conversation))?.banned.is_some();
@@ -147,7 +149,7 @@ impl ParticipationPass<'_> {
         Ok(None)
     }
 
-    /// Goes on where an attempt before this one has come to.
+    /// Returns the conversation up to which an earlier attempt got, if there was an earlier attempt.
     async fn resume(&mut self) -> Result<Option<String>, JobError> {
         let noted = self.running.noted(&key(self.subject, LIST), self.own).await?;
         let so_far = touched(noted.as_deref())?.so_far;

@@ -1,4 +1,4 @@
-//! Who is told: apps' vendors and webhooks, each with its connections and its pace.
+//! Delivery targets: the vendors of apps, and webhooks, each with a client and a rate limit.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -19,43 +19,43 @@ use crate::telemetry::outbox::{DeliveryKind, OutboxMetrics};
 use crate::upstream::{ClientBuildError, UpstreamClient};
 use crate::vendor::moderation::ModerationApi;
 
-/// How many requests a second a webhook gets, and how many at once after a quiet time.
+/// The rate limit of a webhook: the requests per second, and the largest burst.
 const WEBHOOK_RATE: (u32, u32) = (20, 100);
 
-/// How many jobs of an app are done at once that are about a user everywhere, where that takes many requests. They share its pace, so that
-/// fewer of them come further.
+/// The maximum number of jobs in progress for an app that concern a user everywhere, if they take many requests. They
+/// share the rate limit of the app, so fewer jobs get further.
 const EVERYWHERE_AT_ONCE: usize = 2;
 
-/// How many messages to a webhook are on their way at once that are about blocks: everyone makes them, as many as they like.
+/// The maximum number of block events on their way to a webhook. Any user can cause any number of them.
 const BLOCKS_AT_ONCE: usize = 4;
 
-/// How long the log is left alone after a failure.
+/// How long further failures are not logged after a failure.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// Who is told, and by which policy file.
+/// The targets, and the policy.
 pub struct DeliveryTargets {
     pub(super) policy: Arc<Policy>,
     pub(super) apps: HashMap<Arc<str>, Arc<DeliveryTarget<Enforcement>>>,
-    /// By address.
+    /// The webhooks, by URL.
     pub(super) webhooks: HashMap<String, Arc<DeliveryTarget<Webhook>>>,
-    /// Where what is for them waits, and how many jobs of each of these queues are done at once.
+    /// The queues of the targets, with the maximum number of jobs in progress for each queue.
     pub(super) queues: Vec<(String, usize)>,
 }
 
-/// One of them.
+/// A delivery target.
 pub(super) struct DeliveryTarget<T> {
     pub(super) what: Arc<T>,
-    /// By which it is counted: the app's name, or the webhook's host.
+    /// The label in metrics: the name of the app, or the host of the webhook.
     pub(super) label: Arc<str>,
     pub(super) client: UpstreamClient,
     pub(super) pace: Arc<RequestPacer>,
 }
 
 impl DeliveryTargets {
-    /// These.
+    /// Creates the targets.
     ///
     /// # Errors
-    /// If a server's certificate authorities can't be used.
+    /// Returns an error if the certificate authorities of a server cannot be used.
     pub fn new(
         policy: &Arc<Policy>,
         enforcements: &[Arc<Enforcement>],
@@ -95,7 +95,7 @@ impl DeliveryTargets {
         DeliveryTargets { policy, apps: HashMap::new(), webhooks: HashMap::new(), queues: Vec::new() }
     }
 
-    /// At the pace of these, as far as they are the same.
+    /// Takes over the rate limits of the previous targets that are still present.
     pub(super) fn paced_as(mut self, before: &DeliveryTargets) -> DeliveryTargets {
         for (app, target) in &mut self.apps {
             take_pace(target, before.apps.get(app));
@@ -106,12 +106,12 @@ impl DeliveryTargets {
         self
     }
 
-    /// Whether what waits in this queue is for one of them.
+    /// Returns whether the jobs of this queue are for a target.
     pub(super) fn know(&self, queue: &str) -> bool {
         self.queues.iter().any(|(own, _)| own == queue)
     }
 
-    /// The kinds of what is carried to them.
+    /// Returns the kinds of deliveries to the targets.
     pub(super) fn kinds(&self) -> impl Iterator<Item = DeliveryKind> {
         let has = |kind: &DeliveryKind| match kind {
             DeliveryKind::Enforcement => !self.apps.is_empty(),
@@ -120,7 +120,7 @@ impl DeliveryTargets {
         DeliveryKind::ALL.into_iter().filter(has)
     }
 
-    /// Has something to count for each of them.
+    /// Creates the metrics of each target.
     pub(super) fn expect(&self, counts: &OutboxMetrics) {
         self.apps.values().for_each(|target| counts.expect(DeliveryKind::Enforcement, &target.label));
         self.webhooks.values().for_each(|target| counts.expect(DeliveryKind::Webhook, &target.label));
@@ -133,10 +133,10 @@ fn take_pace<T>(target: &mut Arc<DeliveryTarget<T>>, before: Option<&Arc<Deliver
     }
 }
 
-/// How often requests are made.
+/// The rate limit of a target.
 pub(super) struct RequestPacer {
     limiter: RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<<MonotonicClock as Clock>::Instant>>,
-    /// When the log may hear of a failure again.
+    /// The time until which further failures are not logged.
     quiet_until: Mutex<Option<Instant>>,
 }
 
@@ -147,14 +147,14 @@ impl RequestPacer {
         RequestPacer { limiter: RateLimiter::direct_with_clock(quota, MonotonicClock), quiet_until: Mutex::new(None) }
     }
 
-    /// Waits until the next request may be made.
+    /// Waits until the next request may be sent.
     pub(super) async fn turn(&self) {
         while let Err(until) = self.limiter.check() {
             sleep(until.wait_time_from(MonotonicClock.now())).await;
         }
     }
 
-    /// Whether the log should hear of a failure: a server that is down must not become a flood of lines.
+    /// Returns whether a failure should be logged. A server that is down must not flood the log.
     pub(super) fn is_news(&self) -> bool {
         let mut quiet_until = self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();

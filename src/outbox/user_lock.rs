@@ -1,4 +1,4 @@
-//! One at a time: jobs about the same user wait for each other.
+//! Locks for users: jobs about the same user run one after the other.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,12 +7,12 @@ use tokio::sync::OwnedMutexGuard;
 
 type UserGuard = Arc<tokio::sync::Mutex<()>>;
 
-/// Who is being dealt with.
+/// The locks of users with jobs in progress.
 #[derive(Debug, Default)]
 pub(super) struct UserLocks(Mutex<HashMap<String, UserGuard>>);
 
 impl UserLocks {
-    /// Waits until nobody else has this turn, and has it until the guard is dropped.
+    /// Waits for the lock of this key. Dropping the guard releases it.
     pub(super) async fn take(&self, key: &str) -> OwnedMutexGuard<()> {
         let turn = {
             let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);

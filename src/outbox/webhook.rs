@@ -1,4 +1,4 @@
-//! Tells a webhook what happened, as Standard Webhooks has it:
+//! Sends events to a webhook, according to Standard Webhooks:
 //! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>.
 
 use std::time::Duration;
@@ -21,13 +21,13 @@ const ID: HeaderName = HeaderName::from_static("webhook-id");
 const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// How much of an answer is read, in bytes. It isn't looked at.
+/// The maximum number of bytes of an answer that are read. The body is ignored.
 const LONGEST: usize = 64 << 10;
 
-/// For how long after it happened something is told.
+/// How long after an event it is sent, in milliseconds.
 const WORTH_TELLING: u64 = 3 * 24 * 3_600_000;
 
-/// What a job of this kind says.
+/// The content of a webhook job.
 #[derive(Debug, Deserialize)]
 pub(super) struct WebhookJob {
     pub(super) webhook: String,
@@ -35,12 +35,12 @@ pub(super) struct WebhookJob {
 }
 
 impl WebhookJob {
-    /// Reads a job's body.
+    /// Reads the body of a job.
     pub(super) fn read(body: &str) -> Result<WebhookJob, JobError> {
-        serde_json::from_str(body).map_err(|_| JobError::Never("what is to be told can't be understood".to_owned()))
+        serde_json::from_str(body).map_err(|_| JobError::Never("the event cannot be read".to_owned()))
     }
 
-    /// Its id.
+    /// Returns the id of the event.
     pub(super) fn id(&self) -> &str {
         self.text("id")
     }
@@ -49,7 +49,7 @@ impl WebhookJob {
         self.event.get(name).and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// Whether it happened so long ago that nobody waits for it any more.
+    /// Returns whether the event is so old that it is not tried again.
     fn is_old(&self, now: Millis) -> bool {
         let time = self.text("time").parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_millisecond);
         now.0.saturating_sub(u64::try_from(time).unwrap_or_default()) > WORTH_TELLING
@@ -58,7 +58,7 @@ impl WebhookJob {
     fn request(&self, keys: &[HmacSha256], now: Millis) -> Result<Request<Full<Bytes>>, JobError> {
         let (id, timestamp, body) = (self.id(), now.seconds().to_string(), self.event.to_string());
         let signature = signature(keys, id, &timestamp, &body);
-        let malformed = || JobError::Never("what is to be told has an id that can't stand in a header".to_owned());
+        let malformed = || JobError::Never("the id of the event is not valid in a header".to_owned());
         let header = |text: &str| HeaderValue::from_str(text).map_err(|_| malformed());
         let mut request = Request::new(Full::from(body));
         *request.method_mut() = Method::POST;
@@ -73,14 +73,14 @@ impl WebhookJob {
     }
 }
 
-/// Of a webhook's address what can't hold a secret: scheme, host and port.
+/// Returns the part of a webhook's URL that cannot hold a secret: scheme, host and port.
 pub fn origin(url: &str) -> String {
     let url: Uri = url.parse().unwrap_or_default();
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{}{port}", url.scheme_str().unwrap_or_default(), url.host().unwrap_or_default())
 }
 
-/// One signature for each key, so that receivers can go from one to the next.
+/// Returns a signature for each key. Receivers can change from one key to the next.
 fn signature(keys: &[HmacSha256], id: &str, timestamp: &str, body: &str) -> String {
     let signed = format!("{id}.{timestamp}.{body}");
     let signatures: Vec<_> = keys.iter().map(|key| format!("v1,{}", base64(&key.mac(signed.as_bytes())))).collect();
@@ -88,7 +88,7 @@ fn signature(keys: &[HmacSha256], id: &str, timestamp: &str, body: &str) -> Stri
 }
 
 impl RunningJob<'_> {
-    /// Tells it, once.
+    /// Sends the event once.
     pub(super) async fn tell(&self, message: &WebhookJob) -> Result<ReconcileResult, JobError> {
         let unknown = || JobError::Never("this webhook is not configured".to_owned());
         let target = self.targets.webhooks.get(&message.webhook).ok_or_else(unknown)?;
@@ -99,13 +99,13 @@ impl RunningJob<'_> {
         let (why, asked) = match target.client.tell(request, LONGEST).await {
             Ok(answer) if answer.status().is_success() => return Ok(ReconcileResult::default()),
             Ok(answer) if answer.status() == StatusCode::GONE => {
-                return Err(JobError::Never("it answers 410: it doesn't want to be told any more".to_owned()));
+                return Err(JobError::Never("it answers 410: it no longer wants events".to_owned()));
             }
             Ok(answer) => (format!("it answers {}", answer.status().as_u16()), retry_after(answer.headers())),
             Err(trouble) => (trouble.to_string(), None),
         };
         if message.is_old(now) {
-            return Err(JobError::Never(format!("it was tried for three days: {why}")));
+            return Err(JobError::Never(format!("delivery was tried for three days: {why}")));
         }
         Err(JobError::Later(why, asked.map(Duration::from_secs)))
     }
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
     use crate::crypto::base64_decode;
 
-    /// The example in the specification's README of the reference libraries.
+    /// The example in the README of the reference libraries of the specification.
     #[test]
     fn signs_as_the_reference_libraries_do() {
         let key = HmacSha256::new(&base64_decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap());
@@ -152,6 +152,6 @@ mod tests {
         let now = Millis(WORTH_TELLING + 1001);
         assert!(message("1970-01-01T00:00:01.000Z").is_old(now));
         assert!(!message("1970-01-01T00:00:01.001Z").is_old(now));
-        assert!(message("yesterday").is_old(now), "nor what says no time");
+        assert!(message("yesterday").is_old(now), "an event without a valid time is old");
     }
 }

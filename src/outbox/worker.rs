@@ -1,4 +1,4 @@
-//! Takes jobs as they come due, has them done, and says what came of them.
+//! The worker: takes jobs when they are due, runs them, and stores their results.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -21,16 +21,16 @@ use crate::random;
 use crate::store::{AttemptResult, Job, JobState, Store, StoreUnavailable, queue};
 use crate::telemetry::outbox::{AttemptOutcome, DeliveryKind, QueueDepth};
 
-/// How many jobs are counted at most, and how many are read at once.
+/// The maximum number of jobs that are counted, and the number of jobs in a read.
 const COUNTED: usize = 10_000;
 const PAGE: usize = 500;
 
-/// How many more jobs of each queue may be done.
+/// The number of free places for jobs, by queue.
 #[derive(Default)]
 struct FreeSlots(HashMap<String, Arc<Semaphore>>);
 
 impl FreeSlots {
-    /// Of each of these queues, of which so many may be done at once.
+    /// Returns the queues with free places and the number of these. `queues` holds the maximum for each queue.
     fn free(&mut self, queues: &[(String, usize)]) -> Vec<(String, usize)> {
         let free = queues.iter().map(|(queue, most)| {
             let slots = self.0.entry(queue.clone()).or_insert_with(|| Arc::new(Semaphore::new(*most)));
@@ -44,7 +44,7 @@ impl FreeSlots {
     }
 }
 
-/// Takes jobs until it is to stop, then waits for those that it has.
+/// Takes jobs until the process stops, then waits for the jobs in progress.
 pub(super) async fn run(shared: Arc<OutboxState>) {
     let Some(store) = shared.moderation.store() else { return };
     tokio::select! {
@@ -68,7 +68,8 @@ async fn carry(shared: &Arc<OutboxState>, store: &Store) {
     while running.join_next().await.is_some() {}
 }
 
-/// Takes what is for somebody whom this process knows, as much as there is room for. What is for others waits for who knows them.
+/// Takes jobs for targets that this process knows, as many as there are free places. Other jobs wait for a process that
+/// knows their targets.
 async fn take(shared: &Arc<OutboxState>, store: &Store, running: &mut JoinSet<()>, slots: &mut FreeSlots) {
     while running.try_join_next().is_some() {}
     let targets = shared.targets.load_full();
@@ -88,18 +89,18 @@ async fn take(shared: &Arc<OutboxState>, store: &Store, running: &mut JoinSet<()
                 });
             }
         }
-        Err(unavailable) => tracing::debug!("nothing is carried to vendors and webhooks: {unavailable}"),
+        Err(unavailable) => tracing::debug!("no jobs can be taken for vendors and webhooks: {unavailable}"),
     }
 }
 
 impl OutboxConfig {
-    /// For how long after it was taken something may still be sent for a job: the answer comes within the lease.
+    /// Returns how long after it was taken a job may send requests. Their answers arrive within the lease.
     fn working_time(&self) -> Duration {
         self.lease.saturating_sub(self.patience.max(self.webhook_patience))
     }
 }
 
-/// Does a job and says what came of it.
+/// Runs a job and stores its result.
 async fn attend(shared: &OutboxState, targets: &DeliveryTargets, job: &Job, until: Instant) {
     let Some(store) = shared.moderation.store() else { return };
     let once_more = once_more(&shared.terms, job, clock::now());
@@ -112,19 +113,19 @@ async fn attend(shared: &OutboxState, targets: &DeliveryTargets, job: &Job, unti
     let (attempt, outcome) = verdict(shared, job, done);
     match store.settle(&shared.name, job, &attempt, clock::now()).await {
         Ok(true) => label.into_iter().for_each(|(kind, target)| shared.counts.delivered(kind, target, outcome)),
-        // It was asked for again, or another has it.
+        // The job was requested again, or another process holds it.
         Ok(false) => {}
-        Err(unavailable) => tracing::warn!("what came of {} could not be noted: {unavailable}", name(job)),
+        Err(unavailable) => tracing::warn!("the result of {} could not be stored: {unavailable}", name(job)),
     }
 }
 
-/// When what a job imposes is to be imposed once more, if that time hasn't come yet.
+/// Returns the time at which a sanction must be enforced again, if this time is still ahead.
 fn once_more(terms: &OutboxConfig, job: &Job, now: Millis) -> Option<Millis> {
     let last = job.asked?.after(terms.lag?);
     (now < last).then_some(last)
 }
 
-/// By what it is counted: the kind, and the app or the webhook's host.
+/// The labels in metrics: the kind, and the app or the host of the webhook.
 type JobLabel = (DeliveryKind, Arc<str>);
 
 impl RunningJob<'_> {
@@ -160,7 +161,7 @@ impl RunningJob<'_> {
     }
 }
 
-/// What a job is called in the log. A webhook's address may hold a secret.
+/// Returns the name of a job in the log. It leaves out the URL of a webhook, which may hold a secret.
 fn name(job: &Job) -> Cow<'_, str> {
     match WebhookJob::read(&job.body) {
         Ok(message) => Cow::Owned(format!("webhook:{}:{}", origin(&message.webhook), message.id())),
@@ -210,12 +211,12 @@ fn later(wait: Duration) -> Millis {
     Millis(clock::now().0.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// Without randomness all wait equally long, which does no harm.
+/// Without random bytes all retries wait equally long, which does no harm.
 fn chance() -> u32 {
     random::bytes().map_or(0, u32::from_ne_bytes)
 }
 
-/// Counts what waits, again and again.
+/// Counts the waiting jobs at intervals, forever.
 async fn count_on(shared: &OutboxState, store: &Store) {
     loop {
         count(shared, store).await;
@@ -223,13 +224,13 @@ async fn count_on(shared: &OutboxState, store: &Store) {
     }
 }
 
-/// Counts what waits and what became a dead letter, of those kinds that are configured here.
+/// Counts the waiting jobs and the dead letters of the kinds that are configured here.
 async fn count(shared: &OutboxState, store: &Store) {
     let targets = shared.targets.load_full();
     for kind in targets.kinds() {
         match waiting(store, &targets, kind).await {
             Ok(waiting) => shared.counts.waiting(kind, &waiting),
-            Err(unavailable) => tracing::debug!("what waits can't be counted: {unavailable}"),
+            Err(unavailable) => tracing::debug!("waiting jobs cannot be counted: {unavailable}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One question to the policy, with what is known about it worked out as it is needed.
+//! One access query to the policy. Derived values, such as roles, are computed when they are first needed.
 
 use std::cell::OnceCell;
 
@@ -12,7 +12,7 @@ use super::parts::parts;
 use super::rule::{Effect, Sanction};
 use crate::model::{Action, Caller, CallerKind, ConversationKind, Millis, Pattern, Role, SigningRequest, Template};
 
-/// Everything that one request's questions have in common.
+/// The data that all access queries of one request share.
 #[derive(Clone, Copy)]
 pub(super) struct EvalContext<'a> {
     pub(super) policy: &'a Policy,
@@ -22,8 +22,9 @@ pub(super) struct EvalContext<'a> {
     pub(super) now: Millis,
 }
 
-/// A place in which something is asked for, and what the client and the caller are there. Shared by all questions about it. A pattern
-/// stands for all its names, or for those that none of its parts holds: see [`AccessQuery::in_parts`].
+/// A conversation or pattern that is requested, with the roles of the client and the caller in it. All access queries
+/// about it share this value. A pattern represents all its names, or those that none of its parts contains: see
+/// [`AccessQuery::in_parts`].
 pub(super) struct ScopeContext<'p, 'a> {
     pub(super) case: EvalContext<'a>,
     pub(super) conversation: Option<&'p Pattern>,
@@ -43,18 +44,19 @@ fn as_mute(entry: &UserEntry) -> Option<&Sanction> {
     if let UserEntry::Mute(mute) = entry { Some(mute) } else { None }
 }
 
-/// May this be done?
+/// The question whether an action is allowed in a conversation or pattern.
 #[derive(Clone, Copy)]
 pub(super) struct AccessQuery<'s, 'a> {
     pub(super) scene: &'s ScopeContext<'s, 'a>,
-    /// Of a pattern, the parts that are decided about by themselves: [`ScopeContext::split`].
+    /// If a pattern is requested: its parts, which are decided separately. See [`ScopeContext::split`].
     pub(super) parts: &'s [ScopeContext<'s, 'a>],
     pub(super) action: Action,
     pub(super) targets: &'s [String],
 }
 
 impl<'a> EvalContext<'a> {
-    /// The entries about a user that may touch a conversation; those about everything, where there is none.
+    /// Returns the entries about a user that may overlap a conversation. Without a conversation: the entries for
+    /// everywhere.
     pub(super) fn entries<'u>(
         &self,
         user: &'u str,
@@ -64,13 +66,13 @@ impl<'a> EvalContext<'a> {
         self.facts.registers.iter().flat_map(move |register| register.about(user, app, place))
     }
 
-    /// The ban on a user that counts here, if there is one.
+    /// Returns the ban on a user that is in force in this conversation, if there is one.
     pub(super) fn ban(&self, user: &str, place: Option<&Pattern>) -> Option<&'a Sanction> {
         self.strictest(self.entries(user, place).filter_map(as_ban), place)
     }
 
-    /// Of sanctions, of those that count here, the one that lasts longest; of those the one with the lesser scope and reason, so that
-    /// the answer does not depend on the file's order.
+    /// Returns the sanction that lasts longest, among those in force here. If several last equally long, returns the
+    /// one with the smallest scope and reason in sort order, so the result does not depend on the order of the file.
     fn strictest(
         &self,
         sanctions: impl Iterator<Item = &'a Sanction>,
@@ -82,7 +84,8 @@ impl<'a> EvalContext<'a> {
         })
     }
 
-    /// Whether a ban or mute counts at this time and place. What is in no conversation is touched by those for everywhere alone.
+    /// Returns whether a ban or mute is in force now and in this conversation. If the action has no conversation, only
+    /// a sanction for everywhere is in force.
     pub(super) fn counts(&self, sanction: &Sanction, place: Option<&Pattern>) -> bool {
         let here = match place {
             Some(place) => sanction.scope.overlaps(place),
@@ -91,8 +94,8 @@ impl<'a> EvalContext<'a> {
         here && sanction.until.is_none_or(|until| self.now < until)
     }
 
-    /// The pattern that a rule's template stands for where `place` is asked for. A placeholder without a usable value matches nothing in an
-    /// allow rule, and any one segment in a deny rule.
+    /// Fills in the template of a rule for the requested `place`. In an allow rule, a placeholder without a usable
+    /// value matches nothing. In a deny rule, it matches any one segment.
     pub(super) fn filled(&self, effect: Effect, template: &Template, place: &Pattern) -> Option<Pattern> {
         let (client, claim) = (self.ask.client.as_str(), |name: &str| self.text_claim(name));
         match effect {
@@ -101,30 +104,32 @@ impl<'a> EvalContext<'a> {
         }
     }
 
-    /// The pattern that a deny rule's template stands for around `place`, with this segment for a placeholder without a usable value behind it.
+    /// Fills in the template of a deny rule around `place`. `otherwise` replaces a placeholder that has no usable value
+    /// if `place` has no segment in this position.
     pub(super) fn filled_around(&self, template: &Template, place: &Pattern, otherwise: &str) -> Option<Pattern> {
         template.fill_around(&self.ask.client, |name| self.text_claim(name), place, otherwise)
     }
 
-    /// The caller's claim as text, where it is text.
+    /// Returns a claim of the caller if it is a text.
     pub(super) fn text_claim(&self, name: &str) -> Option<&'a str> {
         self.caller.claim(name).and_then(Value::as_str)
     }
 
     pub(super) fn person<'b>(&'b self, name: &'b str, token: &'b [(Pattern, Role)]) -> RoleQuery<'b> {
         let document = self.policy.document();
-        // A service that acts as itself is nobody there, by default too.
+        // The name is empty for a service that acts as itself. It has no roles, not even the default role.
         let default_role = document.default_role.filter(|_| !name.is_empty());
         RoleQuery { name, app: &self.ask.app, token, default_role, ladder: &document.ladder }
     }
 
-    /// The client, with its own token if it is the caller.
+    /// Returns the role query for the client. It includes the roles of the client's token if the client is the caller.
     pub(super) fn client(&self) -> RoleQuery<'_> {
         let token = if self.caller.is(&self.ask.client) { self.caller.bindings.as_slice() } else { &[] };
         self.person(&self.ask.client, token)
     }
 
-    /// The caller. A service is only what its token says: bindings are users'.
+    /// Returns the role query for the caller. A service has only the roles of its token, because bindings are for
+    /// users.
     pub(super) fn calling(&self) -> RoleQuery<'_> {
         let name = match self.caller.kind {
             CallerKind::User => self.caller.subject.as_str(),
@@ -148,19 +153,19 @@ impl<'p, 'a> ScopeContext<'p, 'a> {
         }
     }
 
-    /// The parts of a pattern that are decided about by themselves.
+    /// Returns the parts of a pattern that are decided separately.
     pub(super) fn split(&self) -> Vec<ScopeContext<'_, 'a>> {
         let find = |asked| parts(self.case, asked).into_iter().collect();
         let parts = self.parts.get_or_init(|| self.conversation.map_or_else(Vec::new, find));
         parts.iter().map(|part| ScopeContext::new(self.case, Some(part))).collect()
     }
 
-    /// The ban that keeps the caller or the client from acting here.
+    /// Returns the ban on the caller or the client that is in force here.
     pub(super) fn ban(&self) -> Option<&'a Sanction> {
         *self.ban.get_or_init(|| self.on_actors(as_ban))
     }
 
-    /// The mute that keeps the caller or the client from sending here.
+    /// Returns the mute on the caller or the client that is in force here.
     pub(super) fn mute(&self) -> Option<&'a Sanction> {
         *self.mute.get_or_init(|| self.on_actors(as_mute))
     }
@@ -172,47 +177,47 @@ impl<'p, 'a> ScopeContext<'p, 'a> {
         })
     }
 
-    /// Whether a ban or mute is about this very actor. What moderators do, they do to users: a service that happens to have a user's
-    /// name is shut out by the policy file alone.
+    /// Returns whether a ban or mute is meant for this actor. Moderators sanction users only. So a service that has the
+    /// same name as a user is banned or muted only by an entry in the policy file.
     pub(super) fn is_meant(&self, actor: &str, sanction: &Sanction) -> bool {
         let caller = self.case.caller;
         let is_service = caller.kind == CallerKind::Service && caller.subject == actor && self.case.ask.client != actor;
         !is_service || sanction.origin.line().is_some()
     }
 
-    /// The caller, and the client if that is another.
+    /// Returns the caller, and the client if it is not the caller.
     pub(super) fn actors(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let (caller, client) = (self.case.caller.subject.as_str(), self.case.ask.client.as_str());
         std::iter::once(caller).chain((caller != client).then_some(client))
     }
 
-    /// What another service tells of this very conversation.
+    /// Returns the facts about this conversation, if there are any.
     pub(super) fn told(&self) -> Option<&'a ConversationFacts> {
         self.case.facts.told_of(self.conversation?)
     }
 
-    /// What the client is here.
+    /// Returns the client's role here.
     pub(super) fn client(&self) -> &EffectiveRole {
         self.client.get_or_init(|| self.role(self.case.client()))
     }
 
-    /// What the client is here by the word of the registers alone.
+    /// Returns the client's role here without the roles of its token.
     pub(super) fn untokened_client(&self) -> &EffectiveRole {
         self.untokened.get_or_init(|| self.role(self.case.person(&self.case.ask.client, &[])))
     }
 
-    /// What the caller is here.
+    /// Returns the caller's role here.
     pub(super) fn caller(&self) -> &EffectiveRole {
         self.caller.get_or_init(|| self.role(self.case.calling()))
     }
 
-    /// What a target is here.
+    /// Returns a target's role here.
     pub(super) fn target(&self, name: &str) -> EffectiveRole {
         self.role(self.case.person(name, &[]))
     }
 
-    /// Whether what a target is here may be more than it seems: a role that the policy does not list, or that of an owner who is only
-    /// remembered.
+    /// Returns whether a target may be stronger than its role says. This is so if its role is not in the policy's list,
+    /// or if it is the remembered owner of a conversation that was forgotten.
     pub(super) fn is_protected(&self, target: &str, role: &EffectiveRole) -> bool {
         let (facts, person) = (self.case.facts, self.case.person(target, &[]));
         let is_remembered = |place| facts.is_remembered(person, place, Pattern::holds_throughout);
@@ -226,7 +231,7 @@ impl<'p, 'a> ScopeContext<'p, 'a> {
         }
     }
 
-    /// All that someone is in the whole place.
+    /// Returns a person's roles in the whole conversation or pattern, with its parts.
     pub(super) fn standing(&self, person: RoleQuery<'_>) -> RolesInScope {
         match self.conversation {
             Some(place) => self.case.facts.standing(person, place),
@@ -234,35 +239,37 @@ impl<'p, 'a> ScopeContext<'p, 'a> {
         }
     }
 
-    /// The kind of the conversation.
+    /// Returns the kind of the conversation.
     pub(super) fn kind(&self) -> Option<ConversationKind> {
         self.conversation.map(|place| self.case.facts.kind(place, &self.case.ask.app))
     }
 }
 
 impl<'s, 'a> AccessQuery<'s, 'a> {
-    /// The question in each part of the place by itself. A pattern is first, for those of its names that no other part holds.
+    /// Returns one query for each part. If the query is about a pattern, the first returned query is about the pattern
+    /// itself, for those of its names that no other part contains.
     pub(super) fn in_parts(&self) -> impl Iterator<Item = AccessQuery<'s, 'a>> + use<'s, 'a> {
         let AccessQuery { scene, parts, action, targets } = *self;
         let scenes = std::iter::once(scene).chain(parts);
         scenes.map(move |scene| AccessQuery { scene, parts: &[], action, targets })
     }
 
-    /// The question in this part of the place; in the whole where there is none.
+    /// Returns the query about this part, or the whole query if `part` is `None`.
     pub(super) fn in_part(&self, part: Option<&Pattern>) -> AccessQuery<'s, 'a> {
         let found = part.and_then(|part| self.in_parts().find(|question| question.scene.conversation == Some(part)));
         found.unwrap_or(*self)
     }
 
-    /// The case this is a part of.
+    /// Returns the data that all queries of the request share.
     pub(super) fn case(&self) -> &'s EvalContext<'a> {
         &self.scene.case
     }
 
-    /// How many identities are named, each once; who creates a conversation is one of its members.
+    /// Returns how many identities are named. Each identity counts once. The creator of a conversation is one of its
+    /// members.
     ///
-    /// Creation and history are counted by what the need says, not the request: where a signature is good for both, either request has
-    /// both needs, and only one of them has members.
+    /// For `create` and `history`, the targets of the required action are counted, not the members of the request. If
+    /// one signature is valid for both, either request needs both actions, and only one of these actions has members.
     pub(super) fn members(&self) -> usize {
         let ask = self.case().ask;
         let (named, creator) = match self.action {

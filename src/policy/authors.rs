@@ -1,4 +1,5 @@
-//! Whose bans and mutes a lift is about: who lifts them is held to what these people are by now, though nobody names them.
+//! Finds the authors of the bans and mutes that a request lifts. The limits on moderators also apply to these authors,
+//! with the rank that they have now, although the request does not name them.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +9,7 @@ use super::rule::EntryAuthor;
 use crate::model::{Action, CallerKind, RequiredAction};
 
 impl<'a> DecisionData<'a> {
-    /// The users who made the bans or mutes of just this place that a lift would take away.
+    /// Returns the users who made the bans or mutes with exactly this scope that the action would lift.
     pub fn authors(&self, app: &'a str, need: &RequiredAction) -> BTreeSet<&'a str> {
         let RequiredAction { action, conversation, targets } = need;
         let place = conversation.as_ref().filter(|_| matches!(action, Action::Unban | Action::Unmute));

@@ -1,8 +1,10 @@
-//! What a token tells others of its client: the client's roles in what is granted, each with its scope.
+//! Ably's user claims: the client's roles in the granted resources, each with its scope. Ably shows them to other
+//! clients.
 //!
-//! Ably reads claims as the policy reads bindings, with one difference: a claim for the room `r` does not count in its channel `r::$chat`.
-//! There the longest namespace around the channel counts, `r:*` say. So the channels get claims of their own where the role by a binding
-//! to the room differs from what the other claims say.
+//! Ably reads claims as the policy reads bindings, with one difference: a claim for the room `r` does not count in its
+//! channel `r::$chat`. In this channel, the claim of the longest namespace around it counts, for example `r:*`. So a
+//! channel gets a separate claim if its role (from a binding to the room) differs from the role that the other claims
+//! give.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +12,10 @@ use super::access_query::EvalContext;
 use super::effective_role::RoleSource;
 use crate::model::{Pattern, RequestedGrant, unqualified};
 
-/// Words by scope; an empty one is no role.
+/// Role names by scope. An empty name means "no role".
 type RoleNamesByScope = BTreeMap<Pattern, String>;
 
-/// The client's roles in what is granted, each scope once, in order.
+/// Returns the client's roles in the granted resources, sorted by scope. Each scope appears once.
 pub(super) fn user_claims(case: EvalContext<'_>, granted: &[RequestedGrant]) -> Vec<(Pattern, String)> {
     let mut claims = RoleNamesByScope::new();
     for RequestedGrant { resource, .. } in granted {
@@ -33,14 +35,14 @@ pub(super) fn user_claims(case: EvalContext<'_>, granted: &[RequestedGrant]) -> 
     claims.into_iter().collect()
 }
 
-/// No role goes without saying, unless a wider scope's would take its place.
+/// Removes claims without a role, unless the role of a wider scope would count in their place.
 fn leave_out_needless(claims: &mut RoleNamesByScope) {
     let wider: Vec<Pattern> =
         claims.iter().filter(|(_, word)| !word.is_empty()).map(|(scope, _)| scope.clone()).collect();
     claims.retain(|scope, word| !word.is_empty() || wider.iter().any(|wide| wide.covers(scope)));
 }
 
-/// The channels in what is granted of the rooms to which there is a binding.
+/// Returns the granted channels of those rooms that have a binding.
 fn channels_in(granted: &Pattern, bound: &RoleNamesByScope) -> Vec<Pattern> {
     if granted.room().is_some() {
         return vec![unqualified_pattern(granted)];
@@ -52,7 +54,7 @@ fn channels_in(granted: &Pattern, bound: &RoleNamesByScope) -> Vec<Pattern> {
     channels.filter(|channel| granted.covers(channel)).collect()
 }
 
-/// What is to be told in a room's channel, unless the other claims tell it.
+/// Returns the claim that a room's channel needs, or `None` if the other claims already give its role.
 fn claim(case: EvalContext<'_>, channel: Pattern, claims: &RoleNamesByScope) -> Option<(Pattern, String)> {
     let held = case.facts.role(case.client(), &channel);
     let word = held.role.map_or("", |role| case.policy.document().ladder.word(role));
@@ -64,7 +66,7 @@ fn claim(case: EvalContext<'_>, channel: Pattern, claims: &RoleNamesByScope) -> 
     is_needed.then_some((channel, word))
 }
 
-/// What claims tell in a channel: the most specific of those that match it by name.
+/// Returns the role that the claims give in a channel: the claim with the most specific scope that matches the name.
 fn told<'c>(claims: &'c RoleNamesByScope, channel: &Pattern) -> Option<&'c str> {
     let name = channel.prefix();
     let mut around = name.rmatch_indices(':').map(|(colon, _)| Pattern::Under(name[..=colon].to_owned()));
@@ -72,7 +74,7 @@ fn told<'c>(claims: &'c RoleNamesByScope, channel: &Pattern) -> Option<&'c str> 
     near.or_else(|| claims.get(&Pattern::Everything)).map(String::as_str)
 }
 
-/// The same without Ably's qualifiers: messages are in the channel behind them.
+/// Returns the pattern without Ably's qualifiers. Messages are in the channel after the qualifier.
 fn unqualified_pattern(channel: &Pattern) -> Pattern {
     match channel {
         Pattern::Exact(name) => Pattern::Exact(unqualified(name).to_owned()),
@@ -99,7 +101,7 @@ mod tests {
 
     const WORDS: [&str; 3] = ["guest", "moderator", "owner"];
 
-    /// Scopes of bindings, and what is asked for.
+    /// Scopes of bindings and of requests.
     const SCOPES: [&str; 12] = [
         "*",
         "chat:*",
@@ -115,7 +117,7 @@ mod tests {
         "hall::$chat:x:*",
     ];
 
-    /// Names of rooms, of their channels, and of what only lies in the same namespace.
+    /// Names of rooms, names of their channels, and other names in the same namespace.
     const NAMES: [&str; 12] = [
         "chat:lobby",
         "chat:lobby:x",
@@ -135,7 +137,8 @@ mod tests {
         Pattern::parse(text).unwrap()
     }
 
-    /// What Ably makes of claims in a channel: that of the channel, of the longest namespace around it, or of `*`.
+    /// Returns the role that Ably finds for a channel: the claim of the channel, of the longest namespace around it, or
+    /// of `*`.
     fn heard<'a>(claims: &'a [(Pattern, String)], channel: &str) -> Option<&'a str> {
         let matches = |scope: &Pattern| match scope {
             Pattern::Exact(name) => name == channel,
@@ -207,7 +210,7 @@ mod tests {
             self.policy.decide(ask, &self.tom, facts, Millis(1)).unwrap().user_claims().to_vec()
         }
 
-        /// The role by which it is decided about a name, and whether a binding says so.
+        /// Returns the role that the decision uses for a name, and whether it is not the default role.
         fn role(&self, name: &str) -> (&str, bool) {
             let registers = [self.policy.register(), &self.moderation];
             let facts = DecisionData { registers: &registers, told: &[] };

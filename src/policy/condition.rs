@@ -1,31 +1,32 @@
-//! The conditions that a rule can set: for each, whether it holds, and in which words it does not.
+//! The conditions that a rule can have. For each condition: whether it is met, and a message if it is not.
 //!
-//! A condition is looked at in one part of what is asked: see [`AccessQuery::in_parts`]. Allow and deny rules read it differently, always to
-//! the safe side: an allow rule must hold for every target, a deny rule for one. A condition on something that the action does not have
-//! never lets an allow rule match, and keeps a deny rule from matching.
+//! A condition is evaluated in one part of the requested pattern: see [`AccessQuery::in_parts`]. Allow and deny rules
+//! evaluate conditions differently, and always on the safe side. In an allow rule, every target must meet the
+//! condition. In a deny rule, one target is enough. If a condition is about something that the action does not have,
+//! the rule does not match.
 
 use super::access_query::AccessQuery;
 use super::effective_role::{EffectiveRole, RoleQuery};
 use super::rule::{ClientCondition, Effect, Rule, TargetCondition};
 use crate::model::{Action, CallerKind, Pattern, Role, Template};
 
-/// A condition: one line of a rule.
+/// A condition: one key of a rule.
 pub(super) struct Condition {
     /// The key in the policy file.
     pub(super) name: &'static str,
     holds: fn(&Rule, &AccessQuery<'_, '_>) -> bool,
-    /// What was needed and what was found, where it does not hold.
+    /// Describes what the condition needs and what it found. Called only if the condition is not met.
     miss: fn(&Rule, &AccessQuery<'_, '_>) -> String,
 }
 
 impl Condition {
-    /// Whether it holds, or is not given.
+    /// Returns whether the condition is met. A condition that the rule does not have is met.
     pub(super) fn holds(&self, rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
         (self.holds)(rule, question)
     }
 }
 
-/// Every condition, cheapest first.
+/// All conditions, the cheapest first.
 pub(super) const CONDITIONS: [Condition; 12] = [
     Condition { name: "apps", holds: apps, miss: apps_miss },
     Condition { name: "callers", holds: callers, miss: callers_miss },
@@ -41,26 +42,26 @@ pub(super) const CONDITIONS: [Condition; 12] = [
     Condition { name: "targets", holds: targets, miss: targets_miss },
 ];
 
-/// The conditions that say whom a rule is for, whatever they ask.
+/// The conditions that say which callers and apps a rule is for, independent of the requested action.
 pub(super) const FOR_WHOM: [&str; 5] = ["apps", "callers", "services", "authenticators", "client"];
 
-/// A condition that does not hold.
+/// A condition that is not met.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnmetCondition {
     /// The key in the policy file.
     pub condition: &'static str,
-    /// What was needed and what was found, in a sentence's words.
+    /// What the condition needs and what it found.
     pub needed: String,
-    /// The part of the pattern asked for in which it does not hold, where it holds elsewhere.
+    /// If the condition is met in the pattern as a whole: the part of the pattern where it is not met.
     pub spoiler: Option<Pattern>,
 }
 
-/// Whether every condition of the rule holds.
+/// Returns whether all conditions of the rule are met.
 pub(super) fn all_hold(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
     CONDITIONS.iter().all(|condition| condition.holds(rule, question))
 }
 
-/// The conditions that do not hold in a part of what is asked; in the whole of it where there is none.
+/// Returns the conditions that are not met in a part of the requested pattern, or in the whole if `part` is `None`.
 pub(super) fn misses(rule: &Rule, question: &AccessQuery<'_, '_>, part: Option<&Pattern>) -> Vec<UnmetCondition> {
     let here = question.in_part(part);
     let failing = CONDITIONS.iter().filter(|condition| !condition.holds(rule, &here));
@@ -73,12 +74,12 @@ pub(super) fn misses(rule: &Rule, question: &AccessQuery<'_, '_>, part: Option<&
         .collect()
 }
 
-/// A condition that is not given holds; one that is given holds if `test` does.
+/// Returns whether a condition is met. A condition that the rule does not have is met.
 fn given<T: ?Sized>(condition: Option<&T>, test: impl FnOnce(&T) -> bool) -> bool {
     condition.is_none_or(test)
 }
 
-/// Of several things found, an allow rule needs at least one and all of them to fit; a deny rule one.
+/// For an allow rule, at least one item must exist and all must fit. For a deny rule, one fitting item is enough.
 fn enough<T>(effect: Effect, found: impl IntoIterator<Item = T>, fits: impl FnMut(T) -> bool) -> bool {
     let mut found = found.into_iter().peekable();
     match effect {
@@ -95,7 +96,8 @@ fn apps_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
     format!("needs app {}; this is {}", alternatives(rule.apps.iter().flatten()), question.case().ask.app)
 }
 
-/// An app token is power over everyone, so no rule can give it to a user.
+/// Returns whether the rule is for this kind of caller. An app token gives access to the whole app, so no rule gives it
+/// to a user.
 fn callers(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
     let kind = question.case().caller.kind;
     let may_have = rule.effect == Effect::Deny || question.action != Action::AppToken || kind == CallerKind::Service;
@@ -105,7 +107,7 @@ fn callers(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
 fn callers_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
     let caller = question.case().caller;
     if question.action == Action::AppToken {
-        return format!("an app token is for services alone; {} is a {}", caller.subject, caller.kind.as_str());
+        return format!("only services may get an app token; {} is a {}", caller.subject, caller.kind.as_str());
     }
     let needed = alternatives(rule.callers.iter().flatten().map(|kind| kind.as_str()));
     format!("needs a {needed} as caller; {} is a {}", caller.subject, caller.kind.as_str())
@@ -129,12 +131,14 @@ fn authenticators(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
 
 fn authenticators_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
     let needed = alternatives(rule.authenticators.iter().flatten());
-    format!("needs authenticator {needed}; the caller came by {}", question.case().caller.authenticator)
+    format!("needs authenticator {needed}; the caller's authenticator is {}", question.case().caller.authenticator)
 }
 
-/// The caller's own client, or anyone. A user who acts for anyone does so by a role of its own: such an allow rule without
-/// `caller_roles` never matches a user, whatever the file's reader let through. (Where `callers` keeps users out anyway, that is the
-/// condition that says so.)
+/// Returns whether the rule allows this combination of caller and client.
+///
+/// A user needs a role to act for any client. So an allow rule with `client = "any"` and without `caller_roles` never
+/// matches a user, even if the configuration check did not reject the rule. If `callers` excludes users, this condition
+/// is met, so the message is about `callers`.
 fn client(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
     let case = question.case();
     match rule.client() {
@@ -151,13 +155,13 @@ fn client_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
     let (caller, client) = (question.case().caller, &question.case().ask.client);
     match (rule.client(), caller.kind) {
         (ClientCondition::Anyone, _) => {
-            "lets a user act for anyone only with caller_roles, which it does not name".to_owned()
+            "lets a user act for any client only with `caller_roles`, which the rule does not have".to_owned()
         }
         (ClientCondition::Itself, CallerKind::User) => {
             format!("needs the caller to be the client; the caller is {}, the client {client}", caller.subject)
         }
         (ClientCondition::Itself, CallerKind::Service) => {
-            format!("needs the caller to be the client; the service {} is nobody's", caller.subject)
+            format!("needs the caller to be the client; the service {} is never the client", caller.subject)
         }
     }
 }
@@ -169,7 +173,7 @@ fn claims(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
 fn claims_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
     let failing = rule.claims.iter().filter(|(name, value)| question.case().caller.claim(name) != Some(value));
     let needed: Vec<_> = failing.map(|(name, value)| format!("{name} = {value}")).collect();
-    format!("needs the caller's token to say {}; it does not", needed.join(" and "))
+    format!("needs the caller's token to contain {}; it does not", needed.join(" and "))
 }
 
 fn max_members(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
@@ -181,7 +185,8 @@ fn max_members_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
     format!("needs at most {max} members; this has {}", question.members())
 }
 
-/// An allow rule that names none means all that `*` means: what must be named is not among them.
+/// Returns whether the rule is about the conversation. An allow rule without `conversations` is about everything that
+/// `*` covers. So it is not about names that start with `[`, which a rule must name.
 fn conversations(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
     let (case, place) = (question.case(), question.scene.conversation);
     let Some(templates) = rule.conversations.as_deref() else {
@@ -273,9 +278,11 @@ fn target_fits(rule: &Rule, are: TargetCondition, target: &str, question: &Acces
     }
 }
 
-/// Whether the target's role is weaker than the client's by the registers' word. A target whose binding names a role that the policy
-/// does not list may be the strongest or the weakest: to an allow rule nobody outranks it, to a deny rule it counts as without a role. The
-/// same goes for the owner of a conversation that was forgotten.
+/// Returns whether the target's role is weaker than the client's. Roles from tokens do not count.
+///
+/// If a target's role is not in the policy's list, its rank is unknown. So in an allow rule, nobody outranks this
+/// target. In a deny rule, the target counts as a user without a role. The same applies to the remembered owner of a
+/// conversation that was forgotten.
 fn outranks(effect: Effect, question: &AccessQuery<'_, '_>, target: &str) -> bool {
     let held = question.scene.target(target);
     let is_protected = || effect == Effect::Allow && question.scene.is_protected(target, &held);
@@ -309,7 +316,7 @@ fn targets_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
     }
 }
 
-/// "a", "a or b", "a, b or c".
+/// Returns "a", "a or b", or "a, b or c".
 pub(super) fn alternatives(words: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let words: Vec<_> = words.into_iter().map(|word| word.as_ref().to_owned()).collect();
     match words.split_last() {

@@ -1,59 +1,61 @@
-//! What another service tells of a conversation, for one request.
+//! The facts about a conversation, for one request.
 
 use std::sync::Arc;
 
 use crate::model::{ConversationKind, Pattern, Role};
 
-/// What another service tells of one conversation. Nothing else is known of it then but what registers say: whom it leaves out, of those
-/// whom it was asked about, has no role there.
+/// The facts about one conversation, from the facts server. They are complete for the users that the server was asked
+/// about: such a user has no role there if the facts name none. Only the entries of the policy file and of moderation
+/// precede the facts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConversationFacts {
-    /// The conversation, by its name.
+    /// The exact name of the conversation.
     pub(super) scope: Pattern,
     pub(super) details: Option<ConversationDetails>,
-    /// Whom it was asked about; everyone, where there is none. Of others it says nothing.
+    /// The users that the facts server was asked about, or `None` for all users. The facts say nothing about other
+    /// users.
     about: Option<Arc<[String]>>,
 }
 
-/// What a conversation is like.
+/// The properties of a conversation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConversationDetails {
-    /// Its kind, if that is told.
+    /// The kind, if the facts give one.
     pub kind: Option<ConversationKind>,
-    /// Who is what there. Of several roles of one user the strongest counts.
+    /// The users and their roles. If a user has several roles, the strongest counts.
     pub roles: Vec<(String, Role)>,
-    /// Those whom it shuts out: they neither join nor are invited.
+    /// The users that the conversation has blocked. They cannot join and cannot be invited.
     pub shut_out: Vec<String>,
 }
 
 impl ConversationFacts {
-    /// That the conversation is like this.
+    /// Makes facts about a conversation that exists.
     pub fn known(conversation: impl Into<String>, details: ConversationDetails) -> ConversationFacts {
         ConversationFacts { scope: Pattern::Exact(conversation.into()), details: Some(details), about: None }
     }
 
-    /// That there is no such conversation.
+    /// Makes facts about a conversation that does not exist.
     pub fn unknown(conversation: impl Into<String>) -> ConversationFacts {
         ConversationFacts { scope: Pattern::Exact(conversation.into()), details: None, about: None }
     }
 
-    /// The same, told of these users alone.
+    /// Limits the facts to these users.
     #[must_use]
     pub fn about(self, users: Arc<[String]>) -> ConversationFacts {
         ConversationFacts { about: Some(users), ..self }
     }
 
-    /// Which conversation it is about.
+    /// Returns the name of the conversation.
     pub fn conversation(&self) -> &str {
         self.scope.prefix()
     }
 
-    /// Whether there is such a conversation.
+    /// Returns whether the conversation exists.
     pub fn is_known(&self) -> bool {
         self.details.is_some()
     }
 
-    /// How many bytes its names take, with something for each.
+    /// Returns the approximate memory use of the facts, in bytes: the names, and a fixed amount for each name.
     pub fn size(&self) -> usize {
         let own = size_of::<ConversationFacts>() + self.conversation().len();
         let details = self.details.iter();
@@ -66,12 +68,12 @@ impl ConversationFacts {
         self.details.as_ref()?.kind
     }
 
-    /// Whether it says what this user is there, and be it nothing.
+    /// Returns whether the facts include this user, even if the user has no role.
     pub(super) fn is_about(&self, user: &str) -> bool {
         self.about.as_ref().is_none_or(|about| about.iter().any(|one| one == user))
     }
 
-    /// Whether the conversation lets this user neither join nor be invited.
+    /// Returns whether the conversation has blocked this user.
     pub(super) fn shuts_out(&self, user: &str) -> bool {
         self.details.as_ref().is_some_and(|details| details.shut_out.iter().any(|one| one == user))
     }

@@ -1,10 +1,12 @@
-//! The two outcomes of a decision: a permit, without which nothing is signed, or a denial that says why.
+//! The two outcomes of a decision: a permit, which every signature needs, or a denial with its reason.
 
 use super::rule::EntryOrigin;
 use crate::model::{Action, Pattern, RequestedGrant, SigningRequest};
 
-/// Leave to sign one [`SigningRequest`]. Only the policy makes them: the fields are private and there is no other constructor, so no path to a
-/// signature can forget to ask.
+/// The permission to sign one [`SigningRequest`].
+///
+/// The fields are private and only the policy module constructs permits. So no code path can sign without a decision of
+/// the policy.
 #[derive(Clone, Debug)]
 pub struct Permit {
     pub(super) ask: SigningRequest,
@@ -15,141 +17,146 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// What may be signed: this and nothing else.
+    /// Returns the request that may be signed. Nothing else may be signed with this permit.
     pub fn ask(&self) -> &SigningRequest {
         &self.ask
     }
 
-    /// What of the capability asked for is granted, in canonical order.
+    /// Returns the granted part of the requested capability, in canonical order.
     pub fn granted(&self) -> &[RequestedGrant] {
         &self.granted
     }
 
-    /// The client's roles in what is granted, as scope and word, for Ably's user claims. An empty word is no role, where a wider scope
-    /// would otherwise give one.
+    /// Returns the client's roles in the granted resources, as scopes and role names, for Ably's user claims. An empty
+    /// role name means "no role". It is present only if the role of a wider scope would count otherwise.
     pub fn user_claims(&self) -> &[(Pattern, String)] {
         &self.user_claims
     }
 
-    /// The rules that allowed it, each once.
+    /// Returns the ids of the rules that allowed the request, each id once.
     pub fn rules(&self) -> &[String] {
         &self.rules
     }
 
-    /// Whether this is an operator's, who signs at the command line with the secrets in hand and no policy.
+    /// Returns whether this permit was made for an operator. An operator has the secrets and signs on the command line
+    /// without a policy.
     pub fn is_operators(&self) -> bool {
         self.operator
     }
 
-    /// Gives the permit up for what it was about: the ask, what was granted of it, and the rules that allowed it.
+    /// Consumes the permit. Returns the request, the granted part of the capability, and the ids of the rules that
+    /// allowed it.
     pub fn spend(self) -> (SigningRequest, Vec<RequestedGrant>, Vec<String>) {
         (self.ask, self.granted, self.rules)
     }
 }
 
-/// A permit for an operator, who holds the secrets anyway: all that is asked, without asking the policy. For the command line alone.
+/// Makes a permit for an operator without asking the policy, because the operator has the secrets. The permit grants
+/// everything that is requested. Only the command line may call this function.
 pub fn operators_permit(ask: SigningRequest) -> Permit {
     Permit { granted: ask.wants.clone(), ask, user_claims: Vec::new(), rules: Vec::new(), operator: true }
 }
 
-/// Why something is denied.
+/// The reason for a denial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DenyReason {
     /// The caller or the client is banned.
     Banned {
-        /// Who.
+        /// The banned user.
         user: String,
-        /// Where.
+        /// The scope of the ban.
         scope: Pattern,
-        /// Why.
+        /// The reason given for the ban.
         reason: Option<String>,
-        /// By whose word.
+        /// Where the ban comes from.
         origin: EntryOrigin,
     },
-    /// A target is banned, so it can't be added.
+    /// A target is banned, so it cannot be added.
     TargetBanned {
-        /// Who.
+        /// The banned target.
         user: String,
-        /// Where.
+        /// The scope of the ban.
         scope: Pattern,
-        /// Why.
+        /// The reason given for the ban.
         reason: Option<String>,
-        /// By whose word.
+        /// Where the ban comes from.
         origin: EntryOrigin,
     },
     /// The caller or the client is muted.
     Muted {
-        /// Who.
+        /// The muted user.
         user: String,
-        /// Where.
+        /// The scope of the mute.
         scope: Pattern,
-        /// Why.
+        /// The reason given for the mute.
         reason: Option<String>,
-        /// By whose word.
+        /// Where the mute comes from.
         origin: EntryOrigin,
     },
-    /// A target does not want to be added there.
+    /// A target has blocked the conversation, so it cannot be invited.
     TargetBlocks {
-        /// Who.
+        /// The target.
         user: String,
     },
-    /// The conversation shuts the client out, who was to join it.
+    /// The conversation has blocked the client, so the client cannot join.
     ShutOut {
-        /// Who.
+        /// The client.
         user: String,
     },
-    /// The conversation shuts a target out, who was to be invited.
+    /// The conversation has blocked a target, so the target cannot be invited.
     TargetShutOut {
-        /// Who.
+        /// The target.
         user: String,
     },
-    /// Whoever knows conversations does not know this one.
+    /// The facts say that the conversation does not exist.
     UnknownConversation,
     /// A deny rule matched.
     Rule {
-        /// Which.
+        /// The id of the rule.
         id: String,
-        /// Why.
+        /// The rule's `reason`.
         reason: Option<String>,
-        /// For a refused pattern: the conversation in it that the rule is about, if it is not about all of it.
+        /// If a pattern is denied: the conversation in the pattern that the rule is about, unless the rule is about the
+        /// whole pattern.
         spoiler: Option<String>,
     },
     /// No allow rule matched.
     NothingMatched {
-        /// An allow rule for this action that came close, if there is one: the one with the fewest conditions that did not hold.
+        /// The allow rule for this action that was closest to a match: the rule with the fewest unmet conditions.
+        /// `None` if there is no allow rule for this action.
         nearest: Option<NearestRule>,
     },
 }
 
-/// An allow rule that did not match, and why.
+/// An allow rule that did not match, with its unmet conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NearestRule {
-    /// Its id.
+    /// The id of the rule.
     pub id: String,
-    /// Its reason, which is what a refused caller is told.
+    /// The rule's `reason`, which the denied caller gets.
     pub reason: Option<String>,
-    /// The conditions that did not hold, each in a sentence. May tell of a target, so only for the log.
+    /// The unmet conditions, one sentence each. They may contain facts about a target, so they are only for the log.
     pub misses: Vec<String>,
-    /// For a refused pattern: the conversation in it that spoils it.
+    /// If a pattern is denied: the part of the pattern where the rule does not match.
     pub spoiler: Option<String>,
 }
 
-/// A refusal, with what was refused and why.
+/// A denial: the denied action, its conversation and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
-    /// Why.
+    /// The reason.
     pub cause: DenyReason,
-    /// Which action.
+    /// The denied action.
     pub action: Action,
-    /// Where.
+    /// The conversation or pattern, if the action has one.
     pub conversation: Option<Pattern>,
 }
 
-/// What a refused caller hears of a decision about someone else.
+/// The message for a caller if the denial is about a target. It must not disclose anything about the target.
 const TARGET: &str = "a target can't be added";
 
 impl Denial {
-    /// The machine-readable code: `banned` or `denied`.
+    /// Returns the machine-readable code: `banned` or `denied`.
     pub fn code(&self) -> &'static str {
         match self.cause {
             DenyReason::Banned { .. } => "banned",
@@ -157,7 +164,8 @@ impl Denial {
         }
     }
 
-    /// The rule that decided, if it was one: the deny rule that matched, or the allow rule that came closest.
+    /// Returns the id of the rule that decided, if a rule decided: the deny rule that matched, or the allow rule that
+    /// was closest to a match.
     pub fn rule(&self) -> Option<&str> {
         match &self.cause {
             DenyReason::Rule { id, .. } => Some(id),
@@ -166,7 +174,7 @@ impl Denial {
         }
     }
 
-    /// The reason that the policy file gives, where the refused caller may hear it.
+    /// Returns the `reason` from the policy file, if the denied caller may get it.
     pub fn reason(&self) -> Option<&str> {
         match &self.cause {
             DenyReason::Banned { reason, .. } | DenyReason::Muted { reason, .. } | DenyReason::Rule { reason, .. } => {
@@ -181,7 +189,7 @@ impl Denial {
         }
     }
 
-    /// Why, for the caller: nothing about targets that the caller could not know.
+    /// Returns the message for the caller. It contains nothing about targets that the caller does not know already.
     pub fn public(&self) -> String {
         let what = self.what();
         match &self.cause {
@@ -205,7 +213,7 @@ impl Denial {
         }
     }
 
-    /// Why, for the operator's log: everything.
+    /// Returns the message for the operator's log, with all details.
     pub fn log(&self) -> String {
         let what = self.what();
         match &self.cause {
@@ -233,7 +241,8 @@ impl Denial {
         }
     }
 
-    /// What to do about a pattern that is refused for a part of it.
+    /// Returns the advice for a caller that requested a pattern if the ban or mute is about only a part of the pattern.
+    /// Otherwise returns an empty text.
     fn elsewhere(&self, scope: &Pattern) -> &'static str {
         let in_part = self.conversation.as_ref().is_some_and(|asked| !scope.covers(asked) && asked.exact().is_none());
         if in_part { "; ask for other conversations by name" } else { "" }
@@ -247,7 +256,7 @@ impl Denial {
     }
 }
 
-/// Who made an entry, where that was not the policy file's author.
+/// Describes who made an entry at run time. Returns an empty text for an entry of the policy file.
 pub(super) fn at_run_time(origin: &EntryOrigin) -> String {
     match origin {
         EntryOrigin::File { .. } => String::new(),

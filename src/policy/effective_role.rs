@@ -1,11 +1,11 @@
-//! Which role someone has in a conversation, and by whose word.
+//! Finds the role of a user in a conversation, and the source of this role.
 //!
-//! A room's channel has the role of the exact binding to the room, else of the longest namespace around the channel: of `r::*` or `r:*`,
-//! in which the room itself does not lie.
+//! For a room's channel, an exact binding to the room counts. Otherwise the longest namespace around the channel
+//! counts: of `r::*` or `r:*`, for example, which do not contain the room itself.
 //!
-//! The sources are asked in order of precedence: registers first, then what another service tells, the caller's token last. The first
-//! with a binding that covers the conversation decides alone, by its most specific scope. What another service tells of a conversation
-//! is a binding for everyone: to no role for whom it leaves out.
+//! The sources have this precedence: the entries of the policy file, the moderation entries, the facts, the caller's
+//! token. The first source with a binding that covers the conversation decides, by its most specific scope. Facts about
+//! a conversation work like a binding for every user: a user that the facts do not name has no role there.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,85 +15,87 @@ use super::entry_index::{EntryIndex, RoleBinding, RoleGrant, UserEntry};
 use super::parts::split;
 use crate::model::{ConversationKind, Pattern, Role, RoleHierarchy, unqualified};
 
-/// What the policy needs to know of the world for one decision.
+/// The data about users and conversations for one decision.
 #[derive(Clone, Copy, Debug)]
 pub struct DecisionData<'a> {
-    /// What is known of people and conversations, in order of precedence: the policy file's register first.
+    /// The entries about users and conversations, in order of precedence: the entries of the policy file first.
     pub registers: &'a [&'a EntryIndex],
-    /// What another service tells of conversations, each once. Comes after the registers and before the caller's token.
+    /// The facts about conversations, at most one for each conversation. They come after the entries and before the
+    /// token.
     pub told: &'a [ConversationFacts],
 }
 
-/// Someone's role in a conversation, or in all those of a pattern that no scope inside the pattern names.
+/// A user's role in a conversation, or in those names of a pattern that no scope inside the pattern names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct EffectiveRole {
     pub(super) role: Option<Role>,
-    /// By whose word.
+    /// The source of the role.
     pub(super) basis: RoleSource,
 }
 
-/// Someone's roles in a place.
+/// A user's roles in a conversation or pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RolesInScope {
-    /// The role that counts wherever nothing more special does.
+    /// The role where no more specific binding applies.
     pub(super) whole: EffectiveRole,
-    /// The role that counts in each part for which there is something more special.
+    /// The role in each part that has a more specific binding.
     pub(super) parts: Vec<(Pattern, EffectiveRole)>,
 }
 
-/// By whose word someone has a role.
+/// The source of a role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RoleSource {
-    /// The conversation's own list of owner, managers and members.
+    /// The conversation's list of owner, managers and members.
     List,
     /// A binding with this scope.
     Binding(Pattern),
-    /// A binding with this scope to a word that the policy does not list.
+    /// A binding with this scope to a role that the policy does not list.
     Unlisted(Pattern),
-    /// What another service tells of the conversation, whether that names the person or not.
+    /// The facts about the conversation, even if they do not name the user.
     Told,
-    /// The caller's own token, with this scope.
+    /// The caller's token, with this scope.
     Token(Pattern),
     /// The policy's `default_role`.
     Default,
-    /// The policy's `default_role`, or nobody's, since the role there was taken away.
+    /// The role there was removed. So the policy's `default_role` counts, or no role.
     Removed,
-    /// Nobody's.
+    /// No source gives a role.
     Nothing,
 }
 
-/// Whose standing is asked for, and where.
+/// The user and the app of a role lookup.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RoleQuery<'a> {
     pub(super) name: &'a str,
     pub(super) app: &'a str,
-    /// What the person's own token claims; empty for everyone but the caller.
+    /// The roles that the user's token claims. Empty for everyone except the caller.
     pub(super) token: &'a [(Pattern, Role)],
-    /// What who has no binding is.
+    /// The role of a user without a binding.
     pub(super) default_role: Option<Role>,
-    /// The roles that there are.
+    /// The roles of the policy.
     pub(super) ladder: &'a RoleHierarchy,
 }
 
-/// A binding that was found, as far as deciding goes.
+/// A binding that was found, with the data that the decision needs.
 struct MatchedBinding<'a> {
-    /// The conversation itself, where the binding names a part of a room.
+    /// The scope. If the binding names a channel of a room, this is the room.
     scope: Cow<'a, Pattern>,
     role: Option<Role>,
     listed: bool,
-    /// It only says that a role was taken away.
+    /// Whether the binding only says that a role was removed.
     removed: bool,
-    /// Which source it is from: the place in [`DecisionData::registers`], one past for what is told, two past for the token.
+    /// The position of the source: an index into [`DecisionData::registers`], or the length of that list for facts, or
+    /// the length plus one for the token.
     source: usize,
 }
 
 impl<'a> DecisionData<'a> {
-    /// The role that counts for a conversation, or for all those of a pattern that no scope inside the pattern names.
+    /// Returns the role in a conversation, or in those names of a pattern that no scope inside the pattern names.
     pub(super) fn role(&self, person: RoleQuery<'_>, place: &Pattern) -> EffectiveRole {
         self.covering(person, &self.bindings(person, Some(place)), place)
     }
 
-    /// The roles that count for a conversation, or over a pattern: by name they would be the same.
+    /// Returns the roles in a conversation or in all parts of a pattern. They agree with the roles of the single names.
     pub(super) fn standing(&self, person: RoleQuery<'_>, asked: &Pattern) -> RolesInScope {
         let found = self.bindings(person, Some(asked));
         let whole = self.covering(person, &found, asked);
@@ -104,7 +106,8 @@ impl<'a> DecisionData<'a> {
         RolesInScope { whole, parts: parts.map(|part| (part.clone(), self.role(person, &part))).collect() }
     }
 
-    /// Someone's roles in all that an entry with this scope affects: for a room also in its channels.
+    /// Returns the user's roles in everything that an entry with this scope affects. For a room, this includes its
+    /// channels.
     pub(super) fn standing_in_affected(&self, person: RoleQuery<'_>, scope: &Pattern) -> RolesInScope {
         let mut standing = self.standing(person, &scope.home());
         let channels = scope.affected().into_iter().skip(1);
@@ -112,7 +115,7 @@ impl<'a> DecisionData<'a> {
         standing
     }
 
-    /// Whether someone is remembered as the owner of a conversation that was forgotten and that is `here`.
+    /// Returns whether the user is the remembered owner of a conversation that was forgotten and that matches `here`.
     pub(super) fn is_remembered(
         &self,
         person: RoleQuery<'_>,
@@ -130,13 +133,14 @@ impl<'a> DecisionData<'a> {
         })
     }
 
-    /// The role that counts for what is in no conversation: that of scope `*`.
+    /// Returns the role for actions without a conversation: the role at scope `*`.
     pub(super) fn role_everywhere(&self, person: RoleQuery<'_>) -> EffectiveRole {
         self.covering(person, &self.bindings(person, None), &Pattern::Everything)
     }
 
-    /// What each scope of a person's bindings says for good, after precedence: scopes that a stronger source covers are left out.
-    /// `None` is no role, which must be told too: a wider scope's would take its place.
+    /// Returns the role that each scope of a person's bindings gives, after precedence. Scopes that a stronger source
+    /// covers are left out. `None` means "no role". It is included because otherwise the role of a wider scope would
+    /// count.
     pub(super) fn roles_within(&self, person: RoleQuery<'_>, asked: &Pattern) -> Vec<(Pattern, Option<Role>)> {
         let found = self.bindings(person, Some(asked));
         let overlapping = found.iter().filter(|binding| binding.scope.overlaps(asked));
@@ -158,13 +162,14 @@ impl<'a> DecisionData<'a> {
         roles.collect()
     }
 
-    /// The kind of a conversation, or of those in a pattern of which nothing is known but their ids.
+    /// Returns the kind of a conversation. For a pattern, returns the kind of the conversations of which only the id is
+    /// known.
     pub(super) fn kind(&self, place: &Pattern, app: &str) -> ConversationKind {
         self.known_kind(place, app).unwrap_or(ConversationKind::Group)
     }
 
-    /// The kind of a conversation, where its id or somebody tells it. A room's channels are of the room's kind, and a name with Ably's qualifier is of
-    /// the kind of the name behind it.
+    /// Returns the kind of a conversation if its id, an entry or the facts give it. A room's channels have the kind of
+    /// the room. A name with Ably's qualifier has the kind of the name after the qualifier.
     pub(super) fn known_kind(&self, place: &Pattern, app: &str) -> Option<ConversationKind> {
         if ConversationKind::by_id(unqualified(place.prefix())) == ConversationKind::Temporary {
             return Some(ConversationKind::Temporary);
@@ -177,23 +182,25 @@ impl<'a> DecisionData<'a> {
         known(name).or_else(|| known(unqualified(name)))
     }
 
-    /// Whether a register knows the conversation.
+    /// Returns whether an entry gives the kind of the conversation.
     pub(super) fn is_registered(&self, place: &Pattern, app: &str) -> bool {
         let home = place.home();
         home.exact().is_some_and(|name| self.registers.iter().any(|register| register.kind(name, app).is_some()))
     }
 
-    /// The first conversation that a register knows to be of this kind, by name, whose name starts with `prefix` and is not before `from`.
+    /// Returns the first conversation, sorted by name, that has an entry with this kind, whose name starts with
+    /// `prefix` and does not sort before `from`.
     pub(super) fn next_of_kind(&self, kind: ConversationKind, app: &str, prefix: &str, from: &str) -> Option<&str> {
         self.registers.iter().filter_map(|register| register.next_of_kind(kind, app, prefix, from)).min()
     }
 
-    /// What another service tells of this very conversation.
+    /// Returns the facts about exactly this conversation.
     pub(super) fn told_of(self, conversation: &Pattern) -> Option<&'a ConversationFacts> {
         self.told.iter().find(|told| told.scope == *conversation.home())
     }
 
-    /// All bindings that may touch a place, in order of precedence; those for everywhere, where there is none.
+    /// Returns all bindings that may overlap a conversation or pattern, in order of precedence. Without a place,
+    /// returns the bindings for everywhere.
     fn bindings<'b>(&'b self, person: RoleQuery<'b>, place: Option<&Pattern>) -> Vec<MatchedBinding<'b>> {
         let mut found = Vec::new();
         for (source, register) in self.registers.iter().enumerate() {
@@ -212,7 +219,8 @@ impl<'a> DecisionData<'a> {
                 }
             }
         }
-        // Services are in no conversation: nobody is asked about them.
+        // An empty name is a service that acts as itself. Services are not in conversations, so the facts do not apply
+        // to them.
         let told = self.told.iter().filter(|_| !person.name.is_empty());
         let near = told.filter(|told| place.is_some_and(|place| told.scope.overlaps(place)));
         let source = self.registers.len();
@@ -231,15 +239,16 @@ impl<'a> DecisionData<'a> {
         found
     }
 
-    /// Whether this is a conversation's list of people, and an earlier register has an entry of its own for the conversation: then that
-    /// one's list counts, whomever it leaves out. The policy file may come to name another owner than the one that was set at run time.
+    /// Returns whether this role comes from a conversation's list, and an earlier source has its own entry for the
+    /// conversation. Then only the list of the earlier source counts. For example, the policy file may later name a
+    /// different owner than the one that was set at run time.
     fn is_told_before(&self, source: usize, tenure: &RoleBinding, app: &str) -> bool {
         let home = tenure.scope.home();
         tenure.listed && self.registers.iter().take(source).any(|register| register.kind(home.prefix(), app).is_some())
     }
 
-    /// The role by the first source that covers `asked`: its most specific scope, of equal ones the strongest. Where all that this
-    /// source says is that a role was taken away, the default role.
+    /// Returns the role of the first source that covers `asked`: the most specific scope counts, and among equal scopes
+    /// the strongest role. If this source only says that a role was removed, returns the default role.
     fn covering(&self, person: RoleQuery<'_>, found: &[MatchedBinding<'_>], asked: &Pattern) -> EffectiveRole {
         let covering = || found.iter().filter(|binding| binding.scope.covers(asked));
         let by_default = |basis: RoleSource| EffectiveRole { role: person.default_role, basis };
@@ -268,24 +277,24 @@ impl<'a> DecisionData<'a> {
 }
 
 impl EffectiveRole {
-    /// Whether a register has decided, so that neither other services nor tokens have a say.
+    /// Returns whether an entry decided the role. Then facts and tokens do not count.
     pub(super) fn is_filed(&self) -> bool {
         matches!(self.basis, RoleSource::List | RoleSource::Binding(_) | RoleSource::Unlisted(_) | RoleSource::Removed)
     }
 
-    /// Whether it is by a binding that names a role which the policy does not list.
+    /// Returns whether the role comes from a binding to a role that the policy does not list.
     pub(super) fn is_unlisted(&self) -> bool {
         matches!(self.basis, RoleSource::Unlisted(_))
     }
 
-    /// In words that follow a name: "is member by the conversation's list".
+    /// Describes the role in words that follow a name: "is member by the conversation's list".
     pub(super) fn describe(&self, ladder: &RoleHierarchy) -> String {
         match (self.role, &self.basis) {
             (None, RoleSource::Unlisted(scope)) => {
                 format!("has no role (the binding to {scope} names a role that the policy does not list)")
             }
             (None, RoleSource::Told) => "has no role by the facts".to_owned(),
-            (None, RoleSource::Removed) => "has no role (the one there was taken away)".to_owned(),
+            (None, RoleSource::Removed) => "has no role (the role there was removed)".to_owned(),
             (None, _) => "has no role".to_owned(),
             (Some(role), basis) => format!("is {}{basis}", ladder.word(role)),
         }
@@ -293,12 +302,12 @@ impl EffectiveRole {
 }
 
 impl RolesInScope {
-    /// Every role that counts somewhere in the place.
+    /// Returns every role that counts in some part.
     pub(super) fn roles(&self) -> impl Iterator<Item = &EffectiveRole> {
         std::iter::once(&self.whole).chain(self.parts.iter().map(|(_, role)| role))
     }
 
-    /// In words that follow a name: "is member by a binding to chat:*, but guest in chat:vip".
+    /// Describes the roles in words that follow a name: "is member by a binding to chat:*, but guest in chat:vip".
     pub(super) fn describe(&self, ladder: &RoleHierarchy) -> String {
         let here = self.whole.describe(ladder);
         match self.parts.iter().find(|(_, part)| part.role != self.whole.role) {
@@ -319,7 +328,7 @@ impl fmt::Display for RoleSource {
             RoleSource::Told => f.write_str(" by the facts"),
             RoleSource::Token(scope) => write!(f, " by the caller's token for {scope}"),
             RoleSource::Default => f.write_str(" by default"),
-            RoleSource::Removed => f.write_str(" by default (the role there was taken away)"),
+            RoleSource::Removed => f.write_str(" by default (the role there was removed)"),
             RoleSource::Unlisted(_) | RoleSource::Nothing => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! What is known of people and conversations, found by name at the same cost whether ten entries are known or a million.
+//! Entries about users and conversations, indexed by name. A lookup costs the same for ten entries and for a million.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -6,61 +6,63 @@ use std::sync::Arc;
 use super::rule::{BindingEntry, Block, EntryOrigin, PolicyEntries, Sanction};
 use crate::model::{ConversationKind, Pattern, Role, RoleHierarchy, room, unqualified};
 
-/// People by name, each with what stands against them and what they are, and the kinds of conversations.
+/// The entries about users, by user name, and the kinds of conversations.
 #[derive(Clone, Debug, Default)]
 pub struct EntryIndex {
     people: HashMap<Arc<str>, UserEntries>,
     kinds: HashMap<String, Vec<(AppScope, ConversationKind)>>,
-    /// Every conversation of a kind, sorted by id, to find one inside a pattern.
+    /// The conversations of each kind, sorted by id, to find those inside a pattern.
     by_kind: HashMap<ConversationKind, BTreeSet<(String, AppScope)>>,
 }
 
-/// The one app that something is about, or all.
+/// The app that an entry is for, or `None` for all apps.
 type AppScope = Option<Arc<str>>;
 
-/// One entry about a person.
+/// One entry about a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserEntry {
-    /// Kept from everything.
+    /// A ban.
     Ban(Sanction),
-    /// Kept from sending.
+    /// A mute.
     Mute(Sanction),
-    /// Not to be added to a conversation.
+    /// The user does not want to be added to a conversation.
     Block(Block),
-    /// A role held somewhere.
+    /// A role in a scope.
     Role(RoleBinding),
 }
 
-/// A role held somewhere.
+/// A user's role in a scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleBinding {
-    /// Where.
+    /// The scope.
     pub scope: Pattern,
-    /// The one app that this is about; all, where there is none.
+    /// The app that the role is for, or `None` for all apps.
     pub app: Option<Arc<str>>,
-    /// Which.
+    /// The role.
     pub held: RoleGrant,
-    /// By the conversation's own list, not by a binding.
+    /// Whether the role comes from the conversation's list of owner, managers and members, not from a binding.
     pub listed: bool,
-    /// By whose word.
+    /// Where the entry comes from.
     pub origin: EntryOrigin,
 }
 
-/// Which role is held.
+/// The role of a [`RoleBinding`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RoleGrant {
-    /// This one; `None` is a word that the policy does not list.
+    /// This role. `None` means that the policy does not list the role.
     Role(Option<Role>),
-    /// The one that the policy in force calls so.
+    /// The role that has this name in the current policy.
     Word(Arc<str>),
-    /// The one that was held there was taken away: what a wider scope gives here counts, or the default, and nobody else's word.
+    /// The role in this scope was removed. The role of a wider scope counts here, or the default role. Later sources do
+    /// not count.
     Removed,
-    /// None any more: that of the owner of a conversation that was forgotten. It gives nothing, but nobody outranks who had it there.
+    /// The former role of the owner of a conversation that was forgotten. It grants nothing, but nobody outranks this
+    /// user in the conversation.
     Remembered,
 }
 
 impl UserEntry {
-    /// Where it holds.
+    /// Returns the scope of the entry.
     pub fn scope(&self) -> &Pattern {
         match self {
             UserEntry::Ban(sanction) | UserEntry::Mute(sanction) => &sanction.scope,
@@ -69,7 +71,7 @@ impl UserEntry {
         }
     }
 
-    /// The one app that it is about; all, where there is none.
+    /// Returns the app that the entry is for, or `None` for all apps.
     pub fn app(&self) -> Option<&Arc<str>> {
         match self {
             UserEntry::Ban(sanction) | UserEntry::Mute(sanction) => sanction.app.as_ref(),
@@ -78,7 +80,7 @@ impl UserEntry {
         }
     }
 
-    /// By whose word it is there.
+    /// Returns where the entry comes from.
     pub fn origin(&self) -> &EntryOrigin {
         match self {
             UserEntry::Ban(sanction) | UserEntry::Mute(sanction) => &sanction.origin,
@@ -89,7 +91,7 @@ impl UserEntry {
 }
 
 impl RoleBinding {
-    /// The role, in the words of the policy in force.
+    /// Returns the role in the hierarchy of the current policy, or `None` if there is no such role.
     pub(super) fn role(&self, ladder: &RoleHierarchy) -> Option<Role> {
         match &self.held {
             RoleGrant::Role(role) => *role,
@@ -100,7 +102,7 @@ impl RoleBinding {
 }
 
 impl EntryIndex {
-    /// Files the entries of a policy file.
+    /// Indexes the entries of a policy file.
     pub fn new(entries: &PolicyEntries) -> EntryIndex {
         let mut register = EntryIndex::default();
         for ban in &entries.bans {
@@ -130,12 +132,13 @@ impl EntryIndex {
         register
     }
 
-    /// Files an entry about a user, at its place.
+    /// Adds an entry about a user, in sort order.
     pub fn add(&mut self, user: &Arc<str>, entry: UserEntry) {
         self.dossier(user).insert(entry);
     }
 
-    /// Takes those entries about a user in this scope away that `is` picks. Whether there were any.
+    /// Removes the entries about a user in this scope for which `is` returns true. Returns whether any entry was
+    /// removed.
     pub fn remove(&mut self, user: &str, scope: &Pattern, is: impl Fn(&UserEntry) -> bool) -> bool {
         let Some(dossier) = self.people.get_mut(user) else { return false };
         let before = dossier.len();
@@ -147,24 +150,24 @@ impl EntryIndex {
         gone
     }
 
-    /// A user's name as it is kept here, if there are entries about it.
+    /// Returns the shared name of the user, if there are entries about the user.
     pub fn name(&self, user: &str) -> Option<Arc<str>> {
         self.people.get_key_value(user).map(|(name, _)| Arc::clone(name))
     }
 
-    /// All entries about a user.
+    /// Returns all entries about a user.
     pub fn all_about(&self, user: &str) -> impl Iterator<Item = &UserEntry> {
         self.people.get(user).into_iter().flat_map(UserEntries::all)
     }
 
-    /// The entries about a user with just this scope.
+    /// Returns the entries about a user that have exactly this scope.
     pub fn filed_at<'a>(&'a self, user: &str, scope: &Pattern) -> impl Iterator<Item = &'a UserEntry> + use<'a> {
         let list = self.people.get(user).map_or(&[][..], |dossier| dossier.listed(scope));
         let scope = scope.clone();
         list.named(filed_under(&scope)).iter().filter(move |entry| *entry.scope() == scope)
     }
 
-    /// Notes the kind of a conversation, in place of what was noted for this app before.
+    /// Sets the kind of a conversation. Replaces the kind that was set for the same `app`.
     pub fn set_kind(&mut self, id: &str, app: Option<Arc<str>>, kind: ConversationKind) {
         self.forget_kind(id, app.as_ref());
         let home = home(id);
@@ -172,7 +175,7 @@ impl EntryIndex {
         self.by_kind.entry(kind).or_default().insert((home, app));
     }
 
-    /// Forgets the kind of a conversation.
+    /// Removes the kind of a conversation.
     pub fn forget_kind(&mut self, id: &str, app: Option<&Arc<str>>) {
         let home = home(id);
         let Some(known) = self.kinds.get_mut(&home) else { return };
@@ -195,8 +198,8 @@ impl EntryIndex {
         self.people.entry(Arc::clone(user)).or_default()
     }
 
-    /// The entries about a user at an app whose scope may overlap `place`: all that do, and perhaps some that don't. Of what is in no
-    /// conversation, those for everywhere.
+    /// Returns the entries about a user in an app whose scope may overlap `place`. The result contains all that do, and
+    /// perhaps some that do not. If `place` is `None`, returns the entries for everywhere.
     pub fn about<'a, 'p>(
         &'a self,
         user: &str,
@@ -207,13 +210,14 @@ impl EntryIndex {
         near.filter(move |entry| entry.app().is_none_or(|own| **own == *app))
     }
 
-    /// The kind of a conversation, if it is known here: what is known for just this app comes first.
+    /// Returns the kind of a conversation, if it is known here. A kind for exactly this app precedes one for all apps.
     pub(super) fn kind(&self, name: &str, app: &str) -> Option<ConversationKind> {
         let here = self.kinds.get(name)?.iter().filter(|(own, _)| own.as_deref().is_none_or(|own| own == app));
         here.max_by_key(|(own, _)| own.is_some()).map(|(_, kind)| *kind)
     }
 
-    /// The first known conversation of this kind, by name, whose name starts with `prefix` and is not before `from`.
+    /// Returns the first known conversation of this kind, sorted by name, whose name starts with `prefix` and does not
+    /// sort before `from`.
     pub(super) fn next_of_kind(&self, kind: ConversationKind, app: &str, prefix: &str, from: &str) -> Option<&str> {
         let known = self.by_kind.get(&kind)?.range((from.to_owned(), None)..);
         let mut inside = known.take_while(|(id, _)| id.starts_with(prefix));
@@ -221,7 +225,7 @@ impl EntryIndex {
     }
 }
 
-/// What is known of one person, filed by scope. Each list is sorted by name.
+/// The entries about one user, by type of scope. Each list is sorted by name.
 #[derive(Clone, Debug, Default)]
 struct UserEntries {
     exact: Vec<UserEntry>,
@@ -234,7 +238,7 @@ impl UserEntries {
         self.list(entry.scope()).push(entry);
     }
 
-    /// Puts an entry where it belongs by name. Most people have one or two: room is made for no more.
+    /// Inserts an entry in sort order. Most users have one or two entries, so the list grows in small steps.
     fn insert(&mut self, entry: UserEntry) {
         let list = self.list(entry.scope());
         if list.len() == list.capacity() {
@@ -252,7 +256,7 @@ impl UserEntries {
         }
     }
 
-    /// The list in which entries of this scope are.
+    /// Returns the list for entries of this scope.
     fn list(&mut self, scope: &Pattern) -> &mut Vec<UserEntry> {
         match scope {
             Pattern::Everything => &mut self.everywhere,
@@ -274,7 +278,8 @@ impl UserEntries {
         self.under.sort_by(|a, b| a.name().cmp(b.name()));
     }
 
-    /// The entries whose scope may overlap `place`: those for everywhere, for the namespaces around it, for itself, and inside it.
+    /// Returns the entries whose scope may overlap `place`: the entries for everywhere, for the namespaces around it,
+    /// for the place itself, and for scopes inside it.
     fn near<'p>(&self, place: Option<&'p Pattern>) -> impl Iterator<Item = &UserEntry> + use<'_, 'p> {
         let name = place.map_or("", |asked| unqualified(asked.prefix()));
         let (own, inside) = match place {
@@ -291,12 +296,12 @@ impl UserEntries {
     }
 }
 
-/// The room, for one of its channels.
+/// Returns the room if `id` is one of its channels, otherwise `id`.
 fn home(id: &str) -> String {
     Pattern::Exact(id.to_owned()).home().prefix().to_owned()
 }
 
-/// Something filed under a name, in a list sorted by name.
+/// An item of a list that is sorted by name.
 trait Named {
     fn name(&self) -> &str;
 }
@@ -307,12 +312,12 @@ impl Named for UserEntry {
     }
 }
 
-/// The name by which entries of this scope are sorted.
+/// Returns the name by which entries of this scope are sorted.
 fn filed_under(scope: &Pattern) -> &str {
     unqualified(scope.room().unwrap_or(scope.prefix()))
 }
 
-/// Looking up in a list sorted by name.
+/// Lookups in a list that is sorted by name.
 trait SortedByName<T> {
     fn named(&self, name: &str) -> &[T];
     fn range_with_prefix(&self, prefix: &str) -> &[T];
@@ -332,7 +337,7 @@ impl<T: Named> SortedByName<T> for [T] {
     }
 }
 
-/// The rooms, outside the namespace itself, whose channels lie in the namespace `prefix`: `room` for `room:*`, `room::*` and
+/// Returns the rooms outside the namespace `prefix` whose channels are inside it: `room` for `room:*`, `room::*` and
 /// `room::$chat:*`.
 pub(super) fn homes(prefix: &str) -> [Option<&str>; 3] {
     let before = prefix.strip_suffix(':');

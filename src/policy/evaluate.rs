@@ -1,4 +1,5 @@
-//! Deciding, in the order that users can rely on: bans, mutes, blocks, deny rules, allow rules; and no, if nothing matched.
+//! Decides requests in the documented order: bans, mutes, blocks, unknown conversations, deny rules, allow rules. If
+//! nothing matches, the request is denied.
 
 use super::Policy;
 use super::access_query::{AccessQuery, EvalContext, ScopeContext};
@@ -12,18 +13,19 @@ use crate::model::{
     Action, ActionSet, Caller, CallerKind, Millis, Pattern, RequestedGrant, RequiredAction, SigningRequest,
 };
 
-/// What puts someone into a conversation. A banned target can't be.
+/// The actions that add a user to a conversation. They are denied if the target is banned.
 pub(super) const ADDING: ActionSet = ActionSet::of(&[Action::Create, Action::Invite, Action::UnblockClients]);
 
 impl Policy {
-    /// Gives a permit for what is asked, or says why not.
+    /// Returns a permit for the request, or the reason for the denial.
     ///
-    /// All of the ask's needs must be allowed. Of its wants, each operation on each resource is decided for itself; the permit holds
-    /// those that are allowed, and if none is, that is a denial too. The same inputs give the same answer, whatever the order of
-    /// rules and entries in the file.
+    /// All required actions must be allowed. Each requested operation on each resource is decided separately. The
+    /// permit contains the allowed operations. If operations are requested and none is allowed, the request is denied.
+    /// The same input always gives the same result, independent of the order of rules and entries in the file.
     ///
     /// # Errors
-    /// The reason for the first need that is denied; if it is the wants, the most telling of their reasons.
+    /// Returns the reason for the first required action that is denied. If no requested operation is allowed, returns
+    /// the most informative of their reasons.
     pub fn decide(
         &self,
         ask: SigningRequest,
@@ -41,12 +43,12 @@ impl Policy {
     }
 }
 
-/// What was asked, handed back, and why it is refused.
+/// A denied request, with the reason.
 #[derive(Clone, Debug)]
 pub struct Denied {
-    /// What was asked.
+    /// The request.
     pub ask: Box<SigningRequest>,
-    /// Why it is refused.
+    /// The reason for the denial.
     pub denial: Box<Denial>,
 }
 
@@ -68,7 +70,8 @@ fn decide_all(case: EvalContext<'_>) -> Result<AllowedBy, Box<Denial>> {
     Ok(AllowedBy { granted, user_claims, rules: rules.into_iter().map(|rule| rule.id.clone()).collect() })
 }
 
-/// What of the wants is allowed. If nothing is, the most telling reason, of equal ones the first.
+/// Returns the allowed operations. If no operation is allowed, returns the most informative reason; among equally
+/// informative reasons, the first.
 fn decide_wants<'a>(case: EvalContext<'a>, rules: &mut Vec<&'a Rule>) -> Result<Vec<RequestedGrant>, Box<Denial>> {
     let mut granted = Vec::new();
     let mut refused = Vec::new();
@@ -102,7 +105,7 @@ fn note<'a>(rules: &mut Vec<&'a Rule>, rule: &'a Rule) {
     }
 }
 
-/// What keeps something from being allowed. Cheap to make; what it tells is worked out only for those that are told.
+/// A deny reason that borrows its data. It is cheap to make. The details are computed only if the reason is reported.
 pub(super) enum DenyReasonRef<'a> {
     Banned(&'a Sanction),
     TargetBanned(&'a Sanction),
@@ -110,14 +113,14 @@ pub(super) enum DenyReasonRef<'a> {
     TargetBlocks(String),
     ShutOut(&'a str),
     TargetShutOut(String),
-    /// Of a pattern, the part that it is about.
+    /// The part of the requested pattern that is unknown, or `None` for the whole.
     UnknownConversation(Option<Pattern>),
     Rule(&'a Rule, Option<Pattern>),
     NothingMatched(Option<Pattern>),
 }
 
 impl DenyReasonRef<'_> {
-    /// How much it tells, for choosing one of several.
+    /// Returns how informative the reason is. A greater number is preferred.
     fn weight(&self) -> u8 {
         match self {
             DenyReasonRef::Banned(_) | DenyReasonRef::ShutOut(_) => 5,
@@ -128,7 +131,8 @@ impl DenyReasonRef<'_> {
         }
     }
 
-    /// Whether it is told to the caller in any case: to a service, and where it is the caller's own.
+    /// Returns whether the caller may always get this reason: a service gets every reason, and a user gets the reasons
+    /// about itself.
     pub(super) fn is_told_to(&self, caller: &Caller) -> bool {
         let is_own = match self {
             DenyReasonRef::Banned(sanction) | DenyReasonRef::Muted(sanction) => sanction.user == caller.subject,
@@ -138,7 +142,7 @@ impl DenyReasonRef<'_> {
         caller.kind == CallerKind::Service || is_own
     }
 
-    /// The part of a pattern that it is about; `None`, where that is the whole.
+    /// Returns the part of the requested pattern that the reason is about, or `None` if it is about the whole.
     pub(super) fn part(&self) -> Option<&Pattern> {
         match self {
             DenyReasonRef::UnknownConversation(part)
@@ -153,7 +157,7 @@ impl DenyReasonRef<'_> {
         }
     }
 
-    /// The denial for the question that met this obstacle.
+    /// Makes the denial for the query that has this reason.
     pub(super) fn denial(self, question: &AccessQuery<'_, '_>) -> Box<Denial> {
         let copy = |Sanction { user, scope, reason, origin, .. }: &Sanction| {
             (user.clone(), scope.clone(), reason.clone(), origin.clone())
@@ -194,16 +198,17 @@ impl DenyReasonRef<'_> {
     }
 }
 
-/// Whether the rule names the part, and not only an example of what its placeholders without a value stand for.
+/// Returns whether the rule names the part. If not, the part is only an example of what a placeholder without a value
+/// matches.
 fn is_named(case: &EvalContext<'_>, rule: &Rule, part: &Pattern) -> bool {
     let names = |template| case.filled(Effect::Allow, template, part).is_some_and(|named| named.holds_throughout(part));
     rule.conversations.as_deref().is_none_or(|templates| templates.iter().any(names))
 }
 
-/// Decides one question: notes the rules that allow it, or gives what is in the way.
+/// Decides one query. Adds the rules that allow it to `rules`, or returns the reason for the denial.
 ///
-/// What stands against someone else, a user hears only if it is all that stands in the way: who could not act for them anyway learns
-/// nothing about them.
+/// A user gets a reason about another user only if nothing else denies the query. So a user who could not act for
+/// another user anyway learns nothing about that user.
 pub(super) fn decide_one<'a>(
     question: &AccessQuery<'_, 'a>,
     rules: &mut Vec<&'a Rule>,
@@ -216,7 +221,8 @@ pub(super) fn decide_one<'a>(
     }
 }
 
-/// What the rules say in every part: one that denies before one that allows. What is in no known conversation they don't allow.
+/// Decides a query by the rules, in every part. Deny rules are evaluated before allow rules. Rules never allow a part
+/// whose conversation does not exist.
 fn by_rules<'a>(question: &AccessQuery<'_, 'a>, rules: &mut Vec<&'a Rule>) -> Result<(), DenyReasonRef<'a>> {
     let policy = question.case().policy;
     let is_unknown = |part: &AccessQuery<'_, '_>| part.scene.told().is_some_and(|told| !told.is_known());
@@ -240,12 +246,13 @@ fn by_rules<'a>(question: &AccessQuery<'_, 'a>, rules: &mut Vec<&'a Rule>) -> Re
     Ok(())
 }
 
-/// The part, if it is not the whole.
+/// Returns the part, or `None` if the part is the whole pattern.
 fn spoiler(question: &AccessQuery<'_, '_>, part: &AccessQuery<'_, '_>) -> Option<Pattern> {
     part.scene.conversation.filter(|place| Some(*place) != question.scene.conversation).cloned()
 }
 
-/// What entries about people forbid, whatever the rules say: bans, then mutes, then blocks, theirs and the conversation's.
+/// Returns the reason if an entry denies the query. Rules cannot override this. The order is: bans, mutes, blocks by
+/// the conversation, blocks by a target.
 pub(super) fn standing_in_the_way<'a>(question: &AccessQuery<'_, 'a>) -> Option<DenyReasonRef<'a>> {
     let (case, place) = (question.case(), question.scene.conversation);
     if let Some(ban) = question.scene.ban() {
@@ -279,8 +286,8 @@ fn blocks(case: &EvalContext<'_>, target: &str, place: &Pattern) -> bool {
         .any(|entry| matches!(entry, UserEntry::Block(block) if block.conversation.overlaps(place)))
 }
 
-/// The allow rule that came closest: of those that are for such a caller at such an app, or else of all, the one with the fewest
-/// conditions that did not hold; of equal ones the first by id.
+/// Returns the allow rule that was closest to a match. Rules for this caller and app come before other rules. Among
+/// them, the rule with the fewest unmet conditions wins, then the first by id.
 fn nearest(question: &AccessQuery<'_, '_>, part: Option<&Pattern>) -> Option<NearestRule> {
     let rules = question.case().policy.rules(Effect::Allow, question.action);
     let near = rules.map(|rule| (rule, condition::misses(rule, question, part)));

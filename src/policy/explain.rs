@@ -1,4 +1,4 @@
-//! The reasons behind a decision: every rule, and which condition of each did not hold.
+//! Explains a decision: for each rule, the conditions that were not met.
 
 use super::access_query::{AccessQuery, EvalContext, ScopeContext};
 use super::condition::{self, UnmetCondition};
@@ -10,57 +10,59 @@ use super::rule::{Effect, Sanction};
 use super::{Policy, Rule};
 use crate::model::{Action, ActionSet, Caller, Millis, Pattern, RequestedGrant, RequiredAction, SigningRequest};
 
-/// One thing that was asked for, decided and explained.
+/// The explained decision on one action.
 #[derive(Clone, Debug)]
 pub struct Explanation {
     /// The action.
     pub action: Action,
-    /// Where.
+    /// The conversation or pattern, if the action has one.
     pub conversation: Option<Pattern>,
-    /// Whether all depends on it (a need) or only this operation (a part of a capability).
+    /// Whether the whole request depends on this action. Otherwise it is one operation of a capability, and only this
+    /// operation depends on it.
     pub required: bool,
-    /// The rules that allow it, of which a pattern may need several; or why it is denied.
+    /// The ids of the rules that allow the action (a pattern may need several), or the denial.
     pub outcome: Result<Vec<String>, Box<Denial>>,
-    /// Who is what here, a sentence each: the client, the caller if it is another, the targets.
+    /// The roles of the client, of the caller if it is not the client, and of the targets: one sentence each.
     pub standings: Vec<String>,
-    /// The bans, mutes and blocks of those involved that are about this place or near it.
+    /// The bans, mutes and blocks of these users that are about this conversation or a scope near it.
     pub considered: Vec<ConsideredEntry>,
-    /// What each rule had to say, in the file's order: about the part of a pattern for which it is denied, else about the whole.
+    /// The result of each rule, in the order of the file. If a part of a pattern caused the denial, the results are
+    /// about this part. Otherwise they are about the whole conversation or pattern.
     pub rules: Vec<RuleExplanation>,
 }
 
 /// A ban, mute or block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsideredEntry {
-    /// Whether it stands in the way.
+    /// Whether the entry denies the action.
     pub counts: bool,
-    /// Whose it is and where; if it does not stand in the way, why not.
+    /// The user and the scope. If the entry does not deny the action, also the reason why not.
     pub sentence: String,
 }
 
-/// What one rule had to say.
+/// The result of one rule.
 #[derive(Clone, Debug)]
 pub struct RuleExplanation {
-    /// Its id.
+    /// The id of the rule.
     pub id: String,
-    /// What it does where it matches.
+    /// The rule's effect.
     pub effect: Effect,
-    /// Whether it is about this action at all. If not, its conditions are not looked at.
+    /// Whether the rule is about this action. If not, its conditions are not evaluated.
     pub applies: bool,
-    /// The conditions that did not hold. None at all: the rule matches.
+    /// The unmet conditions. If there are none and the rule is about the action, the rule matches.
     pub misses: Vec<UnmetCondition>,
 }
 
 impl RuleExplanation {
-    /// Whether the rule matches.
+    /// Returns whether the rule matches.
     pub fn matches(&self) -> bool {
         self.applies && self.misses.is_empty()
     }
 }
 
 impl Policy {
-    /// Explains the decision on an ask: each need, then each operation wanted, by itself. The outcome of the whole is
-    /// [`Policy::decide`]'s.
+    /// Explains the decision on a request. It first explains each required action, then each requested operation,
+    /// separately. [`Policy::decide`] decides the request as a whole.
     pub fn explain(
         &self,
         ask: &SigningRequest,
@@ -126,7 +128,7 @@ fn standings(question: &AccessQuery<'_, '_>) -> Vec<String> {
     lines
 }
 
-/// The bans, mutes and blocks of the caller, the client and the targets, each with whether it counts.
+/// Returns the bans, mutes and blocks of the caller, the client and the targets, and whether each denies the action.
 fn considered(question: &AccessQuery<'_, '_>) -> Vec<ConsideredEntry> {
     let case = question.case();
     let place = question.scene.conversation;
@@ -135,7 +137,7 @@ fn considered(question: &AccessQuery<'_, '_>) -> Vec<ConsideredEntry> {
     let entries = people.flat_map(|(name, target)| case.entries(name, place).map(move |entry| (name, target, entry)));
     let mut considered: Vec<ConsideredEntry> = Vec::new();
     for entry in entries.filter_map(|(name, target, entry)| consider(question, name, target, entry)) {
-        // Looking near a pattern may find an entry more than once.
+        // For a pattern, the lookup may return an entry more than once.
         if !considered.contains(&entry) {
             considered.push(entry);
         }
@@ -144,7 +146,7 @@ fn considered(question: &AccessQuery<'_, '_>) -> Vec<ConsideredEntry> {
     considered
 }
 
-/// Those whom the conversation shuts out, of the client and the targets.
+/// Returns the client and the targets if the conversation has blocked them.
 fn shut_out(question: &AccessQuery<'_, '_>) -> impl Iterator<Item = ConsideredEntry> {
     let client = &question.case().ask.client;
     let told = question.scene.told();
@@ -188,23 +190,24 @@ fn consider(question: &AccessQuery<'_, '_>, name: &str, target: bool, entry: &Us
     Some(ConsideredEntry { counts, sentence })
 }
 
-const ELSEWHERE: &str = "that is elsewhere";
+const ELSEWHERE: &str = "this is about other conversations";
 
 fn beside(action: Action) -> String {
-    format!("that does not bear on {action}")
+    format!("this does not affect {action}")
 }
 
-/// Why a ban or mute does not stand in the way, if it does not. `bears`: its sort bears on the action and the person's part in it.
+/// Returns the reason why a ban or mute does not deny the action, or `None` if it denies the action. `bears` says
+/// whether this type of sanction can deny the action for a person in this position (actor or target).
 fn flaw(question: &AccessQuery<'_, '_>, sanction: &Sanction, target: bool, bears: bool) -> Option<String> {
     let case = question.case();
     if sanction.until.is_some_and(|until| until <= case.now) {
-        return Some("that is over".to_owned());
+        return Some("this has ended".to_owned());
     }
     if !bears {
         return Some(beside(question.action));
     }
     if !target && !question.scene.is_meant(&sanction.user, sanction) {
-        return Some("that is about a user of this name, not the service".to_owned());
+        return Some("this is about a user with this name, not about the service".to_owned());
     }
     (!case.counts(sanction, question.scene.conversation)).then(|| ELSEWHERE.to_owned())
 }

@@ -1,4 +1,4 @@
-//! What in a policy file is allowed but can't be meant: rules that never match, entries without effect.
+//! Warns about valid parts of a policy file that are probably mistakes: rules that never match, entries without effect.
 
 mod moderators;
 mod placeholders;
@@ -8,19 +8,19 @@ use std::collections::HashMap;
 use super::rule::{BindingEntry, ClientCondition, Effect, PolicyDocument, Rule, Sanction, TargetCondition};
 use crate::model::{Action, ActionSet, CallerKind, ConversationKind, Millis, Pattern, Template, Vendor};
 
-/// What a policy's warnings depend on, of the apps that it is for.
+/// An app that the policy is for, with the data that the warnings need.
 #[derive(Clone, Debug)]
 pub struct LintApp {
     /// The app's name.
     pub name: String,
-    /// Its vendor.
+    /// The app's vendor.
     pub vendor: Vendor,
 }
 
-/// What a warning is about, as an index into the lists of the [`PolicyDocument`].
+/// The part of the policy that a warning is about, as an index into a list of the [`PolicyDocument`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LintLocation {
-    /// The policy as a whole.
+    /// The whole policy.
     Policy,
     /// A rule.
     Rule(usize),
@@ -36,16 +36,16 @@ pub enum LintLocation {
     Block(usize),
 }
 
-/// Something that is allowed but can't be meant.
+/// A warning about a probable mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LintWarning {
-    /// Where.
+    /// The part of the policy that the warning is about.
     pub about: LintLocation,
-    /// What, and what to do about it.
+    /// The mistake, and how to correct it.
     pub message: String,
 }
 
-/// Every warning about a policy for these apps at this time, in the file's order of sections.
+/// Returns all warnings about a policy for these apps at this time, in the order of the file's sections.
 pub fn lint(document: &PolicyDocument, apps: &[LintApp], now: Millis) -> Vec<LintWarning> {
     let mut warnings = Vec::new();
     let mut warn = |about, message: String| warnings.push(LintWarning { about, message });
@@ -71,7 +71,7 @@ pub fn lint(document: &PolicyDocument, apps: &[LintApp], now: Millis) -> Vec<Lin
     warnings
 }
 
-/// The vendors that the rule can be about.
+/// Returns the vendors that the rule can apply to.
 fn vendors(named: Option<&[String]>, apps: &[LintApp]) -> Vec<Vendor> {
     let meant = apps.iter().filter(|app| named.is_none_or(|names| names.contains(&app.name)));
     meant.map(|app| app.vendor).collect()
@@ -89,59 +89,59 @@ fn never_matches(rule: &Rule, apps: &[LintApp]) -> Option<String> {
     let placeless = possible.iter().all(|action| !has_conversation(action));
     let words = || possible.iter().map(Action::as_str).collect::<Vec<_>>().join(", ");
     if placeless && rule.conversations.is_some() {
-        return never(format!("it has `conversations`, and {} is about none", words()));
+        return never(format!("it has `conversations`, but {} has no conversation", words()));
     }
     if placeless && rule.kinds.is_some() {
-        return never(format!("it has `kinds`, and {} is about no conversation", words()));
+        return never(format!("it has `kinds`, but {} has no conversation", words()));
     }
     if rule.targets.is_some() && possible.iter().all(|action| !has_targets(action)) {
-        return never(format!("it has `targets`, and {} touches nobody else", words()));
+        return never(format!("it has `targets`, but {} has no targets", words()));
     }
     never_by_people(rule).and_then(never)
 }
 
-/// Conditions on people that exclude each other.
+/// Returns the reason why conditions on the caller, the client and the targets exclude each other.
 fn never_by_people(rule: &Rule) -> Option<String> {
     let only = |kind| rule.callers.as_deref().is_some_and(|callers| callers == [kind]);
     if rule.client() == ClientCondition::Itself && (only(CallerKind::Service) || rule.services.is_some()) {
-        return Some("a service is nobody's client; write `client = \"any\"`".to_owned());
+        return Some("a service is never the client; write `client = \"any\"`".to_owned());
     }
     if only(CallerKind::User) && rule.services.is_some() {
-        return Some("`services` names services, and `callers` lets only users in".to_owned());
+        return Some("`services` is only for services, but `callers` is only for users".to_owned());
     }
     let others_only = |action| matches!(action, Action::Invite | Action::Kick | Action::Create);
     if rule.targets == Some(TargetCondition::Itself) && rule.actions.iter().filter(|a| has_targets(*a)).all(others_only)
     {
         return Some(
-            "who invites or removes themselves joins or leaves: name `join` and `leave` without `targets`".to_owned(),
+            "users add or remove themselves with `join` and `leave`: name these actions, without `targets`".to_owned(),
         );
     }
     None
 }
 
-/// A rule that settles, wherever this one matches, what this one would.
+/// Returns a warning if another rule already decides everything that this rule decides.
 fn pointless(document: &PolicyDocument, index: usize) -> Option<String> {
     let rule = &document.rules[index];
     let mut others = document.rules.iter().enumerate().filter(|(other, _)| *other != index);
     others.find_map(|(other_index, other)| {
-        // Of two rules that match alike, only the later is pointless.
+        // If two rules are equivalent, only the later one is redundant.
         if !includes(other, rule) || index < other_index && other.effect == rule.effect && includes(rule, other) {
             return None;
         }
         match (other.effect, rule.effect) {
             (Effect::Deny, Effect::Allow) => {
-                Some(format!("this rule has no effect: the deny rule `{}` matches wherever it does", other.id))
+                Some(format!("this rule has no effect: whenever it matches, the deny rule `{}` matches too", other.id))
             }
             (Effect::Allow, Effect::Deny) => None,
             (_, effect) => {
                 let does = if effect == Effect::Allow { "allows" } else { "denies" };
-                Some(format!("this rule is pointless: `{}` {does} all that it {does}", other.id))
+                Some(format!("this rule is redundant: `{}` {does} everything that it {does}", other.id))
             }
         }
     })
 }
 
-/// Whether `other` is sure to match wherever `rule` does.
+/// Returns whether `other` always matches if `rule` matches.
 fn includes(other: &Rule, rule: &Rule) -> bool {
     let anyone = other.effect == Effect::Deny || other.caller_roles.is_some();
     other.actions.contains_all(rule.actions)
@@ -159,14 +159,14 @@ fn includes(other: &Rule, rule: &Rule) -> bool {
         && conversations_included(other, rule)
 }
 
-/// Whom one outranks is always another.
+/// Returns whether `other` is for other users and `rule` for outranked users, who are always other users.
 fn both_others(other: &Rule, rule: &Rule) -> bool {
     other.targets == Some(TargetCondition::Others) && rule.targets == Some(TargetCondition::Outranked)
 }
 
 fn conversations_included(other: &Rule, rule: &Rule) -> bool {
     let Some(outer) = &other.conversations else {
-        // An allow rule that names none leaves out what must be named.
+        // An allow rule without `conversations` does not include names that a rule must name.
         let must_be_named = |template: &Template| template.source().starts_with('[');
         return other.effect == Effect::Deny || !rule.conversations.iter().flatten().any(must_be_named);
     };
@@ -179,7 +179,7 @@ fn conversations_included(other: &Rule, rule: &Rule) -> bool {
     rule.conversations.as_ref().is_some_and(|templates| templates.iter().all(inside))
 }
 
-/// A condition not given lets everything in.
+/// Returns whether `inner` is a subset of `outer`. A missing condition includes everything.
 fn subset<T: PartialEq>(inner: Option<&[T]>, outer: Option<&[T]>) -> bool {
     match (inner, outer) {
         (_, None) => true,
@@ -188,7 +188,8 @@ fn subset<T: PartialEq>(inner: Option<&[T]>, outer: Option<&[T]>) -> bool {
     }
 }
 
-/// LeanCloud signs `login` and `create` without members alike, so who has one without the other has neither.
+/// Warns if rules allow only one of `login` and `create`. LeanCloud's signatures for `login` and for `create` without
+/// members are the same, so a request needs both.
 fn login_without_create(document: &PolicyDocument, app: &LintApp) -> Option<String> {
     let allows = |action, kind| {
         let mut rules =
@@ -223,9 +224,7 @@ fn lint_entries(document: &PolicyDocument, apps: &[LintApp], now: Millis, warn: 
             let kind = conversation.kind;
             warn(
                 LintLocation::Conversation(index),
-                format!(
-                    "this entry has no effect: without people it only says that the kind is {kind}, which it is anyway"
-                ),
+                format!("this entry has no effect: it names no users, and the kind is {kind} without it too"),
             );
         } else if let Some(why) =
             out_of_reach(&Pattern::Exact(conversation.id.clone()), conversation.app.as_deref(), apps)
@@ -234,7 +233,7 @@ fn lint_entries(document: &PolicyDocument, apps: &[LintApp], now: Millis, warn: 
         }
     }
     for index in outdone(&entries.bindings) {
-        let message = "this binding has no effect: another gives the same user a stronger role in the same scope";
+        let message = "this binding has no effect: another binding gives this user a stronger role in the same scope";
         warn(LintLocation::Binding(index), message.to_owned());
     }
     for (index, binding) in entries.bindings.iter().enumerate() {
@@ -246,13 +245,15 @@ fn lint_entries(document: &PolicyDocument, apps: &[LintApp], now: Millis, warn: 
     lint_sanctions(&entries.mutes, apps, now, &mut |index, message| warn(LintLocation::Mute(index), message));
     for (index, mute) in entries.mutes.iter().enumerate() {
         if !at(Vendor::Ably, mute.app.as_deref(), apps) {
-            let message = "this mute has no effect: it takes away Ably's sending operations, and it is for no Ably app";
+            let message =
+                "this mute has no effect: mutes only deny Ably's sending operations, but it is for no Ably app";
             warn(LintLocation::Mute(index), message.to_owned());
         }
     }
     for (index, block) in entries.blocks.iter().enumerate() {
         if !at(Vendor::LeanCloud, block.app.as_deref(), apps) {
-            let message = "this block has no effect: it keeps one from being invited, and it is for no LeanCloud app";
+            let message =
+                "this block has no effect: blocks only deny LeanCloud invites, but it is for no LeanCloud app";
             warn(LintLocation::Block(index), message.to_owned());
         } else if let Some(why) = out_of_reach(&block.conversation, block.app.as_deref(), apps) {
             warn(LintLocation::Block(index), why);
@@ -263,23 +264,17 @@ fn lint_entries(document: &PolicyDocument, apps: &[LintApp], now: Millis, warn: 
 fn lint_sanctions(sanctions: &[Sanction], apps: &[LintApp], now: Millis, warn: &mut impl FnMut(usize, String)) {
     for (index, sanction) in sanctions.iter().enumerate() {
         if let Some(until) = sanction.until.filter(|until| *until <= now) {
-            warn(
-                index,
-                format!("this entry ran out on {until} and has no effect; remove it or give it a later `until`"),
-            );
+            warn(index, format!("this entry ended at {until} and has no effect; remove it or give it a later `until`"));
         } else if let Some(why) = out_of_reach(&sanction.scope, sanction.app.as_deref(), apps) {
             warn(index, why);
         }
     }
     for index in repeated(sanctions) {
-        warn(
-            index,
-            "this entry has no effect: another for the same user holds wherever and whenever it does".to_owned(),
-        );
+        warn(index, "this entry has no effect: another entry for this user includes its scope and its time".to_owned());
     }
 }
 
-/// Bindings beside a stronger one of the same user in the same scope.
+/// Returns the bindings whose user has a stronger binding in the same scope.
 fn outdone(bindings: &[BindingEntry]) -> Vec<usize> {
     let place = |binding: &'_ BindingEntry| (binding.user.clone(), binding.scope.clone(), binding.app.clone());
     let mut strongest = HashMap::new();
@@ -291,7 +286,7 @@ fn outdone(bindings: &[BindingEntry]) -> Vec<usize> {
     weaker.map(|(index, _)| index).collect()
 }
 
-/// Sanctions that another of the same user includes. Looked for among each user's own, of which there are few.
+/// Returns the sanctions that another sanction of the same user includes. Users with many sanctions are skipped.
 fn repeated(sanctions: &[Sanction]) -> Vec<usize> {
     let mut of_user: HashMap<&str, Vec<usize>> = HashMap::new();
     for (index, sanction) in sanctions.iter().enumerate() {
@@ -318,12 +313,12 @@ fn repeated(sanctions: &[Sanction]) -> Vec<usize> {
     repeated
 }
 
-/// Whether an entry is for some app of this vendor.
+/// Returns whether an entry is for an app of this vendor.
 fn at(vendor: Vendor, named: Option<&str>, apps: &[LintApp]) -> bool {
     apps.iter().any(|app| app.vendor == vendor && named.is_none_or(|name| *name == *app.name))
 }
 
-/// Why no request can be about conversations of this scope at the apps that the entry is for.
+/// Returns the reason why no request of the entry's apps can be about this scope.
 fn out_of_reach(scope: &Pattern, named: Option<&str>, apps: &[LintApp]) -> Option<String> {
     let leancloud = match scope {
         Pattern::Under(prefix) => prefix == "_tmp:",
@@ -335,9 +330,9 @@ fn out_of_reach(scope: &Pattern, named: Option<&str>, apps: &[LintApp]) -> Optio
         || leancloud && at(Vendor::LeanCloud, named, apps);
     (!reached).then(|| {
         let which = if at(Vendor::LeanCloud, named, apps) {
-            "a LeanCloud conversation's id has no `:` but in `_tmp:`"
+            "a LeanCloud conversation's id has no `:`, except in `_tmp:`"
         } else {
-            "TalkJS is asked about logins, which are in no conversation"
+            "TalkJS requests have no conversation"
         };
         format!("this entry has no effect on {scope}: {which}")
     })
@@ -345,7 +340,7 @@ fn out_of_reach(scope: &Pattern, named: Option<&str>, apps: &[LintApp]) -> Optio
 
 fn has(vendor: Vendor, action: Action) -> bool {
     match action {
-        // Users keep blocks in the moderation entries, whatever they are good for at the vendor.
+        // Moderation keeps blocks by users for every vendor, even if the vendor does not use them.
         Action::Login | Action::BlockConversation | Action::UnblockConversation => true,
         Action::AppToken => vendor == Vendor::TalkJs,
         Action::History => vendor != Vendor::TalkJs,

@@ -1,6 +1,7 @@
-//! Decides: gives or withholds a [`Permit`].
+//! Decides requests: the result is a [`Permit`] or a denial.
 //!
-//! Pure: what it needs to know of the world reaches it as [`DecisionData`], the time as an argument.
+//! This module does no I/O and reads no clock. It gets all data about users and conversations as [`DecisionData`], and
+//! the time as an argument.
 
 mod access_query;
 mod authors;
@@ -37,34 +38,35 @@ pub use rule::{
 
 use crate::model::Action;
 
-/// A policy file, made ready for deciding.
+/// A policy file, prepared for decisions.
 #[derive(Clone, Debug)]
 pub struct Policy {
     document: PolicyDocument,
     register: EntryIndex,
-    /// For each effect and action, the rules about it in the order of their ids.
+    /// For each effect and action, the indexes of the rules about the action, sorted by rule id.
     by_action: [Vec<Vec<usize>>; 2],
 }
 
 impl Policy {
-    /// Makes a policy file ready for deciding.
+    /// Prepares a policy file for decisions.
     pub fn new(document: PolicyDocument) -> Policy {
         let register = EntryIndex::new(&document.entries);
         let by_action = [Effect::Allow, Effect::Deny].map(|effect| index(&document.rules, effect));
         Policy { document, register, by_action }
     }
 
-    /// The policy file, as it was read.
+    /// Returns the policy file as it was read.
     pub fn document(&self) -> &PolicyDocument {
         &self.document
     }
 
-    /// What the file says of people and conversations.
+    /// Returns the index of the policy file's entries about users and conversations.
     pub fn register(&self) -> &EntryIndex {
         &self.register
     }
 
-    /// The rules of one effect about an action, in the order of their ids, so that the file's order never matters.
+    /// Returns the rules that have this effect and are about this action. They are sorted by id, because the order of
+    /// the rules in the file must not matter.
     fn rules(&self, effect: Effect, action: Action) -> impl Iterator<Item = &Rule> {
         let of_effect = &self.by_action[effect as usize];
         of_effect.get(action as usize).into_iter().flatten().filter_map(|index| self.document.rules.get(*index))

@@ -1,7 +1,8 @@
-//! Which conversations another service must be asked about before something can be decided: those in which its answer could make a
-//! difference, and no others.
+//! Partial evaluation: finds the conversations that the facts server must be asked about before a decision. These are
+//! only the conversations where its answer could change the decision.
 //!
-//! Each rule is looked at with all that such an answer could change left open. Where it comes out the same anyway, nobody is asked.
+//! Each rule is evaluated with an unknown value for everything that facts could change. If the result is the same in
+//! every case, the facts server is not asked.
 
 use std::collections::BTreeSet;
 
@@ -13,16 +14,16 @@ use super::evaluate::{decide_one, standing_in_the_way};
 use super::rule::{Effect, Rule, TargetCondition};
 use crate::model::{Action, Caller, CallerKind, Millis, Pattern, RequestedGrant, RequiredAction, SigningRequest};
 
-/// What an answer is good for besides the rules.
+/// The uses of facts besides the evaluation of rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FactsRelevance {
-    /// It says whom a conversation shuts out.
+    /// The facts say which users a conversation has blocked.
     pub shuts_out: bool,
-    /// The client's roles are told to others, in what is signed.
+    /// The signed token contains the client's roles.
     pub user_claims: bool,
 }
 
-/// How a question comes out.
+/// The result of a partial evaluation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum PartialDecision {
     Denied,
@@ -31,8 +32,9 @@ enum PartialDecision {
 }
 
 impl Policy {
-    /// The conversations about which another service must be asked before this can be decided, each once, in order: a room's name for
-    /// its channels. None, if it is denied whatever the answers are. `facts` is all that is known so far.
+    /// Returns the conversations that the facts server must be asked about before this request can be decided, sorted,
+    /// each once. For channels of a room, this is the room's name. Returns no conversations if the request is denied
+    /// whatever the facts are. `facts` contains all data that is known so far.
     pub fn unanswered(
         &self,
         ask: &SigningRequest,
@@ -65,24 +67,25 @@ impl Policy {
     }
 }
 
-/// The targets that are decided about together: all of them, but each by itself where moderators act on them.
+/// Divides the targets into groups that are decided together: a moderation action decides each target separately, other
+/// actions decide all targets together.
 fn apart(action: Action, targets: &[String]) -> impl Iterator<Item = &[String]> {
     let together = if action.is_moderation() { 1 } else { targets.len() };
     let none = targets.is_empty().then_some(targets);
     targets.chunks(together.max(1)).chain(none)
 }
 
-/// The one conversation that this is or belongs to.
+/// Returns the name of the one conversation that `place` is or belongs to.
 fn name(place: &Pattern) -> Option<String> {
     place.home().exact().map(str::to_owned)
 }
 
-/// Whether it is, or belongs to, just one conversation: only such can be asked about.
+/// Returns whether `place` is or belongs to exactly one conversation. The facts server knows only single conversations.
 fn is_one(place: &Pattern) -> bool {
     place.home().exact().is_some()
 }
 
-/// How a question comes out, as far as that can be told without asking.
+/// Evaluates a query without further facts.
 fn prospect(question: &AccessQuery<'_, '_>, bearing: FactsRelevance) -> PartialDecision {
     let caller = question.case().caller;
     if standing_in_the_way(question).is_some_and(|obstacle| obstacle.is_told_to(caller)) {
@@ -94,7 +97,8 @@ fn prospect(question: &AccessQuery<'_, '_>, bearing: FactsRelevance) -> PartialD
     }
 }
 
-/// What the rules say in every part. A pattern that may hold several conversations is never asked about, whatever its parts are.
+/// Evaluates the rules in every part. The facts server is never asked about a pattern that may contain several
+/// conversations, even if some of its parts are single conversations.
 fn in_all_parts(question: &AccessQuery<'_, '_>) -> PartialDecision {
     if !question.scene.conversation.is_none_or(is_one) {
         let is_allowed = decide_one(question, &mut Vec::new()).is_ok();
@@ -108,7 +112,7 @@ fn in_all_parts(question: &AccessQuery<'_, '_>) -> PartialDecision {
     }
 }
 
-/// What the rules say: one that denies before one that allows.
+/// Evaluates the rules. Deny rules are evaluated before allow rules.
 fn by_rules(question: &AccessQuery<'_, '_>) -> PartialDecision {
     let policy = question.case().policy;
     let denied = policy.rules(Effect::Deny, question.action).map(|rule| chance(rule, question)).max();
@@ -120,7 +124,7 @@ fn by_rules(question: &AccessQuery<'_, '_>) -> PartialDecision {
     }
 }
 
-/// Whether a rule matches.
+/// Whether a rule matches: never, perhaps or surely.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Ternary {
     None,
@@ -128,7 +132,7 @@ enum Ternary {
     Sure,
 }
 
-/// Whether a rule matches, with every condition that an answer could change left open.
+/// Evaluates whether a rule matches, if every condition that facts could change is unknown.
 fn chance(rule: &Rule, question: &AccessQuery<'_, '_>) -> Ternary {
     let mut chance = Ternary::Sure;
     for condition in &CONDITIONS {
@@ -141,7 +145,7 @@ fn chance(rule: &Rule, question: &AccessQuery<'_, '_>) -> Ternary {
     chance
 }
 
-/// Whether an answer could change if this condition holds.
+/// Returns whether facts could change the result of this condition.
 fn is_open(condition: &str, rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
     let (scene, case) = (question.scene, question.case());
     let Some(place) = scene.conversation.filter(|place| is_one(place)) else { return false };
@@ -160,7 +164,7 @@ fn is_open(condition: &str, rule: &Rule, question: &AccessQuery<'_, '_>) -> bool
     }
 }
 
-/// Whether an answer has a bearing on what the rules allow.
+/// Returns whether facts matter even if the rules allow the query.
 fn bears(question: &AccessQuery<'_, '_>, bearing: FactsRelevance) -> bool {
     if !question.scene.conversation.is_some_and(is_one) {
         return false;
@@ -170,15 +174,16 @@ fn bears(question: &AccessQuery<'_, '_>, bearing: FactsRelevance) -> bool {
     bearing.shuts_out && enters || bearing.user_claims && is_told || ranks(question)
 }
 
-/// Whether an answer could change the client's role in the place, or in the room that it belongs to: a token tells of both.
+/// Returns whether facts could change the client's role in the place or in its room. A token contains both roles.
 fn is_client_open(question: &AccessQuery<'_, '_>) -> bool {
     let case = question.case();
     let at_home = |place: &Pattern| case.facts.role(case.client(), &place.home());
     !question.scene.client().is_filed() || question.scene.conversation.is_some_and(|place| !at_home(place).is_filed())
 }
 
-/// Whether an answer could change what people are to each other, whose bans are lifted among them, which moderators are held to whatever the rules say. Services, who
-/// act as themselves, are held to what role there is to take.
+/// Returns whether facts could change the ranks that the limits on moderators compare, whatever the rules say. This
+/// includes the ranks of the authors of lifted bans and mutes. For a service that acts as itself, only the role that
+/// would be removed matters.
 fn ranks(question: &AccessQuery<'_, '_>) -> bool {
     let (scene, client) = (question.scene, &question.case().ask.client);
     let open = |user: &str| !scene.target(user).is_filed();

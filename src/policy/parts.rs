@@ -1,7 +1,9 @@
-//! The parts of a pattern: it is decided about each of them by itself, so that a pattern is granted exactly when each of its names would be.
+//! Divides a pattern into parts. Each part is decided separately, so a pattern is granted exactly if each name in it
+//! would be granted.
 //!
-//! Two names get the same decision if the same scopes hold them and their conversations have the same kind. So one decision is made for
-//! each scope inside the pattern that an entry or a rule names, and one for all other names of the pattern.
+//! Two names get the same decision if the same scopes contain them and their conversations have the same kind. So there
+//! is one decision for each scope inside the pattern that an entry or a rule names, and one decision for all other
+//! names of the pattern.
 
 use std::collections::BTreeSet;
 
@@ -11,14 +13,15 @@ use super::entry_index::{UserEntry, homes};
 use super::rule::Effect;
 use crate::model::{ConversationKind, Pattern, Template, unqualified};
 
-/// The parts of a pattern that these scopes make, without the pattern itself. Each stands for those of its names that no smaller part
-/// holds.
+/// Returns the parts of a pattern that these scopes make, without the pattern itself. Each part represents those of its
+/// names that no smaller part contains.
 pub(super) fn split<'s>(asked: &Pattern, scopes: impl IntoIterator<Item = &'s Pattern>) -> BTreeSet<Pattern> {
     let named = scopes.into_iter().flat_map(named_by);
     named.filter(|part| part != asked && asked.covers(part)).collect()
 }
 
-/// The scope, and its conversation with its channels. A scope with Ably's qualifier also touches the name behind that.
+/// Returns the scope, its conversation, and the channels of the conversation. For a scope with Ably's qualifier, also
+/// returns the name after the qualifier.
 fn named_by(scope: &Pattern) -> impl Iterator<Item = Pattern> + use<> {
     let conversation = scope.room().or(scope.exact());
     let names = conversation.into_iter().flat_map(|name| BTreeSet::from([name, unqualified(name)]));
@@ -27,7 +30,7 @@ fn named_by(scope: &Pattern) -> impl Iterator<Item = Pattern> + use<> {
     parts.into_iter()
 }
 
-/// The parts of a pattern in which a request may be decided otherwise than elsewhere in it. None for a single name.
+/// Returns the parts of a pattern where the decision may differ from the rest of the pattern. A single name has no parts.
 pub(super) fn parts(case: EvalContext<'_>, asked: &Pattern) -> BTreeSet<Pattern> {
     if asked.exact().is_some() {
         return BTreeSet::new();
@@ -40,7 +43,8 @@ pub(super) fn parts(case: EvalContext<'_>, asked: &Pattern) -> BTreeSet<Pattern>
     for rule in rules {
         for template in rule.conversations.iter().flatten() {
             match (rule.effect, case.filled(Effect::Allow, template, asked)) {
-                // Where one kind is left to look at, an allow rule that covers the rest of a part covers all of it.
+                // If no rule has `kinds`, an allow rule that covers the remaining names of a part covers the whole part.
+                // So allow rules make parts only if a rule has `kinds`.
                 (Effect::Allow, scope) => scopes.extend(scope.filter(|_| has_kinds)),
                 (Effect::Deny, Some(scope)) => scopes.push(scope),
                 (Effect::Deny, None) => open.push(template),
@@ -62,16 +66,16 @@ pub(super) fn parts(case: EvalContext<'_>, asked: &Pattern) -> BTreeSet<Pattern>
     parts
 }
 
-/// Templates of deny rules in which a placeholder stands for any one segment.
+/// Templates of deny rules in which a placeholder without a usable value matches any segment.
 struct OpenPattern<'a> {
     case: EvalContext<'a>,
     templates: &'a [&'a Template],
-    /// Stands for all segments that no scope names.
+    /// A segment that no scope contains. It represents all such segments.
     segment: &'a str,
 }
 
 impl OpenPattern<'_> {
-    /// Adds the parts that the templates make inside those that are known, for as long as there are more.
+    /// Adds the parts that the templates make inside the known parts. Repeats this until there are no new parts.
     fn add_parts(&self, asked: &Pattern, parts: &mut BTreeSet<Pattern>) {
         loop {
             let wide = std::iter::once(asked).chain(&*parts).filter(|part| part.exact().is_none());
@@ -84,7 +88,8 @@ impl OpenPattern<'_> {
         }
     }
 
-    /// What the templates stand for around a part: with a segment that is named nowhere, and with that of a room's channels.
+    /// Returns the patterns that the templates match around a part: once with a segment that no scope contains, and
+    /// once with the segment of a room's channels.
     fn around(&self, part: &Pattern) -> impl Iterator<Item = Pattern> {
         self.templates.iter().flat_map(|template| {
             let named_nowhere = self.case.filled_around(template, part, self.segment);
@@ -92,13 +97,13 @@ impl OpenPattern<'_> {
         })
     }
 
-    /// Whether one of the templates touches a name.
+    /// Returns whether one of the templates overlaps a name.
     fn touches(&self, template: &Template, name: &Pattern) -> bool {
         self.case.filled(Effect::Deny, template, name).is_some_and(|scope| scope.overlaps(name))
     }
 }
 
-/// A segment that stands in none of these scopes, templates and registered conversations.
+/// Returns a segment that none of these scopes, templates and registered conversations contains.
 fn unnamed_segment(case: EvalContext<'_>, scopes: &[Pattern], templates: &[&Template]) -> String {
     let texts = || scopes.iter().map(Pattern::prefix).chain(templates.iter().map(|template| template.source()));
     let is_registered = |segment: &str| {
@@ -112,7 +117,7 @@ fn unnamed_segment(case: EvalContext<'_>, scopes: &[Pattern], templates: &[&Temp
     segment
 }
 
-/// The scopes of the roles of everyone who has a part in the request.
+/// Returns the scopes of the roles of the caller, the client and the targets.
 fn role_scopes(case: EvalContext<'_>, asked: &Pattern) -> Vec<Pattern> {
     let targets = case.ask.needs.iter().flat_map(|need| &need.targets).map(String::as_str);
     let people: BTreeSet<&str> = targets.chain([case.caller.subject.as_str(), case.ask.client.as_str()]).collect();
@@ -123,7 +128,7 @@ fn role_scopes(case: EvalContext<'_>, asked: &Pattern) -> Vec<Pattern> {
     filed.chain(told).chain(claimed).cloned().collect()
 }
 
-/// Finds conversations of other kinds than most names of a part have.
+/// Finds conversations in a part whose kind differs from the kind of most names in the part.
 struct PatternKinds<'a> {
     facts: DecisionData<'a>,
     app: &'a str,
@@ -132,8 +137,8 @@ struct PatternKinds<'a> {
 }
 
 impl PatternKinds<'_> {
-    /// Of each kind one known conversation that no smaller part holds, and one that each open template touches; and rooms outside the part
-    /// whose channels lie in it.
+    /// Returns, for each other kind, one known conversation that no smaller part contains, and one known conversation
+    /// that each open template overlaps. Also returns the rooms outside the part whose channels are inside it.
     fn examples(&self, part: &Pattern) -> Vec<Pattern> {
         if part.home().exact().is_some() {
             return Vec::new();
@@ -168,7 +173,7 @@ impl PatternKinds<'_> {
         }
     }
 
-    /// The beginning of the widest namespace inside a part that holds a name and is a part itself.
+    /// Returns the prefix of the widest namespace that is inside `part`, contains `name`, and is itself a part.
     fn smaller<'n>(&self, part: &Pattern, name: &'n str) -> Option<&'n str> {
         let around = name.match_indices(':').filter_map(|(colon, _)| name.get(..=colon));
         let mut inside = around.filter(|prefix| prefix.len() > part.prefix().len());
@@ -176,7 +181,7 @@ impl PatternKinds<'_> {
     }
 }
 
-/// The least text that sorts after all names that begin with `prefix`, which ends with a colon.
+/// Returns the smallest text that sorts after all names that begin with `prefix`. The prefix must end with a colon.
 fn after_all_in(prefix: &str) -> String {
     format!("{};", prefix.strip_suffix(':').unwrap_or(prefix))
 }

@@ -1,43 +1,43 @@
-//! What someone is in a place, for those who change what others are: by the word of the policy file, of what was changed at run time
-//! and of whoever knows conversations. A token's word does not count.
+//! The rank of a user in a conversation or scope, for the limits on moderators. It comes from the policy file, the
+//! moderation entries and the facts. Roles from tokens do not count.
 
 use super::Policy;
 use super::effective_role::{DecisionData, EffectiveRole, RoleQuery, RoleSource};
 use super::entry_index::UserEntry;
 use crate::model::{Pattern, Role};
 
-/// What someone is in a place.
+/// The rank of a user in a scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rank {
-    /// The role that counts wherever nothing more special does, if something gives it: not the default role.
+    /// The role that counts where no more specific binding applies. `None` for the default role.
     pub held: Option<Role>,
-    /// The scope of the binding that gives it, where it is one.
+    /// The scope of the binding that gives this role, if a binding gives it.
     pub scope: Option<Pattern>,
-    /// The weakest role that counts anywhere in the place.
+    /// The weakest role in any part of the scope.
     pub weakest: Option<Role>,
-    /// The strongest one.
+    /// The strongest role in any part of the scope.
     pub strongest: Option<Role>,
-    /// Whether something says what this person is in every part of the place, even that a role was taken away.
+    /// Whether a source defines the user's role in every part of the scope. A removed role counts as defined.
     pub is_bound: bool,
-    /// Whether the person has a role by a binding to everything there is, and nowhere in the place a weaker one.
+    /// Whether the user has a role from a binding to `*`, and no weaker role in any part of the scope.
     pub is_everywhere: bool,
-    /// Whether it is remembered as the owner of a conversation there that was forgotten.
+    /// Whether the user is the remembered owner of a conversation in the scope that was forgotten.
     pub is_remembered: bool,
-    /// Why it may be more than it seems, even the strongest of all, if so.
+    /// Why the rank may be higher than it looks, or `None` if the rank is certain.
     pub doubt: Option<RankUncertainty>,
 }
 
-/// Why a position may be more than it seems.
+/// The reason why a rank is uncertain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RankUncertainty {
-    /// A binding counts there that names a role which the policy does not list.
+    /// A binding that applies there has a role that the policy does not list.
     Unlisted,
-    /// Another service tells what people are there and was not asked about this one.
+    /// The facts decide the roles there, but the facts server was not asked about this user.
     Unasked,
 }
 
 impl Rank {
-    /// Whether this is certainly a stronger position than another's, wherever in the place.
+    /// Returns whether this rank is certainly higher than the other one, in every part of the scope.
     pub fn outranks(&self, other: &Rank) -> bool {
         let is_certain = self.doubt.is_none() && other.doubt.is_none() && !other.is_remembered;
         is_certain && self.weakest.is_some() && self.weakest > other.strongest
@@ -45,7 +45,7 @@ impl Rank {
 }
 
 impl Policy {
-    /// What a user is in a place at an app.
+    /// Returns the rank of a user in a scope of an app.
     pub fn rank(&self, user: &str, app: &str, place: &Pattern, facts: DecisionData<'_>) -> Rank {
         let document = self.document();
         let (default_role, ladder) = (document.default_role, &document.ladder);
@@ -73,7 +73,8 @@ impl Policy {
         }
     }
 
-    /// The line of the policy file that says what a user is in a place at an app, if one does: then nobody else's word counts.
+    /// Returns the line of the policy file that defines the user's role in a scope of an app, if there is one. Then no
+    /// other source counts.
     pub fn filed_role(&self, user: &str, app: &str, place: &Pattern) -> Option<usize> {
         let affected = place.affected();
         let near = affected
@@ -85,7 +86,7 @@ impl Policy {
     }
 }
 
-/// Whether something says what the person is there: a binding of its own, or the facts, if they give a role.
+/// Returns whether a source defines the role: a binding, a token or a list, or the facts if they give a role.
 fn is_bound(part: &EffectiveRole) -> bool {
     match part.basis {
         RoleSource::List
@@ -98,7 +99,7 @@ fn is_bound(part: &EffectiveRole) -> bool {
     }
 }
 
-/// The role that the person has by a binding to everything there is.
+/// Returns the role that the person has from a binding to `*`.
 fn everywhere(facts: DecisionData<'_>, person: RoleQuery<'_>) -> Option<Role> {
     let EffectiveRole { role, basis } = facts.role_everywhere(person);
     role.filter(|_| basis == RoleSource::Binding(Pattern::Everything))

@@ -1,4 +1,4 @@
-//! What a policy file says: rules, and entries about people and conversations.
+//! The contents of a policy file: rules, and entries about users and conversations.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,17 +8,17 @@ use serde_json::Value;
 
 use crate::model::{ActionSet, CallerKind, ConversationKind, Millis, Pattern, Role, RoleHierarchy, Template};
 
-/// Whether a rule that matches allows or denies.
+/// The effect of a rule that matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
-    /// What is asked may be done, if nothing denies it.
+    /// The action is allowed, unless something denies it.
     Allow,
-    /// What is asked may not be done, whatever allows it.
+    /// The action is denied, even if another rule allows it.
     Deny,
 }
 
 impl Effect {
-    /// How the policy file spells it.
+    /// Returns the name in the policy file.
     pub fn as_str(self) -> &'static str {
         match self {
             Effect::Allow => "allow",
@@ -27,28 +27,28 @@ impl Effect {
     }
 }
 
-/// Whom the client may be, for a rule.
+/// The condition of a rule on the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClientCondition {
-    /// The caller itself, who is then a user.
+    /// The client is the caller, which must be a user.
     Itself,
-    /// Anyone.
+    /// Any client.
     Anyone,
 }
 
-/// Whom the targets may be, for a rule.
+/// The condition of a rule on the targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TargetCondition {
     /// The client itself.
     Itself,
-    /// Anyone but the client.
+    /// Anyone except the client.
     Others,
-    /// Those whose role in the conversation is weaker than the client's.
+    /// Users whose role in the conversation is weaker than the client's.
     Outranked,
 }
 
 impl TargetCondition {
-    /// How the policy file spells it.
+    /// Returns the name in the policy file.
     pub fn as_str(self) -> &'static str {
         match self {
             TargetCondition::Itself => "self",
@@ -58,45 +58,48 @@ impl TargetCondition {
     }
 }
 
-/// A rule. Every condition that is given must hold; `None`, and no claims, is a condition not given.
+/// A rule. Every condition that it has must be met. `None`, and an empty list of claims, mean that there is no
+/// condition.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
-    /// The name by which answers, logs and tests refer to it.
+    /// The name of the rule in answers, logs and tests.
     pub id: String,
-    /// What it does where it matches.
+    /// The effect if the rule matches.
     pub effect: Effect,
-    /// What it is about.
+    /// The actions that the rule is about.
     pub actions: ActionSet,
-    /// Users, services, or both.
+    /// The kinds of caller: users, services, or both.
     pub callers: Option<Vec<CallerKind>>,
-    /// Which services, by key id or subject.
+    /// The services, as key ids or token subjects.
     pub services: Option<Vec<String>>,
-    /// Which authenticators vouch for the caller.
+    /// The authenticators that identified the caller.
     pub authenticators: Option<Vec<String>>,
-    /// Which apps, by name.
+    /// The names of the apps.
     pub apps: Option<Vec<String>>,
-    /// The client's role in the conversation; for an action without one, at scope `*`.
+    /// The client's role in the conversation. If the action has no conversation, the role at scope `*`.
     pub roles: Option<Vec<Role>>,
-    /// The caller's own role there.
+    /// The caller's role in the conversation.
     pub caller_roles: Option<Vec<Role>>,
-    /// Whom the client may be. An allow rule that says nothing means [`ClientCondition::Itself`].
+    /// The condition on the client. The default of allow rules is [`ClientCondition::Itself`].
     pub client: Option<ClientCondition>,
-    /// Whom the targets may be.
+    /// The condition on the targets.
     pub targets: Option<TargetCondition>,
-    /// The conversation's kind.
+    /// The kinds of conversation.
     pub kinds: Option<Vec<ConversationKind>>,
-    /// Which conversations.
+    /// The conversations.
     pub conversations: Option<Vec<Template>>,
-    /// How many identities may be named, each counted once, the creator of a conversation among them. Allow rules only.
+    /// The largest number of identities that the request may name. Each identity counts once. The creator of a
+    /// conversation is one of its members. Only for allow rules.
     pub max_members: Option<usize>,
-    /// What the caller's token must say: claim names or JSON pointers, and a string, integer or boolean each. Allow rules only.
+    /// The claims that the caller's token must have: claim names or JSON pointers, each with a string, an integer or a
+    /// boolean. Only for allow rules.
     pub claims: Vec<(String, Value)>,
-    /// What a refused caller is told.
+    /// The reason that a denied caller gets.
     pub reason: Option<String>,
 }
 
 impl Rule {
-    /// A rule without conditions, to which they are then added.
+    /// Makes a rule without conditions.
     pub fn new(id: impl Into<String>, effect: Effect, actions: ActionSet) -> Rule {
         Rule {
             id: id.into(),
@@ -118,12 +121,12 @@ impl Rule {
         }
     }
 
-    /// Whether it counts at this app.
+    /// Returns whether the rule is for this app.
     pub(super) fn is_for_app(&self, app: &str) -> bool {
         self.apps.as_deref().is_none_or(|apps| apps.iter().any(|own| own == app))
     }
 
-    /// Whom the client may be, with the default of each effect.
+    /// Returns the condition on the client, or the default of the rule's effect.
     pub fn client(&self) -> ClientCondition {
         self.client.unwrap_or(match self.effect {
             Effect::Allow => ClientCondition::Itself,
@@ -132,37 +135,37 @@ impl Rule {
     }
 }
 
-/// By whose word an entry is there.
+/// Where an entry comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryOrigin {
-    /// The policy file's, at this line, counted from 1.
+    /// From the policy file.
     File {
-        /// The line.
+        /// The line of the file, counted from 1.
         line: usize,
     },
-    /// Somebody's, at run time.
+    /// Made at run time.
     Runtime {
-        /// Whose.
+        /// The user or service that made it.
         author: Arc<EntryAuthor>,
-        /// When.
+        /// The time when it was made.
         at: Millis,
     },
 }
 
-/// Who made an entry at run time.
+/// The user or service that made an entry at run time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EntryAuthor {
-    /// A user or a service.
+    /// User or service.
     pub kind: CallerKind,
     /// The identity.
     pub subject: String,
-    /// The word for the role that a user had there at that time, if it had one.
+    /// The name of the role that the user had there at that time, if it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
 }
 
 impl EntryOrigin {
-    /// The line of the policy file, if it is from there.
+    /// Returns the line of the policy file, if the entry comes from it.
     pub fn line(&self) -> Option<usize> {
         match self {
             EntryOrigin::File { line } => Some(*line),
@@ -170,7 +173,7 @@ impl EntryOrigin {
         }
     }
 
-    /// Who made it at run time, if it was made then.
+    /// Returns the author, if the entry was made at run time.
     pub fn author(&self) -> Option<&EntryAuthor> {
         match self {
             EntryOrigin::File { .. } => None,
@@ -188,7 +191,7 @@ impl fmt::Display for EntryAuthor {
     }
 }
 
-/// "by the policy file, line 7", "by bob (manager) at 2026-…".
+/// Writes "by the policy file, line 7" or "by bob (manager) at 2026-…".
 impl fmt::Display for EntryOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -198,16 +201,17 @@ impl fmt::Display for EntryOrigin {
     }
 }
 
-/// A conversation whose kind and people the policy file tells.
+/// A conversation of the policy file, with its kind and its users.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConversationEntry {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// The one app that this is about; all, where there is none.
+    /// The app that the entry is for, or `None` for all apps.
     pub app: Option<Arc<str>>,
-    /// Its kind.
+    /// The kind.
     pub kind: ConversationKind,
-    /// Who is in it as what: the owner, the managers and the members, each with the role of that name.
+    /// The users with their roles: the owner, the managers and the members. `None` if the policy does not list the
+    /// role.
     pub people: Vec<(String, Option<Role>)>,
     /// The line of the policy file.
     pub line: usize,
@@ -216,30 +220,32 @@ pub struct ConversationEntry {
 /// A conversation that was registered at run time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegisteredConversation {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// The one app that this is about; all, where there is none.
+    /// The app that the entry is for, or `None` for all apps.
     pub app: Option<Arc<str>>,
-    /// Its kind.
+    /// The kind.
     pub kind: ConversationKind,
-    /// Its owner, once it has one. It never has another.
+    /// The owner, if one was set. The owner never changes after that.
     pub owner: Option<String>,
-    /// Whether it was forgotten: then only its owner is remembered, so that nobody else becomes it.
+    /// Whether the conversation was forgotten. Then only its owner is remembered, so that nobody else can become the
+    /// owner.
     pub forgotten: bool,
-    /// By whose word.
+    /// Where the entry comes from.
     pub origin: EntryOrigin,
 }
 
-/// A user's role in some scope.
+/// A user's role in a scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BindingEntry {
-    /// Whose.
+    /// The user.
     pub user: String,
-    /// Where.
+    /// The scope.
     pub scope: Pattern,
-    /// The one app that this is about; all, where there is none.
+    /// The app that the binding is for, or `None` for all apps.
     pub app: Option<Arc<str>>,
-    /// The role. `None` is a word that the policy does not list: it grants nothing, but still decides for its scope.
+    /// The role. `None` means that the policy does not list the role: the binding grants nothing, but it still decides
+    /// for its scope.
     pub role: Option<Role>,
     /// The line of the policy file.
     pub line: usize,
@@ -248,34 +254,34 @@ pub struct BindingEntry {
 /// A ban or a mute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sanction {
-    /// Whose.
+    /// The banned or muted user.
     pub user: String,
-    /// Where.
+    /// The scope.
     pub scope: Pattern,
-    /// The one app that this is about; all, where there is none.
+    /// The app that the entry is for, or `None` for all apps.
     pub app: Option<Arc<str>>,
-    /// When it ends: from this moment on it counts no more. For good, where there is none.
+    /// The end. At this time, the entry is no longer in force. `None` means that it has no end.
     pub until: Option<Millis>,
-    /// Why.
+    /// The reason.
     pub reason: Option<String>,
-    /// By whose word.
+    /// Where the entry comes from.
     pub origin: EntryOrigin,
 }
 
-/// A user who does not want to be added to a conversation.
+/// A block: the user does not want to be added to a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// Whose.
+    /// The user.
     pub user: String,
-    /// Which conversation or conversations.
+    /// The conversation, or a pattern of conversations.
     pub conversation: Pattern,
-    /// The one app that this is about; all, where there is none.
+    /// The app that the block is for, or `None` for all apps.
     pub app: Option<Arc<str>>,
-    /// By whose word.
+    /// Where the entry comes from.
     pub origin: EntryOrigin,
 }
 
-/// All that a policy file says of people and conversations.
+/// The entries of a policy file about users and conversations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PolicyEntries {
     /// `[[conversations]]`
@@ -290,17 +296,17 @@ pub struct PolicyEntries {
     pub blocks: Vec<Block>,
 }
 
-/// A policy file, read and checked: what [`super::Policy`] is made of.
+/// A policy file after reading and checking. [`super::Policy`] is made from it.
 #[derive(Clone, Debug, Default)]
 pub struct PolicyDocument {
-    /// The roles, weakest first.
+    /// The roles, the weakest first.
     pub ladder: RoleHierarchy,
-    /// The role of those without a binding.
+    /// The role of users that have no binding.
     pub default_role: Option<Role>,
-    /// The rules, in the file's order.
+    /// The rules, in the order of the file.
     pub rules: Vec<Rule>,
-    /// People and conversations.
+    /// The entries about users and conversations.
     pub entries: PolicyEntries,
-    /// SHA-256 of the file, in hex, for the audit log.
+    /// The SHA-256 of the file, in hex, for the audit log.
     pub hash: String,
 }

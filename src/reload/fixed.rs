@@ -1,9 +1,9 @@
-//! What holds from the program's start to its end.
+//! Settings that cannot be changed while the program runs.
 
 use crate::config::{AuditOutput, ListenAddress, Settings};
 use crate::secret::Secret;
 
-/// The settings that can't be changed while the program runs and yet are other ones: a sentence for each.
+/// Compares the settings that cannot be changed while the program runs. Returns a sentence for each difference.
 pub(super) fn changed(now: &Settings, next: &Settings) -> Vec<String> {
     let mut changed = Vec::new();
     let mut compare = |key: &str, now: String, next: String| {
@@ -31,12 +31,12 @@ pub(super) fn changed(now: &Settings, next: &Settings) -> Vec<String> {
     changed
 }
 
-/// Whether there is such a thing at all, as TLS: with which certificates can change.
+/// Returns whether a setting is present, for example TLS. Its details, such as the certificates, can change.
 fn presence<T>(setting: Option<&T>) -> String {
     if setting.is_some() { "on" } else { "off" }.to_owned()
 }
 
-/// The key that the audit log's chain is made with. Others only verify, and can change.
+/// Returns the key that signs the chain of the audit log. The other keys only verify, and can change.
 fn chain_key(settings: &Settings) -> Option<&Secret> {
     settings.audit_chain.as_ref()?.keys.first()
 }

@@ -1,9 +1,10 @@
-//! Puts a configuration in force that was changed while the program runs: on a hang-up, and when its files change.
+//! Reloads the configuration while the program runs: on SIGHUP, and when its files change.
 //!
-//! The files are looked at a few times a second, through all symbolic links and by what they hold. So it doesn't matter how they are
-//! changed: in place, by a rename, or, as Kubernetes does it, by a link to another directory; on whatever file system. What changes is
-//! read once it has stood still for a moment, as it may be half written; all of it is read and checked before any of it counts; and if
-//! it changed meanwhile it is read again. A configuration with a mistake changes nothing.
+//! The files are checked several times a second. The check follows all symbolic links and compares contents. So it does
+//! not matter how the files are changed: in place, by a rename, or by a link to another directory, as Kubernetes does.
+//! The type of the file system does not matter either. Changed files can be half written, so they are read only after
+//! they have not changed for a moment. The whole configuration is read and checked before any of it takes effect. If
+//! files change during the read, they are read again. A configuration with a mistake changes nothing.
 
 mod fixed;
 mod watch;
@@ -21,26 +22,27 @@ use crate::runtime::ServerState;
 use crate::telemetry::log::UNLIMITED;
 use watch::FileWatcher;
 
-/// How often the files are looked at.
+/// The interval between two checks of the files.
 const PERIOD: Duration = Duration::from_millis(200);
 
-/// Keeps the settings in force those of the files.
+/// Keeps the current settings up to date with the configuration files.
 pub struct Reloader {
     runtime: Arc<ServerState>,
-    /// The configuration's first file.
+    /// The main file of the configuration.
     path: PathBuf,
     watch: FileWatcher,
-    /// What was warned of when the settings in force were read.
+    /// The warnings of the current settings.
     warnings: Vec<String>,
 }
 
 impl Reloader {
-    /// For a configuration that has just been loaded from here.
+    /// Creates a reloader for a configuration that has just been loaded from `path`.
     pub fn new(runtime: Arc<ServerState>, path: PathBuf, sources: SourceFiles, report: &Report) -> Reloader {
         Reloader { runtime, path, watch: FileWatcher::new(sources), warnings: lines(report, Severity::Warning) }
     }
 
-    /// Looks at the files, for ever. A hang-up has them read at once, changed or not, and the audit log opened anew.
+    /// Checks the files without end. SIGHUP makes it read them at once, even if they have not changed, and reopen the
+    /// audit log.
     pub async fn run(mut self, mut hangup: Signal) {
         loop {
             tokio::select! {
@@ -56,13 +58,13 @@ impl Reloader {
 
     async fn look(&mut self) {
         let seen = self.watch.seen().clone();
-        // Files may lie on a network that hangs: that must hold up nothing but this.
+        // The files can be on a network file system that hangs. This must not block anything else.
         let Ok(now) = spawn_blocking(move || seen.again()).await else { return };
         if self.watch.is_due(now) {
             self.read().await;
         }
         if self.watch.is_restless() {
-            self.refuse(&["the files change all the time: let them stand still, or send SIGHUP".to_owned()]);
+            self.refuse(&["the files change all the time: stop changing them, or send SIGHUP".to_owned()]);
         }
     }
 
@@ -75,7 +77,7 @@ impl Reloader {
         });
         let Ok((loaded, after)) = reading.await else {
             self.watch.give_up();
-            return self.refuse(&["reading it failed, which is a bug: the log has its place".to_owned()]);
+            return self.refuse(&["reading the files panicked, which is a bug: the log shows the location".to_owned()]);
         };
         let LoadResult { settings, report, sources } = loaded;
         if self.watch.was_read(sources, after) {
@@ -86,7 +88,10 @@ impl Reloader {
         }
     }
 
-    /// Puts these settings in force, or says what keeps them from it.
+    /// Applies these settings.
+    ///
+    /// # Errors
+    /// Returns the reasons why the settings cannot be applied.
     fn apply(&self, settings: Settings) -> Result<(), Vec<String>> {
         let changed = fixed::changed(&self.runtime.snapshot().settings, &settings);
         if !changed.is_empty() {
@@ -112,7 +117,7 @@ impl Reloader {
 
     fn refuse(&self, mistakes: &[String]) {
         for mistake in mistakes {
-            tracing::error!(target: UNLIMITED, "a changed configuration is not used: {mistake}");
+            tracing::error!(target: UNLIMITED, "the changed configuration is not used: {mistake}");
         }
         let since = self.runtime.reloads.last();
         let others = match mistakes.len() {
@@ -120,11 +125,11 @@ impl Reloader {
             count => format!(" (and {} more)", count - 1),
         };
         let first = mistakes.first().map_or("", String::as_str);
-        self.runtime.reloads.fail(format!("that of {since} is still in force: {first}{others}"));
+        self.runtime.reloads.fail(format!("the configuration of {since} is still in force: {first}{others}"));
     }
 }
 
-/// A report's problems of this severity, each in a line.
+/// Returns the problems of this severity, each as one line.
 fn lines(report: &Report, severity: Severity) -> Vec<String> {
     report.problems().iter().filter(|problem| problem.severity == severity).map(line).collect()
 }

@@ -1,44 +1,44 @@
-//! When files that change are to be read.
+//! Decides when changed files are read.
 
 use crate::config::SourceFiles;
 
-/// How many times in a row they must look the same before they are read.
+/// How many checks in a row must find the files unchanged before they are read.
 const QUIET: u32 = 2;
 
-/// How many times they may be looked at without being read, since they changed, before that is told.
+/// How many checks can find changed files without a read before this is reported.
 const RESTLESS: u32 = 50;
 
-/// What is known of the files.
+/// The state of the files.
 pub(super) struct FileWatcher {
-    /// As they were read last, if they stood still meanwhile.
+    /// The files at the last read, unless they changed during the read.
     read: Option<SourceFiles>,
-    /// As they were seen last.
+    /// The files at the last check.
     seen: SourceFiles,
-    /// How many times in a row they have looked like this.
+    /// How many checks in a row have found this state.
     quiet: u32,
-    /// How many times they have been looked at since they changed from what was read.
+    /// The number of checks since the files began to differ from the last read.
     restless: u32,
-    /// Whether they are to be read whatever they look like.
+    /// Whether a read is requested even if the files have not changed.
     demanded: bool,
 }
 
 impl FileWatcher {
-    /// Of files that have just been read.
+    /// Creates a watcher for files that have just been read.
     pub(super) fn new(read: SourceFiles) -> FileWatcher {
         FileWatcher { seen: read.clone(), read: Some(read), quiet: 0, restless: 0, demanded: false }
     }
 
-    /// As they were seen last.
+    /// Returns the files at the last check.
     pub(super) fn seen(&self) -> &SourceFiles {
         &self.seen
     }
 
-    /// Has them read at the next look.
+    /// Requests a read at the next check.
     pub(super) fn demand(&mut self) {
         self.demanded = true;
     }
 
-    /// Whether they are to be read, now that they look like this.
+    /// Returns true if the files must be read. `now` is their state at this check.
     pub(super) fn is_due(&mut self, now: SourceFiles) -> bool {
         self.quiet = if now.hold_the_same_as(&self.seen) { self.quiet.saturating_add(1) } else { 0 };
         self.seen = now;
@@ -47,8 +47,8 @@ impl FileWatcher {
         std::mem::take(&mut self.demanded) || !is_known && self.quiet >= QUIET
     }
 
-    /// Whether they have just been found to change so often that they are never read. That will be over once they are read, be it as
-    /// they were before.
+    /// Returns true once when the files change too often to be read. This state ends with the next read, even if the
+    /// files then have their earlier contents.
     pub(super) fn is_restless(&mut self) -> bool {
         let is_restless = self.restless == RESTLESS;
         if is_restless {
@@ -57,8 +57,8 @@ impl FileWatcher {
         is_restless
     }
 
-    /// Notes what was read, and how it looked afterwards. Whether that is the same: what changed meanwhile may be half of one state
-    /// and half of another, and is to be read again.
+    /// Records which files were read and their state after the read. Returns true if both are the same. If they differ,
+    /// parts of two states may have been read, so the files must be read again.
     pub(super) fn was_read(&mut self, sources: SourceFiles, after: SourceFiles) -> bool {
         let is_whole = sources.hold_the_same_as(&after);
         self.read = is_whole.then_some(sources);
@@ -70,7 +70,7 @@ impl FileWatcher {
         is_whole
     }
 
-    /// Leaves them until they change again.
+    /// Ignores the files until they change again.
     pub(super) fn give_up(&mut self) {
         self.read = Some(self.seen.clone());
     }
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
     use crate::config;
 
-    /// A file as it is when it holds each of these.
+    /// Returns the states of a file with each of these texts.
     fn states<const N: usize>(name: &str, texts: [&str; N]) -> [SourceFiles; N] {
         let path = std::env::temp_dir().join(format!("chat-signer-watch-{}-{name}", std::process::id()));
         let states = texts.map(|text| {
@@ -101,7 +101,7 @@ mod tests {
         let [known, one, other] = states("restless", ["known", "one", "other"]);
         let mut watch = FileWatcher::new(known);
         let mut told = 0;
-        // Each state is there for two looks, which is one too few.
+        // Each state lasts for two checks, which is one too few.
         for state in [&one, &one, &other, &other].into_iter().cycle().take(200) {
             assert!(!watch.is_due(state.clone()));
             told += u32::from(watch.is_restless());

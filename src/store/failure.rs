@@ -1,36 +1,36 @@
-//! Why a store can't be used.
+//! The reasons why a store cannot be used.
 
 use crate::random::NoEntropy;
 
-/// Why a store can't be used, for metrics: each asks something else of an operator.
+/// The reason why a store cannot be used, as a metric label. Each reason needs a different action from the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureReason {
-    /// There is no connection, or no answer in time.
+    /// There is no connection, or no answer arrived in time.
     Unreachable,
-    /// Redis has no memory left, or the disk no space.
+    /// Redis has no free memory, or the disk has no free space.
     Full,
-    /// The server or the file system takes no writes.
+    /// The server or the file system accepts no writes.
     ReadOnly,
-    /// The user of Redis, or of the file, lacks a right.
+    /// The Redis user lacks a permission, or the process lacks a permission on the file.
     Forbidden,
-    /// It isn't known that a change is as durable as the configuration demands.
+    /// It is unknown whether a change is as durable as the configuration requires.
     NotDurable,
-    /// The file is no longer where it was opened.
+    /// The file is no longer at the path where it was opened.
     Missing,
-    /// What the store holds can't be understood.
+    /// The content of the store cannot be parsed.
     Damaged,
-    /// A write to the file has failed, so that the file must be opened again.
+    /// A write to the file failed. The file must be opened again.
     RestartNeeded,
-    /// The store is not the one that was known, or has lost changes.
+    /// The store is not the store that this process knew, or the store has lost changes.
     Refused,
-    /// The store has not been heard of for too long.
+    /// The store has not answered for too long.
     Stale,
-    /// Anything else.
+    /// Any other reason.
     Other,
 }
 
 impl FailureReason {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [FailureReason; 11] = [
         FailureReason::Unreachable,
         FailureReason::Full,
@@ -45,7 +45,7 @@ impl FailureReason {
         FailureReason::Other,
     ];
 
-    /// As metrics spell it.
+    /// Returns the value of the metric label.
     pub fn as_str(self) -> &'static str {
         match self {
             FailureReason::Unreachable => "unreachable",
@@ -63,11 +63,11 @@ impl FailureReason {
     }
 }
 
-/// Why a store can't be read or written.
+/// The error of a store that cannot be read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the store can't be used: {message}")]
 pub struct StoreUnavailable {
-    /// What is counted.
+    /// The reason, for metrics.
     pub reason: FailureReason,
     /// A sentence for the log.
     pub message: String,

@@ -1,4 +1,4 @@
-//! Jobs as they are kept: with who is at them.
+//! Jobs as the stores keep them: each job with its lease.
 
 use std::ops::Bound;
 
@@ -7,57 +7,58 @@ use serde::{Deserialize, Serialize};
 use super::{AttemptResult, Job, JobState, NewJob};
 use crate::model::Millis;
 
-/// Where a job of this key waits: with all of its kind that are for the same app or webhook. Those about a user everywhere (`*`), which can
-/// take long, wait on their own.
+/// Returns the queue of a job with this key. Jobs of the same kind for the same app or webhook share a queue. Jobs
+/// about a user in all conversations (`*`) can take long, so they have a separate queue.
 pub fn queue(key: &str) -> String {
     let end = key.match_indices(':').nth(1).map_or(key.len(), |(end, _)| end);
     let whom = key.get(..end).unwrap_or(key);
     if key.ends_with(":*") { format!("{whom}:*") } else { whom.to_owned() }
 }
 
-/// Where jobs begin whose key begins with `prefix` and is after `after`.
+/// Returns the lower bound of the keys that begin with `prefix` and come after `after`.
 pub(super) fn first<'a>(prefix: &'a str, after: &'a str) -> Bound<&'a str> {
     if after < prefix { Bound::Included(prefix) } else { Bound::Excluded(after) }
 }
 
-/// A job, with who is at it.
+/// A job and its lease.
 #[derive(Serialize, Deserialize)]
 pub(super) struct LeasedJob {
     pub(super) job: Job,
     lease: Option<JobLease>,
-    /// When it was over, if it is kept only as one of the last.
+    /// The time at which the job ended. `None`: the job is not over, or it is kept without a limit.
     pub(super) done: Option<Millis>,
 }
 
-/// Who claimed a job.
+/// The lease of the worker that claimed a job.
 #[derive(Serialize, Deserialize)]
 struct JobLease {
     worker: String,
-    /// What was claimed, as it was then: by now the job may have been asked for again, or tried.
+    /// The revision of the job when the worker claimed it. With `attempts`, it shows whether the job was requested
+    /// again or tried since then.
     revision: u64,
     attempts: u32,
-    /// Until when nobody else may claim it.
+    /// The end of the lease. Before this time, no other worker can claim the job.
     until: Millis,
 }
 
 impl LeasedJob {
-    /// A job that a change asks for. Whoever is at the one before it still has it.
+    /// Creates the job that a change requests. The lease on the previous job with the same key stays in force.
     pub(super) fn asked(new: NewJob, revision: u64, at: Millis, before: Option<LeasedJob>) -> LeasedJob {
         LeasedJob { job: Job::new(new, revision, at), lease: before.and_then(|before| before.lease), done: None }
     }
 
-    /// When it may be claimed, if ever.
+    /// Returns the time from which the job can be claimed. `None`: the job is not pending.
     pub(super) fn ready(&self) -> Option<Millis> {
         let free = self.lease.as_ref().map_or(Millis(0), |lease| lease.until);
         (self.job.state == JobState::Pending).then(|| self.job.due.max(free))
     }
 
-    /// Ends the lease of a worker that is gone, if there is one. Returns whether there was.
+    /// Ends the lease of a worker that no longer runs. Returns whether there was a lease.
     pub(super) fn abandon(&mut self) -> bool {
         self.lease.as_mut().map(|lease| lease.until = Millis(0)).is_some()
     }
 
-    /// Gives it to a worker.
+    /// Leases the job to a worker.
     pub(super) fn lend(&mut self, worker: &str, until: Millis) -> Job {
         self.job.taken_over |= self.lease.is_some();
         let (revision, attempts) = (self.job.revision, self.job.attempts);
@@ -65,13 +66,14 @@ impl LeasedJob {
         self.job.clone()
     }
 
-    /// Whether this worker was the last to claim it, has it from that as `job`, and hasn't given it back.
+    /// Returns whether this worker was the last to claim the job, claimed it in the state of `job`, and has not
+    /// returned it.
     pub(super) fn is_with(&self, worker: &str, job: &Job) -> bool {
         let is = |lease: &JobLease| (lease.revision, lease.attempts) == (job.revision, job.attempts);
         self.lease.as_ref().is_some_and(|lease| lease.worker == worker && is(lease))
     }
 
-    /// Takes it back from who had it, and notes what came of it if it still is the same. Returns whether it is.
+    /// Ends the lease. Stores the result of the attempt if the job still has this revision. Returns whether it does.
     pub(super) fn settle(&mut self, revision: u64, attempt: &AttemptResult, now: Millis) -> bool {
         self.lease = None;
         if self.job.revision != revision {
@@ -84,7 +86,7 @@ impl LeasedJob {
 }
 
 impl JobState {
-    /// How stores spell it.
+    /// Returns the letter that the stores use for this state.
     pub(super) fn letter(self) -> &'static str {
         match self {
             JobState::Pending => "p",
@@ -110,7 +112,7 @@ impl Job {
         }
     }
 
-    /// Whether nothing more comes of it, so that it is kept only as one of the last in its state.
+    /// Returns whether the job will not be tried again and only the last jobs of its state are kept.
     pub(super) fn is_over(&self) -> bool {
         match self.state {
             JobState::Pending => false,
@@ -119,7 +121,7 @@ impl Job {
         }
     }
 
-    /// How it stands after an attempt.
+    /// Updates the job after an attempt.
     pub(super) fn settle(&mut self, attempt: &AttemptResult) {
         self.attempts = self.attempts.saturating_add(1);
         let has_failed = matches!(attempt, AttemptResult::Again { error: Some(_), .. });

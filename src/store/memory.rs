@@ -1,4 +1,4 @@
-//! A store that forgets all when the process ends.
+//! A store in memory. Its content is lost when the process ends.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;
@@ -84,7 +84,8 @@ impl MemoryStore {
         ChangesSince::Changes(at_once(later.map(|change| (size(change), change.clone()))).collect())
     }
 
-    /// Nothing takes memory back to what it was, so what has left the log was there.
+    /// Returns whether the change was made in this store. A store in memory cannot lose changes, so a change that is no
+    /// longer in the log was made.
     pub(super) fn has(&self, version: u64, change: &str) -> bool {
         let kept = self.lock();
         version <= kept.version
@@ -194,7 +195,7 @@ fn take_one(room: &mut usize) -> bool {
     room.checked_sub(1).map(|left| *room = left).is_some()
 }
 
-/// How many bytes the texts of a change have.
+/// Returns the size of the texts of a change, in bytes.
 fn size(change: &StoredChange) -> usize {
     let puts = change.puts.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, String::len));
     puts.sum::<usize>() + change.events.iter().map(String::len).sum::<usize>()

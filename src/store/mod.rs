@@ -1,9 +1,10 @@
-//! Where the moderation entries is kept: entries by key, changed in transactions that are numbered, each with what is to be told and done because of
-//! it.
+//! The store of the moderation entries. Entries have a key and a value. Numbered transactions change them. Each
+//! transaction also stores events to publish and jobs to do.
 //!
-//! A store knows nothing of bans or roles: keys and values are text. What it promises is order and durability: a change is acknowledged
-//! only when it would survive a crash, changes are numbered without a gap, and whoever has seen one finds out about the next, or that
-//! the store is no longer the one it was.
+//! A store has no knowledge of bans or roles: keys and values are text. The store guarantees order and durability. It
+//! acknowledges a change only when the change would survive a crash. The numbers of changes have no gaps. A process
+//! that has seen a change finds the next change, or finds out that this is another store or an older state of the
+//! store.
 
 mod failure;
 mod lease;
@@ -31,43 +32,46 @@ use crate::config::{StoreKind, StoreSettings};
 use crate::model::Millis;
 use crate::random;
 
-/// A store, of any kind.
+/// A store of any kind.
 pub enum Store {
-    /// Forgets all when the process ends. For tests.
+    /// A store in memory. Its content is lost when the process ends. For tests.
     Memory(MemoryStore),
-    /// One file, which this process has to itself.
+    /// A file that only this process uses.
     Redb(RedbStore),
-    /// A server that many processes share.
+    /// A Redis server that many processes share.
     Redis(RedisStore),
 }
 
-/// Which store this is, and how far it has come.
+/// The identity of a store and its last change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreHead {
-    /// The id of the store: its first epoch. It stays the same when an operator accepts the store, so it tells an older state of this store from another
-    /// store.
+    /// The id of the store: its first epoch. It stays the same when an operator accepts the store. So it distinguishes
+    /// an older state of this store from another store.
     pub id: String,
-    /// Drawn when the store was begun, and again when an operator accepted it as it was. Empty: the store has never been begun.
+    /// A random value. It is set when the store is initialized, and set again when an operator accepts the store. Empty:
+    /// the store was never initialized.
     pub epoch: String,
     /// The number of the last change; 0 before the first.
     pub version: u64,
-    /// What was drawn for the last change. Two stores with the same number and another id have parted ways.
+    /// The random id of the last change. If two stores have the same version but different ids, their histories differ.
     pub change: String,
-    /// When an operator accepted this epoch, by the store's clock, so that it counts for who knew another until then. `None`: nobody has.
+    /// The time at which an operator accepted this epoch, by the store's clock. Processes that knew another epoch before
+    /// this time can use the store again. `None`: no operator has accepted the store.
     pub accepted: Option<Millis>,
-    /// How many entries there are too few or too many for what changes have left: something else took them away or put them there.
+    /// The entry count drift: the number of entries that are missing or in excess, compared with the changes. It is
+    /// above 0 if another program deleted or wrote entries.
     pub astray: u64,
-    /// A process has found that the store lost changes, and has marked it: the last change that the process knew. No process uses the store until an operator
-    /// accepts it.
+    /// The last change that a process knew before it found that the store had lost changes and marked the store. No
+    /// process uses the store until an operator accepts it.
     pub rolled_back: Option<LostChange>,
 }
 
 /// A change that a store has lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LostChange {
-    /// Its number.
+    /// The number of the change.
     pub version: u64,
-    /// Its id.
+    /// The id of the change.
     pub id: String,
 }
 
@@ -81,159 +85,165 @@ impl fmt::Display for LostChange {
 impl FromStr for LostChange {
     type Err = ParseIntError;
 
-    /// Reads what [`Display`](fmt::Display) writes.
+    /// Parses the output of [`Display`](fmt::Display).
     fn from_str(text: &str) -> Result<LostChange, ParseIntError> {
         let (version, id) = text.split_once(' ').unwrap_or((text, ""));
         Ok(LostChange { version: version.parse()?, id: id.to_owned() })
     }
 }
 
-/// All that a store holds, as it was when the head was read or later: what follows the head may be in it, and is applied again.
+/// All entries of a store, read at the time of the head or later. They can include changes after the head. Applying
+/// these changes again does no harm.
 #[derive(Clone, Debug)]
 pub struct StoreContents {
-    /// How far the store had come when the reading began.
+    /// The head when the read began.
     pub head: StoreHead,
     /// Every entry, as key and value.
     pub entries: Vec<(String, String)>,
 }
 
-/// A change to be made.
+/// A change to make.
 #[derive(Clone, Debug, Default)]
 pub struct NewChange {
-    /// What becomes of entries, by key: their new value, or `None` where they go.
+    /// The new values of entries, by key. `None` deletes the entry.
     pub puts: Vec<(String, Option<String>)>,
-    /// What is told to who listens, one for each thing that happened: JSON.
+    /// The events to publish, as JSON.
     pub events: Vec<String>,
-    /// What is to be done because of it.
+    /// The jobs that the change requests.
     pub jobs: Vec<NewJob>,
 }
 
 /// A change that was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredChange {
-    /// Its number.
+    /// The number of the change.
     pub version: u64,
-    /// What was drawn for it.
+    /// The random id of the change.
     pub id: String,
-    /// When it was made.
+    /// The time at which the change was made.
     pub at: Millis,
-    /// What became of entries.
+    /// The new values of entries, by key. `None`: the entry was deleted.
     pub puts: Vec<(String, Option<String>)>,
-    /// What is told of it.
+    /// The events of the change, as JSON.
     pub events: Vec<String>,
 }
 
-/// Something to be done, at least once, by whichever process comes to it. A job of the same key that waits already is replaced, and
-/// begins anew.
+/// A job that some process does at least once. It replaces a waiting job with the same key and starts from the
+/// beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewJob {
-    /// What it is about. Starts with the kind of job, `enforce:` or `webhook:`, and for whom it is, which is where it [queues](queue).
+    /// The key. It starts with the kind of job (`enforce:` or `webhook:`) and the app or webhook, which determine its
+    /// [queue](queue).
     pub key: String,
-    /// What whoever does it must know: JSON.
+    /// The data that the worker needs, as JSON.
     pub body: String,
 }
 
-/// A job, with how it goes.
+/// A job and its progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
-    /// What it is about.
+    /// The key.
     pub key: String,
-    /// What whoever does it must know.
+    /// The data that the worker needs, as JSON.
     pub body: String,
-    /// The change that asked for it. A later one makes it another job.
+    /// The number of the change that requested the job. If a later change requests it, it is a new job.
     pub revision: u64,
-    /// How often it was tried since it was asked for.
+    /// The number of attempts since the job was requested.
     pub attempts: u32,
-    /// How often of late it failed, one time after the other.
+    /// The number of failures in a row.
     #[serde(default)]
     pub failures: u32,
-    /// When it may be tried next.
+    /// The earliest time of the next attempt.
     pub due: Millis,
-    /// How it stands.
+    /// The state.
     pub state: JobState,
-    /// Why the last attempt failed, if it did.
+    /// The error of the last attempt, if it failed.
     pub error: Option<String>,
-    /// Whether someone had claimed it before and wasn't heard of again. What they did last may still be on its way.
+    /// Whether another worker claimed the job before and did not report a result. Its last request can still arrive at
+    /// the vendor or webhook.
     pub taken_over: bool,
-    /// When it was asked for, by the store's clock if it has one. `None`: an earlier version wrote it.
+    /// The time at which the job was requested, by the store's clock if it has one. `None`: an earlier version wrote
+    /// the job.
     pub asked: Option<Millis>,
 }
 
-/// How a job stands.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum JobState {
-    /// It waits, or is being done.
+    /// The job waits, or a worker does it.
     Pending,
-    /// It was done.
+    /// The job is done.
     Done,
-    /// It can't be done, and somebody should look at it.
+    /// The job cannot be done. An operator should look at it.
     DeadLetter,
 }
 
-/// What came of an attempt.
+/// The result of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttemptResult {
-    /// It is done.
+    /// The job is done.
     Done,
-    /// It is to be tried again then.
+    /// The job must be tried again.
     Again {
-        /// When.
+        /// The earliest time of the next attempt.
         due: Millis,
-        /// Why; `None` where nothing went wrong.
+        /// The error. `None`: there was no error.
         error: Option<String>,
     },
-    /// It can't be done.
+    /// The job cannot be done.
     DeadLetter {
-        /// Why.
+        /// The error.
         error: String,
     },
 }
 
-/// Why a change was not made, or it isn't known whether it was.
+/// The error of a commit: the change was not made, or it is unknown whether it was made.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
-    /// Another was made first. Look at the store again.
+    /// Another change was made first. Read the store again.
     #[error("the store has changed meanwhile")]
     Behind,
-    /// The store can't be had. The change may have been made all the same, and is then found when the store is read again.
+    /// The store is not available. The change was possibly made. To find out, read the store again.
     #[error(transparent)]
     Unavailable(#[from] StoreUnavailable),
 }
 
-/// Changes after a number, or that they are no longer kept.
+/// The changes after a number, or the information that some of them are no longer kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChangesSince {
-    /// The first of them, in order, without a gap: as many as are read at once. None: there was no change.
+    /// The first of the changes, in order, without a gap, up to the limits of one read. Empty: there are no later
+    /// changes.
     Changes(Vec<StoredChange>),
-    /// Some of them are gone. Read all contents.
+    /// Some of the changes are no longer kept. Read all contents.
     Gone,
 }
 
-/// How many changes are kept to be read again.
+/// The number of changes that the log keeps.
 pub const KEPT: u64 = 10_000;
 
-/// How many jobs that are done are kept to be looked at, and how many messages to webhooks that became dead letters. Of what else was set
-/// aside all is kept: there is one for each user and conversation.
+/// The number of done jobs that are kept, and of webhook messages that are kept as dead letters. All other dead letters
+/// are kept: there is at most one for each user and conversation.
 pub const KEPT_DONE: usize = 1_000;
 
-/// Why a store is refused that lacks changes.
-pub const ROLLED_BACK: &str = "the moderation store has lost changes that it had acknowledged. If it is to count as it is, say `chat-signer \
-                               store accept`";
+/// The error message of a store that has lost changes.
+pub const ROLLED_BACK: &str = "the moderation store has lost changes that it had acknowledged. To use it as it is, run `chat-signer store \
+                               accept`";
 
-/// How many changes are read at once, at most.
+/// The maximum number of changes in one read.
 pub const CHANGES_AT_ONCE: usize = 500;
 
-/// How many bytes of changes are read at once. The last of them may go beyond it, so that one that is larger than all this is read, too.
+/// The limit of one read of changes, in bytes. The last change can exceed it, so a single larger change can be read.
 pub const BYTES_AT_ONCE: usize = 1 << 20;
 
 impl StoreHead {
-    /// What tells this store from others, for metrics: the beginning of its epoch. `None`: it has never been begun.
+    /// Returns the label of this store in metrics: the beginning of its epoch. `None`: the store was never initialized.
     pub fn label(&self) -> Option<&str> {
         let label = self.epoch.get(..8).unwrap_or(&self.epoch);
         (!label.is_empty()).then_some(label)
     }
 
-    /// Why a store that says this doesn't count, and what to do, if it is marked as rolled back or entries are astray.
+    /// Returns why this store must not be used and what to do, if the store is marked as rolled back or its entry count
+    /// drifted.
     pub fn flaw(&self) -> Option<String> {
         if let Some(LostChange { version, .. }) = &self.rolled_back {
             return Some(format!("{ROLLED_BACK} (a process that knew change {version} has marked it)"));
@@ -241,24 +251,24 @@ impl StoreHead {
         let astray = self.astray;
         (astray > 0).then(|| {
             format!(
-                "the entries of the moderation store are not those that its changes have left ({astray} too few or too many): \
-                 something else evicts, deletes or writes its keys. Bring back what it held; if it is to count as it is, \
-                 say `chat-signer store accept`"
+                "the entries of the moderation store do not match its changes ({astray} too few or too many): \
+                 another program evicts, deletes or writes its keys. Restore the store, or accept it as it is with \
+                 `chat-signer store accept`"
             )
         })
     }
 }
 
 impl Store {
-    /// A store that forgets all when the process ends.
+    /// Creates a store in memory. Its content is lost when the process ends.
     pub fn memory() -> Store {
         Store::Memory(MemoryStore::default())
     }
 
-    /// Opens the store that the configuration says. A file is begun where there is none; a server is waited for when it is needed.
+    /// Opens the store of the configuration. Creates a missing file. Connects to a server only when it is first needed.
     ///
     /// # Errors
-    /// If it is a file that can't be used.
+    /// Returns an error if the store is a file that cannot be used.
     pub async fn open(settings: &StoreSettings) -> Result<Store, StoreUnavailable> {
         match &settings.kind {
             StoreKind::Redb { path } => RedbStore::open(path).await.map(Store::Redb),
@@ -267,7 +277,8 @@ impl Store {
         }
     }
 
-    /// How far the store has come: read where it is written, so that nothing acknowledged before is missing.
+    /// Reads the head of the store. It asks the primary, so the head includes every change that was acknowledged
+    /// before.
     pub async fn head(&self) -> Result<StoreHead, StoreUnavailable> {
         match self {
             Store::Memory(memory) => Ok(memory.head()),
@@ -276,7 +287,7 @@ impl Store {
         }
     }
 
-    /// Whether several processes may have it at the same time.
+    /// Returns whether several processes can use the store at the same time.
     pub fn is_shared(&self) -> bool {
         match self {
             Store::Memory(_) | Store::Redb(_) => false,
@@ -284,7 +295,8 @@ impl Store {
         }
     }
 
-    /// The same, once all that it tells of is durable, whoever made it: who goes by it may say that something is so already.
+    /// Reads the head, and returns when all changes up to this head are durable, including the changes of other
+    /// processes. The caller can then report them as done.
     pub async fn durable_head(&self) -> Result<StoreHead, StoreUnavailable> {
         match self {
             Store::Memory(memory) => Ok(memory.head()),
@@ -293,7 +305,7 @@ impl Store {
         }
     }
 
-    /// The time by the clock that all who share the store have in common.
+    /// Returns the time of the clock that all processes with this store share.
     pub async fn now(&self) -> Result<Millis, StoreUnavailable> {
         match self {
             Store::Memory(_) | Store::Redb(_) => Ok(clock::now()),
@@ -301,7 +313,7 @@ impl Store {
         }
     }
 
-    /// Whether it can't be used any more until it is opened anew.
+    /// Returns whether the store must be opened again before it can be used.
     pub fn is_broken(&self) -> bool {
         match self {
             Store::Memory(_) | Store::Redis(_) => false,
@@ -309,11 +321,11 @@ impl Store {
         }
     }
 
-    /// Tries whether a change would be acknowledged now, with a write that is no change: the version, the log of changes and the entries
-    /// stay as they are.
+    /// Tests whether the store would acknowledge a change now. The test writes to the store, but it does not change the
+    /// version, the log of changes or the entries.
     ///
     /// # Errors
-    /// If a change would not be acknowledged.
+    /// Returns an error if the store would not acknowledge a change.
     pub async fn probe(&self) -> Result<(), StoreUnavailable> {
         match self {
             Store::Memory(_) => Ok(()),
@@ -322,13 +334,13 @@ impl Store {
         }
     }
 
-    /// Whether a store that has never been begun may be begun by whoever finds it so. One that several processes share may not: to who
-    /// has just started, one that lost everything looks just like a new one.
+    /// Returns whether a process can initialize a store that was never initialized. A process must not initialize a
+    /// shared store: after a start it cannot distinguish a new store from a store that lost everything.
     pub fn begins_itself(&self) -> bool {
         !self.is_shared()
     }
 
-    /// Begins a store that has never been begun: draws its epoch. One that has been is left as it is.
+    /// Initializes a store that was never initialized: sets its epoch. Does nothing if the store is initialized.
     pub async fn begin(&self) -> Result<(), StoreUnavailable> {
         match self {
             Store::Memory(memory) => memory.begin(),
@@ -337,7 +349,8 @@ impl Store {
         }
     }
 
-    /// An operator's word that the store is as it should be, though other processes may know another: draws a new epoch.
+    /// Accepts the store as it is, on behalf of an operator: sets a new epoch. Processes that knew another epoch then
+    /// use the store.
     pub async fn accept(&self) -> Result<(), StoreUnavailable> {
         match self {
             Store::Memory(memory) => memory.accept(),
@@ -346,7 +359,7 @@ impl Store {
         }
     }
 
-    /// Reads everything.
+    /// Reads all entries.
     pub async fn contents(&self) -> Result<StoreContents, StoreUnavailable> {
         match self {
             Store::Memory(memory) => Ok(memory.contents()),
@@ -355,7 +368,7 @@ impl Store {
         }
     }
 
-    /// Reads the first changes after a number.
+    /// Reads the first changes after this version.
     pub async fn since(&self, version: u64) -> Result<ChangesSince, StoreUnavailable> {
         match self {
             Store::Memory(memory) => Ok(memory.since(version)),
@@ -364,8 +377,8 @@ impl Store {
         }
     }
 
-    /// Makes a change, if the store is still at this head, and returns when it is durable. That it was made `at` this time is told of it; what is
-    /// shared by many goes by a clock of its own.
+    /// Makes a change if the store still has this head. Returns when the change is durable. `at` is the time that the
+    /// change records. Jobs of a shared store use the clock of the store instead.
     pub async fn commit(&self, on: &StoreHead, commit: NewChange, at: Millis) -> Result<StoredChange, CommitError> {
         match self {
             Store::Memory(memory) => memory.commit(on, commit, at),
@@ -374,7 +387,7 @@ impl Store {
         }
     }
 
-    /// Whether this change is part of the store's history. `None`: it is too old to tell.
+    /// Returns whether this change is part of the store's history. `None`: the change is too old, so this is unknown.
     pub async fn has(&self, version: u64, change: &str) -> Result<Option<bool>, StoreUnavailable> {
         match self {
             Store::Memory(memory) => Ok(Some(memory.has(version, change))),
@@ -383,18 +396,18 @@ impl Store {
         }
     }
 
-    /// Notes in a store of a single process that it has a record, so that a start without the record is refused.
+    /// Stores in the store of a single process that it has a record file. A later start without the record file fails.
     pub async fn note_record(&self) -> Result<(), StoreUnavailable> {
         match self {
             Store::Redb(redb) => redb.note_record().await,
-            // Each process has a record of its own, or none.
+            // Each process has its own record file, or none.
             Store::Memory(_) | Store::Redis(_) => Ok(()),
         }
     }
 
-    /// Leaves a mark in a store that several processes share: it lacks the change `known`, so no process may use it until an operator accepts it. The store
-    /// is marked only if it still is as it was `seen`, and still lacks that change. To mark it twice does nothing more. A store of a single process needs no
-    /// mark: its record tells the same at each start.
+    /// Marks a shared store that lacks the change `known`. No process can use the store until an operator accepts it.
+    /// The mark is set only if the store still has the head `seen` and still lacks that change. A second mark has no
+    /// effect. A store of a single process needs no mark: its record file gives the same information at each start.
     pub async fn mark_rolled_back(&self, seen: &StoreHead, known: &StoreHead) -> Result<(), StoreUnavailable> {
         match self {
             Store::Memory(_) | Store::Redb(_) => Ok(()),
@@ -402,7 +415,7 @@ impl Store {
         }
     }
 
-    /// Changes whenever the store may have: a hint, which can get lost.
+    /// Returns a receiver that is notified when the store has possibly changed. A notification can get lost.
     pub fn hints(&self) -> watch::Receiver<u64> {
         match self {
             Store::Memory(memory) => memory.hints(),
@@ -411,8 +424,9 @@ impl Store {
         }
     }
 
-    /// Takes jobs that are due and nobody is at, for this long: of each of these queues so many at most, those first that have been due
-    /// for longest. `worker` names who takes them: one name a process.
+    /// Claims due jobs that no other worker has a lease on. `lease` is the duration of the lease. `queues` has the
+    /// queues, each with its maximum number of jobs. Jobs that have been due for longest come first. `worker` is the
+    /// name of the worker, which is unique for each process.
     pub async fn claim(
         &self,
         worker: &str,
@@ -427,8 +441,9 @@ impl Store {
         }
     }
 
-    /// Notes what came of a job, unless it was asked for again or taken over since it was claimed: then whether it is done is another's to
-    /// say, and only the claim is given back. Returns whether it was noted.
+    /// Completes a job: stores the result of the attempt and ends the lease. If the job was requested again since it
+    /// was claimed, only the lease ends. If another worker has claimed the job, nothing changes. Returns whether the
+    /// result was stored.
     pub async fn settle(
         &self,
         worker: &str,
@@ -443,7 +458,8 @@ impl Store {
         }
     }
 
-    /// Jobs in this state whose key begins with `prefix`, by key, those after `after`.
+    /// Returns at most `most` jobs in this state whose keys begin with `prefix` and come after `after`, in the order of
+    /// keys.
     pub async fn jobs(
         &self,
         state: JobState,
@@ -458,7 +474,7 @@ impl Store {
         }
     }
 
-    /// What was noted under this key by who did jobs.
+    /// Returns the checkpoint that a worker stored under this key.
     pub async fn note(&self, key: &str) -> Result<Option<String>, StoreUnavailable> {
         match self {
             Store::Memory(memory) => Ok(memory.note(key)),
@@ -467,8 +483,8 @@ impl Store {
         }
     }
 
-    /// Notes something for whoever does such a job next, or forgets it, if this worker still has the job. Returns whether it has, and
-    /// when it returns the note is durable.
+    /// Stores a checkpoint for the next job of this kind, or deletes it, if this worker still has the lease on `job`.
+    /// Returns whether it has. The checkpoint is durable when this method returns.
     pub async fn set_note(
         &self,
         worker: &str,
@@ -484,7 +500,7 @@ impl Store {
     }
 }
 
-/// As many of these changes as are read at once, each with how many bytes it has.
+/// Returns the changes that fit into one read. Each item has the size of the change in bytes.
 fn at_once<T>(changes: impl Iterator<Item = (usize, T)>) -> impl Iterator<Item = T> {
     let mut bytes = 0;
     let is_room = move |(size, _): &(usize, T)| {
@@ -495,7 +511,7 @@ fn at_once<T>(changes: impl Iterator<Item = (usize, T)>) -> impl Iterator<Item =
     changes.take(CHANGES_AT_ONCE).take_while(is_room).map(|(_, change)| change)
 }
 
-/// An id that no other has.
+/// Returns a unique random id.
 fn fresh() -> Result<String, StoreUnavailable> {
     Ok(hex::encode(random::bytes::<16>()?))
 }

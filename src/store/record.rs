@@ -1,7 +1,8 @@
-//! The record of a store: a small file outside the store that says how far the store had come. A restart that finds the store behind its record knows that
-//! the store was rolled back.
+//! The record file of a store: a small file outside the store with the last known version of the store. If the store is
+//! behind its record file after a restart, the store was rolled back.
 //!
-//! The file has two slots, each in a disk sector of its own, and they are written in turn. A write that is cut off leaves the other slot whole.
+//! The file has two slots, each in a separate disk sector. Writes alternate between them. If a write is interrupted,
+//! the other slot is still intact.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -17,58 +18,60 @@ use crate::config::{StoreKind, StoreSettings};
 use crate::crypto::{hex, sha256};
 use crate::model::Millis;
 
-/// The size of a slot in bytes: no disk has smaller sectors.
+/// The size of a slot, in bytes. No disk has smaller sectors.
 const SLOT: usize = 512;
 
-/// How many characters of the checksum a slot has.
+/// The length of the checksum in a slot, in characters.
 const CHECKSUM: usize = 16;
 
-/// How far a store had come when it was last recorded.
+/// The last recorded head of a store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HighWaterMark {
     /// The id of the store.
     pub store: String,
-    /// Its epoch.
+    /// The epoch of the store.
     pub epoch: String,
-    /// The number of its last change.
+    /// The number of the last change.
     pub version: u64,
-    /// The id of that change.
+    /// The id of the last change.
     pub change: String,
-    /// When it was recorded, by the store's clock.
+    /// The time of the record, by the store's clock.
     pub at: Millis,
 }
 
-/// The file with a store's record. Several processes may share it.
+/// The record file of a store. Several processes can share it.
 #[derive(Clone, Debug)]
 pub struct RecordFile {
     path: PathBuf,
 }
 
-/// What a slot holds.
+/// The content of a slot.
 #[derive(Serialize, Deserialize)]
 struct Slot {
-    /// The slot with the higher number was written later.
+    /// The sequence number. The slot with the higher number was written later.
     sequence: u64,
     mark: HighWaterMark,
 }
 
-/// What was done to a record.
+/// The result of a write to a record file.
 #[derive(Debug)]
 pub enum RecordUpdate {
-    /// It was there. What it says now survives the end of the process, and is on the disk once this file is synchronized.
+    /// The file was updated. The update survives the end of the process. It is on the disk after this file is
+    /// synchronized.
     Updated(File),
-    /// It was made, and is on the disk.
+    /// The file was created and is on the disk.
     Begun,
-    /// It says this, or more, already.
+    /// The file already had this mark or a later mark.
     Unchanged,
 }
 
 impl Store {
-    /// Opens the store for a server, which obeys the store's record: as [`open`](Self::open), but a file that is missing is not begun where a record says that
-    /// there was one, and neither may lack the other. Returns what the record says, if there is one.
+    /// Opens the store for a server and checks it against the record file. Works like [`open`](Self::open), with two
+    /// differences: it does not create a missing store file if the record file says that there was one, and it does not
+    /// open a store file whose record file is missing. Returns the mark in the record file, if there is one.
     ///
     /// # Errors
-    /// If the store or its record can't be used.
+    /// Returns an error if the store or its record file cannot be used.
     pub async fn open_recorded(settings: &StoreSettings) -> Result<(Store, Option<HighWaterMark>), StoreUnavailable> {
         let record = settings.record.clone().map(RecordFile::new);
         let mark = record.as_ref().map_or(Ok(None), RecordFile::read)?;
@@ -76,8 +79,8 @@ impl Store {
             && record.is_half_damaged().unwrap_or_default()
         {
             tracing::warn!(
-                "one of the two marks in the record {} is damaged; the other says that the store was at change {}. If the store was taken back \
-                 to an earlier state, that may go unnoticed: check that recent bans are there",
+                "one of the two marks in the record {} is damaged; the other has change {}. If an older state of the store \
+                 was restored, chat-signer possibly cannot detect it: check that recent bans are there",
                 record.path().display(),
                 mark.version
             );
@@ -93,8 +96,8 @@ impl Store {
         {
             let path = record.path().display();
             let message = format!(
-                "its record {path} is missing, so nobody knows how far the store had come. Bring the record back; if the store is to \
-                 count as it is, say `chat-signer store accept`"
+                "its record {path} is missing, so lost changes cannot be detected. Restore the record, or accept the store as it \
+                 is with `chat-signer store accept`"
             );
             return Err(StoreUnavailable::new(FailureReason::Missing, message));
         }
@@ -102,20 +105,20 @@ impl Store {
     }
 }
 
-/// What to say of a file that is not there, though its record says that it was.
+/// Returns the message for a store file that is missing although its record file exists.
 fn missing(path: &Path, record: &RecordFile, mark: &HighWaterMark) -> String {
     let (path, record, version) = (path.display(), record.path().display(), mark.version);
     format!(
-        "{path} is missing, and its record {record} says that it was at change {version}. Bring the file back; if all that it held is to be \
-         given up, say `chat-signer store accept --empty`"
+        "{path} is missing, and its record {record} says that it was at change {version}. Restore the file, or accept the loss \
+         of all its data with `chat-signer store accept --empty`"
     )
 }
 
 impl RecordUpdate {
-    /// Has what was written on the disk.
+    /// Waits until the update is on the disk.
     ///
     /// # Errors
-    /// If the disk fails.
+    /// Returns an error if the disk fails.
     pub fn sync(self) -> io::Result<()> {
         match self {
             RecordUpdate::Updated(file) => file.sync_data(),
@@ -125,27 +128,28 @@ impl RecordUpdate {
 }
 
 impl HighWaterMark {
-    /// That of a store with this head, recorded `at` this time by the store's clock.
+    /// Creates the mark of a store with this head. `at` is the time of the record, by the store's clock.
     pub fn of(head: &StoreHead, at: Millis) -> HighWaterMark {
         let StoreHead { id, epoch, version, change, .. } = head.clone();
         HighWaterMark { store: id, epoch, version, change, at }
     }
 
-    /// Whether it says that a store has come to this head.
+    /// Returns whether the mark has the version, epoch and change of this head.
     pub fn is_at(&self, head: &StoreHead) -> bool {
         (&self.epoch, self.version, &self.change) == (&head.epoch, head.version, &head.change)
     }
 
-    /// What a process knows that knows nothing but this.
+    /// Returns the head that this mark describes.
     pub fn head(&self) -> StoreHead {
         let HighWaterMark { store, epoch, version, change, at: _ } = self.clone();
         StoreHead { id: store, epoch, version, change, ..StoreHead::default() }
     }
 
-    /// Whether a store with this head has come at least so far: it has the change, or an operator has accepted it since.
+    /// Returns whether a store with this head has the change of the mark, or an operator accepted the store after the
+    /// mark.
     ///
     /// # Errors
-    /// If the store can't be read.
+    /// Returns an error if the store cannot be read.
     pub async fn is_kept_by(&self, store: &Store, head: &StoreHead) -> Result<bool, StoreUnavailable> {
         if head.epoch != self.epoch && head.accepted.is_none_or(|at| at <= self.at) {
             return Ok(head.accepted.is_some() && store.has(self.version, &self.change).await? == Some(true));
@@ -153,27 +157,27 @@ impl HighWaterMark {
         Ok(head.epoch != self.epoch || store.has(self.version, &self.change).await? == Some(true))
     }
 
-    /// Whether it is later than another, which it must not be replaced by then.
+    /// Returns whether this mark is later than or equal to `other`, so `other` must not replace it.
     fn is_beyond(&self, other: &HighWaterMark) -> bool {
         if self.epoch == other.epoch { self.version >= other.version } else { self.at > other.at }
     }
 }
 
 impl RecordFile {
-    /// The record in this file, which need not be there yet.
+    /// Creates a record file at this path. The file does not need to exist.
     pub fn new(path: PathBuf) -> RecordFile {
         RecordFile { path }
     }
 
-    /// Where it is.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What the record says. `None`: there is no file.
+    /// Reads the latest mark. `None`: the file does not exist.
     ///
     /// # Errors
-    /// If it can't be read, or is damaged.
+    /// Returns an error if the file cannot be read or is damaged.
     pub fn read(&self) -> Result<Option<HighWaterMark>, StoreUnavailable> {
         let read = File::open(&self.path).and_then(|mut file| slots(&mut file));
         match read {
@@ -186,25 +190,26 @@ impl RecordFile {
         }
     }
 
-    /// Whether one of the two slots is damaged. It may have held the latest mark, as no disk tears a sector when the power fails.
+    /// Returns whether one of the two slots is damaged. Its mark can have been the latest: no disk tears a sector when
+    /// the power fails, so the damage has another cause.
     ///
     /// # Errors
-    /// If the file can't be read.
+    /// Returns an error if the file cannot be read.
     pub fn is_half_damaged(&self) -> io::Result<bool> {
         let places = places(&mut File::open(&self.path)?)?;
         Ok(places.iter().any(|bytes| !bytes.trim_ascii().is_empty() && parse(bytes).is_none()))
     }
 
-    /// Records how far the store has come, unless the record says more already. Begins the file where there is none.
+    /// Writes the mark, unless the file already has this mark or a later mark. Creates a missing file.
     ///
     /// # Errors
-    /// If it can't be written, or is damaged.
+    /// Returns an error if the file cannot be written or is damaged.
     pub fn write(&self, mark: &HighWaterMark) -> Result<RecordUpdate, StoreUnavailable> {
         let opened = OpenOptions::new().read(true).write(true).open(&self.path);
         let opened = match opened {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 match self.begin(mark, |draft, path| fs::hard_link(draft, path)) {
-                    // Another process was faster.
+                    // Another process created it first.
                     Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                         OpenOptions::new().read(true).write(true).open(&self.path)
                     }
@@ -219,18 +224,18 @@ impl RecordFile {
             .map(|is_written| if is_written { RecordUpdate::Updated(file) } else { RecordUpdate::Unchanged })
     }
 
-    /// Replaces the record, whatever it says and even if it is damaged: an operator has accepted the store.
+    /// Replaces the file even if it is damaged or has a later mark, because an operator accepted the store.
     ///
     /// # Errors
-    /// If it can't be written.
+    /// Returns an error if the file cannot be written.
     pub fn replace(&self, mark: &HighWaterMark) -> Result<(), StoreUnavailable> {
         self.begin(mark, |draft, path| fs::rename(draft, path)).map_err(|error| self.unwritten(&error))
     }
 
-    /// Writes the slot that is not the newest, if the newest does not say as much. Returns whether it was written.
+    /// Overwrites the older slot, unless the newer slot has this mark or a later mark. Returns whether it was written.
     fn update(&self, file: &mut File, mark: &HighWaterMark) -> Result<bool, StoreUnavailable> {
         let flaw = |error: io::Error| self.unwritten(&error);
-        // Other processes may write to it, too. The lock ends with the file.
+        // Other processes can also write to the file. Closing the file releases the lock.
         file.lock().map_err(flaw)?;
         let [one, other] = slots(file).map_err(flaw)?;
         let place = usize::from(one.as_ref().map(|slot| slot.sequence) > other.as_ref().map(|slot| slot.sequence));
@@ -248,25 +253,25 @@ impl RecordFile {
         Ok(is_behind)
     }
 
-    /// Makes the file under another name and puts it in its place, so that it is never there by halves.
+    /// Creates the file under a temporary name and moves it to its path. So the file is never there in part.
     fn begin(&self, mark: &HighWaterMark, put: impl Fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
         let draft = beside(&self.path, &fresh().map_err(io::Error::other)?);
         let made = make(&draft, mark).and_then(|()| put(&draft, &self.path));
-        // After a rename it is not there any more.
+        // After a rename, the temporary name no longer exists.
         _ = fs::remove_file(&draft);
         made.and_then(|()| sync_directory(&self.path))
     }
 
-    /// Why a change could not be recorded, if so: the file can't be opened to be written, or is damaged.
+    /// Tests whether a mark could be written: opens the file for writing and checks that it is not damaged.
     ///
     /// # Errors
-    /// If a change could not be recorded.
+    /// Returns an error if a mark could not be written.
     pub fn probe(&self) -> Result<(), StoreUnavailable> {
         let opened = OpenOptions::new().read(true).write(true).open(&self.path);
         match opened.and_then(|mut file| slots(&mut file)) {
             Ok([None, None]) => Err(self.damaged()),
             Ok(_) => Ok(()),
-            // The next change begins it, in a directory that is there.
+            // The next change creates the file. Its directory must exist.
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 directory(&self.path).metadata().map(drop).map_err(|error| self.unwritten(&error))
             }
@@ -274,7 +279,7 @@ impl RecordFile {
         }
     }
 
-    /// What to say of a record that can't be written.
+    /// Returns the error for a record file that cannot be written.
     pub(crate) fn unwritten(&self, error: &io::Error) -> StoreUnavailable {
         self.flaw("written", error)
     }
@@ -286,8 +291,8 @@ impl RecordFile {
 
     fn damaged(&self) -> StoreUnavailable {
         let message = format!(
-            "its record {} is damaged, so nobody knows how far the store had come. Bring the record back; if the store is to \
-             count as it is, say `chat-signer store accept`",
+            "its record {} is damaged, so lost changes cannot be detected. Restore the record, or accept the store as it \
+             is with `chat-signer store accept`",
             self.path.display()
         );
         StoreUnavailable::new(FailureReason::Damaged, message)
@@ -301,12 +306,12 @@ fn make(path: &Path, mark: &HighWaterMark) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Both slots. `None`: one was never written, or is torn.
+/// Reads both slots. `None`: the slot was never written, or is damaged.
 fn slots(file: &mut File) -> io::Result<[Option<Slot>; 2]> {
     Ok(places(file)?.map(|bytes| parse(&bytes)))
 }
 
-/// What stands in the places of both slots.
+/// Reads the bytes of both slots.
 fn places(file: &mut File) -> io::Result<[Vec<u8>; 2]> {
     let mut one = Vec::with_capacity(2 * SLOT);
     file.seek(SeekFrom::Start(0))?;
@@ -319,7 +324,7 @@ fn newest(one: Option<Slot>, other: Option<Slot>) -> Option<Slot> {
     [one, other].into_iter().flatten().max_by_key(|slot| slot.sequence)
 }
 
-/// A slot as a line of text: a checksum, JSON, and spaces up to its size.
+/// Formats a slot as a line of text: a checksum, JSON, and spaces up to the size of the slot.
 fn bytes(slot: &Slot) -> io::Result<Vec<u8>> {
     let json = serde_json::to_string(slot)?;
     let line = format!("{} {json}", checksum(&json));
@@ -371,7 +376,7 @@ mod tests {
             assert!(matches!(record.write(&mark("a", version, 10)).unwrap(), RecordUpdate::Updated(_)));
             assert_eq!(record.read().unwrap(), Some(mark("a", version, 10)));
         }
-        // Another process has seen less, or another epoch that came before.
+        // Another process wrote an older version, or another epoch at an earlier time.
         for older in [mark("a", 4, 20), mark("b", 9, 9)] {
             assert!(matches!(record.write(&older).unwrap(), RecordUpdate::Unchanged));
         }
@@ -382,7 +387,7 @@ mod tests {
         fs::remove_file(record.path()).unwrap();
     }
 
-    /// Whatever a write that is cut off leaves in its slot, the mark before is there.
+    /// If a write is interrupted at any byte, the previous mark is still readable.
     #[test]
     fn a_write_that_is_cut_off_leaves_the_mark_before() {
         let record = record("torn");

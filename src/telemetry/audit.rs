@@ -1,9 +1,9 @@
-//! The audit log: lines that are written before the answer they tell of goes out.
+//! The audit log. Its lines are written before the answers that they describe are sent.
 //!
-//! One thread writes. Whatever has been queued while it was busy goes out in its next write, so that many concurrent requests cost
-//! one write and one wake-up. A line that can't be written, or not soon enough, is an error for whoever waits for it: the log may
-//! say more than was given, never less. While the log is dead or stuck no line is taken on at all; the thread tries again by
-//! itself, and says in the log how many lines are missing once it gets through.
+//! One thread writes. Lines that are queued during a write go out together in the next write, so many concurrent
+//! requests cost one write and one wake-up. If a line cannot be written in time, the caller gets an error. So the log
+//! can contain more than was granted, but never less. While the log is broken or stuck, it accepts no lines. The thread
+//! tries again without a request. When it succeeds, it writes to the log how many lines are missing.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -22,28 +22,28 @@ use super::line_writer::LineWriter;
 use crate::clock;
 use crate::redaction::KnownSecrets;
 
-/// How long a line may take before the log counts as stuck.
+/// The time limit for a line. After it, the log counts as stuck.
 pub const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long a broken log rests before it is tried again.
+/// The delay before a broken log is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// How many bytes may wait to be written.
+/// The maximum size of the queue, in bytes.
 const QUEUE_LIMIT: usize = 4 << 20;
 
-/// How much of a written batch's memory is kept for the next one, in bytes.
+/// The memory of a written batch that is kept for the next batch, in bytes.
 pub(super) const SPARE: usize = 64 << 10;
 
-/// A line is not in the log, so what it tells of must not happen.
+/// The error for a line that is not in the log. The action that the line describes must not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuditError {
-    /// Writing failed, just now or the last time.
+    /// This write failed, or the previous write failed and the log was not tried again yet.
     #[error("writing the audit log fails")]
     Broken,
-    /// The log takes nothing more: a pipe that nobody reads, say.
+    /// The log accepts no more bytes. An example is a pipe that is not read.
     #[error("the audit log is stuck")]
     Stuck,
-    /// Too much waits to be written.
+    /// The queue is full.
     #[error("the audit log's queue is full")]
     Full,
 }
@@ -52,21 +52,22 @@ pub enum AuditError {
 pub struct AuditLog(Arc<AuditState>);
 
 impl AuditLog {
-    /// A log that is appended to this file, which is made for its owner alone if it doesn't exist; or to a pipe that somebody reads.
-    /// Once the file has got another name or is gone, or another file has taken its place, the log goes on in one at this path.
+    /// Opens a log that appends to this file or pipe. A missing file is created and is accessible only to its owner. A
+    /// pipe must have a reader. If the file is later moved, deleted or replaced, the log continues in a new file at
+    /// this path.
     pub fn to_file(path: &Path) -> io::Result<AuditLog> {
         AuditLog::start(LineWriter::new(LineOutput::at(path)?, None))
     }
 
-    /// A log that goes wherever this leads. If it leads to the end of a line that was torn, that line is ended first.
+    /// Creates a log that writes to this open file. If the file ends with a torn line, the log first ends that line.
     pub fn new(file: File) -> io::Result<AuditLog> {
         AuditLog::start(LineWriter::new(LineOutput::to(file), None))
     }
 
-    /// A log whose lines this writes.
+    /// Starts a log that writes with this line writer.
     ///
     /// # Errors
-    /// If the system starts no thread.
+    /// Returns an error if the system cannot start a thread.
     pub fn start(lines: LineWriter) -> io::Result<AuditLog> {
         let shared = Arc::new(AuditState::default());
         let writer = AuditWriter { shared: Arc::clone(&shared), lines };
@@ -74,23 +75,24 @@ impl AuditLog {
         Ok(AuditLog(shared))
     }
 
-    /// Has the file opened anew before anything more is written. Where that fails, the log goes on where it was, and the program's own
-    /// log says so.
+    /// Requests that the file is opened again before the next write. If that fails, the log continues in the old file,
+    /// and the program's own log has an error.
     pub fn reopen(&self) {
         self.0.lock().batch.reopen = true;
         self.0.wake.notify_one();
     }
 
-    /// Keeps these secrets out of the lines that are written from now on.
+    /// Redacts these secrets in all lines that are written from now on.
     pub fn hide(&self, known: Arc<KnownSecrets>) {
         self.0.known.store(Some(known));
     }
 
-    /// Writes a line of JSON or several, each of which ends with its newline, and returns once they are written. A [known](Self::hide)
-    /// secret in them is redacted. No line needs no waiting.
+    /// Writes one or more lines of JSON, and returns when they are written. Each line must end with a newline. A
+    /// [known](Self::hide) secret in them is redacted. If there is no line, returns immediately.
     ///
     /// # Errors
-    /// If they are not written, or not within [`PATIENCE`] or little more. A late line may still come to stand in the log.
+    /// Returns an error if the lines are not written within [`PATIENCE`] plus a short tolerance. A late line can still
+    /// be written to the log.
     pub async fn write(&self, line: &[u8]) -> Result<(), AuditError> {
         if line.is_empty() {
             return Ok(());
@@ -108,31 +110,31 @@ impl AuditLog {
             tokio::spawn(watch(Arc::clone(&self.0)));
         }
         if is_first {
-            // The other requests that are ready to run get to add their lines before the thread wakes. That it wakes must not
-            // depend on this request's client staying.
+            // Lets other requests that are ready add their lines before the thread wakes. The guard wakes the thread
+            // even if the client of this request disconnects.
             let _wake = WakeOnDrop(&self.0);
             tokio::task::yield_now().await;
         }
         written.await.map_err(|_| self.health().err().unwrap_or(AuditError::Stuck))
     }
 
-    /// Whether lines can be written, as far as is known.
+    /// Returns an error if the log is known to be broken or stuck.
     pub fn health(&self) -> Result<(), AuditError> {
         self.0.lock().health()
     }
 
-    /// How many lines stand in the log.
+    /// Returns the number of lines that were written.
     pub fn written(&self) -> u64 {
         self.0.written.load(Ordering::Relaxed)
     }
 
-    /// How many lines could not be written, or not in time.
+    /// Returns the number of calls whose lines were not written in time.
     pub fn failed(&self) -> u64 {
         self.0.failed.load(Ordering::Relaxed)
     }
 
-    /// Waits until all that is queued is written, for at most [`PATIENCE`], and ends the thread. Later lines are refused. Of a log that
-    /// is stuck nobody waits for what is queued any more.
+    /// Waits until all queued lines are written, for at most [`PATIENCE`], and ends the thread. Later lines are
+    /// refused. If the log is stuck, does not wait.
     pub async fn close(&self) {
         let is_stuck = self.0.lock().is_stuck();
         self.0.close();
@@ -149,8 +151,8 @@ impl Drop for AuditLog {
     }
 }
 
-/// Gives up on lines that have waited too long, until none waits. One for all of them: a timer for each would cost more than the rest
-/// of its waiting.
+/// Cancels the wait for lines that have waited too long, until no line waits. There is one task for all lines, because
+/// a timer for each line would cost more than the rest of its wait.
 async fn watch(shared: Arc<AuditState>) {
     loop {
         tokio::time::sleep(PATIENCE / 4).await;
@@ -173,39 +175,39 @@ struct AuditState {
 #[derive(Default)]
 struct AuditQueue {
     batch: LineBatch,
-    /// Who waits for the thread's current write.
+    /// The callers that wait for the current write of the thread.
     writing: Vec<oneshot::Sender<()>>,
-    /// Since when the oldest line in the thread's current write has been waited for.
+    /// The time since which the oldest line in the current write has waited.
     writing_since: Option<Instant>,
     /// Whether the last write failed.
     broken: bool,
     closed: bool,
     /// Whether [`watch`] runs.
     watched: bool,
-    /// Lines that were refused or lost, of which the log has not been told yet.
+    /// The number of refused or lost lines that the log does not report yet.
     lost: u64,
 }
 
 #[derive(Default)]
 struct LineBatch {
     lines: Vec<u8>,
-    /// How many they are.
+    /// The number of lines.
     count: u64,
     waiting: Vec<oneshot::Sender<()>>,
-    /// Since when the first of them has waited.
+    /// The time since which the first line has waited.
     since: Option<Instant>,
-    /// How many lost lines this batch tells of.
+    /// The number of lost lines that this batch reports.
     lost: u64,
-    /// Whether the file is to be opened anew before it.
+    /// Whether to open the file again before this batch.
     reopen: bool,
 }
 
-/// A line that has been queued.
+/// A queued line.
 struct QueuedLine {
     written: oneshot::Receiver<()>,
-    /// Whether it is the first of its batch.
+    /// Whether the line is the first of its batch.
     is_first: bool,
-    /// Whether there is nobody to give up on it in time.
+    /// Whether no task runs that cancels the wait in time.
     is_unwatched: bool,
 }
 
@@ -267,12 +269,12 @@ impl AuditQueue {
         self.oldest().is_some_and(|since| since.elapsed() >= PATIENCE)
     }
 
-    /// Since when the oldest line has waited, if there is one.
+    /// Returns the time since which the oldest line has waited. `None`: no line waits.
     fn oldest(&self) -> Option<Instant> {
         self.writing_since.or(self.batch.since)
     }
 
-    /// Has nobody wait any more if the log is stuck. The lines stay.
+    /// If the log is stuck, cancels all waits. The lines stay in the queue.
     fn give_up(&mut self) -> QueueState {
         if self.is_stuck() {
             self.writing.clear();
@@ -282,12 +284,12 @@ impl AuditQueue {
         if self.watched { QueueState::Some } else { QueueState::None }
     }
 
-    /// Whether there is nothing to do.
+    /// Returns whether there is nothing to do.
     fn is_empty(&self) -> bool {
         self.batch.lines.is_empty() && self.lost == 0 && !self.batch.reopen
     }
 
-    /// All that waits, in exchange for an empty batch whose buffers are used again.
+    /// Returns the queued batch and replaces it with an empty batch, whose buffers are used again.
     fn take(&mut self, empty: LineBatch) -> LineBatch {
         let mut batch = std::mem::replace(&mut self.batch, empty);
         if self.lost > 0 {
@@ -332,7 +334,8 @@ impl AuditWriter {
         self.shared.ended.notify_one();
     }
 
-    /// The next lines to write, once there are some; `None` after the end. A broken log has some to write after its rest.
+    /// Waits for the next batch. Returns `None` when the log is closed. A broken log always returns a batch after
+    /// [`RETRY`], to try again.
     fn next(&self, empty: LineBatch) -> Option<LineBatch> {
         let mut queue = self.shared.lock();
         if queue.broken {
@@ -345,7 +348,7 @@ impl AuditWriter {
         if queue.closed && (queue.broken || queue.batch.lines.is_empty()) { None } else { Some(queue.take(empty)) }
     }
 
-    /// Tells those who wait how it went, and leaves the batch empty.
+    /// Reports the result to the waiting callers and clears the batch.
     fn settle(&self, batch: &mut LineBatch, result: &io::Result<()>) {
         let mut queue = self.shared.lock();
         queue.writing_since = None;
@@ -368,7 +371,7 @@ impl AuditWriter {
         (batch.count, batch.lost, batch.reopen) = (0, 0, false);
         if result.is_ok() {
             for waiting in waiting.drain(..) {
-                // Who doesn't wait any more has answered without it.
+                // The caller no longer waits if its request was answered with an error.
                 let _ = waiting.send(());
             }
         }

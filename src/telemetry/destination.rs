@@ -1,4 +1,4 @@
-//! Where the audit log goes: opened so that opening never waits, and opened anew when something else has taken its place.
+//! The output of the audit log. Opening it never blocks. If another file takes its place, it is opened again.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Write};
@@ -11,21 +11,21 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
-/// Where lines go, and whether it is still where it was.
+/// The open output file.
 pub struct LineOutput {
     file: File,
-    /// What it was opened by; nothing where it can't be opened anew.
+    /// The path. `None`: the output cannot be opened again.
     path: Option<PathBuf>,
-    /// Whether the last byte, of what was written or was there before, is not a newline.
+    /// Whether the last byte in the file is not a newline.
     torn: bool,
-    /// Whether opening it anew failed the last time.
+    /// Whether the last attempt to open it again failed.
     unopened: bool,
-    /// How many bytes of the lines that were last written are in it.
+    /// The number of bytes of the last lines that were written.
     appended: usize,
 }
 
 impl LineOutput {
-    /// Standard output. Warns if nothing that is written there is kept.
+    /// Opens standard output. Logs a warning if standard output discards all data.
     pub fn stdout() -> io::Result<LineOutput> {
         let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         if goes_nowhere(&file) {
@@ -37,32 +37,32 @@ impl LineOutput {
         Ok(LineOutput::to(file))
     }
 
-    /// Standard error.
+    /// Opens standard error.
     ///
     /// # Errors
-    /// If it is closed.
+    /// Returns an error if standard error is closed.
     pub fn stderr() -> io::Result<LineOutput> {
         Ok(LineOutput::to(File::from(io::stderr().as_fd().try_clone_to_owned()?)))
     }
 
-    /// A file to append to, made for its owner alone if it doesn't exist, or a pipe that somebody reads.
+    /// Opens a file to append to, or a pipe. A missing file is created and is accessible only to its owner.
     ///
     /// # Errors
-    /// If it can't be opened, or nobody reads the pipe.
+    /// Returns an error if the file cannot be opened, or if the pipe has no reader.
     pub fn at(path: &Path) -> io::Result<LineOutput> {
         Ok(LineOutput { path: Some(path.to_owned()), ..LineOutput::to(open(path)?) })
     }
 
-    /// Wherever this leads.
+    /// Writes to this open file.
     pub(super) fn to(file: File) -> LineOutput {
         LineOutput { torn: is_torn(&file), file, path: None, unopened: false, appended: 0 }
     }
 
-    /// Writes these lines; at the path, if something else or nothing is there by now. A file that was only given another name is good
-    /// as long as no other can be had. One that was removed is not: what is written there is lost.
+    /// Writes these lines. If the path leads to another file or to no file, opens the path again first. If that fails,
+    /// continues with the old file if it was only renamed. A deleted file is not used, because its content is lost.
     ///
     /// # Errors
-    /// If they are not written, or not all of them.
+    /// Returns an error if the lines are not written completely.
     pub fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         if !self.is_in_place() {
             self.reopen();
@@ -76,11 +76,11 @@ impl LineOutput {
         Ok(())
     }
 
-    /// Opens the path anew. Where that fails all stays as it is, and the log says so, once.
+    /// Opens the path again. If that fails, keeps the open file and logs the error once.
     pub(super) fn reopen(&mut self) {
         if let Err(error) = self.open_anew() {
             if !self.unopened {
-                tracing::error!("the audit log can't be opened anew and goes on where it was: {error}");
+                tracing::error!("the audit log can't be opened again, so the old file stays in use: {error}");
             }
             self.unopened = true;
         }
@@ -92,19 +92,20 @@ impl LineOutput {
         Ok(())
     }
 
-    /// Whether what is at the path is what is written to.
+    /// Returns whether the path still leads to the open file.
     fn is_in_place(&self) -> bool {
         let Some(path) = &self.path else { return true };
         let id = |metadata: Metadata| (metadata.dev(), metadata.ino());
         fs::metadata(path).is_ok_and(|there| self.file.metadata().is_ok_and(|own| id(own) == id(there)))
     }
 
-    /// Whether it has no name any more. Some file systems count no names.
+    /// Returns whether the open file was deleted. Some file systems do not count links, so the path is also checked.
     fn is_removed(&self) -> bool {
         self.path.is_some() && self.file.metadata().is_ok_and(|own| own.nlink() == 0) && !self.is_in_place()
     }
 
-    /// How many bytes of the lines that were last written are in it: if that failed, perhaps some of them.
+    /// Returns the number of bytes of the last lines that were written. After an error, it can be less than their
+    /// length.
     pub(super) fn appended(&self) -> usize {
         self.appended
     }
@@ -128,7 +129,7 @@ impl LineOutput {
                     bytes = &bytes[count..];
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Someone else made the pipe non-blocking.
+                // Another process made the pipe non-blocking.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(Duration::from_millis(5)),
                 Err(error) => return Err(error),
             }
@@ -137,7 +138,8 @@ impl LineOutput {
     }
 }
 
-/// Opening a pipe that nobody reads would wait for a reader, so it is opened without waiting; it is written to like any other.
+/// Opens the path in non-blocking mode, because opening a pipe without a reader would block. Then switches to blocking
+/// mode.
 fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
     let file = match rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR) {
@@ -150,7 +152,8 @@ fn open(path: &Path) -> io::Result<File> {
     Ok(file.into())
 }
 
-/// Whether the last line in a file has no end, as after a crash or on a full disk. Where that can't be read, it may be so.
+/// Returns whether the last line in a file has no newline, for example after a crash or on a full disk. If the file
+/// cannot be read, returns true.
 fn is_torn(file: &File) -> bool {
     let Ok(length) = file.metadata().map(|metadata| if metadata.is_file() { metadata.len() } else { 0 }) else {
         return false;
@@ -158,7 +161,7 @@ fn is_torn(file: &File) -> bool {
     length > 0 && last_byte(file, length).map_or(true, |last| last != b'\n')
 }
 
-/// What is open for writing alone is opened again.
+/// Reads the last byte. The file is open only for writing, so it is opened again for reading.
 fn last_byte(file: &File, length: u64) -> io::Result<u8> {
     let mut last = [0];
     let readable = File::open(format!("/dev/fd/{}", file.as_raw_fd()))?;
@@ -170,7 +173,7 @@ fn is_pipe(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
 }
 
-/// Whether this is the null device, which also stands in for a standard output that was closed when the program began.
+/// Returns whether the file is the null device. If standard output is closed at the start, the null device replaces it.
 fn goes_nowhere(file: &File) -> bool {
     let (Ok(file), Ok(null)) = (file.metadata(), fs::metadata("/dev/null")) else { return false };
     file.file_type().is_char_device() && file.rdev() == null.rdev()

@@ -1,4 +1,5 @@
-//! JSON in which nothing breaks a line, turns the direction of writing or stays unseen: what serde_json writes raw is escaped here.
+//! Writes JSON that cannot break a line, change the text direction or hide characters. `serde_json` does not escape
+//! these characters.
 
 use std::io::{self, Write};
 
@@ -8,15 +9,15 @@ use serde_json::ser::Formatter;
 
 use crate::model::{escape_json, needs_escape};
 
-/// Writes a value as compact JSON in one line, with every [character that needs it](needs_escape) escaped.
+/// Writes a value as compact JSON in one line. Escapes every [character that needs it](needs_escape).
 ///
 /// # Errors
-/// If the value cannot be written as JSON.
+/// Returns an error if the value cannot be written as JSON.
 pub(super) fn to_json(to: &mut Vec<u8>, value: &impl Serialize) -> Result<(), serde_json::Error> {
     value.serialize(&mut Serializer::with_formatter(to, EscapingFormatter))
 }
 
-/// Compact JSON. serde_json itself escapes only `"`, `\` and what is below U+0020.
+/// Formats compact JSON. `serde_json` itself escapes only `"`, `\` and characters below U+0020.
 struct EscapingFormatter;
 
 impl Formatter for EscapingFormatter {

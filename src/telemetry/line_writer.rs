@@ -1,4 +1,4 @@
-//! Writes audit lines to where they go, in a hash chain if there is one.
+//! Writes audit lines to their output, with a hash chain if it is configured.
 
 use std::io;
 
@@ -8,36 +8,37 @@ use super::destination::LineOutput;
 use crate::random::{self, NoEntropy};
 use crate::secret::Secret;
 
-/// Writes lines, which only one thread does at a time.
+/// Writes lines. Only one thread uses it at a time.
 pub struct LineWriter {
     destination: LineOutput,
     chained: Option<Chained>,
 }
 
-/// The chain, and the lines that are being written, with their links.
+/// The chain, and the current lines with their links.
 struct Chained {
     chain: Chain,
     lines: Vec<u8>,
 }
 
-/// A chain with a random id, keyed with this secret if there is one.
+/// Creates a chain with a random id. With a secret, the chain is keyed.
 ///
 /// # Errors
-/// If the system gives no random bytes.
+/// Returns an error if the system returns no random bytes.
 pub fn new_chain(key: Option<&Secret>) -> Result<Chain, NoEntropy> {
     Ok(Chain::new(random::bytes()?, key.map(ChainKey::new)))
 }
 
 impl LineWriter {
-    /// Writes to this destination; with a chain each line gets its link.
+    /// Creates a writer to this output. With a chain, each line gets its link.
     pub fn new(destination: LineOutput, chain: Option<Chain>) -> LineWriter {
         LineWriter { destination, chained: chain.map(|chain| Chained { chain, lines: Vec::new() }) }
     }
 
-    /// Writes lines, each of which ends with its newline.
+    /// Writes lines. Each line must end with a newline.
     ///
     /// # Errors
-    /// If they are not written, or not all of them. The chain then goes on behind those that were.
+    /// Returns an error if the lines are not written completely. The chain then continues after the lines that were
+    /// written.
     pub fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         match &mut self.chained {
             None => self.destination.write(lines),
@@ -45,7 +46,7 @@ impl LineWriter {
         }
     }
 
-    /// Has the file opened anew, as [`LineOutput::reopen`] does. The chain goes on.
+    /// Opens the file again, as [`LineOutput::reopen`] does. The chain continues.
     pub(super) fn reopen(&mut self) {
         self.destination.reopen();
     }
@@ -67,7 +68,8 @@ impl Chained {
     }
 }
 
-/// How many lines are whole in the first `appended` bytes of these. The last needs no newline: the next write begins with one.
+/// Returns how many of these lines are complete in their first `appended` bytes. The last complete line needs no
+/// newline, because the next write begins with a newline.
 fn whole_lines(lines: &[u8], appended: usize) -> usize {
     let mut end = 0;
     let ends = lines.split_inclusive(|byte| *byte == b'\n').map(|line| {

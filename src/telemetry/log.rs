@@ -1,8 +1,8 @@
-//! The program's own log, on standard error. The record of what was decided is the audit log; at the default level a request that
-//! goes well logs nothing here.
+//! The program's own log, on standard error. Decisions are recorded in the audit log. At the default level, a
+//! successful request logs nothing here.
 //!
-//! A thread of its own writes the lines, so that a standard error that nobody reads holds up nothing. Lines that find the queue
-//! full are dropped. A flood of warnings is cut short, and counted.
+//! A separate thread writes the lines, so the program does not block if standard error is not read. If the queue is
+//! full, lines are dropped. The number of repeated warnings is limited, and the omitted warnings are counted.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
@@ -23,44 +23,44 @@ pub use super::log_limit::UNLIMITED;
 use crate::model::{escape_json, needs_escape};
 use crate::redaction::KnownSecrets;
 
-/// How many lines may wait to be written.
+/// The maximum number of lines in the queue.
 const QUEUE: usize = 1024;
 
-/// How long the last lines may take.
+/// The time limit for writing the last lines.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How often the log is told what was left out, if anything was.
+/// The interval of the reports on omitted lines.
 const TICK: Duration = Duration::from_secs(1);
 
-/// The secrets that are kept out of the log. There is one log for the whole process.
+/// The secrets to redact. There is one log for the whole process.
 static KNOWN: ArcSwapOption<KnownSecrets> = ArcSwapOption::const_empty();
 
-/// Keeps these secrets out of the lines that are written from now on.
+/// Redacts these secrets in all lines that are written from now on.
 pub fn hide(known: Arc<KnownSecrets>) {
     KNOWN.store(Some(known));
 }
 
-/// How the log is written.
+/// The format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// Lines for people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// The log, started. Dropping it writes what is queued.
+/// The running log. Dropping it writes the queued lines.
 #[derive(Clone)]
-#[must_use = "what is queued when the program ends is lost without it"]
+#[must_use = "without it, lines that are queued when the program ends are lost"]
 pub struct ProgramLog(SyncSender<LogMessage>, LogLimit);
 
-/// Starts the log for the whole process, and keeps panics' messages, which may quote input, out of it.
+/// Starts the log for the whole process. Messages of panics are not logged, because they can quote input.
 pub fn start(level: Level, format: LogFormat) -> io::Result<ProgramLog> {
     let ((queue, messages), limit) = (sync_channel(QUEUE), LogLimit::default());
     let log = ProgramLog(queue.clone(), limit.clone());
     let reported = limit.clone();
     thread::Builder::new().name("log".to_owned()).spawn(move || write(&messages, &reported, format))?;
-    // Of libraries only warnings: what they say at lower levels may quote requests.
+    // For libraries only warnings are logged, because their other messages can quote requests.
     let filter = Targets::new().with_default(Level::WARN.min(level)).with_target("chat_signer", level);
     let lines = tracing_subscriber::fmt::layer().with_writer(move || LogQueue(queue.clone())).with_target(false);
     let registry = tracing_subscriber::registry().with(filter);
@@ -68,7 +68,7 @@ pub fn start(level: Level, format: LogFormat) -> io::Result<ProgramLog> {
         LogFormat::Text => registry.with(lines.with_ansi(io::stderr().is_terminal()).with_filter(limit)).try_init(),
         LogFormat::Json => registry.with(lines.json().flatten_event(true).with_filter(limit)).try_init(),
     };
-    // One that was started before stays.
+    // If a log was started before, it stays in use.
     drop(started);
     std::panic::set_hook(Box::new(|panic| {
         let (file, line) = panic.location().map_or(("?", 0), |place| (place.file(), place.line()));
@@ -78,7 +78,7 @@ pub fn start(level: Level, format: LogFormat) -> io::Result<ProgramLog> {
 }
 
 impl ProgramLog {
-    /// Waits until what is queued is written, but not for long. What was left out so far is counted.
+    /// Waits for a short time until the queued lines are written. Before that, logs the number of omitted lines.
     pub fn flush(&self) {
         self.1.report(true);
         let (done, written) = sync_channel(1);
@@ -99,7 +99,7 @@ enum LogMessage {
     Flush(SyncSender<()>),
 }
 
-/// Takes whole lines, each with its newline: the formatter writes each event at once.
+/// Receives whole lines with a newline: the formatter writes each event in one call.
 struct LogQueue(SyncSender<LogMessage>);
 
 impl Write for LogQueue {
@@ -113,8 +113,9 @@ impl Write for LogQueue {
     }
 }
 
-/// The line with nothing in it that would begin another, that a terminal would obey or show in another order, or that nobody would
-/// see: messages may quote callers. An escape is as in JSON. What colours a line stays: the formatter has escaped any other such sequence itself.
+/// Escapes the characters in a line that would start another line, control a terminal, change the text direction or be
+/// invisible, because messages can quote callers. The escapes are JSON escapes. Color codes stay: the formatter has
+/// escaped all other control sequences.
 fn plain(line: &[u8]) -> String {
     let line = String::from_utf8_lossy(line);
     let text = line.strip_suffix('\n').unwrap_or(&line);
@@ -136,7 +137,7 @@ fn write(messages: &Receiver<LogMessage>, limit: &LogLimit, format: LogFormat) {
     loop {
         match messages.recv_timeout(TICK) {
             Ok(LogMessage::Line(line)) => {
-                // Whoever closed standard error doesn't want it.
+                // If standard error is closed, the line is dropped.
                 let _ = to.write_all(redacted(&line, format).as_bytes());
             }
             Ok(LogMessage::Flush(done)) => {
@@ -152,7 +153,7 @@ fn write(messages: &Receiver<LogMessage>, limit: &LogLimit, format: LogFormat) {
     }
 }
 
-/// The line without [known](hide) secrets.
+/// Redacts [known](hide) secrets in a line.
 fn redacted(line: &str, format: LogFormat) -> Cow<'_, str> {
     match (&*KNOWN.load(), format) {
         (None, _) => Cow::Borrowed(line),

@@ -1,5 +1,5 @@
-//! Keeps a flood of warnings out of the program's own log: of each place in the code that warns, the log takes so many in some time, and
-//! then says how many it left out.
+//! Limits the number of warnings in the program's own log. Each place in the code can log a number of warnings in a
+//! time window. Then the log reports how many warnings it omitted.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,20 +9,21 @@ use tracing::callsite::Identifier;
 use tracing::{Event, Level, Metadata};
 use tracing_subscriber::layer::{Context, Filter};
 
-/// How many warnings and errors of one place in the code are taken in one span.
+/// The maximum number of warnings and errors from one place in the code in one window.
 const MOST: u64 = 10;
 
-/// How long a span is.
+/// The length of a window.
 const SPAN: Duration = Duration::from_secs(10);
 
-/// The target of warnings and errors that are all taken, because each says what is said nowhere else. No request causes them.
+/// The target of warnings and errors that are never limited, because each has unique information. Requests do not cause
+/// them.
 pub const UNLIMITED: &str = "chat_signer/unlimited";
 
-/// Counts the warnings and errors of each place in the code. There are only so many places.
+/// Counts the warnings and errors of each place in the code. The number of places is fixed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LogLimit(Arc<Mutex<HashMap<Identifier, Window>>>);
 
-/// What came from one place since its span began.
+/// The events from one place since the window began.
 #[derive(Debug)]
 struct Window {
     place: &'static Metadata<'static>,
@@ -31,7 +32,7 @@ struct Window {
 }
 
 impl LogLimit {
-    /// Whether an event from this place is taken.
+    /// Returns whether an event from this place is logged.
     fn admits(&self, place: &'static Metadata<'static>, now: Instant) -> bool {
         if *place.level() > Level::WARN || place.target() == UNLIMITED {
             return true;
@@ -42,7 +43,8 @@ impl LogLimit {
         window.count <= MOST
     }
 
-    /// How many events were left out, and where, in spans that are over; in all of them at the end.
+    /// Returns how many events were omitted, and where, in windows that are over. At the end of the program, in all
+    /// windows.
     fn left_out(&self, now: Instant, is_end: bool) -> (u64, String) {
         let is_over = |window: &Window| is_end || now.saturating_duration_since(window.began) >= SPAN;
         let over: Vec<Window> = self.lock().extract_if(|_, window| is_over(window)).map(|(_, window)| window).collect();
@@ -54,7 +56,7 @@ impl LogLimit {
         (left_out.iter().map(|(_, count)| count).sum(), shown.collect::<Vec<_>>().join(", "))
     }
 
-    /// Logs how many events were left out, if any were.
+    /// Logs how many events were omitted, if there are any.
     pub(super) fn report(&self, is_end: bool) {
         let (count, places) = self.left_out(Instant::now(), is_end);
         if count > 0 {
@@ -100,7 +102,7 @@ mod tests {
         assert_eq!(count, 1000 - MOST);
         assert!(places.starts_with("990 from src/telemetry/log_limit.rs:"), "{places}");
         assert_eq!(taken(start + SPAN), MOST, "a new span begins");
-        assert_eq!(limit.left_out(start + SPAN, true).0, 1000 - MOST, "at the end all is told");
+        assert_eq!(limit.left_out(start + SPAN, true).0, 1000 - MOST, "at the end all windows are reported");
         assert_eq!(limit.left_out(start + 2 * SPAN, true), (0, String::new()));
     }
 }

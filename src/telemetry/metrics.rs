@@ -1,6 +1,7 @@
-//! What is counted while requests are answered. What can be read from elsewhere when someone looks is not counted here.
+//! The metrics that are counted while requests are answered. Values that can be read elsewhere at scrape time are not
+//! counted here.
 //!
-//! Values of labels come from the configuration and from fixed lists, never from callers, so there are only so many of them.
+//! Label values come from the configuration and from fixed lists, never from callers. So their number is limited.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -17,51 +18,51 @@ use super::AuditDecision;
 use super::outbox::OutboxMetrics;
 use crate::model::Action;
 
-/// The upper bounds of the times that are told apart, in seconds. A decision takes less than the first; asking others takes up to some
-/// seconds.
+/// The upper bounds of the histogram buckets, in seconds. A decision takes less than the first bound. Requests to other
+/// servers take up to a few seconds.
 const BOUNDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// The counts.
+/// The metrics.
 #[derive(Debug)]
 pub struct Metrics {
     requests: Family<AnswerLabels, Counter>,
     durations: Family<DurationLabels, Histogram, fn() -> Histogram>,
     decisions: Family<DecisionLabels, Counter>,
     authentications: Family<CallerLabels, Counter>,
-    /// What is carried to vendors and webhooks.
+    /// The metrics of deliveries to vendors and webhooks.
     pub outbox: OutboxMetrics,
 }
 
-/// Where a request came in.
+/// The listener that received a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenerLabel {
-    /// Where callers are served.
+    /// The listener for callers.
     Main,
-    /// Where probes and metrics are.
+    /// The listener for probes and metrics.
     Admin,
 }
 
-/// Where a request leads.
+/// The route of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RouteLabel {
-    /// To an operation of the app of this name.
+    /// An operation of the app with this name.
     Operation(Arc<str>, &'static str),
-    /// To a cloud function of LeanCloud's demo servers.
+    /// A cloud function that the LeanCloud demo servers also have.
     Function(&'static str),
-    /// To a path that is the same in every configuration.
+    /// A path that is the same in every configuration.
     Fixed(&'static str),
-    /// Nowhere.
+    /// No route.
     Other,
 }
 
-/// What was found out about a caller.
+/// The result of an authentication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdentityLabel {
-    /// Who it is.
+    /// The caller is identified.
     Accepted,
-    /// That the credential doesn't hold.
+    /// The credential is invalid.
     Refused,
-    /// Nothing, as nobody could tell.
+    /// The result is unknown, for example because another server did not answer.
     Unavailable,
 }
 
@@ -91,7 +92,7 @@ struct CallerLabels {
     outcome: &'static str,
 }
 
-/// A name, where there is one.
+/// A name, or `none`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct OptionalLabel(Option<Arc<str>>);
 
@@ -108,38 +109,38 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts an answer: its status, and how long it took.
+    /// Counts an answer, with its status and duration.
     pub fn answered(&self, listener: ListenerLabel, route: RouteLabel, status: u16, took: Duration) {
         let timed = DurationLabels { route };
         self.durations.get_or_create(&timed).observe(took.as_secs_f64());
         self.requests.get_or_create(&AnswerLabels { listener: listener.as_str(), route: timed.route, status }).inc();
     }
 
-    /// Counts a decision about this action of an app: the id of the rule that decided, or what did instead.
+    /// Counts a decision about this action of an app. `rule` is the id of the rule that decided, or the other cause.
     pub fn decided(&self, app: Arc<str>, action: Action, decision: AuditDecision, rule: Cow<'static, str>) {
         let (action, outcome) = (action.as_str(), decision.as_str());
         self.decisions.get_or_create(&DecisionLabels { app, action, outcome, rule }).inc();
     }
 
-    /// Counts what an authenticator found out about a caller, or what was found without one.
+    /// Counts the result of an authentication. `None`: no authenticator was involved.
     pub fn identified(&self, authenticator: Option<&Arc<str>>, identity: IdentityLabel) {
         let authenticator = OptionalLabel(authenticator.cloned());
         self.authentications.get_or_create(&CallerLabels { authenticator, outcome: identity.as_str() }).inc();
     }
 
-    /// Has the counts shown by this registry.
+    /// Adds the metrics to this registry.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("http_requests", "Requests that were answered", self.requests.clone());
         let help = "Seconds from the end of a request's header to the answer's header";
         registry.register("http_request_duration_seconds", help, self.durations.clone());
         registry.register("decisions", "Decisions, by the rule that decided", self.decisions.clone());
-        registry.register("authentications", "Callers, by what was found out about them", self.authentications.clone());
+        registry.register("authentications", "Authentications, by outcome", self.authentications.clone());
         self.outbox.register(registry);
     }
 }
 
 impl ListenerLabel {
-    /// How labels spell it.
+    /// Returns the value of the label.
     pub fn as_str(self) -> &'static str {
         match self {
             ListenerLabel::Main => "main",

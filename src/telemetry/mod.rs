@@ -1,4 +1,4 @@
-//! What operators see: the audit log, which says what was decided, the program's own log, and metrics.
+//! Information for operators: the audit log (all decisions), the program's own log, and metrics.
 
 pub mod audit;
 pub mod chain;

@@ -1,27 +1,27 @@
-//! The audit line for what an operator signs by hand.
+//! The audit line for a signature that an operator makes by hand.
 
 use serde::Serialize;
 
 use super::record::{AuditCaller, AuditScope, capability, display, displayed, line};
 use crate::model::{Millis, RequestedGrant};
 
-/// What was signed by an operator, without a server and without asking the policy. It has no place for the signature.
+/// A signature that an operator made without a server and without the policy. It has no field for the signature itself.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct OperatorSignature<'a> {
     /// When the line was made.
     #[serde(serialize_with = "display")]
     pub time: Millis,
-    /// Always the same.
+    /// The constant [`EVENT`](Self::EVENT).
     pub event: &'static str,
     /// The operator.
     pub caller: AuditCaller<'a>,
     /// The app's name.
     pub app: &'a str,
-    /// Its vendor.
+    /// The vendor of the app.
     pub vendor: &'static str,
-    /// What was asked.
+    /// The action that was signed.
     pub action: &'static str,
-    /// The chat identity that it is for.
+    /// The chat identity that the signature is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<&'a str>,
     /// The conversation.
@@ -42,10 +42,10 @@ pub struct OperatorSignature<'a> {
 }
 
 impl OperatorSignature<'_> {
-    /// What its `event` is.
+    /// The value of `event`.
     pub const EVENT: &'static str = "request.signed";
 
-    /// The line, with its newline.
+    /// Formats the line, with its newline.
     pub fn line(&self) -> Result<Vec<u8>, serde_json::Error> {
         line(self)
     }

@@ -1,4 +1,4 @@
-//! What is counted of what is carried to vendors and webhooks.
+//! The metrics of deliveries to vendors and webhooks.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -10,7 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// The counts. Clones count together. What isn't configured has no series.
+/// The metrics. Clones share the same counters. Apps and webhooks that are not configured have no series.
 #[derive(Clone, Debug, Default)]
 pub struct OutboxMetrics {
     deliveries: Family<AttemptLabels, Counter>,
@@ -18,7 +18,7 @@ pub struct OutboxMetrics {
     oldest: Family<KindLabel, Gauge<f64, AtomicU64>>,
 }
 
-/// What kind of thing is carried.
+/// The kind of delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DeliveryKind {
     /// Bans and mutes, to vendors.
@@ -27,31 +27,31 @@ pub enum DeliveryKind {
     Webhook,
 }
 
-/// What came of an attempt.
+/// The outcome of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptOutcome {
-    /// It is done.
+    /// The job is done.
     Done,
-    /// It is tried again.
+    /// The job will be tried again.
     Failed,
-    /// It was given back.
+    /// The job was returned without a result.
     Unfinished,
-    /// It can't be done.
+    /// The job cannot be done.
     DeadLetter,
 }
 
-/// What waits in the store, of one kind.
+/// The jobs of one kind in the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueDepth {
-    /// What is due.
+    /// The number of due jobs.
     pub due: u32,
-    /// What failed the last time and is to be tried again.
+    /// The number of jobs that failed the last time and will be tried again.
     pub failing: u32,
-    /// What became a dead letter.
+    /// The number of dead letters.
     pub dead_letter: u32,
-    /// What waits for a process that has its app or webhook configured, as this one hasn't.
+    /// The number of jobs whose app or webhook is not configured in this process. They wait for another process.
     pub unconfigured: u32,
-    /// For how long the oldest of what is due has been, in milliseconds.
+    /// How long the oldest due job has been due, in milliseconds.
     pub oldest: u64,
 }
 
@@ -79,7 +79,7 @@ impl OutboxMetrics {
         self.of(kind, target, outcome).inc();
     }
 
-    /// Has something to count for this app or host, if only that there was nothing yet.
+    /// Creates the series for this app or host, with the value 0.
     pub fn expect(&self, kind: DeliveryKind, target: &Arc<str>) {
         for outcome in [AttemptOutcome::Done, AttemptOutcome::Failed, AttemptOutcome::DeadLetter] {
             drop(self.of(kind, Arc::clone(target), outcome));
@@ -96,7 +96,7 @@ impl OutboxMetrics {
         self.deliveries.get_or_create(&AttemptLabels { kind, target, outcome })
     }
 
-    /// Shows what waits.
+    /// Sets the gauges for the jobs that wait.
     pub fn waiting(&self, kind: DeliveryKind, waiting: &QueueDepth) {
         let kind = kind.as_str();
         let QueueDepth { due, failing, dead_letter, unconfigured, .. } = *waiting;
@@ -107,25 +107,25 @@ impl OutboxMetrics {
         self.oldest.get_or_create(&KindLabel { kind }).set(Duration::from_millis(waiting.oldest).as_secs_f64());
     }
 
-    /// Has the counts shown by this registry.
+    /// Adds the metrics to this registry.
     pub fn register(&self, registry: &mut Registry) {
-        let help = "Attempts to carry something to a vendor or webhook";
+        let help = "Attempts to deliver something to a vendor or webhook";
         registry.register("deliveries", help, self.deliveries.clone());
         registry.register(
             "outbox_jobs",
-            "What is due and not done, what failed, what is a dead letter, and what is for nobody who is configured",
+            "Jobs that are due, that failed, that are dead letters, or whose app or webhook is not configured",
             self.jobs.clone(),
         );
-        let help = "Seconds for which the oldest of what is due has been";
+        let help = "Seconds for which the oldest due job has been due";
         registry.register("outbox_oldest_due_seconds", help, self.oldest.clone());
     }
 }
 
 impl DeliveryKind {
-    /// Every kind.
+    /// All kinds.
     pub const ALL: [DeliveryKind; 2] = [DeliveryKind::Enforcement, DeliveryKind::Webhook];
 
-    /// How labels spell it.
+    /// Returns the value of the label.
     pub fn as_str(self) -> &'static str {
         match self {
             DeliveryKind::Enforcement => "enforcement",

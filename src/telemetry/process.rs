@@ -1,4 +1,4 @@
-//! What the system says of the process, where it has `/proc`: on Linux.
+//! The resource usage of the process, from `/proc` on Linux.
 
 use std::fs;
 use std::path::Path;
@@ -6,21 +6,21 @@ use std::path::Path;
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
 
-/// What the process uses, as far as the system says: where it hides one thing, as in a container or by `ProcSubset=` of systemd, the
-/// others are there.
+/// The resource usage of the process. If the system hides one value, for example in a container or with `ProcSubset=`
+/// of systemd, the other values are still available.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ProcessUsage {
-    /// The processor time that it has used, in seconds.
+    /// The processor time used, in seconds.
     pub cpu: Option<f64>,
-    /// The memory that it has, in bytes.
+    /// The resident memory, in bytes.
     pub resident: Option<u64>,
-    /// How many files and connections it has open.
+    /// The number of open files and connections.
     pub open_files: Option<u64>,
-    /// How many it may have; `None` is any number.
+    /// The maximum number of open files and connections. `None`: no limit.
     pub most_files: Option<u64>,
 }
 
-/// What this process uses.
+/// Returns the resource usage of this process.
 pub fn usage() -> ProcessUsage {
     usage_of(Path::new("/proc/self"))
 }
@@ -35,7 +35,7 @@ fn usage_of(process: &Path) -> ProcessUsage {
     }
 }
 
-/// How many there are but for the directory itself, which is open while it is counted.
+/// Counts the open files. The directory itself is open during the count, so it is subtracted.
 fn open_files(directory: &Path) -> Option<u64> {
     u64::try_from(fs::read_dir(directory).ok()?.count()).ok()?.checked_sub(1)
 }
@@ -45,7 +45,8 @@ struct ProcStat {
     pages: u64,
 }
 
-/// Reads fields 14, 15 and 24 (proc_pid_stat(5)). The second is the program's name, which may hold anything.
+/// Parses fields 14, 15 and 24 (proc_pid_stat(5)). Field 2 is the name of the program, which can contain any
+/// characters.
 fn parse(stat: &str) -> Option<ProcStat> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
     let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();

@@ -1,4 +1,4 @@
-//! A line of the audit log.
+//! The lines of the audit log.
 
 use std::fmt::Display;
 
@@ -8,23 +8,23 @@ use super::escape;
 use crate::model::{Action, Caller, Millis, Pattern, RequestedGrant};
 use crate::policy::EntryAuthor;
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AuditDecision {
-    /// It was allowed, and signed.
+    /// The request was allowed and signed.
     Allow,
     /// The policy did not allow it.
     Deny,
-    /// It was allowed, but could not be signed as asked.
+    /// The request was allowed, but could not be signed with these values.
     Invalid,
     /// The caller was not authenticated.
     Refused,
-    /// What it depends on could not be found out, so it was not decided.
+    /// The request was not decided, because necessary data was not available.
     Unavailable,
 }
 
 impl AuditDecision {
-    /// How the audit log and the metrics spell it.
+    /// Returns the name in the audit log and the metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             AuditDecision::Allow => "allow",
@@ -42,108 +42,108 @@ impl Serialize for AuditDecision {
     }
 }
 
-/// What the audit log says of one decision, or of one caller who was refused. It has no place for a signature or token.
+/// The audit line of a decision, or of a caller who was refused. It has no field for a signature or token.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct AuditRecord<'a> {
-    /// When the request came in.
+    /// The time at which the request arrived.
     #[serde(serialize_with = "display")]
     pub time: Millis,
-    /// The id that the answer carries, too.
+    /// The request id, which is also in the answer.
     pub request_id: &'a str,
-    /// The trace that the request belongs to, by its own account.
+    /// The trace id, from the headers of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<&'a str>,
-    /// What this program calls its part of the trace.
+    /// The span id of this program in the trace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub span_id: Option<&'a str>,
-    /// What the caller calls its own.
+    /// The span id of the caller.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_span_id: Option<&'a str>,
-    /// What was decided.
+    /// The decision.
     pub decision: AuditDecision,
-    /// The authenticator that vouches for the caller, or refused it.
+    /// The authenticator that accepted or refused the caller.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authenticator: Option<&'a str>,
-    /// Who asked.
+    /// The caller.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caller: Option<AuditCaller<'a>>,
-    /// The app's name; nothing where it is about all apps.
+    /// The name of the app. `None`: the request is about all apps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub app: Option<&'a str>,
-    /// Its vendor.
+    /// The vendor of the app.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vendor: Option<&'static str>,
-    /// What was asked for.
+    /// The requested action.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<&'static str>,
-    /// The chat identity that it is for.
+    /// The chat identity that the signature is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<&'a str>,
-    /// The conversation that it is about.
+    /// The conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation: Option<AuditScope<'a>>,
-    /// The other identities that it names, as sent.
+    /// The other identities in the request, as sent.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub targets: &'a [String],
-    /// How many they are, where only the first are named.
+    /// The number of targets, if `targets` is cut.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub targets_count: Option<usize>,
-    /// The capability asked for, where it was not granted.
+    /// The requested capability, if it was not granted.
     #[serde(skip_serializing_if = "<[RequestedGrant]>::is_empty", serialize_with = "capability")]
     pub asked: &'a [RequestedGrant],
-    /// How many resources it has, where only the first are named.
+    /// The number of resources in the requested capability, if `asked` is cut.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked_count: Option<usize>,
-    /// The capability granted.
+    /// The granted capability.
     #[serde(skip_serializing_if = "<[RequestedGrant]>::is_empty", serialize_with = "capability")]
     pub granted: &'a [RequestedGrant],
-    /// The nonce that was signed.
+    /// The signed nonce.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nonce: Option<&'a str>,
-    /// The number of the moderation store's change that was made.
+    /// The number of the change in the moderation store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change: Option<u64>,
-    /// The word of the role that was to be given or taken.
+    /// The name of the role to grant or remove.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<&'a str>,
-    /// Whether it was to be taken.
+    /// Whether the request is to remove the role.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub removed: bool,
-    /// The kind that the conversation was to have.
+    /// The requested kind of the conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<&'static str>,
-    /// The owner that it was to have.
+    /// The requested owner of the conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<&'a str>,
-    /// Whether it was to be forgotten.
+    /// Whether the request is to forget the conversation.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub forgotten: bool,
-    /// When what was asked for was to end.
+    /// The end of the requested ban or mute. `None`: it is permanent.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "displayed")]
     pub until: Option<Millis>,
-    /// The rules that allowed it.
+    /// The rules that allowed the request.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub rules: &'a [String],
-    /// The rule that denied it, or came nearest to allowing it.
+    /// The rule that denied the request, or the rule that was closest to allowing it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<&'a str>,
-    /// The ban's scope, where a ban denied it.
+    /// The scope of the ban, if a ban denied the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ban: Option<AuditScope<'a>>,
-    /// Why not, in full; of a ban or mute that was made, why, in the moderator's words.
+    /// The full reason of the refusal. For a new ban or mute: the reason that the moderator gave.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
-    /// SHA-256 of the policy file that decided.
+    /// The SHA-256 of the policy file that decided.
     pub policy: &'a str,
-    /// Microseconds from the end of the request's header to this line.
+    /// The time from the end of the request's header to this line, in microseconds.
     pub latency_us: u64,
 }
 
-/// How many targets, and how many resources of a capability, are named where nothing was allowed.
+/// The maximum number of targets, and of resources of a capability, in the line of a refused request.
 const MOST_NAMED: usize = 20;
 
 impl<'a> AuditRecord<'a> {
-    /// A record with these fields and no others.
+    /// Creates a record with these fields only.
     pub fn new(time: Millis, request_id: &'a str, decision: AuditDecision, policy: &'a str) -> AuditRecord<'a> {
         AuditRecord {
             time,
@@ -181,7 +181,8 @@ impl<'a> AuditRecord<'a> {
         }
     }
 
-    /// The same with long lists cut, and with how long they were: a refused client may ask for as much as fits into a request.
+    /// Returns the record with long lists cut, and with their lengths. A refused client can send lists as long as the
+    /// limit of a request allows.
     #[must_use]
     pub fn shortened(&self) -> AuditRecord<'a> {
         let (targets, targets_count) = first(self.targets);
@@ -189,60 +190,60 @@ impl<'a> AuditRecord<'a> {
         AuditRecord { targets, targets_count, asked, asked_count, ..*self }
     }
 
-    /// The line, with its newline.
+    /// Formats the line, with its newline.
     pub fn line(&self) -> Result<Vec<u8>, serde_json::Error> {
         line(self)
     }
 }
 
-/// What the audit log says of something in the moderation entries that no request asked for: it ended by itself, or an operator took it over.
+/// The audit line of a moderation entry that no request changed: it expired, or an operator imported it.
 #[derive(Clone, Debug, Serialize)]
 pub struct ModerationRecord<'a> {
-    /// When the line was made.
+    /// The time of the line.
     #[serde(serialize_with = "display")]
     pub time: Millis,
-    /// What happened, as events call it.
+    /// The event name.
     pub event: &'a str,
-    /// Who did it, unless nobody did.
+    /// The author of the change. `None`: the entry expired.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caller: Option<AuditCaller<'a>>,
-    /// The app's name; nothing where it is about all apps.
+    /// The name of the app. `None`: the entry is about all apps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub app: Option<&'a str>,
-    /// The conversation that it is about, or the pattern of them.
+    /// The conversation, or the pattern of conversations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation: Option<String>,
-    /// The user whom it is about.
+    /// The user that the entry is about.
     #[serde(skip_serializing_if = "<[&str]>::is_empty")]
     pub targets: &'a [&'a str],
-    /// The number of the moderation store's change that was made; nothing where that isn't known.
+    /// The number of the change in the moderation store. `None`: unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change: Option<u64>,
-    /// The word of the role that the entry gives.
+    /// The name of the role that the entry grants.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<&'a str>,
-    /// The conversation's kind.
+    /// The kind of the conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<&'static str>,
-    /// The conversation's owner.
+    /// The owner of the conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<&'a str>,
-    /// When the entry ends, if it does by itself.
+    /// The time at which the entry expires. `None`: it does not expire.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
-    /// Why there is a ban or mute, in the words of who made it.
+    /// The reason of the ban or mute, as its author gave it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
-    /// Who made the entry.
+    /// The author of the entry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<&'a EntryAuthor>,
-    /// When.
+    /// The time at which the entry was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
 }
 
 impl<'a> ModerationRecord<'a> {
-    /// Something that happened, of which nothing more is said yet.
+    /// Creates a record with these fields only.
     pub fn new(event: &'a str, time: Millis) -> ModerationRecord<'a> {
         ModerationRecord {
             time,
@@ -262,21 +263,21 @@ impl<'a> ModerationRecord<'a> {
         }
     }
 
-    /// The line, with its newline.
+    /// Formats the line, with its newline.
     pub fn line(&self) -> Result<Vec<u8>, serde_json::Error> {
         line(self)
     }
 }
 
-/// The first of a list that may be too long, and if it is, how long it is.
+/// Cuts a list that is too long. If the list was cut, also returns its original length.
 fn first<T>(list: &[T]) -> (&[T], Option<usize>) {
     list.get(..MOST_NAMED).filter(|_| list.len() > MOST_NAMED).map_or((list, None), |first| (first, Some(list.len())))
 }
 
-/// A line of the audit log, with its newline.
+/// Formats a line of the audit log, with its newline.
 ///
 /// # Errors
-/// If the value cannot be written as JSON.
+/// Returns an error if the value cannot be written as JSON.
 pub fn line(of: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
     let mut line = Vec::with_capacity(512);
     escape::to_json(&mut line, of)?;
@@ -284,10 +285,10 @@ pub fn line(of: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
     Ok(line)
 }
 
-/// Who asked.
+/// The caller in an audit line.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct AuditCaller<'a> {
-    /// User or service.
+    /// The kind: user or service.
     pub kind: &'static str,
     /// The identity.
     pub subject: &'a str,

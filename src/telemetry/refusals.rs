@@ -1,7 +1,7 @@
-//! Refused requests that have no line of their own in the audit log: they are counted by address, and each address has one line a
-//! second. So a client that sends many such requests cannot fill the disk.
+//! Summaries of refused requests that have no separate line in the audit log. They are counted by address, and each
+//! address gets one line per second. So a client that sends many refused requests cannot fill the disk.
 //!
-//! Its memory has a bound, whatever comes: beyond so many addresses, reasons and callers, the rest is only counted.
+//! The memory is limited. Addresses, reasons and callers above the limits are only counted.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -18,64 +18,65 @@ use super::record::{display, line};
 use crate::clock;
 use crate::model::Millis;
 
-/// How long requests are counted before their number is written.
+/// The time between the first request and its summary.
 const SPAN: Duration = Duration::from_secs(1);
 
-/// How many addresses have a line of their own in one span. All others share one.
+/// The maximum number of addresses with a separate line in one summary. All other addresses share one line.
 const MOST_ADDRESSES: usize = 32;
 
-/// How many reasons a line tells apart, and how many callers.
+/// The maximum number of different reasons in a line, and of different callers.
 const MOST_REASONS: usize = 8;
 const MOST_CALLERS: usize = 4;
 
-/// How many characters of a reason are kept.
+/// The maximum length of a reason, in characters.
 const LONGEST_REASON: usize = 100;
 
-/// Refused requests that are counted and not written yet.
+/// The refused requests that are counted and not yet written.
 #[derive(Default)]
 pub struct RefusalSummaries {
     open: Mutex<Summaries>,
-    /// Rings once there is something to write.
+    /// Notified when there is something to write.
     added: Notify,
-    /// Lines that are being written, or that could not be written the last time.
+    /// The lines that are being written, or whose last write failed.
     unwritten: tokio::sync::Mutex<Vec<u8>>,
 }
 
 #[derive(Default)]
 struct Summaries {
     by_address: HashMap<IpAddr, Summary>,
-    /// Of all addresses that found no place.
+    /// The summary of all addresses that have no separate line.
     others: Option<Summary>,
 }
 
-/// One line: what was refused to one address, or to several.
+/// One line: the refused requests of one address, or of several.
 #[derive(Serialize)]
 struct Summary {
-    /// When the line was made.
+    /// The time of the line.
     #[serde(serialize_with = "display")]
     time: Millis,
     event: &'static str,
-    /// The address, the /64 prefix, or `unix` for the Unix socket. Nothing for the addresses that have no line of their own.
+    /// The address, the /64 prefix, or `unix` for the Unix socket. `None`: the line is about the addresses without a
+    /// separate line.
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
-    /// When the first of the requests came in, and the last.
+    /// The times at which the first and the last request arrived.
     #[serde(serialize_with = "display")]
     since: Millis,
     #[serde(serialize_with = "display")]
     until: Millis,
-    /// How many requests they are; a change that is about several users counts once for each.
+    /// The number of requests. A change that is about several users counts once for each user.
     count: u64,
     decisions: BTreeMap<&'static str, u64>,
     reasons: BTreeMap<String, u64>,
-    /// How many have reasons that are not among these.
+    /// The number of requests whose reasons are not in `reasons`.
     #[serde(skip_serializing_if = "is_zero")]
     other_reasons: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     callers: Vec<CountedCaller>,
-    /// How many are from callers that are not among these.
+    /// The number of requests whose callers are not in `callers`.
     #[serde(skip_serializing_if = "is_zero")]
     other_callers: u64,
-    /// The first request's id.
+    /// The id of the first request.
     request_id: String,
 }
 
@@ -87,14 +88,15 @@ struct CountedCaller {
 }
 
 impl RefusalSummaries {
-    /// Counts a refused request from this address, which is a rate-limit key. Its line is not written.
+    /// Counts a refused request from this address, which is a rate-limit key. Does not write it.
     pub fn add(&self, address: IpAddr, refused: &AuditRecord<'_>) {
         if self.lock().add(address, refused) {
             self.added.notify_one();
         }
     }
 
-    /// Writes the counts, one span after the first request, and never returns. While the log cannot be written, counting goes on.
+    /// Writes each summary one span after its first request, and never returns. If the log cannot be written, counting
+    /// continues.
     pub async fn write_to(&self, audit: &AuditLog) {
         loop {
             self.added.notified().await;
@@ -105,7 +107,8 @@ impl RefusalSummaries {
         }
     }
 
-    /// Writes what was counted at the end, when no more comes. What cannot be written is in the program's own log.
+    /// Writes the last summary when no more requests arrive. If the audit log cannot be written, the lines go to the
+    /// program's own log.
     pub async fn close(&self, audit: &AuditLog) {
         if self.flush(audit).await {
             return;
@@ -117,13 +120,14 @@ impl RefusalSummaries {
         }
     }
 
-    /// Writes what was counted so far. Returns whether all of it is written.
+    /// Writes the requests that were counted so far. Returns whether all of them are written.
     async fn flush(&self, audit: &AuditLog) -> bool {
         let mut unwritten = self.unwritten.lock().await;
         if audit.health().is_err() {
             return false;
         }
-        // Lines that failed are tried again by themselves: the counts that go on meanwhile have a bound, a heap of lines has none.
+        // Failed lines are written again before the new counts. The size of the counts is limited; the size of a list
+        // of lines is not.
         if audit.write(&unwritten).await.is_err() {
             return false;
         }
@@ -141,7 +145,7 @@ impl RefusalSummaries {
 }
 
 impl Summaries {
-    /// Counts a request. Returns whether it is the first.
+    /// Counts a request. Returns whether it is the first since the last summary.
     fn add(&mut self, address: IpAddr, refused: &AuditRecord<'_>) -> bool {
         let is_first = self.by_address.is_empty() && self.others.is_none();
         if let Some(summary) = self.by_address.get_mut(&address) {
@@ -154,11 +158,11 @@ impl Summaries {
         is_first
     }
 
-    /// The lines of all that was counted, which is forgotten.
+    /// Returns the lines of all counts, and resets the counts.
     fn take(&mut self, now: Millis) -> Vec<u8> {
         let Summaries { by_address, others } = std::mem::take(self);
         let summaries = by_address.into_values().chain(others).map(|summary| Summary { time: now, ..summary });
-        // All of it can be written as JSON.
+        // Every summary can be written as JSON.
         summaries.flat_map(|summary| line(&summary).unwrap_or_default()).collect()
     }
 }
@@ -212,7 +216,7 @@ impl Summary {
     }
 }
 
-/// Why a request was refused, in words that many requests have in common: the rule, where one decided.
+/// Returns the reason of a refusal in a form that many requests share: the rule, if a rule decided.
 fn reason(refused: &AuditRecord<'_>) -> String {
     match (refused.rule, refused.ban, refused.reason) {
         (Some(rule), _, _) => format!("rule {rule}"),
@@ -221,7 +225,7 @@ fn reason(refused: &AuditRecord<'_>) -> String {
     }
 }
 
-/// An address as the log has it.
+/// Formats an address for the log.
 fn shown(address: IpAddr) -> String {
     match address {
         IpAddr::V6(address) if address.is_unspecified() => "unix".to_owned(),
@@ -250,14 +254,14 @@ mod tests {
         AuditRecord { reason: Some(reason), caller, ..AuditRecord::new(Millis(time), "id-1", decision, "policy") }
     }
 
-    /// Counts these requests, and reads the lines about them.
+    /// Counts these requests and parses the lines about them.
     fn lines(requests: impl IntoIterator<Item = (IpAddr, Option<String>, String, u64)>) -> Vec<Value> {
         let mut summaries = Summaries::default();
         for (address, subject, reason, time) in requests {
             summaries.add(address, &refused(subject.as_deref(), &reason, time));
         }
         let lines = String::from_utf8(summaries.take(Millis(9000))).unwrap();
-        assert!(summaries.take(Millis(9000)).is_empty(), "what is written is forgotten");
+        assert!(summaries.take(Millis(9000)).is_empty(), "written summaries are removed");
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 

@@ -1,6 +1,8 @@
-//! The trace that a request belongs to, as its headers tell (W3C Trace Context, level 1: <https://www.w3.org/TR/trace-context/>).
+//! The trace that a request belongs to, from its headers (W3C Trace Context, level 1:
+//! <https://www.w3.org/TR/trace-context/>).
 //!
-//! It connects what several programs say of one request. Anyone can write such headers, so nothing else depends on them.
+//! A trace connects the records of several programs about one request. Any client can write these headers, so nothing
+//! else depends on them.
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -8,33 +10,34 @@ use crate::{crypto, random};
 
 /// The header that names the trace.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// The header with what tracing systems on the way have noted.
+/// The header with the data of tracing systems on the way.
 pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The length of a `traceparent` of version 00, in bytes.
 const LENGTH: usize = 55;
 
-/// How many bytes of `tracestate` are passed on, in how many entries. Longer ones are dropped as a whole.
+/// The maximum length of a forwarded `tracestate` in bytes, and its maximum number of entries. A longer value is
+/// dropped completely.
 const LONGEST_STATE: usize = 512;
 const MOST_ENTRIES: usize = 32;
 
-/// Where a request stands in a trace.
+/// The place of a request in a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceContext {
-    /// The trace: 32 hexadecimal digits.
+    /// The trace id: 32 hexadecimal digits.
     pub trace_id: String,
-    /// What the caller calls its own part of it, which this request is a part of: 16 hexadecimal digits.
+    /// The span id of the caller, which is the parent of this request: 16 hexadecimal digits.
     pub parent_id: String,
-    /// What this program calls its part: 16 hexadecimal digits.
+    /// The span id of this program: 16 hexadecimal digits.
     pub span_id: String,
-    /// Whether the caller has it recorded.
+    /// Whether the caller records the trace.
     pub is_sampled: bool,
     state: Option<HeaderValue>,
 }
 
 impl TraceContext {
-    /// The trace that these headers tell of, if they tell of one as they should. `None` also where there is no randomness for a part of
-    /// its own.
+    /// Reads the trace from these headers. Returns `None` if the headers have no valid trace, or if no random bytes are
+    /// available for a new span id.
     pub fn of(headers: &HeaderMap) -> Option<TraceContext> {
         let mut parents = headers.get_all(TRACEPARENT).iter();
         let (parent, None) = (parents.next()?, parents.next()) else { return None };
@@ -43,7 +46,7 @@ impl TraceContext {
         Some(TraceContext { trace_id, parent_id, span_id: fresh()?, is_sampled, state: state(headers) })
     }
 
-    /// Tells another server that a request to it is a part of this one.
+    /// Adds the trace headers to a request to another server.
     pub fn pass_on(&self, headers: &mut HeaderMap) {
         let TraceContext { trace_id, span_id, is_sampled, state, .. } = self;
         let parent = format!("00-{trace_id}-{span_id}-{:02x}", u8::from(*is_sampled));
@@ -55,7 +58,8 @@ impl TraceContext {
     }
 }
 
-/// The ids of the trace and of the caller's part, and whether it is recorded. Of later versions what version 00 has of them.
+/// Parses the trace id, the span id of the caller, and whether the trace is recorded. From a later version it parses
+/// only the fields that version 00 has.
 fn parse(text: &str) -> Option<(&str, &str, bool)> {
     let (version, rest) = (text.get(..2)?, text.get(LENGTH..)?);
     let is_long_enough = if version == "00" { rest.is_empty() } else { rest.is_empty() || rest.starts_with('-') };
@@ -75,7 +79,7 @@ fn is_id(text: &str, length: usize) -> bool {
     is_hex(text, length) && text.bytes().any(|byte| byte != b'0')
 }
 
-/// Capital letters are not allowed.
+/// Returns whether the text has this length and only hexadecimal digits. Capital letters are not allowed.
 fn is_hex(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
@@ -85,7 +89,7 @@ fn fresh() -> Option<String> {
     Some(crypto::hex(bytes.first_chunk::<8>()?)).filter(|id| is_id(id, 16))
 }
 
-/// What the tracing systems on the way have noted, as it came.
+/// Returns the data of the tracing systems on the way, unchanged.
 fn state(headers: &HeaderMap) -> Option<HeaderValue> {
     let lines: Vec<_> = headers.get_all(TRACESTATE).iter().map(HeaderValue::to_str).collect::<Result<_, _>>().ok()?;
     let state = lines.join(",");
@@ -117,7 +121,7 @@ mod tests {
             (format!("00-{TRACE}-{PARENT}-00"), false),
             (format!("00-{TRACE}-{PARENT}-02"), false),
             (format!("00-{TRACE}-{PARENT}-ff"), true),
-            // Later versions may add something, after a dash.
+            // Later versions can append fields after a dash.
             (format!("01-{TRACE}-{PARENT}-01"), true),
             (format!("cc-{TRACE}-{PARENT}-01-what-the-future-will-be-like"), true),
             (format!("cc-{TRACE}-{PARENT}-01-"), true),

@@ -1,4 +1,5 @@
-//! The client for other servers, with the care that strangers need: HTTPS, a limit on time and size, and no redirects.
+//! The client for other servers. It does not trust them: it requires HTTPS, limits time and size, and follows no
+//! redirects.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -25,45 +26,45 @@ use crate::authn::{BearerToken, Endpoint, is_safe};
 use crate::config::ClientIdentity;
 use crate::files;
 
-/// How long an answer may take, from the reading of the token to the last byte, unless it was said otherwise.
+/// The default time limit for an answer, from reading the token to the last byte.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long a connection is kept for the next request.
+/// How long an idle connection is kept for the next request.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// The longest token that is read from a file, in bytes.
 const LONGEST_TOKEN: u64 = 64 << 10;
 
-/// Asks one server.
+/// A client for a single server.
 pub struct UpstreamClient {
     inner: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     bearer: Option<BearerToken>,
-    /// Lets one read the token's file at a time: where that hangs, it takes no more than one thread.
+    /// Allows a single read of the token file at a time. If a read hangs, it blocks only one thread.
     reading: Arc<Semaphore>,
     patience: Duration,
 }
 
-/// Why a client can't be made.
+/// The reason why a client cannot be created.
 #[derive(Debug, thiserror::Error)]
-#[error("no TLS client can be made for {url}: {reason}")]
+#[error("cannot create a TLS client for {url}: {reason}")]
 pub struct ClientBuildError {
     url: String,
     reason: rustls::Error,
 }
 
-/// Why there is no answer. Its text is for the log: it holds nothing that was sent.
+/// The reason why there is no answer. The text is for the log and contains no sent data.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The address is neither HTTPS nor on this machine.
-    #[error("it is asked for without TLS")]
+    #[error("its address does not use TLS")]
     Unsafe,
-    /// The token to show isn't there.
-    #[error("the file with the token to show can't be read: {0}")]
+    /// The file with the bearer token cannot be read.
+    #[error("the bearer token cannot be read: {0}")]
     Token(io::Error),
-    /// No connection, or it broke off.
+    /// There was no connection, or it was interrupted.
     #[error("{0}")]
     Broken(String),
-    /// It took too long.
+    /// The answer took too long.
     #[error("no answer within {} s", .0.as_secs())]
     Slow(Duration),
     /// The answer is too long.
@@ -72,10 +73,10 @@ pub enum ClientError {
 }
 
 impl UpstreamClient {
-    /// For this server.
+    /// Creates a client for this server.
     ///
     /// # Errors
-    /// If its certificate authorities can't be used.
+    /// Returns an error if the server's certificate authorities cannot be used.
     pub fn new(endpoint: &Endpoint) -> Result<UpstreamClient, ClientBuildError> {
         let tls = tls(&endpoint.authorities, None)
             .map_err(|reason| ClientBuildError { url: endpoint.to_string(), reason })?;
@@ -90,7 +91,7 @@ impl UpstreamClient {
         Ok(UpstreamClient { inner: builder.build(connector), bearer, reading, patience: PATIENCE })
     }
 
-    /// Waits so long for an answer.
+    /// Sets the time limit for an answer.
     #[must_use]
     pub fn patient(self, patience: Duration) -> UpstreamClient {
         UpstreamClient { patience, ..self }
@@ -99,7 +100,7 @@ impl UpstreamClient {
     /// Sends a request and reads the answer, whatever its status, if it has at most `longest` bytes.
     ///
     /// # Errors
-    /// If there is none in time.
+    /// Returns an error if there is no complete answer in time.
     pub async fn send(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, ClientError> {
         let request = checked(request)?;
         let exchange = async { read(self.begin(request).await?, longest).await };
@@ -107,20 +108,20 @@ impl UpstreamClient {
         timeout(self.patience, exchange).await.unwrap_or(slow)
     }
 
-    /// Sends a request, and returns the answer once it begins.
+    /// Sends a request and returns the answer as soon as it begins.
     ///
     /// # Errors
-    /// If it doesn't begin in time.
+    /// Returns an error if the answer does not begin in time.
     pub async fn open(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, ClientError> {
         let request = checked(request)?;
         timeout(self.patience, self.begin(request)).await.unwrap_or(Err(ClientError::Slow(self.patience)))
     }
 
-    /// Sends a request and reads how it is answered. What else the answer says is of no account: up to `longest` bytes of it are read, so
-    /// that the connection can be used again.
+    /// Sends a request and returns the status and the headers of the answer. Reads up to `longest` bytes of the body,
+    /// only to keep the connection usable.
     ///
     /// # Errors
-    /// If there is no answer in time.
+    /// Returns an error if the answer does not begin in time.
     pub async fn tell(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<Response<()>, ClientError> {
         let until = Instant::now() + self.patience;
         let (head, body) = self.open(request).await?.into_parts();
@@ -135,7 +136,8 @@ impl UpstreamClient {
         self.inner.request(request).await.map_err(|error| ClientError::Broken(chain(&error)))
     }
 
-    /// The header that shows the token. A file is read anew each time, as its token may have been changed.
+    /// Returns the header with the bearer token. A token file is read for each request, because its content may have
+    /// changed.
     async fn authorization(&self, bearer: &BearerToken) -> Result<HeaderValue, ClientError> {
         let token = match bearer {
             BearerToken::Fixed(secret) => secret.expose().to_vec(),
@@ -147,7 +149,7 @@ impl UpstreamClient {
         Ok(value)
     }
 
-    /// Reads a file where waiting for it, as for one on a network that hangs, holds up nobody else.
+    /// Reads a file in another thread. If the read hangs, for example on a network drive, other tasks continue.
     async fn read(&self, path: PathBuf) -> io::Result<Vec<u8>> {
         let turn = Arc::clone(&self.reading).acquire_owned().await.map_err(io::Error::other)?;
         let reading = spawn_blocking(move || {
@@ -158,7 +160,7 @@ impl UpstreamClient {
     }
 }
 
-/// A request that may be sent, with who sends it.
+/// Checks that the address is safe, and adds the `User-Agent` header.
 fn checked(mut request: Request<Full<Bytes>>) -> Result<Request<Full<Bytes>>, ClientError> {
     if !is_safe(request.uri()) {
         return Err(ClientError::Unsafe);
@@ -170,7 +172,7 @@ fn checked(mut request: Request<Full<Bytes>>) -> Result<Request<Full<Bytes>>, Cl
 /// Reads the rest of an answer, if it has at most `longest` bytes.
 ///
 /// # Errors
-/// If it is longer, or breaks off.
+/// Returns an error if the answer is longer or is interrupted.
 pub async fn read(answer: Response<Incoming>, longest: usize) -> Result<Response<Bytes>, ClientError> {
     let (head, body) = answer.into_parts();
     match Limited::new(body, longest).collect().await {
@@ -180,11 +182,12 @@ pub async fn read(answer: Response<Incoming>, longest: usize) -> Result<Response
     }
 }
 
-/// What is spoken to a server whose certificate comes from one of these authorities, in DER; without any, from one of Mozilla's, which ship with
-/// the program. `identity` is shown to a server that wants to see one.
+/// Creates the TLS configuration for a server with a certificate of one of these authorities (in DER). If the list is
+/// empty, Mozilla's authorities are used, which are part of the program. If the server asks for a client certificate,
+/// `identity` is sent.
 ///
 /// # Errors
-/// If an authority or the identity can't be used.
+/// Returns an error if an authority or the identity cannot be used.
 pub fn tls(authorities: &[Vec<u8>], identity: Option<&ClientIdentity>) -> Result<ClientConfig, rustls::Error> {
     let mut roots = RootCertStore::empty();
     for authority in authorities {
@@ -203,7 +206,7 @@ pub fn tls(authorities: &[Vec<u8>], identity: Option<&ClientIdentity>) -> Result
     builder.with_client_auth_cert(chain, key)
 }
 
-/// An error with all that caused it, as the outermost alone says next to nothing.
+/// Returns an error's text with all its causes, because the outermost error alone says very little.
 pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,4 +1,4 @@
-//! Asks another service about conversations, and remembers what it told.
+//! Asks the facts server about conversations, and caches the answers.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -22,54 +22,54 @@ use crate::telemetry::trace::TraceContext;
 /// The longest answer, in bytes.
 const LONGEST: usize = 256 << 10;
 
-/// How many answers are remembered.
+/// How many answers are cached.
 const MOST: usize = 10_000;
 
-/// How many bytes the remembered answers take together, roughly.
+/// How many bytes the cached answers may take in total, approximately.
 const HEAVIEST: usize = 16 << 20;
 
-/// How many conversations of one request are asked about at the same time.
+/// How many conversations of a request are queried at the same time.
 const AT_ONCE: usize = 8;
 
-/// How many conversations are waited for at once, by all requests together, whether they ask or another does. Where answers are slow,
-/// each request keeps one of the places for those in progress.
+/// How many queries may wait at once, over all requests. Queries that wait for the request of another query count too.
+/// If the facts server answers slowly, each request holds a place for requests in progress.
 const ROOM: usize = 256;
 
-/// How long it may take to learn about one conversation.
+/// The time limit for the facts about a single conversation.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long it may take to learn all that one request needs.
+/// The time limit for all the facts that a request needs.
 const PATIENCE_FOR_ALL: Duration = Duration::from_secs(10);
 
-/// For how long nobody is asked again about something after that failed.
+/// How long a failed query is not repeated.
 const FAILED: Duration = Duration::from_secs(1);
 
-/// How long the log is left alone after a failure.
+/// How long further failures are not logged after a logged failure.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// Why nothing is known of a conversation at the moment, in words for the log.
+/// The reason why there are no facts about a conversation at the moment, in words for the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the facts about {conversation} can't be had: {reason}")]
+#[error("the facts about {conversation} are not available: {reason}")]
 pub struct FactsUnavailable {
     conversation: String,
     reason: String,
 }
 
-/// The service that is asked, and what it told.
+/// The facts server and the cached answers.
 pub(super) struct FactsServer {
     source: Arc<FactsProvider>,
     client: UpstreamClient,
     room: Semaphore,
-    /// Turns inquiries into keys that nobody can foresee.
+    /// Turns queries into cache keys that nobody can predict.
     key: HmacSha256,
     answers: ResponseCache<Result<ConversationFacts, FactsUnavailable>>,
     count: Arc<ExchangeCounter>,
-    /// When the log may hear of a failure again.
+    /// The time until which failures are not logged.
     quiet_until: Mutex<Option<Instant>>,
 }
 
 impl FactsServer {
-    /// Asks this service, and goes on counting what came of it.
+    /// Sets up the server. Continues the counters of `before`.
     pub(super) fn new(source: &Arc<FactsProvider>, before: Option<&FactsServer>) -> Result<FactsServer, UpstreamError> {
         Ok(FactsServer {
             source: Arc::clone(source),
@@ -82,7 +82,7 @@ impl FactsServer {
         })
     }
 
-    /// What came of the questions so far, by how the service is asked.
+    /// Returns the protocol of the server, and the number of queries so far by outcome.
     pub(super) fn counts(&self) -> (&'static str, [(ExchangeOutcome, u64); 3]) {
         (
             self.source.protocol.as_str(),
@@ -90,7 +90,7 @@ impl FactsServer {
         )
     }
 
-    /// What there is to know about all of these, in their order.
+    /// Returns the facts about all these conversations, ordered by conversation.
     pub(super) async fn ask(
         self: &Arc<Self>,
         inquiries: Vec<FactsQuery>,
@@ -121,15 +121,16 @@ impl FactsServer {
         Ok(told)
     }
 
-    /// What is known from before, or else what the service tells now.
+    /// Returns the cached facts. If there are none, asks the server.
     async fn remembered(
         &self,
         inquiry: &FactsQuery,
         trace: Option<&TraceContext>,
     ) -> Result<ConversationFacts, FactsUnavailable> {
-        // Roles in answers are ranks in one policy's list: they mean nothing to another's.
+        // The roles in an answer are ranks in the role list of a single policy. They have no meaning under another
+        // policy.
         if !Arc::ptr_eq(&inquiry.source, &self.source) {
-            return Err(self.unavailable(inquiry, "it is no longer asked for this policy".to_owned()));
+            return Err(self.unavailable(inquiry, "the configuration changed during the request".to_owned()));
         }
         if let Some(told) = inquiry.begin().known() {
             return Ok(told);
@@ -140,7 +141,7 @@ impl FactsServer {
         }
         let Ok(_place) = self.room.try_acquire() else {
             self.count.add(ExchangeOutcome::Failed);
-            return Err(self.unavailable(inquiry, format!("{ROOM} questions wait for an answer already")));
+            return Err(self.unavailable(inquiry, format!("{ROOM} queries already wait for an answer")));
         };
         let ask = async || {
             let read = timeout(PATIENCE, self.read(inquiry, trace)).await.unwrap_or_else(|_| Err(slow(PATIENCE)));
@@ -171,7 +172,7 @@ impl FactsServer {
         }
     }
 
-    /// The log hears of failures now and then: a service that is down must not become a flood of lines.
+    /// Logs only a part of the failures, because a server that is down must not flood the log.
     fn unavailable(&self, inquiry: &FactsQuery, reason: String) -> FactsUnavailable {
         let unavailable = FactsUnavailable { conversation: inquiry.conversation().to_owned(), reason };
         let mut quiet_until = self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner);
@@ -184,7 +185,7 @@ impl FactsServer {
     }
 }
 
-/// How many bytes an answer takes, roughly.
+/// Returns the approximate size of an answer in bytes.
 fn weigh(answer: &Result<ConversationFacts, FactsUnavailable>) -> usize {
     match answer {
         Ok(told) => told.size(),
@@ -196,12 +197,15 @@ fn slow(patience: Duration) -> String {
     format!("no answer within {} s", patience.as_secs())
 }
 
-/// The next of these to end, if any runs.
+/// Returns the result of the next task that ends, or `None` if no task runs.
 async fn next(
     running: &mut JoinSet<Result<ConversationFacts, FactsUnavailable>>,
 ) -> Option<Result<ConversationFacts, FactsUnavailable>> {
     let ended = running.join_next().await?;
     Some(ended.unwrap_or_else(|_| {
-        Err(FactsUnavailable { conversation: "a conversation".to_owned(), reason: "the asking broke off".to_owned() })
+        Err(FactsUnavailable {
+            conversation: "a conversation".to_owned(),
+            reason: "the query was interrupted".to_owned(),
+        })
     }))
 }

@@ -1,4 +1,4 @@
-//! For how long an answer is good, by its own account (RFC 9111, sections 4.2 and 5.2.2).
+//! How long an answer is valid according to its headers (RFC 9111, sections 4.2 and 5.2.2).
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use jiff::fmt::rfc2822::DateTimeParser;
 
 use crate::model::Millis;
 
-/// How long the answer may be used, if it says so: `max-age` less the time that it spent in caches on the way, or else `Expires`.
+/// Returns how long the answer may be used, if its headers say so: `max-age` minus the time in caches on the way, or
+/// else `Expires`.
 pub(super) fn lifetime(headers: &HeaderMap, now: Millis) -> Option<Duration> {
     let directives = || values(headers, CACHE_CONTROL).flat_map(|value| value.split(',')).map(str::trim);
     if directives().any(|word| word.eq_ignore_ascii_case("no-store") || word.eq_ignore_ascii_case("no-cache")) {
@@ -17,7 +18,7 @@ pub(super) fn lifetime(headers: &HeaderMap, now: Millis) -> Option<Duration> {
         let age = values(headers, AGE).find_map(|value| value.trim().parse().ok()).unwrap_or(0);
         return Some(Duration::from_secs(seconds.saturating_sub(age)));
     }
-    // A date that can't be read means that the answer has expired (RFC 9111, section 5.3).
+    // If the date cannot be read, the answer has expired (RFC 9111, section 5.3).
     let until = values(headers, EXPIRES).next().map(|date| date_millis(date).unwrap_or(0))?;
     Some(Duration::from_millis(until.saturating_sub(now.0)))
 }

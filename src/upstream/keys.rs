@@ -1,4 +1,5 @@
-//! Keeps a key set up to date: one task for each set, which does all the fetching, so that nothing is ever fetched twice at once.
+//! Keeps key sets up to date. Each set has a single task that does all the fetching. Therefore no set is ever fetched
+//! twice at the same time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,23 +23,23 @@ use crate::model::json;
 /// The longest key set or discovery document, in bytes.
 const LONGEST: usize = 256 << 10;
 
-/// How soon keys are fetched again at the earliest and at the latest, whatever the answer says, and where it says nothing.
+/// The time until the next regular fetch: the shortest, the longest, and the default if the answer names none.
 const SOONEST: Duration = Duration::from_secs(60);
 const LATEST: Duration = Duration::from_secs(60 * 60);
 const USUAL: Duration = Duration::from_secs(5 * 60);
 
-/// How soon a fetch that failed is tried again: at first, doubled each time, and at most.
+/// The time until a failed fetch is repeated: at first, and at most. It doubles with each failure.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
 
-/// How many requests wait at once for keys that are on their way. Strangers can send any number of tokens with made-up keys; where an
-/// issuer is slow, each would keep one of the places for requests in progress.
+/// How many requests may wait at once for new keys. Strangers can send any number of tokens with invented keys. If an
+/// issuer answers slowly, each of them would hold a place for requests in progress.
 const AT_ONCE: usize = 256;
 
-/// How soon after a fetch that a token's unknown key caused another such key may cause one.
+/// The shortest time between two fetches that are caused by unknown keys in tokens.
 const REST: Duration = Duration::from_secs(30);
 
-/// A task that keeps one key set up to date. It ends when this is dropped.
+/// A task that keeps a key set up to date. Dropping this value ends the task.
 pub(super) struct KeySetRefresh {
     refresher: Arc<Refresher>,
     task: JoinHandle<()>,
@@ -46,20 +47,20 @@ pub(super) struct KeySetRefresh {
 }
 
 impl KeySetRefresh {
-    /// Begins to fetch this set.
+    /// Starts to fetch this set.
     pub(super) fn start(set: &Arc<KeySet>) -> Result<KeySetRefresh, ClientBuildError> {
         let refresher = Arc::new(Refresher::new(set)?);
         let task = tokio::spawn(Arc::clone(&refresher).run());
         Ok(KeySetRefresh { refresher, task, room: Semaphore::new(AT_ONCE) })
     }
 
-    /// Whether this is its set.
+    /// Returns whether this task fetches the set.
     pub(super) fn is_for(&self, set: &Arc<KeySet>) -> bool {
         Arc::ptr_eq(&self.refresher.set, set)
     }
 
-    /// Returns once the keys are as new as they can be had: after the fetch that is on its way, or after one more; at once if there
-    /// was one for the same reason a moment ago, or too many wait already.
+    /// Waits for a fetch: for the current fetch, or else for a new fetch. Returns at once if an unknown key caused a
+    /// fetch a moment ago, or if too many requests already wait.
     pub(super) async fn refresh(&self) {
         let Ok(_place) = self.room.try_acquire() else { return };
         if let Some(mut fetched) = self.refresher.want() {
@@ -67,13 +68,13 @@ impl KeySetRefresh {
         }
     }
 
-    /// How the set is.
+    /// Returns the status of the set.
     pub(super) fn standing(&self) -> KeySetStatus {
         let Refresher { set, .. } = &*self.refresher;
         let RefreshState { succeeded, fetched, failed, failures, flaw, .. } = &*self.refresher.state();
         let too_old = if succeeded.is_some() { " are too old to be used any longer" } else { "" };
         let missing = || format!("the keys of {} from {}{too_old}: {flaw}", set.authenticator, set.endpoint);
-        let stale = || format!("the keys of {} from {} can't be refreshed: {flaw}", set.authenticator, set.endpoint);
+        let stale = || format!("the keys of {} from {} cannot be refreshed: {flaw}", set.authenticator, set.endpoint);
         KeySetStatus {
             authenticator: Arc::clone(&set.authenticator),
             age: succeeded.map(|succeeded| succeeded.elapsed()),
@@ -85,7 +86,7 @@ impl KeySetRefresh {
         }
     }
 
-    /// Whether keys ever came.
+    /// Returns whether keys were ever loaded.
     pub(super) fn has_started(&self) -> bool {
         self.refresher.state().succeeded.is_some()
     }
@@ -97,59 +98,59 @@ impl Drop for KeySetRefresh {
     }
 }
 
-/// How a key set is.
+/// The status of a key set.
 #[derive(Clone, Debug)]
 pub struct KeySetStatus {
-    /// The name of the authenticator whose keys these are.
+    /// The name of the authenticator that uses the keys.
     pub authenticator: Arc<str>,
-    /// How long ago the keys were last fetched, if they ever were.
+    /// The time since the last successful fetch, if there was any.
     pub age: Option<Duration>,
     /// How many keys can be used.
     pub keys: usize,
-    /// How many fetches were good.
+    /// How many fetches succeeded.
     pub fetched: u64,
-    /// How many were not.
+    /// How many fetches failed.
     pub failed: u64,
-    /// Why there are no keys, where that is so: its callers can't be told from others then.
+    /// The reason why there are no keys, if there are none. The authenticator then cannot identify callers.
     pub flaw: Option<String>,
-    /// Why the last fetch failed, if it did and older keys serve on.
+    /// The reason why the last fetch failed, if it did and older keys are still used.
     pub refresh_flaw: Option<String>,
 }
 
-/// Fetches one key set.
+/// Fetches a key set.
 struct Refresher {
     set: Arc<KeySet>,
     client: UpstreamClient,
     state: Mutex<RefreshState>,
-    /// Tells the task that a fetch is wanted at once.
+    /// Wakes the task for an immediate fetch.
     wanted: Notify,
-    /// Changes with every fetch that ends.
+    /// Changes whenever a fetch ends.
     fetched: watch::Sender<()>,
 }
 
 #[derive(Default)]
 struct RefreshState {
-    /// Whether a fetch is on its way, or about to be.
+    /// Whether a fetch runs or is about to run.
     is_fetching: bool,
-    /// When a fetch was last asked for between the regular ones.
+    /// The time of the last fetch outside the regular schedule.
     asked: Option<Instant>,
-    /// Where discovery found the set.
+    /// The address of the set, if it was found by discovery.
     location: Option<Uri>,
-    /// When keys last came.
+    /// The time of the last successful fetch.
     succeeded: Option<Instant>,
-    /// How many fetches have failed since.
+    /// How many fetches have failed since then.
     failures: u32,
-    /// How many fetches were good, and how many failed, in all.
+    /// How many fetches succeeded, and how many failed, in total.
     fetched: u64,
     failed: u64,
-    /// What the last one that failed failed of.
+    /// The reason of the last failure.
     flaw: String,
-    /// The keys that couldn't be used in the set that was fetched last. Each was warned of once.
+    /// The unusable keys of the last fetched set. Each of them was logged once.
     unusable: Vec<UnusableKey>,
 }
 
 impl Refresher {
-    /// For this set, whose keys it will not have before it runs.
+    /// Creates a refresher for this set. It has no keys before it runs.
     fn new(set: &Arc<KeySet>) -> Result<Refresher, ClientBuildError> {
         let client = UpstreamClient::new(&set.endpoint)?;
         let state = RefreshState { is_fetching: true, flaw: "not fetched yet".to_owned(), ..RefreshState::default() };
@@ -157,8 +158,8 @@ impl Refresher {
         Ok(Refresher { set: Arc::clone(set), client, state: Mutex::new(state), wanted: Notify::new(), fetched })
     }
 
-    /// Fetches the keys, and again whenever that is due or wanted. Being wanted doesn't put off what is due: strangers could do that
-    /// for ever.
+    /// Fetches the keys, and repeats this whenever a fetch is due or requested. A requested fetch never delays a fetch
+    /// that is due. Otherwise strangers could delay it forever.
     async fn run(self: Arc<Self>) {
         let mut due = Instant::now();
         loop {
@@ -173,7 +174,8 @@ impl Refresher {
         }
     }
 
-    /// The fetch to wait for, if there is one. Subscribes while nothing can change, so that no other is mistaken for it.
+    /// Returns a receiver for the end of the fetch to wait for, or `None` if there is no fetch to wait for. Subscribes
+    /// under the lock, because otherwise it could miss the end of the fetch.
     fn want(&self) -> Option<watch::Receiver<()>> {
         let mut state = self.state();
         if !state.is_fetching {
@@ -187,7 +189,7 @@ impl Refresher {
         Some(self.fetched.subscribe())
     }
 
-    /// Fetches the keys once and tells how long to wait before the next time. If it `is_due` regularly, discovery is done again.
+    /// Fetches the keys once and returns the time until the next fetch. If the fetch `is_due`, discovery is repeated.
     async fn fetch(&self, is_due: bool) -> Duration {
         self.state().is_fetching = true;
         let result = self.keys(is_due).await;
@@ -209,7 +211,7 @@ impl Refresher {
             tracing::info!("{}: {} keys came from {}", self.set.authenticator, keys.len(), self.set.endpoint);
         }
         if keys.is_empty() {
-            tracing::warn!("{}: {} has no key left that can be used", self.set.authenticator, self.set.endpoint);
+            tracing::warn!("{}: {} has no usable key left", self.set.authenticator, self.set.endpoint);
         }
         for unusable in keys.unusable().iter().filter(|key| !state.unusable.contains(key)) {
             tracing::warn!("{}: a key from {} is not used: {unusable}", self.set.authenticator, self.set.endpoint);
@@ -221,7 +223,7 @@ impl Refresher {
         state.failures = 0;
     }
 
-    /// The last good keys go on serving, but not for ever.
+    /// Records a failure. The last good keys remain in use for a limited time.
     fn fail(&self, state: &mut RefreshState, flaw: String) -> Duration {
         if state.failures == 0 || state.flaw != flaw {
             tracing::warn!("{}: no keys came from {}: {flaw}", self.set.authenticator, self.set.endpoint);
@@ -241,7 +243,7 @@ impl Refresher {
         retry.min(left)
     }
 
-    /// The keys, and for how long they are good.
+    /// Returns the keys and how long they are valid.
     async fn keys(&self, is_due: bool) -> Result<(VerificationKeys, Option<Duration>), String> {
         let location = self.location(is_due).await?;
         let answer = self.get(location).await?;
@@ -252,7 +254,8 @@ impl Refresher {
         Ok((keys, freshness::lifetime(answer.headers(), clock::now())))
     }
 
-    /// Where the set is. What discovery said is good until keys are due again, or a fetch fails.
+    /// Returns the address of the set. A discovered address is valid until the next regular fetch or until a fetch
+    /// fails.
     async fn location(&self, is_due: bool) -> Result<Uri, String> {
         let url = &self.set.endpoint.url;
         let Some(issuer) = &self.set.discovery else { return Ok(url.clone()) };
@@ -279,21 +282,23 @@ impl Refresher {
     }
 
     fn state(&self) -> MutexGuard<'_, RefreshState> {
-        // What is done under the lock leaves the state whole at every step.
+        // Every step under the lock leaves the state consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Where an issuer's metadata from this address say that its key set is (OpenID Connect Discovery 1.0, section 4.3). Only an issuer on
-/// this machine may name another program on it.
+/// Returns the address of the key set from an issuer's metadata at the address `from` (OpenID Connect Discovery 1.0,
+/// section 4.3). Only an issuer on this machine may name another program on this machine.
 fn discovered(metadata: &[u8], issuer: &str, from: &Uri) -> Result<Uri, String> {
     let metadata = json::object(metadata).map_err(|error| format!("the metadata are not a JSON object: {error}"))?;
     if metadata.get("issuer").and_then(Value::as_str) != Some(issuer) {
-        return Err("the metadata are another issuer's: `issuer` must be to the letter what is configured".to_owned());
+        return Err(
+            "the metadata belong to another issuer: `issuer` must equal the configured issuer exactly".to_owned()
+        );
     }
     let location = metadata.get("jwks_uri").and_then(Value::as_str).and_then(|text| text.parse::<Uri>().ok());
     let is_trusted = |to: &Uri| is_safe(to) && [from.scheme(), Some(&Scheme::HTTPS)].contains(&to.scheme());
     location
         .filter(is_trusted)
-        .ok_or_else(|| "the metadata name no key set (`jwks_uri`) that is fetched by HTTPS".to_owned())
+        .ok_or_else(|| "the metadata name no key set: `jwks_uri` must be an https URL".to_owned())
 }

@@ -1,5 +1,5 @@
-//! Everything that asks other servers while requests are served: issuers for their keys, whoever knows whose a session is, and whoever
-//! knows conversations.
+//! The requests to other servers while this server runs: to issuers for keys, to introspection servers for sessions,
+//! and to facts servers for facts about conversations.
 
 mod client;
 mod facts;
@@ -30,40 +30,42 @@ use facts::FactsServer;
 use keys::KeySetRefresh;
 use sessions::SessionServers;
 
-/// What is asked elsewhere, and what is known from there. Dropping it ends what it does in the background, but for what others have
-/// taken over.
+/// The connections to other servers and the cached answers. Dropping this value ends its background tasks, except tasks
+/// that a successor shares.
 pub struct Upstreams {
     keys: Vec<Arc<KeySetRefresh>>,
     sessions: SessionServers,
     facts: Option<Arc<FactsServer>>,
-    /// Whether requests can be served before all keys are there.
+    /// Whether requests can be served before all keys are loaded.
     has_started: bool,
 }
 
-/// Why other servers can't be asked.
+/// The reason why the requests to other servers cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub enum UpstreamError {
-    /// There is no client for one of them.
+    /// A server has no usable client.
     Client(#[from] ClientBuildError),
-    /// There is no key to remember answers by.
+    /// There is no random key for the cache of answers.
     Entropy(#[from] NoEntropy),
 }
 
 impl Upstreams {
-    /// Begins to fetch what this engine's authenticators need, without waiting for it.
+    /// Starts to fetch the data that this engine's authenticators need, without waiting for it.
     ///
     /// # Errors
-    /// If a server's certificate authorities can't be used, or the operating system gives no random bytes.
+    /// Returns an error if the certificate authorities of a server cannot be used, or if the operating system gives no
+    /// random bytes.
     pub fn start(engine: &Engine) -> Result<Upstreams, UpstreamError> {
         Upstreams::build(engine, None)
     }
 
-    /// Goes on with another engine. What its authenticators have [taken over](crate::authn::Authenticators::take_over) from those before
-    /// is not fetched again, and what is remembered of it stays. Facts are asked for anew: they are told in the roles of one policy.
+    /// Continues with another engine. Key sets that its authenticators [took
+    /// over](crate::authn::Authenticators::take_over) from the old ones are not fetched again, and their cached data
+    /// stays. Facts are requested again, because they are expressed in the roles of a single policy.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
+    /// Returns an error in the same cases as [`start`](Self::start).
     pub fn renew(&self, engine: &Engine) -> Result<Upstreams, UpstreamError> {
         Upstreams::build(engine, Some(self))
     }
@@ -84,7 +86,7 @@ impl Upstreams {
         })
     }
 
-    /// Looks up what is needed to tell who is calling, for a request of this trace.
+    /// Looks up the data that identifies the caller, for a request of this trace.
     pub async fn look_up(&self, lookup: PendingLookup, trace: Option<&Arc<TraceContext>>) -> LookupResult {
         match lookup {
             PendingLookup::Keys(set) => {
@@ -97,10 +99,10 @@ impl Upstreams {
         }
     }
 
-    /// What another service tells of the conversations that these inquiries are about, for a request of this trace.
+    /// Returns the facts that the facts server reports for these queries, for a request of this trace.
     ///
     /// # Errors
-    /// If it can't be asked, or its answer can't be relied on.
+    /// Returns an error if the facts server cannot be asked or its answer cannot be used.
     pub async fn inquire(
         &self,
         inquiries: Vec<FactsQuery>,
@@ -112,27 +114,28 @@ impl Upstreams {
         }
     }
 
-    /// How each key set is.
+    /// Returns the status of each key set.
     pub fn key_sets(&self) -> impl Iterator<Item = KeySetStatus> {
         self.keys.iter().map(|fetching| fetching.standing())
     }
 
-    /// What came of the questions whose a credential is, by the authenticator's name.
+    /// Returns the number of introspection requests by outcome, for each authenticator name.
     pub fn lookups(&self) -> impl Iterator<Item = (&Arc<str>, [(ExchangeOutcome, u64); 3])> {
         self.sessions.counts()
     }
 
-    /// What came of the questions about conversations, by how they are asked.
+    /// Returns the number of facts requests by outcome, with the protocol of the facts server.
     pub fn facts(&self) -> Option<(&'static str, [(ExchangeOutcome, u64); 3])> {
         self.facts.as_deref().map(FactsServer::counts)
     }
 
-    /// Whether there is anything to wait for at all.
+    /// Returns whether there are keys to wait for.
     pub fn has_keys(&self) -> bool {
         !self.keys.is_empty()
     }
 
-    /// Whether all keys were there once. Those that came later are no reason to stop serving whoever needs none of them.
+    /// Returns whether all keys have been loaded at least once. Keys added by a later configuration do not stop the
+    /// service, because many requests do not need them.
     pub fn has_started(&self) -> bool {
         self.has_started || self.keys.iter().all(|fetching| fetching.has_started())
     }

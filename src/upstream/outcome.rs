@@ -1,22 +1,22 @@
-//! Counts what came of the questions to another server.
+//! Counters for the outcomes of requests to another server.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What came of a question.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExchangeOutcome {
-    /// What was wanted.
+    /// The server returned the requested data.
     Ok,
-    /// That the credential is nobody's.
+    /// The server rejected the credential.
     Refused,
-    /// That there is no such conversation.
+    /// The server does not know the conversation.
     Unknown,
-    /// Nothing that can be relied on.
+    /// The request failed, or its answer cannot be used.
     Failed,
 }
 
 impl ExchangeOutcome {
-    /// How the metrics spell it.
+    /// Returns the outcome's name in the metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             ExchangeOutcome::Ok => "ok",
@@ -27,17 +27,17 @@ impl ExchangeOutcome {
     }
 }
 
-/// How often each outcome came.
+/// The number of requests for each outcome.
 #[derive(Debug, Default)]
 pub(super) struct ExchangeCounter([AtomicU64; 4]);
 
 impl ExchangeCounter {
-    /// Counts one.
+    /// Counts a request.
     pub(super) fn add(&self, outcome: ExchangeOutcome) {
         self.0[outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often these came.
+    /// Returns the numbers for these outcomes.
     pub(super) fn all<const N: usize>(&self, outcomes: [ExchangeOutcome; N]) -> [(ExchangeOutcome, u64); N] {
         outcomes.map(|outcome| (outcome, self.0[outcome as usize].load(Ordering::Relaxed)))
     }

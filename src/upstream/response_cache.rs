@@ -1,4 +1,5 @@
-//! Remembers answers for a while, so many and so much of them at most, and has each asked for once at a time.
+//! Caches answers for a limited time, with limits for their number and total size. At most one request runs per
+//! question at a time.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,42 +9,43 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-/// What stands for a question. Nobody outside must be able to choose it.
+/// The key of a question. Outsiders must not be able to choose it.
 pub(super) type CacheKey = [u8; 32];
 
-/// Answers by their questions' keys.
+/// Answers by the keys of their questions.
 pub(super) struct ResponseCache<T> {
     limits: CacheLimits<T>,
     entries: Mutex<CacheEntries<T>>,
 }
 
-/// How much is remembered at most.
+/// The limits of a cache.
 pub(super) struct CacheLimits<T> {
-    /// How many answers.
+    /// The maximum number of answers.
     pub(super) most: usize,
-    /// How many bytes the answers take together.
+    /// The maximum total size of the answers, in bytes.
     pub(super) heaviest: usize,
-    /// How many bytes one takes, roughly.
+    /// Returns the approximate size of an answer, in bytes.
     pub(super) weigh: fn(&T) -> usize,
 }
 
 struct CacheEntries<T> {
     known: HashMap<CacheKey, Arc<CacheEntry<T>>>,
-    /// In the order in which they were made, also those that newer ones have replaced. Never more than `most`.
+    /// The entries in the order of their creation, including replaced entries. Never more than `most`.
     order: VecDeque<(CacheKey, Arc<CacheEntry<T>>)>,
-    /// What those in `order` weigh together.
+    /// The total size of the entries in `order`, in bytes.
     weight: usize,
 }
 
 struct CacheEntry<T> {
-    /// An answer and when it ends, once it is there. Whoever finds none asks, and all others wait for it.
+    /// The answer and its end, as soon as the answer is there. The first task that finds no answer asks, and the others
+    /// wait for it.
     answer: OnceCell<(T, Instant)>,
-    /// What the answer adds to the weight of all. Changes only while the entries are locked.
+    /// The size of the answer within the total. It changes only while the entries are locked.
     weight: AtomicUsize,
 }
 
 impl<T: Clone> ResponseCache<T> {
-    /// Remembers the newest answers within these limits.
+    /// Creates a cache that keeps the newest answers within these limits.
     pub(super) fn new(limits: CacheLimits<T>) -> ResponseCache<T> {
         ResponseCache {
             limits,
@@ -51,13 +53,14 @@ impl<T: Clone> ResponseCache<T> {
         }
     }
 
-    /// The answer to the question that this key stands for, if it is remembered.
+    /// Returns the cached answer for this key, if there is one.
     pub(super) fn known(&self, key: &CacheKey) -> Option<T> {
         let entry = self.entries().known.get(key).filter(|entry| entry.is_good()).map(Arc::clone)?;
         entry.answer.get().map(|(answer, _)| answer.clone())
     }
 
-    /// The answer to the question that this key stands for: remembered, or got by `ask`, which also says for how long it is good.
+    /// Returns the cached answer for this key, or the answer from `ask`. `ask` also returns how long its answer is
+    /// valid.
     pub(super) async fn answer(&self, key: CacheKey, ask: impl AsyncFnOnce() -> (T, Duration)) -> T {
         let entry = self.entry(key);
         if let Some((answer, _)) = entry.answer.get() {
@@ -76,7 +79,7 @@ impl<T: Clone> ResponseCache<T> {
         answer
     }
 
-    /// The entry for this key: one whose answer is good, or still to come, or else a new one.
+    /// Returns the entry for this key: an entry with a valid or pending answer, or else a new entry.
     fn entry(&self, key: CacheKey) -> Arc<CacheEntry<T>> {
         let mut entries = self.entries();
         if let Some(entry) = entries.known.get(&key).filter(|entry| entry.is_good()) {
@@ -91,7 +94,8 @@ impl<T: Clone> ResponseCache<T> {
         entry
     }
 
-    /// Counts what an answer that has come weighs, if it is still remembered, and makes room for it.
+    /// Adds the size of a new answer to the total, if it is still in the cache. Then removes old answers if the total
+    /// is too large.
     fn weigh(&self, key: &CacheKey, entry: &Arc<CacheEntry<T>>, answer: &T) {
         let weight = (self.limits.weigh)(answer);
         let mut entries = self.entries();
@@ -105,7 +109,7 @@ impl<T: Clone> ResponseCache<T> {
     }
 
     fn entries(&self) -> MutexGuard<'_, CacheEntries<T>> {
-        // What is done under the lock leaves the entries whole at every step.
+        // Every step under the lock leaves the entries consistent.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -145,12 +149,12 @@ mod tests {
         [number; 32]
     }
 
-    /// This many answers, which weigh as much as they are long, with up to 100 bytes.
+    /// Returns a cache for up to `most` answers with up to 100 bytes in total. The size of an answer is its length.
     fn memory(most: usize) -> ResponseCache<&'static str> {
         ResponseCache::new(CacheLimits { most, heaviest: 100, weigh: |answer| answer.len() })
     }
 
-    /// The answer for this key, which is the given one only if it has to be asked for.
+    /// Returns the answer for this key. `answer` is used only if nothing is cached.
     async fn asked(memory: &ResponseCache<&'static str>, number: u8, answer: &'static str) -> &'static str {
         memory.answer(key(number), async || (answer, SECOND)).await
     }
@@ -186,7 +190,7 @@ mod tests {
             }));
             tokio::task::yield_now().await;
         }
-        // Whoever asks may go away: another one asks then.
+        // If the asking task is cancelled, another task asks.
         tasks.remove(0).abort();
         tokio::task::yield_now().await;
         go.notify_one();
@@ -225,7 +229,7 @@ mod tests {
         assert_eq!(asked(&memory, 2, "new").await, HEAVY);
         assert_eq!(asked(&memory, 1, "new").await, HEAVY);
         assert_eq!(asked(&memory, 0, "new").await, "new");
-        // One that is replaced, or heavier than all may be together, leaves nothing behind.
+        // An answer that is replaced, or that is larger than the whole cache, leaves nothing behind.
         advance(SECOND).await;
         for number in 0..100 {
             asked(&memory, number, HEAVY).await;

@@ -1,4 +1,4 @@
-//! Asks other servers whose a credential is, and remembers what they said.
+//! Asks introspection servers which caller a credential belongs to, and caches the answers.
 
 use std::sync::Arc;
 
@@ -19,34 +19,36 @@ use crate::{clock, random};
 /// The longest answer, in bytes.
 const LONGEST: usize = 64 << 10;
 
-/// How many answers are remembered, and how many bytes they may take: a caller can have as many as it likes, by headers that are
-/// passed on beside its session.
+/// How many answers are cached, and how many bytes they may take in total. These limits are needed because a caller can
+/// cause any number of answers: it can change the headers that are forwarded with its session.
 const MOST: usize = 10_000;
 const HEAVIEST: usize = 64 << 20;
 
-/// How many requests wait at once for what one of those who are asked says. Strangers can send any number of them, also with one and
-/// the same credential; where answers are slow, each would keep one of the places for requests in progress.
+/// How many requests may wait at once for the answer of a server. Strangers can send any number of requests, even with
+/// the same credential. If a server answers slowly, each of them would hold a place for requests in progress.
 const AT_ONCE: usize = 256;
 
-/// Those who are asked, and what they said.
+/// The introspection servers and the cached answers.
 pub(super) struct SessionServers {
     asked: Vec<Arc<SessionServer>>,
     answers: Arc<ResponseCache<IntrospectionAnswer>>,
 }
 
-/// One who is asked.
+/// An introspection server.
 struct SessionServer {
     by: Arc<Introspection>,
     client: UpstreamClient,
     room: Semaphore,
-    /// Turns questions, which hold credentials, into keys that tell nothing of them and that nobody can foresee. Its own, so that
-    /// nothing is remembered longer than the configuration under which it was understood.
+    /// Turns queries, which contain credentials, into cache keys. The keys reveal nothing about the credentials, and
+    /// nobody can predict them. Each configuration has its own key, so no cached answer outlives the configuration
+    /// under which it was read.
     key: HmacSha256,
     count: ExchangeCounter,
 }
 
 impl SessionServers {
-    /// Asks on behalf of these authenticators. What is remembered of those that were there `before` stays.
+    /// Sets up the servers of these authenticators. Servers that already exist in `before` are kept, with their cached
+    /// answers.
     pub(super) fn new<'a>(
         introspections: impl Iterator<Item = &'a Arc<Introspection>>,
         before: Option<&SessionServers>,
@@ -61,14 +63,14 @@ impl SessionServers {
         })
     }
 
-    /// The caller, as far as whoever is asked knows.
+    /// Returns the caller that the introspection server reports.
     pub(super) async fn ask(
         &self,
         question: &IntrospectionQuery,
         trace: Option<&Arc<TraceContext>>,
     ) -> Result<TokenCaller, AuthnError> {
         let Some(asked) = self.asked(&question.asker) else {
-            let detail = "nobody asks for this authenticator any more".to_owned();
+            let detail = "the configuration changed during the request".to_owned();
             return question.asker.unanswered(detail).caller;
         };
         let key = asked.key.mac(&question.identity());
@@ -77,7 +79,7 @@ impl SessionServers {
         }
         let Ok(_place) = asked.room.try_acquire() else {
             asked.count.add(ExchangeOutcome::Failed);
-            let detail = format!("{AT_ONCE} requests wait for an answer already");
+            let detail = format!("{AT_ONCE} requests already wait for an answer");
             return question.asker.unanswered(detail).caller;
         };
         let ask = async || {
@@ -88,7 +90,7 @@ impl SessionServers {
         self.answers.answer(key, ask).await.caller
     }
 
-    /// What came of the questions so far, by the authenticator's name.
+    /// Returns the number of requests so far by outcome, for each authenticator name.
     pub(super) fn counts(&self) -> impl Iterator<Item = (&Arc<str>, [(ExchangeOutcome, u64); 3])> {
         let counts = |asked: &'_ Arc<SessionServer>| {
             asked.count.all([ExchangeOutcome::Ok, ExchangeOutcome::Refused, ExchangeOutcome::Failed])
@@ -149,7 +151,7 @@ fn memory() -> Arc<ResponseCache<IntrospectionAnswer>> {
     Arc::new(ResponseCache::new(CacheLimits { most: MOST, heaviest: HEAVIEST, weigh }))
 }
 
-/// How many bytes an answer takes, roughly.
+/// Returns the approximate size of an answer in bytes.
 fn weigh(answer: &IntrospectionAnswer) -> usize {
     answer.caller.as_ref().map_or(0, |caller| json::weight(caller.claims()))
 }

@@ -1,7 +1,7 @@
-//! Sends what requests were in their traces to whoever collects that: OTLP over HTTP in its JSON encoding
+//! Sends the spans of requests to a collector, with OTLP over HTTP in its JSON encoding
 //! (<https://opentelemetry.io/docs/specs/otlp/#otlphttp>).
 //!
-//! Nothing waits for it. What the collector doesn't take, or not soon enough, is lost.
+//! No request waits for this. If the collector does not accept spans in time, they are lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,40 +23,40 @@ use crate::telemetry::trace::TraceContext;
 /// How many spans may wait to be sent.
 const QUEUE: usize = 2048;
 
-/// How many are sent at once, and how long the first of them may wait for others.
+/// How many spans are sent at once, and how long the first span may wait for others.
 const BATCH: usize = 512;
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// How long the last ones may take.
+/// The time limit for the last spans at the end of the program.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The longest answer of a collector that is read, in bytes.
 const LONGEST: usize = 64 << 10;
 
-/// A server's span, as OTLP numbers the kinds, and the status of one that failed.
+/// OTLP's number for a server span, and OTLP's status of a failed span.
 const SERVER: u8 = 2;
 const ERROR: u8 = 2;
 
-/// One answered request, as a part of its trace.
+/// An answered request as a span of its trace.
 #[derive(Debug)]
 pub struct Span {
-    /// Where it stands in the trace.
+    /// The position of the span in the trace.
     pub trace: Arc<TraceContext>,
-    /// Its method, if that is a usual one.
+    /// The request's method, if it is a common method.
     pub method: &'static str,
-    /// Where it led.
+    /// The route of the request.
     pub route: RouteLabel,
-    /// The answer's status.
+    /// The status of the answer.
     pub status: u16,
-    /// The id that the answer carries.
+    /// The request id in the answer.
     pub request_id: String,
-    /// When it came in.
+    /// The time when the request arrived.
     pub began: Millis,
-    /// How long it took.
+    /// How long the request took.
     pub took: Duration,
 }
 
-/// Who collects spans.
+/// A connection to a collector of spans.
 pub struct SpanExporter {
     endpoint: Endpoint,
     queue: mpsc::Sender<SpanMessage>,
@@ -68,10 +68,10 @@ enum SpanMessage {
 }
 
 impl SpanExporter {
-    /// Begins to send to this collector. What is queued is still sent after this is dropped.
+    /// Starts to send spans to this collector. Queued spans are still sent after this value is dropped.
     ///
     /// # Errors
-    /// If its certificate authorities can't be used.
+    /// Returns an error if the collector's certificate authorities cannot be used.
     pub fn start(endpoint: &Endpoint) -> Result<SpanExporter, ClientBuildError> {
         let (queue, messages) = mpsc::channel(QUEUE);
         let sender = SpanSender { client: UpstreamClient::new(endpoint)?, endpoint: endpoint.clone(), lost: 0 };
@@ -79,19 +79,19 @@ impl SpanExporter {
         Ok(SpanExporter { endpoint: endpoint.clone(), queue })
     }
 
-    /// Whether it sends there.
+    /// Returns whether the spans are sent to this endpoint.
     pub fn is_for(&self, endpoint: &Endpoint) -> bool {
         self.endpoint == *endpoint
     }
 
-    /// Has a span sent, if it belongs to a trace that is recorded and there is room for it.
+    /// Queues a span, if its trace is recorded and the queue has room.
     pub fn record(&self, span: Span) {
         if span.trace.is_sampled {
             let _ = self.queue.try_send(SpanMessage::Span(span));
         }
     }
 
-    /// Waits until what is queued is sent, but not for long.
+    /// Waits until the queued spans are sent, but at most for a second.
     pub async fn flush(&self) {
         let (done, sent) = oneshot::channel();
         let flushing = async {
@@ -106,7 +106,7 @@ impl SpanExporter {
 struct SpanSender {
     client: UpstreamClient,
     endpoint: Endpoint,
-    /// How many spans were lost since the collector last took some.
+    /// How many spans were lost since the collector last accepted spans.
     lost: usize,
 }
 
@@ -143,9 +143,9 @@ impl SpanSender {
             Err(trouble) => Some(trouble.to_string()),
         };
         match &trouble {
-            Some(trouble) if self.lost == 0 => tracing::warn!("no spans are taken by {}: {trouble}", self.endpoint),
+            Some(trouble) if self.lost == 0 => tracing::warn!("no spans are accepted by {}: {trouble}", self.endpoint),
             None if self.lost > 0 => {
-                tracing::info!("spans are taken by {} again; {} are lost", self.endpoint, self.lost);
+                tracing::info!("spans are accepted by {} again; {} spans were lost", self.endpoint, self.lost);
             }
             _ => {}
         }
@@ -161,7 +161,7 @@ impl SpanSender {
     }
 }
 
-/// An `ExportTraceServiceRequest`.
+/// Returns an `ExportTraceServiceRequest`.
 fn export(spans: &[Span]) -> Value {
     let about = [text("service.name", "chat-signer"), text("service.version", env!("CARGO_PKG_VERSION"))];
     let spans: Vec<_> = spans.iter().map(span).collect();
@@ -171,7 +171,7 @@ fn export(spans: &[Span]) -> Value {
     }]})
 }
 
-/// Named as OpenTelemetry's conventions for HTTP servers have it.
+/// Returns a span with the names of OpenTelemetry's conventions for HTTP servers.
 fn span(span: &Span) -> Value {
     let Span { trace, method, route, status, request_id, began, took } = span;
     let began = u128::from(began.0) * 1_000_000;

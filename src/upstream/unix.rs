@@ -1,4 +1,4 @@
-//! The client for a server on this machine that listens at a Unix socket.
+//! The client for a server on this machine that listens on a Unix socket.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use tokio::time::timeout;
 
 use super::client::{ClientError, chain, read};
 
-/// Sends a request to the server at this socket and reads the answer, whatever its status, if it has at most `longest` bytes. All of it
-/// may take up to `patience`.
+/// Sends a request to the server at this socket and reads the answer, whatever its status, if it has at most `longest`
+/// bytes. All of this may take up to `patience`.
 ///
 /// # Errors
-/// If there is none in time.
+/// Returns an error if there is no complete answer in time.
 pub async fn send(
     socket: &Path,
     request: Request<Full<Bytes>>,
@@ -28,10 +28,11 @@ pub async fn send(
     timeout(patience, exchange(socket, request, longest)).await.unwrap_or(Err(ClientError::Slow(patience)))
 }
 
-/// Sends a request to the server at this socket, and returns the answer once it begins, for which it has up to `patience`.
+/// Sends a request to the server at this socket, and returns the answer as soon as it begins. It must begin within
+/// `patience`.
 ///
 /// # Errors
-/// If it doesn't begin in time.
+/// Returns an error if the answer does not begin in time.
 pub async fn open(
     socket: &Path,
     request: Request<Full<Bytes>>,
@@ -52,7 +53,7 @@ async fn begin(socket: &Path, mut request: Request<Full<Bytes>>) -> Result<Respo
     request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
     let stream = UnixStream::connect(socket).await.map_err(|error| ClientError::Broken(error.to_string()))?;
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
-    // It ends with the answer, or with whoever reads that.
+    // The task ends when the answer has been read or dropped.
     tokio::spawn(connection);
     sender.send_request(request).await.map_err(|error| broken(&error))
 }

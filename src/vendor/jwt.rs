@@ -4,22 +4,22 @@ use std::fmt;
 
 use crate::crypto;
 
-/// What a token's signature is computed over: header and payload, each base64url, joined by a `.` (RFC 7515, section 5.1).
+/// The text under a token's signature: base64url header, `.`, base64url payload (RFC 7515, section 5.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SigningInput(String);
 
 impl SigningInput {
-    /// Of these JSON texts, exactly as they are.
+    /// Encodes these JSON texts exactly as they are.
     pub fn new(header: &str, payload: &str) -> SigningInput {
         SigningInput(format!("{}.{}", crypto::base64url(header.as_bytes()), crypto::base64url(payload.as_bytes())))
     }
 
-    /// The text to sign.
+    /// Returns the text to sign.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The token, with this for its signature.
+    /// Returns the token with this MAC as its signature.
     #[must_use]
     pub fn token(&self, mac: &[u8]) -> String {
         format!("{}.{}", self.0, crypto::base64url(mac))

@@ -1,8 +1,8 @@
-//! Understands what is asked of a vendor, and signs what the policy permits.
+//! Reads signing requests for the apps of each vendor and signs what the policy permits.
 //!
-//! Signing takes three visible steps, in each vendor's folder a file each: `request` reads what is asked, `message` builds the string to
-//! sign as a type of its own, and the folder's `App` computes the MAC over it. All that is signed about people and conversations is read
-//! from the [`Permit`], so nothing but what was decided can be signed.
+//! Signing takes three visible steps. Each vendor's folder has one file for each step: `request` reads the request,
+//! `message` builds the string to sign as a type, and the folder's `App` computes the MAC over that string. Everything
+//! signed about people and conversations comes from the [`Permit`]. Thus only what the policy decided can be signed.
 
 pub mod ably;
 mod jwt;
@@ -30,19 +30,19 @@ pub use params::Params;
 pub use path_segment::has_dot_segment;
 pub use signed::SignedResult;
 
-/// A configured app of one of the vendors, with its keys.
+/// A configured app of a vendor, with its keys.
 #[derive(Debug)]
 pub enum App {
-    /// At LeanCloud, or TapTap's service of the same protocol.
+    /// A LeanCloud app, or an app of TapTap's service, which has the same protocol.
     LeanCloud(leancloud::App),
-    /// At TalkJS.
+    /// A TalkJS app.
     TalkJs(talkjs::App),
-    /// At Ably.
+    /// An Ably app.
     Ably(ably::App),
 }
 
 impl App {
-    /// Its name in the configuration.
+    /// Returns the app's name in the configuration.
     pub fn name(&self) -> &Arc<str> {
         match self {
             App::LeanCloud(app) => app.name(),
@@ -51,7 +51,7 @@ impl App {
         }
     }
 
-    /// Its vendor.
+    /// Returns the app's vendor.
     pub fn vendor(&self) -> Vendor {
         match self {
             App::LeanCloud(_) => Vendor::LeanCloud,
@@ -60,12 +60,13 @@ impl App {
         }
     }
 
-    /// Whether the client's roles stand in what is signed, for others to read.
+    /// Returns whether the signed text contains the client's roles, where other clients can read them.
     pub fn tells_roles(&self) -> bool {
         matches!(self, App::Ably(app) if app.tells_roles())
     }
 
-    /// Which of the app's keys, counted from 0, has made this MAC of this message, if any has. Compared in constant time.
+    /// Returns the index (from 0) of the app's key that made this MAC of this message, or `None` if no key did.
+    /// Compares in constant time.
     pub fn verify(&self, message: &str, mac: &[u8]) -> Option<usize> {
         match self {
             App::LeanCloud(app) => app.verify(message, mac),
@@ -75,21 +76,21 @@ impl App {
     }
 }
 
-/// What can be asked of an app: the last segment of its routes.
+/// An operation of an app: the last segment of the app's routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// LeanCloud's are the actions of the same names.
+    /// An action of a LeanCloud app. The operation has the same name as the action.
     LeanCloud(Action),
-    /// What clients of LeanCloud's demo servers ask: which action it is, the parameters tell.
+    /// A route of LeanCloud's demo servers. The parameters of the request select the action.
     LeanCloudCompat(leancloud::DemoRoute),
-    /// TalkJS's tokens and signatures.
+    /// A TalkJS token or signature.
     TalkJs(talkjs::Operation),
-    /// Ably's tokens and token requests.
+    /// An Ably token or token request.
     Ably(ably::Operation),
 }
 
 impl Operation {
-    /// What can be asked of this vendor's apps.
+    /// Returns the names of the operations of this vendor's apps.
     pub fn names(vendor: Vendor) -> &'static [&'static str] {
         match vendor {
             Vendor::LeanCloud => &[
@@ -110,7 +111,7 @@ impl Operation {
         }
     }
 
-    /// How routes and the command line spell it.
+    /// Returns the name of the operation in routes and on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Operation::LeanCloud(action) => action.as_str(),
@@ -123,7 +124,7 @@ impl Operation {
     }
 }
 
-/// The operation of this name, if the app's vendor has it.
+/// Returns the operation of this name, if the app's vendor has it.
 pub fn operation(app: &App, name: &str) -> Option<Operation> {
     if !Operation::names(app.vendor()).contains(&name) {
         return None;
@@ -135,19 +136,19 @@ pub fn operation(app: &App, name: &str) -> Option<Operation> {
     }
 }
 
-/// A request, understood: what must be decided, and what is to be made if it is allowed.
+/// A parsed request: what the policy must decide, and what to make if the policy allows it.
 #[derive(Clone, Debug)]
 pub struct VendorRequest {
-    /// For the policy.
+    /// The question for the policy.
     pub ask: SigningRequest,
-    /// For [`sign`], together with the permit.
+    /// The job for [`sign`], which also needs the permit.
     pub product: SigningJob,
 }
 
-/// What is to be made of a permit, with all that the policy has no say in.
+/// What to make from a permit, with everything that the policy does not decide.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SigningJob {
-    /// A LeanCloud signature. The permit says it all.
+    /// A LeanCloud signature. The permit contains everything it needs.
     LeanCloud,
     /// A TalkJS token or signature.
     TalkJs(talkjs::SigningJob),
@@ -155,38 +156,38 @@ pub enum SigningJob {
     Ably(ably::SigningJob),
 }
 
-/// A parameter that is not as it must be.
+/// An invalid parameter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} {message}")]
 pub struct InvalidRequest {
-    /// Which: `client_id`, `members[2]`.
+    /// The name of the parameter, for example `client_id` or `members[2]`.
     pub field: String,
     /// What is wrong, in words that complete "client_id …".
     pub message: String,
 }
 
 impl InvalidRequest {
-    /// What is wrong with which.
+    /// Creates an error for this parameter.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> InvalidRequest {
         InvalidRequest { field: field.into(), message: message.into() }
     }
 }
 
-/// How long tokens live.
+/// The lifetimes of tokens, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ttl {
-    /// The shortest life: Ably apps raise a shorter request to it, TalkJS apps refuse it.
+    /// The shortest lifetime. Ably apps raise a shorter requested lifetime to it. TalkJS apps reject a shorter request.
     pub min_seconds: u64,
-    /// Where the request says nothing.
+    /// The lifetime if the request names none.
     pub default_seconds: u64,
-    /// The longest life: a longer request is cut to it.
+    /// The longest lifetime. A longer requested lifetime is cut to it.
     pub max_seconds: u64,
 }
 
-/// Reads what is asked of `app`. `caller` is `None` for an operator at the command line.
+/// Reads a request for `app`. `caller` is `None` for an operator at the command line.
 ///
 /// # Errors
-/// If a parameter is not as it must be: the first one found.
+/// Returns the first error found if a parameter is invalid.
 pub fn parse(
     app: &App,
     operation: Operation,
@@ -200,14 +201,17 @@ pub fn parse(
         }
         (App::TalkJs(app), Operation::TalkJs(operation)) => talkjs::parse(app, operation, params, caller),
         (App::Ably(app), Operation::Ably(operation)) => ably::parse(app, operation, params, caller),
-        _ => Err(InvalidRequest::new("action", format!("must be one of this app's, not {}", operation.as_str()))),
+        _ => {
+            Err(InvalidRequest::new("action", format!("must be an operation of this app, not {}", operation.as_str())))
+        }
     }
 }
 
-/// Signs what is permitted, at the time `at`, with `nonce` where the vendor wants one.
+/// Signs what the permit allows, at the time `at`. `nonce` is used only if the vendor's message contains a nonce.
 ///
 /// # Errors
-/// If the permit is for another app or for something other than the product, and if what comes out would be too large for the vendor.
+/// Returns an error if the permit is for another app or does not cover the job, or if the result is too large for the
+/// vendor.
 pub fn sign(
     app: &App,
     permit: &Permit,
@@ -226,7 +230,7 @@ pub fn sign(
     }
 }
 
-/// Holds a permit to what is to be signed: `action` must be what was asked and among what was decided.
+/// Checks that the permit covers the job: `action` must be the requested action and one of the decided actions.
 fn must_permit(permit: &Permit, action: Action) -> Result<(), InvalidRequest> {
     let ask = permit.ask();
     if ask.action != action || !ask.needs.iter().any(|need| need.action == action) {
@@ -239,12 +243,12 @@ fn misfit(what: &str) -> InvalidRequest {
     InvalidRequest::new("action", format!("is not permitted: the permit is not for {what}"))
 }
 
-/// There is nothing to sign with: the app was set up without a key.
+/// The error for an app that was set up without a key.
 fn keyless() -> InvalidRequest {
     InvalidRequest::new("app", "has no key to sign with")
 }
 
-/// `text` for an error: in quotes, without control characters, and not endless.
+/// Formats `text` for an error message: in quotes, with control characters escaped, and cut after 64 characters.
 fn shown(text: &str) -> String {
     const MOST: usize = 64;
     let mut short: String = text.chars().take(MOST).flat_map(char::escape_debug).collect();
@@ -254,12 +258,13 @@ fn shown(text: &str) -> String {
     format!("`{short}`")
 }
 
-/// Whether this could be one of our words, misspelt. What couldn't is not repeated: it may be a secret in the wrong place.
+/// Returns whether the text can be a misspelt field name or operation name. Errors do not repeat any other text,
+/// because it may be a secret in the wrong place.
 fn is_wordlike(text: &str) -> bool {
     text.len() <= 32 && text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_' || byte == b'-')
 }
 
-/// The word among `words` that is most like the start of `word`, which may be endless.
+/// Returns the entry of `words` that is most similar to the first 64 characters of `word`. `word` may be very long.
 fn nearest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let start: String = word.chars().take(64).collect();
     let likeness = |known: &str| strsim::normalized_damerau_levenshtein(&start, known);

@@ -1,7 +1,8 @@
-//! What vendors are told of users who are banned or muted: the requests that make true there what is true here, and that undo it.
+//! The requests that tell a vendor about bans and mutes. They bring the vendor's state into line with the moderation
+//! entries, and they undo it.
 //!
-//! Each vendor's folder has its own in `moderation`: what must be asked first, and from that and from what was noted before, a [`ModerationPlan`].
-//! Nothing here sends anything.
+//! The `moderation` module of each vendor's folder says what must be asked first. From the answers and the last
+//! checkpoint it makes a [`ModerationPlan`]. This code sends nothing.
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -9,87 +10,87 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use super::{ably, leancloud, talkjs};
 use crate::model::{Millis, Vendor};
 
-/// What should be true of a user in a conversation, or everywhere.
+/// The desired state of a user in one conversation or everywhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DesiredState {
-    /// Banned, until then.
+    /// The end of the ban, if the user is banned.
     pub banned: Option<SanctionEnd>,
-    /// Muted, until then.
+    /// The end of the mute, if the user is muted.
     pub muted: Option<SanctionEnd>,
-    /// Why.
+    /// The reason of the ban or mute.
     pub reason: Option<String>,
 }
 
-/// When something ends.
+/// The end of a sanction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SanctionEnd {
-    /// At that time.
+    /// The sanction ends at this time.
     At(Millis),
-    /// Not by itself.
+    /// The sanction does not end by itself.
     Forever,
 }
 
-/// A request to a vendor, without its address and credentials.
+/// A request to a vendor, without the vendor's address and the credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VendorCall {
-    /// How.
+    /// The HTTP method.
     pub method: Method,
-    /// Where: a path with its query, to be put behind the vendor's address.
+    /// The path with its query, which follows the vendor's address.
     pub path: String,
-    /// What, as JSON.
+    /// The JSON body.
     pub body: Option<String>,
-    /// Which of the app's keys it is made with, counted from 0.
+    /// The index (from 0) of the app's key that the request uses.
     pub key: usize,
-    /// Whether it is no harm if this key doesn't count any more.
+    /// Whether the request may fail permanently without harm, because the key may be out of use.
     pub is_spare: bool,
 }
 
-/// What is to be done, in this order.
+/// The steps of a moderation job, in this order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModerationPlan {
-    /// What is noted before anything is sent; `None`: there is no note.
+    /// The checkpoint to save before anything is sent. `None` means that there is no checkpoint.
     pub before: Option<String>,
-    /// What is sent.
+    /// The requests to send.
     pub calls: Vec<VendorCall>,
-    /// What is noted after all of it was answered.
+    /// The checkpoint to save after all requests were answered.
     pub after: Option<String>,
-    /// When there is more to do: something is to be renewed.
+    /// The time of the next run, if something must be renewed.
     pub again: Option<Millis>,
-    /// What can't be had from this vendor.
+    /// What this vendor cannot do, if the plan is incomplete.
     pub lacking: Option<&'static str>,
 }
 
-/// Why something will not succeed, however often it is tried: a sentence without secrets.
+/// The reason why a request can never succeed: a sentence without secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct PermanentFailure(pub String);
 
-/// What a vendor's answer means.
+/// The meaning of a vendor's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResponseClass {
-    /// It is done, or here is what was asked.
+    /// The request succeeded, or the answer contains the requested data.
     Done,
-    /// There is nothing of that name.
+    /// The vendor has nothing of that name.
     Absent,
-    /// Not now; in so many seconds, if it said so.
+    /// The request failed for now: the reason, and the seconds to wait if the vendor named them.
     Later(String, Option<u64>),
-    /// Not ever.
+    /// The request can never succeed: the reason.
     Never(String),
 }
 
-/// What it takes to make an app's requests: its credentials.
+/// The credentials of an app for the vendor's moderation API.
 #[derive(Debug)]
 pub enum ModerationApi {
-    /// At LeanCloud.
+    /// The credentials for LeanCloud.
     LeanCloud(leancloud::ModerationApi),
-    /// At TalkJS.
+    /// The credentials for TalkJS.
     TalkJs(talkjs::ModerationApi),
-    /// At Ably.
+    /// The credentials for Ably.
     Ably(ably::ModerationApi),
 }
 
 impl ModerationApi {
-    /// The vendor.
+    /// Returns the vendor.
     pub fn vendor(&self) -> Vendor {
         match self {
             ModerationApi::LeanCloud(_) => Vendor::LeanCloud,
@@ -98,7 +99,7 @@ impl ModerationApi {
         }
     }
 
-    /// How many requests a second the vendor takes from an app, and how many at once after a quiet time.
+    /// Returns how many requests a second the vendor accepts from an app, and how many at once after a quiet time.
     pub fn rate(&self) -> (u32, u32) {
         match self {
             ModerationApi::LeanCloud(_) => leancloud::ModerationApi::RATE,
@@ -107,10 +108,10 @@ impl ModerationApi {
         }
     }
 
-    /// The headers of a request that is sent now.
+    /// Returns the headers of a request that is sent at the time `now`.
     ///
     /// # Errors
-    /// If a configured id or key can't stand in a header.
+    /// Returns an error if a header cannot contain a configured id or key.
     pub fn headers(&self, call: &VendorCall, now: Millis) -> Result<HeaderMap, PermanentFailure> {
         let mut headers = match self {
             ModerationApi::LeanCloud(moderator) => moderator.credentials()?,
@@ -121,12 +122,12 @@ impl ModerationApi {
         Ok(headers)
     }
 
-    /// What an answer means.
+    /// Classifies an answer.
     pub fn hear(&self, call: &VendorCall, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ResponseClass {
         let heard = match (self, heard(status, headers, body)) {
             (ModerationApi::Ably(_), ResponseClass::Done) => ably::hear(body),
             (ModerationApi::Ably(_), ResponseClass::Absent) => {
-                ResponseClass::Never("it doesn't know the API key".to_owned())
+                ResponseClass::Never("it does not know the API key".to_owned())
             }
             (_, heard) => heard,
         };
@@ -144,7 +145,8 @@ impl VendorCall {
     }
 }
 
-/// A 404 with JSON is the vendor's word that something isn't there. Any other comes from elsewhere: the address is wrong.
+/// Classifies an answer by its status. A 404 with a JSON object means that the vendor does not have the thing. Any
+/// other 404 comes from another server, so the address is wrong.
 fn heard(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ResponseClass {
     match status.as_u16() {
         200..=299 => ResponseClass::Done,
@@ -159,32 +161,33 @@ fn heard(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ResponseClass 
     }
 }
 
-/// In how many seconds to come again (RFC 9110, section 10.2.3). Dates are not read.
+/// Returns the `Retry-After` time in seconds (RFC 9110, section 10.2.3). Dates are ignored.
 pub fn retry_after(headers: &HeaderMap) -> Option<u64> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
 }
 
-/// The number that vendors give their errors, for the log. Their texts may repeat what was sent.
+/// Returns the vendor's error number for the log. The vendor's error text may repeat sent data, so it is not used.
 fn code(body: &[u8]) -> String {
     let Ok(body) = serde_json::from_slice::<serde_json::Value>(body) else { return String::new() };
     let code = body.get("code").or_else(|| body.get("error")?.get("code")).and_then(serde_json::Value::as_u64);
     code.map(|code| format!(" with the code {code}")).unwrap_or_default()
 }
 
-/// A secret value of a header.
+/// Makes a header value that is marked as sensitive.
 pub(super) fn secret(value: &[u8]) -> Result<HeaderValue, PermanentFailure> {
-    let flaw = || PermanentFailure("a configured id or key can't stand in a header".to_owned());
+    let flaw =
+        || PermanentFailure("a configured id or key holds characters that an HTTP header cannot hold".to_owned());
     let mut value = HeaderValue::from_bytes(value).map_err(|_| flaw())?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// One header.
+/// Makes a header map with one header.
 pub(super) fn only(name: HeaderName, value: HeaderValue) -> HeaderMap {
     HeaderMap::from_iter([(name, value)])
 }
 
-/// The `Authorization` header.
+/// Makes a header map with the `Authorization` header.
 pub(super) fn authorization(scheme: &str, credentials: &str) -> Result<HeaderMap, PermanentFailure> {
     Ok(only(AUTHORIZATION, secret(format!("{scheme} {credentials}").as_bytes())?))
 }

@@ -1,24 +1,25 @@
-//! Nonces, such that no message can be read as another.
+//! Nonces that keep a signed message from being read as another message.
 
 use crate::crypto;
 
-/// What makes a signature one of its kind.
+/// A value that makes each signature unique.
 ///
-/// It starts with a letter, so that it is no timestamp; it holds a digit, so that it is none of LeanCloud's action words; and it has no
-/// `:`, which would shift the fields of what is signed.
+/// A nonce starts with a letter, so it is never a timestamp. It holds a digit, so it is never one of LeanCloud's action
+/// words. It holds no `:`, which would shift the fields of the signed text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nonce(String);
 
 impl Nonce {
-    /// A nonce of 34 characters with all of these 128 random bits in it.
+    /// Makes a nonce of 34 characters that holds all of these 128 random bits.
     pub fn from_entropy(entropy: [u8; 16]) -> Nonce {
         Nonce(format!("n1{}", crypto::hex(&entropy)))
     }
 
-    /// A nonce chosen by an operator: 2 to 128 visible ASCII characters without `:`, the first a letter and at least one a digit.
+    /// Reads a nonce that an operator chose: 2 to 128 visible ASCII characters without `:`. The first must be a letter,
+    /// and at least one must be a digit.
     ///
     /// # Errors
-    /// What is wrong, in words that complete "the nonce …".
+    /// Returns what is wrong, in words that complete "the nonce …".
     pub fn parse(text: &str) -> Result<Nonce, String> {
         let wrong = if !text.starts_with(|c: char| c.is_ascii_alphabetic()) {
             "must start with a letter from a to z"
@@ -34,7 +35,7 @@ impl Nonce {
         Err(wrong.to_owned())
     }
 
-    /// The characters.
+    /// Returns the nonce as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,9 +1,9 @@
-//! JSON objects exact to the byte: members in the order given, no white space.
+//! Byte-exact JSON objects: members in the given order, without white space.
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// A JSON object being written.
+/// A JSON object under construction.
 pub(super) struct JsonObject(Vec<u8>);
 
 impl JsonObject {
@@ -38,7 +38,7 @@ impl JsonObject {
 
     pub(super) fn finish(mut self) -> String {
         self.0.push(b'}');
-        // What serde_json writes is UTF-8.
+        // serde_json writes valid UTF-8.
         String::from_utf8(self.0).unwrap_or_default()
     }
 }

@@ -1,4 +1,4 @@
-//! A request's parameters, each with its one right type.
+//! The parameters of a request, each with a single correct type.
 
 use std::borrow::Cow;
 
@@ -7,13 +7,14 @@ use serde_json::{Map, Value};
 use super::{InvalidRequest, is_wordlike, nearest, shown};
 use crate::model::{Caller, CallerKind, check_identifier};
 
-/// A request's parameters.
+/// The parameters of a request.
 #[derive(Clone, Debug, Default)]
 pub struct Params {
-    /// By name.
+    /// The values by name.
     pub values: Map<String, Value>,
-    /// They are from a query or a form, where all values are strings and unknown names are ignored; or from a client whose JSON is read
-    /// as forgivingly, `null` being as good as absent.
+    /// Whether the parameters come from a lenient source: a query or form, or a client whose JSON is read in the same
+    /// way. In a query or form all values are strings. If this is set, unknown names are ignored, and `null` means
+    /// absent.
     pub lenient: bool,
 }
 
@@ -21,10 +22,10 @@ pub struct Params {
 pub(super) const MINUTE: u64 = 60 * 1000;
 
 impl Params {
-    /// Refuses names that are not known here, unless they are to be ignored.
+    /// Rejects unknown names, unless the parameters are lenient.
     ///
     /// # Errors
-    /// That a name is not known.
+    /// Returns an error that names an unknown parameter.
     pub fn only(&self, known: &[&str]) -> Result<(), InvalidRequest> {
         let unknown = self.values.keys().find(|name| !known.contains(&name.as_str()));
         match unknown {
@@ -33,15 +34,15 @@ impl Params {
         }
     }
 
-    /// Whatever is there.
+    /// Returns the value of the field, of any type.
     pub fn value(&self, field: &str) -> Option<&Value> {
         self.values.get(field).filter(|value| !(self.lenient && value.is_null()))
     }
 
-    /// A text.
+    /// Returns the string in the field.
     ///
     /// # Errors
-    /// If it is something else.
+    /// Returns an error if the value is not a string.
     pub fn text(&self, field: &str) -> Result<Option<&str>, InvalidRequest> {
         match self.value(field) {
             None => Ok(None),
@@ -50,10 +51,10 @@ impl Params {
         }
     }
 
-    /// A list of texts.
+    /// Returns the list of strings in the field.
     ///
     /// # Errors
-    /// If it is something else.
+    /// Returns an error if the value is not a list of strings.
     pub fn list(&self, field: &str) -> Result<Option<Vec<String>>, InvalidRequest> {
         let items = match self.value(field) {
             None => return Ok(None),
@@ -71,7 +72,7 @@ impl Params {
         items.iter().enumerate().map(text).collect::<Result<_, _>>().map(Some)
     }
 
-    /// A duration in milliseconds, from a whole number of seconds or a text with a unit of its own.
+    /// Returns a duration in milliseconds. The field holds a whole number of seconds or a text with a unit.
     pub(super) fn seconds(&self, field: &str) -> Result<Option<u64>, InvalidRequest> {
         let seconds = |value: &Value| match value {
             Value::String(text) if self.lenient => digits(text),
@@ -81,7 +82,8 @@ impl Params {
         self.duration(field, to_milliseconds, "a whole number of seconds")
     }
 
-    /// A duration in milliseconds, from a number of them or a text with a unit of its own. Decimals are dropped.
+    /// Returns a duration in milliseconds. The field holds a number of milliseconds or a text with a unit. Decimals are
+    /// dropped.
     pub(super) fn milliseconds(&self, field: &str) -> Result<Option<u64>, InvalidRequest> {
         let milliseconds = |value: &Value| match value {
             Value::String(text) if self.lenient => whole_part(text),
@@ -91,7 +93,7 @@ impl Params {
         self.duration(field, milliseconds, "a number of milliseconds")
     }
 
-    /// A duration in milliseconds: what `plain` reads, or a text with a unit.
+    /// Returns a duration in milliseconds: the value that `plain` reads, or a text with a unit.
     fn duration(
         &self,
         field: &str,
@@ -106,7 +108,8 @@ impl Params {
         duration.map(Some).ok_or_else(|| InvalidRequest::new(field, message()))
     }
 
-    /// The same without parameters that are `""` or null: some SDKs send the name of what is not set.
+    /// Returns the parameters without those that are `""` or null. Some SDKs send the names of parameters that are not
+    /// set.
     pub(super) fn without_empty(&self) -> Cow<'_, Params> {
         let is_empty = |value: &Value| value.is_null() || value.as_str() == Some("");
         if !self.values.values().any(is_empty) {
@@ -121,16 +124,16 @@ impl Params {
 fn unknown_field(name: &str, known: &[&str]) -> InvalidRequest {
     if !is_wordlike(name) {
         let known = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
-        return InvalidRequest::new("body", format!("has a field that is not known here; what is: {known}"));
+        return InvalidRequest::new("body", format!("has a field that is not known here; known fields: {known}"));
     }
     let message = match nearest(name, known.iter().copied()) {
-        Some(known) => format!("is not known here; the nearest that is: `{known}`"),
-        None => "is not known here: nothing is taken".to_owned(),
+        Some(known) => format!("is not known here; the nearest known field is `{known}`"),
+        None => "is not known here: the request takes no fields".to_owned(),
     };
     InvalidRequest::new(name, message)
 }
 
-/// The client that is named, or else the caller, if that is a user.
+/// Returns the named client. If no client is named and the caller is a user, returns the caller.
 pub(super) fn client<'a>(
     field: &str,
     named: Option<&'a str>,
@@ -144,12 +147,12 @@ pub(super) fn client<'a>(
     }
 }
 
-/// Holds an identifier to what is common to all vendors.
+/// Checks an identifier against the rules that all vendors share.
 pub(super) fn identifier(field: &str, id: &str, max: usize) -> Result<(), InvalidRequest> {
     check_identifier(id, max).map_err(|flaw| InvalidRequest::new(field, flaw.to_string()))
 }
 
-/// Refuses a client or member by the name `*`, which is nobody's.
+/// Rejects `*` as the name of a client or member, because no client has this name.
 pub(super) fn not_a_star(field: &str, id: &str) -> Result<(), InvalidRequest> {
     if id == "*" {
         return Err(InvalidRequest::new(field, format!("must name one client, not {}", shown(id))));
@@ -162,14 +165,14 @@ fn digits(text: &str) -> Option<u64> {
     all.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
-/// What stands before the decimals of a number, if there are any.
+/// Returns the part of a number before its decimals, if the text is a number.
 fn whole_part(text: &str) -> Option<u64> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
     digits(decimals)?;
     digits(whole)
 }
 
-/// `"500ms"`, `"30s"`, `"10m"`, `"1h"`, `"1d"`, in milliseconds.
+/// Reads `"500ms"`, `"30s"`, `"10m"`, `"1h"` or `"1d"` as milliseconds.
 fn with_unit(text: &str) -> Option<u64> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
     let unit = match unit {
@@ -210,17 +213,17 @@ mod tests {
     #[test]
     fn unknown_names_are_refused_with_the_nearest_or_ignored() {
         let error = params(json!({"clientid": "tom"}), false).only(&["client_id", "conv_id"]).unwrap_err();
-        assert_eq!(error.to_string(), "clientid is not known here; the nearest that is: `client_id`");
+        assert_eq!(error.to_string(), "clientid is not known here; the nearest known field is `client_id`");
         assert_eq!(params(json!({"rnd": "1"}), true).only(&["client_id"]), Ok(()));
         let error = params(json!({"rn": "1"}), false).only(&[]).unwrap_err();
-        assert_eq!(error.to_string(), "rn is not known here: nothing is taken");
+        assert_eq!(error.to_string(), "rn is not known here: the request takes no fields");
     }
 
     #[test]
     fn a_name_that_may_be_a_secret_is_not_repeated() {
         for name in ["x".repeat(33), "Zephyr7Quokka3".to_owned(), "a.b".to_owned(), "a b".to_owned(), "é".to_owned()] {
             let error = params(json!({name: 1}), false).only(&["client_id", "conv_id"]).unwrap_err();
-            assert_eq!(error.to_string(), "body has a field that is not known here; what is: client_id, conv_id");
+            assert_eq!(error.to_string(), "body has a field that is not known here; known fields: client_id, conv_id");
         }
     }
 

@@ -1,25 +1,28 @@
-//! Identifiers as segments of a path.
+//! Identifiers as segments of a URL path.
 //!
-//! A server that decodes a path once more than it was encoded, or in a way of its own, may find `.` or `..` in a segment and resolve it
-//! (RFC 3986, section 5.2.4). The request would then change something else. So an identifier that any such decoding turns into a dot
-//! segment is never sent in a path.
+//! Some servers decode a path more often than it was encoded, or in an unusual way. Such a server may find `.` or `..`
+//! in a segment and resolve it (RFC 3986, section 5.2.4). The request would then change something else. Therefore an
+//! identifier is never sent in a path if any of these decodings turns it into a dot segment.
 
 use super::moderation::PermanentFailure;
 use crate::crypto::percent_encoded;
 
-/// An identifier, percent-encoded as one segment of a path.
+/// Percent-encodes an identifier as a single segment of a path.
 ///
 /// # Errors
-/// If it is empty, or if a server may read a part of it as `.` or `..`.
+/// Returns an error if the identifier is empty or if a server may read a part of it as `.` or `..`.
 pub(super) fn segment(id: &str) -> Result<String, PermanentFailure> {
     if id.is_empty() || has_dot_segment(id) {
-        return Err(PermanentFailure("its id can't stand in an address: it would lead elsewhere".to_owned()));
+        return Err(PermanentFailure(
+            "its id cannot be part of a URL path: it is empty or can be read as `.` or `..`".to_owned(),
+        ));
     }
     Ok(percent_encoded(id.as_bytes()))
 }
 
-/// Whether a server may read a part of the identifier as `.` or `..`: as it stands, or after any number of decodings. These are percent-encoding,
-/// `%uXXXX`, overlong UTF-8, and Unicode characters that are compatible with one of ASCII.
+/// Returns whether a server may read a part of the identifier as `.` or `..`, before or after any number of decodings.
+/// The decodings are percent-encoding, `%uXXXX`, overlong UTF-8, and Unicode characters that are compatible with an
+/// ASCII character.
 pub fn has_dot_segment(id: &str) -> bool {
     let mut text = id.as_bytes().to_vec();
     loop {
@@ -28,7 +31,7 @@ pub fn has_dot_segment(id: &str) -> bool {
             return true;
         }
         let decoded = decode(&text);
-        // Each step that changes something makes the text shorter, so the loop ends.
+        // Each step that changes something makes the text shorter. Therefore the loop ends.
         if decoded == text {
             return false;
         }
@@ -36,8 +39,9 @@ pub fn has_dot_segment(id: &str) -> bool {
     }
 }
 
-/// Whether the part is one or two dots, apart from what a server may cut off or ignore: parameters (RFC 3986, section 3.3), a query, a
-/// fragment, a NUL or everything behind it, white space, control characters and characters without a width.
+/// Returns whether the part is `.` or `..` after a server removed what it may remove. A server may remove parameters
+/// (RFC 3986, section 3.3), a query, a fragment, a NUL and everything after it, white space, control characters and
+/// characters without a width.
 fn is_dot_segment(part: &str) -> bool {
     let name = part.split([';', '?', '#']).next().unwrap_or_default();
     let before_nul = name.split('\0').next().unwrap_or_default();
@@ -49,18 +53,18 @@ fn is_dot_segment(part: &str) -> bool {
 
 fn is_ignored(character: char) -> bool {
     let has_no_width = matches!(character, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    // A form's `+` is a space.
+    // In a form, `+` means a space.
     has_no_width || character == '+' || character.is_whitespace() || character.is_control()
 }
 
-/// Decodes once: escapes as long as there are any, then overlong UTF-8, which may hide more of them.
+/// Decodes once. Decodes escapes if there are any, otherwise overlong UTF-8, which may hide more escapes.
 fn decode(text: &[u8]) -> Vec<u8> {
     let unescaped = decode_escapes(&to_ascii_equivalents(text));
     if unescaped == text { decode_overlong(text) } else { unescaped }
 }
 
-/// Replaces characters by the ASCII characters that Unicode's compatibility decomposition (NFKC) or a best-fit table gives, where these have a
-/// meaning in a path.
+/// Replaces characters that have an ASCII equivalent with a meaning in a path. The equivalents come from Unicode's
+/// compatibility decomposition (NFKC) and from best-fit tables.
 fn to_ascii_equivalents(text: &[u8]) -> Vec<u8> {
     let mut replaced = Vec::with_capacity(text.len());
     for chunk in text.utf8_chunks() {
@@ -108,7 +112,7 @@ fn decode_escapes(text: &[u8]) -> Vec<u8> {
     decoded
 }
 
-/// What an escape stands for, and the text behind it.
+/// Returns the bytes of an escape and the text after it.
 fn escape(first: u8, tail: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     if first != b'%' {
         return None;
@@ -126,8 +130,8 @@ fn hex_number(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |number, digit| Some(number << 4 | char::from(*digit).to_digit(16)?))
 }
 
-/// Decodes ASCII characters that are written in more than one byte, which UTF-8 forbids (RFC 3629, section 3). Like the decoders that take such
-/// text, it reads six bits of each byte that follows and does not look at the others.
+/// Decodes ASCII characters that are written in more than one byte, which UTF-8 forbids (RFC 3629, section 3). Decoders
+/// that accept such text read six bits of each following byte and ignore its other bits. This function does the same.
 fn decode_overlong(text: &[u8]) -> Vec<u8> {
     let (mut decoded, mut rest) = (Vec::with_capacity(text.len()), text);
     while let Some((first, tail)) = rest.split_first() {
@@ -138,7 +142,8 @@ fn decode_overlong(text: &[u8]) -> Vec<u8> {
     decoded
 }
 
-/// The ASCII character that begins with this byte, and the text behind it. No valid UTF-8 begins so and has such a number.
+/// Returns the ASCII character that begins with this byte, and the text after it. In valid UTF-8, a character that
+/// begins with one of these bytes is never ASCII.
 fn overlong(first: u8, tail: &[u8]) -> Option<(u8, &[u8])> {
     let (more, high) = match first {
         0xc0 | 0xc1 => (1, first & 1),
@@ -245,7 +250,7 @@ mod tests {
     }
 
     proptest! {
-        /// However often and in whatever way dots are encoded, they are found.
+        /// Dots are found however often and in whatever way they are encoded.
         #[test]
         fn encoded_dots_are_found(ways in prop::collection::vec(0..6_u8, 1..=2), again in 0..4_u8, before in "([a-z]{1,3}[/\\\\])?", behind in "([;/\\\\?#][a-z.]{0,3})?") {
             let dots: String = ways.iter().map(|way| [".", "%2e", "%c0%ae", "%e0%80%AE", "%u002e", "\u{ff0e}"][usize::from(*way)]).collect();

@@ -1,4 +1,4 @@
-//! The answers.
+//! The answers to signing requests.
 
 use std::fmt;
 
@@ -6,40 +6,40 @@ use super::ably::TokenRequest;
 use super::leancloud::StringToSign;
 use super::object::JsonObject;
 
-/// What was signed, ready to be answered. `Debug` shows only what kind of thing it is.
+/// A signed result, ready to send. `Debug` shows only its kind.
 #[derive(Clone, PartialEq, Eq)]
 pub enum SignedResult {
-    /// LeanCloud's, for every action.
+    /// A LeanCloud signature for an action.
     Signature {
-        /// HMAC-SHA1, in lower-case hex.
+        /// The HMAC-SHA1 in lower-case hex.
         signature: String,
-        /// In the app's unit, milliseconds or seconds.
+        /// The time in the unit of the app: milliseconds or seconds.
         timestamp: u64,
-        /// As signed.
+        /// The signed nonce.
         nonce: String,
-        /// What was signed, for clients of LeanCloud's demo servers, which tell it.
+        /// The signed text. The answers of LeanCloud's demo servers contain it.
         message: StringToSign,
     },
-    /// TalkJS's, of a user id.
+    /// A TalkJS signature of a user id.
     UserSignature {
-        /// As signed.
+        /// The signed user id.
         user_id: String,
-        /// HMAC-SHA256, in lower-case hex.
+        /// The HMAC-SHA256 in lower-case hex.
         signature: String,
     },
-    /// TalkJS's and Ably's JSON Web Tokens.
+    /// A JSON Web Token of TalkJS or Ably.
     Token {
         /// The token.
         token: String,
-        /// When it runs out, in Unix seconds.
+        /// The expiry time in Unix seconds.
         expires_at: u64,
     },
-    /// Ably's, to be exchanged for a token there.
+    /// An Ably token request, which Ably exchanges for a token.
     TokenRequest(TokenRequest),
 }
 
 impl SignedResult {
-    /// The answer as JSON.
+    /// Returns the answer as JSON.
     pub fn to_json(&self) -> String {
         match self {
             SignedResult::Signature { signature, timestamp, nonce, .. } => JsonObject::new()
@@ -57,7 +57,7 @@ impl SignedResult {
         }
     }
 
-    /// The answer as LeanCloud's demo servers give it: with the text that was signed.
+    /// Returns the answer in the form of LeanCloud's demo servers, with the signed text.
     pub fn to_compat_json(&self) -> String {
         match self {
             SignedResult::Signature { signature, timestamp, nonce, message } => JsonObject::new()
@@ -70,7 +70,7 @@ impl SignedResult {
         }
     }
 
-    /// The token alone, for an answer in plain text.
+    /// Returns the token alone, for an answer in plain text.
     pub fn token(&self) -> Option<&str> {
         match self {
             SignedResult::Token { token, .. } => Some(token),
@@ -78,7 +78,7 @@ impl SignedResult {
         }
     }
 
-    /// The nonce, if one was signed.
+    /// Returns the signed nonce, if there is one.
     pub fn nonce(&self) -> Option<&str> {
         match self {
             SignedResult::Signature { nonce, .. } => Some(nonce),

@@ -1,27 +1,27 @@
-//! What the tests of all vendors need.
+//! Helpers for the tests of all vendors.
 
 use serde_json::{Map, Value};
 
 use super::Params;
 use crate::model::{Caller, CallerKind};
 
-/// Strict parameters.
+/// Returns strict parameters.
 pub(super) fn params(values: Value) -> Params {
     let Value::Object(values) = values else { unreachable!("parameters are an object") };
     Params { values, lenient: false }
 }
 
-/// Parameters as from a query.
+/// Returns lenient parameters, as a query has them.
 pub(super) fn query(values: Value) -> Params {
     Params { lenient: true, ..params(values) }
 }
 
-/// A user without claims.
+/// Returns a user without claims.
 pub(super) fn user(subject: &str) -> Caller {
     caller(CallerKind::User, subject)
 }
 
-/// A service without claims.
+/// Returns a service without claims.
 pub(super) fn service(subject: &str) -> Caller {
     caller(CallerKind::Service, subject)
 }

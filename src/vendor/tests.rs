@@ -1,4 +1,4 @@
-//! Signing, across vendors: what a permit is good for, and what is never shown.
+//! Tests of signing with all vendors: which job a permit covers, and which data `Debug` never shows.
 #![allow(clippy::unwrap_used)]
 
 use serde_json::{Value, json};

@@ -45,7 +45,7 @@ async function example(page, name) {
 }
 
 async function ask(page) {
-  await page.getByRole('button', { name: /^Ask/ }).click();
+  await page.getByRole('button', { name: /^Send/ }).click();
   await answered(page);
 }
 
@@ -83,7 +83,7 @@ describe('each step', () => {
   test('tells who asked what', async () => {
     const { context, page } = await playground();
     await example(page, 'tom kicks bob: refused');
-    assert.match(await step(page, 1).innerText(), /tom, a user, vouched for by demo[^]*"sub": "tom"/);
+    assert.match(await step(page, 1).innerText(), /tom, a user, authenticated by demo[^]*"sub": "tom"/);
     assert.match(await step(page, 2).innerText(), /POST \/v1\/leancloud\/kick\n[^]*\{"conv_id":"5f3c2a1b9e8d7c6b5a493827","members":\["bob"\]\}/);
     await context.close();
   });
@@ -117,7 +117,7 @@ describe('each step', () => {
     const { nonce, timestamp } = JSON.parse((await step(page, 5).locator('pre').innerText()).match(/\{[^]*\}/)[0]);
     const signed = await step(page, 4).innerText();
     assert.ok(signed.includes(`demonstration-leancloud-app:bob:${GROUP}:tom:${timestamp}:${nonce}:kick`), signed);
-    assert.match(signed, /HMAC-SHA1 with the app's master key[^]*It was recomputed here and is the one in the answer/);
+    assert.match(signed, /HMAC-SHA1 with the app's master key[^]*The server computed it again, and it is the one in the answer/);
     await example(page, 'A TalkJS token for zoe');
     assert.match(await step(page, 4).innerText(), /"tokenType": "user",\s+"iss": "demonstration-talkjs-app",\s+"sub": "zoe"/);
     await context.close();
@@ -126,7 +126,7 @@ describe('each step', () => {
   test('can be had in a terminal', async () => {
     const { context, page } = await playground({ permissions: ['clipboard-read', 'clipboard-write'] });
     await example(page, 'A backend acts for tom');
-    await page.getByRole('button', { name: 'Copy the curl line' }).click();
+    await page.getByRole('button', { name: 'Copy the curl command' }).click();
     await page.getByText('Copied').waitFor();
     const line = await page.evaluate(() => navigator.clipboard.readText());
     const answer = JSON.parse(execFileSync('sh', ['-c', line], { encoding: 'utf8' }));
@@ -230,9 +230,9 @@ describe('a situation', () => {
   test('that can’t be asked says what is wrong', async () => {
     const { context, page, wrong } = await playground({ hash: '#as=tom&app=ably&action=token' });
     for (const [label, text, said] of [
-      ['Capability', '{"chat', /Not asked\s+The capability is not JSON/],
-      ['Capability', '{"chat:x": []}', /Refused\s+Before the policy was asked: capability/],
-      ['Name', '', /Not asked\s+There is no such caller: subject must not be empty/],
+      ['Capability', '{"chat', /Not sent\s+The capability is not JSON/],
+      ['Capability', '{"chat:x": []}', /Refused\s+The request was refused before the policy decision: capability/],
+      ['Name', '', /Not sent\s+This caller is not valid: subject must not be empty/],
     ]) {
       const before = await page.getByLabel(label).inputValue();
       await page.getByLabel(label).fill(text);
@@ -252,7 +252,7 @@ describe('a situation', () => {
       ['#as=tom&app=talkjs&action=kick', 'action kick'],
     ]) {
       const { context, page, wrong } = await playground({ hash });
-      assert.match(await page.locator('#verdict').innerText(), new RegExp(`Not asked\\s+The address names the ${said}, and there is none of that name here`));
+      assert.match(await page.locator('#verdict').innerText(), new RegExp(`Not sent\\s+The address names the ${said}, which does not exist here`));
       assert.equal(new URL(page.url()).hash, hash);
       await example(page, 'alice logs in');
       assert.match(await word(page), /Allowed$/);
@@ -286,7 +286,7 @@ test('no other page can frame it, or use it', async () => {
   }, demonstration.url);
   assert.deepEqual(outcome, { token: 'refused', world: 'refused' });
   const framed = page.frames().find((frame) => frame !== page.mainFrame());
-  assert.equal(await framed.locator('h1', { hasText: 'Who may' }).count(), 0);
+  assert.equal(await framed.locator('h1', { hasText: 'Who can' }).count(), 0);
   await context.close();
   server.close();
 });
@@ -297,7 +297,7 @@ test('a server that is gone is told', async () => {
   await page.goto(`${other.url}/playground`);
   await answered(page);
   await other.stop();
-  await page.getByRole('button', { name: /^Ask/ }).click();
+  await page.getByRole('button', { name: /^Send/ }).click();
   await page.getByText('Is the server still running?').waitFor();
   await context.close();
 });

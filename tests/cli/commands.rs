@@ -95,8 +95,8 @@ fn a_supposed_caller_has_the_roles_that_its_token_could_give() {
     };
     let (roles, bindings) = ("roles = \"roles\"\n", "bindings = \"bindings\"\n");
     let nowhere =
-        "note: the role member at chat:* counts for nothing: demo has no `bindings`, so it gives roles at * alone\n";
-    let nothing = |scope: &str| format!("note: the role member at {scope} counts for nothing: demo gives no roles\n");
+        "note: the role member at chat:* has no effect: demo has no `bindings`, so it gives roles only at *\n";
+    let nothing = |scope: &str| format!("note: the role member at {scope} has no effect: demo gives no roles\n");
     assert_eq!(notes("all", &[]), "");
     assert_eq!(notes("no-roles", &[roles]), "");
     assert_eq!(notes("no-bindings", &[bindings]), nowhere);
@@ -145,14 +145,14 @@ fn what_is_only_asked_elsewhere_while_serving_is_said() {
     assert_eq!(
         told("fetched", &fetched, token),
         format!(
-            "error: the caller can't be told: the keys of staff are fetched from https://staff.example.com/jwks.json, and only the \
+            "error: cannot identify the caller: the keys of staff are fetched from https://staff.example.com/jwks.json, and only the \
                  server does that; {instead}\n"
         )
     );
     assert_eq!(
         told("opaque", &opaque, "fake-opaque-token"),
         format!(
-            "error: the caller can't be told: opaque asks https://id.example.com/introspect whose this token is, and only the server \
+            "error: cannot identify the caller: opaque asks https://id.example.com/introspect about this token, and only the server \
                  does that; {instead}\n"
         )
     );
@@ -186,7 +186,7 @@ subject_prefix = "partner."
     );
     assert_eq!(
         refused("foreign", &["--as", "partner.tom", "--authenticator", "demo"]),
-        "error: demo accepts no user `partner.tom`: the caller's subject starts with what marks another issuer's subjects\n"
+        "error: demo accepts no user `partner.tom`: the caller's subject starts with the prefix of another authenticator\n"
     );
     assert_eq!(
         refused("unprefixed", &["--as", "tom", "--authenticator", "partner"]),
@@ -199,7 +199,7 @@ subject_prefix = "partner."
     assert_eq!(refused("key", &["--service", "orders"]), "");
     assert_eq!(
         refused("no-key", &["--service", "order"]),
-        "error: backend accepts no service `order`: it has no API key of this id\n"
+        "error: backend accepts no service `order`: it has no API key with this id\n"
     );
 }
 
@@ -267,7 +267,7 @@ fn what_the_server_would_refuse_is_refused() {
         ("explain ably publish --as tom --conv-id x --capability {}", "--capability is not taken"),
         ("explain ably publish --as tom --conv-id x --ttl 1h", "--ttl is not taken"),
         ("hash-key --id=", "--id must not be empty"),
-        ("hash-key --id=*", "--id can't be `*`"),
+        ("hash-key --id=*", "--id must not be `*`"),
     ] {
         let output = run(&arguments.split(' ').collect::<Vec<_>>());
         let error = String::from_utf8(output.stderr).unwrap();
@@ -337,7 +337,7 @@ fn a_result_that_cannot_be_written_is_none() {
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
     let output = chat_signer(&["hash-key"]).stdout(full).stderr(Stdio::piped()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stderr).unwrap().starts_with("error: the result can't be written"));
+    assert!(String::from_utf8(output.stderr).unwrap().starts_with("error: cannot write the result"));
 }
 
 #[test]
@@ -405,7 +405,7 @@ fn nothing_is_signed_that_can_not_be_recorded() {
     let full = sign_with_audit("sign-full", "/dev/full", "");
     let unopened = sign_with_audit("sign-unopened", "policy.toml/audit.log", "");
     for (output, expected) in
-        [(full, "the audit log can't be written, so the signature is withheld"), (unopened, "audit")]
+        [(full, "cannot write the audit log, so the signature is not printed"), (unopened, "audit")]
     {
         assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]));
         let error = String::from_utf8(output.stderr).unwrap();

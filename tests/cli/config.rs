@@ -201,9 +201,9 @@ fn a_configuration_that_is_not_there_is_named() {
     let loaded = load(Path::new("tests/config/nowhere/signer.toml"));
     assert!(loaded.settings.is_none());
     let expected = "\
-error: this is the configuration, which is not there
+error: the configuration is this file, which does not exist
 --> tests/config/nowhere/signer.toml
- = help: name one with --config, or start in a directory with a signer.toml: the project's root has a demonstration
+ = help: name a file with --config, or start in a directory with a signer.toml, such as the root of the project
 ";
     let said = loaded.report.render(false);
     assert_eq!(

@@ -75,7 +75,7 @@ fn what_is_there_stays() {
         assert_eq!(
             complaint,
             format!(
-                "error: {there} is there already, and nothing was written: move that away, or name another --dir\n"
+                "error: {there} exists already, so nothing was written: move the old files away, or choose another --dir\n"
             )
         );
         let names: Vec<_> = fs::read_dir(&home.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -90,7 +90,7 @@ fn a_second_time_changes_nothing() {
     let before = home.texts();
     let output = home.run(&["init", "ably"], &[]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stderr).unwrap().starts_with("error: policy.toml and signer.toml are there"));
+    assert!(String::from_utf8(output.stderr).unwrap().starts_with("error: policy.toml and signer.toml exist already"));
     assert_eq!(home.texts(), before);
 }
 
@@ -101,7 +101,7 @@ fn a_directory_that_can_not_be_made_is_named() {
     fs::write(home.0.join("file"), "").unwrap();
     let output = home.run(&["init", "ably", "--dir", "file/below"], &[]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stderr).unwrap().starts_with("error: file/below can't be made: "));
+    assert!(String::from_utf8(output.stderr).unwrap().starts_with("error: cannot create file/below: "));
 }
 
 /// A line without the `# ` that keeps it from counting. Sentences are no lines of TOML.

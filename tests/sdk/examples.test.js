@@ -89,7 +89,7 @@ describe('ably', () => {
     assert.deepEqual((await run('ably/receiver', 'tom')).split('\n').slice(0, 5), [
       "message.create by tom: [ 'tom: helo' ]",
       "message.update by tom: [ 'tom: hello' ]",
-      "message.update by mallory, not believed: [ 'tom: hello' ]",
+      "message.update by mallory, not accepted: [ 'tom: hello' ]",
       "message.create by mallory: [ 'tom: hello', 'mallory: buy this' ]",
       "message.delete by alice: [ 'tom: hello' ]",
     ]);
@@ -129,7 +129,7 @@ describe('ably', () => {
       if (socket.claims['x-ably-clientId'] === 'eve') socket.claims['x-ably-capability'] = '{"*":["*"]}';
     }
     await eve.updateMessage({ serial, data: 'I am a fool' });
-    assert.equal(await next(), "message.update by eve, not believed: [ 'ann: hello' ]");
+    assert.equal(await next(), "message.update by eve, not accepted: [ 'ann: hello' ]");
 
     await mod.deleteMessage({ serial });
     assert.equal(await next(), 'message.delete by mod: []');
@@ -157,6 +157,6 @@ test('without a token each says what to do', async () => {
     const said = child.stderr.toArray();
     const [code] = await once(child, 'exit');
     assert.equal(code, 1);
-    assert.match(Buffer.concat(await said).toString(), /set TOKEN to what proves the caller/);
+    assert.match(Buffer.concat(await said).toString(), /set TOKEN to the token of the caller/);
   }
 });

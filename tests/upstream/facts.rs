@@ -291,18 +291,21 @@ fn what_can_not_be_relied_on_is_never_an_allow() {
         (Reply::status("401 Unauthorized"), "it answers 401"),
         (Reply::status("204 No Content"), "it answers 204"),
         (Reply::status("302 Found").with("location: /elsewhere"), "it redirects (302 Found), which is not followed"),
-        (Reply::Text("200 OK", "content-type: text/html\r\n".to_owned(), good.to_string()), "something else than app"),
-        (Reply::Text("200 OK", String::new(), good.to_string()), "something else than application/json"),
+        (
+            Reply::Text("200 OK", "content-type: text/html\r\n".to_owned(), good.to_string()),
+            "its content type is not app",
+        ),
+        (Reply::Text("200 OK", String::new(), good.to_string()), "its content type is not application/json"),
         (Reply::json("null"), "not a JSON object"),
         (Reply::json("[]"), "not a JSON object"),
         (Reply::json(""), "not a JSON object"),
         (Reply::json("{\"roles\": {\"bob\": \"manager\"}"), "not a JSON object"),
         (Reply::json("{\"roles\": {\"bob\": \"member\", \"bob\": \"manager\"}}"), "not a JSON object"),
-        (Reply::json("{}"), "its `roles` must be there"),
-        (Reply::json(json!({"roles": null})), "its `roles` must be there"),
-        (Reply::json(json!({"roles": ["bob"]})), "its `roles` must be there"),
-        (Reply::json(json!({"roles": {"bob": ["manager"]}})), "its `roles` must be words"),
-        (Reply::json(json!({"roles": {"bob": null}})), "its `roles` must be words"),
+        (Reply::json("{}"), "its `roles` must be an object"),
+        (Reply::json(json!({"roles": null})), "its `roles` must be an object"),
+        (Reply::json(json!({"roles": ["bob"]})), "its `roles` must be an object"),
+        (Reply::json(json!({"roles": {"bob": ["manager"]}})), "the values of its `roles` must be strings"),
+        (Reply::json(json!({"roles": {"bob": null}})), "the values of its `roles` must be strings"),
         (
             Reply::json(json!({"roles": {"bob": "manager", "zoe": "boss"}})),
             "the role `boss`, which the policy does not",
@@ -311,13 +314,13 @@ fn what_can_not_be_relied_on_is_never_an_allow() {
         (Reply::json(json!({"roles": {"bob": "manager"}, "owner": 1})), "its `owner` must be a user"),
         (Reply::json(json!({"roles": {"bob": "manager"}, "owner": ""})), "its `owner` must be a user"),
         (Reply::json(json!({"roles": {"bob": "manager"}, "kind": "room"})), "its `kind` must be"),
-        (Reply::json(json!({"roles": {"bob": "manager"}, "blocked": []})), "its `blocked` is not known here"),
+        (Reply::json(json!({"roles": {"bob": "manager"}, "blocked": []})), "its field `blocked` is unknown"),
         (Reply::Cut, "content-type"),
         (Reply::Flood, "longer than 262144 bytes"),
         (Reply::Silence, "no answer within 5 s"),
     ] {
         // A body that is cut off breaks the connection in one way or another.
-        let reason = if matches!(reply, Reply::Cut) { "can't be had" } else { reason };
+        let reason = if matches!(reply, Reply::Cut) { "are not available" } else { reason };
         alone(fails(reply, reason));
     }
 }

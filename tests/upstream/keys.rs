@@ -216,10 +216,10 @@ fn what_is_no_key_set_changes_nothing() {
     for (reply, reason) in [
         (Reply::status("500 Internal Server Error"), "it answers 500"),
         (Reply::status("204 No Content"), "it answers 204"),
-        (Reply::json("<!doctype html><title>Sign in</title>"), "no JWK set"),
-        (Reply::json("{\"keys\": ["), "no JWK set"),
-        (Reply::json("{\"keys\": [], \"keys\": []}"), "no JWK set"),
-        (Reply::json("{}"), "no JWK set"),
+        (Reply::json("<!doctype html><title>Sign in</title>"), "not a JWK set"),
+        (Reply::json("{\"keys\": ["), "not a JWK set"),
+        (Reply::json("{\"keys\": [], \"keys\": []}"), "not a JWK set"),
+        (Reply::json("{}"), "not a JWK set"),
         (Reply::json(json!({"keys": [private]})), "private"),
         (Reply::json(json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}]})), "32 bytes"),
         (Reply::Cut, "error"),
@@ -288,7 +288,7 @@ fn a_set_without_a_usable_key_keeps_the_old_keys_and_shows() {
             signer.pass(Duration::from_secs(301)).await;
             until("it shows", async || signer.ready().await.body.contains("[!] keys: ")).await;
             let ready = signer.ready().await;
-            let from = format!("[!] keys: the keys of app-users from {} can't be refreshed: ", issuer.url(SET));
+            let from = format!("[!] keys: the keys of app-users from {} cannot be refreshed: ", issuer.url(SET));
             assert!(ready.status == 200 && ready.body.contains(&from) && ready.body.contains(reason), "{ready:?}");
             assert_eq!(signer.subject(&key.bearer(ISSUER, "tom")).await, Ok("tom".to_owned()));
 
@@ -422,9 +422,9 @@ async fn metadata_that_came_over_https_name_no_other_program_on_this_machine() {
 fn metadata_that_can_not_be_believed_are_not() {
     let key = Key::new("one");
     for (patch, reason) in [
-        (json!({"issuer": "https://evil.example.com/"}), "another issuer's"),
-        (json!({"issuer": "{issuer}/"}), "another issuer's"),
-        (json!({"issuer": null}), "another issuer's"),
+        (json!({"issuer": "https://evil.example.com/"}), "another issuer"),
+        (json!({"issuer": "{issuer}/"}), "another issuer"),
+        (json!({"issuer": null}), "another issuer"),
         (json!({"jwks_uri": null}), "no key set"),
         (json!({"jwks_uri": "/jwks.json"}), "no key set"),
         (json!({"jwks_uri": "http://id.example.com/jwks.json"}), "by HTTPS"),

@@ -99,7 +99,7 @@ async fn a_collector_that_is_down_harms_nobody() {
     signer.pass(Duration::from_secs(2)).await;
     until("the log says so", async || {
         log += &signer.log();
-        log.contains("no spans are taken by")
+        log.contains("no spans are accepted by")
     })
     .await;
     collector.up().await;

@@ -1,4 +1,4 @@
-//! What an answer means: a caller, a bad credential, or nothing that can be relied on.
+//! Interprets the answer of another server: a caller, an invalid credential, or an unusable answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,24 +16,24 @@ use crate::authn::purpose::TokenRules;
 use crate::authn::role_mapping::RoleMapping;
 use crate::model::{Caller, Millis, Pattern, Role, check_identifier, claim, json};
 
-/// The longest subject, in characters, as for any identifier.
+/// The longest subject, in characters, the same as for any identifier.
 const LONGEST_SUBJECT: usize = 255;
 
-/// By how much the server's clock may differ, in seconds.
+/// The maximum difference to the clock of the other server, in seconds.
 const LEEWAY_SECONDS: u64 = 30;
 
-/// For how long a credential is refused without asking again, at most.
+/// The maximum time for which a credential is refused without a new query.
 const REFUSED: Duration = Duration::from_secs(5);
 
-/// For how long nobody is asked about a credential after that failed.
+/// The time without a new query about a credential after a query has failed.
 const FAILED: Duration = Duration::from_secs(1);
 
-/// What an answer means, and for how long.
+/// The meaning of an answer and its lifetime.
 #[derive(Clone, Debug)]
 pub struct IntrospectionAnswer {
-    /// The caller, or why there is none.
+    /// The caller, or the reason why there is none.
     pub caller: Result<TokenCaller, AuthnError>,
-    /// For how long that holds.
+    /// The time for which the answer is valid.
     pub lifetime: Duration,
 }
 
@@ -53,7 +53,7 @@ impl Introspection {
         }
     }
 
-    /// That there was no answer, for this reason.
+    /// Returns the result for a query without an answer, with the reason.
     pub fn unanswered(&self, reason: String) -> IntrospectionAnswer {
         self.refused(unreliable(reason))
     }
@@ -63,15 +63,15 @@ impl Introspection {
         IntrospectionAnswer { caller: Err(refusal.by(&self.common.name)), lifetime }
     }
 
-    /// What the answer says of the credential, if it says anything.
+    /// Returns the claims of the answer, if the answer is usable.
     fn claims(&self, status: StatusCode, body: &[u8]) -> Result<Map<String, Value>, AuthnError> {
         let is_leancloud = matches!(self.protocol, IntrospectionProtocol::LeanCloud { .. });
         match status {
-            StatusCode::OK if body.trim_ascii() == b"null" => Err(unknown("nobody")),
+            StatusCode::OK if body.trim_ascii() == b"null" => Err(unknown("no user")),
             StatusCode::OK => {
                 json::object(body).map_err(|error| unreliable(format!("it is not a JSON object: {error}")))
             }
-            // LeanCloud says 401 where the program's own key is wrong.
+            // LeanCloud answers 401 if the key of this program is wrong.
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !is_leancloud => Err(self.turned_away(status)),
             StatusCode::BAD_REQUEST if is_leancloud && has_code_211(body) => Err(unknown("code 211")),
             _ if status.is_redirection() => Err(unreliable(format!("it redirects ({status}), which is not followed"))),
@@ -79,18 +79,19 @@ impl Introspection {
         }
     }
 
-    /// An authorization server says of a bad token that it isn't active; this status is for whoever asks (RFC 7662, section 2.3).
+    /// Returns the error for an answer with the status 401 or 403. An authorization server reports an invalid token as
+    /// inactive. It uses these statuses if it does not accept the credentials of this program (RFC 7662, section 2.3).
     fn turned_away(&self, status: StatusCode) -> AuthnError {
         match self.protocol {
             IntrospectionProtocol::Token { .. } => {
-                unknown(&format!("{}: perhaps it does not know this program by what it is shown", status.as_str()))
+                unknown(&format!("{}: perhaps it does not know this program's credentials", status.as_str()))
             }
             _ => unknown(status.as_str()),
         }
     }
 
-    /// Checks what an authorization server says of the token itself. Returns the certificate that it is bound to, if it is, and until
-    /// when the answer holds, in milliseconds since 1970.
+    /// Checks the answer of an authorization server about the token itself. Returns the certificate to which the token
+    /// is bound, if there is one, and the end of the validity, in milliseconds since 1970.
     fn check(&self, claims: &Map<String, Value>, now: Millis) -> Result<(Option<Thumbprint>, u64), AuthnError> {
         let IntrospectionProtocol::Token { audience, rules, .. } = &self.protocol else {
             let inactive = claims.get("active") == Some(&Value::Bool(false));
@@ -111,26 +112,26 @@ impl Introspection {
         check_verified(&claims, &self.subject)?;
         let subject = self.subject(&claims)?;
         let bindings = self.bindings(&claims)?;
-        // A LeanCloud user can change most of what LeanCloud knows of them, and the answer has their session besides.
+        // LeanCloud users can change most of their data at LeanCloud, and the answer also contains their session.
         let claims = if matches!(self.protocol, IntrospectionProtocol::LeanCloud { .. }) { Map::new() } else { claims };
         Ok(self.common.caller(subject, claims, bindings))
     }
 
-    /// Who the caller is: a text, or a whole number, as many backends count their users.
+    /// Returns the subject: a string, or a whole number, because many backends number their users.
     fn subject(&self, claims: &Map<String, Value>) -> Result<String, AuthnError> {
         let bare = match claim(claims, &self.subject) {
-            None | Some(Value::Null) => return Err(unknown("nobody")),
-            Some(Value::String(text)) if text.is_empty() => return Err(unknown("nobody")),
+            None | Some(Value::Null) => return Err(unknown("no user")),
+            Some(Value::String(text)) if text.is_empty() => return Err(unknown("no user")),
             Some(Value::String(text)) => text.clone(),
             Some(Value::Number(number)) if number.is_u64() || number.is_i64() => number.to_string(),
-            Some(_) => return Err(unreliable(format!("its `{}` is neither a text nor a whole number", self.subject))),
+            Some(_) => return Err(unreliable(format!("its `{}` must be a string or a whole number", self.subject))),
         };
         let whole = format!("{}{bare}", self.subject_prefix);
         check_subject(&bare, &whole)?;
         Ok(whole)
     }
 
-    /// Checks that an answer can name this subject, which stands behind the prefix.
+    /// Checks that an answer can name this subject, which includes the prefix.
     pub(in crate::authn) fn check_subject(&self, subject: &str) -> Result<(), AuthnError> {
         let Some(bare) = subject.strip_prefix(&self.subject_prefix) else {
             return Err(AuthnError::new(format!("its subjects start with `{}`", self.subject_prefix)));
@@ -139,7 +140,7 @@ impl Introspection {
     }
 
     fn bindings(&self, claims: &Map<String, Value>) -> Result<Vec<(Pattern, Role)>, AuthnError> {
-        // Backends write null for none.
+        // Backends write null if there is no value.
         let given = |name: &&str| claim(claims, name) != Some(&Value::Null);
         let (roles, bindings) = (self.roles.as_deref().filter(given), self.bindings.as_deref().filter(given));
         let grants = RoleMapping { roles, bindings, ladder: &self.ladder, max_role: self.max_role };
@@ -147,7 +148,7 @@ impl Introspection {
     }
 }
 
-/// Checks a subject, as the answer has it and behind the prefix.
+/// Checks a subject, without and with the prefix.
 fn check_subject(bare: &str, whole: &str) -> Result<(), AuthnError> {
     for subject in [bare, whole] {
         check_identifier(subject, LONGEST_SUBJECT)
@@ -159,12 +160,13 @@ fn check_subject(bare: &str, whole: &str) -> Result<(), AuthnError> {
     Ok(())
 }
 
-/// Checks the token's dates, if they are stated (RFC 7662, section 2.2). Returns until when it counts.
+/// Checks the dates of the token, if the answer has them (RFC 7662, section 2.2). Returns the end of the validity, in
+/// milliseconds since 1970.
 fn check_dates(claims: &Map<String, Value>, rules: &TokenRules, now: Millis) -> Result<u64, AuthnError> {
-    // Servers write null for none.
+    // Servers write null if there is no value.
     let given = |name: &str| claims.get(name).filter(|value| !value.is_null());
     let dates = Dates::read(given).map_err(|refusal| unreliable(refusal.log()))?;
-    // The server has the last word on the expiry, and its clock is the one that counts.
+    // The expiry has no leeway, because the server decides with its own clock.
     let expiry = dates.expiry.unwrap_or(u64::MAX);
     if expiry <= now.0 {
         return Err(unknown("expired"));
@@ -173,15 +175,15 @@ fn check_dates(claims: &Map<String, Value>, rules: &TokenRules, now: Millis) -> 
     Ok(span.end.min(expiry))
 }
 
-/// LeanCloud's "Could not find user.", which is what it says of a bad session.
+/// Returns whether LeanCloud answers "Could not find user.". This is its answer for an invalid session.
 fn has_code_211(body: &[u8]) -> bool {
     json::object(body).is_ok_and(|answer| answer.get("code").and_then(Value::as_u64) == Some(211))
 }
 
 fn unknown(word: &str) -> AuthnError {
-    AuthnError::new("the credential is not known, or no longer").detail(format!("the answer is {word}"))
+    AuthnError::new("the credential is unknown or no longer valid").detail(format!("the server answers: {word}"))
 }
 
 fn unreliable(reason: String) -> AuthnError {
-    AuthnError::unavailable("who the caller is can't be found out at the moment").detail(reason)
+    AuthnError::unavailable("the caller cannot be identified at the moment").detail(reason)
 }

@@ -1,17 +1,18 @@
-//! Cookies (RFC 6265, section 4.2), of which only some are passed on.
+//! Selects the cookies (RFC 6265, section 4.2) that are passed on.
 
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The `Cookie` header with those of the request's cookies that have one of these names, as they stand there; `None` if there are none.
+/// Returns a `Cookie` header with the cookies of the request that have one of these names, unchanged. Returns `None` if
+/// there are none.
 pub(super) fn only(headers: &HeaderMap, names: &[String]) -> Option<(HeaderName, HeaderValue)> {
-    // HTTP/2 may bring them in several headers (RFC 9113, section 8.2.3).
+    // HTTP/2 may send the cookies in several headers (RFC 9113, section 8.2.3).
     let pairs = headers.get_all(COOKIE).into_iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
     let wanted: Vec<_> = pairs.map(<[u8]>::trim_ascii).filter(|pair| names.iter().any(|own| is(own, pair))).collect();
     if wanted.is_empty() {
         return None;
     }
-    // What came in headers can stand in one.
+    // Values that came in headers are valid in one header.
     HeaderValue::from_bytes(&wanted.join(&b"; "[..])).ok().map(|value| (COOKIE, value))
 }
 

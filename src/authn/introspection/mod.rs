@@ -1,7 +1,7 @@
-//! Callers whom another server knows by what they show: the app's own backend by a session, an authorization server by an opaque
-//! token (RFC 7662), LeanCloud by a user's session.
+//! Callers that another server identifies by their credential. The server is the backend of the app (with a session),
+//! an authorization server (with an opaque token, RFC 7662), or LeanCloud (with the session of a user).
 //!
-//! Here it is told what to ask and what an answer means; the asking itself is done elsewhere.
+//! This module builds the queries and interprets the answers. The module `upstream` sends the queries.
 
 mod answer;
 mod cookies;
@@ -27,35 +27,35 @@ use crate::secret::Secret;
 /// The header with the session of a LeanCloud user.
 static X_LC_SESSION: HeaderName = HeaderName::from_static("x-lc-session");
 
-/// Takes another server's word.
+/// Accepts callers that another server identifies.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Introspection {
-    /// What all authenticators have.
+    /// The settings that all authenticators have.
     pub common: Common,
-    /// Whom to ask.
+    /// The server to ask.
     pub endpoint: Endpoint,
-    /// How.
+    /// The protocol of the server.
     pub protocol: IntrospectionProtocol,
-    /// What of the answer names the caller: a literal name, or a JSON pointer.
+    /// The member of the answer that names the caller: a literal name or a JSON pointer.
     pub subject: String,
-    /// Put before the subject.
+    /// The prefix of the subject.
     pub subject_prefix: String,
-    /// What of the answer holds roles at scope `*`: a list of words, or words in one string.
+    /// The member of the answer with roles at scope `*`: a list of words, or words in one string.
     pub roles: Option<String>,
-    /// What of the answer holds roles by scope: an object of pattern and word.
+    /// The member of the answer with roles by scope: an object that maps patterns to words.
     pub bindings: Option<String>,
-    /// The roles that the policy knows.
+    /// The roles of the policy.
     pub ladder: RoleHierarchy,
-    /// The strongest role that an answer can give; without it they give none.
+    /// The strongest role that an answer can give. Without it, answers give no roles.
     pub max_role: Option<Role>,
-    /// For how long an answer is good.
+    /// The maximum time for which an answer is cached.
     pub cache: Duration,
 }
 
-/// What is sent, and what an answer looks like.
+/// The protocol of the queries and answers.
 #[derive(Debug, PartialEq, Eq)]
 pub enum IntrospectionProtocol {
-    /// The app's own "who am I": `GET`, with these cookies and headers of the caller's request.
+    /// The "who am I" route of the app: `GET`, with these cookies and headers of the request of the caller.
     Session {
         /// The cookies that are passed on.
         cookies: Vec<String>,
@@ -64,29 +64,29 @@ pub enum IntrospectionProtocol {
     },
     /// OAuth 2.0 token introspection (RFC 7662).
     Token {
-        /// The id and secret that this program shows as HTTP Basic authentication, if it does.
+        /// The client id and secret for HTTP Basic authentication, if the server needs them.
         client: Option<(String, Secret)>,
-        /// What the token's `aud` must hold one of, if it is looked at.
+        /// The accepted audiences: `aud` of the token must contain one of them. `None` means that `aud` is not checked.
         audience: Option<Vec<String>>,
-        /// What else a token must be.
+        /// The further rules for tokens.
         rules: TokenRules,
     },
-    /// LeanCloud's `/1.1/users/me`.
+    /// The route `/1.1/users/me` of LeanCloud.
     LeanCloud {
-        /// The app's id.
+        /// The id of the app.
         app_id: String,
-        /// The app's key; not the master key.
+        /// The key of the app, not its master key.
         app_key: Secret,
-        /// Whether only a hash of the key is sent (`X-LC-Sign`) and not the key itself.
+        /// Whether the program sends only a hash of the key (`X-LC-Sign`) and not the key itself.
         sign: bool,
     },
 }
 
 impl Introspection {
-    /// The header that is the request's explicit credential for this authenticator, if there is one.
+    /// Returns the header that is the explicit credential of the request for this authenticator, if there is one.
     ///
-    /// Cookies are ambient: browsers send them by themselves. Where some are passed on, other headers go along with them and are no
-    /// credential of their own, but for `Authorization`.
+    /// Cookies are ambient, because browsers send them automatically. If cookies are passed on, the other headers are
+    /// passed on with them and are not credentials themselves. The exception is `Authorization`.
     pub(super) fn explicit<'a>(&'a self, headers: &HeaderMap) -> Option<&'a HeaderName> {
         match &self.protocol {
             IntrospectionProtocol::Session { cookies, headers: own } => {
@@ -97,7 +97,7 @@ impl Introspection {
         }
     }
 
-    /// Whether it passes on cookies, which browsers send by themselves.
+    /// Returns whether cookies are passed on, which browsers send automatically.
     pub(super) fn takes_cookies(&self) -> bool {
         match &self.protocol {
             IntrospectionProtocol::Session { cookies, .. } => !cookies.is_empty(),
@@ -105,7 +105,7 @@ impl Introspection {
         }
     }
 
-    /// What its tokens must be besides known, if it takes tokens.
+    /// Returns the further rules for known tokens, if the server checks tokens.
     pub(super) fn token_rules(&self) -> Option<&TokenRules> {
         match &self.protocol {
             IntrospectionProtocol::Token { rules, .. } => Some(rules),
@@ -113,7 +113,7 @@ impl Introspection {
         }
     }
 
-    /// The headers that it reads, but for cookies.
+    /// Returns the headers that the authenticator reads, without cookies.
     pub(super) fn headers(&self) -> &[HeaderName] {
         match &self.protocol {
             IntrospectionProtocol::Session { headers, .. } => headers,
@@ -122,7 +122,7 @@ impl Introspection {
         }
     }
 
-    /// What to ask for the request's explicit credential.
+    /// Returns the query for the explicit credential of the request.
     pub(super) fn ask_explicit(self: &Arc<Self>, header: &HeaderName, headers: &HeaderMap) -> IdentifyError {
         if headers.get(header).is_none_or(|value| value.as_bytes().trim_ascii().is_empty()) {
             return AuthnError::new(format!("the header `{header}` is empty")).by(&self.common.name).into();
@@ -134,14 +134,14 @@ impl Introspection {
         self.ask(passed(names, headers).collect())
     }
 
-    /// What to ask for the request's cookies, if it has any that are passed on.
+    /// Returns the query for the cookies of the request, if it has cookies that are passed on.
     pub(super) fn ask_ambient(self: &Arc<Self>, headers: &HeaderMap) -> Option<IdentifyError> {
         let IntrospectionProtocol::Session { cookies, headers: names } = &self.protocol else { return None };
         let cookies = cookies::only(headers, cookies)?;
         Some(self.ask(std::iter::once(cookies).chain(passed(names, headers)).collect()))
     }
 
-    /// The credentials that it takes, in words for a request that has none.
+    /// Describes the accepted credentials, for the error about a request without a credential.
     pub(super) fn wanted(&self) -> String {
         let ticked = |name: &dyn std::fmt::Display| format!("`{name}`");
         match &self.protocol {
@@ -163,7 +163,7 @@ impl Introspection {
     }
 }
 
-/// Of these headers those that the request has.
+/// Returns the headers of the request that have one of these names.
 fn passed(names: &[HeaderName], headers: &HeaderMap) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
     names.iter().flat_map(|name| headers.get_all(name).iter().map(|value| (name.clone(), value.clone())))
 }

@@ -1,4 +1,4 @@
-//! What is asked.
+//! Builds the queries.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,16 +13,17 @@ use crate::crypto::{self, percent_encoded};
 use crate::model::Millis;
 use crate::secret::Secret;
 
-/// A question about one credential.
+/// A query about one credential.
 pub struct IntrospectionQuery {
-    /// The authenticator that asks it.
+    /// The authenticator that sends the query.
     pub asker: Arc<Introspection>,
-    /// What of the caller's request is passed on.
+    /// The headers of the request of the caller that are passed on.
     pub(super) passed: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl IntrospectionQuery {
-    /// All that tells it from other questions, in an unambiguous form: who asks whom, and everything that is passed on.
+    /// Returns a key that identifies the query unambiguously. It contains the authenticator, the URL of the server, and
+    /// all headers that are passed on.
     pub fn identity(&self) -> Vec<u8> {
         let url = self.asker.endpoint.url.to_string();
         let asker = [self.asker.common.name.as_bytes(), url.as_bytes()];
@@ -30,10 +31,10 @@ impl IntrospectionQuery {
         crypto::joined(asker.into_iter().chain(passed))
     }
 
-    /// The request that asks it.
+    /// Returns the HTTP request for the query.
     ///
     /// # Errors
-    /// If a configured credential can't stand in a header.
+    /// Returns an error if a configured credential is not a valid header value.
     pub fn request(&self, now: Millis) -> Result<Request<Vec<u8>>, AuthnError> {
         let mut request = match &self.asker.protocol {
             IntrospectionProtocol::Session { .. } => self.with_all(),
@@ -53,7 +54,8 @@ impl IntrospectionQuery {
         request
     }
 
-    /// RFC 7662, section 2.1. The client's credentials are encoded as RFC 6749, section 2.3.1, has it.
+    /// Builds the request of RFC 7662, section 2.1. The credentials of the client are encoded as in RFC 6749, section
+    /// 2.3.1.
     fn with_token(&self, client: Option<&(String, Secret)>) -> Result<Request<Vec<u8>>, AuthnError> {
         let token = self.passed.first().map(|(_, value)| bearer(value)).transpose()?.unwrap_or_default();
         let form = format!("token={}&token_type_hint=access_token", percent_encoded(token.as_bytes()));
@@ -92,7 +94,7 @@ impl fmt::Debug for IntrospectionQuery {
 fn header(value: &[u8]) -> Result<HeaderValue, AuthnError> {
     let refuse = |_| {
         let detail = "a configured id or key can't stand in a header".to_owned();
-        AuthnError::unavailable("who the caller is can't be found out here").detail(detail)
+        AuthnError::unavailable("the caller cannot be identified here").detail(detail)
     };
     let mut value = HeaderValue::from_bytes(value).map_err(refuse)?;
     value.set_sensitive(true);

@@ -1,4 +1,4 @@
-//! What a token says once its signature holds: which service it is for, and who the caller is.
+//! The claims of a token with a valid signature: the audience and the subject.
 
 use serde_json::{Map, Value};
 
@@ -7,10 +7,10 @@ use crate::model::{check_identifier, claim};
 
 type ClaimsObject = Map<String, Value>;
 
-/// The longest subject, in characters, as for any identifier.
+/// The longest subject, in characters, the same as for any identifier.
 const LONGEST_SUBJECT: usize = 255;
 
-/// Checks that `aud`, a string or a list of strings, holds one of these.
+/// Checks that `aud`, a string or a list of strings, contains one of these audiences.
 pub(in crate::authn) fn check_audience(claims: &ClaimsObject, accepted: &[String]) -> Result<(), AuthnError> {
     let malformed = || AuthnError::new("the token must name its audience (aud), as a string or a list of strings");
     let named: Vec<&str> = match claims.get("aud") {
@@ -24,7 +24,7 @@ pub(in crate::authn) fn check_audience(claims: &ClaimsObject, accepted: &[String
     Err(AuthnError::new("the token is for another audience (aud)").detail(quoted(&named.join(" "))))
 }
 
-/// Who the caller is: the claim, behind the prefix.
+/// Returns the subject: the prefix followed by the value of the claim.
 pub(super) fn subject(claims: &ClaimsObject, name: &str, prefix: &str) -> Result<String, AuthnError> {
     let Some(bare) = claim(claims, name).and_then(Value::as_str) else {
         let text = "the token must name its subject, as a string";
@@ -35,7 +35,7 @@ pub(super) fn subject(claims: &ClaimsObject, name: &str, prefix: &str) -> Result
     Ok(whole)
 }
 
-/// Checks a subject, as the token has it and behind the prefix.
+/// Checks a subject, without and with the prefix.
 pub(super) fn check_subject(bare: &str, whole: &str) -> Result<(), AuthnError> {
     for subject in [bare, whole] {
         let refuse = |flaw| AuthnError::new(format!("the token's subject {flaw}"));

@@ -13,34 +13,34 @@ use crate::authn::endpoint::Endpoint;
 use crate::authn::error::AuthnError;
 use crate::authn::lookup::{IdentifyError, PendingLookup};
 
-/// Where an authenticator's keys come from.
+/// The source of the keys of an authenticator.
 #[derive(Debug)]
 pub enum KeySource {
-    /// They are given once and for all.
+    /// The keys are fixed in the configuration.
     Fixed(VerificationKeys),
-    /// They are fetched.
+    /// The keys are fetched.
     Fetched(Arc<KeySet>),
 }
 
-/// A JWK set behind a URL: how to fetch it, and the keys as last fetched.
+/// A JWK set at a URL: how to fetch it, and the keys of the last fetch.
 pub struct KeySet {
-    /// The name of the authenticator whose keys these are.
+    /// The name of the authenticator that uses the keys.
     pub authenticator: Arc<str>,
-    /// Where the set is, or where it is told where the set is.
+    /// The URL of the set, or of the metadata that contain the URL of the set.
     pub endpoint: Endpoint,
-    /// Whether the endpoint has the issuer's metadata, which name this issuer and where the set is (OpenID Connect Discovery 1.0,
-    /// section 4).
+    /// The issuer, if the endpoint serves the metadata of the issuer. The metadata must name this issuer and contain
+    /// the URL of the set (OpenID Connect Discovery 1.0, section 4).
     pub discovery: Option<String>,
-    /// What the keys must fit.
+    /// The algorithms that the keys must fit.
     pub algorithms: Vec<Algorithm>,
-    /// For how long the last good keys serve while no newer ones can be had.
+    /// The time for which the last good keys are used if newer keys cannot be fetched.
     pub stale_if_error: Duration,
-    /// Nothing before the first fetch, and when the keys have become too old.
+    /// `None` before the first fetch, and after the keys have become too old.
     current: ArcSwapOption<VerificationKeys>,
 }
 
 impl KeySet {
-    /// One that has not been fetched yet.
+    /// Creates a key set that has not been fetched yet.
     pub fn new(
         authenticator: Arc<str>,
         endpoint: Endpoint,
@@ -52,35 +52,35 @@ impl KeySet {
         KeySet { authenticator, endpoint, discovery, algorithms, stale_if_error, current }
     }
 
-    /// Whether all but the keys is the same.
+    /// Returns whether everything except the keys is equal.
     pub(in crate::authn) fn is_configured_like(&self, other: &KeySet) -> bool {
         let KeySet { authenticator, endpoint, discovery, algorithms, stale_if_error, current: _ } = self;
         (authenticator, endpoint) == (&other.authenticator, &other.endpoint)
             && (discovery, algorithms, stale_if_error) == (&other.discovery, &other.algorithms, &other.stale_if_error)
     }
 
-    /// Puts other keys in their place.
+    /// Replaces the keys.
     pub fn replace(&self, keys: Option<VerificationKeys>) {
         self.current.store(keys.map(Arc::new));
     }
 
-    /// How many keys there are.
+    /// Returns the number of keys.
     pub fn count(&self) -> usize {
         self.current.load().as_ref().map_or(0, |keys| keys.len())
     }
 
-    /// Whether there are keys.
+    /// Returns whether there are keys.
     pub fn is_loaded(&self) -> bool {
         self.current.load().is_some()
     }
 
-    /// Whether these are its keys at the moment.
+    /// Returns whether these are the current keys.
     pub(super) fn has(&self, keys: &Weak<VerificationKeys>) -> bool {
         self.current.load().as_ref().is_some_and(|current| Arc::as_ptr(current) == keys.as_ptr())
     }
 
-    /// Checks the token's signature, and tells under which keys it holds. Where there are no keys, or not the one that it names, they are to be looked up first, unless
-    /// that `was_tried`.
+    /// Checks the signature of the token, and returns the keys that verified it. If there are no keys, or if the key
+    /// that the token names is missing, returns a pending lookup. If `was_tried` is true, it returns no pending lookup.
     pub(super) fn verify(
         self: &Arc<KeySet>,
         token: &UnverifiedToken<'_>,
@@ -93,7 +93,7 @@ impl KeySet {
                 Ok(KeyGeneration::Fetched(Arc::clone(self), Arc::downgrade(keys)))
             }
             None if was_tried => {
-                Err(AuthnError::unavailable("the keys that verify this token can't be had at the moment").into())
+                Err(AuthnError::unavailable("the keys for this token are not available at the moment").into())
             }
             _ => Err(IdentifyError::Unknown(PendingLookup::Keys(Arc::clone(self)))),
         }

@@ -1,7 +1,7 @@
 //! Callers with a signed token: a JWT (RFC 7519) as a compact JWS (RFC 7515), checked as RFC 8725 advises.
 //!
-//! The issuer that a token names picks the authenticator; everything else in the token is believed only after the signature holds
-//! under one of that authenticator's keys, with one of its algorithms.
+//! The issuer that a token names selects the authenticator. Everything else in the token is trusted only after a key of
+//! that authenticator has verified the signature with an accepted algorithm.
 
 mod claims;
 mod key_set;
@@ -31,41 +31,42 @@ use super::role_mapping::RoleMapping;
 use crate::model::{Millis, Role, RoleHierarchy};
 use token_cache::KeyGeneration;
 
-/// Takes the tokens of one issuer.
+/// Accepts the tokens of one issuer.
 #[derive(Debug)]
 pub struct Jwt {
-    /// What all authenticators have.
+    /// The settings that all authenticators have.
     pub common: Common,
-    /// What `iss` must be, to the letter.
+    /// The exact value of `iss`.
     pub issuer: String,
-    /// What `aud` must hold one of.
+    /// The accepted audiences: `aud` must contain one of them.
     pub audience: Vec<String>,
-    /// The algorithms that count, whatever the token asks for.
+    /// The accepted algorithms. A token cannot select another algorithm.
     pub algorithms: Vec<Algorithm>,
-    /// The keys that the signature must hold under.
+    /// The keys that verify the signatures.
     pub keys: KeySource,
-    /// The claim that names the caller, usually `sub`: a literal name, or a JSON pointer.
+    /// The claim that names the caller, usually `sub`: a literal name or a JSON pointer.
     pub subject: String,
-    /// Put before the subject.
+    /// The prefix of the subject.
     pub subject_prefix: String,
     /// The claim with roles at scope `*`: a list of words, or words in one string.
     pub roles: Option<String>,
-    /// The claim with roles by scope: an object of pattern and word.
+    /// The claim with roles by scope: an object that maps patterns to words.
     pub bindings: Option<String>,
-    /// The roles that the policy knows.
+    /// The roles of the policy.
     pub ladder: RoleHierarchy,
-    /// The strongest role that these tokens can give; without it they give none.
+    /// The strongest role that the tokens can give. Without it, they give no roles.
     pub max_role: Option<Role>,
-    /// By how much, in seconds, this clock and the issuer's may differ.
+    /// The maximum difference between this clock and the clock of the issuer, in seconds.
     pub leeway_seconds: u64,
-    /// What the header `typ` may be besides what it usually is, as [`media_type`](super::media_type) has it.
+    /// Further accepted values of the header `typ`, in the form of [`media_type`](super::media_type).
     pub types: Vec<String>,
-    /// What a token must be besides authentic.
+    /// The further rules for authentic tokens.
     pub rules: TokenRules,
 }
 
 impl Jwt {
-    /// Checks a token that names this issuer. Fetched keys may have to be looked up, unless that `was_tried`.
+    /// Checks a token that names this issuer. If `was_tried` is false, the result may be a pending lookup of fetched
+    /// keys.
     pub(super) fn identify(
         &self,
         token: UnverifiedToken<'_>,
@@ -80,7 +81,7 @@ impl Jwt {
         Ok(self.finding(token, now, under)?)
     }
 
-    /// Who the token is for. Its signature holds.
+    /// Checks the claims of a token with a valid signature, and returns the caller.
     fn finding(
         &self,
         token: UnverifiedToken<'_>,
@@ -99,7 +100,8 @@ impl Jwt {
         Ok(VerifiedToken { caller, span, under })
     }
 
-    /// Checks the token's dates, of which `exp` must be there. Returns when, in milliseconds, the result is the same.
+    /// Checks the dates of the token. The claim `exp` is required. Returns the period in which the result is the same,
+    /// in milliseconds since 1970.
     fn check_dates(&self, claims: &Map<String, Value>, now: Millis) -> Result<Range<u64>, AuthnError> {
         let dates = Dates::read(|name| claims.get(name))?;
         if dates.expiry.is_none() {
@@ -113,7 +115,7 @@ impl Jwt {
         RoleMapping { roles, bindings, ladder: &self.ladder, max_role: self.max_role }
     }
 
-    /// Checks that a token can name this subject, which stands behind the prefix.
+    /// Checks that a token can name this subject, which includes the prefix.
     pub(super) fn check_subject(&self, subject: &str) -> Result<(), AuthnError> {
         let Some(bare) = subject.strip_prefix(&self.subject_prefix) else {
             return Err(AuthnError::new(format!("its subjects start with `{}`", self.subject_prefix)));

@@ -1,4 +1,4 @@
-//! A token taken apart, with nothing in it believed yet.
+//! A parsed token whose content is not trusted yet.
 
 use serde_json::{Map, Value};
 
@@ -6,21 +6,21 @@ use crate::authn::error::AuthnError;
 use crate::crypto;
 use crate::model::json;
 
-/// The longest token that is looked at, in bytes.
+/// The longest accepted token, in bytes.
 pub(in crate::authn) const LONGEST: usize = 8 * 1024;
 
-/// A compact JWS whose payload is a JSON object. Not verified.
+/// A compact JWS with a JSON object as payload. It is not verified.
 pub(in crate::authn) struct UnverifiedToken<'a> {
     header: Map<String, Value>,
     claims: Map<String, Value>,
-    /// The header and payload as they were sent: what is signed.
+    /// The header and payload as they were sent. The signature covers this text.
     message: &'a str,
-    /// Still in Base64.
+    /// The signature, in Base64.
     signature: &'a str,
 }
 
 impl<'a> UnverifiedToken<'a> {
-    /// Takes a token apart.
+    /// Parses a token.
     pub(in crate::authn) fn parse(text: &'a str) -> Result<UnverifiedToken<'a>, AuthnError> {
         if text.len() > LONGEST {
             return Err(AuthnError::new("the token is longer than 8 KiB"));
@@ -34,19 +34,19 @@ impl<'a> UnverifiedToken<'a> {
         Ok(UnverifiedToken { header, claims: object(payload, "payload")?, message, signature })
     }
 
-    /// The issuer that it names.
+    /// Returns the issuer that the token names.
     pub(in crate::authn) fn issuer(&self) -> Result<&str, AuthnError> {
         let issuer = self.claims.get("iss").and_then(Value::as_str);
         issuer.ok_or_else(|| AuthnError::new("the token must name its issuer (iss), as a string"))
     }
 
-    /// The algorithm that it names.
+    /// Returns the algorithm that the token names.
     pub(super) fn algorithm(&self) -> Result<&str, AuthnError> {
         let algorithm = self.header.get("alg").and_then(Value::as_str);
         algorithm.ok_or_else(|| AuthnError::new("the token must name its algorithm (alg), as a string"))
     }
 
-    /// The media type that it gives itself (`typ`), if it does.
+    /// Returns the media type of the token (`typ`), if there is one.
     pub(super) fn media_type(&self) -> Result<Option<&str>, AuthnError> {
         match self.header.get("typ") {
             None => Ok(None),
@@ -55,7 +55,7 @@ impl<'a> UnverifiedToken<'a> {
         }
     }
 
-    /// The key that it names, if it does.
+    /// Returns the key id (`kid`) that the token names, if there is one.
     pub(super) fn key_id(&self) -> Result<Option<&str>, AuthnError> {
         match self.header.get("kid") {
             None => Ok(None),
@@ -64,23 +64,23 @@ impl<'a> UnverifiedToken<'a> {
         }
     }
 
-    /// What is signed.
+    /// Returns the signed text.
     pub(super) fn message(&self) -> &'a [u8] {
         self.message.as_bytes()
     }
 
-    /// The signature, in Base64.
+    /// Returns the signature, in Base64.
     pub(super) fn signature(&self) -> &'a str {
         self.signature
     }
 
-    /// What the token says, for use once its signature is known to hold.
+    /// Returns the claims. They must be used only after the signature is verified.
     pub(super) fn into_claims(self) -> Map<String, Value> {
         self.claims
     }
 }
 
-/// The part that is signed, its two halves, and the signature.
+/// Returns the signed part, its two halves, and the signature.
 fn parts(text: &str) -> Option<(&str, &str, &str, &str)> {
     let (message, signature) = text.rsplit_once('.')?;
     let (header, payload) = message.split_once('.')?;

@@ -1,7 +1,8 @@
-//! Remembers tokens whose signature held, so that one that comes again costs neither a signature check nor a reading of its JSON.
+//! Caches tokens with a valid signature. A cached token needs no signature check and no JSON parsing.
 //!
-//! A remembered token counts only where verifying it anew would say the same: at a time at which its dates hold, and under the very
-//! keys that verified it. Failures are not remembered, and nor is any token: a MAC under a key that nobody knows stands for it.
+//! A cached token is accepted only if a new verification would give the same result: its dates are valid now, and the
+//! keys that verified it are still the current keys. Failures are not cached. The tokens themselves are not stored: the
+//! cache stores a MAC of each token under a secret key.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -16,67 +17,68 @@ use crate::authn::binding::TokenCaller;
 use crate::crypto::mac::HmacSha256;
 use crate::model::{Caller, Millis};
 
-/// In how many parts the memory is divided, so that requests at once seldom wait for each other.
+/// The number of parts of the cache, so that parallel requests seldom wait for each other.
 const PARTS: usize = 16;
 
-/// How much each part holds, and how much one token may take of it, in bytes by the estimate of [`weight`].
+/// The capacity of each part, and the maximum weight of one token, in bytes as [`weight`] estimates them.
 const MOST: usize = 1 << 20;
 const HEAVIEST: usize = 32 << 10;
 
-/// The tokens that have been verified.
+/// The cache of verified tokens.
 pub(in crate::authn) struct TokenCache {
     key: HmacSha256,
     parts: [Mutex<CacheShard>; PARTS],
 }
 
-/// What stands for a token.
+/// The MAC of a token.
 pub(in crate::authn) type TokenDigest = [u8; 32];
 
-/// What was found out about a token.
+/// The result of the verification of a token.
 #[derive(Clone, Debug)]
 pub(in crate::authn) struct VerifiedToken {
     pub(in crate::authn) caller: TokenCaller,
-    /// When the token's dates hold, in milliseconds since the epoch.
+    /// The period in which the dates of the token are valid, in milliseconds since 1970.
     pub(super) span: Range<u64>,
     pub(super) under: KeyGeneration,
 }
 
-/// The keys under which a signature held.
+/// The keys that verified a signature.
 #[derive(Clone, Debug)]
 pub(super) enum KeyGeneration {
-    /// Those that the authenticator was made with.
+    /// The fixed keys of the authenticator.
     Fixed,
-    /// Those that this set had then.
+    /// The keys that this key set had at that time.
     Fetched(Arc<KeySet>, Weak<VerificationKeys>),
 }
 
 #[derive(Default)]
 struct CacheShard {
     known: HashMap<TokenDigest, (VerifiedToken, usize)>,
-    /// In the order in which they came: the oldest goes first.
+    /// The digests in the order of insertion. The oldest is removed first.
     order: VecDeque<TokenDigest>,
     weight: usize,
 }
 
 impl TokenCache {
-    /// Remembers nothing yet. The key must be random and nobody else's: whoever knew it could look for two tokens of one MAC.
+    /// Creates an empty cache. The key must be random and secret. A client that knew the key could search for two
+    /// tokens with the same MAC.
     pub(in crate::authn) fn new(key: &[u8; 32]) -> TokenCache {
         TokenCache { key: HmacSha256::new(key), parts: Default::default() }
     }
 
-    /// What stands for this token.
+    /// Returns the MAC of this token.
     pub(in crate::authn) fn id(&self, token: &str) -> TokenDigest {
         self.key.mac(token.as_bytes())
     }
 
-    /// Who the token is for, if it was verified and that still counts.
+    /// Returns the caller of the token, if the token is cached and still valid.
     pub(in crate::authn) fn recall(&self, id: &TokenDigest, now: Millis) -> Option<TokenCaller> {
         let part = self.part(id);
         let (finding, _) = part.known.get(id)?;
         finding.counts(now).then(|| finding.caller.clone())
     }
 
-    /// Remembers what was found out about a token. What is too heavy isn't: it is found out each time.
+    /// Caches a verified token. A token that is too heavy is not cached.
     pub(in crate::authn) fn remember(&self, id: TokenDigest, finding: VerifiedToken) {
         let weight = weight(finding.caller.unconfirmed());
         if weight <= HEAVIEST {
@@ -85,7 +87,7 @@ impl TokenCache {
     }
 
     fn part(&self, [first, ..]: &TokenDigest) -> MutexGuard<'_, CacheShard> {
-        // What is done under the lock leaves the part whole at every step.
+        // Every step under the lock leaves the part in a consistent state, so a poisoned lock is still usable.
         self.parts[usize::from(*first) % PARTS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -124,16 +126,16 @@ impl fmt::Debug for TokenCache {
     }
 }
 
-/// About how much memory a caller takes here, in bytes: rather too much than too little.
+/// Estimates the memory of a caller in the cache, in bytes. The estimate is rather too high than too low.
 fn weight(caller: &Caller) -> usize {
-    /// The entry, its id twice, the caller, and what allocating them adds.
+    /// The entry, its digest (twice), the caller, and the overhead of the allocations.
     const ENTRY: usize = 512;
     const BINDING: usize = 96;
     let bindings = caller.bindings.iter().map(|(scope, _)| BINDING + scope.to_string().len());
     ENTRY + caller.subject.len() + bindings.sum::<usize>() + object(&caller.claims)
 }
 
-/// A map is made of nodes for up to 11 members, each half full at least.
+/// Estimates the memory of a map. It consists of nodes for up to 11 members, which are at least half full.
 fn object(members: &Map<String, Value>) -> usize {
     const NODE: usize = 720;
     const MEMBER: usize = 160;
@@ -141,7 +143,7 @@ fn object(members: &Map<String, Value>) -> usize {
     if members.is_empty() { 0 } else { NODE + inside }
 }
 
-/// What a value takes beside its own place.
+/// Estimates the memory of a value beside its own slot.
 fn inside(value: &Value) -> usize {
     const PLACE: usize = 64;
     match value {
@@ -207,7 +209,7 @@ mod tests {
     #[test]
     fn what_is_too_heavy_is_not_remembered() {
         let verified = TokenCache::new(&[1; 32]);
-        // All of these are about 6 KiB of JSON, as long as claims can be.
+        // Each of these has about 6 KiB of JSON, the maximum for claims.
         let cases = [
             (json!({"a": "x".repeat(6000)}), true),
             (json!({"a": vec![1; 3000]}), false),

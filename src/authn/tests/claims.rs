@@ -1,4 +1,4 @@
-//! What a token with a good signature says, and whether that is enough.
+//! The claims of a token with a valid signature.
 
 use super::*;
 
@@ -8,7 +8,7 @@ fn said(changes: Value) -> String {
     said_by(jwt(), changes)
 }
 
-/// The subject, or why there is none.
+/// Returns the subject, or the error.
 fn said_by(jwt: Jwt, changes: Value) -> String {
     present(jwt, &token(changes)).map_or_else(|refusal| refusal.public(), |caller| caller.subject)
 }
@@ -16,7 +16,7 @@ fn said_by(jwt: Jwt, changes: Value) -> String {
 #[test]
 fn expiry_counts_to_the_millisecond_with_leeway() {
     let now = NOW.seconds();
-    // The leeway is 30 s, and the moment of expiry is already too late (RFC 7519, section 4.1.4).
+    // The leeway is 30 s. At the moment of expiry the token is already expired (RFC 7519, section 4.1.4).
     assert_eq!(said(json!({"exp": now - 29})), "tom");
     assert_eq!(said(json!({"exp": now - 30})), "the token expired 30 s ago");
     assert_eq!(said(json!({"exp": now - 37})), "the token expired 37 s ago");
@@ -65,7 +65,7 @@ fn a_token_is_no_older_than_it_may_be() {
     };
     let now = NOW.seconds();
     assert_eq!(young(json!({"iat": now - 629})), "tom");
-    let old = "the token was issued 630 s ago (iat), and may be 600 s old (max_token_age)";
+    let old = "the token was issued 630 s ago (iat), but the limit is 600 s (max_token_age)";
     assert_eq!(young(json!({"iat": now - 630})), old);
     assert_eq!(said(json!({"iat": now - 630})), "tom", "without the setting any age will do");
     let missing = "the token must say when it was issued (iat), because its age is limited (max_token_age)";
@@ -225,7 +225,7 @@ fn the_subject_may_be_any_claim() {
     assert_eq!(missing.log(), "the token must name its subject, as a string: it is read from the claim `/user/name`");
 }
 
-/// The bindings that a caller gets, as text, or why there is no caller.
+/// Returns the bindings of the caller, as text, or the error.
 fn bindings(jwt: Jwt, changes: Value) -> Result<Vec<String>, String> {
     let ladder = jwt.ladder.clone();
     let caller = present(jwt, &token(changes)).map_err(|refusal| refusal.public())?;
@@ -275,7 +275,7 @@ fn max_role_bounds_what_a_token_can_claim() {
     assert_eq!(bindings(with(Some(Role(0))), claims()).unwrap(), ["b=guest", "*=guest"]);
     assert_eq!(bindings(with(Some(Role(1))), claims()).unwrap(), ["b=guest", "*=member"]);
     assert_eq!(bindings(with(Some(Role(3))), claims()).unwrap(), ["a=owner", "b=guest", "*=owner"]);
-    // They count for nothing, so their form doesn't either.
+    // Without `max_role` the claims are ignored, so their form is not checked.
     assert_eq!(bindings(with(None), json!({"roles": 1})).unwrap(), [""; 0]);
     let unread = Jwt { roles: None, bindings: None, ..jwt() };
     assert_eq!(bindings(unread, claims()).unwrap(), [""; 0]);
@@ -298,6 +298,6 @@ fn a_token_has_roles_in_few_scopes() {
     assert_eq!(bindings(jwt(), claims(63)).unwrap().len(), 64);
     let refusal = "the caller must not have roles in more than 64 different scopes";
     assert_eq!(bindings(jwt(), claims(64)).unwrap_err(), refusal);
-    // Those that count for nothing don't count here either.
+    // Ignored roles are not counted.
     assert_eq!(bindings(Jwt { max_role: None, ..jwt() }, claims(100)).unwrap(), [""; 0]);
 }

@@ -1,4 +1,4 @@
-//! Which credential counts, and for which app.
+//! The choice of the credential, and the apps that callers may use.
 
 use super::*;
 
@@ -20,7 +20,7 @@ fn both() -> Authenticators {
     Authenticators::new(vec![Authenticator::Jwt(jwt()), api_key("backend", "x-api-key", &keys, None)])
 }
 
-/// The caller as `authenticator/subject`, or why there is none.
+/// Returns the caller as `authenticator/subject`, or the error.
 fn said(authenticators: &Authenticators, list: &[(&str, &str)]) -> String {
     match authenticators.identify(&RequestCredentials::only(&headers(list)), "ably", NOW) {
         Ok(caller) => format!("{}/{}", caller.authenticator, caller.subject),
@@ -114,7 +114,7 @@ fn a_bad_credential_is_never_passed_over() {
     for key in ["", "x", &KEY[1..], &KEY.to_uppercase(), &hex::encode(crypto::sha256(KEY.as_bytes()))] {
         assert_eq!(said(&both, &[("x-api-key", key)]), "the API key in `x-api-key` is not known", "{key:?}");
     }
-    // Not even where nothing reads that header: it means something to whoever sent it.
+    // The header is refused even if no authenticator reads it, because the client sent it for a purpose.
     let keys = Authenticators::new(vec![api_key("backend", "x-api-key", &[("orders", KEY)], None)]);
     assert_eq!(said(&keys, &[("authorization", &bearer())]), "an `authorization` header is not accepted here");
     let two = "there are two credentials, `authorization` and `x-api-key`: send one";

@@ -1,4 +1,4 @@
-//! What another server says of a token, on connections with and without the token's certificate.
+//! Answers of another server about a token, on connections with and without the certificate of the token.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn an_answer_about_a_bound_token_counts_for_its_certificate_alone() {
     let body = json!({"active": true, "sub": "tom", "cnf": {"x5t#S256": thumbprint}}).to_string();
     let asker = opaque();
     let authenticators = Authenticators::new(vec![Authenticator::Introspection(Arc::clone(&asker))]);
-    // One answer is remembered for all who show the token.
+    // One answer is cached for all clients that send the token.
     let answer = asker.read(StatusCode::OK, body.as_bytes(), NOW);
     let headers = headers(&[("authorization", "Bearer fake")]);
     for (certificate, holds) in [

@@ -1,8 +1,8 @@
-//! Keys of every kind, and signatures that do and don't hold under them.
+//! Keys of all kinds, and valid and invalid signatures.
 
 use super::*;
 
-/// The keys to verify this algorithm with, from each kind of file that may hold them.
+/// Returns the keys that verify this algorithm, from each kind of file that may hold them.
 fn sources(algorithm: Algorithm) -> Vec<VerificationKeys> {
     let signer = Signer::of(algorithm);
     if is_symmetric(algorithm) {
@@ -49,7 +49,7 @@ fn a_public_key_never_serves_as_a_shared_secret() {
             for keys in sources(Algorithm::RS256) {
                 assert!(present(jwt_with(keys, vec![Algorithm::RS256]), &token).is_err());
             }
-            // Not even if the configuration's own checks were gone.
+            // This must hold even without the checks of the configuration.
             for keys in sources(Algorithm::RS256) {
                 assert!(present(jwt_with(keys, vec![Algorithm::RS256, Algorithm::HS256]), &token).is_err());
             }
@@ -72,7 +72,7 @@ fn symmetric_and_public_keys_never_stand_together() {
     assert_eq!(error(VerificationKeys::secrets(&secret, &[])), "there must be at least one algorithm");
 }
 
-/// The examples of RFC 7515, appendix A: their signatures hold, so that what is wrong with them is only their claims.
+/// The examples of RFC 7515, appendix A. Their signatures are valid, so only their claims are refused.
 #[test]
 fn the_rfc_7515_examples_verify() {
     const PAYLOAD: &str =
@@ -122,7 +122,7 @@ fn all_of_several_secrets_verify() {
     let secrets = [b'a', b'b', b'c'].map(|byte| Secret::new(vec![byte; 32]));
     for (byte, holds) in [(b'a', true), (b'b', true), (b'c', true), (b'd', false)] {
         let keys = VerificationKeys::secrets(&secrets, &[Algorithm::HS256]).unwrap();
-        // A `kid` has nothing to be compared with here.
+        // A secret has no id to compare with the `kid`.
         let header = merged(header(Algorithm::HS256), json!({"kid": "any"}));
         let token = Signer::shared(&[byte; 32]).token(Algorithm::HS256, &header, &claims(json!({})));
         assert_eq!(present(jwt_with(keys, vec![Algorithm::HS256]), &token).is_ok(), holds);
@@ -242,10 +242,10 @@ fn a_file_whose_set_has_a_mistake_is_refused_as_a_whole() {
         (jwks(&[P384.jwk(json!({"y": "AAAA"}))]), "key 1 of the set: its `x` and `y` must have 48 bytes each"),
         (jwks(&[ED25519.jwk(json!({"x": "AAAA"}))]), "key 1 of the set: an Ed25519 key has 32 bytes, not 3"),
         (jwks(&[]), "the key set has no key that RS256 or ES256 or ES384 or EdDSA can use"),
-        (RSA.jwk(json!({})).to_string(), "it is no JWK set"),
-        (json!({"keys": {}}).to_string(), "it is no JWK set"),
-        (r#"{"keys": [], "keys": []}"#.to_owned(), "it is no JWK set"),
-        (RSA.pem(), "it is no JWK set"),
+        (RSA.jwk(json!({})).to_string(), "it is not a JWK set"),
+        (json!({"keys": {}}).to_string(), "it is not a JWK set"),
+        (r#"{"keys": [], "keys": []}"#.to_owned(), "it is not a JWK set"),
+        (RSA.pem(), "it is not a JWK set"),
     ];
     let algorithms = [Algorithm::RS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA];
     for (file, expected) in cases {
@@ -264,7 +264,7 @@ fn a_modulus_may_have_leading_zeros() {
     assert_eq!(present(jwt_with(keys, vec![Algorithm::RS256]), &token).unwrap().subject, "tom");
 }
 
-/// Made with `openssl genpkey … | openssl pkey -pubout`.
+/// The files were made with `openssl genpkey … | openssl pkey -pubout`.
 #[test]
 fn unusable_pem_files_are_refused_with_the_way_out() {
     let secp256k1 = "-----BEGIN PUBLIC KEY-----\nMFYwEAYHKoZIzj0CAQYFK4EEAAoDQgAEIlcjUlRXdKifHEMr/jLFQUzK5dflxg6o\n\

@@ -1,4 +1,4 @@
-//! What all tests of this module share: keys made on the spot, tokens signed with them, and one authenticator to change.
+//! Helpers for all tests of this module: generated keys, tokens signed with them, and an authenticator to modify.
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
 
@@ -29,7 +29,7 @@ use crate::secret::Secret;
 
 const NOW: Millis = Millis(1_800_000_000_000);
 const ISSUER: &str = "https://id.example.com/";
-/// Long enough for every algorithm.
+/// This secret is long enough for every algorithm.
 const SECRET: &[u8] = b"a-secret-that-is-only-for-tests-and-long-enough-for-HS512-as-well";
 
 static SHARED: LazyLock<Signer> = LazyLock::new(|| Signer::shared(SECRET));
@@ -39,7 +39,7 @@ static P256: LazyLock<Signer> = LazyLock::new(|| Signer::ec(&signature::ECDSA_P2
 static P384: LazyLock<Signer> = LazyLock::new(|| Signer::ec(&signature::ECDSA_P384_SHA384_FIXED_SIGNING, "P-384"));
 static ED25519: LazyLock<Signer> = LazyLock::new(Signer::ed25519);
 
-/// An issuer's key: its public half in both formats, and how it signs.
+/// The key of an issuer: the public key in both formats, and the signing function.
 struct Signer {
     der: Vec<u8>,
     jwk: Value,
@@ -91,7 +91,7 @@ impl Signer {
         Signer { der, jwk, sign: Box::new(move |_, message: &[u8]| pair.sign(message).as_ref().to_vec()) }
     }
 
-    /// The key that signs with this algorithm.
+    /// Returns the key that signs with this algorithm.
     fn of(algorithm: Algorithm) -> &'static Signer {
         match algorithm {
             Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => &SHARED,
@@ -106,7 +106,7 @@ impl Signer {
         pem("PUBLIC KEY", &self.der)
     }
 
-    /// The public key as a JWK with these members besides.
+    /// Returns the public key as a JWK with further members.
     fn jwk(&self, more: Value) -> Value {
         merged(self.jwk.clone(), more)
     }
@@ -146,7 +146,7 @@ fn jwks(keys: &[Value]) -> String {
     json!({ "keys": keys }).to_string()
 }
 
-/// `base` with the members of `changes` put over its own; those that are `"(none)"` are taken out.
+/// Returns `base` with the members of `changes`. A member with the value `"(none)"` is removed.
 fn merged(mut base: Value, changes: Value) -> Value {
     let Value::Object(changes) = changes else { unreachable!("changes are an object") };
     let members = base.as_object_mut().unwrap();
@@ -164,17 +164,17 @@ fn header(algorithm: Algorithm) -> Value {
     json!({"typ": "JWT", "alg": format!("{algorithm:?}")})
 }
 
-/// Claims that hold at [`NOW`], with these changes.
+/// Returns claims that are valid at [`NOW`], with these changes.
 fn claims(changes: Value) -> Value {
     merged(json!({"iss": ISSUER, "aud": "chat", "sub": "tom", "exp": NOW.seconds() + 60}), changes)
 }
 
-/// A token under the shared secret, with these changes to its claims.
+/// Returns a token signed with the shared secret, with these changes to its claims.
 fn token(changes: Value) -> String {
     SHARED.token(Algorithm::HS256, &header(Algorithm::HS256), &claims(changes))
 }
 
-/// The authenticator that [`token`]'s tokens are for.
+/// Returns an authenticator that accepts the tokens of [`token`].
 fn jwt() -> Jwt {
     let algorithms = vec![Algorithm::HS256];
     let keys = VerificationKeys::secrets(&[Secret::new(SECRET.to_vec())], &algorithms).unwrap();
@@ -208,7 +208,7 @@ fn headers(list: &[(&str, &str)]) -> HeaderMap {
     headers
 }
 
-/// What becomes of this token where there is only this authenticator.
+/// Identifies the caller of this token with only this authenticator.
 fn present(jwt: Jwt, token: &str) -> Result<Caller, AuthnError> {
     let authenticators = Authenticators::new(vec![Authenticator::Jwt(jwt)]);
     let headers = headers(&[("authorization", &format!("Bearer {token}"))]);
@@ -218,7 +218,7 @@ fn present(jwt: Jwt, token: &str) -> Result<Caller, AuthnError> {
         .map_err(IdentifyError::into_refusal)
 }
 
-/// Why this token is refused, in the caller's words.
+/// Returns the public error for this token.
 fn refused(jwt: Jwt, token: &str) -> String {
     present(jwt, token).unwrap_err().public()
 }

@@ -1,4 +1,4 @@
-//! Tokens that are not what they should be. None may authenticate, and none may panic.
+//! Invalid tokens. None may authenticate, and none may cause a panic.
 
 use proptest::prelude::*;
 
@@ -165,7 +165,7 @@ proptest! {
         let _ = present(jwt(), &token);
     }
 
-    /// There is just one spelling of a token: whatever is changed, dropped or added, it holds no more.
+    /// A token has exactly one valid spelling. After any change, removal or insertion it is invalid.
     #[test]
     fn a_changed_token_never_authenticates(place in any::<prop::sample::Index>(), change in 0..3, byte in b' '..=b'~') {
         let good = token(json!({}));
@@ -177,7 +177,7 @@ proptest! {
             _ => bytes.insert(place, byte),
         }
         let changed = String::from_utf8(bytes).unwrap();
-        // White space around the token belongs to the header, not to it.
+        // White space around the token belongs to the header and not to the token.
         prop_assume!(changed.trim_matches(' ') != good);
         prop_assert!(present(jwt(), &changed).is_err(), "{}", changed);
     }

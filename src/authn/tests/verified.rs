@@ -1,4 +1,4 @@
-//! Tokens that are remembered count only where verifying them anew would say the same.
+//! A cached token is accepted only if a new verification would give the same result.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ const KEY: &[u8; 32] = &[7; 32];
 
 static OTHER: LazyLock<Signer> = LazyLock::new(Signer::ed25519);
 
-/// Those who sign with EdDSA here, by their key's id.
+/// Returns the EdDSA signer with this key id.
 fn signer(kid: &str) -> &'static Signer {
     if kid == "one" { &ED25519 } else { &OTHER }
 }
@@ -27,7 +27,8 @@ fn key_set() -> Arc<KeySet> {
     Arc::new(KeySet::new("app-users".into(), endpoint, None, vec![Algorithm::EdDSA], Duration::from_secs(60)))
 }
 
-/// Three authenticators: one with fetched keys, and two with a shared secret, of which one takes young tokens alone.
+/// Returns three authenticators: one with fetched keys, and two with a shared secret. One of these two accepts only
+/// young tokens.
 fn authenticators(set: &Arc<KeySet>) -> Authenticators {
     let common = Common { apps: Some(vec!["ably".to_owned()]), ..jwt().common };
     let keys = KeySource::Fetched(Arc::clone(set));
@@ -44,7 +45,7 @@ fn eddsa(kid: &str, changes: Value) -> String {
     signer(kid).token(Algorithm::EdDSA, &merged(header(Algorithm::EdDSA), json!({ "kid": kid })), &claims(changes))
 }
 
-/// Tokens that differ in when they count, in their keys, and in being good at all.
+/// Returns tokens with different dates and keys, some of them invalid.
 fn tokens() -> Vec<String> {
     let now = NOW.seconds();
     let anonymous = OTHER.token(Algorithm::EdDSA, &header(Algorithm::EdDSA), &claims(json!({"exp": now + 50})));
@@ -67,7 +68,7 @@ fn tokens() -> Vec<String> {
     tokens
 }
 
-/// A certificate that tells only itself from others.
+/// Returns a certificate that differs from others only in this number.
 fn certificate(number: u8) -> VerifiedCertificate {
     VerifiedCertificate {
         chain: vec![vec![number]],
@@ -81,12 +82,12 @@ fn thumbprint(number: u8) -> String {
     crypto::base64url(&certificate(number).thumbprint().unwrap())
 }
 
-/// Who the bearer is, or why nobody, with all that can be told of either.
+/// Returns the caller or the error, with all details.
 fn said(authenticators: &Authenticators, token: &str, app: &str, now: Millis, was_tried: bool) -> String {
     said_with(ClientCertificate::Nothing, authenticators, token, app, now, was_tried)
 }
 
-/// The same, on a connection with this certificate.
+/// Does the same on a connection with this certificate.
 fn said_with(
     certificate: ClientCertificate<'_>,
     authenticators: &Authenticators,
@@ -148,7 +149,7 @@ proptest! {
     }
 }
 
-/// Whether the token is remembered for this moment.
+/// Returns whether the token is cached and valid at this time.
 fn is_known(authenticators: &Authenticators, token: &str, now: Millis) -> bool {
     let verified = authenticators.verified.as_ref().unwrap();
     verified.recall(&verified.id(token), now).is_some()
@@ -211,7 +212,7 @@ fn what_is_refused_is_not_remembered() {
             said_with(ClientCertificate::Valid(&own), &authenticators, &token, "ably", NOW, true).starts_with("Ok");
         assert_eq!(is_known(&authenticators, &token, NOW), held, "{token}");
     }
-    // Its signature holds; that it isn't for this app is found out each time.
+    // The signature is valid. Whether the token is for this app is checked each time.
     let good = eddsa("one", json!({"sub": "ann"}));
     assert!(said(&authenticators, &good, "talkjs", NOW, false).contains("not accepted for this app"));
     assert!(is_known(&authenticators, &good, NOW));

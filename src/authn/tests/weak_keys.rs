@@ -1,12 +1,12 @@
-//! Public keys that must not be used, and sets that hold some.
+//! Public keys that must be refused, and sets that contain such keys.
 #![allow(clippy::cast_possible_truncation)]
 
 use jsonwebtoken::DecodingKey;
 
 use super::*;
 
-/// Every encoding of a point of small order: y is 0, 1, -1 or one of the two y of the points of order 8, written below p where it can
-/// be and otherwise also above it, each with both signs of x.
+/// Returns all encodings of points of small order. Their y is 0, 1, -1 or one of the two y of the points of order 8.
+/// The encodings below p and, if possible, above p are included, each with both signs of x.
 fn small_order_points() -> Vec<[u8; 32]> {
     const Y: [&str; 7] = [
         "0000000000000000000000000000000000000000000000000000000000000000",
@@ -27,8 +27,9 @@ fn small_order_points() -> Vec<[u8; 32]> {
     points
 }
 
-/// A token whose signature holds under a point of small order, made without any private key: with S = 0 and the identity for R, it holds
-/// whenever the hash of the message times the point is the identity. That is so for one message in eight at least.
+/// Returns a token whose signature is valid for a point of small order. It is made without a private key. With S = 0
+/// and the identity for R, the signature is valid if the hash of the message times the point is the identity. This is
+/// true for at least one message in eight.
 fn forged(point: &[u8; 32]) -> Option<String> {
     let mut signature = [0; 64];
     signature[0] = 1;
@@ -46,13 +47,13 @@ fn ed25519_jwk(key: &[u8]) -> Value {
     json!({"kty": "OKP", "crv": "Ed25519", "x": crypto::base64url(key), "kid": "bad"})
 }
 
-/// The same key as a PEM file.
+/// Returns the same key as a PEM file.
 fn ed25519_pem(key: &[u8]) -> String {
     pem("PUBLIC KEY", &[&ED25519.der[..ED25519.der.len() - 32], key].concat())
 }
 
-/// Holds this key to be refused wherever it comes from: a PEM file, a key set in a file, and one that is fetched, where a good key
-/// beside it still serves.
+/// Asserts that this key is refused from all sources: a PEM file, a key set in a file, and a fetched key set. In the
+/// fetched key set a good key beside it is still usable.
 fn assert_refused(jwk: &Value, pem: &str, algorithm: Algorithm, reason: &str) {
     let error = VerificationKeys::pem(pem.as_bytes(), &[algorithm]).unwrap_err();
     assert!(error.contains(reason), "{error}");
@@ -77,7 +78,8 @@ fn forged_signatures_of_small_order_keys_are_refused() {
         assert_eq!(refused(jwt_with(keys, vec![Algorithm::EdDSA]), &token), "the token's signature does not hold");
         forgeries += 1;
     }
-    // The library takes forgeries for all points of small order, at least in their canonical encodings: that makes the check needed.
+    // The library accepts forgeries for all points of small order, at least in their canonical encodings. So the check
+    // is necessary.
     assert!(forgeries >= 8, "{forgeries}");
 }
 
@@ -109,13 +111,13 @@ fn points_off_their_curve_are_refused() {
     assert_refused(&ed25519_jwk(&key), &ed25519_pem(&key), Algorithm::EdDSA, "not a point of its curve");
 }
 
-/// An RSA key with this modulus as JWK and as PEM.
+/// Returns an RSA key with this modulus as JWK and as PEM.
 fn rsa_key(modulus: &[u8]) -> (Value, String) {
     let jwk = RSA.jwk(json!({"n": crypto::base64url(modulus), "kid": "bad"}));
     (jwk, pem("PUBLIC KEY", &rsa_der(modulus)))
 }
 
-/// `SubjectPublicKeyInfo` of an RSA key with this modulus and the exponent 65537.
+/// Returns the `SubjectPublicKeyInfo` of an RSA key with this modulus and the exponent 65537.
 fn rsa_der(modulus: &[u8]) -> Vec<u8> {
     let element = |tag: u8, parts: &[&[u8]]| {
         let contents = parts.concat();
@@ -127,7 +129,7 @@ fn rsa_der(modulus: &[u8]) -> Vec<u8> {
     element(0x30, &[rsa, &element(3, &[&[0], &key])])
 }
 
-/// A number of this many hashes that looks random and is the same each time.
+/// Returns a number of this many hashes. It looks random but is the same each time.
 fn number(seed: u32, hashes: u32) -> Vec<u8> {
     (0..hashes).flat_map(|i| crypto::sha256(format!("{seed}/{i}").as_bytes())).collect()
 }
@@ -147,7 +149,7 @@ fn moduli_with_small_factors_are_refused() {
     assert_refused(&jwk, &pem, Algorithm::RS256, "the RSA key's modulus is divisible by 3");
 }
 
-/// The product of two big-endian numbers.
+/// Returns the product of two big-endian numbers.
 fn product(a: &[u8], b: &[u8]) -> Vec<u8> {
     let mut product = vec![0_u8; a.len() + b.len()];
     for (i, a) in a.iter().rev().enumerate() {
@@ -172,7 +174,8 @@ fn sum(a: &[u8], b: &[u8]) -> Vec<u8> {
     sum
 }
 
-/// A number as the faulty chips made their primes: k times the product of the first primes, and a power of 65537.
+/// Returns a number of the same form as the primes of the faulty chips: k times the product of the first primes, plus a
+/// power of 65537.
 fn roca_factor(seed: u32, power: u32, primes: &[u32]) -> Vec<u8> {
     let product_of_primes = primes.iter().fold(vec![1], |so_far, prime| product(&so_far, &prime.to_be_bytes()));
     let power = (0..power).fold(vec![1], |so_far, _| product(&so_far, &65537_u32.to_be_bytes()));
@@ -185,7 +188,7 @@ fn primes(most: u32) -> Vec<u32> {
 
 #[test]
 fn moduli_of_faulty_chips_are_refused() {
-    // The chips took primes up to 167 for short keys, and further ones for longer keys.
+    // The chips used the primes up to 167 for short keys, and more primes for longer keys.
     for (seed, most) in (0..20).zip([167, 167, 353, 701].into_iter().cycle()) {
         let primes = primes(most);
         let (p, q) = (roca_factor(seed, 3 + seed, &primes), roca_factor(100 + seed, 40 - seed, &primes));
@@ -194,14 +197,15 @@ fn moduli_of_faulty_chips_are_refused() {
     }
 }
 
-/// Powers of 65537 modulo each prime, but not the same power modulo all: the weaker test, which looks at each prime alone, takes them
-/// for the faulty chips'.
+/// The moduli are powers of 65537 modulo each prime, but not the same power modulo all primes. A weaker test, which
+/// checks each prime alone, takes them for moduli of the faulty chips.
 #[test]
 fn moduli_that_only_look_faulty_are_not_refused() {
     let all = primes(167);
     let mut refused = 0;
     for seed in 0..30 {
-        // One that fits all primes but 137. There every remainder is a power of 65537, and one in 136 is the power that the others want.
+        // This modulus fits all primes except 137. Modulo 137 every remainder is a power of 65537, and one remainder in
+        // 136 is the power that the other primes need.
         let other: Vec<u32> = all.iter().copied().filter(|prime| *prime != 137).collect();
         let (p, q) = (roca_factor(seed, 5 + seed, &other), roca_factor(200 + seed, 7, &all));
         let (jwk, _) = rsa_key(&without_zeros(product(&p, &q)));

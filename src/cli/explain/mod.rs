@@ -1,4 +1,5 @@
-//! `explain`: what the policy decides, and why: who is what, what stands in the way, and which condition of each rule did not hold.
+//! `explain`: shows the decision of the policy and its reasons: the roles of the users, the bans, mutes and blocks, and
+//! for each rule the conditions that did not hold.
 
 mod report;
 
@@ -24,15 +25,16 @@ use crate::policy::Explanation;
 pub(super) struct Arguments {
     #[command(flatten)]
     asked: RequestArguments,
-    /// Taken, so that the arguments of `sign` can stay; has no bearing on the policy.
+    /// Accepted, so that you can reuse the arguments of `sign`. They do not influence the policy.
     #[command(flatten)]
     _moment: SigningTime,
     #[command(flatten)]
     who: CallerArguments,
-    /// When it is decided: 2027-01-01T00:00:00Z, or milliseconds since 1970. Now, if left out.
+    /// The time of the decision: 2027-01-01T00:00:00Z, or milliseconds since 1970. Default: now.
     #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<Millis>,
-    /// What the server would find out by [facts]: a JSON file, {"CONVERSATION": {"kind": …, "owner": …, "roles": {"USER": "ROLE"}}}.
+    /// A JSON file with the facts that the server would get by [facts]: {"CONVERSATION": {"kind": …, "owner": …,
+    /// "roles": {"USER": "ROLE"}}}.
     #[arg(long, value_name = "FILE")]
     facts: Option<PathBuf>,
     /// A file with moderation entries, as `store export` writes it. They count instead of the entries in the store.
@@ -40,22 +42,22 @@ pub(super) struct Arguments {
     entries: Option<PathBuf>,
 }
 
-/// Who calls.
+/// The arguments that describe the caller.
 #[derive(Debug, clap::Args)]
 struct CallerArguments {
-    /// The caller, a user of this name.
+    /// The name of the caller, if the caller is a user.
     #[arg(long = "as", value_name = "USER", group = "who")]
     user: Option<String>,
-    /// The caller, a service of this id.
+    /// The id of the caller, if the caller is a service.
     #[arg(long, value_name = "ID", group = "who")]
     service: Option<String>,
-    /// The caller's own token, which is checked.
+    /// A token of the caller. `explain` checks it and takes the caller from it.
     #[arg(long, value_name = "JWT", group = "who", conflicts_with_all = ["roles", "authenticator"])]
     token: Option<String>,
-    /// The roles that the caller's token gives: moderator, or chat:*=moderator.
+    /// Roles that the token of the caller gives: moderator, or chat:*=moderator.
     #[arg(long, value_name = "ROLES", value_delimiter = ',')]
     roles: Vec<String>,
-    /// The authenticator that vouches for the caller. The first that can, if left out.
+    /// The authenticator that identifies the caller. Default: the first that can.
     #[arg(long, value_name = "NAME")]
     authenticator: Option<String>,
 }
@@ -93,13 +95,13 @@ fn json(decided: &DecidedRequest, moderated: &ModerationCheck, steps: &[Explanat
     json
 }
 
-/// Says where the server would ask for more, or for nothing.
+/// Prints notes about missing facts that the server would ask for, and about given facts that it would not ask for.
 fn note_facts(facts: &Map<String, Value>, given: &GivenFacts) {
     for conversation in given.missing.iter().map(|name| line(name)) {
         complain(&format!("note: the server would ask for facts about {conversation}; give them with --facts"));
     }
     if !facts.is_empty() && given.told.is_empty() && given.missing.is_empty() {
-        complain("note: nothing here depends on facts: the server would not ask for them");
+        complain("note: the decision does not depend on facts: the server would not ask for them");
     }
 }
 
@@ -122,13 +124,13 @@ impl CallerArguments {
     }
 }
 
-/// A point in time: RFC 3339, or milliseconds since the Unix epoch.
+/// Reads a point in time: RFC 3339, or milliseconds since the Unix epoch.
 pub(super) fn time(text: &str) -> Result<Millis, String> {
     if let Ok(millis) = text.parse() {
         return Ok(Millis(millis));
     }
     Millis::parse(text).map_err(|flaw| match flaw {
         TimeError::Beyond => format!("must not be after {}", Millis::LAST),
-        TimeError::Unreadable => "must be as 2027-01-01T00:00:00Z, or milliseconds since 1970".to_owned(),
+        TimeError::Unreadable => "must be a time like 2027-01-01T00:00:00Z, or milliseconds since 1970".to_owned(),
     })
 }

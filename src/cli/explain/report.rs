@@ -1,4 +1,4 @@
-//! A decision's reasons, for people.
+//! The text form of a decision and its reasons.
 
 use std::fmt::Write as _;
 
@@ -6,13 +6,14 @@ use super::super::moderation_check::ModerationCheck;
 use crate::engine::{DecidedRequest, why};
 use crate::policy::{ConsideredEntry, Effect, Explanation, RuleExplanation};
 
-/// The decision in a sentence, then each thing that was decided: who is what, what stands in the way, each rule.
+/// Formats the decision in a sentence, then each required permission: the roles, the bans, mutes and blocks, and the
+/// rules.
 pub(super) fn text(decided: &DecidedRequest, moderated: &ModerationCheck, steps: &[Explanation]) -> String {
     let mut text = format!("{}\n", moderated.sentence(decided));
     for step in steps {
         // Writing to a string does not fail.
         let _ = writeln!(text, "\n{}", headline(step, steps.len() == 1));
-        list(&mut text, "who is what", &step.standings);
+        list(&mut text, "roles", &step.standings);
         let considered: Vec<String> = step.considered.iter().map(considered).collect();
         list(&mut text, "bans, mutes and blocks", &considered);
         rules(&mut text, step);
@@ -20,7 +21,7 @@ pub(super) fn text(decided: &DecidedRequest, moderated: &ModerationCheck, steps:
     text
 }
 
-/// What was decided, and why where the decision on the whole has not said it.
+/// Formats the headline of one required permission. If there are several, it includes the reason.
 fn headline(step: &Explanation, alone: bool) -> String {
     let place = step.conversation.as_ref().map(|place| format!(" in {place}")).unwrap_or_default();
     match &step.outcome {
@@ -44,7 +45,7 @@ fn list(text: &mut String, title: &str, lines: &[String]) {
     }
 }
 
-/// The rules about the action, in the file's order, and then the names of the others.
+/// Formats the rules about the action in the order of the file, then the names of the other rules.
 fn rules(text: &mut String, step: &Explanation) {
     let (about, others): (Vec<_>, Vec<_>) = step.rules.iter().partition(|rule| rule.applies);
     let width = about.iter().map(|rule| rule.id.chars().count()).max().unwrap_or_default();
@@ -61,7 +62,7 @@ fn rules(text: &mut String, step: &Explanation) {
     }
 }
 
-/// A line for each condition that did not hold, or one that says that all did.
+/// Returns a line for each condition that did not hold, or one line if all conditions held.
 fn rule_lines(rule: &RuleExplanation, width: usize, column: usize) -> Vec<String> {
     let effect = rule.effect.as_str();
     if rule.matches() {

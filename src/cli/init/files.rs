@@ -1,18 +1,20 @@
-//! Writing new files, all or none.
+//! Writes new files: all of them or none.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// Writes these files in this order, so that the last names no other that isn't there. None may exist: what is there is named, and left as
-/// it is.
+/// Writes files in this order. A file that refers to the others comes last, so it never refers to a missing file.
+///
+/// # Errors
+/// Returns a message if one of the files exists, or if a file cannot be written. Existing files stay unchanged.
 pub(super) fn write(dir: &Path, files: &[(&PathBuf, String)]) -> Result<(), String> {
     let there: Vec<_> =
         files.iter().filter(|(path, _)| path.symlink_metadata().is_ok()).map(|(path, _)| path).collect();
     if !there.is_empty() {
         return Err(taken(&there));
     }
-    fs::create_dir_all(dir).map_err(|error| format!("{} can't be made: {error}", dir.display()))?;
+    fs::create_dir_all(dir).map_err(|error| format!("cannot create {}: {error}", dir.display()))?;
     for (done, (path, text)) in files.iter().enumerate() {
         let Err(error) = create(path, text) else { continue };
         for (earlier, _) in files.iter().take(done) {
@@ -20,13 +22,13 @@ pub(super) fn write(dir: &Path, files: &[(&PathBuf, String)]) -> Result<(), Stri
         }
         return Err(match error.kind() {
             ErrorKind::AlreadyExists => taken(&[path]),
-            _ => format!("{} can't be written: {error}", path.display()),
+            _ => format!("cannot write {}: {error}", path.display()),
         });
     }
     Ok(())
 }
 
-/// Makes a file, which must be new, and leaves none that is half written.
+/// Creates a file, which must not exist. If the write fails, the file is removed.
 fn create(path: &Path, text: &str) -> io::Result<()> {
     let mut file = File::create_new(path)?;
     let written = file.write_all(text.as_bytes());
@@ -38,9 +40,9 @@ fn create(path: &Path, text: &str) -> io::Result<()> {
 
 fn taken(paths: &[&&PathBuf]) -> String {
     let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
-    let are = if names.len() == 1 { "is" } else { "are" };
+    let are = if names.len() == 1 { "exists" } else { "exist" };
     format!(
-        "{} {are} there already, and nothing was written: move that away, or name another --dir",
+        "{} {are} already, so nothing was written: move the old files away, or choose another --dir",
         names.join(" and ")
     )
 }

@@ -1,4 +1,4 @@
-//! `init`: a `signer.toml` and a `policy.toml` to start from.
+//! `init`: writes a `signer.toml` and a `policy.toml` to start from.
 
 mod files;
 mod texts;
@@ -16,16 +16,16 @@ use crate::model::Vendor;
 /// `init`'s own arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Whom to sign for: leancloud, talkjs, ably, or several of them.
+    /// The vendors to sign for: leancloud, talkjs, ably, or several of them.
     #[arg(required = true, value_name = "VENDOR", value_parser = vendor)]
     vendors: Vec<Vendor>,
-    /// The directory for the two files, made if it isn't there. The current one, if left out.
+    /// The directory for the two files. It is created if it does not exist. Default: the current directory.
     #[arg(long)]
     dir: Option<PathBuf>,
 }
 
 pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
-    // Each once, and in one order.
+    // Each vendor once, in a fixed order.
     let vendors: Vec<_> = Vendor::ALL.into_iter().filter(|vendor| arguments.vendors.contains(vendor)).collect();
     let dir = arguments.dir.clone().unwrap_or_default();
     let [signer, policy] = ["signer.toml", "policy.toml"].map(|name| dir.join(name));
@@ -42,12 +42,12 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-/// What was written, and what is to be done.
+/// Formats the text about the written files and the next steps.
 fn text(signer: &str, policy: &str, vendors: &[Vendor], commands: &[String; 3]) -> String {
     let mut text = format!(
         "wrote {signer} and {policy}\n\n\
-         In {signer}, put your own in the place of each `{CHANGE_ME}`.\n\
-         Where the program is started, set\n"
+         In {signer}, replace each `{CHANGE_ME}` with your own value.\n\
+         In the environment of the program, set\n"
     );
     for (variable, holds) in vendors.iter().map(|vendor| texts::secret(*vendor)) {
         let _ = writeln!(text, "  {variable:<22}{holds}");
@@ -55,26 +55,26 @@ fn text(signer: &str, policy: &str, vendors: &[Vendor], commands: &[String; 3]) 
     let [check, explain, serve] = commands;
     let _ = write!(
         text,
-        "Then see what is wrong or still to be changed, see who may do what, and run it:\n  {check}\n  {explain}\n  {serve}\n"
+        "Then check the files, try the policy, and start the server:\n  {check}\n  {explain}\n  {serve}\n"
     );
     text
 }
 
-/// The commands to go on with, with this at their end.
+/// Returns the commands for the next steps. `config` is their last argument.
 fn commands(vendors: &[Vendor], config: &str) -> [String; 3] {
     let app = vendors.first().map_or("APP", |vendor| vendor.as_str());
     let commands = ["check", &format!("explain {app} login --as alice"), "serve"];
     commands.map(|command| format!("chat-signer {command}{config}"))
 }
 
-/// A path as a shell takes it.
+/// Quotes a path for a shell, if necessary.
 fn quoted(path: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "/._-+@%".contains(c);
     if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
 fn vendor(name: &str) -> Result<Vendor, String> {
-    Vendor::parse(name).ok_or_else(|| "it is none of leancloud, talkjs and ably".to_owned())
+    Vendor::parse(name).ok_or_else(|| "must be leancloud, talkjs or ably".to_owned())
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! What the two files hold: a head, a piece for each vendor, and an end.
+//! The contents of the two files: a head, a part for each vendor, and an end.
 
 use crate::model::Vendor;
 
-/// The configuration for apps at these vendors.
+/// Returns the configuration for apps of these vendors.
 pub(super) fn signer(vendors: &[Vendor]) -> String {
     let apps = vendors.iter().map(|vendor| match vendor {
         Vendor::LeanCloud => include_str!("signer/leancloud.toml"),
@@ -12,11 +12,11 @@ pub(super) fn signer(vendors: &[Vendor]) -> String {
     include_str!("signer/head.toml").to_owned() + &apps.collect::<String>() + include_str!("signer/callers.toml")
 }
 
-/// The policy for these vendors.
+/// Returns the policy for these vendors.
 pub(super) fn policy(vendors: &[Vendor]) -> String {
     let rules = vendors.iter().map(|vendor| match vendor {
         Vendor::LeanCloud => include_str!("policy/leancloud.toml"),
-        // Nothing but logins is asked there.
+        // TalkJS has only logins.
         Vendor::TalkJs => "",
         Vendor::Ably => include_str!("policy/ably.toml"),
     });
@@ -27,11 +27,11 @@ pub(super) fn policy(vendors: &[Vendor]) -> String {
         + include_str!("policy/people.toml")
 }
 
-/// The variable that holds a vendor's secret, and what it is called there.
+/// Returns the environment variable for the secret of a vendor, and the vendor's name for the secret.
 pub(super) fn secret(vendor: Vendor) -> (&'static str, &'static str) {
     match vendor {
         Vendor::LeanCloud => ("LEANCLOUD_MASTER_KEY", "the Master Key of your app at LeanCloud"),
         Vendor::TalkJs => ("TALKJS_SECRET_KEY", "the secret key of your app at TalkJS"),
-        Vendor::Ably => ("ABLY_KEY", "an API key of your app at Ably, whole: appId.keyId:secret"),
+        Vendor::Ably => ("ABLY_KEY", "a complete API key of your app at Ably: appId.keyId:secret"),
     }
 }

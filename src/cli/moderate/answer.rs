@@ -1,4 +1,4 @@
-//! What a server says to a change, for people: a line for each user.
+//! The server's answer to a change, for people: a line for each user.
 
 use std::process::ExitCode;
 
@@ -8,23 +8,23 @@ use serde_json::Value;
 use super::super::{CommandError, CommonArguments, OutputFormat, line, print, yes};
 use super::server::ServerResponse;
 
-/// Whom a change is asked for.
+/// The targets of a change.
 #[derive(Debug)]
 pub(super) enum CommandTargets<'a> {
-    /// These users; of what is about a conversation, its id.
+    /// These users, or the id of the conversation if the change is about a conversation.
     Named(Vec<&'a str>),
-    /// Who asks, whom the server knows by its credential.
+    /// The caller, whose name only the server knows.
     Asker,
 }
 
 impl<'a> CommandTargets<'a> {
-    /// These users.
+    /// Returns these users as the targets.
     pub(super) fn named(users: &'a [String]) -> CommandTargets<'a> {
         CommandTargets::Named(users.iter().map(String::as_str).collect())
     }
 }
 
-/// For whom a change is made, and for whom not.
+/// The targets for which the change was made, and those for which it failed.
 #[derive(Deserialize)]
 struct CommandReply {
     succeeded: Vec<String>,
@@ -38,7 +38,10 @@ struct FailedTarget {
     reason: String,
 }
 
-/// Says what was done, and what was not. Nothing counts as done that the server doesn't tell of.
+/// Prints for which targets the change succeeded and for which it failed.
+///
+/// # Errors
+/// Returns an error if the server refused the request, or if the answer does not mention each target exactly once.
 pub(super) fn done(
     common: &CommonArguments,
     answer: &ServerResponse,
@@ -53,7 +56,10 @@ pub(super) fn done(
     Ok(yes(told.failed.is_empty()))
 }
 
-/// Ends the command where the server did nothing, with the reason that it gives.
+/// Checks the status of an answer.
+///
+/// # Errors
+/// Returns an error with the reason of the server if the status is not a success.
 pub(super) fn refused(common: &CommonArguments, answer: &ServerResponse) -> Result<(), CommandError> {
     if answer.status.is_success() {
         return Ok(());
@@ -63,23 +69,27 @@ pub(super) fn refused(common: &CommonArguments, answer: &ServerResponse) -> Resu
     }
     let member = |name: &str| answer.body.get(name).and_then(Value::as_str);
     let Some(detail) = member("detail").or_else(|| member("title")) else {
-        return Err(CommandError::No(format!("the server answers {}, and not as chat-signer does", answer.status)));
+        return Err(CommandError::No(format!(
+            "the server answers {}, but not in the form of chat-signer",
+            answer.status
+        )));
     };
     let code = member("code").map_or_else(|| answer.status.as_u16().to_string(), str::to_owned);
     let id = member("request_id").map_or_else(String::new, |id| format!(", request {id}"));
     Err(CommandError::No(format!("{detail} ({code}{id})")))
 }
 
-/// What to say of an answer that tells of something else than what was asked, or of nothing.
+/// Builds the error for an answer that does not match the request.
 fn strange(answer: &ServerResponse) -> CommandError {
     CommandError::No(format!(
-        "what the server answers, with {}, is not an answer of chat-signer's moderation interface: check that --server names the right server",
+        "the answer of the server ({}) is not an answer of chat-signer's moderation interface: check that --server names \
+         the right server",
         answer.status
     ))
 }
 
 impl CommandReply {
-    /// Whether it tells of each of them once, and of nobody else.
+    /// Returns true if the reply mentions each target exactly once, and nothing else.
     fn is_about(&self, whom: &CommandTargets<'_>) -> bool {
         let failed = self.failed.iter().map(|failed| &*failed.user);
         let mut told: Vec<&str> = self.succeeded.iter().map(String::as_str).chain(failed).collect();
@@ -104,14 +114,17 @@ impl CommandReply {
     }
 }
 
-/// The entries of a list.
+/// Returns the entries of a list.
+///
+/// # Errors
+/// Returns an error if the answer has no list of entries.
 pub(super) fn entries(answer: &ServerResponse) -> Result<&[Value], CommandError> {
     let entries = answer.body.get("entries").and_then(Value::as_array);
     let entries = entries.filter(|entries| entries.iter().all(Value::is_object));
     entries.map(Vec::as_slice).ok_or_else(|| strange(answer))
 }
 
-/// A value in a line of text: a text without its quotes.
+/// Formats a JSON value for a line of text. A string has no quotes.
 pub(super) fn word(value: &Value) -> String {
     value.as_str().map_or_else(|| line(&value.to_string()), line)
 }

@@ -18,13 +18,13 @@ use super::list::describe;
 use super::query;
 use super::server::{ServerArguments, ServerClient, ServerRequest, ServerResponse};
 
-/// How long it waits before it comes back, the first time; each time it waits twice as long.
+/// The first pause before a new connection attempt. Each further pause is twice as long.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest that it waits.
+/// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(16);
 
-/// How long a stream may be silent. A server gives a sign of life every 15 seconds.
+/// How long a stream may be silent. A server sends a comment line at least every 15 seconds.
 const SILENCE: Duration = Duration::from_secs(45);
 
 /// The longest line of a stream, in bytes.
@@ -46,15 +46,15 @@ pub(in crate::cli) struct Arguments {
     server: ServerArguments,
 }
 
-/// What is followed, and how far.
+/// The state of the command: the server, and the last event that was printed.
 struct EventFollower<'a> {
     common: &'a CommonArguments,
     server: &'a ServerClient<'a>,
     /// The user on whose behalf a service asks.
     client: Option<&'a str>,
-    /// The id of the last event that is known.
+    /// The id of the last known event.
     last: Option<String>,
-    /// How many more events to print. `None`: all that come.
+    /// How many more events to print. `None`: no limit.
     left: Option<u32>,
 }
 
@@ -72,16 +72,17 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-/// What became of a stream.
+/// The reason why a stream ended.
 enum StreamEnd {
-    /// All that is wanted has been printed.
+    /// All requested events were printed.
     Enough,
-    /// The server ended it, as it does now and then, or it broke off: why.
+    /// The server ended the stream, which is normal, or the connection broke. Then the text is the reason.
     Cut(Option<String>),
 }
 
 impl EventFollower<'_> {
-    /// Goes on with one stream after another. What is wrong with the first is an error; the next ones are tried again.
+    /// Follows one stream after another. A failure of the first connection is an error. Later connections are tried
+    /// again.
     async fn follow(&mut self) -> Result<(), CommandError> {
         let mut stream = self.begin().await?.map_err(|answer| self.refusal(&answer))?;
         loop {
@@ -98,7 +99,7 @@ impl EventFollower<'_> {
         self.server.listen(&ServerRequest { method: Method::GET, path, body: None }).await
     }
 
-    /// Comes back where it was, as soon as the server can be had.
+    /// Connects again after the last known event, as soon as the server is available.
     async fn begin_again(&self, why: Option<String>) -> Result<Incoming, CommandError> {
         if let Some(why) = why {
             complain(&format!("note: {why}"));
@@ -114,7 +115,7 @@ impl EventFollower<'_> {
                 Err(stop) => line(stop.message()),
             };
             if said.as_ref() != Some(&why) {
-                complain(&format!("note: {why}: it is tried again"));
+                complain(&format!("note: {why}; trying again"));
                 said = Some(why);
             }
         }
@@ -124,15 +125,15 @@ impl EventFollower<'_> {
         refused(self.common, answer).err().unwrap_or_else(|| self.server.stranger(answer.status))
     }
 
-    /// Prints a stream's events.
+    /// Prints the events of a stream.
     async fn print(&mut self, stream: &mut Incoming) -> Result<StreamEnd, CommandError> {
         let mut begun = PartialMessage::default();
         loop {
             let frame = match timeout(SILENCE, stream.frame()).await {
                 Ok(Some(Ok(frame))) => frame,
                 Ok(None) => return Ok(StreamEnd::Cut(None)),
-                Ok(Some(Err(error))) => return Ok(StreamEnd::Cut(Some(format!("the stream broke off: {error}")))),
-                Err(_) => return Ok(StreamEnd::Cut(Some("the stream has fallen silent".to_owned()))),
+                Ok(Some(Err(error))) => return Ok(StreamEnd::Cut(Some(format!("the connection broke: {error}")))),
+                Err(_) => return Ok(StreamEnd::Cut(Some("the stream was silent for too long".to_owned()))),
             };
             for told in begun.read(frame.data_ref().map_or(&[], |bytes| &bytes[..])) {
                 if !self.tell(told)? {
@@ -145,7 +146,7 @@ impl EventFollower<'_> {
         }
     }
 
-    /// Prints an event, and tells whether more are wanted.
+    /// Prints an event. Returns true if more events are wanted.
     fn tell(&mut self, told: StreamMessage) -> Result<bool, CommandError> {
         if told.id.is_some() {
             self.last = told.id;
@@ -161,41 +162,41 @@ impl EventFollower<'_> {
     }
 }
 
-/// Whether an answer says that it may be another one soon.
+/// Returns true if a later attempt may get another status.
 fn is_passing(status: StatusCode) -> bool {
     status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
 }
 
-/// An event as people read it: when, what, and about whom.
+/// Formats an event for people: the time, the type and the entry.
 fn text(event: &Value) -> String {
     let member = |name: &str| event.get(name).map(word).unwrap_or_default();
     let (time, name) = (member("time"), member("type"));
     let about = match event.get("data") {
-        _ if name == "reset" => "something may be missing here: look at the lists anew".to_owned(),
+        _ if name == "reset" => "events may be missing: read the lists again".to_owned(),
         Some(data) => describe(data, None),
         None => String::new(),
     };
     format!("{time} {name}: {about}")
 }
 
-/// Prints a line, and tells whether somebody reads it.
+/// Prints a line. Returns false if the output is closed.
 fn say(line: &str) -> Result<bool, CommandError> {
     let mut out = io::stdout().lock();
     match writeln!(out, "{line}").and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(CommandError::No(format!("the result can't be written: {error}"))),
+        Err(error) => Err(CommandError::No(format!("cannot write the result: {error}"))),
     }
 }
 
-/// What a stream tells at once: an id, an event's data, or both.
+/// A message of a stream: an id, the data of an event, or both.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct StreamMessage {
     id: Option<String>,
     data: Option<String>,
 }
 
-/// What of a stream has come and is not whole yet (HTML, section 9.2.6).
+/// The received part of a message that is not complete yet (HTML, section 9.2.6).
 #[derive(Default)]
 struct PartialMessage {
     line: Vec<u8>,
@@ -203,7 +204,7 @@ struct PartialMessage {
 }
 
 impl PartialMessage {
-    /// What is whole with these further bytes.
+    /// Adds bytes and returns the messages that are now complete.
     fn read(&mut self, bytes: &[u8]) -> Vec<StreamMessage> {
         let mut whole = Vec::new();
         for byte in bytes {
@@ -217,7 +218,7 @@ impl PartialMessage {
         whole
     }
 
-    /// Takes a line; an empty one ends what is told at once.
+    /// Adds a line. An empty line completes the message.
     fn take(&mut self, line: &str) -> Option<StreamMessage> {
         if line.is_empty() {
             let told = std::mem::take(&mut self.told);
@@ -229,7 +230,7 @@ impl PartialMessage {
             ("id", _) => self.told.id = Some(value.to_owned()),
             ("data", Some(data)) => data.extend(["\n", value]),
             ("data", data) => *data = Some(value.to_owned()),
-            // What it is called is in its data, too; the rest are comments.
+            // The `event` field is ignored, because the data contains the type, too. Other lines are comments.
             _ => {}
         }
         None

@@ -80,7 +80,9 @@ impl Arguments {
         let path = match (self.what, &self.id) {
             (ListKind::Conversation, id) => conversation(id.as_deref().unwrap_or_default())?,
             (_, Some(id)) => {
-                return Err(CommandError::Usage(format!("`{id}` is one too many: filter by --user or --conversation")));
+                return Err(CommandError::Usage(format!(
+                    "unexpected argument `{id}`: to filter, use --user or --conversation"
+                )));
             }
             (what, None) => format!("/v1/moderation/{}", what.word()),
         };
@@ -101,7 +103,7 @@ impl ListKind {
     }
 }
 
-/// A line for each entry, and how to go on.
+/// Formats a line for each entry and, if there are more, how to get the next page.
 fn text(what: ListKind, entries: &[Value], next: Option<&Value>) -> String {
     let mut text = String::new();
     for one in entries {
@@ -130,7 +132,7 @@ fn entry(what: ListKind, entry: &Value) -> String {
     describe(entry, state)
 }
 
-/// An entry in words: the user, the usual members in order, the state, all other members, and the author.
+/// Formats an entry: the user, the usual members in order, the state, all other members, and the author.
 pub(super) fn describe(entry: &Value, state: Option<&str>) -> String {
     const FIRST: [&str; 7] = ["conversation", "app", "role", "kind", "owner", "until", "reason"];
     const ELSEWHERE: [&str; 6] = ["user", "by", "at", "source", "line", "forgotten"];
@@ -145,7 +147,7 @@ pub(super) fn describe(entry: &Value, state: Option<&str>) -> String {
     words.join(", ")
 }
 
-/// The author of an entry, and when it was made.
+/// Formats the author of an entry, and the time when it was made.
 fn by(entry: &Value) -> Option<String> {
     if let Some(line) = entry.get("line") {
         return Some(format!("by the policy file, line {}", word(line)));

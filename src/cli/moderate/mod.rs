@@ -1,4 +1,4 @@
-//! Moderation: commands that have a running server change its moderation, and show what it holds.
+//! Moderation: commands that change or show the moderation entries of a running server.
 
 mod answer;
 mod events;
@@ -17,26 +17,26 @@ use crate::{clock, config, crypto};
 use answer::CommandTargets;
 use server::{ServerArguments, ServerRequest};
 
-/// What moderators ask of a server.
+/// The commands of moderators.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum ModerateCommand {
-    /// Ban users: from everything, or from a conversation.
+    /// Ban users from everything or from a conversation.
     Ban(SanctionArguments),
     /// Lift bans.
     Unban(UserArguments),
-    /// Mute users: they read, but don't send.
+    /// Mute users: they can read, but not send.
     Mute(SanctionArguments),
     /// Lift mutes.
     Unmute(UserArguments),
     /// Give users a role in a conversation.
     SetRole(RoleArguments),
-    /// Take a role from users.
+    /// Remove a role from users.
     RemoveRole(RoleArguments),
-    /// Keep a user from being added to a conversation, as the user wishes.
+    /// Block a conversation for a user: nobody can add the user to it.
     BlockConversation(BlockArguments),
-    /// Take that back.
+    /// Lift such a block.
     UnblockConversation(BlockArguments),
-    /// Register a conversation's kind and owner, or forget it.
+    /// Register the kind and the owner of a conversation, or forget the conversation.
     ManageConversation(ConversationArguments),
     /// List bans, mutes, roles, blocks, a conversation, or the enforcements at vendors and webhooks.
     List(list::Arguments),
@@ -44,92 +44,92 @@ pub(super) enum ModerateCommand {
     Events(events::Arguments),
 }
 
-/// Users, and where.
+/// Users, and the conversation.
 #[derive(Debug, clap::Args)]
 pub(super) struct UserArguments {
     /// The users.
     #[arg(required = true, value_name = "USER")]
     users: Vec<String>,
-    /// The conversation: its id, or ns:* for all of a namespace. Everywhere, if left out.
+    /// The conversation: its id, or ns:* for a whole namespace. Default: all conversations.
     #[arg(long, value_name = "ID")]
     conversation: Option<String>,
     #[command(flatten)]
     whose: ActorArguments,
 }
 
-/// Users, where, how long and why.
+/// Users, the conversation, the duration and the reason.
 #[derive(Debug, clap::Args)]
 pub(super) struct SanctionArguments {
     #[command(flatten)]
     people: UserArguments,
-    /// When it ends: 2027-01-01T00:00:00Z, or milliseconds since 1970. For good, if left out.
+    /// The end: 2027-01-01T00:00:00Z, or milliseconds since 1970. Default: no end.
     #[arg(long, value_name = "TIME", value_parser = explain::time)]
     until: Option<Millis>,
-    /// How long it lasts from now on: 30m, 12h, 7d.
+    /// The duration from now on: 30m, 12h, 7d.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration, conflicts_with = "until")]
     lasts: Option<Duration>,
-    /// Why. The user is told.
+    /// The reason. The user can see it.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 }
 
-/// Users, and their role where.
+/// Users, the role and the conversation.
 #[derive(Debug, clap::Args)]
 pub(super) struct RoleArguments {
     /// The users.
     #[arg(required = true, value_name = "USER")]
     users: Vec<String>,
-    /// The role, as the policy calls it.
+    /// The name of the role in the policy.
     #[arg(long)]
     role: String,
-    /// The conversation: its id, or ns:* for all of a namespace, or * for everywhere.
+    /// The conversation: its id, ns:* for a whole namespace, or * for all conversations.
     #[arg(long, value_name = "ID")]
     conversation: String,
     #[command(flatten)]
     whose: ActorArguments,
 }
 
-/// A conversation, for a user.
+/// A conversation that a user blocks.
 #[derive(Debug, clap::Args)]
 pub(super) struct BlockArguments {
-    /// The conversation.
+    /// The id of the conversation.
     conversation: String,
     #[command(flatten)]
     whose: ActorArguments,
 }
 
-/// A conversation, and what it is.
+/// A conversation and its properties.
 #[derive(Debug, clap::Args)]
 pub(super) struct ConversationArguments {
-    /// The conversation's id.
+    /// The id of the conversation.
     id: String,
     /// Its kind: group, chatroom, temporary or system.
     #[arg(long)]
     kind: Option<String>,
-    /// Its owner, which is set once.
+    /// Its owner. You can set it only once.
     #[arg(long, value_name = "USER")]
     owner: Option<String>,
-    /// Forget it, but for who its owner is.
+    /// Forget everything about the conversation except its owner.
     #[arg(long, conflicts_with_all = ["kind", "owner"])]
     forget: bool,
     #[command(flatten)]
     whose: ActorArguments,
 }
 
-/// At which app, as whom, and at which server.
+/// The app, the acting user and the server.
 #[derive(Debug, clap::Args)]
 struct ActorArguments {
-    /// The one app that it is about. All, if left out.
+    /// The app. Default: all apps.
     #[arg(long)]
     app: Option<String>,
-    /// The user who does it, where a service asks. The service itself, if left out.
+    /// The user on whose behalf a service acts. Default: the service acts for itself.
     #[arg(long = "as", value_name = "USER")]
     client: Option<String>,
     #[command(flatten)]
     server: ServerArguments,
 }
 
-/// What is asked, by whom, and whom the answer must tell of.
+/// A request to the server, its actor, and the targets that the answer must mention.
 struct ChangeRequest<'c> {
     whose: &'c ActorArguments,
     whom: CommandTargets<'c>,
@@ -172,7 +172,7 @@ impl SanctionArguments {
         if until.is_some_and(|until| until > Millis::LAST) {
             let last = Millis::LAST;
             return Err(CommandError::Usage(format!(
-                "it would end after {last}: leave --until and --for out for what never ends"
+                "the end would be after {last}: leave out --until and --for if there is no end"
             )));
         }
         let until = until.map(|until| json!(until.to_string()));
@@ -229,12 +229,12 @@ impl ActorArguments {
     }
 }
 
-/// What the server calls a conversation: a room's channel is the room.
+/// Returns the server's name of a conversation: for a channel of a room, this is the room.
 fn home(id: &str) -> &str {
     room(id).filter(|room| !room.is_empty()).unwrap_or(id)
 }
 
-/// The path of a conversation.
+/// Returns the URL path of a conversation.
 fn conversation(id: &str) -> Result<String, CommandError> {
     if id.is_empty() {
         return Err(CommandError::Usage("the conversation's id must not be empty".to_owned()));
@@ -242,7 +242,7 @@ fn conversation(id: &str) -> Result<String, CommandError> {
     Ok(format!("/v1/moderation/conversations/{}", crypto::percent_encoded(id.as_bytes())))
 }
 
-/// The fields that are there, as a URL's query.
+/// Formats the fields that have a value as the query of a URL.
 fn query(fields: &[(&str, Option<&str>)]) -> String {
     let fields = fields.iter().filter_map(|(name, value)| Some((name, (*value)?)));
     let fields: Vec<_> =
@@ -253,5 +253,5 @@ fn query(fields: &[(&str, Option<&str>)]) -> String {
 fn duration(text: &str) -> Result<Duration, String> {
     config::duration(text)
         .filter(|lasts| !lasts.is_zero())
-        .ok_or_else(|| "must be a whole number and s, m, h or d: 12h".to_owned())
+        .ok_or_else(|| "must be a whole number and one of s, m, h, d, for example 12h".to_owned())
 }

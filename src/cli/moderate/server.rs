@@ -1,5 +1,5 @@
-//! The server that is asked: where it listens, and who asks. What proves that never stands on the command line, where every process of
-//! the machine could read it.
+//! The server of the moderation commands, and the credential for it. A credential is never an argument, because every
+//! process of the machine could read it there.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -24,63 +24,62 @@ use crate::config::{ListenAddress, Settings, demo_api_key};
 use crate::environment;
 use crate::upstream::{ClientError, UpstreamClient, read, unix};
 
-/// How long an answer may take: longer than the server itself takes to give up a change.
+/// How long an answer may take. The server gives up a change earlier.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// How much of an answer is read, in bytes.
+/// The maximum size of an answer, in bytes.
 const LONGEST: usize = 16 << 20;
 
-/// Under which heading the help has these.
+/// The heading of these options in the help.
 const SERVER: &str = "Server";
 
 const SERVER_VARIABLE: &str = "CHAT_SIGNER_SERVER";
 const KEY_VARIABLE: &str = "CHAT_SIGNER_API_KEY";
 const TOKEN_VARIABLE: &str = "CHAT_SIGNER_TOKEN";
 
-/// Which server is asked, and who asks.
+/// The server, and the credential for it.
 #[derive(Debug, clap::Args)]
 pub(super) struct ServerArguments {
-    /// The server: https://HOST:PORT, or unix:PATH. If left out, the one in the variable CHAT_SIGNER_SERVER, or else the one of the
-    /// configuration.
+    /// The server: https://HOST:PORT or unix:PATH. Default: the variable CHAT_SIGNER_SERVER, then the configuration.
     #[arg(long, value_name = "URL", help_heading = SERVER)]
     server: Option<String>,
-    /// A PEM file with the authorities that the server's certificate may come from. Those that browsers trust, if left out.
+    /// A PEM file with the certificate authorities to trust. Default: the authorities that browsers trust.
     #[arg(long, value_name = "FILE", help_heading = SERVER)]
     ca: Option<PathBuf>,
-    /// A file with the API key to show. The one in the variable CHAT_SIGNER_API_KEY, if left out.
+    /// A file with the API key. Default: the variable CHAT_SIGNER_API_KEY.
     #[arg(long, value_name = "FILE", help_heading = SERVER)]
     key_file: Option<PathBuf>,
-    /// The header in which to show the API key. That of the configuration, or else x-api-key, if left out.
+    /// The header for the API key. Default: the header in the configuration, then x-api-key.
     #[arg(long, value_name = "NAME", help_heading = SERVER)]
     key_header: Option<HeaderName>,
-    /// A file with the bearer token to show instead. The one in the variable CHAT_SIGNER_TOKEN, if left out.
+    /// A file with a bearer token, instead of an API key. Default: the variable CHAT_SIGNER_TOKEN.
     #[arg(long, value_name = "FILE", help_heading = SERVER, conflicts_with = "key_file")]
     token_file: Option<PathBuf>,
 }
 
-/// What is asked.
+/// A request to the server.
 #[derive(Debug)]
 pub(super) struct ServerRequest {
     pub(super) method: Method,
-    /// With its query.
+    /// The path with its query.
     pub(super) path: String,
     pub(super) body: Option<Value>,
 }
 
-/// What is answered.
+/// The answer of the server.
 #[derive(Debug)]
 pub(super) struct ServerResponse {
     pub(super) status: StatusCode,
-    /// Nothing, where there was no body.
+    /// The JSON body. `null` if there was no body.
     pub(super) body: Value,
 }
 
-/// Where a server listens.
+/// The address of a server.
 #[derive(Debug)]
 enum ServerAddress {
-    /// At the address that this URL begins with.
+    /// The start of a URL: scheme, host and port.
     Url(String),
-    /// At a Unix socket.
+    /// The path of a Unix socket.
     Socket(PathBuf),
 }
 
@@ -93,7 +92,7 @@ impl fmt::Display for ServerAddress {
     }
 }
 
-/// A server, and who asks it.
+/// A client of a server, with its credential.
 pub(super) struct ServerClient<'o> {
     options: &'o ServerArguments,
     place: ServerAddress,
@@ -110,7 +109,8 @@ impl ServerClient<'_> {
         self.whole(answer)
     }
 
-    /// Asks for what goes on, and returns the answer once it begins; one that is none of that sort is returned whole.
+    /// Requests an event stream. Returns the body once the stream begins. If the answer is not an event stream, returns
+    /// the whole answer.
     pub(super) async fn listen(
         &self,
         question: &ServerRequest,
@@ -129,7 +129,8 @@ impl ServerClient<'_> {
         self.whole(whole).map(Err)
     }
 
-    /// With what proves who asks, which is read anew each time: it may have been renewed.
+    /// Builds the request with the credential. The credential is read again for each request, because it may have been
+    /// renewed.
     fn request(&self, question: &ServerRequest) -> Result<Request<Full<Bytes>>, CommandError> {
         let mut request = request(&self.place, question)?;
         if let Some((name, value)) = self.options.credential(self.settings.as_ref())? {
@@ -146,20 +147,20 @@ impl ServerClient<'_> {
         Ok(ServerResponse { status, body })
     }
 
-    /// What to say where something else answers.
+    /// Builds the error for an answer of another program.
     pub(super) fn stranger(&self, status: StatusCode) -> CommandError {
-        CommandError::No(format!("what answers at {}, with {status}, is not chat-signer", self.place))
+        CommandError::No(format!("the server at {} is not chat-signer: it answers {status}", self.place))
     }
 }
 
-/// What proves who asks.
+/// A credential in its header form.
 enum CallerProof {
     Key(HeaderValue),
     Token(HeaderValue),
 }
 
 impl ServerArguments {
-    /// Asks, and returns what is answered, whatever its status.
+    /// Sends a request, and returns the answer with any status.
     pub(super) fn ask(
         &self,
         common: &CommonArguments,
@@ -168,13 +169,13 @@ impl ServerArguments {
         block_on(self.server(common)?.ask(question))?
     }
 
-    /// The server, where it is known who asks.
+    /// Builds the client for the server.
     pub(super) fn server(&self, common: &CommonArguments) -> Result<ServerClient<'_>, CommandError> {
         let named = self
             .server
             .clone()
             .or_else(|| Some(environment::variable(SERVER_VARIABLE)?.to_string_lossy().into_owned()));
-        // Who names the server may not have its configuration.
+        // With --server or the variable, no configuration is needed.
         let settings = if named.is_some() { None } else { Some(common.settings()?) };
         let place = named.as_deref().map_or_else(|| configured(settings.as_ref()), given)?;
         Ok(ServerClient { options: self, place, settings })
@@ -186,7 +187,8 @@ impl ServerArguments {
         Ok(client.map_err(|error| CommandError::No(error.to_string()))?.patient(PATIENCE))
     }
 
-    /// The header that proves who asks. Without one, the server may know its callers by other means: by a Unix socket's peer, say.
+    /// Returns the header with the credential. `None` if there is no credential: the server may identify the caller in
+    /// another way, for example by the process at the other end of a Unix socket.
     fn credential(&self, settings: Option<&Settings>) -> Result<Option<(HeaderName, HeaderValue)>, CommandError> {
         let key = settings.and_then(api_key);
         let header = || self.key_header.clone().or_else(|| key.map(|key| key.header.clone()));
@@ -194,7 +196,7 @@ impl ServerArguments {
         Ok(match self.proof()? {
             Some(CallerProof::Key(key)) => Some((header(), key)),
             Some(CallerProof::Token(token)) => Some((AUTHORIZATION, token)),
-            // Everyone knows the demonstration's key.
+            // The API key of the demonstration is public.
             None => key.and_then(demonstration).map(|key| (header(), HeaderValue::from_static(key))),
         })
     }
@@ -211,7 +213,7 @@ impl ServerArguments {
         let variable = |name| environment::variable(name).map(OsString::into_vec);
         match (variable(KEY_VARIABLE), variable(TOKEN_VARIABLE)) {
             (Some(_), Some(_)) => Err(CommandError::Usage(format!(
-                "both {KEY_VARIABLE} and {TOKEN_VARIABLE} are set: a request shows one of them; unset the other, or name a file"
+                "both {KEY_VARIABLE} and {TOKEN_VARIABLE} are set: unset one of them, or use --key-file or --token-file"
             ))),
             (Some(key), None) => secret(&key, "", KEY_VARIABLE).map(CallerProof::Key).map(Some),
             (None, Some(token)) => secret(&token, "Bearer ", TOKEN_VARIABLE).map(CallerProof::Token).map(Some),
@@ -220,7 +222,7 @@ impl ServerArguments {
     }
 }
 
-/// The place that somebody has written so.
+/// Reads the address of a server from an argument or a variable.
 fn given(text: &str) -> Result<ServerAddress, CommandError> {
     if let Some(path) = text.strip_prefix("unix:") {
         return Ok(ServerAddress::Socket(PathBuf::from(path)));
@@ -234,13 +236,13 @@ fn given(text: &str) -> Result<ServerAddress, CommandError> {
         .ok_or_else(|| CommandError::Usage(wrong.to_owned()))
 }
 
-/// The place where the configuration has the server listen.
+/// Returns the address of the server in the configuration.
 fn configured(settings: Option<&Settings>) -> Result<ServerAddress, CommandError> {
     let Some(Settings { server, .. }) = settings else { return given("") };
     match &server.listen {
         ListenAddress::Unix { path, .. } => Ok(ServerAddress::Socket(path.clone())),
         ListenAddress::Tcp(address) if address.port() == 0 => Err(CommandError::Usage(
-            "the server listens on a port that the system chose: name it by --server".to_owned(),
+            "the system chooses the port of the server: give its address with --server".to_owned(),
         )),
         ListenAddress::Tcp(address) => Ok(ServerAddress::Url(url(*address, server.tls.is_some()))),
     }
@@ -259,17 +261,17 @@ fn request(place: &ServerAddress, question: &ServerRequest) -> Result<Request<Fu
         Some(body) => request.header(CONTENT_TYPE, "application/json").body(Full::from(body.to_string())),
         None => request.body(Full::default()),
     };
-    request.map_err(|error| CommandError::Usage(format!("{place}{path} is no address: {error}")))
+    request.map_err(|error| CommandError::Usage(format!("{place}{path} is not a valid address: {error}")))
 }
 
-/// What to say of a server that doesn't answer.
+/// Builds the error for a request without an answer.
 fn silence(place: &ServerAddress, trouble: &ClientError) -> CommandError {
     match trouble {
         ClientError::Unsafe => CommandError::Usage(format!(
-            "{place} is not on this machine alone: write https://, so that nobody on the way learns what proves who asks"
+            "{place} is not a local address: use https://, because the request contains a credential"
         )),
         ClientError::Slow(_) => CommandError::No(format!(
-            "{place}: {trouble}; a change may have been made all the same, and to say it again does no harm"
+            "{place}: {trouble}; the change may have been made anyway, and it is safe to repeat it"
         )),
         _ => CommandError::No(format!("{place} does not answer: {trouble}")),
     }
@@ -288,20 +290,20 @@ fn read_file(flag: &str, path: &Path) -> Result<Vec<u8>, CommandError> {
     std::fs::read(path).map_err(|error: io::Error| CommandError::No(format!("{flag} {}: {error}", path.display())))
 }
 
-/// A header's value that holds a secret, behind these words.
+/// Builds the value of a header: the prefix `words` and the secret. `from` is the source of the secret for error
+/// messages.
 fn secret(bytes: &[u8], words: &str, from: &str) -> Result<HeaderValue, CommandError> {
     let bytes = bytes.trim_ascii();
     if bytes.is_empty() {
         return Err(CommandError::No(format!("{from} is empty")));
     }
     let value = HeaderValue::from_bytes(&[words.as_bytes(), bytes].concat());
-    let mut value =
-        value.map_err(|_| CommandError::No(format!("{from} holds what can't be sent: more than one line, say")))?;
+    let mut value = value.map_err(|_| CommandError::No(format!("{from} must be one line of visible characters")))?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// The first authenticator by API keys.
+/// Returns the first authenticator with API keys.
 fn api_key(settings: &Settings) -> Option<&ApiKey> {
     settings.engine.authenticators.all().iter().find_map(|one| match one {
         Authenticator::ApiKey(key) => Some(key),

@@ -1,4 +1,4 @@
-//! The usual mistakes in the MACs of Ably's token requests.
+//! Explains a MAC of an Ably token request by the usual mistakes.
 
 use super::finding::VerifyResult;
 use super::keys::CandidateKeys;
@@ -9,19 +9,20 @@ use crate::vendor::ably::{TokenParams, TokenRequestText};
 const STYLE: SignatureStyle = SignatureStyle {
     algorithm: MacAlgorithm::HmacSha256,
     form: MacEncoding::Base64,
-    tried: "the capability as it was given; fields left out; seconds for milliseconds; no newline at the end; other forms and hashes; \
-            every key of this configuration, misread too; and any two of these at once, in any form and hash",
+    tried: "the capability as given; fields left out; seconds instead of milliseconds; no newline at the end; other \
+            encodings and hashes; every key of this configuration, also if misread; and any two of these at once, in \
+            any encoding and hash",
 };
 
-/// What is signed, and whether the last line ends with a newline, as it must.
+/// The signed fields, and whether the last line ends with a newline. A correct text ends with one.
 #[derive(Clone)]
 struct TokenRequestFields {
     params: TokenParams,
     ended: bool,
 }
 
-/// Finds out how the MAC of this token request was made, by any of the app's keys, each of which has its own name. `asked` is the
-/// capability as it was given, which need not be as we would write it.
+/// Finds out how the MAC of a token request was made. It tries each key of the app with the name of that key. `asked`
+/// is the capability as given, which may differ from the canonical form.
 pub(super) fn find(params: &TokenParams, asked: Option<&str>, mac: &str, keys: &CandidateKeys) -> VerifyResult {
     let mut expected = String::new();
     let mut best = None;
@@ -39,7 +40,7 @@ pub(super) fn find(params: &TokenParams, asked: Option<&str>, mac: &str, keys: &
 }
 
 impl TokenRequestFields {
-    /// The six lines; nothing for what can't be signed.
+    /// Returns the six lines to sign. The text is empty if the fields cannot be signed.
     fn text(&self) -> String {
         let text = TokenRequestText::new(&self.params).map(|text| text.to_string()).unwrap_or_default();
         if self.ended { text } else { text.trim_end_matches('\n').to_owned() }
@@ -49,12 +50,12 @@ impl TokenRequestFields {
         let params = || self.params.clone();
         let as_given = asked.map(|asked| {
             let capability = Some(asked.to_owned());
-            ("the capability is signed as it was given, not in canonical form", TokenParams { capability, ..params() })
+            ("the capability was signed as given, not in canonical form", TokenParams { capability, ..params() })
         });
         let left_out = [
             ("the ttl was left out", TokenParams { ttl: None, ..params() }),
             (
-                "the capability was left out, which asks for all that the key can do",
+                "the capability was left out, so the token can do everything that the key can do",
                 TokenParams { capability: None, ..params() },
             ),
             ("the clientId was left out", TokenParams { client_id: None, ..params() }),

@@ -1,4 +1,4 @@
-//! What came of checking, for people and for programs.
+//! The result of `verify`, for people and for programs.
 
 use std::fmt::Write as _;
 
@@ -6,23 +6,23 @@ use serde_json::{Value, json};
 
 use super::search::{FoundSignature, SignatureStyle, is_mac};
 
-/// What came of checking.
+/// The result of `verify`.
 #[derive(Debug, Default)]
 pub(super) struct VerifyResult {
-    /// How it differs from what it should be, each in a sentence's words. Nothing: it matches.
+    /// The differences from a correct signature, each as a clause of a sentence. Empty if the signature matches.
     pub(super) differences: Vec<String>,
-    /// Which of the app's keys made it, counted from 0.
+    /// The index of the app's key that made the signature, from 0.
     pub(super) key: Option<usize>,
     /// The text that should have been signed.
     pub(super) expected: Option<String>,
-    /// The text that was, where that is known and another.
+    /// The text that was signed, if it is known and differs from the expected text.
     pub(super) signed: Option<String>,
-    /// What was tried in vain.
+    /// The mistakes that were tried without success.
     pub(super) tried: Option<&'static str>,
 }
 
 impl VerifyResult {
-    /// Of a MAC: how it was made, if that was found out.
+    /// Builds the result for a MAC. `found` says how it was made, if that is known.
     pub(super) fn new(
         signature: &str,
         style: SignatureStyle,
@@ -47,12 +47,12 @@ impl VerifyResult {
         self.differences.is_empty()
     }
 
-    /// The answer in a sentence, the reasons, and what was signed.
+    /// Formats the answer in a sentence, the differences, and the texts.
     pub(super) fn text(&self) -> String {
         let mut text = match (self.matches(), self.key) {
             (true, Some(0) | None) => "yes: it matches\n".to_owned(),
-            (true, Some(place)) => format!("yes: it matches, by key {} of the app's keys\n", place + 1),
-            (false, _) => "no: it doesn't match\n".to_owned(),
+            (true, Some(place)) => format!("yes: it matches, with key {} of the app\n", place + 1),
+            (false, _) => "no: it does not match\n".to_owned(),
         };
         // Writing to a string does not fail.
         for difference in &self.differences {
@@ -84,6 +84,6 @@ fn unexplained(signature: &str, style: SignatureStyle) -> String {
     if is_mac(signature, style) {
         "no usual mistake explains it".to_owned()
     } else {
-        format!("it is no MAC in hex or Base64; {algorithm} in {form} is wanted")
+        format!("it is not a MAC in hex or Base64; the expected form is {algorithm} in {form}")
     }
 }

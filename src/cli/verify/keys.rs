@@ -1,4 +1,4 @@
-//! The keys that a signature may have been made with: the app's own, those of other apps, and an app's own misread.
+//! The keys that may have made a signature: the keys of the app, misread forms of them, and the keys of other apps.
 
 use crate::model::Vendor;
 use crate::secret::Secret;
@@ -6,17 +6,17 @@ use crate::vendor::App;
 
 /// A key to try.
 pub(super) struct CandidateKey {
-    /// Why it is the wrong one, in a sentence's words, if it is.
+    /// The reason why the key is wrong, as a clause of a sentence. `None` if the key is correct.
     pub(super) change: Option<String>,
-    /// Which of the app's own it is or comes from, counted from 0.
+    /// The index of the app's key that it is or comes from, from 0.
     pub(super) place: Option<usize>,
     pub(super) secret: Secret,
 }
 
-/// All secrets of a configuration, seen from one app.
+/// All secrets of a configuration, from the view of one app.
 pub(super) struct CandidateKeys {
     vendor: Vendor,
-    /// The app's own, as the configuration has them.
+    /// The keys of the app, as in the configuration.
     own: Vec<Secret>,
     others: Vec<(String, Vec<Secret>)>,
 }
@@ -28,14 +28,15 @@ impl CandidateKey {
 }
 
 impl CandidateKeys {
-    /// `all` by the apps' names.
+    /// Builds the keys for an app. `all` has the name and the secrets of each app.
     pub(super) fn new(app: &App, all: Vec<(String, Vec<Secret>)>) -> CandidateKeys {
         let (own, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(name, _)| *name == **app.name());
         let own = own.into_iter().flat_map(|(_, secrets)| secrets).collect();
         CandidateKeys { vendor: app.vendor(), own, others }
     }
 
-    /// The app's own keys, each on its own: its name, where keys have one, and all that it may have been taken for.
+    /// Returns each key of the app: its name, if it has one, and the keys to try: the key, its misread forms, and the
+    /// keys of other apps.
     pub(super) fn each(&self) -> impl Iterator<Item = (String, Vec<CandidateKey>)> {
         self.own.iter().enumerate().map(|(place, secret)| {
             let keys = misread(self.vendor, secret).into_iter();
@@ -44,7 +45,7 @@ impl CandidateKeys {
         })
     }
 
-    /// Every key there is to try, the app's own as they should be first.
+    /// Returns all keys to try. For each key of the app, the correct form comes before its misread forms.
     pub(super) fn all(&self) -> Vec<CandidateKey> {
         let own = self.own.iter().enumerate().flat_map(|(place, secret)| {
             let keys = misread(self.vendor, secret).into_iter();
@@ -65,33 +66,33 @@ impl CandidateKeys {
     }
 }
 
-/// The name of an Ably key.
+/// Returns the name of an Ably key. Empty for other keys.
 fn name(secret: &Secret) -> String {
     let text = String::from_utf8_lossy(secret.expose());
     text.split_once(':').map_or_else(String::new, |(name, _)| name.to_owned())
 }
 
-/// The part of an Ably key that signs; of other keys all.
+/// Returns the secret part of an Ably key, or the whole key of another vendor.
 fn part(secret: &Secret) -> Secret {
     let bytes = secret.expose();
     let start = bytes.iter().position(|byte| *byte == b':').map_or(0, |colon| colon + 1);
     Secret::new(bytes.get(start..).unwrap_or_default().to_vec())
 }
 
-/// The key as it should be, and all that it may have been taken for.
+/// Returns the correct key and its misread forms.
 fn misread(vendor: Vendor, secret: &Secret) -> Vec<(Option<String>, Secret)> {
     let right = if vendor == Vendor::Ably { part(secret) } else { secret.clone() };
     let bytes = right.expose();
     let with = |end: &[u8]| [bytes, end].concat();
     let mut wrong = vec![
-        ("the key was taken with a newline at its end", with(b"\n")),
-        ("the key was taken with a newline at its end", with(b"\r\n")),
-        ("the key was taken with a space at its end", with(b" ")),
-        ("the key was taken without the white space around it", bytes.trim_ascii().to_vec()),
+        ("the key was used with a newline at its end", with(b"\n")),
+        ("the key was used with a newline at its end", with(b"\r\n")),
+        ("the key was used with a space at its end", with(b" ")),
+        ("the key was used without the white space around it", bytes.trim_ascii().to_vec()),
     ];
     match vendor {
-        Vendor::LeanCloud => wrong.push(("`,master` was taken for a part of the key", with(b",master"))),
-        Vendor::Ably => wrong.push(("the whole key was taken, not the part after `:`", secret.expose().to_vec())),
+        Vendor::LeanCloud => wrong.push(("`,master` was used as a part of the key", with(b",master"))),
+        Vendor::Ably => wrong.push(("the whole key was used, not the part after `:`", secret.expose().to_vec())),
         Vendor::TalkJs => {}
     }
     wrong.extend(hex::decode(bytes).ok().map(|bytes| ("the key was decoded as hex", bytes)));

@@ -1,4 +1,4 @@
-//! The usual mistakes in what is signed for LeanCloud.
+//! Explains a LeanCloud signature by the usual mistakes.
 
 use super::finding::VerifyResult;
 use super::keys::CandidateKeys;
@@ -11,12 +11,13 @@ use crate::vendor::{App as AnyApp, Nonce};
 const STYLE: SignatureStyle = SignatureStyle {
     algorithm: MacAlgorithm::HmacSha1,
     form: MacEncoding::Hex,
-    tried: "other orders of the members, the client among them or not, each member once, joined otherwise; seconds for milliseconds \
-            and the other way round; nonce and timestamp the other way round; every action's word; empty fields left out or added; other \
-            app ids; every key of this configuration, misread too; and any two of these at once, in any form and hash",
+    tried: "other orders of the members, with and without the client, each member once, another separator; seconds \
+            instead of milliseconds and vice versa; nonce and timestamp swapped; the word of every action; empty \
+            fields left out or added; other app ids; every key of this configuration, also if misread; and any two of \
+            these at once, in any encoding and hash",
 };
 
-/// Words that are signed for other actions, or that clients' libraries call actions by.
+/// The words that are signed for other actions, and names of actions in client libraries.
 const WORDS: [&str; 15] = [
     "invite",
     "kick",
@@ -35,13 +36,13 @@ const WORDS: [&str; 15] = [
     "history",
 ];
 
-/// What is signed, field by field.
+/// The signed fields.
 #[derive(Clone)]
 struct SignedFields {
     app_id: String,
     client: String,
     conversation: Option<String>,
-    /// In the order in which they are signed. `None` where the message has not even an empty field for them.
+    /// The members in the order of the signed text. `None` if the text has no field for them, not even an empty one.
     members: Option<Vec<String>>,
     separator: &'static str,
     timestamp: u64,
@@ -50,7 +51,7 @@ struct SignedFields {
     last: Option<&'static str>,
 }
 
-/// Finds out how a signature of this was made. `timestamp` is in the app's unit.
+/// Finds out how a signature of this request was made. `timestamp` is in the unit of the app.
 pub(super) fn find(
     (app, apps): (&App, &[AnyApp]),
     ask: &SigningRequest,
@@ -134,7 +135,7 @@ impl SignedFields {
             .collect()
     }
 
-    /// With other people in the list than were given.
+    /// Returns the variants with other members in the list.
     fn other_members(&self, action: Action) -> Vec<(String, SignedFields)> {
         let Some(members) = &self.members else { return Vec::new() };
         let client = &self.client;
@@ -182,7 +183,7 @@ impl SignedFields {
         none.into_iter().chain(others).collect()
     }
 
-    /// With an empty field too many or too few.
+    /// Returns the variants with an empty field too many or too few.
     fn places(&self) -> Vec<(String, SignedFields)> {
         let missing = self.members.as_ref().filter(|members| members.is_empty()).map(|_| {
             ("the empty field for members was left out".to_owned(), SignedFields { members: None, ..self.clone() })

@@ -1,6 +1,7 @@
-//! `verify`: checks a signature or token from elsewhere and, where it doesn't match, names what would make it match.
+//! `verify`: checks a signature or token that another program made. If it does not match, the command names the usual
+//! mistakes that explain it.
 //!
-//! An operator holds the secrets, so the text that was signed is shown, but never a key, nor the signature that would have been right.
+//! An operator has the secrets, so the command shows the signed text. It never shows a key or the correct signature.
 
 mod ably;
 mod finding;
@@ -31,7 +32,7 @@ pub(super) struct Arguments {
     asked: RequestArguments,
     #[command(flatten)]
     moment: SigningTime,
-    /// What is checked: a signature, a token request's mac, or a token.
+    /// The value to check: a signature, the mac of a token request, or a token.
     #[arg(long, value_name = "SIGNATURE", allow_hyphen_values = true)]
     signature: String,
 }
@@ -80,20 +81,24 @@ fn find(
     }
 }
 
-/// The time and nonce, without which nothing can be said of a signature of them.
+/// Returns the time and the nonce in the arguments.
+///
+/// # Errors
+/// Returns an error if one of them is missing. Both are a part of the signed text.
 fn signed_moment(at: Option<Millis>, moment: &SigningTime) -> Result<(Millis, Nonce), CommandError> {
     match (at, moment.nonce()?) {
         (Some(at), Some(nonce)) => Ok((at, nonce)),
         _ => Err(CommandError::Usage(
-            "--timestamp and --nonce must be given: they are a part of what was signed".to_owned(),
+            "--timestamp and --nonce must be given: they are a part of the signed text".to_owned(),
         )),
     }
 }
 
-/// What tells seconds from milliseconds: in milliseconds, a day in 1973; in seconds, one in 5138.
+/// The limit between timestamps in seconds and in milliseconds. It is a day in 1973 in milliseconds, and a day in the
+/// year 5138 in seconds.
 const BETWEEN: u64 = 100_000_000_000;
 
-/// The timestamp in another unit.
+/// Returns the timestamp in the other unit.
 fn timestamps(timestamp: u64) -> impl Iterator<Item = (String, u64)> {
     let other = match timestamp {
         BETWEEN.. => ("the timestamp is in seconds, not milliseconds", timestamp / 1000),

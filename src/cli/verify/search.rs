@@ -1,4 +1,4 @@
-//! Looks for the way in which a signature was made: the right one, or with one or two of the usual mistakes.
+//! Searches for the way in which a signature was made: correctly, or with one or two of the usual mistakes.
 
 use std::collections::HashSet;
 
@@ -6,15 +6,16 @@ use super::keys::CandidateKey;
 use crate::crypto::mac::{HmacSha1, HmacSha256};
 use crate::crypto::{base64, base64url_decode, equal};
 
-/// At most so many mistakes are taken together, beside those in the form of the signature.
+/// The maximum number of mistakes that are combined. Mistakes in the encoding and hash of the signature are not
+/// counted.
 const MOST: usize = 2;
 
-/// How a vendor wants its signatures.
+/// The form of a vendor's signatures.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SignatureStyle {
     pub(super) algorithm: MacAlgorithm,
     pub(super) form: MacEncoding,
-    /// The mistakes that are looked for.
+    /// A description of the mistakes that are tried.
     pub(super) tried: &'static str,
 }
 
@@ -24,7 +25,7 @@ pub(super) enum MacAlgorithm {
     HmacSha256,
 }
 
-/// How the bytes of a MAC are written.
+/// The encoding of the bytes of a MAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MacEncoding {
     Hex,
@@ -37,29 +38,29 @@ pub(super) enum MacEncoding {
 /// A text that may have been signed.
 #[derive(Clone, Debug)]
 pub(super) struct CandidateMessage {
-    /// How it differs from the right one, each in a sentence's words.
+    /// The differences from the correct text, each as a clause of a sentence.
     pub(super) changes: Vec<String>,
     pub(super) text: String,
 }
 
-/// How a signature was made.
+/// The way in which a signature was made.
 #[derive(Debug)]
 pub(super) struct FoundSignature {
-    /// How that differs from how it should be, each in a sentence's words. Nothing: it is right.
+    /// The differences from the correct way, each as a clause of a sentence. Empty if the signature is correct.
     pub(super) changes: Vec<String>,
     pub(super) message: String,
-    /// Which of the app's keys it was made with, counted from 0; `None` for another app's.
+    /// The index of the app's key that made it, from 0. `None` for a key of another app.
     pub(super) key: Option<usize>,
 }
 
-/// A signature, read as the bytes of a MAC.
+/// A signature, decoded to the bytes of a MAC.
 struct DecodedSignature {
     changes: Vec<String>,
     algorithm: MacAlgorithm,
     mac: Vec<u8>,
 }
 
-/// How the signature was made, with the fewest changes that explain it.
+/// Finds the way in which the signature was made, with as few changes as possible.
 pub(super) fn search(
     signature: &str,
     style: SignatureStyle,
@@ -74,7 +75,7 @@ pub(super) fn search(
     })
 }
 
-/// The message with so many changes of which this is the MAC by this key.
+/// Finds the message with `left` changes whose MAC with this key is the signature.
 fn with_key(
     reading: &DecodedSignature,
     key: &CandidateKey,
@@ -88,7 +89,8 @@ fn with_key(
     Some(FoundSignature { changes, message: message.text.clone(), key: key.place })
 }
 
-/// The text as it should be, with each change, and with each two. Of those that come to the same text, the one with the fewest changes.
+/// Returns the correct text, the texts with each single change, and the texts with each pair of changes. If several
+/// combinations have the same text, it keeps the one with the fewest changes.
 pub(super) fn messages<F>(
     right: &F,
     text: impl Fn(&F) -> String,
@@ -122,16 +124,16 @@ fn readings(signature: &str, style: SignatureStyle) -> Vec<DecodedSignature> {
             32 => MacAlgorithm::HmacSha256,
             _ => return None,
         };
-        let written = (form != style.form).then(|| format!("it is {}, not {}", form.name(), style.form.name()));
+        let written = (form != style.form).then(|| format!("it is in {}, not in {}", form.name(), style.form.name()));
         let made = (algorithm != style.algorithm)
-            .then(|| format!("it is made with {}, not {}", algorithm.name(), style.algorithm.name()));
+            .then(|| format!("it was made with {}, not {}", algorithm.name(), style.algorithm.name()));
         let changes = [padded.clone(), written, made].into_iter().flatten().collect();
         Some(DecodedSignature { changes, algorithm, mac })
     };
     forms(text).into_iter().filter_map(read).collect()
 }
 
-/// Every way in which the text can be read as bytes.
+/// Decodes the text in every encoding that is possible.
 fn forms(text: &str) -> Vec<(MacEncoding, Vec<u8>)> {
     let mut forms = Vec::new();
     if let Ok(bytes) = hex::decode(text) {
@@ -146,12 +148,12 @@ fn forms(text: &str) -> Vec<(MacEncoding, Vec<u8>)> {
     forms
 }
 
-/// Whether it can be a signature at all.
+/// Returns true if the text can be decoded to a MAC.
 pub(super) fn is_mac(signature: &str, style: SignatureStyle) -> bool {
     !readings(signature, style).is_empty()
 }
 
-/// A key, ready for one algorithm.
+/// A key, prepared for one algorithm.
 enum PreparedKey {
     Sha1(HmacSha1),
     Sha256(HmacSha256),

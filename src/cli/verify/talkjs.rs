@@ -1,4 +1,4 @@
-//! The usual mistakes in TalkJS's signatures of user ids.
+//! Explains a TalkJS signature of a user id by the usual mistakes.
 
 use serde_json::Value;
 
@@ -9,11 +9,11 @@ use super::search::{MacAlgorithm, MacEncoding, SignatureStyle, messages, search}
 const STYLE: SignatureStyle = SignatureStyle {
     algorithm: MacAlgorithm::HmacSha256,
     form: MacEncoding::Hex,
-    tried: "the user id in quotes, in another case, or with a newline; every key of this configuration, misread \
-            too; and any two of these at once, in any form and hash",
+    tried: "the user id in quotes, in another case, or with a newline; every key of this configuration, also if \
+            misread; and any two of these at once, in any encoding and hash",
 };
 
-/// Finds out how a signature of this user id was made.
+/// Finds out how the signature of a user id was made.
 pub(super) fn find(user: &str, signature: &str, keys: &CandidateKeys) -> VerifyResult {
     let messages = messages(&user.to_owned(), String::clone, changes);
     let found = search(signature, STYLE, &messages, &keys.all());

@@ -1,4 +1,4 @@
-//! The usual mistakes in TalkJS's and Ably's tokens: who signed them with what, and what they say.
+//! Explains a token of TalkJS or Ably by the usual mistakes in its key, header and claims.
 
 use serde_json::{Map, Value};
 
@@ -13,32 +13,34 @@ use crate::vendor::{App, SigningJob, ably, talkjs};
 const STYLE: SignatureStyle =
     SignatureStyle { algorithm: MacAlgorithm::HmacSha256, form: MacEncoding::OtherBase64, tried: "" };
 
-/// Ably takes no longer life, in seconds.
+/// The longest lifetime that Ably accepts, in seconds.
 const LONGEST_AT_ABLY: u64 = 24 * 60 * 60;
 
 type TokenClaims = Map<String, Value>;
 
-/// What a token should be.
+/// The expected token.
 pub(super) struct ExpectedToken<'a> {
     pub(super) app: &'a App,
     pub(super) ask: &'a SigningRequest,
     pub(super) product: &'a SigningJob,
-    /// When it was signed, if that was said.
+    /// The time of the signature, if it was given.
     pub(super) signed_at: Option<Millis>,
     pub(super) now: Millis,
 }
 
-/// Compares a token with what was wanted. `at` is when it was signed, if that was given; otherwise it is held against `now`.
+/// Compares a token with the expected token. If the time of the signature was given, the expiry must match it exactly.
 pub(super) fn find(token: &str, wanted: &ExpectedToken<'_>, keys: &CandidateKeys) -> VerifyResult {
     let mut finding = VerifyResult::default();
     let text = token.trim();
     if text != token {
-        finding.differences.push("there is white space around it, which clients keep as a part of it".to_owned());
+        finding
+            .differences
+            .push("there is white space around it, and clients keep it as a part of the token".to_owned());
     }
     let Some((message, header, claims)) = parts(text) else {
         finding
             .differences
-            .push("it is no JSON Web Token: three parts in base64url, the first two JSON objects".to_owned());
+            .push("it is not a JSON Web Token: three parts in base64url, the first two with JSON objects".to_owned());
         return finding;
     };
     let signature = text.get(message.len() + 1..).unwrap_or_default();
@@ -51,7 +53,7 @@ pub(super) fn find(token: &str, wanted: &ExpectedToken<'_>, keys: &CandidateKeys
     finding
 }
 
-/// What is signed, the header, and the claims.
+/// Splits a token into the signed text, the header and the claims.
 fn parts(token: &str) -> Option<(&str, TokenClaims, TokenClaims)> {
     let (message, _) = token.rsplit_once('.')?;
     let (header, payload) = message.split_once('.')?;
@@ -59,11 +61,11 @@ fn parts(token: &str) -> Option<(&str, TokenClaims, TokenClaims)> {
     Some((message, object(header)?, object(payload)?))
 }
 
-/// Which of the app's keys signed it; notes any mistake in that.
+/// Returns the index of the app's key that signed the token. Adds mistakes to `differences`.
 fn signed_by(message: &str, signature: &str, keys: &CandidateKeys, differences: &mut Vec<String>) -> Option<usize> {
     let message = CandidateMessage { changes: Vec::new(), text: message.to_owned() };
     let Some(found) = search(signature, STYLE, &[message], &keys.all()) else {
-        differences.push("no key of this configuration has made its signature with HMAC-SHA256".to_owned());
+        differences.push("no key of this configuration made its signature with HMAC-SHA256".to_owned());
         return None;
     };
     differences.extend(found.changes);
@@ -89,7 +91,7 @@ fn talkjs_claims(claims: &TokenClaims, wanted: &ExpectedToken<'_>) -> Vec<String
     };
     let subject = match kind {
         "user" => differs(claims, "sub", &wanted.ask.client),
-        _ => claims.contains_key("sub").then(|| "`sub` is there, which a server's token hasn't".to_owned()),
+        _ => claims.contains_key("sub").then(|| "`sub` is present, but a server's token has none".to_owned()),
     };
     let expiry = times(claims, wanted, lives);
     [differs(claims, "tokenType", kind), differs(claims, "iss", app.app_id()), subject]
@@ -111,13 +113,13 @@ fn ably_claims(claims: &TokenClaims, token: &str, wanted: &ExpectedToken<'_>) ->
     };
     let expiry = seconds(claims, "exp").ok();
     let too_long = issued.zip(expiry).filter(|(issued, expiry)| expiry.saturating_sub(*issued) > LONGEST_AT_ABLY);
-    let too_long = too_long.map(|_| "it lives longer than the 24 hours that Ably takes".to_owned());
+    let too_long = too_long.map(|_| "it is valid for more than the 24 hours that Ably accepts".to_owned());
     let early = issued.filter(|issued| *issued > wanted.now.seconds());
-    let early = early.map(|issued| format!("`iat` is to come: {}", Millis::from_seconds(issued)));
+    let early = early.map(|issued| format!("`iat` is in the future: {}", Millis::from_seconds(issued)));
     let too_large =
         (token.len() > ably::LONGEST_TOKEN).then(|| format!("it has {} bytes; keep it under 6 KB", token.len()));
     let unknown = claims.keys().filter(|name| name.starts_with("x-ably-") && !ABLYS.contains(&name.as_str()));
-    let unknown = unknown.map(|name| format!("`{name}` is not one of Ably's claims, which alone start with x-ably-"));
+    let unknown = unknown.map(|name| format!("`{name}` is not a claim of Ably, but only those may start with x-ably-"));
     let all = [
         wrong,
         early,
@@ -131,12 +133,12 @@ fn ably_claims(claims: &TokenClaims, token: &str, wanted: &ExpectedToken<'_>) ->
 
 const ABLYS: [&str; 3] = ["x-ably-capability", "x-ably-clientId", "x-ably-revocation-key"];
 
-/// How the token's capability differs from the one wanted, whatever the order and white space in it.
+/// Describes how the capability of the token differs from the expected one. Order and white space do not matter.
 fn capability(claims: &TokenClaims, wanted: &ExpectedToken<'_>) -> Option<String> {
     const NAME: &str = "x-ably-capability";
     let right = Capability::of(&wanted.ask.wants);
     let text = match claims.get(NAME) {
-        None => return Some(format!("`{NAME}` is missing, so the token can do all that the key can")),
+        None => return Some(format!("`{NAME}` is missing, so the token can do everything that the key can do")),
         Some(Value::String(text)) => text,
         Some(other) => {
             return Some(format!("`{NAME}` is {}, and must be the capability's JSON in a string", kind(other)));
@@ -148,7 +150,7 @@ fn capability(claims: &TokenClaims, wanted: &ExpectedToken<'_>) -> Option<String
     }
 }
 
-/// What is wrong with the times: `exp`, which must be there, and `nbf`, which may.
+/// Describes what is wrong with the times: `exp`, which is required, and `nbf`, which is optional.
 fn times(claims: &TokenClaims, wanted: &ExpectedToken<'_>, lives: u64) -> Vec<String> {
     let expiry = match seconds(claims, "exp") {
         Err(wrong) => Some(wrong),
@@ -162,7 +164,7 @@ fn times(claims: &TokenClaims, wanted: &ExpectedToken<'_>, lives: u64) -> Vec<St
     };
     let start = match claims.get("nbf").map(|_| seconds(claims, "nbf")) {
         Some(Ok(start)) if start > wanted.now.seconds() => {
-            Some(format!("`nbf` is to come: {}", Millis::from_seconds(start)))
+            Some(format!("`nbf` is in the future: {}", Millis::from_seconds(start)))
         }
         Some(Err(wrong)) => Some(wrong),
         _ => None,
@@ -170,7 +172,7 @@ fn times(claims: &TokenClaims, wanted: &ExpectedToken<'_>, lives: u64) -> Vec<St
     expiry.into_iter().chain(start).collect()
 }
 
-/// A claim that is a time.
+/// Reads a claim that is a time in seconds.
 fn seconds(claims: &TokenClaims, name: &str) -> Result<u64, String> {
     let value = claims.get(name).ok_or_else(|| format!("`{name}` is missing"))?;
     match value.as_u64() {
@@ -182,7 +184,7 @@ fn seconds(claims: &TokenClaims, name: &str) -> Result<u64, String> {
     }
 }
 
-/// How a claim differs from the text that it should be.
+/// Describes how a claim differs from the expected text.
 fn differs(claims: &TokenClaims, name: &str, right: &str) -> Option<String> {
     match claims.get(name) {
         Some(Value::String(found)) if found == right => None,

@@ -5,18 +5,18 @@ use serde_json::{Map, Value};
 use crate::model::{ConversationKind, Role, RoleHierarchy};
 use crate::policy::ConversationDetails;
 
-/// Reads what is told of a conversation. `kind` and `owner` may be left out or null; nothing else may stand there.
+/// Reads the details of a conversation. `kind` and `owner` may be missing or null. Other fields are not allowed.
 ///
 /// # Errors
-/// What is wrong with it, in words that go on after "it": a kind or role that the policy does not know, say.
+/// Returns what is wrong, in words that follow "it", for example if the policy does not know a kind or role.
 pub fn details(object: &Map<String, Value>, ladder: &RoleHierarchy) -> Result<ConversationDetails, String> {
     if let Some(other) = object.keys().find(|name| !["kind", "owner", "roles"].contains(&name.as_str())) {
         let start: String = other.chars().take(64).flat_map(char::escape_debug).collect();
-        return Err(format!("its `{start}` is not known here"));
+        return Err(format!("its field `{start}` is unknown"));
     }
     let given = |name: &str| object.get(name).filter(|value| !value.is_null());
     let Some(Value::Object(roles)) = object.get("roles") else {
-        return Err("its `roles` must be there, an object of users and roles".to_owned());
+        return Err("its `roles` must be an object with users and their roles".to_owned());
     };
     let mut roles = roles.iter().map(|(user, word)| tenure(user, word, ladder)).collect::<Result<Vec<_>, _>>()?;
     roles.extend(given("owner").map(|owner| tenure_of_owner(owner, ladder)).transpose()?);
@@ -25,16 +25,16 @@ pub fn details(object: &Map<String, Value>, ladder: &RoleHierarchy) -> Result<Co
 }
 
 fn tenure(user: &str, word: &Value, ladder: &RoleHierarchy) -> Result<(String, Role), String> {
-    let word = word.as_str().ok_or("its `roles` must be words")?;
+    let word = word.as_str().ok_or("the values of its `roles` must be strings")?;
     Ok((user.to_owned(), role(word, ladder)?))
 }
 
 fn tenure_of_owner(owner: &Value, ladder: &RoleHierarchy) -> Result<(String, Role), String> {
-    let owner = owner.as_str().filter(|owner| !owner.is_empty()).ok_or("its `owner` must be a user")?;
+    let owner = owner.as_str().filter(|owner| !owner.is_empty()).ok_or("its `owner` must be a user id")?;
     Ok((owner.to_owned(), role("owner", ladder)?))
 }
 
-/// The role of this name.
+/// Returns the role of this name.
 pub(super) fn role(word: &str, ladder: &RoleHierarchy) -> Result<Role, String> {
     let start: String = word.chars().take(64).flat_map(char::escape_debug).collect();
     ladder.role(word).ok_or_else(|| format!("it has the role `{start}`, which the policy does not list"))

@@ -1,8 +1,8 @@
-//! Conversations as LeanCloud's REST interface tells of them, with the app's master key.
+//! Facts about conversations from LeanCloud's REST API, with the app's master key.
 //!
-//! Four things are read one after the other, some of them page by page: the conversation itself, its members, what managers and owners
-//! it has (`member-infos`), and whom it shuts out (`blacklists`). A chat room has no list of members, a system conversation neither that
-//! nor managers. Temporary conversations are not kept there at all.
+//! Four things are read in sequence, some of them page by page: the conversation itself, its members, its managers and
+//! owners (`member-infos`), and its blocked clients (`blacklists`). A chat room has no list of members. A system
+//! conversation has no members and no managers. LeanCloud does not store temporary conversations at all.
 
 use http::{HeaderName, HeaderValue, Request};
 use serde_json::{Map, Value, json};
@@ -15,18 +15,18 @@ use crate::policy::{ConversationDetails, ConversationFacts};
 use crate::secret::Secret;
 use crate::vendor::has_dot_segment;
 
-/// The roles that LeanCloud knows, and what the policy calls them.
+/// LeanCloud's roles and their names in the policy.
 const ROLES: [(&str, &str); 3] = [("Member", MEMBER), ("Manager", "manager"), ("Owner", OWNER)];
 const MEMBER: &str = "member";
 const OWNER: &str = "owner";
 
-/// How many entries are asked for at once. The server may send fewer.
+/// How many entries are requested at once. The server may send fewer.
 const PAGE: usize = 100;
 
-/// How many requests one conversation may take. A chat room may shut out 10,000 clients.
+/// How many requests may be sent about a conversation. A chat room may block 10,000 clients.
 const MOST_REQUESTS: usize = 150;
 
-/// How far the reading has come, and what was found.
+/// The state of a query, with the data found so far.
 #[derive(Debug)]
 pub(super) struct LeanCloudProgress {
     stage: LeanCloudStep,
@@ -38,7 +38,7 @@ pub(super) struct LeanCloudProgress {
     shut_out: Vec<String>,
 }
 
-/// What is asked next.
+/// The next thing to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum LeanCloudStep {
     Conversation,
@@ -60,8 +60,8 @@ impl LeanCloudProgress {
         }
     }
 
-    /// Nobody has a role in a temporary conversation, as far as LeanCloud tells. An id that a server may read as `.` or `..` is never sent in a
-    /// path, so there is no such conversation.
+    /// Returns the facts that are known without a request. LeanCloud reports no roles in temporary conversations. An id
+    /// that a server may read as `.` or `..` is never sent in a path, so such a conversation is unknown.
     pub(super) fn known(&self, inquiry: &FactsQuery) -> Option<ConversationFacts> {
         let conversation = inquiry.conversation.as_str();
         if self.kind == ConversationKind::Temporary {
@@ -101,7 +101,7 @@ impl LeanCloudProgress {
         Ok(request)
     }
 
-    /// Reads the answer to the last request. `None`: there is more to ask.
+    /// Reads the answer to the last request. Returns `None` if there is more to ask.
     pub(super) fn read(
         &mut self,
         inquiry: &FactsQuery,
@@ -130,7 +130,7 @@ impl LeanCloudProgress {
         }
     }
 
-    /// What comes after the conversation itself, if there is such a one.
+    /// Reads the conversation and returns the next step, or `None` if the conversation does not exist.
     fn conversation(
         &mut self,
         inquiry: &FactsQuery,
@@ -139,7 +139,7 @@ impl LeanCloudProgress {
         let found = match list(answer, "results")?.as_slice() {
             [] => return Ok(None),
             [one] if one.get("objectId").and_then(Value::as_str) == Some(&inquiry.conversation) => one,
-            _ => return Err("it has other conversations than the one asked for".to_owned()),
+            _ => return Err("it has conversations that were not requested".to_owned()),
         };
         let is = |field: &str| match found.get(field) {
             None | Some(Value::Null) => Ok(false),
@@ -155,7 +155,7 @@ impl LeanCloudProgress {
         Ok(Some(next))
     }
 
-    /// A page may be shorter than it was asked for, so only an empty one is the last.
+    /// Reads a page of `member-infos`. Pages may be shorter than requested, so only an empty page is the last.
     fn infos(
         &mut self,
         inquiry: &FactsQuery,
@@ -193,11 +193,11 @@ impl LeanCloudProgress {
             Some(Value::String(next)) if Some(next.as_str()) != last => {
                 Ok(Some(LeanCloudStep::Blacklist { next: Some(next.clone()) }))
             }
-            Some(_) => Err("its `next` leads nowhere".to_owned()),
+            Some(_) => Err("its `next` is invalid or repeated".to_owned()),
         }
     }
 
-    /// In a group only its members have a role; whoever is nothing more is a member.
+    /// Returns the details. In a group, only members have a role. A member without a higher role has the role `member`.
     fn details(&mut self, inquiry: &FactsQuery) -> Result<ConversationDetails, String> {
         let ladder = &inquiry.source.ladder;
         let mut roles = std::mem::take(&mut self.roles);
@@ -213,13 +213,13 @@ impl LeanCloudProgress {
     }
 }
 
-/// Of these users those that are asked about.
+/// Returns those of the queried users that are in the list.
 fn named(inquiry: &FactsQuery, users: &[&str]) -> Vec<String> {
     inquiry.users.iter().filter(|asked| users.contains(&asked.as_str())).cloned().collect()
 }
 
 fn list<'a>(answer: &'a Map<String, Value>, name: &str) -> Result<&'a Vec<Value>, String> {
-    answer.get(name).and_then(Value::as_array).ok_or_else(|| format!("its `{name}` must be there, a list"))
+    answer.get(name).and_then(Value::as_array).ok_or_else(|| format!("its `{name}` must be a list"))
 }
 
 fn texts<'a>(answer: &'a Map<String, Value>, name: &str) -> Result<Vec<&'a str>, String> {
@@ -228,7 +228,8 @@ fn texts<'a>(answer: &'a Map<String, Value>, name: &str) -> Result<Vec<&'a str>,
 }
 
 fn header(value: &[u8]) -> Result<HeaderValue, String> {
-    let mut value = HeaderValue::from_bytes(value).map_err(|_| "a configured id or key can't stand in a header")?;
+    let mut value = HeaderValue::from_bytes(value)
+        .map_err(|_| "a configured id or key holds characters that an HTTP header cannot hold")?;
     value.set_sensitive(true);
     Ok(value)
 }

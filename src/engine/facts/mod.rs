@@ -1,4 +1,4 @@
-//! What is asked of another service about conversations, and what its answers mean. The asking itself is done elsewhere.
+//! The queries to a facts server and the meaning of its answers. The module `upstream` sends the queries.
 
 mod details;
 mod leancloud;
@@ -20,30 +20,31 @@ use crate::secret::Secret;
 pub use details::details;
 use leancloud::LeanCloudProgress;
 
-/// How many people are asked about because a ban or mute of theirs is to be lifted. Any number of them may have one in a place.
+/// How many authors of bans and mutes a query names, if the request lifts their bans or mutes. A place can have any
+/// number of them.
 const MOST_AUTHORS: usize = 100;
 
-/// Another service, which knows conversations.
+/// A facts server: another service that knows the conversations.
 #[derive(Debug)]
 pub struct FactsProvider {
-    /// Whom to ask.
+    /// The server's endpoint.
     pub endpoint: Endpoint,
-    /// How.
+    /// The protocol of the server.
     pub protocol: FactsProtocol,
-    /// The apps whose conversations it knows; `None` is all.
+    /// The apps with conversations that the server knows. `None` means all apps.
     pub apps: Option<Vec<String>>,
-    /// The roles that the policy knows.
+    /// The roles of the policy.
     pub ladder: RoleHierarchy,
-    /// For how long an answer is good.
+    /// How long an answer is valid.
     pub cache: Duration,
 }
 
-/// What is sent, and what an answer looks like.
+/// The protocol of a facts server: the form of requests and answers.
 #[derive(Debug)]
 pub enum FactsProtocol {
-    /// The app's own backend: one `POST` a conversation.
+    /// The app's own backend. It gets a `POST` request for each conversation.
     Http,
-    /// LeanCloud's REST interface. The endpoint is the app's API address, without a path of the interface.
+    /// LeanCloud's REST API. The endpoint is the API address of the app, without a path.
     LeanCloud {
         /// The app's id.
         app_id: String,
@@ -53,7 +54,7 @@ pub enum FactsProtocol {
 }
 
 impl FactsProtocol {
-    /// How the configuration spells it.
+    /// Returns the protocol's name in the configuration.
     pub fn as_str(&self) -> &'static str {
         match self {
             FactsProtocol::Http => "http",
@@ -62,26 +63,26 @@ impl FactsProtocol {
     }
 }
 
-/// A question about one conversation.
+/// A query about a conversation.
 #[derive(Clone)]
 pub struct FactsQuery {
-    /// Whom to ask.
+    /// The server to ask.
     pub source: Arc<FactsProvider>,
     app: Arc<str>,
     vendor: Vendor,
     conversation: String,
-    /// In order, each once.
+    /// The users, sorted and without duplicates.
     users: Arc<[String]>,
 }
 
-/// An inquiry on its way: what to send next, until the last answer is there.
+/// A query in progress. It knows the next request until the last answer has arrived.
 pub struct FactsExchange<'a> {
     inquiry: &'a FactsQuery,
     progress: Option<LeanCloudProgress>,
 }
 
 impl FactsProvider {
-    /// The questions about these conversations of an ask, for whoever has a part in it.
+    /// Returns the queries about these conversations of a request, for all users that the request concerns.
     pub(super) fn inquiries(
         self: &Arc<Self>,
         conversations: impl IntoIterator<Item = String>,
@@ -100,22 +101,23 @@ impl FactsProvider {
         conversations.into_iter().map(inquiry).collect()
     }
 
-    /// Whether it knows this app's conversations.
+    /// Returns whether the server knows the conversations of this app.
     pub fn serves(&self, app: &str) -> bool {
         self.apps.as_ref().is_none_or(|apps| apps.iter().any(|own| own == app))
     }
 
-    /// What its answers are good for besides the rules.
+    /// Returns which parts of a decision depend on the server's answers, in addition to the rules.
     pub(super) fn bearing(&self, user_claims: bool) -> FactsRelevance {
         FactsRelevance { shuts_out: matches!(self.protocol, FactsProtocol::LeanCloud { .. }), user_claims }
     }
 }
 
-/// The users whom an ask is about: the caller, unless it is a service, the client, whom it touches, and whose bans it lifts, as far as
-/// these aren't too many. In order, each once.
+/// Returns the users that a request concerns: the caller (unless it is a service), the client, the members, and the
+/// authors of the bans and mutes that the request lifts. The number of authors is limited. The result is sorted and
+/// without duplicates.
 fn users(ask: &SigningRequest, caller: &Caller, facts: DecisionData<'_>) -> Vec<String> {
     let caller = (caller.kind == CallerKind::User).then_some(&caller.subject);
-    // `*` is Ably's "any identity", and nobody's name.
+    // `*` is Ably's name for any identity. It is not the name of a user.
     let client = Some(&ask.client).filter(|client| !client.is_empty() && *client != "*");
     let authors: BTreeSet<&str> = ask.needs.iter().flat_map(|need| facts.authors(&ask.app, need)).collect();
     let authors = authors.into_iter().take(MOST_AUTHORS).map(str::to_owned);
@@ -126,18 +128,18 @@ fn users(ask: &SigningRequest, caller: &Caller, facts: DecisionData<'_>) -> Vec<
 }
 
 impl FactsQuery {
-    /// The conversation that it is about: its name, a room's for its channels.
+    /// Returns the name of the conversation. For the channels of a room, this is the name of the room.
     pub fn conversation(&self) -> &str {
         &self.conversation
     }
 
-    /// All that tells it from other inquiries, in an unambiguous form.
+    /// Returns everything that distinguishes this query from others, in an unambiguous form.
     pub fn identity(&self) -> Vec<u8> {
         let parts = [&*self.app, self.vendor.as_str(), &self.conversation];
         crypto::joined(parts.into_iter().chain(self.users.iter().map(String::as_str)).map(str::as_bytes))
     }
 
-    /// Begins to ask.
+    /// Starts the query.
     pub fn begin(&self) -> FactsExchange<'_> {
         let progress = match self.source.protocol {
             FactsProtocol::Http => None,
@@ -154,15 +156,15 @@ impl fmt::Debug for FactsQuery {
 }
 
 impl FactsExchange<'_> {
-    /// What is known without asking, if that is all there is to know.
+    /// Returns the facts that are known without a request, if nothing else has to be asked.
     pub fn known(&self) -> Option<ConversationFacts> {
         self.progress.as_ref()?.known(self.inquiry)
     }
 
-    /// The next request.
+    /// Returns the next request.
     ///
     /// # Errors
-    /// If a configured id or key can't be sent.
+    /// Returns an error if a configured id or key cannot be sent.
     pub fn request(&self) -> Result<Request<Vec<u8>>, String> {
         let mut request = match (&self.progress, &self.inquiry.source.protocol) {
             (Some(progress), FactsProtocol::LeanCloud { app_id, master_key }) => {
@@ -174,10 +176,10 @@ impl FactsExchange<'_> {
         Ok(request)
     }
 
-    /// Reads the answer to it. `None`: there is more to ask.
+    /// Reads the answer to the last request. Returns `None` if there is more to ask.
     ///
     /// # Errors
-    /// Why the answer can't be relied on, in words for the log.
+    /// Returns the reason why the answer cannot be used, in words for the log.
     pub fn read(
         &mut self,
         status: StatusCode,
@@ -193,7 +195,7 @@ impl FactsExchange<'_> {
     }
 }
 
-/// What the app's own backend tells.
+/// Reads the answer of the app's own backend.
 fn told(
     inquiry: &FactsQuery,
     status: StatusCode,
@@ -219,7 +221,7 @@ fn post(inquiry: &FactsQuery) -> Request<Vec<u8>> {
     request
 }
 
-/// The object that a good answer holds.
+/// Returns the JSON object of a successful answer.
 fn object(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, String> {
     if status.is_redirection() {
         return Err(format!("it redirects ({status}), which is not followed"));
@@ -230,7 +232,7 @@ fn object(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Map<St
     let media = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = media.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("application/json") {
-        return Err("it answers something else than application/json".to_owned());
+        return Err("its content type is not application/json".to_owned());
     }
     json::object(body).map_err(|error| format!("it is not a JSON object: {error}"))
 }

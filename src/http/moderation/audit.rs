@@ -1,4 +1,4 @@
-//! What the audit log and the metrics say of changes: one line for each user, as each is decided for itself.
+//! Audit lines and metrics of changes. Each user is decided alone and has one line.
 
 use crate::http::{ApiError, RequestContext, metrics, record};
 use crate::model::{Caller, ConversationKind, SigningRequest};
@@ -6,11 +6,11 @@ use crate::moderation::{CommandKind, CommandOutcome, RejectReason, RejectedUser,
 use crate::telemetry::{AuditDecision, AuditRecord};
 use crate::vendor::App;
 
-/// A change that was asked for, by whom.
+/// A requested change and its caller.
 #[derive(Clone, Copy)]
 pub(super) struct RequestedChange<'a> {
     pub(super) exchange: &'a RequestContext<'a>,
-    /// The one app that it is about; all, where there is none.
+    /// The app that the change is about, or `None` for all apps.
     pub(super) app: Option<&'a App>,
     pub(super) caller: &'a Caller,
     pub(super) ask: &'a SigningRequest,
@@ -18,7 +18,7 @@ pub(super) struct RequestedChange<'a> {
 }
 
 impl RequestedChange<'_> {
-    /// The lines for what became of it.
+    /// Returns the audit lines for the outcome.
     pub(super) fn lines(&self, ruling: &CommandOutcome) -> Result<Vec<u8>, ApiError> {
         let mut lines = Vec::new();
         for user in &ruling.succeeded {
@@ -43,7 +43,7 @@ impl RequestedChange<'_> {
         Ok(lines)
     }
 
-    /// Counts what became of it.
+    /// Counts the outcome in the metrics.
     pub(super) fn count(&self, ruling: &CommandOutcome) {
         let action = self.ask.action;
         for _ in &ruling.succeeded {
@@ -61,14 +61,14 @@ impl RequestedChange<'_> {
 
     fn about<'u>(&'u self, user: &'u String) -> AuditRecord<'u> {
         let record = record::asked(self.exchange, self.app, self.caller, self.ask, AuditDecision::Allow);
-        // What is done to nobody but the client, or to a conversation, has no targets.
+        // A change of the client itself or of a conversation has no targets.
         let targets = if self.ask.members.is_empty() { &[] } else { std::slice::from_ref(user) };
         wished(self.deed, &AuditRecord { targets, ..record })
     }
 }
 
-/// With what the change was to be, so that one that is lost can be asked for again. Why something was not done goes before why it was
-/// wished for.
+/// Returns the record with the details of the command, so that an operator can repeat a change that was lost. The
+/// reason of a rejection replaces the reason that the command gives.
 pub(super) fn wished<'a>(deed: &'a CommandKind, record: &AuditRecord<'a>) -> AuditRecord<'a> {
     match deed {
         CommandKind::Ban(SanctionTerms { until, reason }) | CommandKind::Mute(SanctionTerms { until, reason }) => {

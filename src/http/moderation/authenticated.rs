@@ -1,4 +1,4 @@
-//! A caller who is known, at the moderation entries: whether it may be, and what its question depends on.
+//! A moderation request after authentication: its apps, admission and facts.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,17 +11,18 @@ use crate::moderation::{CommandKind, ReplicaStale};
 use crate::policy::ConversationFacts;
 use crate::vendor::App;
 
-/// A caller's request, once the caller is known.
+/// A request whose caller is authenticated.
 pub(super) struct AuthenticatedRequest<'a> {
     pub(super) exchange: &'a RequestContext<'a>,
     pub(super) caller: Arc<Caller>,
 }
 
-/// What another service tells of the place, at each app.
+/// The facts from other services about the place, by app.
 pub(super) type FactsByApp = HashMap<Arc<str>, Vec<ConversationFacts>>;
 
 impl<'a> AuthenticatedRequest<'a> {
-    /// The apps that a request is about: the one that it names, or all, also where it names one that isn't configured any more.
+    /// Returns the apps that a request is about: the app that it names, or all apps. If it names an app that is no
+    /// longer configured, returns all apps.
     pub(super) fn apps(&self, named: Option<&Arc<str>>) -> Vec<&'a App> {
         match self.app(named) {
             Some(app) => vec![app],
@@ -29,12 +30,12 @@ impl<'a> AuthenticatedRequest<'a> {
         }
     }
 
-    /// The one app that a request is about, if it is about one.
+    /// Returns the app that a request names, if it names one that is configured.
     pub(super) fn app(&self, named: Option<&Arc<str>>) -> Option<&'a App> {
         self.exchange.settings.engine.app(named?)
     }
 
-    /// Lets the caller in if its authenticator serves all that the request is about.
+    /// Checks that the caller's authenticator serves all apps that the request is about. A refusal is recorded.
     pub(super) async fn admit(&self, named: Option<&Arc<str>>) -> Result<(), ApiError> {
         let apps = self.apps(named).into_iter().map(|app| &**app.name());
         match self.exchange.settings.engine.authenticators.admit(&self.caller, apps) {
@@ -43,8 +44,8 @@ impl<'a> AuthenticatedRequest<'a> {
         }
     }
 
-    /// Finds out what a decision depends on and another service knows. Of a change the deed is told where it is recorded that this can't
-    /// be done.
+    /// Asks other servers for the facts that a decision depends on. If that fails, the failure is recorded, with the
+    /// details of `deed` if the request is a change.
     pub(super) async fn inquire(
         &self,
         named: Option<&Arc<str>>,
@@ -78,7 +79,8 @@ impl<'a> AuthenticatedRequest<'a> {
         Ok(engine.inquiries(ask, &self.caller, index.register(), self.exchange.now))
     }
 
-    /// Records that something can't be decided: the failure to answer with, unless that can't be recorded.
+    /// Records that the request cannot be decided. Returns the error to answer with: `failure`, or the error of the
+    /// audit log if the line cannot be written.
     pub(super) async fn undecided(
         &self,
         named: Option<&Arc<str>>,

@@ -1,4 +1,4 @@
-//! Changing the moderation entries: from a request to what became of it, for whom.
+//! Requests that change moderation entries: from the request to the result for each user.
 
 use std::sync::Arc;
 
@@ -38,17 +38,17 @@ pub(super) async fn answer(
     }
     let asks: Vec<SigningRequest> = wish.apps(&exchange.settings.engine).map(|app| wish.ask(app)).collect();
     let told = visit.inquire(wish.app.as_ref(), &asks, Some(&wish.deed)).await?;
-    // What has begun is finished and recorded, whether or not the caller stays to hear of it.
+    // The change runs in a task, so that it is completed and recorded even if the caller disconnects.
     let (lasting, caller) = (exchange.lasting(), Arc::clone(&visit.caller));
     let making = tokio::spawn(async move {
         let made = make(&lasting, &caller, &wish, &told, &asks).await;
         drop(place);
         made
     });
-    making.await.unwrap_or_else(|_| Err(ApiError::internal("a panic, logged with its place")))
+    making.await.unwrap_or_else(|_| Err(ApiError::internal("a panic; the log shows its location")))
 }
 
-/// The parameters: in the body, or for `DELETE`, which has none, in the query.
+/// Returns the parameters: from the query for `DELETE`, which has no body, otherwise from the body.
 async fn parameters(
     visit: &AuthenticatedRequest<'_>,
     request: &mut Request<Incoming>,
@@ -61,7 +61,7 @@ async fn parameters(
     sign::read(visit.exchange, false, request, place).await
 }
 
-/// Makes the change and records it. Nothing is changed that can't be recorded, as far as that can be told before.
+/// Makes the change and records it. Nothing is changed if the audit log is known to be unwritable.
 async fn make(
     lasting: &OwnedRequestContext,
     caller: &Arc<Caller>,
@@ -87,7 +87,8 @@ async fn make(
     tell(wish, &ruling)
 }
 
-/// The answer: for whom it is done and for whom not. A problem, if it is for nobody and all depends on the caller or on one thing.
+/// Returns the answer: the users for which the command succeeded and those for which it failed. The answer is a problem
+/// if the command failed for all users and the reason does not depend on the single user.
 fn tell(wish: &ModerationCommand, ruling: &CommandOutcome) -> Result<HttpResponse, ApiError> {
     #[derive(Serialize)]
     struct CommandResponse<'a> {

@@ -1,4 +1,4 @@
-//! What is known of one conversation.
+//! The entries of one conversation.
 
 use hyper::Request;
 use hyper::body::Incoming;
@@ -11,7 +11,8 @@ use super::read::{self, ReadRequest};
 use crate::http::{ApiError, ErrorCode, HttpResponse, render};
 use crate::moderation::{EntryKind, ModerationEntry};
 
-/// Answers a request for what is known of a conversation: by the policy file and at run time, for each app or for all.
+/// Answers a request for the entries of a conversation: those of the policy file and those made at run time, for one
+/// app or for all.
 pub(super) async fn answer(
     visit: &AuthenticatedRequest<'_>,
     id: &str,
@@ -37,7 +38,7 @@ pub(super) async fn answer(
     let here = |record: &ModerationEntry| app.is_none_or(|app| record.app().is_none_or(|own| own == app));
     let entries: Vec<Map<String, Value>> = filed.chain(known).filter(here).map(|record| tell(&record)).collect();
     if entries.is_empty() {
-        return Err(ApiError::plain(ErrorCode::NotFound, "Nothing is known of this conversation."));
+        return Err(ApiError::plain(ErrorCode::NotFound, "There is no entry for this conversation."));
     }
     Ok(render::success("application/json", json!({ "entries": entries }).to_string()))
 }

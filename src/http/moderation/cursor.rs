@@ -1,23 +1,23 @@
-//! Where a list goes on. To callers a cursor is a text without a meaning.
+//! The cursor at which a list continues. To callers it is an opaque text.
 
 use super::fields::invalid;
 use crate::crypto::{base64url, base64url_decode};
 use crate::moderation::EntryKey;
 use crate::vendor::InvalidRequest;
 
-/// Where a list of entries goes on.
+/// The cursor at which a list of entries continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum EntryCursor {
-    /// With the policy file's entry of this number.
+    /// At the entry of the policy file with this number.
     File(usize),
-    /// With the first entry of this user, or of whoever comes next.
+    /// At the first entry of this user or, if there is none, of the next user.
     User(String),
-    /// With what comes after this entry.
+    /// After this entry.
     After(EntryKey),
 }
 
 impl EntryCursor {
-    /// Reads what [`write`](Self::write) wrote.
+    /// Reads a text that [`write`](Self::write) wrote.
     pub(super) fn read(text: &str) -> Result<EntryCursor, InvalidRequest> {
         let unknown = || invalid("after", "must be the `next` of a page of the same list");
         let decoded = base64url_decode(text).and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(unknown)?;
@@ -31,7 +31,7 @@ impl EntryCursor {
         cursor.ok_or_else(unknown)
     }
 
-    /// As a text that stands for itself in a query.
+    /// Returns the cursor as a text that needs no encoding in a query.
     pub(super) fn write(&self) -> String {
         let text = match self {
             EntryCursor::File(number) => format!("file:{number}"),

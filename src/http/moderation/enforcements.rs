@@ -1,4 +1,4 @@
-//! What is carried out at vendors and told to webhooks: what waits, what was done, and what can't be.
+//! The jobs of the outbox: enforcements at vendors and deliveries to webhooks, by state.
 
 use hyper::Request;
 use hyper::body::Incoming;
@@ -14,23 +14,23 @@ use crate::outbox;
 use crate::store::{Job, JobState, Store, StoreUnavailable};
 use crate::vendor::InvalidRequest;
 
-/// In which order they are listed, and how they are called.
+/// The states in the order of the list, with their names.
 const STATES: [(JobState, &str); 3] =
     [(JobState::Pending, "pending"), (JobState::DeadLetter, "dead-letter"), (JobState::Done, "done")];
 
-/// One page.
+/// One page of jobs.
 #[derive(Default, Serialize)]
 struct EnforcementPage {
     entries: Vec<Map<String, Value>>,
-    /// Where the list goes on, unless this is its end.
+    /// The cursor of the next page, or `None` on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
 
-/// Where a list goes on: after this key, in this state.
+/// The cursor of a list: the state and key after which it continues.
 type JobCursor = (JobState, String);
 
-/// Answers a request for a list.
+/// Answers a request for a list of jobs.
 pub(super) async fn answer(
     visit: &AuthenticatedRequest<'_>,
     request: &Request<Incoming>,
@@ -44,7 +44,7 @@ pub(super) async fn answer(
     let page = page(store, only, after, limit).await.map_err(|unavailable| {
         ApiError::new(
             ErrorCode::Unavailable,
-            "The store can't be read at the moment. Try again.",
+            "The store cannot be read at the moment. Try again.",
             unavailable.to_string(),
         )
     })?;
@@ -90,7 +90,7 @@ fn place(state: JobState) -> usize {
     STATES.iter().position(|(known, _)| *known == state).unwrap_or_default()
 }
 
-/// A job. Of a webhook's address only what can't hold a secret.
+/// Returns a job as JSON. Of the address of a webhook, only the origin is shown, because the rest can contain a secret.
 fn tell(job: &Job, state: &str) -> Map<String, Value> {
     let body: Value = serde_json::from_str(&job.body).unwrap_or_default();
     let mut entry = Map::new();

@@ -1,4 +1,4 @@
-//! Entries as lists tell them, those of the policy file among them.
+//! Moderation entries as JSON, including those of the policy file.
 
 use serde_json::{Map, Value, json};
 
@@ -6,7 +6,7 @@ use crate::model::{Pattern, Role};
 use crate::moderation::{EntryKind, ModerationEntry, RegisteredConversation, details};
 use crate::policy::{EntryOrigin, PolicyDocument, RoleBinding, RoleGrant};
 
-/// What an entry says, and by whose word.
+/// Returns an entry as JSON, with its origin.
 pub(super) fn json(record: &ModerationEntry) -> Map<String, Value> {
     let mut entry = details(record);
     match record.origin() {
@@ -23,7 +23,8 @@ pub(super) fn json(record: &ModerationEntry) -> Map<String, Value> {
     entry
 }
 
-/// The policy file's entries of a table, in the file's order: roles by bindings before those by the conversations' own lists.
+/// Returns the entries of a table in the policy file, in the order of the file. Roles from bindings come before roles
+/// from the lists of the conversations.
 pub(super) fn filed(
     document: &PolicyDocument,
     table: EntryKind,

@@ -1,7 +1,7 @@
-//! What happens in the moderation entries, told as it does: server-sent events (HTML, section 9.2).
+//! The events of moderation as a stream: server-sent events (HTML, section 9.2).
 //!
-//! A stream ends by itself now and then: after an hour, when the settings change or the program stops, and when its reader may no longer
-//! see what it tells. Whoever comes back with the id of the last event goes on where it was.
+//! A stream ends after an hour, when the settings change, when the program stops, and when the reader loses the
+//! permission to read. A client that reconnects with the id of the last event continues where it was.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -25,22 +25,23 @@ use crate::limits::AdmissionPermit;
 use crate::model::Caller;
 use crate::store::{ChangesSince, StoreHead, StoredChange};
 
-/// How often something is sent where nothing happens, so that all on the way know that the stream lives.
+/// How often a comment is sent if there are no events. It keeps the connection alive for proxies and clients.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// How long a stream lasts at most.
+/// The maximum duration of a stream.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
-/// How long a stream waits for more before it reads what is new, so that a flood of changes isn't as many reads for each stream.
+/// How long a stream waits for further changes before it reads them. So many changes at once cause few reads of the
+/// store.
 const GATHER: Duration = Duration::from_millis(20);
 
-/// How many pieces may wait to be taken.
+/// How many pieces can wait to be sent.
 const PIECES: usize = 16;
 
-/// Has proxies such as nginx pass on what comes at once.
+/// Tells proxies such as nginx to forward the stream without buffering.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// Answers with a stream.
+/// Answers with a stream of events.
 pub(super) async fn answer(
     visit: &AuthenticatedRequest<'_>,
     request: &Request<Incoming>,
@@ -69,19 +70,20 @@ pub(super) async fn answer(
     Ok(answer)
 }
 
-/// Has a stream begin with what happens from here on. Who leaves before the first event can come back with an id, too.
+/// Starts a stream with the changes from now on. The stream sends an id at once, so that a client that disconnects
+/// before the first event can continue, too.
 fn begin(visit: &AuthenticatedRequest<'_>, sender: &mpsc::Sender<Bytes>) -> LogPosition {
     let position = LogPosition::after(&visit.exchange.runtime.moderation.head());
-    // Nothing waits in it yet.
+    // The channel is empty, so the send cannot fail because it is full.
     _ = sender.try_send(Bytes::from(format!("id: {position}\n\n")));
     position
 }
 
 fn too_many() -> ApiError {
-    ApiError::plain(ErrorCode::Overloaded, "There are more readers of events than can be served. Come back later.")
+    ApiError::plain(ErrorCode::Overloaded, "Too many event streams are open. Retry later.")
 }
 
-/// A stream, as long as it lasts.
+/// An open stream.
 struct EventStream {
     lasting: OwnedRequestContext,
     caller: Arc<Caller>,
@@ -89,26 +91,26 @@ struct EventStream {
     sender: mpsc::Sender<Bytes>,
 }
 
-/// Where in the store's log a reader is.
+/// The position of a reader in the change log of the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct LogPosition {
     epoch: String,
-    /// The change of which something may be left to be told. 0: none is known.
+    /// The change whose events are sent next. 0 means that the position is unknown.
     version: u64,
-    /// How many of its events were told.
+    /// How many events of this change have been sent.
     told: usize,
 }
 
-/// The stream is over.
+/// The stream has ended.
 struct StreamEnded;
 
 impl LogPosition {
-    /// Before the first change that comes after this.
+    /// Returns the position before the first change after `head`.
     fn after(head: &StoreHead) -> LogPosition {
         LogPosition { epoch: head.epoch.clone(), version: head.version + 1, told: 0 }
     }
 
-    /// Reads an event's id. From one that means nothing nobody can go on.
+    /// Reads the id of an event. An invalid id gives the unknown position.
     fn read(text: &str) -> LogPosition {
         let parts = text.rsplit_once('-').and_then(|(rest, told)| Some((rest.rsplit_once('-')?, told)));
         let read = parts.and_then(|((epoch, version), told)| {
@@ -118,7 +120,7 @@ impl LogPosition {
     }
 }
 
-/// As the id of the last event that was told.
+/// Writes the position as the id of the last event that was sent.
 impl fmt::Display for LogPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}-{}", self.epoch, self.version, self.told)
@@ -126,7 +128,7 @@ impl fmt::Display for LogPosition {
 }
 
 impl EventStream {
-    /// Tells what happens until the stream is over.
+    /// Sends events until the stream ends.
     async fn run(self, from: LogPosition, slot: AdmissionPermit) {
         let end = self.end();
         let runtime = Arc::clone(&self.lasting.runtime);
@@ -139,7 +141,7 @@ impl EventStream {
         drop(slot);
     }
 
-    /// When it ends at the latest: with the caller's token, if that is sooner.
+    /// Returns the time at which the stream ends at the latest: after [`LONGEST`], or when the caller's token expires.
     fn end(&self) -> Instant {
         let token = self.lasting.snapshot.settings.engine.authenticators.token_end(&self.caller);
         let left = token.map_or(LONGEST, |end| Duration::from_millis(end.0.saturating_sub(clock::now().0)));
@@ -164,14 +166,15 @@ impl EventStream {
         }
     }
 
-    /// Whether the reader may go on: the settings are those by which it was let in, and the policy says so by what is known now.
+    /// Returns an error if the stream must end: if the settings have changed since its start, or if the policy no
+    /// longer allows the reader to read.
     fn check(&self) -> Result<(), StreamEnded> {
         let is_current = Arc::ptr_eq(&self.lasting.runtime.snapshot(), &self.lasting.snapshot);
         let holds = || self.leave.holds(&self.lasting.exchange(), &self.caller, clock::now());
         if is_current && holds() { Ok(()) } else { Err(StreamEnded) }
     }
 
-    /// Tells all that has happened since.
+    /// Sends all events after the position.
     async fn tell_new(&self, position: &mut LogPosition) -> Result<(), StreamEnded> {
         let moderation = &self.lasting.runtime.moderation;
         let (Some(store), head) = (moderation.store(), moderation.head()) else { return Err(StreamEnded) };
@@ -179,7 +182,7 @@ impl EventStream {
             return self.reset(position, &head).await;
         }
         while position.version <= head.version {
-            // Whoever comes back finds out.
+            // The client reconnects and continues from its last id.
             let since = store.since(position.version - 1).await.map_err(|_| StreamEnded)?;
             let Some(changes) = from(position.version, since) else { return self.reset(position, &head).await };
             for change in changes.iter().take_while(|change| change.version <= head.version) {
@@ -201,7 +204,7 @@ impl EventStream {
         Ok(())
     }
 
-    /// Says that something may be missing: the reader is to look at everything anew.
+    /// Sends a reset: events may be missing, so the client must read all entries again.
     async fn reset(&self, position: &mut LogPosition, head: &StoreHead) -> Result<(), StreamEnded> {
         *position = LogPosition::after(head);
         let data = json!({ "id": position.to_string(), "type": "reset", "time": clock::now().to_string(), "data": {} });
@@ -213,7 +216,7 @@ impl EventStream {
     }
 }
 
-/// The changes from this one on, if it is still there.
+/// Returns the changes from this version on, if the store still has them.
 fn from(version: u64, since: ChangesSince) -> Option<Vec<StoredChange>> {
     match since {
         ChangesSince::Changes(changes) if changes.first()?.version == version => Some(changes),

@@ -1,4 +1,4 @@
-//! A request's fields, each held to what it must be.
+//! Reads and validates the fields of a request.
 
 use std::sync::Arc;
 
@@ -7,16 +7,16 @@ use crate::model::{Caller, CallerKind, ConversationKind, Millis, Pattern, TimeEr
 use crate::moderation::{CommandKind, ModerationIndex, SanctionTerms};
 use crate::vendor::{InvalidRequest, Params};
 
-/// The most users that one request may name.
+/// The maximum number of users in one request.
 const MOST_USERS: usize = 100;
 
-/// The longest identifier, in characters: what of the vendors takes most takes.
+/// The maximum length of an identifier, in characters. The vendor with the longest identifiers accepts this length.
 const LONGEST: usize = 255;
 
-/// The longest reason, in characters.
+/// The maximum length of a reason, in characters.
 const LONGEST_REASON: usize = 255;
 
-/// How many entries a page has, at most and where the request doesn't say.
+/// The maximum number of entries of a page, and the default.
 const MOST_ENTRIES: usize = 1000;
 const USUAL: usize = 100;
 
@@ -28,7 +28,7 @@ pub(super) struct RequestFields<'a> {
 }
 
 impl<'a> RequestFields<'a> {
-    /// The one app that it is about, if it is about one.
+    /// Returns the app that the request is about, or `None` for all apps.
     pub(super) fn app(self) -> Result<Option<Arc<str>>, InvalidRequest> {
         let Some(name) = self.params.text("app")? else { return Ok(None) };
         let app = self.settings.engine.app(name);
@@ -37,14 +37,15 @@ impl<'a> RequestFields<'a> {
             .ok_or_else(|| invalid("app", format!("must be one of the configured apps: {}", known())))
     }
 
-    /// The same for what is taken back, which may be for an app that isn't configured any more.
+    /// Returns the app that the command is about. If the command removes an entry, the app can be one that is no longer
+    /// configured.
     pub(super) fn app_of(self, deed: &CommandKind, kept: &ModerationIndex) -> Result<Option<Arc<str>>, InvalidRequest> {
         let left_behind = self.params.text("app")?.filter(|_| deed.is_lifting()).and_then(|name| kept.app(name));
         left_behind.map_or_else(|| self.app(), |app| Ok(Some(Arc::clone(app))))
     }
 
-    /// As whom the caller acts: a user as itself unless it names another; a service as itself, which is nobody's name, unless it names
-    /// a user.
+    /// Returns the user that the caller acts as. Without `client_id`, a user acts as itself and a service acts as no
+    /// user (empty).
     pub(super) fn client(self, caller: &Caller) -> Result<String, InvalidRequest> {
         match (self.params.text("client_id")?, caller.kind) {
             (Some(client), _) => user("client_id", client).map(str::to_owned),
@@ -53,7 +54,7 @@ impl<'a> RequestFields<'a> {
         }
     }
 
-    /// The users whom it is about, each once.
+    /// Returns the users that the request is about, each once.
     pub(super) fn users(self) -> Result<Vec<String>, InvalidRequest> {
         let users = self.params.list("users")?.unwrap_or_default();
         if users.is_empty() || users.len() > MOST_USERS {
@@ -63,18 +64,18 @@ impl<'a> RequestFields<'a> {
             let field = format!("users[{place}]");
             user(&field, name)?;
             if users.iter().take(place).any(|other| other == name) {
-                return Err(invalid(field, "is there already"));
+                return Err(invalid(field, "is a duplicate"));
             }
         }
         Ok(users)
     }
 
-    /// One user to look for.
+    /// Returns the user that a list is limited to.
     pub(super) fn user(self) -> Result<Option<&'a str>, InvalidRequest> {
         self.params.text("user")?.map(|name| user("user", name)).transpose()
     }
 
-    /// Where it is: everywhere, if it doesn't say.
+    /// Returns the place that the request is about, or `None` if it names none.
     pub(super) fn place(self) -> Result<Option<Pattern>, InvalidRequest> {
         let Some(text) = self.params.text("conversation")? else { return Ok(None) };
         check_identifier(text, LONGEST).map_err(|flaw| invalid("conversation", flaw.to_string()))?;
@@ -82,7 +83,10 @@ impl<'a> RequestFields<'a> {
         Ok(Some(pattern))
     }
 
-    /// Where it is, which it must say.
+    /// Returns the place that the request is about.
+    ///
+    /// # Errors
+    /// Returns an error if the request names none.
     pub(super) fn needed_place(self) -> Result<Pattern, InvalidRequest> {
         let missing = || {
             invalid(
@@ -93,7 +97,7 @@ impl<'a> RequestFields<'a> {
         self.place()?.ok_or_else(missing)
     }
 
-    /// How long it holds, and why.
+    /// Returns the end and the reason of a ban or mute.
     pub(super) fn terms(self, now: Millis) -> Result<SanctionTerms, InvalidRequest> {
         Ok(SanctionTerms { until: self.until(now)?, reason: self.reason()? })
     }
@@ -102,7 +106,7 @@ impl<'a> RequestFields<'a> {
         let Some(text) = self.params.text("until")? else { return Ok(None) };
         let until = Millis::parse(text).map_err(|flaw| {
             let message = match flaw {
-                TimeError::Beyond => format!("must not be after {}: leave it out for what never ends", Millis::LAST),
+                TimeError::Beyond => format!("must not be after {}: leave it out if there is no end", Millis::LAST),
                 TimeError::Unreadable => {
                     "must be a date and time with an offset: 2027-01-01T00:00:00Z or 2027-01-01T00:00:00+08:00"
                         .to_owned()
@@ -126,7 +130,7 @@ impl<'a> RequestFields<'a> {
         Ok(Some(text.to_owned()))
     }
 
-    /// A role that the policy lists.
+    /// Returns a role that the policy lists.
     pub(super) fn role(self) -> Result<String, InvalidRequest> {
         let ladder = &self.settings.engine.policy.document().ladder;
         let word = self.params.text("role")?.filter(|word| ladder.role(word).is_some());
@@ -134,7 +138,7 @@ impl<'a> RequestFields<'a> {
         word.map(str::to_owned).ok_or_else(unknown)
     }
 
-    /// A role that is to be taken away: one that the policy lists no more can be, too.
+    /// Returns a role to remove. It can also be a role that the policy no longer lists.
     pub(super) fn former_role(self) -> Result<String, InvalidRequest> {
         if let Ok(word) = self.role() {
             return Ok(word);
@@ -144,14 +148,14 @@ impl<'a> RequestFields<'a> {
         Ok(word.to_owned())
     }
 
-    /// A conversation's kind, if it is told.
+    /// Returns the kind of a conversation, if the request names it.
     pub(super) fn kind(self) -> Result<Option<ConversationKind>, InvalidRequest> {
         let Some(word) = self.params.text("kind")? else { return Ok(None) };
         let unknown = || invalid("kind", "must be group, chatroom, temporary or system");
         ConversationKind::parse(word).map(Some).ok_or_else(unknown)
     }
 
-    /// How many entries a page has at most.
+    /// Returns the maximum number of entries of a page.
     pub(super) fn limit(self) -> Result<usize, InvalidRequest> {
         let Some(text) = self.params.text("limit")? else { return Ok(USUAL) };
         let plain = text.bytes().all(|byte| byte.is_ascii_digit());
@@ -159,7 +163,7 @@ impl<'a> RequestFields<'a> {
         limit.ok_or_else(|| invalid("limit", format!("must be a whole number from 1 to {MOST_ENTRIES}")))
     }
 
-    /// Where a list is to go on, if not at its beginning.
+    /// Returns the cursor at which a list continues, if the request has one.
     pub(super) fn after<T>(
         self,
         read: impl FnOnce(&str) -> Result<T, InvalidRequest>,
@@ -167,13 +171,13 @@ impl<'a> RequestFields<'a> {
         self.params.text("after")?.map(read).transpose()
     }
 
-    /// A conversation's owner, if it is told.
+    /// Returns the owner of a conversation, if the request names it.
     pub(super) fn owner(self) -> Result<Option<String>, InvalidRequest> {
         self.params.text("owner")?.map(|name| user("owner", name).map(str::to_owned)).transpose()
     }
 }
 
-/// One conversation, by its id or, of a room, by a channel's name.
+/// Parses the id of one conversation. For a room, the name of any of its channels is accepted, too.
 pub(super) fn conversation(id: &str) -> Result<Pattern, InvalidRequest> {
     let invalid = |message: String| invalid("id", message);
     check_identifier(id, LONGEST).map_err(|flaw| invalid(flaw.to_string()))?;
@@ -183,12 +187,12 @@ pub(super) fn conversation(id: &str) -> Result<Pattern, InvalidRequest> {
     }
 }
 
-/// That a field is not as it must be.
+/// Creates the error for an invalid field.
 pub(super) fn invalid(field: impl Into<String>, message: impl Into<String>) -> InvalidRequest {
     InvalidRequest::new(field, message)
 }
 
-/// A user's name.
+/// Checks the name of a user.
 fn user<'a>(field: &str, name: &'a str) -> Result<&'a str, InvalidRequest> {
     if name == "*" {
         return Err(invalid(field, "must name one user, not `*`"));

@@ -1,4 +1,4 @@
-//! Lists of entries: those of the policy file, then those that were made at run time, page by page.
+//! Lists of entries, page by page: first those of the policy file, then those that were made at run time.
 
 use std::sync::Arc;
 
@@ -16,33 +16,34 @@ use crate::http::{ApiError, HttpResponse, render};
 use crate::model::{Millis, Pattern};
 use crate::moderation::{EntryKind, ModerationEntry, ModerationReplica};
 
-/// How many people are looked at before others get to change the moderation entries, and in one page: a page may come out shorter than asked for.
+/// How many users are read before the lock is released, and how many for one page. A page can be shorter than
+/// requested.
 const AT_ONCE: usize = 256;
 const IN_ONE_PAGE: usize = 16 * 1024;
 
-/// One page.
+/// One page of entries.
 #[derive(Default, Serialize)]
 struct EntryPage {
     entries: Vec<Map<String, Value>>,
-    /// Where the list goes on, unless this is its end.
+    /// The cursor of the next page, or `None` on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
 
-/// Which entries are wanted.
+/// The filter of a list.
 struct EntryFilter<'a> {
     table: EntryKind,
     user: Option<&'a str>,
-    /// Only those that hold nowhere else.
+    /// If set, only entries whose scope is within this place.
     place: Option<&'a Pattern>,
-    /// Only those that hold at this app.
+    /// If set, only entries that apply to this app.
     app: Option<&'a Arc<str>>,
-    /// Only those that have not ended.
+    /// The current time: entries that have ended are left out.
     now: Millis,
     limit: usize,
 }
 
-/// Answers a request for a list.
+/// Answers a request for a list of entries.
 pub(super) async fn answer(
     visit: &AuthenticatedRequest<'_>,
     table: EntryKind,
@@ -76,7 +77,7 @@ impl EntryFilter<'_> {
         page
     }
 
-    /// Adds the policy file's entries from this one on.
+    /// Adds the entries of the policy file, beginning with entry number `from`.
     fn add_filed(&self, visit: &AuthenticatedRequest<'_>, from: usize, page: &mut EntryPage) {
         let document = visit.exchange.settings.engine.policy.document();
         for (number, record) in entry::filed(document, self.table).enumerate().skip(from) {
@@ -90,7 +91,8 @@ impl EntryFilter<'_> {
         }
     }
 
-    /// Adds what is known at run time. The moderation entries is never held for long: changes must not wait for lists.
+    /// Adds the entries that were made at run time. The index is locked only for short times, so that changes do not
+    /// wait for lists.
     async fn add_known(&self, moderation: &ModerationReplica, from: EntryCursor, page: &mut EntryPage) {
         let mut from = Some(from);
         for _ in 0..IN_ONE_PAGE / AT_ONCE {
@@ -104,7 +106,7 @@ impl EntryFilter<'_> {
         page.next = from.map(|cursor| cursor.write());
     }
 
-    /// Adds entries of some people, and tells where to go on, unless that were all.
+    /// Adds the entries of some users. Returns where to continue, or `None` at the end of the list.
     fn add_some(
         &self,
         moderation: &ModerationReplica,
@@ -132,7 +134,7 @@ impl EntryFilter<'_> {
         people.next().map(|user| EntryCursor::User(user.to_string()))
     }
 
-    /// Adds entries until the page is full: then tells after which one.
+    /// Adds entries until the page is full. Returns the cursor after the last added entry if the page is full.
     fn add<'r>(&self, records: impl Iterator<Item = &'r ModerationEntry>, page: &mut EntryPage) -> Option<EntryCursor> {
         for record in records.filter(|record| self.includes(record)) {
             page.entries.push(entry::json(record));

@@ -1,4 +1,5 @@
-//! `/v1/moderation/…`: what moderators change and see at run time, under the same authentication, limits and policy as signing.
+//! `/v1/moderation/…`: the routes that list and change moderation entries at run time. Authentication, limits and
+//! policy are the same as for signing.
 
 mod audit;
 mod authenticated;
@@ -24,13 +25,13 @@ use super::{ApiError, HttpResponse, RequestContext, accept, admission, host_chec
 use authenticated::AuthenticatedRequest;
 pub(super) use resource::ModerationResource;
 
-/// What all paths of the moderation entries begin with.
+/// The path prefix of all moderation routes.
 pub(super) const PATH: &str = "/v1/moderation/";
 
-/// Where a reader of events got to (HTML, section 9.2).
+/// The header with the id of the last event that a client received (HTML, section 9.2).
 pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// With which methods pages of listed origins may ask for something at this path.
+/// Returns the methods that pages of listed origins can use at this path.
 pub(super) fn methods_for_pages(path: &str) -> &'static [Method] {
     match path.strip_prefix(PATH).map(ModerationResource::at) {
         Some(Ok(ModerationResource::Conversation(_))) => &[Method::GET, Method::PUT, Method::DELETE],
@@ -38,7 +39,7 @@ pub(super) fn methods_for_pages(path: &str) -> &'static [Method] {
     }
 }
 
-/// Answers a request to something of the moderation store's, in the order in which all requests are looked at.
+/// Answers a request to a moderation route. The order of the checks is the same as for signing.
 pub(super) async fn answer(
     exchange: &RequestContext<'_>,
     request: &mut Request<Incoming>,

@@ -1,4 +1,4 @@
-//! Leave to see the moderation entries, and what is asked for in the query.
+//! Permission to read moderation entries, and the parameters in the query.
 
 use std::sync::Arc;
 
@@ -16,46 +16,48 @@ use crate::policy::{DecisionData, Denial};
 use crate::telemetry::{AuditDecision, AuditRecord};
 use crate::vendor::{App, InvalidRequest, Params};
 
-/// Someone who wants to see the moderation entries: as whom, and how much of it.
+/// A request to read moderation entries: the user that the caller acts as, and the requested part.
 pub(super) struct ReadRequest {
-    /// The user as whom the caller acts; empty where a service acts as itself.
+    /// The user that the caller acts as. Empty if a service acts as itself.
     client: String,
-    /// The one app that it is about; all, where there is none.
+    /// The app that the request is about, or `None` for all apps.
     pub(super) app: Option<Arc<str>>,
-    /// Where.
+    /// The conversation, the namespace, or everywhere.
     pub(super) place: Pattern,
 }
 
-/// Leave to see it, which can be looked at again.
+/// Permission to read the entries. It can be checked again later.
 pub(super) struct ReadPermission {
     asks: Vec<SigningRequest>,
     told: FactsByApp,
 }
 
-/// The rules that allow something, or why it is denied.
+/// The rules that allow the request, or the denial.
 type AllowingRules = Result<Vec<String>, Box<Denial>>;
 
-/// The parameters in a query. One that is not known is refused: whoever means to see a part of something must not be shown all of it.
+/// Returns the parameters in a query. An unknown parameter is refused: a caller that asks for a part must not receive
+/// everything because of a misspelled name.
 pub(super) fn query(request: &Request<Incoming>, known: &[&str]) -> Result<Params, ApiError> {
     let strict = Params { lenient: false, ..params::from_query_of(request.uri().query(), |_| true)? };
     let what_is = known.join(", ");
     let unknown = |flaw: InvalidRequest| match flaw.field.as_str() {
-        // It is no name that could be repeated.
-        "body" => invalid("query", format!("holds what is not known here; what is: {what_is}")),
-        name => invalid(name, format!("is not known here; what is: {what_is}")),
+        // The name is not one that a message can repeat.
+        "body" => invalid("query", format!("has an unknown parameter; known are: {what_is}")),
+        name => invalid(name, format!("is unknown; known are: {what_is}")),
     };
     strict.only(known).map_err(unknown)?;
     Ok(Params { lenient: true, ..strict })
 }
 
-/// That there is nothing in the query of a request whose parameters are in the body.
+/// Checks that the query is empty, for requests with parameters in the body.
 pub(super) fn no_query(request: &Request<Incoming>) -> Result<(), ApiError> {
     let params = params::from_query_of(request.uri().query(), |_| true)?;
     let Some(name) = params.values.keys().next() else { return Ok(()) };
-    Err(invalid(name, "stands in the query: put it into the body").into())
+    Err(invalid(name, "must be in the body, not in the query").into())
 }
 
-/// That there is nothing in the body of a request whose parameters are in the query. Tells which place the request has now.
+/// Checks that the body is empty, for requests with parameters in the query. Returns the permit that the request holds
+/// afterwards.
 pub(super) async fn no_body(
     exchange: &RequestContext<'_>,
     request: &mut Request<Incoming>,
@@ -64,12 +66,12 @@ pub(super) async fn no_body(
     let ServerConfig { body_limit, request_timeout, .. } = exchange.settings.server;
     let reading = body::read(request.body_mut(), body_limit, request_timeout);
     let (bytes, place) = admission::wait(exchange, place, reading).await?;
-    let message = "is not taken: what stands in it, put it into the query";
+    let message = "must be empty: put the parameters into the query";
     if bytes.is_empty() { Ok(place) } else { Err(invalid("body", message).into()) }
 }
 
 impl ReadRequest {
-    /// Who wants to see something here: everywhere, if it is nowhere else.
+    /// Creates a request to read the entries of a place. Without a place, the request is about all entries.
     pub(super) fn new(
         visit: &AuthenticatedRequest<'_>,
         fields: RequestFields<'_>,
@@ -79,7 +81,7 @@ impl ReadRequest {
         Ok(ReadRequest { client, app: fields.app()?, place: place.unwrap_or(Pattern::Everything) })
     }
 
-    /// Who wants to see everything, of all apps.
+    /// Creates a request to read everything, of all apps.
     pub(super) fn of_everything(
         visit: &AuthenticatedRequest<'_>,
         fields: RequestFields<'_>,
@@ -87,7 +89,7 @@ impl ReadRequest {
         Ok(ReadRequest { client: fields.client(&visit.caller)?, app: None, place: Pattern::Everything })
     }
 
-    /// Lets in who may see it, and records that, or that it may not.
+    /// Decides whether the caller can read the entries, and records the decision.
     pub(super) async fn admit(&self, visit: &AuthenticatedRequest<'_>) -> Result<ReadPermission, ApiError> {
         let (exchange, app) = (visit.exchange, self.app.as_ref());
         visit.admit(app).await?;
@@ -107,12 +109,12 @@ impl ReadRequest {
 }
 
 impl ReadPermission {
-    /// Whether there is still leave, by what is known now.
+    /// Returns true if the permission still holds with the current entries.
     pub(super) fn holds(&self, exchange: &RequestContext<'_>, caller: &Caller, now: Millis) -> bool {
         matches!(self.decide(exchange, caller, now), Ok(Ok(_)))
     }
 
-    /// What the policy says now, at each app.
+    /// Decides the request again, for each app.
     fn decide(
         &self,
         exchange: &RequestContext<'_>,

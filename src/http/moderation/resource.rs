@@ -1,29 +1,29 @@
-//! What there is below `/v1/moderation/`.
+//! The resources below `/v1/moderation/`.
 
 use crate::crypto::percent_decoded;
 use crate::http::{ApiError, ErrorCode};
 use crate::moderation::EntryKind;
 
-/// Something below `/v1/moderation/`.
+/// A resource below `/v1/moderation/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::http) enum ModerationResource {
-    /// Entries of a table: to be listed, and made.
+    /// The entries of a table, which can be listed and created.
     Entries(EntryKind),
-    /// Where entries of a table are taken back.
+    /// The route that removes entries of a table.
     Lifting(EntryKind),
     /// A conversation, by its id.
     Conversation(String),
-    /// What happens, as it does.
+    /// The stream of events.
     Events,
-    /// What is carried out at vendors and told to webhooks.
+    /// The jobs of the outbox: enforcements at vendors and deliveries to webhooks.
     Enforcements,
 }
 
 impl ModerationResource {
-    /// What is at this path.
+    /// Returns the resource at this path below `/v1/moderation/`.
     ///
     /// # Errors
-    /// If there is nothing, or a conversation's id is not well encoded.
+    /// Returns an error if the path leads to no resource, or if the id of a conversation is not well encoded.
     pub(in crate::http) fn at(below: &str) -> Result<ModerationResource, ApiError> {
         Ok(match below {
             "bans" => ModerationResource::Entries(EntryKind::Bans),
@@ -40,7 +40,7 @@ impl ModerationResource {
         })
     }
 
-    /// The methods that it takes.
+    /// Returns the supported methods.
     pub(super) fn methods(&self) -> &'static str {
         match self {
             ModerationResource::Entries(_) => "GET, POST",
@@ -50,12 +50,12 @@ impl ModerationResource {
         }
     }
 
-    /// What is answered, if all is well.
+    /// Returns the media type of a successful answer.
     pub(super) fn media(&self) -> &'static str {
         if *self == ModerationResource::Events { "text/event-stream" } else { "application/json" }
     }
 
-    /// Its path, whatever the conversation.
+    /// Returns the path of the resource, with a placeholder for the id of a conversation.
     pub(in crate::http) fn template(&self) -> &'static str {
         match self {
             ModerationResource::Entries(EntryKind::Bans) => "/v1/moderation/bans",
@@ -75,21 +75,22 @@ impl ModerationResource {
     }
 }
 
-/// The conversation's id in a path: one segment, percent-encoded.
+/// Returns the id of the conversation in a path: one segment, percent-encoded.
 fn conversation(below: &str) -> Result<String, ApiError> {
     let segment = below.strip_prefix("conversations/").filter(|id| !id.is_empty() && !id.contains('/'));
     let segment = segment.ok_or_else(nowhere)?;
     let undecodable = || {
         ApiError::plain(
             ErrorCode::Malformed,
-            "The conversation's id in the path is not well encoded: after a % belong two hex digits, and all must be UTF-8.",
+            "The conversation's id in the path is not well encoded: two hex digits must follow each %, and the text \
+             must be UTF-8.",
         )
     };
     percent_decoded(segment).ok_or_else(undecodable)
 }
 
 fn nowhere() -> ApiError {
-    let detail = "There is nothing at this path. Moderation has: bans, bans/lift, mutes, mutes/lift, roles, roles/remove, blocks, \
-                  blocks/lift, conversations/{id}, events, enforcements.";
+    let detail = "There is nothing at this path. Moderation has: bans, bans/lift, mutes, mutes/lift, roles, \
+                  roles/remove, blocks, blocks/lift, conversations/{id}, events, enforcements.";
     ApiError::plain(ErrorCode::NotFound, detail)
 }

@@ -1,4 +1,4 @@
-//! What a request wishes for.
+//! Reads the command of a request.
 
 use hyper::Method;
 
@@ -8,7 +8,7 @@ use crate::model::{Caller, Millis, Pattern};
 use crate::moderation::{CommandKind, EntryKind, ModerationCommand, ModerationIndex};
 use crate::vendor::InvalidRequest;
 
-/// Reads what is to be done, to whom and where.
+/// Reads the command: what to do, for which users or conversation, and where.
 pub(super) fn read(
     resource: &ModerationResource,
     method: &Method,
@@ -33,7 +33,7 @@ pub(super) fn read(
     Ok(ModerationCommand { deed, users, scope, app, client })
 }
 
-/// The names that mean something.
+/// Returns the parameters that a resource accepts.
 fn known(resource: &ModerationResource) -> &'static [&'static str] {
     match resource {
         ModerationResource::Entries(EntryKind::Bans | EntryKind::Mutes) => {
@@ -72,10 +72,10 @@ fn deed(
     })
 }
 
-/// The client, whom a block is about.
+/// Returns the client, which is the user of a block.
 fn itself(client: &str) -> Result<String, InvalidRequest> {
     if client.is_empty() {
-        return Err(invalid("client_id", "must be given: a service must name the client, whose block it is"));
+        return Err(invalid("client_id", "must be given: a service must name the client that sets or lifts the block"));
     }
     Ok(client.to_owned())
 }

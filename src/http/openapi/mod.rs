@@ -1,7 +1,7 @@
-//! The interface's own description (OpenAPI 3.1), for the apps that are configured.
+//! The OpenAPI 3.1 description of the interface, for the configured apps.
 //!
-//! Which routes there are, with which methods and types, the router is asked. What they mean and what is answered stands in `text/`, with an
-//! example of each for the demonstration.
+//! The routes with their methods and media types come from the router. Their descriptions, schemas and examples are in
+//! `text/`. The examples show the answers of the demonstration.
 
 mod moderation;
 mod operation;
@@ -21,7 +21,7 @@ use operation::{DescribedPath, OperationText};
 
 pub(super) const PATH: &str = "/v1/openapi.json";
 
-/// Answers with the document, which is made when it is first asked for.
+/// Answers with the document, which is created on the first request.
 pub(super) fn answer(exchange: &RequestContext<'_>, request: &Request<Incoming>) -> Result<HttpResponse, ApiError> {
     let _place = admission::enter(exchange)?;
     host_check::only(request, "GET, HEAD")?;
@@ -31,7 +31,7 @@ pub(super) fn answer(exchange: &RequestContext<'_>, request: &Request<Incoming>)
     Ok(render::success("application/json", exchange.snapshot.description.get_or_init(make).clone()))
 }
 
-/// The document for these settings.
+/// Returns the document for these settings.
 fn document(settings: &Settings) -> Value {
     let mut document: Map<String, Value> = read(include_str!("text/document.json"));
     let mut components: Map<String, Value> = read(include_str!("text/components.json"));
@@ -67,7 +67,7 @@ fn paths(settings: &Settings, responses: &Value) -> Map<String, Value> {
     paths
 }
 
-/// What can be asked of an app, by the last segment of its route.
+/// Returns the operations of an app, by the last segment of their path.
 fn operations(app: &App) -> Vec<(&'static str, OperationText)> {
     let all: Map<String, Value> = read(match app.vendor() {
         Vendor::LeanCloud => include_str!("text/leancloud.json"),
@@ -78,17 +78,17 @@ fn operations(app: &App) -> Vec<(&'static str, OperationText)> {
     names.filter_map(|name| Some((*name, OperationText::of(all.get(*name)?)))).collect()
 }
 
-/// What the responses to errors of this app are called in `text/components.json`.
+/// Returns the prefix of the error responses of this app in `text/components.json`.
 fn shape(app: &App) -> &'static str {
     if app.vendor() == Vendor::Ably { "ably" } else { "problem" }
 }
 
-/// A piece of the document. That each can be read is tested.
+/// Parses a part of the document. Tests check that each part can be parsed.
 fn read<T: DeserializeOwned + Default>(text: &str) -> T {
     serde_json::from_str(text).unwrap_or_default()
 }
 
-/// `{"$ref": …}` to a component.
+/// Returns `{"$ref": …}` to a component.
 fn reference(kind: &str, name: &str) -> Value {
     json!({ "$ref": format!("#/components/{kind}/{name}") })
 }

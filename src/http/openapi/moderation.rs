@@ -1,4 +1,4 @@
-//! The moderation store's paths, which are the same whatever is configured.
+//! The paths of moderation, which do not depend on the configuration.
 
 use std::collections::BTreeMap;
 
@@ -8,23 +8,23 @@ use serde_json::{Map, Value, json};
 use super::operation::{JSON, content, headers};
 use super::{read, reference};
 
-/// What `text/moderation.json` says of one method of a path.
+/// The description of one method of a path in `text/moderation.json`.
 #[derive(Default, Deserialize)]
 struct ModerationText {
     id: String,
     summary: String,
     #[serde(default)]
     description: String,
-    /// The parameters in the path or the query.
+    /// The parameters in the path or in the query.
     #[serde(default)]
     parameters: BTreeMap<String, ModerationParameter>,
-    /// The schema of the body, where there is one.
+    /// The schema of the body, if there is one.
     body: Option<Value>,
-    /// The schema of the good answer.
+    /// The schema of the successful answer.
     answer: Value,
-    /// Its media type, where it isn't JSON.
+    /// The media type of the successful answer, if it is not JSON.
     media: Option<String>,
-    /// The statuses of errors besides those that all have.
+    /// The statuses of errors in addition to those that all routes have.
     #[serde(default)]
     errors: Vec<String>,
     examples: BTreeMap<String, ModerationExample>,
@@ -37,11 +37,11 @@ struct ModerationParameter {
     place: String,
 }
 
-/// A request, and what the demonstration answers.
+/// An example: a request, and the answer of the demonstration.
 #[derive(Deserialize)]
 struct ModerationExample {
     caller: String,
-    /// The parameters in the path, where the others are in the body.
+    /// The parameters in the path, if the other parameters are in the body.
     #[serde(default)]
     path: Map<String, Value>,
     request: Value,
@@ -53,7 +53,7 @@ fn query() -> String {
     "query".to_owned()
 }
 
-/// Every path. `responses` are all that are components.
+/// Returns all paths. `responses` are the responses of the components.
 pub(super) fn paths(security: &Value, responses: &Value) -> Map<String, Value> {
     let paths: BTreeMap<String, BTreeMap<String, ModerationText>> = read(include_str!("text/moderation.json"));
     let item = |methods: BTreeMap<String, ModerationText>| {
@@ -105,7 +105,7 @@ impl ModerationText {
         let good = content(&self.answer, self.answers("200"));
         let good = json!({ "description": "Done", "headers": headers(), "content": { media: good } });
         let mut all = Map::from_iter([("200".to_owned(), good)]);
-        // What can go wrong with a body, and what with a query.
+        // Some errors occur only with a body, and some only with a query.
         let elsewhere: &[_] = if self.body.is_some() { &["414"] } else { &["408", "413", "415"] };
         for (name, component) in components.as_object().into_iter().flatten() {
             let Some((shape, status)) = name.split_once('-') else { continue };
@@ -117,7 +117,8 @@ impl ModerationText {
         Value::Object(all)
     }
 
-    /// An error: the component, or where there are examples of one's own, that with them.
+    /// Returns the response of an error: a reference to the component or, if there are examples, a copy of the
+    /// component with these examples.
     fn error(&self, name: &str, component: &Value, status: &str) -> Value {
         let examples = self.answers(status);
         if examples.is_empty() {
@@ -130,7 +131,7 @@ impl ModerationText {
         response
     }
 
-    /// What is answered with this status.
+    /// Returns the example answers with this status.
     fn answers(&self, status: &str) -> Map<String, Value> {
         let with = self.examples.iter().filter(|(_, example)| example.status.to_string() == status);
         with.map(|(name, example)| (name.clone(), json!({ "value": example.answer }))).collect()

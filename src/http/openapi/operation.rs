@@ -11,26 +11,26 @@ use crate::http::sign::{AnswerForm, SigningRoute};
 pub(super) const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// What `text/` says of one path.
+/// The description of one path in `text/`.
 #[derive(Default, Deserialize)]
 pub(super) struct OperationText {
     summary: String,
     #[serde(default)]
     description: String,
-    /// The schema of a body in JSON.
+    /// The schema of a JSON body.
     body: Value,
-    /// The schemas of the parameters in a query or form.
+    /// The schemas of the parameters in a query or a form.
     #[serde(default)]
     query: Map<String, Value>,
-    /// The schema of what is signed, where that isn't the bare token.
+    /// The schema of the result, if the answer is not the token alone.
     answer: Value,
     examples: BTreeMap<String, OperationExample>,
 }
 
-/// A request, and what the demonstration answers.
+/// An example: a request, and the answer of the demonstration.
 #[derive(Deserialize)]
 struct OperationExample {
-    /// Who asks.
+    /// The name of the caller.
     caller: String,
     #[serde(default)]
     by: ParameterLocation,
@@ -39,7 +39,7 @@ struct OperationExample {
     answer: Value,
 }
 
-/// Where the parameters are.
+/// The location of the parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum ParameterLocation {
@@ -49,15 +49,15 @@ enum ParameterLocation {
     Query,
 }
 
-/// A path, with all that is known of it.
+/// A path with everything that its description needs.
 pub(super) struct DescribedPath<'a> {
     pub(super) about: &'a OperationText,
     pub(super) route: &'a SigningRoute<'a>,
     pub(super) tag: &'a str,
-    /// What the names of its errors begin with.
+    /// The prefix of the names of its error responses.
     pub(super) shape: &'a str,
     pub(super) security: Value,
-    /// All responses that are components.
+    /// The responses of the components.
     pub(super) responses: &'a Value,
 }
 
@@ -68,7 +68,7 @@ impl OperationText {
 }
 
 impl DescribedPath<'_> {
-    /// The path's item.
+    /// Returns the path item.
     pub(super) fn item(&self) -> Value {
         let mut item = Map::from_iter([("post".to_owned(), self.post())]);
         if self.route.gettable {
@@ -107,7 +107,7 @@ impl DescribedPath<'_> {
         Value::Object(parameter)
     }
 
-    /// What all methods have.
+    /// Returns the members that all methods have.
     fn operation(&self, ending: &str, places: &[ParameterLocation]) -> Map<String, Value> {
         let name = self.route.operation.as_str();
         let mut operation = Map::from_iter([
@@ -125,7 +125,7 @@ impl DescribedPath<'_> {
 
     fn all_responses(&self, places: &[ParameterLocation]) -> Value {
         let mut all = Map::from_iter([("200".to_owned(), self.success(places))]);
-        // What can go wrong with a body, and what with a query.
+        // Some errors occur only with a body, and some only with a query.
         let elsewhere: &[_] =
             if places.contains(&ParameterLocation::Query) { &["408", "413", "415"] } else { &["414"] };
         for (name, response) in self.responses.as_object().into_iter().flatten() {
@@ -137,7 +137,7 @@ impl DescribedPath<'_> {
         Value::Object(all)
     }
 
-    /// The good answer.
+    /// Returns the response of a successful request.
     fn success(&self, places: &[ParameterLocation]) -> Value {
         let answers = self.answers(places, "200");
         let media = |form: &AnswerForm| match form {
@@ -162,7 +162,8 @@ impl DescribedPath<'_> {
         })
     }
 
-    /// An error: the component, or where there are examples of one's own, that with them.
+    /// Returns the response of an error: a reference to the component or, if there are examples, a copy of the
+    /// component with these examples.
     fn error(&self, name: &str, component: &Value, places: &[ParameterLocation]) -> Value {
         let status = name.rsplit('-').next().unwrap_or_default();
         let examples = self.answers(places, status);
@@ -176,13 +177,13 @@ impl DescribedPath<'_> {
         response
     }
 
-    /// The requests with parameters here.
+    /// Returns the example requests with parameters in this location.
     fn requests(&self, place: ParameterLocation) -> Map<String, Value> {
         let request = |example: &OperationExample| json!({ "value": example.request, "x-caller": example.caller });
         self.examples(&[place]).map(|(name, example)| (name.clone(), request(example))).collect()
     }
 
-    /// What is answered with this status.
+    /// Returns the example answers with this status.
     fn answers(&self, places: &[ParameterLocation], status: &str) -> Map<String, Value> {
         let with = self.examples(places).filter(|(_, example)| example.status.to_string() == status);
         with.map(|(name, example)| (name.clone(), json!({ "value": example.answer }))).collect()
@@ -196,13 +197,13 @@ impl DescribedPath<'_> {
     }
 }
 
-/// The headers that every answer has.
+/// Returns the headers that every answer has.
 pub(super) fn headers() -> Value {
     let names = ["Cache-Control", "X-Content-Type-Options", "X-Request-Id"];
     names.into_iter().map(|name| (name.to_owned(), reference("headers", name))).collect()
 }
 
-/// A schema, and examples if there are any.
+/// Returns a schema, with its examples if there are any.
 pub(super) fn content(schema: &Value, examples: Map<String, Value>) -> Map<String, Value> {
     let mut content = Map::from_iter([("schema".to_owned(), schema.clone())]);
     if !examples.is_empty() {

@@ -1,4 +1,4 @@
-//! How callers show who they are.
+//! The security schemes of the description: how callers authenticate.
 
 use http::HeaderName;
 use http::header::AUTHORIZATION;
@@ -6,17 +6,18 @@ use serde_json::{Map, Value, json};
 
 use crate::authn::{Authenticator, Authenticators, IntrospectionProtocol};
 
-/// Every scheme of the configuration, by name.
+/// Returns all schemes of the configuration, by name.
 pub(super) fn schemes(authenticators: &Authenticators) -> Map<String, Value> {
     authenticators.all().iter().flat_map(of).collect()
 }
 
-/// What a request to this app must show: any one of these. Where a proxy or the socket tells who asks, it need show nothing itself.
+/// Returns the schemes for requests to this app; any one is sufficient. If a proxy or the Unix socket identifies the
+/// caller, the request needs no credential.
 pub(super) fn required(authenticators: &Authenticators, app: &str) -> Value {
     one_of(authenticators.all().iter().filter(|authenticator| authenticator.common().serves(app)))
 }
 
-/// What a request must show that may be about any app.
+/// Returns the schemes for requests that can be about any app.
 pub(super) fn required_by_any(authenticators: &Authenticators) -> Value {
     one_of(authenticators.all().iter())
 }
@@ -32,7 +33,7 @@ fn one_of<'a>(authenticators: impl Iterator<Item = &'a Authenticator>) -> Value 
     Value::Array(required)
 }
 
-/// The schemes of one authenticator, by name.
+/// Returns the schemes of one authenticator, by name.
 fn of(authenticator: &Authenticator) -> Vec<(String, Value)> {
     match authenticator {
         Authenticator::Jwt(_) => vec![token()],
@@ -68,7 +69,7 @@ fn in_cookie(name: &str) -> (String, Value) {
     (format!("cookie-{name}").replace(unnamable, "_"), json!({ "type": "apiKey", "in": "cookie", "name": name }))
 }
 
-/// Whether the name of a component can't have this in it.
+/// Returns true if the name of a component cannot contain this character.
 fn unnamable(c: char) -> bool {
     !c.is_ascii_alphanumeric() && !"._-".contains(c)
 }

@@ -1,4 +1,4 @@
-//! The page and what belongs to it, as they were built in.
+//! The page and its files, which are compiled into the program.
 
 use hyper::Response;
 use hyper::header::{
@@ -7,7 +7,7 @@ use hyper::header::{
 
 use super::super::{HttpResponse, ResponseBody};
 
-/// Each by its path below the page's own, with its media type.
+/// The files: path below the path of the page, media type and content.
 const ASSETS: [(&str, &str, &str); 8] = [
     ("", "text/html; charset=utf-8", include_str!("page/page.html")),
     ("/style.css", CSS, include_str!("page/style.css")),
@@ -22,11 +22,12 @@ const ASSETS: [(&str, &str, &str); 8] = [
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
-/// Nothing but our own files, requests to nobody but us, no frames, no forms, and no text that is turned into code or markup.
+/// The content security policy: only our own files, requests only to our own server, no frames, no forms, and no text
+/// that becomes code or markup.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// What is at this path below the page's own.
+/// Returns the file at this path below the path of the page.
 pub(super) fn at(below: &str) -> Option<HttpResponse> {
     let (_, media, text) = ASSETS.iter().find(|(path, ..)| *path == below)?;
     let mut answer = Response::new(ResponseBody::from(*text));

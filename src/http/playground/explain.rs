@@ -1,4 +1,5 @@
-//! The decision on a request that the page has sent to the real route, by the same engine, with all its reasons.
+//! Explains the decision on a request that the page has sent to the real route. The same engine decides, with all
+//! reasons.
 
 use std::sync::Arc;
 
@@ -13,17 +14,18 @@ use super::{fields, read, signed};
 use crate::engine::RuntimeData;
 use crate::vendor::{self, Params};
 
-/// What the page sent, and what it got.
+/// The request that the page sent, and the answer that it received.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PlaygroundExchange {
-    /// The real request's body.
+    /// The body of the real request.
     request: Map<String, Value>,
-    /// The real answer's body, if it was a good one.
+    /// The body of the real answer, if the request was successful.
     answer: Option<String>,
 }
 
-/// What `explain` prints as JSON, and the string that was signed. The caller is who the real request's credential says.
+/// Returns the JSON output of the command `explain`, and the string that was signed. The credential of the real request
+/// determines the caller.
 pub(super) async fn explain(
     exchange: &RequestContext<'_>,
     route: &SigningRoute<'_>,

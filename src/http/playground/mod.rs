@@ -1,8 +1,9 @@
-//! The playground: a page on which to ask as anyone, and to see what comes of it, step by step.
+//! The playground: a web page that sends requests as any caller and shows each step of the result.
 //!
-//! The page sends its requests to the real routes. Beside it there is only what it can't do itself: make a caller's token, explain a
-//! decision, and name what the configuration knows. All of this is served where the configuration asks for it and trusts the
-//! demonstration's callers, who can be anyone; everywhere else nothing is at these paths.
+//! The page sends its requests to the real routes. The routes here do only what the page cannot do: create a token for
+//! a caller, explain a decision, and list the names in the configuration. They exist only if the configuration enables
+//! the playground and trusts the callers of the demonstration, who can take any identity. Otherwise these paths are not
+//! found.
 
 mod assets;
 mod explain;
@@ -22,14 +23,14 @@ use crate::config::DemoCaller;
 
 const PATH: &str = "/playground";
 
-/// Whether the playground is at this path: as whom callers can come to it, if it is.
+/// Returns the caller configuration of the demonstration if the playground is served and the path belongs to it.
 pub(super) fn at<'a>(exchange: &RequestContext<'a>, path: &str) -> Option<&'a DemoCaller> {
     let below = path.strip_prefix(PATH).filter(|below| below.is_empty() || below.starts_with('/'));
     let served = exchange.settings.server.playground && below.is_some();
     exchange.settings.demo_caller.as_ref().filter(|_| served)
 }
 
-/// Answers a request to something of the playground's.
+/// Answers a request to the playground.
 pub(super) async fn answer(
     exchange: &RequestContext<'_>,
     demo: &DemoCaller,
@@ -59,12 +60,12 @@ pub(super) async fn answer(
     }
 }
 
-/// Refuses what another page than our own made the browser send, be its origin listed or not.
+/// Refuses a request that a page of another origin made the browser send, even if that origin is listed.
 fn same_origin<B>(exchange: &RequestContext<'_>, request: &Request<B>) -> Result<(), ApiError> {
     if !cross_site::is_foreign(exchange, request) {
         return Ok(());
     }
-    Err(ApiError::plain(ErrorCode::Denied, "The playground is for its own page."))
+    Err(ApiError::plain(ErrorCode::Denied, "The playground serves only its own page."))
 }
 
 async fn read(exchange: &RequestContext<'_>, request: &mut Request<Incoming>) -> Result<Map<String, Value>, ApiError> {
@@ -74,9 +75,10 @@ async fn read(exchange: &RequestContext<'_>, request: &mut Request<Incoming>) ->
     params::from_body(&bytes, encoding, false).map(|params| params.values)
 }
 
-/// The fields of a body: each of a type, none left over.
+/// Deserializes the fields of a body. Unknown fields are an error.
 fn fields<T: DeserializeOwned>(values: Map<String, Value>) -> Result<T, ApiError> {
-    // The message names fields and types; a value of the wrong type is quoted in it, but secrets are not sent here.
+    // The message names fields and types. It can quote a value of the wrong type, but no secrets are sent to these
+    // routes.
     serde_json::from_value(Value::Object(values))
         .map_err(|error| ApiError::plain(ErrorCode::InvalidField, error.to_string()))
 }

@@ -1,4 +1,4 @@
-//! The string that was signed for an answer: told again by the code that signs, and held against the answer's MAC.
+//! Rebuilds the string that was signed for an answer with the code that signs, and compares its MAC with the answer's.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,24 +9,24 @@ use crate::vendor::ably::{TokenParams, TokenRequestText};
 use crate::vendor::leancloud::{self, StringToSign};
 use crate::vendor::talkjs::UserId;
 
-/// What was signed.
+/// The string that was signed.
 #[derive(Debug, Serialize)]
 pub(super) struct SignedString {
     text: String,
     algorithm: &'static str,
-    /// With what: the key's name, never the key.
+    /// The name of the key, never the key itself.
     key: &'static str,
-    /// Whether the answer's MAC is that of just this text, by one of the app's keys.
+    /// Whether the MAC of the answer is the MAC of this text with one of the app's keys.
     matches: bool,
-    /// What a token says: its header and its claims.
+    /// The header and the claims of a token.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<[String; 2]>,
 }
 
-/// A text, and the MAC that the answer has for it.
+/// A text, and the MAC that the answer contains for it.
 type MacClaim = (String, Vec<u8>);
 
-/// What was signed for this answer to `ask`; `None` if it is no answer of this app's.
+/// Returns the string that was signed for this answer to `ask`, or `None` if the answer cannot come from this app.
 pub(super) fn of(app: &App, ask: &SigningRequest, answer: &str) -> Option<SignedString> {
     let ((text, mac), token) = match app {
         App::LeanCloud(one) => (signature(one, ask, answer)?, None),
@@ -90,7 +90,7 @@ fn wrapped_token(answer: &str) -> Option<(MacClaim, Option<[String; 2]>)> {
     token(&bare)
 }
 
-/// What a JSON Web Token's signature is over, which is the rest of it (RFC 7515, section 5.1), and what that says.
+/// Returns the signing input of a JSON Web Token (RFC 7515, section 5.1) with its MAC, and its header and claims.
 fn token(token: &str) -> Option<(MacClaim, Option<[String; 2]>)> {
     let (text, mac) = token.rsplit_once('.')?;
     let (header, claims) = text.split_once('.')?;

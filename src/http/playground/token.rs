@@ -1,4 +1,4 @@
-//! A token for whoever the page wants to be.
+//! Creates a token for the caller that the page selects.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -8,10 +8,10 @@ use super::fields;
 use crate::config::DemoCaller;
 use crate::model;
 
-/// How long a token lives, in seconds.
+/// The lifetime of a token, in seconds.
 const LIFE: u64 = 3600;
 
-/// Who the page wants to be.
+/// The caller that the page selects.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TokenWish {
@@ -20,7 +20,7 @@ struct TokenWish {
     roles: Vec<String>,
 }
 
-/// The token, and when it runs out in Unix seconds.
+/// Returns the token and its expiry time in Unix seconds.
 pub(super) fn make(
     exchange: &RequestContext<'_>,
     demo: &DemoCaller,
@@ -32,7 +32,8 @@ pub(super) fn make(
     let issued_at = exchange.now.seconds();
     let expires_at = issued_at.saturating_add(LIFE);
     let token = demo.token(&subject, &roles, issued_at, expires_at);
-    let token =
-        token.map_err(|error| ApiError::plain(ErrorCode::InvalidField, format!("roles can't be given: {error}")))?;
+    let token = token.map_err(|error| {
+        ApiError::plain(ErrorCode::InvalidField, format!("roles cannot be put into the token: {error}"))
+    })?;
     Ok(json!({ "token": token, "expires_at": expires_at }))
 }

@@ -1,4 +1,4 @@
-//! What the configuration knows, for the page to offer: apps, callers, roles, people and conversations.
+//! The names in the configuration that the page offers: apps, callers, roles, people and conversations.
 
 use std::collections::BTreeSet;
 
@@ -9,10 +9,10 @@ use crate::config::{DemoCaller, Settings, demo_api_key};
 use crate::policy::PolicyEntries;
 use crate::vendor::{App, Operation};
 
-/// How many people and conversations are offered.
+/// The maximum number of people and of conversations that are offered.
 const MOST: usize = 200;
 
-/// All of it.
+/// Returns all names.
 pub(super) fn of(settings: &Settings, demo: &DemoCaller) -> Value {
     let document = settings.engine.policy.document();
     let all = settings.engine.authenticators.all();
@@ -30,7 +30,8 @@ fn app(app: &App) -> Value {
     json!({ "name": &**app.name(), "vendor": vendor.as_str(), "operations": Operation::names(vendor) })
 }
 
-/// Those whom the page can be by this authenticator: whoever it likes by the demonstration's tokens, or the owner of its API key.
+/// Returns the callers that the page can take by this authenticator: any user with a token of the demonstration, or the
+/// owner of a public API key.
 fn callers(authenticator: &Authenticator, demo: &DemoCaller) -> Vec<Value> {
     let name = &*authenticator.common().name;
     let kind = authenticator.common().kind.as_str();
@@ -48,7 +49,7 @@ fn callers(authenticator: &Authenticator, demo: &DemoCaller) -> Vec<Value> {
     }
 }
 
-/// Whoever the policy names.
+/// Returns the users that the policy names.
 fn people(entries: &PolicyEntries) -> BTreeSet<&str> {
     let PolicyEntries { conversations, bindings, bans, mutes, blocks } = entries;
     let members = conversations.iter().flat_map(|one| one.people.iter().map(|(name, _)| name));

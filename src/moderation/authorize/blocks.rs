@@ -1,4 +1,4 @@
-//! Blocks: everyone's own.
+//! Blocks. Users block conversations only for themselves.
 
 use super::super::entry::{EntryKind, ModerationEntry};
 use super::sanctions::{for_app, holds_in};
@@ -6,7 +6,8 @@ use super::user_command::UserCommand;
 use super::{EntryChanges, RejectReason};
 use crate::policy::{Block, UserEntry};
 
-/// How many blocks one user may have. Anyone may block, any name: without a limit, anyone could fill the store.
+/// The maximum number of blocks per user. Any user can block any name, so without a limit any user could fill the
+/// store.
 const MOST: usize = 1000;
 
 impl UserCommand<'_, '_> {
@@ -15,7 +16,7 @@ impl UserCommand<'_, '_> {
         let work = self.put(ModerationEntry::Block(Block { user, conversation, app, origin: self.origin() }));
         let blocks = self.index.register().all_about(self.user).filter(|entry| matches!(entry, UserEntry::Block(_)));
         if !work.0.is_empty() && blocks.count() >= MOST {
-            return Err(RejectReason::Conflict(format!("it has {MOST} blocks already: lift some")));
+            return Err(RejectReason::Conflict(format!("the user already has {MOST} blocks: lift some of them")));
         }
         Ok(work)
     }
@@ -47,7 +48,10 @@ impl UserCommand<'_, '_> {
 
 fn still_blocked(Block { conversation, app, origin, .. }: &Block) -> RejectReason {
     match origin.line() {
-        Some(line) => RejectReason::File(line, format!("it is blocked in {conversation}")),
-        None => RejectReason::Conflict(format!("it is blocked in {conversation}{}: lift that", for_app(app.as_ref()))),
+        Some(line) => RejectReason::File(line, format!("the user is blocked in {conversation}")),
+        None => RejectReason::Conflict(format!(
+            "the user is blocked in {conversation}{}: lift that entry",
+            for_app(app.as_ref())
+        )),
     }
 }

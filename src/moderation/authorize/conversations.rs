@@ -1,4 +1,4 @@
-//! Conversations: their kind, and their owner, who is set once.
+//! Conversations: their kind and their owner. The owner is set once.
 
 use super::super::entry::{ModerationEntry, RegisteredConversation};
 use super::super::index::OWNER;
@@ -20,7 +20,7 @@ impl UserCommand<'_, '_> {
         }
         let returns = before.is_some_and(|before| before.forgotten) && known.is_some();
         if returns && !self.is_service() {
-            return Err(RejectReason::NotOutranked("only services bring a conversation's owner back".to_owned()));
+            return Err(RejectReason::NotOutranked("only services can restore a conversation's owner".to_owned()));
         }
         let own = ConversationKind::by_id(id);
         if own == ConversationKind::Temporary && kind.is_some_and(|kind| kind != own) {
@@ -39,22 +39,24 @@ impl UserCommand<'_, '_> {
         })))
     }
 
-    /// Whether this may be the owner, where one is `known` or none.
+    /// Checks that `owner` can become the owner. `known` is the stored owner, if there is an owner.
     fn check_owner(&self, owner: &str, known: Option<&str>) -> Result<(), RejectReason> {
         if !self.is_service() {
-            return Err(RejectReason::NotOutranked("only services name a conversation's owner".to_owned()));
+            return Err(RejectReason::NotOutranked("only services can set a conversation's owner".to_owned()));
         }
         if known.is_some_and(|known| known != owner) {
-            return Err(RejectReason::Conflict("it has another owner, which is set once".to_owned()));
+            return Err(RejectReason::Conflict(
+                "the conversation has another owner, and an owner is set once".to_owned(),
+            ));
         }
         if owner == "*" {
-            return Err(RejectReason::Unfit("`*` is no user".to_owned()));
+            return Err(RejectReason::Unfit("`*` is not a user".to_owned()));
         }
         self.listed(OWNER)?;
         self.unfiled(owner)
     }
 
-    /// Forgets all but the owner, which nobody else may become.
+    /// Forgets everything except the owner, because no other user must become the owner.
     pub(super) fn forget_conversation(&self) -> Result<EntryChanges, RejectReason> {
         let id = self.conversation_id()?;
         let before = self.index.conversation(id, self.wish.app.as_ref());
@@ -64,7 +66,7 @@ impl UserCommand<'_, '_> {
         };
         if !self.is_service() && owner != self.wish.client && !self.outranks(owner) {
             return Err(RejectReason::NotOutranked(
-                "its owner, who would be nothing there, is not outranked".to_owned(),
+                "the owner would lose its role there, and the moderator does not outrank the owner".to_owned(),
             ));
         }
         Ok(self.put(ModerationEntry::Conversation(RegisteredConversation {
@@ -74,16 +76,19 @@ impl UserCommand<'_, '_> {
         })))
     }
 
-    /// The conversation's id, if neither the policy file nor an entry for other apps speaks of it.
+    /// Returns the id of the conversation. Rejects the command if the policy file or an entry for other apps defines
+    /// the conversation.
     fn conversation_id(&self) -> Result<&str, RejectReason> {
         let id = self.wish.scope.exact().unwrap_or_default();
         let mut filed = self.policy().document().entries.conversations.iter().filter(|filed| filed.id == *id);
         if let Some(filed) = filed.find(|filed| self.is_about(filed.app.as_ref())) {
-            return Err(RejectReason::File(filed.line, "the conversation is told of".to_owned()));
+            return Err(RejectReason::File(filed.line, "the conversation is defined".to_owned()));
         }
         let mut others = self.index.conversations_of(id).filter(|other| other.app != self.wish.app);
         if others.any(|other| self.is_about(other.app.as_ref())) {
-            return Err(RejectReason::Conflict("it has an entry for other apps already: change that".to_owned()));
+            return Err(RejectReason::Conflict(
+                "the conversation already has an entry for other apps: change that entry".to_owned(),
+            ));
         }
         Ok(id)
     }

@@ -1,8 +1,13 @@
-//! Who may change what of whom, beyond what the policy's rules say.
+//! Authorization of commands: the rules for moderators beyond the rules of the policy.
 //!
-//! The policy is asked about each user by itself. What it allows is held to rules that no policy can relax: moderators of a
-//! conversation act on its people alone; nobody gives, takes or leaves a role that is not weaker than its own; only its author, or who
-//! outranks the author, lifts a ban; an owner is set once; everyone blocks for itself; and what the policy file says stands.
+//! The policy decides about each user separately. In addition, these rules apply, and no policy can relax them:
+//!
+//! - Moderators of a conversation act only on users who have a role in it.
+//! - A moderator gives, removes and leaves only roles that are weaker than the moderator's own role.
+//! - Only the author of a ban, or a moderator who outranks the author, lifts the ban.
+//! - The owner of a conversation is set once.
+//! - Users block conversations only for themselves.
+//! - Commands do not change entries of the policy file.
 
 mod blocks;
 mod conversations;
@@ -24,53 +29,53 @@ use crate::vendor::App;
 pub use reject_reason::RejectReason;
 use user_command::UserCommand;
 
-/// Who asks, and what is known for it.
+/// Decides about the commands of a caller.
 pub struct CommandAuthorizer<'a> {
-    /// The policy, and the apps.
+    /// The policy and the apps.
     pub engine: &'a Engine,
-    /// Who asks.
+    /// The authenticated caller.
     pub caller: &'a Caller,
-    /// What another service tells of the place, at each app.
+    /// The facts that another service reported about the conversation, by app.
     pub told: &'a HashMap<Arc<str>, Vec<ConversationFacts>>,
-    /// When.
+    /// The time of the decision.
     pub now: Millis,
 }
 
-/// What becomes of a wish.
+/// The outcome of a command.
 #[derive(Debug, Default)]
 pub struct CommandOutcome {
     /// The entries that are new or changed.
     pub set: Vec<ModerationEntry>,
-    /// The entries that go.
+    /// The entries that are deleted.
     pub gone: Vec<ModerationEntry>,
-    /// Those for whom it is done, or was so already.
+    /// The users that the command succeeded for. It also succeeds if its effect existed before.
     pub succeeded: Vec<String>,
-    /// Of these, those for whom it was so already, and for whom it may be carried out at vendors again.
+    /// The users of `succeeded` that have no changed entry, and that may be enforced at vendors again.
     pub again: Vec<String>,
-    /// Those for whom it is not done.
+    /// The users that the command failed for.
     pub failed: Vec<RejectedUser>,
-    /// The rules that allowed it, each once.
+    /// The rules that allowed the command, without duplicates.
     pub rules: Vec<String>,
-    /// The number of the change that was made, if one was.
+    /// The number of the change, if a change was made.
     pub change: Option<u64>,
 }
 
-/// Someone for whom it is not done, and why.
+/// A user that the command failed for, and the reason.
 #[derive(Debug)]
 pub struct RejectedUser {
-    /// Who.
+    /// The user.
     pub user: String,
-    /// Why not.
+    /// The reason.
     pub why: RejectReason,
 }
 
-/// What is to be set, and what is to go.
+/// The entries to set and the entries to delete.
 type EntryChanges = (Vec<ModerationEntry>, Vec<ModerationEntry>);
 
 impl<'a> CommandAuthorizer<'a> {
-    /// What becomes of a wish, by what is known now.
+    /// Decides about a command with the entries that are known now.
     pub fn rule(&self, index: &ModerationIndex, wish: &ModerationCommand) -> CommandOutcome {
-        // What belongs to a room is the room, for every ban and role: so it is for whoever changes them.
+        // For all entries, the channels of a room count as the room. The same is true for the scope of a command.
         let wish = &ModerationCommand { scope: wish.scope.home().into_owned(), ..wish.clone() };
         let mut ruling = CommandOutcome::default();
         for (number, user) in wish.users.iter().enumerate() {
@@ -105,31 +110,32 @@ impl<'a> CommandAuthorizer<'a> {
         Ok(())
     }
 
-    /// What must be so whoever asks: without it the policy would be asked about something else than what is done, or not at all.
+    /// Checks the conditions that apply to every caller. Without them the policy would decide about something else than
+    /// the command does, or about nothing.
     fn check(&self, wish: &ModerationCommand, user: &str) -> Result<(), RejectReason> {
         let unfit = |flaw: &str| Err(RejectReason::Unfit(flaw.to_owned()));
         if wish.apps(self.engine).next().is_none() || wish.is_stray(self.engine) && !wish.deed.is_lifting() {
             return unfit("there is no such app");
         }
         if wish.is_stray(self.engine) && !wish.client.is_empty() && !wish.is_for_oneself() {
-            return unfit("the app is not configured: only services that act as themselves lift what is there for it");
+            return unfit("the app is not configured: only services that act as themselves can lift its entries");
         }
         if wish.client.is_empty() && self.caller.kind == CallerKind::User {
-            return unfit("a user acts as itself, or as another user");
+            return unfit("a user must act as itself, or as another user");
         }
         if user == "*" || wish.client == "*" {
-            return unfit("`*` is no user");
+            return unfit("`*` is not a user");
         }
         if wish.is_for_oneself() && wish.client != user {
-            return unfit("everyone blocks conversations for itself alone");
+            return unfit("users can block conversations only for themselves");
         }
         if wish.is_about_conversation() && !wish.is_named_by(user) {
-            return unfit("it must be one conversation, by its name");
+            return unfit("it must be a single conversation, given by its name");
         }
         Ok(())
     }
 
-    /// What the policy says, at every app that it is about.
+    /// Asks the policy about the command at every app that the command concerns.
     fn allow(
         &self,
         index: &ModerationIndex,
@@ -148,7 +154,7 @@ impl<'a> CommandAuthorizer<'a> {
         Ok(())
     }
 
-    /// Who makes the entries: the user as whom the caller acts, or the service itself.
+    /// Returns the author of the entries: the user in whose name the caller acts, or the service itself.
     pub(super) fn author(&self, wish: &ModerationCommand) -> EntryAuthor {
         if wish.client.is_empty() {
             return EntryAuthor { kind: self.caller.kind, subject: self.caller.subject.clone(), role: None };

@@ -1,26 +1,26 @@
-//! Why something is not done.
+//! The reasons for which a command is rejected.
 
 use crate::policy::Denial;
 
-/// Why something is not done.
+/// The reason for which a command is rejected for a user.
 #[derive(Debug)]
 pub enum RejectReason {
-    /// The policy denies it.
+    /// The policy denies the command.
     Denied(Box<Denial>),
-    /// It can't be meant so, whoever asks.
+    /// The command is invalid for every caller.
     Unfit(String),
-    /// The user is nothing in the conversation, and its moderators act on its people alone.
+    /// The user has no role in the conversation, and its moderators act only on users who have a role in it.
     NotThere,
-    /// What the user is there, or would be, or what is to be given, isn't weaker than what the moderator is.
+    /// The user's role, the role that would remain, or the role to be given is not weaker than the moderator's role.
     NotOutranked(String),
-    /// The policy file says otherwise, in this line.
+    /// The policy file decides otherwise, in the line of this number.
     File(usize, String),
-    /// Something else in the moderation entries stands against it.
+    /// Another moderation entry conflicts with the command.
     Conflict(String),
 }
 
 impl RejectReason {
-    /// The word that programs read.
+    /// Returns the error code for programs.
     pub fn code(&self) -> &'static str {
         match self {
             RejectReason::Denied(denial) => denial.code(),
@@ -32,23 +32,24 @@ impl RejectReason {
         }
     }
 
-    /// Why, for the moderator.
+    /// Returns the message for the moderator.
     pub fn public(&self) -> String {
         match self {
             RejectReason::Denied(denial) => denial.public(),
             RejectReason::NotThere => {
-                "it is nothing there; a conversation's moderators act on its people alone".to_owned()
+                "the user has no role there; moderators of a conversation act only on users who have a role in it"
+                    .to_owned()
             }
             RejectReason::Unfit(sentence) | RejectReason::NotOutranked(sentence) | RejectReason::Conflict(sentence) => {
                 sentence.clone()
             }
             RejectReason::File(line, sentence) => {
-                format!("{sentence} by the policy file, line {line}, which is changed there alone")
+                format!("{sentence} by the policy file, line {line}; change it there")
             }
         }
     }
 
-    /// Why, for the operator's log.
+    /// Returns the message for the operator's log.
     pub fn log(&self) -> String {
         match self {
             RejectReason::Denied(denial) => denial.log(),

@@ -1,4 +1,4 @@
-//! Roles: nobody gives one, takes one or leaves one that is not weaker than its own.
+//! Roles. A moderator gives, removes and leaves only roles that are weaker than the moderator's own role.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::policy::{EntryIndex, Rank, RankUncertainty, RoleBinding, RoleGrant, U
 impl UserCommand<'_, '_> {
     pub(super) fn set_role(&self, word: &str) -> Result<EntryChanges, RejectReason> {
         if word == OWNER {
-            return Err(RejectReason::Conflict("an owner is set with the conversation, once".to_owned()));
+            return Err(RejectReason::Conflict("an owner is set once, with the conversation".to_owned()));
         }
         self.listed(word)?;
         self.unfiled(self.user)?;
@@ -19,7 +19,8 @@ impl UserCommand<'_, '_> {
         Ok(self.put(self.record(RoleGrant::Word(word.into()))))
     }
 
-    /// Leaves in a role's place that it was taken away, so that no token and no other service gives it again.
+    /// Replaces the role with an entry that says that it was removed. Then no token and no other service gives it
+    /// again.
     pub(super) fn remove_role(&self, word: &str) -> Result<EntryChanges, RejectReason> {
         self.unfiled(self.user)?;
         self.alone()?;
@@ -40,7 +41,8 @@ impl UserCommand<'_, '_> {
         Ok(self.put(removed))
     }
 
-    /// A word that the policy doesn't list, or no longer: it is taken away by its own name, where the entry there has it.
+    /// Checks a role that the policy does not list, or no longer lists. It is removed by its own name, if the stored
+    /// entry has this name.
     fn unlisted(&self, before: Option<&ModerationEntry>, word: &str) -> Result<(), RejectReason> {
         let held = match before {
             Some(ModerationEntry::Role(_, RoleBinding { held: RoleGrant::Removed, .. })) => return Ok(()),
@@ -51,20 +53,21 @@ impl UserCommand<'_, '_> {
             Some(held) if held == word => Ok(()),
             Some(held) if self.listed(held).is_err() => Err(is_another(held, word)),
             _ if self.listed(word).is_err() => Err(RejectReason::Conflict(format!(
-                "the policy lists no role {word}, and there is none of that name to be taken away there"
+                "the policy lists no role {word}, and the user has no stored role of that name there"
             ))),
             _ => Ok(()),
         }
     }
 
-    /// What keeps a role from being taken here: another is held, or this one by the word of a wider scope.
+    /// Returns why the role cannot be removed in this scope: the user has another role, or a wider scope gives the
+    /// role.
     fn obstacle(&self, rank: &Rank, word: &str) -> Option<RejectReason> {
         let held = self.ladder().word(rank.held?);
         if held != word {
             return Some(is_another(held, word));
         }
         let wider = rank.scope.as_ref().filter(|scope| **scope != self.wish.scope)?;
-        Some(RejectReason::Conflict(format!("it is {word} by its role in {wider}: change that")))
+        Some(RejectReason::Conflict(format!("the user is {word} by a role in {wider}: change that role")))
     }
 
     fn holds(&self, rank: &Rank, word: &str) -> bool {
@@ -84,25 +87,26 @@ impl UserCommand<'_, '_> {
         if known { Ok(()) } else { Err(RejectReason::Unfit(format!("the policy lists no role {word}"))) }
     }
 
-    /// The policy file decides alone where it says anything.
+    /// Checks that the policy file does not set the user's role. If it does, only the policy file decides.
     pub(super) fn unfiled(&self, user: &str) -> Result<(), RejectReason> {
         let line = self.apps.iter().find_map(|app| self.policy().filed_role(user, app.name(), &self.wish.scope));
         line.map_or(Ok(()), |line| Err(RejectReason::File(line, "the role there is set".to_owned())))
     }
 
-    /// That the user doesn't own the conversation, and has no role of the same place for other apps, which would still hold.
+    /// Checks that the user does not own the conversation, and has no role in the same scope for other apps. A role for
+    /// other apps would remain in force.
     fn alone(&self) -> Result<(), RejectReason> {
         let here = self.wish.scope.exact().map(|id| self.index.conversations_of(id)).into_iter().flatten();
         let mut known = here.filter(|conversation| !conversation.forgotten && self.is_about(conversation.app.as_ref()));
         if known.any(|conversation| conversation.owner.as_deref() == Some(self.user)) {
-            return Err(RejectReason::Conflict("it is the owner, which is set once".to_owned()));
+            return Err(RejectReason::Conflict("the user is the owner, and an owner is set once".to_owned()));
         }
         let roles = self.index.at(EntryKind::Roles, self.user, &self.wish.scope);
         let held = |record: &&ModerationEntry| matches!(record, ModerationEntry::Role(_, tenure) if tenure.held != RoleGrant::Removed);
         let mut others = roles.iter().filter(held).filter(|record| record.app() != self.wish.app.as_ref());
         let Some(other) = others.find(|record| self.is_about(record.app())) else { return Ok(()) };
         let where_ = other.app().map_or_else(|| "all apps".to_owned(), |app| format!("the app {app}"));
-        Err(RejectReason::Conflict(format!("it has a role there for {where_}: change that")))
+        Err(RejectReason::Conflict(format!("the user has a role there for {where_}: change that role")))
     }
 
     pub(super) fn outranks_role(&self, word: &str) -> Result<(), RejectReason> {
@@ -119,14 +123,15 @@ impl UserCommand<'_, '_> {
         }
         let sentence = if self.apps.iter().any(|app| self.rank(self.user, app).doubt == Some(RankUncertainty::Unlisted))
         {
-            "its role there is a word that the policy doesn't list, so nobody outranks it: a service can take it away, or give another"
+            "the policy does not list the user's role there, so nobody outranks the user: a service can remove \
+             the role, or give another"
         } else {
-            "what it is there is not weaker than what the moderator is"
+            "the user's role there is not weaker than the moderator's"
         };
         Err(RejectReason::NotOutranked(sentence.to_owned()))
     }
 
-    /// Whether the role that is left, once `removed` is in its place, is weaker than the moderator's.
+    /// Checks that the role that remains, once `removed` is stored, is weaker than the moderator's role.
     fn outranks_what_is_left(&self, removed: &ModerationEntry) -> Result<(), RejectReason> {
         let moderation = self.moderation_with(removed);
         let is_weaker =
@@ -134,10 +139,10 @@ impl UserCommand<'_, '_> {
         if self.apps.iter().all(is_weaker) {
             return Ok(());
         }
-        Err(RejectReason::NotOutranked("the role that is left is not weaker than the moderator's".to_owned()))
+        Err(RejectReason::NotOutranked("the remaining role is not weaker than the moderator's".to_owned()))
     }
 
-    /// All that the moderation entries says of the user, with this role in place of the one there.
+    /// Returns all moderation entries of the user, with this role in place of the stored role.
     fn moderation_with(&self, role: &ModerationEntry) -> EntryIndex {
         let mut moderation = EntryIndex::default();
         let user: Arc<str> = Arc::from(self.user);

@@ -1,4 +1,4 @@
-//! Bans and mutes: each author has one of its own in a place, and the strictest holds.
+//! Bans and mutes. Each author has a separate entry in a scope, and the strictest entry applies.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ impl UserCommand<'_, '_> {
         make: fn(Sanction) -> ModerationEntry,
         terms: &SanctionTerms,
     ) -> Result<EntryChanges, RejectReason> {
-        // What is over when it begins would only take the place of one that isn't.
+        // A sanction that has already ended would only replace a sanction that is still in force.
         if terms.until.is_some_and(|until| until <= self.judge.now) {
             return Err(RejectReason::Unfit("`until` must be in the future".to_owned()));
         }
@@ -29,7 +29,8 @@ impl UserCommand<'_, '_> {
         })))
     }
 
-    /// Takes away the bans or mutes of just this place. All of them, or none: it is done only if nothing keeps it from having an effect.
+    /// Lifts all bans or mutes of exactly this scope, or none. None is lifted if the moderator must not lift one of
+    /// them, or if another sanction would remain in force.
     pub(super) fn lift(&self, table: EntryKind) -> Result<EntryChanges, RejectReason> {
         let is_here = |record: &ModerationEntry| {
             let here = record.scope().is_some_and(|scope| *scope.home() == self.wish.scope);
@@ -37,7 +38,8 @@ impl UserCommand<'_, '_> {
         };
         let gone: Vec<ModerationEntry> = self.index.of(table, self.user).into_iter().filter(is_here).collect();
         if let Some(by) = gone.iter().map(ModerationEntry::origin).find(|origin| !self.may_lift(origin)) {
-            let sentence = format!("it was made {by}, whom only its author or who outranks it may overrule");
+            let sentence =
+                format!("it was made {by}: only its author, or a moderator who outranks the author, can lift it");
             return Err(RejectReason::NotOutranked(sentence));
         }
         let registers = [self.policy().register(), self.index.register()];
@@ -48,7 +50,8 @@ impl UserCommand<'_, '_> {
         left.next().map_or(Ok((Vec::new(), gone)), |left| Err(still_held(table, left)))
     }
 
-    /// Whether the moderator may take away what somebody has set: who outranks what that was then, and what it is now.
+    /// Returns whether the moderator may lift an entry. The moderator must be a service, be the author of the entry, or
+    /// outrank both the role that the author had then and the role that the author has now.
     fn may_lift(&self, origin: &EntryOrigin) -> bool {
         let Some(EntryAuthor { kind, subject, role }) = origin.author() else { return false };
         if self.is_service() || (*kind, subject) == (self.author.kind, &self.author.subject) {
@@ -58,7 +61,8 @@ impl UserCommand<'_, '_> {
         *kind == CallerKind::User && then != Some(None) && self.own_role() > then.flatten() && self.outranks(subject)
     }
 
-    /// A ban or mute of a table that holds throughout the place.
+    /// Returns the sanction of an entry if the entry is in the table, is in force, and applies in the scope of the
+    /// command.
     fn holding<'e>(&self, table: EntryKind, entry: &'e UserEntry) -> Option<&'e Sanction> {
         let sanction = match entry {
             UserEntry::Ban(ban) if table == EntryKind::Bans => ban,
@@ -72,17 +76,19 @@ impl UserCommand<'_, '_> {
 fn still_held(table: EntryKind, Sanction { scope, app, origin, .. }: &Sanction) -> RejectReason {
     let word = if table == EntryKind::Bans { "banned" } else { "muted" };
     match origin.line() {
-        Some(line) => RejectReason::File(line, format!("it is {word} in {scope}")),
-        None => RejectReason::Conflict(format!("it is {word} in {scope}{}: lift that", for_app(app.as_ref()))),
+        Some(line) => RejectReason::File(line, format!("the user is {word} in {scope}")),
+        None => {
+            RejectReason::Conflict(format!("the user is {word} in {scope}{}: lift that entry", for_app(app.as_ref())))
+        }
     }
 }
 
-/// Whether what has this scope goes on to hold in a place: throughout a pattern; in a room or in its channels.
+/// Returns whether a sanction with this scope applies in a place: throughout a pattern, in a room, or in its channels.
 pub(super) fn holds_in(scope: &Pattern, place: &Pattern) -> bool {
     place.affected().iter().any(|part| scope.holds_throughout(part))
 }
 
-/// " for the app ably"; nothing, where it is all.
+/// Returns " for the app ably", or an empty text if the entry is for all apps.
 pub(super) fn for_app(app: Option<&Arc<str>>) -> String {
     app.map_or_else(String::new, |app| format!(" for the app {app}"))
 }

@@ -1,4 +1,4 @@
-//! One user's part in a wish: what the moderator is there, and what the user is.
+//! The part of a command that concerns one user, with the ranks of the moderator and the user.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use crate::model::{Role, RoleHierarchy};
 use crate::policy::{DecisionData, EntryAuthor, EntryIndex, EntryOrigin, Policy, Rank};
 use crate::vendor::App;
 
-/// One user's part in a wish.
+/// The part of a command that concerns one user.
 pub(super) struct UserCommand<'j, 'a> {
     pub(super) judge: &'j CommandAuthorizer<'a>,
     pub(super) index: &'j ModerationIndex,
     pub(super) wish: &'j ModerationCommand,
     pub(super) user: &'j str,
-    /// Every app that it is about.
+    /// The apps that the command concerns.
     pub(super) apps: Vec<&'a App>,
     pub(super) author: Arc<EntryAuthor>,
 }
@@ -31,14 +31,15 @@ impl<'j, 'a> UserCommand<'j, 'a> {
         let apps = wish.apps(judge.engine).collect();
         let mut part = UserCommand { judge, index, wish, user, apps, author: Arc::new(judge.author(wish)) };
         if !part.is_service() {
-            // Of several, the strongest: nobody who is weaker than that at one app overrules it there.
+            // If the roles differ between apps, the strongest role counts: a moderator with a weaker role at an app
+            // must not lift the entry there.
             let strongest = part.ranks(&wish.client).filter_map(|rank| rank.strongest).max();
             Arc::make_mut(&mut part.author).role = strongest.map(|role| part.ladder().word(role).to_owned());
         }
         part
     }
 
-    /// What no policy can relax: for users who moderate; services answer to the policy alone.
+    /// Checks the rules that no policy can relax. They apply to users who moderate. Only the policy limits services.
     pub(super) fn hold_to_rules(&self) -> Result<(), RejectReason> {
         let acts_on_others = matches!(
             self.wish.deed,
@@ -56,8 +57,8 @@ impl<'j, 'a> UserCommand<'j, 'a> {
         }
     }
 
-    /// Whether this may be carried out at vendors again where it is so already. Of whom isn't there anyone may say that no ban is left, and
-    /// of as many as there are names: that must not fill the queue.
+    /// Returns whether vendors may be updated again although the command changes nothing. Any moderator may lift bans
+    /// of users who have no role here, under any number of names. These commands must not fill the queue.
     pub(super) fn may_be_repeated(&self) -> bool {
         let is_carried_out = matches!(
             self.wish.deed,
@@ -66,7 +67,7 @@ impl<'j, 'a> UserCommand<'j, 'a> {
         is_carried_out && (self.is_service() || self.is_within_reach())
     }
 
-    /// Whether the user is somebody in the place, or the moderator moderates everywhere.
+    /// Returns whether the user has a role in the scope, or the moderator has a role everywhere.
     fn is_within_reach(&self) -> bool {
         let within_reach =
             |app: &&App| self.rank(&self.wish.client, app).is_everywhere || self.rank(self.user, app).is_bound;
@@ -91,7 +92,7 @@ impl<'j, 'a> UserCommand<'j, 'a> {
         }
     }
 
-    /// Sets an entry, unless there is just such a one.
+    /// Sets an entry, unless an entry with the same content is stored.
     pub(super) fn put(&self, record: ModerationEntry) -> EntryChanges {
         match self.index.find(&record.key()) {
             Some(before) if before.says_the_same_as(&record) => (Vec::new(), Vec::new()),
@@ -99,7 +100,7 @@ impl<'j, 'a> UserCommand<'j, 'a> {
         }
     }
 
-    /// Whether a service acts as itself.
+    /// Returns whether a service acts as itself.
     pub(super) fn is_service(&self) -> bool {
         self.wish.client.is_empty()
     }
@@ -116,17 +117,18 @@ impl<'j, 'a> UserCommand<'j, 'a> {
         &self.policy().document().ladder
     }
 
-    /// Whether an entry for this app, or for all, counts anywhere where the wish does.
+    /// Returns whether an entry for this app, or for all apps, applies to an app of the command.
     pub(super) fn is_about(&self, app: Option<&Arc<str>>) -> bool {
         app.is_none() || self.wish.app.is_none() || app == self.wish.app.as_ref()
     }
 
-    /// The weakest role that the moderator has in the place, at any of the apps.
+    /// Returns the weakest role of the moderator in the scope at any of the apps. `None`: at an app, the moderator has
+    /// no role, or the role is uncertain.
     pub(super) fn own_role(&self) -> Option<Role> {
         self.ranks(&self.wish.client).map(|rank| rank.weakest.filter(|_| rank.doubt.is_none())).min().flatten()
     }
 
-    /// Whether the moderator outranks somebody at every app.
+    /// Returns whether the moderator outranks the user at every app.
     pub(super) fn outranks(&self, user: &str) -> bool {
         self.apps.iter().all(|app| self.rank(&self.wish.client, app).outranks(&self.rank(user, app)))
     }
@@ -135,12 +137,12 @@ impl<'j, 'a> UserCommand<'j, 'a> {
         self.apps.iter().map(|app| self.rank(user, app))
     }
 
-    /// What somebody is in the place at an app.
+    /// Returns the rank of the user in the scope at an app.
     pub(super) fn rank(&self, user: &str, app: &App) -> Rank {
         self.rank_by(self.index.register(), user, app)
     }
 
-    /// The same, by the word of another moderation.
+    /// Returns the rank of the user according to other moderation entries.
     pub(super) fn rank_by(&self, moderation: &EntryIndex, user: &str, app: &App) -> Rank {
         let registers = [self.policy().register(), moderation];
         let facts = DecisionData { registers: &registers, told: self.judge.told_at(app) };

@@ -1,4 +1,4 @@
-//! How many changes were not made, and why.
+//! The numbers of failed changes, by origin and reason.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -8,16 +8,16 @@ use prometheus_client::registry::Registry;
 use super::{ChangeError, ModerationReplica};
 use crate::store::FailureReason;
 
-/// Who wanted a change.
+/// The origin of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeOrigin {
-    /// A caller, who got a 503 and may ask again.
+    /// A caller, who got a 503 and can try again.
     Caller,
-    /// This program, to take away what has ended. It tries again every second.
+    /// The expiry of entries in this program. It tries again every second.
     Expiry,
 }
 
-/// The counts. Every series is there from the start, so that the first failure is an increase.
+/// The counters. Every series exists from the start, so the first failure is an increase.
 #[derive(Debug)]
 pub(crate) struct FailedChanges(Family<FailedChange, Counter>);
 
@@ -40,9 +40,9 @@ impl Default for FailedChanges {
 }
 
 impl FailedChanges {
-    /// Has the counts shown by this registry.
+    /// Registers the counters in this registry.
     pub(crate) fn register(&self, registry: &mut Registry) {
-        let help = "Changes that were not made, or of which that isn't known";
+        let help = "Changes that failed, or whose result is unknown";
         registry.register("moderation_failed_changes", help, self.0.clone());
     }
 
@@ -61,7 +61,7 @@ impl ChangeOrigin {
 }
 
 impl ModerationReplica {
-    /// Counts a change that was not made.
+    /// Counts a failed change.
     pub(in crate::moderation) fn count_failure(&self, origin: ChangeOrigin, not_changed: &ChangeError) {
         let reason = match not_changed {
             ChangeError::NoStore => return,

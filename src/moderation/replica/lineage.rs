@@ -1,23 +1,23 @@
-//! Whether a store still is the one that is known: whether it has all that is known, or an operator has accepted it since.
+//! Checks whether a store is still the known store: it has all known changes, or an operator has accepted it since.
 
 use std::sync::Arc;
 
 use super::ModerationReplica;
 use crate::store::{LostChange, ROLLED_BACK, Store, StoreHead, StoreUnavailable};
 
-/// Why a store does not count until an operator accepts it.
+/// Why a store is not trusted until an operator accepts it.
 #[derive(Debug)]
 pub(super) struct Untrusted {
     /// A sentence for the log.
     pub(super) reason: String,
-    /// The rollback, if the store is an earlier state of the store that is known.
+    /// The rollback, if the store is an earlier state of the known store.
     pub(super) rollback: Option<Rollback>,
 }
 
 /// A store that was taken back to an earlier state.
 #[derive(Debug)]
 pub(super) struct Rollback {
-    /// The head of the store as it is now.
+    /// The present head of the store.
     pub(super) seen: StoreHead,
     /// A head that the store had before.
     pub(super) known: StoreHead,
@@ -28,13 +28,13 @@ impl Untrusted {
         Untrusted { reason: reason.into(), rollback: None }
     }
 
-    /// The store has this head and lacks what is known.
+    /// Creates the reason for a store that has this head and lacks known changes.
     pub(super) fn lost(head: &StoreHead, known: &StoreHead) -> Untrusted {
         let (at, version) = (head.version, known.version);
         let how = if at <= version {
-            format!("it is at change {at}, {version} is known")
+            format!("it is at change {at}, but change {version} is known")
         } else {
-            format!("it does not have change {version} as it is known")
+            format!("its change {version} is not the known change")
         };
         let rollback = Rollback { seen: head.clone(), known: known.clone() };
         Untrusted { reason: format!("{ROLLED_BACK} ({how})"), rollback: Some(rollback) }
@@ -42,7 +42,7 @@ impl Untrusted {
 }
 
 impl ModerationReplica {
-    /// Why a store with this head does not count by what is known, as far as that can be told from the head.
+    /// Returns why a store with this head is not trusted, as far as the head and the known version show this.
     pub(super) async fn distrust(
         &self,
         store: &Store,
@@ -54,7 +54,8 @@ impl ModerationReplica {
         }
         if head.epoch != known.epoch {
             let is_accepted = self.is_accepted(store, head, known).await?;
-            // What only the record knows is no reason to stop other processes: it may be of another clock.
+            // Before the first read, the known version comes from the record. The record alone does not stop other
+            // processes, because its time may come from another clock.
             let is_rollback = head.id == known.id && self.is_loaded();
             let rollback = is_rollback.then(|| Rollback { seen: head.clone(), known: known.clone() });
             return Ok((!is_accepted).then(|| Untrusted { rollback, ..Untrusted::new(ANOTHER) }));
@@ -63,8 +64,9 @@ impl ModerationReplica {
         Ok(is_older.then(|| Untrusted::lost(head, known)))
     }
 
-    /// Why a store with this head does not count by a mark that it had before. A restored backup takes the mark away as well, so a process that has
-    /// read a mark remembers it until an operator accepts the store, or the store has the change that it had lost.
+    /// Returns why a store with this head is not trusted because of an earlier rollback mark. A restored backup removes
+    /// the mark as well. So a process that has read a mark remembers it until an operator accepts the store, or until
+    /// the store has the lost change again.
     pub(super) async fn distrust_marked(
         &self,
         store: &Store,
@@ -87,8 +89,9 @@ impl ModerationReplica {
         Ok(Some(Untrusted::lost(head, &StoreHead { version, change: id, ..StoreHead::clone(&marked) })))
     }
 
-    /// Whether a store of another epoch counts: an operator has accepted it since the one that is known was last heard of, or it has all
-    /// that is known. That it was accepted at some time is not enough: so was every store before, and one of those may come back.
+    /// Returns whether a store of another epoch is trusted: an operator accepted it after the last contact with the
+    /// known store, or it has all known changes. An older acceptance is not enough, because every earlier store was
+    /// accepted and may come back.
     async fn is_accepted(&self, store: &Store, head: &StoreHead, known: &StoreHead) -> Result<bool, StoreUnavailable> {
         let Some(at) = head.accepted else { return Ok(false) };
         let now = store.now().await?;
@@ -96,7 +99,8 @@ impl ModerationReplica {
         Ok(at > since || store.has(known.version, &known.change).await? == Some(true))
     }
 
-    /// Why a store with this head does not count, if its history lacks what is known or no longer tells.
+    /// Returns why a store with this head is not trusted, if its history lacks the known change or no longer reaches
+    /// back to it.
     pub(super) async fn distrust_history(
         &self,
         store: &Store,
@@ -110,8 +114,8 @@ impl ModerationReplica {
             Some(true) => None,
             Some(false) => Some(Untrusted::lost(head, known)),
             None => Some(Untrusted::new(format!(
-                "the moderation store is so far ahead that nobody can tell whether it still has change {}, which is known. If it is \
-                 the right one, say `chat-signer store accept`",
+                "the moderation store is so far ahead that its log no longer shows whether it has the known \
+                 change {}. If it is the right store, run `chat-signer store accept`",
                 known.version
             ))),
         })

@@ -1,7 +1,8 @@
-//! The record of how far the index has come, for the next start.
+//! The record of the version that the index has reached, for the next start.
 //!
-//! A change is in the record before it is acknowledged, so the end of the process loses none. The record's way to the disk goes on while the next change
-//! is made, so a power failure can lose the last one from the record.
+//! A change is in the record before it is acknowledged, so the record loses no change if the process ends. The record
+//! is synchronized with the disk while the next change is made, so a power failure can lose the last change from the
+//! record.
 
 use std::fs::File;
 use std::io;
@@ -15,14 +16,14 @@ use super::ModerationReplica;
 use crate::model::Millis;
 use crate::store::{HighWaterMark, RecordFile, RecordUpdate, Store, StoreHead, StoreUnavailable};
 
-/// A record, and what of it is on its way.
+/// A record, and its pending synchronization.
 pub(super) struct Recording {
     file: RecordFile,
-    /// What it says.
+    /// The content of the record.
     last: ArcSwapOption<HighWaterMark>,
-    /// What synchronizes it with the disk.
+    /// The task that synchronizes the record with the disk.
     sync: Mutex<Option<JoinHandle<io::Result<()>>>>,
-    /// Whether the store says that it has a record.
+    /// Set when the store knows that it has a record.
     is_noted: OnceLock<()>,
 }
 
@@ -31,7 +32,7 @@ impl Recording {
         Recording { file, last: ArcSwapOption::from_pointee(mark), sync: Mutex::default(), is_noted: OnceLock::new() }
     }
 
-    /// Writes what is to be recorded, once what was written before is on the disk.
+    /// Writes the record, once the previous write is on the disk.
     async fn write(&self, mark: HighWaterMark) -> Result<(), StoreUnavailable> {
         let mut sync = self.sync.lock().await;
         if let Some(before) = sync.take() {
@@ -53,13 +54,14 @@ impl Recording {
     fn tell_begun(&self, HighWaterMark { version, .. }: &HighWaterMark) {
         let path = self.file.path().display();
         tracing::warn!(
-            "began a record of the store in {path}, at change {version}; if there should have been one, stop and bring it back"
+            "began a record of the store in {path}, at change {version}; if a record existed before, stop the \
+             server and restore it"
         );
     }
 }
 
 impl ModerationReplica {
-    /// Records how far the index has come, if that is not recorded yet.
+    /// Records the version that the index has reached, if it is not recorded yet.
     pub(super) async fn record(&self, store: &Store, known: &StoreHead) -> Result<(), StoreUnavailable> {
         let Some(recording) = &self.recording else { return Ok(()) };
         if !recording.last.load().as_ref().is_some_and(|last| last.is_at(known)) {
@@ -72,7 +74,7 @@ impl ModerationReplica {
         Ok(())
     }
 
-    /// Why a change could not be recorded, if so.
+    /// Checks that a change could be recorded. Returns the error if not.
     pub(super) async fn probe_record(&self) -> Result<(), StoreUnavailable> {
         let Some(recording) = &self.recording else { return Ok(()) };
         let file = recording.file.clone();
@@ -80,7 +82,7 @@ impl ModerationReplica {
         probed.map_err(|error| recording.file.unwritten(&error.into()))?
     }
 
-    /// When the store was last recorded, by its clock.
+    /// Returns the time of the last record, according to the clock of the store.
     pub(super) fn recorded_at(&self) -> Millis {
         let last = self.recording.as_ref().and_then(|recording| recording.last.load_full());
         last.map_or(Millis(0), |last| last.at)

@@ -1,4 +1,4 @@
-//! How the index comes to what the store holds: by the changes since, in parts, or by reading everything anew.
+//! Updates the index from the store, either with the changes since the last update or with all entries.
 
 use std::sync::PoisonError;
 
@@ -9,16 +9,16 @@ use super::{ModerationReplica, advance};
 use crate::moderation::index::ModerationIndex;
 use crate::store::{ChangesSince, FailureReason, Store, StoreContents, StoreHead, StoreUnavailable, StoredChange};
 
-/// What came of it; the inner error says why the store doesn't count.
+/// The result of an update. The inner error says why the store is not trusted.
 type SyncResult = Result<Result<(), Untrusted>, StoreUnavailable>;
 
 impl ModerationReplica {
-    /// Whether the store was read since the program started.
+    /// Returns whether the store was read since the program started.
     pub(super) fn is_loaded(&self) -> bool {
         !self.head().epoch.is_empty()
     }
 
-    /// Compares what is known with what the store holds and takes over what is new.
+    /// Compares the index with the store and applies new changes.
     pub(super) async fn compare(&self, store: &Store, known: &mut StoreHead) -> SyncResult {
         let mut head = store.head().await?;
         if head.epoch.is_empty() && known.epoch.is_empty() && store.begins_itself() {
@@ -47,7 +47,7 @@ impl ModerationReplica {
         }
     }
 
-    /// Takes over changes until what is known has come as far as this head.
+    /// Applies changes until the index has reached this head.
     async fn read_on(&self, store: &Store, known: &mut StoreHead, head: &StoreHead) -> SyncResult {
         while known.version < head.version {
             match go_on(store, known).await? {
@@ -63,16 +63,17 @@ impl ModerationReplica {
         Ok(Ok(()))
     }
 
-    /// Reads everything, if the store then still is the one with this head and has what is known. What was known before counts until all of it is there.
+    /// Reads all entries. The store must still have the epoch of `judged` and must have all known changes. The old
+    /// index stays in use until the new index is complete.
     async fn read_all(&self, store: &Store, known: &mut StoreHead, judged: &StoreHead) -> SyncResult {
         let StoreContents { head, entries } = store.contents().await?;
         if head.epoch != judged.epoch || head.version < judged.version {
-            return Err(StoreUnavailable::new(FailureReason::Other, "it became another one while it was read"));
+            return Err(StoreUnavailable::new(FailureReason::Other, "another store took its place while it was read"));
         }
         if let Some(flaw) = head.flaw() {
             return Ok(Err(Untrusted::new(flaw)));
         }
-        // With many entries this takes seconds, in which others have work to do.
+        // With many entries this takes seconds. A blocking thread leaves the runtime free for other work.
         let indexed = move || ModerationIndex::new(entries.iter().map(|(key, value)| (key.as_str(), value.as_str())));
         let indexed = spawn_blocking(indexed).await.map_err(|_| other("it could not be indexed"))?;
         let index = match indexed {
@@ -96,12 +97,13 @@ impl ModerationReplica {
         let before = std::mem::replace(&mut *place, index);
         drop(place);
         self.publish(known);
-        // To take it apart takes as long as to build it.
+        // Dropping an index takes as long as building it.
         spawn_blocking(move || drop(before));
     }
 }
 
-/// Brings an index of contents to one moment: some of what was changed while they were read is in them, and some isn't.
+/// Updates an index of contents to a single version. It holds only some of the changes that were made while the
+/// contents were read.
 async fn finish(
     store: &Store,
     mut index: ModerationIndex,
@@ -109,7 +111,7 @@ async fn finish(
 ) -> Result<Result<(ModerationIndex, StoreHead), String>, StoreUnavailable> {
     let goal = store.head().await?;
     if goal.epoch != head.epoch {
-        return Err(other("it became another one while it was read"));
+        return Err(other("another store took its place while it was read"));
     }
     while head.version < goal.version {
         let changes = match store.since(head.version).await? {
@@ -127,17 +129,18 @@ fn other(message: &str) -> StoreUnavailable {
     StoreUnavailable::new(FailureReason::Other, message)
 }
 
-/// How a store goes on after what is known.
+/// How the log of a store continues after the known version.
 enum LogContinuation {
-    /// With these changes, and maybe more.
+    /// It continues with these changes, and possibly more.
     With(Vec<StoredChange>),
-    /// Nobody knows: it no longer has the last known change in its log.
+    /// Unknown: the log no longer has the last known change.
     Gone,
-    /// It doesn't: it has lost the last known change.
+    /// It does not continue: the store has lost the last known change.
     Lost,
 }
 
-/// Reads changes since what is known, and the last known one again: where it isn't the same, the store has lost it.
+/// Reads the changes since the known version, and the last known change again. If that change differs, the store has
+/// lost it.
 async fn go_on(store: &Store, known: &StoreHead) -> Result<LogContinuation, StoreUnavailable> {
     let before = known.version.saturating_sub(1);
     let ChangesSince::Changes(mut changes) = store.since(before).await? else { return Ok(LogContinuation::Gone) };
@@ -152,12 +155,12 @@ async fn go_on(store: &Store, known: &StoreHead) -> Result<LogContinuation, Stor
     if !changes.is_empty() {
         return Ok(LogContinuation::With(changes));
     }
-    // It may be as large as all that is read at once.
+    // The last known change alone may fill a read.
     match store.since(known.version).await? {
         ChangesSince::Changes(changes) => Ok(LogContinuation::With(changes)),
         ChangesSince::Gone => Ok(LogContinuation::Gone),
     }
 }
 
-const EMPTY: &str = "the moderation store is empty. If it is new, or what was in it is to be given up, say `chat-signer store \
-                     accept`; if not, bring back what it held";
+const EMPTY: &str = "the moderation store is empty. If it is new, or if its old content is not needed, run \
+                     `chat-signer store accept`. Otherwise restore its content";

@@ -1,6 +1,7 @@
-//! Whether a change would be stored: found out by a probe at intervals, and by the changes themselves.
+//! Whether the store would accept a change, according to probes at intervals and to the changes themselves.
 //!
-//! Signing does not depend on it. While a store takes no changes, nobody can be banned, but who is banned is known.
+//! Signing does not depend on this. While a store accepts no changes, nobody can be banned, but existing bans still
+//! apply.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,28 +14,29 @@ use super::{ModerationReplica, PATIENCE};
 use crate::random;
 use crate::store::{FailureReason, Store, StoreUnavailable};
 
-/// How often a write is tried, at most: the load of one process on its store.
+/// The interval between two probes, which limits the load of a process on its store. A smaller maximum staleness
+/// shortens it.
 const SELDOM: Duration = Duration::from_secs(15);
 
-/// How often while writes fail.
+/// The interval while writes fail.
 const WHILE_FAILING: Duration = Duration::from_secs(5);
 
-/// What was found out last, by a probe or by a change.
+/// The result of the last probe or change.
 #[derive(Default)]
 pub(super) struct WriteHealth {
-    /// Why a change would not be stored, if so. Nothing before the first probe.
+    /// Why a change would not be stored, if so. Empty before the first probe.
     last: ArcSwapOption<Result<(), StoreUnavailable>>,
-    /// Held by who probes.
+    /// Locked during a probe.
     probing: Mutex<()>,
 }
 
 impl ModerationReplica {
-    /// Finds out at intervals whether a change would be stored, for ever.
+    /// Probes at intervals whether a change would be stored, forever.
     pub async fn probe_writes(&self) {
         let Some(store) = &self.store else { return };
         self.been_read().await;
         loop {
-            // While the store can't be followed, that is what is reported.
+            // While the store cannot be followed, this error is reported instead.
             if self.is_followed() {
                 _ = self.probe(store).await;
             }
@@ -43,12 +45,12 @@ impl ModerationReplica {
         }
     }
 
-    /// Why a change would not be stored, if so.
+    /// Returns why a change would not be stored, if so.
     pub fn write_failure(&self) -> Option<StoreUnavailable> {
         self.write_health.last.load().as_deref().and_then(|last| last.clone().err())
     }
 
-    /// Whether a change can be made, as far as is known. `None`: nothing has been tried yet.
+    /// Returns whether a change can be made, as far as known. `None`: nothing has been tried yet.
     pub fn is_writable(&self) -> Option<bool> {
         if !self.is_followed() {
             return Some(false);
@@ -56,13 +58,13 @@ impl ModerationReplica {
         self.write_health.last.load().as_deref().map(Result::is_ok)
     }
 
-    /// Whether the store can be read, and counts.
+    /// Returns whether the store can be read and is trusted.
     fn is_followed(&self) -> bool {
         self.check().is_ok() && self.trouble().is_none()
     }
 
-    /// Has a change wait for a probe if the last write has failed, and not be tried if that fails, too. A failed write can do harm: redb
-    /// needs a restart after it.
+    /// If the last write failed, probes the store before a change. If the probe fails too, the change is not tried. A
+    /// failed write can do harm: redb needs a restart after it.
     pub(super) async fn check_writes(&self, store: &Store) -> Result<(), StoreUnavailable> {
         match self.write_failure() {
             None => Ok(()),
@@ -85,7 +87,7 @@ impl ModerationReplica {
         probed
     }
 
-    /// Notes how a write fared. The log says when they begin to fail, and when that is over.
+    /// Stores the result of a write. Logs when writes begin to fail, and when they succeed again.
     pub(super) fn note_write(&self, written: Result<(), StoreUnavailable>) {
         let failure = written.as_ref().err().map(|unavailable| unavailable.message.clone());
         let before = self.write_health.last.swap(Some(Arc::new(written)));

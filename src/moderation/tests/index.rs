@@ -1,4 +1,4 @@
-//! An index that has seen many changes is the one that is built of what they leave.
+//! After many changes, an index equals an index that is built from the resulting entries.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::policy::{ClientCondition, DecisionData, Effect, Policy, PolicyDocumen
 
 const USERS: [&str; 3] = ["ann", "bob", "member"];
 const PLACES: [&str; 8] = ["*", "a", "a:*", "a:x", "a::$chat", "[?r]a", "b", "room::$chat:*"];
-/// Of a room's names one: two of them would be one conversation.
+/// A room appears under a single name only: two names of a room would be one conversation.
 const IDS: [&str; 4] = ["a", "a:x", "_tmp:y", "room::$chat"];
 const APPS: [&str; 2] = ["lean", "able"];
 
@@ -32,7 +32,7 @@ fn one() -> BoxedStrategy<ModerationEntry> {
     record(user, place, id, app())
 }
 
-/// All that can be found out about an index.
+/// Returns everything that an index can answer.
 fn all_of(index: &ModerationIndex) -> Vec<String> {
     let mut found = vec![format!("{} entries, next ending {:?}", index.len(), index.next_ending())];
     found.push(format!("{:?}", index.ended(Millis(2), 100)));
@@ -61,7 +61,7 @@ fn all_of(index: &ModerationIndex) -> Vec<String> {
     found
 }
 
-/// Of which kinds a place is, as a policy sees it.
+/// Returns the kinds of a conversation or pattern, as a policy sees them.
 fn kinds(index: &ModerationIndex, app: &str, place: &Pattern) -> Vec<ConversationKind> {
     ConversationKind::ALL.into_iter().filter(|kind| is_of_kind(index, app, place, *kind)).collect()
 }
@@ -107,7 +107,7 @@ proptest! {
         let mut kept: BTreeMap<String, String> = BTreeMap::new();
         for (record, fate) in changes {
             let key = record.key().to_string();
-            // Every third is taken away: what it is about, whatever is kept of it.
+            // A third of the changes delete the entry of the key, whatever its stored value is.
             let value = (fate > 0).then(|| record.value());
             index.apply(&key, value.as_deref()).unwrap();
             match value {

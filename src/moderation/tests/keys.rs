@@ -1,4 +1,4 @@
-//! What is written is read again, under one key and no other.
+//! A written entry is read back under exactly one key.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::super::entry::{EntryKey, ModerationEntry};
 use super::record;
 use crate::model::Pattern;
 
-/// Names that have been trouble elsewhere, and others.
+/// Generates names that caused problems elsewhere, and random names.
 fn name() -> BoxedStrategy<String> {
     const TROUBLE: [&str; 16] = [
         "/",

@@ -1,4 +1,4 @@
-//! Entries as they are kept and as they are looked at, of every shape.
+//! Tests of entries of every shape, as stored and as indexed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod index;
@@ -13,7 +13,7 @@ use super::entry::{ModerationEntry, RegisteredConversation};
 use crate::model::{CallerKind, ConversationKind, Millis, Pattern};
 use crate::policy::{Block, EntryAuthor, EntryOrigin, RoleBinding, RoleGrant, Sanction};
 
-/// Entries about these users, places and apps.
+/// Generates entries about these users, scopes and apps.
 fn record(
     user: BoxedStrategy<String>,
     place: BoxedStrategy<Pattern>,

@@ -1,4 +1,4 @@
-//! A register that grew is the one that is made at once.
+//! Checks that an index that was changed step by step equals an index that was made at once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::sync::Arc;
@@ -58,7 +58,7 @@ fn entries() -> impl Strategy<Value = PolicyEntries> {
     });
     (few(conversation), few(binding), few(sanction()), few(sanction()), few(block)).prop_map(
         |(mut conversations, bindings, bans, mutes, blocks)| {
-            // One conversation stands once for an app.
+            // For one app, a conversation must have only one entry.
             let mut seen = BTreeSet::new();
             conversations.retain(|one| seen.insert((one.id.clone(), one.app.clone())));
             PolicyEntries { conversations, bindings, bans, mutes, blocks }
@@ -66,7 +66,7 @@ fn entries() -> impl Strategy<Value = PolicyEntries> {
     )
 }
 
-/// Each entry by itself, in an order of its own.
+/// Returns each entry separately, in a different order than [`EntryIndex::new`] adds them.
 fn singly(entries: &PolicyEntries) -> Vec<(String, UserEntry)> {
     let mut all: Vec<(String, UserEntry)> = Vec::new();
     for ConversationEntry { id, app, people, line, .. } in &entries.conversations {
@@ -90,7 +90,7 @@ fn singly(entries: &PolicyEntries) -> Vec<(String, UserEntry)> {
     all
 }
 
-/// All that can be found out about a register.
+/// Returns everything that can be read from an index.
 fn all_of(register: &EntryIndex) -> Vec<String> {
     let shown = |entries: Vec<&UserEntry>| {
         let mut entries: Vec<String> = entries.into_iter().map(|entry| format!("{entry:?}")).collect();
@@ -122,7 +122,7 @@ fn all_of(register: &EntryIndex) -> Vec<String> {
     found
 }
 
-/// Every known conversation of a kind whose name starts with `prefix`.
+/// Returns every known conversation of a kind whose name starts with `prefix`.
 fn of_kind(register: &EntryIndex, kind: ConversationKind, app: &str, prefix: &str) -> Vec<String> {
     let next = |from: &str| register.next_of_kind(kind, app, prefix, from).map(str::to_owned);
     std::iter::successors(next(prefix), |name| next(&format!("{name}\0"))).collect()
@@ -150,7 +150,7 @@ proptest! {
         for (_, user, entry) in order.iter().filter(|(stays, ..)| !stays) {
             register.remove(user, entry.scope(), |other| other == entry);
         }
-        // Of two that are alike, both went.
+        // If two entries were equal, both were removed.
         for (_, user, entry) in order.iter().filter(|(stays, ..)| *stays) {
             let count = |register: &EntryIndex| register.all_about(user).filter(|other| *other == entry).count();
             let wanted = singly(&kept).iter().filter(|(name, other)| name == user && other == entry).count();

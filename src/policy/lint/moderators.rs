@@ -1,16 +1,17 @@
-//! Rules for moderators that can't be meant.
+//! Warns about rules for moderators that are probably mistakes.
 
 use super::has_targets;
 use crate::model::{Action, ActionSet, CallerKind};
 use crate::policy::rule::{Effect, Rule, TargetCondition};
 
-/// What users could do with it to those above them. Giving and taking roles is held to ranks whatever a rule says.
+/// The actions that need `targets`, because users could otherwise use them against users with a higher rank. `set-role`
+/// is not among them, because it is always limited by rank.
 const SANCTIONS: ActionSet = ActionSet::of(&[Action::Ban, Action::Unban, Action::Mute, Action::Unmute]);
 
-/// What is about a place and not about people in it.
+/// The moderation actions that have no targets.
 const PLACES: ActionSet = ActionSet::of(&[Action::ManageConversation, Action::ReadModeration]);
 
-/// What of a rule that allows moderation goes further, or not as far, as its author will have thought.
+/// Returns a warning if a rule allows more moderation, or less, than its author probably intended.
 pub(super) fn misjudged(rule: &Rule) -> Option<String> {
     if rule.effect == Effect::Deny {
         return None;
@@ -24,18 +25,18 @@ fn reaches_up(rule: &Rule) -> Option<String> {
     let words = words(rule.actions.intersection(SANCTIONS));
     (!services_alone && !held && !words.is_empty()).then(|| {
         format!(
-            "this rule lets users {words} whoever is in the conversation, its owner too: write `targets = \"outranked\"`"
+            "this rule lets users {words} everyone in the conversation, even its owner: write `targets = \"outranked\"`"
         )
     })
 }
 
-/// With `targets`, a rule about people and places is never about the places.
+/// Warns if a rule has `targets` and also actions that have no targets: the rule never allows these actions.
 fn never_for_places(rule: &Rule) -> Option<String> {
     let words = words(rule.actions.intersection(PLACES));
     let is_mixed = rule.targets.is_some() && rule.actions.iter().any(has_targets);
     (is_mixed && !words.is_empty()).then(|| {
         format!(
-            "this rule never allows {words}, as it has `targets` and that touches nobody: give it a rule of its own"
+            "this rule never allows {words}, because it has `targets`: write a separate rule without `targets` for it"
         )
     })
 }

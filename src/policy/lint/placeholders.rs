@@ -1,9 +1,9 @@
-//! Deny rules with placeholders that may have no value.
+//! Warns about deny rules with placeholders that may have no value.
 
 use crate::policy::condition::alternatives;
 use crate::policy::rule::{Effect, Rule};
 
-/// Which callers a deny rule matches in more conversations than its author may expect.
+/// Returns a warning if a deny rule may match more conversations than its author expects.
 pub(super) fn may_lack_a_value(rule: &Rule) -> Option<String> {
     let templates = rule.conversations.iter().flatten().filter(|_| rule.effect == Effect::Deny);
     let with_claims: Vec<_> = templates.filter(|template| template.claims().next().is_some()).collect();
@@ -12,9 +12,9 @@ pub(super) fn may_lack_a_value(rule: &Rule) -> Option<String> {
     let patterns = alternatives(with_claims.iter().map(|template| format!("`{}`", template.source())));
     (!with_claims.is_empty()).then(|| {
         format!(
-            "this deny rule matches {patterns} with any segment in the place of a claim that the caller's token lacks, or whose value is \
-             not one segment: callers without {claims} are denied all of these conversations; narrow the rule with `callers` or \
-             `authenticators` if they must not be"
+            "in this deny rule, {patterns} matches any segment in place of a claim that the caller's token lacks or whose \
+             value is not one segment: callers without {claims} are denied all these conversations; to exclude such \
+             callers, add `callers` or `authenticators`"
         )
     })
 }

@@ -1,4 +1,4 @@
-//! What a policy is warned of.
+//! Tests of the policy warnings.
 
 use super::*;
 
@@ -20,10 +20,10 @@ fn warns_of_rules_that_never_match() {
     selves.callers = Some(vec![CallerKind::Service]);
     let found = warnings(&document(vec![of_login, elsewhere, nobody, selves]));
     let expected = [
-        "it has `conversations`, and login, create is about none",
+        "it has `conversations`, but login, create has no conversation",
         "none of its apps has the action publish",
-        "it has `targets`, and join touches nobody else",
-        "a service is nobody's client; write `client = \"any\"`",
+        "it has `targets`, but join has no targets",
+        "a service is never the client; write `client = \"any\"`",
     ];
     assert_eq!(found.len(), expected.len(), "{found:?}");
     for (index, why) in expected.into_iter().enumerate() {
@@ -49,9 +49,12 @@ fn warns_of_rules_that_others_make_pointless() {
     assert_eq!(
         found,
         [
-            (LintLocation::Rule(0), "this rule is pointless: `wide` allows all that it allows".to_owned()),
-            (LintLocation::Rule(2), "this rule is pointless: `narrow` allows all that it allows".to_owned()),
-            (LintLocation::Rule(4), "this rule has no effect: the deny rule `no` matches wherever it does".to_owned()),
+            (LintLocation::Rule(0), "this rule is redundant: `wide` allows everything that it allows".to_owned()),
+            (LintLocation::Rule(2), "this rule is redundant: `narrow` allows everything that it allows".to_owned()),
+            (
+                LintLocation::Rule(4),
+                "this rule has no effect: whenever it matches, the deny rule `no` matches too".to_owned()
+            ),
         ]
     );
 }
@@ -65,7 +68,7 @@ fn what_must_be_named_is_not_included_in_a_rule_that_names_nothing() {
     let found = warnings(&document(vec![allow("wherever", &[Action::Subscribe]), log, chat]));
     assert_eq!(
         found,
-        [(LintLocation::Rule(2), "this rule is pointless: `wherever` allows all that it allows".to_owned())]
+        [(LintLocation::Rule(2), "this rule is redundant: `wherever` allows everything that it allows".to_owned())]
     );
 }
 
@@ -109,16 +112,16 @@ fn warns_of_rules_for_moderators_that_reach_too_far_or_not_far_enough() {
     let expected = [
         (
             2,
-            "this rule never allows read-moderation, as it has `targets` and that touches nobody: give it a rule of its own",
+            "this rule never allows read-moderation, because it has `targets`: write a separate rule without `targets` for it",
         ),
-        (3, "this rule can never match: it has `targets`, and read-moderation touches nobody else"),
+        (3, "this rule can never match: it has `targets`, but read-moderation has no targets"),
         (
             5,
-            "this rule lets users ban or unmute whoever is in the conversation, its owner too: write `targets = \
+            "this rule lets users ban or unmute everyone in the conversation, even its owner: write `targets = \
              \"outranked\"`",
         ),
     ];
-    let rules: Vec<_> = found.iter().filter(|(_, message)| !message.contains("pointless")).collect();
+    let rules: Vec<_> = found.iter().filter(|(_, message)| !message.contains("redundant")).collect();
     assert_eq!(rules.len(), expected.len(), "{found:?}");
     for ((place, message), (index, why)) in rules.into_iter().zip(expected) {
         assert_eq!((place, message.as_str()), (&LintLocation::Rule(index), why));

@@ -1,4 +1,4 @@
-//! Stories about deciding, small enough to read.
+//! Tests of decisions with small policies.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod lint;
@@ -230,7 +230,7 @@ fn a_pattern_is_granted_where_each_of_its_names_would_be() {
     let mut document = document(vec![allow("all", &[Action::Subscribe]), no]);
     document.default_role = Some(MANAGER);
     document.entries.bindings.push(binding("tom", "chat:x", GUEST));
-    // He is manager by default but for chat:x, and managers are denied.
+    // Tom is a manager by default, except in chat:x. Managers are denied.
     assert!(decide(&document, &user("tom"), subscribe("chat:x")).is_ok());
     assert!(decide(&document, &user("tom"), subscribe("chat:y")).is_err());
     assert!(decide(&document, &user("tom"), subscribe("chat:*")).is_err());
@@ -266,10 +266,10 @@ fn a_pattern_grants_what_each_name_in_it_is_granted_a_rooms_channels_among_them(
     let inside =
         ["support::$chat", "support::$chat::$typing", "support:*", "support::*", "support::$chat:*", "support:x"];
     assert!(inside.iter().all(|place| may(&document, place)));
-    assert!(!may(&document, "support") && !may(&document, "*"), "the room itself does not lie in support:*");
+    assert!(!may(&document, "support") && !may(&document, "*"), "the room itself is not inside support:*");
 
     document.entries.conversations.push(conversation("support", ConversationKind::Group, &[("alice", OWNER)]));
-    assert!(inside.iter().all(|place| may(&document, place)), "an entry for the room says nothing of tom");
+    assert!(inside.iter().all(|place| may(&document, place)), "the entry for the room is not about tom");
 
     document.entries.bindings.push(binding("tom", "support", GUEST));
     for place in ["support::$chat", "support::$chat::$typing", "support:*", "support::*", "support::$chat:*"] {
@@ -309,7 +309,7 @@ fn a_pattern_may_be_granted_by_different_rules_in_its_parts() {
     document.default_role = Some(GUEST);
     let refused = denial(&document, &user("tom"), want("tom", "chat:*", &[Action::Subscribe]));
     assert!(refused.public().contains("because of chat:private"), "{}", refused.public());
-    // He is a manager there, whom the deny rule is not about; and a guest elsewhere.
+    // Tom is a manager in chat:private, where the deny rule is only for guests. Elsewhere he is a guest.
     document.entries.bindings.push(binding("tom", "chat:private", MANAGER));
     let permit = decide(&document, &user("tom"), want("tom", "chat:*", &[Action::Subscribe])).unwrap();
     assert_eq!(permit.rules(), ["guests", "managers"]);
@@ -337,7 +337,7 @@ fn a_deny_rule_whose_placeholder_has_no_value_denies_all_that_it_could_stand_for
     assert!(!decides(Some("acme".into()), "archive:acme:x"));
     assert!(decides(Some("acme".into()), "archive:other:x"));
     let said = denial(&document, &user("tom"), want("tom", "archive:*", &[Action::Subscribe])).public();
-    assert_eq!(said, "subscribe is not allowed in archive:*", "no conversation is named that nobody asked for");
+    assert_eq!(said, "subscribe is not allowed in archive:*", "the message names only the requested pattern");
 }
 
 #[test]
@@ -415,19 +415,19 @@ fn a_pattern_is_refused_where_a_deny_rule_without_a_value_touches_only_names_dee
         document.entries.conversations.extend(known.iter().map(|(id, kind)| conversation(id, *kind, &[])));
         decide(&document, &user("tom"), want("tom", place, &[Action::Subscribe])).is_ok()
     };
-    // The room is none of those that the rule is about, the rest of `a::*` is.
+    // The deny rule is for guests. Tom is a manager in the room's channels, but a guest in the rest of `a::*`.
     let bindings = [("*", MANAGER), ("a::*", GUEST), ("a", MANAGER)];
     for (place, expected) in
         [("a::w", false), ("a::$chat", true), ("a:*", false), ("a::*", false), ("a::$chat:*", true)]
     {
         assert_eq!(decides("a::{claim:tenant}", None, &bindings, &[], place), expected, "{place}");
     }
-    // A guest in one namespace inside the pattern.
+    // Tom is a guest in one namespace inside the pattern.
     let bindings = [("*", MANAGER), ("a:x:*", GUEST)];
     for (place, expected) in [("a:x:p", false), ("a:y:p", true), ("a:x:q", true), ("a:*", false), ("*", false)] {
         assert_eq!(decides("a:{claim:tenant}:p", None, &bindings, &[], place), expected, "{place}");
     }
-    // Of two chat rooms only the second is one that the rule is about.
+    // Only the second chat room matches the rule's template.
     let known = [("a:b:c", ConversationKind::Chatroom), ("a:x", ConversationKind::Chatroom)];
     for (place, expected) in [("a:b:c", true), ("a:x", false), ("a:y", true), ("a:*", false)] {
         let kinds = Some(vec![ConversationKind::Chatroom]);

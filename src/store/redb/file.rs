@@ -1,4 +1,4 @@
-//! The file of a store: opened, or begun where there is none.
+//! Opens or creates the file of a store.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -11,13 +11,14 @@ use redb::{Builder, Database};
 use super::{probe, tables};
 use crate::store::{FailureReason, StoreUnavailable};
 
-/// How much of the file is kept in memory, in bytes. The moderation entries is there already, as an index: the file is hardly ever read.
+/// The size of the cache for the file, in bytes. The moderation entries are in memory already, as an index, so the file
+/// is rarely read.
 const CACHE: usize = 16 << 20;
 
-/// Where the file is that was opened, and which one that is.
+/// The path and the identity of the opened file.
 pub(super) struct OpenedFile {
     path: PathBuf,
-    /// The device and the number of the file there. It has these whatever it is called.
+    /// The device number and inode number of the file. They stay the same when the file is renamed.
     file: (u64, u64),
 }
 
@@ -27,21 +28,22 @@ impl OpenedFile {
         Ok(OpenedFile { path: path.to_owned(), file: (file.dev(), file.ino()) })
     }
 
-    /// Whether the file still is where it was opened, so that whoever opens it there finds what is written now. If not: why.
+    /// Checks that the opened file is still at its path. Otherwise the next process that opens the path would not find
+    /// the changes that are written now.
     pub(super) fn check(&self) -> Result<(), StoreUnavailable> {
         let path = self.path.display();
         let missing = |message| Err(StoreUnavailable::new(FailureReason::Missing, message));
         match OpenedFile::of(&self.path) {
             Ok(now) if now.file == self.file => Ok(()),
             Ok(_) => missing(format!(
-                "{path} is another file than the one that was opened: bring that one back. To take this one, stop the program, say \
-                 `chat-signer store accept`, and start it"
+                "{path} is another file than the one that was opened: restore that file. To use this file, stop the program, run \
+                 `chat-signer store accept`, and start the program"
             )),
-            Err(error) => missing(format!("{path} can't be found any more ({error}): bring it back")),
+            Err(error) => missing(format!("{path} can't be found any more ({error}): restore it")),
         }
     }
 
-    /// Whether the file could be written, and grow.
+    /// Tests whether the file can be written and can grow.
     pub(super) fn probe(&self) -> Result<(), StoreUnavailable> {
         let path = self.path.display();
         probe::probe(&self.path)
@@ -49,7 +51,7 @@ impl OpenedFile {
     }
 }
 
-/// Opens the file, or begins it with this epoch where there is none.
+/// Opens the file. If the file does not exist, creates it with this epoch.
 pub(super) fn open(path: &Path, epoch: &str) -> Result<(Database, OpenedFile), StoreUnavailable> {
     let opened = match there(path) {
         Err(redb::Error::Io(error)) if error.kind() == ErrorKind::NotFound => begin(path, epoch),
@@ -66,7 +68,7 @@ pub(super) fn open(path: &Path, epoch: &str) -> Result<(Database, OpenedFile), S
             Err(StoreUnavailable::new(
                 FailureReason::Damaged,
                 format!(
-                    "{} has the layout {layout}, and this version of chat-signer knows only {known}: start the one that wrote it",
+                    "{} has the layout {layout}, and this version of chat-signer knows only {known}: start the version that wrote it",
                     path.display()
                 ),
             ))
@@ -79,7 +81,7 @@ pub(super) fn open(path: &Path, epoch: &str) -> Result<(Database, OpenedFile), S
     }
 }
 
-/// The file that is there. One that takes its place meanwhile, which can take long, is noticed later.
+/// Opens the existing file. Opening can take long. If another file takes its place meanwhile, a later check detects it.
 fn there(path: &Path) -> Result<(Database, OpenedFile), redb::Error> {
     let place = OpenedFile::of(path)?;
     Ok((builder().open(path)?, place))
@@ -91,17 +93,19 @@ fn builder() -> Builder {
     builder
 }
 
-/// Makes the file under another name, so that whatever happens there is either none or a whole one.
+/// Creates the file under a temporary name and links it to its path. So the file is either complete or absent.
 fn begin(path: &Path, epoch: &str) -> Result<(Database, OpenedFile), redb::Error> {
     let beginning = beside(path, epoch);
     let begun = make(&beginning, epoch).and_then(|database| match fs::hard_link(&beginning, path) {
         Ok(()) => {
             let place = OpenedFile { path: path.to_owned(), ..OpenedFile::of(&beginning)? };
             let path = path.display();
-            tracing::warn!("began an empty store in {path}; if there should have been one, stop and bring it back");
+            tracing::warn!(
+                "created an empty store in {path}; if there was a store before, stop the program and restore it"
+            );
             Ok((database, place))
         }
-        // Another process was faster.
+        // Another process created it first.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => there(path),
         Err(error) => Err(error.into()),
     });
@@ -129,17 +133,17 @@ pub(in crate::store) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(directory(path))?.sync_all()
 }
 
-/// Where a file is.
+/// Returns the directory of a file.
 pub(in crate::store) fn directory(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// What is wrong with a file, and what to do.
+/// Converts an error of redb into an error with a message for the operator.
 fn flaw(path: &Path, error: &redb::Error) -> StoreUnavailable {
     StoreUnavailable::new(reason(error), sentence(path, error))
 }
 
-/// What an error of redb asks of an operator.
+/// Returns the reason for an error of redb.
 pub(super) fn reason(error: &redb::Error) -> FailureReason {
     match error {
         redb::Error::Io(error) => probe::reason(error),
@@ -153,14 +157,14 @@ fn sentence(path: &Path, error: &redb::Error) -> String {
     let path = path.display();
     match error {
         redb::Error::DatabaseAlreadyOpen => {
-            format!("{path} is in use by another process: give each a file of its own, or have them share a Redis")
+            format!("{path} is in use by another process: give each process its own file, or let them share a Redis")
         }
         redb::Error::Io(error) if error.kind() != ErrorKind::InvalidData => format!("{path}: {error}"),
-        redb::Error::UpgradeRequired(_) => format!("{path} is of a version of redb that is too old: {OTHER}"),
+        redb::Error::UpgradeRequired(_) => format!("{path} has a redb format that is too old: {OTHER}"),
         _ if is_empty => {
             format!("{path} is empty. To use it as the moderation store, delete it: a missing file is created")
         }
-        error => format!("{path} is no redb file, or damaged ({error}): {OTHER}"),
+        error => format!("{path} is not a redb file, or is damaged ({error}): {OTHER}"),
     }
 }
 

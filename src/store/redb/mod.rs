@@ -1,7 +1,7 @@
-//! A store in one file, which one process has to itself.
+//! A store in one file that only one process uses.
 //!
-//! Every change is a transaction that is on the disk when it is acknowledged. After a failed write nothing is known of the file any more
-//! but what a restart finds in it, so the store is not used again until then.
+//! Every change is a transaction. It is on the disk when it is acknowledged. After a failed write, the state of the
+//! file is unknown until it is opened again. So the store is not used again until then.
 
 pub(super) mod file;
 pub(super) mod probe;
@@ -31,18 +31,18 @@ pub struct RedbStore {
 }
 
 struct OpenDatabase {
-    /// What it is called, for errors.
+    /// The path of the file, for error messages.
     name: String,
     place: OpenedFile,
     database: Database,
-    /// Why it must not be used again, if so.
+    /// The error after which the file must not be used, if there was one.
     broken: OnceLock<String>,
-    /// Held by a probe until the disk has answered it.
+    /// The lock that a probe holds until the disk has answered.
     probing: Mutex<()>,
 }
 
 impl RedbStore {
-    /// Opens the file, or begins it where there is none.
+    /// Opens the file, or creates it.
     pub(super) async fn open(path: &Path) -> Result<RedbStore, StoreUnavailable> {
         let name = path.display().to_string();
         let (path, epoch) = (path.to_owned(), fresh()?);
@@ -100,12 +100,12 @@ impl RedbStore {
         self.read(move |reading| reading.has(version, &change)).await
     }
 
-    /// Whether the store says that it has a record.
+    /// Returns whether the store says that it has a record file.
     pub(super) async fn is_recorded(&self) -> Result<bool, StoreUnavailable> {
         self.read(ReadTables::is_recorded).await
     }
 
-    /// Notes in the store that it has a record, so that it is noticed when the record is lost.
+    /// Stores that the store has a record file. So a lost record file is detected.
     pub(super) async fn note_record(&self) -> Result<(), StoreUnavailable> {
         if self.is_recorded().await? {
             return Ok(());
@@ -143,7 +143,7 @@ impl RedbStore {
         queues: &[(String, usize)],
     ) -> Result<Vec<Job>, StoreUnavailable> {
         let (worker, queues) = (worker.to_owned(), queues.to_vec());
-        // Most of the time there is nothing to do, and to find that out costs no write.
+        // Usually no job is ready. This check needs no write.
         let ready = self.read(move |reading| reading.ready(now, &queues)).await?;
         if ready.is_empty() {
             return Ok(Vec::new());
@@ -200,7 +200,7 @@ impl RedbStore {
         self.run(move |file| read(file).map_err(|error| file.flaw(&error))).await
     }
 
-    /// Makes a transaction of the work, and has it on the disk; of no work, which is `None`, nothing is written.
+    /// Runs the work in a transaction and writes it to the disk. If the work returns `None`, nothing is written.
     async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&WriteTables) -> Result<Option<T>, redb::Error> + Send + 'static,
@@ -216,7 +216,7 @@ impl RedbStore {
         let done = spawn_blocking(move || {
             file.check()?;
             let done = work(&file)?;
-            // What was written to a file that is gone by now, no restart finds.
+            // If the file was moved or deleted meanwhile, a restart does not find this write.
             file.place.check()?;
             Ok(done)
         });
@@ -225,7 +225,7 @@ impl RedbStore {
 }
 
 impl OpenDatabase {
-    /// Whether it may be used; if not, why.
+    /// Checks that the file can be used.
     fn check(&self) -> Result<(), StoreUnavailable> {
         match self.broken.get() {
             Some(error) => Err(StoreUnavailable::new(FailureReason::RestartNeeded, self.restart(error))),
@@ -233,7 +233,7 @@ impl OpenDatabase {
         }
     }
 
-    /// Notes that the file must not be used again, and why.
+    /// Marks the file as unusable because of this error.
     fn broken_by(&self, error: &redb::Error) -> StoreUnavailable {
         let text = self.broken.get_or_init(|| error.to_string());
         StoreUnavailable::new(file::reason(error), self.restart(text))
@@ -247,7 +247,8 @@ impl OpenDatabase {
         StoreUnavailable::new(file::reason(error), format!("{}: {error}", self.name))
     }
 
-    /// Whether the file could be written. One probe at a time: where the disk hangs, no more threads wait for it.
+    /// Tests whether the file can be written. Only one probe runs at a time. So, if the disk hangs, only one thread
+    /// waits for it.
     fn probe(&self) -> Result<(), StoreUnavailable> {
         let _alone = match self.probing.try_lock() {
             Ok(alone) => alone,

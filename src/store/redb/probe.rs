@@ -1,8 +1,8 @@
-//! Whether the file of a store could be written, tried on another file beside it.
+//! Tests whether the file of a store can be written, with another file in the same directory.
 //!
-//! After a failed write redb needs the file opened anew, so a probe must not be such a write. It writes as much as a change does, to
-//! where the store's file would grow. A full disk, a quota, a limit on the size of files and a read-only file system stop it as they
-//! would stop a change.
+//! After a failed write, redb must open its file again. So the probe must not write to that file. It writes as many
+//! bytes as a change does, at the offset at which the store's file would grow. A full disk, a quota, a file size limit
+//! and a read-only file system stop the probe as they would stop a change.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -11,17 +11,17 @@ use std::path::{Path, PathBuf};
 
 use crate::store::FailureReason;
 
-/// How much is written, in bytes: more than a change takes.
+/// The size of the test write, in bytes. A change takes less.
 const SIZE: usize = 64 << 10;
 
-/// Tries whether the file at this path could be written, and grow.
+/// Tests whether the file at this path can be written and can grow.
 pub(super) fn probe(store: &Path) -> io::Result<()> {
     let store = fs::canonicalize(store)?;
-    // As a restart opens it.
+    // A restart opens the file in the same way.
     let length = OpenOptions::new().read(true).write(true).open(&store)?.metadata()?.len();
     let path = beside(&store);
     let file = match create(&path) {
-        // In such a directory nothing can be tried, and changes may well be made.
+        // In this directory a probe cannot create a file, but changes are still possible.
         Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(()),
         file => file?,
     };
@@ -35,7 +35,7 @@ fn write(file: &File, length: u64) -> io::Result<()> {
     file.sync_all()
 }
 
-/// A new file. What a crash left of the last probe is removed.
+/// Creates a new file. Removes the file that a crash left behind.
 fn create(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
@@ -50,7 +50,7 @@ fn beside(store: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// What an error of the file system asks of an operator.
+/// Returns the reason for an error of the file system.
 pub(in crate::store) fn reason(error: &io::Error) -> FailureReason {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => FailureReason::Full,

@@ -1,4 +1,4 @@
-//! What the file of a store holds, and what is done with it in one transaction.
+//! The tables in the file of a store, and the operations inside one transaction.
 
 use std::ops::Bound;
 
@@ -15,25 +15,25 @@ use crate::store::{
     AttemptResult, ChangesSince, Job, JobState, KEPT, KEPT_DONE, NewChange, NewJob, StoreHead, StoredChange, at_once,
 };
 
-/// The layout of the tables below. Another one has another number.
+/// The version of the table layout. Increase it when the tables change.
 pub(super) const LAYOUT: u64 = 1;
 
-/// The layout, the last change's number, and 1 where the store has a record.
+/// The layout, the number of the last change, and 1 under `recorded` if the store has a record file.
 const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("chat-signer");
-/// The rest of the head.
+/// The other fields of the head.
 const HEAD: TableDefinition<&str, &str> = TableDefinition::new("head");
 const ENTRIES: TableDefinition<&str, &str> = TableDefinition::new("entries");
-/// The last changes, by number, as JSON.
+/// The last changes as JSON, by number.
 const LOG: TableDefinition<u64, &str> = TableDefinition::new("log");
-/// Jobs by key, as JSON.
+/// Jobs as JSON, by key.
 const JOBS: TableDefinition<&str, &str> = TableDefinition::new("jobs");
-/// Jobs by state.
+/// The keys of jobs, by state.
 const STATES: TableDefinition<(&str, &str), ()> = TableDefinition::new("states");
-/// By queue, when which job may be claimed.
+/// The keys of jobs that can be claimed, by queue and time.
 const QUEUES: TableDefinition<(&str, u64, &str), ()> = TableDefinition::new("queues");
-/// When which job was done.
+/// The keys of done jobs, by the time at which they ended.
 const DONE: TableDefinition<(u64, &str), ()> = TableDefinition::new("done");
-/// When which message became a dead letter.
+/// The keys of webhook messages that are dead letters, by the time at which they ended.
 const ASIDE: TableDefinition<(u64, &str), ()> = TableDefinition::new("aside");
 const NOTES: TableDefinition<&str, &str> = TableDefinition::new("notes");
 
@@ -41,16 +41,16 @@ type TimeIndex = TableDefinition<'static, (u64, &'static str), ()>;
 
 type Result<T> = std::result::Result<T, redb::Error>;
 
-/// What reading the log comes to next.
+/// A row of the log, as its iterator returns it.
 type LogRow<'a> = std::result::Result<(AccessGuard<'a, u64>, AccessGuard<'a, &'static str>), StorageError>;
 
-/// A state of the file.
+/// A snapshot of the file for reading.
 pub(super) struct ReadTables(pub(super) ReadTransaction);
 
-/// A change to the file.
+/// A write transaction.
 pub(super) struct WriteTables(pub(super) WriteTransaction);
 
-/// Makes the tables in a new file.
+/// Creates the tables in a new file.
 pub(super) fn begin(database: &Database, epoch: &str) -> Result<()> {
     let writing = WriteTables(database.begin_write()?);
     writing.0.open_table(ENTRIES)?;
@@ -66,7 +66,7 @@ pub(super) fn begin(database: &Database, epoch: &str) -> Result<()> {
     Ok(writing.0.commit()?)
 }
 
-/// The layout of the tables. `None`: they aren't this program's.
+/// Returns the layout of the tables. `None`: another program created the tables.
 pub(super) fn layout(database: &Database) -> Result<Option<u64>> {
     match database.begin_read()?.open_table(NUMBERS) {
         Ok(numbers) => Ok(numbers.get("layout")?.map(|layout| layout.value())),
@@ -75,7 +75,7 @@ pub(super) fn layout(database: &Database) -> Result<Option<u64>> {
     }
 }
 
-/// Ends all leases: whoever opens the file has it alone, so that those who claimed jobs before are gone.
+/// Ends all leases. Only one process has the file open, so the workers with these leases no longer run.
 pub(super) fn release(database: &Database) -> Result<()> {
     let abandoned = ReadTables(database.begin_read()?).abandoned()?;
     if abandoned.is_empty() {
@@ -121,7 +121,7 @@ impl ReadTables {
         at_once(log.range(next..)?.map(sized)).collect::<Result<_>>().map(ChangesSince::Changes)
     }
 
-    /// Whether this change was made. `None`: it is no longer in the log.
+    /// Returns whether this change was made. `None`: it is no longer in the log.
     pub(super) fn has(&self, version: u64, change: &str) -> Result<Option<bool>> {
         if version > self.head()?.version {
             return Ok(Some(false));
@@ -138,7 +138,7 @@ impl ReadTables {
         Ok(self.0.open_table(NUMBERS)?.get("recorded")?.is_some())
     }
 
-    /// The keys of jobs that may be claimed: so many of each of these queues, at most.
+    /// Returns the keys of jobs that can be claimed, up to the maximum number of each queue.
     pub(super) fn ready(&self, now: Millis, queues: &[(String, usize)]) -> Result<Vec<String>> {
         let (table, mut ready) = (self.0.open_table(QUEUES)?, Vec::new());
         for (queue, most) in queues {
@@ -170,7 +170,7 @@ impl ReadTables {
         Ok(self.0.open_table(NOTES)?.get(key)?.map(|note| note.value().to_owned()))
     }
 
-    /// The jobs that somebody has claimed, without their leases.
+    /// Returns the jobs that have a lease, with the lease ended.
     fn abandoned(&self) -> Result<Vec<LeasedJob>> {
         let jobs = self.0.open_table(JOBS)?;
         let mut abandoned = Vec::new();
@@ -242,7 +242,7 @@ impl WriteTables {
         self.keep(&LeasedJob::asked(job, revision, at, before))
     }
 
-    /// Gives those of these jobs to a worker that may still be claimed.
+    /// Leases to a worker the jobs from this list that can still be claimed.
     pub(super) fn claim(&self, worker: &str, now: Millis, until: Millis, keys: &[String]) -> Result<Vec<Job>> {
         let mut claimed = Vec::new();
         for key in keys {
@@ -257,7 +257,7 @@ impl WriteTables {
         Ok(claimed)
     }
 
-    /// Notes what came of a job. `None` where this worker doesn't have it.
+    /// Completes a job. `None`: this worker has no lease on it.
     pub(super) fn settle(&self, worker: &str, job: &Job, attempt: &AttemptResult, now: Millis) -> Result<Option<bool>> {
         let Some(mut held) = self.take(&job.key)?.filter(|held| held.is_with(worker, job)) else { return Ok(None) };
         let is_noted = held.settle(job.revision, attempt, now);
@@ -266,7 +266,7 @@ impl WriteTables {
         Ok(Some(is_noted))
     }
 
-    /// Notes something. `None` where this worker doesn't have the job.
+    /// Stores or deletes a checkpoint. `None`: this worker has no lease on the job.
     pub(super) fn set_note(&self, worker: &str, job: &Job, key: &str, value: Option<&str>) -> Result<Option<()>> {
         if !self.held(&job.key)?.is_some_and(|held| held.is_with(worker, job)) {
             return Ok(None);
@@ -295,7 +295,7 @@ impl WriteTables {
         self.0.open_table(JOBS)?.get(key)?.map(|held| parse(held.value())).transpose()
     }
 
-    /// Takes a job out of all tables.
+    /// Removes a job from all tables.
     fn take(&self, key: &str) -> Result<Option<LeasedJob>> {
         let removed = self.0.open_table(JOBS)?.remove(key)?.map(|held| parse::<LeasedJob>(held.value()));
         let Some(held) = removed.transpose()? else { return Ok(None) };
@@ -309,7 +309,7 @@ impl WriteTables {
         Ok(Some(held))
     }
 
-    /// Puts a job into all tables that it belongs in.
+    /// Inserts a job into all tables that it belongs to.
     fn keep(&self, held: &LeasedJob) -> Result<()> {
         let key = held.job.key.as_str();
         self.0.open_table(JOBS)?.insert(key, written(held)?.as_str())?;
@@ -324,7 +324,7 @@ impl WriteTables {
     }
 }
 
-/// Where a job is found that is over in this state.
+/// Returns the table of the last jobs that ended in this state.
 fn last(state: JobState) -> TimeIndex {
     if state == JobState::DeadLetter { ASIDE } else { DONE }
 }
@@ -337,7 +337,7 @@ fn head(
         |key: &str| Ok::<_, redb::Error>(table.get(key)?.map_or_else(String::new, |text| text.value().to_owned()));
     let (id, epoch) = (text("id")?, text("epoch")?);
     Ok(StoreHead {
-        // An earlier version kept no id.
+        // An earlier version stored no id.
         id: if id.is_empty() { epoch.clone() } else { id },
         epoch,
         version: numbers.get("version")?.map_or(0, |version| version.value()),

@@ -1,4 +1,4 @@
-//! Connections: where the primary is, and to be let in there.
+//! Finds the Redis primary, connects and authenticates.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,30 +19,30 @@ use crate::config::{RedisAddress, RedisServer, RedisSettings};
 use crate::store::{FailureReason, StoreUnavailable};
 use crate::upstream;
 
-/// How long anything may take: to be let in, or an answer.
+/// The time limit for a connection and for an answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How often a node of a cluster may say that another one has the store.
+/// The maximum number of cluster redirects.
 const HOPS: usize = 4;
 
-/// Where what is pushed on a connection goes.
+/// The receiver of push messages from a connection.
 pub(super) type PushSender = UnboundedSender<PushInfo>;
 
-/// The servers that may be, or know, the primary.
+/// The servers that can be the primary, or that know its address.
 pub(super) struct RedisServers {
     settings: RedisSettings,
     tls: TlsConnector,
     pub(super) keys: RedisKeys,
 }
 
-/// A connection, with what serves it, which ends with it.
+/// A connection and its background task. The task ends with the connection.
 pub(super) struct RedisConnection {
     server: RedisServer,
     sender: MultiplexedConnection,
     driver: JoinHandle<()>,
 }
 
-/// What bytes go over.
+/// A byte stream to a server.
 trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
@@ -55,7 +55,8 @@ impl RedisServers {
         Ok(RedisServers { settings: settings.clone(), tls: TlsConnector::from(Arc::new(tls)), keys })
     }
 
-    /// A connection to the primary. All that may know it are asked at once, so that none who doesn't answer keeps one waiting.
+    /// Connects to the primary. Asks all servers or Sentinels at the same time, so a server that does not answer causes
+    /// no delay.
     pub(super) async fn primary(
         self: &Arc<Self>,
         pushes: Option<&PushSender>,
@@ -78,7 +79,7 @@ impl RedisServers {
         Err(all(&flaws))
     }
 
-    /// A connection to the primary that this server is, or knows.
+    /// Connects to the primary through this server: the server itself, or the primary that this Sentinel names.
     async fn by(&self, server: RedisServer, pushes: Option<PushSender>) -> Result<RedisConnection, StoreUnavailable> {
         let name = server.address.to_string();
         let reached = async {
@@ -88,20 +89,21 @@ impl RedisServers {
         timeout(PATIENCE, reached).await.unwrap_or_else(|_| Err(slow(&name)))
     }
 
-    /// The primary, as a Sentinel knows it.
+    /// Asks a Sentinel for the address of the primary.
     async fn told_by(&self, sentinel: &RedisServer) -> Result<RedisServer, StoreUnavailable> {
         let Some(wanted) = self.settings.servers.first() else { return Err(unreachable("no server")) };
         let RedisAddress::Tcp { host: name, tls, .. } = &wanted.address else {
-            return Err(unreachable(format!("{} is no name that a Sentinel could know", wanted.address)));
+            return Err(unreachable(format!("a Sentinel needs the name of the primary, not {}", wanted.address)));
         };
         let mut question = cmd("SENTINEL");
         question.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
         let told: Option<(String, u16)> = self.connect(sentinel, None).await?.ask(&question).await?;
-        let (host, port) = told.ok_or_else(|| unreachable(format!("{} knows no {name}", sentinel.address)))?;
+        let (host, port) =
+            told.ok_or_else(|| unreachable(format!("{} knows no primary with the name {name}", sentinel.address)))?;
         Ok(RedisServer { address: RedisAddress::Tcp { host, port, tls: *tls }, ..wanted.clone() })
     }
 
-    /// A connection to this server, if it is the primary, or to the one in its cluster.
+    /// Connects to this server if it is the primary, or follows its cluster redirects.
     async fn reach(
         &self,
         mut server: RedisServer,
@@ -115,7 +117,7 @@ impl RedisServers {
             };
             server.address = moved(&server.address, &error).ok_or_else(|| connection.flaw(&error))?;
         }
-        Err(unreachable(format!("{} is one of many that say another has the store", server.address)))
+        Err(unreachable(format!("too many cluster redirects, the last one to {}", server.address)))
     }
 
     async fn connect(
@@ -156,7 +158,7 @@ impl RedisServers {
         Ok(Box::new(self.tls.connect(name, stream).await?))
     }
 
-    /// What nobody has answered, in time.
+    /// Returns the error for servers that did not answer in time.
     pub(super) fn slow(&self) -> StoreUnavailable {
         let names: Vec<_> = self.settings.servers.iter().map(|server| server.address.to_string()).collect();
         slow(&names.join(", "))
@@ -164,19 +166,19 @@ impl RedisServers {
 }
 
 impl RedisConnection {
-    /// Sends a command, and reads the answer.
+    /// Sends a command and reads the answer.
     pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreUnavailable> {
         let answer = timeout(PATIENCE, command.query_async(&mut self.sender.clone())).await;
         answer.map_err(|_| slow(&self.name()))?.map_err(|error| self.flaw(&error))
     }
 
-    /// Sends commands, and reads the answers, each of which may be an error.
+    /// Sends commands and reads the answers. Each answer can be an error.
     pub(super) async fn ask_all(&self, commands: &mut Pipeline) -> Result<Vec<RedisResult<Value>>, StoreUnavailable> {
         let answer = timeout(PATIENCE, commands.ignore_errors().query_async(&mut self.sender.clone())).await;
         answer.map_err(|_| slow(&self.name()))?.map_err(|error| self.flaw(&error))
     }
 
-    /// Whether it has ended.
+    /// Returns whether the connection has ended.
     pub(super) fn is_over(&self) -> bool {
         self.driver.is_finished()
     }
@@ -185,7 +187,7 @@ impl RedisConnection {
         self.server.address.to_string()
     }
 
-    /// What this server's error says.
+    /// Converts an error of this server.
     pub(super) fn flaw(&self, error: &RedisError) -> StoreUnavailable {
         flaw(&self.server, error)
     }
@@ -205,14 +207,15 @@ fn unreachable(message: impl Into<String>) -> StoreUnavailable {
     StoreUnavailable::new(FailureReason::Unreachable, message)
 }
 
-/// What is wrong with several servers. The reason is that of a server that was reached, if any was.
+/// Joins the errors of several servers. The reason is the reason of a server that answered, if there is one.
 fn all(flaws: &[StoreUnavailable]) -> StoreUnavailable {
     let reached = flaws.iter().map(|flaw| flaw.reason).find(|reason| *reason != FailureReason::Unreachable);
     let messages: Vec<_> = flaws.iter().map(|flaw| flaw.message.as_str()).collect();
     StoreUnavailable::new(reached.unwrap_or(FailureReason::Unreachable), messages.join("; "))
 }
 
-/// What a server said, but for the password, which some repeat when they don't understand how it is shown.
+/// Converts an error of a server. Some servers repeat the password if they do not understand the login, so it is
+/// removed.
 fn flaw(server: &RedisServer, error: &RedisError) -> StoreUnavailable {
     let (name, mut text) = (&server.address, error.to_string());
     if let Some(password) = password(server).filter(|password| !password.is_empty()) {
@@ -231,7 +234,7 @@ fn flaw(server: &RedisServer, error: &RedisError) -> StoreUnavailable {
 
 const FULL: &str = "Redis has no memory left for changes: free some, or raise `maxmemory`";
 
-/// What an error asks of an operator, by its kind or its code (the first word of an error of Redis).
+/// Returns the reason for an error, by its kind or its code (the first word of a Redis error).
 fn reason(error: &RedisError) -> FailureReason {
     match error.kind() {
         ErrorKind::Server(ServerErrorKind::ReadOnly) => FailureReason::ReadOnly,
@@ -254,7 +257,8 @@ fn password(server: &RedisServer) -> Option<&str> {
     server.password.as_ref().and_then(|password| str::from_utf8(password.expose()).ok())
 }
 
-/// Which node of a cluster has the store, if that is what a node says. A host that it doesn't name is its own.
+/// Returns the address in a cluster redirect. `None`: the error is not a redirect. An empty host means the host of the
+/// node itself.
 fn moved(from: &RedisAddress, error: &RedisError) -> Option<RedisAddress> {
     let RedisAddress::Tcp { host: own, tls, .. } = from else { return None };
     let (host, port) = error.redirect_node()?.0.rsplit_once(':')?;

@@ -1,4 +1,4 @@
-//! Hints that the store may have changed, on a connection of their own.
+//! Hints that the store has possibly changed. They arrive on a separate connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use super::connect::{PushSender, RedisConnection, RedisServers};
 use crate::random;
 use crate::store::StoreUnavailable;
 
-/// How often the connection is asked whether it still is one.
+/// The interval of the checks that the connection is alive.
 const PULSE: Duration = Duration::from_secs(5);
 
-/// How long to wait after the first failure, and at most.
+/// The delay after the first failure, and the maximum delay.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
-/// Listens for ever. What was told while there was no connection can't be known, so a new one is a hint by itself.
+/// Listens without end. Messages during a connection loss are lost, so each new connection also counts as a hint.
 pub(super) async fn listen(servers: Arc<RedisServers>, hint: watch::Sender<u64>) {
     let (mut pause, mut is_refused) = (PAUSES.0, false);
     loop {
@@ -37,7 +37,7 @@ pub(super) async fn listen(servers: Arc<RedisServers>, hint: watch::Sender<u64>)
     }
 }
 
-/// A connection that alone has where its pushes go, so that they end with it.
+/// Opens a connection that owns the only sender of push messages. So the receiver ends with the connection.
 async fn connected(servers: &Arc<RedisServers>, pushes: PushSender) -> Result<RedisConnection, StoreUnavailable> {
     servers.primary(Some(&pushes)).await
 }
@@ -48,19 +48,19 @@ async fn subscribe(servers: &RedisServers, connection: &RedisConnection) -> Resu
     connection.ask(&subscribe).await
 }
 
-/// Logs it when a server that can be had begins to refuse, and when that is over.
+/// Logs when a reachable server begins to refuse the subscription, and when it accepts again.
 fn log(subscribed: &Result<(), StoreUnavailable>, is_refused: &mut bool) {
     match subscribed {
         Err(StoreUnavailable { message, .. }) if !*is_refused => {
-            tracing::warn!("what other processes change is heard of late: Redis doesn't tell this one: {message}");
+            tracing::warn!("changes by other processes are noticed late: Redis refuses the subscription: {message}");
         }
-        Ok(()) if *is_refused => tracing::info!("what other processes change is heard of at once again"),
+        Ok(()) if *is_refused => tracing::info!("changes by other processes are noticed immediately again"),
         _ => {}
     }
     *is_refused = subscribed.is_err();
 }
 
-/// Passes hints on until the connection is lost.
+/// Forwards hints until the connection is lost.
 async fn follow(connection: &RedisConnection, mut pushes: UnboundedReceiver<PushInfo>, hint: &watch::Sender<u64>) {
     let mut pulse = interval(PULSE);
     loop {

@@ -1,4 +1,4 @@
-//! Jobs and notes in Redis. Leases end by the server's clock, so that workers need not agree on the time.
+//! Jobs and checkpoints in Redis. Leases use the clock of the server, so the clocks of workers can differ.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::{RedisStore, parse, written};
 use crate::model::Millis;
 use crate::store::{AttemptResult, Job, JobState, KEPT_DONE, StoreUnavailable};
 
-/// The longest that anything lasts, in milliseconds: Redis counts exactly up to 2^53.
+/// The maximum duration, in milliseconds. Redis counts exactly up to 2^53.
 const LONGEST: u64 = 1 << 50;
 
 impl RedisStore {
@@ -82,13 +82,13 @@ impl RedisStore {
     }
 }
 
-/// Jobs, each as its JSON and whether somebody else had it.
+/// Parses jobs. Each job comes as JSON with a flag: whether another worker had a lease on it.
 fn read(jobs: Vec<(Option<String>, bool)>) -> Result<Vec<Job>, StoreUnavailable> {
     let jobs = jobs.into_iter().filter_map(|(job, taken_over)| Some((job?, taken_over)));
     jobs.map(|(job, taken_over)| Ok(Job { taken_over, ..parse(Some(&job))? })).collect()
 }
 
-/// What tells a job from itself as it was before it was asked for again, or tried.
+/// Returns the stage of a job: it changes when the job is requested again or tried.
 fn stage(job: &Job) -> String {
     format!("{}.{}", job.revision, job.attempts)
 }

@@ -1,4 +1,4 @@
-//! A connection to the primary that is made when it is needed, and again when it was lost.
+//! A client of the primary. It connects when necessary, and again after a connection loss.
 
 use std::sync::Arc;
 
@@ -10,51 +10,52 @@ use super::connect::{PATIENCE, RedisConnection, RedisServers};
 use crate::config::Durability;
 use crate::store::{FailureReason, StoreUnavailable};
 
-/// How long a change may take to become durable, in milliseconds. Less than [`PATIENCE`], so that the server gives up before this side does.
+/// The time limit for a change to become durable, in milliseconds. It is less than [`PATIENCE`], so the server stops
+/// waiting before this process does.
 const DURABLE: usize = 2000;
 
-/// A connection that is made again when it was lost.
+/// A client that connects again after a connection loss.
 pub(super) struct ReconnectingClient {
     servers: Arc<RedisServers>,
     durability: Durability,
     open: Mutex<Option<Arc<OpenConnection>>>,
 }
 
-/// A connection that is there.
+/// An open connection.
 pub(super) struct OpenConnection {
     pub(super) connection: RedisConnection,
     proof: DurabilityProof,
 }
 
-/// How it is known that a change is durable.
+/// The method to find out whether a change is durable.
 enum DurabilityProof {
-    /// It isn't asked for.
+    /// No check is required.
     None,
-    /// The server tells when its own disk has it.
+    /// The server reports when the change is on its disk (`WAITAOF`).
     Disk,
-    /// The server is set to answer only when its own disk has it.
+    /// The server is configured to answer only after the change is on its disk.
     Always,
-    /// The server tells how many replicas have it.
+    /// The server reports how many replicas have the change (`WAIT`).
     Replica,
 }
 
 impl ReconnectingClient {
-    /// For reading, and for what may be lost.
+    /// Creates a client for reads and for changes that can be lost.
     pub(super) fn new(servers: &Arc<RedisServers>) -> ReconnectingClient {
         ReconnectingClient::durable(servers, Durability::None)
     }
 
-    /// For changes that count only when they are durable.
+    /// Creates a client for changes that must be durable.
     pub(super) fn durable(servers: &Arc<RedisServers>, durability: Durability) -> ReconnectingClient {
         ReconnectingClient { servers: Arc::clone(servers), durability, open: Mutex::default() }
     }
 
-    /// Sends a command, and reads the answer.
+    /// Sends a command and reads the answer.
     pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreUnavailable> {
         self.within(async { self.open().await?.connection.ask(command).await }).await
     }
 
-    /// Sends a command that changes something, and reads the answer when the change is durable.
+    /// Sends a command that changes data. Returns the answer when the change is durable.
     pub(super) async fn make<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreUnavailable> {
         let made = async {
             let open = self.open().await?;
@@ -70,7 +71,7 @@ impl ReconnectingClient {
         self.within(made).await
     }
 
-    /// Does something in time. Where that fails, the next to come begins with a new connection.
+    /// Runs the work with a time limit. If it fails, the next command uses a new connection.
     async fn within<T>(&self, work: impl Future<Output = Result<T, StoreUnavailable>>) -> Result<T, StoreUnavailable> {
         let done = timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(self.servers.slow()));
         if done.is_err() {
@@ -79,12 +80,13 @@ impl ReconnectingClient {
         done
     }
 
-    /// A connection for what must be asked of one server, step by step. Who fails on it has it [forgotten](Link::forget).
+    /// Returns a connection for several commands that the same server must answer. If a command fails, the caller must
+    /// call [`forget`](Self::forget).
     pub(super) async fn hold(&self) -> Result<Arc<OpenConnection>, StoreUnavailable> {
         self.within(self.open()).await
     }
 
-    /// The connection that there is, or a new one.
+    /// Returns the open connection, or connects.
     async fn open(&self) -> Result<Arc<OpenConnection>, StoreUnavailable> {
         let mut open = self.open.lock().await;
         if let Some(open) = open.as_ref().filter(|open| !open.connection.is_over()) {
@@ -96,9 +98,9 @@ impl ReconnectingClient {
         Ok(Arc::clone(open.insert(made)))
     }
 
-    /// Has the next connection be a new one.
+    /// Drops the connection, so the next command uses a new connection.
     pub(super) fn forget(&self) {
-        // Who holds the lock makes a new one already.
+        // If another task holds the lock, it already makes a new connection.
         if let Ok(mut open) = self.open.try_lock() {
             *open = None;
         }
@@ -106,7 +108,7 @@ impl ReconnectingClient {
 }
 
 impl DurabilityProof {
-    /// How it can be known on this connection, before anything is changed.
+    /// Selects the method that works on this connection, before any change is made.
     async fn had(durability: Durability, connection: &RedisConnection) -> Result<DurabilityProof, StoreUnavailable> {
         let proof = match durability {
             Durability::None => return Ok(DurabilityProof::None),
@@ -141,7 +143,7 @@ impl DurabilityProof {
         commands.add_command(question);
     }
 
-    /// Whether the answer to what was [asked](Proof::ask) says that what was changed before is durable.
+    /// Checks that the answer to [`ask`](Self::ask) proves that the change before it is durable.
     fn check(
         &self,
         answer: Option<Result<Value, RedisError>>,
@@ -152,12 +154,12 @@ impl DurabilityProof {
         self.holds(answer.as_ref()).map_err(|flaw| not_durable(format!("{}: {flaw}", connection.name())))
     }
 
-    /// The same of an answer that is no error; if not, why, and what to do.
+    /// Checks an answer that is not an error. The error text says what is wrong and what to do.
     fn holds(&self, answer: Option<&Value>) -> Result<(), &'static str> {
         let count = |value: Option<&Value>| matches!(value, Some(Value::Int(1..)));
         match (self, answer) {
             (DurabilityProof::Disk, Some(Value::Array(counts))) if count(counts.first()) => Ok(()),
-            (DurabilityProof::Disk, _) => Err("the disk doesn't keep up, so it isn't known that the change is on it"),
+            (DurabilityProof::Disk, _) => Err("the disk doesn't keep up, so it is unknown whether the change is on it"),
             (DurabilityProof::Replica, answer) if count(answer) => Ok(()),
             (DurabilityProof::Replica, _) => {
                 Err("no replica has the change: connect one, or set `durability` to \"fsync\"")
@@ -169,13 +171,13 @@ impl DurabilityProof {
     }
 }
 
-const NOT_ALWAYS: &str = "a change would not be on the disk when it is acknowledged: set `appendonly yes` and `appendfsync always` in Redis, or take 7.2 or newer";
+const NOT_ALWAYS: &str = "a change would not be on the disk when it is acknowledged: set `appendonly yes` and `appendfsync always` in Redis, or use Redis 7.2 or newer";
 
 fn is_unknown(flaw: &str) -> bool {
     flaw.to_ascii_lowercase().contains("unknown command")
 }
 
-/// Whether Redis answers only when its disk has what was changed.
+/// Returns whether Redis is configured to answer only after a change is on its disk.
 fn is_always(settings: &Value) -> bool {
     let Ok(settings) = <Vec<(String, String)>>::from_redis_value_ref(settings) else { return false };
     let has = |name: &str, value: &str| settings.iter().any(|(key, set)| key == name && set == value);

@@ -1,7 +1,7 @@
-//! A store in Redis or Valkey, which many processes share.
+//! A store in Redis or Valkey that many processes share.
 //!
-//! All of it is in one slot, and what must not be seen by halves is done by one script, on the primary. No script is sent a second time: whether a
-//! change was made whose answer was lost, the store says when it is read again.
+//! All keys are in one cluster slot. One script on the primary does each step that must be atomic. No script is sent
+//! twice. If the answer to a change is lost, the next read of the store shows whether the change was made.
 
 mod connect;
 mod hints;
@@ -26,28 +26,28 @@ use super::{
 use crate::config::RedisSettings;
 use crate::model::Millis;
 
-/// The layout of the keys. Another one has another number.
+/// The version of the key layout. Increase it when the keys change.
 const LAYOUT: &str = "1";
 
-/// How many entries are read at a time, so that nobody else waits long.
+/// The number of entries in one read. It is small so that other clients do not wait long.
 const CHUNK: usize = 2000;
 
 /// A store in Redis.
 pub struct RedisStore {
     servers: Arc<RedisServers>,
     reads: ReconnectingClient,
-    /// Changes wait for the disk, and who reads doesn't wait for them.
+    /// The client for changes. Changes wait for the disk, and reads must not wait for changes.
     writes: ReconnectingClient,
-    /// Probes wait for the disk, too, and no change waits behind one.
+    /// The client for probes. Probes also wait for the disk, and changes must not wait for probes.
     probes: ReconnectingClient,
     hint: watch::Sender<u64>,
     listener: JoinHandle<()>,
-    /// That nobody could be told of a change is logged once.
+    /// Ensures that the warning about changes that cannot be published is logged only once.
     untold: Once,
 }
 
 impl RedisStore {
-    /// A store on these servers. They are first asked when something is needed.
+    /// Creates a store on these servers. It connects when it first needs them.
     pub(super) fn open(settings: &RedisSettings) -> Result<RedisStore, StoreUnavailable> {
         let servers = Arc::new(RedisServers::new(settings)?);
         let hint = watch::channel(0).0;
@@ -95,7 +95,7 @@ impl RedisStore {
         contents
     }
 
-    /// Reads everything on one connection: where one has come to in reading is known only to one server.
+    /// Reads all entries on one connection, because only this server knows the scan cursor.
     async fn scan(&self, open: &OpenConnection) -> Result<StoreContents, StoreUnavailable> {
         let before = head(open.connection.ask(&self.keys().head).await?)?;
         let (mut entries, mut cursor) = (HashMap::new(), 0_u64);
@@ -103,7 +103,7 @@ impl RedisStore {
             let mut scan = cmd("HSCAN");
             scan.arg(&self.keys().entries).arg(cursor).arg("COUNT").arg(CHUNK);
             let (next, some): (u64, Vec<(String, String)>) = open.connection.ask(&scan).await?;
-            // The same one may come twice.
+            // A scan can return an entry twice.
             entries.extend(some);
             cursor = next;
             if cursor == 0 {
@@ -112,7 +112,7 @@ impl RedisStore {
         }
         let after = head(open.connection.ask(&self.keys().head).await?)?;
         if after.epoch != before.epoch || after.version < before.version {
-            return Err(StoreUnavailable::new(FailureReason::Other, "it became another one while it was read"));
+            return Err(StoreUnavailable::new(FailureReason::Other, "another store took its place while it was read"));
         }
         let rolled_back = before.rolled_back.or(after.rolled_back);
         let head = StoreHead { astray: before.astray.max(after.astray), rolled_back, ..before };
@@ -168,14 +168,16 @@ impl RedisStore {
         }
         for job in commit.jobs {
             let job = Job { asked: None, ..Job::new(job, version, at) };
-            // When it was asked for the server says.
+            // The script appends the time of the request, by the server's clock.
             script.arg(&job.key).arg(written(&job)?.trim_end_matches("null}"));
         }
         match self.writes.make(&script).await? {
             0 => return Err(CommitError::Behind),
             1 => {}
             _ => self.untold.call_once(|| {
-                tracing::warn!("other processes hear of changes late: Redis doesn't let this one publish them");
+                tracing::warn!(
+                    "other processes notice changes late: Redis does not allow this process to publish them"
+                );
             }),
         }
         Ok(change)
@@ -196,7 +198,7 @@ impl Drop for RedisStore {
     }
 }
 
-/// When the store was accepted, as scripts are told it: 0 where it never was.
+/// Returns the time of acceptance as the scripts expect it. 0: the store was never accepted.
 fn accepted(head: &StoreHead) -> u64 {
     head.accepted.map_or(0, |at| at.0)
 }
@@ -209,7 +211,7 @@ fn head(
 ) -> Result<StoreHead, StoreUnavailable> {
     let rolled_back = rolled_back.map(|mark| mark.parse()).transpose();
     let rolled_back = rolled_back.map_err(|error| {
-        StoreUnavailable::new(FailureReason::Damaged, format!("the mark of a rollback is damaged: {error}"))
+        StoreUnavailable::new(FailureReason::Damaged, format!("the rollback mark in the store is damaged: {error}"))
     })?;
     match layout {
         Some(layout) if layout != LAYOUT => {
@@ -217,7 +219,7 @@ fn head(
             Err(StoreUnavailable::new(FailureReason::Damaged, flaw))
         }
         _ => Ok(StoreHead {
-            // An earlier version kept no id.
+            // An earlier version stored no id.
             id: id.or_else(|| epoch.clone()).unwrap_or_default(),
             epoch: epoch.unwrap_or_default(),
             version: version.unwrap_or(0),

@@ -1,15 +1,15 @@
-//! What Redis is asked: keys and scripts. A script is one step: nobody sees half of it, or comes between.
+//! The keys and scripts in Redis. A script is atomic: no other client sees a part of it or runs a command in between.
 
 use redis::{Cmd, cmd};
 
-/// The names of all keys, which are in one slot of a cluster, and of the channel.
+/// The names of all keys and of the channel. All keys are in one cluster slot.
 pub(super) struct RedisKeys {
-    /// In the order in which the scripts take them.
+    /// The keys, in the order that the scripts expect.
     all: [String; 13],
     pub(super) entries: String,
     pub(super) notes: String,
     pub(super) channel: String,
-    /// What only a primary answers: which store it has.
+    /// The command that reads the head of the store. Only a primary answers it.
     pub(super) head: Cmd,
 }
 
@@ -27,20 +27,20 @@ impl RedisKeys {
         RedisKeys { all, entries: name("entries"), notes: name("notes"), channel: name("hints"), head }
     }
 
-    /// What runs a script. Its own arguments go behind.
+    /// Returns the command that runs a script. The caller appends the arguments of the script.
     pub(super) fn script(&self, text: &str) -> Cmd {
         script(text, &self.all)
     }
 }
 
-/// It is sent whole, and not by its hash: a server that has just become the primary doesn't know it.
+/// Sends the script text and not its hash, because a server that has just become the primary does not know the hash.
 fn script(text: &str, keys: &[String]) -> Cmd {
     let mut eval = cmd("EVAL");
     eval.arg(text).arg(keys.len()).arg(keys);
     eval
 }
 
-/// The prefix with braces: what is between them decides which slot of a cluster a key is in.
+/// Returns the prefix with braces. The text between the braces determines the cluster slot of a key.
 fn tag(prefix: &str) -> String {
     if prefix.contains('{') { prefix.to_owned() } else { format!("{{{prefix}}}") }
 }

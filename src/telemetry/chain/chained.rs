@@ -1,8 +1,8 @@
-//! Links lines to a chain as they are written.
+//! Adds chain links to lines when they are written.
 
 use super::link::{self, ChainId, ChainKey, ChainLink, Hash};
 
-/// The chain of one process: what its next line needs.
+/// The hash chain of one process: the state that the next line needs.
 #[derive(Clone, Debug)]
 pub struct Chain {
     id: ChainId,
@@ -14,19 +14,20 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// A chain without lines. `id` is random; with a key the chain is keyed.
+    /// Creates a chain without lines. `id` must be random. With a key, the chain is keyed.
     pub fn new(id: [u8; 16], key: Option<ChainKey>) -> Chain {
         Chain { id: ChainId(id), key, seq: 0, prev: None }
     }
 
-    /// Appends these lines to `to`, each with its link. What is not a JSON object with its newline is appended as it is.
+    /// Appends these lines to `to`, each with its link. Text that is not a JSON object with a newline is appended
+    /// unchanged.
     pub fn append(&mut self, lines: &[u8], to: &mut Vec<u8>) {
         for line in lines.split_inclusive(|byte| *byte == b'\n') {
             self.append_line(line, to);
         }
     }
 
-    /// Goes on behind the first `count` of these lines, as if [`Chain::append`] had been called for them alone.
+    /// Continues after the first `count` of these lines, as if [`Chain::append`] was called for these lines only.
     pub fn skip(&mut self, lines: &[u8], count: usize) {
         let mut discarded = Vec::new();
         for line in lines.split_inclusive(|byte| *byte == b'\n').take(count) {

@@ -1,13 +1,15 @@
-//! The end of a chained line: how it is written and read.
+//! The end of a chained line: its format, how to write it and how to parse it.
 //!
 //! A chained line is an audit line with one more member at its end, `chain`:
 //!
 //! - `id`: the chain, 32 hex digits
 //! - `seq`: the number of the line in its chain, from 0
-//! - `prev`: the hash of the line with the number before; `null` in the first line
-//! - `hash`: the hash of this line. In a keyed chain `key` and `mac` stand in its place: the key's id, and the MAC of this line
+//! - `prev`: the hash of the previous line; `null` in the first line
+//! - `hash`: the hash of this line. A keyed chain has `key` and `mac` instead: the id of the key, and the MAC of this
+//!   line
 //!
-//! The hash (SHA-256, FIPS 180-4) or MAC (HMAC-SHA256, RFC 2104) covers the bytes of the line before `,"hash":` or `,"mac":`.
+//! The hash (SHA-256, FIPS 180-4) or MAC (HMAC-SHA256, RFC 2104) covers the bytes of the line before `,"hash":` or
+//! `,"mac":`.
 
 use std::fmt;
 
@@ -17,51 +19,51 @@ use crate::crypto;
 use crate::crypto::mac::HmacSha256;
 use crate::secret::Secret;
 
-/// A line's hash or MAC.
+/// The hash or MAC of a line.
 pub type Hash = [u8; 32];
 
-/// What stands between a line and its link.
+/// The text between a line and its link.
 const PREFIX: &[u8] = br#","chain":"#;
 
-/// No link is longer, in bytes.
+/// The maximum length of a link, in bytes.
 const LONGEST_LINK: usize = 320;
 
-/// The message whose MAC gives a key its id. No line can be like it, as lines begin with `{`.
+/// The message whose MAC is the id of a key. No line can be equal to it, because lines begin with `{`.
 const KEY_ID_MESSAGE: &[u8] = b"chat-signer audit chain key";
 
-/// A chain's id: random, made at the start of a process.
+/// The id of a chain: a random value that is created at the start of a process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ChainId(pub(super) [u8; 16]);
 
-/// A key's id: it tells keys apart, and is public.
+/// The id of a key. It distinguishes keys and is not secret.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyId([u8; 4]);
 
 /// The key of a keyed chain.
 #[derive(Clone, Debug)]
 pub struct ChainKey {
-    /// Its id.
+    /// The id of the key.
     pub id: KeyId,
     mac: HmacSha256,
 }
 
-/// A line's place in its chain, as the line says.
+/// The place of a line in its chain, as stored in the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainLink {
     /// The chain.
     pub id: ChainId,
     /// The number of the line, from 0.
     pub seq: u64,
-    /// The hash of the line before, if this is not the first.
+    /// The hash of the previous line. `None`: this is the first line.
     pub prev: Option<Hash>,
-    /// The key that the line was made with, if the chain is keyed.
+    /// The id of the key. `None`: the chain is not keyed.
     pub key: Option<KeyId>,
     /// The hash or MAC of the line itself.
     pub hash: Hash,
 }
 
 impl ChainKey {
-    /// The key for this secret.
+    /// Creates the key from this secret.
     pub fn new(secret: &Secret) -> ChainKey {
         let mac = HmacSha256::new(secret.expose());
         let [a, b, c, d, ..] = mac.mac(KEY_ID_MESSAGE);
@@ -69,14 +71,14 @@ impl ChainKey {
     }
 }
 
-/// The hash of what a link covers, or its MAC.
+/// Returns the hash of the covered bytes, or their MAC if there is a key.
 pub(super) fn hash(covered: &[u8], key: Option<&ChainKey>) -> Hash {
     key.map_or_else(|| crypto::sha256(covered), |key| key.mac.mac(covered))
 }
 
 impl ChainLink {
-    /// Splits a line, without its newline, into what its hash covers and its link. `None` if the line has no link, or one that is not
-    /// exactly as this program writes it.
+    /// Splits a line without its newline into the bytes that its hash covers, and its link. Returns `None` if the line
+    /// has no link, or if the link is not exactly as this program writes it.
     pub fn parse(text: &[u8]) -> Option<(&[u8], ChainLink)> {
         let tail_at = text.len().saturating_sub(LONGEST_LINK);
         let at = tail_at + text.get(tail_at..)?.windows(PREFIX.len()).rposition(|window| window == PREFIX)?;
@@ -97,7 +99,7 @@ impl ChainLink {
         to.extend_from_slice(format!(r#"{{"id":"{}","seq":{},"prev":{prev}{key}"#, self.id, self.seq).as_bytes());
     }
 
-    /// Appends the hash, and what closes the line.
+    /// Appends the hash and the end of the line.
     pub(super) fn write_hash(&self, to: &mut Vec<u8>) {
         let name = if self.key.is_some() { "mac" } else { "hash" };
         to.extend_from_slice(format!(r#","{name}":"{}"}}}}"#, crypto::hex(&self.hash)).as_bytes());
@@ -132,7 +134,7 @@ impl Members<'_> {
     }
 }
 
-/// Reads `N` bytes in hex.
+/// Parses `N` bytes in hex.
 pub(super) fn bytes<const N: usize>(hex: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     hex::decode_to_slice(hex, &mut bytes).ok()?;
@@ -140,7 +142,7 @@ pub(super) fn bytes<const N: usize>(hex: &str) -> Option<[u8; N]> {
 }
 
 impl ChainId {
-    /// Reads an id in hex.
+    /// Parses an id in hex.
     pub fn parse(hex: &str) -> Option<ChainId> {
         bytes(hex).map(ChainId)
     }

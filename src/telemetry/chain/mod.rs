@@ -1,6 +1,8 @@
-//! Tamper evidence for the audit log: a hash chain over its lines. Pure: the id of a chain is an argument.
+//! Tamper evidence for the audit log: a hash chain over its lines. This module has no side effects: the id of a chain
+//! is an argument.
 //!
-//! [`Chain`] links lines as they are written, [`link`] has their format, [`ChainVerifier`] reads files and reports what is wrong.
+//! [`Chain`] adds links when lines are written, [`link`] has their format, and [`ChainVerifier`] reads files and
+//! reports problems.
 
 mod chained;
 mod link;

@@ -1,4 +1,4 @@
-//! The lines of one chain, as they lie in the files: which are missing, there twice, or out of order.
+//! The order of the lines of one chain in the files: finds missing, duplicated and reordered lines.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,37 +7,37 @@ use super::link::{ChainId, ChainLink, Hash, KeyId};
 use super::record::ChainRecord;
 use super::report::{ChainEnd, ChainReport, Lines, ProblemKind};
 
-/// Where a line is.
+/// The place of a line.
 #[derive(Clone, Copy)]
 pub(super) struct LineAt<'a> {
-    /// The file's name.
+    /// The name of the file.
     pub(super) file: &'a Arc<str>,
-    /// The file's place among the files, from 0.
+    /// The index of the file, from 0.
     pub(super) number: usize,
-    /// The line, from 1.
+    /// The line number, from 1.
     pub(super) line: u64,
 }
 
 /// All lines of a chain that were read.
 #[derive(Default)]
 pub(super) struct LinkedLines {
-    /// In the order in which they were read.
+    /// The runs, in the order in which they were read.
     runs: Vec<LineRun>,
-    /// How many lines match their hash.
+    /// The number of lines that match their hash.
     pub(super) good: u64,
     unverified: Option<Unverified>,
 }
 
-/// Lines of a file of which each continues the one before. Lines of other chains may stand between them.
+/// Lines of one file in which each line continues the previous line. Lines of other chains can be in between.
 pub(super) struct LineRun {
-    /// The file's name.
+    /// The name of the file.
     pub(super) file: Arc<str>,
     number: usize,
     first_line: u64,
-    /// Where its last line stands.
+    /// The line number of its last line.
     pub(super) last_line: u64,
     first: u64,
-    /// The number of its last line.
+    /// The sequence number of its last line.
     pub(super) last: u64,
     /// The `prev` of its first line.
     prev: Option<Hash>,
@@ -45,17 +45,17 @@ pub(super) struct LineRun {
     hash: Hash,
 }
 
-/// Lines that can't be checked.
+/// Lines that cannot be checked.
 struct Unverified {
-    /// The first of them.
+    /// The first of these lines.
     at: Lines,
-    /// The key that it needs; nothing if it is not keyed.
+    /// The key that the line needs. `None`: the line is not keyed.
     key: Option<KeyId>,
     count: u64,
 }
 
 impl LineAt<'_> {
-    /// The line alone.
+    /// Returns this line as a range.
     pub(super) fn lines(self) -> Lines {
         Lines { file: Arc::clone(self.file), first: self.line, last: self.line }
     }
@@ -70,14 +70,14 @@ impl LineRun {
         Lines { file: Arc::clone(&self.file), first: self.last_line, last: self.last_line }
     }
 
-    /// Whether this line continues it in the same file.
+    /// Returns whether this line continues the run in the same file.
     fn is_continued_by(&self, at: LineAt<'_>, link: &ChainLink) -> bool {
         self.number == at.number && self.last.checked_add(1) == Some(link.seq) && link.prev == Some(self.hash)
     }
 }
 
 impl LinkedLines {
-    /// Adds a line. Returns whether it begins a run.
+    /// Adds a line. Returns whether it starts a new run.
     pub(super) fn add(&mut self, at: LineAt<'_>, link: &ChainLink) -> bool {
         if let Some(run) = self.runs.last_mut().filter(|run| run.is_continued_by(at, link)) {
             (run.last, run.hash, run.last_line) = (link.seq, link.hash, at.line);
@@ -96,22 +96,22 @@ impl LinkedLines {
         true
     }
 
-    /// Notes that a line can't be checked.
+    /// Adds a line that cannot be checked.
     pub(super) fn unverified(&mut self, at: LineAt<'_>, key: Option<KeyId>) {
         self.unverified.get_or_insert_with(|| Unverified { at: at.lines(), key, count: 0 }).count += 1;
     }
 
-    /// The run with the last line.
+    /// Returns the run with the highest sequence number.
     pub(super) fn last(&self) -> Option<&LineRun> {
         self.runs.iter().max_by_key(|run| run.last)
     }
 
-    /// Reports what is wrong with the chain, and how far it goes.
+    /// Reports the problems of the chain, and its last line.
     pub(super) fn report(&self, id: ChainId, record: &ChainRecord, report: &mut ChainReport) {
         if let Some(unverified) = &self.unverified {
             unverified.report(id, report);
         } else if self.good == 0 {
-            // Nothing shows that there ever was such a chain: each of its lines is reported as changed.
+            // Nothing proves that this chain existed. Each of its lines is already reported as changed.
             return;
         }
         let kept = self.report_gaps(id, record, report);
@@ -121,13 +121,13 @@ impl LinkedLines {
         report.ends.extend(self.last().map(|run| ChainEnd { id, seq: run.last, hash: run.hash }));
     }
 
-    /// Reports missing and doubled lines, and those that don't continue the line before. Returns the runs in the chain's order, without
-    /// second copies.
+    /// Reports missing lines, duplicated lines, and lines that do not continue the previous line. Returns the runs in
+    /// the order of the chain, without duplicates.
     fn report_gaps(&self, id: ChainId, record: &ChainRecord, report: &mut ChainReport) -> Vec<&LineRun> {
         let mut sorted: Vec<&LineRun> = self.runs.iter().collect();
         sorted.sort_by_key(|run| (run.first, run.number, run.first_line));
         let mut kept: Vec<&LineRun> = Vec::new();
-        // The run with the highest number so far, and the number that should follow.
+        // The run with the highest sequence number so far, and the number that should follow.
         let (mut last, mut next): (Option<&LineRun>, u64) = (None, 0);
         for run in sorted {
             if run.first < next {
@@ -147,14 +147,14 @@ impl LinkedLines {
     }
 }
 
-/// Reports lines that stand behind later ones of the same file. Returns whether there are any.
+/// Reports lines that come after later lines in the same file. Returns whether there are any.
 fn report_order(id: ChainId, kept: &[&LineRun], report: &mut ChainReport) -> bool {
     let mut in_files = kept.to_vec();
     in_files.sort_by_key(|run| (run.number, run.first_line));
     let mut found = false;
     for (before, run) in in_files.iter().zip(in_files.iter().skip(1)) {
         if before.number == run.number && run.first < before.first {
-            let message = format!("{}: behind number {}", numbers(id, run.first, run.last), before.last);
+            let message = format!("{}: after number {}", numbers(id, run.first, run.last), before.last);
             report.add(ProblemKind::Reordered, Some(run.first_at()), message);
             found = true;
         }
@@ -162,7 +162,8 @@ fn report_order(id: ChainId, kept: &[&LineRun], report: &mut ChainReport) -> boo
     found
 }
 
-/// Reports where the chain comes back to a file that it had left: a file is left for good when it is rotated.
+/// Reports the places where the chain returns to an earlier file. After a file is rotated, the chain must not return to
+/// it.
 fn report_returns(id: ChainId, kept: &[&LineRun], report: &mut ChainReport) {
     let mut left = BTreeSet::new();
     for (before, run) in kept.iter().zip(kept.iter().skip(1)) {
@@ -180,7 +181,7 @@ fn report_returns(id: ChainId, kept: &[&LineRun], report: &mut ChainReport) {
     }
 }
 
-/// What is wrong between a run and the one before it; `next` is the number that should come.
+/// Returns the problem between a run and the previous run. `next` is the expected sequence number.
 fn break_before(
     id: ChainId,
     run: &LineRun,
@@ -211,13 +212,13 @@ impl Unverified {
         let count = self.count;
         let message = match self.key {
             Some(key) => format!("chain {id}: {count} lines need the key {key}, which is not given"),
-            None => format!("chain {id}: {count} lines are not keyed, so anyone can have made them"),
+            None => format!("chain {id}: {count} lines are not keyed, so anyone could have written them"),
         };
         report.add(ProblemKind::Unverified, Some(self.at.clone()), message);
     }
 }
 
-/// Some lines of a chain in words.
+/// Formats a range of lines of a chain.
 fn numbers(id: ChainId, first: u64, last: u64) -> String {
     if first == last { format!("chain {id}, number {first}") } else { format!("chain {id}, numbers {first} to {last}") }
 }

@@ -1,29 +1,31 @@
-//! A record of chains that is kept elsewhere: it shows what the files alone can't, that the end of a chain or a whole chain is missing.
+//! A record of chains that is kept outside of the log files. It shows whether the end of a chain or a whole chain is
+//! missing. The files alone cannot show this.
 
 use std::collections::BTreeMap;
 
 use super::link::{self, ChainId, Hash};
 
-/// How far chains had got: a line for each, with the chain's id, the number of a line, and that line's hash.
+/// The recorded ends of chains. Each line of a record has the id of a chain, the number of a line, and the hash of that
+/// line.
 #[derive(Clone, Debug, Default)]
 pub struct ChainRecord(pub(super) BTreeMap<(ChainId, u64), Hash>);
 
-/// What is wrong with a record, and in which of its lines.
+/// The error of a record that cannot be parsed, with the line number.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
-    /// Not what `--heads` prints.
+    /// The line does not have the format that `--heads` prints.
     #[error("line {0} is not a chain's id, a number and a hash, as --heads prints them")]
     Malformed(usize),
-    /// Another line says something else.
-    #[error("line {0} has another hash than an earlier line for the same number of the same chain")]
+    /// The line contradicts an earlier line.
+    #[error("line {0} contradicts an earlier line: the same line of the same chain has another hash there")]
     Contradiction(usize),
 }
 
 impl ChainRecord {
-    /// Reads a record. Empty lines are skipped.
+    /// Parses a record. Skips empty lines.
     ///
     /// # Errors
-    /// If a line is malformed, or contradicts another.
+    /// Returns an error if a line is malformed, or contradicts another line.
     pub fn parse(text: &str) -> Result<ChainRecord, RecordError> {
         let mut record = ChainRecord::default();
         for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
@@ -35,7 +37,7 @@ impl ChainRecord {
         Ok(record)
     }
 
-    /// Whether a line with this number and this `prev` comes right after a line of the record.
+    /// Returns whether a line with this number and this `prev` directly follows a line of the record.
     pub(super) fn continues(&self, chain: ChainId, seq: u64, prev: Option<Hash>) -> bool {
         let before = seq.checked_sub(1).and_then(|before| self.0.get(&(chain, before)));
         before.is_some_and(|hash| prev == Some(*hash))

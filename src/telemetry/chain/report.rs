@@ -1,4 +1,4 @@
-//! What verification finds.
+//! The result of a verification.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,23 +7,23 @@ use serde::{Serialize, Serializer};
 
 use super::link::{ChainId, Hash};
 
-/// How many problems are kept; further ones are counted.
+/// The maximum number of problems that are kept. Further problems are only counted.
 const MOST: usize = 10_000;
 
-/// What verification found.
+/// The result of a verification.
 #[derive(Debug, Default)]
 pub struct ChainReport {
-    /// What is wrong.
+    /// The problems.
     pub problems: Vec<ChainProblem>,
-    /// How many more problems there are than are kept.
+    /// The number of further problems that are not kept.
     pub more: u64,
-    /// Torn lines, which are no problem: the chain goes on behind them.
+    /// Torn lines. They are not problems, because the chain continues after them.
     pub torn: Vec<Lines>,
-    /// How many files were read.
+    /// The number of files that were read.
     pub files: usize,
-    /// How many chained lines there are.
+    /// The number of chained lines.
     pub lines: u64,
-    /// How far each chain goes, in the order of their ids.
+    /// The last line of each chain, in the order of their ids.
     pub ends: Vec<ChainEnd>,
 }
 
@@ -33,71 +33,71 @@ pub struct ChainEnd {
     /// The chain.
     #[serde(serialize_with = "display")]
     pub id: ChainId,
-    /// The number of its last line.
+    /// The number of the line.
     pub seq: u64,
-    /// The hash of its last line.
+    /// The hash of the line.
     #[serde(serialize_with = "hex")]
     pub hash: Hash,
 }
 
-/// Something that is wrong.
+/// A problem.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ChainProblem {
-    /// What sort of thing it is.
+    /// The kind of problem.
     pub kind: ProblemKind,
-    /// Where it is; nothing if it is about a chain that is not there.
+    /// The place. `None`: the problem is about a chain that is not in the files.
     #[serde(flatten)]
     pub at: Option<Lines>,
-    /// It in words.
+    /// The description.
     pub message: String,
 }
 
-/// What sort of problem it is.
+/// The kind of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProblemKind {
-    /// A line is not what was written, or does not continue the line before.
+    /// A line was changed, or does not continue the previous line.
     Changed,
     /// Lines are missing.
     Missing,
-    /// Lines are there twice.
+    /// Lines are duplicated.
     Duplicated,
-    /// Lines are not where they were written.
+    /// Lines are not in their original place.
     Reordered,
     /// A line belongs to no chain.
     Unchained,
-    /// A line can't be checked, because of its key.
+    /// A line cannot be checked, because its key is unknown or it has none.
     Unverified,
-    /// The files are not what the record says.
+    /// The files contradict the record.
     Record,
 }
 
-/// Lines of a file, one or several.
+/// One or several lines of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Lines {
-    /// The file's name.
+    /// The name of the file.
     #[serde(serialize_with = "display")]
     pub file: Arc<str>,
-    /// The first line, from 1.
+    /// The number of the first line, from 1.
     #[serde(rename = "line")]
     pub first: u64,
-    /// The last line.
+    /// The number of the last line.
     #[serde(rename = "last_line")]
     pub last: u64,
 }
 
 impl ChainReport {
-    /// Whether nothing is wrong.
+    /// Returns whether there are no problems.
     pub fn is_clean(&self) -> bool {
         self.problems.is_empty()
     }
 
-    /// How many problems there are.
+    /// Returns the number of problems.
     pub fn problem_count(&self) -> u64 {
         self.problems.len() as u64 + self.more
     }
 
-    /// Adds a problem. One that says the same as the last about the line after it extends that.
+    /// Adds a problem. If the previous problem has the same text and ends at the previous line, extends it instead.
     pub(super) fn add(&mut self, kind: ProblemKind, at: Option<Lines>, message: String) {
         if let Some(last) = self.problems.last_mut().filter(|last| last.kind == kind && last.message == message)
             && let (Some(before), Some(at)) = (&mut last.at, &at)
@@ -112,7 +112,7 @@ impl ChainReport {
         }
     }
 
-    /// Adds a torn line, unless there are too many already.
+    /// Adds a torn line, up to a limit.
     pub(super) fn add_torn(&mut self, at: Lines) {
         if self.torn.len() < MOST {
             self.torn.push(at);
@@ -121,7 +121,7 @@ impl ChainReport {
 }
 
 impl Lines {
-    /// Takes in the lines right behind these, if those are.
+    /// Extends this range if `next` directly follows it. Returns whether it does.
     fn extend(&mut self, next: &Lines) -> bool {
         let is_next = self.file == next.file && self.last.checked_add(1) == Some(next.first);
         if is_next {
@@ -132,7 +132,7 @@ impl Lines {
 }
 
 impl ProblemKind {
-    /// How reports spell it.
+    /// Returns the name in reports.
     pub fn as_str(self) -> &'static str {
         match self {
             ProblemKind::Changed => "changed",

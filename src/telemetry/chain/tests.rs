@@ -1,4 +1,4 @@
-//! Chains as they are written, and what is done to files afterwards.
+//! Tests of chains: correct files, and files that were changed afterwards.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -105,7 +105,7 @@ fn each_sort_of_tampering_is_reported_at_its_line() {
     assert_eq!(verify(&[("f", &doubled)]), [format!("f:7: duplicated: chain {chain}, number 1: there a second time")]);
     let mut swapped = lines.clone();
     swapped.swap(2, 3);
-    assert_eq!(verify(&[("f", &swapped)]), [format!("f:4: reordered: chain {chain}, number 2: behind number 3")]);
+    assert_eq!(verify(&[("f", &swapped)]), [format!("f:4: reordered: chain {chain}, number 2: after number 3")]);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn a_line_that_was_moved_to_another_file_is_reported() {
         ),
         (
             [&lines[5..], &lines[2..3]].concat(),
-            vec![format!("new:4: reordered: chain {chain}, number 2: behind number 7")],
+            vec![format!("new:4: reordered: chain {chain}, number 2: after number 7")],
         ),
     ] {
         assert_eq!(verify(&[("old", &old), ("new", &new)]), expected);
@@ -184,9 +184,9 @@ fn keyed_chains_need_their_key() {
     let plain = chained(1, None, 3);
     assert_eq!(
         problems(&verify_with(std::slice::from_ref(&right), "", &[("f", &plain)])),
-        [format!("f:1: unverified: chain {chain}: 3 lines are not keyed, so anyone can have made them")]
+        [format!("f:1: unverified: chain {chain}: 3 lines are not keyed, so anyone could have written them")]
     );
-    // The last line of a chain has a MAC as well, so it can't be changed either.
+    // The last line of a chain also has a MAC, so a change of it is detected too.
     let mut last = lines.clone();
     last[2] = last[2].replace("allow", "deny");
     assert_eq!(
@@ -209,10 +209,10 @@ fn a_record_shows_what_is_cut_off() {
             format!(
                 "record: chain {first}: its end is missing; the last line has number 2, at f:3, the record has number 4"
             ),
-            format!("record: chain {second}: missing as a whole; the record has it up to number 1"),
+            format!("record: chain {second}: completely missing; the record has it up to number 1"),
         ]
     );
-    // Files that were deleted after the record was made are not missed.
+    // Files that were deleted after the record was made are not reported.
     let (old, longer) = (chained(1, None, 3), chained(1, None, 5));
     let kept = verify_with(&[], "", &[("f", &old)]).ends[0].to_string();
     assert_eq!(problems(&verify_with(&[], &kept, &[("f", &longer[3..])])), [""; 0]);
@@ -270,7 +270,7 @@ fn a_chain_goes_on_behind_the_lines_that_were_written() {
     }
 }
 
-/// What is done to the lines of a file.
+/// A change to the lines of a file.
 #[derive(Clone, Debug)]
 enum Edit {
     Remove(usize),
@@ -291,7 +291,7 @@ fn edits() -> impl Strategy<Value = Edit> {
     ]
 }
 
-/// Does it, if it changes anything. The last line of a chain is not removed, as that can't be seen.
+/// Makes the change. It does not remove the last line of a chain, because that cannot be detected.
 fn apply(edit: &Edit, lines: &mut Vec<Vec<u8>>) {
     let count = lines.len();
     match edit {
@@ -314,7 +314,7 @@ fn join(lines: &[Vec<u8>]) -> Vec<u8> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
-    /// One edit is always noticed, as a problem or, where all that was done is to tear a line, as a torn line.
+    /// Every single change is detected, either as a problem or as a torn line.
     #[test]
     fn any_one_edit_is_noticed(edit in edits(), keyed: bool) {
         let key = keyed.then(|| key("right-right-right"));
@@ -326,7 +326,7 @@ proptest! {
         verifier.read("f", &mut &join(&lines)[..]).unwrap();
         let report = verifier.finish();
         prop_assert!(!report.is_clean() || !report.torn.is_empty(), "{edit:?}");
-        // The last line can be torn as well as cut off.
+        // The last line can also be torn.
         let may_be_torn = match edit {
             Edit::Insert(..) => true,
             Edit::FlipBit(line, ..) => line % untouched.len() == untouched.len() - 1,
@@ -335,7 +335,7 @@ proptest! {
         prop_assert!(!report.is_clean() || may_be_torn, "{edit:?}");
     }
 
-    /// Whatever a file holds, verifying it comes to an end.
+    /// Verification of a file ends without a panic, for any content.
     #[test]
     fn no_file_makes_it_panic(edits in proptest::collection::vec(edits(), 0..20), noise: Vec<u8>) {
         let mut lines: Vec<Vec<u8>> = chained(1, None, 12).into_iter().map(String::into_bytes).collect();

@@ -1,4 +1,4 @@
-//! Reads files of chained lines and checks each line; what the lines of a chain are to each other is checked at the end.
+//! Reads files of chained lines and checks each line. Checks the order of the lines at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, Read};
@@ -11,48 +11,49 @@ use super::order::{LineAt, LineRun, LinkedLines};
 use super::record::ChainRecord;
 use super::report::{ChainReport, Lines, ProblemKind};
 
-/// A longer line is no audit line, in bytes: the log takes 4 MiB at once.
+/// The maximum length of a line, in bytes. The audit log accepts at most 4 MiB at once.
 const LONGEST_LINE: u64 = 8 << 20;
 
-/// How many pieces all chains together may be in, in memory. A piece is all that is in order in one file.
+/// The maximum number of runs of all chains in memory. A run is a sequence of lines in the correct order in one file.
 const MOST_RUNS: usize = 1_000_000;
 
-/// What every audit line begins with.
+/// The beginning of each audit line.
 const LINE_START: &[u8] = br#"{"time":""#;
 
-/// Verifies chains. Each file is read once, line by line, in any order of the files.
+/// Verifies chains. Reads each file once, line by line. The files can come in any order.
 #[derive(Default)]
 pub struct ChainVerifier {
     keys: Vec<ChainKey>,
     record: ChainRecord,
-    /// Lines of the record that were found.
+    /// The lines of the record that are in the files.
     found: BTreeSet<(ChainId, u64)>,
     chains: BTreeMap<ChainId, LinkedLines>,
     runs: usize,
     report: ChainReport,
 }
 
-/// Whether a line is what was written.
+/// The result of the check of a line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Check {
     Good,
     Changed,
-    /// It is keyed with a key that is not at hand.
+    /// The line needs a key that is not given.
     UnknownKey(KeyId),
-    /// It is not keyed, though it should be.
+    /// The line is not keyed, but keys are given.
     NotKeyed,
 }
 
 impl ChainVerifier {
-    /// With these keys all chains must be keyed, by any of them; without keys no chain may be.
+    /// Creates a verifier. With keys, each chain must be keyed with one of them. Without keys, no chain can be keyed.
     pub fn new(keys: Vec<ChainKey>, record: ChainRecord) -> ChainVerifier {
         ChainVerifier { keys, record, ..ChainVerifier::default() }
     }
 
-    /// Reads a file; the report calls it by this name. Memory doesn't depend on the length of the file or of its lines.
+    /// Reads a file. `name` is its name in the report. The use of memory does not depend on the length of the file or
+    /// of its lines.
     ///
     /// # Errors
-    /// If it can't be read, or chains are in too many pieces.
+    /// Returns an error if the file cannot be read, or if the chains have too many runs.
     pub fn read(&mut self, name: &str, input: &mut impl BufRead) -> io::Result<()> {
         let (number, file) = (self.report.files, Arc::<str>::from(name));
         self.report.files += 1;
@@ -70,13 +71,13 @@ impl ChainVerifier {
                 self.line(at, line.strip_suffix(b"\n").unwrap_or(&line));
             }
             if self.runs > MOST_RUNS {
-                return Err(io::Error::other("its lines are in too great a disorder to be verified"));
+                return Err(io::Error::other("its lines are too disordered to be verified"));
             }
         }
         Ok(())
     }
 
-    /// What was found in all files.
+    /// Returns the report on all files.
     pub fn finish(mut self) -> ChainReport {
         for (id, lines) in &self.chains {
             lines.report(*id, &self.record, &mut self.report);
@@ -92,7 +93,7 @@ impl ChainVerifier {
     fn line(&mut self, at: LineAt<'_>, text: &[u8]) {
         match ChainLink::parse(text) {
             Some((covered, link)) => self.chained(at, covered, &link),
-            // Blank lines stand where a line may have been torn.
+            // The writer ends a line that is possibly torn. If the line was complete, this leaves a blank line.
             None if text.is_empty() => {}
             None => self.unchained(at, text),
         }
@@ -121,7 +122,7 @@ impl ChainVerifier {
         self.compare(at, link);
     }
 
-    /// A keyed line needs its key; with keys at hand there must be no other lines.
+    /// Checks the hash of a line. A keyed line needs its key. If keys are given, each line must be keyed.
     fn check(&self, covered: &[u8], link: &ChainLink) -> Check {
         let key = match link.key {
             None if self.keys.is_empty() => None,
@@ -135,7 +136,7 @@ impl ChainVerifier {
         if is_same { Check::Good } else { Check::Changed }
     }
 
-    /// A line, or the beginning of one, without a link.
+    /// Reports a line, or the beginning of a line, that has no link.
     fn unchained(&mut self, at: LineAt<'_>, line: &[u8]) {
         let message = match serde_json::from_slice::<IgnoredAny>(line) {
             Err(error) if error.is_eof() && line.starts_with(b"{") => return self.report.add_torn(at.lines()),
@@ -145,7 +146,7 @@ impl ChainVerifier {
         self.report.add(ProblemKind::Unchained, Some(at.lines()), message.to_owned());
     }
 
-    /// Holds a line to what the record says of it.
+    /// Compares a line with the record.
     fn compare(&mut self, at: LineAt<'_>, link: &ChainLink) {
         let place = (link.id, link.seq);
         let Some(hash) = self.record.0.get(&place) else { return };
@@ -156,18 +157,18 @@ impl ChainVerifier {
         }
     }
 
-    /// Reports what the record has and the files don't.
+    /// Reports lines that are in the record but not in the files.
     fn report_record(&mut self) {
         for (id, seq) in self.record.0.keys().filter(|place| !self.found.contains(place)) {
             let message = match self.chains.get(id).and_then(LinkedLines::last) {
-                None => format!("chain {id}: missing as a whole; the record has it up to number {seq}"),
+                None => format!("chain {id}: completely missing; the record has it up to number {seq}"),
                 Some(LineRun { last, file, last_line, .. }) if last < seq => {
                     let end = Lines { file: Arc::clone(file), first: *last_line, last: *last_line };
                     format!(
                         "chain {id}: its end is missing; the last line has number {last}, at {end}, the record has number {seq}"
                     )
                 }
-                // Lines before the first, or in a gap, have been reported.
+                // Lines before the first line, or in a gap, are already reported.
                 Some(_) => continue,
             };
             self.report.add(ProblemKind::Record, None, message);
@@ -175,7 +176,7 @@ impl ChainVerifier {
     }
 }
 
-/// Splits a line at the last place where an audit line begins: what stands before is a line that was torn, without its newline.
+/// Splits a line at the last beginning of an audit line. The part before it is a torn line that has no newline.
 fn split_torn(covered: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = covered.windows(LINE_START.len()).rposition(|window| window == LINE_START).filter(|at| *at > 0)?;
     covered.split_at_checked(at)

@@ -1,4 +1,4 @@
-//! Ably's capabilities: what a client may do in which channels.
+//! Ably's capabilities: the operations that a client may perform on each channel.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,19 +9,20 @@ use crate::model::{Action, ActionSet, Pattern, RequestedGrant, check_identifier,
 use crate::vendor::object::JsonObject;
 use crate::vendor::{InvalidRequest, is_wordlike, nearest, shown};
 
-/// How many characters a channel's name or pattern may have.
+/// The longest name or pattern of a channel, in characters.
 const LONGEST: usize = 255;
 
-/// How many pairs of a channel and an operation one request may ask for: each is decided for itself.
+/// How many pairs of channel and operation a request may contain. The policy decides each pair separately.
 const MOST_PAIRS: usize = 100;
 
-/// A capability as Ably reads it, in the one form that we sign: JSON without white space, channels and operations ascending by code point,
-/// and `*` for all operations.
+/// A capability in the canonical form that is signed: JSON without white space, with channels and operations in
+/// ascending order of code points, and with `*` for all operations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capability(String);
 
 impl Capability {
-    /// What these grants say. A channel without operations is left out, as Ably refuses empty lists.
+    /// Makes the capability of these grants. A channel without operations is left out, because Ably rejects empty
+    /// lists.
     pub fn of(grants: &[RequestedGrant]) -> Capability {
         let mut channels: Vec<(String, ActionSet)> = grants
             .iter()
@@ -33,20 +34,20 @@ impl Capability {
         Capability(channels.into_iter().fold(JsonObject::new(), add).finish())
     }
 
-    /// What a capability's JSON says, in our own form of it.
+    /// Reads a capability's JSON and returns it in the canonical form.
     ///
     /// # Errors
-    /// If it is none that may be asked for.
+    /// Returns an error if the text is not a capability or must not be requested.
     pub fn parse(text: &str) -> Result<Capability, InvalidRequest> {
         read(&Value::from(text)).map(|grants| Capability::of(&grants))
     }
 
-    /// Whether it allows nothing.
+    /// Returns whether the capability allows nothing.
     pub fn is_empty(&self) -> bool {
         self.0 == "{}"
     }
 
-    /// The JSON.
+    /// Returns the JSON.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -67,7 +68,8 @@ fn words(operations: ActionSet) -> Value {
     Value::from(words)
 }
 
-/// Reads a capability: an object, or the JSON of one. In canonical order, `*` as all the operations that it stands for.
+/// Reads a capability: an object, or a string that contains the JSON of an object. The result is in canonical order,
+/// and `*` is expanded to all operations.
 pub(super) fn read(value: &Value) -> Result<Vec<RequestedGrant>, InvalidRequest> {
     match value {
         Value::Object(channels) => from_object(channels),
@@ -91,7 +93,7 @@ fn from_object(channels: &Map<String, Value>) -> Result<Vec<RequestedGrant>, Inv
     within_bounds(grants.into_values().collect())
 }
 
-/// Holds a capability to its size: something, but not too many pairs.
+/// Checks that a capability has at least one pair of channel and operation and not too many.
 pub(super) fn within_bounds(grants: Vec<RequestedGrant>) -> Result<Vec<RequestedGrant>, InvalidRequest> {
     let pairs: usize = grants.iter().map(|grant| grant.operations.len()).sum();
     match pairs {
@@ -104,7 +106,7 @@ pub(super) fn within_bounds(grants: Vec<RequestedGrant>) -> Result<Vec<Requested
 /// Reads a channel's name or pattern.
 ///
 /// # Errors
-/// In words that complete "the channel, which …".
+/// Returns what is wrong, in words that complete "the channel, which …".
 pub fn resource(name: &str) -> Result<Pattern, String> {
     check_identifier(name, LONGEST).map_err(|flaw| flaw.to_string())?;
     let pattern = Pattern::parse(name).map_err(|bad| bad.to_string())?;
@@ -119,14 +121,14 @@ pub fn resource(name: &str) -> Result<Pattern, String> {
 
 fn set(operations: &Value) -> Result<ActionSet, String> {
     let Value::Array(items) = operations else {
-        return Err("something that is no list of operations".to_owned());
+        return Err("a value that is not a list of operations".to_owned());
     };
     let words: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
-    let words = words.ok_or("an operation that is no string")?;
+    let words = words.ok_or("an operation that is not a string")?;
     match words.as_slice() {
         [] => Err("no operations: name some, or leave the channel out".to_owned()),
         ["*"] => Ok(ActionSet::ABLY),
-        several if several.contains(&"*") => Err("`*` beside other operations; it stands alone".to_owned()),
+        several if several.contains(&"*") => Err("`*` beside other operations: use `*` alone".to_owned()),
         several => several.iter().map(|word| operation(word)).collect(),
     }
 }
@@ -139,7 +141,7 @@ fn operation(word: &str) -> Result<Action, String> {
         return Err("an operation that is not known".to_owned());
     }
     let nearest = nearest(word, ActionSet::ABLY.iter().map(Action::as_str)).unwrap_or_default();
-    Err(format!("the unknown operation {}; the nearest that is known: `{nearest}`", shown(word)))
+    Err(format!("the unknown operation {}; the nearest known operation is `{nearest}`", shown(word)))
 }
 
 fn invalid(message: impl Into<String>) -> InvalidRequest {
@@ -189,13 +191,16 @@ mod tests {
             (json!(null), "must be an object"),
             (json!(["publish"]), "must be an object"),
             (json!({"a": []}), "no operations"),
-            (json!({"a": "publish"}), "no list"),
-            (json!({"a": [1]}), "no string"),
-            (json!({"a": ["*", "publish"]}), "stands alone"),
-            (json!({"a": ["subscibe"]}), "the unknown operation `subscibe`; the nearest that is known: `subscribe`"),
+            (json!({"a": "publish"}), "not a list"),
+            (json!({"a": [1]}), "not a string"),
+            (json!({"a": ["*", "publish"]}), "use `*` alone"),
+            (
+                json!({"a": ["subscibe"]}),
+                "the unknown operation `subscibe`; the nearest known operation is `subscribe`",
+            ),
             (json!({"a": ["login"]}), "the unknown operation `login`"),
             (json!({"a": ["Zephyr7Quokka3"]}), "for the channel `a`, an operation that is not known"),
-            (json!({"a": ["Publish"]}), "nearest that is known: `publish`"),
+            (json!({"a": ["Publish"]}), "nearest known operation is `publish`"),
             (json!({"": ["publish"]}), "must not be empty"),
             (json!({":a": ["publish"]}), "must not start with `:`"),
             (json!({":*": ["publish"]}), "must name the namespace"),
@@ -209,7 +214,7 @@ mod tests {
             (json!({"x".repeat(256): ["publish"]}), "at most 255 characters"),
             (json!("{"), "must be a JSON object"),
             (json!("[]"), "must be a JSON object"),
-            (json!(r#"{"a":["publish"],"a":["history"]}"#), "stands twice"),
+            (json!(r#"{"a":["publish"],"a":["history"]}"#), "has the same member twice"),
             (json!("[".repeat(20_000)), "must be a JSON object"),
         ] {
             let error = error(&value);

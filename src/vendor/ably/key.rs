@@ -1,11 +1,11 @@
-//! Ably's API keys.
+//! API keys of Ably.
 
 use std::fmt;
 
 use crate::crypto::mac::HmacSha256;
 use crate::secret::Secret;
 
-/// An API key: its name `appId.keyId`, which is public, and its secret.
+/// An API key: its public name `appId.keyId` and its secret.
 #[derive(Clone)]
 pub struct AblyKey {
     name: String,
@@ -13,10 +13,10 @@ pub struct AblyKey {
 }
 
 impl AblyKey {
-    /// Reads `appId.keyId:secret`, as Ably's dashboard shows it.
+    /// Reads `appId.keyId:secret`, the form in which Ably's dashboard shows a key.
     ///
     /// # Errors
-    /// What it must be, without a part of it.
+    /// Returns what the key must be. The message never contains a part of the key.
     pub fn parse(key: &Secret) -> Result<AblyKey, &'static str> {
         let text = std::str::from_utf8(key.expose()).map_err(|_| "must be text: appId.keyId:secret")?;
         let (name, secret) = text.split_once(':').ok_or("must have a `:` before its secret: appId.keyId:secret")?;
@@ -33,7 +33,7 @@ impl AblyKey {
         Ok(AblyKey { name: name.to_owned(), mac: HmacSha256::new(secret.as_bytes()) })
     }
 
-    /// Its name, `appId.keyId`.
+    /// Returns the name of the key, `appId.keyId`.
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -1,4 +1,4 @@
-//! The strings that Ably has signed.
+//! The texts that are signed for Ably.
 
 use std::fmt;
 
@@ -9,27 +9,28 @@ use crate::model::Pattern;
 use crate::vendor::object::JsonObject;
 use crate::vendor::{InvalidRequest, SigningInput};
 
-/// What a token says.
+/// The contents of a token.
 #[derive(Clone, Copy, Debug)]
 pub struct AblyClaims<'a> {
-    /// In Unix seconds.
+    /// The time of issue, in Unix seconds.
     pub issued_at: u64,
-    /// In Unix seconds.
+    /// The expiry time, in Unix seconds.
     pub expires_at: u64,
-    /// What the client may do.
+    /// The capability of the client.
     pub capability: &'a Capability,
-    /// Who the client is; `*` may be anyone.
+    /// The name of the client. `*` allows any name.
     pub client: &'a str,
     /// The client's role words, each with its scope.
     pub roles: &'a [(Pattern, String)],
-    /// As which claims the roles are said.
+    /// The families of claims that carry the roles.
     pub families: UserClaims,
-    /// Claims of the caller's own token.
+    /// The claims copied from the caller's own token.
     pub passed: &'a [(String, Value)],
 }
 
 impl AblyClaims<'_> {
-    /// What is signed for a token of the key `key_name`, in this order: times, capability, client, user claims, passed claims.
+    /// Returns the text to sign for a token of the key `key_name`. The order of the claims is: times, capability,
+    /// client, user claims, copied claims.
     pub fn signing_input(&self, key_name: &str) -> SigningInput {
         let header = JsonObject::new().string("typ", "JWT").string("alg", "HS256").string("kid", key_name).finish();
         let mut payload = JsonObject::new()
@@ -40,7 +41,7 @@ impl AblyClaims<'_> {
         for (scope, role) in self.roles.iter().filter(|_| self.families.channel) {
             payload = payload.string(&format!("ably.channel.{scope}"), role);
         }
-        // A room's own channels are no rooms.
+        // The channels of a room are not rooms.
         for (scope, role) in self.roles.iter().filter(|(scope, _)| self.families.room && scope.room().is_none()) {
             let role = scope.exact().and_then(|room| self.role_in_channels(room)).unwrap_or(role);
             payload = payload.string(&format!("ably.room.{scope}"), role);
@@ -51,7 +52,8 @@ impl AblyClaims<'_> {
         SigningInput::new(&header, &payload.finish())
     }
 
-    /// The role that is said in the room's channels, by scopes in which the room itself does not lie.
+    /// Returns the role in the channels of the room. It comes from scopes that cover these channels but not the room
+    /// itself.
     fn role_in_channels(&self, room: &str) -> Option<&str> {
         let around = [format!("{room}{}", Pattern::CHAT), format!("{room}::*"), format!("{room}:*")];
         let mut said = around.iter().map(|text| self.roles.iter().find(|(scope, _)| scope.to_string() == *text));
@@ -59,32 +61,34 @@ impl AblyClaims<'_> {
     }
 }
 
-/// What a token request says, in the words of Ably's TokenParams. An absent field takes the key's own, so that an absent capability means
-/// all that the key can do.
+/// The contents of a token request, with the names of Ably's `TokenParams`. If a field is absent, Ably takes the value
+/// of the key. Thus an absent capability means everything that the key can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenParams {
-    /// `appId.keyId`.
+    /// The key's name, `appId.keyId`.
     pub key_name: String,
-    /// How long the token will live, in milliseconds.
+    /// The lifetime of the later token, in milliseconds.
     pub ttl: Option<u64>,
-    /// The capability's JSON, byte for byte as it will be sent.
+    /// The capability's JSON, byte for byte as it is sent.
     pub capability: Option<String>,
-    /// Who the client is.
+    /// The name of the client.
     pub client_id: Option<String>,
-    /// In milliseconds since the Unix epoch.
+    /// The time of the request, in milliseconds since the Unix epoch.
     pub timestamp: u64,
-    /// At least 16 characters, used once.
+    /// The nonce: at least 16 characters, used once.
     pub nonce: String,
 }
 
-/// What a token request's MAC is computed over: six lines, `keyName`, `ttl`, `capability`, `clientId`, `timestamp` and `nonce`, each with its
-/// newline, and an empty one for an absent field.
+/// The text under the MAC of a token request. It has six lines, each with its newline: `keyName`, `ttl`, `capability`,
+/// `clientId`, `timestamp` and `nonce`. If a field is absent, its line is empty.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TokenRequestText(String);
 
 impl TokenRequestText {
+    /// Builds the text.
+    ///
     /// # Errors
-    /// If a field holds a newline, which would shift the lines.
+    /// Returns an error if a field holds a newline, which would shift the lines.
     pub fn new(params: &TokenParams) -> Result<TokenRequestText, InvalidRequest> {
         let ttl = params.ttl.map(|ttl| ttl.to_string()).unwrap_or_default();
         let timestamp = params.timestamp.to_string();
@@ -107,7 +111,7 @@ impl TokenRequestText {
         Ok(TokenRequestText(text))
     }
 
-    /// The text to sign.
+    /// Returns the text to sign.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -122,14 +126,14 @@ impl fmt::Display for TokenRequestText {
 /// A signed token request.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenRequest {
-    /// What it says.
+    /// The contents of the request.
     pub params: TokenParams,
-    /// HMAC-SHA256 of its text, in Base64.
+    /// The HMAC-SHA256 of the request's text, in Base64.
     pub mac: String,
 }
 
 impl TokenRequest {
-    /// As Ably takes it. Absent fields are left out.
+    /// Returns the JSON that Ably accepts. Absent fields are left out.
     pub fn to_json(&self) -> String {
         let params = &self.params;
         let mut object = JsonObject::new().string("keyName", &params.key_name);
@@ -159,7 +163,7 @@ mod tests {
     use super::*;
     use crate::crypto::base64url_decode;
 
-    /// The user claims that are made of these roles.
+    /// Returns the user claims that are made from these roles.
     fn said(roles: &[(&str, &str)], channel: bool, room: bool) -> Vec<String> {
         let roles = roles.iter().map(|(scope, word)| (Pattern::parse(scope).unwrap(), (*word).to_owned()));
         let roles: Vec<_> = roles.collect();

@@ -1,4 +1,4 @@
-//! Ably: JSON Web Tokens and token requests, HMAC-SHA256 with the secret of an API key.
+//! Ably: JSON Web Tokens and token requests. Both are signed with HMAC-SHA256 and the secret of an API key.
 
 mod capability;
 mod key;
@@ -24,10 +24,10 @@ pub use moderation::ModerationApi;
 pub(super) use moderation::hear;
 pub(super) use request::parse;
 
-/// What can be asked of an Ably app.
+/// An operation of an Ably app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// A token, as a JSON Web Token.
+    /// A token in the form of a JSON Web Token.
     Token,
     /// A request that Ably exchanges for a token.
     TokenRequest,
@@ -43,36 +43,36 @@ impl Operation {
     }
 }
 
-/// What is to be made.
+/// What to make from a permit.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SigningJob {
     /// A token.
     Token {
-        /// How long it lives, in milliseconds.
+        /// The lifetime of the token, in milliseconds.
         ttl_ms: u64,
-        /// Claims of the caller's token that go into it as they are.
+        /// The claims of the caller's token that are copied unchanged.
         claims: Vec<(String, Value)>,
     },
     /// A token request.
     TokenRequest {
-        /// How long the token will live, in milliseconds.
+        /// The lifetime of the later token, in milliseconds.
         ttl_ms: u64,
     },
 }
 
-/// Which families of user claims are made of the client's roles.
+/// The families of user claims that are made from the client's roles.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UserClaims {
-    /// `ably.channel.…`, which Ably copies to the client's messages.
+    /// Whether to make claims `ably.channel.…`, which Ably copies to the client's messages.
     pub channel: bool,
-    /// `ably.room.…`, which Ably Chat reads.
+    /// Whether to make claims `ably.room.…`, which Ably Chat reads.
     pub room: bool,
 }
 
 /// The longest token that Ably accepts, in bytes.
 pub const LONGEST_TOKEN: usize = 6 * 1024;
 
-/// The shortest nonce of a token request that Ably accepts.
+/// The length of the shortest token request nonce that Ably accepts, in characters.
 const SHORTEST_NONCE: usize = 16;
 
 /// An Ably app.
@@ -87,11 +87,12 @@ pub struct App {
 }
 
 impl App {
-    /// An app with its API keys: the first signs, all verify.
+    /// Creates an app with its API keys. The first key signs. All keys verify.
     ///
-    /// `revocable` says that the keys' tokens can be revoked, so live an hour at most. `capability` is what is asked where a request
-    /// names none. `forward_claims` are copied from a caller's token into its own, but never those that are Ably's or say for whom and how
-    /// long a token is.
+    /// If `revocable` is set, the tokens of the keys can be revoked, so they live for an hour at most. `capability` is
+    /// the requested capability if a request names none. `forward_claims` are copied from the caller's token into a
+    /// token for the caller. Ably's own claims are never copied, nor are claims about the subject or the lifetime of a
+    /// token.
     pub fn new(
         name: Arc<str>,
         keys: Vec<AblyKey>,
@@ -106,17 +107,17 @@ impl App {
         App { name, keys, ttl, revocable, capability, user_claims, forward_claims }
     }
 
-    /// Whether its keys' tokens can be revoked.
+    /// Returns whether the tokens of the keys can be revoked.
     pub fn is_revocable(&self) -> bool {
         self.revocable
     }
 
-    /// Its name in the configuration.
+    /// Returns the app's name in the configuration.
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 
-    /// The name of the key that signs: `appId.keyId`.
+    /// Returns the name of the key that signs: `appId.keyId`.
     pub fn key_name(&self) -> Option<&str> {
         self.keys.first().map(AblyKey::name)
     }
@@ -136,7 +137,7 @@ impl App {
         let key = self.keys.first().ok_or_else(keyless)?;
         let capability = Capability::of(permit.granted());
         if capability.is_empty() {
-            // Without a capability Ably would give all that the key can do.
+            // Without a capability, Ably would grant everything that the key can do.
             return Err(InvalidRequest::new("capability", "must be granted at least in part"));
         }
         match product {
@@ -167,8 +168,10 @@ impl App {
         let input = claims.signing_input(key.name());
         let token = input.token(&key.mac(input.as_str()));
         if token.len() > LONGEST_TOKEN {
-            let message =
-                format!("makes a token of {} bytes, and Ably takes {LONGEST_TOKEN}: ask for less", token.len());
+            let message = format!(
+                "makes a token of {} bytes, but Ably accepts at most {LONGEST_TOKEN}: ask for less",
+                token.len()
+            );
             return Err(InvalidRequest::new("capability", message));
         }
         Ok(SignedResult::Token { token, expires_at })

@@ -1,7 +1,8 @@
-//! Bans and mutes at Ably: the client's tokens are revoked, and what it gets in their place says what it may still do.
+//! Bans and mutes at Ably. The client's tokens are revoked. The new token that the client requests allows only what it
+//! may still do.
 //!
-//! <https://ably.com/docs/auth/revocation>: a key revokes only tokens of its own, and only those with the attribute `revocableTokens`. A
-//! revocation is no ban: there is nothing to undo.
+//! <https://ably.com/docs/auth/revocation>: a key revokes only tokens that it signed itself, and only if it has the
+//! attribute `revocableTokens`. A revocation is not a ban, so there is nothing to undo.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
@@ -14,20 +15,21 @@ use crate::vendor::moderation::{
 };
 use crate::vendor::path_segment::segment;
 
-/// The version of Ably's interface that this is written for: its answers count successes and failures.
+/// The version of Ably's API that this code is written for. The answers of this version count successes and failures.
 const VERSION: (HeaderName, HeaderValue) = (HeaderName::from_static("x-ably-version"), HeaderValue::from_static("3"));
 
-/// An app's API keys: all whose tokens may be in use.
+/// The API keys of an app: all keys with tokens that may still be in use.
 #[derive(Debug)]
 pub struct ModerationApi {
     keys: Vec<(String, Secret)>,
 }
 
 impl ModerationApi {
-    /// How many requests a second an app makes, and how many at once after a quiet time. What Ably takes is agreed with it, for each app.
+    /// How many requests a second an app makes, and how many at once after a quiet time. Ably agrees its limits with
+    /// each customer.
     pub const RATE: (u32, u32) = (5, 20);
 
-    /// With these API keys, each `appId.keyId:secret`. Those that are not so are left out.
+    /// Uses these API keys, each `appId.keyId:secret`. Malformed keys are left out.
     pub fn new(keys: &[Secret]) -> ModerationApi {
         let named = |key: &Secret| Some((AblyKey::parse(key).ok()?.name().to_owned(), key.clone()));
         ModerationApi { keys: keys.iter().filter_map(named).collect() }
@@ -40,10 +42,11 @@ impl ModerationApi {
         Ok(headers)
     }
 
-    /// What to do about a user. A mute is no less reason than a ban: tokens carry the right to publish.
+    /// Plans the requests for a user. A mute revokes tokens just as a ban does, because tokens carry the right to
+    /// publish.
     ///
     /// # Errors
-    /// If a key's name can't stand in a path.
+    /// Returns an error if the name of a key cannot be a segment of a path.
     pub fn plan(&self, user: &str, want: &DesiredState) -> Result<ModerationPlan, PermanentFailure> {
         if want.banned.is_none() && want.muted.is_none() {
             return Ok(ModerationPlan::default());
@@ -58,7 +61,7 @@ impl ModerationApi {
     }
 }
 
-/// What a 2xx means: a revocation can fail all the same.
+/// Classifies an answer with a 2xx status. It can still report a failed revocation.
 pub(crate) fn hear(body: &[u8]) -> ResponseClass {
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     let results = answer.get("results").unwrap_or(&answer).as_array();
@@ -67,7 +70,7 @@ pub(crate) fn hear(body: &[u8]) -> ResponseClass {
     };
     let Some(error) = results.iter().find_map(|result| result.get("error")) else { return ResponseClass::Done };
     let number = |name| error.get(name).and_then(Value::as_u64).unwrap_or_default();
-    let flaw = format!("it did not revoke: error {}", number("code"));
+    let flaw = format!("it did not revoke the tokens: error {}", number("code"));
     if matches!(number("statusCode"), 400..=428 | 430..=499) {
         ResponseClass::Never(flaw)
     } else {

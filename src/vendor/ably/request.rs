@@ -1,4 +1,4 @@
-//! Reads what is asked of an Ably app, in our own words or in those of ably-js.
+//! Reads requests for an Ably app, with our own parameter names or those of ably-js.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,17 @@ use crate::model::{
 use crate::vendor::params::{MINUTE, client, identifier};
 use crate::vendor::{InvalidRequest, Params, VendorRequest};
 
-/// What may be said: our own words first, then those that only ably-js sends. Of those `clientId` counts, and the others are ours to choose.
+/// The accepted names: our own names first, then the names that only ably-js sends. Of the latter, only `clientId` is
+/// used. The server itself chooses the values of the others.
 const KNOWN: [&str; 8] = ["client_id", "capability", "ttl", "clientId", "timestamp", "nonce", "rnd", "keyName"];
 
-/// How many characters a client's name may have.
+/// The longest name of a client, in characters.
 const LONGEST: usize = 255;
 
-/// The longest life of a token, in milliseconds.
+/// The longest lifetime of a token, in milliseconds.
 const LONGEST_TTL: u64 = 24 * 60 * MINUTE;
 
-/// The longest life of a token that can be revoked, in milliseconds.
+/// The longest lifetime of a revocable token, in milliseconds.
 const LONGEST_REVOCABLE_TTL: u64 = 60 * MINUTE;
 
 /// Reads a request.
@@ -72,7 +73,8 @@ fn named_client<'a>(params: &'a Params, caller: Option<&'a Caller>) -> Result<&'
     Ok(client)
 }
 
-/// How long the token lives, in milliseconds, within the app's bounds. Some SDKs send seconds, and would renew so short a token without end.
+/// Returns the lifetime of the token in milliseconds, within the app's limits. Some SDKs send seconds instead of
+/// milliseconds, and they would renew such short tokens endlessly.
 fn ttl(app: &App, params: &Params) -> Result<u64, InvalidRequest> {
     let milliseconds = |seconds: u64| seconds.saturating_mul(1000);
     let longest = if app.revocable { LONGEST_REVOCABLE_TTL } else { LONGEST_TTL };
@@ -82,7 +84,8 @@ fn ttl(app: &App, params: &Params) -> Result<u64, InvalidRequest> {
     Ok(asked.clamp(shortest, longest))
 }
 
-/// What the app asks for where a request names nothing: what of it can be filled in for this client and caller.
+/// Returns the app's default capability, for a request that names none. Templates that cannot be filled in for this
+/// client and caller are left out.
 fn default_capability(app: &App, client: &str, caller: Option<&Caller>) -> Result<Vec<RequestedGrant>, InvalidRequest> {
     let claim = |name: &str| caller?.claim(name)?.as_str();
     let mut channels: BTreeMap<String, (Pattern, ActionSet)> = BTreeMap::new();
@@ -100,7 +103,8 @@ fn default_capability(app: &App, client: &str, caller: Option<&Caller>) -> Resul
     capability::within_bounds(grants.collect())
 }
 
-/// What of the caller's token goes into its own. A token counts for its caller alone, so for another client it says nothing.
+/// Returns the claims to copy from the caller's token. A token describes only its caller, so nothing is copied for
+/// another client.
 fn passed_claims(app: &App, client: &str, caller: Option<&Caller>) -> Vec<(String, Value)> {
     let Some(caller) = caller.filter(|caller| caller.is(client)) else {
         return Vec::new();
@@ -109,7 +113,8 @@ fn passed_claims(app: &App, client: &str, caller: Option<&Caller>) -> Vec<(Strin
     names.filter_map(|name| Some((name.clone(), caller.claims.get(name)?.clone()))).collect()
 }
 
-/// Whether a claim of this name may come from elsewhere: not Ably's own, nor those that say when and for whom the token is.
+/// Returns whether a claim of this name may be copied. Ably's own claims and the registered claims about the subject
+/// and the lifetime of a token must not be copied.
 pub(super) fn may_pass(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let registered = ["iat", "exp", "nbf", "iss", "sub", "aud", "jti"];
@@ -176,7 +181,7 @@ mod tests {
         assert_eq!(product, SigningJob::Token { ttl_ms: 3_600_000, claims: Vec::new() });
         let strict = json!({"clientId": "tom", "timestamp": 1, "rnd": 2, "nonce": "x", "keyName": "k", "capability": "{\"a\":[\"*\"]}"});
         assert!(asked(&params(strict), Some(&user("tom"))).is_ok());
-        assert!(error(json!({"clientID": "tom"})).contains("nearest that is: `clientId`"));
+        assert!(error(json!({"clientID": "tom"})).contains("nearest known field is `clientId`"));
         assert!(error(json!({"clientId": "tom", "client_id": "mary"})).starts_with("clientId must be the same"));
     }
 

@@ -1,11 +1,12 @@
-//! Reads what clients of LeanCloud's own demo servers send.
+//! Reads requests of clients that are written for LeanCloud's own demo servers.
 //!
-//! Those servers sign whatever fields they are given, one behind the other, and so can be had to sign one thing for another: with a
-//! conversation and members but no action, say, they sign the creation of a conversation with the first as a member. Here the fields
-//! are first taken for one of our actions, and then it is that action which is checked, decided and signed.
+//! Those servers join all given fields and sign them without a check. Thus a request for one action can yield a
+//! signature for another. Example: with a conversation and members but no action, they sign the creation of a
+//! conversation with the first field as a member. This module first derives an action from the fields. Then exactly
+//! this action is checked, decided and signed.
 //!
 //! Sources: leancloud/realtime-messaging-signature-cloudcode for `/sign2`, leancloud/leanengine-nodejs-demos
-//! (`functions/rtm-signature.js`) for the functions, and for the words of `action` the SDKs that choose them.
+//! (`functions/rtm-signature.js`) for the functions. The words of `action` come from the SDKs that send them.
 
 use serde_json::{Map, Value};
 
@@ -14,27 +15,27 @@ use crate::model::{Action, ActionSet, Caller};
 use crate::vendor::params::kind;
 use crate::vendor::{InvalidRequest, Params, VendorRequest, is_wordlike, shown};
 
-/// What a demo server answers to: a page, or a cloud function of this name.
+/// A route of a demo server: a page, or a cloud function of this name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DemoRoute {
-    /// Everything; what is meant is told from the fields.
+    /// All actions. The fields select the action.
     Sign2,
-    /// `login`.
+    /// The action `login`.
     SignLogin,
-    /// `create`.
+    /// The action `create`.
     SignStartConversation,
-    /// `invite` and `kick`, with oneself `join` and `leave`.
+    /// The actions `invite` and `kick`. If the client is the only member, they mean `join` and `leave`.
     SignOperateConversation,
-    /// `history`.
+    /// The action `history`.
     SignQueryMessage,
-    /// `block-conversation` and `unblock-conversation`.
+    /// The actions `block-conversation` and `unblock-conversation`.
     SignBlockConversation,
-    /// `block-clients` and `unblock-clients`.
+    /// The actions `block-clients` and `unblock-clients`.
     SignBlockClient,
 }
 
 impl DemoRoute {
-    /// All of them.
+    /// All routes.
     pub const ALL: [DemoRoute; 7] = [
         DemoRoute::Sign2,
         DemoRoute::SignLogin,
@@ -45,7 +46,7 @@ impl DemoRoute {
         DemoRoute::SignBlockClient,
     ];
 
-    /// The function's name.
+    /// Returns the name of the function.
     pub fn as_str(self) -> &'static str {
         match self {
             DemoRoute::Sign2 => "sign2",
@@ -58,12 +59,13 @@ impl DemoRoute {
         }
     }
 
-    /// The function of this name.
+    /// Returns the function of this name.
     pub fn parse(name: &str) -> Option<DemoRoute> {
         DemoRoute::ALL.into_iter().find(|compat| compat.as_str() == name)
     }
 
-    /// What can be asked of it. Clients that have one function for all that happens to conversations also create them with it.
+    /// Returns the actions of the route. Some clients use a single function for everything about conversations, so that
+    /// function also accepts `create`.
     fn actions(self) -> ActionSet {
         match self {
             DemoRoute::Sign2 => ACTIONS,
@@ -80,13 +82,13 @@ impl DemoRoute {
         }
     }
 
-    /// How its clients spell the client and the conversation.
+    /// Returns how the clients of the route spell the names of the client and conversation fields.
     fn names(self) -> [&'static str; 2] {
         if self == DemoRoute::Sign2 { ["client_id", "conv_id"] } else { ["clientId", "conversationId"] }
     }
 }
 
-/// Reads a request. Names that mean nothing here are ignored.
+/// Reads a request. Unknown names are ignored.
 pub(in crate::vendor) fn parse(
     app: &App,
     compat: DemoRoute,
@@ -100,7 +102,8 @@ pub(in crate::vendor) fn parse(
     understand().map_err(|invalid| in_words_of(compat, invalid))
 }
 
-/// The fields by our names. `null` is as good as nothing, and so is an empty text where libraries send one for want of anything.
+/// Renames the fields to our names. `null` counts as absent. An empty text counts as absent too, except in `client_id`,
+/// because some libraries send it for a missing value.
 fn ours(theirs: &Params) -> Result<Map<String, Value>, InvalidRequest> {
     let mut values = Map::new();
     for (ours, other) in [("client_id", "clientId"), ("conv_id", "conversationId")] {
@@ -118,7 +121,7 @@ fn ours(theirs: &Params) -> Result<Map<String, Value>, InvalidRequest> {
     Ok(values)
 }
 
-/// A field that has two names.
+/// Returns the value of a field that has two names.
 fn either<'a>(params: &'a Params, one: &str, other: &str) -> Result<Option<&'a Value>, InvalidRequest> {
     match (given(params, one), given(params, other)) {
         (Some(one_value), Some(value)) if one_value != value => {
@@ -132,8 +135,8 @@ fn given<'a>(params: &'a Params, name: &str) -> Option<&'a Value> {
     params.values.get(name).filter(|value| !value.is_null())
 }
 
-/// The client, who may be a user as a JavaScript object: leancloud-realtime hands one to its signature factories where a client was made
-/// from an `AV.User`.
+/// Returns the id of the client, which may be sent as a user object. leancloud-realtime passes such an object to its
+/// signature factories if the client was made from an `AV.User`.
 fn user_id(client: &Value) -> Result<Value, InvalidRequest> {
     let wrong = |what: &str| {
         Err(InvalidRequest::new("client_id", format!("must be a text or a user with an objectId, {what}")))
@@ -141,15 +144,15 @@ fn user_id(client: &Value) -> Result<Value, InvalidRequest> {
     match client {
         Value::String(_) => Ok(client.clone()),
         Value::Object(user) => match (user.get("objectId"), user.get("id")) {
-            (Some(one), Some(other)) if one != other => wrong("and not have another id besides"),
+            (Some(one), Some(other)) if one != other => wrong("without a different id"),
             (Some(id @ Value::String(_)), _) | (None, Some(id @ Value::String(_))) => Ok(id.clone()),
-            _ => wrong("and this object has none"),
+            _ => wrong("but this object has none"),
         },
         other => wrong(&format!("not {}", kind(other))),
     }
 }
 
-/// What is meant: what `action` says, or else the only thing that can be.
+/// Returns the requested action: the action that `action` names, or else the only possible action.
 fn action(compat: DemoRoute, params: &Params) -> Result<Action, InvalidRequest> {
     let known = compat.actions();
     let Some(word) = params.text("action")? else {
@@ -163,7 +166,7 @@ fn action(compat: DemoRoute, params: &Params) -> Result<Action, InvalidRequest> 
     })
 }
 
-/// What is meant where no action is given. For a conversation with members it could be anything.
+/// Returns the action of a request that names none. A conversation with members is ambiguous, so the result is `None`.
 fn told(compat: DemoRoute, params: &Params) -> Option<Action> {
     let has_members = params.value("members").is_some_and(|members| members != &Value::Array(Vec::new()));
     match (compat, params.value("conv_id").is_some(), has_members) {
@@ -174,7 +177,7 @@ fn told(compat: DemoRoute, params: &Params) -> Option<Action> {
     }
 }
 
-/// The action of this name: ours, the protocol's, or one of those that SDKs have.
+/// Returns the action of this name: our name, the name in the protocol, or a name that an SDK uses.
 fn named(word: &str) -> Option<Action> {
     match word {
         "open" => Some(Action::Login),
@@ -194,7 +197,7 @@ fn words(actions: ActionSet) -> String {
     words.join(" or ")
 }
 
-/// Names the field as this function's clients do.
+/// Replaces the field's name by the name that the clients of this function use.
 fn in_words_of(compat: DemoRoute, invalid: InvalidRequest) -> InvalidRequest {
     let [client, conversation] = compat.names();
     let field = match invalid.field.as_str() {
@@ -231,7 +234,7 @@ mod tests {
         ask_by(compat, values, &user("tom"))
     }
 
-    /// The action with what is signed: `invite tom@room(mary)`.
+    /// Returns the action with the signed values, for example `invite tom@room(mary)`.
     fn said(compat: DemoRoute, values: Value) -> String {
         let ask = ask(compat, values).unwrap();
         let place = ask.conversation.map(|place| format!("@{place}")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The string that LeanCloud has signed.
+//! The text that is signed for LeanCloud.
 //!
 //! Its fields are joined with `:` (guide "Security, Permission Management"):
 //!
@@ -14,7 +14,8 @@
 //! | block-clients | `appid:client:conv:members:timestamp:nonce:conversation-block-clients` |
 //! | unblock-clients | `appid:client:conv:members:timestamp:nonce:conversation-unblock-clients` |
 //!
-//! `members` are the ids that the client will send, all of them and no others, ascending by code point and joined with `:`.
+//! `members` are the ids that the client will send. They must be complete, in ascending order of code points, and
+//! joined with `:`.
 
 use std::fmt::{self, Write as _};
 
@@ -22,16 +23,17 @@ use super::{App, HistoryOrder};
 use crate::model::{Action, SigningRequest};
 use crate::vendor::{InvalidRequest, misfit};
 
-/// The string to sign.
+/// The text to sign.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StringToSign(String);
 
 impl StringToSign {
-    /// The message for what `ask` asks of `app`, byte for byte. `timestamp` is in the app's unit. Identifiers and nonce are taken as they
-    /// are: that they can't be read in two ways is for [`parse`](crate::vendor::parse) and [`Nonce`](crate::vendor::Nonce) to see to.
+    /// Builds the message for the request `ask` to `app`, byte for byte. `timestamp` is in the unit of the app.
+    /// Identifiers and nonce are used unchanged. [`parse`](crate::vendor::parse) and [`Nonce`](crate::vendor::Nonce)
+    /// make sure that they cannot be read in two ways.
     ///
     /// # Errors
-    /// If the action is not LeanCloud's, or its conversation is missing or a pattern.
+    /// Returns an error if the action is not an action of LeanCloud, or if the conversation is missing or is a pattern.
     pub fn new(app: &App, ask: &SigningRequest, timestamp: u64, nonce: &str) -> Result<StringToSign, InvalidRequest> {
         let mut message = StringToSign(String::with_capacity(room_for(app, ask, nonce)));
         message.0.push_str(app.app_id());
@@ -59,7 +61,7 @@ impl StringToSign {
         Ok(message)
     }
 
-    /// The text to sign.
+    /// Returns the text to sign.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -69,7 +71,8 @@ impl StringToSign {
         self.0.push_str(text);
     }
 
-    /// The members, or an empty field where there are none. Rust orders strings by their UTF-8 bytes, which is by code point.
+    /// Adds the members, or an empty field if there are none. Rust orders strings by their UTF-8 bytes, which is the
+    /// order of code points.
     fn members(&mut self, members: &[String]) {
         let mut ascending: Vec<&str> = members.iter().map(String::as_str).collect();
         ascending.sort_unstable();
@@ -102,7 +105,7 @@ fn conversation(ask: &SigningRequest) -> Result<&str, InvalidRequest> {
     name.ok_or_else(|| InvalidRequest::new("conv_id", "must name one conversation"))
 }
 
-/// What the message ends with, which tells most actions apart.
+/// Returns the last field of the message. It distinguishes most actions from each other.
 fn last_word(action: Action) -> Result<Option<&'static str>, InvalidRequest> {
     match action {
         Action::Login | Action::Create | Action::History => Ok(None),
@@ -116,9 +119,9 @@ fn last_word(action: Action) -> Result<Option<&'static str>, InvalidRequest> {
     }
 }
 
-/// Bytes enough for any message of this ask.
+/// Returns a capacity in bytes that is enough for any message of this request.
 fn room_for(app: &App, ask: &SigningRequest, nonce: &str) -> usize {
-    /// The longest last word, a timestamp, and a separator for each field but the members.
+    /// The longest last field, the longest timestamp, and a separator for each field except the members.
     const FIXED: usize = "conversation-unblock-clients".len() + "18446744073709551615".len() + 8;
     let conversation = ask.conversation.as_ref().map_or(0, |pattern| pattern.prefix().len());
     let members: usize = ask.members.iter().map(|member| member.len() + 1).sum();

@@ -1,4 +1,4 @@
-//! LeanCloud's LeanMessage, and TapTap's service of the same protocol: HMAC-SHA1 with the app's master key.
+//! LeanCloud's LeanMessage, and TapTap's service with the same protocol. Both use HMAC-SHA1 with the app's master key.
 
 mod demo_routes;
 mod message;
@@ -21,27 +21,28 @@ pub use message::StringToSign;
 pub use moderation::{ModerationApi, ModerationTarget, Observation, ObservedState};
 pub(super) use request::parse;
 
-/// What a timestamp counts. LeanCloud's documentation says milliseconds, its demos sign seconds.
+/// The unit of timestamps. LeanCloud's documentation says milliseconds, but its demos sign seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TimestampUnit {
-    /// Milliseconds.
+    /// The unit is milliseconds.
     #[default]
     Milliseconds,
-    /// Seconds.
+    /// The unit is seconds.
     Seconds,
 }
 
-/// In which order `history` has its last two fields. LeanCloud's documentation says nonce first, its Node demo timestamp first.
+/// The order of the last two fields in the message of `history`. LeanCloud's documentation puts the nonce first. Its
+/// Node demo puts the timestamp first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HistoryOrder {
     /// `…:nonce:timestamp`.
     #[default]
     NonceTimestamp,
-    /// `…:timestamp:nonce`, which reads like the creation of a conversation with one member.
+    /// `…:timestamp:nonce`. This message equals the message for creating a conversation with a single member.
     TimestampNonce,
 }
 
-/// What can be signed.
+/// The actions that can be signed.
 pub const ACTIONS: ActionSet = ActionSet::of(&[
     Action::Login,
     Action::Create,
@@ -66,33 +67,33 @@ pub struct App {
 }
 
 impl App {
-    /// An app with its master keys: the first signs, all verify.
+    /// Creates an app with its master keys. The first key signs. All keys verify.
     pub fn new(name: Arc<str>, app_id: String, keys: &[Secret], unit: TimestampUnit, history: HistoryOrder) -> App {
         let keys = keys.iter().map(|key| HmacSha1::new(key.expose())).collect();
         App { name, id: app_id, keys, unit, history }
     }
 
-    /// Its name in the configuration.
+    /// Returns the app's name in the configuration.
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 
-    /// Its id at LeanCloud.
+    /// Returns the app's id at LeanCloud.
     pub fn app_id(&self) -> &str {
         &self.id
     }
 
-    /// What its timestamps count.
+    /// Returns the unit of the app's timestamps.
     pub fn unit(&self) -> TimestampUnit {
         self.unit
     }
 
-    /// In which order `history` has its last two fields.
+    /// Returns the order of the last two fields of `history`.
     pub fn history(&self) -> HistoryOrder {
         self.history
     }
 
-    /// A point in time in the app's unit.
+    /// Converts a time to the unit of the app.
     pub fn timestamp(&self, at: Millis) -> u64 {
         match self.unit {
             TimestampUnit::Milliseconds => at.0,

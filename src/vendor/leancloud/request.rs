@@ -1,24 +1,24 @@
-//! Reads what is asked of a LeanCloud app.
+//! Reads requests for a LeanCloud app.
 //!
-//! Each action takes the fields that it signs. Where a client's library sends an empty list of members though the action has none, the
-//! list is taken for what it says: nothing.
+//! Each action accepts the fields that it signs. Some client libraries send an empty list of members for an action
+//! without members. Such a list is accepted and ignored.
 
 use super::{ACTIONS, App, HistoryOrder};
 use crate::model::{Action, Caller, Pattern, RequiredAction, SigningRequest, Vendor};
 use crate::vendor::params::{client, identifier, not_a_star};
 use crate::vendor::{InvalidRequest, Params, SigningJob, VendorRequest, misfit};
 
-/// How many characters an identifier may have: what LeanCloud documents.
+/// The longest identifier in LeanCloud's documentation, in characters.
 const LONGEST: usize = 64;
 
-/// How many members one request may name: what a conversation holds, by LeanCloud's documentation, and what a temporary one holds.
+/// How many members a request may name: the documented size of a conversation, and of a temporary conversation.
 const MOST_MEMBERS: usize = 500;
 const MOST_TEMPORARY_MEMBERS: usize = 10;
 
-/// What ids of temporary conversations start with.
+/// The prefix of the ids of temporary conversations.
 const TEMPORARY: &str = "_tmp:";
 
-/// Reads a request for `action`, one of LeanCloud's.
+/// Reads a request for `action`, which must be an action of LeanCloud.
 pub(in crate::vendor) fn parse(
     app: &App,
     action: Action,
@@ -79,7 +79,7 @@ fn members(
         (Action::Join | Action::Leave, None) => Ok(vec![client.to_owned()]),
         (Action::Join | Action::Leave, Some(members)) if is_just(client, &members) => Ok(members),
         (Action::Join | Action::Leave, _) => {
-            wrong(format!("must be left out or be the client: one can only {action} oneself"))
+            wrong(format!("must be left out or be the client: a client can only {action} itself"))
         }
         (Action::Invite | Action::Kick | Action::BlockClients | Action::UnblockClients, given) => match given {
             Some(members) if !members.is_empty() => Ok(members),
@@ -90,7 +90,7 @@ fn members(
     }
 }
 
-/// Refuses more members than the vendor takes.
+/// Rejects more members than the vendor accepts.
 fn check_count(conversation: Option<&str>, members: usize) -> Result<(), InvalidRequest> {
     let (most, holds) = match conversation {
         Some(id) if id.starts_with(TEMPORARY) => (MOST_TEMPORARY_MEMBERS, "a temporary conversation"),
@@ -103,12 +103,12 @@ fn check_count(conversation: Option<&str>, members: usize) -> Result<(), Invalid
     Ok(())
 }
 
-/// Whether the members, as a set, are the client.
+/// Returns whether the client is the only member. Repeated members count once.
 fn is_just(client: &str, members: &[String]) -> bool {
     !members.is_empty() && members.iter().all(|member| member == client)
 }
 
-/// All that the signature can be used for, and so all that must be allowed.
+/// Returns every action that the signature can be used for. The policy must allow all of them.
 fn needs(
     app: &App,
     action: Action,
@@ -139,7 +139,8 @@ fn needs(
     }
 }
 
-/// The history whose message is byte for byte that of creating a conversation with these members.
+/// Returns the `history` action with the same message as the creation of a conversation with these members, if there is
+/// such an action.
 fn history_like(app: &App, members: &[String]) -> Option<RequiredAction> {
     match members {
         [member] if app.history() == HistoryOrder::TimestampNonce => {
@@ -149,7 +150,7 @@ fn history_like(app: &App, members: &[String]) -> Option<RequiredAction> {
     }
 }
 
-/// The creation whose message is byte for byte that of this conversation's history.
+/// Returns the `create` action with the same message as the history of this conversation, if there is such an action.
 fn creation_like(app: &App, client: &str, conversation: Option<&str>) -> Option<RequiredAction> {
     let member = conversation.filter(|_| app.history() == HistoryOrder::TimestampNonce)?;
     let targets = if member == client { Vec::new() } else { vec![member.to_owned()] };
@@ -176,16 +177,16 @@ fn check_conversation(action: Action, id: &str) -> Result<(), InvalidRequest> {
     if id.contains('*') {
         return Err(InvalidRequest::new("conv_id", "must name one conversation, without `*`"));
     }
-    // The message of a temporary conversation's history could be read as that of another action.
+    // The message for the history of a temporary conversation can equal the message of another action.
     let plain = id.strip_prefix(TEMPORARY).filter(|_| action != Action::History);
     check_plain("conv_id", plain.unwrap_or(id))
 }
 
-/// An identifier that can't be read as more or less than one field of the message.
+/// Checks that an identifier fills exactly one field of the message.
 fn check_plain(field: &str, id: &str) -> Result<(), InvalidRequest> {
     identifier(field, id, LONGEST)?;
     if id.contains(':') {
-        return Err(InvalidRequest::new(field, "must not hold `:`, which separates the fields of what is signed"));
+        return Err(InvalidRequest::new(field, "must not hold `:`, which separates the fields of the signed text"));
     }
     if id == "_tmp" {
         return Err(InvalidRequest::new(field, "must not be `_tmp`, which marks temporary conversations"));
@@ -218,7 +219,7 @@ mod tests {
         ask(action, values).unwrap_err().to_string()
     }
 
-    /// The needs as text: `kick@room(mary,tom)`.
+    /// The required actions as text: `kick@room(mary,tom)`.
     fn needs(ask: &SigningRequest) -> Vec<String> {
         let place =
             |need: &RequiredAction| need.conversation.as_ref().map(|place| format!("@{place}")).unwrap_or_default();
@@ -339,7 +340,7 @@ mod tests {
         }
         assert_eq!(
             error(Action::Kick, json!({"conv_id": "room", "memebers": ["mary"]})),
-            "memebers is not known here; the nearest that is: `members`"
+            "memebers is not known here; the nearest known field is `members`"
         );
         assert!(error(Action::Publish, json!({})).contains("LeanCloud"));
     }

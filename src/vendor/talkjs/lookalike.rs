@@ -1,44 +1,48 @@
-//! Tells which user ids could be read as the first two parts of a JSON Web Token.
+//! Recognizes user ids that can be read as the first two parts of a JSON Web Token.
 //!
-//! TalkJS's signature of a user id and the signature of a token are the same MAC with the same key. So the signature of the user id
-//! `base64url(header).base64url(payload)` makes it a valid token, of whatever powers the payload claims. Two nets catch those ids:
+//! TalkJS's signature of a user id and its signature of a token are the same MAC with the same key. The signature of a
+//! user id `base64url(header).base64url(payload)` would complete a valid token with any powers that the payload claims.
+//! Two checks find such ids:
 //!
-//! - What stands before the first `.` and is Base64 of text, in either alphabet or both, padded or not, must not start like a JSON
-//!   object.
-//! - Whatever any decoder that we know of could make of what stands before the last `.` must not name the algorithm, which every header
-//!   does. Decoders are known that skip strange characters (PHP, Python, Node), take one for its low byte (Node), or go on behind
-//!   padding; and readers that skip comments before the object (Gson) or take UTF-16 (Python).
+//! - If the text before the first `.` is Base64 of valid text, the decoded text must not start like a JSON object. Both
+//!   alphabets are accepted, also mixed, with or without padding.
+//! - The text before the last `.` must not name the algorithm in any known decoding, because every header names it.
+//!   Some decoders skip strange characters (PHP, Python, Node), reduce a character to its low byte (Node) or continue
+//!   after padding. Some readers skip comments before the object (Gson) or accept UTF-16 (Python).
 
-/// Whether this id could be read as a token without its signature.
+/// Returns whether this id can be read as a token without its signature.
 pub(super) fn looks_like_jwt(id: &str) -> bool {
     let first = id.split('.').next().and_then(plain);
-    // Mere bytes are no header, and one in twenty-five of all hexadecimal ids decodes to some that start with `{`.
+    // Bytes that are not valid UTF-8 are not a header. Without this condition, one in twenty-five hexadecimal ids would
+    // be rejected, because its decoded bytes start with `{`.
     let is_object = |bytes: Vec<u8>| std::str::from_utf8(&bytes).is_ok() && starts_object(&bytes);
     let before_last = id.rsplit_once('.').map(|(before_last, _)| before_last);
     first.is_some_and(is_object) || before_last.is_some_and(|text| readings(text).any(|bytes| names_algorithm(&bytes)))
 }
 
-/// The bytes of what is Base64 but for padding and white space.
+/// Decodes a text that consists only of Base64 characters, padding and white space.
 fn plain(text: &str) -> Option<Vec<u8>> {
     let reading = DecoderRules { standard: true, url_safe: true, low_byte: false };
     let base64 = |c: char| c == '=' || c.is_whitespace() || reading.sextet(c).is_some();
     text.chars().all(base64).then(|| reading.decode(text))
 }
 
-/// Whether it starts with `{`, behind white space, NULs and byte order marks.
+/// Returns whether the bytes start with `{`, after white space, NULs and byte order marks.
 fn starts_object(bytes: &[u8]) -> bool {
     let skipped = |byte: u8| byte.is_ascii_whitespace() || [0, 0x0b, 0xef, 0xbb, 0xbf, 0xfe, 0xff].contains(&byte);
     bytes.iter().find(|byte| !skipped(**byte)) == Some(&b'{')
 }
 
-/// Whether it says `HS256`, in one-byte or two-byte characters, or has an escape that could stand for a part of that.
+/// Returns whether the bytes contain `HS256` in one-byte or two-byte characters, or an escape that can hide a part of
+/// it.
 fn names_algorithm(bytes: &[u8]) -> bool {
     let text: Vec<u8> = bytes.iter().filter(|byte| **byte != 0).map(u8::to_ascii_lowercase).collect();
     let says = |word: &[u8]| text.windows(word.len()).any(|window| window == word);
     says(b"hs256") || says(b"\\u") || says(b"\\x")
 }
 
-/// How a decoder may read Base64: which characters count, and whether those beyond Latin-1 count as their low byte.
+/// The rules of a Base64 decoder: which alphabets it accepts, and whether it reduces characters beyond Latin-1 to their
+/// low byte.
 #[derive(Clone, Copy)]
 struct DecoderRules {
     standard: bool,
@@ -46,7 +50,7 @@ struct DecoderRules {
     low_byte: bool,
 }
 
-/// What decoders may make of a text: they skip padding in the middle, or start anew behind it.
+/// Returns all possible decodings of a text. A decoder may skip padding in the middle, or start again after it.
 fn readings(text: &str) -> impl Iterator<Item = Vec<u8>> {
     let anew = move |reading: DecoderRules| text.split('=').flat_map(|piece| reading.decode(piece)).collect();
     all_readings().flat_map(move |reading| [reading.decode(text), anew(reading)])
@@ -57,7 +61,7 @@ fn all_readings() -> impl Iterator<Item = DecoderRules> {
 }
 
 impl DecoderRules {
-    /// The bytes, without what is not of the alphabet and without bits left over.
+    /// Decodes the text. Ignores characters outside the alphabet, and the bits left over at the end.
     fn decode(self, text: &str) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(text.len());
         let (mut bits, mut held) = (0_u32, 0);
@@ -171,7 +175,7 @@ mod tests {
             format!("+{plain}"),
             format!("-{start}_{rest}"),
             format!("{start}/{rest}"),
-            // A decoder that goes on behind padding.
+            // A decoder that continues after padding.
             format!("{}{plain}", base64(b" ")),
             format!("{}=={plain}", base64(b"\n")),
             // A character whose low byte is the letter.
@@ -185,7 +189,7 @@ mod tests {
 
     #[test]
     fn bits_left_over_change_nothing() {
-        // "ew", "ex", "ey" and "ez" differ in bits that stand for no byte.
+        // "ew", "ex", "ey" and "ez" differ only in bits that are not part of a byte.
         for header in ["ew", "ex", "ey", "ez", "ew==", "ez==", "e30", "e30=", "e w", " ew"] {
             assert!(looks_like_jwt(&token(header)), "{header}");
         }
@@ -198,7 +202,7 @@ mod tests {
         assert!(!looks_like_jwt(&base64url(b"{\xff")));
     }
 
-    /// Decoders as they are found: both alphabets, padding or not, stray bits or not.
+    /// Real decoders: both alphabets, with and without padding, with stray bits.
     fn real_decoders() -> impl Iterator<Item = GeneralPurpose> {
         let alphabets = [alphabet::STANDARD, alphabet::URL_SAFE];
         let paddings =

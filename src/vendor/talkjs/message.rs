@@ -1,4 +1,4 @@
-//! The strings that TalkJS has signed.
+//! The texts that are signed for TalkJS.
 
 use std::fmt;
 
@@ -8,13 +8,17 @@ use crate::vendor::{InvalidRequest, SigningInput};
 
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 
-/// What a signature is computed over: the bare user id. The key is that of the tokens too, so it must not look like the start of one.
+/// The text under a user signature: the bare user id. Tokens are signed with the same key, so the id must not look like
+/// the start of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserId<'a>(&'a str);
 
 impl<'a> UserId<'a> {
+    /// Checks the id.
+    ///
     /// # Errors
-    /// If the id could be read as a token without its signature: the answer would complete a forged one.
+    /// Returns an error if the id can be read as a token without its signature. The signature of such an id would
+    /// complete a forged token.
     pub fn new(id: &'a str) -> Result<UserId<'a>, InvalidRequest> {
         if looks_like_jwt(id) {
             let message = "must not look like a JSON Web Token, which its signature would complete; ask for a token";
@@ -23,7 +27,7 @@ impl<'a> UserId<'a> {
         Ok(UserId(id))
     }
 
-    /// The text to sign.
+    /// Returns the text to sign.
     pub fn as_str(&self) -> &'a str {
         self.0
     }
@@ -35,7 +39,7 @@ impl fmt::Display for UserId<'_> {
     }
 }
 
-/// A user's token, until `expires_at` in Unix seconds.
+/// Returns the text to sign for a user's token that expires at `expires_at`, in Unix seconds.
 pub fn user_token(app_id: &str, user: &str, expires_at: u64) -> SigningInput {
     let payload = JsonObject::new()
         .string("tokenType", "user")
@@ -46,7 +50,7 @@ pub fn user_token(app_id: &str, user: &str, expires_at: u64) -> SigningInput {
     SigningInput::new(HEADER, &payload)
 }
 
-/// A server's token, until `expires_at` in Unix seconds.
+/// Returns the text to sign for a server's token that expires at `expires_at`, in Unix seconds.
 pub fn app_token(app_id: &str, expires_at: u64) -> SigningInput {
     let payload = JsonObject::new().string("tokenType", "app").string("iss", app_id).number("exp", expires_at).finish();
     SigningInput::new(HEADER, &payload)

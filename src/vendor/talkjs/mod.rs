@@ -1,4 +1,4 @@
-//! TalkJS: signatures of user ids and JSON Web Tokens, both HMAC-SHA256 with the app's secret key.
+//! TalkJS: signatures of user ids and JSON Web Tokens. Both use HMAC-SHA256 with the app's secret key.
 
 mod lookalike;
 mod message;
@@ -19,14 +19,14 @@ pub use message::{UserId, app_token, user_token};
 pub use moderation::{Access, ModerationApi, PAGE, Participant, page, participant};
 pub(super) use request::parse;
 
-/// What can be asked of a TalkJS app.
+/// An operation of a TalkJS app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// A user's token.
+    /// The token of a user.
     Token,
-    /// A user's signature, which never expires.
+    /// The signature of a user, which never expires.
     Signature,
-    /// A server's token: power over the whole app.
+    /// The token of a server. It gives full access to the app.
     AppToken,
 }
 
@@ -41,21 +41,21 @@ impl Operation {
     }
 }
 
-/// What is to be made.
+/// What to make from a permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SigningJob {
-    /// A user's token.
+    /// The token of a user.
     Token {
-        /// How long it lives.
+        /// The lifetime of the token, in seconds.
         ttl_seconds: u64,
     },
-    /// A user's signature.
+    /// The signature of a user.
     Signature,
-    /// A server's token.
+    /// The token of a server.
     AppToken,
 }
 
-/// How long a server's token lives, in seconds: as in TalkJS's documentation.
+/// The lifetime of a server's token in seconds, as in TalkJS's documentation.
 pub const APP_TOKEN_SECONDS: u64 = 30;
 
 /// A TalkJS app.
@@ -68,18 +68,19 @@ pub struct App {
 }
 
 impl App {
-    /// An app with its secret keys: the first signs, all verify. `legacy_signatures` says whether it gives out those that never expire.
+    /// Creates an app with its secret keys. The first key signs. All keys verify. `legacy_signatures` says whether the
+    /// app gives out signatures, which never expire.
     pub fn new(name: Arc<str>, app_id: String, keys: &[Secret], ttl: Ttl, legacy_signatures: bool) -> App {
         let keys = keys.iter().map(|key| HmacSha256::new(key.expose())).collect();
         App { name, id: app_id, keys, ttl, legacy_signatures }
     }
 
-    /// Its name in the configuration.
+    /// Returns the app's name in the configuration.
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 
-    /// Its id at TalkJS.
+    /// Returns the app's id at TalkJS.
     pub fn app_id(&self) -> &str {
         &self.id
     }
@@ -120,8 +121,8 @@ impl App {
         Ok(SignedResult::UserSignature { user_id: user.to_owned(), signature })
     }
 
-    /// The user id as a message, if it may be signed. Asked when the request is read, so that the caller learns of it, and again when it
-    /// is signed, so that no permit for a token becomes a signature.
+    /// Returns the user id as a message, if it may be signed. This is checked twice: when the request is read, to
+    /// inform the caller, and when the message is signed, to keep a permit for a token from becoming a signature.
     fn signable<'a>(&self, user: &'a str) -> Result<UserId<'a>, InvalidRequest> {
         if !self.legacy_signatures {
             let message = "is turned off for this app: a signature never expires; ask for a token";

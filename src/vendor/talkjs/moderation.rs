@@ -1,7 +1,7 @@
-//! Bans and mutes at TalkJS: a participant is removed, or may only read.
+//! Bans and mutes at TalkJS. A banned participant is removed. A muted participant may only read.
 //!
-//! Paths and bodies: <https://talkjs.com/docs/Reference/REST_API/Participation/>, `…/Conversations/`, `…/Users/`. All that is sent is
-//! idempotent there.
+//! Paths and bodies: <https://talkjs.com/docs/Reference/REST_API/Participation/>, `…/Conversations/`, `…/Users/`. All
+//! requests are idempotent.
 
 use http::{HeaderMap, Method};
 use serde::{Deserialize, Serialize};
@@ -15,38 +15,38 @@ use crate::secret::Secret;
 use crate::vendor::moderation::{DesiredState, ModerationPlan, PermanentFailure, VendorCall, authorization};
 use crate::vendor::path_segment::segment;
 
-/// How many conversations are listed at once: the most that TalkJS gives.
+/// How many conversations are listed at once. TalkJS allows no more.
 pub const PAGE: usize = 30;
 
-/// An app's credentials.
+/// The credentials of an app.
 #[derive(Debug)]
 pub struct ModerationApi {
     id: String,
     key: HmacSha256,
 }
 
-/// What a participant may do.
+/// The rights of a participant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Participant {
-    /// Whether they may write, read, or neither.
+    /// Whether the participant may write, read, or neither.
     pub access: Access,
-    /// What they are told of: `true`, `false` or `"MentionsOnly"`.
+    /// The notifications that the participant gets: `true`, `false` or `"MentionsOnly"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notify: Option<Value>,
 }
 
-/// A participant's access.
+/// The access of a participant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Access {
-    /// Reading and writing.
+    /// The participant may read and write.
     ReadWrite,
-    /// Reading.
+    /// The participant may read.
     Read,
-    /// Nothing.
+    /// The participant has no access.
     None,
 }
 
-/// What was done, and what was there before.
+/// What was done, and the state before it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct TalkjsCheckpoint {
     was: Participant,
@@ -54,11 +54,12 @@ struct TalkjsCheckpoint {
 }
 
 impl ModerationApi {
-    /// How many requests a second an app may make, and how many at once after a quiet time: of 9 and 600,
-    /// which are said to be taken of all who have the key, half: there may be other processes, and the app has a backend.
+    /// How many requests a second an app makes, and how many at once after a quiet time. This is about half of TalkJS's
+    /// limits of 9 and 600. All holders of the key share these limits, and there may be other processes and the app's
+    /// own backend.
     pub const RATE: (u32, u32) = (4, 300);
 
-    /// With the app's id and secret key.
+    /// Uses the app's id and secret key.
     pub fn new(id: String, key: &Secret) -> ModerationApi {
         ModerationApi { id, key: HmacSha256::new(key.expose()) }
     }
@@ -68,18 +69,18 @@ impl ModerationApi {
         authorization("Bearer", &input.token(&self.key.mac(input.as_str().as_bytes())))
     }
 
-    /// Asks who is in a conversation.
+    /// Requests the participants of a conversation.
     ///
     /// # Errors
-    /// If the id can't stand in a path.
+    /// Returns an error if the id cannot be a segment of a path.
     pub fn look(&self, conversation: &str) -> Result<VendorCall, PermanentFailure> {
         self.call(Method::GET, &format!("conversations/{}", segment(conversation)?))
     }
 
-    /// Asks for a page of the conversations that a user is in, those behind `after`.
+    /// Requests a page of the conversations of a user, starting after `after`.
     ///
     /// # Errors
-    /// If the user's id can't stand in a path.
+    /// Returns an error if the user's id cannot be a segment of a path.
     pub fn list(&self, user: &str, after: Option<&str>) -> Result<VendorCall, PermanentFailure> {
         let after = after.map(|after| format!("&startingAfter={}", percent_encoded(after.as_bytes())));
         let after = after.unwrap_or_default();
@@ -87,10 +88,10 @@ impl ModerationApi {
         self.call(Method::GET, &format!("users/{user}/conversations?limit={PAGE}&orderBy=createdAt{after}"))
     }
 
-    /// What to do in a conversation, where the user was found to be this.
+    /// Plans the requests for a user in a conversation. `found` is the participant as TalkJS reports it.
     ///
     /// # Errors
-    /// If an id can't stand in a path, or the note can't be read.
+    /// Returns an error if an id cannot be a segment of a path, or if the checkpoint cannot be read.
     pub fn plan(
         &self,
         (user, conversation): (&str, &str),
@@ -100,7 +101,7 @@ impl ModerationApi {
     ) -> Result<ModerationPlan, PermanentFailure> {
         let path = format!("conversations/{}/participants/{}", segment(conversation)?, segment(user)?);
         let noted = noted.map(serde_json::from_str::<TalkjsCheckpoint>).transpose();
-        let old = noted.map_err(|_| PermanentFailure("what was noted of it can't be read".to_owned()))?;
+        let old = noted.map_err(|_| PermanentFailure("the saved checkpoint cannot be read".to_owned()))?;
         let (new, call) = match (want.banned, want.muted) {
             (Some(_), _) => removal(old.clone(), found),
             (None, Some(_)) => silence(old.clone(), found),
@@ -126,7 +127,8 @@ impl ModerationApi {
     }
 }
 
-/// What is noted until all is done: whoever was removed, or is going to be, may not be there though nobody left.
+/// Combines two checkpoints into the checkpoint to keep until all requests are answered. If either says that the user
+/// was removed, the result says so too: the user may then be absent without having left.
 fn both(old: Option<TalkjsCheckpoint>, new: Option<TalkjsCheckpoint>) -> Option<TalkjsCheckpoint> {
     match (old, new) {
         (Some(old), Some(new)) => Some(TalkjsCheckpoint { removed: old.removed || new.removed, ..new }),
@@ -140,7 +142,7 @@ enum ParticipantChange {
     Limit(Access),
 }
 
-/// Whoever has no access has nothing to lose.
+/// Plans a removal. A participant without access is left alone.
 fn removal(
     note: Option<TalkjsCheckpoint>,
     found: Option<&Participant>,
@@ -173,8 +175,9 @@ fn silence(
     }
 }
 
-/// Only what was taken away is given back: not to someone who has left since, nor where others have changed it since. But whom others have
-/// brought back during a ban can't be told from whom the ban has not reached yet: such a one is as before.
+/// Restores the access that was taken away. Nothing is restored if the user has left since, or if somebody else changed
+/// the access since. There is one limit: if the user is back during a ban, somebody else may have added the user, or
+/// the ban may not have taken effect. These cases look the same, so the former access is restored in both.
 fn restoration(note: TalkjsCheckpoint, found: Option<&Participant>) -> Option<ParticipantChange> {
     match (note, found) {
         (TalkjsCheckpoint { was, removed: true }, found) => {
@@ -187,29 +190,30 @@ fn restoration(note: TalkjsCheckpoint, found: Option<&Participant>) -> Option<Pa
     }
 }
 
-/// What the user is in a conversation, by its description.
+/// Reads the user's rights from the description of a conversation.
 ///
 /// # Errors
-/// If it is none.
+/// Returns an error if the body is not a description of a conversation.
 pub fn participant(body: &[u8], user: &str) -> Result<Option<Participant>, &'static str> {
     let conversation: Map<String, Value> = serde_json::from_slice(body).map_err(|_| "its answer is not JSON")?;
     of(&conversation, user)
 }
 
-/// The conversations on a page, and what the user is in them.
+/// Reads a page of conversations, with the user's rights in each.
 ///
 /// # Errors
-/// If it is none.
+/// Returns an error if the body is not such a page.
 pub fn page(body: &[u8], user: &str) -> Result<Vec<(String, Participant)>, &'static str> {
     #[derive(Deserialize)]
     struct ParticipantPage {
         data: Vec<Map<String, Value>>,
     }
-    let page: ParticipantPage = serde_json::from_slice(body).map_err(|_| "its answer is no list of conversations")?;
+    let page: ParticipantPage =
+        serde_json::from_slice(body).map_err(|_| "its answer is not a list of conversations")?;
     let mut found = Vec::new();
     for conversation in &page.data {
         let id = conversation.get("id").and_then(Value::as_str).ok_or("its answer has a conversation without an id")?;
-        let participant = of(conversation, user)?.ok_or("its answer has a conversation that the user isn't in")?;
+        let participant = of(conversation, user)?.ok_or("its answer has a conversation without the user")?;
         found.push((id.to_owned(), participant));
     }
     Ok(found)
@@ -237,7 +241,7 @@ mod tests {
         ModerationApi::new("app".to_owned(), &Secret::new(b"fake".to_vec()))
     }
 
-    /// The plan's request in short, and the note that it leaves.
+    /// Returns the requests of the plan in short form, and the checkpoint after it.
     fn plan(want: &str, noted: Option<&str>, found: Option<&str>) -> (String, Option<String>) {
         let want = DesiredState {
             banned: want.contains("ban").then_some(SanctionEnd::Forever),

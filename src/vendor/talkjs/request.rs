@@ -1,11 +1,11 @@
-//! Reads what is asked of a TalkJS app.
+//! Reads requests for a TalkJS app.
 
 use super::{App, Operation, SigningJob};
 use crate::model::{Action, Caller, RequiredAction, SigningRequest, Vendor};
 use crate::vendor::params::{client, identifier, not_a_star};
 use crate::vendor::{InvalidRequest, Params, VendorRequest};
 
-/// How many characters an identifier may have.
+/// The longest identifier, in characters.
 const LONGEST: usize = 255;
 
 /// Reads a request.
@@ -53,7 +53,7 @@ fn user<'a>(params: &'a Params, caller: Option<&'a Caller>) -> Result<&'a str, I
 
 fn ttl(app: &App, params: &Params) -> Result<u64, InvalidRequest> {
     match params.seconds("ttl")? {
-        // The SDK takes a token with under two minutes to live for expired and asks again at once.
+        // If a token expires in less than two minutes, the SDK treats it as expired and requests a new token at once.
         Some(ttl) if ttl < app.ttl.min_seconds.saturating_mul(1000) => {
             let minutes = app.ttl.min_seconds / 60;
             Err(InvalidRequest::new("ttl", format!("must be at least {minutes} minutes, or clients ask again at once")))
@@ -122,9 +122,9 @@ mod tests {
 
     #[test]
     fn each_operation_takes_its_own_fields() {
-        assert!(error(Operation::Token, json!({"client_id": "tom"})).contains("nearest that is: `user_id`"));
+        assert!(error(Operation::Token, json!({"client_id": "tom"})).contains("nearest known field is `user_id`"));
         assert!(error(Operation::Signature, json!({"ttl": 600})).starts_with("ttl is not known here"));
-        assert!(error(Operation::AppToken, json!({"user_id": "tom"})).contains("nothing is taken"));
+        assert!(error(Operation::AppToken, json!({"user_id": "tom"})).contains("takes no fields"));
         for id in ["", "*", "a\nb", " a", &"x".repeat(256)] {
             assert!(error(Operation::Token, json!({"user_id": id})).starts_with("user_id must "), "{id:?}");
         }

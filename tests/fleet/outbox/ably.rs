@@ -37,5 +37,5 @@ async fn a_key_that_is_gone_is_no_harm_unless_it_is_the_one_that_signs() {
     assert_eq!(revoked(&world), both("alice")[..1]);
     world.vendor.server.fail("POST", "fakeapp.new", 1, Fault::Answer(404, Vec::new()));
     world.impose(Ban, "bob", None, None).await;
-    assert_eq!(world.dead_letter().await, "ably: it doesn't know the API key");
+    assert_eq!(world.dead_letter().await, "ably: it does not know the API key");
 }

@@ -126,6 +126,6 @@ async fn a_ban_everywhere_ends_the_session_and_a_mute_everywhere_is_said_not_to_
     world.settled().await;
     assert_eq!(world.vendor.held(|held| held.kicked.len()), 2, "each ban throws out once");
     world.impose(Mute, "bob", None, None).await;
-    assert_eq!(world.dead_letter().await, "LeanCloud silences in one conversation at a time, not everywhere");
+    assert_eq!(world.dead_letter().await, "LeanCloud can mute a user in single conversations, but not everywhere");
     world.vendor.assert_content();
 }

@@ -233,7 +233,10 @@ async fn an_id_that_any_decoding_turns_into_dots_is_sent_in_no_path() {
         world.settled().await;
         let aside = world.jobs(JobState::DeadLetter).await;
         let why: Vec<_> = aside.iter().filter_map(|job| job.error.as_deref()).collect();
-        assert_eq!(why, ["its id can't stand in an address: it would lead elsewhere"; 16], "{app}");
+        assert_eq!(
+            why, ["its id cannot be part of a URL path: it is empty or can be read as `.` or `..`"; 16],
+            "{app}"
+        );
         for seen in
             ["GET", "POST", "PUT", "PATCH", "DELETE"].map(|method| world.vendor.server.seen(method, "")).concat()
         {

@@ -198,7 +198,7 @@ async fn what_can_only_be_done_in_part_is_done_twice_as_well_before_it_becomes_a
     world.impose(Mute, "alice", None, None).await;
     assert_eq!(world.claim("ghost", Duration::from_millis(50)).await.len(), 1);
     let _worker = world.work();
-    assert_eq!(world.dead_letter().await, "LeanCloud silences in one conversation at a time, not everywhere");
+    assert_eq!(world.dead_letter().await, "LeanCloud can mute a user in single conversations, but not everywhere");
     assert_eq!(world.jobs(JobState::DeadLetter).await[0].attempts, 2);
 }
 

@@ -122,7 +122,7 @@ async fn names_that_are_odd_are_told_exactly_and_those_that_lead_elsewhere_not_a
     world.settled().await;
     let aside = world.jobs(JobState::DeadLetter).await;
     let why: Vec<_> = aside.iter().filter_map(|job| job.error.as_deref()).collect();
-    assert_eq!(why, ["its id can't stand in an address: it would lead elsewhere"; 3]);
+    assert_eq!(why, ["its id cannot be part of a URL path: it is empty or can be read as `.` or `..`"; 3]);
     drop(worker);
     assert_eq!(world.vendor.server.count("GET", "") - before, 1, "only c1 was asked about, before the name was needed");
 }

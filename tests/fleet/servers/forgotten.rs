@@ -10,8 +10,7 @@ use crate::redis::{DURABLE, Redis};
 use crate::servers::fleet::{Fleet, NEVER, SOON, ban, banned, changes, says, start};
 use crate::world::login;
 
-const LOST: &str =
-    "has lost changes that it had acknowledged. If it is to count as it is, say `chat-signer store accept`";
+const LOST: &str = "has lost changes that it had acknowledged. To use it as it is, run `chat-signer store accept`";
 
 #[test]
 fn after_a_flush_nobody_gets_a_signature_until_an_operator_accepts_it() {
@@ -87,7 +86,7 @@ fn a_store_without_its_entries_is_refused_until_an_operator_accepts_it() {
     fleet.all("one of them was given up", |server| banned(server).len() == 2);
 }
 
-const ASTRAY: &str = "are not those that its changes have left (3 too few or too many)";
+const ASTRAY: &str = "do not match its changes (3 too few or too many)";
 
 /// A Redis that has what another one has by now, and no more of it from now on.
 fn copy(redis: &Redis) -> Option<Redis> {

@@ -15,8 +15,7 @@ use crate::redis::{DURABLE, Redis};
 use crate::servers::fleet::{Fleet, NEVER, SOON, accept, ban, banned, says, start, with_record};
 use crate::world::login;
 
-const LOST: &str =
-    "has lost changes that it had acknowledged. If it is to count as it is, say `chat-signer store accept`";
+const LOST: &str = "has lost changes that it had acknowledged. To use it as it is, run `chat-signer store accept`";
 
 const MARK: &str = "rolled_back";
 

@@ -8,7 +8,7 @@ fn times(server: &Server, what: &str) -> usize {
     server.said().matches(what).count()
 }
 
-const NOT_FOLLOWED: &str = "the moderation entries can't be followed";
+const NOT_FOLLOWED: &str = "the moderation store can't be read";
 const FOLLOWED: &str = "the moderation store is read again";
 
 #[test]
@@ -41,7 +41,7 @@ fn a_password_that_is_wrong_is_logged() {
 
 #[test]
 fn who_may_not_hear_of_changes_is_told_so() {
-    const LATE: [&str; 2] = ["what other processes change is heard of late", "other processes hear of changes late"];
+    const LATE: [&str; 2] = ["changes by other processes are noticed late", "other processes notice changes late"];
     for (denied, late) in [("resetchannels", [1, 1]), ("-subscribe", [1, 0]), ("-publish", [0, 1])] {
         let Some(redis) = Redis::on_port(&DURABLE) else { return };
         redis.ask::<()>(&["ACL", "SETUSER", "signer", "on", ">fake-password", "~*", "&*", "+@all", denied]);

@@ -62,7 +62,10 @@ fn who_fails_is_told_of_beside_who_does_not() {
     let lines: Vec<&str> = ran.said.lines().collect();
     assert_eq!(lines[0], "✓ tom");
     assert!(lines[1].starts_with("✗ alice: ") && lines[1].ends_with("(denied)"), "{lines:?}");
-    assert!(lines[2].starts_with("✗ zoe: it is nothing there; ") && lines[2].ends_with("(not_there)"), "{lines:?}");
+    assert!(
+        lines[2].starts_with("✗ zoe: the user has no role there; ") && lines[2].ends_with("(not_there)"),
+        "{lines:?}"
+    );
     assert_eq!((lines.len(), ran.complained.as_str()), (3, ""));
 }
 
@@ -88,7 +91,7 @@ fn roles_are_given_and_taken() {
     let place = ["--conversation", "hall", "--role", "manager"];
     assert_eq!(asks(&server, &[&["set-role", "zoe"][..], &place].concat()).well(), "✓ zoe\n");
     // What the policy file says is changed there.
-    assert!(service("set-role").said.ends_with("which is changed there alone (file)\n"));
+    assert!(service("set-role").said.ends_with("; change it there (file)\n"));
     assert_eq!(kim_is_muted(), 1);
     assert_eq!(asks(&server, &[&["remove-role", "zoe"][..], &place].concat()).well(), "✓ zoe\n");
 }
@@ -115,7 +118,7 @@ fn a_conversation_is_registered_and_forgotten() {
     assert_eq!(asks(&server, &owner).well(), format!("✓ {id}\n"));
     assert_eq!(asks(&server, &["manage-conversation", id, "--forget"]).well(), format!("✓ {id}\n"));
     let other = asks(&server, &["manage-conversation", id, "--owner", "bob"]).ill();
-    assert!(other.contains("another owner, which is set once"), "{other}");
+    assert!(other.contains("another owner, and an owner is set once"), "{other}");
     let room = ["manage-conversation", "hut::$chat", "--kind", "chatroom"];
     assert_eq!(asks(&server, &room).well(), "✓ hut\n");
     let nameless = ["manage-conversation", "::$chat", "--kind", "chatroom"];

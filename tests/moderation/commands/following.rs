@@ -95,7 +95,7 @@ fn programs_get_lines_of_json_and_come_back_by_id() {
     let again = asks(&server, &["events", "--after", id, "--limit", "1"]).well();
     assert!(without_time(again.trim_end()).starts_with("ban.created: dan, "), "{again}");
     let lost = asks(&server, &["events", "--after", "another-1-1", "--limit", "1"]).well();
-    assert_eq!(without_time(lost.trim_end()), "reset: something may be missing here: look at the lists anew");
+    assert_eq!(without_time(lost.trim_end()), "reset: events may be missing: read the lists again");
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Home {
     pub(super) fn export(&self) -> String {
         let export = self.store(&["export"]).well();
         let (head, entries) = export.split_once("\n\n").unwrap();
-        assert!(head.starts_with("# chat-signer's moderation entries at "), "{head}");
+        assert!(head.starts_with("# chat-signer: moderation entries at "), "{head}");
         entries.to_owned()
     }
 }
@@ -70,7 +70,7 @@ impl Drop for Home {
 fn entries_go_from_one_store_to_another() {
     let (from, to) = (Home::new(), Home::new());
     let imported = from.store(&["import", &from.file("bans.toml")]).well();
-    assert_eq!(imported, "set 2, took away 0, and 0 were there already\n");
+    assert_eq!(imported, "set 2, removed 0, unchanged 0\n");
     let file = from.file("out.toml");
     let told = from.store(&["export", &file]).well();
     let counted = "2 bans, 0 mutes, 0 roles, 0 blocks, 0 conversations";
@@ -78,7 +78,7 @@ fn entries_go_from_one_store_to_another() {
     to.store(&["import", &file]).well();
     assert_eq!(to.export(), from.export());
     let again = to.store(&["import", &file]).well();
-    assert_eq!(again, "set 0, took away 0, and 2 were there already\n");
+    assert_eq!(again, "set 0, removed 0, unchanged 2\n");
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn what_is_not_in_the_file_goes_if_all_is_replaced() {
     home.store(&["import", &home.file("bans.toml")]).well();
     let one = write(&home.0, "one.toml", "[[mutes]]\nuser = \"eve\"\n");
     let replaced = home.store(&["import", &one, "--replace"]).well();
-    assert_eq!(replaced, "set 1, took away 2, and 0 were there already\n");
+    assert_eq!(replaced, "set 1, removed 2, unchanged 0\n");
     assert!(
         home.export().starts_with("[[mutes]]\nuser = \"eve\"\nby = { kind = \"service\", subject = \"import\" }\n")
     );
@@ -110,7 +110,7 @@ fn what_has_ended_is_left_out_and_counted() {
     let file = write(&home.0, "ended.toml", &bans("until = 2020-01-01T00:00:00Z\n"));
     assert_eq!(
         home.store(&["import", &file]).well(),
-        "set 0, took away 0, and 1 were there already; 1 had ended and were left out\n"
+        "set 0, removed 0, unchanged 1; skipped 1 that had ended\n"
     );
     assert!(!home.export().contains("until"));
     let told: Value = serde_json::from_str(&home.store(&["import", &file, "-o", "json"]).well()).unwrap();
@@ -126,12 +126,12 @@ fn all_is_replaced_by_nothing_only_if_that_is_said() {
     let ended = write(&home.0, "ended.toml", "[[bans]]\nuser = \"eve\"\nuntil = 2020-01-01T00:00:00Z\n");
     for file in [&empty, &ended] {
         let error = home.store(&["import", file, "--replace"]).ill();
-        assert!(error.contains("holds no entry") && error.contains("say --empty"), "{error}");
+        assert!(error.contains("has no entries") && error.contains("add --empty"), "{error}");
     }
     assert_eq!(home.export(), before);
     assert_eq!(home.store(&["import", &empty, "--empty"]).code, 2, "it is about --replace");
     let replaced = home.store(&["import", &empty, "--replace", "--empty"]).well();
-    assert_eq!(replaced, "set 0, took away 2, and 0 were there already\n");
+    assert_eq!(replaced, "set 0, removed 2, unchanged 0\n");
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn a_file_with_a_mistake_changes_nothing() {
     let report = home.store(&["import", &wrong]).ill();
     assert!(report.contains("`user` can't be everyone") && report.contains("did you mean `until`?"), "{report}");
     let error = home.store(&["export"]).ill();
-    assert!(error.ends_with("moderation.redb is not there: the first server begins it\n"), "{error}");
+    assert!(error.ends_with("moderation.redb does not exist yet: the first server creates it\n"), "{error}");
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn an_empty_store_is_accepted_only_as_one() {
     let empty = write(&home.0, "empty.toml", "");
     home.store(&["import", &empty]).well();
     let error = home.store(&["accept"]).ill();
-    assert!(error.starts_with("error: the store is empty: to accept it is to forget every ban. "), "{error}");
+    assert!(error.starts_with("error: the store is empty. Accepting it removes every ban. "), "{error}");
     let accepted = home.store(&["accept", "--empty"]).well();
     assert!(accepted.starts_with("accepted: 0 bans, 0 mutes, "), "{accepted}");
 
@@ -167,7 +167,7 @@ fn a_store_that_a_server_has_is_not_opened() {
     until("it is ready", || server.is_ready());
     for command in [&["accept"][..], &["export"], &["import", &home.file("bans.toml")]] {
         let error = home.store(command).ill();
-        assert!(error.contains("a running server has the file to itself: stop it, or ask it"), "{error}");
+        assert!(error.contains("a running server locks the file: stop the server, or ask it"), "{error}");
     }
 }
 
@@ -189,7 +189,7 @@ fn a_server_holds_to_what_was_imported() {
 fn a_store_in_memory_is_the_servers_alone() {
     let home = Home::with("[store]\ntype = \"memory\"\n");
     let error = home.store(&["export"]).ill();
-    assert!(error.contains("in the memory of the server, which alone can be asked"), "{error}");
+    assert!(error.contains("in the memory of the server; ask the server"), "{error}");
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn explain_counts_what_the_store_holds() {
     let explain = ["explain", "leancloud", "login", "--as", "eve"];
     let before = run(&home.0, &explain);
     assert_eq!(before.code, 0);
-    assert!(before.complained.starts_with("note: the moderation entries is not counted: "), "{before:?}");
+    assert!(before.complained.starts_with("note: moderation entries are not counted: "), "{before:?}");
     home.store(&["import", &home.file("bans.toml")]).well();
     let banned = run(&home.0, &explain);
     assert_eq!((banned.code, banned.complained.as_str()), (1, ""));

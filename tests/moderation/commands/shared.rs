@@ -32,7 +32,7 @@ fn a_flushed_store_counts_only_by_an_operators_word() {
     assert_eq!([login(&server, "eve"), login(&server, "tom")], [503, 503]);
     assert!(store(&["accept"]).ill().starts_with("error: the store is empty"));
     let imported = store(&["import", &file, "--quiet"]).well();
-    assert_eq!(imported, "set 1, took away 0, and 0 were there already\n");
+    assert_eq!(imported, "set 1, removed 0, unchanged 0\n");
     assert_eq!((server.is_ready(), login(&server, "tom")), (false, 503));
     store(&["accept"]).well();
     until("it is ready again", || server.is_ready());

@@ -29,7 +29,7 @@ fn a_file_that_could_not_be_written_is_said_to_be_so() {
         assert_eq!((answer.status, answer.code().as_str()), (503, "unavailable"), "{answer:?}");
         answer.json()["detail"].as_str().unwrap().to_owned()
     };
-    let restart = "Nothing can be changed until chat-signer is started anew";
+    let restart = "The store could not be written, so changes are rejected until chat-signer is restarted";
     assert!(said("zoe").starts_with(restart));
     server.limit_files(None);
     // What the disk has now, nobody knows. Neither whether that still is so.
@@ -40,7 +40,7 @@ fn a_file_that_could_not_be_written_is_said_to_be_so() {
     let (status, line) = verbose(&server);
     assert_eq!(status, 200, "{line}");
     assert!(
-        line.contains("signing goes on by what is known, but nobody can be banned and nothing else changed: "),
+        line.contains("signing continues with the known entries, but changes such as bans are not possible: "),
         "{line}"
     );
     assert!(
@@ -89,7 +89,7 @@ fn a_file_that_was_moved_away_is_missed_until_it_is_back() {
     let said = server.said();
     let times = |what: &str| said.matches(what).count();
     assert_eq!(
-        (times("the moderation entries can't be followed"), times("the moderation store is read again")),
+        (times("the moderation store can't be read"), times("the moderation store is read again")),
         (1, 1),
         "{said}"
     );
@@ -117,7 +117,7 @@ fn another_file_in_the_place_of_the_first_is_not_taken_for_it() {
 #[test]
 fn that_an_empty_file_was_begun_is_logged() {
     let server = with(Setup::more(STORE));
-    let what = "began an empty store in ";
+    let what = "created an empty store in ";
     let lines = server.said().lines().filter(|line| line.contains(what)).map(str::to_owned).collect::<Vec<_>>();
     assert!(lines.len() == 1 && lines[0].to_lowercase().contains("warn"), "{lines:?}");
     server.signal("-KILL");

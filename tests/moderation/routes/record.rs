@@ -17,8 +17,7 @@ use crate::routes::world::{Service, login, with};
 
 const STORE: &str = "[store]\ntype = \"redb\"\npath = \"moderation.redb\"\n";
 
-const LOST: &str =
-    "has lost changes that it had acknowledged. If it is to count as it is, say `chat-signer store accept`";
+const LOST: &str = "has lost changes that it had acknowledged. To use it as it is, run `chat-signer store accept`";
 
 /// A server with this store that has banned `ann`. A copy of the store is in `older.redb`. Then the server banned `ben`, and was killed.
 fn home(store: &str) -> PathBuf {
@@ -119,7 +118,7 @@ fn an_older_file_is_refused_until_an_operator_accepts_it() {
     // It does not help to start it again.
     let directory = refuses(directory, LOST);
     let (_, said) = does(&directory, &["store", "export"]);
-    assert!(said.contains("note: the store lacks change 2, which its record"), "{said}");
+    assert!(said.contains("note: the store lacks change 2, which is in its record"), "{said}");
     // The right one counts as soon as it is back, and a restart goes by it.
     fs::rename(&moved, &path).unwrap();
     let server = started(directory);
@@ -205,7 +204,7 @@ fn a_missing_record_is_refused_until_an_operator_accepts_the_file() {
     let directory = home(STORE);
     fs::remove_file(directory.join("moderation.redb.record")).unwrap();
     let said = does_not_start(&directory);
-    assert!(said.contains("moderation.redb.record is missing, so nobody knows how far the store had come"), "{said}");
+    assert!(said.contains("moderation.redb.record is missing, so lost changes cannot be detected"), "{said}");
     assert!(does(&directory, &["store", "accept"]).0);
     is_banned(directory, &["ann", "ben"], &["tom"]);
 }
@@ -215,7 +214,7 @@ fn a_damaged_record_is_refused_until_an_operator_accepts_the_file() {
     let directory = home(STORE);
     fs::write(directory.join("moderation.redb.record"), "damaged").unwrap();
     let said = does_not_start(&directory);
-    assert!(said.contains("moderation.redb.record is damaged, so nobody knows"), "{said}");
+    assert!(said.contains("moderation.redb.record is damaged, so lost changes cannot be detected"), "{said}");
     assert!(does(&directory, &["store", "accept"]).0);
     is_banned(directory, &["ann", "ben"], &["tom"]);
 }
@@ -229,7 +228,7 @@ fn without_file_and_record_a_store_is_begun_with_a_warning() {
     let server = started(directory);
     let said = server.said();
     let warnings: Vec<_> = said.lines().filter(|line| line.contains("began ")).collect();
-    assert!(warnings.iter().any(|line| line.contains("began an empty store in ")), "{said}");
+    assert!(warnings.iter().any(|line| line.contains("created an empty store in ")), "{said}");
     assert!(warnings.iter().all(|line| line.to_lowercase().contains("warn")), "{said}");
     assert_eq!(login(&server, "ben"), 200, "that both were lost nobody can tell");
     let mode = fs::metadata(server.directory.join("moderation.redb.record")).unwrap().permissions().mode();
@@ -298,7 +297,10 @@ fn what_is_imported_is_recorded() {
     let directory = refuses(directory, LOST);
     // What is imported into a store that is refused doesn't make it count.
     let (is_imported, said) = does(&directory, &import);
-    assert!(is_imported && said.contains("Servers refuse it until `chat-signer store accept`"), "{said}");
+    assert!(
+        is_imported && said.contains("Servers refuse the store until you run `chat-signer store accept`"),
+        "{said}"
+    );
     let directory = refuses(directory, LOST);
     assert!(does(&directory, &["store", "accept"]).0);
     is_banned(directory, &["ann", "ben", "cat"], &["tom"]);

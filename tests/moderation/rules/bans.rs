@@ -195,7 +195,7 @@ fn a_wider_ban_is_not_lifted_in_a_part() {
     world.done(&service("orders"), ban(), "tom", "chat:*");
     for actor in [user("alice"), service("orders")] {
         let why = world.refused(&actor, CommandKind::LiftBan, "tom", "chat:x", "conflict");
-        assert_eq!(why, "it is banned in chat:*: lift that");
+        assert_eq!(why, "the user is banned in chat:*: lift that entry");
     }
     world.done(&service("orders"), CommandKind::LiftBan, "tom", "chat:*");
     assert!(world.may_read("tom", "chat:x"));
@@ -208,7 +208,7 @@ fn a_ban_for_one_app_is_lifted_there() {
     world.act_at(&backend, ban(), "tom", "chat:x", Some("ably"));
     assert!(!world.may_read("tom", "chat:x"));
     let why = world.refused(&backend, CommandKind::LiftBan, "tom", "chat:x", "conflict");
-    assert_eq!(why, "it is banned in chat:x for the app ably: lift that");
+    assert_eq!(why, "the user is banned in chat:x for the app ably: lift that entry");
     assert_eq!(
         world.act_at(&backend, CommandKind::LiftBan, "tom", "chat:x", Some("leancloud")).code,
         "ok",
@@ -324,7 +324,10 @@ fn strangers_are_left_alone_but_for_what_stands_against_them() {
     let mut world = world();
     for deed in [ban(), mute()] {
         let why = world.refused(&user("bob"), deed, "zoe", "chat:x", "not_there");
-        assert_eq!(why, "it is nothing there; a conversation's moderators act on its people alone");
+        assert_eq!(
+            why,
+            "the user has no role there; moderators of a conversation act only on users who have a role in it"
+        );
     }
     // A former member's ban is lifted by who made it.
     world.done(&user("bob"), ban(), "tom", "chat:x");

@@ -33,7 +33,7 @@ fn an_owner_is_set_once_also_after_it_was_forgotten() {
     world.done(&backend, CommandKind::ForgetConversation, "room", "room");
     assert!(!is_owner(&world, "alice", "room"));
     let why = world.refused(&backend, owned_by("mallory"), "room", "room", "conflict");
-    assert_eq!(why, "it has another owner, which is set once");
+    assert_eq!(why, "the conversation has another owner, and an owner is set once");
     let again = world.act(&backend, CommandKind::ForgetConversation, "room", "room");
     assert_eq!((again.code.as_str(), again.changes), ("ok", (0, 0)));
     world.done(&backend, of_kind(ConversationKind::Group), "room", "room");
@@ -65,7 +65,7 @@ fn an_owner_is_no_role_to_give_or_take() {
     world.refused(&backend, set_role("owner"), "mallory", "room", "conflict");
     for deed in [set_role("guest"), CommandKind::RemoveRole("owner".to_owned())] {
         let why = world.refused(&backend, deed, "alice", "room", "conflict");
-        assert_eq!(why, "it is the owner, which is set once");
+        assert_eq!(why, "the user is the owner, and an owner is set once");
     }
 }
 
@@ -165,7 +165,7 @@ fn users_who_manage_conversations_leave_owners_alone() {
     world.done(&user("bob"), CommandKind::ForgetConversation, "free", "free");
     for owner in ["bob", "alice"] {
         let why = world.refused(&user("bob"), owned_by(owner), "free", "free", "not_outranked");
-        assert_eq!(why, "only services name a conversation's owner");
+        assert_eq!(why, "only services can set a conversation's owner");
     }
     world.done(&service("orders"), owned_by("alice"), "room", "room");
     world.done(&user("bob"), of_kind(ConversationKind::Chatroom), "room", "room");

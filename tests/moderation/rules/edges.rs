@@ -81,7 +81,7 @@ fn a_block_that_still_holds_is_not_lifted_in_vain() {
     let mut world = World::new();
     world.done(&user("tom"), CommandKind::Block, "tom", "chat:*");
     let why = world.refused(&user("tom"), CommandKind::LiftBlock, "tom", "chat:x", "conflict");
-    assert_eq!(why, "it is blocked in chat:*: lift that");
+    assert_eq!(why, "the user is blocked in chat:*: lift that entry");
     assert_eq!(world.act_at(&user("tom"), CommandKind::LiftBlock, "tom", "chat:*", Some("leancloud")).code, "conflict");
     world.done(&user("tom"), CommandKind::LiftBlock, "tom", "chat:*");
 }

@@ -104,7 +104,7 @@ fn what_is_left_is_weaker_than_who_takes() {
     world.bind("eve", "chat:x", "member");
     world.bind("eve", "*", "administrator");
     let why = world.refused(&user("bob"), remove_role("member"), "eve", "chat:x", "not_outranked");
-    assert_eq!(why, "the role that is left is not weaker than the moderator's");
+    assert_eq!(why, "the remaining role is not weaker than the moderator's");
     world.done(&service("orders"), remove_role("member"), "eve", "chat:x");
 }
 
@@ -122,7 +122,7 @@ fn a_role_by_a_wider_scope_is_taken_there() {
     world.bind("sue", "chat:*", "moderator");
     for actor in [user("bob"), service("orders")] {
         let why = world.refused(&actor, remove_role("moderator"), "sue", "chat:x", "conflict");
-        assert_eq!(why, "it is moderator by its role in chat:*: change that");
+        assert_eq!(why, "the user is moderator by a role in chat:*: change that role");
     }
     world.done(&service("orders"), remove_role("moderator"), "sue", "chat:*");
     assert!(!moderates(&world, &user("sue"), "chat:x"));
@@ -185,13 +185,13 @@ fn one_place_has_one_role_for_all_apps_or_one_for_each() {
     let outcome = world.act_at(&backend, set_role("moderator"), "sue", "room", Some("ably"));
     assert_eq!(
         (outcome.code.as_str(), outcome.sentence.as_str()),
-        ("conflict", "it has a role there for all apps: change that")
+        ("conflict", "the user has a role there for all apps: change that role")
     );
     assert_eq!(world.act_at(&backend, remove_role("member"), "sue", "room", Some("ably")).code, "conflict");
     world.done(&backend, remove_role("member"), "sue", "room");
     assert_eq!(world.act_at(&backend, set_role("moderator"), "sue", "room", Some("ably")).code, "ok");
     let why = world.refused(&backend, set_role("member"), "sue", "room", "conflict");
-    assert_eq!(why, "it has a role there for the app ably: change that");
+    assert_eq!(why, "the user has a role there for the app ably: change that role");
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn a_service_takes_a_word_away_that_the_policy_does_not_list() {
     for deed in [remove_role("wizard"), remove_role("member"), set_role("guest"), crate::rules::world::ban()] {
         let why = world.refused(&user("bob"), deed, "sue", "chat:x", "not_outranked");
         assert!(
-            why.starts_with("its role there is a word that the policy doesn't list, so nobody outranks it: "),
+            why.starts_with("the policy does not list the user's role there, so nobody outranks the user: "),
             "{why}"
         );
     }
@@ -283,7 +283,7 @@ fn a_service_takes_a_word_away_that_the_policy_does_not_list() {
     assert_eq!(why, "the role there is wizard, not member");
     for (user, place) in [("tom", "chat:x"), ("sue", "chat:y"), ("sue", "*")] {
         let why = world.refused(&service("orders"), remove_role("wizard"), user, place, "conflict");
-        assert_eq!(why, "the policy lists no role wizard, and there is none of that name to be taken away there");
+        assert_eq!(why, "the policy lists no role wizard, and the user has no stored role of that name there");
     }
     for _ in 0..2 {
         world.done(&service("orders"), remove_role("wizard"), "sue", "chat:x");

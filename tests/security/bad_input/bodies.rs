@@ -66,7 +66,7 @@ fn fields_have_their_types() {
             "a name that is no name",
             login(r#"{"a:b": 1}"#),
             "body",
-            "has a field that is not known here; what is: client_id",
+            "has a field that is not known here; known fields: client_id",
         ),
         field("an empty name", login(r#"{"": 1}"#), "", "is not known here"),
         field("a number for the client", login(r#"{"client_id": 42}"#), "client_id", "must be a string, not a number"),
@@ -175,6 +175,6 @@ fn a_body_that_breaks_off_is_told_so() {
     connection.stream().shutdown(Shutdown::Write).unwrap();
     let answer = connection.read();
     assert_eq!((answer.status, answer.code().as_str()), (400, "malformed"));
-    assert_eq!(answer.json()["detail"], "The body broke off.");
+    assert_eq!(answer.json()["detail"], "The body ended too early.");
     assert_eq!(request::ask(&mut server.connect(), &login("{}")).status, 200);
 }

@@ -29,23 +29,23 @@ fn capabilities_are_objects_of_lists() {
         case(
             "an operation that is no list",
             &json!({"a": "subscribe"}),
-            "has, for the channel `a`, something that is no list",
+            "has, for the channel `a`, a value that is not a list",
         ),
         case(
             "a number for an operation",
             &json!({"a": [1]}),
-            "has, for the channel `a`, an operation that is no string",
+            "has, for the channel `a`, an operation that is not a string",
         ),
         case("an empty list", &json!({"a": []}), "has, for the channel `a`, no operations"),
         case(
             "a list in a list",
             &json!({"a": [["subscribe"]]}),
-            "has, for the channel `a`, an operation that is no string",
+            "has, for the channel `a`, an operation that is not a string",
         ),
         ably(
             "a channel twice in the body",
             post("/v1/ably/token", &tom(), r#"{"capability": {"a": ["subscribe"], "a": ["publish"]}}"#),
-            "none in it may name a member twice",
+            "no object in it may have a duplicate member",
         ),
         ably(
             "an unfinished one in a query",
@@ -64,7 +64,7 @@ fn operations_are_those_of_ably() {
         case(
             "a misspelt one",
             &json!({"a": ["subscibe"]}),
-            "has, for the channel `a`, the unknown operation `subscibe`; the nearest that is known: `subscribe`",
+            "has, for the channel `a`, the unknown operation `subscibe`; the nearest known operation is `subscribe`",
         ),
         case("one in capitals", &json!({"a": ["Subscribe"]}), unknown),
         case("a padded one", &json!({"a": ["subscribe "]}), odd),

@@ -100,7 +100,7 @@ fn there_is_one_content_type() {
 #[test]
 fn what_nobody_can_answer_is_not_acceptable() {
     let ask = |accept: &str| login(&format!("{}accept: {accept}\r\n", bearer(&tom())));
-    let says = "Accept leaves nothing that can be answered: application/json";
+    let says = "Accept excludes all media types of this path: application/json";
     let cases = [
         problem("an image", ask("image/png"), 406, "not_acceptable", says),
         problem("all but JSON", ask("*/*, application/json;q=0"), 406, "not_acceptable", says),

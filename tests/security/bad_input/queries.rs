@@ -44,8 +44,8 @@ fn forms_are_well_encoded() {
         ably("no hex digits in a form", ask(b"ttl=%zz"), "The form is not well encoded"),
         ably("a form that is not UTF-8", ask(b"clientId=\xff"), "The form is not UTF-8"),
         ably("a name twice in a form", ask(b"ttl=60000&ttl=1"), "ttl stands in the form twice"),
-        ably("JSON as a form", ask(br#"{"capability": {"a": ["subscribe"]}}"#), "The form is JSON"),
-        ably("JSON as a form, indented", ask(b"\n  {\"clientId\": \"alice\"}"), "The form is JSON"),
+        ably("JSON as a form", ask(br#"{"capability": {"a": ["subscribe"]}}"#), "The form contains JSON"),
+        ably("JSON as a form, indented", ask(b"\n  {\"clientId\": \"alice\"}"), "The form contains JSON"),
         ably("a form as JSON", post(ABLY, &tom(), "ttl=60000"), "not JSON"),
         problem(
             "a form for a TalkJS token",

@@ -38,19 +38,19 @@ fn methods_are_those_of_the_route() {
     };
     let login = "/v1/leancloud/login";
     let cases = [
-        wrong("GET", "GET", login, "takes other methods: POST."),
-        wrong("PUT", "PUT", login, "takes other methods: POST."),
-        wrong("DELETE", "DELETE", login, "takes other methods: POST."),
-        wrong("OPTIONS", "OPTIONS", login, "takes other methods: POST."),
-        wrong("TRACE", "TRACE", login, "takes other methods: POST."),
-        wrong("a made-up one", "FROB", login, "takes other methods: POST."),
-        wrong("post", "post", login, "takes other methods: POST."),
-        wrong("PATCH of a token", "PATCH", "/v1/talkjs/token", "takes other methods: GET, POST."),
-        wrong("GET of what never expires", "GET", "/v1/talkjs/signature", "takes other methods: POST."),
-        wrong("GET of an app token", "GET", "/v1/talkjs/app-token", "takes other methods: POST."),
-        wrong("POST of a probe", "POST", "/livez", "Probes are asked with GET."),
+        wrong("GET", "GET", login, "supports only POST."),
+        wrong("PUT", "PUT", login, "supports only POST."),
+        wrong("DELETE", "DELETE", login, "supports only POST."),
+        wrong("OPTIONS", "OPTIONS", login, "supports only POST."),
+        wrong("TRACE", "TRACE", login, "supports only POST."),
+        wrong("a made-up one", "FROB", login, "supports only POST."),
+        wrong("post", "post", login, "supports only POST."),
+        wrong("PATCH of a token", "PATCH", "/v1/talkjs/token", "supports only GET, POST."),
+        wrong("GET of what never expires", "GET", "/v1/talkjs/signature", "supports only POST."),
+        wrong("GET of an app token", "GET", "/v1/talkjs/app-token", "supports only POST."),
+        wrong("POST of a probe", "POST", "/livez", "Use GET or HEAD for probes."),
         problem("OPTIONS of everything", bytes("OPTIONS", "*", "", ""), 404, "not_found", "nothing at this path"),
-        ably("PUT at Ably", bytes("PUT", "/v1/ably/token", &bearer(&tom()), ""), "takes other methods: GET, POST."),
+        ably("PUT at Ably", bytes("PUT", "/v1/ably/token", &bearer(&tom()), ""), "supports only GET, POST."),
     ];
     case::check(&cases);
 }

@@ -79,7 +79,7 @@ fn lengths_are_not_to_be_disputed() {
 
 #[test]
 fn chunks_have_their_form() {
-    let broken = "The body broke off.";
+    let broken = "The body ended too early.";
     let chunks = |body: &str| login(&format!("transfer-encoding: chunked\r\n\r\n{body}{HIDDEN}"));
     let cases = [
         malformed("a size that is no number", chunks("x\r\n{}\r\n0\r\n\r\n"), broken).closes(),

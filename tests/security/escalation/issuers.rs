@@ -46,7 +46,7 @@ fn a_second_issuer_does_not_speak_for_the_firsts_users() {
 fn the_first_issuer_does_not_speak_for_the_seconds_users() {
     let server = world_of(&[USERS, PARTNERS], LOGIN);
     // Someone signs up with us by the name that the partner's alice has here.
-    user("partner.alice").is_nobody(&server, "leancloud/login", "another issuer's subjects");
+    user("partner.alice").is_nobody(&server, "leancloud/login", "the prefix of another authenticator");
     partners("alice").may(&server, "leancloud/login", &json!({}));
     user("partner").may(&server, "leancloud/login", &json!({}));
 }

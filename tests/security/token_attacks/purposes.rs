@@ -9,7 +9,7 @@ use crate::token_attacks::row::{Row, refused, served};
 
 const PURPOSE: &str = "the token was issued for another purpose";
 const BOUND: &str = "the token is bound to its client's key (cnf) in a way that can't be checked here";
-const CERTIFICATE: &str = "the token is bound to a client certificate (cnf), and the connection has none that counts";
+const CERTIFICATE: &str = "the token is bound to a client certificate (cnf), and the connection has no valid one";
 const YEAR: &str = "is later than the year 9999: it must be in seconds since 1970, not in milliseconds";
 
 pub(crate) fn rows() -> Vec<Row> {

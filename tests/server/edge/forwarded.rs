@@ -98,7 +98,7 @@ fn anyone_else_who_sends_the_header_is_refused() {
     for header in ["x-forwarded-user: tom", "X-Forwarded-User: tom", "x-forwarded-user:", "x-forwarded-groups: owner"] {
         for headers in [format!("{header}\r\n"), format!("{bearer}{header}\r\n")] {
             let told = refused(&login(&server, &headers));
-            assert!(told.ends_with("is taken only from the configured proxies"), "{headers}: {told}");
+            assert!(told.ends_with("is accepted only from the configured proxies"), "{headers}: {told}");
         }
     }
 }
@@ -121,8 +121,8 @@ fn a_header_that_others_take_for_it_is_refused_from_everyone() {
         for before in ["", "x-forwarded-user: tom\r\n", &bearer] {
             for server in [&here, &elsewhere] {
                 let told = refused(&login(server, &format!("{before}{name}: admin\r\n")));
-                let whole = told.ends_with("can be taken for one that only a proxy may send")
-                    || told.ends_with("is taken only from the configured proxies");
+                let whole = told.ends_with("looks like a header that only a proxy may send")
+                    || told.ends_with("is accepted only from the configured proxies");
                 assert!(whole, "{before}{name}: {told}");
             }
         }
@@ -214,7 +214,7 @@ fn a_request_that_lost_its_forwarded_identity_does_not_become_the_proxy() {
         for lost in ["", "connection: x-forwarded-user\r\n", "x-forwarded-for: 192.0.2.1\r\n"] {
             let told = refused(&login(&server, lost));
             assert!(told.starts_with("there is no credential"), "{lost}: {told}");
-            assert!(!told.contains("as one of its callers"), "{lost}: {told}");
+            assert!(!told.contains("from an accepted process"), "{lost}: {told}");
         }
         let bearer = format!("authorization: Bearer {}\r\n", token("tom"));
         assert_eq!(login(&server, &bearer).status, 200, "the caller's own credential counts");

@@ -172,7 +172,7 @@ fn callers_leave_probes_their_share_of_what_the_system_allows() {
     let warning =
         "the system allows 100 open files: callers have room for 50 connections, not limits.max_connections = 10000";
     assert_eq!(log.matches(warning).count(), 1, "{log}");
-    assert!(log.contains("turned away so far: connections beyond limits.connections"), "{log}");
+    assert!(log.contains("turned away so far: connections beyond limits.max_connections"), "{log}");
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn connections_beyond_the_cap_are_closed_at_once() {
     // The server hears of it soon.
     eventually(|| answers(&server));
     let log = logged(server);
-    assert!(log.contains("turned away so far: connections beyond limits.connections"), "{log}");
+    assert!(log.contains("turned away so far: connections beyond limits.max_connections"), "{log}");
 }
 
 /// Whether a new connection is served.

@@ -50,7 +50,7 @@ fn a_token_that_can_not_be_read_holds_up_nothing_else() {
             assert_eq!(asked.join().unwrap(), 503);
         }
     });
-    assert!(reason(&server).ends_with("the file with the token to show can't be read: it is no regular file"));
+    assert!(reason(&server).ends_with("the bearer token cannot be read: it is not a regular file"));
     assert_eq!(server.ask(&post("/v1/leancloud/login", "tom", "{}")).status, 200);
     server.signal("-TERM");
     assert_eq!(server.wait().code(), Some(0));
@@ -63,5 +63,5 @@ fn of_a_token_no_more_is_read_than_one_can_have() {
     // A hole takes no room on the disk.
     File::create(&path).unwrap().set_len(1 << 40).unwrap();
     assert_eq!(kick(&server, 0), 503);
-    assert!(reason(&server).ends_with("the file with the token to show can't be read: it has more than 65536 bytes"));
+    assert!(reason(&server).ends_with("the bearer token cannot be read: it has more than 65536 bytes"));
 }

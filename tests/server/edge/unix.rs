@@ -43,7 +43,10 @@ fn a_socket_that_nobody_finds_any_more_is_told_of() {
     assert!(!said(&server).contains("[!]"), "{}", said(&server));
     let mut connection = server.connect();
     fs::remove_file(server.socket()).unwrap();
-    let notice = format!("[!] socket: there is no longer this program's at {}: restart it", server.socket().display());
+    let notice = format!(
+        "[!] socket: the file at {} is no longer the socket of this program: restart it",
+        server.socket().display()
+    );
     assert!(said(&server).contains(&notice), "{}", said(&server));
     assert!(server.is_ready(), "who is connected is served");
     assert_eq!(connection.ask(&post("/v1/leancloud/login", "tom", "{}")).status, 200);
@@ -144,7 +147,7 @@ fn nobody_else_is_taken_for_a_process() {
         let as_user = |user: &str| login(&server, &format!("authorization: Bearer {}\r\n", token(user)));
         let answer = as_user(&subject);
         assert_eq!(answer.status, 401, "{subject}");
-        assert!(answer.body.contains("of a process on this machine"), "{answer:?}");
+        assert!(answer.body.contains("reserved for a local process"), "{answer:?}");
         assert_eq!(as_user(&format!("{subject}0")).status, 200, "who is no such process");
         let services = Server::with(Setup::unix("", &peer(&lines).replace("\"user\"", "\"service\"")));
         let own = format!("authorization: Bearer {}\r\n", token(&subject));

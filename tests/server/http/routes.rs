@@ -203,7 +203,7 @@ fn ably_is_told_to_stop_where_asking_again_is_no_use() {
     assert_eq!((answer.status, answer.header("x-ably-errorcode")), (401, Some("40100")));
     assert_eq!(answer.json()["error"]["statusCode"], 401);
     let repeated = server.ask(&get("/v1/ably/token?ttl=1&ttl=2", "tom")).json();
-    assert_eq!(repeated["error"]["message"], "ttl stands in the query twice");
+    assert_eq!(repeated["error"]["message"], "ttl is in the query more than once");
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn what_takes_longer_than_the_grace_is_cut_off() {
     server.signal("-TERM");
     assert_eq!(server.wait().code(), Some(1));
     assert_eq!(begun.rest(), "");
-    assert!(server.log().contains("stopped before all was finished"));
+    assert!(server.log().contains("stopped before all work was finished"));
 }
 
 #[test]

@@ -20,10 +20,11 @@ fn it_has_every_route_and_no_other() {
     known.extend(named(&server, "/v1/talkjs/nothing", "It has: ").map(|name| format!("/v1/talkjs/{name}")));
     known.extend(named(&server, "/v1/ably/nothing", "It has: ").map(|name| format!("/v1/ably/{name}")));
     known.extend(
-        named(&server, "/v1/moderation/nothing", "The moderation entries has: ")
-            .map(|name| format!("/v1/moderation/{name}")),
+        named(&server, "/v1/moderation/nothing", "Moderation has: ").map(|name| format!("/v1/moderation/{name}")),
     );
-    known.extend(named(&server, "/1.1/functions/nothing", "There are: ").map(|name| format!("/1.1/functions/{name}")));
+    known.extend(
+        named(&server, "/1.1/functions/nothing", "Known functions: ").map(|name| format!("/1.1/functions/{name}")),
+    );
     assert_eq!(described, known);
 }
 

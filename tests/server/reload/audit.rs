@@ -83,14 +83,14 @@ fn without_a_new_file_the_log_goes_on_in_the_old_one() {
     fs::rename(&path, &old).unwrap();
     fs::create_dir(&path).unwrap();
     server.signal("-HUP");
-    until("it says so", || server.said().contains("the audit log can't be opened anew"));
+    until("it says so", || server.said().contains("the audit log can't be opened again"));
     let (second, third) = (nonce(&server), nonce(&server));
     assert!(server.is_ready());
     assert_eq!(nonces(&old), [first, second, third]);
     fs::remove_dir(&path).unwrap();
     let last = nonce(&server);
     assert_eq!(nonces(&path), [last]);
-    assert_eq!(server.log().matches("can't be opened anew").count(), 1);
+    assert_eq!(server.log().matches("can't be opened again").count(), 1);
 }
 
 #[test]

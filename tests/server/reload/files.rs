@@ -43,7 +43,7 @@ fn a_change_counts_however_it_is_made() {
     });
     takes_effect("by removal", &server, |path, text| {
         fs::remove_file(path).unwrap();
-        until_refused(&server, "which is not there");
+        until_refused(&server, "which does not exist");
         assert!(may(&server, "join"));
         fs::write(path, text).unwrap();
     });
@@ -128,7 +128,7 @@ fn no_file_is_read_that_is_too_large_to_be_meant() {
         let good = fs::read_to_string(&path).unwrap();
         // A hole takes no room on the disk.
         OpenOptions::new().write(true).open(&path).unwrap().set_len(20 << 20).unwrap();
-        until_refused(&server, "which has more than 16 MiB");
+        until_refused(&server, "which is larger than 16 MiB");
         replace(&path, &good);
         until_accepted(&server);
     }

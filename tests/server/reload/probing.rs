@@ -54,5 +54,5 @@ fn a_probe_that_is_told_where_to_ask_reads_nothing() {
     fs::remove_file(server.directory.join("signer.toml")).unwrap();
     assert!(probe(&server, &["--admin", &address]).status.success());
     let said = String::from_utf8(probe(&server, &[]).stderr).unwrap();
-    assert!(said.contains("which is not there"), "{said}");
+    assert!(said.contains("which does not exist"), "{said}");
 }

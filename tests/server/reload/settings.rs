@@ -91,7 +91,7 @@ fn a_demonstration_stays_one_and_nothing_real_becomes_one() {
     let real = Server::start();
     let public = fs::read_to_string(root.join("deploy/demo/caller.secret")).unwrap();
     replace(&real.directory.join("caller.secret"), &public);
-    until_refused(&real, "is a secret of your own, but callers are trusted by the demonstration's");
+    until_refused(&real, "is your own secret, but the configuration accepts the demonstration's");
     assert_eq!((login(&real, &bearer(CALLER_SECRET)), login(&real, &bearer(public.trim_end()))), (200, 401));
 
     let signer = fs::read_to_string(root.join("signer.toml")).unwrap();
@@ -106,7 +106,7 @@ fn a_demonstration_stays_one_and_nothing_real_becomes_one() {
     }
     let demonstration = Server::run(directory, Setup::default());
     replace(&demonstration.directory.join(&names[0]), "fake-leancloud-master-key-of-ones-own");
-    until_refused(&demonstration, "is a secret of your own");
+    until_refused(&demonstration, "is your own secret");
     replace(&demonstration.directory.join(&names[0]), &fs::read_to_string(root.join(&names[0])).unwrap());
     until_accepted(&demonstration);
 }

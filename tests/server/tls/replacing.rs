@@ -46,7 +46,7 @@ fn certificate_and_authorities_are_replaced_without_a_restart() {
     until_shown(&last, &server);
     let answer = kept.ask(&login(""));
     assert_eq!((answer.status, answer.code().as_str()), (401, "unauthenticated"), "its authority was withdrawn");
-    assert!(answer.body.contains("not accepted any more"), "{}", answer.body);
+    assert!(answer.body.contains("no longer valid"), "{}", answer.body);
     assert_eq!(kept.ask(&get("/v1/talkjs/token", "tom")).status, 200, "but the connection stays");
     // The authorities have the same name, so it is the signature that doesn't hold.
     assert!(last.client_as(&early).refused(&server).contains("DecryptError"));

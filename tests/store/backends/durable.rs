@@ -14,7 +14,7 @@ const IS_ON_DISK: &[u8] = b"*3\r\n$4\r\nEVAL\r\n$12\r\nreturn {1,0}\r\n$1\r\n0\r
 const IS_NOT_ON_DISK: &[u8] = b"*3\r\n$4\r\nEVAL\r\n$12\r\nreturn {0,0}\r\n$1\r\n0\r\n";
 const IS_OFF: &[u8] = b"*3\r\n$4\r\nEVAL\r\n$102\r\nreturn redis.error_reply('ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled')\r\n$1\r\n0\r\n";
 
-const HINT: &str = "set `appendonly yes` and `appendfsync always` in Redis, or take 7.2 or newer";
+const HINT: &str = "set `appendonly yes` and `appendfsync always` in Redis, or use Redis 7.2 or newer";
 
 fn nothing() -> StoreHead {
     StoreHead::default()

@@ -174,8 +174,8 @@ async fn what_is_no_store_is_refused_and_left_alone() {
     let path = scratch.0.join("store.redb");
     for (content, flaw, fix) in [
         ("", " is empty.", "delete it"),
-        ("not a store", " is no redb file, or damaged", OTHER),
-        (&"not a store".repeat(10_000), " is no redb file, or damaged", OTHER),
+        ("not a store", " is not a redb file, or is damaged", OTHER),
+        (&"not a store".repeat(10_000), " is not a redb file, or is damaged", OTHER),
     ] {
         fs::write(&path, content).unwrap();
         let refusal = refusal(&path).await;

@@ -188,7 +188,7 @@ async fn sentinels_know_the_primary() {
     let other = RedisAddress::Tcp { host: "another".to_owned(), port: 6379, tls: false };
     let unknown = open(RedisSettings { sentinels, ..at(other) }).await;
     let flaw = unknown.head().await.unwrap_err().message;
-    assert!(flaw.contains("knows no another"), "{flaw}");
+    assert!(flaw.contains("knows no primary with the name another"), "{flaw}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -245,7 +245,7 @@ fn two_do_not_share_a_file() {
         .unwrap();
     let said = String::from_utf8(second.stderr).unwrap();
     assert_eq!(second.status.code(), Some(1), "{said}");
-    let why = "moderation.redb is in use by another process: give each a file of its own, or have them share a Redis";
+    let why = "moderation.redb is in use by another process: give each process its own file, or let them share a Redis";
     assert!(said.contains(why), "{said}");
     assert!(server.is_ready(), "the first one is not disturbed");
     print!("{said}");

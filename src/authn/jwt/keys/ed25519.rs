@@ -1,11 +1,12 @@
-//! Checks Ed25519 public keys. The library for signatures takes any 32 bytes as a key: it finds out only when it verifies that they
-//! encode no point, and it never refuses a point of small order, for which anyone can make signatures.
+//! Checks Ed25519 public keys. The library for signatures accepts any 32 bytes as a key. It notices only during a
+//! verification that the bytes encode no point. It never refuses a point of small order, for which anybody can make
+//! signatures.
 
-/// Checks that these bytes encode a point of the curve edwards25519 as RFC 8032, section 5.1.3 has it, and that the point's order is
-/// large.
+/// Checks that these bytes encode a point of the curve edwards25519, as specified in RFC 8032, section 5.1.3, and that
+/// the point has a large order.
 ///
 /// # Errors
-/// A sentence that says what is wrong with the key.
+/// Returns a sentence that describes the defect of the key.
 pub(super) fn check(key: &[u8; 32]) -> Result<(), String> {
     let y =
         FieldElement::decode(key).ok_or("the Ed25519 key is not a canonical encoding: its y is not below 2^255-19")?;
@@ -18,8 +19,8 @@ pub(super) fn check(key: &[u8; 32]) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a point has this y. By the curve's equation x² is (y²-1)/(dy²+1), which must be a square. It is one exactly if the product
-/// of both halves is.
+/// Returns whether a point has this y. By the equation of the curve, x² is (y²-1)/(dy²+1), which must be a square. It
+/// is a square if and only if the product of numerator and denominator is a square.
 fn is_on_curve(y: FieldElement) -> bool {
     let y2 = y.square();
     let product = y2.sub(ONE).mul(D.mul(y2).add(ONE));
@@ -27,8 +28,8 @@ fn is_on_curve(y: FieldElement) -> bool {
     euler == ONE || euler == ZERO
 }
 
-/// Whether eight times the point with this y is the identity, the one point whose y is 1. The curve's order is 8 times a prime, so
-/// these are all points of small order.
+/// Returns whether eight times the point with this y is the identity, the only point with y = 1. The order of the curve
+/// is 8 times a prime, so these are all points of small order.
 fn has_small_order(y: FieldElement) -> bool {
     y.doubled().doubled().doubled() == ONE
 }
@@ -38,18 +39,19 @@ fn has_small_order(y: FieldElement) -> bool {
 struct FieldElement([u64; 4]);
 
 const P: [u64; 4] = [0xffff_ffff_ffff_ffed, u64::MAX, u64::MAX, 0x7fff_ffff_ffff_ffff];
-/// (p-1)/2: a number to this power is 1 for squares, 0 for 0, and p-1 for others (Euler's criterion).
+/// (p-1)/2: a number to this power is 1 for squares, 0 for 0, and p-1 for other numbers (Euler's criterion).
 const HALF: [u64; 4] = [0xffff_ffff_ffff_fff6, u64::MAX, u64::MAX, 0x3fff_ffff_ffff_ffff];
-/// p-2: a number to this power is its inverse (Fermat's little theorem).
+/// p-2: a number to this power is the inverse of the number (Fermat's little theorem).
 const INVERSE: [u64; 4] = [0xffff_ffff_ffff_ffeb, u64::MAX, u64::MAX, 0x7fff_ffff_ffff_ffff];
 const ZERO: FieldElement = FieldElement([0; 4]);
 const ONE: FieldElement = FieldElement([1, 0, 0, 0]);
-/// The curve's constant: -121665/121666.
+/// The constant d of the curve: -121665/121666.
 const D: FieldElement =
     FieldElement([0x75eb_4dca_1359_78a3, 0x0070_0a4d_4141_d8ab, 0x8cc7_4079_7779_e898, 0x5203_6cee_2b6f_fe73]);
 
 impl FieldElement {
-    /// The y in an encoded point, whose highest bit is the sign of x. `None` if it is not below p.
+    /// Returns the y of an encoded point. The highest bit of the encoding is the sign of x. Returns `None` if y is not
+    /// below p.
     fn decode(key: &[u8; 32]) -> Option<FieldElement> {
         let mut digits = [0; 4];
         for (digit, bytes) in digits.iter_mut().zip(key.as_chunks::<8>().0) {
@@ -60,7 +62,7 @@ impl FieldElement {
     }
 
     fn add(self, other: FieldElement) -> FieldElement {
-        // Both are below 2^255, so nothing is carried out of the highest digit.
+        // Both numbers are below 2^255, so there is no carry out of the highest digit.
         reduced(plus(self.0, other.0).0)
     }
 
@@ -90,7 +92,8 @@ impl FieldElement {
         bits.fold(ONE, |power, is_set| if is_set { power.square().mul(self) } else { power.square() })
     }
 
-    /// The y of twice the point with this y. The doubling of x and y gives (y²+x²)/(1-dx²y²); x² is as in [`is_on_curve`].
+    /// Returns the y of twice the point with this y. The doubling of x and y gives (y²+x²)/(1-dx²y²); x² is computed as
+    /// in [`is_on_curve`].
     fn doubled(self) -> FieldElement {
         let y2 = self.square();
         let (above, below) = (y2.sub(ONE), D.mul(y2).add(ONE));
@@ -99,26 +102,27 @@ impl FieldElement {
     }
 }
 
-/// The number low + 2^256 high: 2^256 is 38 more than a multiple of p.
+/// Returns low + 2^256 high, modulo p. 2^256 is 38 more than a multiple of p.
 fn fold(low: [u64; 4], high: [u64; 4]) -> FieldElement {
     let (mut digits, mut carry) = (low, 0);
     for (digit, high) in digits.iter_mut().zip(high) {
         (*digit, carry) = multiply_add(high, 38, *digit, carry);
     }
-    // The carry is at most 38. If adding its 38-fold overflows, what is left is tiny, so that adding 38 more does not.
+    // The carry is at most 38. If the addition of 38 times the carry overflows, the remaining number is so small that
+    // adding 38 more does not overflow.
     let (digits, overflows) = plus(digits, [carry * 38, 0, 0, 0]);
     let (digits, _) = plus(digits, [if overflows { 38 } else { 0 }, 0, 0, 0]);
     reduced(digits)
 }
 
-/// The low and the high half of `a * b + c + d`, which has at most 128 bits.
+/// Returns the low and the high half of `a * b + c + d`, which has at most 128 bits.
 #[expect(clippy::cast_possible_truncation, reason = "the number is divided into its halves")]
 fn multiply_add(a: u64, b: u64, c: u64, d: u64) -> (u64, u64) {
     let wide = u128::from(a) * u128::from(b) + u128::from(c) + u128::from(d);
     (wide as u64, (wide >> 64) as u64)
 }
 
-/// The sum below 2^256, and whether it was larger.
+/// Returns the sum modulo 2^256, and whether the sum was larger.
 fn plus(a: [u64; 4], b: [u64; 4]) -> ([u64; 4], bool) {
     let (mut digits, mut carry) = ([0; 4], false);
     for (digit, (a, b)) in digits.iter_mut().zip(a.into_iter().zip(b)) {
@@ -129,7 +133,7 @@ fn plus(a: [u64; 4], b: [u64; 4]) -> ([u64; 4], bool) {
     (digits, carry)
 }
 
-/// The difference; `b` is at most `a`.
+/// Returns the difference; `b` is at most `a`.
 fn minus(a: [u64; 4], b: [u64; 4]) -> [u64; 4] {
     let (mut digits, mut borrow) = ([0; 4], false);
     for (digit, (a, b)) in digits.iter_mut().zip(a.into_iter().zip(b)) {
@@ -140,7 +144,7 @@ fn minus(a: [u64; 4], b: [u64; 4]) -> [u64; 4] {
     digits
 }
 
-/// A number below 2^256, which is less than three times p, as one below p.
+/// Reduces a number below 2^256, which is less than three times p, modulo p.
 fn reduced(mut digits: [u64; 4]) -> FieldElement {
     while is_at_least_p(digits) {
         digits = minus(digits, P);
@@ -174,7 +178,7 @@ mod tests {
 
     #[test]
     fn the_base_point_and_generated_keys_are_good() {
-        // RFC 8032, section 5.1: the base point's y is 4/5.
+        // RFC 8032, section 5.1: the y of the base point is 4/5.
         let four_fifths = small(4).mul(small(5).power(INVERSE));
         let mut base = [0x66; 32];
         base[0] = 0x58;

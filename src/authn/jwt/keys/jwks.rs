@@ -13,22 +13,22 @@ use crate::authn::error::quoted;
 use crate::crypto;
 use crate::model::json;
 
-/// How many keys that can't be used are listed at most. A set can hold thousands.
+/// The maximum number of unusable keys that are listed. A set can hold thousands of keys.
 const MOST_LISTED: usize = 32;
 
 type Jwk = Map<String, Value>;
 
-/// A set whose keys are not read yet: one that is no proper JSON does not keep the others from being read.
+/// A set with unparsed keys, so that an entry with invalid JSON does not make the other keys unreadable.
 #[derive(Deserialize)]
 struct JwkSet<'a> {
     #[serde(borrow)]
     keys: Vec<&'a RawValue>,
 }
 
-/// The keys in the set that one of these algorithms can use, the same key only once, and those that can't be used.
+/// Returns the keys that fit one of these algorithms, without duplicates, and the unusable keys.
 pub(super) fn keys(set: &[u8], algorithms: &[Algorithm]) -> Result<(Vec<VerificationKey>, Vec<UnusableKey>), String> {
     let set: JwkSet<'_> = serde_json::from_slice(set)
-        .map_err(|error| format!("it is no JWK set, which is a JSON object with a list of `keys`: {error}"))?;
+        .map_err(|error| format!("it is not a JWK set, which is a JSON object with a list of `keys`: {error}"))?;
     let (mut keys, mut unusable, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
     for (i, entry) in set.keys.into_iter().enumerate() {
         let (jwk, flaw) = match json::object(entry.get().as_bytes()) {
@@ -44,14 +44,14 @@ pub(super) fn keys(set: &[u8], algorithms: &[Algorithm]) -> Result<(Vec<Verifica
     Ok((keys, unusable))
 }
 
-/// The key at this place, counted from 1, which can't be used.
+/// Describes an unusable key at this place, counted from 1.
 fn flawed(place: usize, jwk: &Jwk, reason: String) -> UnusableKey {
     let id = jwk.get("kid").and_then(Value::as_str).map(str::to_owned);
     let label = id.as_deref().map_or_else(|| format!("key {place} of the set"), |id| format!("the key {}", quoted(id)));
     UnusableKey { label, id, reason }
 }
 
-/// The key, or `None` if it is for something else.
+/// Returns the key, or `None` if it is for another purpose.
 fn key(jwk: &Jwk, algorithms: &[Algorithm]) -> Result<Option<VerificationKey>, String> {
     if ["d", "k"].iter().any(|secret| jwk.contains_key(*secret)) {
         return Err("it is private or a shared secret: keep only public keys in it".to_owned());
@@ -75,7 +75,7 @@ fn key(jwk: &Jwk, algorithms: &[Algorithm]) -> Result<Option<VerificationKey>, S
     Ok(Some(key))
 }
 
-/// What the key is made of, if it is of a type that can be used here.
+/// Returns the type of the key, if the type is supported.
 fn shape(jwk: &Jwk) -> Option<KeyType> {
     let text = |name| jwk.get(name).and_then(Value::as_str);
     match (text("kty")?, text("crv")) {
@@ -87,7 +87,7 @@ fn shape(jwk: &Jwk) -> Option<KeyType> {
     }
 }
 
-/// Whether the key is meant for verifying signatures, as far as it says.
+/// Returns whether the key may verify signatures. A key without such metadata may.
 fn verifies(jwk: &Jwk) -> bool {
     let signs = jwk.get("use").is_none_or(|purpose| purpose == "sig");
     let verifies = match jwk.get("key_ops") {
@@ -116,7 +116,8 @@ fn material(jwk: &Jwk, shape: KeyType) -> Result<VerificationKey, String> {
     }
 }
 
-/// The point as SEC 1 writes it uncompressed: 4, x, y. Each coordinate has the curve's length (RFC 7518, section 6.2.1.2).
+/// Returns the point in the uncompressed form of SEC 1: the byte 4, x, y. Each coordinate has the length of the curve
+/// (RFC 7518, section 6.2.1.2).
 fn point(jwk: &Jwk, length: usize) -> Result<Vec<u8>, String> {
     let (x, y) = (bytes(jwk, "x")?, bytes(jwk, "y")?);
     if x.len() != length || y.len() != length {

@@ -1,4 +1,4 @@
-//! One key, and what it fits.
+//! A verification key and the algorithms that it fits.
 
 use std::fmt;
 
@@ -11,24 +11,24 @@ use crate::authn::algorithm::Algorithm;
 use crate::crypto;
 use crate::secret::Secret;
 
-/// One key.
+/// A verification key.
 pub(super) struct VerificationKey {
     pub(super) id: Option<String>,
     pub(super) shape: KeyType,
-    /// The one algorithm that it is for, where its JWK says so.
+    /// The only algorithm of the key, if its JWK names an algorithm.
     pub(super) only: Option<Algorithm>,
     material: KeyMaterial,
 }
 
-/// What a signature is checked with.
+/// The data that verifies a signature.
 enum KeyMaterial {
-    /// A shared secret, set up for its algorithm: the library for tokens would do that again for every token, at twice the cost of
-    /// the check itself.
+    /// A shared secret, prepared for its algorithm. The library for tokens would prepare it again for every token,
+    /// which costs twice as much as the verification itself.
     Shared(Box<hmac::Key>),
     Public(DecodingKey),
 }
 
-/// What a key is made of, which decides the algorithms that it fits.
+/// The type of a key, which decides which algorithms the key fits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyType {
     Secret,
@@ -43,7 +43,7 @@ impl VerificationKey {
         VerificationKey { id: None, shape, only: None, material: KeyMaterial::Public(key) }
     }
 
-    /// A shared secret for one of the symmetric algorithms.
+    /// Creates a key from a shared secret, for a symmetric algorithm.
     pub(super) fn shared(secret: &Secret, algorithm: Algorithm) -> VerificationKey {
         let hash = match algorithm {
             Algorithm::HS256 => hmac::HMAC_SHA256,
@@ -54,26 +54,26 @@ impl VerificationKey {
         VerificationKey { id: None, shape: KeyType::Secret, only: Some(algorithm), material }
     }
 
-    /// An RSA key of its modulus and exponent, both big-endian.
+    /// Creates an RSA key from its modulus and exponent, both big-endian.
     pub(super) fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<VerificationKey, String> {
         let (modulus, exponent) = (without_zeros(modulus), without_zeros(exponent));
         rsa::check(modulus, exponent)?;
         Ok(VerificationKey::new(KeyType::Rsa, DecodingKey::from_rsa_raw_components(modulus, exponent)))
     }
 
-    /// A P-256 key, as an uncompressed point (SEC 1, section 2.3.3).
+    /// Creates a P-256 key from an uncompressed point (SEC 1, section 2.3.3).
     pub(super) fn p256(point: &[u8]) -> Result<VerificationKey, String> {
         let point = on_curve(uncompressed(point, 65)?, &ECDSA_P256_SHA256_FIXED)?;
         Ok(VerificationKey::new(KeyType::P256, DecodingKey::from_ec_der(point)))
     }
 
-    /// A P-384 key, as an uncompressed point.
+    /// Creates a P-384 key from an uncompressed point.
     pub(super) fn p384(point: &[u8]) -> Result<VerificationKey, String> {
         let point = on_curve(uncompressed(point, 97)?, &ECDSA_P384_SHA384_FIXED)?;
         Ok(VerificationKey::new(KeyType::P384, DecodingKey::from_ec_der(point)))
     }
 
-    /// An Ed25519 key (RFC 8032).
+    /// Creates an Ed25519 key (RFC 8032).
     pub(super) fn ed25519(bytes: &[u8]) -> Result<VerificationKey, String> {
         let key = bytes.try_into().map_err(|_| format!("an Ed25519 key has 32 bytes, not {}", bytes.len()))?;
         ed25519::check(key)?;
@@ -96,7 +96,7 @@ impl VerificationKey {
 }
 
 impl KeyType {
-    /// What keys for this algorithm are made of.
+    /// Returns the key type for this algorithm.
     pub(super) fn of(algorithm: Algorithm) -> Option<KeyType> {
         match algorithm {
             Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => Some(KeyType::Secret),
@@ -125,7 +125,8 @@ fn uncompressed(point: &[u8], length: usize) -> Result<&[u8], String> {
     whole.then_some(point).ok_or_else(|| "the EC key must be an uncompressed point of its curve".to_owned())
 }
 
-/// The point, if it is one of the algorithm's curve. Otherwise the library would find that out for each token anew.
+/// Returns the point, if it is on the curve of the algorithm. Without this check, the library would check it again for
+/// each token.
 fn on_curve<'a>(point: &'a [u8], algorithm: &'static dyn VerificationAlgorithm) -> Result<&'a [u8], String> {
     let parsed = ParsedPublicKey::new(algorithm, point);
     parsed.map(|_| point).map_err(|_| "the EC key is not a point of its curve".to_owned())

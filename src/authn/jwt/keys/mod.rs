@@ -1,4 +1,4 @@
-//! The keys that tokens are verified with, read and checked once.
+//! The keys that verify tokens. They are read and checked once.
 
 mod ed25519;
 mod jwks;
@@ -14,25 +14,26 @@ use crate::authn::error::{AuthnError, quoted};
 use crate::secret::Secret;
 use key::VerificationKey;
 
-/// How many keys of a set are tried at most for one token: those with the key id that it names, or all if it names none. Each costs a
-/// stranger nothing and us a public key operation.
+/// The maximum number of keys of a set that are tried for a token: the keys with the key id in the token, or all keys
+/// if the token has no key id. A stranger can send a token for free, but each attempt costs this program a public-key
+/// operation.
 const MOST_TRIED: usize = 4;
 
-/// The keys of one authenticator: shared secrets or public keys, never both.
+/// The keys of an authenticator: only shared secrets or only public keys.
 pub struct VerificationKeys {
     usable: Vec<VerificationKey>,
-    /// Whether they come from a set in which a token's `kid` picks them. Elsewhere there is no id to compare it with.
+    /// Whether the keys come from a set in which the `kid` of a token selects a key. Other keys have no id.
     named: bool,
-    /// The keys of the set that were left out because they can't be used.
+    /// The keys of the set that were skipped because they are unusable.
     unusable: Vec<UnusableKey>,
 }
 
-/// A key of a set that is of a wanted type, but can't be used: it is damaged, too weak, or secret.
+/// A key of a set that has a wanted type but is unusable: it is damaged, too weak, or secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnusableKey {
-    /// Its `kid`, or its place in the set if it has none.
+    /// The `kid` of the key, or its place in the set if it has no `kid`.
     label: String,
-    /// The `kid`, if it has one.
+    /// The `kid` of the key, if it has one.
     id: Option<String>,
     reason: String,
 }
@@ -44,11 +45,11 @@ impl fmt::Display for UnusableKey {
 }
 
 impl VerificationKeys {
-    /// Shared secrets, all of which verify. Each must be at least as long as every algorithm's hash, as RFC 7518,
-    /// section 3.2 requires.
+    /// Takes shared secrets; each of them can verify a token. Each must be at least as long as the hash of every
+    /// algorithm, as RFC 7518, section 3.2 requires.
     ///
     /// # Errors
-    /// A sentence that names the secret by its place in the list.
+    /// Returns a sentence that names the secret by its place in the list.
     pub fn secrets(secrets: &[Secret], algorithms: &[Algorithm]) -> Result<VerificationKeys, String> {
         check(algorithms, true)?;
         if secrets.is_empty() {
@@ -67,10 +68,10 @@ impl VerificationKeys {
         Ok(VerificationKeys { usable: keys.collect(), named: false, unusable: Vec::new() })
     }
 
-    /// One public key in a PEM file, as `SubjectPublicKeyInfo` (RFC 7468, section 13).
+    /// Reads a public key in a PEM file, as `SubjectPublicKeyInfo` (RFC 7468, section 13).
     ///
     /// # Errors
-    /// A sentence that says what the file holds instead, and how to make it right.
+    /// Returns a sentence that says what the file holds instead, and how to correct it.
     pub fn pem(file: &[u8], algorithms: &[Algorithm]) -> Result<VerificationKeys, String> {
         check(algorithms, false)?;
         let key = pem::key(file)?;
@@ -80,11 +81,12 @@ impl VerificationKeys {
         }
     }
 
-    /// A JWK set in a file of the operator's (RFC 7517, section 5). Keys for other purposes or of other types are left out. A key that
-    /// can't be used is a mistake in the file.
+    /// Reads a JWK set in a file of the operator (RFC 7517, section 5). Keys for other purposes or of other types are
+    /// skipped. An unusable key is an error.
     ///
     /// # Errors
-    /// A sentence that names the key by its place in the set or its `kid`; also if no key is left.
+    /// Returns a sentence that names the key by its `kid` or its place in the set. Returns an error, too, if no key is
+    /// left.
     pub fn jwks(file: &[u8], algorithms: &[Algorithm]) -> Result<VerificationKeys, String> {
         let keys = VerificationKeys::set(file, algorithms)?;
         if let Some(unusable) = keys.unusable.first() {
@@ -96,11 +98,11 @@ impl VerificationKeys {
         Ok(keys)
     }
 
-    /// A JWK set of an issuer. Keys that can't be used are left out (RFC 7517, section 5) and [listed](Self::unusable). The set may hold
-    /// no key at all: an issuer can withdraw all of them.
+    /// Reads a JWK set of an issuer. Unusable keys are skipped (RFC 7517, section 5) and [listed](Self::unusable). The
+    /// set may be empty, because an issuer can withdraw all keys.
     ///
     /// # Errors
-    /// If it is no key set, or if all its keys for these algorithms can't be used.
+    /// Returns an error if it is not a key set, or if all keys for these algorithms are unusable.
     pub fn fetched(set: &[u8], algorithms: &[Algorithm]) -> Result<VerificationKeys, String> {
         let keys = VerificationKeys::set(set, algorithms)?;
         match keys.unusable.first() {
@@ -115,28 +117,28 @@ impl VerificationKeys {
         Ok(VerificationKeys { usable, named: true, unusable })
     }
 
-    /// The keys that were left out because they can't be used.
+    /// Returns the keys that were skipped because they are unusable.
     pub fn unusable(&self) -> &[UnusableKey] {
         &self.unusable
     }
 
-    /// Whether no token could hold.
+    /// Returns whether there are no usable keys.
     pub fn is_empty(&self) -> bool {
         self.usable.is_empty()
     }
 
-    /// How many there are.
+    /// Returns the number of usable keys.
     pub fn len(&self) -> usize {
         self.usable.len()
     }
 
-    /// Whether the key of this id is there, or none is asked for.
+    /// Returns whether a key has this id. Returns true if `id` is `None`.
     pub(super) fn have(&self, id: Option<&str>) -> bool {
         id.is_none_or(|id| self.usable.iter().any(|key| key.id.as_deref() == Some(id)))
     }
 
-    /// Checks the token's signature, under the keys that have its `kid` and fit its algorithm. Without a `kid`, those that fit the
-    /// algorithm are tried, if they are few.
+    /// Verifies the signature of the token with the keys that have its `kid` and fit its algorithm. If the token has no
+    /// `kid`, all keys that fit the algorithm are tried, if there are only a few.
     pub(super) fn verify(&self, token: &UnverifiedToken<'_>, algorithm: Algorithm) -> Result<(), AuthnError> {
         let fitting = match token.key_id()? {
             Some(id) if self.named => self.find(id, algorithm)?,
@@ -148,7 +150,7 @@ impl VerificationKeys {
         Err(AuthnError::new("the token's signature does not hold"))
     }
 
-    /// The keys with this id that fit the algorithm.
+    /// Returns the keys with this id that fit the algorithm.
     fn find(&self, id: &str, algorithm: Algorithm) -> Result<Vec<&VerificationKey>, AuthnError> {
         let named = || self.usable.iter().filter(|key| key.id.as_deref() == Some(id));
         let fitting: Vec<_> = named().filter(|key| key.fits(algorithm)).collect();
@@ -163,7 +165,7 @@ impl VerificationKeys {
         }
     }
 
-    /// The refusal of a token whose key is not there, or can't be used.
+    /// Returns the error for a token whose key is missing or unusable.
     fn unknown(&self, id: &str) -> AuthnError {
         match self.unusable.iter().find(|key| key.id.as_deref() == Some(id)) {
             Some(unusable) => AuthnError::new("the token's key (kid) can't be used").detail(unusable.to_string()),
@@ -171,7 +173,7 @@ impl VerificationKeys {
         }
     }
 
-    /// The keys that fit the algorithm.
+    /// Returns the keys that fit the algorithm.
     fn fitting(&self, algorithm: Algorithm) -> Result<Vec<&VerificationKey>, AuthnError> {
         let fitting: Vec<_> = self.usable.iter().filter(|key| key.fits(algorithm)).collect();
         if self.named && fitting.len() > MOST_TRIED {
@@ -187,7 +189,8 @@ impl fmt::Debug for VerificationKeys {
     }
 }
 
-/// Checks that there are algorithms and that all are symmetric, or none is: a public key must never serve as a shared secret.
+/// Checks that there are algorithms, and that all or none of them are symmetric. A public key must never be used as a
+/// shared secret.
 fn check(algorithms: &[Algorithm], symmetric: bool) -> Result<(), String> {
     match algorithms.iter().find(|algorithm| is_symmetric(**algorithm) != symmetric) {
         Some(odd) if symmetric => Err(format!("{odd:?} is verified with a public key, not with a shared secret")),
@@ -197,7 +200,7 @@ fn check(algorithms: &[Algorithm], symmetric: bool) -> Result<(), String> {
     }
 }
 
-/// The length of the algorithm's hash, in bytes.
+/// Returns the length of the hash of the algorithm, in bytes.
 fn shortest_secret(algorithm: Algorithm) -> usize {
     match algorithm {
         Algorithm::HS256 => 32,

@@ -1,9 +1,10 @@
-//! A public key in a PEM file: `SubjectPublicKeyInfo` (RFC 5280, section 4.1) in Base64 between `BEGIN PUBLIC KEY` and its end.
+//! Reads a public key in a PEM file: `SubjectPublicKeyInfo` (RFC 5280, section 4.1) in Base64 between `BEGIN PUBLIC
+//! KEY` and `END PUBLIC KEY`.
 
 use super::key::VerificationKey;
 use crate::crypto;
 
-/// The one key in the file.
+/// Returns the only key in the file.
 pub(super) fn key(file: &[u8]) -> Result<VerificationKey, String> {
     let body = body(std::str::from_utf8(file).unwrap_or_default())?;
     let text: String = body.split_whitespace().collect();
@@ -25,7 +26,7 @@ pub(super) fn key(file: &[u8]) -> Result<VerificationKey, String> {
     }
 }
 
-/// What stands between the lines of the file's one block, which must be a public key.
+/// Returns the text between the BEGIN and END lines of the only block of the file, which must be a public key.
 fn body(text: &str) -> Result<&str, String> {
     if text.contains("PRIVATE KEY-----") {
         return Err(
@@ -42,16 +43,16 @@ fn body(text: &str) -> Result<&str, String> {
         "RSA PUBLIC KEY" => "convert it with `openssl rsa -RSAPublicKey_in -in key.pem -pubout`",
         _ => "it must hold a `PUBLIC KEY`",
     };
-    Err(format!("the file's PEM block is no `PUBLIC KEY`: {fix}"))
+    Err(format!("the file's PEM block is not a `PUBLIC KEY`: {fix}"))
 }
 
-/// The label of the first block, and what follows its first line.
+/// Returns the label of the first block, and the text after its first line.
 fn block(text: &str) -> Option<(&str, &str)> {
     let (_, after) = text.split_once("-----BEGIN ")?;
     after.split_once("-----")
 }
 
-/// The body before the block's last line. No other block may follow.
+/// Returns the text before the END line of the block. No other block may follow.
 fn only(rest: &str) -> Result<&str, String> {
     let (body, after) = rest
         .split_once("-----END PUBLIC KEY-----")
@@ -62,13 +63,13 @@ fn only(rest: &str) -> Result<&str, String> {
     Ok(body)
 }
 
-// The contents of each type's AlgorithmIdentifier, in DER: the object identifier and its parameters.
+// The contents of the AlgorithmIdentifier of each key type, in DER: the object identifier and its parameters.
 /// rsaEncryption, NULL (RFC 3279, section 2.3.1).
 const RSA: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
 /// id-ecPublicKey, prime256v1 (RFC 5480, section 2.1.1).
 const P256: &[u8] =
     &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
-/// id-ecPublicKey, secp384r1 (the same).
+/// id-ecPublicKey, secp384r1 (RFC 5480, section 2.1.1).
 const P384: &[u8] = &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22];
 /// id-Ed25519 (RFC 8410, section 3).
 const ED25519: &[u8] = &[0x06, 0x03, 0x2b, 0x65, 0x70];
@@ -77,22 +78,22 @@ const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
 const SEQUENCE: u8 = 0x30;
 
-/// The algorithm identifier and the key in a `SubjectPublicKeyInfo`.
+/// Returns the algorithm identifier and the key in a `SubjectPublicKeyInfo`.
 fn key_info(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let info = whole(take(SEQUENCE, der)?)?;
     let (algorithm, rest) = take(SEQUENCE, info)?;
     let bits = whole(take(BIT_STRING, rest)?)?;
-    // The first byte says how many bits of the last don't count: none, in a key.
+    // The first byte is the number of unused bits in the last byte. In a key, it is 0.
     Some((algorithm, bits.strip_prefix(&[0])?))
 }
 
-/// The modulus and exponent in an `RSAPublicKey` (RFC 8017, appendix A.1.1).
+/// Returns the modulus and exponent in an `RSAPublicKey` (RFC 8017, appendix A.1.1).
 fn rsa(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (modulus, rest) = take(INTEGER, whole(take(SEQUENCE, der)?)?)?;
     Some((modulus, whole(take(INTEGER, rest)?)?))
 }
 
-/// The contents of the DER element (X.690) at the start, which must have this tag, and what follows it.
+/// Returns the contents of the DER element (X.690) at the start, which must have this tag, and the bytes after it.
 fn take(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (&[found, first], rest) = der.split_first_chunk()?;
     if found != tag {
@@ -107,7 +108,7 @@ fn take(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(length)
 }
 
-/// The contents, if nothing follows.
+/// Returns the contents, if nothing follows.
 fn whole<'a>((contents, rest): (&'a [u8], &[u8])) -> Option<&'a [u8]> {
     rest.is_empty().then_some(contents)
 }

@@ -1,9 +1,9 @@
-//! Checks RSA public keys: their length, their exponent, and that nobody can easily factor their modulus.
+//! Checks RSA public keys: their length, their exponent, and that their modulus cannot be factored easily.
 
-/// Checks a modulus and an exponent, both big-endian and without zeros in front.
+/// Checks a modulus and an exponent, both big-endian and without leading zeros.
 ///
 /// # Errors
-/// A sentence that says what is wrong with the key.
+/// Returns a sentence that describes the defect of the key.
 pub(super) fn check(modulus: &[u8], exponent: &[u8]) -> Result<(), String> {
     let bits = bits(modulus);
     if !(2048..=8192).contains(&bits) {
@@ -14,7 +14,9 @@ pub(super) fn check(modulus: &[u8], exponent: &[u8]) -> Result<(), String> {
         return Err("the RSA key's exponent must be odd, at least 3, and below 2^32".to_owned());
     }
     if let Some(prime) = std::iter::once(2).chain(PRIMES).find(|prime| remainder(modulus, *prime) == 0) {
-        return Err(format!("the RSA key's modulus is divisible by {prime}, so it is no product of two large primes"));
+        return Err(format!(
+            "the RSA key's modulus is divisible by {prime}, so it is not a product of two large primes"
+        ));
     }
     if is_roca(modulus) {
         return Err("the RSA key was made by a faulty chip, and can be factored (ROCA, CVE-2017-15361)".to_owned());
@@ -22,18 +24,20 @@ pub(super) fn check(modulus: &[u8], exponent: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// The odd primes up to 167. Their product, times 2, divides the constant M from which the faulty chips made every prime.
+/// The odd primes up to 167. Their product, times 2, divides the constant M from which the faulty chips made every
+/// prime.
 const PRIMES: [u32; 38] = [
     3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109,
     113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
 ];
 
-/// Whether the modulus has the fingerprint of ROCA.
+/// Returns whether the modulus has the fingerprint of ROCA.
 ///
-/// The faulty chips made primes of the form kM + (65537^a mod M), where M is the product of the first primes: at least of those up to
-/// 167, more for longer keys. So the modulus, too, is a power of 65537 modulo M. Modulo each small prime such a power has an exponent
-/// (its discrete logarithm), known up to a multiple of the order of 65537. One exponent fits all primes exactly if any two agree modulo
-/// what their orders share (Chinese remainder theorem). Another modulus passes with a probability of 2^-154.
+/// The faulty chips made primes of the form kM + (65537^a mod M), where M is the product of the first primes: at least
+/// of the primes up to 167, and of more primes for longer keys. So the modulus is also a power of 65537 modulo M.
+/// Modulo each small prime, such a power has an exponent (its discrete logarithm), which is known up to a multiple of
+/// the order of 65537. One exponent fits all primes if and only if any two exponents agree modulo the greatest common
+/// divisor of their orders (Chinese remainder theorem). Another modulus has this property with a probability of 2^-154.
 /// Source: Nemec, Sys, Svenda, Klinec, Matyas, "The Return of Coppersmith's Attack", CCS 2017, section 2.
 fn is_roca(modulus: &[u8]) -> bool {
     let exponents: Option<Vec<Exponent>> =
@@ -42,15 +46,16 @@ fn is_roca(modulus: &[u8]) -> bool {
         .is_some_and(|all| all.iter().enumerate().all(|(i, one)| all.iter().skip(i).all(|other| one.agrees(other))))
 }
 
-/// To what power 65537 gives a number, modulo a small prime.
+/// The discrete logarithm of a number to the base 65537, modulo a small prime.
 struct Exponent {
     exponent: u32,
-    /// What the exponent is known up to a multiple of: the smallest power of 65537 that is 1.
+    /// The order of 65537: the smallest positive exponent whose power is 1. The exponent is known up to a multiple of
+    /// it.
     order: u32,
 }
 
 impl Exponent {
-    /// Tries all powers. `None` if none of them is this number, which is below the prime.
+    /// Tries all powers. Returns `None` if none of them is this number, which is below the prime.
     fn of(number: u32, prime: u32) -> Option<Exponent> {
         let base = 65537 % prime;
         let mut powers = vec![1 % prime];
@@ -65,7 +70,7 @@ impl Exponent {
         Some(Exponent { exponent: u32::try_from(exponent).ok()?, order: u32::try_from(powers.len()).ok()? })
     }
 
-    /// Whether one exponent can be both.
+    /// Returns whether there is an exponent that fits both.
     fn agrees(&self, other: &Exponent) -> bool {
         self.exponent.abs_diff(other.exponent).is_multiple_of(common_divisor(self.order, other.order))
     }
@@ -75,12 +80,12 @@ fn common_divisor(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { common_divisor(b, a % b) }
 }
 
-/// What is left of a big-endian number that is divided by a small one.
+/// Returns the remainder of a big-endian number divided by a small number.
 fn remainder(number: &[u8], divisor: u32) -> u32 {
     number.iter().fold(0, |rest, byte| (rest * 256 + u32::from(*byte)) % divisor)
 }
 
-/// How many bits this number has, which doesn't begin with a zero byte.
+/// Returns the number of bits of this number, which does not begin with a zero byte.
 fn bits(number: &[u8]) -> usize {
     let spare = number.first().map_or(0, |first| first.leading_zeros() as usize);
     number.len() * 8 - spare

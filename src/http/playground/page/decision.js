@@ -1,10 +1,10 @@
-// The policy's decision, in the engine's own words: each thing that was asked for, who is what, and what every rule had to say.
+// The policy's decision, in the words of the engine: each requested action, the effective roles, and the result of every rule.
 
 import { el } from "./dom.js";
 
-/** The step's headline, and what stands below it. */
+/** Returns the headline and the content of the step. */
 export function decision({ reasons, problem }) {
-  if (!reasons) return ["Not asked", el("p", "aside", problem.detail)];
+  if (!reasons) return ["No decision", el("p", "aside", problem.detail)];
   const { steps } = reasons.decided;
   const allowed = steps.filter((step) => step.allowed).length;
   const headline = steps.length === 1 ? (allowed ? "Allowed" : "Denied") : `${allowed} of ${steps.length} allowed`;
@@ -12,7 +12,7 @@ export function decision({ reasons, problem }) {
   return [headline, ...steps.map((step, place) => thing(step, place === first))];
 }
 
-/** One thing that was asked for: a need, or an operation of a capability. */
+/** Shows one requested action, or one operation of a capability. */
 function thing(step, open) {
   const place = step.conversation ? [" in ", el("code", null, step.conversation)] : [];
   const why = step.allowed ? ["allowed by ", el("code", null, step.rule)] : [step.why];
@@ -23,7 +23,7 @@ function thing(step, open) {
     "details",
     "thing",
     summary,
-    el("h3", null, "Who is what"),
+    el("h3", null, "Effective roles"),
     el("ul", "plain", step.standings.map((text) => el("li", null, text))),
     step.considered.length ? el("h3", null, "Bans, mutes and blocks") : null,
     step.considered.length ? el("ul", "plain", step.considered.map(sanction)) : null,
@@ -35,7 +35,7 @@ function thing(step, open) {
   return details;
 }
 
-/** Whether a rule is about other actions. */
+/** Returns true if a rule is about other actions. */
 const beside = (rule) => rule.misses.some((miss) => miss.condition === "actions");
 
 function mark(good) {
@@ -60,10 +60,10 @@ function rule({ id, effect, matches, misses }, step) {
 
 function said(effect, matches, decides, nearest) {
   if (decides) return effect === "allow" ? "allows it" : "denies it";
-  if (matches) return "would allow it, but is overruled";
+  if (matches) return "would allow it, but another rule overrides it";
   return nearest ? `would ${effect}; comes nearest` : `would ${effect}`;
 }
 
 function miss({ condition, needed, spoiler }) {
-  return el("p", "miss", el("span", "condition", condition), " ", needed, spoiler ? `; ${spoiler} spoils it` : null);
+  return el("p", "miss", el("span", "condition", condition), " ", needed, spoiler ? `; ${spoiler} prevents it` : null);
 }

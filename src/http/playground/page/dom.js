@@ -1,6 +1,6 @@
-// Elements made of data. Data becomes text and nothing else.
+// Creates elements from data. Data becomes only text.
 
-/** An element with a class and children; texts become text nodes, and what is null or undefined is left out. */
+/** Creates an element with a class and children. Texts become text nodes. Null and undefined are left out. */
 export function el(name, className, ...children) {
   const element = document.createElement(name);
   if (className) element.className = className;
@@ -10,7 +10,7 @@ export function el(name, className, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
-/** A `select`'s options: texts, or pairs of a value and a text. */
+/** Replaces the options of a `select`. An option is a text, or a pair of a value and a text. */
 export function fill(select, options) {
   select.replaceChildren(
     ...options.map((option) => {
@@ -20,14 +20,14 @@ export function fill(select, options) {
   );
 }
 
-/** Code to look at: `text`, or the same marked up. */
+/** Creates a block of code: `text`, or `shown` with markup. */
 export function code(text, shown = [text]) {
   const block = el("pre", null, el("code", null, shown));
   block.tabIndex = 0;
   return block;
 }
 
-/** A button that copies a text. */
+/** Creates a button that copies a text. */
 export function copier(name, text) {
   const button = el("button", "copy", "Copy");
   button.type = "button";

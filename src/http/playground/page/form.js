@@ -1,4 +1,4 @@
-// The form: what is asked by whom, as a plain object, and the same in the address, so that a situation can be linked.
+// The form. A situation is a caller and a request as a plain object. The address also contains it, so it can be linked.
 
 import { byId, el, fill } from "./dom.js";
 
@@ -9,7 +9,7 @@ const GROUP = "5f3c2a1b9e8d7c6b5a493827";
 
 const CAPABILITY = { "chat:lobby": ["subscribe", "publish", "message-delete-any"], "user:tom": ["subscribe"] };
 
-/** Situations out of the shipped policy. */
+/** Examples for the shipped policy. */
 const EXAMPLES = [
   ["alice logs in", { as: "alice", app: "leancloud", action: "login" }],
   ["tom kicks bob: refused", { as: "tom", app: "leancloud", action: "kick", conv_id: GROUP, members: "bob" }],
@@ -28,7 +28,7 @@ function pretty(value) {
   return `{\n${lines.join(",\n")}\n}`;
 }
 
-/** Offers what the configuration knows. `changed` is called on every change, `ask` when a situation is complete. */
+/** Fills the form with the names in the configuration. Calls `changed` on every change, and `ask` to send the request. */
 export function start(known, { changed, ask }) {
   world = known;
   fill(control("app"), world.apps.map((app) => app.name));
@@ -53,7 +53,7 @@ export function start(known, { changed, ask }) {
   byId("examples").append(...EXAMPLES.filter(([, it]) => fits(it)).map(([text, it]) => chip(text, it, ask)));
 }
 
-/** Shows which of the examples this is, if it is one. */
+/** Marks the example that this situation is, if it is one. */
 export function mark(situation) {
   for (const button of byId("examples").querySelectorAll("button")) {
     button.ariaCurrent = button.value === toHash(situation) ? "true" : null;
@@ -71,7 +71,7 @@ function chip(text, situation, ask) {
   return el("li", null, button);
 }
 
-/** Whether the configuration is such that an example means something. */
+/** Returns true if the configuration has the app, action and caller of an example. */
 function fits({ app, action, service }) {
   const known = world.apps.find(({ name }) => name === app);
   return known?.operations.includes(action) && (service ? services().some(({ id }) => id === service) : users().length > 0);
@@ -80,14 +80,14 @@ function fits({ app, action, service }) {
 const services = () => world.callers.filter((caller) => caller.key);
 const users = () => world.callers.filter((caller) => caller.tokens);
 
-/** A role as it is offered, and what is wrong with it, if anything is. */
+/** Returns a role as an option. A role above the limit of the authenticator is marked. */
 function role(word) {
   const highest = world.roles.indexOf(users()[0]?.max_role);
   const counts = world.roles.indexOf(word) <= highest;
-  return [word, counts ? word : `${word} (not believed)`];
+  return [word, counts ? word : `${word} (not accepted)`];
 }
 
-/** The situation in the form. */
+/** Returns the situation in the form. */
 export function read() {
   const kind = control("kind").value;
   const caller = kind === "service" ? { service: control("service").value } : { as: control("as").value.trim() };
@@ -100,7 +100,7 @@ export function read() {
   return situation;
 }
 
-/** Puts a situation into the form. Returns the name of a choice in it that the form doesn't have, if there is one. */
+/** Puts a situation into the form. Returns the name of the first field whose value the form does not offer, if any. */
 export function write(situation) {
   control("kind").value = situation.service ? "service" : "user";
   control("as").value = situation.as ?? "";
@@ -113,12 +113,12 @@ export function write(situation) {
   return ["service", "role", "app", "action"].find((name) => situation[name] && control(name).value !== situation[name]);
 }
 
-/** Makes a choice, if it is offered. */
+/** Selects a value, if the field offers it. */
 function choose(name, value) {
   if ([...control(name).options].some((option) => option.value === value)) control(name).value = value;
 }
 
-/** Shows the fields that this caller and action have. */
+/** Shows the fields of this caller and action, and hides the others. */
 function arrange() {
   const { operations } = chosenApp();
   const action = control("action");
@@ -133,7 +133,7 @@ function arrange() {
 
 const chosenApp = () => world.apps.find((app) => app.name === control("app").value) ?? world.apps[0];
 
-/** Whether the chosen action has a field. */
+/** Returns true if the chosen action has a field. */
 function taken(field) {
   const action = control("action").value;
   switch (chosenApp().vendor) {
@@ -149,8 +149,8 @@ function taken(field) {
 }
 
 /**
- * The request that a situation makes.
- * @throws {Error} in words for the page, if a field can't be read.
+ * Returns the request of a situation.
+ * @throws {Error} with a message for the page, if a field cannot be parsed.
  */
 export function request(situation) {
   const app = world.apps.find(({ name }) => name === situation.app);
@@ -171,16 +171,16 @@ function parse(capability) {
   }
 }
 
-/** The service of a situation, with its header and key. */
+/** Returns the service of a situation, with its header and key. */
 export const service = (situation) => services().find(({ id }) => id === situation.service);
 
-/** A situation as the address has it. */
+/** Returns a situation as the fragment of the address. */
 export function toHash(situation) {
   const order = ["as", "role", "service", "app", "action", ...FIELDS];
   return `#${new URLSearchParams(order.filter((name) => situation[name]).map((name) => [name, situation[name]]))}`;
 }
 
-/** The situation in the address; the first example where there is none. */
+/** Returns the situation in the address, or the first example if there is none. */
 export function fromHash(hash) {
   const situation = Object.fromEntries(new URLSearchParams(hash.slice(1)));
   return situation.app && situation.action ? situation : EXAMPLES.find(([, it]) => fits(it))?.[1];

@@ -1,10 +1,10 @@
-// Asks the real routes as whoever is chosen, and shows what came of it.
+// Sends the request to the real route as the chosen caller, and shows the result.
 
 import { byId } from "./dom.js";
 import * as form from "./form.js";
 import { show, trouble, waiting } from "./result.js";
 
-/** Counts the requests, so that an answer that was overtaken is not shown. */
+/** The number of the last request. Answers to earlier requests are not shown. */
 let latest = 0;
 
 await begin();
@@ -16,7 +16,7 @@ async function begin() {
   open();
 }
 
-/** Asks what the address says. */
+/** Sends the request in the address. */
 function open() {
   const situation = form.fromHash(location.hash);
   if (!situation) return;
@@ -24,7 +24,7 @@ function open() {
   if (!unknown) return ask();
   latest += 1;
   form.mark(situation);
-  trouble(`The address names the ${unknown} ${situation[unknown]}, and there is none of that name here.`);
+  trouble(`The address names the ${unknown} ${situation[unknown]}, which does not exist here.`);
 }
 
 async function ask() {
@@ -42,13 +42,13 @@ async function ask() {
   }
 }
 
-/** Where the verdict is below the fold, as on a phone, goes there. */
+/** Scrolls to the verdict if it is below the visible part, as on a phone. */
 function reveal() {
   const verdict = byId("verdict");
   if (verdict.getBoundingClientRect().top > innerHeight - 120) verdict.scrollIntoView();
 }
 
-/** The whole way of one request: the caller's credential, the real route's answer, and the reasons behind it. */
+/** Does all steps of one request: the credential of the caller, the answer of the real route, and its reasons. */
 async function follow(situation) {
   const { path, body } = form.request(situation);
   const credential = await prove(situation);
@@ -60,7 +60,7 @@ async function follow(situation) {
   return { situation, request, answer, reasons: explained.ok ? reasons : null, problem: explained.ok ? null : reasons };
 }
 
-/** The header that says who asks. */
+/** Returns the header with the credential of the caller. */
 async function prove(situation) {
   if (situation.service) {
     const { header, key } = form.service(situation);
@@ -69,7 +69,7 @@ async function prove(situation) {
   const roles = situation.role ? [situation.role] : [];
   const made = await post("/playground/token", { "content-type": "application/json" }, { subject: situation.as, roles });
   const { token, detail } = JSON.parse(made.text);
-  if (!made.ok) throw new Error(`There is no such caller: ${detail}`);
+  if (!made.ok) throw new Error(`This caller is not valid: ${detail}`);
   return { authorization: `Bearer ${token}` };
 }
 
@@ -78,7 +78,7 @@ async function post(path, headers, body) {
   try {
     response = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) });
   } catch {
-    throw new Error("There is no answer. Is the server still running?");
+    throw new Error("The server does not answer. Is the server still running?");
   }
   const { ok, status, statusText } = response;
   return { ok, status, statusText, headers: response.headers, text: await response.text() };

@@ -1,35 +1,35 @@
-// What came of a request, step by step.
+// Shows the result of a request, step by step.
 
 import { byId, code, copier, el } from "./dom.js";
 import { decision } from "./decision.js";
 
-/** While the answer is on its way: what stands there is of another request. */
+/** Marks the steps as busy until the answer arrives. Until then they show an earlier request. */
 export function waiting() {
   byId("steps").setAttribute("aria-busy", "true");
 }
 
-/** What kept a request from being made. */
+/** Shows the error that prevented a request. */
 export function trouble(message) {
-  verdict("refused", "Not asked", message);
+  verdict("refused", "Not sent", message);
   steps([]);
 }
 
-/** A request, its answer, and the reasons behind it. */
+/** Shows a request, its answer, and the reasons. */
 export function show(outcome) {
   verdict(...judge(outcome));
   steps([
-    step("Who asks", ...caller(outcome)),
-    step("What is asked", ...asked(outcome)),
-    step("The decision", ...decision(outcome)),
-    step("The string to sign", ...signed(outcome)),
-    step("The answer", ...answer(outcome)),
+    step("Caller", ...caller(outcome)),
+    step("Request", ...asked(outcome)),
+    step("Decision", ...decision(outcome)),
+    step("String to sign", ...signed(outcome)),
+    step("Answer", ...answer(outcome)),
   ]);
 }
 
-/** How it looks, what it is in a word, why, the reason that the policy gives, and what is said below. */
+/** Returns the style, the verdict in a word, the explanation, the policy's reason, and the lines below. */
 function judge({ answer, reasons, problem }) {
   const decided = reasons?.decided;
-  if (!decided) return ["refused", "Refused", `Before the policy was asked: ${problem.detail}`];
+  if (!decided) return ["refused", "Refused", `The request was refused before the policy decision: ${problem.detail}`];
   const sentence = told(decided);
   if (!decided.allowed) {
     const by = decided.rule ? named("Rule", [decided.rule]) : null;
@@ -41,13 +41,13 @@ function judge({ answer, reasons, problem }) {
   return [whole ? "allowed" : "partly", whole ? "Allowed" : "Partly granted", sentence, null, ...powers(decided), by];
 }
 
-/** The engine's sentence, without what is shown beside it. */
+/** Returns the sentence of the engine, without the parts that the page shows elsewhere. */
 function told({ decision, reason }) {
   const bare = decision.replace(/^\w+: /, "").replace(/ \(rules? [^()]*\)$/, "").replace(/ with \{.*\}/, "");
   return `${bare.replace(` (${reason})`, "").replace(/^the /, "The ")}.`;
 }
 
-/** What of a capability is granted, and what is not. */
+/** Returns the granted and the withheld parts of a capability. */
 function powers({ steps }) {
   const line = (word, those) => {
     const channels = Map.groupBy(those, (step) => step.conversation);
@@ -70,7 +70,7 @@ function verdict(look, word, sentence, reason, ...below) {
   byId("verdict").replaceChildren(el("p", "word", mark, word), el("p", "sentence", sentence), el("div", null, quote, ...below));
 }
 
-/** Lists with something in between: texts as they are, elements anew each time. */
+/** Joins lists with a separator. A text is reused; an element is cloned each time. */
 function separated(items, between) {
   return items.flatMap((item, place) => (place ? [between.cloneNode?.(true) ?? between, item] : [item])).flat();
 }
@@ -85,21 +85,21 @@ function step(title, headline, ...content) {
 }
 
 function caller({ situation, request, reasons }) {
-  const by = reasons ? [", vouched for by ", el("code", null, reasons.decided.caller.authenticator)] : [];
+  const by = reasons ? [", authenticated by ", el("code", null, reasons.decided.caller.authenticator)] : [];
   if (situation.service) {
     return [
       [`${situation.service}, a service`, ...by],
-      el("p", null, "A backend, which proves itself by an API key in a header."),
+      el("p", null, "A backend that authenticates with an API key in a header."),
     ];
   }
   return [
     [`${situation.as}, a user`, ...by],
-    el("p", null, "An end user’s device. Its token says:"),
+    el("p", null, "A device of an end user. The claims of its token:"),
     code(JSON.stringify(claims(request.headers.authorization), null, 2)),
   ];
 }
 
-/** What a token says. */
+/** Returns the claims of a token. */
 function claims(bearer) {
   const part = bearer.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
   return JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(part), (c) => c.charCodeAt(0))));
@@ -116,37 +116,37 @@ function asked({ request: { path, headers, body } }) {
   return [
     [el("code", null, path)],
     code(text, dimmed(text, headers)),
-    el("div", "titled", el("h3", null, "The same in a terminal"), copier("Copy the curl line", curl)),
+    el("div", "titled", el("h3", null, "The same request in a terminal"), copier("Copy the curl command", curl)),
     code(curl, dimmed(curl, headers)),
   ];
 }
 
-/** A text in which the caller's long token stands back. */
+/** Returns a text in which the long token of the caller is dimmed. */
 function dimmed(text, { authorization }) {
   const token = authorization?.split(" ")[1];
   return token ? separated(text.split(token), el("span", "part0 long", token)) : [text];
 }
 
-/** For a shell. */
+/** Quotes a text for a shell. */
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
 function signed({ answer, reasons }) {
   const signed = reasons?.signed;
   if (!signed) {
-    const why = answer.ok ? "The answer holds no signature." : "Without the policy’s permit there is no string to sign.";
+    const why = answer.ok ? "The answer contains no signature." : "The policy did not allow the request, so there is no string to sign.";
     return ["Nothing is signed", el("p", "aside", why)];
   }
-  const held = signed.matches ? "It was recomputed here and is the one in the answer." : "It is not the one in the answer.";
+  const held = signed.matches ? "The server computed it again, and it is the one in the answer." : "It is not the one in the answer.";
   const [header, payload] = signed.token ?? [];
   return [
     `${signed.text.length} characters`,
     code(signed.text, parts(signed.text, Boolean(header))),
-    ...(header ? [el("p", null, "Which is Base64url of this header and these claims:"), code(`${header}\n${JSON.stringify(JSON.parse(payload), null, 2)}`)] : []),
-    el("p", "aside", `Its ${signed.algorithm} with ${signed.key}, which never leaves the server, is the signature. ${held}`),
+    ...(header ? [el("p", null, "The string is Base64url of this header and these claims:"), code(`${header}\n${JSON.stringify(JSON.parse(payload), null, 2)}`)] : []),
+    el("p", "aside", `The signature is its ${signed.algorithm} with ${signed.key}, which never leaves the server. ${held}`),
   ];
 }
 
-/** A token with its parts in colours. */
+/** Shows the parts of a token in different colors. */
 function parts(text, isToken) {
   if (!isToken) return [text];
   return separated(text.split(".").map((part, place) => el("span", `part${place} long`, part)), ".");
@@ -163,7 +163,7 @@ function answer({ answer: { status, statusText, headers, text } }) {
   ];
 }
 
-/** What an error says for people, in whichever shape it comes. */
+/** Returns the message of an error in any of the formats. */
 function detail({ text, status }) {
   try {
     const said = JSON.parse(text);

@@ -1,4 +1,4 @@
--- ARGV: epoch, layout, channel
+-- Accepts the store with a new epoch. ARGV: epoch, layout, channel.
 local flaw = misshapen()
 if flaw then return flaw end
 local id = redis.call('HMGET', HEAD, 'id', 'epoch')

@@ -1,6 +1,8 @@
--- ARGV: epoch, version, change, accepted, how many entries are astray and the mark of a rollback, as they must be; the change's version, id and JSON; how many changes are kept;
--- channel; how many entries change; for each of them its key, 1 or 0 for whether it stays, and its value; for each job its key, and its JSON up to when it was
--- asked for, which is now. Returns 0 if the head is another, 1 if the change is made, and 2 if it is and nobody could be told.
+-- Makes a change. ARGV: the expected head (epoch, version, change, accepted, entry count drift, rollback mark); the
+-- version, id and JSON of the change; the number of changes to keep; the channel; the number of entries that change;
+-- for each entry its key, 1 to store or 0 to delete, and its value; for each job its key and the beginning of its JSON,
+-- to which the script appends the current time as the time of the request. Returns 0 if the head differs, 1 if the
+-- change was made, and 2 if it was made but could not be published.
 local flaw = misshapen()
 if flaw then return flaw end
 local head = redis.call('HMGET', HEAD, 'epoch', 'version', 'change', 'accepted', 'rolled_back')
@@ -18,7 +20,7 @@ local function log()
 end
 flaw = log()
 if flaw and string.find(flaw.err, 'equal or smaller', 1, true) then
-  -- What follows the head in the log doesn't count, and `since` tells nobody of it.
+  -- Log records after the head are invalid, and `since` does not return them.
   redis.call('DEL', LOG)
   flaw = log()
 end
@@ -49,8 +51,8 @@ end
 
 redis.call('HSET', HEAD, 'version', version, 'change', id)
 trace(version, id)
--- What is missing stays so, whatever is added: that all is well only an operator says.
+-- The drift stays the same after this change. Only an operator can reset it.
 count(version, before)
--- Who isn't told finds out by asking.
+-- Processes that miss this message find the change when they next read the store.
 local told = redis.pcall('PUBLISH', channel, version)
 return type(told) == 'number' and 1 or 2

@@ -1,3 +1,4 @@
--- Which store this is, to be told when that is durable. One that was never begun is left as it is.
+-- Returns the head of the store. The caller waits until this write is durable. A store that was never initialized is
+-- not changed.
 if redis.call('HEXISTS', HEAD, 'epoch') == 1 then touch() end
 return head()

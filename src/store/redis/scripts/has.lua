@@ -1,2 +1,3 @@
--- ARGV: a change's number and its id. Returns 1 if it was made here, 0 if not, -1 if nobody can tell any more.
+-- Returns 1 if this change was made in this store, 0 if not, -1 if this is unknown. ARGV: the number and the id of the
+-- change.
 return has(ARGV[1], ARGV[2])

@@ -1,5 +1,6 @@
--- ARGV: epoch, version, change and acceptance of the store as it was seen; epoch, version and change that are known; channel. Marks a store that lacks what is
--- known, if it still is the one that was seen. The first mark stays. Returns whether it is marked.
+-- Marks a store that has lost changes. ARGV: epoch, version, change and time of acceptance of the store as the process
+-- saw it; epoch, version and change that the process knows; the channel. The mark is set only if the store did not
+-- change meanwhile and lacks the known change. The first mark stays. Returns 1 if the store is marked, else 0.
 local fields = redis.call('HMGET', HEAD, 'epoch', 'version', 'change', 'accepted', 'rolled_back')
 if fields[5] then return 1 end
 local default = { '', '0', '', '0' }

@@ -1,23 +1,23 @@
 local HEAD, ENTRIES, LOG, JOBS, STANDING, INDEX, QUEUES, QUEUED, LEASES, DONE, NOTES, ASIDE, LINEAGE = unpack(KEYS)
 
--- What each of them holds, where there is anything.
+-- The type of each key, if the key exists.
 local SHAPES = {
   [HEAD] = 'hash', [ENTRIES] = 'hash', [LOG] = 'stream', [JOBS] = 'hash', [STANDING] = 'hash', [INDEX] = 'zset', [QUEUES] = 'zset',
   [QUEUED] = 'hash', [LEASES] = 'hash', [DONE] = 'zset', [NOTES] = 'hash', [ASIDE] = 'zset', [LINEAGE] = 'string',
 }
 
--- An error if something else has put another thing in the place of a key. What a script has written when it fails stays written, so whoever writes
--- several keys asks for that first.
+-- Returns an error if another program has stored a value of another type under a key. A failed script does not undo its
+-- writes, so a script that writes several keys calls this function first.
 local function misshapen()
   for key, shape in pairs(SHAPES) do
     local found = redis.call('TYPE', key).ok
     if found ~= shape and found ~= 'none' then
-      return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. found .. ', not a ' .. shape .. ': something else wrote it. Bring back what it held')
+      return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. found .. ', not a ' .. shape .. ': another program wrote it. Restore the store')
     end
   end
 end
 
--- The server's clock, in milliseconds.
+-- Returns the time of the server's clock, in milliseconds.
 local function now()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
@@ -27,30 +27,30 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
--- How many of the entries that changes have left are missing; less than 0 where there are too many. 0 where that can't be known: a chat-signer that
--- doesn't count has made the last change.
+-- Returns the number of missing entries, compared with the changes. It is below 0 if there are excess entries, and 0 if
+-- the number is unknown: a version of chat-signer that does not count entries made the last change.
 local function missing()
   local counted = redis.call('HMGET', HEAD, 'entries', 'counted', 'version')
   if not counted[1] or counted[2] ~= (counted[3] or '0') then return 0 end
   return counted[1] - redis.call('HLEN', ENTRIES)
 end
 
--- Which store this is.
+-- Returns the head of the store.
 local function head()
   local fields = redis.call('HMGET', HEAD, 'epoch', 'version', 'change', 'accepted', 'layout', 'id', 'rolled_back')
   fields[8] = math.abs(missing())
   return fields
 end
 
--- The lineage has the first eight characters of the id of each of the last changes, in a ring of this many places. It is longer than the log, so it still
--- tells whether a change was made here when the log has lost it.
+-- The lineage is a ring buffer. It has the first eight characters of the ids of the last changes, one place for each
+-- change. It is longer than the log, so it shows whether a change was made here after the log has dropped it.
 local PLACES, WIDTH = 500000, 8
 
 local function trace(version, id)
   redis.call('SETRANGE', LINEAGE, version % PLACES * WIDTH, string.sub(id, 1, WIDTH))
 end
 
--- 1 if this change was made here, 0 if not, -1 if nobody can tell any more.
+-- Returns 1 if this change was made in this store, 0 if not, -1 if this is unknown.
 local function has(version, id)
   local newest = tonumber(redis.call('HGET', HEAD, 'version') or '0')
   version = tonumber(version)
@@ -61,22 +61,23 @@ local function has(version, id)
   if newest - version >= PLACES then return -1 end
   local first = version % PLACES * WIDTH
   local traced = redis.call('GETRANGE', LINEAGE, first, first + WIDTH - 1)
-  -- An earlier version left no trace.
+  -- An earlier version did not write the lineage.
   if #traced < WIDTH or string.find(traced, '%z') then return -1 end
   return traced == string.sub(id, 1, WIDTH) and 1 or 0
 end
 
--- Counts the entries as of this change, with those that are missing.
+-- Stores the expected number of entries after this change, including the missing entries.
 local function count(version, lacking)
   redis.call('HSET', HEAD, 'entries', whole(redis.call('HLEN', ENTRIES) + lacking), 'counted', version)
 end
 
--- A write that is of no account. Who waits until it is durable waits for all that anybody has written before.
+-- Writes a field that has no meaning. A client that waits until this write is durable waits for all earlier writes.
 local function touch()
   redis.call('HINCRBY', HEAD, 'asked', 1)
 end
 
--- Who claimed a job, at which stage (the change that asked for it and how often it was tried), until when, and whether from somebody else. Nothing where nobody did.
+-- Returns the lease of a job: the worker, the stage (the number of the change that requested the job, and the number of
+-- attempts), the end, and whether another worker had a lease before. Returns nil if there is no lease.
 local function lease(key)
   local text = redis.call('HGET', LEASES, key)
   if not text then return nil end
@@ -88,13 +89,13 @@ local function lend(key, till, taken, stage, worker)
   redis.call('HSET', LEASES, key, table.concat({ whole(till), taken, stage, worker }, ' '))
 end
 
--- Where a job waits: the first two parts of its key, and those whose key ends with `*` on their own.
+-- Returns the queue of a job: the first two parts of its key. Jobs whose key ends with `*` have a separate queue.
 local function queue(key)
   local whom = string.match(key, '^[^:]*:?[^:]*')
   return string.sub(key, -2) == ':*' and whom .. ':*' or whom
 end
 
--- The place in a queue of what may be claimed then.
+-- Returns the beginning of the queue member for jobs that can be claimed at this time.
 local function place(queue, time)
   return queue .. '\0' .. string.format('%016.0f', time)
 end
@@ -114,7 +115,7 @@ local function enqueue(key, time)
   redis.call('HSET', QUEUED, key, place)
 end
 
--- Takes a job out of what finds it.
+-- Removes a job from the index, its queue, and the lists of jobs that ended.
 local function unlist(key)
   local standing = redis.call('HGET', STANDING, key)
   if standing then
@@ -125,7 +126,7 @@ local function unlist(key)
   end
 end
 
--- Puts a job in this state (p, d or s) where it is found by it.
+-- Stores a job and adds it to the index under this state (p, d or s).
 local function list(key, state, stage, json)
   redis.call('HSET', JOBS, key, json)
   redis.call('HSET', STANDING, key, state .. stage)

@@ -1,5 +1,6 @@
--- ARGV: worker, key, stage; the job's new state, stage and JSON; for a job that waits, how many milliseconds; for one that is over, when, or
--- else nothing, and how many of those are kept. Returns whether it was noted.
+-- Completes a job. ARGV: worker, key, stage; the new state, stage and JSON of the job; for a pending job, the delay in
+-- milliseconds; for a job that is over, the time at which it ended, else empty; the number of these jobs to keep.
+-- Returns 1 if the result was stored, else 0.
 local flaw = misshapen()
 if flaw then return flaw end
 local worker, key, stage, state = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -7,7 +8,7 @@ local held = lease(key)
 if not held or held.worker ~= worker or held.stage ~= stage then return 0 end
 redis.call('HDEL', LEASES, key)
 if redis.call('HGET', STANDING, key) ~= 'p' .. stage then
-  -- It was asked for again, and nobody is at that.
+  -- The job was requested again, and no worker has a lease on it.
   enqueue(key, now())
   return 0
 end

@@ -1,5 +1,5 @@
--- ARGV: a change's number, how many changes and how many bytes are read at once. Returns which store this is, and the JSON of the changes after that one,
--- in order. What follows the head was never made.
+-- Returns the head of the store, and the JSON of the changes after a version, in order. ARGV: the version; the maximum
+-- number of changes; the limit in bytes. Records after the head are invalid.
 local changes, bytes, last = {}, 0, ARGV[1]
 local newest = redis.call('HGET', HEAD, 'version') or '0'
 while #changes < tonumber(ARGV[2]) and bytes < tonumber(ARGV[3]) do

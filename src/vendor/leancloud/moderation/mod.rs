@@ -1,8 +1,10 @@
-//! Bans and mutes at LeanCloud: the client is put on the conversation's black list and thrown out, or silenced there.
+//! Bans and mutes at LeanCloud. A banned client is put on the conversation's black list and kicked. A muted client is
+//! silenced in the conversation.
 //!
-//! Paths and bodies are those of the REST interface for instant messaging, version 1.2, with the master key. The black list takes the
-//! client out of the conversation as well; a kick ends its session and voids the signature that it logged in with. Whoever was on a list
-//! already stays on it, and whoever was a member becomes one again.
+//! Paths and bodies follow the REST API for instant messaging, version 1.2, with the master key. The black list also
+//! removes the client from the conversation. A kick ends the client's session and invalidates the signature of its
+//! login. If a ban or mute ends, a client that was on a list before stays on it, and a client that was a member before
+//! becomes a member again.
 
 mod observed;
 #[cfg(test)]
@@ -19,65 +21,66 @@ use crate::vendor::moderation::{DesiredState, ModerationPlan, PermanentFailure, 
 use crate::vendor::path_segment::segment;
 pub use observed::{Observation, ObservedState};
 
-/// How long a silence lasts at most, in milliseconds, and how long before its end it is renewed.
+/// The longest silence, and how long before its end it is renewed. Both are in milliseconds.
 const LONGEST_SILENCE: u64 = 24 * 3_600_000;
 const RENEWED_BEFORE: u64 = 2 * 3_600_000;
 
 /// The longest reason of a kick, in characters.
 const LONGEST_REASON: usize = 20;
 
-/// An app's credentials.
+/// The credentials of an app.
 #[derive(Debug)]
 pub struct ModerationApi {
     id: String,
     key: Secret,
 }
 
-/// Where something is to be done, and why.
+/// The subject of a moderation job: a user in a conversation, and the desired state.
 #[derive(Clone, Copy, Debug)]
 pub struct ModerationTarget<'a> {
-    /// Who it is about.
+    /// The user.
     pub user: &'a str,
     /// The conversation.
     pub conversation: &'a str,
-    /// The change that asked for it.
+    /// The revision of the change that caused the job.
     pub revision: u64,
-    /// Whether nobody signs any more without knowing of it, so that it needs not be done again.
+    /// Whether every server knows of the change. If so, no more signatures are made without it, and a kick need not be
+    /// repeated.
     pub is_last: bool,
-    /// What should be true.
+    /// The desired state.
     pub want: &'a DesiredState,
-    /// What was noted before.
+    /// The last saved checkpoint.
     pub noted: Option<&'a str>,
 }
 
-/// That the user was put on a black list, which ends a membership.
+/// The state of a user that this program put on a black list, which ends a membership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct BlacklistState {
     was_member: bool,
 }
 
-/// What was done, so that it can be undone.
+/// What was done. It is stored to make it possible to undo it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 struct LeanCloudCheckpoint {
-    /// Put on the black list.
+    /// The user's entry on the black list, if this program made it.
     blacklisted: Option<BlacklistState>,
-    /// Silenced for a while.
+    /// Whether the user was silenced for a limited time.
     silenced: bool,
-    /// Silenced for good.
+    /// Whether the user was silenced permanently.
     silenced_for_good: bool,
-    /// Thrown out because of this change.
+    /// The revision of the change for which the user was kicked.
     kicked: Option<u64>,
-    /// Thrown out for the last time because of it.
+    /// Whether that kick was the last for this change.
     kicked_last: bool,
 }
 
 impl ModerationApi {
-    /// How many requests a second an app makes, and how many at once after a quiet time. LeanCloud names a limit for messages alone: 30
-    /// a second, 2 for apps that are developed.
+    /// How many requests a second an app makes, and how many at once after a quiet time. LeanCloud documents a limit
+    /// only for messages: 30 a second, or 2 a second for apps in development.
     pub const RATE: (u32, u32) = (10, 30);
 
-    /// With the app's id and master key.
+    /// Uses the app's id and master key.
     pub fn new(id: String, key: Secret) -> ModerationApi {
         ModerationApi { id, key }
     }
@@ -90,10 +93,10 @@ impl ModerationApi {
 }
 
 impl ModerationTarget<'_> {
-    /// What must be asked next before there can be a plan, if anything.
+    /// Returns the next question to ask before a plan is possible, if there is one.
     ///
     /// # Errors
-    /// If an id can't stand in a path, or the note can't be read.
+    /// Returns an error if an id cannot be a segment of a path, or if the checkpoint cannot be read.
     pub fn look(&self, found: &ObservedState) -> Result<Option<(Observation, VendorCall)>, PermanentFailure> {
         let Some(look) = found.missing(self, self.note()?) else { return Ok(None) };
         let path = match (look, found.kind(self.conversation)) {
@@ -108,10 +111,10 @@ impl ModerationTarget<'_> {
         Ok(Some((look, VendorCall::new(Method::GET, path))))
     }
 
-    /// What to do, once nothing is left to ask.
+    /// Returns the plan, after [`look`](Self::look) has no more questions.
     ///
     /// # Errors
-    /// If an id can't stand in a path, or the note can't be read.
+    /// Returns an error if an id cannot be a segment of a path, or if the checkpoint cannot be read.
     pub fn plan(&self, found: &ObservedState, now: Millis) -> Result<ModerationPlan, PermanentFailure> {
         let note = self.note()?;
         let Some(kind) = found.kind(self.conversation) else {
@@ -127,10 +130,11 @@ impl ModerationTarget<'_> {
         Ok(draft.plan(note))
     }
 
-    /// What to do everywhere: LeanCloud has no list that shuts a client out for good, but then nobody signs for it any more.
+    /// Returns the plan for all conversations. LeanCloud has no list that bans a client everywhere. But a banned client
+    /// gets no more signatures, so a kick is enough.
     ///
     /// # Errors
-    /// If an id can't stand in a path, or the note can't be read.
+    /// Returns an error if an id cannot be a segment of a path, or if the checkpoint cannot be read.
     pub fn plan_everywhere(&self) -> Result<ModerationPlan, PermanentFailure> {
         let note = self.note()?;
         let kind = ConversationKind::Group;
@@ -141,14 +145,14 @@ impl ModerationTarget<'_> {
             (draft.note.kicked, draft.note.kicked_last) = (None, false);
         }
         if self.want.muted.is_some() {
-            draft.lacking = Some("LeanCloud silences in one conversation at a time, not everywhere");
+            draft.lacking = Some("LeanCloud can mute a user in single conversations, but not everywhere");
         }
         Ok(draft.plan(note))
     }
 
     fn note(&self) -> Result<LeanCloudCheckpoint, PermanentFailure> {
         let note = self.noted.map(serde_json::from_str).transpose();
-        Ok(note.map_err(|_| PermanentFailure("what was noted of it can't be read".to_owned()))?.unwrap_or_default())
+        Ok(note.map_err(|_| PermanentFailure("the saved checkpoint cannot be read".to_owned()))?.unwrap_or_default())
     }
 
     fn path(&self, kind: ConversationKind, tail: &str) -> Result<String, PermanentFailure> {
@@ -161,7 +165,7 @@ impl ModerationTarget<'_> {
     }
 }
 
-/// A plan that is being made.
+/// A plan under construction.
 struct PlanDraft<'a> {
     place: &'a ModerationTarget<'a>,
     kind: ConversationKind,
@@ -174,21 +178,21 @@ struct PlanDraft<'a> {
 impl PlanDraft<'_> {
     fn ban(&mut self, found: &ObservedState) -> Result<(), PermanentFailure> {
         if self.kind == ConversationKind::Temporary {
-            self.lacking =
-                Some("LeanCloud has no black list for temporary conversations: the client was only thrown out");
+            self.lacking = Some("LeanCloud has no black list for temporary conversations: the client was only kicked");
         } else if self.note.blacklisted.is_none() && found.is_blacklisted == Some(false) {
             self.note.blacklisted = Some(BlacklistState { was_member: found.is_member == Some(true) });
         }
         if self.note.blacklisted.is_some() {
             self.listed(Method::POST, "blacklists")?;
         }
-        // Another ban of who is on the black list already is no reason to end sessions that are about other conversations.
+        // A kick ends sessions that also serve other conversations. If the user is already on the black list, another
+        // ban must not kick the user again.
         let is_listed = self.note.blacklisted.is_some() || found.is_blacklisted == Some(true);
         self.kick(self.note.kicked.filter(|_| is_listed).unwrap_or(self.place.revision))
     }
 
-    /// Once because of this change, and once more for the last time: what is done again because it may have failed halfway should not end
-    /// sessions again.
+    /// Kicks the user once for this change, and once more when all servers know of the change. A job that is repeated
+    /// after a partial failure must not end sessions again.
     fn kick(&mut self, because: u64) -> Result<(), PermanentFailure> {
         let ModerationTarget { user, is_last, want, .. } = *self.place;
         let was_kicked = self.note.kicked == Some(because) && (self.note.kicked_last || !is_last);
@@ -219,7 +223,7 @@ impl PlanDraft<'_> {
         (self.note.silenced, self.note.silenced_for_good) = (false, false);
         match self.place.want.muted {
             Some(_) if matches!(self.kind, ConversationKind::System | ConversationKind::Temporary) => {
-                self.lacking = Some("LeanCloud silences nobody in a conversation of this kind");
+                self.lacking = Some("LeanCloud cannot mute users in a conversation of this kind");
             }
             Some(_) if is_others => {}
             Some(SanctionEnd::Forever) => {
@@ -247,7 +251,7 @@ impl PlanDraft<'_> {
         Ok(())
     }
 
-    /// Takes back those silences that are not wanted any more.
+    /// Removes the silences that are no longer desired.
     fn unmute(&mut self, before: LeanCloudCheckpoint) -> Result<(), PermanentFailure> {
         if before.silenced && !self.note.silenced {
             let client = percent_encoded(self.place.user.as_bytes());
@@ -260,14 +264,14 @@ impl PlanDraft<'_> {
         Ok(())
     }
 
-    /// Puts the user on one of the conversation's lists, or takes it off.
+    /// Puts the user on a list of the conversation, or removes the user from it.
     fn listed(&mut self, method: Method, list: &str) -> Result<(), PermanentFailure> {
         let path = self.place.path(self.kind, list)?;
         self.calls.push(VendorCall::new(method, path).json(&json!({ "client_ids": [self.place.user] })));
         Ok(())
     }
 
-    /// What is noted before allows to undo what was done before and what is done now.
+    /// Finishes the plan. The checkpoint `before` is enough to undo both the earlier requests and the new ones.
     fn plan(self, old: LeanCloudCheckpoint) -> ModerationPlan {
         let new = self.note;
         let before = LeanCloudCheckpoint {

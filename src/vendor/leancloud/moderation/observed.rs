@@ -1,4 +1,4 @@
-//! What is known of a conversation at LeanCloud and of a user in it, and what must be asked for that.
+//! The known state of a LeanCloud conversation and of a user in it, and the questions that complete it.
 
 use serde_json::{Map, Value};
 
@@ -7,45 +7,46 @@ use crate::crypto::percent_encoded;
 use crate::model::ConversationKind;
 use crate::vendor::moderation::DesiredState;
 
-/// How many entries of a list are asked for at once. The server may send fewer.
+/// How many entries of a list are requested at once. The server may send fewer.
 const PAGE: usize = 100;
 
-/// How many requests reading one place's lists may take: a chat room may shut out 10,000 clients.
+/// How many requests may be used to read the lists of a conversation. The black list of a chat room may hold 10,000
+/// clients.
 const MOST_REQUESTS: usize = 150;
 
-/// What can be asked about a place.
+/// A question about a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Observation {
-    /// Whether there is such a conversation, and of what kind it is.
+    /// Whether the conversation exists, and its kind.
     Conversation,
-    /// Whether the user is on its black list.
+    /// Whether the user is on the black list of the conversation.
     Blacklist,
     /// Whether the user is a member.
     Members,
-    /// Whether the user is silenced for good.
+    /// Whether the user is silenced permanently.
     Silences,
 }
 
-/// What is known of a place. Nothing at first.
+/// The known state of a conversation. At first, nothing is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObservedState {
-    /// The conversation's kind.
+    /// The kind of the conversation.
     kind: Option<ConversationKind>,
-    /// That there is no such conversation.
+    /// Whether the conversation does not exist.
     is_absent: bool,
     pub(super) is_blacklisted: Option<bool>,
     pub(super) is_member: Option<bool>,
     pub(super) is_silenced: Option<bool>,
-    /// Where the list that is being read goes on.
+    /// The cursor of the next page of the list that is being read.
     next: Option<String>,
     requests: usize,
 }
 
 impl ObservedState {
-    /// Takes in the answer to a question.
+    /// Reads the answer to a question.
     ///
     /// # Errors
-    /// If it can't be understood.
+    /// Returns an error if the answer cannot be understood.
     pub fn read(&mut self, look: Observation, place: &ModerationTarget<'_>, body: &[u8]) -> Result<(), &'static str> {
         let answer: Map<String, Value> = serde_json::from_slice(body).map_err(|_| "its answer is not JSON")?;
         self.requests += 1;
@@ -61,18 +62,18 @@ impl ObservedState {
         Ok(())
     }
 
-    /// Takes in that there is nothing of that name.
+    /// Records that the conversation does not exist.
     pub fn absent(&mut self) {
         (self.kind, self.is_absent) = (None, true);
     }
 
-    /// The conversation's kind, if that is known.
+    /// Returns the kind of the conversation, if it is known.
     pub(super) fn kind(&self, conversation: &str) -> Option<ConversationKind> {
         let kind = ConversationKind::by_id(conversation);
         if kind == ConversationKind::Temporary { Some(kind) } else { self.kind }
     }
 
-    /// What must be asked next.
+    /// Returns the next question, if there is one.
     pub(super) fn missing(&self, place: &ModerationTarget<'_>, note: LeanCloudCheckpoint) -> Option<Observation> {
         if *place.want == DesiredState::default() && note == LeanCloudCheckpoint::default() {
             return None;
@@ -97,13 +98,13 @@ impl ObservedState {
         }
     }
 
-    /// The end of a path that asks for a page of this list.
+    /// Returns the end of a path that requests a page of this list.
     pub(super) fn list(&self, name: &str) -> String {
         let next = self.next.as_ref().map(|next| format!("&next={}", percent_encoded(next.as_bytes())));
         format!("{name}?limit={PAGE}{}", next.unwrap_or_default())
     }
 
-    /// Whether the user is on the list, if that is known after this page.
+    /// Returns whether the user is on the list, if this is known after this page.
     fn on_list(&mut self, answer: &Map<String, Value>, user: &str) -> Result<Option<bool>, &'static str> {
         if names(answer, "client_ids", user)? {
             self.next = None;
@@ -111,7 +112,7 @@ impl ObservedState {
         }
         let next = answer.get("next").and_then(Value::as_str).filter(|next| !next.is_empty()).map(str::to_owned);
         if next.is_some() && (next == self.next || self.requests >= MOST_REQUESTS) {
-            return Err("its list has no end");
+            return Err("its list does not end");
         }
         let is_last = next.is_none();
         self.next = next;
@@ -119,9 +120,9 @@ impl ObservedState {
     }
 }
 
-/// The kind of the conversation, if there is one.
+/// Returns the kind of the conversation, if it exists.
 fn conversation(answer: &Map<String, Value>, id: &str) -> Result<Option<ConversationKind>, &'static str> {
-    let results = answer.get("results").and_then(Value::as_array).ok_or("its answer is no list of conversations")?;
+    let results = answer.get("results").and_then(Value::as_array).ok_or("its answer is not a list of conversations")?;
     let Some(found) = results.iter().find(|one| one.get("objectId").and_then(Value::as_str) == Some(id)) else {
         return if results.is_empty() { Ok(None) } else { Err("its answer is about other conversations") };
     };
@@ -133,7 +134,7 @@ fn conversation(answer: &Map<String, Value>, id: &str) -> Result<Option<Conversa
     }))
 }
 
-/// Whether the list of this name names the user.
+/// Returns whether the user is in the list of this name.
 fn names(answer: &Map<String, Value>, list: &str, user: &str) -> Result<bool, &'static str> {
     let list = answer.get(list).and_then(Value::as_array).ok_or("its answer has no list of clients")?;
     Ok(list.iter().any(|id| id.as_str() == Some(user)))

@@ -13,7 +13,7 @@ fn mute(until: SanctionEnd) -> DesiredState {
     DesiredState { muted: Some(until), ..DesiredState::default() }
 }
 
-/// Asks what must be asked and answers from this list, then plans.
+/// Asks all questions and answers them from this list. Then makes the plan.
 fn plan(
     conversation: &str,
     want: &DesiredState,
