@@ -1,33 +1,26 @@
-//! chat-signer: signs the actions of clients of a hosted chat. It authenticates the callers and applies a policy.
+//! chat-signer: signs what clients of a hosted chat may do, for callers that it has authenticated, under a policy.
 //!
-//! The core of the program makes decisions and signatures and has no side effects. A thin outer layer does the input
-//! and output. To read the code, follow a request: [`http`] receives it, [`authn`] authenticates the caller, [`vendor`]
-//! parses the requested actions, [`policy`] grants or denies a `Permit`, and [`vendor`] turns the permit into a
-//! signature or token.
+//! The crate `chat-signer-core` decides and signs, and this crate is the server and the command line around it. A request takes this way:
+//! [`http`] reads it, [`authn`] finds out who calls, [`vendor`] reads what the request asks for, [`policy`] grants or withholds a
+//! `Permit`, and [`vendor`] turns the permit into a signature or a token.
+
+pub use chat_signer_core::{authn, crypto, engine, model, policy, redaction, secret, vendor};
 
 pub mod admin;
 pub mod app;
-pub mod authn;
 pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
-pub mod crypto;
-pub mod engine;
 pub mod environment;
 pub mod files;
 pub mod http;
 pub mod limits;
-pub mod model;
 pub mod moderation;
 pub mod outbox;
-pub mod policy;
 pub mod random;
-pub mod redaction;
 pub mod reload;
 pub mod runtime;
-pub mod secret;
 pub mod store;
 pub mod telemetry;
 pub mod upstream;
-pub mod vendor;

@@ -151,8 +151,7 @@ fn leancloud_collisions_are_refused_with_the_reason() {
 }
 
 fn talkjs_setup(case: &Value) -> Setup {
-    let app =
-        "vendor = \"talkjs\"\napp_id = \"EXAMPLE_APP\"\nsecret_key = { file = \"app.secret\" }\nlegacy_signatures = true";
+    let app = "vendor = \"talkjs\"\napp_id = \"EXAMPLE_APP\"\nsecret_key = { file = \"app.secret\" }\nlegacy_signatures = true";
     Setup::new(&format!("talkjs-{}", text(case, "name")), app, text(case, "secret_key"))
 }
 

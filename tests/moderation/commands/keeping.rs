@@ -108,10 +108,7 @@ fn what_has_ended_is_left_out_and_counted() {
     let bans = |more: &str| format!("[[bans]]\nuser = \"perm\"\n{more}[[bans]]\nuser = \"tom\"\n");
     home.store(&["import", &write(&home.0, "held.toml", &bans(""))]).well();
     let file = write(&home.0, "ended.toml", &bans("until = 2020-01-01T00:00:00Z\n"));
-    assert_eq!(
-        home.store(&["import", &file]).well(),
-        "set 0, removed 0, unchanged 1; skipped 1 that had ended\n"
-    );
+    assert_eq!(home.store(&["import", &file]).well(), "set 0, removed 0, unchanged 1; skipped 1 that had ended\n");
     assert!(!home.export().contains("until"));
     let told: Value = serde_json::from_str(&home.store(&["import", &file, "-o", "json"]).well()).unwrap();
     assert_eq!(told, json!({ "set": 0, "gone": 0, "same": 1, "ended": 1 }));

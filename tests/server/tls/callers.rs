@@ -83,7 +83,10 @@ fn explain_knows_a_certificate_s_caller_and_its_roles() {
     assert_eq!(explain("a", &[]).status.code(), Some(1));
     let claimed = explain("a", &["--roles", "owner"]);
     assert_eq!(claimed.status.code(), Some(1));
-    assert!(format!("{claimed:?}").contains("gives only the roles that the configuration lists for the certificate"), "{claimed:?}");
+    assert!(
+        format!("{claimed:?}").contains("gives only the roles that the configuration lists for the certificate"),
+        "{claimed:?}"
+    );
     assert_ne!(explain("tom", &[]).status.code(), Some(0), "nobody is called so");
 }
 

@@ -64,7 +64,11 @@ impl ModerationApi {
         ModerationApi { id, key: HmacSha256::new(key.expose()) }
     }
 
-    pub(crate) fn credentials(&self, now: Millis) -> Result<HeaderMap, PermanentFailure> {
+    /// The headers that authenticate a call to the vendor.
+    ///
+    /// # Errors
+    /// Returns an error if a credential cannot stand in a header.
+    pub fn credentials(&self, now: Millis) -> Result<HeaderMap, PermanentFailure> {
         let input = app_token(&self.id, now.seconds().saturating_add(APP_TOKEN_SECONDS));
         authorization("Bearer", &input.token(&self.key.mac(input.as_str().as_bytes())))
     }

@@ -35,7 +35,11 @@ impl ModerationApi {
         ModerationApi { keys: keys.iter().filter_map(named).collect() }
     }
 
-    pub(crate) fn credentials(&self, key: usize) -> Result<HeaderMap, PermanentFailure> {
+    /// The headers that authenticate a call to the vendor.
+    ///
+    /// # Errors
+    /// Returns an error if a credential cannot stand in a header.
+    pub fn credentials(&self, key: usize) -> Result<HeaderMap, PermanentFailure> {
         let (_, key) = self.keys.get(key).ok_or_else(|| PermanentFailure("the app has no such key".to_owned()))?;
         let mut headers = authorization("Basic", &base64(key.expose()))?;
         headers.extend([VERSION]);

@@ -85,7 +85,11 @@ impl ModerationApi {
         ModerationApi { id, key }
     }
 
-    pub(crate) fn credentials(&self) -> Result<HeaderMap, PermanentFailure> {
+    /// The headers that authenticate a call to the vendor.
+    ///
+    /// # Errors
+    /// Returns an error if a credential cannot stand in a header.
+    pub fn credentials(&self) -> Result<HeaderMap, PermanentFailure> {
         let key = secret(&[self.key.expose(), b",master"].concat())?;
         let id = secret(self.id.as_bytes())?;
         Ok(HeaderMap::from_iter([(HeaderName::from_static("x-lc-id"), id), (HeaderName::from_static("x-lc-key"), key)]))
