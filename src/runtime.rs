@@ -295,7 +295,7 @@ impl Snapshot {
     /// Creates the snapshot of new settings, which keeps the state that is still valid.
     fn renewed(&self, settings: Settings) -> Result<Snapshot, UpstreamError> {
         let mut settings = remembering(settings)?;
-        settings.engine.authenticators.take_over(&self.settings.engine.authenticators);
+        settings.engine.authenticators.reuse_state_from(&self.settings.engine.authenticators);
         let remote = self.remote.renew(&settings.engine)?;
         Ok(Snapshot {
             limits: self.limits.renewed(&settings.limits),
@@ -320,7 +320,7 @@ fn spans(settings: &Settings, before: Option<&Arc<SpanExporter>>) -> Result<Opti
 
 /// Gives the authenticators a new token cache. Tokens that were cached under other settings are not used.
 fn remembering(mut settings: Settings) -> Result<Settings, NoEntropy> {
-    settings.engine.authenticators = settings.engine.authenticators.remembering(&random::bytes()?);
+    settings.engine.authenticators = settings.engine.authenticators.with_token_cache(&random::bytes()?);
     Ok(settings)
 }
 

@@ -97,8 +97,8 @@ impl Issuer {
     fn keys(&self) -> VerificationKeys {
         let algorithms = [self.kind.algorithm()];
         match self.kind {
-            Kind::Hs256 => VerificationKeys::secrets(&[Secret::new(SECRET.to_vec())], &algorithms),
-            _ => VerificationKeys::jwks(json!({"keys": [self.jwk]}).to_string().as_bytes(), &algorithms),
+            Kind::Hs256 => VerificationKeys::from_secrets(&[Secret::new(SECRET.to_vec())], &algorithms),
+            _ => VerificationKeys::from_jwks_file(json!({"keys": [self.jwk]}).to_string().as_bytes(), &algorithms),
         }
         .expect("the key can be used")
     }
@@ -111,7 +111,7 @@ impl Calls {
         let value = format!("Bearer {}", issuer.token(ISSUER, AUDIENCE, now, 0));
         let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::try_from(value).expect("it is plain text"))]);
         let authenticators = Authenticators::new(vec![Authenticator::Jwt(authenticator(&issuer))]);
-        let authenticators = if remembered { authenticators.remembering(&[7; 32]) } else { authenticators };
+        let authenticators = if remembered { authenticators.with_token_cache(&[7; 32]) } else { authenticators };
         let calls = Calls { authenticators, headers, now };
         assert_eq!(calls.identify().subject, "bob");
         calls
@@ -120,7 +120,7 @@ impl Calls {
     /// Identifies the caller.
     pub fn identify(&self) -> Arc<Caller> {
         self.authenticators
-            .identify(&RequestCredentials::only(&self.headers), "leancloud", self.now)
+            .identify(&RequestCredentials::from_headers(&self.headers), "leancloud", self.now)
             .expect("the token holds")
     }
 }
@@ -136,10 +136,10 @@ fn authenticator(issuer: &Issuer) -> Jwt {
         subject_prefix: String::new(),
         roles: Some("roles".to_owned()),
         bindings: None,
-        ladder: RoleHierarchy::new(["member"].map(str::to_owned)),
+        role_hierarchy: RoleHierarchy::new(["member"].map(str::to_owned)),
         max_role: None,
         leeway_seconds: 30,
-        types: Vec::new(),
+        accepted_types: Vec::new(),
         rules: TokenRules::default(),
     }
 }

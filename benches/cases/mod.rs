@@ -129,8 +129,10 @@ impl Bench {
         engine.policy = Arc::new(Policy::new(with_entries(engine.policy.document().clone(), register)));
         let (app, _) = case.app_and_operation();
         let headers = authorization(&settings.demo_caller.expect("it has a demonstration caller").secret);
-        let caller =
-            engine.authenticators.identify(&RequestCredentials::only(&headers), app, NOW).expect("the token holds");
+        let caller = engine
+            .authenticators
+            .identify(&RequestCredentials::from_headers(&headers), app, NOW)
+            .expect("the token holds");
         let bench = Bench { engine, case, caller };
         assert!(bench.answer(bench.request()).outcome.is_ok(), "the request is allowed");
         bench

@@ -240,7 +240,7 @@ mod tests {
         let (mut client, server) = duplex(1 << 16);
         let (_go_on, stop) = watch::channel(ListenerPhase::Open);
         let handler = |_, _| std::future::ready(Response::new(ResponseBody::from("answer")));
-        let peer = Arc::new(ConnectionPeer::unix(None));
+        let peer = Arc::new(ConnectionPeer::from_unix_socket(None));
         tokio::spawn(serve(server, peer, stop, PATIENCE, handler));
         client.write_all(begun).await.unwrap();
         let (start, mut answer) = (Instant::now(), Vec::new());
@@ -273,7 +273,7 @@ mod tests {
             let body = pieces.lock().unwrap().take().map_or_else(ResponseBody::default, ResponseBody::streamed);
             std::future::ready(Response::new(body))
         };
-        tokio::spawn(serve(server, Arc::new(ConnectionPeer::unix(None)), stop, PATIENCE, handler));
+        tokio::spawn(serve(server, Arc::new(ConnectionPeer::from_unix_socket(None)), stop, PATIENCE, handler));
         client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
         sleep(4 * KEEP_ALIVE).await;
         sender.send("late".into()).await.unwrap();
@@ -290,7 +290,7 @@ mod tests {
         let (mut client, server) = duplex(1 << 16);
         let (listener, phase) = watch::channel(ListenerPhase::Open);
         let handler = |_, _| std::future::ready(Response::new(ResponseBody::from("answer")));
-        tokio::spawn(serve(server, Arc::new(ConnectionPeer::unix(None)), phase, PATIENCE, handler));
+        tokio::spawn(serve(server, Arc::new(ConnectionPeer::from_unix_socket(None)), phase, PATIENCE, handler));
         tokio::task::yield_now().await;
         let start = Instant::now();
         listener.send_replace(ListenerPhase::Ending);
@@ -314,7 +314,7 @@ mod tests {
         let (mut client, server) = duplex(1 << 16);
         let (_go_on, stop) = watch::channel(ListenerPhase::Open);
         let handler = |_, _| std::future::ready(Response::new(ResponseBody::from("answer")));
-        tokio::spawn(serve(server, Arc::new(ConnectionPeer::unix(None)), stop, PATIENCE, handler));
+        tokio::spawn(serve(server, Arc::new(ConnectionPeer::from_unix_socket(None)), stop, PATIENCE, handler));
         client.write_all(begun).await.unwrap();
         let mut answer = Vec::new();
         while !answer.ends_with(b"answer") {
@@ -349,7 +349,8 @@ mod tests {
     async fn untaken(mut client: DuplexStream, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Duration {
         let (_go_on, stop) = watch::channel(ListenerPhase::Open);
         let handler = |_, _| std::future::ready(Response::new(ResponseBody::from("long".repeat(1000))));
-        let serving = tokio::spawn(serve(io, Arc::new(ConnectionPeer::unix(None)), stop, PATIENCE, handler));
+        let serving =
+            tokio::spawn(serve(io, Arc::new(ConnectionPeer::from_unix_socket(None)), stop, PATIENCE, handler));
         client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
         let start = Instant::now();
         // It does not help the client to read a little now and then.
@@ -376,7 +377,7 @@ mod tests {
         let (mut client, server) = duplex(1 << 16);
         let (_go_on, stop) = watch::channel(ListenerPhase::Open);
         let handler = |_, _| std::future::ready(Response::new(ResponseBody::from("answer")));
-        tokio::spawn(serve(server, Arc::new(ConnectionPeer::unix(None)), stop, PATIENCE, handler));
+        tokio::spawn(serve(server, Arc::new(ConnectionPeer::from_unix_socket(None)), stop, PATIENCE, handler));
         client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
         let mut frame = vec![0; 9];
         client.read_exact(&mut frame).await.unwrap();

@@ -226,7 +226,7 @@ impl BoundSocket {
                 // Each answer is small and is written at once, so Nagle's algorithm would only delay it. A failure
                 // means that the client has closed the connection.
                 let _ = stream.set_nodelay(true);
-                Ok((AcceptedStream::Tcp(stream), ConnectionPeer::at(address.ip())))
+                Ok((AcceptedStream::Tcp(stream), ConnectionPeer::from_address(address.ip())))
             }
             BoundSocket::Unix(socket) => {
                 let (stream, peer) = socket.accept().await?;

@@ -49,7 +49,7 @@ impl UnixSocket {
         let (stream, _) = self.listener.accept().await?;
         // If the system gives no credentials of the client, no authenticator identifies it as a caller.
         let ids = stream.peer_cred().ok().map(|ids| ProcessIds { uid: ids.uid(), gid: ids.gid() });
-        Ok((stream, ConnectionPeer::unix(ids)))
+        Ok((stream, ConnectionPeer::from_unix_socket(ids)))
     }
 }
 

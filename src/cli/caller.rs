@@ -7,7 +7,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use serde_json::Map;
 
-use crate::authn::{Authenticator, Forwarded, IdentifyError, Jwt, RequestCredentials, strongest};
+use crate::authn::{Authenticator, Forwarded, IdentifyError, Jwt, RequestCredentials, strongest_roles};
 use crate::engine::Engine;
 use crate::model::{Caller, CallerKind, Millis, Pattern, Role, RoleHierarchy};
 
@@ -39,7 +39,8 @@ impl AssumedCaller<'_> {
             _ => self.bindings(&engine.policy.document().ladder)?,
         };
         let (bindings, notes) = credible(authenticator, self.subject, bindings, &engine.policy.document().ladder);
-        let bindings = strongest(bindings.into_iter()).map_err(|refusal| format!("roles: {}", refusal.log()))?;
+        let bindings =
+            strongest_roles(bindings.into_iter()).map_err(|refusal| format!("roles: {}", refusal.log_message()))?;
         let caller = Caller {
             kind: self.kind,
             subject: self.subject.to_owned(),
@@ -55,7 +56,7 @@ impl AssumedCaller<'_> {
         let fitting = engine.authenticators.all().iter().filter(|known| {
             let common = known.common();
             common.kind == self.kind
-                && common.serves(app)
+                && common.accepts_app(app)
                 && self.authenticator.is_none_or(|name| *name == *common.name)
         });
         let mut refused = None;
@@ -64,7 +65,8 @@ impl AssumedCaller<'_> {
                 return Ok(authenticator);
             };
             let name = &authenticator.common().name;
-            refused.get_or_insert_with(|| format!("{name} accepts no {kind} `{}`: {}", self.subject, why.log()));
+            refused
+                .get_or_insert_with(|| format!("{name} accepts no {kind} `{}`: {}", self.subject, why.log_message()));
         }
         Err(refused.unwrap_or_else(|| match self.authenticator {
             Some(name) => format!("there is no authenticator `{name}` of {kind}s for the app {app}"),
@@ -118,7 +120,7 @@ fn disbelief(by: &Authenticator, subject: &str, scope: &Pattern, role: Role, lad
             (*max_role, roles_header.is_some(), false)
         }
         Authenticator::Introspection(one) => (one.max_role, one.roles.is_some(), one.bindings.is_some()),
-        Authenticator::ApiKey(_) | Authenticator::Mtls(_) | Authenticator::Process(_) => (None, false, false),
+        Authenticator::ApiKey(_) | Authenticator::Mtls(_) | Authenticator::UnixPeer(_) => (None, false, false),
     };
     match max {
         Some(max) if role > max => Some(format!("gives no role above {}", ladder.word(max))),
@@ -139,9 +141,9 @@ pub(super) fn by_token(engine: &Engine, token: &str, app: &str, now: Millis) -> 
     let value = HeaderValue::from_str(&format!("Bearer {token}"));
     let value = value.map_err(|_| refused("the token holds more than ASCII"))?;
     let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
-    let identified = engine.authenticators.identify(&RequestCredentials::only(&headers), app, now);
+    let identified = engine.authenticators.identify(&RequestCredentials::from_headers(&headers), app, now);
     identified.map(Arc::unwrap_or_clone).map_err(|unidentified| match unidentified {
-        IdentifyError::Refused(refusal) => refused(&refusal.log()),
-        IdentifyError::Unknown(lookup) => format!("cannot identify the caller: {lookup}, {INSTEAD}"),
+        IdentifyError::Error(refusal) => refused(&refusal.log_message()),
+        IdentifyError::Pending(lookup) => format!("cannot identify the caller: {lookup}, {INSTEAD}"),
     })
 }

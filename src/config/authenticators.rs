@@ -135,7 +135,7 @@ fn authenticator(
             callers.takes_certificates = true;
             mtls::mtls(&mut section, common, context).map(Authenticator::Mtls)
         }
-        AuthenticatorType::UnixPeer => unix_peer::peer(&mut section, common, context.unix).map(Authenticator::Process),
+        AuthenticatorType::UnixPeer => unix_peer::peer(&mut section, common, context.unix).map(Authenticator::UnixPeer),
     };
     if let Some(made) = made {
         callers.authenticators.push(made);
@@ -163,7 +163,7 @@ fn warn_of_proxies(file: &ConfigFile<'_>, callers: &ConfiguredAuthenticators, un
 /// Returns `None` if there are none.
 fn shared_connections(authenticator: &Authenticator, from: &TrustedProxies, unix: bool) -> Option<String> {
     match authenticator {
-        Authenticator::Process(_) => (unix && from.include_unix()).then(|| "the Unix socket".to_owned()),
+        Authenticator::UnixPeer(_) => (unix && from.contains_unix_socket()).then(|| "the Unix socket".to_owned()),
         Authenticator::Mtls(_) => {
             let networks = and(from.networks().map(ToString::to_string));
             (!unix && !networks.is_empty()).then_some(networks)

@@ -9,12 +9,12 @@ use rustls::pki_types::pem::PemObject;
 use super::reader::{ConfigItem, Section, quoted, unread};
 use super::secret::SecretResolver;
 use super::text;
-use crate::authn::{BearerToken, is_safe};
+use crate::authn::{BearerToken, is_trustworthy};
 
 /// Reads the address of a server that may get credentials: HTTPS, or HTTP on this machine.
 pub(super) fn url(item: &ConfigItem<'_>) -> Option<Uri> {
     let url = text::url(item)?;
-    if is_safe(&url) {
+    if is_trustworthy(&url) {
         return Some(url);
     }
     item.refuse("must use HTTPS, except on this machine", "write https://, a host and a path")

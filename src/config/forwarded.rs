@@ -29,7 +29,7 @@ pub(super) fn forwarded(
         roles_header: roles_header.map_or(Some(None), |header| header.map(Some))?,
         trusted_proxies: trusted_proxies?,
         subject_prefix: subject_prefix?,
-        ladder: context.ladder.clone(),
+        role_hierarchy: context.ladder.clone(),
         max_role,
     })
 }

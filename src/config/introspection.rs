@@ -51,9 +51,9 @@ pub(super) fn introspection(
         subject_prefix: subject_prefix?,
         roles,
         bindings,
-        ladder: context.ladder.clone(),
+        role_hierarchy: context.ladder.clone(),
         max_role,
-        cache,
+        cache_lifetime: cache,
     }))
 }
 
@@ -83,9 +83,9 @@ pub(super) fn leancloud_session(
         subject_prefix: subject_prefix?,
         roles: None,
         bindings: None,
-        ladder: context.ladder.clone(),
+        role_hierarchy: context.ladder.clone(),
         max_role: None,
-        cache,
+        cache_lifetime: cache,
     }))
 }
 

@@ -11,7 +11,8 @@ use super::secret::SecretResolver;
 use super::signing::SigningSecret;
 use super::text::claim_name;
 use crate::authn::{
-    ALGORITHMS, Algorithm, Common, Jwt, KeySource, TokenRules, VerificationKeys, is_address, is_symmetric, media_type,
+    ALGORITHMS, Algorithm, Common, Jwt, KeySource, TokenRules, VerificationKeys, is_address_claim, is_symmetric,
+    normalize_media_type,
 };
 use crate::model::{Role, RoleHierarchy};
 use crate::secret::Secret;
@@ -59,10 +60,10 @@ pub(super) fn jwt(
         subject_prefix: subject_prefix?,
         roles,
         bindings,
-        ladder: context.ladder.clone(),
+        role_hierarchy: context.ladder.clone(),
         max_role,
         leeway_seconds: leeway.map_or(30, |leeway| leeway.as_secs()),
-        types: types?,
+        accepted_types: types?,
         rules: token_rules,
         keys: keys?,
     };
@@ -75,7 +76,7 @@ pub(super) fn jwt(
 /// Reads the name of the claim that names the caller.
 pub(super) fn subject(item: &ConfigItem<'_>) -> Option<String> {
     let name = claim_name(item)?;
-    if is_address(&name) {
+    if is_address_claim(&name) {
         let message = "`subject` is an e-mail address or phone number: it can pass to another person, and is accepted unless the token says that it is not verified";
         item.file.warning(&item.span, message, "name a claim that never changes, such as \"sub\"");
     }
@@ -87,7 +88,7 @@ fn token_type(item: &ConfigItem<'_>) -> Option<String> {
     let typ = item.filled()?;
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+/".contains(&byte);
     if typ.bytes().all(legal) {
-        return Some(media_type(typ));
+        return Some(normalize_media_type(typ));
     }
     item.refuse(format!("has {}, which is not a media type", quoted(typ)), "write it as in the tokens: \"chat+jwt\"")
 }
@@ -168,8 +169,8 @@ fn source<'a>(
     let algorithms = owner.algorithms;
     match item.name {
         "secret" => shared(item, algorithms, vault, shared_secrets).map(KeySource::Fixed),
-        "public_key" => public(item, algorithms, vault, VerificationKeys::pem).map(KeySource::Fixed),
-        "file" => public(item, algorithms, vault, VerificationKeys::jwks).map(KeySource::Fixed),
+        "public_key" => public(item, algorithms, vault, VerificationKeys::from_pem_file).map(KeySource::Fixed),
+        "file" => public(item, algorithms, vault, VerificationKeys::from_jwks_file).map(KeySource::Fixed),
         "url" => fetching.by_url(item, owner),
         _ => fetching.by_discovery(item, owner),
     }
@@ -189,7 +190,7 @@ fn shared(
         return None;
     }
     let secrets = secrets?;
-    let keys = VerificationKeys::secrets(&secrets, algorithms);
+    let keys = VerificationKeys::from_secrets(&secrets, algorithms);
     *shared_secrets = Some((item.key.clone(), secrets));
     match keys {
         Ok(keys) => Some(keys),

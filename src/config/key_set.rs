@@ -8,7 +8,7 @@ use http::Uri;
 use super::endpoint;
 use super::reader::{ConfigItem, Section};
 use super::secret::SecretResolver;
-use crate::authn::{Algorithm, BearerToken, Common, Endpoint, KeySet, KeySource, is_safe, is_symmetric};
+use crate::authn::{Algorithm, BearerToken, Common, Endpoint, KeySet, KeySource, is_symmetric, is_trustworthy};
 
 /// The default time for which the last good keys stay in use after fetches fail.
 const STALE_IF_ERROR: Duration = Duration::from_secs(24 * 60 * 60);
@@ -63,7 +63,7 @@ impl<'a> KeySetOptions<'a> {
         }
         let issuer = owner.issuer?;
         let metadata = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-        match metadata.parse::<Uri>().ok().filter(is_safe) {
+        match metadata.parse::<Uri>().ok().filter(is_trustworthy) {
             Some(url) => self.source(item, url, Some(issuer.to_owned()), owner),
             None => item
                 .refuse("needs an `issuer` that is an https address", "write jwks = { url = \"https://…\" } instead"),

@@ -53,7 +53,7 @@ pub(super) fn limits(root: &mut Section<'_>, listen: &ListenAddress) -> LimitsCo
     let trusted = section.get("trusted_proxies").and_then(|item| proxies(&item));
     limits.trusted_proxies = trusted.unwrap_or(limits.trusted_proxies);
     if let (Some(item), ListenAddress::Unix { .. }, false) =
-        (per_address, listen, limits.trusted_proxies.include_unix())
+        (per_address, listen, limits.trusted_proxies.contains_unix_socket())
     {
         let message = "`per_address` counts all requests through the Unix socket together, as if from one address";
         section.file.warning(&item.key, message, "if a proxy is behind the socket, add \"unix\" to `trusted_proxies`");

@@ -23,7 +23,7 @@ pub(super) fn mtls(
     let items = section.need("subjects", help).and_then(|item| item.list())?;
     let mut names = Vec::new();
     let subjects: Vec<_> = items.iter().map(|item| subject(item, san, context.ladder, &mut names)).collect();
-    Some(Mtls { common: common?, san: san?, subjects: subjects.into_iter().collect::<Option<_>>()? })
+    Some(Mtls { common: common?, name_kind: san?, subjects: subjects.into_iter().collect::<Option<_>>()? })
 }
 
 fn subject<'a>(

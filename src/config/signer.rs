@@ -159,7 +159,7 @@ fn server(root: &mut Section<'_>, vault: &SecretResolver, leancloud: &[String]) 
         tls: None,
         body_limit: 64 << 10,
         request_timeout: Duration::from_secs(5),
-        hosts: OwnHosts::only(None),
+        hosts: OwnHosts::from_names(None),
         cors: None,
         leancloud_compat: only(leancloud),
         playground: false,
@@ -182,7 +182,7 @@ fn server(root: &mut Section<'_>, vault: &SecretResolver, leancloud: &[String]) 
     server.body_limit = limit.unwrap_or(server.body_limit);
     let timeout = section.get("request_timeout").and_then(|item| item.duration("100ms", "5m"));
     server.request_timeout = timeout.unwrap_or(server.request_timeout);
-    server.hosts = OwnHosts::only(section.get("hosts").and_then(|item| hosts::hosts(&item)));
+    server.hosts = OwnHosts::from_names(section.get("hosts").and_then(|item| hosts::hosts(&item)));
     server.cors = section.section("cors").and_then(cors);
     let playground = section.get("playground").filter(|item| item.boolean() == Some(true));
     server.playground = playground.is_some();

@@ -51,7 +51,7 @@ impl TlsConfig {
     /// the same and it has not expired, or the current authorities accept it too.
     pub fn vouches_for(&self, certificate: &VerifiedCertificate, now: Millis) -> bool {
         let Some(clients) = &self.clients else { return false };
-        let is_same = certificate.authorities == clients.mark && now <= certificate.until;
+        let is_same = certificate.authorities_fingerprint == clients.mark && now <= certificate.valid_until;
         is_same || clients.verify(&certificate.chain, now)
     }
 }

@@ -7,12 +7,12 @@ use crate::authn::ClientCertificate;
 /// connection can outlive both.
 pub(super) fn shown<'a>(exchange: &RequestContext<'a>) -> ClientCertificate<'a> {
     let Some(certificate) = exchange.peer.tls.as_ref().and_then(|tls| tls.certificate.as_ref()) else {
-        return ClientCertificate::Nothing;
+        return ClientCertificate::Absent;
     };
     let tls = exchange.settings.server.tls.as_ref();
     if tls.is_some_and(|tls| tls.vouches_for(certificate, exchange.now)) {
         ClientCertificate::Valid(certificate)
     } else {
-        ClientCertificate::Stale
+        ClientCertificate::NoLongerValid
     }
 }

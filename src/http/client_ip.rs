@@ -19,11 +19,11 @@ const LOCAL: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 /// the proxies do not write. So if both headers are present, they must agree. If they do not agree, the result is the
 /// address of the peer.
 pub(super) fn of(peer: &ConnectionPeer, headers: &HeaderMap, trusted: &TrustedProxies) -> IpAddr {
-    let own = match peer.socket {
+    let own = match peer.address {
         PeerAddress::Address(address) => address,
         PeerAddress::Unix(_) => LOCAL,
     };
-    if !trusted.include(peer) {
+    if !trusted.contains(peer) {
         return own;
     }
     let named = (headers.contains_key(X_FORWARDED_FOR), headers.contains_key(FORWARDED));
@@ -44,7 +44,7 @@ fn last_stranger(nodes: impl Iterator<Item = Option<IpAddr>>, own: IpAddr, trust
     for node in nodes {
         let Some(address) = node else { return last };
         last = address;
-        if !trusted.include_address(address) {
+        if !trusted.contains_address(address) {
             break;
         }
     }
@@ -112,16 +112,19 @@ mod tests {
 
     /// Returns the client address if a trusted proxy at 10.0.0.1 sends these headers.
     fn by_proxy(lines: &[&str]) -> String {
-        told(&ConnectionPeer::at([10, 0, 0, 1].into()), &trusted(), lines)
+        told(&ConnectionPeer::from_address([10, 0, 0, 1].into()), &trusted(), lines)
     }
 
     #[test]
     fn a_stranger_is_not_believed() {
         let lines = ["x-forwarded-for: 192.0.2.1", "forwarded: for=192.0.2.1"];
-        assert_eq!(told(&ConnectionPeer::at([203, 0, 113, 9].into()), &trusted(), &lines), "203.0.113.9");
-        assert_eq!(told(&ConnectionPeer::at([10, 0, 0, 1].into()), &TrustedProxies::default(), &lines), "10.0.0.1");
-        assert_eq!(told(&ConnectionPeer::unix(None), &TrustedProxies::default(), &lines), "::");
-        assert_eq!(told(&ConnectionPeer::unix(None), &trusted(), &lines), "192.0.2.1");
+        assert_eq!(told(&ConnectionPeer::from_address([203, 0, 113, 9].into()), &trusted(), &lines), "203.0.113.9");
+        assert_eq!(
+            told(&ConnectionPeer::from_address([10, 0, 0, 1].into()), &TrustedProxies::default(), &lines),
+            "10.0.0.1"
+        );
+        assert_eq!(told(&ConnectionPeer::from_unix_socket(None), &TrustedProxies::default(), &lines), "::");
+        assert_eq!(told(&ConnectionPeer::from_unix_socket(None), &trusted(), &lines), "192.0.2.1");
     }
 
     #[test]
@@ -179,6 +182,6 @@ mod tests {
         assert_eq!(by_proxy(&["x-forwarded-for: 192.0.2.1", "forwarded: for=1.1.1.1"]), "10.0.0.1");
         assert_eq!(by_proxy(&["x-forwarded-for: 1.1.1.1", "forwarded: for=192.0.2.1"]), "10.0.0.1");
         let both = ["x-forwarded-for: 1.1.1.1", "forwarded: for=192.0.2.1"];
-        assert_eq!(told(&ConnectionPeer::unix(None), &trusted(), &both), "::");
+        assert_eq!(told(&ConnectionPeer::from_unix_socket(None), &trusted(), &both), "::");
     }
 }

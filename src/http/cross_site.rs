@@ -17,7 +17,7 @@ pub(super) fn reason<'a, B>(exchange: &RequestContext<'_>, request: &'a Request<
 /// Returns true if a page of any other origin than our own made the browser send the request, even if that origin is
 /// listed. The configured host names are not used here.
 pub(super) fn is_foreign<B>(exchange: &RequestContext<'_>, request: &Request<B>) -> bool {
-    target(exchange, request).cross_site(&OwnHosts::only(None), &[]).is_some()
+    target(exchange, request).cross_site(&OwnHosts::from_names(None), &[]).is_some()
 }
 
 fn target<'a, B>(exchange: &RequestContext<'_>, request: &'a Request<B>) -> RequestTarget<'a> {

@@ -183,7 +183,7 @@ impl From<&AuthnError> for ApiError {
             _ if refusal.is_unavailable() => ErrorCode::Unavailable,
             _ => ErrorCode::Unauthenticated,
         };
-        ApiError::new(code, refusal.public(), refusal.log())
+        ApiError::new(code, refusal.public_message(), refusal.log_message())
     }
 }
 

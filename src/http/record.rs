@@ -15,7 +15,7 @@ pub(super) fn refusal(
     app: Option<&App>,
     refusal: &AuthnError,
 ) -> Result<Vec<u8>, ApiError> {
-    let (authenticator, reason) = (refusal.authenticator().map(|name| &**name), refusal.log());
+    let (authenticator, reason) = (refusal.authenticator().map(|name| &**name), refusal.log_message());
     line(
         exchange,
         &AuditRecord { authenticator, reason: Some(&reason), ..blank(exchange, app, AuditDecision::Refused) },

@@ -131,8 +131,8 @@ async fn identify(
     let authenticators = &exchange.settings.engine.authenticators;
     match authenticators.identify(presented, app, exchange.now) {
         Ok(caller) => Ok(caller),
-        Err(IdentifyError::Refused(refusal)) => Err(refusal),
-        Err(IdentifyError::Unknown(lookup)) => {
+        Err(IdentifyError::Error(refusal)) => Err(refusal),
+        Err(IdentifyError::Pending(lookup)) => {
             let found = exchange.snapshot.remote.look_up(lookup, exchange.trace).await;
             authenticators.identify_with(found, presented, app, exchange.now)
         }

@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::authn::{BearerToken, Endpoint, is_safe};
+use crate::authn::{BearerToken, Endpoint, is_trustworthy};
 use crate::config::ClientIdentity;
 use crate::files;
 
@@ -162,7 +162,7 @@ impl UpstreamClient {
 
 /// Checks that the address is safe, and adds the `User-Agent` header.
 fn checked(mut request: Request<Full<Bytes>>) -> Result<Request<Full<Bytes>>, ClientError> {
-    if !is_safe(request.uri()) {
+    if !is_trustworthy(request.uri()) {
         return Err(ClientError::Unsafe);
     }
     request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("chat-signer"));

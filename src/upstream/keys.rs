@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::client::{ClientBuildError, UpstreamClient};
 use super::freshness;
-use crate::authn::{KeySet, UnusableKey, VerificationKeys, is_safe};
+use crate::authn::{KeySet, UnusableKey, VerificationKeys, is_trustworthy};
 use crate::clock;
 use crate::model::json;
 
@@ -247,7 +247,7 @@ impl Refresher {
     async fn keys(&self, is_due: bool) -> Result<(VerificationKeys, Option<Duration>), String> {
         let location = self.location(is_due).await?;
         let answer = self.get(location).await?;
-        let keys = VerificationKeys::fetched(answer.body(), &self.set.algorithms)?;
+        let keys = VerificationKeys::from_fetched_set(answer.body(), &self.set.algorithms)?;
         if keys.is_empty() && self.state().succeeded.is_none() {
             return Err("the key set has no key that can be used".to_owned());
         }
@@ -297,7 +297,7 @@ fn discovered(metadata: &[u8], issuer: &str, from: &Uri) -> Result<Uri, String> 
         );
     }
     let location = metadata.get("jwks_uri").and_then(Value::as_str).and_then(|text| text.parse::<Uri>().ok());
-    let is_trusted = |to: &Uri| is_safe(to) && [from.scheme(), Some(&Scheme::HTTPS)].contains(&to.scheme());
+    let is_trusted = |to: &Uri| is_trustworthy(to) && [from.scheme(), Some(&Scheme::HTTPS)].contains(&to.scheme());
     location
         .filter(is_trusted)
         .ok_or_else(|| "the metadata name no key set: `jwks_uri` must be an https URL".to_owned())

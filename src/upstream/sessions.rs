@@ -69,18 +69,18 @@ impl SessionServers {
         question: &IntrospectionQuery,
         trace: Option<&Arc<TraceContext>>,
     ) -> Result<TokenCaller, AuthnError> {
-        let Some(asked) = self.asked(&question.asker) else {
+        let Some(asked) = self.asked(&question.introspection) else {
             let detail = "the configuration changed during the request".to_owned();
-            return question.asker.unanswered(detail).caller;
+            return question.introspection.failed_answer(detail).caller;
         };
-        let key = asked.key.mac(&question.identity());
+        let key = asked.key.mac(&question.cache_key());
         if let Some(answer) = self.answers.known(&key) {
             return answer.caller;
         }
         let Ok(_place) = asked.room.try_acquire() else {
             asked.count.add(ExchangeOutcome::Failed);
             let detail = format!("{AT_ONCE} requests already wait for an answer");
-            return question.asker.unanswered(detail).caller;
+            return question.introspection.failed_answer(detail).caller;
         };
         let ask = async || {
             let answer = asked.fetch(question, trace).await;
@@ -116,15 +116,15 @@ impl SessionServer {
     }
 
     async fn fetch(&self, question: &IntrospectionQuery, trace: Option<&Arc<TraceContext>>) -> IntrospectionAnswer {
-        let asker = &question.asker;
+        let asker = &question.introspection;
         let answer = match self.send(question, trace).await {
             Ok(answer) => answer,
-            Err(reason) => asker.unanswered(reason),
+            Err(reason) => asker.failed_answer(reason),
         };
         self.count.add(match &answer.caller {
             Ok(_) => ExchangeOutcome::Ok,
             Err(refusal) if refusal.is_unavailable() => {
-                tracing::warn!("{}: {}: {}", asker.common.name, asker.endpoint, refusal.log());
+                tracing::warn!("{}: {}: {}", asker.common.name, asker.endpoint, refusal.log_message());
                 ExchangeOutcome::Failed
             }
             Err(_) => ExchangeOutcome::Refused,
@@ -137,13 +137,13 @@ impl SessionServer {
         question: &IntrospectionQuery,
         trace: Option<&Arc<TraceContext>>,
     ) -> Result<IntrospectionAnswer, String> {
-        let request = question.request(clock::now()).map_err(|refusal| refusal.log())?;
+        let request = question.request(clock::now()).map_err(|refusal| refusal.log_message())?;
         let mut request = request.map(|body| Full::new(Bytes::from(body)));
         if let Some(trace) = trace {
             trace.pass_on(request.headers_mut());
         }
         let answer = self.client.send(request, LONGEST).await.map_err(|trouble| trouble.to_string())?;
-        Ok(self.by.read(answer.status(), answer.body(), clock::now()))
+        Ok(self.by.parse_answer(answer.status(), answer.body(), clock::now()))
     }
 }
 

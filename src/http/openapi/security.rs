@@ -14,7 +14,7 @@ pub(super) fn schemes(authenticators: &Authenticators) -> Map<String, Value> {
 /// Returns the schemes for requests to this app; any one is sufficient. If a proxy or the Unix socket identifies the
 /// caller, the request needs no credential.
 pub(super) fn required(authenticators: &Authenticators, app: &str) -> Value {
-    one_of(authenticators.all().iter().filter(|authenticator| authenticator.common().serves(app)))
+    one_of(authenticators.all().iter().filter(|authenticator| authenticator.common().accepts_app(app)))
 }
 
 /// Returns the schemes for requests that can be about any app.
@@ -47,7 +47,7 @@ fn of(authenticator: &Authenticator) -> Vec<(String, Value)> {
             IntrospectionProtocol::Session { cookies, .. } => cookies.iter().map(|name| in_cookie(name)).collect(),
         },
         Authenticator::Mtls(_) => vec![("certificate".to_owned(), json!({ "type": "mutualTLS" }))],
-        Authenticator::Forwarded(_) | Authenticator::Process(_) => Vec::new(),
+        Authenticator::Forwarded(_) | Authenticator::UnixPeer(_) => Vec::new(),
     }
 }
 

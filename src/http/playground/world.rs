@@ -36,7 +36,7 @@ fn callers(authenticator: &Authenticator, demo: &DemoCaller) -> Vec<Value> {
     let name = &*authenticator.common().name;
     let kind = authenticator.common().kind.as_str();
     match authenticator {
-        Authenticator::Jwt(Jwt { issuer, ladder, max_role, .. }) if *issuer == demo.issuer => {
+        Authenticator::Jwt(Jwt { issuer, role_hierarchy: ladder, max_role, .. }) if *issuer == demo.issuer => {
             let highest = max_role.map(|role| ladder.word(role));
             vec![json!({ "authenticator": name, "kind": kind, "tokens": true, "max_role": highest })]
         }

@@ -110,10 +110,10 @@ fn a_refusal_shows_no_credential() {
         headers.insert(name, value.parse().unwrap());
         let refusal = engine
             .authenticators
-            .identify(&RequestCredentials::only(&headers), "leancloud", Millis(u64::MAX))
+            .identify(&RequestCredentials::from_headers(&headers), "leancloud", Millis(u64::MAX))
             .unwrap_err()
             .into_refusal();
-        let shown = format!("{refusal:?}{}{}", refusal.public(), refusal.log());
+        let shown = format!("{refusal:?}{}{}", refusal.public_message(), refusal.log_message());
         detector.assert_clean("a refusal", &shown);
     }
 }

@@ -61,7 +61,7 @@ fn what_can_not_be_read_names_nobody() {
     let tls = tls(&[&Authority::new("fake clients")]);
     for chain in [vec![], vec![vec![]], vec![b"nonsense".to_vec()]] {
         let certificate = VerifiedCertificate::new(chain, tls.authorities());
-        assert_eq!((certificate.names.clone(), certificate.until), (CertificateNames::default(), Millis(0)));
+        assert_eq!((certificate.names.clone(), certificate.valid_until), (CertificateNames::default(), Millis(0)));
         assert!(!tls.vouches_for(&certificate, clock::now()));
     }
 }

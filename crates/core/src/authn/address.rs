@@ -14,8 +14,8 @@ const ADDRESSES: [(&str, &[&str]); 2] = [
 ];
 
 /// Returns whether this claim (a name or a JSON pointer) is an address of the user.
-pub fn is_address(subject: &str) -> bool {
-    !flags(subject).is_empty()
+pub fn is_address_claim(subject: &str) -> bool {
+    !verification_flags(subject).is_empty()
 }
 
 /// Checks that the claims do not mark the address in the subject as unverified. If the claims have no such flag, the
@@ -27,15 +27,15 @@ pub(super) fn check_verified(claims: &Map<String, Value>, subject: &str) -> Resu
         Some(Value::String(word)) => word.eq_ignore_ascii_case("true"),
         Some(_) => false,
     };
-    match flags(subject).iter().find(|flag| !is_verified(flag)) {
-        Some(flag) => Err(AuthnError::new(format!("the caller's address is not verified (`{flag}`)"))),
+    match verification_flags(subject).iter().find(|flag| !is_verified(flag)) {
+        Some(flag) => Err(AuthnError::invalid(format!("the caller's address is not verified (`{flag}`)"))),
         None => Ok(()),
     }
 }
 
 /// Returns the claims beside an address that may say whether it is verified. The list is empty if the claim is not an
 /// address.
-fn flags(subject: &str) -> Vec<String> {
+fn verification_flags(subject: &str) -> Vec<String> {
     let (place, name) = subject.split_at(subject.rfind('/').map_or(0, |slash| slash + 1));
     let known = ADDRESSES.iter().filter(|(address, _)| *address == name);
     known.flat_map(|(_, flags)| *flags).map(|flag| format!("{place}{flag}")).collect()
@@ -57,7 +57,7 @@ mod tests {
             ("emails", None),
             ("/email/id", None),
         ] {
-            assert_eq!(flags(subject).first().map(String::as_str), flag, "{subject}");
+            assert_eq!(verification_flags(subject).first().map(String::as_str), flag, "{subject}");
         }
     }
 

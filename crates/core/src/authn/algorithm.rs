@@ -20,7 +20,7 @@ pub const ALGORITHMS: [(&str, Algorithm); 12] = [
 ];
 
 /// Returns the algorithm with exactly this spelling. There is no `none`.
-pub fn algorithm(word: &str) -> Option<Algorithm> {
+pub fn parse_algorithm(word: &str) -> Option<Algorithm> {
     ALGORITHMS.iter().find(|(known, _)| *known == word).map(|(_, algorithm)| *algorithm)
 }
 
@@ -30,7 +30,7 @@ pub fn is_symmetric(algorithm: Algorithm) -> bool {
 }
 
 /// Joins the names of the algorithms for a message: `RS256 or ES256`.
-pub(super) fn words(algorithms: &[Algorithm]) -> String {
+pub(super) fn join_names(algorithms: &[Algorithm]) -> String {
     let words: Vec<_> = algorithms.iter().map(|algorithm| format!("{algorithm:?}")).collect();
     words.join(" or ")
 }
@@ -43,11 +43,11 @@ mod tests {
     fn every_word_is_what_the_library_calls_it() {
         for (word, algorithm) in ALGORITHMS {
             assert_eq!(format!("{algorithm:?}"), word);
-            assert_eq!(super::algorithm(word), Some(algorithm));
+            assert_eq!(super::parse_algorithm(word), Some(algorithm));
             assert_eq!(is_symmetric(algorithm), word.starts_with("HS"));
         }
         for word in ["none", "None", "", "hs256", "HS256 ", "ES512", "ES256K"] {
-            assert_eq!(algorithm(word), None, "{word:?}");
+            assert_eq!(parse_algorithm(word), None, "{word:?}");
         }
     }
 }

@@ -19,13 +19,13 @@ pub struct ApiKey {
 
 impl ApiKey {
     /// Returns the id of the key with this hash. Compares all keys, so the time does not reveal which key matched.
-    pub(super) fn id(&self, sha256: &[u8; 32]) -> Option<&str> {
+    pub(super) fn find_id(&self, sha256: &[u8; 32]) -> Option<&str> {
         let matching = self.keys.iter().filter(|(_, known)| crypto::equal(known, sha256));
         matching.fold(None, |first, (id, _)| first.or(Some(id)))
     }
 
     /// Returns whether one of the keys has this id.
-    pub(super) fn has(&self, id: &str) -> bool {
+    pub(super) fn has_id(&self, id: &str) -> bool {
         self.keys.iter().any(|(known, _)| known == id)
     }
 }

@@ -38,11 +38,11 @@ impl TokenCaller {
         let flaw = match shown {
             ClientCertificate::Valid(certificate) if certificate.thumbprint() == Some(wanted) => return Ok(self.caller),
             ClientCertificate::Valid(_) => "the token is bound to another client certificate (cnf)",
-            ClientCertificate::Nothing | ClientCertificate::Stale => {
+            ClientCertificate::Absent | ClientCertificate::NoLongerValid => {
                 "the token is bound to a client certificate (cnf), and the connection has no valid one"
             }
         };
-        Err(AuthnError::new(flaw).by(&self.caller.authenticator))
+        Err(AuthnError::invalid(flaw).with_authenticator(&self.caller.authenticator))
     }
 
     /// Returns the claims of the token, to estimate their size.
@@ -51,7 +51,7 @@ impl TokenCaller {
     }
 
     /// Returns the caller, to estimate its size.
-    pub(super) fn unconfirmed(&self) -> &Caller {
+    pub(super) fn unconfirmed_caller(&self) -> &Caller {
         &self.caller
     }
 }
@@ -62,7 +62,7 @@ impl TokenCaller {
 /// Returns an error if the claims bind the token to something else.
 pub(super) fn bound_certificate(claims: &Map<String, Value>) -> Result<Option<Thumbprint>, AuthnError> {
     const UNCHECKED: &str = "the token is bound to its client's key (cnf) in a way that can't be checked here";
-    let refuse = |detail: &str| Err(AuthnError::new(UNCHECKED).detail(detail.to_owned()));
+    let refuse = |detail: &str| Err(AuthnError::invalid(UNCHECKED).with_detail(detail.to_owned()));
     let word = claims.get("token_type").and_then(Value::as_str).unwrap_or_default();
     if ["dpop", "pop"].iter().any(|bound| word.eq_ignore_ascii_case(bound)) {
         return refuse(

@@ -22,9 +22,9 @@ pub struct VerifiedCertificate {
     /// The names in the certificate.
     pub names: CertificateNames,
     /// The last moment at which the whole chain is valid.
-    pub until: Millis,
+    pub valid_until: Millis,
     /// A fingerprint of the authorities that were trusted when the connection began.
-    pub authorities: [u8; 32],
+    pub authorities_fingerprint: [u8; 32],
 }
 
 /// The names in a certificate, by kind.
@@ -33,20 +33,20 @@ pub struct CertificateNames {
     /// The URIs of the subject alternative names.
     pub uris: Vec<String>,
     /// The DNS names of the subject alternative names, in lower case.
-    pub dns: Vec<String>,
+    pub dns_names: Vec<String>,
     /// The common names (CN) of the subject. A name in an outdated text encoding is an empty string.
-    pub common: Vec<String>,
+    pub common_names: Vec<String>,
 }
 
 /// The state of the client certificate at the time of a request.
 #[derive(Clone, Copy, Debug)]
 pub enum ClientCertificate<'a> {
     /// There is no certificate.
-    Nothing,
+    Absent,
     /// The certificate is valid.
     Valid(&'a VerifiedCertificate),
     /// The certificate was valid when the connection began, but it is no longer valid.
-    Stale,
+    NoLongerValid,
 }
 
 impl VerifiedCertificate {
@@ -56,7 +56,12 @@ impl VerifiedCertificate {
         let end = |der: &Vec<u8>| validity(der).map_or(Millis(0), |(_, end)| end);
         let until = chain.iter().map(end).min().unwrap_or(Millis(0));
         let names = chain.first().and_then(|der| X509::from_der(der).ok()).and_then(|leaf| names(&leaf));
-        VerifiedCertificate { chain, names: names.unwrap_or_default(), until, authorities }
+        VerifiedCertificate {
+            chain,
+            names: names.unwrap_or_default(),
+            valid_until: until,
+            authorities_fingerprint: authorities,
+        }
     }
 
     /// Returns the SHA-256 hash of the certificate itself, in DER.
@@ -75,12 +80,13 @@ pub fn validity(der: &[u8]) -> Option<(Millis, Millis)> {
 
 fn names(certificate: &X509) -> Option<CertificateNames> {
     let certificate = certificate.tbs_certificate();
-    let mut names = CertificateNames { common: common_names(certificate.subject()), ..CertificateNames::default() };
+    let mut names =
+        CertificateNames { common_names: common_names(certificate.subject()), ..CertificateNames::default() };
     let alternative = certificate.get_extension::<SubjectAltName>().ok()?;
     for name in alternative.iter().flat_map(|(_, SubjectAltName(names))| names) {
         match name {
             GeneralName::UniformResourceIdentifier(uri) => names.uris.push(uri.to_string()),
-            GeneralName::DnsName(name) => names.dns.push(name.as_str().to_ascii_lowercase()),
+            GeneralName::DnsName(name) => names.dns_names.push(name.as_str().to_ascii_lowercase()),
             _ => {}
         }
     }

@@ -10,7 +10,7 @@ use crate::model::Millis;
 
 /// The first second after the year 9999, in seconds since 1970. A greater number is not in seconds: the milliseconds of
 /// all dates since 1978 are greater.
-const END_OF_TIME: u64 = 253_402_300_800;
+const MAX_SECONDS: u64 = 253_402_300_800;
 
 /// The dates in a token, in milliseconds since 1970.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,12 +36,12 @@ impl Dates {
     /// # Errors
     /// Returns an error if a date is not a plausible number of seconds since 1970.
     pub(super) fn read<'a>(claim: impl Fn(&str) -> Option<&'a Value>) -> Result<Dates, AuthnError> {
-        let date = |name| claim(name).map(|value| date(name, value)).transpose();
+        let date = |name| claim(name).map(|value| parse_date(name, value)).transpose();
         Ok(Dates { expiry: date("exp")?, not_before: date("nbf")?, issued: date("iat")? })
     }
 
     /// Returns the time at which a token with these dates expires or becomes too old, if there is such a time.
-    pub(super) fn end(&self, max_age: Option<Duration>) -> Option<u64> {
+    pub(super) fn expires_at(&self, max_age: Option<Duration>) -> Option<u64> {
         let oldest = self.issued.zip(max_age).map(|(issued, age)| issued.saturating_add(millis(age)));
         self.expiry.into_iter().chain(oldest).min()
     }
@@ -57,13 +57,13 @@ impl TokenClock {
     pub(super) fn check(&self, dates: &Dates) -> Result<Range<u64>, AuthnError> {
         let expiry = self.check_expiry(dates.expiry)?;
         let valid = dates.not_before.unwrap_or(0);
-        if let Some(wait) = self.wait(valid) {
-            return Err(AuthnError::new(format!("the token is not valid yet (nbf): in {wait} s")));
+        if let Some(wait) = self.seconds_until(valid) {
+            return Err(AuthnError::invalid(format!("the token is not valid yet (nbf): in {wait} s")));
         }
         let issued = dates.issued.unwrap_or(0);
-        if let Some(wait) = self.wait(issued) {
+        if let Some(wait) = self.seconds_until(issued) {
             let text = format!("the token was issued {wait} s in the future (iat): check the issuer's clock");
-            return Err(AuthnError::new(text));
+            return Err(AuthnError::invalid(text));
         }
         let end = expiry.min(self.check_age(dates.issued)?);
         Ok(valid.max(issued).saturating_sub(self.leeway)..end)
@@ -77,28 +77,30 @@ impl TokenClock {
             return Ok(end);
         }
         let ago = (self.now - expiry) / 1000;
-        Err(AuthnError::new(format!("the token expired {ago} s ago")))
+        Err(AuthnError::invalid(format!("the token expired {ago} s ago")))
     }
 
     /// Returns the time at which the token becomes too old.
     fn check_age(&self, issued: Option<u64>) -> Result<u64, AuthnError> {
         let Some(max_age) = self.max_age else { return Ok(u64::MAX) };
         let issued = issued.ok_or_else(|| {
-            AuthnError::new("the token must say when it was issued (iat), because its age is limited (max_token_age)")
+            AuthnError::invalid(
+                "the token must say when it was issued (iat), because its age is limited (max_token_age)",
+            )
         })?;
         let end = issued.saturating_add(max_age).saturating_add(self.leeway);
         if self.now < end {
             return Ok(end);
         }
         let (ago, most) = ((self.now - issued) / 1000, max_age / 1000);
-        Err(AuthnError::new(format!(
+        Err(AuthnError::invalid(format!(
             "the token was issued {ago} s ago (iat), but the limit is {most} s (max_token_age)"
         )))
     }
 
     /// Returns the number of seconds, rounded up, until this date, if the date is further in the future than the
     /// leeway.
-    fn wait(&self, date: u64) -> Option<u64> {
+    fn seconds_until(&self, date: u64) -> Option<u64> {
         let ahead = date.saturating_sub(self.now);
         (ahead > self.leeway).then(|| ahead.div_ceil(1000))
     }
@@ -106,15 +108,15 @@ impl TokenClock {
 
 /// Converts a `NumericDate` (RFC 7519, section 2) to milliseconds. It is a JSON number of seconds, not negative,
 /// possibly with a fraction.
-fn date(name: &str, value: &Value) -> Result<u64, AuthnError> {
+fn parse_date(name: &str, value: &Value) -> Result<u64, AuthnError> {
     let whole = value.as_u64().map(|seconds| seconds.saturating_mul(1000));
     let date = whole.or_else(|| Duration::try_from_secs_f64(value.as_f64()?).ok().map(millis));
     match date {
-        Some(date) if date < END_OF_TIME * 1000 => Ok(date),
-        Some(_) => Err(AuthnError::new(format!(
+        Some(date) if date < MAX_SECONDS * 1000 => Ok(date),
+        Some(_) => Err(AuthnError::invalid(format!(
             "the token's `{name}` is later than the year 9999: it must be in seconds since 1970, not in milliseconds"
         ))),
-        None => Err(AuthnError::new(format!("the token's `{name}` must be a number of seconds since 1970"))),
+        None => Err(AuthnError::invalid(format!("the token's `{name}` must be a number of seconds since 1970"))),
     }
 }
 

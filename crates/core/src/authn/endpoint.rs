@@ -46,7 +46,7 @@ impl fmt::Debug for BearerToken {
 
 /// Returns whether the answers from this URL can be trusted: the connection uses HTTPS, or the server is on this
 /// machine.
-pub fn is_safe(url: &Uri) -> bool {
+pub fn is_trustworthy(url: &Uri) -> bool {
     match (url.scheme_str(), url.host()) {
         (Some("https"), Some(_)) => true,
         (Some("http"), Some(host)) => is_loopback(host),
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn only_https_and_this_machine_are_safe() {
-        let safe = |url: &str| is_safe(&url.parse().unwrap());
+        let safe = |url: &str| is_trustworthy(&url.parse().unwrap());
         for url in [
             "https://id.example.com/",
             "http://localhost:80/",

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Map;
 
-use super::error::{AuthnError, quoted};
+use super::error::{AuthnError, quote};
 use super::{Common, RequestCredentials, TrustedProxies};
 use crate::model::{Caller, Pattern, Role, RoleHierarchy, check_identifier};
 
@@ -28,7 +28,7 @@ pub struct Forwarded {
     /// The prefix of the subject, before the name in the header.
     pub subject_prefix: String,
     /// The roles of the policy.
-    pub ladder: RoleHierarchy,
+    pub role_hierarchy: RoleHierarchy,
     /// The strongest role that the header can give. Without it, the header gives no roles.
     pub max_role: Option<Role>,
 }
@@ -44,12 +44,12 @@ impl Forwarded {
 
     /// Returns the caller that the request names, if it names a caller and comes from a trusted proxy.
     pub(super) fn identify(&self, presented: &RequestCredentials<'_>) -> Option<Result<Arc<Caller>, AuthnError>> {
-        let value = presented.headers.get(&self.header).filter(|_| self.trusted_proxies.include(presented.peer))?;
+        let value = presented.headers.get(&self.header).filter(|_| self.trusted_proxies.contains(presented.peer))?;
         Some(self.caller(value, presented.headers))
     }
 
     fn caller(&self, value: &HeaderValue, headers: &HeaderMap) -> Result<Arc<Caller>, AuthnError> {
-        let bare = text(&self.header, value)?;
+        let bare = header_text(&self.header, value)?;
         let subject = format!("{}{bare}", self.subject_prefix);
         self.check(bare, &subject)?;
         Ok(self.common.caller(subject, Map::new(), self.bindings(headers)?))
@@ -58,24 +58,24 @@ impl Forwarded {
     /// Checks that the header can name this subject.
     pub(super) fn check_subject(&self, subject: &str) -> Result<(), AuthnError> {
         let Some(bare) = subject.strip_prefix(&self.subject_prefix) else {
-            return Err(AuthnError::new(format!("its subjects start with `{}`", self.subject_prefix)));
+            return Err(AuthnError::invalid(format!("its subjects start with `{}`", self.subject_prefix)));
         };
         self.check(bare, subject)
     }
 
     fn check(&self, bare: &str, subject: &str) -> Result<(), AuthnError> {
         if bare.contains(',') {
-            return Err(AuthnError::new(format!(
+            return Err(AuthnError::invalid(format!(
                 "the header `{}` must name one caller: it holds a comma",
                 self.header
             )));
         }
         for subject in [bare, subject] {
-            let refuse = |flaw| AuthnError::new(format!("the caller in the header `{}` {flaw}", self.header));
+            let refuse = |flaw| AuthnError::invalid(format!("the caller in the header `{}` {flaw}", self.header));
             check_identifier(subject, LONGEST_SUBJECT).map_err(refuse)?;
         }
         if bare == "*" {
-            return Err(AuthnError::new("a caller's subject must not be `*`"));
+            return Err(AuthnError::invalid("a caller's subject must not be `*`"));
         }
         Ok(())
     }
@@ -85,8 +85,8 @@ impl Forwarded {
     fn bindings(&self, headers: &HeaderMap) -> Result<Vec<(Pattern, Role)>, AuthnError> {
         let Some((max, header)) = self.max_role.zip(self.roles_header.as_ref()) else { return Ok(Vec::new()) };
         let Some(value) = headers.get(header) else { return Ok(Vec::new()) };
-        let words = text(header, value)?.split([',', ' ', '\t']);
-        let roles = words.filter_map(|word| self.ladder.role(word)).filter(|role| *role <= max);
+        let words = header_text(header, value)?.split([',', ' ', '\t']);
+        let roles = words.filter_map(|word| self.role_hierarchy.role(word)).filter(|role| *role <= max);
         Ok(roles.map(|role| (Pattern::Everything, role)).collect())
     }
 }
@@ -101,13 +101,16 @@ pub(super) fn check<'a>(
         return Ok(());
     }
     for name in presented.headers.keys() {
-        let mut readers = forwarded.clone().filter(|one| one.headers().any(|header| alike(header, name))).peekable();
+        let mut readers =
+            forwarded.clone().filter(|one| one.headers().any(|header| is_confusable(header, name))).peekable();
         let Some(first) = readers.peek() else { continue };
-        let refuse = |flaw: &str| Err(AuthnError::new(format!("the header `{name}` {flaw}")).by(&first.common.name));
+        let refuse = |flaw: &str| {
+            Err(AuthnError::invalid(format!("the header `{name}` {flaw}")).with_authenticator(&first.common.name))
+        };
         if !first.headers().any(|header| header == name) {
             return refuse("looks like a header that only a proxy may send");
         }
-        if !readers.any(|one| one.trusted_proxies.include(presented.peer)) {
+        if !readers.any(|one| one.trusted_proxies.contains(presented.peer)) {
             return refuse("is accepted only from the configured proxies");
         }
         if presented.headers.get_all(name).iter().count() != 1 {
@@ -119,16 +122,16 @@ pub(super) fn check<'a>(
 
 /// Returns whether a program that does not distinguish punctuation confuses the two names. Programs with a CGI
 /// environment are an example. The names in a header map are in lower case.
-fn alike(one: &HeaderName, other: &HeaderName) -> bool {
+fn is_confusable(one: &HeaderName, other: &HeaderName) -> bool {
     let plain = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
     let [one, other] = [one, other].map(|name| name.as_str().bytes().map(plain));
     one.len() == other.len() && one.eq(other)
 }
 
-fn text<'a>(header: &HeaderName, value: &'a HeaderValue) -> Result<&'a str, AuthnError> {
+fn header_text<'a>(header: &HeaderName, value: &'a HeaderValue) -> Result<&'a str, AuthnError> {
     let refuse = |_| {
-        let detail = quoted(&String::from_utf8_lossy(value.as_bytes()));
-        AuthnError::new(format!("the header `{header}` is not UTF-8")).detail(detail)
+        let detail = quote(&String::from_utf8_lossy(value.as_bytes()));
+        AuthnError::invalid(format!("the header `{header}` is not UTF-8")).with_detail(detail)
     };
     std::str::from_utf8(value.as_bytes()).map_err(refuse)
 }

@@ -12,9 +12,9 @@ use super::jwt::KeySet;
 #[derive(Debug)]
 pub enum IdentifyError {
     /// The credential is not accepted.
-    Refused(AuthnError),
+    Error(AuthnError),
     /// The program must do this lookup first.
-    Unknown(PendingLookup),
+    Pending(PendingLookup),
 }
 
 /// A lookup that is still to do.
@@ -37,18 +37,18 @@ pub enum LookupResult {
 
 impl IdentifyError {
     /// Adds the name of the responsible authenticator.
-    pub(super) fn by(self, authenticator: &Arc<str>) -> IdentifyError {
+    pub(super) fn with_authenticator(self, authenticator: &Arc<str>) -> IdentifyError {
         match self {
-            IdentifyError::Refused(refusal) => IdentifyError::Refused(refusal.by(authenticator)),
-            unknown @ IdentifyError::Unknown(_) => unknown,
+            IdentifyError::Error(refusal) => IdentifyError::Error(refusal.with_authenticator(authenticator)),
+            unknown @ IdentifyError::Pending(_) => unknown,
         }
     }
 
     /// Returns the error. A pending lookup becomes an error, too, for programs that do no lookups.
     pub fn into_refusal(self) -> AuthnError {
         match self {
-            IdentifyError::Refused(refusal) => refusal,
-            IdentifyError::Unknown(_) => AuthnError::unavailable("the caller cannot be looked up here"),
+            IdentifyError::Error(refusal) => refusal,
+            IdentifyError::Pending(_) => AuthnError::unavailable("the caller cannot be looked up here"),
         }
     }
 }
@@ -60,7 +60,7 @@ impl fmt::Display for PendingLookup {
             PendingLookup::Keys(set) => {
                 write!(f, "the keys of {} are fetched from {}", set.authenticator, set.endpoint)
             }
-            PendingLookup::Session(IntrospectionQuery { asker, .. }) => {
+            PendingLookup::Session(IntrospectionQuery { introspection: asker, .. }) => {
                 write!(f, "{} asks {} about this token", asker.common.name, asker.endpoint)
             }
         }
@@ -69,6 +69,6 @@ impl fmt::Display for PendingLookup {
 
 impl From<AuthnError> for IdentifyError {
     fn from(refusal: AuthnError) -> IdentifyError {
-        IdentifyError::Refused(refusal)
+        IdentifyError::Error(refusal)
     }
 }

@@ -40,12 +40,12 @@ use http::HeaderName;
 use http::header::AUTHORIZATION;
 use serde_json::{Map, Value};
 
-pub use address::is_address;
-pub use algorithm::{ALGORITHMS, Algorithm, algorithm, is_symmetric};
+pub use address::is_address_claim;
+pub use algorithm::{ALGORITHMS, Algorithm, is_symmetric, parse_algorithm};
 pub use api_key::ApiKey;
 pub use binding::{Thumbprint, TokenCaller};
 pub use certificate::{CertificateNames, ClientCertificate, VerifiedCertificate, validity};
-pub use endpoint::{BearerToken, Endpoint, is_safe};
+pub use endpoint::{BearerToken, Endpoint, is_trustworthy};
 pub use error::AuthnError;
 pub use forwarded::Forwarded;
 pub use introspection::{Introspection, IntrospectionAnswer, IntrospectionProtocol, IntrospectionQuery};
@@ -53,9 +53,9 @@ pub use jwt::{Jwt, KeySet, KeySource, UnusableKey, VerificationKeys};
 pub use lookup::{IdentifyError, LookupResult, PendingLookup};
 pub use mtls::{CertificateSubject, Mtls, SanType};
 pub use origin::{CrossSite, OwnHosts, RequestTarget, host_name};
-pub use purpose::{TokenRules, media_type};
+pub use purpose::{TokenRules, normalize_media_type};
 pub use request_credentials::{ConnectionPeer, PeerAddress, ProcessIds, RequestCredentials, TlsPeer};
-pub use role_mapping::strongest;
+pub use role_mapping::strongest_roles;
 pub use trusted_proxies::{TrustedProxies, TrustedProxy};
 pub use unix_peer::UnixPeer;
 
@@ -71,7 +71,7 @@ const NOT_FOR_THIS_APP: &str = "these callers are not accepted for this app";
 pub struct Authenticators {
     all: Vec<Authenticator>,
     /// The cache of verified tokens, if the cache is enabled.
-    verified: Option<TokenCache>,
+    token_cache: Option<TokenCache>,
     /// The headers that hold API keys, without duplicates.
     key_headers: Vec<HeaderName>,
 }
@@ -90,7 +90,7 @@ pub enum Authenticator {
     /// A client certificate.
     Mtls(Mtls),
     /// A process on this machine, connected through a Unix socket.
-    Process(UnixPeer),
+    UnixPeer(UnixPeer),
 }
 
 /// The settings that all authenticators have.
@@ -115,14 +115,14 @@ impl Authenticators {
                 key_headers.push(header.clone());
             }
         }
-        Authenticators { all, verified: None, key_headers }
+        Authenticators { all, token_cache: None, key_headers }
     }
 
     /// Enables the cache of verified tokens. A cached token is not verified again while the result would be the same.
     /// The cache takes about 16 MiB at most. The key must be random, and no other part of the program may use it.
     #[must_use]
-    pub fn remembering(self, key: &[u8; 32]) -> Authenticators {
-        Authenticators { verified: Some(TokenCache::new(key)), ..self }
+    pub fn with_token_cache(self, key: &[u8; 32]) -> Authenticators {
+        Authenticators { token_cache: Some(TokenCache::new(key)), ..self }
     }
 
     /// Returns the caller of a request to this app. If `app` is `None`, call [`admit`](Self::admit) afterwards with the
@@ -137,7 +137,7 @@ impl Authenticators {
         app: impl Into<Option<&'a str>>,
         now: Millis,
     ) -> Result<Arc<Caller>, IdentifyError> {
-        self.attempt(presented, app.into(), now, false)
+        self.authenticate(presented, app.into(), now, false)
     }
 
     /// Returns the caller of a request after the lookup that [`identify`](Self::identify) asked for.
@@ -146,14 +146,18 @@ impl Authenticators {
     /// Returns an error in the same cases as [`identify`](Self::identify).
     pub fn identify_with<'a>(
         &self,
-        found: LookupResult,
+        lookup_result: LookupResult,
         presented: &RequestCredentials<'_>,
         app: impl Into<Option<&'a str>>,
         now: Millis,
     ) -> Result<Arc<Caller>, AuthnError> {
-        match found {
-            LookupResult::Keys => self.attempt(presented, app.into(), now, true).map_err(IdentifyError::into_refusal),
-            LookupResult::Caller(result) => self.own(result?.confirm(self.own_certificate(presented))?),
+        match lookup_result {
+            LookupResult::Keys => {
+                self.authenticate(presented, app.into(), now, true).map_err(IdentifyError::into_refusal)
+            }
+            LookupResult::Caller(result) => {
+                self.check_caller_subject(result?.confirm(self.caller_certificate(presented))?)
+            }
         }
     }
 
@@ -162,12 +166,11 @@ impl Authenticators {
     /// # Errors
     /// Returns an error if the caller must not use one of the apps.
     pub fn admit<'a>(&self, caller: &Caller, mut apps: impl Iterator<Item = &'a str>) -> Result<(), AuthnError> {
-        let Some(by) = self.vouching(caller) else { return Err(AuthnError::new(NOT_FOR_THIS_APP)) };
-        match apps.find(|app| !by.common().serves(app)) {
+        let Some(by) = self.vouching(caller) else { return Err(AuthnError::invalid(NOT_FOR_THIS_APP)) };
+        match apps.find(|app| !by.common().accepts_app(app)) {
             None => Ok(()),
-            Some(app) => {
-                Err(AuthnError::new(format!("these callers are not accepted for the app {app}")).by(&by.common().name))
-            }
+            Some(app) => Err(AuthnError::invalid(format!("these callers are not accepted for the app {app}"))
+                .with_authenticator(&by.common().name)),
         }
     }
 
@@ -175,7 +178,7 @@ impl Authenticators {
     pub fn token_end(&self, caller: &Caller) -> Option<Millis> {
         let max_age = self.vouching(caller).and_then(Authenticator::token_rules).and_then(|rules| rules.max_age);
         let dates = Dates::read(|name| caller.claims.get(name).filter(|date| !date.is_null())).ok()?;
-        dates.end(max_age).map(Millis)
+        dates.expires_at(max_age).map(Millis)
     }
 
     /// Returns all authenticators, in order.
@@ -229,7 +232,7 @@ impl Authenticator {
             Authenticator::Forwarded(forwarded) => &forwarded.common,
             Authenticator::Introspection(introspection) => &introspection.common,
             Authenticator::Mtls(mtls) => &mtls.common,
-            Authenticator::Process(process) => &process.common,
+            Authenticator::UnixPeer(process) => &process.common,
         }
     }
 
@@ -241,7 +244,7 @@ impl Authenticator {
             | Authenticator::ApiKey(_)
             | Authenticator::Introspection(_)
             | Authenticator::Mtls(_)
-            | Authenticator::Process(_) => None,
+            | Authenticator::UnixPeer(_) => None,
         }
     }
 
@@ -249,8 +252,8 @@ impl Authenticator {
     pub fn is_ambient(&self) -> bool {
         match self {
             Authenticator::Jwt(_) | Authenticator::ApiKey(_) => false,
-            Authenticator::Introspection(introspection) => introspection.takes_cookies(),
-            Authenticator::Forwarded(_) | Authenticator::Mtls(_) | Authenticator::Process(_) => true,
+            Authenticator::Introspection(introspection) => introspection.passes_cookies(),
+            Authenticator::Forwarded(_) | Authenticator::Mtls(_) | Authenticator::UnixPeer(_) => true,
         }
     }
 
@@ -262,7 +265,7 @@ impl Authenticator {
             Authenticator::ApiKey(_)
             | Authenticator::Forwarded(_)
             | Authenticator::Mtls(_)
-            | Authenticator::Process(_) => None,
+            | Authenticator::UnixPeer(_) => None,
         }
     }
 
@@ -272,20 +275,20 @@ impl Authenticator {
             Authenticator::Jwt(jwt) => &jwt.subject_prefix,
             Authenticator::Forwarded(forwarded) => &forwarded.subject_prefix,
             Authenticator::Introspection(introspection) => &introspection.subject_prefix,
-            Authenticator::ApiKey(_) | Authenticator::Mtls(_) | Authenticator::Process(_) => "",
+            Authenticator::ApiKey(_) | Authenticator::Mtls(_) | Authenticator::UnixPeer(_) => "",
         }
     }
 }
 
 impl Common {
     /// Returns whether the callers may use this app.
-    pub fn serves(&self, app: &str) -> bool {
+    pub fn accepts_app(&self, app: &str) -> bool {
         self.apps.as_ref().is_none_or(|apps| apps.iter().any(|own| own == app))
     }
 
     /// Returns whether the callers may use this app. Returns true if there is no app.
-    fn serves_if(&self, app: Option<&str>) -> bool {
-        app.is_none_or(|app| self.serves(app))
+    fn accepts_optional_app(&self, app: Option<&str>) -> bool {
+        app.is_none_or(|app| self.accepts_app(app))
     }
 
     fn caller(&self, subject: String, claims: Map<String, Value>, bindings: Vec<(Pattern, Role)>) -> Arc<Caller> {
@@ -296,10 +299,10 @@ impl Common {
     /// Checks every caller last, for all kinds of credentials.
     fn admit(&self, caller: Arc<Caller>, app: Option<&str>) -> Result<Arc<Caller>, AuthnError> {
         if caller.subject == "*" {
-            return Err(AuthnError::new("a caller's subject must not be `*`"));
+            return Err(AuthnError::invalid("a caller's subject must not be `*`"));
         }
-        if !self.serves_if(app) {
-            return Err(AuthnError::new(NOT_FOR_THIS_APP));
+        if !self.accepts_optional_app(app) {
+            return Err(AuthnError::invalid(NOT_FOR_THIS_APP));
         }
         Ok(caller)
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Map;
 
-use super::error::{AuthnError, quoted};
+use super::error::{AuthnError, quote};
 use super::{CertificateNames, Common};
 use crate::model::{Caller, Pattern, Role};
 
@@ -17,7 +17,7 @@ pub struct Mtls {
     /// The settings that all authenticators have.
     pub common: Common,
     /// The kind of name that is compared.
-    pub san: SanType,
+    pub name_kind: SanType,
     /// The listed names, without duplicates.
     pub subjects: Vec<CertificateSubject>,
 }
@@ -47,10 +47,10 @@ pub struct CertificateSubject {
 impl Mtls {
     /// Returns the caller that the certificate names, if the name is listed.
     pub(super) fn identify(&self, names: &CertificateNames) -> Option<Result<Arc<Caller>, AuthnError>> {
-        let first = self.listed(names).next()?;
+        let first = self.matching_subjects(names).next()?;
         if self.is_ambiguous(names, first) {
-            let refusal = AuthnError::new("the client certificate names more than one caller");
-            return Some(Err(refusal.detail(self.shown(names))));
+            let refusal = AuthnError::invalid("the client certificate names more than one caller");
+            return Some(Err(refusal.with_detail(self.quoted_names(names))));
         }
         let bindings = first.binding().into_iter().collect();
         Some(Ok(self.common.caller(first.subject.clone(), Map::new(), bindings)))
@@ -62,30 +62,35 @@ impl Mtls {
     }
 
     /// Returns the error for a certificate without a listed name.
-    pub(super) fn stranger(&self, names: &CertificateNames) -> AuthnError {
-        let shown = if self.san.of(names).is_empty() { "it has no such name".to_owned() } else { self.shown(names) };
-        AuthnError::new(format!("the client certificate names no known caller by its {}", self.san.as_str()))
-            .detail(shown)
+    pub(super) fn unknown_name_error(&self, names: &CertificateNames) -> AuthnError {
+        let shown = if self.name_kind.names_in(names).is_empty() {
+            "it has no such name".to_owned()
+        } else {
+            self.quoted_names(names)
+        };
+        AuthnError::invalid(format!("the client certificate names no known caller by its {}", self.name_kind.as_str()))
+            .with_detail(shown)
     }
 
     /// Returns whether one of the callers has this subject.
-    pub(super) fn has(&self, subject: &str) -> bool {
+    pub(super) fn has_subject(&self, subject: &str) -> bool {
         self.subjects.iter().any(|one| one.subject == subject)
     }
 
-    fn listed(&self, names: &CertificateNames) -> impl Iterator<Item = &CertificateSubject> {
-        self.subjects.iter().filter(|subject| self.san.of(names).contains(&subject.name))
+    fn matching_subjects(&self, names: &CertificateNames) -> impl Iterator<Item = &CertificateSubject> {
+        self.subjects.iter().filter(|subject| self.name_kind.names_in(names).contains(&subject.name))
     }
 
     /// Returns whether the certificate could belong to two callers. A server has many DNS names, and DNS names that are
     /// not listed are ignored. But no client has two URIs (SPIFFE X.509-SVID, section 2) or two common names.
     fn is_ambiguous(&self, names: &CertificateNames, first: &CertificateSubject) -> bool {
         let same = |other: &CertificateSubject| (&other.subject, other.role) == (&first.subject, first.role);
-        self.san != SanType::Dns && self.san.of(names).len() > 1 || !self.listed(names).all(same)
+        self.name_kind != SanType::Dns && self.name_kind.names_in(names).len() > 1
+            || !self.matching_subjects(names).all(same)
     }
 
-    fn shown(&self, names: &CertificateNames) -> String {
-        quoted(&self.san.of(names).join(", "))
+    fn quoted_names(&self, names: &CertificateNames) -> String {
+        quote(&self.name_kind.names_in(names).join(", "))
     }
 }
 
@@ -105,11 +110,11 @@ impl SanType {
         }
     }
 
-    fn of(self, names: &CertificateNames) -> &[String] {
+    fn names_in(self, names: &CertificateNames) -> &[String] {
         match self {
             SanType::Uri => &names.uris,
-            SanType::Dns => &names.dns,
-            SanType::Cn => &names.common,
+            SanType::Dns => &names.dns_names,
+            SanType::Cn => &names.common_names,
         }
     }
 }

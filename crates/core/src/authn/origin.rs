@@ -42,7 +42,7 @@ pub enum CrossSite<'a> {
 
 impl OwnHosts {
     /// Accepts only these names. Without a list, accepts IP addresses and `localhost`.
-    pub fn only(names: Option<Vec<String>>) -> OwnHosts {
+    pub fn from_names(names: Option<Vec<String>>) -> OwnHosts {
         OwnHosts { with_addresses: names.is_none(), names }
     }
 
@@ -57,7 +57,7 @@ impl OwnHosts {
     }
 
     /// Returns whether the host of this authority (`host:port`) is one of the listener.
-    fn include(&self, authority: &[u8]) -> bool {
+    fn contains(&self, authority: &[u8]) -> bool {
         let Ok(host) = std::str::from_utf8(authority).map(host_name) else { return false };
         self.with_addresses && is_address(host)
             || self.names.iter().flatten().any(|name| name.eq_ignore_ascii_case(host))
@@ -77,21 +77,21 @@ impl<'a> RequestTarget<'a> {
             return None;
         }
         if own.are_configured()
-            && let Some(host) = self.hosts().find(|host| !own.include(host))
+            && let Some(host) = self.hosts().find(|host| !own.contains(host))
         {
             return Some(CrossSite::Host(host));
         }
-        let is_near = |site: &HeaderValue| site == "same-origin" || site == "none";
-        let is_near = self.headers.get_all(SEC_FETCH_SITE).iter().all(is_near);
-        (!is_near || origin.is_some_and(|origin| !self.is_own(origin, own))).then_some(CrossSite::Page)
+        let is_same_site = |site: &HeaderValue| site == "same-origin" || site == "none";
+        let is_near = self.headers.get_all(SEC_FETCH_SITE).iter().all(is_same_site);
+        (!is_near || origin.is_some_and(|origin| !self.is_own_origin(origin, own))).then_some(CrossSite::Page)
     }
 
     /// Returns whether this is the origin to which the request was sent and the host belongs to the listener.
-    fn is_own(&self, origin: &HeaderValue, own: &OwnHosts) -> bool {
+    fn is_own_origin(&self, origin: &HeaderValue, own: &OwnHosts) -> bool {
         let schemes = if self.is_https { &["https://"][..] } else { &["https://", "http://"] };
         let authority = schemes.iter().find_map(|scheme| origin.as_bytes().strip_prefix(scheme.as_bytes()));
         let host = self.hosts().next();
-        authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host) && own.include(host))
+        authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host) && own.contains(host))
     }
 
     /// Returns all hosts that the request names. There is at most one if the caller has checked this.
@@ -123,7 +123,7 @@ mod tests {
     const SIGNER: (HeaderName, &str) = (HOST, "signer.example.com");
 
     fn signer() -> OwnHosts {
-        OwnHosts::only(Some(vec!["signer.example.com".to_owned()]))
+        OwnHosts::from_names(Some(vec!["signer.example.com".to_owned()]))
     }
 
     fn reason(own: &OwnHosts, is_https: bool, lines: &[(HeaderName, &str)]) -> &'static str {
@@ -207,13 +207,13 @@ mod tests {
             assert_eq!(reason(&signer(), false, &[(HOST, host)]), "own", "{host}");
         }
         assert_eq!(reason(&signer(), false, &[SIGNER, (HOST, "evil.example")]), "host");
-        let listed = [(HOST, "evil.example"), (ORIGIN, "https://app.example.com")];
-        assert_eq!(reason(&signer(), false, &listed), "own", "its page is no other site's, wherever it asks");
+        let allowed_origins = [(HOST, "evil.example"), (ORIGIN, "https://app.example.com")];
+        assert_eq!(reason(&signer(), false, &allowed_origins), "own", "its page is no other site's, wherever it asks");
     }
 
     #[test]
     fn without_configured_hosts_no_name_is_the_own_origin_of_a_page() {
-        let own = OwnHosts::only(None);
+        let own = OwnHosts::from_names(None);
         for host in ["127.0.0.1", "localhost", "localhost:7480", "[::1]:7480", "192.0.2.1:80"] {
             let origin = format!("http://{host}");
             assert_eq!(reason(&own, false, &[(HOST, host), (ORIGIN, &origin)]), "own", "{host}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::binding::{Thumbprint, bound_certificate};
-use super::error::{AuthnError, quoted};
+use super::error::{AuthnError, quote};
 
 type ClaimsMap = Map<String, Value>;
 
@@ -15,11 +15,11 @@ const TYPES: [&str; 2] = ["jwt", "at+jwt"];
 
 /// The members in which issuers state the kind of a token: `token_type` in RFC 7662, `token_use` for Hydra and Cognito,
 /// `typ` for Keycloak, `token_type` and `type` for libraries of Django and Flask.
-const KINDS: [&str; 4] = ["token_use", "token_type", "typ", "type"];
+const KIND_CLAIMS: [&str; 4] = ["token_use", "token_type", "typ", "type"];
 
 /// The kinds of tokens that are not for access, in lower case and without punctuation. An offline token is a refresh
 /// token.
-const OTHER_KINDS: [&str; 6] = ["refresh", "refreshtoken", "offline", "offlinetoken", "logout", "logouttoken"];
+const REFUSED_KINDS: [&str; 6] = ["refresh", "refreshtoken", "offline", "offlinetoken", "logout", "logouttoken"];
 
 /// The further rules for authentic tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,17 +42,17 @@ impl TokenRules {
 /// Checks the header `typ` (RFC 7515, section 4.1.9). `more` are further accepted values, in the form of
 /// [`media_type`].
 pub(super) fn check_type(typ: Option<&str>, more: &[String]) -> Result<(), AuthnError> {
-    let Some(typ) = typ.map(media_type) else { return Ok(()) };
+    let Some(typ) = typ.map(normalize_media_type) else { return Ok(()) };
     if TYPES.contains(&&*typ) || more.contains(&typ) {
         return Ok(());
     }
-    Err(AuthnError::new("the token was issued for another purpose: its header's `typ` is not accepted")
-        .detail(quoted(&typ)))
+    Err(AuthnError::invalid("the token was issued for another purpose: its header's `typ` is not accepted")
+        .with_detail(quote(&typ)))
 }
 
 /// Returns the normal form of a media type in `typ`: in lower case, because the case is not significant, and without
 /// `application/` if no other slash follows.
-pub fn media_type(typ: &str) -> String {
+pub fn normalize_media_type(typ: &str) -> String {
     let typ = typ.to_ascii_lowercase();
     match typ.strip_prefix("application/") {
         Some(rest) if !rest.contains('/') => rest.to_owned(),
@@ -61,21 +61,21 @@ pub fn media_type(typ: &str) -> String {
 }
 
 fn check_kind(claims: &ClaimsMap) -> Result<(), AuthnError> {
-    for name in KINDS {
+    for name in KIND_CLAIMS {
         let words = match claims.get(name) {
             Some(Value::Array(words)) => words.as_slice(),
             Some(word) => std::slice::from_ref(word),
             None => &[],
         };
         let mut words = words.iter().filter_map(Value::as_str);
-        if let Some(word) = words.find(|word| OTHER_KINDS.contains(&&*plain(word))) {
-            let refusal = AuthnError::new(format!("the token was issued for another purpose (`{name}`)"));
-            return Err(refusal.detail(quoted(word)));
+        if let Some(word) = words.find(|word| REFUSED_KINDS.contains(&&*normalize_kind(word))) {
+            let refusal = AuthnError::invalid(format!("the token was issued for another purpose (`{name}`)"));
+            return Err(refusal.with_detail(quote(word)));
         }
     }
     // A security event token (RFC 8417). The logout tokens of OpenID Connect have this form.
     if claims.get("events").is_some_and(Value::is_object) {
-        return Err(AuthnError::new(
+        return Err(AuthnError::invalid(
             "the token was issued for another purpose: it is a security event token (`events`)",
         ));
     }
@@ -84,7 +84,7 @@ fn check_kind(claims: &ClaimsMap) -> Result<(), AuthnError> {
 
 /// Returns the last part of a name, only lower-case letters and digits: `refreshtoken` for
 /// `urn:ietf:params:oauth:token-type:refresh_token`.
-fn plain(word: &str) -> String {
+fn normalize_kind(word: &str) -> String {
     let last = word.rsplit(':').next().unwrap_or_default();
     last.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
@@ -117,7 +117,7 @@ mod tests {
         for word in
             ["refresh_token", "Refresh", "refresh-token", "urn:ietf:params:oauth:token-type:refresh_token", "Offline"]
         {
-            for name in KINDS {
+            for name in KIND_CLAIMS {
                 assert!(kind(name, word).is_err(), "{name} {word}");
                 assert!(check_kind(json!({ name: ["access", word] }).as_object().unwrap()).is_err(), "{name} [{word}]");
             }
@@ -125,7 +125,7 @@ mod tests {
         for word in
             ["access_token", "access", "id", "Bearer", "urn:ietf:params:oauth:token-type:access_token", "JWT", ""]
         {
-            for name in KINDS {
+            for name in KIND_CLAIMS {
                 kind(name, word).unwrap();
             }
         }

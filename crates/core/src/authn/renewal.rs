@@ -7,11 +7,11 @@ use super::{Authenticator, Authenticators, Introspection, Jwt, KeySet, KeySource
 impl Authenticators {
     /// Reuses the state of authenticators that are configured the same way: the fetched keys of key sets, and the
     /// cached answers of other servers.
-    pub fn take_over(&mut self, before: &Authenticators) {
+    pub fn reuse_state_from(&mut self, before: &Authenticators) {
         for authenticator in &mut self.all {
             match authenticator {
                 Authenticator::Jwt(Jwt { keys: KeySource::Fetched(set), .. }) => {
-                    let same = before.key_sets().find(|known| known.is_configured_like(set));
+                    let same = before.key_sets().find(|known| known.has_same_config(set));
                     *set = Arc::clone(same.unwrap_or(set));
                 }
                 Authenticator::Introspection(one) => {

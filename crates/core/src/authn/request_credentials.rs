@@ -23,9 +23,9 @@ pub struct RequestCredentials<'a> {
 
 impl<'a> RequestCredentials<'a> {
     /// Takes only headers, from an unknown peer.
-    pub fn only(headers: &'a HeaderMap) -> RequestCredentials<'a> {
-        const UNKNOWN: &ConnectionPeer = &ConnectionPeer { socket: PeerAddress::Unix(None), tls: None };
-        RequestCredentials { headers, peer: UNKNOWN, certificate: ClientCertificate::Nothing, cross_site: None }
+    pub fn from_headers(headers: &'a HeaderMap) -> RequestCredentials<'a> {
+        const UNKNOWN: &ConnectionPeer = &ConnectionPeer { address: PeerAddress::Unix(None), tls: None };
+        RequestCredentials { headers, peer: UNKNOWN, certificate: ClientCertificate::Absent, cross_site: None }
     }
 }
 
@@ -33,7 +33,7 @@ impl<'a> RequestCredentials<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionPeer {
     /// The address of the peer.
-    pub socket: PeerAddress,
+    pub address: PeerAddress,
     /// The TLS data, if the connection uses TLS.
     pub tls: Option<TlsPeer>,
 }
@@ -65,12 +65,12 @@ pub struct ProcessIds {
 
 impl ConnectionPeer {
     /// Returns a peer with this IP address.
-    pub fn at(address: IpAddr) -> ConnectionPeer {
-        ConnectionPeer { socket: PeerAddress::Address(address.to_canonical()), tls: None }
+    pub fn from_address(address: IpAddr) -> ConnectionPeer {
+        ConnectionPeer { address: PeerAddress::Address(address.to_canonical()), tls: None }
     }
 
     /// Returns a peer on a Unix socket.
-    pub fn unix(ids: Option<ProcessIds>) -> ConnectionPeer {
-        ConnectionPeer { socket: PeerAddress::Unix(ids), tls: None }
+    pub fn from_unix_socket(ids: Option<ProcessIds>) -> ConnectionPeer {
+        ConnectionPeer { address: PeerAddress::Unix(ids), tls: None }
     }
 }

@@ -11,7 +11,7 @@ use crate::model::{Pattern, Role, RoleHierarchy, claim};
 type IssuerClaims = Map<String, Value>;
 
 /// The maximum number of scopes in which an issuer may give roles to a caller.
-const MOST_SCOPES: usize = 64;
+const MAX_SCOPES: usize = 64;
 
 /// The claims with the roles of an issuer, and the limits for these roles.
 #[derive(Clone, Copy)]
@@ -21,7 +21,7 @@ pub(super) struct RoleMapping<'a> {
     /// The claim with roles by scope: an object that maps patterns to words.
     pub(super) bindings: Option<&'a str>,
     /// The roles of the policy.
-    pub(super) ladder: &'a RoleHierarchy,
+    pub(super) role_hierarchy: &'a RoleHierarchy,
     /// The strongest accepted role. Without it, no role is accepted.
     pub(super) max_role: Option<Role>,
 }
@@ -32,11 +32,11 @@ impl RoleMapping<'_> {
         let Some(max) = self.max_role else {
             return Ok(Vec::new());
         };
-        let role = |word: &str| self.ladder.role(word).filter(|role| *role <= max);
-        let everywhere = words(claims, self.roles)?.into_iter().filter_map(role);
-        let scoped = scopes(claims, self.bindings)?
+        let role = |word: &str| self.role_hierarchy.role(word).filter(|role| *role <= max);
+        let everywhere = read_words(claims, self.roles)?.into_iter().filter_map(role);
+        let scoped = read_scopes(claims, self.bindings)?
             .filter_map(|(scope, word)| Some((Pattern::parse(scope).ok()?, role(word.as_str()?)?)));
-        strongest(everywhere.map(|role| (Pattern::Everything, role)).chain(scoped))
+        strongest_roles(everywhere.map(|role| (Pattern::Everything, role)).chain(scoped))
     }
 }
 
@@ -45,43 +45,43 @@ impl RoleMapping<'_> {
 ///
 /// # Errors
 /// Returns an error if there are too many scopes.
-pub fn strongest(bindings: impl Iterator<Item = (Pattern, Role)>) -> Result<Vec<(Pattern, Role)>, AuthnError> {
+pub fn strongest_roles(bindings: impl Iterator<Item = (Pattern, Role)>) -> Result<Vec<(Pattern, Role)>, AuthnError> {
     let mut roles: BTreeMap<Pattern, Role> = BTreeMap::new();
     for (scope, role) in bindings {
         let known = roles.entry(scope.home().into_owned()).or_insert(role);
         *known = role.max(*known);
     }
-    if roles.len() > MOST_SCOPES {
-        return Err(AuthnError::new(format!(
-            "the caller must not have roles in more than {MOST_SCOPES} different scopes"
+    if roles.len() > MAX_SCOPES {
+        return Err(AuthnError::invalid(format!(
+            "the caller must not have roles in more than {MAX_SCOPES} different scopes"
         )));
     }
     Ok(roles.into_iter().collect())
 }
 
 /// Returns the words in a list, or in one string separated by white space.
-fn words<'a>(claims: &'a IssuerClaims, name: Option<&str>) -> Result<Vec<&'a str>, AuthnError> {
+fn read_words<'a>(claims: &'a IssuerClaims, name: Option<&str>) -> Result<Vec<&'a str>, AuthnError> {
     match name.and_then(|name| claim(claims, name)) {
         None => Ok(Vec::new()),
         Some(Value::String(line)) => Ok(line.split_whitespace().collect()),
         Some(Value::Array(list)) => Ok(list.iter().filter_map(Value::as_str).collect()),
-        Some(_) => Err(mistyped("roles", "a list of strings or words in one string", name)),
+        Some(_) => Err(wrong_type_error("roles", "a list of strings or words in one string", name)),
     }
 }
 
 /// Returns the members of an object that maps scopes to words.
-fn scopes<'a>(
+fn read_scopes<'a>(
     claims: &'a IssuerClaims,
     name: Option<&str>,
 ) -> Result<impl Iterator<Item = (&'a String, &'a Value)>, AuthnError> {
     match name.and_then(|name| claim(claims, name)) {
         None => Ok(None.into_iter().flatten()),
         Some(Value::Object(members)) => Ok(Some(members).into_iter().flatten()),
-        Some(_) => Err(mistyped("bindings", "an object of pattern and role", name)),
+        Some(_) => Err(wrong_type_error("bindings", "an object of pattern and role", name)),
     }
 }
 
-fn mistyped(what: &str, wanted: &str, claim: Option<&str>) -> AuthnError {
+fn wrong_type_error(what: &str, wanted: &str, claim: Option<&str>) -> AuthnError {
     let detail = format!("they are read from the claim `{}`", claim.unwrap_or_default());
-    AuthnError::new(format!("the caller's {what} must be {wanted}")).detail(detail)
+    AuthnError::invalid(format!("the caller's {what} must be {wanted}")).with_detail(detail)
 }

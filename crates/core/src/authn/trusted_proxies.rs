@@ -20,15 +20,15 @@ pub enum TrustedProxy {
 
 impl TrustedProxies {
     /// Returns whether this peer is trusted.
-    pub fn include(&self, peer: &ConnectionPeer) -> bool {
-        match peer.socket {
-            PeerAddress::Address(address) => self.include_address(address),
-            PeerAddress::Unix(_) => self.include_unix(),
+    pub fn contains(&self, peer: &ConnectionPeer) -> bool {
+        match peer.address {
+            PeerAddress::Address(address) => self.contains_address(address),
+            PeerAddress::Unix(_) => self.contains_unix_socket(),
         }
     }
 
     /// Returns whether a peer with this address is trusted.
-    pub fn include_address(&self, address: IpAddr) -> bool {
+    pub fn contains_address(&self, address: IpAddr) -> bool {
         self.0.iter().any(|proxy| matches!(proxy, TrustedProxy::Network(network) if network.contains(address)))
     }
 
@@ -41,7 +41,7 @@ impl TrustedProxies {
     }
 
     /// Returns whether the peers at the Unix socket are trusted.
-    pub fn include_unix(&self) -> bool {
+    pub fn contains_unix_socket(&self) -> bool {
         self.0.contains(&TrustedProxy::Unix)
     }
 }

@@ -24,13 +24,13 @@ pub struct UnixPeer {
 impl UnixPeer {
     /// Returns the caller, if its ids are accepted.
     pub(super) fn identify(&self, peer: &ConnectionPeer) -> Option<Arc<Caller>> {
-        let PeerAddress::Unix(Some(ids)) = peer.socket else { return None };
+        let PeerAddress::Unix(Some(ids)) = peer.address else { return None };
         let subject = || self.subject.clone().unwrap_or_else(|| format!("uid-{}", ids.uid));
         self.accepts(ids).then(|| self.common.caller(subject(), Map::new(), Vec::new()))
     }
 
     /// Returns whether a caller of this authenticator can have this subject.
-    pub(super) fn may_be(&self, subject: &str) -> bool {
+    pub(super) fn can_have_subject(&self, subject: &str) -> bool {
         if let Some(own) = &self.subject {
             return own == subject;
         }

@@ -23,10 +23,10 @@ const LONGEST_SUBJECT: usize = 255;
 const LEEWAY_SECONDS: u64 = 30;
 
 /// The maximum time for which a credential is refused without a new query.
-const REFUSED: Duration = Duration::from_secs(5);
+const REFUSED_LIFETIME: Duration = Duration::from_secs(5);
 
 /// The time without a new query about a credential after a query has failed.
-const FAILED: Duration = Duration::from_secs(1);
+const FAILED_LIFETIME: Duration = Duration::from_secs(1);
 
 /// The meaning of an answer and its lifetime.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ pub struct IntrospectionAnswer {
 
 impl Introspection {
     /// Reads an answer.
-    pub fn read(&self, status: StatusCode, body: &[u8], now: Millis) -> IntrospectionAnswer {
+    pub fn parse_answer(&self, status: StatusCode, body: &[u8], now: Millis) -> IntrospectionAnswer {
         let found = self.claims(status, body).and_then(|claims| {
             let (certificate, until) = self.check(&claims, now)?;
             Ok((TokenCaller::new(self.caller(claims)?, certificate), until))
@@ -47,46 +47,49 @@ impl Introspection {
         match found {
             Ok((caller, until)) => {
                 let left = Duration::from_millis(until.saturating_sub(now.0));
-                IntrospectionAnswer { caller: Ok(caller), lifetime: self.cache.min(left) }
+                IntrospectionAnswer { caller: Ok(caller), lifetime: self.cache_lifetime.min(left) }
             }
-            Err(refusal) => self.refused(refusal),
+            Err(refusal) => self.error_answer(refusal),
         }
     }
 
     /// Returns the result for a query without an answer, with the reason.
-    pub fn unanswered(&self, reason: String) -> IntrospectionAnswer {
-        self.refused(unreliable(reason))
+    pub fn failed_answer(&self, reason: String) -> IntrospectionAnswer {
+        self.error_answer(unusable_answer(reason))
     }
 
-    fn refused(&self, refusal: AuthnError) -> IntrospectionAnswer {
-        let lifetime = if refusal.is_unavailable() { FAILED } else { self.cache.min(REFUSED) };
-        IntrospectionAnswer { caller: Err(refusal.by(&self.common.name)), lifetime }
+    fn error_answer(&self, refusal: AuthnError) -> IntrospectionAnswer {
+        let lifetime =
+            if refusal.is_unavailable() { FAILED_LIFETIME } else { self.cache_lifetime.min(REFUSED_LIFETIME) };
+        IntrospectionAnswer { caller: Err(refusal.with_authenticator(&self.common.name)), lifetime }
     }
 
     /// Returns the claims of the answer, if the answer is usable.
     fn claims(&self, status: StatusCode, body: &[u8]) -> Result<Map<String, Value>, AuthnError> {
         let is_leancloud = matches!(self.protocol, IntrospectionProtocol::LeanCloud { .. });
         match status {
-            StatusCode::OK if body.trim_ascii() == b"null" => Err(unknown("no user")),
+            StatusCode::OK if body.trim_ascii() == b"null" => Err(unknown_credential("no user")),
             StatusCode::OK => {
-                json::object(body).map_err(|error| unreliable(format!("it is not a JSON object: {error}")))
+                json::object(body).map_err(|error| unusable_answer(format!("it is not a JSON object: {error}")))
             }
             // LeanCloud answers 401 if the key of this program is wrong.
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !is_leancloud => Err(self.turned_away(status)),
-            StatusCode::BAD_REQUEST if is_leancloud && has_code_211(body) => Err(unknown("code 211")),
-            _ if status.is_redirection() => Err(unreliable(format!("it redirects ({status}), which is not followed"))),
-            _ => Err(unreliable(format!("it answers {status}"))),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !is_leancloud => Err(self.unauthorized_error(status)),
+            StatusCode::BAD_REQUEST if is_leancloud && has_code_211(body) => Err(unknown_credential("code 211")),
+            _ if status.is_redirection() => {
+                Err(unusable_answer(format!("it redirects ({status}), which is not followed")))
+            }
+            _ => Err(unusable_answer(format!("it answers {status}"))),
         }
     }
 
     /// Returns the error for an answer with the status 401 or 403. An authorization server reports an invalid token as
     /// inactive. It uses these statuses if it does not accept the credentials of this program (RFC 7662, section 2.3).
-    fn turned_away(&self, status: StatusCode) -> AuthnError {
+    fn unauthorized_error(&self, status: StatusCode) -> AuthnError {
         match self.protocol {
             IntrospectionProtocol::Token { .. } => {
-                unknown(&format!("{}: perhaps it does not know this program's credentials", status.as_str()))
+                unknown_credential(&format!("{}: perhaps it does not know this program's credentials", status.as_str()))
             }
-            _ => unknown(status.as_str()),
+            _ => unknown_credential(status.as_str()),
         }
     }
 
@@ -95,12 +98,12 @@ impl Introspection {
     fn check(&self, claims: &Map<String, Value>, now: Millis) -> Result<(Option<Thumbprint>, u64), AuthnError> {
         let IntrospectionProtocol::Token { audience, rules, .. } = &self.protocol else {
             let inactive = claims.get("active") == Some(&Value::Bool(false));
-            return if inactive { Err(unknown("inactive")) } else { Ok((None, u64::MAX)) };
+            return if inactive { Err(unknown_credential("inactive")) } else { Ok((None, u64::MAX)) };
         };
         match claims.get("active") {
             Some(Value::Bool(true)) => {}
-            Some(Value::Bool(false)) => return Err(unknown("inactive")),
-            _ => return Err(unreliable("it must say whether the token is active: true or false".to_owned())),
+            Some(Value::Bool(false)) => return Err(unknown_credential("inactive")),
+            _ => return Err(unusable_answer("it must say whether the token is active: true or false".to_owned())),
         }
         if let Some(audience) = audience {
             check_audience(claims, audience)?;
@@ -120,11 +123,13 @@ impl Introspection {
     /// Returns the subject: a string, or a whole number, because many backends number their users.
     fn subject(&self, claims: &Map<String, Value>) -> Result<String, AuthnError> {
         let bare = match claim(claims, &self.subject) {
-            None | Some(Value::Null) => return Err(unknown("no user")),
-            Some(Value::String(text)) if text.is_empty() => return Err(unknown("no user")),
+            None | Some(Value::Null) => return Err(unknown_credential("no user")),
+            Some(Value::String(text)) if text.is_empty() => return Err(unknown_credential("no user")),
             Some(Value::String(text)) => text.clone(),
             Some(Value::Number(number)) if number.is_u64() || number.is_i64() => number.to_string(),
-            Some(_) => return Err(unreliable(format!("its `{}` must be a string or a whole number", self.subject))),
+            Some(_) => {
+                return Err(unusable_answer(format!("its `{}` must be a string or a whole number", self.subject)));
+            }
         };
         let whole = format!("{}{bare}", self.subject_prefix);
         check_subject(&bare, &whole)?;
@@ -134,7 +139,7 @@ impl Introspection {
     /// Checks that an answer can name this subject, which includes the prefix.
     pub(in crate::authn) fn check_subject(&self, subject: &str) -> Result<(), AuthnError> {
         let Some(bare) = subject.strip_prefix(&self.subject_prefix) else {
-            return Err(AuthnError::new(format!("its subjects start with `{}`", self.subject_prefix)));
+            return Err(AuthnError::invalid(format!("its subjects start with `{}`", self.subject_prefix)));
         };
         check_subject(bare, subject)
     }
@@ -143,8 +148,8 @@ impl Introspection {
         // Backends write null if there is no value.
         let given = |name: &&str| claim(claims, name) != Some(&Value::Null);
         let (roles, bindings) = (self.roles.as_deref().filter(given), self.bindings.as_deref().filter(given));
-        let grants = RoleMapping { roles, bindings, ladder: &self.ladder, max_role: self.max_role };
-        grants.read(claims).map_err(|refusal| unreliable(refusal.log()))
+        let grants = RoleMapping { roles, bindings, role_hierarchy: &self.role_hierarchy, max_role: self.max_role };
+        grants.read(claims).map_err(|refusal| unusable_answer(refusal.log_message()))
     }
 }
 
@@ -152,10 +157,10 @@ impl Introspection {
 fn check_subject(bare: &str, whole: &str) -> Result<(), AuthnError> {
     for subject in [bare, whole] {
         check_identifier(subject, LONGEST_SUBJECT)
-            .map_err(|flaw| AuthnError::new(format!("the caller's id {flaw}")))?;
+            .map_err(|flaw| AuthnError::invalid(format!("the caller's id {flaw}")))?;
     }
     if bare == "*" {
-        return Err(AuthnError::new("a caller's subject must not be `*`"));
+        return Err(AuthnError::invalid("a caller's subject must not be `*`"));
     }
     Ok(())
 }
@@ -165,11 +170,11 @@ fn check_subject(bare: &str, whole: &str) -> Result<(), AuthnError> {
 fn check_dates(claims: &Map<String, Value>, rules: &TokenRules, now: Millis) -> Result<u64, AuthnError> {
     // Servers write null if there is no value.
     let given = |name: &str| claims.get(name).filter(|value| !value.is_null());
-    let dates = Dates::read(given).map_err(|refusal| unreliable(refusal.log()))?;
+    let dates = Dates::read(given).map_err(|refusal| unusable_answer(refusal.log_message()))?;
     // The expiry has no leeway, because the server decides with its own clock.
     let expiry = dates.expiry.unwrap_or(u64::MAX);
     if expiry <= now.0 {
-        return Err(unknown("expired"));
+        return Err(unknown_credential("expired"));
     }
     let span = TokenClock::new(now, LEEWAY_SECONDS, rules.max_age).check(&dates)?;
     Ok(span.end.min(expiry))
@@ -180,10 +185,11 @@ fn has_code_211(body: &[u8]) -> bool {
     json::object(body).is_ok_and(|answer| answer.get("code").and_then(Value::as_u64) == Some(211))
 }
 
-fn unknown(word: &str) -> AuthnError {
-    AuthnError::new("the credential is unknown or no longer valid").detail(format!("the server answers: {word}"))
+fn unknown_credential(word: &str) -> AuthnError {
+    AuthnError::invalid("the credential is unknown or no longer valid")
+        .with_detail(format!("the server answers: {word}"))
 }
 
-fn unreliable(reason: String) -> AuthnError {
-    AuthnError::unavailable("the caller cannot be identified at the moment").detail(reason)
+fn unusable_answer(reason: String) -> AuthnError {
+    AuthnError::unavailable("the caller cannot be identified at the moment").with_detail(reason)
 }

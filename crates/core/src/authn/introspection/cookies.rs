@@ -5,10 +5,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Returns a `Cookie` header with the cookies of the request that have one of these names, unchanged. Returns `None` if
 /// there are none.
-pub(super) fn only(headers: &HeaderMap, names: &[String]) -> Option<(HeaderName, HeaderValue)> {
+pub(super) fn select_cookies(headers: &HeaderMap, names: &[String]) -> Option<(HeaderName, HeaderValue)> {
     // HTTP/2 may send the cookies in several headers (RFC 9113, section 8.2.3).
     let pairs = headers.get_all(COOKIE).into_iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
-    let wanted: Vec<_> = pairs.map(<[u8]>::trim_ascii).filter(|pair| names.iter().any(|own| is(own, pair))).collect();
+    let wanted: Vec<_> =
+        pairs.map(<[u8]>::trim_ascii).filter(|pair| names.iter().any(|own| has_name(own, pair))).collect();
     if wanted.is_empty() {
         return None;
     }
@@ -16,7 +17,7 @@ pub(super) fn only(headers: &HeaderMap, names: &[String]) -> Option<(HeaderName,
     HeaderValue::from_bytes(&wanted.join(&b"; "[..])).ok().map(|value| (COOKIE, value))
 }
 
-fn is(name: &str, pair: &[u8]) -> bool {
+fn has_name(name: &str, pair: &[u8]) -> bool {
     pair.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.trim_ascii_start().first() == Some(&b'='))
 }
 
@@ -33,7 +34,7 @@ mod tests {
             for line in lines {
                 headers.append(COOKIE, HeaderValue::from_bytes(line.as_bytes()).unwrap());
             }
-            only(&headers, &["sid".to_owned(), "sid2".to_owned()]).map(|(_, value)| value.as_bytes().to_vec())
+            select_cookies(&headers, &["sid".to_owned(), "sid2".to_owned()]).map(|(_, value)| value.as_bytes().to_vec())
         };
         assert_eq!(kept(&[]), None);
         assert_eq!(kept(&["", ";", "SID=1; xsid=2; sid; =sid; other=sid=3"]), None);

@@ -45,11 +45,11 @@ pub struct Introspection {
     /// The member of the answer with roles by scope: an object that maps patterns to words.
     pub bindings: Option<String>,
     /// The roles of the policy.
-    pub ladder: RoleHierarchy,
+    pub role_hierarchy: RoleHierarchy,
     /// The strongest role that an answer can give. Without it, answers give no roles.
     pub max_role: Option<Role>,
     /// The maximum time for which an answer is cached.
-    pub cache: Duration,
+    pub cache_lifetime: Duration,
 }
 
 /// The protocol of the queries and answers.
@@ -98,7 +98,7 @@ impl Introspection {
     }
 
     /// Returns whether cookies are passed on, which browsers send automatically.
-    pub(super) fn takes_cookies(&self) -> bool {
+    pub(super) fn passes_cookies(&self) -> bool {
         match &self.protocol {
             IntrospectionProtocol::Session { cookies, .. } => !cookies.is_empty(),
             IntrospectionProtocol::Token { .. } | IntrospectionProtocol::LeanCloud { .. } => false,
@@ -123,26 +123,28 @@ impl Introspection {
     }
 
     /// Returns the query for the explicit credential of the request.
-    pub(super) fn ask_explicit(self: &Arc<Self>, header: &HeaderName, headers: &HeaderMap) -> IdentifyError {
+    pub(super) fn query_explicit(self: &Arc<Self>, header: &HeaderName, headers: &HeaderMap) -> IdentifyError {
         if headers.get(header).is_none_or(|value| value.as_bytes().trim_ascii().is_empty()) {
-            return AuthnError::new(format!("the header `{header}` is empty")).by(&self.common.name).into();
+            return AuthnError::invalid(format!("the header `{header}` is empty"))
+                .with_authenticator(&self.common.name)
+                .into();
         }
         let names = match &self.protocol {
             IntrospectionProtocol::Session { headers, .. } => headers.as_slice(),
             _ => std::slice::from_ref(header),
         };
-        self.ask(passed(names, headers).collect())
+        self.query(forwarded_headers(names, headers).collect())
     }
 
     /// Returns the query for the cookies of the request, if it has cookies that are passed on.
-    pub(super) fn ask_ambient(self: &Arc<Self>, headers: &HeaderMap) -> Option<IdentifyError> {
+    pub(super) fn query_ambient(self: &Arc<Self>, headers: &HeaderMap) -> Option<IdentifyError> {
         let IntrospectionProtocol::Session { cookies, headers: names } = &self.protocol else { return None };
-        let cookies = cookies::only(headers, cookies)?;
-        Some(self.ask(std::iter::once(cookies).chain(passed(names, headers)).collect()))
+        let cookies = cookies::select_cookies(headers, cookies)?;
+        Some(self.query(std::iter::once(cookies).chain(forwarded_headers(names, headers)).collect()))
     }
 
     /// Describes the accepted credentials, for the error about a request without a credential.
-    pub(super) fn wanted(&self) -> String {
+    pub(super) fn describe_credentials(&self) -> String {
         let ticked = |name: &dyn std::fmt::Display| format!("`{name}`");
         match &self.protocol {
             IntrospectionProtocol::Session { cookies, .. } if !cookies.is_empty() => {
@@ -158,12 +160,15 @@ impl Introspection {
         }
     }
 
-    fn ask(self: &Arc<Self>, passed: Vec<(HeaderName, HeaderValue)>) -> IdentifyError {
-        IdentifyError::Unknown(PendingLookup::Session(IntrospectionQuery { asker: Arc::clone(self), passed }))
+    fn query(self: &Arc<Self>, passed: Vec<(HeaderName, HeaderValue)>) -> IdentifyError {
+        IdentifyError::Pending(PendingLookup::Session(IntrospectionQuery {
+            introspection: Arc::clone(self),
+            forwarded_headers: passed,
+        }))
     }
 }
 
 /// Returns the headers of the request that have one of these names.
-fn passed(names: &[HeaderName], headers: &HeaderMap) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+fn forwarded_headers(names: &[HeaderName], headers: &HeaderMap) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
     names.iter().flat_map(|name| headers.get_all(name).iter().map(|value| (name.clone(), value.clone())))
 }

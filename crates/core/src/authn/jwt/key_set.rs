@@ -53,7 +53,7 @@ impl KeySet {
     }
 
     /// Returns whether everything except the keys is equal.
-    pub(in crate::authn) fn is_configured_like(&self, other: &KeySet) -> bool {
+    pub(in crate::authn) fn has_same_config(&self, other: &KeySet) -> bool {
         let KeySet { authenticator, endpoint, discovery, algorithms, stale_if_error, current: _ } = self;
         (authenticator, endpoint) == (&other.authenticator, &other.endpoint)
             && (discovery, algorithms, stale_if_error) == (&other.discovery, &other.algorithms, &other.stale_if_error)
@@ -75,7 +75,7 @@ impl KeySet {
     }
 
     /// Returns whether these are the current keys.
-    pub(super) fn has(&self, keys: &Weak<VerificationKeys>) -> bool {
+    pub(super) fn is_current(&self, keys: &Weak<VerificationKeys>) -> bool {
         self.current.load().as_ref().is_some_and(|current| Arc::as_ptr(current) == keys.as_ptr())
     }
 
@@ -88,14 +88,14 @@ impl KeySet {
         was_tried: bool,
     ) -> Result<KeyGeneration, IdentifyError> {
         match &*self.current.load() {
-            Some(keys) if was_tried || keys.have(token.key_id()?) => {
+            Some(keys) if was_tried || keys.has_id(token.key_id()?) => {
                 keys.verify(token, algorithm)?;
                 Ok(KeyGeneration::Fetched(Arc::clone(self), Arc::downgrade(keys)))
             }
             None if was_tried => {
                 Err(AuthnError::unavailable("the keys for this token are not available at the moment").into())
             }
-            _ => Err(IdentifyError::Unknown(PendingLookup::Keys(Arc::clone(self)))),
+            _ => Err(IdentifyError::Pending(PendingLookup::Keys(Arc::clone(self)))),
         }
     }
 }

@@ -16,15 +16,15 @@ use serde_json::{Map, Value};
 pub(super) use claims::check_audience;
 pub use key_set::{KeySet, KeySource};
 pub use keys::{UnusableKey, VerificationKeys};
-pub(super) use token::{LONGEST, UnverifiedToken};
+pub(super) use token::{MAX_TOKEN_BYTES, UnverifiedToken};
 pub(super) use token_cache::{TokenCache, VerifiedToken};
 
 use super::Common;
 use super::address::check_verified;
-use super::algorithm::{Algorithm, algorithm};
+use super::algorithm::{Algorithm, parse_algorithm};
 use super::binding::TokenCaller;
 use super::dates::{Dates, TokenClock};
-use super::error::{AuthnError, quoted};
+use super::error::{AuthnError, quote};
 use super::lookup::IdentifyError;
 use super::purpose::{TokenRules, check_type};
 use super::role_mapping::RoleMapping;
@@ -53,13 +53,13 @@ pub struct Jwt {
     /// The claim with roles by scope: an object that maps patterns to words.
     pub bindings: Option<String>,
     /// The roles of the policy.
-    pub ladder: RoleHierarchy,
+    pub role_hierarchy: RoleHierarchy,
     /// The strongest role that the tokens can give. Without it, they give no roles.
     pub max_role: Option<Role>,
     /// The maximum difference between this clock and the clock of the issuer, in seconds.
     pub leeway_seconds: u64,
     /// Further accepted values of the header `typ`, in the form of [`media_type`](super::media_type).
-    pub types: Vec<String>,
+    pub accepted_types: Vec<String>,
     /// The further rules for authentic tokens.
     pub rules: TokenRules,
 }
@@ -78,26 +78,26 @@ impl Jwt {
             KeySource::Fixed(keys) => keys.verify(&token, algorithm).map(|()| KeyGeneration::Fixed)?,
             KeySource::Fetched(set) => set.verify(&token, algorithm, was_tried)?,
         };
-        Ok(self.finding(token, now, under)?)
+        Ok(self.check_claims(token, now, under)?)
     }
 
     /// Checks the claims of a token with a valid signature, and returns the caller.
-    fn finding(
+    fn check_claims(
         &self,
         token: UnverifiedToken<'_>,
         now: Millis,
         under: KeyGeneration,
     ) -> Result<VerifiedToken, AuthnError> {
-        check_type(token.media_type()?, &self.types)?;
+        check_type(token.media_type()?, &self.accepted_types)?;
         let claims = token.into_claims();
         let span = self.check_dates(&claims, now)?;
         check_audience(&claims, &self.audience)?;
         let certificate = self.rules.check(&claims)?;
         check_verified(&claims, &self.subject)?;
         let subject = claims::subject(&claims, &self.subject, &self.subject_prefix)?;
-        let bindings = self.grants().read(&claims)?;
+        let bindings = self.role_mapping().read(&claims)?;
         let caller = TokenCaller::new(self.common.caller(subject, claims, bindings), certificate);
-        Ok(VerifiedToken { caller, span, under })
+        Ok(VerifiedToken { caller, validity: span, key_generation: under })
     }
 
     /// Checks the dates of the token. The claim `exp` is required. Returns the period in which the result is the same,
@@ -105,28 +105,28 @@ impl Jwt {
     fn check_dates(&self, claims: &Map<String, Value>, now: Millis) -> Result<Range<u64>, AuthnError> {
         let dates = Dates::read(|name| claims.get(name))?;
         if dates.expiry.is_none() {
-            return Err(AuthnError::new("the token must have an expiry (exp)"));
+            return Err(AuthnError::invalid("the token must have an expiry (exp)"));
         }
         TokenClock::new(now, self.leeway_seconds, self.rules.max_age).check(&dates)
     }
 
-    fn grants(&self) -> RoleMapping<'_> {
+    fn role_mapping(&self) -> RoleMapping<'_> {
         let (roles, bindings) = (self.roles.as_deref(), self.bindings.as_deref());
-        RoleMapping { roles, bindings, ladder: &self.ladder, max_role: self.max_role }
+        RoleMapping { roles, bindings, role_hierarchy: &self.role_hierarchy, max_role: self.max_role }
     }
 
     /// Checks that a token can name this subject, which includes the prefix.
     pub(super) fn check_subject(&self, subject: &str) -> Result<(), AuthnError> {
         let Some(bare) = subject.strip_prefix(&self.subject_prefix) else {
-            return Err(AuthnError::new(format!("its subjects start with `{}`", self.subject_prefix)));
+            return Err(AuthnError::invalid(format!("its subjects start with `{}`", self.subject_prefix)));
         };
         claims::check_subject(bare, subject)
     }
 
     fn algorithm(&self, token: &UnverifiedToken<'_>) -> Result<Algorithm, AuthnError> {
         let wanted = token.algorithm()?;
-        algorithm(wanted)
-            .filter(|known| self.algorithms.contains(known))
-            .ok_or_else(|| AuthnError::new("the token's algorithm (alg) is not accepted").detail(quoted(wanted)))
+        parse_algorithm(wanted).filter(|known| self.algorithms.contains(known)).ok_or_else(|| {
+            AuthnError::invalid("the token's algorithm (alg) is not accepted").with_detail(quote(wanted))
+        })
     }
 }

@@ -7,7 +7,7 @@ use crate::crypto;
 use crate::model::json;
 
 /// The longest accepted token, in bytes.
-pub(in crate::authn) const LONGEST: usize = 8 * 1024;
+pub(in crate::authn) const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
 /// A compact JWS with a JSON object as payload. It is not verified.
 pub(in crate::authn) struct UnverifiedToken<'a> {
@@ -22,28 +22,28 @@ pub(in crate::authn) struct UnverifiedToken<'a> {
 impl<'a> UnverifiedToken<'a> {
     /// Parses a token.
     pub(in crate::authn) fn parse(text: &'a str) -> Result<UnverifiedToken<'a>, AuthnError> {
-        if text.len() > LONGEST {
-            return Err(AuthnError::new("the token is longer than 8 KiB"));
+        if text.len() > MAX_TOKEN_BYTES {
+            return Err(AuthnError::invalid("the token is longer than 8 KiB"));
         }
         let (message, header, payload, signature) =
-            parts(text).ok_or_else(|| AuthnError::new("the token must have three parts, divided by dots"))?;
-        let header = object(header, "header")?;
+            split_parts(text).ok_or_else(|| AuthnError::invalid("the token must have three parts, divided by dots"))?;
+        let header = decode_object(header, "header")?;
         if header.contains_key("crit") {
-            return Err(AuthnError::new("the token's header names extensions (crit), and none is supported"));
+            return Err(AuthnError::invalid("the token's header names extensions (crit), and none is supported"));
         }
-        Ok(UnverifiedToken { header, claims: object(payload, "payload")?, message, signature })
+        Ok(UnverifiedToken { header, claims: decode_object(payload, "payload")?, message, signature })
     }
 
     /// Returns the issuer that the token names.
     pub(in crate::authn) fn issuer(&self) -> Result<&str, AuthnError> {
         let issuer = self.claims.get("iss").and_then(Value::as_str);
-        issuer.ok_or_else(|| AuthnError::new("the token must name its issuer (iss), as a string"))
+        issuer.ok_or_else(|| AuthnError::invalid("the token must name its issuer (iss), as a string"))
     }
 
     /// Returns the algorithm that the token names.
     pub(super) fn algorithm(&self) -> Result<&str, AuthnError> {
         let algorithm = self.header.get("alg").and_then(Value::as_str);
-        algorithm.ok_or_else(|| AuthnError::new("the token must name its algorithm (alg), as a string"))
+        algorithm.ok_or_else(|| AuthnError::invalid("the token must name its algorithm (alg), as a string"))
     }
 
     /// Returns the media type of the token (`typ`), if there is one.
@@ -51,7 +51,7 @@ impl<'a> UnverifiedToken<'a> {
         match self.header.get("typ") {
             None => Ok(None),
             Some(Value::String(typ)) => Ok(Some(typ)),
-            Some(_) => Err(AuthnError::new("the type in the token's header (typ) must be a string")),
+            Some(_) => Err(AuthnError::invalid("the type in the token's header (typ) must be a string")),
         }
     }
 
@@ -60,7 +60,7 @@ impl<'a> UnverifiedToken<'a> {
         match self.header.get("kid") {
             None => Ok(None),
             Some(Value::String(id)) => Ok(Some(id)),
-            Some(_) => Err(AuthnError::new("the token's key id (kid) must be a string")),
+            Some(_) => Err(AuthnError::invalid("the token's key id (kid) must be a string")),
         }
     }
 
@@ -81,16 +81,17 @@ impl<'a> UnverifiedToken<'a> {
 }
 
 /// Returns the signed part, its two halves, and the signature.
-fn parts(text: &str) -> Option<(&str, &str, &str, &str)> {
+fn split_parts(text: &str) -> Option<(&str, &str, &str, &str)> {
     let (message, signature) = text.rsplit_once('.')?;
     let (header, payload) = message.split_once('.')?;
     (!payload.contains('.')).then_some((message, header, payload, signature))
 }
 
-fn object(part: &str, name: &str) -> Result<Map<String, Value>, AuthnError> {
+fn decode_object(part: &str, name: &str) -> Result<Map<String, Value>, AuthnError> {
     let bytes = crypto::base64url_decode(part)
-        .ok_or_else(|| AuthnError::new(format!("the token's {name} is not base64url without padding")))?;
+        .ok_or_else(|| AuthnError::invalid(format!("the token's {name} is not base64url without padding")))?;
     json::object(&bytes).map_err(|error| {
-        AuthnError::new(format!("the token's {name} is not a JSON object, each member once")).detail(error.to_string())
+        AuthnError::invalid(format!("the token's {name} is not a JSON object, each member once"))
+            .with_detail(error.to_string())
     })
 }

@@ -18,16 +18,16 @@ use crate::crypto::mac::HmacSha256;
 use crate::model::{Caller, Millis};
 
 /// The number of parts of the cache, so that parallel requests seldom wait for each other.
-const PARTS: usize = 16;
+const SHARDS: usize = 16;
 
 /// The capacity of each part, and the maximum weight of one token, in bytes as [`weight`] estimates them.
-const MOST: usize = 1 << 20;
-const HEAVIEST: usize = 32 << 10;
+const MAX_SHARD_BYTES: usize = 1 << 20;
+const MAX_TOKEN_WEIGHT: usize = 32 << 10;
 
 /// The cache of verified tokens.
 pub(in crate::authn) struct TokenCache {
     key: HmacSha256,
-    parts: [Mutex<CacheShard>; PARTS],
+    shards: [Mutex<CacheShard>; SHARDS],
 }
 
 /// The MAC of a token.
@@ -38,8 +38,8 @@ pub(in crate::authn) type TokenDigest = [u8; 32];
 pub(in crate::authn) struct VerifiedToken {
     pub(in crate::authn) caller: TokenCaller,
     /// The period in which the dates of the token are valid, in milliseconds since 1970.
-    pub(super) span: Range<u64>,
-    pub(super) under: KeyGeneration,
+    pub(super) validity: Range<u64>,
+    pub(super) key_generation: KeyGeneration,
 }
 
 /// The keys that verified a signature.
@@ -53,7 +53,7 @@ pub(super) enum KeyGeneration {
 
 #[derive(Default)]
 struct CacheShard {
-    known: HashMap<TokenDigest, (VerifiedToken, usize)>,
+    entries: HashMap<TokenDigest, (VerifiedToken, usize)>,
     /// The digests in the order of insertion. The oldest is removed first.
     order: VecDeque<TokenDigest>,
     weight: usize,
@@ -63,60 +63,60 @@ impl TokenCache {
     /// Creates an empty cache. The key must be random and secret. A client that knew the key could search for two
     /// tokens with the same MAC.
     pub(in crate::authn) fn new(key: &[u8; 32]) -> TokenCache {
-        TokenCache { key: HmacSha256::new(key), parts: Default::default() }
+        TokenCache { key: HmacSha256::new(key), shards: Default::default() }
     }
 
     /// Returns the MAC of this token.
-    pub(in crate::authn) fn id(&self, token: &str) -> TokenDigest {
+    pub(in crate::authn) fn digest(&self, token: &str) -> TokenDigest {
         self.key.mac(token.as_bytes())
     }
 
     /// Returns the caller of the token, if the token is cached and still valid.
-    pub(in crate::authn) fn recall(&self, id: &TokenDigest, now: Millis) -> Option<TokenCaller> {
-        let part = self.part(id);
-        let (finding, _) = part.known.get(id)?;
-        finding.counts(now).then(|| finding.caller.clone())
+    pub(in crate::authn) fn get(&self, id: &TokenDigest, now: Millis) -> Option<TokenCaller> {
+        let part = self.shard(id);
+        let (finding, _) = part.entries.get(id)?;
+        finding.is_valid(now).then(|| finding.caller.clone())
     }
 
     /// Caches a verified token. A token that is too heavy is not cached.
-    pub(in crate::authn) fn remember(&self, id: TokenDigest, finding: VerifiedToken) {
-        let weight = weight(finding.caller.unconfirmed());
-        if weight <= HEAVIEST {
-            self.part(&id).put(id, finding, weight);
+    pub(in crate::authn) fn insert(&self, id: TokenDigest, finding: VerifiedToken) {
+        let weight = estimate_weight(finding.caller.unconfirmed_caller());
+        if weight <= MAX_TOKEN_WEIGHT {
+            self.shard(&id).insert(id, finding, weight);
         }
     }
 
-    fn part(&self, [first, ..]: &TokenDigest) -> MutexGuard<'_, CacheShard> {
+    fn shard(&self, [first, ..]: &TokenDigest) -> MutexGuard<'_, CacheShard> {
         // Every step under the lock leaves the part in a consistent state, so a poisoned lock is still usable.
-        self.parts[usize::from(*first) % PARTS].lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[usize::from(*first) % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl CacheShard {
-    fn put(&mut self, id: TokenDigest, finding: VerifiedToken, weight: usize) {
-        match self.known.insert(id, (finding, weight)) {
+    fn insert(&mut self, id: TokenDigest, finding: VerifiedToken, weight: usize) {
+        match self.entries.insert(id, (finding, weight)) {
             Some((_, replaced)) => self.weight -= replaced,
             None => self.order.push_back(id),
         }
         self.weight += weight;
-        while self.weight > MOST {
-            self.forget_oldest();
+        while self.weight > MAX_SHARD_BYTES {
+            self.evict_oldest();
         }
     }
 
-    fn forget_oldest(&mut self) {
-        let oldest = self.order.pop_front().and_then(|id| self.known.remove(&id));
+    fn evict_oldest(&mut self) {
+        let oldest = self.order.pop_front().and_then(|id| self.entries.remove(&id));
         self.weight = oldest.map_or(0, |(_, weight)| self.weight - weight);
     }
 }
 
 impl VerifiedToken {
-    fn counts(&self, now: Millis) -> bool {
-        let is_current = match &self.under {
+    fn is_valid(&self, now: Millis) -> bool {
+        let is_current = match &self.key_generation {
             KeyGeneration::Fixed => true,
-            KeyGeneration::Fetched(set, keys) => set.has(keys),
+            KeyGeneration::Fetched(set, keys) => set.is_current(keys),
         };
-        is_current && self.span.contains(&now.0)
+        is_current && self.validity.contains(&now.0)
     }
 }
 
@@ -127,30 +127,30 @@ impl fmt::Debug for TokenCache {
 }
 
 /// Estimates the memory of a caller in the cache, in bytes. The estimate is rather too high than too low.
-fn weight(caller: &Caller) -> usize {
+fn estimate_weight(caller: &Caller) -> usize {
     /// The entry, its digest (twice), the caller, and the overhead of the allocations.
     const ENTRY: usize = 512;
     const BINDING: usize = 96;
     let bindings = caller.bindings.iter().map(|(scope, _)| BINDING + scope.to_string().len());
-    ENTRY + caller.subject.len() + bindings.sum::<usize>() + object(&caller.claims)
+    ENTRY + caller.subject.len() + bindings.sum::<usize>() + object_weight(&caller.claims)
 }
 
 /// Estimates the memory of a map. It consists of nodes for up to 11 members, which are at least half full.
-fn object(members: &Map<String, Value>) -> usize {
+fn object_weight(members: &Map<String, Value>) -> usize {
     const NODE: usize = 720;
     const MEMBER: usize = 160;
-    let inside: usize = members.iter().map(|(name, value)| MEMBER + name.len() + inside(value)).sum();
+    let inside: usize = members.iter().map(|(name, value)| MEMBER + name.len() + value_weight(value)).sum();
     if members.is_empty() { 0 } else { NODE + inside }
 }
 
 /// Estimates the memory of a value beside its own slot.
-fn inside(value: &Value) -> usize {
+fn value_weight(value: &Value) -> usize {
     const PLACE: usize = 64;
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
         Value::String(text) => 16 + text.len(),
-        Value::Array(values) => values.iter().map(|value| PLACE + inside(value)).sum(),
-        Value::Object(members) => object(members),
+        Value::Array(values) => values.iter().map(|value| PLACE + value_weight(value)).sum(),
+        Value::Object(members) => object_weight(members),
     }
 }
 
@@ -169,27 +169,27 @@ mod tests {
         let Value::Object(claims) = claims else { unreachable!("claims are an object") };
         let (kind, subject, authenticator) = (CallerKind::User, "tom".to_owned(), "app-users".into());
         let caller = Arc::new(Caller { kind, subject, authenticator, claims, bindings: Vec::new() });
-        VerifiedToken { caller: TokenCaller::new(caller, None), span: 0..2, under: KeyGeneration::Fixed }
+        VerifiedToken { caller: TokenCaller::new(caller, None), validity: 0..2, key_generation: KeyGeneration::Fixed }
     }
 
     fn total(verified: &TokenCache) -> usize {
-        verified.parts.iter().map(|part| part.lock().unwrap().weight).sum()
+        verified.shards.iter().map(|part| part.lock().unwrap().weight).sum()
     }
 
     #[test]
     fn a_flood_takes_bounded_memory_and_pushes_out_the_oldest() {
         let verified = TokenCache::new(&[1; 32]);
-        let ids: Vec<_> = (0..50_000).map(|number| verified.id(&number.to_string())).collect();
+        let ids: Vec<_> = (0..50_000).map(|number| verified.digest(&number.to_string())).collect();
         for id in &ids {
-            verified.remember(*id, finding(json!({"pad": "x".repeat(1000)})));
+            verified.insert(*id, finding(json!({"pad": "x".repeat(1000)})));
         }
-        for part in &verified.parts {
+        for part in &verified.shards {
             let part = part.lock().unwrap();
-            assert_eq!(part.order.len(), part.known.len());
-            assert_eq!(part.weight, part.known.values().map(|(_, weight)| weight).sum::<usize>());
-            assert!((MOST - HEAVIEST..=MOST).contains(&part.weight), "{}", part.weight);
+            assert_eq!(part.order.len(), part.entries.len());
+            assert_eq!(part.weight, part.entries.values().map(|(_, weight)| weight).sum::<usize>());
+            assert!((MAX_SHARD_BYTES - MAX_TOKEN_WEIGHT..=MAX_SHARD_BYTES).contains(&part.weight), "{}", part.weight);
         }
-        let known: Vec<_> = ids.iter().map(|id| verified.recall(id, NOW).is_some()).collect();
+        let known: Vec<_> = ids.iter().map(|id| verified.get(id, NOW).is_some()).collect();
         assert!(known[49_000..].iter().all(|known| *known), "the newest stay");
         assert!(!known[..10_000].iter().any(|known| *known), "the oldest go");
     }
@@ -197,13 +197,13 @@ mod tests {
     #[test]
     fn one_token_has_one_place_however_often_it_is_verified() {
         let (verified, one) = (TokenCache::new(&[1; 32]), finding(json!({"a": 1})));
-        let id = verified.id("one");
+        let id = verified.digest("one");
         for _ in 0..3 {
-            verified.remember(id, one.clone());
+            verified.insert(id, one.clone());
         }
-        assert_eq!(total(&verified), weight(one.caller.unconfirmed()));
-        verified.remember(id, finding(json!({})));
-        assert_eq!(total(&verified), weight(finding(json!({})).caller.unconfirmed()));
+        assert_eq!(total(&verified), estimate_weight(one.caller.unconfirmed_caller()));
+        verified.insert(id, finding(json!({})));
+        assert_eq!(total(&verified), estimate_weight(finding(json!({})).caller.unconfirmed_caller()));
     }
 
     #[test]
@@ -216,17 +216,17 @@ mod tests {
             (json!({"a": vec![json!({"b": 0}); 750]}), false),
         ];
         for (number, (claims, fits)) in cases.into_iter().enumerate() {
-            let id = verified.id(&number.to_string());
-            verified.remember(id, finding(claims));
-            assert_eq!(verified.recall(&id, NOW).is_some(), fits, "{number}");
+            let id = verified.digest(&number.to_string());
+            verified.insert(id, finding(claims));
+            assert_eq!(verified.get(&id, NOW).is_some(), fits, "{number}");
         }
     }
 
     #[test]
     fn what_stands_for_a_token_depends_on_the_key() {
         let (one, other) = (TokenCache::new(&[1; 32]), TokenCache::new(&[2; 32]));
-        assert_eq!(one.id("token"), one.id("token"));
-        assert_ne!(one.id("token"), one.id("tokem"));
-        assert_ne!(one.id("token"), other.id("token"));
+        assert_eq!(one.digest("token"), one.digest("token"));
+        assert_ne!(one.digest("token"), one.digest("tokem"));
+        assert_ne!(one.digest("token"), other.digest("token"));
     }
 }

@@ -4,45 +4,45 @@ use super::*;
 
 const EXP: &str = "the token expired";
 
-fn said(changes: Value) -> String {
-    said_by(jwt(), changes)
+fn outcome(changes: Value) -> String {
+    outcome_with(jwt(), changes)
 }
 
 /// Returns the subject, or the error.
-fn said_by(jwt: Jwt, changes: Value) -> String {
-    present(jwt, &token(changes)).map_or_else(|refusal| refusal.public(), |caller| caller.subject)
+fn outcome_with(jwt: Jwt, changes: Value) -> String {
+    identify_token(jwt, &token(changes)).map_or_else(|refusal| refusal.public_message(), |caller| caller.subject)
 }
 
 #[test]
 fn expiry_counts_to_the_millisecond_with_leeway() {
     let now = NOW.seconds();
     // The leeway is 30 s. At the moment of expiry the token is already expired (RFC 7519, section 4.1.4).
-    assert_eq!(said(json!({"exp": now - 29})), "tom");
-    assert_eq!(said(json!({"exp": now - 30})), "the token expired 30 s ago");
-    assert_eq!(said(json!({"exp": now - 37})), "the token expired 37 s ago");
-    assert_eq!(said(json!({"exp": 1_799_999_970.5})), "tom");
-    assert_eq!(said(json!({"exp": 1_799_999_969.5})), "the token expired 30 s ago");
-    assert_eq!(said(json!({"exp": 0})), "the token expired 1800000000 s ago");
-    assert_eq!(said(json!({"exp": 253_402_300_799_u64})), "tom");
+    assert_eq!(outcome(json!({"exp": now - 29})), "tom");
+    assert_eq!(outcome(json!({"exp": now - 30})), "the token expired 30 s ago");
+    assert_eq!(outcome(json!({"exp": now - 37})), "the token expired 37 s ago");
+    assert_eq!(outcome(json!({"exp": 1_799_999_970.5})), "tom");
+    assert_eq!(outcome(json!({"exp": 1_799_999_969.5})), "the token expired 30 s ago");
+    assert_eq!(outcome(json!({"exp": 0})), "the token expired 1800000000 s ago");
+    assert_eq!(outcome(json!({"exp": 253_402_300_799_u64})), "tom");
     let strict = || Jwt { leeway_seconds: 0, ..jwt() };
-    assert_eq!(said_by(strict(), json!({"exp": now + 1})), "tom");
-    assert_eq!(said_by(strict(), json!({"exp": now})), "the token expired 0 s ago");
-    assert_eq!(said_by(Jwt { leeway_seconds: u64::MAX, ..jwt() }, json!({"exp": 1})), "tom");
-    assert_eq!(said(json!({"exp": "(none)"})), "the token must have an expiry (exp)");
+    assert_eq!(outcome_with(strict(), json!({"exp": now + 1})), "tom");
+    assert_eq!(outcome_with(strict(), json!({"exp": now})), "the token expired 0 s ago");
+    assert_eq!(outcome_with(Jwt { leeway_seconds: u64::MAX, ..jwt() }, json!({"exp": 1})), "tom");
+    assert_eq!(outcome(json!({"exp": "(none)"})), "the token must have an expiry (exp)");
 }
 
 #[test]
 fn what_begins_in_the_future_waits() {
     let now = NOW.seconds();
     for name in ["nbf", "iat"] {
-        assert_eq!(said(json!({name: 0})), "tom");
-        assert_eq!(said(json!({name: now + 30})), "tom");
-        assert_eq!(said(json!({name: 1_800_000_030.0})), "tom");
+        assert_eq!(outcome(json!({name: 0})), "tom");
+        assert_eq!(outcome(json!({name: now + 30})), "tom");
+        assert_eq!(outcome(json!({name: 1_800_000_030.0})), "tom");
     }
-    assert_eq!(said(json!({"nbf": now + 31})), "the token is not valid yet (nbf): in 31 s");
-    assert_eq!(said(json!({"nbf": 1_800_000_030.5})), "the token is not valid yet (nbf): in 31 s");
+    assert_eq!(outcome(json!({"nbf": now + 31})), "the token is not valid yet (nbf): in 31 s");
+    assert_eq!(outcome(json!({"nbf": 1_800_000_030.5})), "the token is not valid yet (nbf): in 31 s");
     let expected = "the token was issued 31 s in the future (iat): check the issuer's clock";
-    assert_eq!(said(json!({"iat": now + 31})), expected);
+    assert_eq!(outcome(json!({"iat": now + 31})), expected);
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn a_date_in_milliseconds_is_refused_as_such() {
             let expected = format!(
                 "the token's `{name}` is later than the year 9999: it must be in seconds since 1970, not in milliseconds"
             );
-            assert_eq!(said(json!({ name: value })), expected, "{value}");
+            assert_eq!(outcome(json!({ name: value })), expected, "{value}");
         }
     }
 }
@@ -61,13 +61,13 @@ fn a_date_in_milliseconds_is_refused_as_such() {
 fn a_token_is_no_older_than_it_may_be() {
     let young = |changes| {
         let rules = TokenRules { max_age: Some(std::time::Duration::from_secs(600)), ..TokenRules::default() };
-        said_by(Jwt { rules, ..jwt() }, changes)
+        outcome_with(Jwt { rules, ..jwt() }, changes)
     };
     let now = NOW.seconds();
     assert_eq!(young(json!({"iat": now - 629})), "tom");
     let old = "the token was issued 630 s ago (iat), but the limit is 600 s (max_token_age)";
     assert_eq!(young(json!({"iat": now - 630})), old);
-    assert_eq!(said(json!({"iat": now - 630})), "tom", "without the setting any age will do");
+    assert_eq!(outcome(json!({"iat": now - 630})), "tom", "without the setting any age will do");
     let missing = "the token must say when it was issued (iat), because its age is limited (max_token_age)";
     assert_eq!(young(json!({})), missing);
     assert!(young(json!({"iat": now - 60, "exp": now - 60})).starts_with(EXP), "it must not have expired either");
@@ -77,7 +77,7 @@ fn a_token_is_no_older_than_it_may_be() {
 fn a_token_ends_when_it_expires_or_becomes_too_old() {
     let end = |max_age: Option<u64>, changes: Value| {
         let rules = TokenRules { max_age: max_age.map(std::time::Duration::from_secs), ..TokenRules::default() };
-        let caller = present(Jwt { rules: rules.clone(), ..jwt() }, &token(changes)).unwrap();
+        let caller = identify_token(Jwt { rules: rules.clone(), ..jwt() }, &token(changes)).unwrap();
         let authenticators = Authenticators::new(vec![Authenticator::Jwt(Jwt { rules, ..jwt() })]);
         authenticators.token_end(&caller).unwrap().seconds() - NOW.seconds()
     };
@@ -91,10 +91,10 @@ fn a_token_ends_when_it_expires_or_becomes_too_old() {
 #[test]
 fn types_that_are_configured_are_accepted_besides() {
     let typed = |jwt: Jwt, typ: &str| {
-        let header = merged(header(Algorithm::HS256), json!({ "typ": typ }));
-        present(jwt, &SHARED.token(Algorithm::HS256, &header, &claims(json!({})))).is_ok()
+        let header = merge(header(Algorithm::HS256), json!({ "typ": typ }));
+        identify_token(jwt, &SHARED.token(Algorithm::HS256, &header, &claims(json!({})))).is_ok()
     };
-    let with = || Jwt { types: vec!["chat+jwt".to_owned()], ..jwt() };
+    let with = || Jwt { accepted_types: vec!["chat+jwt".to_owned()], ..jwt() };
     for typ in ["chat+jwt", "application/chat+jwt", "Chat+JWT", "JWT", "at+jwt"] {
         assert!(typed(with(), typ), "{typ}");
     }
@@ -105,7 +105,8 @@ fn types_that_are_configured_are_accepted_besides() {
 #[test]
 fn an_address_that_is_not_verified_names_nobody() {
     let by_email = || Jwt { subject: "email".to_owned(), ..jwt() };
-    let email = |verified: Value| said_by(by_email(), json!({"email": "a@example.com", "email_verified": verified}));
+    let email =
+        |verified: Value| outcome_with(by_email(), json!({"email": "a@example.com", "email_verified": verified}));
     for verified in [json!(true), json!("true"), json!("(none)")] {
         assert_eq!(email(verified), "a@example.com");
     }
@@ -113,17 +114,17 @@ fn an_address_that_is_not_verified_names_nobody() {
         assert_eq!(email(verified), "the caller's address is not verified (`email_verified`)");
     }
     let nested = json!({"user": {"email": "a@example.com", "email_verified": false}});
-    let refusal = said_by(Jwt { subject: "/user/email".to_owned(), ..jwt() }, nested);
+    let refusal = outcome_with(Jwt { subject: "/user/email".to_owned(), ..jwt() }, nested);
     assert_eq!(refusal, "the caller's address is not verified (`/user/email_verified`)");
-    assert_eq!(said(json!({"email": "a@example.com", "email_verified": false})), "tom", "it is not the subject");
+    assert_eq!(outcome(json!({"email": "a@example.com", "email_verified": false})), "tom", "it is not the subject");
 }
 
 #[test]
 fn a_setting_accepts_bound_tokens_from_anyone() {
     let accepting = || Jwt { rules: TokenRules { accept_bound: true, ..TokenRules::default() }, ..jwt() };
     for cnf in [json!({"jkt": "x"}), json!({"x5t#S256": "x"})] {
-        assert_eq!(said_by(accepting(), json!({ "cnf": cnf })), "tom");
-        assert_ne!(said(json!({ "cnf": cnf })), "tom");
+        assert_eq!(outcome_with(accepting(), json!({ "cnf": cnf })), "tom");
+        assert_ne!(outcome(json!({ "cnf": cnf })), "tom");
     }
 }
 
@@ -142,21 +143,21 @@ fn dates_are_numbers_of_seconds() {
         ];
         for value in bad {
             let expected = format!("the token's `{name}` must be a number of seconds since 1970");
-            assert_eq!(said(json!({name: value})), expected, "{name}: {value}");
+            assert_eq!(outcome(json!({name: value})), expected, "{name}: {value}");
         }
     }
-    assert!(said(json!({"exp": -0.0})).starts_with(EXP));
-    assert!(said(json!({"exp": 1e-9})).starts_with(EXP));
+    assert!(outcome(json!({"exp": -0.0})).starts_with(EXP));
+    assert!(outcome(json!({"exp": 1e-9})).starts_with(EXP));
 }
 
 #[test]
 fn the_issuer_must_match_to_the_letter() {
     let unknown = "the token's issuer (iss) is not known here";
     for issuer in ["https://id.example.com", "https://ID.example.com/", "https://id.example.com/ ", ""] {
-        assert_eq!(said(json!({ "iss": issuer })), unknown, "{issuer}");
+        assert_eq!(outcome(json!({ "iss": issuer })), unknown, "{issuer}");
     }
     for issuer in [json!("(none)"), json!(null), json!([ISSUER]), json!(1)] {
-        assert_eq!(said(json!({ "iss": issuer })), "the token must name its issuer (iss), as a string");
+        assert_eq!(outcome(json!({ "iss": issuer })), "the token must name its issuer (iss), as a string");
     }
 }
 
@@ -164,17 +165,24 @@ fn the_issuer_must_match_to_the_letter() {
 fn one_audience_must_match_to_the_letter() {
     let two = || Jwt { audience: vec!["chat".to_owned(), "talk".to_owned()], ..jwt() };
     for audience in [json!("chat"), json!("talk"), json!(["shop", "talk"]), json!(["chat", "chat"])] {
-        assert_eq!(said_by(two(), json!({ "aud": audience })), "tom", "{audience}");
+        assert_eq!(outcome_with(two(), json!({ "aud": audience })), "tom", "{audience}");
     }
     for audience in [json!("shop"), json!("Chat"), json!("chat "), json!(""), json!([]), json!(["shop"])] {
-        assert_eq!(said_by(two(), json!({ "aud": audience })), "the token is for another audience (aud)", "{audience}");
+        assert_eq!(
+            outcome_with(two(), json!({ "aud": audience })),
+            "the token is for another audience (aud)",
+            "{audience}"
+        );
     }
     let malformed = "the token must name its audience (aud), as a string or a list of strings";
     for audience in [json!("(none)"), json!(null), json!(1), json!({"chat": 1}), json!(["chat", 1]), json!([["chat"]])]
     {
-        assert_eq!(said_by(two(), json!({ "aud": audience })), malformed, "{audience}");
+        assert_eq!(outcome_with(two(), json!({ "aud": audience })), malformed, "{audience}");
     }
-    assert_eq!(said_by(Jwt { audience: Vec::new(), ..jwt() }, json!({})), "the token is for another audience (aud)");
+    assert_eq!(
+        outcome_with(Jwt { audience: Vec::new(), ..jwt() }, json!({})),
+        "the token is for another audience (aud)"
+    );
 }
 
 #[test]
@@ -192,25 +200,25 @@ fn the_subject_is_an_identifier() {
         (json!("t".repeat(256)), "the token's subject must have at most 255 characters, not 256"),
     ];
     for (subject, expected) in cases {
-        assert_eq!(said(json!({ "sub": subject })), expected);
+        assert_eq!(outcome(json!({ "sub": subject })), expected);
     }
 }
 
 #[test]
 fn the_prefix_stands_before_the_subject() {
     let prefixed = || Jwt { subject_prefix: "partner:".to_owned(), ..jwt() };
-    assert_eq!(said_by(prefixed(), json!({})), "partner:tom");
-    assert_eq!(said_by(prefixed(), json!({"sub": "*"})), "the token's subject must not be `*`");
-    assert_eq!(said_by(prefixed(), json!({"sub": ""})), "the token's subject must not be empty");
+    assert_eq!(outcome_with(prefixed(), json!({})), "partner:tom");
+    assert_eq!(outcome_with(prefixed(), json!({"sub": "*"})), "the token's subject must not be `*`");
+    assert_eq!(outcome_with(prefixed(), json!({"sub": ""})), "the token's subject must not be empty");
     assert_eq!(
-        said_by(prefixed(), json!({"sub": " tom"})),
+        outcome_with(prefixed(), json!({"sub": " tom"})),
         "the token's subject must not begin or end with white space"
     );
     let long = "t".repeat(248);
     let expected = "the token's subject must have at most 255 characters, not 256";
-    assert_eq!(said_by(prefixed(), json!({ "sub": long })), expected);
+    assert_eq!(outcome_with(prefixed(), json!({ "sub": long })), expected);
     assert_eq!(
-        said_by(Jwt { subject_prefix: "*".to_owned(), ..jwt() }, json!({"sub": ""})),
+        outcome_with(Jwt { subject_prefix: "*".to_owned(), ..jwt() }, json!({"sub": ""})),
         "the token's subject must not be empty"
     );
 }
@@ -219,16 +227,19 @@ fn the_prefix_stands_before_the_subject() {
 fn the_subject_may_be_any_claim() {
     let claims = json!({"user": {"id": "ann"}, "https://example.com/id": "bob", "a/b": "eve"});
     for (name, expected) in [("/user/id", "ann"), ("https://example.com/id", "bob"), ("a/b", "eve"), ("/a~1b", "eve")] {
-        assert_eq!(said_by(Jwt { subject: name.to_owned(), ..jwt() }, claims.clone()), expected);
+        assert_eq!(outcome_with(Jwt { subject: name.to_owned(), ..jwt() }, claims.clone()), expected);
     }
-    let missing = present(Jwt { subject: "/user/name".to_owned(), ..jwt() }, &token(claims)).unwrap_err();
-    assert_eq!(missing.log(), "the token must name its subject, as a string: it is read from the claim `/user/name`");
+    let missing = identify_token(Jwt { subject: "/user/name".to_owned(), ..jwt() }, &token(claims)).unwrap_err();
+    assert_eq!(
+        missing.log_message(),
+        "the token must name its subject, as a string: it is read from the claim `/user/name`"
+    );
 }
 
 /// Returns the bindings of the caller, as text, or the error.
 fn bindings(jwt: Jwt, changes: Value) -> Result<Vec<String>, String> {
-    let ladder = jwt.ladder.clone();
-    let caller = present(jwt, &token(changes)).map_err(|refusal| refusal.public())?;
+    let ladder = jwt.role_hierarchy.clone();
+    let caller = identify_token(jwt, &token(changes)).map_err(|refusal| refusal.public_message())?;
     Ok(caller.bindings.iter().map(|(scope, role)| format!("{scope}={}", ladder.word(*role))).collect())
 }
 

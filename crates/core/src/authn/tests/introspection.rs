@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::*;
 
-fn opaque() -> Arc<Introspection> {
+fn introspection() -> Arc<Introspection> {
     let url = "https://id.example.com/introspect".parse().unwrap();
     Arc::new(Introspection {
         common: Common { name: "opaque".into(), ..jwt().common },
@@ -16,9 +16,9 @@ fn opaque() -> Arc<Introspection> {
         subject_prefix: String::new(),
         roles: None,
         bindings: None,
-        ladder: jwt().ladder,
+        role_hierarchy: jwt().role_hierarchy,
         max_role: None,
-        cache: Duration::from_secs(30),
+        cache_lifetime: Duration::from_secs(30),
     })
 }
 
@@ -27,24 +27,24 @@ fn an_answer_about_a_bound_token_counts_for_its_certificate_alone() {
     let certificate = |number| VerifiedCertificate {
         chain: vec![vec![number]],
         names: CertificateNames::default(),
-        until: NOW,
-        authorities: [0; 32],
+        valid_until: NOW,
+        authorities_fingerprint: [0; 32],
     };
     let (own, other) = (certificate(1), certificate(2));
     let thumbprint = crypto::base64url(&own.thumbprint().unwrap());
     let body = json!({"active": true, "sub": "tom", "cnf": {"x5t#S256": thumbprint}}).to_string();
-    let asker = opaque();
+    let asker = introspection();
     let authenticators = Authenticators::new(vec![Authenticator::Introspection(Arc::clone(&asker))]);
     // One answer is cached for all clients that send the token.
-    let answer = asker.read(StatusCode::OK, body.as_bytes(), NOW);
+    let answer = asker.parse_answer(StatusCode::OK, body.as_bytes(), NOW);
     let headers = headers(&[("authorization", "Bearer fake")]);
     for (certificate, holds) in [
         (ClientCertificate::Valid(&own), true),
         (ClientCertificate::Valid(&other), false),
-        (ClientCertificate::Nothing, false),
-        (ClientCertificate::Stale, false),
+        (ClientCertificate::Absent, false),
+        (ClientCertificate::NoLongerValid, false),
     ] {
-        let presented = RequestCredentials { certificate, ..RequestCredentials::only(&headers) };
+        let presented = RequestCredentials { certificate, ..RequestCredentials::from_headers(&headers) };
         let found = LookupResult::Caller(answer.caller.clone());
         let result = authenticators.identify_with(found, &presented, "ably", NOW);
         assert_eq!(result.is_ok(), holds, "{certificate:?}: {result:?}");
@@ -56,10 +56,10 @@ fn an_answer_about_a_bound_token_counts_for_its_certificate_alone() {
 }
 
 #[test]
-fn a_session_of_an_unverified_address_is_nobody_s() {
+fn a_session_with_an_unverified_address_is_refused() {
     let session = IntrospectionProtocol::Session { cookies: vec!["sid".to_owned()], headers: Vec::new() };
-    let common = opaque().common.clone();
-    let (endpoint, ladder) = (opaque().endpoint.clone(), jwt().ladder);
+    let common = introspection().common.clone();
+    let (endpoint, ladder) = (introspection().endpoint.clone(), jwt().role_hierarchy);
     let asker = Introspection {
         common,
         endpoint,
@@ -68,13 +68,13 @@ fn a_session_of_an_unverified_address_is_nobody_s() {
         subject_prefix: String::new(),
         roles: None,
         bindings: None,
-        ladder,
+        role_hierarchy: ladder,
         max_role: None,
-        cache: Duration::from_secs(30),
+        cache_lifetime: Duration::from_secs(30),
     };
     let holds = |verified: Value| {
         let body = json!({"user": {"email": "a@example.com", "email_verified": verified}}).to_string();
-        asker.read(StatusCode::OK, body.as_bytes(), NOW).caller.is_ok()
+        asker.parse_answer(StatusCode::OK, body.as_bytes(), NOW).caller.is_ok()
     };
     assert!(holds(json!(true)) && holds(json!(null)));
     assert!(!holds(json!(false)));

@@ -4,13 +4,13 @@ use super::*;
 
 /// Returns the keys that verify this algorithm, from each kind of file that may hold them.
 fn sources(algorithm: Algorithm) -> Vec<VerificationKeys> {
-    let signer = Signer::of(algorithm);
+    let signer = Signer::for_algorithm(algorithm);
     if is_symmetric(algorithm) {
-        return vec![VerificationKeys::secrets(&[Secret::new(SECRET.to_vec())], &[algorithm]).unwrap()];
+        return vec![VerificationKeys::from_secrets(&[Secret::new(SECRET.to_vec())], &[algorithm]).unwrap()];
     }
     vec![
-        VerificationKeys::pem(signer.pem().as_bytes(), &[algorithm]).unwrap(),
-        VerificationKeys::jwks(jwks(&[signer.jwk(json!({"kid": "k1"}))]).as_bytes(), &[algorithm]).unwrap(),
+        VerificationKeys::from_pem_file(signer.pem().as_bytes(), &[algorithm]).unwrap(),
+        VerificationKeys::from_jwks_file(jwks(&[signer.jwk(json!({"kid": "k1"}))]).as_bytes(), &[algorithm]).unwrap(),
     ]
 }
 
@@ -18,9 +18,9 @@ fn sources(algorithm: Algorithm) -> Vec<VerificationKeys> {
 fn every_algorithm_verifies_its_own_and_no_other() {
     for (word, algorithm) in ALGORITHMS {
         for (other_word, other) in ALGORITHMS {
-            let token = Signer::of(other).token(other, &header(algorithm), &claims(json!({})));
+            let token = Signer::for_algorithm(other).token(other, &header(algorithm), &claims(json!({})));
             for keys in sources(algorithm) {
-                let result = present(jwt_with(keys, vec![algorithm]), &token);
+                let result = identify_token(jwt_with(keys, vec![algorithm]), &token);
                 assert_eq!(result.is_ok(), algorithm == other, "{word} token, signed by {other_word}: {result:?}");
             }
         }
@@ -31,9 +31,9 @@ fn every_algorithm_verifies_its_own_and_no_other() {
 fn the_algorithm_is_the_configurations_choice_never_the_tokens() {
     for (word, algorithm) in ALGORITHMS {
         for (_, other) in ALGORITHMS.into_iter().filter(|(_, other)| *other != algorithm) {
-            let token = Signer::of(algorithm).token(algorithm, &header(algorithm), &claims(json!({})));
+            let token = Signer::for_algorithm(algorithm).token(algorithm, &header(algorithm), &claims(json!({})));
             for keys in sources(other) {
-                let message = refused(jwt_with(keys, vec![other]), &token);
+                let message = error_message(jwt_with(keys, vec![other]), &token);
                 assert_eq!(message, "the token's algorithm (alg) is not accepted", "{word}");
             }
         }
@@ -47,11 +47,11 @@ fn a_public_key_never_serves_as_a_shared_secret() {
         for named in [Algorithm::HS256, Algorithm::RS256] {
             let token = Signer::shared(&secret).token(Algorithm::HS256, &header(named), &claims(json!({})));
             for keys in sources(Algorithm::RS256) {
-                assert!(present(jwt_with(keys, vec![Algorithm::RS256]), &token).is_err());
+                assert!(identify_token(jwt_with(keys, vec![Algorithm::RS256]), &token).is_err());
             }
             // This must hold even without the checks of the configuration.
             for keys in sources(Algorithm::RS256) {
-                assert!(present(jwt_with(keys, vec![Algorithm::RS256, Algorithm::HS256]), &token).is_err());
+                assert!(identify_token(jwt_with(keys, vec![Algorithm::RS256, Algorithm::HS256]), &token).is_err());
             }
         }
     }
@@ -63,13 +63,13 @@ fn symmetric_and_public_keys_never_stand_together() {
     let error = |result: Result<VerificationKeys, String>| result.unwrap_err();
     let secret = [Secret::new(SECRET.to_vec())];
     assert_eq!(
-        error(VerificationKeys::secrets(&secret, &mixed)),
+        error(VerificationKeys::from_secrets(&secret, &mixed)),
         "RS256 is verified with a public key, not with a shared secret"
     );
     let expected = "HS256 is verified with a shared secret, not with a public key";
-    assert_eq!(error(VerificationKeys::pem(RSA.pem().as_bytes(), &mixed)), expected);
-    assert_eq!(error(VerificationKeys::jwks(jwks(&[RSA.jwk(json!({}))]).as_bytes(), &mixed)), expected);
-    assert_eq!(error(VerificationKeys::secrets(&secret, &[])), "there must be at least one algorithm");
+    assert_eq!(error(VerificationKeys::from_pem_file(RSA.pem().as_bytes(), &mixed)), expected);
+    assert_eq!(error(VerificationKeys::from_jwks_file(jwks(&[RSA.jwk(json!({}))]).as_bytes(), &mixed)), expected);
+    assert_eq!(error(VerificationKeys::from_secrets(&secret, &[])), "there must be at least one algorithm");
 }
 
 /// The examples of RFC 7515, appendix A. Their signatures are valid, so only their claims are refused.
@@ -85,12 +85,13 @@ fn the_rfc_7515_examples_verify() {
         Aco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ"});
     let a3 = json!({"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
         "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"});
-    let jwks_of =
-        |jwk: &Value, algorithm| VerificationKeys::jwks(jwks(std::slice::from_ref(jwk)).as_bytes(), &[algorithm]);
+    let jwks_of = |jwk: &Value, algorithm| {
+        VerificationKeys::from_jwks_file(jwks(std::slice::from_ref(jwk)).as_bytes(), &[algorithm])
+    };
     let examples = [
         (
             Algorithm::HS256,
-            VerificationKeys::secrets(&[a1], &[Algorithm::HS256]),
+            VerificationKeys::from_secrets(&[a1], &[Algorithm::HS256]),
             "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9",
             "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
         ),
@@ -112,7 +113,7 @@ fn the_rfc_7515_examples_verify() {
     ];
     for (algorithm, keys, header, signature) in examples {
         let jwt = Jwt { issuer: "joe".to_owned(), ..jwt_with(keys.unwrap(), vec![algorithm]) };
-        let message = refused(jwt, &format!("{header}.{PAYLOAD}.{signature}"));
+        let message = error_message(jwt, &format!("{header}.{PAYLOAD}.{signature}"));
         assert_eq!(message, "the token expired 499180620 s ago", "{algorithm:?}");
     }
 }
@@ -121,11 +122,11 @@ fn the_rfc_7515_examples_verify() {
 fn all_of_several_secrets_verify() {
     let secrets = [b'a', b'b', b'c'].map(|byte| Secret::new(vec![byte; 32]));
     for (byte, holds) in [(b'a', true), (b'b', true), (b'c', true), (b'd', false)] {
-        let keys = VerificationKeys::secrets(&secrets, &[Algorithm::HS256]).unwrap();
+        let keys = VerificationKeys::from_secrets(&secrets, &[Algorithm::HS256]).unwrap();
         // A secret has no id to compare with the `kid`.
-        let header = merged(header(Algorithm::HS256), json!({"kid": "any"}));
+        let header = merge(header(Algorithm::HS256), json!({"kid": "any"}));
         let token = Signer::shared(&[byte; 32]).token(Algorithm::HS256, &header, &claims(json!({})));
-        assert_eq!(present(jwt_with(keys, vec![Algorithm::HS256]), &token).is_ok(), holds);
+        assert_eq!(identify_token(jwt_with(keys, vec![Algorithm::HS256]), &token).is_ok(), holds);
     }
 }
 
@@ -133,13 +134,13 @@ fn all_of_several_secrets_verify() {
 fn secrets_shorter_than_the_hash_are_refused() {
     for (algorithm, least) in [(Algorithm::HS256, 32), (Algorithm::HS384, 48), (Algorithm::HS512, 64)] {
         let secret = |length| [Secret::new(vec![7; 64]), Secret::new(vec![7; length])];
-        assert!(VerificationKeys::secrets(&secret(least), &[algorithm]).is_ok());
-        let error = VerificationKeys::secrets(&secret(least - 1), &[algorithm]).unwrap_err();
+        assert!(VerificationKeys::from_secrets(&secret(least), &[algorithm]).is_ok());
+        let error = VerificationKeys::from_secrets(&secret(least - 1), &[algorithm]).unwrap_err();
         assert_eq!(error, format!("secret 2 is too short: {algorithm:?} needs at least {least} bytes"));
     }
     let all = [Algorithm::HS256, Algorithm::HS512];
-    assert!(VerificationKeys::secrets(&[Secret::new(vec![7; 63])], &all).unwrap_err().contains("HS512 needs"));
-    assert_eq!(VerificationKeys::secrets(&[], &all).unwrap_err(), "there must be at least one secret");
+    assert!(VerificationKeys::from_secrets(&[Secret::new(vec![7; 63])], &all).unwrap_err().contains("HS512 needs"));
+    assert_eq!(VerificationKeys::from_secrets(&[], &all).unwrap_err(), "there must be at least one secret");
 }
 
 #[test]
@@ -174,10 +175,10 @@ fn kid_picks_the_key_and_a_wrong_one_fails() {
         (&*RSA, Algorithm::RS256, json!(1), "the token's key id (kid) must be a string"),
     ];
     for (signer, algorithm, kid, expected) in cases {
-        let keys = VerificationKeys::jwks(file.as_bytes(), &algorithms).unwrap();
-        let token = signer.token(algorithm, &merged(header(algorithm), json!({"kid": kid})), &claims(json!({})));
-        let result = present(jwt_with(keys, algorithms.to_vec()), &token);
-        let said = result.map_or_else(|refusal| refusal.public(), |caller| caller.subject);
+        let keys = VerificationKeys::from_jwks_file(file.as_bytes(), &algorithms).unwrap();
+        let token = signer.token(algorithm, &merge(header(algorithm), json!({"kid": kid})), &claims(json!({})));
+        let result = identify_token(jwt_with(keys, algorithms.to_vec()), &token);
+        let said = result.map_or_else(|refusal| refusal.public_message(), |caller| caller.subject);
         assert_eq!(said, expected, "{algorithm:?} with kid {kid}");
     }
 }
@@ -187,10 +188,10 @@ fn without_kid_only_few_keys_are_tried() {
     for (count, expected) in [(4, "tom"), (5, "the token must say which key signed it (kid)")] {
         let mut set: Vec<Value> = (1..count).map(|i| Signer::ed25519().jwk(json!({"kid": i.to_string()}))).collect();
         set.push(ED25519.jwk(json!({"kid": "last"})));
-        let keys = VerificationKeys::jwks(jwks(&set).as_bytes(), &[Algorithm::EdDSA]).unwrap();
+        let keys = VerificationKeys::from_jwks_file(jwks(&set).as_bytes(), &[Algorithm::EdDSA]).unwrap();
         let token = ED25519.token(Algorithm::EdDSA, &header(Algorithm::EdDSA), &claims(json!({})));
-        let result = present(jwt_with(keys, vec![Algorithm::EdDSA]), &token);
-        assert_eq!(result.map_or_else(|refusal| refusal.public(), |caller| caller.subject), expected);
+        let result = identify_token(jwt_with(keys, vec![Algorithm::EdDSA]), &token);
+        assert_eq!(result.map_or_else(|refusal| refusal.public_message(), |caller| caller.subject), expected);
     }
 }
 
@@ -211,13 +212,13 @@ fn a_set_leaves_out_what_is_for_something_else() {
         json!({}),
     ];
     for jwk in &useless {
-        let error =
-            VerificationKeys::jwks(jwks(std::slice::from_ref(jwk)).as_bytes(), &[Algorithm::RS256]).unwrap_err();
+        let error = VerificationKeys::from_jwks_file(jwks(std::slice::from_ref(jwk)).as_bytes(), &[Algorithm::RS256])
+            .unwrap_err();
         assert_eq!(error, "the key set has no key that RS256 can use", "{jwk}");
     }
     let mut set = useless.to_vec();
     set.push(RSA.jwk(json!({})));
-    let keys = VerificationKeys::jwks(jwks(&set).as_bytes(), &[Algorithm::RS256]).unwrap();
+    let keys = VerificationKeys::from_jwks_file(jwks(&set).as_bytes(), &[Algorithm::RS256]).unwrap();
     assert_eq!(format!("{keys:?}"), "Keys(1 keys)");
 }
 
@@ -249,7 +250,7 @@ fn a_file_whose_set_has_a_mistake_is_refused_as_a_whole() {
     ];
     let algorithms = [Algorithm::RS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA];
     for (file, expected) in cases {
-        let error = VerificationKeys::jwks(file.as_bytes(), &algorithms).unwrap_err();
+        let error = VerificationKeys::from_jwks_file(file.as_bytes(), &algorithms).unwrap_err();
         assert!(error.starts_with(expected), "{error}");
     }
 }
@@ -259,9 +260,9 @@ fn a_modulus_may_have_leading_zeros() {
     let mut modulus = vec![0];
     modulus.extend(crypto::base64url_decode(RSA.jwk["n"].as_str().unwrap()).unwrap());
     let file = jwks(&[RSA.jwk(json!({"n": crypto::base64url(&modulus)}))]);
-    let keys = VerificationKeys::jwks(file.as_bytes(), &[Algorithm::RS256]).unwrap();
+    let keys = VerificationKeys::from_jwks_file(file.as_bytes(), &[Algorithm::RS256]).unwrap();
     let token = RSA.token(Algorithm::RS256, &header(Algorithm::RS256), &claims(json!({})));
-    assert_eq!(present(jwt_with(keys, vec![Algorithm::RS256]), &token).unwrap().subject, "tom");
+    assert_eq!(identify_token(jwt_with(keys, vec![Algorithm::RS256]), &token).unwrap().subject, "tom");
 }
 
 /// The files were made with `openssl genpkey … | openssl pkey -pubout`.
@@ -300,12 +301,12 @@ fn unusable_pem_files_are_refused_with_the_way_out() {
         ("ssh-ed25519 AAAA".to_owned(), "it must begin with `-----BEGIN PUBLIC KEY-----`"),
     ];
     for (file, expected) in cases {
-        let error = VerificationKeys::pem(file.as_bytes(), &[Algorithm::RS256]).unwrap_err();
+        let error = VerificationKeys::from_pem_file(file.as_bytes(), &[Algorithm::RS256]).unwrap_err();
         assert!(error.contains(expected), "{error}");
     }
-    assert!(VerificationKeys::pem(&RSA.der, &[Algorithm::RS256]).is_err());
+    assert!(VerificationKeys::from_pem_file(&RSA.der, &[Algorithm::RS256]).is_err());
     assert!(
-        VerificationKeys::pem(P256.pem().as_bytes(), &[Algorithm::ES256, Algorithm::ES384])
+        VerificationKeys::from_pem_file(P256.pem().as_bytes(), &[Algorithm::ES256, Algorithm::ES384])
             .unwrap_err()
             .contains("ES384")
     );
@@ -316,7 +317,7 @@ fn every_cut_of_a_der_key_is_refused() {
     for signer in [&RSA, &P256, &P384, &ED25519] {
         for end in 0..signer.der.len() {
             let all = [Algorithm::RS256];
-            assert!(VerificationKeys::pem(pem("PUBLIC KEY", &signer.der[..end]).as_bytes(), &all).is_err());
+            assert!(VerificationKeys::from_pem_file(pem("PUBLIC KEY", &signer.der[..end]).as_bytes(), &all).is_err());
         }
     }
 }
@@ -324,9 +325,9 @@ fn every_cut_of_a_der_key_is_refused() {
 #[test]
 fn a_pem_file_may_have_remarks_and_foreign_line_ends() {
     let file = format!("# key of the issuer\r\n{}\r\n\r\n", RSA.pem().replace('\n', "\r\n"));
-    let keys = VerificationKeys::pem(file.as_bytes(), &[Algorithm::RS256, Algorithm::PS512]).unwrap();
+    let keys = VerificationKeys::from_pem_file(file.as_bytes(), &[Algorithm::RS256, Algorithm::PS512]).unwrap();
     let token = RSA.token(Algorithm::PS512, &header(Algorithm::PS512), &claims(json!({})));
-    assert!(present(jwt_with(keys, vec![Algorithm::RS256, Algorithm::PS512]), &token).is_ok());
+    assert!(identify_token(jwt_with(keys, vec![Algorithm::RS256, Algorithm::PS512]), &token).is_ok());
 }
 
 #[test]

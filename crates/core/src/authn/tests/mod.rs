@@ -92,7 +92,7 @@ impl Signer {
     }
 
     /// Returns the key that signs with this algorithm.
-    fn of(algorithm: Algorithm) -> &'static Signer {
+    fn for_algorithm(algorithm: Algorithm) -> &'static Signer {
         match algorithm {
             Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => &SHARED,
             Algorithm::ES256 => &P256,
@@ -108,7 +108,7 @@ impl Signer {
 
     /// Returns the public key as a JWK with further members.
     fn jwk(&self, more: Value) -> Value {
-        merged(self.jwk.clone(), more)
+        merge(self.jwk.clone(), more)
     }
 
     fn token(&self, algorithm: Algorithm, header: &Value, claims: &Value) -> String {
@@ -147,7 +147,7 @@ fn jwks(keys: &[Value]) -> String {
 }
 
 /// Returns `base` with the members of `changes`. A member with the value `"(none)"` is removed.
-fn merged(mut base: Value, changes: Value) -> Value {
+fn merge(mut base: Value, changes: Value) -> Value {
     let Value::Object(changes) = changes else { unreachable!("changes are an object") };
     let members = base.as_object_mut().unwrap();
     for (name, value) in changes {
@@ -166,7 +166,7 @@ fn header(algorithm: Algorithm) -> Value {
 
 /// Returns claims that are valid at [`NOW`], with these changes.
 fn claims(changes: Value) -> Value {
-    merged(json!({"iss": ISSUER, "aud": "chat", "sub": "tom", "exp": NOW.seconds() + 60}), changes)
+    merge(json!({"iss": ISSUER, "aud": "chat", "sub": "tom", "exp": NOW.seconds() + 60}), changes)
 }
 
 /// Returns a token signed with the shared secret, with these changes to its claims.
@@ -177,7 +177,7 @@ fn token(changes: Value) -> String {
 /// Returns an authenticator that accepts the tokens of [`token`].
 fn jwt() -> Jwt {
     let algorithms = vec![Algorithm::HS256];
-    let keys = VerificationKeys::secrets(&[Secret::new(SECRET.to_vec())], &algorithms).unwrap();
+    let keys = VerificationKeys::from_secrets(&[Secret::new(SECRET.to_vec())], &algorithms).unwrap();
     jwt_with(keys, algorithms)
 }
 
@@ -192,10 +192,10 @@ fn jwt_with(keys: VerificationKeys, algorithms: Vec<Algorithm>) -> Jwt {
         subject_prefix: String::new(),
         roles: Some("roles".to_owned()),
         bindings: Some("/chat/bindings".to_owned()),
-        ladder: RoleHierarchy::new(["guest", "member", "moderator", "owner"].map(str::to_owned)),
+        role_hierarchy: RoleHierarchy::new(["guest", "member", "moderator", "owner"].map(str::to_owned)),
         max_role: Some(Role(2)),
         leeway_seconds: 30,
-        types: Vec::new(),
+        accepted_types: Vec::new(),
         rules: TokenRules::default(),
     }
 }
@@ -209,16 +209,16 @@ fn headers(list: &[(&str, &str)]) -> HeaderMap {
 }
 
 /// Identifies the caller of this token with only this authenticator.
-fn present(jwt: Jwt, token: &str) -> Result<Caller, AuthnError> {
+fn identify_token(jwt: Jwt, token: &str) -> Result<Caller, AuthnError> {
     let authenticators = Authenticators::new(vec![Authenticator::Jwt(jwt)]);
     let headers = headers(&[("authorization", &format!("Bearer {token}"))]);
     authenticators
-        .identify(&RequestCredentials::only(&headers), "ably", NOW)
+        .identify(&RequestCredentials::from_headers(&headers), "ably", NOW)
         .map(Arc::unwrap_or_clone)
         .map_err(IdentifyError::into_refusal)
 }
 
 /// Returns the public error for this token.
-fn refused(jwt: Jwt, token: &str) -> String {
-    present(jwt, token).unwrap_err().public()
+fn error_message(jwt: Jwt, token: &str) -> String {
+    identify_token(jwt, token).unwrap_err().public_message()
 }

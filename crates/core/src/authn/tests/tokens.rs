@@ -6,7 +6,7 @@ use super::*;
 
 #[test]
 fn a_good_token_names_its_caller() {
-    let caller = present(jwt(), &token(json!({"tenant": "acme"}))).unwrap();
+    let caller = identify_token(jwt(), &token(json!({"tenant": "acme"}))).unwrap();
     assert_eq!(caller.subject, "tom");
     assert_eq!(caller.kind, CallerKind::User);
     assert_eq!(&*caller.authenticator, "app-users");
@@ -40,7 +40,7 @@ fn malformed_tokens_are_refused_by_name() {
         (format!("{message}.!{}", &signature[1..]), "the token's signature does not hold"),
     ];
     for (token, expected) in cases {
-        assert_eq!(refused(jwt(), &token), expected, "{token}");
+        assert_eq!(error_message(jwt(), &token), expected, "{token}");
     }
 }
 
@@ -63,11 +63,15 @@ fn bad_json_is_refused_although_the_signature_holds() {
     ];
     for payload in payloads {
         let token = SHARED.sign_text(Algorithm::HS256, &header, &payload);
-        assert_eq!(refused(jwt(), &token), "the token's payload is not a JSON object, each member once", "{payload}");
+        assert_eq!(
+            error_message(jwt(), &token),
+            "the token's payload is not a JSON object, each member once",
+            "{payload}"
+        );
     }
     for bad in [r#"{"alg":"HS256","alg":"HS256"}"#, r#"{"alg":"none","\u0061lg":"HS256"}"#, "[]", ""] {
         let token = SHARED.sign_text(Algorithm::HS256, bad, &claims);
-        assert_eq!(refused(jwt(), &token), "the token's header is not a JSON object, each member once", "{bad}");
+        assert_eq!(error_message(jwt(), &token), "the token's header is not a JSON object, each member once", "{bad}");
     }
 }
 
@@ -78,23 +82,23 @@ fn no_spelling_of_none_is_an_algorithm() {
         let full = SHARED.token(Algorithm::HS256, &json!({"alg": alg}), &claims(json!({})));
         let (message, _) = full.rsplit_once('.').unwrap();
         for token in [format!("{message}."), full.clone()] {
-            assert_eq!(refused(jwt(), &token), unknown, "{alg:?}");
+            assert_eq!(error_message(jwt(), &token), unknown, "{alg:?}");
         }
     }
     for alg in [json!("(none)"), json!(null), json!(["HS256"]), json!({"HS256": 1}), json!(256), json!(true)] {
-        let header = merged(header(Algorithm::HS256), json!({ "alg": alg }));
+        let header = merge(header(Algorithm::HS256), json!({ "alg": alg }));
         let token = SHARED.token(Algorithm::HS256, &header, &claims(json!({})));
-        assert_eq!(refused(jwt(), &token), "the token must name its algorithm (alg), as a string");
+        assert_eq!(error_message(jwt(), &token), "the token must name its algorithm (alg), as a string");
     }
 }
 
 #[test]
 fn critical_extensions_are_refused() {
     for crit in [json!(["exp"]), json!(["b64"]), json!([]), json!(null), json!("x")] {
-        let header = merged(header(Algorithm::HS256), json!({"crit": crit, "b64": true}));
+        let header = merge(header(Algorithm::HS256), json!({"crit": crit, "b64": true}));
         let token = SHARED.token(Algorithm::HS256, &header, &claims(json!({})));
         let expected = "the token's header names extensions (crit), and none is supported";
-        assert_eq!(refused(jwt(), &token), expected);
+        assert_eq!(error_message(jwt(), &token), expected);
     }
 }
 
@@ -102,10 +106,14 @@ fn critical_extensions_are_refused() {
 fn a_key_that_comes_with_the_token_is_not_used() {
     let more = [json!({"jwk": OTHER_RSA.jwk}), json!({"jku": "https://evil.example/"}), json!({"x5c": ["AA"]})];
     for more in more {
-        let keys = VerificationKeys::jwks(jwks(&[RSA.jwk(json!({}))]).as_bytes(), &[Algorithm::RS256]).unwrap();
-        let header = merged(header(Algorithm::RS256), more);
+        let keys =
+            VerificationKeys::from_jwks_file(jwks(&[RSA.jwk(json!({}))]).as_bytes(), &[Algorithm::RS256]).unwrap();
+        let header = merge(header(Algorithm::RS256), more);
         let token = OTHER_RSA.token(Algorithm::RS256, &header, &claims(json!({})));
-        assert_eq!(refused(jwt_with(keys, vec![Algorithm::RS256]), &token), "the token's signature does not hold");
+        assert_eq!(
+            error_message(jwt_with(keys, vec![Algorithm::RS256]), &token),
+            "the token's signature does not hold"
+        );
     }
 }
 
@@ -117,26 +125,26 @@ fn tokens_over_8_kib_are_not_looked_at() {
         (0..4).map(|more| padded((length - shortest) * 3 / 4 + more)).find(|token| token.len() == length)
     };
     let fits = of_length(8192).or_else(|| of_length(8191)).unwrap();
-    assert!(present(jwt(), &fits).is_ok());
+    assert!(identify_token(jwt(), &fits).is_ok());
     let too_long = of_length(8193).or_else(|| of_length(8194)).unwrap();
-    assert_eq!(refused(jwt(), &too_long), "the token is longer than 8 KiB");
-    assert_eq!(refused(jwt(), &"a".repeat(8193)), "the token is longer than 8 KiB");
+    assert_eq!(error_message(jwt(), &too_long), "the token is longer than 8 KiB");
+    assert_eq!(error_message(jwt(), &"a".repeat(8193)), "the token is longer than 8 KiB");
 }
 
 #[test]
 fn refusals_hold_no_part_of_the_token_but_an_escaped_name() {
     let issuer = format!("https://evil.example/\n{}", "x".repeat(5000));
     let bad = token(json!({ "iss": issuer }));
-    let refusal = present(jwt(), &bad).unwrap_err();
-    assert_eq!(refusal.public(), "the token's issuer (iss) is not known here");
-    assert!(refusal.log().contains(r"evil.example/\nxxx"), "{}", refusal.log());
-    assert!(refusal.log().chars().count() < 200);
+    let refusal = identify_token(jwt(), &bad).unwrap_err();
+    assert_eq!(refusal.public_message(), "the token's issuer (iss) is not known here");
+    assert!(refusal.log_message().contains(r"evil.example/\nxxx"), "{}", refusal.log_message());
+    assert!(refusal.log_message().chars().count() < 200);
     assert_eq!(refusal.authenticator(), None);
 
     let forged = format!("{}x", token(json!({})));
-    let refusal = present(jwt(), &forged).unwrap_err();
+    let refusal = identify_token(jwt(), &forged).unwrap_err();
     assert_eq!(refusal.authenticator().map(|name| &**name), Some("app-users"));
-    let shown = format!("{refusal:?} {} {}", refusal.public(), refusal.log());
+    let shown = format!("{refusal:?} {} {}", refusal.public_message(), refusal.log_message());
     assert!(forged.split('.').all(|part| !shown.contains(part)), "{shown}");
 }
 
@@ -148,21 +156,21 @@ proptest! {
             let mut headers = HeaderMap::new();
             headers.insert(AUTHORIZATION, value);
             let authenticators = Authenticators::new(vec![Authenticator::Jwt(jwt())]);
-            prop_assert!(authenticators.identify(&RequestCredentials::only(&headers), "ably", NOW).is_err());
+            prop_assert!(authenticators.identify(&RequestCredentials::from_headers(&headers), "ably", NOW).is_err());
         }
     }
 
     #[test]
     fn random_json_under_a_good_signature_never_panics(header in "\\PC{0,40}", payload in "\\PC{0,80}") {
         let token = SHARED.sign_text(Algorithm::HS256, &header, &payload);
-        prop_assert!(present(jwt(), &token).is_err());
+        prop_assert!(identify_token(jwt(), &token).is_err());
     }
 
     #[test]
     fn random_claims_never_panic(name in "iss|aud|sub|exp|nbf|iat|roles|chat", text in "[-0-9.eE\"\\[\\]{}:a-z*, ]{0,20}") {
         let claims = claims(json!({})).to_string().replacen('{', &format!("{{\"{name}\":{text},"), 1);
         let token = SHARED.sign_text(Algorithm::HS256, &header(Algorithm::HS256).to_string(), &claims);
-        let _ = present(jwt(), &token);
+        let _ = identify_token(jwt(), &token);
     }
 
     /// A token has exactly one valid spelling. After any change, removal or insertion it is invalid.
@@ -179,6 +187,6 @@ proptest! {
         let changed = String::from_utf8(bytes).unwrap();
         // White space around the token belongs to the header and not to the token.
         prop_assume!(changed.trim_matches(' ') != good);
-        prop_assert!(present(jwt(), &changed).is_err(), "{}", changed);
+        prop_assert!(identify_token(jwt(), &changed).is_err(), "{}", changed);
     }
 }

@@ -18,7 +18,7 @@ fn signer(kid: &str) -> &'static Signer {
 
 fn fetched(kids: &[&str]) -> VerificationKeys {
     let set: Vec<_> = kids.iter().map(|kid| signer(kid).jwk(json!({ "kid": kid }))).collect();
-    VerificationKeys::fetched(jwks(&set).as_bytes(), &[Algorithm::EdDSA]).unwrap()
+    VerificationKeys::from_fetched_set(jwks(&set).as_bytes(), &[Algorithm::EdDSA]).unwrap()
 }
 
 fn key_set() -> Arc<KeySet> {
@@ -42,7 +42,7 @@ fn authenticators(set: &Arc<KeySet>) -> Authenticators {
 }
 
 fn eddsa(kid: &str, changes: Value) -> String {
-    signer(kid).token(Algorithm::EdDSA, &merged(header(Algorithm::EdDSA), json!({ "kid": kid })), &claims(changes))
+    signer(kid).token(Algorithm::EdDSA, &merge(header(Algorithm::EdDSA), json!({ "kid": kid })), &claims(changes))
 }
 
 /// Returns tokens with different dates and keys, some of them invalid.
@@ -73,8 +73,8 @@ fn certificate(number: u8) -> VerifiedCertificate {
     VerifiedCertificate {
         chain: vec![vec![number]],
         names: CertificateNames::default(),
-        until: Millis(u64::MAX),
-        authorities: [0; 32],
+        valid_until: Millis(u64::MAX),
+        authorities_fingerprint: [0; 32],
     }
 }
 
@@ -83,8 +83,8 @@ fn thumbprint(number: u8) -> String {
 }
 
 /// Returns the caller or the error, with all details.
-fn said(authenticators: &Authenticators, token: &str, app: &str, now: Millis, was_tried: bool) -> String {
-    said_with(ClientCertificate::Nothing, authenticators, token, app, now, was_tried)
+fn outcome(authenticators: &Authenticators, token: &str, app: &str, now: Millis, was_tried: bool) -> String {
+    said_with(ClientCertificate::Absent, authenticators, token, app, now, was_tried)
 }
 
 /// Does the same on a connection with this certificate.
@@ -97,9 +97,9 @@ fn said_with(
     was_tried: bool,
 ) -> String {
     let headers = headers(&[("authorization", &format!("Bearer {token}"))]);
-    let presented = RequestCredentials { certificate, ..RequestCredentials::only(&headers) };
+    let presented = RequestCredentials { certificate, ..RequestCredentials::from_headers(&headers) };
     let result = if was_tried {
-        authenticators.identify_with(LookupResult::Keys, &presented, app, now).map_err(IdentifyError::Refused)
+        authenticators.identify_with(LookupResult::Keys, &presented, app, now).map_err(IdentifyError::Error)
     } else {
         authenticators.identify(&presented, app, now)
     };
@@ -131,7 +131,7 @@ proptest! {
         let (set, tokens) = (key_set(), tokens());
         set.replace(Some(fetched(&["one", "other"])));
         let plain = authenticators(&set);
-        let remembering = authenticators(&set).remembering(KEY);
+        let remembering = authenticators(&set).with_token_cache(KEY);
         for step in steps {
             match step {
                 Step::Keys(kids) => set.replace(kids.as_deref().map(fetched)),
@@ -139,7 +139,7 @@ proptest! {
                     let now = Millis(NOW.0.strict_add_signed(seconds * 1000) + millis);
                     let token = token.get(&tokens);
                     let certificate = number.map(certificate);
-                    let shown = certificate.as_ref().map_or(ClientCertificate::Nothing, ClientCertificate::Valid);
+                    let shown = certificate.as_ref().map_or(ClientCertificate::Absent, ClientCertificate::Valid);
                     let [with, without] =
                         [&remembering, &plain].map(|one| said_with(shown, one, token, app, now, was_tried));
                     prop_assert_eq!(with, without);
@@ -151,18 +151,18 @@ proptest! {
 
 /// Returns whether the token is cached and valid at this time.
 fn is_known(authenticators: &Authenticators, token: &str, now: Millis) -> bool {
-    let verified = authenticators.verified.as_ref().unwrap();
-    verified.recall(&verified.id(token), now).is_some()
+    let verified = authenticators.token_cache.as_ref().unwrap();
+    verified.get(&verified.digest(token), now).is_some()
 }
 
 #[test]
 fn a_token_is_remembered_from_its_beginning_to_its_end() {
-    let authenticators = authenticators(&key_set()).remembering(KEY);
+    let authenticators = authenticators(&key_set()).with_token_cache(KEY);
     let now = NOW.seconds();
     let claims = json!({"iss": "https://partner.example/", "nbf": now - 5, "iat": now - 7, "exp": now + 9});
     let good = token(claims);
     assert!(!is_known(&authenticators, &good, NOW));
-    assert!(said(&authenticators, &good, "ably", NOW, false).contains("tom"));
+    assert!(outcome(&authenticators, &good, "ably", NOW, false).contains("tom"));
     let known = |millis: i64| is_known(&authenticators, &good, Millis(NOW.0.strict_add_signed(millis)));
     assert_eq!([-5001, -5000, 0, 8999, 9000].map(known), [false, true, true, true, false]);
     assert!(!is_known(&authenticators, &format!("{good}="), NOW));
@@ -170,15 +170,15 @@ fn a_token_is_remembered_from_its_beginning_to_its_end() {
 
 #[test]
 fn what_is_remembered_of_a_bound_token_counts_for_its_certificate_alone() {
-    let authenticators = authenticators(&key_set()).remembering(KEY);
+    let authenticators = authenticators(&key_set()).with_token_cache(KEY);
     let bound = token(json!({"iss": "https://partner.example/", "cnf": {"x5t#S256": thumbprint(1)}}));
     let (own, other) = (certificate(1), certificate(2));
     for _ in 0..2 {
         for (shown, holds) in [
-            (ClientCertificate::Nothing, false),
+            (ClientCertificate::Absent, false),
             (ClientCertificate::Valid(&own), true),
             (ClientCertificate::Valid(&other), false),
-            (ClientCertificate::Stale, false),
+            (ClientCertificate::NoLongerValid, false),
         ] {
             let said = said_with(shown, &authenticators, &bound, "ably", NOW, false);
             assert_eq!(said.starts_with("Ok"), holds, "{shown:?}: {said}");
@@ -190,12 +190,12 @@ fn what_is_remembered_of_a_bound_token_counts_for_its_certificate_alone() {
 #[test]
 fn a_token_is_forgotten_when_its_keys_change() {
     let set = key_set();
-    let authenticators = authenticators(&set).remembering(KEY);
+    let authenticators = authenticators(&set).with_token_cache(KEY);
     let good = eddsa("one", json!({}));
     for keys in [Some(&["one", "other"][..]), Some(&["one"]), Some(&["other"]), Some(&[]), None] {
         set.replace(keys.map(fetched));
         assert!(!is_known(&authenticators, &good, NOW), "{keys:?}");
-        let is_good = said(&authenticators, &good, "ably", NOW, true).starts_with("Ok");
+        let is_good = outcome(&authenticators, &good, "ably", NOW, true).starts_with("Ok");
         assert_eq!(is_good, keys.is_some_and(|keys| keys.contains(&"one")));
         assert_eq!(is_known(&authenticators, &good, NOW), is_good);
     }
@@ -205,7 +205,7 @@ fn a_token_is_forgotten_when_its_keys_change() {
 fn what_is_refused_is_not_remembered() {
     let set = key_set();
     set.replace(Some(fetched(&["one"])));
-    let authenticators = authenticators(&set).remembering(KEY);
+    let authenticators = authenticators(&set).with_token_cache(KEY);
     for token in tokens() {
         let own = certificate(1);
         let held =
@@ -214,16 +214,16 @@ fn what_is_refused_is_not_remembered() {
     }
     // The signature is valid. Whether the token is for this app is checked each time.
     let good = eddsa("one", json!({"sub": "ann"}));
-    assert!(said(&authenticators, &good, "talkjs", NOW, false).contains("not accepted for this app"));
+    assert!(outcome(&authenticators, &good, "talkjs", NOW, false).contains("not accepted for this app"));
     assert!(is_known(&authenticators, &good, NOW));
-    assert!(said(&authenticators, &good, "talkjs", NOW, false).contains("not accepted for this app"));
-    assert!(said(&authenticators, &good, "ably", NOW, false).starts_with("Ok"));
+    assert!(outcome(&authenticators, &good, "talkjs", NOW, false).contains("not accepted for this app"));
+    assert!(outcome(&authenticators, &good, "ably", NOW, false).starts_with("Ok"));
 }
 
 #[test]
 fn what_is_remembered_shows_nothing() {
-    let authenticators = authenticators(&key_set()).remembering(KEY);
+    let authenticators = authenticators(&key_set()).with_token_cache(KEY);
     let good = token(json!({"iss": "https://partner.example/"}));
-    assert!(said(&authenticators, &good, "ably", NOW, false).starts_with("Ok"));
+    assert!(outcome(&authenticators, &good, "ably", NOW, false).starts_with("Ok"));
     assert!(format!("{authenticators:?}").contains("verified: Some(Verified(…))"));
 }

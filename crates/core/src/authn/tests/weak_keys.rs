@@ -55,12 +55,12 @@ fn ed25519_pem(key: &[u8]) -> String {
 /// Asserts that this key is refused from all sources: a PEM file, a key set in a file, and a fetched key set. In the
 /// fetched key set a good key beside it is still usable.
 fn assert_refused(jwk: &Value, pem: &str, algorithm: Algorithm, reason: &str) {
-    let error = VerificationKeys::pem(pem.as_bytes(), &[algorithm]).unwrap_err();
+    let error = VerificationKeys::from_pem_file(pem.as_bytes(), &[algorithm]).unwrap_err();
     assert!(error.contains(reason), "{error}");
-    let error = VerificationKeys::jwks(jwks(std::slice::from_ref(jwk)).as_bytes(), &[algorithm]).unwrap_err();
+    let error = VerificationKeys::from_jwks_file(jwks(std::slice::from_ref(jwk)).as_bytes(), &[algorithm]).unwrap_err();
     assert!(error.starts_with("the key \"bad\": ") && error.contains(reason), "{error}");
-    let good = Signer::of(algorithm).jwk(json!({"kid": "good"}));
-    let keys = VerificationKeys::fetched(jwks(&[jwk.clone(), good]).as_bytes(), &[algorithm]).unwrap();
+    let good = Signer::for_algorithm(algorithm).jwk(json!({"kid": "good"}));
+    let keys = VerificationKeys::from_fetched_set(jwks(&[jwk.clone(), good]).as_bytes(), &[algorithm]).unwrap();
     assert_eq!(keys.len(), 1);
     assert!(keys.unusable()[0].to_string().contains(reason), "{:?}", keys.unusable());
 }
@@ -74,8 +74,11 @@ fn forged_signatures_of_small_order_keys_are_refused() {
         assert_refused(&ed25519_jwk(&point), &ed25519_pem(&point), Algorithm::EdDSA, reason);
         let Some(token) = forged(&point) else { continue };
         let set = jwks(&[ed25519_jwk(&point), ED25519.jwk(json!({"kid": "good"}))]);
-        let keys = VerificationKeys::fetched(set.as_bytes(), &[Algorithm::EdDSA]).unwrap();
-        assert_eq!(refused(jwt_with(keys, vec![Algorithm::EdDSA]), &token), "the token's signature does not hold");
+        let keys = VerificationKeys::from_fetched_set(set.as_bytes(), &[Algorithm::EdDSA]).unwrap();
+        assert_eq!(
+            error_message(jwt_with(keys, vec![Algorithm::EdDSA]), &token),
+            "the token's signature does not hold"
+        );
         forgeries += 1;
     }
     // The library accepts forgeries for all points of small order, at least in their canonical encodings. So the check
@@ -209,7 +212,7 @@ fn moduli_that_only_look_faulty_are_not_refused() {
         let other: Vec<u32> = all.iter().copied().filter(|prime| *prime != 137).collect();
         let (p, q) = (roca_factor(seed, 5 + seed, &other), roca_factor(200 + seed, 7, &all));
         let (jwk, _) = rsa_key(&without_zeros(product(&p, &q)));
-        match VerificationKeys::jwks(jwks(&[jwk]).as_bytes(), &[Algorithm::RS256]) {
+        match VerificationKeys::from_jwks_file(jwks(&[jwk]).as_bytes(), &[Algorithm::RS256]) {
             Ok(_) => {}
             Err(error) if error.contains("ROCA") => refused += 1,
             Err(error) => assert!(error.contains("divisible by 137"), "{error}"),
@@ -221,13 +224,15 @@ fn moduli_that_only_look_faulty_are_not_refused() {
 #[test]
 fn other_moduli_are_not_taken_for_the_faulty_chips() {
     for signer in [&*RSA, &*OTHER_RSA, &Signer::rsa(), &Signer::rsa()] {
-        assert!(VerificationKeys::jwks(jwks(&[signer.jwk(json!({}))]).as_bytes(), &[Algorithm::RS256]).is_ok());
+        assert!(
+            VerificationKeys::from_jwks_file(jwks(&[signer.jwk(json!({}))]).as_bytes(), &[Algorithm::RS256]).is_ok()
+        );
     }
     let mut good = 0;
     for seed in 0..2000 {
         let mut modulus = number(seed, 8);
         modulus[0] |= 0x80;
-        match VerificationKeys::jwks(jwks(&[rsa_key(&modulus).0]).as_bytes(), &[Algorithm::RS256]) {
+        match VerificationKeys::from_jwks_file(jwks(&[rsa_key(&modulus).0]).as_bytes(), &[Algorithm::RS256]) {
             Ok(_) => good += 1,
             Err(error) => assert!(error.contains("divisible by"), "{error}"),
         }
@@ -260,33 +265,37 @@ fn one_bad_key_does_not_disable_the_others() {
     ];
     let algorithms = [Algorithm::RS256, Algorithm::ES256];
     let token = |kid: &str| {
-        let header = merged(header(Algorithm::RS256), json!({"kid": kid}));
+        let header = merge(header(Algorithm::RS256), json!({"kid": kid}));
         RSA.token(Algorithm::RS256, &header, &claims(json!({})))
     };
     for (bad, reason) in bad {
         for set in [[good(), bad.clone()], [bad.clone(), good()]] {
-            let keys = || VerificationKeys::fetched(jwks(&set).as_bytes(), &algorithms).unwrap();
+            let keys = || VerificationKeys::from_fetched_set(jwks(&set).as_bytes(), &algorithms).unwrap();
             let place = if set[0] == bad { reason.replace("key 2", "key 1") } else { reason.to_owned() };
             let unusable: Vec<String> = keys().unusable().iter().map(ToString::to_string).collect();
             assert!(unusable.len() == 1 && unusable[0].starts_with(&place), "{unusable:?}");
-            assert_eq!(present(jwt_with(keys(), algorithms.to_vec()), &token("good")).unwrap().subject, "tom", "{bad}");
+            assert_eq!(
+                identify_token(jwt_with(keys(), algorithms.to_vec()), &token("good")).unwrap().subject,
+                "tom",
+                "{bad}"
+            );
             if bad["kid"] == "x" {
-                let refusal = present(jwt_with(keys(), algorithms.to_vec()), &token("x")).unwrap_err();
-                assert_eq!(refusal.public(), "the token's key (kid) can't be used");
-                assert!(refusal.log().contains(reason), "{}", refusal.log());
+                let refusal = identify_token(jwt_with(keys(), algorithms.to_vec()), &token("x")).unwrap_err();
+                assert_eq!(refusal.public_message(), "the token's key (kid) can't be used");
+                assert!(refusal.log_message().contains(reason), "{}", refusal.log_message());
             }
         }
-        let error = VerificationKeys::fetched(jwks(&[bad]).as_bytes(), &algorithms).unwrap_err();
+        let error = VerificationKeys::from_fetched_set(jwks(&[bad]).as_bytes(), &algorithms).unwrap_err();
         assert!(error.starts_with("the key set has no key that can be used: "), "{error}");
     }
-    let none = VerificationKeys::fetched(jwks(&[]).as_bytes(), &algorithms).unwrap();
+    let none = VerificationKeys::from_fetched_set(jwks(&[]).as_bytes(), &algorithms).unwrap();
     assert!(none.is_empty(), "an issuer can withdraw all keys");
 }
 
 #[test]
 fn a_set_full_of_bad_keys_is_listed_in_part() {
     let set: Vec<Value> = std::iter::repeat_n(Value::Null, 5000).chain([RSA.jwk(json!({}))]).collect();
-    let keys = VerificationKeys::fetched(jwks(&set).as_bytes(), &[Algorithm::RS256]).unwrap();
+    let keys = VerificationKeys::from_fetched_set(jwks(&set).as_bytes(), &[Algorithm::RS256]).unwrap();
     assert_eq!((keys.len(), keys.unusable().len()), (1, 32));
 }
 
@@ -315,13 +324,13 @@ fn keys_that_share_a_kid_are_chosen_by_type_and_algorithm() {
         (&*RSA, Algorithm::PS256, "one", wrong),
         (&*P256, Algorithm::ES256, "two", unfit),
     ];
-    for read in [VerificationKeys::jwks, VerificationKeys::fetched] {
+    for read in [VerificationKeys::from_jwks_file, VerificationKeys::from_fetched_set] {
         for (signer, algorithm, kid, expected) in cases {
             let keys = read(set.as_bytes(), &algorithms).unwrap();
             assert_eq!((keys.len(), keys.unusable().len()), (6, 0), "the same key counts once");
-            let token = signer.token(algorithm, &merged(header(algorithm), json!({"kid": kid})), &claims(json!({})));
-            let result = present(jwt_with(keys, algorithms.to_vec()), &token);
-            let said = result.map_or_else(|refusal| refusal.public(), |caller| caller.subject);
+            let token = signer.token(algorithm, &merge(header(algorithm), json!({"kid": kid})), &claims(json!({})));
+            let result = identify_token(jwt_with(keys, algorithms.to_vec()), &token);
+            let said = result.map_or_else(|refusal| refusal.public_message(), |caller| caller.subject);
             assert_eq!(said, expected, "{algorithm:?} with kid {kid}");
         }
     }
@@ -332,11 +341,11 @@ fn of_many_keys_with_one_kid_none_is_tried() {
     for (count, expected) in [(4, "tom"), (5, "too many keys of the issuer have the token's key id (kid)")] {
         let mut set: Vec<Value> = (1..count).map(|_| Signer::ed25519().jwk(json!({"kid": "one"}))).collect();
         set.push(ED25519.jwk(json!({"kid": "one"})));
-        let keys = VerificationKeys::fetched(jwks(&set).as_bytes(), &[Algorithm::EdDSA]).unwrap();
-        let header = merged(header(Algorithm::EdDSA), json!({"kid": "one"}));
+        let keys = VerificationKeys::from_fetched_set(jwks(&set).as_bytes(), &[Algorithm::EdDSA]).unwrap();
+        let header = merge(header(Algorithm::EdDSA), json!({"kid": "one"}));
         let token = ED25519.token(Algorithm::EdDSA, &header, &claims(json!({})));
-        let result = present(jwt_with(keys, vec![Algorithm::EdDSA]), &token);
-        assert_eq!(result.map_or_else(|refusal| refusal.public(), |caller| caller.subject), expected);
+        let result = identify_token(jwt_with(keys, vec![Algorithm::EdDSA]), &token);
+        assert_eq!(result.map_or_else(|refusal| refusal.public_message(), |caller| caller.subject), expected);
     }
 }
 
@@ -344,7 +353,7 @@ fn of_many_keys_with_one_kid_none_is_tried() {
 fn a_key_that_is_no_proper_json_is_skipped_like_any_other() {
     let good = RSA.jwk(json!({"kid": "good"}));
     let token = {
-        let header = merged(header(Algorithm::RS256), json!({"kid": "good"}));
+        let header = merge(header(Algorithm::RS256), json!({"kid": "good"}));
         RSA.token(Algorithm::RS256, &header, &claims(json!({})))
     };
     for bad in [
@@ -354,13 +363,13 @@ fn a_key_that_is_no_proper_json_is_skipped_like_any_other() {
         r#"{"kty": "RSA", "x": {"a": 1, "a": 2}}"#,
     ] {
         for set in [format!(r#"{{"keys": [{good}, {bad}]}}"#), format!(r#"{{"keys": [{bad}, {good}]}}"#)] {
-            let keys = VerificationKeys::fetched(set.as_bytes(), &[Algorithm::RS256]).unwrap();
+            let keys = VerificationKeys::from_fetched_set(set.as_bytes(), &[Algorithm::RS256]).unwrap();
             let unusable: Vec<String> = keys.unusable().iter().map(ToString::to_string).collect();
             assert!(
                 unusable.len() == 1 && unusable[0].contains("it must be an object, each member once"),
                 "{unusable:?}"
             );
-            assert_eq!(present(jwt_with(keys, vec![Algorithm::RS256]), &token).unwrap().subject, "tom", "{bad}");
+            assert_eq!(identify_token(jwt_with(keys, vec![Algorithm::RS256]), &token).unwrap().subject, "tom", "{bad}");
         }
     }
 }

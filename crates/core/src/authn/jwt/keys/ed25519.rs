@@ -31,7 +31,7 @@ fn is_on_curve(y: FieldElement) -> bool {
 /// Returns whether eight times the point with this y is the identity, the only point with y = 1. The order of the curve
 /// is 8 times a prime, so these are all points of small order.
 fn has_small_order(y: FieldElement) -> bool {
-    y.doubled().doubled().doubled() == ONE
+    y.double().double().double() == ONE
 }
 
 /// A number below p = 2^255-19: its 64-bit digits, the lowest first.
@@ -63,7 +63,7 @@ impl FieldElement {
 
     fn add(self, other: FieldElement) -> FieldElement {
         // Both numbers are below 2^255, so there is no carry out of the highest digit.
-        reduced(plus(self.0, other.0).0)
+        reduce(plus(self.0, other.0).0)
     }
 
     fn sub(self, other: FieldElement) -> FieldElement {
@@ -94,7 +94,7 @@ impl FieldElement {
 
     /// Returns the y of twice the point with this y. The doubling of x and y gives (y²+x²)/(1-dx²y²); x² is computed as
     /// in [`is_on_curve`].
-    fn doubled(self) -> FieldElement {
+    fn double(self) -> FieldElement {
         let y2 = self.square();
         let (above, below) = (y2.sub(ONE), D.mul(y2).add(ONE));
         let (numerator, denominator) = (y2.mul(below).add(above), below.sub(D.mul(y2).mul(above)));
@@ -112,7 +112,7 @@ fn fold(low: [u64; 4], high: [u64; 4]) -> FieldElement {
     // adding 38 more does not overflow.
     let (digits, overflows) = plus(digits, [carry * 38, 0, 0, 0]);
     let (digits, _) = plus(digits, [if overflows { 38 } else { 0 }, 0, 0, 0]);
-    reduced(digits)
+    reduce(digits)
 }
 
 /// Returns the low and the high half of `a * b + c + d`, which has at most 128 bits.
@@ -145,7 +145,7 @@ fn minus(a: [u64; 4], b: [u64; 4]) -> [u64; 4] {
 }
 
 /// Reduces a number below 2^256, which is less than three times p, modulo p.
-fn reduced(mut digits: [u64; 4]) -> FieldElement {
+fn reduce(mut digits: [u64; 4]) -> FieldElement {
     while is_at_least_p(digits) {
         digits = minus(digits, P);
     }
@@ -209,7 +209,7 @@ mod tests {
 
     fn element() -> impl Strategy<Value = FieldElement> {
         let edge = prop_oneof![Just(0_u64), Just(1), Just(u64::MAX), any::<u64>()];
-        proptest::array::uniform4(edge).prop_map(reduced)
+        proptest::array::uniform4(edge).prop_map(reduce)
     }
 
     proptest! {

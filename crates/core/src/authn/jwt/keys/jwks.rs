@@ -8,13 +8,13 @@ use serde_json::{Map, Value};
 
 use super::UnusableKey;
 use super::key::{KeyType, VerificationKey};
-use crate::authn::algorithm::{Algorithm, algorithm};
-use crate::authn::error::quoted;
+use crate::authn::algorithm::{Algorithm, parse_algorithm};
+use crate::authn::error::quote;
 use crate::crypto;
 use crate::model::json;
 
 /// The maximum number of unusable keys that are listed. A set can hold thousands of keys.
-const MOST_LISTED: usize = 32;
+const MAX_LISTED: usize = 32;
 
 type Jwk = Map<String, Value>;
 
@@ -35,9 +35,9 @@ pub(super) fn keys(set: &[u8], algorithms: &[Algorithm]) -> Result<(Vec<Verifica
             Ok(jwk) => (jwk, None),
             Err(error) => (Jwk::new(), Some(format!("it must be an object, each member once: {error}"))),
         };
-        match flaw.map_or_else(|| key(&jwk, algorithms), Err) {
+        match flaw.map_or_else(|| parse_key(&jwk, algorithms), Err) {
             Ok(Some(key)) if seen.insert(Value::Object(jwk.clone()).to_string()) => keys.push(key),
-            Err(reason) if unusable.len() < MOST_LISTED => unusable.push(flawed(i + 1, &jwk, reason)),
+            Err(reason) if unusable.len() < MAX_LISTED => unusable.push(unusable_key(i + 1, &jwk, reason)),
             Ok(_) | Err(_) => {}
         }
     }
@@ -45,38 +45,38 @@ pub(super) fn keys(set: &[u8], algorithms: &[Algorithm]) -> Result<(Vec<Verifica
 }
 
 /// Describes an unusable key at this place, counted from 1.
-fn flawed(place: usize, jwk: &Jwk, reason: String) -> UnusableKey {
+fn unusable_key(place: usize, jwk: &Jwk, reason: String) -> UnusableKey {
     let id = jwk.get("kid").and_then(Value::as_str).map(str::to_owned);
-    let label = id.as_deref().map_or_else(|| format!("key {place} of the set"), |id| format!("the key {}", quoted(id)));
+    let label = id.as_deref().map_or_else(|| format!("key {place} of the set"), |id| format!("the key {}", quote(id)));
     UnusableKey { label, id, reason }
 }
 
 /// Returns the key, or `None` if it is for another purpose.
-fn key(jwk: &Jwk, algorithms: &[Algorithm]) -> Result<Option<VerificationKey>, String> {
+fn parse_key(jwk: &Jwk, algorithms: &[Algorithm]) -> Result<Option<VerificationKey>, String> {
     if ["d", "k"].iter().any(|secret| jwk.contains_key(*secret)) {
         return Err("it is private or a shared secret: keep only public keys in it".to_owned());
     }
     let only = match jwk.get("alg") {
         None => None,
-        Some(word) => match word.as_str().and_then(algorithm) {
+        Some(word) => match word.as_str().and_then(parse_algorithm) {
             None => return Ok(None),
             known => known,
         },
     };
-    let Some(shape) = shape(jwk) else {
+    let Some(shape) = key_type(jwk) else {
         return Ok(None);
     };
-    let fits = |own: &Algorithm| KeyType::of(*own) == Some(shape) && only.is_none_or(|only| only == *own);
-    if !verifies(jwk) || !algorithms.iter().any(fits) {
+    let fits = |own: &Algorithm| KeyType::for_algorithm(*own) == Some(shape) && only.is_none_or(|only| only == *own);
+    if !may_verify(jwk) || !algorithms.iter().any(fits) {
         return Ok(None);
     }
-    let mut key = material(jwk, shape)?;
-    (key.id, key.only) = (id(jwk)?, only);
+    let mut key = verification_key(jwk, shape)?;
+    (key.id, key.algorithm) = (id(jwk)?, only);
     Ok(Some(key))
 }
 
 /// Returns the type of the key, if the type is supported.
-fn shape(jwk: &Jwk) -> Option<KeyType> {
+fn key_type(jwk: &Jwk) -> Option<KeyType> {
     let text = |name| jwk.get(name).and_then(Value::as_str);
     match (text("kty")?, text("crv")) {
         ("RSA", _) => Some(KeyType::Rsa),
@@ -88,7 +88,7 @@ fn shape(jwk: &Jwk) -> Option<KeyType> {
 }
 
 /// Returns whether the key may verify signatures. A key without such metadata may.
-fn verifies(jwk: &Jwk) -> bool {
+fn may_verify(jwk: &Jwk) -> bool {
     let signs = jwk.get("use").is_none_or(|purpose| purpose == "sig");
     let verifies = match jwk.get("key_ops") {
         None => true,
@@ -106,7 +106,7 @@ fn id(jwk: &Jwk) -> Result<Option<String>, String> {
     }
 }
 
-fn material(jwk: &Jwk, shape: KeyType) -> Result<VerificationKey, String> {
+fn verification_key(jwk: &Jwk, shape: KeyType) -> Result<VerificationKey, String> {
     match shape {
         KeyType::Rsa => VerificationKey::rsa(&bytes(jwk, "n")?, &bytes(jwk, "e")?),
         KeyType::P256 => VerificationKey::p256(&point(jwk, 32)?),

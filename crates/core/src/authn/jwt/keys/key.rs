@@ -14,9 +14,9 @@ use crate::secret::Secret;
 /// A verification key.
 pub(super) struct VerificationKey {
     pub(super) id: Option<String>,
-    pub(super) shape: KeyType,
+    pub(super) key_type: KeyType,
     /// The only algorithm of the key, if its JWK names an algorithm.
-    pub(super) only: Option<Algorithm>,
+    pub(super) algorithm: Option<Algorithm>,
     material: KeyMaterial,
 }
 
@@ -40,7 +40,7 @@ pub(super) enum KeyType {
 
 impl VerificationKey {
     fn new(shape: KeyType, key: DecodingKey) -> VerificationKey {
-        VerificationKey { id: None, shape, only: None, material: KeyMaterial::Public(key) }
+        VerificationKey { id: None, key_type: shape, algorithm: None, material: KeyMaterial::Public(key) }
     }
 
     /// Creates a key from a shared secret, for a symmetric algorithm.
@@ -51,25 +51,25 @@ impl VerificationKey {
             _ => hmac::HMAC_SHA512,
         };
         let material = KeyMaterial::Shared(Box::new(hmac::Key::new(hash, secret.expose())));
-        VerificationKey { id: None, shape: KeyType::Secret, only: Some(algorithm), material }
+        VerificationKey { id: None, key_type: KeyType::Secret, algorithm: Some(algorithm), material }
     }
 
     /// Creates an RSA key from its modulus and exponent, both big-endian.
     pub(super) fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<VerificationKey, String> {
-        let (modulus, exponent) = (without_zeros(modulus), without_zeros(exponent));
+        let (modulus, exponent) = (strip_leading_zeros(modulus), strip_leading_zeros(exponent));
         rsa::check(modulus, exponent)?;
         Ok(VerificationKey::new(KeyType::Rsa, DecodingKey::from_rsa_raw_components(modulus, exponent)))
     }
 
     /// Creates a P-256 key from an uncompressed point (SEC 1, section 2.3.3).
     pub(super) fn p256(point: &[u8]) -> Result<VerificationKey, String> {
-        let point = on_curve(uncompressed(point, 65)?, &ECDSA_P256_SHA256_FIXED)?;
+        let point = check_on_curve(check_uncompressed(point, 65)?, &ECDSA_P256_SHA256_FIXED)?;
         Ok(VerificationKey::new(KeyType::P256, DecodingKey::from_ec_der(point)))
     }
 
     /// Creates a P-384 key from an uncompressed point.
     pub(super) fn p384(point: &[u8]) -> Result<VerificationKey, String> {
-        let point = on_curve(uncompressed(point, 97)?, &ECDSA_P384_SHA384_FIXED)?;
+        let point = check_on_curve(check_uncompressed(point, 97)?, &ECDSA_P384_SHA384_FIXED)?;
         Ok(VerificationKey::new(KeyType::P384, DecodingKey::from_ec_der(point)))
     }
 
@@ -80,8 +80,8 @@ impl VerificationKey {
         Ok(VerificationKey::new(KeyType::Ed25519, DecodingKey::from_ed_der(key)))
     }
 
-    pub(super) fn fits(&self, algorithm: Algorithm) -> bool {
-        KeyType::of(algorithm) == Some(self.shape) && self.only.is_none_or(|only| only == algorithm)
+    pub(super) fn supports(&self, algorithm: Algorithm) -> bool {
+        KeyType::for_algorithm(algorithm) == Some(self.key_type) && self.algorithm.is_none_or(|only| only == algorithm)
     }
 
     pub(super) fn verifies(&self, token: &UnverifiedToken<'_>, algorithm: Algorithm) -> bool {
@@ -97,7 +97,7 @@ impl VerificationKey {
 
 impl KeyType {
     /// Returns the key type for this algorithm.
-    pub(super) fn of(algorithm: Algorithm) -> Option<KeyType> {
+    pub(super) fn for_algorithm(algorithm: Algorithm) -> Option<KeyType> {
         match algorithm {
             Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => Some(KeyType::Secret),
             Algorithm::ES256 => Some(KeyType::P256),
@@ -120,19 +120,19 @@ impl fmt::Display for KeyType {
     }
 }
 
-fn uncompressed(point: &[u8], length: usize) -> Result<&[u8], String> {
+fn check_uncompressed(point: &[u8], length: usize) -> Result<&[u8], String> {
     let whole = point.len() == length && point.first() == Some(&4);
     whole.then_some(point).ok_or_else(|| "the EC key must be an uncompressed point of its curve".to_owned())
 }
 
 /// Returns the point, if it is on the curve of the algorithm. Without this check, the library would check it again for
 /// each token.
-fn on_curve<'a>(point: &'a [u8], algorithm: &'static dyn VerificationAlgorithm) -> Result<&'a [u8], String> {
+fn check_on_curve<'a>(point: &'a [u8], algorithm: &'static dyn VerificationAlgorithm) -> Result<&'a [u8], String> {
     let parsed = ParsedPublicKey::new(algorithm, point);
     parsed.map(|_| point).map_err(|_| "the EC key is not a point of its curve".to_owned())
 }
 
-fn without_zeros(number: &[u8]) -> &[u8] {
+fn strip_leading_zeros(number: &[u8]) -> &[u8] {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     number.get(zeros..).unwrap_or_default()
 }

@@ -9,21 +9,21 @@ mod rsa;
 use std::fmt;
 
 use super::UnverifiedToken;
-use crate::authn::algorithm::{Algorithm, is_symmetric, words};
-use crate::authn::error::{AuthnError, quoted};
+use crate::authn::algorithm::{Algorithm, is_symmetric, join_names};
+use crate::authn::error::{AuthnError, quote};
 use crate::secret::Secret;
 use key::VerificationKey;
 
 /// The maximum number of keys of a set that are tried for a token: the keys with the key id in the token, or all keys
 /// if the token has no key id. A stranger can send a token for free, but each attempt costs this program a public-key
 /// operation.
-const MOST_TRIED: usize = 4;
+const MAX_TRIED: usize = 4;
 
 /// The keys of an authenticator: only shared secrets or only public keys.
 pub struct VerificationKeys {
     usable: Vec<VerificationKey>,
     /// Whether the keys come from a set in which the `kid` of a token selects a key. Other keys have no id.
-    named: bool,
+    has_key_ids: bool,
     /// The keys of the set that were skipped because they are unusable.
     unusable: Vec<UnusableKey>,
 }
@@ -50,34 +50,34 @@ impl VerificationKeys {
     ///
     /// # Errors
     /// Returns a sentence that names the secret by its place in the list.
-    pub fn secrets(secrets: &[Secret], algorithms: &[Algorithm]) -> Result<VerificationKeys, String> {
-        check(algorithms, true)?;
+    pub fn from_secrets(secrets: &[Secret], algorithms: &[Algorithm]) -> Result<VerificationKeys, String> {
+        check_algorithms(algorithms, true)?;
         if secrets.is_empty() {
             return Err("there must be at least one secret".to_owned());
         }
         for (i, secret) in secrets.iter().enumerate() {
-            let too_short = algorithms.iter().find(|algorithm| secret.expose().len() < shortest_secret(**algorithm));
+            let too_short = algorithms.iter().find(|algorithm| secret.expose().len() < min_secret_bytes(**algorithm));
             if let Some(algorithm) = too_short {
-                let (place, least) = (i + 1, shortest_secret(*algorithm));
+                let (place, least) = (i + 1, min_secret_bytes(*algorithm));
                 return Err(format!("secret {place} is too short: {algorithm:?} needs at least {least} bytes"));
             }
         }
         let keys = secrets
             .iter()
             .flat_map(|secret| algorithms.iter().map(|algorithm| VerificationKey::shared(secret, *algorithm)));
-        Ok(VerificationKeys { usable: keys.collect(), named: false, unusable: Vec::new() })
+        Ok(VerificationKeys { usable: keys.collect(), has_key_ids: false, unusable: Vec::new() })
     }
 
     /// Reads a public key in a PEM file, as `SubjectPublicKeyInfo` (RFC 7468, section 13).
     ///
     /// # Errors
     /// Returns a sentence that says what the file holds instead, and how to correct it.
-    pub fn pem(file: &[u8], algorithms: &[Algorithm]) -> Result<VerificationKeys, String> {
-        check(algorithms, false)?;
+    pub fn from_pem_file(file: &[u8], algorithms: &[Algorithm]) -> Result<VerificationKeys, String> {
+        check_algorithms(algorithms, false)?;
         let key = pem::key(file)?;
-        match algorithms.iter().find(|algorithm| !key.fits(**algorithm)) {
-            None => Ok(VerificationKeys { usable: vec![key], named: false, unusable: Vec::new() }),
-            Some(odd) => Err(format!("the file holds {}, which {odd:?} can't use", key.shape)),
+        match algorithms.iter().find(|algorithm| !key.supports(**algorithm)) {
+            None => Ok(VerificationKeys { usable: vec![key], has_key_ids: false, unusable: Vec::new() }),
+            Some(odd) => Err(format!("the file holds {}, which {odd:?} can't use", key.key_type)),
         }
     }
 
@@ -87,13 +87,13 @@ impl VerificationKeys {
     /// # Errors
     /// Returns a sentence that names the key by its `kid` or its place in the set. Returns an error, too, if no key is
     /// left.
-    pub fn jwks(file: &[u8], algorithms: &[Algorithm]) -> Result<VerificationKeys, String> {
-        let keys = VerificationKeys::set(file, algorithms)?;
+    pub fn from_jwks_file(file: &[u8], algorithms: &[Algorithm]) -> Result<VerificationKeys, String> {
+        let keys = VerificationKeys::read_set(file, algorithms)?;
         if let Some(unusable) = keys.unusable.first() {
             return Err(unusable.to_string());
         }
         if keys.is_empty() {
-            return Err(format!("the key set has no key that {} can use", words(algorithms)));
+            return Err(format!("the key set has no key that {} can use", join_names(algorithms)));
         }
         Ok(keys)
     }
@@ -103,18 +103,18 @@ impl VerificationKeys {
     ///
     /// # Errors
     /// Returns an error if it is not a key set, or if all keys for these algorithms are unusable.
-    pub fn fetched(set: &[u8], algorithms: &[Algorithm]) -> Result<VerificationKeys, String> {
-        let keys = VerificationKeys::set(set, algorithms)?;
+    pub fn from_fetched_set(set: &[u8], algorithms: &[Algorithm]) -> Result<VerificationKeys, String> {
+        let keys = VerificationKeys::read_set(set, algorithms)?;
         match keys.unusable.first() {
             Some(unusable) if keys.is_empty() => Err(format!("the key set has no key that can be used: {unusable}")),
             _ => Ok(keys),
         }
     }
 
-    fn set(set: &[u8], algorithms: &[Algorithm]) -> Result<VerificationKeys, String> {
-        check(algorithms, false)?;
+    fn read_set(set: &[u8], algorithms: &[Algorithm]) -> Result<VerificationKeys, String> {
+        check_algorithms(algorithms, false)?;
         let (usable, unusable) = jwks::keys(set, algorithms)?;
-        Ok(VerificationKeys { usable, named: true, unusable })
+        Ok(VerificationKeys { usable, has_key_ids: true, unusable })
     }
 
     /// Returns the keys that were skipped because they are unusable.
@@ -133,7 +133,7 @@ impl VerificationKeys {
     }
 
     /// Returns whether a key has this id. Returns true if `id` is `None`.
-    pub(super) fn have(&self, id: Option<&str>) -> bool {
+    pub(super) fn has_id(&self, id: Option<&str>) -> bool {
         id.is_none_or(|id| self.usable.iter().any(|key| key.id.as_deref() == Some(id)))
     }
 
@@ -141,43 +141,45 @@ impl VerificationKeys {
     /// `kid`, all keys that fit the algorithm are tried, if there are only a few.
     pub(super) fn verify(&self, token: &UnverifiedToken<'_>, algorithm: Algorithm) -> Result<(), AuthnError> {
         let fitting = match token.key_id()? {
-            Some(id) if self.named => self.find(id, algorithm)?,
-            _ => self.fitting(algorithm)?,
+            Some(id) if self.has_key_ids => self.find_by_id(id, algorithm)?,
+            _ => self.keys_for(algorithm)?,
         };
         if fitting.iter().any(|key| key.verifies(token, algorithm)) {
             return Ok(());
         }
-        Err(AuthnError::new("the token's signature does not hold"))
+        Err(AuthnError::invalid("the token's signature does not hold"))
     }
 
     /// Returns the keys with this id that fit the algorithm.
-    fn find(&self, id: &str, algorithm: Algorithm) -> Result<Vec<&VerificationKey>, AuthnError> {
+    fn find_by_id(&self, id: &str, algorithm: Algorithm) -> Result<Vec<&VerificationKey>, AuthnError> {
         let named = || self.usable.iter().filter(|key| key.id.as_deref() == Some(id));
-        let fitting: Vec<_> = named().filter(|key| key.fits(algorithm)).collect();
+        let fitting: Vec<_> = named().filter(|key| key.supports(algorithm)).collect();
         match (named().next(), fitting.len()) {
-            (None, _) => Err(self.unknown(id)),
+            (None, _) => Err(self.unknown_key_error(id)),
             (Some(other), 0) => {
                 let text = "the token's key (kid) is not for its algorithm (alg)";
-                Err(AuthnError::new(text).detail(format!("{algorithm:?} with {}", other.shape)))
+                Err(AuthnError::invalid(text).with_detail(format!("{algorithm:?} with {}", other.key_type)))
             }
-            (Some(_), 1..=MOST_TRIED) => Ok(fitting),
-            (Some(_), _) => Err(AuthnError::new("too many keys of the issuer have the token's key id (kid)")),
+            (Some(_), 1..=MAX_TRIED) => Ok(fitting),
+            (Some(_), _) => Err(AuthnError::invalid("too many keys of the issuer have the token's key id (kid)")),
         }
     }
 
     /// Returns the error for a token whose key is missing or unusable.
-    fn unknown(&self, id: &str) -> AuthnError {
+    fn unknown_key_error(&self, id: &str) -> AuthnError {
         match self.unusable.iter().find(|key| key.id.as_deref() == Some(id)) {
-            Some(unusable) => AuthnError::new("the token's key (kid) can't be used").detail(unusable.to_string()),
-            None => AuthnError::new("the token's key (kid) is not known here").detail(quoted(id)),
+            Some(unusable) => {
+                AuthnError::invalid("the token's key (kid) can't be used").with_detail(unusable.to_string())
+            }
+            None => AuthnError::invalid("the token's key (kid) is not known here").with_detail(quote(id)),
         }
     }
 
     /// Returns the keys that fit the algorithm.
-    fn fitting(&self, algorithm: Algorithm) -> Result<Vec<&VerificationKey>, AuthnError> {
-        let fitting: Vec<_> = self.usable.iter().filter(|key| key.fits(algorithm)).collect();
-        if self.named && fitting.len() > MOST_TRIED {
-            return Err(AuthnError::new("the token must say which key signed it (kid)"));
+    fn keys_for(&self, algorithm: Algorithm) -> Result<Vec<&VerificationKey>, AuthnError> {
+        let fitting: Vec<_> = self.usable.iter().filter(|key| key.supports(algorithm)).collect();
+        if self.has_key_ids && fitting.len() > MAX_TRIED {
+            return Err(AuthnError::invalid("the token must say which key signed it (kid)"));
         }
         Ok(fitting)
     }
@@ -191,7 +193,7 @@ impl fmt::Debug for VerificationKeys {
 
 /// Checks that there are algorithms, and that all or none of them are symmetric. A public key must never be used as a
 /// shared secret.
-fn check(algorithms: &[Algorithm], symmetric: bool) -> Result<(), String> {
+fn check_algorithms(algorithms: &[Algorithm], symmetric: bool) -> Result<(), String> {
     match algorithms.iter().find(|algorithm| is_symmetric(**algorithm) != symmetric) {
         Some(odd) if symmetric => Err(format!("{odd:?} is verified with a public key, not with a shared secret")),
         Some(odd) => Err(format!("{odd:?} is verified with a shared secret, not with a public key")),
@@ -201,7 +203,7 @@ fn check(algorithms: &[Algorithm], symmetric: bool) -> Result<(), String> {
 }
 
 /// Returns the length of the hash of the algorithm, in bytes.
-fn shortest_secret(algorithm: Algorithm) -> usize {
+fn min_secret_bytes(algorithm: Algorithm) -> usize {
     match algorithm {
         Algorithm::HS256 => 32,
         Algorithm::HS384 => 48,

@@ -6,7 +6,7 @@ use crate::crypto;
 
 /// Returns the only key in the file.
 pub(super) fn key(file: &[u8]) -> Result<VerificationKey, String> {
-    let body = body(std::str::from_utf8(file).unwrap_or_default())?;
+    let body = public_key_body(std::str::from_utf8(file).unwrap_or_default())?;
     let text: String = body.split_whitespace().collect();
     let Some(der) = crypto::base64_decode(&text) else {
         return Err("the PEM block's Base64 is damaged: export the public key again".to_owned());
@@ -27,7 +27,7 @@ pub(super) fn key(file: &[u8]) -> Result<VerificationKey, String> {
 }
 
 /// Returns the text between the BEGIN and END lines of the only block of the file, which must be a public key.
-fn body(text: &str) -> Result<&str, String> {
+fn public_key_body(text: &str) -> Result<&str, String> {
     if text.contains("PRIVATE KEY-----") {
         return Err(
             "the file holds a private key, which must stay with the issuer: make a file of its public key with \
@@ -38,7 +38,7 @@ fn body(text: &str) -> Result<&str, String> {
     let (label, rest) =
         block(text).ok_or("the file holds no PEM block: it must begin with `-----BEGIN PUBLIC KEY-----`")?;
     let fix = match label {
-        "PUBLIC KEY" => return only(rest),
+        "PUBLIC KEY" => return single_block(rest),
         "CERTIFICATE" => "make a file of its public key with `openssl x509 -in cert.pem -pubkey -noout`",
         "RSA PUBLIC KEY" => "convert it with `openssl rsa -RSAPublicKey_in -in key.pem -pubout`",
         _ => "it must hold a `PUBLIC KEY`",
@@ -53,7 +53,7 @@ fn block(text: &str) -> Option<(&str, &str)> {
 }
 
 /// Returns the text before the END line of the block. No other block may follow.
-fn only(rest: &str) -> Result<&str, String> {
+fn single_block(rest: &str) -> Result<&str, String> {
     let (body, after) = rest
         .split_once("-----END PUBLIC KEY-----")
         .ok_or("the file's PEM block is cut off: its END line is missing")?;
@@ -80,21 +80,21 @@ const SEQUENCE: u8 = 0x30;
 
 /// Returns the algorithm identifier and the key in a `SubjectPublicKeyInfo`.
 fn key_info(der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let info = whole(take(SEQUENCE, der)?)?;
-    let (algorithm, rest) = take(SEQUENCE, info)?;
-    let bits = whole(take(BIT_STRING, rest)?)?;
+    let info = require_end(take_element(SEQUENCE, der)?)?;
+    let (algorithm, rest) = take_element(SEQUENCE, info)?;
+    let bits = require_end(take_element(BIT_STRING, rest)?)?;
     // The first byte is the number of unused bits in the last byte. In a key, it is 0.
     Some((algorithm, bits.strip_prefix(&[0])?))
 }
 
 /// Returns the modulus and exponent in an `RSAPublicKey` (RFC 8017, appendix A.1.1).
 fn rsa(der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (modulus, rest) = take(INTEGER, whole(take(SEQUENCE, der)?)?)?;
-    Some((modulus, whole(take(INTEGER, rest)?)?))
+    let (modulus, rest) = take_element(INTEGER, require_end(take_element(SEQUENCE, der)?)?)?;
+    Some((modulus, require_end(take_element(INTEGER, rest)?)?))
 }
 
 /// Returns the contents of the DER element (X.690) at the start, which must have this tag, and the bytes after it.
-fn take(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
+fn take_element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (&[found, first], rest) = der.split_first_chunk()?;
     if found != tag {
         return None;
@@ -109,6 +109,6 @@ fn take(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Returns the contents, if nothing follows.
-fn whole<'a>((contents, rest): (&'a [u8], &[u8])) -> Option<&'a [u8]> {
+fn require_end<'a>((contents, rest): (&'a [u8], &[u8])) -> Option<&'a [u8]> {
     rest.is_empty().then_some(contents)
 }

@@ -5,7 +5,7 @@
 /// # Errors
 /// Returns a sentence that describes the defect of the key.
 pub(super) fn check(modulus: &[u8], exponent: &[u8]) -> Result<(), String> {
-    let bits = bits(modulus);
+    let bits = bit_length(modulus);
     if !(2048..=8192).contains(&bits) {
         return Err(format!("the RSA key has {bits} bits: use one of 2048 to 8192"));
     }
@@ -40,23 +40,23 @@ const PRIMES: [u32; 38] = [
 /// divisor of their orders (Chinese remainder theorem). Another modulus has this property with a probability of 2^-154.
 /// Source: Nemec, Sys, Svenda, Klinec, Matyas, "The Return of Coppersmith's Attack", CCS 2017, section 2.
 fn is_roca(modulus: &[u8]) -> bool {
-    let exponents: Option<Vec<Exponent>> =
-        PRIMES.iter().map(|prime| Exponent::of(remainder(modulus, *prime), *prime)).collect();
+    let exponents: Option<Vec<DiscreteLogarithm>> =
+        PRIMES.iter().map(|prime| DiscreteLogarithm::discrete_logarithm(remainder(modulus, *prime), *prime)).collect();
     exponents
         .is_some_and(|all| all.iter().enumerate().all(|(i, one)| all.iter().skip(i).all(|other| one.agrees(other))))
 }
 
 /// The discrete logarithm of a number to the base 65537, modulo a small prime.
-struct Exponent {
+struct DiscreteLogarithm {
     exponent: u32,
     /// The order of 65537: the smallest positive exponent whose power is 1. The exponent is known up to a multiple of
     /// it.
     order: u32,
 }
 
-impl Exponent {
+impl DiscreteLogarithm {
     /// Tries all powers. Returns `None` if none of them is this number, which is below the prime.
-    fn of(number: u32, prime: u32) -> Option<Exponent> {
+    fn discrete_logarithm(number: u32, prime: u32) -> Option<DiscreteLogarithm> {
         let base = 65537 % prime;
         let mut powers = vec![1 % prime];
         loop {
@@ -67,11 +67,11 @@ impl Exponent {
             powers.push(next);
         }
         let exponent = powers.iter().position(|power| *power == number)?;
-        Some(Exponent { exponent: u32::try_from(exponent).ok()?, order: u32::try_from(powers.len()).ok()? })
+        Some(DiscreteLogarithm { exponent: u32::try_from(exponent).ok()?, order: u32::try_from(powers.len()).ok()? })
     }
 
     /// Returns whether there is an exponent that fits both.
-    fn agrees(&self, other: &Exponent) -> bool {
+    fn agrees(&self, other: &DiscreteLogarithm) -> bool {
         self.exponent.abs_diff(other.exponent).is_multiple_of(common_divisor(self.order, other.order))
     }
 }
@@ -86,7 +86,7 @@ fn remainder(number: &[u8], divisor: u32) -> u32 {
 }
 
 /// Returns the number of bits of this number, which does not begin with a zero byte.
-fn bits(number: &[u8]) -> usize {
+fn bit_length(number: &[u8]) -> usize {
     let spare = number.first().map_or(0, |first| first.leading_zeros() as usize);
     number.len() * 8 - spare
 }
