@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 
 use chat_signer::config::{self, StoreKind, StoreSettings};
 use chat_signer::model::{Caller, CallerKind, Millis, Pattern};
+use chat_signer::moderation::store::{NewChange, Store};
 use chat_signer::moderation::{
     ChangeSubscribers, CommandAuthorizer, CommandKind, ModerationCommand, ModerationEntry, ModerationReplica,
     SanctionTerms,
 };
 use chat_signer::policy::{EntryAuthor, EntryOrigin, Sanction};
-use chat_signer::store::{NewChange, Store};
 
 use cases::{Bench, Case, NOW, Register};
 

@@ -7,6 +7,7 @@ mod audit;
 mod audit_trail;
 mod caller;
 mod check;
+mod client;
 mod explain;
 mod facts;
 mod hash_key;

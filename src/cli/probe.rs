@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{CommandError, CommonArguments, OutputFormat, complain, print, yes};
-use crate::client::{self, ProbeResponse, ServerTrust};
+use crate::cli::client::{self, ProbeResponse, ServerTrust};
 use crate::config;
 
 const PATIENCE: Duration = Duration::from_secs(3);

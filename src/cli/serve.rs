@@ -12,8 +12,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 
 use super::{CommonArguments, complain};
-use crate::app::{Application, ExitReason, StartError};
 use crate::config::{self, LoadResult, Report, Settings, SourceFiles};
+use crate::server::listener::{Application, ExitReason, StartError};
 use crate::telemetry::log::{self, ProgramLog};
 
 /// How long the shutdown waits for a file that is still being read, for example on a network file system that hangs.

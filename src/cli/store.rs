@@ -15,9 +15,9 @@ use super::{CommandError, CommonArguments, block_on, complain, line};
 use crate::clock;
 use crate::config::{self, Settings, StoreKind};
 use crate::model::Millis;
+use crate::moderation::store::{HighWaterMark, RecordFile, Store, StoreHead, StoreUnavailable};
 use crate::moderation::transfer::{self, AT_ONCE, Import, ImportError, ImportSummary};
 use crate::moderation::{ChangeSubscribers, EntryKey, EntryKind, MalformedEntry, ModerationEntry, ModerationIndex};
-use crate::store::{HighWaterMark, RecordFile, Store, StoreHead, StoreUnavailable};
 use crate::telemetry::AuditCaller;
 
 /// The commands for the moderation store.

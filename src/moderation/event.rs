@@ -11,8 +11,8 @@ use super::entry::{EntryKind, ModerationEntry};
 use crate::config::Settings;
 use crate::crypto::{hex, percent_encoded, sha256};
 use crate::model::{Millis, Pattern};
+use crate::moderation::store::{NewChange, NewJob, StoreHead, queue};
 use crate::policy::{EntryAuthor, RoleGrant};
-use crate::store::{NewChange, NewJob, StoreHead, queue};
 
 /// The recipients of events, and the apps at whose vendors bans and mutes are enforced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

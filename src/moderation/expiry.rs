@@ -176,8 +176,8 @@ mod tests {
 
     use super::*;
     use crate::model::{CallerKind, Pattern};
+    use crate::moderation::store::{NewChange, Store};
     use crate::policy::{EntryAuthor, EntryOrigin, Sanction};
-    use crate::store::{NewChange, Store};
 
     fn ban(user: &str) -> ModerationEntry {
         let author = Arc::new(EntryAuthor { kind: CallerKind::Service, subject: "orders".to_owned(), role: None });

@@ -9,7 +9,9 @@ mod entry;
 mod event;
 mod expiry;
 mod index;
+pub mod outbox;
 mod replica;
+pub mod store;
 mod stray;
 #[cfg(test)]
 mod tests;

@@ -25,7 +25,7 @@ use self::write_health::WriteHealth;
 use super::entry::MalformedEntry;
 use super::index::ModerationIndex;
 use crate::clock;
-use crate::store::{
+use crate::moderation::store::{
     CommitError, FailureReason, HighWaterMark, NewChange, RecordFile, Store, StoreHead, StoreUnavailable, StoredChange,
 };
 

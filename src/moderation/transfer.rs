@@ -11,11 +11,11 @@ use super::event::{ChangeKind, ChangeSubscribers, each_once, note};
 use crate::config::{IMPORT, ImportFile};
 use crate::crypto::hex;
 use crate::model::{CallerKind, Millis, Pattern, is_unruly};
-use crate::policy::{EntryAuthor, EntryOrigin, RoleGrant};
-use crate::store::{
+use crate::moderation::store::{
     ChangesSince, CommitError, FailureReason, NewChange, Store, StoreContents, StoreHead, StoreUnavailable,
     StoredChange,
 };
+use crate::policy::{EntryAuthor, EntryOrigin, RoleGrant};
 use crate::telemetry::AuditCaller;
 use crate::{clock, random};
 

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use chat_signer::config::{self, Report};
 use chat_signer::model::{CallerKind, ConversationKind, Millis, Pattern, RoleHierarchy};
+use chat_signer::moderation::store::Store;
 use chat_signer::moderation::transfer::{self, AT_ONCE, Import, ImportError, ImportSummary};
 use chat_signer::moderation::{ChangeSubscribers, ModerationEntry, RegisteredConversation};
 use chat_signer::policy::{Block, EntryAuthor, EntryOrigin, RoleBinding, RoleGrant, Sanction};
-use chat_signer::store::Store;
 use chat_signer::telemetry::AuditCaller;
 use proptest::collection::vec;
 use proptest::option;
@@ -350,7 +350,7 @@ fn webhooks_and_vendors_are_told_of_an_import() {
             let caller = AuditCaller { kind: "operator", subject: "ada" };
             let import = Import { records: &records, replace: false, now: NOW, plan, caller };
             transfer::import(&store, &import, &mut |_| Ok(())).await.unwrap();
-            let jobs = store.jobs(chat_signer::store::JobState::Pending, "", "", 9).await.unwrap();
+            let jobs = store.jobs(chat_signer::moderation::store::JobState::Pending, "", "", 9).await.unwrap();
             jobs.iter().map(|job| job.key.split(':').next().unwrap().to_owned()).collect::<Vec<_>>()
         })
     };

@@ -6,18 +6,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The layers, highest first. A module uses only modules in the lines below its own. The server re-exports the
+/// The layers, highest first. A module uses only modules in the lines below its own. `server/http` is the module `server::http`. The server re-exports the
 /// modules of the core, so both crates name them in the same way.
 const LAYERS: &[&[&str]] = &[
     &["main"],
     &["cli"],
-    &["app"],
-    &["http", "admin", "reload"],
-    &["runtime", "client"],
-    &["limits"],
-    &["outbox"],
+    &["server/listener"],
+    &["server/http", "server/admin", "server/reload"],
+    &["server/state"],
+    &["server/limits"],
+    &["moderation/outbox"],
     &["moderation"],
-    &["store"],
+    &["moderation/store"],
     &["upstream"],
     &["config", "telemetry"],
     &["engine"],
@@ -47,13 +47,14 @@ fn the_checks_can_fail() {
     assert_eq!(complaints(&round), ["policy → vendor runs upward", "policy → vendor → policy is a cycle"]);
 
     let code = "// crate::engine\nuse crate::{model::Pattern, secret};\nfn f() { crate::crypto::hex(b\"\") }";
-    let read = arrows(&[("policy".to_owned(), PathBuf::new(), without_comments(code))]);
-    let expected = ["crypto", "model", "secret"].map(|to| arrow("policy", to));
-    assert_eq!(read, BTreeSet::from(expected));
+    let read = |path: &str, code: &str| arrows(&[(PathBuf::from(path), without_comments(code))]);
+    assert_eq!(
+        read("policy/mod.rs", code),
+        BTreeSet::from(["crypto", "model", "secret"].map(|to| arrow("policy", to)))
+    );
 
-    let read = |path: &str, code: &str| arrows(&[("policy".to_owned(), PathBuf::from(path), code.to_owned())]);
-    let (one, two) = ("use super::engine::Engine;", "use super::super::{engine, rule};");
     let escape = BTreeSet::from([arrow("policy", "engine")]);
+    let (one, two) = ("use super::engine::Engine;", "use super::super::{engine, rule};");
     for (path, code) in [("policy.rs", one), ("policy/mod.rs", one), ("policy/a.rs", two), ("policy/a/mod.rs", two)] {
         assert_eq!(read(path, code), escape, "{path}");
     }
@@ -62,6 +63,12 @@ fn the_checks_can_fail() {
     {
         assert_eq!(read(path, code), BTreeSet::new(), "{path}");
     }
+
+    let up = BTreeSet::from([arrow("moderation/store", "moderation"), arrow("moderation/store", "moderation/outbox")]);
+    for code in ["use crate::moderation::{index::Index, outbox};", "use super::super::{index::Index, outbox::Job};"] {
+        assert_eq!(read("moderation/store/redb.rs", code), up, "{code}");
+    }
+    assert_eq!(read("moderation/store/redb.rs", "use super::lease::Lease;"), BTreeSet::new());
 }
 
 fn complaints(arrows: &BTreeSet<(String, String)>) -> Vec<String> {
@@ -108,71 +115,99 @@ fn walk<'a>(start: &str, path: &mut Vec<&'a str>, next: &BTreeMap<&'a str, Vec<&
     None
 }
 
-/// Every `crate::module` that a source names, from the module it stands in.
-fn arrows(sources: &[(String, PathBuf, String)]) -> BTreeSet<(String, String)> {
+/// Every module that a source names, with the module that the source belongs to.
+fn arrows(sources: &[(PathBuf, String)]) -> BTreeSet<(String, String)> {
     let mut arrows = BTreeSet::new();
-    for (module, path, code) in sources {
-        let absolute = ["crate::", "chat_signer::"].into_iter().flat_map(|root| behind(code, root)).flat_map(heads);
-        // Behind `super::` there may be anything of a module's own, too.
-        let relative = escapes(path, code).flat_map(heads).filter(|to| layer(to).is_some());
-        let others = absolute.chain(relative).filter(|to| to != module);
-        arrows.extend(others.map(|to| (module.clone(), to)));
+    for (path, code) in sources {
+        let own = module_path(path);
+        let absolute = ["crate::", "chat_signer::"].into_iter().flat_map(|root| behind(code, root)).flat_map(expand);
+        let relative = relative_paths(&own, code).filter(|path| layer(&unit(path)).is_some());
+        let units = absolute.chain(relative).map(|path| unit(&path)).filter(|to| *to != unit(&own));
+        arrows.extend(units.map(|to| (unit(&own), to)));
     }
     arrows
 }
 
-/// What stands behind each place of `path`.
+/// The path of the module in this file: `server::http::sign` for `server/http/sign.rs`.
+fn module_path(file: &Path) -> String {
+    let parts: Vec<_> = file.iter().map(|part| part.to_str().unwrap().trim_end_matches(".rs")).collect();
+    parts.into_iter().filter(|part| *part != "mod").collect::<Vec<_>>().join("::")
+}
+
+/// The module of the list of layers to which a path belongs.
+fn unit(path: &str) -> String {
+    let mut segments = path.split("::").filter(|segment| !segment.is_empty());
+    let first = segments.next().unwrap_or_default();
+    let pair = format!("{first}/{}", segments.next().unwrap_or_default());
+    if layer(&pair).is_some() { pair } else { first.to_owned() }
+}
+
+/// The text behind each place of `path`.
 fn behind<'a>(code: &'a str, path: &'a str) -> impl Iterator<Item = &'a str> {
     code.match_indices(path).map(move |(at, _)| &code[at + path.len()..])
 }
 
-/// What stands behind at least as many `super::` as lead from the file at this path to the crate's root.
-fn escapes<'a>(path: &Path, code: &'a str) -> impl Iterator<Item = &'a str> {
-    let depth = path.iter().filter(|part| *part != "mod.rs").count().max(1);
+/// The paths from the root that begin with `super::`, for code in this module.
+fn relative_paths<'a>(module: &'a str, code: &'a str) -> impl Iterator<Item = String> + 'a {
     let starts = code.match_indices("super::").filter(|(at, _)| !code[..*at].ends_with("super::"));
-    starts.filter_map(move |(at, _)| {
+    starts.flat_map(move |(at, _)| {
         let rest = code[at..].trim_start_matches("super::");
-        (code.len() - at - rest.len() >= depth * "super::".len()).then_some(rest)
+        let supers = (code.len() - at - rest.len()) / "super::".len();
+        let segments: Vec<&str> = module.split("::").collect();
+        let parent = segments[..segments.len().saturating_sub(supers)].join("::");
+        expand(rest).into_iter().map(move |path| format!("{parent}::{path}"))
     })
 }
 
-/// The first segments behind `crate::` or the like: one name, or those in braces.
-fn heads(rest: &str) -> Vec<String> {
-    let name = |text: &str| text.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
-    let Some(group) = rest.strip_prefix('{') else {
-        return vec![name(rest)];
-    };
-    let mut depth = 0;
-    let mut top = String::new();
-    for character in group.chars() {
+/// The paths of a `use` tree: `a::{b, c::d}` has `a::b` and `a::c::d`.
+fn expand(tree: &str) -> Vec<String> {
+    let tree = tree.trim_start();
+    let end = tree.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).unwrap_or(tree.len());
+    let (path, rest) = tree.split_at(end);
+    match rest.strip_prefix('{') {
+        Some(group) if path.is_empty() || path.ends_with("::") => {
+            branches(group).into_iter().flat_map(expand).map(|branch| format!("{path}{branch}")).collect()
+        }
+        _ if path.is_empty() => Vec::new(),
+        _ => vec![path.to_owned()],
+    }
+}
+
+/// The branches of a group, up to its closing brace.
+fn branches(group: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut branches) = (0, 0, Vec::new());
+    for (at, character) in group.char_indices() {
         match character {
             '{' => depth += 1,
-            '}' if depth == 0 => break,
+            '}' if depth == 0 => {
+                branches.push(&group[start..at]);
+                return branches;
+            }
             '}' => depth -= 1,
-            _ if depth == 0 => top.push(character),
+            ',' if depth == 0 => {
+                branches.push(&group[start..at]);
+                start = at + 1;
+            }
             _ => {}
         }
     }
-    top.split(',').map(name).filter(|head| !head.is_empty()).collect()
+    branches
 }
 
-/// Every source file of the server and of the core: its top-level module, its path in `src`, and its code without comments.
-fn sources() -> Vec<(String, PathBuf, String)> {
+/// Every source file of the server and of the core: its path in `src`, and its code without comments.
+fn sources() -> Vec<(PathBuf, String)> {
     ["src", "crates/core/src"].into_iter().flat_map(sources_in).collect()
 }
 
-fn sources_in(folder: &str) -> Vec<(String, PathBuf, String)> {
+fn sources_in(folder: &str) -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut files = Vec::new();
     collect(&root, &mut files);
     let read = |path: PathBuf| {
-        let inside = path.strip_prefix(&root).unwrap();
-        let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
-        let module = first.strip_suffix(".rs").unwrap_or(first).to_owned();
         let code = without_comments(&fs::read_to_string(&path).unwrap());
-        (module, inside.to_owned(), code)
+        (path.strip_prefix(&root).unwrap().to_owned(), code)
     };
-    files.into_iter().map(read).filter(|(module, ..)| module != "lib").collect()
+    files.into_iter().map(read).filter(|(path, _)| path != Path::new("lib.rs")).collect()
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {

@@ -10,9 +10,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use chat_signer::app::{Application, LocalAddress};
 use chat_signer::config;
 use chat_signer::crypto::base64url;
+use chat_signer::server::listener::{Application, LocalAddress};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

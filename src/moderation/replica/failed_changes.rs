@@ -6,7 +6,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
 use super::{ChangeError, ModerationReplica};
-use crate::store::FailureReason;
+use crate::moderation::store::FailureReason;
 
 /// The origin of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

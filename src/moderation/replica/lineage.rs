@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ModerationReplica;
-use crate::store::{LostChange, ROLLED_BACK, Store, StoreHead, StoreUnavailable};
+use crate::moderation::store::{LostChange, ROLLED_BACK, Store, StoreHead, StoreUnavailable};
 
 /// Why a store is not trusted until an operator accepts it.
 #[derive(Debug)]

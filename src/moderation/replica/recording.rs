@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::ModerationReplica;
 use crate::model::Millis;
-use crate::store::{HighWaterMark, RecordFile, RecordUpdate, Store, StoreHead, StoreUnavailable};
+use crate::moderation::store::{HighWaterMark, RecordFile, RecordUpdate, Store, StoreHead, StoreUnavailable};
 
 /// A record, and its pending synchronization.
 pub(super) struct Recording {

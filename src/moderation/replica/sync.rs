@@ -7,7 +7,9 @@ use tokio::task::spawn_blocking;
 use super::lineage::Untrusted;
 use super::{ModerationReplica, advance};
 use crate::moderation::index::ModerationIndex;
-use crate::store::{ChangesSince, FailureReason, Store, StoreContents, StoreHead, StoreUnavailable, StoredChange};
+use crate::moderation::store::{
+    ChangesSince, FailureReason, Store, StoreContents, StoreHead, StoreUnavailable, StoredChange,
+};
 
 /// The result of an update. The inner error says why the store is not trusted.
 type SyncResult = Result<Result<(), Untrusted>, StoreUnavailable>;

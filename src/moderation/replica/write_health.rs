@@ -11,8 +11,8 @@ use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
 use super::{ModerationReplica, PATIENCE};
+use crate::moderation::store::{FailureReason, Store, StoreUnavailable};
 use crate::random;
-use crate::store::{FailureReason, Store, StoreUnavailable};
 
 /// The interval between two probes, which limits the load of a process on its store. A smaller maximum staleness
 /// shortens it.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use chat_signer::clock;
 use chat_signer::config::{StoreKind, StoreSettings, Webhook};
 use chat_signer::crypto::{base64, hex, mac::HmacSha256, sha256};
-use chat_signer::outbox::OutboxConfig;
-use chat_signer::store::{JobState, NewJob, Store};
+use chat_signer::moderation::outbox::OutboxConfig;
+use chat_signer::moderation::store::{JobState, NewJob, Store};
 use serde_json::json;
 
 use crate::common::{self, SERVICE_KEY, Server, Setup, post, request};

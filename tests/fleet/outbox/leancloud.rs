@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chat_signer::outbox::OutboxConfig;
-use chat_signer::store::JobState;
+use chat_signer::moderation::outbox::OutboxConfig;
+use chat_signer::moderation::store::JobState;
 
 use crate::outbox::world::What::{Ban, Mute};
 use crate::outbox::world::{World, brisk, in_seconds};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use chat_signer::outbox::OutboxConfig;
-use chat_signer::store::JobState;
+use chat_signer::moderation::outbox::OutboxConfig;
+use chat_signer::moderation::store::JobState;
 use serde_json::json;
 
 use crate::outbox::world::What::{Ban, Mute};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_signer::clock;
-use chat_signer::outbox::OutboxConfig;
-use chat_signer::store::{AttemptResult, Job, JobState};
+use chat_signer::moderation::outbox::OutboxConfig;
+use chat_signer::moderation::store::{AttemptResult, Job, JobState};
 use tokio::sync::Semaphore;
 
 use crate::outbox::world::What::{Ban, Mute};
@@ -273,7 +273,8 @@ async fn an_app_that_is_not_configured_here_may_be_elsewhere() {
     let targets = elsewhere.targets(&brisk());
     let counts = chat_signer::telemetry::outbox::OutboxMetrics::default();
     let terms = brisk();
-    let worker = chat_signer::outbox::Outbox::start(Arc::clone(&world.moderation), targets, terms, counts).unwrap();
+    let worker =
+        chat_signer::moderation::outbox::Outbox::start(Arc::clone(&world.moderation), targets, terms, counts).unwrap();
     world.impose(Ban, "alice", Some("c1"), None).await;
     worker.configure(world.targets(&terms));
     world.settled().await;

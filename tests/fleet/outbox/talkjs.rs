@@ -1,6 +1,6 @@
 //! Bans and mutes at TalkJS, and that their end restores what was there before.
 
-use chat_signer::store::JobState;
+use chat_signer::moderation::store::JobState;
 use serde_json::json;
 
 use crate::outbox::world::What::{Ban, Mute};

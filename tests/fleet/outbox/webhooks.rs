@@ -5,7 +5,7 @@ use chat_signer::config::Webhook;
 use chat_signer::crypto::mac::HmacSha256;
 use chat_signer::crypto::{hex, sha256};
 use chat_signer::model::Millis;
-use chat_signer::store::{JobState, NewJob};
+use chat_signer::moderation::store::{JobState, NewJob};
 use chat_signer::telemetry::outbox::OutboxMetrics;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;

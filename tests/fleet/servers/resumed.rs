@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chat_signer::clock;
 use chat_signer::config::{Durability, RedisAddress, RedisServer, RedisSettings, StoreKind, StoreSettings};
-use chat_signer::store::{NewChange, Store, StoreHead};
+use chat_signer::moderation::store::{NewChange, Store, StoreHead};
 use serde_json::json;
 use tokio::runtime::Runtime;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chat_signer::clock;
 use chat_signer::config::{Durability, RedisAddress, RedisServer, RedisSettings, StoreKind, StoreSettings};
-use chat_signer::store::{KEPT, NewChange, Store};
+use chat_signer::moderation::store::{KEPT, NewChange, Store};
 use tokio::runtime::Runtime;
 
 use crate::common::{Server, Setup, until};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chat_signer::store::FailureReason;
+use chat_signer::moderation::store::FailureReason;
 
 use crate::common::{Server, post};
 use crate::redis::Redis;

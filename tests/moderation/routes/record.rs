@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chat_signer::clock;
 use chat_signer::config::{StoreKind, StoreSettings};
-use chat_signer::store::{NewChange, Store};
+use chat_signer::moderation::store::{NewChange, Store};
 use serde_json::json;
 use tokio::runtime::Runtime;
 

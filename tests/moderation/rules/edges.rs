@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_signer::model::{Action, ActionSet, Millis};
+use chat_signer::moderation::store::{ChangesSince, JobState, NewChange, Store};
 use chat_signer::moderation::{
     ChangeSubscribers, CommandAuthorizer, CommandKind, ModerationEntry, ModerationReplica, SanctionTerms,
 };
 use chat_signer::policy::{ClientCondition, Effect, Rule};
-use chat_signer::store::{ChangesSince, JobState, NewChange, Store};
 
 use crate::rules::world::{Actor, World, ban, block, mute, remove_role, role_in, service, set_role, user};
 

@@ -158,7 +158,7 @@ fn a_keyed_chain_is_verified_with_the_configured_key_and_no_other() {
     }
     let (code, _, complained) = verify(&["--config", &file("nothing.toml")]);
     assert_eq!(code, 1);
-    assert!(complained.contains("unless there is --key-file or --no-key"), "{complained}");
+    assert!(complained.contains("unless you give --key-file or --no-key"), "{complained}");
     let (code, _, complained) = verify(&["--key-file", &file("nothing.key")]);
     assert_eq!((code, complained.starts_with("error: --key-file ")), (1, true), "{complained}");
 

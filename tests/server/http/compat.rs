@@ -103,7 +103,7 @@ fn what_may_be_tried_again_says_so() {
     let server = Server::with(Setup::more("[limits]\nper_caller = \"1/s\"\n"));
     let mut answers = std::iter::repeat_with(|| ask(&server, "/sign2", "bob", &json!({})));
     let answer = answers.find(|answer| answer.status != 200).unwrap();
-    shows(&answer, 429, 429, "too many requests");
+    shows(&answer, 429, 429, "Too many requests");
     assert_eq!(answer.header("retry-after"), Some("1"));
     let (reader, audit) = std::io::pipe().unwrap();
     let server = Server::with(Setup::audit(audit));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_signer::model::Millis;
-use chat_signer::store::{
+use chat_signer::moderation::store::{
     AttemptResult, ChangesSince, CommitError, Job, JobState, NewChange, NewJob, Store, StoreHead, StoredChange,
 };
 use proptest::prelude::*;

@@ -1,7 +1,7 @@
 //! What something else does to a store's keys in a Redis, by eviction or by mistake: it is noticed, and an operator's word mends it.
 
 use chat_signer::clock;
-use chat_signer::store::{CommitError, NewChange, StoreHead};
+use chat_signer::moderation::store::{CommitError, NewChange, StoreHead};
 
 use crate::backends::bed::{commit, put, since, socket};
 use crate::backends::faults::{begun, keys};

@@ -9,7 +9,9 @@ use std::{fs, process};
 
 use chat_signer::clock;
 use chat_signer::config::{Durability, RedisAddress, RedisServer, RedisSettings, StoreKind, StoreSettings};
-use chat_signer::store::{ChangesSince, Job, JobState, NewChange, NewJob, Store, StoreHead, StoredChange, queue};
+use chat_signer::moderation::store::{
+    ChangesSince, Job, JobState, NewChange, NewJob, Store, StoreHead, StoredChange, queue,
+};
 
 use crate::redis::Redis;
 

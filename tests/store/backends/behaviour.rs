@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chat_signer::clock;
 use chat_signer::model::Millis;
-use chat_signer::store::{
+use chat_signer::moderation::store::{
     AttemptResult, BYTES_AT_ONCE, CHANGES_AT_ONCE, ChangesSince, CommitError, Job, JobState, KEPT, KEPT_DONE,
     NewChange, Store, StoreHead, queue,
 };

@@ -1,7 +1,7 @@
 //! A change in Redis is acknowledged only when it is as durable as was asked for.
 
 use chat_signer::config::{Durability, RedisAddress, RedisSettings};
-use chat_signer::store::StoreHead;
+use chat_signer::moderation::store::StoreHead;
 
 use crate::backends::bed::{at, commit, put, socket};
 use crate::backends::faults::{begun, fails, keys, open, pair};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chat_signer::clock;
 use chat_signer::config::{Durability, RedisAddress, RedisSettings, StoreKind};
-use chat_signer::store::{ChangesSince, CommitError, NewChange, Store, StoreHead, StoreUnavailable};
+use chat_signer::moderation::store::{ChangesSince, CommitError, NewChange, Store, StoreHead, StoreUnavailable};
 use tokio::sync::{mpsc, watch};
 
 use crate::backends::bed::{ask, at, commit, eventually, put, settings, since, socket};

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use chat_signer::config::StoreKind;
 use chat_signer::model::Millis;
-use chat_signer::store::{AttemptResult, JobState, NewChange, Store, StoreHead, StoreUnavailable};
+use chat_signer::moderation::store::{AttemptResult, JobState, NewChange, Store, StoreHead, StoreUnavailable};
 use chat_signer::{clock, environment};
 use redb::{Database, TableDefinition};
 

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chat_signer::clock;
 use chat_signer::config::{Durability, RedisAddress, RedisSettings};
 use chat_signer::model::{CallerKind, Millis, Pattern};
+use chat_signer::moderation::store::{KEPT, NewChange, Store};
 use chat_signer::moderation::{ChangeSubscribers, ModerationEntry, ModerationReplica, PendingAudit};
 use chat_signer::policy::{EntryAuthor, EntryOrigin, Sanction};
-use chat_signer::store::{KEPT, NewChange, Store};
 
 use crate::backends::bed::{Bed, LONG, Scratch, at, commit, put, socket};
 use crate::backends::faults::{begun, fails, open, pair};

@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chat_signer::clock;
 use chat_signer::config::{ClientIdentity, RedisAddress, RedisServer, RedisSettings};
+use chat_signer::moderation::store::{AttemptResult, NewChange};
 use chat_signer::secret::Secret;
-use chat_signer::store::{AttemptResult, NewChange};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use crate::backends::bed::{LONG, Scratch, ask, at, claim, commit, eventually, put};

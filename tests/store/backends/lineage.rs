@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chat_signer::clock;
 use chat_signer::config::{Durability, RedisSettings};
-use chat_signer::store::{CommitError, KEPT, LostChange, NewChange, Store, StoreHead};
+use chat_signer::moderation::store::{CommitError, KEPT, LostChange, NewChange, Store, StoreHead};
 use tokio::task::JoinSet;
 
 use crate::backends::bed::{Bed, Scratch, commit, put, socket};

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use chat_signer::store::{ChangesSince, FailureReason, Store};
+use chat_signer::moderation::store::{ChangesSince, FailureReason, Store};
 
 use crate::backends::bed::{Bed, Scratch, commit, put, socket};
 use crate::backends::faults::begun;

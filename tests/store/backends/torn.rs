@@ -4,7 +4,7 @@
 use chat_signer::clock;
 use chat_signer::model::Millis;
 use chat_signer::moderation::ModerationReplica;
-use chat_signer::store::{ChangesSince, CommitError, NewChange, Store, StoreHead, StoredChange};
+use chat_signer::moderation::store::{ChangesSince, CommitError, NewChange, Store, StoreHead, StoredChange};
 
 use crate::backends::bed::{ask, commit, put, since, socket};
 use crate::backends::faults::{begun, fails, keys, open};

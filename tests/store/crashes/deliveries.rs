@@ -11,7 +11,7 @@ use chat_signer::clock;
 use chat_signer::crypto::base64;
 use chat_signer::model::Millis;
 use chat_signer::moderation::EntryKind;
-use chat_signer::store::Job;
+use chat_signer::moderation::store::Job;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use chat_signer::config::{StoreKind, StoreSettings};
+use chat_signer::moderation::store::{ChangesSince, Job, JobState, RecordFile, Store};
 use chat_signer::moderation::{EntryKind, ModerationEntry, details};
-use chat_signer::store::{ChangesSince, Job, JobState, RecordFile, Store};
 use serde_json::{Value, json};
 
 /// Entries, by table and place.

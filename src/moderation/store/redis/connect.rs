@@ -1,0 +1,267 @@
+//! Finds the Redis primary, connects and authenticates.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, Pipeline, ProtocolVersion, PushInfo, Value};
+use redis::{RedisConnectionInfo, RedisError, RedisResult, ServerErrorKind, cmd};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::script::RedisKeys;
+use crate::config::{RedisAddress, RedisServer, RedisSettings};
+use crate::moderation::store::{FailureReason, StoreUnavailable};
+use crate::upstream;
+
+/// The time limit for a connection and for an answer.
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The maximum number of cluster redirects.
+const HOPS: usize = 4;
+
+/// The receiver of push messages from a connection.
+pub(super) type PushSender = UnboundedSender<PushInfo>;
+
+/// The servers that can be the primary, or that know its address.
+pub(super) struct RedisServers {
+    settings: RedisSettings,
+    tls: TlsConnector,
+    pub(super) keys: RedisKeys,
+}
+
+/// A connection and its background task. The task ends with the connection.
+pub(super) struct RedisConnection {
+    server: RedisServer,
+    sender: MultiplexedConnection,
+    driver: JoinHandle<()>,
+}
+
+/// A byte stream to a server.
+trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
+
+impl RedisServers {
+    pub(super) fn new(settings: &RedisSettings) -> Result<RedisServers, StoreUnavailable> {
+        let tls = upstream::tls(&settings.authorities, settings.identity.as_ref())
+            .map_err(|error| StoreUnavailable::new(FailureReason::Other, error.to_string()))?;
+        let keys = RedisKeys::new(&settings.prefix);
+        Ok(RedisServers { settings: settings.clone(), tls: TlsConnector::from(Arc::new(tls)), keys })
+    }
+
+    /// Connects to the primary. Asks all servers or Sentinels at the same time, so a server that does not answer causes
+    /// no delay.
+    pub(super) async fn primary(
+        self: &Arc<Self>,
+        pushes: Option<&PushSender>,
+    ) -> Result<RedisConnection, StoreUnavailable> {
+        let settings = &self.settings;
+        let asked = if settings.sentinels.is_empty() { &settings.servers } else { &settings.sentinels };
+        let mut attempts = JoinSet::new();
+        for server in asked {
+            let (servers, server, pushes) = (Arc::clone(self), server.clone(), pushes.cloned());
+            attempts.spawn(async move { servers.by(server, pushes).await });
+        }
+        let mut flaws = Vec::new();
+        while let Some(done) = attempts.join_next().await {
+            match done {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(flaw)) => flaws.push(flaw),
+                Err(_) => {}
+            }
+        }
+        Err(all(&flaws))
+    }
+
+    /// Connects to the primary through this server: the server itself, or the primary that this Sentinel names.
+    async fn by(&self, server: RedisServer, pushes: Option<PushSender>) -> Result<RedisConnection, StoreUnavailable> {
+        let name = server.address.to_string();
+        let reached = async {
+            let server = if self.settings.sentinels.is_empty() { server } else { self.told_by(&server).await? };
+            self.reach(server, pushes).await
+        };
+        timeout(PATIENCE, reached).await.unwrap_or_else(|_| Err(slow(&name)))
+    }
+
+    /// Asks a Sentinel for the address of the primary.
+    async fn told_by(&self, sentinel: &RedisServer) -> Result<RedisServer, StoreUnavailable> {
+        let Some(wanted) = self.settings.servers.first() else { return Err(unreachable("no server")) };
+        let RedisAddress::Tcp { host: name, tls, .. } = &wanted.address else {
+            return Err(unreachable(format!("a Sentinel needs the name of the primary, not {}", wanted.address)));
+        };
+        let mut question = cmd("SENTINEL");
+        question.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
+        let told: Option<(String, u16)> = self.connect(sentinel, None).await?.ask(&question).await?;
+        let (host, port) =
+            told.ok_or_else(|| unreachable(format!("{} knows no primary with the name {name}", sentinel.address)))?;
+        Ok(RedisServer { address: RedisAddress::Tcp { host, port, tls: *tls }, ..wanted.clone() })
+    }
+
+    /// Connects to this server if it is the primary, or follows its cluster redirects.
+    async fn reach(
+        &self,
+        mut server: RedisServer,
+        pushes: Option<PushSender>,
+    ) -> Result<RedisConnection, StoreUnavailable> {
+        for _ in 0..HOPS {
+            let connection = self.connect(&server, pushes.clone()).await?;
+            let mut sender = connection.sender.clone();
+            let Err(error) = self.keys.head.query_async::<redis::Value>(&mut sender).await else {
+                return Ok(connection);
+            };
+            server.address = moved(&server.address, &error).ok_or_else(|| connection.flaw(&error))?;
+        }
+        Err(unreachable(format!("too many cluster redirects, the last one to {}", server.address)))
+    }
+
+    async fn connect(
+        &self,
+        server: &RedisServer,
+        pushes: Option<PushSender>,
+    ) -> Result<RedisConnection, StoreUnavailable> {
+        let lost = |error: std::io::Error| unreachable(format!("{}: {error}", server.address));
+        let wire = self.wire(&server.address).await.map_err(lost)?;
+        let mut config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let mut info = RedisConnectionInfo::default().set_db(server.database);
+        if let Some(pushes) = pushes {
+            config = config.set_push_sender(pushes);
+            info = info.set_protocol(ProtocolVersion::RESP3);
+        }
+        if let Some(user) = &server.user {
+            info = info.set_username(user);
+        }
+        if let Some(password) = password(server) {
+            info = info.set_password(password);
+        }
+        let connected = MultiplexedConnection::new_with_config(&info, wire, config).await;
+        let (sender, driver) = connected.map_err(|error| flaw(server, &error))?;
+        Ok(RedisConnection { server: server.clone(), sender, driver: tokio::spawn(driver) })
+    }
+
+    async fn wire(&self, address: &RedisAddress) -> std::io::Result<Box<dyn Transport>> {
+        let (host, port, tls) = match address {
+            RedisAddress::Unix(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
+            RedisAddress::Tcp { host, port, tls } => (host, *port, *tls),
+        };
+        let stream = TcpStream::connect((host.as_str(), port)).await?;
+        stream.set_nodelay(true)?;
+        if !tls {
+            return Ok(Box::new(stream));
+        }
+        let name = ServerName::try_from(host.clone()).map_err(std::io::Error::other)?;
+        Ok(Box::new(self.tls.connect(name, stream).await?))
+    }
+
+    /// Returns the error for servers that did not answer in time.
+    pub(super) fn slow(&self) -> StoreUnavailable {
+        let names: Vec<_> = self.settings.servers.iter().map(|server| server.address.to_string()).collect();
+        slow(&names.join(", "))
+    }
+}
+
+impl RedisConnection {
+    /// Sends a command and reads the answer.
+    pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreUnavailable> {
+        let answer = timeout(PATIENCE, command.query_async(&mut self.sender.clone())).await;
+        answer.map_err(|_| slow(&self.name()))?.map_err(|error| self.flaw(&error))
+    }
+
+    /// Sends commands and reads the answers. Each answer can be an error.
+    pub(super) async fn ask_all(&self, commands: &mut Pipeline) -> Result<Vec<RedisResult<Value>>, StoreUnavailable> {
+        let answer = timeout(PATIENCE, commands.ignore_errors().query_async(&mut self.sender.clone())).await;
+        answer.map_err(|_| slow(&self.name()))?.map_err(|error| self.flaw(&error))
+    }
+
+    /// Returns whether the connection has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.driver.is_finished()
+    }
+
+    pub(super) fn name(&self) -> String {
+        self.server.address.to_string()
+    }
+
+    /// Converts an error of this server.
+    pub(super) fn flaw(&self, error: &RedisError) -> StoreUnavailable {
+        flaw(&self.server, error)
+    }
+}
+
+impl Drop for RedisConnection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+fn slow(name: &str) -> StoreUnavailable {
+    unreachable(format!("{name}: no answer within {} s", PATIENCE.as_secs()))
+}
+
+fn unreachable(message: impl Into<String>) -> StoreUnavailable {
+    StoreUnavailable::new(FailureReason::Unreachable, message)
+}
+
+/// Joins the errors of several servers. The reason is the reason of a server that answered, if there is one.
+fn all(flaws: &[StoreUnavailable]) -> StoreUnavailable {
+    let reached = flaws.iter().map(|flaw| flaw.reason).find(|reason| *reason != FailureReason::Unreachable);
+    let messages: Vec<_> = flaws.iter().map(|flaw| flaw.message.as_str()).collect();
+    StoreUnavailable::new(reached.unwrap_or(FailureReason::Unreachable), messages.join("; "))
+}
+
+/// Converts an error of a server. Some servers repeat the password if they do not understand the login, so it is
+/// removed.
+fn flaw(server: &RedisServer, error: &RedisError) -> StoreUnavailable {
+    let (name, mut text) = (&server.address, error.to_string());
+    if let Some(password) = password(server).filter(|password| !password.is_empty()) {
+        text = text.replace(password, "…");
+    }
+    let reason = reason(error);
+    StoreUnavailable::new(
+        reason,
+        match (error.kind(), reason) {
+            (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => format!("{name} is a replica, not the primary"),
+            (_, FailureReason::Full) => format!("{name}: {FULL}: {text}"),
+            _ => format!("{name}: {text}"),
+        },
+    )
+}
+
+const FULL: &str = "Redis has no memory left for changes: free some, or raise `maxmemory`";
+
+/// Returns the reason for an error, by its kind or its code (the first word of a Redis error).
+fn reason(error: &RedisError) -> FailureReason {
+    match error.kind() {
+        ErrorKind::Server(ServerErrorKind::ReadOnly) => FailureReason::ReadOnly,
+        ErrorKind::Server(ServerErrorKind::NoPerm) | ErrorKind::AuthenticationFailed => FailureReason::Forbidden,
+        ErrorKind::Io
+        | ErrorKind::Server(
+            ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown | ServerErrorKind::ClusterDown,
+        ) => FailureReason::Unreachable,
+        _ => match error.code() {
+            Some("OOM") => FailureReason::Full,
+            Some("MISCONF" | "NOREPLICAS") => FailureReason::ReadOnly,
+            Some("NOAUTH" | "WRONGPASS") => FailureReason::Forbidden,
+            Some("WRONGTYPE") => FailureReason::Damaged,
+            _ => FailureReason::Other,
+        },
+    }
+}
+
+fn password(server: &RedisServer) -> Option<&str> {
+    server.password.as_ref().and_then(|password| str::from_utf8(password.expose()).ok())
+}
+
+/// Returns the address in a cluster redirect. `None`: the error is not a redirect. An empty host means the host of the
+/// node itself.
+fn moved(from: &RedisAddress, error: &RedisError) -> Option<RedisAddress> {
+    let RedisAddress::Tcp { host: own, tls, .. } = from else { return None };
+    let (host, port) = error.redirect_node()?.0.rsplit_once(':')?;
+    let host = if host.is_empty() { own } else { host };
+    Some(RedisAddress::Tcp { host: host.to_owned(), port: port.parse().ok()?, tls: *tls })
+}

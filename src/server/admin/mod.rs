@@ -1,0 +1,120 @@
+//! The admin listener: probes, their reasons, and metrics.
+
+mod metrics;
+
+use std::fmt::Write;
+use std::time::Instant;
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+
+use crate::authn::{CrossSite, RequestTarget};
+use crate::config::AdminConfig;
+use crate::redaction::KnownSecrets;
+use crate::server::state::{CheckResult, ProbeKind, ReadinessCheck, ServerState};
+use crate::telemetry::metrics::{ListenerLabel, RouteLabel};
+
+/// The path of the metrics.
+const METRICS: &str = "/metrics";
+
+const OPENMETRICS: &str = "application/openmetrics-text";
+
+/// Answers a request to the admin listener.
+pub fn serve<B>(runtime: &ServerState, request: &Request<B>) -> Response<Full<Bytes>> {
+    let began = Instant::now();
+    let (route, mut answer) = match (ProbeKind::at(request.uri().path()), request.uri().path()) {
+        (Some(probe), _) => {
+            (RouteLabel::Fixed(probe.path()), answered(runtime, request, || probed(runtime, probe, request)))
+        }
+        (None, METRICS) => (RouteLabel::Fixed(METRICS), answered(runtime, request, || measured(runtime, request))),
+        (None, _) => (RouteLabel::Other, text(StatusCode::NOT_FOUND, "There is nothing at this path.\n")),
+    };
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    runtime.metrics.answered(ListenerLabel::Admin, route, answer.status().as_u16(), began.elapsed());
+    answer
+}
+
+/// Returns the answer to a request that only reads and that no page of another site made the browser send.
+fn answered<B>(
+    runtime: &ServerState,
+    request: &Request<B>,
+    answer: impl FnOnce() -> Response<Full<Bytes>>,
+) -> Response<Full<Bytes>> {
+    let admin = &runtime.snapshot().settings.admin;
+    foreign(admin, request).or_else(|| only_read(request)).unwrap_or_else(answer)
+}
+
+/// Returns the refusal if a page of another site sent the request, or if the request names a host that `[admin]` does
+/// not list.
+fn foreign<B>(admin: &AdminConfig, request: &Request<B>) -> Option<Response<Full<Bytes>>> {
+    let target = RequestTarget { headers: request.headers(), uri: request.uri(), is_https: admin.tls.is_some() };
+    let reason = match target.cross_site(&admin.hosts, &[])? {
+        CrossSite::Page => "Requests from pages of other sites are refused.\n",
+        CrossSite::Host(_) => "The request names a host that is not listed in [admin] hosts.\n",
+    };
+    Some(text(StatusCode::FORBIDDEN, reason))
+}
+
+fn probed<B>(runtime: &ServerState, probe: ProbeKind, request: &Request<B>) -> Response<Full<Bytes>> {
+    if probe == ProbeKind::Ready && is_verbose(request) {
+        return verbose(&runtime.checks(), &runtime.snapshot().settings.known_secrets);
+    }
+    runtime.probe(probe)
+}
+
+/// Returns the metrics: in the OpenMetrics format if the client accepts it, as Prometheus does, otherwise in the older
+/// text format of Prometheus.
+fn measured<B>(runtime: &ServerState, request: &Request<B>) -> Response<Full<Bytes>> {
+    let Ok(metrics) = metrics::text(runtime) else {
+        return text(StatusCode::INTERNAL_SERVER_ERROR, "The metrics cannot be encoded.\n");
+    };
+    let accepts = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let (form, metrics) = if accepts.into_iter().any(|value| value.contains(OPENMETRICS)) {
+        ("application/openmetrics-text; version=1.0.0; charset=utf-8", metrics)
+    } else {
+        ("text/plain; version=0.0.4; charset=utf-8", metrics::classic(&metrics))
+    };
+    let mut answer = text(StatusCode::OK, metrics);
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(form));
+    answer
+}
+
+fn is_verbose<B>(request: &Request<B>) -> bool {
+    request
+        .uri()
+        .query()
+        .is_some_and(|query| query.split('&').any(|name| matches!(name, "verbose" | "verbose=" | "verbose=1")))
+}
+
+fn verbose(checks: &[ReadinessCheck], known: &KnownSecrets) -> Response<Full<Bytes>> {
+    let mut lines = String::new();
+    for ReadinessCheck { name, finding } in checks {
+        let _ = match finding {
+            CheckResult::Good => writeln!(lines, "[+] {name}: ok"),
+            CheckResult::Notice(reason) => writeln!(lines, "[!] {name}: {reason}"),
+            CheckResult::Bad(reason) => writeln!(lines, "[-] {name}: {reason}"),
+        };
+    }
+    let ready = checks.iter().all(ReadinessCheck::passes);
+    let lines = known.redact(&lines).into_owned();
+    text(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, lines)
+}
+
+/// Returns the refusal if the method is not GET or HEAD.
+fn only_read<B>(request: &Request<B>) -> Option<Response<Full<Bytes>>> {
+    if request.method() == Method::GET || request.method() == Method::HEAD {
+        return None;
+    }
+    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "Use GET or HEAD for probes and metrics.\n");
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    Some(answer)
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    answer
+}

@@ -1,0 +1,39 @@
+//! Admits a request or rejects it before it costs anything.
+
+use std::pin::pin;
+
+use super::{ApiError, ErrorCode, RequestContext};
+use crate::server::limits::AdmissionPermit;
+
+/// Counts the request for its address and takes a permit for a request in progress. The caller keeps the permit until
+/// the end of the request.
+pub(super) fn enter(exchange: &RequestContext<'_>) -> Result<AdmissionPermit, ApiError> {
+    let limits = &exchange.snapshot.limits;
+    limits.address(exchange.address)?;
+    limits.in_flight.take().ok_or_else(overloaded)
+}
+
+/// Waits for data from the client. If the data is not there yet, the request exchanges its permit for one of the
+/// permits for waiting requests meanwhile. So slow clients do not keep out other clients.
+pub(super) async fn wait<T>(
+    exchange: &RequestContext<'_>,
+    place: AdmissionPermit,
+    coming: impl Future<Output = Result<T, ApiError>>,
+) -> Result<(T, AdmissionPermit), ApiError> {
+    let limits = &exchange.snapshot.limits;
+    let mut coming = pin!(coming);
+    tokio::select! {
+        biased;
+        here = &mut coming => return Ok((here?, place)),
+        () = std::future::ready(()) => {}
+    }
+    let waiting = limits.waiting.take().ok_or_else(overloaded)?;
+    drop(place);
+    let here = coming.await?;
+    drop(waiting);
+    Ok((here, limits.in_flight.take().ok_or_else(overloaded)?))
+}
+
+fn overloaded() -> ApiError {
+    ApiError::plain(ErrorCode::Overloaded, "Too many requests are in progress. Retry shortly.")
+}

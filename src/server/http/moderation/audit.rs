@@ -1,0 +1,85 @@
+//! Audit lines and metrics of changes. Each user is decided alone and has one line.
+
+use crate::model::{Caller, ConversationKind, SigningRequest};
+use crate::moderation::{CommandKind, CommandOutcome, RejectReason, RejectedUser, SanctionTerms};
+use crate::server::http::{ApiError, RequestContext, metrics, record};
+use crate::telemetry::{AuditDecision, AuditRecord};
+use crate::vendor::App;
+
+/// A requested change and its caller.
+#[derive(Clone, Copy)]
+pub(super) struct RequestedChange<'a> {
+    pub(super) exchange: &'a RequestContext<'a>,
+    /// The app that the change is about, or `None` for all apps.
+    pub(super) app: Option<&'a App>,
+    pub(super) caller: &'a Caller,
+    pub(super) ask: &'a SigningRequest,
+    pub(super) deed: &'a CommandKind,
+}
+
+impl RequestedChange<'_> {
+    /// Returns the audit lines for the outcome.
+    pub(super) fn lines(&self, ruling: &CommandOutcome) -> Result<Vec<u8>, ApiError> {
+        let mut lines = Vec::new();
+        for user in &ruling.succeeded {
+            let is_changed = ruling.set.iter().chain(&ruling.gone).any(|record| record.name() == user);
+            let change = ruling.change.filter(|_| is_changed);
+            let allowed = AuditRecord { rules: &ruling.rules, change, ..self.about(user) };
+            lines.extend(record::line(self.exchange, &allowed)?);
+        }
+        for RejectedUser { user, why } in &ruling.failed {
+            let reason = why.log();
+            let record = AuditRecord { decision: AuditDecision::Deny, reason: Some(&reason), ..self.about(user) };
+            let record = match why {
+                RejectReason::Denied(denial) => record::denied(denial, &record),
+                RejectReason::Unfit(_)
+                | RejectReason::NotThere
+                | RejectReason::NotOutranked(_)
+                | RejectReason::File(..)
+                | RejectReason::Conflict(_) => record,
+            };
+            lines.extend(record::line(self.exchange, &record)?);
+        }
+        Ok(lines)
+    }
+
+    /// Counts the outcome in the metrics.
+    pub(super) fn count(&self, ruling: &CommandOutcome) {
+        let action = self.ask.action;
+        for _ in &ruling.succeeded {
+            let decided = metrics::CountedDecision::allowed(action, AuditDecision::Allow, ruling.rules.clone());
+            decided.count(self.exchange, self.app);
+        }
+        for RejectedUser { why, .. } in &ruling.failed {
+            let decided = match why {
+                RejectReason::Denied(denial) => metrics::CountedDecision::denied(denial.action, denial.cause.clone()),
+                _ => metrics::CountedDecision::ruled_out(action, why.code()),
+            };
+            decided.count(self.exchange, self.app);
+        }
+    }
+
+    fn about<'u>(&'u self, user: &'u String) -> AuditRecord<'u> {
+        let record = record::asked(self.exchange, self.app, self.caller, self.ask, AuditDecision::Allow);
+        // A change of the client itself or of a conversation has no targets.
+        let targets = if self.ask.members.is_empty() { &[] } else { std::slice::from_ref(user) };
+        wished(self.deed, &AuditRecord { targets, ..record })
+    }
+}
+
+/// Returns the record with the details of the command, so that an operator can repeat a change that was lost. The
+/// reason of a rejection replaces the reason that the command gives.
+pub(super) fn wished<'a>(deed: &'a CommandKind, record: &AuditRecord<'a>) -> AuditRecord<'a> {
+    match deed {
+        CommandKind::Ban(SanctionTerms { until, reason }) | CommandKind::Mute(SanctionTerms { until, reason }) => {
+            AuditRecord { until: *until, reason: record.reason.or(reason.as_deref()), ..*record }
+        }
+        CommandKind::SetRole(role) => AuditRecord { role: Some(role), ..*record },
+        CommandKind::RemoveRole(role) => AuditRecord { role: Some(role), removed: true, ..*record },
+        CommandKind::SetConversation { kind, owner } => {
+            AuditRecord { kind: kind.map(ConversationKind::as_str), owner: owner.as_deref(), ..*record }
+        }
+        CommandKind::ForgetConversation => AuditRecord { forgotten: true, ..*record },
+        CommandKind::LiftBan | CommandKind::LiftMute | CommandKind::Block | CommandKind::LiftBlock => *record,
+    }
+}

@@ -1,0 +1,115 @@
+//! Requests that change moderation entries: from the request to the result for each user.
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::{Method, Request};
+use serde::Serialize;
+
+use super::audit::RequestedChange;
+use super::authenticated::{AuthenticatedRequest, FactsByApp};
+use super::fields::RequestFields;
+use super::read;
+use super::resource::ModerationResource;
+use super::wishes;
+use crate::model::{Caller, SigningRequest};
+use crate::moderation::{CommandAuthorizer, CommandOutcome, ModerationCommand, RejectReason};
+use crate::server::http::{ApiError, HttpResponse, OwnedRequestContext, render, sign};
+use crate::server::limits::AdmissionPermit;
+use crate::vendor::Params;
+
+/// Answers a request for a change.
+pub(super) async fn answer(
+    visit: &AuthenticatedRequest<'_>,
+    resource: &ModerationResource,
+    request: &mut Request<Incoming>,
+    place: AdmissionPermit,
+) -> Result<HttpResponse, ApiError> {
+    let exchange = visit.exchange;
+    let (params, place) = parameters(visit, request, place).await?;
+    let fields = RequestFields { params: &params, settings: exchange.settings };
+    let wish = {
+        let kept = exchange.runtime.moderation.look();
+        wishes::read(resource, request.method(), fields, &visit.caller, &kept, exchange.now)?
+    };
+    visit.admit(wish.app.as_ref()).await?;
+    if exchange.runtime.moderation.store().is_none() {
+        return Err(ApiError::no_store());
+    }
+    let asks: Vec<SigningRequest> = wish.apps(&exchange.settings.engine).map(|app| wish.ask(app)).collect();
+    let told = visit.inquire(wish.app.as_ref(), &asks, Some(&wish.deed)).await?;
+    // The change runs in a task, so that it is completed and recorded even if the caller disconnects.
+    let (lasting, caller) = (exchange.lasting(), Arc::clone(&visit.caller));
+    let making = tokio::spawn(async move {
+        let made = make(&lasting, &caller, &wish, &told, &asks).await;
+        drop(place);
+        made
+    });
+    making.await.unwrap_or_else(|_| Err(ApiError::internal("a panic; the log shows its location")))
+}
+
+/// Returns the parameters: from the query for `DELETE`, which has no body, otherwise from the body.
+async fn parameters(
+    visit: &AuthenticatedRequest<'_>,
+    request: &mut Request<Incoming>,
+    place: AdmissionPermit,
+) -> Result<(Params, AdmissionPermit), ApiError> {
+    if request.method() == Method::DELETE {
+        return Ok((read::query(request, &["app", "client_id"])?, place));
+    }
+    read::no_query(request)?;
+    sign::read(visit.exchange, false, request, place).await
+}
+
+/// Makes the change and records it. Nothing is changed if the audit log is known to be unwritable.
+async fn make(
+    lasting: &OwnedRequestContext,
+    caller: &Arc<Caller>,
+    wish: &ModerationCommand,
+    told: &FactsByApp,
+    asks: &[SigningRequest],
+) -> Result<HttpResponse, ApiError> {
+    let exchange = &lasting.exchange();
+    let visit = AuthenticatedRequest { exchange, caller: Arc::clone(caller) };
+    exchange.runtime.audit.health()?;
+    let judge = CommandAuthorizer { engine: &exchange.settings.engine, caller, told, now: exchange.now };
+    let ruling = match exchange.runtime.moderation.carry_out(&judge, wish, &exchange.runtime.plan()).await {
+        Ok(ruling) => ruling,
+        Err(not_changed) => {
+            let reason = not_changed.to_string();
+            return Err(visit.undecided(wish.app.as_ref(), asks, Some(&wish.deed), &reason, not_changed.into()).await);
+        }
+    };
+    let Some(ask) = asks.first() else { return Err(ApiError::internal("there is no app")) };
+    let asked = RequestedChange { exchange, app: visit.app(wish.app.as_ref()), caller, ask, deed: &wish.deed };
+    exchange.runtime.audit.write(&asked.lines(&ruling)?).await?;
+    asked.count(&ruling);
+    tell(wish, &ruling)
+}
+
+/// Returns the answer: the users for which the command succeeded and those for which it failed. The answer is a problem
+/// if the command failed for all users and the reason does not depend on the single user.
+fn tell(wish: &ModerationCommand, ruling: &CommandOutcome) -> Result<HttpResponse, ApiError> {
+    #[derive(Serialize)]
+    struct CommandResponse<'a> {
+        succeeded: &'a [String],
+        failed: Vec<FailedUser<'a>>,
+    }
+    #[derive(Serialize)]
+    struct FailedUser<'a> {
+        user: &'a str,
+        code: &'static str,
+        reason: String,
+    }
+    let denied = |why: &RejectReason| matches!(why, RejectReason::Denied(_)) || !wish.deed.has_targets();
+    if let Some(first) = ruling.failed.first()
+        && ruling.succeeded.is_empty()
+        && ruling.failed.iter().all(|failed| denied(&failed.why))
+    {
+        return Err(ApiError::from(&first.why));
+    }
+    let failed = ruling.failed.iter();
+    let failed = failed.map(|one| FailedUser { user: &one.user, code: one.why.code(), reason: one.why.public() });
+    let told = CommandResponse { succeeded: &ruling.succeeded, failed: failed.collect() };
+    Ok(render::success("application/json", serde_json::to_vec(&told).unwrap_or_default()))
+}

@@ -1,0 +1,239 @@
+//! The events of moderation as a stream: server-sent events (HTML, section 9.2).
+//!
+//! A stream ends after an hour, when the settings change, when the program stops, and when the reader loses the
+//! permission to read. A client that reconnects with the id of the last event continues where it was.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::Request;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::LAST_EVENT_ID;
+use super::authenticated::AuthenticatedRequest;
+use super::fields::RequestFields;
+use super::read::{self, ReadPermission, ReadRequest};
+use crate::clock;
+use crate::model::Caller;
+use crate::moderation::store::{ChangesSince, StoreHead, StoredChange};
+use crate::server::http::{ApiError, ErrorCode, HttpResponse, OwnedRequestContext, ResponseBody};
+use crate::server::limits::AdmissionPermit;
+
+/// How often a comment is sent if there are no events. It keeps the connection alive for proxies and clients.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// The maximum duration of a stream.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+/// How long a stream waits for further changes before it reads them. So many changes at once cause few reads of the
+/// store.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// How many pieces can wait to be sent.
+const PIECES: usize = 16;
+
+/// Tells proxies such as nginx to forward the stream without buffering.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// Answers with a stream of events.
+pub(super) async fn answer(
+    visit: &AuthenticatedRequest<'_>,
+    request: &Request<Incoming>,
+) -> Result<HttpResponse, ApiError> {
+    let params = read::query(request, &["last_event_id", "client_id"])?;
+    let fields = RequestFields { params: &params, settings: visit.exchange.settings };
+    let last = match request.headers().get(LAST_EVENT_ID) {
+        Some(header) => Some(header.to_str().unwrap_or_default().to_owned()),
+        None => params.text("last_event_id")?.map(str::to_owned),
+    };
+    let leave = ReadRequest::of_everything(visit, fields)?.admit(visit).await?;
+    if visit.exchange.runtime.moderation.store().is_none() {
+        return Err(ApiError::no_store());
+    }
+    let slot = visit.exchange.snapshot.limits.streams.take().ok_or_else(too_many)?;
+    let (sender, pieces) = mpsc::channel(PIECES);
+    let (lasting, caller) = (visit.exchange.lasting(), Arc::clone(&visit.caller));
+    let position = match last {
+        Some(last) => LogPosition::read(&last),
+        None => begin(visit, &sender),
+    };
+    tokio::spawn(EventStream { lasting, caller, leave, sender }.run(position, slot));
+    let mut answer = HttpResponse::new(ResponseBody::streamed(pieces));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    answer.headers_mut().insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    Ok(answer)
+}
+
+/// Starts a stream with the changes from now on. The stream sends an id at once, so that a client that disconnects
+/// before the first event can continue, too.
+fn begin(visit: &AuthenticatedRequest<'_>, sender: &mpsc::Sender<Bytes>) -> LogPosition {
+    let position = LogPosition::after(&visit.exchange.runtime.moderation.head());
+    // The channel is empty, so the send cannot fail because it is full.
+    _ = sender.try_send(Bytes::from(format!("id: {position}\n\n")));
+    position
+}
+
+fn too_many() -> ApiError {
+    ApiError::plain(ErrorCode::Overloaded, "Too many event streams are open. Retry later.")
+}
+
+/// An open stream.
+struct EventStream {
+    lasting: OwnedRequestContext,
+    caller: Arc<Caller>,
+    leave: ReadPermission,
+    sender: mpsc::Sender<Bytes>,
+}
+
+/// The position of a reader in the change log of the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct LogPosition {
+    epoch: String,
+    /// The change whose events are sent next. 0 means that the position is unknown.
+    version: u64,
+    /// How many events of this change have been sent.
+    told: usize,
+}
+
+/// The stream has ended.
+struct StreamEnded;
+
+impl LogPosition {
+    /// Returns the position before the first change after `head`.
+    fn after(head: &StoreHead) -> LogPosition {
+        LogPosition { epoch: head.epoch.clone(), version: head.version + 1, told: 0 }
+    }
+
+    /// Reads the id of an event. An invalid id gives the unknown position.
+    fn read(text: &str) -> LogPosition {
+        let parts = text.rsplit_once('-').and_then(|(rest, told)| Some((rest.rsplit_once('-')?, told)));
+        let read = parts.and_then(|((epoch, version), told)| {
+            Some(LogPosition { epoch: epoch.to_owned(), version: version.parse().ok()?, told: told.parse().ok()? })
+        });
+        read.unwrap_or_default()
+    }
+}
+
+/// Writes the position as the id of the last event that was sent.
+impl fmt::Display for LogPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}-{}", self.epoch, self.version, self.told)
+    }
+}
+
+impl EventStream {
+    /// Sends events until the stream ends.
+    async fn run(self, from: LogPosition, slot: AdmissionPermit) {
+        let end = self.end();
+        let runtime = Arc::clone(&self.lasting.runtime);
+        tokio::select! {
+            StreamEnded = self.tell(from) => {}
+            () = self.sender.closed() => {}
+            () = runtime.drained() => {}
+            () = sleep_until(end) => {}
+        }
+        drop(slot);
+    }
+
+    /// Returns the time at which the stream ends at the latest: after [`LONGEST`], or when the caller's token expires.
+    fn end(&self) -> Instant {
+        let token = self.lasting.snapshot.settings.engine.authenticators.token_end(&self.caller);
+        let left = token.map_or(LONGEST, |end| Duration::from_millis(end.0.saturating_sub(clock::now().0)));
+        Instant::now() + LONGEST.min(left)
+    }
+
+    async fn tell(&self, from: LogPosition) -> StreamEnded {
+        let Err(over) = self.tell_on(from).await;
+        over
+    }
+
+    async fn tell_on(&self, mut position: LogPosition) -> Result<Infallible, StreamEnded> {
+        let mut changes = self.lasting.runtime.moderation.version();
+        loop {
+            changes.borrow_and_update();
+            self.check()?;
+            self.tell_new(&mut position).await?;
+            tokio::select! {
+                _ = changes.changed() => sleep(GATHER).await,
+                () = sleep(HEARTBEAT) => self.send(":\n\n".to_owned()).await?,
+            }
+        }
+    }
+
+    /// Returns an error if the stream must end: if the settings have changed since its start, or if the policy no
+    /// longer allows the reader to read.
+    fn check(&self) -> Result<(), StreamEnded> {
+        let is_current = Arc::ptr_eq(&self.lasting.runtime.snapshot(), &self.lasting.snapshot);
+        let holds = || self.leave.holds(&self.lasting.exchange(), &self.caller, clock::now());
+        if is_current && holds() { Ok(()) } else { Err(StreamEnded) }
+    }
+
+    /// Sends all events after the position.
+    async fn tell_new(&self, position: &mut LogPosition) -> Result<(), StreamEnded> {
+        let moderation = &self.lasting.runtime.moderation;
+        let (Some(store), head) = (moderation.store(), moderation.head()) else { return Err(StreamEnded) };
+        if position.epoch != head.epoch || !(1..=head.version + 1).contains(&position.version) {
+            return self.reset(position, &head).await;
+        }
+        while position.version <= head.version {
+            // The client reconnects and continues from its last id.
+            let since = store.since(position.version - 1).await.map_err(|_| StreamEnded)?;
+            let Some(changes) = from(position.version, since) else { return self.reset(position, &head).await };
+            for change in changes.iter().take_while(|change| change.version <= head.version) {
+                self.tell_change(position, change).await?;
+            }
+            self.check()?;
+        }
+        Ok(())
+    }
+
+    async fn tell_change(&self, position: &mut LogPosition, change: &StoredChange) -> Result<(), StreamEnded> {
+        for event in change.events.iter().skip(position.told) {
+            position.told += 1;
+            let told: Value = serde_json::from_str(event).unwrap_or_default();
+            let name = told.get("type").and_then(Value::as_str).unwrap_or("message");
+            self.send(format!("id: {position}\nevent: {name}\ndata: {event}\n\n")).await?;
+        }
+        (position.version, position.told) = (change.version + 1, 0);
+        Ok(())
+    }
+
+    /// Sends a reset: events may be missing, so the client must read all entries again.
+    async fn reset(&self, position: &mut LogPosition, head: &StoreHead) -> Result<(), StreamEnded> {
+        *position = LogPosition::after(head);
+        let data = json!({ "id": position.to_string(), "type": "reset", "time": clock::now().to_string(), "data": {} });
+        self.send(format!("id: {position}\nevent: reset\ndata: {data}\n\n")).await
+    }
+
+    async fn send(&self, piece: String) -> Result<(), StreamEnded> {
+        self.sender.send(Bytes::from(piece)).await.map_err(|_| StreamEnded)
+    }
+}
+
+/// Returns the changes from this version on, if the store still has them.
+fn from(version: u64, since: ChangesSince) -> Option<Vec<StoredChange>> {
+    match since {
+        ChangesSince::Changes(changes) if changes.first()?.version == version => Some(changes),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_says_where_to_go_on() {
+        let position = LogPosition { epoch: "an-epoch".to_owned(), version: 7, told: 2 };
+        assert_eq!(LogPosition::read(&position.to_string()), position);
+        for nothing in ["", "-", "7-2", "epoch-7-", "epoch-x-2", "epoch-7--2", "epoch-99999999999999999999-1"] {
+            assert_eq!(LogPosition::read(nothing), LogPosition::default(), "{nothing}");
+        }
+    }
+}

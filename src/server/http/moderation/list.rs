@@ -1,0 +1,154 @@
+//! Lists of entries, page by page: first those of the policy file, then those that were made at run time.
+
+use std::sync::Arc;
+
+use hyper::Request;
+use hyper::body::Incoming;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::authenticated::AuthenticatedRequest;
+use super::cursor::EntryCursor;
+use super::entry;
+use super::fields::RequestFields;
+use super::read::{self, ReadRequest};
+use crate::model::{Millis, Pattern};
+use crate::moderation::{EntryKind, ModerationEntry, ModerationReplica};
+use crate::server::http::{ApiError, HttpResponse, render};
+
+/// How many users are read before the lock is released, and how many for one page. A page can be shorter than
+/// requested.
+const AT_ONCE: usize = 256;
+const IN_ONE_PAGE: usize = 16 * 1024;
+
+/// One page of entries.
+#[derive(Default, Serialize)]
+struct EntryPage {
+    entries: Vec<Map<String, Value>>,
+    /// The cursor of the next page, or `None` on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// The filter of a list.
+struct EntryFilter<'a> {
+    table: EntryKind,
+    user: Option<&'a str>,
+    /// If set, only entries whose scope is within this place.
+    place: Option<&'a Pattern>,
+    /// If set, only entries that apply to this app.
+    app: Option<&'a Arc<str>>,
+    /// The current time: entries that have ended are left out.
+    now: Millis,
+    limit: usize,
+}
+
+/// Answers a request for a list of entries.
+pub(super) async fn answer(
+    visit: &AuthenticatedRequest<'_>,
+    table: EntryKind,
+    request: &Request<Incoming>,
+) -> Result<HttpResponse, ApiError> {
+    let params = read::query(request, &["user", "conversation", "app", "limit", "after", "client_id"])?;
+    let fields = RequestFields { params: &params, settings: visit.exchange.settings };
+    let place = fields.place()?.map(|place| place.home().into_owned());
+    let reader = ReadRequest::new(visit, fields, place.clone())?;
+    let (user, app, now) = (fields.user()?, reader.app.as_ref(), visit.exchange.now);
+    let wanted = EntryFilter { table, user, place: place.as_ref(), app, now, limit: fields.limit()? };
+    let after = fields.after(EntryCursor::read)?;
+    reader.admit(visit).await?;
+    let page = wanted.page(visit, after.unwrap_or(EntryCursor::File(0))).await;
+    Ok(render::success("application/json", serde_json::to_vec(&page).unwrap_or_default()))
+}
+
+impl EntryFilter<'_> {
+    async fn page(&self, visit: &AuthenticatedRequest<'_>, from: EntryCursor) -> EntryPage {
+        let mut page = EntryPage::default();
+        let from = match from {
+            EntryCursor::File(number) => {
+                self.add_filed(visit, number, &mut page);
+                EntryCursor::User(String::new())
+            }
+            other => other,
+        };
+        if page.next.is_none() {
+            self.add_known(&visit.exchange.runtime.moderation, from, &mut page).await;
+        }
+        page
+    }
+
+    /// Adds the entries of the policy file, beginning with entry number `from`.
+    fn add_filed(&self, visit: &AuthenticatedRequest<'_>, from: usize, page: &mut EntryPage) {
+        let document = visit.exchange.settings.engine.policy.document();
+        for (number, record) in entry::filed(document, self.table).enumerate().skip(from) {
+            if page.entries.len() == self.limit {
+                page.next = Some(EntryCursor::File(number).write());
+                return;
+            }
+            if self.user.is_none_or(|user| user == record.name()) && self.includes(&record) {
+                page.entries.push(entry::json(&record));
+            }
+        }
+    }
+
+    /// Adds the entries that were made at run time. The index is locked only for short times, so that changes do not
+    /// wait for lists.
+    async fn add_known(&self, moderation: &ModerationReplica, from: EntryCursor, page: &mut EntryPage) {
+        let mut from = Some(from);
+        for _ in 0..IN_ONE_PAGE / AT_ONCE {
+            let Some(cursor) = &from else { break };
+            if page.entries.len() == self.limit {
+                break;
+            }
+            from = self.add_some(moderation, cursor, page);
+            tokio::task::yield_now().await;
+        }
+        page.next = from.map(|cursor| cursor.write());
+    }
+
+    /// Adds the entries of some users. Returns where to continue, or `None` at the end of the list.
+    fn add_some(
+        &self,
+        moderation: &ModerationReplica,
+        from: &EntryCursor,
+        page: &mut EntryPage,
+    ) -> Option<EntryCursor> {
+        let (first, after) = match from {
+            EntryCursor::File(_) => ("", None),
+            EntryCursor::User(user) => (user.as_str(), None),
+            EntryCursor::After(key) => (key.name.as_str(), Some(key)),
+        };
+        let index = moderation.look();
+        if let Some(user) = self.user {
+            let of_user = index.of(self.table, user);
+            return self.add(of_user.iter().filter(|record| after.is_none_or(|after| record.key() > *after)), page);
+        }
+        let mut people = index.people(self.table, first);
+        for user in people.by_ref().take(AT_ONCE) {
+            let of_user = index.of(self.table, user);
+            let left = of_user.iter().filter(|record| after.is_none_or(|after| record.key() > *after));
+            if let Some(cursor) = self.add(left, page) {
+                return Some(cursor);
+            }
+        }
+        people.next().map(|user| EntryCursor::User(user.to_string()))
+    }
+
+    /// Adds entries until the page is full. Returns the cursor after the last added entry if the page is full.
+    fn add<'r>(&self, records: impl Iterator<Item = &'r ModerationEntry>, page: &mut EntryPage) -> Option<EntryCursor> {
+        for record in records.filter(|record| self.includes(record)) {
+            page.entries.push(entry::json(record));
+            if page.entries.len() == self.limit {
+                return Some(EntryCursor::After(record.key()));
+            }
+        }
+        None
+    }
+
+    fn includes(&self, record: &ModerationEntry) -> bool {
+        let here = |place: &Pattern| record.scope().is_some_and(|scope| place.covers(&scope.home()));
+        self.place.is_none_or(here)
+            && self.app.is_none_or(|app| record.app().is_none_or(|own| own == app))
+            && record.until().is_none_or(|until| self.now < until)
+    }
+}

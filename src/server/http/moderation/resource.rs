@@ -1,0 +1,96 @@
+//! The resources below `/v1/moderation/`.
+
+use crate::crypto::percent_decoded;
+use crate::moderation::EntryKind;
+use crate::server::http::{ApiError, ErrorCode};
+
+/// A resource below `/v1/moderation/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::server::http) enum ModerationResource {
+    /// The entries of a table, which can be listed and created.
+    Entries(EntryKind),
+    /// The route that removes entries of a table.
+    Lifting(EntryKind),
+    /// A conversation, by its id.
+    Conversation(String),
+    /// The stream of events.
+    Events,
+    /// The jobs of the outbox: enforcements at vendors and deliveries to webhooks.
+    Enforcements,
+}
+
+impl ModerationResource {
+    /// Returns the resource at this path below `/v1/moderation/`.
+    ///
+    /// # Errors
+    /// Returns an error if the path leads to no resource, or if the id of a conversation is not well encoded.
+    pub(in crate::server::http) fn at(below: &str) -> Result<ModerationResource, ApiError> {
+        Ok(match below {
+            "bans" => ModerationResource::Entries(EntryKind::Bans),
+            "mutes" => ModerationResource::Entries(EntryKind::Mutes),
+            "roles" => ModerationResource::Entries(EntryKind::Roles),
+            "blocks" => ModerationResource::Entries(EntryKind::Blocks),
+            "bans/lift" => ModerationResource::Lifting(EntryKind::Bans),
+            "mutes/lift" => ModerationResource::Lifting(EntryKind::Mutes),
+            "roles/remove" => ModerationResource::Lifting(EntryKind::Roles),
+            "blocks/lift" => ModerationResource::Lifting(EntryKind::Blocks),
+            "events" => ModerationResource::Events,
+            "enforcements" => ModerationResource::Enforcements,
+            _ => ModerationResource::Conversation(conversation(below)?),
+        })
+    }
+
+    /// Returns the supported methods.
+    pub(super) fn methods(&self) -> &'static str {
+        match self {
+            ModerationResource::Entries(_) => "GET, POST",
+            ModerationResource::Lifting(_) => "POST",
+            ModerationResource::Conversation(_) => "GET, PUT, DELETE",
+            ModerationResource::Events | ModerationResource::Enforcements => "GET",
+        }
+    }
+
+    /// Returns the media type of a successful answer.
+    pub(super) fn media(&self) -> &'static str {
+        if *self == ModerationResource::Events { "text/event-stream" } else { "application/json" }
+    }
+
+    /// Returns the path of the resource, with a placeholder for the id of a conversation.
+    pub(in crate::server::http) fn template(&self) -> &'static str {
+        match self {
+            ModerationResource::Entries(EntryKind::Bans) => "/v1/moderation/bans",
+            ModerationResource::Entries(EntryKind::Mutes) => "/v1/moderation/mutes",
+            ModerationResource::Entries(EntryKind::Roles) => "/v1/moderation/roles",
+            ModerationResource::Entries(EntryKind::Blocks) => "/v1/moderation/blocks",
+            ModerationResource::Lifting(EntryKind::Bans) => "/v1/moderation/bans/lift",
+            ModerationResource::Lifting(EntryKind::Mutes) => "/v1/moderation/mutes/lift",
+            ModerationResource::Lifting(EntryKind::Roles) => "/v1/moderation/roles/remove",
+            ModerationResource::Lifting(EntryKind::Blocks) => "/v1/moderation/blocks/lift",
+            ModerationResource::Entries(EntryKind::Conversations)
+            | ModerationResource::Lifting(EntryKind::Conversations) => "/v1/moderation/conversations",
+            ModerationResource::Conversation(_) => "/v1/moderation/conversations/{id}",
+            ModerationResource::Events => "/v1/moderation/events",
+            ModerationResource::Enforcements => "/v1/moderation/enforcements",
+        }
+    }
+}
+
+/// Returns the id of the conversation in a path: one segment, percent-encoded.
+fn conversation(below: &str) -> Result<String, ApiError> {
+    let segment = below.strip_prefix("conversations/").filter(|id| !id.is_empty() && !id.contains('/'));
+    let segment = segment.ok_or_else(nowhere)?;
+    let undecodable = || {
+        ApiError::plain(
+            ErrorCode::Malformed,
+            "The conversation's id in the path is not well encoded: two hex digits must follow each %, and the text \
+             must be UTF-8.",
+        )
+    };
+    percent_decoded(segment).ok_or_else(undecodable)
+}
+
+fn nowhere() -> ApiError {
+    let detail = "There is nothing at this path. Moderation has: bans, bans/lift, mutes, mutes/lift, roles, \
+                  roles/remove, blocks, blocks/lift, conversations/{id}, events, enforcements.";
+    ApiError::plain(ErrorCode::NotFound, detail)
+}

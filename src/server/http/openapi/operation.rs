@@ -1,0 +1,213 @@
+//! One path of the document.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::reference;
+use crate::server::http::sign::{AnswerForm, SigningRoute};
+
+pub(super) const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// The description of one path in `text/`.
+#[derive(Default, Deserialize)]
+pub(super) struct OperationText {
+    summary: String,
+    #[serde(default)]
+    description: String,
+    /// The schema of a JSON body.
+    body: Value,
+    /// The schemas of the parameters in a query or a form.
+    #[serde(default)]
+    query: Map<String, Value>,
+    /// The schema of the result, if the answer is not the token alone.
+    answer: Value,
+    examples: BTreeMap<String, OperationExample>,
+}
+
+/// An example: a request, and the answer of the demonstration.
+#[derive(Deserialize)]
+struct OperationExample {
+    /// The name of the caller.
+    caller: String,
+    #[serde(default)]
+    by: ParameterLocation,
+    request: Value,
+    status: u16,
+    answer: Value,
+}
+
+/// The location of the parameters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ParameterLocation {
+    #[default]
+    Body,
+    Form,
+    Query,
+}
+
+/// A path with everything that its description needs.
+pub(super) struct DescribedPath<'a> {
+    pub(super) about: &'a OperationText,
+    pub(super) route: &'a SigningRoute<'a>,
+    pub(super) tag: &'a str,
+    /// The prefix of the names of its error responses.
+    pub(super) shape: &'a str,
+    pub(super) security: Value,
+    /// The responses of the components.
+    pub(super) responses: &'a Value,
+}
+
+impl OperationText {
+    pub(super) fn of(text: &Value) -> OperationText {
+        OperationText::deserialize(text).unwrap_or_default()
+    }
+}
+
+impl DescribedPath<'_> {
+    /// Returns the path item.
+    pub(super) fn item(&self) -> Value {
+        let mut item = Map::from_iter([("post".to_owned(), self.post())]);
+        if self.route.gettable {
+            item.insert("get".to_owned(), self.get());
+        }
+        Value::Object(item)
+    }
+
+    fn post(&self) -> Value {
+        let json = content(&self.about.body, self.requests(ParameterLocation::Body));
+        let mut bodies = Map::from_iter([(JSON.to_owned(), Value::Object(json))]);
+        if self.route.takes_forms {
+            let schema = json!({ "type": "object", "properties": self.about.query });
+            bodies.insert(FORM.to_owned(), Value::Object(content(&schema, self.requests(ParameterLocation::Form))));
+        }
+        let mut post = self.operation("", &[ParameterLocation::Body, ParameterLocation::Form]);
+        post.insert("requestBody".to_owned(), json!({ "content": bodies }));
+        Value::Object(post)
+    }
+
+    fn get(&self) -> Value {
+        let parameters: Vec<_> = self.about.query.iter().map(|(name, schema)| self.parameter(name, schema)).collect();
+        let mut get = self.operation(".by-query", &[ParameterLocation::Query]);
+        get.insert("parameters".to_owned(), Value::Array(parameters));
+        Value::Object(get)
+    }
+
+    fn parameter(&self, name: &str, schema: &Value) -> Value {
+        let values = self.examples(&[ParameterLocation::Query]).filter_map(|(key, example)| {
+            let value = example.request.get(name)?;
+            Some((key.clone(), json!({ "value": value, "x-caller": example.caller })))
+        });
+        let mut parameter = content(schema, values.collect());
+        parameter.insert("name".to_owned(), json!(name));
+        parameter.insert("in".to_owned(), json!("query"));
+        Value::Object(parameter)
+    }
+
+    /// Returns the members that all methods have.
+    fn operation(&self, ending: &str, places: &[ParameterLocation]) -> Map<String, Value> {
+        let name = self.route.operation.as_str();
+        let mut operation = Map::from_iter([
+            ("operationId".to_owned(), json!(format!("{}.{name}{ending}", self.tag))),
+            ("tags".to_owned(), json!([self.tag])),
+            ("summary".to_owned(), json!(self.about.summary)),
+            ("security".to_owned(), self.security.clone()),
+            ("responses".to_owned(), self.all_responses(places)),
+        ]);
+        if !self.about.description.is_empty() {
+            operation.insert("description".to_owned(), json!(self.about.description));
+        }
+        operation
+    }
+
+    fn all_responses(&self, places: &[ParameterLocation]) -> Value {
+        let mut all = Map::from_iter([("200".to_owned(), self.success(places))]);
+        // Some errors occur only with a body, and some only with a query.
+        let elsewhere: &[_] =
+            if places.contains(&ParameterLocation::Query) { &["408", "413", "415"] } else { &["414"] };
+        for (name, response) in self.responses.as_object().into_iter().flatten() {
+            let Some((shape, status)) = name.split_once('-') else { continue };
+            if (shape == self.shape || shape == "any") && !elsewhere.contains(&status) {
+                all.insert(status.to_owned(), self.error(name, response, places));
+            }
+        }
+        Value::Object(all)
+    }
+
+    /// Returns the response of a successful request.
+    fn success(&self, places: &[ParameterLocation]) -> Value {
+        let answers = self.answers(places, "200");
+        let media = |form: &AnswerForm| match form {
+            AnswerForm::Json | AnswerForm::Compat | AnswerForm::CloudFunction => JSON,
+            AnswerForm::Text => "text/plain",
+            AnswerForm::Jwt => "application/jwt",
+        };
+        let first_text = self.route.forms.iter().map(|(_, form)| media(form)).find(|media| *media != JSON);
+        let contents = self.route.forms.iter().map(|(_, form)| {
+            let (media, token) = (media(form), reference("schemas", "Token"));
+            let schema = if media == JSON { &self.about.answer } else { &token };
+            let is_here =
+                |example: &Value| if example["value"].is_string() { Some(media) == first_text } else { media == JSON };
+            let of_this_form = answers.iter().filter(|(_, example)| is_here(example));
+            let examples = of_this_form.map(|(name, example)| (name.clone(), example.clone())).collect();
+            (media.to_owned(), Value::Object(content(schema, examples)))
+        });
+        json!({
+            "description": "Signed",
+            "headers": headers(),
+            "content": contents.collect::<Map<_, _>>(),
+        })
+    }
+
+    /// Returns the response of an error: a reference to the component or, if there are examples, a copy of the
+    /// component with these examples.
+    fn error(&self, name: &str, component: &Value, places: &[ParameterLocation]) -> Value {
+        let status = name.rsplit('-').next().unwrap_or_default();
+        let examples = self.answers(places, status);
+        if examples.is_empty() {
+            return reference("responses", name);
+        }
+        let mut response = component.clone();
+        for content in response["content"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+            content["examples"] = Value::Object(examples.clone());
+        }
+        response
+    }
+
+    /// Returns the example requests with parameters in this location.
+    fn requests(&self, place: ParameterLocation) -> Map<String, Value> {
+        let request = |example: &OperationExample| json!({ "value": example.request, "x-caller": example.caller });
+        self.examples(&[place]).map(|(name, example)| (name.clone(), request(example))).collect()
+    }
+
+    /// Returns the example answers with this status.
+    fn answers(&self, places: &[ParameterLocation], status: &str) -> Map<String, Value> {
+        let with = self.examples(places).filter(|(_, example)| example.status.to_string() == status);
+        with.map(|(name, example)| (name.clone(), json!({ "value": example.answer }))).collect()
+    }
+
+    fn examples<'s>(
+        &'s self,
+        places: &'s [ParameterLocation],
+    ) -> impl Iterator<Item = (&'s String, &'s OperationExample)> {
+        self.about.examples.iter().filter(|(_, example)| places.contains(&example.by))
+    }
+}
+
+/// Returns the headers that every answer has.
+pub(super) fn headers() -> Value {
+    let names = ["Cache-Control", "X-Content-Type-Options", "X-Request-Id"];
+    names.into_iter().map(|name| (name.to_owned(), reference("headers", name))).collect()
+}
+
+/// Returns a schema, with its examples if there are any.
+pub(super) fn content(schema: &Value, examples: Map<String, Value>) -> Map<String, Value> {
+    let mut content = Map::from_iter([("schema".to_owned(), schema.clone())]);
+    if !examples.is_empty() {
+        content.insert("examples".to_owned(), Value::Object(examples));
+    }
+    content
+}

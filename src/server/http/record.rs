@@ -1,0 +1,127 @@
+//! Builds the audit lines of requests.
+
+use super::{ApiError, RequestContext};
+use crate::authn::AuthnError;
+use crate::engine::{SigningOutcome, SigningRefusal};
+use crate::model::{Caller, SigningRequest};
+use crate::policy::{Denial, DenyReason};
+use crate::server::limits::rate_limit_key;
+use crate::telemetry::{AuditDecision, AuditRecord, AuditScope};
+use crate::vendor::App;
+
+/// Returns the audit line for a caller that failed authentication.
+pub(super) fn refusal(
+    exchange: &RequestContext<'_>,
+    app: Option<&App>,
+    refusal: &AuthnError,
+) -> Result<Vec<u8>, ApiError> {
+    let (authenticator, reason) = (refusal.authenticator().map(|name| &**name), refusal.log_message());
+    line(
+        exchange,
+        &AuditRecord { authenticator, reason: Some(&reason), ..blank(exchange, app, AuditDecision::Refused) },
+    )
+}
+
+/// Returns the audit line for a decision.
+pub(super) fn verdict(
+    exchange: &RequestContext<'_>,
+    app: &App,
+    caller: &Caller,
+    verdict: &SigningOutcome,
+) -> Result<Vec<u8>, ApiError> {
+    let (ask, refused) = (&verdict.ask, verdict.outcome.as_ref().err());
+    let reason = refused.map(reason);
+    let asked = asked(exchange, Some(app), caller, ask, AuditDecision::Allow);
+    let record = AuditRecord { rules: &verdict.rules, reason: reason.as_deref(), ..asked };
+    let record = match refused {
+        None => AuditRecord { granted: &verdict.granted, nonce: verdict.nonce.as_deref(), ..record },
+        Some(SigningRefusal::Denied(denial)) => AuditRecord { asked: &ask.wants, ..denied(denial, &record) },
+        Some(SigningRefusal::Invalid(_)) => {
+            AuditRecord { decision: AuditDecision::Invalid, asked: &ask.wants, ..record }
+        }
+    };
+    line(exchange, &record)
+}
+
+/// Returns the record of a request that cannot be decided, with the reason.
+pub(super) fn undecided<'a>(
+    exchange: &RequestContext<'a>,
+    app: Option<&'a App>,
+    caller: &'a Caller,
+    ask: &'a SigningRequest,
+    reason: &'a str,
+) -> AuditRecord<'a> {
+    let record = asked(exchange, app, caller, ask, AuditDecision::Unavailable);
+    AuditRecord { reason: Some(reason), asked: &ask.wants, ..record }
+}
+
+/// Returns the record of a request, with its caller and the requested action.
+pub(super) fn asked<'a>(
+    exchange: &RequestContext<'a>,
+    app: Option<&'a App>,
+    caller: &'a Caller,
+    ask: &'a SigningRequest,
+    decision: AuditDecision,
+) -> AuditRecord<'a> {
+    AuditRecord {
+        authenticator: Some(&caller.authenticator),
+        caller: Some(caller.into()),
+        action: Some(ask.action.as_str()),
+        client: Some(&ask.client).filter(|client| !client.is_empty()).map(String::as_str),
+        conversation: ask.conversation.as_ref().map(AuditScope),
+        targets: &ask.members,
+        ..blank(exchange, app, decision)
+    }
+}
+
+fn reason(refused: &SigningRefusal) -> String {
+    match refused {
+        SigningRefusal::Denied(denial) => denial.log(),
+        SigningRefusal::Invalid(invalid) => invalid.to_string(),
+    }
+}
+
+/// Returns the record with the one action and conversation that was denied.
+pub(super) fn denied<'a>(denial: &'a Denial, record: &AuditRecord<'a>) -> AuditRecord<'a> {
+    let ban = match &denial.cause {
+        DenyReason::Banned { scope, .. } | DenyReason::TargetBanned { scope, .. } => Some(AuditScope(scope)),
+        _ => None,
+    };
+    let (action, conversation) = (Some(denial.action.as_str()), denial.conversation.as_ref().map(AuditScope));
+    AuditRecord { decision: AuditDecision::Deny, action, conversation, rule: denial.rule(), ban, ..*record }
+}
+
+/// Returns the fields that every line has. Without an app, the line is about all apps.
+fn blank<'a>(exchange: &RequestContext<'a>, app: Option<&'a App>, decision: AuditDecision) -> AuditRecord<'a> {
+    let policy = &exchange.settings.engine.policy.document().hash;
+    AuditRecord {
+        trace_id: exchange.trace.map(|trace| &*trace.trace_id),
+        span_id: exchange.trace.map(|trace| &*trace.span_id),
+        parent_span_id: exchange.trace.map(|trace| &*trace.parent_id),
+        app: app.map(|app| &**app.name()),
+        vendor: app.map(|app| app.vendor().as_str()),
+        latency_us: u64::try_from(exchange.began.elapsed().as_micros()).unwrap_or(u64::MAX),
+        ..AuditRecord::new(exchange.now, exchange.id.as_str(), decision, policy)
+    }
+}
+
+/// Returns the audit line of a decision.
+///
+/// If the decision is not `allow` and the budget of audit lines for refused requests from this address is used up, the
+/// request is counted for the next summary of the address and the line is empty. While the audit log cannot be written,
+/// the line is always returned. The write then fails, and the request fails like all others.
+pub(super) fn line(exchange: &RequestContext<'_>, record: &AuditRecord<'_>) -> Result<Vec<u8>, ApiError> {
+    let (line, is_refused) = match record.decision {
+        AuditDecision::Allow => (record.line(), false),
+        AuditDecision::Deny | AuditDecision::Invalid | AuditDecision::Refused | AuditDecision::Unavailable => {
+            (record.shortened().line(), true)
+        }
+    };
+    let line = line.map_err(|error| ApiError::internal(error.to_string()))?;
+    let (runtime, limits) = (exchange.runtime, &exchange.snapshot.limits);
+    if !is_refused || limits.may_write_refused(exchange.address, line.len()) || runtime.audit.health().is_err() {
+        return Ok(line);
+    }
+    runtime.refusals.add(rate_limit_key(exchange.address), record);
+    Ok(Vec::new())
+}

@@ -1,0 +1,36 @@
+//! The route names that the metrics use as a label.
+
+use super::{RequestContext, compat, moderation, openapi, playground, route};
+use crate::server::state::ProbeKind;
+use crate::telemetry::metrics::RouteLabel;
+use crate::vendor;
+use crate::vendor::leancloud::DemoRoute;
+
+/// Returns the label of the route at this path. The set of labels is fixed, whatever paths clients request.
+pub(super) fn of(exchange: &RequestContext<'_>, path: &str) -> RouteLabel {
+    if path == openapi::PATH {
+        return RouteLabel::Fixed(openapi::PATH);
+    }
+    if let Some(below) = path.strip_prefix(moderation::PATH) {
+        return moderation::ModerationResource::at(below)
+            .map_or(RouteLabel::Other, |resource| RouteLabel::Fixed(resource.template()));
+    }
+    if let Some(below) = path.strip_prefix("/v1/") {
+        return operation(exchange, below).unwrap_or(RouteLabel::Other);
+    }
+    if let Some(name) = path.strip_prefix(compat::FUNCTIONS) {
+        return DemoRoute::parse(name).map_or(RouteLabel::Other, |function| RouteLabel::Function(function.as_str()));
+    }
+    match ProbeKind::at(path) {
+        Some(probe) => RouteLabel::Fixed(probe.path()),
+        None if path == compat::SIGN2 => RouteLabel::Fixed(compat::SIGN2),
+        None if playground::at(exchange, path).is_some() => RouteLabel::Fixed("/playground"),
+        None => RouteLabel::Other,
+    }
+}
+
+fn operation(exchange: &RequestContext<'_>, below: &str) -> Option<RouteLabel> {
+    let (app, name) = route::split(exchange, below)?;
+    let operation = vendor::operation(app, name)?;
+    Some(RouteLabel::Operation(app.name().clone(), operation.as_str()))
+}

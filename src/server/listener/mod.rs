@@ -1,0 +1,281 @@
+//! The running server: its listeners, from binding to the end of the last connection.
+
+mod connection;
+mod framing;
+mod listener;
+mod secure;
+mod tasks;
+mod timeout_stream;
+mod unix;
+
+use std::convert::Infallible;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+
+use super::{admin, http};
+use crate::config::{
+    AuditChain, AuditOutput, ListenAddress, Report, Settings, ShutdownConfig, SourceFiles, StoreSettings,
+};
+use crate::moderation::ModerationReplica;
+use crate::moderation::outbox::Outbox;
+use crate::moderation::store::{self, RecordFile, Store};
+use crate::random::NoEntropy;
+use crate::server::reload::Reloader;
+use crate::server::state::{ServerState, Snapshot};
+use crate::telemetry::audit::AuditLog;
+use crate::telemetry::{LineOutput, LineWriter, new_chain};
+use crate::upstream;
+pub use listener::LocalAddress;
+use listener::{BoundListener, ConnectionConfig, Listener};
+use tasks::Tasks;
+
+/// A time limit at the end of the program, after the last answer to a caller. It applies to calls to vendors and
+/// webhooks in progress, which the next start repeats if they are cut off. It applies separately to the removal of
+/// expired entries.
+const CARRYING: Duration = Duration::from_secs(2);
+
+/// The reason why the program did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener cannot listen on its address.
+    #[error("{listener} can't listen on {address}: {error}")]
+    Bind {
+        /// `server.listen` or `admin.listen`.
+        listener: &'static str,
+        /// The configured address.
+        address: String,
+        /// The error of the system.
+        error: io::Error,
+    },
+    /// The audit log cannot be opened.
+    #[error("audit.to: {to} can't be opened: {error}")]
+    Audit {
+        /// The configured destination.
+        to: String,
+        /// The error of the system.
+        error: io::Error,
+    },
+    /// The system gives no random bytes for the id of the audit log's hash chain.
+    #[error("audit.chain: {0}")]
+    Chain(#[from] NoEntropy),
+    /// The moderation store cannot be opened.
+    #[error("[store]: {0}")]
+    Store(store::StoreUnavailable),
+    /// The client for requests to other servers cannot be created.
+    #[error(transparent)]
+    Remote(#[from] upstream::UpstreamError),
+    /// The handlers for signals cannot be installed.
+    #[error("cannot receive signals: {0}")]
+    Signals(io::Error),
+}
+
+/// The way in which the program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitReason {
+    /// All work in progress was finished.
+    Orderly,
+    /// Work was cut off, because the time was up or a second signal came.
+    Cut,
+    /// A background task failed.
+    Failed,
+}
+
+/// The running server.
+pub struct Application {
+    runtime: Arc<ServerState>,
+    main: Listener,
+    admin: Listener,
+    stop: StopSignal,
+    /// The background tasks. They end when this is dropped.
+    tasks: Tasks,
+    /// Closed when the removal of expired entries has stopped.
+    swept: oneshot::Receiver<Infallible>,
+}
+
+impl Application {
+    /// Opens the audit log and the store, and binds both listeners. From here on, the server answers connections.
+    ///
+    /// # Errors
+    /// Returns an error if one of these steps fails.
+    pub async fn start(settings: Settings) -> Result<Application, StartError> {
+        // Open the audit log first, while a signal still ends the process: on a network file system this can take a
+        // long time.
+        let audit = open(&settings)?;
+        let stop = StopSignal::new().map_err(StartError::Signals)?;
+        let moderation = moderation(settings.store.as_ref()).await?;
+        let main = BoundListener::new("server.listen", &settings.server.listen).await?;
+        let admin = BoundListener::new("admin.listen", &ListenAddress::Tcp(settings.admin.listen)).await?;
+        let mut runtime = ServerState::new(Snapshot::new(settings)?, audit, moderation);
+        runtime.socket = main.file();
+        let runtime = Arc::new(runtime);
+        runtime.carry()?;
+        let (for_main, for_admin) = (Arc::clone(&runtime), Arc::clone(&runtime));
+        let main = main.serve(terms(&runtime), move |peer, request| http::serve(Arc::clone(&for_main), peer, request));
+        let admin = admin.serve(terms_of_probes(&runtime), move |_, request| {
+            std::future::ready(admin::serve(&for_admin, &request).map(http::ResponseBody::from))
+        });
+        let (tasks, swept) = keeping(&runtime);
+        Ok(Application { runtime, main, admin, stop, tasks, swept })
+    }
+
+    /// Reloads the settings when their files change.
+    ///
+    /// # Errors
+    /// Returns an error if the handler for SIGHUP cannot be installed.
+    pub fn follow(&mut self, path: &Path, sources: SourceFiles, report: &Report) -> Result<(), StartError> {
+        let hangup = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
+        let reload = Reloader::new(Arc::clone(&self.runtime), path.to_owned(), sources, report);
+        self.tasks.spawn("following the files", reload.run(hangup));
+        Ok(())
+    }
+
+    /// Returns the addresses of the main listener and the admin listener.
+    pub fn addresses(&self) -> (&LocalAddress, &LocalAddress) {
+        (&self.main.address, &self.admin.address)
+    }
+
+    /// Serves until the process receives SIGTERM or SIGINT, and then shuts down. A second signal ends the shutdown
+    /// early.
+    ///
+    /// A background task fails only through a fault in the program or the system. Then the server shuts down as well,
+    /// so its supervisor can restart it.
+    pub async fn run(self) -> ExitReason {
+        let Application { runtime, main, admin, mut stop, mut tasks, swept } = self;
+        let failed = tokio::select! {
+            () = stop.signalled() => false,
+            task = tasks.failed() => {
+                tracing::error!("a background task failed: {task}");
+                true
+            }
+        };
+        let ShutdownConfig { drain_delay, grace } = runtime.snapshot().settings.shutdown;
+        tracing::info!("stopping: finishing the work in progress");
+        runtime.drain();
+        let orderly = async {
+            // Load balancers get time to see that the server is not ready.
+            main.wind_up();
+            sleep(drain_delay).await;
+            // Stop the outbox before the callers, so a slow caller does not cause a cut-off call to a vendor.
+            runtime.outbox.get().into_iter().for_each(Outbox::wind_up);
+            timeout(grace, main.stop()).await.map_or(ExitReason::Cut, |()| ExitReason::Orderly)
+        };
+        let end = tokio::select! {
+            end = orderly => end,
+            () = stop.signalled() => ExitReason::Cut,
+        };
+        admin.abort();
+        if let Some(outbox) = runtime.outbox.get().filter(|_| end == ExitReason::Orderly) {
+            outbox.stop(CARRYING).await;
+        }
+        _ = timeout(CARRYING, swept).await;
+        runtime.refusals.close(&runtime.audit).await;
+        runtime.audit.close().await;
+        #[cfg(feature = "otlp")]
+        if let Some(spans) = &runtime.snapshot().spans {
+            spans.flush().await;
+        }
+        if failed { ExitReason::Failed } else { end }
+    }
+}
+
+/// Returns a function that builds the configuration of connections to the main listener.
+fn terms(runtime: &Arc<ServerState>) -> impl Fn() -> ConnectionConfig + Send + 'static {
+    let runtime = Arc::clone(runtime);
+    move || {
+        let Snapshot { settings, limits, .. } = &*runtime.snapshot();
+        let (patience, tls) = (settings.server.request_timeout, settings.server.tls.clone());
+        ConnectionConfig { cap: limits.connections.clone(), patience, tls }
+    }
+}
+
+/// Returns a function that builds the configuration of connections to the admin listener.
+fn terms_of_probes(runtime: &Arc<ServerState>) -> impl Fn() -> ConnectionConfig + Send + 'static {
+    let runtime = Arc::clone(runtime);
+    move || {
+        let Snapshot { settings, .. } = &*runtime.snapshot();
+        ConnectionConfig {
+            cap: runtime.probes.clone(),
+            patience: settings.server.request_timeout,
+            tls: settings.admin.tls.clone(),
+        }
+    }
+}
+
+async fn moderation(settings: Option<&StoreSettings>) -> Result<ModerationReplica, StartError> {
+    let Some(settings) = settings else { return Ok(ModerationReplica::none()) };
+    let (store, mark) = Store::open_recorded(settings).await.map_err(StartError::Store)?;
+    let is_own = store.begins_itself();
+    let record = settings.record.clone().map(RecordFile::new);
+    let moderation = ModerationReplica::recorded(store, settings.max_staleness, record, mark);
+    if is_own {
+        // The store is local and available, so read it before the first request. Otherwise the first requests would be
+        // refused.
+        moderation.catch_up().await;
+    }
+    Ok(moderation)
+}
+
+/// Starts the background tasks: they write the counts of refused requests, follow the moderation store, and remove
+/// expired entries. The receiver is closed when the removal has stopped at the end of the program.
+fn keeping(runtime: &Arc<ServerState>) -> (Tasks, oneshot::Receiver<Infallible>) {
+    let (mut tasks, (sweeps, swept)) = (Tasks::default(), oneshot::channel());
+    let counting = Arc::clone(runtime);
+    tasks.spawn("writing how many requests were refused", async move {
+        counting.refusals.write_to(&counting.audit).await;
+    });
+    if runtime.moderation.store().is_some() {
+        let following = Arc::clone(runtime);
+        tasks.spawn("following the moderation store", async move { following.moderation.follow().await });
+        let probing = Arc::clone(runtime);
+        tasks.spawn("probing whether the store takes changes", async move { probing.moderation.probe_writes().await });
+        let sweeping = Arc::clone(runtime);
+        tasks.spawn("removing expired entries", async move {
+            sweeping.moderation.sweep(&sweeping.audit, || sweeping.plan(), sweeping.drained()).await;
+            drop(sweeps);
+        });
+        let warning = Arc::clone(runtime);
+        tasks.spawn("warning about entries without effect", async move {
+            warning.moderation.been_read().await;
+            warning.warn_of_strays();
+        });
+    }
+    (tasks, swept)
+}
+
+fn open(settings: &Settings) -> Result<AuditLog, StartError> {
+    let (name, opened) = match &settings.audit {
+        AuditOutput::Stdout => (PathBuf::from("stdout"), LineOutput::stdout()),
+        AuditOutput::File(path) => (path.clone(), LineOutput::at(path)),
+    };
+    let chain = settings.audit_chain.as_ref().map(|AuditChain { keys }| new_chain(keys.first())).transpose()?;
+    let started = opened.and_then(|destination| AuditLog::start(LineWriter::new(destination, chain)));
+    started.map_err(|error| StartError::Audit { to: name.display().to_string(), error })
+}
+
+/// The signals that stop the process.
+struct StopSignal {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignal {
+    fn new() -> io::Result<StopSignal> {
+        // After a handler was installed once, SIGXFSZ does not end the process. A write to a file at its size limit
+        // then fails like a write to a full disk.
+        drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
+        Ok(StopSignal { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn signalled(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

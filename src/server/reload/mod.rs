@@ -1,0 +1,142 @@
+//! Reloads the configuration while the program runs: on SIGHUP, and when its files change.
+//!
+//! The files are checked several times a second. The check follows all symbolic links and compares contents. So it does
+//! not matter how the files are changed: in place, by a rename, or by a link to another directory, as Kubernetes does.
+//! The type of the file system does not matter either. Changed files can be half written, so they are read only after
+//! they have not changed for a moment. The whole configuration is read and checked before any of it takes effect. If
+//! files change during the read, they are read again. A configuration with a mistake changes nothing.
+
+mod fixed;
+mod watch;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::Signal;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+use crate::config::{self, ConfigProblem, LoadResult, Report, Settings, Severity, SourceFiles};
+use crate::server::state::ServerState;
+use crate::telemetry::log::UNLIMITED;
+use watch::FileWatcher;
+
+/// The interval between two checks of the files.
+const PERIOD: Duration = Duration::from_millis(200);
+
+/// Keeps the current settings up to date with the configuration files.
+pub struct Reloader {
+    runtime: Arc<ServerState>,
+    /// The main file of the configuration.
+    path: PathBuf,
+    watch: FileWatcher,
+    /// The warnings of the current settings.
+    warnings: Vec<String>,
+}
+
+impl Reloader {
+    /// Creates a reloader for a configuration that has just been loaded from `path`.
+    pub fn new(runtime: Arc<ServerState>, path: PathBuf, sources: SourceFiles, report: &Report) -> Reloader {
+        Reloader { runtime, path, watch: FileWatcher::new(sources), warnings: lines(report, Severity::Warning) }
+    }
+
+    /// Checks the files without end. SIGHUP makes it read them at once, even if they have not changed, and reopen the
+    /// audit log.
+    pub async fn run(mut self, mut hangup: Signal) {
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => {
+                    self.runtime.audit.reopen();
+                    self.watch.demand();
+                }
+                () = sleep(PERIOD) => {}
+            }
+            self.look().await;
+        }
+    }
+
+    async fn look(&mut self) {
+        let seen = self.watch.seen().clone();
+        // The files can be on a network file system that hangs. This must not block anything else.
+        let Ok(now) = spawn_blocking(move || seen.again()).await else { return };
+        if self.watch.is_due(now) {
+            self.read().await;
+        }
+        if self.watch.is_restless() {
+            self.refuse(&["the files change all the time: stop changing them, or send SIGHUP".to_owned()]);
+        }
+    }
+
+    async fn read(&mut self) {
+        let path = self.path.clone();
+        let reading = spawn_blocking(move || {
+            let loaded = config::reload(&path);
+            let after = loaded.sources.again();
+            (loaded, after)
+        });
+        let Ok((loaded, after)) = reading.await else {
+            self.watch.give_up();
+            return self.refuse(&["reading the files panicked, which is a bug: the log shows the location".to_owned()]);
+        };
+        let LoadResult { settings, report, sources } = loaded;
+        if self.watch.was_read(sources, after) {
+            match settings.ok_or_else(|| lines(&report, Severity::Mistake)).and_then(|settings| self.apply(settings)) {
+                Ok(()) => self.accept(&report),
+                Err(mistakes) => self.refuse(&mistakes),
+            }
+        }
+    }
+
+    /// Applies these settings.
+    ///
+    /// # Errors
+    /// Returns the reasons why the settings cannot be applied.
+    fn apply(&self, settings: Settings) -> Result<(), Vec<String>> {
+        let changed = fixed::changed(&self.runtime.snapshot().settings, &settings);
+        if !changed.is_empty() {
+            return Err(changed);
+        }
+        self.runtime.replace(settings).map_err(|error| vec![error.to_string()])
+    }
+
+    fn accept(&mut self, report: &Report) {
+        let warnings = lines(report, Severity::Warning);
+        for warning in warnings.iter().filter(|warning| !self.warnings.contains(warning)) {
+            tracing::warn!(target: UNLIMITED, "{warning}");
+        }
+        self.warnings = warnings;
+        self.runtime.warn_of_strays();
+        self.runtime.reloads.succeed();
+        let snapshot = self.runtime.snapshot();
+        tracing::info!(
+            policy = snapshot.settings.engine.policy.document().hash,
+            "the configuration was read again and is in force"
+        );
+    }
+
+    fn refuse(&self, mistakes: &[String]) {
+        for mistake in mistakes {
+            tracing::error!(target: UNLIMITED, "the changed configuration is not used: {mistake}");
+        }
+        let since = self.runtime.reloads.last();
+        let others = match mistakes.len() {
+            0 | 1 => String::new(),
+            count => format!(" (and {} more)", count - 1),
+        };
+        let first = mistakes.first().map_or("", String::as_str);
+        self.runtime.reloads.fail(format!("the configuration of {since} is still in force: {first}{others}"));
+    }
+}
+
+/// Returns the problems of this severity, each as one line.
+fn lines(report: &Report, severity: Severity) -> Vec<String> {
+    report.problems().iter().filter(|problem| problem.severity == severity).map(line).collect()
+}
+
+fn line(problem: &ConfigProblem) -> String {
+    let ConfigProblem { file, place, message, help, .. } = problem;
+    let place = place.map_or(String::new(), |(line, column)| format!("{line}:{column}:"));
+    let help = if help.is_empty() { String::new() } else { format!("; {help}") };
+    format!("{file}:{place} {message}{help}")
+}
